@@ -12,36 +12,37 @@ import org.blocksparse.*;
 class Serve {
   public static void main(String[] args) throws Exception {
     Path file = Files.createTempFile("layer", ".safetensors");
-    try (var trained = HierarchicalSoftmax.builder(2, 100_000).build();
-        var x = FloatTensor.of(new float[] {1, 0, 0, 1}, 2, 2);
-        var labels = IntTensor.of(new int[] {7, 70_000}, 2)) {
-      for (int step = 0; step < 20; step++) {
-        trained.step(x, labels, Optimizer.adagrad(0.5f));
-      }
-      trained.save(file);
-    }
-    ExecutorService threads = Executors.newFixedThreadPool(8);
-    HttpServer server = HttpServer.create(new InetSocketAddress("localhost", 0), 0);
+    train(file, 7);
     LoadOptions mapped = LoadOptions.mapped().withWorkers(Workers.callingThread());
-    try (var layer = HierarchicalSoftmax.load(file, mapped)) { // one, for all threads
+    HttpServer server = HttpServer.create(new InetSocketAddress("localhost", 0), 0);
+    try (var models = ModelHolder.load(file, f -> HierarchicalSoftmax.load(f, mapped))) {
       server.createContext("/likeliest", exchange -> {
-        String[] features = exchange.getRequestURI().getQuery().split(",");
-        float[] row = {Float.parseFloat(features[0]), Float.parseFloat(features[1])};
-        try (exchange; var x = FloatTensor.of(row, 1, 2)) {
-          byte[] answer = ("" + layer.topK(x, 1).output(0, 0)).getBytes();
+        float[] row = {Float.parseFloat(exchange.getRequestURI().getQuery())};
+        try (exchange; var model = models.acquire(); var x = FloatTensor.of(row, 1, 1)) {
+          byte[] answer = ("" + model.get().topK(x, 1).output(0, 0)).getBytes();
           exchange.sendResponseHeaders(200, answer.length);
           exchange.getResponseBody().write(answer);
         }
       });
-      server.setExecutor(threads);
+      server.setExecutor(new ForkJoinPool(8)); // daemon threads
       server.start();
-      String address = "http://localhost:" + server.getAddress().getPort() + "/likeliest?";
-      System.out.println(get(address + "1,0")); // 7
-      System.out.println(get(address + "0,1")); // 70000
+      String address = "http://localhost:" + server.getAddress().getPort() + "/likeliest?1";
+      System.out.println(get(address)); // 7
+      train(file, 70_000); // saves a new file in the place of the old one
+      models.reload(file);
+      System.out.println(get(address)); // 70000
       server.stop(0);
-      threads.shutdown();
     }
     Files.delete(file);
+  }
+
+  static void train(Path file, int label) throws Exception {
+    try (var layer = HierarchicalSoftmax.builder(1, 100_000).build();
+        var x = FloatTensor.of(new float[] {1}, 1, 1);
+        var labels = IntTensor.of(new int[] {label}, 1)) {
+      layer.step(x, labels, Optimizer.sgd(10));
+      layer.save(file);
+    }
   }
 
   static String get(String address) throws Exception {

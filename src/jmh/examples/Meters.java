@@ -5,35 +5,49 @@
 
 import io.micrometer.core.instrument.*;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.util.concurrent.TimeUnit;
 import org.blocksparse.*;
 
 class Meters {
   public static void main(String[] args) {
     MeterRegistry registry = new SimpleMeterRegistry(); // or that of your monitoring system
-    try (var layer = HierarchicalSoftmax.builder(4, 100).build();
+    var first = HierarchicalSoftmax.builder(4, 100).build();
+    try (var models = ModelHolder.of(first, HierarchicalSoftmax::load);
         var x = FloatTensor.zeros(3, 4)) {
-      Metered metered = Metered.of(layer, registry);
+      Metered metered = Metered.of(models, registry);
       metered.topK(x, 5);
+      models.reload(() -> HierarchicalSoftmax.builder(4, 200).build());
       System.out.println(registry.get("softmax.requests").timer().count()); // 1
       System.out.println(registry.get("softmax.opened").summary().count()); // 3
+      System.out.println(registry.get("softmax.reloads").functionCounter().count()); // 1.0
+      System.out.println(registry.get("softmax.age").timeGauge().value() < 60); // true
       System.out.println(registry.get("softmax.memory").gauge().value() > 0); // true
     }
   }
 
-  /** A layer with meters: how long requests take, how many classes a row opens, what memory is. */
-  record Metered(HierarchicalSoftmax layer, Timer requests, DistributionSummary opened) {
-    static Metered of(HierarchicalSoftmax layer, MeterRegistry registry) {
+  /** Layers with meters: the time of requests, the classes that a row opens, reloads, memory. */
+  record Metered(
+      ModelHolder<HierarchicalSoftmax> models, Timer requests, DistributionSummary opened) {
+    static Metered of(ModelHolder<HierarchicalSoftmax> models, MeterRegistry registry) {
       Gauge.builder("softmax.memory", FloatTensor::allocatedBytes).register(registry);
+      FunctionCounter.builder("softmax.reloads", models, ModelHolder::reloads).register(registry);
+      FunctionCounter.builder("softmax.failed.reloads", models, ModelHolder::failedReloads)
+          .register(registry);
+      TimeGauge.builder(
+              "softmax.age", models, TimeUnit.SECONDS, holder -> holder.age().toSeconds())
+          .register(registry);
       return new Metered(
-          layer, registry.timer("softmax.requests"), registry.summary("softmax.opened"));
+          models, registry.timer("softmax.requests"), registry.summary("softmax.opened"));
     }
 
     Ranking topK(FloatTensor x, int k) {
-      Ranking best = requests.record(() -> layer.topK(x, k));
-      for (int row = 0; row < best.batch(); row++) {
-        opened.record(best.openedClasses(row));
+      try (var model = models.acquire()) {
+        Ranking best = requests.record(() -> model.get().topK(x, k));
+        for (int row = 0; row < best.batch(); row++) {
+          opened.record(best.openedClasses(row));
+        }
+        return best;
       }
-      return best;
     }
   }
 }

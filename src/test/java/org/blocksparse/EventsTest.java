@@ -4,10 +4,12 @@ package org.blocksparse;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -230,6 +232,31 @@ final class EventsTest {
     assertFile(events.get(0), kind, model);
   }
 
+  @Test
+  void reloadsTellTheirFileAndWhatFailed() throws IOException {
+    Path model = folder.resolve("model");
+    try (HierarchicalSoftmax layer = softmax()) {
+      layer.save(model);
+    }
+    Path none = folder.resolve("none");
+    List<RecordedEvent> events =
+        recorded(
+            "Reload",
+            () -> {
+              try (var holder = ModelHolder.load(model, HierarchicalSoftmax::load)) {
+                holder.reload(model);
+                assertThrows(NoSuchFileException.class, () -> holder.reload(none));
+                holder.reload(EventsTest::softmax);
+              }
+            });
+    assertEquals(
+        List.of(model.toString(), none.toString(), ""),
+        events.stream().map(event -> event.getString("file")).toList());
+    assertEquals(
+        List.of("", NoSuchFileException.class.getName() + ": " + none, ""),
+        events.stream().map(event -> event.getString("error")).toList());
+  }
+
   /** A recording that does not ask for them, as that of a server that always records. */
   @Test
   void areOffByDefault() {
@@ -245,6 +272,7 @@ final class EventsTest {
       assertNull(Recorder.product());
       assertNull(Recorder.search());
       assertNull(Recorder.file());
+      assertNull(Recorder.reload());
       recording.enable("org.blocksparse.Search");
       assertNotNull(Recorder.search());
       assertNull(Recorder.step());

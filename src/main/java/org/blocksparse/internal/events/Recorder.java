@@ -48,4 +48,9 @@ public final class Recorder {
   public static FileEvent file() {
     return mayRecord() ? FileEvent.begunOrNull() : null;
   }
+
+  /** A model holder that loads another model. */
+  public static ReloadEvent reload() {
+    return mayRecord() ? ReloadEvent.begunOrNull() : null;
+  }
 }
