@@ -328,6 +328,11 @@ public final class EmbeddingBag implements AutoCloseable {
     return new EmbeddingBag(content.bag(), content.metadata());
   }
 
+  /** The memory that it takes off the heap, mapped and private. */
+  public MemoryUse memoryUse() {
+    return MemoryUse.of(memory.storages());
+  }
+
   /** The strings that were in the file that this layer was loaded from, by key. */
   public Map<String, String> metadata() {
     return metadata;

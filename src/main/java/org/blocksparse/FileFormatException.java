@@ -37,8 +37,8 @@ public final class FileFormatException extends IOException {
     return new FileFormatException(
         file,
         "file",
-        "has shrunk or cannot be read any more since it was mapped; what was computed from it is"
-            + " lost");
+        "has shrunk or cannot be read any more since it was mapped; replace by rename, then"
+            + " reload");
   }
 
   /** Reads a file. */

@@ -195,6 +195,11 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     return steps.get();
   }
 
+  /** The memory that it takes off the heap, mapped and private. */
+  public MemoryUse memoryUse() {
+    return MemoryUse.of(memory.storages());
+  }
+
   /** The strings that were in the file that this layer was loaded from, by key. */
   public Map<String, String> metadata() {
     return metadata;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.layer;
 
+import java.util.stream.Stream;
 import org.blocksparse.internal.StoredWeights;
 import org.blocksparse.internal.TableRows;
 import org.blocksparse.internal.UpdateRule;
 import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.bag.BagTable;
+import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.optimizer.BlockedTensor;
 import org.blocksparse.internal.optimizer.LayerState;
@@ -71,6 +73,12 @@ public record BagMemory(BagTable table, LayerState state) implements AutoCloseab
   /** The bytes of the table. */
   public long bytes() {
     return stored().bytes((long) vocabulary() * table.features());
+  }
+
+  /** All memory of the bag; null stands for none. */
+  public Stream<Storage> storages() {
+    return Stream.concat(
+        Stream.of(table.rows().storage(), table.rows().scales()), state.memory());
   }
 
   /** Begins a step of training. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.layer;
 
+import java.util.stream.Stream;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.UpdateRule;
@@ -119,6 +120,12 @@ public final class LayerMemory implements AutoCloseable {
   /** The parameters. */
   public SoftmaxStorage parameters() {
     return softmax.parameters();
+  }
+
+  /** All memory of the layer; null stands for none. */
+  public Stream<Storage> storages() {
+    return Stream.of(Stream.of(parameters().all()), Stream.of(valid, prior), state.memory())
+        .flatMap(each -> each);
   }
 
   /** The computations of the layer. */

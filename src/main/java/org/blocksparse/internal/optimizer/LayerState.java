@@ -4,6 +4,7 @@ package org.blocksparse.internal.optimizer;
 import java.util.Arrays;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.RowKernels;
 import org.blocksparse.internal.Rows;
@@ -284,6 +285,11 @@ public final class LayerState implements AutoCloseable {
   /** The state of one tensor, by its position. */
   public synchronized TensorState of(int tensor) {
     return content.states[tensor];
+  }
+
+  /** The memory of all moments. */
+  public synchronized Stream<Storage> memory() {
+    return Arrays.stream(content.memory);
   }
 
   /**

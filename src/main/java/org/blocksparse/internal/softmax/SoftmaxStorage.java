@@ -80,9 +80,14 @@ public record SoftmaxStorage(
         + 4 * (b1.elements() + b2.elements());
   }
 
+  /** All of them; null stands for scales that there are not. */
+  public Storage[] all() {
+    return new Storage[] {w1, b1, w2, b2, w1Scales, w2Scales};
+  }
+
   @Override
   public void close() {
-    for (Storage storage : new Storage[] {w1, b1, w2, b2, w1Scales, w2Scales}) {
+    for (Storage storage : all()) {
       if (storage != null) {
         storage.close();
       }

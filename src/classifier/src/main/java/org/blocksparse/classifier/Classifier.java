@@ -24,6 +24,7 @@ import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.LabelTree;
 import org.blocksparse.LoadOptions;
+import org.blocksparse.MemoryUse;
 import org.blocksparse.Metrics;
 import org.blocksparse.NpzFile;
 import org.blocksparse.Ranking;
@@ -31,7 +32,6 @@ import org.blocksparse.SaveOptions;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Tensor;
 import org.blocksparse.TwoLevelLayer;
-import org.blocksparse.Workers;
 
 /**
  * Gives texts, or sparse features, their likeliest labels out of very many: an {@link EmbeddingBag}
@@ -98,27 +98,34 @@ public final class Classifier implements AutoCloseable {
     return new Trainer(TrainingSet.of(examples, options), options).train();
   }
 
-  /** Maps a model with common workers; see {@link #load(Path, Workers)}. */
+  /**
+   * Maps a model with common workers; see {@link #load(Path, LoadOptions)}. A file that cannot be
+   * mapped, since it is in an archive for instance, is copied into memory.
+   */
   public static Classifier load(Path file) throws IOException {
-    return load(file, Workers.common());
+    boolean canBeMapped = file.getFileSystem() == FileSystems.getDefault();
+    return load(file, canBeMapped ? LoadOptions.mapped() : LoadOptions.copied());
   }
 
   /**
-   * Maps a model that {@link #save} has written: what predictions need of it is read when they need
-   * it, and all processes share it. The file may come from anybody; it must not be changed in place
-   * ({@link #save} never does). The names of labels are not looked at before they are asked for:
-   * then one that is no text is an {@link IllegalStateException}. What is in a file system of
-   * another kind, as that of an archive, cannot be mapped: it is read into memory.
+   * Loads a model that {@link #save} has written. The file may come from anybody.
    *
-   * @param workers the threads that work on each call. Where many threads predict at the same time,
-   *     {@link Workers#callingThread} is best
+   * <p>A model that is {@linkplain LoadOptions#mapped mapped} reads from its file what predictions
+   * need, when they need it, and all processes share it. The file must not be changed in place:
+   * replace it by rename, as {@link #save} does, then load it anew. If it was cut short
+   * nevertheless, predictions throw {@link java.io.UncheckedIOException}. Names of labels are
+   * checked when they are asked for: one that is no text is an {@link IllegalStateException} then.
+   *
+   * @param options {@link LoadOptions#mapped}, or {@link LoadOptions#copied} for a model that does
+   *     not depend on its file; and the workers, of which {@link
+   *     org.blocksparse.Workers#callingThread} is best where many threads predict
    * @throws IOException if the file cannot be read or does not hold a classifier; the message says
    *     which part of it is wrong
+   * @throws UnsupportedOperationException if it is to be mapped and is not in the default file
+   *     system
    */
-  public static Classifier load(Path file, Workers workers) throws IOException {
-    boolean canBeMapped = file.getFileSystem() == FileSystems.getDefault();
-    LoadOptions options = canBeMapped ? LoadOptions.mapped() : LoadOptions.copied();
-    return ClassifierFile.load(file, options.withWorkers(workers));
+  public static Classifier load(Path file, LoadOptions options) throws IOException {
+    return ClassifierFile.load(requireNonNull(file, "file"), requireNonNull(options, "options"));
   }
 
   /**
@@ -471,7 +478,12 @@ public final class Classifier implements AutoCloseable {
     return classes;
   }
 
-  /** What is to be known of the model: sizes, and how it was trained. By name, in order. */
+  /** The memory that the model takes off the heap, mapped and private. */
+  public MemoryUse memoryUse() {
+    return bag.memoryUse().plus(layer.memoryUse());
+  }
+
+  /** What is to be known of the model: sizes, memory, and how it was trained. By name, in order. */
   public Map<String, String> info() {
     Map<String, String> info = new TreeMap<>(ClassifierFile.told(metadata));
     info.put("input", input.text() ? "text" : "features");
@@ -481,6 +493,9 @@ public final class Classifier implements AutoCloseable {
     info.put("labels", Integer.toString(layer.assignment().outputs()));
     info.put("weights", weightType().toString());
     info.put("classes", layer.assignment().toString());
+    MemoryUse memory = memoryUse();
+    info.put("mapped bytes", Long.toString(memory.mappedBytes()));
+    info.put("private bytes", Long.toString(memory.privateBytes()));
     return info;
   }
 

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -28,18 +29,23 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.blocksparse.Backend;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
 import org.blocksparse.EmbeddingBag;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.LoadOptions;
+import org.blocksparse.MemoryUse;
 import org.blocksparse.Metrics;
+import org.blocksparse.ModelHolder;
 import org.blocksparse.NpzFile;
 import org.blocksparse.SaveOptions;
 import org.blocksparse.SparseRows;
 import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Workers;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -49,6 +55,9 @@ final class ClassifierTest {
   private static final int LABELS = 40;
   private static final TrainingOptions SMALL =
       TrainingOptions.defaults().withDimension(16).withClasses(7);
+
+  private static final LoadOptions MAPPED =
+      LoadOptions.mapped().withWorkers(Workers.callingThread());
 
   @TempDir private Path folder;
 
@@ -67,7 +76,7 @@ final class ClassifierTest {
       before = classifier.predict(heldOut, 3);
       classifier.save(file);
     }
-    try (Classifier loaded = Classifier.load(file, Workers.callingThread())) {
+    try (Classifier loaded = Classifier.load(file, MAPPED)) {
       assertEquals(before, loaded.predict(heldOut, 3));
       for (int e = 0; e < heldOut.size(); e++) {
         assertEquals(before.get(e), loaded.predict(heldOut.get(e).text(), 3));
@@ -89,11 +98,70 @@ final class ClassifierTest {
       classifier.save(zip.getPath("model"));
       classifier.save(zip.getPath("smaller"), ElementType.INT8);
       try (Classifier loaded = Classifier.load(zip.getPath("model"));
-          Classifier smaller = Classifier.load(zip.getPath("smaller"), Workers.callingThread())) {
+          Classifier smaller = Classifier.load(zip.getPath("smaller"), LoadOptions.copied())) {
         assertEquals(classifier.predict("my-own1", 3), loaded.predict("my-own1", 3));
         assertEquals(classifier.labels(), smaller.labels());
         assertEquals(ElementType.INT8, smaller.weightType());
+        assertThrows(
+            UnsupportedOperationException.class,
+            () -> Classifier.load(zip.getPath("model"), MAPPED));
       }
+    }
+  }
+
+  /** Its parameters are those of the file, or this process's own; never both. */
+  @Test
+  void memoryIsMappedOrPrivate() throws IOException {
+    Path file = folder.resolve("model");
+    long parameters;
+    try (Classifier classifier = trained(SMALL.withEpochs(1))) {
+      classifier.save(file);
+      parameters = 4L * 16 * (classifier.bag().vocabulary() + LABELS);
+      assertEquals(0, classifier.memoryUse().mappedBytes());
+      assertTrue(classifier.memoryUse().privateBytes() > parameters);
+    }
+    try (Classifier mapped = Classifier.load(file, MAPPED);
+        Classifier copied = Classifier.load(file, LoadOptions.copied())) {
+      MemoryUse ofMapped = mapped.memoryUse();
+      MemoryUse ofCopied = copied.memoryUse();
+      assertTrue(ofMapped.mappedBytes() >= parameters, ofMapped::toString);
+      assertTrue(ofMapped.privateBytes() < parameters / 10, ofMapped::toString);
+      assertEquals(0, ofCopied.mappedBytes());
+      assertEquals(ofMapped.mappedBytes() + ofMapped.privateBytes(), ofCopied.privateBytes());
+      assertEquals(Long.toString(ofMapped.mappedBytes()), mapped.info().get("mapped bytes"));
+      assertEquals(Long.toString(ofMapped.privateBytes()), mapped.info().get("private bytes"));
+      copied.close();
+      assertEquals(new MemoryUse(0, 0), copied.memoryUse());
+    }
+  }
+
+  /** As cp does, which cuts the file short that requests read from. */
+  @Test
+  @EnabledOnOs({OS.LINUX, OS.MAC})
+  void aSmallerFileCopiedOverAMappedOne_saysWhatToDo_andAReloadHelps() throws IOException {
+    assumeTrue(Backend.isNative());
+    Path file = folder.resolve("model");
+    Path smaller = folder.resolve("smaller");
+    try (Classifier classifier = trained(SMALL.withEpochs(1))) {
+      classifier.save(file);
+      classifier.save(smaller, ElementType.INT8);
+    }
+    try (ModelHolder<Classifier> holder = ModelHolder.load(file, f -> Classifier.load(f, MAPPED))) {
+      String before = likeliest(holder);
+      Files.write(file, Files.readAllBytes(smaller));
+      UncheckedIOException thrown =
+          assertThrows(UncheckedIOException.class, () -> likeliest(holder));
+      String message = thrown.getCause().getMessage();
+      assertTrue(message.startsWith(file.toString()), message);
+      assertTrue(message.endsWith("; replace by rename, then reload"), message);
+      holder.reload(file);
+      assertEquals(before, likeliest(holder));
+    }
+  }
+
+  private static String likeliest(ModelHolder<Classifier> holder) {
+    try (ModelHolder.Lease<Classifier> lease = holder.acquire()) {
+      return lease.get().predict("my-own1", 1).get(0).label();
     }
   }
 
@@ -603,7 +671,8 @@ final class ClassifierTest {
     List<Example> examples = Texts.examples(300, LABELS, 2).toList();
     Workers workers = common ? Workers.common() : Workers.callingThread();
     ExecutorService pool = Executors.newFixedThreadPool(threads);
-    try (Classifier classifier = Classifier.load(file, workers)) {
+    LoadOptions options = LoadOptions.mapped().withWorkers(workers);
+    try (Classifier classifier = Classifier.load(file, options)) {
       List<List<Prediction>> expected = classifier.predict(examples, 5);
       CyclicBarrier begin = new CyclicBarrier(threads);
       Callable<List<List<Prediction>>> oneByOne =

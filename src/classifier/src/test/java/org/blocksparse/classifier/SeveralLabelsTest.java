@@ -25,6 +25,7 @@ import org.blocksparse.ElementType;
 import org.blocksparse.EmbeddingBag;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.LabelTree;
+import org.blocksparse.LoadOptions;
 import org.blocksparse.Metrics;
 import org.blocksparse.NpzFile;
 import org.blocksparse.SaveOptions;
@@ -124,7 +125,8 @@ final class SeveralLabelsTest {
       assertTrue(classifier.toString().contains("LabelTree("), classifier::toString);
     }
     byte[] written = Files.readAllBytes(file);
-    try (Classifier loaded = Classifier.load(file, Workers.callingThread())) {
+    LoadOptions mapped = LoadOptions.mapped().withWorkers(Workers.callingThread());
+    try (Classifier loaded = Classifier.load(file, mapped)) {
       assertEquals(before, loaded.predict(heldOut, 5));
       assertEquals("LabelTree", loaded.info().get("layer"));
       assertEquals(LABELS, loaded.classes().stream().mapToInt(List::size).sum());

@@ -3,6 +3,7 @@ package org.blocksparse.classifier.command;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import org.blocksparse.LoadOptions;
 import org.blocksparse.Workers;
 import org.blocksparse.classifier.Classifier;
 import picocli.CommandLine.Parameters;
@@ -21,6 +22,6 @@ final class ModelArgument {
   }
 
   Classifier load(Workers workers) throws IOException {
-    return Classifier.load(model, workers);
+    return Classifier.load(model, LoadOptions.mapped().withWorkers(workers));
   }
 }

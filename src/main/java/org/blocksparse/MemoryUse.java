@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import java.util.Objects;
+import java.util.stream.Stream;
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * The memory off the heap that a model takes: parameters, tables and optimizer state, without what
+ * calls borrow. A model that is closed takes none.
+ *
+ * @param mappedBytes are those of a file, see {@link LoadOptions#mapped}. They are in memory only
+ *     once they are read, and all processes that map the file share them; with {@link
+ *     LoadOptions#copyOnWrite} what was written is this process's own, and counts as mapped here
+ * @param privateBytes belong to this process alone
+ */
+public record MemoryUse(long mappedBytes, long privateBytes) {
+  /** That of some memory; null is none. */
+  static MemoryUse of(Stream<Storage> memory) {
+    return memory
+        .filter(Objects::nonNull)
+        .filter(storage -> !storage.isClosed())
+        .map(
+            storage -> {
+              long bytes = Float.BYTES * storage.elements();
+              return storage.mapping() == null ? new MemoryUse(0, bytes) : new MemoryUse(bytes, 0);
+            })
+        .reduce(new MemoryUse(0, 0), MemoryUse::plus);
+  }
+
+  /** That of two models. */
+  public MemoryUse plus(MemoryUse other) {
+    return new MemoryUse(mappedBytes + other.mappedBytes, privateBytes + other.privateBytes);
+  }
+}
