@@ -54,18 +54,25 @@ public final class Filter {
    * @param only whether these are the only ones, or those that are left out
    * @param outputs null: each row has its own
    * @param rows null: all rows have the same
+   * @param unknown counts what is listed and not there; null: that is refused
    */
-  private record OutputList(boolean only, SharedOutputs outputs, SparseRows rows) {
+  private record OutputList(
+      boolean only, SharedOutputs outputs, SparseRows rows, UnknownIds unknown) {
     OutputFilter.OutputList check(int batch, int numberOfOutputs) {
-      if (rows == null) {
-        if (!outputs.areBelow(numberOfOutputs)) {
-          Check.indices("filter", outputs.outputs(), 0, "outputs", numberOfOutputs);
-        }
-        return new OutputFilter.OutputList(only, outputs, null);
+      if (rows != null) {
+        rows.requireRows("filter", batch);
       }
-      rows.requireRows("filter", batch);
-      rows.requireIndices("filter", "outputs", numberOfOutputs);
-      return new OutputFilter.OutputList(only, null, rows.bags());
+      if (unknown != null) {
+        unknown.add(
+            rows == null
+                ? outputs.outside(numberOfOutputs)
+                : rows.countFrom("filter", numberOfOutputs));
+      } else if (rows != null) {
+        rows.requireIndices("filter", "outputs", numberOfOutputs);
+      } else if (!outputs.areBelow(numberOfOutputs)) {
+        Check.indices("filter", outputs.outputs(), 0, "outputs", numberOfOutputs);
+      }
+      return new OutputFilter.OutputList(only, outputs, rows == null ? null : rows.bags());
     }
 
     @Override
@@ -75,19 +82,20 @@ public final class Filter {
   }
 
   private static Filter of(boolean only, int[] outputs) {
-    return new Filter(List.of(new OutputList(only, new SharedOutputs(outputs), null)), false);
+    return new Filter(List.of(new OutputList(only, new SharedOutputs(outputs), null, null)), false);
   }
 
   private static Filter of(boolean only, SparseRows outputs) {
     return new Filter(
-        List.of(new OutputList(only, null, requireNonNull(outputs, "outputs"))), false);
+        List.of(new OutputList(only, null, requireNonNull(outputs, "outputs"), null)), false);
   }
 
   /**
    * All outputs but these, for all rows.
    *
    * @param outputs in any order; one may occur several times; an operation refuses with {@link
-   *     IndexOutOfBoundsException} what is outside [0, outputs)
+   *     IndexOutOfBoundsException} what is outside [0, outputs), unless it is {@link
+   *     #withUnknownIds}
    */
   public static Filter without(int... outputs) {
     return of(false, requireNonNull(outputs, "outputs").clone());
@@ -150,6 +158,22 @@ public final class Filter {
    */
   public Filter withRenormalization() {
     return new Filter(lists, true);
+  }
+
+  /**
+   * The same filter, which ignores ids that the layer does not have instead of refusing them: items
+   * that are newer than the model, and -1. {@link #without(int...)} leaves out the others, {@link
+   * #only(int...)} allows the others alone. Each call counts what it ignores.
+   *
+   * @param unknown counts them
+   */
+  public Filter withUnknownIds(UnknownIds unknown) {
+    requireNonNull(unknown, "unknown");
+    return new Filter(
+        lists.stream()
+            .map(list -> new OutputList(list.only, list.outputs, list.rows, unknown))
+            .toList(),
+        renormalized);
   }
 
   /**

@@ -7,8 +7,10 @@ import java.nio.Buffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
@@ -135,6 +137,60 @@ public final class SparseRows implements AutoCloseable {
    */
   public static SparseRows of(List<int[]> indices, List<float[]> values) {
     return copy(indices, requireNonNull(values, "values"));
+  }
+
+  /**
+   * Rows with a copy of the given indices that are in [0, bound), whose values are 1. The others
+   * are ignored: in a bag of mode MEAN, they do not count.
+   *
+   * @param bound the vocabulary of a bag, or the outputs of a layer
+   * @param unknown counts what is ignored
+   * @throws IllegalArgumentException as {@link #of(List)}, or if the bound is less than 1
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public static SparseRows of(List<int[]> indices, int bound, UnknownIds unknown) {
+    return known(indices, null, bound, unknown);
+  }
+
+  /**
+   * As {@link #of(List, int, UnknownIds)}, with values.
+   *
+   * @throws IllegalArgumentException also if a row has not as many values as indices
+   */
+  public static SparseRows of(
+      List<int[]> indices, List<float[]> values, int bound, UnknownIds unknown) {
+    return known(indices, requireNonNull(values, "values"), bound, unknown);
+  }
+
+  private static SparseRows known(
+      List<int[]> indices, List<float[]> values, int bound, UnknownIds unknown) {
+    Check.atLeast(1, "bound", bound);
+    requireNonNull(unknown, "unknown");
+    if (values != null) {
+      Tensor.requireLength("values", requireNonNull(indices, "indices").size(), values.size());
+    }
+    List<int[]> known = new ArrayList<>();
+    List<float[]> valuesOfKnown = values == null ? null : new ArrayList<>();
+    long ignored = 0;
+    for (int r = 0; r < requireNonNull(indices, "indices").size(); r++) {
+      int[] row = requireNonNull(indices.get(r), "indices");
+      int[] entries =
+          IntStream.range(0, row.length).filter(i -> row[i] >= 0 && row[i] < bound).toArray();
+      ignored += row.length - entries.length;
+      known.add(Arrays.stream(entries).map(i -> row[i]).toArray());
+      if (values != null) {
+        float[] ofRow = requireNonNull(values.get(r), "values");
+        Tensor.requireLength("values[" + r + "]", row.length, ofRow.length);
+        float[] kept = new float[entries.length];
+        for (int i = 0; i < kept.length; i++) {
+          kept[i] = ofRow[entries[i]];
+        }
+        valuesOfKnown.add(kept);
+      }
+    }
+    SparseRows rows = copy(known, valuesOfKnown);
+    unknown.add(ignored);
+    return rows;
   }
 
   private static SparseRows copy(List<int[]> indices, List<float[]> values) {
@@ -511,6 +567,22 @@ public final class SparseRows implements AutoCloseable {
         }
       }
     }
+  }
+
+  /**
+   * How many indices are at least a bound.
+   *
+   * @throws IllegalArgumentException if offsets were changed so that they are not in order
+   */
+  long countFrom(String name, int bound) {
+    if (checkedMaxIndex(name) < bound) {
+      return 0;
+    }
+    long count = 0;
+    for (int r = 0; r < rows; r++) {
+      count += Arrays.stream(indices(r)).filter(index -> index >= bound).count();
+    }
+    return count;
   }
 
   /**

@@ -15,6 +15,10 @@ public final class SharedOutputs {
   private final int least;
   private final int most;
   private volatile Kept kept;
+  private volatile Outside outside = new Outside(0, 0);
+
+  /** How many are outside [0, bound). */
+  private record Outside(int bound, int count) {}
 
   /**
    * Slots in a table; another table, even of the same model once it has grown, is another object.
@@ -46,6 +50,23 @@ public final class SharedOutputs {
   /** Whether all are in [0, bound). */
   public boolean areBelow(int bound) {
     return outputs.length == 0 || (least >= 0 && most < bound);
+  }
+
+  /** How many are outside [0, bound); counted again only for another bound. */
+  public int outside(int bound) {
+    if (areBelow(bound)) {
+      return 0;
+    }
+    Outside last = outside;
+    if (last.bound != bound) {
+      int count = 0;
+      for (int output : outputs) {
+        count += output < 0 || output >= bound ? 1 : 0;
+      }
+      last = new Outside(bound, count);
+      outside = last;
+    }
+    return last.count;
   }
 
   /** All of them, in their order; not to be changed. */

@@ -30,16 +30,16 @@ final class SlotList {
   }
 
   /**
-   * Where some outputs are.
+   * Where some outputs are. Those that are retired are left out, and numbers that no output has:
+   * nobody finds them anyway.
    *
    * @param outputs any number of times each
    */
   static SlotList of(ClassTable table, int[] outputs) {
-    int[] classOf = table.classOf();
     int[] begin = new int[table.classes() + 1];
     for (int output : outputs) {
-      if (classOf[output] >= 0) { // else it is retired: nobody finds it anyway
-        begin[classOf[output]]++;
+      if (isThere(table, output)) {
+        begin[table.classOf()[output]]++;
       }
     }
     int sum = 0;
@@ -49,11 +49,16 @@ final class SlotList {
     }
     int[] slots = new int[sum];
     for (int i = outputs.length - 1; i >= 0; i--) { // in a class, they stay in their order
-      if (classOf[outputs[i]] >= 0) {
-        slots[--begin[classOf[outputs[i]]]] = table.slotOf()[outputs[i]];
+      if (isThere(table, outputs[i])) {
+        slots[--begin[table.classOf()[outputs[i]]]] = table.slotOf()[outputs[i]];
       }
     }
     return new SlotList(begin, slots, false);
+  }
+
+  private static boolean isThere(ClassTable table, int output) {
+    int[] classOf = table.classOf();
+    return output >= 0 && output < classOf.length && classOf[output] >= 0;
   }
 
   /** Whether those of a class are ascending, each once. */
