@@ -51,8 +51,8 @@ import org.blocksparse.internal.schedule.Bags.Reduction;
  * not depend on the workers, not even where a step adds up many gradients of one row.
  *
  * <p><b>Threads.</b> Any number of threads may call {@link #apply} and {@link #gradValues} at the
- * same time. A step must not run at the same time as anything else on the same layer; that is the
- * caller's to see to.
+ * same time. A step, and what adds rows, must not run at the same time as anything else on the same
+ * layer; that is the caller's to see to.
  *
  * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null, {@link
  * IllegalArgumentException} if a shape does not fit or an output shares memory with an input,
@@ -83,7 +83,8 @@ public final class EmbeddingBag implements AutoCloseable {
     }
   }
 
-  private final BagMemory memory;
+  private volatile BagMemory memory;
+  private volatile boolean closed;
   private final Map<String, String> metadata;
 
   private EmbeddingBag(BagMemory memory, Map<String, String> metadata) {
@@ -274,6 +275,60 @@ public final class EmbeddingBag implements AutoCloseable {
     return rows.lease(memory.lease(new Lease()), "rows");
   }
 
+  // ------------------------------------------------------------------------------------ growth
+
+  /**
+   * Adds rows of zeros, which add nothing to a sum until they are trained. They have no optimizer
+   * state yet, and Adam counts their steps from now on; all else keeps its own.
+   *
+   * <p>All rows get new memory: {@link #table} is another tensor then, and the one before is
+   * closed. So add many rows at a time. {@link TwoLevelLayer#addOutputs(int, EmbeddingBag)} adds
+   * outputs to the layer above as well.
+   *
+   * @param n how many, at least 1
+   * @return the number of the first; the others follow
+   * @throws IllegalArgumentException also if n is less than 1, or if there would be too many to
+   *     count
+   * @throws IllegalStateException also if the table is of a type that is only read; see {@link
+   *     #withWeights}
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public int addRows(int n) {
+    int first = vocabulary();
+    replace(memory.grown(Check.atLeast(1, "n", n), null));
+    return first;
+  }
+
+  /**
+   * As {@link #addRows(int)}, with values: the mean of the rows of similar words, for instance.
+   *
+   * @param rows (n, features), n at least 1; finite
+   */
+  public int addRows(FloatTensor rows) {
+    int first = vocabulary();
+    Check.rank("rows", rows, "(n, features)", 2);
+    int n = Check.rows("rows", rows.shape().dim(0));
+    Check.shape("rows", rows, "(n, features)", n, features());
+    if (n == 0) {
+      throw new IllegalArgumentException("rows: expected at least 1 row but was " + rows.shape());
+    }
+    try (Lease lease = new Lease().of("rows", rows)) {
+      Check.finite("rows", KernelOperands.rows(rows));
+      replace(memory.grown(n, KernelOperands.rows(rows)));
+    }
+    return first;
+  }
+
+  /** Takes over grown memory; if it was closed meanwhile, that is closed, too. */
+  void replace(BagMemory grown) {
+    BagMemory before = memory;
+    memory = grown;
+    before.close();
+    if (closed) {
+      grown.close();
+    }
+  }
+
   // ------------------------------------------------------------------------------------- files
 
   /** Saves table and mode; see {@link #save(Path, SaveOptions)}. */
@@ -341,6 +396,7 @@ public final class EmbeddingBag implements AutoCloseable {
   /** Frees the table and the optimizer state, as soon as no call uses them. */
   @Override
   public void close() {
+    closed = true; // before the memory is read: what takes its place from now on is closed as well
     memory.close();
   }
 

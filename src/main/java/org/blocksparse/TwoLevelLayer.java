@@ -12,6 +12,7 @@ import java.util.random.RandomGenerator;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
+import org.blocksparse.internal.layer.BagMemory;
 import org.blocksparse.internal.layer.Growth;
 import org.blocksparse.internal.layer.LayerContent;
 import org.blocksparse.internal.layer.LayerMemory;
@@ -727,6 +728,40 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
       Check.finite("x", KernelOperands.rows(x));
     }
     replace(Growth.added(memory, KernelOperands.rows(x)));
+    return first;
+  }
+
+  /**
+   * Adds outputs as {@link #addOutputs(int)}, and as many rows as {@link EmbeddingBag#addRows(int)}
+   * to the bag below this layer, where the same items are inputs and outputs. Both grow, or neither
+   * does.
+   *
+   * @param bag has a row for each output of this layer
+   * @return the number of the first output, and row; the others follow
+   * @throws IllegalArgumentException also if the bag has another number of rows than this layer has
+   *     outputs
+   * @throws IllegalStateException also if the bag is closed, or its table is of a type that is only
+   *     read
+   */
+  public int addOutputs(int n, EmbeddingBag bag) {
+    Check.atLeast(1, "n", n);
+    if (requireNonNull(bag, "bag").vocabulary() != outputs()) {
+      throw new IllegalArgumentException(
+          "bag: expected a row for each of outputs = "
+              + outputs()
+              + " but was "
+              + bag.vocabulary()
+              + " rows");
+    }
+    BagMemory grown = bag.memory().grown(n, null);
+    int first;
+    try {
+      first = addOutputs(n);
+    } catch (Throwable e) {
+      grown.close();
+      throw e;
+    }
+    bag.replace(grown);
     return first;
   }
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.layer;
 
+import java.util.Arrays;
 import java.util.stream.Stream;
+import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.StoredWeights;
 import org.blocksparse.internal.TableRows;
 import org.blocksparse.internal.UpdateRule;
 import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.bag.BagTable;
+import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.optimizer.BlockedTensor;
@@ -70,6 +73,61 @@ public record BagMemory(BagTable table, LayerState state) implements AutoCloseab
     }
   }
 
+  /**
+   * A copy with more rows, which have no optimizer state yet.
+   *
+   * @param n how many, at least 1
+   * @param values the new rows, leased by the caller; null: zeros
+   * @throws IllegalArgumentException if there would be too many to count
+   * @throws IllegalStateException if the table is of a type that is only read
+   */
+  public BagMemory grown(int n, Rows values) {
+    if (isReadOnly()) {
+      throw ReadOnlyWeights.notTrained("growth", type());
+    }
+    int before = vocabulary();
+    if (n > HeapRoom.LARGEST_ARRAY - before) {
+      throw new IllegalArgumentException(
+          "n: " + before + " rows and " + n + " more are more than 2^31 - 9");
+    }
+    int features = table.features();
+    BagMemory grown = null;
+    try (StorageLease lease = lease(new StorageLease());
+        LayerState.Kept kept = state.hold()) {
+      Storage elements = Storage.allocate((long) (before + n) * features);
+      grown = withTable(new Rows(elements, before + n, features));
+      elements.copyFrom(table.rows().storage());
+      float[] row = new float[features];
+      for (int r = 0; values != null && r < n; r++) {
+        values.get(r, 0, row);
+        elements.putFloats((long) (before + r) * features, row, 0, features);
+      }
+      grown.state.reset(kept.kind());
+      for (int moment = 0; moment < kept.kind().moments(); moment++) {
+        grown.state.of(TABLE).moment(moment).copyFrom(kept.of(TABLE).moment(moment));
+      }
+      grown.state.of(TABLE).restoreSteps(Arrays.copyOf(kept.of(TABLE).steps(), before + n));
+      lease.requireIntact();
+      return grown;
+    } catch (Throwable e) {
+      if (grown != null) {
+        grown.close();
+      }
+      throw e;
+    }
+  }
+
+  /** The same of another table of floats, which becomes its own; without optimizer state. */
+  private BagMemory withTable(Rows rows) {
+    try {
+      return new BagMemory(
+          new BagTable(table.engine(), new TableRows(rows), table.features(), table.reduction()));
+    } catch (Throwable e) {
+      rows.storage().close();
+      throw e;
+    }
+  }
+
   /** The bytes of the table. */
   public long bytes() {
     return stored().bytes((long) vocabulary() * table.features());
@@ -77,8 +135,7 @@ public record BagMemory(BagTable table, LayerState state) implements AutoCloseab
 
   /** All memory of the bag; null stands for none. */
   public Stream<Storage> storages() {
-    return Stream.concat(
-        Stream.of(table.rows().storage(), table.rows().scales()), state.memory());
+    return Stream.concat(Stream.of(table.rows().storage(), table.rows().scales()), state.memory());
   }
 
   /** Begins a step of training. */

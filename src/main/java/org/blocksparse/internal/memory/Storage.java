@@ -612,9 +612,12 @@ public final class Storage {
     forEachRun(offset, length, (bytes, to, begin, count) -> bytes.put(to, values, begin, count));
   }
 
-  /** Copies all elements of another storage of the same size; both are leased by the caller. */
+  /**
+   * Copies all elements of another storage, which has no more, to the first ones; both are leased
+   * by the caller.
+   */
   public void copyFrom(Storage other) {
-    for (int s = 0; s < buffers.bytes.length; s++) {
+    for (int s = 0; s < other.buffers.bytes.length; s++) {
       buffers.bytes[s].duplicate().put(other.buffers.bytes[s].duplicate());
     }
   }
