@@ -211,15 +211,33 @@ final class Trainer {
   }
 
   private Map<String, String> about() {
-    Map<String, String> about = new LinkedHashMap<>();
+    Map<String, String> about = new LinkedHashMap<>(options.card());
+    String version = Trainer.class.getPackage().getImplementationVersion();
+    if (version != null) { // classes that are in no jar have none
+      about.put("version", version);
+    }
     about.put("examples", Integer.toString(set.size()));
     about.put("epochs planned", Integer.toString(epochs));
     about.put("rate", Double.toString(options.rate()));
     about.put("smoothing", Double.toString(options.smoothing()));
     about.put("batch", Integer.toString(batch));
-    about.put("min count", Integer.toString(options.minCount()));
+    if (set.isText()) {
+      about.put("word n-grams", Integer.toString(options.wordNgrams()));
+      about.put("words", options.plainWords() ? "plain" : "unicode");
+    }
+    if (options.sharedRows() > 0) {
+      about.put("shared rows", Integer.toString(options.sharedRows()));
+    } else {
+      about.put("min count", Integer.toString(options.minCount()));
+      about.put("max features", Integer.toString(options.maxFeatures()));
+    }
     about.put("features left out", Integer.toString(set.featuresLeftOut()));
     about.put("seed", Long.toString(options.seed()));
+    if (!options.validation().isEmpty()) {
+      about.put("validation examples", Integer.toString(options.validation().size()));
+      about.put("validation metric", options.validationMetric().toString());
+      about.put("patience", Integer.toString(options.patience(epochs)));
+    }
     return about;
   }
 

@@ -5,7 +5,9 @@ import static java.util.Objects.requireNonNull;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.function.BooleanSupplier;
+import java.util.function.Supplier;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.LabelTree;
 import org.blocksparse.Loss;
@@ -95,6 +97,7 @@ public final class TrainingOptions {
   /** Null: that of the system. */
   private Path temporaryFolder;
 
+  private Supplier<Map<String, String>> card = Map::of;
   private Workers workers = Workers.common();
   private TrainingListener listener = new TrainingListener() {};
   private BooleanSupplier stop = () -> false;
@@ -120,6 +123,7 @@ public final class TrainingOptions {
     this.validationMetric = that.validationMetric;
     this.patience = that.patience;
     this.temporaryFolder = that.temporaryFolder;
+    this.card = that.card;
     this.workers = that.workers;
     this.listener = that.listener;
     this.stop = that.stop;
@@ -386,6 +390,18 @@ public final class TrainingOptions {
     return changed;
   }
 
+  /**
+   * What else the model's file says of it, for {@link Classifier#info}: the day and the data, for
+   * instance. It says by itself the version, the options and the scores of validation.
+   *
+   * @param value is asked once, when all examples have been read; its names are the caller's own
+   */
+  public TrainingOptions withCard(Supplier<Map<String, String>> value) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.card = requireNonNull(value, "card");
+    return changed;
+  }
+
   /** The threads that train, and that the trained model predicts with; by default common ones. */
   public TrainingOptions withWorkers(Workers value) {
     TrainingOptions changed = new TrainingOptions(this);
@@ -521,6 +537,10 @@ public final class TrainingOptions {
   /** Null: that of the system. */
   Path temporaryFolder() {
     return temporaryFolder;
+  }
+
+  Map<String, String> card() {
+    return card.get();
   }
 
   Workers workers() {

@@ -5,6 +5,8 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
 import org.blocksparse.classifier.Example;
@@ -25,6 +27,9 @@ final class Input implements AutoCloseable {
   /** Tells where in the file reading is; null if that is not known. */
   private final FileChannel file;
 
+  /** Below the reader, too; null if what is read is not hashed. */
+  private final HashedInput hashed;
+
   private final PrintWriter err;
 
   /** Null: nothing is told. */
@@ -42,6 +47,7 @@ final class Input implements AutoCloseable {
    * @param name stands for it in messages
    * @param labelPrefix what labels in a text begin with
    * @param task what is done while it is read; null: nothing is told
+   * @param hashed below the reader; null if what it reads is not hashed
    * @param file below the reader, which closes it; null if this is not a file of a known size
    */
   Input(
@@ -49,12 +55,14 @@ final class Input implements AutoCloseable {
       String labelPrefix,
       String task,
       ExampleReader reader,
+      HashedInput hashed,
       FileChannel file,
       PrintWriter err)
       throws IOException {
     this.name = name;
     this.labelPrefix = labelPrefix;
     this.reader = reader;
+    this.hashed = hashed;
     this.file = file;
     this.err = err;
     long total = file == null ? ProgressLine.UNKNOWN : file.size();
@@ -104,6 +112,25 @@ final class Input implements AutoCloseable {
               : "what a line begins with, with commas between them";
       throw new InvalidInputException(
           "%s: none of %,d examples has a label; labels are %s".formatted(name, examples, which));
+    }
+  }
+
+  /**
+   * Adds to a model's card what was read, to the end: the file's name without its folder, and of a
+   * file and of standard input the bytes and their SHA-256.
+   *
+   * @param what begins the names of the entries
+   */
+  void addTo(Map<String, String> card, String what) {
+    Path path = hashed == null || file != null ? Path.of(name).getFileName() : null;
+    card.put(what, path == null ? name : path.toString());
+    if (hashed != null) {
+      try {
+        card.put(what + " bytes", Long.toString(hashed.size()));
+      } catch (IOException e) {
+        throw new UncheckedIOException(name + ": " + e.getMessage(), e);
+      }
+      card.put(what + " SHA-256", hashed.sha256());
     }
   }
 

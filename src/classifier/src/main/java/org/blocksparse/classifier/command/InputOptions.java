@@ -12,6 +12,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
+import java.util.function.Function;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.ExampleFormat;
 import org.blocksparse.classifier.ExampleReader;
@@ -85,7 +86,7 @@ final class InputOptions {
    * @param task what is done while it is read; null: nothing is told
    */
   Input open(String file, String task, PrintWriter err) throws IOException {
-    return open(file, task, format, labelPrefix(), err);
+    return open(file, task, format, labelPrefix(), HashedInput::new, err);
   }
 
   /**
@@ -105,37 +106,53 @@ final class InputOptions {
           "--label-prefix: expected texts, but the model was trained on features");
     }
     String prefix = hasLabelPrefix() ? labelPrefix : model.labelPrefix();
-    return open(file, task, ofModel, prefix, err);
+    return open(file, task, ofModel, prefix, in -> null, err);
   }
 
   private static String lowerCase(ExampleFormat format) {
     return format.name().toLowerCase(Locale.ROOT);
   }
 
-  private Input open(String file, String task, ExampleFormat as, String prefix, PrintWriter err)
+  private Input open(
+      String file,
+      String task,
+      ExampleFormat as,
+      String prefix,
+      Function<InputStream, HashedInput> hashing,
+      PrintWriter err)
       throws IOException {
     try {
-      return opened(file, task, as, prefix, err);
+      return opened(file, task, as, prefix, hashing, err);
     } catch (IllegalArgumentException e) { // the prefix is none
       throw OptionName.in(e);
     }
   }
 
-  private Input opened(String file, String task, ExampleFormat as, String prefix, PrintWriter err)
+  private Input opened(
+      String file,
+      String task,
+      ExampleFormat as,
+      String prefix,
+      Function<InputStream, HashedInput> hashing,
+      PrintWriter err)
       throws IOException {
     if (isStandardInput(file)) {
       String name = "standard input";
-      return new Input(name, prefix, task, reader(name, System.in, as, prefix), null, err);
+      HashedInput hashed = hashing.apply(System.in);
+      ExampleReader reader = reader(name, hashed == null ? System.in : hashed, as, prefix);
+      return new Input(name, prefix, task, reader, hashed, null, err);
     }
     Path path = path(file);
     if (!Files.isRegularFile(path)) {
       ExampleReader reader = ExampleReader.open(path, as, prefix, skipBadLines);
-      return new Input(file, prefix, task, reader, null, err);
+      return new Input(file, prefix, task, reader, null, null, err);
     }
     FileChannel channel = FileChannel.open(path);
     try {
-      ExampleReader reader = reader(file, Channels.newInputStream(channel), as, prefix);
-      return new Input(file, prefix, task, reader, channel, err);
+      InputStream in = Channels.newInputStream(channel);
+      HashedInput hashed = hashing.apply(in);
+      ExampleReader reader = reader(file, hashed == null ? in : hashed, as, prefix);
+      return new Input(file, prefix, task, reader, hashed, channel, err);
     } catch (Throwable e) {
       channel.close();
       throw e;

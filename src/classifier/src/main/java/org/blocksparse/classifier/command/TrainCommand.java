@@ -5,8 +5,11 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Clock;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ForkJoinPool;
 import org.blocksparse.Workers;
@@ -145,6 +148,14 @@ final class TrainCommand implements Callable<Integer> {
   private Integer threads;
 
   @Option(
+      names = "--date",
+      paramLabel = "DAY",
+      description =
+          "Day that info prints, as 2026-11-29; by default that of SOURCE_DATE_EPOCH, else today in"
+              + " UTC.")
+  private String date;
+
+  @Option(
       names = "--chart",
       paramLabel = "PNG",
       description =
@@ -159,9 +170,13 @@ final class TrainCommand implements Callable<Integer> {
 
   @Mixin private Streams streams;
 
+  /** What is known of the model before it is trained, and then of its data. */
+  private final Map<String, String> card = new LinkedHashMap<>();
+
   @Override
   public Integer call() throws Exception {
     requireNoOptionInVain();
+    card.put("date", CardDate.of(date, System.getenv("SOURCE_DATE_EPOCH"), Clock.systemUTC()));
     // Hours of training must not be lost to a folder that is not there.
     List<Path> examples = InputOptions.files(file, validation);
     WritableFile.require("--output", output, examples);
@@ -229,8 +244,15 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private Classifier train(Input examples, TrainingLog log, TrainingOptions options) {
+    TrainingOptions described =
+        options.withCard(
+            () -> {
+              examples.addTo(card, "data");
+              return card;
+            });
     try {
-      return Classifier.train(examples.examples().peek(log::read).peek(this::requireText), options);
+      return Classifier.train(
+          examples.examples().peek(log::read).peek(this::requireText), described);
     } catch (IllegalArgumentException e) {
       examples.requireLabels(); // where there is none, this says more
       throw e;
@@ -314,6 +336,7 @@ final class TrainCommand implements Callable<Integer> {
       try (Input others = input.open(validation, "reading " + validation, streams.err())) {
         List<Example> examples = others.examples().toList();
         others.requireLabels();
+        others.addTo(card, "validation data");
         options =
             patience == null
                 ? options.withValidation(examples)

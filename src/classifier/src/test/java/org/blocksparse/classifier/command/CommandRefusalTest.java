@@ -292,6 +292,8 @@ final class CommandRefusalTest extends Commands {
             + " as {}/test.txt",
         "train -o {}/m --validation-metric f1 {}/train.txt | --validation-metric: expected"
             + " --validation as well",
+        "train -o {}/m --date 29.11.2026 {}/train.txt | --date: expected a day, as 2026-11-29, but"
+            + " was 29.11.2026",
         "train -o {}/m --validation-metric p5 {}/train.txt | Invalid value for option"
             + " '--validation-metric': expected p@1, ndcg@5 or f1 but was 'p5'",
         "export {}/none {}/npz                 | there is no file {}/none",
