@@ -190,7 +190,7 @@ public final class GgmlBlocks {
       int column = i % 32;
       int lowByte = at + 64 * half + 32 * (quarter % 2) + column;
       int low = quarter < 2 ? low(lowByte) : high(lowByte);
-      int high = in.get(highBits + 32 * half + column) >> 2 * quarter & 3;
+      int high = (in.get(highBits + 32 * half + column) >> (2 * quarter)) & 3;
       out[to + i] = d * in.get(scales + i / 16) * ((low | high << 4) - 32);
     }
   }
