@@ -5,7 +5,9 @@ import static java.util.Objects.requireNonNull;
 
 import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.Engine;
+import org.blocksparse.internal.Narrowing;
 import org.blocksparse.internal.StoredWeights;
+import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -85,6 +87,92 @@ public final class Weights implements BlockMatrix {
               engine),
           shape);
     }
+  }
+
+  /**
+   * Weights over memory at an address, without a copy, which is only read: of a model that somebody
+   * else has mapped, for instance. From JDK 22 on, this takes a {@code MemorySegment} of any size:
+   *
+   * <pre>{@code
+   * if (!segment.isNative() || !segment.scope().isAlive()) {
+   *   throw new IllegalArgumentException("segment: expected native memory, open");
+   * }
+   * return Weights.wrapAddress(
+   *     segment.address(), segment.byteSize(), segment, ElementType.BFLOAT16, null, dims);
+   * }</pre>
+   *
+   * <p>Memory that is laid out (out, in), as the matrices of most model files are, becomes weights
+   * by {@link #transposeBlocks}: of (experts, 1, out, in), (1, experts, in, out).
+   *
+   * <p>What is promised of the memory and its owner is that of {@link FloatTensor#wrapAddress}, but
+   * that it need not be writable. The numbers are not checked: products with what is not finite are
+   * not finite.
+   *
+   * @param address where the first element lies; a multiple of its size
+   * @param bytes the size of the memory: the number of elements times their size
+   * @param owner stays reachable as long as the weights are
+   * @param type FLOAT32, FLOAT16, BFLOAT16 or INT8, in native byte order
+   * @param scales of INT8, (iBlocks, oBlocks, oSize), which are copied; null of other types
+   * @param dims (iBlocks, oBlocks, iSize, oSize)
+   * @throws IllegalArgumentException if the address is 0 or no multiple, the bytes are not those of
+   *     the dimensions, there are not four or one is no int, scales are missing or not wanted, have
+   *     another shape, or could make weights infinite
+   * @throws IllegalStateException if the scales are closed
+   * @throws UnsupportedOperationException if the native library is not in use
+   */
+  public static Weights wrapAddress(
+      long address, long bytes, Object owner, ElementType type, FloatTensor scales, long... dims) {
+    requireNonNull(owner, "owner");
+    WeightType stored = requireNonNull(type, "type").stored();
+    Shape shape = Shape.of(dims);
+    if (shape.rank() != RANK) {
+      throw new IllegalArgumentException("dims: expected " + Check.WEIGHTS + " but was " + shape);
+    }
+    for (long dim : dims) {
+      if (dim > Integer.MAX_VALUE) {
+        throw new IllegalArgumentException("dims: a dimension of " + shape + " is too large");
+      }
+    }
+    if (address == 0 || address % stored.bytes() != 0) {
+      throw new IllegalArgumentException(
+          "address: expected a multiple of "
+              + stored.bytes()
+              + " that is not 0 but was "
+              + address);
+    }
+    long expected = shape.size() * stored.bytes();
+    if (bytes != expected) {
+      throw new IllegalArgumentException(
+          "bytes: expected " + expected + " for " + shape + " of " + type + " but was " + bytes);
+    }
+    if (stored.hasScales() != (scales != null)) {
+      throw new IllegalArgumentException(
+          "scales: expected "
+              + (scales == null ? "some" : "none")
+              + ", as the type is "
+              + type
+              + ", but there are "
+              + (scales == null ? "none" : "some"));
+    }
+    Storage elements = Storage.wrapBytes(address, bytes, owner);
+    return new Weights(
+        new StoredWeights(stored, elements, scales == null ? null : copyScales(scales, shape)),
+        shape);
+  }
+
+  private static Storage copyScales(FloatTensor scales, Shape shape) {
+    Check.shape(
+        "scales", scales, "(iBlocks, oBlocks, oSize)", shape.dim(0), shape.dim(1), shape.dim(3));
+    Storage copy = scales.copy("scales").storage();
+    for (long i = 0; i < copy.elements(); i++) {
+      float scale = copy.getFloat(i);
+      if (!(Math.abs(scale) <= Narrowing.LARGEST_SCALE)) {
+        copy.close();
+        throw new IllegalArgumentException(
+            "scales: element " + i + " = " + scale + " makes weights infinite");
+      }
+    }
+    return copy;
   }
 
   /** Weights of a type can be made of a tensor, if it is contiguous. */

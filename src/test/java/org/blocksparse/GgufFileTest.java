@@ -213,7 +213,7 @@ final class GgufFileTest {
   void whatCannotBeGivenIsRefused() throws IOException {
     GgufFile gguf = GgufFile.open(file);
     refused("nothing", "is missing", () -> gguf.floats("nothing"));
-    refused("nothing", "is missing", () -> gguf.weights("nothing"));
+    refused("q4_1", "is missing; did you mean q4_0? there are f32", () -> gguf.weights("q4_1"));
     String widened = "expected one of [F32, F16, Q4_0, Q8_0, Q4_K, Q6_K, BF16, MXFP4] but was ";
     refused("q5_K", widened + "Q5_K (2, 256)", () -> gguf.floats("q5_K"));
     refused("i32", widened + "I32 (3)", () -> gguf.floats("i32"));

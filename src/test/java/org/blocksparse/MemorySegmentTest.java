@@ -44,8 +44,10 @@ final class MemorySegmentTest {
       import java.util.concurrent.CompletableFuture;
       import java.util.function.Supplier;
       import org.blocksparse.Activation;
+      import org.blocksparse.ElementType;
       import org.blocksparse.FloatTensor;
       import org.blocksparse.SparseRows;
+      import org.blocksparse.Weights;
 
       public final class Program {
         private static void require(boolean holds, String otherwise) {
@@ -96,6 +98,20 @@ final class MemorySegmentTest {
           refuses("segment: ", () -> WrapSegment.wrap(closed, 6));
           MemorySegment onTheHeap = MemorySegment.ofArray(new float[7]).asSlice(4);
           refuses("segment: ", () -> WrapSegment.wrap(onTheHeap, 6));
+        }
+
+        public static void weightsAreRead() {
+          try (Arena arena = Arena.ofShared()) {
+            MemorySegment segment = arena.allocate(2 * 6, 64);
+            segment.setAtIndex(ValueLayout.JAVA_SHORT, 5, (short) 0x4700); // 7 of float16
+            try (Weights weights =
+                    WrapSegment.wrap(segment.asReadOnly(), ElementType.FLOAT16, 1, 1, 2, 3);
+                FloatTensor floats = weights.transposeBlocks().widened()) {
+              require(floats.get(0, 0, 2, 1) == 7, "is not read");
+            }
+          }
+          MemorySegment onTheHeap = MemorySegment.ofArray(new short[6]);
+          refuses("segment: ", () -> WrapSegment.wrap(onTheHeap, ElementType.FLOAT16, 1, 1, 2, 3));
         }
 
         /** In a file of holes: Arena.allocate would fill the memory with zeros. */
@@ -252,6 +268,7 @@ final class MemorySegmentTest {
         "memoryIsShared",
         "sizeIsChecked",
         "whatCannotBeUsedIsRefused",
+        "weightsAreRead",
         "moreThanABufferHolds",
         "segmentIsReachableAsLongAsTheTensorIs",
         "asABufferMoreIsChecked",

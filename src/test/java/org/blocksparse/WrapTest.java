@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -22,6 +23,7 @@ import org.bytedeco.javacpp.FloatPointer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Memory of others: shared, kept reachable as long as the tensor is, and no longer. */
@@ -105,6 +107,186 @@ final class WrapTest {
     }
   }
 
+  /** The bytes of other weights, and their scales. */
+  private record Memory(Weights owner, FloatTensor scales) {
+    static Memory of(FloatTensor W, ElementType type) {
+      Weights owner = Weights.of(W, type);
+      FloatTensor scales = null;
+      if (type == ElementType.INT8) {
+        float[] values = new float[(int) owner.scales().elements()];
+        owner.scales().getFloats(0, values, 0, values.length);
+        scales = FloatTensor.of(values, W.shape().dim(0), W.shape().dim(1), W.shape().dim(3));
+      }
+      return new Memory(owner, scales);
+    }
+
+    Weights wrap() {
+      long bytes = owner.shape().size() * owner.type().stored().bytes();
+      return Weights.wrapAddress(
+          owner.elements().address(0), bytes, owner, owner.type(), scales, owner.shape().toArray());
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void weightsUseTheMemory(ElementType type) {
+    assumeTrue(Backend.isNative());
+    float[] values = new float[2 * 3 * 5 * 7];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) Math.sin(i);
+    }
+    try (FloatTensor W = FloatTensor.of(values, 2, 3, 5, 7)) {
+      Memory memory = Memory.of(W, type);
+      long before = FloatTensor.allocatedBytes();
+      try (Weights wrapped = memory.wrap();
+          FloatTensor expected = memory.owner().widened();
+          FloatTensor actual = wrapped.widened()) {
+        assertEquals(type, wrapped.type());
+        assertEquals(memory.owner().bytes(), wrapped.bytes());
+        assertArrayEquals(expected.toArray(), actual.toArray());
+        if (memory.scales() != null) {
+          memory.scales().close(); // they were copied
+        }
+        wrapped.widened().close();
+        wrapped.close();
+        assertThrows(IllegalStateException.class, wrapped::widened);
+      }
+      assertFalse(memory.owner().isClosed());
+      assertTrue(FloatTensor.allocatedBytes() <= before);
+      memory.owner().close();
+    }
+  }
+
+  @Test
+  void weightsKeepTheOwnerReachable() throws InterruptedException {
+    assumeTrue(Backend.isNative());
+    FloatPointer pointer = new FloatPointer(1, 2, 3, 4, 5, 6);
+    WeakReference<Object> owner = new WeakReference<>(pointer);
+    Weights view;
+    try (Weights weights =
+        Weights.wrapAddress(
+            pointer.address(), 24, pointer, ElementType.FLOAT32, null, 1, 1, 2, 3)) {
+      pointer = null;
+      view = weights.transposeBlocks();
+      WeakReference<Object> other = new WeakReference<>(bytes());
+      long deadline = System.nanoTime() + TimeUnit.MINUTES.toNanos(10);
+      while (other.get() != null) {
+        collect(deadline);
+      }
+      assertNotNull(owner.get(), "the owner is garbage, the weights are not");
+      try (FloatTensor floats = view.widened()) {
+        assertArrayEquals(new float[] {1, 4, 2, 5, 3, 6}, floats.toArray());
+      }
+    }
+    assertTrue(view.isClosed());
+    long deadline = System.nanoTime() + TimeUnit.MINUTES.toNanos(10);
+    while (owner.get() != null) {
+      collect(deadline);
+    }
+  }
+
+  private static void refusesWeights(
+      String message, long address, long bytes, ElementType type, FloatTensor scales, long... d) {
+    IllegalArgumentException refused =
+        assertThrows(
+            IllegalArgumentException.class,
+            () -> Weights.wrapAddress(address, bytes, "owner", type, scales, d));
+    assertEquals(message, refused.getMessage());
+  }
+
+  @Test
+  void refusesWhatIsNoMemoryOfWeights() {
+    assumeTrue(Backend.isNative());
+    long before = FloatTensor.allocatedBytes();
+    ElementType half = ElementType.FLOAT16;
+    refusesWeights(
+        "address: expected a multiple of 2 that is not 0 but was 0", 0, 48, half, null, 1, 2, 3, 4);
+    refusesWeights(
+        "address: expected a multiple of 2 that is not 0 but was 65",
+        65,
+        48,
+        half,
+        null,
+        1,
+        2,
+        3,
+        4);
+    refusesWeights(
+        "bytes: expected 48 for (1, 2, 3, 4) of FLOAT16 but was 96",
+        64,
+        96,
+        half,
+        null,
+        1,
+        2,
+        3,
+        4);
+    refusesWeights(
+        "dims: expected (iBlocks, oBlocks, iSize, oSize) but was (3, 4)", 64, 24, half, null, 3, 4);
+    refusesWeights(
+        "dims: a dimension of (0, 0, 2147483648, 0) is too large",
+        64,
+        0,
+        half,
+        null,
+        0,
+        0,
+        1L << 31,
+        0);
+    refusesWeights(
+        "scales: expected some, as the type is INT8, but there are none",
+        64,
+        24,
+        ElementType.INT8,
+        null,
+        1,
+        2,
+        3,
+        4);
+    try (FloatTensor scales = FloatTensor.zeros(1, 2, 4);
+        FloatTensor flat = FloatTensor.zeros(8)) {
+      refusesWeights(
+          "scales: expected none, as the type is FLOAT16, but there are some",
+          64,
+          48,
+          half,
+          scales,
+          1,
+          2,
+          3,
+          4);
+      refusesWeights(
+          "scales: expected (iBlocks, oBlocks, oSize) = (1, 2, 4) but was (8)",
+          64,
+          24,
+          ElementType.INT8,
+          flat,
+          1,
+          2,
+          3,
+          4);
+      for (float bad : new float[] {Float.NaN, Float.MAX_VALUE, Float.NEGATIVE_INFINITY}) {
+        scales.set(bad, 0, 1, 2);
+        refusesWeights(
+            "scales: element 6 = " + bad + " makes weights infinite",
+            64,
+            24,
+            ElementType.INT8,
+            scales,
+            1,
+            2,
+            3,
+            4);
+      }
+    }
+    assertThrows(
+        NullPointerException.class,
+        () -> Weights.wrapAddress(64, 48, null, half, null, 1, 2, 3, 4));
+    assertThrows(
+        NullPointerException.class, () -> Weights.wrapAddress(64, 48, this, null, null, 1, 2, 3));
+    assertTrue(FloatTensor.allocatedBytes() <= before);
+  }
+
   /** Neighbours in one piece of memory are no overlap, whichever comes first. */
   @Test
   void anOutputMayBeginWhereAnInputEnds() {
@@ -158,6 +340,9 @@ final class WrapTest {
             .startsWith("wrap needs the native library: "));
     assertThrows(
         UnsupportedOperationException.class, () -> FloatTensor.wrapAddress(4096, 24, this, 2, 3));
+    assertThrows(
+        UnsupportedOperationException.class,
+        () -> Weights.wrapAddress(4096, 24, this, ElementType.FLOAT32, null, 1, 1, 2, 3));
   }
 
   /** An object that owns memory and holds the tensor over it. */

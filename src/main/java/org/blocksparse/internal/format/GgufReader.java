@@ -61,7 +61,8 @@ public final class GgufReader implements AutoCloseable {
   public GgufEntry entry(String name) throws MalformedException {
     GgufEntry entry = entries.get(name);
     if (entry == null) {
-      throw new MalformedException(name, "is missing");
+      throw new MalformedException(
+          name, "is missing" + NearestName.insteadOf(name, entries.keySet()));
     }
     return entry;
   }

@@ -4,6 +4,7 @@ package org.blocksparse.internal.format;
 import java.util.Collection;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.stream.Collectors;
 
 /** Finds the known name that a misspelled one most likely means. */
 public final class NearestName {
@@ -13,7 +14,25 @@ public final class NearestName {
   /** One edit is allowed for about so many letters: two change places in "tabel". */
   private static final int LETTERS_PER_EDIT = 3;
 
+  /** Names that a message lists. */
+  private static final int MOST_NAMES = 8;
+
   private NearestName() {}
+
+  /** Words that follow "is missing": which tensor may have been meant, and which there are. */
+  static String insteadOf(String name, Collection<String> tensors) {
+    if (tensors.isEmpty()) {
+      return "; there are no tensors";
+    }
+    String meant = of(name, tensors).map(near -> "; did you mean " + near + "?").orElse(";");
+    String shown =
+        tensors.stream()
+            .limit(MOST_NAMES)
+            .map(MalformedException::told)
+            .collect(Collectors.joining(", "));
+    int more = tensors.size() - MOST_NAMES;
+    return meant + " there are " + shown + (more > 0 ? " and " + more + " more" : "");
+  }
 
   /**
    * The name with the fewest edits (letters inserted, deleted or replaced, case ignored), up to one

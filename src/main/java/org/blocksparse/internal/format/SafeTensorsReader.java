@@ -21,7 +21,6 @@ import java.util.Collection;
 import java.util.Collections;
 import java.util.Map;
 import java.util.function.Function;
-import java.util.stream.Collectors;
 import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.MappedFile;
 import org.blocksparse.internal.memory.Storage;
@@ -36,9 +35,6 @@ import org.blocksparse.internal.memory.Storage;
 public final class SafeTensorsReader implements AutoCloseable {
   /** Elements that are copied at once. */
   private static final int PIECE = 1 << 20;
-
-  /** Names that a message lists. */
-  private static final int MOST_NAMES = 8;
 
   /** Where bytes come from. */
   private interface Input extends Closeable {
@@ -294,26 +290,10 @@ public final class SafeTensorsReader implements AutoCloseable {
   private TensorEntry entry(String name) throws MalformedException {
     TensorEntry entry = header.entries().get(name);
     if (entry == null) {
-      throw new MalformedException(name, "is missing" + insteadOf(name));
+      throw new MalformedException(
+          name, "is missing" + NearestName.insteadOf(name, header.entries().keySet()));
     }
     return entry;
-  }
-
-  /** Which name may have been meant, and which there are. */
-  private String insteadOf(String name) {
-    Collection<String> names = header.entries().keySet();
-    if (names.isEmpty()) {
-      return "; there are no tensors";
-    }
-    String meant =
-        NearestName.of(name, names).map(near -> "; did you mean " + near + "?").orElse(";");
-    String shown =
-        names.stream()
-            .limit(MOST_NAMES)
-            .map(MalformedException::told)
-            .collect(Collectors.joining(", "));
-    int more = names.size() - MOST_NAMES;
-    return meant + " there are " + shown + (more > 0 ? " and " + more + " more" : "");
   }
 
   /** The type of a tensor; null if there is none of that name. */

@@ -177,7 +177,7 @@ public final class Storage {
       throw outOfMemory(bytes, null);
     }
     try {
-      Buffers buffers = buffersAt(address, elements);
+      Buffers buffers = buffersAt(address, bytes(elements));
       Runnable free = new NativeAllocation(address, bytes);
       Storage storage = new Storage(elements, address, buffers, null, free);
       ALLOCATED_BYTES.addAndGet(bytes);
@@ -224,8 +224,8 @@ public final class Storage {
   private static ByteBuffer[] directBuffers(long elements) {
     ByteBuffer[] buffers = new ByteBuffer[bufferCount(elements)];
     for (int s = 0; s < buffers.length; s++) {
-      int bufferBytes = Math.toIntExact(4 * bufferElements(elements, s));
-      buffers[s] = ByteBuffer.allocateDirect(bufferBytes).order(ByteOrder.nativeOrder());
+      buffers[s] =
+          ByteBuffer.allocateDirect(bufferBytes(bytes(elements), s)).order(ByteOrder.nativeOrder());
     }
     return buffers;
   }
@@ -315,7 +315,18 @@ public final class Storage {
     if (address % Float.BYTES != 0) {
       throw new IllegalArgumentException(name + ": expected an address that is a multiple of 4");
     }
-    return new Storage(elements, address, buffersAt(address, elements), owner, probe);
+    return new Storage(elements, address, buffersAt(address, bytes(elements)), owner, probe);
+  }
+
+  /**
+   * As {@link #wrap(String, long, long, Object)}, for elements of any size, which begin at a
+   * multiple of it.
+   *
+   * @throws UnsupportedOperationException if addresses cannot be used as memory
+   */
+  public static Storage wrapBytes(long address, long bytes, Object owner) {
+    requireNativeMemory();
+    return new Storage(bytes / 4, address, buffersAt(address, bytes), owner, null);
   }
 
   /**
@@ -325,15 +336,13 @@ public final class Storage {
    *     four
    */
   public static Storage mapped(MappedFile mapping, long position, long bytes) throws IOException {
-    long elements = bytes / 4;
     ByteBuffer[] buffers = new ByteBuffer[bufferCount((bytes + 3) / 4)];
     for (int s = 0; s < buffers.length; s++) {
       long begin = 4L * s * BUFFER_ELEMENTS;
-      buffers[s] =
-          mapping.buffer(position + begin, (int) Math.min(4 * BUFFER_ELEMENTS, bytes - begin));
+      buffers[s] = mapping.buffer(position + begin, bufferBytes(bytes, s));
     }
     return new Storage(
-        elements, mapping.address(position), Buffers.of(buffers), mapping, mapping::close);
+        bytes / 4, mapping.address(position), Buffers.of(buffers), mapping, mapping::close);
   }
 
   /** The bytes of all storages that were allocated and are not free yet. */
@@ -349,17 +358,16 @@ public final class Storage {
     return Math.toIntExact((elements + BUFFER_ELEMENTS - 1) / BUFFER_ELEMENTS);
   }
 
-  private static long bufferElements(long elements, int number) {
-    return Math.min(BUFFER_ELEMENTS, elements - number * BUFFER_ELEMENTS);
+  /** The bytes of a buffer, of all that there are. */
+  private static int bufferBytes(long bytes, int number) {
+    return (int) Math.min(4 * BUFFER_ELEMENTS, bytes - 4L * number * BUFFER_ELEMENTS);
   }
 
-  private static Buffers buffersAt(long address, long elements) {
-    ByteBuffer[] buffers = new ByteBuffer[bufferCount(elements)];
+  private static Buffers buffersAt(long address, long bytes) {
+    ByteBuffer[] buffers = new ByteBuffer[bufferCount((bytes + 3) / 4)];
     for (int s = 0; s < buffers.length; s++) {
-      long begin = s * BUFFER_ELEMENTS;
-      buffers[s] =
-          NativeMemory.buffer(
-              address + 4 * begin, Math.toIntExact(4 * bufferElements(elements, s)));
+      long begin = 4L * s * BUFFER_ELEMENTS;
+      buffers[s] = NativeMemory.buffer(address + begin, bufferBytes(bytes, s));
     }
     return Buffers.of(buffers);
   }
