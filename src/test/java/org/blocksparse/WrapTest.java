@@ -128,7 +128,7 @@ final class WrapTest {
   }
 
   @ParameterizedTest
-  @EnumSource
+  @EnumSource(names = {"FLOAT32", "FLOAT16", "BFLOAT16", "INT8"})
   void weightsUseTheMemory(ElementType type) {
     assumeTrue(Backend.isNative());
     float[] values = new float[2 * 3 * 5 * 7];
