@@ -209,85 +209,49 @@ bool covers_rows_once(const gemm_schedule& plan, const gemm_chunk& chunk) {
   return covers;
 }
 
-// Hands out the pairs [begin, end) of a segment in rounds: first those that write a row for the
-// first time, then those that write it for the second time, and so on. Repeats follow each other.
-//
-// Tiles that are multiplied together, piece of W by piece, are of one round and so write different
-// rows: then a row's sum adds one product after the other, and has the same bits whatever the
-// pieces of a type are. Rounds may share a single piece.
-class distinct_pairs {
- public:
-  distinct_pairs(const int32_t* written, int32_t begin, int32_t end)
-      : written_(written), begin_(begin), end_(end) {
-    start_round(0);
-  }
+// Pairs of a block that are taken at once: as many as find room in the tiles.
+constexpr int32_t kPairsAtOnce = kMostTiles * kTileRows;
 
-  // The pairs left in this round, or in the next one if it is over.
-  int32_t left() {
-    if (left_ == 0 && repeats_ > 0) {
-      start_round(round_ + 1);
-    }
-    return left_;
-  }
-
-  int32_t next() {
-    for (;;) {
-      const int32_t pair = at_++;
-      time_ = time_at(pair, time_);
-      if (time_ == round_) {
-        --left_;
-        return pair;
-      }
-    }
-  }
-
- private:
-  // How often a row was written before pair i, given that of the pair before it.
-  int32_t time_at(int32_t i, int32_t time) const {
-    return i > begin_ && written_[i] == written_[i - 1] ? time + 1 : 0;
-  }
-
-  void start_round(int32_t round) {
-    round_ = round;
-    at_ = begin_;
-    left_ = 0;
-    repeats_ = 0;
-    for (int32_t i = begin_, time = 0; i < end_; ++i) {
-      time = time_at(i, time);
-      left_ += time == round;
-      repeats_ += time == round + 1;
-    }
-  }
-
-  const int32_t* const written_;
-  const int32_t begin_, end_;
-  int32_t round_, at_;
-  int32_t time_ = 0;
-  int32_t left_;     // in this round
-  int32_t repeats_;  // in the next one
-};
-
-// Makes as many tiles of pairs as may be multiplied together. Returns how many.
-int32_t make_tiles(const gemm_call& call, const gemm_segment& segment, distinct_pairs& pairs,
-                   row_tile* tiles) {
-  const bool one_piece = call.k <= kWholePiece && !call.rounds_a;
-  int32_t count = 0;
-  for (int32_t left = pairs.left(); left > 0 && count < kMostTiles; ++count) {
-    row_tile& tile = tiles[count];
-    // Tiles of nearly equal height: one of a single row has too few sums to keep the multipliers
-    // busy.
-    tile.rows = left <= kTileRows ? left : (left - 1) / ((left - 1) / kTileRows + 1) + 1;
-    for (int32_t r = 0; r < tile.rows; ++r) {
-      const int32_t i = pairs.next();
-      tile.a[r] = call.a + segment.read[i] * call.lda;
-      tile.c[r] = call.row(segment.write[i]);
-    }
-    left = one_piece ? pairs.left() : left - tile.rows;
-  }
-  return count;
+// Tiles of nearly equal height: one of a single row has too few sums to keep the multipliers busy.
+int32_t tile_height(int32_t rows) {
+  return rows <= kTileRows ? rows : (rows - 1) / ((rows - 1) / kTileRows + 1) + 1;
 }
 
-// At most `most` rows of a block at once.
+// Makes tiles of the pairs [begin, end) that write their row for the first time, or after `turn`
+// others. Returns whether some come later. Repeats follow each other. Tiles that are multiplied
+// together, piece of W by piece, write different rows, so that a row's sum adds one product after
+// the other, whatever the pieces are: the same bits for all types of W.
+bool make_tiles(const gemm_call& call, const gemm_segment& segment, int32_t begin, int32_t end,
+                int32_t turn, row_tile* tiles, int32_t* tile_count) {
+  const int32_t* const written = segment.write.position;
+  const auto follows = [written, begin](int32_t i, int32_t others) {
+    return i - others >= begin && written[i - others] == written[i];
+  };
+  bool later = false;
+  int32_t count = 0;
+  for (int32_t i = begin; i < end;) {
+    row_tile& tile = tiles[count];
+    const int32_t most = tile_height(end - i);
+    int32_t rows = 0;
+    for (; i < end && rows < most; ++i) {
+      if (follows(i, turn + 1)) {
+        later = true;
+      } else if (follows(i, turn)) {
+        tile.a[rows] = call.a + segment.read[i] * call.lda;
+        tile.c[rows] = call.row(segment.write[i]);
+        ++rows;
+      }
+    }
+    if (rows > 0) {
+      tile.rows = rows;
+      ++count;
+    }
+  }
+  *tile_count = count;
+  return later;
+}
+
+// At most `most` pairs of a block at once.
 void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view next_chunk,
                   int32_t most) {
   const bool fused = !call.accumulate && call.k > 0 && covers_rows_once(call.plan, chunk);
@@ -312,20 +276,20 @@ void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view nex
     work.begin = s > 0 || !fused        ? sums_begin::with_c
                  : work.bias != nullptr ? sums_begin::with_bias
                                         : sums_begin::with_zero;
-    for (int32_t begin = 0; begin < segment.read.count;) {
-      const int32_t end = segment.read.count - begin > most ? begin + most : segment.read.count;
-      distinct_pairs pairs(segment.write.position, begin, end);
-      begin = end;
-      while (pairs.left() > 0) {
-        work.tile_count = make_tiles(call, segment, pairs, tiles);
-        if (begin < segment.read.count || pairs.left() > 0) {
-          work.next = work.w;
-        } else if (s + 1 < chunk.segment_count) {
-          work.next = call.block(call.plan.segment(chunk, s + 1).read_block, chunk.write_block);
-        } else {
-          work.next = next_chunk;
-        }
+    for (int32_t i = 0, end = 0; i < segment.read.count; i = end) {
+      end = segment.read.count - i > most ? i + most : segment.read.count;
+      if (end < segment.read.count) {
+        work.next = work.w;
+      } else if (s + 1 < chunk.segment_count) {
+        work.next = call.block(call.plan.segment(chunk, s + 1).read_block, chunk.write_block);
+      } else {
+        work.next = next_chunk;
+      }
+      bool later = true;
+      for (int32_t turn = 0; later; ++turn) {
+        later = make_tiles(call, segment, i, end, turn, tiles, &work.tile_count);
         multiply(work);
+        work.next = {nullptr, 0, nullptr};  // is fetched
       }
     }
   }
@@ -402,13 +366,13 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* sc
       }
     }
     if (!small || !has_few_rows(call.plan, chunk, twice_few_rows)) {
-      run_on_tiles(call, chunk, first_block(call, i + 1), INT32_MAX);
+      run_on_tiles(call, chunk, first_block(call, i + 1), kPairsAtOnce);
     } else if (call.w_type == element_type::float32) {
       queue.add(chunk);
     } else {
       // So few that a transposed block is not made a panel of: the bits of floats.
       run_on_tiles(call, chunk, first_block(call, i + 1),
-                   call.w_transposed ? kLeastDotRows : INT32_MAX);
+                   call.w_transposed ? kLeastDotRows : kPairsAtOnce);
     }
   }
   queue.finish();

@@ -302,6 +302,31 @@ void check_empty_segments(int32_t isa) {
   CHECK(c[0] == 2.0f + 4.0f && c[1] == 40.0f);
 }
 
+// A sample may select a block any number of times, in time that grows with that number alone: its
+// square would be seconds here.
+void check_very_many_repeats(int32_t isa) {
+  context() = "very many repeats, isa " + std::string(blocksparse_isa_name(isa));
+  constexpr int32_t kRepeats = 200000;
+  std::vector<gemm_pair> pairs;
+  for (int32_t i = 0; i < kRepeats; ++i) {
+    pairs.push_back({i % 3, i / (kRepeats / 2), 0});
+  }
+  const std::vector<int32_t> schedule = gemm_schedule({0, 1}, {0, 0}, pairs, 1000);
+  const std::vector<float> a = {1, 2, 3}, w = {1, -2, 3, 4, 5};
+  for (const int32_t transposed : {0, 1}) {
+    std::vector<float> c(2 * w.size());
+    const int64_t ldw = transposed == 1 ? 1 : 5;
+    CHECK_STATUS(BLOCKSPARSE_OK,
+                 blocksparse_block_gemm_f32(
+                     isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule), 0, schedule[1],
+                     0, 5, 1, 5, a.data(), 3, 1, 0, BLOCKSPARSE_FLOAT32, w.data(), 1, 1, 0, 0, ldw,
+                     transposed, nullptr, 0, 0, nullptr, 0, 0, c.data(), 2, 5, nullptr, 0));
+    for (std::size_t q = 0; q < w.size(); ++q) {
+      CHECK(c[q] == 199999.0f * w[q] && c[5 + q] == 200000.0f * w[q]);
+    }
+  }
+}
+
 // So many columns that the product of two counts of tiles is beyond 32 bits. A few rows, and enough
 // for a panel to pay.
 void check_very_wide_blocks(int32_t isa) {
@@ -368,6 +393,7 @@ int main() {
   uint64_t stream = 0;
   for (const int32_t isa : instruction_sets()) {
     check_very_wide_blocks(isa);
+    check_very_many_repeats(isa);
     for (const int32_t path :
          {BLOCKSPARSE_PATH_AUTO, BLOCKSPARSE_PATH_BLAS, BLOCKSPARSE_PATH_TILE}) {
       for (const problem& shape : shapes) {

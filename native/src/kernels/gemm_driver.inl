@@ -20,7 +20,7 @@ namespace {
 struct piece_size {
   int32_t rows, columns;
 };
-constexpr piece_size kPieceOfFewTiles = {kWholePiece, 512};
+constexpr piece_size kPieceOfFewTiles = {64, 512};
 constexpr piece_size kPieceOfWideBlocks = {128, 256};
 constexpr piece_size kPieceOfManyTiles = {512, 128};
 constexpr piece_size kPieceOfPanels = {kPanelRows, 512};

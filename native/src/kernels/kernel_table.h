@@ -21,9 +21,6 @@ struct row_tile {
 // The most tiles of a product that a kernel gets at once.
 constexpr int32_t kMostTiles = 32;
 
-// Steps of k up to which tiles are multiplied by W in one piece, unless their rows are rounded.
-constexpr int32_t kWholePiece = 64;
-
 // What weights that are only read are stored as, in the order of blocksparse_element_type.
 enum class element_type { float32, float16, bfloat16, int8 };
 

@@ -32,7 +32,6 @@ using blocksparse::kernel_table;
 using blocksparse::kMostTiles;
 using blocksparse::kPairsAhead;
 using blocksparse::kTileRows;
-using blocksparse::kWholePiece;
 using blocksparse::outer_pairs_work;
 using blocksparse::outer_work;
 using blocksparse::row_and_block;
