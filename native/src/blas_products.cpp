@@ -96,8 +96,9 @@ void blas_gemm::multiply(indices read, written_rows write) const {
 void blas_outer::multiply(indices x_rows, indices y_rows) const {
   const bool x_regular = lies_regular(x_rows, ldx);
   const bool y_regular = lies_regular(y_rows, ldy);
-  const int32_t most =
-      x_regular && y_regular ? x_rows.count : rows_per_product(scratch_length, m, n);
+  // OpenBLAS rounds a sum by how many rows it is given: rows in place are as many as gathered ones.
+  const int32_t most = x_regular && y_regular ? static_cast<int32_t>(kGatheredRows)
+                                              : rows_per_product(scratch_length, m, n);
   for (int64_t i = 0; i < x_rows.count; i += most) {
     const indices x_part = part(x_rows, i, most);
     const indices y_part = part(y_rows, i, most);

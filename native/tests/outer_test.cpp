@@ -285,6 +285,46 @@ void check_large_products(int32_t isa, int32_t path) {
   }
 }
 
+// A sum over rows has the same bits whether they follow each other, lie a distance apart, or lie
+// anywhere, and wherever they do: of both operands or of one.
+void check_rows_apart(int32_t isa, int32_t path, int32_t m, int32_t n) {
+  for (const int32_t pairs : {128, 129, 500}) {
+    context() = "rows apart, isa " + std::string(blocksparse_isa_name(isa)) + ", path " +
+                std::to_string(path) + ", m " + std::to_string(m) + ", n " + std::to_string(n) +
+                ", pairs " + std::to_string(pairs);
+    random_source r(3);
+    matrix x(pairs, m), y(pairs, n), scratch(1, static_cast<int32_t>(most_scratch(m, n)));
+    x.fill([&] { return r.uniform(); });
+    y.fill([&] { return r.uniform(); });
+    const auto row = [](int32_t layout, int32_t i) {
+      return layout == 0 ? i : layout == 1 ? 3 * i : 3 * i + i * i % 3;
+    };
+    std::vector<matrix> sums;
+    for (int32_t x_layout = 0; x_layout < 3; ++x_layout) {
+      for (int32_t y_layout = 0; y_layout < 3; ++y_layout) {
+        std::vector<int32_t> schedule = {BLOCKSPARSE_OUTER_SCHEDULE, 1, pairs, 0, 0, 0, pairs};
+        matrix x_apart(3 * pairs, m), y_apart(3 * pairs, n);
+        for (int32_t i = 0; i < pairs; ++i) {
+          schedule.push_back(row(x_layout, i));
+          std::copy_n(&x.at(i, 0), m, &x_apart.at(schedule.back(), 0));
+        }
+        for (int32_t i = 0; i < pairs; ++i) {
+          schedule.push_back(row(y_layout, i));
+          std::copy_n(&y.at(i, 0), n, &y_apart.at(schedule.back(), 0));
+        }
+        sums.emplace_back(m, n);
+        CHECK_STATUS(BLOCKSPARSE_OK,
+                     blocksparse_block_outer_f32(
+                         isa, path, schedule.data(), length(schedule), 0, 1, 0, m, m, n, 0.5f,
+                         x_apart.data(), x_apart.rows(), x_apart.ld(), y_apart.data(),
+                         y_apart.rows(), y_apart.ld(), 0, sums.back().data(), 1, 1, 0, 0,
+                         sums.back().ld(), 0, scratch.data(), scratch.size()));
+        CHECK(sums.back().same_bits(sums.front()));
+      }
+    }
+  }
+}
+
 void check_block_sum(int32_t isa) {
   context() = std::string("block_sum, isa ") + blocksparse_isa_name(isa);
   random_source r(5);
@@ -455,6 +495,8 @@ int main() {
       check_alpha_zero(isa, path, 3, 40, 1);
       check_alpha_zero(isa, path, 200, 200, 200);
       check_large_products(isa, path);
+      check_rows_apart(isa, path, 40, 50);
+      check_rows_apart(isa, path, 130, 128);
     }
     check_block_sum(isa);
     check_long_block_sum(isa);
