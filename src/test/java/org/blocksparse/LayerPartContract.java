@@ -48,6 +48,9 @@ abstract class LayerPartContract<T, L extends TwoLevelLayer<T>> {
 
   abstract L load(Path file) throws IOException;
 
+  /** Whether a step of a part may be given rows that have no target in it. */
+  abstract boolean takesRowsOfOtherParts();
+
   final LayerBuilder<T, L> builder(Workers workers) {
     return builder().classes(PartBatch.CLASSES).seed(5).workers(workers);
   }
@@ -142,14 +145,19 @@ abstract class LayerPartContract<T, L extends TwoLevelLayer<T>> {
       third.forEach(batch -> batch.stepLayer(layer, before));
       layer.save(ofLayer, WITH_STATE);
     }
-    assertSameOfParts(
-        builder,
-        3L * PartBatch.COUNT,
-        part -> {
-          first.forEach(batch -> batch.stepPart(part, before));
-          second.forEach(batch -> batch.stepPart(part, between));
-          third.forEach(batch -> batch.stepPart(part, before));
-        });
+    for (boolean allRows : takesRowsOfOtherParts() ? List.of(false, true) : List.of(false)) {
+      assertSameOfParts(
+          builder,
+          3L * PartBatch.COUNT,
+          part -> {
+            first.forEach(batch -> batch.stepPart(part, before));
+            second.forEach(
+                batch ->
+                    batch.stepPart(
+                        part, between, allRows ? batch.allRows() : batch.own(part.number())));
+            third.forEach(batch -> batch.stepPart(part, before));
+          });
+    }
   }
 
   /** The layer changes nothing then, and its state is that before. */

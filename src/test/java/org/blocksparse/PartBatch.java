@@ -189,7 +189,7 @@ record PartBatch<T>(float[][] x, int[][] targets, float[] weights, Kind<T> kind)
   /** The loss before the step. */
   double stepLayer(TwoLevelLayer<T> layer, Optimizer optimizer) {
     T outputs = kind.of(targets);
-    try (FloatTensor rows = rows(IntStream.range(0, x.length).toArray());
+    try (FloatTensor rows = rows(allRows());
         FloatTensor w = FloatTensor.of(weights, weights.length)) {
       return layer.step(rows, outputs, Loss.mean().withRowWeights(w), optimizer, null);
     } finally {
@@ -208,10 +208,14 @@ record PartBatch<T>(float[][] x, int[][] targets, float[] weights, Kind<T> kind)
   }
 
   /** The rows that are a part's. */
-  private int[] own(int part) {
+  int[] own(int part) {
     return IntStream.range(0, x.length)
         .filter(r -> part == LayerPart.CLASS_LEVEL || targets(part, targets[r]).length > 0)
         .toArray();
+  }
+
+  int[] allRows() {
+    return IntStream.range(0, x.length).toArray();
   }
 
   double stepPart(LayerPart<T> part, Optimizer optimizer) {

@@ -39,6 +39,11 @@ final class SoftmaxPartContractTest extends LayerPartContract<IntTensor, Hierarc
     return HierarchicalSoftmax.load(file);
   }
 
+  @Override
+  boolean takesRowsOfOtherParts() {
+    return false;
+  }
+
   /** As many as can be counted, and they stay so. */
   @ParameterizedTest
   @ValueSource(longs = {999_999_999_999_999_999L, 1_000_000_000_000_000_000L, Long.MAX_VALUE})
