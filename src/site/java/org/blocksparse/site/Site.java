@@ -20,7 +20,13 @@ import java.util.stream.Stream;
  * repository's viewer, and the list beside each page is that at the end of README.md.
  */
 public final class Site {
-  private static final Path API = Path.of("apidocs/org.blocksparse/org/blocksparse");
+  /** The types of the library, the classifier and Spark, in the Javadoc of each. */
+  private static final List<Path> TYPES =
+      List.of(
+          Path.of("apidocs/org.blocksparse/org/blocksparse"),
+          Path.of("apidocs-classifier/org/blocksparse/classifier"),
+          Path.of("apidocs-spark/org/blocksparse/spark"));
+
   private static final Path RESOURCES = Path.of("src/site/resources");
 
   private final Path folder;
@@ -37,10 +43,12 @@ public final class Site {
     for (Path page : list(Path.of("src/doc"), ".md")) {
       addresses.put(page, page.getFileName().toString().replace(".md", ".html"));
     }
-    for (Path type : list(folder.resolve(API), ".html")) {
-      String name = type.getFileName().toString().replace(".html", "");
-      if (Character.isUpperCase(name.charAt(0))) {
-        types.put(name, folder.relativize(type).toString());
+    for (Path api : TYPES) {
+      for (Path type : list(folder.resolve(api), ".html")) {
+        String name = type.getFileName().toString().replace(".html", "");
+        if (Character.isUpperCase(name.charAt(0))) {
+          types.put(name, folder.relativize(type).toString());
+        }
       }
     }
   }
@@ -62,6 +70,7 @@ public final class Site {
               .replace("{title}", page.title())
               .replace("{version}", version)
               .replace("{navigation}", pages.get(0).navigation(page.address()))
+              .replace("{contents}", page.contents())
               .replace("{body}", page.html());
       Files.writeString(folder.resolve(page.address()), html);
     }

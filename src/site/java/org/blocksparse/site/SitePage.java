@@ -27,8 +27,11 @@ import org.commonmark.renderer.html.HtmlRenderer;
 
 /** A page of the repository on its way to the site. */
 final class SitePage {
-  /** What stands below a heading, as text. */
-  record Section(String heading, String anchor, String text) {}
+  /** What stands below a heading, as text; headings of level 2 are the parts of a page. */
+  record Section(String heading, int level, String anchor, String text) {}
+
+  /** A page with fewer parts needs no list of them. */
+  private static final int LISTED_PARTS = 3;
 
   private static final List<Extension> EXTENSIONS =
       List.of(TablesExtension.create(), HeadingAnchorExtension.create());
@@ -97,6 +100,21 @@ final class SitePage {
     return html.toString();
   }
 
+  /** A list of its parts, if there are several. */
+  String contents() {
+    List<Section> parts = sections.stream().filter(part -> part.level == 2).toList();
+    if (parts.size() < LISTED_PARTS) {
+      return "";
+    }
+    StringBuilder html = new StringBuilder();
+    html.append("<details id=\"contents\"><summary>On this page</summary>\n<ul>\n");
+    for (Section part : parts) {
+      html.append("<li><a href=\"#").append(part.anchor).append("\">");
+      html.append(part.heading.replace("&", "&amp;").replace("<", "&lt;")).append("</a></li>\n");
+    }
+    return html.append("</ul>\n</details>\n").toString();
+  }
+
   private static List<Link> links(Node node) {
     List<Link> links = new ArrayList<>();
     node.accept(
@@ -113,11 +131,13 @@ final class SitePage {
     IdGenerator ids = IdGenerator.builder().build();
     List<Section> sections = new ArrayList<>();
     for (Node node = root.getFirstChild(); node != null; node = node.getNext()) {
-      if (node instanceof Heading) {
-        sections.add(new Section(text(node), ids.generateId(text(node)), ""));
+      if (node instanceof Heading heading) {
+        String text = text(heading);
+        sections.add(new Section(text, heading.getLevel(), ids.generateId(text), ""));
       } else {
         Section last = sections.remove(sections.size() - 1);
-        sections.add(new Section(last.heading, last.anchor, last.text + " " + text(node)));
+        String text = last.text + " " + text(node);
+        sections.add(new Section(last.heading, last.level, last.anchor, text));
       }
     }
     return sections;

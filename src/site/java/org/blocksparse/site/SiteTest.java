@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
@@ -228,13 +229,14 @@ final class SiteTest {
           {"adaptive softmax", "pytorch.html"},
           {"virtual thr", "serving.html#virtual-threads"},
           {"hnsw", "hnsw.html"},
+          {"lable", "text.html"},
+          {"kotlin", "platforms.html"},
+          {"onnx", "pytorch.html"},
+          {"Classifier", "apidocs-classifier"},
           {"HierarchicalSoftmax", "HierarchicalSoftmax.html"}
         }) {
       browser.open(address(SITE.resolve("index.html")), 380, "dark");
-      browser.run(
-          "const box = document.getElementById('search'); box.value = arguments[0];"
-              + "box.dispatchEvent(new Event('input'));",
-          search[0]);
+      search(search[0]);
       List<?> found =
           (List<?>)
               browser.run("return [...document.querySelectorAll('#found a')].map(a => a.href);");
@@ -246,19 +248,102 @@ final class SiteTest {
     }
   }
 
-  /** The first page of the Javadoc, and that of every type; their links are javadoc's own. */
+  private static void search(String words) {
+    browser.run(
+        "const box = document.getElementById('search'); box.value = arguments[0];"
+            + "box.dispatchEvent(new Event('input'));",
+        words);
+  }
+
+  @Test
+  void searchShowsTheTextAroundWhatItFound() {
+    browser.open(address(SITE.resolve("index.html")), 380, "dark");
+    search("epochs");
+    List<?> marked =
+        (List<?>)
+            browser.run(
+                "return [...document.querySelectorAll('#found mark')].map(m => m.innerText);");
+    assertTrue(!marked.isEmpty(), "no excerpts");
+    marked.forEach(word -> assertEquals("epochs", word.toString().toLowerCase(Locale.ROOT)));
+  }
+
+  @Test
+  void listsStayWhilePagesScroll() throws IOException {
+    String scroll =
+        "document.getElementById('contents')?.querySelector('li:last-child a').click();"
+            + "window.scrollBy(0, 1); return new Promise(done => requestAnimationFrame(() => done("
+            + "['#pages', '#search'].filter(id => {"
+            + "  const box = document.querySelector(id).getBoundingClientRect();"
+            + "  return box.bottom <= 0 || box.top >= innerHeight; }))));";
+    for (Path page : pages()) {
+      browser.open(address(page), 1400, "light");
+      assertEquals(List.of(), browser.run(scroll), page.toString());
+    }
+  }
+
+  @Test
+  void longPagesListTheirParts() {
+    String lists =
+        "const list = document.getElementById('contents');"
+            + "return [list.open].concat([...list.querySelectorAll('a')].map(a => a.innerText));";
+    Path page = SITE.resolve("performance.html");
+    browser.open(address(page), 1400, "light");
+    List<?> wide = (List<?>) browser.run(lists);
+    browser.open(address(page), 380, "light");
+    assertTrue(wide.size() > 4, () -> "few parts: " + wide);
+    assertEquals(true, wide.get(0));
+    assertEquals(false, ((List<?>) browser.run(lists)).get(0), "open on a telephone");
+  }
+
+  @Test
+  void buttonsCopyCode() {
+    browser.open(address(SITE.resolve("index.html")), 1400, "light");
+    List<?> copied =
+        (List<?>)
+            browser.run(
+                """
+                const copied = [];
+                Object.defineProperty(navigator, 'clipboard',
+                    { value: { writeText: text => copied.push(text) } });
+                document.querySelectorAll('pre > button').forEach(button => button.click());
+                return copied;
+                """);
+    assertEquals(CONTENTS.get(SITE.resolve("index.html")).code(), copied);
+  }
+
+  /** What is cut off at a side has a shadow there; charts are dark at night. */
+  @Test
+  void tablesShowThatTheyScrollAndChartsAreDark() {
+    browser.open(address(SITE.resolve("performance.html")), 380, "dark");
+    String shadows =
+        "return [...document.querySelectorAll('main .overflow-auto, main p:has(> img)')]"
+            + ".filter(box => !getComputedStyle(box).backgroundImage.includes('gradient')).length;";
+    assertEquals(0L, browser.run(shadows));
+    String bright =
+        "return [...document.querySelectorAll('main img')]"
+            + ".filter(image => !getComputedStyle(image).filter.includes('invert')).length;";
+    assertEquals(0L, browser.run(bright));
+  }
+
+  /** The first page of each Javadoc, and that of every type; their links are javadoc's own. */
   @Test
   void javadocOpens() throws IOException {
     List<String> wrong = new ArrayList<>();
-    Path api = SITE.resolve("apidocs");
-    try (Stream<Path> types = Files.list(api.resolve("org.blocksparse/org/blocksparse"))) {
-      Stream.concat(Stream.of(api.resolve("index.html")), types)
-          .filter(page -> page.toString().endsWith(".html"))
-          .forEach(
-              page -> {
-                browser.open(address(page), 1400, "dark");
-                browser.said().forEach(message -> wrong.add(page + ": " + message));
-              });
+    for (String types :
+        List.of(
+            "apidocs/org.blocksparse/org/blocksparse",
+            "apidocs-classifier/org/blocksparse/classifier",
+            "apidocs-spark/org/blocksparse/spark")) {
+      Path index = SITE.resolve(Path.of(types).getName(0)).resolve("index.html");
+      try (Stream<Path> pages = Files.list(SITE.resolve(types))) {
+        Stream.concat(Stream.of(index), pages)
+            .filter(page -> page.toString().endsWith(".html"))
+            .forEach(
+                page -> {
+                  browser.open(address(page), 1400, "dark");
+                  browser.said().forEach(message -> wrong.add(page + ": " + message));
+                });
+      }
     }
     browser.screenshot(PICTURES.resolve("javadoc-dark.png"));
     assertEquals(List.of(), wrong);
