@@ -8,16 +8,18 @@
 namespace {
 
 using namespace testing;
-using blocksparse::packed::avx512_vnni;
+using blocksparse::packed::fastest;
 using blocksparse::packed::groups_of;
 using blocksparse::packed::kernels;
 using blocksparse::packed::kInputs;
+using blocksparse::packed::kMostKernels;
 using blocksparse::packed::kPortable;
 using blocksparse::packed::pack_ggml;
 using blocksparse::packed::pack_int8;
 using blocksparse::packed::packed_bytes;
 using blocksparse::packed::panel_product;
 using blocksparse::packed::rounded_rows;
+using blocksparse::packed::supported;
 using blocksparse::packed::weight_type;
 
 constexpr weight_type kTypes[] = {weight_type::int8, weight_type::q8_0, weight_type::q4_0,
@@ -29,6 +31,27 @@ float from_float16(int32_t half) {
   const double size =
       exponent == 0 ? std::ldexp(rest, -24) : std::ldexp(1024 + rest, exponent - 25);
   return static_cast<float>((half & 0x8000) != 0 ? -size : size);
+}
+
+// a * b + c, rounded once. MinGW's std::fma rounds several times.
+float fused(float a, float b, float c) {
+#if defined(__MINGW32__)
+  const double product = static_cast<double>(a) * static_cast<double>(b);  // exact
+  const double sum = product + static_cast<double>(c);
+  const double part = sum - product;
+  const double lost = (product - (sum - part)) + (static_cast<double>(c) - part);
+  // Halfway between two floats, what was lost decides.
+  const float nearest = static_cast<float>(sum);
+  const double away = static_cast<double>(nearest) - sum;
+  const double other =
+      static_cast<double>(std::nextafterf(nearest, away > 0 ? -HUGE_VALF : HUGE_VALF));
+  if (lost != 0.0 && std::fabs(away) == std::fabs(other - sum)) {
+    return (lost > 0.0) == (away > 0.0) ? nearest : static_cast<float>(other);
+  }
+  return nearest;
+#else
+  return std::fma(a, b, c);
+#endif
 }
 
 // Weights before they are packed: whole numbers, and what each is multiplied by.
@@ -231,7 +254,7 @@ void check_product(const kernels& by, weight_type type, int32_t inputs, int32_t 
           slack += std::fabs(value * static_cast<double>(of_weights)) *
                    static_cast<double>(rounded.scales[at]) * (0.5 + 127 * 0x1p-23);
         }
-        total = std::fma(static_cast<float>(sum), rounded.scales[at] * of_weights, total);
+        total = fused(static_cast<float>(sum), rounded.scales[at] * of_weights, total);
         // Roundings of the scale, which may be below the normal floats, and of the sums.
         const double size = std::fabs(static_cast<double>(sum));
         slack += size * (0x1p-150 + (groups + 2) * 0x1p-24 *
@@ -278,22 +301,34 @@ void check_special_scales(const kernels& by) {
   }
 }
 
+// Of the kernels of this processor, the fastest that an instruction set allows.
+void check_choice(const kernels* const* all, int32_t count) {
+  context() = "choice";
+  CHECK(all[0] == &kPortable && &fastest(BLOCKSPARSE_PORTABLE) == &kPortable);
+  CHECK(&fastest(BLOCKSPARSE_AVX512) == all[count - 1]);
+  for (const int32_t isa : instruction_sets()) {
+    const kernels& chosen = fastest(isa);
+    CHECK(chosen.isa <= isa);
+    CHECK(chosen.isa == isa || isa == BLOCKSPARSE_NEON || isa == BLOCKSPARSE_AVX512);
+  }
+}
+
 }  // namespace
 
 int main() {
-  std::vector<const kernels*> all = {&kPortable};
-  if (avx512_vnni() != nullptr) {
-    all.push_back(avx512_vnni());
-  }
-  for (const kernels* by : all) {
+  const kernels* all[kMostKernels];
+  const int32_t count = supported(all);
+  check_choice(all, count);
+  for (int32_t i = 0; i < count; ++i) {
+    const kernels* const by = all[i];
     check_rounding(*by);
     for (const weight_type type : kTypes) {
       for (const int32_t groups : {1, 2, 3, 9}) {
         for (const int32_t outputs : {1, 15, 16, 17, 32, 33, 48, 95}) {
-          for (int32_t count = 1; count <= 14; ++count) {
+          for (int32_t rows = 1; rows <= 14; ++rows) {
             const int32_t inputs =
-                groups * kInputs - (type == weight_type::int8 ? count % 5 * 3 : 0);
-            check_product(*by, type, inputs, outputs, count, (count + groups) % 2 == 0);
+                groups * kInputs - (type == weight_type::int8 ? rows % 5 * 3 : 0);
+            check_product(*by, type, inputs, outputs, rows, (rows + groups) % 2 == 0);
           }
         }
       }

@@ -11,14 +11,18 @@
 namespace {
 
 using bytes = __m512i;
+using byte_codes = bytes;
+using eight_codes = const int8_t*;
 using ints = __m512i;
 using floats = __m512;
 
 constexpr int32_t kMostRows = 8;       // of one panel
 constexpr int32_t kMostRowsOfTwo = 6;  // of two: 24 of the 32 registers hold sums
-constexpr const char* kName = "avx512-vnni";
+constexpr int32_t kMostSumsOfTwo = 4;
+constexpr int32_t kByteOffset = 128;
 
 INLINE bytes load_bytes(const uint8_t* p) { return _mm512_loadu_si512(p); }
+INLINE byte_codes to_codes(bytes a) { return a; }
 INLINE bytes low_halves(bytes a) { return _mm512_and_si512(a, _mm512_set1_epi8(15)); }
 INLINE bytes high_halves(bytes a) {
   return _mm512_and_si512(_mm512_srli_epi16(a, 4), _mm512_set1_epi8(15));
@@ -29,10 +33,12 @@ INLINE bytes look_up(const uint8_t (&table)[16], bytes a) {
 }
 
 INLINE ints set_int(int32_t x) { return _mm512_set1_epi32(x); }
-// Adds four products of an unsigned and a signed byte to each number.
-INLINE ints add_dots(ints sum, bytes a, const int8_t* four) {
+INLINE eight_codes load_eight(const int8_t* p) { return p; }
+// Adds four products to each number: with the first four of a row's codes, or with the others.
+template <int32_t kFour>
+INLINE ints add_dots(ints sum, byte_codes a, eight_codes eight) {
   int32_t all;
-  std::memcpy(&all, four, sizeof(all));
+  std::memcpy(&all, eight + 4 * kFour, sizeof(all));
   return _mm512_dpbusd_epi32(sum, a, _mm512_set1_epi32(all));
 }
 INLINE ints add_ints(ints a, ints b) { return _mm512_add_epi32(a, b); }

@@ -10,18 +10,22 @@
 namespace {
 
 typedef uint8_t bytes __attribute__((vector_size(64)));
+using byte_codes = bytes;
+using eight_codes = const int8_t*;
 typedef int32_t ints __attribute__((vector_size(64)));
 typedef float floats __attribute__((vector_size(64)));
 
 constexpr int32_t kMostRows = 4;
 constexpr int32_t kMostRowsOfTwo = 2;
-constexpr const char* kName = "portable";
+constexpr int32_t kMostSumsOfTwo = 0;
+constexpr int32_t kByteOffset = 128;
 
 INLINE bytes load_bytes(const uint8_t* p) {
   bytes a;
   std::memcpy(&a, p, sizeof(a));
   return a;
 }
+INLINE byte_codes to_codes(bytes a) { return a; }
 INLINE bytes low_halves(bytes a) { return a & 15; }
 INLINE bytes high_halves(bytes a) { return a >> 4; }
 INLINE bytes look_up(const uint8_t (&table)[16], bytes a) {
@@ -32,11 +36,13 @@ INLINE bytes look_up(const uint8_t (&table)[16], bytes a) {
 }
 
 INLINE ints set_int(int32_t x) { return x - ints{}; }
-// Adds four products of an unsigned and a signed byte to each number.
-INLINE ints add_dots(ints sum, bytes a, const int8_t* four) {
+INLINE eight_codes load_eight(const int8_t* p) { return p; }
+// Adds four products to each number: with the first four of a row's codes, or with the others.
+template <int32_t kFour>
+INLINE ints add_dots(ints sum, byte_codes a, eight_codes eight) {
   for (int32_t i = 0; i < 16; ++i) {
     for (int32_t k = 0; k < 4; ++k) {
-      sum[i] += a[4 * i + k] * four[k];
+      sum[i] += a[4 * i + k] * eight[4 * kFour + k];
     }
   }
   return sum;
@@ -55,9 +61,23 @@ INLINE void store_floats(float* p, int32_t n, floats a) {
 }
 INLINE floats mul(floats a, floats b) { return a * b; }
 INLINE floats add(floats a, floats b) { return a + b; }
+// Not by std::fma, which MinGW's library rounds several times. The product of two floats is exact
+// as a double; a sum that is not is rounded to an odd one, so that rounding it again is right.
 INLINE floats fused(floats a, floats b, floats c) {
   for (int32_t i = 0; i < 16; ++i) {
-    c[i] = std::fma(a[i], b[i], c[i]);
+    const double product = static_cast<double>(a[i]) * static_cast<double>(b[i]);
+    const double added = static_cast<double>(c[i]);
+    const double sum = product + added;
+    const double part = sum - product;
+    const double lost = (product - (sum - part)) + (added - part);
+    int64_t pattern;
+    std::memcpy(&pattern, &sum, sizeof(pattern));
+    if ((lost < 0.0 || lost > 0.0) && pattern % 2 == 0) {
+      pattern += (lost > 0.0) == (sum > 0.0) ? 1 : -1;
+    }
+    double odd;
+    std::memcpy(&odd, &pattern, sizeof(odd));
+    c[i] = static_cast<float>(odd);
   }
   return c;
 }

@@ -2,7 +2,14 @@
 //
 // The product of rounded rows with packed panels, written once in terms of a bytes_<isa>.h, which
 // the including file has named in BLOCKSPARSE_BYTES. A type of weights is what it loads.
+//
+// That header defines vectors of 64 `bytes`, 16 `ints` and 16 `floats`. Bytes that stand for
+// weights are codes of at most 24, or any bytes, which to_codes() makes to `byte_codes`, less
+// kByteOffset. Up to kMostSumsOfTwo sums of a tile are made in two parts, as additions wait for
+// each other.
 #include BLOCKSPARSE_BYTES
+
+#include <type_traits>
 
 #include "packed/panels.h"
 
@@ -10,6 +17,7 @@ namespace {
 
 using blocksparse::packed::group_bytes;
 using blocksparse::packed::groups_of;
+using blocksparse::packed::has_bytes;
 using blocksparse::packed::kInputs;
 using blocksparse::packed::kOutputs;
 using blocksparse::packed::panel_product;
@@ -18,15 +26,21 @@ using blocksparse::packed::scale_bytes;
 using blocksparse::packed::weight_type;
 
 // Codes of eight inputs of each output: those of the first four, and of the others.
-struct eight_inputs {
+struct eight_small {
   bytes first, second;
 };
+struct eight_bytes {
+  byte_codes first, second;
+};
+template <weight_type kType>
+using loaded_codes = std::conditional_t<has_bytes(kType), eight_bytes, eight_small>;
 
 template <weight_type kType>
-INLINE eight_inputs load_codes(const uint8_t* group, int32_t eighth) {
+INLINE loaded_codes<kType> load_codes(const uint8_t* group, int32_t eighth) {
   const uint8_t* const codes = group + scale_bytes(kType);
-  if constexpr (kType == weight_type::int8 || kType == weight_type::q8_0) {
-    return {load_bytes(codes + 128 * eighth), load_bytes(codes + 128 * eighth + 64)};
+  if constexpr (has_bytes(kType)) {
+    return {to_codes(load_bytes(codes + 128 * eighth)),
+            to_codes(load_bytes(codes + 128 * eighth + 64))};
   } else {
     const bytes both = load_bytes(codes + 64 * eighth);
     if constexpr (kType == weight_type::q4_0) {
@@ -42,7 +56,7 @@ INLINE eight_inputs load_codes(const uint8_t* group, int32_t eighth) {
 
 template <weight_type kType>
 constexpr int32_t offset() {
-  return kType == weight_type::q4_0 ? 8 : kType == weight_type::mxfp4 ? 12 : 128;
+  return kType == weight_type::q4_0 ? 8 : kType == weight_type::mxfp4 ? 12 : kByteOffset;
 }
 
 // The scales of a group, times that of a row.
@@ -65,6 +79,7 @@ struct tile {
     const int32_t groups = p.x.groups;
     const int64_t panel_bytes = int64_t{groups} * group_bytes(kType);
     const uint8_t* panel = p.panels + output / kOutputs * panel_bytes;
+    constexpr bool kInTwo = kPanels * kRows <= kMostSumsOfTwo;
     const int8_t* codes[kRows];
     const float* scales[kRows];
     const int32_t* sums[kRows];
@@ -97,20 +112,19 @@ struct tile {
       }
       UNROLL
       for (int32_t eighth = 0; eighth < kInputs / 8; ++eighth) {
-        eight_inputs w[kPanels];
+        loaded_codes<kType> w[kPanels];
         UNROLL
         for (int32_t v = 0; v < kPanels; ++v) {
           w[v] = load_codes<kType>(panel + v * panel_bytes, eighth);
         }
         UNROLL
         for (int32_t r = 0; r < kRows; ++r) {
-          const int8_t* const eight = codes[r] + g * kInputs + 8 * eighth;
+          const eight_codes eight = load_eight(codes[r] + g * kInputs + 8 * eighth);
           UNROLL
           for (int32_t v = 0; v < kPanels; ++v) {
-            dots[v][r] = add_dots(dots[v][r], w[v].first, eight);
-            // With few sums, two chains: additions wait for each other.
-            ints& second = kPanels * kRows <= 4 ? others[v][r] : dots[v][r];
-            second = add_dots(second, w[v].second, eight + 4);
+            dots[v][r] = add_dots<0>(dots[v][r], w[v].first, eight);
+            ints& second = kInTwo ? others[v][r] : dots[v][r];
+            second = add_dots<1>(second, w[v].second, eight);
           }
         }
       }
@@ -122,7 +136,7 @@ struct tile {
         }
         UNROLL
         for (int32_t r = 0; r < kRows; ++r) {
-          const ints sum = kPanels * kRows <= 4 ? add_ints(dots[v][r], others[v][r]) : dots[v][r];
+          const ints sum = kInTwo ? add_ints(dots[v][r], others[v][r]) : dots[v][r];
           floats scale = set_float(scales[r][g]);
           if constexpr (kType != weight_type::int8) {
             scale = mul(scale, of_group);
@@ -180,7 +194,7 @@ struct tile {
   // unpack halves takes as long as a row or two.
   void run() const {
     int32_t output = p.output_begin;
-    if constexpr (kType == weight_type::int8 || kType == weight_type::q8_0) {
+    if constexpr (has_bytes(kType) && kMostRowsOfTwo > 0) {
       for (; p.count > kMostRows && output + kOutputs < p.output_end; output += 2 * kOutputs) {
         multiply_rows<2, kMostRowsOfTwo>(output);
       }

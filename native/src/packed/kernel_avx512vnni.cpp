@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "blocksparse/blocksparse.h"
 #define BLOCKSPARSE_BYTES "packed/bytes_avx512vnni.h"
 #include "packed/kernel.inl"
 
 namespace blocksparse {
 namespace packed {
 
-extern const kernels kAvx512Vnni;
-const kernels kAvx512Vnni = {kName, round_row, multiply};
+const kernels kAvx512Vnni = {"avx512-vnni", BLOCKSPARSE_AVX512, round_row, multiply};
 
 }  // namespace packed
 }  // namespace blocksparse

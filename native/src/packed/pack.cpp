@@ -28,8 +28,7 @@ void put_half(uint8_t* codes, int32_t input, int32_t output, int32_t code) {
 
 // Groups that weigh 0 whatever their scales are.
 void clear(weight_type type, int32_t inputs, int32_t outputs, uint8_t* packed) {
-  const bool has_bytes = type == weight_type::int8 || type == weight_type::q8_0;
-  const int zero = has_bytes ? 128 : type == weight_type::q4_0 ? 0x88 : 0;
+  const int zero = has_bytes(type) ? 128 : type == weight_type::q4_0 ? 0x88 : 0;
   const int32_t groups = panels_of(outputs) * groups_of(inputs);
   for (int32_t g = 0; g < groups; ++g, packed += group_bytes(type)) {
     std::memset(packed, 0, static_cast<std::size_t>(scale_bytes(type)));

@@ -31,13 +31,16 @@ constexpr int32_t kInputs = 32;   // of a group
 
 enum class weight_type { int8, q8_0, q4_0, mxfp4 };
 
+constexpr bool has_bytes(weight_type type) {
+  return type == weight_type::int8 || type == weight_type::q8_0;
+}
+
 constexpr int32_t scale_bytes(weight_type type) {
   return type == weight_type::int8 ? 0 : type == weight_type::mxfp4 ? kOutputs : 2 * kOutputs;
 }
 
 constexpr int32_t group_bytes(weight_type type) {
-  const bool has_bytes = type == weight_type::int8 || type == weight_type::q8_0;
-  return scale_bytes(type) + kOutputs * kInputs / (has_bytes ? 1 : 2);
+  return scale_bytes(type) + kOutputs * kInputs / (has_bytes(type) ? 1 : 2);
 }
 
 constexpr int32_t panels_of(int32_t outputs) { return (outputs + kOutputs - 1) / kOutputs; }
@@ -87,6 +90,7 @@ struct panel_product {
 // What an instruction set provides. All give the same bits.
 struct kernels {
   const char* name;
+  int32_t isa;  // of blocksparse.h: the least of which these are a part
 
   // Rounds n numbers to row r: with m the largest magnitude of 32, or 2^-119 if that is more, code
   // rint(x * (127 / m)) and scale m / 127. Where one of 32 is NaN or infinite, the scale is NaN and
@@ -99,10 +103,15 @@ struct kernels {
   void (*multiply)(weight_type type, const panel_product& product);
 };
 
-extern const kernels kPortable;
+extern const kernels kPortable, kAvx2, kAvxVnni, kAvx512Vnni, kNeonDot;
 
-// NULL where the processor has not got it.
-const kernels* avx512_vnni();
+constexpr int32_t kMostKernels = 4;
+
+// Puts those that this processor can run into `all`, the slowest first, and returns how many.
+int32_t supported(const kernels* (&all)[kMostKernels]);
+
+// The fastest of them that needs no more than the instruction set `isa`.
+const kernels& fastest(int32_t isa);
 
 }  // namespace packed
 }  // namespace blocksparse

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Rows of int8 times packed panels, on one thread by its own CPU clock: the shortest of several
+// passes over more blocks than caches hold. Prints Gop/s (two for each multiply-add) and GB/s of
+// panels, beside the rate at which the thread only reads that memory.
+//
+// usage: bench_packed [NAME]    the kernels of that name, "avx2" for instance; else the fastest
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <memory>
+#include <vector>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+#include "packed/panels.h"
+
+namespace {
+
+using namespace blocksparse::packed;
+
+constexpr int32_t kIn = 2048, kOut = 768;
+constexpr int64_t kBytes = int64_t{256} << 20;
+constexpr int32_t kMostRows = 256;
+
+double seconds() {
+#if defined(CLOCK_THREAD_CPUTIME_ID)
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+#else
+  return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+#endif
+}
+
+template <typename Action>
+double shortest(Action action) {
+  double best = 1e9;
+  const double begin = seconds();
+  do {
+    const double start = seconds();
+    action();
+    best = std::min(best, seconds() - start);
+  } while (seconds() - begin < 0.5);
+  return best;
+}
+
+uint64_t read(const uint8_t* p, int64_t bytes) {
+  uint64_t sums[8] = {};
+  for (int64_t at = 0; at < bytes; at += 64) {
+    uint64_t line[8];
+    std::memcpy(line, p + at, sizeof(line));
+    for (int32_t i = 0; i < 8; ++i) {
+      sums[i] += line[i];
+    }
+  }
+  uint64_t sum = 0;
+  for (const uint64_t s : sums) {
+    sum += s;
+  }
+  return sum;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const kernels* all[blocksparse::packed::kMostKernels];
+  const int32_t count = supported(all);
+  const kernels* by = all[count - 1];
+  for (int32_t i = 0; argc > 1 && i < count; ++i) {
+    by = std::strcmp(all[i]->name, argv[1]) == 0 ? all[i] : by;
+  }
+  constexpr int64_t kHuge = 2 << 20;
+  const std::unique_ptr<uint8_t[]> memory(new uint8_t[std::size_t{kBytes + 2 * kHuge}]);
+  uint8_t* const panels = memory.get() + kHuge - reinterpret_cast<uintptr_t>(memory.get()) % kHuge;
+#if defined(__linux__)
+  madvise(panels, static_cast<std::size_t>(kBytes + kHuge) / kHuge * kHuge, MADV_HUGEPAGE);
+#endif
+  // Codes and scales of small sizes: what they are takes no time.
+  std::fill(panels, panels + kBytes, uint8_t{0x2c});
+  volatile uint64_t sink = 0;
+  const double gbs =
+      static_cast<double>(kBytes) / 1e9 / shortest([&] { sink = read(panels, kBytes); });
+  std::printf("%s, %d x %d; reading alone %.1f GB/s\n", by->name, kIn, kOut, gbs);
+
+  const int32_t groups = groups_of(kIn);
+  std::vector<int8_t> codes(std::size_t{kMostRows} * kIn);
+  std::vector<float> scales(static_cast<std::size_t>(kMostRows * groups));
+  std::vector<int32_t> sums(scales.size());
+  const rounded_rows rows{groups, codes.data(), scales.data(), sums.data()};
+  std::vector<int32_t> chosen;
+  const std::vector<float> x(kIn, 0.5f);
+  for (int32_t r = 0; r < kMostRows; ++r) {
+    by->round_row(x.data(), kIn, rows, r);
+    chosen.push_back(r);
+  }
+  std::vector<float> c(std::size_t{kMostRows} * kOut);
+  const std::vector<float> output_scales(kOut, 1.0f);
+  const char* const names[] = {"INT8", "Q8_0", "Q4_0", "MXFP4"};
+  std::printf("%-6s %6s %9s %8s %8s %9s\n", "type", "rows", "us/block", "Gop/s", "GB/s", "of read");
+  for (const weight_type type :
+       {weight_type::int8, weight_type::q8_0, weight_type::q4_0, weight_type::mxfp4}) {
+    const int64_t block = packed_bytes(type, kIn, kOut);
+    for (const int32_t n : {1, 2, 4, 8, 16, 64, 256}) {
+      // Many rows hardly read.
+      const int64_t blocks = std::max(int64_t{2}, kBytes / block / (n < 8 ? 1 : n));
+      const double time = shortest([&] {
+                            for (int64_t b = 0; b < blocks; ++b) {
+                              by->multiply(type, {panels + b * block, output_scales.data(), 0, kOut,
+                                                  rows, chosen.data(), n, false, c.data(), kOut});
+                            }
+                          }) /
+                          static_cast<double>(blocks);
+      const double rate = static_cast<double>(block) / 1e9 / time;
+      std::printf("%-6s %6d %9.1f %8.0f %8.1f %9.2f\n", names[static_cast<int32_t>(type)], n,
+                  1e6 * time, 2e-9 * n * kIn * kOut / time, rate, rate / gbs);
+    }
+  }
+}

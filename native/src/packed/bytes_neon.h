@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// 64 bytes, 16 whole numbers, 16 floats, of NEON with dot products, each in four registers. For
+// kernel_neon.cpp only.
+#include <arm_neon.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/compiler_hints.h"
+
+namespace {
+
+struct bytes {
+  uint8x16_t parts[4];
+};
+struct ints {
+  int32x4_t parts[4];
+};
+struct floats {
+  float32x4_t parts[4];
+};
+using byte_codes = bytes;
+using eight_codes = int8x8_t;
+
+constexpr int32_t kMostRows = 4;  // 16 of the 32 registers hold sums
+constexpr int32_t kMostRowsOfTwo = 0;
+constexpr int32_t kMostSumsOfTwo = 1;
+constexpr int32_t kByteOffset = 0;
+
+// Each register of the result is `expression` of p, its place.
+#define FOUR(type, expression)      \
+  type result;                      \
+  UNROLL                            \
+  for (int32_t p = 0; p < 4; ++p) { \
+    result.parts[p] = (expression); \
+  }                                 \
+  return result
+
+INLINE bytes load_bytes(const uint8_t* from) { FOUR(bytes, vld1q_u8(from + 16 * p)); }
+// Instructions multiply signed bytes.
+INLINE byte_codes to_codes(bytes a) { FOUR(bytes, veorq_u8(a.parts[p], vdupq_n_u8(0x80))); }
+INLINE bytes low_halves(bytes a) { FOUR(bytes, vandq_u8(a.parts[p], vdupq_n_u8(15))); }
+INLINE bytes high_halves(bytes a) { FOUR(bytes, vshrq_n_u8(a.parts[p], 4)); }
+INLINE bytes look_up(const uint8_t (&table)[16], bytes a) {
+  const uint8x16_t values = vld1q_u8(table);
+  FOUR(bytes, vqtbl1q_u8(values, a.parts[p]));
+}
+
+INLINE ints set_int(int32_t x) { FOUR(ints, vdupq_n_s32(x)); }
+INLINE eight_codes load_eight(const int8_t* from) { return vld1_s8(from); }
+// Adds four products to each number: with the first four of a row's codes, or with the others.
+template <int32_t kFour>
+INLINE ints add_dots(ints sum, byte_codes a, eight_codes eight) {
+  FOUR(ints, vdotq_lane_s32(sum.parts[p], vreinterpretq_s8_u8(a.parts[p]), eight, kFour));
+}
+INLINE ints add_ints(ints a, ints b) { FOUR(ints, vaddq_s32(a.parts[p], b.parts[p])); }
+INLINE floats to_floats(ints a) { FOUR(floats, vcvtq_f32_s32(a.parts[p])); }
+
+INLINE floats set_float(float x) { FOUR(floats, vdupq_n_f32(x)); }
+INLINE floats load_floats(const float* from, int32_t n) {
+  float padded[16] = {};
+  if (n < 16) {
+    std::memcpy(padded, from, static_cast<std::size_t>(n) * sizeof(float));
+    from = padded;
+  }
+  FOUR(floats, vld1q_f32(from + 4 * p));
+}
+INLINE void store_floats(float* to, int32_t n, floats a) {
+  float padded[16];
+  float* const whole = n < 16 ? padded : to;
+  UNROLL
+  for (int32_t p = 0; p < 4; ++p) {
+    vst1q_f32(whole + 4 * p, a.parts[p]);
+  }
+  if (n < 16) {
+    std::memcpy(to, padded, static_cast<std::size_t>(n) * sizeof(float));
+  }
+}
+INLINE floats mul(floats a, floats b) { FOUR(floats, vmulq_f32(a.parts[p], b.parts[p])); }
+INLINE floats add(floats a, floats b) { FOUR(floats, vaddq_f32(a.parts[p], b.parts[p])); }
+INLINE floats fused(floats a, floats b, floats c) {
+  FOUR(floats, vfmaq_f32(c.parts[p], a.parts[p], b.parts[p]));
+}
+
+INLINE floats load_float16(const uint8_t* from) {
+  FOUR(floats, vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(from + 8 * p))));
+}
+// 2^(e - 128), which halves the scale of MXFP4, as its values are doubled; NaN for 255.
+INLINE float32x4_t half_powers(uint16x4_t exponents) {
+  const uint32x4_t e = vmovl_u16(exponents);
+  const uint32x4_t normal = vshlq_n_u32(vsubq_u32(e, vdupq_n_u32(1)), 23);
+  const uint32x4_t denormal = vshlq_u32(vdupq_n_u32(0x00200000), vreinterpretq_s32_u32(e));
+  const uint32x4_t a = vbslq_u32(vcltq_u32(e, vdupq_n_u32(2)), denormal, normal);
+  const uint32x4_t none = vceqq_u32(e, vdupq_n_u32(255));
+  return vreinterpretq_f32_u32(vbslq_u32(none, vdupq_n_u32(0x7fc00000), a));
+}
+INLINE floats load_half_powers(const uint8_t* from) {
+  const uint8x16_t e = vld1q_u8(from);
+  const uint16x8_t low = vmovl_u8(vget_low_u8(e)), high = vmovl_u8(vget_high_u8(e));
+  return {{half_powers(vget_low_u16(low)), half_powers(vget_high_u16(low)),
+           half_powers(vget_low_u16(high)), half_powers(vget_high_u16(high))}};
+}
+
+INLINE void prefetch(const uint8_t* p) { __builtin_prefetch(p); }
+
+// Rounds 32 numbers; see panels.h.
+INLINE void round_group(const float* x, int8_t* codes, float* scale, int32_t* negated_sum) {
+  uint32x4_t sizes = vdupq_n_u32(0);
+  UNROLL
+  for (int32_t i = 0; i < 8; ++i) {
+    sizes = vmaxq_u32(sizes, vreinterpretq_u32_f32(vabsq_f32(vld1q_f32(x + 4 * i))));
+  }
+  const uint32_t largest = vmaxvq_u32(sizes);
+  if (largest >= 0x7f800000u) {
+    std::memset(codes, 0, 32);
+    *scale = __builtin_nanf("");
+    *negated_sum = 0;
+    return;
+  }
+  float m;
+  std::memcpy(&m, &largest, sizeof(m));
+  m = m > 0x1p-119f ? m : 0x1p-119f;
+  const float32x4_t factor = vdupq_n_f32(127.0f / m);
+  int32x4_t sum = vdupq_n_s32(0);
+  UNROLL
+  for (int32_t i = 0; i < 4; ++i) {
+    const int32x4_t low = vcvtnq_s32_f32(vmulq_f32(vld1q_f32(x + 8 * i), factor));
+    const int32x4_t high = vcvtnq_s32_f32(vmulq_f32(vld1q_f32(x + 8 * i + 4), factor));
+    vst1_s8(codes + 8 * i, vmovn_s16(vcombine_s16(vmovn_s32(low), vmovn_s32(high))));
+    sum = vaddq_s32(sum, vaddq_s32(low, high));
+  }
+  *scale = m / 127.0f;
+  *negated_sum = -vaddvq_s32(sum);
+}
+
+#undef FOUR
+
+}  // namespace
