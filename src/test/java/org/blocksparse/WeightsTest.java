@@ -304,7 +304,7 @@ final class WeightsTest {
   }
 
   @ParameterizedTest
-  @EnumSource
+  @EnumSource(names = {"FLOAT32", "FLOAT16", "BFLOAT16", "INT8"})
   void viewsHaveTheTwoSidesExchanged(ElementType type, Data data) {
     try (FloatTensor W = FloatTensor.of(data.floats(Numbers.GAUSSIAN, 2 * 3 * 4 * 5), 2, 3, 4, 5);
         Weights weights = Weights.of(W, type);
