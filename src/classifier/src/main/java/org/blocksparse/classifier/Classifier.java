@@ -410,6 +410,11 @@ public final class Classifier implements AutoCloseable {
     return metadata.containsKey(ClassifierFile.LABEL_COUNTS) && labelCounts().havePropensities();
   }
 
+  /** As {@link #labelCounts}; null if the model has none. */
+  LabelCounts labelCountsOrNull() {
+    return metadata.containsKey(ClassifierFile.LABEL_COUNTS) ? labelCounts() : null;
+  }
+
   private LabelCounts labelCounts() {
     return LabelCounts.decode(
         metadata.get(ClassifierFile.LABEL_COUNTS), layer.assignment().outputs());
@@ -568,6 +573,10 @@ public final class Classifier implements AutoCloseable {
   /** Adds to what {@link #info} says of how it was trained; before others see this. */
   void tell(String name, String value) {
     ClassifierFile.tell(metadata, name, value);
+  }
+
+  InputRows input() {
+    return input;
   }
 
   EmbeddingBag bag() {

@@ -58,6 +58,7 @@ final class ClassifierFile {
   /**
    * The metadata of a new model.
    *
+   * @param counts null: they are not known
    * @param about how it was trained, for people
    */
   static Map<String, String> metadata(
@@ -68,11 +69,11 @@ final class ClassifierFile {
       metadata.put(LAYER, LABEL_TREE);
     }
     metadata.put(INPUT, input.text() ? "text" : "features");
-    metadata.put(WORD_NGRAMS, Integer.toString(options.wordNgrams()));
-    metadata.put(WORDS, options.plainWords() ? "plain" : "unicode");
+    metadata.put(WORD_NGRAMS, Integer.toString(input.textFeatures().wordNgrams()));
+    metadata.put(WORDS, input.textFeatures().isPlain() ? "plain" : "unicode");
     metadata.put(LABEL_PREFIX, options.labelPrefix());
     metadata.put(VOCABULARY, input.vocabulary().encoded());
-    String encoded = counts.encoded();
+    String encoded = counts == null ? "" : counts.encoded();
     if (!encoded.isEmpty()) {
       metadata.put(LABEL_COUNTS, encoded);
     }

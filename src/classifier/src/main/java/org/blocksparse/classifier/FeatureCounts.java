@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
-import java.util.Arrays;
 import java.util.BitSet;
 import java.util.function.IntPredicate;
 
@@ -59,11 +58,19 @@ final class FeatureCounts {
    * the labels at the beginning of a file.
    */
   Kept keep(int minCount, int most) {
-    BitSet kept =
-        first(number -> isFrequent(number, minCount) && words.get(number), (most + 1) / 2);
+    return keep(minCount, most, FeatureVocabulary.of(new KeyTable()));
+  }
+
+  /**
+   * The same for features that have rows already, which stay, and others, which get the rows that
+   * follow.
+   */
+  Kept keep(int minCount, int most, FeatureVocabulary before) {
+    int room = Math.max(0, most - before.rows());
+    IntPredicate isNew = number -> isFrequent(number, minCount) && before.row(keys.key(number)) < 0;
+    BitSet kept = first(number -> isNew.test(number) && words.get(number), (room + 1) / 2);
     BitSet others =
-        first(
-            number -> isFrequent(number, minCount) && !kept.get(number), most - kept.cardinality());
+        first(number -> isNew.test(number) && !kept.get(number), room - kept.cardinality());
     kept.or(others);
     // Frequent features lie together: the table's part that is used most stays in the cache.
     long[] order =
@@ -72,8 +79,12 @@ final class FeatureCounts {
             .sorted()
             .toArray();
     int[] rowOf = new int[size()];
-    Arrays.fill(rowOf, -1);
-    KeyTable table = new KeyTable(order.length);
+    int leftOut = -order.length;
+    for (int number = 0; number < rowOf.length; number++) {
+      rowOf[number] = before.row(keys.key(number));
+      leftOut += rowOf[number] < 0 ? 1 : 0;
+    }
+    KeyTable table = before.keys(order.length);
     for (long countAndNumber : order) {
       int number = (int) countAndNumber;
       rowOf[number] = table.add(keys.key(number));
@@ -81,7 +92,7 @@ final class FeatureCounts {
     if (table.size() == 0) {
       table.add(0); // a table needs a row
     }
-    return new Kept(FeatureVocabulary.of(table), rowOf, size() - order.length);
+    return new Kept(FeatureVocabulary.of(table), rowOf, leftOut);
   }
 
   private boolean isFrequent(int number, int minCount) {

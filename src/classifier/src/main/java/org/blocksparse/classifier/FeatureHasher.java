@@ -40,6 +40,14 @@ final class FeatureHasher {
     this.plain = plain;
   }
 
+  int wordNgrams() {
+    return wordNgrams;
+  }
+
+  boolean isPlain() {
+    return plain;
+  }
+
   /** Gives the keys of a text, a repeated feature as often as it occurs. */
   void of(String text, LongConsumer keys) {
     of(text, keys, keys);

@@ -40,6 +40,20 @@ final class FeatureVocabulary {
     return new FeatureVocabulary(keys, keys.size());
   }
 
+  /** Whether features share rows by their hashes. */
+  boolean isShared() {
+    return keys == null;
+  }
+
+  /** A table of the keys that have rows of their own, with room for more. */
+  KeyTable keys(int more) {
+    KeyTable copy = new KeyTable(rows + more);
+    for (int row = 0; row < rows; row++) {
+      copy.add(keys.key(row));
+    }
+    return copy;
+  }
+
   int rows() {
     return rows;
   }

@@ -72,6 +72,15 @@ record LabelCounts(long examples, long[] ofLabels) {
     return new IllegalArgumentException("expected the counts of " + labels + " labels");
   }
 
+  /** These and those of other examples, which have more labels or as many. */
+  LabelCounts with(LabelCounts more) {
+    long[] sums = more.ofLabels.clone();
+    for (int label = 0; label < ofLabels.length; label++) {
+      sums[label] += ofLabels[label];
+    }
+    return new LabelCounts(examples + more.examples, sums);
+  }
+
   /** Whether these are enough for {@link #propensities}. */
   boolean havePropensities() {
     return examples >= FEWEST_EXAMPLES;

@@ -161,25 +161,19 @@ final class Trainer {
     Labels labels = Labels.of(set.labelNames()); // first, as it refuses what is no text
     options.listener().leftOut(set.featuresLeftOut(), set.withoutFeatures());
     int withSeveralLabels = set.withSeveralLabels();
-    ClassAssignment classes = classes(withSeveralLabels);
+    GrownModel grown = options.initialModel() == null ? null : new GrownModel(set, options);
+    ClassAssignment classes =
+        grown == null ? classes(withSeveralLabels) : options.initialModel().layer().assignment();
     if (!options.labelTree() && !TrainingOptions.haveOneLabel(set.size(), withSeveralLabels)) {
       options.listener().severalLabels(withSeveralLabels);
     }
-    options
-        .listener()
-        .begin(
-            set.size(), epochs, set.vocabulary().rows(), classes.outputs(), classes.classCount());
+    int rows = set.vocabulary().rows();
+    options.listener().begin(set.size(), epochs, rows, labels.size(), classes.classCount());
     InputRows input = new InputRows(set.isText(), options.textFeatures(), set.vocabulary());
-    LabelCounts counts = new LabelCounts(set.size(), set.labelCounts());
-    Map<String, String> metadata = ClassifierFile.metadata(input, counts, options, about());
-    EmbeddingBag bag =
-        EmbeddingBag.builder(set.vocabulary().rows(), options.dimension())
-            .mode(input.mode())
-            .workers(options.workers())
-            .seed(options.seed())
-            .build();
+    Map<String, String> metadata = ClassifierFile.metadata(input, labelCounts(), options, about());
+    EmbeddingBag bag = grown == null ? newBag(input) : grown.bag();
     try {
-      head = newHead(classes, labels);
+      head = head(grown == null ? newLayer(classes, labels) : grown.layer(bag, labels));
       return new Classifier(input, bag, head.layer(), metadata);
     } catch (Throwable e) {
       bag.close();
@@ -187,21 +181,40 @@ final class Trainer {
     }
   }
 
-  private Head<?> newHead(ClassAssignment classes, Labels labels) {
-    if (options.labelTree()) {
+  /** Those of this training and of all before; null if these are not known. */
+  private LabelCounts labelCounts() {
+    LabelCounts counts = new LabelCounts(set.size(), set.labelCounts());
+    if (options.initialModel() == null) {
+      return counts;
+    }
+    LabelCounts before = options.initialModel().labelCountsOrNull();
+    return before == null ? null : before.with(counts);
+  }
+
+  private EmbeddingBag newBag(InputRows input) {
+    return EmbeddingBag.builder(set.vocabulary().rows(), options.dimension())
+        .mode(input.mode())
+        .workers(options.workers())
+        .seed(options.seed())
+        .build();
+  }
+
+  private Head<?> head(TwoLevelLayer<?> layer) {
+    if (layer instanceof LabelTree tree) {
       return new Head<>(
-          layer(LabelTree.builder(options.dimension(), classes.outputs()), classes, labels),
-          (begin, end, epoch) -> set.labels(order, begin, end),
-          SparseRows::close);
+          tree, (begin, end, epoch) -> set.labels(order, begin, end), SparseRows::close);
     }
     return new Head<>(
-        layer(HierarchicalSoftmax.builder(options.dimension(), classes.outputs()), classes, labels),
+        (HierarchicalSoftmax) layer,
         (begin, end, epoch) -> set.labelsInTurn(order, begin, end, epoch, options.seed()),
         IntTensor::close);
   }
 
-  private <T> TwoLevelLayer<T> layer(
-      LayerBuilder<T, ? extends TwoLevelLayer<T>> builder, ClassAssignment classes, Labels labels) {
+  private TwoLevelLayer<?> newLayer(ClassAssignment classes, Labels labels) {
+    LayerBuilder<?, ? extends TwoLevelLayer<?>> builder =
+        options.labelTree()
+            ? LabelTree.builder(options.dimension(), classes.outputs())
+            : HierarchicalSoftmax.builder(options.dimension(), classes.outputs());
     return builder
         .classes(classes)
         .labels(labels)
@@ -222,11 +235,11 @@ final class Trainer {
     about.put("smoothing", Double.toString(options.smoothing()));
     about.put("batch", Integer.toString(batch));
     if (set.isText()) {
-      about.put("word n-grams", Integer.toString(options.wordNgrams()));
-      about.put("words", options.plainWords() ? "plain" : "unicode");
+      about.put("word n-grams", Integer.toString(options.textFeatures().wordNgrams()));
+      about.put("words", options.textFeatures().isPlain() ? "plain" : "unicode");
     }
-    if (options.sharedRows() > 0) {
-      about.put("shared rows", Integer.toString(options.sharedRows()));
+    if (set.vocabulary().isShared()) {
+      about.put("shared rows", Integer.toString(set.vocabulary().rows()));
     } else {
       about.put("min count", Integer.toString(options.minCount()));
       about.put("max features", Integer.toString(options.maxFeatures()));

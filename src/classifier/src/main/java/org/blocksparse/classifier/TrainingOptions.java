@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
 import org.blocksparse.ClassAssignment;
+import org.blocksparse.ElementType;
 import org.blocksparse.LabelTree;
 import org.blocksparse.Loss;
 import org.blocksparse.Workers;
@@ -40,6 +41,8 @@ public final class TrainingOptions {
   /** No example has its turn more often, however many labels it has. */
   static final int MOST_EPOCHS = 40;
 
+  private static final double RATE = 0.2;
+  private static final double RATE_FROM_A_MODEL = 0.01;
   private static final double SMOOTHING_OF_A_SOFTMAX = 0.1;
 
   private static final int STEPS_OF_AN_EPOCH = 256;
@@ -69,9 +72,14 @@ public final class TrainingOptions {
 
   private static final TrainingOptions DEFAULTS = new TrainingOptions();
 
+  /** Null: training begins anew. */
+  private Classifier initialModel;
+
   private int dimension = 64;
   private int epochs;
-  private double rate = 0.2;
+
+  /** Null: by whether there is an initial model. */
+  private Double rate;
 
   /** Null: by the layer. */
   private Double smoothing;
@@ -105,6 +113,7 @@ public final class TrainingOptions {
   private TrainingOptions() {}
 
   private TrainingOptions(TrainingOptions that) {
+    this.initialModel = that.initialModel;
     this.dimension = that.dimension;
     this.epochs = that.epochs;
     this.rate = that.rate;
@@ -143,6 +152,31 @@ public final class TrainingOptions {
   }
 
   /**
+   * A model that training goes on from, with new examples: a copy of it, so that it stays as it is,
+   * and the caller's to close. It keeps its features and labels, and those of the examples that it
+   * does not know are added: new labels begin in the class that fits their examples best. It
+   * forgets some of what the new examples lack: mix some of the old ones in.
+   *
+   * <p>Dimension, classes, label tree or not, what is made of texts and whether features share rows
+   * are those of the model, whatever other options say. The default of the {@linkplain #withRate
+   * rate} is lower.
+   *
+   * @throws IllegalArgumentException if its weights are not of FLOAT32, or if it is a label tree
+   *     and there is smoothing
+   */
+  public TrainingOptions withInitialModel(Classifier model) {
+    if (model.weightType() != ElementType.FLOAT32) {
+      throw new IllegalArgumentException(
+          "initialModel: expected weights of FLOAT32 but was "
+              + model.weightType()
+              + "; take the model that these were rounded from");
+    }
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.initialModel = model;
+    return changed.requireNoSmoothTree();
+  }
+
+  /**
    * The size of the vectors between features and labels; by default 64. Larger ones learn more and
    * take more time and memory.
    *
@@ -170,7 +204,8 @@ public final class TrainingOptions {
   }
 
   /**
-   * How large the first steps are; they get smaller until the end. By default 0.2.
+   * How large the first steps are; they get smaller until the end. By default 0.2, and with an
+   * {@linkplain #withInitialModel initial model} 0.01, since large steps forget what it knows.
    *
    * @throws IllegalArgumentException unless it is in [1e-20, 100]
    */
@@ -215,7 +250,7 @@ public final class TrainingOptions {
   }
 
   private TrainingOptions requireNoSmoothTree() {
-    if (labelTree && smoothing() > 0) {
+    if (labelTree() && smoothing() > 0) {
       throw new IllegalArgumentException(
           "smoothing: expected 0 for a label tree but was " + smoothing);
     }
@@ -427,8 +462,13 @@ public final class TrainingOptions {
     return changed;
   }
 
+  /** Null: training begins anew. */
+  Classifier initialModel() {
+    return initialModel;
+  }
+
   int dimension() {
-    return dimension;
+    return initialModel != null ? initialModel.bag().features() : dimension;
   }
 
   /**
@@ -446,16 +486,17 @@ public final class TrainingOptions {
   }
 
   double rate() {
-    return rate;
+    double wanted = initialModel != null ? RATE_FROM_A_MODEL : RATE;
+    return rate != null ? rate : wanted;
   }
 
   double smoothing() {
-    double wanted = labelTree ? 0 : SMOOTHING_OF_A_SOFTMAX;
+    double wanted = labelTree() ? 0 : SMOOTHING_OF_A_SOFTMAX;
     return smoothing != null ? smoothing : wanted;
   }
 
   boolean labelTree() {
-    return labelTree;
+    return initialModel != null ? initialModel.layer() instanceof LabelTree : labelTree;
   }
 
   /** How many of so many examples make a step. */
@@ -464,20 +505,14 @@ public final class TrainingOptions {
     return batch > 0 ? batch : Math.max(SMALLEST_BATCH, Math.min(LARGEST_BATCH, wanted));
   }
 
-  int wordNgrams() {
-    return wordNgrams;
-  }
-
-  boolean plainWords() {
-    return plainWords;
-  }
-
   String labelPrefix() {
     return labelPrefix;
   }
 
   FeatureHasher textFeatures() {
-    return new FeatureHasher(wordNgrams, plainWords);
+    return initialModel != null
+        ? initialModel.input().textFeatures()
+        : new FeatureHasher(wordNgrams, plainWords);
   }
 
   int minCount() {
@@ -488,8 +523,18 @@ public final class TrainingOptions {
     return maxFeatures;
   }
 
-  int sharedRows() {
-    return sharedRows;
+  /** The vocabulary of features that share rows; null if each has a row of its own. */
+  FeatureVocabulary sharedRowsOrNull() {
+    FeatureVocabulary before = vocabularyBeforeOrNull();
+    if (before != null) {
+      return before.isShared() ? before : null;
+    }
+    return sharedRows > 0 ? FeatureVocabulary.shared(sharedRows) : null;
+  }
+
+  /** That of the initial model; null if there is none. */
+  FeatureVocabulary vocabularyBeforeOrNull() {
+    return initialModel == null ? null : initialModel.input().vocabulary();
   }
 
   /** Whether one label is the rule, if so many of the examples have several. */
@@ -506,7 +551,7 @@ public final class TrainingOptions {
   int classes(int labels, int examples, int withSeveralLabels, int ofEpochs) {
     boolean haveOneLabel = haveOneLabel(examples, withSeveralLabels);
     long scores = (long) labels * examples * ofEpochs;
-    boolean isPlain = !labelTree && haveOneLabel && scores <= FEW_SCORES;
+    boolean isPlain = !labelTree() && haveOneLabel && scores <= FEW_SCORES;
     boolean isOne = labels <= FEW_LABELS || isPlain;
     int wanted = isOne ? 1 : ClassAssignment.defaultCount(labels);
     return classes > 0 ? Math.min(classes, labels) : wanted;

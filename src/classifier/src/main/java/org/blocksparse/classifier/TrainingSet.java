@@ -85,7 +85,7 @@ final class TrainingSet {
   /** What has been read so far: features by number, in the order in which they came. */
   private static final class Reading {
     private final FeatureCounts counts = new FeatureCounts();
-    private final Map<String, Integer> numberOfLabel = new HashMap<>();
+    private final Map<String, Integer> numberOfLabel = new HashMap<>(); // those of before first
     private final ChunkedIntList offsets = new ChunkedIntList();
     private final ChunkedIntList features;
     private final ChunkedIntList values;
@@ -105,9 +105,11 @@ final class TrainingSet {
       this.values = new ChunkedIntList(most);
       this.labels = new ChunkedIntList(most);
       this.most = most;
-      this.shared =
-          options.sharedRows() > 0 ? FeatureVocabulary.shared(options.sharedRows()) : null;
+      this.shared = options.sharedRowsOrNull();
       this.takesUnlabelled = options.labelTree();
+      if (options.initialModel() != null) {
+        options.initialModel().labels().forEach(this::number);
+      }
       offsets.add(0);
       labelOffsets.add(0);
     }
@@ -132,12 +134,16 @@ final class TrainingSet {
       offsets.add(features.size());
       try {
         for (String label : new LinkedHashSet<>(example.labels())) { // of one, each counts once
-          labels.add(numberOfLabel.computeIfAbsent(label, name -> numberOfLabel.size()));
+          labels.add(number(label));
         }
       } catch (ChunkedIntList.FullException e) {
         throw tooMany("labels of examples", "take fewer examples");
       }
       labelOffsets.add(labels.size());
+    }
+
+    private int number(String label) {
+      return numberOfLabel.computeIfAbsent(label, name -> numberOfLabel.size());
     }
 
     private IllegalArgumentException tooMany(String what, String remedy) {
@@ -170,7 +176,13 @@ final class TrainingSet {
     FeatureCounts.Kept kept(TrainingOptions options) {
       return shared != null
           ? new FeatureCounts.Kept(shared, null, 0)
-          : counts.keep(options.minCount(), options.maxFeatures());
+          : kept(options, options.vocabularyBeforeOrNull());
+    }
+
+    private FeatureCounts.Kept kept(TrainingOptions options, FeatureVocabulary before) {
+      return before == null
+          ? counts.keep(options.minCount(), options.maxFeatures())
+          : counts.keep(options.minCount(), options.maxFeatures(), before);
     }
 
     List<String> labelNames() {
@@ -256,6 +268,12 @@ final class TrainingSet {
 
   private int labelsOf(int example) {
     return labelOffsets.get(example + 1) - labelOffsets.get(example);
+  }
+
+  /** Whether an example has a label of at least that number. */
+  boolean hasLabelFrom(int example, int first) {
+    return IntStream.range(labelOffsets.get(example), labelOffsets.get(example + 1))
+        .anyMatch(i -> labels.get(i) >= first);
   }
 
   /** How many examples have no feature that was kept. */

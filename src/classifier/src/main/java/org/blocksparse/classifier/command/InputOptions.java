@@ -12,6 +12,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.function.Function;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.ExampleFormat;
@@ -70,9 +71,11 @@ final class InputOptions {
     return Path.of(name);
   }
 
-  /** What labels begin with where no model tells. */
-  String labelPrefix() {
-    return labelPrefix == null ? ExampleReader.DEFAULT_LABEL_PREFIX : labelPrefix;
+  /** What labels begin with, if it is not set that of a model, if there is one. */
+  String labelPrefix(Optional<Classifier> model) {
+    return labelPrefix == null
+        ? model.map(Classifier::labelPrefix).orElse(ExampleReader.DEFAULT_LABEL_PREFIX)
+        : labelPrefix;
   }
 
   /** Whether that was chosen, which means nothing to features. */
@@ -81,20 +84,30 @@ final class InputOptions {
   }
 
   /**
-   * Opens a file, or standard input by its name -.
+   * Opens a file, or standard input by its name -, for a model, which tells what it takes.
    *
    * @param task what is done while it is read; null: nothing is told
-   */
-  Input open(String file, String task, PrintWriter err) throws IOException {
-    return open(file, task, format, labelPrefix(), HashedInput::new, err);
-  }
-
-  /**
-   * The same, where a model tells what it takes.
-   *
    * @throws InvalidInputException if an option is for what it does not take
    */
   Input open(String file, String task, Classifier model, PrintWriter err) throws IOException {
+    return open(file, task, model, in -> null, err);
+  }
+
+  /** The same to train, from a model if there is one: what is read is hashed. */
+  Input openToTrain(String file, String task, Optional<Classifier> model, PrintWriter err)
+      throws IOException {
+    return model.isPresent()
+        ? open(file, task, model.get(), HashedInput::new, err)
+        : open(file, task, format, labelPrefix(model), HashedInput::new, err);
+  }
+
+  private Input open(
+      String file,
+      String task,
+      Classifier model,
+      Function<InputStream, HashedInput> hashing,
+      PrintWriter err)
+      throws IOException {
     ExampleFormat ofModel = model.takesText() ? ExampleFormat.TEXT : ExampleFormat.SPARSE;
     if (format != ExampleFormat.AUTO && format != ofModel) {
       throw new InvalidInputException(
@@ -105,8 +118,7 @@ final class InputOptions {
       throw new InvalidInputException(
           "--label-prefix: expected texts, but the model was trained on features");
     }
-    String prefix = hasLabelPrefix() ? labelPrefix : model.labelPrefix();
-    return open(file, task, ofModel, prefix, in -> null, err);
+    return open(file, task, ofModel, labelPrefix(Optional.of(model)), hashing, err);
   }
 
   private static String lowerCase(ExampleFormat format) {

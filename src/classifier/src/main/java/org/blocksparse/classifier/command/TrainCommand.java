@@ -10,8 +10,10 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ForkJoinPool;
+import org.blocksparse.LoadOptions;
 import org.blocksparse.Workers;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
@@ -46,6 +48,14 @@ final class TrainCommand implements Callable<Integer> {
   private Path output;
 
   @Option(
+      names = "--from",
+      paramLabel = "MODEL",
+      description =
+          "Go on from this model, which stays as it is, and add features and labels that it does"
+              + " not know. What it is made of is its own: no --dimension and the like.")
+  private Path from;
+
+  @Option(
       names = "--validation",
       paramLabel = "FILE",
       description = "Examples to measure on after each epoch; the best model is kept.")
@@ -73,7 +83,10 @@ final class TrainCommand implements Callable<Integer> {
       description = "Passes over the examples; by default 3 to 40, by their number and labels.")
   private Integer epochs;
 
-  @Option(names = "--rate", paramLabel = "R", description = "How large the first steps are (0.2).")
+  @Option(
+      names = "--rate",
+      paramLabel = "R",
+      description = "How large the first steps are (0.2; 0.01 with --from).")
   private Double rate;
 
   @Option(
@@ -178,7 +191,10 @@ final class TrainCommand implements Callable<Integer> {
     requireNoOptionInVain();
     card.put("date", CardDate.of(date, System.getenv("SOURCE_DATE_EPOCH"), Clock.systemUTC()));
     // Hours of training must not be lost to a folder that is not there.
-    List<Path> examples = InputOptions.files(file, validation);
+    List<Path> examples = new ArrayList<>(InputOptions.files(file, validation));
+    if (from != null) {
+      examples.add(from);
+    }
     WritableFile.require("--output", output, examples);
     Path png = chart != null ? chart : output.resolveSibling(output.getFileName() + ".png");
     if (!noChart && (chart != null || Files.notExists(png))) {
@@ -186,10 +202,37 @@ final class TrainCommand implements Callable<Integer> {
       others.add(output);
       WritableFile.require("--chart", png, others);
     }
-    TrainingLog log = new TrainingLog(streams.out(), streams.err(), labelTree);
+    try (Classifier initial = initialOrNull()) {
+      return train(initial, png);
+    }
+  }
+
+  private Classifier initialOrNull() throws IOException {
+    if (from == null) {
+      return null;
+    }
+    card.put("initial model", from.getFileName().toString());
+    try (HashedInput bytes = new HashedInput(Files.newInputStream(from))) {
+      bytes.size();
+      card.put("initial model SHA-256", bytes.sha256());
+    }
+    return Classifier.load(from, LoadOptions.mapped().withWorkers(workers()));
+  }
+
+  private Workers workers() {
+    if (threads == null) {
+      return Workers.common();
+    }
+    Limits.require("--threads", threads, 1, Integer.MAX_VALUE);
+    return Workers.of(ForkJoinPool.commonPool(), threads);
+  }
+
+  private int train(Classifier initial, Path png) throws Exception {
+    boolean isTree = initial != null && initial.info().get("layer").equals("LabelTree");
+    TrainingLog log = new TrainingLog(streams.out(), streams.err(), labelTree || isTree);
     try (CtrlC ctrlC = new CtrlC(log::hasLearned, log::end)) {
       try (log) {
-        train(log, ctrlC, png);
+        train(Optional.ofNullable(initial), log, ctrlC, png);
       } catch (Exception e) {
         // Here: after this, the program ends if Ctrl-C was pressed.
         return Main.refuse(streams.command(), e);
@@ -199,6 +242,7 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private void requireNoOptionInVain() {
+    requireNothingOfANewModel();
     refuse(patience != null && validation == null, "--patience: expected --validation as well");
     refuse(
         metric != null && validation == null, "--validation-metric: expected --validation as well");
@@ -218,17 +262,34 @@ final class TrainCommand implements Callable<Integer> {
         "--min-count: expected no --shared-rows as well, with which nothing is left out");
   }
 
+  /** What makes another model of a new one is of no use to one that is there. */
+  private void requireNothingOfANewModel() {
+    Map<String, Boolean> given = new LinkedHashMap<>();
+    given.put("--dimension", dimension != null);
+    given.put("--classes", classes != null);
+    given.put("--label-tree", labelTree);
+    given.put("--word-ngrams", wordNgrams != null);
+    given.put("--plain-words", plainWords);
+    given.put("--shared-rows", sharedRows != null);
+    given.forEach(
+        (option, isGiven) ->
+            refuse(
+                from != null && isGiven,
+                option + ": expected no --from as well, whose model has it"));
+  }
+
   private static void refuse(boolean condition, String message) {
     if (condition) {
       throw new InvalidInputException(message);
     }
   }
 
-  private void train(TrainingLog log, CtrlC ctrlC, Path png) throws IOException {
-    TrainingOptions options = options().withListener(log).withStop(ctrlC::isPressed);
+  private void train(Optional<Classifier> initial, TrainingLog log, CtrlC ctrlC, Path png)
+      throws IOException {
+    TrainingOptions options = options(initial).withListener(log).withStop(ctrlC::isPressed);
     PrintWriter out = streams.out();
     log.beginReading();
-    try (Input examples = input.open(file, "reading", streams.err());
+    try (Input examples = input.openToTrain(file, "reading", initial, streams.err());
         Classifier classifier = train(examples, log, options)) {
       log.close();
       save(classifier, output);
@@ -301,16 +362,17 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   /** Options by the names that they have here, where one is refused. */
-  private TrainingOptions options() throws IOException {
+  private TrainingOptions options(Optional<Classifier> initial) throws IOException {
     try {
-      return chosen();
+      return chosen(initial);
     } catch (IllegalArgumentException e) {
       throw OptionName.in(e);
     }
   }
 
-  private TrainingOptions chosen() throws IOException {
-    TrainingOptions options = TrainingOptions.defaults().withSeed(seed);
+  private TrainingOptions chosen(Optional<Classifier> initial) throws IOException {
+    TrainingOptions options = TrainingOptions.defaults().withSeed(seed).withWorkers(workers());
+    options = initial.isPresent() ? options.withInitialModel(initial.get()) : options;
     options = options.withTemporaryFolder(output.toAbsolutePath().getParent());
     options = epochs == null ? options : options.withEpochs(epochs);
     options = rate == null ? options : options.withRate(rate);
@@ -320,20 +382,14 @@ final class TrainCommand implements Callable<Integer> {
     options = batch == null ? options : options.withBatch(batch);
     options = wordNgrams == null ? options : options.withWordNgrams(wordNgrams);
     options = plainWords ? options.withPlainWords() : options;
-    options = options.withLabelPrefix(input.labelPrefix());
+    options = options.withLabelPrefix(input.labelPrefix(initial));
     options = minCount == null ? options : options.withMinCount(minCount);
     options = maxFeatures == null ? options : options.withMaxFeatures(maxFeatures);
     options = sharedRows == null ? options : options.withSharedRows(sharedRows);
     options = classes == null ? options : options.withClasses(classes);
-    if (threads != null) {
-      Limits.require("--threads", threads, 1, Integer.MAX_VALUE);
-    }
-    options =
-        threads == null
-            ? options
-            : options.withWorkers(Workers.of(ForkJoinPool.commonPool(), threads));
     if (validation != null) {
-      try (Input others = input.open(validation, "reading " + validation, streams.err())) {
+      try (Input others =
+          input.openToTrain(validation, "reading " + validation, initial, streams.err())) {
         List<Example> examples = others.examples().toList();
         others.requireLabels();
         others.addTo(card, "validation data");

@@ -292,6 +292,12 @@ final class CommandRefusalTest extends Commands {
             + " as {}/test.txt",
         "train -o {}/m --validation-metric f1 {}/train.txt | --validation-metric: expected"
             + " --validation as well",
+        "train -o {}/m --from {}/none {}/train.txt | there is no file {}/none",
+        "train -o {}/m --from {}/m --dimension 9 {}/train.txt | --dimension: expected no --from as"
+            + " well, whose model has it",
+        "train -o {}/m --from {}/m --label-tree {}/train.txt | --label-tree: expected no --from",
+        "train -o {}/test.txt --from {}/test.txt {}/train.txt | --output: {}/test.txt is the same"
+            + " file as {}/test.txt",
         "train -o {}/m --date 29.11.2026 {}/train.txt | --date: expected a day, as 2026-11-29, but"
             + " was 29.11.2026",
         "train -o {}/m --validation-metric p5 {}/train.txt | Invalid value for option"

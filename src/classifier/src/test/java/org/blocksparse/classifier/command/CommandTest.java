@@ -203,6 +203,35 @@ final class CommandTest extends Commands {
   }
 
   @Test
+  void training_goesOnFromAModel() throws IOException {
+    Files.write(model, trained);
+    Path grown = folder.resolve("grown");
+    Files.writeString(training, Texts.lines(300, LABELS + 1, 3).replace("__label__", "#"));
+    runWell(
+        "train",
+        "-o",
+        grown,
+        "--from",
+        model,
+        "--epochs",
+        2,
+        "--label-prefix",
+        "#",
+        "--no-chart",
+        training);
+    String info = runWell("info", grown);
+    assertTrue(info.contains("\nlabels: " + (LABELS + 1) + "\n"), info);
+    assertTrue(info.contains("\ndimension: 8\n"), info);
+    assertTrue(info.contains("\ninitial model: model\n"), info);
+    assertTrue(info.contains("\nrate: 0.01\n"), info);
+    assertArrayEquals(trained, Files.readAllBytes(model));
+    Path sparse = folder.resolve("sparse.txt");
+    Result refused = run("train", "-o", grown, "--from", model, "--format", "sparse", sparse);
+    assertEquals(
+        "--format: expected text, on which the model was trained, but was sparse\n", refused.err());
+  }
+
+  @Test
   void aThreshold_isOfASoftmaxToo() throws IOException {
     Files.write(model, trained);
     Path texts = Files.writeString(folder.resolve("texts"), "my-own7\n");

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.blocksparse.ElementType;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Training that goes on from a model. */
+final class InitialModelTest {
+  private static final int LABELS = 20;
+  private static final int ALL_LABELS = 24;
+  private static final TrainingOptions SMALL = TrainingOptions.defaults().withDimension(8);
+
+  @TempDir private Path folder;
+
+  private static Classifier first(TrainingOptions options) {
+    return Classifier.train(Texts.examples(1000, LABELS, 1), options);
+  }
+
+  /** Examples of labels and words of which the first model knows most. */
+  private static Stream<Example> newer() {
+    return Texts.examples(600, ALL_LABELS, 3);
+  }
+
+  private static double precision(Classifier classifier, Stream<Example> examples) {
+    return classifier.evaluate(examples, 1).precision(1);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"false, 1, 0", "false, 4, 0", "true, 1, 0", "true, 4, 0", "false, 1, 500"})
+  void newLabelsAndWords_areLearned_andOldOnesKept(boolean tree, int classes, int sharedRows)
+      throws IOException {
+    TrainingOptions options = SMALL.withClasses(classes).withSharedRows(sharedRows);
+    Path file = folder.resolve("model");
+    try (Classifier initial = first(tree ? options.withLabelTree() : options)) {
+      List<Prediction> before = initial.predict("my-own3 n1", 3);
+      float[] table = initial.bag().table().toArray();
+      TrainingOptions further =
+          TrainingOptions.defaults().withInitialModel(initial).withRate(0.1).withSeed(5);
+      try (Classifier grown = Classifier.train(newer(), further)) {
+        assertEquals(ALL_LABELS, grown.labels().size());
+        assertEquals(initial.labels(), grown.labels().subList(0, LABELS));
+        assertEquals(classes, grown.classes().size());
+        assertEquals(initial.info().get("layer"), grown.info().get("layer"));
+        assertEquals("8", grown.info().get("dimension"));
+        Stream<Example> old = Texts.examples(200, LABELS, 2);
+        assertTrue(precision(grown, old) > 0.95, () -> "of old labels: " + grown);
+        Stream<Example> news =
+            Texts.examples(600, ALL_LABELS, 4).filter(e -> !initial.knows(e.labels().get(0)));
+        assertTrue(precision(grown, news) > 0.95, () -> "of new labels: " + grown);
+        assertTrue(grown.knowsFeatureOf(Example.ofText("word" + (ALL_LABELS - 1))));
+        grown.save(file);
+        try (Classifier loaded = Classifier.load(file)) {
+          assertEquals(grown.predict("my-own23 n1", 3), loaded.predict("my-own23 n1", 3));
+        }
+      }
+      assertEquals(before, initial.predict("my-own3 n1", 3)); // it stays as it was
+      assertArrayEquals(table, initial.bag().table().toArray());
+      assertEquals(LABELS, initial.labels().size());
+    }
+  }
+
+  @Test
+  void trainingBegins_whereTheModelIs() {
+    try (Classifier initial = first(SMALL.withEpochs(3));
+        Classifier same =
+            Classifier.train(
+                Texts.examples(1000, LABELS, 1),
+                SMALL.withInitialModel(initial).withRate(1e-20).withEpochs(1))) {
+      List<Example> heldOut = Texts.examples(50, LABELS, 2).toList();
+      assertEquals(initial.predict(heldOut, 5), same.predict(heldOut, 5));
+      assertEquals(0.01, SMALL.withInitialModel(initial).rate());
+      assertEquals(0.2, SMALL.rate());
+    }
+  }
+
+  @Test
+  void labelCounts_areThoseOfAllExamples() {
+    try (Classifier initial = first(SMALL.withEpochs(1));
+        Classifier grown =
+            Classifier.train(newer(), SMALL.withInitialModel(initial).withEpochs(1))) {
+      LabelCounts counts = grown.labelCountsOrNull();
+      assertEquals(1600, counts.examples());
+      long[] expected = new long[ALL_LABELS];
+      Arrays.setAll(expected, label -> label < LABELS ? 50 + 25 : 25);
+      assertArrayEquals(expected, counts.ofLabels());
+    }
+  }
+
+  @Test
+  void mostFeatures_areThoseOfBothTogether() {
+    try (Classifier initial = first(SMALL.withEpochs(1))) {
+      int rows = initial.bag().vocabulary();
+      TrainingOptions further = SMALL.withInitialModel(initial).withEpochs(1);
+      try (Classifier grown = Classifier.train(newer(), further.withMaxFeatures(rows + 2));
+          Classifier full = Classifier.train(newer(), further.withMaxFeatures(1))) {
+        assertEquals(rows + 2, grown.bag().vocabulary());
+        assertEquals(rows, full.bag().vocabulary());
+        assertFalse(full.knowsFeatureOf(Example.ofText("word23")));
+      }
+    }
+  }
+
+  @Test
+  void modelsThatCannotBeTrained_areRefused() throws IOException {
+    Path small = folder.resolve("small");
+    try (Classifier initial = first(SMALL.withEpochs(1));
+        Classifier tree = first(SMALL.withEpochs(1).withLabelTree())) {
+      initial.save(small, ElementType.INT8);
+      try (Classifier narrow = Classifier.load(small)) {
+        assertRefused(
+            "initialModel: expected weights of FLOAT32 but was INT8; take the model that these were"
+                + " rounded from",
+            () -> SMALL.withInitialModel(narrow));
+      }
+      assertRefused(
+          "examples: have features, but the initial model was trained on texts",
+          () ->
+              Classifier.train(
+                  IntStream.range(0, 9).mapToObj(InitialModelTest::sparse),
+                  SMALL.withInitialModel(initial)));
+      assertRefused(
+          "smoothing: expected 0 for a label tree but was 0.1",
+          () -> SMALL.withSmoothing(0.1).withInitialModel(tree));
+      assertRefused(
+          "smoothing: expected 0 for a label tree but was 0.1",
+          () -> SMALL.withInitialModel(tree).withSmoothing(0.1));
+    }
+  }
+
+  private static Example sparse(int number) {
+    float value = new SplittableRandom(number).nextInt(1, 5);
+    return Example.ofFeatures(new int[] {number % 3}, new float[] {value}, List.of("a"));
+  }
+
+  private static void assertRefused(String message, Runnable call) {
+    assertEquals(message, assertThrows(IllegalArgumentException.class, call::run).getMessage());
+  }
+}
