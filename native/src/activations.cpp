@@ -45,6 +45,9 @@ bool parse_activation(int32_t activation, activation_kind* kind) {
     case BLOCKSPARSE_GEGLU:
       *kind = {elementwise_function::gelu, true};
       return true;
+    case BLOCKSPARSE_SWIGLU_CLAMPED:
+      *kind = {elementwise_function::clamped_silu, true};
+      return true;
     default:
       return false;
   }
@@ -103,28 +106,52 @@ bool leave_the_floats(float x, float y) {
   return std::isnormal(x) && std::isnormal(y) && !std::isnormal(x * y);
 }
 
+// What the function of the first half is multiplied by, and its slope.
+struct second_factor {
+  double value, slope;
+};
+
+second_factor second_of(elementwise_function function, const activation_gradient_row& row,
+                        int32_t at) {
+  if (row.second == nullptr) {
+    return {1.0, 0.0};
+  }
+  const double x = static_cast<double>(row.second[at]);
+  if (function != elementwise_function::clamped_silu) {
+    return {x, 1.0};
+  }
+  constexpr double kLimit = static_cast<double>(kClampedSiluLimit);
+  return {1.0 + (x < -kLimit  ? -kLimit
+                 : x > kLimit ? kLimit
+                              : x),
+          std::fabs(x) > kLimit ? 0.0 : 1.0};
+}
+
 // As kernels.differentiate, with a factor that is no float. Such are rare: it need not be fast.
 float differentiate_in_double(const kernel_table& kernels, elementwise_function function,
                               const activation_gradient_row& row, double factor) {
   constexpr int32_t kPart = 64;
-  float ones[kPart], slope[kPart], value[kPart];
+  float ones[kPart], seconds[kPart], slope[kPart], value[kPart];
   std::fill(ones, ones + kPart, 1.0f);
+  // What multiplies the function by 1.
+  std::fill(seconds, seconds + kPart, function == elementwise_function::clamped_silu ? 0.0f : 1.0f);
   double dot = 0.0;
   for (int32_t begin = 0; begin < row.n; begin += std::min(kPart, row.n - begin)) {
     const int32_t width = std::min(kPart, row.n - begin);
-    kernels.differentiate(function, {row.z + begin, ones, width, 1.0f, ones, false, slope, value});
+    kernels.differentiate(function,
+                          {row.z + begin, seconds, width, 1.0f, ones, false, slope, value});
     for (int32_t q = 0; q < width; ++q) {
       const int32_t at = begin + q;
-      const double second = row.second == nullptr ? 1.0 : static_cast<double>(row.second[at]);
+      const second_factor second = second_of(function, row, at);
       const double g = static_cast<double>(row.grad_a[at]), f = static_cast<double>(value[q]);
       const auto put = [&](float* to, double gradient) {
         *to = static_cast<float>(row.accumulate ? static_cast<double>(*to) + gradient : gradient);
       };
-      put(row.grad_z + at, factor * g * second * static_cast<double>(slope[q]));
+      put(row.grad_z + at, factor * g * second.value * static_cast<double>(slope[q]));
       if (row.second != nullptr) {
-        put(row.grad_second + at, factor * g * f);
+        put(row.grad_second + at, factor * g * f * second.slope);
       }
-      dot += g * f * second;
+      dot += g * f * second.value;
     }
   }
   return static_cast<float>(dot);

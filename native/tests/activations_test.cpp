@@ -16,6 +16,7 @@ double cumulative(double z) { return 0.5 * std::erfc(-z * 0.7071067811865476); }
 double logistic(double z) { return 1.0 / (1.0 + std::exp(-z)); }
 double inner(double z) { return z * (1.5957691216057308 + 0.07135481627260025 * z * z); }
 double inner_slope(double z) { return 1.5957691216057308 + 0.21406444881780074 * z * z; }
+bool is_gated(int32_t activation) { return activation >= BLOCKSPARSE_SWIGLU; }
 double product_or_zero(double a, double b) { return a == 0.0 || b == 0.0 ? 0.0 : a * b; }
 
 // A function as the header defines it, its derivative, and how far off each may be: that many ulp,
@@ -49,12 +50,26 @@ const function_case kFunctions[] = {
      [](double z) { return 4.0 * logistic(2 * z) * logistic(-2 * z); }, 4, 0, 6, 0},
     {BLOCKSPARSE_SIGMOID, "sigmoid", logistic, [](double z) { return logistic(z) * logistic(-z); },
      4, 0, 6, 0},
+    {BLOCKSPARSE_SWIGLU_CLAMPED, "clamped silu",
+     [](double z) {
+       const double g = std::min(z, 7.0);
+       return product_or_zero(g, logistic(1.702 * g));
+     },
+     [](double z) {
+       const double s = logistic(1.702 * z), rest = logistic(-1.702 * z);
+       return z > 7.0 ? 0.0 : s + product_or_zero(1.702 * z, s * rest);
+     },
+     6, 0x1p-24, 6, 0x1p-23},
 };
 
 void check_errors(const function_case& f) {
   static const std::vector<float> z = float_sweep();
   const int32_t n = static_cast<int32_t>(z.size());
   const std::vector<float> ones(z.size(), 1.0f);
+  // A second half of zeros, to which the clamped function adds 1.
+  const int32_t width = is_gated(f.activation) ? 2 * n : n;
+  std::vector<float> halves = z;
+  halves.resize(static_cast<std::size_t>(width));
   std::vector<double> exact(z.size()), exact_slope(z.size());
   for (std::size_t i = 0; i < z.size(); ++i) {
     exact[i] = f.value(static_cast<double>(z[i]));
@@ -62,14 +77,14 @@ void check_errors(const function_case& f) {
   }
   for (const int32_t isa : instruction_sets()) {
     context() = std::string(f.name) + ", isa " + blocksparse_isa_name(isa);
-    std::vector<float> a(z.size()), slope(z.size());
+    std::vector<float> a(z.size()), slope(halves.size());
     CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_activation_f32(isa, f.activation, nullptr, 0, 0, 1, 0, n, n, z.data(),
-                                            n, nullptr, a.data(), n, 1));
+                 blocksparse_activation_f32(isa, f.activation, nullptr, 0, 0, 1, 0, n, n,
+                                            halves.data(), width, nullptr, a.data(), n, 1));
     CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_activation_gradient_f32(isa, f.activation, nullptr, 0, 0, 1, 0, n, n,
-                                                     z.data(), n, nullptr, 1.0f, ones.data(), n, 0,
-                                                     slope.data(), n, nullptr, 1));
+                 blocksparse_activation_gradient_f32(
+                     isa, f.activation, nullptr, 0, 0, 1, 0, n, n, halves.data(), width, nullptr,
+                     1.0f, ones.data(), n, 0, slope.data(), width, nullptr, 1));
     worst_error of_value, of_slope;
     for (std::size_t i = 0; i < z.size(); ++i) {
       of_value.add(exact[i], a[i], f.value_ulp, f.value_absolute, z[i]);
@@ -142,11 +157,62 @@ void check_zeroes(int32_t isa) {
   }
 }
 
+// Where gpt-oss clamps, and the slopes there; n crosses the vectors of all instruction sets.
+void check_clamps(int32_t isa) {
+  context() = std::string("clamps, isa ") + blocksparse_isa_name(isa);
+  const float nan = quiet_nan();
+  struct half {
+    float x, first_slope, second, second_slope;
+  };
+  const half halves[] = {{-kInfinity, nan, -6, 0}, {-9, 0, -6, 0},       {-7, 0, -6, 1},
+                         {-6.5f, 0, -5.5f, 1},     {0, 0.5f, 1, 1},      {7, 1, 8, 1},
+                         {7.5f, 0, 8, 0},          {kInfinity, 0, 8, 0}, {nan, nan, nan, 1}};
+  for (const int32_t n : {1, 3, 16, 21}) {
+    for (const half& h : halves) {
+      // z is 20 in the first row, of which 7 is left, and h in the second one.
+      matrix z(2, 2 * n, 3, 20.0f), a(2, n), ones(2, n, 3, 1.0f), grad_z(2, 2 * n);
+      for (int32_t q = 0; q < n; ++q) {
+        z.at(0, n + q) = h.x;
+        z.at(1, q) = h.x;
+        z.at(1, n + q) = 0.0f;
+      }
+      CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_activation_f32(
+                                       isa, BLOCKSPARSE_SWIGLU_CLAMPED, nullptr, 0, 0, 2, 0, n, n,
+                                       z.data(), z.ld(), nullptr, a.data(), a.ld(), 2));
+      CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_activation_gradient_f32(
+                                       isa, BLOCKSPARSE_SWIGLU_CLAMPED, nullptr, 0, 0, 2, 0, n, n,
+                                       z.data(), z.ld(), nullptr, 1.0f, ones.data(), ones.ld(), 0,
+                                       grad_z.data(), grad_z.ld(), nullptr, 2));
+      const float top = 7.0f * static_cast<float>(logistic(1.702 * 7));
+      const auto near = [](float expected, float actual) {
+        return std::isnan(expected)
+                   ? std::isnan(actual)
+                   : std::fabs(actual - expected) <= 1e-5f * (1.0f + std::fabs(expected));
+      };
+      for (int32_t q = 0; q < n; ++q) {
+        CHECK(near(top * h.second, a.at(0, q)));
+        CHECK(std::isnan(h.second) || grad_z.at(0, q) == 0.0f);  // z is beyond its limit
+        CHECK(near(top * h.second_slope, grad_z.at(0, n + q)));
+        CHECK(std::fabs(h.x) < 7          ? true
+              : std::isnan(h.first_slope) ? std::isnan(grad_z.at(1, q))
+                                          : std::fabs(grad_z.at(1, q) - h.first_slope) < 1e-3f);
+      }
+    }
+  }
+}
+
 const function_case& function_of(int32_t activation) {
-  const int32_t plain = activation == BLOCKSPARSE_SWIGLU  ? BLOCKSPARSE_SILU
-                        : activation == BLOCKSPARSE_GEGLU ? BLOCKSPARSE_GELU
-                                                          : activation;
+  const int32_t plain = activation == BLOCKSPARSE_SWIGLU           ? BLOCKSPARSE_SILU
+                        : activation == BLOCKSPARSE_GEGLU          ? BLOCKSPARSE_GELU
+                        : activation == BLOCKSPARSE_SWIGLU_CLAMPED ? BLOCKSPARSE_SIGMOID + 1
+                                                                   : activation;
   return kFunctions[plain];
+}
+
+// What an element of the second half makes of itself.
+double second_of(int32_t activation, float x) {
+  const double value = static_cast<double>(x);
+  return activation == BLOCKSPARSE_SWIGLU_CLAMPED ? std::clamp(value, -7.0, 7.0) + 1.0 : value;
 }
 
 bool close(double expected, float actual, double magnitude) {
@@ -164,7 +230,7 @@ bool is_sum(float before, float alpha, float written, float sum) {
 
 // Factors whose product is no float, where the gradient is one.
 void check_factors(int32_t isa, int32_t activation, int32_t n) {
-  const bool gated = activation >= BLOCKSPARSE_SWIGLU;
+  const bool gated = is_gated(activation);
   const int32_t width = gated ? 2 * n : n;
   const function_case& f = function_of(activation);
   struct factors {
@@ -196,7 +262,7 @@ void check_factors(int32_t isa, int32_t activation, int32_t n) {
         const double factor = g * static_cast<double>(gates[row]);
         double dot = 0.0, size = 0.0;
         for (int32_t q = 0; q < n; ++q) {
-          const double second = gated ? static_cast<double>(z.at(row, n + q)) : 1.0;
+          const double second = gated ? second_of(activation, z.at(row, n + q)) : 1.0;
           const double by_first = factor * second * f.slope(0.75),
                        by_second = factor * f.value(0.75);
           CHECK(near(before + by_first, grad_z.at(row, q), before + std::fabs(by_first)));
@@ -217,7 +283,7 @@ void check_rows(int32_t isa, int32_t activation, int32_t n, bool with_schedule, 
               ", n " + std::to_string(n);
   random_source r(static_cast<uint64_t>(n) * 16 + static_cast<uint64_t>(activation));
   constexpr int32_t kRows = 9;
-  const bool gated = activation >= BLOCKSPARSE_SWIGLU;
+  const bool gated = is_gated(activation);
   const int32_t width = gated ? 2 * n : n;
   const function_case& f = function_of(activation);
   const std::vector<int32_t> rows = {7, 1, 4, 2}, blocks = {0, 0, 1, 1};
@@ -275,7 +341,7 @@ void check_rows(int32_t isa, int32_t activation, int32_t n, bool with_schedule, 
           continue;
         }
         const double first = static_cast<double>(z.at(row, q));
-        const double second = gated ? static_cast<double>(z.at(row, n + q)) : 1.0;
+        const double second = gated ? second_of(activation, z.at(row, n + q)) : 1.0;
         const double gradient = static_cast<double>(grad_a.at(row, q));
         CHECK(close(g * f.value(first) * second, a.at(row, q), 4.0));
         CHECK(close(g * gradient * second * f.slope(first), grad_z.at(row, q), 4.0));
@@ -338,7 +404,7 @@ void check_refusals(int32_t isa) {
   CHECK_STATUS(BLOCKSPARSE_UNSUPPORTED_ISA,
                forward(-1, BLOCKSPARSE_RELU, nullptr, 0, 2, 0, 4, 4, from, 4, 2));
   CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, forward(isa, -1, nullptr, 0, 2, 0, 4, 4, from, 4, 2));
-  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, forward(isa, 9, nullptr, 0, 2, 0, 4, 4, from, 4, 2));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, forward(isa, 10, nullptr, 0, 2, 0, 4, 4, from, 4, 2));
   CHECK_STATUS(BLOCKSPARSE_NULL_POINTER,
                forward(isa, BLOCKSPARSE_RELU, nullptr, 0, 2, 0, 4, 4, nullptr, 4, 2));
   CHECK_STATUS(BLOCKSPARSE_BAD_SIZE,
@@ -396,7 +462,9 @@ int main() {
   for (const int32_t isa : instruction_sets()) {
     check_special_values(isa);
     check_zeroes(isa);
-    for (int32_t activation = BLOCKSPARSE_IDENTITY; activation <= BLOCKSPARSE_GEGLU; ++activation) {
+    check_clamps(isa);
+    for (int32_t activation = BLOCKSPARSE_IDENTITY; activation <= BLOCKSPARSE_SWIGLU_CLAMPED;
+         ++activation) {
       for (const int32_t n : {1, 2, 7, 16, 17, 31, 64, 101}) {
         check_rows(isa, activation, n, false, false);
         check_rows(isa, activation, n, true, true);

@@ -466,16 +466,19 @@ typedef enum blocksparse_activation {
   BLOCKSPARSE_GELU_TANH = 3, /* z / 2 (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) */
   BLOCKSPARSE_SILU = 4,      /* z / (1 + exp(-z)) */
   BLOCKSPARSE_TANH = 5,
-  BLOCKSPARSE_SIGMOID = 6, /* 1 / (1 + exp(-z)) */
-  BLOCKSPARSE_SWIGLU = 7,  /* gated: silu(z[q]) z[n + q] */
-  BLOCKSPARSE_GEGLU = 8    /* gated: gelu(z[q]) z[n + q] */
+  BLOCKSPARSE_SIGMOID = 6,       /* 1 / (1 + exp(-z)) */
+  BLOCKSPARSE_SWIGLU = 7,        /* gated: silu(z[q]) z[n + q] */
+  BLOCKSPARSE_GEGLU = 8,         /* gated: gelu(z[q]) z[n + q] */
+  BLOCKSPARSE_SWIGLU_CLAMPED = 9 /* gated: g / (1 + exp(-1.702 g)) (u + 1), g being z[q] or 7 if
+                                    that is less, u being z[n + q] brought into [-7, 7]; what is
+                                    clamped has slope 0 */
 } blocksparse_activation;
 
 /*
  * For rows r, columns q of [column_begin, column_end):
  *
  *   a[r][q] = gate[r] * f(z[r][q])               gate[r] = 1 if gate is NULL; and if gated
- *   a[r][q] = gate[r] * f(z[r][q]) * z[r][n + q]
+ *   a[r][q] = gate[r] * f(z[r][q]) * z[r][n + q]     (u + 1 in the place of z[r][n + q] if clamped)
  *
  * The rows are those that chunks [begin, end) of a GEMM schedule write, for a caller that has just
  * computed them; without a schedule, rows [begin, end).
@@ -504,6 +507,7 @@ typedef enum blocksparse_activation {
  *   GELU                       8 ulp, 2^-144          6 ulp, 2^-23
  *   GELU by tanh               6 ulp, 2^-24           6 ulp, 2^-23
  *   SiLU                       4 ulp, 2^-141          6 ulp, 2^-23
+ *   SiLU of 1.702 z, clamped   6 ulp, 2^-24           6 ulp, 2^-23
  *   tanh, sigmoid              4 ulp                  6 ulp
  */
 BLOCKSPARSE_API int32_t blocksparse_activation_f32(int32_t isa, int32_t activation,
@@ -519,7 +523,7 @@ BLOCKSPARSE_API int32_t blocksparse_activation_f32(int32_t isa, int32_t activati
  *
  *   grad_z[r][q]  = alpha * gate[r] * grad_a[r][q] * f'(z[r][q])        and if gated
  *   grad_z[r][q]  = alpha * gate[r] * grad_a[r][q] * z[r][n + q] * f'(z[r][q])
- *   grad_z[r][n + q] = alpha * gate[r] * grad_a[r][q] * f(z[r][q])
+ *   grad_z[r][n + q] = alpha * gate[r] * grad_a[r][q] * f(z[r][q])        (0 where u is clamped)
  *   grad_gate[r]  = alpha * sum over q of grad_a[r][q] * a[r][q], with a as it is without the gate
  *
  * Here as well, products are formed from left to right, each a float, but for alpha * gate[r],

@@ -64,6 +64,18 @@ struct silu_function {
   }
 };
 
+// z / (1 + exp(-1.702 z)), of z up to a limit.
+struct clamped_silu_function {
+  INLINE static with_slope at(vec z) {
+    constexpr float kSteepness = 1.702f;
+    const vec g = at_most(kClampedSiluLimit, z);
+    // Below -64 the logistic function is 0; its argument must not be infinite there.
+    const logistic_pair s = logistic(mul(set1(kSteepness), max(set1(-64.0f), g)));
+    const vec slope = fma(g, mul(mul(s.value, s.rest), set1(kSteepness)), s.value);
+    return {mul(g, s.value), if_less(set1(kClampedSiluLimit), z, set1(0.0f), slope)};
+  }
+};
+
 // With e = exp(-2 |z|) and t = e - 1, tanh(|z|) = -t / (2 + t), and the slope is 4 e / (2 + t)^2. t
 // is formed on its own, since e has lost its last places where |z| is small.
 struct tanh_function {
@@ -132,7 +144,22 @@ struct gelu_function {
   }
 };
 
-template <typename Function>
+// The second half of a row as most functions are multiplied by it: as it is.
+struct plain_second {
+  INLINE static with_slope at(vec x) { return {x, set1(1.0f)}; }
+};
+
+// As clamped_silu_function is multiplied by it.
+struct clamped_second {
+  INLINE static with_slope at(vec x) {
+    const vec zero = set1(0.0f), one = set1(1.0f);
+    const vec u = at_most(kClampedSiluLimit, max(set1(-kClampedSiluLimit), x));
+    const vec beyond = sub(magnitude(x), set1(kClampedSiluLimit));
+    return {add(u, one), if_less(zero, beyond, zero, one)};
+  }
+};
+
+template <typename Function, typename Second = plain_second>
 INLINE void activate_as(const activation_row& row) {
   const vec gate = set1(row.gate);
   if (row.second == nullptr) {
@@ -142,12 +169,12 @@ INLINE void activate_as(const activation_row& row) {
   } else {
     for_each_vector(row.n, [&](int64_t i, auto m) {
       const vec gated = mul(gate, Function::at(load(row.z + i, m)).value);
-      store(row.a + i, mul(gated, load(row.second + i, m)), m);
+      store(row.a + i, mul(gated, Second::at(load(row.second + i, m)).value), m);
     });
   }
 }
 
-template <typename Function>
+template <typename Function, typename Second = plain_second>
 INLINE float differentiate_as(const activation_gradient_row& row) {
   const vec gate = set1(row.gate);
   vec dots = set1(0.0f);  // what a masked load leaves out is 0, and so is its product
@@ -164,12 +191,12 @@ INLINE float differentiate_as(const activation_gradient_row& row) {
   } else {
     for_each_vector(row.n, [&](int64_t i, auto m) {
       const with_slope f = Function::at(load(row.z + i, m));
-      const vec second = load(row.second + i, m);
+      const with_slope second = Second::at(load(row.second + i, m));
       const vec g = load(row.grad_a + i, m);
       const vec scaled = mul(gate, g);
-      put(row.grad_z + i, mul(scaled, second), f.slope, m);
-      put(row.grad_second + i, scaled, f.value, m);
-      dots = fma(mul(g, f.value), second, dots);
+      put(row.grad_z + i, mul(scaled, second.value), f.slope, m);
+      put(row.grad_second + i, mul(scaled, second.slope), f.value, m);
+      dots = fma(mul(g, f.value), second.value, dots);
     });
   }
   return static_cast<float>(sum_of_lanes_in_double(dots));
@@ -191,6 +218,8 @@ void activate(elementwise_function function, const activation_row& row) {
       return activate_as<tanh_function>(row);
     case elementwise_function::sigmoid:
       return activate_as<sigmoid_function>(row);
+    case elementwise_function::clamped_silu:
+      return activate_as<clamped_silu_function, clamped_second>(row);
   }
 }
 
@@ -210,6 +239,8 @@ float differentiate(elementwise_function function, const activation_gradient_row
       return differentiate_as<tanh_function>(row);
     case elementwise_function::sigmoid:
       return differentiate_as<sigmoid_function>(row);
+    case elementwise_function::clamped_silu:
+      return differentiate_as<clamped_silu_function, clamped_second>(row);
   }
   return 0.0f;
 }

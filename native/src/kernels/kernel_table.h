@@ -126,8 +126,21 @@ struct binary_targets {
   float weight;
 };
 
-// What is applied to each element of a row, or to each of its first half.
-enum class elementwise_function { identity, relu, gelu, gelu_tanh, silu, tanh, sigmoid };
+// What is applied to each element of a row, or to each of its first half. With clamped_silu, the
+// second half is clamped as well, and gets 1 added.
+enum class elementwise_function {
+  identity,
+  relu,
+  gelu,
+  gelu_tanh,
+  silu,
+  tanh,
+  sigmoid,
+  clamped_silu
+};
+
+// Where gpt-oss clamps both halves of a row.
+constexpr float kClampedSiluLimit = 7.0f;
 
 // a = gate * f(z), or gate * f(z) * second where there is a second half; from left to right.
 struct activation_row {

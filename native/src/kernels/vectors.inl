@@ -28,6 +28,7 @@ using blocksparse::elementwise_function;
 using blocksparse::float16;
 using blocksparse::gemm_pairs_work;
 using blocksparse::gemm_work;
+using blocksparse::kClampedSiluLimit;
 using blocksparse::kernel_table;
 using blocksparse::kMostTiles;
 using blocksparse::kPairsAhead;

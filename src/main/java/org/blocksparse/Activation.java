@@ -24,22 +24,23 @@ import org.blocksparse.internal.Rows;
  * </table>
  *
  * <p><b>Gated activations</b> ({@link #isGated}; Shazeer, 2020) apply a function to the first half
- * of a row and multiply it by the second half: {@code a[r, q] = f(z[r, q]) * z[r, n + q]}. So a
- * layer with gate and up projection has them side by side in its weights, the gate projection
- * first: {@code gate_proj} before {@code up_proj} of Llama and Mistral, {@code w1} before {@code
- * w3} of Mixtral. Where a file has them fused as {@code gate_up_proj}, that is this order. (The
- * GEGLU of diffusers has the halves the other way round, and so has PyTorch's {@code glu}.)
+ * of a row and multiply it by the second half: {@code a[r, q] = f(z[r, q]) * z[r, n + q]} (what
+ * {@link #CLAMPED_SWIGLU} makes of it). So a layer with gate and up projection has them side by
+ * side in its weights, the gate projection first: {@code gate_proj} before {@code up_proj} of Llama
+ * and Mistral, {@code w1} before {@code w3} of Mixtral. Where a file has them fused as {@code
+ * gate_up_proj}, that is this order. (The GEGLU of diffusers has the halves the other way round,
+ * and so has PyTorch's {@code glu}.)
  *
  * <p><b>For the gradient</b>, the caller keeps z: {@link #gradient} is told z, not a.
  *
  * <p><b>Numbers.</b> Native kernels are within 8 units in the last place of the exact value for all
- * finite z (or 2<sup>-141</sup>, {@link #GELU_TANH} 2<sup>-24</sup>, where that is more), and
- * slopes within 6 or 2<sup>-23</sup>, whichever is more; the C header has a table. A gate, the
- * second half of a row and gradA add a rounding each. Native kernels multiply them from left to
- * right, in floats: where a product on the way is beyond these, or lost below them, what is still
- * to come does not mend it; only alpha times a gate may be so. NaN gives NaN; infinities give what
- * the formula gives in floats, where 0 times infinity is NaN: {@link #SILU} and the GELUs of
- * -infinity are NaN, as in PyTorch. Bits do not depend on the workers.
+ * finite z (or 2<sup>-141</sup>, {@link #GELU_TANH} and {@link #CLAMPED_SWIGLU} 2<sup>-24</sup>,
+ * where that is more), and slopes within 6 or 2<sup>-23</sup>, whichever is more; the C header has
+ * a table. A gate, the second half of a row and gradA add a rounding each. Native kernels multiply
+ * them from left to right, in floats: where a product on the way is beyond these, or lost below
+ * them, what is still to come does not mend it; only alpha times a gate may be so. NaN gives NaN;
+ * infinities give what the formula gives in floats, where 0 times infinity is NaN: {@link #SILU}
+ * and the GELUs of -infinity are NaN, as in PyTorch. Bits do not depend on the workers.
  *
  * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument but a gate is
  * null, {@link IllegalArgumentException} if a shape does not fit, if a tensor is a transposed view,
@@ -76,7 +77,17 @@ public enum Activation {
   SWIGLU(ActivationFunction.SWIGLU),
 
   /** Gated, with {@link #GELU} of the first half. */
-  GEGLU(ActivationFunction.GEGLU);
+  GEGLU(ActivationFunction.GEGLU),
+
+  /**
+   * Gated, as the experts of gpt-oss have it: {@code a = (u + 1) * g / (1 + exp(-1.702 g))} with g
+   * = min(z[q], 7) and u = min(max(z[n + q], -7), 7). The slope is 0 where a half is clamped.
+   *
+   * @see <a
+   *     href="https://github.com/huggingface/transformers/blob/v4.55.0/src/transformers/models/gpt_oss/modeling_gpt_oss.py#L106-L110">the
+   *     formula in Hugging Face's transformers</a>, whose weights have the halves interleaved
+   */
+  CLAMPED_SWIGLU(ActivationFunction.CLAMPED_SWIGLU);
 
   private final ActivationFunction function;
 

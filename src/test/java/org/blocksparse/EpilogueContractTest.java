@@ -486,7 +486,7 @@ final class EpilogueContractTest {
       for (int i = sample * s.iWin(); i < (sample + 1) * s.iWin(); i++) {
         for (int j = sample * s.oWin(); j < (sample + 1) * s.oWin(); j++) {
           for (int e = 0; e < n; e++) {
-            double second = f.isGated() ? z[i * width + n + e] : 1;
+            double second = f.isGated() ? ActivationOracle.second(f, z[i * width + n + e]) : 1;
             double h = gate[i] * ActivationOracle.value(f, z[i * width + e]) * second;
             for (int q = 0; q < s.oSize(); q++) {
               loss +=

@@ -16,7 +16,8 @@ public enum ActivationFunction {
   TANH(Blocksparse.BLOCKSPARSE_TANH, false),
   SIGMOID(Blocksparse.BLOCKSPARSE_SIGMOID, false),
   SWIGLU(Blocksparse.BLOCKSPARSE_SWIGLU, true),
-  GEGLU(Blocksparse.BLOCKSPARSE_GEGLU, true);
+  GEGLU(Blocksparse.BLOCKSPARSE_GEGLU, true),
+  CLAMPED_SWIGLU(Blocksparse.BLOCKSPARSE_SWIGLU_CLAMPED, true);
 
   private final int number;
   private final boolean gated;

@@ -8,6 +8,9 @@ final class JavaActivations {
   private static final double GELU_TANH_SCALE = Math.sqrt(2 / Math.PI);
   private static final double GELU_TANH_CUBE = 0.044715;
 
+  private static final double CLAMPED_STEEPNESS = 1.702;
+  private static final double CLAMPED_LIMIT = 7;
+
   private JavaActivations() {}
 
   /** The function at z; of a gated one, that of the first half. */
@@ -20,6 +23,10 @@ final class JavaActivations {
       case SILU, SWIGLU -> z * logistic(z);
       case TANH -> Math.tanh(z);
       case SIGMOID -> logistic(z);
+      case CLAMPED_SWIGLU -> {
+        double g = Math.min(z, CLAMPED_LIMIT);
+        yield g * logistic(CLAMPED_STEEPNESS * g);
+      }
     };
   }
 
@@ -37,7 +44,23 @@ final class JavaActivations {
       case SILU, SWIGLU -> logistic(z) * (1 + z * logistic(-z));
       case TANH -> 4 * logistic(2 * z) * logistic(-2 * z);
       case SIGMOID -> logistic(z) * logistic(-z);
+      case CLAMPED_SWIGLU -> {
+        double x = CLAMPED_STEEPNESS * z;
+        yield z > CLAMPED_LIMIT ? 0 : logistic(x) * (1 + x * logistic(-x));
+      }
     };
+  }
+
+  /** What the function of the first half is multiplied by, given an element of the second. */
+  static double second(ActivationFunction function, double x) {
+    return function == ActivationFunction.CLAMPED_SWIGLU
+        ? Math.max(-CLAMPED_LIMIT, Math.min(x, CLAMPED_LIMIT)) + 1
+        : x;
+  }
+
+  /** Its derivative. */
+  static double secondSlope(ActivationFunction function, double x) {
+    return function == ActivationFunction.CLAMPED_SWIGLU && Math.abs(x) > CLAMPED_LIMIT ? 0 : 1;
   }
 
   private static double logistic(double x) {

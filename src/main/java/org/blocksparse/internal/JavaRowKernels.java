@@ -179,7 +179,9 @@ final class JavaRowKernels implements RowKernels {
 
   /** What f of the first half is multiplied by, apart from the gate. */
   private static double secondHalf(ActivationInput input, int row, int column) {
-    return input.function().isGated() ? input.z().get(row, input.n() + column) : 1;
+    return input.function().isGated()
+        ? JavaActivations.second(input.function(), input.z().get(row, input.n() + column))
+        : 1;
   }
 
   @Override
@@ -219,7 +221,9 @@ final class JavaRowKernels implements RowKernels {
             double slope = JavaActivations.slope(function, z);
             put(gradZ, row, q, accumulate, scaled * second * slope);
             if (function.isGated()) {
-              put(gradZ, row, input.n() + q, accumulate, scaled * value);
+              double ofSecond =
+                  JavaActivations.secondSlope(function, input.z().get(row, input.n() + q));
+              put(gradZ, row, input.n() + q, accumulate, scaled * value * ofSecond);
             }
             dot += gradient * (value * second);
           }

@@ -22,6 +22,7 @@ public final class ActivationOracle {
       case SILU, SWIGLU -> z / (1 + StrictMath.exp(-z));
       case TANH -> StrictMath.tanh(z);
       case SIGMOID -> 1 / (1 + StrictMath.exp(-z));
+      case CLAMPED_SWIGLU -> z > 7 ? value(activation, 7) : z / (1 + StrictMath.exp(-1.702 * z));
     };
   }
 
@@ -49,7 +50,24 @@ public final class ActivationOracle {
         double s = 1 / (1 + StrictMath.exp(-z));
         yield s * (1 - s);
       }
+      case CLAMPED_SWIGLU -> {
+        double s = 1 / (1 + StrictMath.exp(-1.702 * z));
+        yield z > 7 ? 0 : s + 1.702 * z * s * (1 - s);
+      }
     };
+  }
+
+  /** What an element of the second half multiplies the function by. */
+  public static double second(Activation activation, double x) {
+    if (activation != Activation.CLAMPED_SWIGLU) {
+      return x;
+    }
+    return 1 + (x > 7 ? 7 : x < -7 ? -7 : x);
+  }
+
+  /** Its derivative. */
+  public static double secondSlope(Activation activation, double x) {
+    return activation == Activation.CLAMPED_SWIGLU && (x > 7 || x < -7) ? 0 : 1;
   }
 
   private static double inner(double z) {
@@ -90,7 +108,7 @@ public final class ActivationOracle {
       int row = i / n;
       int at = row * width + i % n;
       double g = gate == null ? 1 : gate[row];
-      double second = activation.isGated() ? z[at + n] : 1;
+      double second = activation.isGated() ? second(activation, z[at + n]) : 1;
       a.values()[i] = g * value(activation, z[at]) * second;
       // No slope is above 1.2.
       double moved =
@@ -114,10 +132,10 @@ public final class ActivationOracle {
       int row = i / n;
       int at = row * width + i % n;
       double scaled = (gate == null ? 1 : gate[row]) * (double) gradA[i];
-      double second = activation.isGated() ? z[at + n] : 1;
+      double second = activation.isGated() ? second(activation, z[at + n]) : 1;
       set(gradZ, at, scaled * second, slope(activation, z[at]));
       if (activation.isGated()) {
-        set(gradZ, at + n, scaled, value(activation, z[at]));
+        set(gradZ, at + n, scaled * secondSlope(activation, z[at + n]), value(activation, z[at]));
       }
     }
     return gradZ;
@@ -136,7 +154,7 @@ public final class ActivationOracle {
     for (int i = 0; i < gradA.length; i++) {
       int row = i / n;
       int at = row * width + i % n;
-      double second = activation.isGated() ? z[at + n] : 1;
+      double second = activation.isGated() ? second(activation, z[at + n]) : 1;
       double term = gradA[i] * value(activation, z[at]) * second;
       gradGate.values()[row] += term;
       gradGate.bounds()[row] +=
