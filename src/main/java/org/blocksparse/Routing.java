@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import java.util.stream.IntStream;
+import org.blocksparse.internal.gate.ExpertBands;
 import org.blocksparse.internal.gate.TopExperts;
 
 /**
- * Which experts a {@link TopKGate} has chosen for each sample of a batch, with their gates, and the
- * plans of the layers around the experts.
+ * Which experts a {@link TopKGate} or the caller has chosen for each sample of a batch, with their
+ * gates, and the plans of the layers around the experts.
  *
  * <table>
  *   <caption>What it holds; "kept" is the number of pairs that were not dropped</caption>
  *   <tr><th>name</th><th>shape</th><th>with a capacity</th></tr>
  *   <tr><td>experts</td><td>(batch, k), the likeliest first</td><td>the same, dropped ones as well</td></tr>
  *   <tr><td>gates</td><td>(batch, k)</td><td>(kept), sample by sample</td></tr>
- *   <tr><td>probabilities</td><td>(batch, experts)</td><td>the same</td></tr>
+ *   <tr><td>probabilities</td><td>(batch, experts); none of a caller's</td><td>the same</td></tr>
  *   <tr><td>rows between {@link #toExperts} and {@link #fromExperts}</td><td>(batch, k, size)</td>
  *       <td>(kept, size)</td></tr>
  * </table>
@@ -23,20 +25,37 @@ public final class Routing implements AutoCloseable {
   /** What a plan can hold. */
   static final int MAX_PAIRS = 1 << 29;
 
+  private static final String GATES = "(batch, k)";
+
+  /** Null: the caller has chosen. */
   private final TopKGate gate;
+
+  private final int k;
   private final int[] chosen;
   private final int[] places;
   private final int[] load;
-  private final int kept;
   private final double balancingLoss;
+
+  /** Null without a gate. */
   private final FloatTensor probabilities;
+
   private final FloatTensor gates;
   private final IntTensor experts;
   private final BlockPlan toExperts;
   private final BlockPlan fromExperts;
 
+  /**
+   * What was chosen; the tensors become its own, unless this throws.
+   *
+   * @param gate null if the caller has chosen
+   * @param chosen (batch, k) experts
+   * @param places for each pair its place among the gates, or {@link TopExperts#DROPPED}
+   * @param load how many samples have chosen each expert
+   * @param probabilities null without a gate
+   */
   Routing(
       TopKGate gate,
+      int k,
       Workers workers,
       int[] chosen,
       int[] places,
@@ -45,19 +64,58 @@ public final class Routing implements AutoCloseable {
       FloatTensor gates,
       double balancingLoss) {
     this.gate = gate;
+    this.k = k;
     this.chosen = chosen;
     this.places = places;
     this.load = load;
-    this.kept = (int) gates.shape().size();
     this.balancingLoss = balancingLoss;
     this.probabilities = probabilities;
     this.gates = gates;
-    this.experts = IntTensor.of(chosen, batch(), gate.k());
+    this.experts = IntTensor.of(chosen, chosen.length / k, k);
     try (Sides sides = sides()) {
       this.toExperts = sides.plan(true).withWorkers(workers);
       this.fromExperts = sides.plan(false).withWorkers(workers);
     } catch (Throwable e) {
       experts.close();
+      throw e;
+    }
+  }
+
+  /**
+   * A routing that the caller has chosen, by another gate than {@link TopKGate}. Both tensors are
+   * copied.
+   *
+   * @param experts (batch, k), each in [0, count); an expert that a sample has twice counts twice
+   * @param gates (batch, k): what the output of each is multiplied by. A NaN makes the output of
+   *     its sample NaN
+   * @param count how many experts there are
+   * @throws IllegalArgumentException if a shape does not fit, if k is 0, or if batch times k is
+   *     more than 2<sup>29</sup>
+   * @throws IndexOutOfBoundsException if an expert is negative or too large
+   * @throws IllegalStateException if a tensor is closed
+   */
+  public static Routing of(IntTensor experts, FloatTensor gates, int count) {
+    Check.dimension("count", count);
+    Check.rank("experts", experts, GATES, 2);
+    long k = experts.shape().dim(1);
+    if (k == 0 || experts.shape().size() > MAX_PAIRS) {
+      throw new IllegalArgumentException(
+          "experts: expected from 1 to 2^29 pairs of samples and experts but was "
+              + experts.shape());
+    }
+    Check.shape("gates", gates, GATES, experts.shape().toArray());
+    int[] chosen = experts.toArray("experts");
+    Check.indices("experts", chosen, (int) k, "count", count);
+    int[] load = new int[count];
+    for (int expert : chosen) {
+      load[expert]++;
+    }
+    int[] places = IntStream.range(0, chosen.length).toArray();
+    FloatTensor own = gates.copy("gates");
+    try {
+      return new Routing(null, (int) k, Workers.common(), chosen, places, load, null, own, 0);
+    } catch (Throwable e) {
+      own.close();
       throw e;
     }
   }
@@ -71,7 +129,7 @@ public final class Routing implements AutoCloseable {
   }
 
   private Sides sides() {
-    return gate.isRagged() ? new RaggedSides() : new EqualSides();
+    return isRagged() ? new RaggedSides(bands(Integer.MAX_VALUE), 0) : new EqualSides();
   }
 
   private final class EqualSides implements Sides {
@@ -80,8 +138,8 @@ public final class Routing implements AutoCloseable {
     @Override
     public BlockPlan plan(boolean toExperts) {
       return toExperts
-          ? BlockPlan.of(one, experts, 1, gate.experts())
-          : BlockPlan.of(experts, one, gate.experts(), 1);
+          ? BlockPlan.of(one, experts, 1, load.length)
+          : BlockPlan.of(experts, one, load.length, 1);
     }
 
     @Override
@@ -94,29 +152,21 @@ public final class Routing implements AutoCloseable {
     private final SparseRows one;
     private final SparseRows keptExperts;
 
-    RaggedSides() {
-      int[] ones = new int[batch() + 1];
-      int[] offsets = new int[batch() + 1];
-      int[] of = new int[kept];
-      int next = 0;
-      for (int sample = 0; sample < batch(); sample++) {
-        for (int pair = sample * gate.k(); pair < (sample + 1) * gate.k(); pair++) {
-          if (places[pair] != TopExperts.DROPPED) {
-            of[next++] = chosen[pair];
-          }
-        }
-        offsets[sample + 1] = next;
-        ones[sample + 1] = sample + 1;
-      }
-      one = SparseRows.of(ones, new int[batch()]);
-      keptExperts = SparseRows.of(offsets, of);
+    /** The sides of the pairs of a band. */
+    RaggedSides(ExpertBands bands, int band) {
+      boolean none = bands.count() == 0;
+      one = SparseRows.of(IntStream.rangeClosed(0, batch()).toArray(), new int[batch()]);
+      keptExperts =
+          SparseRows.of(
+              none ? new int[batch() + 1] : bands.offsets(band),
+              none ? new int[0] : bands.experts(band));
     }
 
     @Override
     public BlockPlan plan(boolean toExperts) {
       return toExperts
-          ? BlockPlan.of(one, keptExperts, 1, gate.experts())
-          : BlockPlan.of(keptExperts, one, gate.experts(), 1);
+          ? BlockPlan.of(one, keptExperts, 1, load.length)
+          : BlockPlan.of(keptExperts, one, load.length, 1);
     }
 
     @Override
@@ -126,9 +176,14 @@ public final class Routing implements AutoCloseable {
     }
   }
 
+  /** Whether samples have different numbers of experts. */
+  private boolean isRagged() {
+    return gate != null && gate.isRagged();
+  }
+
   /** The number of samples. */
   public int batch() {
-    return (int) probabilities.shape().dim(0);
+    return chosen.length / k;
   }
 
   /** The chosen experts, (batch, k), the likeliest first. */
@@ -141,8 +196,16 @@ public final class Routing implements AutoCloseable {
     return gates;
   }
 
-  /** The softmax of the logits, (batch, experts). */
+  /**
+   * The softmax of the logits, (batch, experts).
+   *
+   * @throws IllegalStateException if the caller has chosen, and there are none
+   */
   public FloatTensor probabilities() {
+    if (probabilities == null) {
+      throw new IllegalStateException(
+          "probabilities: this routing was made by Routing.of, and no gate has given them");
+    }
     return probabilities;
   }
 
@@ -153,7 +216,7 @@ public final class Routing implements AutoCloseable {
 
   /** How many pairs of sample and expert the capacity has dropped. */
   public int dropped() {
-    return chosen.length - kept;
+    return chosen.length - pairs();
   }
 
   /**
@@ -164,11 +227,11 @@ public final class Routing implements AutoCloseable {
    */
   public boolean isDropped(int sample, int choice) {
     Check.index("sample", sample, "batch", batch());
-    Check.index("choice", choice, "k", gate.k());
-    return places[sample * gate.k() + choice] == TopExperts.DROPPED;
+    Check.index("choice", choice, "k", k);
+    return places[sample * k + choice] == TopExperts.DROPPED;
   }
 
-  /** The balancing loss, with its weight; 0 if the gate has none. */
+  /** The balancing loss, with its weight; 0 if the gate has none, or if there is no gate. */
   public double balancingLoss() {
     return balancingLoss;
   }
@@ -191,8 +254,56 @@ public final class Routing implements AutoCloseable {
     return fromExperts;
   }
 
+  /**
+   * Some of the pairs of samples and experts, as a routing of their own: those of one band.
+   *
+   * @param gates of the pairs
+   */
+  record Band(BlockPlan toExperts, BlockPlan fromExperts, FloatTensor gates)
+      implements AutoCloseable {
+    @Override
+    public void close() {
+      toExperts.close();
+      fromExperts.close();
+      gates.close();
+    }
+  }
+
+  /** How many pairs there are. */
+  int pairs() {
+    return (int) gates.shape().size();
+  }
+
+  /** The pairs of experts one after the other, so many at a time. */
+  ExpertBands bands(int most) {
+    return ExpertBands.of(chosen, places, k, load.length, most);
+  }
+
+  /** The pairs of one band, on workers. */
+  Band band(ExpertBands bands, int number, Workers workers) {
+    int[] ofPairs = bands.places(number);
+    float[] ofBand = new float[ofPairs.length];
+    try (Lease lease = new Lease().of("routing", gates)) {
+      for (int i = 0; i < ofBand.length; i++) {
+        ofBand[i] = gates.storage().getFloat(ofPairs[i]);
+      }
+    }
+    try (Sides sides = new RaggedSides(bands, number)) {
+      return new Band(
+          sides.plan(true).withWorkers(workers),
+          sides.plan(false).withWorkers(workers),
+          FloatTensor.of(ofBand, ofBand.length));
+    }
+  }
+
+  /** Null if the caller has chosen. */
   TopKGate gate() {
     return gate;
+  }
+
+  /** How many experts there are to choose from. */
+  int expertCount() {
+    return load.length;
   }
 
   int[] chosen() {
@@ -209,13 +320,15 @@ public final class Routing implements AutoCloseable {
 
   /** What the dimensions of the gates are called. */
   String words() {
-    return gate.isRagged() ? "(kept)" : "(batch, k)";
+    return isRagged() ? "(kept)" : GATES;
   }
 
   /** Frees all that it holds as soon as no operation uses it. Idempotent. */
   @Override
   public void close() {
-    probabilities.close();
+    if (probabilities != null) {
+      probabilities.close();
+    }
     gates.close();
     experts.close();
     toExperts.close();
@@ -224,6 +337,12 @@ public final class Routing implements AutoCloseable {
 
   @Override
   public String toString() {
-    return "Routing(" + batch() + " samples, " + gate + ", " + dropped() + " dropped)";
+    return "Routing("
+        + batch()
+        + " samples, "
+        + (gate == null ? k + " of " + load.length + " by the caller" : gate)
+        + ", "
+        + dropped()
+        + " dropped)";
   }
 }

@@ -168,7 +168,7 @@ public final class TopKGate {
       gates = capacity == Integer.MAX_VALUE ? FloatTensor.zeros(batch, k) : FloatTensor.zeros(kept);
       top.gates(KernelOperands.rows(probabilities), chosen, places, gates.storage());
       return new Routing(
-          this, workers, chosen, places, load, probabilities, gates, loss(load, probabilities));
+          this, k, workers, chosen, places, load, probabilities, gates, loss(load, probabilities));
     } catch (Throwable e) {
       probabilities.close();
       if (gates != null) {
