@@ -119,6 +119,15 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
   }
 
   void apply(FloatTensor h, Epilogue epilogue, FloatTensor out) {
+    compute(h, epilogue, false, out);
+  }
+
+  /** Adds to a tensor what {@link #apply} would write. The epilogue has no activation or gate. */
+  void add(FloatTensor h, Epilogue epilogue, FloatTensor out) {
+    compute(h, epilogue, true, out);
+  }
+
+  private void compute(FloatTensor h, Epilogue epilogue, boolean accumulate, FloatTensor out) {
     requireNonNull(epilogue, "epilogue").require(plan, oSize());
     long outSize = epilogue.outSize(oSize());
     requireRoundable();
@@ -134,7 +143,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
     epilogue.forEachInput(lease::of);
     try (lease) {
       lease.writing("z", z).writing("out", out);
-      run(lease, h, epilogue, out);
+      run(lease, h, epilogue, accumulate, out);
     }
   }
 
@@ -143,7 +152,8 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
     epilogue.forEachInput((inName, in) -> Check.noOverlap(name, written, inName, in));
   }
 
-  private void run(Lease lease, FloatTensor h, Epilogue epilogue, FloatTensor out) {
+  private void run(
+      Lease lease, FloatTensor h, Epilogue epilogue, boolean accumulate, FloatTensor out) {
     try (Scratch memory = epilogue.borrowSums(plan, oSize());
         Scratch ones = epilogue.borrowOnes(plan)) {
       Rows outRows = KernelOperands.rows(out);
@@ -159,7 +169,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
               blocks,
               epilogue.bias(),
               epilogue.inputBias(plan, ones),
-              false,
+              accumulate,
               sums);
       ProductEvent event = Recorder.product();
       if (epilogue.isIdentity()) {

@@ -48,6 +48,11 @@ final class KernelOperands {
     return FloatTensor.dense(storage, Shape.of(sizes.dims(parameter)));
   }
 
+  /** The memory of weights of any form, without their scales. */
+  static Storage elements(BlockMatrix W) {
+    return W instanceof FloatTensor floats ? floats.storage() : ((Weights) W).elements();
+  }
+
   /** Weights of rank 4, of any form. */
   static Blocks blocks(BlockMatrix W) {
     return W instanceof FloatTensor floats ? blocks(floats) : ((Weights) W).blocks();

@@ -7,6 +7,8 @@ import org.blocksparse.internal.memory.StorageLease;
 final class Lease extends StorageLease {
   static final String CLOSED_TENSOR = "the tensor %s is closed";
 
+  private static final String CLOSED_LAYER = "the layer is closed";
+
   private static final String CLOSED_WEIGHTS = "the weights %s are closed";
 
   /**
@@ -41,6 +43,19 @@ final class Lease extends StorageLease {
    */
   Lease ofBlocks(String name, BlockMatrix W) {
     return W instanceof FloatTensor floats ? of(name, floats) : of(name, (Weights) W);
+  }
+
+  /**
+   * Adds a parameter of a layer.
+   *
+   * @throws IllegalStateException if it is closed; what was added before is released then
+   */
+  Lease ofLayer(BlockMatrix parameter) {
+    hold("layer", KernelOperands.elements(parameter), CLOSED_LAYER, "");
+    if (parameter instanceof Weights weights) {
+      hold("layer", weights.scales(), CLOSED_LAYER, "");
+    }
+    return this;
   }
 
   /**

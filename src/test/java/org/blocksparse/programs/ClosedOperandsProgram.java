@@ -13,6 +13,7 @@ import org.blocksparse.BlockMatrix;
 import org.blocksparse.BlockPlan;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
+import org.blocksparse.MixtureOfExperts;
 import org.blocksparse.Routing;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Weights;
@@ -63,6 +64,7 @@ public final class ClosedOperandsProgram {
           "Metrics.add(Ranking, SparseRows)",
           "NamedTensors.with(String, FloatTensor, ElementType)",
           "NamedTensors.with(String, Weights)",
+          "Routing.of(IntTensor, FloatTensor, int)",
           "SparseBlockDot.clearGradB(BlockPlan, FloatTensor)",
           "SparseBlockDot.clearGradW(BlockPlan, FloatTensor)",
           "TopKGate.gradient(Routing, FloatTensor, FloatTensor)",
@@ -108,7 +110,9 @@ public final class ClosedOperandsProgram {
         called.method().invoke(owner, arguments);
       } catch (InvocationTargetException e) {
         // Of several operations on a layer, one after the other, the next one may find it closed.
-        boolean ofSeveral = called.method().getName().equals("addOutputs");
+        boolean ofSeveral =
+            called.method().getName().equals("addOutputs")
+                || called.type() == MixtureOfExperts.class;
         return !closed || ofSeveral ? null : e.getCause().toString();
       }
       return freed ? "a kernel was given memory that is gone" : null;

@@ -30,6 +30,7 @@ import org.blocksparse.LayerBuilder;
 import org.blocksparse.LayerPart;
 import org.blocksparse.Loss;
 import org.blocksparse.Metrics;
+import org.blocksparse.MixtureOfExperts;
 import org.blocksparse.NamedTensors;
 import org.blocksparse.Optimizer;
 import org.blocksparse.OptimizerState;
@@ -133,7 +134,11 @@ final class OperandArguments {
                       .withActivation(Activation.SILU, ones(3, 3, 3))
                       .withGate(ones(3, 3), ones(3, 3)));
       case "OptimizerState" -> List.of(() -> OF_THE_ONE_BEFORE);
-      case "Map" -> List.of(() -> Map.of("tensor", ones(3, 3)), () -> Map.of("key", "value"));
+      case "Map" ->
+          List.of(
+              () -> Map.of("tensor", ones(3, 3)),
+              () -> Map.of("key", "value"),
+              () -> Map.of("W1", ones(1, 3, 3, 6), "W2", ones(3, 1, 3, 3)));
       case "int" -> few ? List.of(() -> 3, () -> 9, () -> 0) : List.of(() -> 3, () -> 9);
       case "int[]" -> List.of(() -> new int[] {0, 1, 2}, () -> new int[] {8}, () -> new int[9]);
       case "long[]" -> List.of(() -> new long[] {3, 3}, () -> new long[] {0}, () -> new long[2]);
@@ -153,6 +158,7 @@ final class OperandArguments {
       case "HierarchicalSoftmax" -> softmax();
       case "LabelTree" -> tree();
       case "EmbeddingBag" -> EmbeddingBag.builder(3, 3).build();
+      case "MixtureOfExperts" -> MixtureOfExperts.builder(3, 3, gate).biases().build();
       case "LayerPart" -> builder().buildPart(1);
       case "SoftmaxGradients" ->
           HierarchicalSoftmax.builder(3, 9)
@@ -173,6 +179,7 @@ final class OperandArguments {
       case "TopKGate" -> gate;
       case "LayerBuilder" -> builder();
       case "EmbeddingBagBuilder" -> EmbeddingBag.builder(3, 3);
+      case "MixtureOfExpertsBuilder" -> MixtureOfExperts.builder(3, 3, 3);
       case "Metrics" -> Metrics.upTo(2);
       case "Optimizer" -> Optimizer.adam(0.1f);
       case "Loss" -> Loss.mean().withRowWeights(ones(3));

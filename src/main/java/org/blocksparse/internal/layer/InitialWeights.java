@@ -26,7 +26,7 @@ public record InitialWeights(int features, long seed) {
   }
 
   /** Fills rows of weights with what comes after the given number of weights. */
-  void fill(Storage weights, long before, int columns) {
+  public void fill(Storage weights, long before, int columns) {
     // Of java.base: those that RandomGeneratorFactory finds are in a module that a jlink image
     // lacks.
     RandomGenerator random = new SplittableRandom(seed + before * STEP);

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import java.util.Map;
+import org.blocksparse.internal.gate.ExpertBands;
+import org.blocksparse.internal.memory.Scratch;
+
+/**
+ * A mixture of experts, a whole layer: a {@link TopKGate} gives each row to a few of many experts,
+ * each of them two products with an activation between them, and the output is the sum of what they
+ * make of the row, weighted by the gate:
+ *
+ * <pre>{@code
+ * gates  = top k of softmax(x[r] . Wg + bg)
+ * out[r] = sum over the chosen e of  gates[r, e] * (f(x[r] . W1[e] + b1[e]) . W2[e] + b2[e])
+ * }</pre>
+ *
+ * <table>
+ *   <caption>Shapes; sums is hidden, or 2 hidden if the activation is gated</caption>
+ *   <tr><th>name</th><th>shape</th><th>meaning</th></tr>
+ *   <tr><td>x, gradX</td><td>(batch, inputs)</td><td>rows</td></tr>
+ *   <tr><td>out, gradOut</td><td>(batch, outputs)</td><td>mixtures</td></tr>
+ *   <tr><td>Wg</td><td>(1, 1, inputs, experts)</td><td>weights of the gate; none without a gate</td></tr>
+ *   <tr><td>bg</td><td>(1, experts)</td><td>bias of the gate, optional</td></tr>
+ *   <tr><td>W1</td><td>(1, experts, inputs, sums)</td><td>first weights; with a gated activation the
+ *       gate projection, then the up projection</td></tr>
+ *   <tr><td>b1</td><td>(experts, sums)</td><td>their bias, optional</td></tr>
+ *   <tr><td>W2</td><td>(experts, 1, hidden, outputs)</td><td>second weights</td></tr>
+ *   <tr><td>b2</td><td>(experts, outputs)</td><td>their bias, optional</td></tr>
+ * </table>
+ *
+ * <p>The gate may be another one: the caller then makes a {@link Routing#of routing} and gives it
+ * to each call. The parts are public, for layers that are not like this one: {@link TopKGate},
+ * {@link BlockPlan}, {@link SparseBlockDot}, {@link Epilogue}, {@link InputBias}.
+ *
+ * <p><b>Memory.</b> {@link #apply} keeps at most 12 MB between the products, or what one row needs
+ * if that is more: of many rows, it takes some experts after the others.
+ *
+ * <p><b>Numbers.</b> Each product has the error of {@link SparseBlockDot}. A row with NaN, or with
+ * infinite logits, has a NaN output; other rows are not touched. Bits do not depend on the workers.
+ *
+ * <p><b>Threads.</b> Any number of threads may call {@link #route} and {@link #apply} at the same
+ * time.
+ *
+ * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null that
+ * may not be, {@link IllegalArgumentException} if a shape does not fit or an output shares memory
+ * with an input or a parameter, and {@link IllegalStateException} if the layer, a routing or a
+ * tensor is closed, or if no routing is given to a layer without a gate. Nothing is changed then,
+ * unless something is closed during the call.
+ */
+public final class MixtureOfExperts implements AutoCloseable {
+  private static final String X = "(batch, inputs)";
+  private static final String OUT = "(batch, outputs)";
+
+  /** Elements of z, or of what comes out of the activation, that are kept between the products. */
+  private static final int KEPT_ELEMENTS = 1 << 21;
+
+  private final ExpertsParameters parameters;
+  private final TopKGate gate;
+  private final Activation activation;
+  private final Workers workers;
+
+  /**
+   * A layer whose parameters become its own.
+   *
+   * @param gate on the workers; null: routing is given by callers
+   */
+  MixtureOfExperts(
+      ExpertsParameters parameters, TopKGate gate, Activation activation, Workers workers) {
+    this.parameters = parameters;
+    this.gate = gate;
+    this.activation = activation;
+    this.workers = workers;
+  }
+
+  /**
+   * A builder of layers with a gate; everything else has defaults.
+   *
+   * @param inputs the size of a row
+   * @param hidden the size of what comes out of an expert's activation
+   * @param gate how many experts there are, how many a row gets, and its losses and limits
+   * @throws IllegalArgumentException unless sizes are at least 1
+   */
+  public static MixtureOfExpertsBuilder builder(int inputs, int hidden, TopKGate gate) {
+    return new MixtureOfExpertsBuilder(
+        inputs, hidden, requireNonNull(gate, "gate").experts(), gate);
+  }
+
+  /**
+   * A builder of layers without a gate: each call is given a {@link Routing}.
+   *
+   * @param inputs the size of a row
+   * @param hidden the size of what comes out of an expert's activation
+   * @param experts how many there are
+   * @throws IllegalArgumentException unless all are at least 1
+   */
+  public static MixtureOfExpertsBuilder builder(int inputs, int hidden, int experts) {
+    return new MixtureOfExpertsBuilder(inputs, hidden, experts, null);
+  }
+
+  /** The size of a row of x. */
+  public int inputs() {
+    return parameters.inputs();
+  }
+
+  /** The size of what comes out of an expert's activation. */
+  public int hidden() {
+    return parameters.hidden();
+  }
+
+  /** The size of a row of the output. */
+  public int outputs() {
+    return parameters.outputs();
+  }
+
+  /** How many experts there are. */
+  public int experts() {
+    return parameters.experts();
+  }
+
+  /** What is applied between the two products. */
+  public Activation activation() {
+    return activation;
+  }
+
+  /**
+   * The gate.
+   *
+   * @throws IllegalStateException if there is none
+   */
+  public TopKGate gate() {
+    if (gate == null) {
+      throw new IllegalStateException(
+          "gate: this layer has none; give a routing to each call, or build it with a TopKGate");
+    }
+    return gate;
+  }
+
+  /** The parameters by their names: the layer's own, without those that it does not have. */
+  public Map<String, BlockMatrix> parameters() {
+    return parameters.byName();
+  }
+
+  // ------------------------------------------------------------------------------------ forward
+
+  /**
+   * Which experts the gate chooses for rows, to be closed by the caller.
+   *
+   * @param x (batch, inputs)
+   */
+  public Routing route(FloatTensor x) {
+    TopKGate own = gate();
+    int batch = requireX(x);
+    try (Lease lease = parameters.lease(new Lease()).of("x", x);
+        BlockPlan dense = BlockPlan.dense(batch).withWorkers(workers);
+        Scratch memory = Scratch.borrow((long) batch * experts())) {
+      FloatTensor logits = tensor(memory, dense.outputs().shape(experts()));
+      Epilogue bias = withBias(Epilogue.none(), parameters.bg());
+      SparseBlockDot.apply(parameters.Wg(), of(dense.inputs(), x), dense, bias, logits);
+      return own.route(logits.reshape(batch, experts()));
+    }
+  }
+
+  /** The mixtures of rows, (batch, outputs), in a new tensor. */
+  public FloatTensor apply(FloatTensor x) {
+    return FloatTensor.zeros(requireX(x), outputs()).filledBy(out -> apply(x, out));
+  }
+
+  /**
+   * The mixtures of rows, by the gate.
+   *
+   * @param x (batch, inputs)
+   * @param out (batch, outputs), whose content before does not matter
+   */
+  public void apply(FloatTensor x, FloatTensor out) {
+    requireOut(x, out);
+    try (Routing routing = route(x)) {
+      mix(x, routing, out);
+    }
+  }
+
+  /**
+   * The mixtures of rows, by a routing.
+   *
+   * @param x (batch, inputs)
+   * @param routing of as many rows to as many experts; stays the caller's
+   * @param out (batch, outputs), whose content before does not matter
+   */
+  public void apply(FloatTensor x, Routing routing, FloatTensor out) {
+    requireOut(x, out);
+    requireFits(routing, x);
+    mix(x, routing, out);
+  }
+
+  private void mix(FloatTensor x, Routing routing, FloatTensor out) {
+    int most = Math.max(1, KEPT_ELEMENTS / parameters.sums());
+    try (Lease lease =
+        parameters
+            .lease(new Lease())
+            .of("x", x)
+            .of("routing", routing.gates())
+            .writing("out", out)) {
+      if (routing.pairs() <= most) {
+        BlockPlan up = routing.toExperts().withWorkers(workers);
+        BlockPlan down = routing.fromExperts().withWorkers(workers);
+        mix(x, up, down, routing.gates(), false, out);
+        return;
+      }
+      ExpertBands bands = routing.bands(most);
+      for (int number = 0; number < bands.count(); number++) {
+        try (Routing.Band band = routing.band(bands, number, workers)) {
+          mix(x, band.toExperts(), band.fromExperts(), band.gates(), number > 0, out);
+        }
+      }
+    }
+  }
+
+  /** Writes the mixtures of the pairs of two plans, or adds them. */
+  private void mix(
+      FloatTensor x,
+      BlockPlan up,
+      BlockPlan down,
+      FloatTensor gates,
+      boolean accumulate,
+      FloatTensor out) {
+    try (Scratch memory = Scratch.borrow((long) up.outputRows() * hidden())) {
+      FloatTensor a = tensor(memory, up.outputs().shape(hidden()));
+      Epilogue first = withBias(Epilogue.none().withActivation(activation), parameters.b1());
+      SparseBlockDot.apply(parameters.W1(), of(up.inputs(), x), up, first.withGate(gates), a);
+      Epilogue second =
+          parameters.b2() == null
+              ? Epilogue.none()
+              : Epilogue.none().withInputBias(parameters.b2(), gates);
+      BlockProducts products = BlockProducts.of(parameters.W2(), down);
+      if (accumulate) {
+        products.add(a, second, of(down.outputs(), out));
+      } else {
+        products.apply(a, second, of(down.outputs(), out));
+      }
+    }
+  }
+
+  private static Epilogue withBias(Epilogue epilogue, FloatTensor bias) {
+    return bias == null ? epilogue : epilogue.withBias(bias);
+  }
+
+  /** A tensor (batch, size) as the rows of one side of a plan, which has one row for each. */
+  private static FloatTensor of(SelectedRows side, FloatTensor tensor) {
+    return tensor.reshape(side.shape(tensor.shape().dim(1)).toArray());
+  }
+
+  private static FloatTensor tensor(Scratch memory, Shape shape) {
+    return FloatTensor.dense(memory.storage().view(), shape);
+  }
+
+  // ------------------------------------------------------------------------------------- checks
+
+  private int requireX(FloatTensor x) {
+    Check.rank("x", x, X, 2);
+    int batch = (int) x.shape().dim(0);
+    Check.shape("x", x, X, batch, inputs());
+    return Check.batch("x", batch, "rows");
+  }
+
+  private void requireOut(FloatTensor x, FloatTensor out) {
+    Check.shape("out", out, OUT, requireX(x), outputs());
+    Check.noOverlap("out", out, "x", x);
+    parameters.requireApart("out", out);
+  }
+
+  private void requireFits(Routing routing, FloatTensor x) {
+    requireNonNull(routing, "routing");
+    if (routing.batch() != x.shape().dim(0) || routing.expertCount() != experts()) {
+      throw new IllegalArgumentException(
+          "routing: expected one of "
+              + x.shape().dim(0)
+              + " rows to "
+              + experts()
+              + " experts but was one of "
+              + routing.batch()
+              + " rows to "
+              + routing.expertCount()
+              + " experts");
+    }
+  }
+
+  /** Frees the parameters as soon as no call uses them. Idempotent. */
+  @Override
+  public void close() {
+    parameters.close();
+  }
+
+  @Override
+  public String toString() {
+    return "MixtureOfExperts("
+        + inputs()
+        + " -> "
+        + hidden()
+        + " "
+        + activation
+        + " -> "
+        + outputs()
+        + ", "
+        + (gate == null ? experts() + " experts, routed by the caller" : gate)
+        + ", "
+        + workers
+        + ")";
+  }
+}
