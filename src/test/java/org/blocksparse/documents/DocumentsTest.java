@@ -22,10 +22,20 @@ final class DocumentsTest {
   private final List<Page> pages = Page.all();
   private final List<Program> programs = Program.in(Path.of("src"));
 
+  /** What a page shows of a service, which the tests of its own project run. */
+  private static final Path SERVICE = Path.of("src/it/spring");
+
+  private static Stream<String> textsOfTheService() {
+    Path sources = SERVICE.resolve("src/main/java/tagging");
+    return Stream.of("Tagging.java", "LabelController.java")
+        .map(name -> Program.of(sources.resolve(name)).text());
+  }
+
   /** Whoever copies a block has something that runs. */
   @Test
   void everyJavaBlockIsAProgram() {
-    Set<String> texts = programs.stream().map(Program::text).collect(toSet());
+    Set<String> texts =
+        Stream.concat(programs.stream().map(Program::text), textsOfTheService()).collect(toSet());
     javaBlocks()
         .forEach(
             block ->
@@ -74,6 +84,17 @@ final class DocumentsTest {
                   assertTrue(
                       program.lines() <= 40, () -> program + " has " + program.lines() + " lines"));
     }
+  }
+
+  @Test
+  void theServiceIsOnItsPage() {
+    Set<String> blocks = javaBlocks().map(Page.Block::text).collect(toSet());
+    textsOfTheService().forEach(text -> assertTrue(blocks.contains(text), text));
+    String dockerfile = Program.of(SERVICE.resolve("Dockerfile")).text();
+    assertTrue(
+        Page.of("src/doc/spring.md")
+            .blocks("text")
+            .anyMatch(block -> block.text().equals(dockerfile)));
   }
 
   private Stream<Page.Block> javaBlocks() {

@@ -16,6 +16,7 @@ import org.springframework.beans.factory.annotation.Value;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.actuate.endpoint.annotation.Endpoint;
 import org.springframework.boot.actuate.endpoint.annotation.WriteOperation;
+import org.springframework.boot.actuate.endpoint.web.WebEndpointResponse;
 import org.springframework.boot.autoconfigure.SpringBootApplication;
 import org.springframework.boot.health.contributor.Health;
 import org.springframework.boot.health.contributor.HealthIndicator;
@@ -58,7 +59,7 @@ public class Tagging {
 
   /** A failed reload is a detail, not DOWN: the old model still answers. */
   @Bean
-  HealthIndicator modelHealth(ModelHolder<Classifier> models) {
+  HealthIndicator modelHealthIndicator(ModelHolder<Classifier> models) {
     return () -> {
       Health.Builder health = Health.up().withDetail("age", models.age().toString());
       models.lastError().ifPresent(error -> health.withDetail("lastError", error.toString()));
@@ -71,8 +72,14 @@ public class Tagging {
   @Endpoint(id = "model")
   record Reload(ModelHolder<Classifier> models, @Value("${model}") Path file) {
     @WriteOperation
-    void reload() throws IOException {
-      models.reload(file);
+    WebEndpointResponse<String> reload() {
+      try {
+        models.reload(file);
+        return new WebEndpointResponse<>("reloaded " + file);
+      } catch (IOException e) {
+        return new WebEndpointResponse<>(
+            e.getMessage(), WebEndpointResponse.STATUS_INTERNAL_SERVER_ERROR);
+      }
     }
   }
 }

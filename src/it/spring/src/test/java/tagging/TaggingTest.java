@@ -46,7 +46,7 @@ class TaggingTest {
   @DynamicPropertySource
   static void model(DynamicPropertyRegistry properties) throws IOException {
     train("tea", "coffee");
-    properties.add("model", TaggingTest::file);
+    properties.add("model", () -> file().toString());
   }
 
   private static Path file() {
@@ -66,11 +66,16 @@ class TaggingTest {
   @BeforeEach
   void beginWithTheSameModel() throws Exception {
     train("tea", "coffee");
-    assertThat(reload()).isEqualTo(204);
+    reload();
   }
 
-  private int reload() throws Exception {
-    return send(request("/actuator/model").POST(HttpRequest.BodyPublishers.noBody())).statusCode();
+  private void reload() throws Exception {
+    HttpResponse<String> response = postReload();
+    assertThat(response.statusCode()).as(response.body()).isEqualTo(200);
+  }
+
+  private HttpResponse<String> postReload() throws Exception {
+    return send(request("/actuator/model").POST(HttpRequest.BodyPublishers.noBody()));
   }
 
   private HttpRequest.Builder request(String path) {
@@ -121,7 +126,7 @@ class TaggingTest {
   @Test
   void healthAndMetricsShowReloads() throws Exception {
     double before = metric("model.reloads");
-    assertThat(reload()).isEqualTo(204);
+    reload();
     assertThat(metric("model.reloads")).isEqualTo(before + 1);
     assertThat(metric("model.age")).isBetween(0.0, 3600.0);
     assertThat(metric("model.bytes")).isPositive();
@@ -135,7 +140,9 @@ class TaggingTest {
     double failed = metric("model.reloads.failed");
     Path broken = Files.writeString(folder.resolve("new"), "no model");
     Files.move(broken, file(), StandardCopyOption.REPLACE_EXISTING);
-    assertThat(reload()).isEqualTo(500);
+    HttpResponse<String> refused = postReload();
+    assertThat(refused.statusCode()).isEqualTo(500);
+    assertThat(refused.body()).contains("begins with the text").contains(file().toString());
     assertThat(metric("model.reloads.failed")).isEqualTo(failed + 1);
     assertThat(get("/labels?text=leaves&k=1")).contains("\"tea\"");
     assertThat(get("/actuator/health"))
@@ -166,7 +173,7 @@ class TaggingTest {
           Thread.onSpinWait();
         }
         train(reload % 2 == 0 ? "tea" : "mate", "coffee");
-        assertThat(reload()).isEqualTo(204);
+        reload();
       }
     } finally {
       done.set(true);

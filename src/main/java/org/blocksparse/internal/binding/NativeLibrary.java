@@ -7,6 +7,10 @@ import java.io.UncheckedIOException;
 import java.lang.System.Logger.Level;
 import java.net.URL;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryIteratorException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
@@ -148,7 +152,7 @@ public final class NativeLibrary {
               + " is there but does not load: "
               + innermost(e)
               + ". "
-              + remedy(platform, innermost(e))
+              + remedy(platform, innermost(e), Path.of("/lib"))
               + ". -Dblocksparse.backend=java runs without native code",
           e);
     }
@@ -191,7 +195,17 @@ public final class NativeLibrary {
     return reason;
   }
 
-  private static String remedy(String platform, String reason) {
+  /**
+   * What to do if a library does not load.
+   *
+   * @param systemLibraries the folder of the loader of the C library
+   */
+  static String remedy(String platform, String reason, Path systemLibraries) {
+    if (platform.startsWith("linux") && isMusl(systemLibraries)) {
+      return "The C library of this system is musl, as on Alpine, and the native library needs"
+          + " glibc 2.34 or later: take an image with Debian or Ubuntu, such as"
+          + " eclipse-temurin:21-jre";
+    }
     if (reason.contains("undefined symbol: blocksparse_")) {
       return "Another "
           + System.mapLibraryName("blocksparse")
@@ -212,6 +226,15 @@ public final class NativeLibrary {
         + platform
         + " are on the class path, that JavaCPP's cache (-Dorg.bytedeco.javacpp.cachedir=DIR) is in"
         + " a writable folder that may hold executables, and empty it if it is older than the jar";
+  }
+
+  /** Whether a folder of libraries has the loader of musl, as Alpine's has. */
+  private static boolean isMusl(Path folder) {
+    try (DirectoryStream<Path> loaders = Files.newDirectoryStream(folder, "ld-musl-*.so.1")) {
+      return loaders.iterator().hasNext();
+    } catch (IOException | DirectoryIteratorException e) {
+      return false; // no such folder, as on Windows
+    }
   }
 
   private static void load(String platform) {
