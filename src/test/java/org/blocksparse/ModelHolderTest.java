@@ -93,7 +93,7 @@ final class ModelHolderTest {
       for (int reload = 1; reload <= RELOADS; reload++) {
         int before = calls.get();
         while (calls.get() == before && callers.stream().noneMatch(Future::isDone)) {
-          Thread.yield();
+          Thread.onSpinWait();
         }
         save(file, reload);
         holder.reload(file);
