@@ -5,6 +5,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.BiConsumer;
+import org.blocksparse.internal.WeightType;
 
 /**
  * The parameters of a {@link MixtureOfExperts}, whose shapes fit each other.
@@ -39,6 +40,21 @@ record ExpertsParameters(
     return (int) W1.shape().dim(1);
   }
 
+  /** Whether weights are of a type that is only read. */
+  boolean isReadOnly() {
+    return W1 instanceof Weights || W2 instanceof Weights;
+  }
+
+  /** What the weights of experts are stored as. */
+  WeightType type() {
+    return KernelOperands.blocks(W1).type();
+  }
+
+  /** All of them, if none is only read. */
+  FloatTensor[] tensors() {
+    return byName().values().toArray(new FloatTensor[0]);
+  }
+
   /** By their names, in the order of the table of the layer. */
   Map<String, BlockMatrix> byName() {
     Map<String, BlockMatrix> all = new LinkedHashMap<>();
@@ -70,6 +86,17 @@ record ExpertsParameters(
   Lease lease(Lease lease) {
     forEach((name, parameter) -> lease.ofLayer(parameter));
     return lease;
+  }
+
+  /**
+   * Requires that all of them may be written; they are leased.
+   *
+   * @throws IllegalStateException if one is mapped read-only; what was leased is released then
+   */
+  void leaseToTrain(Lease lease) {
+    forEach(
+        (name, parameter) ->
+            lease.requireWritable(name, KernelOperands.elements(parameter), parameter.shape()));
   }
 
   /** A tensor that is written shares no memory with a parameter. */

@@ -5,6 +5,7 @@ import static java.util.Objects.requireNonNull;
 
 import java.util.Map;
 import org.blocksparse.internal.gate.ExpertBands;
+import org.blocksparse.internal.layer.ReadOnlyWeights;
 import org.blocksparse.internal.memory.Scratch;
 
 /**
@@ -41,8 +42,9 @@ import org.blocksparse.internal.memory.Scratch;
  * <p><b>Numbers.</b> Each product has the error of {@link SparseBlockDot}. A row with NaN, or with
  * infinite logits, has a NaN output; other rows are not touched. Bits do not depend on the workers.
  *
- * <p><b>Threads.</b> Any number of threads may call {@link #route} and {@link #apply} at the same
- * time.
+ * <p><b>Threads.</b> Any number of threads may call all but {@link ExpertsPass#step} at the same
+ * time. A step must not run at the same time as anything else on the same layer; that is the
+ * caller's to see to.
  *
  * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null that
  * may not be, {@link IllegalArgumentException} if a shape does not fit or an output shares memory
@@ -51,8 +53,8 @@ import org.blocksparse.internal.memory.Scratch;
  * unless something is closed during the call.
  */
 public final class MixtureOfExperts implements AutoCloseable {
-  private static final String X = "(batch, inputs)";
-  private static final String OUT = "(batch, outputs)";
+  static final String X = "(batch, inputs)";
+  static final String OUT = "(batch, outputs)";
 
   /** Elements of z, or of what comes out of the activation, that are kept between the products. */
   private static final int KEPT_ELEMENTS = 1 << 21;
@@ -61,6 +63,9 @@ public final class MixtureOfExperts implements AutoCloseable {
   private final TopKGate gate;
   private final Activation activation;
   private final Workers workers;
+
+  /** Null if weights are only read. */
+  private final OptimizerState state;
 
   /**
    * A layer whose parameters become its own.
@@ -73,6 +78,31 @@ public final class MixtureOfExperts implements AutoCloseable {
     this.gate = gate;
     this.activation = activation;
     this.workers = workers;
+    this.state = parameters.isReadOnly() ? null : OptimizerState.of(parameters.tensors());
+  }
+
+  ExpertsParameters ofParameters() {
+    return parameters;
+  }
+
+  Workers workers() {
+    return workers;
+  }
+
+  boolean hasGate() {
+    return gate != null;
+  }
+
+  /**
+   * What an optimizer keeps of the parameters.
+   *
+   * @throws IllegalStateException if weights are of a type that is only read
+   */
+  OptimizerState requireTrainable(String operation) {
+    if (state == null) {
+      throw ReadOnlyWeights.notTrained(operation, parameters.type());
+    }
+    return state;
   }
 
   /**
@@ -229,16 +259,79 @@ public final class MixtureOfExperts implements AutoCloseable {
       FloatTensor a = tensor(memory, up.outputs().shape(hidden()));
       Epilogue first = withBias(Epilogue.none().withActivation(activation), parameters.b1());
       SparseBlockDot.apply(parameters.W1(), of(up.inputs(), x), up, first.withGate(gates), a);
-      Epilogue second =
-          parameters.b2() == null
-              ? Epilogue.none()
-              : Epilogue.none().withInputBias(parameters.b2(), gates);
-      BlockProducts products = BlockProducts.of(parameters.W2(), down);
-      if (accumulate) {
-        products.add(a, second, of(down.outputs(), out));
-      } else {
-        products.apply(a, second, of(down.outputs(), out));
-      }
+      second(a, down, gates, accumulate, out);
+    }
+  }
+
+  /** Writes the sums over experts of what came out of their activations, or adds them. */
+  private void second(
+      FloatTensor a, BlockPlan down, FloatTensor gates, boolean accumulate, FloatTensor out) {
+    Epilogue bias =
+        parameters.b2() == null
+            ? Epilogue.none()
+            : Epilogue.none().withInputBias(parameters.b2(), gates);
+    BlockProducts products = BlockProducts.of(parameters.W2(), down);
+    if (accumulate) {
+      products.add(a, bias, of(down.outputs(), out));
+    } else {
+      products.apply(a, bias, of(down.outputs(), out));
+    }
+  }
+
+  /**
+   * The mixtures of rows, by the gate, with what the way back needs; to be closed by the caller:
+   *
+   * <pre>{@code
+   * try (ExpertsPass pass = experts.forward(x, out)) {
+   *   softmax.step(out, labels, Loss.mean(), adam, gradOut); // what comes after the layer
+   *   pass.step(gradOut, adam, gradX);
+   * }
+   * }</pre>
+   *
+   * <p>Kept for each pair of row and expert: sums + hidden floats, and sums more on the way back.
+   * It is taken from memory that is kept for later calls.
+   *
+   * @param x (batch, inputs)
+   * @param out (batch, outputs), whose content before does not matter
+   */
+  public ExpertsPass forward(FloatTensor x, FloatTensor out) {
+    requireOut(x, out);
+    Routing routing = route(x);
+    try {
+      return pass(x, routing, true, out);
+    } catch (Throwable e) {
+      routing.close();
+      throw e;
+    }
+  }
+
+  /**
+   * As above, by a routing. Where {@link #route} of this layer has made it, the gate learns; where
+   * not, the caller trains what has made it, by {@link ExpertsPass#gradGates}.
+   *
+   * @param routing of as many rows to as many experts; stays the caller's, and open until the pass
+   *     is closed
+   */
+  public ExpertsPass forward(FloatTensor x, Routing routing, FloatTensor out) {
+    requireOut(x, out);
+    requireFits(routing, x);
+    return pass(x, routing, false, out);
+  }
+
+  private ExpertsPass pass(FloatTensor x, Routing routing, boolean ownsRouting, FloatTensor out) {
+    try (Lease lease =
+        parameters
+            .lease(new Lease())
+            .of("x", x)
+            .of("routing", routing.gates())
+            .writing("out", out)) {
+      ExpertsPass pass = new ExpertsPass(this, x, routing, ownsRouting);
+      Epilogue f = withBias(Epilogue.none().withActivation(activation, pass.z()), parameters.b1());
+      f = f.withGate(routing.gates());
+      BlockPlan up = pass.up();
+      SparseBlockDot.apply(parameters.W1(), of(up.inputs(), x), up, f, pass.a());
+      second(pass.a(), pass.down(), routing.gates(), false, out);
+      return pass;
     }
   }
 
@@ -247,11 +340,11 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /** A tensor (batch, size) as the rows of one side of a plan, which has one row for each. */
-  private static FloatTensor of(SelectedRows side, FloatTensor tensor) {
+  static FloatTensor of(SelectedRows side, FloatTensor tensor) {
     return tensor.reshape(side.shape(tensor.shape().dim(1)).toArray());
   }
 
-  private static FloatTensor tensor(Scratch memory, Shape shape) {
+  static FloatTensor tensor(Scratch memory, Shape shape) {
     return FloatTensor.dense(memory.storage().view(), shape);
   }
 
@@ -286,10 +379,13 @@ public final class MixtureOfExperts implements AutoCloseable {
     }
   }
 
-  /** Frees the parameters as soon as no call uses them. Idempotent. */
+  /** Frees the parameters and the optimizer state as soon as no call uses them. Idempotent. */
   @Override
   public void close() {
     parameters.close();
+    if (state != null) {
+      state.close();
+    }
   }
 
   @Override

@@ -11,6 +11,7 @@ import java.util.TreeSet;
 import java.util.stream.Stream;
 import org.blocksparse.BlockMatrix;
 import org.blocksparse.BlockPlan;
+import org.blocksparse.ExpertsPass;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.MixtureOfExperts;
@@ -112,7 +113,8 @@ public final class ClosedOperandsProgram {
         // Of several operations on a layer, one after the other, the next one may find it closed.
         boolean ofSeveral =
             called.method().getName().equals("addOutputs")
-                || called.type() == MixtureOfExperts.class;
+                || called.type() == MixtureOfExperts.class
+                || called.type() == ExpertsPass.class;
         return !closed || ofSeveral ? null : e.getCause().toString();
       }
       return freed ? "a kernel was given memory that is gone" : null;

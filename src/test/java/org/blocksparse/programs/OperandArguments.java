@@ -19,6 +19,7 @@ import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
 import org.blocksparse.EmbeddingBag;
 import org.blocksparse.Epilogue;
+import org.blocksparse.ExpertsPass;
 import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.GradientOptions;
@@ -138,7 +139,8 @@ final class OperandArguments {
           List.of(
               () -> Map.of("tensor", ones(3, 3)),
               () -> Map.of("key", "value"),
-              () -> Map.of("W1", ones(1, 3, 3, 6), "W2", ones(3, 1, 3, 3)));
+              () -> Map.of("W1", ones(1, 3, 3, 6), "W2", ones(3, 1, 3, 3)),
+              () -> Map.of("b2", ones(3, 3)));
       case "int" -> few ? List.of(() -> 3, () -> 9, () -> 0) : List.of(() -> 3, () -> 9);
       case "int[]" -> List.of(() -> new int[] {0, 1, 2}, () -> new int[] {8}, () -> new int[9]);
       case "long[]" -> List.of(() -> new long[] {3, 3}, () -> new long[] {0}, () -> new long[2]);
@@ -158,6 +160,7 @@ final class OperandArguments {
       case "HierarchicalSoftmax" -> softmax();
       case "LabelTree" -> tree();
       case "EmbeddingBag" -> EmbeddingBag.builder(3, 3).build();
+      case "ExpertsPass" -> differentiated();
       case "MixtureOfExperts" -> MixtureOfExperts.builder(3, 3, gate).biases().build();
       case "LayerPart" -> builder().buildPart(1);
       case "SoftmaxGradients" ->
@@ -200,6 +203,14 @@ final class OperandArguments {
       case "long" -> 1L;
       default -> throw new AssertionError("no argument for " + type);
     };
+  }
+
+  /** A pass that has a gradient of its gates. */
+  private ExpertsPass differentiated() {
+    MixtureOfExperts layer = MixtureOfExperts.builder(3, 3, gate).biases().build();
+    ExpertsPass pass = layer.forward(ones(3, 3), ones(3, 3));
+    pass.backward(ones(3, 3), GradientOptions.overwrite(), Map.of(), null);
+    return pass;
   }
 
   /** With names, and an output that is retired. */

@@ -21,21 +21,21 @@ public final class StepEvent extends Event {
   private static final StepEvent ANY = new StepEvent();
 
   @Label("Layer")
-  @Description("softmax, label tree or embedding bag")
+  @Description("softmax, label tree, embedding bag or mixture of experts")
   String layer;
 
   @Label("Rows")
   int rows;
 
   @Label("Touched")
-  @Description("Classes opened by all rows together, or rows of the table that they name")
+  @Description("Classes opened by all rows, rows of the table named, or pairs of rows and experts")
   long touched;
 
   @Label("Optimizer")
   String optimizer;
 
   @Label("Loss")
-  @Description("Before the step; NaN for an embedding bag, which does not know it")
+  @Description("Before the step; NaN for an embedding bag and for experts, which do not know it")
   double loss;
 
   private StepEvent() {}
