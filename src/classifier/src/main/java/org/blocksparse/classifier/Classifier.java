@@ -83,7 +83,8 @@ public final class Classifier implements AutoCloseable {
   }
 
   /**
-   * Trains a classifier.
+   * Trains a classifier; first searches options for it, if they are {@linkplain
+   * TrainingOptions#withTuning to be tuned}.
    *
    * @param examples are read to the end once, and kept in memory as numbers; those without a label
    *     are left out, unless it is for a label tree
@@ -95,7 +96,12 @@ public final class Classifier implements AutoCloseable {
    * @throws CancellationException if it was stopped before anything was learned
    */
   public static Classifier train(Stream<Example> examples, TrainingOptions options) {
-    return new Trainer(TrainingSet.of(examples, options), options).train();
+    TrainingSet set = TrainingSet.of(examples, options);
+    Map<String, String> card = options.card(); // once, however many trainings there are
+    TrainingOptions first = options.withCard(() -> card);
+    TrainingOptions chosen =
+        first.tuning().isZero() ? first : new Tuner(set, first, System::nanoTime).search();
+    return new Trainer(set, chosen).train();
   }
 
   /**

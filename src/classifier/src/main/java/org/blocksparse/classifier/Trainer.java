@@ -41,6 +41,7 @@ final class Trainer {
   private Head<?> head;
   private long learned;
   private boolean endedEarly;
+  private ValidationScores scores = ValidationScores.NONE;
 
   Trainer(TrainingSet set, TrainingOptions options) {
     this.set = set;
@@ -71,6 +72,16 @@ final class Trainer {
     return new CancellationException("training was stopped before anything was learned");
   }
 
+  /** How many epochs are planned. */
+  int epochs() {
+    return epochs;
+  }
+
+  /** Those of the result of {@link #train}; {@link ValidationScores#NONE} if there are none. */
+  ValidationScores scores() {
+    return scores;
+  }
+
   Classifier train() {
     requireValidationOfTheSameKind();
     Classifier model = newModel();
@@ -97,7 +108,8 @@ final class Trainer {
       return;
     }
     try (ValidationSet validation = new ValidationSet(options.validation(), result)) {
-      result.setScores(validation.measure(result, true, new TrainingListener() {}));
+      scores = validation.measure(result, true, new TrainingListener() {});
+      result.setScores(scores);
     } catch (OutOfMemoryError | InvalidInputException e) {
       options.listener().warning("the result cannot be measured: " + e.getMessage());
     }

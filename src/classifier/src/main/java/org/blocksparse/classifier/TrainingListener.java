@@ -13,6 +13,15 @@ public interface TrainingListener {
   default void leftOut(int features, int examples) {}
 
   /**
+   * While options are {@linkplain TrainingOptions#withTuning searched}, after each step: how long
+   * that has taken.
+   */
+  default void tuning(double seconds) {}
+
+  /** After each training of a search for options; nothing else is told of it. */
+  default void tried(TuningTrial trial) {}
+
+  /**
    * Labels are about to be put into classes: of millions, that takes minutes. Not told where there
    * is one class.
    */

@@ -4,6 +4,7 @@ package org.blocksparse.classifier;
 import static java.util.Objects.requireNonNull;
 
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.function.BooleanSupplier;
@@ -41,6 +42,8 @@ public final class TrainingOptions {
   /** No example has its turn more often, however many labels it has. */
   static final int MOST_EPOCHS = 40;
 
+  private static final int DIMENSION = 64;
+
   private static final double RATE = 0.2;
   private static final double RATE_FROM_A_MODEL = 0.01;
   private static final double SMOOTHING_OF_A_SOFTMAX = 0.1;
@@ -75,7 +78,10 @@ public final class TrainingOptions {
   /** Null: training begins anew. */
   private Classifier initialModel;
 
-  private int dimension = 64;
+  /** 0: the default. */
+  private int dimension;
+
+  /** 0: by the number of examples and labels. */
   private int epochs;
 
   /** Null: by whether there is an initial model. */
@@ -101,6 +107,9 @@ public final class TrainingOptions {
 
   /** 0: by the number of epochs. */
   private int patience;
+
+  /** Zero: no search. */
+  private Duration tuning = Duration.ZERO;
 
   /** Null: that of the system. */
   private Path temporaryFolder;
@@ -131,6 +140,7 @@ public final class TrainingOptions {
     this.validation = that.validation;
     this.validationMetric = that.validationMetric;
     this.patience = that.patience;
+    this.tuning = that.tuning;
     this.temporaryFolder = that.temporaryFolder;
     this.card = that.card;
     this.workers = that.workers;
@@ -415,6 +425,23 @@ public final class TrainingOptions {
   }
 
   /**
+   * Before the training, those of rate, epochs and dimension that are not set are searched for that
+   * long: options are tried whole, and those that are best by the {@linkplain #withValidationMetric
+   * metric} train the model. How many can be tried depends on the machine; the model is the one
+   * that equal options make without a search.
+   *
+   * @throws IllegalArgumentException unless it is positive
+   */
+  public TrainingOptions withTuning(Duration time) {
+    if (time.isNegative() || time.isZero()) {
+      throw new IllegalArgumentException("tuning: expected a positive time but was " + time);
+    }
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.tuning = time;
+    return changed;
+  }
+
+  /**
    * Where the best model so far is kept while training with {@link #withValidation validation} goes
    * on; by default the folder of the system for temporary files. It needs room for a model. If that
    * cannot be written, {@link TrainingListener#warning} tells, and the last model is the result.
@@ -468,7 +495,14 @@ public final class TrainingOptions {
   }
 
   int dimension() {
-    return initialModel != null ? initialModel.bag().features() : dimension;
+    if (initialModel != null) {
+      return initialModel.bag().features();
+    }
+    return dimension > 0 ? dimension : DIMENSION;
+  }
+
+  boolean hasDimension() {
+    return initialModel != null || dimension > 0;
   }
 
   /**
@@ -483,6 +517,14 @@ public final class TrainingOptions {
     double least = Math.min(MOST_EPOCHS, Math.max(FEWEST_EPOCHS, ofEachLabel));
     int wanted = (int) Math.max(least, Math.min(most, EXAMPLES_TO_SEE / examples));
     return epochs > 0 ? epochs : wanted;
+  }
+
+  boolean hasEpochs() {
+    return epochs > 0;
+  }
+
+  boolean hasRate() {
+    return rate != null;
   }
 
   double rate() {
@@ -577,6 +619,11 @@ public final class TrainingOptions {
   /** After how many epochs of so many training ends that have made the model no better. */
   int patience(int ofEpochs) {
     return patience > 0 ? patience : Math.max(LEAST_PATIENCE, ofEpochs / PART_OF_PATIENCE);
+  }
+
+  /** Zero: no search. */
+  Duration tuning() {
+    return tuning;
   }
 
   /** Null: that of the system. */

@@ -6,6 +6,7 @@ import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -68,6 +69,14 @@ final class TrainCommand implements Callable<Integer> {
           "What finds the best one: p@1, ndcg@5 or f1 (ndcg@5 if more than a tenth of the examples"
               + " of --validation have several labels, else p@1).")
   private ValidationMetric metric;
+
+  @Option(
+      names = "--tune",
+      paramLabel = "SECONDS",
+      description =
+          "First search those of --rate, --epochs and --dimension that are not set for that long,"
+              + " by what finds the best model.")
+  private Integer tune;
 
   @Option(
       names = "--patience",
@@ -229,7 +238,8 @@ final class TrainCommand implements Callable<Integer> {
 
   private int train(Classifier initial, Path png) throws Exception {
     boolean isTree = initial != null && initial.info().get("layer").equals("LabelTree");
-    TrainingLog log = new TrainingLog(streams.out(), streams.err(), labelTree || isTree);
+    TrainingLog log =
+        new TrainingLog(streams.out(), streams.err(), labelTree || isTree, tune == null ? 0 : tune);
     try (CtrlC ctrlC = new CtrlC(log::hasLearned, log::end)) {
       try (log) {
         train(Optional.ofNullable(initial), log, ctrlC, png);
@@ -243,6 +253,10 @@ final class TrainCommand implements Callable<Integer> {
 
   private void requireNoOptionInVain() {
     requireNothingOfANewModel();
+    refuse(tune != null && validation == null, "--tune: expected --validation as well");
+    refuse(
+        tune != null && rate != null && epochs != null && dimension != null,
+        "--tune: expected --rate, --epochs or --dimension to be left out");
     refuse(patience != null && validation == null, "--patience: expected --validation as well");
     refuse(
         metric != null && validation == null, "--validation-metric: expected --validation as well");
@@ -397,6 +411,10 @@ final class TrainCommand implements Callable<Integer> {
             patience == null
                 ? options.withValidation(examples)
                 : options.withValidation(examples, patience);
+        if (tune != null) {
+          Limits.require("--tune", tune, 1, Integer.MAX_VALUE);
+          options = options.withTuning(Duration.ofSeconds(tune));
+        }
         options = metric == null ? options : options.withValidationMetric(metric);
       }
     }

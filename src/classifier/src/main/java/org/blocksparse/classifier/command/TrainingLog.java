@@ -7,6 +7,7 @@ import java.util.List;
 import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.LearningPoint;
 import org.blocksparse.classifier.TrainingListener;
+import org.blocksparse.classifier.TuningTrial;
 
 /**
  * Shows how a training goes: examples per second, loss and time left while it lasts, and a line for
@@ -18,10 +19,16 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   private final PrintWriter out;
   private final PrintWriter err;
   private final boolean labelTree;
+  private final long tuningSeconds;
   private final List<LearningPoint> points = new ArrayList<>();
   private ProgressLine progress;
   private long began;
   private double secondsOfReading;
+
+  /** Null: no options are searched. */
+  private ProgressLine tuning;
+
+  private int trials;
 
   /** Null: the model is not being measured. */
   private ProgressLine measuring;
@@ -42,11 +49,13 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
    * A log.
    *
    * @param labelTree whether it is a label tree that is trained, and not a softmax
+   * @param tuningSeconds how long options are searched; 0: not at all
    */
-  TrainingLog(PrintWriter out, PrintWriter err, boolean labelTree) {
+  TrainingLog(PrintWriter out, PrintWriter err, boolean labelTree, long tuningSeconds) {
     this.out = out;
     this.err = err;
     this.labelTree = labelTree;
+    this.tuningSeconds = tuningSeconds;
   }
 
   /** From now on the examples are read that are learned from. */
@@ -59,11 +68,38 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     withoutLabels += example.labels().isEmpty() ? 1 : 0;
   }
 
+  private void endReading() {
+    if (secondsOfReading == 0) {
+      secondsOfReading = (System.nanoTime() - began) * 1e-9;
+    }
+  }
+
   @Override
   public void leftOut(int features, int examplesWithoutFeatures) {
-    secondsOfReading = (System.nanoTime() - began) * 1e-9;
+    endReading();
     featuresLeftOut = features;
     withoutFeatures = examplesWithoutFeatures;
+  }
+
+  @Override
+  public void tuning(double seconds) {
+    endReading();
+    if (tuning == null) {
+      tuning = new ProgressLine("tuning", tuningSeconds, err);
+    }
+    tuning.show((long) seconds, () -> trials + " tried");
+  }
+
+  @Override
+  public void tried(TuningTrial trial) {
+    close();
+    trials = trial.number();
+    out.printf(
+        "tried %d: rate %s, %d epochs, dimension %d: ",
+        trial.number(), trial.rate(), trial.epochs(), trial.dimension());
+    out.printf(Double.isNaN(trial.score()) ? "failed" : "%s %.4f", trial.metric(), trial.score());
+    out.printf(" in %.1f s%s%n", trial.seconds(), trial.best() ? " (best)" : "");
+    out.flush();
   }
 
   @Override
@@ -181,6 +217,10 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   /** Leaves no line on the terminal; what follows may show another one. */
   @Override
   public void close() {
+    if (tuning != null) {
+      tuning.close();
+      tuning = null;
+    }
     if (measuring != null) {
       measuring.close();
       measuring = null;

@@ -73,7 +73,7 @@ final class CommandRefusalTest extends Commands {
     OutOfMemoryError e =
         assertThrows(OutOfMemoryError.class, () -> FloatTensor.zeros(1L << 50).close());
     StringWriter err = new StringWriter();
-    new TrainingLog(new PrintWriter(new StringWriter()), new PrintWriter(err), false)
+    new TrainingLog(new PrintWriter(new StringWriter()), new PrintWriter(err), false, 0)
         .warning("the best model so far cannot be kept: " + e.getMessage());
     String told = err.toString().strip();
     assertTrue(
@@ -298,6 +298,11 @@ final class CommandRefusalTest extends Commands {
         "train -o {}/m --from {}/m --label-tree {}/train.txt | --label-tree: expected no --from",
         "train -o {}/test.txt --from {}/test.txt {}/train.txt | --output: {}/test.txt is the same"
             + " file as {}/test.txt",
+        "train -o {}/m --tune 9 {}/train.txt   | --tune: expected --validation as well",
+        "train -o {}/m --tune 0 --validation {}/test.txt {}/train.txt | --tune: expected a number"
+            + " in [1, 2147483647] but was 0",
+        "train -o {}/m --tune 9 --rate 1 --epochs 1 --dimension 8 --validation {}/test.txt"
+            + " {}/train.txt | --tune: expected --rate, --epochs or --dimension to be left out",
         "train -o {}/m --date 29.11.2026 {}/train.txt | --date: expected a day, as 2026-11-29, but"
             + " was 29.11.2026",
         "train -o {}/m --validation-metric p5 {}/train.txt | Invalid value for option"
