@@ -228,7 +228,8 @@ public final class EmbeddingBag implements AutoCloseable {
    * <p>Clipping ({@link Optimizer#withMaxNorm}) is of each row of the table on its own. For Adam,
    * the moments of a row are corrected by the number of steps that the row itself has taken.
    *
-   * @param gradOut (rows, features), which must not overlap the table
+   * @param gradOut (rows, features), which must not overlap the table; a NaN is not refused, and
+   *     makes the rows NaN that it is for
    * @param optimizer the rule; its state is kept by this layer, and is forgotten when a step with
    *     another rule is made
    * @throws IllegalStateException also if the table is of a type that is only read; see {@link

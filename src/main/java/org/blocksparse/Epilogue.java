@@ -120,7 +120,8 @@ public final class Epilogue {
    * An activation, with what it is applied to.
    *
    * @param sums where z is written, for the gradient: (batch, oWin, oSize); its content before does
-   *     not matter
+   *     not matter. {@link GradientOptions#withActivation} needs what this pass writes: nothing
+   *     notices a z that no pass has written
    */
   public Epilogue withActivation(Activation f, FloatTensor sums) {
     requireNonNull(f, "activation");
@@ -131,7 +132,8 @@ public final class Epilogue {
   /**
    * A factor for each row of the output, after the activation if there is one. So the gate of a
    * mixture of experts is in what their second product reads, and its sums are those of the
-   * mixture.
+   * mixture. {@link GradientOptions#withGate} has to be given the same gate: nothing notices a gate
+   * that only one of the two passes has.
    *
    * @param factor (batch, oWin); with a ragged plan (entries of outputs)
    */

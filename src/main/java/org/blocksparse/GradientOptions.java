@@ -72,7 +72,9 @@ public final class GradientOptions {
    * Continues to the gradient of z, from which an activation made {@code h = f(z)}.
    *
    * @param f the activation
-   * @param input z: (batch, iWin, iSize), or 2 iSize with a gated activation
+   * @param input z: (batch, iWin, iSize), or 2 iSize with a gated activation; as the forward pass
+   *     wrote it, by {@link Epilogue#withActivation(Activation, FloatTensor)}. One that no pass has
+   *     written is not noticed: zeros give the gradient at 0
    */
   public GradientOptions withActivation(Activation f, FloatTensor input) {
     requireNonNull(f, "activation");
@@ -83,7 +85,8 @@ public final class GradientOptions {
   /**
    * Takes a gate into account, {@code gate * f(z)}, and writes its gradient.
    *
-   * @param factor the gate: (batch, iWin)
+   * @param factor the gate: (batch, iWin); the one that {@link Epilogue#withGate} had in the
+   *     forward pass. If that pass had none, it is not noticed, and the gradients are wrong
    * @param gradient gradGate: of the shape of the gate
    */
   public GradientOptions withGate(FloatTensor factor, FloatTensor gradient) {

@@ -260,6 +260,9 @@ public final class SparseBlockDot {
    *
    * <p>To be called after {@link #gradH}, which needs W as it was.
    *
+   * <p>NaN and infinity are not refused: a NaN in a row of h or gradOut makes the blocks that it
+   * touches NaN, and training does not repair them. Step only if the loss is finite.
+   *
    * @param W a tensor that the state was made for; so no transposed view
    * @param state what the optimizer keeps of W
    * @throws IllegalArgumentException also if the state was not made for W

@@ -131,7 +131,8 @@ public final class TopKGate {
   /**
    * Chooses experts, the likeliest first; of equal ones that with the lower number.
    *
-   * @param logits (batch, experts)
+   * @param logits (batch, experts); a NaN is not refused: it makes the gates of its sample NaN, and
+   *     so the output, the loss and all gradients
    * @return what was chosen, to be closed by the caller
    * @throws IllegalArgumentException if the shape does not fit, or if batch times k is more than
    *     2<sup>29</sup>
