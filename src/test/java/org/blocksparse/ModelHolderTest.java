@@ -16,10 +16,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -65,7 +65,7 @@ final class ModelHolderTest {
     }
   }
 
-  /** Each reload happens while callers use the model before, and no caller sees an error. */
+  /** Each reload runs beside a call of each caller, and no caller sees an error. */
   @Test
   @Timeout(600)
   void reloadsUnderLoadWithoutAnError() throws Exception {
@@ -81,28 +81,23 @@ final class ModelHolderTest {
               loaded.add(layer);
               return layer;
             });
-    AtomicInteger calls = new AtomicInteger();
     AtomicInteger current = new AtomicInteger();
-    CountDownLatch done = new CountDownLatch(1);
+    Semaphore calls = new Semaphore(0);
     ExecutorService executor = Executors.newFixedThreadPool(CALLERS);
     List<Future<?>> callers = new ArrayList<>();
     for (int i = 0; i < CALLERS; i++) {
-      callers.add(executor.submit(() -> callUntil(done, holder, current, calls)));
+      callers.add(executor.submit(() -> callOftenBesideReloads(calls, holder, current)));
     }
-    try {
-      for (int reload = 1; reload <= RELOADS; reload++) {
-        int before = calls.get();
-        while (calls.get() == before && callers.stream().noneMatch(Future::isDone)) {
-          Thread.onSpinWait();
-        }
-        save(file, reload);
+    for (int reload = 1; reload <= RELOADS; reload++) {
+      save(file, reload);
+      try (ModelHolder.Lease<HierarchicalSoftmax> old = holder.acquire()) {
+        calls.release(CALLERS);
         holder.reload(file);
-        current.set(reload);
+        assertEquals(reload - 1, likeliest(old.get()));
       }
-    } finally {
-      done.countDown();
-      executor.shutdown();
+      current.set(reload);
     }
+    executor.shutdown();
     for (Future<?> caller : callers) {
       caller.get();
     }
@@ -115,20 +110,23 @@ final class ModelHolderTest {
   }
 
   /** The answer is that of the model that is current when the call begins, or of a later one. */
-  private static void callUntil(
-      CountDownLatch done,
-      ModelHolder<HierarchicalSoftmax> holder,
-      AtomicInteger current,
-      AtomicInteger calls) {
-    try (FloatTensor x = FloatTensor.zeros(1, 2)) {
-      while (done.getCount() > 0) {
-        int oldest = current.get();
-        try (ModelHolder.Lease<HierarchicalSoftmax> lease = holder.acquire()) {
-          int answer = lease.get().topK(x, 1).output(0, 0);
-          assertTrue(answer >= oldest && answer <= RELOADS, () -> answer + " after " + oldest);
-        }
-        calls.incrementAndGet();
+  private static Void callOftenBesideReloads(
+      Semaphore calls, ModelHolder<HierarchicalSoftmax> holder, AtomicInteger current)
+      throws InterruptedException {
+    for (int call = 0; call < RELOADS; call++) {
+      calls.acquire();
+      int oldest = current.get();
+      try (ModelHolder.Lease<HierarchicalSoftmax> lease = holder.acquire()) {
+        int answer = likeliest(lease.get());
+        assertTrue(answer >= oldest && answer <= RELOADS, () -> answer + " after " + oldest);
       }
+    }
+    return null;
+  }
+
+  private static int likeliest(HierarchicalSoftmax layer) {
+    try (FloatTensor x = FloatTensor.zeros(1, 2)) {
+      return layer.topK(x, 1).output(0, 0);
     }
   }
 
@@ -194,9 +192,8 @@ final class ModelHolderTest {
       assertSame(failure, holder.lastError().orElseThrow());
       assertEquals(2, holder.failedReloads());
       assertEquals(0, holder.reloads());
-      try (ModelHolder.Lease<HierarchicalSoftmax> lease = holder.acquire();
-          FloatTensor x = FloatTensor.zeros(1, 2)) {
-        assertEquals(5, lease.get().topK(x, 1).output(0, 0));
+      try (ModelHolder.Lease<HierarchicalSoftmax> lease = holder.acquire()) {
+        assertEquals(5, likeliest(lease.get()));
       }
       holder.reload(file);
       assertEquals(Optional.empty(), holder.lastError());

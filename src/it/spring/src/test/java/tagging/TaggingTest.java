@@ -16,8 +16,7 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.Semaphore;
 import java.util.stream.Stream;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
@@ -151,34 +150,27 @@ class TaggingTest {
         .endsWith("\"status\":\"UP\"}");
   }
 
+  /** Each reload runs beside a request of each caller. */
   @Test
   void reloadsUnderLoadWithoutAnError() throws Exception {
-    AtomicBoolean done = new AtomicBoolean();
-    AtomicInteger answers = new AtomicInteger();
+    Semaphore requests = new Semaphore(0);
     ExecutorService threads = Executors.newFixedThreadPool(CALLERS);
     Callable<Void> caller =
         () -> {
-          while (!done.get()) {
+          for (int request = 0; request < RELOADS; request++) {
+            requests.acquire();
             assertThat(get("/labels?text=leaves&k=1")).containsPattern("\"(tea|mate)\"");
-            answers.incrementAndGet();
           }
           return null;
         };
     List<Future<Void>> callers =
         Stream.generate(() -> threads.submit(caller)).limit(CALLERS).toList();
-    try {
-      for (int reload = 1; reload <= RELOADS; reload++) {
-        int before = answers.get();
-        while (answers.get() == before && callers.stream().noneMatch(Future::isDone)) {
-          Thread.onSpinWait();
-        }
-        train(reload % 2 == 0 ? "tea" : "mate", "coffee");
-        reload();
-      }
-    } finally {
-      done.set(true);
-      threads.shutdown();
+    for (int reload = 1; reload <= RELOADS; reload++) {
+      train(reload % 2 == 0 ? "tea" : "mate", "coffee");
+      requests.release(CALLERS);
+      reload();
     }
+    threads.shutdown();
     for (Future<Void> each : callers) {
       each.get();
     }
