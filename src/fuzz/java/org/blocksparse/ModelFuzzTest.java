@@ -11,14 +11,14 @@ import java.util.List;
 
 /** Model files of all kinds: whatever a file is, all that could load it try. */
 class ModelFuzzTest {
-  /** What the state of an optimizer is of. */
+  /** The parameters of an optimizer state. */
   private static final FloatTensor WEIGHTS = FloatTensor.zeros(1, 2, 2, 3);
 
   private static final FloatTensor BIASES = FloatTensor.zeros(2, 3);
 
   /**
-   * The header up to the first zero, then the data. What is made of it begins with the header's
-   * length: it would take long to find one that fits.
+   * The header up to the first zero, then the data. The test puts the length of the header before
+   * it: a fuzzer would search long for one that fits.
    */
   @FuzzTest(maxDuration = "8s")
   @DictionaryEntries({

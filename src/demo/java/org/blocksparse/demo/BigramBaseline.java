@@ -4,8 +4,8 @@ package org.blocksparse.demo;
 import java.util.Arrays;
 
 /**
- * What one gets by counting: an interpolated Kneser-Ney model of the next word given the one
- * before. A model that is trained must do better than this to be worth anything.
+ * Counting as the baseline: an interpolated Kneser-Ney model of the next word given the one before.
+ * A trained model must beat it to be worth anything.
  *
  * <pre>{@code
  * p(w | v) = max(n(v, w) - d, 0) / n(v)  +  d * kinds(v) / n(v) * p(w)

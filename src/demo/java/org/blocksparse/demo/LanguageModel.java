@@ -168,7 +168,7 @@ final class LanguageModel implements Learner, AutoCloseable {
     return softmax.sample(features(words), temperature, random, Filter.without())[0];
   }
 
-  /** What the softmax is given for the first words of a text, at most that many. */
+  /** The inputs of the softmax for the first words of a text, at most that many. */
   FloatTensor inputOfSoftmax(int[] text, int most) {
     Batch batch = batch(Math.min(most, text.length));
     for (int row = 0; row < batch.rows(); row++) {

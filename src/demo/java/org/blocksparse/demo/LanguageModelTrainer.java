@@ -12,13 +12,13 @@ import java.util.stream.IntStream;
 /** Trains a model on a corpus, once, and writes down how it went. */
 final class LanguageModelTrainer {
   /**
-   * What is known after some words, and seconds of training: perplexities of the words trained on
-   * just before, and held out.
+   * A point of the learning curve: perplexities of the latest training words and of the held-out
+   * words, after so many words and seconds of training.
    */
   record Point(long words, double seconds, double training, double heldOut) {}
 
   /**
-   * What came of a training.
+   * The result of a training.
    *
    * @param curve the last point is of the trained model
    * @param training the time that training took, without that for evaluation

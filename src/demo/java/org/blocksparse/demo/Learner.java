@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.demo;
 
-/** What a {@link LanguageModelTrainer} trains to predict the next word. */
+/** A model that a {@link LanguageModelTrainer} trains to predict the next word. */
 interface Learner {
   /** The batch of that many rows, to be filled; there is one for each number of rows. */
   Batch batch(int rows);

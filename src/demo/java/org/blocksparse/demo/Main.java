@@ -32,7 +32,7 @@ import picocli.CommandLine.Spec;
 public final class Main implements Callable<Integer> {
   private static final int EVALUATIONS_PER_EPOCH = 4;
 
-  /** What a word takes: in an epoch of the default model, and to be counted and evaluated. */
+  /** Time per word: in an epoch of the default model, and for counting and evaluation. */
   private static final double MICROS_OF_TRAINING = 5;
 
   private static final double MICROS_OF_THE_REST = 9;

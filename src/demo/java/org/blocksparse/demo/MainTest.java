@@ -63,7 +63,9 @@ class MainTest {
     assertEquals("", err.toString());
   }
 
-  /** A text in which each word tells the next: the model must find out, and beat chance by far. */
+  /**
+   * A text in which each word determines the next: the model must find out, and beat chance by far.
+   */
   @Test
   void smallText_isLearnedAndDrawn() throws IOException {
     Path text = folder.resolve("text");
@@ -96,7 +98,7 @@ class MainTest {
     }
   }
 
-  /** Trains on a text in which each word tells the next; where its model lies. */
+  /** Trains on a text in which each word determines the next. Returns the folder of the model. */
   private Path trainedModel() throws IOException {
     Path text = folder.resolve("text");
     Files.writeString(text, "one two three four five six\nseven eight nine ten\n".repeat(200));

@@ -25,7 +25,7 @@ record ModelFolder(LanguageModel model, Vocabulary vocabulary) implements AutoCl
   private static final String INPUT = "input.npz";
   private static final String WORDS = "vocabulary.txt";
 
-  /** What the softmax is given for some words that were held out; the benchmarks take it. */
+  /** Inputs of the softmax for some held-out words, for the benchmarks. */
   private static final String HELD_OUT = "held-out.npy";
 
   private static final int HELD_OUT_ROWS = 256;

@@ -7,7 +7,7 @@ import java.util.concurrent.ForkJoinPool;
 import org.blocksparse.Workers;
 import picocli.CommandLine.Option;
 
-/** What the user may choose. */
+/** The options of the command. */
 final class Settings {
   private static final float MOST_RATE = 10;
 

@@ -8,7 +8,7 @@ import java.util.random.RandomGenerator;
 import org.blocksparse.ClassAssignment;
 
 /**
- * What a training step costs with the hierarchical softmax and with a full one, which has a class
+ * The time of a training step with the hierarchical softmax and with a full one, which has a class
  * of its own for every word, so that all outputs are computed in one dense product. Everything else
  * is equal: the model, the words, the optimizer. The two take turns, so that what slows the machine
  * slows both.

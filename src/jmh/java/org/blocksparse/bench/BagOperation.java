@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench;
 
-/** What an embedding bag does with a batch. */
+/** An operation of an embedding bag on a batch. */
 public enum BagOperation {
   FORWARD(1),
   /** Reads and writes the table and the state of Adagrad. */

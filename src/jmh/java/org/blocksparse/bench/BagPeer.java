@@ -16,7 +16,7 @@ public enum BagPeer {
       return new Ours(problem);
     }
   },
-  /** What a user writes: loops over arrays, samples in parallel. */
+  /** A user's own loops over arrays, samples in parallel. */
   PLAIN_JAVA {
     @Override
     Bag bag(BagProblem problem) {

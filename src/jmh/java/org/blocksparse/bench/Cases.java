@@ -10,9 +10,9 @@ import java.util.Set;
 import java.util.stream.Stream;
 import org.blocksparse.ElementType;
 
-/** What a run measures, and what it cannot measure, with the reason. */
+/** The cases that a run measures, and those that it skips, each with the reason. */
 final class Cases {
-  /** What a run may consist of; the limits are always measured. */
+  /** The parts of a run; the limits are always measured. */
   enum Part {
     PRODUCTS,
     SOFTMAX,
@@ -34,7 +34,7 @@ final class Cases {
   private static final List<Workload> CONCURRENT =
       List.of(Workload.HSM_200, Workload.WINDOW_64, Workload.WINDOW_32, Workload.EXPERTS);
 
-  /** What the JVM needs where both compute. */
+  /** JVM options for cases where both compute. */
   private static final List<String> OURS_AND_PYTORCH =
       Stream.of(Peer.BLOCKSPARSE, Peer.PYTORCH_LOOP)
           .flatMap(peer -> peer.jvmArgs().stream())

@@ -38,7 +38,7 @@ final class Charts {
 
   private static final Set<String> BLOCKSPARSE = Set.of(Peer.BLOCKSPARSE.name());
 
-  /** What a user of the JVM has at hand, by what it is called in a chart. */
+  /** The alternatives of a JVM user, by their names in a chart. */
   private static final Map<String, Set<String>> INSTEAD = new LinkedHashMap<>();
 
   static {
@@ -134,7 +134,7 @@ final class Charts {
     }
   }
 
-  /** What a row measures, whoever does it. */
+  /** The case that a row measures, for all peers. */
   private static String job(Report.Row row) {
     return row.params().entrySet().stream()
         .filter(param -> !param.getKey().equals("peer"))

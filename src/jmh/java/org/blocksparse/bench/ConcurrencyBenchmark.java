@@ -40,7 +40,7 @@ public class ConcurrencyBenchmark {
     problem.close();
   }
 
-  /** What each caller has of its own. */
+  /** The state of one caller. */
   @State(Scope.Thread)
   public static class Caller {
     private BlocksparseProducts products;

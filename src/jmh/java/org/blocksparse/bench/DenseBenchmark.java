@@ -24,7 +24,7 @@ import org.openjdk.jmh.annotations.TearDown;
 @BenchmarkMode(Mode.SampleTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
 public class DenseBenchmark {
-  /** Who multiplies. */
+  /** The library that multiplies. */
   public enum Library {
     OPENBLAS,
     MKL

@@ -19,7 +19,7 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 
-/** What a recording of events costs: {@code mvn -f src/jmh -Dbench.args="run --part EVENTS"}. */
+/** The cost of recording events: {@code mvn -f src/jmh -Dbench.args="run --part EVENTS"}. */
 @BenchmarkMode(Mode.SampleTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
 public class EventsBenchmark {
@@ -102,7 +102,7 @@ public class EventsBenchmark {
     small.products.run(Operation.FORWARD);
   }
 
-  /** What a thousand searches of one row record, without the searches. */
+  /** Records the events of a thousand searches of one row, without the searches. */
   @Benchmark
   public int thousandEvents(Recorded recorded) {
     int count = 0;

@@ -10,8 +10,8 @@ import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
 
 /**
- * The likeliest outputs without a search: the probabilities of all, some rows at a time, of which
- * the best are selected on all processors.
+ * The likeliest outputs without a search: computes all probabilities, some rows at a time, and
+ * selects the best on all processors.
  */
 final class FullScoring implements Softmax {
   /** Probabilities that are made at a time: 256 MB. */

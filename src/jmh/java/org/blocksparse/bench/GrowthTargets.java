@@ -21,7 +21,7 @@ public enum GrowthTargets {
   private static final int SLOTS = 1000;
 
   /**
-   * What is done.
+   * One step.
    *
    * @param classes of equal size, in the order of the outputs
    */

@@ -26,8 +26,8 @@ import picocli.CommandLine.Command;
  * mvn -f src/jmh -Dbench.args="--help"
  * }</pre>
  *
- * <p>Variables that tell OpenBLAS which processor to believe in must not be set: they change its
- * speed, ours and the peers'.
+ * <p>OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE must not be set: they change the speed of OpenBLAS, for
+ * us and for the peers.
  */
 @Command(
     name = "bench",

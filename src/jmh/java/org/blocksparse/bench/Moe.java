@@ -13,7 +13,7 @@ interface Moe extends AutoCloseable {
   /** Forward, backward and Adam. */
   void step();
 
-  /** What a forward and a backward pass have computed, by name. */
+  /** The results of a forward and a backward pass, by name. */
   Map<String, float[]> results();
 
   /** The parameters, by name. */

@@ -3,7 +3,7 @@ package org.blocksparse.bench;
 
 import org.blocksparse.Activation;
 
-/** What is applied between the two products of an expert. */
+/** The activation between the two products of an expert. */
 public enum MoeActivation {
   RELU(Activation.RELU),
   SILU(Activation.SILU),

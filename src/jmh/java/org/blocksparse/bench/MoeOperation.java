@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench;
 
-/** What a mixture of experts does with a batch; the routing of its tokens is known before. */
+/** An operation of a mixture of experts on a batch with a given routing. */
 public enum MoeOperation {
   FORWARD(1, 1, 0),
   /**

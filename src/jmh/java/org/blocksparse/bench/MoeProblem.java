@@ -5,8 +5,7 @@ import java.util.SplittableRandom;
 
 /**
  * A mixture of {@value #EXPERTS} experts, {@value #FEATURES} -> {@value #HIDDEN} -> {@value
- * #FEATURES}, of which each token goes through {@value #TOP} different ones with factors that add
- * up to 1.
+ * #FEATURES}. Each token goes through {@value #TOP} different ones, with factors that add up to 1.
  */
 final class MoeProblem {
   static final int EXPERTS = 16;

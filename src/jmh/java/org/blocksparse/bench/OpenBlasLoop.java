@@ -13,9 +13,9 @@ import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.openblas.global.openblas;
 
 /**
- * What one writes with OpenBLAS's Java API after a day of thought: pairs sorted by block
- * beforehand; a parallel stream over the blocks, each with its rows gathered and one
- * single-threaded cblas_sgemm; then the products of each row summed, in parallel as well.
+ * A careful user's loop over OpenBLAS's Java API: pairs sorted by block beforehand; a parallel
+ * stream over the blocks, each with its rows gathered and one single-threaded cblas_sgemm; then the
+ * products of each row summed, in parallel as well.
  */
 final class OpenBlasLoop extends GatheredProducts {
   private final FloatBuffer w;

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench;
 
-/** What is computed of a {@link Workload}. */
+/** An operation on a {@link Workload}. */
 public enum Operation {
-  /**
-   * The product. What depends on the indices alone (our plan, the peers' sorting) is made before.
-   */
+  /** The product alone: our plan and the peers' sorting of indices are made before. */
   FORWARD,
   /** The product from indices as they come. */
   FORWARD_AND_PLAN,

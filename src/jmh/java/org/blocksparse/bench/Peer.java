@@ -29,13 +29,13 @@ public enum Peer {
   /** The program fasttext with its hierarchical softmax over a binary tree. */
   FASTTEXT;
 
-  /** What gather + bmm may allocate for a call. */
+  /** The most that gather + bmm may allocate for a call. */
   private static final long MAX_GATHERED_BYTES = 8L << 30;
 
-  /** What a buffer, through which results are checked, can hold. */
+  /** The capacity of the buffer that results are checked in. */
   private static final double MAX_RESULT_BYTES = 1L << 30;
 
-  /** What its JVM needs. */
+  /** Options of its JVM. */
   List<String> jvmArgs() {
     return switch (this) {
       case BLOCKSPARSE, BLOCKSPARSE_FULL -> List.of("-Dblocksparse.backend=native");

@@ -12,7 +12,7 @@ import java.nio.FloatBuffer;
 import java.util.Arrays;
 import org.blocksparse.FloatTensor;
 
-/** What the PyTorch peers have in common. */
+/** The common part of the PyTorch peers. */
 abstract class PyTorch implements Products {
   final Workload workload;
   final NDManager manager = NDManager.newBaseManager(Device.cpu(), "PyTorch");

@@ -14,7 +14,7 @@ import org.blocksparse.ClassAssignment;
 /**
  * All outputs in PyTorch's best way: the blocks beside each other, transposed beforehand, as one
  * dense matrix; one product; a softmax over each class; times the softmax over the classes; and, if
- * wanted, a search for the likeliest. That takes some rows at a time if there are many outputs.
+ * wanted, a search for the likeliest. It takes some rows at a time if there are many outputs.
  */
 final class PyTorchDense implements Softmax {
   private final int batch;

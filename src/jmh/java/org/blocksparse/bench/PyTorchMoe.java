@@ -182,7 +182,7 @@ final class PyTorchMoe implements Moe {
         .sum(COLUMNS);
   }
 
-  /** What a pass keeps goes with it. */
+  /** Keeps an array until its pass is closed. */
   private NDArray kept(NDArray array) {
     NDScope.unregister(array);
     array.attach(pass);

@@ -21,7 +21,7 @@ import org.blocksparse.Backend;
 import org.bytedeco.mkl.global.mkl_rt;
 
 /**
- * The results of a run: the machine, its limits, what was skipped, and all that JMH tells of each
+ * The results of a run: the machine, its limits, what was skipped, and JMH's full record of each
  * measurement, in JMH's own format. Reads and writes JSON.
  */
 final class Report {
@@ -56,7 +56,7 @@ final class Report {
       return params.getOrDefault(name, "");
     }
 
-    /** What it measures, without where and when. */
+    /** Names the case, without machine and date. */
     String key() {
       String name =
           benchmark.substring(benchmark.lastIndexOf('.', benchmark.lastIndexOf('.') - 1) + 1);

@@ -80,12 +80,12 @@ public class ServingBenchmark {
     }
   }
 
-  /** Who asks. */
+  /** One caller. */
   @State(Scope.Thread)
   public static class Caller {
     private int next;
 
-    /** What a caller does between two requests. */
+    /** Pauses between two requests. */
     @Setup(Level.Invocation)
     public void pause(ServingBenchmark shared) throws InterruptedException {
       next = (next + 1) % ROWS;

@@ -12,7 +12,7 @@ interface Softmax extends AutoCloseable {
   void run(SoftmaxOperation operation);
 
   /**
-   * What the latest {@link #run} returned: log probabilities of the targets, probabilities, log
+   * The result of the latest {@link #run}: log probabilities of the targets, probabilities, log
    * probabilities of the likeliest outputs, or the loss.
    */
   FloatBuffer result();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench;
 
-/** What is computed of a {@link SoftmaxWorkload}. */
+/** An operation on a {@link SoftmaxWorkload}. */
 public enum SoftmaxOperation {
   /** Log probabilities of the targets. */
   TARGET,

@@ -18,7 +18,7 @@ final class SoftmaxProblem implements AutoCloseable {
   private static final int SAMPLES = 24;
   private static final int SAMPLES_OF_ALL_OUTPUTS = 2;
 
-  /** What makes logits, which are about 0.3 else, differ by about ten. */
+  /** A factor of weights that makes logits differ by about 10, not 0.3. */
   private static final float PEAKED = 30;
 
   final int[] targets;
@@ -26,7 +26,7 @@ final class SoftmaxProblem implements AutoCloseable {
   final HierarchicalSoftmax layer;
   final int batch;
 
-  /** What searches leave out, or null: nothing. */
+  /** The filter of searches, or null. */
   final SparseRows seen;
 
   /** All that searches may find in any row, or null: everything. */
@@ -34,7 +34,7 @@ final class SoftmaxProblem implements AutoCloseable {
 
   private final ClassAssignment classes;
 
-  /** What is given becomes this problem's own. */
+  /** Takes ownership of its arguments. */
   SoftmaxProblem(HierarchicalSoftmax layer, FloatTensor x, int[] targets) {
     this(layer, x, targets, null, null);
   }

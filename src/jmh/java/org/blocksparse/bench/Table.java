@@ -68,7 +68,7 @@ final class Table {
     line("");
     line(
         "Times are the shortest measured, in milliseconds, in brackets as multiples of the limit:"
-            + " on a machine that others use too, medians tell about them as well. Ours stand"
+            + " on a machine that others use too, medians include their load. Ours stand"
             + " beside; all are in results.json.");
   }
 
@@ -327,7 +327,7 @@ final class Table {
         .orElse("-");
   }
 
-  /** What a step costs by the number of outputs. */
+  /** The cost of a step by the number of outputs. */
   private void outputs() {
     List<Report.Row> rows = rows(GrowthBenchmark.class, "outputs");
     if (rows.isEmpty()) {

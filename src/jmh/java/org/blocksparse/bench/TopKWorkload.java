@@ -43,7 +43,7 @@ public enum TopKWorkload {
     DEMO
   }
 
-  /** What is left out of each row. */
+  /** The outputs that each row leaves out. */
   private enum Seen {
     NONE,
     /** A thousand outputs at random. */

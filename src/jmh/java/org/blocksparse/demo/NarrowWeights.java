@@ -12,7 +12,7 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.Ranking;
 
-/** What a trained softmax loses, and saves, if its weights are stored in fewer bits. */
+/** The loss and the saving of a trained softmax whose weights are stored in fewer bits. */
 final class NarrowWeights {
   /** Words whose likeliest successors are compared. */
   private static final int LISTS = 2000;

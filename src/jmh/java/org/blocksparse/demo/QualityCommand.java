@@ -15,8 +15,8 @@ import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
 /**
- * What classes of words, their number, and weights in fewer bits cost the demo's language model in
- * perplexity.
+ * The cost in perplexity, for the demo's language model, of classes of words, of their number, and
+ * of weights in fewer bits.
  *
  * <pre>{@code
  * mvn -f src/jmh -Dbench.args="quality classes"
@@ -34,7 +34,7 @@ import picocli.CommandLine.Spec;
 public final class QualityCommand implements Callable<Integer> {
   private static final List<Integer> CLASSES = List.of(10, 30, 100, 300, 1000, 3000);
 
-  /** What is varied. */
+  /** The varied setting. */
   enum Of {
     CLASSES,
     ASSIGNMENTS,

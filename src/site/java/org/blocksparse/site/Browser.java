@@ -62,7 +62,7 @@ final class Browser implements AutoCloseable {
     return driver.getCurrentUrl();
   }
 
-  /** What the console has said since it was asked before. */
+  /** Messages of the console since the last call. */
   List<String> said() {
     return driver.manage().logs().get(LogType.BROWSER).getAll().stream()
         .map(LogEntry::getMessage)

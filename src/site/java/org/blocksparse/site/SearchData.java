@@ -8,7 +8,7 @@ import java.io.StringWriter;
 import java.util.List;
 import java.util.Map;
 
-/** What the search of the site finds: the parts of all pages, and the types of the library. */
+/** The index of the site's search: the parts of all pages, and all public types. */
 final class SearchData {
   private SearchData() {}
 

@@ -27,7 +27,7 @@ import org.commonmark.renderer.html.HtmlRenderer;
 
 /** A page of the repository on its way to the site. */
 final class SitePage {
-  /** What stands below a heading, as text; headings of level 2 are the parts of a page. */
+  /** A heading and the text below it; headings of level 2 are the parts of a page. */
   record Section(String heading, int level, String anchor, String text) {}
 
   /** A page with fewer parts needs no list of them. */

@@ -42,7 +42,7 @@ final class SiteTest {
   private static final List<Screen> SCREENS =
       List.of(new Screen(380, "dark"), new Screen(1400, "light"));
 
-  /** What of the page leaves the screen: nothing may, but what scrolls by itself. */
+  /** Elements that leave the screen; only those that scroll by themselves may. */
   private static final String TOO_WIDE =
       "return document.documentElement.scrollWidth > innerWidth"
           + " ? ['scrolls sideways: ' + document.documentElement.scrollWidth] : [];";
@@ -78,7 +78,7 @@ final class SiteTest {
       return bad.slice(0, 5);
       """;
 
-  /** What a page holds, each as the browser has it. */
+  /** The content of a page, as the browser returns it. */
   private record Content(List<?> links, List<?> programs, List<?> code) {}
 
   @TempDir private static Path profile;
@@ -311,7 +311,7 @@ final class SiteTest {
     assertEquals(CONTENTS.get(SITE.resolve("index.html")).code(), copied);
   }
 
-  /** What is cut off at a side has a shadow there; charts are dark at night. */
+  /** A table that is cut off has a shadow at that side; charts are dark at night. */
   @Test
   void tablesShowThatTheyScrollAndChartsAreDark() {
     browser.open(address(SITE.resolve("performance.html")), 380, "dark");

@@ -7,7 +7,7 @@ import org.blocksparse.BlockPlan;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseBlockGemv;
 
-/** The dot products with all items, of which the best are selected: nothing is missed. */
+/** Selects the best of the dot products with all items: nothing is missed. */
 final class AllItems implements Recommender, AutoCloseable {
   private final FloatTensor weights;
   private final FloatTensor scores;

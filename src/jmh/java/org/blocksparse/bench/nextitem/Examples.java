@@ -9,7 +9,7 @@ import java.util.Random;
 import org.blocksparse.SparseRows;
 
 /**
- * What was clicked, and which item was clicked next.
+ * Clicked items, and the item clicked next.
  *
  * @param seen a bag of items for each example
  * @param next the item that followed
@@ -30,7 +30,7 @@ record Examples(List<int[]> seen, int[] next) {
     return of(beginnings);
   }
 
-  /** Whole sessions, of which the last click is asked for. */
+  /** Whole sessions; the last click is the target. */
   static Examples heldOut(List<int[]> sessions) {
     return of(sessions);
   }

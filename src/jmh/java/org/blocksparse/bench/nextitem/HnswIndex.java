@@ -20,8 +20,7 @@ import org.apache.lucene.util.Bits;
 
 /**
  * Lucene's HNSW graph of the vectors of items, with its defaults (16 neighbours, 100 candidates
- * while it is built), in one segment that is mapped. What was seen is left out within the search,
- * which costs it nothing.
+ * while it is built), in one segment that is mapped. The search leaves out seen items at no cost.
  */
 final class HnswIndex implements AutoCloseable {
   private static final String FIELD = "vector";
@@ -51,8 +50,8 @@ final class HnswIndex implements AutoCloseable {
   }
 
   /**
-   * A search that keeps that many candidates, of which the best are taken: more of them miss less
-   * and take longer.
+   * A search that keeps so many candidates and returns the best: more of them miss less and take
+   * longer.
    */
   Recommender search(int candidates) {
     Seen seen = new Seen(leaf.maxDoc());

@@ -4,8 +4,8 @@ package org.blocksparse.bench.nextitem;
 import java.util.Arrays;
 
 /**
- * What a recommender found for held-out sessions, and how long a search took: one caller, one
- * session after the other, after as many to warm up.
+ * The items that a recommender found for held-out sessions, and the times of its searches: one
+ * caller, one session after the other, after as many to warm up.
  *
  * @param found the items of each session
  * @param sortedNanos of the searches

@@ -3,7 +3,7 @@ package org.blocksparse.bench.nextitem;
 
 import org.blocksparse.SparseRows;
 
-/** What is trained on clicks. */
+/** A model that is trained on clicks. */
 interface Model extends AutoCloseable {
   /** A step of training; the loss before it. */
   double step(SparseRows seen, int[] next);

@@ -14,7 +14,7 @@ import picocli.CommandLine.Option;
 
 /**
  * A recommender of the next item, made in two ways from the same clicks: a softmax with an exact
- * search, and two towers whose items Lucene puts into an HNSW graph. What was seen is left out.
+ * search, and two towers whose items Lucene puts into an HNSW graph. Both leave out seen items.
  *
  * <pre>{@code
  * mvn -f src/jmh -Dbench.args="next-item"

@@ -46,7 +46,7 @@ final class TwoTowers implements Model {
   }
 
   /**
-   * What a batch is compared with.
+   * The sampled items that a batch is compared with.
    *
    * @param items different ones, ascending
    * @param logInclusion of each, the logarithm of the probability to be among them

@@ -8,7 +8,7 @@ import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseRows;
 
-/** Features of which a bag makes x: those that are not 0 are the entries of its rows. */
+/** Features that a bag turns into x: those other than 0 are the entries of its rows. */
 final class BagBatch implements FeatureBatch {
   private final EmbeddingBag bag;
   private final int mostRows;

@@ -4,7 +4,7 @@ package org.blocksparse.spark;
 import java.util.List;
 
 /**
- * What a {@link TwoLevelClassifier} is asked for, checked.
+ * The checked parameters of a {@link TwoLevelClassifier}.
  *
  * @param weightCol null: all rows have weight 1
  * @param numLabels 0: as many as occur

@@ -86,7 +86,7 @@ enum EstimatorKind {
   /** The layer of a file. */
   abstract TwoLevelLayer<?> load(Path file, LoadOptions options) throws IOException;
 
-  /** What makes a new layer, or puts one together. */
+  /** A builder of a new layer, or of one from parts. */
   abstract LayerBuilder<?, ?> builder(int features, int outputs);
 
   /** A part of a layer that has not been trained. */
@@ -94,7 +94,7 @@ enum EstimatorKind {
       int features, ClassAssignment classes, long seed, int number, Workers workers);
 
   /**
-   * What a row's loss is multiplied by in the mean over a batch, in the operations of the layer.
+   * The factor of a row's loss in the mean over a batch, in the operations of the layer.
    *
    * @param rows of the batch
    */

@@ -53,7 +53,7 @@ final class FeatureRow {
   }
 
   /**
-   * The features of a row that are not 0, of which some may not be finite.
+   * The features of a row that are not 0; some may not be finite.
    *
    * @param value what the column has
    * @throws IllegalArgumentException if they are null or not as many

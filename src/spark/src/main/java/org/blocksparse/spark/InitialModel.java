@@ -35,7 +35,7 @@ record InitialModel(
    *
    * @param place the folder of a saved model or the file of one, in a file system of Hadoop's
    * @throws IllegalArgumentException if there is none, or something else, or if it cannot be
-   *     trained or its labels not be told apart
+   *     trained or some of its labels have the same name
    */
   static InitialModel read(EstimatorKind kind, String place, Configuration hadoop)
       throws IOException {

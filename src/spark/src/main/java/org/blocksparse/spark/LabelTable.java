@@ -41,7 +41,7 @@ record LabelTable(long[] counts, long rows, List<String> names) {
   private static final int MOST_GAPS = 100;
 
   /**
-   * Counts numbers. What is no label is for {@link RowEncoder} to refuse, which knows the row.
+   * Counts numbers. {@link RowEncoder}, which knows the row, refuses values that are no labels.
    *
    * @param labels one column, of doubles or arrays of them
    * @param numLabels how many there are; 0: as many as occur
@@ -122,7 +122,7 @@ record LabelTable(long[] counts, long rows, List<String> names) {
   }
 
   /**
-   * Refuses a layer of which some labels have names and others have none.
+   * Refuses a layer where some labels have names and others have none.
    *
    * @param argument what the message names
    */

@@ -29,8 +29,8 @@ public final class LabelTreeClassificationModel
   }
 
   /**
-   * A model of a file that {@link LabelTree#save} has written, of which a copy is made; if it was
-   * saved with a bag, this scores with both.
+   * A model of a copy of a file that {@link LabelTree#save} has written; if it was saved with a
+   * bag, this scores with both.
    *
    * @throws IOException if the file cannot be read, does not hold one, or has a bag whose rows are
    *     of another width than the features of the layer; the message names the file

@@ -42,7 +42,7 @@ final class ModelBytes {
   /** Null: nobody has asked yet; guarded by this. */
   private ModelFacts facts;
 
-  /** What the executors of one application have been sent; guarded by this. */
+  /** The models sent to the executors of one application; guarded by this. */
   private Sent sent;
 
   private String application;
@@ -78,7 +78,7 @@ final class ModelBytes {
 
   /**
    * A copy of a model's file on the driver. Only the copy is looked at, since the file may be
-   * replaced at any time; what is wrong is told of the file that was asked for.
+   * replaced at any time; errors name the file that was asked for.
    *
    * @throws IOException if the file cannot be read, or does not hold a model, or a bag for another
    *     one; the message names it
@@ -152,7 +152,7 @@ final class ModelBytes {
   }
 
   /**
-   * What there is to know of the model; its file is looked at once.
+   * The facts of the model; its file is read once.
    *
    * @throws IOException if the file does not hold a layer of its kind, or a bag for another one;
    *     the message does not name the file, which is a copy
@@ -215,7 +215,7 @@ final class ModelBytes {
     return pieces;
   }
 
-  /** What tasks get: from it each JVM makes a file, which it maps once. */
+  /** The form that is sent to tasks: each JVM makes a file of it, which it maps once. */
   static final class Sent implements Serializable {
     private static final long serialVersionUID = 1;
 

@@ -8,7 +8,7 @@ import org.blocksparse.LoadOptions;
 import org.blocksparse.TwoLevelLayer;
 
 /**
- * What there is to know of the file of a model, which so need not be opened again.
+ * Facts of a model's file, so that it need not be opened again.
  *
  * @param features of a row
  * @param bag whether a bag makes x of them

@@ -5,7 +5,7 @@ import java.io.Serializable;
 import java.util.Locale;
 import org.blocksparse.Optimizer;
 
-/** What an {@link Optimizer} is made of, for tasks. */
+/** The settings of an {@link Optimizer}, serializable for tasks. */
 record OptimizerSettings(String rule, float rate, float decay, float maxNorm)
     implements Serializable {
   /**

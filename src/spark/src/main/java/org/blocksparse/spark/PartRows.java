@@ -120,7 +120,7 @@ final class PartRows implements AutoCloseable {
     runBegin = count;
   }
 
-  /** A row, whose length its own bytes tell. */
+  /** A row; its bytes begin with its length. */
   private ByteBuffer whole(long place) {
     ByteBuffer row = at(place);
     return row.limit(row.position() + EncodedRow.length(row, features));

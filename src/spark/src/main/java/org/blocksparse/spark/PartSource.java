@@ -9,7 +9,7 @@ import org.blocksparse.Workers;
 
 /** Where tasks get the parts from that they train. */
 interface PartSource extends Serializable {
-  /** What the parts are parts of, of one task. */
+  /** Opens the layer of the parts, for one task. */
   Layer open();
 
   /** The classes of a layer, and its parts as they are before training. */
@@ -39,7 +39,7 @@ interface PartSource extends Serializable {
     }
   }
 
-  /** Those of a model whose training goes on, of which there is one in each JVM. */
+  /** Parts of a model whose training goes on; each JVM has one. */
   record Trained(ModelBytes.Sent bytes) implements PartSource {
     @Override
     public Layer open() {

@@ -66,7 +66,7 @@ final class PartTrainer {
     return plan.order().batch(plan.order().position(rows.hash(row), epoch));
   }
 
-  /** A task that is not needed any more, since another was faster, is told so and must end. */
+  /** Ends a task that Spark has interrupted because another one was faster. */
   private static void endIfKilled() {
     TaskContext task = TaskContext.get();
     if (task != null && task.isInterrupted()) {
@@ -97,7 +97,7 @@ final class PartTrainer {
   }
 
   /**
-   * If none has, the part is as it was. It is not told of an optimizer of another kind either: only
+   * If none has, the part is as it was. It does not see an optimizer of another kind either: only
    * if a row elsewhere has one does the layer forget what it has kept, and then the file of its
    * parts does.
    */
@@ -110,7 +110,7 @@ final class PartTrainer {
     return false;
   }
 
-  /** What a row has of this part: classes, or slots of its class. */
+  /** The targets of a row in this part: classes, or slots of its class. */
   private int[] targets(int[] labels) {
     int number = part.number();
     return number == LayerPart.CLASS_LEVEL

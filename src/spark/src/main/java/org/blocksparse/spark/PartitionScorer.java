@@ -20,7 +20,7 @@ import org.blocksparse.SparseRows;
 import org.blocksparse.TwoLevelLayer;
 import scala.collection.Seq;
 
-/** What a task does with the rows of its partition: batches of them are ranked together. */
+/** Scores the rows of a partition, in batches that are ranked together. */
 final class PartitionScorer implements MapPartitionsFunction<Row, Row> {
   private static final long serialVersionUID = 1;
 
@@ -48,7 +48,7 @@ final class PartitionScorer implements MapPartitionsFunction<Row, Row> {
     this.columns = columns;
   }
 
-  /** The most rows of a batch, each of which gets k of the outputs. */
+  /** The most rows of a batch, given that each gets k outputs. */
   static int mostRows(int k, int outputs) {
     return Math.max(1, Math.min(MOST_ROWS, MOST_ANSWERS / Math.min(k, outputs)));
   }
@@ -149,7 +149,7 @@ final class PartitionScorer implements MapPartitionsFunction<Row, Row> {
       return columns.named() ? ranking.label(row, rank) : (Object) ranking.output(row, rank);
     }
 
-    /** What a row leaves out; a name that no output has leaves out nothing. */
+    /** The outputs that a row leaves out; an unknown name leaves out nothing. */
     private int[] outputs(Row row) {
       Seq<?> all = (Seq<?>) row.get(columns.without());
       int[] outputs = new int[all == null ? 0 : all.length()];

@@ -4,7 +4,7 @@ package org.blocksparse.spark;
 import java.io.Serializable;
 
 /**
- * What rows are shuffled and sorted by.
+ * The key by which rows are shuffled and sorted.
  *
  * @param part the number of the part that the row is for
  * @param hash of the row

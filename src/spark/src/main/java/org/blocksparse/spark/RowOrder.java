@@ -27,7 +27,7 @@ record RowOrder(long seed, int batches, boolean reshuffled) implements Serializa
     return inverse;
   }
 
-  /** The orders that an epoch can have, of which there may be one for all. */
+  /** The number of different orders of the epochs; one if all have the same. */
   int orders(int epochs) {
     return reshuffled ? epochs : Math.min(1, epochs);
   }
@@ -57,7 +57,7 @@ record RowOrder(long seed, int batches, boolean reshuffled) implements Serializa
     return mix(seed + (order(epoch) + 1) * 0x9e3779b97f4a7c15L);
   }
 
-  /** The finalizer of MurmurHash3, by which no two numbers get the same. */
+  /** The finalizer of MurmurHash3, a bijection. */
   private static long mix(long value) {
     long h = value;
     h ^= h >>> 33;

@@ -4,7 +4,7 @@ package org.blocksparse.spark;
 import java.io.Serializable;
 
 /**
- * What scoring reads and adds.
+ * The columns that scoring reads and adds.
  *
  * @param features the number of the column
  * @param without the number of the column, or -1

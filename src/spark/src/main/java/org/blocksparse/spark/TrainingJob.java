@@ -177,7 +177,7 @@ final class TrainingJob {
   private int features() {
     describe("looks for the size of the features");
     Dataset<Row> all = columns.select("features");
-    // Null is told of the row that has it, when rows are encoded.
+    // The encoder of rows reports null, since it knows the row.
     List<Row> first = all.filter(all.col("features").isNotNull()).takeAsList(1);
     if (first.isEmpty()) {
       throw new IllegalArgumentException(

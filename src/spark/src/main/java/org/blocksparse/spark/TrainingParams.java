@@ -24,7 +24,7 @@ public interface TrainingParams extends TwoLevelParams {
     return new Param<>(this, "optimizer", "sgd, adagrad or adam");
   }
 
-  /** What is added to the gradient of a weight, times the weight; 0 by default. */
+  /** Weight decay: its product with a weight is added to the gradient; 0 by default. */
   default Param<Object> decay() {
     return new DoubleParam(this, "decay", "weight decay, >= 0");
   }

@@ -4,7 +4,7 @@ package org.blocksparse.spark;
 import java.io.Serializable;
 
 /**
- * What all tasks of training need to know.
+ * The settings that all tasks of training share.
  *
  * @param features of a row
  * @param epochs how often training goes through all rows

@@ -201,8 +201,8 @@ public abstract sealed class TwoLevelClassificationModel<M extends TwoLevelClass
   }
 
   /**
-   * An encoder drops the metadata of columns, which later stages may need. Columns are told by
-   * their places: several may have the same name.
+   * An encoder drops the metadata of columns, which later stages may need. Columns are identified
+   * by position: several may have the same name.
    */
   private static Dataset<Row> withMetadata(Dataset<Row> rows, StructType schema) {
     String[] places = new String[schema.size()];

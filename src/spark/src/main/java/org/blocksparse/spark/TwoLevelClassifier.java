@@ -247,7 +247,7 @@ public abstract sealed class TwoLevelClassifier<
     }
   }
 
-  /** What a task has refused, which Spark wraps in words of its own, with the stack of the task. */
+  /** Finds the exception of a task below Spark's wrappers, which repeat its stack. */
   static RuntimeException refused(Exception failure, String initialModel) {
     if (failure instanceof InterruptedException) { // which Spark does not declare
       Thread.currentThread().interrupt();

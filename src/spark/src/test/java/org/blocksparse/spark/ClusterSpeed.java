@@ -24,8 +24,8 @@ import org.apache.spark.sql.SparkSession;
 
 /**
  * Measures training on a cluster of processes on this machine, with this one as the driver: {@code
- * executors} tells how much faster two executors are than one; {@code million} trains a million
- * labels, and tells what memory it took.
+ * executors} prints how much faster two executors are than one; {@code million} trains a million
+ * labels, and prints the memory it took.
  */
 final class ClusterSpeed {
   private static final int FEATURES = 256;
@@ -90,7 +90,7 @@ final class ClusterSpeed {
     }
   }
 
-  /** What all tasks have taken. */
+  /** The time of all tasks. */
   private static final class Tasks extends SparkListener {
     private final AtomicLong processorNanos = new AtomicLong();
     private final AtomicLong millis = new AtomicLong();

@@ -65,7 +65,7 @@ final class EndedFitTest {
         .withColumn("label", udf(label, DataTypes.IntegerType).apply(col("id")));
   }
 
-  /** What fit ends with. */
+  /** The exception that ends fit. */
   private Throwable ended(Consumer<Thread> ending) throws Exception {
     Dataset<Row> rows = rows();
     CompletableFuture<Throwable> thrown = new CompletableFuture<>();

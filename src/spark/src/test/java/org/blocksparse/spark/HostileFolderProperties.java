@@ -62,12 +62,12 @@ final class HostileFolderProperties {
 
   private static final String MODEL = "model.safetensors";
 
-  /** What takes the place of a value in metadata. */
+  /** Replacements of a value in metadata. */
   private static final List<String> VALUES =
       List.of(
           ("null true 0 -1 1 2.5 1e99 9223372036854775808 \"\" \"x\" \"NaN\" [] {} [1,2]"
-                  + " {\"type\":1} {\"type\":1,\"values\":[1.0]} \"org.apache.spark.ml.feature.IDF\""
-                  + " \"features\"")
+               + " {\"type\":1} {\"type\":1,\"values\":[1.0]} \"org.apache.spark.ml.feature.IDF\""
+               + " \"features\"")
               .split(" "));
 
   private static final String VALUE = "(?<=:)(\"[^\"]*\"|[0-9.]+|\\{\\})";
@@ -160,7 +160,7 @@ final class HostileFolderProperties {
     assertFalse(e.getMessage().contains("blocksparse-spark"), e::toString);
   }
 
-  /** What a task does, without a task. */
+  /** The work of a task, without a task. */
   private static void score(Path file, EstimatorKind kind) throws IOException {
     LoadOptions options =
         LoadOptions.mapped().withWorkers(Workers.callingThread()).withoutOptimizerState();

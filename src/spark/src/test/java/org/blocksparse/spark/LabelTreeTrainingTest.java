@@ -40,7 +40,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * Rows with several labels: the file of a model that Spark has trained is that of one process, byte
- * by byte. What is not of labels is tested with one label a row, by {@link TrainingTest}.
+ * by byte. {@link TrainingTest} covers the rest, with one label a row.
  */
 final class LabelTreeTrainingTest {
   private static final int FEATURES = 12;
@@ -235,7 +235,7 @@ final class LabelTreeTrainingTest {
     }
   }
 
-  /** That there are labels is asked of the rows only where nothing else says how many. */
+  /** Rows are asked for labels only where nothing else says how many there are. */
   @Test
   void whereTheNumberOfLabelsIsSetRowsMayHaveNone() throws IOException {
     Dataset<Row> none =

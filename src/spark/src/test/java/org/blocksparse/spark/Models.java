@@ -97,7 +97,7 @@ final class Models {
     }
   }
 
-  /** What the bag and the layer of a file say in this process. */
+  /** The ranking by the bag and the layer of a file in this process. */
   static Ranking rankingWithBag(Path file, float[][] rows, int k) throws IOException {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file);
         EmbeddingBag bag = EmbeddingBag.load(file);
@@ -107,7 +107,7 @@ final class Models {
     }
   }
 
-  /** What is not 0 in each row. */
+  /** The features of each row that are not 0. */
   static SparseRows entries(float[][] rows) {
     List<int[]> indices = new ArrayList<>();
     List<float[]> values = new ArrayList<>();
@@ -123,7 +123,7 @@ final class Models {
     return SparseRows.of(indices, values);
   }
 
-  /** Random features, of which some are 0. */
+  /** Random features, some of them 0. */
   static float[][] rows(int n, long seed) {
     Random random = new Random(seed);
     float[][] rows = new float[n][FEATURES];
@@ -143,7 +143,7 @@ final class Models {
     return FloatTensor.of(all, rows.length, FEATURES);
   }
 
-  /** What the layer of a file says in this process. */
+  /** The ranking by the layer of a file in this process. */
   static Ranking ranking(Path file, float[][] rows, int k) throws IOException {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file);
         FloatTensor x = tensor(rows)) {
@@ -162,7 +162,7 @@ final class Models {
     return spark.createDataFrame(content, schema).repartition(partitions);
   }
 
-  /** What the column of features has. */
+  /** The kind of vectors in the column of features. */
   enum FeaturesAs {
     DENSE,
     SPARSE,

@@ -54,7 +54,7 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
     }
   }
 
-  /** Examples of which a quarter has label 0, and the last twenty have none. */
+  /** Examples: a quarter has label 0, and the last twenty have none. */
   static List<Example> examples(int count, int features, int labels, long seed) {
     Random random = new Random(seed);
     List<Example> examples = new ArrayList<>();

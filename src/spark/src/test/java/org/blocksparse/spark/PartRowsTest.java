@@ -149,7 +149,7 @@ final class PartRowsTest {
         && frame.getMethodName().equals("write");
   }
 
-  /** What is open of a file that has lost its name. */
+  /** The open file of rows, though its name is deleted. */
   private static Path ofRows(Path files) throws IOException {
     try (Stream<Path> all = Files.list(files)) {
       return all.filter(PartRowsTest::isOfRows).findFirst().orElseThrow();

@@ -119,7 +119,7 @@ final class PartsSpeed {
   }
 
   /**
-   * What classes ask for, once for each epoch.
+   * The rows that classes request, once for each epoch.
    *
    * @param rows of each class
    * @param blocks the batches in which a class has rows

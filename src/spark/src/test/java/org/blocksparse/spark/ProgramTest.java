@@ -27,7 +27,7 @@ final class ProgramTest {
     for (String name : List.of("org.bytedeco.javacpp.cachedir", "log4j2.configurationFile")) {
       command.add("-D" + name + "=" + System.getProperty(name));
     }
-    // What a test adds to the settings of Spark: it opens no port to others.
+    // Spark's settings in a test: no port is open to others.
     command.add("-Dspark.ui.enabled=false");
     command.add("-Dspark.driver.host=127.0.0.1");
     command.add("-Dspark.driver.bindAddress=127.0.0.1");

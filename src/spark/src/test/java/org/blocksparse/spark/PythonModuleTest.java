@@ -24,9 +24,9 @@ import org.apache.spark.ml.util.MLReader;
 import org.apache.spark.ml.util.MLWritable;
 import org.junit.jupiter.api.Test;
 
-/** What the module for PySpark asks of Java is there. PySpark itself is not needed. */
+/** The Java classes that the module for PySpark uses exist. PySpark itself is not needed. */
 final class PythonModuleTest {
-  /** What two classes share begins with an underscore, and is a class of Java, too. */
+  /** A common base class begins with an underscore, and is a Java class, too. */
   private static final Pattern CLASS =
       Pattern.compile("^class _?((?!Params)[A-Z]\\w*)\\((.*)\\):$");
 

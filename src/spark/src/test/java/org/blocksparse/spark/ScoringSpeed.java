@@ -22,8 +22,8 @@ import org.blocksparse.spark.Models.FeaturesAs;
 
 /**
  * Measures rows per second of scoring, in this process without Spark and by {@code local[*]}: the
- * ten likeliest of 100,000 labels from 256 features, for rows that Spark has in memory. What a
- * query costs besides its rows is told apart by one of several times as many.
+ * ten likeliest of 100,000 labels from 256 features, for rows that Spark has in memory. A second
+ * query of several times as many rows separates the fixed cost of a query.
  */
 final class ScoringSpeed {
   private static final int FEATURES = 256;

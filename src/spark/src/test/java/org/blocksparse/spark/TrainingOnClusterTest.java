@@ -170,7 +170,7 @@ final class TrainingOnClusterTest {
     }
   }
 
-  /** What an executor does when it is killed. */
+  /** The work of an executor at the moment it is killed. */
   private enum Doing {
     SENDING,
     TRAINING_THE_CLASS_LEVEL,
@@ -183,7 +183,7 @@ final class TrainingOnClusterTest {
   /**
    * Kills three executors: that which is the first to have sent the rows of a partition, while
    * others are still to be sent; one that trains the class level; and one that trains classes. A
-   * task trains if a heartbeat of its executor tells that it has read all of its rows.
+   * task trains if a heartbeat of its executor reports that it has read all of its rows.
    */
   private static final class Killer extends SparkListener {
     private static final String READ = "internal.metrics.shuffle.read.recordsRead";

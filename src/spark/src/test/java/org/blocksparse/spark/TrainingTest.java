@@ -87,7 +87,7 @@ final class TrainingTest {
     return ClassAssignment.contiguous(LABELS, CLASSES);
   }
 
-  /** What one process finds, given the classes that were used. */
+  /** The model of one process, given the classes that were used. */
   private Path expected(HierarchicalSoftmaxClassifier asked) throws IOException {
     Path file = folder.resolve("one process");
     OneProcess.save(asked, weightedOrNot(asked), contiguous(), file);
@@ -442,7 +442,7 @@ final class TrainingTest {
     assertEquals(3, spark.range(3).count());
   }
 
-  /** Of the first row, too, by which the number of features is known otherwise. */
+  /** The first row, too, which otherwise gives the number of features. */
   @Test
   void nullFeaturesAreToldOfTheirRow() {
     for (int row : new int[] {0, 1, EXAMPLES.size() - 1}) {
