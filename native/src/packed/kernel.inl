@@ -80,6 +80,8 @@ struct tile {
     const int64_t panel_bytes = int64_t{groups} * group_bytes(kType);
     const uint8_t* panel = p.panels + output / kOutputs * panel_bytes;
     constexpr bool kInTwo = kPanels * kRows <= kMostSumsOfTwo;
+    // How far ahead the first rows of a panel fetch it.
+    constexpr int32_t kAhead = kRows <= 2 && !has_bytes(kType) ? 8192 : 4096;
     const int8_t* codes[kRows];
     const float* scales[kRows];
     const int32_t* sums[kRows];
@@ -186,9 +188,6 @@ struct tile {
     }
     multiply<kPanels, kRows>(row, output);
   }
-
-  // How far ahead the first rows of a panel fetch it.
-  static constexpr int32_t kAhead = 2048;
 
   // Panel after panel, as they lie in memory. Only many rows of bytes gain by two at a time: to
   // unpack halves takes as long as a row or two.
