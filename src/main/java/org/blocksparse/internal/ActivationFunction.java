@@ -4,8 +4,8 @@ package org.blocksparse.internal;
 import org.blocksparse.internal.binding.Blocksparse;
 
 /**
- * What is applied to each element of a row; see {@code blocksparse_activation} in the C header. Of
- * a gated one, a row that it is applied to has 2 n elements, and n come out.
+ * A function of each element of a row; see {@code blocksparse_activation} in the C header. Of a
+ * gated one, a row that it is applied to has 2 n elements, and n come out.
  */
 public enum ActivationFunction {
   IDENTITY(Blocksparse.BLOCKSPARSE_IDENTITY, false),

@@ -26,8 +26,8 @@ public record Blocks(
     Scales scales) {
 
   /**
-   * What the elements of a block are multiplied by: one number for each of those that lie together.
-   * That of column q of block (i, j) is at {@code i * inBlockStride + j * outBlockStride + q}.
+   * The scales of a block: one factor for each of the elements that lie together. The factor of
+   * column q of block (i, j) is at {@code i * inBlockStride + j * outBlockStride + q}.
    */
   public record Scales(Storage storage, long inBlockStride, long outBlockStride) {
     private Scales transpose() {

@@ -27,10 +27,10 @@ public final class Engine {
   /** Elements of a gradient that stay in the cache, beside what they are made of and used for. */
   private static final int BAND_ELEMENTS = 1 << 16;
 
-  /** What a softmax costs for each element, in multiply-adds. */
+  /** The cost of a softmax for each element, in multiply-adds. */
   private static final int SOFTMAX_WORK = 16;
 
-  /** What an activation costs for each element, in multiply-adds. */
+  /** The cost of an activation for each element, in multiply-adds. */
   private static final int ACTIVATION_WORK = 16;
 
   /** Elements of rows that are still in the cache when what follows a product looks at them. */

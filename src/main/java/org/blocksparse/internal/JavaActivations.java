@@ -51,7 +51,7 @@ final class JavaActivations {
     };
   }
 
-  /** What the function of the first half is multiplied by, given an element of the second. */
+  /** The factor of the first half's function, given an element of the second half. */
   static double second(ActivationFunction function, double x) {
     return function == ActivationFunction.CLAMPED_SWIGLU
         ? Math.max(-CLAMPED_LIMIT, Math.min(x, CLAMPED_LIMIT)) + 1

@@ -177,7 +177,7 @@ final class JavaRowKernels implements RowKernels {
     }
   }
 
-  /** What f of the first half is multiplied by, apart from the gate. */
+  /** The factor of f of the first half, apart from the gate. */
   private static double secondHalf(ActivationInput input, int row, int column) {
     return input.function().isGated()
         ? JavaActivations.second(input.function(), input.z().get(row, input.n() + column))
@@ -300,12 +300,12 @@ final class JavaRowKernels implements RowKernels {
     return rule.rate() * (mean / correction1) / (Math.sqrt(square / correction2) + least);
   }
 
-  /** What is kept of squares: if it became infinite, its element would never move again. */
+  /** Bounds the mean square: if it became infinite, its element would never move again. */
   private static float finiteSquares(double squares) {
     return (float) (squares > Float.MAX_VALUE ? Float.MAX_VALUE : squares);
   }
 
-  /** What is kept of means: more would be followed long after what is kept of squares. */
+  /** Bounds the mean: a larger one would outlive the mean square by many steps. */
   private static float boundedMean(double mean) {
     return (float) Math.max(-LARGEST_MEAN, Math.min(LARGEST_MEAN, mean));
   }

@@ -12,7 +12,7 @@ package org.blocksparse.internal;
  * @param logSum log(1 + rest)
  */
 public record RowSoftmax(double max, double rest, double logSum) {
-  /** That of the first {@code count} elements of a row. */
+  /** The softmax of the first {@code count} elements of a row. */
   public static RowSoftmax of(Rows logits, long row, int count) {
     int largest = 0;
     double max = Double.NEGATIVE_INFINITY;
@@ -36,7 +36,7 @@ public record RowSoftmax(double max, double rest, double logSum) {
     return logit - max - logSum;
   }
 
-  /** What the probability lacks to 1: that of all others. */
+  /** The difference of the probability to 1: that of all others. */
   public double lacking(double logit) {
     return (1 - Math.exp(logit - max) + rest) / (1 + rest);
   }

@@ -28,7 +28,7 @@ public final class Scheduler {
     void run(int begin, int end);
   }
 
-  /** What one worker has for itself, from its first tasks of an operation to its last. */
+  /** The private state of one worker, from its first task of an operation to its last. */
   public interface Share extends AutoCloseable {
     @Override
     void close();
@@ -142,8 +142,8 @@ public final class Scheduler {
   }
 
   /**
-   * What the executor gets. It may keep it long after the operation has ended, in a queue behind
-   * other work: then it holds nothing any more.
+   * A task for the executor, which may keep it long after the operation has ended, in a queue
+   * behind other work: then it holds nothing any more.
    */
   private static final class Helper implements Runnable {
     private volatile Run<?> operation;

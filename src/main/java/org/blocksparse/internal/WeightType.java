@@ -5,7 +5,7 @@ import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * What weights are stored as; each is computed with as the float that it stands for. {@link
+ * The type that weights are stored as; kernels compute with the floats that they stand for. {@link
  * Narrowing} makes them of floats.
  */
 public enum WeightType {

@@ -16,17 +16,17 @@ import org.blocksparse.internal.schedule.Bags.Reduction;
 import org.blocksparse.internal.schedule.TransposedBags;
 
 /**
- * What is computed on the table of an embedding bag. Operands were checked.
+ * Operations on the table of an embedding bag, with checked operands.
  *
  * @param rows the table; of floats where it is to be written
  * @param features the size of a row
  * @param reduction what the sum of a bag is multiplied by
  */
 public record BagTable(Engine engine, TableRows rows, int features, Reduction reduction) {
-  /** What an element of a row that lies anywhere costs, in multiply-adds. */
+  /** The cost of an element of a row at a random place, in multiply-adds. */
   private static final int ELEMENT_WORK = 4;
 
-  /** What it costs to sort or to pack an entry, in multiply-adds. */
+  /** The cost of sorting or packing an entry, in multiply-adds. */
   private static final int SORT_WORK = 64;
 
   /** Rows that are drawn by one generator. */

@@ -14,8 +14,8 @@ import org.blocksparse.internal.schedule.Bags;
 import org.blocksparse.internal.schedule.SampleBags;
 
 /**
- * What is computed of a bias of input blocks: a table, of which each sample adds the rows of its
- * blocks to all rows of its output. Operands were checked.
+ * Operations on a bias of input blocks: a table from which each sample adds the rows of its blocks
+ * to all rows of its output. Operands are checked.
  *
  * @param samples the blocks and the rows of the output of each sample
  * @param bias a row for each input block: the bias, or a gradient of it

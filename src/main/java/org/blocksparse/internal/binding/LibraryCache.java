@@ -85,7 +85,7 @@ final class LibraryCache {
     }
     Path cached = Loader.cacheResource(library).toPath();
     if (!isSame(library, cached)) {
-      // That of a class loader that knows no times is 0.
+      // A class loader that knows no times returns 0.
       boolean timeless = Files.getLastModifiedTime(cached).toMillis() == 0;
       Files.setLastModifiedTime(cached, FileTime.from(timeless ? 1 : 0, TimeUnit.DAYS));
     }

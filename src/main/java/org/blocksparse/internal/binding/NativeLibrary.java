@@ -32,7 +32,7 @@ public final class NativeLibrary {
   private static final String OTHER_LIBRARY =
       "take its folder out of LD_LIBRARY_PATH and java.library.path";
 
-  /** What became of it; a failure is thrown anew at each use. */
+  /** The outcome of loading; each use throws a failure anew. */
   private record Outcome(boolean loaded, String reason, LinkageError failure) {}
 
   /** Null until known. Not a static initializer: one that fails is never tried again. */
@@ -186,7 +186,7 @@ public final class NativeLibrary {
     }
   }
 
-  /** What the innermost exception that says something says. */
+  /** The message of the innermost exception that has one. */
   private static String innermost(Throwable failure) {
     String reason = failure.toString();
     for (Throwable t = failure; t != null; t = t.getCause()) {
@@ -196,7 +196,7 @@ public final class NativeLibrary {
   }
 
   /**
-   * What to do if a library does not load.
+   * The remedy if a library does not load.
    *
    * @param systemLibraries the folder of the loader of the C library
    */

@@ -30,7 +30,7 @@ public final class OpenBlas {
   }
 
   /**
-   * What the library needs of the jar, as resources, of which a platform has some or none; see
+   * The resources of the jar that the library needs; a platform has some or none of them; see
    * {@link BlocksparsePreset}.
    */
   static Stream<String> needed(String platform) {

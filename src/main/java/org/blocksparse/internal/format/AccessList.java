@@ -7,8 +7,8 @@ import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.binding.NativePath;
 
 /**
- * What became of a file's POSIX access list when another file took its access. Where a file has
- * one, the group's bits of its mode are the mask of the list, and not what the group may do.
+ * The fate of a file's POSIX access list when another file takes its access. Where a file has one,
+ * the group's bits of its mode are the mask of the list, and not what the group may do.
  */
 enum AccessList {
   /** Neither file has one. Constants are in the order of {@code blocksparse_access_list}. */

@@ -4,7 +4,7 @@ package org.blocksparse.internal.format;
 import java.util.Arrays;
 import java.util.stream.Collectors;
 
-/** Dimensions as files tell them: checked, counted and shown. */
+/** Dimensions from files: checked, counted and shown. */
 public final class Dimensions {
   /** The limit of NumPy 1, which this library writes for. */
   static final int MOST = 32;

@@ -16,7 +16,7 @@ import java.util.Set;
 final class FileAccess {
   private FileAccess() {}
 
-  /** What the process gives new files. */
+  /** The access that the process gives new files. */
   static FileAttribute<?>[] usual() {
     return new FileAttribute<?>[0];
   }
@@ -88,7 +88,7 @@ final class FileAccess {
     }
   }
 
-  /** What both the group and all others may do. */
+  /** The rights that the group and all others share. */
   private static String both(String mode) {
     StringBuilder both = new StringBuilder();
     for (int bit = 3; bit < 6; bit++) {

@@ -116,7 +116,7 @@ final class GgufInput {
     }
   }
 
-  /** What was read from a position on. */
+  /** The bytes read since a position. */
   byte[] bytesSince(String part, long begin) throws IOException {
     byte[] bytes = new byte[(int) (position() - begin)];
     fill(part, begin, ByteBuffer.wrap(bytes));

@@ -80,7 +80,7 @@ public final class GgufReader implements AutoCloseable {
   }
 
   /**
-   * What was read is what the file held.
+   * Checks that the bytes read are those of the file.
    *
    * @throws MalformedException if it has shrunk while it was mapped
    */

@@ -4,8 +4,8 @@ package org.blocksparse.internal.format;
 import java.io.IOException;
 
 /**
- * What was read is not what it should be. Where it was read is for the public API to say, which
- * throws its own exception with the same part and reason.
+ * A part of a file is not as it should be. The public API adds the file: it throws its own
+ * exception with the same part and reason.
  */
 public final class MalformedException extends IOException {
   private static final long serialVersionUID = 1;
@@ -42,7 +42,7 @@ public final class MalformedException extends IOException {
     return part;
   }
 
-  /** What is wrong with the part. */
+  /** The reason: the flaw of the part. */
   public String reason() {
     return reason;
   }

@@ -24,7 +24,7 @@ public record NpyArray(long[] dims, Storage storage) {
     void check(long bytes) throws IOException;
   }
 
-  /** What elements are wanted, and how one of eight bytes becomes one of four. */
+  /** The kind of elements, and how one of eight bytes becomes one of four. */
   public enum Kind {
     FLOATS('f') {
       @Override

@@ -16,7 +16,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * What comes before the elements of an array of NumPy: a magic number, a version, the length of the
+ * The bytes before the elements of an array of NumPy: a magic number, a version, the length of the
  * header, and the header as a Python dictionary. The dictionary has three keys of known types, so
  * that a pattern reads it; nothing of Python is evaluated.
  *

@@ -27,7 +27,7 @@ import java.util.zip.ZipFile;
 import java.util.zip.ZipOutputStream;
 
 /**
- * An archive of arrays of NumPy. What its directory tells of sizes is believed as far as proved.
+ * An archive of arrays of NumPy. Sizes in its directory count only as far as the file proves them.
  */
 public final class NpzArchive implements AutoCloseable {
   private static final String SUFFIX = ".npy";
@@ -41,7 +41,7 @@ public final class NpzArchive implements AutoCloseable {
   private static final long BOMB_BYTES = 64L << 20;
   private static final long BOMB_RATIO = 100;
 
-  /** What is compressed in the way of zip files cannot grow further: 258 bytes of two bits. */
+  /** The most that Deflate can expand: two bits stand for 258 bytes. */
   private static final long MOST_GROWTH = 1032;
 
   private static final int MOST_ENTRIES = 1 << 16;

@@ -6,7 +6,7 @@ import static java.util.Objects.requireNonNull;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** What may be read. */
+/** Files that may be read. */
 final class RegularFile {
   private RegularFile() {}
 

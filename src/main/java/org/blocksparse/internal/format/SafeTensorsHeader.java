@@ -20,7 +20,7 @@ import java.util.Map;
  * @param metadata the strings that belong to all of the file
  */
 record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> metadata) {
-  /** What a header may cost: no more than a few times this is taken to read one. */
+  /** The longest header; reading one takes a few times as much memory. */
   static final int LONGEST = 8 << 20;
 
   /**
@@ -127,7 +127,7 @@ record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> m
       }
       json.writeEndObject();
     }
-    // What comes before a tensor of bytes may be an odd number of larger elements.
+    // An odd number of larger elements may come before a tensor of bytes.
     long aligned = layout.alignedBegin() % Float.BYTES == 0 ? layout.alignedBegin() : 0;
     while ((Long.BYTES + text.size() + aligned) % alignment != 0) {
       text.write(' ');

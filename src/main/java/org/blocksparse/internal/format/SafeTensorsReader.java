@@ -93,7 +93,7 @@ public final class SafeTensorsReader implements AutoCloseable {
     }
   }
 
-  /** What values a tensor may have. */
+  /** The values that a tensor may have. */
   public enum Values {
     FINITE,
     FINITE_AND_NOT_NEGATIVE
@@ -462,7 +462,7 @@ public final class SafeTensorsReader implements AutoCloseable {
   }
 
   /**
-   * What was read is what the file held.
+   * Checks that the bytes read are those of the file.
    *
    * @throws MalformedException if it has shrunk while it was mapped
    */

@@ -6,14 +6,14 @@ import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * What is computed for a gate that chooses experts. Operands were checked.
+ * Operations of a gate that chooses experts, with checked operands.
  *
  * @param experts how many there are
  * @param k how many each sample chooses
  * @param renormalized whether gates add up to 1; or they are the probabilities themselves
  */
 public record TopExperts(Engine engine, int experts, int k, boolean renormalized) {
-  /** What an exponential costs, in multiply-adds. */
+  /** The cost of an exponential, in multiply-adds. */
   private static final int EXP_WORK = 16;
 
   /** Stands for the gate of a pair that was dropped, which is in no row. */
@@ -60,7 +60,7 @@ public record TopExperts(Engine engine, int experts, int k, boolean renormalized
     }
   }
 
-  /** NaN counts as the largest: its gate tells. Zeros are equal, whatever their signs. */
+  /** NaN counts as the largest, and so shows in its gate. Zeros are equal, whatever their signs. */
   private static boolean isLarger(float a, float b) {
     return a > b || (Float.isNaN(a) && !Float.isNaN(b));
   }
@@ -101,7 +101,7 @@ public record TopExperts(Engine engine, int experts, int k, boolean renormalized
         });
   }
 
-  /** What the probabilities of the chosen experts of a sample are divided by. */
+  /** The divisor of the probabilities of a sample's chosen experts. */
   private double chosenSum(Rows probabilities, int[] chosen, int sample) {
     if (!renormalized) {
       return 1;

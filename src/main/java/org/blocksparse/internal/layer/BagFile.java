@@ -32,7 +32,7 @@ public final class BagFile {
   private BagFile() {}
 
   /**
-   * What a file holds of a bag.
+   * The content of a bag's file.
    *
    * @param metadata the caller's own strings
    */

@@ -148,7 +148,7 @@ public record BagMemory(BagTable table, LayerState state) implements AutoCloseab
     return count(table.rows());
   }
 
-  /** What the table is stored as. */
+  /** The type of the stored table. */
   public WeightType type() {
     return table.rows().type();
   }

@@ -27,15 +27,15 @@ import org.blocksparse.internal.softmax.SoftmaxStorage;
 import org.blocksparse.internal.softmax.Workspace;
 
 /**
- * Copies of a layer's memory, and the same with other outputs. What is returned takes the place of
- * what was given, which is closed, except by {@link #copy}. Until all that is new has its memory,
- * nothing is changed.
+ * Copies of a layer's memory, and the same with other outputs. The result replaces the argument,
+ * which is closed, except by {@link #copy}. Until all that is new has its memory, nothing is
+ * changed.
  */
 public final class Growth {
   /** Of the slots that are needed, those that are made in addition. */
   private static final int ROOM = 16;
 
-  /** What has a column for each slot. */
+  /** The parameters with a column for each slot. */
   private static final List<Parameter> OF_SLOTS = List.of(Parameter.W2, Parameter.B2);
 
   private final LayerMemory memory;
@@ -254,7 +254,7 @@ public final class Growth {
         });
   }
 
-  /** What becomes of slots. Nothing can end it in the middle: it takes no memory once it writes. */
+  /** A change of slots. Nothing can end it in the middle: it takes no memory once it writes. */
   private interface Change {
     void make(SlotColumns[] parameters, SlotColumns[] moments, LayerState.Kept state);
   }
@@ -291,7 +291,7 @@ public final class Growth {
         .toArray(SlotColumns[]::new);
   }
 
-  /** What the optimizer keeps of them. */
+  /** The moments that the optimizer keeps of them. */
   private SlotColumns[] moments(LayerState.Kept state) {
     List<SlotColumns> moments = new ArrayList<>();
     for (Parameter parameter : OF_SLOTS) {
@@ -429,7 +429,7 @@ public final class Growth {
     return withoutEmpty(classOf, slotOf, sizes, given.slots());
   }
 
-  /** What new memory is filled with, from what an optimizer keeps as well. */
+  /** Fills new memory, and the optimizer's state for it. */
   private interface Content {
     void fill(LayerState.Kept old, SoftmaxStorage parameters, LayerState state);
   }

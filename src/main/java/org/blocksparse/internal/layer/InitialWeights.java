@@ -13,7 +13,7 @@ import org.blocksparse.internal.softmax.SoftmaxStorage;
  * part of them can begin at its own place.
  */
 public record InitialWeights(int features, long seed) {
-  /** What a {@link SplittableRandom} adds to its seed for each number. */
+  /** The step that a {@link SplittableRandom} adds to its seed for each number. */
   private static final long STEP = 0x9e3779b97f4a7c15L;
 
   /** The parameters of a new layer: random weights, and biases of zero. */

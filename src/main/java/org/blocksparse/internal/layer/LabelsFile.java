@@ -11,7 +11,7 @@ import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
 
 /**
- * The names of outputs in a safetensors file; {@link ModelNames} tells how.
+ * The names of outputs in a safetensors file; {@link ModelNames} describes the format.
  *
  * @param text U8
  * @param offsets I32 (names + 1)

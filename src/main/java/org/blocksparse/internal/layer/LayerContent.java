@@ -5,7 +5,7 @@ import java.util.Map;
 import org.blocksparse.internal.format.NameTable;
 
 /**
- * What a file holds of a layer.
+ * The content of a layer's file.
  *
  * @param metadata the caller's own strings
  * @param steps of training that the layer has taken

@@ -93,7 +93,7 @@ public final class LayerMemory implements AutoCloseable {
     return table;
   }
 
-  /** What makes probabilities of logits. */
+  /** The function from logits to probabilities. */
   public Link link() {
     return softmax.link();
   }
@@ -107,7 +107,7 @@ public final class LayerMemory implements AutoCloseable {
     return link == Link.SOFTMAX ? "softmax" : "label tree";
   }
 
-  /** What the layer computes with. */
+  /** The engine of the layer. */
   public Engine engine() {
     return softmax.engine();
   }
@@ -133,7 +133,7 @@ public final class LayerMemory implements AutoCloseable {
     return softmax;
   }
 
-  /** What the optimizer keeps. */
+  /** The state of the optimizer. */
   public LayerState state() {
     return state;
   }

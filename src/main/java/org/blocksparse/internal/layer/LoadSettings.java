@@ -22,7 +22,7 @@ public record LoadSettings(
     Engine engine,
     ByteProgress progress,
     Function<Path, IOException> damage) {
-  /** What becomes of W2 or the table of a bag, which is nearly all of a file. */
+  /** Where W2 or the table of a bag, nearly all of a file, goes. */
   public enum Memory {
     COPIED,
     MAPPED,

@@ -195,7 +195,7 @@ public final class ModelFile {
     return steps;
   }
 
-  /** What values a moment may have, given how many a rule keeps. */
+  /** The values that a moment may have, given how many a rule keeps. */
   static SafeTensorsReader.Values values(int moment, int moments) {
     // The last, of Adagrad the only one, is made of squares, whose root a step takes.
     return moment == moments - 1
@@ -203,7 +203,7 @@ public final class ModelFile {
         : SafeTensorsReader.Values.FINITE;
   }
 
-  /** One file on its way to a layer. All that can be told from its header is told first. */
+  /** One file on its way to a layer. Flaws of the header are reported first. */
   private static final class Loading {
     private final SafeTensorsReader reader;
     private final ModelMetadata metadata;
@@ -286,7 +286,7 @@ public final class ModelFile {
                   ? metadata.number(ModelNames.RETIRED_OUTPUTS)
                   : 0);
       long live = sizes.outputs() - sizes.retired();
-      // What tables of classes take on the heap is in proportion to what the file holds of W2.
+      // Tables of classes take heap in proportion to the bytes of W2 in the file.
       if (live > (long) sizes.classes() * sizes.slots() || live < sizes.classes()) {
         throw new MalformedException(
             ModelNames.CLASS_OF,

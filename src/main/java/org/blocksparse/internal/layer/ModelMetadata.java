@@ -9,7 +9,7 @@ import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.softmax.Link;
 
 /**
- * The strings of a model file; {@link ModelNames} tells which there are.
+ * The strings of a model file; {@link ModelNames} lists them.
  *
  * @param entries all of them, the caller's own as well
  */

@@ -84,14 +84,14 @@ public final class ModelNames {
   public static final String BAG_RULE = RESERVED + "bag.optimizer";
   public static final String STATE_TENSORS = RESERVED + "state.tensors";
 
-  /** What the columns or rows of weights of I8 are multiplied by. */
+  /** The scales of the columns or rows of weights of I8. */
   private static final String SCALES = ".scales";
 
   private static final String[] STATES = {"optimizer.first.", "optimizer.second."};
 
   private ModelNames() {}
 
-  /** What weights of I8 are multiplied by. */
+  /** The scales of weights of I8. */
   public static String scales(String weights) {
     return weights + SCALES;
   }

@@ -19,7 +19,7 @@ import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.optimizer.LayerState;
 
 /**
- * What an optimizer keeps of several tensors in a safetensors file; {@link ModelNames} lists what
+ * The state of an optimizer of several tensors in a safetensors file; {@link ModelNames} lists what
  * is in it. The tensors go by their positions, 0, 1 and so on.
  */
 public final class OptimizerStateFile {

@@ -53,7 +53,7 @@ public record PartMemory(int number, LayerMemory layer) implements AutoCloseable
     return part;
   }
 
-  /** What a layer has there, with its optimizer state. */
+  /** The layer's parameters of this part, with their optimizer state. */
   public static PartMemory copyOf(LayerMemory from, int number, Engine engine) {
     from.requireTrainable("part");
     PartMemory part = zeros(engine, from.link(), number, from.features(), from.table());

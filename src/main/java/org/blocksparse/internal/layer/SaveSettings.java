@@ -6,7 +6,7 @@ import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.format.ByteProgress;
 
 /**
- * What is written to a file besides the parameters.
+ * The content of a file besides the parameters.
  *
  * @param metadata the caller's own strings; null: those that the layer has
  * @param bag in the same file; null: none

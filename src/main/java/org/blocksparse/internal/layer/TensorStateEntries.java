@@ -72,7 +72,7 @@ record TensorStateEntries(UpdateRule.Kind rule, List<TensorEntry> moments, Tenso
     return new TensorStateEntries(rule, moments, steps);
   }
 
-  /** What has to be read. */
+  /** The entries to read. */
   long bytes() {
     return moments.stream().mapToLong(TensorEntry::bytes).sum()
         + (steps == null ? 0 : steps.bytes());

@@ -121,7 +121,7 @@ public final class WeightsFile implements AutoCloseable {
     }
   }
 
-  /** What weights are written as that are stored as this. */
+  /** The type in the file for weights that are stored as this. */
   private WeightType typeToWrite(WeightType stored) {
     WeightType wanted = settings.weights() == null ? stored : settings.weights();
     if (stored != wanted && stored != WeightType.FLOAT32) {
@@ -220,7 +220,7 @@ public final class WeightsFile implements AutoCloseable {
     };
   }
 
-  /** What a tensor of a file is; floats if it is anything else. */
+  /** The type of a file's tensor; floats if it is none of ours. */
   static WeightType typeOf(SafeTensorsReader reader, String name) {
     Dtype found = reader.typeOrNull(name);
     for (WeightType type : WeightType.values()) {

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.memory;
 
-/** What to say where the Java heap has no room for what a number of the caller's asks for. */
+/** Errors for a Java heap without room for as many elements as the caller asks for. */
 public final class HeapRoom {
   /** Elements of the largest array that a JVM makes. */
   public static final int LARGEST_ARRAY = Integer.MAX_VALUE - 8;
 
-  /** What errors begin with that tell the bytes. */
+  /** The beginning of errors that name the bytes. */
   private static final String TOLD = "cannot ";
 
   private HeapRoom() {}
 
   /**
-   * The error that tells the bytes; the same if it does so already, being that of other memory.
+   * The error that names the bytes; the same if it does so already, being that of other memory.
    *
    * @param bytes about as many as are needed
    * @param what they are for

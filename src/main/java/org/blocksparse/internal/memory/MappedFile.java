@@ -30,8 +30,8 @@ import org.blocksparse.internal.binding.NativePath;
  * owner closes it, or when it is garbage.
  *
  * <p>With the native library the file has one address, however large it is: Java's own mapping ends
- * at 2 GB. What is read through {@link #read} is from the very file that is mapped, even if another
- * one takes its name meanwhile. Without the native library the parts are mapped by Java.
+ * at 2 GB. {@link #read} reads from the very file that is mapped, even if another one takes its
+ * name meanwhile. Without the native library the parts are mapped by Java.
  */
 public final class MappedFile implements AutoCloseable {
   /** A file may be replaced by one of another size between a look at its size and its mapping. */
@@ -118,7 +118,7 @@ public final class MappedFile implements AutoCloseable {
                 + "; choose a locale that can, or load it with copied()");
       }
       for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-        // Java opens it first: its exceptions tell what is wrong with a file.
+        // Java opens it first: its exceptions name the flaw of a file.
         try (FileChannel channel = FileChannel.open(file)) {
           bytes = channel.size();
           long address = path.map(bytes, copyOnWrite);
@@ -172,7 +172,7 @@ public final class MappedFile implements AutoCloseable {
     return null;
   }
 
-  /** What tells a file from one that takes its name; null where the system knows no such thing. */
+  /** Identifies a file, even if another one takes its name; null where the system cannot. */
   private static Object key(Path file) throws IOException {
     return Files.readAttributes(file, BasicFileAttributes.class).fileKey();
   }
@@ -233,7 +233,7 @@ public final class MappedFile implements AutoCloseable {
   }
 
   /**
-   * What was read is what was once in the file. To be asked after reading.
+   * Checks, after reading, that the bytes read were in the file.
    *
    * @throws UncheckedIOException if the file has shrunk or cannot be read any more
    */

@@ -25,8 +25,8 @@ import org.blocksparse.internal.binding.NativeMemory;
  *
  * <p>Every user of the memory holds a lease while it uses it: an operation from {@link #acquire} to
  * {@link #release}, a buffer that was handed out until it is garbage. {@link #close} ends new
- * leases at once; the memory itself goes when the last lease has ended. What is never closed goes
- * when it is garbage.
+ * leases at once; the memory itself goes when the last lease has ended. Unclosed memory goes when
+ * it is garbage.
  *
  * <p>Java reads and writes through direct byte buffers, one for each 2<sup>28</sup> elements, since
  * a buffer holds less than 2 GB; native code by its address, which is 0 where the memory does not
@@ -62,7 +62,7 @@ public final class Storage {
   private final Cleaner.Cleanable memory;
 
   /**
-   * What stays reachable as long as this is in use. Held here and not by a cleaner, so that an
+   * An object that stays reachable while this is in use. Held here and not by a cleaner, so that an
    * owner that refers to its tensor is garbage together with it.
    */
   @SuppressWarnings("unused") // held, never read
@@ -269,8 +269,8 @@ public final class Storage {
   }
 
   /**
-   * Whether memory is there still. That of an arena of JDK 22 is not once the arena is closed,
-   * which Java itself asks at each access.
+   * Whether memory is there still. An arena of JDK 22 frees its memory when it is closed, which
+   * Java itself asks at each access.
    */
   private static boolean isThere(Runnable probe) {
     try {
@@ -419,7 +419,7 @@ public final class Storage {
   }
 
   /**
-   * What was read is what was once in the file, if there is one. To be asked after reading.
+   * Checks, after reading, that the bytes read were in the file, if there is one.
    *
    * @throws UncheckedIOException if the file has shrunk meanwhile
    */

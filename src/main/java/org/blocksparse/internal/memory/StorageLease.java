@@ -56,7 +56,7 @@ public class StorageLease implements AutoCloseable {
   }
 
   /**
-   * What was read of all of them is what was once in their files, if there are any.
+   * Checks that the bytes read of all of them were in their files, if there are any.
    *
    * @throws java.io.UncheckedIOException if a file has shrunk meanwhile
    */

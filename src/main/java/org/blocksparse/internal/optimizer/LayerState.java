@@ -14,9 +14,9 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Bags;
 
 /**
- * What an optimizer keeps of the tensors of one layer, which are trained together. Memory is taken
- * when a rule is first used: none for gradient descent, that of the tensors for Adagrad, twice that
- * for Adam.
+ * The optimizer state of the tensors of one layer, which are trained together. Memory is taken when
+ * a rule is first used: none for gradient descent, that of the tensors for Adagrad, twice that for
+ * Adam.
  *
  * <p>A step is begun, updates blocks, and is closed:
  *
@@ -239,7 +239,7 @@ public final class LayerState implements AutoCloseable {
 
   // ------------------------------------------------------------------------ for files and copies
 
-  /** What was kept at one moment. Its memory stays until this is closed, as it must be. */
+  /** The state at one moment. Its memory stays until this is closed, as it must be. */
   public static final class Kept implements AutoCloseable {
     private final UpdateRule.Kind kind;
     private final Content content;
@@ -266,7 +266,7 @@ public final class LayerState implements AutoCloseable {
   }
 
   /**
-   * What is kept now.
+   * The current state.
    *
    * @throws IllegalStateException if this state was closed
    */

@@ -15,7 +15,7 @@ import org.blocksparse.internal.schedule.Bags;
  * taken. Different blocks may be updated by different threads at the same time.
  */
 public final class TensorState {
-  /** What is less than 2 to the power of minus this is nothing beside 1. */
+  /** Numbers below 2 to the power of minus this vanish beside 1. */
   private static final int CORRECTED_BITS = 54;
 
   private final BlockedTensor tensor;
@@ -132,7 +132,7 @@ public final class TensorState {
     }
   }
 
-  /** What a gradient is multiplied by so that it is not longer than allowed. */
+  /** The factor that clips a gradient to the allowed norm. */
   private static float scale(UpdateRule rule, RowKernels kernels, long count, Storage gradient) {
     if (!rule.isClipping()) {
       return 1;

@@ -14,7 +14,7 @@ import org.blocksparse.internal.memory.Slice;
  * @param entries the number of entries
  */
 public record Bags(int count, Slice offsets, Slice indices, Slice values, int entries) {
-  /** What the sum of a bag is multiplied by, given how many entries it has. */
+  /** The factor of a bag's sum, given how many entries it has. */
   public enum Reduction {
     SUM,
     MEAN,

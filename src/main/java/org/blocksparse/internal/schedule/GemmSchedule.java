@@ -13,7 +13,7 @@ import org.blocksparse.internal.memory.Storage;
  * <p>Theano ran one vector-matrix product for each (sample, output, input) and read the block anew
  * each time. Here the rows written are sorted by their block and cut into chunks of up to {@value
  * #MAX_CHUNK_ROWS} or {@value #MAX_SORTED_CHUNK_ROWS}, and the pairs (row read, row written) of
- * each chunk are sorted by the block of the row read. What lies together then is a segment: all its
+ * each chunk are sorted by the block of the row read. A run of equal blocks is a segment: all its
  * pairs are multiplied by the same block of W, as one matrix product, and the block is read once.
  *
  * <p>A chunk owns the rows that it writes, so chunks need no locks and no atomics; and since their

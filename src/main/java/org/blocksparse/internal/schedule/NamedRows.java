@@ -54,7 +54,7 @@ final class NamedRows {
   }
 
   /**
-   * What all entries are.
+   * All entries.
    *
    * @param rowOf the row that each names
    * @param bagOf the bag that each is in
@@ -115,7 +115,7 @@ final class NamedRows {
     }
   }
 
-  /** What these rows need goes after what those before them do. */
+  /** Places the memory of these rows after that of the rows before. */
   void addTo(Counts counts) {
     firstWhole = counts.whole;
     firstWholeEntry = counts.wholeEntries;

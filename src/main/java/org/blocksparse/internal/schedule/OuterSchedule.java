@@ -18,7 +18,7 @@ public final class OuterSchedule implements AutoCloseable {
   private static final int HEADER = 3;
 
   /**
-   * What is in a packed array.
+   * The sizes of a packed array.
    *
    * @param maxPairs the pairs of the block that has the most
    */

@@ -6,7 +6,7 @@ import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * What each sample of a plan selects, as bags: its input blocks, and the rows of its outputs. A
+ * The selection of each sample of a plan, as bags: its input blocks, and the rows of its outputs. A
  * bias of input blocks is a table whose rows are added up by the first, and its gradient is made of
  * the sums of the second.
  */
@@ -62,7 +62,7 @@ public final class SampleBags implements AutoCloseable {
     return new SampleBags(inputs, outputs);
   }
 
-  /** What holds the bags. */
+  /** The memory of the bags. */
   public Storage memory() {
     return memory;
   }

@@ -58,7 +58,7 @@ public final class SampleWindows {
     return batch;
   }
 
-  /** What all elements select. */
+  /** The blocks that all elements select. */
   int[] blocks() {
     return blocks;
   }

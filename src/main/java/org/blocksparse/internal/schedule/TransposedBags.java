@@ -19,8 +19,8 @@ import org.blocksparse.internal.schedule.Bags.Reduction;
  * <p>Entries are sorted by the row that they name, stably and in linear time, in shares of the rows
  * that different threads take. A row that is named very often, as some words always are, must not
  * be left to one worker: its entries are cut into {@link #parts} of a fixed length, whose sums are
- * added up in a second round. What is cut depends on the bags alone, so that the bits of a sum do
- * not depend on the workers.
+ * added up in a second round. Cuts depend on the bags alone, so that the bits of a sum do not
+ * depend on the workers.
  */
 public final class TransposedBags implements AutoCloseable {
   /** Entries of a row from which on it is cut, into parts of that length. */
@@ -90,7 +90,7 @@ public final class TransposedBags implements AutoCloseable {
     return transposed;
   }
 
-  /** What a call needs on the heap: arrays, of which the next call uses what is there. */
+  /** The heap arrays of a call, which the next call reuses. */
   private static final class Builder {
     private static final SoftPool<Builder> IDLE = new SoftPool<>();
 
@@ -105,10 +105,10 @@ public final class TransposedBags implements AutoCloseable {
 
     private int[] bagOf = {};
 
-    /** What each entry is multiplied by, unless all are 1. */
+    /** The factor of each entry, unless all are 1. */
     private float[] factors = {};
 
-    /** What is packed. */
+    /** The packed array. */
     private int[] ints = {};
 
     private float[] factorsOfRows = {};
@@ -216,7 +216,7 @@ public final class TransposedBags implements AutoCloseable {
     /** The integers. */
     int[] ints;
 
-    /** What comes at {@link #factors}. */
+    /** The content at {@link #factors}. */
     float[] factorsOfRows;
 
     Layout(NamedRows.Counts counts, boolean hasFactors) {

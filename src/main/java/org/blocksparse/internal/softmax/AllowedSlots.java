@@ -26,7 +26,7 @@ abstract sealed class AllowedSlots {
     return new Listed(table, only, list);
   }
 
-  /** What both allow. */
+  /** The slots that both allow. */
   AllowedSlots and(AllowedSlots other) {
     return new Both(this, other);
   }

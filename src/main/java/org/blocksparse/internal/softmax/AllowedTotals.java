@@ -12,7 +12,7 @@ import org.blocksparse.internal.Rows;
  * <p>A class that is allowed as a whole has P(class). Of the others that hold something allowed,
  * what that has is added up, so nothing is lost by a difference where nearly everything is left
  * out. They are opened from the likeliest on, until all that are left cannot change the total by
- * more than 2<sup>-30</sup> of it, which no float can tell.
+ * more than 2<sup>-30</sup> of it, which is below the precision of a float.
  *
  * <p>All is computed from logits. Log probabilities that were rounded to floats would have totals
  * that are off by more, and outputs that are equally likely would differ from their equal share.
@@ -20,7 +20,7 @@ import org.blocksparse.internal.Rows;
 final class AllowedTotals {
   private static final double NEGLIGIBLE = 0x1p-30;
 
-  /** What looking at one result, or at one class, costs in multiply-adds. */
+  /** The cost of looking at one result, or at one class, in multiply-adds. */
   private static final long LOOK_WORK = 16;
 
   private final TwoLevelSoftmax softmax;

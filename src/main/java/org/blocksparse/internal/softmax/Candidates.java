@@ -68,12 +68,12 @@ public abstract sealed class Candidates {
    */
   abstract void offer(int[] outputs, float[] logProbabilities, float[] divided, int begin, int end);
 
-  /** What a candidate has in the ranking. */
+  /** The log probability of a candidate in the ranking. */
   final float divided(long candidate) {
     return quotients == null ? logProbability(candidate) : quotients.get((int) candidate);
   }
 
-  /** What no candidate of at most this log probability exceeds in the ranking. */
+  /** A bound in the ranking of candidates with at most this log probability. */
   final float dividedAtMost(float bound) {
     return logAllowed == 0
         ? bound

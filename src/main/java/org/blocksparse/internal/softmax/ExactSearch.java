@@ -25,11 +25,11 @@ import org.blocksparse.internal.softmax.Workspace.Ints;
  * RowSearch#guesses}).
  */
 public final class ExactSearch {
-  /** What looking at one result, or at one class, costs in multiply-adds. */
+  /** The cost of looking at one result, or at one class, in multiply-adds. */
   private static final long LOOK_WORK = 16;
 
   /**
-   * What each output costs that a filter lists: its class and slot are looked up in large tables.
+   * The cost of each output that a filter lists: its class and slot are looked up in large tables.
    */
   private static final long LIST_WORK = 256;
 
@@ -47,7 +47,7 @@ public final class ExactSearch {
   }
 
   /**
-   * What was found for each row, best first.
+   * The ranking of each row, best first.
    *
    * @param openedClasses how many classes were opened for each row
    * @param undefined the rows of which nothing can be said, since something that was computed for

@@ -80,7 +80,7 @@ public final class LabelSets extends TrainingBatch {
     this.openedCount = count;
   }
 
-  /** What is left of a batch if rows open none but the classes [begin, end). */
+  /** The part of a batch whose rows open only the classes [begin, end). */
   private LabelSets(LabelSets all, int begin, int end, Workspace workspace) {
     super(all.size(), all.rowCount(), all.rows(), all.weights());
     this.opened = workspace.ints(Ints.SOME_OPENED_STARTS, size() + 1);

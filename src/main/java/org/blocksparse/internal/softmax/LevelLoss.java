@@ -11,7 +11,7 @@ interface LevelLoss {
   void run(Kernels kernels, GemmSchedule schedule, int chunkBegin, int chunkEnd);
 
   /**
-   * What it works on.
+   * The operands.
    *
    * @param valid the elements of a row that take part, for each block, or null: all
    * @param prior what smoothing distributes by, or null: evenly

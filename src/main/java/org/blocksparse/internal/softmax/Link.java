@@ -6,7 +6,7 @@ import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 
-/** What makes probabilities of the logits of a level. */
+/** The function from the logits of a level to probabilities. */
 public enum Link {
   /** Exactly one of the level's things is there: softmax. */
   SOFTMAX,

@@ -4,7 +4,7 @@ package org.blocksparse.internal.softmax;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * Those of a label tree. What came from one class is there with
+ * Biases of a label tree. The outputs from one class are there with
  *
  * <pre>{@code
  * P(old class) * (1 - product over its outputs of (1 - P(output | old class)))

@@ -39,11 +39,11 @@ public record OutputFilter(List<OutputList> lists, boolean renormalized) {
     }
   }
 
-  /** What is allowed in a row. */
+  /** The outputs that a row allows. */
   interface OfRow {
     AllowedSlots of(int row);
 
-    /** What both allow. */
+    /** The outputs that both allow. */
     default OfRow and(OfRow other) {
       return row -> of(row).and(other.of(row));
     }

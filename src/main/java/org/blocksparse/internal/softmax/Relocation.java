@@ -21,7 +21,7 @@ import org.blocksparse.internal.optimizer.TensorState;
  * nowhere get the mean of those in their class that were somewhere.
  */
 public final class Relocation {
-  /** What moving one number costs in multiply-adds. */
+  /** The cost of moving one number, in multiply-adds. */
   private static final long MOVE_WORK = 16;
 
   private final Engine engine;
@@ -31,7 +31,7 @@ public final class Relocation {
   private final ClassTable from;
   private final ClassTable to;
 
-  /** What becomes of one row of the numbers of a new class, on their way. */
+  /** A change of one row of a new class's numbers, as they are moved. */
   private interface Change {
     float of(float value, int source);
   }
@@ -90,7 +90,7 @@ public final class Relocation {
         });
   }
 
-  /** What the weights of an output's old class had more is added. */
+  /** Adds the surplus of the weights of an output's old class. */
   private Change ofWeights(int c, int row, Storage old, Storage fresh) {
     int[] sources = moves.sources(c);
     float[] more = new float[sources.length];
@@ -167,7 +167,7 @@ public final class Relocation {
         });
   }
 
-  /** What is done for a class and a row. */
+  /** A task for a class and a row. */
   private interface RowTask {
     void run(int c, int row);
   }

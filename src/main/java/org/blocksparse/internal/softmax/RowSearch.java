@@ -24,7 +24,7 @@ final class RowSearch {
   /** How many classes hold what is allowed. */
   private int classes;
 
-  /** What the outputs of opened classes have together at most. */
+  /** An upper bound of the joint probability of the outputs of opened classes. */
   private double probability;
 
   RowSearch(int row) {
@@ -77,7 +77,7 @@ final class RowSearch {
     return opened;
   }
 
-  /** What no output of a closed class exceeds. */
+  /** An upper bound of the outputs of closed classes. */
   private float bound() {
     return Candidates.logProbability(closed.min());
   }
@@ -105,7 +105,7 @@ final class RowSearch {
     return 2 * beyond >= classes ? beyond : Math.max(1, opened);
   }
 
-  /** Opens the likeliest class that is closed, and tells which it is. */
+  /** Opens the likeliest closed class, and returns it. */
   int open(ClassTable table, Link link) {
     float logProbability = bound();
     int classNumber = (int) closed.removeMin();

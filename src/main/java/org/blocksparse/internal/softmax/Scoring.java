@@ -45,7 +45,7 @@ public final class Scoring {
                 });
   }
 
-  /** What an output has that is retired. */
+  /** The value of a retired output. */
   private static float nothing(boolean logarithm) {
     return logarithm ? Float.NEGATIVE_INFINITY : 0;
   }
@@ -133,7 +133,7 @@ public final class Scoring {
             requestOf[i] = -1;
             continue;
           }
-          // What was left there before is no request of this row, or one for another class.
+          // A value left there before is no request of this row, or one for another class.
           int request = requestOfClass[classNumber];
           if (request < firstOfRow || request >= count || classOf[request] != classNumber) {
             if (count == room) {

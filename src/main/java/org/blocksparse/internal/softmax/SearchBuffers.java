@@ -4,7 +4,7 @@ package org.blocksparse.internal.softmax;
 import java.util.Arrays;
 import org.blocksparse.internal.memory.GrowingArrays;
 
-/** What an {@link ExactSearch} keeps for the next: the searches of rows, and their classes. */
+/** Memory that an {@link ExactSearch} keeps for the next: searches of rows, and their classes. */
 final class SearchBuffers {
   private RowSearch[] searches = {};
   private RowSearch[] active = {};

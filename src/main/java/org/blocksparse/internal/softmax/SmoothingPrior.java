@@ -4,8 +4,8 @@ package org.blocksparse.internal.softmax;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * What label smoothing distributes by among the classes: their share of all outputs. Within a class
- * it is uniform, so that all outputs of one class get the same.
+ * The prior of label smoothing over classes: their share of all outputs. Within a class it is
+ * uniform, so that all outputs of one class get the same.
  */
 public final class SmoothingPrior {
   private SmoothingPrior() {}

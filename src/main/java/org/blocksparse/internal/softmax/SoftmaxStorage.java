@@ -73,7 +73,7 @@ public record SoftmaxStorage(
     }
   }
 
-  /** What they take. */
+  /** The bytes that they take. */
   public long bytes(SoftmaxSizes sizes) {
     return new StoredWeights(type, w1, w1Scales).bytes(sizes.elements(Parameter.W1))
         + new StoredWeights(type, w2, w2Scales).bytes(sizes.elements(Parameter.W2))

@@ -4,7 +4,7 @@ package org.blocksparse.internal.softmax;
 import org.blocksparse.internal.Scheduler;
 
 /**
- * What a {@link TrainingPass} does with gradients: of the class level once, of every opened class
+ * Receives the gradients of a {@link TrainingPass}: of the class level once, of every opened class
  * on the worker that has it.
  */
 public interface SoftmaxUpdate {

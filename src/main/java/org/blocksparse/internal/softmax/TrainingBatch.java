@@ -47,7 +47,7 @@ public abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
     return size;
   }
 
-  /** What each row adds to the loss, given the losses of those that count. */
+  /** The share of each row in the loss, given the losses of those that count. */
   public final float[] weighted(double[] losses) {
     float[] result = new float[size];
     for (int i = 0; i < rowCount; i++) {

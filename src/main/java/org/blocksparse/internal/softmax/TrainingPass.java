@@ -164,7 +164,7 @@ public final class TrainingPass {
   /** Adds the losses of the class level; false if they are not finite and have to be. */
   private boolean classGradients(GemmSchedule gemm, double[] losses) {
     engine.gemm(gemm, x, w1, b1, false, classLogits);
-    // Of an x that is not finite no logit is, and so the first of a row tells.
+    // An x that is not finite makes all logits of its row so: the first one shows it.
     boolean finite = rowsAreFinite(losses, row -> !Float.isFinite(classLogits.get(row, 0)));
     Kernels kernels = engine.kernels();
     engine.exponentials(
@@ -208,7 +208,7 @@ public final class TrainingPass {
   }
 
   /**
-   * What rows do in some of the classes that they open. It takes the memory of those before it:
+   * The work of rows in some of the classes that they open. It takes the memory of those before it:
    * there is one at a time.
    */
   private final class OpenedClasses {

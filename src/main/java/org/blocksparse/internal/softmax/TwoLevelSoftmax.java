@@ -222,7 +222,7 @@ public final class TwoLevelSoftmax {
         .gemm(requests, null, readRow, classOf, this.classes);
   }
 
-  /** What the probabilities of opened classes are multiplied by, or their logarithms get added. */
+  /** The factor of the probabilities of opened classes, or the summand of their logarithms. */
   private Storage scale(
       Rows classes, int requests, int[] readRow, int[] classOf, Workspace workspace) {
     if (classes == null) {
@@ -298,12 +298,12 @@ public final class TwoLevelSoftmax {
     }
   }
 
-  /** What makes probabilities of logits. */
+  /** The function from logits to probabilities. */
   public Link link() {
     return link;
   }
 
-  /** What this softmax computes with. */
+  /** The engine of this softmax. */
   public Engine engine() {
     return engine;
   }

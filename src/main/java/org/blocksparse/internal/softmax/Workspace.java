@@ -20,7 +20,7 @@ import org.blocksparse.internal.schedule.RowSchedules;
  * by the next one.
  */
 public final class Workspace implements AutoCloseable {
-  /** What the memory is for. */
+  /** The uses of the memory. */
   public enum Use {
     /** (batch, classes): logits, probabilities or gradients of the classes. */
     CLASSES,
@@ -54,7 +54,7 @@ public final class Workspace implements AutoCloseable {
     SCALE
   }
 
-  /** What an array of integers on the heap is for. */
+  /** The uses of arrays of integers on the heap. */
   public enum Ints {
     /** (batch): the targets. */
     TARGETS,
@@ -100,13 +100,13 @@ public final class Workspace implements AutoCloseable {
     ZEROS
   }
 
-  /** What schedules of rows are for. */
+  /** The uses of schedules of rows. */
   public enum Schedule {
     /** The rows of opened classes. */
     OPENED,
     /** The same rows, to what each adds to the gradient with respect to x. */
     OPENED_TO_X,
-    /** What classes add, to the rows of that gradient. */
+    /** The sums over classes, for the rows of that gradient. */
     SUMS,
     /** The class level, if not all rows count. */
     CLASS_LEVEL
@@ -279,7 +279,7 @@ public final class Workspace implements AutoCloseable {
     rows.offer(row);
   }
 
-  /** What a search needs. */
+  /** The memory of a search. */
   SearchBuffers searchBuffers() {
     return searchBuffers;
   }
