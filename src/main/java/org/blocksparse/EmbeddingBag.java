@@ -56,7 +56,8 @@ import org.blocksparse.internal.schedule.Bags.Reduction;
  *
  * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null, {@link
  * IllegalArgumentException} if a shape does not fit or an output shares memory with an input,
- * {@link IndexOutOfBoundsException} if an index is outside [0, vocabulary), and {@link
+ * {@link IndexOutOfBoundsException} if an index is outside [0, vocabulary) ({@link
+ * SparseRows#of(java.util.List, int, UnknownIds)} leaves such indices out), and {@link
  * IllegalStateException} if the layer, the rows or a tensor is closed, or if what is to be written
  * is mapped read-only from a file. Nothing is changed then.
  */

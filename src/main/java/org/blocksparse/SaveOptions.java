@@ -15,15 +15,20 @@ import org.blocksparse.internal.layer.SaveSettings;
  * Immutable.
  */
 public final class SaveOptions {
+  /** Without the bag. */
   private final SaveSettings settings;
 
-  private SaveOptions(SaveSettings settings) {
+  /** Null: none. Its memory is asked for when it is saved, as it may grow until then. */
+  private final EmbeddingBag bag;
+
+  private SaveOptions(SaveSettings settings, EmbeddingBag bag) {
     this.settings = settings;
+    this.bag = bag;
   }
 
   /** The parameters, the classes, and the metadata that the layer was loaded with. */
   public static SaveOptions defaults() {
-    return new SaveOptions(new SaveSettings(null, false, null, null, (done, total) -> {}));
+    return new SaveOptions(new SaveSettings(null, false, null, null, (done, total) -> {}), null);
   }
 
   /**
@@ -58,16 +63,17 @@ public final class SaveOptions {
         new SaveSettings(
             new TreeMap<>(entries),
             settings.optimizerState(),
-            settings.bag(),
+            null,
             settings.weights(),
-            settings.progress()));
+            settings.progress()),
+        bag);
   }
 
   /** The state of the optimizer as well, so that training can go on as if it had not ended. */
   public SaveOptions withOptimizerState() {
     return new SaveOptions(
-        new SaveSettings(
-            settings.metadata(), true, settings.bag(), settings.weights(), settings.progress()));
+        new SaveSettings(settings.metadata(), true, null, settings.weights(), settings.progress()),
+        bag);
   }
 
   /**
@@ -78,13 +84,7 @@ public final class SaveOptions {
    * models.
    */
   public SaveOptions withBag(EmbeddingBag value) {
-    return new SaveOptions(
-        new SaveSettings(
-            settings.metadata(),
-            settings.optimizerState(),
-            requireNonNull(value, "bag").memory(),
-            settings.weights(),
-            settings.progress()));
+    return new SaveOptions(settings, requireNonNull(value, "bag"));
   }
 
   /**
@@ -102,9 +102,10 @@ public final class SaveOptions {
         new SaveSettings(
             settings.metadata(),
             settings.optimizerState(),
-            settings.bag(),
+            null,
             requireNonNull(type, "type").stored(),
-            settings.progress()));
+            settings.progress()),
+        bag);
   }
 
   /** Gets told how many bytes have been written. */
@@ -113,12 +114,18 @@ public final class SaveOptions {
         new SaveSettings(
             settings.metadata(),
             settings.optimizerState(),
-            settings.bag(),
+            null,
             settings.weights(),
-            requireNonNull(listener, "progress")::update));
+            requireNonNull(listener, "progress")::update),
+        bag);
   }
 
   SaveSettings settings() {
-    return settings;
+    return new SaveSettings(
+        settings.metadata(),
+        settings.optimizerState(),
+        bag == null ? null : bag.memory(),
+        settings.weights(),
+        settings.progress());
   }
 }

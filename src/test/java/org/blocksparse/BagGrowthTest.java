@@ -120,6 +120,24 @@ final class BagGrowthTest {
     }
   }
 
+  /** Options that were made before the bag has grown save what it is now. */
+  @Test
+  void aLayerAndItsBagAreSavedAsTheyHaveGrown() throws IOException {
+    Path file = folder.resolve("both");
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(FEATURES, VOCABULARY).build();
+        EmbeddingBag bag = bag(VOCABULARY)) {
+      SaveOptions options = SaveOptions.defaults().withBag(bag).withOptimizerState();
+      layer.addOutputs(2, bag);
+      train(bag, Optimizer.adam(.1f), 6);
+      layer.save(file, options);
+      try (HierarchicalSoftmax loaded = HierarchicalSoftmax.load(file);
+          EmbeddingBag below = EmbeddingBag.load(file)) {
+        assertEquals(VOCABULARY + 2, loaded.outputs());
+        assertArrayEquals(bag.table().toArray(), below.table().toArray());
+      }
+    }
+  }
+
   /** What one of the two refuses changes the other one no more. */
   @Test
   void aLayerAndItsBagGrowBothOrNeither() {
