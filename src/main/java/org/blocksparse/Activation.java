@@ -8,8 +8,8 @@ import org.blocksparse.internal.ActivationInput;
 import org.blocksparse.internal.Rows;
 
 /**
- * What is applied to the sums of a layer, element by element, with its gradient; with a gate, a
- * factor for each row:
+ * A function of the sums of a layer, element by element, with its gradient; with a gate, a factor
+ * for each row:
  *
  * <pre>{@code
  * a[r, :] = gate[r] * f(z[r, :])
@@ -31,7 +31,7 @@ import org.blocksparse.internal.Rows;
  * gate_up_proj}, that is this order. (The GEGLU of diffusers has the halves the other way round,
  * and so has PyTorch's {@code glu}.)
  *
- * <p><b>For the gradient</b>, the caller keeps z: {@link #gradient} is told z, not a.
+ * <p><b>For the gradient</b>, the caller keeps z: {@link #gradient} takes z, not a.
  *
  * <p><b>Numbers.</b> Native kernels are within 8 units in the last place of the exact value for all
  * finite z (or 2<sup>-141</sup>, {@link #GELU_TANH} and {@link #CLAMPED_SWIGLU} 2<sup>-24</sup>,
@@ -150,7 +150,7 @@ public enum Activation {
         .gradient(options, gradZ, requireNonNull(workers, "workers"));
   }
 
-  /** What this is applied to, for kernels: rows of z, and a factor for each row or null. */
+  /** The input for kernels: rows of z, and a factor for each row or null. */
   ActivationInput input(long n, Rows z, FloatTensor gate) {
     return new ActivationInput(function, (int) n, z, gate == null ? null : gate.storage());
   }

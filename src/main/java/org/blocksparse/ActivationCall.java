@@ -11,7 +11,7 @@ final class ActivationCall {
   private final FloatTensor z;
   private final FloatTensor gate;
 
-  /** What comes out, or its gradient, (..., n), and its name. */
+  /** The output or its gradient, (..., n), and its name. */
   private final FloatTensor a;
 
   private final String aName;

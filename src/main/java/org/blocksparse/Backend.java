@@ -34,7 +34,7 @@ public final class Backend {
   /**
    * Whether native kernels run.
    *
-   * @throws UnsatisfiedLinkError if they should but cannot; the message tells the remedy
+   * @throws UnsatisfiedLinkError if they should but cannot; the message names the remedy
    */
   public static boolean isNative() {
     return NativeLibrary.isLoaded();
@@ -63,7 +63,7 @@ public final class Backend {
 
   /**
    * All of the above and what it depends on, a line for each fact; lines that begin with an arrow
-   * tell what to do about the one before. Never fails: what does not load is a fact, too.
+   * name the remedy for the one before. Never fails: a library that does not load is a fact, too.
    */
   public static String describe() {
     return BackendReport.make().toString();

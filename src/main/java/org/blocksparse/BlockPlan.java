@@ -34,7 +34,7 @@ public final class BlockPlan implements AutoCloseable {
   /** Of the heap, while a schedule is made. */
   private static final long BYTES_PER_PAIR = 12;
 
-  /** What plans that differ only in how they are run share. */
+  /** The schedules of plans that differ only in how they run. */
   private static final class SharedSchedules {
     private final SampleWindows inputs;
     private final SampleWindows outputs;
@@ -303,7 +303,7 @@ public final class BlockPlan implements AutoCloseable {
     }
   }
 
-  /** What the schedules count, and hold in one array, before memory is taken for any of it. */
+  /** Checks the size of the schedules before memory is taken for any of them. */
   private static long requirePairs(long batch, long iWin, long oWin) {
     long rows = batch * Math.max(1, Math.max(iWin, oWin));
     long pairs = rows > MAX_PAIRS ? rows : batch * Math.max(1, iWin) * Math.max(1, oWin);
@@ -457,7 +457,7 @@ public final class BlockPlan implements AutoCloseable {
     return schedules.outer(lease);
   }
 
-  /** What each sample selects, as bags, held by the lease. */
+  /** The blocks that each sample selects, as bags, held by the lease. */
   SampleBags samples(Lease lease) {
     return schedules.samples(lease);
   }

@@ -17,7 +17,7 @@ final class Check {
    */
   static final int LARGEST_ARRAY = HeapRoom.LARGEST_ARRAY;
 
-  /** What the dimensions of weights are called. */
+  /** The names of the dimensions of weights. */
   static final String WEIGHTS = "(iBlocks, oBlocks, iSize, oSize)";
 
   private static final int MOST_IN_BATCH = 1 << 29;
@@ -101,8 +101,8 @@ final class Check {
   }
 
   /**
-   * Whether two tensors share memory. What is closed has no memory to share, only an address that
-   * may be another's by now; the lease that follows refuses it.
+   * Whether two tensors share memory. A closed one has no memory to share, only an address that may
+   * be another's by now; the lease that follows refuses it.
    */
   static boolean overlap(FloatTensor a, FloatTensor b) {
     return !a.isClosed()

@@ -180,8 +180,8 @@ public final class ClassAssignment {
    * Classes of equal size of outputs that occur with similar sparse features: the words of texts
    * that have a label, for instance. The vector of an output is the sum of the rows of features
    * that have it as a label, each scaled to length 1; vectors are hashed into 256 dimensions before
-   * they are compared. Rare features tell outputs apart better than frequent ones do, if their
-   * values are larger (by TF-IDF, for instance).
+   * they are compared. Rare features separate outputs better than frequent ones do, if their values
+   * are larger (by TF-IDF, for instance).
    *
    * <p>Outputs that have no features are put where there is room.
    *
@@ -371,7 +371,7 @@ public final class ClassAssignment {
     return outputs[Check.index("slot", slot, "size", outputs.length)];
   }
 
-  /** What the computations work on. */
+  /** The table that computations use. */
   ClassTable table() {
     return table;
   }

@@ -4,14 +4,14 @@ package org.blocksparse;
 import org.blocksparse.internal.WeightType;
 
 /**
- * What weights that are only read are stored as. Fewer bits are less memory, and less to read:
+ * The type that read-only weights are stored as. Fewer bits are less memory, and less to read:
  * where each block serves a few rows, products take as much less time.
  *
  * <p>Weights are widened to floats as they are loaded; x, sums and results are floats (x is not,
  * where {@link BlockPlan#withRoundedInputs} is chosen). <b>The stored weights are the model</b>:
  * every promise (bits, error bounds, exact search, probabilities that sum to one) holds for the
- * floats that they stand for, not for those that they were made of. {@link Weights#widened} tells
- * what they are.
+ * floats that they stand for, not for those that they were made of. {@link Weights#widened} returns
+ * them.
  *
  * <p>Numbers are rounded to the nearest, of two the even one.
  */

@@ -21,8 +21,8 @@ import org.blocksparse.internal.schedule.Bags.Reduction;
 
 /**
  * A layer that takes {@link SparseRows}: a table with a row for each word of a vocabulary, of which
- * the rows that a sample names are added up. What other libraries call an embedding bag, or a
- * linear layer with sparse input:
+ * the rows that a sample names are added up. Other libraries call it an embedding bag, or a linear
+ * layer with sparse input:
  *
  * <pre>{@code
  * out[r, :] = factor(r) * (sum over the entries (index, value) of row r of value * table[index, :])
@@ -65,7 +65,7 @@ public final class EmbeddingBag implements AutoCloseable {
   private static final String OUT = "(rows, features)";
 
   /**
-   * What the sum of a row of n entries is multiplied by. It goes by the number of entries, whatever
+   * The factor of the sum of a row of n entries. It depends on the number of entries, whatever
    * their values are, so that it is defined for values that cancel out. For a mean weighted by the
    * values, so that these count by their share, divide them by their sum and use {@link #SUM}.
    */
@@ -128,7 +128,7 @@ public final class EmbeddingBag implements AutoCloseable {
     return memory.table().features();
   }
 
-  /** What sums are multiplied by. */
+  /** The factor of sums. */
   public Mode mode() {
     return Mode.valueOf(memory.table().reduction().name());
   }
@@ -141,7 +141,7 @@ public final class EmbeddingBag implements AutoCloseable {
     return FloatTensor.dense(memory.table().rows().storage(), Shape.of(vocabulary(), features()));
   }
 
-  /** What the table is stored as. If it is not FLOAT32, table() refuses to give it out. */
+  /** The type of the stored table. If it is not FLOAT32, table() throws. */
   public ElementType weightType() {
     return ElementType.of(memory.type());
   }

@@ -16,7 +16,7 @@ public final class EmbeddingBagBuilder {
     this.features = features;
   }
 
-  /** What sums are multiplied by; by default {@link EmbeddingBag.Mode#MEAN}. */
+  /** The factor of sums; by default {@link EmbeddingBag.Mode#MEAN}. */
   public EmbeddingBagBuilder mode(EmbeddingBag.Mode value) {
     this.mode = requireNonNull(value, "mode");
     return this;

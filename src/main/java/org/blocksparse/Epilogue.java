@@ -11,8 +11,8 @@ import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Scratch;
 
 /**
- * What surrounds the products of a {@link SparseBlockDot}: what their sums begin with, and what is
- * done to them in the same pass, while they are in the cache:
+ * Operations around the products of a {@link SparseBlockDot}: the start of their sums, and steps
+ * that follow in the same pass, while the sums are in the cache:
  *
  * <pre>{@code
  * z[b, j]   = bias[outputIdx[b, j]]
@@ -38,8 +38,8 @@ import org.blocksparse.internal.memory.Scratch;
  * product has with {@link Activation#apply} called on it.
  *
  * <p>Immutable, and holds its tensors without a copy: they are looked at when it is used, and stay
- * the caller's to close. What does not fit is refused then, by the names above, with the exceptions
- * of {@link SparseBlockDot}; z is written, and must share memory with nothing else.
+ * the caller's to close. Tensors that do not fit are refused then, by the names above, with the
+ * exceptions of {@link SparseBlockDot}; z is written, and must share memory with nothing else.
  */
 public final class Epilogue {
   private static final Epilogue NONE = new Epilogue(null, null, null, null, null, null);
@@ -107,9 +107,8 @@ public final class Epilogue {
   }
 
   /**
-   * An activation. What it was applied to is not kept; for gradients, see {@link
-   * #withActivation(Activation, FloatTensor)}. If it is gated, the sums take memory for the time of
-   * the call.
+   * An activation. Its input is not kept; for gradients, see {@link #withActivation(Activation,
+   * FloatTensor)}. If it is gated, the sums take memory for the time of the call.
    */
   public Epilogue withActivation(Activation f) {
     requireNonNull(f, "activation");
@@ -185,7 +184,7 @@ public final class Epilogue {
     }
   }
 
-  /** What the activation is applied to, which is written; or null. */
+  /** The input of the activation, which is written; or null. */
   FloatTensor z() {
     return z;
   }

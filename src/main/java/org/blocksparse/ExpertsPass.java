@@ -314,7 +314,7 @@ public final class ExpertsPass implements AutoCloseable {
             });
   }
 
-  /** What is written shares memory with nothing else. */
+  /** Written tensors share memory with nothing else. */
   private void requireApart(
       FloatTensor gradOut, Map<String, FloatTensor> gradients, FloatTensor gradX) {
     Check.shape("gradOut", gradOut, MixtureOfExperts.OUT, routing.batch(), layer.outputs());

@@ -46,7 +46,7 @@ public final class FileFormatException extends IOException {
     T read() throws IOException;
   }
 
-  /** What is found to be wrong is told of the file that was asked for. */
+  /** Adds the file that was asked for to the exceptions of a reader. */
   static <T> T of(Path file, Reading<T> reading) throws IOException {
     try {
       return reading.read();
@@ -61,7 +61,7 @@ public final class FileFormatException extends IOException {
   }
 
   /**
-   * What of the file is wrong: the name of a tensor, or {@code header}, {@code line 3} and so on.
+   * The flawed part of the file: the name of a tensor, or {@code header}, {@code line 3} and so on.
    */
   public String part() {
     return part;

@@ -38,7 +38,7 @@ public final class Filter {
   /** Allows everything. */
   static final Filter NONE = without();
 
-  /** What all of them allow. */
+  /** The lists, all of which must allow an output. */
   private final List<OutputList> lists;
 
   private final boolean renormalized;
@@ -177,10 +177,10 @@ public final class Filter {
   }
 
   /**
-   * What this filter and another one both allow: without what a user has seen, and of that only
-   * what is in stock. Each of the two may be the same for all rows or have others for each row; the
-   * order does not matter. If one of the two is {@linkplain #withRenormalization renormalized}, the
-   * result is, over what both allow.
+   * The outputs that this filter and another one both allow: those in stock, for instance, without
+   * those that a user has seen. Each of the two may be the same for all rows or have others for
+   * each row; the order does not matter. If one of the two is {@linkplain #withRenormalization
+   * renormalized}, the result is, over what both allow.
    *
    * <p>Two long lists that are the same for all rows cost less as one, of a {@link BitSet}.
    *

@@ -79,7 +79,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    *
    * <p>The memory must stay until the tensor is closed and its last operation has ended. A buffer
    * of a mapped file ends the JVM, or the operation with an {@link InternalError}, when the file
-   * has been cut short: {@link TensorFile} and {@link LoadOptions#mapped} see that, a buffer tells
+   * has been cut short: {@link TensorFile} and {@link LoadOptions#mapped} see that; a buffer knows
    * nothing of its file. Where the buffer is of an arena of JDK 22, the tensor counts as closed
    * once the arena is, as far as the thread of an operation may ask that: not of another thread's
    * {@code Arena.ofConfined()}. Closing an arena while an operation runs takes the memory from it.

@@ -141,7 +141,7 @@ public final class GgufFile implements AutoCloseable {
    * file is closed. Matrix {@code j * iBlocks + i} is block (i, j).
    *
    * <p>F32, F16 and BF16 become {@link ElementType#FLOAT32}, {@code FLOAT16} and {@code BFLOAT16},
-   * {@linkplain Weights#transposeBlocks transposed}. What is not touched is neither read nor
+   * {@linkplain Weights#transposeBlocks transposed}. Untouched tensors are neither read nor
    * checked.
    *
    * @param iBlocks the number of experts where their outputs are added; else 1
@@ -203,7 +203,7 @@ public final class GgufFile implements AutoCloseable {
     return FileFormatException.of(file, content::read);
   }
 
-  /** Closes the file. What was read from it lives on. Idempotent. */
+  /** Closes the file. Tensors read from it live on. Idempotent. */
   @Override
   public synchronized void close() {
     if (!closed) {

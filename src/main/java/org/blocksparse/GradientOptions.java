@@ -60,7 +60,7 @@ public final class GradientOptions {
   /**
    * Adds alpha times the gradient to the content of the tensor: where several layers read h, for
    * instance. Into a parameter itself, with a negative alpha, it is a step of gradient descent.
-   * What is beyond the floats in the gradient stays so, whatever alpha is.
+   * Elements of the gradient beyond the floats stay so, whatever alpha is.
    *
    * @throws IllegalArgumentException if alpha is not finite
    */

@@ -37,9 +37,10 @@ import org.blocksparse.internal.softmax.Link;
  * searches, growth; what a call costs, what threads may do, and the errors of all methods.
  *
  * <p><b>Targets</b> are {@link SparseRows}, (batch) rows of outputs in [0, outputs), in any order;
- * repeats count once, and values of entries do not matter. A call that trains or tells a loss takes
- * at most 2<sup>29</sup> entries. Classes matter more here than for a softmax: what occurs together
- * should be in one class ({@link ClassAssignment#clustered}), so that rows open few classes.
+ * repeats count once, and values of entries do not matter. A call that trains or computes a loss
+ * takes at most 2<sup>29</sup> entries. Classes matter more here than for a softmax: labels that
+ * occur together should be in one class ({@link ClassAssignment#clustered}), so that rows open few
+ * classes.
  *
  * <p><b>Numbers.</b> Logits of any finite size give finite log probabilities and losses. Each level
  * has its own error of at most 6 ulp in a log probability and 4 ulp in a probability or a gradient,

@@ -53,8 +53,8 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
 
   /**
    * Which class each output belongs to. By default classes of equal size in the order of the
-   * outputs, {@link ClassAssignment#defaultCount} of them. {@link ClassAssignment} tells what is
-   * better if more is known of the outputs.
+   * outputs, {@link ClassAssignment#defaultCount} of them. {@link ClassAssignment} describes better
+   * ones, if more is known of the outputs.
    *
    * @throws IllegalArgumentException if it is for another number of outputs
    */

@@ -8,7 +8,7 @@ import org.blocksparse.internal.layer.LoadSettings.Memory;
 
 /**
  * How {@link HierarchicalSoftmax#load} and {@link EmbeddingBag#load} take a model from its file.
- * What is said of W2 is true of the table of a bag as well. Immutable.
+ * The table of a bag is loaded as W2 is. Immutable.
  */
 public final class LoadOptions {
   private final Memory memory;
@@ -45,8 +45,8 @@ public final class LoadOptions {
    * TwoLevelLayer#save} never does, it puts a new file in the place of the old one, which lives on
    * as long as it is mapped. (On Windows, it is refused while the file is mapped.) If the file is
    * cut short nevertheless, the operations that use it end with {@link
-   * java.io.UncheckedIOException}. Without the native library it is for the JVM to tell, with
-   * {@link InternalError}.
+   * java.io.UncheckedIOException}. Without the native library the JVM reports it by {@link
+   * InternalError}.
    *
    * <p>The file must be in the file system of the system, or loading it ends with {@link
    * UnsupportedOperationException}; and it must be aligned, as all are that this library writes: a
@@ -66,7 +66,7 @@ public final class LoadOptions {
   }
 
   /**
-   * What the optimizer has kept stays in the file. Otherwise it is read into memory, also where W2
+   * The state of the optimizer stays in the file. Otherwise it is read into memory, also where W2
    * is mapped: as much as the weights take for Adagrad, twice as much for Adam. Predictions do not
    * need it. {@link TwoLevelLayer#steps} is what it was; training begins as with a new optimizer,
    * and what was left in the file is not saved again with the layer.
@@ -80,7 +80,7 @@ public final class LoadOptions {
     return new LoadOptions(memory, optimizerState, all, progress);
   }
 
-  /** Gets told how many bytes have been read; of a mapped file, those that are not mapped. */
+  /** The listener receives the bytes read; of a mapped file, those that are not mapped. */
   public LoadOptions withProgress(Progress listener) {
     return new LoadOptions(memory, optimizerState, workers, listener);
   }

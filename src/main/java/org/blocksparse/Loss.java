@@ -4,12 +4,12 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 /**
- * What is minimized: the negative log likelihood of the targets, in natural logarithms. Of a {@link
- * LabelTree}, which may have any number of targets in a row, it is the sum of the losses of all its
- * decisions, and there is no smoothing and no target that is ignored.
+ * The minimized function: the negative log likelihood of the targets, in natural logarithms. Of a
+ * {@link LabelTree}, which may have any number of targets in a row, it is the sum of the losses of
+ * all its decisions, and there is no smoothing and no target that is ignored.
  *
  * <p>With weights w, the loss is the sum (or the mean over the rows that count) of w[r] * -log
- * P(target of row r); {@link HierarchicalSoftmax#losses} tells what each row adds. Rows whose
+ * P(target of row r); {@link HierarchicalSoftmax#losses} returns the share of each row. Rows whose
  * target is {@link #withIgnored ignored} do not count: they have no loss and no gradient, and what
  * x holds there does not matter.
  *

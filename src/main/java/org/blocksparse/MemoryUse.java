@@ -15,7 +15,7 @@ import org.blocksparse.internal.memory.Storage;
  * @param privateBytes belong to this process alone
  */
 public record MemoryUse(long mappedBytes, long privateBytes) {
-  /** That of some memory; null is none. */
+  /** The use of some memory; null is none. */
   static MemoryUse of(Stream<Storage> memory) {
     return memory
         .filter(Objects::nonNull)
@@ -28,7 +28,7 @@ public record MemoryUse(long mappedBytes, long privateBytes) {
         .reduce(new MemoryUse(0, 0), MemoryUse::plus);
   }
 
-  /** That of two models. */
+  /** The use of two models. */
   public MemoryUse plus(MemoryUse other) {
     return new MemoryUse(mappedBytes + other.mappedBytes, privateBytes + other.privateBytes);
   }

@@ -200,7 +200,7 @@ public final class Metrics {
     }
   }
 
-  /** What labels are less than. */
+  /** The bound of labels, exclusive. */
   private int bound() {
     return propensities == null ? Integer.MAX_VALUE : propensities.length;
   }

@@ -94,7 +94,7 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * What an optimizer keeps of the parameters.
+   * The state of an optimizer for the parameters.
    *
    * @throws IllegalStateException if weights are of a type that is only read
    */
@@ -150,7 +150,7 @@ public final class MixtureOfExperts implements AutoCloseable {
     return parameters.experts();
   }
 
-  /** What is applied between the two products. */
+  /** The activation between the two products. */
   public Activation activation() {
     return activation;
   }

@@ -46,7 +46,7 @@ public final class MixtureOfExpertsBuilder {
     return this;
   }
 
-  /** What is applied between the two products; by default {@link Activation#SWIGLU}. */
+  /** The activation between the two products; by default {@link Activation#SWIGLU}. */
   public MixtureOfExpertsBuilder activation(Activation function) {
     this.activation = requireNonNull(function, "activation");
     return this;

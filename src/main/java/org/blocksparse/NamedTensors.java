@@ -21,13 +21,13 @@ import org.blocksparse.internal.layer.WeightsFile;
  * }</pre>
  *
  * <p>Immutable, and holds what it names without a copy: it is looked at when it is saved, and stays
- * the caller's to close. What cannot be saved is refused then.
+ * the caller's to close. Tensors that cannot be saved are refused then.
  */
 public final class NamedTensors {
   private static final NamedTensors NONE =
       new NamedTensors(Map.of(), SaveOptions.defaults().withMetadata(Map.of()));
 
-  /** What becomes part of a file by a name. */
+  /** A part of a file, with a name. */
   interface Source {
     void addTo(WeightsFile file, String name, Lease lease);
   }

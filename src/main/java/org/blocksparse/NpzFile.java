@@ -24,8 +24,8 @@ import org.blocksparse.internal.format.NpzArchive;
  * }
  * }</pre>
  *
- * <p>An array is read when it is asked for. A file may come from anybody: what is wrong with it is
- * told by {@link FileFormatException}. No memory is taken for more than the archive can hold; an
+ * <p>An array is read when it is asked for. A file may come from anybody: {@link
+ * FileFormatException} names its flaw. No memory is taken for more than the archive can hold; an
  * array of more than 64 MB that is more than a hundred times as large as its compressed form is
  * taken for an attack and refused. A file of another file system is copied to the disk for as long
  * as it is open.

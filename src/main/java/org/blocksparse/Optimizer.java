@@ -42,8 +42,8 @@ public final class Optimizer {
   }
 
   /**
-   * {@code s += gradient^2; w -= rate * gradient / (sqrt(s) + 1e-8)} (Duchi et al., 2011). What is
-   * kept of squares stays finite, also where a gradient is beyond 1.8e19.
+   * {@code s += gradient^2; w -= rate * gradient / (sqrt(s) + 1e-8)} (Duchi et al., 2011). The sum
+   * of squares stays finite, also where a gradient is beyond 1.8e19.
    *
    * @throws IllegalArgumentException unless the rate is positive and finite
    */
@@ -52,9 +52,9 @@ public final class Optimizer {
   }
 
   /**
-   * Adam with beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 (Kingma and Ba, 2015). What is kept of
-   * squares stays finite, and of means within 1.5e20; native kernels make no step of an element
-   * whose gradient is beyond 5e20 (without moments yet 5.8e20).
+   * Adam with beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 (Kingma and Ba, 2015). The mean of squares
+   * stays finite, and the mean within 1.5e20; native kernels make no step of an element whose
+   * gradient is beyond 5e20 (without moments yet 5.8e20).
    *
    * @throws IllegalArgumentException unless the rate is positive and finite
    */
@@ -110,8 +110,8 @@ public final class Optimizer {
    * down to this Euclidean length if it is longer. (A norm over all of them together would be known
    * only when all classes are done, and their blocks long out of the cache.) A length beyond the
    * largest float is taken as the largest float: such a gradient stays longer than {@code
-   * newMaxNorm}. What a gradient is multiplied by is a float: below 2<sup>-126</sup> it loses
-   * digits, and a gradient that is more than 2<sup>149</sup> times too long becomes 0.
+   * newMaxNorm}. The factor of a gradient is a float: below 2<sup>-126</sup> it loses digits, and a
+   * gradient that is more than 2<sup>149</sup> times too long becomes 0.
    *
    * @param newMaxNorm positive; infinite: no limit
    * @throws IllegalArgumentException if it is not positive

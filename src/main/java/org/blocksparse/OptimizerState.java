@@ -16,7 +16,7 @@ import org.blocksparse.internal.optimizer.BlockedTensor;
 import org.blocksparse.internal.optimizer.LayerState;
 
 /**
- * What an {@link Optimizer} keeps, between steps, of the weights and biases of layers of blocks:
+ * The state of an {@link Optimizer} between steps, for the weights and biases of layers of blocks:
  * the moments of each element, and for Adam the number of steps that each block has taken itself.
  * {@link HierarchicalSoftmax} and {@link EmbeddingBag} keep their own.
  *
@@ -42,7 +42,7 @@ public final class OptimizerState implements AutoCloseable {
   /** The only tensor of each {@link LayerState}, so that each has a rule of its own. */
   private static final int ONLY = 0;
 
-  /** What a tensor is found by: views of it have the same memory. */
+  /** The key of a tensor: views of it have the same memory. */
   private record Key(Object memory, Shape shape) {
     static Key of(FloatTensor tensor) {
       return new Key(tensor.storage().memory(), tensor.shape());

@@ -22,7 +22,7 @@ import org.blocksparse.internal.gate.TopExperts;
  * <p>What it holds is its own and is closed with it. Safe for use by any number of threads.
  */
 public final class Routing implements AutoCloseable {
-  /** What a plan can hold. */
+  /** The most pairs of a plan. */
   static final int MAX_PAIRS = 1 << 29;
 
   private static final String GATES = "(batch, k)";
@@ -45,7 +45,7 @@ public final class Routing implements AutoCloseable {
   private final BlockPlan fromExperts;
 
   /**
-   * What was chosen; the tensors become its own, unless this throws.
+   * The chosen experts; the tensors become its own, unless this throws.
    *
    * @param gate null if the caller has chosen
    * @param chosen (batch, k) experts
@@ -318,7 +318,7 @@ public final class Routing implements AutoCloseable {
     return load;
   }
 
-  /** What the dimensions of the gates are called. */
+  /** The names of the dimensions of the gates. */
   String words() {
     return isRagged() ? "(kept)" : GATES;
   }

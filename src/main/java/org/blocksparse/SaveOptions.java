@@ -79,7 +79,7 @@ public final class SaveOptions {
   /**
    * A bag in the same file, which makes the x of the layer: {@link EmbeddingBag#load}, and {@link
    * HierarchicalSoftmax#load} or {@link LabelTree#load}, load from it what is theirs; {@link
-   * EmbeddingBag#isIn} tells whether there is a bag. These are several calls: if the file may be
+   * EmbeddingBag#isIn} returns whether there is a bag. These are several calls: if the file may be
    * replaced meanwhile, compare its time and size before and after, or they may be of different
    * models.
    */
@@ -90,8 +90,8 @@ public final class SaveOptions {
   /**
    * W1, W2 and the table of a bag in another type, as {@link TwoLevelLayer#withWeights} and {@link
    * EmbeddingBag#withWeights} make them, rounded while they are written: of a layer that is mapped
-   * from its file, W2 and the table are not held in memory. What is loaded from the new file is
-   * only read. Without this, each layer's weights are written as they are.
+   * from its file, W2 and the table are not held in memory. Models loaded from the new file are
+   * read-only. Without this, each layer's weights are written as they are.
    *
    * <p>Saving ends with {@link IllegalArgumentException} if a weight is not finite or too large for
    * the type, and beside the state of an optimizer; with {@link IllegalStateException} if the layer
@@ -108,7 +108,7 @@ public final class SaveOptions {
         bag);
   }
 
-  /** Gets told how many bytes have been written. */
+  /** The listener receives the bytes written. */
   public SaveOptions withProgress(Progress listener) {
     return new SaveOptions(
         new SaveSettings(

@@ -44,7 +44,7 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  * however many inputs there are. For repeated indices, errors of rounding and differences from
  * Theano, whose {@code sparse_block_dot} this is, see {@link SparseBlockGemv}.
  *
- * <p>Every method returns a new tensor that the caller closes, or writes the tensor it is told to;
+ * <p>Every method returns a new tensor that the caller closes, or writes the tensor of the caller;
  * an output must not share memory with an input. All of them throw {@link NullPointerException} if
  * an argument is null, {@link IllegalArgumentException} if a shape does not fit the others or an
  * output overlaps an input, {@link IndexOutOfBoundsException} if an index is negative or too large,

@@ -535,7 +535,9 @@ public final class SparseRows implements AutoCloseable {
     }
   }
 
-  /** What all indices are less than, once {@link #requireIndices} has found them below a bound. */
+  /**
+   * The exclusive bound of all indices, once {@link #requireIndices} has found them below a bound.
+   */
   int indexBound(int checked) {
     return wrapped ? checked : maxIndex + 1;
   }

@@ -36,9 +36,8 @@ import org.blocksparse.internal.memory.Storage;
  *
  * <p>Tensors are of float32 and int32, and weights of products of any {@link ElementType}: F16,
  * BF16, or I8 with {@code NAME.scales}, F32 (iBlocks, oBlocks, oSize), beside them. A file may come
- * from anybody: what is wrong with it is told by {@link FileFormatException}. Layers have files of
- * their own ({@link TwoLevelLayer#save}, {@link EmbeddingBag#save}), whose tensors can be read here
- * as well.
+ * from anybody: {@link FileFormatException} names its flaw. Layers have files of their own ({@link
+ * TwoLevelLayer#save}, {@link EmbeddingBag#save}), whose tensors can be read here as well.
  *
  * <p>Safe for use by any number of threads. An interrupt of one that reads ends its call with an
  * {@link IOException}; the file stays open for the others, unless it is in another file system than

@@ -10,8 +10,8 @@ import org.blocksparse.internal.memory.HeapRoom;
 /**
  * The gate of a mixture of experts (Shazeer et al., 2017): of each sample's logits, one for each
  * expert, the softmax is taken, the k likeliest experts are chosen, and their probabilities,
- * renormalized, are the gates that their outputs are weighted by. What was chosen is a {@link
- * Routing}, which holds the plans of the layers on both sides of the experts.
+ * renormalized, are the gates that their outputs are weighted by. The choice is a {@link Routing},
+ * which holds the plans of the layers on both sides of the experts.
  *
  * <pre>{@code
  * p = softmax(logits[b]);   gate of a chosen expert e = p[e] / sum over the chosen ones of p
@@ -99,7 +99,7 @@ public final class TopKGate {
    *
    * <p>where f[e] is the part of all choices that fell on e, before any was dropped, and P[e] the
    * mean of its probabilities. It is the weight itself if both are even. {@link
-   * Routing#balancingLoss} tells it; {@link #gradient} has its gradient, in which f is constant.
+   * Routing#balancingLoss} returns it; {@link #gradient} has its gradient, in which f is constant.
    *
    * @param weight finite and not negative; 0 is none
    * @throws IllegalArgumentException if it is not
@@ -242,7 +242,7 @@ public final class TopKGate {
 
   /**
    * The gradient with respect to the logits: through the gates, and of the balancing loss if there
-   * is one. What was chosen counts as constant.
+   * is one. The choice counts as constant.
    *
    * @param routing what {@link #route} of this gate returned
    * @param gradGates the gradient with respect to {@link Routing#gates}, of their shape

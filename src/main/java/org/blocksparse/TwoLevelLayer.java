@@ -49,14 +49,13 @@ import org.blocksparse.internal.softmax.Workspace.Ints;
  *   <tr><td>b2</td><td>(classes, slots)</td><td>biases of the outputs in each class</td></tr>
  * </table>
  *
- * <p>Outputs always go by the caller's own numbers; {@link #assignment} tells where each one lives.
+ * <p>Outputs always go by the caller's own numbers; {@link #assignment} has the place of each one.
  * Slots that no output lives in have no probability and no gradient; what W2 holds there has to be
  * finite, or the gradients of x are not. The number of rows may differ from call to call; a call
  * takes at most 2<sup>29</sup>.
  *
- * <p><b>Cost.</b> Methods tell how many multiply-adds they take for a row, by F features, C classes
- * and S slots, and which blocks of W2 they read. Rows that open the same class share the reading of
- * its block.
+ * <p><b>Cost.</b> Methods state the multiply-adds for a row, by F features, C classes and S slots,
+ * and which blocks of W2 they read. Rows that open the same class share the reading of its block.
  *
  * <p><b>Threads.</b> Any number of threads may predict at the same time. A step of training, and
  * what changes outputs or classes, must not run at the same time as anything else on the same
@@ -267,7 +266,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    * <p>The new file is written beside the old one, with a hidden name, and takes its place in one
    * step; it has the old one's mode, and its owner and group where the system allows it. A symbolic
    * link stays, and what it points to is replaced or made; other hard links keep the old content.
-   * What a killed process has left behind of the same file is deleted.
+   * Temporary files that a killed process has left behind for the same file are deleted.
    *
    * @throws IllegalStateException if a parameter is not finite
    * @throws IllegalArgumentException if there is more metadata than a file can have; see {@link
@@ -292,7 +291,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     return batch;
   }
 
-  /** What an operation writes is neither x nor a parameter. */
+  /** The output of an operation is neither x nor a parameter. */
   static void checkNoOverlap(LayerMemory memory, String outName, FloatTensor out, FloatTensor x) {
     Check.noOverlap(outName, out, "x", x);
     for (Parameter parameter : Parameter.values()) {
@@ -468,7 +467,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    * The k likeliest of the outputs that a filter allows, of each row; fewer if it allows fewer.
    *
    * <p>Cost: as without a filter, and in addition a few nanoseconds for each output that the filter
-   * lists, and for every class where each row has a list of its own. What is left out may be
+   * lists, and for every class where each row has a list of its own. Outputs left out may be
    * likely, so that more classes are opened.
    *
    * @throws IllegalArgumentException also if k is less than 1, or the filter is for another batch,
@@ -597,8 +596,8 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * What each row adds to a loss, (batch): with {@link Loss#sum} the loss of each row, not reduced.
-   * Rows that are ignored add 0.
+   * The share of each row in a loss, (batch): with {@link Loss#sum} the loss of each row, not
+   * reduced. Rows that are ignored add 0.
    *
    * <p>Cost: F (C + S d), with d the different classes of a row's targets; these classes.
    *

@@ -204,7 +204,7 @@ public final class Weights implements BlockMatrix {
     }
   }
 
-  /** What the weights are stored as. */
+  /** The type of the stored weights. */
   public ElementType type() {
     return ElementType.of(stored.type());
   }

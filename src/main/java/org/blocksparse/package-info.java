@@ -64,7 +64,7 @@
  *   <tr><td>optimizer state</td><td>what an optimizer keeps of each parameter between steps</td></tr>
  * </table>
  *
- * <p>Sizes, offsets and strides are in elements. What is in bytes has Bytes in its name. Logarithms
+ * <p>Sizes, offsets and strides are in elements. Names of sizes in bytes end in Bytes. Logarithms
  * are natural.
  */
 package org.blocksparse;
