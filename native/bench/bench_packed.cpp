@@ -107,13 +107,14 @@ int main(int argc, char** argv) {
     for (const int32_t n : {1, 2, 3, 4, 6, 8, 16, 64}) {
       // Many rows hardly read.
       const int64_t blocks = std::max(int64_t{2}, kBytes / block / (n < 8 ? 1 : n));
-      const double time = shortest([&] {
-                            for (int64_t b = 0; b < blocks; ++b) {
-                              by->multiply(type, {panels + b * block, output_scales.data(), 0, kOut,
-                                                  rows, chosen.data(), n, false, c.data(), kOut});
-                            }
-                          }) /
-                          static_cast<double>(blocks);
+      const double time =
+          shortest([&] {
+            for (int64_t b = 0; b < blocks; ++b) {
+              by->multiply(type, {panels + b * block, output_scales.data(), 0, kOut, rows,
+                                  chosen.data(), chosen.data(), chosen.data(), n, c.data(), kOut});
+            }
+          }) /
+          static_cast<double>(blocks);
       const double rate = static_cast<double>(block) / 1e9 / time;
       std::printf("%-6s %6d %9.1f %8.0f %8.1f %9.2f\n", names[static_cast<int32_t>(type)], n,
                   1e6 * time, 2e-9 * n * kIn * kOut / time, rate, rate / gbs);

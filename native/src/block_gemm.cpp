@@ -6,6 +6,7 @@
 #include "blas_products.h"
 #include "blocksparse/blocksparse.h"
 #include "checks.h"
+#include "initial_rows.h"
 #include "kernels/kernel_table.h"
 #include "schedule.h"
 #include "tiles_or_blas.h"
@@ -53,24 +54,16 @@ struct gemm_call {
   }
 
   float* row(int32_t r) const { return c + r * ldc + column_begin; }
-};
 
-// What the rows of a chunk hold before products are added: the bias, or 0.
-void initialise_rows(const gemm_call& call, const gemm_chunk& chunk) {
-  const float* const bias = call.bias_of(chunk);
-  const std::size_t bytes = static_cast<std::size_t>(call.columns) * sizeof(float);
-  for (int32_t i = 0; i < chunk.rows.count; ++i) {
-    if (bias != nullptr) {
-      std::memcpy(call.row(chunk.rows[i]), bias, bytes);
-    } else {
-      std::memset(call.row(chunk.rows[i]), 0, bytes);
-    }
+  void initialise(const gemm_chunk& chunk) const {
+    initialise_rows(chunk.rows, bias == nullptr ? nullptr : bias + chunk.write_block * bias_stride,
+                    column_begin, column_begin + columns, c, ldc);
   }
-}
+};
 
 void run_on_blas(const gemm_call& call, const gemm_chunk& chunk) {
   if (!call.accumulate) {
-    initialise_rows(call, chunk);
+    call.initialise(chunk);
   }
   for (int32_t s = 0; s < chunk.segment_count && call.k > 0; ++s) {
     const gemm_segment segment = call.plan.segment(chunk, s);
@@ -139,7 +132,7 @@ class pair_queue {
     const int32_t begin = starts[0];
     const int32_t end = starts[chunk.segment_count];
     if (!call_.accumulate) {
-      initialise_rows(call_, chunk);
+      call_.initialise(chunk);
     }
     int32_t segment = chunk.segment_begin;
     for (int32_t p = begin; p < end;) {
@@ -256,7 +249,7 @@ void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view nex
                   int32_t most) {
   const bool fused = !call.accumulate && call.k > 0 && covers_rows_once(call.plan, chunk);
   if (!call.accumulate && !fused) {
-    initialise_rows(call, chunk);
+    call.initialise(chunk);
   }
   if (call.k == 0) {
     return;

@@ -103,6 +103,12 @@ BLOCKSPARSE_API const char* blocksparse_path_words(int32_t isa, int32_t path);
  */
 BLOCKSPARSE_API const char* blocksparse_rounded_words(int32_t isa);
 
+/*
+ * The instructions that multiply packed weights, "avx512-vnni" for instance, where this instruction
+ * set is the highest that is allowed; NULL if it is not supported. A string literal.
+ */
+BLOCKSPARSE_API const char* blocksparse_packed_name(int32_t isa);
+
 /* The version, "0.1.0" for instance; a string literal. */
 BLOCKSPARSE_API const char* blocksparse_version(void);
 
@@ -244,7 +250,10 @@ typedef enum blocksparse_element_type {
   BLOCKSPARSE_FLOAT32 = 0,
   BLOCKSPARSE_FLOAT16 = 1,  /* IEEE 754 binary16 */
   BLOCKSPARSE_BFLOAT16 = 2, /* the upper half of a float32 */
-  BLOCKSPARSE_INT8 = 3      /* q; what is meant is float(q) * scale, rounded once to float */
+  BLOCKSPARSE_INT8 = 3,     /* q; what is meant is float(q) * scale, rounded once to float */
+  BLOCKSPARSE_Q8_0 = 4,     /* in panels alone, as what follows; see PACKED WEIGHTS */
+  BLOCKSPARSE_Q4_0 = 5,
+  BLOCKSPARSE_MXFP4 = 6
 } blocksparse_element_type;
 
 /*
@@ -308,6 +317,63 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(
     int64_t scales_read_stride, int64_t scales_write_stride, const float* bias, int64_t bias_stride,
     int32_t accumulate, float* c, int64_t c_rows, int64_t ldc, float* scratch,
     int64_t scratch_length);
+
+/*
+ * PACKED WEIGHTS are only read, by products with rows of int8. A block of k x n is cut into PANELS
+ * of 16 of its columns, and a panel into GROUPS of 32 of its rows; what is missing to whole ones is
+ * 0. The groups of a panel lie end to end, and so do the panels of a block, and the blocks: block
+ * (read_block, write_block) is number read_block * write_blocks + write_block. Nothing is aligned.
+ *
+ * Codes are unsigned. Of 8 bits, that of row i and column j of a group is byte
+ * i / 4 * 64 + j * 4 + i % 4 of its codes; of 4 bits, byte i / 8 * 64 + j * 4 + i % 4, in the low
+ * half where i / 4 is even.
+ *
+ *   type    bytes of a group   scales                             weight
+ *   INT8    512                a float of each column, apart      (code - 128) * scale
+ *   Q8_0    32 + 512           16 of float16, before the codes    (code - 128) * scale
+ *   Q4_0    32 + 256           16 of float16, before the codes    (code - 8) * scale
+ *   MXFP4   16 + 256           16 exponents e, before the codes   value[code] * 2^(e - 127)
+ *
+ * where value is 0, 0.5, 1, 1.5, 2, 3, 4, 6 and the same negated, and e = 255 means NaN. Float16 is
+ * little-endian.
+ *
+ * ROUNDED ROWS are int8 with a scale for each group of 32 numbers. With m the largest magnitude of
+ * a group, or 2^-119 if that is more, the code of x is rint(x * (127 / m)), and the scale m / 127.
+ * A group with a NaN or an infinity has the scale NaN and codes of 0.
+ */
+
+/*
+ * Rounds rows [row_begin, row_end) of a.
+ *
+ * k         size of a row
+ * a         a_rows rows, row r at a + r * lda; fewer than 2^31
+ * rounded   a_rows rounded rows: 40 bytes for each 32 numbers of a row or part of them; at a
+ *           multiple of 4 bytes; overlaps nothing else. Others than the rows named stay as they are
+ */
+BLOCKSPARSE_API int32_t blocksparse_round_rows_f32(int32_t isa, int32_t row_begin, int32_t row_end,
+                                                   int32_t k, const float* a, int64_t a_rows,
+                                                   int64_t lda, void* rounded);
+
+/*
+ * As blocksparse_block_gemm_f32, with rounded rows and packed weights.
+ *
+ * Within a group, a product is a whole number. It is multiplied by the product of both scales (of
+ * INT8 by the row's) and added to that of the groups before it, rounded once; of INT8, the sum of
+ * all groups is multiplied by the scale of its column. Then it is added to c, pair by pair in the
+ * order of the schedule. All instruction sets give the same bits, but for which NaN a NaN is.
+ *
+ * column_begin, column_end   multiples of 16, or n
+ * rounded       rows read: a_rows rows that blocksparse_round_rows_f32 has made; not written
+ * w_type        BLOCKSPARSE_INT8 ... BLOCKSPARSE_MXFP4
+ * w             packed weights of that type, read_blocks x write_blocks blocks
+ * scales        of INT8, read_blocks x write_blocks rows of n, end to end; NULL for all other types
+ */
+BLOCKSPARSE_API int32_t blocksparse_packed_gemm_f32(
+    int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
+    int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k, int32_t n,
+    const void* rounded, int64_t a_rows, int32_t w_type, const void* w, int32_t read_blocks,
+    int32_t write_blocks, const float* scales, const float* bias, int64_t bias_stride,
+    int32_t accumulate, float* c, int64_t c_rows, int64_t ldc);
 
 /*
  * For each block of [block_begin, block_end) of the schedule, rows [m_begin, m_end) of the block:

@@ -88,7 +88,7 @@ struct tile {
     floats totals[kPanels][kRows];
     UNROLL
     for (int32_t r = 0; r < kRows; ++r) {
-      const int64_t at = int64_t{p.rows[row + r]} * groups;
+      const int64_t at = int64_t{p.read[row + r]} * groups;
       codes[r] = p.x.codes + at * kInputs;
       scales[r] = p.x.scales + at;
       sums[r] = p.x.negated_sums + at;
@@ -157,12 +157,12 @@ struct tile {
       }
       UNROLL
       for (int32_t r = 0; r < kRows; ++r) {
-        float* const c = p.c + (row + r) * p.ldc + (from - p.output_begin);
+        float* const c = p.c + p.rows[p.position[row + r]] * p.ldc + from;
         floats result = totals[v][r];
         if constexpr (kType == weight_type::int8) {
           result = mul(result, output_scale);
         }
-        store_floats(c, n, p.accumulate ? add(load_floats(c, n), result) : result);
+        store_floats(c, n, add(load_floats(c, n), result));
       }
     }
   }

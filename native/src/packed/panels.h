@@ -2,22 +2,12 @@
 //
 // Weights that are only read, in the order in which whole-number products read them.
 //
-// A GROUP holds 32 inputs of 16 outputs; a PANEL is the groups of 16 outputs, end to end, and the
-// panels of a block follow each other. So one row, too, reads memory from its start to its end.
+// Panels, groups and rounded rows are those of blocksparse.h, where an input is a row of a block
+// and an output a column.
 //
-// Codes are unsigned. A dot product of bytes takes four inputs of each output at once: code (input
-// i, output o) of 8 bits is byte i / 4 * 64 + o * 4 + i % 4. Of 4 bits it is byte
-// i / 8 * 64 + o * 4 + i % 4, in the low half where i / 4 is even.
-//
-//   type    bytes of a group   scales                               weight
-//   INT8    512                one of each output, kept apart       (code - 128) * scale
-//   Q8_0    32 + 512           16 of float16, first                 (code - 128) * scale
-//   Q4_0    32 + 256           16 of float16, first                 (code - 8) * scale
-//   MXFP4   16 + 256           16 exponents e, first                value[code] * 2^(e - 127)
-//
-// Rows are rounded to int8 with a scale for each 32 inputs. What an offset adds to a product is
-// taken off again by the row's sum, which is kept beside them: a product is exact as a whole number
-// within a group, and groups are added as floats, the first one first.
+// What the offset of a code adds to a product is taken off again by the sum of the row's codes,
+// which is kept beside them: a product is exact as a whole number within a group, and groups are
+// added as floats, the first one first.
 #ifndef BLOCKSPARSE_SRC_PACKED_PANELS_H
 #define BLOCKSPARSE_SRC_PACKED_PANELS_H
 
@@ -43,8 +33,12 @@ constexpr int32_t group_bytes(weight_type type) {
   return scale_bytes(type) + kOutputs * kInputs / (has_bytes(type) ? 1 : 2);
 }
 
-constexpr int32_t panels_of(int32_t outputs) { return (outputs + kOutputs - 1) / kOutputs; }
-constexpr int32_t groups_of(int32_t inputs) { return (inputs + kInputs - 1) / kInputs; }
+constexpr int32_t panels_of(int32_t outputs) {
+  return outputs / kOutputs + (outputs % kOutputs == 0 ? 0 : 1);
+}
+constexpr int32_t groups_of(int32_t inputs) {
+  return inputs / kInputs + (inputs % kInputs == 0 ? 0 : 1);
+}
 
 // The bytes of a packed block.
 constexpr int64_t packed_bytes(weight_type type, int32_t inputs, int32_t outputs) {
@@ -73,17 +67,18 @@ struct rounded_rows {
   int32_t* negated_sums;  // of the codes of each group
 };
 
-// Row i of c, i < count, becomes (or gets added) row rows[i] times the outputs
-// [output_begin, output_end) of a block; output_begin is a multiple of 16.
+// Row rows[position[i]] of c, i < count, gets added row read[i] times the outputs
+// [output_begin, output_end) of a block, one i after the other; output_begin is a multiple of 16.
 struct panel_product {
   const uint8_t* panels;
   const float* output_scales;  // one of each output of INT8; else NULL
   int32_t output_begin, output_end;
   rounded_rows x;
+  const int32_t* read;
   const int32_t* rows;
+  const int32_t* position;
   int32_t count;
-  bool accumulate;
-  float* c;  // output_begin is its column 0
+  float* c;
   int64_t ldc;
 };
 

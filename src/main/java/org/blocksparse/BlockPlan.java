@@ -136,22 +136,24 @@ public final class BlockPlan implements AutoCloseable {
   private final Workers workers;
   private final SelectedRows inputs;
   private final SelectedRows outputs;
-  private final boolean roundsInputs;
+
+  /** What forward products round h to, or null. */
+  private final ElementType roundedInputs;
 
   private BlockPlan(
       SharedSchedules schedules, Workers workers, SelectedRows inputs, SelectedRows outputs) {
-    this(schedules, workers, false, inputs, outputs);
+    this(schedules, workers, null, inputs, outputs);
   }
 
   private BlockPlan(
       SharedSchedules schedules,
       Workers workers,
-      boolean roundsInputs,
+      ElementType roundedInputs,
       SelectedRows inputs,
       SelectedRows outputs) {
     this.schedules = schedules;
     this.workers = workers;
-    this.roundsInputs = roundsInputs;
+    this.roundedInputs = roundedInputs;
     this.inputs = inputs;
     this.outputs = outputs;
   }
@@ -347,42 +349,61 @@ public final class BlockPlan implements AutoCloseable {
    */
   public BlockPlan withWorkers(Workers other) {
     return new BlockPlan(
-        schedules, requireNonNull(other, "workers"), roundsInputs, inputs, outputs);
+        schedules, requireNonNull(other, "workers"), roundedInputs, inputs, outputs);
   }
 
   /**
-   * The same plan, whose forward products round h to {@link ElementType#BFLOAT16}, 8 bits of
-   * precision, and multiply it by {@link Weights} of that type alone: less precise, and faster
-   * where arithmetic is the limit and the processor has AMX, or is AMD's and has AVX512-BF16. It
-   * shares the schedules of this one, and is closed with it.
+   * The same plan, whose forward products round h: less precise, and faster where arithmetic is the
+   * limit. It shares the schedules of this one, and is closed with it. Forward products are those
+   * of {@link SparseBlockDot} and {@link SparseBlockGemv} that read h; gradients, steps and what an
+   * {@link Epilogue} adds are computed as by any plan. The bits are the same for any number of
+   * workers.
    *
-   * <p>Forward products are those of {@link SparseBlockDot} and {@link SparseBlockGemv} that read
-   * h. Of any other W than such weights, they throw {@link IllegalArgumentException}. Gradients,
-   * steps and what an {@link Epilogue} adds are computed as by any plan.
+   * <p>To {@link ElementType#INT8}: for packed {@link Weights} alone, which are multiplied in no
+   * other way. With m the largest magnitude of 32 elements of a row of h that follow each other
+   * from a multiple of 32 on, or 2<sup>-119</sup> if that is more, each of these becomes the
+   * nearest whole multiple of m / 127: it is off by at most m / 253.9. If one of them is NaN or
+   * infinite, all outputs of the row are NaN. Products of such multiples with those that the
+   * weights are of their scales are exact as whole numbers, for each 32; what is made of them is
+   * float. So the error of each element, from h as it was and the weights as they are stored, is at
+   * most
    *
-   * <p>Each element of h becomes the nearest bfloat16, of two the even one: it is off by at most
-   * 2<sup>-8</sup> of its magnitude. NaN stays NaN; magnitudes of 2<sup>128</sup> - 2<sup>119</sup>
-   * and more become infinite. The product of two bfloat16 is a float, exactly, and sums are floats.
-   * So the error of each element, from h as it was and the weights as they are stored, is at most
+   * <pre>{@code
+   * M / 253.9  +  1.01 * (g + iWin + 1) * 2^-24 * (|s| + M)  +  iWin * g * 2^-131
+   * }</pre>
+   *
+   * <p>with M = sum m |W| over all products, g = iSize / 32, rounded up, and s what they are added
+   * to; g + iWin is less than 2<sup>16</sup>. The bits are those of all processors, and of Java.
+   *
+   * <p>To {@link ElementType#BFLOAT16}, 8 bits of precision: for {@link Weights} of that type
+   * alone, and faster where the processor has AMX, or is AMD's and has AVX512-BF16. Each element of
+   * h becomes the nearest bfloat16, of two the even one: it is off by at most 2<sup>-8</sup> of its
+   * magnitude. NaN stays NaN; magnitudes of 2<sup>128</sup> - 2<sup>119</sup> and more become
+   * infinite. The product of two bfloat16 is a float, exactly, and sums are floats. So the error of
+   * each element is at most
    *
    * <pre>{@code
    * 2^-8 * S  +  1.01 * k * 2^-24 * (|s| + S)  +  2^-126 * sum (2 + |h| + |W|)
    * }</pre>
    *
-   * <p>with S = sum |h| |W| over the k = iWin * iSize products, at most 2<sup>16</sup>, and s what
-   * they are added to. The last part is for numbers below 2<sup>-126</sup> in h, W and sums, which
-   * a processor may take for 0.
+   * <p>with S = sum |h| |W| over the k = iWin * iSize products, at most 2<sup>16</sup>. The last
+   * part is for numbers below 2<sup>-126</sup> in h, W and sums, which a processor may take for 0.
+   * The bits differ between processors, of one instruction set too. AMX and AVX512-BF16 serve
+   * blocks with 12 rows or more; AMX under Linux. The first such product asks the system for AMX's
+   * registers, which the process then has for good: signals may take 8 KB more of a stack from then
+   * on. Elsewhere, and if the system refuses, rounded floats are multiplied as floats are, and
+   * nothing is gained.
    *
-   * <p>The bits are the same for any number of workers. They differ between processors, of one
-   * instruction set too.
-   *
-   * <p>Both serve blocks with 12 rows or more; AMX under Linux. The first such product asks the
-   * system for AMX's registers, which the process then has for good: signals may take 8 KB more of
-   * a stack from then on. Elsewhere, and if the system refuses, rounded floats are multiplied as
-   * floats are, and nothing is gained.
+   * @param type BFLOAT16 or INT8; a product with other weights than its own throws {@link
+   *     IllegalArgumentException}
+   * @throws IllegalArgumentException if it is another type
    */
-  public BlockPlan withRoundedInputs() {
-    return new BlockPlan(schedules, workers, true, inputs, outputs);
+  public BlockPlan withRoundedInputs(ElementType type) {
+    requireNonNull(type, "type");
+    if (type != ElementType.BFLOAT16 && type != ElementType.INT8) {
+      throw new IllegalArgumentException("type: expected BFLOAT16 or INT8 but was " + type);
+    }
+    return new BlockPlan(schedules, workers, type, inputs, outputs);
   }
 
   /** The number of samples. */
@@ -466,9 +487,9 @@ public final class BlockPlan implements AutoCloseable {
     return workers;
   }
 
-  /** Whether forward products round h. */
-  boolean roundsInputs() {
-    return roundsInputs;
+  /** What forward products round h to, or null. */
+  ElementType roundedInputs() {
+    return roundedInputs;
   }
 
   @Override
@@ -481,7 +502,7 @@ public final class BlockPlan implements AutoCloseable {
         + iBlocks()
         + ", oBlocks = "
         + oBlocks()
-        + (roundsInputs ? ", rounded inputs" : "")
+        + (roundedInputs == null ? "" : ", inputs rounded to " + roundedInputs)
         + ")";
   }
 }

@@ -46,26 +46,47 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
   }
 
   private void requireSum(FloatTensor o, FloatTensor h) {
-    requireRoundable();
+    requireRounding();
     plan.inputs().require("h", h, INPUT, iSize());
     plan.outputs().require("o", o, OUTPUT, oSize());
   }
 
-  /** If the plan rounds h, W has the type that h gets. */
-  private void requireRoundable() {
-    if (plan.roundsInputs() && blocks.type() != WeightType.BFLOAT16) {
-      throw new IllegalArgumentException(
-          "W: expected Weights of BFLOAT16, as the plan rounds inputs, but was "
-              + W
-              + "; make them with Weights.of(W, ElementType.BFLOAT16), or take the plan without"
-              + " withRoundedInputs()");
+  /** W has a type that is multiplied by what the plan rounds h to. */
+  private void requireRounding() {
+    ElementType rounded = plan.roundedInputs();
+    if (rounded == ElementType.BFLOAT16 && blocks.type() != WeightType.BFLOAT16) {
+      throw otherWeights("Weights of BFLOAT16", "Weights.of(W, ElementType.BFLOAT16)");
     }
-    if (plan.roundsInputs() && blocks.transposed()) {
+    if (rounded != null && blocks.transposed()) {
       throw new IllegalArgumentException(
           "W: expected weights as they lie, as the plan rounds inputs, but "
               + W
-              + " is a transposed view; take the plan without withRoundedInputs()");
+              + " is a transposed view; take the plan without withRoundedInputs");
     }
+    if (rounded == ElementType.INT8 && !blocks.type().isPacked()) {
+      throw otherWeights(
+          "packed Weights", "Weights.of(W, ElementType.Q8_0), or Weights.packed() of INT8");
+    }
+    if (rounded == null && blocks.type().isPacked()) {
+      throw new IllegalArgumentException(
+          "plan: expected one withRoundedInputs(ElementType.INT8), as W is packed, but was "
+              + plan
+              + "; W is "
+              + W);
+    }
+  }
+
+  private IllegalArgumentException otherWeights(String expected, String maker) {
+    return new IllegalArgumentException(
+        "W: expected "
+            + expected
+            + ", as the plan rounds inputs to "
+            + plan.roundedInputs()
+            + ", but was "
+            + W
+            + "; make them with "
+            + maker
+            + ", or take the plan without withRoundedInputs");
   }
 
   /** Adds the products of h to a tensor. */
@@ -80,7 +101,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
               new BlockProduct(
                   forward,
                   KernelOperands.rows(h),
-                  plan.roundsInputs(),
+                  roundsToBfloat16(),
                   blocks,
                   null,
                   null,
@@ -88,6 +109,10 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
                   KernelOperands.rows(o)));
       record(event, "forward", forward);
     }
+  }
+
+  private boolean roundsToBfloat16() {
+    return plan.roundedInputs() == ElementType.BFLOAT16;
   }
 
   private Lease lease() {
@@ -130,7 +155,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
   private void compute(FloatTensor h, Epilogue epilogue, boolean accumulate, FloatTensor out) {
     requireNonNull(epilogue, "epilogue").require(plan, oSize());
     long outSize = epilogue.outSize(oSize());
-    requireRoundable();
+    requireRounding();
     plan.inputs().require("h", h, INPUT, iSize());
     plan.outputs().require("out", out, outSize == oSize() ? OUTPUT : OUTPUT_HALF, outSize);
     FloatTensor z = epilogue.z();
@@ -165,7 +190,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
           new BlockProduct(
               plan.forward(lease),
               KernelOperands.rows(h),
-              plan.roundsInputs(),
+              roundsToBfloat16(),
               blocks,
               epilogue.bias(),
               epilogue.inputBias(plan, ones),
@@ -189,6 +214,12 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
 
   /** The gradient with respect to h, or to what h was made of. */
   void gradH(FloatTensor gradOut, GradientOptions options, FloatTensor gradient) {
+    if (blocks.type().isPacked()) {
+      throw new IllegalArgumentException(
+          "W: expected weights that are not packed, for a gradient, but was "
+              + W
+              + "; take W.widened()");
+    }
     plan.outputs().require("gradOut", gradOut, OUTPUT, oSize());
     if (requireNonNull(options, "options").activation() != null) {
       gradZ(gradOut, options, gradient);

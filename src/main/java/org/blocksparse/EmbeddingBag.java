@@ -158,7 +158,7 @@ public final class EmbeddingBag implements AutoCloseable {
    * @throws IllegalStateException if the table would be rounded that has been rounded before
    */
   public EmbeddingBag withWeights(ElementType type) {
-    WeightType wanted = requireNonNull(type, "type").stored();
+    WeightType wanted = requireNonNull(type, "type").ofLayer();
     try (Lease lease = memory.lease(new Lease())) {
       return new EmbeddingBag(memory.copy(wanted), metadata);
     }

@@ -92,7 +92,7 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
   @Override
   public HierarchicalSoftmax withWeights(ElementType type) {
     return new HierarchicalSoftmax(
-        content(Growth.copy(memory(), requireNonNull(type, "type").stored())));
+        content(Growth.copy(memory(), requireNonNull(type, "type").ofLayer())));
   }
 
   // -------------------------------------------------------------------------------- prediction

@@ -90,7 +90,7 @@ public final class LabelTree extends TwoLevelLayer<SparseRows> {
 
   @Override
   public LabelTree withWeights(ElementType type) {
-    return new LabelTree(content(Growth.copy(memory(), requireNonNull(type, "type").stored())));
+    return new LabelTree(content(Growth.copy(memory(), requireNonNull(type, "type").ofLayer())));
   }
 
   // -------------------------------------------------------------------------------- prediction

@@ -93,9 +93,10 @@ public final class SaveOptions {
    * from its file, W2 and the table are not held in memory. Models loaded from the new file are
    * read-only. Without this, each layer's weights are written as they are.
    *
-   * <p>Saving ends with {@link IllegalArgumentException} if a weight is not finite or too large for
-   * the type, and beside the state of an optimizer; with {@link IllegalStateException} if the layer
-   * has weights of another narrow type already. The file is then the old one.
+   * <p>The types are those of layers: no packed ones, which are refused with {@link
+   * IllegalArgumentException}. Saving ends with that if a weight is not finite or too large for the
+   * type, and beside the state of an optimizer; with {@link IllegalStateException} if the layer has
+   * weights of another narrow type already. The file is then the old one.
    */
   public SaveOptions withWeights(ElementType type) {
     return new SaveOptions(
@@ -103,7 +104,7 @@ public final class SaveOptions {
             settings.metadata(),
             settings.optimizerState(),
             null,
-            requireNonNull(type, "type").stored(),
+            requireNonNull(type, "type").ofLayer(),
             settings.progress()),
         bag);
   }

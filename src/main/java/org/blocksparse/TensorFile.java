@@ -35,8 +35,10 @@ import org.blocksparse.internal.memory.Storage;
  * }</pre>
  *
  * <p>Tensors are of float32 and int32, and weights of products of any {@link ElementType}: F16,
- * BF16, or I8 with {@code NAME.scales}, F32 (iBlocks, oBlocks, oSize), beside them. A file may come
- * from anybody: {@link FileFormatException} names its flaw. Layers have files of their own ({@link
+ * BF16, or I8 with {@code NAME.scales}, F32 (iBlocks, oBlocks, oSize), beside them; packed ones are
+ * U8 (iBlocks, oBlocks, bytes of a block), as they are in memory, with their type, iSize and oSize
+ * in the metadata as {@code blocksparse.packed.NAME}. A file may come from anybody: {@link
+ * FileFormatException} names its flaw. Layers have files of their own ({@link
  * TwoLevelLayer#save}, {@link EmbeddingBag#save}), whose tensors can be read here as well.
  *
  * <p>Safe for use by any number of threads. An interrupt of one that reads ends its call with an
@@ -127,6 +129,7 @@ public final class TensorFile implements AutoCloseable {
           switch (entry.type()) {
             case F32, I32 -> true;
             case F16, BF16, I8 -> entry.dims().length == Weights.RANK;
+            case U8 -> WeightsFile.isPacked(reader, entry.name());
             default -> false;
           };
       if (readable) {
@@ -187,9 +190,9 @@ public final class TensorFile implements AutoCloseable {
    * checked.
    *
    * @throws FileFormatException if there are none of this name; if their type or rank is another,
-   *     their scales are missing, do not fit, or could make weights infinite; if the file is mapped
-   *     and the elements begin at no multiple of their size; or, unless it is mapped, if one is not
-   *     finite
+   *     their scales are missing, do not fit, or could make weights infinite; if packed blocks have
+   *     another size than their metadata says; if the file is mapped and the elements begin at no
+   *     multiple of their size; or, unless it is mapped, if one is not finite
    * @throws IOException if the file cannot be read
    * @throws IllegalStateException if this file is closed
    * @throws OutOfMemoryError if there is not enough memory, naming the bytes

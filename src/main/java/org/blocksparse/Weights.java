@@ -16,7 +16,10 @@ import org.blocksparse.internal.memory.Storage;
  *
  * <p>A product with them has the bits that it has with {@link #widened} on the tile kernels, which
  * always compute it ({@code -Dblocksparse.path=tile}); those of FLOAT32 go the way that a tensor
- * would.
+ * would. <b>Packed</b> weights are laid out for the processor's products of bytes: those of {@link
+ * ElementType#Q8_0}, {@link ElementType#Q4_0} and {@link ElementType#MXFP4}, and of INT8 what
+ * {@link #packed} returns. Forward products read them, with a plan {@link
+ * BlockPlan#withRoundedInputs withRoundedInputs(INT8)}; nothing else does.
  *
  * <p>Lifetime and threads are those of a {@link Tensor}.
  */
@@ -196,12 +199,46 @@ public final class Weights implements BlockMatrix {
    *
    * <p>Closing these closes the view; closing the view closes the view alone.
    *
-   * @throws IllegalStateException if these are closed
+   * @throws IllegalStateException if these are packed or closed
    */
   public Weights transposeBlocks() {
+    if (isPacked()) {
+      throw new IllegalStateException("weights: " + this + " is packed and has no transposed view");
+    }
     try (Lease lease = new Lease().of("weights", this)) {
       return new Weights(stored.view(), exchanged(shape), !transposed);
     }
+  }
+
+  /**
+   * Weights of INT8 in panels: a copy with the same numbers and scales, for products of whole
+   * numbers. Blocks are padded to multiples of 32 inputs and 16 outputs.
+   *
+   * @throws IllegalArgumentException if these are a transposed view
+   * @throws IllegalStateException if these are of another type, or packed, or closed
+   */
+  public Weights packed() {
+    if (stored.type() != WeightType.INT8) {
+      throw new IllegalStateException(
+          "weights: expected INT8 that is not packed but was "
+              + this
+              + "; make such with Weights.of(W, ElementType.INT8)");
+    }
+    try (Lease lease = new Lease().of("weights", this)) {
+      return new Weights(
+          requireContiguous("Weights.packed")
+              .packed(
+                  shape.dim(0) * shape.dim(1),
+                  (int) shape.dim(2),
+                  (int) shape.dim(3),
+                  Workers.common().engine()),
+          shape);
+    }
+  }
+
+  /** Whether the weights are packed: multiplied as whole numbers, and by nothing but products. */
+  public boolean isPacked() {
+    return stored.type().isPacked();
   }
 
   /** The type of the stored weights. */
@@ -214,9 +251,9 @@ public final class Weights implements BlockMatrix {
     return shape;
   }
 
-  /** The bytes that the weights take, their scales included. */
+  /** The bytes that the weights take, their scales and panels' padding included. */
   public long bytes() {
-    return stored.bytes(shape.size());
+    return stored.bytes(shape.dim(0) * shape.dim(1), (int) shape.dim(2), (int) shape.dim(3));
   }
 
   /**
@@ -306,6 +343,7 @@ public final class Weights implements BlockMatrix {
 
   @Override
   public String toString() {
-    return "Weights" + shape + " of " + stored.type() + (isClosed() ? " (closed)" : "");
+    String packed = stored.type() == WeightType.PACKED_INT8 ? ", packed" : "";
+    return "Weights" + shape + " of " + type() + packed + (isClosed() ? " (closed)" : "");
   }
 }

@@ -28,7 +28,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /** Embedding bags with rows in fewer bits in files: alone, and with the layer behind them. */
 final class NarrowBagFileTest {
-  private static final String WIDE = "FLOAT32";
+  private static final String NARROW = "FLOAT16|BFLOAT16|INT8";
   private static final int VOCABULARY = 37;
   private static final int FEATURES = 7;
 
@@ -65,13 +65,13 @@ final class NarrowBagFileTest {
 
   /** An odd number of elements of two bytes may lie before those of one. */
   @ParameterizedTest
-  @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = WIDE)
+  @EnumSource(mode = EnumSource.Mode.MATCH_ALL, names = NARROW)
   void theLayerBehindItIsAligned(ElementType type) throws IOException {
     assumeTrue(Backend.isNative(), "a file is mapped for native code");
     try (EmbeddingBag floats = bag();
         EmbeddingBag narrow = floats.withWeights(type);
         HierarchicalSoftmax wide = HierarchicalSoftmax.builder(FEATURES, 5).build()) {
-      for (ElementType ofLayer : ElementType.values()) {
+      for (ElementType ofLayer : List.of(ElementType.FLOAT32, ElementType.INT8)) {
         try (HierarchicalSoftmax layer = wide.withWeights(ofLayer)) {
           layer.save(file, SaveOptions.defaults().withBag(narrow));
         }
@@ -94,7 +94,7 @@ final class NarrowBagFileTest {
   }
 
   @ParameterizedTest
-  @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = WIDE)
+  @EnumSource(mode = EnumSource.Mode.MATCH_ALL, names = NARROW)
   void comesBackAsItWas(ElementType type) throws IOException {
     Path wide = folder.resolve("wide.safetensors");
     try (EmbeddingBag floats = bag();
@@ -155,7 +155,7 @@ final class NarrowBagFileTest {
               case FLOAT32 -> data.getFloat();
               case FLOAT16 -> SafeTensorsOracle.half(data.getShort());
               case BFLOAT16 -> Float.intBitsToFloat(data.getShort() << 16);
-              case INT8 -> data.get() * scales.floats()[i / FEATURES];
+              default -> data.get() * scales.floats()[i / FEATURES];
             };
         assertEquals(expected[i], actual, "table " + i);
       }
@@ -163,7 +163,7 @@ final class NarrowBagFileTest {
   }
 
   @ParameterizedTest
-  @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = WIDE)
+  @EnumSource(mode = EnumSource.Mode.MATCH_ALL, names = NARROW)
   void aBagAndTheLayerBehindIt_inOneFile(ElementType type) throws IOException {
     try (EmbeddingBag floats = bag();
         EmbeddingBag narrow = floats.withWeights(type);
@@ -191,7 +191,7 @@ final class NarrowBagFileTest {
   }
 
   @ParameterizedTest
-  @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = WIDE)
+  @EnumSource(mode = EnumSource.Mode.MATCH_ALL, names = NARROW)
   void whatCannotBeSaved_leavesNoFile(ElementType type) {
     long before = FloatTensor.allocatedBytes();
     try (EmbeddingBag floats = bag();

@@ -35,7 +35,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 final class NarrowSoftmaxTest {
   private static final int FEATURES = 21;
   private static final int OUTPUTS = 211;
-  private static final String WIDE = "FLOAT32";
+  private static final String NARROW = "FLOAT16|BFLOAT16|INT8";
 
   @TempDir Path folder;
 
@@ -152,6 +152,9 @@ final class NarrowSoftmaxTest {
       long start = FloatTensor.allocatedBytes();
       Map<ElementType, Long> bytes = new EnumMap<>(ElementType.class);
       for (ElementType type : ElementType.values()) {
+        if (type.isPacked()) {
+          continue;
+        }
         try (HierarchicalSoftmax copy = floats.withWeights(type)) {
           bytes.put(type, FloatTensor.allocatedBytes() - start);
           assertEquals(type != ElementType.FLOAT32, copy.toString().contains("weights of " + type));
@@ -168,7 +171,7 @@ final class NarrowSoftmaxTest {
   }
 
   @ParameterizedTest
-  @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = WIDE)
+  @EnumSource(mode = EnumSource.Mode.MATCH_ALL, names = NARROW)
   void refusesToTrain(ElementType type) {
     long before = FloatTensor.allocatedBytes();
     try (HierarchicalSoftmax floats = layer(Workers.callingThread());
@@ -225,7 +228,7 @@ final class NarrowSoftmaxTest {
   }
 
   @ParameterizedTest
-  @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = WIDE)
+  @EnumSource(mode = EnumSource.Mode.MATCH_ALL, names = NARROW)
   void comesBackAsItWas(ElementType type) throws IOException {
     Path streamed = folder.resolve("streamed.safetensors");
     Path wide = folder.resolve("wide.safetensors");
@@ -253,7 +256,7 @@ final class NarrowSoftmaxTest {
 
   /** W2 has 13 MB. */
   @ParameterizedTest
-  @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = WIDE)
+  @EnumSource(mode = EnumSource.Mode.MATCH_ALL, names = NARROW)
   void roundsAMappedLayerWithoutMemoryForIt(ElementType type) throws IOException {
     Path narrow = file().resolveSibling("narrow.safetensors");
     try (HierarchicalSoftmax floats = HierarchicalSoftmax.builder(64, 50_000).build()) {
@@ -273,7 +276,7 @@ final class NarrowSoftmaxTest {
 
   /** As others see it: types, shapes, and four bytes at multiples of four. */
   @ParameterizedTest
-  @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = WIDE)
+  @EnumSource(mode = EnumSource.Mode.MATCH_ALL, names = NARROW)
   void othersCanReadIt(ElementType type) throws IOException {
     try (HierarchicalSoftmax floats = layer(Workers.common());
         HierarchicalSoftmax narrow = floats.withWeights(type);
@@ -286,7 +289,7 @@ final class NarrowSoftmaxTest {
             case FLOAT32 -> "F32";
             case FLOAT16 -> "F16";
             case BFLOAT16 -> "BF16";
-            case INT8 -> "I8";
+            default -> "I8";
           };
       assertEquals(dtype, w2.type());
       assertEquals(dtype, reader.tensors.get("W1").type());
@@ -309,7 +312,7 @@ final class NarrowSoftmaxTest {
               case FLOAT32 -> data.getFloat();
               case FLOAT16 -> SafeTensorsOracle.half(data.getShort());
               case BFLOAT16 -> Float.intBitsToFloat(data.getShort() << 16);
-              case INT8 -> data.get() * scales[block * slots + i % slots];
+              default -> data.get() * scales[block * slots + i % slots];
             };
         assertEquals(expected[i], actual, "W2 " + i);
       }

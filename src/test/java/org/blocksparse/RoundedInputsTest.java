@@ -124,7 +124,7 @@ final class RoundedInputsTest {
       FloatTensor h = memory.of("h", values, s.h());
       FloatTensor roundedH = memory.of("roundedH", roundedValues, s.h());
       List<FloatTensor> expected = all(floats, memory, roundedH, p, plan);
-      List<FloatTensor> actual = all(W, memory, h, p, plan.withRoundedInputs());
+      List<FloatTensor> actual = all(W, memory, h, p, plan.withRoundedInputs(ElementType.BFLOAT16));
       for (int i = 0; i < expected.size(); i++) {
         assertArrayEquals(expected.get(i).toArray(), actual.get(i).toArray(), "product " + i);
       }
@@ -141,7 +141,8 @@ final class RoundedInputsTest {
         Weights W = Weights.of(floats, ElementType.BFLOAT16);
         SparseRows inputs = SparseRows.of(List.of(new int[] {0, 1}, new int[0], new int[] {1}));
         SparseRows outputs = SparseRows.of(List.of(new int[] {0}, new int[] {0}, new int[0]));
-        BlockPlan plan = BlockPlan.of(inputs, outputs, 2, 1).withRoundedInputs();
+        BlockPlan plan =
+            BlockPlan.of(inputs, outputs, 2, 1).withRoundedInputs(ElementType.BFLOAT16);
         FloatTensor h = FloatTensor.of(new float[] {257, 1, 259, 2, 5, 6}, 3, 2);
         FloatTensor b = FloatTensor.of(new float[] {0.5f}, 1, 1);
         FloatTensor out =
@@ -178,7 +179,7 @@ final class RoundedInputsTest {
         IntTensor outputIdx = IntTensor.of(given.outputIdx(), s.outputIdx());
         BlockPlan plan =
             BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
-                .withRoundedInputs()
+                .withRoundedInputs(ElementType.BFLOAT16)
                 .withWorkers(kernels.workers())) {
       BlockProblem p =
           new BlockProblem(
@@ -208,7 +209,9 @@ final class RoundedInputsTest {
           FloatTensor h = FloatTensor.of(values, rows, 1, k);
           FloatTensor b = FloatTensor.zeros(1, 1);
           BlockPlan plan =
-              BlockPlan.dense(rows).withWorkers(kernels.workers()).withRoundedInputs();
+              BlockPlan.dense(rows)
+                  .withWorkers(kernels.workers())
+                  .withRoundedInputs(ElementType.BFLOAT16);
           FloatTensor out = SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b))) {
         assertEquals(expected, out.get(rows - 1, 0, 0), "of " + rows + " rows");
         if (rows > 1) {
@@ -250,7 +253,8 @@ final class RoundedInputsTest {
         IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
         IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
         BlockPlan plan =
-            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).withRoundedInputs();
+            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
+                .withRoundedInputs(ElementType.BFLOAT16);
         FloatTensor alone =
             SparseBlockDot.apply(
                 W, h, plan.withWorkers(Workers.callingThread()), Epilogue.none().withBias(b))) {
@@ -277,7 +281,7 @@ final class RoundedInputsTest {
         IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
         IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
         BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())) {
-      BlockPlan rounding = plan.withRoundedInputs();
+      BlockPlan rounding = plan.withRoundedInputs(ElementType.BFLOAT16);
       try (FloatTensor narrow = SparseBlockDot.gradH(W, gradOut, plan);
           FloatTensor wide = SparseBlockDot.gradH(floats, gradOut, plan);
           FloatTensor gradW = SparseBlockDot.gradW(h, gradOut, plan);
@@ -295,10 +299,10 @@ final class RoundedInputsTest {
     float[] before = out.toArray();
     IllegalArgumentException e = assertThrows(IllegalArgumentException.class, product);
     assertEquals(
-        "W: expected Weights of BFLOAT16, as the plan rounds inputs, but was "
+        "W: expected Weights of BFLOAT16, as the plan rounds inputs to BFLOAT16, but was "
             + was
             + "; make them with Weights.of(W, ElementType.BFLOAT16), or take the plan without"
-            + " withRoundedInputs()",
+            + " withRoundedInputs",
         e.getMessage());
     assertArrayEquals(before, out.toArray());
   }
@@ -309,7 +313,7 @@ final class RoundedInputsTest {
         FloatTensor h = FloatTensor.zeros(2, 1, 4);
         FloatTensor b = FloatTensor.zeros(1, 5);
         FloatTensor out = FloatTensor.of(new float[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, 2, 1, 5);
-        BlockPlan plan = BlockPlan.dense(2).withRoundedInputs()) {
+        BlockPlan plan = BlockPlan.dense(2).withRoundedInputs(ElementType.BFLOAT16)) {
       Epilogue none = Epilogue.none();
       String tensor = "FloatTensor(1, 1, 4, 5)";
       assertRefused(
@@ -331,7 +335,7 @@ final class RoundedInputsTest {
           assertRefused(weights, out, () -> SparseBlockGemv.applyInPlace(narrow, h, plan, out));
         }
       }
-      assertTrue(plan.toString().endsWith(", rounded inputs)"), plan.toString());
+      assertTrue(plan.toString().endsWith(", inputs rounded to BFLOAT16)"), plan.toString());
     }
   }
 }

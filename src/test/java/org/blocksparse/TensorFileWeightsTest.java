@@ -112,7 +112,8 @@ final class TensorFileWeightsTest {
         FloatTensor b = FloatTensor.of(data.floats(Numbers.GAUSSIAN, 3 * 7), 3, 7);
         IntTensor inputIdx = IntTensor.of(data.indices(8, 2), 4, 2);
         IntTensor outputIdx = IntTensor.of(data.indices(12, 3), 4, 3);
-        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 2, 3)) {
+        BlockPlan given = BlockPlan.of(inputIdx, outputIdx, 2, 3)) {
+      BlockPlan plan = type.isPacked() ? given.withRoundedInputs(ElementType.INT8) : given;
       TensorFile.save(
           file, NamedTensors.none().with("W1", first).with("W2", W2, type).with("b", b));
       for (LoadOptions options : ways()) {
@@ -153,11 +154,15 @@ final class TensorFileWeightsTest {
       FloatTensor h, FloatTensor b, BlockPlan plan, Weights inMemory, Weights inFile) {
     Epilogue silu = Epilogue.none().withBias(b).withActivation(Activation.SILU);
     try (FloatTensor expected = SparseBlockDot.apply(inMemory, h, plan, silu);
-        FloatTensor actual = SparseBlockDot.apply(inFile, h, plan, silu);
-        FloatTensor expectedGradH = SparseBlockDot.gradH(inMemory, expected, plan);
-        FloatTensor actualGradH = SparseBlockDot.gradH(inFile, expected, plan)) {
+        FloatTensor actual = SparseBlockDot.apply(inFile, h, plan, silu)) {
       assertArrayEquals(expected.toArray(), actual.toArray());
-      assertArrayEquals(expectedGradH.toArray(), actualGradH.toArray());
+      if (inMemory.isPacked()) {
+        return; // and have no gradients
+      }
+      try (FloatTensor expectedGradH = SparseBlockDot.gradH(inMemory, expected, plan);
+          FloatTensor actualGradH = SparseBlockDot.gradH(inFile, expected, plan)) {
+        assertArrayEquals(expectedGradH.toArray(), actualGradH.toArray());
+      }
     }
   }
 
@@ -197,7 +202,7 @@ final class TensorFileWeightsTest {
                 case FLOAT32 -> numbers.getFloat();
                 case FLOAT16 -> SafeTensorsOracle.half(numbers.getShort());
                 case BFLOAT16 -> Float.intBitsToFloat(numbers.getShort() << 16);
-                case INT8 -> numbers.get() * scales[i / 35 * 7 + i % 7];
+                default -> numbers.get() * scales[i / 35 * 7 + i % 7];
               };
           assertEquals(expected[i], actual, name + " " + i);
         }

@@ -45,7 +45,8 @@ public class WeightsBenchmark {
   public static class Blocks {
     @Param public Workload workload;
 
-    @Param public ElementType type;
+    @Param({"FLOAT32", "FLOAT16", "BFLOAT16", "INT8"})
+    public ElementType type;
 
     private Problem problem;
     private Weights weights;
@@ -64,7 +65,7 @@ public class WeightsBenchmark {
       inputIdx = IntTensor.of(problem.inputIdx, workload.batch, workload.iWin);
       outputIdx = IntTensor.of(problem.outputIdx, workload.batch, workload.oWin);
       plan = BlockPlan.of(inputIdx, outputIdx, workload.iBlocks, workload.oBlocks);
-      roundingPlan = plan.withRoundedInputs();
+      roundingPlan = plan.withRoundedInputs(ElementType.BFLOAT16);
       bias = FloatTensor.zeros(workload.oBlocks, workload.oSize);
       out = FloatTensor.zeros(workload.batch, workload.oWin, workload.oSize);
       gradH = FloatTensor.zeros(workload.batch, workload.iWin, workload.iSize);
@@ -108,7 +109,8 @@ public class WeightsBenchmark {
   public static class Search {
     @Param public TopKWorkload workload;
 
-    @Param public ElementType type;
+    @Param({"FLOAT32", "FLOAT16", "BFLOAT16", "INT8"})
+    public ElementType type;
 
     private SoftmaxProblem problem;
     private HierarchicalSoftmax layer;

@@ -166,7 +166,7 @@ public enum Workload {
         switch (type) {
           case FLOAT32 -> 4 * elements;
           case FLOAT16, BFLOAT16 -> 2 * elements;
-          case INT8 -> elements + 4.0 * touched * oSize; // and scales
+          default -> elements + 4.0 * touched * oSize; // and scales
         };
     double rows = 4.0 * batch * ((double) iWin * iSize + (double) oWin * oSize);
     // A gradient is added to each block: it is read and written.

@@ -7,6 +7,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
@@ -18,6 +19,10 @@ final class NarrowWeights {
   private static final int LISTS = 2000;
 
   private static final int LENGTH = 10;
+
+  /** The types that the weights of a layer may have. */
+  static final List<ElementType> TYPES =
+      List.of(ElementType.FLOAT32, ElementType.FLOAT16, ElementType.BFLOAT16, ElementType.INT8);
 
   private final LanguageModel model;
   private final Corpus corpus;
@@ -35,7 +40,7 @@ final class NarrowWeights {
     double perplexity = model.perplexity(corpus.heldOut());
     FloatTensor x = model.inputOfSoftmax(corpus.heldOut(), LISTS);
     Ranking likeliest = model.softmax().topK(x, LENGTH);
-    for (ElementType type : ElementType.values()) {
+    for (ElementType type : TYPES) {
       try (HierarchicalSoftmax narrow = model.softmax().withWeights(type)) {
         double reached = model.perplexity(corpus.heldOut(), narrow);
         out.printf(

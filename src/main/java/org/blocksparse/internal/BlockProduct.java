@@ -6,7 +6,7 @@ import org.blocksparse.internal.schedule.GemmSchedule;
 /**
  * A product of rows with blocks; see {@link ProductKernels#blockGemm}.
  *
- * @param roundsA whether a is rounded
+ * @param roundsA whether a is rounded to bfloat16; to int8 it is if w is packed
  * @param bias rows, one for each written block, that the sums begin with, or null
  * @param inputBias what is added for each row that is read, or null
  * @param accumulate whether c is added to
@@ -30,10 +30,14 @@ public record BlockProduct(
    */
   public record ReadBias(Rows gate, Blocks bias) {}
 
-  /** The sums of these columns and chunks. */
-  void run(ProductKernels kernels, RowSelection rows) {
+  /**
+   * The sums of these columns and chunks.
+   *
+   * @param rounded the rows of a, if w is packed; else null
+   */
+  void run(ProductKernels kernels, RoundedRows rounded, RowSelection rows) {
     if (inputBias == null) {
-      multiply(kernels, rows, bias, accumulate);
+      multiply(kernels, rounded, rows, bias, accumulate);
     } else {
       kernels.blockGemm(
           schedule,
@@ -47,11 +51,26 @@ public record BlockProduct(
           bias,
           accumulate,
           c);
-      multiply(kernels, rows, null, true);
+      multiply(kernels, rounded, rows, null, true);
     }
   }
 
-  private void multiply(ProductKernels kernels, RowSelection rows, Rows start, boolean adds) {
+  private void multiply(
+      ProductKernels kernels, RoundedRows rounded, RowSelection rows, Rows start, boolean adds) {
+    if (rounded != null) {
+      kernels.packedGemm(
+          schedule,
+          rows.begin(),
+          rows.end(),
+          rows.columnBegin(),
+          rows.columnEnd(),
+          rounded,
+          w,
+          start,
+          adds,
+          c);
+      return;
+    }
     kernels.blockGemm(
         schedule,
         rows.begin(),

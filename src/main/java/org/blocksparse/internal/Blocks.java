@@ -8,9 +8,10 @@ import org.blocksparse.internal.memory.Storage;
  * q) of block (i, j) is at {@code i * inBlockStride + j * outBlockStride}, plus {@code p *
  * rowStride + q}, or plus {@code q * rowStride + p} if the blocks are transposed.
  *
- * <p>Elements may be of a type that is only read. Strides are in elements of it.
+ * <p>Elements may be of a type that is only read. Strides are in elements of it. Where that is
+ * packed, the grid is dense and not transposed, and elements lie as {@link Panels} says.
  *
- * @param scales of {@link WeightType#INT8}; null for other types
+ * @param scales of INT8, packed or not; null for other types
  */
 public record Blocks(
     Storage storage,
@@ -34,7 +35,7 @@ public record Blocks(
       return new Scales(storage, outBlockStride, inBlockStride);
     }
 
-    private float get(int i, int j, long q) {
+    float get(int i, int j, long q) {
       return storage.getFloat(i * inBlockStride + j * outBlockStride + q);
     }
   }
@@ -146,6 +147,16 @@ public record Blocks(
         scales);
   }
 
+  /** Where the weights of a packed type lie. */
+  Panels panels() {
+    return new Panels(type, inSize, outSize);
+  }
+
+  /** The number of a block of a packed type. */
+  long number(int i, int j) {
+    return (long) i * outBlocks + j;
+  }
+
   /** Where element (p, q) of block (i, j) lies. */
   long index(int i, int j, long p, long q) {
     long block = i * inBlockStride + j * outBlockStride;
@@ -154,7 +165,10 @@ public record Blocks(
 
   /** Element (p, q) of block (i, j), as a float. */
   public float get(int i, int j, long p, long q) {
-    float value = type.get(storage, index(i, j, p, q));
+    float value =
+        type.isPacked()
+            ? panels().get(storage, number(i, j), p, q)
+            : type.get(storage, index(i, j, p, q));
     return scales == null ? value : value * scales.get(i, j, transposed ? p : q);
   }
 }

@@ -33,6 +33,9 @@ public final class Engine {
   /** The cost of an activation for each element, in multiply-adds. */
   private static final int ACTIVATION_WORK = 16;
 
+  /** What rounding costs for each element, in multiply-adds. */
+  private static final int ROUNDING_WORK = 4;
+
   /** Elements of rows that are still in the cache when what follows a product looks at them. */
   private static final int FUSED_ELEMENTS = 1 << 16;
 
@@ -167,6 +170,25 @@ public final class Engine {
    *     then follows in a pass of its own
    */
   private void gemm(BlockProduct product, RowOperation then, boolean wholeRows) {
+    if (!product.w().type().isPacked()) {
+      gemm(product, null, then, wholeRows);
+      return;
+    }
+    Rows a = product.a();
+    int size = product.w().inSize();
+    try (Scratch memory = Scratch.borrow(RoundedRows.elements(a.count(), size))) {
+      RoundedRows rounded = new RoundedRows(memory.storage(), a.count(), size);
+      Kernels used = kernels();
+      scheduler.run(
+          Math.toIntExact(a.count()),
+          work(a.count(), ROUNDING_WORK, size),
+          (begin, end) -> used.products().roundRows(begin, end, a, rounded));
+      gemm(product, rounded, then, wholeRows);
+    }
+  }
+
+  private void gemm(
+      BlockProduct product, RoundedRows rounded, RowOperation then, boolean wholeRows) {
     Kernels used = kernels();
     GemmSchedule schedule = product.schedule();
     int chunks = schedule.chunks();
@@ -198,7 +220,7 @@ public final class Engine {
             int column = band * width;
             RowSelection rows =
                 new RowSelection(schedule, chunk, last, column, bandEnd(column, width, n));
-            product.run(used.products(), rows);
+            product.run(used.products(), rounded, rows);
             if (fused != null) {
               fused.run(used.rows(), rows);
             }

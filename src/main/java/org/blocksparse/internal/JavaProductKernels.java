@@ -62,6 +62,82 @@ final class JavaProductKernels implements ProductKernels {
     }
   }
 
+  @Override
+  public void roundRows(int firstRow, int endRow, Rows a, RoundedRows rounded) {
+    byte[] codes = new byte[Panels.GROUP_ROWS];
+    float[] group = new float[Panels.GROUP_ROWS];
+    for (int r = firstRow; r < endRow; r++) {
+      for (int g = 0; g < rounded.groups(); g++) {
+        int first = g * Panels.GROUP_ROWS;
+        Arrays.fill(group, 0);
+        a.get(r, first, group, Math.min(group.length, rounded.size() - first));
+        float largest = 0x1p-119f;
+        for (float x : group) {
+          largest = Math.max(largest, Math.abs(x)); // NaN, if one is
+        }
+        float factor = 127 / largest;
+        boolean finite = Float.isFinite(largest);
+        for (int i = 0; i < codes.length; i++) {
+          codes[i] = (byte) (finite ? Math.rint(group[i] * factor) : 0);
+        }
+        rounded.put(r, g, codes, finite ? largest / 127 : Float.NaN);
+      }
+    }
+  }
+
+  /** In float, and in the order of the native kernels: the bits are theirs. */
+  @Override
+  public void packedGemm(
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
+      RoundedRows rounded,
+      Blocks w,
+      Rows bias,
+      boolean accumulate,
+      Rows c) {
+    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
+      int block = schedule.writeBlock(chunk);
+      int rowStart = schedule.rowStart(chunk);
+      for (int r = rowStart; r < schedule.rowStart(chunk + 1) && !accumulate; r++) {
+        for (int q = columnBegin; q < columnEnd; q++) {
+          c.put(schedule.row(r), q, bias == null ? 0 : bias.get(block, q));
+        }
+      }
+      int segmentEnd = schedule.segmentStart(chunk + 1);
+      for (int segment = schedule.segmentStart(chunk); segment < segmentEnd; segment++) {
+        int readBlock = schedule.readBlock(segment);
+        for (int q = columnBegin; q < columnEnd; q++) {
+          int pairEnd = schedule.pairStart(segment + 1);
+          for (int pair = schedule.pairStart(segment); pair < pairEnd; pair++) {
+            int row = schedule.row(rowStart + schedule.pairWrite(pair));
+            float product = dot(rounded, schedule.pairRead(pair), w, readBlock, block, q);
+            c.put(row, q, c.get(row, q) + product);
+          }
+        }
+      }
+    }
+  }
+
+  /** A row times column q of a block. */
+  private static float dot(RoundedRows a, int row, Blocks w, int i, int j, int q) {
+    Panels panels = w.panels();
+    long block = w.number(i, j);
+    float sum = 0;
+    for (int g = 0; g < a.groups(); g++) {
+      int first = g * Panels.GROUP_ROWS;
+      int whole = 0;
+      for (int p = first; p < Math.min(first + Panels.GROUP_ROWS, a.size()); p++) {
+        whole += a.code(row, p) * panels.whole(w.storage(), block, p, q);
+      }
+      float scale = a.scale(row, g) * panels.scale(w.storage(), block, first, q);
+      sum = Math.fma((float) whole, scale, sum);
+    }
+    return w.scales() == null ? sum : sum * w.scales().get(i, j, q);
+  }
+
   private static float roundedToBfloat16(float x) {
     WeightType type = WeightType.BFLOAT16;
     return Float.isNaN(x) ? x : type.widen(type.narrow(x));

@@ -92,7 +92,7 @@ public final class Narrowing {
       from.getFloats(block * size + begin, values, 0, count);
       for (int i = 0; i < count; i++) {
         if (!Float.isFinite(values[i])) {
-          throw notFinite(block * size + begin + i, values[i]);
+          throw notFinite(name, block * size + begin + i, values[i], type);
         }
         largest[q] = Math.max(largest[q], Math.abs(values[i]));
         q = q + 1 == columns ? 0 : q + 1;
@@ -144,12 +144,11 @@ public final class Narrowing {
     }
     for (int i = 0; i < count; i++) {
       if (!Float.isFinite(values[i])) {
-        throw notFinite(begin + i, values[i]);
+        throw notFinite(name, begin + i, values[i], type);
       }
       short bits = type.narrow(values[i]);
       if (!Float.isFinite(type.widen(bits))) {
-        throw new IllegalArgumentException(
-            name + ": element " + (begin + i) + " = " + values[i] + " is too large for " + type);
+        throw tooLarge(name, begin + i, values[i], type);
       }
       into.putShort(bits);
     }
@@ -172,7 +171,14 @@ public final class Narrowing {
     }
   }
 
-  private IllegalArgumentException notFinite(long element, float value) {
+  static IllegalArgumentException tooLarge(
+      String name, long element, float value, WeightType type) {
+    return new IllegalArgumentException(
+        name + ": element " + element + " = " + value + " is too large for " + type);
+  }
+
+  static IllegalArgumentException notFinite(
+      String name, long element, float value, WeightType type) {
     return new IllegalArgumentException(
         name + ": element " + element + " is " + value + ", which " + type + " weights cannot be");
   }

@@ -7,6 +7,8 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_out
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_sum_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_gemm_scratch_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_outer_scratch_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_packed_gemm_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_round_rows_f32;
 
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.schedule.GemmSchedule;
@@ -76,6 +78,62 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
               scratch == null ? 0 : scratch.storage().elements()),
           "blocksparse_block_gemm_f32");
     }
+  }
+
+  @Override
+  public void roundRows(int firstRow, int endRow, Rows a, RoundedRows rounded) {
+    check(
+        blocksparse_round_rows_f32(
+            isa,
+            firstRow,
+            endRow,
+            rounded.size(),
+            a.address(),
+            a.count(),
+            a.stride(),
+            rounded.address()),
+        "blocksparse_round_rows_f32");
+  }
+
+  @Override
+  public void packedGemm(
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
+      RoundedRows rounded,
+      Blocks w,
+      Rows bias,
+      boolean accumulate,
+      Rows c) {
+    int type = w.type().code();
+    Blocks.Scales scales = w.scales();
+    check(
+        blocksparse_packed_gemm_f32(
+            isa,
+            schedule.packed().address(0),
+            schedule.length(),
+            chunkBegin,
+            chunkEnd,
+            columnBegin,
+            columnEnd,
+            w.inSize(),
+            w.outSize(),
+            rounded.address(),
+            rounded.count(),
+            type,
+            w.address(),
+            w.inBlocks(),
+            w.outBlocks(),
+            scales == null ? 0 : scales.storage().address(0),
+            bias == null ? 0 : bias.address(),
+            bias == null ? 0 : bias.stride(),
+            accumulate ? 1 : 0,
+            c.address(),
+            c.count(),
+            c.stride()),
+        "blocksparse_packed_gemm_f32");
   }
 
   @Override

@@ -30,6 +30,22 @@ public interface ProductKernels {
       boolean accumulate,
       Rows c);
 
+  /** Rounds rows [firstRow, endRow) of a, which are as many as the rounded ones. */
+  void roundRows(int firstRow, int endRow, Rows a, RoundedRows rounded);
+
+  /** As {@link #blockGemm}, of rounded rows and a packed w; columns are cut between panels. */
+  void packedGemm(
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
+      RoundedRows rounded,
+      Blocks w,
+      Rows bias,
+      boolean accumulate,
+      Rows c);
+
   /** Rows [rowBegin, rowEnd) of the blocks of o get alpha times the outer products of x and y. */
   void blockOuter(
       OuterSchedule schedule,

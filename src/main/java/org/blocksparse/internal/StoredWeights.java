@@ -27,6 +27,9 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
       int rows,
       int columns,
       Engine engine) {
+    if (type.isPacked()) {
+      return packed(name, floats, null, new Panels(type, rows, columns), blocks, engine);
+    }
     StoredWeights made = allocate(type, blocks * rows * columns, blocks * columns);
     try {
       if (type == WeightType.FLOAT32) {
@@ -43,6 +46,39 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
     }
   }
 
+  /** Weights of INT8 in panels, the same numbers. */
+  public StoredWeights packed(long blocks, int rows, int columns, Engine engine) {
+    return packed(
+        "weights",
+        elements,
+        scales,
+        new Panels(WeightType.PACKED_INT8, rows, columns),
+        blocks,
+        engine);
+  }
+
+  private static StoredWeights packed(
+      String name, Storage from, Storage scales, Panels panels, long blocks, Engine engine) {
+    long words = words(panels, blocks);
+    Storage[] made =
+        scales == null ? Storage.allocateAll(words) : Storage.allocateAll(words, scales.elements());
+    try {
+      new PanelPacking(name, panels, from).putAll(blocks, made[0], engine);
+      if (scales != null) {
+        made[1].copyFrom(scales);
+      }
+      from.requireIntact();
+      return new StoredWeights(panels.type(), made[0], scales == null ? null : made[1]);
+    } catch (Throwable e) {
+      Storage.closeAll(made);
+      throw e;
+    }
+  }
+
+  private static long words(Panels panels, long blocks) {
+    return (Math.multiplyExact(blocks, panels.blockBytes()) + 3) / 4;
+  }
+
   private static StoredWeights allocate(WeightType type, long elements, long scales) {
     Storage[] made =
         type.hasScales()
@@ -51,7 +87,7 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
     return new StoredWeights(type, made[0], type.hasScales() ? made[1] : null);
   }
 
-  /** The same weights in memory of their own, given how many there are. */
+  /** The same weights, not packed, in memory of their own, given how many there are. */
   public StoredWeights copy(long weights) {
     StoredWeights made = allocate(type, weights, scales == null ? 0 : scales.elements());
     try {
@@ -77,13 +113,17 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
     if (columns == 0) {
       return; // however many rows of nothing there are
     }
+    Panels panels = type.isPacked() ? new Panels(type, rows, columns) : null;
     float[] piece = new float[Math.min(PIECE, columns)];
     for (long row = 0; row < blocks * rows; row++) {
       long ofBlock = scales == null ? 0 : row / rows * columns;
       for (int begin = 0; begin < columns; begin += piece.length) {
         int count = Math.min(piece.length, columns - begin);
         for (int i = 0; i < count; i++) {
-          float value = type.get(elements, row * columns + begin + i);
+          float value =
+              panels == null
+                  ? type.get(elements, row * columns + begin + i)
+                  : panels.get(elements, row / rows, row % rows, begin + i);
           piece[i] = scales == null ? value : value * scales.getFloat(ofBlock + begin + i);
         }
         out.putFloats(row * columns + begin, piece, 0, count);
@@ -112,8 +152,12 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
   }
 
   /** The bytes that the weights take, their scales included. */
-  public long bytes(long weights) {
-    return weights * type.bytes() + (scales == null ? 0 : 4 * scales.elements());
+  public long bytes(long blocks, int rows, int columns) {
+    long ofBlock =
+        type.isPacked()
+            ? new Panels(type, rows, columns).blockBytes()
+            : (long) rows * columns * type.bytes();
+    return blocks * ofBlock + (scales == null ? 0 : 4 * scales.elements());
   }
 
   @Override

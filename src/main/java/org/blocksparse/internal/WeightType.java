@@ -16,7 +16,17 @@ public enum WeightType {
   /** The upper half of a float. */
   BFLOAT16(Blocksparse.BLOCKSPARSE_BFLOAT16, 2),
   /** A whole number, times the scale of its column of the block or its row of the table. */
-  INT8(Blocksparse.BLOCKSPARSE_INT8, 1);
+  INT8(Blocksparse.BLOCKSPARSE_INT8, 1),
+  /** The same in panels, for products alone, as all that follow; see {@link Panels}. */
+  PACKED_INT8(Blocksparse.BLOCKSPARSE_INT8),
+  /** A whole number of 8 bits, times a float16 for 32 rows of a column. */
+  Q8_0(Blocksparse.BLOCKSPARSE_Q8_0),
+  /** A whole number of 4 bits, times a float16 for 32 rows of a column. */
+  Q4_0(Blocksparse.BLOCKSPARSE_Q4_0),
+  /** A float of 4 bits, times a power of two for 32 rows of a column. */
+  MXFP4(Blocksparse.BLOCKSPARSE_MXFP4);
+
+  private static final int PACKED = 0;
 
   private static final int HALF_INFINITY = 0x7c00;
 
@@ -28,32 +38,45 @@ public enum WeightType {
     this.bytes = bytes;
   }
 
+  WeightType(int code) {
+    this(code, PACKED);
+  }
+
+  /** Whether they lie in panels, which only forward products with rounded rows read. */
+  public boolean isPacked() {
+    return bytes == PACKED;
+  }
+
   /** Its number in the C header, {@code blocksparse_element_type}. */
   int code() {
     return code;
   }
 
-  /** Bytes of an element. */
+  /** Bytes of an element, unless the type is packed. */
   public int bytes() {
     return bytes;
   }
 
-  /** The elements of four bytes that hold that many of these. */
+  /** The elements of four bytes that hold that many of these, unless the type is packed. */
   public long words(long elements) {
     return (Math.multiplyExact(elements, (long) bytes) + 3) / 4;
   }
 
   /** Whether elements have scales. */
   public boolean hasScales() {
-    return this == INT8;
+    return this == INT8 || this == PACKED_INT8;
   }
 
-  /** Element {@code at} of a storage as a float, which its scale is still to be applied to. */
+  /**
+   * Element {@code at} of a storage as a float, which its scale is still to be applied to; of types
+   * that are not packed.
+   */
   float get(Storage storage, long at) {
     return switch (this) {
       case FLOAT32 -> storage.getFloat(at);
       case FLOAT16, BFLOAT16 -> widen(storage.getShort(at));
       case INT8 -> storage.getByte(at);
+      default -> throw new IllegalArgumentException(this + " has no elements of its own");
     };
   }
 

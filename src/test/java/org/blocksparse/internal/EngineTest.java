@@ -123,7 +123,7 @@ final class EngineTest {
     try (GemmSchedule schedule = schedule()) {
       Storage expected = numbers(BATCH * N);
       product(schedule, expected, N)
-          .run(JAVA, new RowSelection(schedule, 0, schedule.chunks(), 0, N));
+          .run(JAVA, null, new RowSelection(schedule, 0, schedule.chunks(), 0, N));
       for (int workers : WORKERS) {
         Pieces pieces = new Pieces();
         Storage c = numbers(BATCH * N);

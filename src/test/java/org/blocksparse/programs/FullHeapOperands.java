@@ -120,8 +120,8 @@ final class FullHeapOperands implements AutoCloseable {
     biases = FloatTensor.zeros(BLOCKS, SIZE);
     state = OptimizerState.of(sum, biases);
     plan = BlockPlan.of(idx, idx, BLOCKS, BLOCKS);
-    rounding = BlockPlan.dense(BATCH * 2 * SIZE / BLOCKS).withRoundedInputs();
-    roundingFew = BlockPlan.dense(5).withRoundedInputs();
+    rounding = BlockPlan.dense(BATCH * 2 * SIZE / BLOCKS).withRoundedInputs(ElementType.BFLOAT16);
+    roundingFew = BlockPlan.dense(5).withRoundedInputs(ElementType.BFLOAT16);
     fewRows = FloatTensor.of(numbers(random, 5 * BLOCKS), 5, 1, BLOCKS);
     layer = HierarchicalSoftmax.builder(SIZE, 1000).seed(1).build();
     trained = HierarchicalSoftmax.builder(SIZE, 1000).seed(2).build();

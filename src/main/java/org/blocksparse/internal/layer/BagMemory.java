@@ -130,7 +130,7 @@ public record BagMemory(BagTable table, LayerState state) implements AutoCloseab
 
   /** The bytes of the table. */
   public long bytes() {
-    return stored().bytes((long) vocabulary() * table.features());
+    return stored().bytes(vocabulary(), table.features(), 1);
   }
 
   /** All memory of the bag; null stands for none. */

@@ -55,6 +55,15 @@ package org.blocksparse.internal.layer;
  * blocksparse.optimizer.1 ...   the rule of one
  * </pre>
  *
+ * Of packed weights called NAME, in the order that the C header calls PACKED WEIGHTS:
+ *
+ * <pre>
+ * NAME                      U8 (iBlocks, oBlocks, bytes of a block)
+ * NAME.scales               F32 (iBlocks, oBlocks, oSize), of INT8
+ *
+ * blocksparse.packed.NAME   the type, iSize and oSize: Q4_0 2048 768 for instance
+ * </pre>
+ *
  * <p>Other tensors may be there, and are ignored.
  */
 public final class ModelNames {
@@ -87,6 +96,8 @@ public final class ModelNames {
   /** The scales of the columns or rows of weights of I8. */
   private static final String SCALES = ".scales";
 
+  private static final String PACKED = RESERVED + "packed.";
+
   private static final String[] STATES = {"optimizer.first.", "optimizer.second."};
 
   private ModelNames() {}
@@ -94,6 +105,11 @@ public final class ModelNames {
   /** The scales of weights of I8. */
   public static String scales(String weights) {
     return weights + SCALES;
+  }
+
+  /** The key of the type and the sizes of packed weights. */
+  public static String packed(String weights) {
+    return PACKED + weights;
   }
 
   /** A moment of a tensor. */

@@ -9,8 +9,11 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Narrowing;
+import org.blocksparse.internal.PanelPacking;
+import org.blocksparse.internal.Panels;
 import org.blocksparse.internal.StoredWeights;
 import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.format.AtomicFile;
@@ -34,10 +37,14 @@ import org.blocksparse.internal.softmax.SoftmaxStorage;
  */
 public final class WeightsFile implements AutoCloseable {
   private static final int BLOCKS_RANK = 4;
+  private static final int PACKED_RANK = 3;
 
   private final SaveSettings settings;
   private final List<TensorSource> tensors;
   private final List<Storage> made = new ArrayList<>();
+
+  /** What the metadata says of packed weights. */
+  private final Map<String, String> packed = new TreeMap<>();
 
   /**
    * Weights that are written.
@@ -137,6 +144,10 @@ public final class WeightsFile implements AutoCloseable {
   }
 
   private void add(Grid grid, WeightType type, StoredWeights weights, Engine engine) {
+    if (type.isPacked()) {
+      addPacked(grid, type, weights);
+      return;
+    }
     if (weights.type() != WeightType.FLOAT32) {
       tensors.add(TensorSource.narrow(grid.name(), dtype(type), grid.dims(), weights.elements()));
       addScales(grid, weights.scales());
@@ -165,6 +176,21 @@ public final class WeightsFile implements AutoCloseable {
     addScales(grid, scales);
   }
 
+  private void addPacked(Grid grid, WeightType type, StoredWeights weights) {
+    Panels panels = new Panels(type, grid.rows(), grid.columns());
+    long[] dims = {grid.dims()[0], grid.dims()[1], panels.blockBytes()};
+    tensors.add(
+        weights.type() == type
+            ? TensorSource.narrow(grid.name(), Dtype.U8, dims, weights.elements())
+            : new TensorSource(
+                grid.name(),
+                Dtype.U8,
+                dims,
+                new PanelPacking(grid.name(), panels, weights.elements())::put));
+    addScales(grid, weights.scales());
+    packed.put(ModelNames.packed(grid.name()), PackedForm.of(panels));
+  }
+
   private void addScales(Grid grid, Storage scales) {
     if (scales != null) {
       tensors.add(TensorSource.floats(ModelNames.scales(grid.name()), grid.scaleDims(), scales));
@@ -182,9 +208,10 @@ public final class WeightsFile implements AutoCloseable {
     requireDistinctNames();
     // Elements of more bytes come first, so that all lie at multiples of their size.
     tensors.sort(Comparator.comparingInt(tensor -> -tensor.elementBytes()));
+    Map<String, String> all = new TreeMap<>(metadata);
+    all.putAll(packed);
     SafeTensorsWriter writer =
-        new SafeTensorsWriter(
-            SafeTensorsLayout.of(tensors, aligned), metadata, settings.progress());
+        new SafeTensorsWriter(SafeTensorsLayout.of(tensors, aligned), all, settings.progress());
     AtomicFile.write(
         file,
         channel -> {
@@ -217,6 +244,7 @@ public final class WeightsFile implements AutoCloseable {
       case FLOAT16 -> Dtype.F16;
       case BFLOAT16 -> Dtype.BF16;
       case INT8 -> Dtype.I8;
+      default -> Dtype.U8;
     };
   }
 
@@ -224,7 +252,7 @@ public final class WeightsFile implements AutoCloseable {
   static WeightType typeOf(SafeTensorsReader reader, String name) {
     Dtype found = reader.typeOrNull(name);
     for (WeightType type : WeightType.values()) {
-      if (dtype(type) == found) {
+      if (!type.isPacked() && dtype(type) == found) {
         return type;
       }
     }
@@ -242,21 +270,70 @@ public final class WeightsFile implements AutoCloseable {
    */
   public static FoundBlocks readBlocks(SafeTensorsReader reader, String name, boolean mapped)
       throws IOException {
+    if (isPacked(reader, name)) {
+      return readPacked(reader, name, mapped);
+    }
     WeightType type = typeOf(reader, name);
     TensorEntry elements = reader.entryOfRank(BLOCKS_RANK, name, dtype(type));
     long[] dims = elements.dims();
-    for (long dim : dims) { // of an empty tensor, they may be anything
-      if (dim > Integer.MAX_VALUE) {
-        throw new MalformedException(
-            name, "a dimension of " + Dimensions.text(dims) + " is too large");
-      }
-    }
+    requireInts(name, dims);
     TensorEntry scales =
         type.hasScales()
             ? reader.entry(ModelNames.scales(name), Dtype.F32, dims[0], dims[1], dims[3])
             : null;
     Storage inFile = mapped ? reader.mapElements(elements) : null;
     return new FoundBlocks(dims, read(reader, type, elements, scales, inFile));
+  }
+
+  /** Of an empty tensor, dimensions may be anything. */
+  private static void requireInts(String name, long... dims) throws MalformedException {
+    for (long dim : dims) {
+      if (dim > Integer.MAX_VALUE) {
+        throw new MalformedException(
+            name, "a dimension of " + Dimensions.text(dims) + " is too large");
+      }
+    }
+  }
+
+  /** Whether a file holds packed weights of that name. */
+  public static boolean isPacked(SafeTensorsReader reader, String name) {
+    return reader.typeOrNull(name) == Dtype.U8
+        && reader.metadata().containsKey(ModelNames.packed(name));
+  }
+
+  private static FoundBlocks readPacked(SafeTensorsReader reader, String name, boolean mapped)
+      throws IOException {
+    String form = reader.metadata().get(ModelNames.packed(name));
+    Panels panels = PackedForm.panels(name, form);
+    TensorEntry entry = reader.entryOfRank(PACKED_RANK, name, Dtype.U8);
+    long iBlocks = entry.dims()[0];
+    long oBlocks = entry.dims()[1];
+    requireInts(name, iBlocks, oBlocks);
+    if (entry.dims()[2] != panels.blockBytes()) {
+      throw new MalformedException(
+          name,
+          "expected blocks of "
+              + panels.blockBytes()
+              + " bytes, as "
+              + form
+              + " has, but was "
+              + Dimensions.text(entry.dims()));
+    }
+    TensorEntry scales =
+        panels.type().hasScales()
+            ? reader.entry(ModelNames.scales(name), Dtype.F32, iBlocks, oBlocks, panels.columns())
+            : null;
+    Storage elements = mapped ? reader.mapElements(entry) : reader.readNarrow(entry);
+    if (!mapped) {
+      long infinite = panels.groupThatIsNotFinite(elements, iBlocks * oBlocks);
+      if (infinite >= 0) {
+        throw new MalformedException(
+            name, "a scale of group " + infinite + " makes weights infinite");
+      }
+    }
+    return new FoundBlocks(
+        new long[] {iBlocks, oBlocks, panels.rows(), panels.columns()},
+        new StoredWeights(panels.type(), elements, readScalesOrNull(reader, scales)));
   }
 
   /**

@@ -75,8 +75,9 @@ public record SoftmaxStorage(
 
   /** The bytes that they take. */
   public long bytes(SoftmaxSizes sizes) {
-    return new StoredWeights(type, w1, w1Scales).bytes(sizes.elements(Parameter.W1))
-        + new StoredWeights(type, w2, w2Scales).bytes(sizes.elements(Parameter.W2))
+    return new StoredWeights(type, w1, w1Scales).bytes(1, sizes.features(), sizes.classes())
+        + new StoredWeights(type, w2, w2Scales)
+            .bytes(sizes.classes(), sizes.features(), sizes.slots())
         + 4 * (b1.elements() + b2.elements());
   }
 

@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.ForkJoinPool;
+import java.util.stream.Stream;
+import org.blocksparse.testing.BlockProblem;
+import org.blocksparse.testing.BlockProblem.Sizes;
+import org.blocksparse.testing.Bounded;
+import org.blocksparse.testing.Data;
+import org.blocksparse.testing.Data.Numbers;
+import org.blocksparse.testing.Guarded;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.Oracle;
+import org.blocksparse.testing.Seeded;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Packed weights of every type: what they become, that their products are those of whole numbers,
+ * the same on all kernels and within the bound of {@link BlockPlan#withRoundedInputs}, and what is
+ * refused.
+ */
+@ExtendWith(Seeded.class)
+final class PackedWeightsTest {
+  private static final List<Sizes> SIZES =
+      List.of(
+          new Sizes(1, 1, 1, 1, 1, 1, 1),
+          new Sizes(1, 3, 2, 67, 70, 3, 2), // one row of a block
+          new Sizes(3, 5, 7, 13, 11, 2, 3),
+          new Sizes(7, 2, 3, 97, 101, 1, 2),
+          new Sizes(9, 2, 2, 64, 130, 4, 2), // cut by columns; repeats
+          new Sizes(40, 4, 3, 32, 16, 4, 3),
+          new Sizes(193, 1, 1, 50, 70, 1, 1),
+          new Sizes(0, 3, 2, 4, 6, 2, 2), // nothing at all, in every place
+          new Sizes(3, 4, 4, 4, 6, 0, 2),
+          new Sizes(3, 4, 4, 0, 6, 2, 2),
+          new Sizes(3, 4, 4, 4, 0, 2, 2));
+
+  /** Those that can be packed. */
+  private static final List<ElementType> TYPES =
+      List.of(ElementType.INT8, ElementType.Q8_0, ElementType.Q4_0, ElementType.MXFP4);
+
+  static Stream<Arguments> cases() {
+    return KernelsUnderTest.instructionSets().stream()
+        .flatMap(
+            kernels ->
+                TYPES.stream()
+                    .flatMap(type -> SIZES.stream().map(s -> Arguments.of(kernels, type, s))));
+  }
+
+  private static Weights packed(FloatTensor W, ElementType type) {
+    if (type != ElementType.INT8) {
+      return Weights.of(W, type);
+    }
+    try (Weights plain = Weights.of(W, type)) {
+      return plain.packed();
+    }
+  }
+
+  /** The forward products that there are. */
+  private static List<FloatTensor> products(
+      Weights W, Guarded memory, BlockProblem p, BlockPlan plan) {
+    Sizes s = p.sizes();
+    FloatTensor h = memory.of("h", p.h(), s.h());
+    FloatTensor b = memory.of("b", p.b(), s.b());
+    float[] gates = new float[s.batch() * s.iWin()];
+    Arrays.fill(gates, 0.75f);
+    FloatTensor inputGate = memory.of("inputGate", gates, s.batch(), s.iWin());
+    float[] biases = new float[s.iBlocks() * s.oSize()];
+    Arrays.fill(biases, 0.5f);
+    FloatTensor inputBias = memory.of("inputBias", biases, s.iBlocks(), s.oSize());
+    Epilogue biased = Epilogue.none().withBias(b);
+    FloatTensor out = memory.nan("out", s.o());
+    FloatTensor relu = memory.nan("relu", s.o());
+    FloatTensor o = memory.of("o", p.o(), s.o());
+    SparseBlockDot.apply(W, h, plan, biased, out);
+    SparseBlockDot.apply(
+        W,
+        h,
+        plan,
+        biased.withInputBias(inputBias, inputGate).withActivation(Activation.RELU),
+        relu);
+    SparseBlockGemv.applyInPlace(W, h, plan, o);
+    List<FloatTensor> all = new ArrayList<>(List.of(out, o, relu));
+    if (s.oSize() % 2 == 0) {
+      float[] factors = new float[s.batch() * s.oWin()];
+      Arrays.fill(factors, 0.25f);
+      FloatTensor gate = memory.of("gate", factors, s.batch(), s.oWin());
+      FloatTensor gated = memory.nan("gated", s.batch(), s.oWin(), s.oSize() / 2);
+      SparseBlockDot.apply(
+          W, h, plan, biased.withActivation(Activation.SWIGLU).withGate(gate), gated);
+      all.add(gated);
+    }
+    return all;
+  }
+
+  /** What the Javadoc of withRoundedInputs promises. */
+  private static Bounded bound(BlockProblem p) {
+    Sizes s = p.sizes();
+    Bounded exact = Oracle.dot(p);
+    int groups = (s.iSize() + 31) / 32;
+    double[] bounds = new double[exact.bounds().length];
+    for (int sample = 0; sample < s.batch(); sample++) {
+      for (int j = 0; j < s.oWin(); j++) {
+        for (int q = 0; q < s.oSize(); q++) {
+          int output = p.outputIdx()[sample * s.oWin() + j];
+          double sum = 0;
+          for (int i = 0; i < s.iWin(); i++) {
+            int input = p.inputIdx()[sample * s.iWin() + i];
+            for (int k = 0; k < s.iSize(); k++) {
+              double largest = 0x1p-119;
+              for (int near = k / 32 * 32; near < Math.min(s.iSize(), k / 32 * 32 + 32); near++) {
+                largest =
+                    Math.max(largest, Math.abs(p.h()[(sample * s.iWin() + i) * s.iSize() + near]));
+              }
+              sum += largest * Math.abs(p.W()[p.at(input, output, k, q)]);
+            }
+          }
+          double start = Math.abs(p.b()[output * s.oSize() + q]);
+          bounds[(sample * s.oWin() + j) * s.oSize() + q] =
+              sum / 253.9
+                  + 1.01 * (groups + s.iWin() + 1) * Bounded.U * (start + sum)
+                  + s.iWin() * groups * 0x1p-131;
+        }
+      }
+    }
+    return new Bounded(exact.shape(), exact.values(), bounds);
+  }
+
+  @Tag("xcheck")
+  @ParameterizedTest(name = "{0} {1} {2}")
+  @MethodSource("cases")
+  void productsAreTheReferencesAndWithinTheBound(
+      KernelsUnderTest kernels, ElementType type, Sizes s, Data data) {
+    BlockProblem given = data.blocks(s, Numbers.GAUSSIAN);
+    try (Guarded memory = new Guarded();
+        FloatTensor floats = FloatTensor.of(given.W(), s.W());
+        Weights W = packed(floats, type);
+        FloatTensor widened = W.widened();
+        BlockPlan plan = given.plan(kernels.workers()).withRoundedInputs(ElementType.INT8)) {
+      BlockProblem p =
+          new BlockProblem(
+              s,
+              widened.toArray(),
+              given.h(),
+              given.b(),
+              given.o(),
+              given.gradOut(),
+              given.inputIdx(),
+              given.outputIdx());
+      List<FloatTensor> actual = products(W, memory, p, plan);
+      List<FloatTensor> expected =
+          products(W, memory, p, plan.withWorkers(KernelsUnderTest.all().get(0).workers()));
+      bound(p).assertHolds("product", actual.get(0));
+      for (int i = 0; i < expected.size(); i++) {
+        float[] those = expected.get(i).toArray();
+        float[] these = actual.get(i).toArray();
+        if (i < 2) {
+          assertArrayEquals(those, these, "product " + i);
+        } else { // kernels differ in activations and input biases, which are products of floats
+          assertArrayEquals(those, these, 1e-3f, "product " + i);
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(names = {"INT8", "Q8_0", "Q4_0", "MXFP4"})
+  void bitsDoNotDependOnTheWorkers(ElementType type, Data data) {
+    Sizes s = new Sizes(60, 3, 2, 233, 200, 2, 1);
+    BlockProblem p = data.blocks(s, Numbers.GAUSSIAN);
+    ForkJoinPool pool = new ForkJoinPool(3);
+    try (FloatTensor floats = FloatTensor.of(p.W(), s.W());
+        Weights W = packed(floats, type);
+        FloatTensor h = FloatTensor.of(p.h(), s.h());
+        BlockPlan plan = p.plan(Workers.callingThread()).withRoundedInputs(ElementType.INT8);
+        FloatTensor alone = SparseBlockDot.apply(W, h, plan, Epilogue.none())) {
+      for (int workers = 2; workers <= 4; workers++) {
+        try (FloatTensor together =
+            SparseBlockDot.apply(
+                W, h, plan.withWorkers(Workers.of(pool, workers)), Epilogue.none())) {
+          assertArrayEquals(alone.toArray(), together.toArray(), workers + " workers");
+        }
+      }
+    } finally {
+      pool.shutdown();
+    }
+  }
+
+  static Stream<Arguments> kernelsAndTypes() {
+    return KernelsUnderTest.instructionSets().stream()
+        .flatMap(kernels -> TYPES.stream().map(type -> Arguments.of(kernels, type)));
+  }
+
+  /** A row with a NaN or an infinity is NaN, and no other. */
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("kernelsAndTypes")
+  void whatIsNotFiniteSpoilsItsRow(KernelsUnderTest kernels, ElementType type, Data data) {
+    float[] values = data.floats(Numbers.GAUSSIAN, 5 * 70);
+    values[70 + 3] = Float.NaN;
+    values[3 * 70 + 69] = Float.NEGATIVE_INFINITY;
+    try (FloatTensor floats = FloatTensor.of(data.floats(Numbers.GAUSSIAN, 70 * 20), 1, 1, 70, 20);
+        Weights W = packed(floats, type);
+        FloatTensor h = FloatTensor.of(values, 5, 1, 70);
+        BlockPlan plan =
+            BlockPlan.dense(5).withWorkers(kernels.workers()).withRoundedInputs(ElementType.INT8);
+        FloatTensor out = SparseBlockDot.apply(W, h, plan, Epilogue.none())) {
+      float[] all = out.toArray();
+      for (int i = 0; i < all.length; i++) {
+        assertEquals(i / 20 == 1 || i / 20 == 3, Float.isNaN(all[i]), "element " + i);
+      }
+    }
+  }
+
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("kernelsAndTypes")
+  void takeRaggedPlans(KernelsUnderTest kernels, ElementType type) {
+    try (FloatTensor floats = FloatTensor.of(new float[] {1, 2, 4, 4}, 2, 1, 2, 1);
+        Weights W = packed(floats, type);
+        FloatTensor widened = W.widened();
+        SparseRows inputs = SparseRows.of(List.of(new int[] {0, 1}, new int[0], new int[] {1}));
+        SparseRows outputs = SparseRows.of(List.of(new int[] {0}, new int[] {0}, new int[0]));
+        BlockPlan plan = BlockPlan.of(inputs, outputs, 2, 1).withRoundedInputs(ElementType.INT8);
+        FloatTensor h = FloatTensor.of(new float[] {127, -1, 3, 127, 5, 6}, 3, 2);
+        FloatTensor b = FloatTensor.of(new float[] {0.5f}, 1, 1);
+        FloatTensor out =
+            SparseBlockDot.apply(
+                W, h, plan.withWorkers(kernels.workers()), Epilogue.none().withBias(b))) {
+      float[] w = widened.toArray();
+      float expected = 127 * w[0] - w[1] + 3 * w[2] + 127 * w[3] + 0.5f;
+      assertEquals(expected, out.toArray()[0], 1e-4f);
+      assertEquals(0.5f, out.toArray()[1]);
+    }
+  }
+
+  // -------------------------------------------------------------------------------- what they are
+
+  @Test
+  void int8KeepsItsNumbers(Data data) {
+    try (FloatTensor floats =
+            FloatTensor.of(data.floats(Numbers.GAUSSIAN, 2 * 3 * 67 * 35), 2, 3, 67, 35);
+        Weights plain = Weights.of(floats, ElementType.INT8);
+        Weights packed = plain.packed();
+        FloatTensor expected = plain.widened();
+        FloatTensor actual = packed.widened()) {
+      assertArrayEquals(expected.toArray(), actual.toArray());
+      assertEquals(ElementType.INT8, packed.type());
+      assertTrue(packed.isPacked() && !plain.isPacked());
+      assertEquals("Weights(2, 3, 67, 35) of INT8, packed", packed.toString());
+      assertEquals(6 * (3 * 3 * 512 + 4 * 35), packed.bytes());
+    }
+  }
+
+  /** What becomes of the 32 weights of one output. */
+  private static float[] ofOneOutput(ElementType type, float... values) {
+    try (FloatTensor floats = FloatTensor.of(values, 1, 1, values.length, 1);
+        Weights weights = Weights.of(floats, type);
+        FloatTensor wide = weights.widened()) {
+      return wide.toArray();
+    }
+  }
+
+  @Test
+  void numbersAreRoundedToTheNearest() {
+    assertArrayEquals(
+        new float[] {127, 3, -2, 4, -127, 0},
+        ofOneOutput(ElementType.Q8_0, 127, 2.6f, -1.6f, 3.5f, -127, 0.4f));
+    // The number of the largest magnitude is -8 times the scale.
+    assertArrayEquals(
+        new float[] {-16, 14, 4, -6, 0, 14},
+        ofOneOutput(ElementType.Q4_0, -16, 16, 4.9f, -5.1f, 0.9f, 13.2f));
+    assertArrayEquals(
+        new float[] {16, -14, 4, -6, -0f},
+        ofOneOutput(ElementType.Q4_0, 16, -15, 4.9f, -5.1f, -0.9f));
+    // Times 2: 0, 1, 2, 3, 4, 6, 8, 12; of two the one whose code is even.
+    assertArrayEquals(
+        new float[] {12, -12, 8, 8, 6, 4, 4, 2, 2, -1, 0, 0},
+        ofOneOutput(
+            ElementType.MXFP4,
+            15.9f,
+            -10.1f,
+            10,
+            7,
+            6.9f,
+            5,
+            3.5f,
+            2.5f,
+            1.5f,
+            -0.6f,
+            0.5f,
+            -0.4f));
+    for (ElementType type : TYPES) {
+      assertArrayEquals(new float[] {0, 0}, ofOneOutput(type, 0, -0f), type.toString());
+    }
+  }
+
+  /** Each group of 32 has its scale; of each type, the error that its Javadoc tells. */
+  @Test
+  void errorsAreThoseOfTheType(Data data) {
+    for (int exponent : new int[] {-140, -24, -17, -8, 0, 5}) {
+      float[] values = data.floats(Numbers.GAUSSIAN, 96);
+      for (int i = 0; i < values.length; i++) {
+        values[i] = Math.scalb(values[i], exponent + i / 32);
+      }
+      for (ElementType type : List.of(ElementType.Q8_0, ElementType.Q4_0, ElementType.MXFP4)) {
+        float[] actual = ofOneOutput(type, values);
+        for (int i = 0; i < values.length; i++) {
+          float largest = 0;
+          for (int near = i / 32 * 32; near < i / 32 * 32 + 32; near++) {
+            largest = Math.max(largest, Math.abs(values[near]));
+          }
+          double bound =
+              switch (type) {
+                case Q8_0 -> Math.max(0x1p-25, 0.5005 * largest / 127 + 0x1p-25);
+                case Q4_0 -> largest / 8 * 1.005 + 0x1p-24;
+                default -> Math.max(0x1p-128, 2 * Math.scalb(1.0, Math.getExponent(largest) - 2));
+              };
+          assertEquals(values[i], actual[i], bound, type + " at " + i + ", 2^" + exponent);
+        }
+      }
+    }
+  }
+
+  @Test
+  void whatIsWidenedStaysAsItIs(Data data) {
+    float[] values = data.floats(Numbers.GAUSSIAN, 300);
+    for (ElementType type : List.of(ElementType.Q8_0, ElementType.Q4_0, ElementType.MXFP4)) {
+      float[] once = ofOneOutput(type, values);
+      assertArrayEquals(once, ofOneOutput(type, once), type.toString());
+    }
+  }
+
+  // ------------------------------------------------------------------------------------ refusals
+
+  @Test
+  void refusesWhatATypeHasNoNumberFor() {
+    for (ElementType type : List.of(ElementType.Q8_0, ElementType.Q4_0, ElementType.MXFP4)) {
+      long before = FloatTensor.allocatedBytes();
+      for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
+        IllegalArgumentException e =
+            assertThrows(IllegalArgumentException.class, () -> ofOneOutput(type, 1, bad));
+        assertEquals(
+            "W: element 1 is " + bad + ", which " + type + " weights cannot be", e.getMessage());
+      }
+      if (type != ElementType.MXFP4) {
+        IllegalArgumentException e =
+            assertThrows(IllegalArgumentException.class, () -> ofOneOutput(type, 1, -1e8f));
+        assertEquals("W: element 1 = -1.0E8 is too large for " + type, e.getMessage());
+      }
+      assertTrue(FloatTensor.allocatedBytes() <= before, "nothing is left behind");
+    }
+    assertEquals(Float.MAX_VALUE, ofOneOutput(ElementType.MXFP4, Float.MAX_VALUE)[0], 0x1p127f);
+  }
+
+  @Test
+  void refusesOtherPlans() {
+    try (FloatTensor W = FloatTensor.zeros(1, 1, 4, 5);
+        FloatTensor h = FloatTensor.zeros(2, 1, 4);
+        FloatTensor out = FloatTensor.of(new float[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, 2, 1, 5);
+        Weights int8 = Weights.of(W, ElementType.INT8);
+        Weights q4 = Weights.of(W, ElementType.Q4_0);
+        BlockPlan plan = BlockPlan.dense(2)) {
+      BlockPlan rounding = plan.withRoundedInputs(ElementType.INT8);
+      float[] before = out.toArray();
+      for (BlockMatrix other : new BlockMatrix[] {W, int8}) {
+        assertRefused(
+            "W: expected packed Weights, as the plan rounds inputs to INT8, but was "
+                + other
+                + "; make them with Weights.of(W, ElementType.Q8_0), or Weights.packed() of INT8,"
+                + " or take the plan without withRoundedInputs",
+            () -> SparseBlockDot.apply(other, h, rounding, Epilogue.none(), out));
+      }
+      assertRefused(
+          "plan: expected one withRoundedInputs(ElementType.INT8), as W is packed, but was "
+              + plan
+              + "; W is "
+              + q4,
+          () -> SparseBlockGemv.applyInPlace(q4, h, plan, out));
+      assertRefused(
+          "W: expected Weights of BFLOAT16, as the plan rounds inputs to BFLOAT16, but was "
+              + q4
+              + "; make them with Weights.of(W, ElementType.BFLOAT16), or take the plan without"
+              + " withRoundedInputs",
+          () ->
+              SparseBlockDot.apply(
+                  q4, h, plan.withRoundedInputs(ElementType.BFLOAT16), Epilogue.none(), out));
+      assertRefused(
+          "W: expected weights that are not packed, for a gradient, but was "
+              + q4
+              + "; take W.widened()",
+          () -> SparseBlockDot.gradH(q4, out, rounding));
+      assertRefused(
+          "type: expected BFLOAT16 or INT8 but was Q8_0",
+          () -> plan.withRoundedInputs(ElementType.Q8_0));
+      assertArrayEquals(before, out.toArray());
+      assertTrue(rounding.toString().endsWith(", inputs rounded to INT8)"), rounding.toString());
+    }
+  }
+
+  private static void assertRefused(String message, Runnable call) {
+    assertEquals(message, assertThrows(IllegalArgumentException.class, call::run).getMessage());
+  }
+
+  @Test
+  void layersAreNotPacked() {
+    String refused =
+        "type: expected FLOAT32, FLOAT16, BFLOAT16 or INT8 for a layer's weights but was MXFP4,"
+            + " which is packed for products of SparseBlockDot";
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(3, 5).build();
+        LabelTree tree = LabelTree.builder(3, 5).build();
+        EmbeddingBag bag = EmbeddingBag.builder(5, 4).build()) {
+      assertRefused(refused, () -> layer.withWeights(ElementType.MXFP4));
+      assertRefused(refused, () -> tree.withWeights(ElementType.MXFP4));
+      assertRefused(refused, () -> bag.withWeights(ElementType.MXFP4));
+      assertRefused(refused, () -> SaveOptions.defaults().withWeights(ElementType.MXFP4));
+    }
+  }
+
+  @Test
+  void packsOnlyWhatIsInt8() {
+    try (FloatTensor W = FloatTensor.zeros(1, 1, 4, 5);
+        Weights half = Weights.of(W, ElementType.FLOAT16);
+        Weights q8 = Weights.of(W, ElementType.Q8_0)) {
+      for (Weights other : List.of(half, q8)) {
+        assertEquals(
+            "weights: expected INT8 that is not packed but was "
+                + other
+                + "; make such with Weights.of(W, ElementType.INT8)",
+            assertThrows(IllegalStateException.class, other::packed).getMessage());
+      }
+      assertEquals(
+          "weights: " + q8 + " is packed and has no transposed view",
+          assertThrows(IllegalStateException.class, q8::transposeBlocks).getMessage());
+      Weights closed = Weights.of(W, ElementType.INT8);
+      closed.close();
+      assertEquals(
+          "weights: the weights (1, 1, 4, 5) are closed",
+          assertThrows(IllegalStateException.class, closed::packed).getMessage());
+      assertFalse(half.isPacked());
+    }
+  }
+}
