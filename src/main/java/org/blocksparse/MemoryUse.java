@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static java.util.Objects.requireNonNull;
+
 import java.util.Objects;
 import java.util.stream.Stream;
 import org.blocksparse.internal.memory.Storage;
@@ -30,6 +32,7 @@ public record MemoryUse(long mappedBytes, long privateBytes) {
 
   /** The use of two models. */
   public MemoryUse plus(MemoryUse other) {
+    requireNonNull(other, "other");
     return new MemoryUse(mappedBytes + other.mappedBytes, privateBytes + other.privateBytes);
   }
 }

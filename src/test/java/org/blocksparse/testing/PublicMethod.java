@@ -22,6 +22,7 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.LabelTree;
 import org.blocksparse.LayerBuilder;
 import org.blocksparse.LayerPart;
+import org.blocksparse.ModelHolder;
 import org.blocksparse.SparseRows;
 import org.blocksparse.TwoLevelLayer;
 
@@ -30,7 +31,7 @@ import org.blocksparse.TwoLevelLayer;
  * method of each of them.
  *
  * @param targets what a layer of two levels, its builder or its part takes as targets; a generic
- *     type has its methods once for each; null: the type takes none
+ *     type has its methods once for each; of a holder, the models; null: the type takes none
  */
 public record PublicMethod(Class<?> type, Class<?> targets, Method method) {
   /** These measure, or take an address on the caller's word, or are the compiler's. */
@@ -58,6 +59,9 @@ public record PublicMethod(Class<?> type, Class<?> targets, Method method) {
   private static List<Class<?>> targets(Class<?> type) {
     if (type == LayerPart.class || type == LayerBuilder.class) {
       return List.of(IntTensor.class, SparseRows.class);
+    }
+    if (type == ModelHolder.class || type == ModelHolder.Lease.class) {
+      return List.of(HierarchicalSoftmax.class);
     }
     return Collections.singletonList(
         type == HierarchicalSoftmax.class

@@ -4,6 +4,7 @@ package org.blocksparse.testing;
 import java.io.IOException;
 import java.lang.reflect.ParameterizedType;
 import java.lang.reflect.Type;
+import java.lang.reflect.WildcardType;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
@@ -38,7 +39,9 @@ import org.blocksparse.Labels;
 import org.blocksparse.LayerPart;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.Loss;
+import org.blocksparse.MemoryUse;
 import org.blocksparse.Metrics;
+import org.blocksparse.ModelHolder;
 import org.blocksparse.NamedTensors;
 import org.blocksparse.NpyFile;
 import org.blocksparse.NpzFile;
@@ -51,6 +54,7 @@ import org.blocksparse.SparseRows;
 import org.blocksparse.Tensor;
 import org.blocksparse.TensorFile;
 import org.blocksparse.TopKGate;
+import org.blocksparse.UnknownIds;
 import org.blocksparse.Weights;
 import org.blocksparse.Workers;
 
@@ -114,9 +118,12 @@ public final class RandomArguments {
     }
     if (type == Map.class) {
       Map<String, Object> map = new HashMap<>();
-      boolean text = ((ParameterizedType) generic).getActualTypeArguments()[1] == String.class;
+      Type values = ((ParameterizedType) generic).getActualTypeArguments()[1];
+      if (values instanceof WildcardType bounded) {
+        values = bounded.getUpperBounds()[0];
+      }
       for (int i = below(4); i > 0; i--) {
-        map.put(text(), text ? text() : of(Tensor.class, null));
+        map.put(text(), of((Class<?>) values, null));
       }
       return map;
     }
@@ -293,6 +300,8 @@ public final class RandomArguments {
     makers.put(Progress.class, () -> (Progress) (done, all) -> {});
     makers.put(Executor.class, () -> (Executor) Runnable::run);
     makers.put(Object.class, () -> "an owner");
+    makers.put(ModelHolder.Loader.class, () -> (ModelHolder.Loader<?>) HierarchicalSoftmax::load);
+    makers.put(Supplier.class, () -> (Supplier<?>) () -> of(HierarchicalSoftmax.class, null));
     makers.put(
         Iterator.class,
         () -> {
@@ -353,6 +362,8 @@ public final class RandomArguments {
     keep(oneOf(List.of(GradientOptions.overwrite(), GradientOptions.add(0.5f))));
     keep(NamedTensors.none());
     keep(Metrics.upTo(SIZE));
+    keep(UnknownIds.ignore());
+    keep(new MemoryUse(0, SIZE));
     keep(Labels.of("a", "b", "c", "d", "e", "f", "g", "h", "i"));
     keep(ClassAssignment.of(0, 1, 2, 1, 2, 0, 2, 1, 0));
   }
