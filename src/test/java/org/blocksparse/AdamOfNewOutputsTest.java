@@ -36,7 +36,7 @@ final class AdamOfNewOutputsTest {
 
   @TempDir Path folder;
 
-  /** What makes outputs whose class is older than they are. */
+  /** Ways to get outputs that are younger than their class. */
   private enum Growing {
     ADDED {
       @Override

@@ -23,8 +23,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
 /**
- * What a call of a layer takes from the heap once calls like it have been made: the same however it
- * is compiled, so that it can be tested.
+ * The heap allocation of a layer's call after similar calls: the same however it is compiled, so
+ * that it can be tested.
  */
 @ExtendWith(Seeded.class)
 final class AllocationTest {
@@ -80,8 +80,8 @@ final class AllocationTest {
 
   /**
    * Asserts that a call takes less than some bytes of the heap in the end, on average. Until the
-   * JVM has compiled what it runs, it puts on the heap what it does not keep. What other threads
-   * take meanwhile counts as well.
+   * JVM has compiled what it runs, it puts on the heap what it does not keep. Allocations of other
+   * threads meanwhile count as well.
    */
   private static void assertTakesLess(long most, String name, IntConsumer call) {
     ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();

@@ -14,7 +14,7 @@ import org.blocksparse.internal.binding.NativeLibrary;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
-/** What the library says of itself. */
+/** The library's report about itself. */
 @Tag("xcheck")
 final class BackendTest {
   @Test

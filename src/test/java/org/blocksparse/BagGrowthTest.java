@@ -138,7 +138,7 @@ final class BagGrowthTest {
     }
   }
 
-  /** What one of the two refuses changes the other one no more. */
+  /** A refusal of one of the two leaves the other one unchanged, too. */
   @Test
   void aLayerAndItsBagGrowBothOrNeither() {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(FEATURES, VOCABULARY).build();

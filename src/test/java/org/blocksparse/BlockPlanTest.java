@@ -9,7 +9,7 @@ import java.util.Map;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 
-/** What a plan keeps for its operations, until it is closed. */
+/** The schedules that a plan keeps until it is closed. */
 final class BlockPlanTest {
   private static final int BATCH = 3;
 

@@ -25,7 +25,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What is closed while an operation runs stays until the operation has ended. */
+/** Tensors closed while an operation runs stay until it has ended. */
 final class ClosedMeanwhileTest {
   /**
    * In a JVM of its own, whose kernels are others. With Java kernels as well, whose memory cannot

@@ -27,7 +27,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** What an embedding bag has to do on every kind of kernels, against a float64 oracle. */
+/** The contract of an embedding bag on every kind of kernels, against a float64 oracle. */
 @Tag("xcheck")
 @ExtendWith(Seeded.class)
 final class EmbeddingBagContractTest {
@@ -234,7 +234,7 @@ final class EmbeddingBagContractTest {
   @MethodSource("kernels")
   void gradients_areThoseOfTheSums(KernelsUnderTest kernels, Data data) {
     for (Mode mode : Mode.values()) {
-      // What is summed up is linear in both, so a difference is the gradient up to rounding.
+      // Sums are linear in both, so a difference is the gradient up to rounding.
       BagProblem p =
           new BagProblem(
               6,

@@ -213,7 +213,7 @@ final class EmbeddingBagTest {
       layer.step(rows, gradOut, Optimizer.adam(1));
       assertTrue(FloatTensor.allocatedBytes() - before >= 3 * 4 * 500_000);
     }
-    // What is left is scratch.
+    // The rest is scratch.
     assertTrue(FloatTensor.allocatedBytes() - before < 100_000);
   }
 

@@ -27,9 +27,9 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * What is fused to products, on every kind of kernels: sums against the definition, exact on small
- * integers, and what follows them with the bits of {@link Activation}, whose own contract is tested
- * elsewhere.
+ * Steps fused to products, on every kind of kernels: sums against the definition, exact on small
+ * integers, and the steps after them with the bits of {@link Activation}, whose own contract is
+ * tested elsewhere.
  */
 @ExtendWith(Seeded.class)
 final class EpilogueContractTest {
@@ -104,7 +104,7 @@ final class EpilogueContractTest {
       assertArrayEquals(gates, gate.toArray(), "gate");
     }
 
-    /** What the sums are by their definition. */
+    /** The sums by their definition. */
     Bounded sums(boolean withBias, boolean withInputBias, boolean withInputGate) {
       Sizes s = problem.sizes();
       BlockProblem unbiased =
@@ -267,7 +267,7 @@ final class EpilogueContractTest {
     }
   }
 
-  /** What the sums of a ragged plan are by their definition, with both biases. */
+  /** The sums of a ragged plan by their definition, with both biases. */
   private static Bounded sums(RaggedProblem p, float[] inputBias, float[] inputGate) {
     Bounded sums = p.dot();
     for (int sample = 0; sample < p.batch(); sample++) {

@@ -24,7 +24,7 @@ import org.blocksparse.internal.events.Recorder;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What a recording of the JVM sees of the library. */
+/** The library's events in a recording of the JVM. */
 final class EventsTest {
   private static final Optimizer SGD = Optimizer.sgd(0.1f);
 
@@ -32,7 +32,7 @@ final class EventsTest {
 
   private final float[] rows = {1, 2, 3, 4, 5, 6};
 
-  /** What a call leaves in a recording that wants an event; each has taken some time. */
+  /** The events of a call in a recording of them; each has taken some time. */
   private List<RecordedEvent> recorded(String name, Call call) throws IOException {
     Path file = folder.resolve(name + ".jfr");
     try (Recording recording = new Recording()) {

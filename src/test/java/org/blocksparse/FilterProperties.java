@@ -36,7 +36,7 @@ final class FilterProperties {
     return max + Math.log(sum);
   }
 
-  /** What two sums of rounded logarithms of that size may differ by. */
+  /** The most that two sums of rounded logarithms of that size may differ by. */
   private static double room(double log) {
     return 1e-5 + 0x1p-20 * Math.abs(log);
   }

@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** What is promised for any finite numbers, at the ends of the range of floats. */
+/** Promises for any finite numbers, at the ends of the range of floats. */
 final class FloatRangeTest {
   private static final int FEATURES = 5;
 
@@ -317,7 +317,7 @@ final class FloatRangeTest {
     }
   }
 
-  /** What is kept of means has a bound as what is kept of squares has, or it would outlast them. */
+  /** The mean has a bound as the mean square has, or it would outlast it. */
   @ParameterizedTest
   @MethodSource("kernels")
   void adam_afterAGradientWhoseSquareIsNoFloat_makesNoLeap(KernelsUnderTest kernels) {

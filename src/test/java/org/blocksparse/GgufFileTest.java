@@ -47,7 +47,7 @@ final class GgufFileTest {
     }
   }
 
-  /** What ggml widens the tensors to. */
+  /** The floats that ggml widens the tensors to. */
   private static Map<String, float[]> expected() throws IOException {
     FloatBuffer all =
         ByteBuffer.wrap(resource("types.floats")).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer();

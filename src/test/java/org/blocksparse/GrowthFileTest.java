@@ -95,7 +95,7 @@ final class GrowthFileTest {
     Files.write(file, right);
   }
 
-  /** What may not be written is not; what is made anew may be. */
+  /** Read-only memory is not written; new memory may be. */
   @ParameterizedTest
   @EnumSource
   void mappedLayersAreNotChanged(LayerKind kind) throws IOException {

@@ -22,7 +22,7 @@ import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.KernelsUnderTest;
 
-/** Whatever is done to a layer, in any order, it stays a layer. */
+/** A layer stays a layer after any operations in any order. */
 final class GrowthProperties {
   private static final List<KernelsUnderTest> KERNELS = KernelsUnderTest.all();
   private static final int FEATURES = 3;

@@ -51,7 +51,7 @@ final class GrowthTest {
     }
   }
 
-  /** What is in slots without outputs is nobody's, and may be anything in a file. */
+  /** Slots without outputs may hold anything in a file. */
   private static void fillEmptySlots(TwoLevelLayer<?> layer) {
     for (int c = 0; c < 2; c++) {
       for (int slot = CLASSES.size(c); slot < 4; slot++) {
@@ -132,7 +132,7 @@ final class GrowthTest {
       assertArrayEquals(before, columns(layer, all));
       assertAreMeans(layer, 9, IntStream.range(9, 48).toArray());
       assertIsWell(layer);
-      // What fits is the same in place and in new memory.
+      // Growth that fits is the same in place and in new memory.
       other.addOutputs(3);
       assertArrayEquals(before, columns(other, all));
       for (int output = 9; output < 12; output++) {

@@ -14,7 +14,7 @@ import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Whatever hangs in the tests ends, and says where it was. */
+/** A hanging test ends, and prints where it was. */
 @Tag("packaged")
 final class HangTest {
   @TempDir Path folder;

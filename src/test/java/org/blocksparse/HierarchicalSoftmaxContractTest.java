@@ -24,7 +24,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** What the two-level softmax has to do on every kind of kernels, against a float64 oracle. */
+/** The contract of the two-level softmax on every kind of kernels, against a float64 oracle. */
 final class HierarchicalSoftmaxContractTest extends TwoLevelLayerContract {
   /** A layer and a batch for it; logits are of about {@code scale}. */
   @SuppressWarnings("ArrayRecordComponent")

@@ -30,7 +30,7 @@ import org.blocksparse.testing.ThreadHeap;
  * it.
  */
 final class HostileFileProperties {
-  /** What a refused file of some kilobytes may take of the heap; the most of any file is 64 MB. */
+  /** Heap that a refused file of some kilobytes may take; the most of any file is 64 MB. */
   private static final long MOST_HEAP = 1 << 20;
 
   private static final List<LoadOptions> WAYS =
@@ -53,7 +53,7 @@ final class HostileFileProperties {
   private static final List<Right> OTHERS = new ArrayList<>();
   private static Right gguf;
 
-  /** What the optimizer state is of. */
+  /** The parameters of the optimizer state. */
   private static final FloatTensor BIASES = FloatTensor.zeros(2, 3);
 
   private static final FloatTensor WEIGHTS = FloatTensor.zeros(1, 2, 2, 3);
@@ -236,7 +236,7 @@ final class HostileFileProperties {
     }
   }
 
-  /** What numbers that no check looks at, or that are too large, may lead to. */
+  /** Accepts overflow, to which unchecked or too large numbers may lead. */
   private static void mayOverflow(Runnable action) {
     try {
       action.run();

@@ -232,7 +232,8 @@ final class HostileLabelsTest {
   }
 
   /**
-   * What is only wrong is refused where all is checked; mapped, it is told when it is asked for.
+   * A flaw that does no harm is refused where all is checked; mapped, it is reported when asked
+   * for.
    */
   @ParameterizedTest
   @MethodSource("wrong")

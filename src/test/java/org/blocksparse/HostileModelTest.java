@@ -78,7 +78,7 @@ final class HostileModelTest {
 
   private static final byte[] RIGHT = rightFile();
 
-  /** What is done to the header's text. */
+  /** A change of the header's text. */
   private static Arguments header(String name, String part, String reason, String from, String to) {
     return bytes(
         name,
@@ -93,7 +93,7 @@ final class HostileModelTest {
         });
   }
 
-  /** What is done to the bytes of a tensor, as ints, at an element. */
+  /** A change of the bytes of a tensor, as ints, at an element. */
   private static Arguments element(
       String name, String part, String reason, String tensor, int element, int value) {
     return bytes(name, part, reason, right -> changeElement(right, tensor, element, value));
@@ -379,7 +379,7 @@ final class HostileModelTest {
     }
   }
 
-  /** What reads a file. */
+  /** Reads a file. */
   private interface Reader {
     void read(Path file) throws IOException;
   }
@@ -414,7 +414,7 @@ final class HostileModelTest {
     assertTrue(refused.reason().contains("not a regular file"), refused.getMessage());
   }
 
-  /** What no training leaves behind, in the state of an optimizer; the next step would make NaN. */
+  /** Impossible states of an optimizer; the next step would make NaN. */
   static Stream<Arguments> hostileStates() {
     int minusOne = Float.floatToIntBits(-1);
     int tiny = Float.floatToIntBits(-Float.MIN_VALUE);
@@ -528,7 +528,7 @@ final class HostileModelTest {
     assertEquals(0, result.exit(), result.toString());
   }
 
-  /** What has another size than a moment ago is another file, and no worse for it. */
+  /** A file whose size has just changed is another file, and no worse for it. */
   @Test
   void aFileThatIsReplacedWhileItIsMappedIsNoBadFile() throws Exception {
     Path file = folder.resolve("model");

@@ -102,7 +102,7 @@ final class InputBiasTest {
     }
   }
 
-  /** What was there, plus a factor times a gradient: two roundings more. */
+  /** The old values plus a factor times a gradient: two roundings more. */
   private static Bounded added(float[] before, Bounded gradient, float alpha) {
     Bounded sum = Bounded.zeros(gradient.shape());
     for (int i = 0; i < before.length; i++) {

@@ -8,7 +8,7 @@ import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.blocksparse.testing.InvalidInput;
 
-/** What activations, epilogues and the gradients fused with them refuse. */
+/** Arguments that activations, epilogues and the gradients fused with them refuse. */
 final class InvalidActivationInputTest extends InvalidInput {
   private static final String SHARES = "; an output must not overlap an input";
 

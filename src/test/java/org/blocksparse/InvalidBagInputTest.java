@@ -14,7 +14,7 @@ import java.util.Map;
 import java.util.stream.Stream;
 import org.blocksparse.testing.InvalidInput;
 
-/** What sparse rows and embedding bags refuse. */
+/** Arguments that sparse rows and embedding bags refuse. */
 final class InvalidBagInputTest extends InvalidInput {
   /** A call of a layer that is made of a table, and is closed after it. */
   private interface LayerCall {

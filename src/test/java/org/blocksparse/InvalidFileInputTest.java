@@ -70,7 +70,7 @@ final class InvalidFileInputTest {
   private static final Class<IllegalArgumentException> ARGUMENT = IllegalArgumentException.class;
   private static final Class<IllegalStateException> STATE = IllegalStateException.class;
 
-  /** What reads a file, and what writes one. */
+  /** Readers and writers of files. */
   private static final Map<String, Reader> READERS =
       new TreeMap<>(
           Map.of(

@@ -11,7 +11,7 @@ import java.util.function.Function;
 import java.util.stream.Stream;
 import org.blocksparse.testing.InvalidSoftmaxInput;
 
-/** What is refused of filters. */
+/** Filters that are refused. */
 final class InvalidFilterInputTest extends InvalidSoftmaxInput {
   private interface FilteredCall {
     void run(HierarchicalSoftmax layer, FloatTensor x, Filter filter);

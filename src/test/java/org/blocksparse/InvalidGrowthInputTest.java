@@ -9,7 +9,7 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.testing.InvalidSoftmaxInput;
 
-/** What is refused where a layer grows. */
+/** Arguments that growth refuses. */
 final class InvalidGrowthInputTest extends InvalidSoftmaxInput {
   static Stream<Case> cases() {
     List<Case> cases = new ArrayList<>();

@@ -9,7 +9,7 @@ import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.blocksparse.testing.InvalidInput;
 
-/** What a label tree refuses. */
+/** Arguments that a label tree refuses. */
 final class InvalidLabelTreeInputTest extends InvalidInput {
   private interface TreeCall {
     void run(LabelTree layer, World world);
@@ -326,7 +326,7 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
         w -> builder().build(w.f("t"), w.f("t"), w.f("t"), w.f("t")));
   }
 
-  /** What grows is the same as in a softmax ({@link InvalidGrowthInputTest}). */
+  /** Growth is the same as in a softmax ({@link InvalidGrowthInputTest}). */
   private static void addGrowth(List<Case> cases) {
     Map<String, TreeCall> calls = new LinkedHashMap<>();
     calls.put("copy", (layer, w) -> layer.copy());

@@ -118,7 +118,7 @@ abstract class InvalidOperationInput extends InvalidInput {
   static final Operand Y_IDX = ranked(index("yIdx", "(batch, window)", "batch oWin"));
   static final List<String> PLAN = List.of("batch", "iBlocks", "oBlocks", "iWin", "oWin");
 
-  /** What is checked first and fails, or null: the rule of all messages about shapes. */
+  /** The first check that fails, or null: the rule of all messages about shapes. */
   static String failure(Operation operation, Map<String, long[]> shapes) {
     Map<String, Long> bound = new HashMap<>();
     operation.bound.forEach(dim -> bound.put(dim, (long) DIMS.get(dim)));

@@ -6,7 +6,7 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.blocksparse.testing.InvalidInput;
 
-/** What optimizers, losses and workers refuse. */
+/** Arguments that optimizers, losses and workers refuse. */
 final class InvalidOptionInputTest extends InvalidInput {
   static Stream<Case> cases() {
     List<Case> cases = new ArrayList<>();

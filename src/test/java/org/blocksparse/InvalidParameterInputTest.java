@@ -9,9 +9,7 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.blocksparse.testing.InvalidSoftmaxInput;
 
-/**
- * What the builder of a layer and the parameters given to it are refused for, and {@code hSoftmax}.
- */
+/** Arguments that the builder of a layer and {@code hSoftmax} refuse. */
 final class InvalidParameterInputTest extends InvalidSoftmaxInput {
   static Stream<Case> cases() {
     List<Case> cases = new ArrayList<>();

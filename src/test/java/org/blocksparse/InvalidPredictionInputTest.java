@@ -11,7 +11,7 @@ import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.blocksparse.testing.InvalidSoftmaxInput;
 
-/** What predictions refuse. */
+/** Arguments that predictions refuse. */
 final class InvalidPredictionInputTest extends InvalidSoftmaxInput {
   static Stream<Case> cases() {
     List<Case> cases = new ArrayList<>();

@@ -7,7 +7,7 @@ import java.util.function.Consumer;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 
-/** What the block-sparse products and their plans refuse. */
+/** Arguments that block-sparse products and their plans refuse. */
 final class InvalidProductInputTest extends InvalidOperationInput {
   private static final Operand Z = in("z", "(batch, iWin, iSize)", "batch iWin iSize");
   private static final Operand GRAD_Z = out(named("gradZ", Z));
@@ -31,7 +31,7 @@ final class InvalidProductInputTest extends InvalidOperationInput {
     return cases.stream();
   }
 
-  /** What reads W, which may be of either kind. */
+  /** Operations that read W, which may be of either kind. */
   private static List<Operation> readingBlocks(Operand matrix) {
     String of = " of " + matrix.kind();
     return List.of(

@@ -8,7 +8,7 @@ import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 
-/** What gradients into tensors that are kept, steps of blocks and their optimizer state refuse. */
+/** Arguments that gradients into kept tensors, steps and optimizer states refuse. */
 final class InvalidStepInputTest extends InvalidOperationInput {
   private static final Optimizer ADAM = Optimizer.adam(1);
 

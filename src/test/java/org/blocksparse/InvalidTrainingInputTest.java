@@ -8,7 +8,7 @@ import java.util.Map;
 import java.util.stream.Stream;
 import org.blocksparse.testing.InvalidSoftmaxInput;
 
-/** What losses, gradients and steps of training refuse. */
+/** Arguments that losses, gradients and steps of training refuse. */
 final class InvalidTrainingInputTest extends InvalidSoftmaxInput {
   static Stream<Case> cases() {
     List<Case> cases = new ArrayList<>();
@@ -35,7 +35,7 @@ final class InvalidTrainingInputTest extends InvalidSoftmaxInput {
           addInputCases(cases, name, call);
           addTargetCases(cases, name, call);
         });
-    // What only some methods have.
+    // Arguments of some methods only.
     LayerCall step =
         (layer, w) ->
             layer.step(w.f("x"), w.i("targets"), Loss.mean(), Optimizer.sgd(1), w.f("gradX"));

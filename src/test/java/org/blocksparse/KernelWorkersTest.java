@@ -11,7 +11,7 @@ import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.WatchedKernels;
 import org.junit.jupiter.api.Test;
 
-/** What is given workers computes with their kernels: the contract tests rely on it. */
+/** Operations use the kernels of their workers: the contract tests rely on it. */
 final class KernelWorkersTest {
   /** The functions that were called since they were last asked for. */
   private final Set<String> called = new ConcurrentSkipListSet<>();

@@ -23,7 +23,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** What the label tree has to do on every kind of kernels, against a float64 oracle. */
+/** The contract of the label tree on every kind of kernels, against a float64 oracle. */
 final class LabelTreeContractTest extends TwoLevelLayerContract {
   private static final LabelTreeOracle.Loss MEAN = new LabelTreeOracle.Loss(true, null);
 

@@ -232,7 +232,7 @@ final class LabelsTest {
     }
   }
 
-  /** What loading takes from the heap: the letters and eight bytes of each name, and no object. */
+  /** Heap that loading takes: the letters and eight bytes of each name, and no object. */
   @Test
   void namesOfAMappedFileAreNoStrings() throws IOException {
     int outputs = 300_000;

@@ -124,7 +124,7 @@ final class LargeTensorTest {
     }
   }
 
-  /** What the outer products make of the weights of a small problem. */
+  /** The weights of a small problem after outer products. */
   private static float[] blocks(BlockProblem p) {
     Sizes s = p.sizes();
     try (FloatTensor W = FloatTensor.of(p.W(), s.W());

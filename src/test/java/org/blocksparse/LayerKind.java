@@ -11,7 +11,7 @@ enum LayerKind {
   SOFTMAX,
   LABEL_TREE;
 
-  /** What is made of a builder. */
+  /** Builds a layer. */
   private interface Build {
     TwoLevelLayer<?> of(LayerBuilder<?, ?> builder);
   }

@@ -25,8 +25,8 @@ import org.junit.jupiter.api.Test;
 
 /**
  * Packages know each other one way: the facade knows those below, and those below neither the
- * facade nor each other in a circle. What a class knows is what its constant pool names, and what
- * its source imports: javac copies constants without a trace.
+ * facade nor each other in a circle. A class knows the types that its constant pool names and its
+ * source imports: javac copies constants without a trace.
  */
 final class LayeringTest {
   private static final String FACADE = "org.blocksparse";

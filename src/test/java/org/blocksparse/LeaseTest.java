@@ -13,7 +13,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What is held by a lease, and by one that fails. */
+/** The memory held by a lease, and by one that fails. */
 final class LeaseTest {
   private final FloatTensor tensor = FloatTensor.zeros(3);
   private final FloatTensor closed = FloatTensor.zeros(5);

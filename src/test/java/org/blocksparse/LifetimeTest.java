@@ -48,7 +48,7 @@ final class LifetimeTest {
     }
   }
 
-  /** What is garbage already must not disturb the accounts. */
+  /** Garbage must not disturb the accounts. */
   private static long settledBytes() throws InterruptedException {
     long[] bytes = {FloatTensor.allocatedBytes()};
     for (int quiet = 0; quiet < 3; quiet++) {
@@ -214,7 +214,7 @@ final class LifetimeTest {
     Reference.reachabilityFence(buffer);
   }
 
-  /** What a step takes for rows that do not count goes with it, and not when it is garbage. */
+  /** A step frees memory for rows that do not count at its end, not when it is garbage. */
   @Test
   void aStepWithIgnoredRowsKeepsNothing() throws InterruptedException {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(4, 10).build();

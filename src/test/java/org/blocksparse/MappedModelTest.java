@@ -348,7 +348,7 @@ final class MappedModelTest {
     }
   }
 
-  /** What learns and what serves are one file in memory, but for the classes that were learned. */
+  /** A learning and a serving layer share one file in memory, but for the trained classes. */
   @Test
   @DisabledIfSystemProperty(named = "blocksparse.emulated", matches = "true")
   void aSnapshotSharesWhatDidNotChange() throws IOException {

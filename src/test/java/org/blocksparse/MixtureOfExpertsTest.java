@@ -261,7 +261,7 @@ final class MixtureOfExpertsTest {
     }
   }
 
-  /** What lies between the products of many rows is bounded. */
+  /** Memory between the products of many rows is bounded. */
   @Test
   void memoryBetweenTheProductsIsBounded() {
     try (MixtureOfExperts layer =

@@ -299,7 +299,7 @@ final class ModelFileTest {
     assertEquals(Set.of(), closed.metadata().keySet());
   }
 
-  /** Whatever metadata is saved comes back; what cannot come back is not saved. */
+  /** Saved metadata comes back; metadata that could not is not saved. */
   @Test
   void metadataOfAnyLength() throws IOException {
     Path file = folder.resolve("model.safetensors");

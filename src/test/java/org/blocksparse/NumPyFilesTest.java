@@ -101,7 +101,7 @@ final class NumPyFilesTest {
     }
   }
 
-  /** What is read at once is 2^20 bytes. */
+  /** A read takes 2^20 bytes at once. */
   @Test
   void arraysOfMoreThanAPiece() throws IOException {
     int[] values = new int[(2 << 18) + 3];
@@ -193,7 +193,7 @@ final class NumPyFilesTest {
     }
   }
 
-  /** What is written is read at the rate of the disk. */
+  /** Written files are read at the rate of the disk. */
   @Test
   void archivesAreNotCompressed() throws IOException {
     Path file = folder.resolve("zeros.npz");
@@ -260,7 +260,7 @@ final class NumPyFilesTest {
     }
   }
 
-  /** What is written can be read: NumPy's limit holds on both ways. */
+  /** Written files can be read: NumPy's limit holds on both ways. */
   @Test
   void moreThan32DimensionsAreNotWritten() throws IOException {
     long[] most = new long[32];

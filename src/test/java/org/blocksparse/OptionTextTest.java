@@ -5,7 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import org.junit.jupiter.api.Test;
 
-/** What options say of themselves, in messages and logs. */
+/** The texts of options, in messages and logs. */
 final class OptionTextTest {
   @Test
   void losses() {

@@ -139,7 +139,7 @@ final class OutOfMemoryTest {
                 Integer.toString(part)));
   }
 
-  /** What is off the heap is limited as well: by the shell, or by Java, which waits for it. */
+  /** Memory off the heap is limited as well: by the shell, or by Java, which waits for it. */
   @Test
   @Execution(ExecutionMode.CONCURRENT)
   void everyPublicMethodWithAbsurdSizes() {

@@ -21,7 +21,7 @@ import org.junit.jupiter.params.provider.Arguments;
  */
 @SuppressWarnings("ArrayRecordComponent")
 record PartBatch<T>(float[][] x, int[][] targets, float[] weights, Kind<T> kind) {
-  /** What differs between the layers. */
+  /** The differences between the layers. */
   private interface Kind<T> {
     Kind<IntTensor> SOFTMAX =
         new Kind<>() {
@@ -197,7 +197,7 @@ record PartBatch<T>(float[][] x, int[][] targets, float[] weights, Kind<T> kind)
     }
   }
 
-  /** What a row has of a part: classes, or slots. */
+  /** The targets of a row in a part: classes, or slots. */
   private static int[] targets(int part, int[] outputs) {
     return part == LayerPart.CLASS_LEVEL
         ? IntStream.of(outputs).map(CLASSES::classOf).toArray()

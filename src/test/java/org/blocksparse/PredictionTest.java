@@ -19,7 +19,7 @@ import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** What a layer predicts, against its own full distribution. */
+/** Predictions of a layer, against its own full distribution. */
 final class PredictionTest {
   private static final int FEATURES = 7;
   private static final int OUTPUTS = 101;

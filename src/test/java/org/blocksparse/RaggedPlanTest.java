@@ -184,7 +184,7 @@ final class RaggedPlanTest {
     }
   }
 
-  /** What is multiplied, and by which plan; a gate for each row of h. */
+  /** The operands and the plan of a product; a gate for each row of h. */
   private record Operands(FloatTensor h, FloatTensor gradOut, FloatTensor gate, BlockPlan plan) {
     /** W, b and a bias of the input blocks after some steps. */
     Map<String, float[]> stepped(BlockProblem p, float[] ofInputs, Optimizer optimizer) {

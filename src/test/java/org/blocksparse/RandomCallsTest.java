@@ -39,7 +39,7 @@ final class RandomCallsTest {
   private static final int CALLS_OF_A_ROUND = 8_000;
   private static final int TRIES_FOR_RIGHT_ONES = 200;
 
-  /** What calls change, but tensors. */
+  /** Objects that calls change, besides tensors. */
   private static final List<Class<?>> CHANGEABLE =
       List.of(
           HierarchicalSoftmax.class,
@@ -174,8 +174,8 @@ final class RandomCallsTest {
   }
 
   /**
-   * What all tensors hold, and all that the call names; and a little of the other layers. Of what
-   * is closed, nothing.
+   * The content of all tensors and of all that the call names, and a little of the other layers;
+   * nothing of closed objects.
    */
   private static IdentityHashMap<Object, Object> states(
       PublicCall call, RandomArguments arguments) {

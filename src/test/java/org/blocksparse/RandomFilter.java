@@ -98,7 +98,7 @@ record RandomFilter(Filter filter, List<SparseRows> rows, BitSet[] allowed)
     return Arrays.stream(sorted).filter(allowed[row]::get).toArray();
   }
 
-  /** What is there to be opened. */
+  /** The number of classes that can be opened. */
   int classes(ClassAssignment assignment, int row) {
     return (int) allowed[row].stream().map(assignment::classOf).distinct().count();
   }

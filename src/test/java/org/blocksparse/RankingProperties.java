@@ -131,7 +131,7 @@ final class RankingProperties {
     }
   }
 
-  /** What is drawn where something is NaN is drawn right, or refused for a reason. */
+  /** Draws with some NaN are right, or refused for a reason. */
   @Property
   void sampleWithNaN(@ForAll("fewRows") Sizes sizes, @ForAll long seed) {
     Data data = new Data(seed);

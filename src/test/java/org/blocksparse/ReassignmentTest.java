@@ -48,7 +48,7 @@ final class ReassignmentTest {
     }
   }
 
-  /** What is retired in the layer may be so in the assignment, too: as in the layer's own. */
+  /** Outputs retired in the layer may be retired in the assignment, too, as in its own. */
   @ParameterizedTest
   @MethodSource("org.blocksparse.GrowingLayer#kindsAndOptimizers")
   void theLayersOwnClassesChangeNothing(LayerKind kind, Optimizer optimizer) {
@@ -146,7 +146,7 @@ final class ReassignmentTest {
     }
   }
 
-  /** What all outputs of a class have more or less makes no difference, and shall not grow. */
+  /** A common shift of all outputs of a class makes no difference, and must not grow. */
   @Test
   void theMeanOfTheBiasesInAClassStaysAsItIs() {
     try (TwoLevelLayer<?> layer = trained(LayerKind.SOFTMAX, Optimizer.adagrad(.3f))) {

@@ -19,7 +19,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** What a step of training, or another operation that writes, refuses has no effect. */
+/** A refused step of training, or another refused write, has no effect. */
 final class RefusedStepTest {
   private static final int FEATURES = 4;
   private static final int CLASSES = 3;
@@ -83,9 +83,7 @@ final class RefusedStepTest {
     }
   }
 
-  /**
-   * What an optimizer has kept is dropped by a step with another rule, but not by a refused one.
-   */
+  /** A step with another rule drops the state of an optimizer, but a refused step does not. */
   @ParameterizedTest
   @MethodSource("kernels")
   void aLossThatIsNotFiniteLeavesTheOptimizerStateAlone(KernelsUnderTest kernels) {

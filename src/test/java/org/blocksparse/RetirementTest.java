@@ -29,7 +29,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** Layers that lose outputs, and give their numbers to others. */
 final class RetirementTest {
-  /** What stays where outputs 0, 6 and 7 go. */
+  /** The outputs left without 0, 6 and 7. */
   private static final int[] LEFT = {1, 2, 3, 4, 5, 8};
 
   @ParameterizedTest

@@ -45,8 +45,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * What becomes of the file, its neighbours and what was there before, whatever is written. All
- * kinds of files are written in one way, so most of this is about the smallest of them.
+ * The fate of the file, its neighbours and the file there before, for all writers. All kinds of
+ * files are written in one way, so most of this is about the smallest of them.
  */
 final class SavingTest {
   private static final ClassAssignment CLASSES = SaveProgram.CLASSES;
@@ -393,7 +393,7 @@ final class SavingTest {
     startWaiting(folder.resolve("another")).kill();
     assertEquals(4, names().size(), names().toString());
     CLASSES.write(file);
-    // What was left of other files is not its own.
+    // Leftovers of other files are not its own.
     assertEquals(3, names().size(), names().toString());
     CLASSES.write(folder.resolve("another"));
     assertEquals(List.of("another", "file"), names());
@@ -452,7 +452,7 @@ final class SavingTest {
         HierarchicalSoftmax layer = ModelFileTest.layer();
         FloatTensor tensor = FloatTensor.of(new float[] {1, 2, 3}, 3)) {
       Path inside = files.getPath("file");
-      // Whatever has the same name on the disk is another file.
+      // A file of the same name on the disk is another file.
       Path outside = Path.of("file");
       assertFalse(Files.exists(outside));
       for (int time = 0; time < 2; time++) {

@@ -15,7 +15,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What a layer is made of if nothing is said, what it tells of itself, and what it keeps. */
+/** The defaults of a layer, its description, and the memory that it keeps. */
 final class SoftmaxBuilderTest {
   @Test
   void defaults() {

@@ -30,7 +30,7 @@ final class SoftmaxCallProperties {
   private static final List<KernelsUnderTest> KERNELS = KernelsUnderTest.all();
   private static final int CALLS = 12;
 
-  /** What calls are made of. */
+  /** The operands of calls. */
   private enum Operand {
     X,
     OUT,
@@ -379,7 +379,7 @@ final class SoftmaxCallProperties {
       }
     }
 
-    /** What a call that was refused must not have written; parameters are looked at elsewhere. */
+    /** Tensors that a refused call must not have written, but parameters, tested elsewhere. */
     void assertNothingWritten() {
       for (FloatTensor tensor : new FloatTensor[] {out, gradX}) {
         if (tensor != null && !tensor.isClosed() && tensor != alias) {

@@ -117,7 +117,7 @@ final class SoftmaxEdgeTest {
     }
   }
 
-  /** What rows hold that are ignored, or of weight 0, does not matter: not even if it is NaN. */
+  /** The content of rows that are ignored or have weight 0 does not matter, not even NaN. */
   @ParameterizedTest
   @MethodSource("kernels")
   void rowsThatDoNotCount_mayHoldAnything(KernelsUnderTest kernels, Data data) {

@@ -24,7 +24,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * What every operation on blocks has to do, on every kind of kernels: exact on small integers,
+ * The contract of every operation on blocks, on every kind of kernels: exact on small integers,
  * within the documented bound on random numbers, and nothing outside of its operands.
  */
 @ExtendWith(Seeded.class)

@@ -187,7 +187,10 @@ final class SparseBlockStepTest {
     }
   }
 
-  /** What a step changes for sure: decay may cancel a gradient, and a tiny step may round to 0. */
+  /**
+   * Elements that a step changes for sure: decay may cancel a gradient, and a tiny step may round
+   * to 0.
+   */
   private static boolean[] moves(float[] before, Bounded gradient, float decay, boolean[] touched) {
     boolean[] moves = touched.clone();
     for (int i = 0; i < before.length; i++) {

@@ -359,7 +359,7 @@ final class TensorFileWeightsTest {
     return Files.readAllBytes(file);
   }
 
-  /** What is wrong is told each time it is asked for, and what was read before it is freed. */
+  /** Each request reports the flaw, and memory read before it is freed. */
   private void assertRefused(byte[] bytes, String reason, List<LoadOptions> ways)
       throws IOException {
     Files.write(other, bytes);

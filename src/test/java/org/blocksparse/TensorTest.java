@@ -123,7 +123,7 @@ final class TensorTest {
     }
   }
 
-  /** What an operation has leased, it gives back: else the memory would never be freed. */
+  /** An operation ends its leases: else the memory would never be freed. */
   @Test
   void whatIsClosedAfterAnOperationIsFreedAtOnce() {
     assertFreed(OF_FLOATS, () -> FloatTensor.of(FLOATS, 2, 3));

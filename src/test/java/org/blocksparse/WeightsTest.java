@@ -284,7 +284,7 @@ final class WeightsTest {
     }
   }
 
-  /** What becomes of the weights of one output in 8 bits. */
+  /** The weights of one output in 8 bits. */
   private static float[] ofOneOutput(float... values) {
     try (FloatTensor floats = FloatTensor.of(values, 1, 1, values.length, 1);
         Weights weights = Weights.of(floats, ElementType.INT8);

@@ -168,7 +168,7 @@ final class WrappedRowsTest {
     }
   }
 
-  /** What a filter keeps for the next call is not what a caller may change. */
+  /** A caller cannot change memory that a filter keeps for the next call. */
   @Test
   void aFilterSeesWhatRowsAreNow() {
     IntBuffer listed = direct(7, 3);

@@ -11,8 +11,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * What is added times 0 changes nothing, but for NaN and infinities, which flow through as in any
- * sum: 0 times these is NaN. On every kind of kernels.
+ * A summand times 0 changes nothing, but for NaN and infinities, which flow through as in any sum:
+ * 0 times these is NaN. On every kind of kernels.
  */
 final class ZeroAlphaTest {
   private static final float[] POISONS = {Float.NaN, Float.POSITIVE_INFINITY};

@@ -17,19 +17,19 @@ import net.jqwik.api.Combinators;
 import net.jqwik.api.Tuple;
 
 /**
- * What happens to a file, at random: bytes and bits of any file; of a safetensors file as well its
- * length, the words of its header, which stays JSON, and the numbers of its tensors. Positions are
- * taken around the end of what they point into.
+ * Random changes of a file: bytes and bits of any file; of a safetensors file as well its length,
+ * the words of its header, which stays JSON, and the numbers of its tensors. Positions are taken
+ * around the end of what they point into.
  */
 public final class FileChanges {
-  /** What breaks parsers: pieces of JSON, limits of numbers. */
+  /** Text that breaks parsers: pieces of JSON, limits of numbers. */
   private static final List<String> PIECES =
       List.of(
           ("{ } [ ] \" , : - . e9 0 1 3 9223372036854775807 18446744073709551616 null true \\u0000"
                   + " \"W1\" \"shape\" [0] F64 BOOL \u0000 \u00ff \u007f")
               .split(" "));
 
-  /** What takes the place of a word of a header. */
+  /** Replacements of a word of a header. */
   private static final List<String> WORDS =
       List.of(
           ("\"F32\" \"F16\" \"BF16\" \"I8\" \"I32\" \"U8\" \"F64\" \"BOOL\" \"\" \"x\""

@@ -34,7 +34,7 @@ public final class HangWatch implements TestExecutionListener {
   /** For JUnit's own timeout to come first. */
   private static final long GRACE_SECONDS = 5;
 
-  /** What runs, and the seconds that it may; containers as well as tests. */
+  /** Running tests and containers, with the seconds that they may take. */
   private final Map<TestIdentifier, Long> running = new ConcurrentHashMap<>();
 
   private volatile long lastEvent = System.nanoTime();
@@ -92,7 +92,7 @@ public final class HangWatch implements TestExecutionListener {
     lastEvent = System.nanoTime();
   }
 
-  /** What an annotation allows; 0 where there is none. */
+  /** The limit of an annotation; 0 where there is none. */
   private static long ownSeconds(TestIdentifier test) {
     return test.getSource()
         .map(

@@ -18,7 +18,7 @@ public final class Seed {
     return VALUE;
   }
 
-  /** What a failing test prints. */
+  /** The hint that a failing test prints. */
   public static String howToRepeat() {
     return "To repeat: -D" + PROPERTY + "=" + VALUE;
   }

@@ -4,7 +4,7 @@ package org.blocksparse.testing;
 import com.sun.management.ThreadMXBean;
 import java.lang.management.ManagementFactory;
 
-/** What the calling thread takes from the heap. */
+/** The heap allocation of the calling thread. */
 public final class ThreadHeap {
   private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
 

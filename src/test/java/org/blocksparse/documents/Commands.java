@@ -55,7 +55,7 @@ final class Commands {
 
   private Commands() {}
 
-  /** What a line of code names that there is not. */
+  /** The missing names in a line of code. */
   static List<String> mistakes(String line) {
     List<String> mistakes = new ArrayList<>();
     groups(PROFILES, line)

@@ -17,12 +17,12 @@ import java.util.stream.Stream;
 import org.blocksparse.Backend;
 import org.junit.jupiter.api.Test;
 
-/** What the pages say against what is there: programs, links, and what has to be told somewhere. */
+/** The pages against the code: programs, links, and facts that a page must state. */
 final class DocumentsTest {
   private final List<Page> pages = Page.all();
   private final List<Program> programs = Program.in(Path.of("src"));
 
-  /** What a page shows of a service, which the tests of its own project run. */
+  /** A page's excerpt of a service, which the tests of its own project run. */
   private static final Path SERVICE = Path.of("src/it/spring");
 
   private static Stream<String> textsOfTheService() {
@@ -31,7 +31,7 @@ final class DocumentsTest {
         .map(name -> Program.of(sources.resolve(name)).text());
   }
 
-  /** Whoever copies a block has something that runs. */
+  /** Each copied block runs. */
   @Test
   void everyJavaBlockIsAProgram() {
     Set<String> texts =
@@ -245,7 +245,7 @@ final class DocumentsTest {
     return Commands.mistakes(line).stream().map(mistake -> page + ": " + line + ": " + mistake);
   }
 
-  /** What is code within a text, and looks like a method, is one. */
+  /** Code within a text that looks like a method is one. */
   @Test
   void methodsExist() {
     List<String> wrong =

@@ -16,7 +16,7 @@ import org.blocksparse.Ranking;
 import org.blocksparse.Workers;
 import org.junit.jupiter.api.Test;
 
-/** What src/doc/hnsw.md says of an index over the weights of a layer. */
+/** The claims of src/doc/hnsw.md on an index over the weights of a layer. */
 final class IndexOverWeightsTest {
   private static final int LABELS = 1000;
   private static final int FEATURES = 32;

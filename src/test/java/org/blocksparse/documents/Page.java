@@ -105,7 +105,7 @@ final class Page {
     return links;
   }
 
-  /** What stands after the # of a link to a heading. */
+  /** The anchor of a link to a heading, after the #. */
   Set<String> anchors() {
     return anchors;
   }

@@ -42,7 +42,7 @@ public record Program(Path source, String text) {
     }
   }
 
-  /** That of a file. */
+  /** The program of a file. */
   static Program of(Path file) {
     return new Program(file, NOT_SHOWN.matcher(Page.read(file)).replaceAll("").strip());
   }

@@ -30,8 +30,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * What pages show in Python, run by that of the system. Needs its NumPy and safetensors: Debian's
- * packages python3-numpy and python3-safetensors.
+ * The Python of the pages, run by the system's. Needs its NumPy and safetensors: Debian's packages
+ * python3-numpy and python3-safetensors.
  */
 @Tag("packaged")
 final class PythonTest {

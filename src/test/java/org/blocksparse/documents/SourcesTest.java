@@ -18,7 +18,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 
-/** Rules for sources that can be counted. What formatters keep is not repeated. */
+/** Rules for sources that can be counted. Rules of formatters are not repeated. */
 final class SourcesTest {
   private static final int LINES_OF_A_METHOD = 60;
   private static final int COLUMNS_OF_A_POM = 120;
@@ -32,7 +32,7 @@ final class SourcesTest {
 
   private static final Pattern TYPE = Pattern.compile(".* (?:class|interface|enum|record) .*");
 
-  /** What writes numbers or changes letters as the language of a user does. */
+  /** Calls that write numbers or change letters by the locale of a user. */
   private static final Pattern OF_A_LANGUAGE =
       Pattern.compile(
           "%[-,.$\\d]*[defgx](?:(?!;\n).)*?\\.formatted\\("

@@ -16,9 +16,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 
-/**
- * What the tests of an installation share: JVMs with the class path of one, and what they print.
- */
+/** The common part of tests of an installation: JVMs with its class path, and their output. */
 @Tag("packaged")
 abstract class Installation {
   static final String PLATFORM = Loader.getPlatform();

@@ -45,7 +45,7 @@ final class JavaJarTest extends Installation {
     return folder.resolve(jar.getFileName());
   }
 
-  /** What our jar needs, as Maven lays it out. */
+  /** The dependencies of our jar, as Maven lays them out. */
   private Path repository(Path folder) throws IOException {
     try (JarFile file = new JarFile(jar.toFile())) {
       String needed = file.getManifest().getMainAttributes().getValue("Needed-Folders");
@@ -89,7 +89,7 @@ final class JavaJarTest extends Installation {
     assertIsFullReport(runJar(put(OURS, folder.resolve("target"))));
   }
 
-  /** What is missing beside it is not taken from the user's repository: others do not have that. */
+  /** Missing jars are not taken from the user's repository: others do not have that. */
   @Test
   void tellsWhatIsMissingBesideItself() throws IOException {
     repository(folder.resolve("home/.m2/repository"));

@@ -81,7 +81,7 @@ final class LibraryCacheTest extends Installation {
     assertWorks(jvm().run(ProductProgram.class));
   }
 
-  /** Whatever is loaded from there: here, no more than the first half of a library is right. */
+  /** A cached library is loaded only if it is whole: here, its second half is wrong. */
   @ParameterizedTest
   @ValueSource(
       classes = {

@@ -17,7 +17,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** What of the jars may be missing, and what the report of the back end says of it. */
+/** Jars that may be missing, and the report of the back end about them. */
 final class MissingJarsTest extends Installation {
   private static final String MISSING =
       "no native library for "

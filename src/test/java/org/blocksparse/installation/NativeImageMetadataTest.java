@@ -61,7 +61,7 @@ final class NativeImageMetadataTest {
   /** The jars that an image is built from. */
   private static final List<Path> JARS = new ArrayList<>();
 
-  /** What a file of metadata says of each class. */
+  /** The entries of each class in a file of metadata. */
   private record Entries(Map<String, Set<String>> flags, List<Pattern> resources) {}
 
   @BeforeAll
@@ -169,7 +169,7 @@ final class NativeImageMetadataTest {
         assertTrue(named.containsKey(name), name + ", of " + source);
       }
       for (Matcher member = MEMBER.matcher(code); member.find(); members++) {
-        // What is inherited would have to be named with the class that declares it.
+        // An inherited member would have to be named with the class that declares it.
         Class<?> holder = Class.forName(classes.get(Integer.parseInt(member.group(2))));
         Stream<String> declared =
             member.group(1).equals("Field")

@@ -13,7 +13,7 @@ import org.blocksparse.programs.ProductProgram;
 import org.blocksparse.testing.ChildJvm;
 import org.junit.jupiter.api.Test;
 
-/** What a process is started with: the properties of the library, languages, and its memory. */
+/** The start of a process: the properties of the library, languages, and its memory. */
 final class ProcessTest extends Installation {
   @Test
   void javaKernelsCanBeAskedFor() {

@@ -23,7 +23,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 final class EngineTest {
   private static final int[] WORKERS = {1, 2, 4};
 
-  /** What is said to fit the cache beside what made it. */
+  /** Elements that fit the cache beside their operands. */
   private static final int FUSED_ELEMENTS = 1 << 16;
 
   /** With the numbers below, enough work for helpers. */
@@ -135,7 +135,7 @@ final class EngineTest {
     }
   }
 
-  /** What follows a product takes as many rows as are still in the cache. */
+  /** A step after a product takes as many rows as are still in the cache. */
   @ParameterizedTest
   @ValueSource(ints = {64, 1000})
   void activationAfterAProduct(int n) {

@@ -15,7 +15,7 @@ import org.blocksparse.testing.KernelsUnderTest;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** What all kernels have in common where floats end, or are none. */
+/** The common behaviour of all kernels at the ends of floats, and for NaN. */
 final class KernelEdgesTest {
   private static final int N = 21;
 
@@ -164,7 +164,7 @@ final class KernelEdgesTest {
     }
   }
 
-  /** What is certain has log probability 0, whose bits tell no sign that could order it. */
+  /** A certain output has log probability 0, and the sign of its bits must not order it. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void sigmoidsEndAtTheValidCount(KernelsUnderTest kernels) {

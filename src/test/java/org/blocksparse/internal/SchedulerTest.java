@@ -269,7 +269,7 @@ final class SchedulerTest {
     }
   }
 
-  /** What one worker has for itself; used on one thread and not after it is closed. */
+  /** The private state of one worker; used on one thread and not after it is closed. */
   private static final class Own implements Scheduler.Share {
     private final Thread thread = Thread.currentThread();
     private boolean closed;

@@ -36,7 +36,7 @@ final class SignaturesTest {
 
   private static final Pattern CALL = Pattern.compile("(?<![.\"\\w])(blocksparse_\\w+_f32)\\(");
 
-  /** What a parameter of C is called in Java, where it is not the same word. */
+  /** The Java names of C parameters, where they differ. */
   private static final Map<String, String> PARAMETERS =
       Map.ofEntries(
           entry("schedule.packed().address(0)", "schedule"),
@@ -168,7 +168,7 @@ final class SignaturesTest {
 
   /** What C calls the operand of an argument. */
   private static String parameterOf(String argument) {
-    // What is left out is 0, and a boolean a number.
+    // An omitted argument is 0, and a boolean is a number.
     String operand = argument.replaceFirst("^.* \\? 0 : ", "").replaceFirst(" \\? 1 : 0$", "");
     String name = PARAMETERS.get(operand);
     for (Map.Entry<Pattern, String> pattern : PATTERNS.entrySet()) {

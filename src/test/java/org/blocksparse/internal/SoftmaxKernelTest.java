@@ -63,7 +63,7 @@ final class SoftmaxKernelTest {
       return -distances[q] - logSum;
     }
 
-    /** What an element lacks to 1. */
+    /** The difference of an element to 1. */
     double lacking(int q) {
       double sum = 0;
       for (int other = 0; other < valid; other++) {

@@ -46,7 +46,7 @@ public final class AbsurdSizesProgram {
     System.out.println("lives on");
   }
 
-  /** What no argument tells, but the rows that there are off the heap. */
+  /** Sizes that no argument states: the rows off the heap. */
   private void ofManyRows() {
     SparseRows row = SparseRows.of(new int[] {0, 1 << 20}, new int[1 << 20]);
     ChildJvm.check(row.select(new int[20]).entries() == 20 << 20, "as much as the heap");

@@ -36,7 +36,7 @@ public final class ClassLoaderProgram {
 
   private ClassLoaderProgram() {}
 
-  /** What each class loader is used for. */
+  /** The work of each class loader. */
   public static final class Inside implements Callable<Float> {
     @Override
     public Float call() throws IOException {

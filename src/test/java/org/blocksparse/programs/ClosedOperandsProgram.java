@@ -31,7 +31,7 @@ import org.blocksparse.testing.WatchedKernels;
  * JVMs of {@code ClosedMeanwhileTest}. New operations take part by themselves, or are told here.
  */
 public final class ClosedOperandsProgram {
-  /** What may be an operand. */
+  /** Types of operands. */
   private static final List<Class<?>> OPERANDS =
       List.of(
           FloatTensor.class,

@@ -74,7 +74,7 @@ public final class FullHeapProgram {
     }
   }
 
-  /** What an operation that was cut short had taken is freed when it is garbage. */
+  /** Memory of an interrupted operation is freed when it is garbage. */
   private static void awaitBytes(long expected) throws InterruptedException {
     // Workspaces and scratch, which are kept for the next call.
     long room = 4L << 20;

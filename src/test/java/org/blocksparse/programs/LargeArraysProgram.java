@@ -136,7 +136,7 @@ public final class LargeArraysProgram {
     }
   }
 
-  /** What outputs are to be predicted from is off the heap, and looked at there. */
+  /** The features of added outputs are off the heap, and read there. */
   private void addedOutputs() {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(64, 9).build();
         FloatTensor x = FloatTensor.zeros(MANY / 64, 64)) {

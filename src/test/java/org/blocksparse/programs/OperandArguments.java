@@ -91,7 +91,7 @@ final class OperandArguments {
     return candidates.stream().mapToInt(List::size).reduce(owners.size(), Math::multiplyExact);
   }
 
-  /** What has the method, for the combination of a number; null if nobody has. */
+  /** The owner of the method, for the combination of a number; null if there is none. */
   Object owner(int number) {
     return owners.get(number % owners.size()).get();
   }
@@ -113,7 +113,7 @@ final class OperandArguments {
     return arguments;
   }
 
-  /** What an argument may be. */
+  /** The values of an argument. */
   private List<Supplier<Object>> candidates(Class<?> type, boolean few) {
     if (type == FloatTensor.class) {
       return Stream.of(SHAPES, few ? RARE_SHAPES : new long[0][])
@@ -175,7 +175,7 @@ final class OperandArguments {
     };
   }
 
-  /** What has no memory that could be written. */
+  /** Arguments without memory that could be written. */
   private Object option(Class<?> type) {
     return switch (type.getSimpleName()) {
       case "Ranking" -> HierarchicalSoftmax.builder(3, 9).build().topK(ones(3, 3), 2);

@@ -30,8 +30,8 @@ import org.blocksparse.testing.Reachable;
 
 /**
  * Calls every operation with memory that cannot be written in the place of each of its tensors, one
- * at a time: those among its arguments, in them, and of the layer. What the operation writes, as
- * seen when all can be written, is refused by name, and nothing has changed; a write ends the JVM.
+ * at a time: those among its arguments, in them, and of the layer. A tensor that the operation
+ * writes when all can be written is refused by name, and nothing has changed; a write ends the JVM.
  * New operations take part by themselves.
  *
  * <p>Arguments: a folder.
@@ -61,7 +61,7 @@ public final class ReadOnlyOperandsProgram {
 
   // ------------------------------------------------------------------------- what takes part
 
-  /** What holds the memory of tensors. */
+  /** Types that hold the memory of tensors. */
   private static final List<Class<?>> OF_TENSORS =
       List.of(Tensor.class, SoftmaxStorage.class, BagTable.class);
 
@@ -173,7 +173,7 @@ public final class ReadOnlyOperandsProgram {
     flaws.put(called.toString(), "no call of it succeeds");
   }
 
-  /** What is wrong about a call of which one tensor cannot be written; null if nothing is. */
+  /** The flaw of a call where one tensor cannot be written; null if there is none. */
   private String flaw(Call call, int number, boolean writes) throws Exception {
     Storage protectedMemory = call.memory.get(number);
     protect(protectedMemory);
@@ -218,6 +218,6 @@ public final class ReadOnlyOperandsProgram {
     kept.add(mapped);
   }
 
-  /** What is garbage would end its mapping. */
+  /** Kept, because garbage would end its mapping. */
   private final List<Storage> kept = new ArrayList<>();
 }

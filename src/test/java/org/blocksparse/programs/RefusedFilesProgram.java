@@ -32,7 +32,7 @@ public final class RefusedFilesProgram {
 
   private RefusedFilesProgram() {}
 
-  /** What the header of the file is made of. */
+  /** The elements of the file's header. */
   public enum Kind {
     /** 99 MB of tensors that are empty. */
     TENSORS("", "\"t#\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},", 99_000_000),

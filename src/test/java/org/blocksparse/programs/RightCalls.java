@@ -50,7 +50,7 @@ final class RightCalls {
 
   private static final int WARMUPS = 20;
 
-  /** What is kept before it is looked at. */
+  /** The most exceptions kept before they are checked. */
   private static final int MOST_THROWN = 256;
 
   private final List<PublicCall> calls = new ArrayList<>();
@@ -147,7 +147,7 @@ final class RightCalls {
     }
   }
 
-  /** What was thrown is of ours, or of the JDK, which wraps what it meets while it links. */
+  /** Exceptions are ours, or the JDK's, which wraps those of linking. */
   void checkThrown() {
     for (int i = 0; i < count; i++) {
       Throwable each = thrown[i];

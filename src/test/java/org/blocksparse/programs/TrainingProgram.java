@@ -62,7 +62,7 @@ public final class TrainingProgram {
     return sum;
   }
 
-  /** That what was loaded is the layer of one moment. */
+  /** Checks that the loaded layer is that of one moment. */
   public static void assertWhole(HierarchicalSoftmax layer) {
     String expected = layer.metadata().get(SUM);
     String actual = Integer.toString(sum(layer));

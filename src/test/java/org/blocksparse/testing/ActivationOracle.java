@@ -57,7 +57,7 @@ public final class ActivationOracle {
     };
   }
 
-  /** What an element of the second half multiplies the function by. */
+  /** The factor of the function by an element of the second half. */
   public static double second(Activation activation, double x) {
     if (activation != Activation.CLAMPED_SWIGLU) {
       return x;

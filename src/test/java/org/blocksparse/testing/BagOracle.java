@@ -20,7 +20,7 @@ public final class BagOracle {
     return p.values() == null ? 1 : p.values()[entry];
   }
 
-  /** What the sum of a bag is multiplied by. */
+  /** The factor of the sum of a bag. */
   private double factor(int bag) {
     int size = p.offsets()[bag + 1] - p.offsets()[bag];
     if (size == 0) {

@@ -6,7 +6,7 @@ import java.util.random.RandomGenerator;
 
 /** Random problems. A test declares a parameter of this type and the extension {@link Seeded}. */
 public final class Data {
-  /** What numbers a problem is made of. */
+  /** The numbers of a problem. */
   public enum Numbers {
     /** From -4 to 4: every sum of fewer than 2^20 products is exact, in any order. */
     SMALL_INTEGERS,

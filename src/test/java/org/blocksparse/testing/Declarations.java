@@ -11,7 +11,7 @@ import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
-/** What the sources tell of a method of the library, and its class file does not. */
+/** Facts on a method of the library from its source, which its class file lacks. */
 public final class Declarations {
   private static final Path SOURCES = Path.of("src/main/java");
 

@@ -49,7 +49,7 @@ public record ExpertsOracle(
     return bias == null ? 0 : bias[element];
   }
 
-  /** What the gate makes of a row: the softmax of its logits. */
+  /** The softmax of a row's logits of the gate. */
   private double[] probabilities(double[] x, int row) {
     double[] p = new double[experts];
     double sum = 0;

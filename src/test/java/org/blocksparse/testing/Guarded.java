@@ -10,9 +10,9 @@ import org.blocksparse.Backend;
 import org.blocksparse.FloatTensor;
 
 /**
- * Tensors over memory that has a band of sentinels on both sides. What is written there is found by
- * {@link #check}; what is read there is a NaN, and poisons the result. The memory begins at an odd
- * multiple of four bytes, so that nothing can rely on alignment.
+ * Tensors over memory that has a band of sentinels on both sides. Writes there are found by {@link
+ * #check}; reads there return NaN, which poisons the result. The memory begins at an odd multiple
+ * of four bytes, so that nothing can rely on alignment.
  */
 public final class Guarded implements AutoCloseable {
   private static final int BAND = 67;

@@ -40,7 +40,7 @@ public abstract class InvalidInput {
   protected static final Class<NullPointerException> NULL = NullPointerException.class;
   protected static final Class<IllegalStateException> STATE = IllegalStateException.class;
 
-  /** What tensors of the running case lie in; it outlives their closing. */
+  /** The memory of tensors of the running case; it outlives their closing. */
   private static final List<ByteBuffer> MEMORY = new ArrayList<>();
 
   private static int count;
@@ -69,7 +69,7 @@ public abstract class InvalidInput {
       return this;
     }
 
-    /** What is done to it when all has been made. */
+    /** Adds a fault, once everything is made. */
     public World fault(Consumer<World> fault) {
       faults.add(() -> fault.accept(this));
       return this;

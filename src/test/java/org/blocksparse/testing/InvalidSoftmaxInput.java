@@ -76,7 +76,7 @@ public abstract class InvalidSoftmaxInput extends InvalidInput {
         call);
   }
 
-  /** What every method refuses that takes x. */
+  /** Arguments that every method with x refuses. */
   protected static void addInputCases(List<Case> cases, String name, LayerCall call) {
     addLayerCase(cases, name + ": x null", NULL, "x", w -> w.replace("x", null), call);
     for (long[] dims : new long[][] {{12}, {2, 6, 1}}) {
@@ -114,7 +114,7 @@ public abstract class InvalidSoftmaxInput extends InvalidInput {
     addClosedCase(cases, name, call);
   }
 
-  /** What every method refuses once the layer is closed. */
+  /** Every method refuses a closed layer. */
   protected static void addClosedCase(List<Case> cases, String name, LayerCall call) {
     addLayerCase(
         cases,
@@ -128,7 +128,7 @@ public abstract class InvalidSoftmaxInput extends InvalidInput {
         });
   }
 
-  /** What every method refuses that takes targets. */
+  /** Arguments that every method with targets refuses. */
   protected static void addTargetCases(List<Case> cases, String name, LayerCall call) {
     addTargetCases(cases, name, call, new long[][] {{1}, {3}, {2, 1}, {}});
   }

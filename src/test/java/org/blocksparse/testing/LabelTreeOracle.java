@@ -14,7 +14,7 @@ import java.util.Arrays;
  * {@code blocksparse_block_sigmoid_f32} is allowed: 4 of a sigmoid, 6 of its logarithm.
  */
 public final class LabelTreeOracle {
-  /** What is minimized. */
+  /** The minimized loss. */
   @SuppressWarnings("ArrayRecordComponent")
   public record Loss(boolean mean, float[] weights) {}
 

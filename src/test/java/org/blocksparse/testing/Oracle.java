@@ -155,7 +155,7 @@ public final class Oracle {
     return addGradB(p, new float[p.b().length], 1);
   }
 
-  /** What addGradB makes of b. */
+  /** The result of addGradB. */
   public static Bounded addGradB(BlockProblem p, float alpha) {
     return addGradB(p, p.b(), alpha);
   }
@@ -174,7 +174,7 @@ public final class Oracle {
   }
 
   /**
-   * What is made of a bias of input blocks, (iBlocks, oSize), by adding alpha times its gradient.
+   * A bias of input blocks, (iBlocks, oSize), plus alpha times its gradient.
    *
    * @param gate (batch, iWin)
    */

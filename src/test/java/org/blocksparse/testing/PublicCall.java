@@ -66,7 +66,7 @@ public record PublicCall(PublicMethod called, Object owner, Object[] arguments) 
     return owner == object || Arrays.asList(arguments).contains(object);
   }
 
-  /** What is wrong with an exception of a call; null if it is of ours and says what was wrong. */
+  /** The flaw of a call's exception; null if it is ours and names the error. */
   public static String flaw(Throwable thrown) {
     String message = Objects.requireNonNullElse(thrown.getMessage(), "");
     boolean ofOurs =

@@ -27,7 +27,7 @@ public record RaggedProblem(
     float[] o,
     float[] gradOut) {
 
-  /** What happens for each (row of h, row of the output) of the same sample. */
+  /** Called for each (row of h, row of the output) of the same sample. */
   private interface Pair {
     void accept(int input, int output);
   }
@@ -174,7 +174,7 @@ public record RaggedProblem(
     return addGradH(new float[h.length], 1);
   }
 
-  /** What addGradH makes of a tensor like h. */
+  /** The result of addGradH for a tensor like h. */
   public Bounded addGradH(float[] start, float alpha) {
     Sums out = new Sums(shapeOfH(), start);
     forEachPair(
@@ -216,7 +216,7 @@ public record RaggedProblem(
     return addGradB(new float[b.length], 1);
   }
 
-  /** What addGradB makes of b. */
+  /** The result of addGradB. */
   public Bounded addGradB(float alpha) {
     return addGradB(b, alpha);
   }

@@ -144,7 +144,7 @@ public final class RandomArguments {
         || kept.containsKey(type);
   }
 
-  /** What generic types are kept by: their targets as well. */
+  /** The key of generic types: their targets as well. */
   private static Object key(Class<?> type, Class<?> targets) {
     return type.getTypeParameters().length == 0 ? type : List.of(type, targets);
   }

@@ -57,7 +57,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
     }
   }
 
-  /** What a row of x is; one problem has rows of all kinds that are asked for. */
+  /** A kind of row of x; one problem has rows of all requested kinds. */
   private enum Row {
     INTEGERS,
     /** All logits are biases, most of them equal. */
@@ -82,7 +82,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
     L build(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2);
   }
 
-  /** What a layer is made of, and rows for it. */
+  /** The parameters of a layer, and rows for it. */
   private static final class Layer {
     private final int features;
     private final int batch;
@@ -153,8 +153,8 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
   }
 
   /**
-   * What is looked for: the likeliest outputs, as long as there are fewer than k of them, with less
-   * than a mass together, and none is less likely than a threshold.
+   * A search: the likeliest outputs, as long as there are fewer than k of them, with less than a
+   * mass together, and none is less likely than a threshold.
    */
   public record Wanted(int k, double mass, float threshold) {
     public static Wanted best(int k) {
@@ -334,7 +334,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
     return Math.exp(((double) logProbability + Math.nextUp(logProbability)) / 2);
   }
 
-  /** What a logarithm of that size may be off by. */
+  /** The error bound of a logarithm of that size. */
   private static double room(double log) {
     return Double.isInfinite(log) ? 0 : 1e-4 * (1 + Math.abs(log));
   }
@@ -463,7 +463,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
     int size = wanted.size(logProbabilities(row, sorted));
     assertRanks(ranking, row, Arrays.copyOf(sorted, size));
     checkOpened(ranking, row, wanted);
-    // Whatever was found is in a class that was opened: among the likeliest that many.
+    // Every found output is in an opened class: among the likeliest that many.
     double least = leastOpened(ranking, row);
     for (int output : ranking.outputs(row)) {
       double itsClass = logOfClasses[row][layer.assignment().classOf(output)];
@@ -504,7 +504,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
       before += Math.exp(logs[i] / temperature - all);
     }
     double after = before + Math.exp(logs[index] / temperature - all);
-    // What is likely at all has a log near 0 at its level, known to a few millionths.
+    // A likely output has a log near 0 at its level, known to a few millionths.
     double room = 1e-4;
     assertTrue(
         before - room <= drawn && drawn <= after + room,

@@ -13,7 +13,7 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.optimizer.TensorState;
 
-/** What an object of the library holds that later calls depend on; not what it has closed. */
+/** The state of an object that later calls depend on, without closed memory. */
 public final class Snapshot {
   /** More than any tensor has that tests make without thought. */
   private static final int MOST_ELEMENTS = 1_000;

@@ -17,7 +17,7 @@ import org.blocksparse.SoftmaxGradients;
  * largest, 2 ulp of each exponential and one of the sum without the largest.
  */
 public final class SoftmaxOracle {
-  /** What is minimized. */
+  /** The minimized loss. */
   @SuppressWarnings("ArrayRecordComponent")
   public record Loss(boolean mean, Integer ignored, double smoothing, float[] weights) {
     public static Loss ofMean() {
@@ -88,7 +88,7 @@ public final class SoftmaxOracle {
       }
     }
 
-    /** What the probability lacks to 1. */
+    /** The difference of the probability to 1. */
     double lacking(int q) {
       double sum = 0;
       for (int other = 0; other < logP.length; other++) {

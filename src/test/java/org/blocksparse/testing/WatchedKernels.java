@@ -18,7 +18,7 @@ public final class WatchedKernels {
     Object make() throws Throwable;
   }
 
-  /** What a test does in the place of a call. */
+  /** A test's replacement of a call. */
   public interface Interceptor {
     /** Gets the name and the arguments of a call, and returns what its caller gets. */
     Object intercept(String kernel, Object[] arguments, Call call) throws Throwable;

@@ -10,7 +10,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
 
-/** What the generated binding has for each function of the C interface. */
+/** The generated binding, against each function of the C interface. */
 final class BindingTest {
   /** Texts, for messages and reports. */
   private static final Set<String> TEXTS =

@@ -22,7 +22,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What is written beside a file, by this process and, as far as their names tell, by others. */
+/** Temporary files beside a file, of this process and, by their names, of others. */
 final class AtomicFileTest {
   private static final AtomicFile.Content NOTHING = channel -> {};
 

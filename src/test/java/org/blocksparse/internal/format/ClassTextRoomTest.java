@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import org.junit.jupiter.api.Test;
 
-/** What becomes of text with more lines than can be tried. */
+/** Text with more lines than can be tried. */
 final class ClassTextRoomTest {
   @Test
   void thereIsRoomForAsManyOutputsAsAnArrayCanHave() throws MalformedException {

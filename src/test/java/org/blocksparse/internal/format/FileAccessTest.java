@@ -25,8 +25,8 @@ import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Who may open a file before and after it is replaced, by its mode and its POSIX access list, in
- * folders with and without a default list. Needs Debian's package acl.
+ * The users who may open a file before and after it is replaced, by its mode and its POSIX access
+ * list, in folders with and without a default list. Needs Debian's package acl.
  */
 @EnabledOnOs(OS.LINUX)
 final class FileAccessTest {
@@ -137,7 +137,7 @@ final class FileAccessTest {
     }
   }
 
-  /** What the system lets somebody do who is not the owner; see acl(5). */
+  /** The rights of somebody who is not the owner; see acl(5). */
   private static String rights(List<String> list, String user, Set<String> groups, String ofFile) {
     Map<String, String> entries = new HashMap<>();
     for (String entry : list) {

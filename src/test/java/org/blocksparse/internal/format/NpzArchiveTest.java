@@ -72,7 +72,7 @@ final class NpzArchiveTest {
     String refused =
         assertThrows(IllegalArgumentException.class, () -> write("more", members(140, prefix)))
             .getMessage();
-    // What was written until then is there still; 22 bytes end it.
+    // The part written until then is there still; 22 bytes end it.
     Path more = folder.resolve("more");
     long bytes = ZipDirectory.bytes(more) + 22;
     assertEquals(

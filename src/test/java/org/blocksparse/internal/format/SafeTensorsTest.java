@@ -96,7 +96,7 @@ final class SafeTensorsTest {
     assertEquals(2048, pieces);
   }
 
-  /** What is read at once is 2^20 elements. */
+  /** A read takes 2^20 elements at once. */
   @Test
   void tensorsOfMoreThanAPieceAreReadToTheirEnd() throws IOException {
     int size = (2 << 20) + 3;

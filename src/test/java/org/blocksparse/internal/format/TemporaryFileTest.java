@@ -24,7 +24,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What happens to a file between its being made and its being locked. */
+/** Changes of a file between its creation and its lock. */
 final class TemporaryFileTest {
   @TempDir Path folder;
 
@@ -33,7 +33,7 @@ final class TemporaryFileTest {
   /** The temporary files that were opened, in turn. */
   private final List<Path> opened = new ArrayList<>();
 
-  /** What was closed. */
+  /** The closed files. */
   private final List<Path> closed = new ArrayList<>();
 
   @BeforeEach

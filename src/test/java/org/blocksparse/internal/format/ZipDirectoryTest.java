@@ -11,7 +11,7 @@ import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What the ends of files say of a directory, as the specification of zip files has it. */
+/** The directory at the end of a file, by the specification of zip files. */
 final class ZipDirectoryTest {
   private static final int END_BYTES = 22;
   private static final int LONGEST_COMMENT = 0xffff;

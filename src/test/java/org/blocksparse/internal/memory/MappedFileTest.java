@@ -27,7 +27,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** What is mapped by the native library, or by Java where there is none. */
+/** Files mapped by the native library, or by Java where there is none. */
 final class MappedFileTest {
   @TempDir Path folder;
 
@@ -98,7 +98,7 @@ final class MappedFileTest {
     return NativeLibrary.isLoaded() ? Stream.of(java, either) : Stream.of(java);
   }
 
-  /** What is written to a part is there when the part is asked for again. */
+  /** A write to a part is there when the part is asked for again. */
   @ParameterizedTest(name = "by {0}")
   @MethodSource("mappings")
   void aPartIsTheSameMemoryEachTime(String by, Mapping mapping) throws IOException {
@@ -183,7 +183,7 @@ final class MappedFileTest {
     }
   }
 
-  /** What was appended is not seen, and does no harm. */
+  /** Appended bytes are not seen, and do no harm. */
   @ParameterizedTest(name = "by {0}")
   @MethodSource("mappings")
   @DisabledOnOs(value = OS.WINDOWS, disabledReason = "mapped files do not grow there")

@@ -17,7 +17,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What is below all tensors. */
+/** The storage below all tensors. */
 final class StorageTest {
   @ParameterizedTest
   @CsvSource({"0, 0", "0, 1", "3, 4095", "1, 4096", "2, 4097", "5, 20000"})
@@ -81,7 +81,7 @@ final class StorageTest {
     Storage whole = Storage.allocate(8);
     assertEquals(expected, Storage.overlap(whole, a, ofA, whole, b, ofB));
     if (whole.address(0) != 0) {
-      // What others have wrapped: from the element on where the second begins.
+      // Memory that others have wrapped: from the element on where the second begins.
       Storage wrapped = Storage.wrap("wrapped", whole.address(b), 8 - b, whole);
       assertEquals(expected, Storage.overlap(whole, a, ofA, wrapped, 0, ofB));
       assertEquals(expected, Storage.overlap(wrapped, 0, ofB, whole, a, ofA));

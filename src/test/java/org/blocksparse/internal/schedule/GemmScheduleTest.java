@@ -19,7 +19,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** What the C header says of a GEMM schedule, on the packed array itself. */
+/** The rules of the C header for a GEMM schedule, on the packed array itself. */
 @ExtendWith(Seeded.class)
 final class GemmScheduleTest {
   private static final int MAGIC = 0x42534731;

@@ -10,7 +10,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** What clustering asks for before it begins; what it makes of vectors is in other tests. */
+/** The checks of clustering before it begins; other tests cover its result. */
 final class ClusteringTest {
   /** Up to 2^31 - 9 numbers are kept of outputs, and as many of classes. */
   @ParameterizedTest

@@ -16,7 +16,7 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Bags;
 import org.junit.jupiter.api.Test;
 
-/** What is promised of vectors of labels, whatever the hash of their features is. */
+/** The promises on vectors of labels, whatever the hash of their features is. */
 final class LabelCentroidsTest {
   private static final int DIMENSIONS = LabelCentroids.DIMENSIONS;
 

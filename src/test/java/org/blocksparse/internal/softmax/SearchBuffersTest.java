@@ -12,7 +12,7 @@ import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Storage;
 import org.junit.jupiter.api.Test;
 
-/** What a search leaves to the next. */
+/** The memory that a search leaves to the next. */
 final class SearchBuffersTest {
   private final SearchBuffers buffers = new SearchBuffers();
 

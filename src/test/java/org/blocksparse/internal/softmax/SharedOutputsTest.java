@@ -11,7 +11,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.lang.ref.WeakReference;
 import org.junit.jupiter.api.Test;
 
-/** What is kept of a list of outputs, for how long, and of which table. */
+/** The kept form of a list of outputs: for how long, and of which table. */
 final class SharedOutputsTest {
   private final SharedOutputs outputs = new SharedOutputs(new int[] {4, 0, 2, 4});
 

@@ -20,7 +20,7 @@ final class WorkspaceTest {
     return new Workspace.Pool(GemmSchedule::dense);
   }
 
-  /** What was freed to make room must not be handed out when there was no room. */
+  /** Memory freed to make room must not be handed out when there was no room. */
   @Test
   void memoryThatCannotBeHadLeavesNoFreedMemoryBehind() {
     Workspace.Pool pool = pool();
