@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Direct buffers, for the class NativeMemory. What the JVM refuses, an object on a full heap for
-// instance, is an exception that is pending when these return.
+// Direct buffers, for the class NativeMemory. If the JVM refuses something, an object on a full
+// heap for instance, its exception is pending when these return.
 #include <jni.h>
 
 #include <cstdint>

@@ -25,7 +25,7 @@ constexpr char kName[] = "system.posix_acl_access";
 constexpr std::size_t kMostBytes = 65536;  // XATTR_SIZE_MAX
 
 // As linux/posix_acl_xattr.h has it: four bytes of the version, then entries of a tag, permissions
-// and an id, of 2, 2 and 4 bytes. All numbers are little-endian and small: one byte tells them.
+// and an id, of 2, 2 and 4 bytes. All numbers are little-endian and small: they fit one byte.
 constexpr std::size_t kHeaderBytes = 4;
 constexpr std::size_t kEntryBytes = 8;
 constexpr std::size_t kPermissions = 2;

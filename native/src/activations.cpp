@@ -106,7 +106,7 @@ bool leave_the_floats(float x, float y) {
   return std::isnormal(x) && std::isnormal(y) && !std::isnormal(x * y);
 }
 
-// What the function of the first half is multiplied by, and its slope.
+// The factor of the first half's function, and its slope.
 struct second_factor {
   double value, slope;
 };
@@ -133,7 +133,7 @@ float differentiate_in_double(const kernel_table& kernels, elementwise_function 
   constexpr int32_t kPart = 64;
   float ones[kPart], seconds[kPart], slope[kPart], value[kPart];
   std::fill(ones, ones + kPart, 1.0f);
-  // What multiplies the function by 1.
+  // Multiplies the function by 1.
   std::fill(seconds, seconds + kPart, function == elementwise_function::clamped_silu ? 0.0f : 1.0f);
   double dot = 0.0;
   for (int32_t begin = 0; begin < row.n; begin += std::min(kPart, row.n - begin)) {

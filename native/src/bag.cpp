@@ -156,8 +156,8 @@ Float* row_at(Float* rows, int64_t r, int64_t ld, int32_t n) {
 
 constexpr int64_t kLineBytes = 64;  // of a cache line
 
-// What is asked for from memory while the row before is worked on. Long rows are left to what a
-// processor prefetches on its own.
+// Elements to prefetch while the row before is worked on. Long rows are left to the processor's own
+// prefetcher.
 void prefetch_row(const void* row, int64_t bytes, int for_writing) {
   constexpr int64_t kMost = 8 * kLineBytes;
   for (int64_t at = 0; at < std::min(bytes, kMost); at += kLineBytes) {

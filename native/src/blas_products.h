@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Products by cblas_sgemm on the calling thread; tiles_or_blas.h tells which. Rows that lie a
+// Products by cblas_sgemm on the calling thread; tiles_or_blas.h chooses them. Rows that lie a
 // constant distance apart are given to BLAS where they lie; others are gathered into the scratch
 // memory of the caller.
 //

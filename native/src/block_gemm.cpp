@@ -17,7 +17,7 @@ namespace {
 // Enough to spread the fetching of a block over.
 static_assert(kMostTiles == BLOCKSPARSE_CHUNK_ROWS / kTileRows, "the rows of a chunk at once");
 
-// What a call asks for, checked.
+// The checked arguments of a call.
 struct gemm_call {
   const kernel_table* kernels;
   gemm_schedule plan;
@@ -148,7 +148,7 @@ class pair_queue {
     }
   }
 
-  // What is left of all chunks.
+  // Runs the rest of all chunks.
   void finish() {
     if (count_ > 0) {
       std::fill_n(pairs_ + count_, kPairsAhead, pairs_[count_ - 1]);

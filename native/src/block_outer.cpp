@@ -126,7 +126,7 @@ bool takes_all_at_once(const outer_part& p, const kernel_table& kernels) {
                               kernels.tile_columns >= kLineFloats || !p.beyond_caches);
 }
 
-// What is the same for all blocks of a call.
+// The common part of all blocks of a call.
 outer_pairs_work few_pairs_of(const outer_part& p) {
   outer_pairs_work work = {};
   work.x = p.x;
@@ -221,7 +221,7 @@ struct outer_call {
            m_begin * (transposed ? 1 : ldo);
   }
 
-  // What is the same for all blocks.
+  // The common part of all blocks.
   outer_part common_part() const {
     outer_part part = {};
     part.m = m_end - m_begin;

@@ -9,7 +9,7 @@
 
 namespace blocksparse {
 
-// What columns [begin, end) of the rows of a chunk hold before products are added: the bias of its
+// Columns [begin, end) of the rows of a chunk before products are added: the bias of its
 // block, or 0 if that is NULL.
 inline void initialise_rows(indices rows, const float* bias, int32_t begin, int32_t end, float* c,
                             int64_t ldc) {

@@ -102,5 +102,5 @@ void blocksparse_free(void* memory, int64_t bytes) {
 #else
   std::free(memory);
 #endif
-  static_cast<void>(bytes);  // told on every system, needed on Linux only
+  static_cast<void>(bytes);  // passed on every system, needed on Linux only
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the steps of optimizers have in common: checks, and numbers that are computed once and not
+// The common part of optimizer steps: checks, and numbers that are computed once and not
 // for each element.
 #ifndef BLOCKSPARSE_SRC_OPTIMIZER_NUMBERS_H
 #define BLOCKSPARSE_SRC_OPTIMIZER_NUMBERS_H

@@ -53,7 +53,7 @@ inline bool rises(indices list) {
   return rests == 0;
 }
 
-// True if each part of the list ascends. Parts lie one after the other; `starts` tells where each
+// True if each part of the list ascends. Parts lie one after the other; `starts` holds where each
 // begins, counted from where the first does, and where the last ends: ascending.
 inline bool ascends_within(indices list, indices starts) {
   uint32_t between = 0;

@@ -71,7 +71,7 @@ blocksparse_status for_each_row(const chunk_range& chunks, const row_operands& o
   return BLOCKSPARSE_OK;
 }
 
-// What a table has for the elements of a row, given the row's factor or offset.
+// A kernel for the elements of a row, given the row's factor or offset.
 using row_kernel = void (*kernel_table::*)(const softmax_row& row, float scale);
 
 blocksparse_status probabilities(int32_t isa, int32_t logarithm, row_kernel plain,

@@ -56,7 +56,7 @@ words say(const char* format, Numbers... numbers) {
   return text;
 }
 
-// What auto_goes_to_blas() does, in words.
+// The rule of auto_goes_to_blas(), in words.
 const char* auto_words(int32_t isa) {
   switch (isa) {
     case BLOCKSPARSE_PORTABLE: {

@@ -9,7 +9,7 @@
 
 namespace blocksparse {
 
-// What is computed. `transposed` is a product with W^T, the gradient of h for instance.
+// The kinds of products. `transposed` is a product with W^T, the gradient of h for instance.
 enum class operation { forward, transposed, outer };
 
 bool is_path(int32_t path);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What blocksparse_copy_access_list promises: the list of one file, or none, for another.
+// The promise of blocksparse_copy_access_list: the list of one file, or none, for another.
 #include <cstdint>
 #include <cstdio>
 

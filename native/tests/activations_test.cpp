@@ -96,7 +96,7 @@ void check_errors(const function_case& f) {
   }
 }
 
-// What the functions do at infinities and NaN, as the formulas do in floats: 0 times infinity is
+// The functions at infinities and NaN, as the formulas in floats: 0 times infinity is
 // NaN.
 void check_special_values(int32_t isa) {
   const float nan = quiet_nan();
@@ -209,7 +209,7 @@ const function_case& function_of(int32_t activation) {
   return kFunctions[plain];
 }
 
-// What an element of the second half makes of itself.
+// The factor from an element of the second half.
 double second_of(int32_t activation, float x) {
   const double value = static_cast<double>(x);
   return activation == BLOCKSPARSE_SWIGLU_CLAMPED ? std::clamp(value, -7.0, 7.0) + 1.0 : value;

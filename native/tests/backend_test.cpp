@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the library says of itself, of the processor, and of the OpenBLAS that it calls.
+// The library's report on itself, on the processor, and on the OpenBLAS that it calls.
 //
 // usage: backend_test FILE_OF_OPENBLAS
 #include <algorithm>

@@ -275,7 +275,7 @@ void check_beyond_floats(int32_t isa, int32_t n) {
   CHECK(dots[8] == infinity);
 }
 
-// What sum and dot say of a table of a type at an address with scales.
+// Checks the status of sum and dot for a table of a type at an address with scales.
 void check_table(int32_t isa, blocksparse_status expected, int32_t type, const void* a,
                  const float* scales) {
   const int32_t offsets[] = {0, 1}, index = 1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Products in a process that has no memory for a buffer of OpenBLAS, which would end the process:
-// tiles run instead, or what asks for BLAS alone is told. Buffers that were had are kept.
+// tiles run instead, or calls of BLAS alone get an error. Buffers that were had are kept.
 #include <sys/resource.h>
 
 #include <atomic>

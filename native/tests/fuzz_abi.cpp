@@ -67,7 +67,7 @@ int32_t last_isa() {
 
 }  // namespace
 
-// What may be odd about a call besides sizes and schedule.
+// Oddities of a call besides sizes and schedule.
 enum oddity {
   kNullX = 1,
   kNullY = 2,

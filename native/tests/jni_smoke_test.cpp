@@ -56,7 +56,7 @@ Function* find(void* library, const char* name) {
   return reinterpret_cast<Function*>(address);
 }
 
-// What stands for any Java object here.
+// Stands for any Java object here.
 struct java_object {
   std::string what;
 };

@@ -64,7 +64,7 @@ std::vector<int32_t> one_row_for(int32_t rows) {
   return gemm_schedule(written, std::vector<int32_t>(written.size()), pairs, 100);
 }
 
-// That many rows are written, all of them 1 + 2 * 3 by the last element.
+// Checks that so many rows are written, all of them 1 + 2 * 3 by the last element.
 void check_gemm(int32_t isa, int32_t rows, bool transposed) {
   context() = std::to_string(rows) + " rows" + (transposed ? ", transposed" : "");
   const zeros_but_the_last<float> a(2.0f), w(3.0f);
@@ -88,7 +88,7 @@ void check_all(int32_t isa) {
 
 }  // namespace
 
-// Each instruction set has the same loops: one tells, and takes long enough.
+// Each instruction set has the same loops: one is enough, and takes long enough.
 int main() {
   check_all(instruction_sets().back());
   return report("long_rows");

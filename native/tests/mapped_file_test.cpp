@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What blocksparse_map promises: the file's bytes, refusals, copies of what is written, and a
+// The promises of blocksparse_map: the file's bytes, refusals, copies of what is written, and a
 // process that survives when the file shrinks.
 #include <cstdint>
 #include <cstdio>
@@ -85,7 +85,7 @@ void shrinking_file() {
   writable[260000] = 1;
   check(writable[260000] == 1, "what is gone cannot be written, copy on write");
   check(blocksparse_map_is_damaged(memory) == 1, "not damaged");
-  // What was lost stays lost, whatever the file becomes: the mapping holds zeroes.
+  // Lost bytes stay lost, whatever the file becomes: the mapping holds zeroes.
   check(truncate(kPath, kBytes) == 0, "cannot extend");
   check(blocksparse_map_is_damaged(memory) == 1, "mended by a file that grew again");
   check(blocksparse_map_is_damaged(writable) == 1, "mended, copy on write");

@@ -360,7 +360,7 @@ void check_block_sum(int32_t isa) {
   }
 }
 
-// What is small beside the sum so far is not lost.
+// Summands that are small beside the sum so far are not lost.
 void check_long_block_sum(int32_t isa) {
   context() = std::string("long block_sum, isa ") + blocksparse_isa_name(isa);
   std::vector<int32_t> rows(60);

@@ -118,7 +118,7 @@ void check_gemm() {
         context() = "boundaries " + std::to_string(start) + " + " + std::to_string(i);
         gemm_call call;
         call.schedule[start + i] = value;
-        // What comes before the invalid chunk is right and may be run; no memory is lost (ASan).
+        // The chunks before the invalid one are right and may be run; no memory is lost (ASan).
         CHECK_STATUS(BLOCKSPARSE_BAD_SCHEDULE, call.run());
       }
     }
@@ -149,8 +149,7 @@ void check_gemm() {
   CHECK(empty.c == std::vector<float>(16, 1.0f));
 }
 
-// What is fetched ahead for the next chunk, run or not, is looked at no further than it was
-// checked.
+// Prefetching for the next chunk, run or not, looks no further than the checks did.
 void check_fetched_ahead() {
   const std::vector<int32_t> good =
       gemm_schedule({0, 1, 2, 3}, {0, 0, 1, 1}, {{0, 0, 0}, {1, 1, 0}, {2, 2, 1}, {0, 3, 0}}, 1);

@@ -89,7 +89,7 @@ struct exact_softmax {
     return d < HUGE_VAL ? kHalfUlp * d : 0.0;
   }
 
-  // What an element lacks to 1, and how far that may be off.
+  // The difference of an element to 1, and its error bound.
   double others(int32_t target) const {
     double sum = 0.0;
     for (std::size_t q = 0; q < p.size(); ++q) {

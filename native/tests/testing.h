@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the tests of the kernels share: checks that say where they failed, random data from a seed
+// The common part of kernel tests: checks that say where they failed, random data from a seed
 // that can be set, operands between guard bands, and schedules made from lists of pairs.
 #ifndef BLOCKSPARSE_TESTS_TESTING_H
 #define BLOCKSPARSE_TESTS_TESTING_H

@@ -16,7 +16,7 @@
  * Units. Sizes, strides and leading dimensions are in elements, never in bytes.
  *
  * Errors. Every function that computes returns a blocksparse_status and checks sizes, strides and
- * every index it follows. Whatever is checked is checked before the chunk concerned is written.
+ * every index it follows. Checks come before the chunk concerned is written.
  */
 #ifndef BLOCKSPARSE_BLOCKSPARSE_H
 #define BLOCKSPARSE_BLOCKSPARSE_H
@@ -98,8 +98,8 @@ BLOCKSPARSE_API int32_t blocksparse_may_use_blas(int32_t isa, int32_t path);
 BLOCKSPARSE_API const char* blocksparse_path_words(int32_t isa, int32_t path);
 
 /*
- * What products with rounded rows (round_a) run on, in words for people, with this instruction set
- * on this processor; NULL if it is not supported. A string literal.
+ * The hardware for products with rounded rows (round_a), in words, with this instruction set on
+ * this processor; NULL if it is not supported. A string literal.
  */
 BLOCKSPARSE_API const char* blocksparse_rounded_words(int32_t isa);
 
@@ -185,8 +185,8 @@ BLOCKSPARSE_API int32_t blocksparse_copy_access_list(const char* from, const cha
 /* ---------------------------------------------------------------------------------- schedules */
 
 /*
- * A GEMM SCHEDULE tells which rows are written, and which rows times which blocks they are the sum
- * of. It is one packed array of int32:
+ * A GEMM SCHEDULE lists the rows that are written, and the (row, block) products that each is the
+ * sum of. It is one packed array of int32:
  *
  *   [0]  BLOCKSPARSE_GEMM_SCHEDULE
  *   [1]  chunks    C
@@ -226,7 +226,8 @@ BLOCKSPARSE_API int32_t blocksparse_copy_access_list(const char* from, const cha
 #define BLOCKSPARSE_BAND 64
 
 /*
- * An OUTER SCHEDULE tells which blocks are written, and which outer products they are the sum of:
+ * An OUTER SCHEDULE lists the blocks that are written, and the outer products that each is the sum
+ * of:
  *
  *   [0]  BLOCKSPARSE_OUTER_SCHEDULE
  *   [1]  blocks    B     blocks written
@@ -242,7 +243,7 @@ BLOCKSPARSE_API int32_t blocksparse_copy_access_list(const char* from, const cha
 /* ----------------------------------------------------------------------------------- products */
 
 /*
- * What weights that are only read may be stored as. They are widened to float32 as they are loaded,
+ * The types of stored weights, which are only read. They are widened to float32 as they are loaded,
  * and sums are float32. A result has the same bits as of the weights widened before, on
  * BLOCKSPARSE_PATH_TILE, but for which NaN a NaN is; and unless a is rounded, see below.
  */
@@ -522,8 +523,8 @@ BLOCKSPARSE_API int32_t blocksparse_block_binary_cross_entropy_f32(
 /* ------------------------------------------------------------------------------- activations */
 
 /*
- * What is applied to each element of a row. Of a gated one, a row of z has 2 n elements, of which
- * the first n go through the function and are multiplied by the last n.
+ * A function of each element of a row. For a gated one, a row of z has 2 n elements: the first n
+ * go through the function and are multiplied by the last n.
  */
 typedef enum blocksparse_activation {
   BLOCKSPARSE_IDENTITY = 0,  /* z */
@@ -564,7 +565,7 @@ typedef enum blocksparse_activation {
  * where one is beyond all floats, or lost below them, what is still to come does not mend it.
  *
  * How far f and its slope are off, whichever is more: that many units in the last place of the
- * exact one, or an absolute error. That of slopes is needed where they change sign, and that of
+ * exact one, or an absolute error. Slopes need it where they change sign, and
  * SiLU only where the logistic function is denormal. Tested through all finite floats in steps of
  * 4001, and in steps of 7e-5 from -18 to 18.
  *
@@ -622,7 +623,7 @@ BLOCKSPARSE_API int32_t blocksparse_activation_gradient_f32(
  *   indices   entries; a row may be named several times, and counts as often
  *   values    entries, or NULL: 1 each
  *
- * Functions work on bags [begin, end). The reduction tells what the sum of a bag is multiplied by.
+ * Functions work on bags [begin, end). The reduction is the factor of the sum of a bag.
  * It goes by the number of entries, whatever their values are.
  */
 typedef enum blocksparse_bag_reduction {
@@ -696,7 +697,7 @@ typedef enum blocksparse_rule {
  * moment1   Adagrad's s or Adam's m
  * moment2   Adam's v
  *
- * What is divided by is at least the smallest positive float, so 0 / 0 is 0; and Adam's epsilon at
+ * Divisors are at least the smallest positive float, so 0 / 0 is 0; and Adam's epsilon at
  * least 2^-75, the root of what a square loses where floats end. s and v stay finite: sums beyond
  * the largest float are kept as that. Then Adagrad divides by the larger of 1.8e19, the root of
  * that, and the size of the gradient itself, and Adam's step is 0. m stays within 2^67, eight times

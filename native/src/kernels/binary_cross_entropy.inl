@@ -9,7 +9,7 @@
 namespace {
 
 // log(1 + e) for e in [0, 1]: 2 artanh(s) with s = e / (2 + e), which is s times a series in s^2.
-// That is at most 1/9, and a polynomial of degree 4 is within 2^-27.7 of it.
+// It is at most 1/9, and a polynomial of degree 4 is within 2^-27.7 of it.
 INLINE vec log1p_of_fraction(vec e) {
   const vec quotient = div(set1(2.0f), add(set1(2.0f), e));
   const vec s = mul(set1(0.5f), mul(e, quotient));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What weights may be stored as. They are widened to float as they are loaded; nothing is computed
+// The types of stored weights. They are widened to float as they are loaded; nothing is computed
 // in these types.
 #ifndef BLOCKSPARSE_SRC_KERNELS_ELEMENT_TYPES_H
 #define BLOCKSPARSE_SRC_KERNELS_ELEMENT_TYPES_H

@@ -57,7 +57,7 @@ INLINE void multiply_piece(const gemm_work& work, int32_t p, int32_t steps, int3
   }
 }
 
-// What is only fetched has no scales.
+// Blocks that are only fetched have no scales.
 template <typename Element>
 INLINE block_of<Element> moved(const block_of<Element>& w, int64_t row, int32_t column) {
   return w.data == nullptr ? w : block_of<Element>(w.data + row * w.ld + column, w.ld, nullptr);
@@ -71,7 +71,7 @@ void multiply_plain(const gemm_work& work) {
   const block_of<Element> next_block(work.next);
   const bool many = work.tile_count >= kManyTiles;
   if (work.k <= kPieceOfFewTiles.rows && work.columns <= kTileColumns && !many) {
-    // What follows would do the same, but take as long for it as for the product itself.
+    // The code below would do the same, but take as long for it as for the product itself.
     fetching<Element> fetch(work.tile_count, work.columns);
     fetch.rows_of(next_block);
     multiply_piece(work, 0, work.k, 0, work.columns, whole, fetch);

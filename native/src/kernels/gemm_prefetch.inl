@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is fetched into the caches while a product is computed. See all_kernels.inl.
+// Fetches data into the caches while a product is computed. See all_kernels.inl.
 //
 // While a piece of W is multiplied, the next piece, of this block or of the next, is fetched into
 // the second-level cache at an even rate: in each step a tile prefetches a line of it, or a row in
@@ -40,8 +40,8 @@ INLINE void prefetch_for_reading(const gemm_work& work, int32_t begin, int32_t c
   }
 }
 
-// What to fetch while a piece is multiplied: that many lines in each step of each tile until all of
-// a tile's width are fetched, so that memory is asked for them at an even rate.
+// Lines to fetch while a piece is multiplied: so many in each step of each tile until all of a
+// tile's width are fetched, so that memory is asked for them at an even rate.
 template <typename Element>
 class fetching {
  public:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What an instruction set provides. Each kernels_<isa>.cpp fills one table; callers choose it once
+// The kernels of an instruction set. Each kernels_<isa>.cpp fills one table; callers choose it once
 // per call and know nothing else of instruction sets.
 #ifndef BLOCKSPARSE_SRC_KERNELS_KERNEL_TABLE_H
 #define BLOCKSPARSE_SRC_KERNELS_KERNEL_TABLE_H
@@ -21,7 +21,7 @@ struct row_tile {
 // The most tiles of a product that a kernel gets at once.
 constexpr int32_t kMostTiles = 32;
 
-// What weights that are only read are stored as, in the order of blocksparse_element_type.
+// The types of read-only weights, in the order of blocksparse_element_type.
 enum class element_type { float32, float16, bfloat16, int8 };
 
 constexpr int64_t bytes_of(element_type type) {
@@ -36,7 +36,7 @@ struct block_view {
       scales;  // of int8, one for each of the elements that lie together: q * scale is meant
 };
 
-// What the sums of a product begin with.
+// The start of a product's sums.
 enum class sums_begin { with_c, with_bias, with_zero };
 
 // c[t] = (c[t], bias or 0) + a[t] * w for all rows of the tiles, w being k x columns, widened to
@@ -126,7 +126,7 @@ struct binary_targets {
   float weight;
 };
 
-// What is applied to each element of a row, or to each of its first half. With clamped_silu, the
+// A function of each element of a row, or of each of its first half. With clamped_silu, the
 // second half is clamped as well, and gets 1 added.
 enum class elementwise_function {
   identity,
@@ -181,7 +181,7 @@ struct bag_work {
 enum class update_rule { sgd, adagrad, adam };
 
 // One step on elements that lie together; the gradient is scale * g + decay * w, without w if decay
-// is 0. What a rule does not know is not looked at.
+// is 0. A rule ignores the fields of others.
 struct step_work {
   update_rule rule;
   int64_t count;

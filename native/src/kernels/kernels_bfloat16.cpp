@@ -3,8 +3,8 @@
 // Products with a rounded to bfloat16, by instructions that multiply pairs of such numbers: those
 // of AMX, each of 16 rows by 16 columns, 32 steps of k at once, or of AVX512-BF16, of one row by 16
 // columns, two steps at once. Both operands are packed for them, as pairs of numbers that follow
-// each other in k: a once for all columns, W a panel at a time. What is short of a group of rows or
-// of 32 steps is filled with 0.
+// each other in k: a once for all columns, W a panel at a time. Missing rows of a group and
+// missing steps of 32 are 0.
 //
 // The sum of a piece of k is made of 0 and then added to c; pieces depend on k and the rows alone.
 // The instructions take numbers below the normal ones for 0, whatever the thread has set, and give
@@ -52,7 +52,7 @@ bool ask_for_registers() {
 #endif
 }
 
-// What was stored is in memory. GCC does not know that an instruction reads it, or how much.
+// Forces stores to memory. GCC does not know that an instruction reads it, or how much.
 INLINE void publish(const void* memory) { __asm__ volatile("" : : "r"(memory) : "memory"); }
 
 // All registers of AMX hold 16 rows of 64 bytes.
@@ -137,7 +137,7 @@ struct group_sums {
   const float* begin_of(int32_t r) const { return begin != nullptr ? begin : c[r] + column; }
 };
 
-// What multiplies a group of kRows rows of a, or fewer and rows of 0, by a panel, from begin() to
+// Multiplies a group of kRows rows of a, or fewer and rows of 0, by a panel, from begin() to
 // end().
 struct by_amx {
   static constexpr int32_t kRows = 16;

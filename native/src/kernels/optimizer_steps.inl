@@ -2,7 +2,7 @@
 //
 // Optimizer steps, element by element. See all_kernels.inl.
 //
-// What is kept of squares never becomes infinite: it would stay so, and its element where it is.
+// Sums of squares never become infinite: they would stay so, and their elements would not move.
 
 namespace {
 
@@ -45,7 +45,7 @@ void adagrad(const step_work& work) {
   });
 }
 
-// Eight times the root of the largest float. What is kept of squares ends there, and gradients that
+// Eight times the root of the largest float. Means of squares end there, and gradients that
 // make more of the mean than of its root would be followed for many steps.
 constexpr float kLargestMean = 0x1p67f;
 

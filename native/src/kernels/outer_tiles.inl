@@ -20,7 +20,7 @@ struct outer_tile_task {
   int64_t ldo;
 };
 
-// What a tile does with its sums: it overwrites the block, adds to it, or overwrites it past the
+// The use of a tile's sums: it overwrites the block, adds to it, or overwrites it past the
 // caches, which else read each line before it is written.
 constexpr int32_t kOverwrite = 0;
 constexpr int32_t kAdd = 1;
@@ -270,7 +270,7 @@ void outer(const outer_work& work) {
   outer_cursor next(work, columns);
   for (outer_cursor tile(work, columns); !tile.at_end(); tile.advance()) {
     if (work.stream) {
-      // What is streamed must not come into the caches.
+      // Streamed lines must not come into the caches.
     } else if (!ahead.at_end()) {
       ahead.prefetch_for_writing(work.o, work.ldo);
       ahead.advance();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What tile kernels share: how columns are cut into tiles, and the choice of the function for a
-// size of tile. See all_kernels.inl.
+// The common part of tile kernels: how columns are cut into tiles, and the choice of the function
+// for a size of tile. See all_kernels.inl.
 
 namespace {
 

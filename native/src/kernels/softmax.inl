@@ -164,7 +164,7 @@ void log_softmax(const softmax_row& row, float offset) {
   fill(row.n - row.valid, -kInfinity, c + row.valid);
 }
 
-// What smoothing gives to each element, but for its factor: the prior, or an even share.
+// The share of each element in smoothing, but for its factor: the prior, or an even share.
 class smoothing_shares {
  public:
   smoothing_shares(const float* prior, int32_t n)

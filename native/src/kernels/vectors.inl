@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What all kernels are written in: the vectors of the simd_<isa>.h that BLOCKSPARSE_SIMD names, and
+// The language of all kernels: the vectors of the simd_<isa>.h that BLOCKSPARSE_SIMD names, and
 // the types of kernel_table.h by their short names. See all_kernels.inl.
 
 #include <math.h>

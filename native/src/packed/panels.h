@@ -5,9 +5,9 @@
 // Panels, groups and rounded rows are those of blocksparse.h, where an input is a row of a block
 // and an output a column.
 //
-// What the offset of a code adds to a product is taken off again by the sum of the row's codes,
-// which is kept beside them: a product is exact as a whole number within a group, and groups are
-// added as floats, the first one first.
+// The sum of a row's codes is kept beside them: it takes off what the offset of a code adds to a
+// product. A product is exact as a whole number within a group, and groups are added as floats, the
+// first one first.
 #ifndef BLOCKSPARSE_SRC_PACKED_PANELS_H
 #define BLOCKSPARSE_SRC_PACKED_PANELS_H
 
@@ -82,14 +82,14 @@ struct panel_product {
   int64_t ldc;
 };
 
-// What an instruction set provides. All give the same bits.
+// The kernels of an instruction set. All give the same bits.
 struct kernels {
   const char* name;
   int32_t isa;  // of blocksparse.h: the least of which these are a part
 
   // Rounds n numbers to row r: with m the largest magnitude of 32, or 2^-119 if that is more, code
   // rint(x * (127 / m)) and scale m / 127. Where one of 32 is NaN or infinite, the scale is NaN and
-  // all codes are 0. What is missing to whole groups is 0.
+  // all codes are 0. Elements missing to whole groups are 0.
   void (*round_row)(const float* x, int32_t n, const rounded_rows& to, int32_t r);
 
   // Within a group, the product is a whole number; it is multiplied by the product of both scales
