@@ -311,7 +311,7 @@ final class ExpertsTrainingTest {
         for (float value : gradX.toArray()) {
           assertTrue(Float.isFinite(value));
         }
-        assertEquals(2 * batch - pass.gradGates().shape().size(), pass.routing().dropped());
+        assertEquals(2L * batch - pass.gradGates().shape().size(), pass.routing().dropped());
       }
     }
   }
