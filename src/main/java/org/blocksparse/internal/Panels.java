@@ -99,8 +99,8 @@ public record Panels(WeightType type, int rows, int columns) {
   private float scaleAt(Storage storage, long group, int column) {
     return switch (type) {
       case Q8_0, Q4_0 -> {
-        int low = storage.getByte(group + 2 * column) & 0xff;
-        int high = storage.getByte(group + 2 * column + 1);
+        int low = storage.getByte(group + 2L * column) & 0xff;
+        int high = storage.getByte(group + 2L * column + 1);
         yield WeightType.FLOAT16.widen((short) (high << 8 | low));
       }
       case MXFP4 -> halfPower(storage.getByte(group + column) & 0xff);
