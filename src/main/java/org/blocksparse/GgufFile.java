@@ -5,20 +5,23 @@ import static java.util.Objects.requireNonNull;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import org.blocksparse.internal.StoredWeights;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.format.GgufEntry;
 import org.blocksparse.internal.format.GgufReader;
-import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.layer.GgufTensors;
+import org.blocksparse.internal.layer.GgufTensors.Matrices;
 
 /**
- * Models of llama.cpp, in its format <a
- * href="https://github.com/ggml-org/ggml/blob/master/docs/gguf.md">GGUF</a>, versions 2 and 3: the
- * tensors and the metadata of a file that is mapped and only read.
+ * A model file of llama.cpp in the <a
+ * href="https://github.com/ggml-org/ggml/blob/master/docs/gguf.md">GGUF</a> format, version 2 or 3.
+ * The file is mapped and read-only.
  *
  * <pre>{@code
  * try (GgufFile file = GgufFile.open(path);
@@ -26,16 +29,16 @@ import org.blocksparse.internal.layer.GgufTensors;
  *     Weights up = file.weights("blk.0.ffn_up_exps.weight")) { ... }
  * }</pre>
  *
- * <p>Shapes are outermost first, as everywhere here: what ggml names {@code [in, out, experts]} is
- * (experts, out, in). A row of a matrix is what one output is made of.
+ * <p>Shapes are outermost first: ggml's {@code [in, out, experts]} is (experts, out, in) here. A
+ * row of a matrix makes one output.
  *
- * <p>A file may hold tensors of any type: what this library has no use for is listed, and refused
- * when it is asked for. Files may come from anybody; a bad one ends in a {@link
- * FileFormatException}, which names the tensor or the key of the metadata. A header of more than
- * 256 MB, 65,536 tensors or 65,536 keys is refused, and so are big-endian files.
+ * <p>Files may come from anybody. A bad one ends in a {@link FileFormatException}, which names the
+ * tensor or the key of the metadata. Big-endian files are refused, and so are headers of more than
+ * 256 MB, 65,536 tensors, 65,536 keys, or 8 MB of names and keys. Tensors of types that this
+ * library cannot read are listed, and refused only when they are asked for.
  *
- * <p>The file must be in the file system of the system, and must not be changed in place; if it is
- * cut short, what reads it throws {@link java.io.UncheckedIOException}, as {@link
+ * <p>The file must be in the default file system, and must not be changed in place. If it is cut
+ * short, operations that read it throw {@link java.io.UncheckedIOException}, as {@link
  * LoadOptions#mapped} says.
  *
  * <p>Safe for use by any number of threads.
@@ -45,9 +48,9 @@ public final class GgufFile implements AutoCloseable {
    * A tensor of a file.
    *
    * @param shape outermost first
-   * @param type as ggml names it, {@code Q4_K} for instance; {@code type 77} of one that this
-   *     library does not know
-   * @param bytes what its elements take in the file; of an unknown type, what they take at most
+   * @param type ggml's name of the type, {@code Q4_K} for instance, or {@code type 77} if this
+   *     library does not know the type
+   * @param bytes the size in the file; of an unknown type, the size at most
    */
   public record TensorInfo(Shape shape, String type, long bytes) {}
 
@@ -93,13 +96,12 @@ public final class GgufFile implements AutoCloseable {
   }
 
   /**
-   * The metadata by key, in the order of the file. A value is a {@link String}, a {@link Boolean},
-   * a {@link Long} for whole numbers of any size, a {@link Float}, a {@link Double}, or an
-   * unmodifiable {@link java.util.List} of such values or lists. Of unsigned numbers, those from
-   * 2<sup>63</sup> on are {@link java.math.BigInteger}.
+   * The metadata by key, in the order of the file. A value is a {@link String}, {@link Boolean},
+   * {@link Long}, {@link Float} or {@link Double}, or an unmodifiable {@link List} of values.
+   * Unsigned numbers from 2<sup>63</sup> on are {@link java.math.BigInteger}.
    *
-   * <p>It is read anew from the file by each call, and takes about as much of the heap as of the
-   * file. Bytes of a string that are not UTF-8 become U+FFFD.
+   * <p>Each call reads the file, and takes about as much heap as the metadata takes there. Bytes of
+   * a string that are not UTF-8 become U+FFFD.
    *
    * @throws IllegalStateException if this file is closed
    */
@@ -128,68 +130,86 @@ public final class GgufFile implements AutoCloseable {
   }
 
   /**
-   * The matrices of a tensor as weights (1, experts, in, out): experts that a row is given to. As
-   * {@link #weights(String, int, int)}.
+   * Weights (1, experts, in, out) of a tensor, for experts that share their input; see {@link
+   * #weights(List, int, int)}.
    */
   public Weights weights(String name) throws IOException {
-    return weights(name, 1, (int) requireMatrices(name).count());
-  }
-
-  /**
-   * The matrices of a tensor (experts, out, in), or (out, in) of a single one, as weights (iBlocks,
-   * oBlocks, in, out), where they lie in the file; the caller closes them. They live on when this
-   * file is closed. Matrix {@code j * iBlocks + i} is block (i, j).
-   *
-   * <p>F32, F16 and BF16 become {@link ElementType#FLOAT32}, {@code FLOAT16} and {@code BFLOAT16},
-   * {@linkplain Weights#transposeBlocks transposed}. Untouched tensors are neither read nor
-   * checked.
-   *
-   * @param iBlocks the number of experts where their outputs are added; else 1
-   * @param oBlocks the number of experts where they have the input in common; else 1
-   * @throws IllegalArgumentException if iBlocks times oBlocks is not the number of matrices
-   * @throws FileFormatException if there is none of this name, its type is another, a dimension is
-   *     no int, or it begins at no multiple of its elements' size
-   * @throws IllegalStateException if this file is closed
-   */
-  public Weights weights(String name, int iBlocks, int oBlocks) throws IOException {
-    Matrices matrices = requireMatrices(name);
-    if (Math.min(iBlocks, oBlocks) < 0 || (long) iBlocks * oBlocks != matrices.count()) {
-      throw new IllegalArgumentException(
-          "iBlocks, oBlocks: expected "
-              + matrices.count()
-              + " blocks, the matrices of "
-              + name
-              + ", but was "
-              + iBlocks
-              + " x "
-              + oBlocks);
-    }
-    Shape inFile = Shape.of(oBlocks, iBlocks, matrices.rows(), matrices.columns());
-    return read(
-        () -> Weights.transposed(GgufTensors.mapWeights(reader, reader.entry(name)), inFile));
-  }
-
-  /** The dimensions of a tensor as those of matrices. */
-  private record Matrices(long count, int rows, int columns) {}
-
-  private Matrices requireMatrices(String name) throws IOException {
     requireNonNull(name, "name");
     return read(
         () -> {
-          GgufEntry entry = reader.entry(name);
-          long count = 1;
-          int rows = 1;
-          int columns = 1;
-          for (long dim : entry.dims()) {
-            count *= rows;
-            if (Math.max(count, dim) > Integer.MAX_VALUE) {
-              throw new MalformedException(name, entry.text() + " has too large a dimension");
-            }
-            rows = columns;
-            columns = (int) dim;
-          }
-          return new Matrices(count, rows, columns);
+          List<GgufEntry> entries = List.of(reader.entry(name));
+          Matrices matrices = GgufTensors.matrices(entries);
+          return weights(entries, matrices, 1, matrices.count());
         });
+  }
+
+  /**
+   * Weights (iBlocks, oBlocks, in, out) of tensors (experts, out, in), or (out, in) of one matrix.
+   * Several tensors stand side by side: their outputs follow each other, those of gate and up for
+   * instance, and out is their sum. The caller closes the weights, which outlive this file.
+   *
+   * <table>
+   *   <caption>Types</caption>
+   *   <tr><th>in the file</th><th>weights</th><th>memory</th></tr>
+   *   <tr><td>F32, F16, BF16</td>
+   *       <td>FLOAT32, FLOAT16, BFLOAT16, {@linkplain Weights#transposeBlocks transposed}, not
+   *           checked</td>
+   *       <td>none of one tensor, which is used where it lies; a copy of several</td></tr>
+   *   <tr><td>Q8_0, Q4_0, MXFP4</td>
+   *       <td>the same numbers, {@linkplain Weights#isPacked packed}</td>
+   *       <td>the bytes in the file</td></tr>
+   *   <tr><td>Q4_K, Q6_K</td>
+   *       <td>rounded to Q8_0, packed</td>
+   *       <td>8.5 bits a weight</td></tr>
+   * </table>
+   *
+   * @param names of at least one tensor; all have the same type and shape
+   * @param iBlocks 1 if experts share their input; else the number of experts
+   * @param oBlocks the number of experts if they share their input; else 1
+   * @throws IllegalArgumentException if there are no names, none of the two is 1, or the other is
+   *     not the number of matrices
+   * @throws FileFormatException if a tensor is missing, its type is not in the table, or tensors
+   *     differ; if a dimension is not an int; if F32, F16 or BF16 begin at no multiple of their
+   *     size; or if a packed weight could be infinite, or is too large for Q8_0
+   * @throws IllegalStateException if this file is closed
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public Weights weights(List<String> names, int iBlocks, int oBlocks) throws IOException {
+    List<String> all = List.copyOf(requireNonNull(names, "names"));
+    if (all.isEmpty()) {
+      throw new IllegalArgumentException("names: expected at least one");
+    }
+    return read(
+        () -> {
+          List<GgufEntry> entries = new ArrayList<>();
+          for (String name : all) {
+            entries.add(reader.entry(name));
+          }
+          return weights(entries, GgufTensors.matrices(entries), iBlocks, oBlocks);
+        });
+  }
+
+  private Weights weights(List<GgufEntry> entries, Matrices matrices, long iBlocks, long oBlocks)
+      throws IOException {
+    long fewer = Math.min(iBlocks, oBlocks);
+    if (fewer < 0 || fewer > 1 || iBlocks * oBlocks != matrices.count()) {
+      throw new IllegalArgumentException(
+          "iBlocks, oBlocks: expected 1 and "
+              + matrices.count()
+              + " or the reverse, as "
+              + entries.get(0).name()
+              + " has so many matrices, but was "
+              + iBlocks
+              + " and "
+              + oBlocks);
+    }
+    StoredWeights weights =
+        GgufTensors.readWeights(reader, entries, matrices, Workers.common().engine());
+    long out = (long) entries.size() * matrices.rows();
+    long in = matrices.columns();
+    return weights.type().isPacked()
+        ? new Weights(weights, Shape.of(iBlocks, oBlocks, in, out))
+        : Weights.transposed(weights, Shape.of(oBlocks, iBlocks, out, in));
   }
 
   private interface Content<T> {

@@ -117,9 +117,9 @@ public final class Weights implements BlockMatrix {
    * @param type FLOAT32, FLOAT16, BFLOAT16 or INT8, in native byte order
    * @param scales of INT8, (iBlocks, oBlocks, oSize), which are copied; null of other types
    * @param dims (iBlocks, oBlocks, iSize, oSize)
-   * @throws IllegalArgumentException if the address is 0 or no multiple, the bytes are not those of
-   *     the dimensions, there are not four or one is no int, scales are missing or not wanted, have
-   *     another shape, or could make weights infinite
+   * @throws IllegalArgumentException if the type is another, the address is 0 or no multiple, the
+   *     bytes are not those of the dimensions, there are not four or one is no int, or if scales
+   *     are missing or not wanted, have another shape, or could make weights infinite
    * @throws IllegalStateException if the scales are closed
    * @throws UnsupportedOperationException if the native library is not in use
    */
@@ -127,6 +127,10 @@ public final class Weights implements BlockMatrix {
       long address, long bytes, Object owner, ElementType type, FloatTensor scales, long... dims) {
     requireNonNull(owner, "owner");
     WeightType stored = requireNonNull(type, "type").stored();
+    if (stored.isPacked()) {
+      throw new IllegalArgumentException(
+          "type: expected FLOAT32, FLOAT16, BFLOAT16 or INT8 but was " + type);
+    }
     Shape shape = Shape.of(dims);
     if (shape.rank() != RANK) {
       throw new IllegalArgumentException("dims: expected " + Check.WEIGHTS + " but was " + shape);

@@ -15,6 +15,7 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -190,7 +191,7 @@ final class GgufFileTest {
     long before = FloatTensor.allocatedBytes();
     Weights weights;
     try (GgufFile gguf = GgufFile.open(file)) {
-      weights = iBlocks == 1 ? gguf.weights(name) : gguf.weights(name, iBlocks, oBlocks);
+      weights = iBlocks == 1 ? gguf.weights(name) : gguf.weights(List.of(name), iBlocks, oBlocks);
       assertEquals(before, FloatTensor.allocatedBytes());
     }
     float[] expected = expected().get(name);
@@ -209,6 +210,99 @@ final class GgufFileTest {
     }
   }
 
+  @ParameterizedTest
+  @CsvSource({"q8_0, Q8_0, 1, 3", "q4_0, Q4_0, 3, 1", "mxfp4, MXFP4, 1, 3"})
+  void weightsOfWholeNumbersKeepThem(String name, ElementType type, int iBlocks, int oBlocks)
+      throws IOException {
+    try (FloatTensor expected = blocks(expected().get(name), iBlocks, oBlocks, 5, 64)) {
+      Weights weights;
+      try (GgufFile gguf = GgufFile.open(file)) {
+        weights = gguf.weights(List.of(name), iBlocks, oBlocks);
+      }
+      try (weights;
+          FloatTensor widened = weights.widened()) {
+        assertEquals(type, weights.type());
+        assertTrue(weights.isPacked());
+        assertEquals(expected.shape(), widened.shape());
+        assertArrayEquals(bits(expected.toArray()), bits(widened.toArray()));
+      }
+    }
+  }
+
+  /** As weights of their floats are, padding included. */
+  @ParameterizedTest
+  @ValueSource(strings = {"q4_K", "q6_K"})
+  void superblocksAreRoundedToQ8(String name) throws IOException {
+    try (FloatTensor floats = blocks(expected().get(name), 1, 2, 3, 256);
+        Weights expected = Weights.of(floats, ElementType.Q8_0);
+        GgufFile gguf = GgufFile.open(file);
+        Weights actual = gguf.weights(name)) {
+      assertEquals(expected.toString(), actual.toString());
+      byte[] expectedBytes = new byte[(int) expected.bytes()];
+      byte[] actualBytes = new byte[(int) actual.bytes()];
+      expected.elements().getBytes(0, expectedBytes, expectedBytes.length);
+      actual.elements().getBytes(0, actualBytes, actualBytes.length);
+      assertArrayEquals(expectedBytes, actualBytes);
+    }
+  }
+
+  /** Their outputs are 5 each: panels end in the middle of the second tensor. */
+  @ParameterizedTest
+  @ValueSource(strings = {"f32", "bf16", "q8_0", "q4_0", "mxfp4", "q6_K"})
+  void tensorsStandSideBySide(String name) throws IOException {
+    try (GgufFile gguf = GgufFile.open(file);
+        Weights one = gguf.weights(name);
+        Weights four =
+            gguf.weights(List.of(name, name, name, name), 1, one.shape().dim(1) == 3 ? 3 : 2);
+        FloatTensor expected = one.widened();
+        FloatTensor actual = four.widened()) {
+      long in = one.shape().dim(2);
+      long out = one.shape().dim(3);
+      assertEquals(Shape.of(1, one.shape().dim(1), in, 4 * out), four.shape());
+      assertEquals(one.type(), four.type());
+      for (long e = 0; e < one.shape().dim(1); e++) {
+        for (long i = 0; i < in; i++) {
+          for (long o = 0; o < 4 * out; o++) {
+            assertEquals(expected.get(0, e, i, o % out), actual.get(0, e, i, o));
+          }
+        }
+      }
+    }
+  }
+
+  /** Matrices (out, in), one after the other, as a tensor of blocks (in, out). */
+  private static FloatTensor blocks(float[] m, int iBlocks, int oBlocks, int out, int in) {
+    FloatTensor rows = FloatTensor.of(m, oBlocks, iBlocks, out, in);
+    try (rows) {
+      FloatTensor view = rows.transposeBlocks();
+      return FloatTensor.of(view.toArray(), view.shape().toArray());
+    }
+  }
+
+  /** Numbers of Q4_K may be larger than those of Q8_0; a scale may be no number. */
+  @Test
+  void weightsThatAreNotFiniteAreRefused() throws IOException {
+    GgufBytes bytes = GgufBytes.of(3, 0).tensor("large", 12, 0, 256);
+    bytes.tensor("infinite", GgufBytes.Q8_0, 160, 32).tensor("nan", 12, 224, 256).aligned(32);
+    bytes.raw(0xff, 0x7b, 0, 0).raw(filled(140, 0xff)).aligned(32);
+    bytes.raw(0, 0x7c).raw(filled(32, 1)).aligned(32);
+    bytes.raw(0, 0x7e, 0, 0).raw(filled(140, 1)).aligned(32);
+    Files.write(file, bytes.bytes());
+    long before = FloatTensor.allocatedBytes();
+    try (GgufFile gguf = GgufFile.open(file)) {
+      refused("large", "Q4_K: element 0 = 6.190128E7 is too large", () -> gguf.weights("large"));
+      refused("infinite", "Q8_0: a scale of group 0 makes", () -> gguf.weights("infinite"));
+      refused("nan", "Q4_K: element 0 is NaN, which Q8_0", () -> gguf.weights("nan"));
+    }
+    assertEquals(before, FloatTensor.allocatedBytes());
+  }
+
+  private static int[] filled(int count, int value) {
+    int[] values = new int[count];
+    Arrays.fill(values, value);
+    return values;
+  }
+
   @Test
   void whatCannotBeGivenIsRefused() throws IOException {
     GgufFile gguf = GgufFile.open(file);
@@ -217,18 +311,23 @@ final class GgufFileTest {
     String widened = "expected one of [F32, F16, Q4_0, Q8_0, Q4_K, Q6_K, BF16, MXFP4] but was ";
     refused("q5_K", widened + "Q5_K (2, 256)", () -> gguf.floats("q5_K"));
     refused("i32", widened + "I32 (3)", () -> gguf.floats("i32"));
-    refused("q5_K", "but was Q5_K (2, 256)", () -> gguf.weights("q5_K"));
+    refused("q5_K", widened + "Q5_K (2, 256)", () -> gguf.weights("q5_K"));
     for (int[] blocks : new int[][] {{1, 2}, {-1, -3}, {0, 3}, {2, 1}}) {
       IllegalArgumentException e =
           assertThrows(
-              IllegalArgumentException.class, () -> gguf.weights("f32", blocks[0], blocks[1]));
+              IllegalArgumentException.class,
+              () -> gguf.weights(List.of("f32"), blocks[0], blocks[1]));
       assertEquals(
-          "iBlocks, oBlocks: expected 3 blocks, the matrices of f32, but was "
+          "iBlocks, oBlocks: expected 1 and 3 or the reverse, as f32 has so many matrices, but was "
               + blocks[0]
-              + " x "
+              + " and "
               + blocks[1],
           e.getMessage());
     }
+    String other = "expected F32 (3, 5, 64), as f32 is, but was F16 (3, 5, 64)";
+    refused("f16", other, () -> gguf.weights(List.of("f32", "f16"), 1, 3));
+    refused("none", "is missing", () -> gguf.weights(List.of("f32", "none"), 1, 3));
+    assertThrows(IllegalArgumentException.class, () -> gguf.weights(List.of(), 1, 3));
     gguf.close();
     gguf.close();
     assertEquals(10, gguf.tensors().size());

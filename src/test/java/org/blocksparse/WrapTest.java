@@ -234,6 +234,16 @@ final class WrapTest {
         1L << 31,
         0);
     refusesWeights(
+        "type: expected FLOAT32, FLOAT16, BFLOAT16 or INT8 but was Q8_0",
+        64,
+        34,
+        ElementType.Q8_0,
+        null,
+        1,
+        1,
+        32,
+        1);
+    refusesWeights(
         "scales: expected some, as the type is INT8, but there are none",
         64,
         24,

@@ -51,7 +51,8 @@ public final class GgmlBlocks {
   private final ByteBuffer in;
   private final float[] out;
 
-  private GgmlBlocks(GgmlType type, int elements) {
+  /** Room for that many elements, whole blocks. */
+  GgmlBlocks(GgmlType type, int elements) {
     this.type = type;
     int bytes = elements / type.blockSize() * type.blockBytes();
     this.in = ByteBuffer.allocate(bytes).order(ByteOrder.LITTLE_ENDIAN);
@@ -85,7 +86,8 @@ public final class GgmlBlocks {
     return notFinite.get() == Long.MAX_VALUE ? -1 : notFinite.get();
   }
 
-  private int widen(Storage from, long begin, int count) {
+  /** Widens elements [begin, begin + count); the first that is not finite, or -1. */
+  int widen(Storage from, long begin, int count) {
     int blocks = count / type.blockSize();
     from.getBytes(
         begin / type.blockSize() * type.blockBytes(), in.array(), blocks * type.blockBytes());
@@ -98,6 +100,11 @@ public final class GgmlBlocks {
       }
     }
     return -1;
+  }
+
+  /** What was widened last. */
+  float[] floats() {
+    return out;
   }
 
   /** Widens the block at a byte to the floats from an element on. */

@@ -2,7 +2,6 @@
 package org.blocksparse.internal;
 
 import java.nio.ByteBuffer;
-import java.util.Arrays;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -25,7 +24,7 @@ import org.blocksparse.internal.memory.Storage;
  * multiple that there is none of.
  */
 public final class PanelPacking {
-  private static final int CELLS = Panels.PANEL_COLUMNS * Panels.GROUP_ROWS;
+  static final int CELLS = Panels.PANEL_COLUMNS * Panels.GROUP_ROWS;
 
   private final String name;
   private final Panels panels;
@@ -67,7 +66,7 @@ public final class PanelPacking {
   /**
    * Where part i begins of `parts` parts of nearly equal size, which there are at least as many.
    */
-  private static long boundary(int i, long count, int parts) {
+  static long boundary(int i, long count, int parts) {
     return i * (count / parts) + Math.min(i, count % parts);
   }
 
@@ -102,11 +101,11 @@ public final class PanelPacking {
     int columns = Math.min(Panels.PANEL_COLUMNS, panels.columns() - column);
     long first =
         (number / panels.groupsOfBlock() * panels.rows() + row) * panels.columns() + column;
-    clear(group);
+    panels.clear(group);
     if (panels.type() == WeightType.PACKED_INT8) {
       for (int p = 0; p < rows; p++) {
         for (int q = 0; q < columns; q++) {
-          putCode(group, p, q, from.getByte(first + (long) p * panels.columns() + q) + 128);
+          panels.putCode(group, p, q, from.getByte(first + (long) p * panels.columns() + q) + 128);
         }
       }
       return;
@@ -117,15 +116,8 @@ public final class PanelPacking {
       requireFinite(at, cells, p * Panels.PANEL_COLUMNS, columns);
     }
     for (int q = 0; q < columns; q++) {
-      round(first + q, cells, rows, q, group);
+      round(first + q, panels.columns(), cells, rows, q, group);
     }
-  }
-
-  /** Weights of 0, whatever their scales are. */
-  private void clear(byte[] group) {
-    int zero = panels.hasBytes() ? 128 : panels.type() == WeightType.Q4_0 ? 0x88 : 0;
-    Arrays.fill(group, 0, panels.scaleBytes(), (byte) 0);
-    Arrays.fill(group, panels.scaleBytes(), group.length, (byte) zero);
   }
 
   private void requireFinite(long element, float[] cells, int from, int count) {
@@ -136,8 +128,15 @@ public final class PanelPacking {
     }
   }
 
-  /** Rounds a column of a group. */
-  private void round(long first, float[] cells, int rows, int q, byte[] group) {
+  /**
+   * Rounds a column of a group.
+   *
+   * @param first the number of its first element, for messages
+   * @param stride from one element to the next
+   * @param cells the floats of the group by rows, all finite
+   * @throws IllegalArgumentException if one is too large for the type
+   */
+  void round(long first, long stride, float[] cells, int rows, int q, byte[] group) {
     float largest = 0;
     int place = 0;
     for (int p = 0; p < rows; p++) {
@@ -151,7 +150,7 @@ public final class PanelPacking {
       int exponent = Math.max(0, Math.getExponent(largest) - 2 + 127);
       group[q] = (byte) exponent;
       for (int p = 0; p < rows; p++) {
-        putCode(group, p, q, e2m1(cells[p * Panels.PANEL_COLUMNS + q], exponent));
+        panels.putCode(group, p, q, e2m1(cells[p * Panels.PANEL_COLUMNS + q], exponent));
       }
       return;
     }
@@ -162,15 +161,14 @@ public final class PanelPacking {
             : (short) (scale(Math.abs(largest), 8) | (largest > 0 ? 0x8000 : 0));
     float scale = WeightType.FLOAT16.widen(bits);
     if (Float.isInfinite(scale)) {
-      throw Narrowing.tooLarge(
-          name, first + (long) place * panels.columns(), largest, panels.type());
+      throw Narrowing.tooLarge(name, first + place * stride, largest, panels.type());
     }
     group[2 * q] = (byte) bits;
     group[2 * q + 1] = (byte) (bits >> 8);
     for (int p = 0; p < rows && scale != 0; p++) {
       double whole = Math.rint(cells[p * Panels.PANEL_COLUMNS + q] / (double) scale);
       int code = bytes ? clamp(whole, -127, 127) + 128 : clamp(whole, -8, 7) + 8;
-      putCode(group, p, q, code);
+      panels.putCode(group, p, q, code);
     }
   }
 
@@ -196,16 +194,5 @@ public final class PanelPacking {
                     ? 2
                     : size < 1.75 ? 3 : size <= 2.5 ? 4 : size < 3.5 ? 5 : size <= 5 ? 6 : 7;
     return value < 0 && code > 0 ? code | 8 : code;
-  }
-
-  private void putCode(byte[] group, int row, int column, int code) {
-    int at = panels.scaleBytes() + panels.codeByte(row, column);
-    if (panels.hasBytes()) {
-      group[at] = (byte) code;
-    } else if (Panels.isUpperHalf(row)) {
-      group[at] = (byte) ((group[at] & 0x0f) | code << 4);
-    } else {
-      group[at] = (byte) ((group[at] & 0xf0) | code);
-    }
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
+import java.util.Arrays;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -74,6 +75,25 @@ public record Panels(WeightType type, int rows, int columns) {
   /** Whether a code of 4 bits is in the upper half of its byte. */
   static boolean isUpperHalf(int row) {
     return row / 4 % 2 == 1;
+  }
+
+  /** Makes the weights of a group 0, whatever their scales are. */
+  void clear(byte[] group) {
+    int zero = hasBytes() ? 128 : type == WeightType.Q4_0 ? 0x88 : 0;
+    Arrays.fill(group, 0, scaleBytes(), (byte) 0);
+    Arrays.fill(group, scaleBytes(), group.length, (byte) zero);
+  }
+
+  /** Puts the code of a row and a column into a group. */
+  void putCode(byte[] group, int row, int column, int code) {
+    int at = scaleBytes() + codeByte(row, column);
+    if (hasBytes()) {
+      group[at] = (byte) code;
+    } else if (isUpperHalf(row)) {
+      group[at] = (byte) ((group[at] & 0x0f) | code << 4);
+    } else {
+      group[at] = (byte) ((group[at] & 0xf0) | code);
+    }
   }
 
   /**

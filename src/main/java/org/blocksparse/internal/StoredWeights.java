@@ -75,7 +75,8 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
     }
   }
 
-  private static long words(Panels panels, long blocks) {
+  /** The elements of four bytes that hold that many packed blocks. */
+  static long words(Panels panels, long blocks) {
     return (Math.multiplyExact(blocks, panels.blockBytes()) + 3) / 4;
   }
 
