@@ -95,6 +95,14 @@ public enum Activation {
     this.function = function;
   }
 
+  ActivationFunction function() {
+    return function;
+  }
+
+  static Activation of(ActivationFunction function) {
+    return valueOf(function.name());
+  }
+
   /** Whether a row that this is applied to has two halves, and the result is of half the size. */
   public boolean isGated() {
     return function.isGated();

@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.BiConsumer;
+import java.util.function.UnaryOperator;
+import org.blocksparse.internal.StoredWeights;
 import org.blocksparse.internal.WeightType;
+import org.blocksparse.internal.layer.ExpertsFile;
+import org.blocksparse.internal.layer.ReadOnlyWeights;
 
 /**
  * The parameters of a {@link MixtureOfExperts}, whose shapes fit each other.
@@ -18,6 +26,105 @@ import org.blocksparse.internal.WeightType;
 record ExpertsParameters(
     FloatTensor Wg, FloatTensor bg, BlockMatrix W1, FloatTensor b1, BlockMatrix W2, FloatTensor b2)
     implements AutoCloseable {
+
+  /** Those of a file. */
+  static ExpertsParameters of(Map<String, ExpertsFile.Parameter> inFile) {
+    return new ExpertsParameters(
+        floats(inFile.get("Wg")),
+        floats(inFile.get("bg")),
+        blocks(inFile.get("W1")),
+        floats(inFile.get("b1")),
+        blocks(inFile.get("W2")),
+        floats(inFile.get("b2")));
+  }
+
+  private static FloatTensor floats(ExpertsFile.Parameter inFile) {
+    return inFile == null
+        ? null
+        : FloatTensor.dense(inFile.weights().elements(), Shape.of(inFile.dims()));
+  }
+
+  private static BlockMatrix blocks(ExpertsFile.Parameter inFile) {
+    return inFile.weights().type() == WeightType.FLOAT32
+        ? floats(inFile)
+        : new Weights(inFile.weights(), Shape.of(inFile.dims()));
+  }
+
+  /** As files have them. */
+  Map<String, ExpertsFile.Parameter> ofFile() {
+    Map<String, ExpertsFile.Parameter> all = new LinkedHashMap<>();
+    forEach(
+        (name, parameter) ->
+            all.put(
+                name,
+                new ExpertsFile.Parameter(
+                    parameter.shape().toArray(),
+                    parameter instanceof FloatTensor floats
+                        ? new StoredWeights(WeightType.FLOAT32, floats.storage(), null)
+                        : ((Weights) parameter).requireContiguous("save"))));
+    return all;
+  }
+
+  /**
+   * A copy with weights of experts of a type; they are leased.
+   *
+   * @throws IllegalStateException if weights would be rounded that have been rounded before
+   */
+  ExpertsParameters withWeights(ElementType type) {
+    return copy(weights -> copy(weights, type));
+  }
+
+  /**
+   * A copy with weights of INT8 packed; they are leased.
+   *
+   * @throws IllegalStateException if they are not of INT8, or packed
+   */
+  ExpertsParameters packed() {
+    if (!(W1 instanceof Weights) || !(W2 instanceof Weights)) {
+      throw new IllegalStateException(
+          "weights: expected INT8 that is not packed but was floats; make a layer of such by"
+              + " withWeights(INT8)");
+    }
+    return copy(weights -> ((Weights) weights).packed());
+  }
+
+  private ExpertsParameters copy(UnaryOperator<BlockMatrix> ofExperts) {
+    List<BlockMatrix> made = new ArrayList<>();
+    try {
+      for (BlockMatrix parameter : Arrays.asList(Wg, bg, W1, b1, W2, b2)) {
+        made.add(
+            parameter == null
+                ? null
+                : parameter == W1 || parameter == W2
+                    ? ofExperts.apply(parameter)
+                    : copy(parameter, ElementType.FLOAT32));
+      }
+      return new ExpertsParameters(
+          (FloatTensor) made.get(0),
+          (FloatTensor) made.get(1),
+          made.get(2),
+          (FloatTensor) made.get(3),
+          made.get(4),
+          (FloatTensor) made.get(5));
+    } catch (Throwable e) {
+      made.stream().filter(Objects::nonNull).forEach(BlockMatrix::close);
+      throw e;
+    }
+  }
+
+  private static BlockMatrix copy(BlockMatrix parameter, ElementType type) {
+    if (parameter instanceof FloatTensor floats) {
+      return type == ElementType.FLOAT32 ? floats.copy("layer") : Weights.of(floats, type);
+    }
+    Weights weights = (Weights) parameter;
+    if (type == ElementType.FLOAT32) {
+      return weights.widened();
+    }
+    if (type != weights.type()) {
+      throw ReadOnlyWeights.roundedAlready(weights.type().stored(), type.stored());
+    }
+    return weights.copy();
+  }
 
   int inputs() {
     return (int) W1.shape().dim(2);

@@ -3,9 +3,17 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.List;
 import java.util.Map;
 import org.blocksparse.internal.gate.ExpertBands;
+import org.blocksparse.internal.layer.ExpertsFile;
+import org.blocksparse.internal.layer.LoadSettings;
+import org.blocksparse.internal.layer.OptimizerStateFile;
 import org.blocksparse.internal.layer.ReadOnlyWeights;
+import org.blocksparse.internal.layer.SaveSettings;
 import org.blocksparse.internal.memory.Scratch;
 
 /**
@@ -63,6 +71,7 @@ public final class MixtureOfExperts implements AutoCloseable {
   private final TopKGate gate;
   private final Activation activation;
   private final Workers workers;
+  private final Map<String, String> metadata;
 
   /** Null if weights are only read. */
   private final OptimizerState state;
@@ -73,11 +82,16 @@ public final class MixtureOfExperts implements AutoCloseable {
    * @param gate on the workers; null: routing is given by callers
    */
   MixtureOfExperts(
-      ExpertsParameters parameters, TopKGate gate, Activation activation, Workers workers) {
+      ExpertsParameters parameters,
+      TopKGate gate,
+      Activation activation,
+      Workers workers,
+      Map<String, String> metadata) {
     this.parameters = parameters;
     this.gate = gate;
     this.activation = activation;
     this.workers = workers;
+    this.metadata = Collections.unmodifiableMap(metadata);
     this.state = parameters.isReadOnly() ? null : OptimizerState.of(parameters.tensors());
   }
 
@@ -258,9 +272,20 @@ public final class MixtureOfExperts implements AutoCloseable {
     try (Scratch memory = Scratch.borrow((long) up.outputRows() * hidden())) {
       FloatTensor a = tensor(memory, up.outputs().shape(hidden()));
       Epilogue first = withBias(Epilogue.none().withActivation(activation), parameters.b1());
-      SparseBlockDot.apply(parameters.W1(), of(up.inputs(), x), up, first.withGate(gates), a);
+      first(x, up, first.withGate(gates), a);
       second(a, down, gates, accumulate, out);
     }
+  }
+
+  private void first(FloatTensor x, BlockPlan up, Epilogue epilogue, FloatTensor a) {
+    BlockMatrix W1 = parameters.W1();
+    SparseBlockDot.apply(W1, of(up.inputs(), x), rounding(up, W1), epilogue, a);
+  }
+
+  /** A plan as weights need it: packed ones are multiplied by rounded rows alone. */
+  private static BlockPlan rounding(BlockPlan plan, BlockMatrix W) {
+    boolean packed = W instanceof Weights weights && weights.isPacked();
+    return packed ? plan.withRoundedInputs(ElementType.INT8) : plan;
   }
 
   /** Writes the sums over experts of what came out of their activations, or adds them. */
@@ -270,7 +295,7 @@ public final class MixtureOfExperts implements AutoCloseable {
         parameters.b2() == null
             ? Epilogue.none()
             : Epilogue.none().withInputBias(parameters.b2(), gates);
-    BlockProducts products = BlockProducts.of(parameters.W2(), down);
+    BlockProducts products = BlockProducts.of(parameters.W2(), rounding(down, parameters.W2()));
     if (accumulate) {
       products.add(a, bias, of(down.outputs(), out));
     } else {
@@ -329,7 +354,7 @@ public final class MixtureOfExperts implements AutoCloseable {
       Epilogue f = withBias(Epilogue.none().withActivation(activation, pass.z()), parameters.b1());
       f = f.withGate(routing.gates());
       BlockPlan up = pass.up();
-      SparseBlockDot.apply(parameters.W1(), of(up.inputs(), x), up, f, pass.a());
+      first(x, up, f, pass.a());
       second(pass.a(), pass.down(), routing.gates(), false, out);
       return pass;
     }
@@ -377,6 +402,123 @@ public final class MixtureOfExperts implements AutoCloseable {
               + routing.expertCount()
               + " experts");
     }
+  }
+
+  // ------------------------------------------------------------------------------------- files
+
+  /** The type of the stored W1; if it is not FLOAT32, the layer cannot be trained. */
+  public ElementType weightType() {
+    return ElementType.of(parameters.type());
+  }
+
+  /**
+   * A copy of this layer whose W1 and W2 are of another type, without optimizer state. The gate and
+   * the biases stay floats: they are small, and the gate decides. {@link SaveOptions#withWeights}
+   * needs no copy.
+   *
+   * <p>With types that are packed ({@link ElementType#Q8_0} and those below), each product rounds
+   * the rows that it reads to INT8, as {@link BlockPlan#withRoundedInputs} says: less precise, and
+   * the fastest. Such a layer has no gradients.
+   *
+   * @throws IllegalArgumentException if a weight is not finite, or too large for the type
+   * @throws IllegalStateException if weights would be rounded that have been rounded before
+   */
+  public MixtureOfExperts withWeights(ElementType type) {
+    requireNonNull(type, "type");
+    try (Lease lease = parameters.lease(new Lease())) {
+      return new MixtureOfExperts(
+          parameters.withWeights(type), gate, activation, workers, metadata);
+    }
+  }
+
+  /**
+   * A copy of this layer of INT8 with its weights {@linkplain Weights#packed packed}: the same
+   * numbers, multiplied by rows that are rounded to INT8.
+   *
+   * @throws IllegalStateException if the weights are of another type, or packed already
+   */
+  public MixtureOfExperts packed() {
+    try (Lease lease = parameters.lease(new Lease())) {
+      return new MixtureOfExperts(parameters.packed(), gate, activation, workers, metadata);
+    }
+  }
+
+  /** Saves parameters, gate and activation; see {@link #save(Path, SaveOptions)}. */
+  public void save(Path file) throws IOException {
+    save(file, SaveOptions.defaults());
+  }
+
+  /**
+   * Saves the layer as a safetensors file with the parameters by their names. Whenever the machine
+   * stops, the file is the old one or the new one, never a part of one.
+   *
+   * @throws IllegalStateException if a parameter is not finite
+   * @throws IllegalArgumentException if the options have a bag; see also {@link
+   *     SaveOptions#withWeights}
+   * @throws IOException if the file cannot be written; an old one is unchanged
+   */
+  public void save(Path file, SaveOptions options) throws IOException {
+    requireNonNull(file, "file");
+    SaveSettings settings = requireNonNull(options, "options").settings();
+    try (Lease lease = parameters.lease(new Lease())) {
+      ExpertsFile.save(
+          new ExpertsFile.Content(
+              activation.function(),
+              gate == null ? null : gate.settings(),
+              parameters.ofFile(),
+              metadata),
+          ofState(),
+          workers.engine(),
+          lease,
+          file,
+          settings);
+    }
+  }
+
+  private List<OptimizerStateFile.Entry> ofState() {
+    return state == null ? List.of() : state.entries(List.copyOf(parameters.byName().keySet()));
+  }
+
+  /** Loads a layer into memory; see {@link #load(Path, LoadOptions)}. */
+  public static MixtureOfExperts load(Path file) throws IOException {
+    return load(file, LoadOptions.copied());
+  }
+
+  /**
+   * Loads what {@link #save(Path)} has written. If it is mapped, W1 and W2 are used where they lie:
+   * an expert is read when a row is first given to it. The file may come from anybody.
+   *
+   * @throws FileFormatException if the file does not hold a layer of experts; it names the tensor
+   *     and the reason
+   * @throws IOException if the file cannot be read
+   */
+  public static MixtureOfExperts load(Path file, LoadOptions options) throws IOException {
+    requireNonNull(file, "file");
+    LoadSettings settings = requireNonNull(options, "options").settings();
+    return FileFormatException.of(
+        file,
+        () ->
+            ExpertsFile.load(
+                file,
+                settings,
+                content -> of(content, options.workers()),
+                MixtureOfExperts::ofState,
+                MixtureOfExperts::close));
+  }
+
+  private static MixtureOfExperts of(ExpertsFile.Content content, Workers workers) {
+    ExpertsParameters parameters = ExpertsParameters.of(content.parameters());
+    TopKGate gate =
+        content.gate() == null
+            ? null
+            : TopKGate.of(parameters.experts(), content.gate()).withWorkers(workers);
+    Activation activation = Activation.of(content.activation());
+    return new MixtureOfExperts(parameters, gate, activation, workers, content.metadata());
+  }
+
+  /** The strings that were in the file that this layer was loaded from, by key. */
+  public Map<String, String> metadata() {
+    return metadata;
   }
 
   /** Frees the parameters and the optimizer state as soon as no call uses them. Idempotent. */

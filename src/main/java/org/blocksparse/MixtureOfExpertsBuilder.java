@@ -162,7 +162,8 @@ public final class MixtureOfExpertsBuilder {
             (FloatTensor) checked.get("b2")),
         gate == null ? null : gate.withWorkers(workers),
         activation,
-        workers);
+        workers,
+        Map.of());
   }
 
   private static BlockMatrix require(String name, BlockMatrix parameter, Shape shape) {

@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.layer.OptimizerStateFile;
 import org.blocksparse.internal.memory.Storage;
@@ -131,10 +132,15 @@ public final class OptimizerState implements AutoCloseable {
   }
 
   private List<OptimizerStateFile.Entry> entries() {
+    return entries(IntStream.range(0, tensors.length).mapToObj(Integer::toString).toList());
+  }
+
+  /** What files hold of the tensors, by these names. */
+  List<OptimizerStateFile.Entry> entries(List<String> names) {
     List<OptimizerStateFile.Entry> entries = new ArrayList<>(tensors.length);
     for (int t = 0; t < tensors.length; t++) {
       long[] dims = tensors[t].shape().toArray();
-      entries.add(new OptimizerStateFile.Entry(states[t], dims, blocks(tensors[t])));
+      entries.add(new OptimizerStateFile.Entry(names.get(t), states[t], dims, blocks(tensors[t])));
     }
     return entries;
   }

@@ -5,6 +5,7 @@ import static java.util.Objects.requireNonNull;
 
 import java.util.Arrays;
 import org.blocksparse.internal.gate.TopExperts;
+import org.blocksparse.internal.layer.ExpertsFile;
 import org.blocksparse.internal.memory.HeapRoom;
 
 /**
@@ -181,6 +182,21 @@ public final class TopKGate {
 
   private TopExperts top() {
     return new TopExperts(workers.engine(), experts, k, renormalized);
+  }
+
+  /** As files have it. */
+  ExpertsFile.Gate settings() {
+    return new ExpertsFile.Gate(k, renormalized, capacity, (float) balancing);
+  }
+
+  static TopKGate of(int experts, ExpertsFile.Gate settings) {
+    return new TopKGate(
+        experts,
+        settings.k(),
+        settings.renormalized(),
+        settings.capacity(),
+        settings.balancing(),
+        Workers.common());
   }
 
   boolean isRagged() {

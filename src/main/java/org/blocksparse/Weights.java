@@ -245,6 +245,11 @@ public final class Weights implements BlockMatrix {
     return stored.type().isPacked();
   }
 
+  /** The same weights in memory of their own; these are leased. */
+  Weights copy() {
+    return new Weights(stored.copy(shape.size()), shape, transposed);
+  }
+
   /** The type of the stored weights. */
   public ElementType type() {
     return ElementType.of(stored.type());

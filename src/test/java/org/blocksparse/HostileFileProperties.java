@@ -47,6 +47,7 @@ final class HostileFileProperties {
   private static final List<Right> SOFTMAXES = new ArrayList<>();
   private static final List<Right> TREES = new ArrayList<>();
   private static final List<Right> BAGS = new ArrayList<>();
+  private static final List<Right> EXPERTS = new ArrayList<>();
   private static final List<Right> STATES = new ArrayList<>();
   private static final List<Right> TENSORS = new ArrayList<>();
   private static final List<Right> PARTS = new ArrayList<>();
@@ -85,6 +86,13 @@ final class HostileFileProperties {
         }
       }
       saveLayers(layer, tree, bag);
+    }
+    try (MixtureOfExperts layer = ExpertsFileTest.layer()) {
+      stepExperts(layer, Optimizer.adam(0.1f));
+      SaveOptions plain = SaveOptions.defaults();
+      EXPERTS.add(right("experts", to -> layer.save(to, plain.withOptimizerState())));
+      EXPERTS.add(
+          right("experts of INT8", to -> layer.save(to, plain.withWeights(ElementType.INT8))));
     }
     try (OptimizerState state = OptimizerState.of(WEIGHTS, BIASES)) {
       STATES.add(right("no steps", state::save));
@@ -152,6 +160,7 @@ final class HostileFileProperties {
             SOFTMAXES.get(0).bytes,
             TREES.get(0).bytes,
             BAGS.get(0).bytes,
+            EXPERTS.get(0).bytes,
             STATES.get(2).bytes,
             TENSORS.get(0).bytes));
   }
@@ -169,6 +178,11 @@ final class HostileFileProperties {
   @Provide
   Arbitrary<Right> bags() {
     return Arbitraries.of(BAGS);
+  }
+
+  @Provide
+  Arbitrary<Right> experts() {
+    return Arbitraries.of(EXPERTS);
   }
 
   @Provide
@@ -291,6 +305,25 @@ final class HostileFileProperties {
     }
   }
 
+  private static void stepExperts(MixtureOfExperts layer, Optimizer optimizer) {
+    try (FloatTensor x = FloatTensor.zeros(2, layer.inputs());
+        FloatTensor out = FloatTensor.zeros(2, layer.outputs());
+        FloatTensor gradOut = FloatTensor.zeros(2, layer.outputs());
+        Routing routing =
+            Routing.of(
+                IntTensor.zeros(2, 1), FloatTensor.of(new float[] {1, 1}, 2, 1), layer.experts());
+        ExpertsPass pass = layer.forward(x, routing, out)) {
+      layer.apply(x, routing, out);
+      if (layer.parameters().containsKey("Wg")) {
+        layer.apply(x, out);
+      }
+      gradOut.fill(1);
+      if (optimizer != null) {
+        pass.step(gradOut, optimizer);
+      }
+    }
+  }
+
   private static void stepBoth(OptimizerState state, Optimizer optimizer) {
     try (IntTensor one = IntTensor.of(new int[] {1}, 1, 1);
         IntTensor zero = IntTensor.zeros(1, 1);
@@ -338,6 +371,23 @@ final class HostileFileProperties {
                 bag.weightType() == ElementType.FLOAT32
                     && way.settings().memory() != LoadSettings.Memory.MAPPED;
             stepBag(bag, steps ? Optimizer.adagrad(0.1f) : null);
+          });
+    }
+  }
+
+  @Property
+  void ofExperts(
+      @ForAll("experts") Right right, @ForAll("changes") List<UnaryOperator<byte[]>> changes)
+      throws IOException {
+    write(right, changes);
+    for (LoadOptions way : WAYS) {
+      readsOrRefuses(
+          () -> MixtureOfExperts.load(file, way),
+          layer -> {
+            boolean trains =
+                layer.weightType() == ElementType.FLOAT32
+                    && way.settings().memory() != LoadSettings.Memory.MAPPED;
+            stepExperts(layer, trains ? Optimizer.adagrad(0.1f) : null);
           });
     }
   }

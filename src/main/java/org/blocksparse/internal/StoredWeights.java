@@ -88,9 +88,13 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
     return new StoredWeights(type, made[0], type.hasScales() ? made[1] : null);
   }
 
-  /** The same weights, not packed, in memory of their own, given how many there are. */
+  /** The same weights in memory of their own, given how many there are. */
   public StoredWeights copy(long weights) {
-    StoredWeights made = allocate(type, weights, scales == null ? 0 : scales.elements());
+    long words = type.isPacked() ? elements.elements() : type.words(weights);
+    long ofScales = scales == null ? 0 : scales.elements();
+    Storage[] memory =
+        scales == null ? Storage.allocateAll(words) : Storage.allocateAll(words, ofScales);
+    StoredWeights made = new StoredWeights(type, memory[0], scales == null ? null : memory[1]);
     try {
       made.elements.copyFrom(elements);
       if (scales != null) {

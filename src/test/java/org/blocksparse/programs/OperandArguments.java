@@ -161,7 +161,7 @@ final class OperandArguments {
       case "LabelTree" -> tree();
       case "EmbeddingBag" -> EmbeddingBag.builder(3, 3).build();
       case "ExpertsPass" -> differentiated();
-      case "MixtureOfExperts" -> MixtureOfExperts.builder(3, 3, gate).biases().build();
+      case "MixtureOfExperts" -> experts();
       case "LayerPart" -> builder().buildPart(1);
       case "SoftmaxGradients" ->
           HierarchicalSoftmax.builder(3, 9)
@@ -205,10 +205,15 @@ final class OperandArguments {
     };
   }
 
+  /** Of floats, but for the method that wants others. */
+  private MixtureOfExperts experts() {
+    MixtureOfExperts layer = MixtureOfExperts.builder(3, 3, gate).biases().build();
+    return called.method().getName().equals("packed") ? layer.withWeights(ElementType.INT8) : layer;
+  }
+
   /** A pass that has a gradient of its gates. */
   private ExpertsPass differentiated() {
-    MixtureOfExperts layer = MixtureOfExperts.builder(3, 3, gate).biases().build();
-    ExpertsPass pass = layer.forward(ones(3, 3), ones(3, 3));
+    ExpertsPass pass = experts().forward(ones(3, 3), ones(3, 3));
     pass.backward(ones(3, 3), GradientOptions.overwrite(), Map.of(), null);
     return pass;
   }

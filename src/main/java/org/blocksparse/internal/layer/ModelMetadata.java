@@ -2,6 +2,7 @@
 package org.blocksparse.internal.layer;
 
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import org.blocksparse.internal.UpdateRule;
 import org.blocksparse.internal.format.Dtype;
@@ -14,6 +15,12 @@ import org.blocksparse.internal.softmax.Link;
  * @param entries all of them, the caller's own as well
  */
 public record ModelMetadata(Map<String, String> entries) {
+  /** The layer of a file that names none. */
+  private static final String SOFTMAX = "HierarchicalSoftmax";
+
+  private static final Set<String> LAYERS =
+      Set.of(SOFTMAX, ModelNames.LABEL_TREE, ModelNames.EXPERTS);
+
   /** The format is one that can be read. */
   public ModelMetadata requireVersion() throws MalformedException {
     String version = get(ModelNames.FORMAT);
@@ -30,13 +37,17 @@ public record ModelMetadata(Map<String, String> entries) {
 
   /** The layer is of the kind that has the given link. */
   public ModelMetadata requireLayer(Link link) throws MalformedException {
-    String layer = entries.get(ModelNames.LAYER);
-    if (layer != null && !layer.equals(ModelNames.LABEL_TREE)) {
+    return requireLayer(link == Link.SOFTMAX ? SOFTMAX : ModelNames.LABEL_TREE);
+  }
+
+  /** The layer is of a kind. */
+  ModelMetadata requireLayer(String wanted) throws MalformedException {
+    String layer = entries.getOrDefault(ModelNames.LAYER, SOFTMAX);
+    if (!LAYERS.contains(layer)) {
       throw wrong(ModelNames.LAYER + " is no layer: " + MalformedException.told(layer));
     }
-    String found = layer == null ? "HierarchicalSoftmax" : "LabelTree";
-    if ((layer == null) != (link == Link.SOFTMAX)) {
-      throw wrong("is of a " + found + "; " + found + ".load loads it");
+    if (!layer.equals(wanted)) {
+      throw wrong("is of a " + layer + "; " + layer + ".load loads it");
     }
     return this;
   }

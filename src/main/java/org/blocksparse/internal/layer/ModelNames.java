@@ -42,6 +42,27 @@ package org.blocksparse.internal.layer;
  * blocksparse.bag.optimizer the rule, if its state is there
  * </pre>
  *
+ * Of experts:
+ *
+ * <pre>
+ * W1                        F32 (1, experts, inputs, sums); or F16, BF16, I8
+ * W2                        F32 (experts, 1, hidden, outputs); or F16, BF16, I8
+ * W1.scales W2.scales       F32 (1, experts, sums) (experts, 1, outputs), where they are I8
+ * b1 b2                     F32 (experts, sums) (experts, outputs), if there are such
+ * Wg bg                     F32 (1, 1, inputs, experts) (1, experts), with a gate; bg if there is one
+ * optimizer.first.W1  ...   as of optimizer state, by the names of the parameters
+ *
+ * blocksparse.format        1
+ * blocksparse.layer         MixtureOfExperts
+ * blocksparse.activation    SWIGLU, for instance
+ * blocksparse.gate.k        experts of a row; there is no gate without it
+ * blocksparse.gate.renormalized   false, if gates are the probabilities themselves
+ * blocksparse.gate.capacity       rows of an expert, if they are limited
+ * blocksparse.gate.balancing      the weight of the balancing loss, if there is one
+ * blocksparse.optimizer     the rule of the first parameter, and of all that have none of their own
+ * blocksparse.optimizer.Wg ...    the rule of one
+ * </pre>
+ *
  * Of optimizer state, whose tensors are 0, 1, ...:
  *
  * <pre>
@@ -74,6 +95,12 @@ public final class ModelNames {
   public static final String VERSION = "1";
   public static final String LAYER = RESERVED + "layer";
   public static final String LABEL_TREE = "LabelTree";
+  public static final String EXPERTS = "MixtureOfExperts";
+  public static final String ACTIVATION = RESERVED + "activation";
+  public static final String GATE_K = RESERVED + "gate.k";
+  public static final String GATE_RENORMALIZED = RESERVED + "gate.renormalized";
+  public static final String GATE_CAPACITY = RESERVED + "gate.capacity";
+  public static final String GATE_BALANCING = RESERVED + "gate.balancing";
   public static final String RETIRED_OUTPUTS = RESERVED + "retired";
   public static final String STEPS = RESERVED + "steps";
   public static final String RULE = RESERVED + "optimizer";
@@ -122,8 +149,8 @@ public final class ModelNames {
     return STATE_STEPS + "." + tensor;
   }
 
-  /** The key of the rule of a tensor, by its position. */
-  public static String rule(int tensor) {
+  /** The key of the rule of a tensor that has one of its own. */
+  public static String rule(String tensor) {
     return RULE + "." + tensor;
   }
 }

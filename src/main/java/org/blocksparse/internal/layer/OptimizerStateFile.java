@@ -11,6 +11,7 @@ import org.blocksparse.internal.UpdateRule;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.format.AtomicFile;
+import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.format.SafeTensorsLayout;
 import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.SafeTensorsWriter;
@@ -31,11 +32,12 @@ public final class OptimizerStateFile {
   /**
    * A tensor.
    *
+   * @param name what it goes by in the file
    * @param state of this tensor alone
    * @param dims of the tensor
    */
   @SuppressWarnings("ArrayRecordComponent")
-  public record Entry(LayerState state, long[] dims, int blocks) {}
+  public record Entry(String name, LayerState state, long[] dims, int blocks) {}
 
   /**
    * Writes a file.
@@ -50,23 +52,30 @@ public final class OptimizerStateFile {
     metadata.put(ModelNames.STATE_TENSORS, Integer.toString(entries.size()));
     List<TensorSource> sources = new ArrayList<>();
     try (StorageLease lease = new StorageLease()) {
-      for (int t = 0; t < entries.size(); t++) {
-        LayerState state = entries.get(t).state();
-        state.requireOpen();
-        String rule = state.kind().name();
-        String ofFirst = metadata.putIfAbsent(ModelNames.RULE, rule);
-        if (ofFirst != null && !ofFirst.equals(rule)) {
-          metadata.put(ModelNames.rule(t), rule);
-        }
-        TensorStateEntries.add(
-            state, ONLY, Integer.toString(t), entries.get(t).dims(), lease, sources);
-      }
+      add(entries, metadata, lease, sources);
       SafeTensorsWriter writer =
           new SafeTensorsWriter(SafeTensorsLayout.of(sources), metadata, (done, total) -> {});
       AtomicFile.write(file, channel -> writer.writeAll(channel, sources));
     }
     if (event != null) {
       event.record("save", "optimizer state", file);
+    }
+  }
+
+  /** Adds what is kept of all tensors to a file. */
+  static void add(
+      List<Entry> entries,
+      Map<String, String> metadata,
+      StorageLease lease,
+      List<TensorSource> sources) {
+    for (Entry entry : entries) {
+      entry.state().requireOpen();
+      String rule = entry.state().kind().name();
+      String ofFirst = metadata.putIfAbsent(ModelNames.RULE, rule);
+      if (ofFirst != null && !ofFirst.equals(rule)) {
+        metadata.put(ModelNames.rule(entry.name()), rule);
+      }
+      TensorStateEntries.add(entry.state(), ONLY, entry.name(), entry.dims(), lease, sources);
     }
   }
 
@@ -87,13 +96,22 @@ public final class OptimizerStateFile {
     if (count != into.size()) {
       throw ModelMetadata.wrong("has the state of " + count + " tensors, not of " + into.size());
     }
+    restore(reader, metadata, into);
+  }
+
+  /**
+   * Reads what is kept of all tensors.
+   *
+   * @throws MalformedException if something of it is missing, or has another shape; nothing has
+   *     been read then
+   */
+  static void restore(SafeTensorsReader reader, ModelMetadata metadata, List<Entry> into)
+      throws IOException {
     List<TensorStateEntries> all = new ArrayList<>();
-    for (int t = 0; t < into.size(); t++) {
-      UpdateRule.Kind ofItsOwn = metadata.ruleOrNull(ModelNames.rule(t));
+    for (Entry entry : into) {
+      UpdateRule.Kind ofItsOwn = metadata.ruleOrNull(ModelNames.rule(entry.name()));
       UpdateRule.Kind rule = ofItsOwn != null ? ofItsOwn : metadata.rule(ModelNames.RULE);
-      all.add(
-          TensorStateEntries.of(
-              reader, rule, Integer.toString(t), into.get(t).dims(), into.get(t).blocks()));
+      all.add(TensorStateEntries.of(reader, rule, entry.name(), entry.dims(), entry.blocks()));
     }
     for (int t = 0; t < into.size(); t++) {
       all.get(t).restore(reader, into.get(t).state(), ONLY);

@@ -87,6 +87,11 @@ public final class WeightsFile implements AutoCloseable {
     add(w1, type, new StoredWeights(all.type(), all.w1(), all.w1Scales()), layer.engine());
   }
 
+  /** Adds weights of experts, which are leased until the file is written. */
+  void add(String name, long[] dims, StoredWeights weights, Engine engine) {
+    add(name, dims, typeToWrite(weights.type()), weights, engine);
+  }
+
   /** Adds the table of a bag, which is leased until the file is written. */
   void add(BagMemory bag) {
     int rows = bag.vocabulary();
@@ -264,25 +269,88 @@ public final class WeightsFile implements AutoCloseable {
   public record FoundBlocks(long[] dims, StoredWeights weights) {}
 
   /**
+   * The weights of a product in a file, of any type, with what their headers say checked.
+   *
+   * @param dims (iBlocks, oBlocks, iSize, oSize)
+   * @param scales null unless the type has some
+   * @param panels null unless they are packed
+   */
+  @SuppressWarnings("ArrayRecordComponent")
+  record BlockEntries(
+      long[] dims, WeightType type, TensorEntry elements, TensorEntry scales, Panels panels) {
+    static BlockEntries of(SafeTensorsReader reader, String name) throws MalformedException {
+      if (isPacked(reader, name)) {
+        return ofPacked(reader, name);
+      }
+      WeightType type = typeOf(reader, name);
+      TensorEntry elements = reader.entryOfRank(BLOCKS_RANK, name, dtype(type));
+      long[] dims = elements.dims();
+      requireInts(name, dims);
+      return new BlockEntries(dims, type, elements, scales(reader, name, type, dims), null);
+    }
+
+    private static BlockEntries ofPacked(SafeTensorsReader reader, String name)
+        throws MalformedException {
+      String form = reader.metadata().get(ModelNames.packed(name));
+      Panels panels = PackedForm.panels(name, form);
+      TensorEntry entry = reader.entryOfRank(PACKED_RANK, name, Dtype.U8);
+      long iBlocks = entry.dims()[0];
+      long oBlocks = entry.dims()[1];
+      requireInts(name, iBlocks, oBlocks);
+      if (entry.dims()[2] != panels.blockBytes()) {
+        throw new MalformedException(
+            name,
+            "expected blocks of "
+                + panels.blockBytes()
+                + " bytes, as "
+                + form
+                + " has, but was "
+                + Dimensions.text(entry.dims()));
+      }
+      long[] dims = {iBlocks, oBlocks, panels.rows(), panels.columns()};
+      WeightType type = panels.type();
+      return new BlockEntries(dims, type, entry, scales(reader, name, type, dims), panels);
+    }
+
+    private static TensorEntry scales(
+        SafeTensorsReader reader, String name, WeightType type, long... dims)
+        throws MalformedException {
+      return type.hasScales()
+          ? reader.entry(ModelNames.scales(name), Dtype.F32, dims[0], dims[1], dims[3])
+          : null;
+    }
+
+    /** What has to be read. */
+    long bytes(boolean mapped) {
+      return (mapped ? 0 : elements.bytes()) + (scales == null ? 0 : scales.bytes());
+    }
+
+    StoredWeights read(SafeTensorsReader reader, boolean mapped) throws IOException {
+      if (panels == null) {
+        Storage inFile = mapped ? reader.mapElements(elements) : null;
+        return WeightsFile.read(reader, type, elements, scales, inFile);
+      }
+      Storage storage = mapped ? reader.mapElements(elements) : reader.readNarrow(elements);
+      if (!mapped) {
+        long infinite = panels.groupThatIsNotFinite(storage, dims[0] * dims[1]);
+        if (infinite >= 0) {
+          throw new MalformedException(
+              elements.name(), "a scale of group " + infinite + " makes weights infinite");
+        }
+      }
+      return new StoredWeights(type, storage, readScalesOrNull(reader, scales));
+    }
+  }
+
+  /**
    * The weights of a product, of any type.
    *
    * @param mapped whether they are used where they lie, or read into memory and checked
    */
   public static FoundBlocks readBlocks(SafeTensorsReader reader, String name, boolean mapped)
       throws IOException {
-    if (isPacked(reader, name)) {
-      return readPacked(reader, name, mapped);
-    }
-    WeightType type = typeOf(reader, name);
-    TensorEntry elements = reader.entryOfRank(BLOCKS_RANK, name, dtype(type));
-    long[] dims = elements.dims();
-    requireInts(name, dims);
-    TensorEntry scales =
-        type.hasScales()
-            ? reader.entry(ModelNames.scales(name), Dtype.F32, dims[0], dims[1], dims[3])
-            : null;
-    Storage inFile = mapped ? reader.mapElements(elements) : null;
-    return new FoundBlocks(dims, read(reader, type, elements, scales, inFile));
+    BlockEntries found = BlockEntries.of(reader, name);
+    return new FoundBlocks(found.dims(), found.read(reader, mapped));
   }
 
   /** Of an empty tensor, dimensions may be anything. */
@@ -299,41 +367,6 @@ public final class WeightsFile implements AutoCloseable {
   public static boolean isPacked(SafeTensorsReader reader, String name) {
     return reader.typeOrNull(name) == Dtype.U8
         && reader.metadata().containsKey(ModelNames.packed(name));
-  }
-
-  private static FoundBlocks readPacked(SafeTensorsReader reader, String name, boolean mapped)
-      throws IOException {
-    String form = reader.metadata().get(ModelNames.packed(name));
-    Panels panels = PackedForm.panels(name, form);
-    TensorEntry entry = reader.entryOfRank(PACKED_RANK, name, Dtype.U8);
-    long iBlocks = entry.dims()[0];
-    long oBlocks = entry.dims()[1];
-    requireInts(name, iBlocks, oBlocks);
-    if (entry.dims()[2] != panels.blockBytes()) {
-      throw new MalformedException(
-          name,
-          "expected blocks of "
-              + panels.blockBytes()
-              + " bytes, as "
-              + form
-              + " has, but was "
-              + Dimensions.text(entry.dims()));
-    }
-    TensorEntry scales =
-        panels.type().hasScales()
-            ? reader.entry(ModelNames.scales(name), Dtype.F32, iBlocks, oBlocks, panels.columns())
-            : null;
-    Storage elements = mapped ? reader.mapElements(entry) : reader.readNarrow(entry);
-    if (!mapped) {
-      long infinite = panels.groupThatIsNotFinite(elements, iBlocks * oBlocks);
-      if (infinite >= 0) {
-        throw new MalformedException(
-            name, "a scale of group " + infinite + " makes weights infinite");
-      }
-    }
-    return new FoundBlocks(
-        new long[] {iBlocks, oBlocks, panels.rows(), panels.columns()},
-        new StoredWeights(panels.type(), elements, readScalesOrNull(reader, scales)));
   }
 
   /**
