@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The promises of blocksparse_allocate: alignment, zeroes, a refusal of impossible sizes, and memory
-// that can be written from end to end.
+// The promises of blocksparse_allocate: alignment, zeroes, a refusal of impossible sizes, and
+// memory that can be written from end to end.
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
