@@ -11,6 +11,10 @@ import java.util.function.IntPredicate;
 final class FeatureCounts {
   private static final int DIGIT_BITS = 16;
   private static final int DIGITS = 1 << DIGIT_BITS;
+
+  /** Words in a row that occur once are most of all, and each is that of one example. */
+  static final int FEWEST_IN_A_ROW = 2;
+
   private static final long MULTIPLIER = 0x9E3779B97F4A7C15L; // 2^64 / golden ratio, Fibonacci's
 
   private final KeyTable keys = new KeyTable();
@@ -56,6 +60,8 @@ final class FeatureCounts {
    * the room: among very many words most are rare, and say less than frequent pairs. Of features
    * that are as frequent, words come first, and then hashes choose: otherwise it would be those of
    * the labels at the beginning of a file.
+   *
+   * @param minCount 0: once for words, twice for words in a row
    */
   Kept keep(int minCount, int most) {
     return keep(minCount, most, FeatureVocabulary.of(new KeyTable()));
@@ -96,7 +102,8 @@ final class FeatureCounts {
   }
 
   private boolean isFrequent(int number, int minCount) {
-    return counts.get(number) >= minCount;
+    int byDefault = words.get(number) ? 1 : FEWEST_IN_A_ROW;
+    return counts.get(number) >= (minCount > 0 ? minCount : byDefault);
   }
 
   /** Of some features those that come first by rank, that many. */

@@ -227,12 +227,17 @@ final class Trainer {
         options.labelTree()
             ? LabelTree.builder(options.dimension(), classes.outputs())
             : HierarchicalSoftmax.builder(options.dimension(), classes.outputs());
-    return builder
-        .classes(classes)
-        .labels(labels)
-        .workers(options.workers())
-        .seed(options.seed())
-        .build();
+    TwoLevelLayer<?> layer =
+        builder
+            .classes(classes)
+            .labels(labels)
+            .workers(options.workers())
+            .seed(options.seed())
+            .build();
+    if (layer instanceof LabelTree tree) {
+      PriorBiases.begin(tree, set);
+    }
+    return layer;
   }
 
   private Map<String, String> about() {
@@ -253,7 +258,10 @@ final class Trainer {
     if (set.vocabulary().isShared()) {
       about.put("shared rows", Integer.toString(set.vocabulary().rows()));
     } else {
-      about.put("min count", Integer.toString(options.minCount()));
+      about.put("min count", Integer.toString(Math.max(1, options.minCount())));
+      if (options.minCount() == 0) {
+        about.put("min count of words in a row", Integer.toString(FeatureCounts.FEWEST_IN_A_ROW));
+      }
       about.put("max features", Integer.toString(options.maxFeatures()));
     }
     about.put("features left out", Integer.toString(set.featuresLeftOut()));

@@ -95,7 +95,10 @@ public final class TrainingOptions {
   private int wordNgrams = 2;
   private boolean plainWords;
   private String labelPrefix = ExampleReader.DEFAULT_LABEL_PREFIX;
-  private int minCount = 1;
+
+  /** 0: once for words, twice for words in a row. */
+  private int minCount;
+
   private int maxFeatures = MOST_FEATURES;
   private int sharedRows;
   private int classes;
@@ -317,7 +320,8 @@ public final class TrainingOptions {
   }
 
   /**
-   * How often a feature has to occur to be kept, by default once. Of what is kept then, {@link
+   * How often a feature has to occur to be kept; by default twice for several words in a row, which
+   * are most of all features, and once for all others. Of what is kept then, {@link
    * #withMaxFeatures} is the most.
    *
    * @throws IllegalArgumentException if it is less than 1

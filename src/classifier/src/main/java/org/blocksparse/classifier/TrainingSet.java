@@ -237,6 +237,22 @@ final class TrainingSet {
     return Arrays.stream(labels.counts(labelNames.size())).asLongStream().toArray();
   }
 
+  /** How many examples have a label of each class. */
+  long[] examplesByClass(int[] classOfLabel, int classes) {
+    long[] counts = new long[classes];
+    int[] lastExample = new int[classes]; // from 1 on
+    for (int e = 0; e < size(); e++) {
+      for (int i = labelOffsets.get(e); i < labelOffsets.get(e + 1); i++) {
+        int c = classOfLabel[labels.get(i)];
+        if (lastExample[c] != e + 1) {
+          lastExample[c] = e + 1;
+          counts[c]++;
+        }
+      }
+    }
+    return counts;
+  }
+
   /** How many features were left out. */
   int featuresLeftOut() {
     return featuresLeftOut;

@@ -116,7 +116,7 @@ final class Tuner {
       bestEpochs = trainer.epochs();
       bestScores = scores;
     }
-    double score = scores == ValidationScores.NONE ? Double.NaN : scores.by(metric);
+    double score = scores.equals(ValidationScores.NONE) ? Double.NaN : scores.by(metric);
     given
         .listener()
         .tried(

@@ -48,6 +48,17 @@ final class FeatureCountsTest {
   }
 
   @Test
+  void byDefault_wordsInARowThatOccurOnce_areLeftOut() {
+    add(7, 1);
+    add(PAIR, 1);
+    add(PAIR + 1, 2);
+    Kept kept = counts.keep(0, 4);
+    assertEquals(1, kept.leftOut());
+    assertEquals(Set.of(7L, PAIR + 1L), keys(kept, LongStream.of(7, PAIR, PAIR + 1)));
+    assertEquals(0, counts.keep(1, 4).leftOut());
+  }
+
+  @Test
   void oneFeatureTooMany_costsOne_andThatIsAPair() {
     int most = 1000;
     LongStream.range(0, most / 2).forEach(key -> add(key, 1));

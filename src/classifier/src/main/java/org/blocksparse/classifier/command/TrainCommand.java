@@ -134,7 +134,7 @@ final class TrainCommand implements Callable<Integer> {
   @Option(
       names = "--min-count",
       paramLabel = "N",
-      description = "Leave out features that occur less often (1).")
+      description = "Leave out features that occur less often (2 for words in a row, else 1).")
   private Integer minCount;
 
   @Option(
