@@ -156,7 +156,7 @@ final class DocumentsTest {
               + "|\\d\\.\\d+ (ms|us)\\b");
 
   private static final Pattern COMMAND =
-      Pattern.compile("mvn -[Pf]|src/classifier/compare/|bench_kernels");
+      Pattern.compile("mvn -[Pf]|src/classifier/compare/|bench_(kernels|packed)");
 
   /** Numbers are made by a command, which stands in the same part of the page. */
   @Test
