@@ -147,8 +147,9 @@ INLINE floats load_half_powers(const uint8_t* p) {
           half_powers(_mm256_cvtepu8_epi32(_mm_srli_si128(e, 8)))};
 }
 
+template <bool kNear>
 INLINE void prefetch(const uint8_t* p) {
-  _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
+  _mm_prefetch(reinterpret_cast<const char*>(p), kNear ? _MM_HINT_T0 : _MM_HINT_T1);
 }
 
 // Rounds 32 numbers; see panels.h.

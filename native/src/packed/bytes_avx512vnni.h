@@ -66,8 +66,9 @@ INLINE floats load_half_powers(const uint8_t* p) {
   return _mm512_castsi512_ps(_mm512_mask_mov_epi32(a, none, _mm512_set1_epi32(0x7fc00000)));
 }
 
+template <bool kNear>
 INLINE void prefetch(const uint8_t* p) {
-  _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
+  _mm_prefetch(reinterpret_cast<const char*>(p), kNear ? _MM_HINT_T0 : _MM_HINT_T1);
 }
 
 // Rounds 32 numbers; see panels.h.

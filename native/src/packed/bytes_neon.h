@@ -102,7 +102,10 @@ INLINE floats load_half_powers(const uint8_t* from) {
            half_powers(vget_low_u16(high)), half_powers(vget_high_u16(high))}};
 }
 
-INLINE void prefetch(const uint8_t* p) { __builtin_prefetch(p); }
+template <bool kNear>
+INLINE void prefetch(const uint8_t* p) {
+  __builtin_prefetch(p, 0, kNear ? 3 : 2);
+}
 
 // Rounds 32 numbers; see panels.h.
 INLINE void round_group(const float* x, int8_t* codes, float* scale, int32_t* negated_sum) {

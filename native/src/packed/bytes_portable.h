@@ -112,6 +112,7 @@ INLINE floats load_half_powers(const uint8_t* p) {
   return a;
 }
 
+template <bool kNear>
 INLINE void prefetch(const uint8_t*) {}
 
 // Rounds 32 numbers; see panels.h.

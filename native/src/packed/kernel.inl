@@ -80,8 +80,12 @@ struct tile {
     const int64_t panel_bytes = int64_t{groups} * group_bytes(kType);
     const uint8_t* panel = p.panels + output / kOutputs * panel_bytes;
     constexpr bool kInTwo = kPanels * kRows <= kMostSumsOfTwo;
-    // How far ahead the first rows of a panel fetch it.
-    constexpr int32_t kAhead = kRows <= 2 && !has_bytes(kType) ? 8192 : 4096;
+    // The first rows fetch ahead what all rows will read: one or two rows, which wait for memory
+    // alone, into the first-level cache; two panels the next two.
+    constexpr bool kNear = kPanels == 1 && kRows <= 2;
+    const int64_t ahead = kPanels > 1                 ? kPanels * panel_bytes
+                          : kNear && has_bytes(kType) ? 4096
+                                                      : 8192;
     const int8_t* codes[kRows];
     const float* scales[kRows];
     const int32_t* sums[kRows];
@@ -98,9 +102,11 @@ struct tile {
       }
     }
     for (int32_t g = 0; g < groups; ++g, panel += group_bytes(kType)) {
-      if (kPanels == 1 && row == 0) {
-        for (int32_t line = 0; line < group_bytes(kType); line += 64) {
-          prefetch(panel + kAhead + line);
+      if (row == 0) {
+        for (int32_t v = 0; v < kPanels; ++v) {
+          for (int32_t line = 0; line < group_bytes(kType); line += 64) {
+            prefetch<kNear>(panel + ahead + v * panel_bytes + line);
+          }
         }
       }
       ints dots[kPanels][kRows], others[kPanels][kRows];
