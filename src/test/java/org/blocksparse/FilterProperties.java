@@ -98,7 +98,7 @@ final class FilterProperties {
         float[] logs = problem.logProbabilities[row];
         int[] sorted = filtered.of(row, problem.sorted(row));
         double logAllowed = renormalized ? logSum(logs, sorted) : 0;
-        // Both are the beginning of what is sorted; where it ends, is told by what they say.
+        // Both are the beginning of what is sorted; where it ends, is in their text.
         int above = likely.size(row);
         checkRow(problem, filtered, likely, row, above);
         float logP = (float) Math.log(p);

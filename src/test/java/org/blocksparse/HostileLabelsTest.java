@@ -163,7 +163,7 @@ final class HostileLabelsTest {
     assertTrue(FloatTensor.allocatedBytes() <= before, "memory was kept");
   }
 
-  /** 100 MB of text that no offset tells of. */
+  /** 100 MB of text that no offset covers. */
   @Tag("packaged")
   @Test
   void aTextThatIsRefusedIsNotRead() throws IOException {

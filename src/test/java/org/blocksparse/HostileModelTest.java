@@ -467,7 +467,7 @@ final class HostileModelTest {
     }
   }
 
-  /** The text of the file is not told in full to whoever reads the log. */
+  /** The text of the file is not logged in full. */
   @Test
   void aLongTextIsNotEchoed() throws IOException {
     Path file = folder.resolve("long");

@@ -263,7 +263,7 @@ final class HostileNumPyTest {
     }
   }
 
-  /** An archive of one array, whose directory tells what it likes about it. */
+  /** An archive of one array, whose directory may claim anything about it. */
   private static byte[] archive(byte[] array, int method, long compressed, long size)
       throws IOException {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();

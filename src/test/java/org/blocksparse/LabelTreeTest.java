@@ -150,7 +150,7 @@ final class LabelTreeTest {
     }
   }
 
-  /** No output is likelier than its class, so that one class tells that the other need not open. */
+  /** No output is likelier than its class, so that one class shows that the other need not open. */
   @ParameterizedTest
   @MethodSource("kernels")
   void onlyClassesThatAreNeededAreOpened(KernelsUnderTest kernels) {

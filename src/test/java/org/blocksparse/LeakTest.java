@@ -33,7 +33,7 @@ final class LeakTest {
         "batchesOfEverySize"
       })
   void residentMemoryStaysFlat(String scenario) {
-    assumeTrue(ProcessMemory.isKnown(), "/proc tells the resident memory");
+    assumeTrue(ProcessMemory.isKnown(), "/proc shows the resident memory");
     assumeTrue(Backend.isNative(), "memory of the JDK is freed when the collector runs");
     ChildJvm.Result result =
         new ChildJvm(folder)

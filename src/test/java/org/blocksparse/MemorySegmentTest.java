@@ -159,7 +159,7 @@ final class MemorySegmentTest {
           }
         }
 
-        /** The other way, up to 2 GB, tells what an address does not. */
+        /** The other way, up to 2 GB, covers what an address does not. */
         public static void asABufferMoreIsChecked() {
           try (Arena arena = Arena.ofShared()) {
             MemorySegment segment = arena.allocate(4 * 6, 64);

@@ -81,7 +81,7 @@ final class NarrowSoftmaxTest {
     }
   }
 
-  /** All that a layer tells of some rows. */
+  /** All answers of a layer for some rows. */
   private static void assertSame(HierarchicalSoftmax expected, HierarchicalSoftmax actual) {
     for (int rows : new int[] {1, 3, 70}) {
       try (FloatTensor x = x(rows);

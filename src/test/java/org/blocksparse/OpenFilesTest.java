@@ -26,7 +26,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** No file is open after what was asked for has been done or refused. */
-@EnabledOnOs(OS.LINUX) // which tells what is open
+@EnabledOnOs(OS.LINUX) // which shows what is open
 final class OpenFilesTest {
   private interface Use {
     void of(Path file) throws IOException;
@@ -132,7 +132,7 @@ final class OpenFilesTest {
     assertEquals(List.of(), open(), "after refusing to write");
   }
 
-  /** An interrupt is told as such, or the work is done: it says nothing about the file. */
+  /** An interrupt is reported as such, or the work is done: it says nothing about the file. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kinds")
   void norDoesWhatWasInterrupted(String name, Use writing, Use reading) throws IOException {

@@ -308,7 +308,7 @@ final class PackedWeightsTest {
     }
   }
 
-  /** Each group of 32 has its scale; of each type, the error that its Javadoc tells. */
+  /** Each group of 32 has its scale; of each type, the error that its Javadoc states. */
   @Test
   void errorsAreThoseOfTheType(Data data) {
     for (int exponent : new int[] {-140, -24, -17, -8, 0, 5}) {

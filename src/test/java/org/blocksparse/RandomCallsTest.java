@@ -30,7 +30,7 @@ import org.junit.jupiter.api.io.TempDir;
 /**
  * Every public method, with arguments chosen at random from what is right and what is not: whatever
  * it throws says what was wrong in words of ours, and has changed no tensor, no layer and no state.
- * New methods take part by themselves; a new type of argument must be told to {@link
+ * New methods take part by themselves; a new type of argument must be added to {@link
  * RandomArguments}.
  */
 @ExtendWith(Seeded.class)

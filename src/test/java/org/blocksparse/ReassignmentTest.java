@@ -110,7 +110,7 @@ final class ReassignmentTest {
     }
   }
 
-  /** Whether a class is there is told by those of its outputs that it has, not by what it was. */
+  /** Whether a class is there depends on its current outputs, not on its former ones. */
   @Test
   void aPartOfAClassIsThereLessOften() {
     try (TwoLevelLayer<?> layer = trained(LayerKind.LABEL_TREE, Optimizer.adagrad(.3f))) {

@@ -222,7 +222,7 @@ final class SavingTest {
         });
   }
 
-  /** Once the file has its name, there is nothing left that could be told as a failure. */
+  /** Once the file has its name, no failure is left to report. */
   @ParameterizedTest
   @ValueSource(strings = {"open", "force", "close"})
   void aFolderThatCannotBeOpenedOrFlushedIsNoFailure(String failing) throws IOException {
@@ -246,7 +246,7 @@ final class SavingTest {
     assertEquals(List.of("file"), names());
   }
 
-  /** The system tells no file where a disk is full. */
+  /** The system names no file where a disk is full. */
   @ParameterizedTest
   @ValueSource(strings = {"write", "force"})
   void aDiskThatIsFullIsToldOfTheFile(String failing) throws IOException {

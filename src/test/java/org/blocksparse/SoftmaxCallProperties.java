@@ -471,7 +471,7 @@ final class SoftmaxCallProperties {
     }
   }
 
-  /** Makes a call wrong, and tells what it must throw. */
+  /** Makes a call wrong, and returns what it must throw. */
   private interface Mistake {
     Class<? extends Exception> in(Call call);
   }

@@ -30,7 +30,7 @@ import org.blocksparse.testing.SoftmaxProblem;
 
 /**
  * Random problems agree with the oracle on every kind of kernels; random mistakes are refused and
- * change nothing. jqwik tells the seed of a failure and repeats it; {@code
+ * change nothing. jqwik prints the seed of a failure and repeats it; {@code
  * -Djqwik.tries.default=1000000} runs for a night.
  */
 final class SparseBlockProperties {

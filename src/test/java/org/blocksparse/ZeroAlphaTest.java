@@ -31,7 +31,7 @@ final class ZeroAlphaTest {
     return tensor;
   }
 
-  /** Where it is told, elements are NaN; others are what they were. */
+  /** Elements are NaN where asked for; others are what they were. */
   private static void assertNaN(String name, FloatTensor actual, IntPredicate where) {
     float[] elements = actual.toArray();
     for (int i = 0; i < elements.length; i++) {

@@ -165,7 +165,7 @@ public final class Engine {
   /**
    * A product and what follows it.
    *
-   * @param then what follows, or null; of the columns written it is told those that are there
+   * @param then what follows, or null; it receives the written columns that are there
    * @param wholeRows whether it needs all columns at once: where the product is cut by columns, it
    *     then follows in a pass of its own
    */

@@ -33,7 +33,7 @@ public final class KernelChoice {
    * The kernels to use.
    *
    * @throws UnsatisfiedLinkError if the native library is wanted and does not load, or a property
-   *     has no such value; the message tells the remedy
+   *     has no such value; the message names the remedy
    */
   public static Kernels kernels() {
     Kernels kernels = chosen;

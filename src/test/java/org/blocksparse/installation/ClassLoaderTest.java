@@ -24,7 +24,7 @@ final class ClassLoaderTest {
   @BeforeEach
   void saveAModel() {
     assumeTrue(Backend.isNative(), "without native code there is nothing to unload");
-    assumeTrue(ProcessMemory.isKnown(), "/proc tells the resident memory");
+    assumeTrue(ProcessMemory.isKnown(), "/proc shows the resident memory");
     ChildJvm.Result result = run(jvm(), "save");
     assertEquals(0, result.exit(), result::toString);
   }

@@ -13,7 +13,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 final class OtherBlasTest extends Installation {
   /**
    * Both get right results, whatever the number of threads; this library sets it to 1 where its
-   * kernels may call OpenBLAS, unless it is told to keep it. The self-test is no reason to call it.
+   * kernels may call OpenBLAS, unless it must keep it. The self-test is no reason to call it.
    */
   @ParameterizedTest
   @CsvSource({

@@ -87,7 +87,7 @@ public final class AbsurdSizesProgram {
     }
   }
 
-  /** The size as an argument of the same type; null if it is of none that tells a size. */
+  /** The size as an argument of the same type; null if its type has no size. */
   private static Object absurd(Object argument, long size) {
     if (argument instanceof FloatTensor tensor) {
       if (tensor.shape().rank() < 2 || size < Integer.MAX_VALUE) {

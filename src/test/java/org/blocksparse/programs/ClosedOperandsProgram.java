@@ -28,7 +28,7 @@ import org.blocksparse.testing.WatchedKernels;
 
 /**
  * Calls every operation, whose operands the first kernel closes that it calls; the main class of
- * JVMs of {@code ClosedMeanwhileTest}. New operations take part by themselves, or are told here.
+ * JVMs of {@code ClosedMeanwhileTest}. New operations take part by themselves, or are listed here.
  */
 public final class ClosedOperandsProgram {
   /** Types of operands. */

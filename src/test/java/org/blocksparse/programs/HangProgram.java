@@ -15,7 +15,7 @@ import org.junit.platform.engine.discovery.DiscoverySelectors;
 import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
 import org.junit.platform.launcher.core.LauncherFactory;
 
-/** Runs tests that hang where JUnit has no timeout: those of the nested class it is told. */
+/** Runs tests that hang where JUnit has no timeout: those of the given nested class. */
 public final class HangProgram {
   private HangProgram() {}
 

@@ -81,7 +81,7 @@ public final class LittleMemoryProgram {
     System.out.println("lives on");
   }
 
-  /** They are on the heap, where the JVM tells no bytes. */
+  /** They are on the heap, where the JVM names no bytes. */
   private static void tablesOfClassesAreNamed() {
     for (int outputs : new int[] {100_000_000, Integer.MAX_VALUE - 8}) {
       assertNamed(outputs, () -> HierarchicalSoftmax.builder(1, outputs).build().close());

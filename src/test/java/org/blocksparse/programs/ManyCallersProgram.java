@@ -17,8 +17,8 @@ import org.blocksparse.Workers;
 import org.blocksparse.testing.ChildJvm;
 
 /**
- * As many threads as it is told to, all in the same product at once, and then in an outer product.
- * Each takes longer than a processor is given to a thread at a time.
+ * As many threads as asked for, all in the same product at once, and then in an outer product. Each
+ * takes longer than a processor is given to a thread at a time.
  */
 public final class ManyCallersProgram {
   private static final int ROWS = 64;

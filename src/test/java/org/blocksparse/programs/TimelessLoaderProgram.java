@@ -13,7 +13,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Runs {@link ProductProgram} in a class loader that tells the length of a file, but no time. */
+/** Runs {@link ProductProgram} in a class loader that knows the length of a file, but no time. */
 public final class TimelessLoaderProgram {
   private static final String PROTOCOL = "timeless";
 
@@ -23,7 +23,7 @@ public final class TimelessLoaderProgram {
     run(args, true);
   }
 
-  /** The same with a class loader that tells no length either. */
+  /** The same with a class loader that knows no length either. */
   public static final class WithoutLength {
     private WithoutLength() {}
 

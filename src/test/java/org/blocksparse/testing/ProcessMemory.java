@@ -12,7 +12,7 @@ public final class ProcessMemory {
 
   private ProcessMemory() {}
 
-  /** Whether the system tells. */
+  /** Whether the system shows it. */
   public static boolean isKnown() {
     return Files.exists(STATUS);
   }

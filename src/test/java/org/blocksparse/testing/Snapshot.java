@@ -66,7 +66,7 @@ public final class Snapshot {
     }
   }
 
-  /** With the steps that it has made, which nothing else tells. */
+  /** With the steps that it has made, which nothing else shows. */
   private static Object bytes(LayerPart<?> part) {
     try {
       return ByteBuffer.wrap(part.toBytes());

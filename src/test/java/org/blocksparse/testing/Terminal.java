@@ -18,7 +18,7 @@ public final class Terminal {
       return false;
     }
     try {
-      // JDK 22 to 24 have a console for pipes as well, which tells.
+      // JDK 22 to 24 have a console for pipes as well, which shows it.
       return (boolean) Console.class.getMethod("isTerminal").invoke(console);
     } catch (NoSuchMethodException e) { // before JDK 22
       return true;

@@ -34,12 +34,12 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * The default file system, seen from outside: a listener is told what is about to be done to which
+ * The default file system, seen from outside: a listener learns what is about to be done to which
  * file, and may throw in its place.
  */
 public final class WatchedFileSystem extends FileSystem {
   /**
-   * Is told of an event: {@code open}, {@code look} at attributes, {@code lock}, {@code write},
+   * Receives an event: {@code open}, {@code look} at attributes, {@code lock}, {@code write},
    * {@code force}, {@code close}, {@code move} or {@code delete}; attributes are set by events that
    * have the names of the methods, such as {@code setGroup}.
    */

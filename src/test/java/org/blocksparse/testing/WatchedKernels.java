@@ -8,7 +8,7 @@ import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.ProductKernels;
 import org.blocksparse.internal.RowKernels;
 
-/** Kernels of which a test is told what is called. */
+/** Kernels that report their calls to a test. */
 public final class WatchedKernels {
   private WatchedKernels() {}
 

@@ -24,7 +24,7 @@ import org.bytedeco.javacpp.Loader;
  * belong to. Knows nothing of kernels.
  *
  * <p>{@code -Dblocksparse.backend=java} leaves it alone. Without that, a library that is absent is
- * told of in one warning that says how to get it; one that is there but does not load is an error,
+ * reported by one warning that says how to get it; one that is there but does not load is an error,
  * never a silent loss of speed. With {@code -Dblocksparse.backend=native} both are.
  */
 public final class NativeLibrary {
@@ -43,7 +43,7 @@ public final class NativeLibrary {
   /**
    * Whether the library is loaded, and memory comes from it.
    *
-   * @throws UnsatisfiedLinkError if it is wanted and does not load; the message tells the remedy
+   * @throws UnsatisfiedLinkError if it is wanted and does not load; the message names the remedy
    */
   public static boolean isLoaded() {
     return outcome().loaded;

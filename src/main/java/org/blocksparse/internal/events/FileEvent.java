@@ -36,7 +36,7 @@ public final class FileEvent extends Event {
   String file;
 
   @Label("Size")
-  @Description("Of the file; -1 if it cannot be told any more")
+  @Description("Of the file; -1 if it is unknown by then")
   @DataAmount
   long size;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * What Java Flight Recorder is told: events that are disabled until a recording asks for them.
+ * Events for Java Flight Recorder, disabled until a recording asks for them.
  *
  * <p>Other packages take them from {@link org.blocksparse.internal.events.Recorder}, the one place
  * that knows whether the JVM has the module {@code jdk.jfr}. The names of events and fields are for

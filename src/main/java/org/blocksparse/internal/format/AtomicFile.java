@@ -22,7 +22,7 @@ import java.nio.file.attribute.BasicFileAttributes;
  * in the same folder, to the disk, and then renamed. A file that is replaced gives its mode, and
  * where that is allowed its owner and group, to the new one; symbolic links to it stay.
  *
- * <p>What goes wrong is told before the file has its name, or not at all.
+ * <p>Errors are reported before the file has its name, or not at all.
  */
 public final class AtomicFile {
   private static final int MOST_LINKS = 40;
@@ -114,7 +114,7 @@ public final class AtomicFile {
     closeQuietly(temporary.channel());
   }
 
-  /** The same, told of the file that was asked for. */
+  /** The same, with errors that name the file that was asked for. */
   private static FileSystemException named(Path file, FileSystemException e) {
     if (e instanceof AccessDeniedException) {
       FileSystemException named = new AccessDeniedException(file.toString(), null, e.getReason());

@@ -28,7 +28,7 @@ public final class MalformedException extends IOException {
     this.reason = shorten(reason, LONGEST_REASON);
   }
 
-  /** A text of the file, as it is told in a reason: the beginning of it, if it is long. */
+  /** A text of the file, as it appears in a reason: the beginning of it, if it is long. */
   public static String told(String text) {
     return shorten(text, LONGEST_TEXT);
   }

@@ -63,7 +63,7 @@ public record NpyArray(long[] dims, Storage storage) {
      */
     abstract int bits(ByteBuffer buffer, int elementBytes);
 
-    /** As types are told in messages. */
+    /** The types in messages. */
     private String wanted() {
       return this == FLOATS ? "float32 or float64" : "int32 or int64";
     }

@@ -56,7 +56,7 @@ record NpyHeader(
     return size * elementBytes;
   }
 
-  /** The type, as it is told in messages. */
+  /** The type in messages. */
   String type() {
     return (kind == 'f' ? "float" : "int") + 8 * elementBytes;
   }

@@ -180,7 +180,7 @@ public final class NpzArchive implements AutoCloseable {
     }
   }
 
-  /** Before anything is read: the size that the directory tells can be true, and is credible. */
+  /** Before anything is read: the size in the directory can be true, and is credible. */
   private void requireProved(String name, ZipEntry entry) throws MalformedException {
     long size = entry.getSize();
     long compressed = entry.getCompressedSize();

@@ -12,9 +12,9 @@ import java.nio.ByteOrder;
 import java.util.Map;
 
 /**
- * The header of a safetensors file: eight bytes with the length of the JSON text that follows,
- * which tells type, shape and place of each tensor. The tensors lie after it without gaps, in
- * little-endian order.
+ * The header of a safetensors file: eight bytes with the length of the JSON text that follows, with
+ * type, shape and place of each tensor. The tensors lie after it without gaps, in little-endian
+ * order.
  *
  * @param entries the tensors by name
  * @param metadata the strings that belong to all of the file
@@ -39,7 +39,7 @@ record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> m
    * Names are not kept in a table for the next file: strangers choose them, and could choose such
    * as meet in one place of it. Not a constant: an initializer that fails is never tried again.
    *
-   * @throws NoClassDefFoundError if Jackson is not there; the message tells the remedy
+   * @throws NoClassDefFoundError if Jackson is not there; the message names the remedy
    */
   static JsonFactory json() {
     try {

@@ -9,12 +9,12 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Writes a safetensors file. The layout is told first; then come the bytes of all tensors in its
+ * Writes a safetensors file. The layout comes first; then come the bytes of all tensors in its
  * order, or where {@link #seek} says, in blocks of any size, so that what is larger than memory can
  * be written as it is made.
  *
  * <p>One tensor begins at a multiple of 64 bytes, so that it can be used where it lies: the first,
- * unless the layout tells another. The format allows no gaps, so that nothing else can be aligned.
+ * unless the layout has another. The format allows no gaps, so that nothing else can be aligned.
  */
 public final class SafeTensorsWriter {
   private static final int ALIGNMENT = 64;
@@ -75,8 +75,8 @@ public final class SafeTensorsWriter {
   }
 
   /**
-   * Writes the next bytes, little-endian: of the current tensor, or of several; and tells how many
-   * there are now.
+   * Writes the next bytes, little-endian: of the current tensor, or of several; and returns how
+   * many there are now.
    *
    * @throws IllegalStateException if there are more than the layout has
    */

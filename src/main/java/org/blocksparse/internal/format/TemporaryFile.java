@@ -22,7 +22,7 @@ import java.util.Set;
 import java.util.UUID;
 
 /**
- * The file that is written before it gets its name. Its own name tells which file it is for, so
+ * The file that is written before it gets its name. Its own name shows which file it is for, so
  * that the next who writes that file can delete what a killed process has left, and which process
  * writes it. It is short, however long the other name is.
  *
@@ -126,7 +126,7 @@ final class TemporaryFile {
         Files.deleteIfExists(file);
       }
     } catch (OverlappingFileLockException e) {
-      // Of this process after all: another loader's classes, where the system tells no start.
+      // Of this process after all: another loader's classes, where the system knows no start.
     } catch (IOException e) {
       // As below; it says nothing about the other files.
     }

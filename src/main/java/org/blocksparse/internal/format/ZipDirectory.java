@@ -11,8 +11,8 @@ import org.blocksparse.internal.memory.MappedFile;
 
 /**
  * How large the directory of a zip file is, which Java reads as a whole when it opens the file: a
- * stranger's could be as large as memory. The record that tells it is near the end of the file; all
- * that could be such a record is looked at, so that it does not matter which one Java takes.
+ * stranger's could be as large as memory. The record of it is near the end of the file; all that
+ * could be such a record is looked at, so that it does not matter which one Java takes.
  */
 final class ZipDirectory {
   private static final int END_BYTES = 22;

@@ -157,7 +157,7 @@ public final class ExpertsFile {
     return layer;
   }
 
-  /** One file on its way to a layer. All that can be told from its header is told first. */
+  /** One file on its way to a layer. Flaws of the header are reported first. */
   private static final class Loading {
     private final SafeTensorsReader reader;
     private final LoadSettings settings;

@@ -22,7 +22,7 @@ final class PackedForm {
   }
 
   /**
-   * The panels that a text tells.
+   * The panels that a text describes.
    *
    * @param name of the tensor, for messages
    */

@@ -7,7 +7,7 @@ import org.blocksparse.internal.memory.GrowingArrays;
  * A share of the rows of a table that bags name, and the entries that name them: collected in their
  * order, sorted by row, and packed. Different shares are sorted and packed by different threads.
  *
- * <p>Most rows are named once or twice, and nothing tells which: loops go over entries or over
+ * <p>Most rows are named once or twice, and nothing shows which: loops go over entries or over
  * rows, never over the entries of each row, whose end no processor would guess.
  */
 final class NamedRows {

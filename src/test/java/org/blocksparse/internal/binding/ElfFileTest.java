@@ -27,7 +27,7 @@ final class ElfFileTest {
     return file.array();
   }
 
-  /** As of a class loader with jars in memory; {@code told} is the length it tells, or -1. */
+  /** As of a class loader with jars in memory; {@code told} is the length it reports, or -1. */
   private static URL url(byte[] content, long told) throws IOException {
     return new URL(
         null,

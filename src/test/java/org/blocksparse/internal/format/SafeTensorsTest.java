@@ -289,7 +289,7 @@ final class SafeTensorsTest {
     assertEquals(-1, Files.mismatch(inOrder, file));
   }
 
-  /** The tensors themselves begin at a multiple of 64 bytes; if that is not told, the first. */
+  /** The tensors themselves begin at a multiple of 64 bytes; if that is unknown, the first. */
   @ParameterizedTest
   @CsvSource({"'', bytes", "ints, ints", "last, last", "unknown, bytes"})
   void theTensorThatIsToldIsAligned(String aligned, String expected) throws IOException {

@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import org.junit.jupiter.api.Test;
 
-/** How long the bags of a plan may be; what is in them is told by the biases made of them. */
+/** How long the bags of a plan may be; the biases made of them show their content. */
 final class SampleBagsTest {
   @Test
   void lengthIsThatOfAnArray() {

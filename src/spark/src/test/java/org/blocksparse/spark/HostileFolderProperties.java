@@ -219,7 +219,7 @@ final class HostileFolderProperties {
         part.toBytes();
       } catch (FileFormatException e) {
         assertTrue(e.part().matches("(adam|adagrad|state|optimizer|__metadata__).*"), e::toString);
-      } catch (IllegalStateException e) { // of a part that is not finite, which fit tells
+      } catch (IllegalStateException e) { // of a part that is not finite, which fit reports
         String expected = "class \\d+: element \\d+ is (NaN|-?Infinity); it is not saved";
         assertTrue(e.getMessage().matches(expected), e::toString);
       }

@@ -160,7 +160,7 @@ final class TrainingOnClusterTest {
     try (SparkSession spark = speculating()) {
       spark.sparkContext().addSparkListener(killer);
       assertAsInOneProcess(spark, asked.setMaxIter(EPOCHS_OF_LONG_TASKS));
-    } // which tells the listener all that has happened
+    } // which reports all events to the listener
     assertEquals(Set.of(Doing.values()), killer.victims.keySet());
     for (Doing doing : Doing.values()) {
       Task victim = killer.victims.get(doing);
