@@ -212,6 +212,11 @@ public final class GgufFile implements AutoCloseable {
         : Weights.transposed(weights, Shape.of(oBlocks, iBlocks, out, in));
   }
 
+  /** The file, for messages. */
+  Path path() {
+    return file;
+  }
+
   private interface Content<T> {
     T read() throws IOException;
   }

@@ -506,6 +506,41 @@ public final class MixtureOfExperts implements AutoCloseable {
                 MixtureOfExperts::close));
   }
 
+  /**
+   * The experts of a block of llama.cpp's models. Weights are used where they lie or packed, as
+   * {@link GgufFile#weights(List, int, int)} says; the gate and the biases become floats:
+   *
+   * <table>
+   *   <caption>Tensors of block 5; biases are optional</caption>
+   *   <tr><th>parameter</th><th>tensor</th></tr>
+   *   <tr><td>W1, b1</td><td>blk.5.ffn_gate_exps and blk.5.ffn_up_exps side by side, or
+   *       blk.5.ffn_gate_up_exps; blk.5.ffn_up_exps alone if the activation is not gated</td></tr>
+   *   <tr><td>W2, b2</td><td>blk.5.ffn_down_exps</td></tr>
+   *   <tr><td>Wg, bg</td><td>blk.5.ffn_gate_inp</td></tr>
+   * </table>
+   *
+   * <p>A file does not say how its model chooses experts and what their activation is. Mixtral and
+   * Qwen 3 take {@link TopKGate#of} and {@link Activation#SWIGLU}; OLMoE and Qwen 2 take {@link
+   * TopKGate#withoutRenormalization}; gpt-oss takes {@link Activation#CLAMPED_SWIGLU}. Where the
+   * gate is not a softmax, as in DeepSeek 3, give a {@link Routing#of routing} to each call.
+   * Metadata has the number of experts of a row: {@code qwen3moe.expert_used_count}, for instance.
+   *
+   * @param file may be closed afterwards
+   * @param block from 0
+   * @param gate null: each call is given a routing
+   * @throws IllegalArgumentException if the gate is of another number of experts
+   * @throws FileFormatException if a tensor is missing, has another shape or a type that cannot be
+   *     used
+   * @throws IOException if the file cannot be read
+   * @throws IllegalStateException if the file is closed
+   */
+  public static MixtureOfExperts of(GgufFile file, int block, TopKGate gate, Activation activation)
+      throws IOException {
+    requireNonNull(activation, "activation");
+    requireNonNull(file, "file");
+    return new GgufExperts(file, "blk." + block + ".ffn_").layer(gate, activation);
+  }
+
   private static MixtureOfExperts of(ExpertsFile.Content content, Workers workers) {
     ExpertsParameters parameters = ExpertsParameters.of(content.parameters());
     TopKGate gate =

@@ -34,6 +34,11 @@ public final class GgufBytes {
     return this;
   }
 
+  public GgufBytes raw(byte[] all) {
+    bytes.writeBytes(all);
+    return this;
+  }
+
   public GgufBytes raw(int... values) {
     for (int value : values) {
       bytes.write(value);
