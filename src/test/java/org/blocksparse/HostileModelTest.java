@@ -399,6 +399,7 @@ final class HostileModelTest {
     readers.put("ints", file -> NpyFile.readInts(file).close());
     readers.put("archive", file -> NpzFile.open(file).close());
     readers.put("classes", ClassAssignment::read);
+    readers.put("GGUF", file -> GgufFile.open(file).close());
     return readers.entrySet().stream().map(e -> Arguments.of(e.getKey(), e.getValue()));
   }
 
