@@ -135,7 +135,7 @@ final class TestCommand implements Callable<Integer> {
 
   private void tellRanking(Metrics metrics, boolean hasPropensities, PrintWriter out) {
     out.printf("%4s %9s %9s %9s", "k", "P@k", "R@k", "nDCG@k");
-    out.printf(hasPropensities ? " %9s%n" : "%n", "PSP@k");
+    out.println(hasPropensities ? "     PSP@k" : "");
     for (int k : top) {
       out.printf(
           "%4d %9.4f %9.4f %9.4f", k, metrics.precision(k), metrics.recall(k), metrics.ndcg(k));

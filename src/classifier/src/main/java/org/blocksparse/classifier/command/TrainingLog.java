@@ -97,7 +97,11 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     out.printf(
         "tried %d: rate %s, %d epochs, dimension %d: ",
         trial.number(), trial.rate(), trial.epochs(), trial.dimension());
-    out.printf(Double.isNaN(trial.score()) ? "failed" : "%s %.4f", trial.metric(), trial.score());
+    if (Double.isNaN(trial.score())) {
+      out.print("failed");
+    } else {
+      out.printf("%s %.4f", trial.metric(), trial.score());
+    }
     out.printf(" in %.1f s%s%n", trial.seconds(), trial.best() ? " (best)" : "");
     out.flush();
   }
@@ -174,7 +178,9 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     out.printf("epoch %d: loss %.3f", point.epoch(), point.loss());
     if (!Double.isNaN(point.precision())) {
       out.printf(", P@1 on validation %.3f, nDCG@5 %.3f", point.precision(), point.ndcg());
-      out.printf(Double.isNaN(point.f1()) ? "" : ", F1 %.3f", point.f1());
+      if (!Double.isNaN(point.f1())) {
+        out.printf(", F1 %.3f", point.f1());
+      }
       out.print(point.best() ? " (best)" : "");
     }
     out.printf(", %,.0f examples per second%n", perSecond());
