@@ -10,7 +10,7 @@ import org.blocksparse.*;
 class Experts {
   public static void main(String[] args) {
     TopKGate gate = TopKGate.of(4, 2).withBalancing(0.01f); // of 4 experts, each row gets 2
-    try (var x = waves(1, 128, 1, 6); // 128 rows of 6 numbers, to be told from each other
+    try (var x = waves(1, 128, 1, 6); // 128 rows of 6 numbers, to be separated
         var labels = IntTensor.of(IntStream.range(0, 128).toArray(), 128);
         var Wg = waves(0.3, 1, 1, 6, 4);
         var W1 = waves(0.4, 1, 4, 6, 24);

@@ -13,7 +13,7 @@ class NextWord {
                   + "in the house that Jack built .")
               .split(" "));
   static final List<String> WORDS = TEXT.stream().distinct().toList();
-  static final int BEFORE = 3; // words, from which the next one is told
+  static final int BEFORE = 3; // words, which predict the next one
 
   public static void main(String[] args) {
     int rows = TEXT.size() - BEFORE;

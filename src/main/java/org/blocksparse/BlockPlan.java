@@ -137,7 +137,7 @@ public final class BlockPlan implements AutoCloseable {
   private final SelectedRows inputs;
   private final SelectedRows outputs;
 
-  /** What forward products round h to, or null. */
+  /** The type that forward products round h to, or null. */
   private final ElementType roundedInputs;
 
   private BlockPlan(
@@ -487,7 +487,7 @@ public final class BlockPlan implements AutoCloseable {
     return workers;
   }
 
-  /** What forward products round h to, or null. */
+  /** The type that forward products round h to, or null. */
   ElementType roundedInputs() {
     return roundedInputs;
   }

@@ -152,7 +152,7 @@ record ExpertsParameters(
     return W1 instanceof Weights || W2 instanceof Weights;
   }
 
-  /** What the weights of experts are stored as. */
+  /** The type of the experts' stored weights. */
   WeightType type() {
     return KernelOperands.blocks(W1).type();
   }

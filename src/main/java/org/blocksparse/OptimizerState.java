@@ -135,7 +135,7 @@ public final class OptimizerState implements AutoCloseable {
     return entries(IntStream.range(0, tensors.length).mapToObj(Integer::toString).toList());
   }
 
-  /** What files hold of the tensors, by these names. */
+  /** The entries of the tensors in files, by these names. */
   List<OptimizerStateFile.Entry> entries(List<String> names) {
     List<OptimizerStateFile.Entry> entries = new ArrayList<>(tensors.length);
     for (int t = 0; t < tensors.length; t++) {

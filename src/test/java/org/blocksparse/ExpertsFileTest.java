@@ -222,7 +222,7 @@ final class ExpertsFileTest {
     }
   }
 
-  /** What is changed in the header of a right file, and what is said of it. */
+  /** Changes in the header of a right file, and the message for each. */
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',

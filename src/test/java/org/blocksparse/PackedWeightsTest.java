@@ -108,7 +108,7 @@ final class PackedWeightsTest {
     return all;
   }
 
-  /** What the Javadoc of withRoundedInputs promises. */
+  /** The promises in the Javadoc of withRoundedInputs. */
   private static Bounded bound(BlockProblem p) {
     Sizes s = p.sizes();
     Bounded exact = Oracle.dot(p);
@@ -265,7 +265,7 @@ final class PackedWeightsTest {
     }
   }
 
-  /** What becomes of the 32 weights of one output. */
+  /** The 32 weights of one output, packed. */
   private static float[] ofOneOutput(ElementType type, float... values) {
     try (FloatTensor floats = FloatTensor.of(values, 1, 1, values.length, 1);
         Weights weights = Weights.of(floats, type);

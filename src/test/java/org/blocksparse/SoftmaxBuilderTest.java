@@ -75,9 +75,9 @@ final class SoftmaxBuilderTest {
   }
 
   /**
-   * What steps take above the parameters, and above what the optimizer keeps of them, is told by
-   * rows, features, classes and slots: a hundred times the outputs, with ten times the classes of
-   * ten times the size, take ten times the memory.
+   * Memory of steps, beside the parameters and the optimizer's state, depends on rows, features,
+   * classes and slots: a hundred times the outputs, with ten times the classes of ten times the
+   * size, take ten times the memory.
    */
   @Tag("packaged")
   @Test

@@ -66,7 +66,7 @@ final class LanguageModelTrainer {
    *
    * @param name goes before the progress bar
    * @param points of the curve, equally far from each other in words or in time; the last one is of
-   *     the trained model. What is measured after a step is the point of all that the step passed
+   *     the trained model. A measurement after a step is the point of all that the step passed
    */
   Result train(Learner model, String name, int points) {
     int[] text = corpus.training();

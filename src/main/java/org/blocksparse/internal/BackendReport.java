@@ -94,7 +94,7 @@ public final class BackendReport {
     }
   }
 
-  /** What is needed, and a file of each. */
+  /** The needed artifacts, and a file of each. */
   private static Map<String, String> wanted() {
     Map<String, String> wanted = new LinkedHashMap<>();
     wanted.put("org.blocksparse:blocksparse", "org/blocksparse/internal/BackendReport.class");

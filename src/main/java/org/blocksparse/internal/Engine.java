@@ -33,7 +33,7 @@ public final class Engine {
   /** The cost of an activation for each element, in multiply-adds. */
   private static final int ACTIVATION_WORK = 16;
 
-  /** What rounding costs for each element, in multiply-adds. */
+  /** The cost of rounding for each element, in multiply-adds. */
   private static final int ROUNDING_WORK = 4;
 
   /** Elements of rows that are still in the cache when what follows a product looks at them. */

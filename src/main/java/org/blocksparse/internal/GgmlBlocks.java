@@ -102,7 +102,7 @@ public final class GgmlBlocks {
     return -1;
   }
 
-  /** What was widened last. */
+  /** The floats that were widened last. */
   float[] floats() {
     return out;
   }

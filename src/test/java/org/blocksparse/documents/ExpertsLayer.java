@@ -13,7 +13,7 @@ import org.blocksparse.*;
 class ExpertsLayer {
   public static void main(String[] args) {
     Optimizer adam = Optimizer.adam(0.01f);
-    try (var x = waves(1, 128, 1, 6); // 128 rows of 6 numbers, to be told from each other
+    try (var x = waves(1, 128, 1, 6); // 128 rows of 6 numbers, to be separated
         var labels = IntTensor.of(IntStream.range(0, 128).toArray(), 128);
         var softmax = HierarchicalSoftmax.builder(6, 128).build();
         var Wg = waves(0.3, 1, 1, 6, 4);

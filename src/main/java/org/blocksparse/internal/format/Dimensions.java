@@ -50,7 +50,7 @@ public final class Dimensions {
   }
 
   /**
-   * What is written with such dimensions can be read again, by NumPy as well.
+   * Checks that an array of such dimensions can be read again, by NumPy as well.
    *
    * @throws IllegalArgumentException if there are too many
    */

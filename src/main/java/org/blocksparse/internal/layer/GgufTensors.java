@@ -59,7 +59,7 @@ public final class GgufTensors {
     }
   }
 
-  /** What matrices of tensors are: so many of each tensor, all of the same rows and columns. */
+  /** The matrices of tensors: so many of each tensor, all of the same rows and columns. */
   public record Matrices(long count, int rows, int columns) {}
 
   /**

@@ -401,7 +401,7 @@ public final class Growth {
   }
 
   /**
-   * What was given, without those outputs that are retired.
+   * The given outputs, without retired ones.
    *
    * @throws IllegalArgumentException if another is retired there
    */

@@ -7,7 +7,7 @@ import org.blocksparse.internal.Panels;
 import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.format.MalformedException;
 
-/** What a file says of packed weights beside their bytes: {@code Q4_0 2048 768} for instance. */
+/** The description of packed weights in a file: {@code Q4_0 2048 768} for instance. */
 final class PackedForm {
   private static final String INT8 = "INT8";
   private static final Pattern TEXT =

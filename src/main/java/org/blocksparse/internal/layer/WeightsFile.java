@@ -43,7 +43,7 @@ public final class WeightsFile implements AutoCloseable {
   private final List<TensorSource> tensors;
   private final List<Storage> made = new ArrayList<>();
 
-  /** What the metadata says of packed weights. */
+  /** The metadata of packed weights. */
   private final Map<String, String> packed = new TreeMap<>();
 
   /**
@@ -320,7 +320,7 @@ public final class WeightsFile implements AutoCloseable {
           : null;
     }
 
-    /** What has to be read. */
+    /** The entries to read. */
     long bytes(boolean mapped) {
       return (mapped ? 0 : elements.bytes()) + (scales == null ? 0 : scales.bytes());
     }

@@ -30,8 +30,8 @@ import org.blocksparse.internal.schedule.Bags;
  * may be stepped apart. In a softmax those of W2 and b2 of a class, and of W1 and b1, always agree,
  * and files have one of each pair.
  *
- * <p>All that can be refused is refused by {@link #begin}. What was kept for another kind of rule
- * is dropped by the first update: a step that is given up before it leaves the state as it was.
+ * <p>All that can be refused is refused by {@link #begin}. The first update drops the state of
+ * another kind of rule: a step that ends before leaves it as it was.
  */
 public final class LayerState implements AutoCloseable {
   private final String name;

@@ -12,10 +12,10 @@ import org.blocksparse.internal.optimizer.TensorState;
  * optimizer keeps of them.
  *
  * <p>The weights of a class begin as the mean of those of the classes that its outputs come from,
- * weighted by how many do; in a label tree, the mean of what its outputs have is added. What the
- * weights of an output's old class had more than those of the new is added to its own, so that it
- * keeps its logits of both levels together. Biases are set such that, for x = 0, all probabilities
- * stay as they are ({@link MovedBiases}).
+ * weighted by how many do; in a label tree, the mean of what its outputs have is added. An output's
+ * own weights get the difference between its old class's weights and the new, so that it keeps its
+ * logits of both levels together. Biases are set such that, for x = 0, all probabilities stay as
+ * they are ({@link MovedBiases}).
  *
  * <p>Where all outputs of a class stay together, every bit stays as it is. Outputs that were
  * nowhere get the mean of those in their class that were somewhere.

@@ -11,7 +11,7 @@ import org.blocksparse.internal.memory.HeapRoom;
  *
  * <p>With a filter, a class is drawn as if all of it were allowed, if anything is. If what is drawn
  * in it is left out, the row tries again, and counts of that class from now on only what is
- * allowed. That is drawing with rejection from a distribution that lies nowhere below the right
+ * allowed. This is drawing with rejection from a distribution that lies nowhere below the right
  * one, and comes nearer to it with each class that is opened: what is accepted has exactly the
  * right distribution (Gilks and Wild, 1992, have the idea), and few classes are opened.
  */
@@ -58,7 +58,7 @@ public final class Sampling {
   }
 
   /**
-   * One row's draw. What is allowed in the row is not kept: where each row has a list of its own,
+   * One row's draw. It does not keep what the row allows: where each row has a list of its own,
    * that takes a number for each class, and is found anew as fast as a class is drawn.
    */
   private static final class Draw {

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.documents;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+
+/**
+ * Sentences of comments and pages begin with the thing that they are about, not with a clause, and
+ * programs print, name or return: they do not "tell". Lines that are right all the same stand in
+ * {@code prose-allowed.txt}, word by word.
+ */
+final class ProseTest {
+  private static final Path ALLOWED = Path.of("src/test/resources/prose-allowed.txt");
+
+  /** The classifier and its page are not rewritten yet. */
+  private static final String UNTOUCHED = "src/classifier/.*|src/doc/classifier\\.md";
+
+  private static final String BEGINNING = "(?:^|[.:;] |\\| )";
+  private static final String CLAUSE =
+      "(?:(?:What|Who|Whoever|Whatever) [a-z]|That (?:of|is|are|there|they|what) )[^?]*$";
+
+  private static final Pattern WRONG =
+      Pattern.compile(BEGINNING + CLAUSE + "|\\b(?:tells|told)\\b");
+
+  private static final Pattern COMMENT = Pattern.compile("^\\s*(?:/\\*\\*?|\\*|//|<!--|#) (.*)$");
+
+  /** The comments of a source, or all lines of a page. */
+  private static Stream<String> text(Path file) {
+    Stream<String> lines = Page.read(file).lines();
+    if (file.toString().endsWith(".md")) {
+      return lines;
+    }
+    return lines.map(COMMENT::matcher).filter(m -> m.matches()).map(comment -> comment.group(1));
+  }
+
+  private static List<Path> files() throws IOException {
+    List<Path> files = new ArrayList<>();
+    for (String folder : List.of("src", "native", "cmake", "README.md", "CONTRIBUTING.md")) {
+      try (Stream<Path> all = Files.walk(Path.of(folder))) {
+        all.filter(file -> file.toString().matches(".*\\.(?:java|cpp|h|inl|cmake|md)"))
+            .filter(file -> !file.toString().matches(UNTOUCHED))
+            .filter(file -> !file.toString().contains("/target/"))
+            .forEach(files::add);
+      }
+    }
+    return files;
+  }
+
+  @Test
+  void sentencesBeginWithTheirSubject() throws IOException {
+    Set<String> allowed = new HashSet<>(Files.readAllLines(ALLOWED));
+    Set<String> unused = new HashSet<>(allowed);
+    List<String> wrong = new ArrayList<>();
+    List<Path> files = files();
+    for (Path file : files) {
+      text(file)
+          .filter(line -> WRONG.matcher(line).find())
+          .map(String::strip)
+          .filter(line -> !(unused.remove(line) | allowed.contains(line)))
+          .forEach(line -> wrong.add(file + ": " + line));
+    }
+    assertTrue(files.size() > 500, () -> files.size() + " files");
+    assertEquals(List.of(), wrong);
+    assertEquals(Set.of(), unused);
+  }
+}
