@@ -731,6 +731,38 @@ BLOCKSPARSE_API int32_t blocksparse_bag_step_f32(
     float decay, float max_norm, float beta1, float beta2, float epsilon, float* moment1,
     float* moment2, float* w, int64_t w_rows, float* scratch);
 
+/* --------------------------------------------------------------------------- sparse weights */
+
+/*
+ * The product of a sparse row with a CHUNK of sparse weights: n outputs, each with weights for a
+ * few of very many features. The weights of all chunks lie together, by feature and then by chunk:
+ *
+ *   begins     feature f has the rows [begins[f], begins[f + 1]); features + 1 of them
+ *   chunks     the chunk of each of the rows, ascending for each feature
+ *   starts     row i has the entries [starts[i], starts[i + 1]) of columns and w
+ *   columns    a byte for each entry: the output, below n; what it names from n on is not written
+ *   w          w_count weights of w_type, FLOAT32, FLOAT16 or BFLOAT16, at any address
+ *
+ *   c[q] = bias[q] + sum over the entries e of the sparse row of
+ *          values[e] * (the weight of output q for the feature indices[e], or 0)
+ *
+ * So one row finds the weights of its features near each other, whichever chunks it asks for. Sums
+ * are double, in the order of the entries, with exact products, and rounded once: the bits are the
+ * same on every processor.
+ *
+ * indices, values   count entries, each a feature in [0, features); values may be NULL: 1 each
+ * n, bias, c        at most 256 outputs; c is only written, and overlaps no other operand
+ *
+ * c is not written unless OK is returned.
+ */
+BLOCKSPARSE_API int32_t blocksparse_sparse_chunk_f32(const int32_t* indices, const float* values,
+                                                     int32_t count, const int32_t* begins,
+                                                     int32_t features, const int32_t* chunks,
+                                                     const int32_t* starts, int32_t rows,
+                                                     const void* columns, int32_t w_type,
+                                                     const void* w, int32_t w_count, int32_t chunk,
+                                                     const float* bias, int32_t n, float* c);
+
 #ifdef __cplusplus
 }
 #endif

@@ -4,8 +4,9 @@
  *
  * <p>{@link org.blocksparse.HierarchicalSoftmax} is the output layer for very many labels or words,
  * {@link org.blocksparse.LabelTree} that for several of them at once; what they share is {@link
- * org.blocksparse.TwoLevelLayer}. {@link org.blocksparse.SparseBlockDot} is the layer below it,
- * with its gradients; it consists of {@link org.blocksparse.SparseBlockGemv} and {@link
+ * org.blocksparse.TwoLevelLayer}. {@link org.blocksparse.LinearLabelTree} predicts several labels
+ * from sparse features. {@link org.blocksparse.SparseBlockDot} is the layer below it, with its
+ * gradients; it consists of {@link org.blocksparse.SparseBlockGemv} and {@link
  * org.blocksparse.SparseBlockOuter}, and an {@link org.blocksparse.Epilogue} with an {@link
  * org.blocksparse.Activation} may be fused to it. {@link org.blocksparse.EmbeddingBag} is a layer
  * for sparse input, {@link org.blocksparse.SparseRows}. Weights that are only read may be of any

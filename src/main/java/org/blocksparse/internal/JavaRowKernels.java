@@ -337,6 +337,30 @@ final class JavaRowKernels implements RowKernels {
   }
 
   @Override
+  public void sparseChunk(
+      Bags bags, int bag, SparseChunks weights, int chunk, int firstOutput, int n, Storage c) {
+    double[] sums = new double[SparseChunks.MOST_OUTPUTS];
+    for (int q = 0; q < n; q++) {
+      sums[q] = weights.biases().getFloat((long) firstOutput + q);
+    }
+    for (int e = bags.offsets().getInt(bag); e < bags.offsets().getInt(bag + 1L); e++) {
+      int feature = bags.indices().getInt(e);
+      int end = weights.begins().getInt(feature + 1L);
+      for (int row = weights.begins().getInt(feature); row < end; row++) {
+        if (weights.chunks().getInt(row) == chunk) {
+          for (int i = weights.starts().getInt(row); i < weights.starts().getInt(row + 1L); i++) {
+            double weight = weights.type().get(weights.w(), i);
+            sums[weights.columns().getByte(i) & 0xff] += bags.value(e) * weight;
+          }
+        }
+      }
+    }
+    for (int q = 0; q < n; q++) {
+      c.putFloat(q, (float) sums[q]);
+    }
+  }
+
+  @Override
   public void bagDot(
       Bags.Reduction reduction,
       Bags bags,

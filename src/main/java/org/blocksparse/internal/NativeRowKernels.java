@@ -16,6 +16,7 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_cro
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_sigmoid_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_softmax_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_norm_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_sparse_chunk_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_step_f32;
 
 import org.blocksparse.internal.binding.Blocksparse;
@@ -264,6 +265,34 @@ record NativeRowKernels(int isa) implements RowKernels {
             c.address(),
             c.stride()),
         "blocksparse_bag_sum_f32");
+  }
+
+  @Override
+  public void sparseChunk(
+      Bags bags, int bag, SparseChunks weights, int chunk, int firstOutput, int n, Storage c) {
+    int begin = bags.offsets().getInt(bag);
+    int count = bags.offsets().getInt(bag + 1L) - begin;
+    Slice indices = bags.indices().from(begin);
+    Slice values = bags.values() == null ? null : bags.values().from(begin);
+    check(
+        blocksparse_sparse_chunk_f32(
+            indices.address(),
+            address(values),
+            count,
+            weights.begins().address(0),
+            weights.features(),
+            weights.chunks().address(0),
+            weights.starts().address(0),
+            weights.rows(),
+            weights.columns().address(0),
+            weights.type().code(),
+            weights.w().address(0),
+            weights.entries(),
+            chunk,
+            weights.biases().address(firstOutput),
+            n,
+            c.address(0)),
+        "blocksparse_sparse_chunk_f32");
   }
 
   @Override

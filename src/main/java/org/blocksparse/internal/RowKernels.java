@@ -163,4 +163,13 @@ public interface RowKernels {
       Slice steps,
       Storage w,
       Storage... moments);
+
+  /**
+   * The product of a bag with a chunk of sparse weights, and its biases, from the start of c on.
+   *
+   * @param firstOutput of the chunk
+   * @param n how many outputs the chunk has
+   */
+  void sparseChunk(
+      Bags bags, int bag, SparseChunks weights, int chunk, int firstOutput, int n, Storage c);
 }

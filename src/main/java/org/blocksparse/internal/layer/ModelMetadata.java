@@ -19,7 +19,7 @@ public record ModelMetadata(Map<String, String> entries) {
   private static final String SOFTMAX = "HierarchicalSoftmax";
 
   private static final Set<String> LAYERS =
-      Set.of(SOFTMAX, ModelNames.LABEL_TREE, ModelNames.EXPERTS);
+      Set.of(SOFTMAX, ModelNames.LABEL_TREE, ModelNames.LINEAR_LABEL_TREE, ModelNames.EXPERTS);
 
   /** The format is one that can be read. */
   public ModelMetadata requireVersion() throws MalformedException {
@@ -41,7 +41,7 @@ public record ModelMetadata(Map<String, String> entries) {
   }
 
   /** The layer is of a kind. */
-  ModelMetadata requireLayer(String wanted) throws MalformedException {
+  public ModelMetadata requireLayer(String wanted) throws MalformedException {
     String layer = entries.getOrDefault(ModelNames.LAYER, SOFTMAX);
     if (!LAYERS.contains(layer)) {
       throw wrong(ModelNames.LAYER + " is no layer: " + MalformedException.told(layer));

@@ -85,6 +85,26 @@ package org.blocksparse.internal.layer;
  * blocksparse.packed.NAME   the type, iSize and oSize: Q4_0 2048 768 for instance
  * </pre>
  *
+ * Of a linear label tree, which has chunks of outputs in levels; an output is a chunk of the next
+ * level, or on the last level a label:
+ *
+ * <pre>
+ * tree.weights              F32 (weights); or F16, BF16
+ * tree.columns              U8 (weights); the output of each, counted within its chunk
+ * tree.chunks               I32 (rows); the chunk of each row, ascending for each feature
+ * tree.starts               I32 (rows + 1); the first weight of each row, and their number
+ * tree.begins               I32 (features + 1); the first row of each feature, and their number
+ * tree.outputs              I32 (chunks + 1); the first output of each chunk, and their number
+ * tree.levels               I32 (levels + 1); the first chunk of each level, and their number
+ * tree.labels               I32 (labels); the labels of the last level, in the order of its outputs
+ * tree.biases               F32 (outputs)
+ * tree.calibration          F32 (levels, 2); slope and intercept: margins to log odds
+ * labels.offsets ...        as above
+ *
+ * blocksparse.format        1
+ * blocksparse.layer         LinearLabelTree
+ * </pre>
+ *
  * <p>Other tensors may be there, and are ignored.
  */
 public final class ModelNames {
@@ -95,6 +115,7 @@ public final class ModelNames {
   public static final String VERSION = "1";
   public static final String LAYER = RESERVED + "layer";
   public static final String LABEL_TREE = "LabelTree";
+  public static final String LINEAR_LABEL_TREE = "LinearLabelTree";
   public static final String EXPERTS = "MixtureOfExperts";
   public static final String ACTIVATION = RESERVED + "activation";
   public static final String GATE_K = RESERVED + "gate.k";

@@ -243,7 +243,8 @@ public final class WeightsFile implements AutoCloseable {
 
   // ------------------------------------------------------------------------------------ reading
 
-  static Dtype dtype(WeightType type) {
+  /** The type of a tensor that holds weights. */
+  public static Dtype dtype(WeightType type) {
     return switch (type) {
       case FLOAT32 -> Dtype.F32;
       case FLOAT16 -> Dtype.F16;

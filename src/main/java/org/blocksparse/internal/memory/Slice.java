@@ -18,6 +18,11 @@ public record Slice(Storage storage, long begin) {
     storage.putInt(begin + index, value);
   }
 
+  /** The elements from one of these on. */
+  public Slice from(long index) {
+    return new Slice(storage, begin + index);
+  }
+
   /** Where the first element lies, as native code sees it. */
   public long address() {
     return storage.address(begin);

@@ -9,7 +9,7 @@ import java.util.stream.IntStream;
  *
  * <p>A search opens few classes, and looks only at the slots of those.
  */
-abstract sealed class AllowedSlots {
+public abstract sealed class AllowedSlots {
   final ClassTable table;
 
   private AllowedSlots(ClassTable table) {
@@ -32,12 +32,12 @@ abstract sealed class AllowedSlots {
   }
 
   /** Takes slots [begin, end) of a class, all of which are allowed. */
-  interface Run {
+  public interface Run {
     void accept(int begin, int end);
   }
 
   /** The allowed slots of a class, ascending, as few runs as there are. */
-  final void forEachRun(int classNumber, Run run) {
+  public final void forEachRun(int classNumber, Run run) {
     int[] runs = runs(classNumber);
     for (int i = 0; i < runs.length; i += 2) {
       run.accept(runs[i], runs[i + 1]);
@@ -45,13 +45,13 @@ abstract sealed class AllowedSlots {
   }
 
   /** Whether a class holds an output that is allowed. */
-  abstract boolean any(int classNumber);
+  public abstract boolean any(int classNumber);
 
   /** Whether all outputs of a class are allowed. */
-  abstract boolean all(int classNumber);
+  public abstract boolean all(int classNumber);
 
   /** Whether no output at all is allowed. */
-  abstract boolean none();
+  public abstract boolean none();
 
   /** A number of outputs of a class of which it is known at once that that many are allowed. */
   abstract int atLeast(int classNumber);
@@ -78,17 +78,17 @@ abstract sealed class AllowedSlots {
     }
 
     @Override
-    boolean any(int classNumber) {
+    public boolean any(int classNumber) {
       return only ? list.count(classNumber) > 0 : !isFull(classNumber);
     }
 
     @Override
-    boolean all(int classNumber) {
+    public boolean all(int classNumber) {
       return only ? isFull(classNumber) : list.count(classNumber) == 0;
     }
 
     @Override
-    boolean none() {
+    public boolean none() {
       return only
           ? list.size() == 0
           : list.size() > 0
@@ -143,19 +143,19 @@ abstract sealed class AllowedSlots {
     }
 
     @Override
-    boolean any(int classNumber) {
+    public boolean any(int classNumber) {
       return one.any(classNumber)
           && other.any(classNumber)
           && (atLeast(classNumber) > 0 || runs(classNumber).length > 0);
     }
 
     @Override
-    boolean all(int classNumber) {
+    public boolean all(int classNumber) {
       return one.all(classNumber) && other.all(classNumber);
     }
 
     @Override
-    boolean none() {
+    public boolean none() {
       return IntStream.range(0, table.classes()).noneMatch(this::any);
     }
 

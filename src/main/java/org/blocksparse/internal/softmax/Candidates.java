@@ -66,7 +66,8 @@ public abstract sealed class Candidates {
    * Offers outputs [begin, end) of a class with their log probabilities, and these divided. Where
    * one is NaN, nothing can be said of the row: there is no ranking.
    */
-  abstract void offer(int[] outputs, float[] logProbabilities, float[] divided, int begin, int end);
+  public abstract void offer(
+      int[] outputs, float[] logProbabilities, float[] divided, int begin, int end);
 
   /** The log probability of a candidate in the ranking. */
   final float divided(long candidate) {
@@ -88,18 +89,18 @@ public abstract sealed class Candidates {
   }
 
   /** There is no ranking: something is NaN. */
-  final void giveUp() {
+  public final void giveUp() {
     undefined = true;
     size = 0;
   }
 
   /** Whether {@link #giveUp} was called. */
-  final boolean isUndefined() {
+  public final boolean isUndefined() {
     return undefined;
   }
 
   /** Whether outputs with log probabilities of at most {@code bound} cannot change the ranking. */
-  abstract boolean isDone(float bound);
+  public abstract boolean isDone(float bound);
 
   /**
    * Whether {@link #isDone} cannot be true after outputs were offered that have at most the given
@@ -116,11 +117,12 @@ public abstract sealed class Candidates {
   }
 
   /** Drops what is not in the ranking, which then is complete and in order. */
-  void finish() {
+  public void finish() {
     Arrays.sort(found, 0, size);
   }
 
-  final int[] outputs() {
+  /** The outputs of the ranking, in order. */
+  public final int[] outputs() {
     int[] outputs = new int[size];
     for (int i = 0; i < size; i++) {
       outputs[i] = (int) found[i];
@@ -128,7 +130,8 @@ public abstract sealed class Candidates {
     return outputs;
   }
 
-  final float[] logProbabilities() {
+  /** Their log probabilities. */
+  public final float[] logProbabilities() {
     float[] values = new float[size];
     for (int i = 0; i < size; i++) {
       values[i] = divided(found[i]);
@@ -136,13 +139,15 @@ public abstract sealed class Candidates {
     return values;
   }
 
-  static long encode(int number, float logProbability) {
+  /** A number and its log probability, such that ascending longs are descending ranks. */
+  public static long encode(int number, float logProbability) {
     // Log probabilities are never positive: the larger their bits, the less likely they are. 0f is
     // the smallest of all, and -0f must be the same.
     return (long) (Float.floatToRawIntBits(logProbability) & 0x7FFF_FFFF) << 32 | number;
   }
 
-  static float logProbability(long candidate) {
+  /** The log probability of what {@link #encode} made. */
+  public static float logProbability(long candidate) {
     return 0 - Float.intBitsToFloat((int) (candidate >>> 32)); // never -0
   }
 
@@ -171,7 +176,8 @@ public abstract sealed class Candidates {
     }
 
     @Override
-    void offer(int[] outputs, float[] logProbabilities, float[] divided, int begin, int end) {
+    public void offer(
+        int[] outputs, float[] logProbabilities, float[] divided, int begin, int end) {
       float least = worst; // most are less likely: nothing else is done for them
       for (int i = begin; i < end; i++) {
         float logProbability = logProbabilities[i];
@@ -201,7 +207,7 @@ public abstract sealed class Candidates {
     }
 
     @Override
-    boolean isDone(float bound) {
+    public boolean isDone(float bound) {
       // An output that is as likely as the worst one here may still have the smaller number.
       return worst > bound;
     }
@@ -218,7 +224,7 @@ public abstract sealed class Candidates {
     }
 
     @Override
-    void finish() {
+    public void finish() {
       for (int i = 0; i < size; i++) {
         found[i] = ~found[i];
       }
@@ -235,7 +241,8 @@ public abstract sealed class Candidates {
     }
 
     @Override
-    void offer(int[] outputs, float[] logProbabilities, float[] divided, int begin, int end) {
+    public void offer(
+        int[] outputs, float[] logProbabilities, float[] divided, int begin, int end) {
       for (int i = begin; i < end; i++) {
         if (!(divided[i] < threshold)) {
           if (Float.isNaN(divided[i])) {
@@ -249,7 +256,7 @@ public abstract sealed class Candidates {
     }
 
     @Override
-    boolean isDone(float bound) {
+    public boolean isDone(float bound) {
       return dividedAtMost(bound) < threshold;
     }
 
@@ -277,7 +284,8 @@ public abstract sealed class Candidates {
     }
 
     @Override
-    void offer(int[] outputs, float[] logProbabilities, float[] divided, int begin, int end) {
+    public void offer(
+        int[] outputs, float[] logProbabilities, float[] divided, int begin, int end) {
       for (int i = begin; i < end; i++) {
         if (Float.isNaN(logProbabilities[i])) {
           giveUp();
@@ -293,7 +301,7 @@ public abstract sealed class Candidates {
     }
 
     @Override
-    boolean isDone(float bound) {
+    public boolean isDone(float bound) {
       finish();
       return last != Long.MAX_VALUE && logProbability(last) > bound;
     }
@@ -304,7 +312,7 @@ public abstract sealed class Candidates {
     }
 
     @Override
-    void finish() {
+    public void finish() {
       if (sorted) {
         return;
       }

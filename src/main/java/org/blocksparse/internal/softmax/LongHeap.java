@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.softmax;
 
+import java.util.Arrays;
+
 /**
  * A binary heap of longs, the smallest on top, over a part of an array that somebody else fills.
  */
-final class LongHeap {
+public final class LongHeap {
   private long[] values;
   private int first;
   private int size;
@@ -13,7 +15,7 @@ final class LongHeap {
    * Makes a heap of {@code size} values from {@code values[first]} on, in time proportional to
    * their number, in place of what it was before.
    */
-  LongHeap reset(long[] values, int first, int size) {
+  public LongHeap reset(long[] values, int first, int size) {
     this.values = values;
     this.first = first;
     this.size = size;
@@ -23,7 +25,8 @@ final class LongHeap {
     return this;
   }
 
-  boolean isEmpty() {
+  /** Whether there are no values. */
+  public boolean isEmpty() {
     return size == 0;
   }
 
@@ -37,11 +40,12 @@ final class LongHeap {
   }
 
   /** The smallest; there must be one. */
-  long min() {
+  public long min() {
     return values[first];
   }
 
-  long removeMin() {
+  /** Removes the smallest; there must be one. */
+  public long removeMin() {
     long min = values[first];
     size--;
     siftDown(0, values[first + size]);
@@ -50,6 +54,21 @@ final class LongHeap {
 
   void replaceMin(long value) {
     siftDown(0, value);
+  }
+
+  /** Adds a value. If the array has no room after the heap, the heap goes on in a copy. */
+  public void add(long value) {
+    if (first + size == values.length) {
+      values = Arrays.copyOf(values, Math.max(16, 2 * values.length));
+    }
+    int i = size++;
+    for (int parent = (i - 1) >> 1;
+        i > 0 && values[first + parent] > value;
+        parent = (i - 1) >> 1) {
+      values[first + i] = values[first + parent];
+      i = parent;
+    }
+    values[first + i] = value;
   }
 
   /** Puts a value where it belongs, at {@code start} or below. */

@@ -40,17 +40,18 @@ public record OutputFilter(List<OutputList> lists, boolean renormalized) {
   }
 
   /** The outputs that a row allows. */
-  interface OfRow {
+  public interface OfRow {
+    /** The allowed slots of the classes. */
     AllowedSlots of(int row);
 
     /** The outputs that both allow. */
-    default OfRow and(OfRow other) {
+    private OfRow and(OfRow other) {
       return row -> of(row).and(other.of(row));
     }
   }
 
   /** For each row what is allowed; what is the same for all rows is found once. */
-  OfRow in(ClassTable table) {
+  public OfRow in(ClassTable table) {
     OfRow some = null;
     for (OutputList list : lists) {
       if (!list.isEverything()) {

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Products of a sparse row with a chunk of sparse weights, against the formula; and refusals.
+#include <cstring>
+
+#include "testing.h"
+
+namespace {
+
+using namespace testing;
+
+// Weights of features for chunks, as dense tables of which most are 0.
+struct problem {
+  int32_t features, chunks, n;
+  std::vector<float> dense;  // (chunks, features, n)
+  std::vector<int32_t> begins{0}, chunk_of, starts{0};
+  std::vector<uint8_t> columns;
+  std::vector<float> w;
+
+  float& at(int32_t chunk, int32_t feature, int32_t q) {
+    return dense[static_cast<std::size_t>((chunk * features + feature) * n + q)];
+  }
+
+  problem(random_source& r, int32_t features_, int32_t chunks_, int32_t n_)
+      : features(features_), chunks(chunks_), n(n_) {
+    dense.resize(static_cast<std::size_t>(features * chunks * n));
+    for (int32_t f = 0; f < features; ++f) {
+      for (int32_t c = 0; c < chunks; ++c) {
+        const std::size_t before = w.size();
+        for (int32_t q = 0; q < n && r.below(3) == 0; q += 1 + r.below(3)) {
+          at(c, f, q) = r.whole();
+          columns.push_back(static_cast<uint8_t>(q));
+          w.push_back(at(c, f, q));
+        }
+        if (w.size() > before) {
+          chunk_of.push_back(c);
+          starts.push_back(static_cast<int32_t>(w.size()));
+        }
+      }
+      begins.push_back(static_cast<int32_t>(chunk_of.size()));
+    }
+  }
+};
+
+// The bytes of whole numbers of few bits, which all types hold exactly.
+std::vector<unsigned char> stored(const std::vector<float>& w, int32_t type) {
+  std::vector<unsigned char> bytes;
+  for (const float value : w) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    const uint32_t magnitude = bits & 0x7fffffffu;
+    const uint32_t half = magnitude == 0 ? 0 : (magnitude >> 13) - (112u << 10);
+    const uint32_t narrow = type == BLOCKSPARSE_BFLOAT16 ? bits >> 16 : (bits >> 31 << 15) | half;
+    const uint32_t all = type == BLOCKSPARSE_FLOAT32 ? bits : narrow;
+    for (int32_t i = 0; i < (type == BLOCKSPARSE_FLOAT32 ? 4 : 2); ++i) {
+      bytes.push_back(static_cast<unsigned char>(all >> (8 * i)));
+    }
+  }
+  return bytes;
+}
+
+void check_products(int32_t features, int32_t chunks, int32_t n, int32_t type) {
+  context() = "products, features " + std::to_string(features) + ", chunks " +
+              std::to_string(chunks) + ", n " + std::to_string(n) + ", type " +
+              std::to_string(type);
+  random_source r(static_cast<uint64_t>(features + n));
+  problem p(r, features, chunks, n);
+  const walled<int32_t> begins(p.begins), chunk_of(p.chunk_of), starts(p.starts);
+  const walled<uint8_t> columns(p.columns);
+  const walled<unsigned char> w(stored(p.w, type));
+  std::vector<float> bias(static_cast<std::size_t>(n)), values;
+  for (float& b : bias) {
+    b = r.whole();
+  }
+  std::vector<int32_t> indices;
+  for (int32_t e = 0; e < 7; ++e) {
+    indices.push_back(r.below(features));
+    values.push_back(r.whole());
+  }
+  for (const bool weighted : {false, true}) {
+    for (int32_t chunk = 0; chunk <= chunks; ++chunk) {
+      matrix c(1, n);
+      CHECK_STATUS(BLOCKSPARSE_OK,
+                   blocksparse_sparse_chunk_f32(
+                       indices.data(), weighted ? values.data() : nullptr, 7, begins.data(),
+                       features, chunk_of.data(), starts.data(),
+                       static_cast<int32_t>(p.chunk_of.size()), columns.data(), type, w.data(),
+                       static_cast<int32_t>(p.w.size()), chunk, bias.data(), n, c.data()));
+      for (int32_t q = 0; q < n; ++q) {
+        float expected = bias[static_cast<std::size_t>(q)];
+        for (std::size_t e = 0; e < 7 && chunk < chunks; ++e) {
+          expected += (weighted ? values[e] : 1.0f) * p.at(chunk, indices[e], q);
+        }
+        CHECK(c.at(0, q) == expected);
+      }
+      CHECK(c.intact());
+    }
+  }
+}
+
+void check_refusals() {
+  context() = "refusals";
+  const std::vector<int32_t> indices{0, 1}, outside{0, 2}, negative{-1, 0};
+  const std::vector<int32_t> begins{0, 1, 2}, falling{0, 1, 0}, far{0, 1, 3};
+  const std::vector<int32_t> chunks{0, 0}, starts{0, 1, 2}, far_starts{0, 1, 3};
+  const std::vector<uint8_t> columns{0, 255};
+  const std::vector<float> w{1.0f, 2.0f}, bias{0.0f};
+  matrix c(1, 1, 0, 7.0f);
+  const auto call = [&](const int32_t* i, int32_t count, const int32_t* b, int32_t features,
+                        const int32_t* s, int32_t type, int32_t w_count, int32_t n) {
+    return blocksparse_sparse_chunk_f32(i, nullptr, count, b, features, chunks.data(), s, 2,
+                                        columns.data(), type, w.data(), w_count, 0, bias.data(), n,
+                                        c.data());
+  };
+  const int32_t* const i = indices.data();
+  const int32_t* const b = begins.data();
+  const int32_t* const s = starts.data();
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, call(i, -1, b, 2, s, BLOCKSPARSE_FLOAT32, 2, 1));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, call(i, 2, b, 2, s, BLOCKSPARSE_FLOAT32, 2, 257));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, call(i, 2, b, 2, s, BLOCKSPARSE_FLOAT32, -1, 1));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, call(i, 2, b, 2, s, BLOCKSPARSE_INT8, 2, 1));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, call(nullptr, 2, b, 2, s, BLOCKSPARSE_FLOAT32, 2, 1));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, call(i, 2, nullptr, 2, s, BLOCKSPARSE_FLOAT32, 2, 1));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, call(i, 2, b, 2, nullptr, BLOCKSPARSE_FLOAT32, 2, 1));
+  const auto index = [&](const int32_t* wrong) {
+    return call(wrong, 2, b, 2, s, BLOCKSPARSE_FLOAT32, 2, 1);
+  };
+  CHECK_STATUS(BLOCKSPARSE_BAD_INDEX, index(outside.data()));
+  CHECK_STATUS(BLOCKSPARSE_BAD_INDEX, index(negative.data()));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SCHEDULE,
+               call(i, 2, falling.data(), 2, s, BLOCKSPARSE_FLOAT32, 2, 1));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SCHEDULE, call(i, 2, far.data(), 2, s, BLOCKSPARSE_FLOAT32, 2, 1));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SCHEDULE,
+               call(i, 2, b, 2, far_starts.data(), BLOCKSPARSE_FLOAT32, 2, 1));
+  CHECK(c.at(0, 0) == 7.0f);
+  // A column that the chunk does not have is not written.
+  CHECK_STATUS(BLOCKSPARSE_OK, call(i, 2, b, 2, s, BLOCKSPARSE_FLOAT32, 2, 1));
+  CHECK(c.at(0, 0) == 1.0f);
+  CHECK(c.intact());
+}
+
+}  // namespace
+
+int main() {
+  for (const int32_t type : {BLOCKSPARSE_FLOAT32, BLOCKSPARSE_FLOAT16, BLOCKSPARSE_BFLOAT16}) {
+    for (const int32_t n : {1, 5, 16, 256}) {
+      check_products(11, 4, n, type);
+      check_products(1, 1, n, type);
+    }
+  }
+  check_refusals();
+  return report("sparse_chunk_test");
+}

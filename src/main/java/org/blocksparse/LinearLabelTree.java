@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.Map;
+import org.blocksparse.internal.Engine;
+import org.blocksparse.internal.events.Recorder;
+import org.blocksparse.internal.events.SearchEvent;
+import org.blocksparse.internal.layer.LoadSettings;
+import org.blocksparse.internal.layer.SaveSettings;
+import org.blocksparse.internal.linear.LinearModel;
+import org.blocksparse.internal.linear.LinearModelFile;
+import org.blocksparse.internal.linear.LinearSearch;
+import org.blocksparse.internal.softmax.Candidates;
+import org.blocksparse.internal.softmax.ExactSearch;
+import org.blocksparse.internal.softmax.OutputFilter;
+
+/**
+ * Several labels out of very many, predicted from sparse features: each label has sparse weights of
+ * its own over all features, which suits labels with few examples. {@link LabelTree} is the layer
+ * for dense features.
+ *
+ * <pre>{@code
+ * P(label | x) = product over the clusters that hold the label, and the label itself,
+ *                of sigmoid(slope * (w . x + b) + intercept)
+ * }</pre>
+ *
+ * <p><b>Clusters.</b> Labels that occur with similar features are put into clusters of equal size
+ * by balanced spherical 2-means, as in Parabel (Prabhu et al., 2018) and PECOS (Yu et al., 2022).
+ * Up to 16 clusters form a larger one, and so on, up to the root.
+ *
+ * <p><b>Training.</b> Each cluster and each label has a linear support vector machine with squared
+ * hinge loss. It minimises
+ *
+ * <pre>{@code
+ * (|w|^2 + b^2) / 2 + cost * sum over rows of weight * max(0, 1 - y (w . x + b))^2,  y = +1 or -1
+ * }</pre>
+ *
+ * <p>by dual coordinate descent (Hsieh et al., 2008), as LIBLINEAR does (Fan et al., 2008). The
+ * rows are those that have a label of the cluster around it. Weights nearer to 0 than a threshold
+ * are dropped, as in DiSMEC (Babbar and Schoelkopf, 2017). With TF-IDF rows, scale each row to
+ * length 1.
+ *
+ * <p><b>Probabilities.</b> Slope and intercept of each level are fitted to a tenth of the rows,
+ * with models that were not trained on them (Platt, 1999). Rows that are much less like the
+ * training rows than those are to each other get probabilities that are too high.
+ *
+ * <p><b>Prediction.</b> Searches are exact: a cluster bounds the probability of its labels, so only
+ * the clusters that may hold a result are opened. Weights lie by feature, so that a row finds those
+ * that it needs near each other, whichever clusters it opens.
+ *
+ * <p><b>Threads.</b> Any number of threads may predict at the same time. Results, and the weights
+ * that training makes, do not depend on the workers.
+ *
+ * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null that
+ * may not be, {@link IndexOutOfBoundsException} if an index of x is outside [0, features), and
+ * {@link IllegalStateException} if the tree or an argument is closed.
+ */
+public final class LinearLabelTree implements AutoCloseable {
+  private final LinearModel model;
+  private final Engine engine;
+  private final Map<String, String> metadata;
+  private volatile Labels labels;
+
+  LinearLabelTree(LinearModel model, Engine engine, Map<String, String> metadata, Labels labels) {
+    this.model = model;
+    this.engine = engine;
+    this.metadata = Collections.unmodifiableMap(metadata);
+    this.labels = labels;
+  }
+
+  /**
+   * A builder, which trains a tree; everything else has defaults.
+   *
+   * @param features how many features there are
+   * @param outputs how many labels there are
+   * @throws IllegalArgumentException unless both are at least 1 and no more than an array can hold,
+   *     2<sup>31</sup> - 9
+   */
+  public static LinearLabelTreeBuilder builder(int features, int outputs) {
+    return new LinearLabelTreeBuilder(features, outputs);
+  }
+
+  // -------------------------------------------------------------------------------- what it is
+
+  /** How many features there are. */
+  public int features() {
+    return model.weights().features();
+  }
+
+  /** How many labels there are. */
+  public int outputs() {
+    return model.tree().labels().length;
+  }
+
+  /** The number of the smallest clusters, which hold labels. */
+  public int clusterCount() {
+    return model.tree().clusters();
+  }
+
+  /** The number of weights of all clusters and labels. */
+  public int weightCount() {
+    return model.weights().entries();
+  }
+
+  /** What the weights are stored as. */
+  public ElementType weightType() {
+    return ElementType.of(model.weights().type());
+  }
+
+  /** Whether it has names for its labels. */
+  public boolean hasLabels() {
+    return labels != null;
+  }
+
+  /**
+   * The names of the labels.
+   *
+   * @throws IllegalStateException if it has none
+   */
+  public Labels labels() {
+    return Labels.orThrow(labels);
+  }
+
+  /**
+   * Gives names to the labels, in place of those that they have. Rankings made before keep theirs.
+   *
+   * @throws IllegalArgumentException if there are more names than labels; there may be fewer
+   */
+  public void setLabels(Labels names) {
+    labels = requireNonNull(names, "labels").forAtMost(outputs());
+  }
+
+  /** The strings that were in the file that this tree was loaded from, by key. */
+  public Map<String, String> metadata() {
+    return metadata;
+  }
+
+  /** Frees the weights as soon as no call uses them. */
+  @Override
+  public void close() {
+    model.close();
+  }
+
+  @Override
+  public String toString() {
+    ElementType type = weightType();
+    return "LinearLabelTree("
+        + features()
+        + " features, "
+        + outputs()
+        + " outputs in "
+        + clusterCount()
+        + " clusters, "
+        + weightCount()
+        + " weights"
+        + (type == ElementType.FLOAT32 ? "" : " of " + type)
+        + ", "
+        + model.bytes()
+        + " bytes, "
+        + Workers.over(engine)
+        + ")";
+  }
+
+  // ------------------------------------------------------------------------------------ copies
+
+  /**
+   * A tree of its own with the same weights, names and metadata, in memory.
+   *
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public LinearLabelTree copy() {
+    return withWeights(weightType());
+  }
+
+  /**
+   * A copy with weights of a type: FLOAT32, FLOAT16 or BFLOAT16. {@link SaveOptions#withWeights}
+   * needs no copy.
+   *
+   * @throws IllegalArgumentException if the type is another, or if a weight is too large for it
+   */
+  public LinearLabelTree withWeights(ElementType type) {
+    try (Lease lease = model.lease(new Lease())) {
+      return new LinearLabelTree(
+          model.copy(LinearModelFile.requireType(requireNonNull(type, "type").stored()), engine),
+          engine,
+          metadata,
+          labels);
+    }
+  }
+
+  // ------------------------------------------------------------------------------------- files
+
+  /** Saves the tree; see {@link #save(Path, SaveOptions)}. */
+  public void save(Path file) throws IOException {
+    save(file, SaveOptions.defaults());
+  }
+
+  /**
+   * Saves the tree as one safetensors file, with its names. The file is the old one or the new one,
+   * never a part of one; see {@link TwoLevelLayer#save(Path, SaveOptions)}.
+   *
+   * @throws IllegalArgumentException if the options ask for a bag, the state of an optimizer, or
+   *     weights of INT8, or if there is more metadata than a file can have
+   * @throws IOException if the file cannot be written; an old one is unchanged
+   */
+  public void save(Path file, SaveOptions options) throws IOException {
+    requireNonNull(file, "file");
+    SaveSettings settings = requireNonNull(options, "options").settings();
+    Labels names = labels;
+    LinearModelFile.save(
+        new LinearModelFile.Content(model, metadata, names == null ? null : names.table()),
+        file,
+        settings,
+        engine);
+  }
+
+  /** Loads a tree into memory; see {@link #load(Path, LoadOptions)}. */
+  public static LinearLabelTree load(Path file) throws IOException {
+    return load(file, LoadOptions.copied());
+  }
+
+  /**
+   * Loads what {@link #save(Path)} has written. The file may come from anybody. With {@link
+   * LoadOptions#mapped}, weights and features are used where they lie in the file: loading takes
+   * milliseconds, and what is not touched is not checked.
+   *
+   * @throws FileFormatException if the file does not hold a linear label tree; it names the tensor
+   * @throws IOException if the file cannot be read
+   */
+  public static LinearLabelTree load(Path file, LoadOptions options) throws IOException {
+    requireNonNull(file, "file");
+    LoadSettings settings = requireNonNull(options, "options").settings();
+    LinearModelFile.Content content =
+        FileFormatException.of(file, () -> LinearModelFile.load(file, settings));
+    return new LinearLabelTree(
+        content.model(), settings.engine(), content.metadata(), Labels.ofOrNull(content.labels()));
+  }
+
+  // -------------------------------------------------------------------------------- prediction
+
+  /** The k likeliest labels of each row; see {@link #topK(SparseRows, int, Filter)}. */
+  public Ranking topK(SparseRows x, int k) {
+    return topK(x, k, Filter.NONE);
+  }
+
+  /**
+   * The k likeliest labels of each row among those that a filter allows; fewer if there are fewer.
+   * {@link Ranking#openedClasses} counts the clusters that were opened.
+   *
+   * @param x (batch) rows of features
+   * @param k at least 1
+   * @throws IllegalArgumentException if k is less than 1, or if the filter is renormalized or has
+   *     lists for another number of rows
+   * @throws IndexOutOfBoundsException also if the filter names a label that does not exist
+   */
+  public Ranking topK(SparseRows x, int k, Filter filter) {
+    int limit = Math.min(Check.atLeast(1, "k", k), outputs());
+    return search("topK", x, filter, logAllowed -> Candidates.best(limit, logAllowed));
+  }
+
+  /**
+   * All labels of each row whose probability is at least {@code probability}; see {@link
+   * #atLeast(SparseRows, double, Filter)}.
+   */
+  public Ranking atLeast(SparseRows x, double probability) {
+    return atLeast(x, probability, Filter.NONE);
+  }
+
+  /**
+   * All labels of each row whose probability is at least {@code probability}, among those that a
+   * filter allows. Errors as {@link #topK(SparseRows, int, Filter)}.
+   *
+   * @param probability in (0, 1]
+   */
+  public Ranking atLeast(SparseRows x, double probability, Filter filter) {
+    float threshold = (float) Math.log(TwoLevelLayer.inUnitInterval("probability", probability));
+    return search("atLeast", x, filter, logAllowed -> Candidates.atLeast(threshold, logAllowed));
+  }
+
+  private Ranking search(String query, SparseRows x, Filter filter, Candidates.Maker candidates) {
+    requireNonNull(x, "x").requireIndices("x", "features", features());
+    requireNonNull(filter, "filter").requireNotRenormalized();
+    OutputFilter allowed = filter.check(x.rows(), outputs());
+    SearchEvent event = Recorder.search();
+    ExactSearch.Found found;
+    try (Lease lease = filter.lease(model.lease(x.lease(new Lease(), "x")))) {
+      found = new LinearSearch(model, engine).search(x.bags(), allowed, candidates);
+    }
+    if (event != null) {
+      event.record(query, LinearModelFile.KIND, found.openedClasses(), clusterCount());
+    }
+    return new Ranking(found).with(labels);
+  }
+}
