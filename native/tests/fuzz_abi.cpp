@@ -228,6 +228,30 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
           accumulate == 0 ? nullptr : grad_gates.data(), rows2);
       break;
     }
+    case 6: {
+      const std::vector<int32_t> plan = in.rest(BLOCKSPARSE_GEMM_SCHEDULE);
+      const int32_t type = kind >> 3;
+      const int64_t groups = (positive(size1) + 31) / 32, panels = (positive(size2) + 15) / 16;
+      const int64_t blocks = positive(blocks1) * positive(blocks2);
+      const int64_t group_bytes = type == BLOCKSPARSE_INT8   ? 512
+                                  : type == BLOCKSPARSE_Q8_0 ? 544
+                                  : type == BLOCKSPARSE_Q4_0 ? 288
+                                                             : 272;
+      const std::vector<char> packed(
+          static_cast<std::size_t>(blocks * groups * panels * group_bytes), 1);
+      const std::vector<float> scales = operand(blocks, size2, size2);
+      const std::vector<float> bias = operand(blocks2, ld2, size2);
+      std::vector<float> rounded(static_cast<std::size_t>(positive(rows1) * groups * 10), 0.5f);
+      void* const rounded_data = (odd & kNullScratch) != 0 ? nullptr : rounded.data();
+      blocksparse_round_rows_f32(isa, path, rows1, size1, x_data, rows1, ld1, rounded_data);
+      blocksparse_packed_gemm_f32(isa, plan.data(), static_cast<int64_t>(plan.size()), begin, end,
+                                  part_begin, part_end, size1, size2, rounded_data, rows1, type,
+                                  w_data == nullptr ? nullptr : packed.data(), blocks1, blocks2,
+                                  weighted == (type == BLOCKSPARSE_INT8) ? scales.data() : nullptr,
+                                  accumulate == 0 && transposed ? bias.data() : nullptr, ld2,
+                                  accumulate, y_data, rows2, ld2);
+      break;
+    }
     default: {
       const int64_t count = size1;
       std::vector<float> g = operand(1, 0, size1), s = g, v = g;

@@ -2,6 +2,7 @@
 //
 // Products of rounded rows with packed panels: the same bits as plain loops over the weights before
 // packing, for each type and each instruction set; and their error against floats.
+#include "pack.h"
 #include "packed/panels.h"
 #include "testing.h"
 
@@ -323,6 +324,131 @@ void check_choice(const kernels* const* all, int32_t count) {
   }
 }
 
+// Through the C interface: rows of a schedule, repeats among them, in chunks and bands.
+void check_schedule(int32_t isa, weight_type type, bool accumulate) {
+  context() = std::string("schedule, ") + blocksparse_isa_name(isa) + ", " +
+              kTypeNames[static_cast<int32_t>(type)];
+  constexpr int32_t kIn = 70, kOut = 40, kRead = 2, kWrite = 3, kRows = 5;
+  random_source r(3);
+  std::vector<weights> blocks;
+  const int32_t in = type == weight_type::int8 ? kIn : groups_of(kIn) * kInputs;
+  const std::size_t block_bytes = static_cast<std::size_t>(packed_bytes(type, in, kOut));
+  walled<uint8_t> w(kRead * kWrite * block_bytes, 0);
+  walled<float> scales(type == weight_type::int8 ? kRead * kWrite * kOut : 0, 0.0f);
+  for (std::size_t b = 0; b < kRead * kWrite; ++b) {
+    blocks.emplace_back(type, in, kOut, r);
+    std::copy(blocks[b].packed.begin(), blocks[b].packed.end(), w.data() + b * block_bytes);
+    if (type == weight_type::int8) {
+      std::copy(blocks[b].output_scales.begin(), blocks[b].output_scales.end(),
+                scales.data() + b * kOut);
+    }
+  }
+  matrix x(kRows, in), bias(kWrite, kOut), c(kRows, kOut);
+  x.fill([&] { return r.uniform(); });
+  bias.fill([&] { return r.uniform(); });
+  if (accumulate) {
+    c.fill([&] { return r.uniform(); });
+  }
+  matrix expected = c;
+  const std::vector<gemm_pair> pairs = {{0, 0, 1}, {0, 0, 1}, {2, 0, 0}, {4, 2, 0},
+                                        {1, 3, 0}, {3, 3, 1}, {4, 4, 1}};
+  const std::vector<int32_t> block_of_row = {2, 0, 2, 2, 1};
+  const std::vector<int32_t> plan = gemm_schedule({0, 1, 2, 3, 4}, block_of_row, pairs, 2);
+  walled<float> rounded(static_cast<std::size_t>(kRows * groups_of(in) * 10), quiet_nan());
+  for (int32_t row = 0; row < kRows; ++row) {
+    CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_round_rows_f32(isa, row, row + 1, in, x.data(), kRows,
+                                                            x.ld(), rounded.data()));
+  }
+  const int32_t w_type = BLOCKSPARSE_INT8 + static_cast<int32_t>(type);
+  const float* const scales_data = type == weight_type::int8 ? scales.data() : nullptr;
+  const auto run = [&](int32_t begin, int32_t end, int32_t column_begin, int32_t column_end) {
+    return blocksparse_packed_gemm_f32(
+        isa, plan.data(), length(plan), begin, end, column_begin, column_end, in, kOut,
+        rounded.data(), kRows, w_type, w.data(), kRead, kWrite, scales_data,
+        accumulate ? nullptr : bias.data(), bias.ld(), accumulate ? 1 : 0, c.data(), kRows, c.ld());
+  };
+  CHECK_STATUS(BLOCKSPARSE_OK, run(1, plan[1], 0, 16));
+  CHECK_STATUS(BLOCKSPARSE_OK, run(0, 1, 0, 32));
+  CHECK_STATUS(BLOCKSPARSE_OK, run(0, 1, 32, kOut));
+  CHECK_STATUS(BLOCKSPARSE_OK, run(1, plan[1], 16, kOut));
+  CHECK(c.intact());
+
+  rows by_rows(kRows, in);
+  by_rows.round(blocksparse::packed::fastest(BLOCKSPARSE_PORTABLE), x);
+  const int32_t first[] = {0};
+  for (int32_t row = 0; row < kRows; ++row) {
+    const int32_t block = block_of_row[static_cast<std::size_t>(row)];
+    for (int32_t q = 0; q < kOut && !accumulate; ++q) {
+      expected.at(row, q) = bias.at(block, q);
+    }
+    for (int32_t read = 0; read < kRead; ++read) {
+      const weights& used = blocks[static_cast<std::size_t>(read * kWrite + block)];
+      for (const gemm_pair& pair : pairs) {
+        if (pair.write_row == row && pair.read_block == read) {
+          blocksparse::packed::fastest(BLOCKSPARSE_PORTABLE)
+              .multiply(type, {used.packed.data(), used.output_scales.data(), 0, kOut, by_rows.view,
+                               &pair.read_row, first, first, 1, &expected.at(row, 0), 0});
+        }
+      }
+    }
+  }
+  CHECK(c.same_bits(expected));
+
+  // What is refused, before anything is written.
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(0, 1, 8, kOut));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(0, 1, 0, 8));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(0, 1, 0, kOut + 8));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SCHEDULE, run(0, plan[1] + 1, 0, kOut));
+  const auto call = [&](int32_t set, int32_t n, const void* at, int64_t a_rows, int32_t of_type,
+                        const void* weights_at, int32_t read_blocks, const float* output_scales,
+                        const float* start, int32_t adds) {
+    return blocksparse_packed_gemm_f32(set, plan.data(), length(plan), 0, 1, 0, 0, in, n, at,
+                                       a_rows, of_type, weights_at, read_blocks, kWrite,
+                                       output_scales, start, kOut, adds, c.data(), kRows, c.ld());
+  };
+  const float* const other = scales_data == nullptr ? bias.data() : nullptr;
+  const void* const a = rounded.data();
+  CHECK_STATUS(BLOCKSPARSE_OK,
+               call(isa, kOut, a, kRows, w_type, w.data(), kRead, scales_data, nullptr, 0));
+  CHECK_STATUS(BLOCKSPARSE_UNSUPPORTED_ISA,
+               call(-1, kOut, a, kRows, w_type, w.data(), kRead, scales_data, nullptr, 0));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, call(isa, kOut, a, kRows, BLOCKSPARSE_BFLOAT16, w.data(),
+                                              kRead, nullptr, nullptr, 0));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT,
+               call(isa, kOut, a, kRows, 7, w.data(), kRead, nullptr, nullptr, 0));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT,
+               call(isa, kOut, a, kRows, w_type, w.data(), kRead, scales_data, bias.data(), 1));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT,
+               call(isa, kOut, a, kRows, w_type, w.data(), kRead, scales_data, nullptr, 2));
+  CHECK_STATUS(type == weight_type::int8 ? BLOCKSPARSE_NULL_POINTER : BLOCKSPARSE_BAD_ARGUMENT,
+               call(isa, kOut, a, kRows, w_type, w.data(), kRead, other, nullptr, 0));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, call(isa, kOut, static_cast<const char*>(a) + 2, kRows,
+                                              w_type, w.data(), kRead, scales_data, nullptr, 0));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER,
+               call(isa, kOut, nullptr, kRows, w_type, w.data(), kRead, scales_data, nullptr, 0));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER,
+               call(isa, kOut, a, kRows, w_type, nullptr, kRead, scales_data, nullptr, 0));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE,
+               call(isa, -1, a, kRows, w_type, w.data(), kRead, scales_data, nullptr, 0));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, call(isa, kOut, a, int64_t{1} << 31, w_type, w.data(), kRead,
+                                          scales_data, nullptr, 0));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE,
+               call(isa, kOut, a, kRows, w_type, w.data(), -1, scales_data, nullptr, 0));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, call(isa, INT32_MAX, a, kRows, w_type, w.data(), INT32_MAX,
+                                          scales_data, nullptr, 0));
+  CHECK(c.same_bits(expected));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, blocksparse_round_rows_f32(isa, 0, kRows + 1, in, x.data(),
+                                                                kRows, x.ld(), rounded.data()));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, blocksparse_round_rows_f32(isa, 0, kRows, in, x.data(), kRows,
+                                                                in - 1, rounded.data()));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER,
+               blocksparse_round_rows_f32(isa, 0, kRows, in, nullptr, kRows, in, rounded.data()));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER,
+               blocksparse_round_rows_f32(isa, 0, kRows, in, x.data(), kRows, x.ld(), nullptr));
+  CHECK_STATUS(BLOCKSPARSE_UNSUPPORTED_ISA,
+               blocksparse_round_rows_f32(-1, 0, kRows, in, x.data(), kRows, x.ld(), nullptr));
+}
+
 }  // namespace
 
 int main() {
@@ -346,5 +472,13 @@ int main() {
     check_special_scales(*by);
     std::printf("%s\n", by->name);
   }
+  for (const int32_t isa : instruction_sets()) {
+    CHECK(std::strcmp(blocksparse_packed_name(isa), blocksparse::packed::fastest(isa).name) == 0);
+    for (const weight_type type : kTypes) {
+      check_schedule(isa, type, false);
+      check_schedule(isa, type, true);
+    }
+  }
+  CHECK(blocksparse_packed_name(-1) == nullptr);
   return report("packed_test");
 }

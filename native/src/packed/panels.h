@@ -45,19 +45,6 @@ constexpr int64_t packed_bytes(weight_type type, int32_t inputs, int32_t outputs
   return int64_t{panels_of(outputs)} * groups_of(inputs) * group_bytes(type);
 }
 
-// Packs codes of int8, (inputs, outputs) with ld between inputs. Whole groups and panels are padded
-// with weights of 0.
-void pack_int8(const int8_t* codes, int64_t ld, int32_t inputs, int32_t outputs, uint8_t* packed);
-
-// Packs blocks of ggml as they lie in its files: for each output the blocks of its inputs, 32 each.
-// The number of inputs is a multiple of 32.
-//
-//   Q8_0    float16 scale, 32 codes of int8
-//   Q4_0    float16 scale, 16 bytes: input i in the low half of byte i, i + 16 in the high half
-//   MXFP4   exponent, 16 bytes in the same order
-void pack_ggml(weight_type type, const uint8_t* blocks, int32_t inputs, int32_t outputs,
-               uint8_t* packed);
-
 // Rows of int8 for products: row r has groups * 32 codes from codes + r * groups * 32 on, and
 // `groups` scales and sums.
 struct rounded_rows {

@@ -41,6 +41,11 @@ final class BackendTest {
         text.lines()
             .anyMatch(line -> line.matches("rounded inputs +(AMX|AVX512-BF16|register tiles).*")),
         text);
+    assertEquals(
+        Backend.isNative(),
+        text.lines()
+            .anyMatch(line -> line.matches("packed weights +(avx|neon|portable)[0-9a-z-]*")),
+        text);
     assertFalse(text.contains("null"), text);
   }
 }

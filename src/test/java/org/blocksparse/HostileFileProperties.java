@@ -111,7 +111,8 @@ final class HostileFileProperties {
       NamedTensors weights =
           NamedTensors.of(Map.of("wide", WEIGHTS))
               .with("W", WEIGHTS, ElementType.INT8)
-              .with("half", WEIGHTS, ElementType.FLOAT16);
+              .with("half", WEIGHTS, ElementType.FLOAT16)
+              .with("packed", WEIGHTS, ElementType.Q4_0);
       TENSORS.add(right("weights", to -> TensorFile.save(to, weights)));
     }
     gguf = new Right("GGUF", GgufFileTest.resource("types.gguf"));

@@ -459,4 +459,83 @@ final class TensorFileWeightsTest {
           IllegalStateException.class, "file: the file is closed", () -> tensors.weights("W"));
     }
   }
+
+  // ------------------------------------------------------------------------------- packed weights
+
+  private void assertPackedRefused(byte[] bytes, String reason) throws IOException {
+    Files.write(other, bytes);
+    long before = FloatTensor.allocatedBytes();
+    for (LoadOptions options : ways()) {
+      try (TensorFile tensors = TensorFile.open(other, options)) {
+        FileFormatException e = assertThrows(FileFormatException.class, () -> tensors.weights("W"));
+        assertTrue(e.getMessage().contains("W: " + reason), e.getMessage());
+      }
+    }
+    assertTrue(FloatTensor.allocatedBytes() <= before);
+  }
+
+  private static byte[] replaced(byte[] bytes, String from, String to) {
+    String text = new String(bytes, StandardCharsets.ISO_8859_1);
+    assertTrue(text.contains(from) && from.length() == to.length(), from);
+    return text.replace(from, to).getBytes(StandardCharsets.ISO_8859_1);
+  }
+
+  @Test
+  void formsOfPackedWeightsThatDoNotFitAreRefused(Data data) throws IOException {
+    try (FloatTensor W = floats(data)) {
+      TensorFile.save(file, NamedTensors.none().with("W", W, ElementType.Q4_0));
+    }
+    byte[] bytes = Files.readAllBytes(file);
+    for (String form : List.of("Q4_0 5 0", "Q8_0 5 7", "INT8 9 9")) {
+      int size = form.startsWith("Q8") ? 544 : form.startsWith("INT8") ? 512 : 0;
+      assertPackedRefused(
+          replaced(bytes, "Q4_0 5 7", form),
+          "expected blocks of " + size + " bytes, as " + form + " has, but was (2, 3, 288)");
+    }
+    for (String form : List.of("Q4_1 5 7", "Q4_0 -57", "Q4_0 5 x")) {
+      assertPackedRefused(
+          replaced(bytes, "Q4_0 5 7", form),
+          "blocksparse.packed.W is not a packed type and two sizes: " + form);
+    }
+  }
+
+  @Test
+  void scalesOfPackedWeightsAreFinite(Data data) throws IOException {
+    for (ElementType type : List.of(ElementType.Q8_0, ElementType.MXFP4)) {
+      try (FloatTensor W = floats(data)) {
+        TensorFile.save(file, NamedTensors.none().with("W", W, type));
+      }
+      byte[] bytes = Files.readAllBytes(file);
+      SafeTensorsOracle.Tensor tensor = new SafeTensorsOracle(file).tensors.get("W");
+      int block = (int) (long) tensor.shape().get(2);
+      int at = Math.toIntExact(tensor.positionInFile()) + 2 * block + 15;
+      bytes[at] = (byte) (type == ElementType.MXFP4 ? 253 : 0x7c);
+      Files.write(other, bytes);
+      try (TensorFile tensors = TensorFile.open(other)) {
+        FileFormatException e = assertThrows(FileFormatException.class, () -> tensors.weights("W"));
+        assertTrue(
+            e.getMessage().contains("W: a scale of group 2 makes weights infinite"),
+            e.getMessage());
+      }
+    }
+  }
+
+  /** INT8 keeps its scales beside its panels, and its name. */
+  @Test
+  void packedInt8ComesBackAsItWas(Data data) throws IOException {
+    try (FloatTensor W = floats(data);
+        Weights plain = Weights.of(W, ElementType.INT8);
+        Weights packed = plain.packed()) {
+      TensorFile.save(file, NamedTensors.none().with("W", packed));
+      for (LoadOptions options : ways()) {
+        try (TensorFile tensors = TensorFile.open(file, options);
+            Weights read = tensors.weights("W")) {
+          assertEquals(Set.of("W", "W.scales"), tensors.names());
+          assertSame(packed, read);
+          assertTrue(read.isPacked());
+          assertEquals(Map.of(), tensors.metadata());
+        }
+      }
+    }
+  }
 }

@@ -147,6 +147,7 @@ public final class BackendReport {
   private void addNative() {
     int isa = NativeLibrary.isaOf(KernelChoice.kernels().instructionSet());
     fact("rounded inputs", NativeMemory.text(Blocksparse.blocksparse_rounded_words(isa)));
+    fact("packed weights", NativeMemory.text(Blocksparse.blocksparse_packed_name(isa)));
     List<String> supported =
         NativeLibrary.supportedIsas().mapToObj(NativeLibrary::isaName).toList();
     fact("supported", String.join(", ", supported));

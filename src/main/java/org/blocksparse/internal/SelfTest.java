@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
@@ -12,7 +13,8 @@ import org.blocksparse.internal.schedule.OuterSchedule;
 /**
  * A few products of small whole numbers through every kind of kernels, bit for bit against the Java
  * reference: the sums are exact in any order, so a kernel that differs is wrong on this machine.
- * OpenBLAS is among them where the kernels in use may call it.
+ * Those with packed weights have its bits in any case. OpenBLAS is among them where the kernels in
+ * use may call it.
  *
  * <p>The sizes lie around the edges of register tiles, and around a million multiply-adds, where
  * OpenBLAS changes kernels.
@@ -27,6 +29,13 @@ public final class SelfTest {
           new Case(13, 3, 64, 65),
           new Case(40, 2, 127, 130),
           new Case(110, 1, 101, 100));
+
+  /** The types of packed weights. */
+  private static final List<WeightType> PACKED =
+      Stream.of(WeightType.values()).filter(WeightType::isPacked).toList();
+
+  /** Multiply-adds up to which they are tested, each of which takes the reference long. */
+  private static final int MOST_PACKED = 1 << 16;
 
   private SelfTest() {}
 
@@ -79,6 +88,17 @@ public final class SelfTest {
       if (differ(kernels, shape.batch * shape.iSize, product(backward, out, blocks.transpose()))) {
         wrong.add("transposed product");
       }
+      int work = shape.batch * shape.iSize * shape.oSize;
+      for (WeightType type : work <= MOST_PACKED ? PACKED : List.<WeightType>of()) {
+        try (StoredWeights packed = packed(w.storage, type, shape)) {
+          Blocks panels =
+              Blocks.dense(packed.elements(), 1, shape.blocks, shape.iSize, shape.oSize)
+                  .as(type, packed.scales());
+          if (differ(kernels, shape.batch * shape.oSize, packedProduct(forward, in, panels))) {
+            wrong.add("product of " + type);
+          }
+        }
+      }
       if (differ(
           kernels,
           weights,
@@ -118,6 +138,40 @@ public final class SelfTest {
             null,
             false,
             new Rows(result, a.count(), w.outSize()));
+  }
+
+  private static StoredWeights packed(Storage floats, WeightType type, Case shape) {
+    Engine engine = Engine.of(Scheduler.common());
+    if (type != WeightType.PACKED_INT8) {
+      return StoredWeights.of("w", floats, type, shape.blocks, shape.iSize, shape.oSize, engine);
+    }
+    try (StoredWeights plain =
+        StoredWeights.of(
+            "w", floats, WeightType.INT8, shape.blocks, shape.iSize, shape.oSize, engine)) {
+      return plain.packed(shape.blocks, shape.iSize, shape.oSize, engine);
+    }
+  }
+
+  private static Computation packedProduct(GemmSchedule schedule, Rows a, Blocks w) {
+    int rows = (int) a.count();
+    int elements = (int) RoundedRows.elements(rows, w.inSize());
+    return (kernels, result) -> {
+      try (Memory memory = new Memory(elements, 1)) {
+        RoundedRows rounded = new RoundedRows(memory.storage, rows, w.inSize());
+        kernels.roundRows(0, rows, a, rounded);
+        kernels.packedGemm(
+            schedule,
+            0,
+            schedule.chunks(),
+            0,
+            w.outSize(),
+            rounded,
+            w,
+            null,
+            false,
+            new Rows(result, rows, w.outSize()));
+      }
+    };
   }
 
   /** Whether an element of the kernels' result is another number than the reference's. */

@@ -68,6 +68,16 @@ final class SelfTestTest {
   }
 
   @Test
+  void oneWrongElementOfAPackedProduct() {
+    List<String> failures = SelfTest.failures(spoilt("packedGemm", 9, c -> change(c, 0)));
+    assertEquals(12, failures.size(), failures.toString());
+    for (String type : List.of("PACKED_INT8", "Q8_0", "Q4_0", "MXFP4")) {
+      String expected = "spoilt: product of " + type + " of Case[batch=";
+      assertEquals(3, failures.stream().filter(f -> f.startsWith(expected)).count(), type);
+    }
+  }
+
+  @Test
   void whatIsNotWritten() {
     assertWrong(
         SelfTest.failures(spoilt("blockGemm", 10, false, c -> {})),

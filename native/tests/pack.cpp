@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "pack.h"
+
 #include <algorithm>
 #include <cstring>
-
-#include "packed/panels.h"
 
 namespace blocksparse {
 namespace packed {
