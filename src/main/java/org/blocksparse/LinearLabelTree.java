@@ -107,7 +107,7 @@ public final class LinearLabelTree implements AutoCloseable {
     return model.weights().entries();
   }
 
-  /** What the weights are stored as. */
+  /** The type of the stored weights. */
   public ElementType weightType() {
     return ElementType.of(model.weights().type());
   }

@@ -160,7 +160,7 @@ final class LinearLabelTreeFileTest {
     }
   }
 
-  /** Whatever a mapped file holds, a search ends, and reads and writes no memory but its own. */
+  /** A search in a damaged mapped file ends, and stays within its memory. */
   @Test
   void mappedFilesOfAnyContentCanBeSearched() throws IOException {
     byte[] right = Files.readAllBytes(file);

@@ -11,7 +11,7 @@ import java.util.List;
  * @param slope positive, so that the order of margins is that of probabilities
  */
 public record Calibration(float slope, float intercept) {
-  /** What is taken without samples, and weighs as much as one of them otherwise. */
+  /** Used without samples; with samples it weighs as much as one of them. */
   private static final Calibration PRIOR = new Calibration(4, 0);
 
   private static final float SMALLEST_SLOPE = 0.125f;
@@ -32,7 +32,7 @@ public record Calibration(float slope, float intercept) {
     return (float) (Math.min(logit, 0) - Math.log1p(Math.exp(-Math.abs(logit))));
   }
 
-  /** What {@link #logProbability} is at most. */
+  /** An upper bound of {@link #logProbability}. */
   float bound(float margin) {
     return (float) Math.min((double) slope * margin + intercept, 0);
   }

@@ -10,10 +10,10 @@ import org.blocksparse.internal.memory.HeapRoom;
  * that occur, in their order.
  *
  * @param x the rows
- * @param features what a column of x is
+ * @param features the feature of each column of x
  * @param costs of the rows
  * @param positives for each output its rows
- * @param heldOut rows that calibration asks for, and models for it are not trained on
+ * @param heldOut rows that are left out when models for calibration are trained
  */
 record ChunkProblem(
     SparseMatrix x, int[] features, float[] costs, RowLists positives, BitSet heldOut) {

@@ -13,8 +13,8 @@ import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.softmax.ClassTable;
 
 /**
- * A linear label tree: a tree of chunks, their sparse weights, and for each level what makes
- * probabilities of margins.
+ * A linear label tree: a tree of chunks, their sparse weights, and for each level the calibration
+ * that turns margins into probabilities.
  *
  * @param table the clusters as classes of labels
  * @param calibrations one for each level
@@ -135,7 +135,7 @@ public record LinearModel(
     }
   }
 
-  /** What has been made of a model; chunks may come in any order, on any thread. */
+  /** A model in the making; chunks may come in any order, on any thread. */
   static final class Parts {
     private final ChunkTree tree;
     private final int features;

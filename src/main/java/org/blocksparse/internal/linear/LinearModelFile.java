@@ -47,7 +47,7 @@ public final class LinearModelFile {
   private LinearModelFile() {}
 
   /**
-   * What a file holds.
+   * The content of a file.
    *
    * @param metadata the caller's own strings
    * @param labels the names of the outputs, or null
@@ -218,7 +218,7 @@ public final class LinearModelFile {
           names == null ? null : names.read(reader, !settings.isMapped()));
     }
 
-    /** Tells from now on how much is read of all but what is mapped. */
+    /** Reports the progress of reading from now on, of all but the mapped tensors. */
     private void tell(TensorEntry... mappable) {
       long bytes = 0;
       for (TensorEntry entry : reader.entries()) {

@@ -23,7 +23,7 @@ import org.blocksparse.internal.softmax.OutputFilter;
  * probability is positive.
  */
 public final class LinearSearch {
-  /** What opening the chunks of a row costs about, in multiply-adds. */
+  /** An estimate of the work for a row, in multiply-adds. */
   private static final long ROW_WORK = 1 << 14;
 
   private final LinearModel model;
@@ -73,7 +73,7 @@ public final class LinearSearch {
     return bits;
   }
 
-  /** What a worker has for itself, and the row that it searches for. */
+  /** Buffers of a worker, and the search of its current row. */
   private final class Room implements Scheduler.Share {
     private final ChunkTree tree = model.tree();
     private final Scratch scratch = Scratch.borrow(SparseChunks.MOST_OUTPUTS);

@@ -13,9 +13,9 @@ import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.schedule.Bags;
 
 /**
- * Trains a linear label tree. Labels are put into clusters; then each output of each chunk is
- * trained to be told from the others of its chunk: on all rows on level 0, and below on the rows
- * that have a label under the chunk. Chunks do not depend on each other.
+ * Trains a linear label tree. Labels are put into clusters; then each output of a chunk is trained
+ * against the others of its chunk: on all rows on level 0, and below on the rows that have a label
+ * under the chunk. Chunks do not depend on each other.
  *
  * <p>The seed of each output is its own: the weights do not depend on the workers.
  */
@@ -29,19 +29,19 @@ public final class LinearTraining {
   /** One of so many rows is held out for calibration, from models that are made for it alone. */
   private static final int HELD_OUT = 10;
 
-  /** One of so many outputs of a level is trained for calibration, or more, to have a few. */
+  /** One of so many outputs of a level is trained for calibration; more if those are too few. */
   private static final int CALIBRATED = 8;
 
   private static final int FEW_CALIBRATED = 4;
 
-  /** A bias for outputs without a row: as far as rows that are not theirs should be. */
+  /** The bias of outputs without a row: the margin of a negative row that has no loss. */
   private static final float NEVER = -1;
 
   /** Passes over the rows of a chunk that an output takes, about, for the scheduler. */
   private static final int PASSES = 16;
 
   /**
-   * What is chosen.
+   * Options.
    *
    * @param clusterSize labels of a cluster, at most; in [2, 256]
    * @param cost of an error of a row of weight 1, positive
@@ -74,7 +74,7 @@ public final class LinearTraining {
    * Operands that were checked and are leased.
    *
    * @param rowWeights of the rows, not negative, or null: 1 each
-   * @param progress told on the threads that work, one at a time, in units of work
+   * @param progress called on the threads that work, one at a time, with units of work
    */
   public LinearTraining(
       Engine engine,
@@ -198,7 +198,7 @@ public final class LinearTraining {
     return entries * outputs;
   }
 
-  /** What a worker has for itself. */
+  /** Buffers of a worker. */
   private final class Room implements Scheduler.Share {
     final int[] ofFeatures = HeapRoom.ints(features, "numbers of features");
 
@@ -292,7 +292,7 @@ public final class LinearTraining {
    * The model of an output.
    *
    * @param columns of the chunk's rows, ascending
-   * @param samples what a model that was not trained on some rows makes of these; null of most
+   * @param samples margins of held-out rows, by a model that was not trained on them; null for most
    */
   private record OutputModel(
       int[] columns, float[] weights, float bias, Calibration.Samples samples) {}

@@ -13,7 +13,7 @@ record RowLists(int[] begins, int[] rows) {
     void take(int thing);
   }
 
-  /** Tells which things a row belongs to, each once, and the same whenever it is asked. */
+  /** Lists the things that a row belongs to, each once; each call gives the same list. */
   interface Membership {
     void forEach(int row, Sink sink);
   }
