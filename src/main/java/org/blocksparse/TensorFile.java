@@ -38,8 +38,8 @@ import org.blocksparse.internal.memory.Storage;
  * BF16, or I8 with {@code NAME.scales}, F32 (iBlocks, oBlocks, oSize), beside them; packed ones are
  * U8 (iBlocks, oBlocks, bytes of a block), as they are in memory, with their type, iSize and oSize
  * in the metadata as {@code blocksparse.packed.NAME}. A file may come from anybody: {@link
- * FileFormatException} names its flaw. Layers have files of their own ({@link
- * TwoLevelLayer#save}, {@link EmbeddingBag#save}), whose tensors can be read here as well.
+ * FileFormatException} names its flaw. Layers have files of their own ({@link TwoLevelLayer#save},
+ * {@link EmbeddingBag#save}), whose tensors can be read here as well.
  *
  * <p>Safe for use by any number of threads. An interrupt of one that reads ends its call with an
  * {@link IOException}; the file stays open for the others, unless it is in another file system than
@@ -128,7 +128,7 @@ public final class TensorFile implements AutoCloseable {
       boolean readable =
           switch (entry.type()) {
             case F32, I32 -> true;
-            case F16, BF16, I8 -> entry.dims().length == Weights.RANK;
+            case F16, BF16, I8 -> WeightsFile.areBlocks(entry);
             case U8 -> WeightsFile.isPacked(reader, entry.name());
             default -> false;
           };
@@ -188,6 +188,10 @@ public final class TensorFile implements AutoCloseable {
    * Weights of a product, (iBlocks, oBlocks, iSize, oSize), of any {@link ElementType}; the caller
    * closes them. They live on when this file is closed. Scales are always read into memory and
    * checked.
+   *
+   * <p>Matrices of 16 bits, as models of others have them, are (1, 1, rows, columns), and (n, 1,
+   * rows, columns) of (n, rows, columns). Where these are (out, in), {@link
+   * Weights#transposeBlocks} makes them (1, n, in, out).
    *
    * @throws FileFormatException if there are none of this name; if their type or rank is another,
    *     their scales are missing, do not fit, or could make weights infinite; if packed blocks have

@@ -93,8 +93,8 @@ public final class Weights implements BlockMatrix {
   }
 
   /**
-   * Weights over memory at an address, without a copy, which is only read: of a model that somebody
-   * else has mapped, for instance. From JDK 22 on, this takes a {@code MemorySegment} of any size:
+   * Weights over memory at an address, without a copy and read-only, of a model that somebody else
+   * has mapped for instance. From JDK 22 on, this takes a {@code MemorySegment} of any size:
    *
    * <pre>{@code
    * if (!segment.isNative() || !segment.scope().isAlive()) {
@@ -104,12 +104,13 @@ public final class Weights implements BlockMatrix {
    *     segment.address(), segment.byteSize(), segment, ElementType.BFLOAT16, null, dims);
    * }</pre>
    *
-   * <p>Memory that is laid out (out, in), as the matrices of most model files are, becomes weights
-   * by {@link #transposeBlocks}: of (experts, 1, out, in), (1, experts, in, out).
+   * <p>Most model files lay matrices out (out, in). {@link #transposeBlocks} makes (1, experts, in,
+   * out) of (experts, 1, out, in), also without a copy; {@code Weights.of(view.widened(),
+   * ElementType.Q8_0)} packs a copy.
    *
-   * <p>What is promised of the memory and its owner is that of {@link FloatTensor#wrapAddress}, but
-   * that it need not be writable. The numbers are not checked: products with what is not finite are
-   * not finite.
+   * <p>The caller promises of the memory and its owner what {@link FloatTensor#wrapAddress} asks
+   * for, but it need not be writable. Numbers are not checked: those that are not finite make
+   * products that are not finite.
    *
    * @param address where the first element lies; a multiple of its size
    * @param bytes the size of the memory: the number of elements times their size

@@ -406,6 +406,44 @@ final class TensorFileWeightsTest {
     assertRefused(changed(saved(ElementType.INT8, data), from, to), reason, ways());
   }
 
+  /** Others have matrices, or several of them, of 16 bits. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "FLOAT16|[30,7]|1|30",
+        "BFLOAT16|[30,7]|1|30",
+        "FLOAT16|[6,5,7]|6|5",
+        "BFLOAT16|[6,5,7]|6|5"
+      })
+  void matricesAreWeights(ElementType type, String dims, int n, int rows, Data data)
+      throws IOException {
+    byte[] blocks = saved(type, data);
+    float[] expected;
+    try (TensorFile tensors = TensorFile.open(file);
+        Weights weights = tensors.weights("W");
+        FloatTensor widened = weights.widened()) {
+      expected = widened.toArray();
+    }
+    // Still at a multiple of two.
+    Files.write(file, changed(blocks, "[2,3,5,7]", dims + " ".repeat(9 - dims.length())));
+    for (LoadOptions options : ways()) {
+      try (TensorFile tensors = TensorFile.open(file, options);
+          Weights weights = tensors.weights("W");
+          FloatTensor widened = weights.widened();
+          Weights view = weights.transposeBlocks()) {
+        assertTrue(tensors.names().contains("W"));
+        assertEquals(Shape.of(n, 1, rows, 7), weights.shape());
+        assertArrayEquals(expected, widened.toArray());
+        assertEquals(Shape.of(1, n, 7, rows), view.shape());
+      }
+    }
+    byte[] flat = changed(blocks, "[2,3,5,7]", "[210]    ");
+    String dtype = type == ElementType.FLOAT16 ? "F16" : "BF16";
+    assertRefused(
+        flat, "W: expected " + dtype + " with 4 dimensions but was " + dtype + " (210)", ways());
+  }
+
   /** More blocks than can be counted, of nothing. */
   @Test
   void dimensionsBeyondThoseOfProductsAreRefused() throws IOException {

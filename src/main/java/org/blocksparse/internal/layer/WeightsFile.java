@@ -265,6 +265,13 @@ public final class WeightsFile implements AutoCloseable {
     return WeightType.FLOAT32;
   }
 
+  /** Whether a tensor is one of blocks; of 16 bits, one or more matrices are, too. */
+  public static boolean areBlocks(TensorEntry entry) {
+    int rank = entry.dims().length;
+    boolean has16Bits = entry.type() == Dtype.F16 || entry.type() == Dtype.BF16;
+    return rank == BLOCKS_RANK || (has16Bits && (rank == 2 || rank == 3));
+  }
+
   /** Weights of a product that were found in a file. */
   @SuppressWarnings("ArrayRecordComponent")
   public record FoundBlocks(long[] dims, StoredWeights weights) {}
@@ -284,8 +291,8 @@ public final class WeightsFile implements AutoCloseable {
         return ofPacked(reader, name);
       }
       WeightType type = typeOf(reader, name);
-      TensorEntry elements = reader.entryOfRank(BLOCKS_RANK, name, dtype(type));
-      long[] dims = elements.dims();
+      TensorEntry elements = elements(reader, name, type);
+      long[] dims = ofBlocks(elements.dims());
       requireInts(name, dims);
       return new BlockEntries(dims, type, elements, scales(reader, name, type, dims), null);
     }
@@ -319,6 +326,25 @@ public final class WeightsFile implements AutoCloseable {
       return type.hasScales()
           ? reader.entry(ModelNames.scales(name), Dtype.F32, dims[0], dims[1], dims[3])
           : null;
+    }
+
+    private static TensorEntry elements(SafeTensorsReader reader, String name, WeightType type)
+        throws MalformedException {
+      if (type == WeightType.FLOAT16 || type == WeightType.BFLOAT16) {
+        TensorEntry found = reader.entryOfType(name, dtype(type));
+        if (areBlocks(found)) {
+          return found;
+        }
+      }
+      return reader.entryOfRank(BLOCKS_RANK, name, dtype(type));
+    }
+
+    /** Of matrices (n, rows, columns), (n, 1, rows, columns). */
+    private static long[] ofBlocks(long[] dims) {
+      int rank = dims.length;
+      return rank == BLOCKS_RANK
+          ? dims
+          : new long[] {rank == 2 ? 1 : dims[0], 1, dims[rank - 2], dims[rank - 1]};
     }
 
     /** The entries to read. */
