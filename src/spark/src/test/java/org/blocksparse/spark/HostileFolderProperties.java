@@ -66,8 +66,8 @@ final class HostileFolderProperties {
   private static final List<String> VALUES =
       List.of(
           ("null true 0 -1 1 2.5 1e99 9223372036854775808 \"\" \"x\" \"NaN\" [] {} [1,2]"
-               + " {\"type\":1} {\"type\":1,\"values\":[1.0]} \"org.apache.spark.ml.feature.IDF\""
-               + " \"features\"")
+                  + " {\"type\":1} {\"type\":1,\"values\":[1.0]} \"org.apache.spark.ml.feature.IDF\""
+                  + " \"features\"")
               .split(" "));
 
   private static final String VALUE = "(?<=:)(\"[^\"]*\"|[0-9.]+|\\{\\})";
