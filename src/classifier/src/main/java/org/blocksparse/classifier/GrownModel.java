@@ -35,14 +35,14 @@ final class GrownModel {
   /** The bag: rows of the model, and random ones after them. */
   EmbeddingBag bag() {
     EmbeddingBag bag =
-        EmbeddingBag.builder(set.vocabulary().rows(), options.dimension())
+        EmbeddingBag.builder(set.vocabulary().rows(), from.bag().features())
             .mode(from.bag().mode())
             .workers(options.workers())
             .seed(options.seed())
             .build();
     try {
       FloatTensor table = from.bag().table();
-      long elements = (long) from.bag().vocabulary() * options.dimension();
+      long elements = (long) from.bag().vocabulary() * from.bag().features();
       float[] piece = new float[PIECE];
       for (long begin = 0; begin < elements; begin += PIECE) {
         int count = (int) Math.min(PIECE, elements - begin);
@@ -76,7 +76,7 @@ final class GrownModel {
 
   /** The mean input of the examples of each label from a first one on. */
   private FloatTensor means(EmbeddingBag bag, int first, int count) {
-    int dimension = options.dimension();
+    int dimension = from.bag().features();
     float[] sums = new float[Math.multiplyExact(count, dimension)];
     int[] order = IntStream.range(0, set.size()).filter(e -> set.hasLabelFrom(e, first)).toArray();
     for (int begin = 0; begin < order.length; begin += Classifier.BATCH) {

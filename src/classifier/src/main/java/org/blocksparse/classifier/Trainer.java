@@ -35,6 +35,7 @@ final class Trainer {
   private final TrainingOptions options;
   private final SplittableRandom random;
   private final int[] order;
+  private final int dimension;
   private final int epochs;
   private final int batch;
   private final Loss objective;
@@ -50,6 +51,8 @@ final class Trainer {
     this.order = IntStream.range(0, set.size()).toArray();
     // Of a label tree, each epoch learns all labels: it is as if each example had one.
     this.epochs = options.epochs(set.size(), options.labelTree() ? set.size() : set.labelsInTurn());
+    boolean haveOneLabel = TrainingOptions.haveOneLabel(set.size(), set.withSeveralLabels());
+    this.dimension = options.dimension(set.labelNames().size(), haveOneLabel);
     this.batch = options.batch(set.size());
     this.objective = Loss.mean().withSmoothing((float) options.smoothing());
   }
@@ -70,6 +73,11 @@ final class Trainer {
   /** What is thrown where training is stopped and there is nothing to give. */
   static CancellationException stoppedTooEarly() {
     return new CancellationException("training was stopped before anything was learned");
+  }
+
+  /** The size of the vectors. */
+  int dimension() {
+    return dimension;
   }
 
   /** How many epochs are planned. */
@@ -204,7 +212,7 @@ final class Trainer {
   }
 
   private EmbeddingBag newBag(InputRows input) {
-    return EmbeddingBag.builder(set.vocabulary().rows(), options.dimension())
+    return EmbeddingBag.builder(set.vocabulary().rows(), dimension)
         .mode(input.mode())
         .workers(options.workers())
         .seed(options.seed())
@@ -225,8 +233,8 @@ final class Trainer {
   private TwoLevelLayer<?> newLayer(ClassAssignment classes, Labels labels) {
     LayerBuilder<?, ? extends TwoLevelLayer<?>> builder =
         options.labelTree()
-            ? LabelTree.builder(options.dimension(), classes.outputs())
-            : HierarchicalSoftmax.builder(options.dimension(), classes.outputs());
+            ? LabelTree.builder(dimension, classes.outputs())
+            : HierarchicalSoftmax.builder(dimension, classes.outputs());
     TwoLevelLayer<?> layer =
         builder
             .classes(classes)
@@ -363,7 +371,7 @@ final class Trainer {
     int count = gathered.rows().rows();
     learned += count;
     try (FloatTensor x = model.bag().apply(gathered.rows());
-        FloatTensor gradX = FloatTensor.zeros(count, options.dimension())) {
+        FloatTensor gradX = FloatTensor.zeros(count, dimension)) {
       double loss = head.layer().step(x, gathered.targets(), objective, optimizer, gradX);
       model.bag().step(gathered.rows(), gradX, ofBag);
       return loss;

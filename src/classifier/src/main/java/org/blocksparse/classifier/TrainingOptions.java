@@ -44,6 +44,13 @@ public final class TrainingOptions {
 
   private static final int DIMENSION = 64;
 
+  private static final int DIMENSION_OF_MANY_LABELS = 128;
+
+  /**
+   * From so many labels on, of examples that have several, rare ones gain from that; quality.md.
+   */
+  private static final int MANY_LABELS = 4096;
+
   private static final double RATE = 0.2;
   private static final double RATE_FROM_A_MODEL = 0.01;
   private static final double SMOOTHING_OF_A_SOFTMAX = 0.1;
@@ -190,8 +197,9 @@ public final class TrainingOptions {
   }
 
   /**
-   * The size of the vectors between features and labels; by default 64. Larger ones learn more and
-   * take more time and memory.
+   * The size of the vectors between features and labels; by default 64, and 128 for 4,096 labels or
+   * more if more than a tenth of the examples have several. Larger ones learn more and take more
+   * time and memory.
    *
    * @throws IllegalArgumentException unless it is in [1, 4096]
    */
@@ -498,11 +506,17 @@ public final class TrainingOptions {
     return initialModel;
   }
 
-  int dimension() {
+  /**
+   * The size of the vectors for so many labels.
+   *
+   * @param haveOneLabel whether {@linkplain #haveOneLabel one label is the rule}
+   */
+  int dimension(int labels, boolean haveOneLabel) {
     if (initialModel != null) {
       return initialModel.bag().features();
     }
-    return dimension > 0 ? dimension : DIMENSION;
+    int wanted = haveOneLabel || labels < MANY_LABELS ? DIMENSION : DIMENSION_OF_MANY_LABELS;
+    return dimension > 0 ? dimension : wanted;
   }
 
   boolean hasDimension() {

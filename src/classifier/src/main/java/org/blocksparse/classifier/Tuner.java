@@ -39,6 +39,7 @@ final class Tuner {
   private TrainingOptions best;
   private ValidationScores bestScores = ValidationScores.NONE;
   private int bestEpochs;
+  private int bestDimension;
   private int trials;
 
   /** Whether time was over before the end of the training that is tried. */
@@ -114,6 +115,7 @@ final class Tuner {
     if (isBest || trials == 0) {
       best = options;
       bestEpochs = trainer.epochs();
+      bestDimension = trainer.dimension();
       bestScores = scores;
     }
     double score = scores.equals(ValidationScores.NONE) ? Double.NaN : scores.by(metric);
@@ -124,7 +126,7 @@ final class Tuner {
                 ++trials,
                 options.rate(),
                 trainer.epochs(),
-                options.dimension(),
+                trainer.dimension(),
                 metric,
                 score,
                 elapsed() - from,
@@ -156,7 +158,7 @@ final class Tuner {
       near = near.withEpochs((int) within(1, epochs, MOST_EPOCHS));
     }
     if (!given.hasDimension()) {
-      long steps = Math.round(options.dimension() * factor() / DIMENSION_STEP);
+      long steps = Math.round(bestDimension * factor() / DIMENSION_STEP);
       near =
           near.withDimension(
               (int) within(DIMENSION_STEP, steps * DIMENSION_STEP, LARGEST_DIMENSION));

@@ -393,6 +393,10 @@ final class ClassifierTest {
     assertEquals(10, options.epochs(2_000, 2_000));
     assertEquals(40, options.epochs(10, 10));
     assertEquals(9, options.withEpochs(9).epochs(10, 10));
+    assertEquals(64, options.dimension(4095, false));
+    assertEquals(128, options.dimension(4096, false));
+    assertEquals(64, options.dimension(4096, true));
+    assertEquals(9, options.withDimension(9).dimension(4096, false));
     assertEquals(1, options.classes(1024, 1_000_000, 0, 3));
     assertEquals(ClassAssignment.defaultCount(1025), options.classes(1025, 1_000_000, 0, 3));
     assertEquals(1, options.classes(10_000, 20_000, 0, 5));

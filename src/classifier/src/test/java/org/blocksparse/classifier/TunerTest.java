@@ -71,7 +71,7 @@ final class TunerTest {
       bestTrial = trial.best() ? trial : bestTrial;
     }
     assertEquals(64, trials.get(0).dimension()); // the default comes first
-    assertEquals(bestTrial.dimension(), found.dimension());
+    assertEquals(bestTrial.dimension(), found.dimension(LABELS, true));
     assertEquals(best, score(found));
   }
 

@@ -111,7 +111,11 @@ final class TrainCommand implements Callable<Integer> {
               + " and from examples without any. Probabilities then do not sum to one.")
   private boolean labelTree;
 
-  @Option(names = "--dimension", paramLabel = "N", description = "Size of vectors (64).")
+  @Option(
+      names = "--dimension",
+      paramLabel = "N",
+      description =
+          "Size of vectors (64; 128 for 4096 labels or more if many examples have several).")
   private Integer dimension;
 
   @Option(
