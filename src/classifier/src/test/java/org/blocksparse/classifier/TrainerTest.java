@@ -144,7 +144,11 @@ final class TrainerTest {
           task.run();
         };
     TrainingOptions options =
-        SMALL.withListener(listener).withWorkers(Workers.of(executor, 2)).withEpochs(1);
+        SMALL
+            .withListener(listener)
+            .withWorkers(Workers.of(executor, 2))
+            .withEpochs(1)
+            .withMinCount(1);
     Classifier.train(Texts.examples(6000, 150, 1), options.withClasses(5)).close();
     helpers.set(0);
     trained(options.withClasses(1)).close();
@@ -433,8 +437,14 @@ final class TrainerTest {
                 })
             .toList();
     Told told = new Told();
-    try (Classifier classifier =
-        trained(SMALL.withListener(told).withEpochs(8).withRate(0.02).withValidation(wrong, 8))) {
+    TrainingOptions options =
+        SMALL
+            .withListener(told)
+            .withEpochs(8)
+            .withRate(0.02)
+            .withMinCount(1)
+            .withValidation(wrong, 8);
+    try (Classifier classifier = trained(options)) {
       double best = told.points.stream().mapToDouble(LearningPoint::precision).max().orElseThrow();
       assertTrue(told.points.get(7).precision() < best, told.points::toString);
       assertEquals(best, classifier.evaluate(wrong.stream(), 1).precision(1));
