@@ -135,7 +135,7 @@ final class DualCoordinateDescent {
   /** A random number below a bound, by a linear congruential generator (Knuth's MMIX). */
   private int below(int bound) {
     random = random * 6364136223846793005L + 1442695040888963407L;
-    return (int) ((random >>> 32) * bound >>> 32);
+    return (int) (((random >>> 32) * bound) >>> 32);
   }
 
   private void swap(int i, int j) {
