@@ -179,6 +179,31 @@ final class GgufFileTest {
     }
   }
 
+  @Test
+  void tensorsMayBeEmpty() throws IOException {
+    GgufBytes bytes = GgufBytes.of(4, 0).tensor("none", GgufBytes.F32, 0, 3, 0);
+    bytes.tensor("in", GgufBytes.Q8_0, 0, 0, 5).tensor("out", GgufBytes.Q8_0, 0, 32, 0);
+    bytes.tensor("experts", GgufBytes.Q8_0, 0, 32, 5, 0).aligned(32);
+    Files.write(file, bytes.bytes());
+    Map<String, Shape> expected =
+        Map.of(
+            "none", Shape.of(1, 1, 3, 0),
+            "in", Shape.of(1, 1, 0, 5),
+            "out", Shape.of(1, 1, 32, 0),
+            "experts", Shape.of(1, 0, 32, 5));
+    try (GgufFile gguf = GgufFile.open(file)) {
+      for (String name : gguf.tensors().keySet()) {
+        try (FloatTensor floats = gguf.floats(name);
+            Weights weights = gguf.weights(name);
+            FloatTensor widened = weights.widened()) {
+          assertEquals(0, floats.shape().size());
+          assertEquals(expected.get(name), weights.shape());
+          assertEquals(0, widened.toArray().length);
+        }
+      }
+    }
+  }
+
   @ParameterizedTest
   @CsvSource({
     "f32, FLOAT32, 1, 3",

@@ -182,6 +182,18 @@ final class HostileGgufTest {
     }
   }
 
+  /** Before it is read. */
+  @Test
+  void aLongNameIsRefused() throws IOException {
+    GgufBytes bytes = GgufBytes.of(0, 1).longs(9 << 20).raw(new int[9 << 20]);
+    Path file = Files.write(folder.resolve("long"), bytes.bytes());
+    long heap = ThreadHeap.taken();
+    FileFormatException refused =
+        assertThrows(FileFormatException.class, () -> GgufFile.open(file));
+    assertTrue(ThreadHeap.taken() - heap < MOST_HEAP);
+    assertEquals("key 0", refused.part());
+  }
+
   @Test
   void namesOfManyBytesAreRefused() throws IOException {
     GgufBytes bytes = GgufBytes.of(0, 9);

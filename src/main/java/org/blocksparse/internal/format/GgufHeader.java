@@ -16,8 +16,8 @@ import java.util.Map;
 import org.blocksparse.internal.memory.MappedFile;
 
 /**
- * Reads the header of a GGUF file of version 2 or 3: metadata by key, then tensors by name. Whoever
- * opens a file needs its tensors, so that values are kept only if they are asked for.
+ * Reads the header of a GGUF file of version 2 or 3: metadata by key, then tensors by name. It
+ * keeps values only on request: opening a file needs its tensors alone.
  */
 final class GgufHeader {
   static final String HEADER = "header";
@@ -107,14 +107,15 @@ final class GgufHeader {
 
   /** A key or the name of a tensor. */
   private String readName(String part) throws IOException {
-    byte[] bytes = in.readString(part);
-    nameBytes += bytes.length;
+    int length = in.readLength(part);
+    nameBytes += length;
     require(
         part,
         nameBytes <= MOST_NAME_BYTES,
         "ends more than " + MOST_NAME_BYTES + " bytes of keys and names");
     try {
-      return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+      ByteBuffer bytes = ByteBuffer.wrap(in.readBytes(part, length));
+      return StandardCharsets.UTF_8.newDecoder().decode(bytes).toString();
     } catch (CharacterCodingException e) {
       throw new MalformedException(part, "is not UTF-8", e);
     }
@@ -155,16 +156,18 @@ final class GgufHeader {
 
   private boolean readBoolean(String key) throws IOException {
     byte value = in.readByte(key);
-    require(key, value == 0 || value == 1, "is a boolean of " + value + ", expected 0 or 1");
+    if (value != 0 && value != 1) {
+      throw new MalformedException(key, "is a boolean of " + value + ", expected 0 or 1");
+    }
     return value == 1;
   }
 
   /** Null unless values are kept. */
   private String readText(String key) throws IOException {
     if (keepsValues) {
-      return new String(in.readString(key), StandardCharsets.UTF_8);
+      return new String(in.readBytes(key, in.readLength(key)), StandardCharsets.UTF_8);
     }
-    in.skip(key, in.readCount(key, "bytes of text", 1));
+    in.skip(key, in.readLength(key));
     return null;
   }
 
@@ -191,7 +194,7 @@ final class GgufHeader {
           readBoolean(key);
           continue;
         }
-        in.skip(key, in.readCount(key, "bytes of text", 1));
+        in.skip(key, in.readLength(key));
         if (ends != null) {
           ends[i] = (int) (in.position() - begin);
         }

@@ -95,9 +95,9 @@ final class GgufInput {
     return (int) count;
   }
 
-  /** The bytes of a string. */
-  byte[] readString(String part) throws IOException {
-    return readBytes(part, readCount(part, "bytes of text", 1));
+  /** The length of a string, which is read next. */
+  int readLength(String part) throws IOException {
+    return readCount(part, "bytes of text", 1);
   }
 
   byte[] readBytes(String part, int count) throws IOException {
