@@ -47,7 +47,7 @@ final class UnknownIdsTest {
       Filter lenient = Filter.without(-1, 3, OUTPUTS, 5, 99).withUnknownIds(unknown);
       for (int call = 1; call <= 3; call++) {
         assertSame(layer.topK(x, 9, Filter.without(3, 5)), layer.topK(x, 9, lenient));
-        assertEquals(3 * call, unknown.count());
+        assertEquals(3L * call, unknown.count());
       }
       BitSet bits = new BitSet();
       bits.set(4);
