@@ -34,7 +34,7 @@ final class ExportedKeysTest {
             0xbeb3b6a3f6L, // green leaves
             0xb556340fcbL); // fresh green leaves
     Example text = Example.ofText("Fresh green leaves", "tea");
-    TrainingOptions options = SMALL.withWordNgrams(3).withEpochs(1);
+    TrainingOptions options = SMALL.withWordNgrams(3).withMinCount(1).withEpochs(1);
     assertEquals(expected, exportedKeys(Stream.of(text, Example.ofText("北", "north")), options));
     int[] indices = {0, 7, Integer.MAX_VALUE};
     Example features = Example.ofFeatures(indices, new float[] {1, 1, 1}, List.of("x"));

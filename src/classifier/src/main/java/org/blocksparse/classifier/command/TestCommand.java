@@ -145,7 +145,7 @@ final class TestCommand implements Callable<Integer> {
       out.println();
     }
     if (!hasPropensities) {
-      out.println("no PSP@k: the model has no label counts of its training; train it anew");
+      out.println("no PSP@k: the model has no label counts of a training with 3 examples or more");
     }
   }
 

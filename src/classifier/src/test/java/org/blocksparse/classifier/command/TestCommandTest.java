@@ -113,7 +113,8 @@ final class TestCommandTest extends Commands {
     String told = runWell("test", old, test);
     assertTrue(told.contains("   k       P@k       R@k    nDCG@k\n"), told);
     assertTrue(
-        told.contains("\nno PSP@k: the model has no label counts of its training; train it anew\n"),
+        told.contains(
+            "\nno PSP@k: the model has no label counts of a training with 3 examples or more\n"),
         told);
   }
 
