@@ -564,11 +564,12 @@ final class TensorFileWeightsTest {
     try (FloatTensor W = floats(data);
         Weights plain = Weights.of(W, ElementType.INT8);
         Weights packed = plain.packed()) {
-      TensorFile.save(file, NamedTensors.none().with("W", packed));
+      TensorFile.save(file, NamedTensors.of(Map.of("b", W)).with("W", packed));
+      assertEquals(0, new SafeTensorsOracle(file).tensors.get("W").positionInFile() % 64);
       for (LoadOptions options : ways()) {
         try (TensorFile tensors = TensorFile.open(file, options);
             Weights read = tensors.weights("W")) {
-          assertEquals(Set.of("W", "W.scales"), tensors.names());
+          assertEquals(Set.of("b", "W", "W.scales"), tensors.names());
           assertSame(packed, read);
           assertTrue(read.isPacked());
           assertEquals(Map.of(), tensors.metadata());

@@ -46,6 +46,9 @@ public final class WeightsFile implements AutoCloseable {
   /** The metadata of packed weights. */
   private final Map<String, String> packed = new TreeMap<>();
 
+  /** The first of packed weights, or null. */
+  private String firstPacked;
+
   /**
    * Weights that are written.
    *
@@ -194,6 +197,7 @@ public final class WeightsFile implements AutoCloseable {
                 new PanelPacking(grid.name(), panels, weights.elements())::put));
     addScales(grid, weights.scales());
     packed.put(ModelNames.packed(grid.name()), PackedForm.of(panels));
+    firstPacked = firstPacked == null ? grid.name() : firstPacked;
   }
 
   private void addScales(Grid grid, Storage scales) {
@@ -205,7 +209,8 @@ public final class WeightsFile implements AutoCloseable {
   /**
    * Writes the file.
    *
-   * @param aligned the name of the tensor that begins at a multiple of 64 bytes; null: the first
+   * @param aligned the name of the tensor that begins at a multiple of 64 bytes; null: the first of
+   *     packed weights, which kernels read 64 bytes at a time, or the first of all
    * @param lease of all that is written
    */
   public void write(Path file, String aligned, Map<String, String> metadata, StorageLease lease)
@@ -216,7 +221,10 @@ public final class WeightsFile implements AutoCloseable {
     Map<String, String> all = new TreeMap<>(metadata);
     all.putAll(packed);
     SafeTensorsWriter writer =
-        new SafeTensorsWriter(SafeTensorsLayout.of(tensors, aligned), all, settings.progress());
+        new SafeTensorsWriter(
+            SafeTensorsLayout.of(tensors, aligned == null ? firstPacked : aligned),
+            all,
+            settings.progress());
     AtomicFile.write(
         file,
         channel -> {
