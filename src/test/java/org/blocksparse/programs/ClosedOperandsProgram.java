@@ -47,6 +47,7 @@ public final class ClosedOperandsProgram {
       Set.of(
           "BlockPlan.of(IntTensor, IntTensor, int, int)",
           "BlockPlan.of(SparseRows, SparseRows, int, int)",
+          "EmbeddingBag.addRows(FloatTensor)",
           "EmbeddingBagBuilder.build(FloatTensor)",
           "Epilogue.withActivation(Activation, FloatTensor)",
           "Epilogue.withBias(FloatTensor)",

@@ -3,6 +3,7 @@ package org.blocksparse.programs;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.BitSet;
@@ -22,6 +23,7 @@ import org.blocksparse.Epilogue;
 import org.blocksparse.ExpertsPass;
 import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.GgufFile;
 import org.blocksparse.GradientOptions;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
@@ -32,6 +34,7 @@ import org.blocksparse.LayerPart;
 import org.blocksparse.Loss;
 import org.blocksparse.Metrics;
 import org.blocksparse.MixtureOfExperts;
+import org.blocksparse.ModelHolder;
 import org.blocksparse.NamedTensors;
 import org.blocksparse.Optimizer;
 import org.blocksparse.OptimizerState;
@@ -41,6 +44,7 @@ import org.blocksparse.SparseRows;
 import org.blocksparse.TopKGate;
 import org.blocksparse.Weights;
 import org.blocksparse.Workers;
+import org.blocksparse.testing.GgufBytes;
 import org.blocksparse.testing.PublicMethod;
 
 /**
@@ -141,7 +145,7 @@ final class OperandArguments {
               () -> Map.of("key", "value"),
               () -> Map.of("W1", ones(1, 3, 3, 6), "W2", ones(3, 1, 3, 3)),
               () -> Map.of("b2", ones(3, 3)));
-      case "int" -> few ? List.of(() -> 3, () -> 9, () -> 0) : List.of(() -> 3, () -> 9);
+      case "int" -> few ? List.of(() -> 3, () -> 9, () -> 0, () -> 1) : List.of(() -> 3, () -> 9);
       case "int[]" -> List.of(() -> new int[] {0, 1, 2}, () -> new int[] {8}, () -> new int[9]);
       case "long[]" -> List.of(() -> new long[] {3, 3}, () -> new long[] {0}, () -> new long[2]);
       case "float[]" -> List.of(() -> new float[] {2, 3, 4}, () -> new float[9]);
@@ -159,7 +163,10 @@ final class OperandArguments {
       case "Routing" -> gate.route(ones(3, 3));
       case "HierarchicalSoftmax" -> softmax();
       case "LabelTree" -> tree();
-      case "EmbeddingBag" -> EmbeddingBag.builder(3, 3).build();
+      case "EmbeddingBag" -> // with a row for each output, to grow with the layer
+          called.method().getName().equals("addOutputs")
+              ? EmbeddingBag.builder(9, 3).build()
+              : bag();
       case "ExpertsPass" -> differentiated();
       case "MixtureOfExperts" -> experts();
       case "LayerPart" -> builder().buildPart(1);
@@ -196,6 +203,12 @@ final class OperandArguments {
       case "RandomGenerator" -> new SplittableRandom(1);
       case "Labels" -> NAMES;
       case "BitSet" -> new BitSet();
+      case "ModelHolder" -> holder();
+      case "Lease" -> holder().acquire();
+      case "Loader" -> (ModelHolder.Loader<EmbeddingBag>) path -> bag();
+      case "Supplier" -> (Supplier<EmbeddingBag>) OperandArguments::bag;
+      case "GgufFile" -> gguf();
+      case "List" -> List.of("name");
       case "Path" -> stateFile();
       case "Iterator" -> parts();
       case "String", "Object" -> "name";
@@ -203,6 +216,32 @@ final class OperandArguments {
       case "long" -> 1L;
       default -> throw new AssertionError("no argument for " + type);
     };
+  }
+
+  private static EmbeddingBag bag() {
+    return EmbeddingBag.builder(3, 3).build();
+  }
+
+  private static ModelHolder<EmbeddingBag> holder() {
+    return ModelHolder.of(bag(), path -> bag());
+  }
+
+  /** A tensor, and the experts of block 3. */
+  private GgufFile gguf() {
+    GgufBytes header =
+        GgufBytes.of(4, 0)
+            .tensor("name", GgufBytes.F32, 0, 3, 3)
+            .tensor("blk.3.ffn_gate_inp.weight", GgufBytes.F32, 64, 3, 3)
+            .tensor("blk.3.ffn_up_exps.weight", GgufBytes.F32, 128, 3, 3, 3)
+            .tensor("blk.3.ffn_down_exps.weight", GgufBytes.F32, 256, 3, 3, 3)
+            .aligned(32);
+    Path model = file.resolveSibling("model.gguf");
+    try {
+      Files.write(model, header.ints(new int[96]).bytes());
+      return GgufFile.open(model);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   /** Of floats, but for the method that wants others. */

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.util.HashMap;
+import java.util.Map;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.Test;
+
+/** The errors by type that {@code src/doc/experts.md} has in a table. */
+final class ExpertsRoundingTest {
+  private static final int SIZE = 256;
+  private static final int EXPERTS = 6;
+  private static final int ROWS = 64;
+
+  private final SplittableRandom random = new SplittableRandom(1);
+
+  private FloatTensor gaussian(double deviation, long... dims) {
+    FloatTensor tensor = FloatTensor.zeros(dims);
+    float[] values = new float[(int) tensor.shape().size()];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) random.nextGaussian(0, deviation);
+    }
+    tensor.copyFrom(values);
+    return tensor;
+  }
+
+  /** The root mean square error of the output, of its own size. */
+  private static double error(MixtureOfExperts narrow, FloatTensor x, float... exact) {
+    try (narrow;
+        FloatTensor out = narrow.apply(x)) {
+      float[] values = out.toArray();
+      double errors = 0;
+      double squares = 0;
+      for (int i = 0; i < exact.length; i++) {
+        errors += Math.pow(values[i] - exact[i], 2);
+        squares += Math.pow(exact[i], 2);
+      }
+      return Math.sqrt(errors / squares);
+    }
+  }
+
+  @Test
+  void areThoseOfThePage() {
+    double root = 1 / Math.sqrt(SIZE);
+    Map<String, FloatTensor> parameters = new HashMap<>();
+    parameters.put("Wg", gaussian(root, 1, 1, SIZE, EXPERTS));
+    parameters.put("W1", gaussian(root, 1, EXPERTS, SIZE, 2 * SIZE));
+    parameters.put("W2", gaussian(root, EXPERTS, 1, SIZE, SIZE));
+    Map<ElementType, Double> errors =
+        Map.of(
+            ElementType.FLOAT16, 0.0004,
+            ElementType.BFLOAT16, 0.003,
+            ElementType.INT8, 0.013,
+            ElementType.Q8_0, 0.015,
+            ElementType.Q4_0, 0.15,
+            ElementType.MXFP4, 0.20);
+    try (MixtureOfExperts layer =
+            MixtureOfExperts.builder(SIZE, SIZE, TopKGate.of(EXPERTS, 2)).build(parameters);
+        FloatTensor x = gaussian(1, ROWS, SIZE);
+        FloatTensor out = layer.apply(x)) {
+      float[] exact = out.toArray();
+      errors.forEach(
+          (type, expected) ->
+              assertEquals(
+                  expected,
+                  error(layer.withWeights(type), x, exact),
+                  0.2 * expected,
+                  type.toString()));
+      try (MixtureOfExperts bytes = layer.withWeights(ElementType.INT8)) {
+        assertEquals(0.018, error(bytes.packed(), x, exact), 0.004, "packed");
+      }
+    }
+  }
+}
