@@ -224,12 +224,16 @@ final class TrainCommand implements Callable<Integer> {
     if (from == null) {
       return null;
     }
-    card.put("initial model", from.getFileName().toString());
+    Classifier initial = Classifier.load(from, LoadOptions.mapped().withWorkers(workers()));
     try (HashedInput bytes = new HashedInput(Files.newInputStream(from))) {
       bytes.size();
+      card.put("initial model", from.getFileName().toString());
       card.put("initial model SHA-256", bytes.sha256());
+      return initial;
+    } catch (Throwable e) {
+      initial.close();
+      throw e;
     }
-    return Classifier.load(from, LoadOptions.mapped().withWorkers(workers()));
   }
 
   private Workers workers() {
