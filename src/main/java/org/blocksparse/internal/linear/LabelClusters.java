@@ -206,7 +206,7 @@ final class LabelClusters {
     int[] halves = new int[count];
     for (int round = 0; round < MOST_ROUNDS; round++) {
       for (int i = begin; i < end; i++) {
-        keys[i - begin] = (long) descending(product(order[i], difference)) << 32 | order[i];
+        keys[i - begin] = ((long) descending(product(order[i], difference)) << 32) | order[i];
       }
       Arrays.sort(keys);
       for (int i = 0; i < count; i++) {

@@ -107,7 +107,7 @@ public final class LinearTraining {
               }
             });
     int halvings = 0;
-    while ((labelCount - 1 >> halvings) + 1 > settings.clusterSize()) {
+    while (((labelCount - 1) >> halvings) + 1 > settings.clusterSize()) {
       halvings++;
     }
     this.clusterOf = LabelClusters.of(engine, x, rowsOf, featureCount, halvings, settings.seed());
