@@ -18,7 +18,7 @@ public interface TrainingListener {
    */
   default void tuning(double seconds) {}
 
-  /** After each training of a search for options; nothing else is told of it. */
+  /** After each training of a search for options; such a training calls no other method. */
   default void tried(TuningTrial trial) {}
 
   /**

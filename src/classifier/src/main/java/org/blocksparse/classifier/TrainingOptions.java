@@ -465,8 +465,8 @@ public final class TrainingOptions {
   }
 
   /**
-   * What else the model's file says of it, for {@link Classifier#info}: the day and the data, for
-   * instance. It says by itself the version, the options and the scores of validation.
+   * More entries of the model's card, which {@link Classifier#info} returns: the day and the data,
+   * for instance. Training adds the version, the options and the scores of validation.
    *
    * @param value is asked once, when all examples have been read; its names are the caller's own
    */

@@ -48,7 +48,7 @@ final class Tuner {
   /**
    * A search that begins now.
    *
-   * @param clock tells nanoseconds
+   * @param clock returns nanoseconds
    */
   Tuner(TrainingSet set, TrainingOptions given, LongSupplier clock) {
     if (given.validation().isEmpty()) {
