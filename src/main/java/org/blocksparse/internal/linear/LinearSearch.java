@@ -127,6 +127,10 @@ public final class LinearSearch {
     private void descend(int chunk, int n, float ofChunk) {
       Calibration calibration = model.calibrations().get(tree.levelOf(chunk));
       for (int q = 0; q < n; q++) {
+        // Most cannot hold a result, which is found without an exponential.
+        if (found.isDone(ofChunk + calibration.bound(margins[q]))) {
+          continue;
+        }
         float logProbability = ofChunk + calibration.logProbability(margins[q]);
         if (Float.isNaN(logProbability)) {
           found.giveUp();
@@ -151,7 +155,6 @@ public final class LinearSearch {
       int firstLabel = tree.outputBegins()[chunk] - (tree.chunks() - 1);
       int count = 0;
       for (int q = begin; q < end; q++) {
-        // Most cannot be in the ranking, which is found without an exponential.
         if (!found.isDone(ofChunk + calibration.bound(margins[q]))) {
           labels[count] = tree.labels()[firstLabel + q];
           ofLabels[count++] = ofChunk + calibration.logProbability(margins[q]);
