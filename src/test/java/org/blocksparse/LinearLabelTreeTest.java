@@ -202,7 +202,7 @@ final class LinearLabelTreeTest {
       Ranking likely = tree.atLeast(data.x(), 0.25);
       for (int row = 0; row < all.length; row++) {
         assertEquals(
-            Arrays.stream(all[row]).filter(p -> p >= 0.25 * (1 + 1e-6)).count(),
+            (double) Arrays.stream(all[row]).filter(p -> p >= 0.25 * (1 + 1e-6)).count(),
             likely.size(row),
             Arrays.stream(all[row]).anyMatch(p -> Math.abs(p - 0.25) < 1e-6) ? 1 : 0);
       }
