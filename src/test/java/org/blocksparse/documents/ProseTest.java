@@ -67,7 +67,8 @@ final class ProseTest {
       text(file)
           .filter(line -> WRONG.matcher(line).find())
           .map(String::strip)
-          .filter(line -> !(unused.remove(line) | allowed.contains(line)))
+          .peek(unused::remove)
+          .filter(line -> !allowed.contains(line))
           .forEach(line -> wrong.add(file + ": " + line));
     }
     assertTrue(files.size() > 500, () -> files.size() + " files");
