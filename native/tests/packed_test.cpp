@@ -394,7 +394,7 @@ void check_schedule(int32_t isa, weight_type type, bool accumulate) {
   }
   CHECK(c.same_bits(expected));
 
-  // What is refused, before anything is written.
+  // Invalid calls are refused before anything is written.
   CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(0, 1, 8, kOut));
   CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(0, 1, 0, 8));
   CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(0, 1, 0, kOut + 8));
