@@ -28,8 +28,8 @@ public final class LinearLabelTreeBuilder {
   }
 
   /**
-   * The most labels that a cluster holds; 96 by default. Larger clusters rank a little better and
-   * take longer.
+   * The most labels that a cluster holds; 96 by default. Smaller clusters train faster, and make
+   * rows open more of them.
    *
    * @throws IllegalArgumentException unless it is in [2, 256]
    */

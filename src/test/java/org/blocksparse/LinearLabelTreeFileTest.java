@@ -166,7 +166,7 @@ final class LinearLabelTreeFileTest {
     byte[] right = Files.readAllBytes(file);
     SplittableRandom random = new SplittableRandom(Seed.value());
     try (SparseRows x = x()) {
-      for (int round = 0; round < 300; round++) {
+      for (int round = 0; round < 90; round++) {
         byte[] bytes = right.clone();
         String tensor = new String[] {"tree.chunks", "tree.columns", "tree.weights"}[round % 3];
         int[] range = range(bytes, tensor);
