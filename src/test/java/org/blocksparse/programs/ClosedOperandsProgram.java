@@ -61,6 +61,8 @@ public final class ClosedOperandsProgram {
           "InputBias.clearGradBias(BlockPlan, FloatTensor)",
           "LayerBuilder<IntTensor>.build(FloatTensor, FloatTensor, FloatTensor, FloatTensor)",
           "LayerBuilder<SparseRows>.build(FloatTensor, FloatTensor, FloatTensor, FloatTensor)",
+          "LinearLabelTreeBuilder.train(SparseRows, SparseRows)",
+          "LinearLabelTreeBuilder.train(SparseRows, SparseRows, FloatTensor)",
           "Loss.withRowWeights(FloatTensor)",
           "Metrics.add(Ranking, IntTensor)",
           "Metrics.add(Ranking, SparseRows)",

@@ -31,6 +31,7 @@ import org.blocksparse.LabelTree;
 import org.blocksparse.Labels;
 import org.blocksparse.LayerBuilder;
 import org.blocksparse.LayerPart;
+import org.blocksparse.LinearLabelTree;
 import org.blocksparse.Loss;
 import org.blocksparse.Metrics;
 import org.blocksparse.MixtureOfExperts;
@@ -163,6 +164,7 @@ final class OperandArguments {
       case "Routing" -> gate.route(ones(3, 3));
       case "HierarchicalSoftmax" -> softmax();
       case "LabelTree" -> tree();
+      case "LinearLabelTree" -> LinearLabelTree.builder(3, 9).labels(NAMES).train(rows(), rows());
       case "EmbeddingBag" -> // with a row for each output, to grow with the layer
           called.method().getName().equals("addOutputs")
               ? EmbeddingBag.builder(9, 3).build()
@@ -188,6 +190,7 @@ final class OperandArguments {
       case "Ranking" -> HierarchicalSoftmax.builder(3, 9).build().topK(ones(3, 3), 2);
       case "TopKGate" -> gate;
       case "LayerBuilder" -> builder();
+      case "LinearLabelTreeBuilder" -> LinearLabelTree.builder(3, 9);
       case "EmbeddingBagBuilder" -> EmbeddingBag.builder(3, 3);
       case "MixtureOfExpertsBuilder" -> MixtureOfExperts.builder(3, 3, 3);
       case "Metrics" -> Metrics.upTo(2);
@@ -195,7 +198,8 @@ final class OperandArguments {
       case "Loss" -> Loss.mean().withRowWeights(ones(3));
       case "Filter" -> Filter.without(rows());
       case "Activation" -> Activation.SILU;
-      case "ElementType" -> ElementType.INT8;
+      case "ElementType" ->
+          called.type() == LinearLabelTree.class ? ElementType.FLOAT16 : ElementType.INT8;
       case "ClassAssignment" -> ClassAssignment.of(0, 1, 2, 1, 2, 0, 2, 1, 0);
       case "SaveOptions" -> SaveOptions.defaults();
       case "Progress" -> (Progress) (done, all) -> {};
