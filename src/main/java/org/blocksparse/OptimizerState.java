@@ -19,7 +19,7 @@ import org.blocksparse.internal.optimizer.LayerState;
 /**
  * The state of an {@link Optimizer} between steps, for the weights and biases of layers of blocks:
  * the moments of each element, and for Adam the number of steps that each block has taken itself.
- * {@link HierarchicalSoftmax} and {@link EmbeddingBag} keep their own.
+ * {@link HierarchicalSoftmax}, {@link EmbeddingBag} and {@link MixtureOfExperts} keep their own.
  *
  * <table>
  *   <caption>Tensors that can be trained</caption>

@@ -9,10 +9,11 @@
  * gradients; it consists of {@link org.blocksparse.SparseBlockGemv} and {@link
  * org.blocksparse.SparseBlockOuter}, and an {@link org.blocksparse.Epilogue} with an {@link
  * org.blocksparse.Activation} may be fused to it. {@link org.blocksparse.EmbeddingBag} is a layer
- * for sparse input, {@link org.blocksparse.SparseRows}. Weights that are only read may be of any
- * {@link org.blocksparse.ElementType}: those of products are {@link org.blocksparse.Weights}. All
- * of them work on {@link org.blocksparse.FloatTensor} and {@link org.blocksparse.IntTensor}, and
- * run by a {@link org.blocksparse.BlockPlan}.
+ * for sparse input, {@link org.blocksparse.SparseRows}, and {@link
+ * org.blocksparse.MixtureOfExperts} one of many small networks that a gate chooses among. Weights
+ * that are only read may be of any {@link org.blocksparse.ElementType}: those of products are
+ * {@link org.blocksparse.Weights}. All of them work on {@link org.blocksparse.FloatTensor} and
+ * {@link org.blocksparse.IntTensor}, and run by a {@link org.blocksparse.BlockPlan}.
  *
  * <h2>Words</h2>
  *
