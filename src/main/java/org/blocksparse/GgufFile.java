@@ -175,7 +175,8 @@ public final class GgufFile implements AutoCloseable {
    * @throws OutOfMemoryError if there is not enough memory, naming the bytes
    */
   public Weights weights(List<String> names, int iBlocks, int oBlocks) throws IOException {
-    List<String> all = List.copyOf(requireNonNull(names, "names"));
+    requireNonNull(names, "names").forEach(name -> requireNonNull(name, "names"));
+    List<String> all = List.copyOf(names);
     if (all.isEmpty()) {
       throw new IllegalArgumentException("names: expected at least one");
     }

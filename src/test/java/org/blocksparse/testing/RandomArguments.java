@@ -9,6 +9,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -31,6 +32,7 @@ import org.blocksparse.EmbeddingBag;
 import org.blocksparse.Epilogue;
 import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.GgufFile;
 import org.blocksparse.GradientOptions;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
@@ -407,6 +409,9 @@ public final class RandomArguments {
 
   /** Those that are read alone. */
   private void writeFiles() throws IOException {
+    Path model = folder.resolve("model.gguf");
+    Files.write(model, GgufBytes.of(0, 0).bytes());
+    keep(GgufFile.open(model));
     kept(LabelTree.class).get(0).save(folder.resolve("tree"));
     kept(EmbeddingBag.class).get(0).save(folder.resolve("bag"));
     kept(OptimizerState.class).get(0).save(folder.resolve("state"));
