@@ -132,7 +132,8 @@ final class KernelEdgesTest {
                 null);
         double factor = (double) f[0] * f[1] * f[2];
         double slope = JavaActivations.slope(function, 0.75);
-        double expected = factor * slope * (function.isGated() ? 0.75 : 1);
+        double expected =
+            factor * slope * (function.isGated() ? JavaActivations.second(function, 0.75) : 1);
         for (int q = 0; q < N; q++) {
           String name = function + " " + f[0] + ", element " + q;
           assertEquals(expected, gradZ.storage().getFloat(q), 1e-6 * Math.abs(expected), name);

@@ -20,6 +20,7 @@ final class BindingTest {
           "blocksparse_openblas_config",
           "blocksparse_openblas_core",
           "blocksparse_openblas_file",
+          "blocksparse_packed_name",
           "blocksparse_path_words",
           "blocksparse_rounded_words",
           "blocksparse_status_name",
