@@ -2,6 +2,7 @@
 //
 // Products in a process that has no memory for a buffer of OpenBLAS, which would end the process:
 // tiles run instead, or calls of BLAS alone get an error. Buffers that were had are kept.
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <atomic>
@@ -118,6 +119,8 @@ void check_threads(int32_t isa) {
 }  // namespace
 
 int main() {
+  // An arena for each thread would take the room that the stacks of others need.
+  CHECK(mallopt(M_ARENA_MAX, 1) == 1);
   blocksparse_set_openblas_threads(1);
   products small(128, 64), large(512, 64);
   limit_memory();
