@@ -61,7 +61,7 @@ public final class Classifier implements AutoCloseable {
 
   private static final String EPOCH = "epoch of this model";
 
-  /** Labels of an example that are told apart though the model does not know them. */
+  /** Distinct labels of an example that are counted though the model does not know them. */
   private static final int MOST_UNKNOWN = 1 << 18;
 
   private final InputRows input;
@@ -434,7 +434,7 @@ public final class Classifier implements AutoCloseable {
     return ClassifierFile.threshold(metadata);
   }
 
-  /** What the weights are stored as: FLOAT32 as they were trained, or fewer bits. */
+  /** The type of the stored weights: FLOAT32 as they were trained, or fewer bits. */
   public ElementType weightType() {
     return layer.weightType();
   }
@@ -445,8 +445,8 @@ public final class Classifier implements AutoCloseable {
   }
 
   /**
-   * What labels began with in the file of the examples, as {@link TrainingOptions#withLabelPrefix}
-   * told: for an {@link ExampleReader} of others.
+   * The prefix of labels in the file of the examples, set by {@link
+   * TrainingOptions#withLabelPrefix}: for an {@link ExampleReader} of others.
    */
   public String labelPrefix() {
     return ClassifierFile.labelPrefix(metadata);
@@ -459,7 +459,7 @@ public final class Classifier implements AutoCloseable {
 
   /**
    * Whether any feature of an example is one of those that it was trained on. If none is, the
-   * answer is that for an empty text: it tells no more than how frequent labels are. With {@link
+   * answer is that for an empty text: it shows no more than how frequent labels are. With {@link
    * TrainingOptions#withSharedRows} each feature has a row, seen in training or not: then this is
    * false only where there is none.
    *
@@ -494,7 +494,7 @@ public final class Classifier implements AutoCloseable {
     return bag.memoryUse().plus(layer.memoryUse());
   }
 
-  /** What is to be known of the model: sizes, memory, and how it was trained. By name, in order. */
+  /** Facts on the model: sizes, memory, and how it was trained. By name, in order. */
   public Map<String, String> info() {
     Map<String, String> info = new TreeMap<>(ClassifierFile.told(metadata));
     info.put("input", input.text() ? "text" : "features");

@@ -17,7 +17,7 @@ import org.blocksparse.TensorFile;
 import org.blocksparse.TwoLevelLayer;
 
 /**
- * What a {@link Classifier} keeps in the metadata of its file, beside the layers and their labels.
+ * The metadata of a {@link Classifier} in its file, beside the layers and their labels.
  *
  * <pre>
  * classifier.format        1
@@ -28,7 +28,7 @@ import org.blocksparse.TwoLevelLayer;
  *                          all that is not ASCII counted as letters
  * classifier.labelPrefix   what labels begin with in files of examples
  * classifier.vocabulary    the keys of the features by row, 5 bytes each, in base 64; or hashed:
- *                          features share rows. It was empty when a key itself told which one
+ *                          features share rows. It was empty when a key itself named which one
  * classifier.labelCounts   {@link LabelCounts} of the training; not there in older files, and where
  *                          there are too many labels
  * classifier.threshold     of a label's probability, with the highest F1 on validation examples; not
@@ -81,7 +81,7 @@ final class ClassifierFile {
     return metadata;
   }
 
-  /** What labels begin with in files of examples. */
+  /** The prefix of labels in files of examples. */
   static String labelPrefix(Map<String, String> metadata) {
     return metadata.get(LABEL_PREFIX);
   }
@@ -117,7 +117,7 @@ final class ClassifierFile {
 
   /**
    * Loads a classifier. The file is opened once for each part of it: if another one takes its place
-   * meanwhile, parts of both would make a classifier that tells nothing, so it is loaded anew.
+   * meanwhile, parts of both would make a useless classifier, so it is loaded anew.
    */
   static Classifier load(Path file, LoadOptions options) throws IOException {
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -138,7 +138,7 @@ final class ClassifierFile {
     throw new IOException(file + ": cannot be loaded: it is being replaced");
   }
 
-  /** What tells a file from one that takes its name. */
+  /** Identifies a file, even if another one takes its name. */
   private record Identity(Object key, FileTime modified, long bytes) {
     static Identity of(Path file) throws IOException {
       BasicFileAttributes now = Files.readAttributes(file, BasicFileAttributes.class);

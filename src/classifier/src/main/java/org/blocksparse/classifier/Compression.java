@@ -10,7 +10,7 @@ import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** What examples may be compressed by, known by how they begin. */
+/** The compressions of examples, detected by their first bytes. */
 enum Compression {
   GZIP("gzip", "\\x1F\\x8B", "zcat", ""),
   /** The second is that of a frame that is skipped, with which parallel compressors begin. */
@@ -46,8 +46,8 @@ enum Compression {
   }
 
   /**
-   * What a stream begins with. Takes no more bytes out of it than needed to know: one who has sent
-   * an empty line may send the next one after the answer.
+   * The compression at the beginning of a stream. Takes no more bytes out of it than needed to
+   * know: one who has sent an empty line may send the next one after the answer.
    *
    * @param in a stream that can be reset by {@link #MOST_BYTES}; it is where it was
    */
@@ -66,7 +66,7 @@ enum Compression {
     return found;
   }
 
-  /** What the bytes from begin to end are the beginning of; empty if of none. */
+  /** The compression that begins with the bytes from begin to end; empty if none does. */
   static Optional<Compression> of(byte[] bytes, int begin, int end) {
     return of(new String(bytes, begin, Math.min(MOST_BYTES, end - begin), ISO_8859_1));
   }
@@ -83,7 +83,7 @@ enum Compression {
   }
 
   /**
-   * What was compressed.
+   * The decompressed bytes.
    *
    * @param in begins with the magic number; it is closed with the result
    * @throws IOException if it is damaged, needs too much memory, or a library is missing
@@ -109,7 +109,7 @@ enum Compression {
     }
   }
 
-  /** What is wrong with examples that still begin so after they were decompressed. */
+  /** The message for examples that still begin so after decompression. */
   String problemOfTwice() {
     return "is compressed by "
         + program

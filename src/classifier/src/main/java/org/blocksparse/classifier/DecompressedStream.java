@@ -10,8 +10,8 @@ import org.apache.commons.compress.compressors.xz.XZCompressorInputStream;
 import org.apache.commons.compress.compressors.zstandard.ZstdCompressorInputStream;
 
 /**
- * What zstd, xz or bzip2 has compressed, all of its parts one after the other, by Commons Compress.
- * Loaded where it is needed, since the libraries are optional.
+ * Decompresses zstd, xz or bzip2, all parts one after the other, by Commons Compress. Loaded where
+ * it is needed, since the libraries are optional.
  */
 final class DecompressedStream extends FilterInputStream {
   /**

@@ -6,8 +6,8 @@ import static java.util.Objects.requireNonNull;
 import java.util.List;
 
 /**
- * What is to be classified, a text or sparse features, and the labels that are right for it, if
- * they are known. Immutable.
+ * A text or sparse features to classify, and the labels that are right for it, if they are known.
+ * Immutable.
  */
 public final class Example {
   private final List<String> labels;

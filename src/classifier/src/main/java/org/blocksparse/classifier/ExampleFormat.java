@@ -12,9 +12,9 @@ public enum ExampleFormat {
    */
   SPARSE,
   /**
-   * What the first thousand lines show. They are texts if any of them has a word that begins with
-   * the prefix of labels. If none has, they are sparse if one has nothing but features after its
-   * labels, or if the first may be the three numbers.
+   * The format of the first thousand lines. They are texts if any of them has a word that begins
+   * with the prefix of labels. If none has, they are sparse if one has nothing but features after
+   * its labels, or if the first may be the three numbers.
    */
   AUTO
 }

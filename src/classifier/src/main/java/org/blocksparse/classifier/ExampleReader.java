@@ -25,12 +25,12 @@ import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
 /**
- * Reads examples from a file or a pipe, one line after the other. What is compressed by gzip, zstd,
- * xz or bzip2 is decompressed; all but gzip need libraries that are optional: Commons Compress, and
- * zstd-jni or XZ for Java. Text is UTF-8. Not for several threads at the same time.
+ * Reads examples from a file or a pipe, one line after the other. Files of gzip, zstd, xz or bzip2
+ * are decompressed; all but gzip need libraries that are optional: Commons Compress, and zstd-jni
+ * or XZ for Java. Text is UTF-8. Not for several threads at the same time.
  */
 public final class ExampleReader implements AutoCloseable {
-  /** What a word of a text begins with that is a label, where nothing else is said. */
+  /** The default prefix of words of a text that are labels. */
   public static final String DEFAULT_LABEL_PREFIX = "__label__";
 
   /** So many lines, and characters in them, are looked at for one that shows the format. */
@@ -48,7 +48,7 @@ public final class ExampleReader implements AutoCloseable {
   /** Added to what is wrong with what a line holds, where the format is not certain. */
   private String doubt = "";
 
-  /** What was read to know the format, and has not been told. */
+  /** Lines read to detect the format, and not returned yet. */
   private final Queue<Line> ahead = new ArrayDeque<>();
 
   /** Of the last line; null if it holds none. */
@@ -150,8 +150,8 @@ public final class ExampleReader implements AutoCloseable {
 
   /**
    * The next example; empty at the end. A line that is empty is an example without labels that has
-   * nothing in it, so that answers can be told by their lines; where no line shows the format, it
-   * is nothing.
+   * nothing in it, so that answers can be matched to their lines; where no line shows the format,
+   * it is nothing.
    *
    * @throws InvalidInputException if a line cannot be read and is not to be skipped
    * @throws IOException if the file cannot be read
@@ -286,8 +286,7 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   /**
-   * All examples that follow. What would be an {@link IOException} is an {@link
-   * UncheckedIOException}.
+   * All examples that follow. An {@link IOException} is wrapped in an {@link UncheckedIOException}.
    */
   public Stream<Example> examples() {
     Iterator<Example> iterator =
@@ -324,14 +323,14 @@ public final class ExampleReader implements AutoCloseable {
     return badLines;
   }
 
-  /** What was wrong with the first line that was left out; empty if none was. */
+  /** The problem of the first line that was left out; empty if none was. */
   public Optional<String> firstProblem() {
     return Optional.ofNullable(firstProblem);
   }
 
   /**
-   * What is wrong with the number of examples that the header of sparse features tells; empty if
-   * nothing is, if there is no header, or before the end. Empty lines may count as examples or not.
+   * The problem of the number of examples in the header of sparse features; empty if there is none,
+   * if there is no header, or before the end. Empty lines may count as examples or not.
    */
   public Optional<String> problemOfHeader() {
     long examples = lines.lines() - 1;

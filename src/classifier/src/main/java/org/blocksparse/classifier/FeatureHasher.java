@@ -104,7 +104,7 @@ final class FeatureHasher {
       return kinds == null ? CharacterKinds.ofAscii(bytes[at]) : kinds[at];
     }
 
-    /** What white space separates. */
+    /** A piece between white space. */
     void piece(int from, int to) {
       int begin = from;
       while (begin < to && kind(begin) == AROUND) {

@@ -17,7 +17,7 @@ final class FeatureVocabulary {
 
   private static final int KEY_BYTES = KEY_BITS / 8;
 
-  /** What is written in the place of keys where rows are shared; it is not the text of any keys. */
+  /** Stands for the keys in a file where rows are shared; no keys have this text. */
   private static final String HASHED = "hashed";
 
   /** Null: rows are shared. */
@@ -94,7 +94,7 @@ final class FeatureVocabulary {
   }
 
   /**
-   * What was encoded.
+   * The vocabulary of an encoded text.
    *
    * @throws IllegalArgumentException if it is not the text of that many different keys
    */

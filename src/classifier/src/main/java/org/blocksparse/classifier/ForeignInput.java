@@ -8,8 +8,8 @@ import java.util.Optional;
 import java.util.regex.Pattern;
 
 /**
- * What is no text in UTF-8, though lines could be made of it, with answers that mean nothing: known
- * by how it begins, as no text does.
+ * Input that is no text in UTF-8, though lines could be made of it, with meaningless answers:
+ * detected by its first bytes, with which no text begins.
  */
 enum ForeignInput {
   UTF_16("\\xFF\\xFE|\\xFE\\xFF", "UTF-16", "iconv -f UTF-16 -t UTF-8"),
@@ -41,7 +41,7 @@ enum ForeignInput {
         .findFirst();
   }
 
-  /** What is wrong with it, and what helps. */
+  /** Its problem and the remedy. */
   String problem() {
     return "is " + what + "; expected text in UTF-8, as <(" + command + " FILE) gives";
   }

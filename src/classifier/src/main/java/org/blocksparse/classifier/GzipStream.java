@@ -14,10 +14,10 @@ import java.util.zip.ZipException;
  * by its sum, and what has come as soon as it has.
  *
  * <p>{@link java.util.zip.GZIPInputStream} takes a pipe in which nothing is waiting for one that
- * has ended, and so it does a damaged member after a good one. That of Commons Compress 1.28 waits
- * until its caller's array is full, so that a line in a pipe is not answered before the next ones
- * come; refuses the zeros with which tapes fill blocks up; and keeps a name in the header whatever
- * its length.
+ * has ended, and so it does a damaged member after a good one. The stream of Commons Compress 1.28
+ * waits until its caller's array is full, so that a line in a pipe is not answered before the next
+ * ones come; refuses the zeros with which tapes fill blocks up; and keeps a name in the header
+ * whatever its length.
  */
 final class GzipStream extends InputStream {
   private static final int FIRST_OF_MAGIC = 0x1f;

@@ -15,12 +15,12 @@ import org.blocksparse.SparseRows;
  * @param text whether examples are texts; if not, they have features
  */
 record InputRows(boolean text, FeatureHasher textFeatures, FeatureVocabulary vocabulary) {
-  /** What the sums of rows are multiplied by. */
+  /** The factor of sums of rows. */
   Mode mode() {
     return text ? Mode.ROOT_MEAN : Mode.SUM;
   }
 
-  /** What values have to be multiplied by, so that their vector has length 1; finite. */
+  /** The factor of values that makes their vector's length 1; finite. */
   static double scale(float[] values) {
     double sum = 0;
     for (float value : values) {

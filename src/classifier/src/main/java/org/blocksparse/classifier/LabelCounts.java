@@ -40,7 +40,7 @@ record LabelCounts(long examples, long[] ofLabels) {
   }
 
   /**
-   * What was encoded.
+   * The counts of an encoded text.
    *
    * @throws IllegalArgumentException if it is not the text of the counts of so many labels
    */

@@ -17,7 +17,7 @@ final class LineParser {
   /** Longer ones are refused before they are copied, as numbers are read. */
   private static final int LONGEST_FEATURE = 1 << 10;
 
-  /** What the decoder puts in the place of bytes that are not UTF-8. */
+  /** The decoder's replacement of bytes that are not UTF-8. */
   static final char NOT_UTF_8 = '\uFFFD';
 
   private static final int MOST_SHOWN = 40;
@@ -157,7 +157,7 @@ final class LineParser {
     return CONTROL.matcher(begin).replaceAll("?");
   }
 
-  /** Adds a label, which has to have a name by which it can be told from others. */
+  /** Adds a label, which has to have a name of its own. */
   private void add(String label, String of, List<String> labels) throws BadLineException {
     if (dropsLabels) {
       return;
@@ -225,7 +225,10 @@ final class LineParser {
     return at == 0 || isSpace(line.charAt(at - 1));
   }
 
-  /** What ends a label. Other white space, which {@link FeatureHasher} knows, may be in one. */
+  /**
+   * Whether a character ends a label. Other white space, which {@link FeatureHasher} knows, may be
+   * in one.
+   */
   private static boolean isSpace(char c) {
     return c <= ' ';
   }

@@ -12,7 +12,7 @@ import org.blocksparse.classifier.LineParser.BadLineException;
 /**
  * Cuts a stream of UTF-8 into lines. A line ends with a line feed, and a carriage return before it
  * is not part of it; nor is a byte order mark at its beginning, since files of Windows are put
- * together. What is not UTF-8 becomes {@link LineParser#NOT_UTF_8}, as {@link #isMalformed} tells.
+ * together. Bytes that are not UTF-8 become {@link LineParser#NOT_UTF_8}; see {@link #isMalformed}.
  */
 final class LineReader implements AutoCloseable {
   /** A longer line is no line of examples, but a file of something else. */

@@ -70,7 +70,7 @@ final class Trainer {
     T of(int begin, int end, int epoch);
   }
 
-  /** What is thrown where training is stopped and there is nothing to give. */
+  /** The exception where training is stopped before there is a model. */
   static CancellationException stoppedTooEarly() {
     return new CancellationException("training was stopped before anything was learned");
   }
@@ -108,8 +108,8 @@ final class Trainer {
   }
 
   /**
-   * Measures the result on the validation examples, for what its file says of it. What was learned
-   * is not lost to too little memory for that.
+   * Measures the result on the validation examples, for the model card of its file. Too little
+   * memory for that does not lose the model.
    */
   private void measure(Classifier result) {
     if (options.validation().isEmpty()) {
@@ -123,7 +123,7 @@ final class Trainer {
     }
   }
 
-  /** The model that is the best one at the end. What took hours is not lost to an error. */
+  /** The model that is the best one at the end. Hours of training are not lost to an error. */
   private Classifier learn(Classifier model, BestModel best) {
     try {
       learnAll(model, best);

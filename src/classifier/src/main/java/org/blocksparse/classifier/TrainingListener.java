@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
-/** Is told how a training goes, on the thread that trains. What it throws ends the training. */
+/** Receives the progress of a training, on the thread that trains. Its exceptions end it. */
 public interface TrainingListener {
   /**
    * Everything has been read; what of it training does not see. Before {@link #putIntoClasses}.
@@ -22,8 +22,8 @@ public interface TrainingListener {
   default void tried(TuningTrial trial) {}
 
   /**
-   * Labels are about to be put into classes: of millions, that takes minutes. Not told where there
-   * is one class.
+   * Labels are about to be put into classes: of millions, that takes minutes. Not called where
+   * there is one class.
    */
   default void putIntoClasses(int labels, int classes) {}
 

@@ -23,7 +23,7 @@ public final class TrainingOptions {
   /** More rows than these cannot be named in the header of a model file. */
   static final int MOST_FEATURES = 1_000_000;
 
-  /** What epochs and batches are, where they are not set, by the number of examples. */
+  /** Defaults of epochs and batches, by the number of examples. */
   private static final int EXAMPLES_TO_SEE = 750_000;
 
   private static final int FEWEST_EPOCHS = 3;
@@ -71,7 +71,7 @@ public final class TrainingOptions {
   /** So large a part of the examples may have several labels where one is the rule. */
   private static final double MOST_WITH_SEVERAL_LABELS = 0.1;
 
-  /** What the patience is, where it is not set. */
+  /** The default of the patience. */
   private static final int LEAST_PATIENCE = 3;
 
   /**
@@ -158,7 +158,7 @@ public final class TrainingOptions {
     this.stop = that.stop;
   }
 
-  /** What is right for most data. */
+  /** The defaults, which suit most data. */
   public static TrainingOptions defaults() {
     return DEFAULTS;
   }
@@ -314,7 +314,7 @@ public final class TrainingOptions {
   }
 
   /**
-   * What labels began with in the file of the examples, for those who {@linkplain
+   * The prefix of labels in the file of the examples, for those who {@linkplain
    * Classifier#labelPrefix read} others like it; by default {@link
    * ExampleReader#DEFAULT_LABEL_PREFIX}. It is not part of the names of labels.
    *
@@ -456,7 +456,8 @@ public final class TrainingOptions {
   /**
    * Where the best model so far is kept while training with {@link #withValidation validation} goes
    * on; by default the folder of the system for temporary files. It needs room for a model. If that
-   * cannot be written, {@link TrainingListener#warning} tells, and the last model is the result.
+   * cannot be written, {@link TrainingListener#warning} is called, and the last model is the
+   * result.
    */
   public TrainingOptions withTemporaryFolder(Path folder) {
     TrainingOptions changed = new TrainingOptions(this);
@@ -483,7 +484,7 @@ public final class TrainingOptions {
     return changed;
   }
 
-  /** Who is told how training goes. */
+  /** Receives the progress of training. */
   public TrainingOptions withListener(TrainingListener value) {
     TrainingOptions changed = new TrainingOptions(this);
     changed.listener = requireNonNull(value, "listener");
@@ -592,7 +593,7 @@ public final class TrainingOptions {
     return sharedRows > 0 ? FeatureVocabulary.shared(sharedRows) : null;
   }
 
-  /** That of the initial model; null if there is none. */
+  /** The vocabulary of the initial model; null if there is none. */
   FeatureVocabulary vocabularyBeforeOrNull() {
     return initialModel == null ? null : initialModel.input().vocabulary();
   }

@@ -82,7 +82,7 @@ final class TrainingSet {
     return new TrainingSet(reading, options);
   }
 
-  /** What has been read so far: features by number, in the order in which they came. */
+  /** The examples read so far: features by number, in the order in which they came. */
   private static final class Reading {
     private final FeatureCounts counts = new FeatureCounts();
     private final Map<String, Integer> numberOfLabel = new HashMap<>(); // those of before first

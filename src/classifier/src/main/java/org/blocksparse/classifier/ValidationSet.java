@@ -31,7 +31,7 @@ final class ValidationSet implements AutoCloseable {
    * How good the model is on them.
    *
    * @param withF1 whether F1 and its threshold are measured as well
-   * @param listener is told how far this is
+   * @param listener receives the progress
    * @throws InvalidInputException if weights of the model are not finite
    */
   ValidationScores measure(Classifier model, boolean withF1, TrainingListener listener) {

@@ -339,7 +339,7 @@ final class ClassifierTest {
     }
   }
 
-  /** All of them would have row 0, if an index told its row without a hash. */
+  /** All of them would have row 0, if an index were its row without a hash. */
   @Test
   void sharedRows_areOfHashes_soThatIndicesWithACommonFactorAreKeptApart() throws IOException {
     int rows = 1000;
@@ -544,7 +544,7 @@ final class ClassifierTest {
               Map.entry("classifier.labelCounts", "AAAA"),
               Map.entry("classifier.threshold", "2"),
               Map.entry("classifier.vocabulary", "AAAA"),
-              Map.entry("classifier.vocabulary", ""))) { // as when keys told rows
+              Map.entry("classifier.vocabulary", ""))) { // as when keys named rows
         Path bad = folder.resolve("bad");
         try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(good, LoadOptions.copied())) {
           Map<String, String> metadata = new TreeMap<>(layer.metadata());

@@ -53,7 +53,7 @@ final class ExampleReaderTest {
     assertEquals("[a] not__label__b", example.toString());
   }
 
-  /** Whatever else Java reads as a number is none: each odd form of each part, in all pairs. */
+  /** Other numbers of Java are refused: each odd form of each part, in all pairs. */
   @Test
   void sparse_takesDecimalNumbersAlone() throws IOException {
     String arabic = "\u0661";

@@ -14,7 +14,7 @@ import org.blocksparse.NpzFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Keys of features, as the page of the classifier tells others to make them. */
+/** Keys of features, made as the page of the classifier describes. */
 final class ExportedKeysTest {
   private static final TrainingOptions SMALL =
       TrainingOptions.defaults().withDimension(16).withClasses(7);

@@ -8,14 +8,14 @@ import java.io.IOException;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 
-/** What examples are kept in grows within little more memory than it takes in the end. */
+/** Memory of examples grows within little more than it takes in the end. */
 final class GrowingTest {
   /** Either of them takes 128 MB in the end. */
   private static final int NUMBERS = 1 << 25;
 
   private static final int KEYS = (1 << 22) + 1;
 
-  /** What the heap of the child process is that has to do with it. */
+  /** The heap of the child process for it. */
   static final class Child {
     private Child() {}
 

@@ -33,7 +33,7 @@ import org.blocksparse.testing.ThreadHeap;
  * HostileFileProperties have the layers.
  */
 final class HostileModelProperties {
-  /** What a refused file of some kilobytes may take of the heap, with classes that are loaded. */
+  /** Heap that a refused file of some kilobytes may take, with loaded classes. */
   private static final long MOST_HEAP = 4 << 20;
 
   private static final Duration MOST_TIME = Duration.ofMinutes(10);
@@ -108,7 +108,7 @@ final class HostileModelProperties {
     void run() throws IOException;
   }
 
-  /** Whatever the numbers and names of a model are, this works, or says what is wrong with them. */
+  /** This works with any numbers and names of a model, or names their flaw. */
   private static void use(Use use) throws IOException {
     try {
       use.run();

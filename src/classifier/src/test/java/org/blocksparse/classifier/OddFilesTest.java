@@ -18,7 +18,7 @@ import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What is in the place of a model or of examples, and is neither. */
+/** Files in the place of a model or of examples that are neither. */
 final class OddFilesTest {
   @TempDir private Path folder;
 

@@ -24,7 +24,7 @@ final class PrefetchTest {
     return which.equals("common") ? Workers.common() : OWN;
   }
 
-  /** That memory ended, and of what kind, is told as it is: an error made anew would lose it. */
+  /** The error of missing memory is passed on as it is: a new one would lose its kind. */
   @ParameterizedTest
   @ValueSource(strings = {"common", "own"})
   void errorsAreThemselves(String which) throws InterruptedException {

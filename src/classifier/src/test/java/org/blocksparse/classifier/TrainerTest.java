@@ -23,7 +23,7 @@ import org.blocksparse.internal.memory.Storage;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What becomes of a training that does not go its way. */
+/** Trainings that are stopped or fail. */
 final class TrainerTest {
   private static final int LABELS = 40;
   private static final List<Example> VALIDATION = Texts.examples(200, LABELS, 2).toList();
@@ -32,7 +32,7 @@ final class TrainerTest {
 
   @TempDir private Path folder;
 
-  /** Remembers what it was told. */
+  /** Remembers the events of a training. */
   private static class Told implements TrainingListener {
     final List<LearningPoint> points = new ArrayList<>();
     final List<String> warnings = new ArrayList<>();
@@ -199,7 +199,7 @@ final class TrainerTest {
    *
    * @param epochs that it should have, all of which may pass without a better model
    * @param points the epochs that were learned and measured
-   * @param reason what the warning tells
+   * @param reason of the warning
    */
   private static void assertEndsWithTheBestModel(Told told, int epochs, int points, String reason) {
     TrainingOptions options =
@@ -241,7 +241,7 @@ final class TrainerTest {
           public void epoch(LearningPoint point) {
             held[0] = Storage.allocatedBytes();
             for (File best : folder.toFile().listFiles()) {
-              assertTrue(best.delete()); // so that a warning tells when it would be loaded
+              assertTrue(best.delete()); // so that a warning shows when it would be loaded
             }
             throw new OutOfMemoryError("no room");
           }
@@ -427,7 +427,7 @@ final class TrainerTest {
 
   @Test
   void theBestModel_isTheResult_whenTheLastOneIsWorse() {
-    // What is right here is wrong for those who have learned well.
+    // These labels contradict the training.
     List<Example> wrong =
         Texts.examples(400, LABELS, 2)
             .map(

@@ -26,7 +26,7 @@ final class CtrlC implements AutoCloseable {
     Runtime.getRuntime().addShutdownHook(hook);
   }
 
-  /** What the JVM does when Ctrl-C is pressed: it ends when this returns. */
+  /** Called by the JVM when Ctrl-C is pressed: it ends when this returns. */
   void press() {
     boolean waits = isWorthIt.getAsBoolean();
     if (waits) {

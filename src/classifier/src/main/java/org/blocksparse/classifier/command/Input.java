@@ -15,7 +15,7 @@ import org.blocksparse.classifier.InvalidInputException;
 
 /**
  * Examples that are read from a file or a pipe. Tells how far it is while it is read, and at the
- * end how many lines were left out, and whether there are as many as the header tells.
+ * end how many lines were left out, and whether there are as many as the header states.
  */
 final class Input implements AutoCloseable {
   private static final int LINES_BETWEEN_LOOKS = 64; // at the clock
@@ -32,7 +32,7 @@ final class Input implements AutoCloseable {
 
   private final PrintWriter err;
 
-  /** Null: nothing is told. */
+  /** Null: no progress is shown. */
   private final ProgressLine progress;
 
   private long lines;
@@ -42,11 +42,11 @@ final class Input implements AutoCloseable {
   private boolean ended;
 
   /**
-   * What a reader reads.
+   * The input of a reader.
    *
    * @param name stands for it in messages
    * @param labelPrefix what labels in a text begin with
-   * @param task what is done while it is read; null: nothing is told
+   * @param task the work while it is read; null: no progress is shown
    * @param hashed below the reader; null if what it reads is not hashed
    * @param file below the reader, which closes it; null if this is not a file of a known size
    */
@@ -134,12 +134,12 @@ final class Input implements AutoCloseable {
     }
   }
 
-  /** What the line holds; empty if it is a header, or was left out. */
+  /** The example of the line; empty if it is a header, or was left out. */
   Optional<Example> example() {
     return reader.example();
   }
 
-  /** All that follow. What would be an {@link IOException} is an {@link UncheckedIOException}. */
+  /** All that follow. An {@link IOException} is wrapped in an {@link UncheckedIOException}. */
   Stream<Example> examples() {
     return Stream.iterate(nextUnchecked(), Optional::isPresent, last -> nextUnchecked())
         .map(Optional::get);

@@ -71,7 +71,7 @@ final class InputOptions {
     return Path.of(name);
   }
 
-  /** What labels begin with, if it is not set that of a model, if there is one. */
+  /** The prefix of labels; by default that of the model, if there is one. */
   String labelPrefix(Optional<Classifier> model) {
     return labelPrefix == null
         ? model.map(Classifier::labelPrefix).orElse(ExampleReader.DEFAULT_LABEL_PREFIX)
@@ -84,9 +84,9 @@ final class InputOptions {
   }
 
   /**
-   * Opens a file, or standard input by its name -, for a model, which tells what it takes.
+   * Opens a file, or standard input by its name -, for a model, which determines the format.
    *
-   * @param task what is done while it is read; null: nothing is told
+   * @param task the work while it is read; null: no progress is shown
    * @throws InvalidInputException if an option is for what it does not take
    */
   Input open(String file, String task, Classifier model, PrintWriter err) throws IOException {

@@ -10,7 +10,7 @@ final class Launcher {
 
   private Launcher() {}
 
-  /** What stands before the name of a subcommand: {@code java -jar FILE}, if it is a jar. */
+  /** The command before the name of a subcommand: {@code java -jar FILE}, if it is a jar. */
   static String command() {
     return command(System.getProperty("java.class.path"));
   }

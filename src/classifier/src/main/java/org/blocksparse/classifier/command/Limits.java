@@ -3,7 +3,7 @@ package org.blocksparse.classifier.command;
 
 import org.blocksparse.classifier.InvalidInputException;
 
-/** What numbers options may have. */
+/** The numbers that options may have. */
 final class Limits {
   static final int MOST_LABELS = 100_000;
 

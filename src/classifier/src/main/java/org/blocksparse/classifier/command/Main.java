@@ -53,7 +53,7 @@ public final class Main implements Callable<Integer> {
   /** Advice to programs, of which a user of this can do nothing. */
   private static final Pattern CLOSING_OTHERS = Pattern.compile(": close those .*");
 
-  /** What a message begins with that is not of the heap; those of the heap are many. */
+  /** The beginning of messages about memory off the heap; those of the heap are many. */
   private static final String OF_NATIVE_MEMORY = "cannot allocate ";
 
   @Option(
@@ -98,7 +98,7 @@ public final class Main implements Callable<Integer> {
     }
   }
 
-  /** What is told where there is too little memory: for what, and what needs less of it. */
+  /** The message for too little memory: its use, and options that need less. */
   static String tooLittleMemory(OutOfMemoryError e, String... args) {
     String reason = String.valueOf(e.getMessage());
     boolean isHeap = !reason.startsWith(OF_NATIVE_MEMORY);
@@ -120,7 +120,7 @@ public final class Main implements Callable<Integer> {
   }
 
   /**
-   * What runs a command.
+   * The runner of a command.
    *
    * @param args if the first one names a command, no other is made: to look at the options of all
    *     takes a good part of the time that a short command needs
@@ -140,7 +140,7 @@ public final class Main implements Callable<Integer> {
         .setExecutionExceptionHandler((e, command, result) -> refuse(command, e));
   }
 
-  /** What is wrong with arguments. Of those that are unknown, the first: others follow from it. */
+  /** The problem of arguments. Of those that are unknown, the first: others follow from it. */
   private static String told(CommandLine.ParameterException e) {
     if (!(e instanceof CommandLine.UnmatchedArgumentException unmatched)) {
       return e.getMessage();
@@ -186,7 +186,7 @@ public final class Main implements Callable<Integer> {
     return ExitCode.USAGE;
   }
 
-  /** Runs a subcommand; what it has printed is there, or this tells that it is not. */
+  /** Runs a subcommand; its output is written, or the exit code reports that it is not. */
   static int run(CommandLine command, String... args) {
     int code = command.execute(args);
     return code == ExitCode.OK && command.getOut().checkError()

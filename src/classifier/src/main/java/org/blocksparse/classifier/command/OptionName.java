@@ -8,14 +8,14 @@ import org.blocksparse.classifier.TrainingOptions;
 
 /** The names that options have here, in the place of those that they have in Java. */
 final class OptionName {
-  /** What a message of {@link TrainingOptions} begins with: the name of an option in Java. */
+  /** The beginning of a message of {@link TrainingOptions}: the name of an option in Java. */
   private static final Pattern OF_JAVA = Pattern.compile("^([a-z][A-Za-z]*): expected ");
 
   private static final Pattern CAPITAL = Pattern.compile("[A-Z]");
 
   private OptionName() {}
 
-  /** What is told where an option is refused, by the name that it has here. */
+  /** The message where an option is refused, with its name on the command line. */
   static IllegalArgumentException in(IllegalArgumentException e) {
     Matcher refused = OF_JAVA.matcher(String.valueOf(e.getMessage()));
     if (!refused.find()) {

@@ -2,13 +2,13 @@
 package org.blocksparse.classifier.command;
 
 /**
- * Names of labels, and what a model tells, as they are printed: each on one line, in one column,
- * and with nothing that a terminal obeys. A model may come from anybody.
+ * Names of labels and facts of a model as they are printed: each on one line, in one column, and
+ * with nothing that a terminal obeys. A model may come from anybody.
  */
 final class Printed {
   private Printed() {}
 
-  /** What follows a backslash in an escape. */
+  /** The letter after a backslash in an escape. */
   private static final String OF_ESCAPES = "nrtu\\";
 
   /**

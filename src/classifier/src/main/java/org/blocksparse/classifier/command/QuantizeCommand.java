@@ -27,7 +27,7 @@ import picocli.CommandLine.Parameters;
 final class QuantizeCommand implements Callable<Integer> {
   private static final double PERCENT = 100;
 
-  /** What there is to choose from. */
+  /** The choices. */
   private enum Type {
     FLOAT16(ElementType.FLOAT16),
     BFLOAT16(ElementType.BFLOAT16),

@@ -10,7 +10,7 @@ import java.nio.charset.Charset;
 final class Terminal {
   private Terminal() {}
 
-  /** What text is written in: as the terminal shows it, and elsewhere UTF-8. */
+  /** The charset of output: the terminal's, and elsewhere UTF-8. */
   static Charset charset() {
     return isThere() ? System.console().charset() : UTF_8;
   }
@@ -23,7 +23,7 @@ final class Terminal {
       return false;
     }
     try {
-      // JDK 22 to 24 have a console for pipes as well, which tells.
+      // JDK 22 to 24 have a console for pipes as well, which says so.
       return (boolean) Console.class.getMethod("isTerminal").invoke(console);
     } catch (NoSuchMethodException e) { // before JDK 22
       return true;

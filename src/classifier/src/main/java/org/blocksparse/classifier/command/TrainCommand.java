@@ -196,7 +196,7 @@ final class TrainCommand implements Callable<Integer> {
 
   @Mixin private Streams streams;
 
-  /** What is known of the model before it is trained, and then of its data. */
+  /** Facts on the model before it is trained, and then on its data. */
   private final Map<String, String> card = new LinkedHashMap<>();
 
   @Override
@@ -284,7 +284,7 @@ final class TrainCommand implements Callable<Integer> {
         "--min-count: expected no --shared-rows as well, with which nothing is left out");
   }
 
-  /** What makes another model of a new one is of no use to one that is there. */
+  /** Options that shape a new model are refused with an initial one. */
   private void requireNothingOfANewModel() {
     Map<String, Boolean> given = new LinkedHashMap<>();
     given.put("--dimension", dimension != null);

@@ -142,7 +142,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     }
     out.printf("Training on each example %d times; Ctrl-C ends it and keeps the model%n", epochs);
     out.flush();
-    // What reading has left would lie beside the table, which is not on the heap and moves no
+    // Garbage of reading would lie beside the table, which is not on the heap and moves no
     // collector to look; the heap gives most of it back here.
     System.gc();
     progress = new ProgressLine("training", (long) epochs * count, err);
@@ -205,7 +205,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   /** Answers who ends the training, by Ctrl-C, while others still tell how it goes. */
   void end() {
     if (Terminal.isThere()) {
-      err.println(); // below the line that tells how far it is
+      err.println(); // below the progress line
     }
     err.println("Ending, to save the best model so far");
     err.flush();

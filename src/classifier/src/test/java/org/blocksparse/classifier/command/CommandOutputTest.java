@@ -30,7 +30,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import picocli.CommandLine;
 
-/** What commands print: answers line by line, what there is to know of a model, help. */
+/** The output of commands: answers line by line, facts on a model, help. */
 final class CommandOutputTest extends Commands {
   @Test
   void examplesWithLabelsThatTheModelDoesNotKnow_areCounted() throws IOException {

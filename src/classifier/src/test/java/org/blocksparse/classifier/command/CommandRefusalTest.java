@@ -20,7 +20,7 @@ import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** What commands refuse or leave out, and what they say then. */
+/** Input that commands refuse or leave out, and their messages. */
 final class CommandRefusalTest extends Commands {
   @Test
   @DisabledOnOs(OS.WINDOWS) // has none

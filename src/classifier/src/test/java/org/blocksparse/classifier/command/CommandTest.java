@@ -28,7 +28,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 
-/** What commands do, from examples to predictions. */
+/** Commands, from examples to predictions. */
 final class CommandTest extends Commands {
   @Test
   void fromAFileToPredictions() throws IOException {

@@ -31,7 +31,7 @@ import org.blocksparse.classifier.ExampleReader;
 import org.blocksparse.classifier.InvalidInputException;
 import org.junit.jupiter.api.Test;
 
-/** What a model's file says of its training. */
+/** The facts in a model's file on its training. */
 final class ModelCardTest extends Commands {
   private Map<String, String> info() {
     return runWell("info", model)

@@ -22,7 +22,7 @@ import org.blocksparse.classifier.Decisions;
 import org.blocksparse.classifier.ExampleReader;
 import org.junit.jupiter.api.Test;
 
-/** What test measures, and what train --validation finds. */
+/** The figures of test, and the choice of train --validation. */
 final class TestCommandTest extends Commands {
   private Decisions decisions(double threshold) throws IOException {
     try (Classifier classifier = Classifier.load(model);
