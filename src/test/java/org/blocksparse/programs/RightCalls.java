@@ -27,6 +27,7 @@ final class RightCalls {
           "InputBias.step(",
           "LayerBuilder<IntTensor>.build(FloatTensor, ",
           "LayerBuilder<SparseRows>.build(FloatTensor, ",
+          "MixtureOfExpertsBuilder.build(Map",
           "SparseBlockDot.gradH(",
           "SparseBlockDot.stepB(",
           "SparseBlockDot.stepW(",

@@ -39,10 +39,12 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.LabelTree;
 import org.blocksparse.Labels;
 import org.blocksparse.LayerPart;
+import org.blocksparse.LinearLabelTree;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.Loss;
 import org.blocksparse.MemoryUse;
 import org.blocksparse.Metrics;
+import org.blocksparse.MixtureOfExperts;
 import org.blocksparse.ModelHolder;
 import org.blocksparse.NamedTensors;
 import org.blocksparse.NpyFile;
@@ -72,7 +74,9 @@ public final class RandomArguments {
 
   /** Right files, of all kinds. */
   private static final List<String> FILES =
-      List.of("mapped", "tensors", "tree", "bag", "state", "classes", "array", "ints", "archive");
+      List.of(
+          "mapped", "tensors", "tree", "linear", "experts", "bag", "state", "classes", "array",
+          "ints", "archive", "gguf");
 
   private final SplittableRandom random;
   private final Path folder;
@@ -366,6 +370,7 @@ public final class RandomArguments {
     keep(Metrics.upTo(SIZE));
     keep(UnknownIds.ignore());
     keep(new MemoryUse(0, SIZE));
+    keep(new GgufFile.TensorInfo(Shape.of(SIZE, SIZE), "F32", 36));
     keep(Labels.of("a", "b", "c", "d", "e", "f", "g", "h", "i"));
     keep(ClassAssignment.of(0, 1, 2, 1, 2, 0, 2, 1, 0));
   }
@@ -409,9 +414,12 @@ public final class RandomArguments {
 
   /** Those that are read alone. */
   private void writeFiles() throws IOException {
-    Path model = folder.resolve("model.gguf");
-    Files.write(model, GgufBytes.of(0, 0).bytes());
+    Path model = folder.resolve("gguf");
+    Files.write(model, ggufBytes());
     keep(GgufFile.open(model));
+    SparseRows rows = kept(SparseRows.class).get(0);
+    LinearLabelTree.builder(SIZE, OUTPUTS).train(rows, rows).save(folder.resolve("linear"));
+    MixtureOfExperts.builder(SIZE, SIZE, SIZE).build().save(folder.resolve("experts"));
     kept(LabelTree.class).get(0).save(folder.resolve("tree"));
     kept(EmbeddingBag.class).get(0).save(folder.resolve("bag"));
     kept(OptimizerState.class).get(0).save(folder.resolve("state"));
@@ -421,5 +429,19 @@ public final class RandomArguments {
     NpyFile.write(folder.resolve("array"), floats);
     NpyFile.write(folder.resolve("ints"), ints);
     NpzFile.write(folder.resolve("archive"), Map.of("a", floats, "b", ints));
+  }
+
+  /** Matrices with names of {@link #text}, and the experts of block 0. */
+  private static byte[] ggufBytes() {
+    return GgufBytes.of(6, 0)
+        .tensor("a", GgufBytes.F32, 0, SIZE, SIZE)
+        .tensor("b", GgufBytes.F32, 64, SIZE, SIZE)
+        .tensor("W1", GgufBytes.F32, 128, SIZE, SIZE)
+        .tensor("blk.0.ffn_gate_inp.weight", GgufBytes.F32, 192, SIZE, SIZE)
+        .tensor("blk.0.ffn_up_exps.weight", GgufBytes.F32, 256, SIZE, SIZE, SIZE)
+        .tensor("blk.0.ffn_down_exps.weight", GgufBytes.F32, 384, SIZE, SIZE, SIZE)
+        .aligned(32)
+        .ints(new int[128])
+        .bytes();
   }
 }
