@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import java.util.Arrays;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.gate.ExpertBands;
 import org.blocksparse.internal.gate.TopExperts;
+import org.blocksparse.internal.memory.HeapRoom;
 
 /**
  * Which experts a {@link TopKGate} or the caller has chosen for each sample of a batch, with their
@@ -106,11 +108,12 @@ public final class Routing implements AutoCloseable {
     Check.shape("gates", gates, GATES, experts.shape().toArray());
     int[] chosen = experts.toArray("experts");
     Check.indices("experts", chosen, (int) k, "count", count);
-    int[] load = new int[count];
+    int[] load = HeapRoom.ints(count, "loads of experts");
     for (int expert : chosen) {
       load[expert]++;
     }
-    int[] places = IntStream.range(0, chosen.length).toArray();
+    int[] places = HeapRoom.ints(chosen.length, "places of pairs");
+    Arrays.setAll(places, pair -> pair);
     FloatTensor own = gates.copy("gates");
     try {
       return new Routing(null, (int) k, Workers.common(), chosen, places, load, null, own, 0);

@@ -2,6 +2,7 @@
 package org.blocksparse.internal.gate;
 
 import java.util.Arrays;
+import org.blocksparse.internal.memory.HeapRoom;
 
 /**
  * The pairs of samples and experts in bands, each with the pairs of some experts. An expert is in
@@ -36,13 +37,13 @@ public final class ExpertBands {
    * @param most pairs of a band, at least 1
    */
   public static ExpertBands of(int[] chosen, int[] places, int k, int experts, int most) {
-    int[] next = new int[experts + 1];
+    int[] next = HeapRoom.ints(experts + 1, "places of experts");
     for (int pair = 0; pair < chosen.length; pair++) {
       next[chosen[pair] + 1] += places[pair] == TopExperts.DROPPED ? 0 : 1;
     }
     int[] begins = cut(next, most);
     addUp(next);
-    int[] pairs = new int[next[experts]];
+    int[] pairs = HeapRoom.ints(next[experts], "pairs of experts");
     for (int pair = 0; pair < chosen.length; pair++) {
       if (places[pair] != TopExperts.DROPPED) {
         pairs[next[chosen[pair]]++] = pair;

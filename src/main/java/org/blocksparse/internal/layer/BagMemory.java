@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.layer;
 
-import java.util.Arrays;
 import java.util.stream.Stream;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.StoredWeights;
@@ -106,7 +105,10 @@ public record BagMemory(BagTable table, LayerState state) implements AutoCloseab
       for (int moment = 0; moment < kept.kind().moments(); moment++) {
         grown.state.of(TABLE).moment(moment).copyFrom(kept.of(TABLE).moment(moment));
       }
-      grown.state.of(TABLE).restoreSteps(Arrays.copyOf(kept.of(TABLE).steps(), before + n));
+      int[] steps = kept.of(TABLE).steps();
+      int[] grownSteps = HeapRoom.ints(before + n, "numbers of steps");
+      System.arraycopy(steps, 0, grownSteps, 0, steps.length);
+      grown.state.of(TABLE).restoreSteps(grownSteps);
       lease.requireIntact();
       return grown;
     } catch (Throwable e) {
