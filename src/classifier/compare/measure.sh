@@ -80,7 +80,7 @@ quality() {
   local top
   top=$(printf '%s,' "${metrics[@]#*@}")
   java -jar "$jar" test --top "${top%,}" "$2" "$3" | awk -v metrics="${metrics[*]}" -v format="$1\n" '
-    NF == 4 {found["P@" $1] = $2; found["R@" $1] = $3}
+    $1 ~ /^[0-9]+$/ && NF >= 4 {found["P@" $1] = $2; found["R@" $1] = $3}   # older models have no PSP@k
     END {
       n = split(metrics, metric, " ")
       for (i = 1; i <= n; i++) printf((metric[i] in found) ? format : "\n", found[metric[i]])
