@@ -266,8 +266,9 @@ final class Trainer {
     if (set.vocabulary().isShared()) {
       about.put("shared rows", Integer.toString(set.vocabulary().rows()));
     } else {
-      about.put("min count", Integer.toString(Math.max(1, options.minCount())));
-      if (options.minCount() == 0) {
+      int minCount = options.minCount(set.size());
+      about.put("min count", Integer.toString(Math.max(1, minCount)));
+      if (minCount == 0) {
         about.put("min count of words in a row", Integer.toString(FeatureCounts.FEWEST_IN_A_ROW));
       }
       about.put("max features", Integer.toString(options.maxFeatures()));

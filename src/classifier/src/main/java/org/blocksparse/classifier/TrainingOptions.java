@@ -23,6 +23,9 @@ public final class TrainingOptions {
   /** More rows than these cannot be named in the header of a model file. */
   static final int MOST_FEATURES = 1_000_000;
 
+  /** Fewer examples make a small model with all words in a row, and need them: most occur once. */
+  private static final int EXAMPLES_OF_LARGE_MODELS = 20_000;
+
   /** Defaults of epochs and batches, by the number of examples. */
   private static final int EXAMPLES_TO_SEE = 750_000;
 
@@ -328,8 +331,8 @@ public final class TrainingOptions {
   }
 
   /**
-   * How often a feature has to occur to be kept; by default twice for several words in a row, which
-   * are most of all features, and once for all others. Of what is kept then, {@link
+   * How often a feature has to occur to be kept; by default once; from 20,000 examples on twice for
+   * several words in a row, which are most of all features. Of what is kept then, {@link
    * #withMaxFeatures} is the most.
    *
    * @throws IllegalArgumentException if it is less than 1
@@ -576,8 +579,9 @@ public final class TrainingOptions {
         : new FeatureHasher(wordNgrams, plainWords);
   }
 
-  int minCount() {
-    return minCount;
+  /** 1 or more for all features; 0: once for words, twice for several in a row. */
+  int minCount(int examples) {
+    return minCount > 0 || examples >= EXAMPLES_OF_LARGE_MODELS ? minCount : 1;
   }
 
   int maxFeatures() {

@@ -180,9 +180,10 @@ final class TrainingSet {
     }
 
     private FeatureCounts.Kept kept(TrainingOptions options, FeatureVocabulary before) {
+      int minCount = options.minCount(offsets.size() - 1);
       return before == null
-          ? counts.keep(options.minCount(), options.maxFeatures())
-          : counts.keep(options.minCount(), options.maxFeatures(), before);
+          ? counts.keep(minCount, options.maxFeatures())
+          : counts.keep(minCount, options.maxFeatures(), before);
     }
 
     List<String> labelNames() {

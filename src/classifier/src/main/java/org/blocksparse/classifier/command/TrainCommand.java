@@ -138,7 +138,9 @@ final class TrainCommand implements Callable<Integer> {
   @Option(
       names = "--min-count",
       paramLabel = "N",
-      description = "Leave out features that occur less often (2 for words in a row, else 1).")
+      description =
+          "Leave out features that occur less often (1; from 20,000 examples on 2 for words in a"
+              + " row).")
   private Integer minCount;
 
   @Option(
