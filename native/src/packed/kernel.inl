@@ -3,7 +3,7 @@
 // The product of rounded rows with packed panels, written once in terms of a bytes_<isa>.h, which
 // the including file has named in BLOCKSPARSE_BYTES. A type of weights is what it loads.
 //
-// That header defines vectors of 64 `bytes`, 16 `ints` and 16 `floats`. Bytes that stand for
+// The header defines vectors of 64 `bytes`, 16 `ints` and 16 `floats`. Bytes that stand for
 // weights are codes of at most 24, or any bytes, which to_codes() makes to `byte_codes`, less
 // kByteOffset. Up to kMostSumsOfTwo sums of a tile are made in two parts, as additions wait for
 // each other.

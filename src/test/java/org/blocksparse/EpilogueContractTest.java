@@ -108,15 +108,7 @@ final class EpilogueContractTest {
     Bounded sums(boolean withBias, boolean withInputBias, boolean withInputGate) {
       Sizes s = problem.sizes();
       BlockProblem unbiased =
-          new BlockProblem(
-              s,
-              problem.W(),
-              problem.h(),
-              withBias ? problem.b() : new float[problem.b().length],
-              problem.o(),
-              problem.gradOut(),
-              problem.inputIdx(),
-              problem.outputIdx());
+          problem.with(problem.W(), withBias ? problem.b() : new float[problem.b().length]);
       Bounded sums = Oracle.dot(unbiased);
       for (int row = 0; withInputBias && row < s.batch() * s.oWin(); row++) {
         int sample = row / s.oWin();

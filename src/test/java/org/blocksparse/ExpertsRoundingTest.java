@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.SplittableRandom;
+import org.blocksparse.testing.Data;
 import org.junit.jupiter.api.Test;
 
 /** The errors by type that {@code src/doc/experts.md} has in a table. */
@@ -17,13 +18,7 @@ final class ExpertsRoundingTest {
   private final SplittableRandom random = new SplittableRandom(1);
 
   private FloatTensor gaussian(double deviation, long... dims) {
-    FloatTensor tensor = FloatTensor.zeros(dims);
-    float[] values = new float[(int) tensor.shape().size()];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = (float) random.nextGaussian(0, deviation);
-    }
-    tensor.copyFrom(values);
-    return tensor;
+    return FloatTensor.of(Data.gaussian(random, deviation, Shape.of(dims).size()), dims);
   }
 
   /** The root mean square error of the output, of its own size. */

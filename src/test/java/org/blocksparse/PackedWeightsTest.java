@@ -152,16 +152,7 @@ final class PackedWeightsTest {
         Weights W = packed(floats, type);
         FloatTensor widened = W.widened();
         BlockPlan plan = given.plan(kernels.workers()).withRoundedInputs(ElementType.INT8)) {
-      BlockProblem p =
-          new BlockProblem(
-              s,
-              widened.toArray(),
-              given.h(),
-              given.b(),
-              given.o(),
-              given.gradOut(),
-              given.inputIdx(),
-              given.outputIdx());
+      BlockProblem p = given.with(widened.toArray(), given.b());
       List<FloatTensor> actual = products(W, memory, p, plan);
       List<FloatTensor> expected =
           products(W, memory, p, plan.withWorkers(KernelsUnderTest.all().get(0).workers()));

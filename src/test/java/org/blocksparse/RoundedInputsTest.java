@@ -181,16 +181,7 @@ final class RoundedInputsTest {
             BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
                 .withRoundedInputs(ElementType.BFLOAT16)
                 .withWorkers(kernels.workers())) {
-      BlockProblem p =
-          new BlockProblem(
-              s,
-              widened.toArray(),
-              given.h(),
-              b.toArray(),
-              given.o(),
-              given.gradOut(),
-              given.inputIdx(),
-              given.outputIdx());
+      BlockProblem p = given.with(widened.toArray(), b.toArray());
       FloatTensor out = memory.nan("out", s.o());
       SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out);
       bound(p).assertHolds("product", out);

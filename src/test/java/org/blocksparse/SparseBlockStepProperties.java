@@ -93,20 +93,7 @@ final class SparseBlockStepProperties {
         for (int step = 0; step < STEPS; step++) {
           BlockProblem next = data.blocks(sizes, Numbers.GAUSSIAN);
           float[] gate = data.floats(Numbers.GAUSSIAN, (long) sizes.batch() * sizes.iWin());
-          step(
-              new BlockProblem(
-                  sizes,
-                  W.toArray(),
-                  next.h(),
-                  b.toArray(),
-                  next.o(),
-                  next.gradOut(),
-                  next.inputIdx(),
-                  next.outputIdx()),
-              W,
-              b,
-              state,
-              "step " + step + ", ");
+          step(next.with(W.toArray(), b.toArray()), W, b, state, "step " + step + ", ");
           inputBias(next, gate, inputBias, state, "step " + step + ", input bias");
         }
       }

@@ -68,16 +68,7 @@ final class WeightsTest {
         BlockPlan plan =
             BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
                 .withWorkers(kernels.workers())) {
-      BlockProblem p =
-          new BlockProblem(
-              s,
-              widened.toArray(),
-              given.h(),
-              given.b(),
-              given.o(),
-              given.gradOut(),
-              given.inputIdx(),
-              given.outputIdx());
+      BlockProblem p = given.with(widened.toArray(), given.b());
       FloatTensor h = memory.of("h", p.h(), s.h());
       FloatTensor b = memory.of("b", p.b(), s.b());
       FloatTensor gradOut = memory.of("gradOut", p.gradOut(), s.o());

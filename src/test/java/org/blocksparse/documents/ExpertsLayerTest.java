@@ -20,10 +20,12 @@ import org.blocksparse.NamedTensors;
 import org.blocksparse.Optimizer;
 import org.blocksparse.OptimizerState;
 import org.blocksparse.Routing;
+import org.blocksparse.Shape;
 import org.blocksparse.SparseBlockDot;
 import org.blocksparse.TensorFile;
 import org.blocksparse.Weights;
 import org.blocksparse.documents.ExpertsLayer.Experts;
+import org.blocksparse.testing.Data;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -44,13 +46,7 @@ final class ExpertsLayerTest {
   private final RandomGenerator random = new SplittableRandom(5);
 
   private FloatTensor gaussian(double deviation, long... dims) {
-    FloatTensor tensor = FloatTensor.zeros(dims);
-    float[] values = new float[(int) tensor.shape().size()];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = (float) random.nextGaussian(0, deviation);
-    }
-    tensor.copyFrom(values);
-    return tensor;
+    return FloatTensor.of(Data.gaussian(random, deviation, Shape.of(dims).size()), dims);
   }
 
   private Experts experts() {

@@ -53,6 +53,11 @@ public record BlockProblem(
     }
   }
 
+  /** The same problem with other weights and another bias. */
+  public BlockProblem with(float[] otherW, float[] otherB) {
+    return new BlockProblem(sizes, otherW, h, otherB, o, gradOut, inputIdx, outputIdx);
+  }
+
   /** W as (oBlocks, iBlocks, oSize, iSize): its transposed view is W. */
   public float[] transposedW() {
     Sizes s = sizes;

@@ -29,6 +29,15 @@ public final class Data {
     return values;
   }
 
+  /** Normally distributed numbers with a mean of 0. */
+  public static float[] gaussian(RandomGenerator random, double deviation, long count) {
+    float[] values = new float[Math.toIntExact(count)];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) random.nextGaussian(0, deviation);
+    }
+    return values;
+  }
+
   /**
    * Multiples of 1/64 from -1 to 1, to which a small power of two can be added without rounding.
    */
