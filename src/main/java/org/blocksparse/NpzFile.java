@@ -120,7 +120,7 @@ public final class NpzFile implements AutoCloseable {
       if (!NpzArchive.hasRoom(name)) {
         throw new IllegalArgumentException(
             "tensors: no archive can have the name "
-                + MalformedException.told(name)
+                + MalformedException.excerpt(name)
                 + ": it takes more than "
                 + NpzArchive.LONGEST_NAME
                 + " bytes in UTF-8, or holds half of a pair of surrogates");

@@ -29,7 +29,7 @@ public final class MalformedException extends IOException {
   }
 
   /** A text of the file, as it appears in a reason: the beginning of it, if it is long. */
-  public static String told(String text) {
+  public static String excerpt(String text) {
     return shorten(text, LONGEST_TEXT);
   }
 

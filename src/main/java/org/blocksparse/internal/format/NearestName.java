@@ -28,7 +28,7 @@ public final class NearestName {
     String shown =
         tensors.stream()
             .limit(MOST_NAMES)
-            .map(MalformedException::told)
+            .map(MalformedException::excerpt)
             .collect(Collectors.joining(", "));
     int more = tensors.size() - MOST_NAMES;
     return meant + " there are " + shown + (more > 0 ? " and " + more + " more" : "");

@@ -110,7 +110,7 @@ record NpyHeader(
     Matcher whole = HEADER.matcher(text);
     if (!whole.matches()) {
       throw new MalformedException(
-          name, "has a header that is no dictionary: " + MalformedException.told(text.strip()));
+          name, "has a header that is no dictionary: " + MalformedException.excerpt(text.strip()));
     }
     String type = null;
     String fortran = null;
@@ -134,7 +134,7 @@ record NpyHeader(
         }
         default ->
             throw new MalformedException(
-                name, "has the unknown field " + MalformedException.told(key));
+                name, "has the unknown field " + MalformedException.excerpt(key));
       }
       if (twice) {
         throw new MalformedException(name, "has the field " + key + " twice");
@@ -144,7 +144,7 @@ record NpyHeader(
       throw new MalformedException(
           name,
           "has a header without descr, fortran_order or shape: "
-              + MalformedException.told(text.strip()));
+              + MalformedException.excerpt(text.strip()));
     }
     return of(type, dims, fortran.equals("True"), name);
   }
@@ -160,7 +160,7 @@ record NpyHeader(
       throw new MalformedException(
           name,
           "has the type "
-              + MalformedException.told(type)
+              + MalformedException.excerpt(type)
               + "; float32, float64, int32 and int64 can be read");
     }
     ByteOrder order =
@@ -171,7 +171,7 @@ record NpyHeader(
         };
     if (!SHAPE.matcher(dimsText).matches()) {
       throw new MalformedException(
-          name, "has the shape (" + MalformedException.told(dimsText) + ")");
+          name, "has the shape (" + MalformedException.excerpt(dimsText) + ")");
     }
     List<String> words = DIMENSION.matcher(dimsText).results().map(MatchResult::group).toList();
     if (words.size() > Dimensions.MOST) {
@@ -184,7 +184,7 @@ record NpyHeader(
       return new NpyHeader(parts.group(2).charAt(0), elementBytes, order, fortran, dims, size);
     } catch (NumberFormatException e) {
       throw new MalformedException(
-          name, "has the shape (" + MalformedException.told(dimsText) + ")", e);
+          name, "has the shape (" + MalformedException.excerpt(dimsText) + ")", e);
     } catch (IllegalArgumentException e) {
       throw new MalformedException(name, e.getMessage(), e);
     }

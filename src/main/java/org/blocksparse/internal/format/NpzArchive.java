@@ -154,7 +154,7 @@ public final class NpzArchive implements AutoCloseable {
     ZipEntry entry = entries.get(name);
     if (entry == null) {
       throw new MalformedException(
-          name, "is missing; there are " + MalformedException.told(names().toString()));
+          name, "is missing; there are " + MalformedException.excerpt(names().toString()));
     }
     requireProved(name, entry);
     CRC32 checksum = new CRC32();

@@ -153,7 +153,7 @@ final class SafeTensorsHeaderParser {
         case "data_offsets" -> place = readNumbers(name, "data_offsets", 2);
         default ->
             throw new MalformedException(
-                name, "has the unknown field " + MalformedException.told(key));
+                name, "has the unknown field " + MalformedException.excerpt(key));
       }
     }
     require(name, type != null, "has no dtype");

@@ -318,7 +318,7 @@ public final class SafeTensorsReader implements AutoCloseable {
   }
 
   /** Tells from now on how much is read of that many bytes. */
-  public void tell(ByteProgress listener, long total) {
+  public void reportTo(ByteProgress listener, long total) {
     progress = listener;
     bytesToRead = total;
   }

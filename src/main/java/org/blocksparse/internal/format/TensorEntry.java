@@ -33,6 +33,6 @@ public record TensorEntry(String name, String typeName, long[] dims, long begin,
 
   /** Type and dimensions, for messages. */
   String text() {
-    return MalformedException.told(typeName) + " " + Dimensions.text(dims);
+    return MalformedException.excerpt(typeName) + " " + Dimensions.text(dims);
   }
 }

@@ -119,7 +119,7 @@ public final class BagFile {
     Reduction mode = mode(metadata);
     TensorStateEntries inFile = stateOrNull(reader, metadata, table);
     TensorStateEntries state = settings.optimizerState() ? inFile : null;
-    reader.tell(
+    reader.reportTo(
         settings.progress(),
         (settings.isMapped() ? 0 : table.bytes())
             + (scales == null ? 0 : scales.bytes())
@@ -151,7 +151,7 @@ public final class BagFile {
     throw ModelMetadata.wrong(
         ModelNames.BAG_MODE
             + " is "
-            + MalformedException.told(name)
+            + MalformedException.excerpt(name)
             + ", expected one of "
             + Arrays.stream(Reduction.values()).map(Reduction::name).collect(joining(", ")));
   }

@@ -199,7 +199,7 @@ public final class ExpertsFile {
         throw ModelMetadata.stateOfNarrow(ModelNames.RULE, first.elements().type());
       }
       boolean mapped = settings.isMapped();
-      reader.tell(
+      reader.reportTo(
           settings.progress(),
           first.bytes(mapped)
               + second.bytes(mapped)
@@ -262,7 +262,7 @@ public final class ExpertsFile {
         }
       }
       throw ModelMetadata.wrong(
-          ModelNames.ACTIVATION + " is none: " + MalformedException.told(name));
+          ModelNames.ACTIVATION + " is none: " + MalformedException.excerpt(name));
     }
 
     private Gate gateOrNull(int experts) throws MalformedException {
@@ -280,7 +280,7 @@ public final class ExpertsFile {
         throw ModelMetadata.wrong(
             ModelNames.GATE_RENORMALIZED
                 + " is neither true nor false: "
-                + MalformedException.told(renormalized));
+                + MalformedException.excerpt(renormalized));
       }
       return new Gate(k, renormalized.equals("true"), capacity, balancing());
     }
@@ -289,7 +289,7 @@ public final class ExpertsFile {
       String text = metadata.get(key);
       if (!text.matches("[0-9]{1,10}") || Long.parseLong(text) < 1 || Long.parseLong(text) > most) {
         throw ModelMetadata.wrong(
-            key + " is no number from 1 to " + most + ": " + MalformedException.told(text));
+            key + " is no number from 1 to " + most + ": " + MalformedException.excerpt(text));
       }
       return Integer.parseInt(text);
     }
@@ -302,7 +302,7 @@ public final class ExpertsFile {
         throw ModelMetadata.wrong(
             ModelNames.GATE_BALANCING
                 + " is no finite number >= 0: "
-                + MalformedException.told(text));
+                + MalformedException.excerpt(text));
       }
       return weight;
     }

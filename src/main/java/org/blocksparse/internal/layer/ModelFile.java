@@ -244,7 +244,7 @@ public final class ModelFile {
       for (Parameter parameter : Parameter.values()) {
         toRead += mapped && parameter == Parameter.W2 ? 0 : parameters.get(parameter).bytes();
       }
-      reader.tell(settings.progress(), toRead);
+      reader.reportTo(settings.progress(), toRead);
 
       Storage mappedW2 = settings.mappedOrNull(reader, weights.w2());
       ClassTable classes = classes(reader.readInts(classOf), reader.readInts(slotOf), sizes);

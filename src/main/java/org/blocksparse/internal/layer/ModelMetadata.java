@@ -28,7 +28,7 @@ public record ModelMetadata(Map<String, String> entries) {
       throw wrong(
           ModelNames.FORMAT
               + " is "
-              + MalformedException.told(version)
+              + MalformedException.excerpt(version)
               + ", this library reads "
               + ModelNames.VERSION);
     }
@@ -44,7 +44,7 @@ public record ModelMetadata(Map<String, String> entries) {
   public ModelMetadata requireLayer(String wanted) throws MalformedException {
     String layer = entries.getOrDefault(ModelNames.LAYER, SOFTMAX);
     if (!LAYERS.contains(layer)) {
-      throw wrong(ModelNames.LAYER + " is no layer: " + MalformedException.told(layer));
+      throw wrong(ModelNames.LAYER + " is no layer: " + MalformedException.excerpt(layer));
     }
     if (!layer.equals(wanted)) {
       throw wrong("is of a " + layer + "; " + layer + ".load loads it");
@@ -94,7 +94,7 @@ public record ModelMetadata(Map<String, String> entries) {
     try {
       return UpdateRule.Kind.valueOf(name);
     } catch (IllegalArgumentException e) {
-      throw wrong(key + " is no rule: " + MalformedException.told(name));
+      throw wrong(key + " is no rule: " + MalformedException.excerpt(name));
     }
   }
 

@@ -43,6 +43,6 @@ final class PackedForm {
         name,
         ModelNames.packed(name)
             + " is not a packed type and two sizes: "
-            + MalformedException.told(text));
+            + MalformedException.excerpt(text));
   }
 }

@@ -192,7 +192,7 @@ public final class LinearModelFile {
       TensorEntry calibration = reader.entry(CALIBRATION, Dtype.F32, levels, 2);
       TensorEntry biases = reader.entry(BIASES, Dtype.F32, chunks - 1 + outputs);
       LabelsFile names = LabelsFile.orNull(reader, (int) outputs);
-      tell(weights, columns, chunkOf, biases);
+      reportProgress(weights, columns, chunkOf, biases);
 
       ChunkTree tree =
           tree(
@@ -219,7 +219,7 @@ public final class LinearModelFile {
     }
 
     /** Reports the progress of reading from now on, of all but the mapped tensors. */
-    private void tell(TensorEntry... mappable) {
+    private void reportProgress(TensorEntry... mappable) {
       long bytes = 0;
       for (TensorEntry entry : reader.entries()) {
         if (entry.name().startsWith("tree.") || entry.name().startsWith("labels.")) {
@@ -229,7 +229,7 @@ public final class LinearModelFile {
       for (TensorEntry entry : mappable) {
         bytes -= settings.isMapped() ? entry.bytes() : 0;
       }
-      reader.tell(settings.progress(), bytes);
+      reader.reportTo(settings.progress(), bytes);
     }
 
     private WeightType type() {

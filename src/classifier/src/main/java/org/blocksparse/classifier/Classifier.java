@@ -251,7 +251,7 @@ public final class Classifier implements AutoCloseable {
       int end = Math.min(examples.size(), begin + BATCH);
       List<Example> batch = examples.subList(begin, end);
       try (SparseRows features = input.of(batch)) {
-        tell(batch, features, unknown);
+        reportUnknown(batch, features, unknown);
         Ranking ranking = rank(features, k, allowed);
         for (int row = 0; row < ranking.batch(); row++) {
           all.add(predictions(ranking, row));
@@ -261,7 +261,8 @@ public final class Classifier implements AutoCloseable {
     return all;
   }
 
-  private static void tell(List<Example> examples, SparseRows features, Consumer<Example> unknown) {
+  private static void reportUnknown(
+      List<Example> examples, SparseRows features, Consumer<Example> unknown) {
     for (int row = 0; row < examples.size(); row++) {
       if (features.size(row) == 0) {
         unknown.accept(examples.get(row));
@@ -355,7 +356,7 @@ public final class Classifier implements AutoCloseable {
 
   private void use(List<Example> batch, Consumer<NumberedExamples> use, Consumer<Example> unknown) {
     try (NumberedExamples numbered = numbered(batch)) {
-      tell(batch, numbered.features(), unknown);
+      reportUnknown(batch, numbered.features(), unknown);
       use.accept(numbered);
     }
   }
@@ -496,7 +497,7 @@ public final class Classifier implements AutoCloseable {
 
   /** Facts on the model: sizes, memory, and how it was trained. By name, in order. */
   public Map<String, String> info() {
-    Map<String, String> info = new TreeMap<>(ClassifierFile.told(metadata));
+    Map<String, String> info = new TreeMap<>(ClassifierFile.facts(metadata));
     info.put("input", input.text() ? "text" : "features");
     info.put("rows of the table", Integer.toString(bag.vocabulary()));
     info.put("dimension", Integer.toString(bag.features()));
@@ -556,19 +557,19 @@ public final class Classifier implements AutoCloseable {
 
   /** The epoch after which this was the model. */
   int epoch() {
-    return Integer.parseInt(ClassifierFile.told(metadata).get(EPOCH));
+    return Integer.parseInt(ClassifierFile.facts(metadata).get(EPOCH));
   }
 
   void setEpoch(int epoch) {
-    tell(EPOCH, Integer.toString(epoch));
+    putFact(EPOCH, Integer.toString(epoch));
   }
 
   /** Stores how good this is on the validation examples, and the best threshold there. */
   void setScores(ValidationScores scores) {
-    tell("validation P@1", decimals(scores.precision()));
-    tell("validation nDCG@5", decimals(scores.ndcg()));
-    tell("validation micro F1", decimals(scores.f1()));
-    tell("threshold", Double.toString(scores.threshold()));
+    putFact("validation P@1", decimals(scores.precision()));
+    putFact("validation nDCG@5", decimals(scores.ndcg()));
+    putFact("validation micro F1", decimals(scores.f1()));
+    putFact("threshold", Double.toString(scores.threshold()));
     ClassifierFile.setThreshold(metadata, scores.threshold());
   }
 
@@ -577,8 +578,8 @@ public final class Classifier implements AutoCloseable {
   }
 
   /** Adds to what {@link #info} says of how it was trained; before others see this. */
-  void tell(String name, String value) {
-    ClassifierFile.tell(metadata, name, value);
+  void putFact(String name, String value) {
+    ClassifierFile.putFact(metadata, name, value);
   }
 
   InputRows input() {

@@ -77,7 +77,7 @@ final class ClassifierFile {
     if (!encoded.isEmpty()) {
       metadata.put(LABEL_COUNTS, encoded);
     }
-    about.forEach((name, value) -> tell(metadata, name, value));
+    about.forEach((name, value) -> putFact(metadata, name, value));
     return metadata;
   }
 
@@ -99,20 +99,20 @@ final class ClassifierFile {
   }
 
   /** Adds to how a model was trained, or changes it. */
-  static void tell(Map<String, String> metadata, String name, String value) {
+  static void putFact(Map<String, String> metadata, String name, String value) {
     metadata.put(ABOUT + name, value);
   }
 
   /** How a model was trained. */
-  static Map<String, String> told(Map<String, String> metadata) {
-    Map<String, String> told = new TreeMap<>();
+  static Map<String, String> facts(Map<String, String> metadata) {
+    Map<String, String> facts = new TreeMap<>();
     metadata.forEach(
         (key, value) -> {
           if (key.startsWith(ABOUT)) {
-            told.put(key.substring(ABOUT.length()), value);
+            facts.put(key.substring(ABOUT.length()), value);
           }
         });
-    return told;
+    return facts;
   }
 
   /**

@@ -41,7 +41,7 @@ final class DecompressedStream extends FilterInputStream {
         case GZIP -> throw new IllegalArgumentException("kind: has its own stream");
       };
     } catch (IOException | IllegalStateException e) {
-      throw told(kind, e);
+      throw readable(kind, e);
     }
   }
 
@@ -56,11 +56,11 @@ final class DecompressedStream extends FilterInputStream {
     try {
       return in.read(bytes, offset, length);
     } catch (IOException | IllegalStateException e) {
-      throw told(kind, e);
+      throw readable(kind, e);
     }
   }
 
-  private static IOException told(Compression kind, Exception e) {
+  private static IOException readable(Compression kind, Exception e) {
     boolean isTooLarge = e instanceof MemoryLimitException;
     return new IOException(
         kind

@@ -95,7 +95,7 @@ final class Trainer {
     Classifier model = newModel();
     try (BestModel best = new BestModel(options, epochs, model)) {
       Classifier result = learn(model, best);
-      result.tell("epochs", epochsLearned());
+      result.putFact("epochs", epochsLearned());
       if (endedEarly) {
         options.listener().endedEarly((int) (learned / set.size()), result.epoch());
       }
@@ -155,7 +155,7 @@ final class Trainer {
       double loss = learnOnce(model, head, epoch);
       boolean isStopped = options.stop().getAsBoolean();
       if (learned > before) {
-        model.tell("epochs", epochsLearned());
+        model.putFact("epochs", epochsLearned());
         model.setEpoch(epoch);
         best.measure(model, epoch, loss, isStopped || epoch == epochs);
       }

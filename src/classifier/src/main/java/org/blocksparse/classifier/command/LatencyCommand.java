@@ -84,7 +84,7 @@ final class LatencyCommand implements Callable<Integer> {
           threads, seconds, WARM_UP_SECONDS);
       out.flush();
       ask(classifier, examples, WARM_UP_SECONDS);
-      tell(ask(classifier, examples, seconds), out);
+      print(ask(classifier, examples, seconds), out);
     }
     return ExitCode.OK;
   }
@@ -135,7 +135,7 @@ final class LatencyCommand implements Callable<Integer> {
     return times.build().toArray();
   }
 
-  private void tell(long[] sorted, PrintWriter out) {
+  private void print(long[] sorted, PrintWriter out) {
     out.printf(
         "%,d answers by %d threads, %,d per second%n",
         sorted.length, threads, sorted.length / seconds);

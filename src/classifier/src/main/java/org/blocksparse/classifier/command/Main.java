@@ -102,16 +102,16 @@ public final class Main implements Callable<Integer> {
   static String tooLittleMemory(OutOfMemoryError e, String... args) {
     String reason = String.valueOf(e.getMessage());
     boolean isHeap = !reason.startsWith(OF_NATIVE_MEMORY);
-    StringBuilder told = new StringBuilder("not enough memory: ");
-    told.append(toUsers(reason));
-    told.append(isHeap ? "; java -Xmx sets how much Java takes" : "");
+    StringBuilder message = new StringBuilder("not enough memory: ");
+    message.append(toUsers(reason));
+    message.append(isHeap ? "; java -Xmx sets how much Java takes" : "");
     if (args.length > 0 && args[0].equals("train")) {
-      told.append(
+      message.append(
           isHeap
               ? ", and --shared-rows N, or for texts --word-ngrams 1, needs less"
               : "; a smaller --dimension needs less");
     }
-    return told.toString();
+    return message.toString();
   }
 
   /** A message of the library without what is for programs alone. */
@@ -136,12 +136,12 @@ public final class Main implements Callable<Integer> {
         .setExpandAtFiles(false) // what begins with @ is a name or a prefix, and no file of options
         .registerConverter(Path.class, Main::path)
         .registerConverter(ValidationMetric.class, Main::metric)
-        .setParameterExceptionHandler((e, words) -> refuse(e.getCommandLine(), told(e)))
+        .setParameterExceptionHandler((e, words) -> refuse(e.getCommandLine(), messageOf(e)))
         .setExecutionExceptionHandler((e, command, result) -> refuse(command, e));
   }
 
   /** The problem of arguments. Of those that are unknown, the first: others follow from it. */
-  private static String told(CommandLine.ParameterException e) {
+  private static String messageOf(CommandLine.ParameterException e) {
     if (!(e instanceof CommandLine.UnmatchedArgumentException unmatched)) {
       return e.getMessage();
     }
@@ -206,10 +206,10 @@ public final class Main implements Callable<Integer> {
    * @throws Exception the same, if it is not the user's to mend, but a mistake of ours
    */
   static int refuse(CommandLine command, Exception e) throws Exception {
-    return refuse(command, told(e));
+    return refuse(command, messageOf(e));
   }
 
-  private static String told(Exception e) throws Exception {
+  private static String messageOf(Exception e) throws Exception {
     if (e instanceof NoSuchFileException || e instanceof FileNotFoundException) {
       return "there is no file " + e.getMessage();
     }

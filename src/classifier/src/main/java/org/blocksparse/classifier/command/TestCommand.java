@@ -106,10 +106,10 @@ final class TestCommand implements Callable<Integer> {
               unknown -> withoutFeatures += unknown.labels().isEmpty() ? 0 : 1);
       double seconds = (System.nanoTime() - began) * 1e-9;
       examples.requireLabels();
-      tellExamples(evaluation.ranking(), seconds, out);
-      tellRanking(evaluation.ranking(), classifier.hasPropensities(), out);
-      tellDecisions(evaluation.decisions(), out);
-      tellReliability(evaluation.decisions(), out);
+      printExamples(evaluation.ranking(), seconds, out);
+      printRanking(evaluation.ranking(), classifier.hasPropensities(), out);
+      printDecisions(evaluation.decisions(), out);
+      printReliability(evaluation.decisions(), out);
       if (byLabel != null) {
         writeByLabel(evaluation.decisions().byLabel());
         out.printf("%n%s: figures of each label%n", byLabel);
@@ -119,7 +119,7 @@ final class TestCommand implements Callable<Integer> {
     return ExitCode.OK;
   }
 
-  private void tellExamples(Metrics metrics, double seconds, PrintWriter out) {
+  private void printExamples(Metrics metrics, double seconds, PrintWriter out) {
     out.printf("%,d examples in %.2f s", metrics.rows(), seconds);
     if (metrics.rowsWithoutLabels() > 0) {
       out.printf("; %,d without labels were left out", metrics.rowsWithoutLabels());
@@ -133,7 +133,7 @@ final class TestCommand implements Callable<Integer> {
     out.println();
   }
 
-  private void tellRanking(Metrics metrics, boolean hasPropensities, PrintWriter out) {
+  private void printRanking(Metrics metrics, boolean hasPropensities, PrintWriter out) {
     out.printf("%4s %9s %9s %9s", "k", "P@k", "R@k", "nDCG@k");
     out.println(hasPropensities ? "     PSP@k" : "");
     for (int k : top) {
@@ -149,7 +149,7 @@ final class TestCommand implements Callable<Integer> {
     }
   }
 
-  private static void tellDecisions(Decisions decisions, PrintWriter out) {
+  private static void printDecisions(Decisions decisions, PrintWriter out) {
     out.printf(
         "%nfrom a probability of %s: precision %.4f, recall %.4f, micro F1 %.4f, macro F1 %.4f%n",
         decisions.threshold(),
@@ -162,7 +162,7 @@ final class TestCommand implements Callable<Integer> {
         decisions.bestF1(), decisions.bestThreshold());
   }
 
-  private static void tellReliability(Decisions decisions, PrintWriter out) {
+  private static void printReliability(Decisions decisions, PrintWriter out) {
     out.printf("%n%11s %9s %9s %9s%n", "probability", "answers", "mean", "right");
     for (Decisions.Bin bin : decisions.reliability()) {
       if (bin.count() > 0) {

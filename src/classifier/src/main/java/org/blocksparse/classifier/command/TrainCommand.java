@@ -324,7 +324,7 @@ final class TrainCommand implements Callable<Integer> {
     if (!noChart) {
       draw(log, png);
     }
-    tellWaysOn(out);
+    printNextSteps(out);
     out.flush();
   }
 
@@ -451,7 +451,7 @@ final class TrainCommand implements Callable<Integer> {
     }
   }
 
-  private void tellWaysOn(PrintWriter out) {
+  private void printNextSteps(PrintWriter out) {
     String command = Launcher.command();
     String model = Launcher.word(output);
     out.printf("%nTo go on:%n");
