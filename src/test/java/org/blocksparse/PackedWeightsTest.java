@@ -317,7 +317,7 @@ final class PackedWeightsTest {
           double bound =
               switch (type) {
                 case Q8_0 -> Math.max(0x1p-25, 0.5005 * largest / 127 + 0x1p-25);
-                // 7 scales, each off by half a step of a subnormal float16, are what a weight is cut to
+                // A weight is cut to 7 scales, each off by half a step of a subnormal float16.
                 case Q4_0 -> largest / 8 * 1.005 + 7 * 0x1p-25;
                 default -> Math.max(0x1p-128, 2 * Math.scalb(1.0, Math.getExponent(largest) - 2));
               };
