@@ -26,7 +26,7 @@ final class ClassesCommand implements Callable<Integer> {
       names = "--labels",
       paramLabel = "N",
       defaultValue = "10",
-      description = "The most labels of a class that are printed (default: ${DEFAULT-VALUE}).")
+      description = "Print up to N labels of a class (${DEFAULT-VALUE}).")
   private int most;
 
   @Mixin private Streams streams;

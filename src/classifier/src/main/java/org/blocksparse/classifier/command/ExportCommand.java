@@ -24,15 +24,15 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "export",
     description =
-        "Writes the parameters of a model as NumPy's archive, and its labels as text beside it, one"
-            + " on each line; control characters in them are escaped, as \\n, and backslashes where"
-            + " they would read as that.",
+        "Writes the parameters of a model as a NumPy archive, and its labels as text"
+            + " beside it, one on each line. Control characters in labels are escaped, as \\n,"
+            + " and so are backslashes before them.",
     sortOptions = false,
     usageHelpWidth = 100)
 final class ExportCommand implements Callable<Integer> {
   @Mixin private ModelArgument model;
 
-  @Parameters(index = "1", paramLabel = "NPZ", description = "Where the archive is written.")
+  @Parameters(index = "1", paramLabel = "NPZ", description = "The file to write the archive to.")
   private Path npz;
 
   @Mixin private Streams streams;

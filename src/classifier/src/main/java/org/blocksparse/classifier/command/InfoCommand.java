@@ -17,16 +17,18 @@ import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** Tells what a model is. */
+/** Prints the card of a model. */
 @Command(
     name = "info",
-    description = "Prints the sizes of a model, how it was trained, and what computes here.",
+    description =
+        "Prints the card of a model: its sizes, how it was trained, and which kernels"
+            + " run here.",
     sortOptions = false,
     usageHelpWidth = 100)
 final class InfoCommand implements Callable<Integer> {
   @Mixin private ModelArgument model;
 
-  @Option(names = "--json", description = "Print it as one JSON object, whose values are strings.")
+  @Option(names = "--json", description = "Print one JSON object, whose values are strings.")
   private boolean json;
 
   @Mixin private Streams streams;

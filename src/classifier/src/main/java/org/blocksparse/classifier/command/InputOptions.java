@@ -32,22 +32,21 @@ final class InputOptions {
       paramLabel = "FORMAT",
       defaultValue = "auto",
       description =
-          "text: '__label__a words', as fastText's. sparse: 'a,b 17:0.5 42:1', that of the extreme"
-              + " classification repository. By default what the model takes; to train, text if one"
-              + " of the first thousand lines has a label as that, else what they look like.")
+          "text: '__label__a words', as for fastText. sparse: 'a,b 17:0.5 42:1', as in"
+              + " the extreme classification repository. auto: the format of the model; to"
+              + " train, text if one of the first lines has a label, else sparse"
+              + " (${DEFAULT-VALUE}).")
   private ExampleFormat format;
 
   @Option(
       names = "--label-prefix",
       paramLabel = "PREFIX",
-      description =
-          "What labels in a text begin with; by default what the model was trained with, else"
-              + " __label__.")
+      description = "The prefix of labels in a text (that of the model, else '__label__').")
   private String labelPrefix;
 
   @Option(
       names = "--skip-bad-lines",
-      description = "Leave out lines that cannot be read, and count them.")
+      description = "Skip lines that cannot be read, and count them.")
   private boolean skipBadLines;
 
   /** The files among names of input; standard input is one where a shell has opened it. */

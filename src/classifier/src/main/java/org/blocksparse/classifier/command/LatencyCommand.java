@@ -27,8 +27,8 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "latency",
     description =
-        "Measures how long the likeliest labels of one example take, from its text to their names,"
-            + " while several threads ask at the same time, each for itself.",
+        "Measures the latency of predictions, from a text to the names of its labels,"
+            + " while several threads predict at the same time.",
     sortOptions = false,
     usageHelpWidth = 100)
 final class LatencyCommand implements Callable<Integer> {
@@ -46,21 +46,21 @@ final class LatencyCommand implements Callable<Integer> {
       names = "--threads",
       paramLabel = "N",
       defaultValue = "1",
-      description = "How many ask (default: ${DEFAULT-VALUE}).")
+      description = "Threads that predict (${DEFAULT-VALUE}).")
   private int threads;
 
   @Option(
       names = "--top",
       paramLabel = "K",
       defaultValue = "5",
-      description = "Labels of an answer (default: ${DEFAULT-VALUE}).")
+      description = "Labels of an answer (${DEFAULT-VALUE}).")
   private int top;
 
   @Option(
       names = "--seconds",
       paramLabel = "S",
       defaultValue = "5",
-      description = "How long to measure, after a warm-up (default: ${DEFAULT-VALUE}).")
+      description = "Seconds to measure, after a warm-up (${DEFAULT-VALUE}).")
   private int seconds;
 
   @Mixin private InputOptions input;

@@ -32,7 +32,7 @@ import picocli.CommandLine.ScopeType;
 @Command(
     name = "blocksparse-classifier",
     description = {
-      "Gives texts, or sparse features, their likeliest labels out of very many.",
+      "Predicts the labels of texts, or of sparse features, among very many.",
       "Begin with: train -o MODEL FILE"
     },
     versionProvider = Main.Version.class,
@@ -60,7 +60,7 @@ public final class Main implements Callable<Integer> {
       names = {"-h", "--help"},
       usageHelp = true,
       scope = ScopeType.INHERIT,
-      description = "Print this and exit.")
+      description = "Print this help and exit.")
   @SuppressWarnings("UnusedVariable") // picocli acts on it
   private boolean help;
 

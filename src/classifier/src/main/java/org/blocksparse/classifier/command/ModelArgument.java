@@ -10,7 +10,10 @@ import picocli.CommandLine.Parameters;
 
 /** The model that a command works with. */
 final class ModelArgument {
-  @Parameters(index = "0", paramLabel = "MODEL", description = "What train has written.")
+  @Parameters(
+      index = "0",
+      paramLabel = "MODEL",
+      description = "A model that train, or quantize, wrote.")
   private Path model;
 
   Path path() {

@@ -22,11 +22,11 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "predict",
     description = {
-      "Prints the likeliest labels of each line, best first, each with its probability; tabs are"
-          + " between them.",
-      "Labels in the input do not matter. Answers come as soon as lines do, one for each: an empty"
-          + " one for a header, for what --skip-bad-lines leaves out, and where no label is as"
-          + " likely as --threshold."
+      "Prints the most probable labels of each line, best first, each with its"
+          + " probability, separated by tabs.",
+      "Labels in the input are ignored. Each line is answered at once, with one line:"
+          + " an empty one for a header, for a line that --skip-bad-lines leaves out, and"
+          + " where no label reaches --threshold."
     },
     sortOptions = false,
     usageHelpWidth = 100)
@@ -50,7 +50,7 @@ final class PredictCommand implements Callable<Integer> {
       names = "--top",
       paramLabel = "K",
       defaultValue = "5",
-      description = "Labels of an answer (default: ${DEFAULT-VALUE}).")
+      description = "Labels of an answer (${DEFAULT-VALUE}).")
   private int top;
 
   @Option(
@@ -58,8 +58,8 @@ final class PredictCommand implements Callable<Integer> {
       paramLabel = "P",
       defaultValue = "0",
       description =
-          "Only those of them with at least this probability (default: all). best: that of the"
-              + " highest F1 on the examples of train --validation.")
+          "Print only labels of at least this probability (0). best: the threshold that"
+              + " train --validation found.")
   private String thresholdText;
 
   @Mixin private InputOptions input;

@@ -19,8 +19,9 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "quantize",
     description = {
-      "Writes a model with weights of 16 or 8 bits instead of 32: smaller, and nearly as good.",
-      "All other commands take it. What it costs, test tells of both models."
+      "Writes a model with weights of 16 or 8 bits instead of 32: smaller, and nearly"
+          + " as good.",
+      "All other commands take it. Compare both models by test."
     },
     sortOptions = false,
     usageHelpWidth = 100)
@@ -42,14 +43,17 @@ final class QuantizeCommand implements Callable<Integer> {
 
   @Mixin private ModelArgument model;
 
-  @Parameters(index = "1", paramLabel = "OUT", description = "Where the smaller model is written.")
+  @Parameters(
+      index = "1",
+      paramLabel = "OUT",
+      description = "The file to write the smaller model to.")
   private Path smaller;
 
   @Option(
       names = "--type",
       paramLabel = "TYPE",
       defaultValue = "int8",
-      description = "float16, bfloat16 or int8 (default: ${DEFAULT-VALUE}).")
+      description = "float16, bfloat16 or int8 (${DEFAULT-VALUE}).")
   private Type type;
 
   @Mixin private Streams streams;

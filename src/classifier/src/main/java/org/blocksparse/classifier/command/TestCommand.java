@@ -29,11 +29,10 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "test",
     description = {
-      "Measures a model on examples with labels: of the first k predictions of each example, how"
-          + " many are right (precision), how many of its labels are found (recall), nDCG, and"
-          + " precision in which rare labels count more (PSP); F1 where each label with at least"
-          + " --threshold is predicted; and how reliable probabilities are.",
-      "Means over examples; labels that the model does not know count as missed."
+      "Measures a model on examples with labels: precision, recall, nDCG and"
+          + " propensity-scored precision (PSP) of the first k predictions; F1 at a"
+          + " threshold; and how reliable probabilities are.",
+      "Prints means over examples. A label that the model does not know counts as" + " missed."
     },
     sortOptions = false,
     usageHelpWidth = 100)
@@ -48,23 +47,23 @@ final class TestCommand implements Callable<Integer> {
       paramLabel = "K",
       split = ",",
       defaultValue = "1,3,5",
-      description = "Numbers of predictions (default: ${DEFAULT-VALUE}).")
+      description = "Numbers of predictions (${DEFAULT-VALUE}).")
   private List<Integer> top;
 
   @Option(
       names = "--threshold",
       paramLabel = "P",
       description =
-          "The probability from which a label counts as predicted; by default best, that of the"
-              + " highest F1 on the examples of train --validation, or else 0.5.")
+          "The probability from which a label counts as predicted, or best (best, which"
+              + " is the threshold that train --validation found; else 0.5).")
   private String threshold;
 
   @Option(
       names = "--by-label",
       paramLabel = "TSV",
       description =
-          "Where examples, predictions, precision, recall and F1 of each label are written, at that"
-              + " threshold.")
+          "The file to write examples, predictions, precision, recall and F1 of each"
+              + " label to.")
   private Path byLabel;
 
   @Mixin private InputOptions input;

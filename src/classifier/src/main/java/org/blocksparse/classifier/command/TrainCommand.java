@@ -31,97 +31,101 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "train",
     description = {
-      "Trains a model on examples, one on each line.",
-      "Ctrl-C ends the training, and the best model so far is saved; before the first step, there"
-          + " is none, and it ends all."
+      "Trains a model on examples, one on each line. Defaults are in brackets.",
+      "Ctrl-C ends the training and saves the best model so far. Before the first"
+          + " step there is none, and nothing is written."
     },
     sortOptions = false,
     usageHelpWidth = 100)
 final class TrainCommand implements Callable<Integer> {
-  @Parameters(paramLabel = "FILE", description = "Examples; - is standard input. May be gzipped.")
+  @Parameters(
+      paramLabel = "FILE",
+      description = "Examples; - is standard input. May be compressed.")
   private String file;
 
   @Option(
       names = {"-o", "--output"},
       paramLabel = "MODEL",
       required = true,
-      description = "Where the model is written.")
+      description = "The file to write the model to.")
   private Path output;
 
   @Option(
       names = "--from",
       paramLabel = "MODEL",
       description =
-          "Go on from this model, which stays as it is, and add features and labels that it does"
-              + " not know. What it is made of is its own: no --dimension and the like.")
+          "Continue training this model, whose file stays as it is. Features and labels"
+              + " that it does not know are added. Its --dimension, layer and rules of words"
+              + " are kept.")
   private Path from;
 
   @Option(
       names = "--validation",
       paramLabel = "FILE",
-      description = "Examples to measure on after each epoch; the best model is kept.")
+      description = "Held-out examples: measure after each epoch, and save the best model.")
   private String validation;
 
   @Option(
       names = "--validation-metric",
       paramLabel = "METRIC",
       description =
-          "What finds the best one: p@1, ndcg@5 or f1 (ndcg@5 if more than a tenth of the examples"
-              + " of --validation have several labels, else p@1).")
+          "The metric of the best model: p@1, ndcg@5 or f1 (ndcg@5 if more than a tenth"
+              + " of the held-out examples have several labels, else p@1).")
   private ValidationMetric metric;
 
   @Option(
       names = "--tune",
       paramLabel = "SECONDS",
       description =
-          "First search those of --rate, --epochs and --dimension that are not set for that long,"
-              + " by what finds the best model.")
+          "Search for the best of --rate, --epochs and --dimension, those that are not"
+              + " set, for that long before the training. Needs --validation.")
   private Integer tune;
 
   @Option(
       names = "--patience",
       paramLabel = "N",
       description =
-          "End after N epochs without a better one, by --validation (a quarter of them, at least"
-              + " 3).")
+          "Stop after N epochs without a better model (a quarter of all epochs, at least"
+              + " 3). Needs --validation.")
   private Integer patience;
 
   @Option(
       names = "--epochs",
       paramLabel = "N",
-      description = "Passes over the examples; by default 3 to 40, by their number and labels.")
+      description = "Passes over the examples (3 to 40, by the numbers of examples and labels).")
   private Integer epochs;
 
   @Option(
       names = "--rate",
       paramLabel = "R",
-      description = "How large the first steps are (0.2; 0.01 with --from).")
+      description = "Learning rate of the first step; it falls to zero (0.2; 0.01 with --from).")
   private Double rate;
 
   @Option(
       names = "--smoothing",
       paramLabel = "S",
-      description = "Share of each label that is taken to be any label (0.1; no --label-tree).")
+      description = "Label smoothing (0.1; none with --label-tree).")
   private Double smoothing;
 
   @Option(
       names = "--label-tree",
       description =
-          "Each label is there or not, whatever others are: learn all labels of an example at once,"
-              + " and from examples without any. Probabilities then do not sum to one.")
+          "Learn each label as present or absent, whatever the others are. An example may"
+              + " have none. Probabilities do not sum to one.")
   private boolean labelTree;
 
   @Option(
       names = "--dimension",
       paramLabel = "N",
       description =
-          "Size of vectors (64; 128 for 4096 labels or more if many examples have several).")
+          "Size of the vectors (64; 128 for 4096 labels or more if many examples have"
+              + " several).")
   private Integer dimension;
 
   @Option(
       names = "--batch",
       paramLabel = "N",
-      description = "Examples in a step; by default 16 to 1024, by their number.")
+      description = "Examples in a step (16 to 1024, by their number).")
   private Integer batch;
 
   @Option(
@@ -132,63 +136,65 @@ final class TrainCommand implements Callable<Integer> {
 
   @Option(
       names = "--plain-words",
-      description = "Words are what white space separates, and nothing else is made of a text.")
+      description = "Split texts at white space, and do nothing else to them.")
   private boolean plainWords;
 
   @Option(
       names = "--min-count",
       paramLabel = "N",
       description =
-          "Leave out features that occur less often (1; from 20,000 examples on 2 for words in a"
-              + " row).")
+          "Leave out features that occur less often (1; for words in a row 2, from 20,000"
+              + " examples on).")
   private Integer minCount;
 
   @Option(
       names = "--max-features",
       paramLabel = "N",
       description =
-          "Keep up to N features: the most frequent words in one half of them, then whatever else"
-              + " is most frequent (1000000, which is the most).")
+          "Keep the N most frequent features; one half is for single words (1000000, the"
+              + " maximum).")
   private Integer maxFeatures;
 
   @Option(
       names = "--shared-rows",
       paramLabel = "N",
-      description = "Hash all features into N rows, instead of keeping a row for each.")
+      description = "Hash all features into N rows, instead of a row for each.")
   private Integer sharedRows;
 
   @Option(
       names = "--classes",
       paramLabel = "N",
       description =
-          "Classes of labels; by default 1 for up to 1024 or few examples with one label each (but"
-              + " with --label-tree), else what is fastest.")
+          "Classes of labels (1 for up to 1024 labels, or for few examples with one label"
+              + " each, but not with --label-tree; else the fastest number).")
   private Integer classes;
 
   @Option(
       names = "--seed",
       paramLabel = "N",
       defaultValue = "0",
-      description = "Equal seeds give equal models (default: ${DEFAULT-VALUE}).")
+      description = "Equal seeds give equal models (${DEFAULT-VALUE}).")
   private long seed;
 
-  @Option(names = "--threads", paramLabel = "N", description = "By default one per processor.")
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      description = "Threads that compute (one per processor).")
   private Integer threads;
 
   @Option(
       names = "--date",
       paramLabel = "DAY",
       description =
-          "Day that info prints, as 2026-11-29; by default that of SOURCE_DATE_EPOCH, else today in"
-              + " UTC.")
+          "The date in the model card, as 2026-11-29 (that of SOURCE_DATE_EPOCH, else"
+              + " today in UTC).")
   private String date;
 
   @Option(
       names = "--chart",
       paramLabel = "PNG",
       description =
-          "Where the learning curve is drawn; by default beside the model, unless there is such a"
-              + " file.")
+          "The file to draw the learning curve to (beside the model, unless a file is" + " there).")
   private Path chart;
 
   @Option(names = "--no-chart", description = "Draw no learning curve.")

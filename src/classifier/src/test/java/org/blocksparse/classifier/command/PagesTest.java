@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -18,8 +19,9 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import picocli.CommandLine;
+import picocli.CommandLine.Model.OptionSpec;
 
-/** The options that pages name are options of the command. */
+/** The options that pages name are options of the command, and one page has them all. */
 final class PagesTest {
   /** Pages on the command alone: whatever looks like an option there is one of its options. */
   private static final Set<String> OF_THE_COMMAND = Set.of("classifier.md", "fasttext.md");
@@ -59,6 +61,62 @@ final class PagesTest {
     }
     assertEquals(List.of(), wrong);
     assertTrue(found > 50, found + " options on all pages");
+  }
+
+  /** The row of an option in the table of the page. */
+  private static String row(OptionSpec option) {
+    return "| `%s` | %s |"
+        .formatted(
+            String.join("`, `", option.names())
+                + (option.arity().max() == 0 ? "" : " " + option.paramLabel()),
+            String.join(" ", option.description())
+                .replaceAll("'([^']*)'", "`$1`")
+                .replaceAll("(?<!`)(--[a-z][a-z-]*)", "`$1`"));
+  }
+
+  /** The tables of options: of each command, and before them of those that several commands have. */
+  private static String tables() {
+    Map<String, List<String>> commands = new LinkedHashMap<>();
+    Main.commandLine()
+        .getSubcommands()
+        .forEach(
+            (name, command) ->
+                command
+                    .getCommandSpec()
+                    .options()
+                    .forEach(
+                        option ->
+                            commands
+                                .computeIfAbsent(row(option), row -> new ArrayList<>())
+                                .add(name)));
+    int all = Main.commandLine().getSubcommands().size();
+    Map<String, List<String>> tables = new LinkedHashMap<>();
+    commands.forEach(
+        (row, names) ->
+            tables
+                .computeIfAbsent(
+                    names.size() == all ? "All commands" : String.join(", ", names),
+                    title -> new ArrayList<>())
+                .add(row));
+    StringBuilder text = new StringBuilder();
+    tables.forEach(
+        (title, rows) ->
+            text.append("### ")
+                .append(title)
+                .append("\n\n| option | |\n|---|---|\n")
+                .append(String.join("\n", rows))
+                .append("\n\n"));
+    return text.toString();
+  }
+
+  /** After a change of an option, the tables are in {@code target/options.md}, to be copied. */
+  @Test
+  void thePageHasTheOptionsThatCommandsDeclare() throws IOException {
+    String expected = tables();
+    Files.writeString(Path.of("target/options.md"), expected);
+    String page = Files.readString(Path.of("../doc/classifier.md"));
+    String options = page.split("(?m)^## Options\n\n", 2)[1].split("(?m)^(?=## )", 2)[0];
+    assertEquals(expected, options);
   }
 
   private static Set<String> options(CommandLine command) {
