@@ -59,17 +59,22 @@ final class Charts {
   void write(Path folder) throws IOException {
     System.setProperty("java.awt.headless", "true");
     for (Operation operation : Operation.values()) {
-      peers(operation, folder);
+      peers(operation, folder.resolve(operation + ".png"));
     }
     topK(folder);
-    instead(folder);
+    writeInstead(folder.resolve("instead.png"));
     growth("batch", "samples", "", folder);
     growth("blocks", "blocks", "", folder);
     growth("outputs", "outputs", "targets", folder);
   }
 
+  /** Writes the chart of products forward, and returns whether the report has any. */
+  boolean writeForward(Path file) throws IOException {
+    return peers(Operation.FORWARD, file);
+  }
+
   /** Time as a multiple of the limit, by workload and peer. */
-  private void peers(Operation operation, Path folder) throws IOException {
+  private boolean peers(Operation operation, Path file) throws IOException {
     List<Report.Row> rows =
         report.rows().stream()
             .filter(
@@ -80,12 +85,12 @@ final class Charts {
     CategoryChart chart = bars(operation + ": time / limit that was measured (may be below 1)");
     chart.setYAxisTitle("time / limit");
     chart.getStyler().setYAxisMin(0.5);
-    save(
+    return save(
         chart,
         rows,
         Workload.values(),
         (row, w) -> row.bestNs() / report.limitNs(w.bytes(operation), w.flops()),
-        folder.resolve(operation + ".png"));
+        file);
   }
 
   /** Time of a search, and of scoring all. */
@@ -103,8 +108,11 @@ final class Charts {
         folder.resolve("top-k.png"));
   }
 
-  /** For whole layers, how many times as long as ours what others have for a JVM takes. */
-  private void instead(Path folder) throws IOException {
+  /**
+   * Writes the chart of whole layers, the time of others as a multiple of ours, and returns whether
+   * the report has any.
+   */
+  boolean writeInstead(Path file) throws IOException {
     Map<String, List<Report.Row>> jobs =
         report.rows().stream()
             .filter(row -> LAYERS.containsKey(row.benchmark()))
@@ -129,9 +137,7 @@ final class Charts {
             chart.addSeries(name, List.copyOf(jobs.keySet()), ratios);
           }
         });
-    if (!chart.getSeriesMap().isEmpty()) {
-      save(chart, folder.resolve("instead.png"));
-    }
+    return saveIfFilled(chart, file);
   }
 
   /** The case that a row measures, for all peers. */
@@ -166,7 +172,7 @@ final class Charts {
   }
 
   /** Adds a bar for each row by workload and peer, and saves the chart if there are any. */
-  private static <W extends Enum<W>> void save(
+  private static <W extends Enum<W>> boolean save(
       CategoryChart chart,
       List<Report.Row> rows,
       W[] all,
@@ -194,9 +200,15 @@ final class Charts {
         chart.addSeries(peer.toString(), workloads.stream().map(W::toString).toList(), heights);
       }
     }
-    if (!chart.getSeriesMap().isEmpty()) {
+    return saveIfFilled(chart, file);
+  }
+
+  private static boolean saveIfFilled(CategoryChart chart, Path file) throws IOException {
+    boolean filled = !chart.getSeriesMap().isEmpty();
+    if (filled) {
       save(chart, file);
     }
+    return filled;
   }
 
   /**

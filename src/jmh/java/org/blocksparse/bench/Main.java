@@ -19,6 +19,7 @@ import picocli.CommandLine.Command;
  * mvn -f src/jmh -Dbench.args="run --workload hsm-200 --peer blocksparse --peer mkl-batch"
  * mvn -f src/jmh -Dbench.args="run --part TOPK"         the demo's model too, if mvn -Pdemo ran before
  * mvn -f src/jmh -Dbench.args="compare before.json after.json"
+ * mvn -f src/jmh -Dbench.args="page target/bench/results.json Zen-5" a page of src/doc/performance
  * mvn -f src/jmh -Dbench.args="run --quick --part SERVING" how long callers wait; a minute
  * mvn -f src/jmh -Dbench.args="next-item"               a recommender, against Lucene's HNSW
  * mvn -f src/jmh -Dbench.args="language-model"          the demo's model, against PyTorch's
@@ -36,6 +37,7 @@ import picocli.CommandLine.Command;
     subcommands = {
       RunCommand.class,
       CompareCommand.class,
+      PageCommand.class,
       NextItemCommand.class,
       LanguageModelCommand.class,
       QualityCommand.class

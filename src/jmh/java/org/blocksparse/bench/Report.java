@@ -3,6 +3,7 @@ package org.blocksparse.bench;
 
 import com.fasterxml.jackson.jr.ob.JSON;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,8 +22,8 @@ import org.blocksparse.Backend;
 import org.bytedeco.mkl.global.mkl_rt;
 
 /**
- * The results of a run: the machine, its limits, what was skipped, and JMH's full record of each
- * measurement, in JMH's own format. Reads and writes JSON.
+ * The results of a run: its command, the commit, the machine, its limits, what was skipped, and
+ * JMH's full record of each measurement, in JMH's own format. Reads and writes JSON.
  */
 final class Report {
   /**
@@ -90,9 +91,15 @@ final class Report {
             .orElse(Double.NaN);
   }
 
-  /** The report of a run that ends now, on this machine. */
-  static Report of(String jmh, List<String> skipped) throws IOException {
+  /**
+   * The report of a run that ends now, on this machine, with the sources of the current folder.
+   *
+   * @param command the arguments of the benchmarks
+   */
+  static Report of(String command, String jmh, List<String> skipped) throws IOException {
     Map<String, Object> json = new LinkedHashMap<>();
+    json.put("command", command);
+    json.put("commit", currentCommit());
     json.put("date", LocalDate.now(ZoneOffset.UTC).toString());
     json.put("machine", machine());
     json.put("skipped", skipped);
@@ -120,6 +127,21 @@ final class Report {
 
   void write(Path file) throws IOException {
     Files.writeString(file, JSON.std.with(JSON.Feature.PRETTY_PRINT_OUTPUT).asString(json));
+  }
+
+  /** The commit of the sources, and whether they differ from it. */
+  private static String currentCommit() throws IOException {
+    return git("rev-parse", "--short=12", "HEAD")
+        + (git("status", "--porcelain", "--untracked-files=no").isEmpty() ? "" : " with changes");
+  }
+
+  private static String git(String... arguments) throws IOException {
+    List<String> command = new ArrayList<>(List.of("git"));
+    command.addAll(List.of(arguments));
+    Process git = new ProcessBuilder(command).redirectErrorStream(true).start();
+    try (InputStream output = git.getInputStream()) {
+      return new String(output.readAllBytes(), StandardCharsets.UTF_8).strip();
+    }
   }
 
   private static Map<String, String> machine() throws IOException {
@@ -196,6 +218,16 @@ final class Report {
 
   private static List<?> list(Object value) {
     return (List<?>) value;
+  }
+
+  /** The arguments of the benchmarks. */
+  String command() {
+    return json.get("command").toString();
+  }
+
+  /** The commit that was measured. */
+  String commit() {
+    return json.get("commit").toString();
   }
 
   String date() {

@@ -34,7 +34,9 @@ import org.openjdk.jmh.runner.options.OptionsBuilder;
 import org.openjdk.jmh.runner.options.TimeValue;
 import org.openjdk.jmh.runner.options.VerboseMode;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 /** Measures, and writes a table, results as JSON, and charts. */
 @Command(
@@ -72,6 +74,8 @@ final class RunCommand implements Callable<Integer> {
       defaultValue = "target/bench",
       description = "Where to write. ${DEFAULT-VALUE} by default.")
   private Path out;
+
+  @Spec private CommandSpec spec;
 
   private static final String RESULTS = "results.json";
   private static final String LOG = "jmh.log";
@@ -124,11 +128,11 @@ final class RunCommand implements Callable<Integer> {
         }
         results.addAll(measured);
         // After each case: who interrupts a long run keeps what was measured.
-        Report.of(json(results), skipped).write(out.resolve(RESULTS));
+        report(results, skipped).write(out.resolve(RESULTS));
         progress.stepBy(one.choices());
       }
     }
-    Report report = Report.of(json(results), skipped);
+    Report report = report(results, skipped);
     report.write(out.resolve(RESULTS));
     String table = new Table(report).toString();
     Files.writeString(out.resolve("table.md"), table);
@@ -136,6 +140,11 @@ final class RunCommand implements Callable<Integer> {
     new Charts(report).write(out);
     System.out.println("Written to " + out + ": results.json, table.md, *.png");
     return 0;
+  }
+
+  private Report report(Collection<RunResult> results, List<String> skipped) throws IOException {
+    String command = String.join(" ", spec.root().commandLine().getParseResult().originalArgs());
+    return Report.of(command, json(results), skipped);
   }
 
   private static void requireKnown(Set<String> names) {

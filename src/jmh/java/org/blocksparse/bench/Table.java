@@ -20,45 +20,89 @@ final class Table {
   Table(Report report) {
     this.report = report;
     machine();
-    for (Operation operation : Operation.values()) {
-      products(operation);
+    for (Cases.Part part : Cases.Part.values()) {
+      part(part);
     }
-    for (SoftmaxOperation operation : SoftmaxOperation.values()) {
-      softmax(operation);
-    }
-    topK();
-    bag();
-    weights(Operation.FORWARD, "forward", "roundedForward");
-    weights(Operation.GRAD_H, "gradientOfH");
-    simple("Weights of each type: top k of a million", WeightsBenchmark.class, "topK");
-    for (MoeOperation operation : MoeOperation.values()) {
-      moe(operation);
-    }
-    concurrency();
-    simple("Opening a mapped model of a million outputs", OpenBenchmark.class, "open");
-    serving();
-    simple("Building a plan for 100,000 pairs", PlanBenchmark.class, "gemm", "outer");
-    simple("Growth", GrowthBenchmark.class, "batch", "blocks");
-    outputs();
-    simple("Filling memory", FillBenchmark.class, "memset", "fill", "zeros");
-    simple(
-        "A network of PyTorch's and the softmax that it ends in",
-        NetworkBenchmark.class,
-        "softmaxOfOurs",
-        "softmaxOfPyTorch");
-    simple(
-        "Events of Java Flight Recorder",
-        EventsBenchmark.class,
-        "topK",
-        "step",
-        "product",
-        "thousandEvents");
     bullets("Cases that we lose", lost);
     bullets("Skipped", report.skipped());
   }
 
+  /** The tables of a part, if it was measured, below the command that measures it alone. */
+  private void part(Cases.Part part) {
+    int start = text.length();
+    tables(part);
+    if (text.length() > start) {
+      text.insert(
+          start,
+          """
+
+          ## %s
+
+          `mvn -f src/jmh -Dbench.args="run --part %s"`
+          """
+              .formatted(title(part), part));
+    }
+  }
+
+  private static String title(Cases.Part part) {
+    return switch (part) {
+      case PRODUCTS -> "Products of chosen blocks";
+      case SOFTMAX -> "The softmax";
+      case TOPK -> "The likeliest outputs";
+      case BAG -> "Embedding bag";
+      case WEIGHTS -> "Weights in fewer bits";
+      case MOE -> "Mixture of experts";
+      case PLAN -> "Plans";
+      case CONCURRENCY -> "Callers and workers";
+      case OPEN -> "Opening a mapped model";
+      case SERVING -> "Serving";
+      case GROWTH -> "Growth";
+      case FILL -> "Filling memory";
+      case NETWORK -> "A network of PyTorch's that ends in our softmax";
+      case EVENTS -> "Events of Java Flight Recorder";
+    };
+  }
+
+  private void tables(Cases.Part part) {
+    switch (part) {
+      case PRODUCTS -> Arrays.stream(Operation.values()).forEach(this::products);
+      case SOFTMAX -> Arrays.stream(SoftmaxOperation.values()).forEach(this::softmax);
+      case TOPK -> topK();
+      case BAG -> bag();
+      case WEIGHTS -> {
+        weights(Operation.FORWARD, "forward", "roundedForward");
+        weights(Operation.GRAD_H, "gradientOfH");
+        simple("Weights of each type: top k of a million", WeightsBenchmark.class, "topK");
+      }
+      case MOE -> Arrays.stream(MoeOperation.values()).forEach(this::moe);
+      case PLAN -> simple("100,000 pairs", PlanBenchmark.class, "gemm", "outer");
+      case CONCURRENCY -> concurrency();
+      case OPEN -> simple("A million outputs", OpenBenchmark.class, "open");
+      case SERVING -> serving();
+      case GROWTH -> {
+        simple("Time of a product", GrowthBenchmark.class, "batch", "blocks");
+        outputs();
+      }
+      case FILL -> simple("Bytes of one size", FillBenchmark.class, "memset", "fill", "zeros");
+      case NETWORK ->
+          simple("One training step", NetworkBenchmark.class, "softmaxOfOurs", "softmaxOfPyTorch");
+      case EVENTS ->
+          simple(
+              "Recorded and not",
+              EventsBenchmark.class,
+              "topK",
+              "step",
+              "product",
+              "thousandEvents");
+    }
+  }
+
   private void machine() {
-    line("Measured on %s.", report.date());
+    line("Measured on %s, commit `%s`, by", report.date(), report.commit());
+    line("");
+    line("```sh");
+    line("mvn -f src/jmh -Dbench.args=\"%s\"", report.command());
+    line("```");
     line("");
     report.machineFacts().forEach((name, value) -> line("- %s: %s", name, value));
     report
@@ -66,10 +110,7 @@ final class Table {
         .forEach((megabytes, rate) -> line("- reading %d MB: %.1f GB/s", megabytes, rate));
     line("- a dense product: %.1f Gflop/s", report.flopsPerNs());
     line("");
-    line(
-        "Times are the shortest measured, in milliseconds, in brackets as multiples of the limit:"
-            + " on a machine that others use too, medians include their load. Ours stand"
-            + " beside; all are in results.json.");
+    line("Times are the shortest measured, in milliseconds; in brackets, multiples of the limit.");
   }
 
   private void products(Operation operation) {
@@ -444,7 +485,11 @@ final class Table {
 
   private void bullets(String title, List<String> lines) {
     if (!lines.isEmpty()) {
-      heading(title);
+      line("");
+      line("## %s", title);
+      line("");
+      line("Among the cases of `mvn -f src/jmh -Dbench.args=\"%s\"`:", report.command());
+      line("");
       lines.forEach(each -> line("- %s", each));
     }
   }

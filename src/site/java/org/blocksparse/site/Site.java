@@ -40,9 +40,8 @@ public final class Site {
     addresses.put(Path.of("native/EXPERIMENTS.md"), "experiments.html");
     addresses.put(Path.of("CONTRIBUTING.md"), "contributing.html");
     addresses.put(Path.of("CHANGELOG.md"), "changelog.html");
-    for (Path page : list(Path.of("src/doc"), ".md")) {
-      addresses.put(page, page.getFileName().toString().replace(".md", ".html"));
-    }
+    addPages(Path.of("src/doc"), "");
+    addPages(Path.of("src/doc/performance"), "performance-");
     for (Path api : TYPES) {
       for (Path type : list(folder.resolve(api), ".html")) {
         String name = type.getFileName().toString().replace(".html", "");
@@ -50,6 +49,12 @@ public final class Site {
           types.put(name, folder.relativize(type).toString());
         }
       }
+    }
+  }
+
+  private void addPages(Path pages, String prefix) throws IOException {
+    for (Path page : list(pages, ".md")) {
+      addresses.put(page, prefix + page.getFileName().toString().replace(".md", ".html"));
     }
   }
 

@@ -39,7 +39,10 @@ final class Page {
 
   /** Every page of the repository. */
   static List<Page> all() {
-    return Stream.of("", "native", "src/doc").map(Path::of).flatMap(Page::markdown).toList();
+    return Stream.of("", "native", "src/doc", "src/doc/performance")
+        .map(Path::of)
+        .flatMap(Page::markdown)
+        .toList();
   }
 
   static Page of(String file) {
