@@ -74,7 +74,9 @@ final class PagesTest {
                 .replaceAll("(?<!`)(--[a-z][a-z-]*)", "`$1`"));
   }
 
-  /** The tables of options: of each command, and before them of those that several commands have. */
+  /**
+   * The tables of options: of each command, and before them of those that several commands have.
+   */
   private static String tables() {
     Map<String, List<String>> commands = new LinkedHashMap<>();
     Main.commandLine()
