@@ -34,7 +34,7 @@ import org.blocksparse.internal.softmax.OutputFilter;
  * Up to 16 clusters form a larger one, and so on, up to the root.
  *
  * <p><b>Training.</b> Each cluster and each label has a linear support vector machine with squared
- * hinge loss. It minimises
+ * hinge loss. It minimizes
  *
  * <pre>{@code
  * (|w|^2 + b^2) / 2 + cost * sum over rows of weight * max(0, 1 - y (w . x + b))^2,  y = +1 or -1

@@ -46,7 +46,7 @@ public final class LinearLabelTreeBuilder {
   }
 
   /**
-   * The cost of an error, C in LIBLINEAR; 1 by default. Less regularises more.
+   * The cost of an error, C in LIBLINEAR; 1 by default. Less regularizes more.
    *
    * @throws IllegalArgumentException unless it is finite and positive
    */

@@ -323,7 +323,7 @@ final class MappedModelTest {
 
   /**
    * The pages of the opened classes and of what is read at once; the kernel may bring in a few
-   * neighbours of each.
+   * neighbors of each.
    */
   @Test
   @DisabledIfSystemProperty(named = "blocksparse.emulated", matches = "true")

@@ -45,7 +45,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * The fate of the file, its neighbours and the file there before, for all writers. All kinds of
+ * The fate of the file, its neighbors and the file there before, for all writers. All kinds of
  * files are written in one way, so most of this is about the smallest of them.
  */
 final class SavingTest {

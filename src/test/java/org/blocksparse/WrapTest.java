@@ -297,7 +297,7 @@ final class WrapTest {
     assertTrue(FloatTensor.allocatedBytes() <= before);
   }
 
-  /** Neighbours in one piece of memory are no overlap, whichever comes first. */
+  /** Neighbors in one piece of memory are no overlap, whichever comes first. */
   @Test
   void anOutputMayBeginWhereAnInputEnds() {
     assumeTrue(Backend.isNative());

@@ -57,7 +57,7 @@ final class Sentences {
                 + " --text");
       }
       try (BufferedReader lines = new BufferedReader(new InputStreamReader(data, US_ASCII))) {
-        // The lines of the licence, at the top of each file, begin with two spaces.
+        // The lines of the license, at the top of each file, begin with two spaces.
         lines
             .lines()
             .filter(line -> !line.startsWith("  "))

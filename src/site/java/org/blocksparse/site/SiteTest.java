@@ -188,7 +188,7 @@ final class SiteTest {
   }
 
   /**
-   * A program that is copied from a page, colours or not, is one that tests run. The service, which
+   * A program that is copied from a page, colors or not, is one that tests run. The service, which
    * has several files, is compared by DocumentsTest.
    */
   @Test

@@ -17,7 +17,7 @@ import org.blocksparse.testing.ChildJvm;
 
 /**
  * A program that a page shows: a source file that begins as JBang wants it. The page has it without
- * its licence, and without its package, which it has where other tests call it.
+ * its license, and without its package, which it has where other tests call it.
  */
 public record Program(Path source, String text) {
   private static final String BEGIN = "///usr/bin/env jbang ";

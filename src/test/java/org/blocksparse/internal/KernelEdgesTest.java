@@ -15,7 +15,7 @@ import org.blocksparse.testing.KernelsUnderTest;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The common behaviour of all kernels at the ends of floats, and for NaN. */
+/** The common behavior of all kernels at the ends of floats, and for NaN. */
 final class KernelEdgesTest {
   private static final int N = 21;
 

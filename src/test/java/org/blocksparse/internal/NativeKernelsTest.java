@@ -25,7 +25,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * The last line of defence: what the classes above let through by mistake, native code refuses, and
+ * The last line of defense: what the classes above let through by mistake, native code refuses, and
  * its answer becomes an exception before anything is written.
  */
 final class NativeKernelsTest {

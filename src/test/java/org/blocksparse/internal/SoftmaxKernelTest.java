@@ -308,7 +308,7 @@ final class SoftmaxKernelTest {
     assertEquals(expected, actual, 4 * Math.ulp((float) expected) + slack, name);
   }
 
-  /** Smoothing by a prior that favours some elements. */
+  /** Smoothing by a prior that favors some elements. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void crossEntropyWithPrior(KernelsUnderTest kernels, Data data) {

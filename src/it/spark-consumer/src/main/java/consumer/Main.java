@@ -10,7 +10,7 @@ import org.apache.spark.sql.SparkSession;
 import org.blocksparse.Backend;
 import org.blocksparse.spark.HierarchicalSoftmaxClassifier;
 
-/** Trains and scores as a user would, and fails unless what is learnt is right. */
+/** Trains and scores as a user would, and fails unless what is learned is right. */
 public final class Main {
   private Main() {}
 

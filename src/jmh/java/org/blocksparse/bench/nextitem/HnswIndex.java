@@ -19,7 +19,7 @@ import org.apache.lucene.store.FSDirectory;
 import org.apache.lucene.util.Bits;
 
 /**
- * Lucene's HNSW graph of the vectors of items, with its defaults (16 neighbours, 100 candidates
+ * Lucene's HNSW graph of the vectors of items, with its defaults (16 neighbors, 100 candidates
  * while it is built), in one segment that is mapped. The search leaves out seen items at no cost.
  */
 final class HnswIndex implements AutoCloseable {

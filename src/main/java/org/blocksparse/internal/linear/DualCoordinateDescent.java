@@ -5,7 +5,7 @@ import java.util.Arrays;
 import java.util.BitSet;
 
 /**
- * Trains linear models of yes or no on the same rows, one after the other: L2-regularised support
+ * Trains linear models of yes or no on the same rows, one after the other: L2-regularized support
  * vector machines with squared hinge loss, by dual coordinate descent with shrinking (Hsieh, Chang,
  * Lin, Keerthi and Sundararajan, 2008), as LIBLINEAR's solver 1 does.
  *

@@ -295,7 +295,7 @@ public final class TrainingOptions {
 
   /**
    * How many words that follow each other make a feature: 1 is each word alone, 2, the default,
-   * also all pairs of neighbours.
+   * also all pairs of neighbors.
    *
    * @throws IllegalArgumentException unless it is in [1, 5]
    */
