@@ -25,17 +25,31 @@ class input {
     return static_cast<int8_t>(*data_++);
   }
 
-  // The rest as an array, one byte per element but for those that must be large.
+  // The rest as an array.
   std::vector<int32_t> rest(int32_t magic) {
     std::vector<int32_t> list{magic};
     while (size_ > 0) {
-      const int32_t value = next();
-      list.push_back(value == -128 ? INT32_MAX : value == -127 ? INT32_MIN : value);
+      list.push_back(element());
     }
     return list;
   }
 
+  // So many elements, 0 beyond the end of the input; none if the number is negative.
+  std::vector<int32_t> list(int64_t count) {
+    std::vector<int32_t> all(static_cast<std::size_t>(count > 0 ? count : 0));
+    for (int32_t& each : all) {
+      each = element();
+    }
+    return all;
+  }
+
  private:
+  // One byte, but for numbers that must be large.
+  int32_t element() {
+    const int32_t value = next();
+    return value == -128 ? INT32_MAX : value == -127 ? INT32_MIN : value;
+  }
+
   const uint8_t* data_;
   std::size_t size_;
 };
@@ -262,6 +276,22 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
         blocksparse_step_f32(isa, rule, count, 0.1f, 1.0f, 0.1f, 0.9f, 0.999f, 1e-8f, begin,
                              g.data(), m.data(), s.data(), to);
       }
+      // A sparse row and sparse weights; their lists follow each other in the input.
+      const std::vector<int32_t> begins = in.list(int64_t{blocks1} + 1);
+      const std::vector<int32_t> chunks = in.list(blocks2), starts = in.list(int64_t{blocks2} + 1);
+      const std::vector<int32_t> indices = in.list(rows1);
+      const std::vector<float> values(indices.size(), 0.5f);
+      const int32_t type = kind >> 3, w_count = size1, n = size2 + 176 * accumulate;
+      const std::vector<uint8_t> columns(static_cast<std::size_t>(positive(w_count)),
+                                         static_cast<uint8_t>(part_begin));
+      const std::vector<char> weights(columns.size() * bytes_of(type), 1);
+      const std::vector<float> bias = operand(1, 0, n);
+      std::vector<float> c = bias;
+      blocksparse_sparse_chunk_f32(
+          (odd & kNullX) != 0 ? nullptr : indices.data(), weighted ? values.data() : nullptr, rows1,
+          (odd & kNullY) != 0 ? nullptr : begins.data(), blocks1, chunks.data(), starts.data(),
+          blocks2, columns.data(), type, w_data == nullptr ? nullptr : weights.data(), w_count,
+          begin, bias.data(), n, c.data());
       break;
     }
   }
