@@ -12,6 +12,7 @@ import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.layer.LoadSettings;
 import org.blocksparse.internal.layer.SaveSettings;
+import org.blocksparse.internal.linear.ClusterProbabilities;
 import org.blocksparse.internal.linear.LinearModel;
 import org.blocksparse.internal.linear.LinearModelFile;
 import org.blocksparse.internal.linear.LinearSearch;
@@ -52,6 +53,9 @@ import org.blocksparse.internal.softmax.OutputFilter;
  * <p><b>Prediction.</b> Searches are exact: a cluster bounds the probability of its labels, so only
  * the clusters that may hold a result are opened. Weights lie by feature, so that a row finds those
  * that it needs near each other, whichever clusters it opens.
+ *
+ * <p><b>Growth.</b> A tree keeps its labels and weights. {@link LinearLabelTreeBuilder#extend}
+ * makes another from it that has more labels, without training the others again.
  *
  * <p><b>Threads.</b> Any number of threads may predict at the same time. Results, and the weights
  * that training makes, do not depend on the workers.
@@ -280,6 +284,49 @@ public final class LinearLabelTree implements AutoCloseable {
   public Ranking atLeast(SparseRows x, double probability, Filter filter) {
     float threshold = (float) Math.log(TwoLevelLayer.inUnitInterval("probability", probability));
     return search("atLeast", x, filter, logAllowed -> Candidates.atLeast(threshold, logAllowed));
+  }
+
+  /**
+   * The clusters that do not fit some rows any more, such as those with labels that {@link
+   * LinearLabelTreeBuilder#extend} has added: the mean of P(cluster | x), over the rows that have a
+   * label of the cluster, is below a bound. Compare it with a bound below which a newly trained
+   * tree has few clusters.
+   *
+   * @param x rows of features, finite
+   * @param targets for each row its labels; clusters without a row are not listed
+   * @param probability in (0, 1]
+   * @return numbers of clusters in [0, clusterCount), ascending
+   * @throws IllegalArgumentException if there are not as many targets as rows, or if a value is not
+   *     finite
+   * @throws IndexOutOfBoundsException also if a target is outside [0, outputs)
+   */
+  public int[] clustersToRetrain(SparseRows x, SparseRows targets, double probability) {
+    TwoLevelLayer.inUnitInterval("probability", probability);
+    try (Lease lease = model.lease(leased(x, features(), targets, outputs()))) {
+      return new ClusterProbabilities(model, engine, x.bags()).below(probability, targets.bags());
+    }
+  }
+
+  /** Holds rows of features and their targets, once they are checked. */
+  static Lease leased(SparseRows x, int features, SparseRows targets, int outputs) {
+    requireNonNull(x, "x").requireIndices("x", "features", features);
+    if (requireNonNull(targets, "targets").rows() != x.rows()) {
+      throw new IllegalArgumentException(
+          "targets: expected " + x.rows() + " rows, as x has, but was " + targets.rows());
+    }
+    targets.requireIndices("targets", "outputs", outputs);
+    Lease lease = targets.lease(x.lease(new Lease(), "x"), "targets");
+    try {
+      x.requireFinite("x");
+    } catch (Throwable e) {
+      lease.close();
+      throw e;
+    }
+    return lease;
+  }
+
+  LinearModel model() {
+    return model;
   }
 
   private Ranking search(String query, SparseRows x, Filter filter, Candidates.Maker candidates) {

@@ -148,19 +148,12 @@ public final class LinearLabelTreeBuilder {
   }
 
   private LinearLabelTree trained(SparseRows x, SparseRows targets, float[] weights) {
-    requireNonNull(x, "x").requireIndices("x", "features", features);
-    if (requireNonNull(targets, "targets").rows() != x.rows()) {
-      throw new IllegalArgumentException(
-          "targets: expected " + x.rows() + " rows, as x has, but was " + targets.rows());
-    }
-    targets.requireIndices("targets", "outputs", outputs);
     LinearTraining training;
-    try (Lease lease = targets.lease(x.lease(new Lease(), "x"), "targets")) {
-      x.requireFinite("x");
+    try (Lease lease = LinearLabelTree.leased(x, features, targets, outputs)) {
       training =
           new LinearTraining(
               workers.engine(),
-              new LinearTraining.Settings(clusterSize, cost, threshold, seed),
+              settings(),
               x.bags(),
               features,
               targets.bags(),
@@ -170,5 +163,61 @@ public final class LinearLabelTreeBuilder {
     }
     LinearModel model = training.train();
     return new LinearLabelTree(model, workers.engine(), Map.of(), labels);
+  }
+
+  /**
+   * Makes a larger tree without training all of it again. The labels from {@code tree.outputs()} on
+   * are new. Each is put into the cluster that is likeliest for its rows, and trained alone. All
+   * other weights, the calibration and the metadata are those of the tree, which is unchanged.
+   *
+   * <p>New labels are trained against rows that have other labels of the cluster, so pass rows of
+   * old labels, too: best all that the tree was trained on. The old labels and what leads to their
+   * clusters have not seen the new rows. {@link LinearLabelTree#clustersToRetrain} returns the
+   * clusters that suffer from it; pass them to train their labels, and what leads to them, anew.
+   *
+   * @param tree with as many features and no more outputs than this builder
+   * @param x rows of features, finite, as in {@link #train(SparseRows, SparseRows, FloatTensor)}
+   * @param targets for each row its labels, old and new
+   * @param clusters of the tree that are trained anew, in [0, clusterCount); repeats count once
+   * @return a tree of its own, with weights of FLOAT32; its names are those of this builder, or if
+   *     it has none those of the tree
+   * @throws IllegalArgumentException also if the tree has other features or more outputs, or if its
+   *     clusters, of up to 256 labels each, have no room for so many
+   * @throws IndexOutOfBoundsException also if there is no such cluster
+   * @throws IllegalStateException also if the tree is mapped from a file that is damaged
+   */
+  public LinearLabelTree extend(
+      LinearLabelTree tree, SparseRows x, SparseRows targets, int... clusters) {
+    if (requireNonNull(tree, "tree").features() != features) {
+      throw new IllegalArgumentException(
+          "tree: expected " + features + " features but was " + tree.features());
+    }
+    if (tree.outputs() > outputs) {
+      throw new IllegalArgumentException(
+          "tree: expected at most " + outputs + " outputs but was " + tree.outputs());
+    }
+    Check.indices(
+        "clusters", requireNonNull(clusters, "clusters"), 0, "clusterCount", tree.clusterCount());
+    LinearModel model;
+    try (Lease lease = LinearLabelTree.leased(x, features, targets, outputs);
+        LinearLabelTree wide = tree.withWeights(ElementType.FLOAT32)) {
+      model =
+          new LinearTraining(
+                  workers.engine(),
+                  settings(),
+                  x.bags(),
+                  targets.bags(),
+                  wide.model(),
+                  outputs,
+                  clusters,
+                  progress::update)
+              .train();
+    }
+    Labels names = labels != null || !tree.hasLabels() ? labels : tree.labels();
+    return new LinearLabelTree(model, workers.engine(), tree.metadata(), names);
+  }
+
+  private LinearTraining.Settings settings() {
+    return new LinearTraining.Settings(clusterSize, cost, threshold, seed);
   }
 }

@@ -160,9 +160,9 @@ final class LinearLabelTreeFileTest {
     }
   }
 
-  /** A search in a damaged mapped file ends, and stays within its memory. */
+  /** Calls on a damaged mapped file end, and stay within their memory. */
   @Test
-  void mappedFilesOfAnyContentCanBeSearched() throws IOException {
+  void mappedFilesOfAnyContentCanBeUsed() throws IOException {
     byte[] right = Files.readAllBytes(file);
     SplittableRandom random = new SplittableRandom(Seed.value());
     try (SparseRows x = x()) {
@@ -176,6 +176,11 @@ final class LinearLabelTreeFileTest {
         Path changed = Files.write(folder.resolve("changed" + round), bytes);
         try (LinearLabelTree tree = LinearLabelTree.load(changed, LoadOptions.mapped())) {
           assertEquals(4, tree.topK(x, 3).batch());
+          try {
+            LinearLabelTree.builder(5, 6).extend(tree, x, x, 0).close();
+          } catch (IllegalStateException e) {
+            assertTrue(e.getMessage().startsWith("layer: tree."), e.getMessage());
+          }
         }
       }
     }

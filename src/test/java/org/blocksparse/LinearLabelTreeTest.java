@@ -488,4 +488,198 @@ final class LinearLabelTreeTest {
       }
     }
   }
+
+  // --------------------------------------------------------------------------------- extension
+
+  private static final int OLD_LABELS = 30;
+  private static final int ALL_LABELS = 37;
+
+  /**
+   * Rows of the labels from 30 on have words that others do not have, if they are unlike others.
+   */
+  private static Data grown(boolean unlike) {
+    SplittableRandom random = new SplittableRandom(Seed.value());
+    List<int[]> x = new ArrayList<>();
+    List<int[]> targets = new ArrayList<>();
+    for (int row = 0; row < 600; row++) {
+      int label = random.nextInt(ALL_LABELS);
+      boolean isNew = label >= OLD_LABELS;
+      int common = isNew && unlike ? ALL_LABELS + 2 : label % 3;
+      x.add(new int[] {label + 4, common, isNew ? ALL_LABELS + 4 + random.nextInt(2) : 3});
+      targets.add(new int[] {label});
+    }
+    return new Data(SparseRows.of(x), SparseRows.of(targets), targets);
+  }
+
+  private static int[] rowsOfOldLabels(Data data) {
+    return IntStream.range(0, data.labels().size())
+        .filter(row -> data.labels().get(row)[0] < OLD_LABELS)
+        .toArray();
+  }
+
+  private static LinearLabelTree trainOld(Data data) {
+    int[] old = rowsOfOldLabels(data);
+    try (SparseRows x = data.x().select(old);
+        SparseRows targets = data.targets().select(old)) {
+      return LinearLabelTree.builder(WORDS, OLD_LABELS).clusterSize(4).train(x, targets);
+    }
+  }
+
+  private static LinearLabelTree extend(LinearLabelTree tree, Data data, int... clusters) {
+    return LinearLabelTree.builder(WORDS, ALL_LABELS)
+        .extend(tree, data.x(), data.targets(), clusters);
+  }
+
+  /** The mean probability of the right label, in rows of new labels. */
+  private static double probabilityOfNew(LinearLabelTree tree, Data data) {
+    Ranking ranking = tree.topK(data.x(), ALL_LABELS);
+    return IntStream.range(0, ranking.batch())
+        .filter(row -> data.labels().get(row)[0] >= OLD_LABELS)
+        .mapToDouble(row -> Math.exp(probability(ranking, row, data.labels().get(row)[0])))
+        .average()
+        .orElseThrow();
+  }
+
+  @Test
+  void newLabelsAreFoundAndOldOnesStayTheSame() {
+    try (Data data = grown(false);
+        LinearLabelTree old = trainOld(data);
+        LinearLabelTree tree = extend(old, data)) {
+      assertEquals(ALL_LABELS, tree.outputs());
+      assertEquals(old.clusterCount(), tree.clusterCount());
+      int[] oldLabels = IntStream.range(0, OLD_LABELS).toArray();
+      assertSame(
+          old.topK(data.x(), OLD_LABELS), tree.topK(data.x(), OLD_LABELS, Filter.only(oldLabels)));
+      Ranking ranking = tree.topK(data.x(), 1);
+      for (int row = 0; row < ranking.batch(); row++) {
+        int label = data.labels().get(row)[0];
+        assertTrue(label < OLD_LABELS || ranking.output(row, 0) == label);
+      }
+    }
+  }
+
+  @Test
+  void clustersThatDoNotFitAreNamedAndTrainedAnew() {
+    try (Data data = grown(true);
+        LinearLabelTree old = trainOld(data);
+        LinearLabelTree tree = extend(old, data)) {
+      int[] before = rowsOfOldLabels(data);
+      try (SparseRows x = data.x().select(before);
+          SparseRows targets = data.targets().select(before)) {
+        assertEquals(0, old.clustersToRetrain(x, targets, 0.7).length);
+      }
+      int[] stale = tree.clustersToRetrain(data.x(), data.targets(), 0.7);
+      assertTrue(stale.length > 0 && stale.length < tree.clusterCount());
+      try (LinearLabelTree mended =
+          LinearLabelTree.builder(WORDS, ALL_LABELS)
+              .extend(tree, data.x(), data.targets(), stale)) {
+        assertEquals(0, mended.clustersToRetrain(data.x(), data.targets(), 0.7).length);
+        double better = probabilityOfNew(mended, data);
+        double worse = probabilityOfNew(tree, data);
+        assertTrue(better > 0.8 && better > 1.2 * worse, better + " " + worse);
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"7, 64", "67, 16", "67, 2"})
+  void treesWhoseClustersAreAllTrainedAnewAreTheSame(int labels, int clusterSize)
+      throws IOException {
+    try (Data data = Data.of(200, labels, Seed.value());
+        LinearLabelTree tree = train(data, labels, clusterSize);
+        LinearLabelTree again =
+            LinearLabelTree.builder(WORDS, labels)
+                .seed(4)
+                .extend(
+                    tree,
+                    data.x(),
+                    data.targets(),
+                    IntStream.range(0, tree.clusterCount()).toArray())) {
+      tree.save(folder.resolve("tree"));
+      again.save(folder.resolve("again"));
+      assertArrayEquals(
+          Files.readAllBytes(folder.resolve("tree")), Files.readAllBytes(folder.resolve("again")));
+    }
+  }
+
+  @Test
+  void labelsWithoutRowsGoToClustersWithRoom() {
+    try (SparseRows x = SparseRows.of(List.of(new int[] {0}, new int[] {1}));
+        LinearLabelTree tree = LinearLabelTree.builder(2, 2).train(x, x);
+        LinearLabelTree full = LinearLabelTree.builder(2, 256).extend(tree, x, x)) {
+      assertArrayEquals(new int[] {0, 1}, tree.topK(x, 2).outputs(0));
+      assertEquals(0, full.topK(x, 1).output(0, 0));
+      assertRefused(
+          IllegalArgumentException.class,
+          "outputs: expected at most 254 more than the tree has, as its clusters have room for,"
+              + " but was 255",
+          () -> LinearLabelTree.builder(2, 257).extend(tree, x, x));
+    }
+  }
+
+  @Test
+  void extensionKeepsNamesAndMetadata() throws IOException {
+    Path file = folder.resolve("tree");
+    try (SparseRows x = SparseRows.of(List.of(new int[] {0}, new int[] {1}));
+        LinearLabelTree made = LinearLabelTree.builder(2, 2).train(x, x)) {
+      made.setLabels(Labels.of("a", "b"));
+      made.save(
+          file,
+          SaveOptions.defaults()
+              .withMetadata(Map.of("language", "en"))
+              .withWeights(ElementType.FLOAT16));
+      Labels more = Labels.of("a", "b", "c");
+      try (LinearLabelTree tree = LinearLabelTree.load(file, LoadOptions.mapped());
+          LinearLabelTree unnamed = LinearLabelTree.builder(2, 3).extend(tree, x, x);
+          LinearLabelTree named = LinearLabelTree.builder(2, 3).labels(more).extend(tree, x, x)) {
+        assertEquals(ElementType.FLOAT32, named.weightType());
+        assertEquals(Map.of("language", "en"), named.metadata());
+        assertEquals("b", unnamed.labels().name(1));
+        assertEquals("c", named.labels().name(2));
+      }
+    }
+  }
+
+  @Test
+  void wrongExtensionsAreRefused() {
+    try (SparseRows x = SparseRows.of(List.of(new int[] {0}, new int[] {2}));
+        SparseRows one = SparseRows.of(List.of(new int[] {0}));
+        SparseRows infinite = SparseRows.of(List.of(new int[] {0}), List.of(nan()));
+        LinearLabelTree tree = LinearLabelTree.builder(3, 5).train(x, x)) {
+      LinearLabelTreeBuilder builder = LinearLabelTree.builder(3, 6);
+      assertRefused(
+          IllegalArgumentException.class,
+          "tree: expected 4 features but was 3",
+          () -> LinearLabelTree.builder(4, 6).extend(tree, x, x));
+      assertRefused(
+          IllegalArgumentException.class,
+          "tree: expected at most 4 outputs but was 5",
+          () -> LinearLabelTree.builder(3, 4).extend(tree, x, x));
+      assertRefused(
+          IndexOutOfBoundsException.class,
+          "clusters[1] = 1 is outside [0, clusterCount = 1)",
+          () -> builder.extend(tree, x, x, 0, 1));
+      assertRefused(
+          IllegalArgumentException.class,
+          "targets: expected 2 rows, as x has, but was 1",
+          () -> builder.extend(tree, x, one));
+      assertRefused(
+          IllegalArgumentException.class,
+          "x: value 0 of row 0 = NaN is not finite",
+          () -> tree.clustersToRetrain(infinite, one, 0.5));
+      assertRefused(
+          IllegalArgumentException.class,
+          "probability: expected a number in (0, 1] but was 0.0",
+          () -> tree.clustersToRetrain(x, x, 0));
+      tree.close();
+      assertRefused(
+          IllegalStateException.class,
+          "layer: the layer is closed",
+          () -> builder.extend(tree, x, x));
+      assertRefused(
+          IllegalStateException.class,
+          "layer: the layer is closed",
+          () -> tree.clustersToRetrain(x, x, 0.5));
+    }
+  }
 }

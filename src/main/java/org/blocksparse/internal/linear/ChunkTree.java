@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.linear;
 
+import java.util.Arrays;
 import org.blocksparse.internal.SparseChunks;
 import org.blocksparse.internal.softmax.ClassTable;
 
@@ -50,6 +51,33 @@ public record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
       labels[next[firstLeaf + clusterOf[label]]++ - outputBegins[firstLeaf]] = label;
     }
     return new ChunkTree(levelBegins, outputBegins, labels);
+  }
+
+  /**
+   * The tree with more labels, whose numbers follow; each is the last of its cluster.
+   *
+   * @param clustersOfNew for each of them a cluster that is not full
+   */
+  ChunkTree with(int[] clustersOfNew) {
+    int[] sizes = new int[chunks()];
+    Arrays.setAll(sizes, this::size);
+    for (int cluster : clustersOfNew) {
+      sizes[firstLeaf() + cluster]++;
+    }
+    int[] begins = RowLists.offsets(sizes);
+    int[] all = new int[labels.length + clustersOfNew.length];
+    int[] next = new int[clusters()];
+    for (int cluster = 0; cluster < next.length; cluster++) {
+      int chunk = firstLeaf() + cluster;
+      int from = outputBegins[chunk] - (chunks() - 1);
+      int to = begins[chunk] - (chunks() - 1);
+      System.arraycopy(labels, from, all, to, size(chunk));
+      next[cluster] = to + size(chunk);
+    }
+    for (int i = 0; i < clustersOfNew.length; i++) {
+      all[next[clustersOfNew[i]]++] = labels.length + i;
+    }
+    return new ChunkTree(levelBegins, begins, all);
   }
 
   /**
@@ -123,6 +151,26 @@ public record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
     return level;
   }
 
+  /** The chunk above each chunk, which has it as an output; that of the first is itself. */
+  int[] parents() {
+    int[] parents = new int[chunks()];
+    for (int chunk = 0; chunk < firstLeaf(); chunk++) {
+      Arrays.fill(parents, outputBegins[chunk] + 1, outputBegins[chunk + 1] + 1, chunk);
+    }
+    return parents;
+  }
+
+  /** The cluster of each label. */
+  int[] clusterOfLabels() {
+    int[] clusterOf = new int[labels.length];
+    for (int chunk = firstLeaf(); chunk < chunks(); chunk++) {
+      for (int output = outputBegins[chunk]; output < outputBegins[chunk + 1]; output++) {
+        clusterOf[labels[output - (chunks() - 1)]] = chunk - firstLeaf();
+      }
+    }
+    return clusterOf;
+  }
+
   /** The first chunk of the last level. */
   int firstLeaf() {
     return levelBegins[levels() - 1];
@@ -135,17 +183,14 @@ public record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
 
   /** Chunks of the last level as classes, their labels in slots in the order of the outputs. */
   ClassTable clusterTable() {
-    int[] classOf = new int[labels.length];
     int[] slotOf = new int[labels.length];
     int slots = 0;
     for (int chunk = firstLeaf(); chunk < chunks(); chunk++) {
       for (int q = 0; q < size(chunk); q++) {
-        int label = labels[outputBegins[chunk] + q - (chunks() - 1)];
-        classOf[label] = chunk - firstLeaf();
-        slotOf[label] = q;
+        slotOf[labels[outputBegins[chunk] + q - (chunks() - 1)]] = q;
       }
       slots = Math.max(slots, size(chunk));
     }
-    return ClassTable.of(classOf, slotOf, clusters(), slots);
+    return ClassTable.of(clusterOfLabels(), slotOf, clusters(), slots);
   }
 }

@@ -112,26 +112,63 @@ public record LinearModel(
    * @param starts of each row its first entry, and the number of entries
    */
   @SuppressWarnings("ArrayRecordComponent")
-  record ChunkWeights(int[] features, int[] starts, byte[] columns, float[] weights) {
-    /**
-     * Room for weights.
-     *
-     * @param features that the chunk may have, ascending
-     * @param sizes how many weights each has; those that have none get no row
-     */
-    static ChunkWeights room(int[] features, int[] sizes) {
-      int rows = (int) Arrays.stream(sizes).filter(size -> size > 0).count();
-      int[] used = new int[rows];
-      int[] starts = new int[rows + 1];
-      int row = 0;
-      for (int i = 0; i < sizes.length; i++) {
-        if (sizes[i] > 0) {
-          used[row] = features[i];
-          starts[row + 1] = starts[row] + sizes[i];
-          row++;
+  record ChunkWeights(int[] features, int[] starts, byte[] columns, float[] weights) {}
+
+  /**
+   * The weights of each chunk, of float32; the model is leased by the caller.
+   *
+   * @throws IllegalStateException if a mapped file is damaged
+   */
+  ChunkWeights[] chunkWeights() {
+    int[] rows = new int[tree.chunks()];
+    int[] entries = new int[tree.chunks()];
+    for (int row = 0; row < weights.rows(); row++) {
+      int chunk = chunkOf(row);
+      rows[chunk]++;
+      entries[chunk] += weights.starts().getInt(row + 1L) - weights.starts().getInt(row);
+    }
+    ChunkWeights[] all = new ChunkWeights[tree.chunks()];
+    for (int chunk = 0; chunk < all.length; chunk++) {
+      all[chunk] =
+          new ChunkWeights(
+              new int[rows[chunk]],
+              new int[rows[chunk] + 1],
+              new byte[entries[chunk]],
+              new float[entries[chunk]]);
+    }
+    Arrays.fill(rows, 0);
+    byte[] some = new byte[SparseChunks.MOST_OUTPUTS];
+    for (int feature = 0; feature < weights.features(); feature++) {
+      int end = weights.begins().getInt(feature + 1L);
+      for (int row = weights.begins().getInt(feature); row < end; row++) {
+        int chunk = chunkOf(row);
+        ChunkWeights part = all[chunk];
+        int i = rows[chunk]++;
+        int first = weights.starts().getInt(row);
+        int size = weights.starts().getInt(row + 1L) - first;
+        requireIntact(size <= some.length, "starts");
+        part.features[i] = feature;
+        part.starts[i + 1] = part.starts[i] + size;
+        weights.columns().getBytes(first, some, size);
+        System.arraycopy(some, 0, part.columns, part.starts[i], size);
+        for (int e = 0; e < size; e++) {
+          requireIntact((some[e] & 0xff) < tree.size(chunk), "columns");
         }
+        weights.w().getFloats(first, part.weights, part.starts[i], size);
       }
-      return new ChunkWeights(used, starts, new byte[starts[rows]], new float[starts[rows]]);
+    }
+    return all;
+  }
+
+  private int chunkOf(int row) {
+    int chunk = weights.chunks().getInt(row);
+    requireIntact(chunk >= 0 && chunk < tree.chunks(), "chunks");
+    return chunk;
+  }
+
+  private static void requireIntact(boolean condition, String tensor) {
+    if (!condition) {
+      throw new IllegalStateException("layer: tree." + tensor + " of the mapped file is damaged");
     }
   }
 

@@ -13,9 +13,9 @@ import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.schedule.Bags;
 
 /**
- * Trains a linear label tree. Labels are put into clusters; then each output of a chunk is trained
- * against the others of its chunk: on all rows on level 0, and below on the rows that have a label
- * under the chunk. Chunks do not depend on each other.
+ * Trains a linear label tree, or some outputs of one. Labels are put into clusters; then each
+ * output of a chunk is trained against the others of its chunk: on all rows on level 0, and below
+ * on the rows that have a label under the chunk. Chunks do not depend on each other.
  *
  * <p>The seed of each output is its own: the weights do not depend on the workers.
  */
@@ -60,6 +60,9 @@ public final class LinearTraining {
   /** The labels of each row, ascending, each once; of rows without weight none. */
   private final int[][] labelsOf;
 
+  /** The model that gives all outputs that are not trained, of float32 and leased; or null. */
+  private final LinearModel old;
+
   private final ChunkTree tree;
 
   /** For each label its output, counted among those of the last level. */
@@ -68,10 +71,16 @@ public final class LinearTraining {
   /** For each label its cluster. */
   private final int[] clusterOf;
 
+  /** For each level, and for each cluster its chunk, or the one above it on that level. */
+  private final int[][] chunkOf;
+
+  /** The outputs that are trained. */
+  private final BitSet chosen = new BitSet();
+
   private final Progress done = new Progress();
 
   /**
-   * Operands that were checked and are leased.
+   * Trains a tree. Operands were checked and are leased.
    *
    * @param rowWeights of the rows, not negative, or null: 1 each
    * @param progress called on the threads that work, one at a time, with units of work
@@ -91,31 +100,110 @@ public final class LinearTraining {
     this.features = featureCount;
     this.x = SparseMatrix.of(features);
     this.weights = rowWeights;
-    this.labelsOf = new int[x.rows()][];
+    this.labelsOf = labelsOf(labels);
+    this.old = null;
+    int halvings = 0;
+    while (((labelCount - 1) >> halvings) + 1 > settings.clusterSize()) {
+      halvings++;
+    }
+    RowLists rowsOf = rowsOfLabels(0, labelCount);
+    this.clusterOf = LabelClusters.of(engine, x, rowsOf, featureCount, halvings, settings.seed());
+    this.tree = ChunkTree.over(clusterOf, halvings);
+    this.placeOf = placeOf(tree);
+    this.chunkOf = chunkOf(tree);
+    chosen.set(0, tree.outputs());
+  }
+
+  /**
+   * Trains the labels that a model does not have yet, each alone, in the cluster that is likeliest
+   * for its rows; and some clusters anew: their labels, and what leads to them. Operands were
+   * checked and are leased.
+   *
+   * @param old of float32
+   * @param labelCount no less than the model has
+   * @param clusters of the model
+   * @throws IllegalArgumentException if there is no room for so many labels
+   * @throws IllegalStateException if a mapped file that the model is from is damaged
+   */
+  public LinearTraining(
+      Engine engine,
+      Settings settings,
+      Bags features,
+      Bags labels,
+      LinearModel old,
+      int labelCount,
+      int[] clusters,
+      ByteProgress progress) {
+    this.engine = engine;
+    this.settings = settings;
+    this.progress = progress;
+    this.features = old.weights().features();
+    this.x = SparseMatrix.of(features);
+    this.weights = null;
+    this.labelsOf = labelsOf(labels);
+    this.old = old;
+    int first = old.tree().labels().length;
+    int[] clustersOfNew =
+        new ClusterProbabilities(old, engine, features)
+            .likeliest(rowsOfLabels(first, labelCount - first));
+    this.tree = old.tree().with(clustersOfNew);
+    this.clusterOf = tree.clusterOfLabels();
+    this.placeOf = placeOf(tree);
+    this.chunkOf = chunkOf(tree);
+    for (int label = first; label < labelCount; label++) {
+      chosen.set(tree.chunks() - 1 + placeOf[label]);
+    }
+    for (int cluster : clusters) {
+      int chunk = tree.firstLeaf() + cluster;
+      chosen.set(tree.outputBegins()[chunk], tree.outputBegins()[chunk + 1]);
+      for (int level = 1; level < tree.levels(); level++) {
+        chosen.set(chunkOf[level][cluster] - 1);
+      }
+    }
+  }
+
+  private int[][] labelsOf(Bags labels) {
+    int[][] labelsOf = new int[x.rows()][];
     SplittableRandom random = new SplittableRandom(settings.seed());
     for (int row = 0; row < labelsOf.length; row++) {
       labelsOf[row] = counts(row) ? distinct(labels, row) : new int[0];
       heldOut.set(row, random.nextInt(HELD_OUT) == 0);
     }
-    RowLists rowsOf =
-        RowLists.of(
-            labelCount,
-            labelsOf.length,
-            (row, sink) -> {
-              for (int label : labelsOf[row]) {
-                sink.take(label);
-              }
-            });
-    int halvings = 0;
-    while (((labelCount - 1) >> halvings) + 1 > settings.clusterSize()) {
-      halvings++;
-    }
-    this.clusterOf = LabelClusters.of(engine, x, rowsOf, featureCount, halvings, settings.seed());
-    this.tree = ChunkTree.over(clusterOf, halvings);
-    this.placeOf = new int[labelCount];
-    for (int place = 0; place < labelCount; place++) {
+    return labelsOf;
+  }
+
+  /** The rows of some labels. */
+  private RowLists rowsOfLabels(int first, int count) {
+    return RowLists.of(
+        count,
+        labelsOf.length,
+        (row, sink) -> {
+          for (int label : labelsOf[row]) {
+            if (label >= first) {
+              sink.take(label - first);
+            }
+          }
+        });
+  }
+
+  private static int[] placeOf(ChunkTree tree) {
+    int[] placeOf = new int[tree.labels().length];
+    for (int place = 0; place < placeOf.length; place++) {
       placeOf[tree.labels()[place]] = place;
     }
+    return placeOf;
+  }
+
+  private static int[][] chunkOf(ChunkTree tree) {
+    int[] parents = tree.parents();
+    int[][] chunkOf = new int[tree.levels()][tree.clusters()];
+    int last = tree.levels() - 1;
+    Arrays.setAll(chunkOf[last], cluster -> tree.firstLeaf() + cluster);
+    for (int level = last - 1; level >= 0; level--) {
+      int[] below = chunkOf[level + 1];
+      Arrays.setAll(chunkOf[level], cluster -> parents[below[cluster]]);
+    }
+    return chunkOf;
   }
 
   private boolean counts(int row) {
@@ -146,21 +234,23 @@ public final class LinearTraining {
       done.total += work(rowsOf.get(level), tree.levelBegins()[level]);
     }
     LinearModel.Parts parts = new LinearModel.Parts(tree, features);
+    LinearModel.ChunkWeights[] known = old == null ? null : old.chunkWeights();
     for (int level = 0; level < tree.levels(); level++) {
-      trainLevel(level, rowsOf.get(level), parts);
+      trainLevel(level, rowsOf.get(level), known, parts);
     }
     return parts.build();
   }
 
-  /** The rows of each chunk of a level. */
+  /** The rows of each chunk of a level that has outputs to train. */
   private RowLists rowsOfChunks(int level) {
-    int chunks = tree.levelBegins()[level + 1] - tree.levelBegins()[level];
+    int first = tree.levelBegins()[level];
+    int chunks = tree.levelBegins()[level + 1] - first;
     if (level == 0) {
       return RowLists.of(
           1,
           labelsOf.length,
           (row, sink) -> {
-            if (counts(row)) {
+            if (counts(row) && isTrained(0)) {
               sink.take(0);
             }
           });
@@ -173,8 +263,8 @@ public final class LinearTraining {
         (row, sink) -> {
           calls[0]++;
           for (int label : labelsOf[row]) {
-            int chunk = clusterOf[label] / (tree.clusters() / chunks);
-            if (seen[chunk] != calls[0]) {
+            int chunk = chunkOf[level][clusterOf[label]] - first;
+            if (seen[chunk] != calls[0] && isTrained(first + chunk)) {
               seen[chunk] = calls[0];
               sink.take(chunk);
             }
@@ -182,10 +272,19 @@ public final class LinearTraining {
         });
   }
 
+  private int trained(int chunk) {
+    return chosen.get(tree.outputBegins()[chunk], tree.outputBegins()[chunk + 1]).cardinality();
+  }
+
+  private boolean isTrained(int chunk) {
+    int next = chosen.nextSetBit(tree.outputBegins()[chunk]);
+    return next >= 0 && next < tree.outputBegins()[chunk + 1];
+  }
+
   private long work(RowLists rowsOf, int firstChunk) {
     long work = 0;
     for (int i = 0; i < rowsOf.count(); i++) {
-      work += work(rowsOf, i, tree.size(firstChunk + i));
+      work += work(rowsOf, i, trained(firstChunk + i));
     }
     return work;
   }
@@ -206,39 +305,38 @@ public final class LinearTraining {
     public void close() {}
   }
 
-  private void trainLevel(int level, RowLists rowsOf, LinearModel.Parts parts) {
+  private void trainLevel(
+      int level, RowLists rowsOf, LinearModel.ChunkWeights[] known, LinearModel.Parts parts) {
     int first = tree.levelBegins()[level];
     int chunks = rowsOf.count();
     Calibration.Samples[] samples = new Calibration.Samples[chunks];
-    if (chunks == 1) {
-      samples[0] = trainAlone(first, level, rowsOf, parts);
-    } else {
-      engine.run(
-          chunks,
-          PASSES * work(rowsOf, first),
-          Room::new,
-          (room, begin, end) -> {
-            for (int i = begin; i < end; i++) {
-              ChunkProblem problem = problem(first + i, level, rowsOf, i, room.ofFeatures);
-              OutputModel[] models = new OutputModel[tree.size(first + i)];
-              trainOutputs(first + i, level, problem, models, 0, models.length);
-              samples[i] = finish(first + i, problem, models, parts);
-            }
-          });
-    }
-    parts.calibrate(level, Calibration.of(Arrays.asList(samples)));
-  }
-
-  /** Trains the outputs of the only chunk of a level by several workers. */
-  private Calibration.Samples trainAlone(
-      int chunk, int level, RowLists rowsOf, LinearModel.Parts parts) {
-    ChunkProblem problem = problem(chunk, level, rowsOf, 0, new Room().ofFeatures);
-    OutputModel[] models = new OutputModel[tree.size(chunk)];
     engine.run(
-        models.length,
-        PASSES * work(rowsOf, 0, models.length),
-        (begin, end) -> trainOutputs(chunk, level, problem, models, begin, end));
-    return finish(chunk, problem, models, parts);
+        chunks,
+        chunks == 1 ? 0 : PASSES * work(rowsOf, first),
+        Room::new,
+        (room, begin, end) -> {
+          for (int i = begin; i < end; i++) {
+            int chunk = first + i;
+            OutputModel[] models =
+                known == null ? new OutputModel[tree.size(chunk)] : outputsOf(chunk, known[chunk]);
+            if (isTrained(chunk)) {
+              ChunkProblem problem = problem(chunk, level, rowsOf, i, room.ofFeatures);
+              if (chunks == 1) {
+                engine.run(
+                    models.length,
+                    PASSES * work(rowsOf, 0, models.length),
+                    (q, last) -> trainOutputs(chunk, level, problem, models, q, last));
+              } else {
+                trainOutputs(chunk, level, problem, models, 0, models.length);
+              }
+            }
+            samples[i] = together(models);
+            put(chunk, models, room.ofFeatures, parts);
+          }
+        });
+    parts.calibrate(
+        level,
+        old == null ? Calibration.of(Arrays.asList(samples)) : old.calibrations().get(level));
   }
 
   private ChunkProblem problem(
@@ -257,7 +355,6 @@ public final class LinearTraining {
     int firstOutput = tree.outputBegins()[chunk];
     int outputs = tree.size(chunk);
     boolean isLeaf = level == tree.levels() - 1;
-    int perOutput = isLeaf ? 0 : tree.clusters() / nodes(level + 1);
     int[] seen = new int[outputs];
     int[] calls = new int[1];
     RowLists positives =
@@ -267,11 +364,10 @@ public final class LinearTraining {
             (row, sink) -> {
               calls[0]++;
               for (int label : labelsOf[chosen[begin + row]]) {
-                // All outputs of a level are numbered without a gap, from its first chunk on.
                 int output =
                     isLeaf
                         ? tree.chunks() - 1 + placeOf[label]
-                        : tree.levelBegins()[level + 1] - 1 + clusterOf[label] / perOutput;
+                        : chunkOf[level + 1][clusterOf[label]] - 1;
                 int q = output - firstOutput;
                 if (q >= 0 && q < outputs && seen[q] != calls[0]) {
                   seen[q] = calls[0];
@@ -282,20 +378,39 @@ public final class LinearTraining {
     return new ChunkProblem(compact, used, costs, positives, held);
   }
 
-  private int nodes(int level) {
-    return tree.levelBegins()[level + 1] - tree.levelBegins()[level];
-  }
-
   // ------------------------------------------------------------------------------------ outputs
 
   /**
    * The model of an output.
    *
-   * @param columns of the chunk's rows, ascending
+   * @param features that have weights, ascending
    * @param samples margins of held-out rows, by a model that was not trained on them; null for most
    */
   private record OutputModel(
-      int[] columns, float[] weights, float bias, Calibration.Samples samples) {}
+      int[] features, float[] weights, float bias, Calibration.Samples samples) {}
+
+  /** The models that an old chunk has, and null for outputs that it does not have. */
+  private OutputModel[] outputsOf(int chunk, LinearModel.ChunkWeights known) {
+    int count = old.tree().size(chunk);
+    int[] sizes = new int[count];
+    for (byte column : known.columns()) {
+      sizes[column & 0xff]++;
+    }
+    OutputModel[] models = new OutputModel[tree.size(chunk)];
+    for (int q = 0; q < count; q++) {
+      float bias = old.weights().biases().getFloat(old.tree().outputBegins()[chunk] + q);
+      models[q] = new OutputModel(new int[sizes[q]], new float[sizes[q]], bias, null);
+    }
+    int[] next = new int[count];
+    for (int row = 0; row < known.features().length; row++) {
+      for (int i = known.starts()[row]; i < known.starts()[row + 1]; i++) {
+        int q = known.columns()[i] & 0xff;
+        models[q].features()[next[q]] = known.features()[row];
+        models[q].weights()[next[q]++] = known.weights()[i];
+      }
+    }
+    return models;
+  }
 
   private void trainOutputs(
       int chunk, int level, ChunkProblem problem, OutputModel[] models, int begin, int end) {
@@ -308,10 +423,13 @@ public final class LinearTraining {
     int every = Math.max(1, Math.min(CALIBRATED, levelOutputs / FEW_CALIBRATED));
     for (int q = begin; q < end; q++) {
       int output = tree.outputBegins()[chunk] + q;
+      if (!chosen.get(output)) {
+        continue;
+      }
       BitSet positives = problem.positivesOf(q);
       Calibration.Samples samples = null;
       // Rows of a label that no other rows have say nothing of the margins of trained models.
-      if (output % every == 0 && problem.isKnownWithoutHeldOut(q)) {
+      if (old == null && output % every == 0 && problem.isKnownWithoutHeldOut(q)) {
         solver.train(positives, problem.heldOut(), settings.seed() + output);
         solver.prune(settings.threshold());
         samples = samples(problem, positives, solver);
@@ -321,28 +439,29 @@ public final class LinearTraining {
       } else {
         solver.train(positives, new BitSet(), settings.seed() + output);
         solver.prune(settings.threshold());
-        models[q] = model(solver, samples);
+        models[q] = model(problem, solver, samples);
       }
+      done.add((long) problem.x().columns().length + problem.x().rows());
     }
-    done.add((long) (problem.x().columns().length + problem.x().rows()) * (end - begin));
   }
 
-  private static OutputModel model(DualCoordinateDescent solver, Calibration.Samples samples) {
+  private static OutputModel model(
+      ChunkProblem problem, DualCoordinateDescent solver, Calibration.Samples samples) {
     double[] all = solver.weights();
     int count = 0;
     for (double weight : all) {
       count += weight != 0 ? 1 : 0;
     }
-    int[] columns = new int[count];
+    int[] features = new int[count];
     float[] weights = new float[count];
     int i = 0;
     for (int column = 0; column < all.length; column++) {
       if (all[column] != 0) {
-        columns[i] = column;
+        features[i] = problem.features()[column];
         weights[i++] = (float) all[column];
       }
     }
-    return new OutputModel(columns, weights, (float) solver.bias(), samples);
+    return new OutputModel(features, weights, (float) solver.bias(), samples);
   }
 
   private static Calibration.Samples samples(
@@ -361,34 +480,48 @@ public final class LinearTraining {
     return samples;
   }
 
-  /** Adds the models of a chunk to the parts, and returns the samples of all. */
-  private Calibration.Samples finish(
-      int chunk, ChunkProblem problem, OutputModel[] models, LinearModel.Parts parts) {
-    int[] rowsOfColumn = new int[problem.features().length];
+  /**
+   * Adds the models of a chunk to the parts.
+   *
+   * @param ofFeatures room for a number for each feature, 0 on entry and on return
+   */
+  private void put(int chunk, OutputModel[] models, int[] ofFeatures, LinearModel.Parts parts) {
+    int count = 0;
     for (OutputModel model : models) {
-      for (int column : model.columns()) {
-        rowsOfColumn[column]++;
+      for (int feature : model.features()) {
+        count += ofFeatures[feature]++ == 0 ? 1 : 0;
       }
     }
-    LinearModel.ChunkWeights made = LinearModel.ChunkWeights.room(problem.features(), rowsOfColumn);
-    int[] next = made.starts().clone();
-    int[] rowOf = new int[problem.features().length];
-    int rows = 0;
-    for (int column = 0; column < rowOf.length; column++) {
-      rowOf[column] = rows;
-      rows += rowsOfColumn[column] > 0 ? 1 : 0;
+    int[] used = new int[count];
+    int[] starts = new int[count + 1];
+    for (OutputModel model : models) {
+      for (int feature : model.features()) {
+        if (ofFeatures[feature] > 0) {
+          used[--count] = feature;
+          ofFeatures[feature] = -ofFeatures[feature];
+        }
+      }
     }
+    Arrays.sort(used);
+    for (int row = 0; row < used.length; row++) {
+      starts[row + 1] = starts[row] - ofFeatures[used[row]];
+      ofFeatures[used[row]] = starts[row];
+    }
+    byte[] columns = new byte[starts[used.length]];
+    float[] all = new float[columns.length];
     float[] biases = new float[models.length];
     for (int q = 0; q < models.length; q++) {
-      for (int i = 0; i < models[q].columns().length; i++) {
-        int at = next[rowOf[models[q].columns()[i]]]++;
-        made.columns()[at] = (byte) q;
-        made.weights()[at] = models[q].weights()[i];
+      for (int i = 0; i < models[q].features().length; i++) {
+        int at = ofFeatures[models[q].features()[i]]++;
+        columns[at] = (byte) q;
+        all[at] = models[q].weights()[i];
       }
       biases[q] = models[q].bias();
     }
-    parts.put(chunk, made, biases);
-    return together(models);
+    for (int feature : used) {
+      ofFeatures[feature] = 0;
+    }
+    parts.put(chunk, new LinearModel.ChunkWeights(used, starts, columns, all), biases);
   }
 
   private static Calibration.Samples together(OutputModel[] models) {
