@@ -27,6 +27,7 @@ final class Pom {
   private static final Pom PARENT = new Pom(Path.of("src/build/pom.xml"), null);
   static final Pom MAIN = new Pom(Path.of("pom.xml"), PARENT);
   static final Pom PLATFORM = new Pom(Path.of("platform/pom.xml"), PARENT);
+  static final Pom LINUX = new Pom(Path.of("platform/linux-x86_64/pom.xml"), PARENT);
   private static final Pom CLASSIFIER = new Pom(Path.of("src/classifier/pom.xml"), PARENT);
   private static final Pom SPARK = new Pom(Path.of("src/spark/pom.xml"), PARENT);
 
@@ -84,7 +85,7 @@ final class Pom {
     Set<String> known = new TreeSet<>();
     MAIN.dependencies(MAIN.project).forEach(known::add);
     PLATFORM.dependencies(PLATFORM.project).forEach(known::add);
-    for (Pom own : List.of(MAIN, PLATFORM, CLASSIFIER, SPARK)) {
+    for (Pom own : List.of(MAIN, PLATFORM, LINUX, CLASSIFIER, SPARK)) {
       known.add(own.coordinates());
     }
     return MAIN.dependencies(parse("<project><dependencies>" + xml + "</dependencies></project>"))

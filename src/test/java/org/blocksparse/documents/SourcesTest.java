@@ -67,8 +67,8 @@ final class SourcesTest {
   private static List<Path> poms() throws IOException {
     List<Path> poms = files("src", "pom\\.xml");
     poms.add(Path.of("pom.xml"));
-    poms.add(Path.of("platform/pom.xml"));
-    assertTrue(poms.size() >= 5, poms::toString);
+    poms.addAll(files("platform", "pom\\.xml"));
+    assertTrue(poms.size() >= 10, poms::toString);
     return poms;
   }
 
