@@ -2,6 +2,7 @@
 package org.blocksparse;
 
 import org.blocksparse.internal.WeightType;
+import org.blocksparse.internal.layer.ReadOnlyWeights;
 
 /**
  * The type that read-only weights are stored as. Fewer bits are less memory, and less to read:
@@ -79,18 +80,12 @@ public enum ElementType {
   }
 
   /**
-   * As layers keep it, whose weights are not packed.
+   * As a softmax, a label tree or a bag keeps it.
    *
    * @throws IllegalArgumentException if it is packed
    */
   WeightType ofLayer() {
-    if (stored.isPacked()) {
-      throw new IllegalArgumentException(
-          "type: expected FLOAT32, FLOAT16, BFLOAT16 or INT8 for a layer's weights but was "
-              + this
-              + ", which is packed for products of SparseBlockDot");
-    }
-    return stored;
+    return ReadOnlyWeights.requireNotPacked("type", stored);
   }
 
   static ElementType of(WeightType stored) {

@@ -10,10 +10,12 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.function.BiConsumer;
 import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
 import org.blocksparse.internal.StoredWeights;
 import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.layer.ExpertsFile;
 import org.blocksparse.internal.layer.ReadOnlyWeights;
+import org.blocksparse.internal.memory.Storage;
 
 /**
  * The parameters of a {@link MixtureOfExperts}, whose shapes fit each other.
@@ -50,7 +52,11 @@ record ExpertsParameters(
         : new Weights(inFile.weights(), Shape.of(inFile.dims()));
   }
 
-  /** As files have them. */
+  /**
+   * As files have them.
+   *
+   * @throws IllegalArgumentException if weights are a transposed view
+   */
   Map<String, ExpertsFile.Parameter> ofFile() {
     Map<String, ExpertsFile.Parameter> all = new LinkedHashMap<>();
     forEach(
@@ -61,8 +67,43 @@ record ExpertsParameters(
                     parameter.shape().toArray(),
                     parameter instanceof FloatTensor floats
                         ? new StoredWeights(WeightType.FLOAT32, floats.storage(), null)
-                        : ((Weights) parameter).requireContiguous("save"))));
+                        : inOrder(name, (Weights) parameter))));
     return all;
+  }
+
+  private static StoredWeights inOrder(String name, Weights weights) {
+    if (weights.isTransposed()) {
+      throw new IllegalArgumentException(
+          name
+              + ": "
+              + weights
+              + " is a transposed view; save what withWeights("
+              + weights.type()
+              + ") returns, which is none");
+    }
+    return weights.stored();
+  }
+
+  /**
+   * Rows may be rounded to bfloat16.
+   *
+   * @throws IllegalStateException if weights are of another type, or a transposed view
+   */
+  void requireToRound() {
+    forEach(
+        (name, parameter) -> {
+          boolean ofExperts = parameter == W1 || parameter == W2;
+          if (ofExperts
+              && !(parameter instanceof Weights weights
+                  && weights.type() == ElementType.BFLOAT16
+                  && !weights.isTransposed())) {
+            throw new IllegalStateException(
+                name
+                    + ": expected Weights of BFLOAT16 that are no transposed view but was "
+                    + parameter
+                    + "; make a layer of such by withWeights(BFLOAT16)");
+          }
+        });
   }
 
   /**
@@ -160,6 +201,16 @@ record ExpertsParameters(
   /** All of them, if none is only read. */
   FloatTensor[] tensors() {
     return byName().values().toArray(new FloatTensor[0]);
+  }
+
+  /** The memory of all of them; null where a type has no scales. */
+  Stream<Storage> memory() {
+    return byName().values().stream()
+        .flatMap(
+            parameter ->
+                parameter instanceof Weights weights
+                    ? Stream.of(weights.elements(), weights.scales())
+                    : Stream.of(KernelOperands.elements(parameter)));
   }
 
   /** By their names, in the order of the table of the layer. */

@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.blocksparse.internal.gate.ExpertBands;
 import org.blocksparse.internal.layer.ExpertsFile;
 import org.blocksparse.internal.layer.LoadSettings;
@@ -15,6 +16,7 @@ import org.blocksparse.internal.layer.OptimizerStateFile;
 import org.blocksparse.internal.layer.ReadOnlyWeights;
 import org.blocksparse.internal.layer.SaveSettings;
 import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.memory.Storage;
 
 /**
  * A mixture of experts, a whole layer: a {@link TopKGate} gives each row to a few of many experts,
@@ -73,6 +75,9 @@ public final class MixtureOfExperts implements AutoCloseable {
   private final Workers workers;
   private final Map<String, String> metadata;
 
+  /** Whether rows are rounded to bfloat16, as the weights are. */
+  private final boolean roundsToBfloat16;
+
   /** Null if weights are only read. */
   private final OptimizerState state;
 
@@ -87,11 +92,22 @@ public final class MixtureOfExperts implements AutoCloseable {
       Activation activation,
       Workers workers,
       Map<String, String> metadata) {
+    this(parameters, gate, activation, workers, metadata, false);
+  }
+
+  private MixtureOfExperts(
+      ExpertsParameters parameters,
+      TopKGate gate,
+      Activation activation,
+      Workers workers,
+      Map<String, String> metadata,
+      boolean roundsToBfloat16) {
     this.parameters = parameters;
     this.gate = gate;
     this.activation = activation;
     this.workers = workers;
     this.metadata = Collections.unmodifiableMap(metadata);
+    this.roundsToBfloat16 = roundsToBfloat16;
     this.state = parameters.isReadOnly() ? null : OptimizerState.of(parameters.tensors());
   }
 
@@ -283,9 +299,11 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /** A plan as weights need it: packed ones are multiplied by rounded rows alone. */
-  private static BlockPlan rounding(BlockPlan plan, BlockMatrix W) {
+  private BlockPlan rounding(BlockPlan plan, BlockMatrix W) {
     boolean packed = W instanceof Weights weights && weights.isPacked();
-    return packed ? plan.withRoundedInputs(ElementType.INT8) : plan;
+    return packed
+        ? plan.withRoundedInputs(ElementType.INT8)
+        : roundsToBfloat16 ? plan.withRoundedInputs(ElementType.BFLOAT16) : plan;
   }
 
   /** Writes the sums over experts of what came out of their activations, or adds them. */
@@ -414,7 +432,8 @@ public final class MixtureOfExperts implements AutoCloseable {
   /**
    * A copy of this layer whose W1 and W2 are of another type, without optimizer state. The gate and
    * the biases stay floats: they are small, and the gate decides. {@link SaveOptions#withWeights}
-   * needs no copy.
+   * needs no copy. Weights that were a transposed view, as in files of others, lie as those of
+   * {@link Weights#of} in the copy, unless they are INT8.
    *
    * <p>With types that are packed ({@link ElementType#Q8_0} and those below), each product rounds
    * the rows that it reads to INT8, as {@link BlockPlan#withRoundedInputs} says: less precise, and
@@ -443,6 +462,28 @@ public final class MixtureOfExperts implements AutoCloseable {
     }
   }
 
+  /**
+   * This layer with the rows of its experts' products rounded to BFLOAT16, as the weights are:
+   * faster on some processors, with the error that {@link BlockPlan#withRoundedInputs} says. Both
+   * layers have the same parameters, and closing one closes both. Copies do not round, and files do
+   * not keep it.
+   *
+   * @param type BFLOAT16; packed weights round to INT8 by themselves
+   * @throws IllegalArgumentException if it is another type
+   * @throws IllegalStateException if the weights are not of BFLOAT16, or a transposed view, which
+   *     {@code withWeights(BFLOAT16)} copies as they should lie
+   */
+  public MixtureOfExperts withRoundedInputs(ElementType type) {
+    if (requireNonNull(type, "type") != ElementType.BFLOAT16) {
+      throw new IllegalArgumentException(
+          "type: expected BFLOAT16 but was "
+              + type
+              + "; packed weights round to INT8 by themselves");
+    }
+    parameters.requireToRound();
+    return new MixtureOfExperts(parameters, gate, activation, workers, metadata, true);
+  }
+
   /** Saves parameters, gate and activation; see {@link #save(Path, SaveOptions)}. */
   public void save(Path file) throws IOException {
     save(file, SaveOptions.defaults());
@@ -453,8 +494,8 @@ public final class MixtureOfExperts implements AutoCloseable {
    * stops, the file is the old one or the new one, never a part of one.
    *
    * @throws IllegalStateException if a parameter is not finite
-   * @throws IllegalArgumentException if the options have a bag; see also {@link
-   *     SaveOptions#withWeights}
+   * @throws IllegalArgumentException if the options have a bag, or weights are a transposed view,
+   *     as those of files of others may be; see also {@link SaveOptions#withWeights}
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void save(Path file, SaveOptions options) throws IOException {
@@ -541,6 +582,59 @@ public final class MixtureOfExperts implements AutoCloseable {
     return new GgufExperts(file, "blk." + block + ".ffn_").layer(gate, activation);
   }
 
+  /**
+   * The experts of a layer from matrices (out, in) with names, as models of others have them in
+   * safetensors. The names that are asked for are those of Qwen, OLMoE and DeepSeek after the part
+   * that names the layer:
+   *
+   * <pre>{@code
+   * try (TensorFile file = TensorFile.open(path, LoadOptions.mapped())) {
+   *   return MixtureOfExperts.of(
+   *       name -> file.weights("model.layers.5.mlp." + name),
+   *       128, TopKGate.of(128, 8), Activation.SWIGLU, ElementType.Q8_0);
+   * }
+   * }</pre>
+   *
+   * <table>
+   *   <caption>Names for expert 3; the function may look for others</caption>
+   *   <tr><th>name</th><th>shape</th><th>Mixtral has</th></tr>
+   *   <tr><td>experts.3.gate_proj.weight, of gated activations</td><td>(hidden, inputs)</td>
+   *       <td>experts.3.w1.weight</td></tr>
+   *   <tr><td>experts.3.up_proj.weight</td><td>(hidden, inputs)</td>
+   *       <td>experts.3.w3.weight</td></tr>
+   *   <tr><td>experts.3.down_proj.weight</td><td>(outputs, hidden)</td>
+   *       <td>experts.3.w2.weight</td></tr>
+   *   <tr><td>gate.weight, with a gate</td><td>(experts, inputs)</td><td>gate.weight</td></tr>
+   * </table>
+   *
+   * <p>There are no biases; {@link MixtureOfExpertsBuilder#build(Map)} takes them. As to the gate
+   * and the activation, see {@link #of(GgufFile, int, TopKGate, Activation)}.
+   *
+   * @param tensors is called for one matrix after the other, for some twice; each is copied, one
+   *     expert at a time, and closed
+   * @param experts how many there are
+   * @param gate null: each call is given a routing
+   * @param type of W1 and W2. FLOAT32 can be trained; a type of the file's loses nothing
+   * @throws IllegalArgumentException if the gate is of another number of experts; if a tensor is
+   *     missing, is no matrix, has another shape, or has an element that is not finite or too large
+   *     for the type
+   * @throws IOException if the function throws it
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public static MixtureOfExperts of(
+      ExpertTensors tensors, int experts, TopKGate gate, Activation activation, ElementType type)
+      throws IOException {
+    requireNonNull(tensors, "tensors");
+    requireNonNull(activation, "activation");
+    requireNonNull(type, "type");
+    Check.dimension("experts", experts);
+    if (gate != null && gate.experts() != experts) {
+      throw new IllegalArgumentException(
+          "gate: expected one of " + experts + " experts but was one of " + gate.experts());
+    }
+    return new NamedExperts(tensors, experts).layer(gate, activation, type);
+  }
+
   private static MixtureOfExperts of(ExpertsFile.Content content, Workers workers) {
     ExpertsParameters parameters = ExpertsParameters.of(content.parameters());
     TopKGate gate =
@@ -549,6 +643,12 @@ public final class MixtureOfExperts implements AutoCloseable {
             : TopKGate.of(parameters.experts(), content.gate()).withWorkers(workers);
     Activation activation = Activation.of(content.activation());
     return new MixtureOfExperts(parameters, gate, activation, workers, content.metadata());
+  }
+
+  /** The memory that it takes off the heap, mapped and private. */
+  public MemoryUse memoryUse() {
+    Stream<Storage> ofState = state == null ? Stream.empty() : state.memory();
+    return MemoryUse.of(Stream.concat(parameters.memory(), ofState));
   }
 
   /** The strings that were in the file that this layer was loaded from, by key. */

@@ -3,15 +3,24 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.blocksparse.internal.StoredWeights;
 import org.blocksparse.internal.layer.InitialWeights;
 import org.blocksparse.internal.memory.Storage;
 
 /** Collects what a {@link MixtureOfExperts} is made of; see {@link MixtureOfExperts#builder}. */
 public final class MixtureOfExpertsBuilder {
-  private static final Set<String> NAMES = Set.of("Wg", "bg", "W1", "b1", "W2", "b2");
+  private static final List<String> NAMES =
+      List.of("Wg", "bg", "W1", "b1", "W2", "b2", "W1.gate", "W1.up", "b1.gate", "b1.up");
+
+  /** The halves of W1 and b1. */
+  private static final String GATE = ".gate";
+
+  private static final String UP = ".up";
 
   private final int inputs;
   private final int hidden;
@@ -123,24 +132,20 @@ public final class MixtureOfExpertsBuilder {
    * A layer with given parameters, which become its own: it changes them when it trains, and closes
    * them when it is closed. W1 and W2 may be {@link Weights}, which are only read.
    *
+   * <p>If the activation is gated, W1 may be given as two: W1.gate and W1.up, each (1, experts,
+   * inputs, hidden) and both of one type and layout; b1 as b1.gate and b1.up, each (experts,
+   * hidden). They are copied side by side, and closed.
+   *
    * @param parameters by the names of {@link MixtureOfExperts}: W1, W2, with a gate Wg, and biases
    *     where there are any
-   * @throws IllegalArgumentException if a name is missing or unknown, if a shape does not fit, if
-   *     one but W1 and W2 is no tensor of floats, if one is a transposed view, or if two share
-   *     memory
+   * @throws IllegalArgumentException if a name is missing, unknown, or beside its halves; if a
+   *     shape does not fit; if one but W1 and W2 is no tensor of floats, or one is a transposed
+   *     view of floats; if two share memory; or if halves differ in type or layout, are a
+   *     transposed view of INT8, or are packed and hidden is no multiple of 16
+   * @throws IllegalStateException if a half is closed
    */
   public MixtureOfExperts build(Map<String, ? extends BlockMatrix> parameters) {
-    Map<String, Shape> shapes = shapes(true);
-    for (String name : requireNonNull(parameters, "parameters").keySet()) {
-      if (!NAMES.contains(name)) {
-        throw new IllegalArgumentException(
-            "parameters: \"" + name + "\" is none of Wg, bg, W1, b1, W2, b2");
-      }
-      if (!shapes.containsKey(name)) {
-        throw new IllegalArgumentException(
-            "parameters: " + name + " belongs to a gate, which this layer was built without");
-      }
-    }
+    Map<String, Shape> shapes = shapesOf(requireNonNull(parameters, "parameters").keySet());
     Map<String, BlockMatrix> checked = new LinkedHashMap<>();
     shapes.forEach(
         (name, shape) -> {
@@ -152,18 +157,136 @@ public final class MixtureOfExpertsBuilder {
           }
         });
     requireApart(checked);
-    return new MixtureOfExperts(
-        new ExpertsParameters(
-            (FloatTensor) checked.get("Wg"),
-            (FloatTensor) checked.get("bg"),
-            checked.get("W1"),
-            (FloatTensor) checked.get("b1"),
-            checked.get("W2"),
-            (FloatTensor) checked.get("b2")),
-        gate == null ? null : gate.withWorkers(workers),
-        activation,
-        workers,
-        Map.of());
+    List<BlockMatrix> halves = new ArrayList<>();
+    List<BlockMatrix> joined = new ArrayList<>();
+    try {
+      join("W1", checked, halves, joined);
+      join("b1", checked, halves, joined);
+      MixtureOfExperts layer =
+          new MixtureOfExperts(
+              new ExpertsParameters(
+                  (FloatTensor) checked.get("Wg"),
+                  (FloatTensor) checked.get("bg"),
+                  checked.get("W1"),
+                  (FloatTensor) checked.get("b1"),
+                  checked.get("W2"),
+                  (FloatTensor) checked.get("b2")),
+              gate == null ? null : gate.withWorkers(workers),
+              activation,
+              workers,
+              Map.of());
+      halves.forEach(BlockMatrix::close);
+      return layer;
+    } catch (Throwable e) {
+      joined.forEach(BlockMatrix::close);
+      throw e;
+    }
+  }
+
+  /** The shapes of parameters of those names, which are known and fit each other. */
+  private Map<String, Shape> shapesOf(Set<String> names) {
+    Map<String, Shape> shapes = new LinkedHashMap<>();
+    shapes(true)
+        .forEach(
+            (name, shape) -> {
+              if (names.contains(name + GATE) || names.contains(name + UP)) {
+                shapes.putAll(halves(name, shape));
+              } else {
+                shapes.put(name, shape);
+              }
+            });
+    for (String name : names) {
+      if (!NAMES.contains(name)) {
+        throw new IllegalArgumentException(
+            "parameters: \"" + name + "\" is none of " + String.join(", ", NAMES));
+      }
+      if (!shapes.containsKey(name)) {
+        throw new IllegalArgumentException(
+            "parameters: "
+                + name
+                + (name.endsWith("g")
+                    ? " belongs to a gate, which this layer was built without"
+                    : " is given beside its halves; leave it or them out"));
+      }
+    }
+    return shapes;
+  }
+
+  private Map<String, Shape> halves(String name, Shape whole) {
+    if (!activation.isGated()) {
+      throw new IllegalArgumentException(
+          "parameters: " + name + " has halves, which " + activation + " does not use; give one");
+    }
+    long[] dims = whole.toArray();
+    dims[dims.length - 1] = hidden;
+    Map<String, Shape> both = new LinkedHashMap<>();
+    both.put(name + GATE, Shape.of(dims));
+    both.put(name + UP, Shape.of(dims));
+    return both;
+  }
+
+  /** Puts a parameter in the place of its halves, if they are given. */
+  private void join(
+      String name,
+      Map<String, BlockMatrix> parameters,
+      List<BlockMatrix> halves,
+      List<BlockMatrix> joined) {
+    BlockMatrix first = parameters.get(name + GATE);
+    BlockMatrix second = parameters.get(name + UP);
+    if (first == null && second == null) {
+      return;
+    }
+    if (first == null || second == null) {
+      throw new IllegalArgumentException(
+          "parameters: expected " + name + (first == null ? GATE : UP) + " beside its other half");
+    }
+    try (Lease lease = new Lease().ofBlocks(name + GATE, first).ofBlocks(name + UP, second)) {
+      BlockMatrix both =
+          first instanceof FloatTensor floats && second instanceof FloatTensor others
+              ? beside(floats, others)
+              : beside(name, first, second);
+      joined.add(both);
+      parameters.put(name, both);
+    }
+    halves.add(first);
+    halves.add(second);
+  }
+
+  /** Rows of two tensors side by side. */
+  private FloatTensor beside(FloatTensor first, FloatTensor second) {
+    long[] dims = first.shape().toArray();
+    dims[dims.length - 1] *= 2;
+    Storage[] both = {first.storage(), second.storage()};
+    Storage made =
+        StoredWeights.interleaved(
+            both, first.shape().size() / hidden, 4L * hidden, workers.engine());
+    return FloatTensor.dense(made, Shape.of(dims));
+  }
+
+  private Weights beside(String name, BlockMatrix first, BlockMatrix second) {
+    if (!(first instanceof Weights gates
+        && second instanceof Weights ups
+        && gates.stored().type() == ups.stored().type()
+        && gates.isTransposed() == ups.isTransposed())) {
+      throw new IllegalArgumentException(
+          name + UP + ": expected the type and layout of " + first + " but was " + second);
+    }
+    if (gates.isTransposed() && gates.scales() != null) {
+      throw new IllegalArgumentException(
+          name + GATE + ": " + gates + " is a transposed view, whose scales are of inputs");
+    }
+    StoredWeights both =
+        gates
+            .stored()
+            .beside(
+                name + GATE,
+                ups.stored(),
+                experts,
+                inputs,
+                hidden,
+                gates.isTransposed(),
+                workers.engine());
+    return new Weights(both, Shape.of(1, experts, inputs, 2L * hidden), gates.isTransposed());
   }
 
   private static BlockMatrix require(String name, BlockMatrix parameter, Shape shape) {
@@ -173,7 +296,7 @@ public final class MixtureOfExpertsBuilder {
     }
     if (parameter instanceof FloatTensor floats) {
       floats.requireContiguous(name);
-    } else if (!name.equals("W1") && !name.equals("W2")) {
+    } else if (!name.startsWith("W1") && !name.equals("W2")) {
       throw new IllegalArgumentException(
           name + ": expected a tensor of floats but was " + parameter);
     }

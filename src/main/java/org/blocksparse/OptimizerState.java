@@ -10,6 +10,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.layer.OptimizerStateFile;
 import org.blocksparse.internal.memory.Storage;
@@ -133,6 +134,11 @@ public final class OptimizerState implements AutoCloseable {
 
   private List<OptimizerStateFile.Entry> entries() {
     return entries(IntStream.range(0, tensors.length).mapToObj(Integer::toString).toList());
+  }
+
+  /** The memory that is kept; null where there is none. */
+  Stream<Storage> memory() {
+    return Stream.of(states).flatMap(LayerState::memory);
   }
 
   /** The entries of the tensors in files, by these names. */

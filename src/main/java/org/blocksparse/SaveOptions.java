@@ -11,8 +11,8 @@ import org.blocksparse.internal.layer.ModelNames;
 import org.blocksparse.internal.layer.SaveSettings;
 
 /**
- * What {@link TwoLevelLayer#save} and {@link EmbeddingBag#save} write besides the parameters.
- * Immutable.
+ * What {@link TwoLevelLayer#save}, {@link EmbeddingBag#save} and {@link MixtureOfExperts#save}
+ * write besides the parameters. Immutable.
  */
 public final class SaveOptions {
   /** Without the bag. */
@@ -88,15 +88,16 @@ public final class SaveOptions {
   }
 
   /**
-   * W1, W2 and the table of a bag in another type, as {@link TwoLevelLayer#withWeights} and {@link
-   * EmbeddingBag#withWeights} make them, rounded while they are written: of a layer that is mapped
-   * from its file, W2 and the table are not held in memory. Models loaded from the new file are
-   * read-only. Without this, each layer's weights are written as they are.
+   * W1, W2 and the table of a bag in another type, as {@link TwoLevelLayer#withWeights}, {@link
+   * EmbeddingBag#withWeights} and {@link MixtureOfExperts#withWeights} make them, rounded while
+   * they are written: of a layer that is mapped from its file, W2 and the table are not held in
+   * memory. Models loaded from the new file are read-only. Without this, each layer's weights are
+   * written as they are.
    *
-   * <p>The types are those of layers: no packed ones, which are refused with {@link
-   * IllegalArgumentException}. Saving ends with that if a weight is not finite or too large for the
-   * type, and beside the state of an optimizer; with {@link IllegalStateException} if the layer has
-   * weights of another narrow type already. The file is then the old one.
+   * <p>Saving throws {@link IllegalArgumentException} if the type is packed, except for experts; if
+   * a weight is not finite or too large for the type; or beside the state of an optimizer. It
+   * throws {@link IllegalStateException} if the layer has weights of another narrow type already.
+   * The file is then the old one.
    */
   public SaveOptions withWeights(ElementType type) {
     return new SaveOptions(
@@ -104,7 +105,7 @@ public final class SaveOptions {
             settings.metadata(),
             settings.optimizerState(),
             null,
-            requireNonNull(type, "type").ofLayer(),
+            requireNonNull(type, "type").stored(),
             settings.progress()),
         bag);
   }

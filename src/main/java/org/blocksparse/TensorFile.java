@@ -189,8 +189,8 @@ public final class TensorFile implements AutoCloseable {
    * closes them. They live on when this file is closed. Scales are always read into memory and
    * checked.
    *
-   * <p>Matrices of 16 bits, as models of others have them, are (1, 1, rows, columns), and (n, 1,
-   * rows, columns) of (n, rows, columns). Where these are (out, in), {@link
+   * <p>Matrices of F32, F16 and BF16, as models of others have them, are (1, 1, rows, columns), and
+   * (n, 1, rows, columns) of (n, rows, columns). Where these are (out, in), {@link
    * Weights#transposeBlocks} makes them (1, n, in, out).
    *
    * @throws FileFormatException if there are none of this name; if their type or rank is another,

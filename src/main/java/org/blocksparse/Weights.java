@@ -5,9 +5,11 @@ import static java.util.Objects.requireNonNull;
 
 import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.Engine;
+import org.blocksparse.internal.GgmlPanels;
 import org.blocksparse.internal.Narrowing;
 import org.blocksparse.internal.StoredWeights;
 import org.blocksparse.internal.WeightType;
+import org.blocksparse.internal.format.GgmlType;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -44,7 +46,7 @@ public final class Weights implements BlockMatrix {
     this(stored, shape, false);
   }
 
-  private Weights(StoredWeights stored, Shape shape, boolean transposed) {
+  Weights(StoredWeights stored, Shape shape, boolean transposed) {
     this.shape = shape;
     this.stored = stored;
     this.transposed = transposed;
@@ -106,7 +108,7 @@ public final class Weights implements BlockMatrix {
    *
    * <p>Most model files lay matrices out (out, in). {@link #transposeBlocks} makes (1, experts, in,
    * out) of (experts, 1, out, in), also without a copy; {@code Weights.of(view.widened(),
-   * ElementType.Q8_0)} packs a copy.
+   * ElementType.Q8_0)} packs a copy. {@link #packAddress} packs what is of fewer bits already.
    *
    * <p>The caller promises of the memory and its owner what {@link FloatTensor#wrapAddress} asks
    * for, but it need not be writable. Numbers are not checked: those that are not finite make
@@ -130,8 +132,93 @@ public final class Weights implements BlockMatrix {
     WeightType stored = requireNonNull(type, "type").stored();
     if (stored.isPacked()) {
       throw new IllegalArgumentException(
-          "type: expected FLOAT32, FLOAT16, BFLOAT16 or INT8 but was " + type);
+          "type: expected FLOAT32, FLOAT16, BFLOAT16 or INT8 but was "
+              + type
+              + "; packAddress packs a copy");
     }
+    Shape shape = requireDims(dims);
+    requireAddress(address, stored.bytes());
+    requireBytes(bytes, shape.size() * stored.bytes(), shape, type);
+    requireScales(type, scales);
+    Storage elements = Storage.wrapBytes(address, bytes, owner);
+    return new Weights(
+        new StoredWeights(stored, elements, scales == null ? null : copyScales(scales, shape)),
+        shape);
+  }
+
+  /**
+   * Weights packed from memory at an address, of a model that somebody else has mapped for
+   * instance. Each block is laid out (out, in), as in most model files. The memory is copied, and
+   * is no longer needed when this returns.
+   *
+   * <table>
+   *   <caption>Types, with n = iBlocks * oBlocks * oSize outputs in all</caption>
+   *   <tr><th>type</th><th>memory</th></tr>
+   *   <tr><td>INT8</td>
+   *       <td>n rows of iSize bytes, and a scale for each row: as {@link #packed} makes them</td></tr>
+   *   <tr><td>Q8_0, Q4_0, MXFP4</td>
+   *       <td>n rows of iSize / 32 blocks of ggml, of 34, 18 or 17 bytes</td></tr>
+   * </table>
+   *
+   * <p>FLOAT32, FLOAT16 and BFLOAT16 are not packed: {@link #wrapAddress} and {@link
+   * #transposeBlocks} use them where they lie.
+   *
+   * @param address where the first row begins
+   * @param bytes the size of the memory
+   * @param owner keeps the memory alive during the call, as {@link FloatTensor#wrapAddress} asks
+   *     for
+   * @param scales of INT8, (iBlocks, oBlocks, oSize); null of other types
+   * @param dims (iBlocks, oBlocks, iSize, oSize) of the weights
+   * @throws IllegalArgumentException if the type is another, the address is 0, the bytes are not
+   *     those of the dimensions, there are not four or one is no int, iSize is no multiple of 32 of
+   *     a type of ggml, scales are missing or not wanted or have another shape, or a scale could
+   *     make weights infinite
+   * @throws IllegalStateException if the scales are closed
+   * @throws UnsupportedOperationException if the native library is not in use
+   */
+  public static Weights packAddress(
+      long address, long bytes, Object owner, ElementType type, FloatTensor scales, long... dims) {
+    requireNonNull(owner, "owner");
+    if (requireNonNull(type, "type") != ElementType.INT8 && !type.isPacked()) {
+      throw new IllegalArgumentException(
+          "type: expected INT8, Q8_0, Q4_0 or MXFP4 but was "
+              + type
+              + "; wrapAddress and transposeBlocks use it where it lies");
+    }
+    Shape shape = requireDims(dims);
+    requireAddress(address, 1);
+    requireScales(type, scales);
+    long blocks = shape.dim(0) * shape.dim(1);
+    int iSize = (int) shape.dim(2);
+    int oSize = (int) shape.dim(3);
+    Engine engine = Workers.common().engine();
+    if (type == ElementType.INT8) {
+      requireBytes(bytes, shape.size(), shape, type);
+      try (StoredWeights memory =
+          new StoredWeights(
+              WeightType.INT8,
+              Storage.wrapBytes(address, bytes, owner),
+              copyScales(scales, shape))) {
+        return new Weights(memory.packed(blocks, iSize, oSize, true, engine), shape);
+      }
+    }
+    GgmlType ggml = GgmlType.valueOf(type.name());
+    if (iSize % ggml.blockSize() != 0) {
+      throw new IllegalArgumentException(
+          "dims: expected a multiple of 32 for iSize, as " + type + " has, but was " + shape);
+    }
+    requireBytes(bytes, shape.size() / ggml.blockSize() * ggml.blockBytes(), shape, type);
+    Storage memory = Storage.wrapBytes(address, bytes, owner);
+    try {
+      Storage[] from = {memory};
+      return new Weights(
+          GgmlPanels.pack("weights", ggml, from, blocks, iSize, oSize, engine), shape);
+    } finally {
+      memory.close();
+    }
+  }
+
+  private static Shape requireDims(long... dims) {
     Shape shape = Shape.of(dims);
     if (shape.rank() != RANK) {
       throw new IllegalArgumentException("dims: expected " + Check.WEIGHTS + " but was " + shape);
@@ -141,19 +228,25 @@ public final class Weights implements BlockMatrix {
         throw new IllegalArgumentException("dims: a dimension of " + shape + " is too large");
       }
     }
-    if (address == 0 || address % stored.bytes() != 0) {
+    return shape;
+  }
+
+  private static void requireAddress(long address, int multiple) {
+    if (address == 0 || address % multiple != 0) {
       throw new IllegalArgumentException(
-          "address: expected a multiple of "
-              + stored.bytes()
-              + " that is not 0 but was "
-              + address);
+          "address: expected a multiple of " + multiple + " that is not 0 but was " + address);
     }
-    long expected = shape.size() * stored.bytes();
+  }
+
+  private static void requireBytes(long bytes, long expected, Shape shape, ElementType type) {
     if (bytes != expected) {
       throw new IllegalArgumentException(
           "bytes: expected " + expected + " for " + shape + " of " + type + " but was " + bytes);
     }
-    if (stored.hasScales() != (scales != null)) {
+  }
+
+  private static void requireScales(ElementType type, FloatTensor scales) {
+    if (type.stored().hasScales() != (scales != null)) {
       throw new IllegalArgumentException(
           "scales: expected "
               + (scales == null ? "some" : "none")
@@ -162,10 +255,6 @@ public final class Weights implements BlockMatrix {
               + ", but there are "
               + (scales == null ? "none" : "some"));
     }
-    Storage elements = Storage.wrapBytes(address, bytes, owner);
-    return new Weights(
-        new StoredWeights(stored, elements, scales == null ? null : copyScales(scales, shape)),
-        shape);
   }
 
   private static Storage copyScales(FloatTensor scales, Shape shape) {
@@ -216,6 +305,31 @@ public final class Weights implements BlockMatrix {
   }
 
   /**
+   * A view with other numbers of blocks, in the order of the memory: as (1, experts, in, out), what
+   * is (experts, 1, in, out). Nothing is copied; closing is as with {@link #transposeBlocks}.
+   *
+   * @throws IllegalArgumentException if there would be more or fewer blocks, or if these are a
+   *     transposed view
+   * @throws IllegalStateException if these are closed
+   */
+  public Weights reshapeBlocks(int iBlocks, int oBlocks) {
+    StoredWeights contiguous = requireContiguous("Weights.reshapeBlocks");
+    long blocks = shape.dim(0) * shape.dim(1);
+    if (iBlocks < 0 || oBlocks < 0 || (long) iBlocks * oBlocks != blocks) {
+      throw new IllegalArgumentException(
+          "iBlocks, oBlocks: expected "
+              + blocks
+              + " blocks, as there are, but was "
+              + iBlocks
+              + " times "
+              + oBlocks);
+    }
+    try (Lease lease = new Lease().of("weights", this)) {
+      return new Weights(contiguous.view(), Shape.of(iBlocks, oBlocks, shape.dim(2), shape.dim(3)));
+    }
+  }
+
+  /**
    * Weights of INT8 in panels: a copy with the same numbers and scales, for products of whole
    * numbers. Blocks are padded to multiples of 32 inputs and 16 outputs.
    *
@@ -236,6 +350,7 @@ public final class Weights implements BlockMatrix {
                   shape.dim(0) * shape.dim(1),
                   (int) shape.dim(2),
                   (int) shape.dim(3),
+                  false,
                   Workers.common().engine()),
           shape);
     }
@@ -246,9 +361,29 @@ public final class Weights implements BlockMatrix {
     return stored.type().isPacked();
   }
 
-  /** The same weights in memory of their own; these are leased. */
+  /**
+   * The same weights in memory of their own; these are leased. The copy is no transposed view,
+   * unless these are one with scales.
+   *
+   * @throws IllegalArgumentException if they are a transposed view, and one is not finite
+   */
   Weights copy() {
+    if (transposed && scales() == null) {
+      try (FloatTensor floats = widened()) {
+        return of(floats, type());
+      }
+    }
     return new Weights(stored.copy(shape.size()), shape, transposed);
+  }
+
+  /** As they lie, which {@link #isTransposed} says. */
+  StoredWeights stored() {
+    return stored;
+  }
+
+  /** Whether the memory is of the blocks with their two sides exchanged. */
+  boolean isTransposed() {
+    return transposed;
   }
 
   /** The type of the stored weights. */

@@ -4,6 +4,7 @@ package org.blocksparse;
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -179,11 +180,9 @@ final class ExpertsFileTest {
           applied(widened, rows), applied(narrow, rows), type.isPacked() ? 0.03f : 1e-5f);
       assertArrayEquals(applied(layer, rows), applied(narrow, rows), error(type));
       savedAndLoaded(narrow, rows);
-      if (!type.isPacked()) {
-        Path other = folder.resolve("other.safetensors");
-        layer.save(other, SaveOptions.defaults().withWeights(type));
-        assertArrayEquals(Files.readAllBytes(file), Files.readAllBytes(other));
-      }
+      Path other = folder.resolve("other.safetensors");
+      layer.save(other, SaveOptions.defaults().withWeights(type));
+      assertArrayEquals(Files.readAllBytes(file), Files.readAllBytes(other));
       if (type != ElementType.FLOAT32) {
         assertThrows(IllegalStateException.class, () -> train(narrow, Optimizer.sgd(0.1f), 1));
         ElementType another = type == ElementType.INT8 ? ElementType.FLOAT16 : ElementType.INT8;
@@ -217,9 +216,87 @@ final class ExpertsFileTest {
       assertArrayEquals(applied(bytes, rows), applied(packed, rows), 0.03f);
       assertTrue(((Weights) packed.parameters().get("W1")).isPacked());
       savedAndLoaded(packed, rows);
+      Path again = folder.resolve("again.safetensors");
+      packed.save(again, SaveOptions.defaults().withWeights(ElementType.INT8));
+      assertArrayEquals(Files.readAllBytes(file), Files.readAllBytes(again));
       assertThrows(IllegalStateException.class, layer::packed);
       assertThrows(IllegalStateException.class, packed::packed);
     }
+  }
+
+  /** The rounded rows are what a layer without rounding is given, where nothing else is rounded. */
+  @Test
+  void rowsAreRoundedAsTheWeightsAre(Data data) {
+    float[] rows = data.floats(Numbers.GAUSSIAN, 20 * 4);
+    try (MixtureOfExperts layer = layer();
+        MixtureOfExperts narrow = layer.withWeights(ElementType.BFLOAT16);
+        MixtureOfExperts rounding = narrow.withRoundedInputs(ElementType.BFLOAT16)) {
+      float[] exact = applied(narrow, rows);
+      float[] rounded = applied(rounding, rows);
+      assertArrayEquals(exact, rounded, 0.03f);
+      assertFalse(Arrays.equals(exact, rounded));
+      for (ElementType type : new ElementType[] {ElementType.INT8, ElementType.FLOAT16}) {
+        assertThrows(IllegalArgumentException.class, () -> narrow.withRoundedInputs(type));
+      }
+      IllegalStateException refused =
+          assertThrows(
+              IllegalStateException.class, () -> layer.withRoundedInputs(ElementType.BFLOAT16));
+      assertTrue(refused.getMessage().startsWith("W1: expected Weights of BFLOAT16"));
+      rounding.close();
+      assertThrows(IllegalStateException.class, () -> applied(narrow, rows));
+    }
+  }
+
+  /** As weights lie in files of others. */
+  @Test
+  void transposedViewsAreCopiedInOrder(Data data) throws IOException {
+    float[] rows = data.floats(Numbers.GAUSSIAN, 5 * 2);
+    try (FloatTensor W1 = FloatTensor.of(data.floats(Numbers.GAUSSIAN, 3 * 6 * 2), 3, 1, 6, 2);
+        FloatTensor W2 = FloatTensor.of(data.floats(Numbers.GAUSSIAN, 3 * 3 * 2), 1, 3, 2, 3);
+        Weights first = Weights.of(W1, ElementType.BFLOAT16);
+        Weights second = Weights.of(W2, ElementType.BFLOAT16);
+        MixtureOfExperts layer =
+            MixtureOfExperts.builder(2, 3, TopKGate.of(3, 2))
+                .build(
+                    Map.of(
+                        "W1", first.transposeBlocks(),
+                        "W2", second.transposeBlocks(),
+                        "Wg", FloatTensor.zeros(1, 1, 2, 3)))) {
+      IllegalArgumentException refused =
+          assertThrows(IllegalArgumentException.class, () -> layer.save(file));
+      assertEquals(
+          "W1: Weights(1, 3, 2, 6) of BFLOAT16 is a transposed view; save what"
+              + " withWeights(BFLOAT16) returns, which is none",
+          refused.getMessage());
+      assertThrows(
+          IllegalStateException.class, () -> layer.withRoundedInputs(ElementType.BFLOAT16));
+      try (MixtureOfExperts copy = layer.withWeights(ElementType.BFLOAT16)) {
+        assertEqual(layer, copy);
+        assertArrayEquals(applied(layer, rows), applied(copy, rows), 1e-5f);
+        savedAndLoaded(copy, rows);
+        copy.withRoundedInputs(ElementType.BFLOAT16).close();
+      }
+    }
+  }
+
+  @Test
+  void countsItsMemory() throws IOException {
+    long weights = 4L * (3 * 4 * 12 + 3 * 6 * 5);
+    long others = 4L * (4 * 3 + 3 + 3 * 12 + 3 * 5);
+    MixtureOfExperts layer = layer();
+    try (layer;
+        MixtureOfExperts bytes = layer.withWeights(ElementType.INT8)) {
+      assertEquals(new MemoryUse(0, weights + others), layer.memoryUse());
+      assertEquals(
+          new MemoryUse(0, weights / 4 + 2 + others + 4L * (3 * 12 + 3 * 5)), bytes.memoryUse());
+      layer.save(file);
+      try (MixtureOfExperts mapped = MixtureOfExperts.load(file, LoadOptions.mapped())) {
+        assertEquals(new MemoryUse(weights, others), mapped.memoryUse());
+      }
+      train(layer, Optimizer.adam(0.1f), 1);
+      assertTrue(layer.memoryUse().privateBytes() >= 3 * (weights + others));
+    }
+    assertEquals(new MemoryUse(0, 0), layer.memoryUse());
   }
 
   /** Changes in the header of a right file, and the message for each. */

@@ -330,7 +330,7 @@ final class MixtureOfExpertsTest {
         Map.of("W1", W1, "W2", W1), "W2: expected the shape (4, 1, 2, 3) but was (1, 4, 3, 4)");
     cases.put(
         Map.of("W1", W1, "W2", W2, "W3", W2),
-        "parameters: \"W3\" is none of Wg, bg, W1, b1, W2, b2");
+        "parameters: \"W3\" is none of Wg, bg, W1, b1, W2, b2, W1.gate, W1.up, b1.gate, b1.up");
     cases.put(
         Map.of("W1", W1, "W2", W2, "bg", W2),
         "parameters: bg belongs to a gate, which this layer was built without");

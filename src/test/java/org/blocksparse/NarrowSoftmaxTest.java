@@ -22,6 +22,7 @@ import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.SafeTensorsOracle;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -219,6 +220,30 @@ final class NarrowSoftmaxTest {
       assertFalse(Files.exists(file()));
     }
     assertTrue(FloatTensor.allocatedBytes() <= before);
+  }
+
+  @ParameterizedTest
+  @EnumSource(
+      mode = EnumSource.Mode.MATCH_NONE,
+      names = {"FLOAT.*", "BFLOAT.*", "INT8"})
+  void refusesPackedTypes(ElementType type) {
+    String expected =
+        "expected FLOAT32, FLOAT16, BFLOAT16 or INT8 for a softmax, a label tree or a bag but was "
+            + type;
+    SaveOptions options = SaveOptions.defaults().withWeights(type);
+    try (HierarchicalSoftmax floats = layer(Workers.callingThread());
+        EmbeddingBag bag = EmbeddingBag.builder(3, FEATURES).build()) {
+      for (Executable call :
+          List.<Executable>of(
+              () -> floats.withWeights(type),
+              () -> bag.withWeights(type),
+              () -> floats.save(file(), options),
+              () -> bag.save(file(), options))) {
+        String message = assertThrows(IllegalArgumentException.class, call).getMessage();
+        assertTrue(message.contains(": " + expected + ", which is packed"), message);
+      }
+      assertFalse(Files.exists(file()));
+    }
   }
 
   // --------------------------------------------------------------------------------------- files

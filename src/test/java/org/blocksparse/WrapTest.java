@@ -234,7 +234,7 @@ final class WrapTest {
         1L << 31,
         0);
     refusesWeights(
-        "type: expected FLOAT32, FLOAT16, BFLOAT16 or INT8 but was Q8_0",
+        "type: expected FLOAT32, FLOAT16, BFLOAT16 or INT8 but was Q8_0; packAddress packs a copy",
         64,
         34,
         ElementType.Q8_0,

@@ -29,17 +29,25 @@ public final class PanelPacking {
   private final String name;
   private final Panels panels;
   private final Storage from;
+  private final boolean byColumns;
+
+  /** Floats to be packed, row by row, which are leased by the caller; see the constructor below. */
+  public PanelPacking(String name, Panels panels, Storage from) {
+    this(name, panels, from, false);
+  }
 
   /**
    * Weights to be packed, which are leased by the caller.
    *
    * @param name of the weights, for messages
    * @param from floats; for PACKED_INT8 the elements of INT8
+   * @param byColumns whether a block of INT8 lies column by column
    */
-  public PanelPacking(String name, Panels panels, Storage from) {
+  PanelPacking(String name, Panels panels, Storage from, boolean byColumns) {
     this.name = name;
     this.panels = panels;
     this.from = from;
+    this.byColumns = byColumns;
   }
 
   /**
@@ -99,17 +107,21 @@ public final class PanelPacking {
     int column = (int) (ofBlock / panels.groups()) * Panels.PANEL_COLUMNS;
     int rows = Math.min(Panels.GROUP_ROWS, panels.rows() - row);
     int columns = Math.min(Panels.PANEL_COLUMNS, panels.columns() - column);
-    long first =
-        (number / panels.groupsOfBlock() * panels.rows() + row) * panels.columns() + column;
+    long block = number / panels.groupsOfBlock() * panels.rows() * panels.columns();
     panels.clear(group);
     if (panels.type() == WeightType.PACKED_INT8) {
+      long rowStride = byColumns ? 1 : panels.columns();
+      long columnStride = byColumns ? panels.rows() : 1;
+      long first = block + row * rowStride + column * columnStride;
       for (int p = 0; p < rows; p++) {
         for (int q = 0; q < columns; q++) {
-          panels.putCode(group, p, q, from.getByte(first + (long) p * panels.columns() + q) + 128);
+          int whole = from.getByte(first + p * rowStride + q * columnStride);
+          panels.putCode(group, p, q, whole + 128);
         }
       }
       return;
     }
+    long first = block + (long) row * panels.columns() + column;
     for (int p = 0; p < rows; p++) {
       long at = first + (long) p * panels.columns();
       from.getFloats(at, cells, p * Panels.PANEL_COLUMNS, columns);

@@ -148,7 +148,7 @@ public final class SelfTest {
     try (StoredWeights plain =
         StoredWeights.of(
             "w", floats, WeightType.INT8, shape.blocks, shape.iSize, shape.oSize, engine)) {
-      return plain.packed(shape.blocks, shape.iSize, shape.oSize, engine);
+      return plain.packed(shape.blocks, shape.iSize, shape.oSize, false, engine);
     }
   }
 

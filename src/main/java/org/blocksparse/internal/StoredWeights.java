@@ -10,7 +10,7 @@ import org.blocksparse.internal.memory.Storage;
  */
 public record StoredWeights(WeightType type, Storage elements, Storage scales)
     implements AutoCloseable {
-  /** Elements that are widened at once. */
+  /** Elements that are widened at once, and bytes that are copied. */
   private static final int PIECE = 1 << 12;
 
   /**
@@ -28,7 +28,8 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
       int columns,
       Engine engine) {
     if (type.isPacked()) {
-      return packed(name, floats, null, new Panels(type, rows, columns), blocks, engine);
+      Panels panels = new Panels(type, rows, columns);
+      return packed(new PanelPacking(name, panels, floats), floats, null, panels, blocks, engine);
     }
     StoredWeights made = allocate(type, blocks * rows * columns, blocks * columns);
     try {
@@ -46,24 +47,30 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
     }
   }
 
-  /** Weights of INT8 in panels, the same numbers. */
-  public StoredWeights packed(long blocks, int rows, int columns, Engine engine) {
-    return packed(
-        "weights",
-        elements,
-        scales,
-        new Panels(WeightType.PACKED_INT8, rows, columns),
-        blocks,
-        engine);
+  /**
+   * Weights of INT8 in panels, the same numbers.
+   *
+   * @param byColumns whether a block lies column by column
+   */
+  public StoredWeights packed(
+      long blocks, int rows, int columns, boolean byColumns, Engine engine) {
+    Panels panels = new Panels(WeightType.PACKED_INT8, rows, columns);
+    PanelPacking packing = new PanelPacking("weights", panels, elements, byColumns);
+    return packed(packing, elements, scales, panels, blocks, engine);
   }
 
   private static StoredWeights packed(
-      String name, Storage from, Storage scales, Panels panels, long blocks, Engine engine) {
+      PanelPacking packing,
+      Storage from,
+      Storage scales,
+      Panels panels,
+      long blocks,
+      Engine engine) {
     long words = words(panels, blocks);
     Storage[] made =
         scales == null ? Storage.allocateAll(words) : Storage.allocateAll(words, scales.elements());
     try {
-      new PanelPacking(name, panels, from).putAll(blocks, made[0], engine);
+      packing.putAll(blocks, made[0], engine);
       if (scales != null) {
         made[1].copyFrom(scales);
       }
@@ -75,17 +82,113 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
     }
   }
 
+  /**
+   * Blocks of two weights of a type side by side: columns of these, then columns of the others. All
+   * are leased by the caller.
+   *
+   * @param name of these, for messages
+   * @param others of as many blocks of the same sizes
+   * @param byColumns whether a block that is not packed lies column by column
+   * @throws IllegalArgumentException if they are packed and columns are no multiple of 16
+   */
+  public StoredWeights beside(
+      String name,
+      StoredWeights others,
+      long blocks,
+      int rows,
+      int columns,
+      boolean byColumns,
+      Engine engine) {
+    if (type.isPacked() && columns % Panels.PANEL_COLUMNS != 0) {
+      throw new IllegalArgumentException(
+          name
+              + ": expected a multiple of "
+              + Panels.PANEL_COLUMNS
+              + " outputs, as packed weights have side by side, but was "
+              + columns);
+    }
+    Storage[] parts = {elements, others.elements};
+    Storage made =
+        type.isPacked() || byColumns
+            ? interleaved(parts, blocks, blockBytes(rows, columns), engine)
+            : interleaved(parts, blocks * rows, (long) columns * type.bytes(), engine);
+    try {
+      elements.requireIntact();
+      others.elements.requireIntact();
+      Storage[] ofScales = {scales, others.scales};
+      return new StoredWeights(
+          type, made, scales == null ? null : interleaved(ofScales, blocks, 4L * columns, engine));
+    } catch (Throwable e) {
+      made.close();
+      throw e;
+    }
+  }
+
+  /** Pieces of several parts in turn, in new memory: the first of each part, then the second. */
+  public static Storage interleaved(Storage[] parts, long pieces, long pieceBytes, Engine engine) {
+    Storage made = Storage.allocate((pieceBytes * pieces * parts.length + 3) / 4);
+    try {
+      int tasks = (int) Math.min(pieces, Integer.MAX_VALUE);
+      engine.run(
+          tasks,
+          pieceBytes * pieces,
+          (begin, end) -> {
+            byte[] copied = new byte[(int) Math.min(PIECE, pieceBytes)];
+            long last = PanelPacking.boundary(end, pieces, tasks);
+            for (long p = PanelPacking.boundary(begin, pieces, tasks); p < last; p++) {
+              for (int t = 0; t < parts.length; t++) {
+                long to = (p * parts.length + t) * pieceBytes;
+                copy(parts[t], p * pieceBytes, made, to, pieceBytes, copied);
+              }
+            }
+          });
+      return made;
+    } catch (Throwable e) {
+      made.close();
+      throw e;
+    }
+  }
+
   /** The elements of four bytes that hold that many packed blocks. */
   static long words(Panels panels, long blocks) {
     return (Math.multiplyExact(blocks, panels.blockBytes()) + 3) / 4;
   }
 
   private static StoredWeights allocate(WeightType type, long elements, long scales) {
+    return allocateWords(type, type.words(elements), scales);
+  }
+
+  private static StoredWeights allocateWords(WeightType type, long words, long scales) {
     Storage[] made =
-        type.hasScales()
-            ? Storage.allocateAll(type.words(elements), scales)
-            : Storage.allocateAll(type.words(elements));
+        type.hasScales() ? Storage.allocateAll(words, scales) : Storage.allocateAll(words);
     return new StoredWeights(type, made[0], type.hasScales() ? made[1] : null);
+  }
+
+  /** Memory for blocks of weights, which {@link #putBlock} fills. */
+  public static StoredWeights allocate(WeightType type, long blocks, int rows, int columns) {
+    return type.isPacked()
+        ? allocateWords(type, words(new Panels(type, rows, columns), blocks), blocks * columns)
+        : allocate(type, blocks * rows * columns, blocks * columns);
+  }
+
+  /** Copies the only block of others, which are leased by the caller. */
+  public void putBlock(long block, StoredWeights one, int rows, int columns) {
+    byte[] piece = new byte[PIECE];
+    long bytes = blockBytes(rows, columns);
+    copy(one.elements, 0, elements, block * bytes, bytes, piece);
+    if (scales != null) {
+      copy(one.scales, 0, scales, block * 4 * columns, 4L * columns, piece);
+    }
+  }
+
+  /** Copies bytes, as many at a time as the piece has. */
+  private static void copy(
+      Storage from, long begin, Storage into, long to, long bytes, byte[] piece) {
+    for (long at = 0; at < bytes; at += piece.length) {
+      int length = (int) Math.min(piece.length, bytes - at);
+      from.getBytes(begin + at, piece, length);
+      into.putBytes(to + at, piece, length);
+    }
   }
 
   /** The same weights in memory of their own, given how many there are. */
@@ -158,11 +261,13 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
 
   /** The bytes that the weights take, their scales included. */
   public long bytes(long blocks, int rows, int columns) {
-    long ofBlock =
-        type.isPacked()
-            ? new Panels(type, rows, columns).blockBytes()
-            : (long) rows * columns * type.bytes();
-    return blocks * ofBlock + (scales == null ? 0 : 4 * scales.elements());
+    return blocks * blockBytes(rows, columns) + (scales == null ? 0 : 4 * scales.elements());
+  }
+
+  private long blockBytes(int rows, int columns) {
+    return type.isPacked()
+        ? new Panels(type, rows, columns).blockBytes()
+        : (long) rows * columns * type.bytes();
   }
 
   @Override

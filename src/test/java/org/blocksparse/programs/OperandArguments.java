@@ -20,6 +20,7 @@ import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
 import org.blocksparse.EmbeddingBag;
 import org.blocksparse.Epilogue;
+import org.blocksparse.ExpertTensors;
 import org.blocksparse.ExpertsPass;
 import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
@@ -212,6 +213,7 @@ final class OperandArguments {
       case "Loader" -> (ModelHolder.Loader<EmbeddingBag>) path -> bag();
       case "Supplier" -> (Supplier<EmbeddingBag>) OperandArguments::bag;
       case "GgufFile" -> gguf();
+      case "ExpertTensors" -> (ExpertTensors) name -> ones(3, 3);
       case "List" -> List.of("name");
       case "Path" -> stateFile();
       case "Iterator" -> parts();

@@ -36,7 +36,7 @@ import org.blocksparse.TwoLevelLayer;
 public record PublicMethod(Class<?> type, Class<?> targets, Method method) {
   /** These measure, or take an address on the caller's word, or are the compiler's. */
   private static final List<String> LEFT_OUT =
-      List.of("wrapAddress", "main", "describe", "selfTest", "valueOf");
+      List.of("wrapAddress", "packAddress", "main", "describe", "selfTest", "valueOf");
 
   /** All, for tests of all of them, but those that need JavaCPP's types. */
   public static List<PublicMethod> all() throws IOException, URISyntaxException {

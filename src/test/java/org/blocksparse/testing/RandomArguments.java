@@ -30,6 +30,7 @@ import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
 import org.blocksparse.EmbeddingBag;
 import org.blocksparse.Epilogue;
+import org.blocksparse.ExpertTensors;
 import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.GgufFile;
@@ -303,6 +304,8 @@ public final class RandomArguments {
 
   private void addCallbacks() {
     makers.put(RandomGenerator.class, () -> new SplittableRandom(below(9)));
+    makers.put(
+        ExpertTensors.class, () -> (ExpertTensors) name -> FloatTensor.of(reals(9), SIZE, SIZE));
     makers.put(Progress.class, () -> (Progress) (done, all) -> {});
     makers.put(Executor.class, () -> (Executor) Runnable::run);
     makers.put(Object.class, () -> "an owner");

@@ -18,9 +18,6 @@ import org.blocksparse.internal.memory.Storage;
 
 /** Tensors and weights of a GGUF file. */
 public final class GgufTensors {
-  /** Bytes that are copied at once. */
-  private static final int PIECE = 1 << 16;
-
   private GgufTensors() {}
 
   /**
@@ -160,28 +157,7 @@ public final class GgufTensors {
   private static StoredWeights sideBySide(
       WeightType type, Storage[] inFile, Matrices matrices, Engine engine) {
     long bytes = (long) matrices.rows() * matrices.columns() * type.bytes();
-    Storage made = Storage.allocate((bytes * matrices.count() * inFile.length + 3) / 4);
-    try {
-      engine.run(
-          (int) matrices.count(),
-          bytes * matrices.count(),
-          (begin, end) -> {
-            byte[] piece = new byte[(int) Math.min(PIECE, bytes)];
-            for (int m = begin; m < end; m++) {
-              for (int t = 0; t < inFile.length; t++) {
-                long to = ((long) m * inFile.length + t) * bytes;
-                for (long at = 0; at < bytes; at += piece.length) {
-                  int length = (int) Math.min(piece.length, bytes - at);
-                  inFile[t].getBytes(m * bytes + at, piece, length);
-                  made.putBytes(to + at, piece, length);
-                }
-              }
-            }
-          });
-      return new StoredWeights(type, made, null);
-    } catch (Throwable e) {
-      made.close();
-      throw e;
-    }
+    return new StoredWeights(
+        type, StoredWeights.interleaved(inFile, matrices.count(), bytes, engine), null);
   }
 }

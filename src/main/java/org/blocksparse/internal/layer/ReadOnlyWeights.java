@@ -7,6 +7,23 @@ import org.blocksparse.internal.WeightType;
 public final class ReadOnlyWeights {
   private ReadOnlyWeights() {}
 
+  /**
+   * A type that a softmax, a label tree or a bag can keep; null is returned as it is.
+   *
+   * @throws IllegalArgumentException if it is packed
+   */
+  public static WeightType requireNotPacked(String name, WeightType type) {
+    if (type != null && type.isPacked()) {
+      throw new IllegalArgumentException(
+          name
+              + ": expected FLOAT32, FLOAT16, BFLOAT16 or INT8 for a softmax, a label tree or a bag"
+              + " but was "
+              + type
+              + ", which is packed for products of SparseBlockDot and MixtureOfExperts");
+    }
+    return type;
+  }
+
   public static IllegalStateException notTrained(String operation, WeightType stored) {
     return new IllegalStateException(
         operation

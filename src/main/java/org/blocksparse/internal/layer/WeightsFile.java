@@ -81,7 +81,7 @@ public final class WeightsFile implements AutoCloseable {
     SoftmaxSizes sizes = layer.sizes();
     int classes = sizes.classes();
     int slots = sizes.slots();
-    WeightType type = typeToWrite(all.type());
+    WeightType type = unpackedTypeToWrite(all.type());
     long[] dims2 = sizes.dims(Parameter.W2);
     Grid w2 = new Grid("W2", classes, sizes.features(), slots, dims2, new long[] {classes, slots});
     add(w2, type, new StoredWeights(all.type(), all.w2(), all.w2Scales()), layer.engine());
@@ -103,7 +103,7 @@ public final class WeightsFile implements AutoCloseable {
     Grid table = new Grid(ModelNames.TABLE, rows, features, 1, dims, new long[] {rows});
     StoredWeights stored =
         new StoredWeights(bag.type(), bag.table().rows().storage(), bag.table().rows().scales());
-    add(table, typeToWrite(bag.type()), stored, bag.table().engine());
+    add(table, unpackedTypeToWrite(bag.type()), stored, bag.table().engine());
   }
 
   /** Adds a tensor that is not of weights, which is leased until the file is written. */
@@ -136,9 +136,17 @@ public final class WeightsFile implements AutoCloseable {
     }
   }
 
-  /** The type in the file for weights that are stored as this. */
+  private WeightType unpackedTypeToWrite(WeightType stored) {
+    ReadOnlyWeights.requireNotPacked("options", settings.weights());
+    return typeToWrite(stored);
+  }
+
+  /** The type in the file for weights that are stored as this; packed INT8 stays packed. */
   private WeightType typeToWrite(WeightType stored) {
-    WeightType wanted = settings.weights() == null ? stored : settings.weights();
+    boolean asStored =
+        settings.weights() == null
+            || (settings.weights() == WeightType.INT8 && stored == WeightType.PACKED_INT8);
+    WeightType wanted = asStored ? stored : settings.weights();
     if (stored != wanted && stored != WeightType.FLOAT32) {
       throw ReadOnlyWeights.notSaved(stored, wanted);
     }
@@ -273,11 +281,10 @@ public final class WeightsFile implements AutoCloseable {
     return WeightType.FLOAT32;
   }
 
-  /** Whether a tensor is one of blocks; of 16 bits, one or more matrices are, too. */
+  /** Whether a tensor is one of blocks; of floats, one or more matrices are, too. */
   public static boolean areBlocks(TensorEntry entry) {
     int rank = entry.dims().length;
-    boolean has16Bits = entry.type() == Dtype.F16 || entry.type() == Dtype.BF16;
-    return rank == BLOCKS_RANK || (has16Bits && (rank == 2 || rank == 3));
+    return rank == BLOCKS_RANK || (entry.type() != Dtype.I8 && (rank == 2 || rank == 3));
   }
 
   /** Weights of a product that were found in a file. */
@@ -338,7 +345,7 @@ public final class WeightsFile implements AutoCloseable {
 
     private static TensorEntry elements(SafeTensorsReader reader, String name, WeightType type)
         throws MalformedException {
-      if (type == WeightType.FLOAT16 || type == WeightType.BFLOAT16) {
+      if (type != WeightType.INT8 && reader.typeOrNull(name) == dtype(type)) {
         TensorEntry found = reader.entryOfType(name, dtype(type));
         if (areBlocks(found)) {
           return found;

@@ -1,0 +1,52 @@
+///usr/bin/env jbang "$0" "$@" ; exit $?
+// SPDX-License-Identifier: Apache-2.0
+//DEPS org.blocksparse:blocksparse-platform:0.1.0-SNAPSHOT
+
+import java.io.IOException;
+import java.nio.file.*;
+import java.util.*;
+import org.blocksparse.*;
+
+class FromSafetensors {
+  static final String LAYER = "model.layers.5.mlp."; // Mixtral: model.layers.5.block_sparse_moe.
+
+  public static void main(String[] args) throws IOException {
+    Path path = Files.createTempFile("model", ".safetensors");
+    TensorFile.save(path, small());
+    try (var file = TensorFile.open(path, LoadOptions.mapped());
+        var experts =
+            MixtureOfExperts.of(
+                name -> file.weights(LAYER + name),
+                2,
+                TopKGate.of(2, 1),
+                Activation.SWIGLU,
+                ElementType.Q8_0);
+        var token = FloatTensor.zeros(1, 32);
+        var out = FloatTensor.zeros(1, 32)) {
+      System.out.println(experts.experts() + " of " + experts.weightType()); // 2 of Q8_0
+      token.fill(1 / 32f);
+      experts.apply(token, out);
+      System.out.println(Math.round(1000 * out.get(0, 5))); // 731
+    }
+    Files.delete(path);
+  }
+
+  /** A layer of a model: two experts, 32 -> 32 -> 32, and their gate. */
+  static Map<String, FloatTensor> small() {
+    Map<String, FloatTensor> all = new TreeMap<>();
+    all.put(LAYER + "gate.weight", filled(1, 2, 32));
+    for (int expert = 0; expert < 2; expert++) {
+      String prefix = LAYER + "experts." + expert;
+      all.put(prefix + ".gate_proj.weight", filled(1, 32, 32));
+      all.put(prefix + ".up_proj.weight", filled(1, 32, 32));
+      all.put(prefix + ".down_proj.weight", filled(1 / 32f, 32, 32));
+    }
+    return all;
+  }
+
+  static FloatTensor filled(float value, long... dims) {
+    FloatTensor tensor = FloatTensor.zeros(dims);
+    tensor.fill(value);
+    return tensor;
+  }
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.blocksparse.testing.GgufBytes;
+import org.bytedeco.javacpp.BytePointer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Memory laid out (out, in), as models of others have it, packed by a copy. */
+final class PackAddressTest {
+  private static final int EXPERTS = 3;
+  private static final int IN = 64;
+  private static final int OUT = 18;
+
+  @TempDir private Path folder;
+
+  private static float[] floats(Weights weights) {
+    try (FloatTensor widened = weights.widened()) {
+      return widened.toArray();
+    }
+  }
+
+  @Test
+  void int8KeepsItsNumbersAndTheScalesOfItsOutputs() {
+    assumeTrue(Backend.isNative());
+    float[] values = new float[EXPERTS * IN * OUT];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) Math.sin(i * i);
+    }
+    try (FloatTensor W = FloatTensor.of(values, EXPERTS, 1, IN, OUT);
+        Weights plain = Weights.of(W, ElementType.INT8);
+        Weights expected = plain.packed();
+        BytePointer memory = new BytePointer(values.length);
+        FloatTensor scales = FloatTensor.zeros(EXPERTS, 1, OUT)) {
+      for (int i = 0; i < values.length; i++) {
+        int out = i / IN % OUT;
+        int at = (i / (IN * OUT) * IN + i % IN) * OUT + out;
+        memory.put(i, plain.elements().getByte(at));
+      }
+      for (int i = 0; i < EXPERTS * OUT; i++) {
+        scales.set(plain.scales().getFloat(i), i / OUT, 0, i % OUT);
+      }
+      try (Weights packed =
+          Weights.packAddress(
+              memory.address(),
+              values.length,
+              memory,
+              ElementType.INT8,
+              scales,
+              EXPERTS,
+              1,
+              IN,
+              OUT)) {
+        memory.fill(0); // it was copied
+        assertTrue(packed.isPacked());
+        assertEquals(ElementType.INT8, packed.type());
+        assertEquals(expected.bytes(), packed.bytes());
+        assertArrayEquals(floats(expected), floats(packed));
+      }
+    }
+  }
+
+  /** The weights are those that a file of the same bytes gives. */
+  @ParameterizedTest
+  @CsvSource({"Q8_0, 8, 34, 1", "Q4_0, 2, 18, 1", "MXFP4, 39, 17, 0"})
+  void blocksOfGgmlKeepTheirNumbers(ElementType type, int code, int blockBytes, int scaleByte)
+      throws IOException {
+    assumeTrue(Backend.isNative());
+    byte[] blocks = new byte[EXPERTS * OUT * IN / 32 * blockBytes];
+    for (int i = 0; i < blocks.length; i++) {
+      blocks[i] = (byte) (i % blockBytes == scaleByte ? 0x28 + i % 3 : i * 37);
+    }
+    Path file = folder.resolve("blocks.gguf");
+    GgufBytes header = GgufBytes.of(1, 0).tensor("t", code, 0, IN, OUT, EXPERTS).aligned(32);
+    int[] raw = new int[blocks.length];
+    for (int i = 0; i < raw.length; i++) {
+      raw[i] = blocks[i];
+    }
+    Files.write(file, header.raw(raw).bytes());
+    long before = FloatTensor.allocatedBytes();
+    try (GgufFile gguf = GgufFile.open(file);
+        Weights expected = gguf.weights("t");
+        BytePointer memory = new BytePointer(blocks);
+        Weights packed =
+            Weights.packAddress(
+                memory.address(), blocks.length, memory, type, null, 1, EXPERTS, IN, OUT)) {
+      assertEquals(expected.toString(), packed.toString());
+      assertArrayEquals(floats(expected), floats(packed));
+    }
+    assertTrue(FloatTensor.allocatedBytes() <= before);
+  }
+
+  private void refuses(
+      String message, long address, long bytes, ElementType type, FloatTensor scales, long... d) {
+    assertEquals(
+        message,
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> Weights.packAddress(address, bytes, this, type, scales, d))
+            .getMessage());
+  }
+
+  @Test
+  void refusesMemoryOfOtherSizesAndTypes() {
+    assumeTrue(Backend.isNative());
+    refuses(
+        "type: expected INT8, Q8_0, Q4_0 or MXFP4 but was BFLOAT16; wrapAddress and transposeBlocks"
+            + " use it where it lies",
+        64,
+        64,
+        ElementType.BFLOAT16,
+        null,
+        1,
+        1,
+        32,
+        1);
+    refuses(
+        "dims: expected a multiple of 32 for iSize, as Q4_0 has, but was (1, 1, 33, 1)",
+        64,
+        18,
+        ElementType.Q4_0,
+        null,
+        1,
+        1,
+        33,
+        1);
+    refuses(
+        "bytes: expected 36 for (1, 1, 64, 1) of Q4_0 but was 34",
+        64,
+        34,
+        ElementType.Q4_0,
+        null,
+        1,
+        1,
+        64,
+        1);
+    refuses(
+        "scales: expected some, as the type is INT8, but there are none",
+        64,
+        32,
+        ElementType.INT8,
+        null,
+        1,
+        1,
+        32,
+        1);
+    refuses(
+        "address: expected a multiple of 1 that is not 0 but was 0",
+        0,
+        34,
+        ElementType.Q8_0,
+        null,
+        1,
+        1,
+        32,
+        1);
+    try (BytePointer infinite = new BytePointer(34)) {
+      infinite.fill(0);
+      infinite.put(1, (byte) 0x7c);
+      refuses(
+          "weights: a scale of group 0 makes weights infinite",
+          infinite.address(),
+          34,
+          ElementType.Q8_0,
+          null,
+          1,
+          1,
+          32,
+          1);
+    }
+  }
+
+  @Test
+  void blocksAreCountedAnew() {
+    try (FloatTensor W = FloatTensor.of(new float[] {1, 2, 3, 4, 5, 6, 7, 8}, 2, 1, 2, 2);
+        Weights weights = Weights.of(W, ElementType.BFLOAT16);
+        Weights reshaped = weights.reshapeBlocks(1, 2);
+        Weights turned = reshaped.transposeBlocks()) {
+      assertEquals(Shape.of(1, 2, 2, 2), reshaped.shape());
+      assertArrayEquals(W.toArray(), floats(reshaped));
+      assertEquals(Shape.of(2, 1, 2, 2), turned.shape());
+      assertArrayEquals(new float[] {1, 3, 2, 4, 5, 7, 6, 8}, floats(turned));
+      assertEquals(
+          "iBlocks, oBlocks: expected 2 blocks, as there are, but was 2 times 2",
+          assertThrows(IllegalArgumentException.class, () -> weights.reshapeBlocks(2, 2))
+              .getMessage());
+      assertEquals(
+          "Weights.reshapeBlocks: expected contiguous weights but (2, 1, 2, 2) is a transposed"
+              + " view",
+          assertThrows(IllegalArgumentException.class, () -> turned.reshapeBlocks(1, 2))
+              .getMessage());
+      weights.close();
+      assertTrue(reshaped.isClosed());
+    }
+  }
+}
