@@ -165,7 +165,8 @@ final class OperandArguments {
       case "Routing" -> gate.route(ones(3, 3));
       case "HierarchicalSoftmax" -> softmax();
       case "LabelTree" -> tree();
-      case "LinearLabelTree" -> LinearLabelTree.builder(3, 9).labels(NAMES).train(rows(), rows());
+      case "LinearLabelTree" ->
+          LinearLabelTree.builder(3, 9).clusterSize(4).labels(NAMES).train(rows(), rows());
       case "EmbeddingBag" -> // with a row for each output, to grow with the layer
           called.method().getName().equals("addOutputs")
               ? EmbeddingBag.builder(9, 3).build()
