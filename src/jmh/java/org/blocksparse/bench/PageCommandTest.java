@@ -73,8 +73,8 @@ final class PageCommandTest {
     assertTrue(page.startsWith("# Performance on Zen 5\n"), page);
     assertTrue(page.contains("Measured on 2026-11-29, commit `0123456789ab`, by\n"), page);
     assertTrue(page.contains("```sh\nmvn -f src/jmh -Dbench.args=\"run --part PRODUCTS\"\n"), page);
-    assertTrue(page.contains("- processor: a fast one\n"), page);
-    assertTrue(page.contains("- reading 512 MB: 0.5 GB/s\n"), page);
+    assertTrue(page.contains("| processor | a fast one |\n"), page);
+    assertTrue(page.contains("| reading 512 MB | 0.5 GB/s |\n"), page);
   }
 
   @Test

@@ -13,6 +13,19 @@ import org.blocksparse.ElementType;
 
 /** A report as tables in Markdown, which read well in a terminal too. */
 final class Table {
+  /** Facts on the machine that a reader compares; all of them are in the report. */
+  private static final List<String> FACTS =
+      List.of(
+          "processor",
+          "threads",
+          "Java",
+          "instruction set",
+          "rounded inputs",
+          "packed weights",
+          "OpenBLAS",
+          "OpenBLAS core",
+          "MKL");
+
   private final Report report;
   private final StringBuilder text = new StringBuilder();
   private final List<String> lost = new ArrayList<>();
@@ -104,11 +117,13 @@ final class Table {
     line("mvn -f src/jmh -Dbench.args=\"%s\"", report.command());
     line("```");
     line("");
-    report.machineFacts().forEach((name, value) -> line("- %s: %s", name, value));
+    line("| | |");
+    line("|---|---|");
+    FACTS.forEach(name -> line("| %s | %s |", name, report.machineFacts().getOrDefault(name, "-")));
     report
         .bytesPerNs()
-        .forEach((megabytes, rate) -> line("- reading %d MB: %.1f GB/s", megabytes, rate));
-    line("- a dense product: %.1f Gflop/s", report.flopsPerNs());
+        .forEach((megabytes, rate) -> line("| reading %d MB | %.1f GB/s |", megabytes, rate));
+    line("| a dense product | %.1f Gflop/s |", report.flopsPerNs());
     line("");
     line("Times are the shortest measured, in milliseconds; in brackets, multiples of the limit.");
   }
