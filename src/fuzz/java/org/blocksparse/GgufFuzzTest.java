@@ -8,7 +8,7 @@ import java.nio.file.Path;
 
 class GgufFuzzTest {
   @FuzzTest(maxDuration = "8s")
-  @DictionaryEntries({"GGUF\\x03", "general.alignment\\x04"})
+  @DictionaryEntries({"GGUF\\x03", "general.alignment\\x04", "blk.0.ffn_up_exps.weight\\x03"})
   void files(byte[] input) throws IOException {
     Fuzzing.readsOrRefuses(input, GgufFuzzTest::readAll);
   }
@@ -21,6 +21,7 @@ class GgufFuzzTest {
         Fuzzing.readOrRefuse(same -> gguf.floats(name).close());
         Fuzzing.readOrRefuse(same -> widen(gguf, name));
       }
+      Fuzzing.readOrRefuse(same -> MixtureOfExperts.of(gguf, 0, null, Activation.SWIGLU).close());
     }
   }
 

@@ -181,7 +181,8 @@ public final class ExpertsPass implements AutoCloseable {
    *     another rule is made
    * @param gradX (batch, inputs) receives the gradient with respect to x as it was before the step,
    *     or null
-   * @throws IllegalArgumentException also if x or gradOut has an element that is not finite
+   * @throws IllegalArgumentException also if x, gradOut or the gates have an element that is not
+   *     finite, as gates of logits that are not finite have
    * @throws IllegalStateException also if the weights are of a type that is only read
    * @throws OutOfMemoryError that names the bytes, if there is no memory for what the optimizer
    *     keeps; some of the parameters may have made the step
@@ -195,6 +196,7 @@ public final class ExpertsPass implements AutoCloseable {
     try (Lease lease = lease(gradOut).writing("gradX", gradX)) {
       all.leaseToTrain(lease);
       Check.finite("x", KernelOperands.rows(x));
+      Check.finite("gates", KernelOperands.rows(routing.gates()));
       Check.finite("gradOut", KernelOperands.rows(gradOut));
       differentiate(
           gradOut,

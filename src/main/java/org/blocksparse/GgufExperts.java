@@ -24,7 +24,8 @@ record GgufExperts(GgufFile file, String prefix) {
     Map<String, BlockMatrix> made = new LinkedHashMap<>();
     try {
       List<String> first = first(activation);
-      Weights W1 = file.weights(names(first), 1, experts(first.get(0)));
+      boolean halves = activation.isGated() && first.size() == 1;
+      Weights W1 = file.weights(names(first), 1, experts(first.get(0), halves));
       made.put("W1", W1);
       int experts = (int) W1.shape().dim(1);
       int inputs = (int) W1.shape().dim(2);
@@ -32,7 +33,7 @@ record GgufExperts(GgufFile file, String prefix) {
       int hidden = (int) (activation.isGated() ? sums / 2 : sums);
       Shape down = tensor(DOWN + WEIGHT).shape();
       int outputs = (int) (down.rank() == 3 ? down.dim(1) : 0);
-      requireShape(DOWN + WEIGHT, Math.max(1, experts), Math.max(1, outputs), Math.max(1, hidden));
+      requireShape(DOWN + WEIGHT, experts, Math.max(1, outputs), hidden);
       made.put("W2", file.weights(List.of(prefix + DOWN + WEIGHT), experts, 1));
       addBias("b1", first, experts, sums / first.size(), made);
       addBias("b2", List.of(DOWN), experts, outputs, made);
@@ -72,10 +73,20 @@ record GgufExperts(GgufFile file, String prefix) {
     return file.tensors().containsKey(prefix + name);
   }
 
-  private int experts(String name) throws IOException {
+  /**
+   * How many experts the tensor of the way in has.
+   *
+   * @param halves whether its outputs are those of gate and up
+   */
+  private int experts(String name, boolean halves) throws IOException {
     Shape shape = tensor(name + WEIGHT).shape();
-    if (shape.rank() != 3 || shape.dim(0) < 1 || shape.dim(0) > Check.LARGEST_ARRAY) {
-      throw wrong(name + WEIGHT, "expected (experts, out, in) but was " + shape);
+    boolean sizes = shape.rank() == 3;
+    for (long dim : shape.toArray()) {
+      sizes &= dim >= 1 && dim <= Check.LARGEST_ARRAY;
+    }
+    if (!sizes || (halves && shape.dim(1) % 2 != 0)) {
+      String out = halves ? "even out" : "out";
+      throw wrong(name + WEIGHT, "expected (experts, " + out + ", in) but was " + shape);
     }
     return (int) shape.dim(0);
   }

@@ -331,6 +331,7 @@ final class ExpertsTrainingTest {
             MixtureOfExperts.builder(INPUTS, HIDDEN, TopKGate.of(4, 2)).seed(1).build();
         FloatTensor x = FloatTensor.of(rows, 2, INPUTS);
         FloatTensor out = FloatTensor.zeros(2, INPUTS);
+        FloatTensor other = FloatTensor.zeros(2, INPUTS);
         FloatTensor gradOut = FloatTensor.zeros(2, INPUTS)) {
       Optimizer adam = Optimizer.adam(0.1f);
       ExpertsPass pass = layer.forward(x, out);
@@ -352,8 +353,8 @@ final class ExpertsTrainingTest {
           refusal(
               IllegalArgumentException.class,
               () -> pass.backward(out, once, Map.of("W1", gradOut), null)));
-      try (Routing other = TopKGate.of(4, 1).route(FloatTensor.zeros(2, 4));
-          ExpertsPass foreign = layer.forward(x, other, out)) {
+      try (Routing ungated = TopKGate.of(4, 1).route(FloatTensor.zeros(2, 4));
+          ExpertsPass foreign = layer.forward(x, ungated, out)) {
         assertEquals(
             "gradients: Wg has none, as the routing is not of the layer's gate",
             refusal(
@@ -361,6 +362,14 @@ final class ExpertsTrainingTest {
                 () ->
                     foreign.backward(
                         out, once, Map.of("Wg", FloatTensor.zeros(1, 1, 4, 4)), null)));
+      }
+      try (IntTensor chosen = IntTensor.zeros(2, 1);
+          FloatTensor nan = FloatTensor.of(new float[] {1, Float.NaN}, 2, 1);
+          Routing given = Routing.of(chosen, nan, 4);
+          ExpertsPass foreign = layer.forward(x, given, other)) {
+        assertEquals(
+            "gates[1, 0] = NaN is not finite",
+            refusal(IllegalArgumentException.class, () -> foreign.step(out, adam)));
       }
       x.set(Float.POSITIVE_INFINITY, 0, 1);
       assertEquals(

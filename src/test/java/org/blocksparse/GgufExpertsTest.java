@@ -160,6 +160,67 @@ final class GgufExpertsTest {
     }
   }
 
+  /** A model of Q4_K_M has weights of both; they become Q8_0. */
+  @Test
+  void superblocksBecomeQ8(Data data) throws IOException {
+    int size = 256;
+    int k4 = 2 * size * 144;
+    int k6 = 2 * size * 210;
+    GgufBytes bytes =
+        GgufBytes.of(3, 0)
+            .tensor("blk.0.ffn_gate_exps.weight", 12, 0, size, size, 2)
+            .tensor("blk.0.ffn_up_exps.weight", 12, k4, size, size, 2)
+            .tensor("blk.0.ffn_down_exps.weight", 14, 2 * k4, size, size, 2)
+            .aligned(32);
+    int[] content = data.indices(2 * k4 + k6, 256);
+    for (int at = 0; at < 2 * k4; at += 144) {
+      content[at] = content[at + 2] = 0; // both scales are 2^-12
+      content[at + 1] = content[at + 3] = 0x0c;
+    }
+    for (int at = 2 * k4; at < content.length; at += 210) {
+      content[at + 208] = 0; // 2^-14
+      content[at + 209] = 0x04;
+    }
+    Path file = Files.write(folder.resolve("superblocks.gguf"), bytes.raw(content).bytes());
+    float[] rows = data.floats(Numbers.GAUSSIAN, BATCH * size);
+    try (GgufFile gguf = GgufFile.open(file);
+        MixtureOfExperts layer = MixtureOfExperts.of(gguf, 0, null, Activation.SWIGLU);
+        FloatTensor gate = gguf.floats("blk.0.ffn_gate_exps.weight");
+        FloatTensor up = gguf.floats("blk.0.ffn_up_exps.weight");
+        FloatTensor down = gguf.floats("blk.0.ffn_down_exps.weight");
+        MixtureOfExperts exact =
+            MixtureOfExperts.builder(size, size, 2)
+                .build(
+                    Map.of(
+                        "W1.gate", turned(gate, 1, 2, size),
+                        "W1.up", turned(up, 1, 2, size),
+                        "W2", turned(down, 2, 1, size)));
+        FloatTensor x = FloatTensor.of(rows, BATCH, size);
+        IntTensor chosen = IntTensor.of(new int[] {0, 1, 1, 0, 1}, BATCH, 1);
+        FloatTensor ones = FloatTensor.of(new float[] {1, 1, 1, 1, 1}, BATCH, 1);
+        Routing routing = Routing.of(chosen, ones, 2);
+        FloatTensor expected = FloatTensor.zeros(BATCH, size);
+        FloatTensor actual = FloatTensor.zeros(BATCH, size)) {
+      assertEquals(ElementType.Q8_0, layer.weightType());
+      exact.apply(x, routing, expected);
+      layer.apply(x, routing, actual);
+      double error = 0;
+      double all = 0;
+      for (int i = 0; i < BATCH * size; i++) {
+        float value = expected.get(i / size, i % size);
+        all += value * value;
+        error += Math.pow(value - actual.get(i / size, i % size), 2);
+      }
+      assertTrue(Math.sqrt(error / all) < 0.02, Math.sqrt(error / all) + " of the output");
+    }
+  }
+
+  /** Matrices (out, in) as blocks (in, out). */
+  private static FloatTensor turned(FloatTensor m, int iBlocks, int oBlocks, int size) {
+    FloatTensor blocks = FloatTensor.of(m.toArray(), oBlocks, iBlocks, size, size);
+    return FloatTensor.of(blocks.transposeBlocks().toArray(), iBlocks, oBlocks, size, size);
+  }
+
   @Test
   void routingOfTheCallerNeedsNoGate(Data data) throws IOException {
     Map<String, Tensor> tensors = tensors(data, false);
@@ -196,6 +257,17 @@ final class GgufExpertsTest {
     tensors = tensors(data, true);
     tensors.put("gate_inp.weight", tensor(data, 1, EXPERTS, INPUTS));
     refused(tensors, "blk.2.ffn_gate_inp.weight: expected (3, 64) but was (64, 3)");
+    for (long[] dims : new long[][] {{0, HIDDEN, EXPERTS}, {INPUTS, 0, EXPERTS}}) {
+      tensors = tensors(data, false);
+      tensors.put("gate_exps.weight", new Tensor(new float[0], dims));
+      tensors.put("up_exps.weight", new Tensor(new float[0], dims));
+      refused(tensors, "blk.2.ffn_gate_exps.weight: expected (experts, out, in) but was (3, ");
+    }
+    tensors = tensors(data, false);
+    tensors.put("gate_up_exps.weight", tensor(data, 1, INPUTS, 3, EXPERTS));
+    refused(
+        tensors,
+        "blk.2.ffn_gate_up_exps.weight: expected (experts, even out, in) but was (3, 3, 64)");
     Path file = write(tensors(data, false), false);
     try (GgufFile gguf = GgufFile.open(file)) {
       assertEquals(

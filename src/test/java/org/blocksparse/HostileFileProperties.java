@@ -21,6 +21,7 @@ import net.jqwik.api.lifecycle.AfterContainer;
 import net.jqwik.api.lifecycle.BeforeContainer;
 import org.blocksparse.internal.layer.LoadSettings;
 import org.blocksparse.testing.FileChanges;
+import org.blocksparse.testing.GgufBytes;
 import org.blocksparse.testing.ThreadHeap;
 
 /**
@@ -52,7 +53,7 @@ final class HostileFileProperties {
   private static final List<Right> TENSORS = new ArrayList<>();
   private static final List<Right> PARTS = new ArrayList<>();
   private static final List<Right> OTHERS = new ArrayList<>();
-  private static Right gguf;
+  private static final List<Right> GGUFS = new ArrayList<>();
 
   /** The parameters of the optimizer state. */
   private static final FloatTensor BIASES = FloatTensor.zeros(2, 3);
@@ -115,10 +116,25 @@ final class HostileFileProperties {
               .with("packed", WEIGHTS, ElementType.Q4_0);
       TENSORS.add(right("weights", to -> TensorFile.save(to, weights)));
     }
-    gguf = new Right("GGUF", GgufFileTest.resource("types.gguf"));
+    GGUFS.add(new Right("GGUF of all types", GgufFileTest.resource("types.gguf")));
+    GGUFS.add(new Right("GGUF of experts", ggufOfExperts()));
     OTHERS.add(right("array", to -> NpyFile.write(to, BIASES)));
     OTHERS.add(right("archive", to -> NpzFile.write(to, Map.of("W", BIASES))));
     OTHERS.add(right("classes", to -> ClassAssignment.contiguous(11, 3).write(to)));
+  }
+
+  /** Two experts of Q8_0 that are zeros, 32 -> 32 -> 32, with a gate and a bias. */
+  private static byte[] ggufOfExperts() {
+    int bytes = 2 * 32 * 34;
+    return GgufBytes.of(5, 0)
+        .tensor("blk.0.ffn_gate_exps.weight", GgufBytes.Q8_0, 0, 32, 32, 2)
+        .tensor("blk.0.ffn_up_exps.weight", GgufBytes.Q8_0, bytes, 32, 32, 2)
+        .tensor("blk.0.ffn_down_exps.weight", GgufBytes.Q8_0, 2 * bytes, 32, 32, 2)
+        .tensor("blk.0.ffn_gate_inp.weight", GgufBytes.F32, 3 * bytes, 32, 2)
+        .tensor("blk.0.ffn_gate_inp.bias", GgufBytes.F32, 3 * bytes + 256, 2)
+        .aligned(32)
+        .raw(new byte[3 * bytes + 288])
+        .bytes();
   }
 
   private static void saveLayers(HierarchicalSoftmax layer, LabelTree tree, EmbeddingBag bag)
@@ -194,6 +210,11 @@ final class HostileFileProperties {
   @Provide
   Arbitrary<Right> tensors() {
     return Arbitraries.of(TENSORS);
+  }
+
+  @Provide
+  Arbitrary<Right> ggufs() {
+    return Arbitraries.of(GGUFS);
   }
 
   @Provide
@@ -443,8 +464,9 @@ final class HostileFileProperties {
   }
 
   @Property
-  void ofGguf(@ForAll("changes") List<UnaryOperator<byte[]>> changes) throws IOException {
-    write(gguf, changes);
+  void ofGguf(@ForAll("ggufs") Right right, @ForAll("changes") List<UnaryOperator<byte[]>> changes)
+      throws IOException {
+    write(right, changes);
     readsOrRefuses(
         () -> GgufFile.open(file),
         gguf -> {
@@ -453,7 +475,18 @@ final class HostileFileProperties {
             readsOrRefuses(() -> gguf.floats(name), FloatTensor::toArray);
             readsOrRefuses(() -> gguf.weights(name), weights -> weights.widened().close());
           }
+          for (Activation activation : List.of(Activation.SWIGLU, Activation.RELU)) {
+            readsOrRefuses(
+                () -> MixtureOfExperts.of(gguf, 0, gateOf(gguf), activation), layer -> {});
+          }
         });
+  }
+
+  /** A gate of as many experts as there are, if there are any. */
+  private static TopKGate gateOf(GgufFile gguf) {
+    GgufFile.TensorInfo up = gguf.tensors().get("blk.0.ffn_up_exps.weight");
+    boolean some = up != null && up.shape().rank() == 3 && up.shape().dim(0) == 2;
+    return some ? TopKGate.of(2, 1) : null;
   }
 
   /** Arrays, archives and classes. */
