@@ -2,6 +2,7 @@
 package org.blocksparse.bench;
 
 import java.util.Locale;
+import org.blocksparse.bench.nextitem.BasketsCommand;
 import org.blocksparse.bench.nextitem.NextItemCommand;
 import org.blocksparse.demo.LanguageModelCommand;
 import org.blocksparse.demo.QualityCommand;
@@ -22,6 +23,7 @@ import picocli.CommandLine.Command;
  * mvn -f src/jmh -Dbench.args="page target/bench/results.json Zen-5" a page of src/doc/performance
  * mvn -f src/jmh -Dbench.args="run --quick --part SERVING" how long callers wait; a minute
  * mvn -f src/jmh -Dbench.args="next-item"               a recommender, against Lucene's HNSW
+ * mvn -f src/jmh -Dbench.args="baskets baskets.txt"     the same of real baskets, against item-kNN
  * mvn -f src/jmh -Dbench.args="language-model"          the demo's model, against PyTorch's
  * mvn -f src/jmh -Dbench.args="quality classes"         the demo's model with other classes, or bits
  * mvn -f src/jmh -Dbench.args="--help"
@@ -39,6 +41,7 @@ import picocli.CommandLine.Command;
       CompareCommand.class,
       PageCommand.class,
       NextItemCommand.class,
+      BasketsCommand.class,
       LanguageModelCommand.class,
       QualityCommand.class
     })

@@ -19,15 +19,17 @@ final class NextItemTest {
     String printed = printed("--items", "2000", "--sessions", "10000");
     List<String> rows =
         printed.lines().filter(line -> line.startsWith("| ") && !line.startsWith("| |")).toList();
-    assertEquals(7, rows.size(), printed);
+    assertEquals(8, rows.size(), printed);
     double popular = cell(rows.get(0), 2);
-    double softmax = cell(rows.get(1), 2);
-    double towers = cell(rows.get(2), 2);
+    double neighbours = cell(rows.get(1), 2);
+    double softmax = cell(rows.get(2), 2);
+    double towers = cell(rows.get(3), 2);
     assertTrue(popular > 0 && popular < 1, printed);
+    assertTrue(neighbours > popular && neighbours <= 1, printed);
     assertTrue(softmax > popular && softmax <= 1, printed);
     assertTrue(towers > popular && towers <= 1, printed);
-    assertEquals(1, cell(rows.get(1), 3), printed);
-    for (String hnsw : rows.subList(3, 7)) {
+    assertEquals(1, cell(rows.get(2), 3), printed);
+    for (String hnsw : rows.subList(4, 8)) {
       assertTrue(cell(hnsw, 3) > .5 && cell(hnsw, 3) <= 1, printed);
     }
   }

@@ -24,16 +24,30 @@ final class Comparison {
   private final int items;
   private final int epochs;
   private final long seed;
+  private final List<int[]> learned;
   private final Examples toLearn;
   private final Examples heldOut;
   private final Stopwatch stopwatch;
   private final List<String> table = new ArrayList<>();
 
+  /**
+   * A comparison without rows.
+   *
+   * @param learned the clicks that are learned, of each session
+   * @param toLearn the same, each with what was clicked before
+   */
   Comparison(
-      int items, int epochs, long seed, Examples toLearn, Examples heldOut, Stopwatch stopwatch) {
+      int items,
+      int epochs,
+      long seed,
+      List<int[]> learned,
+      Examples toLearn,
+      Examples heldOut,
+      Stopwatch stopwatch) {
     this.items = items;
     this.epochs = epochs;
     this.seed = seed;
+    this.learned = learned;
     this.toLearn = toLearn;
     this.heldOut = heldOut;
     this.stopwatch = stopwatch;
@@ -59,6 +73,27 @@ final class Comparison {
                 .toArray();
     Measured measured = Measured.of(popular, new float[heldOut.size()][0], heldOut);
     row("the 20 most popular", "%.3f | | | | |", measured.hits(heldOut.next()));
+  }
+
+  /** Adds the row of counts of what is clicked together. */
+  void itemNeighbours() {
+    double begin = stopwatch.seconds();
+    ItemNeighbours neighbours = new ItemNeighbours(items, learned);
+    double counted = stopwatch.seconds() - begin;
+    stopwatch.say("item-kNN: counted");
+    Measured measured =
+        Measured.of(
+            (user, seen) ->
+                Arrays.copyOf(Scores.best(neighbours.scores(seen)).items(), Recommender.K),
+            new float[heldOut.size()][0],
+            heldOut);
+    row(
+        "item-kNN, P(j given i) by idf",
+        "%.3f | | %.3f | %.3f | %.0f | |",
+        measured.hits(heldOut.next()),
+        measured.milliseconds(0.5),
+        measured.milliseconds(0.99),
+        counted);
   }
 
   /** Adds the row of our softmax. */

@@ -36,7 +36,7 @@ record Examples(List<int[]> seen, int[] next) {
   }
 
   /** The last of each is what is next. */
-  private static Examples of(List<int[]> clicks) {
+  static Examples of(List<int[]> clicks) {
     List<int[]> seen = new ArrayList<>();
     int[] next = new int[clicks.size()];
     for (int i = 0; i < next.length; i++) {

@@ -4,6 +4,7 @@ package org.blocksparse.bench.nextitem;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
@@ -72,10 +73,18 @@ public final class NextItemCommand implements Callable<Integer> {
     Examples heldOut = Examples.heldOut(all.subList(0, Math.min(ASKED, all.size())));
     stopwatch.say("%,d sessions, %,d clicks to learn", all.size(), toLearn.size());
     Comparison comparison =
-        new Comparison(numberOfItems, epochs, seed, toLearn, heldOut, stopwatch);
+        new Comparison(
+            numberOfItems,
+            epochs,
+            seed,
+            all.stream().map(session -> Arrays.copyOf(session, session.length - 1)).toList(),
+            toLearn,
+            heldOut,
+            stopwatch);
     Path folder = Files.createTempDirectory("next-item");
     try {
       comparison.mostPopular();
+      comparison.itemNeighbours();
       comparison.softmax(folder);
       comparison.twoTowers(folder);
     } finally {
