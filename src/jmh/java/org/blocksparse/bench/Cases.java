@@ -20,6 +20,7 @@ final class Cases {
     BAG,
     WEIGHTS,
     MOE,
+    EXPERTS,
     PLAN,
     CONCURRENCY,
     OPEN,

@@ -14,6 +14,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.ToDoubleBiFunction;
 import java.util.stream.Collectors;
+import org.blocksparse.ElementType;
 import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.BitmapEncoder.BitmapFormat;
 import org.knowm.xchart.CategoryChart;
@@ -63,6 +64,7 @@ final class Charts {
     }
     topK(folder);
     writeInstead(folder.resolve("instead.png"));
+    writeExperts(folder.resolve("experts.png"));
     growth("batch", "samples", "", folder);
     growth("blocks", "blocks", "", folder);
     growth("outputs", "outputs", "targets", folder);
@@ -138,6 +140,63 @@ final class Charts {
           }
         });
     return saveIfFilled(chart, file);
+  }
+
+  /**
+   * Writes the chart of experts in fewer bits, on all processors, for one token and for the most,
+   * and returns whether the report has any.
+   */
+  boolean writeExperts(Path file) throws IOException {
+    List<Report.Row> all =
+        report.rows().stream().filter(row -> row.is(MoeTurns.class, MoeTurns.FORWARD)).toList();
+    int workers = most(all, "workers");
+    List<Report.Row> rows =
+        all.stream().filter(row -> row.param("workers").equals("" + workers)).toList();
+    int tokens = most(rows, "tokens");
+    Map<String, List<Report.Row>> batches =
+        rows.stream()
+            .filter(row -> List.of("1", "" + tokens).contains(row.param("tokens")))
+            .collect(
+                Collectors.groupingBy(
+                    row -> row.param("shape").toLowerCase(Locale.ROOT) + " " + row.param("tokens"),
+                    LinkedHashMap::new,
+                    Collectors.toList()));
+    CategoryChart chart = bars("A layer of experts: milliseconds for 1 token and for " + tokens);
+    chart.setYAxisTitle("milliseconds");
+    chart.setXAxisTitle("shape and tokens");
+    chart.getStyler().setYAxisMin(0.01);
+    MoeTurns.BITS.forEach(
+        (bits, types) -> {
+          for (Peer peer : Peer.values()) {
+            addExperts(chart, peer + ", " + bits, batches, peer, types);
+          }
+        });
+    return saveIfFilled(chart, file);
+  }
+
+  private static int most(List<Report.Row> rows, String param) {
+    return rows.stream().mapToInt(row -> Integer.parseInt(row.param(param))).max().orElse(1);
+  }
+
+  private static void addExperts(
+      CategoryChart chart,
+      String name,
+      Map<String, List<Report.Row>> batches,
+      Peer peer,
+      List<ElementType> types) {
+    List<Double> heights = new ArrayList<>();
+    for (List<Report.Row> rows : batches.values()) {
+      OptionalDouble best =
+          rows.stream()
+              .filter(row -> row.param("peer").equals(peer.name()))
+              .filter(row -> types.contains(ElementType.valueOf(row.param("type"))))
+              .mapToDouble(Report.Row::bestNs)
+              .min();
+      heights.add(best.isPresent() ? best.getAsDouble() / 1e6 : null);
+    }
+    if (heights.stream().anyMatch(height -> height != null)) {
+      chart.addSeries(name, List.copyOf(batches.keySet()), heights);
+    }
   }
 
   /** The case that a row measures, for all peers. */

@@ -21,6 +21,7 @@ import picocli.CommandLine.Command;
  * mvn -f src/jmh -Dbench.args="run --part TOPK"         the demo's model too, if mvn -Pdemo ran before
  * mvn -f src/jmh -Dbench.args="compare before.json after.json"
  * mvn -f src/jmh -Dbench.args="page target/bench/results.json Zen-5" a page of src/doc/performance
+ * mvn -f src/jmh -Dbench.args="run --quick --part EXPERTS" beside ggml and others: MoeTurns
  * mvn -f src/jmh -Dbench.args="run --quick --part SERVING" how long callers wait; a minute
  * mvn -f src/jmh -Dbench.args="next-item"               a recommender, against Lucene's HNSW
  * mvn -f src/jmh -Dbench.args="baskets baskets.txt"     the same of real baskets, against item-kNN

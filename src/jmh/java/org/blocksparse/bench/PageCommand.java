@@ -37,6 +37,7 @@ final class PageCommand implements Callable<Integer> {
     String name = machine.toLowerCase(Locale.ROOT);
     Path forward = out.resolve(name + "-forward.png");
     Path instead = out.resolve(name + "-instead.png");
+    Path experts = out.resolve(name + "-experts.png");
     Files.createDirectories(out);
     Charts charts = new Charts(report);
     StringBuilder page = new StringBuilder();
@@ -54,6 +55,9 @@ final class PageCommand implements Callable<Integer> {
     }
     if (charts.writeInstead(instead)) {
       page.append(picture("Whole layers of other libraries, as multiples of our time.", instead));
+    }
+    if (charts.writeExperts(experts)) {
+      page.append(picture("A layer of experts in several engines, in milliseconds.", experts));
     }
     page.append(new Table(report));
     Files.writeString(out.resolve(name + ".md"), page);

@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench;
 
+import static org.blocksparse.ElementType.BFLOAT16;
+import static org.blocksparse.ElementType.FLOAT32;
+import static org.blocksparse.ElementType.INT8;
+import static org.blocksparse.ElementType.MXFP4;
+import static org.blocksparse.ElementType.Q4_0;
+import static org.blocksparse.ElementType.Q8_0;
+
 import java.io.File;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
+import org.blocksparse.ElementType;
 
 /** Ways to compute the workloads: ours, and the best that can be had without it. */
 public enum Peer {
@@ -27,7 +35,13 @@ public enum Peer {
   /** PyTorch: one dense product for all outputs, then a softmax for each class. */
   PYTORCH_DENSE,
   /** The program fasttext with its hierarchical softmax over a binary tree. */
-  FASTTEXT;
+  FASTTEXT,
+  /** The experts of ggml, the library of llama.cpp. */
+  GGML,
+  /** Those of ik_llama.cpp, a faster fork. */
+  IK_LLAMA,
+  /** ONNX Runtime, through its API in Java: QMoE. */
+  ONNX_RUNTIME;
 
   /** The most that gather + bmm may allocate for a call. */
   private static final long MAX_GATHERED_BYTES = 8L << 30;
@@ -48,13 +62,23 @@ public enum Peer {
               "-DOPT_OUT_TRACKING=true",
               "-Dai.djl.offline=true",
               "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn");
-      case OPENBLAS_LOOP, MKL_BATCH, FASTTEXT -> List.of();
+      case OPENBLAS_LOOP, MKL_BATCH, FASTTEXT, GGML, IK_LLAMA, ONNX_RUNTIME -> List.of();
     };
   }
 
   /** Whether it makes sense to ask this peer for products of blocks at all. */
   boolean hasProducts() {
-    return this != BLOCKSPARSE_FULL && this != PYTORCH_DENSE && this != FASTTEXT;
+    return switch (this) {
+      case BLOCKSPARSE,
+          BLOCKSPARSE_BLAS,
+          JAVA,
+          OPENBLAS_LOOP,
+          MKL_BATCH,
+          PYTORCH_BMM,
+          PYTORCH_LOOP ->
+          true;
+      case BLOCKSPARSE_FULL, PYTORCH_DENSE, FASTTEXT, GGML, IK_LLAMA, ONNX_RUNTIME -> false;
+    };
   }
 
   /** Whether it is measured for gradients in a quick run as well: both of our native paths. */
@@ -74,7 +98,10 @@ public enum Peer {
           OPENBLAS_LOOP,
           MKL_BATCH,
           PYTORCH_BMM,
-          PYTORCH_LOOP ->
+          PYTORCH_LOOP,
+          GGML,
+          IK_LLAMA,
+          ONNX_RUNTIME ->
           false;
     };
   }
@@ -133,7 +160,15 @@ public enum Peer {
       case BLOCKSPARSE, JAVA -> new BlocksparseSoftmax(problem);
       case BLOCKSPARSE_FULL -> new FullScoring(problem);
       case PYTORCH_DENSE -> new PyTorchDense(problem);
-      case BLOCKSPARSE_BLAS, OPENBLAS_LOOP, MKL_BATCH, PYTORCH_BMM, PYTORCH_LOOP, FASTTEXT ->
+      case BLOCKSPARSE_BLAS,
+          OPENBLAS_LOOP,
+          MKL_BATCH,
+          PYTORCH_BMM,
+          PYTORCH_LOOP,
+          FASTTEXT,
+          GGML,
+          IK_LLAMA,
+          ONNX_RUNTIME ->
           throw new IllegalArgumentException(this + " has no such softmax");
     };
   }
@@ -148,6 +183,26 @@ public enum Peer {
     return this == BLOCKSPARSE ? new BlocksparseMoe(problem) : new PyTorchMoe(problem);
   }
 
+  /** The types in which it has the experts of a {@link MoeShape}. */
+  List<ElementType> typesOfExperts() {
+    return switch (this) {
+      case BLOCKSPARSE -> List.of(FLOAT32, BFLOAT16, INT8, Q8_0, Q4_0, MXFP4);
+      case GGML -> List.of(FLOAT32, BFLOAT16, Q8_0, Q4_0, MXFP4);
+      case IK_LLAMA -> List.of(BFLOAT16, Q8_0, Q4_0, MXFP4);
+      case ONNX_RUNTIME -> List.of(Q8_0, Q4_0);
+      case BLOCKSPARSE_BLAS,
+          BLOCKSPARSE_FULL,
+          JAVA,
+          OPENBLAS_LOOP,
+          MKL_BATCH,
+          PYTORCH_BMM,
+          PYTORCH_LOOP,
+          PYTORCH_DENSE,
+          FASTTEXT ->
+          List.of();
+    };
+  }
+
   /** Its implementation of a problem. */
   Products products(Problem problem) {
     return switch (this) {
@@ -156,7 +211,7 @@ public enum Peer {
       case MKL_BATCH -> new MklBatch(problem);
       case PYTORCH_BMM -> new PyTorchBmm(problem);
       case PYTORCH_LOOP -> new PyTorchLoop(problem);
-      case BLOCKSPARSE_FULL, PYTORCH_DENSE, FASTTEXT ->
+      case BLOCKSPARSE_FULL, PYTORCH_DENSE, FASTTEXT, GGML, IK_LLAMA, ONNX_RUNTIME ->
           throw new IllegalArgumentException(this + " does not multiply blocks");
     };
   }

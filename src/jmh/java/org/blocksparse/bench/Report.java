@@ -95,15 +95,18 @@ final class Report {
    * The report of a run that ends now, on this machine, with the sources of the current folder.
    *
    * @param command the arguments of the benchmarks
+   * @param others results that JMH has not measured, in its form
    */
-  static Report of(String command, String jmh, List<String> skipped) throws IOException {
+  static Report of(
+      String command, String jmh, List<Map<String, Object>> others, List<String> skipped)
+      throws IOException {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("command", command);
     json.put("commit", currentCommit());
     json.put("date", LocalDate.now(ZoneOffset.UTC).toString());
     json.put("machine", machine());
     json.put("skipped", skipped);
-    List<Object> results = JSON.std.listFrom(jmh);
+    List<Object> results = new ArrayList<>(JSON.std.listFrom(jmh));
     // Every single time of every operation: a hundred times the rest.
     results.forEach(
         result -> {
@@ -112,6 +115,7 @@ final class Report {
           metric.remove("rawData");
           map(result).put("primaryMetric", metric);
         });
+    results.addAll(others);
     json.put("jmh", results);
     Report report = new Report(json);
     Map<String, Object> limits = new LinkedHashMap<>();
@@ -254,6 +258,22 @@ final class Report {
   /** Throughput of a large dense product. */
   double flopsPerNs() {
     return flopsPerNs;
+  }
+
+  /**
+   * The highest rate of something that the processor reaches, in 10^9 a second.
+   *
+   * @param limit as {@code peers/limits.cpp} names it
+   * @param workers threads
+   * @return NaN if it was not measured
+   */
+  double rate(String limit, String workers) {
+    return rows.stream()
+        .filter(row -> row.is(MoeTurns.class, MoeTurns.LIMIT))
+        .filter(row -> row.param("limit").equals(limit) && row.param("workers").equals(workers))
+        .mapToDouble(row -> 1e9 / row.bestNs)
+        .findFirst()
+        .orElse(Double.NaN);
   }
 
   /** The shortest time in which that many bytes can be touched and that much be computed. */

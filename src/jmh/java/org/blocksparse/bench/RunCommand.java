@@ -75,10 +75,24 @@ final class RunCommand implements Callable<Integer> {
       description = "Where to write. ${DEFAULT-VALUE} by default.")
   private Path out;
 
+  @Option(
+      names = "--tokens",
+      description =
+          "With part experts, only so many at once; may be repeated. By default 1, 4, 32, 256,"
+              + " 1024.")
+  private Set<Integer> tokens = new LinkedHashSet<>();
+
+  @Option(
+      names = "--programs",
+      defaultValue = "target/peers",
+      description = "The folder that src/jmh/peers/build writes to. ${DEFAULT-VALUE} by default.")
+  private Path programs;
+
   @Spec private CommandSpec spec;
 
   private static final String RESULTS = "results.json";
   private static final String LOG = "jmh.log";
+  private static final String PEERS_LOG = "peers.log";
 
   /** Iterations of each case; the first one more warms up. */
   private static final int ITERATIONS = 5;
@@ -100,12 +114,14 @@ final class RunCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException, RunnerException {
     requireKnown(workloads);
-    Cases cases =
-        new Cases(
-            parts.isEmpty() ? EnumSet.allOf(Cases.Part.class) : parts,
-            workloads,
-            peers.isEmpty() ? EnumSet.allOf(Peer.class) : peers,
-            quick);
+    Set<Cases.Part> measured = parts.isEmpty() ? EnumSet.allOf(Cases.Part.class) : parts;
+    Set<Peer> wanted = peers.isEmpty() ? EnumSet.allOf(Peer.class) : peers;
+    Cases cases = new Cases(measured, workloads, wanted, quick);
+    List<MoeShape> shapes =
+        Arrays.stream(MoeShape.values())
+            .filter(shape -> measured.contains(Cases.Part.EXPERTS))
+            .filter(shape -> workloads.isEmpty() || workloads.contains(shape.toString()))
+            .toList();
     warnOfVariables();
     int choices = cases.all().stream().mapToInt(Case::choices).sum();
     System.out.printf(
@@ -117,22 +133,38 @@ final class RunCommand implements Callable<Integer> {
     Path log = out.resolve(LOG);
     List<RunResult> results = new ArrayList<>();
     List<String> skipped = new ArrayList<>(cases.skipped());
+    MoeTurns turns =
+        new MoeTurns(
+            wanted,
+            tokens.isEmpty() ? MoeTurns.TOKENS : tokens,
+            1.0 * seconds() / ITERATIONS,
+            programs,
+            out.resolve(PEERS_LOG));
     try (PrintStream stream = new PrintStream(log.toFile(), StandardCharsets.UTF_8);
-        ProgressBar progress = progress(choices)) {
+        ProgressBar progress = progress(choices + shapes.size())) {
       OutputFormat format = OutputFormatFactory.createFormatInstance(stream, VerboseMode.NORMAL);
       for (Case one : cases.all()) {
         progress.setExtraMessage(one.toString());
-        Collection<RunResult> measured = run(one, format);
-        if (measured.isEmpty()) {
+        Collection<RunResult> ofCase = run(one, format);
+        if (ofCase.isEmpty()) {
           skipped.add(one + " failed, see " + log.getFileName());
         }
-        results.addAll(measured);
+        results.addAll(ofCase);
         // After each case: who interrupts a long run keeps what was measured.
-        report(results, skipped).write(out.resolve(RESULTS));
+        report(results, turns, skipped).write(out.resolve(RESULTS));
         progress.stepBy(one.choices());
       }
+      if (!shapes.isEmpty()) {
+        turns.limits();
+      }
+      for (MoeShape shape : shapes) {
+        turns.measure(shape, progress::setExtraMessage);
+        report(results, turns, skipped).write(out.resolve(RESULTS));
+        progress.step();
+      }
     }
-    Report report = report(results, skipped);
+    skipped.addAll(turns.skipped());
+    Report report = report(results, turns, skipped);
     report.write(out.resolve(RESULTS));
     String table = new Table(report).toString();
     Files.writeString(out.resolve("table.md"), table);
@@ -142,14 +174,19 @@ final class RunCommand implements Callable<Integer> {
     return 0;
   }
 
-  private Report report(Collection<RunResult> results, List<String> skipped) throws IOException {
+  private Report report(Collection<RunResult> results, MoeTurns turns, List<String> skipped)
+      throws IOException {
     String command = String.join(" ", spec.root().commandLine().getParseResult().originalArgs());
-    return Report.of(command, json(results), skipped);
+    return Report.of(command, json(results), turns.results(), skipped);
   }
 
   private static void requireKnown(Set<String> names) {
     List<String> known =
-        Stream.of(Workload.values(), SoftmaxWorkload.values(), TopKWorkload.values())
+        Stream.of(
+                Workload.values(),
+                SoftmaxWorkload.values(),
+                TopKWorkload.values(),
+                MoeShape.values())
             .flatMap(Arrays::stream)
             .map(Enum::toString)
             .toList();

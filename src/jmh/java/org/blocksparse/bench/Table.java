@@ -65,6 +65,7 @@ final class Table {
       case BAG -> "Embedding bag";
       case WEIGHTS -> "Weights in fewer bits";
       case MOE -> "Mixture of experts";
+      case EXPERTS -> "Experts beside other engines";
       case PLAN -> "Plans";
       case CONCURRENCY -> "Callers and workers";
       case OPEN -> "Opening a mapped model";
@@ -88,6 +89,7 @@ final class Table {
         simple("Weights of each type: top k of a million", WeightsBenchmark.class, "topK");
       }
       case MOE -> Arrays.stream(MoeOperation.values()).forEach(this::moe);
+      case EXPERTS -> text.append(new MoeTable(report));
       case PLAN -> simple("100,000 pairs", PlanBenchmark.class, "gemm", "outer");
       case CONCURRENCY -> concurrency();
       case OPEN -> simple("A million outputs", OpenBenchmark.class, "open");

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.bench;
+
+import java.nio.FloatBuffer;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.concurrent.ForkJoinPool;
+import java.util.stream.IntStream;
+import java.util.stream.LongStream;
+import org.blocksparse.ElementType;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.IntTensor;
+import org.blocksparse.MixtureOfExperts;
+import org.blocksparse.MixtureOfExpertsBuilder;
+import org.blocksparse.Routing;
+import org.blocksparse.Workers;
+
+/** {@link MixtureOfExperts} with a new routing in each call. */
+final class BlocksparseForward implements MoeForward {
+  private final MoeShape shape;
+  private final MixtureOfExperts weights;
+  private final Map<Integer, MixtureOfExperts> layers = new HashMap<>(); // by workers
+  private FloatTensor x;
+  private FloatTensor out;
+  private FloatTensor gates;
+  private IntTensor[] experts;
+
+  /**
+   * An engine on weights that become its own.
+   *
+   * @param weights whose workers do not matter
+   */
+  private BlocksparseForward(MoeShape shape, MixtureOfExperts weights) {
+    this.shape = shape;
+    this.weights = weights;
+  }
+
+  /**
+   * An engine with weights of a type; INT8 is packed.
+   *
+   * @param floats which it is made of; if that is its type, they become its own
+   */
+  static BlocksparseForward of(MoeShape shape, MixtureOfExperts floats, ElementType type) {
+    if (type == ElementType.FLOAT32) {
+      return new BlocksparseForward(shape, floats);
+    }
+    MixtureOfExperts narrow = floats.withWeights(type);
+    if (type != ElementType.INT8) {
+      return new BlocksparseForward(shape, narrow);
+    }
+    try (narrow) {
+      return new BlocksparseForward(shape, narrow.packed());
+    }
+  }
+
+  /** The layer in floats. */
+  static MixtureOfExperts floats(MoeShape shape) {
+    int inputs = shape.inputs;
+    int hidden = shape.hidden;
+    FloatTensor W1 = FloatTensor.zeros(1, shape.experts, inputs, 2L * hidden);
+    FloatTensor W2 = FloatTensor.zeros(shape.experts, 1, hidden, inputs);
+    FloatBuffer first = W1.asFloatBuffer();
+    FloatBuffer second = W2.asFloatBuffer();
+    for (int e = 0; e < MoeNumbers.DISTINCT; e++) {
+      int row = 2 * hidden;
+      float[] gate = MoeNumbers.weights(shape, MoeNumbers.Matrix.GATE, e);
+      float[] up = MoeNumbers.weights(shape, MoeNumbers.Matrix.UP, e);
+      float[] down = MoeNumbers.weights(shape, MoeNumbers.Matrix.DOWN, e);
+      transpose(gate, hidden, inputs, first, e * inputs * row, row);
+      transpose(up, hidden, inputs, first, e * inputs * row + hidden, row);
+      transpose(down, inputs, hidden, second, e * hidden * inputs, inputs);
+    }
+    copyDistinct(first, inputs * 2 * hidden, shape.experts);
+    copyDistinct(second, hidden * inputs, shape.experts);
+    return builder(shape).build(Map.of("W1", W1, "W2", W2));
+  }
+
+  private static void transpose(
+      float[] weights, int outputs, int inputs, FloatBuffer to, int begin, int row) {
+    IntStream.range(0, inputs)
+        .parallel()
+        .forEach(
+            i -> {
+              for (int o = 0; o < outputs; o++) {
+                to.put(begin + i * row + o, weights[o * inputs + i]);
+              }
+            });
+  }
+
+  private static void copyDistinct(FloatBuffer to, int size, int experts) {
+    for (int e = MoeNumbers.DISTINCT; e < experts; e++) {
+      to.put(e * size, to, e % MoeNumbers.DISTINCT * size, size);
+    }
+  }
+
+  private static MixtureOfExpertsBuilder builder(MoeShape shape) {
+    return MixtureOfExperts.builder(shape.inputs, shape.hidden, shape.experts);
+  }
+
+  @Override
+  public float[] prepare(int tokens) {
+    closeBatch();
+    x = FloatTensor.of(MoeNumbers.x(shape, tokens), tokens, shape.inputs);
+    out = FloatTensor.zeros(tokens, shape.inputs);
+    gates = FloatTensor.zeros(tokens, shape.top);
+    gates.fill(1f / shape.top);
+    experts =
+        IntStream.range(0, MoeNumbers.ROUTINGS)
+            .mapToObj(number -> MoeNumbers.routing(shape, number, tokens))
+            .map(chosen -> IntTensor.of(chosen, tokens, shape.top))
+            .toArray(IntTensor[]::new);
+    call(layer(Runtime.getRuntime().availableProcessors()), 0);
+    float[] first = new float[Math.min(tokens, MoeNumbers.CHECKED_TOKENS) * shape.inputs];
+    out.asFloatBuffer().get(first);
+    return first;
+  }
+
+  private MixtureOfExperts layer(int workers) {
+    return layers.computeIfAbsent(
+        workers,
+        number ->
+            builder(shape)
+                .workers(Workers.of(ForkJoinPool.commonPool(), number))
+                .build(weights.parameters()));
+  }
+
+  private void call(MixtureOfExperts layer, int number) {
+    try (Routing routing = Routing.of(experts[number], gates, shape.experts)) {
+      layer.apply(x, routing, out);
+    }
+  }
+
+  @Override
+  public long[] times(int workers, double seconds) {
+    MixtureOfExperts layer = layer(workers);
+    long end = System.nanoTime() + (long) (1e9 * seconds);
+    LongStream.Builder times = LongStream.builder();
+    int number = 0;
+    do {
+      long start = System.nanoTime();
+      call(layer, number);
+      times.add(System.nanoTime() - start);
+      number = (number + 1) % MoeNumbers.ROUTINGS;
+    } while (System.nanoTime() < end);
+    return times.build().toArray();
+  }
+
+  private void closeBatch() {
+    if (x != null) {
+      x.close();
+      out.close();
+      gates.close();
+      for (IntTensor each : experts) {
+        each.close();
+      }
+    }
+  }
+
+  @Override
+  public void close() {
+    closeBatch();
+    layers.values().forEach(MixtureOfExperts::close);
+    weights.close();
+  }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.bench;
+
+/** SwiGLU experts of today's models: rows of inputs -> hidden -> inputs. */
+enum MoeShape {
+  /** A layer of Qwen3-30B-A3B. */
+  QWEN(128, 8, 2048, 768),
+  /** A layer of gpt-oss-20b. */
+  GPTOSS(32, 4, 2880, 2880),
+  /** A quarter of the width of a layer of Mixtral 8x7B. */
+  MIXTRAL4(8, 2, 4096, 3584),
+  /** The layer of {@link MoeProblem}, which fits into the caches. */
+  OWN(16, 2, 512, 1024);
+
+  final int experts;
+
+  /** Experts of a token. */
+  final int top;
+
+  final int inputs;
+  final int hidden;
+
+  MoeShape(int experts, int top, int inputs, int hidden) {
+    this.experts = experts;
+    this.top = top;
+    this.inputs = inputs;
+    this.hidden = hidden;
+  }
+
+  /** Weights of an expert: gate, up and down. */
+  long weightsOfExpert() {
+    return 3L * inputs * hidden;
+  }
+
+  /** Operations of the products, two for each multiply-add. */
+  double operations(int tokens) {
+    return 2.0 * tokens * top * weightsOfExpert();
+  }
+
+  @Override
+  public String toString() {
+    return Names.of(this);
+  }
+}
