@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "activation_kind.h"
 #include "blocksparse/blocksparse.h"
 #include "checks.h"
 #include "kernels/kernel_table.h"
@@ -9,49 +10,6 @@
 
 namespace blocksparse {
 namespace {
-
-// A blocksparse_activation taken apart.
-struct activation_kind {
-  elementwise_function function;
-  bool gated;
-};
-
-bool parse_activation(int32_t activation, activation_kind* kind) {
-  switch (activation) {
-    case BLOCKSPARSE_IDENTITY:
-      *kind = {elementwise_function::identity, false};
-      return true;
-    case BLOCKSPARSE_RELU:
-      *kind = {elementwise_function::relu, false};
-      return true;
-    case BLOCKSPARSE_GELU:
-      *kind = {elementwise_function::gelu, false};
-      return true;
-    case BLOCKSPARSE_GELU_TANH:
-      *kind = {elementwise_function::gelu_tanh, false};
-      return true;
-    case BLOCKSPARSE_SILU:
-      *kind = {elementwise_function::silu, false};
-      return true;
-    case BLOCKSPARSE_TANH:
-      *kind = {elementwise_function::tanh, false};
-      return true;
-    case BLOCKSPARSE_SIGMOID:
-      *kind = {elementwise_function::sigmoid, false};
-      return true;
-    case BLOCKSPARSE_SWIGLU:
-      *kind = {elementwise_function::silu, true};
-      return true;
-    case BLOCKSPARSE_GEGLU:
-      *kind = {elementwise_function::gelu, true};
-      return true;
-    case BLOCKSPARSE_SWIGLU_CLAMPED:
-      *kind = {elementwise_function::clamped_silu, true};
-      return true;
-    default:
-      return false;
-  }
-}
 
 // Which rows and columns a call is about.
 struct row_selection {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Products of rounded rows with weights in panels; see packed/panels.h.
+#include <algorithm>
+
+#include "activation_kind.h"
 #include "blocksparse/blocksparse.h"
 #include "checks.h"
 #include "initial_rows.h"
@@ -59,6 +62,143 @@ packed::rounded_rows rounded_rows_at(void* rounded, int64_t rows, int32_t k) {
   return {groups, codes, static_cast<float*>(scales), static_cast<int32_t*>(sums)};
 }
 
+// What the rows of a product are multiplied by, and what sums begin with.
+struct weights_and_bias {
+  int32_t k, n;  // of a block
+  int32_t w_type;
+  const void* w;
+  int32_t read_blocks, write_blocks;
+  const float* scales;
+  const float* bias;
+  int64_t bias_stride;
+
+  weight_type type = weight_type::int8;  // once checked
+
+  blocksparse_status check() {
+    if (!packed_type(w_type, &type) || (type != weight_type::int8 && scales != nullptr)) {
+      return BLOCKSPARSE_BAD_ARGUMENT;
+    }
+    if (k < 0 || n < 0 || read_blocks < 0 || write_blocks < 0) {
+      return BLOCKSPARSE_BAD_SIZE;
+    }
+    const int64_t blocks = int64_t{read_blocks} * write_blocks;
+    const int64_t block_bytes = packed::packed_bytes(type, k, n);
+    const bool scaled = type == weight_type::int8 && k > 0;
+    if (distance(blocks + 1, block_bytes) < 0 || (scaled && distance(blocks + 1, n) < 0)) {
+      return BLOCKSPARSE_BAD_SIZE;
+    }
+    if (blocks > 0 && block_bytes > 0 && (w == nullptr || (scaled && scales == nullptr))) {
+      return BLOCKSPARSE_NULL_POINTER;
+    }
+    return bias == nullptr ? BLOCKSPARSE_OK : check_rows(bias, write_blocks, n, bias_stride);
+  }
+
+  const float* bias_of(int32_t write_block) const {
+    return bias == nullptr ? nullptr : bias + write_block * bias_stride;
+  }
+
+  // Has a product multiply by the columns of a block from `begin` on, which is that of a panel: its
+  // outputs count from there.
+  void multiply_by(int32_t read_block, int32_t write_block, int32_t begin,
+                   packed::panel_product* product) const {
+    const int64_t block = int64_t{read_block} * write_blocks + write_block;
+    product->panels = static_cast<const uint8_t*>(w) + block * packed::packed_bytes(type, k, n) +
+                      packed::packed_bytes(type, k, begin);
+    product->output_scales = scales == nullptr ? nullptr : scales + block * n + begin;
+  }
+};
+
+// Rows between two products: as many as share what is read of a block, in the first-level cache.
+constexpr int32_t kRowsBetween = 96;
+
+// Of rows of one chunk, the sums of 32 columns, and of those that they are multiplied by.
+struct sums_between {
+  alignas(64) float first[kRowsBetween * kInputs];
+  // From the panel on that has the first of them.
+  alignas(64) float second[kRowsBetween * (kInputs + kOutputs)];
+};
+
+// The first product of rows, and what is made of its sums.
+struct product_between {
+  const kernel_table& kernels;
+  const packed::kernels& products;
+  const gemm_schedule& plan;
+  const weights_and_bias& w;
+  packed::rounded_rows x;
+  activation_kind activation;
+  int32_t n;  // columns that come out of the activation
+  const float* gate;
+  packed::rounded_rows to;
+
+  // Columns [begin, end) of the sums of `rows` rows of a chunk; begin is that of a panel.
+  void add_up(const gemm_chunk& chunk, int32_t first_row, int32_t rows, int32_t begin, int32_t end,
+              float* sums, int64_t ld) const {
+    const float* const bias = w.bias_of(chunk.write_block);
+    for (int32_t r = 0; r < rows; ++r) {
+      float* const row = sums + r * ld;
+      if (bias == nullptr) {
+        std::fill(row, row + end - begin, 0.0f);
+      } else {
+        std::copy(bias + begin, bias + end, row);
+      }
+    }
+    int32_t all[kRowsBetween], written[kRowsBetween];
+    for (int32_t i = 0; i < kRowsBetween; ++i) {
+      all[i] = i;
+    }
+    packed::panel_product product = {};
+    product.output_end = end - begin;
+    product.x = x;
+    product.rows = written;
+    product.position = all;
+    product.c = sums;
+    product.ldc = ld;
+    for (int32_t s = 0; s < chunk.segment_count && w.k > 0; ++s) {
+      const gemm_segment segment = plan.segment(chunk, s);
+      const int32_t* const positions = segment.write.position;
+      const int32_t* const positions_end = positions + segment.write.count;
+      const int32_t* from = std::lower_bound(positions, positions_end, first_row);
+      const int32_t* const last = std::lower_bound(from, positions_end, first_row + rows);
+      w.multiply_by(segment.read_block, chunk.write_block, begin, &product);
+      for (; from < last; from += product.count) {
+        product.count = static_cast<int32_t>(std::min<int64_t>(last - from, kRowsBetween));
+        product.read = segment.read.data + (from - positions);
+        std::transform(from, from + product.count, written,
+                       [&](int32_t position) { return position - first_row; });
+        products.multiply(w.type, product);
+      }
+    }
+  }
+
+  // Columns [begin, end) of these rows, at most 32, the first of them that of a group.
+  void run(const gemm_chunk& chunk, int32_t first_row, int32_t rows, int32_t begin, int32_t end,
+           sums_between* sums) const {
+    add_up(chunk, first_row, rows, begin, end, sums->first, kInputs);
+    constexpr int32_t kStride = kInputs + kOutputs;
+    const float* second = nullptr;
+    if (activation.gated) {
+      const int32_t panel = (n + begin) / kOutputs * kOutputs;
+      add_up(chunk, first_row, rows, panel, n + end, sums->second, kStride);
+      second = sums->second + (n + begin - panel);
+    }
+    for (int32_t r = 0; r < rows; ++r) {
+      const int32_t row = chunk.rows[first_row + r];
+      float* const z = sums->first + r * kInputs;
+      activation_row values;
+      values.z = z;
+      values.second = second == nullptr ? nullptr : second + r * kStride;
+      values.n = end - begin;
+      values.gate = gate == nullptr ? 1.0f : gate[row];
+      values.a = z;
+      kernels.activate(activation.function, values);
+      const int64_t at = int64_t{row} * to.groups + begin / kInputs;
+      const packed::rounded_rows group = {1, to.codes + at * kInputs, to.scales + at,
+                                          to.negated_sums + at};
+      products.round_row(z, end - begin, group, 0);
+    }
+  }
+};
+
 }  // namespace
 }  // namespace blocksparse
 
@@ -95,32 +235,21 @@ int32_t blocksparse_packed_gemm_f32(int32_t isa, const int32_t* schedule, int64_
   if (kernels_for(isa) == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
-  weight_type type;
-  if (!packed_type(w_type, &type) || !is_flag(accumulate) || (accumulate == 1 && bias != nullptr) ||
-      (type != weight_type::int8 && scales != nullptr)) {
+  if (!is_flag(accumulate) || (accumulate == 1 && bias != nullptr)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  if (n < 0 || read_blocks < 0 || write_blocks < 0) {
-    return BLOCKSPARSE_BAD_SIZE;
-  }
+  weights_and_bias operands = {k,      n,    w_type,     w, read_blocks, write_blocks,
+                               scales, bias, bias_stride};
   gemm_schedule plan;
-  blocksparse_status status = first_error(
-      gemm_schedule::parse(schedule, schedule_length, &plan), check_rounded(rounded, a_rows, k),
-      check_rows(c, c_rows, n, ldc),
-      bias == nullptr ? BLOCKSPARSE_OK : check_rows(bias, write_blocks, n, bias_stride));
+  blocksparse_status status =
+      first_error(operands.check(), gemm_schedule::parse(schedule, schedule_length, &plan),
+                  check_rounded(rounded, a_rows, k), check_rows(c, c_rows, n, ldc));
   if (status != BLOCKSPARSE_OK) {
     return status;
   }
-  const int64_t blocks = int64_t{read_blocks} * write_blocks;
-  const int64_t block_bytes = packed::packed_bytes(type, k, n);
-  const bool scaled = type == weight_type::int8 && k > 0;
-  if (distance(blocks + 1, block_bytes) < 0 || (scaled && distance(blocks + 1, n) < 0) ||
-      !is_range(column_begin, column_end, n) || column_begin % kOutputs != 0 ||
+  if (!is_range(column_begin, column_end, n) || column_begin % kOutputs != 0 ||
       (column_end % kOutputs != 0 && column_end != n)) {
     return BLOCKSPARSE_BAD_SIZE;
-  }
-  if (blocks > 0 && block_bytes > 0 && (w == nullptr || (scaled && scales == nullptr))) {
-    return BLOCKSPARSE_NULL_POINTER;
   }
   status = plan.check(chunk_begin, chunk_end, read_blocks, write_blocks, a_rows, c_rows);
   if (status != BLOCKSPARSE_OK || column_begin == column_end) {
@@ -137,20 +266,74 @@ int32_t blocksparse_packed_gemm_f32(int32_t isa, const int32_t* schedule, int64_
   for (int32_t i = chunk_begin; i < chunk_end; ++i) {
     const gemm_chunk chunk = plan.chunk(i);
     if (accumulate == 0) {
-      initialise_rows(chunk.rows,
-                      bias == nullptr ? nullptr : bias + chunk.write_block * bias_stride,
-                      column_begin, column_end, c, ldc);
+      initialise_rows(chunk.rows, operands.bias_of(chunk.write_block), column_begin, column_end, c,
+                      ldc);
     }
     for (int32_t s = 0; s < chunk.segment_count && k > 0; ++s) {
       const gemm_segment segment = plan.segment(chunk, s);
-      const int64_t block = int64_t{segment.read_block} * write_blocks + chunk.write_block;
-      product.panels = static_cast<const uint8_t*>(w) + block * block_bytes;
-      product.output_scales = scales == nullptr ? nullptr : scales + block * n;
+      operands.multiply_by(segment.read_block, chunk.write_block, 0, &product);
       product.read = segment.read.data;
       product.rows = segment.write.rows;
       product.position = segment.write.position;
       product.count = segment.read.count;
-      kernels.multiply(type, product);
+      kernels.multiply(operands.type, product);
+    }
+  }
+  return BLOCKSPARSE_OK;
+}
+
+int32_t blocksparse_packed_activation_f32(
+    int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
+    int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k, int32_t n,
+    const void* rounded, int64_t a_rows, int32_t w_type, const void* w, int32_t read_blocks,
+    int32_t write_blocks, const float* scales, const float* bias, int64_t bias_stride,
+    int32_t activation, const float* gate, void* to, int64_t to_rows) {
+  using namespace blocksparse;
+  const kernel_table* const kernels = kernels_for(isa);
+  if (kernels == nullptr) {
+    return BLOCKSPARSE_UNSUPPORTED_ISA;
+  }
+  activation_kind kind;
+  if (!parse_activation(activation, &kind)) {
+    return BLOCKSPARSE_BAD_ARGUMENT;
+  }
+  if (n < 0 || (kind.gated && n > INT32_MAX / 2)) {
+    return BLOCKSPARSE_BAD_SIZE;
+  }
+  weights_and_bias operands = {
+      k, kind.gated ? 2 * n : n, w_type, w, read_blocks, write_blocks, scales, bias, bias_stride};
+  gemm_schedule plan;
+  blocksparse_status status =
+      first_error(operands.check(), gemm_schedule::parse(schedule, schedule_length, &plan),
+                  check_rounded(rounded, a_rows, k), check_rounded(to, to_rows, n));
+  if (status != BLOCKSPARSE_OK) {
+    return status;
+  }
+  if (!is_range(column_begin, column_end, n) || column_begin % kInputs != 0 ||
+      (column_end % kInputs != 0 && column_end != n)) {
+    return BLOCKSPARSE_BAD_SIZE;
+  }
+  status = plan.check(chunk_begin, chunk_end, read_blocks, write_blocks, a_rows, to_rows);
+  if (status != BLOCKSPARSE_OK || column_begin == column_end) {
+    return status;
+  }
+
+  const packed::rounded_rows x = rounded_rows_at(const_cast<void*>(rounded), a_rows, k);
+  const product_between product = {
+      *kernels, packed::fastest(isa),           plan, operands, x, kind, n,
+      gate,     rounded_rows_at(to, to_rows, n)};
+  sums_between sums;
+  for (int32_t i = chunk_begin; i < chunk_end; ++i) {
+    const gemm_chunk chunk = plan.chunk(i);
+    const int64_t rows = chunk.rows.count;
+    const int64_t parts = (rows + kRowsBetween - 1) / kRowsBetween;
+    for (int32_t begin = column_begin; begin < column_end; begin += kInputs) {
+      const int32_t end = std::min(begin + kInputs, column_end);
+      for (int64_t part = 0; part < parts; ++part) {
+        const int32_t first_row = static_cast<int32_t>(rows * part / parts);
+        const int32_t end_row = static_cast<int32_t>(rows * (part + 1) / parts);
+        product.run(chunk, first_row, end_row - first_row, begin, end, &sums);
+      }
     }
   }
   return BLOCKSPARSE_OK;

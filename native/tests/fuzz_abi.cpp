@@ -264,6 +264,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
                                   weighted == (type == BLOCKSPARSE_INT8) ? scales.data() : nullptr,
                                   accumulate == 0 && transposed ? bias.data() : nullptr, ld2,
                                   accumulate, y_data, rows2, ld2);
+      const int32_t activation = path * 4 + (options >> 4 & 3);  // some are none
+      const int32_t n = activation >= BLOCKSPARSE_SWIGLU ? size2 / 2 : size2;
+      std::vector<float> to(
+          static_cast<std::size_t>(positive(rows2) * ((positive(n) + 31) / 32) * 10), 0.5f);
+      const std::vector<float> gates(static_cast<std::size_t>(positive(rows2)), 0.5f);
+      blocksparse_packed_activation_f32(
+          isa, plan.data(), static_cast<int64_t>(plan.size()), begin, end, part_begin, part_end,
+          size1, n, rounded_data, rows1, type, w_data == nullptr ? nullptr : packed.data(), blocks1,
+          blocks2, weighted == (type == BLOCKSPARSE_INT8) ? scales.data() : nullptr,
+          transposed ? bias.data() : nullptr, ld2, activation, weighted ? gates.data() : nullptr,
+          y_data == nullptr ? nullptr : to.data(), rows2);
       break;
     }
     default: {

@@ -449,6 +449,92 @@ void check_schedule(int32_t isa, weight_type type, bool accumulate) {
                blocksparse_round_rows_f32(-1, 0, kRows, in, x.data(), kRows, x.ld(), nullptr));
 }
 
+// The first product of experts, and what becomes of it: the bits of its three parts one by one.
+void check_activation(int32_t isa, weight_type type, int32_t activation, int32_t n, bool biased) {
+  context() = std::string("activation ") + std::to_string(activation) + ", " +
+              blocksparse_isa_name(isa) + ", " + kTypeNames[static_cast<int32_t>(type)] + ", n " +
+              std::to_string(n);
+  constexpr int32_t kIn = 64, kRead = 2, kWrite = 2, kRows = 5;
+  const bool gated = activation >= BLOCKSPARSE_SWIGLU;
+  const int32_t sums = gated ? 2 * n : n;
+  random_source r(5);
+  std::vector<gemm_pair> pairs = {{4, 0, 0}, {1, 0, 1}, {2, 1, 0}, {2, 1, 0}, {3, 3, 1}};
+  std::vector<int32_t> block_of_row = {0, 0, 1, 1};
+  // More rows of one block than a tile between the products has.
+  const int32_t more = isa == instruction_sets().back() ? 200 : 3;
+  for (int32_t row = 0; row < more; ++row) {
+    block_of_row.push_back(1);
+    pairs.push_back({r.below(kRows), 4 + row, 1});
+  }
+  const int32_t written = 4 + more;
+  std::vector<int32_t> order;
+  for (int32_t row = 0; row < written; ++row) {
+    order.push_back(written - 1 - row);
+  }
+  const std::vector<int32_t> plan = gemm_schedule(order, block_of_row, pairs, 1000);
+  const std::size_t block_bytes = static_cast<std::size_t>(packed_bytes(type, kIn, sums));
+  walled<uint8_t> w(kRead * kWrite * block_bytes, 0);
+  const bool scaled = type == weight_type::int8;
+  walled<float> scales(scaled ? static_cast<std::size_t>(kRead * kWrite * sums) : std::size_t{0},
+                       0.0f);
+  for (std::size_t b = 0; b < kRead * kWrite; ++b) {
+    weights block(type, kIn, sums, r);
+    std::copy(block.packed.begin(), block.packed.end(), w.data() + b * block_bytes);
+    if (scaled) {
+      std::copy(block.output_scales.begin(), block.output_scales.end(),
+                scales.data() + b * static_cast<std::size_t>(sums));
+    }
+  }
+  matrix x(kRows, kIn), bias(kWrite, sums), z(written, sums), a(written, n);
+  x.fill([&] { return r.uniform(); });
+  bias.fill([&] { return r.uniform(); });
+  walled<float> gate(static_cast<std::size_t>(written), 0.0f);
+  for (int32_t row = 0; row < written; ++row) {
+    gate.data()[row] = r.uniform();
+  }
+  const auto rounded_size = [](int32_t rows, int32_t k) {
+    return static_cast<std::size_t>(rows * groups_of(k) * 10);
+  };
+  walled<float> rounded(rounded_size(kRows, kIn), quiet_nan());
+  walled<float> expected(rounded_size(written, n), 0.25f), to(rounded_size(written, n), 0.25f);
+  const int32_t w_type = BLOCKSPARSE_INT8 + static_cast<int32_t>(type);
+  const float* const scales_data = scaled ? scales.data() : nullptr;
+  const float* const bias_data = biased ? bias.data() : nullptr;
+  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_round_rows_f32(isa, 0, kRows, kIn, x.data(), kRows,
+                                                          x.ld(), rounded.data()));
+  CHECK_STATUS(
+      BLOCKSPARSE_OK,
+      blocksparse_packed_gemm_f32(isa, plan.data(), length(plan), 0, plan[1], 0, sums, kIn, sums,
+                                  rounded.data(), kRows, w_type, w.data(), kRead, kWrite,
+                                  scales_data, bias_data, bias.ld(), 0, z.data(), written, z.ld()));
+  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_activation_f32(isa, activation, nullptr, 0, 0, written,
+                                                          0, n, n, z.data(), z.ld(), gate.data(),
+                                                          a.data(), a.ld(), written));
+  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_round_rows_f32(isa, 0, written, n, a.data(), written,
+                                                          a.ld(), expected.data()));
+  const auto run = [&](int32_t function, int32_t begin, int32_t end, int32_t column_begin,
+                       int32_t column_end, const void* from, void* rows_to) {
+    return blocksparse_packed_activation_f32(isa, plan.data(), length(plan), begin, end,
+                                             column_begin, column_end, kIn, n, from, kRows, w_type,
+                                             w.data(), kRead, kWrite, scales_data, bias_data,
+                                             bias.ld(), function, gate.data(), rows_to, written);
+  };
+  const int32_t middle = n > 32 ? 32 : 0;
+  CHECK_STATUS(BLOCKSPARSE_OK, run(activation, 1, plan[1], 0, middle, rounded.data(), to.data()));
+  CHECK_STATUS(BLOCKSPARSE_OK, run(activation, 0, 1, 0, n, rounded.data(), to.data()));
+  CHECK_STATUS(BLOCKSPARSE_OK, run(activation, 1, plan[1], middle, n, rounded.data(), to.data()));
+  for (std::size_t i = 0; i < rounded_size(written, n); ++i) {
+    CHECK(same_bits(to[i], expected[i]));
+  }
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, run(10, 0, 1, 0, n, rounded.data(), to.data()));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(activation, 0, 1, 16, n, rounded.data(), to.data()));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(activation, 0, 1, 0, n + 32, rounded.data(), to.data()));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SCHEDULE,
+               run(activation, 0, plan[1] + 1, 0, n, rounded.data(), to.data()));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, run(activation, 0, 1, 0, n, nullptr, to.data()));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, run(activation, 0, 1, 0, n, rounded.data(), nullptr));
+}
+
 }  // namespace
 
 int main() {
@@ -477,6 +563,13 @@ int main() {
     for (const weight_type type : kTypes) {
       check_schedule(isa, type, false);
       check_schedule(isa, type, true);
+      for (const int32_t activation :
+           {BLOCKSPARSE_IDENTITY, BLOCKSPARSE_RELU, BLOCKSPARSE_SILU, BLOCKSPARSE_GELU,
+            BLOCKSPARSE_SWIGLU, BLOCKSPARSE_GEGLU, BLOCKSPARSE_SWIGLU_CLAMPED}) {
+        for (const int32_t n : {1, 24, 32, 50, 96}) {
+          check_activation(isa, type, activation, n, n != 50);
+        }
+      }
     }
   }
   CHECK(blocksparse_packed_name(-1) == nullptr);

@@ -377,6 +377,26 @@ BLOCKSPARSE_API int32_t blocksparse_packed_gemm_f32(
     int32_t accumulate, float* c, int64_t c_rows, int64_t ldc);
 
 /*
+ * The first of two products with packed weights, and all that lies between them: the bits of
+ * blocksparse_packed_gemm_f32, blocksparse_activation_f32 of its sums and
+ * blocksparse_round_rows_f32, one after the other, without memory for sums or for what comes out of
+ * the activation.
+ *
+ * column_begin, column_end   of a row that comes out of the activation: multiples of 32, or n
+ * n             size of such a row, at most 2^30 - 1 if the activation is gated: blocks of w, scales
+ *               and bias have n columns, or 2 n if it is
+ * activation    BLOCKSPARSE_*, see blocksparse_activation_f32
+ * gate          a factor for each row of `to`, or NULL
+ * to            rows written: to_rows rounded rows of n; overlaps nothing else
+ */
+BLOCKSPARSE_API int32_t blocksparse_packed_activation_f32(
+    int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
+    int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k, int32_t n,
+    const void* rounded, int64_t a_rows, int32_t w_type, const void* w, int32_t read_blocks,
+    int32_t write_blocks, const float* scales, const float* bias, int64_t bias_stride,
+    int32_t activation, const float* gate, void* to, int64_t to_rows);
+
+/*
  * For each block of [block_begin, block_end) of the schedule, rows [m_begin, m_end) of the block:
  *
  *   o = (accumulate ? o : 0)  +  alpha * sum over its pairs  x[pair]^T * y[pair]

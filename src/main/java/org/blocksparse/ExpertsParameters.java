@@ -11,6 +11,9 @@ import java.util.Objects;
 import java.util.function.BiConsumer;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
+import org.blocksparse.internal.ActivationFunction;
+import org.blocksparse.internal.Blocks;
+import org.blocksparse.internal.PackedExperts;
 import org.blocksparse.internal.StoredWeights;
 import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.layer.ExpertsFile;
@@ -191,6 +194,25 @@ record ExpertsParameters(
   /** Whether weights are of a type that is only read. */
   boolean isReadOnly() {
     return W1 instanceof Weights || W2 instanceof Weights;
+  }
+
+  /** Whether the weights of both products are packed. */
+  boolean isPacked() {
+    return isPacked(W1) && isPacked(W2);
+  }
+
+  static boolean isPacked(BlockMatrix W) {
+    return W instanceof Weights weights && weights.isPacked();
+  }
+
+  /** The experts as their kernels see them, if both weights are packed. */
+  PackedExperts packedExperts(ActivationFunction function) {
+    return new PackedExperts(
+        KernelOperands.blocks(W1),
+        b1 == null ? null : KernelOperands.rows(b1),
+        function,
+        KernelOperands.blocks(W2),
+        b2 == null ? null : Blocks.dense(b2.storage(), experts(), 1, 1, outputs()));
   }
 
   /** The type of the experts' stored weights. */

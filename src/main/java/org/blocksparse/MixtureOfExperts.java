@@ -9,6 +9,8 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
+import org.blocksparse.internal.events.ProductEvent;
+import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.gate.ExpertBands;
 import org.blocksparse.internal.layer.ExpertsFile;
 import org.blocksparse.internal.layer.LoadSettings;
@@ -47,7 +49,8 @@ import org.blocksparse.internal.memory.Storage;
  * {@link BlockPlan}, {@link SparseBlockDot}, {@link Epilogue}, {@link InputBias}.
  *
  * <p><b>Memory.</b> {@link #apply} keeps at most 12 MB between the products, or what one row needs
- * if that is more: of many rows, it takes some experts after the others.
+ * if that is more: of many rows, it takes some experts after the others. Where weights are packed,
+ * that is int8 alone, and 8 MB: sums and activations stay in the caches.
  *
  * <p><b>Numbers.</b> Each product has the error of {@link SparseBlockDot}. A row with NaN, or with
  * infinite logits, has a NaN output; other rows are not touched. Bits do not depend on the workers.
@@ -262,6 +265,20 @@ public final class MixtureOfExperts implements AutoCloseable {
             .of("x", x)
             .of("routing", routing.gates())
             .writing("out", out)) {
+      if (parameters.isPacked()) {
+        ProductEvent event = Recorder.product();
+        parameters
+            .packedExperts(activation.function())
+            .run(
+                workers.engine(),
+                KernelOperands.rows(x),
+                routing.pairsByExpert(),
+                KernelOperands.rows(out));
+        if (event != null) {
+          event.record("experts", routing.batch(), routing.pairs(), inputs(), outputs());
+        }
+        return;
+      }
       if (routing.pairs() <= most) {
         BlockPlan up = routing.toExperts().withWorkers(workers);
         BlockPlan down = routing.fromExperts().withWorkers(workers);
@@ -300,8 +317,7 @@ public final class MixtureOfExperts implements AutoCloseable {
 
   /** A plan as weights need it: packed ones are multiplied by rounded rows alone. */
   private BlockPlan rounding(BlockPlan plan, BlockMatrix W) {
-    boolean packed = W instanceof Weights weights && weights.isPacked();
-    return packed
+    return ExpertsParameters.isPacked(W)
         ? plan.withRoundedInputs(ElementType.INT8)
         : roundsToBfloat16 ? plan.withRoundedInputs(ElementType.BFLOAT16) : plan;
   }
@@ -336,6 +352,7 @@ public final class MixtureOfExperts implements AutoCloseable {
    *
    * @param x (batch, inputs)
    * @param out (batch, outputs), whose content before does not matter
+   * @throws IllegalStateException also if the weights are packed, and have no gradients
    */
   public ExpertsPass forward(FloatTensor x, FloatTensor out) {
     requireOut(x, out);
@@ -354,6 +371,7 @@ public final class MixtureOfExperts implements AutoCloseable {
    *
    * @param routing of as many rows to as many experts; stays the caller's, and open until the pass
    *     is closed
+   * @throws IllegalStateException also if the weights are packed, and have no gradients
    */
   public ExpertsPass forward(FloatTensor x, Routing routing, FloatTensor out) {
     requireOut(x, out);
@@ -362,6 +380,10 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   private ExpertsPass pass(FloatTensor x, Routing routing, boolean ownsRouting, FloatTensor out) {
+    if (parameters.isPacked()) {
+      throw new IllegalStateException(
+          "forward: expected weights that have gradients, but they are packed; take apply");
+    }
     try (Lease lease =
         parameters
             .lease(new Lease())

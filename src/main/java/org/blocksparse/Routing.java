@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import java.util.Arrays;
 import java.util.stream.IntStream;
+import org.blocksparse.internal.PackedExperts;
 import org.blocksparse.internal.gate.ExpertBands;
 import org.blocksparse.internal.gate.TopExperts;
 import org.blocksparse.internal.memory.HeapRoom;
@@ -43,8 +44,12 @@ public final class Routing implements AutoCloseable {
 
   private final FloatTensor gates;
   private final IntTensor experts;
-  private final BlockPlan toExperts;
-  private final BlockPlan fromExperts;
+  private final Workers workers;
+
+  /** Both null until they are needed. */
+  private BlockPlan toExperts;
+
+  private BlockPlan fromExperts;
 
   /**
    * The chosen experts; the tensors become its own, unless this throws.
@@ -74,13 +79,7 @@ public final class Routing implements AutoCloseable {
     this.probabilities = probabilities;
     this.gates = gates;
     this.experts = IntTensor.of(chosen, chosen.length / k, k);
-    try (Sides sides = sides()) {
-      this.toExperts = sides.plan(true).withWorkers(workers);
-      this.fromExperts = sides.plan(false).withWorkers(workers);
-    } catch (Throwable e) {
-      experts.close();
-      throw e;
-    }
+    this.workers = workers;
   }
 
   /**
@@ -245,6 +244,7 @@ public final class Routing implements AutoCloseable {
    * iSize).
    */
   public BlockPlan toExperts() {
+    makePlans();
     return toExperts;
   }
 
@@ -254,7 +254,17 @@ public final class Routing implements AutoCloseable {
    * with a capacity, (batch, oSize).
    */
   public BlockPlan fromExperts() {
+    makePlans();
     return fromExperts;
+  }
+
+  private synchronized void makePlans() {
+    if (fromExperts == null) {
+      try (Sides sides = sides()) {
+        toExperts = sides.plan(true).withWorkers(workers);
+        fromExperts = sides.plan(false).withWorkers(workers);
+      }
+    }
   }
 
   /**
@@ -275,6 +285,12 @@ public final class Routing implements AutoCloseable {
   /** How many pairs there are. */
   int pairs() {
     return (int) gates.shape().size();
+  }
+
+  /** The pairs as experts with packed weights take them. */
+  PackedExperts.Pairs pairsByExpert() {
+    int[] sorted = ExpertBands.byExpert(chosen, places, load.length);
+    return new PackedExperts.Pairs(k, chosen, sorted, places, gates.storage());
   }
 
   /** The pairs of experts one after the other, so many at a time. */
@@ -328,14 +344,16 @@ public final class Routing implements AutoCloseable {
 
   /** Frees all that it holds as soon as no operation uses it. Idempotent. */
   @Override
-  public void close() {
+  public synchronized void close() {
     if (probabilities != null) {
       probabilities.close();
     }
     gates.close();
     experts.close();
-    toExperts.close();
-    fromExperts.close();
+    if (fromExperts != null) {
+      toExperts.close();
+      fromExperts.close();
+    }
   }
 
   @Override

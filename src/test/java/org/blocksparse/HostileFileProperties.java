@@ -333,15 +333,19 @@ final class HostileFileProperties {
         FloatTensor gradOut = FloatTensor.zeros(2, layer.outputs());
         Routing routing =
             Routing.of(
-                IntTensor.zeros(2, 1), FloatTensor.of(new float[] {1, 1}, 2, 1), layer.experts());
-        ExpertsPass pass = layer.forward(x, routing, out)) {
+                IntTensor.zeros(2, 1), FloatTensor.of(new float[] {1, 1}, 2, 1), layer.experts())) {
       layer.apply(x, routing, out);
       if (layer.parameters().containsKey("Wg")) {
         layer.apply(x, out);
       }
+      if (layer.parameters().get("W1") instanceof Weights weights && weights.isPacked()) {
+        return;
+      }
       gradOut.fill(1);
-      if (optimizer != null) {
-        pass.step(gradOut, optimizer);
+      try (ExpertsPass pass = layer.forward(x, routing, out)) {
+        if (optimizer != null) {
+          pass.step(gradOut, optimizer);
+        }
       }
     }
   }

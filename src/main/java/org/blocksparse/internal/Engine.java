@@ -177,14 +177,19 @@ public final class Engine {
     Rows a = product.a();
     int size = product.w().inSize();
     try (Scratch memory = Scratch.borrow(RoundedRows.elements(a.count(), size))) {
-      RoundedRows rounded = new RoundedRows(memory.storage(), a.count(), size);
-      Kernels used = kernels();
-      scheduler.run(
-          Math.toIntExact(a.count()),
-          work(a.count(), ROUNDING_WORK, size),
-          (begin, end) -> used.products().roundRows(begin, end, a, rounded));
-      gemm(product, rounded, then, wholeRows);
+      gemm(product, rounded(a, size, memory), then, wholeRows);
     }
+  }
+
+  /** Rows of that size rounded to int8, into memory that is as large as they need. */
+  RoundedRows rounded(Rows a, int size, Scratch memory) {
+    RoundedRows rounded = new RoundedRows(memory.storage(), a.count(), size);
+    Kernels used = kernels();
+    scheduler.run(
+        Math.toIntExact(a.count()),
+        work(a.count(), ROUNDING_WORK, size),
+        (begin, end) -> used.products().roundRows(begin, end, a, rounded));
+    return rounded;
   }
 
   private void gemm(

@@ -2,6 +2,7 @@
 package org.blocksparse.internal;
 
 import java.util.Arrays;
+import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
 
@@ -64,24 +65,32 @@ final class JavaProductKernels implements ProductKernels {
 
   @Override
   public void roundRows(int firstRow, int endRow, Rows a, RoundedRows rounded) {
-    byte[] codes = new byte[Panels.GROUP_ROWS];
-    float[] group = new float[Panels.GROUP_ROWS];
+    float[] row = new float[rounded.size()];
     for (int r = firstRow; r < endRow; r++) {
-      for (int g = 0; g < rounded.groups(); g++) {
-        int first = g * Panels.GROUP_ROWS;
-        Arrays.fill(group, 0);
-        a.get(r, first, group, Math.min(group.length, rounded.size() - first));
-        float largest = 0x1p-119f;
-        for (float x : group) {
-          largest = Math.max(largest, Math.abs(x)); // NaN, if one is
-        }
-        float factor = 127 / largest;
-        boolean finite = Float.isFinite(largest);
-        for (int i = 0; i < codes.length; i++) {
-          codes[i] = (byte) (finite ? Math.rint(group[i] * factor) : 0);
-        }
-        rounded.put(r, g, codes, finite ? largest / 127 : Float.NaN);
+      a.get(r, 0, row);
+      round(row, 0, rounded, r);
+    }
+  }
+
+  /** Rounds columns of a row, from that of a group on. */
+  private static void round(float[] columns, int firstColumn, RoundedRows rounded, int row) {
+    byte[] codes = new byte[Panels.GROUP_ROWS];
+    for (int first = 0; first < columns.length; first += Panels.GROUP_ROWS) {
+      float[] group = Arrays.copyOfRange(columns, first, first + Panels.GROUP_ROWS); // with zeros
+      float largest = 0x1p-119f;
+      for (float x : group) {
+        largest = Math.max(largest, Math.abs(x)); // NaN, if one is
       }
+      float factor = 127 / largest;
+      boolean finite = Float.isFinite(largest);
+      for (int i = 0; i < codes.length; i++) {
+        codes[i] = (byte) (finite ? Math.rint(group[i] * factor) : 0);
+      }
+      rounded.put(
+          row,
+          (firstColumn + first) / Panels.GROUP_ROWS,
+          codes,
+          finite ? largest / 127 : Float.NaN);
     }
   }
 
@@ -119,6 +128,63 @@ final class JavaProductKernels implements ProductKernels {
         }
       }
     }
+  }
+
+  @Override
+  public void packedActivation(
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
+      RoundedRows rounded,
+      Blocks w,
+      Rows bias,
+      ActivationFunction function,
+      Storage gate,
+      RoundedRows to) {
+    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
+      int rowStart = schedule.rowStart(chunk);
+      for (int r = rowStart; r < schedule.rowStart(chunk + 1); r++) {
+        int row = schedule.row(r);
+        float factor = gate == null ? 1 : gate.getFloat(row);
+        float[] a = new float[columnEnd - columnBegin];
+        for (int q = columnBegin; q < columnEnd; q++) {
+          float z = sum(schedule, chunk, r - rowStart, rounded, w, bias, q);
+          double second = 1;
+          if (function.isGated()) {
+            float last = sum(schedule, chunk, r - rowStart, rounded, w, bias, to.size() + q);
+            second = JavaActivations.second(function, last);
+          }
+          double value = JavaActivations.value(function, z);
+          a[q - columnBegin] = (float) (factor * (value * second));
+        }
+        round(a, columnBegin, to, row);
+      }
+    }
+  }
+
+  /** Column q of the row at a position of a chunk. */
+  private static float sum(
+      GemmSchedule schedule,
+      int chunk,
+      int position,
+      RoundedRows rounded,
+      Blocks w,
+      Rows bias,
+      int q) {
+    int block = schedule.writeBlock(chunk);
+    float sum = bias == null ? 0 : bias.get(block, q);
+    int segmentEnd = schedule.segmentStart(chunk + 1);
+    for (int segment = schedule.segmentStart(chunk); segment < segmentEnd; segment++) {
+      int pairEnd = schedule.pairStart(segment + 1);
+      for (int pair = schedule.pairStart(segment); pair < pairEnd; pair++) {
+        if (schedule.pairWrite(pair) == position) {
+          sum += dot(rounded, schedule.pairRead(pair), w, schedule.readBlock(segment), block, q);
+        }
+      }
+    }
+    return sum;
   }
 
   /** A row times column q of a block. */

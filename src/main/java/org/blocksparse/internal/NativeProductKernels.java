@@ -7,10 +7,12 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_out
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_sum_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_gemm_scratch_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_outer_scratch_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_packed_activation_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_packed_gemm_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_round_rows_f32;
 
 import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
 
@@ -134,6 +136,48 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
             c.count(),
             c.stride()),
         "blocksparse_packed_gemm_f32");
+  }
+
+  @Override
+  public void packedActivation(
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
+      RoundedRows rounded,
+      Blocks w,
+      Rows bias,
+      ActivationFunction function,
+      Storage gate,
+      RoundedRows to) {
+    int type = w.type().code();
+    Blocks.Scales scales = w.scales();
+    check(
+        blocksparse_packed_activation_f32(
+            isa,
+            schedule.packed().address(0),
+            schedule.length(),
+            chunkBegin,
+            chunkEnd,
+            columnBegin,
+            columnEnd,
+            w.inSize(),
+            to.size(),
+            rounded.address(),
+            rounded.count(),
+            type,
+            w.address(),
+            w.inBlocks(),
+            w.outBlocks(),
+            scales == null ? 0 : scales.storage().address(0),
+            bias == null ? 0 : bias.address(),
+            bias == null ? 0 : bias.stride(),
+            function.number(),
+            gate == null ? 0 : gate.address(0),
+            to.address(),
+            to.count()),
+        "blocksparse_packed_activation_f32");
   }
 
   @Override

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
+import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
 
@@ -45,6 +46,25 @@ public interface ProductKernels {
       Rows bias,
       boolean accumulate,
       Rows c);
+
+  /**
+   * As {@link #packedGemm}, {@link RowKernels#activation} and {@link #roundRows} one after the
+   * other, without memory for sums; columns are those of {@code to}, cut between groups.
+   *
+   * @param gate a factor for each row of {@code to}, or null
+   */
+  void packedActivation(
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
+      RoundedRows rounded,
+      Blocks w,
+      Rows bias,
+      ActivationFunction function,
+      Storage gate,
+      RoundedRows to);
 
   /** Rows [rowBegin, rowEnd) of the blocks of o get alpha times the outer products of x and y. */
   void blockOuter(

@@ -97,6 +97,9 @@ public final class SelfTest {
           if (differ(kernels, shape.batch * shape.oSize, packedProduct(forward, in, panels))) {
             wrong.add("product of " + type);
           }
+          if (differ(kernels, shape.batch * shape.oSize, packedActivation(forward, in, panels))) {
+            wrong.add("activation of " + type);
+          }
         }
       }
       if (differ(
@@ -153,12 +156,10 @@ public final class SelfTest {
   }
 
   private static Computation packedProduct(GemmSchedule schedule, Rows a, Blocks w) {
-    int rows = (int) a.count();
-    int elements = (int) RoundedRows.elements(rows, w.inSize());
     return (kernels, result) -> {
-      try (Memory memory = new Memory(elements, 1)) {
-        RoundedRows rounded = new RoundedRows(memory.storage, rows, w.inSize());
-        kernels.roundRows(0, rows, a, rounded);
+      try (RoundedMemory memory = new RoundedMemory((int) a.count(), w.inSize())) {
+        RoundedRows rounded = memory.rows;
+        kernels.roundRows(0, (int) a.count(), a, rounded);
         kernels.packedGemm(
             schedule,
             0,
@@ -169,9 +170,54 @@ public final class SelfTest {
             w,
             null,
             false,
-            new Rows(result, rows, w.outSize()));
+            new Rows(result, a.count(), w.outSize()));
       }
     };
+  }
+
+  private static Computation packedActivation(GemmSchedule schedule, Rows a, Blocks w) {
+    int rows = (int) a.count();
+    int n = w.outSize();
+    return (kernels, result) -> {
+      try (RoundedMemory ofA = new RoundedMemory(rows, w.inSize());
+          RoundedMemory to = new RoundedMemory(rows, n)) {
+        kernels.roundRows(0, rows, a, ofA.rows);
+        kernels.packedActivation(
+            schedule,
+            0,
+            schedule.chunks(),
+            0,
+            n,
+            ofA.rows,
+            w,
+            null,
+            ActivationFunction.RELU,
+            null,
+            to.rows);
+        for (int r = 0; r < rows; r++) {
+          for (int q = 0; q < n; q++) {
+            float scale = to.rows.scale(r, q / Panels.GROUP_ROWS);
+            result.putFloat((long) r * n + q, to.rows.code(r, q) * scale);
+          }
+        }
+      }
+    };
+  }
+
+  /** Rounded rows and their memory. */
+  private static final class RoundedMemory implements AutoCloseable {
+    private final Memory memory;
+    private final RoundedRows rows;
+
+    RoundedMemory(int count, int size) {
+      memory = new Memory((int) RoundedRows.elements(count, size), 1);
+      rows = new RoundedRows(memory.storage, count, size);
+    }
+
+    @Override
+    public void close() {
+      memory.close();
+    }
   }
 
   /** Whether an element of the kernels' result is another number than the reference's. */

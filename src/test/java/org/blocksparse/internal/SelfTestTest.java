@@ -27,13 +27,18 @@ final class SelfTestTest {
               boolean spoilt = called.equals(kernel);
               Object result = runs || !spoilt ? call.make() : null;
               if (spoilt) {
-                Object written = arguments[output];
-                spoil.accept(
-                    written instanceof Rows rows ? rows.storage() : ((Blocks) written).storage());
+                spoil.accept(memory(arguments[output]));
               }
               return result;
             });
     return Map.of("spoilt", kernels);
+  }
+
+  private static Storage memory(Object written) {
+    if (written instanceof Rows rows) {
+      return rows.storage();
+    }
+    return written instanceof RoundedRows rows ? rows.storage() : ((Blocks) written).storage();
   }
 
   private static void change(Storage storage, long element) {
@@ -69,10 +74,20 @@ final class SelfTestTest {
 
   @Test
   void oneWrongElementOfAPackedProduct() {
-    List<String> failures = SelfTest.failures(spoilt("packedGemm", 9, c -> change(c, 0)));
+    assertWrongOfEachType("product", SelfTest.failures(spoilt("packedGemm", 9, c -> change(c, 0))));
+  }
+
+  @Test
+  void wrongCodesAfterAnActivation() {
+    assertWrongOfEachType(
+        "activation",
+        SelfTest.failures(spoilt("packedActivation", 10, to -> to.putInt(0, 0x01020304))));
+  }
+
+  private static void assertWrongOfEachType(String what, List<String> failures) {
     assertEquals(12, failures.size(), failures.toString());
     for (String type : List.of("PACKED_INT8", "Q8_0", "Q4_0", "MXFP4")) {
-      String expected = "spoilt: product of " + type + " of Case[batch=";
+      String expected = "spoilt: " + what + " of " + type + " of Case[batch=";
       assertEquals(3, failures.stream().filter(f -> f.startsWith(expected)).count(), type);
     }
   }

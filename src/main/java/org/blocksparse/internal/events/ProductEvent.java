@@ -21,7 +21,7 @@ public final class ProductEvent extends Event {
   private static final ProductEvent ANY = new ProductEvent();
 
   @Label("Operation")
-  @Description("forward, gradH, gradW or stepW")
+  @Description("forward, gradH, gradW or stepW; experts: both products of packed ones")
   String operation;
 
   @Label("Samples")

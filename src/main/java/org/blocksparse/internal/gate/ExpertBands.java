@@ -37,11 +37,21 @@ public final class ExpertBands {
    * @param most pairs of a band, at least 1
    */
   public static ExpertBands of(int[] chosen, int[] places, int k, int experts, int most) {
-    int[] next = HeapRoom.ints(experts + 1, "places of experts");
-    for (int pair = 0; pair < chosen.length; pair++) {
-      next[chosen[pair] + 1] += places[pair] == TopExperts.DROPPED ? 0 : 1;
+    int[] begins = cut(counted(chosen, places, experts), most);
+    int[] pairs = byExpert(chosen, places, experts);
+    for (int band = 0; band + 1 < begins.length; band++) {
+      Arrays.sort(pairs, begins[band], begins[band + 1]);
     }
-    int[] begins = cut(next, most);
+    return new ExpertBands(chosen, places, k, pairs, begins);
+  }
+
+  /**
+   * The pairs that were not dropped, by expert and then by sample.
+   *
+   * @param experts how many there are
+   */
+  public static int[] byExpert(int[] chosen, int[] places, int experts) {
+    int[] next = counted(chosen, places, experts);
     addUp(next);
     int[] pairs = HeapRoom.ints(next[experts], "pairs of experts");
     for (int pair = 0; pair < chosen.length; pair++) {
@@ -49,10 +59,16 @@ public final class ExpertBands {
         pairs[next[chosen[pair]]++] = pair;
       }
     }
-    for (int band = 0; band + 1 < begins.length; band++) {
-      Arrays.sort(pairs, begins[band], begins[band + 1]);
+    return pairs;
+  }
+
+  /** The pairs of expert e, at e + 1. */
+  private static int[] counted(int[] chosen, int[] places, int experts) {
+    int[] counts = HeapRoom.ints(experts + 1, "places of experts");
+    for (int pair = 0; pair < chosen.length; pair++) {
+      counts[chosen[pair] + 1] += places[pair] == TopExperts.DROPPED ? 0 : 1;
     }
-    return new ExpertBands(chosen, places, k, pairs, begins);
+    return counts;
   }
 
   /**
