@@ -7,6 +7,8 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.Map;
+import java.util.function.Function;
+import java.util.stream.Stream;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
@@ -16,6 +18,8 @@ import org.blocksparse.internal.linear.ClusterProbabilities;
 import org.blocksparse.internal.linear.LinearModel;
 import org.blocksparse.internal.linear.LinearModelFile;
 import org.blocksparse.internal.linear.LinearSearch;
+import org.blocksparse.internal.linear.SparseMatrix;
+import org.blocksparse.internal.schedule.Bags;
 import org.blocksparse.internal.softmax.Candidates;
 import org.blocksparse.internal.softmax.ExactSearch;
 import org.blocksparse.internal.softmax.OutputFilter;
@@ -111,6 +115,11 @@ public final class LinearLabelTree implements AutoCloseable {
     return model.weights().entries();
   }
 
+  /** Whether rows count features, as {@link LinearLabelTreeBuilder#tfIdf} says. */
+  public boolean countsFeatures() {
+    return model.tfIdf() != null;
+  }
+
   /** The type of the stored weights. */
   public ElementType weightType() {
     return ElementType.of(model.weights().type());
@@ -142,6 +151,11 @@ public final class LinearLabelTree implements AutoCloseable {
   /** The strings that were in the file that this tree was loaded from, by key. */
   public Map<String, String> metadata() {
     return metadata;
+  }
+
+  /** The memory that it takes off the heap, mapped and private. */
+  public MemoryUse memoryUse() {
+    return MemoryUse.of(Stream.of(model.weights().storages()));
   }
 
   /** Frees the weights as soon as no call uses them. */
@@ -209,7 +223,7 @@ public final class LinearLabelTree implements AutoCloseable {
    * never a part of one; see {@link TwoLevelLayer#save(Path, SaveOptions)}.
    *
    * @throws IllegalArgumentException if the options ask for a bag, the state of an optimizer, or
-   *     weights of INT8, or if there is more metadata than a file can have
+   *     weights of INT8, or another tree, or if there is more metadata than a file can have
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void save(Path file, SaveOptions options) throws IOException {
@@ -223,15 +237,32 @@ public final class LinearLabelTree implements AutoCloseable {
         engine);
   }
 
+  /** This in the file of another layer. */
+  SaveSettings.Part part() {
+    return LinearModelFile.part(model, engine);
+  }
+
+  /**
+   * Whether a file holds a tree, alone or beside another layer. Only its header is read.
+   *
+   * @throws FileFormatException if the file is no safetensors file
+   * @throws IOException if the file cannot be read
+   */
+  public static boolean isIn(Path file) throws IOException {
+    requireNonNull(file, "file");
+    return FileFormatException.of(file, () -> LinearModelFile.isIn(file));
+  }
+
   /** Loads a tree into memory; see {@link #load(Path, LoadOptions)}. */
   public static LinearLabelTree load(Path file) throws IOException {
     return load(file, LoadOptions.copied());
   }
 
   /**
-   * Loads what {@link #save(Path)} has written. The file may come from anybody. With {@link
-   * LoadOptions#mapped}, weights and features are used where they lie in the file: loading takes
-   * milliseconds, and what is not touched is not checked.
+   * Loads what {@link #save(Path)} has written, or {@link TwoLevelLayer#save(Path, SaveOptions)}
+   * with a linear tree. The file may come from anybody. With {@link LoadOptions#mapped}, weights
+   * and features are used where they lie in the file: loading takes milliseconds, and what is not
+   * touched is not checked.
    *
    * @throws FileFormatException if the file does not hold a linear label tree; it names the tensor
    * @throws IOException if the file cannot be read
@@ -258,7 +289,8 @@ public final class LinearLabelTree implements AutoCloseable {
    *
    * @param x (batch) rows of features
    * @param k at least 1
-   * @throws IllegalArgumentException if k is less than 1, or if the filter is renormalized or has
+   * @throws IllegalArgumentException if k is less than 1, if x has values and the tree was built
+   *     {@linkplain LinearLabelTreeBuilder#tfIdf to count}, or if the filter is renormalized or has
    *     lists for another number of rows
    * @throws IndexOutOfBoundsException also if the filter names a label that does not exist
    */
@@ -303,7 +335,9 @@ public final class LinearLabelTree implements AutoCloseable {
   public int[] clustersToRetrain(SparseRows x, SparseRows targets, double probability) {
     TwoLevelLayer.inUnitInterval("probability", probability);
     try (Lease lease = model.lease(leased(x, features(), targets, outputs()))) {
-      return new ClusterProbabilities(model, engine, x.bags()).below(probability, targets.bags());
+      return withWeighted(
+          x,
+          rows -> new ClusterProbabilities(model, engine, rows).below(probability, targets.bags()));
     }
   }
 
@@ -336,11 +370,36 @@ public final class LinearLabelTree implements AutoCloseable {
     SearchEvent event = Recorder.search();
     ExactSearch.Found found;
     try (Lease lease = filter.lease(model.lease(x.lease(new Lease(), "x")))) {
-      found = new LinearSearch(model, engine).search(x.bags(), allowed, candidates);
+      LinearSearch search = new LinearSearch(model, engine);
+      found = withWeighted(x, rows -> search.search(rows, allowed, candidates));
     }
     if (event != null) {
       event.record(query, LinearModelFile.KIND, found.openedClasses(), clusterCount());
     }
     return new Ranking(found).with(labels);
+  }
+
+  /** Calls a function with rows as training and searches take them; x is leased. */
+  <T> T withWeighted(SparseRows x, Function<Bags, T> use) {
+    if (model.tfIdf() == null) {
+      return use.apply(x.bags());
+    }
+    requireCounts(x);
+    SparseMatrix rows = model.tfIdf().weighted(x.bags());
+    try (SparseRows weighted = SparseRows.of(rows.offsets(), rows.columns(), rows.values())) {
+      return use.apply(weighted.bags());
+    }
+  }
+
+  /**
+   * Rows count features.
+   *
+   * @throws IllegalArgumentException if they have values
+   */
+  static void requireCounts(SparseRows x) {
+    if (x.isWeighted()) {
+      throw new IllegalArgumentException(
+          "x: expected rows without values, as the tree counts features (tfIdf)");
+    }
   }
 }

@@ -18,6 +18,7 @@ public final class LinearLabelTreeBuilder {
   private float cost = 1;
   private float threshold = 0.1f;
   private long seed;
+  private boolean tfIdf;
   private Labels labels;
   private Workers workers = Workers.common();
   private Progress progress = (done, total) -> {};
@@ -72,6 +73,17 @@ public final class LinearLabelTreeBuilder {
     return this;
   }
 
+  /**
+   * Rows count features, in training and in searches: their entries have no values, and a feature
+   * is there as often as it occurs. The tree weighs them by TF-IDF, (1 + log count) (1 + log((1 +
+   * rows) / (1 + rows with the feature))), and scales each row to length 1. By default, rows are
+   * taken as they are.
+   */
+  public LinearLabelTreeBuilder tfIdf() {
+    this.tfIdf = true;
+    return this;
+  }
+
   /** Seed of clusters, of the order of rows, and of the rows for calibration; 0 by default. */
   public LinearLabelTreeBuilder seed(long value) {
     this.seed = value;
@@ -120,14 +132,14 @@ public final class LinearLabelTreeBuilder {
    * Trains a tree. It takes, besides the copies of x and targets, the memory of the model about
    * twice, and for each worker the rows of a cluster.
    *
-   * @param x rows of features, finite; each is best scaled to length 1
+   * @param x rows of features, finite; each is best scaled to length 1, as {@link #tfIdf} does
    * @param targets for each row its labels, any number, in any order; repeats count once, and
    *     values of entries do not matter
    * @param weights (rows), how much each row counts, finite and not negative; rows of weight 0 are
    *     left out
    * @throws IllegalArgumentException if there are not as many targets or weights as rows, if a
-   *     value or weight is not finite, if a weight is negative, or if the rows of the clusters have
-   *     more than 2<sup>31</sup> - 9 entries together
+   *     value or weight is not finite, if a weight is negative, if x has values with {@link
+   *     #tfIdf}, or if the rows of the clusters have more than 2<sup>31</sup> - 9 entries together
    * @throws IndexOutOfBoundsException if an index is outside [0, features), or a target outside [0,
    *     outputs)
    * @throws IllegalStateException if an argument is closed, or if there are more than
@@ -148,6 +160,9 @@ public final class LinearLabelTreeBuilder {
   }
 
   private LinearLabelTree trained(SparseRows x, SparseRows targets, float[] weights) {
+    if (tfIdf) {
+      LinearLabelTree.requireCounts(requireNonNull(x, "x"));
+    }
     LinearTraining training;
     try (Lease lease = LinearLabelTree.leased(x, features, targets, outputs)) {
       training =
@@ -176,7 +191,9 @@ public final class LinearLabelTreeBuilder {
    * clusters that suffer from it; pass them to train their labels, and what leads to them, anew.
    *
    * @param tree with as many features and no more outputs than this builder
-   * @param x rows of features, finite, as in {@link #train(SparseRows, SparseRows, FloatTensor)}
+   * @param x rows of features, finite, as in {@link #train(SparseRows, SparseRows, FloatTensor)};
+   *     counts if the tree {@linkplain LinearLabelTree#countsFeatures counts}, whatever {@link
+   *     #tfIdf} says
    * @param targets for each row its labels, old and new
    * @param clusters of the tree that are trained anew, in [0, clusterCount); repeats count once
    * @return a tree of its own, with weights of FLOAT32; its names are those of this builder, or if
@@ -202,22 +219,25 @@ public final class LinearLabelTreeBuilder {
     try (Lease lease = LinearLabelTree.leased(x, features, targets, outputs);
         LinearLabelTree wide = tree.withWeights(ElementType.FLOAT32)) {
       model =
-          new LinearTraining(
-                  workers.engine(),
-                  settings(),
-                  x.bags(),
-                  targets.bags(),
-                  wide.model(),
-                  outputs,
-                  clusters,
-                  progress::update)
-              .train();
+          wide.withWeighted(
+              x,
+              rows ->
+                  new LinearTraining(
+                          workers.engine(),
+                          settings(),
+                          rows,
+                          targets.bags(),
+                          wide.model(),
+                          outputs,
+                          clusters,
+                          progress::update)
+                      .train());
     }
     Labels names = labels != null || !tree.hasLabels() ? labels : tree.labels();
     return new LinearLabelTree(model, workers.engine(), tree.metadata(), names);
   }
 
   private LinearTraining.Settings settings() {
-    return new LinearTraining.Settings(clusterSize, cost, threshold, seed);
+    return new LinearTraining.Settings(clusterSize, cost, threshold, seed, tfIdf);
   }
 }

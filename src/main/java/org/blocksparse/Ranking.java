@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static java.util.Objects.requireNonNull;
+
 import java.util.BitSet;
 import java.util.Locale;
 import org.blocksparse.internal.softmax.ExactSearch;
@@ -41,6 +43,33 @@ public final class Ranking {
     this.openedClasses = found.openedClasses();
     this.undefined = found.undefined();
     this.filteredOut = found.filteredOut();
+  }
+
+  /**
+   * Rankings that were made elsewhere, by several layers together for instance, as {@link Metrics}
+   * takes them. They have no names, and no opened classes.
+   *
+   * @param outputs of each row, best first; copied
+   * @param logProbabilities of each row, as many as outputs; copied
+   * @throws IllegalArgumentException if there are not as many
+   */
+  public static Ranking of(int[][] outputs, float[][] logProbabilities) {
+    Tensor.requireLength(
+        "logProbabilities",
+        requireNonNull(outputs, "outputs").length,
+        requireNonNull(logProbabilities, "logProbabilities").length);
+    int[][] ofRows = new int[outputs.length][];
+    float[][] logProbabilitiesOfRows = new float[outputs.length][];
+    for (int row = 0; row < outputs.length; row++) {
+      ofRows[row] = requireNonNull(outputs[row], "outputs").clone();
+      logProbabilitiesOfRows[row] =
+          requireNonNull(logProbabilities[row], "logProbabilities").clone();
+      Tensor.requireLength(
+          "logProbabilities[" + row + "]", ofRows[row].length, logProbabilitiesOfRows[row].length);
+    }
+    return new Ranking(
+        new ExactSearch.Found(
+            ofRows, logProbabilitiesOfRows, new int[ofRows.length], new BitSet(), new BitSet()));
   }
 
   /** The same, with names; null: without. */

@@ -21,14 +21,19 @@ public final class SaveOptions {
   /** Null: none. Its memory is asked for when it is saved, as it may grow until then. */
   private final EmbeddingBag bag;
 
-  private SaveOptions(SaveSettings settings, EmbeddingBag bag) {
+  /** Null: none. */
+  private final LinearLabelTree linearTree;
+
+  private SaveOptions(SaveSettings settings, EmbeddingBag bag, LinearLabelTree linearTree) {
     this.settings = settings;
     this.bag = bag;
+    this.linearTree = linearTree;
   }
 
   /** The parameters, the classes, and the metadata that the layer was loaded with. */
   public static SaveOptions defaults() {
-    return new SaveOptions(new SaveSettings(null, false, null, null, (done, total) -> {}), null);
+    return new SaveOptions(
+        new SaveSettings(null, false, null, null, null, (done, total) -> {}), null, null);
   }
 
   /**
@@ -64,16 +69,20 @@ public final class SaveOptions {
             new TreeMap<>(entries),
             settings.optimizerState(),
             null,
+            null,
             settings.weights(),
             settings.progress()),
-        bag);
+        bag,
+        linearTree);
   }
 
   /** The state of the optimizer as well, so that training can go on as if it had not ended. */
   public SaveOptions withOptimizerState() {
     return new SaveOptions(
-        new SaveSettings(settings.metadata(), true, null, settings.weights(), settings.progress()),
-        bag);
+        new SaveSettings(
+            settings.metadata(), true, null, null, settings.weights(), settings.progress()),
+        bag,
+        linearTree);
   }
 
   /**
@@ -84,7 +93,17 @@ public final class SaveOptions {
    * models.
    */
   public SaveOptions withBag(EmbeddingBag value) {
-    return new SaveOptions(settings, requireNonNull(value, "bag"));
+    return new SaveOptions(settings, requireNonNull(value, "bag"), linearTree);
+  }
+
+  /**
+   * A linear tree over the same labels in the same file: {@link LinearLabelTree#load} loads it, and
+   * {@link LinearLabelTree#isIn} returns whether there is one. Names of labels are those of the
+   * layer. With {@link #withWeights} of INT8, the weights of the tree get 16 bits; weights of 16
+   * bits stay as they are.
+   */
+  public SaveOptions withLinearTree(LinearLabelTree value) {
+    return new SaveOptions(settings, bag, requireNonNull(value, "linearTree"));
   }
 
   /**
@@ -105,9 +124,11 @@ public final class SaveOptions {
             settings.metadata(),
             settings.optimizerState(),
             null,
+            null,
             requireNonNull(type, "type").stored(),
             settings.progress()),
-        bag);
+        bag,
+        linearTree);
   }
 
   /** The listener receives the bytes written. */
@@ -117,9 +138,11 @@ public final class SaveOptions {
             settings.metadata(),
             settings.optimizerState(),
             null,
+            null,
             settings.weights(),
             requireNonNull(listener, "progress")::update),
-        bag);
+        bag,
+        linearTree);
   }
 
   SaveSettings settings() {
@@ -127,6 +150,7 @@ public final class SaveOptions {
         settings.metadata(),
         settings.optimizerState(),
         bag == null ? null : bag.memory(),
+        linearTree == null ? null : linearTree.part(),
         settings.weights(),
         settings.progress());
   }

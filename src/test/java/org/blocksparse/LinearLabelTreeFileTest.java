@@ -185,4 +185,25 @@ final class LinearLabelTreeFileTest {
       }
     }
   }
+
+  @ParameterizedTest
+  @ValueSource(floats = {-1, 65, Float.NaN})
+  void inverseDocumentFrequenciesAreChecked(float wrong) throws IOException {
+    try (SparseRows x = x();
+        SparseRows targets =
+            SparseRows.of(List.of(new int[] {0}, new int[] {1, 4}, new int[] {2}, new int[] {3}));
+        LinearLabelTree tree = LinearLabelTree.builder(5, 5).tfIdf().train(x, targets)) {
+      tree.save(file);
+    }
+    byte[] bytes = Files.readAllBytes(file);
+    ByteBuffer.wrap(bytes)
+        .order(ByteOrder.LITTLE_ENDIAN)
+        .putFloat(range(bytes, "tree.tfidf")[0] + 4, wrong);
+    Files.write(file, bytes);
+    for (LoadOptions options : List.of(LoadOptions.mapped(), LoadOptions.copied())) {
+      FileFormatException e =
+          assertThrows(FileFormatException.class, () -> LinearLabelTree.load(file, options));
+      assertTrue(e.getMessage().contains("tree.tfidf: element 1"), e.getMessage());
+    }
+  }
 }

@@ -682,4 +682,117 @@ final class LinearLabelTreeTest {
           () -> tree.clustersToRetrain(x, x, 0.5));
     }
   }
+
+  /** Counts, and the same as rows weighted by hand, make the same tree and the same rankings. */
+  @Test
+  void aTreeThatCountsFeatures_weighsThemByTfIdf() throws IOException {
+    List<int[]> counts =
+        List.of(new int[] {3, 0, 3}, new int[] {1}, new int[] {0, 1}, new int[] {2, 3, 4, 2, 2});
+    int[] rowsWith = {2, 2, 1, 2, 1};
+    List<int[]> indices = new ArrayList<>();
+    List<float[]> values = new ArrayList<>();
+    for (int[] row : counts) {
+      int[] features = Arrays.stream(row).sorted().distinct().toArray();
+      double[] ofRow = new double[features.length];
+      double squares = 0;
+      for (int i = 0; i < features.length; i++) {
+        int feature = features[i];
+        long count = Arrays.stream(row).filter(other -> other == feature).count();
+        ofRow[i] = (1 + Math.log(count)) * (1 + Math.log(5.0 / (1 + rowsWith[feature])));
+        squares += ofRow[i] * ofRow[i];
+      }
+      float[] scaled = new float[features.length];
+      for (int i = 0; i < scaled.length; i++) {
+        scaled[i] = (float) (ofRow[i] / Math.sqrt(squares));
+      }
+      indices.add(features);
+      values.add(scaled);
+    }
+    Path file = folder.resolve("tree");
+    try (SparseRows x = SparseRows.of(counts);
+        SparseRows weighted = SparseRows.of(indices, values);
+        SparseRows targets =
+            SparseRows.of(List.of(new int[] {0}, new int[] {1}, new int[] {1}, new int[] {2}));
+        LinearLabelTree byHand = LinearLabelTree.builder(5, 3).train(weighted, targets);
+        LinearLabelTree tree = LinearLabelTree.builder(5, 3).tfIdf().train(x, targets)) {
+      assertTrue(tree.countsFeatures() && !byHand.countsFeatures());
+      Ranking wanted = byHand.topK(weighted, 3);
+      Ranking actual = tree.topK(x, 3);
+      for (int row = 0; row < wanted.batch(); row++) {
+        assertArrayEquals(wanted.outputs(row), actual.outputs(row));
+        assertArrayEquals(wanted.logProbabilities(row), actual.logProbabilities(row), 1e-5f);
+      }
+      tree.save(file);
+      for (LoadOptions options : List.of(LoadOptions.mapped(), LoadOptions.copied())) {
+        try (LinearLabelTree loaded = LinearLabelTree.load(file, options);
+            LinearLabelTree copy = loaded.copy()) {
+          assertSame(actual, loaded.topK(x, 3));
+          assertSame(actual, copy.topK(x, 3));
+        }
+      }
+      try (LinearLabelTree same = LinearLabelTree.builder(5, 3).extend(tree, x, targets);
+          LinearLabelTree larger = LinearLabelTree.builder(5, 4).extend(tree, x, targets)) {
+        assertSame(actual, same.topK(x, 3));
+        assertTrue(larger.countsFeatures());
+      }
+      assertEquals(0, tree.clustersToRetrain(x, targets, 1e-9).length);
+      String wrong = "x: expected rows without values";
+      assertStartsWith(wrong, () -> tree.topK(weighted, 3));
+      LinearLabelTreeBuilder builder = LinearLabelTree.builder(5, 3).tfIdf();
+      assertStartsWith(wrong, () -> builder.train(weighted, targets));
+    }
+  }
+
+  private static void assertStartsWith(String start, Executable call) {
+    String message = assertThrows(IllegalArgumentException.class, call).getMessage();
+    assertTrue(message.startsWith(start), message);
+  }
+
+  @Test
+  void aFileHoldsItBesideAnotherLayer() throws IOException {
+    Path file = folder.resolve("both");
+    String[] names = IntStream.range(0, 40).mapToObj(i -> "label" + i).toArray(String[]::new);
+    try (Data data = Data.of(300, 40, Seed.value());
+        LinearLabelTree tree = train(data, 40, 4);
+        LabelTree layer = LabelTree.builder(8, 40).labels(Labels.of(List.of(names))).build();
+        EmbeddingBag bag = EmbeddingBag.builder(WORDS, 8).build()) {
+      SaveOptions options = SaveOptions.defaults().withBag(bag).withLinearTree(tree);
+      for (ElementType type : List.of(ElementType.FLOAT32, ElementType.INT8)) {
+        layer.save(file, options.withWeights(type));
+        assertTrue(LinearLabelTree.isIn(file));
+        try (LabelTree other = LabelTree.load(file, LoadOptions.mapped());
+            LinearLabelTree loaded = LinearLabelTree.load(file, LoadOptions.mapped())) {
+          assertEquals(type, other.weightType());
+          assertEquals("label7", loaded.labels().name(7));
+          boolean isWide = type == ElementType.FLOAT32;
+          assertEquals(isWide ? type : ElementType.FLOAT16, loaded.weightType());
+          try (LinearLabelTree half = tree.withWeights(loaded.weightType())) {
+            assertSame(half.topK(data.x(), 5), loaded.topK(data.x(), 5));
+          }
+          assertTrue(loaded.memoryUse().mappedBytes() > 0);
+        }
+      }
+      layer.save(file);
+      assertFalse(LinearLabelTree.isIn(file));
+      FileFormatException e =
+          assertThrows(FileFormatException.class, () -> LinearLabelTree.load(file));
+      assertTrue(e.getMessage().contains("is of a LabelTree"), e.getMessage());
+      assertStartsWith("options: expected withLinearTree for", () -> bag.save(file, options));
+      assertStartsWith("options: expected withLinearTree for", () -> tree.save(file, options));
+    }
+  }
+
+  @Test
+  void rankingsOfOthers_areMeasured() {
+    Ranking ranking = Ranking.of(new int[][] {{2, 0}, {1}}, new float[][] {{-0.5f, -1}, {-0.25f}});
+    assertEquals(2, ranking.output(0, 0));
+    assertEquals(-0.25f, ranking.logProbability(1, 0));
+    Metrics metrics = Metrics.upTo(1);
+    try (SparseRows labels = SparseRows.of(List.of(new int[] {2}, new int[] {0}))) {
+      metrics.add(ranking, labels);
+    }
+    assertEquals(0.5, metrics.precision(1));
+    assertStartsWith(
+        "logProbabilities[1]", () -> Ranking.of(new int[][] {{2}, {1}}, new float[][] {{-1}, {}}));
+  }
 }

@@ -149,6 +149,8 @@ final class OperandArguments {
               () -> Map.of("b2", ones(3, 3)));
       case "int" -> few ? List.of(() -> 3, () -> 9, () -> 0, () -> 1) : List.of(() -> 3, () -> 9);
       case "int[]" -> List.of(() -> new int[] {0, 1, 2}, () -> new int[] {8}, () -> new int[9]);
+      case "int[][]" -> List.of(() -> new int[][] {{0, 1}, {2}});
+      case "float[][]" -> List.of(() -> new float[][] {{-1, -2}, {-3}});
       case "long[]" -> List.of(() -> new long[] {3, 3}, () -> new long[] {0}, () -> new long[2]);
       case "float[]" -> List.of(() -> new float[] {2, 3, 4}, () -> new float[9]);
       default -> List.of(() -> argument(type));

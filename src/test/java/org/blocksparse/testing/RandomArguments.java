@@ -223,6 +223,20 @@ public final class RandomArguments {
 
   private void addArrays() {
     makers.put(int[].class, this::indices);
+    makers.put(
+        int[][].class,
+        () -> {
+          int[][] rows = new int[below(3)][];
+          Arrays.setAll(rows, row -> indices());
+          return rows;
+        });
+    makers.put(
+        float[][].class,
+        () -> {
+          float[][] rows = new float[below(3)][];
+          Arrays.setAll(rows, row -> reals(oneOf(List.of(0, 1, 3, 9))));
+          return rows;
+        });
     makers.put(long[].class, this::dimensions);
     makers.put(float[].class, () -> reals(oneOf(List.of(0, 1, 3, 9, 27, 81))));
     makers.put(BitSet.class, () -> BitSet.valueOf(new long[] {below(1 << OUTPUTS)}));

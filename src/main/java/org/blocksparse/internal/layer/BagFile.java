@@ -45,6 +45,7 @@ public final class BagFile {
    * @throws IllegalStateException if the bag is closed, or its table is not finite
    */
   public static void save(Content content, Path file, SaveSettings settings) throws IOException {
+    settings.requireNoPart();
     if (settings.bag() != null) {
       throw new IllegalArgumentException(
           "options: a bag beside another one; withBag is for HierarchicalSoftmax.save");

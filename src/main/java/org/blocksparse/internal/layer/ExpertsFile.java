@@ -75,6 +75,7 @@ public final class ExpertsFile {
       Path file,
       SaveSettings settings)
       throws IOException {
+    settings.requireNoPart();
     if (settings.bag() != null) {
       throw new IllegalArgumentException(
           "options: a bag beside experts; withBag is for HierarchicalSoftmax.save");

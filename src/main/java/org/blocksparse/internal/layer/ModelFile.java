@@ -69,6 +69,9 @@ public final class ModelFile {
         weights.add(settings.bag());
         BagFile.add(settings.bag(), lease, settings.optimizerState(), tensors, metadata);
       }
+      if (settings.part() != null) {
+        settings.part().addTo(weights, settings.weights(), lease);
+      }
       if (layer.labels() != null) {
         LabelsFile.add(layer.labels(), tensors);
       }

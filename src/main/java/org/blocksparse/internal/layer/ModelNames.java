@@ -85,8 +85,8 @@ package org.blocksparse.internal.layer;
  * blocksparse.packed.NAME   the type, iSize and oSize: Q4_0 2048 768 for instance
  * </pre>
  *
- * Of a linear label tree, which has chunks of outputs in levels; an output is a chunk of the next
- * level, or on the last level a label:
+ * Of a linear label tree, alone or beside a layer of the same outputs, which has chunks of outputs
+ * in levels; an output is a chunk of the next level, or on the last level a label:
  *
  * <pre>
  * tree.weights              F32 (weights); or F16, BF16
@@ -98,6 +98,7 @@ package org.blocksparse.internal.layer;
  * tree.levels               I32 (levels + 1); the first chunk of each level, and their number
  * tree.labels               I32 (labels); the labels of the last level, in the order of its outputs
  * tree.biases               F32 (outputs)
+ * tree.tfidf                F32 (features); inverse document frequencies, if rows count features
  * tree.calibration          F32 (levels, 2); slope and intercept: margins to log odds
  * labels.offsets ...        as above
  *

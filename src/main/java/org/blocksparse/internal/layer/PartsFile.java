@@ -119,6 +119,7 @@ public final class PartsFile {
       Iterator<byte[]> parts,
       SaveSettings settings)
       throws IOException {
+    settings.requireNoPart();
     if (settings.bag() != null || settings.weights() != null) {
       throw new IllegalArgumentException("options: parts have no bag and no other type of weights");
     }

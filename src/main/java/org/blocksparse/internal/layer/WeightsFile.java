@@ -106,6 +106,20 @@ public final class WeightsFile implements AutoCloseable {
     add(table, unpackedTypeToWrite(bag.type()), stored, bag.table().engine());
   }
 
+  /**
+   * Adds a list of weights, which are leased until the file is written.
+   *
+   * @param type what they are rounded to while they are written, without scales
+   * @throws IllegalStateException if they would be rounded that have been rounded before
+   */
+  public void add(String name, long count, WeightType type, StoredWeights weights, Engine engine) {
+    if (weights.type() != type && weights.type() != WeightType.FLOAT32) {
+      throw ReadOnlyWeights.notSaved(weights.type(), type);
+    }
+    Grid grid = new Grid(name, 1, 1, Math.toIntExact(count), new long[] {count}, null);
+    add(grid, type, weights, engine);
+  }
+
   /** Adds a tensor that is not of weights, which is leased until the file is written. */
   public void add(TensorSource tensor) {
     tensors.add(tensor);

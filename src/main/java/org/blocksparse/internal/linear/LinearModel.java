@@ -18,14 +18,20 @@ import org.blocksparse.internal.softmax.ClassTable;
  *
  * @param table the clusters as classes of labels
  * @param calibrations one for each level
+ * @param tfIdf weighs the rows of training and of searches; null: they are taken as they are
  */
 public record LinearModel(
-    ChunkTree tree, ClassTable table, SparseChunks weights, List<Calibration> calibrations)
+    ChunkTree tree,
+    ClassTable table,
+    SparseChunks weights,
+    List<Calibration> calibrations,
+    TfIdf tfIdf)
     implements AutoCloseable {
 
   /** A model of parts that fit together. */
-  static LinearModel of(ChunkTree tree, SparseChunks weights, List<Calibration> calibrations) {
-    return new LinearModel(tree, tree.clusterTable(), weights, calibrations);
+  static LinearModel of(
+      ChunkTree tree, SparseChunks weights, List<Calibration> calibrations, TfIdf tfIdf) {
+    return new LinearModel(tree, tree.clusterTable(), weights, calibrations, tfIdf);
   }
 
   /** The bytes of what is not on the heap. */
@@ -92,7 +98,8 @@ public record LinearModel(
               copy.elements(),
               weights.entries(),
               made[4]),
-          calibrations);
+          calibrations,
+          tfIdf);
     } catch (Throwable e) {
       Storage.closeAll(made);
       throw e;
@@ -176,13 +183,15 @@ public record LinearModel(
   static final class Parts {
     private final ChunkTree tree;
     private final int features;
+    private final TfIdf tfIdf;
     private final ChunkWeights[] chunks;
     private final float[] biases;
     private final Calibration[] calibrations;
 
-    Parts(ChunkTree tree, int features) {
+    Parts(ChunkTree tree, int features, TfIdf tfIdf) {
       this.tree = tree;
       this.features = features;
+      this.tfIdf = tfIdf;
       this.chunks = new ChunkWeights[tree.chunks()];
       this.biases = HeapRoom.floats(tree.outputs(), "biases");
       this.calibrations = new Calibration[tree.levels()];
@@ -241,7 +250,8 @@ public record LinearModel(
               made[4],
               (int) entries,
               made[5]),
-          List.of(calibrations));
+          List.of(calibrations),
+          tfIdf);
     }
 
     private void fill(

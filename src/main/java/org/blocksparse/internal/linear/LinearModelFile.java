@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.SparseChunks;
+import org.blocksparse.internal.StoredWeights;
 import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
@@ -43,6 +44,10 @@ public final class LinearModelFile {
   private static final String OUTPUTS = "tree.outputs";
   private static final String LABELS = "tree.labels";
   private static final String CALIBRATION = "tree.calibration";
+  private static final String TF_IDF = "tree.tfidf";
+
+  /** No inverse document frequency of 2^31 rows is larger; squares of these stay finite. */
+  private static final float MOST_INVERSE = 64;
 
   private LinearModelFile() {}
 
@@ -64,27 +69,44 @@ public final class LinearModelFile {
    */
   public static void save(Content content, Path file, SaveSettings settings, Engine engine)
       throws IOException {
+    settings.requireNoPart();
     if (settings.bag() != null || settings.optimizerState()) {
       throw new IllegalArgumentException(
           "options: a linear label tree has no bag and no state of an optimizer");
     }
     FileEvent event = Recorder.file();
     LinearModel model = content.model();
-    try (StorageLease lease = model.lease(new StorageLease())) {
-      WeightType wanted =
-          settings.weights() == null ? model.weights().type() : requireType(settings.weights());
-      if (wanted == model.weights().type()) {
-        write(content, file, settings, lease);
-      } else {
-        try (LinearModel rounded = model.copy(wanted, engine)) {
-          Content other = new Content(rounded, content.metadata(), content.labels());
-          write(other, file, settings, lease);
-        }
+    if (settings.weights() != null) {
+      requireType(settings.weights());
+    }
+    List<TensorSource> tensors = new ArrayList<>();
+    try (StorageLease lease = new StorageLease();
+        WeightsFile written = new WeightsFile(settings, tensors)) {
+      add(model, settings.weights(), engine, written, lease);
+      if (content.labels() != null) {
+        LabelsFile.add(content.labels(), tensors);
       }
+      Map<String, String> metadata =
+          new TreeMap<>(settings.metadata() != null ? settings.metadata() : content.metadata());
+      metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
+      metadata.put(ModelNames.LAYER, ModelNames.LINEAR_LABEL_TREE);
+      written.write(file, WEIGHTS, metadata, lease);
     }
     if (event != null) {
       event.record("save", KIND, file);
     }
+  }
+
+  /**
+   * A tree as a part of the file of another layer, with its outputs and their names. Where the
+   * weights of that have fewer bits than 16, those of the tree have 16.
+   */
+  public static SaveSettings.Part part(LinearModel model, Engine engine) {
+    return (file, weights, lease) -> {
+      boolean keeps = weights == null || model.weights().type() != WeightType.FLOAT32;
+      boolean isNarrower = !keeps && (weights.hasScales() || weights.isPacked());
+      add(model, keeps ? null : isNarrower ? WeightType.FLOAT16 : weights, engine, file, lease);
+    };
   }
 
   /**
@@ -100,46 +122,54 @@ public final class LinearModelFile {
     return type;
   }
 
-  private static void write(Content content, Path file, SaveSettings settings, StorageLease lease)
-      throws IOException {
-    LinearModel model = content.model();
+  /**
+   * Adds all tensors of a tree to a file, and its memory to a lease.
+   *
+   * @param wanted the type of the weights; null: as they are
+   */
+  private static void add(
+      LinearModel model, WeightType wanted, Engine engine, WeightsFile file, StorageLease lease) {
+    model.lease(lease);
     SparseChunks weights = model.weights();
-    long[] entries = {weights.entries()};
-    List<TensorSource> tensors = new ArrayList<>();
-    tensors.add(
-        weights.type() == WeightType.FLOAT32
-            ? TensorSource.floats(WEIGHTS, entries, weights.w())
-            : TensorSource.narrow(
-                WEIGHTS, WeightsFile.dtype(weights.type()), entries, weights.w()));
-    tensors.add(TensorSource.ints(CHUNKS, new long[] {weights.rows()}, weights.chunks()));
-    tensors.add(TensorSource.ints(STARTS, new long[] {weights.rows() + 1L}, weights.starts()));
-    tensors.add(TensorSource.ints(BEGINS, new long[] {weights.features() + 1L}, weights.begins()));
-    tensors.add(TensorSource.floats(BIASES, new long[] {model.tree().outputs()}, weights.biases()));
-    tensors.add(TensorSource.ints(LEVELS, model.tree().levelBegins()));
-    tensors.add(TensorSource.ints(OUTPUTS, model.tree().outputBegins()));
-    tensors.add(TensorSource.ints(LABELS, model.tree().labels()));
-    tensors.add(
-        new TensorSource(
+    WeightType type = wanted == null ? weights.type() : wanted;
+    StoredWeights stored = new StoredWeights(weights.type(), weights.w(), null);
+    file.add(WEIGHTS, weights.entries(), type, stored, engine);
+    file.add(TensorSource.ints(CHUNKS, new long[] {weights.rows()}, weights.chunks()));
+    file.add(TensorSource.ints(STARTS, new long[] {weights.rows() + 1L}, weights.starts()));
+    file.add(TensorSource.ints(BEGINS, new long[] {weights.features() + 1L}, weights.begins()));
+    file.add(TensorSource.floats(BIASES, new long[] {model.tree().outputs()}, weights.biases()));
+    file.add(TensorSource.ints(LEVELS, model.tree().levelBegins()));
+    file.add(TensorSource.ints(OUTPUTS, model.tree().outputBegins()));
+    file.add(TensorSource.ints(LABELS, model.tree().labels()));
+    List<Calibration> calibrations = model.calibrations();
+    file.add(
+        floats(
             CALIBRATION,
-            Dtype.F32,
-            new long[] {model.calibrations().size(), 2},
-            (begin, count, into) -> {
-              for (int i = (int) begin; i < begin + count; i++) {
-                Calibration calibration = model.calibrations().get(i / 2);
-                into.putFloat(i % 2 == 0 ? calibration.slope() : calibration.intercept());
-              }
-            }));
-    tensors.add(TensorSource.narrow(COLUMNS, Dtype.U8, entries, weights.columns()));
-    if (content.labels() != null) {
-      LabelsFile.add(content.labels(), tensors);
+            i -> i % 2 == 0 ? calibrations.get(i / 2).slope() : calibrations.get(i / 2).intercept(),
+            calibrations.size(),
+            2));
+    if (model.tfIdf() != null) {
+      file.add(floats(TF_IDF, i -> model.tfIdf().inverse()[i], weights.features()));
     }
-    Map<String, String> metadata =
-        new TreeMap<>(settings.metadata() != null ? settings.metadata() : content.metadata());
-    metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
-    metadata.put(ModelNames.LAYER, ModelNames.LINEAR_LABEL_TREE);
-    try (WeightsFile written = new WeightsFile(settings, tensors)) {
-      written.write(file, WEIGHTS, metadata, lease);
-    }
+    long[] entries = {weights.entries()};
+    file.add(TensorSource.narrow(COLUMNS, Dtype.U8, entries, weights.columns()));
+  }
+
+  /** A number of a list. */
+  private interface Numbers {
+    float of(int i);
+  }
+
+  private static TensorSource floats(String name, Numbers numbers, long... dims) {
+    return new TensorSource(
+        name,
+        Dtype.F32,
+        dims,
+        (begin, count, into) -> {
+          for (int i = (int) begin; i < begin + count; i++) {
+            into.putFloat(numbers.of(i));
+          }
+        });
   }
 
   // ------------------------------------------------------------------------------------ reading
@@ -167,13 +197,20 @@ public final class LinearModelFile {
     return content;
   }
 
+  /** Whether a file holds a tree; only its header is read. */
+  public static boolean isIn(Path file) throws IOException {
+    try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
+      return reader.has(WEIGHTS);
+    }
+  }
+
   /** One file on its way to a layer. */
   private record Loading(SafeTensorsReader reader, LoadSettings settings, List<Storage> made) {
     Content load() throws IOException {
-      ModelMetadata metadata =
-          new ModelMetadata(reader.metadata())
-              .requireVersion()
-              .requireLayer(ModelNames.LINEAR_LABEL_TREE);
+      ModelMetadata metadata = new ModelMetadata(reader.metadata()).requireVersion();
+      if (!reader.has(WEIGHTS)) { // else it may be a part of the file of another layer
+        metadata.requireLayer(ModelNames.LINEAR_LABEL_TREE);
+      }
       WeightType type = type();
       TensorEntry weights = reader.entryOfRank(1, WEIGHTS, WeightsFile.dtype(type));
       long entries = requireSize(weights, 0, HeapRoom.LARGEST_ARRAY);
@@ -213,7 +250,7 @@ public final class LinearModelFile {
               (int) entries,
               settings.isMapped() ? reader.mapElements(biases) : reader.readFloats(biases));
       return new Content(
-          LinearModel.of(tree, stored, calibrations(calibration)),
+          LinearModel.of(tree, stored, calibrations(calibration), tfIdfOrNull((int) features)),
           metadata.ofUser(),
           names == null ? null : names.read(reader, !settings.isMapped()));
     }
@@ -334,6 +371,30 @@ public final class LinearModelFile {
         return reader.mapElements(entry);
       }
       return type == WeightType.FLOAT32 ? reader.readFloats(entry) : reader.readNarrow(entry);
+    }
+
+    private TfIdf tfIdfOrNull(int features) throws IOException {
+      if (!reader.has(TF_IDF)) {
+        return null;
+      }
+      float[] inverse = HeapRoom.floats(features, "inverse document frequencies");
+      Storage storage = reader.readFloats(reader.entry(TF_IDF, Dtype.F32, features));
+      storage.getFloats(0, inverse, 0, features);
+      storage.close();
+      for (int feature = 0; feature < features; feature++) {
+        if (!(inverse[feature] >= 0 && inverse[feature] <= MOST_INVERSE)) {
+          throw new MalformedException(
+              TF_IDF,
+              "element "
+                  + feature
+                  + " = "
+                  + inverse[feature]
+                  + " is outside [0, "
+                  + MOST_INVERSE
+                  + "]");
+        }
+      }
+      return new TfIdf(inverse);
     }
 
     private List<Calibration> calibrations(TensorEntry entry) throws IOException {

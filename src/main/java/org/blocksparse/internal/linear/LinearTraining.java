@@ -46,12 +46,14 @@ public final class LinearTraining {
    * @param clusterSize labels of a cluster, at most; in [2, 256]
    * @param cost of an error of a row of weight 1, positive
    * @param threshold weights nearer to 0 are left out
+   * @param tfIdf whether rows have no values, and are weighted by {@link TfIdf}
    */
-  public record Settings(int clusterSize, float cost, float threshold, long seed) {}
+  public record Settings(int clusterSize, float cost, float threshold, long seed, boolean tfIdf) {}
 
   private final Engine engine;
   private final Settings settings;
   private final ByteProgress progress;
+  private final TfIdf tfIdf;
   private final SparseMatrix x;
   private final int features;
   private final float[] weights;
@@ -98,7 +100,8 @@ public final class LinearTraining {
     this.settings = settings;
     this.progress = progress;
     this.features = featureCount;
-    this.x = SparseMatrix.of(features);
+    this.tfIdf = settings.tfIdf() ? TfIdf.of(features, featureCount) : null;
+    this.x = tfIdf == null ? SparseMatrix.of(features) : tfIdf.weighted(features);
     this.weights = rowWeights;
     this.labelsOf = labelsOf(labels);
     this.old = null;
@@ -119,6 +122,7 @@ public final class LinearTraining {
    * for its rows; and some clusters anew: their labels, and what leads to them. Operands were
    * checked and are leased.
    *
+   * @param features rows that are weighted already, if the model weighs them
    * @param old of float32
    * @param labelCount no less than the model has
    * @param clusters of the model
@@ -138,6 +142,7 @@ public final class LinearTraining {
     this.settings = settings;
     this.progress = progress;
     this.features = old.weights().features();
+    this.tfIdf = old.tfIdf();
     this.x = SparseMatrix.of(features);
     this.weights = null;
     this.labelsOf = labelsOf(labels);
@@ -233,7 +238,7 @@ public final class LinearTraining {
       rowsOf.add(rowsOfChunks(level));
       done.total += work(rowsOf.get(level), tree.levelBegins()[level]);
     }
-    LinearModel.Parts parts = new LinearModel.Parts(tree, features);
+    LinearModel.Parts parts = new LinearModel.Parts(tree, features, tfIdf);
     LinearModel.ChunkWeights[] known = old == null ? null : old.chunkWeights();
     for (int level = 0; level < tree.levels(); level++) {
       trainLevel(level, rowsOf.get(level), known, parts);

@@ -11,7 +11,7 @@ import org.blocksparse.internal.schedule.Bags;
  * @param columns the column of each entry
  * @param values of the entries
  */
-record SparseMatrix(int[] offsets, int[] columns, float[] values) {
+public record SparseMatrix(int[] offsets, int[] columns, float[] values) {
   /** A copy of bags that were checked and are leased. */
   static SparseMatrix of(Bags bags) {
     int[] offsets = HeapRoom.ints(bags.count() + 1, "offsets of rows");

@@ -14,15 +14,17 @@ import java.util.OptionalDouble;
 import java.util.TreeMap;
 import java.util.concurrent.CancellationException;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import java.util.stream.Stream;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
 import org.blocksparse.EmbeddingBag;
 import org.blocksparse.Filter;
-import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.LabelTree;
+import org.blocksparse.Labels;
+import org.blocksparse.LinearLabelTree;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.MemoryUse;
 import org.blocksparse.Metrics;
@@ -65,22 +67,52 @@ public final class Classifier implements AutoCloseable {
   private static final int MOST_UNKNOWN = 1 << 18;
 
   private final InputRows input;
+
+  /** Null, as the layer: there is no embedding head. */
   private final EmbeddingBag bag;
+
   private final TwoLevelLayer<?> layer;
+
+  /** Null: there is none. */
+  private final LinearHead linear;
+
   private final Map<String, String> metadata;
 
   /**
-   * A classifier.
+   * A classifier with one head.
    *
    * @param metadata of its file; may be changed until others see this
    */
   Classifier(
       InputRows input, EmbeddingBag bag, TwoLevelLayer<?> layer, Map<String, String> metadata) {
+    this(input, bag, layer, null, metadata);
+  }
+
+  /**
+   * A classifier.
+   *
+   * @param bag null, as the layer: there is no embedding head
+   * @param linear null: there is no linear head
+   */
+  Classifier(
+      InputRows input,
+      EmbeddingBag bag,
+      TwoLevelLayer<?> layer,
+      LinearHead linear,
+      Map<String, String> metadata) {
     this.input = input;
     this.bag = bag;
     this.layer = layer;
+    this.linear = linear;
     this.metadata = metadata;
   }
+
+  /**
+   * The linear head.
+   *
+   * @param blend of the scores of the embedding head, if there is one, and of the tree
+   */
+  record LinearHead(LinearLabelTree tree, Blend blend) {}
 
   /**
    * Trains a classifier; first searches options for it, if they are {@linkplain
@@ -96,12 +128,15 @@ public final class Classifier implements AutoCloseable {
    * @throws CancellationException if it was stopped before anything was learned
    */
   public static Classifier train(Stream<Example> examples, TrainingOptions options) {
+    options.requireHead();
     TrainingSet set = TrainingSet.of(examples, options);
     Map<String, String> card = options.card(); // once, however many trainings there are
     TrainingOptions first = options.withCard(() -> card);
     TrainingOptions chosen =
         first.tuning().isZero() ? first : new Tuner(set, first, System::nanoTime).search();
-    return new Trainer(set, chosen).train();
+    return chosen.head(set) == ModelHead.EMBEDDING
+        ? new Trainer(set, chosen).train()
+        : new LinearTrainer(set, chosen).train();
   }
 
   /**
@@ -162,12 +197,25 @@ public final class Classifier implements AutoCloseable {
               + weights
               + " of the model that was trained");
     }
+    SaveOptions options = SaveOptions.defaults().withMetadata(metadata).withWeights(weights);
+    if (layer == null) {
+      saveTree(file, options, weights);
+      return;
+    }
+    options = options.withBag(bag);
     try {
-      layer.save(
-          file, SaveOptions.defaults().withBag(bag).withMetadata(metadata).withWeights(weights));
+      layer.save(file, linear == null ? options : options.withLinearTree(linear.tree));
     } catch (IllegalStateException e) {
       throw layer.b1().isClosed() ? e : notFinite();
     }
+  }
+
+  private void saveTree(Path file, SaveOptions options, ElementType weights) throws IOException {
+    if (weights == ElementType.INT8) {
+      throw new InvalidInputException(
+          "weights: expected 16 bits for a linear head, FLOAT16 for instance, but was INT8");
+    }
+    linear.tree.save(file, options);
   }
 
   private static InvalidInputException notFinite() {
@@ -237,7 +285,7 @@ public final class Classifier implements AutoCloseable {
    */
   public List<List<Prediction>> predict(
       List<Example> examples, int k, LabelFilter filter, Consumer<Example> unknown) {
-    Filter allowed = requireNonNull(filter, "filter").outputs(layer.labels());
+    Filter allowed = requireNonNull(filter, "filter").outputs(names());
     return predict(examples, k, allowed, unknown);
   }
 
@@ -273,18 +321,40 @@ public final class Classifier implements AutoCloseable {
   private List<Prediction> predictions(Ranking ranking, int row) {
     List<Prediction> found = new ArrayList<>(ranking.size(row));
     for (int rank = 0; rank < ranking.size(row); rank++) {
-      found.add(new Prediction(ranking.label(row, rank), ranking.logProbability(row, rank)));
+      String label = names().name(ranking.output(row, rank));
+      found.add(new Prediction(label, ranking.logProbability(row, rank)));
     }
     return found;
   }
 
   private Ranking rank(SparseRows features, int k, Filter allowed) {
-    try (FloatTensor x = bag.apply(features)) {
-      return requireDefined(layer.topK(x, k, allowed));
+    try (LabelScores scores = scores(features)) {
+      return requireDefined(scores.topK(k, allowed));
     }
   }
 
-  private static Ranking requireDefined(Ranking ranking) {
+  private LabelScores scores(SparseRows features) {
+    return linear == null
+        ? LabelScores.of(bag, layer, features)
+        : blendedScores(features, linear.blend);
+  }
+
+  /** The scores of all heads, blended in some way; there is a linear head. */
+  BlendedScores blendedScores(SparseRows features, Blend blend) {
+    List<Function<SparseRows, LabelScores>> heads = new ArrayList<>();
+    if (layer != null) {
+      heads.add(rows -> LabelScores.of(bag, layer, rows));
+    }
+    heads.add(rows -> LabelScores.of(linear.tree, rows));
+    return new BlendedScores(features, heads, blend);
+  }
+
+  /**
+   * All rows have a ranking.
+   *
+   * @throws InvalidInputException if weights of the model are not finite
+   */
+  static Ranking requireDefined(Ranking ranking) {
     for (int row = 0; row < ranking.batch(); row++) {
       if (!ranking.isDefined(row)) {
         throw notFinite();
@@ -380,13 +450,13 @@ public final class Classifier implements AutoCloseable {
 
   /** Decisions of this model, none so far. */
   Decisions decisions(double threshold) {
-    return new Decisions(layer.labels(), threshold);
+    return new Decisions(names(), threshold);
   }
 
   /** Adds the decisions on examples. */
   void decide(NumberedExamples examples, Decisions decisions) {
-    try (FloatTensor x = bag.apply(examples.features())) {
-      Ranking all = requireDefined(layer.atLeast(x, Decisions.LEAST_THRESHOLD));
+    try (LabelScores scores = scores(examples.features())) {
+      Ranking all = requireDefined(scores.atLeast(Decisions.LEAST_THRESHOLD));
       decisions.add(all, examples.labels());
     }
   }
@@ -400,11 +470,8 @@ public final class Classifier implements AutoCloseable {
     int[] numbers = new int[names.size()];
     int unknown = 0;
     for (int i = 0; i < numbers.length; i++) {
-      int output = layer.labels().output(names.get(i));
-      numbers[i] =
-          output >= 0
-              ? output
-              : layer.assignment().outputs() + Math.min(unknown++, MOST_UNKNOWN - 1);
+      int output = names().output(names.get(i));
+      numbers[i] = output >= 0 ? output : names().size() + Math.min(unknown++, MOST_UNKNOWN - 1);
     }
     return numbers;
   }
@@ -423,8 +490,7 @@ public final class Classifier implements AutoCloseable {
   }
 
   private LabelCounts labelCounts() {
-    return LabelCounts.decode(
-        metadata.get(ClassifierFile.LABEL_COUNTS), layer.assignment().outputs());
+    return LabelCounts.decode(metadata.get(ClassifierFile.LABEL_COUNTS), names().size());
   }
 
   /**
@@ -435,9 +501,21 @@ public final class Classifier implements AutoCloseable {
     return ClassifierFile.threshold(metadata);
   }
 
-  /** The type of the stored weights: FLOAT32 as they were trained, or fewer bits. */
+  /**
+   * The type of the stored weights: FLOAT32 as they were trained, or fewer bits; with two heads,
+   * that of the embedding head.
+   */
   public ElementType weightType() {
-    return layer.weightType();
+    return layer == null ? linear.tree.weightType() : layer.weightType();
+  }
+
+  /** The scores that it is made of. */
+  public ModelHead head() {
+    return linear == null ? ModelHead.EMBEDDING : layer == null ? ModelHead.LINEAR : ModelHead.BOTH;
+  }
+
+  private Labels names() {
+    return layer == null ? linear.tree.labels() : layer.labels();
   }
 
   /** Whether the model takes texts; if not, it takes features. */
@@ -455,7 +533,7 @@ public final class Classifier implements AutoCloseable {
 
   /** Whether a label is one of those that it was trained on. */
   public boolean knows(String label) {
-    return layer.labels().output(label) >= 0;
+    return names().output(label) >= 0;
   }
 
   /**
@@ -473,11 +551,20 @@ public final class Classifier implements AutoCloseable {
 
   /** All labels, by number. */
   public List<String> labels() {
-    return layer.labels().names();
+    return names().names();
   }
 
-  /** The labels in each class of the layer. */
+  /**
+   * The labels in each class of the layer.
+   *
+   * @throws InvalidInputException if the model has no {@linkplain ModelHead#EMBEDDING embedding
+   *     head}
+   */
   public List<List<String>> classes() {
+    if (layer == null) {
+      throw new InvalidInputException(
+          "model: has no classes, as its head is linear; train with --head embedding or both");
+    }
     ClassAssignment assignment = layer.assignment();
     List<List<String>> classes = new ArrayList<>();
     for (int c = 0; c < assignment.classCount(); c++) {
@@ -492,19 +579,29 @@ public final class Classifier implements AutoCloseable {
 
   /** The memory that the model takes off the heap, mapped and private. */
   public MemoryUse memoryUse() {
-    return bag.memoryUse().plus(layer.memoryUse());
+    MemoryUse embedding =
+        layer == null ? new MemoryUse(0, 0) : bag.memoryUse().plus(layer.memoryUse());
+    return linear == null ? embedding : embedding.plus(linear.tree.memoryUse());
   }
 
   /** Facts on the model: sizes, memory, and how it was trained. By name, in order. */
   public Map<String, String> info() {
     Map<String, String> info = new TreeMap<>(ClassifierFile.facts(metadata));
     info.put("input", input.text() ? "text" : "features");
-    info.put("rows of the table", Integer.toString(bag.vocabulary()));
-    info.put("dimension", Integer.toString(bag.features()));
-    info.put("layer", layer.getClass().getSimpleName());
-    info.put("labels", Integer.toString(layer.assignment().outputs()));
+    info.put("head", head().name().toLowerCase(Locale.ROOT));
+    info.put("labels", Integer.toString(names().size()));
     info.put("weights", weightType().toString());
-    info.put("classes", layer.assignment().toString());
+    if (layer != null) {
+      info.put("rows of the table", Integer.toString(bag.vocabulary()));
+      info.put("dimension", Integer.toString(bag.features()));
+      info.put("layer", layer.getClass().getSimpleName());
+      info.put("classes", layer.assignment().toString());
+    }
+    if (linear != null) {
+      info.put("linear features", Integer.toString(linear.tree.features()));
+      info.put("linear clusters", Integer.toString(linear.tree.clusterCount()));
+      info.put("linear weights", linear.tree.weightCount() + " of " + linear.tree.weightType());
+    }
     MemoryUse memory = memoryUse();
     info.put("mapped bytes", Long.toString(memory.mappedBytes()));
     info.put("private bytes", Long.toString(memory.privateBytes()));
@@ -516,10 +613,15 @@ public final class Classifier implements AutoCloseable {
    * of each row of the table its feature's key, in two halves, in {@code keys}. Weights in fewer
    * bits are written as the floats that they stand for.
    *
+   * @throws InvalidInputException if the model has a {@linkplain ModelHead#LINEAR linear head}
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void export(Path npz) throws IOException {
     requireNonNull(npz, "npz");
+    if (linear != null) {
+      throw new InvalidInputException(
+          "model: has a linear head, which is not exported; train with --head embedding");
+    }
     if (weightType() == ElementType.FLOAT32) {
       writeFloats(npz);
       return;
@@ -582,6 +684,10 @@ public final class Classifier implements AutoCloseable {
     ClassifierFile.putFact(metadata, name, value);
   }
 
+  Map<String, String> metadata() {
+    return metadata;
+  }
+
   InputRows input() {
     return input;
   }
@@ -596,12 +702,19 @@ public final class Classifier implements AutoCloseable {
 
   @Override
   public void close() {
-    bag.close();
-    layer.close();
+    if (layer != null) {
+      bag.close();
+      layer.close();
+    }
+    if (linear != null) {
+      linear.tree.close();
+    }
   }
 
   @Override
   public String toString() {
-    return "Classifier(" + bag + ", " + layer + ")";
+    String embedding = layer == null ? "" : bag + ", " + layer;
+    String both = layer == null || linear == null ? "" : ", ";
+    return "Classifier(" + embedding + both + (linear == null ? "" : linear.tree) + ")";
   }
 }

@@ -6,12 +6,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileTime;
+import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.TreeMap;
 import org.blocksparse.EmbeddingBag;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.LabelTree;
+import org.blocksparse.LinearLabelTree;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.TensorFile;
 import org.blocksparse.TwoLevelLayer;
@@ -22,6 +24,8 @@ import org.blocksparse.TwoLevelLayer;
  * <pre>
  * classifier.format        1
  * classifier.layer         LabelTree; not there for a HierarchicalSoftmax
+ * classifier.head          linear, or both; not there if the embedding head is alone
+ * classifier.blend         {@link Blend} of the heads; with a linear head
  * classifier.input         text or features
  * classifier.wordNgrams    1 to 5
  * classifier.words         plain, or unicode: the rule of {@link FeatureHasher}; it was parts when
@@ -41,6 +45,8 @@ final class ClassifierFile {
   private static final String VERSION = "1";
   private static final String LAYER = "classifier.layer";
   private static final String LABEL_TREE = "LabelTree";
+  private static final String HEAD = "classifier.head";
+  private static final String BLEND = "classifier.blend";
   private static final String INPUT = "classifier.input";
   private static final String WORD_NGRAMS = "classifier.wordNgrams";
   private static final String WORDS = "classifier.words";
@@ -96,6 +102,11 @@ final class ClassifierFile {
 
   static void setThreshold(Map<String, String> metadata, double threshold) {
     metadata.put(THRESHOLD, Double.toString(threshold));
+  }
+
+  static void setHead(Map<String, String> metadata, ModelHead head, Blend blend) {
+    metadata.put(HEAD, head.name().toLowerCase(Locale.ROOT));
+    metadata.put(BLEND, blend.encoded());
   }
 
   /** Adds to how a model was trained, or changes it. */
@@ -161,29 +172,90 @@ final class ClassifierFile {
 
   private static Classifier loadParts(Path file, LoadOptions options) throws IOException {
     Map<String, String> metadata = metadata(file);
-    TwoLevelLayer<?> layer = layer(file, options, metadata);
+    ModelHead head = ModelHead.EMBEDDING;
+    if (metadata.containsKey(HEAD)) {
+      head =
+          ModelHead.valueOf(require(file, metadata, HEAD, "linear|both").toUpperCase(Locale.ROOT));
+    }
+    TwoLevelLayer<?> layer = null;
     EmbeddingBag bag = null;
+    LinearLabelTree tree = null;
     try {
-      bag = EmbeddingBag.load(file, options);
-      if (bag.features() != layer.features()) {
-        throw wrong(
-            file, "table", "has rows of " + bag.features() + " for a layer of " + layer.features());
+      if (head.hasEmbedding()) {
+        layer = layer(file, options, metadata);
+        bag = EmbeddingBag.load(file, options);
+        requireFit(file, bag, layer);
       }
-      if (bag.weightType() != layer.weightType()) {
-        throw wrong(
-            file, "table", "is of " + bag.weightType() + " for a layer of " + layer.weightType());
+      if (head.hasLinear()) {
+        tree = LinearLabelTree.load(file, options);
+        requireFit(file, tree, bag, layer);
       }
-      if (!layer.hasLabels() || layer.labels().size() != layer.assignment().outputs()) {
-        throw wrong(file, "labels", "not every output has one");
+      int labels = layer == null ? tree.outputs() : layer.assignment().outputs();
+      requireLabelCounts(file, metadata, labels);
+      InputRows input = input(file, metadata, bag == null ? tree.features() : bag.vocabulary());
+      if (bag != null && bag.mode() != input.mode()) {
+        throw wrong(file, "table", "is of mode " + bag.mode());
       }
-      requireLabelCounts(file, metadata, layer.assignment().outputs());
-      return new Classifier(input(file, metadata, bag), bag, layer, metadata);
+      if (tree != null && tree.countsFeatures() != input.text()) {
+        throw wrong(file, "tree", "expected counts of features for texts alone");
+      }
+      Classifier.LinearHead linear =
+          tree == null ? null : new Classifier.LinearHead(tree, blend(file, metadata, head));
+      return new Classifier(input, bag, layer, linear, metadata);
     } catch (Throwable e) {
-      layer.close();
+      if (layer != null) {
+        layer.close();
+      }
       if (bag != null) {
         bag.close();
       }
+      if (tree != null) {
+        tree.close();
+      }
       throw e;
+    }
+  }
+
+  private static void requireFit(Path file, EmbeddingBag bag, TwoLevelLayer<?> layer)
+      throws IOException {
+    if (bag.features() != layer.features()) {
+      throw wrong(
+          file, "table", "has rows of " + bag.features() + " for a layer of " + layer.features());
+    }
+    if (bag.weightType() != layer.weightType()) {
+      throw wrong(
+          file, "table", "is of " + bag.weightType() + " for a layer of " + layer.weightType());
+    }
+    if (!layer.hasLabels() || layer.labels().size() != layer.assignment().outputs()) {
+      throw wrong(file, "labels", "not every output has one");
+    }
+  }
+
+  /** Bag and layer are null if the head is linear alone. */
+  private static void requireFit(
+      Path file, LinearLabelTree tree, EmbeddingBag bag, TwoLevelLayer<?> layer)
+      throws IOException {
+    if (bag != null && bag.vocabulary() != tree.features()) {
+      throw wrong(
+          file, "tree", "has " + tree.features() + " features for a table of " + bag.vocabulary());
+    }
+    if (layer != null && layer.assignment().outputs() != tree.outputs()) {
+      throw wrong(
+          file,
+          "tree",
+          "has " + tree.outputs() + " labels for a layer of " + layer.assignment().outputs());
+    }
+    if (!tree.hasLabels() || tree.labels().size() != tree.outputs()) {
+      throw wrong(file, "labels", "not every output has one");
+    }
+  }
+
+  private static Blend blend(Path file, Map<String, String> metadata, ModelHead head)
+      throws IOException {
+    try {
+      return Blend.decode(require(file, metadata, BLEND, null), head == ModelHead.BOTH ? 2 : 1);
+    } catch (IllegalArgumentException e) {
+      throw wrong(file, BLEND, e.getMessage());
     }
   }
 
@@ -234,23 +306,18 @@ final class ClassifierFile {
     }
   }
 
-  private static InputRows input(Path file, Map<String, String> metadata, EmbeddingBag bag)
+  private static InputRows input(Path file, Map<String, String> metadata, int rows)
       throws IOException {
     boolean text = require(file, metadata, INPUT, "text|features").equals("text");
     int wordNgrams = Integer.parseInt(require(file, metadata, WORD_NGRAMS, "[1-5]"));
     boolean plain = require(file, metadata, WORDS, "plain|unicode").equals("plain");
-    InputRows input;
     try {
       FeatureVocabulary vocabulary =
-          FeatureVocabulary.decode(require(file, metadata, VOCABULARY, null), bag.vocabulary());
-      input = new InputRows(text, new FeatureHasher(wordNgrams, plain), vocabulary);
+          FeatureVocabulary.decode(require(file, metadata, VOCABULARY, null), rows);
+      return new InputRows(text, new FeatureHasher(wordNgrams, plain), vocabulary);
     } catch (IllegalArgumentException e) {
       throw wrong(file, VOCABULARY, e.getMessage());
     }
-    if (bag.mode() != input.mode()) {
-      throw wrong(file, "table", "is of mode " + bag.mode());
-    }
-    return input;
   }
 
   private static IOException wrong(Path file, String part, String reason) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
-import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -45,10 +44,19 @@ final class Trainer {
   private ValidationScores scores = ValidationScores.NONE;
 
   Trainer(TrainingSet set, TrainingOptions options) {
+    this(set, options, IntStream.range(0, set.size()).toArray());
+  }
+
+  /**
+   * A trainer.
+   *
+   * @param examples those of the set that are learned from
+   */
+  Trainer(TrainingSet set, TrainingOptions options, int[] examples) {
     this.set = set;
     this.options = options;
     this.random = new SplittableRandom(options.seed());
-    this.order = IntStream.range(0, set.size()).toArray();
+    this.order = examples.clone();
     // Of a label tree, each epoch learns all labels: it is as if each example had one.
     this.epochs = options.epochs(set.size(), options.labelTree() ? set.size() : set.labelsInTurn());
     boolean haveOneLabel = TrainingOptions.haveOneLabel(set.size(), set.withSeveralLabels());
@@ -97,7 +105,7 @@ final class Trainer {
       Classifier result = learn(model, best);
       result.putFact("epochs", epochsLearned());
       if (endedEarly) {
-        options.listener().endedEarly((int) (learned / set.size()), result.epoch());
+        options.listener().endedEarly((int) (learned / order.length), result.epoch());
       }
       measure(result);
       return result;
@@ -171,10 +179,10 @@ final class Trainer {
 
   /** How many there were so far, the part of one that was stopped included. */
   private String epochsLearned() {
-    boolean isWhole = learned % set.size() == 0;
+    boolean isWhole = learned % order.length == 0;
     return isWhole
-        ? Long.toString(learned / set.size())
-        : String.format(Locale.ROOT, "%.2f", (double) learned / set.size());
+        ? Long.toString(learned / order.length)
+        : String.format(Locale.ROOT, "%.2f", (double) learned / order.length);
   }
 
   private Classifier newModel() {
@@ -184,11 +192,12 @@ final class Trainer {
     GrownModel grown = options.initialModel() == null ? null : new GrownModel(set, options);
     ClassAssignment classes =
         grown == null ? classes(withSeveralLabels) : options.initialModel().layer().assignment();
-    if (!options.labelTree() && !TrainingOptions.haveOneLabel(set.size(), withSeveralLabels)) {
+    boolean isSoftmax = !options.labelTree() && options.head(set) == ModelHead.EMBEDDING;
+    if (isSoftmax && !TrainingOptions.haveOneLabel(set.size(), withSeveralLabels)) {
       options.listener().severalLabels(withSeveralLabels);
     }
     int rows = set.vocabulary().rows();
-    options.listener().begin(set.size(), epochs, rows, labels.size(), classes.classCount());
+    options.listener().begin(order.length, epochs, rows, labels.size(), classes.classCount());
     InputRows input = new InputRows(set.isText(), options.textFeatures(), set.vocabulary());
     Map<String, String> metadata = ClassifierFile.metadata(input, labelCounts(), options, about());
     EmbeddingBag bag = grown == null ? newBag(input) : grown.bag();
@@ -249,35 +258,12 @@ final class Trainer {
   }
 
   private Map<String, String> about() {
-    Map<String, String> about = new LinkedHashMap<>(options.card());
-    String version = Trainer.class.getPackage().getImplementationVersion();
-    if (version != null) { // classes that are in no jar have none
-      about.put("version", version);
-    }
-    about.put("examples", Integer.toString(set.size()));
+    Map<String, String> about = TrainingFacts.of(set, options);
     about.put("epochs planned", Integer.toString(epochs));
     about.put("rate", Double.toString(options.rate()));
     about.put("smoothing", Double.toString(options.smoothing()));
     about.put("batch", Integer.toString(batch));
-    if (set.isText()) {
-      about.put("word n-grams", Integer.toString(options.textFeatures().wordNgrams()));
-      about.put("words", options.textFeatures().isPlain() ? "plain" : "unicode");
-    }
-    if (set.vocabulary().isShared()) {
-      about.put("shared rows", Integer.toString(set.vocabulary().rows()));
-    } else {
-      int minCount = options.minCount(set.size());
-      about.put("min count", Integer.toString(Math.max(1, minCount)));
-      if (minCount == 0) {
-        about.put("min count of words in a row", Integer.toString(FeatureCounts.FEWEST_IN_A_ROW));
-      }
-      about.put("max features", Integer.toString(options.maxFeatures()));
-    }
-    about.put("features left out", Integer.toString(set.featuresLeftOut()));
-    about.put("seed", Long.toString(options.seed()));
     if (!options.validation().isEmpty()) {
-      about.put("validation examples", Integer.toString(options.validation().size()));
-      about.put("validation metric", options.validationMetric().toString());
       about.put("patience", Integer.toString(options.patience(epochs)));
     }
     return about;
@@ -365,7 +351,7 @@ final class Trainer {
   }
 
   private <T> double step(Classifier model, Head<T> head, Batch<T> gathered) {
-    double done = learned / ((double) epochs * set.size());
+    double done = learned / ((double) epochs * order.length);
     float rate = (float) (options.rate() * (1 - done));
     Optimizer optimizer = Optimizer.adagrad(rate);
     Optimizer ofBag = Optimizer.adagrad(BAG_SHARE * rate);

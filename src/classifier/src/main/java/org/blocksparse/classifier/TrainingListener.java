@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
-/** Receives the progress of a training, on the thread that trains. Its exceptions end it. */
+/**
+ * Receives the progress of a training, on the thread that trains unless a method says otherwise.
+ * Its exceptions end it.
+ */
 public interface TrainingListener {
   /**
    * Everything has been read; what of it training does not see. Before {@link #putIntoClasses}.
@@ -36,7 +39,7 @@ public interface TrainingListener {
   default void severalLabels(int examples) {}
 
   /**
-   * Training begins.
+   * Training begins. Without an embedding head there are 0 epochs and 0 classes.
    *
    * @param examples those that are learned from in each epoch
    * @param epochs how many there will be, if none is too much
@@ -73,6 +76,13 @@ public interface TrainingListener {
    * @param kept the epoch of the model that is the result
    */
   default void endedEarly(int epoch, int kept) {}
+
+  /**
+   * While the linear head is trained, on the threads that train, one at a time.
+   *
+   * @param part of the work that is done, in [0, 1]
+   */
+  default void linear(double part) {}
 
   /** Something went wrong that does not end the training, as that a disk is full. */
   default void warning(String message) {}

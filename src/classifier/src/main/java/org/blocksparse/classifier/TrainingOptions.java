@@ -101,6 +101,10 @@ public final class TrainingOptions {
   private Double smoothing;
 
   private boolean labelTree;
+
+  /** Null: by the examples. */
+  private ModelHead head;
+
   private int batch;
   private int wordNgrams = 2;
   private boolean plainWords;
@@ -141,6 +145,7 @@ public final class TrainingOptions {
     this.rate = that.rate;
     this.smoothing = that.smoothing;
     this.labelTree = that.labelTree;
+    this.head = that.head;
     this.batch = that.batch;
     this.wordNgrams = that.wordNgrams;
     this.plainWords = that.plainWords;
@@ -188,6 +193,12 @@ public final class TrainingOptions {
    *     and there is smoothing
    */
   public TrainingOptions withInitialModel(Classifier model) {
+    if (model.head() != ModelHead.EMBEDDING) {
+      throw new IllegalArgumentException(
+          "initialModel: expected a model with the head embedding but was "
+              + model.head()
+              + "; a linear head is trained anew, on old and new examples");
+    }
     if (model.weightType() != ElementType.FLOAT32) {
       throw new IllegalArgumentException(
           "initialModel: expected weights of FLOAT32 but was "
@@ -271,6 +282,23 @@ public final class TrainingOptions {
     TrainingOptions changed = new TrainingOptions(this);
     changed.labelTree = true;
     return changed.requireNoSmoothTree();
+  }
+
+  /**
+   * The scores of labels that the model is made of, by default {@link ModelHead#EMBEDDING}. A
+   * linear head has no epochs, and no smoothing, dimension and the like.
+   *
+   * <p>With a linear head, a part of the examples is held out: a tenth, at most 2,000. The scores
+   * are calibrated by them, so that a probability of at least one half is right about that often.
+   *
+   * @throws IllegalArgumentException from {@link Classifier#train} if there is a linear head and an
+   *     {@linkplain #withInitialModel initial model}, or if the head is linear alone and options of
+   *     an embedding are {@linkplain #withTuning tuned}
+   */
+  public TrainingOptions withHead(ModelHead value) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.head = requireNonNull(value, "head");
+    return changed;
   }
 
   private TrainingOptions requireNoSmoothTree() {
@@ -561,6 +589,35 @@ public final class TrainingOptions {
 
   boolean labelTree() {
     return initialModel != null ? initialModel.layer() instanceof LabelTree : labelTree;
+  }
+
+  /** The head for examples. */
+  ModelHead head(TrainingSet set) {
+    return head == null ? ModelHead.EMBEDDING : head;
+  }
+
+  /**
+   * The head does what other options ask for.
+   *
+   * @throws IllegalArgumentException if not
+   */
+  void requireHead() {
+    if (head == null || head == ModelHead.EMBEDDING) {
+      return;
+    }
+    if (initialModel != null) {
+      throw new IllegalArgumentException(
+          "head: expected embedding for training from a model but was "
+              + head
+              + "; train anew, on"
+              + " old and new examples");
+    }
+    if (head == ModelHead.LINEAR && (labelTree || !tuning.isZero())) {
+      throw new IllegalArgumentException(
+          "head: expected embedding or both with "
+              + (labelTree ? "a label tree" : "tuning")
+              + " but was linear");
+    }
   }
 
   /** How many of so many examples make a step. */

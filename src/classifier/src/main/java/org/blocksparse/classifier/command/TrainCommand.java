@@ -19,6 +19,7 @@ import org.blocksparse.Workers;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.InvalidInputException;
+import org.blocksparse.classifier.ModelHead;
 import org.blocksparse.classifier.TrainingOptions;
 import org.blocksparse.classifier.ValidationMetric;
 import picocli.CommandLine.Command;
@@ -113,6 +114,14 @@ final class TrainCommand implements Callable<Integer> {
           "Learn each label as present or absent, whatever the others are. An example may"
               + " have none. Probabilities do not sum to one.")
   private boolean labelTree;
+
+  @Option(
+      names = "--head",
+      paramLabel = "HEAD",
+      description =
+          "The scores of labels: embedding (dense vectors), linear (sparse weights for each label)"
+              + " or both, added (embedding).")
+  private ModelHead head;
 
   @Option(
       names = "--dimension",
@@ -282,6 +291,7 @@ final class TrainCommand implements Callable<Integer> {
     refuse(
         smoothing != null && smoothing != 0 && labelTree,
         "--smoothing: expected no --label-tree as well, which has none");
+    requireNothingOfAnEmbedding();
     refuse(chart != null && noChart, "--chart: expected no --no-chart as well");
     boolean isShared = sharedRows != null && sharedRows > 0;
     refuse(
@@ -298,6 +308,7 @@ final class TrainCommand implements Callable<Integer> {
     given.put("--dimension", dimension != null);
     given.put("--classes", classes != null);
     given.put("--label-tree", labelTree);
+    given.put("--head", head != null && head != ModelHead.EMBEDDING);
     given.put("--word-ngrams", wordNgrams != null);
     given.put("--plain-words", plainWords);
     given.put("--shared-rows", sharedRows != null);
@@ -306,6 +317,26 @@ final class TrainCommand implements Callable<Integer> {
             refuse(
                 from != null && isGiven,
                 option + ": expected no --from as well, whose model has it"));
+  }
+
+  /** Options of an embedding are refused without one. */
+  private void requireNothingOfAnEmbedding() {
+    Map<String, Boolean> given = new LinkedHashMap<>();
+    given.put("--label-tree", labelTree);
+    given.put("--tune", tune != null);
+    given.put("--epochs", epochs != null);
+    given.put("--rate", rate != null);
+    given.put("--smoothing", smoothing != null);
+    given.put("--dimension", dimension != null);
+    given.put("--batch", batch != null);
+    given.put("--classes", classes != null);
+    given.put("--patience", patience != null);
+    given.put("--chart", chart != null);
+    given.forEach(
+        (option, isGiven) ->
+            refuse(
+                head == ModelHead.LINEAR && isGiven,
+                option + ": expected no --head linear as well, which has no embedding"));
   }
 
   private static void refuse(boolean condition, String message) {
@@ -408,6 +439,7 @@ final class TrainCommand implements Callable<Integer> {
     options = rate == null ? options : options.withRate(rate);
     options = smoothing == null ? options : options.withSmoothing(smoothing);
     options = labelTree ? options.withLabelTree() : options;
+    options = head == null ? options : options.withHead(head);
     options = dimension == null ? options : options.withDimension(dimension);
     options = batch == null ? options : options.withBatch(batch);
     options = wordNgrams == null ? options : options.withWordNgrams(wordNgrams);

@@ -33,6 +33,9 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   /** Null: the model is not being measured. */
   private ProgressLine measuring;
 
+  /** Null: no linear head is being trained. */
+  private ProgressLine linear;
+
   private double averageLoss = Double.NaN;
   private long examples;
   private long withoutLabels;
@@ -120,9 +123,9 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   @Override
   public void begin(int count, int planned, int features, int labels, int classes) {
     epochs = planned;
-    out.printf(
-        "%,d examples, %,d features, %,d labels in %,d classes; read in %.1f s%n",
-        count, features, labels, classes, secondsOfReading);
+    out.printf("%,d examples, %,d features, %,d labels", count, features, labels);
+    out.printf(classes == 0 ? "" : " in %,d classes", classes);
+    out.printf("; read in %.1f s%n", secondsOfReading);
     if (withSeveralLabels > 0) {
       out.printf(
           "%,d of them have several labels, which share one probability: good for ranking;"
@@ -140,7 +143,11 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     if (withoutFeatures > 0) {
       out.printf("%,d examples have no feature that was kept%n", withoutFeatures);
     }
-    out.printf("Training on each example %d times; Ctrl-C ends it and keeps the model%n", epochs);
+    out.printf(
+        epochs == 0
+            ? "Training the linear head; Ctrl-C ends it, without a model%n"
+            : "Training on each example %d times; Ctrl-C ends it and keeps the model%n",
+        epochs);
     out.flush();
     // Garbage of reading would lie beside the table, which is not on the heap and moves no
     // collector to look; the heap gives most of it back here.
@@ -156,6 +163,15 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     hasLearned = true;
     progress.show(
         examples, () -> "%,.0f examples/s, loss %.3f".formatted(perSecond(), averageLoss));
+  }
+
+  @Override
+  public void linear(double part) {
+    if (linear == null) {
+      close();
+      linear = new ProgressLine("linear head", 100, err);
+    }
+    linear.show((long) (100 * part), () -> "both trees");
   }
 
   private double perSecond() {
@@ -230,6 +246,10 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     if (measuring != null) {
       measuring.close();
       measuring = null;
+    }
+    if (linear != null) {
+      linear.close();
+      linear = null;
     }
     if (progress != null) {
       progress.close();

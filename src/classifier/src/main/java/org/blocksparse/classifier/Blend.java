@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.util.ArrayDeque;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.Deque;
+import java.util.function.ToDoubleFunction;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+
+/**
+ * How scores of heads make a probability. The score of a label is the sum of weight * logarithm of
+ * the probability, over the heads. Knots say which log odds a score has; between them they are
+ * interpolated, below the first they fall as scores do, and above the last they stay.
+ *
+ * @param weights of the heads, not negative, not all 0; shared and not to be changed
+ * @param scores of the knots, ascending
+ * @param logOdds of the knots, ascending, not necessarily strictly
+ */
+@SuppressWarnings("ArrayRecordComponent") // nobody compares them
+record Blend(float[] weights, float[] scores, float[] logOdds) {
+  /** Knots have as many right samples each, as far as possible. */
+  private static final int KNOTS = 24;
+
+  /** Samples that the beginning counts as. */
+  private static final double PRIOR = 1;
+
+  private static final int MOST_STEPS = 30;
+
+  private static final int FEWEST_OF_A_KNOT = 20;
+
+  /** Of a file; training makes no more than {@link #KNOTS} and one. */
+  private static final int MOST_KNOTS = 1000;
+
+  /** Of numbers in a file, whose sums and differences are finite then. */
+  private static final float LARGEST = 1e6f;
+
+  /** Of the largest weight. */
+  private static final float SMALLEST = 1e-6f;
+
+  /** More than what log odds are rounded by, relatively. */
+  private static final double ROUNDING = 1e-5;
+
+  /** Answers of heads, and whether they are right. */
+  static final class Samples {
+    private final int heads;
+    private double[] scores = new double[1 << 12];
+    private boolean[] right = new boolean[1 << 12];
+    private int size;
+
+    Samples(int heads) {
+      this.heads = heads;
+    }
+
+    void add(double[] ofHeads, boolean isRight) {
+      if (size == right.length) {
+        right = Arrays.copyOf(right, 2 * size);
+      }
+      if ((size + 1) * heads > scores.length) {
+        scores = Arrays.copyOf(scores, 2 * scores.length);
+      }
+      System.arraycopy(ofHeads, 0, scores, size * heads, heads);
+      right[size++] = isRight;
+    }
+  }
+
+  /** The score of a label. */
+  double score(double[] ofHeads) {
+    double sum = 0;
+    for (int head = 0; head < weights.length; head++) {
+      sum += weights[head] == 0 ? 0 : weights[head] * ofHeads[head]; // which may be infinite
+    }
+    return sum;
+  }
+
+  /** The logarithm of the probability of a score. */
+  float logProbability(double score) {
+    double odds = logOdds(score);
+    return (float) (Math.min(odds, 0) - Math.log1p(Math.exp(-Math.abs(odds))));
+  }
+
+  private double logOdds(double score) {
+    int last = scores.length - 1;
+    if (score <= scores[0]) {
+      return logOdds[0] + score - scores[0];
+    }
+    if (score >= scores[last]) {
+      return logOdds[last];
+    }
+    int found = Arrays.binarySearch(scores, (float) score);
+    int to = Math.max(1, found >= 0 ? found : -found - 1);
+    double part = (score - scores[to - 1]) / (scores[to] - scores[to - 1]);
+    return logOdds[to - 1] + Math.max(0, Math.min(1, part)) * (logOdds[to] - logOdds[to - 1]);
+  }
+
+  /** A score that no label of at least some probability is below; infinite if there is none. */
+  double leastScore(double probability) {
+    double odds = Math.log(probability) - Math.log1p(-probability);
+    double least = odds - ROUNDING * (1 + Math.abs(odds));
+    int last = scores.length - 1;
+    if (least <= logOdds[0]) {
+      return scores[0] + least - logOdds[0];
+    }
+    for (int knot = 1; knot <= last; knot++) {
+      if (least <= logOdds[knot]) {
+        return scores[knot - 1]; // rather than a place between two, which is rounded
+      }
+    }
+    return Double.POSITIVE_INFINITY;
+  }
+
+  /**
+   * The likeliest for samples: weights by Newton's method, and knots that ascend. A head whose
+   * weight would be negative gets none: then a bound of its score would not bound a label.
+   */
+  static Blend fit(Samples samples) {
+    boolean[] uses = new boolean[samples.heads];
+    Arrays.fill(uses, true);
+    double[] found = fit(samples, uses);
+    for (int worst = worst(found); worst >= 0; worst = worst(found)) {
+      uses[worst] = false;
+      found = fit(samples, uses);
+    }
+    float[] weights = new float[samples.heads];
+    float sum = 0;
+    for (int head = 0; head < weights.length; head++) {
+      weights[head] = (float) found[head];
+      sum += weights[head];
+    }
+    if (sum == 0) {
+      Arrays.fill(weights, 1f / weights.length);
+    }
+    float[] intercept = {(float) found[weights.length]};
+    return new Blend(weights, new float[1], intercept).withKnots(samples);
+  }
+
+  /** The same weights, with knots where there are samples for them. */
+  private Blend withKnots(Samples samples) {
+    double[][] sorted = new double[samples.size][];
+    int right = 0;
+    double[] ofHeads = new double[samples.heads];
+    for (int s = 0; s < sorted.length; s++) {
+      System.arraycopy(samples.scores, s * samples.heads, ofHeads, 0, samples.heads);
+      sorted[s] = new double[] {score(ofHeads), samples.right[s] ? 1 : 0};
+      right += samples.right[s] ? 1 : 0;
+    }
+    Arrays.sort(sorted, Comparator.comparingDouble(sample -> sample[0]));
+    int each = Math.max(FEWEST_OF_A_KNOT, right / KNOTS);
+    Deque<Bin> bins = new ArrayDeque<>();
+    Bin next = new Bin(0, 0, 0);
+    for (double[] sample : sorted) {
+      next = next.plus(new Bin(1, sample[1], sample[0]));
+      if (next.right >= each) {
+        add(next, bins);
+        next = new Bin(0, 0, 0);
+      }
+    }
+    if (next.count > 0) {
+      Bin last = bins.isEmpty() ? next : next.plus(bins.removeLast());
+      add(last, bins);
+    }
+    return bins.size() < 2
+        ? this
+        : new Blend(weights, knots(bins, Bin::score), knots(bins, Bin::odds));
+  }
+
+  /** Adds a bin, merged with those before that have no smaller part of right samples. */
+  private static void add(Bin bin, Deque<Bin> bins) {
+    Bin merged = bin;
+    while (!bins.isEmpty()
+        && (bins.getLast().odds() >= merged.odds() || bins.getLast().score() >= merged.score())) {
+      merged = merged.plus(bins.removeLast());
+    }
+    bins.add(merged);
+  }
+
+  private static float[] knots(Deque<Bin> bins, ToDoubleFunction<Bin> number) {
+    float[] knots = new float[bins.size()];
+    int knot = 0;
+    for (Bin bin : bins) {
+      knots[knot++] = (float) number.applyAsDouble(bin);
+    }
+    return knots;
+  }
+
+  /** Samples of similar scores. */
+  private record Bin(double count, double right, double scores) {
+    Bin plus(Bin that) {
+      return new Bin(count + that.count, right + that.right, scores + that.scores);
+    }
+
+    float score() {
+      return (float) (scores / count);
+    }
+
+    float odds() {
+      return (float) Math.log((right + 0.5) / (count - right + 0.5));
+    }
+  }
+
+  private static int worst(double[] found) {
+    int worst = 0;
+    for (int head = 1; head < found.length - 1; head++) {
+      worst = found[head] < found[worst] ? head : worst;
+    }
+    return found[worst] < 0 ? worst : -1;
+  }
+
+  /** Weights and then the intercept; 0 for heads that are not used. */
+  private static double[] fit(Samples samples, boolean[] uses) {
+    int n = samples.heads + 1;
+    double[] start = new double[n];
+    for (int head = 0; head < samples.heads; head++) {
+      start[head] = uses[head] ? 1.0 / samples.heads : 0;
+    }
+    double[] now = start.clone();
+    for (int step = 0; step < MOST_STEPS; step++) {
+      double[][] equations = new double[n][n + 1]; // curvature, and the gradient
+      double before = loss(samples, now, start, equations);
+      for (int i = 0; i < n; i++) {
+        if (i < samples.heads && !uses[i]) {
+          Arrays.fill(equations[i], 0);
+          equations[i][i] = 1;
+        }
+      }
+      double[] direction = solve(equations);
+      double part = 1;
+      double[] next = ahead(now, direction, part);
+      double after = loss(samples, next, start, null);
+      while (after > before && part > 0x1p-20) {
+        part /= 2;
+        next = ahead(now, direction, part);
+        after = loss(samples, next, start, null);
+      }
+      now = next;
+      if (before - after <= 1e-9 * before) {
+        break;
+      }
+    }
+    return now;
+  }
+
+  private static double[] ahead(double[] from, double[] direction, double part) {
+    double[] to = from.clone();
+    for (int i = 0; i < to.length; i++) {
+      to[i] -= part * direction[i];
+    }
+    return to;
+  }
+
+  /** The loss; adds to equations, unless they are null. */
+  private static double loss(Samples samples, double[] at, double[] start, double[][] equations) {
+    int n = at.length;
+    double loss = 0;
+    for (int i = 0; i < n; i++) {
+      loss += PRIOR * (at[i] - start[i]) * (at[i] - start[i]) / 2;
+      if (equations != null) {
+        equations[i][i] += PRIOR;
+        equations[i][n] += PRIOR * (at[i] - start[i]);
+      }
+    }
+    double[] x = new double[n];
+    x[n - 1] = 1;
+    for (int s = 0; s < samples.size; s++) {
+      System.arraycopy(samples.scores, s * samples.heads, x, 0, samples.heads);
+      double logOdds = 0;
+      for (int i = 0; i < n; i++) {
+        logOdds += at[i] * x[i];
+      }
+      double wrong = samples.right[s] ? -logOdds : logOdds;
+      loss += Math.max(wrong, 0) + Math.log1p(Math.exp(-Math.abs(wrong)));
+      if (equations != null) {
+        double probability = 1 / (1 + Math.exp(-logOdds));
+        double error = probability - (samples.right[s] ? 1 : 0);
+        double curvature = probability * (1 - probability);
+        for (int i = 0; i < n; i++) {
+          equations[i][n] += error * x[i];
+          for (int j = 0; j < n; j++) {
+            equations[i][j] += curvature * x[i] * x[j];
+          }
+        }
+      }
+    }
+    return loss;
+  }
+
+  /** Solves equations that are positive definite, by elimination. */
+  private static double[] solve(double[][] equations) {
+    int n = equations.length;
+    for (int i = 0; i < n; i++) {
+      for (int j = i + 1; j < n; j++) {
+        double factor = equations[j][i] / equations[i][i];
+        for (int k = i; k <= n; k++) {
+          equations[j][k] -= factor * equations[i][k];
+        }
+      }
+    }
+    double[] solution = new double[n];
+    for (int i = n - 1; i >= 0; i--) {
+      double sum = equations[i][n];
+      for (int k = i + 1; k < n; k++) {
+        sum -= equations[i][k] * solution[k];
+      }
+      solution[i] = sum / equations[i][i];
+    }
+    return solution;
+  }
+
+  /** Weights, then scores and then log odds of knots; with spaces between them. */
+  String encoded() {
+    return Stream.of(weights, scores, logOdds)
+        .flatMap(floats -> IntStream.range(0, floats.length).mapToObj(i -> floats[i]))
+        .map(Object::toString)
+        .collect(Collectors.joining(" "));
+  }
+
+  /**
+   * That of an encoded text.
+   *
+   * @throws IllegalArgumentException if it is not one of so many heads
+   */
+  static Blend decode(String text, int heads) {
+    String[] words = text.split(" ", 2 * MOST_KNOTS);
+    int knots = (words.length - heads) / 2;
+    if (knots < 1 || words.length != heads + 2 * knots) {
+      throw new IllegalArgumentException("expected weights of " + heads + " heads, and knots");
+    }
+    float[] all = new float[words.length];
+    for (int i = 0; i < all.length; i++) {
+      all[i] = Float.parseFloat(words[i]);
+      requireThat(Math.abs(all[i]) <= LARGEST, words[i]);
+      boolean isFirst = i == heads || i == heads + knots;
+      requireThat(i < heads ? all[i] >= 0 : isFirst || all[i] >= all[i - 1], words[i]);
+    }
+    float[] weights = Arrays.copyOf(all, heads);
+    float[] scores = Arrays.copyOfRange(all, heads, heads + knots);
+    for (int knot = 1; knot < knots; knot++) {
+      requireThat(scores[knot] > scores[knot - 1], words[heads + knot]);
+    }
+    float most = 0;
+    for (float weight : weights) {
+      most = Math.max(most, weight);
+    }
+    requireThat(most >= SMALLEST, words[0]);
+    return new Blend(weights, scores, Arrays.copyOfRange(all, heads + knots, all.length));
+  }
+
+  private static void requireThat(boolean condition, String word) {
+    if (!condition) {
+      throw new IllegalArgumentException("has a number out of place: " + word);
+    }
+  }
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.concurrent.CancellationException;
+import java.util.stream.IntStream;
+import org.blocksparse.Filter;
+import org.blocksparse.Labels;
+import org.blocksparse.LinearLabelTree;
+import org.blocksparse.LinearLabelTreeBuilder;
+import org.blocksparse.SparseRows;
+
+/**
+ * Trains a linear head, alone or beside an embedding head. Scores are blended by how right they are
+ * on examples that are held out: from the embedding head, and from a linear head that is made for
+ * that alone. Then the linear head is trained on all examples, since rare labels need each of them.
+ */
+final class LinearTrainer {
+  /** One of so many examples is held out, of few; and no more than so many. */
+  private static final int HELD_OUT = 10;
+
+  private static final int MOST_HELD_OUT = 2000;
+
+  /** Answers of each head, of an example held out, that the blend is fitted to. */
+  private static final int FIRST_ANSWERS = 20;
+
+  private final TrainingSet set;
+  private final TrainingOptions options;
+  private final ModelHead head;
+  private final int[] heldOut;
+  private final int[] others;
+
+  LinearTrainer(TrainingSet set, TrainingOptions options) {
+    this.set = set;
+    this.options = options;
+    this.head = options.head(set);
+    SplittableRandom random = new SplittableRandom(options.seed());
+    int count = Math.min(MOST_HELD_OUT, set.size() / HELD_OUT);
+    BitSet held = new BitSet();
+    while (held.cardinality() < count) {
+      held.set(random.nextInt(set.size()));
+    }
+    this.heldOut = held.stream().toArray();
+    this.others = IntStream.range(0, set.size()).filter(e -> !held.get(e)).toArray();
+  }
+
+  Classifier train() {
+    Classifier embedding = head.hasEmbedding() ? new Trainer(set, options, others).train() : null;
+    try {
+      return train(embedding);
+    } catch (CancellationException e) {
+      if (embedding == null) {
+        throw e;
+      }
+      options.listener().warning("ended before the linear head: the model has the embedding alone");
+      return embedding;
+    } catch (Throwable e) {
+      if (embedding != null) {
+        embedding.close();
+      }
+      throw e;
+    }
+  }
+
+  /** The model; an embedding head becomes its own if it has one. */
+  private Classifier train(Classifier embedding) {
+    Labels labels = embedding == null ? begin() : embedding.layer().labels();
+    Blend blend;
+    try (LinearLabelTree tree = tree(others, labels, 0)) {
+      blend = blend(withTree(embedding, tree, null));
+    }
+    LinearLabelTree tree = tree(IntStream.range(0, set.size()).toArray(), labels, 1);
+    try {
+      Classifier model = withTree(embedding, tree, blend);
+      ClassifierFile.setHead(model.metadata(), head, blend);
+      model.putFact("examples held out to calibrate", Integer.toString(heldOut.length));
+      measure(model);
+      return model;
+    } catch (Throwable e) {
+      tree.close();
+      throw e;
+    }
+  }
+
+  private Labels begin() {
+    Labels labels = Labels.of(set.labelNames()); // first, as it refuses what is no text
+    options.listener().leftOut(set.featuresLeftOut(), set.withoutFeatures());
+    options.listener().begin(set.size(), 0, set.vocabulary().rows(), labels.size(), 0);
+    return labels;
+  }
+
+  private Classifier withTree(Classifier embedding, LinearLabelTree tree, Blend blend) {
+    Classifier.LinearHead linear = new Classifier.LinearHead(tree, blend);
+    if (embedding != null) {
+      return new Classifier(
+          embedding.input(), embedding.bag(), embedding.layer(), linear, embedding.metadata());
+    }
+    InputRows input = new InputRows(set.isText(), options.textFeatures(), set.vocabulary());
+    LabelCounts counts = new LabelCounts(set.size(), set.labelCounts());
+    Map<String, String> about = TrainingFacts.of(set, options);
+    return new Classifier(
+        input, null, null, linear, ClassifierFile.metadata(input, counts, options, about));
+  }
+
+  /**
+   * Trains a tree.
+   *
+   * @param before how many trees were trained before, of two
+   */
+  private LinearLabelTree tree(int[] examples, Labels labels, int before) {
+    LinearLabelTreeBuilder builder =
+        LinearLabelTree.builder(set.vocabulary().rows(), labels.size())
+            .labels(labels)
+            .seed(options.seed())
+            .workers(options.workers())
+            .progress(
+                (done, total) -> {
+                  if (options.stop().getAsBoolean()) {
+                    throw Trainer.stoppedTooEarly();
+                  }
+                  options.listener().linear((before + (double) done / total) / 2);
+                });
+    if (set.isText()) {
+      builder.tfIdf();
+    }
+    try (SparseRows x = set.features(examples, 0, examples.length);
+        SparseRows targets = set.labels(examples, 0, examples.length)) {
+      return builder.train(x, targets);
+    }
+  }
+
+  /** The blend of a model that has not learned the examples held out. */
+  private Blend blend(Classifier model) {
+    Blend.Samples samples = new Blend.Samples(head == ModelHead.BOTH ? 2 : 1);
+    for (int begin = 0; begin < heldOut.length; begin += Classifier.BATCH) {
+      int end = Math.min(heldOut.length, begin + Classifier.BATCH);
+      try (SparseRows x = set.features(heldOut, begin, end);
+          SparseRows labels = set.labels(heldOut, begin, end);
+          BlendedScores scores = model.blendedScores(x, null)) {
+        List<BlendedScores.Row> rows = scores.first(FIRST_ANSWERS, Filter.without());
+        for (int row = 0; row < rows.size(); row++) {
+          BlendedScores.Row answers = rows.get(row);
+          int[] right = IntStream.of(labels.indices(row)).sorted().toArray();
+          for (int i = 0; i < answers.outputs().length; i++) {
+            boolean isRight = Arrays.binarySearch(right, answers.outputs()[i]) >= 0;
+            samples.add(answers.ofHeads()[i], isRight);
+          }
+        }
+      }
+    }
+    return Blend.fit(samples);
+  }
+
+  /** Measures the result on the validation examples, for the model card of its file. */
+  private void measure(Classifier result) {
+    if (!options.validation().isEmpty()) {
+      try (ValidationSet validation = new ValidationSet(options.validation(), result)) {
+        result.setScores(validation.measure(result, true, options.listener()));
+      }
+    }
+  }
+}
