@@ -111,7 +111,11 @@ struct weights_and_bias {
 // Rows between two products: as many as share what is read of a block, in the first-level cache.
 constexpr int32_t kRowsBetween = 96;
 
-// Of rows of one chunk, the sums of 32 columns, and of those that they are multiplied by.
+// Groups of columns at a time: more of fewer rows, which read panels that lie end to end.
+constexpr int64_t kMostGroupsBetween = 8;
+
+// Of rows of one chunk, the sums of some groups of columns, and of those that they are multiplied
+// by.
 struct sums_between {
   alignas(64) float first[kRowsBetween * kInputs];
   // From the panel on that has the first of them.
@@ -170,31 +174,32 @@ struct product_between {
     }
   }
 
-  // Columns [begin, end) of these rows, at most 32, the first of them that of a group.
+  // Columns [begin, end) of these rows, the first of them that of a group.
   void run(const gemm_chunk& chunk, int32_t first_row, int32_t rows, int32_t begin, int32_t end,
            sums_between* sums) const {
-    add_up(chunk, first_row, rows, begin, end, sums->first, kInputs);
-    constexpr int32_t kStride = kInputs + kOutputs;
+    const int32_t groups = packed::groups_of(end - begin);
+    const int32_t stride = groups * kInputs, stride_of_second = stride + kOutputs;
+    add_up(chunk, first_row, rows, begin, end, sums->first, stride);
     const float* second = nullptr;
     if (activation.gated) {
       const int32_t panel = (n + begin) / kOutputs * kOutputs;
-      add_up(chunk, first_row, rows, panel, n + end, sums->second, kStride);
+      add_up(chunk, first_row, rows, panel, n + end, sums->second, stride_of_second);
       second = sums->second + (n + begin - panel);
     }
     for (int32_t r = 0; r < rows; ++r) {
       const int32_t row = chunk.rows[first_row + r];
-      float* const z = sums->first + r * kInputs;
+      float* const z = sums->first + r * stride;
       activation_row values;
       values.z = z;
-      values.second = second == nullptr ? nullptr : second + r * kStride;
+      values.second = second == nullptr ? nullptr : second + r * stride_of_second;
       values.n = end - begin;
       values.gate = gate == nullptr ? 1.0f : gate[row];
       values.a = z;
       kernels.activate(activation.function, values);
       const int64_t at = int64_t{row} * to.groups + begin / kInputs;
-      const packed::rounded_rows group = {1, to.codes + at * kInputs, to.scales + at,
-                                          to.negated_sums + at};
-      products.round_row(z, end - begin, group, 0);
+      const packed::rounded_rows part = {groups, to.codes + at * kInputs, to.scales + at,
+                                         to.negated_sums + at};
+      products.round_row(z, end - begin, part, 0);
     }
   }
 };
@@ -327,8 +332,11 @@ int32_t blocksparse_packed_activation_f32(
     const gemm_chunk chunk = plan.chunk(i);
     const int64_t rows = chunk.rows.count;
     const int64_t parts = (rows + kRowsBetween - 1) / kRowsBetween;
-    for (int32_t begin = column_begin; begin < column_end; begin += kInputs) {
-      const int32_t end = std::min(begin + kInputs, column_end);
+    const int64_t groups =
+        std::clamp(kRowsBetween / std::max<int64_t>(rows, 1), int64_t{1}, kMostGroupsBetween);
+    const int32_t width = static_cast<int32_t>(groups) * kInputs;
+    for (int32_t begin = column_begin, end; begin < column_end; begin = end) {
+      end = begin + std::min(width, column_end - begin);
       for (int64_t part = 0; part < parts; ++part) {
         const int32_t first_row = static_cast<int32_t>(rows * part / parts);
         const int32_t end_row = static_cast<int32_t>(rows * (part + 1) / parts);
