@@ -39,7 +39,7 @@ class NextItem {
         System.out.println(softmax.topK(x, 1, Filter.without(0, 1, 3)).label(0, 0)); // bread
         // Bread is gone; honey is new, and one such customer has bought it.
         softmax.retire(2);
-        try (var honey = IntTensor.of(new int[] {softmax.addOutputs(x)}, 1)) {
+        try (var honey = IntTensor.of(new int[] {softmax.addOutputs(1, bag)}, 1)) {
           softmax.setLabels(softmax.labels().with("honey"));
           softmax.step(x, honey, adagrad);
         }

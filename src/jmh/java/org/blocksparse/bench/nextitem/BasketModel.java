@@ -36,7 +36,11 @@ final class BasketModel implements AutoCloseable {
     this.baskets = baskets;
     this.weights = new ItemWeights(baskets, 0.5);
     this.random = new Random(seed);
-    this.bag = EmbeddingBag.builder(baskets.items(), features).seed(seed).build();
+    this.bag =
+        EmbeddingBag.builder(baskets.items(), features)
+            .mode(EmbeddingBag.Mode.SUM) // of weights that sum to 1
+            .seed(seed)
+            .build();
     Examples examples = partsOfBaskets();
     try (SparseRows seen = weights.rows(examples.seen(), 1);
         SparseRows next =

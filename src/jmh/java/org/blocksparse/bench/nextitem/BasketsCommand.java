@@ -49,7 +49,7 @@ public final class BasketsCommand implements Callable<Integer> {
   private final Stopwatch stopwatch = new Stopwatch();
   private Baskets baskets;
 
-  /** What a model finds for the validation baskets, and for those to test with. */
+  /** The items that a model finds for the validation baskets, and for those to test with. */
   private record Answers(List<Scores> validation, List<Scores> test) {
     Answers plus(Answers other, double share) {
       return new Answers(
