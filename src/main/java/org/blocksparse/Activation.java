@@ -8,8 +8,8 @@ import org.blocksparse.internal.ActivationInput;
 import org.blocksparse.internal.Rows;
 
 /**
- * A function of the sums of a layer, element by element, with its gradient; with a gate, a factor
- * for each row:
+ * An activation function, element by element, with its gradient, and optionally a factor for each
+ * row, the gate:
  *
  * <pre>{@code
  * a[r, :] = gate[r] * f(z[r, :])
@@ -37,10 +37,10 @@ import org.blocksparse.internal.Rows;
  * finite z (or 2<sup>-141</sup>, {@link #GELU_TANH} and {@link #CLAMPED_SWIGLU} 2<sup>-24</sup>,
  * where that is more), and slopes within 6 or 2<sup>-23</sup>, whichever is more; the C header has
  * a table. A gate, the second half of a row and gradA add a rounding each. Native kernels multiply
- * them from left to right, in floats: where a product on the way is beyond these, or lost below
- * them, what is still to come does not mend it; only alpha times a gate may be so. NaN gives NaN;
- * infinities give what the formula gives in floats, where 0 times infinity is NaN: {@link #SILU}
- * and the GELUs of -infinity are NaN, as in PyTorch. Bits do not depend on the workers.
+ * them from left to right, in floats: a product that overflows or underflows on the way stays so;
+ * only alpha times a gate may. NaN gives NaN; infinities give what the formula gives in floats,
+ * where 0 times infinity is NaN: {@link #SILU} and the GELUs of -infinity are NaN, as in PyTorch.
+ * Bits do not depend on the workers.
  *
  * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument but a gate is
  * null, {@link IllegalArgumentException} if a shape does not fit, if a tensor is a transposed view,

@@ -9,9 +9,9 @@ import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.binding.SiblingJars;
 
 /**
- * Which kernels run, and why. {@code java -jar blocksparse-VERSION.jar} prints it, or {@code java
- * -cp ... org.blocksparse.Backend} with the class path of an application, with what to do about
- * each thing that is not as it should be; put that text into a report of a problem.
+ * Reports which kernels run, and why. {@code java -jar blocksparse-VERSION.jar} prints the report,
+ * or {@code java -cp ... org.blocksparse.Backend} with the class path of an application, with a
+ * remedy for each problem. Add it to a bug report.
  *
  * <p>System properties, read when the library is first used:
  *
@@ -21,9 +21,9 @@ import org.blocksparse.internal.binding.SiblingJars;
  *   <li>{@code -Dblocksparse.isa=portable|neon|avx2|avx512} caps the instruction set.
  *   <li>{@code -Dblocksparse.path=tile|blas} forces a way to multiply: our register tiles, or
  *       OpenBLAS on gathered rows. By default it is the faster for each product, as measured.
- *   <li>{@code -Dblocksparse.openblas.threads=keep} leaves OpenBLAS's number of threads as it is.
- *       By default it is set to 1 where OpenBLAS may be called, for the whole process: parallelism
- *       is Java's here.
+ *   <li>{@code -Dblocksparse.openblas.threads=keep} keeps OpenBLAS's number of threads. By default
+ *       it is set to 1 for the whole process, where OpenBLAS may be called: Java's threads do the
+ *       work.
  * </ul>
  */
 public final class Backend {

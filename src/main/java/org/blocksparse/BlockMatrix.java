@@ -2,8 +2,8 @@
 package org.blocksparse;
 
 /**
- * The weights W of {@link SparseBlockDot} and {@link SparseBlockGemv}, wherever they are only read:
- * a matrix of iBlocks x oBlocks blocks of iSize x oSize elements. {@link FloatTensor} holds floats
+ * The weights W of {@link SparseBlockDot} and {@link SparseBlockGemv} where they are only read: a
+ * matrix of iBlocks x oBlocks blocks of iSize x oSize elements. {@link FloatTensor} holds floats
  * and can be written and transposed; {@link Weights} holds any {@link ElementType} and is
  * read-only.
  */

@@ -12,13 +12,12 @@ import org.blocksparse.internal.schedule.SampleBags;
 import org.blocksparse.internal.schedule.SampleWindows;
 
 /**
- * Which blocks each sample of a batch selects, made ready for computing: the pairs (row, block)
- * sorted by block, so that all rows that need a block are multiplied by it together. All samples
- * select the same number of blocks, or, in a ragged plan, each its own.
+ * The blocks that each sample of a batch selects: pairs (row, block), sorted by block, so that a
+ * block is read once for all rows that need it. All samples select the same number of blocks, or,
+ * in a ragged plan, each its own.
  *
- * <p>Operations make a plan of their own from the index tensors. To compute more than once with the
- * same indices (forward and backward, or several layers), make the plan once and pass it instead.
- * The indices are copied: later changes of the tensors change nothing here.
+ * <p>Operations on index tensors make a plan for one call. To use the same indices again (forward
+ * and backward, or several layers), make the plan once and pass it. The indices are copied.
  *
  * <p>A plan holds three schedules, each made at first use: for products (forward), for gradients
  * with respect to the input, and for outer products (gradients with respect to W). Each takes about

@@ -15,15 +15,13 @@ import org.blocksparse.internal.softmax.Clustering;
 import org.blocksparse.internal.softmax.LabelCentroids;
 
 /**
- * Which class each output of a {@link HierarchicalSoftmax} belongs to, and its slot within the
- * class.
+ * The class of each output of a {@link HierarchicalSoftmax}, and its slot within the class.
  *
- * <p>Outputs keep the caller's numbers; classes and slots are the layer's own business. All classes
- * have room for {@link #slots} outputs, the size of the largest; smaller ones leave slots empty,
+ * <p>Outputs keep the caller's numbers; classes and slots are internal to the layer. All classes
+ * have room for {@link #slots} outputs, the size of the largest; smaller ones have empty slots,
  * which cost memory and time but get no probability.
  *
- * <p>An output that was {@linkplain TwoLevelLayer#retire retired} lives nowhere: its class and its
- * slot are -1.
+ * <p>An output that was {@linkplain TwoLevelLayer#retire retired} has class and slot -1.
  *
  * <p>Immutable.
  */

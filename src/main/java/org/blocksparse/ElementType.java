@@ -5,16 +5,16 @@ import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.layer.ReadOnlyWeights;
 
 /**
- * The type that read-only weights are stored as. Fewer bits are less memory, and less to read:
- * where each block serves a few rows, products take as much less time.
+ * The storage type of read-only weights. Fewer bits need less memory and bandwidth: with few rows
+ * per block, products are faster by as much.
  *
  * <p>Weights are widened to floats as they are loaded; x, sums and results are floats (x is not,
  * where {@link BlockPlan#withRoundedInputs} is chosen). The last three are packed: they are not
  * widened, but multiplied as whole numbers. <b>The stored weights are the model</b>: every promise
  * (bits, error bounds, exact search, probabilities that sum to one) holds for the floats that they
- * stand for, not for those that they were made of. {@link Weights#widened} returns them.
+ * stand for, not for the floats that were rounded. {@link Weights#widened} returns them.
  *
- * <p>Numbers are rounded to the nearest, of two the even one.
+ * <p>Rounding is to nearest, ties to even.
  */
 public enum ElementType {
   /** 24 bits of precision, 4 bytes: nothing is lost. */

@@ -20,9 +20,9 @@ import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.schedule.Bags.Reduction;
 
 /**
- * A layer that takes {@link SparseRows}: a table with a row for each word of a vocabulary, of which
- * the rows that a sample names are added up. Other libraries call it an embedding bag, or a linear
- * layer with sparse input:
+ * An embedding bag: a table with a row for each word of a vocabulary; the output is the sum of the
+ * rows that a sample names in {@link SparseRows}. It is also known as a linear layer with sparse
+ * input:
  *
  * <pre>{@code
  * out[r, :] = factor(r) * (sum over the entries (index, value) of row r of value * table[index, :])
@@ -51,8 +51,8 @@ import org.blocksparse.internal.schedule.Bags.Reduction;
  * not depend on the workers, not even where a step adds up many gradients of one row.
  *
  * <p><b>Threads.</b> Any number of threads may call {@link #apply} and {@link #gradValues} at the
- * same time. A step, and what adds rows, must not run at the same time as anything else on the same
- * layer; that is the caller's to see to.
+ * same time. The caller must not run a step, or a method that adds rows, at the same time as
+ * anything else on the same layer.
  *
  * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null, {@link
  * IllegalArgumentException} if a shape does not fit or an output shares memory with an input,

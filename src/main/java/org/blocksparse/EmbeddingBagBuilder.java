@@ -3,7 +3,7 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
-/** Collects what an {@link EmbeddingBag} is made of; see {@link EmbeddingBag#builder}. */
+/** Builds an {@link EmbeddingBag}; see {@link EmbeddingBag#builder}. */
 public final class EmbeddingBagBuilder {
   private final int vocabulary;
   private final int features;

@@ -13,8 +13,8 @@ import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * A forward pass of a {@link MixtureOfExperts}, with what the way back needs of it: the routing,
- * and for each pair of row and expert what went into the activation and what came out. See {@link
+ * A forward pass of a {@link MixtureOfExperts} that is kept for the backward pass: the routing, and
+ * the input and output of the activation for each pair of row and expert. See {@link
  * MixtureOfExperts#forward(FloatTensor, FloatTensor)}.
  *
  * <p>x must stay as it is until this is closed, and the parameters until the gradients are

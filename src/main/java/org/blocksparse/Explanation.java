@@ -2,7 +2,7 @@
 package org.blocksparse;
 
 /**
- * How the probability of an output comes about.
+ * The probability of an output, level by level.
  *
  * @param output the output, by the caller's number
  * @param label its name; null if it has none

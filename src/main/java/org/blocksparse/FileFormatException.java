@@ -6,11 +6,10 @@ import java.nio.file.Path;
 import org.blocksparse.internal.format.MalformedException;
 
 /**
- * A file that does not hold what it should: it is damaged, hostile, or of another kind. Nothing was
- * made from it, and no memory was taken that the file did not show to be needed.
+ * Thrown for a file that is damaged, hostile, or of another kind. Nothing is loaded, and no memory
+ * is allocated beyond what the file proves to be needed.
  *
- * <p>A file that cannot be read, or a thread that is interrupted while it reads one, is no reason
- * for this exception, but for another {@link IOException}.
+ * <p>A file that cannot be read, or an interrupt while it is read, is another {@link IOException}.
  */
 public final class FileFormatException extends IOException {
   private static final long serialVersionUID = 1;

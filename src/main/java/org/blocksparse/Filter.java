@@ -13,20 +13,18 @@ import org.blocksparse.internal.softmax.OutputFilter;
 import org.blocksparse.internal.softmax.SharedOutputs;
 
 /**
- * Which outputs a search of a {@link HierarchicalSoftmax} may find, or {@link
- * HierarchicalSoftmax#sample} may draw: all but some, or only some; the same for all rows of x, or
- * others for each row; or what several filters allow, {@link #and}.
+ * Restricts the outputs of a search or of {@link HierarchicalSoftmax#sample}: all but some, or only
+ * some, for all rows of x or for each row. {@link #and} intersects filters.
  *
- * <p>The search stays exact: its ranking is that of all allowed outputs, as if all were scored and
- * the others were struck out. Classes in which nothing is allowed are not opened, and not counted
- * by {@link Ranking#openedClasses}. A row in which nothing at all is allowed has an empty ranking,
- * and {@link Ranking#isFilteredOut} says so.
+ * <p>The search stays exact: its ranking is that of all allowed outputs. Classes in which nothing
+ * is allowed are not opened, and not counted by {@link Ranking#openedClasses}. A row without any
+ * allowed output has an empty ranking, and {@link Ranking#isFilteredOut} says so.
  *
  * <p>Probabilities stay those of the model, unless it is {@link #withRenormalization}.
  *
- * <p>What is the same for all rows is looked up in the classes of a layer by the first two calls,
- * and kept for the next ones until another layer is asked, or this one has grown: give the same
- * filter to all calls, if it lists many outputs. {@link SparseRows} are read by each call.
+ * <p>A list for all rows is looked up in the classes of a layer once, and cached until another
+ * layer is asked or the layer has grown: reuse a filter that lists many outputs. {@link SparseRows}
+ * are read by each call.
  *
  * <p>Immutable; any number of threads may use the same filter. {@link SparseRows} stay the
  * caller's, and must be open when the filter is used.

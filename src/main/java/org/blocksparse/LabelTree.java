@@ -12,26 +12,24 @@ import org.blocksparse.internal.layer.ModelFile;
 import org.blocksparse.internal.softmax.Link;
 
 /**
- * Several outputs out of very many, each there or not: a probabilistic label tree of two levels
- * (Jasinska et al., 2016; Wydmuch et al., 2018). Where exactly one output is right, {@link
- * HierarchicalSoftmax} is the layer.
+ * A probabilistic label tree of two levels, for any number of outputs out of very many (Jasinska et
+ * al., 2016; Wydmuch et al., 2018). For exactly one output, use {@link HierarchicalSoftmax}.
  *
  * <pre>{@code
  * P(output | x) = P(class | x) * P(output | class, x)
  *               = sigmoid(x W1 + b1)[class] * sigmoid(x W2[class] + b2[class])[slot]
  * }</pre>
  *
- * <p>P(class) is the probability that at least one output of the class is there, and P(output |
- * class) that of the output given so. Each output has a probability of its own, whatever the others
- * have: they do not sum to one.
+ * <p>P(class) is the probability that at least one output of the class is present, P(output |
+ * class) that of the output given that. Each output has a probability of its own; they do not sum
+ * to one.
  *
- * <p><b>Training.</b> A row trains all classes, which are there if a target of the row lives in
- * them; and of the classes that are there all outputs. Each of these decisions has the loss -log
- * sigmoid(z) if what it is about is there, -log(1 - sigmoid(z)) if not, with z its logit. The loss
- * of a row is the sum over its decisions: the binary cross entropy of the tree, which is the
- * negative log likelihood of what is there where the decisions of a row are independent. A row
- * without targets trains the classes alone. Classes without a target in the batch are not touched,
- * so that a step takes as long as that of a softmax with as many targets.
+ * <p><b>Training.</b> A row trains all classes, which are present if a target of the row is in
+ * them, and all outputs of the classes that are present. Each of these decisions has the loss -log
+ * sigmoid(z) if it is present, else -log(1 - sigmoid(z)), with z its logit. The loss of a row is
+ * the sum over its decisions, the binary cross entropy of the tree. A row without targets trains
+ * the level of classes alone. Classes without a target in the batch are not touched, so a step
+ * takes as long as that of a softmax with as many targets.
  *
  * <p>{@link TwoLevelLayer} has what this layer shares with the softmax: shapes, names, files,
  * searches, growth; what a call costs, what threads may do, and the errors of all methods.

@@ -14,7 +14,7 @@ import org.blocksparse.internal.format.SafeTensorsWriter;
 
 /**
  * The names of outputs: strings by number, and numbers by string. A {@link HierarchicalSoftmax}
- * that has them saves them in its file, and gives them to its {@link Ranking}s and {@link
+ * that has them saves them in its file, and shows them in its {@link Ranking}s and {@link
  * Explanation}s.
  *
  * <p>A million names take as much memory as their letters and eight bytes each; there is no object

@@ -22,7 +22,7 @@ import org.blocksparse.internal.softmax.SoftmaxSizes;
 import org.blocksparse.internal.softmax.SoftmaxStorage;
 
 /**
- * Collects what a layer of two levels is made of.
+ * Builds a layer of two levels.
  *
  * @param <T> the targets
  * @param <L> the layer

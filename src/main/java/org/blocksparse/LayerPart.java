@@ -10,8 +10,7 @@ import org.blocksparse.internal.softmax.Parameter;
 
 /**
  * A part of a {@link TwoLevelLayer} that is trained by itself: its class level, or one of its
- * classes. Given x, none of them needs to know of the others, so that each may be trained on a
- * machine of its own.
+ * classes. Given x, the parts are independent, so each may be trained on a machine of its own.
  *
  * <pre>{@code
  * log P(output | x) = log P(class | x) + log P(output | class, x)

@@ -7,8 +7,8 @@ import org.blocksparse.internal.layer.LoadSettings;
 import org.blocksparse.internal.layer.LoadSettings.Memory;
 
 /**
- * How {@link HierarchicalSoftmax#load} and {@link EmbeddingBag#load} take a model from its file.
- * The table of a bag is loaded as W2 is. Immutable.
+ * Options of {@link HierarchicalSoftmax#load} and {@link EmbeddingBag#load}. The table of a bag is
+ * loaded as W2 is. Immutable.
  */
 public final class LoadOptions {
   private final Memory memory;

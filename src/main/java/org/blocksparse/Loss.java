@@ -4,9 +4,9 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 /**
- * The minimized function: the negative log likelihood of the targets, in natural logarithms. Of a
- * {@link LabelTree}, which may have any number of targets in a row, it is the sum of the losses of
- * all its decisions, and there is no smoothing and no target that is ignored.
+ * The loss function: the negative log likelihood of the targets, in natural logarithms. For a
+ * {@link LabelTree} it is the sum over all its decisions, without label smoothing and ignored
+ * targets.
  *
  * <p>With weights w, the loss is the sum (or the mean over the rows that count) of w[r] * -log
  * P(target of row r); {@link HierarchicalSoftmax#losses} returns the share of each row. Rows whose

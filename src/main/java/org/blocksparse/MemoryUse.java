@@ -8,8 +8,8 @@ import java.util.stream.Stream;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * The memory off the heap that a model takes: parameters, tables and optimizer state, without what
- * calls borrow. A model that is closed takes none.
+ * The off-heap memory of a model: parameters, tables and optimizer state, without buffers of calls.
+ * A closed model uses none.
  *
  * @param mappedBytes are those of a file, see {@link LoadOptions#mapped}. They are in memory only
  *     once they are read, and all processes that map the file share them; with {@link

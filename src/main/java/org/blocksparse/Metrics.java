@@ -8,9 +8,9 @@ import java.util.Locale;
 import org.blocksparse.internal.memory.HeapRoom;
 
 /**
- * How good rankings are, given the right labels of their rows: precision, recall, normalized
- * discounted cumulative gain, and precision scored by propensity, each at ranks from 1 on. Batches
- * are added one after the other; every row counts the same.
+ * Metrics of rankings, given the right labels of their rows: precision, recall, normalized
+ * discounted cumulative gain, and propensity-scored precision, each at ranks from 1 on. Batches are
+ * added one after the other; every row counts the same.
  *
  * <p>Of a row with the labels Y, hits(k) are those of its first k outputs that are in Y:
  *
@@ -25,9 +25,9 @@ import org.blocksparse.internal.memory.HeapRoom;
  *               the largest that it could be (Jain, Prabhu and Varma, 2016)
  * }</pre>
  *
- * <p>A ranking that is shorter than k, or that a row has not, has no hits there. Rows without
- * labels cannot be right or wrong: they are counted by {@link #rowsWithoutLabels} and nowhere else.
- * A label that a row has several times counts once; values of labels do not matter.
+ * <p>A ranking that is shorter than k, or missing, has no hits there. Rows without labels are
+ * counted by {@link #rowsWithoutLabels} and nowhere else. A label that a row has several times
+ * counts once; values of labels do not matter.
  *
  * <p>Where rows have one label each, recall(k) is also called the accuracy of the first k.
  *

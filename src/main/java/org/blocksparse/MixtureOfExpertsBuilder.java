@@ -12,7 +12,7 @@ import org.blocksparse.internal.StoredWeights;
 import org.blocksparse.internal.layer.InitialWeights;
 import org.blocksparse.internal.memory.Storage;
 
-/** Collects what a {@link MixtureOfExperts} is made of; see {@link MixtureOfExperts#builder}. */
+/** Builds a {@link MixtureOfExperts}; see {@link MixtureOfExperts#builder}. */
 public final class MixtureOfExpertsBuilder {
   private static final List<String> NAMES =
       List.of("Wg", "bg", "W1", "b1", "W2", "b2", "W1.gate", "W1.up", "b1.gate", "b1.up");

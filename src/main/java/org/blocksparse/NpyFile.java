@@ -16,8 +16,7 @@ import org.blocksparse.internal.format.NpyArray;
  * Versions 1.0 to 3.0, C and Fortran order, either byte order. For several arrays see {@link
  * NpzFile}.
  *
- * <p>A file may come from anybody: {@link FileFormatException} names its flaw. It may be in any
- * file system.
+ * <p>A bad file is a {@link FileFormatException} that names its flaw. It may be in any file system.
  */
 public final class NpyFile {
   private NpyFile() {}

@@ -15,7 +15,7 @@ import org.blocksparse.internal.format.NpzArchive;
 
 /**
  * Archives of NumPy arrays by name, as {@code numpy.savez} and {@code numpy.savez_compressed} write
- * and {@code numpy.load} reads them: parameters that come from NumPy or Theano, or go there.
+ * and {@code numpy.load} reads them: parameters from or for NumPy or Theano.
  *
  * <pre>{@code
  * try (NpzFile npz = NpzFile.open(path)) {
@@ -24,11 +24,10 @@ import org.blocksparse.internal.format.NpzArchive;
  * }
  * }</pre>
  *
- * <p>An array is read when it is asked for. A file may come from anybody: {@link
- * FileFormatException} names its flaw. No memory is taken for more than the archive can hold; an
- * array of more than 64 MB that is more than a hundred times as large as its compressed form is
- * taken for an attack and refused. A file of another file system is copied to the disk for as long
- * as it is open.
+ * <p>An array is read when it is asked for. A bad file is a {@link FileFormatException} that names
+ * its flaw. No more memory is allocated than the archive can hold; an array of more than 64 MB that
+ * is more than a hundred times as large as its compressed form is rejected as an attack. A file of
+ * another file system is copied to the disk while it is open.
  *
  * <p>Safe for use by any number of threads.
  */

@@ -5,12 +5,12 @@ import org.blocksparse.internal.UpdateRule;
 import org.blocksparse.internal.UpdateRule.Kind;
 
 /**
- * How parameters follow their gradients. Immutable: it holds the rule and its numbers, while the
- * optimizer state, what a rule keeps of each parameter, belongs to the layer.
+ * An optimizer: SGD, Adagrad or lazy Adam with its rate and options. Immutable; the layer holds the
+ * optimizer state.
  *
  * <p>Only the classes that occur among the targets are touched in a step, of an {@link
  * EmbeddingBag} only the rows that are named, and of other weights only the blocks that a plan
- * selects; so for the others nothing decays and nothing is averaged. For Adam this is its lazy
+ * selects; so the others do not decay, and their moments do not change. For Adam this is its lazy
  * form: the moments of a class or row are corrected by the number of steps that it has taken
  * itself, and those of an output that was added to a class by the number of its own.
  */

@@ -8,12 +8,11 @@ import java.util.Locale;
 import org.blocksparse.internal.softmax.ExactSearch;
 
 /**
- * The likeliest outputs of each row, best first; those with the same probability by ascending
- * number.
+ * The most probable outputs of each row, best first, ties by ascending number.
  *
  * <p>{@link #openedClasses} is the certificate that nothing was missed: classes are opened in the
- * order of their probability, and no output is likelier than its class, so every class that was
- * left closed holds only outputs that are less likely than those here.
+ * order of their probability, and no output is more probable than its class, so every class that
+ * was not opened has only less probable outputs.
  *
  * <p>Immutable.
  */

@@ -9,7 +9,7 @@ import org.blocksparse.internal.gate.TopExperts;
 import org.blocksparse.internal.memory.HeapRoom;
 
 /**
- * Which experts a {@link TopKGate} or the caller has chosen for each sample of a batch, with their
+ * The experts that a {@link TopKGate} or the caller chose for each sample of a batch, with their
  * gates, and the plans of the layers around the experts.
  *
  * <table>

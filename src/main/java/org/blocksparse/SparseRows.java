@@ -18,9 +18,9 @@ import org.blocksparse.internal.schedule.Bags;
 import org.blocksparse.internal.schedule.RowsCheck;
 
 /**
- * Rows of (index, value), of any length each: the words of a text with their weights, the features
- * of a sample that are not zero, the labels of a sample. In the compressed form that is known as
- * CSR: row r has the entries from {@code offsets[r]} to {@code offsets[r + 1]}.
+ * A sparse matrix in CSR form, rows of (index, value): the words of a text with their weights, the
+ * nonzero features of a sample, or its labels: row r has the entries from {@code offsets[r]} to
+ * {@code offsets[r + 1]}.
  *
  * <table>
  *   <caption>Shapes</caption>
@@ -33,9 +33,9 @@ import org.blocksparse.internal.schedule.RowsCheck;
  * <p>An index may occur several times in a row; its values add up. Rows may be empty. Offsets are
  * 32-bit, so all rows together have at most 2<sup>31</sup> - 1 entries.
  *
- * <p>Everything is checked once, when the rows are made, except that indices fit a vocabulary: that
- * is for the operation to check, and costs it nothing, as {@link #maxIndex} is kept. Rows over
- * memory that others can change, {@link #wrap}, are checked again by each operation.
+ * <p>Everything is checked once, when the rows are made; an operation checks that indices fit its
+ * vocabulary, at no cost. Rows over memory that others can change, {@link #wrap}, are checked again
+ * by each operation.
  *
  * <p>Immutable, in off-heap memory with a lifetime as that of a {@link Tensor}: {@link #close}
  * never takes memory from an operation that is running, every later use throws {@link

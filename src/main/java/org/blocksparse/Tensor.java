@@ -9,7 +9,7 @@ import java.util.Arrays;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * What {@link FloatTensor} and {@link IntTensor} have in common: a {@link Shape}, strides, and
+ * The common part of {@link FloatTensor} and {@link IntTensor}: a {@link Shape}, strides, and
  * off-heap memory with a lifetime.
  *
  * <h2>Lifetime</h2>

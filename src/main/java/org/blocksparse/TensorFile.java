@@ -23,9 +23,9 @@ import org.blocksparse.internal.layer.WeightsFile;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * Files of tensors with names, in the <a
+ * Files of named tensors in the <a
  * href="https://github.com/huggingface/safetensors">safetensors</a> format: the weights and biases
- * of a model, for instance, to be read or used where they lie.
+ * of a model, for instance, read or mapped.
  *
  * <pre>{@code
  * TensorFile.save(path, Map.of("W1", W1, "W2", W2));
@@ -37,9 +37,9 @@ import org.blocksparse.internal.memory.Storage;
  * <p>Tensors are of float32 and int32, and weights of products of any {@link ElementType}: F16,
  * BF16, or I8 with {@code NAME.scales}, F32 (iBlocks, oBlocks, oSize), beside them; packed ones are
  * U8 (iBlocks, oBlocks, bytes of a block), as they are in memory, with their type, iSize and oSize
- * in the metadata as {@code blocksparse.packed.NAME}. A file may come from anybody: {@link
- * FileFormatException} names its flaw. Layers have files of their own ({@link TwoLevelLayer#save},
- * {@link EmbeddingBag#save}), whose tensors can be read here as well.
+ * in the metadata as {@code blocksparse.packed.NAME}. A bad file is a {@link FileFormatException}
+ * that names its flaw. Layers have files of their own ({@link TwoLevelLayer#save}, {@link
+ * EmbeddingBag#save}), whose tensors can be read here as well.
  *
  * <p>Safe for use by any number of threads. An interrupt of one that reads ends its call with an
  * {@link IOException}; the file stays open for the others, unless it is in another file system than

@@ -9,10 +9,10 @@ import org.blocksparse.internal.layer.ExpertsFile;
 import org.blocksparse.internal.memory.HeapRoom;
 
 /**
- * The gate of a mixture of experts (Shazeer et al., 2017): of each sample's logits, one for each
- * expert, the softmax is taken, the k likeliest experts are chosen, and their probabilities,
- * renormalized, are the gates that their outputs are weighted by. The choice is a {@link Routing},
- * which holds the plans of the layers on both sides of the experts.
+ * The gate of a mixture of experts (Shazeer et al., 2017): it takes the softmax of each sample's
+ * logits, one for each expert, chooses the k most probable experts, and weights their outputs by
+ * their renormalized probabilities, the gates. The choice is a {@link Routing}, which holds the
+ * plans of the layers on both sides of the experts.
  *
  * <pre>{@code
  * p = softmax(logits[b]);   gate of a chosen expert e = p[e] / sum over the chosen ones of p

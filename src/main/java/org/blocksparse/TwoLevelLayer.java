@@ -30,10 +30,9 @@ import org.blocksparse.internal.softmax.Workspace;
 import org.blocksparse.internal.softmax.Workspace.Ints;
 
 /**
- * An output layer of two levels: outputs are put into classes, and each output has the probability
- * of its class times its own in the class. This is what a {@link HierarchicalSoftmax}, of whose
- * outputs one is right, and a {@link LabelTree}, of whose outputs any number are, have in common:
- * all but what probabilities are and what targets are.
+ * An output layer of two levels, the common part of {@link HierarchicalSoftmax}, with one target a
+ * row, and {@link LabelTree}, with any number: the probability of an output is that of its class
+ * times its own within the class.
  *
  * <pre>{@code
  * P(output | x) = P(class | x) * P(output | class, x)
@@ -50,17 +49,15 @@ import org.blocksparse.internal.softmax.Workspace.Ints;
  * </table>
  *
  * <p>Outputs always go by the caller's own numbers; {@link #assignment} has the place of each one.
- * Slots that no output lives in have no probability and no gradient; what W2 holds there has to be
- * finite, or the gradients of x are not. The number of rows may differ from call to call; a call
- * takes at most 2<sup>29</sup>.
+ * Empty slots have no probability and no gradient; W2 must be finite there, or the gradients of x
+ * are not. The number of rows may differ from call to call; a call takes at most 2<sup>29</sup>.
  *
  * <p><b>Cost.</b> Methods state the multiply-adds for a row, by F features, C classes and S slots,
  * and which blocks of W2 they read. Rows that open the same class share the reading of its block.
  *
- * <p><b>Threads.</b> Any number of threads may predict at the same time. A step of training, and
- * what changes outputs or classes, must not run at the same time as anything else on the same
- * layer; that is the caller's to see to. A {@link #copy} can serve meanwhile. Bits do not depend on
- * the workers.
+ * <p><b>Threads.</b> Any number of threads may predict at the same time. The caller must not run a
+ * step, or a method that changes outputs or classes, at the same time as anything else on the same
+ * layer. A {@link #copy} can serve meanwhile. Bits do not depend on the workers.
  *
  * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null that
  * may not be, {@link IllegalArgumentException} if a shape or a number of rows does not fit, {@link

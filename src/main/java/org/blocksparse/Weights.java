@@ -13,8 +13,8 @@ import org.blocksparse.internal.format.GgmlType;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * Blocks of weights that are only read, of any {@link ElementType}: for {@link SparseBlockDot} and
- * {@link SparseBlockGemv} in place of a {@link FloatTensor} W. {@link TensorFile} keeps them.
+ * Read-only blocks of weights of any {@link ElementType}, for {@link SparseBlockDot} and {@link
+ * SparseBlockGemv} in place of a {@link FloatTensor} W. {@link TensorFile} stores them.
  *
  * <p>A product with them has the bits that it has with {@link #widened} on the tile kernels, which
  * always compute it ({@code -Dblocksparse.path=tile}); those of FLOAT32 go the way that a tensor

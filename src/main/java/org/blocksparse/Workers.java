@@ -9,12 +9,12 @@ import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.Scheduler;
 
 /**
- * The threads that work on one operation: the one that calls it, and helpers from an executor.
+ * The threads of an operation: the calling thread, and helpers from an executor.
  *
- * <p>The calling thread always works too, and never waits for a helper that has not begun. So an
- * operation ends even if the executor is busy, shut down or the pool of the calling thread itself.
- * Small operations run on the calling thread alone, and large ones that run at the same time share
- * the processors. The bits of a result do not depend on the workers.
+ * <p>The calling thread always works, too, and never waits for a helper that has not started. So an
+ * operation finishes even if the executor is busy, shut down, or the pool of the calling thread
+ * itself. Small operations run on the calling thread alone, and large ones that run at the same
+ * time share the processors. The bits of a result do not depend on the workers.
  *
  * <p>Immutable.
  */

@@ -10,8 +10,7 @@ import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
 
 /**
- * Kernels and a scheduler together: the one road by which anything runs. Cuts the schedule of an
- * operation into tasks and runs them.
+ * Runs every operation: cuts its schedule into tasks, and runs them by kernels and a scheduler.
  *
  * <p>Where a schedule has few chunks (a batch of one, a few large experts), each is cut further, by
  * columns of the rows written or by rows of the block written. How far depends on the problem

@@ -31,7 +31,7 @@ final class ElfFile {
     long told = connection.getContentLengthLong();
     try (InputStream in = connection.getInputStream()) {
       byte[] head = in.readNBytes(HEAD_BYTES);
-      // Class loaders that make their own connections need not tell a length.
+      // Class loaders that make their own connections need not know a length.
       long bytes = told >= 0 ? told : head.length + in.transferTo(OutputStream.nullOutputStream());
       return isTruncated(ByteBuffer.wrap(head).order(ByteOrder.LITTLE_ENDIAN), bytes);
     }

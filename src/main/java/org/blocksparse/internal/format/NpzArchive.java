@@ -34,7 +34,7 @@ public final class NpzArchive implements AutoCloseable {
 
   /**
    * Bytes of a name. With the other fields of an entry in the directory, a name has 65,535: 46 are
-   * of fixed length, 9 tell the time, and 28 are of an entry of more than 4 GB.
+   * of fixed length, 9 are the time, and 28 are of an entry of more than 4 GB.
    */
   public static final int LONGEST_NAME = 0xffff - 46 - 9 - 28 - SUFFIX.length();
 

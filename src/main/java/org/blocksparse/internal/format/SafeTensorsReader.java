@@ -135,7 +135,7 @@ public final class SafeTensorsReader implements AutoCloseable {
     if (file.getFileSystem() != FileSystems.getDefault()) {
       return open(file);
     }
-    Files.newByteChannel(RegularFile.require(file)).close(); // its exceptions tell what is wrong
+    Files.newByteChannel(RegularFile.require(file)).close(); // throws if it cannot be read
     RandomAccessFile shared = new RandomAccessFile(file.toFile(), "r");
     return begin(new Shared(shared), shared::length);
   }

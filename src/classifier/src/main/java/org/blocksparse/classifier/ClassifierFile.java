@@ -259,7 +259,7 @@ final class ClassifierFile {
     }
   }
 
-  /** The strings of a file of a classifier, which tell what else to expect in it. */
+  /** The metadata of a classifier's file, which describe its other contents. */
   private static Map<String, String> metadata(Path file) throws IOException {
     Map<String, String> metadata;
     try (TensorFile header = TensorFile.open(file)) {

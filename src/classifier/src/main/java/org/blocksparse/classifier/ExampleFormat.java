@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
-/** How examples are written, one on each line. */
+/** The format of examples, one on each line. */
 public enum ExampleFormat {
   /** {@code __label__one __label__two words of a text}, as fastText's; labels may be anywhere. */
   TEXT,

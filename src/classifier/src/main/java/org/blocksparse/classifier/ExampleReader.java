@@ -343,7 +343,7 @@ public final class ExampleReader implements AutoCloseable {
     return Optional.of(
         String.format(
             Locale.ROOT,
-            "%s: line 1 tells of %,d examples, but %,d follow%s",
+            "%s: line 1 states %,d examples, but %,d follow%s",
             name,
             examplesOfHeader.getAsLong(),
             examples,

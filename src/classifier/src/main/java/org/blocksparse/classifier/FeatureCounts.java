@@ -4,10 +4,7 @@ package org.blocksparse.classifier;
 import java.util.BitSet;
 import java.util.function.IntPredicate;
 
-/**
- * Features by number, in the order in which they came, with how often each of them has come. Tells
- * which of them are kept.
- */
+/** Counts features, numbered in the order in which they come, and chooses those that are kept. */
 final class FeatureCounts {
   private static final int DIGIT_BITS = 16;
   private static final int DIGITS = 1 << DIGIT_BITS;

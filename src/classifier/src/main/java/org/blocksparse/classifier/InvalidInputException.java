@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
-/** Input that is of no use; the message says where it is and what is wrong with it. */
+/** Thrown for invalid input; the message names its place and its fault. */
 public final class InvalidInputException extends RuntimeException {
   private static final long serialVersionUID = 1;
 

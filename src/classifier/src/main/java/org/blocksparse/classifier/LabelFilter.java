@@ -10,8 +10,8 @@ import org.blocksparse.Filter;
 import org.blocksparse.Labels;
 
 /**
- * Which labels an answer of a {@link Classifier} may have: all but some, as what a customer has
- * seen already, or only some.
+ * Restricts the labels of a prediction of a {@link Classifier}: all but some, such as items that a
+ * customer has seen, or only some.
  *
  * <p>The answer stays exact: it is that of all labels, with the others struck out. Probabilities
  * stay those of the model. Labels that a model does not know change nothing: no answer has them.

@@ -2,8 +2,8 @@
 package org.blocksparse.classifier;
 
 /**
- * How far a training is after an epoch. Figures of the validation examples are NaN if there are
- * none.
+ * A point of the learning curve, after an epoch. Metrics of the validation examples are NaN if
+ * there are none.
  *
  * @param epoch from 1 on
  * @param loss the mean over the epoch, of each example before it was learned from

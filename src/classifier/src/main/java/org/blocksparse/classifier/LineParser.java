@@ -140,7 +140,7 @@ final class LineParser {
             + labelPrefix
             + ", or labels and features as in '3,7 10:0.5 42:1', but was '"
             + shown(line)
-            + "'; where no line tells, --format text or --format sparse does");
+            + "'; where no line shows the format, give --format text or --format sparse");
   }
 
   /** The number of examples, if this is the header: it, that of features and that of labels. */

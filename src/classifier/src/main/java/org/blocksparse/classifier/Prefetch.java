@@ -15,8 +15,8 @@ final class Prefetch {
   private Prefetch() {}
 
   /**
-   * Whether there is another thread: of the common pool, if that is where these workers are. Who
-   * gives an executor keeps the work there, of which workers tell nothing.
+   * Whether there is another thread, which only the common pool provides: work must stay on a
+   * caller's executor.
    */
   static boolean isPossible(Workers workers) {
     return workers == Workers.common() && workers.max() > 1;

@@ -5,10 +5,10 @@ import org.blocksparse.ClassAssignment;
 import org.blocksparse.LabelTree;
 
 /**
- * Begins a label tree with biases by which each class, and each label of a class, is as likely as
- * it is frequent. With biases of zero, every label of an opened class would be as likely as not:
- * the first steps would push hundreds of labels down for each that is there, and Adagrad would
- * remember these gradients and make the steps of right labels too small.
+ * Initializes the biases of a label tree with the frequencies of classes, and of labels given their
+ * class. With biases of zero, every label of an opened class would be as likely as not: the first
+ * steps would push hundreds of labels down for each that is there, and Adagrad would remember these
+ * gradients and make the steps of right labels too small.
  */
 final class PriorBiases {
   /** Added to counts, so that what is always or never there has finite odds. */

@@ -23,8 +23,8 @@ import org.blocksparse.TwoLevelLayer;
 
 /**
  * Trains one model: a bag of features, and a layer over labels that are put into classes by the
- * features that they occur with. Both follow Adagrad, with a rate that falls to zero in a straight
- * line. Examples come in another order in each epoch.
+ * features that they occur with. Both are trained by Adagrad, with a rate that falls linearly to
+ * zero. Examples come in another order in each epoch.
  */
 final class Trainer {
   /** The rate of the bag, as a part of that of the layer. */

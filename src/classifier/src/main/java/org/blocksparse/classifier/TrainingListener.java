@@ -10,8 +10,8 @@ public interface TrainingListener {
    * Everything has been read; what of it training does not see. Before {@link #putIntoClasses}.
    *
    * @param features how many were not kept
-   * @param examples how many have no feature that was kept; they tell no more than how frequent
-   *     their labels are
+   * @param examples how many have no feature that was kept; they only train the frequencies of
+   *     their labels
    */
   default void leftOut(int features, int examples) {}
 

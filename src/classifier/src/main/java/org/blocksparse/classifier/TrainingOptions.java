@@ -16,8 +16,8 @@ import org.blocksparse.Loss;
 import org.blocksparse.Workers;
 
 /**
- * How a {@link Classifier} is trained. The defaults are meant to be right for most texts.
- * Immutable: {@code TrainingOptions.defaults().withEpochs(10).withSeed(7)}.
+ * Options of training a {@link Classifier}. The defaults suit most texts. Immutable: {@code
+ * TrainingOptions.defaults().withEpochs(10).withSeed(7)}.
  */
 public final class TrainingOptions {
   /** More rows than these cannot be named in the header of a model file. */

@@ -19,7 +19,7 @@ import org.blocksparse.SparseRows;
  * have been left out, and so have examples without a label, unless it is for a label tree.
  */
 final class TrainingSet {
-  /** So many tell well enough what a label occurs with. */
+  /** Sample size per label, for clustering. */
   private static final int MOST_OF_A_LABEL = 40;
 
   private final boolean text;
@@ -362,8 +362,8 @@ final class TrainingSet {
   }
 
   /**
-   * Examples to tell from which labels occur with similar features, with their labels. Features
-   * count the more the fewer examples have them (TF-IDF).
+   * A sample of examples, with their labels, for clustering labels. Features are weighted by
+   * TF-IDF.
    */
   record Sample(SparseRows features, SparseRows labels) implements AutoCloseable {
     @Override

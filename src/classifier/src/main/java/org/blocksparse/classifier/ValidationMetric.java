@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
-/** By what {@linkplain TrainingOptions#withValidation validation} finds the best model. */
+/**
+ * The metric by which {@linkplain TrainingOptions#withValidation validation} finds the best model.
+ */
 public enum ValidationMetric {
   /** Precision of the first label. Models with the same are compared by nDCG at 5. */
   PRECISION_AT_1("P@1"),

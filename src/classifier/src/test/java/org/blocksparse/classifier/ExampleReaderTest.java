@@ -229,8 +229,8 @@ final class ExampleReaderTest {
     String message = assertThrows(InvalidInputException.class, reader::nextLine).getMessage();
     assertEquals(
         "input: line 2: expected a text with words that begin with __label__, or labels and"
-            + " features as in '3,7 10:0.5 42:1', but was 'hello world'; where no line tells,"
-            + " --format text or --format sparse does",
+            + " features as in '3,7 10:0.5 42:1', but was 'hello world'; where no line shows"
+            + " the format, give --format text or --format sparse",
         message);
     ExampleReader skipping = reader(text + "__label__a b\n", ExampleFormat.AUTO, true);
     long lines = 0;
@@ -485,10 +485,10 @@ final class ExampleReaderTest {
     assertEquals("", problemOfHeader("1 3:1\n2 4:1\n"));
     assertEquals("", problemOfHeader("3 9 4\n__label__a b\n")); // of a text
     assertEquals(
-        "input: line 1 tells of 3,000 examples, but 2 follow; the file may be cut off",
+        "input: line 1 states 3,000 examples, but 2 follow; the file may be cut off",
         problemOfHeader("3000 9 4\n1 3:1\n1 x:1\n"));
     assertEquals(
-        "input: line 1 tells of 1 examples, but 2 follow", problemOfHeader("1 9 4\n1 3:1\n2 4:1"));
+        "input: line 1 states 1 examples, but 2 follow", problemOfHeader("1 9 4\n1 3:1\n2 4:1"));
     ExampleReader reader = reader("3 9 4\n1 3:1\n2 4:1\n", ExampleFormat.AUTO, false);
     assertEquals(2, reader.examples().limit(2).count());
     assertTrue(reader.problemOfHeader().isEmpty());

@@ -20,7 +20,7 @@ import org.blocksparse.SaveOptions;
 import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Workers;
 
-/** All that training and scoring do differently for one kind of layer than for the other. */
+/** The differences between the two kinds of layers, in training and scoring. */
 enum EstimatorKind {
   /** A {@link HierarchicalSoftmax}: each row has one label. */
   SOFTMAX("HierarchicalSoftmaxClassifier") {

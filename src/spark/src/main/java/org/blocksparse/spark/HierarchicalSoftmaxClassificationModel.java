@@ -8,9 +8,9 @@ import org.apache.spark.ml.util.MLReader;
 import org.blocksparse.HierarchicalSoftmax;
 
 /**
- * What {@link HierarchicalSoftmaxClassifier} fits, or any {@link HierarchicalSoftmax} that was
- * trained without Spark: gives rows their likeliest labels, exactly. {@link
- * TwoLevelClassificationModel} has the columns that it adds, and its errors.
+ * Predicts the most probable labels of rows, exactly, by a layer that {@link
+ * HierarchicalSoftmaxClassifier} has fitted, or any {@link HierarchicalSoftmax} that was trained
+ * without Spark. {@link TwoLevelClassificationModel} has the columns that it adds, and its errors.
  */
 public final class HierarchicalSoftmaxClassificationModel
     extends TwoLevelClassificationModel<HierarchicalSoftmaxClassificationModel> {

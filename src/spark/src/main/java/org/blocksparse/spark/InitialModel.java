@@ -17,7 +17,7 @@ import org.blocksparse.LoadOptions;
 import org.blocksparse.TwoLevelLayer;
 
 /**
- * A model whose training goes on.
+ * A model to continue training.
  *
  * @param labels the names of its labels; null if it has none
  * @param steps that it has taken

@@ -8,9 +8,9 @@ import org.apache.spark.ml.util.MLReader;
 import org.blocksparse.LabelTree;
 
 /**
- * What {@link LabelTreeClassifier} fits, or any {@link LabelTree} that was trained without Spark:
- * gives rows their likeliest labels, exactly. {@link TwoLevelClassificationModel} has the columns
- * that it adds, and its errors.
+ * Predicts the most probable labels of rows, exactly, by a layer that {@link LabelTreeClassifier}
+ * has fitted, or any {@link LabelTree} that was trained without Spark. {@link
+ * TwoLevelClassificationModel} has the columns that it adds, and its errors.
  *
  * <p>Each label has a probability of its own, that it is there, whatever the others have: those of
  * a row do not sum to one. {@link #predictionCol} is the likeliest label, also where it is rather

@@ -82,7 +82,7 @@ public interface TrainingParams extends TwoLevelParams {
    * to have strings.
    */
   default Param<String> initialModel() {
-    return new Param<>(this, "initialModel", "folder or file of a model whose training goes on");
+    return new Param<>(this, "initialModel", "folder or file of a model to continue training");
   }
 
   /** Whether the model's file has what the optimizer remembers, twice or thrice as large. */

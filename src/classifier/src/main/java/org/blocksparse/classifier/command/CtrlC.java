@@ -5,8 +5,8 @@ import java.util.concurrent.CountDownLatch;
 import java.util.function.BooleanSupplier;
 
 /**
- * While this is open, Ctrl-C does not end the program before it has closed this; unless there is
- * nothing yet that is worth it: then it ends at once, as a program does.
+ * Delays the end of the program by Ctrl-C until this is closed. If there is nothing worth saving
+ * yet, the program ends at once.
  */
 final class CtrlC implements AutoCloseable {
   private final BooleanSupplier isWorthIt;

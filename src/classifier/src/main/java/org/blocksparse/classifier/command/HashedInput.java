@@ -9,7 +9,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 
-/** Counts and hashes what is read from a stream, all of it from the beginning. */
+/** Counts and hashes all bytes of a stream. */
 final class HashedInput extends FilterInputStream {
   private final MessageDigest digest;
   private long bytes;

@@ -4,7 +4,7 @@ package org.blocksparse.classifier.command;
 import java.io.File;
 import java.util.regex.Pattern;
 
-/** How the command was started, for what it says of others. */
+/** The command line that started the program, to print similar ones. */
 final class Launcher {
   private static final Pattern PLAIN = Pattern.compile("[\\w./\\\\:=@%+,-]+");
 

@@ -6,7 +6,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.blocksparse.classifier.TrainingOptions;
 
-/** The names that options have here, in the place of those that they have in Java. */
+/** Maps names of options in Java to those of the command. */
 final class OptionName {
   /** The beginning of a message of {@link TrainingOptions}: the name of an option in Java. */
   private static final Pattern OF_JAVA = Pattern.compile("^([a-z][A-Za-z]*): expected ");

@@ -7,9 +7,8 @@ import java.util.function.LongSupplier;
 import java.util.function.Supplier;
 
 /**
- * Tells how far something is that takes long: by a line that is written over and over on a
- * terminal, with a bar in it, and by a line every ten seconds where there is none. Work that takes
- * less says nothing there.
+ * Shows the progress of long work: by a bar in one line of a terminal, or else by a line every ten
+ * seconds.
  *
  * <p>A bar of me.tongfei:progressbar 0.10 is drawn by a thread that its constructor starts, and so
  * between lines that this command prints.

@@ -32,12 +32,12 @@ final class Streams {
   }
 
   /**
-   * All that was written so far is there.
+   * Flushes the output.
    *
    * @throws IOException if it is not
    */
   static void flush(PrintWriter out) throws IOException {
-    if (out.checkError()) { // writers tell nobody of an error on their own
+    if (out.checkError()) { // a PrintWriter swallows errors
       throw new IOException(CLOSED);
     }
   }

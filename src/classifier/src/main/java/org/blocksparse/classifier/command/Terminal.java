@@ -6,7 +6,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import java.io.Console;
 import java.nio.charset.Charset;
 
-/** Whether somebody sits before a terminal, who is shown a bar. */
+/** Whether there is a terminal, to show a progress bar. */
 final class Terminal {
   private Terminal() {}
 

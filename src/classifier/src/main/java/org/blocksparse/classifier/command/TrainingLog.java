@@ -218,7 +218,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     err.flush();
   }
 
-  /** Answers who ends the training, by Ctrl-C, while others still tell how it goes. */
+  /** Acknowledges Ctrl-C, while other threads may still print progress. */
   void end() {
     if (Terminal.isThere()) {
       err.println(); // below the progress line

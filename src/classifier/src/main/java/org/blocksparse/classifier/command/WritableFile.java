@@ -9,7 +9,7 @@ import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.List;
 
-/** Tells before a command works that it could not write what it makes, or should not. */
+/** Checks that an output can be written, and overwrites no input, before a command works. */
 final class WritableFile {
   private WritableFile() {}
 

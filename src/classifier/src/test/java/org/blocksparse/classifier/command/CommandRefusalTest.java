@@ -211,7 +211,7 @@ final class CommandRefusalTest extends Commands {
     assertEquals(
         "Warning: "
             + sparse
-            + ": line 1 tells of 3 examples, but 2 follow; the file may be cut off\n",
+            + ": line 1 states 3 examples, but 2 follow; the file may be cut off\n",
         result.err());
   }
 
