@@ -62,7 +62,7 @@ packed::rounded_rows rounded_rows_at(void* rounded, int64_t rows, int32_t k) {
   return {groups, codes, static_cast<float*>(scales), static_cast<int32_t*>(sums)};
 }
 
-// What the rows of a product are multiplied by, and what sums begin with.
+// The weights of a product, and the initial sums.
 struct weights_and_bias {
   int32_t k, n;  // of a block
   int32_t w_type;

@@ -377,10 +377,9 @@ BLOCKSPARSE_API int32_t blocksparse_packed_gemm_f32(
     int32_t accumulate, float* c, int64_t c_rows, int64_t ldc);
 
 /*
- * The first of two products with packed weights, and all that lies between them: the bits of
+ * The first of two products with packed weights, its activation, and rounding: the bits of
  * blocksparse_packed_gemm_f32, blocksparse_activation_f32 of its sums and
- * blocksparse_round_rows_f32, one after the other, without memory for sums or for what comes out of
- * the activation.
+ * blocksparse_round_rows_f32, without memory for sums or activations.
  *
  * column_begin, column_end   of a row that comes out of the activation: multiples of 32, or n
  * n             size of such a row, at most 2^30 - 1 if the activation is gated: blocks of w, scales

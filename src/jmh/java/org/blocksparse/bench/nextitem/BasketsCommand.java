@@ -13,7 +13,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /**
- * Which item is missing in a basket? Our layers against counts of neighbours, on baskets of a file.
+ * Which item is missing in a basket? Our layers against counts of neighbors, on baskets of a file.
  *
  * <pre>{@code
  * apt-cache dumpavail | awk -f src/jmh/debian-baskets.awk > baskets.txt
@@ -23,7 +23,7 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "baskets",
     mixinStandardHelpOptions = true,
-    description = "Our layers against counts of neighbours, on baskets of a file.")
+    description = "Our layers against counts of neighbors, on baskets of a file.")
 public final class BasketsCommand implements Callable<Integer> {
   /** Shares of the second of two models that are tried on the validation baskets. */
   private static final int SHARES = 10;

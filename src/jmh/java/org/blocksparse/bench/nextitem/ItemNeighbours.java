@@ -14,7 +14,7 @@ import java.util.stream.IntStream;
 final class ItemNeighbours {
   private static final int POPULAR = 200;
 
-  /** Popularity decides only where counts of neighbours do not. */
+  /** Popularity decides only where counts of neighbors do not. */
   private static final double FACTOR_OF_POPULARITY = 1e-9;
 
   private final int baskets;
@@ -69,7 +69,7 @@ final class ItemNeighbours {
     return scores;
   }
 
-  /** The scores of neighbours and of popular items, without those that were seen. */
+  /** The scores of neighbors and of popular items, without those that were seen. */
   Map<Integer, Double> scores(int[] seen) {
     Map<Integer, Double> scores = popular(seen);
     for (int item : seen) {
