@@ -19,7 +19,7 @@ public record TfIdf(float[] inverse) {
   }
 
   /**
-   * That of some rows without values: 1 + log((1 + rows) / (1 + rows that have the feature)), which
+   * The weights of some rows without values: 1 + log((1 + rows) / (1 + rows that have the feature)), which
    * is finite for features that no row has.
    */
   static TfIdf of(Bags counts, int features) {

@@ -317,7 +317,7 @@ record Blend(float[] weights, float[] scores, float[] logOdds) {
   }
 
   /**
-   * That of an encoded text.
+   * Decodes a text.
    *
    * @throws IllegalArgumentException if it is not one of so many heads
    */

@@ -9,7 +9,7 @@ import org.blocksparse.Ranking;
 import org.blocksparse.SparseRows;
 import org.blocksparse.TwoLevelLayer;
 
-/** What a head, or two together, say of the labels of some rows. */
+/** The scores of the labels of some rows, by one head or by two. */
 interface LabelScores extends AutoCloseable {
   Ranking topK(int k, Filter allowed);
 
