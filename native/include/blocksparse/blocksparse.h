@@ -382,8 +382,8 @@ BLOCKSPARSE_API int32_t blocksparse_packed_gemm_f32(
  * blocksparse_round_rows_f32, without memory for sums or activations.
  *
  * column_begin, column_end   of a row that comes out of the activation: multiples of 32, or n
- * n             size of such a row, at most 2^30 - 1 if the activation is gated: blocks of w, scales
- *               and bias have n columns, or 2 n if it is
+ * n             size of such a row, at most 2^30 - 1 if the activation is gated: then blocks of w,
+ *               scales and bias have 2 n columns, else n
  * activation    BLOCKSPARSE_*, see blocksparse_activation_f32
  * gate          a factor for each row of `to`, or NULL
  * to            rows written: to_rows rounded rows of n; overlaps nothing else
