@@ -18,6 +18,7 @@ import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
 import org.blocksparse.EmbeddingBag;
 import org.blocksparse.Epilogue;
+import org.blocksparse.ExpertsPass;
 import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.GradientOptions;
@@ -30,6 +31,7 @@ import org.blocksparse.LayerPart;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.Loss;
 import org.blocksparse.Metrics;
+import org.blocksparse.MixtureOfExperts;
 import org.blocksparse.NamedTensors;
 import org.blocksparse.NpyFile;
 import org.blocksparse.NpzFile;
@@ -69,6 +71,7 @@ final class FullHeapOperands implements AutoCloseable {
   private final FloatTensor W;
   private final Weights narrowW;
   private final Weights roundedW;
+  private final List<Weights> packedW = new ArrayList<>();
   private final FloatTensor h;
   private final FloatTensor b;
   private final FloatTensor out;
@@ -79,6 +82,9 @@ final class FullHeapOperands implements AutoCloseable {
   private final FloatTensor biases;
   private final OptimizerState state;
   private final BlockPlan plan;
+  private final BlockPlan packing;
+  private final MixtureOfExperts mixture;
+  private final MixtureOfExperts packedMixture;
   private final BlockPlan rounding;
   private final BlockPlan roundingFew;
   private final FloatTensor fewRows;
@@ -109,6 +115,14 @@ final class FullHeapOperands implements AutoCloseable {
     idx = IntTensor.of(indices, BATCH, 2);
     W = FloatTensor.of(numbers(random, BLOCKS * BLOCKS * SIZE * SIZE), BLOCKS, BLOCKS, SIZE, SIZE);
     narrowW = Weights.of(W, ElementType.INT8);
+    packedW.add(narrowW.packed());
+    for (ElementType type : ElementType.values()) {
+      if (type.isPacked()) {
+        packedW.add(Weights.of(W, type));
+      }
+    }
+    mixture = MixtureOfExperts.builder(SIZE, 32, TopKGate.of(BLOCKS, 2)).biases().build();
+    packedMixture = mixture.withWeights(ElementType.Q4_0);
     h = FloatTensor.of(numbers(random, BATCH * 2 * SIZE), BATCH, 2, SIZE);
     b = FloatTensor.of(numbers(random, BLOCKS * SIZE), BLOCKS, SIZE);
     roundedW = Weights.of(b.reshape(1, 1, BLOCKS, SIZE), ElementType.BFLOAT16);
@@ -120,6 +134,7 @@ final class FullHeapOperands implements AutoCloseable {
     biases = FloatTensor.zeros(BLOCKS, SIZE);
     state = OptimizerState.of(sum, biases);
     plan = BlockPlan.of(idx, idx, BLOCKS, BLOCKS);
+    packing = plan.withRoundedInputs(ElementType.INT8);
     rounding = BlockPlan.dense(BATCH * 2 * SIZE / BLOCKS).withRoundedInputs(ElementType.BFLOAT16);
     roundingFew = BlockPlan.dense(5).withRoundedInputs(ElementType.BFLOAT16);
     fewRows = FloatTensor.of(numbers(random, 5 * BLOCKS), 5, 1, BLOCKS);
@@ -274,6 +289,22 @@ final class FullHeapOperands implements AutoCloseable {
                 gradZ));
     operations.put(
         "gemv of narrow blocks", () -> SparseBlockGemv.apply(out, narrowW, h, plan).close());
+    operations.put(
+        "packed blocks",
+        () -> {
+          narrowW.packed().close();
+          Weights.of(block, ElementType.Q8_0).close();
+          Weights.of(block, ElementType.MXFP4).close();
+        });
+    operations.put(
+        "dot of packed blocks",
+        () -> {
+          for (Weights each : packedW) {
+            SparseBlockDot.apply(
+                    each, h, packing, Epilogue.none().withActivation(Activation.SWIGLU))
+                .close();
+          }
+        });
     FloatTensor rows = h.reshape(rounding.batch(), 1, BLOCKS);
     operations.put(
         "dot of rounded rows",
@@ -311,6 +342,16 @@ final class FullHeapOperands implements AutoCloseable {
             SparseBlockDot.gradH(
                 W, out, plan, GradientOptions.add(1).withActivation(Activation.SILU, h), gradZ));
     addGated();
+    operations.put("experts", () -> mixture.apply(x).close());
+    operations.put("packed experts", () -> packedMixture.apply(x).close());
+    operations.put("experts in fewer bits", () -> mixture.withWeights(ElementType.Q8_0).close());
+    operations.put(
+        "step of experts",
+        () -> {
+          try (ExpertsPass pass = mixture.forward(x, gradX)) {
+            pass.step(x, Optimizer.sgd(1e-6f));
+          }
+        });
     operations.put("gradH", () -> SparseBlockDot.gradH(W, out, plan).close());
     operations.put("gradW", () -> SparseBlockDot.gradW(h, out, plan).close());
     operations.put("gradB", () -> SparseBlockDot.gradB(out, plan).close());
@@ -569,9 +610,13 @@ final class FullHeapOperands implements AutoCloseable {
 
   @Override
   public void close() throws IOException {
+    packedW.forEach(Weights::close);
     for (AutoCloseable each :
         List.of(
             idx,
+            packing,
+            mixture,
+            packedMixture,
             W,
             narrowW,
             roundedW,

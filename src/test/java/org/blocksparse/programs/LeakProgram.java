@@ -8,12 +8,14 @@ import org.blocksparse.Activation;
 import org.blocksparse.BlockPlan;
 import org.blocksparse.ElementType;
 import org.blocksparse.Epilogue;
+import org.blocksparse.ExpertsPass;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.GradientOptions;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.InputBias;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Loss;
+import org.blocksparse.MixtureOfExperts;
 import org.blocksparse.Optimizer;
 import org.blocksparse.OptimizerState;
 import org.blocksparse.Routing;
@@ -129,7 +131,10 @@ public final class LeakProgram {
         FloatTensor gates = FloatTensor.zeros(5, 2);
         OptimizerState state = OptimizerState.of(W, b);
         Weights narrow = Weights.of(W, ElementType.INT8);
-        BlockPlan plan = BlockPlan.of(idx, idx, 5, 5)) {
+        Weights bytes = narrow.packed();
+        Weights halfBytes = Weights.of(W, ElementType.Q4_0);
+        BlockPlan plan = BlockPlan.of(idx, idx, 5, 5);
+        BlockPlan rounding = plan.withRoundedInputs(ElementType.INT8)) {
       Epilogue epilogue = Epilogue.none().withBias(b).withActivation(Activation.SWIGLU);
       TopKGate gate = TopKGate.of(16, 2);
       assertFlat(
@@ -153,6 +158,11 @@ public final class LeakProgram {
             }
             SparseBlockDot.apply(W, rows, idx, b, idx).close();
             SparseBlockDot.apply(narrow, rows, plan, epilogue).close();
+            narrow.packed().close();
+            for (Weights packed : List.of(bytes, halfBytes)) {
+              SparseBlockDot.apply(packed, rows, rounding, epilogue).close();
+              SparseBlockDot.apply(packed, rows, rounding, Epilogue.none().withBias(b), out);
+            }
             SparseBlockDot.gradH(
                 narrow,
                 rows,
@@ -170,6 +180,19 @@ public final class LeakProgram {
     try (FloatTensor x = FloatTensor.of(data.coarseFloats(40 * 16), 40, 16);
         FloatTensor gradX = FloatTensor.zeros(40, 16);
         IntTensor targets = IntTensor.of(data.indices(40, 400), 40)) {
+      try (MixtureOfExperts experts =
+              MixtureOfExperts.builder(16, 32, TopKGate.of(6, 2)).biases().build();
+          MixtureOfExperts packed = experts.withWeights(ElementType.Q8_0);
+          FloatTensor out = FloatTensor.zeros(40, 16)) {
+        assertFlat(
+            "calls of experts",
+            () -> {
+              packed.apply(x, out);
+              try (ExpertsPass pass = experts.forward(x, out)) {
+                pass.step(gradX, Optimizer.adam(0.01f), out);
+              }
+            });
+      }
       try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(16, 400).build()) {
         assertFlat(
             "calls of a layer",

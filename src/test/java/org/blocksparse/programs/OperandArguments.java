@@ -15,6 +15,7 @@ import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.Activation;
+import org.blocksparse.BlockMatrix;
 import org.blocksparse.BlockPlan;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
@@ -131,7 +132,15 @@ final class OperandArguments {
       case "IntTensor" ->
           List.of(OperandArguments::indices, () -> IntTensor.of(new int[] {0, 1, 2}, 3));
       case "BlockMatrix" ->
-          List.of(() -> ones(3, 3, 3, 3), () -> Weights.of(ones(3, 3, 3, 3), ElementType.INT8));
+          List.of(
+              () -> ones(3, 3, 3, 3),
+              () -> Weights.of(ones(3, 3, 3, 3), ElementType.INT8),
+              () -> Weights.of(ones(3, 3, 3, 3), ElementType.INT8).packed(),
+              () -> Weights.of(ones(3, 3, 3, 3), ElementType.Q4_0));
+      case "BlockPlan" ->
+          Arrays.asList(called.parameterTypes()).contains(BlockMatrix.class)
+              ? List.of(OperandArguments::plan, () -> plan().withRoundedInputs(ElementType.INT8))
+              : List.of(OperandArguments::plan);
       case "GradientOptions" ->
           List.of(
               () -> GradientOptions.add(0.5f),
@@ -162,7 +171,7 @@ final class OperandArguments {
       case "FloatTensor", "Tensor" -> ones(3, 3);
       case "IntTensor" -> indices();
       case "SparseRows" -> rows();
-      case "BlockPlan" -> BlockPlan.of(indices(), indices(), 3, 3);
+      case "BlockPlan" -> plan();
       case "Weights" -> Weights.of(ones(3, 3, 3, 3), ElementType.INT8);
       case "Routing" -> gate.route(ones(3, 3));
       case "HierarchicalSoftmax" -> softmax();
@@ -202,8 +211,7 @@ final class OperandArguments {
       case "Loss" -> Loss.mean().withRowWeights(ones(3));
       case "Filter" -> Filter.without(rows());
       case "Activation" -> Activation.SILU;
-      case "ElementType" ->
-          called.type() == LinearLabelTree.class ? ElementType.FLOAT16 : ElementType.INT8;
+      case "ElementType" -> elementType();
       case "ClassAssignment" -> ClassAssignment.of(0, 1, 2, 1, 2, 0, 2, 1, 0);
       case "SaveOptions" -> SaveOptions.defaults();
       case "Progress" -> (Progress) (done, all) -> {};
@@ -253,10 +261,22 @@ final class OperandArguments {
     }
   }
 
-  /** Of floats, but for the method that wants others. */
+  /** Of floats, but for the methods that want others. */
   private MixtureOfExperts experts() {
     MixtureOfExperts layer = MixtureOfExperts.builder(3, 3, gate).biases().build();
-    return called.method().getName().equals("packed") ? layer.withWeights(ElementType.INT8) : layer;
+    return switch (called.method().getName()) {
+      case "packed", "withRoundedInputs" -> layer.withWeights(elementType());
+      default -> layer;
+    };
+  }
+
+  /** A type that the method takes. */
+  private ElementType elementType() {
+    return called.type() == LinearLabelTree.class
+        ? ElementType.FLOAT16
+        : called.method().getName().equals("withRoundedInputs")
+            ? ElementType.BFLOAT16
+            : ElementType.INT8;
   }
 
   /** A pass that has a gradient of its gates. */
@@ -311,6 +331,10 @@ final class OperandArguments {
 
   private static SparseRows rows() {
     return SparseRows.of(List.of(new int[] {0}, new int[] {1}, new int[] {2}));
+  }
+
+  private static BlockPlan plan() {
+    return BlockPlan.of(indices(), indices(), 3, 3);
   }
 
   private static IntTensor indices() {
