@@ -56,7 +56,7 @@ final class TrainCommand implements Callable<Integer> {
       paramLabel = "MODEL",
       description =
           "Continue training this model, whose file stays as it is. Features and labels"
-              + " that it does not know are added. Its --dimension, layer and rules of words"
+              + " that it does not know are added. Its --dimension, layer and tokenization"
               + " are kept.")
   private Path from;
 
@@ -78,8 +78,8 @@ final class TrainCommand implements Callable<Integer> {
       names = "--tune",
       paramLabel = "SECONDS",
       description =
-          "Search for the best of --rate, --epochs and --dimension, those that are not"
-              + " set, for that long before the training. Needs --validation.")
+          "Before the training, search for the best --rate, --epochs and --dimension for"
+              + " that long, except those that are set. Needs --validation.")
   private Integer tune;
 
   @Option(
