@@ -243,7 +243,7 @@ public final class ClassAssignment {
   }
 
   /**
-   * Reads what tools that cluster words write: one line for each output, with the number of its
+   * Reads the format of tools that cluster words: one line for each output, with the number of its
    * class; space around it does not matter.
    *
    * @throws FileFormatException if a line is something else, or the numbers are not those of {@link
@@ -332,7 +332,7 @@ public final class ClassAssignment {
   }
 
   /**
-   * Whether an output lives nowhere; see {@link TwoLevelLayer#retire}.
+   * Whether an output is retired; see {@link TwoLevelLayer#retire}.
    *
    * @throws IndexOutOfBoundsException if there is no such output
    */

@@ -128,7 +128,7 @@ public final class EmbeddingBag implements AutoCloseable {
     return memory.table().features();
   }
 
-  /** The factor of sums. */
+  /** The mode, which sets the factor of sums. */
   public Mode mode() {
     return Mode.valueOf(memory.table().reduction().name());
   }
@@ -171,7 +171,7 @@ public final class EmbeddingBag implements AutoCloseable {
   }
 
   /**
-   * As {@link #apply(SparseRows)}, into a tensor that there is already.
+   * As {@link #apply(SparseRows)}, into an existing tensor.
    *
    * @param out (rows, features), which must not overlap rows or the table
    */
@@ -200,7 +200,7 @@ public final class EmbeddingBag implements AutoCloseable {
   }
 
   /**
-   * As {@link #gradValues(SparseRows, FloatTensor)}, into a tensor that there is already.
+   * As {@link #gradValues(SparseRows, FloatTensor)}, into an existing tensor.
    *
    * @param out (entries), which must not overlap rows, gradOut or the table
    */

@@ -110,8 +110,8 @@ public final class Filter {
   }
 
   /**
-   * For each row of x all outputs but those in the same row here: what a user has seen already, for
-   * instance. Values of entries do not matter.
+   * All outputs but those in the same row here, for each row of x: what a user has seen already,
+   * for instance. Values of entries do not matter.
    *
    * @param outputs (batch) rows; an operation refuses another number of rows with {@link
    *     IllegalArgumentException}, and with {@link IndexOutOfBoundsException} an index outside [0,

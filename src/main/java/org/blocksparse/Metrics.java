@@ -70,7 +70,7 @@ public final class Metrics {
   }
 
   /**
-   * Metrics at ranks 1 to {@code upTo}, of nothing so far.
+   * Empty metrics at ranks 1 to {@code upTo}.
    *
    * @throws IllegalArgumentException unless 1 &lt;= {@code upTo} &lt;= 2<sup>31</sup> - 9
    * @throws OutOfMemoryError if there is no room on the heap for sums at each rank, naming the
@@ -256,13 +256,13 @@ public final class Metrics {
     return rows;
   }
 
-  /** How many rows without labels were added, which count for nothing. */
+  /** The number of rows without labels, which are ignored. */
   public long rowsWithoutLabels() {
     return rowsWithoutLabels;
   }
 
   /**
-   * How many of the first k outputs are right, as a part of k; NaN if there are no rows.
+   * The share of the first k outputs that are right; NaN if there are no rows.
    *
    * @throws IllegalArgumentException unless k is in [1, upTo]
    */
@@ -270,7 +270,7 @@ public final class Metrics {
     return precision[place(k)] / rows;
   }
 
-  /** How many of the labels are among the first k outputs; as {@link #precision}. */
+  /** The share of the labels that are among the first k outputs; as {@link #precision}. */
   public double recall(int k) {
     return recall[place(k)] / rows;
   }
@@ -281,8 +281,7 @@ public final class Metrics {
   }
 
   /**
-   * Precision in which a label counts the more the less likely it is to be noticed, divided by the
-   * best that there could be; as {@link #precision}.
+   * Precision in which rare labels count more, divided by the best possible; as {@link #precision}.
    *
    * @throws IllegalStateException if these are metrics without propensities
    */

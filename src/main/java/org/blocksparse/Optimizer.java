@@ -63,7 +63,7 @@ public final class Optimizer {
   }
 
   /**
-   * Adam with all of its numbers.
+   * Adam with all of its parameters.
    *
    * @param beta1 how much of the mean gradient is kept in each step, in [0, 1)
    * @param beta2 how much of the mean square is kept in each step, in [0, 1)

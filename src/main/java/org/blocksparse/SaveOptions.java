@@ -76,7 +76,7 @@ public final class SaveOptions {
         linearTree);
   }
 
-  /** The state of the optimizer as well, so that training can go on as if it had not ended. */
+  /** Saves the optimizer state, too, to continue training exactly. */
   public SaveOptions withOptimizerState() {
     return new SaveOptions(
         new SaveSettings(

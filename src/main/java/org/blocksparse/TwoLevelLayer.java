@@ -120,7 +120,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     return memory.table().classes();
   }
 
-  /** Where each output lives: its class, and its slot in the class. */
+  /** The class and slot of each output: its class, and its slot in the class. */
   public ClassAssignment assignment() {
     return new ClassAssignment(memory.table());
   }
@@ -140,7 +140,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * Gives names to the outputs, in place of those that they have. Rankings made before keep theirs.
+   * Sets the names of the outputs. Rankings made before keep theirs.
    *
    * @throws IllegalArgumentException if there are more than outputs; there may be fewer, so that
    *     outputs with the last numbers have none
@@ -179,14 +179,14 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     return KernelOperands.tensor(all.sizes(), parameter, all.floats(parameter));
   }
 
-  /** What W1 and W2 are stored as. If it is not FLOAT32, W1() and W2() refuse to give them out. */
+  /** The storage type of W1 and W2. If it is not FLOAT32, W1() and W2() refuse to give them out. */
   public ElementType weightType() {
     return ElementType.of(memory.parameters().type());
   }
 
   /**
-   * How many steps of training it has taken. One in which no row counted is among them; one that
-   * ended with an exception is not, whatever it has changed.
+   * The number of training steps so far. One in which no row counted is among them; one that ended
+   * with an exception is not, whatever it has changed.
    */
   public long steps() {
     return steps.get();
@@ -406,8 +406,8 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * As {@link #probabilities(FloatTensor)}, into a tensor that there is already. The system takes
-   * about as long to give out memory of that size as a tenth of the computation.
+   * As {@link #probabilities(FloatTensor)}, into an existing tensor. The system takes about as long
+   * to give out memory of that size as a tenth of the computation.
    *
    * @param out (batch, outputs), which must not overlap x or a parameter
    */
@@ -420,7 +420,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     return all(x, true);
   }
 
-  /** As {@link #logProbabilities(FloatTensor)}, into a tensor that there is already. */
+  /** As {@link #logProbabilities(FloatTensor)}, into an existing tensor. */
   public void logProbabilities(FloatTensor x, FloatTensor out) {
     all(x, true, out);
   }
@@ -544,7 +544,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * How the probability of an output comes about.
+   * Explains the probability of an output, level by level.
    *
    * <p>Cost: F (C + S); the class of the output.
    *
@@ -778,9 +778,9 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * Gives the numbers of outputs that are retired to new ones, which are placed and begin as in
-   * {@link #addOutputs(int)}. Nothing is left of what they were but their names: give them others
-   * by {@link #setLabels} and {@link Labels#withName}.
+   * Gives the numbers of retired outputs to new ones, which are placed and initialized as in {@link
+   * #addOutputs(int)}. Nothing is left of what they were but their names: give them others by
+   * {@link #setLabels} and {@link Labels#withName}.
    *
    * @throws IndexOutOfBoundsException if one is outside [0, outputs)
    * @throws IllegalArgumentException also if one is not retired, or if one occurs twice
@@ -790,8 +790,8 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * Puts the outputs into other classes; those that are retired stay so, whatever the assignment
-   * says. Optimizer state moves along.
+   * Moves the outputs to other classes; retired ones stay retired, whatever the assignment says.
+   * Optimizer state moves along.
    *
    * <p>A class begins with the mean weights of the classes that its outputs come from (in a label
    * tree, with those of the outputs as well), and an output with the difference to what its class
