@@ -24,7 +24,7 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "predict",
     customSynopsis = "mvn -Pdemo -Ddemo.args=\"predict [OPTIONS]\"",
-    description = "Answers what is typed or piped in with the likely next words.")
+    description = "Prints the most probable next words of each line that is typed or piped in.")
 final class Predict implements Callable<Integer> {
   private static final int MOST_WORDS = 1000;
 

@@ -54,7 +54,7 @@ final class Settings {
       names = "--embedding",
       paramLabel = "N",
       defaultValue = "64",
-      description = "Numbers that stand for a previous word (default: ${DEFAULT-VALUE}).")
+      description = "Size of the embedding of a previous word (default: ${DEFAULT-VALUE}).")
   int embedding;
 
   @Option(

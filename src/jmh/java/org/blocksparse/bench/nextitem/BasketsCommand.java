@@ -40,7 +40,7 @@ public final class BasketsCommand implements Callable<Integer> {
   @Option(
       names = "--epochs",
       defaultValue = "12",
-      description = "Of which the best on the validation baskets is kept. ${DEFAULT-VALUE}.")
+      description = "Epochs; the best on the validation baskets is kept. ${DEFAULT-VALUE}.")
   private int epochs;
 
   @Option(names = "--seed", defaultValue = "1", description = "${DEFAULT-VALUE} by default.")
