@@ -33,7 +33,7 @@ final class BasketsTest {
     Path index = Files.writeString(folder.resolve("index"), index());
     Path baskets = folder.resolve("baskets.txt");
     Process awk =
-        new ProcessBuilder("awk", "-f", "debian-baskets.awk", index.toString())
+        new ProcessBuilder("awk", "-f", "src/jmh/debian-baskets.awk", index.toString())
             .redirectOutput(baskets.toFile())
             .redirectError(ProcessBuilder.Redirect.INHERIT)
             .start();
