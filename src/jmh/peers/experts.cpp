@@ -22,6 +22,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "ggml-alloc.h"
@@ -367,7 +368,7 @@ int main(int argc, char** argv) {
       int64_t tokens;
       std::cin >> tokens;
       current = std::make_unique<layer>(s, w, tokens);
-      current->run(0, 1);
+      current->run(0, static_cast<int>(std::thread::hardware_concurrency()));
       current->print();
     } else {
       int threads;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench;
 
-import java.nio.FloatBuffer;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.ForkJoinPool;
@@ -59,38 +58,33 @@ final class BlocksparseForward implements MoeForward {
     int hidden = shape.hidden;
     FloatTensor W1 = FloatTensor.zeros(1, shape.experts, inputs, 2L * hidden);
     FloatTensor W2 = FloatTensor.zeros(shape.experts, 1, hidden, inputs);
-    FloatBuffer first = W1.asFloatBuffer();
-    FloatBuffer second = W2.asFloatBuffer();
     for (int e = 0; e < MoeNumbers.DISTINCT; e++) {
-      int row = 2 * hidden;
+      float[] first = new float[inputs * 2 * hidden];
       float[] gate = MoeNumbers.weights(shape, MoeNumbers.Matrix.GATE, e);
       float[] up = MoeNumbers.weights(shape, MoeNumbers.Matrix.UP, e);
       float[] down = MoeNumbers.weights(shape, MoeNumbers.Matrix.DOWN, e);
-      transpose(gate, hidden, inputs, first, e * inputs * row, row);
-      transpose(up, hidden, inputs, first, e * inputs * row + hidden, row);
-      transpose(down, inputs, hidden, second, e * hidden * inputs, inputs);
+      float[] second = new float[hidden * inputs];
+      transpose(gate, inputs, first, 0, 2 * hidden);
+      transpose(up, inputs, first, hidden, 2 * hidden);
+      transpose(down, hidden, second, 0, inputs);
+      for (int same = e; same < shape.experts; same += MoeNumbers.DISTINCT) {
+        W1.put((long) same * first.length, first, 0, first.length);
+        W2.put((long) same * second.length, second, 0, second.length);
+      }
     }
-    copyDistinct(first, inputs * 2 * hidden, shape.experts);
-    copyDistinct(second, hidden * inputs, shape.experts);
     return builder(shape).build(Map.of("W1", W1, "W2", W2));
   }
 
-  private static void transpose(
-      float[] weights, int outputs, int inputs, FloatBuffer to, int begin, int row) {
+  /** Writes weights (outputs, inputs) as columns of rows of that size. */
+  private static void transpose(float[] weights, int inputs, float[] to, int column, int row) {
     IntStream.range(0, inputs)
         .parallel()
         .forEach(
             i -> {
-              for (int o = 0; o < outputs; o++) {
-                to.put(begin + i * row + o, weights[o * inputs + i]);
+              for (int o = 0; o < weights.length / inputs; o++) {
+                to[i * row + column + o] = weights[o * inputs + i];
               }
             });
-  }
-
-  private static void copyDistinct(FloatBuffer to, int size, int experts) {
-    for (int e = MoeNumbers.DISTINCT; e < experts; e++) {
-      to.put(e * size, to, e % MoeNumbers.DISTINCT * size, size);
-    }
   }
 
   private static MixtureOfExpertsBuilder builder(MoeShape shape) {

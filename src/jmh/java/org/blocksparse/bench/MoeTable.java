@@ -156,27 +156,27 @@ final class MoeTable {
     line("|---|---|---|---|---|");
     Peer ours = Peer.BLOCKSPARSE;
     atMost(
-        "INT8 with int8 rows, of ik_llama.cpp's q8_0",
+        "INT8 with int8 rows, of `ik_llama.cpp`'s q8_0",
         0.9,
         cell -> true,
         cell -> best(cell, ours, INT8) / best(cell, Peer.IK_LLAMA, Q8_0));
     atMost(
-        "the better of Q4_0 and MXFP4, of ik_llama.cpp's",
+        "the better of Q4_0 and MXFP4, of `ik_llama.cpp`'s",
         0.9,
         cell -> true,
         cell -> best(cell, ours, FOUR_BITS) / best(cell, Peer.IK_LLAMA, FOUR_BITS));
     atMost(
-        "floats, one token, of ggml's",
+        "floats, one token, of `ggml`'s",
         1,
         cell -> cell.tokens == 1,
         cell -> best(cell, ours, FLOAT32) / best(cell, Peer.GGML, FLOAT32));
     atMost(
-        "BFLOAT16, one token, of ggml's",
+        "BFLOAT16, one token, of `ggml`'s",
         1,
         cell -> cell.tokens == 1,
         cell -> best(cell, ours, BFLOAT16) / best(cell, Peer.GGML, BFLOAT16));
     atMost(
-        "BFLOAT16, many tokens, of ik_llama.cpp's",
+        "BFLOAT16, many tokens, of `ik_llama.cpp`'s",
         1,
         cell -> cell.tokens >= MANY_TOKENS,
         cell -> best(cell, ours, BFLOAT16) / best(cell, Peer.IK_LLAMA, BFLOAT16));
