@@ -7,6 +7,8 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
 import org.blocksparse.ClassAssignment;
+import org.blocksparse.ElementType;
+import org.blocksparse.MixtureOfExperts;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -16,12 +18,13 @@ import picocli.CommandLine.Spec;
 
 /**
  * The cost in perplexity, for the demo's language model, of classes of words, of their number, and
- * of weights in fewer bits.
+ * of weights in fewer bits, of its softmax or of a mixture of experts.
  *
  * <pre>{@code
  * mvn -f src/jmh -Dbench.args="quality classes"
  * mvn -f src/jmh -Dbench.args="quality assignments --epochs 3"
  * mvn -f src/jmh -Dbench.args="quality bits --epochs 3"
+ * mvn -f src/jmh -Dbench.args="quality experts --epochs 1"
  * }</pre>
  *
  * <p>The first has the shape of table 3 of Mikolov et al., "Extensions of recurrent neural network
@@ -38,7 +41,8 @@ public final class QualityCommand implements Callable<Integer> {
   enum Of {
     CLASSES,
     ASSIGNMENTS,
-    BITS
+    BITS,
+    EXPERTS
   }
 
   @Parameters(paramLabel = "WHAT", description = "What to vary: ${COMPLETION-CANDIDATES}.")
@@ -70,6 +74,7 @@ public final class QualityCommand implements Callable<Integer> {
       case CLASSES -> printNumbersOfClasses(words);
       case ASSIGNMENTS -> printAssignments(settings.classes(words));
       case BITS -> printBits(settings.classes(words));
+      case EXPERTS -> printExperts(settings.classes(words));
     }
     out.flush();
     return 0;
@@ -124,6 +129,33 @@ public final class QualityCommand implements Callable<Integer> {
       train(model, "training");
       new NarrowWeights(model, corpus, folder).print(out);
     }
+  }
+
+  /** Rows are rounded to 8 bits where weights are packed. */
+  private void printExperts(int classes) {
+    LanguageModel start = new LanguageModel(settings, BigramClasses.of(corpus, bigrams, classes));
+    start.startFromFrequencies(corpus.training());
+    try (ExpertsLearner model = new ExpertsLearner(settings, start)) {
+      new LanguageModelTrainer(settings, corpus).train(model, "training", 1);
+      double floats = model.perplexity(corpus.heldOut());
+      for (ElementType type : ElementType.values()) {
+        try (MixtureOfExperts narrow = model.experts().withWeights(type)) {
+          printExperts(type.toString(), model, narrow, floats);
+          if (type == ElementType.INT8) {
+            try (MixtureOfExperts packed = narrow.packed()) {
+              printExperts(type + ", packed", model, packed, floats);
+            }
+          }
+        }
+      }
+    }
+  }
+
+  private void printExperts(
+      String type, ExpertsLearner model, MixtureOfExperts narrow, double floats) {
+    double reached = model.perplexity(corpus.heldOut(), narrow);
+    out.printf("%-12s perplexity %.3f (%+.3f%%)%n", type, reached, 100 * (reached / floats - 1));
+    out.flush();
   }
 
   private LanguageModelTrainer.Result train(LanguageModel model, String name) {

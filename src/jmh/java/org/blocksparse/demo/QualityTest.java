@@ -50,6 +50,15 @@ final class QualityTest {
   }
 
   @Test
+  void allTypesOfExperts() throws IOException {
+    List<String> lines = lines("experts");
+    for (ElementType type : ElementType.values()) {
+      assertTrue(lines.stream().anyMatch(line -> line.startsWith(type + " ")), lines::toString);
+    }
+    assertTrue(lines.stream().anyMatch(line -> line.startsWith("INT8, packed ")), lines::toString);
+  }
+
+  @Test
   void allTypesOfWeights() throws IOException {
     List<String> lines = lines("bits");
     for (ElementType type : NarrowWeights.TYPES) {
