@@ -47,7 +47,7 @@ final class BasketsTest {
         printed
             .lines()
             .filter(line -> line.matches("\\| [^|]+ \\| [\\d.]+ \\| [\\d.]+ \\|"))
-            .map(line -> Double.parseDouble(line.split("\\|")[3].strip()))
+            .map(line -> Double.parseDouble(line.split("\\|", -1)[3].strip()))
             .toList();
     assertEquals(6, hits.size(), printed);
     assertTrue(hits.get(0) > 0 && hits.get(0) < 0.8, printed);
