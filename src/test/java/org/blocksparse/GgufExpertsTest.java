@@ -170,7 +170,7 @@ final class GgufExpertsTest {
         GgufBytes.of(3, 0)
             .tensor("blk.0.ffn_gate_exps.weight", 12, 0, size, size, 2)
             .tensor("blk.0.ffn_up_exps.weight", 12, k4, size, size, 2)
-            .tensor("blk.0.ffn_down_exps.weight", 14, 2 * k4, size, size, 2)
+            .tensor("blk.0.ffn_down_exps.weight", 14, 2L * k4, size, size, 2)
             .aligned(32);
     int[] content = data.indices(2 * k4 + k6, 256);
     for (int at = 0; at < 2 * k4; at += 144) {
@@ -182,7 +182,7 @@ final class GgufExpertsTest {
       content[at + 209] = 0x04;
     }
     Path file = Files.write(folder.resolve("superblocks.gguf"), bytes.raw(content).bytes());
-    float[] rows = data.floats(Numbers.GAUSSIAN, BATCH * size);
+    float[] rows = data.floats(Numbers.GAUSSIAN, (long) BATCH * size);
     try (GgufFile gguf = GgufFile.open(file);
         MixtureOfExperts layer = MixtureOfExperts.of(gguf, 0, null, Activation.SWIGLU);
         FloatTensor gate = gguf.floats("blk.0.ffn_gate_exps.weight");
