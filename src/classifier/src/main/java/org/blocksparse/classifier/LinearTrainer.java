@@ -16,14 +16,17 @@ import org.blocksparse.SparseRows;
 
 /**
  * Trains a linear head, alone or beside an embedding head. Scores are blended by how right they are
- * on examples that are held out: from the embedding head, and from a linear head that is made for
- * that alone. Then the linear head is trained on all examples, since rare labels need each of them.
+ * on examples that are held out from both. Of few examples, each may be all that a rare label has:
+ * then the linear head is trained once more, on all of them.
  */
 final class LinearTrainer {
-  /** One of so many examples is held out, of few; and no more than so many. */
+  /** One of so many examples is held out, and no more than the number below. */
   private static final int HELD_OUT = 10;
 
-  private static final int MOST_HELD_OUT = 2000;
+  private static final int MOST_HELD_OUT = 1000;
+
+  /** So few examples make another linear head, of all of them. */
+  private static final int FEW = 20 * MOST_HELD_OUT;
 
   /** Answers of each head, of an example held out, that the blend is fitted to. */
   private static final int FIRST_ANSWERS = 20;
@@ -49,7 +52,7 @@ final class LinearTrainer {
   }
 
   Classifier train() {
-    Classifier embedding = head.hasEmbedding() ? new Trainer(set, options, others).train() : null;
+    Classifier embedding = head.hasEmbedding() ? trainEmbedding() : null;
     try {
       return train(embedding);
     } catch (CancellationException e) {
@@ -66,15 +69,21 @@ final class LinearTrainer {
     }
   }
 
+  private Classifier trainEmbedding() {
+    return new Trainer(set, options.besideLinearHead(), others).train();
+  }
+
   /** The model; an embedding head becomes its own if it has one. */
   private Classifier train(Classifier embedding) {
     Labels labels = embedding == null ? begin() : embedding.layer().labels();
-    Blend blend;
-    try (LinearLabelTree tree = tree(others, labels, 0)) {
-      blend = blend(withTree(embedding, tree, null));
-    }
-    LinearLabelTree tree = tree(IntStream.range(0, set.size()).toArray(), labels, 1);
+    boolean isTwice = set.size() < FEW;
+    LinearLabelTree tree = tree(others, labels, 0, isTwice ? 2 : 1);
     try {
+      Blend blend = blend(withTree(embedding, tree, null));
+      if (isTwice) {
+        tree.close();
+        tree = tree(IntStream.range(0, set.size()).toArray(), labels, 1, 2);
+      }
       Classifier model = withTree(embedding, tree, blend);
       ClassifierFile.setHead(model.metadata(), head, blend);
       model.putFact("examples held out to calibrate", Integer.toString(heldOut.length));
@@ -109,9 +118,10 @@ final class LinearTrainer {
   /**
    * Trains a tree.
    *
-   * @param before how many trees were trained before, of two
+   * @param before how many trees were trained before
+   * @param trees of how many
    */
-  private LinearLabelTree tree(int[] examples, Labels labels, int before) {
+  private LinearLabelTree tree(int[] examples, Labels labels, int before, int trees) {
     LinearLabelTreeBuilder builder =
         LinearLabelTree.builder(set.vocabulary().rows(), labels.size())
             .labels(labels)
@@ -122,7 +132,7 @@ final class LinearTrainer {
                   if (options.stop().getAsBoolean()) {
                     throw Trainer.stoppedTooEarly();
                   }
-                  options.listener().linear((before + (double) done / total) / 2);
+                  options.listener().linear((before + (double) done / total) / trees);
                 });
     if (set.isText()) {
       builder.tfIdf();

@@ -212,8 +212,8 @@ public final class TrainingOptions {
 
   /**
    * The size of the vectors between features and labels; by default 64, and 128 for 4,096 labels or
-   * more if more than a tenth of the examples have several. Larger ones learn more and take more
-   * time and memory.
+   * more if more than a tenth of the examples have several and there is no linear head. Larger ones
+   * learn more and take more time and memory.
    *
    * @throws IllegalArgumentException unless it is in [1, 4096]
    */
@@ -285,10 +285,14 @@ public final class TrainingOptions {
   }
 
   /**
-   * The scores of labels that the model is made of, by default {@link ModelHead#EMBEDDING}. A
-   * linear head has no epochs, and no smoothing, dimension and the like.
+   * The scores of labels that the model is made of. By default {@link ModelHead#BOTH} for 20,000
+   * examples or more if more than a tenth of them have several labels, or {@link ModelHead#LINEAR}
+   * if there are more labels than examples and no option of an embedding is set; else {@link
+   * ModelHead#EMBEDDING}, which it also is for a {@linkplain #withLabelTree label tree}, an
+   * {@linkplain #withInitialModel initial model}, {@linkplain #withSharedRows shared rows}, and
+   * with {@linkplain #withTuning tuning}.
    *
-   * <p>With a linear head, a part of the examples is held out: a tenth, at most 2,000. The scores
+   * <p>With a linear head, a part of the examples is held out: a tenth, at most 1,000. The scores
    * are calibrated by them, so that a probability of at least one half is right about that often.
    *
    * @throws IllegalArgumentException from {@link Classifier#train} if there is a linear head and an
@@ -593,7 +597,33 @@ public final class TrainingOptions {
 
   /** The head for examples. */
   ModelHead head(TrainingSet set) {
-    return head == null ? ModelHead.EMBEDDING : head;
+    if (head != null) {
+      return head;
+    }
+    boolean isOfAnEmbedding =
+        initialModel != null || labelTree || sharedRows > 0 || !tuning.isZero();
+    if (isOfAnEmbedding
+        || set.size() < EXAMPLES_OF_LARGE_MODELS
+        || haveOneLabel(set.size(), set.withSeveralLabels())) {
+      return ModelHead.EMBEDDING;
+    }
+    boolean areRare = set.labelNames().size() > set.size();
+    return areRare && !hasOptionOfAnEmbedding() ? ModelHead.LINEAR : ModelHead.BOTH;
+  }
+
+  private boolean hasOptionOfAnEmbedding() {
+    return hasDimension()
+        || hasEpochs()
+        || hasRate()
+        || smoothing != null
+        || batch > 0
+        || classes > 0
+        || patience > 0;
+  }
+
+  /** The same for an embedding beside a linear head, which knows rare labels better. */
+  TrainingOptions besideLinearHead() {
+    return hasDimension() ? this : withDimension(DIMENSION);
   }
 
   /**

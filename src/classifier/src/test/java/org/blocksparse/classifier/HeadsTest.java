@@ -207,6 +207,51 @@ final class HeadsTest {
   }
 
   @Test
+  void ofManyExamplesAFewAreHeldOut() {
+    SplittableRandom random = new SplittableRandom(1);
+    List<Example> many =
+        IntStream.range(0, 20_000)
+            .mapToObj(e -> Example.ofText(Texts.of(e % 20, random), "label" + e % 20))
+            .toList();
+    try (Classifier classifier =
+        Classifier.train(many.stream(), SMALL.withHead(ModelHead.LINEAR))) {
+      assertEquals("1000", classifier.info().get("examples held out to calibrate"));
+      List<Prediction> found = classifier.predict(many.get(7), 2);
+      assertEquals("label7", found.get(0).label());
+      assertTrue(found.get(0).probability() > 0.9, found::toString);
+    }
+  }
+
+  /** Examples that each have a label of their own and others that they share. */
+  private static TrainingSet set(int examples, int shared, int own) {
+    return TrainingSet.of(
+        IntStream.range(0, examples)
+            .mapToObj(
+                e ->
+                    Example.ofText(
+                        "word",
+                        IntStream.range(0, shared + own)
+                            .mapToObj(i -> i < shared ? "shared" + i : e + "own" + i)
+                            .toArray(String[]::new))),
+        TrainingOptions.defaults());
+  }
+
+  @Test
+  void theDefaultGoesByTheExamples() {
+    TrainingOptions options = TrainingOptions.defaults();
+    TrainingSet large = set(20_000, 2, 0);
+    TrainingSet rare = set(20_000, 0, 2);
+    assertEquals(ModelHead.BOTH, options.head(large));
+    assertEquals(ModelHead.LINEAR, options.head(rare));
+    assertEquals(ModelHead.BOTH, options.withDimension(8).head(rare));
+    assertEquals(ModelHead.EMBEDDING, options.head(set(19_999, 2, 0)));
+    assertEquals(ModelHead.EMBEDDING, options.head(set(20_000, 1, 0)));
+    assertEquals(ModelHead.EMBEDDING, options.withLabelTree().head(large));
+    assertEquals(ModelHead.EMBEDDING, options.withSharedRows(9).head(large));
+    assertEquals(ModelHead.LINEAR, options.withHead(ModelHead.LINEAR).head(large));
+  }
+
+  @Test
   void aFileWhosePartsDoNotFit_isRefused() throws IOException {
     Path file = folder.resolve("model");
     try (Classifier classifier =

@@ -14,6 +14,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ForkJoinPool;
+import org.blocksparse.ElementType;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.Workers;
 import org.blocksparse.classifier.Classifier;
@@ -120,7 +121,8 @@ final class TrainCommand implements Callable<Integer> {
       paramLabel = "HEAD",
       description =
           "The scores of labels: embedding (dense vectors), linear (sparse weights for each label)"
-              + " or both, added (embedding).")
+              + " or both, added (both for 20000 examples or more if many have several labels;"
+              + " linear if there are more labels than examples; else embedding).")
   private ModelHead head;
 
   @Option(
@@ -349,11 +351,13 @@ final class TrainCommand implements Callable<Integer> {
       throws IOException {
     TrainingOptions options = options(initial).withListener(log).withStop(ctrlC::isPressed);
     PrintWriter out = streams.out();
+    boolean isSmall;
     log.beginReading();
     try (Input examples = input.openToTrain(file, "reading", initial, streams.err());
         Classifier classifier = train(examples, log, options)) {
       log.close();
       save(classifier, output);
+      isSmall = classifier.head() != ModelHead.EMBEDDING;
       out.printf(
           "%s: %,d bytes%s%n",
           output, Files.size(output), ctrlC.isPressed() ? ", the best model so far" : "");
@@ -361,7 +365,7 @@ final class TrainCommand implements Callable<Integer> {
     if (!noChart) {
       draw(log, png);
     }
-    printNextSteps(out);
+    printNextSteps(isSmall, out);
     out.flush();
   }
 
@@ -397,7 +401,7 @@ final class TrainCommand implements Callable<Integer> {
   /** Saves what was trained: elsewhere, if it cannot be where it should. */
   static void save(Classifier classifier, Path file) throws IOException {
     try {
-      classifier.save(file);
+      classifier.save(file, typeToSave(classifier));
     } catch (IOException | RuntimeException | OutOfMemoryError e) {
       Path saved;
       try {
@@ -411,10 +415,19 @@ final class TrainCommand implements Callable<Integer> {
     }
   }
 
+  /** Models with a linear head, which no training continues, are small at once. */
+  private static ElementType typeToSave(Classifier classifier) {
+    return switch (classifier.head()) {
+      case EMBEDDING -> classifier.weightType();
+      case LINEAR -> ElementType.FLOAT16;
+      case BOTH -> ElementType.INT8;
+    };
+  }
+
   private static Path saveElsewhere(Classifier classifier) throws IOException {
     Path file = Files.createTempFile("model-", ""); // whatever the other's name, there is room
     try {
-      classifier.save(file);
+      classifier.save(file, typeToSave(classifier));
       return file;
     } catch (Throwable e) {
       Files.deleteIfExists(file);
@@ -489,7 +502,7 @@ final class TrainCommand implements Callable<Integer> {
     }
   }
 
-  private void printNextSteps(PrintWriter out) {
+  private void printNextSteps(boolean isSmall, PrintWriter out) {
     String command = Launcher.command();
     String model = Launcher.word(output);
     out.printf("%nTo go on:%n");
@@ -497,7 +510,9 @@ final class TrainCommand implements Callable<Integer> {
         "  %s test %s FILE%n      precision, recall and nDCG on other examples%n", command, model);
     out.printf("  %s predict %s%n      labels for each line of standard input%n", command, model);
     out.printf("  %s latency %s FILE%n      how long predictions take%n", command, model);
-    out.printf("  %s quantize %s OUT%n      a smaller model, nearly as good%n", command, model);
+    if (!isSmall) {
+      out.printf("  %s quantize %s OUT%n      a smaller model, nearly as good%n", command, model);
+    }
     if (validation == null) {
       out.printf(
           "  %s train --validation OTHERS -o %s %s%n      measured on other examples, and the best"

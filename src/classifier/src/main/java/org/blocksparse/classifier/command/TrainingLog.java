@@ -171,7 +171,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
       close();
       linear = new ProgressLine("linear head", 100, err);
     }
-    linear.show((long) (100 * part), () -> "both trees");
+    linear.show((long) (100 * part), () -> "sparse weights");
   }
 
   private double perSecond() {
