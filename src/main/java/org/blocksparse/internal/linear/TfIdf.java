@@ -19,8 +19,8 @@ public record TfIdf(float[] inverse) {
   }
 
   /**
-   * The weights of some rows without values: 1 + log((1 + rows) / (1 + rows that have the feature)), which
-   * is finite for features that no row has.
+   * The weights of some rows without values: 1 + log((1 + rows) / (1 + rows that have the
+   * feature)), which is finite for features that no row has.
    */
   static TfIdf of(Bags counts, int features) {
     int[] rowsWith = HeapRoom.ints(features, "rows of features");
