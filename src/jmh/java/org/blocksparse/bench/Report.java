@@ -134,17 +134,27 @@ final class Report {
   }
 
   /** The commit of the sources, and whether they differ from it. */
-  private static String currentCommit() throws IOException {
-    return git("rev-parse", "--short=12", "HEAD")
-        + (git("status", "--porcelain", "--untracked-files=no").isEmpty() ? "" : " with changes");
+  private static String currentCommit() {
+    String commit = git("rev-parse", "--short=12", "HEAD");
+    if (commit.isEmpty()) {
+      return "unknown";
+    }
+    boolean isClean = git("status", "--porcelain", "--untracked-files=no").isEmpty();
+    return commit + (isClean ? "" : " with changes");
   }
 
-  private static String git(String... arguments) throws IOException {
+  /** Its output; empty without git, or outside of a clone. */
+  private static String git(String... arguments) {
     List<String> command = new ArrayList<>(List.of("git"));
     command.addAll(List.of(arguments));
-    Process git = new ProcessBuilder(command).redirectErrorStream(true).start();
-    try (InputStream output = git.getInputStream()) {
-      return new String(output.readAllBytes(), StandardCharsets.UTF_8).strip();
+    try {
+      Process git = new ProcessBuilder(command).start();
+      try (InputStream output = git.getInputStream()) {
+        String text = new String(output.readAllBytes(), StandardCharsets.UTF_8).strip();
+        return git.onExit().join().exitValue() == 0 ? text : "";
+      }
+    } catch (IOException e) {
+      return "";
     }
   }
 
