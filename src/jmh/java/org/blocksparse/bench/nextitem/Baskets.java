@@ -30,7 +30,7 @@ record Baskets(int items, List<int[]> training, Examples validation, Examples te
     Collection<String> lines = new LinkedHashSet<>(Files.readAllLines(file));
     Map<String, Integer> counts = new HashMap<>();
     for (String line : part(lines, 2, PARTS)) {
-      for (String name : line.split(" ")) {
+      for (String name : line.split(" ", -1)) {
         counts.merge(name, 1, Integer::sum);
       }
     }
@@ -40,7 +40,7 @@ record Baskets(int items, List<int[]> training, Examples validation, Examples te
     return new Baskets(
         numbers.size(),
         part(lines, 2, PARTS).stream()
-            .map(line -> known(numbers, line.split(" ")))
+            .map(line -> known(numbers, line.split(" ", -1)))
             .filter(basket -> basket.length > 1)
             .toList(),
         heldOut(part(lines, 1, 2), numbers),
@@ -61,7 +61,7 @@ record Baskets(int items, List<int[]> training, Examples validation, Examples te
     List<int[]> seen = new ArrayList<>();
     int[] hidden = new int[lines.size()];
     for (int i = 0; i < hidden.length; i++) {
-      String[] names = lines.get(i).split(" ");
+      String[] names = lines.get(i).split(" ", -1);
       int which = Math.floorMod(Integer.rotateRight(lines.get(i).hashCode(), 16), names.length);
       hidden[i] = numbers.getOrDefault(names[which], -1);
       String[] others =
