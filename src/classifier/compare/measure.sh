@@ -3,16 +3,25 @@
 # What the comparisons have in common; they source this with their arguments, and train on train.txt in the
 # folder that they are in then:
 #
-#   SCRIPT [--examples N] [FOLDER]   data and models go into the folder (src/classifier/target/SCRIPT); with
-#                                    --examples, only the first N are learned, and N of those held out predicted
+#   SCRIPT [--examples N] [--pecos SOURCE] [FOLDER]
+#
+#   --examples   only the first N are learned, and N of those held out predicted
+#   --pecos      a clone of https://github.com/amzn/pecos, where its C++ core is built if it is not yet; without it,
+#                PECOS is left out
+#   FOLDER       data and models go into it (src/classifier/target/SCRIPT)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 jar=$here/../target/blocksparse-classifier.jar
 most=
-if [ "${1:-}" = --examples ]; then
-  most=$2
+pecos=
+while [[ ${1:-} == --* ]]; do
+  case $1 in
+    --examples) most=$2 ;;
+    --pecos) pecos=$(cd "$2" && pwd) ;;
+    *) echo "expected --examples N or --pecos SOURCE but was: $1"; exit 2 ;;
+  esac
   shift 2
-fi
+done
 folder=${1:-$here/../target/$(basename "$0")}
 threads=$(nproc)
 [ -e "$jar" ] || { echo "first: mvn install -DskipTests && mvn -f src/classifier package"; exit 2; }
@@ -22,9 +31,20 @@ need() {
   [ -e "$1" ] || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" > /dev/null
 }
 need /usr/bin/fasttext fasttext
+fasttext_options=(-lr 0.5 -dim 64 -epoch 5 -wordNgrams 2 -bucket 200000)
 need /usr/bin/time time
+if [ "$pecos" ]; then
+  need /usr/lib/python3/dist-packages/numpy python3-numpy
+  need /usr/lib/python3/dist-packages/scipy python3-scipy
+  core=$pecos/pecos/core/libpecos_float32.so
+  # As setup.py does, without the libraries from PyPI that it wants.
+  [ -e "$core" ] ||
+    g++ -w -fopenmp -O3 -std=c++17 -fPIC -shared -I "$pecos/pecos/core" -o "$core" "$pecos/pecos/core/libpecos.cpp"
+else
+  echo "PECOS is left out: --pecos SOURCE names a clone of it"
+fi
 
-# examples TRAINING TEST: leaves the first with --examples, and tells how many there are
+# examples TRAINING TEST: leaves the first with --examples, and prints how many there are
 examples() {
   [ -z "$most" ] || sed -i "$((most + 1)),\$d" "$1" "$2"
   local labels
@@ -35,24 +55,30 @@ examples() {
 # seconds, those of all processors, and kilobytes of a command, whose output is nobody's
 timed() { /usr/bin/time -f '%e %U %S %M' -o time.txt "$@" > log.txt 2>&1 || { cat log.txt; exit 1; }; }
 
-# head_of_table METRIC...: the head of a table whose rows have these metrics, as P@1 or R@10
+# head_of_table METRIC...: the head of a table whose rows have these metrics, as P@1 or nDCG@5
 head_of_table() {
   metrics=("$@")
-  echo "| |$(printf ' %s |' "$@") training | of all processors | peak memory | model | predicting all held out |"
+  echo "| |$(printf ' %s |' "$@") training | CPU | peak memory | model | one answer |"
   echo "|---|$(printf -- '---|%.0s' "$@")---|---|---|---|---|"
 }
 
-# row NAME MODEL VALUE...: with the time of the training in training.txt, of the predictions in time.txt
-row() {
-  local name=$1 model=$2 trained user system memory predicted value
-  shift 2
-  for value; do # where nothing at all is right, or a metric is not there, this script is wrong
-    [[ $value && $* == *[1-9]* ]] || { echo "$name: ${metrics[*]} is $*"; exit 1; }
+# quality FORMAT TRAINING TEST RANKINGS: the metrics, each on a line
+quality() {
+  awk -v metrics="${metrics[*]}" -f "$here/ranking-quality.awk" "$2" "$3" "$4" | while read -r value; do
+    printf "$1\n" "$value"
   done
-  read -r trained user system memory < training.txt
-  read -r predicted _ < time.txt
-  printf '| %s |%s %s s | %s s | %d MB | %d MB | %s s |\n' "$name" "$(printf ' %s |' "$@")" "$trained" \
-    "$(awk "BEGIN {print $user + $system}")" $((memory / 1000)) $(($(stat -c %s "$model") / 1000000)) "$predicted"
+}
+
+# row NAME MODEL TRAINING TEST ANSWER: with the likeliest labels in rankings.txt, and what the training took in
+# training.txt: seconds by the clock, those of all processors in user mode, and memory
+row() {
+  local values seconds user _ memory
+  mapfile -t values < <(quality %.3f "$3" "$4" rankings.txt)
+  [[ ${#values[@]} = "${#metrics[@]}" && ${values[*]} == *[1-9]* ]] ||
+    { echo "$1: ${metrics[*]} is ${values[*]}"; exit 1; } # where nothing at all is right, this script is wrong
+  read -r seconds user _ memory < training.txt
+  printf '| %s |%s %s s | %s s | %d MB | %.1f MB | %s |\n' "$1" "$(printf ' %s |' "${values[@]}")" "$seconds" "$user" \
+    $((memory / 1000)) "$(du -bs "$2" | awk '{print $1 / 1e6}')" "$5"
 }
 
 # train_fasttext TRAINING OPTION...: makes fasttext.bin; what it took goes into training.txt
@@ -65,26 +91,22 @@ train_fasttext() {
 
 # fasttext_row NAME TRAINING TEST OPTION...
 fasttext_row() {
-  local name=$1 training=$2 test=$3 values=() metric
+  local name=$1 training=$2 test=$3
   shift 3
   train_fasttext "$training" "$@"
-  timed fasttext predict-prob fasttext.bin "$test" 5
-  for metric in "${metrics[@]}"; do
-    values+=("$(fasttext test fasttext.bin "$test" "${metric#*@}" | awk -v m="${metric%@*}@" 'index($1, m) == 1 {print $2}')")
-  done
-  row "$name" fasttext.bin "${values[@]}"
+  fasttext predict fasttext.bin "$test" 5 > rankings.txt
+  row "$name" fasttext.bin "$training" "$test" ""
 }
 
-# quality FORMAT MODEL TEST: the metrics of a model of ours, one on each line
-quality() {
-  local top
-  top=$(printf '%s,' "${metrics[@]#*@}")
-  java -jar "$jar" test --top "${top%,}" "$2" "$3" | awk -v metrics="${metrics[*]}" -v format="$1\n" '
-    $1 ~ /^[0-9]+$/ && NF >= 4 {found["P@" $1] = $2; found["R@" $1] = $3}   # older models have no PSP@k
-    END {
-      n = split(metrics, metric, " ")
-      for (i = 1; i <= n; i++) printf((metric[i] in found) ? format : "\n", found[metric[i]])
-    }'
+# pecos_row NAME TRAINING TEST WORDS: with runs of up to WORDS words as features
+pecos_row() {
+  [ "$pecos" ] || return 0
+  local xr_linear=(env PYTHONPATH="$pecos" OMP_NUM_THREADS="$threads" /usr/bin/python3 "$here/xr-linear.py")
+  rm -rf pecos
+  timed "${xr_linear[@]}" train "$2" pecos "$4"
+  mv time.txt training.txt
+  "${xr_linear[@]}" predict pecos "$3" > rankings.txt
+  row "$1" pecos "$2" "$3" "$("${xr_linear[@]}" latency pecos "$3") us"
 }
 
 # train_classifier TRAINING OPTION...: makes model, with the options of the JVM in the array jvm; what it took goes into
@@ -99,34 +121,51 @@ train_classifier() {
 
 # classifier_row NAME TRAINING TEST OPTION...
 classifier_row() {
-  local name=$1 training=$2 test=$3 values
+  local name=$1 training=$2 test=$3
   shift 3
   train_classifier "$training" "$@"
-  timed java "${jvm[@]}" -jar "$jar" predict --top 5 model "$test"
-  mapfile -t values < <(quality %.3f model "$test")
-  row "$name" model "${values[@]}"
+  first_five model "$test" > rankings.txt
+  row "$name" model "$training" "$test" \
+    "$(java -jar "$jar" latency --seconds "$([ "$most" ] && echo 1 || echo 5)" model "$test" | awk '$1 ~ /^p50/ {print 1000 * $2 " us"}')"
+}
+
+# table_of_several TRAINING TEST: of all systems, for examples with several labels
+table_of_several() {
+  head_of_table P@1 P@3 P@5 nDCG@5 PSP@5
+  fasttext_row 'fastText, `-loss hs`' "$@" "${fasttext_options[@]}" -loss hs
+  pecos_row 'PECOS, words' "$@" 1
+  pecos_row 'PECOS, words and pairs' "$@" 2
+  classifier_row 'blocksparse-classifier' "$@"
+  classifier_row 'the same, `--head both`' "$@" --head both
+  classifier_row 'the same, `--label-tree`' "$@" --label-tree
+  cp model label-tree
+  classifier_row 'the same, `--head linear`' "$@" --head linear
+  jvm=(-XX:+UseSerialGC -Xmx192m)
+  classifier_row "the same, \`java ${jvm[*]}\`" "$@" --head linear
+  jvm=()
 }
 
 # first_five MODEL TEST: the five likeliest labels of each example
 first_five() { java -jar "$jar" predict --top 5 "$1" "$2" | awk -F '\t' '{print $1, $3, $5, $7, $9}'; }
 
-# table_of_types TEST: what the last model costs in fewer bits; in the last column, of how many examples the five
-# likeliest labels are others, or in another order
+# table_of_types TRAINING TEST: what the last model costs in fewer bits; in the last column, of how many examples the
+# five likeliest labels are others, or in another order
 table_of_types() {
   local type values others
   echo
   echo "| weights | model |$(printf ' %s |' "${metrics[@]}") other first five |"
   echo "|---|---|$(printf -- '---|%.0s' "${metrics[@]}")---|"
-  first_five model "$1" > first-five.txt
+  first_five model "$2" > first-five.txt
   for type in float32 float16 bfloat16 int8; do
     if [ $type = float32 ]; then
       cp model $type
     else
       java -jar "$jar" quantize --type $type model $type > log.txt
     fi
-    mapfile -t values < <(quality %.4f $type "$1")
-    others=$(first_five $type "$1" | awk 'NR == FNR {wide[FNR] = $0; next} wide[FNR] != $0 {n++}
-      END {printf "%.1f %%", 100 * n / FNR}' first-five.txt -)
+    first_five $type "$2" > rankings.txt
+    mapfile -t values < <(quality %.4f "$1" "$2" rankings.txt)
+    others=$(awk 'NR == FNR {wide[FNR] = $0; next} wide[FNR] != $0 {n++}
+      END {printf "%.1f %%", 100 * n / FNR}' first-five.txt rankings.txt)
     printf '| %s | %.1f MB |%s %s |\n' $type "$(awk "BEGIN {print $(stat -c %s $type) / 1e6}")" \
       "$(printf ' %s |' "${values[@]}")" "$others"
   done

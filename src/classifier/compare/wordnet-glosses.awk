@@ -4,8 +4,8 @@
 #
 #   awk -v out=FOLDER -f wordnet-glosses.awk /usr/share/wordnet/data.noun ...
 #
-#   FOLDER/train.txt   a line for each word of each set of synonyms:   __label__dwarf a plant or animal that is ...
-#   FOLDER/test.txt    a line for each tenth set, with those of its words that train.txt has, if any
+#   FOLDER/train.txt   a line for each set of synonyms:   __label__dwarf __label__midget a plant or animal that is ...
+#   FOLDER/test.txt    the same of each tenth set, with those of its words that train.txt has, if any
 #
 # The definition is in lower case, without the sentences that show how a word is used.
 BEGIN {
@@ -20,20 +20,25 @@ BEGIN {
   sub(/; ".*/, "", gloss)
   gloss = tolower(gloss)
   sub(/ +$/, "", gloss)
-  words = ""
+  words = all = ""
   isHeld = hash($1 $3) % 10 == 0
   for (w = 0; w < base16($4); w++) {
     word = tolower($(5 + 2 * w))
     sub(/\(.*/, "", word)
-    words = words " " word
-    if (!isHeld) {
-      known[word]
-      print hash(word gloss) "\t__label__" word " " gloss | sorted("train")
+    if (index(words " ", " " word " ") == 0) {
+      words = words " " word
+      all = all "__label__" word " "
     }
   }
   if (isHeld) {
     heldWords[++held] = words
     heldGloss[held] = gloss
+  } else {
+    n = split(words, part, " ")
+    for (i = 1; i <= n; i++) {
+      known[part[i]]
+    }
+    print hash(gloss) "\t" all gloss | sorted("train")
   }
 }
 
