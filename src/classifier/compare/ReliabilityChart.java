@@ -16,13 +16,13 @@ import org.knowm.xchart.style.markers.SeriesMarkers;
 
 /**
  * Draws how many of the labels that a model predicts with some probability are right; prints the
- * numbers, too: {@code java ReliabilityChart.java TEST CHART.png NAME MODEL NAME MODEL...}
+ * numbers, too: {@code java ReliabilityChart.java CHART.png NAME MODEL TEST NAME MODEL TEST...}
  */
 class ReliabilityChart {
   private static final int BINS = 10;
 
-  /** A share of fewer labels has a standard error of a tenth or more. */
-  private static final int LEAST = 25;
+  /** A share of fewer labels has a standard error of more than 0.05. */
+  private static final int LEAST = 100;
 
   private static final int TOP = 50;
 
@@ -39,11 +39,11 @@ class ReliabilityChart {
     chart.getStyler().setChartBackgroundColor(Color.WHITE).setLegendPosition(LegendPosition.InsideNW);
     chart.getStyler().setXAxisMin(0.0).setXAxisMax(1.0).setYAxisMin(0.0).setYAxisMax(1.0);
     double[] both = {0, 1};
-    chart.addSeries("right on average", both, both).setMarker(SeriesMarkers.NONE);
-    for (int i = 2; i < args.length; i += 2) {
-      draw(args[i], Path.of(args[i + 1]), Path.of(args[0]), chart);
+    chart.addSeries("calibrated", both, both).setMarker(SeriesMarkers.NONE);
+    for (int i = 1; i < args.length; i += 3) {
+      draw(args[i], Path.of(args[i + 1]), Path.of(args[i + 2]), chart);
     }
-    BitmapEncoder.saveBitmap(chart, args[1], BitmapEncoder.BitmapFormat.PNG);
+    BitmapEncoder.saveBitmap(chart, args[0], BitmapEncoder.BitmapFormat.PNG);
   }
 
   private static void draw(String name, Path file, Path test, XYChart chart) throws Exception {

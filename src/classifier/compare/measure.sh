@@ -138,7 +138,6 @@ table_of_several() {
   classifier_row 'blocksparse-classifier' "$@"
   classifier_row 'the same, `--head both`' "$@" --head both
   classifier_row 'the same, `--label-tree`' "$@" --label-tree
-  cp model label-tree
   classifier_row 'the same, `--head linear`' "$@" --head linear
   jvm=(-XX:+UseSerialGC -Xmx192m)
   classifier_row "the same, \`java ${jvm[*]}\`" "$@" --head linear
