@@ -19,9 +19,11 @@ import java.util.Arrays;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Consumer;
 import java.util.stream.LongStream;
 import org.blocksparse.ElementType;
@@ -78,7 +80,7 @@ final class MoeTurns {
   private final Path programs;
   private final Path log;
   private final List<Map<String, Object>> results = new ArrayList<>();
-  private final List<String> skipped = new ArrayList<>();
+  private final Set<String> skipped = new LinkedHashSet<>();
 
   /**
    * Nothing measured yet.
@@ -103,7 +105,7 @@ final class MoeTurns {
 
   /** A line for each case that cannot be measured. */
   List<String> skipped() {
-    return skipped;
+    return List.copyOf(skipped);
   }
 
   /** Measures the highest rates of the processor, if that program is there. */
@@ -221,8 +223,8 @@ final class MoeTurns {
         .toString();
   }
 
-  private void turns(MoeShape shape, int count, Map<Engine, MoeForward> engines, double[] expected)
-      throws IOException {
+  private void turns(
+      MoeShape shape, int count, Map<Engine, MoeForward> engines, double[] expected) {
     Map<Engine, MoeForward> ready = new LinkedHashMap<>();
     for (Map.Entry<Engine, MoeForward> engine : engines.entrySet()) {
       try {
@@ -236,15 +238,7 @@ final class MoeTurns {
     for (int workers : processors == 1 ? new int[] {1} : new int[] {1, processors}) {
       Map<Engine, List<Long>> times = new LinkedHashMap<>();
       for (int turn = 0; turn < TURNS; turn++) {
-        for (Map.Entry<Engine, MoeForward> engine : ready.entrySet()) {
-          // A session of ONNX Runtime has one number of threads, and takes long to begin.
-          if (engine.getKey().peer != Peer.ONNX_RUNTIME || workers == processors) {
-            List<Long> all = times.computeIfAbsent(engine.getKey(), key -> new ArrayList<>());
-            if (all.isEmpty() || Collections.min(all) < LONG_CALL * 1e9 * seconds) {
-              Arrays.stream(engine.getValue().times(workers, seconds)).forEach(all::add);
-            }
-          }
-        }
+        ready.forEach((engine, forward) -> turn(engine, forward, shape, workers, times));
       }
       times.forEach(
           (engine, all) ->
@@ -252,6 +246,30 @@ final class MoeTurns {
                   FORWARD,
                   params(shape, count, workers, engine),
                   all.stream().mapToLong(Long::longValue).sorted().toArray()));
+    }
+  }
+
+  /** Lets an engine measure for a turn. */
+  private void turn(
+      Engine engine,
+      MoeForward forward,
+      MoeShape shape,
+      int workers,
+      Map<Engine, List<Long>> times) {
+    // A session of ONNX Runtime has one number of threads, and takes long to begin.
+    if (engine.peer == Peer.ONNX_RUNTIME && workers < Runtime.getRuntime().availableProcessors()) {
+      return;
+    }
+    List<Long> before = times.getOrDefault(engine, List.of());
+    if (!before.isEmpty() && Collections.min(before) > LONG_CALL * 1e9 * seconds) {
+      return;
+    }
+    try {
+      List<Long> all = new ArrayList<>(before);
+      Arrays.stream(forward.times(workers, seconds)).forEach(all::add);
+      times.put(engine, all);
+    } catch (IOException e) {
+      skip(engine, shape, e);
     }
   }
 
