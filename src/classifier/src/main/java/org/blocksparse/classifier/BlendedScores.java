@@ -132,7 +132,9 @@ final class BlendedScores implements LabelScores {
   public Ranking topK(int k, Filter allowed) {
     int[][] outputs = new int[rows.rows()][];
     float[][] logProbabilities = new float[outputs.length][];
-    addFirst(k, 2 * k + MORE, allowed, outputs, logProbabilities);
+    // Of one head, the next label shows that there are no more as likely as the last.
+    long m = heads.size() == 1 ? k + 1L : 2L * k + MORE;
+    addFirst(k, (int) Math.min(Integer.MAX_VALUE, m), allowed, outputs, logProbabilities);
     return Ranking.of(outputs, logProbabilities);
   }
 
