@@ -387,6 +387,8 @@ int main() {
       {"short blocks", 1, 64, 50, 2, 30, 9, 1, 1000, kNo, kNo, kNo, kNo},
       {"long", 333, 200, 1, 2, 40, 1, 1, 1000, kNo, kNo, kNo, kNo},
       {"wide", 40, 515, 2, 1, 9, 1, 1, 1000, kNo, kNo, kNo, kNo},
+      {"wide, few rows", 37, 2100, 2, 3, 5, 1, 1, 1000, kNo, kNo, kNo, kNo},
+      {"wide, three rows", 21, 300, 1, 1, 3, 1, 1, 1000, kNo, kNo, kNo, kNo},
       {"many rows", 12, 40, 1, 1, 300, 1, 1, 1000, kNo, kNo, kNo, kYes},
       {"many repeats", 6, 20, 1, 1, 3, 250, 1, 1000, kNo, kNo, kNo, kYes},
   };

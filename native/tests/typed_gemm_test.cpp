@@ -364,13 +364,22 @@ void check_refusals() {
 
 int main() {
   const problem shapes[] = {
-      {"one row", 7, 5, 3, 3, 1, 1},          {"window", 16, 64, 4, 5, 6, 3},
-      {"primes", 31, 101, 3, 2, 13, 2},       {"n is 1", 50, 1, 2, 3, 5, 2},
-      {"k is 1", 1, 130, 2, 2, 7, 2},         {"k is 0", 0, 20, 2, 2, 4, 2},
-      {"n is 0", 8, 0, 2, 2, 4, 2},           {"long", 333, 200, 1, 2, 40, 1},
-      {"wide", 40, 515, 2, 1, 9, 1},          {"many rows", 150, 70, 1, 1, 130, 1},
-      {"colliding", 40, 1024, 1, 1, 60, 1},   {"wide, many rows", 41, 515, 2, 1, 150, 1},
-      {"small blocks", 16, 16, 24, 2, 40, 3}, {"small blocks, longer rows", 40, 24, 24, 2, 40, 3},
+      {"one row", 7, 5, 3, 3, 1, 1},
+      {"window", 16, 64, 4, 5, 6, 3},
+      {"primes", 31, 101, 3, 2, 13, 2},
+      {"n is 1", 50, 1, 2, 3, 5, 2},
+      {"k is 1", 1, 130, 2, 2, 7, 2},
+      {"k is 0", 0, 20, 2, 2, 4, 2},
+      {"n is 0", 8, 0, 2, 2, 4, 2},
+      {"long", 333, 200, 1, 2, 40, 1},
+      {"wide", 40, 515, 2, 1, 9, 1},
+      {"many rows", 150, 70, 1, 1, 130, 1},
+      {"colliding", 40, 1024, 1, 1, 60, 1},
+      {"wide, many rows", 41, 515, 2, 1, 150, 1},
+      {"wide, few rows", 37, 2100, 2, 3, 5, 1},
+      {"wide, three rows", 21, 700, 1, 1, 3, 1},
+      {"small blocks", 16, 16, 24, 2, 40, 3},
+      {"small blocks, longer rows", 40, 24, 24, 2, 40, 3},
   };
   uint64_t stream = 0;
   for (const int32_t isa : instruction_sets()) {

@@ -15,6 +15,7 @@
 #include "kernels/gemm_micro_kernel.inl"
 #include "kernels/gemm_pack_panel.inl"
 #include "kernels/gemm_dot_kernel.inl"
+#include "kernels/gemm_few_rows.inl"
 #include "kernels/gemm_driver.inl"
 #include "kernels/gemm_rounded.inl"
 #include "kernels/gemm_pairs.inl"

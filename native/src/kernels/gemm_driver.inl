@@ -157,7 +157,9 @@ void gemm_of(const gemm_work& work) {
   for (int32_t i = 0; i < work.tile_count; ++i) {
     rows += work.tiles[i].rows;
   }
-  if (!work.w_transposed) {
+  if (!work.w_transposed && rows <= kFewRows && work.columns >= kColumnsOfWideBlock<Element>) {
+    multiply_few_rows<Element>(work);
+  } else if (!work.w_transposed) {
     multiply_plain<Element>(work);
   } else if (rows <= most_rows_for_dots(work.k)) {
     multiply_by_dots<Element>(work);
