@@ -161,6 +161,9 @@ const workload kWorkloads[] = {
     {"window-8", 256, 4, 4, 64, 64, 8, 8},
     {"embed-64", 256, 16, 1, 30000, 1, 1, 64},
     {"expert", 2048, 1, 1, 1, 1, 512, 1024},
+    // Experts of a language model: one row each, 16 rows each.
+    {"token", 8, 1, 4, 1, 32, 2048, 768},
+    {"prompt", 64, 1, 8, 1, 32, 2048, 768},
     // As hsm-1000, but its rows are whole cache lines.
     {"hsm-960", 1024, 1, 1, 1, 1000, 256, 960},
     // The two kinds of blocks of ProductsBenchmark's zipf, about as frequent as there.

@@ -18,10 +18,7 @@
 #include "kernels/gemm_prefetch.inl"
 // clang-format on
 
-#if defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
+#include "kernels/amx_registers.h"
 
 namespace {
 
@@ -38,38 +35,20 @@ constexpr int32_t kMostRows = kMostTiles * kTileRows;
 constexpr int32_t kPackedPairs = 8448;
 constexpr int32_t kMostPanelPairs = 64;
 
+// Tiles of rows that dot products multiply at once. More would leave room for shorter pieces of k
+// only, whose sums are loaded and stored more often.
+constexpr int32_t kTilesOfDotProducts = 16;
+
 // Fewer do not pay for packing.
-constexpr int32_t kLeastRows = 12;
-
-// Linux lets a process have the registers when it asks, for good: from then on, frames of signals
-// may take 8 KB more. It refuses where a thread has a stack for signals that is too small for them.
-bool ask_for_registers() {
-#if defined(__linux__)
-  constexpr long kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, of asm/prctl.h
-  return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
-#else
-  return false;
-#endif
-}
-
-// Forces stores to memory. GCC does not know that an instruction reads it, or how much.
-INLINE void publish(const void* memory) { __asm__ volatile("" : : "r"(memory) : "memory"); }
+constexpr int32_t kLeastRows = 8;
 
 // All registers of AMX hold 16 rows of 64 bytes.
 void configure() {
-  struct {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-  } layout = {};
-  static_assert(sizeof(layout) == 64, "as the processor reads it");
-  layout.palette = 1;
+  register_layout layout;
   for (int32_t i = 0; i < 8; ++i) {
-    layout.row_bytes[i] = kLineBytes;
-    layout.rows[i] = kAmxPairs;
+    layout.set(i, kAmxPairs, kLineBytes);
   }
-  publish(&layout);
-  _tile_loadconfig(&layout);
+  layout.apply();
 }
 
 // The rows of a call.
@@ -107,18 +86,22 @@ void pack_rows(const row_list& rows, int32_t count, int32_t p, int32_t steps, in
 // `pairs` times two rows of W side by side, of which `steps` rows are there.
 void pack_panel(const block_of<bfloat16>& w, int32_t steps, int32_t columns, int64_t pairs,
                 pair* panel) {
+  // Elements 0 and 32, 1 and 33 and so on of two vectors of 32, of columns 0 to 15 and 16 to 31.
+  const __m512i left = _mm512_add_epi16(
+      _mm512_cvtepu8_epi16(_mm256_set_epi8(15, 15, 14, 14, 13, 13, 12, 12, 11, 11, 10, 10, 9, 9, 8,
+                                           8, 7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0)),
+      _mm512_set1_epi32(32 << 16));
+  const __m512i right = _mm512_add_epi16(left, _mm512_set1_epi16(16));
   for (int32_t p = 0; p < 2 * pairs; p += 2) {
     const bfloat16* const first_row = w.data + least(p, steps - 1) * w.ld;
     const bfloat16* const second_row = w.data + least(p + 1, steps - 1) * w.ld;
-    for (int32_t q = 0; q < columns; q += kWidth) {
-      const mask part = first(least(columns - q, kWidth));
-      const mask first_part = p < steps ? part : mask{0};
-      const mask second_part = p + 1 < steps ? part : mask{0};
-      const __m512i low =
-          _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first_part, first_row + q));
-      const __m512i high =
-          _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(second_part, second_row + q));
-      _mm512_storeu_si512(panel + q, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+    for (int32_t q = 0; q < columns; q += 2 * kWidth) {
+      const int32_t rest = least(columns - q, 2 * kWidth);
+      const __mmask32 part = 0xffffffffu >> (2 * kWidth - rest);
+      const __m512i a = _mm512_maskz_loadu_epi16(p < steps ? part : 0, first_row + q);
+      const __m512i b = _mm512_maskz_loadu_epi16(p + 1 < steps ? part : 0, second_row + q);
+      _mm512_storeu_si512(panel + q, _mm512_permutex2var_epi16(a, left, b));
+      _mm512_storeu_si512(panel + q + kWidth, _mm512_permutex2var_epi16(a, right, b));
     }
     panel += kTileColumns;
   }
@@ -137,6 +120,13 @@ struct group_sums {
   const float* begin_of(int32_t r) const { return begin != nullptr ? begin : c[r] + column; }
 };
 
+// What is fetched while group `part` of `parts` is multiplied: its part of the lines of a panel that
+// comes next, of `steps` rows.
+struct next_panel {
+  block_of<bfloat16> block;
+  int32_t width, steps, part, parts;
+};
+
 // Multiplies a group of kRows rows of a, or fewer and rows of 0, by a panel, from begin() to
 // end().
 struct by_amx {
@@ -145,7 +135,21 @@ struct by_amx {
   static void begin() { configure(); }
   static void end() { _tile_release(); }
 
-  static void multiply(const pair* a, const pair* panel, int64_t pairs, const group_sums& to) {
+  static void fetch(const next_panel& next) {
+    constexpr int32_t kLineElements = kLineBytes / static_cast<int32_t>(sizeof(bfloat16));
+    const block_of<bfloat16>& block = next.block;
+    const int32_t begin = next.steps * next.part / next.parts;
+    const int32_t end = next.steps * (next.part + 1) / next.parts;
+    for (int32_t p = begin; block.data != nullptr && p < end; ++p) {
+      for (int32_t q = 0; q < next.width; q += kLineElements) {
+        __builtin_prefetch(block.data + p * block.ld + q, 0, 2);
+      }
+    }
+  }
+
+  static void multiply(const pair* a, const pair* panel, int64_t pairs, const group_sums& to,
+                       const next_panel& next) {
+    fetch(next);
     alignas(64) float sums[kRows * kTileColumns];
     const int32_t vectors = to.vectors();
     constexpr int64_t kPanelBytes = kTileColumns * static_cast<int64_t>(sizeof(pair));
@@ -191,24 +195,32 @@ struct by_dot_products {
   static void begin() {}
   static void end() {}
 
-  template <int32_t Vectors>
-  static void multiply(const pair* a, const pair* panel, int64_t pairs, const group_sums& to) {
-    vec sum[kRows][Vectors];
+  // The first groups fetch a line of each row of W, both rows of a pair in each step: at an even
+  // rate, as memory answers only so many requests at once.
+  template <int32_t Rows, int32_t Vectors, bool Fetches>
+  static void multiply(const pair* a, const pair* panel, int64_t pairs, const group_sums& to,
+                       const bfloat16* fetch, int64_t row) {
+    vec sum[Rows][Vectors];
     UNROLL
-    for (int32_t r = 0; r < kRows; ++r) {
+    for (int32_t r = 0; r < Rows; ++r) {
       UNROLL
       for (int32_t v = 0; v < Vectors; ++v) {
         sum[r][v] = set1(0.0f);
       }
     }
     for (int64_t p = 0; p < pairs; ++p, panel += kTileColumns) {
+      if (Fetches) {
+        __builtin_prefetch(fetch, 0, 2);
+        __builtin_prefetch(fetch + row, 0, 2);
+        fetch += 2 * row;
+      }
       __m512bh w[Vectors];
       UNROLL
       for (int32_t v = 0; v < Vectors; ++v) {
         w[v] = reinterpret_cast<__m512bh>(_mm512_load_si512(panel + v * kWidth));
       }
       UNROLL
-      for (int32_t r = 0; r < kRows; ++r) {
+      for (int32_t r = 0; r < Rows; ++r) {
         const auto x =
             reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int32_t>(a[r * pairs + p])));
         UNROLL
@@ -219,43 +231,44 @@ struct by_dot_products {
     }
     const mask last = first(to.width - (Vectors - 1) * kWidth);
     UNROLL
-    for (int32_t r = 0; r < kRows; ++r) {
-      if (r < to.count) {
-        const float* const from = to.begin_of(r);
-        float* const c = to.c[r] + to.column;
-        UNROLL
-        for (int32_t v = 0; v < Vectors; ++v) {
-          const mask part = v + 1 < Vectors ? first(kWidth) : last;
-          store(c + v * kWidth, add(load(from + v * kWidth, part), sum[r][v]), part);
-        }
+    for (int32_t r = 0; r < Rows; ++r) {
+      const float* const from = to.begin_of(r);
+      float* const c = to.c[r] + to.column;
+      UNROLL
+      for (int32_t v = 0; v < Vectors; ++v) {
+        const mask part = v + 1 < Vectors ? first(kWidth) : last;
+        store(c + v * kWidth, add(load(from + v * kWidth, part), sum[r][v]), part);
       }
     }
   }
 
-  static void multiply(const pair* a, const pair* panel, int64_t pairs, const group_sums& to) {
-    switch (to.vectors()) {
-      case 1:
-        return multiply<1>(a, panel, pairs, to);
-      case 2:
-        return multiply<2>(a, panel, pairs, to);
-      case 3:
-        return multiply<3>(a, panel, pairs, to);
-      default:
-        return multiply<4>(a, panel, pairs, to);
+  template <int32_t Rows, int32_t Vectors>
+  static void multiply_size(const pair* a, const pair* panel, int64_t pairs, const group_sums& to,
+                            const next_panel& next) {
+    if constexpr (Rows > 1) {
+      if (to.count < Rows) {
+        return multiply_size<Rows - 1, Vectors>(a, panel, pairs, to, next);
+      }
     }
+    if constexpr (Vectors > 1) {
+      if (to.vectors() < Vectors) {
+        return multiply_size<Rows, Vectors - 1>(a, panel, pairs, to, next);
+      }
+    }
+    constexpr int32_t kLineElements = kLineBytes / static_cast<int32_t>(sizeof(bfloat16));
+    const int32_t line = next.part * kLineElements;
+    if (next.block.data != nullptr && line < next.width) {
+      multiply<Rows, Vectors, true>(a, panel, pairs, to, next.block.data + line, next.block.ld);
+    } else {
+      multiply<Rows, Vectors, false>(a, panel, pairs, to, nullptr, 0);
+    }
+  }
+
+  static void multiply(const pair* a, const pair* panel, int64_t pairs, const group_sums& to,
+                       const next_panel& next) {
+    multiply_size<kRows, kTileVectors>(a, panel, pairs, to, next);
   }
 };
-
-// Part i of n of the lines of a panel that comes next, of `steps` rows.
-void fetch_part(const block_of<bfloat16>& next, int32_t width, int32_t steps, int32_t i,
-                int32_t n) {
-  constexpr int32_t kLineElements = kLineBytes / static_cast<int32_t>(sizeof(bfloat16));
-  for (int32_t p = steps * i / n; next.data != nullptr && p < steps * (i + 1) / n; ++p) {
-    for (int32_t q = 0; q < width; q += kLineElements) {
-      __builtin_prefetch(next.data + p * next.ld + q, 0, 2);
-    }
-  }
-}
 
 // Not inlined: what calls it has no room on the stack for what it does instead.
 template <typename Group>
@@ -288,11 +301,11 @@ template <typename Group>
                                                            : next_block;
       const float* const begin = common_begin(work, p, column);
       for (int32_t g = 0; g < groups; ++g) {
-        fetch_part(next, width, steps, g, groups);
-        const int32_t row = g * Group::kRows;
-        Group::multiply(
-            a + row * pairs, panel, pairs,
-            {begin, rows.c + row, least(rows.count - row, Group::kRows), column, width});
+        const int32_t row = rows.count * g / groups;
+        const int32_t end = rows.count * (g + 1) / groups;
+        Group::multiply(a + row * pairs, panel, pairs,
+                        {begin, rows.c + row, end - row, column, width},
+                        {next, width, steps, g, groups});
       }
     }
   }
@@ -323,9 +336,16 @@ void blocksparse::gemm_rounded_amx(const gemm_work& work) {
 }
 
 void blocksparse::gemm_rounded_avx512_bf16(const gemm_work& work) {
-  if (rows_of(work) >= kLeastRows) {
-    multiply_pairs<by_dot_products>(work);
-  } else {
-    kAvx512Kernels.gemm_rounded(work);
+  const int32_t parts = (work.tile_count - 1) / kTilesOfDotProducts + 1;
+  gemm_work part = work;
+  for (int32_t i = 0; i < parts; ++i) {
+    part.tiles = work.tiles + work.tile_count * i / parts;
+    part.tile_count = work.tile_count * (i + 1) / parts - work.tile_count * i / parts;
+    part.next = i + 1 < parts ? work.w : work.next;
+    if (rows_of(part) >= kLeastRows) {
+      multiply_pairs<by_dot_products>(part);
+    } else {
+      kAvx512Kernels.gemm_rounded(part);
+    }
   }
 }
