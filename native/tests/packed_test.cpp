@@ -4,6 +4,9 @@
 // packing, for each type and each instruction set; and their error against floats.
 #include "pack.h"
 #include "packed/panels.h"
+#if defined(__x86_64__)
+#include "amx_model.h"
+#endif
 #include "testing.h"
 
 namespace {
@@ -535,6 +538,39 @@ void check_activation(int32_t isa, weight_type type, int32_t activation, int32_t
   CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, run(activation, 0, 1, 0, n, rounded.data(), nullptr));
 }
 
+void check_kernels(const kernels& by) {
+  check_rounding(by);
+  for (const weight_type type : kTypes) {
+    for (const int32_t groups : {1, 2, 3, 9}) {
+      for (const int32_t outputs : {1, 15, 16, 17, 32, 33, 48, 95}) {
+        for (int32_t rows = 1; rows <= 14; ++rows) {
+          const int32_t inputs = groups * kInputs - (type == weight_type::int8 ? rows % 5 * 3 : 0);
+          check_product(by, type, inputs, outputs, rows);
+        }
+      }
+    }
+    for (const int32_t rows : {16, 23, 24, 35}) {
+      check_product(by, type, 17 * kInputs, 47, rows);
+    }
+  }
+  check_special_scales(by);
+  std::printf("%s\n", by.name);
+}
+
+#if defined(__x86_64__)
+
+// AMX, which few processors have, by a model of its instructions.
+void check_modeled_amx() {
+  context() = "modeled AMX";
+  CHECK(amx_model::tiles_are_exact());
+  check_kernels(amx_model::kKernels);
+  CHECK(amx_model::faults() == 0);
+  amx_model::break_products();
+  CHECK(!amx_model::tiles_are_exact());
+}
+
+#endif
+
 }  // namespace
 
 int main() {
@@ -542,22 +578,13 @@ int main() {
   const int32_t count = supported(all);
   check_choice(all, count);
   for (int32_t i = 0; i < count; ++i) {
-    const kernels* const by = all[i];
-    check_rounding(*by);
-    for (const weight_type type : kTypes) {
-      for (const int32_t groups : {1, 2, 3, 9}) {
-        for (const int32_t outputs : {1, 15, 16, 17, 32, 33, 48, 95}) {
-          for (int32_t rows = 1; rows <= 14; ++rows) {
-            const int32_t inputs =
-                groups * kInputs - (type == weight_type::int8 ? rows % 5 * 3 : 0);
-            check_product(*by, type, inputs, outputs, rows);
-          }
-        }
-      }
-    }
-    check_special_scales(*by);
-    std::printf("%s\n", by->name);
+    check_kernels(*all[i]);
   }
+#if defined(__x86_64__)
+  if (std::find(all, all + count, &blocksparse::packed::kAvx512Vnni) != all + count) {
+    check_modeled_amx();
+  }
+#endif
   for (const int32_t isa : instruction_sets()) {
     CHECK(std::strcmp(blocksparse_packed_name(isa), blocksparse::packed::fastest(isa).name) == 0);
     for (const weight_type type : kTypes) {

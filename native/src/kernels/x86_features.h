@@ -17,7 +17,7 @@ struct x86_features {
   bool avx512 = false;  // F, VL, BW and DQ; the others named after it need it, too
   bool avx512_bf16 = false, avx512_vnni = false;
   bool avx_vnni = false;
-  bool amx_bf16 = false;  // a process still has to ask for the registers
+  bool amx_bf16 = false, amx_int8 = false;  // a process still has to ask for the registers
   bool amd = false;
 
   static const x86_features& detected() {
@@ -59,7 +59,9 @@ struct x86_features {
     has.avx2 = has_all(ebx, bit(5)) && has_all(states, kYmmState);
     has.avx512 = has.avx2 && has_all(ebx, kF | kDq | kBw | kVl) && has_all(states, kZmmState);
     has.avx512_vnni = has.avx512 && has_all(ecx, bit(11));
-    has.amx_bf16 = has.avx512 && has_all(edx, bit(22) | bit(24)) && has_all(states, kAmxState);
+    const bool has_tiles = has.avx512 && has_all(edx, bit(24)) && has_all(states, kAmxState);
+    has.amx_bf16 = has_tiles && has_all(edx, bit(22));
+    has.amx_int8 = has_tiles && has_all(edx, bit(25));
     if (eax >= 1 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0) {
       has.avx_vnni = has.avx2 && has_all(eax, bit(4));
       has.avx512_bf16 = has.avx512 && has_all(eax, bit(5));

@@ -22,6 +22,8 @@ struct floats {
 };
 using eight_codes = const int8_t*;
 
+constexpr bool kMultipliesPairs = false;
+
 INLINE __m256i load_half(const void* p) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(p));
 }

@@ -19,6 +19,7 @@ using floats = __m512;
 constexpr int32_t kMostRows = 8;       // of one panel
 constexpr int32_t kMostRowsOfTwo = 6;  // of two: 24 of the 32 registers hold sums
 constexpr int32_t kMostSumsOfTwo = 4;
+constexpr bool kMultipliesPairs = false;
 constexpr int32_t kByteOffset = 128;
 
 INLINE bytes load_bytes(const uint8_t* p) { return _mm512_loadu_si512(p); }

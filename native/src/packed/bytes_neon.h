@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// 64 bytes, 16 whole numbers, 16 floats, of NEON with dot products, each in four registers. For
-// kernel_neon.cpp only.
+// 64 bytes, 16 whole numbers, 16 floats, of NEON with dot products, each in four registers; and with
+// products of matrices where the compiler may use them. For kernel_neon*.cpp only.
 #include <arm_neon.h>
 
 #include <cstdint>
@@ -27,6 +27,11 @@ constexpr int32_t kMostRows = 4;  // 16 of the 32 registers hold sums
 constexpr int32_t kMostRowsOfTwo = 0;
 constexpr int32_t kMostSumsOfTwo = 1;
 constexpr int32_t kByteOffset = 0;
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+constexpr bool kMultipliesPairs = true;
+#else
+constexpr bool kMultipliesPairs = false;
+#endif
 
 // Each register of the result is `expression` of p, its place.
 #define FOUR(type, expression)      \
@@ -54,6 +59,35 @@ template <int32_t kFour>
 INLINE ints add_dots(ints sum, byte_codes a, eight_codes eight) {
   FOUR(ints, vdotq_lane_s32(sum.parts[p], vreinterpretq_s8_u8(a.parts[p]), eight, kFour));
 }
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+// What both sums of a pair of rows begin with: row a's, and row b's.
+INLINE ints set_pair(int32_t a, int32_t b) {
+  const int32x4_t both = vcombine_s32(vdup_n_s32(a), vdup_n_s32(b));
+  FOUR(ints, both);
+}
+// Adds eight products to each number. Of a register's four outputs, `low` holds the sums of the
+// first two, row a's and then row b's, and `high` those of the others.
+INLINE void add_pair(ints& low, ints& high, byte_codes first, byte_codes second, eight_codes a,
+                     eight_codes b) {
+  const int8x16_t rows = vcombine_s8(a, b);
+  UNROLL
+  for (int32_t p = 0; p < 4; ++p) {
+    const uint32x4_t w = vreinterpretq_u32_u8(first.parts[p]);
+    const uint32x4_t next = vreinterpretq_u32_u8(second.parts[p]);
+    low.parts[p] = vmmlaq_s32(low.parts[p], rows, vreinterpretq_s8_u32(vzip1q_u32(w, next)));
+    high.parts[p] = vmmlaq_s32(high.parts[p], rows, vreinterpretq_s8_u32(vzip2q_u32(w, next)));
+  }
+}
+// From the sums of a pair of rows to those of row a, and of row b.
+INLINE void separate(ints& a, ints& b) {
+  UNROLL
+  for (int32_t p = 0; p < 4; ++p) {
+    const int32x4_t low = a.parts[p], high = b.parts[p];
+    a.parts[p] = vcombine_s32(vget_low_s32(low), vget_low_s32(high));
+    b.parts[p] = vcombine_s32(vget_high_s32(low), vget_high_s32(high));
+  }
+}
+#endif
 INLINE ints add_ints(ints a, ints b) { FOUR(ints, vaddq_s32(a.parts[p], b.parts[p])); }
 INLINE floats to_floats(ints a) { FOUR(floats, vcvtq_f32_s32(a.parts[p])); }
 

@@ -18,6 +18,7 @@ typedef float floats __attribute__((vector_size(64)));
 constexpr int32_t kMostRows = 4;
 constexpr int32_t kMostRowsOfTwo = 2;
 constexpr int32_t kMostSumsOfTwo = 0;
+constexpr bool kMultipliesPairs = false;
 constexpr int32_t kByteOffset = 128;
 
 INLINE bytes load_bytes(const uint8_t* p) {

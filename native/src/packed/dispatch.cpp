@@ -6,6 +6,8 @@
 #include "kernels/x86_features.h"
 #elif defined(__linux__)
 #include <sys/auxv.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 namespace blocksparse {
@@ -20,6 +22,20 @@ bool has_dot_products() {
   return (getauxval(AT_HWCAP) & kDotProducts) != 0;
 #elif defined(__APPLE__)
   return true;  // every Mac has
+#else
+  return false;
+#endif
+}
+
+// Of whole numbers; with dot products, as the compiler may use those, too.
+bool has_matrix_products() {
+#if defined(__linux__)
+  constexpr unsigned long kMatrixProducts = 1ul << 13;  // HWCAP2_I8MM
+  return has_dot_products() && (getauxval(AT_HWCAP2) & kMatrixProducts) != 0;
+#elif defined(__APPLE__)
+  int32_t has = 0;
+  size_t size = sizeof(has);
+  return sysctlbyname("hw.optional.arm.FEAT_I8MM", &has, &size, nullptr, 0) == 0 && has == 1;
 #else
   return false;
 #endif
@@ -41,10 +57,16 @@ int32_t supported(const kernels* (&all)[kMostKernels]) {
   }
   if (has.avx512_vnni) {
     all[count++] = &kAvx512Vnni;
+    if (has.amx_int8 && may_use_amx()) {
+      all[count++] = &kAmxInt8;
+    }
   }
 #elif defined(__aarch64__)
   if (has_dot_products()) {
     all[count++] = &kNeonDot;
+  }
+  if (has_matrix_products()) {
+    all[count++] = &kNeonI8mm;
   }
 #endif
   return count;

@@ -6,7 +6,8 @@
 // The header defines vectors of 64 `bytes`, 16 `ints` and 16 `floats`. Bytes that stand for
 // weights are codes of at most 24, or any bytes, which to_codes() makes to `byte_codes`, less
 // kByteOffset. Up to kMostSumsOfTwo sums of a tile are made in two parts, as additions wait for
-// each other.
+// each other. Where kMultipliesPairs, the sums of two rows are made together, and mixed until
+// separate().
 #include BLOCKSPARSE_BYTES
 
 #include <type_traits>
@@ -69,6 +70,31 @@ INLINE floats load_scales(const uint8_t* group) {
   }
 }
 
+// Whether row r of a tile's rows is multiplied together with the one beside it.
+constexpr bool in_pair(int32_t r, int32_t rows) { return kMultipliesPairs && (r | 1) < rows; }
+
+// Adds the totals of `count` rows from row `row` on, in the columns of a panel, to c.
+template <weight_type kType, int32_t kRows>
+INLINE void add_totals(const panel_product& p, int32_t row, int32_t count, int32_t output,
+                       const floats (&totals)[kRows]) {
+  const int32_t n = p.output_end - output < kOutputs ? p.output_end - output : kOutputs;
+  floats output_scale = set_float(1.0f);
+  if constexpr (kType == weight_type::int8) {
+    output_scale = load_floats(p.output_scales + output, n);
+  }
+  UNROLL
+  for (int32_t r = 0; r < kRows; ++r) {
+    if (r < count) {
+      float* const c = p.c + p.rows[p.position[row + r]] * p.ldc + output;
+      floats result = totals[r];
+      if constexpr (kType == weight_type::int8) {
+        result = mul(result, output_scale);
+      }
+      store_floats(c, n, add(load_floats(c, n), result));
+    }
+  }
+}
+
 template <weight_type kType>
 struct tile {
   const panel_product& p;
@@ -112,9 +138,15 @@ struct tile {
       ints dots[kPanels][kRows], others[kPanels][kRows];
       UNROLL
       for (int32_t r = 0; r < kRows; ++r) {
+        ints begin = set_int(sums[r][g] * offset<kType>());
+        if constexpr (kMultipliesPairs && kRows > 1) {
+          if (in_pair(r, kRows)) {
+            begin = set_pair(sums[r & ~1][g] * offset<kType>(), sums[r | 1][g] * offset<kType>());
+          }
+        }
         UNROLL
         for (int32_t v = 0; v < kPanels; ++v) {
-          dots[v][r] = set_int(sums[r][g] * offset<kType>());
+          dots[v][r] = begin;
           others[v][r] = set_int(0);
         }
       }
@@ -130,6 +162,15 @@ struct tile {
           const eight_codes eight = load_eight(codes[r] + g * kInputs + 8 * eighth);
           UNROLL
           for (int32_t v = 0; v < kPanels; ++v) {
+            if constexpr (kMultipliesPairs && kRows > 1) {
+              if (in_pair(r, kRows)) {
+                if (r % 2 == 0) {
+                  const eight_codes other = load_eight(codes[r + 1] + g * kInputs + 8 * eighth);
+                  add_pair(dots[v][r], dots[v][r + 1], w[v].first, w[v].second, eight, other);
+                }
+                continue;
+              }
+            }
             dots[v][r] = add_dots<0>(dots[v][r], w[v].first, eight);
             ints& second = kInTwo ? others[v][r] : dots[v][r];
             second = add_dots<1>(second, w[v].second, eight);
@@ -141,6 +182,12 @@ struct tile {
         floats of_group = set_float(1.0f);
         if constexpr (kType != weight_type::int8) {
           of_group = load_scales<kType>(panel + v * panel_bytes);
+        }
+        if constexpr (kMultipliesPairs && kRows > 1) {
+          UNROLL
+          for (int32_t r = 0; r + 1 < kRows; r += 2) {
+            separate(dots[v][r], dots[v][r + 1]);
+          }
         }
         UNROLL
         for (int32_t r = 0; r < kRows; ++r) {
@@ -155,21 +202,7 @@ struct tile {
     }
     UNROLL
     for (int32_t v = 0; v < kPanels; ++v) {
-      const int32_t from = output + v * kOutputs;
-      const int32_t n = p.output_end - from < kOutputs ? p.output_end - from : kOutputs;
-      floats output_scale = set_float(1.0f);
-      if constexpr (kType == weight_type::int8) {
-        output_scale = load_floats(p.output_scales + from, n);
-      }
-      UNROLL
-      for (int32_t r = 0; r < kRows; ++r) {
-        float* const c = p.c + p.rows[p.position[row + r]] * p.ldc + from;
-        floats result = totals[v][r];
-        if constexpr (kType == weight_type::int8) {
-          result = mul(result, output_scale);
-        }
-        store_floats(c, n, add(load_floats(c, n), result));
-      }
+      add_totals<kType>(p, row, kRows, output + v * kOutputs, totals[v]);
     }
   }
 

@@ -85,9 +85,13 @@ struct kernels {
   void (*multiply)(weight_type type, const panel_product& product);
 };
 
-extern const kernels kPortable, kAvx2, kAvxVnni, kAvx512Vnni, kNeonDot;
+extern const kernels kPortable, kAvx2, kAvxVnni, kAvx512Vnni, kAmxInt8, kNeonDot, kNeonI8mm;
 
-constexpr int32_t kMostKernels = 4;
+constexpr int32_t kMostKernels = 5;
+
+// Whether Linux grants this process the registers of AMX, and they multiply as they should. For
+// processors with AVX-512 VNNI and AMX-INT8 only.
+bool may_use_amx();
 
 // Puts those that this processor can run into `all`, the slowest first, and returns how many.
 int32_t supported(const kernels* (&all)[kMostKernels]);

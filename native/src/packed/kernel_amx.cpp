@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "packed/kernel_amx.inl"
+
+#include "blocksparse/blocksparse.h"
+
+namespace blocksparse {
+namespace packed {
+
+const kernels kAmxInt8 = {"amx-int8", BLOCKSPARSE_AVX512, round_row, multiply_by_tiles};
+
+bool may_use_amx() {
+  static const bool may = ask_for_registers() && tiles_are_exact();
+  return may;
+}
+
+}  // namespace packed
+}  // namespace blocksparse

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "blocksparse/blocksparse.h"
+#define BLOCKSPARSE_BYTES "packed/bytes_neon.h"
+#include "packed/kernel.inl"
+
+namespace blocksparse {
+namespace packed {
+
+const kernels kNeonI8mm = {"neon-i8mm", BLOCKSPARSE_NEON, round_row, multiply};
+
+}  // namespace packed
+}  // namespace blocksparse
