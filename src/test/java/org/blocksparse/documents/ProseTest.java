@@ -18,10 +18,12 @@ import org.junit.jupiter.api.Test;
 /**
  * Sentences of comments and pages begin with the thing that they are about, not with a clause, and
  * programs print, name or return: they do not "tell". Lines that are right all the same stand in
- * {@code prose-allowed.txt}, word by word.
+ * {@code prose-allowed.txt}, word by word. Lines of pages are short.
  */
 final class ProseTest {
   private static final Path ALLOWED = Path.of("src/test/resources/prose-allowed.txt");
+
+  private static final int COLUMNS_OF_A_PAGE = 120;
 
   private static final String BEGINNING = "(?:^|[.:;] |\\| )";
   private static final String CLAUSE =
@@ -71,5 +73,26 @@ final class ProseTest {
     assertTrue(files.size() > 500, () -> files.size() + " files");
     assertEquals(List.of(), wrong);
     assertEquals(Set.of(), unused);
+  }
+
+  /** Outside tables, pictures and code; generated pages have lines as long as names make them. */
+  @Test
+  void linesOfPagesAreShort() throws IOException {
+    List<String> wrong = new ArrayList<>();
+    int pages = 0;
+    for (Path file : files()) {
+      if (file.toString().endsWith(".md") && !file.startsWith("src/doc/performance")) {
+        pages++;
+        boolean isCode = false;
+        for (String line : Page.read(file).lines().toList()) {
+          isCode ^= line.strip().startsWith("```");
+          if (!isCode && line.length() > COLUMNS_OF_A_PAGE && !line.matches("(?:\\||!\\[).*")) {
+            wrong.add(file + ": " + line);
+          }
+        }
+      }
+    }
+    assertTrue(pages > 20, pages + " pages");
+    assertEquals(List.of(), wrong);
   }
 }
