@@ -11,7 +11,7 @@ namespace amx_model {
 
 extern const blocksparse::packed::kernels kKernels;
 
-// What the library asks before it uses tiles.
+// The library asks this before it uses tiles.
 bool tiles_are_exact();
 
 // Bits of products by tiles differ from here on.

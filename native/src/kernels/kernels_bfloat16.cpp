@@ -120,8 +120,8 @@ struct group_sums {
   const float* begin_of(int32_t r) const { return begin != nullptr ? begin : c[r] + column; }
 };
 
-// What is fetched while group `part` of `parts` is multiplied: its part of the lines of a panel that
-// comes next, of `steps` rows.
+// The lines to prefetch while group `part` of `parts` is multiplied: its part of the next panel, of
+// `steps` rows.
 struct next_panel {
   block_of<bfloat16> block;
   int32_t width, steps, part, parts;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// 64 bytes, 16 whole numbers, 16 floats, of NEON with dot products, each in four registers; and with
-// products of matrices where the compiler may use them. For kernel_neon*.cpp only.
+// 64 bytes, 16 whole numbers, 16 floats, of NEON with dot products, each in four registers; and
+// with products of matrices where the compiler may use them. For kernel_neon*.cpp only.
 #include <arm_neon.h>
 
 #include <cstdint>
@@ -60,7 +60,7 @@ INLINE ints add_dots(ints sum, byte_codes a, eight_codes eight) {
   FOUR(ints, vdotq_lane_s32(sum.parts[p], vreinterpretq_s8_u8(a.parts[p]), eight, kFour));
 }
 #if defined(__ARM_FEATURE_MATMUL_INT8)
-// What both sums of a pair of rows begin with: row a's, and row b's.
+// The initial sums of a pair of rows: row a's, and row b's.
 INLINE ints set_pair(int32_t a, int32_t b) {
   const int32x4_t both = vcombine_s32(vdup_n_s32(a), vdup_n_s32(b));
   FOUR(ints, both);
