@@ -129,9 +129,9 @@ final class HostileFileProperties {
     return GgufBytes.of(5, 0)
         .tensor("blk.0.ffn_gate_exps.weight", GgufBytes.Q8_0, 0, 32, 32, 2)
         .tensor("blk.0.ffn_up_exps.weight", GgufBytes.Q8_0, bytes, 32, 32, 2)
-        .tensor("blk.0.ffn_down_exps.weight", GgufBytes.Q8_0, 2 * bytes, 32, 32, 2)
-        .tensor("blk.0.ffn_gate_inp.weight", GgufBytes.F32, 3 * bytes, 32, 2)
-        .tensor("blk.0.ffn_gate_inp.bias", GgufBytes.F32, 3 * bytes + 256, 2)
+        .tensor("blk.0.ffn_down_exps.weight", GgufBytes.Q8_0, 2L * bytes, 32, 32, 2)
+        .tensor("blk.0.ffn_gate_inp.weight", GgufBytes.F32, 3L * bytes, 32, 2)
+        .tensor("blk.0.ffn_gate_inp.bias", GgufBytes.F32, 3L * bytes + 256, 2)
         .aligned(32)
         .raw(new byte[3 * bytes + 288])
         .bytes();

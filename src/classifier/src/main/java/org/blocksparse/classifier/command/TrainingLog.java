@@ -124,7 +124,9 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   public void begin(int count, int planned, int features, int labels, int classes) {
     epochs = planned;
     out.printf("%,d examples, %,d features, %,d labels", count, features, labels);
-    out.printf(classes == 0 ? "" : " in %,d classes", classes);
+    if (classes > 0) {
+      out.printf(" in %,d classes", classes);
+    }
     out.printf("; read in %.1f s%n", secondsOfReading);
     if (withSeveralLabels > 0) {
       out.printf(
@@ -143,11 +145,11 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     if (withoutFeatures > 0) {
       out.printf("%,d examples have no feature that was kept%n", withoutFeatures);
     }
-    out.printf(
-        epochs == 0
-            ? "Training the linear head; Ctrl-C ends it, without a model%n"
-            : "Training on each example %d times; Ctrl-C ends it and keeps the model%n",
-        epochs);
+    if (epochs == 0) {
+      out.println("Training the linear head; Ctrl-C ends it, without a model");
+    } else {
+      out.printf("Training on each example %d times; Ctrl-C ends it and keeps the model%n", epochs);
+    }
     out.flush();
     // Garbage of reading would lie beside the table, which is not on the heap and moves no
     // collector to look; the heap gives most of it back here.
