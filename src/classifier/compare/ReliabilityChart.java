@@ -36,7 +36,8 @@ class ReliabilityChart {
             .xAxisTitle("probability, in the mean of a tenth")
             .yAxisTitle("share that is right, held out")
             .build();
-    chart.getStyler().setChartBackgroundColor(Color.WHITE).setLegendPosition(LegendPosition.InsideNW);
+    chart.getStyler().setChartBackgroundColor(Color.WHITE);
+    chart.getStyler().setLegendPosition(LegendPosition.InsideNW);
     chart.getStyler().setXAxisMin(0.0).setXAxisMax(1.0).setYAxisMin(0.0).setYAxisMax(1.0);
     double[] both = {0, 1};
     chart.addSeries("calibrated", both, both).setMarker(SeriesMarkers.NONE);

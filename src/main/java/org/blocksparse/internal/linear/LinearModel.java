@@ -138,10 +138,10 @@ public record LinearModel(
     for (int chunk = 0; chunk < all.length; chunk++) {
       all[chunk] =
           new ChunkWeights(
-              new int[rows[chunk]],
-              new int[rows[chunk] + 1],
+              HeapRoom.ints(rows[chunk], "features of a chunk"),
+              HeapRoom.ints(rows[chunk] + 1, "features of a chunk"),
               new byte[entries[chunk]],
-              new float[entries[chunk]]);
+              HeapRoom.floats(entries[chunk], "weights of a chunk"));
     }
     Arrays.fill(rows, 0);
     byte[] some = new byte[SparseChunks.MOST_OUTPUTS];
