@@ -129,7 +129,7 @@ classifier_row() {
     "$(java -jar "$jar" latency --seconds "$([ "$most" ] && echo 1 || echo 5)" model "$test" | awk '$1 ~ /^p50/ {print 1000 * $2 " us"}')"
 }
 
-# table_of_several TRAINING TEST: of all systems, for examples with several labels
+# table_of_several TRAINING TEST: of all systems, for examples with several labels; $heap is enough for the linear head
 table_of_several() {
   head_of_table P@1 P@3 P@5 nDCG@5 PSP@5
   fasttext_row 'fastText, `-loss hs`' "$@" "${fasttext_options[@]}" -loss hs
@@ -139,7 +139,7 @@ table_of_several() {
   classifier_row 'the same, `--head both`' "$@" --head both
   classifier_row 'the same, `--label-tree`' "$@" --label-tree
   classifier_row 'the same, `--head linear`' "$@" --head linear
-  jvm=(-XX:+UseSerialGC -Xmx192m)
+  jvm=(-XX:+UseSerialGC "-Xmx$heap")
   classifier_row "the same, \`java ${jvm[*]}\`" "$@" --head linear
   jvm=()
 }
