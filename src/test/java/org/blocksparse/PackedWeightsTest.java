@@ -411,7 +411,7 @@ final class PackedWeightsTest {
   void layersAreNotPacked() {
     String refused =
         "type: expected FLOAT32, FLOAT16, BFLOAT16 or INT8 for a layer's weights but was MXFP4,"
-            + " which is packed for products of SparseBlockDot";
+            + " which is packed for products of SparseBlockDot and MixtureOfExperts";
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(3, 5).build();
         LabelTree tree = LabelTree.builder(3, 5).build();
         EmbeddingBag bag = EmbeddingBag.builder(5, 4).build()) {
