@@ -33,6 +33,7 @@ class ModelFuzzTest {
     "\"data_offsets\":[",
     "\"dtype\":\"",
     "\"W1\":{",
+    "\"blocksparse.packed.W1\":\"",
     "\\\\u0000"
   })
   void files(byte[] input) throws IOException {
@@ -57,6 +58,8 @@ class ModelFuzzTest {
         path -> loadTree(path, LoadOptions.mapped()),
         path -> loadBag(path, LoadOptions.copied()),
         path -> loadBag(path, LoadOptions.mapped()),
+        path -> MixtureOfExperts.load(path, LoadOptions.copied()).close(),
+        path -> MixtureOfExperts.load(path, LoadOptions.mapped()).close(),
         path -> loadTensors(path, LoadOptions.copied()),
         path -> loadTensors(path, LoadOptions.mapped()),
         path -> OptimizerState.load(path, WEIGHTS, BIASES).close());
@@ -109,11 +112,18 @@ class ModelFuzzTest {
     }
   }
 
+  private static void widen(Weights weights) {
+    try (weights) {
+      weights.widened().close();
+    }
+  }
+
   private static void loadTensors(Path file, LoadOptions options) throws IOException {
     try (TensorFile tensors = TensorFile.open(file, options)) {
       for (String name : tensors.names()) {
         Fuzzing.readOrRefuse(same -> tensors.floats(name).close());
         Fuzzing.readOrRefuse(same -> tensors.ints(name).close());
+        Fuzzing.readOrRefuse(same -> widen(tensors.weights(name)));
       }
     }
   }

@@ -76,12 +76,13 @@ record ExpertsParameters(
 
   private static StoredWeights inOrder(String name, Weights weights) {
     if (weights.isTransposed()) {
+      boolean copied = weights.scales() == null;
       throw new IllegalArgumentException(
           name
               + ": "
               + weights
               + " is a transposed view; save what withWeights("
-              + weights.type()
+              + (copied ? weights.type() : ElementType.FLOAT32)
               + ") returns, which is none");
     }
     return weights.stored();
@@ -93,20 +94,20 @@ record ExpertsParameters(
    * @throws IllegalStateException if weights are of another type, or a transposed view
    */
   void requireToRound() {
-    forEach(
-        (name, parameter) -> {
-          boolean ofExperts = parameter == W1 || parameter == W2;
-          if (ofExperts
-              && !(parameter instanceof Weights weights
-                  && weights.type() == ElementType.BFLOAT16
-                  && !weights.isTransposed())) {
-            throw new IllegalStateException(
-                name
-                    + ": expected Weights of BFLOAT16 that are no transposed view but was "
-                    + parameter
-                    + "; make a layer of such by withWeights(BFLOAT16)");
-          }
-        });
+    requireToRound("W1", W1);
+    requireToRound("W2", W2);
+  }
+
+  private static void requireToRound(String name, BlockMatrix parameter) {
+    if (!(parameter instanceof Weights weights
+        && weights.type() == ElementType.BFLOAT16
+        && !weights.isTransposed())) {
+      throw new IllegalStateException(
+          name
+              + ": expected Weights of BFLOAT16 that are no transposed view but was "
+              + parameter
+              + "; make a layer of such by withWeights(BFLOAT16)");
+    }
   }
 
   /**

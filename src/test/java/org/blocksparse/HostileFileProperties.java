@@ -94,6 +94,8 @@ final class HostileFileProperties {
       EXPERTS.add(right("experts", to -> layer.save(to, plain.withOptimizerState())));
       EXPERTS.add(
           right("experts of INT8", to -> layer.save(to, plain.withWeights(ElementType.INT8))));
+      EXPERTS.add(
+          right("packed experts", to -> layer.save(to, plain.withWeights(ElementType.Q4_0))));
     }
     try (OptimizerState state = OptimizerState.of(WEIGHTS, BIASES)) {
       STATES.add(right("no steps", state::save));
