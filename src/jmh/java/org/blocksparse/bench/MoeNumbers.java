@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench;
 
+import java.util.EnumMap;
+import java.util.Map;
 import java.util.stream.IntStream;
 
 /**
@@ -104,11 +106,13 @@ final class MoeNumbers {
   static double[] expected(MoeShape shape) {
     float[] x = x(shape, CHECKED_TOKENS);
     int[] routing = routing(shape, 0, CHECKED_TOKENS);
-    float[][][] weights = new float[Matrix.values().length][DISTINCT][];
+    Map<Matrix, float[][]> weights = new EnumMap<>(Matrix.class);
     for (Matrix matrix : Matrix.values()) {
-      for (int expert = 0; expert < DISTINCT; expert++) {
-        weights[matrix.ordinal()][expert] = weights(shape, matrix, expert);
-      }
+      weights.put(
+          matrix,
+          IntStream.range(0, DISTINCT)
+              .mapToObj(expert -> weights(shape, matrix, expert))
+              .toArray(float[][]::new));
     }
     double[] out = new double[CHECKED_TOKENS * shape.inputs];
     for (int pair = 0; pair < routing.length; pair++) {
@@ -118,12 +122,12 @@ final class MoeNumbers {
       for (int i = 0; i < row.length; i++) {
         row[i] = x[token * shape.inputs + i];
       }
-      double[] gate = product(weights[Matrix.GATE.ordinal()][expert], row, shape.hidden);
-      double[] up = product(weights[Matrix.UP.ordinal()][expert], row, shape.hidden);
+      double[] gate = product(weights.get(Matrix.GATE)[expert], row, shape.hidden);
+      double[] up = product(weights.get(Matrix.UP)[expert], row, shape.hidden);
       for (int h = 0; h < shape.hidden; h++) {
         up[h] *= gate[h] / (1 + Math.exp(-gate[h])) / shape.top;
       }
-      double[] down = product(weights[Matrix.DOWN.ordinal()][expert], up, shape.inputs);
+      double[] down = product(weights.get(Matrix.DOWN)[expert], up, shape.inputs);
       for (int o = 0; o < shape.inputs; o++) {
         out[token * shape.inputs + o] += down[o];
       }

@@ -142,7 +142,7 @@ final class MoeTable {
   }
 
   private static String word(String engine, int index) {
-    return engine.split(" ")[index];
+    return engine.split(" ", -1)[index];
   }
 
   private static String milliseconds(double ns, boolean bold) {

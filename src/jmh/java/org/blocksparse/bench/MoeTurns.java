@@ -122,7 +122,7 @@ final class MoeTurns {
     process
         .inputReader()
         .lines()
-        .map(line -> line.split(" "))
+        .map(line -> line.split(" ", -1))
         .forEach(
             words ->
                 add(

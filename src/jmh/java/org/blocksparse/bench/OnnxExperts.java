@@ -99,7 +99,7 @@ public final class OnnxExperts {
   }
 
   private void round(float[] values, ByteBuffer codes, int begin, FloatBuffer scales, int group) {
-    int middle = 1 << bits - 1;
+    int middle = 1 << (bits - 1);
     int perByte = Byte.SIZE / bits;
     for (int from = 0; from < values.length; from += GROUP) {
       float largest = 0;
@@ -112,7 +112,7 @@ public final class OnnxExperts {
         int packed = 0;
         for (int part = 0; part < perByte; part++) {
           int code = Math.round(values[i + part] / scale) + middle;
-          packed |= Math.min(code, 2 * middle - 1) << part * bits;
+          packed |= Math.min(code, 2 * middle - 1) << (part * bits);
         }
         codes.put(begin + i / perByte, (byte) packed);
       }
@@ -256,7 +256,7 @@ public final class OnnxExperts {
     BufferedReader commands =
         new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
     for (String line = commands.readLine(); line != null; line = commands.readLine()) {
-      String[] words = line.split(" ");
+      String[] words = line.split(" ", -1);
       System.out.println(
           words[0].equals("tokens")
               ? experts.prepare(Integer.parseInt(words[1]))

@@ -45,7 +45,7 @@ final class ProcessForward implements MoeForward {
   @Override
   public float[] prepare(int tokens) throws IOException {
     commands.println("tokens " + tokens);
-    String[] numbers = answer().split(" ");
+    String[] numbers = answer().strip().split(" ", -1);
     float[] first = new float[numbers.length];
     for (int i = 0; i < first.length; i++) {
       first[i] = Float.parseFloat(numbers[i]);
@@ -56,7 +56,7 @@ final class ProcessForward implements MoeForward {
   @Override
   public long[] times(int workers, double seconds) throws IOException {
     commands.println("time " + workers + " " + seconds);
-    return Arrays.stream(answer().split(" ")).mapToLong(Long::parseLong).toArray();
+    return Arrays.stream(answer().strip().split(" ", -1)).mapToLong(Long::parseLong).toArray();
   }
 
   @Override

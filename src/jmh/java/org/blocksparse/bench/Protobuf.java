@@ -13,13 +13,13 @@ final class Protobuf {
   private final ByteArrayOutputStream fields = new ByteArrayOutputStream();
 
   Protobuf number(int field, long value) {
-    varint((long) field << 3 | VARINT);
+    varint(((long) field << 3) | VARINT);
     varint(value);
     return this;
   }
 
   Protobuf fraction(int field, float value) {
-    varint((long) field << 3 | FIXED32);
+    varint(((long) field << 3) | FIXED32);
     int bits = Float.floatToRawIntBits(value);
     for (int shift = 0; shift < Integer.SIZE; shift += Byte.SIZE) {
       fields.write(bits >>> shift);
@@ -36,7 +36,7 @@ final class Protobuf {
   }
 
   private Protobuf bytes(int field, byte[] value) {
-    varint((long) field << 3 | BYTES);
+    varint(((long) field << 3) | BYTES);
     varint(value.length);
     fields.writeBytes(value);
     return this;
@@ -45,7 +45,7 @@ final class Protobuf {
   private void varint(long value) {
     long rest = value;
     while (rest >>> 7 != 0) {
-      fields.write((int) (rest & 0x7f | 0x80));
+      fields.write((int) ((rest & 0x7f) | 0x80));
       rest >>>= 7;
     }
     fields.write((int) rest);
