@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -24,6 +25,8 @@ import org.blocksparse.testing.Seeded;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -403,22 +406,27 @@ final class PackedWeightsTest {
     }
   }
 
-  private static void assertRefused(String message, Runnable call) {
-    assertEquals(message, assertThrows(IllegalArgumentException.class, call::run).getMessage());
+  private static void assertRefused(String message, Executable call) {
+    assertEquals(message, assertThrows(IllegalArgumentException.class, call).getMessage());
   }
 
   @Test
-  void layersAreNotPacked() {
+  void layersAreNotPacked(@TempDir Path folder) {
     String refused =
-        "type: expected FLOAT32, FLOAT16, BFLOAT16 or INT8 for a layer's weights but was MXFP4,"
-            + " which is packed for products of SparseBlockDot and MixtureOfExperts";
+        "type: expected FLOAT32, FLOAT16, BFLOAT16 or INT8 for a softmax, a label tree or a bag"
+            + " but was MXFP4, which is packed for products of SparseBlockDot and MixtureOfExperts";
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(3, 5).build();
         LabelTree tree = LabelTree.builder(3, 5).build();
         EmbeddingBag bag = EmbeddingBag.builder(5, 4).build()) {
       assertRefused(refused, () -> layer.withWeights(ElementType.MXFP4));
       assertRefused(refused, () -> tree.withWeights(ElementType.MXFP4));
       assertRefused(refused, () -> bag.withWeights(ElementType.MXFP4));
-      assertRefused(refused, () -> SaveOptions.defaults().withWeights(ElementType.MXFP4));
+      Path file = folder.resolve("layer");
+      SaveOptions packed = SaveOptions.defaults().withWeights(ElementType.MXFP4);
+      String notSaved = refused.replace("type:", "options:");
+      assertRefused(notSaved, () -> layer.save(file, packed));
+      assertRefused(notSaved, () -> tree.save(file, packed));
+      assertRefused(notSaved, () -> bag.save(file, packed));
     }
   }
 
