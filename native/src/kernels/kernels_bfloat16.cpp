@@ -40,7 +40,7 @@ constexpr int32_t kMostPanelPairs = 64;
 constexpr int32_t kTilesOfDotProducts = 16;
 
 // Fewer do not pay for packing.
-constexpr int32_t kLeastRows = 8;
+constexpr int32_t kLeastRows = 8, kLeastRowsOfAmx = 12;
 
 // All registers of AMX hold 16 rows of 64 bytes.
 void configure() {
@@ -328,7 +328,7 @@ int32_t rows_of(const gemm_work& work) {
 }  // namespace
 
 void blocksparse::gemm_rounded_amx(const gemm_work& work) {
-  if (rows_of(work) >= kLeastRows && may_use_registers()) {
+  if (rows_of(work) >= kLeastRowsOfAmx && may_use_registers()) {
     multiply_pairs<by_amx>(work);
   } else {
     kAvx512Kernels.gemm_rounded(work);
