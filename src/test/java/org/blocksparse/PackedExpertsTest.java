@@ -69,7 +69,7 @@ final class PackedExpertsTest {
   /** Samples with random experts, one of which nobody may have, and gates of any sign. */
   private static Routing routing(Data data, Sizes s) {
     try (IntTensor experts =
-            IntTensor.of(data.indices(s.batch() * s.k(), s.experts()), s.batch(), s.k());
+            IntTensor.of(data.indices((long) s.batch() * s.k(), s.experts()), s.batch(), s.k());
         FloatTensor gates =
             FloatTensor.of(
                 data.floats(Numbers.GAUSSIAN, (long) s.batch() * s.k()), s.batch(), s.k())) {
