@@ -75,6 +75,14 @@ record Blend(float[] weights, float[] scores, float[] logOdds) {
     return sum;
   }
 
+  double sumOfWeights() {
+    double sum = 0;
+    for (float weight : weights) {
+      sum += weight;
+    }
+    return sum;
+  }
+
   /** The logarithm of the probability of a score. */
   float logProbability(double score) {
     double odds = logOdds(score);

@@ -63,23 +63,35 @@ final class BlendedScores implements LabelScores {
    */
   List<Row> first(int m, Filter allowed) {
     List<Ranking> rankings = scores.stream().map(head -> head.topK(m, allowed)).toList();
+    List<Row> found = union(rankings);
+    for (int row = 0; row < found.size(); row++) {
+      for (int head = 0; head < rankings.size(); head++) {
+        int size = rankings.get(head).size(row);
+        // Where there are fewer, these are all.
+        found.get(row).bounds[head] =
+            size < m ? Double.NEGATIVE_INFINITY : rankings.get(head).logProbability(row, size - 1);
+      }
+    }
+    return found;
+  }
+
+  /** The labels in any ranking, of which there is one for each head, with their scores of all. */
+  private List<Row> union(List<Ranking> rankings) {
     List<Row> found = new ArrayList<>();
     for (int row = 0; row < rows.rows(); row++) {
       int each = row;
-      int[] union =
+      int[] all =
           rankings.stream()
               .flatMapToInt(ranking -> IntStream.of(ranking.outputs(each)))
               .sorted()
-              .distinct()
               .toArray();
-      found.add(emptyRow(union));
-      for (int head = 0; head < rankings.size(); head++) {
-        Ranking ranking = rankings.get(head);
-        int size = ranking.size(row);
-        // Where there are fewer, these are all.
-        found.get(row).bounds[head] =
-            size < m ? Double.NEGATIVE_INFINITY : ranking.logProbability(row, size - 1);
+      int size = 0;
+      for (int output : all) {
+        if (size == 0 || output > all[size - 1]) {
+          all[size++] = output;
+        }
       }
+      found.add(emptyRow(Arrays.copyOf(all, size)));
     }
     for (int head = 0; head < rankings.size(); head++) {
       put(found, head, rankings.get(head));
@@ -143,7 +155,7 @@ final class BlendedScores implements LabelScores {
     List<Row> found = first(m, allowed);
     List<Integer> open = new ArrayList<>();
     for (int row = 0; row < found.size(); row++) {
-      List<Answer> answers = answers(found.get(row));
+      List<Answer> answers = answers(found.get(row), Double.NEGATIVE_INFINITY);
       List<Answer> best = answers.subList(0, Math.min(k, answers.size()));
       double bound = blend.score(found.get(row).bounds);
       // Others that are as likely may come first by their number.
@@ -173,10 +185,14 @@ final class BlendedScores implements LabelScores {
   /** A label of a row. */
   private record Answer(int output, double score) {}
 
-  /** The labels of a row, the likeliest first; those as likely as others by their number. */
-  private List<Answer> answers(Row row) {
+  /**
+   * The labels of a row with at least some score, the likeliest first; those as likely as others by
+   * their number.
+   */
+  private List<Answer> answers(Row row, double least) {
     return IntStream.range(0, row.outputs.length)
         .mapToObj(i -> new Answer(row.outputs[i], blend.score(row.ofHeads[i])))
+        .filter(answer -> answer.score >= least)
         .sorted(Comparator.comparingDouble((Answer answer) -> -answer.score))
         .toList();
   }
@@ -191,45 +207,29 @@ final class BlendedScores implements LabelScores {
   }
 
   /**
-   * As no score is positive, a label has the probability only if its score of the heaviest head is
-   * at least the least score of the probability, divided by the weight.
+   * A label whose scores are below a bound has a score below the sum of the weights times the
+   * bound. So a label that has the probability is one of those at the bound or above, of any head.
    */
   @Override
   public Ranking atLeast(double probability) {
     int[][] outputs = new int[rows.rows()][0];
     float[][] logProbabilities = new float[outputs.length][0];
-    int head = heaviest();
-    double least = blend.leastScore(probability) / blend.weights()[head];
+    double least = blend.leastScore(probability);
     if (least <= 0) {
+      double bound = least / blend.sumOfWeights();
       // A little less, as scores and probabilities are rounded.
-      double ofHead = Math.max(Double.MIN_NORMAL, Math.exp(least - 1e-5 * (1 - least)));
-      Ranking base = scores.get(head).atLeast(ofHead);
-      List<Row> found = new ArrayList<>();
-      for (int row = 0; row < outputs.length; row++) {
-        found.add(emptyRow(IntStream.of(base.outputs(row)).sorted().toArray()));
-      }
-      put(found, head, base);
+      double ofHead = Math.max(Double.MIN_NORMAL, Math.exp(bound - 1e-5 * (1 - bound)));
+      List<Row> found = union(scores.stream().map(head -> head.atLeast(ofHead)).toList());
       float logProbability = (float) Math.log(probability);
-      for (int other = 0; other < scores.size(); other++) {
-        complete(found, other);
-      }
       for (int row = 0; row < outputs.length; row++) {
         List<Answer> likely =
-            answers(found.get(row)).stream()
+            answers(found.get(row), least).stream()
                 .filter(answer -> blend.logProbability(answer.score) >= logProbability)
                 .toList();
         put(likely, row, outputs, logProbabilities);
       }
     }
     return Ranking.of(outputs, logProbabilities);
-  }
-
-  private int heaviest() {
-    int heaviest = 0;
-    for (int head = 1; head < heads.size(); head++) {
-      heaviest = blend.weights()[head] > blend.weights()[heaviest] ? head : heaviest;
-    }
-    return heaviest;
   }
 
   @Override
