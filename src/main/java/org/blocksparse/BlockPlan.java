@@ -14,26 +14,29 @@ import org.blocksparse.internal.schedule.SampleWindows;
 /**
  * The blocks that each sample of a batch selects: pairs (row, block), sorted by block, so that a
  * block is read once for all rows that need it. All samples select the same number of blocks, or,
- * in a ragged plan, each its own.
+ * in a ragged plan, a different number each.
  *
  * <p>Operations on index tensors make a plan for one call. To use the same indices again (forward
  * and backward, or several layers), make the plan once and pass it. The indices are copied.
  *
  * <p>A plan holds three schedules, each made at first use: for products (forward), for gradients
  * with respect to the input, and for outer products (gradients with respect to W). Each takes about
- * 12 bytes for every (sample, input block, output block).
+ * 12 bytes for every triple (sample, input block, output block).
  *
- * <p>Safe for use by any number of threads. {@link #close} is as for tensors; a plan that is not
- * closed is freed when it is garbage.
+ * <p>Safe for use by any number of threads. {@link #close} works as for tensors. The garbage
+ * collector frees a plan that is never closed.
  */
 public final class BlockPlan implements AutoCloseable {
-  /** Half of what an array of Java's can hold, for two numbers each, leaves room for the rest. */
+  /**
+   * A schedule stores two ints per pair: 2^29 pairs fill half of the largest Java array, and leave
+   * the other half for the rest of it.
+   */
   private static final int MAX_PAIRS = 1 << 29;
 
-  /** Of the heap, while a schedule is made. */
+  /** Heap bytes per pair while a schedule is built. */
   private static final long BYTES_PER_PAIR = 12;
 
-  /** The schedules of plans that differ only in how they run. */
+  /** The schedules that copies of a plan with other workers or other input rounding share. */
   private static final class SharedSchedules {
     private final SampleWindows inputs;
     private final SampleWindows outputs;
@@ -55,7 +58,7 @@ public final class BlockPlan implements AutoCloseable {
       this.pairs = pairs;
     }
 
-    /** A schedule that is made now. */
+    /** Builds a schedule. If the heap is too small, the error has the number of bytes. */
     private <T> T made(Supplier<T> maker) {
       requireOpen();
       try {
@@ -166,11 +169,11 @@ public final class BlockPlan implements AutoCloseable {
    * @param iBlocks how many input blocks there are to select from
    * @param oBlocks how many output blocks there are to select from
    * @throws IllegalArgumentException if a shape does not fit, or if the batch has more than
-   *     2<sup>29</sup> (sample, input block, output block)
-   * @throws OutOfMemoryError if there is no room on the heap for sorting that many; the first
-   *     operation with the plan may throw it as well
-   * @throws IndexOutOfBoundsException if an index is negative or too large; Theano takes negative
-   *     indices to count from the end, which we refuse
+   *     2<sup>29</sup> triples (sample, input block, output block)
+   * @throws OutOfMemoryError if the heap is too small to sort the triples; the first operation with
+   *     the plan may also throw this error
+   * @throws IndexOutOfBoundsException if an index is negative or too large; unlike in Theano, a
+   *     negative index does not count from the end
    * @throws IllegalStateException if a tensor is closed
    */
   public static BlockPlan of(IntTensor inputIdx, IntTensor outputIdx, int iBlocks, int oBlocks) {
@@ -178,12 +181,12 @@ public final class BlockPlan implements AutoCloseable {
   }
 
   /**
-   * The plan of a dense layer: each of {@code batch} samples has the only input block and the only
-   * output block that there are.
+   * The plan of a dense layer: there is one input block and one output block, and each of {@code
+   * batch} samples selects both.
    *
    * @throws IllegalArgumentException if batch is negative, or more than 2<sup>29</sup>
-   * @throws OutOfMemoryError if there is no room on the heap for that many, naming the bytes; the
-   *     first operation with the plan may throw it as well
+   * @throws OutOfMemoryError if the heap is too small for the plan; the message has the number of
+   *     bytes; the first operation with the plan may also throw this error
    */
   public static BlockPlan dense(int batch) {
     Check.atLeast(0, "batch", batch);
@@ -243,12 +246,12 @@ public final class BlockPlan implements AutoCloseable {
   }
 
   /**
-   * The plan for a batch in which each sample selects its own number of blocks: a ragged plan. The
-   * rows of h, and all else that has a row for each input block, then have the shape (entries of
-   * inputs, iSize), in the order of the entries; those of the output are (entries of outputs,
-   * oSize). A sample may select no input, and its outputs are then the bias or what they were; or
-   * no output. Where all samples select as many, results have the bits of the plan made from
-   * tensors.
+   * The plan for a batch in which each sample selects its own number of blocks: a ragged plan. h,
+   * and every other tensor with a row for each selected input block, then has the shape (entries of
+   * inputs, iSize), in the order of the entries. The output has the shape (entries of outputs,
+   * oSize). A sample may select no output blocks. If it selects no input blocks, its outputs are
+   * the bias, or remain unchanged when a product is added to them. If all samples select equally
+   * many blocks, results are bitwise equal to those of a plan from index tensors.
    *
    * @param inputs the input blocks that each sample selects, in [0, iBlocks), without values;
    *     repeats are allowed and add up
@@ -256,10 +259,10 @@ public final class BlockPlan implements AutoCloseable {
    * @param iBlocks how many input blocks there are to select from
    * @param oBlocks how many output blocks there are to select from
    * @throws IllegalArgumentException if the numbers of rows differ, if there are values, or if the
-   *     batch has more than 2<sup>29</sup> (sample, input block, output block), where a sample
-   *     without input or output counts as if it had one
-   * @throws OutOfMemoryError if there is no room on the heap for sorting that many; the first
-   *     operation with the plan may throw it as well
+   *     batch has more than 2<sup>29</sup> triples (sample, input block, output block); a sample
+   *     without input or output blocks counts as if it had one
+   * @throws OutOfMemoryError if the heap is too small to sort the triples; the first operation with
+   *     the plan may also throw this error
    * @throws IndexOutOfBoundsException if an index is too large
    * @throws IllegalStateException if rows are closed
    */
@@ -316,7 +319,10 @@ public final class BlockPlan implements AutoCloseable {
     return HeapRoom.named(error, Integer.BYTES * numbers, "the blocks that samples select");
   }
 
-  /** A sample without input has pairs all the same, as its outputs are written, and vice versa. */
+  /**
+   * A sample without input blocks still counts pairs, because its outputs are written. The same
+   * holds for a sample without output blocks.
+   */
   private static long pairs(int[] inputBegins, int[] outputBegins) {
     long pairs = 0;
     for (int s = 0; s + 1 < inputBegins.length; s++) {
@@ -352,49 +358,49 @@ public final class BlockPlan implements AutoCloseable {
   }
 
   /**
-   * The same plan, whose forward products round h: less precise, and faster where arithmetic is the
-   * limit. It shares the schedules of this one, and is closed with it. Forward products are those
-   * of {@link SparseBlockDot} and {@link SparseBlockGemv} that read h; gradients, steps and what an
-   * {@link Epilogue} adds are computed as by any plan. The bits are the same for any number of
-   * workers.
+   * The same plan with h rounded in forward products. This is less precise, and faster where
+   * products are compute-bound. It shares the schedules of this one, and is closed with it. Forward
+   * products are those of {@link SparseBlockDot} and {@link SparseBlockGemv} that read h.
+   * Gradients, steps and the terms of an {@link Epilogue} are computed as by any plan. Results are
+   * bitwise identical for any number of workers.
    *
-   * <p>To {@link ElementType#INT8}: for packed {@link Weights} alone, which are multiplied in no
-   * other way. With m the largest magnitude of 32 elements of a row of h that follow each other
-   * from a multiple of 32 on, or 2<sup>-119</sup> if that is more, each of these becomes the
-   * nearest whole multiple of m / 127: it is off by at most m / 253.9. If one of them is NaN or
-   * infinite, all outputs of the row are NaN. Products of such multiples with those that the
-   * weights are of their scales are exact as whole numbers, for each 32; what is made of them is
-   * float. So the error of each element, from h as it was and the weights as they are stored, is at
-   * most
+   * <p><b>{@link ElementType#INT8}</b> is required by packed {@link Weights}, and allowed only for
+   * them. Each row of h is divided into groups of 32 elements. Let m be the largest magnitude of a
+   * group, at least 2<sup>-119</sup>. Each element is rounded to the nearest integer multiple of m
+   * / 127, with an error of at most m / 253.9. If an element is NaN or infinite, all outputs of the
+   * row are NaN. Within each group, integer products and their sum are exact. Scaling and all
+   * further sums are float32. Relative to the unrounded h and the stored weights, the error of each
+   * output element is at most
    *
    * <pre>{@code
    * M / 253.9  +  1.01 * (g + iWin + 1) * 2^-24 * (|s| + M)  +  iWin * g * 2^-131
    * }</pre>
    *
-   * <p>with M = sum m |W| over all products, g = iSize / 32, rounded up, and s what they are added
-   * to; g + iWin is less than 2<sup>16</sup>. The bits are those of all processors, and of Java.
+   * <p>where M = sum m |W| over all products, g = ceil(iSize / 32), and s is the initial value
+   * (bias or previous output); g + iWin is less than 2<sup>16</sup>. Results are bitwise identical
+   * on all processors, and for the Java kernels.
    *
-   * <p>To {@link ElementType#BFLOAT16}, 8 bits of precision: for {@link Weights} of that type
-   * alone, and faster where the processor has AMX, or is AMD's and has AVX512-BF16. Each element of
-   * h becomes the nearest bfloat16, of two the even one: it is off by at most 2<sup>-8</sup> of its
-   * magnitude. NaN stays NaN; magnitudes of 2<sup>128</sup> - 2<sup>119</sup> and more become
-   * infinite. The product of two bfloat16 is a float, exactly, and sums are floats. So the error of
-   * each element is at most
+   * <p><b>{@link ElementType#BFLOAT16}</b> (8 bits of precision) is allowed only for {@link
+   * Weights} of that type. It is faster with AMX, or on AMD processors with AVX512-BF16. Each
+   * element of h is rounded to the nearest bfloat16, ties to even: its relative error is at most
+   * 2<sup>-8</sup>. NaN stays NaN; magnitudes of 2<sup>128</sup> - 2<sup>119</sup> and more become
+   * infinite. A product of two bfloat16 values is exact in float32. Sums are float32. The error of
+   * each output element is at most
    *
    * <pre>{@code
    * 2^-8 * S  +  1.01 * k * 2^-24 * (|s| + S)  +  2^-126 * sum (2 + |h| + |W|)
    * }</pre>
    *
-   * <p>with S = sum |h| |W| over the k = iWin * iSize products, at most 2<sup>16</sup>. The last
-   * part is for numbers below 2<sup>-126</sup> in h, W and sums, which a processor may take for 0.
-   * The bits differ between processors, of one instruction set too. AMX and AVX512-BF16 serve
-   * blocks with 12 rows or more; AMX under Linux. The first such product asks the system for AMX's
-   * registers, which the process then has for good: signals may take 8 KB more of a stack from then
-   * on. Elsewhere, and if the system refuses, rounded floats are multiplied as floats are, and
-   * nothing is gained.
+   * <p>where k = iWin * iSize, at most 2<sup>16</sup>, and S = sum |h| |W| over these k products.
+   * The last term covers subnormal values in h, W and sums, which a processor may flush to zero.
+   * Results may differ between processors, even with the same instruction set. AMX (only on Linux)
+   * and AVX512-BF16 are used for blocks with at least 12 rows. The first such product requests the
+   * AMX registers from the kernel, for the whole life of the process. Each signal frame may then
+   * need 8 KB more stack. Elsewhere, or if the kernel refuses, the rounded values are multiplied as
+   * float32, which is no faster.
    *
-   * @param type BFLOAT16 or INT8; a product with other weights than its own throws {@link
-   *     IllegalArgumentException}
+   * @param type BFLOAT16 or INT8; a product throws {@link IllegalArgumentException} if the weights
+   *     do not match it
    * @throws IllegalArgumentException if it is another type
    */
   public BlockPlan withRoundedInputs(ElementType type) {
@@ -415,12 +421,12 @@ public final class BlockPlan implements AutoCloseable {
     return inputs.isRagged();
   }
 
-  /** The number of input blocks that all samples select together: the rows of h. */
+  /** The total number of input blocks that the samples select: the rows of h. */
   public int inputRows() {
     return inputs.count();
   }
 
-  /** The number of output blocks that all samples select together: the rows of the output. */
+  /** The total number of output blocks that the samples select: the rows of the output. */
   public int outputRows() {
     return outputs.count();
   }
@@ -441,12 +447,12 @@ public final class BlockPlan implements AutoCloseable {
     schedules.close();
   }
 
-  /** The weights have the blocks that this plan selects from. */
+  /** Checks that W has iBlocks x oBlocks blocks, as this plan expects. */
   void requireFits(BlockMatrix W) {
     requireFits("W", W);
   }
 
-  /** As above, for what has the shape of the weights and another name. */
+  /** The same check for another argument with the shape of W, such as gradW. */
   void requireFits(String name, BlockMatrix W) {
     Shape shape = Check.blocks(name, W);
     Check.shape(name, shape, Check.WEIGHTS, iBlocks(), oBlocks(), shape.dim(2), shape.dim(3));

@@ -20,9 +20,9 @@ import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.schedule.Bags.Reduction;
 
 /**
- * An embedding bag: a table with a row for each word of a vocabulary; the output is the sum of the
- * rows that a sample names in {@link SparseRows}. It is also known as a linear layer with sparse
- * input:
+ * An embedding bag: a table with a row for each word of a vocabulary. The output is the sum of the
+ * table rows that a sample lists in {@link SparseRows}. It is the same as a linear layer with
+ * sparse input:
  *
  * <pre>{@code
  * out[r, :] = factor(r) * (sum over the entries (index, value) of row r of value * table[index, :])
@@ -32,49 +32,53 @@ import org.blocksparse.internal.schedule.Bags.Reduction;
  *   <caption>Shapes</caption>
  *   <tr><th>name</th><th>shape</th><th>meaning</th></tr>
  *   <tr><td>rows</td><td>batch rows</td><td>indices in [0, vocabulary), with values or without</td></tr>
- *   <tr><td>table</td><td>(vocabulary, features)</td><td>the parameters; of floats, or {@link
- *   #withWeights} in fewer bits</td></tr>
+ *   <tr><td>table</td><td>(vocabulary, features)</td><td>the parameters: float32, or a narrower type by {@link #withWeights}</td></tr>
  *   <tr><td>out, gradOut</td><td>(batch, features)</td><td>the sums, and gradients of a loss with respect to them</td></tr>
  *   <tr><td>gradValues</td><td>(entries of rows)</td><td>the gradient with respect to the values</td></tr>
  * </table>
  *
- * <p>The factor is that of the {@link Mode}. An index that occurs several times in a row counts as
- * often. The sum of an empty row is 0, and it has no gradient.
+ * <p>The factor is that of the {@link Mode}. If an index occurs n times in a row, its table row is
+ * added n times. The sum of an empty row is 0, and it has no gradient.
  *
- * <p><b>Cost.</b> A forward pass reads a row of the table for each entry; a step reads and writes
- * each row of the table that is named once, however often it is named, and reads a row of gradOut
- * for each entry. Neither depends on the size of the vocabulary.
+ * <p><b>Cost.</b> A forward pass reads one table row per entry. A step reads and writes each used
+ * table row once, and reads one row of gradOut per entry. Neither depends on the size of the
+ * vocabulary.
  *
- * <p><b>Numbers.</b> A sum of n entries is off by at most (n + 2) 2<sup>-24</sup> times the sum of
- * the magnitudes of what is added up. A sum may be beyond all floats where a factor below 1 times
- * it is not. NaN and infinities flow through, into the rows that name them and no others. Bits do
- * not depend on the workers, not even where a step adds up many gradients of one row.
+ * <p><b>Numbers.</b> The error of a sum of n terms is at most (n + 2) 2<sup>-24</sup> times the sum
+ * of their magnitudes. A sum may overflow before it is multiplied by the factor, even if the final
+ * result would fit. NaN and infinities propagate only to rows that use them. Results are bitwise
+ * identical for any workers, even when a step sums many gradients of one row.
  *
  * <p><b>Threads.</b> Any number of threads may call {@link #apply} and {@link #gradValues} at the
  * same time. The caller must not run a step, or a method that adds rows, at the same time as
  * anything else on the same layer.
  *
- * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null, {@link
- * IllegalArgumentException} if a shape does not fit or an output shares memory with an input,
- * {@link IndexOutOfBoundsException} if an index is outside [0, vocabulary) ({@link
- * SparseRows#of(java.util.List, int, UnknownIds)} leaves such indices out), and {@link
- * IllegalStateException} if the layer, the rows or a tensor is closed, or if what is to be written
- * is mapped read-only from a file. Nothing is changed then.
+ * <p><b>Errors.</b> Every method throws these exceptions, and then changes nothing:
+ *
+ * <ul>
+ *   <li>{@link NullPointerException} if an argument is null
+ *   <li>{@link IllegalArgumentException} if a shape does not fit, or an output shares memory with
+ *       an input
+ *   <li>{@link IndexOutOfBoundsException} if an index is outside [0, vocabulary); {@link
+ *       SparseRows#of(java.util.List, int, UnknownIds)} leaves such indices out
+ *   <li>{@link IllegalStateException} if the layer, the rows or a tensor is closed, or if an output
+ *       or the table to train is mapped read-only from a file
+ * </ul>
  */
 public final class EmbeddingBag implements AutoCloseable {
   private static final String OUT = "(rows, features)";
 
   /**
-   * The factor of the sum of a row of n entries. It depends on the number of entries, whatever
-   * their values are, so that it is defined for values that cancel out. For a mean weighted by the
-   * values, so that these count by their share, divide them by their sum and use {@link #SUM}.
+   * The factor of the sum of a row of n entries. The factor uses the number of entries, not their
+   * values, so it is defined even if the values sum to zero. For a weighted mean, divide the values
+   * by their sum first, and use {@link #SUM}.
    */
   public enum Mode {
     /** 1. */
     SUM(Reduction.SUM),
     /** 1 / n, as fastText does. */
     MEAN(Reduction.MEAN),
-    /** 1 / sqrt(n): sums of independent rows keep their size, however many there are. */
+    /** 1 / sqrt(n): the magnitude of a sum of independent rows does not depend on n. */
     ROOT_MEAN(Reduction.ROOT_MEAN);
 
     private final Reduction reduction;
@@ -93,7 +97,7 @@ public final class EmbeddingBag implements AutoCloseable {
     this.metadata = Collections.unmodifiableMap(metadata);
   }
 
-  /** A layer with a given table, which becomes its own. */
+  /** A layer that takes ownership of the given table. */
   static EmbeddingBag of(FloatTensor table, Mode mode, Workers workers) {
     TableRows rows = KernelOperands.table(table);
     int features = (int) table.shape().dim(1);
@@ -106,7 +110,7 @@ public final class EmbeddingBag implements AutoCloseable {
   }
 
   /**
-   * A builder of layers; everything else has defaults.
+   * Returns a builder; all other settings have defaults.
    *
    * @param vocabulary how many rows the table has
    * @param features the size of a row
@@ -133,7 +137,11 @@ public final class EmbeddingBag implements AutoCloseable {
     return Mode.valueOf(memory.table().reduction().name());
   }
 
-  /** The table, (vocabulary, features): its own, if {@link #weightType} allows. */
+  /**
+   * The layer's own table (not a copy), (vocabulary, features).
+   *
+   * @throws IllegalStateException unless {@link #weightType} is FLOAT32
+   */
   public FloatTensor table() {
     if (memory.isReadOnly()) {
       throw ReadOnlyWeights.notFloats("table", memory.type());
@@ -141,21 +149,21 @@ public final class EmbeddingBag implements AutoCloseable {
     return FloatTensor.dense(memory.table().rows().storage(), Shape.of(vocabulary(), features()));
   }
 
-  /** The type of the stored table. If it is not FLOAT32, table() throws. */
+  /** The type of the stored table. If it is not FLOAT32, {@link #table} throws. */
   public ElementType weightType() {
     return ElementType.of(memory.type());
   }
 
   /**
-   * A copy of this layer with a table of another type: all that is promised here is true for it,
-   * but only FLOAT32 can be trained. It has no optimizer state. {@link SaveOptions#withWeights}
-   * needs no copy.
+   * A copy of this layer with a table of another type. All guarantees hold for the copy, but only
+   * FLOAT32 can be trained. It has no optimizer state. To save in another type, use {@link
+   * SaveOptions#withWeights}, which needs no copy.
    *
-   * <p>INT8 has a scale for each row of the table, since a row is what is read: an entry needs one
-   * number more, and rare words, whose rows are small, lose no more of theirs than frequent ones.
+   * <p>INT8 has one scale per table row, because rows are read as a whole. Rare words have small
+   * rows, and lose no more relative precision than frequent words.
    *
    * @throws IllegalArgumentException if an element is not finite, or too large for the type
-   * @throws IllegalStateException if the table would be rounded that has been rounded before
+   * @throws IllegalStateException if the table has already been rounded to another narrow type
    */
   public EmbeddingBag withWeights(ElementType type) {
     WeightType wanted = requireNonNull(type, "type").ofLayer();
@@ -191,8 +199,8 @@ public final class EmbeddingBag implements AutoCloseable {
 
   /**
    * The gradient with respect to the values of rows, (entries): for entry e of row r the factor of
-   * the row times {@code table[index of e] . gradOut[r]}. With the table as it is: to be asked for
-   * before a step.
+   * the row times {@code table[index of e] . gradOut[r]}. It uses the current table, so call this
+   * method before {@link #step}.
    */
   public FloatTensor gradValues(SparseRows rows, FloatTensor gradOut) {
     check(rows, gradOut);
@@ -220,19 +228,17 @@ public final class EmbeddingBag implements AutoCloseable {
   }
 
   /**
-   * A step of training: each row of the table that rows name follows its gradient, the sum over all
-   * entries that name it of {@code value * factor * gradOut} of their rows. The gradients of all
-   * entries are added up before the rule is applied. Rows that are not named are not touched: they
-   * do not decay, and their part of the optimizer state stays as it is. No gradient of the size of
-   * the table is ever made.
+   * One training step, which updates each used table row. The gradient of a table row is the sum of
+   * {@code value * factor * gradOut} over all entries that use it. The optimizer is applied to this
+   * sum once. Unused rows do not change: they do not decay, and neither does their part of the
+   * optimizer state. No gradient of the size of the table is ever allocated.
    *
-   * <p>Clipping ({@link Optimizer#withMaxNorm}) is of each row of the table on its own. For Adam,
-   * the moments of a row are corrected by the number of steps that the row itself has taken.
+   * <p>{@link Optimizer#withMaxNorm} clips the gradient of each table row separately. Adam's bias
+   * correction of a row uses the number of steps of that row.
    *
-   * @param gradOut (rows, features), which must not overlap the table; a NaN is not refused, and
-   *     makes the rows NaN that it is for
-   * @param optimizer the rule; its state is kept by this layer, and is forgotten when a step with
-   *     another rule is made
+   * @param gradOut (rows, features), which must not overlap the table; a NaN is not rejected: the
+   *     table rows that it updates become NaN
+   * @param optimizer this layer keeps its state, until a step uses another optimizer
    * @throws IllegalStateException also if the table is of a type that is only read; see {@link
    *     #withWeights}
    */
@@ -257,7 +263,7 @@ public final class EmbeddingBag implements AutoCloseable {
     }
   }
 
-  /** Rows of another type are given out to nobody. */
+  /** Callers cannot get a table of a narrow type, so no tensor can overlap it. */
   private void checkNotTable(String name, FloatTensor tensor) {
     if (!memory.isReadOnly()) {
       Check.noOverlap(name, tensor, "table", memory.table().rows().storage());
@@ -280,20 +286,20 @@ public final class EmbeddingBag implements AutoCloseable {
   // ------------------------------------------------------------------------------------ growth
 
   /**
-   * Adds rows of zeros, which add nothing to a sum until they are trained. They have no optimizer
-   * state yet, and Adam counts their steps from now on; all else keeps its own.
+   * Adds rows of zeros, which add nothing to a sum until they are trained. New rows start with
+   * empty optimizer state, and Adam counts their steps from zero. Existing rows keep their state.
    *
-   * <p>All rows get new memory: {@link #table} is another tensor then, and the one before is
-   * closed. So add many rows at a time. {@link TwoLevelLayer#addOutputs(int, EmbeddingBag)} adds
+   * <p>All rows move to new memory: {@link #table} returns a new tensor then, and the previous one
+   * is closed. So add many rows at a time. {@link TwoLevelLayer#addOutputs(int, EmbeddingBag)} adds
    * outputs to the layer above as well.
    *
-   * @param n how many, at least 1
-   * @return the number of the first; the others follow
-   * @throws IllegalArgumentException also if n is less than 1, or if there would be too many to
-   *     count
+   * @param n the number of new rows, at least 1
+   * @return the index of the first new row; the others follow
+   * @throws IllegalArgumentException also if n is less than 1, or if the table would have too many
+   *     rows for an int
    * @throws IllegalStateException also if the table is of a type that is only read; see {@link
    *     #withWeights}
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public int addRows(int n) {
     int first = vocabulary();
@@ -321,7 +327,10 @@ public final class EmbeddingBag implements AutoCloseable {
     return first;
   }
 
-  /** Takes over grown memory; if it was closed meanwhile, that is closed, too. */
+  /**
+   * Replaces the memory by a larger one. If the bag was closed meanwhile, closes the new memory,
+   * too.
+   */
   void replace(BagMemory grown) {
     BagMemory before = memory;
     memory = grown;
@@ -339,9 +348,9 @@ public final class EmbeddingBag implements AutoCloseable {
   }
 
   /**
-   * Saves the layer as a safetensors file with the tensor {@code table}. Whenever the machine
-   * stops, the file is the old one or the new one, never a part of one. For a bag and the softmax
-   * after it in one file, see {@link SaveOptions#withBag}.
+   * Saves the layer as a safetensors file with the tensor {@code table}. The write is atomic: even
+   * after a crash, the file is the old one or the new one. For a bag and the softmax after it in
+   * one file, see {@link SaveOptions#withBag}.
    *
    * @throws IllegalStateException if the table is not finite
    * @throws IllegalArgumentException if the options have another bag; see also {@link
@@ -356,7 +365,7 @@ public final class EmbeddingBag implements AutoCloseable {
   }
 
   /**
-   * Whether a file holds a bag, alone or with the layer behind it. Only its header is read.
+   * Whether a file holds a bag, alone or with the layer that uses it. Only its header is read.
    *
    * @throws FileFormatException if the file is no safetensors file
    * @throws IOException if the file cannot be read
@@ -372,8 +381,8 @@ public final class EmbeddingBag implements AutoCloseable {
   }
 
   /**
-   * Loads what {@link #save(Path)} has written, or {@link TwoLevelLayer#save(Path, SaveOptions)}
-   * with a bag. The file may come from anybody.
+   * Loads a bag from its own file, or from the file of a two-level layer that {@link
+   * TwoLevelLayer#save(Path, SaveOptions)} wrote with a bag. It is safe to load untrusted files.
    *
    * @throws FileFormatException if the file does not hold a bag; it names the tensor and the reason
    * @throws IOException if the file cannot be read
@@ -385,12 +394,12 @@ public final class EmbeddingBag implements AutoCloseable {
     return new EmbeddingBag(content.bag(), content.metadata());
   }
 
-  /** The memory that it takes off the heap, mapped and private. */
+  /** The off-heap memory of this layer: mapped bytes and private bytes. */
   public MemoryUse memoryUse() {
     return MemoryUse.of(memory.storages());
   }
 
-  /** The strings that were in the file that this layer was loaded from, by key. */
+  /** The strings of the file that this layer was loaded from, by key. */
   public Map<String, String> metadata() {
     return metadata;
   }
@@ -398,7 +407,7 @@ public final class EmbeddingBag implements AutoCloseable {
   /** Frees the table and the optimizer state, as soon as no call uses them. */
   @Override
   public void close() {
-    closed = true; // before the memory is read: what takes its place from now on is closed as well
+    closed = true; // Set first: replace() then also closes memory that it installs later.
     memory.close();
   }
 

@@ -22,7 +22,7 @@ public final class EmbeddingBagBuilder {
     return this;
   }
 
-  /** The threads that work on every call; by default {@link Workers#common}. */
+  /** The threads that run every call; by default {@link Workers#common}. */
   public EmbeddingBagBuilder workers(Workers all) {
     this.workers = requireNonNull(all, "workers");
     return this;
@@ -35,10 +35,10 @@ public final class EmbeddingBagBuilder {
   }
 
   /**
-   * A layer with a random table, uniform in [-1, 1] / features as in fastText: so small that rows
-   * which training has never seen add little to a sum.
+   * A layer with a random table, uniform in [-1, 1] / features as in fastText. These values are
+   * small, so rows without training add little to a sum.
    *
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public EmbeddingBag build() {
     EmbeddingBag bag = EmbeddingBag.of(FloatTensor.zeros(vocabulary, features), mode, workers);
@@ -47,8 +47,8 @@ public final class EmbeddingBagBuilder {
   }
 
   /**
-   * A layer with a given table, which becomes its own: it changes it when it trains, and closes it
-   * when it is closed.
+   * A layer that takes ownership of the given table: training changes the table, and closing the
+   * layer closes it.
    *
    * @param table (vocabulary, features)
    * @throws IllegalArgumentException if the shape does not fit

@@ -21,9 +21,9 @@ import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * A mixture of experts, a whole layer: a {@link TopKGate} gives each row to a few of many experts,
- * each of them two products with an activation between them, and the output is the sum of what they
- * make of the row, weighted by the gate:
+ * A mixture-of-experts layer. A {@link TopKGate} routes each row to a few of many experts. An
+ * expert is two products with an activation between them. The output is the sum of expert outputs,
+ * weighted by the gate:
  *
  * <pre>{@code
  * gates  = top k of softmax(x[r] . Wg + bg)
@@ -31,7 +31,7 @@ import org.blocksparse.internal.memory.Storage;
  * }</pre>
  *
  * <table>
- *   <caption>Shapes; sums is hidden, or 2 hidden if the activation is gated</caption>
+ *   <caption>Shapes, where sums = hidden, or 2 * hidden with a gated activation</caption>
  *   <tr><th>name</th><th>shape</th><th>meaning</th></tr>
  *   <tr><td>x, gradX</td><td>(batch, inputs)</td><td>rows</td></tr>
  *   <tr><td>out, gradOut</td><td>(batch, outputs)</td><td>mixtures</td></tr>
@@ -44,32 +44,39 @@ import org.blocksparse.internal.memory.Storage;
  *   <tr><td>b2</td><td>(experts, outputs)</td><td>their bias, optional</td></tr>
  * </table>
  *
- * <p>The gate may be another one: the caller then makes a {@link Routing#of routing} and gives it
- * to each call. The parts are public, for layers that are not like this one: {@link TopKGate},
- * {@link BlockPlan}, {@link SparseBlockDot}, {@link Epilogue}, {@link InputBias}.
+ * <p>You may use your own gate. Then build a {@link Routing#of routing}, and pass it to each call.
+ * The parts are public, for layers of another structure: {@link TopKGate}, {@link BlockPlan},
+ * {@link SparseBlockDot}, {@link Epilogue}, {@link InputBias}.
  *
- * <p><b>Memory.</b> {@link #apply} keeps at most 12 MB between the products, or what one row needs
- * if that is more: of many rows, it takes some experts after the others. Where weights are packed,
- * that is int8 alone, and 8 MB: sums and activations stay in the caches.
+ * <p><b>Memory.</b> {@link #apply} buffers at most 12 MB between the two products, or one row if
+ * that is larger. For many rows, it processes the experts in groups. For packed weights, the buffer
+ * holds int8 values only, at most 8 MB. Sums and activations stay in the CPU caches.
  *
  * <p><b>Numbers.</b> Each product has the error of {@link SparseBlockDot}. A row with NaN, or with
- * infinite logits, has a NaN output; other rows are not touched. Bits do not depend on the workers.
+ * infinite logits, has a NaN output; other rows are not affected. Results are bitwise identical for
+ * any workers.
  *
  * <p><b>Threads.</b> Any number of threads may call all but {@link ExpertsPass#step} at the same
- * time. A step must not run at the same time as anything else on the same layer; that is the
- * caller's to see to.
+ * time. The caller must not run a step at the same time as any other call on the same layer.
  *
- * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null that
- * may not be, {@link IllegalArgumentException} if a shape does not fit or an output shares memory
- * with an input or a parameter, and {@link IllegalStateException} if the layer, a routing or a
- * tensor is closed, or if no routing is given to a layer without a gate. Nothing is changed then,
- * unless something is closed during the call.
+ * <p><b>Errors.</b> Every method throws these exceptions, and then changes nothing, unless
+ * something is closed during the call:
+ *
+ * <ul>
+ *   <li>{@link NullPointerException} if a required argument is null
+ *   <li>{@link IllegalArgumentException} if a shape does not fit, or an output shares memory with
+ *       an input or a parameter
+ *   <li>{@link IllegalStateException} if the layer, a routing or a tensor is closed, or if a layer
+ *       without a gate gets no routing
+ * </ul>
  */
 public final class MixtureOfExperts implements AutoCloseable {
   static final String X = "(batch, inputs)";
   static final String OUT = "(batch, outputs)";
 
-  /** Elements of z, or of what comes out of the activation, that are kept between the products. */
+  /**
+   * Maximum number of elements, of z or of the activation's output, to buffer between the products.
+   */
   private static final int KEPT_ELEMENTS = 1 << 21;
 
   private final ExpertsParameters parameters;
@@ -85,9 +92,9 @@ public final class MixtureOfExperts implements AutoCloseable {
   private final OptimizerState state;
 
   /**
-   * A layer whose parameters become its own.
+   * A layer that takes ownership of its parameters.
    *
-   * @param gate on the workers; null: routing is given by callers
+   * @param gate uses the same workers; if null, callers pass a routing
    */
   MixtureOfExperts(
       ExpertsParameters parameters,
@@ -139,11 +146,11 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * A builder of layers with a gate; everything else has defaults.
+   * Returns a builder of layers with a gate; all other settings have defaults.
    *
    * @param inputs the size of a row
-   * @param hidden the size of what comes out of an expert's activation
-   * @param gate how many experts there are, how many a row gets, and its losses and limits
+   * @param hidden the hidden size of an expert: the number of outputs of its activation
+   * @param gate sets the number of experts, the number per row, and the gate's losses and limits
    * @throws IllegalArgumentException unless sizes are at least 1
    */
   public static MixtureOfExpertsBuilder builder(int inputs, int hidden, TopKGate gate) {
@@ -152,10 +159,10 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * A builder of layers without a gate: each call is given a {@link Routing}.
+   * Returns a builder of layers without a gate: callers pass a {@link Routing} to each call.
    *
    * @param inputs the size of a row
-   * @param hidden the size of what comes out of an expert's activation
+   * @param hidden the hidden size of an expert: the number of outputs of its activation
    * @param experts how many there are
    * @throws IllegalArgumentException unless all are at least 1
    */
@@ -168,7 +175,7 @@ public final class MixtureOfExperts implements AutoCloseable {
     return parameters.inputs();
   }
 
-  /** The size of what comes out of an expert's activation. */
+  /** The hidden size of an expert: the number of outputs of its activation. */
   public int hidden() {
     return parameters.hidden();
   }
@@ -201,7 +208,9 @@ public final class MixtureOfExperts implements AutoCloseable {
     return gate;
   }
 
-  /** The parameters by their names: the layer's own, without those that it does not have. */
+  /**
+   * The parameters by name, not copied. Absent optional parameters, such as biases, are left out.
+   */
   public Map<String, BlockMatrix> parameters() {
     return parameters.byName();
   }
@@ -209,7 +218,7 @@ public final class MixtureOfExperts implements AutoCloseable {
   // ------------------------------------------------------------------------------------ forward
 
   /**
-   * Which experts the gate chooses for rows, to be closed by the caller.
+   * Returns the experts that the gate chooses for each row. The caller closes the routing.
    *
    * @param x (batch, inputs)
    */
@@ -226,16 +235,16 @@ public final class MixtureOfExperts implements AutoCloseable {
     }
   }
 
-  /** The mixtures of rows, (batch, outputs), in a new tensor. */
+  /** The output of the layer, (batch, outputs), in a new tensor; the gate chooses the experts. */
   public FloatTensor apply(FloatTensor x) {
     return FloatTensor.zeros(requireX(x), outputs()).filledBy(out -> apply(x, out));
   }
 
   /**
-   * The mixtures of rows, by the gate.
+   * The output of the layer; the gate chooses the experts.
    *
    * @param x (batch, inputs)
-   * @param out (batch, outputs), whose content before does not matter
+   * @param out (batch, outputs); its previous content is overwritten
    */
   public void apply(FloatTensor x, FloatTensor out) {
     requireOut(x, out);
@@ -245,11 +254,12 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * The mixtures of rows, by a routing.
+   * The output of the layer for a given routing.
    *
    * @param x (batch, inputs)
-   * @param routing of as many rows to as many experts; stays the caller's
-   * @param out (batch, outputs), whose content before does not matter
+   * @param routing has the batch size of x and the number of experts of this layer; the caller
+   *     still owns and closes it
+   * @param out (batch, outputs); its previous content is overwritten
    */
   public void apply(FloatTensor x, Routing routing, FloatTensor out) {
     requireOut(x, out);
@@ -294,7 +304,7 @@ public final class MixtureOfExperts implements AutoCloseable {
     }
   }
 
-  /** Writes the mixtures of the pairs of two plans, or adds them. */
+  /** Writes or adds the outputs for the pairs of two plans. */
   private void mix(
       FloatTensor x,
       BlockPlan up,
@@ -315,14 +325,14 @@ public final class MixtureOfExperts implements AutoCloseable {
     SparseBlockDot.apply(W1, of(up.inputs(), x), rounding(up, W1), epilogue, a);
   }
 
-  /** A plan as weights need it: packed ones are multiplied by rounded rows alone. */
+  /** Returns the plan that these weights need. Packed weights need rounded inputs. */
   private BlockPlan rounding(BlockPlan plan, BlockMatrix W) {
     return ExpertsParameters.isPacked(W)
         ? plan.withRoundedInputs(ElementType.INT8)
         : roundsToBfloat16 ? plan.withRoundedInputs(ElementType.BFLOAT16) : plan;
   }
 
-  /** Writes the sums over experts of what came out of their activations, or adds them. */
+  /** Second product: writes or adds the sum over experts. */
   private void second(
       FloatTensor a, BlockPlan down, FloatTensor gates, boolean accumulate, FloatTensor out) {
     Epilogue bias =
@@ -338,7 +348,8 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * The mixtures of rows, by the gate, with what the way back needs; to be closed by the caller:
+   * Forward pass of training; the gate chooses the experts. The pass keeps the values that the
+   * backward pass needs. The caller closes it:
    *
    * <pre>{@code
    * try (ExpertsPass pass = experts.forward(x, out)) {
@@ -347,12 +358,12 @@ public final class MixtureOfExperts implements AutoCloseable {
    * }
    * }</pre>
    *
-   * <p>Kept for each pair of row and expert: sums + hidden floats, and sums more on the way back.
-   * It is taken from memory that is kept for later calls.
+   * <p>Memory: (sums + hidden) floats per (row, expert) pair, and another {@code sums} floats
+   * during the backward pass. It comes from a pool that later calls reuse.
    *
    * @param x (batch, inputs)
-   * @param out (batch, outputs), whose content before does not matter
-   * @throws IllegalStateException also if the weights are packed, and have no gradients
+   * @param out (batch, outputs); its previous content is overwritten
+   * @throws IllegalStateException also if the weights are packed: packed weights have no gradients
    */
   public ExpertsPass forward(FloatTensor x, FloatTensor out) {
     requireOut(x, out);
@@ -366,12 +377,13 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * As above, by a routing. Where {@link #route} of this layer has made it, the gate learns; where
-   * not, the caller trains what has made it, by {@link ExpertsPass#gradGates}.
+   * As {@link #forward(FloatTensor, FloatTensor)}, for a given routing. If {@link #route} of this
+   * layer made the routing, the step trains the gate. Otherwise, train your own gate with {@link
+   * ExpertsPass#gradGates}.
    *
-   * @param routing of as many rows to as many experts; stays the caller's, and open until the pass
-   *     is closed
-   * @throws IllegalStateException also if the weights are packed, and have no gradients
+   * @param routing has the batch size of x and the number of experts of this layer; the caller
+   *     still owns it, and closes it after the pass
+   * @throws IllegalStateException also if the weights are packed: packed weights have no gradients
    */
   public ExpertsPass forward(FloatTensor x, Routing routing, FloatTensor out) {
     requireOut(x, out);
@@ -404,7 +416,7 @@ public final class MixtureOfExperts implements AutoCloseable {
     return bias == null ? epilogue : epilogue.withBias(bias);
   }
 
-  /** A tensor (batch, size) as the rows of one side of a plan, which has one row for each. */
+  /** Reshapes a (batch, size) tensor to the rows of one side of a plan. */
   static FloatTensor of(SelectedRows side, FloatTensor tensor) {
     return tensor.reshape(side.shape(tensor.shape().dim(1)).toArray());
   }
@@ -453,16 +465,17 @@ public final class MixtureOfExperts implements AutoCloseable {
 
   /**
    * A copy of this layer whose W1 and W2 are of another type, without optimizer state. The gate and
-   * the biases stay floats: they are small, and the gate decides. {@link SaveOptions#withWeights}
-   * needs no copy. Weights that were a transposed view, as in files of others, lie as those of
-   * {@link Weights#of} in the copy, unless they are INT8.
+   * the biases stay float32. They are small, and the choice of experts depends on the gate. To save
+   * in another type, use {@link SaveOptions#withWeights}, which needs no copy. The copy stores
+   * transposed views, as files of other libraries have them, in the layout of {@link Weights#of},
+   * except for INT8.
    *
-   * <p>With types that are packed ({@link ElementType#Q8_0} and those below), each product rounds
-   * the rows that it reads to INT8, as {@link BlockPlan#withRoundedInputs} says: less precise, and
-   * the fastest. Such a layer has no gradients.
+   * <p>For packed types ({@link ElementType#Q8_0}, {@link ElementType#Q4_0}, {@link
+   * ElementType#MXFP4}), each product rounds its input rows to INT8. This is the fastest, and less
+   * precise; see {@link BlockPlan#withRoundedInputs}. Such a layer has no gradients.
    *
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
-   * @throws IllegalStateException if weights would be rounded that have been rounded before
+   * @throws IllegalStateException if the weights have already been rounded to another narrow type
    */
   public MixtureOfExperts withWeights(ElementType type) {
     requireNonNull(type, "type");
@@ -473,8 +486,8 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * A copy of this layer of INT8 with its weights {@linkplain Weights#packed packed}: the same
-   * numbers, multiplied by rows that are rounded to INT8.
+   * A copy of this INT8 layer with its weights {@linkplain Weights#packed packed}: the same values,
+   * multiplied by rows that are rounded to INT8.
    *
    * @throws IllegalStateException if the weights are of another type, or packed already
    */
@@ -485,15 +498,15 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * This layer with the rows of its experts' products rounded to BFLOAT16, as the weights are:
-   * faster on some processors, with the error that {@link BlockPlan#withRoundedInputs} says. Both
-   * layers have the same parameters, and closing one closes both. Copies do not round, and files do
-   * not keep it.
+   * This layer with input rows of its experts' products rounded to BFLOAT16, as the weights are.
+   * This is faster on some processors; see {@link BlockPlan#withRoundedInputs} for these and the
+   * error. Both layers share their parameters: closing one closes both. Copies and saved files do
+   * not keep this setting.
    *
    * @param type BFLOAT16; packed weights round to INT8 by themselves
    * @throws IllegalArgumentException if it is another type
-   * @throws IllegalStateException if the weights are not of BFLOAT16, or a transposed view, which
-   *     {@code withWeights(BFLOAT16)} copies as they should lie
+   * @throws IllegalStateException if the weights are not of BFLOAT16, or are a transposed view;
+   *     {@code withWeights(BFLOAT16)} makes a copy with the required layout
    */
   public MixtureOfExperts withRoundedInputs(ElementType type) {
     if (requireNonNull(type, "type") != ElementType.BFLOAT16) {
@@ -512,12 +525,12 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * Saves the layer as a safetensors file with the parameters by their names. Whenever the machine
-   * stops, the file is the old one or the new one, never a part of one.
+   * Saves the layer as a safetensors file with the parameters by their names. The write is atomic:
+   * even after a crash, the file is the old one or the new one.
    *
    * @throws IllegalStateException if a parameter is not finite
    * @throws IllegalArgumentException if the options have a bag, or weights are a transposed view,
-   *     as those of files of others may be; see also {@link SaveOptions#withWeights}
+   *     which files of other libraries may contain; see also {@link SaveOptions#withWeights}
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void save(Path file, SaveOptions options) throws IOException {
@@ -548,8 +561,9 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * Loads what {@link #save(Path)} has written. If it is mapped, W1 and W2 are used where they lie:
-   * an expert is read when a row is first given to it. The file may come from anybody.
+   * Loads a file that {@link #save(Path)} wrote. With {@link LoadOptions#mapped}, W1 and W2 are not
+   * copied: an expert is read from disk when a row first uses it. It is safe to load untrusted
+   * files.
    *
    * @throws FileFormatException if the file does not hold a layer of experts; it names the tensor
    *     and the reason
@@ -570,8 +584,9 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * The experts of a block of llama.cpp's models. Weights are used where they lie or packed, as
-   * {@link GgufFile#weights(List, int, int)} says; the gate and the biases become floats:
+   * Loads the experts of one block of a llama.cpp model. Depending on the type, weights are used in
+   * place without a copy, or packed; see {@link GgufFile#weights(List, int, int)}. The gate and the
+   * biases become float32:
    *
    * <table>
    *   <caption>Tensors of block 5; biases are optional</caption>
@@ -584,14 +599,14 @@ public final class MixtureOfExperts implements AutoCloseable {
    *
    * <p>A file does not say how its model chooses experts and what their activation is. Mixtral and
    * Qwen 3 take {@link TopKGate#of} and {@link Activation#SWIGLU}; OLMoE and Qwen 2 take {@link
-   * TopKGate#withoutRenormalization}; gpt-oss takes {@link Activation#CLAMPED_SWIGLU}. Where the
-   * gate is not a softmax, as in DeepSeek 3, give a {@link Routing#of routing} to each call.
-   * Metadata has the number of experts of a row: {@code qwen3moe.expert_used_count}, for instance.
+   * TopKGate#withoutRenormalization}; gpt-oss takes {@link Activation#CLAMPED_SWIGLU}. If the gate
+   * is not a softmax, as in DeepSeek 3, pass a {@link Routing#of routing} to each call. The
+   * metadata has the number of experts per token, for example {@code qwen3moe.expert_used_count}.
    *
    * @param file may be closed afterwards
    * @param block from 0
-   * @param gate null: each call is given a routing
-   * @throws IllegalArgumentException if the gate is of another number of experts
+   * @param gate null: callers pass a routing to each call
+   * @throws IllegalArgumentException if the gate has another number of experts
    * @throws FileFormatException if a tensor is missing, has another shape or a type that cannot be
    *     used
    * @throws IOException if the file cannot be read
@@ -605,9 +620,8 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * The experts of a layer from matrices (out, in) with names, as models of others have them in
-   * safetensors. The names that are asked for are those of Qwen, OLMoE and DeepSeek after the part
-   * that names the layer:
+   * Builds a layer from named (out, in) matrices, as Hugging Face models store them in safetensors.
+   * The function gets names as in Qwen, OLMoE and DeepSeek, without the layer prefix:
    *
    * <pre>{@code
    * try (TensorFile file = TensorFile.open(path, LoadOptions.mapped())) {
@@ -629,19 +643,19 @@ public final class MixtureOfExperts implements AutoCloseable {
    *   <tr><td>gate.weight, with a gate</td><td>(experts, inputs)</td><td>gate.weight</td></tr>
    * </table>
    *
-   * <p>There are no biases; {@link MixtureOfExpertsBuilder#build(Map)} takes them. As to the gate
-   * and the activation, see {@link #of(GgufFile, int, TopKGate, Activation)}.
+   * <p>This method reads no biases. To set biases, use {@link MixtureOfExpertsBuilder#build(Map)}.
+   * For the gate and the activation, see {@link #of(GgufFile, int, TopKGate, Activation)}.
    *
-   * @param tensors is called for one matrix after the other, for some twice; each is copied, one
-   *     expert at a time, and closed
-   * @param experts how many there are
-   * @param gate null: each call is given a routing
-   * @param type of W1 and W2. FLOAT32 can be trained; a type of the file's loses nothing
-   * @throws IllegalArgumentException if the gate is of another number of experts; if a tensor is
+   * @param tensors is called once per matrix, for some twice; each result is copied and closed, and
+   *     only one expert is held at a time
+   * @param experts the number of experts
+   * @param gate null: callers pass a routing to each call
+   * @param type of W1 and W2; use FLOAT32 to train; the type of the file loses no precision
+   * @throws IllegalArgumentException if the gate has another number of experts; if a tensor is
    *     missing, is no matrix, has another shape, or has an element that is not finite or too large
    *     for the type
    * @throws IOException if the function throws it
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public static MixtureOfExperts of(
       ExpertTensors tensors, int experts, TopKGate gate, Activation activation, ElementType type)
@@ -667,13 +681,13 @@ public final class MixtureOfExperts implements AutoCloseable {
     return new MixtureOfExperts(parameters, gate, activation, workers, content.metadata());
   }
 
-  /** The memory that it takes off the heap, mapped and private. */
+  /** The off-heap memory of this layer: mapped bytes and private bytes. */
   public MemoryUse memoryUse() {
     Stream<Storage> ofState = state == null ? Stream.empty() : state.memory();
     return MemoryUse.of(Stream.concat(parameters.memory(), ofState));
   }
 
-  /** The strings that were in the file that this layer was loaded from, by key. */
+  /** The strings of the file that this layer was loaded from, by key. */
   public Map<String, String> metadata() {
     return metadata;
   }

@@ -46,7 +46,7 @@ public final class MixtureOfExpertsBuilder {
   }
 
   /**
-   * The size of a row of the output; by default that of a row of x.
+   * The size of a row of the output; by default, the size of a row of x.
    *
    * @throws IllegalArgumentException unless it is at least 1
    */
@@ -67,7 +67,7 @@ public final class MixtureOfExpertsBuilder {
     return this;
   }
 
-  /** The threads that work on every call; by default {@link Workers#common}. */
+  /** The threads that run every call; by default {@link Workers#common}. */
   public MixtureOfExpertsBuilder workers(Workers all) {
     this.workers = requireNonNull(all, "workers");
     return this;
@@ -105,10 +105,10 @@ public final class MixtureOfExpertsBuilder {
   }
 
   /**
-   * A layer with random weights, uniform in [-1, 1] divided by the root of the size of a row that
-   * they are multiplied by, and biases of zero.
+   * A layer with biases of zero and random weights, uniform in [-1, 1] / sqrt(n), where n is the
+   * input size of the product: {@code inputs} for Wg and W1, {@code hidden} for W2.
    *
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public MixtureOfExperts build() {
     Map<String, Shape> shapes = shapes(biases);
@@ -129,19 +129,21 @@ public final class MixtureOfExpertsBuilder {
   }
 
   /**
-   * A layer with given parameters, which become its own: it changes them when it trains, and closes
-   * them when it is closed. W1 and W2 may be {@link Weights}, which are only read.
+   * A layer that takes ownership of the given parameters: training changes them, and closing the
+   * layer closes them. W1 and W2 may be {@link Weights}, which are read-only: the layer cannot be
+   * trained then.
    *
-   * <p>If the activation is gated, W1 may be given as two: W1.gate and W1.up, each (1, experts,
-   * inputs, hidden) and both of one type and layout; b1 as b1.gate and b1.up, each (experts,
-   * hidden). They are copied side by side, and closed.
+   * <p>With a gated activation, you may pass W1 in two halves, W1.gate and W1.up, each (1, experts,
+   * inputs, hidden) and both of the same type and layout. Likewise you may pass b1 as b1.gate and
+   * b1.up, each (experts, hidden). Halves are copied side by side, and closed.
    *
-   * @param parameters by the names of {@link MixtureOfExperts}: W1, W2, with a gate Wg, and biases
-   *     where there are any
-   * @throws IllegalArgumentException if a name is missing, unknown, or beside its halves; if a
-   *     shape does not fit; if one but W1 and W2 is no tensor of floats, or one is a transposed
-   *     view of floats; if two share memory; or if halves differ in type or layout, are a
-   *     transposed view of INT8, or are packed and hidden is no multiple of 16
+   * @param parameters by the names in {@link MixtureOfExperts}: W1 and W2, Wg if there is a gate,
+   *     and biases if any
+   * @throws IllegalArgumentException if a name is missing or unknown, or a parameter is given with
+   *     its halves; if a shape does not fit; if a parameter other than W1 and W2 is not a {@link
+   *     FloatTensor}; if a {@link FloatTensor} is a transposed view; if two share memory; or if
+   *     halves differ in type or layout, are a transposed view of INT8, or are packed and hidden is
+   *     not a multiple of 16
    * @throws IllegalStateException if a half is closed
    */
   public MixtureOfExperts build(Map<String, ? extends BlockMatrix> parameters) {
@@ -183,7 +185,7 @@ public final class MixtureOfExpertsBuilder {
     }
   }
 
-  /** The shapes of parameters of those names, which are known and fit each other. */
+  /** Checks that the names are known and fit each other, and returns their shapes. */
   private Map<String, Shape> shapesOf(Set<String> names) {
     Map<String, Shape> shapes = new LinkedHashMap<>();
     shapes(true)
@@ -225,7 +227,7 @@ public final class MixtureOfExpertsBuilder {
     return both;
   }
 
-  /** Puts a parameter in the place of its halves, if they are given. */
+  /** Replaces two halves, if given, by the joined parameter. */
   private void join(
       String name,
       Map<String, BlockMatrix> parameters,

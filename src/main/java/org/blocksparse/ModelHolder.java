@@ -31,7 +31,7 @@ import org.blocksparse.internal.events.ReloadEvent;
  * old one, which is closed when its last lease ends. Until then both are in memory. A reload that
  * fails keeps the old model, and throws.
  *
- * <p><b>Ownership.</b> The models become the holder's own: only the holder closes them.
+ * <p><b>Ownership.</b> The holder takes ownership of the models: only the holder closes them.
  *
  * <p><b>Metrics.</b> {@link #reloads}, {@link #failedReloads}, {@link #age} and {@link #lastError}
  * are for gauges, counters and health checks. Java Flight Recorder has an event for each reload,
@@ -40,8 +40,9 @@ import org.blocksparse.internal.events.ReloadEvent;
  * <p><b>Threads.</b> Any number of threads may call all methods. {@link #acquire} and the end of a
  * lease change an atomic counter each, and never wait. Reloads run one after another.
  *
- * <p>If closing an old model throws, whoever ends its last lease gets the exception; a checked one
- * is the cause of an {@link IllegalStateException}. No class of this library throws one.
+ * <p>If closing an old model throws, the exception reaches the caller that ends its last lease; a
+ * checked exception becomes the cause of an {@link IllegalStateException}. No layer of this library
+ * throws a checked exception from {@code close}.
  *
  * @param <T> the type of the models
  */
@@ -57,12 +58,12 @@ public final class ModelHolder<T extends AutoCloseable> implements AutoCloseable
     T load(Path file) throws IOException;
   }
 
-  /** A model and the number of those who use it. */
+  /** A model and its reference count. */
   private static final class Held<T extends AutoCloseable> {
     private final T model;
     private final long since = System.nanoTime();
 
-    /** The leases, and one for the holder as long as this is its current model. */
+    /** Reference count: one per lease, plus one while the holder uses this model. */
     private final AtomicInteger users = new AtomicInteger(1);
 
     Held(T model) {
@@ -191,12 +192,11 @@ public final class ModelHolder<T extends AutoCloseable> implements AutoCloseable
   }
 
   /**
-   * Loads another model, and replaces the current one by it. The file may be the one that the
-   * current model is mapped from if a new file has taken its name: replace by rename, which all
-   * methods that save do, then reload.
+   * Loads another model, and replaces the current one by it. The path may be that of the current
+   * mapped model, if a new file replaced it by rename. All save methods replace by rename.
    *
-   * @throws IOException if the loader throws it; the current model stays, as it does after any
-   *     other exception of the loader
+   * @throws IOException if the loader throws it; the current model stays, also after any other
+   *     exception of the loader
    * @throws IllegalArgumentException if the loader returns the current model
    * @throws IllegalStateException if the holder is closed
    */
@@ -206,11 +206,11 @@ public final class ModelHolder<T extends AutoCloseable> implements AutoCloseable
   }
 
   /**
-   * Replaces the current model by another one: the copy of a layer that goes on learning, for
-   * instance.
+   * Replaces the current model by another one: for example, by the copy of a layer that continues
+   * to train.
    *
-   * @param models returns a new model, which becomes the holder's own; the current model stays if
-   *     it throws
+   * @param models returns a new model, and the holder takes ownership; if it throws, the current
+   *     model stays
    * @throws IllegalArgumentException if it returns the current model
    * @throws IllegalStateException if the holder is closed
    */

@@ -34,16 +34,24 @@ import org.blocksparse.internal.memory.Storage;
  *     FloatTensor W2 = file.floats("W2")) { ... }
  * }</pre>
  *
- * <p>Tensors are of float32 and int32, and weights of products of any {@link ElementType}: F16,
- * BF16, or I8 with {@code NAME.scales}, F32 (iBlocks, oBlocks, oSize), beside them; packed ones are
- * U8 (iBlocks, oBlocks, bytes of a block), as they are in memory, with their type, iSize and oSize
- * in the metadata as {@code blocksparse.packed.NAME}. A bad file is a {@link FileFormatException}
- * that names its flaw. Layers have files of their own ({@link TwoLevelLayer#save}, {@link
- * EmbeddingBag#save}), whose tensors can be read here as well.
+ * <p>A file holds tensors of float32 and int32, and weights of any {@link ElementType}:
  *
- * <p>Safe for use by any number of threads. An interrupt of one that reads ends its call with an
- * {@link IOException}; the file stays open for the others, unless it is in another file system than
- * the system's, or is mapped where there is no native library.
+ * <table>
+ *   <caption>How a file stores weights</caption>
+ *   <tr><th>weights</th><th>tensor NAME</th><th>beside it</th></tr>
+ *   <tr><td>FLOAT32, FLOAT16, BFLOAT16</td><td>F32, F16, BF16</td><td></td></tr>
+ *   <tr><td>INT8</td><td>I8</td><td>tensor {@code NAME.scales}, F32 (iBlocks, oBlocks, oSize)</td></tr>
+ *   <tr><td>packed</td><td>U8 (iBlocks, oBlocks, bytes of a block), as in memory</td>
+ *       <td>metadata {@code blocksparse.packed.NAME}: type, iSize and oSize</td></tr>
+ * </table>
+ *
+ * <p>Reading a malformed file throws {@link FileFormatException} with the reason. Layers have their
+ * own files ({@link TwoLevelLayer#save}, {@link EmbeddingBag#save}), whose tensors can also be read
+ * here.
+ *
+ * <p>Safe for use by any number of threads. If a reading thread is interrupted, its call throws
+ * {@link IOException}. Other threads can still read, with two exceptions: files outside the default
+ * file system, and mapped files without the native library.
  */
 public final class TensorFile implements AutoCloseable {
   private final Path file;
@@ -63,13 +71,14 @@ public final class TensorFile implements AutoCloseable {
   }
 
   /**
-   * Writes tensors and weights by their names: in their order, those with more bytes for an element
-   * first. Whenever the machine stops, the file is the old one or the new one, never a part of one.
+   * Writes tensors and weights by their names. Larger element types come first, then the given
+   * order counts. The write is atomic: even after a crash, the file is the old one or the new one.
    *
    * @throws IllegalArgumentException if a tensor is a transposed view or has more than 32
-   *     dimensions; if a name could be a path or has a space, or is that of the scales of INT8
-   *     weights; if there are more than 65,536 names, 8 MB of them or 2,097,152 letters in one; if
-   *     what is to be weights of fewer bits has another rank than 4, or is not finite or too large
+   *     dimensions; if a name could be a path, has a space, or is that of the scales of INT8
+   *     weights; if there are more than 65,536 names, 8 MB of names, or 2,097,152 letters in one
+   *     name; if a tensor to be stored in a narrower type is not of rank 4, is not finite, or is
+   *     too large for it
    * @throws IllegalStateException if a tensor is closed, or a float32 is not finite
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
@@ -96,10 +105,9 @@ public final class TensorFile implements AutoCloseable {
   /**
    * Opens a file.
    *
-   * @param options whether tensors of float32 and weights are read into memory and checked, or used
-   *     where they lie, as {@link LoadOptions#mapped} says of W2: all processes that map the file
-   *     share their memory, and what is not touched is neither read nor checked. The workers and
-   *     the progress are not used.
+   * @param options copied or mapped. Copied tensors are read and checked. Mapped float32 tensors
+   *     and weights share memory between processes; untouched parts are neither read nor checked,
+   *     as {@link LoadOptions#mapped} describes for W2. The workers and the progress are not used.
    * @throws FileFormatException if the file is no safetensors file
    * @throws IOException if the file cannot be read
    */
@@ -119,8 +127,8 @@ public final class TensorFile implements AutoCloseable {
   }
 
   /**
-   * The names of what can be read, scales among them. A file may hold tensors of other types as
-   * well. Names of a file from elsewhere may be any text, paths and the empty one included.
+   * The names of all readable tensors, including scales. A file may also hold tensors of other
+   * types. In untrusted files, a name can be any string, even a path or empty.
    */
   public Set<String> names() {
     Set<String> names = new LinkedHashSet<>();
@@ -139,21 +147,19 @@ public final class TensorFile implements AutoCloseable {
     return Collections.unmodifiableSet(names);
   }
 
-  /** The strings of the file, by key, without those that belong to the layers of this library. */
+  /** The strings of the file by key, without the entries that layers of this library add. */
   public Map<String, String> metadata() {
     return new ModelMetadata(reader.metadata()).ofUser();
   }
 
   /**
-   * A tensor of float32, which the caller closes. It lives on when this file is closed.
+   * A tensor of float32, which the caller closes. It stays valid after this file is closed.
    *
-   * <p>Of a file that was opened by {@link LoadOptions#copyOnWrite}, a tensor is the same memory
-   * each time: it shows what was written to it before, even if the tensor of then was closed. A
-   * file that is opened anew shows what the file holds.
+   * <p>With {@link LoadOptions#copyOnWrite}, each call returns the same memory. You see earlier
+   * writes, even if you closed the earlier tensor. Open the file again to see its original content.
    *
-   * @throws FileFormatException if there is none of this name and type; if the file is mapped and
-   *     the tensor begins at no multiple of 4 bytes; or, unless it is mapped, if an element is not
-   *     finite
+   * @throws FileFormatException if no tensor has this name and type; if a mapped tensor is not
+   *     aligned to 4 bytes; or if a tensor that is not mapped has an element that is not finite
    * @throws IOException if the file cannot be read
    * @throws IllegalStateException if this file is closed
    * @throws OutOfMemoryError if there is not enough memory, naming the bytes
@@ -185,18 +191,17 @@ public final class TensorFile implements AutoCloseable {
   }
 
   /**
-   * Weights of a product, (iBlocks, oBlocks, iSize, oSize), of any {@link ElementType}; the caller
-   * closes them. They live on when this file is closed. Scales are always read into memory and
-   * checked.
+   * Weights, (iBlocks, oBlocks, iSize, oSize), of any {@link ElementType}; the caller closes them.
+   * They stay valid after this file is closed. Scales are always read into memory and checked.
    *
-   * <p>Matrices of F32, F16 and BF16, as models of others have them, are (1, 1, rows, columns), and
-   * (n, 1, rows, columns) of (n, rows, columns). Where these are (out, in), {@link
-   * Weights#transposeBlocks} makes them (1, n, in, out).
+   * <p>Files of other libraries have matrices of F32, F16 and BF16. A matrix (rows, columns) is
+   * returned as (1, 1, rows, columns), and (n, rows, columns) as (n, 1, rows, columns). For (out,
+   * in) matrices, call {@link Weights#transposeBlocks} to get (1, n, in, out).
    *
-   * @throws FileFormatException if there are none of this name; if their type or rank is another,
-   *     their scales are missing, do not fit, or could make weights infinite; if packed blocks have
-   *     another size than their metadata says; if the file is mapped and the elements begin at no
-   *     multiple of their size; or, unless it is mapped, if one is not finite
+   * @throws FileFormatException if there is no tensor of this name; if its type or rank is wrong;
+   *     if scales are missing, have the wrong shape, or could make weights infinite; if packed
+   *     blocks do not have the size that their metadata gives; if mapped elements are not aligned
+   *     to their size; or if weights that are not mapped have an element that is not finite
    * @throws IOException if the file cannot be read
    * @throws IllegalStateException if this file is closed
    * @throws OutOfMemoryError if there is not enough memory, naming the bytes
@@ -228,12 +233,12 @@ public final class TensorFile implements AutoCloseable {
             reader.keep();
             return tensor;
           } finally {
-            reader.free(); // of a tensor that was refused, since the file stays open
+            reader.free(); // the memory of a rejected tensor, since the file stays open
           }
         });
   }
 
-  /** Closes the file. Tensors that were read from it live on. Idempotent. */
+  /** Closes the file. Tensors that were read from it stay valid. Idempotent. */
   @Override
   public synchronized void close() throws IOException {
     if (!closed) {
