@@ -23,7 +23,7 @@ import picocli.CommandLine.Spec;
     description = {
       "",
       "Trains a model that predicts the next word, with a softmax over the whole vocabulary,",
-      "and compares it with counting and with a full softmax.",
+      "and compares it with a bigram model (word counts) and with a full softmax.",
       ""
     },
     subcommands = {Predict.class, HelpCommand.class},

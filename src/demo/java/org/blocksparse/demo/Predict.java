@@ -39,7 +39,7 @@ final class Predict implements Callable<Integer> {
       names = "--top",
       paramLabel = "K",
       defaultValue = "5",
-      description = "Words of an answer (default: ${DEFAULT-VALUE}).")
+      description = "Number of words per prediction (default: ${DEFAULT-VALUE}).")
   private int top;
 
   @Option(names = "--help", usageHelp = true, description = "Print this and exit.")

@@ -33,7 +33,7 @@ final class Settings {
   @Option(
       names = "--seconds",
       paramLabel = "N",
-      description = "Train for so long in place of --epochs, the time for evaluation not counted.")
+      description = "Train for N seconds instead of --epochs; evaluation time is not counted.")
   Integer seconds;
 
   @Option(
@@ -94,14 +94,13 @@ final class Settings {
       names = "--prompt",
       paramLabel = "WORDS",
       description =
-          "Show the likely words after these; may be repeated (default: the beginnings of some"
-              + " sentences that were held out).")
+          "Show the most probable words after these; may be repeated (default: the beginnings"
+              + " of some held-out sentences).")
   List<String> prompts = List.of();
 
   @Option(
       names = "--quick",
-      description =
-          "One pass with a small model: all is shown in half of the time, nothing is good.")
+      description = "One epoch with a small model: runs in half the time, with poor predictions.")
   boolean quick;
 
   /** Refuses what no training can be made of, and lets the options that stand for others speak. */

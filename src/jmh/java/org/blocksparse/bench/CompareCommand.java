@@ -15,7 +15,7 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "compare",
     mixinStandardHelpOptions = true,
-    description = "Compares two results.json by the ratio of their times.")
+    description = "Compares two results.json files by the ratio of their times.")
 final class CompareCommand implements Callable<Integer> {
   @Parameters(index = "0", paramLabel = "BEFORE", description = "results.json of a run")
   private Path before;
@@ -23,7 +23,7 @@ final class CompareCommand implements Callable<Integer> {
   @Parameters(index = "1", paramLabel = "AFTER", description = "results.json of another run")
   private Path after;
 
-  @Option(names = "--all", description = "Also show what differs by less than 5 percent.")
+  @Option(names = "--all", description = "Also show cases that differ by less than 5 percent.")
   private boolean all;
 
   @Override

@@ -36,7 +36,7 @@ import picocli.CommandLine.Command;
 @Command(
     name = "bench",
     mixinStandardHelpOptions = true,
-    description = "Measures this library against the limits of the machine and against others.",
+    description = "Compares this library with the limits of the machine and with other libraries.",
     subcommands = {
       RunCommand.class,
       CompareCommand.class,

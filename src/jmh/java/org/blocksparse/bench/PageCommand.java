@@ -14,7 +14,8 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "page",
     mixinStandardHelpOptions = true,
-    description = "Writes the page of a machine, with its charts, from results.json.")
+    description =
+        "Writes the documentation page of one machine, with its charts, from results.json.")
 final class PageCommand implements Callable<Integer> {
   @Parameters(index = "0", paramLabel = "RESULTS", description = "results.json of a run")
   private Path results;
@@ -28,7 +29,7 @@ final class PageCommand implements Callable<Integer> {
   @Option(
       names = "--out",
       defaultValue = "src/doc/performance",
-      description = "The folder of the pages. ${DEFAULT-VALUE} by default.")
+      description = "The folder of the pages. Default: ${DEFAULT-VALUE}.")
   private Path out;
 
   @Override

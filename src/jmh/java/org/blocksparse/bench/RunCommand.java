@@ -42,14 +42,16 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "run",
     mixinStandardHelpOptions = true,
-    description = "Measures; writes results.json, table.md and charts.")
+    description = "Runs the benchmarks, and writes results.json, table.md and charts.")
 final class RunCommand implements Callable<Integer> {
-  @Option(names = "--quick", description = "Short measurements, and fewer: for a first impression.")
+  @Option(
+      names = "--quick",
+      description = "Fewer and shorter measurements, for a first impression.")
   private boolean quick;
 
   @Option(
       names = "--workload",
-      description = "Only this one; may be repeated. hsm-200, for instance.")
+      description = "Run only this workload, for example hsm-200. May be repeated.")
   private Set<String> workloads = new LinkedHashSet<>();
 
   @Option(
@@ -66,26 +68,26 @@ final class RunCommand implements Callable<Integer> {
 
   @Option(
       names = "--seconds",
-      description = "How long each case is measured. By default 5, or 1 with --quick.")
+      description = "Seconds to measure each case. Default: 5, or 1 with --quick.")
   private Integer seconds;
 
   @Option(
       names = "--out",
       defaultValue = "target/bench",
-      description = "Where to write. ${DEFAULT-VALUE} by default.")
+      description = "The folder to write to. Default: ${DEFAULT-VALUE}.")
   private Path out;
 
   @Option(
       names = "--tokens",
       description =
-          "With part experts, only so many at once; may be repeated. By default 1, 4, 32, 256,"
+          "Batch sizes in tokens for --part experts. May be repeated. Default: 1, 4, 32, 256,"
               + " 1024.")
   private Set<Integer> tokens = new LinkedHashSet<>();
 
   @Option(
       names = "--programs",
       defaultValue = "target/peers",
-      description = "The folder that src/jmh/peers/build writes to. ${DEFAULT-VALUE} by default.")
+      description = "The folder that src/jmh/peers/build writes to. Default: ${DEFAULT-VALUE}.")
   private Path programs;
 
   @Spec private CommandSpec spec;

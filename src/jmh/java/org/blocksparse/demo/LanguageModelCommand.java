@@ -25,7 +25,8 @@ import picocli.CommandLine.Option;
 @Command(
     name = "language-model",
     mixinStandardHelpOptions = true,
-    description = "The demo's language model beside the same with a full softmax in PyTorch.")
+    description =
+        "Trains the demo's language model, and the same model with a full softmax in PyTorch.")
 public final class LanguageModelCommand implements Callable<Integer> {
   /** How often each is measured, at moments that are equally far from each other. */
   static final int POINTS = 12;
@@ -36,20 +37,20 @@ public final class LanguageModelCommand implements Callable<Integer> {
   private static final int SECONDS = 300;
   private static final int SECONDS_OF_QUICK = 60;
 
-  @Option(names = "--quick", description = "Train for a minute each.")
+  @Option(names = "--quick", description = "Train each model for a minute.")
   private boolean quick;
 
   @Option(
       names = "--seconds",
       description =
-          "How long each is trained, the time for evaluation not counted: 300 by default, or 60"
-              + " with --quick.")
+          "Training time per model in seconds, without evaluation. Default: 300, or 60 with"
+              + " --quick.")
   private Integer seconds;
 
   @Option(
       names = "--out",
       defaultValue = "target/bench",
-      description = "Where language-model.png is written. ${DEFAULT-VALUE} by default.")
+      description = "The folder to write language-model.png to. Default: ${DEFAULT-VALUE}.")
   private Path out;
 
   @Override

@@ -32,7 +32,8 @@ import picocli.CommandLine.Spec;
  */
 @Command(
     name = "quality",
-    description = "The demo's language model with other classes, or with weights in fewer bits.",
+    description =
+        "Trains the demo's language model with other classes, or with weights of fewer bits.",
     sortOptions = false)
 public final class QualityCommand implements Callable<Integer> {
   private static final List<Integer> CLASSES = List.of(10, 30, 100, 300, 1000, 3000);

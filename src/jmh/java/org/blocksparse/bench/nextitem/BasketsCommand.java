@@ -23,27 +23,34 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "baskets",
     mixinStandardHelpOptions = true,
-    description = "Our layers against counts of neighbors, on baskets of a file.")
+    description =
+        "Compares our layers with item co-occurrence counts (item-kNN), on baskets from a"
+            + " file.")
 public final class BasketsCommand implements Callable<Integer> {
   /** Shares of the second of two models that are tried on the validation baskets. */
   private static final int SHARES = 10;
 
-  @Parameters(paramLabel = "FILE", description = "A line of names for each basket.")
+  @Parameters(paramLabel = "FILE", description = "Baskets, one per line, as item names.")
   private Path file;
 
   @Option(
       names = "--features",
       defaultValue = "256",
-      description = "Features of the softmax. ${DEFAULT-VALUE} by default.")
+      description = "Features of the softmax. Default: ${DEFAULT-VALUE}.")
   private int features;
 
   @Option(
       names = "--epochs",
       defaultValue = "12",
-      description = "Epochs; the best on the validation baskets is kept. ${DEFAULT-VALUE}.")
+      description =
+          "Number of epochs; the best model on the validation baskets is kept. Default:"
+              + " ${DEFAULT-VALUE}.")
   private int epochs;
 
-  @Option(names = "--seed", defaultValue = "1", description = "${DEFAULT-VALUE} by default.")
+  @Option(
+      names = "--seed",
+      defaultValue = "1",
+      description = "Random seed. Default: ${DEFAULT-VALUE}.")
   private long seed;
 
   private final Stopwatch stopwatch = new Stopwatch();

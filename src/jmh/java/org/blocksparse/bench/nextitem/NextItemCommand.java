@@ -25,7 +25,9 @@ import picocli.CommandLine.Option;
 @Command(
     name = "next-item",
     mixinStandardHelpOptions = true,
-    description = "Our softmax against Lucene's HNSW over two towers, trained on the same clicks.")
+    description =
+        "Compares our softmax with a two-tower model in Lucene's HNSW, trained on the same"
+            + " clicks.")
 public final class NextItemCommand implements Callable<Integer> {
   private static final int ASKED = 2000;
 
@@ -34,25 +36,29 @@ public final class NextItemCommand implements Callable<Integer> {
 
   private static final double SECONDS_OF_AN_ITEM = 9e-4;
 
-  @Option(names = "--quick", description = "A tenth of the items and a fifth of the sessions.")
+  @Option(names = "--quick", description = "Use a tenth of the items and a fifth of the sessions.")
   private boolean quick;
 
-  @Option(names = "--items", description = "200,000 by default, or 20,000 with --quick.")
+  @Option(
+      names = "--items",
+      description = "Number of items. Default: 200000, or 20000 with --quick.")
   private Integer items;
 
-  @Option(names = "--sessions", description = "200,000 by default, or 40,000 with --quick.")
+  @Option(
+      names = "--sessions",
+      description = "Number of sessions. Default: 200000, or 40000 with --quick.")
   private Integer sessions;
 
   @Option(
       names = "--epochs",
       defaultValue = "1",
-      description = "How often each model sees each click. ${DEFAULT-VALUE} by default.")
+      description = "Number of epochs of each model. Default: ${DEFAULT-VALUE}.")
   private int epochs;
 
   @Option(
       names = "--seed",
       defaultValue = "1",
-      description = "Of the clicks and of both models. ${DEFAULT-VALUE} by default.")
+      description = "Random seed of the clicks and of both models. Default: ${DEFAULT-VALUE}.")
   private long seed;
 
   @Override

@@ -16,7 +16,7 @@ import picocli.CommandLine.Option;
 /** Shows the classes of labels. */
 @Command(
     name = "classes",
-    description = "Prints the labels in each class of a model, a class on each line.",
+    description = "Prints the labels in each class of a model, one class per line.",
     sortOptions = false,
     usageHelpWidth = 100)
 final class ClassesCommand implements Callable<Integer> {
@@ -26,7 +26,7 @@ final class ClassesCommand implements Callable<Integer> {
       names = "--labels",
       paramLabel = "N",
       defaultValue = "10",
-      description = "Print up to N labels of a class (${DEFAULT-VALUE}).")
+      description = "Print up to N labels of a class. Default: ${DEFAULT-VALUE}.")
   private int most;
 
   @Mixin private Streams streams;

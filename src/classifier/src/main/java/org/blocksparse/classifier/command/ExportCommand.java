@@ -24,9 +24,10 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "export",
     description =
-        "Writes the parameters of a model as a NumPy archive, and its labels as text"
-            + " beside it, one on each line. Control characters in labels are escaped, as \\n,"
-            + " and so are backslashes before them.",
+        "Writes the parameters of a model as a NumPy archive, and its labels to a text file beside"
+            + " it, one per line. Control characters in labels are escaped, such as \\n"
+            + ". In a label with an escape, or with text that looks like one, a backslash is"
+            + " written as \\\\.",
     sortOptions = false,
     usageHelpWidth = 100)
 final class ExportCommand implements Callable<Integer> {

@@ -21,8 +21,7 @@ import picocli.CommandLine.Option;
 @Command(
     name = "info",
     description =
-        "Prints the card of a model: its sizes, how it was trained, and which kernels"
-            + " run here.",
+        "Prints the model card: sizes, training options and data, and the kernels of this machine.",
     sortOptions = false,
     usageHelpWidth = 100)
 final class InfoCommand implements Callable<Integer> {

@@ -32,16 +32,16 @@ final class InputOptions {
       paramLabel = "FORMAT",
       defaultValue = "auto",
       description =
-          "text: '__label__a words', as for fastText. sparse: 'a,b 17:0.5 42:1', as in"
-              + " the extreme classification repository. auto: the format of the model; to"
-              + " train, text if one of the first lines has a label, else sparse"
-              + " (${DEFAULT-VALUE}).")
+          "text: '__label__a words', as for fastText. sparse: 'a,b 17:0.5 42:1', as in the"
+              + " extreme classification repository. auto: the format of the model; for train, text"
+              + " if a word in the first lines has the label prefix, else sparse if a line has only"
+              + " features after its labels. Default: ${DEFAULT-VALUE}.")
   private ExampleFormat format;
 
   @Option(
       names = "--label-prefix",
       paramLabel = "PREFIX",
-      description = "The prefix of labels in a text (that of the model, else '__label__').")
+      description = "The prefix of labels in texts. Default: that of the model, else '__label__'.")
   private String labelPrefix;
 
   @Option(

@@ -27,8 +27,8 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "latency",
     description =
-        "Measures the latency of predictions, from a text to the names of its labels,"
-            + " while several threads predict at the same time.",
+        "Measures the latency of predictions, from a text to the names of its labels, with"
+            + " one or more threads that predict at the same time.",
     sortOptions = false,
     usageHelpWidth = 100)
 final class LatencyCommand implements Callable<Integer> {
@@ -46,21 +46,21 @@ final class LatencyCommand implements Callable<Integer> {
       names = "--threads",
       paramLabel = "N",
       defaultValue = "1",
-      description = "Threads that predict (${DEFAULT-VALUE}).")
+      description = "Threads that predict. Default: ${DEFAULT-VALUE}.")
   private int threads;
 
   @Option(
       names = "--top",
       paramLabel = "K",
       defaultValue = "5",
-      description = "Labels of an answer (${DEFAULT-VALUE}).")
+      description = "Maximum number of labels per prediction. Default: ${DEFAULT-VALUE}.")
   private int top;
 
   @Option(
       names = "--seconds",
       paramLabel = "S",
       defaultValue = "5",
-      description = "Seconds to measure, after a warm-up (${DEFAULT-VALUE}).")
+      description = "Seconds to measure, after a warm-up. Default: ${DEFAULT-VALUE}.")
   private int seconds;
 
   @Mixin private InputOptions input;

@@ -32,7 +32,7 @@ import picocli.CommandLine.ScopeType;
 @Command(
     name = "blocksparse-classifier",
     description = {
-      "Predicts the labels of texts, or of sparse features, among very many.",
+      "Predicts the labels of texts or sparse features, out of very many labels.",
       "Begin with: train -o MODEL FILE"
     },
     versionProvider = Main.Version.class,

@@ -22,11 +22,11 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "predict",
     description = {
-      "Prints the most probable labels of each line, best first, each with its"
-          + " probability, separated by tabs.",
-      "Labels in the input are ignored. Each line is answered at once, with one line:"
-          + " an empty one for a header, for a line that --skip-bad-lines leaves out, and"
-          + " where no label reaches --threshold."
+      "Prints the most probable labels of each line, best first, each with its probability,"
+          + " separated by tabs.",
+      "Labels in the input are ignored. Each input line gives one output line at once. The"
+          + " output line is empty for a header, for a line that --skip-bad-lines skips, and if no"
+          + " label reaches --threshold."
     },
     sortOptions = false,
     usageHelpWidth = 100)
@@ -43,14 +43,14 @@ final class PredictCommand implements Callable<Integer> {
       paramLabel = "FILE",
       arity = "0..1",
       defaultValue = "-",
-      description = "Texts or features; - is standard input, the default.")
+      description = "Texts or features. Default: -, which is standard input.")
   private String file;
 
   @Option(
       names = "--top",
       paramLabel = "K",
       defaultValue = "5",
-      description = "Labels of an answer (${DEFAULT-VALUE}).")
+      description = "Maximum number of labels per prediction. Default: ${DEFAULT-VALUE}.")
   private int top;
 
   @Option(
@@ -58,8 +58,8 @@ final class PredictCommand implements Callable<Integer> {
       paramLabel = "P",
       defaultValue = "0",
       description =
-          "Print only labels of at least this probability (0). best: the threshold that"
-              + " train --validation found.")
+          "Print only labels of at least this probability, or best: the threshold that train"
+              + " --validation found. Default: 0.")
   private String thresholdText;
 
   @Mixin private InputOptions input;

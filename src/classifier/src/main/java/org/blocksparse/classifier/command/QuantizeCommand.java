@@ -19,9 +19,10 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "quantize",
     description = {
-      "Writes a model with weights of 16 or 8 bits instead of 32: smaller, and nearly"
-          + " as good.",
-      "All other commands take it. Compare both models by test."
+      "Writes a model with weights of 16 or 8 bits instead of 32: smaller, and nearly as good. A"
+          + " model with a linear head needs no quantize: train writes it with 16 or 8 bits.",
+      "Other commands accept the smaller model; only train --from rejects it. Compare both"
+          + " models with test."
     },
     sortOptions = false,
     usageHelpWidth = 100)
@@ -53,7 +54,7 @@ final class QuantizeCommand implements Callable<Integer> {
       names = "--type",
       paramLabel = "TYPE",
       defaultValue = "int8",
-      description = "float16, bfloat16 or int8 (${DEFAULT-VALUE}).")
+      description = "float16, bfloat16 or int8. Default: ${DEFAULT-VALUE}.")
   private Type type;
 
   @Mixin private Streams streams;

@@ -47,23 +47,22 @@ final class TestCommand implements Callable<Integer> {
       paramLabel = "K",
       split = ",",
       defaultValue = "1,3,5",
-      description = "Numbers of predictions (${DEFAULT-VALUE}).")
+      description = "Values of k in the metrics. Default: ${DEFAULT-VALUE}.")
   private List<Integer> top;
 
   @Option(
       names = "--threshold",
       paramLabel = "P",
       description =
-          "The probability from which a label counts as predicted, or best (best, which"
-              + " is the threshold that train --validation found; else 0.5).")
+          "Minimum probability of a predicted label, or best: the threshold that train"
+              + " --validation found. Default: best if the model has one, else 0.5.")
   private String threshold;
 
   @Option(
       names = "--by-label",
       paramLabel = "TSV",
       description =
-          "The file to write examples, predictions, precision, recall and F1 of each"
-              + " label to.")
+          "Write examples, predictions, precision, recall and F1 of each label to this file.")
   private Path byLabel;
 
   @Mixin private InputOptions input;

@@ -33,9 +33,9 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "train",
     description = {
-      "Trains a model on examples, one on each line. Defaults are in brackets.",
-      "Ctrl-C ends the training and saves the best model so far. Before the first"
-          + " step there is none, and nothing is written."
+      "Trains a model on examples, one per line.",
+      "Ctrl-C ends the training and saves the best model so far. Before the first training"
+          + " step there is no model, so no file is written."
     },
     sortOptions = false,
     usageHelpWidth = 100)
@@ -56,159 +56,170 @@ final class TrainCommand implements Callable<Integer> {
       names = "--from",
       paramLabel = "MODEL",
       description =
-          "Continue training this model, whose file stays as it is. Features and labels"
-              + " that it does not know are added. Its --dimension, layer and tokenization"
-              + " are kept.")
+          "Continue training this model; its file does not change. New features and labels"
+              + " are added. The new model keeps its --dimension, layer and tokenization.")
   private Path from;
 
   @Option(
       names = "--validation",
       paramLabel = "FILE",
-      description = "Held-out examples: measure after each epoch, and save the best model.")
+      description =
+          "Held-out examples: measure the model on them after each epoch, and save the best"
+              + " one.")
   private String validation;
 
   @Option(
       names = "--validation-metric",
       paramLabel = "METRIC",
       description =
-          "The metric of the best model: p@1, ndcg@5 or f1 (ndcg@5 if more than a tenth"
-              + " of the held-out examples have several labels, else p@1).")
+          "The metric that selects the best model: p@1, ndcg@5 or f1. Default: ndcg@5 if more"
+              + " than a tenth of the held-out examples have several labels, else p@1.")
   private ValidationMetric metric;
 
   @Option(
       names = "--tune",
       paramLabel = "SECONDS",
       description =
-          "Before the training, search for the best --rate, --epochs and --dimension for"
-              + " that long, except those that are set. Needs --validation.")
+          "Before the training, search for the best --rate, --epochs and --dimension for this"
+              + " time. Options that you set stay fixed. Needs --validation.")
   private Integer tune;
 
   @Option(
       names = "--patience",
       paramLabel = "N",
       description =
-          "Stop after N epochs without a better model (a quarter of all epochs, at least"
-              + " 3). Needs --validation.")
+          "Stop after N epochs without a better model. Default: a quarter of all epochs, at"
+              + " least 3. Needs --validation.")
   private Integer patience;
 
   @Option(
       names = "--epochs",
       paramLabel = "N",
-      description = "Passes over the examples (3 to 40, by the numbers of examples and labels).")
+      description =
+          "Passes over the examples. Default: 3 to 40, depending on the numbers of examples"
+              + " and labels.")
   private Integer epochs;
 
   @Option(
       names = "--rate",
       paramLabel = "R",
-      description = "Learning rate of the first step; it falls to zero (0.2; 0.01 with --from).")
+      description =
+          "Learning rate of the first step; it falls to zero. Default: 0.2; 0.01 with --from.")
   private Double rate;
 
   @Option(
       names = "--smoothing",
       paramLabel = "S",
-      description = "Label smoothing (0.1; none with --label-tree).")
+      description = "Label smoothing. Default: 0.1; none with --label-tree.")
   private Double smoothing;
 
   @Option(
       names = "--label-tree",
       description =
-          "Learn each label as present or absent, whatever the others are. An example may"
-              + " have none. Probabilities do not sum to one.")
+          "Learn each label independently, as present or absent (one-vs-all). An example may"
+              + " have no label. Probabilities do not sum to one.")
   private boolean labelTree;
 
   @Option(
       names = "--head",
       paramLabel = "HEAD",
       description =
-          "The scores of labels: embedding (dense vectors), linear (sparse weights for each label)"
-              + " or both, added (both for 20000 examples or more if many have several labels;"
-              + " linear if there are more labels than examples; else embedding).")
+          "How labels are scored: embedding (dense vectors), linear (sparse weights for each"
+              + " label), or both (weighted sum). Default: embedding. With 20000 or more examples,"
+              + " over a tenth of which have several labels: linear if there are more labels than"
+              + " examples, else both; but embedding with --label-tree, --shared-rows, --tune or"
+              + " --from.")
   private ModelHead head;
 
   @Option(
       names = "--dimension",
       paramLabel = "N",
       description =
-          "Size of the vectors (64; 128 for 4096 labels or more if many examples have"
-              + " several).")
+          "Size of the dense vectors. Default: 64; 128 for 4096 or more labels if over a"
+              + " tenth of the examples have several labels and there is no linear head.")
   private Integer dimension;
 
   @Option(
       names = "--batch",
       paramLabel = "N",
-      description = "Examples in a step (16 to 1024, by their number).")
+      description =
+          "Examples per training step. Default: 16 to 1024, depending on the number of"
+              + " examples.")
   private Integer batch;
 
   @Option(
       names = "--word-ngrams",
       paramLabel = "N",
-      description = "Features are words, and up to N words in a row (2).")
+      description = "Features are words and word n-grams of up to N words. Default: 2.")
   private Integer wordNgrams;
 
   @Option(
       names = "--plain-words",
-      description = "Split texts at white space, and do nothing else to them.")
+      description = "Split texts at white space, and change nothing else in them.")
   private boolean plainWords;
 
   @Option(
       names = "--min-count",
       paramLabel = "N",
       description =
-          "Leave out features that occur less often (1; for words in a row 2, from 20,000"
-              + " examples on).")
+          "Drop features with fewer than N occurrences. Default: 1; with 20000 or more"
+              + " examples, 2 for word n-grams.")
   private Integer minCount;
 
   @Option(
       names = "--max-features",
       paramLabel = "N",
       description =
-          "Keep the N most frequent features; one half is for single words (1000000, the"
-              + " maximum).")
+          "Keep the N most frequent features; half of N is reserved for single words. Default"
+              + " and maximum: 1000000.")
   private Integer maxFeatures;
 
   @Option(
       names = "--shared-rows",
       paramLabel = "N",
-      description = "Hash all features into N rows, instead of a row for each.")
+      description = "Hash all features into N embedding rows, instead of one row per feature.")
   private Integer sharedRows;
 
   @Option(
       names = "--classes",
       paramLabel = "N",
       description =
-          "Classes of labels (1 for up to 1024 labels, or for few examples with one label"
-              + " each, but not with --label-tree; else the fastest number).")
+          "Number of classes, which are groups of labels. Default: 1 for up to 1024 labels,"
+              + " and without --label-tree also for small data with one label per example; else the"
+              + " fastest number.")
   private Integer classes;
 
   @Option(
       names = "--seed",
       paramLabel = "N",
       defaultValue = "0",
-      description = "Equal seeds give equal models (${DEFAULT-VALUE}).")
+      description =
+          "Seed of the random numbers; equal seeds give equal models. Default:"
+              + " ${DEFAULT-VALUE}.")
   private long seed;
 
   @Option(
       names = "--threads",
       paramLabel = "N",
-      description = "Threads that compute (one per processor).")
+      description = "Threads that compute. Default: one per processor.")
   private Integer threads;
 
   @Option(
       names = "--date",
       paramLabel = "DAY",
       description =
-          "The date in the model card, as 2026-11-29 (that of SOURCE_DATE_EPOCH, else"
-              + " today in UTC).")
+          "The date in the model card, in the form 2026-11-29. Default: the date of"
+              + " SOURCE_DATE_EPOCH, else today in UTC.")
   private String date;
 
   @Option(
       names = "--chart",
       paramLabel = "PNG",
       description =
-          "The file to draw the learning curve to (beside the model, unless a file is" + " there).")
+          "Write the learning curve to this file. Default: 'MODEL.png', unless that file exists.")
   private Path chart;
 
-  @Option(names = "--no-chart", description = "Draw no learning curve.")
+  @Option(names = "--no-chart", description = "Do not write a learning curve.")
   private boolean noChart;
 
   @Mixin private InputOptions input;
