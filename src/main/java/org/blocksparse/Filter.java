@@ -13,24 +13,26 @@ import org.blocksparse.internal.softmax.OutputFilter;
 import org.blocksparse.internal.softmax.SharedOutputs;
 
 /**
- * Restricts the outputs of a search or of {@link HierarchicalSoftmax#sample}: all but some, or only
- * some, for all rows of x or for each row. {@link #and} intersects filters.
+ * Restricts the outputs of a search or of {@link HierarchicalSoftmax#sample}, by a list of excluded
+ * outputs or a list of allowed ones, for all rows of x or for each row. {@link #and} intersects
+ * filters.
  *
- * <p>The search stays exact: its ranking is that of all allowed outputs. Classes in which nothing
- * is allowed are not opened, and not counted by {@link Ranking#openedClasses}. A row without any
- * allowed output has an empty ranking, and {@link Ranking#isFilteredOut} says so.
+ * <p>Filtered search is exact: it ranks all allowed outputs. Classes without an allowed output are
+ * not opened, and {@link Ranking#openedClasses} does not count them. A row without any allowed
+ * output has an empty ranking, and {@link Ranking#isFilteredOut} returns true.
  *
- * <p>Probabilities stay those of the model, unless it is {@link #withRenormalization}.
+ * <p>Probabilities are those of the model, unless the filter is {@linkplain #withRenormalization
+ * renormalized}.
  *
- * <p>A list for all rows is looked up in the classes of a layer once, and cached until another
- * layer is asked or the layer has grown: reuse a filter that lists many outputs. {@link SparseRows}
- * are read by each call.
+ * <p>A list for all rows is looked up in the classes of a layer by the first two calls. The result
+ * is cached until another layer uses the filter or the layer grows, so reuse a filter that lists
+ * many outputs. {@link SparseRows} are read by each call.
  *
- * <p>Immutable; any number of threads may use the same filter. {@link SparseRows} stay the
- * caller's, and must be open when the filter is used.
+ * <p>Immutable; any number of threads may use the same filter. The caller still owns {@link
+ * SparseRows}, which must be open when the filter is used.
  */
 public final class Filter {
-  /** A search asks one after the other, each from within the one before. */
+  /** A search checks lists by nested calls, so their number is limited. */
   private static final int MOST_LISTS = 64;
 
   /** Allows everything. */
@@ -49,10 +51,10 @@ public final class Filter {
   /**
    * A list of outputs.
    *
-   * @param only whether these are the only ones, or those that are left out
+   * @param only true: allows only these; false: excludes these
    * @param outputs null: each row has its own
    * @param rows null: all rows have the same
-   * @param unknown counts what is listed and not there; null: that is refused
+   * @param unknown counts unknown ids; null: unknown ids throw
    */
   private record OutputList(
       boolean only, SharedOutputs outputs, SparseRows rows, UnknownIds unknown) {
@@ -89,10 +91,10 @@ public final class Filter {
   }
 
   /**
-   * All outputs but these, for all rows.
+   * Allows all outputs except these, for all rows.
    *
-   * @param outputs in any order; one may occur several times; an operation refuses with {@link
-   *     IndexOutOfBoundsException} what is outside [0, outputs), unless it is {@link
+   * @param outputs in any order; repeats are allowed; operations throw {@link
+   *     IndexOutOfBoundsException} for ids outside [0, outputs), unless the filter has {@link
    *     #withUnknownIds}
    */
   public static Filter without(int... outputs) {
@@ -100,33 +102,33 @@ public final class Filter {
   }
 
   /**
-   * All outputs but those whose bit is set, for all rows; as {@link #without(int...)}. {@link
-   * BitSet#valueOf(long[])} makes one of words.
+   * Allows all outputs except those whose bit is set, for all rows; as {@link #without(int...)}.
+   * {@link BitSet#valueOf(long[])} builds a set from 64-bit words.
    *
-   * @param outputs is copied; bits of outputs that there are not are refused by an operation
+   * @param outputs copied; operations reject bits beyond the number of outputs
    */
   public static Filter without(BitSet outputs) {
     return of(false, listed(outputs));
   }
 
   /**
-   * All outputs but those in the same row here, for each row of x: what a user has seen already,
-   * for instance. Values of entries do not matter.
+   * Allows, for each row of x, all outputs except those in the same row here: for example, the
+   * items that a user has already seen. Values of entries are ignored.
    *
-   * @param outputs (batch) rows; an operation refuses another number of rows with {@link
-   *     IllegalArgumentException}, and with {@link IndexOutOfBoundsException} an index outside [0,
+   * @param outputs one row per row of x; operations throw {@link IllegalArgumentException} for
+   *     another number of rows, and {@link IndexOutOfBoundsException} for an index outside [0,
    *     outputs)
    */
   public static Filter without(SparseRows outputs) {
     return of(false, outputs);
   }
 
-  /** These outputs alone, for all rows; as {@link #without(int...)}. */
+  /** Allows only these outputs, for all rows; as {@link #without(int...)}. */
   public static Filter only(int... outputs) {
     return of(true, requireNonNull(outputs, "outputs").clone());
   }
 
-  /** The outputs whose bit is set alone, for all rows; as {@link #without(BitSet)}. */
+  /** Allows only outputs whose bit is set, for all rows; as {@link #without(BitSet)}. */
   public static Filter only(BitSet outputs) {
     return of(true, listed(outputs));
   }
@@ -135,33 +137,36 @@ public final class Filter {
     return requireNonNull(outputs, "outputs").stream().toArray();
   }
 
-  /** For each row of x the outputs in the same row here; as {@link #without(SparseRows)}. */
+  /**
+   * Allows, for each row of x, only the outputs in the same row here; as {@link
+   * #without(SparseRows)}.
+   */
   public static Filter only(SparseRows outputs) {
     return of(true, outputs);
   }
 
   /**
-   * The same outputs, with probabilities that are divided by what the allowed ones have together,
-   * so that those sum to one: P(output | one of the allowed). {@link HierarchicalSoftmax#topP} and
-   * {@link TwoLevelLayer#atLeast} then ask of these probabilities. The order is that of the model's
-   * own.
+   * The same filter, with probabilities renormalized over the allowed outputs: P(output | one of
+   * the allowed). They sum to one. {@link HierarchicalSoftmax#topP} and {@link
+   * TwoLevelLayer#atLeast} then use the renormalized probabilities. The ranking order does not
+   * change.
    *
-   * <p>From the logits on, all is computed in double, and each log probability is rounded once: if
-   * n outputs are allowed that are equally likely, {@code atLeast(1.0 / n)} finds all of them. What
-   * probabilities are divided by is right to 2<sup>-29</sup> of itself, and the probabilities of a
-   * ranking of all allowed outputs sum to one, but for that and for 2<sup>-24</sup> times their
-   * entropy. To find the divisor, classes are opened which are allowed in part, from the likeliest
-   * on until those left cannot change it; {@link Ranking#openedClasses} does not count them. A row
-   * whose allowed outputs have no probability at all is not {@linkplain Ranking#isDefined defined}.
+   * <p>After the logits, everything is computed in double, and each log probability is rounded
+   * once. With n equally probable allowed outputs, {@code atLeast(1.0 / n)} returns all n. The
+   * normalizer has a relative error of at most 2<sup>-29</sup>. The probabilities of all allowed
+   * outputs sum to one within that error plus 2<sup>-24</sup> times their entropy. To compute the
+   * normalizer, the search opens partly allowed classes in order of probability, until the rest
+   * cannot change it; {@link Ranking#openedClasses} does not count them. A row whose allowed
+   * outputs all have probability 0 is not {@linkplain Ranking#isDefined defined}.
    */
   public Filter withRenormalization() {
     return new Filter(lists, true);
   }
 
   /**
-   * The same filter, which ignores ids that the layer does not have instead of refusing them: items
-   * that are newer than the model, and -1. {@link #without(int...)} leaves out the others, {@link
-   * #only(int...)} allows the others alone. Each call counts what it ignores.
+   * The same filter, except that unknown ids (such as newer items, or -1) are ignored instead of
+   * rejected. Known ids are still excluded ({@link #without(int...)}) or allowed ({@link
+   * #only(int...)}). Each call counts the ids that it ignores.
    *
    * @param unknown counts them
    */
@@ -175,12 +180,12 @@ public final class Filter {
   }
 
   /**
-   * The outputs that this filter and another one both allow: those in stock, for instance, without
-   * those that a user has seen. Each of the two may be the same for all rows or have others for
-   * each row; the order does not matter. If one of the two is {@linkplain #withRenormalization
-   * renormalized}, the result is, over what both allow.
+   * Allows the outputs that both this filter and another one allow: for example, items in stock
+   * that a user has not seen. Either filter may have one list for all rows, or a list for each row;
+   * the order of the two does not matter. If either filter is {@linkplain #withRenormalization
+   * renormalized}, so is the result, over the outputs that both allow.
    *
-   * <p>Two long lists that are the same for all rows cost less as one, of a {@link BitSet}.
+   * <p>Merge two long lists for all rows into one {@link BitSet}: one list is faster.
    *
    * @throws IllegalArgumentException if both have lists for each row, of different numbers of rows,
    *     or if they have more than 64 lists together
@@ -201,13 +206,13 @@ public final class Filter {
     return new Filter(all, renormalized || other.renormalized);
   }
 
-  /** The filter as the search sees it, if it fits. */
+  /** Checks the filter, and converts it for the search. */
   OutputFilter check(int batch, int numberOfOutputs) {
     return new OutputFilter(
         lists.stream().map(list -> list.check(batch, numberOfOutputs)).toList(), renormalized);
   }
 
-  /** Probabilities are not to be divided by a sum, which those of a label tree do not have. */
+  /** Label trees reject renormalized filters, because their probabilities do not sum to one. */
   void requireNotRenormalized() {
     if (renormalized) {
       throw new IllegalArgumentException(
@@ -217,7 +222,7 @@ public final class Filter {
     }
   }
 
-  /** Adds what must be open to a lease. */
+  /** Adds the filter's {@link SparseRows} to a lease, which keeps them open. */
   Lease lease(Lease lease) {
     for (OutputList list : lists) {
       if (list.rows != null) {

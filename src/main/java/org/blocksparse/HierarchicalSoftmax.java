@@ -22,25 +22,25 @@ import org.blocksparse.internal.softmax.Link;
  *               = softmax(x W1 + b1)[class] * softmax(x W2[class] + b2[class])[slot]
  * }</pre>
  *
- * <p>With about as many classes as outputs in a class, training and scoring a target take about
- * {@code 2 * sqrt(outputs)} products of {@code features} numbers for each row instead of {@code
- * outputs}. The model is exact: its probabilities sum to one and need no sampling or correction.
+ * <p>With about sqrt(outputs) classes, training or scoring a target takes about {@code 2 *
+ * sqrt(outputs)} dot products of {@code features} numbers per row, where a dense softmax takes
+ * {@code outputs}. Probabilities are normalized by construction: training needs no sampled softmax
+ * and no correction. A class here is a group of outputs, not a label.
  *
- * <p>{@link TwoLevelLayer} has what this layer shares with a {@link LabelTree}: shapes, names,
- * files, searches, growth; what a call costs, what threads may do, and the errors of all methods.
- * Targets are (batch) integers, the right output of each row, in [0, outputs). (Theano gives
- * probability to slots that no output lives in and cuts them off, so that rows sum to less than
- * one: {@link TheanoSoftmax} does as Theano does.)
+ * <p>See {@link TwoLevelLayer} for the parts that this layer shares with {@link LabelTree}: shapes,
+ * names, files, searches, growth, cost, thread safety and exceptions. Targets have the shape
+ * (batch): one output per row, in [0, outputs). Theano's h_softmax also gives probability to empty
+ * slots, so its rows sum to less than one; {@link TheanoSoftmax} reproduces this.
  *
  * <p><b>Numbers.</b> Everything is computed in the log domain with the maximum subtracted, so
  * logits of any finite size give finite log probabilities and gradients. Log probabilities and
- * losses are right to 4 ulp of themselves at each level, however close to 0 they are, plus what the
- * rounding of the logits brings ({@link SparseBlockGemv}). So are probabilities and gradients. All
- * of what is made of exponentials is off by a further relative 2<sup>-24</sup> times the distance
- * of a logit from the largest of its level: a probability by a hundred ulp where it is 1e-29, and
- * likewise what a probability lacks to 1, its logarithm and its gradient, where it lacks that
- * little. Below 2<sup>-126</sup>, that of n outputs together is right to n / 2 times
- * 2<sup>-149</sup>.
+ * losses, however close to 0, have an error of at most 4 ulp per level, plus the error from rounded
+ * logits ({@link SparseBlockGemv}). The same bound holds for probabilities and gradients.
+ * Exponentials add a relative error of 2<sup>-24</sup> times the difference between the largest
+ * logit of the level and this logit: a probability of 1e-29 can be off by 100 ulp. For a
+ * probability p near 1, the same holds for 1 - p, and so for the logarithm and the gradient of p.
+ * If the probabilities of n outputs sum to less than 2<sup>-126</sup>, the absolute error of the
+ * sum is at most n / 2 times 2<sup>-149</sup>.
  */
 public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
   HierarchicalSoftmax(LayerContent content) {
@@ -48,7 +48,7 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
   }
 
   /**
-   * A builder of layers; everything else has defaults.
+   * Returns a builder; all other settings have defaults.
    *
    * @param features the size of a row of x
    * @param outputs how many outputs there are
@@ -66,14 +66,14 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
   }
 
   /**
-   * Loads what {@link #save(Path)} has written, or others as safetensors in the same way. The file
-   * may come from anybody.
+   * Loads a file that {@link #save(Path)} wrote, or another program in the same format. It is safe
+   * to load untrusted files.
    *
    * @throws FileFormatException if the file does not hold a layer; it names the tensor and the
    *     reason
    * @throws IOException if the file cannot be read
-   * @throws UnsupportedOperationException if it is to be mapped and cannot be; see {@link
-   *     LoadOptions#mapped}
+   * @throws UnsupportedOperationException if the file cannot be mapped as the options ask; see
+   *     {@link LoadOptions#mapped}
    */
   public static HierarchicalSoftmax load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
@@ -98,22 +98,22 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
   // -------------------------------------------------------------------------------- prediction
 
   /**
-   * The likeliest outputs of each row that together have at least the given probability ("top-p"),
-   * as few as possible. Each counts as the largest probability whose logarithm is rounded to its
-   * log probability, so that one of two equally likely outputs has half of the mass. Cost as {@link
+   * Top-p: for each row, the smallest set of most probable outputs whose probabilities sum to at
+   * least {@code mass}. Each probability counts as the largest one that its rounded log probability
+   * can stand for, so one of two equally probable outputs has half of the mass. Cost as {@link
    * #topK}.
    *
    * @param mass in (0, 1]
-   * @throws IllegalArgumentException also if it is not
+   * @throws IllegalArgumentException also if {@code mass} is not in (0, 1]
    */
   public Ranking topP(FloatTensor x, double mass) {
     return topP(x, mass, Filter.NONE);
   }
 
   /**
-   * The same of the outputs that a filter allows: all of them if they have less than that, which
-   * they cannot if the filter is {@link Filter#withRenormalization}. Errors as {@link
-   * #topK(FloatTensor, int, Filter)}.
+   * As {@link #topP(FloatTensor, double)}, among the outputs that a filter allows. It returns all
+   * of them if their probabilities sum to less than {@code mass}; this cannot happen with {@link
+   * Filter#withRenormalization}. Errors as {@link #topK(FloatTensor, int, Filter)}.
    */
   public Ranking topP(FloatTensor x, double mass, Filter filter) {
     inUnitInterval("mass", mass);
@@ -121,30 +121,31 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
   }
 
   /**
-   * An output for each row, drawn from its distribution as it is; see {@link #sample(FloatTensor,
-   * double, RandomGenerator, Filter)}.
+   * Samples one output per row, at temperature 1; see {@link #sample(FloatTensor, double,
+   * RandomGenerator, Filter)}.
    */
   public int[] sample(FloatTensor x, RandomGenerator random) {
     return sample(x, 1, random, Filter.NONE);
   }
 
   /**
-   * An output for each row, drawn from the distribution of the outputs that a filter allows: a
-   * class, then an output of that class. The draw repeats until the output is allowed.
+   * Samples one output per row from the distribution of the outputs that a filter allows: first a
+   * class, then an output of it. If the filter rejects the output, it draws again, with that class
+   * weighted by its allowed outputs.
    *
-   * <p>Cost: F (C + S o), with o the classes that are opened: one, and one more for each draw that
-   * the filter rejects. Memory as of {@link #topK(FloatTensor, int)}.
+   * <p>Cost: F (C + S o) multiply-adds per row, with F features, C classes and S outputs in the
+   * largest class; o is one plus the number of rejected draws. Memory as {@link #topK(FloatTensor,
+   * int)}.
    *
-   * @param temperature positive; 1 draws from the distribution as it is. Other values draw from it
-   *     with the logits of both levels divided by the temperature: below 1 likely outputs get
-   *     likelier still
-   * @param random asked twice for each row and class that is opened
+   * @param temperature positive; divides the logits of both levels. 1 samples from the model's
+   *     distribution; below 1, the distribution becomes sharper
+   * @param random called twice per row and opened class
    * @param filter {@link Filter#without(int...) Filter.without()} allows all outputs
    * @throws IllegalArgumentException also if the temperature is not positive and finite, or the
    *     filter is for another batch or allows nothing in a row
-   * @throws IndexOutOfBoundsException if the filter names an output that the layer lacks
-   * @throws ArithmeticException if the probabilities of a row are not numbers, or the allowed
-   *     outputs have no probability
+   * @throws IndexOutOfBoundsException if the filter lists an output that the layer does not have
+   * @throws ArithmeticException if the probabilities of a row are NaN, or those of all allowed
+   *     outputs are 0
    */
   public int[] sample(FloatTensor x, double temperature, RandomGenerator random, Filter filter) {
     return draw(x, temperature, random, filter);

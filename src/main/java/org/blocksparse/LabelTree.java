@@ -12,38 +12,40 @@ import org.blocksparse.internal.layer.ModelFile;
 import org.blocksparse.internal.softmax.Link;
 
 /**
- * A probabilistic label tree of two levels, for any number of outputs out of very many (Jasinska et
- * al., 2016; Wydmuch et al., 2018). For exactly one output, use {@link HierarchicalSoftmax}.
+ * A two-level probabilistic label tree for extreme multi-label classification: each row has any
+ * number of labels, out of very many (Jasinska et al., 2016; Wydmuch et al., 2018). For exactly one
+ * label per row, use {@link HierarchicalSoftmax}. Labels are the outputs of this layer; a class is
+ * a group of outputs.
  *
  * <pre>{@code
  * P(output | x) = P(class | x) * P(output | class, x)
  *               = sigmoid(x W1 + b1)[class] * sigmoid(x W2[class] + b2[class])[slot]
  * }</pre>
  *
- * <p>P(class) is the probability that at least one output of the class is present, P(output |
- * class) that of the output given that. Each output has a probability of its own; they do not sum
- * to one.
+ * <p>P(class) is the probability that at least one of its outputs is present. P(output | class) is
+ * conditional on that. Each output has an independent probability, so probabilities do not sum to
+ * one.
  *
- * <p><b>Training.</b> A row trains all classes, which are present if a target of the row is in
- * them, and all outputs of the classes that are present. Each of these decisions has the loss -log
- * sigmoid(z) if it is present, else -log(1 - sigmoid(z)), with z its logit. The loss of a row is
- * the sum over its decisions, the binary cross entropy of the tree. A row without targets trains
- * the level of classes alone. Classes without a target in the batch are not touched, so a step
- * takes as long as that of a softmax with as many targets.
+ * <p><b>Training.</b> Each row trains the scores of all classes (W1): the target of a class is 1 if
+ * it contains a target of the row, else 0. The row also trains all outputs (W2) of the classes
+ * whose target is 1. The loss of a row is the sum of the binary cross entropies of these decisions:
+ * -log sigmoid(z) if present, else -log(1 - sigmoid(z)), for the logit z. A row without targets
+ * trains only the class level. A step does not read the W2 of classes without a target in the
+ * batch, so it costs as much as a softmax step with as many targets.
  *
- * <p>{@link TwoLevelLayer} has what this layer shares with the softmax: shapes, names, files,
- * searches, growth; what a call costs, what threads may do, and the errors of all methods.
+ * <p>See {@link TwoLevelLayer} for the parts that this layer shares with the softmax: shapes,
+ * names, files, searches, growth, cost, thread safety and exceptions.
  *
  * <p><b>Targets</b> are {@link SparseRows}, (batch) rows of outputs in [0, outputs), in any order;
- * repeats count once, and values of entries do not matter. A call that trains or computes a loss
- * takes at most 2<sup>29</sup> entries. Classes matter more here than for a softmax: labels that
- * occur together should be in one class ({@link ClassAssignment#clustered}), so that rows open few
- * classes.
+ * repeats count once, and values of entries are ignored. A call that trains or computes a loss
+ * takes at most 2<sup>29</sup> entries. The choice of classes matters more than for a softmax: put
+ * labels that occur together into one class ({@link ClassAssignment#clustered}), so that rows open
+ * few classes.
  *
  * <p><b>Numbers.</b> Logits of any finite size give finite log probabilities and losses. Each level
- * has its own error of at most 6 ulp in a log probability and 4 ulp in a probability or a gradient,
- * near 0 and near 1 alike, and what the rounding of the logits brings ({@link SparseBlockGemv}). A
- * NaN in x stays in its row.
+ * adds an error of at most 6 ulp to a log probability, and 4 ulp to a probability or gradient, near
+ * 0 and near 1 alike. Rounded logits add to this ({@link SparseBlockGemv}). NaN in one row of x
+ * does not affect other rows.
  */
 public final class LabelTree extends TwoLevelLayer<SparseRows> {
   LabelTree(LayerContent content) {
@@ -51,7 +53,7 @@ public final class LabelTree extends TwoLevelLayer<SparseRows> {
   }
 
   /**
-   * A builder of layers; everything else has defaults.
+   * Returns a builder; all other settings have defaults.
    *
    * @param features the size of a row of x
    * @param outputs how many outputs there are
@@ -68,9 +70,9 @@ public final class LabelTree extends TwoLevelLayer<SparseRows> {
   }
 
   /**
-   * Loads what {@link #save(Path)} has written, or others as safetensors in the same way. The file
-   * may come from anybody. Errors as of {@link HierarchicalSoftmax#load(Path, LoadOptions)}; a
-   * softmax is refused, too.
+   * Loads a file that {@link #save(Path)} wrote, or another program in the same format. It is safe
+   * to load untrusted files. Errors as {@link HierarchicalSoftmax#load(Path, LoadOptions)}; a file
+   * that holds a softmax is rejected, too.
    */
   public static LabelTree load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
@@ -94,7 +96,7 @@ public final class LabelTree extends TwoLevelLayer<SparseRows> {
   // -------------------------------------------------------------------------------- prediction
 
   /**
-   * The same of as many outputs as each row names.
+   * Log probabilities of given outputs; each row may list any number of them.
    *
    * @param targets (batch) rows, each entry in [0, outputs); repeats are allowed
    * @return (entries), in the order of the entries
@@ -103,9 +105,7 @@ public final class LabelTree extends TwoLevelLayer<SparseRows> {
     return scores(x, targets, true);
   }
 
-  /**
-   * The probabilities of given outputs; as {@link #logProbabilitiesOf(FloatTensor, SparseRows)}.
-   */
+  /** Probabilities of given outputs; as {@link #logProbabilitiesOf(FloatTensor, SparseRows)}. */
   public FloatTensor probabilitiesOf(FloatTensor x, SparseRows targets) {
     return scores(x, targets, false);
   }

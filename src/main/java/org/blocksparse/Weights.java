@@ -13,32 +13,32 @@ import org.blocksparse.internal.format.GgmlType;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * Read-only blocks of weights of any {@link ElementType}, for {@link SparseBlockDot} and {@link
- * SparseBlockGemv} in place of a {@link FloatTensor} W. {@link TensorFile} stores them.
+ * Read-only weight blocks of any {@link ElementType}. Pass them to {@link SparseBlockDot} and
+ * {@link SparseBlockGemv} instead of a {@link FloatTensor} W. {@link TensorFile} stores them.
  *
- * <p>A product with them has the bits that it has with {@link #widened} on the tile kernels, which
- * always compute it ({@code -Dblocksparse.path=tile}); those of FLOAT32 go the way that a tensor
- * would. <b>Packed</b> weights are laid out for the processor's products of bytes: those of {@link
- * ElementType#Q8_0}, {@link ElementType#Q4_0} and {@link ElementType#MXFP4}, and of INT8 what
- * {@link #packed} returns. Forward products read them, with a plan {@link
- * BlockPlan#withRoundedInputs withRoundedInputs(INT8)}; nothing else does.
+ * <p>Products always use the tile kernels. Results are bitwise equal to those with {@link #widened}
+ * on these kernels ({@code -Dblocksparse.path=tile}). FLOAT32 weights use the same path as a
+ * tensor. <b>Packed</b> weights have a layout for int8 dot-product instructions. {@link
+ * ElementType#Q8_0}, {@link ElementType#Q4_0} and {@link ElementType#MXFP4} are always packed; INT8
+ * is packed by {@link #packed}. Of the products, only forward products accept packed weights. They
+ * need a plan {@link BlockPlan#withRoundedInputs withRoundedInputs(INT8)}.
  *
- * <p>Lifetime and threads are those of a {@link Tensor}.
+ * <p>The lifetime and thread-safety rules of {@link Tensor} apply.
  */
 public final class Weights implements BlockMatrix {
   static final int RANK = 4;
 
-  /** Scales of blocks that have no rows. */
+  /** Maximum number of scales of empty blocks (iSize 0). */
   private static final int MOST_SCALES_OF_NOTHING = 1 << 20;
 
   private final Shape shape;
   private final StoredWeights stored;
 
-  /** Whether the memory is of the blocks with their two sides exchanged. */
+  /** Whether the memory holds the transposed blocks. */
   private final boolean transposed;
 
   /**
-   * Weights over memory that becomes their own.
+   * Weights that take ownership of the memory.
    *
    * @param shape (iBlocks, oBlocks, iSize, oSize)
    */
@@ -53,7 +53,7 @@ public final class Weights implements BlockMatrix {
   }
 
   /**
-   * Weights over memory that becomes their own, with their two sides exchanged.
+   * Weights that take ownership of memory with the transposed blocks.
    *
    * @param inMemory (oBlocks, iBlocks, oSize, iSize)
    */
@@ -66,12 +66,12 @@ public final class Weights implements BlockMatrix {
   }
 
   /**
-   * A copy of W with elements of a type.
+   * A copy of W, converted to a type.
    *
    * @param W (iBlocks, oBlocks, iSize, oSize), contiguous, all finite
-   * @throws IllegalArgumentException if W has another rank, is a transposed view, or has an element
-   *     that is not finite or too large for the type, which FLOAT32 keeps as it is; or if INT8
-   *     would have more than 2<sup>20</sup> scales of blocks without rows
+   * @throws IllegalArgumentException if W is not of rank 4, or is a transposed view; if an element
+   *     is not finite or too large for the type (FLOAT32 accepts any); or if empty INT8 blocks
+   *     (iSize 0) need more than 2<sup>20</sup> scales
    * @throws IllegalStateException if W is closed
    */
   public static Weights of(FloatTensor W, ElementType type) {
@@ -95,8 +95,8 @@ public final class Weights implements BlockMatrix {
   }
 
   /**
-   * Weights over memory at an address, without a copy and read-only, of a model that somebody else
-   * has mapped for instance. From JDK 22 on, this takes a {@code MemorySegment} of any size:
+   * Wraps read-only memory at an address without a copy: for example, a model that other code has
+   * mapped. From JDK 22 on, this wraps a {@code MemorySegment} of any size:
    *
    * <pre>{@code
    * if (!segment.isNative() || !segment.scope().isAlive()) {
@@ -106,23 +106,25 @@ public final class Weights implements BlockMatrix {
    *     segment.address(), segment.byteSize(), segment, ElementType.BFLOAT16, null, dims);
    * }</pre>
    *
-   * <p>Most model files lay matrices out (out, in). {@link #transposeBlocks} makes (1, experts, in,
-   * out) of (experts, 1, out, in), also without a copy; {@code Weights.of(view.widened(),
-   * ElementType.Q8_0)} packs a copy. {@link #packAddress} packs what is of fewer bits already.
+   * <p>Most model files store matrices as (out, in). {@link #transposeBlocks} turns (experts, 1,
+   * out, in) into (1, experts, in, out), also without a copy. {@code Weights.of(view.widened(),
+   * ElementType.Q8_0)} makes a packed copy. If the memory is already INT8 or of a ggml type, {@link
+   * #packAddress} packs it.
    *
-   * <p>The caller promises of the memory and its owner what {@link FloatTensor#wrapAddress} asks
-   * for, but it need not be writable. Numbers are not checked: those that are not finite make
-   * products that are not finite.
+   * <p>The memory and its owner must meet the requirements of {@link FloatTensor#wrapAddress},
+   * except that the memory may be read-only. Values are not checked: weights that are not finite
+   * give products that are not finite.
    *
-   * @param address where the first element lies; a multiple of its size
+   * @param address the address of the first element; a multiple of its size
    * @param bytes the size of the memory: the number of elements times their size
-   * @param owner stays reachable as long as the weights are
+   * @param owner is kept reachable as long as the weights are
    * @param type FLOAT32, FLOAT16, BFLOAT16 or INT8, in native byte order
-   * @param scales of INT8, (iBlocks, oBlocks, oSize), which are copied; null of other types
+   * @param scales for INT8, (iBlocks, oBlocks, oSize), copied; null for other types
    * @param dims (iBlocks, oBlocks, iSize, oSize)
-   * @throws IllegalArgumentException if the type is another, the address is 0 or no multiple, the
-   *     bytes are not those of the dimensions, there are not four or one is no int, or if scales
-   *     are missing or not wanted, have another shape, or could make weights infinite
+   * @throws IllegalArgumentException if the type is not supported; if the address is 0 or not
+   *     aligned; if the bytes do not match the dimensions; if there are not four dimensions, or one
+   *     is larger than an int; or if scales are missing, unexpected, of another shape, or could
+   *     make weights infinite
    * @throws IllegalStateException if the scales are closed
    * @throws UnsupportedOperationException if the native library is not in use
    */
@@ -147,32 +149,31 @@ public final class Weights implements BlockMatrix {
   }
 
   /**
-   * Weights packed from memory at an address, of a model that somebody else has mapped for
-   * instance. Each block is laid out (out, in), as in most model files. The memory is copied, and
-   * is no longer needed when this returns.
+   * Packs weights from memory at an address: for example, from a model that other code has mapped.
+   * Each block is stored as (out, in), as in most model files. The memory is copied, and may be
+   * freed after the call.
    *
    * <table>
    *   <caption>Types, with n = iBlocks * oBlocks * oSize outputs in all</caption>
    *   <tr><th>type</th><th>memory</th></tr>
    *   <tr><td>INT8</td>
-   *       <td>n rows of iSize bytes, and a scale for each row: as {@link #packed} makes them</td></tr>
+   *       <td>n rows of iSize bytes, and one scale per row, as for {@link #packed}</td></tr>
    *   <tr><td>Q8_0, Q4_0, MXFP4</td>
    *       <td>n rows of iSize / 32 blocks of ggml, of 34, 18 or 17 bytes</td></tr>
    * </table>
    *
-   * <p>FLOAT32, FLOAT16 and BFLOAT16 are not packed: {@link #wrapAddress} and {@link
-   * #transposeBlocks} use them where they lie.
+   * <p>FLOAT32, FLOAT16 and BFLOAT16 are not packed: use {@link #wrapAddress} and {@link
+   * #transposeBlocks}, which copy nothing.
    *
-   * @param address where the first row begins
+   * @param address the address of the first row
    * @param bytes the size of the memory
-   * @param owner keeps the memory alive during the call, as {@link FloatTensor#wrapAddress} asks
-   *     for
-   * @param scales of INT8, (iBlocks, oBlocks, oSize); null of other types
+   * @param owner keeps the memory alive during the call, as for {@link FloatTensor#wrapAddress}
+   * @param scales for INT8, (iBlocks, oBlocks, oSize); null for other types
    * @param dims (iBlocks, oBlocks, iSize, oSize) of the weights
-   * @throws IllegalArgumentException if the type is another, the address is 0, the bytes are not
-   *     those of the dimensions, there are not four or one is no int, iSize is no multiple of 32 of
-   *     a type of ggml, scales are missing or not wanted or have another shape, or a scale could
-   *     make weights infinite
+   * @throws IllegalArgumentException if the type is not supported; if the address is 0; if the
+   *     bytes do not match the dimensions; if there are not four dimensions, or one is larger than
+   *     an int; if iSize is not a multiple of 32 for a ggml type; or if scales are missing,
+   *     unexpected, of another shape, or could make weights infinite
    * @throws IllegalStateException if the scales are closed
    * @throws UnsupportedOperationException if the native library is not in use
    */
@@ -272,10 +273,11 @@ public final class Weights implements BlockMatrix {
     return copy;
   }
 
-  /** Weights of a type can be made of a tensor, if it is contiguous. */
+  /** Checks that W can be converted to a type, if it is contiguous. */
   static FloatTensor requireBlocks(String name, FloatTensor W, ElementType type) {
     Shape shape = Check.rank(name, W, Check.WEIGHTS, RANK).shape();
-    // Nothing else bounds them: of blocks that have rows, there are no more than elements.
+    // Blocks with rows have no more scales than elements. Nothing else limits those of empty
+    // blocks.
     if (type == ElementType.INT8
         && shape.dim(2) == 0
         && (double) shape.dim(0) * shape.dim(1) * shape.dim(3) > MOST_SCALES_OF_NOTHING) {
@@ -286,12 +288,12 @@ public final class Weights implements BlockMatrix {
   }
 
   /**
-   * A view as (oBlocks, iBlocks, oSize, iSize): the weights with input and output exchanged, as
-   * {@link FloatTensor#transposeBlocks} has it. Nothing is copied. Products take it in place of W,
-   * except with inputs that are rounded. Scales of INT8 stay those of the numbers that they are of:
-   * in the view, of its inputs.
+   * A view as (oBlocks, iBlocks, oSize, iSize): the weights with input and output exchanged, as in
+   * {@link FloatTensor#transposeBlocks}. Nothing is copied. Products accept the view, unless the
+   * plan rounds inputs. INT8 scales stay with their weights: in the view, they are per input, not
+   * per output.
    *
-   * <p>Closing these closes the view; closing the view closes the view alone.
+   * <p>Closing the original closes the view. Closing the view does not close the original.
    *
    * @throws IllegalStateException if these are packed or closed
    */
@@ -305,10 +307,11 @@ public final class Weights implements BlockMatrix {
   }
 
   /**
-   * A view with other numbers of blocks, in the order of the memory: as (1, experts, in, out), what
-   * is (experts, 1, in, out). Nothing is copied; closing is as with {@link #transposeBlocks}.
+   * A view with different block counts and the same memory order: for example, (experts, 1, in,
+   * out) becomes (1, experts, in, out). Nothing is copied. Closing works as for {@link
+   * #transposeBlocks}.
    *
-   * @throws IllegalArgumentException if there would be more or fewer blocks, or if these are a
+   * @throws IllegalArgumentException if the total number of blocks would change, or if these are a
    *     transposed view
    * @throws IllegalStateException if these are closed
    */
@@ -330,8 +333,8 @@ public final class Weights implements BlockMatrix {
   }
 
   /**
-   * Weights of INT8 in panels: a copy with the same numbers and scales, for products of whole
-   * numbers. Blocks are padded to multiples of 32 inputs and 16 outputs.
+   * Repacks INT8 weights for integer kernels, in a copy. Values and scales do not change. Blocks
+   * are padded to multiples of 32 inputs and 16 outputs.
    *
    * @throws IllegalArgumentException if these are a transposed view
    * @throws IllegalStateException if these are of another type, or packed, or closed
@@ -356,16 +359,19 @@ public final class Weights implements BlockMatrix {
     }
   }
 
-  /** Whether the weights are packed: multiplied as whole numbers, and by nothing but products. */
+  /**
+   * Whether the weights are packed. Of the products, only forward products with inputs rounded to
+   * INT8 accept packed weights.
+   */
   public boolean isPacked() {
     return stored.type().isPacked();
   }
 
   /**
-   * The same weights in memory of their own; these are leased. The copy is no transposed view,
-   * unless these are one with scales.
+   * Copies the weights; the caller must hold a lease. The copy is not a transposed view, unless
+   * this is one with scales.
    *
-   * @throws IllegalArgumentException if they are a transposed view, and one is not finite
+   * @throws IllegalArgumentException if they are a transposed view, and a weight is not finite
    */
   Weights copy() {
     if (transposed && scales() == null) {
@@ -376,12 +382,12 @@ public final class Weights implements BlockMatrix {
     return new Weights(stored.copy(shape.size()), shape, transposed);
   }
 
-  /** As they lie, which {@link #isTransposed} says. */
+  /** The stored weights; transposed if {@link #isTransposed}. */
   StoredWeights stored() {
     return stored;
   }
 
-  /** Whether the memory is of the blocks with their two sides exchanged. */
+  /** Whether the memory holds the transposed blocks. */
   boolean isTransposed() {
     return transposed;
   }
@@ -396,13 +402,13 @@ public final class Weights implements BlockMatrix {
     return shape;
   }
 
-  /** The bytes that the weights take, their scales and panels' padding included. */
+  /** The size of the weights in bytes, including scales and the padding of packed weights. */
   public long bytes() {
     return stored.bytes(shape.dim(0) * shape.dim(1), (int) shape.dim(2), (int) shape.dim(3));
   }
 
   /**
-   * The floats that the weights stand for, in a new tensor.
+   * The dequantized weights in a new float32 tensor.
    *
    * @throws IllegalStateException if these are closed
    */
@@ -423,7 +429,7 @@ public final class Weights implements BlockMatrix {
 
   private void widenRows(Storage out) {
     if (shape.size() == 0) {
-      return; // however many rows of nothing there are
+      return; // there may be very many rows without elements
     }
     Blocks blocks = blocks();
     float[] row = new float[blocks.outSize()];
@@ -440,7 +446,7 @@ public final class Weights implements BlockMatrix {
     }
   }
 
-  /** As the kernels see them. */
+  /** The blocks in the form that kernels take. */
   Blocks blocks() {
     Shape inMemory = transposed ? exchanged(shape) : shape;
     Blocks dense =
@@ -455,7 +461,7 @@ public final class Weights implements BlockMatrix {
   }
 
   /**
-   * The memory of blocks in their order.
+   * Returns the stored weights, if they are contiguous.
    *
    * @throws IllegalArgumentException if these are a transposed view
    */
