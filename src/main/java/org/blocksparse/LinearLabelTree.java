@@ -25,18 +25,18 @@ import org.blocksparse.internal.softmax.ExactSearch;
 import org.blocksparse.internal.softmax.OutputFilter;
 
 /**
- * Several labels out of very many, predicted from sparse features: each label has sparse weights of
- * its own over all features, which suits labels with few examples. {@link LabelTree} is the layer
- * for dense features.
+ * Extreme multi-label classification from sparse features: each row has any number of labels, out
+ * of very many. Each label has its own sparse linear weights over all features, which suits labels
+ * with few examples. For dense features, use {@link LabelTree}.
  *
  * <pre>{@code
  * P(label | x) = product over the clusters that hold the label, and the label itself,
  *                of sigmoid(slope * (w . x + b) + intercept)
  * }</pre>
  *
- * <p><b>Clusters.</b> Labels that occur with similar features are put into clusters of equal size
- * by balanced spherical 2-means, as in Parabel (Prabhu et al., 2018) and PECOS (Yu et al., 2022).
- * Up to 16 clusters form a larger one, and so on, up to the root.
+ * <p><b>Clusters.</b> Labels with similar features are put into clusters of equal size by balanced
+ * spherical 2-means, as in Parabel (Prabhu et al., 2018) and PECOS (Yu et al., 2022). Clusters form
+ * a tree with at most 16 children per node.
  *
  * <p><b>Training.</b> Each cluster and each label has a linear support vector machine with squared
  * hinge loss. It minimizes
@@ -45,27 +45,28 @@ import org.blocksparse.internal.softmax.OutputFilter;
  * (|w|^2 + b^2) / 2 + cost * sum over rows of weight * max(0, 1 - y (w . x + b))^2,  y = +1 or -1
  * }</pre>
  *
- * <p>by dual coordinate descent (Hsieh et al., 2008), as LIBLINEAR does (Fan et al., 2008). The
- * rows are those that have a label of the cluster around it. Weights nearer to 0 than a threshold
- * are dropped, as in DiSMEC (Babbar and Schoelkopf, 2017). With TF-IDF rows, scale each row to
- * length 1.
+ * <p>by dual coordinate descent (Hsieh et al., 2008), as LIBLINEAR does (Fan et al., 2008). Each
+ * cluster or label trains on the rows that have a label of its parent cluster. Weights nearer to 0
+ * than a threshold are dropped, as in DiSMEC (Babbar and Schoelkopf, 2017). If you pass TF-IDF
+ * values, scale each row to length 1.
  *
- * <p><b>Probabilities.</b> Slope and intercept of each level are fitted to a tenth of the rows,
- * with models that were not trained on them (Platt, 1999). Rows that are much less like the
- * training rows than those are to each other get probabilities that are too high.
+ * <p><b>Probabilities.</b> Slope and intercept of each level come from Platt scaling (Platt, 1999).
+ * They are fitted to a random tenth of the rows, with models that were trained without it.
+ * Probabilities are too high for rows that differ much from the training rows.
  *
- * <p><b>Prediction.</b> Searches are exact: a cluster bounds the probability of its labels, so only
- * the clusters that may hold a result are opened. Weights lie by feature, so that a row finds those
- * that it needs near each other, whichever clusters it opens.
+ * <p><b>Prediction.</b> Searches are exact: the probability of a cluster bounds that of its labels,
+ * so only clusters that may hold a result are opened. Weights are stored by feature, so the weights
+ * that a row needs lie close together in memory.
  *
- * <p><b>Growth.</b> A tree keeps its labels and weights. {@link LinearLabelTreeBuilder#extend}
- * makes another from it that has more labels, without training the others again.
+ * <p><b>Growth.</b> The weights and the number of labels of a tree never change. To add labels,
+ * {@link LinearLabelTreeBuilder#extend} builds a new tree, without training the existing labels
+ * again.
  *
- * <p><b>Threads.</b> Any number of threads may predict at the same time. Results, and the weights
- * that training makes, do not depend on the workers.
+ * <p><b>Threads.</b> Any number of threads may predict at the same time. Results and trained
+ * weights do not depend on the workers.
  *
- * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null that
- * may not be, {@link IndexOutOfBoundsException} if an index of x is outside [0, features), and
+ * <p><b>Errors.</b> Every method throws {@link NullPointerException} if a required argument is
+ * null. It throws {@link IndexOutOfBoundsException} if an index of x is outside [0, features), and
  * {@link IllegalStateException} if the tree or an argument is closed.
  */
 public final class LinearLabelTree implements AutoCloseable {
@@ -82,7 +83,7 @@ public final class LinearLabelTree implements AutoCloseable {
   }
 
   /**
-   * A builder, which trains a tree; everything else has defaults.
+   * Returns a builder that trains a tree; all other settings have defaults.
    *
    * @param features how many features there are
    * @param outputs how many labels there are
@@ -105,7 +106,7 @@ public final class LinearLabelTree implements AutoCloseable {
     return model.tree().labels().length;
   }
 
-  /** The number of the smallest clusters, which hold labels. */
+  /** The number of leaf clusters, which hold the labels. */
   public int clusterCount() {
     return model.tree().clusters();
   }
@@ -115,7 +116,10 @@ public final class LinearLabelTree implements AutoCloseable {
     return model.weights().entries();
   }
 
-  /** Whether rows count features, as {@link LinearLabelTreeBuilder#tfIdf} says. */
+  /**
+   * Whether the tree was built with {@link LinearLabelTreeBuilder#tfIdf}: rows are then feature
+   * counts, without values.
+   */
   public boolean countsFeatures() {
     return model.tfIdf() != null;
   }
@@ -125,7 +129,7 @@ public final class LinearLabelTree implements AutoCloseable {
     return ElementType.of(model.weights().type());
   }
 
-  /** Whether it has names for its labels. */
+  /** Whether the labels have names. */
   public boolean hasLabels() {
     return labels != null;
   }
@@ -133,14 +137,14 @@ public final class LinearLabelTree implements AutoCloseable {
   /**
    * The names of the labels.
    *
-   * @throws IllegalStateException if it has none
+   * @throws IllegalStateException if the labels have no names
    */
   public Labels labels() {
     return Labels.orThrow(labels);
   }
 
   /**
-   * Gives names to the labels, in place of those that they have. Rankings made before keep theirs.
+   * Sets the names of the labels. Existing rankings keep the old names.
    *
    * @throws IllegalArgumentException if there are more names than labels; there may be fewer
    */
@@ -148,12 +152,12 @@ public final class LinearLabelTree implements AutoCloseable {
     labels = requireNonNull(names, "labels").forAtMost(outputs());
   }
 
-  /** The strings that were in the file that this tree was loaded from, by key. */
+  /** The strings of the file that this tree was loaded from, by key. */
   public Map<String, String> metadata() {
     return metadata;
   }
 
-  /** The memory that it takes off the heap, mapped and private. */
+  /** The off-heap memory of this tree: mapped bytes and private bytes. */
   public MemoryUse memoryUse() {
     return MemoryUse.of(Stream.of(model.weights().storages()));
   }
@@ -187,19 +191,20 @@ public final class LinearLabelTree implements AutoCloseable {
   // ------------------------------------------------------------------------------------ copies
 
   /**
-   * A tree of its own with the same weights, names and metadata, in memory.
+   * An independent in-memory copy, with the same weights, names and metadata.
    *
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public LinearLabelTree copy() {
     return withWeights(weightType());
   }
 
   /**
-   * A copy with weights of a type: FLOAT32, FLOAT16 or BFLOAT16. {@link SaveOptions#withWeights}
-   * needs no copy.
+   * A copy with weights of a type: FLOAT32, FLOAT16 or BFLOAT16. To save in another type, use
+   * {@link SaveOptions#withWeights}, which needs no copy.
    *
-   * @throws IllegalArgumentException if the type is another, or if a weight is too large for it
+   * @throws IllegalArgumentException if the type is not one of these, or if a weight is too large
+   *     for it
    */
   public LinearLabelTree withWeights(ElementType type) {
     try (Lease lease = model.lease(new Lease())) {
@@ -219,11 +224,11 @@ public final class LinearLabelTree implements AutoCloseable {
   }
 
   /**
-   * Saves the tree as one safetensors file, with its names. The file is the old one or the new one,
-   * never a part of one; see {@link TwoLevelLayer#save(Path, SaveOptions)}.
+   * Saves the tree as one safetensors file, with its names. The write is atomic: even after a
+   * crash, the file is the old one or the new one.
    *
-   * @throws IllegalArgumentException if the options ask for a bag, the state of an optimizer, or
-   *     weights of INT8, or another tree, or if there is more metadata than a file can have
+   * @throws IllegalArgumentException if the options have a bag, optimizer state, INT8 weights or
+   *     another tree, or if the metadata is too large for a file
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void save(Path file, SaveOptions options) throws IOException {
@@ -237,7 +242,7 @@ public final class LinearLabelTree implements AutoCloseable {
         engine);
   }
 
-  /** This in the file of another layer. */
+  /** This tree as a part of another layer's file. */
   SaveSettings.Part part() {
     return LinearModelFile.part(model, engine);
   }
@@ -259,10 +264,10 @@ public final class LinearLabelTree implements AutoCloseable {
   }
 
   /**
-   * Loads what {@link #save(Path)} has written, or {@link TwoLevelLayer#save(Path, SaveOptions)}
-   * with a linear tree. The file may come from anybody. With {@link LoadOptions#mapped}, weights
-   * and features are used where they lie in the file: loading takes milliseconds, and what is not
-   * touched is not checked.
+   * Loads a tree from its own file, or from the file of a two-level layer that {@link
+   * TwoLevelLayer#save(Path, SaveOptions)} wrote with a linear tree. It is safe to load untrusted
+   * files. With {@link LoadOptions#mapped}, weights and features are not copied. Loading takes
+   * milliseconds, and values are checked only when they are used.
    *
    * @throws FileFormatException if the file does not hold a linear label tree; it names the tensor
    * @throws IOException if the file cannot be read
@@ -278,21 +283,21 @@ public final class LinearLabelTree implements AutoCloseable {
 
   // -------------------------------------------------------------------------------- prediction
 
-  /** The k likeliest labels of each row; see {@link #topK(SparseRows, int, Filter)}. */
+  /** The k most probable labels of each row; see {@link #topK(SparseRows, int, Filter)}. */
   public Ranking topK(SparseRows x, int k) {
     return topK(x, k, Filter.NONE);
   }
 
   /**
-   * The k likeliest labels of each row among those that a filter allows; fewer if there are fewer.
-   * {@link Ranking#openedClasses} counts the clusters that were opened.
+   * The k most probable labels of each row among those that a filter allows, or all of them if
+   * fewer than k are allowed. {@link Ranking#openedClasses} counts the clusters that were opened.
    *
    * @param x (batch) rows of features
    * @param k at least 1
-   * @throws IllegalArgumentException if k is less than 1, if x has values and the tree was built
-   *     {@linkplain LinearLabelTreeBuilder#tfIdf to count}, or if the filter is renormalized or has
-   *     lists for another number of rows
-   * @throws IndexOutOfBoundsException also if the filter names a label that does not exist
+   * @throws IllegalArgumentException if k is less than 1; if x has values and the tree was built
+   *     with {@link LinearLabelTreeBuilder#tfIdf}; or if the filter is renormalized, or has lists
+   *     for another number of rows
+   * @throws IndexOutOfBoundsException also if the filter lists a label that does not exist
    */
   public Ranking topK(SparseRows x, int k, Filter filter) {
     int limit = Math.min(Check.atLeast(1, "k", k), outputs());
@@ -319,17 +324,17 @@ public final class LinearLabelTree implements AutoCloseable {
   }
 
   /**
-   * The clusters that do not fit some rows any more, such as those with labels that {@link
-   * LinearLabelTreeBuilder#extend} has added: the mean of P(cluster | x), over the rows that have a
-   * label of the cluster, is below a bound. Compare it with a bound below which a newly trained
-   * tree has few clusters.
+   * The clusters that need retraining, for example after {@link LinearLabelTreeBuilder#extend} has
+   * added labels. In these, the mean of P(cluster | x), over the rows that have a label of the
+   * cluster, is below {@code probability}. Choose {@code probability} so that a newly trained tree
+   * has few clusters below it.
    *
    * @param x rows of features, finite
-   * @param targets for each row its labels; clusters without a row are not listed
+   * @param targets the labels of each row; clusters without a row are not returned
    * @param probability in (0, 1]
-   * @return numbers of clusters in [0, clusterCount), ascending
-   * @throws IllegalArgumentException if there are not as many targets as rows, or if a value is not
-   *     finite
+   * @return cluster indices in [0, clusterCount), ascending
+   * @throws IllegalArgumentException if targets and x have different numbers of rows, or if a value
+   *     is not finite
    * @throws IndexOutOfBoundsException also if a target is outside [0, outputs)
    */
   public int[] clustersToRetrain(SparseRows x, SparseRows targets, double probability) {
@@ -341,7 +346,7 @@ public final class LinearLabelTree implements AutoCloseable {
     }
   }
 
-  /** Holds rows of features and their targets, once they are checked. */
+  /** Checks x and targets, then leases them. */
   static Lease leased(SparseRows x, int features, SparseRows targets, int outputs) {
     requireNonNull(x, "x").requireIndices("x", "features", features);
     if (requireNonNull(targets, "targets").rows() != x.rows()) {
@@ -379,7 +384,7 @@ public final class LinearLabelTree implements AutoCloseable {
     return new Ranking(found).with(labels);
   }
 
-  /** Calls a function with rows as training and searches take them; x is leased. */
+  /** Applies TF-IDF weighting if the tree uses it, then calls a function; x must be leased. */
   <T> T withWeighted(SparseRows x, Function<Bags, T> use) {
     if (model.tfIdf() == null) {
       return use.apply(x.bags());
@@ -392,7 +397,7 @@ public final class LinearLabelTree implements AutoCloseable {
   }
 
   /**
-   * Rows count features.
+   * Requires rows without values, which count features.
    *
    * @throws IllegalArgumentException if they have values
    */

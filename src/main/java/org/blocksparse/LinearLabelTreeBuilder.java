@@ -29,8 +29,8 @@ public final class LinearLabelTreeBuilder {
   }
 
   /**
-   * The most labels that a cluster holds; 96 by default. Smaller clusters train faster, and make
-   * rows open more of them.
+   * The maximum number of labels in a cluster; 96 by default. Smaller clusters train faster, but
+   * searches open more of them.
    *
    * @throws IllegalArgumentException unless it is in [2, 256]
    */
@@ -47,7 +47,7 @@ public final class LinearLabelTreeBuilder {
   }
 
   /**
-   * The cost of an error, C in LIBLINEAR; 1 by default. Less regularizes more.
+   * The cost of an error, C in LIBLINEAR; 1 by default. Smaller values regularize more.
    *
    * @throws IllegalArgumentException unless it is finite and positive
    */
@@ -60,8 +60,8 @@ public final class LinearLabelTreeBuilder {
   }
 
   /**
-   * Weights nearer to 0 are dropped; 0.1 by default. Less makes larger models that rank hardly
-   * better; with 0 only weights that are exactly 0 are dropped.
+   * Weights nearer to 0 than this are dropped; 0.1 by default. Smaller thresholds make larger
+   * models that rank hardly better; with 0, only weights that are exactly 0 are dropped.
    *
    * @throws IllegalArgumentException unless it is finite and not negative
    */
@@ -74,17 +74,20 @@ public final class LinearLabelTreeBuilder {
   }
 
   /**
-   * Rows count features, in training and in searches: their entries have no values, and a feature
-   * is there as often as it occurs. The tree weighs them by TF-IDF, (1 + log count) (1 + log((1 +
-   * rows) / (1 + rows with the feature))), and scales each row to length 1. By default, rows are
-   * taken as they are.
+   * Rows count features, in training and in searches: entries have no values, and a feature that
+   * occurs n times is listed n times. The tree weights counts by TF-IDF, (1 + log count) (1 +
+   * log((1 + rows) / (1 + rows with the feature))), and scales each row to length 1. By default,
+   * the tree uses the values of rows unchanged.
    */
   public LinearLabelTreeBuilder tfIdf() {
     this.tfIdf = true;
     return this;
   }
 
-  /** Seed of clusters, of the order of rows, and of the rows for calibration; 0 by default. */
+  /**
+   * Seed of the clusters, of the order of rows, and of the choice of calibration rows; 0 by
+   * default.
+   */
   public LinearLabelTreeBuilder seed(long value) {
     this.seed = value;
     return this;
@@ -93,7 +96,7 @@ public final class LinearLabelTreeBuilder {
   /**
    * The names of the labels; none by default.
    *
-   * @throws IllegalArgumentException unless there are as many as labels
+   * @throws IllegalArgumentException unless there is one name per label
    */
   public LinearLabelTreeBuilder labels(Labels names) {
     if (requireNonNull(names, "labels").size() != outputs) {
@@ -111,10 +114,9 @@ public final class LinearLabelTreeBuilder {
   }
 
   /**
-   * Called during training with the work that is done and the total, in units that take about the
-   * same time each: with {@code elapsed} seconds since the first call of {@link #train}, about
-   * {@code elapsed * (total - done) / done} are left. Calls come from the threads that train, one
-   * at a time.
+   * A listener that training calls with the work done and the total, in units of about equal time:
+   * {@code elapsed} seconds after the call of {@link #train}, about {@code elapsed * (total - done)
+   * / done} seconds are left. The training threads call it, one at a time.
    */
   public LinearLabelTreeBuilder progress(Progress listener) {
     this.progress = requireNonNull(listener, "progress");
@@ -129,17 +131,18 @@ public final class LinearLabelTreeBuilder {
   }
 
   /**
-   * Trains a tree. It takes, besides the copies of x and targets, the memory of the model about
-   * twice, and for each worker the rows of a cluster.
+   * Trains a tree. Besides copies of x and targets, training needs about twice the memory of the
+   * model, and for each worker the rows of one cluster.
    *
-   * @param x rows of features, finite; each is best scaled to length 1, as {@link #tfIdf} does
-   * @param targets for each row its labels, any number, in any order; repeats count once, and
-   *     values of entries do not matter
-   * @param weights (rows), how much each row counts, finite and not negative; rows of weight 0 are
-   *     left out
-   * @throws IllegalArgumentException if there are not as many targets or weights as rows, if a
-   *     value or weight is not finite, if a weight is negative, if x has values with {@link
-   *     #tfIdf}, or if the rows of the clusters have more than 2<sup>31</sup> - 9 entries together
+   * @param x rows of features, finite; scale each row to length 1 for best results, as {@link
+   *     #tfIdf} does
+   * @param targets the labels of each row, any number, in any order; repeats count once, and values
+   *     of entries are ignored
+   * @param weights (rows), the weight of each row in the loss, finite and not negative; rows of
+   *     weight 0 are left out
+   * @throws IllegalArgumentException if x, targets and weights have different numbers of rows; if a
+   *     value or weight is not finite; if a weight is negative; if x has values with {@link
+   *     #tfIdf}; or if the rows of all clusters together have more than 2<sup>31</sup> - 9 entries
    * @throws IndexOutOfBoundsException if an index is outside [0, features), or a target outside [0,
    *     outputs)
    * @throws IllegalStateException if an argument is closed, or if there are more than
@@ -181,26 +184,28 @@ public final class LinearLabelTreeBuilder {
   }
 
   /**
-   * Makes a larger tree without training all of it again. The labels from {@code tree.outputs()} on
-   * are new. Each is put into the cluster that is likeliest for its rows, and trained alone. All
-   * other weights, the calibration and the metadata are those of the tree, which is unchanged.
+   * Builds a larger tree without training all of it again. Labels from {@code tree.outputs()} on
+   * are new. Each new label is put into the most probable cluster for its rows, and only its own
+   * weights are trained. The other weights, the calibration and the metadata are copied from the
+   * tree, which does not change.
    *
-   * <p>New labels are trained against rows that have other labels of the cluster, so pass rows of
-   * old labels, too: best all that the tree was trained on. The old labels and what leads to their
-   * clusters have not seen the new rows. {@link LinearLabelTree#clustersToRetrain} returns the
-   * clusters that suffer from it; pass them to train their labels, and what leads to them, anew.
+   * <p>New labels are trained against rows with other labels of the cluster. So pass rows of old
+   * labels, too: best all rows that the tree was trained on. The weights of old labels and of
+   * clusters were trained without the new rows. {@link LinearLabelTree#clustersToRetrain} returns
+   * the clusters for which this matters; pass these as {@code clusters} to train their labels, and
+   * the path to them, again.
    *
-   * @param tree with as many features and no more outputs than this builder
+   * @param tree has the features of this builder, and no more outputs
    * @param x rows of features, finite, as in {@link #train(SparseRows, SparseRows, FloatTensor)};
-   *     counts if the tree {@linkplain LinearLabelTree#countsFeatures counts}, whatever {@link
-   *     #tfIdf} says
-   * @param targets for each row its labels, old and new
-   * @param clusters of the tree that are trained anew, in [0, clusterCount); repeats count once
-   * @return a tree of its own, with weights of FLOAT32; its names are those of this builder, or if
-   *     it has none those of the tree
-   * @throws IllegalArgumentException also if the tree has other features or more outputs, or if its
-   *     clusters, of up to 256 labels each, have no room for so many
-   * @throws IndexOutOfBoundsException also if there is no such cluster
+   *     counts if the tree {@linkplain LinearLabelTree#countsFeatures counts features}, independent
+   *     of {@link #tfIdf}
+   * @param targets the labels of each row, old and new
+   * @param clusters the clusters to train again, in [0, clusterCount); repeats count once
+   * @return an independent tree with weights of FLOAT32; it has the names of this builder if set,
+   *     else those of the tree
+   * @throws IllegalArgumentException also if the tree has another number of features or more
+   *     outputs, or if its clusters, of up to 256 labels each, have no room for the new labels
+   * @throws IndexOutOfBoundsException also if a cluster is outside [0, clusterCount)
    * @throws IllegalStateException also if the tree is mapped from a file that is damaged
    */
   public LinearLabelTree extend(
