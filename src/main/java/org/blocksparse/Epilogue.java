@@ -11,8 +11,8 @@ import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Scratch;
 
 /**
- * Operations around the products of a {@link SparseBlockDot}: the start of their sums, and steps
- * that follow in the same pass, while the sums are in the cache:
+ * Operations that are fused into the products of a {@link SparseBlockDot}: initial values of the
+ * sums, and operations on the sums while they are in the cache:
  *
  * <pre>{@code
  * z[b, j]   = bias[outputIdx[b, j]]
@@ -32,14 +32,14 @@ import org.blocksparse.internal.memory.Scratch;
  *   <tr><td>out</td><td>as z; half of oSize if f is gated</td></tr>
  * </table>
  *
- * <p>Everything is optional. Gradients: of bias by {@link SparseBlockDot#gradB}, of inputBias and
- * inputGate by {@link InputBias}, of z and gate by {@link Activation#gradient}, or together with
- * the gradient of the layer above by {@link GradientOptions}. Results have the bits that the
- * product has with {@link Activation#apply} called on it.
+ * <p>Every part is optional. These methods compute gradients: {@link SparseBlockDot#gradB} that of
+ * bias, {@link InputBias} those of inputBias and inputGate, and {@link Activation#gradient} those
+ * of z and gate. {@link GradientOptions} combines the latter with the gradient of the next layer.
+ * Results are bitwise equal to the product followed by {@link Activation#apply}.
  *
- * <p>Immutable, and holds its tensors without a copy: they are looked at when it is used, and stay
- * the caller's to close. Tensors that do not fit are refused then, by the names above, with the
- * exceptions of {@link SparseBlockDot}; z is written, and must share memory with nothing else.
+ * <p>Immutable. It holds its tensors without a copy; the caller still owns and closes them. The
+ * product checks them, and throws the exceptions of {@link SparseBlockDot}, with the names above.
+ * The product writes z, which must not share memory with another tensor.
  */
 public final class Epilogue {
   private static final Epilogue NONE = new Epilogue(null, null, null, null, null, null);
@@ -67,7 +67,7 @@ public final class Epilogue {
     this.gate = gate;
   }
 
-  /** Nothing: the product alone. */
+  /** No operation: only the product. */
   public static Epilogue none() {
     return NONE;
   }
@@ -83,8 +83,8 @@ public final class Epilogue {
   }
 
   /**
-   * A bias for each input block, added to every output of a sample that selects the block, as often
-   * as it does: that of experts which are input blocks.
+   * A bias for each input block, such as that of experts as input blocks. It is added to every
+   * output of a sample that selects the block, n times if the sample selects it n times.
    *
    * @param value (iBlocks, oSize)
    */
@@ -94,8 +94,9 @@ public final class Epilogue {
   }
 
   /**
-   * A bias for each input block, times a factor. Where the gate of a mixture of experts is folded
-   * into h, which the experts' second product reads, the experts' bias has the same gate.
+   * A bias for each input block, times a factor. Use it in a mixture of experts whose second
+   * product reads an h that includes the gate: pass the same gate as the factor of the experts'
+   * bias.
    *
    * @param value (iBlocks, oSize)
    * @param factor (batch, iWin); with a ragged plan (entries of inputs)
@@ -107,8 +108,8 @@ public final class Epilogue {
   }
 
   /**
-   * An activation. Its input is not kept; for gradients, see {@link #withActivation(Activation,
-   * FloatTensor)}. If it is gated, the sums take memory for the time of the call.
+   * An activation. Its input is not stored; for gradients, see {@link #withActivation(Activation,
+   * FloatTensor)}. If it is gated, the call needs temporary memory for the sums.
    */
   public Epilogue withActivation(Activation f) {
     requireNonNull(f, "activation");
@@ -116,11 +117,11 @@ public final class Epilogue {
   }
 
   /**
-   * An activation, with what it is applied to.
+   * An activation that also stores its input.
    *
-   * @param sums where z is written, for the gradient: (batch, oWin, oSize); its content before does
-   *     not matter. {@link GradientOptions#withActivation} needs what this pass writes: nothing
-   *     notices a z that no pass has written
+   * @param sums the tensor to write z to, for the gradient: (batch, oWin, oSize); its previous
+   *     content is overwritten. Pass it to {@link GradientOptions#withActivation} after this
+   *     product has written it: no check detects a z that was not written
    */
   public Epilogue withActivation(Activation f, FloatTensor sums) {
     requireNonNull(f, "activation");
@@ -129,10 +130,10 @@ public final class Epilogue {
   }
 
   /**
-   * A factor for each row of the output, after the activation if there is one. So the gate of a
-   * mixture of experts is in what their second product reads, and its sums are those of the
-   * mixture. {@link GradientOptions#withGate} has to be given the same gate: nothing notices a gate
-   * that only one of the two passes has.
+   * A factor for each row of the output, after the activation if there is one. In a mixture of
+   * experts, the second product then reads gated rows, and its sums are the output of the layer.
+   * Pass the same gate to {@link GradientOptions#withGate}: no check detects a gate that only one
+   * of the two passes has.
    *
    * @param factor (batch, oWin); with a ragged plan (entries of outputs)
    */
@@ -141,12 +142,12 @@ public final class Epilogue {
     return new Epilogue(bias, inputBias, inputGate, activation, z, factor);
   }
 
-  /** The size of a row of the output, given that of the sums. */
+  /** The size of a row of the output, for a given size of the sums. */
   long outSize(long oSize) {
     return activation != null && activation.isGated() ? oSize / 2 : oSize;
   }
 
-  /** Shapes fit the plan. */
+  /** Checks that shapes fit the plan. */
   void require(BlockPlan plan, long oSize) {
     if (activation != null && activation.isGated() && oSize % 2 != 0) {
       throw new IllegalArgumentException(
@@ -169,7 +170,7 @@ public final class Epilogue {
     }
   }
 
-  /** Calls for each tensor that is read, by its name. */
+  /** Calls an action with each input tensor and its name. */
   void forEachInput(BiConsumer<String, FloatTensor> action) {
     forIfAny(action, "bias", bias);
     forIfAny(action, "inputBias", inputBias);
@@ -184,12 +185,12 @@ public final class Epilogue {
     }
   }
 
-  /** The input of the activation, which is written; or null. */
+  /** The tensor to write the input of the activation to, or null. */
   FloatTensor z() {
     return z;
   }
 
-  /** Whether anything follows the sums. */
+  /** Whether no operation follows the sums. */
   boolean isIdentity() {
     return (activation == null || (activation == Activation.IDENTITY && z == null)) && gate == null;
   }
@@ -198,7 +199,7 @@ public final class Epilogue {
     return bias == null ? null : KernelOperands.rows(bias);
   }
 
-  /** Memory that the factors of the input bias take where none are given, or null. */
+  /** Memory for the factors of the input bias if the caller gave none, else null. */
   Scratch borrowOnes(BlockPlan plan) {
     if (inputBias == null || inputGate != null) {
       return null;
@@ -222,14 +223,14 @@ public final class Epilogue {
         blocks);
   }
 
-  /** Memory for the sums where the output has no room for them, or null. */
+  /** Memory for the sums if they do not fit into the output, else null. */
   Scratch borrowSums(BlockPlan plan, long oSize) {
     return activation != null && activation.isGated() && z == null
         ? Scratch.borrow(Math.multiplyExact(plan.outputRows(), oSize))
         : null;
   }
 
-  /** The activation as it is applied to sums. */
+  /** The activation with the sums as its input. */
   ActivationInput input(Rows sums, long outSize) {
     Activation f = activation == null ? Activation.IDENTITY : activation;
     return f.input(outSize, sums, gate);

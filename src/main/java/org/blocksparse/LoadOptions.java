@@ -7,8 +7,8 @@ import org.blocksparse.internal.layer.LoadSettings;
 import org.blocksparse.internal.layer.LoadSettings.Memory;
 
 /**
- * Options of {@link HierarchicalSoftmax#load} and {@link EmbeddingBag#load}. The table of a bag is
- * loaded as W2 is. Immutable.
+ * Options to load layers, such as {@link HierarchicalSoftmax#load} and {@link EmbeddingBag#load}.
+ * W2 below also stands for the table of a bag, and for W1 and W2 of experts. Immutable.
  */
 public final class LoadOptions {
   private final Memory memory;
@@ -28,59 +28,60 @@ public final class LoadOptions {
   }
 
   /**
-   * All of it is read into memory and checked: the file does not matter any more afterwards. It may
-   * be in any file system.
+   * Reads the whole file into memory and checks it; the file may change afterwards. It may be in
+   * any file system.
    */
   public static LoadOptions copied() {
     return of(Memory.COPIED);
   }
 
   /**
-   * W2 is used where it lies in the file, read-only. Loading takes milliseconds, predictions read
-   * only the classes that they open, and all processes that map the file share the memory. Training
-   * is refused.
+   * Maps W2 read-only, without a copy. Loading takes milliseconds, predictions read only the
+   * classes that they open, and all processes that map the file share its memory. Training throws
+   * an exception.
    *
-   * <p>What is not touched is not checked: values of W2 that are not finite are found when they
-   * make a result that is not finite. The file must not be changed in place; {@link
-   * TwoLevelLayer#save} never does, it puts a new file in the place of the old one, which lives on
-   * as long as it is mapped. (On Windows, it is refused while the file is mapped.) If the file is
-   * cut short nevertheless, the operations that use it end with {@link
-   * java.io.UncheckedIOException}. Without the native library the JVM reports it by {@link
+   * <p>Loading does not check W2: values that are not finite show only in results that are not
+   * finite. The file must not be changed in place. {@link TwoLevelLayer#save} replaces the file by
+   * a new one, and the old one stays valid as long as it is mapped. (On Windows, replacing a mapped
+   * file fails.) If the file is truncated nevertheless, operations that use it throw {@link
+   * java.io.UncheckedIOException}; without the native library, the JVM throws {@link
    * InternalError}.
    *
-   * <p>The file must be in the file system of the system, or loading it ends with {@link
-   * UnsupportedOperationException}; and it must be aligned, as all are that this library writes: a
-   * header whose length is no multiple of four ends with {@link FileFormatException}.
+   * <p>The file must be in the default file system, otherwise loading throws {@link
+   * UnsupportedOperationException}. It must be aligned, as all files of this library are: if the
+   * length of its header is not a multiple of four, loading throws {@link FileFormatException}.
    */
   public static LoadOptions mapped() {
     return of(Memory.MAPPED);
   }
 
   /**
-   * As {@link #mapped}, but the layer can be trained, or the tensor of a {@link TensorFile}
-   * written: pages that change become this process's own. The file never changes. Without the
-   * native library, Java maps it so only if it may be written.
+   * As {@link #mapped}, but the layer can be trained, or a tensor of a {@link TensorFile} written:
+   * changed pages become private to this process. The file never changes. Without the native
+   * library, the file must be writable.
    */
   public static LoadOptions copyOnWrite() {
     return of(Memory.COPY_ON_WRITE);
   }
 
   /**
-   * The state of the optimizer stays in the file. Otherwise it is read into memory, also where W2
-   * is mapped: as much as the weights take for Adagrad, twice as much for Adam. Predictions do not
-   * need it. {@link TwoLevelLayer#steps} is what it was; training begins as with a new optimizer,
-   * and what was left in the file is not saved again with the layer.
+   * Does not load the optimizer state, which predictions do not need. By default it is read into
+   * memory, even if W2 is mapped: for Adagrad as much memory as the weights, for Adam twice as
+   * much. {@link TwoLevelLayer#steps} is loaded, but training starts with a new optimizer state,
+   * and saving the layer does not save the old state.
    */
   public LoadOptions withoutOptimizerState() {
     return new LoadOptions(memory, false, workers, progress);
   }
 
-  /** The threads that work on every call of the layer; by default {@link Workers#common}. */
+  /** The threads that run every call of the layer; by default {@link Workers#common}. */
   public LoadOptions withWorkers(Workers all) {
     return new LoadOptions(memory, optimizerState, all, progress);
   }
 
-  /** The listener receives the bytes read; of a mapped file, those that are not mapped. */
+  /**
+   * The listener receives the number of bytes read; for a mapped file, without the mapped bytes.
+   */
   public LoadOptions withProgress(Progress listener) {
     return new LoadOptions(memory, optimizerState, workers, listener);
   }

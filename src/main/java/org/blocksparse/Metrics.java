@@ -8,11 +8,11 @@ import java.util.Locale;
 import org.blocksparse.internal.memory.HeapRoom;
 
 /**
- * Metrics of rankings, given the right labels of their rows: precision, recall, normalized
- * discounted cumulative gain, and propensity-scored precision, each at ranks from 1 on. Batches are
- * added one after the other; every row counts the same.
+ * Metrics of rankings, given the true labels of each row: precision, recall, normalized discounted
+ * cumulative gain, and propensity-scored precision, each for k from 1 on. Add one batch after
+ * another; every row has the same weight.
  *
- * <p>Of a row with the labels Y, hits(k) are those of its first k outputs that are in Y:
+ * <p>For a row with the true labels Y, hits(k) are the outputs among its first k that are in Y:
  *
  * <pre>{@code
  * precision(k)  mean of hits(k) / k
@@ -25,19 +25,19 @@ import org.blocksparse.internal.memory.HeapRoom;
  *               the largest that it could be (Jain, Prabhu and Varma, 2016)
  * }</pre>
  *
- * <p>A ranking that is shorter than k, or missing, has no hits there. Rows without labels are
- * counted by {@link #rowsWithoutLabels} and nowhere else. A label that a row has several times
- * counts once; values of labels do not matter.
+ * <p>Missing ranks of a ranking that is shorter than k, or empty, are not hits. Rows without labels
+ * count only in {@link #rowsWithoutLabels}. A repeated label of a row counts once; values of labels
+ * are ignored.
  *
- * <p>Where rows have one label each, recall(k) is also called the accuracy of the first k.
+ * <p>If each row has one label, recall(k) is also called top-k accuracy.
  *
- * <p>Not for several threads at the same time.
+ * <p>Not safe for use by several threads.
  */
 public final class Metrics {
   private static final double DEFAULT_A = 0.55;
   private static final double DEFAULT_B = 1.5;
 
-  /** So large that sums of its reciprocals stay finite, of however many rows. */
+  /** Large enough that the sum of reciprocals stays finite for any number of rows. */
   private static final double LEAST_PROPENSITY = 1e-250;
 
   private final int upTo;
@@ -73,19 +73,19 @@ public final class Metrics {
    * Empty metrics at ranks 1 to {@code upTo}.
    *
    * @throws IllegalArgumentException unless 1 &lt;= {@code upTo} &lt;= 2<sup>31</sup> - 9
-   * @throws OutOfMemoryError if there is no room on the heap for sums at each rank, naming the
-   *     bytes
+   * @throws OutOfMemoryError if the heap is too small for the sums at each rank; the message has
+   *     the number of bytes
    */
   public static Metrics upTo(int upTo) {
     return new Metrics(upTo, null);
   }
 
   /**
-   * The same with propensities of labels, for {@link #propensityScoredPrecision}.
+   * As {@link #upTo(int)}, with propensities of labels for {@link #propensityScoredPrecision}.
    *
-   * @param propensities how likely each label is to be noticed where it is right, in [1e-250, 1];
-   *     see {@link #propensities}
-   * @throws IllegalArgumentException also if a propensity is something else
+   * @param propensities for each label, the probability that an annotator finds it where it is
+   *     true, in [1e-250, 1]; see {@link #propensities}
+   * @throws IllegalArgumentException also if a propensity is outside [1e-250, 1]
    */
   public static Metrics upTo(int upTo, double[] propensities) {
     double[] own = requireNonNull(propensities, "propensities").clone();
@@ -104,16 +104,15 @@ public final class Metrics {
   }
 
   /**
-   * Propensities by how often labels occur in the training data, with the constants a = 0.55 and b
-   * = 1.5 that are used where nothing better is known. See {@link #propensities(long[], long,
-   * double, double)}.
+   * Propensities from label counts in the training data, with the usual constants a = 0.55 and b =
+   * 1.5. See {@link #propensities(long[], long, double, double)}.
    */
   public static double[] propensities(long[] counts, long examples) {
     return propensities(counts, examples, DEFAULT_A, DEFAULT_B);
   }
 
   /**
-   * Propensities by how often labels occur in the training data (Jain, Prabhu and Varma, 2016):
+   * Propensities from label counts in the training data (Jain, Prabhu and Varma, 2016):
    *
    * <pre>{@code
    * 1 / (1 + (ln(examples) - 1) (b + 1)^a (count + b)^-a)
@@ -121,10 +120,10 @@ public final class Metrics {
    *
    * <p>and at least 1e-250.
    *
-   * @param counts how often each label occurs
-   * @param examples how many examples there are, at least 3
-   * @throws IllegalArgumentException if a count is negative, if there are fewer examples, if a is
-   *     negative, if b is not positive, or if one of them is not finite
+   * @param counts the number of occurrences of each label
+   * @param examples the number of examples, at least 3
+   * @throws IllegalArgumentException if a count is negative, if there are fewer than 3 examples, if
+   *     a is negative, if b is not positive, or if a or b is not finite
    */
   public static double[] propensities(long[] counts, long examples, double a, double b) {
     if (examples < 3) { // below e, the factor is negative
@@ -150,7 +149,7 @@ public final class Metrics {
   }
 
   /**
-   * The perplexity of a loss that is the mean of negative log probabilities: its exponential.
+   * The perplexity: the exponential of the mean negative log probability.
    *
    * @param meanLoss as {@link TwoLevelLayer#loss(FloatTensor, Object)} returns it
    */
@@ -162,8 +161,9 @@ public final class Metrics {
    * Adds a batch whose rows have one label each.
    *
    * @param targets (batch)
-   * @throws IllegalArgumentException if there are not as many as rows
-   * @throws IndexOutOfBoundsException if one is negative, or has no propensity where there are some
+   * @throws IllegalArgumentException if there are not as many targets as rows
+   * @throws IndexOutOfBoundsException if a target is negative, or if these metrics have
+   *     propensities, but none for a target
    * @throws IllegalStateException if targets are closed
    */
   public void add(Ranking ranking, IntTensor targets) {
@@ -178,10 +178,10 @@ public final class Metrics {
   /**
    * Adds a batch.
    *
-   * @param labels the right labels of each row of the ranking
-   * @throws IllegalArgumentException if there are not as many rows
-   * @throws IndexOutOfBoundsException if a label has no propensity where there are some, or if rows
-   *     were wrapped and one is negative by now
+   * @param labels the true labels of each row of the ranking
+   * @throws IllegalArgumentException if labels and ranking have different numbers of rows
+   * @throws IndexOutOfBoundsException if these metrics have propensities, but none for a label; or
+   *     if wrapped memory was changed, and a label is negative
    * @throws IllegalStateException if labels are closed
    */
   public void add(Ranking ranking, SparseRows labels) {
@@ -205,7 +205,7 @@ public final class Metrics {
     return propensities == null ? Integer.MAX_VALUE : propensities.length;
   }
 
-  /** Adds a row, whose labels are ascending and each there once. */
+  /** Adds a row, whose labels are ascending and distinct. */
   private void add(Ranking ranking, int row, int[] labels) {
     if (labels.length == 0) {
       rowsWithoutLabels++;
@@ -251,7 +251,7 @@ public final class Metrics {
     return scores;
   }
 
-  /** How many rows with labels were added. */
+  /** The number of rows with labels that were added. */
   public long rows() {
     return rows;
   }
@@ -262,7 +262,7 @@ public final class Metrics {
   }
 
   /**
-   * The share of the first k outputs that are right; NaN if there are no rows.
+   * The fraction of the first k outputs that are true labels; NaN if there are no rows.
    *
    * @throws IllegalArgumentException unless k is in [1, upTo]
    */
@@ -270,7 +270,7 @@ public final class Metrics {
     return precision[place(k)] / rows;
   }
 
-  /** The share of the labels that are among the first k outputs; as {@link #precision}. */
+  /** The fraction of the true labels that are among the first k outputs; as {@link #precision}. */
   public double recall(int k) {
     return recall[place(k)] / rows;
   }
@@ -281,9 +281,10 @@ public final class Metrics {
   }
 
   /**
-   * Precision in which rare labels count more, divided by the best possible; as {@link #precision}.
+   * Precision with a larger weight for rare labels, divided by the largest possible value; as
+   * {@link #precision}.
    *
-   * @throws IllegalStateException if these are metrics without propensities
+   * @throws IllegalStateException if these metrics have no propensities
    */
   public double propensityScoredPrecision(int k) {
     if (propensities == null) {

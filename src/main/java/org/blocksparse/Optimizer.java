@@ -5,14 +5,14 @@ import org.blocksparse.internal.UpdateRule;
 import org.blocksparse.internal.UpdateRule.Kind;
 
 /**
- * An optimizer: SGD, Adagrad or lazy Adam with its rate and options. Immutable; the layer holds the
- * optimizer state.
+ * An optimizer: SGD, Adagrad or lazy Adam, with its learning rate and options. Immutable; the layer
+ * holds the optimizer state.
  *
- * <p>Only the classes that occur among the targets are touched in a step, of an {@link
- * EmbeddingBag} only the rows that are named, and of other weights only the blocks that a plan
- * selects; so the others do not decay, and their moments do not change. For Adam this is its lazy
- * form: the moments of a class or row are corrected by the number of steps that it has taken
- * itself, and those of an output that was added to a class by the number of its own.
+ * <p>A step updates only the used part of the parameters: the classes of the targets, the rows of
+ * an {@link EmbeddingBag} that the batch lists, or the blocks that a plan selects. Other parts do
+ * not decay, and their moments do not change. This is lazy Adam: bias correction uses the number of
+ * steps of each class, row or block, and for an output that was added to a class, the number of its
+ * own steps.
  */
 public final class Optimizer {
   private static final float NO_LIMIT = Float.POSITIVE_INFINITY;
@@ -43,7 +43,7 @@ public final class Optimizer {
 
   /**
    * {@code s += gradient^2; w -= rate * gradient / (sqrt(s) + 1e-8)} (Duchi et al., 2011). The sum
-   * of squares stays finite, also where a gradient is beyond 1.8e19.
+   * of squares stays finite, even if a gradient is larger than 1.8e19.
    *
    * @throws IllegalArgumentException unless the rate is positive and finite
    */
@@ -52,9 +52,9 @@ public final class Optimizer {
   }
 
   /**
-   * Adam with beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 (Kingma and Ba, 2015). The mean of squares
-   * stays finite, and the mean within 1.5e20; native kernels make no step of an element whose
-   * gradient is beyond 5e20 (without moments yet 5.8e20).
+   * Adam with beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 (Kingma and Ba, 2015). The second moment
+   * stays finite, and the magnitude of the first at most 1.5e20. Native kernels skip an element
+   * whose gradient is larger than 5e20 (5.8e20 in its first step).
    *
    * @throws IllegalArgumentException unless the rate is positive and finite
    */
@@ -63,15 +63,15 @@ public final class Optimizer {
   }
 
   /**
-   * Adam with all of its parameters.
+   * Adam with all its parameters.
    *
-   * @param beta1 how much of the mean gradient is kept in each step, in [0, 1)
-   * @param beta2 how much of the mean square is kept in each step, in [0, 1)
-   * @param epsilon positive and finite; added to the root of the mean square. Less than
-   *     2<sup>-75</sup>, 2.6e-23, counts as that, which is what a float loses of such a root: a
-   *     step of an element whose squares are lost stays below 1.1 * rate / sqrt(1 - beta2) where
-   *     beta1<sup>2</sup> is at most beta2
-   * @throws IllegalArgumentException if a number is outside its range
+   * @param beta1 the decay rate of the mean gradient, in [0, 1)
+   * @param beta2 the decay rate of the mean square, in [0, 1)
+   * @param epsilon positive and finite; added to the root of the mean square. The minimum is
+   *     2<sup>-75</sup> (2.6e-23); smaller values count as that, because the mean square of a
+   *     smaller root underflows. If the mean square of an element underflows, its step is at most
+   *     1.1 * rate / sqrt(1 - beta2), provided that beta1<sup>2</sup> is at most beta2
+   * @throws IllegalArgumentException if an argument is outside its range
    */
   public static Optimizer adam(float rate, float beta1, float beta2, float epsilon) {
     return new Optimizer(
@@ -85,7 +85,8 @@ public final class Optimizer {
   }
 
   /**
-   * The same rule with another learning rate, for schedules. The layer keeps its optimizer state.
+   * The same optimizer with another learning rate, for schedules. The layer keeps its optimizer
+   * state.
    *
    * @throws IllegalArgumentException unless the rate is positive and finite
    */
@@ -94,7 +95,7 @@ public final class Optimizer {
   }
 
   /**
-   * The same rule with {@code newDecay * w} added to every gradient of a weight that is touched.
+   * The same optimizer with {@code newDecay * w} added to the gradient of each updated weight.
    * Biases do not decay.
    *
    * @param newDecay finite and not negative; 0 is none
@@ -105,12 +106,12 @@ public final class Optimizer {
   }
 
   /**
-   * The same rule with gradients clipped: that of W1, that of b1, that of each class's block of W2
-   * and row of b2, and that of each block of other weights and biases, each on its own, is scaled
-   * down to this Euclidean length if it is longer. (A norm over all of them together would be known
-   * only when all classes are done, and their blocks long out of the cache.) A length beyond the
-   * largest float is taken as the largest float: such a gradient stays longer than {@code
-   * newMaxNorm}. The factor of a gradient is a float: below 2<sup>-126</sup> it loses digits, and a
+   * The same optimizer with gradient clipping: a gradient whose Euclidean norm is larger is scaled
+   * down to this norm. Each of these gradients is clipped separately: W1, b1, the block of W2 and
+   * the row of b2 of each class, and each block of other weights and biases. (A global norm would
+   * be known only after all classes, when their blocks have left the cache.) A norm above the
+   * largest float counts as the largest float, so such a gradient stays longer than {@code
+   * newMaxNorm}. The scale factor is a float: below 2<sup>-126</sup> it loses precision, and a
    * gradient that is more than 2<sup>149</sup> times too long becomes 0.
    *
    * @param newMaxNorm positive; infinite: no limit

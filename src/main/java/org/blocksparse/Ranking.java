@@ -10,14 +10,14 @@ import org.blocksparse.internal.softmax.ExactSearch;
 /**
  * The most probable outputs of each row, best first, ties by ascending number.
  *
- * <p>{@link #openedClasses} is the certificate that nothing was missed: classes are opened in the
- * order of their probability, and no output is more probable than its class, so every class that
- * was not opened has only less probable outputs.
+ * <p>Rankings are exact. A search opens classes in order of probability, and no output is more
+ * probable than its class. It stops when no remaining class can contain an output of the ranking.
+ * {@link #openedClasses} returns how many classes it opened.
  *
  * <p>Immutable.
  */
 public final class Ranking {
-  /** Rows, and ranks of a row, that {@link #toString} shows. */
+  /** The number of rows, and of ranks of a row, that {@link #toString} shows. */
   private static final int SHOWN = 3;
 
   private final ExactSearch.Found found;
@@ -45,12 +45,12 @@ public final class Ranking {
   }
 
   /**
-   * Rankings that were made elsewhere, by several layers together for instance, as {@link Metrics}
-   * takes them. They have no names, and no opened classes.
+   * Rankings from another source, for example from several layers together, to pass to {@link
+   * Metrics}. They have no names, and 0 opened classes.
    *
-   * @param outputs of each row, best first; copied
-   * @param logProbabilities of each row, as many as outputs; copied
-   * @throws IllegalArgumentException if there are not as many
+   * @param outputs the outputs of each row, best first; copied
+   * @param logProbabilities the log probability of each output; copied
+   * @throws IllegalArgumentException if outputs and logProbabilities have different lengths
    */
   public static Ranking of(int[][] outputs, float[][] logProbabilities) {
     Tensor.requireLength(
@@ -71,7 +71,7 @@ public final class Ranking {
             ofRows, logProbabilitiesOfRows, new int[ofRows.length], new BitSet(), new BitSet()));
   }
 
-  /** The same, with names; null: without. */
+  /** The same ranking with names; null: without names. */
   Ranking with(Labels names) {
     return names == null ? this : new Ranking(found, names);
   }
@@ -82,9 +82,9 @@ public final class Ranking {
   }
 
   /**
-   * Whether a row has a ranking. It has none, and {@link #size} 0, if a probability that was
-   * computed for it is NaN, of a class or of an output in a class that was opened: x or the
-   * parameters hold values that are not finite, and any order would be wrong.
+   * Whether a row has a ranking. A row has none, and {@link #size} 0, if the probability of a
+   * class, or of an output in an opened class, is NaN. Then x or the parameters are not finite, and
+   * any order would be wrong.
    *
    * @throws IndexOutOfBoundsException if there is no such row
    */
@@ -93,7 +93,7 @@ public final class Ranking {
   }
 
   /**
-   * Whether a {@link Filter} left no output at all for a row, which then has {@link #size} 0.
+   * Whether a {@link Filter} allows no output in a row. The row then has {@link #size} 0.
    *
    * @throws IndexOutOfBoundsException if there is no such row
    */
@@ -102,7 +102,7 @@ public final class Ranking {
   }
 
   /**
-   * How many outputs were found for a row; 0 if it is not {@linkplain #isDefined defined}.
+   * The number of outputs of a row; 0 if the row is not {@linkplain #isDefined defined}.
    *
    * @throws IndexOutOfBoundsException if there is no such row
    */
@@ -111,10 +111,10 @@ public final class Ranking {
   }
 
   /**
-   * The output at a rank, 0 being the likeliest.
+   * The output at a rank; rank 0 is the most probable output.
    *
-   * @throws IndexOutOfBoundsException if there is no such row, or no such rank in it; it says so if
-   *     the row is not {@linkplain #isDefined defined}
+   * @throws IndexOutOfBoundsException if there is no such row, or no such rank in it; if the row is
+   *     not {@linkplain #isDefined defined}, the message has the reason
    */
   public int output(int row, int rank) {
     return row(row)[checkRank(row, rank)];
@@ -123,8 +123,8 @@ public final class Ranking {
   /**
    * The name of the output at a rank.
    *
-   * @throws IndexOutOfBoundsException also if the output has no name, since it was added to a layer
-   *     that had labels
+   * @throws IndexOutOfBoundsException also if the output has no name, because it was added after
+   *     the labels were set
    * @throws IllegalStateException if the layer had no labels
    */
   public String label(int row, int rank) {
@@ -180,7 +180,7 @@ public final class Ranking {
   }
 
   /**
-   * How many classes were opened for a row.
+   * The number of classes that the search opened for a row.
    *
    * @throws IndexOutOfBoundsException if there is no such row
    */

@@ -13,19 +13,19 @@ import org.blocksparse.internal.memory.HeapRoom;
  * gates, and the plans of the layers around the experts.
  *
  * <table>
- *   <caption>What it holds; "kept" is the number of pairs that were not dropped</caption>
+ *   <caption>Contents; "kept" is the number of pairs that were not dropped</caption>
  *   <tr><th>name</th><th>shape</th><th>with a capacity</th></tr>
- *   <tr><td>experts</td><td>(batch, k), the likeliest first</td><td>the same, dropped ones as well</td></tr>
+ *   <tr><td>experts</td><td>(batch, k), the most probable first</td><td>the same, including dropped pairs</td></tr>
  *   <tr><td>gates</td><td>(batch, k)</td><td>(kept), sample by sample</td></tr>
- *   <tr><td>probabilities</td><td>(batch, experts); none of a caller's</td><td>the same</td></tr>
+ *   <tr><td>probabilities</td><td>(batch, experts); none if the caller chose</td><td>the same</td></tr>
  *   <tr><td>rows between {@link #toExperts} and {@link #fromExperts}</td><td>(batch, k, size)</td>
  *       <td>(kept, size)</td></tr>
  * </table>
  *
- * <p>What it holds is its own and is closed with it. Safe for use by any number of threads.
+ * <p>A routing owns its tensors and plans, and closes them. Safe for use by any number of threads.
  */
 public final class Routing implements AutoCloseable {
-  /** The most pairs of a plan. */
+  /** The maximum number of pairs of a plan. */
   static final int MAX_PAIRS = 1 << 29;
 
   private static final String GATES = "(batch, k)";
@@ -52,7 +52,7 @@ public final class Routing implements AutoCloseable {
   private BlockPlan fromExperts;
 
   /**
-   * The chosen experts; the tensors become its own, unless this throws.
+   * Takes ownership of the tensors, unless this throws.
    *
    * @param gate null if the caller has chosen
    * @param chosen (batch, k) experts
@@ -83,13 +83,12 @@ public final class Routing implements AutoCloseable {
   }
 
   /**
-   * A routing that the caller has chosen, by another gate than {@link TopKGate}. Both tensors are
-   * copied.
+   * A routing of the caller, by another gate than {@link TopKGate}. Both tensors are copied.
    *
    * @param experts (batch, k), each in [0, count); an expert that a sample has twice counts twice
-   * @param gates (batch, k): what the output of each is multiplied by. A NaN makes the output of
-   *     its sample NaN
-   * @param count how many experts there are
+   * @param gates (batch, k): the factors of the experts' outputs. A NaN makes the output of its
+   *     sample NaN
+   * @param count the number of experts
    * @throws IllegalArgumentException if a shape does not fit, if k is 0, or if batch times k is
    *     more than 2<sup>29</sup>
    * @throws IndexOutOfBoundsException if an expert is negative or too large
@@ -188,7 +187,7 @@ public final class Routing implements AutoCloseable {
     return chosen.length / k;
   }
 
-  /** The chosen experts, (batch, k), the likeliest first. */
+  /** The chosen experts, (batch, k), the most probable first. */
   public IntTensor experts() {
     return experts;
   }
@@ -201,7 +200,7 @@ public final class Routing implements AutoCloseable {
   /**
    * The softmax of the logits, (batch, experts).
    *
-   * @throws IllegalStateException if the caller has chosen, and there are none
+   * @throws IllegalStateException if the caller chose the experts: then there are no probabilities
    */
   public FloatTensor probabilities() {
     if (probabilities == null) {
@@ -211,20 +210,20 @@ public final class Routing implements AutoCloseable {
     return probabilities;
   }
 
-  /** How many samples have chosen each expert, before any was dropped; a copy. */
+  /** The number of samples that chose each expert, before any pair was dropped; a copy. */
   public int[] loads() {
     return load.clone();
   }
 
-  /** How many pairs of sample and expert the capacity has dropped. */
+  /** The number of (sample, expert) pairs that the capacity dropped. */
   public int dropped() {
     return chosen.length - pairs();
   }
 
   /**
-   * Whether the capacity has dropped a choice.
+   * Whether the capacity dropped a choice.
    *
-   * @param choice from 0, the likeliest
+   * @param choice in [0, k); 0 is the most probable expert
    * @throws IndexOutOfBoundsException if there is no such sample or choice
    */
   public boolean isDropped(int sample, int choice) {
@@ -239,9 +238,9 @@ public final class Routing implements AutoCloseable {
   }
 
   /**
-   * The plan of a layer whose only input block is the sample, and whose output blocks are the
-   * experts: W is (1, experts, iSize, oSize), h (batch, 1, iSize) or, with a capacity, (batch,
-   * iSize).
+   * The plan of the product into the experts: the only input block is the sample, and the output
+   * blocks are the experts. W is (1, experts, iSize, oSize), and h is (batch, 1, iSize) or, with a
+   * capacity, (batch, iSize).
    */
   public BlockPlan toExperts() {
     makePlans();
@@ -249,9 +248,9 @@ public final class Routing implements AutoCloseable {
   }
 
   /**
-   * The plan of a layer whose input blocks are the experts, and whose only output block is the sum
-   * over the experts of a sample: W is (experts, 1, iSize, oSize), the output (batch, 1, oSize) or,
-   * with a capacity, (batch, oSize).
+   * The plan of the product out of the experts: the input blocks are the experts, and the only
+   * output block is the sum over the experts of a sample. W is (experts, 1, iSize, oSize), and the
+   * output is (batch, 1, oSize) or, with a capacity, (batch, oSize).
    */
   public BlockPlan fromExperts() {
     makePlans();
@@ -268,7 +267,7 @@ public final class Routing implements AutoCloseable {
   }
 
   /**
-   * Some of the pairs of samples and experts, as a routing of their own: those of one band.
+   * The pairs of samples and experts of one band, with their plans and gates.
    *
    * @param gates of the pairs
    */
@@ -287,13 +286,13 @@ public final class Routing implements AutoCloseable {
     return (int) gates.shape().size();
   }
 
-  /** The pairs as experts with packed weights take them. */
+  /** The pairs in the form that experts with packed weights take. */
   PackedExperts.Pairs pairsByExpert() {
     int[] sorted = ExpertBands.byExpert(chosen, places, load.length);
     return new PackedExperts.Pairs(k, chosen, sorted, places, gates.storage());
   }
 
-  /** The pairs of experts one after the other, so many at a time. */
+  /** The pairs, sorted by expert, in bands of a maximum size. */
   ExpertBands bands(int most) {
     return ExpertBands.of(chosen, places, k, load.length, most);
   }
@@ -342,7 +341,7 @@ public final class Routing implements AutoCloseable {
     return isRagged() ? "(kept)" : GATES;
   }
 
-  /** Frees all that it holds as soon as no operation uses it. Idempotent. */
+  /** Frees the tensors and plans as soon as no operation uses them. Idempotent. */
   @Override
   public synchronized void close() {
     if (probabilities != null) {

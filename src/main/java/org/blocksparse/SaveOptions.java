@@ -11,14 +11,15 @@ import org.blocksparse.internal.layer.ModelNames;
 import org.blocksparse.internal.layer.SaveSettings;
 
 /**
- * What {@link TwoLevelLayer#save}, {@link EmbeddingBag#save} and {@link MixtureOfExperts#save}
- * write besides the parameters. Immutable.
+ * Options of {@link TwoLevelLayer#save}, {@link EmbeddingBag#save} and {@link
+ * MixtureOfExperts#save}: the parts to write besides the parameters, and the type of weights.
+ * Immutable.
  */
 public final class SaveOptions {
   /** Without the bag. */
   private final SaveSettings settings;
 
-  /** Null: none. Its memory is asked for when it is saved, as it may grow until then. */
+  /** Null: none. Read its memory when it is saved, because it may grow until then. */
   private final EmbeddingBag bag;
 
   /** Null: none. */
@@ -37,14 +38,14 @@ public final class SaveOptions {
   }
 
   /**
-   * Strings of the caller's own in place of those that the layer was loaded with.
+   * Saves these strings instead of those that the layer was loaded with.
    *
-   * <p>They are part of the file's header, which may have 8 MB, 65,536 strings, and 2,097,152
-   * letters of a key, or of a value with letters beyond Latin-1; more belongs into a file of its
-   * own. {@link TwoLevelLayer#save(Path, SaveOptions)} refuses it.
+   * <p>They are part of the file's header. A header has at most 8 MB and 65,536 strings. A key, or
+   * a value with letters outside Latin-1, has at most 2,097,152 letters. {@link
+   * TwoLevelLayer#save(Path, SaveOptions)} rejects more; store larger data in another file.
    *
-   * @throws IllegalArgumentException if a key begins with {@code blocksparse.}, or if a string is
-   *     no text: it holds half of a pair of surrogates
+   * @throws IllegalArgumentException if a key begins with {@code blocksparse.}, or if a string
+   *     contains an unpaired surrogate
    */
   public SaveOptions withMetadata(Map<String, String> entries) {
     for (Map.Entry<String, String> entry : requireNonNull(entries, "metadata").entrySet()) {
@@ -76,7 +77,7 @@ public final class SaveOptions {
         linearTree);
   }
 
-  /** Saves the optimizer state, too, to continue training exactly. */
+  /** Also saves the optimizer state, to continue training exactly. */
   public SaveOptions withOptimizerState() {
     return new SaveOptions(
         new SaveSettings(
@@ -86,10 +87,10 @@ public final class SaveOptions {
   }
 
   /**
-   * A bag in the same file, which makes the x of the layer: {@link EmbeddingBag#load}, and {@link
-   * HierarchicalSoftmax#load} or {@link LabelTree#load}, load from it what is theirs; {@link
-   * EmbeddingBag#isIn} returns whether there is a bag. These are several calls: if the file may be
-   * replaced meanwhile, compare its time and size before and after, or they may be of different
+   * Saves the bag that computes the layer's x in the same file. {@link EmbeddingBag#load} loads the
+   * bag, and {@link HierarchicalSoftmax#load} or {@link LabelTree#load} loads the layer. {@link
+   * EmbeddingBag#isIn} returns whether there is a bag. If the file may be replaced between the two
+   * calls, compare its time and size before and after, since the two parts may be of different
    * models.
    */
   public SaveOptions withBag(EmbeddingBag value) {
@@ -97,26 +98,26 @@ public final class SaveOptions {
   }
 
   /**
-   * A linear tree over the same labels in the same file: {@link LinearLabelTree#load} loads it, and
-   * {@link LinearLabelTree#isIn} returns whether there is one. Names of labels are those of the
-   * layer. With {@link #withWeights} of INT8, the weights of the tree get 16 bits; weights of 16
-   * bits stay as they are.
+   * Saves a linear tree over the same labels in the same file. {@link LinearLabelTree#load} loads
+   * it, and {@link LinearLabelTree#isIn} returns whether there is one. Label names are those of the
+   * layer. With {@link #withWeights} of INT8, the weights of the tree are saved with 16 bits;
+   * 16-bit weights do not change.
    */
   public SaveOptions withLinearTree(LinearLabelTree value) {
     return new SaveOptions(settings, bag, requireNonNull(value, "linearTree"));
   }
 
   /**
-   * W1, W2 and the table of a bag in another type, as {@link TwoLevelLayer#withWeights}, {@link
-   * EmbeddingBag#withWeights} and {@link MixtureOfExperts#withWeights} make them, rounded while
-   * they are written: of a layer that is mapped from its file, W2 and the table are not held in
-   * memory. Models loaded from the new file are read-only. Without this, each layer's weights are
-   * written as they are.
+   * Saves W1, W2 and the table of a bag in another type, with the values of {@link
+   * TwoLevelLayer#withWeights}, {@link EmbeddingBag#withWeights} and {@link
+   * MixtureOfExperts#withWeights}. They are rounded during the write, so W2 and the table of a
+   * mapped layer need no memory. Models loaded from the new file are read-only. By default, the
+   * type of weights does not change.
    *
    * <p>Saving throws {@link IllegalArgumentException} if the type is packed, except for experts; if
-   * a weight is not finite or too large for the type; or beside the state of an optimizer. It
-   * throws {@link IllegalStateException} if the layer has weights of another narrow type already.
-   * The file is then the old one.
+   * a weight is not finite or too large for the type; or with {@link #withOptimizerState}. It
+   * throws {@link IllegalStateException} if the layer already has weights of another narrow type.
+   * The old file then remains.
    */
   public SaveOptions withWeights(ElementType type) {
     return new SaveOptions(
@@ -131,7 +132,7 @@ public final class SaveOptions {
         linearTree);
   }
 
-  /** The listener receives the bytes written. */
+  /** The listener receives the number of bytes written. */
   public SaveOptions withProgress(Progress listener) {
     return new SaveOptions(
         new SaveSettings(

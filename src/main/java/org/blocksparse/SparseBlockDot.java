@@ -29,26 +29,33 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  *   <tr><td>out, gradOut</td><td>(batch, oWin, oSize)</td></tr>
  * </table>
  *
- * <p>With an {@link Epilogue}, the bias is optional, input blocks may have one as well, and an
- * {@link Activation} and a gate follow in the same pass. With {@link GradientOptions}, a gradient
- * is added to a tensor, or continues through the activation that made h.
+ * <p>With an {@link Epilogue}, the bias is optional, input blocks may also have a bias, and the
+ * same pass applies an {@link Activation} and a gate. With {@link GradientOptions}, a gradient is
+ * added to a tensor, or continues through the activation that computed h.
  *
  * <p>With a ragged plan ({@link BlockPlan#of(SparseRows, SparseRows, int, int)}), i and j run over
- * what sample b selects, h and gradH have the shape (entries of inputs, iSize), out and gradOut
- * (entries of outputs, oSize), in the order of the entries.
+ * the blocks that sample b selects. Then h and gradH have the shape (entries of inputs, iSize), and
+ * out and gradOut have the shape (entries of outputs, oSize), in the order of the entries.
  *
- * <p>Where W is read and not written, it may be {@link Weights} of 16 or 8 bits. With a plan {@link
- * BlockPlan#withRoundedInputs}, h is rounded as well: less precise, and faster on some processors.
+ * <p>Methods that only read W also accept {@link Weights} of fewer bits. With a plan {@link
+ * BlockPlan#withRoundedInputs}, h is rounded as well, which is less precise, and faster on some
+ * processors.
  *
- * <p>A dense layer is the case of one input block and one output block. The bias is added once,
- * however many inputs there are. For repeated indices, errors of rounding and differences from
- * Theano, whose {@code sparse_block_dot} this is, see {@link SparseBlockGemv}.
+ * <p>A dense layer is the case of one input block and one output block. The bias is added once, for
+ * any number of inputs. This class is Theano's {@code sparse_block_dot}. For repeated indices,
+ * rounding errors and differences from Theano, see {@link SparseBlockGemv}.
  *
- * <p>Every method returns a new tensor that the caller closes, or writes the tensor of the caller;
- * an output must not share memory with an input. All of them throw {@link NullPointerException} if
- * an argument is null, {@link IllegalArgumentException} if a shape does not fit the others or an
- * output overlaps an input, {@link IndexOutOfBoundsException} if an index is negative or too large,
- * and {@link IllegalStateException} if a tensor or the plan is closed; nothing is written then.
+ * <p>Every method returns a new tensor that the caller closes, or writes to a tensor of the caller.
+ * An output must not share memory with an input. Every method throws these exceptions, and then
+ * writes nothing:
+ *
+ * <ul>
+ *   <li>{@link NullPointerException} if an argument is null
+ *   <li>{@link IllegalArgumentException} if a shape does not fit the others, or an output overlaps
+ *       an input
+ *   <li>{@link IndexOutOfBoundsException} if an index is negative or too large
+ *   <li>{@link IllegalStateException} if a tensor or the plan is closed
+ * </ul>
  */
 public final class SparseBlockDot {
   private static final String BIAS = "(oBlocks, oSize)";
@@ -71,9 +78,12 @@ public final class SparseBlockDot {
     }
   }
 
-  /** A batch of samples with the indices of their blocks. */
+  /** A batch of samples with their block indices. */
   private record Samples(FloatTensor h, IntTensor inputIdx, IntTensor outputIdx) {
-    /** The batch that is given, or that of one sample, whose tensors have a dimension less. */
+    /**
+     * The given batch; a single sample, whose tensors have one dimension less, becomes a batch of
+     * one.
+     */
     static Samples of(FloatTensor h, IntTensor inputIdx, IntTensor outputIdx) {
       if (requireNonNull(h, "h").shape().rank() != 2) {
         return new Samples(h, inputIdx, outputIdx);
@@ -88,16 +98,17 @@ public final class SparseBlockDot {
   }
 
   /**
-   * The output of the layer with what an epilogue adds to the products and applies to their sums,
-   * in a new tensor: (batch, oWin, oSize), or half of oSize with a gated activation.
+   * The output of the layer with an epilogue, in a new tensor: (batch, oWin, oSize), or half of
+   * oSize with a gated activation.
    */
   public static FloatTensor apply(BlockMatrix W, FloatTensor h, BlockPlan plan, Epilogue epilogue) {
     return BlockProducts.of(W, plan).apply(h, epilogue);
   }
 
   /**
-   * As above, written to {@code out}, whose content before does not matter. The epilogue's z must
-   * share memory with nothing else, as out.
+   * As {@link #apply(BlockMatrix, FloatTensor, BlockPlan, Epilogue)}, written to {@code out}; its
+   * previous content is overwritten. Like out, the epilogue's z must not share memory with another
+   * tensor.
    */
   public static void apply(
       BlockMatrix W, FloatTensor h, BlockPlan plan, Epilogue epilogue, FloatTensor out) {
@@ -116,16 +127,15 @@ public final class SparseBlockDot {
   }
 
   /**
-   * The gradient with respect to h as the options say: written or added to {@code gradH}, or
-   * continued to what h was made of, {@code h = gate * f(z)}, in one pass. It has the bits of
-   * {@link #gradH(BlockMatrix, FloatTensor, BlockPlan)} and {@link Activation#gradient} one after
-   * the other.
+   * The gradient with respect to h, by the options: written or added to {@code gradH}, or continued
+   * in the same pass to the z of {@code h = gate * f(z)}. Results are bitwise equal to {@link
+   * #gradH(BlockMatrix, FloatTensor, BlockPlan)} followed by {@link Activation#gradient}.
    *
-   * <p>The gradient of h takes memory for the time of the call if it is added to gradH with another
-   * factor than 1, or if there is an activation that is gated or whose gradient is added.
+   * <p>The call needs temporary memory for the gradient of h in two cases: if it is added to gradH
+   * with a factor other than 1, or if the activation is gated or its gradient is added.
    *
-   * @param gradH (batch, iWin, iSize); with an activation the gradient of z, of the shape of z,
-   *     which messages call gradZ
+   * @param gradH (batch, iWin, iSize); with an activation, the gradient of z, of the shape of z,
+   *     called gradZ in messages
    */
   public static void gradH(
       BlockMatrix W,
@@ -137,10 +147,9 @@ public final class SparseBlockDot {
   }
 
   /**
-   * The gradient with respect to W, dense: zero in blocks that no sample selects. Where W is large,
-   * make a step with {@link #stepW} instead, or keep a tensor for {@link #gradW(FloatTensor,
-   * FloatTensor, BlockPlan, GradientOptions, FloatTensor)}, which touches only blocks that are
-   * selected.
+   * The gradient with respect to W, dense: zero in blocks that no sample selects. If W is large,
+   * use {@link #stepW} instead, or reuse one tensor with {@link #gradW(FloatTensor, FloatTensor,
+   * BlockPlan, GradientOptions, FloatTensor)}, which touches only selected blocks.
    */
   public static FloatTensor gradW(FloatTensor h, FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan");
@@ -151,10 +160,10 @@ public final class SparseBlockDot {
   }
 
   /**
-   * The gradient with respect to W, written or added to {@code gradW} as the options say: to the
-   * blocks that a sample selects; others are not touched. For a tensor that is kept: {@link
-   * #clearGradW} with the plan before makes it zero again, at a cost that does not depend on its
-   * size. Added to W itself with a negative factor, it is a step of gradient descent.
+   * The gradient with respect to W, written or added to {@code gradW}, by the options. Only blocks
+   * that a sample selects are touched. To reuse the tensor, call {@link #clearGradW} with the
+   * previous plan: it sets the touched blocks to zero, at a cost that does not depend on the size
+   * of the tensor. Added to W itself with a negative factor, this is a step of gradient descent.
    *
    * @throws IllegalArgumentException also if the options have an activation or a gate
    */
@@ -198,8 +207,8 @@ public final class SparseBlockDot {
   }
 
   /**
-   * The gradient with respect to the bias: for each output block, the sum of the rows of gradOut
-   * that were computed with it. Zero for blocks that no sample selects.
+   * The gradient with respect to the bias: for each output block, the sum of its rows in gradOut.
+   * It is zero for blocks that no sample selects.
    */
   public static FloatTensor gradB(FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan");
@@ -209,9 +218,9 @@ public final class SparseBlockDot {
   }
 
   /**
-   * The gradient with respect to the bias, written or added to {@code gradB} as the options say: to
-   * the rows whose blocks the plan selects; others are not touched. Added to the bias itself with a
-   * negative factor, it is a step of gradient descent.
+   * The gradient with respect to the bias, written or added to {@code gradB}, by the options. Only
+   * rows of blocks that the plan selects are touched. Added to the bias itself with a negative
+   * factor, this is a step of gradient descent.
    *
    * @throws IllegalArgumentException also if the options have an activation or a gate
    */
@@ -250,26 +259,27 @@ public final class SparseBlockDot {
   // ------------------------------------------------------------------------------------- steps
 
   /**
-   * A step of training: each block of W that the plan touches follows its gradient, which is made,
-   * used and forgotten while it is in the cache. Blocks that no sample selects cost nothing and
-   * stay as they are: they do not decay, and their part of the optimizer state does not change.
+   * One training step, which updates each block of W that a sample selects. The gradient of a block
+   * is used while it is in the cache, and never stored. Other blocks cost nothing and do not
+   * change: they do not decay, and neither does their part of the optimizer state.
    *
-   * <p>Clipping ({@link Optimizer#withMaxNorm}) is of each block on its own. For Adam, the moments
-   * of a block are corrected by the number of steps that the block itself has taken. Bits do not
-   * depend on the workers.
+   * <p>{@link Optimizer#withMaxNorm} clips the gradient of each block separately. Adam's bias
+   * correction of a block uses the number of steps of that block. Results are bitwise identical for
+   * any workers.
    *
-   * <p>To be called after {@link #gradH}, which needs W as it was.
+   * <p>Call this method after {@link #gradH}, which needs W before the step.
    *
-   * <p>NaN and infinity are not refused: a NaN in a row of h or gradOut makes the blocks that it
-   * touches NaN, and training does not repair them. Step only if the loss is finite.
+   * <p>NaN and infinity are not rejected: a NaN in a row of h or gradOut makes the blocks that it
+   * updates NaN, and further training does not repair them. Call this method only if the loss is
+   * finite.
    *
-   * @param W a tensor that the state was made for; so no transposed view
-   * @param state what the optimizer keeps of W
-   * @throws IllegalArgumentException also if the state was not made for W
+   * @param W a tensor that the state was created for; so not a transposed view
+   * @param state the optimizer state of W
+   * @throws IllegalArgumentException also if the state was not created for W
    * @throws IllegalStateException also if the state is closed
-   * @throws OutOfMemoryError that names the bytes, if there is no memory for what the optimizer
-   *     keeps, and nothing has changed then; or for what a worker needs on the way, when some
-   *     blocks may have made the step and others not
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes. If
+   *     the optimizer state does not fit, nothing changes. If a worker's temporary memory does not
+   *     fit, some blocks may be updated and others not
    */
   public static void stepW(
       FloatTensor h,
@@ -305,10 +315,10 @@ public final class SparseBlockDot {
   }
 
   /**
-   * A step of training of the bias, as {@link #stepW}: each row that the plan touches follows the
-   * sum of the rows of gradOut that were computed with it. Biases do not decay.
+   * One training step of the bias, as {@link #stepW}: it updates the row of each output block that
+   * a sample selects. Biases do not decay.
    *
-   * @param bias a tensor that the state was made for
+   * @param bias a tensor that the state was created for
    */
   public static void stepB(
       FloatTensor gradOut,

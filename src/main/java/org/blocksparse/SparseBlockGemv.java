@@ -11,31 +11,31 @@ package org.blocksparse;
  * <table>
  *   <caption>Shapes</caption>
  *   <tr><th>argument</th><th>shape</th><th>meaning</th></tr>
- *   <tr><td>o</td><td>(batch, oWin, oSize)</td><td>what is added to</td></tr>
+ *   <tr><td>o</td><td>(batch, oWin, oSize)</td><td>the tensor to add to</td></tr>
  *   <tr><td>W</td><td>(iBlocks, oBlocks, iSize, oSize)</td><td>weights; may be a transposed view, or {@link Weights}</td></tr>
- *   <tr><td>h</td><td>(batch, iWin, iSize)</td><td>the input blocks that were chosen</td></tr>
- *   <tr><td>inputIdx</td><td>(batch, iWin)</td><td>which they are, in [0, iBlocks)</td></tr>
- *   <tr><td>outputIdx</td><td>(batch, oWin)</td><td>which output blocks, in [0, oBlocks)</td></tr>
+ *   <tr><td>h</td><td>(batch, iWin, iSize)</td><td>the chosen input blocks</td></tr>
+ *   <tr><td>inputIdx</td><td>(batch, iWin)</td><td>indices of the input blocks, in [0, iBlocks)</td></tr>
+ *   <tr><td>outputIdx</td><td>(batch, oWin)</td><td>indices of the output blocks, in [0, oBlocks)</td></tr>
  * </table>
  *
- * <p>An index may repeat within a sample: repeated inputs add up, repeated outputs are computed
- * each. Empty batches and windows are allowed.
+ * <p>An index may repeat within a sample: repeated inputs add up, and each repeated output is
+ * computed. Empty batches and windows are allowed.
  *
  * <p>With a ragged plan ({@link BlockPlan#of(SparseRows, SparseRows, int, int)}), i and j run over
- * what sample b selects, h has the shape (entries of inputs, iSize) and o (entries of outputs,
- * oSize).
+ * the blocks that sample b selects. Then h has the shape (entries of inputs, iSize), and o has the
+ * shape (entries of outputs, oSize).
  *
- * <p>The error of each element is at most k * 2<sup>-24</sup> * sum |h| |W| with k = iWin * iSize +
- * 1 (but {@link BlockPlan#withRoundedInputs}), the bits are the same for any number of workers, and
- * NaN and infinities flow through as in any sum.
+ * <p>The error of each element is at most k * 2<sup>-24</sup> * sum |h| |W|, where k = iWin * iSize
+ * + 1. {@link BlockPlan#withRoundedInputs} has another bound. Results are bitwise identical for any
+ * number of workers. NaN and infinities propagate as in any sum.
  *
- * <p>This is Theano's {@code SparseBlockGemv}, except that negative indices are refused.
+ * <p>This is Theano's {@code SparseBlockGemv}, except that negative indices are rejected.
  */
 public final class SparseBlockGemv {
   private SparseBlockGemv() {}
 
   /**
-   * The sum in a new tensor, which the caller closes; {@code o} is left as it is.
+   * The sum in a new tensor, which the caller closes; {@code o} does not change.
    *
    * @throws NullPointerException if an argument is null
    * @throws IllegalArgumentException if a shape does not fit the others
@@ -49,14 +49,14 @@ public final class SparseBlockGemv {
     }
   }
 
-  /** As above, with a plan of inputIdx and outputIdx. */
+  /** The same, with a plan of inputIdx and outputIdx. */
   public static FloatTensor apply(FloatTensor o, BlockMatrix W, FloatTensor h, BlockPlan plan) {
     return BlockProducts.of(W, plan).sum(o, h);
   }
 
   /**
    * Adds to {@code o}, which must not share memory with W or h. Nothing is written if an argument
-   * is refused.
+   * is rejected.
    *
    * @param plan of inputIdx and outputIdx
    * @throws NullPointerException if an argument is null

@@ -18,19 +18,20 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  * <table>
  *   <caption>Shapes</caption>
  *   <tr><th>argument</th><th>shape</th><th>meaning</th></tr>
- *   <tr><td>o</td><td>(xBlocks, yBlocks, xSize, ySize)</td><td>added to; may be a transposed view</td></tr>
+ *   <tr><td>o</td><td>(xBlocks, yBlocks, xSize, ySize)</td><td>the blocks to add to; may be a transposed view</td></tr>
  *   <tr><td>x</td><td>(batch, xWin, xSize)</td><td>rows of x</td></tr>
  *   <tr><td>y</td><td>(batch, yWin, ySize)</td><td>rows of y</td></tr>
  *   <tr><td>xIdx</td><td>(batch, xWin)</td><td>the block of each row of x, in [0, xBlocks)</td></tr>
  *   <tr><td>yIdx</td><td>(batch, yWin)</td><td>the block of each row of y, in [0, yBlocks)</td></tr>
  * </table>
  *
- * <p>With o the weights of {@link SparseBlockGemv}, x its input, y the gradient with respect to its
- * output and a negative alpha, {@link #applyInPlace} is a step of gradient descent that touches
- * only the blocks named: its cost does not depend on the size of o.
+ * <p>{@link #applyInPlace} can be a step of gradient descent: pass the weights of {@link
+ * SparseBlockGemv} as o, its input as x, the gradient with respect to its output as y, and a
+ * negative alpha. The step touches only the listed blocks, so its cost does not depend on the size
+ * of o.
  *
- * <p>Theano's {@code SparseBlockOuter} ignores alpha on CPUs; here it counts. Negative indices are
- * refused. For the rest, ragged plans included, see {@link SparseBlockGemv}.
+ * <p>Theano's {@code SparseBlockOuter} ignores alpha on CPUs; this class applies it. Negative
+ * indices are rejected. For everything else, including ragged plans, see {@link SparseBlockGemv}.
  */
 public final class SparseBlockOuter {
   private static final String BLOCKS = "(xBlocks, yBlocks, xSize, ySize)";
@@ -38,7 +39,7 @@ public final class SparseBlockOuter {
   private SparseBlockOuter() {}
 
   /**
-   * The sum in a new tensor, which the caller closes; {@code o} is left as it is.
+   * The sum in a new tensor, which the caller closes; {@code o} does not change.
    *
    * @param alpha the factor of the products, a finite number
    * @throws NullPointerException if an argument is null
@@ -53,7 +54,7 @@ public final class SparseBlockOuter {
     }
   }
 
-  /** As above, with a plan of xIdx (its inputs) and yIdx (its outputs). */
+  /** The same, with a plan of xIdx (its inputs) and yIdx (its outputs). */
   public static FloatTensor apply(
       FloatTensor o, FloatTensor x, FloatTensor y, BlockPlan plan, float alpha) {
     check(o, x, y, plan, alpha);
@@ -62,7 +63,7 @@ public final class SparseBlockOuter {
 
   /**
    * Adds to {@code o}, which must not share memory with x or y. Nothing is written if an argument
-   * is refused.
+   * is rejected.
    *
    * @param plan of xIdx (its inputs) and yIdx (its outputs)
    * @param alpha the factor of the products, a finite number

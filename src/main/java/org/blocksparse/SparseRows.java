@@ -18,29 +18,28 @@ import org.blocksparse.internal.schedule.Bags;
 import org.blocksparse.internal.schedule.RowsCheck;
 
 /**
- * A sparse matrix in CSR form, rows of (index, value): the words of a text with their weights, the
- * nonzero features of a sample, or its labels: row r has the entries from {@code offsets[r]} to
- * {@code offsets[r + 1]}.
+ * A sparse matrix in CSR form: rows of (index, value) entries, such as the words of a text with
+ * their weights, the nonzero features of a sample, or its labels. Row r has the entries from {@code
+ * offsets[r]} to {@code offsets[r + 1]}.
  *
  * <table>
  *   <caption>Shapes</caption>
  *   <tr><th>name</th><th>elements</th><th>meaning</th></tr>
- *   <tr><td>offsets</td><td>rows + 1</td><td>from 0, never falling, to the number of entries</td></tr>
+ *   <tr><td>offsets</td><td>rows + 1</td><td>ascending (repeats allowed), from 0 to the number of entries</td></tr>
  *   <tr><td>indices</td><td>entries</td><td>at least 0; in any order</td></tr>
- *   <tr><td>values</td><td>entries</td><td>any; where there are none, each is 1</td></tr>
+ *   <tr><td>values</td><td>entries</td><td>any float; without values, each is 1</td></tr>
  * </table>
  *
  * <p>An index may occur several times in a row; its values add up. Rows may be empty. Offsets are
  * 32-bit, so all rows together have at most 2<sup>31</sup> - 1 entries.
  *
- * <p>Everything is checked once, when the rows are made; an operation checks that indices fit its
- * vocabulary, at no cost. Rows over memory that others can change, {@link #wrap}, are checked again
- * by each operation.
+ * <p>Rows are checked once, when they are created. Each operation also checks that indices fit its
+ * vocabulary, in constant time. Rows over memory that others can change ({@link #wrap}) are checked
+ * again by each operation.
  *
- * <p>Immutable, in off-heap memory with a lifetime as that of a {@link Tensor}: {@link #close}
- * never takes memory from an operation that is running, every later use throws {@link
- * IllegalStateException}, and what is never closed is freed when it is garbage. Any number of
- * threads may use the same rows.
+ * <p>Immutable, in off-heap memory with the lifetime rules of {@link Tensor}: running operations
+ * finish after {@link #close}, and later uses throw {@link IllegalStateException}. The garbage
+ * collector frees rows that are never closed. Any number of threads may use the same rows.
  */
 public final class SparseRows implements AutoCloseable {
   /** Elements that are copied at a time. */
@@ -59,7 +58,7 @@ public final class SparseRows implements AutoCloseable {
 
   private final boolean view;
 
-  /** Whether the memory is somebody else's, who may change it between two calls. */
+  /** Whether the memory belongs to other code, which may change it between two calls. */
   private final boolean wrapped;
 
   private final int maxIndex;
@@ -80,10 +79,10 @@ public final class SparseRows implements AutoCloseable {
   /**
    * Rows with a copy of the given offsets and indices, whose values are 1.
    *
-   * @throws IllegalArgumentException if offsets are empty, do not begin with 0, fall, or do not end
-   *     with the number of indices
+   * @throws IllegalArgumentException if offsets are empty, do not begin with 0, decrease, or do not
+   *     end with the number of indices
    * @throws IndexOutOfBoundsException if an index is negative
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public static SparseRows of(int[] offsets, int[] indices) {
     return copy(offsets, indices, null);
@@ -92,7 +91,7 @@ public final class SparseRows implements AutoCloseable {
   /**
    * Rows with a copy of the given offsets, indices and values. See {@link #of(int[], int[])}.
    *
-   * @throws IllegalArgumentException also if there are not as many values as indices
+   * @throws IllegalArgumentException also if there are different numbers of values and indices
    */
   public static SparseRows of(int[] offsets, int[] indices, float[] values) {
     return copy(offsets, indices, requireNonNull(values, "values"));
@@ -123,7 +122,7 @@ public final class SparseRows implements AutoCloseable {
    * @throws IllegalArgumentException if there are more than 2<sup>31</sup> - 1 entries, or
    *     2<sup>31</sup> - 9 rows and more
    * @throws IndexOutOfBoundsException if an index is negative
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public static SparseRows of(List<int[]> indices) {
     return copy(indices, null);
@@ -133,20 +132,20 @@ public final class SparseRows implements AutoCloseable {
    * Rows with a copy of the given indices and values, a row for each pair of arrays. See {@link
    * #of(List)}.
    *
-   * @throws IllegalArgumentException also if a row has not as many values as indices
+   * @throws IllegalArgumentException also if a row has different numbers of values and indices
    */
   public static SparseRows of(List<int[]> indices, List<float[]> values) {
     return copy(indices, requireNonNull(values, "values"));
   }
 
   /**
-   * Rows with a copy of the given indices that are in [0, bound), whose values are 1. The others
-   * are ignored: in a bag of mode MEAN, they do not count.
+   * Rows with a copy of the given indices that are in [0, bound), whose values are 1. Other indices
+   * are ignored, and a bag of mode MEAN does not count them.
    *
    * @param bound the vocabulary of a bag, or the outputs of a layer
-   * @param unknown counts what is ignored
+   * @param unknown counts the ignored indices
    * @throws IllegalArgumentException as {@link #of(List)}, or if the bound is less than 1
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public static SparseRows of(List<int[]> indices, int bound, UnknownIds unknown) {
     return known(indices, null, bound, unknown);
@@ -155,7 +154,7 @@ public final class SparseRows implements AutoCloseable {
   /**
    * As {@link #of(List, int, UnknownIds)}, with values.
    *
-   * @throws IllegalArgumentException also if a row has not as many values as indices
+   * @throws IllegalArgumentException also if a row has different numbers of values and indices
    */
   public static SparseRows of(
       List<int[]> indices, List<float[]> values, int bound, UnknownIds unknown) {
@@ -242,14 +241,13 @@ public final class SparseRows implements AutoCloseable {
   /**
    * Rows over the memory of direct buffers, each from its position to its limit, without a copy;
    * values are 1. The buffers stay reachable; closing the rows does not free them. Their content
-   * must not change while a call uses the rows: an index is checked before it is read again, and
-   * one that has become too large in between may be read as a row of memory that is not there,
-   * which ends the process. Between two calls it may change: the next one checks what it reads
-   * again, and refuses what could not have been wrapped, too. The memory must stay, as {@link
-   * FloatTensor#wrap(FloatBuffer, long...)} says.
+   * must not change while a call uses the rows: an index that changes after its check can read
+   * invalid memory, which ends the process. The content may change between two calls: the next call
+   * checks it again, and throws as this method does. The memory must stay valid, as for {@link
+   * FloatTensor#wrap(FloatBuffer, long...)}.
    *
-   * @throws IllegalArgumentException if a buffer is not direct, not in native byte order, not at a
-   *     multiple of four or of an arena that is closed, and as {@link #of(int[], int[])}
+   * @throws IllegalArgumentException if a buffer is not direct, not in native byte order, not
+   *     aligned to 4 bytes, or of a closed arena; and as {@link #of(int[], int[])}
    * @throws IndexOutOfBoundsException if an index is negative
    * @throws UnsupportedOperationException if the native library is not in use
    */
@@ -260,7 +258,7 @@ public final class SparseRows implements AutoCloseable {
   /**
    * As {@link #wrap(IntBuffer, IntBuffer)}, with values.
    *
-   * @throws IllegalArgumentException also if there are not as many values as indices
+   * @throws IllegalArgumentException also if there are different numbers of values and indices
    */
   public static SparseRows wrap(IntBuffer offsets, IntBuffer indices, FloatBuffer values) {
     return view(offsets, indices, requireNonNull(values, "values"));
@@ -309,7 +307,7 @@ public final class SparseRows implements AutoCloseable {
     return checked(memory[0], memory[1], weighted ? memory[2] : null, false);
   }
 
-  /** Rows over storages that become theirs, and are closed if the rows are refused. */
+  /** Rows that take ownership of storages, which are closed if the rows are rejected. */
   private static SparseRows checked(
       Storage offsets, Storage indices, Storage values, boolean wrapped) {
     try {
@@ -336,7 +334,7 @@ public final class SparseRows implements AutoCloseable {
     return rows;
   }
 
-  /** The number of entries of all rows. */
+  /** The total number of entries of all rows. */
   public int entries() {
     return entries;
   }
@@ -346,7 +344,7 @@ public final class SparseRows implements AutoCloseable {
     return values != null;
   }
 
-  /** The largest index that there was when the rows were made, -1 if there are no entries. */
+  /** The largest index at the creation of the rows, -1 if there are no entries. */
   int maxIndex() {
     return maxIndex;
   }
@@ -355,8 +353,8 @@ public final class SparseRows implements AutoCloseable {
    * The number of entries of a row.
    *
    * @throws IndexOutOfBoundsException if the row is outside [0, rows)
-   * @throws IllegalArgumentException if the row was wrapped, and its offsets were changed so that
-   *     they fall or are outside the entries
+   * @throws IllegalArgumentException if the rows wrap memory, and offsets were changed so that they
+   *     decrease or are outside the entries
    * @throws IllegalStateException if the rows are closed
    */
   public int size(int row) {
@@ -401,11 +399,11 @@ public final class SparseRows implements AutoCloseable {
   }
 
   /**
-   * Rows [begin, end) as rows of their own: a view of the same indices and values. Closing these
-   * rows closes the view; closing the view closes the view alone.
+   * A view of rows [begin, end), with the same indices and values. Closing the original closes the
+   * view. Closing the view does not close the original.
    *
    * @throws IndexOutOfBoundsException unless 0 &lt;= begin &lt;= end &lt;= rows
-   * @throws IllegalArgumentException if offsets of these rows were changed, as at {@link #size}
+   * @throws IllegalArgumentException if offsets of these rows were changed; see {@link #size}
    * @throws IllegalStateException if the rows are closed
    */
   public SparseRows slice(int begin, int end) {
@@ -439,14 +437,14 @@ public final class SparseRows implements AutoCloseable {
   }
 
   /**
-   * A copy of some rows, in the given order: a batch of samples that were shuffled, for instance.
+   * A copy of some rows, in the given order: for example, a batch of shuffled samples.
    *
-   * @param which rows of these; the same one may occur several times
-   * @throws IndexOutOfBoundsException if one is outside [0, rows)
+   * @param which indices of rows; repeats are allowed
+   * @throws IndexOutOfBoundsException if an index is outside [0, rows)
    * @throws IllegalArgumentException if there are more than 2<sup>31</sup> - 1 entries, or if
-   *     offsets of these rows were changed, as at {@link #size}
+   *     offsets of these rows were changed; see {@link #size}
    * @throws IllegalStateException if the rows are closed
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public SparseRows select(int... which) {
     try (Lease lease = lease("rows")) {
@@ -473,7 +471,7 @@ public final class SparseRows implements AutoCloseable {
     }
   }
 
-  /** Copies elements, whatever they are, to [begin, end): not by way of as much of the heap. */
+  /** Copies elements of any type to [begin, end), in small pieces to save heap. */
   private static void copy(Slice from, int first, int begin, int end, int[] piece, Storage to) {
     for (int at = begin; at < end; ) {
       int count = Math.min(piece.length, end - at);
@@ -507,13 +505,13 @@ public final class SparseRows implements AutoCloseable {
     indices.storage().getInts(indices.begin(), into, 0, entries);
   }
 
-  /** These rows as the kernels see them. */
+  /** These rows in the form that kernels take. */
   Bags bags() {
     return new Bags(rows, new Slice(offsets, 0), indices, values, entries);
   }
 
   /**
-   * There are as many rows as in a batch.
+   * Checks that there are as many rows as in a batch.
    *
    * @throws IllegalArgumentException if there are not
    */
@@ -524,7 +522,7 @@ public final class SparseRows implements AutoCloseable {
     }
   }
 
-  /** The largest index, of wrapped memory that which there is now: it may have been changed. */
+  /** The largest index; for wrapped memory, which may have changed, it is computed again. */
   private int checkedMaxIndex(String name) {
     if (!wrapped) {
       return maxIndex;
@@ -536,17 +534,18 @@ public final class SparseRows implements AutoCloseable {
   }
 
   /**
-   * The exclusive bound of all indices, once {@link #requireIndices} has found them below a bound.
+   * The exclusive bound of all indices, after {@link #requireIndices} has checked them against a
+   * bound.
    */
   int indexBound(int checked) {
     return wrapped ? checked : maxIndex + 1;
   }
 
   /**
-   * All indices are in [0, bound), and offsets are in order.
+   * Checks that all indices are in [0, bound), and that offsets are in order.
    *
-   * @throws IndexOutOfBoundsException that names the first that is not
-   * @throws IllegalArgumentException if offsets were changed so that they are not
+   * @throws IndexOutOfBoundsException with the first index outside
+   * @throws IllegalArgumentException if offsets were changed and are not in order
    */
   void requireIndices(String name, String boundName, int bound) {
     if (checkedMaxIndex(name) < bound) {
@@ -572,7 +571,7 @@ public final class SparseRows implements AutoCloseable {
   }
 
   /**
-   * How many indices are at least a bound.
+   * The number of indices that are at least a bound.
    *
    * @throws IllegalArgumentException if offsets were changed so that they are not in order
    */
@@ -588,9 +587,9 @@ public final class SparseRows implements AutoCloseable {
   }
 
   /**
-   * All values are finite, and offsets are in order; these rows are leased by the caller.
+   * Checks that all values are finite, and that offsets are in order. The caller leases these rows.
    *
-   * @throws IllegalArgumentException that names the first that is not
+   * @throws IllegalArgumentException with the first value that is not
    */
   void requireFinite(String name) {
     checkedMaxIndex(name);
@@ -606,7 +605,7 @@ public final class SparseRows implements AutoCloseable {
   }
 
   /**
-   * An output has no memory in common with these rows.
+   * Checks that an output shares no memory with these rows.
    *
    * @throws IllegalArgumentException if it has
    */

@@ -9,25 +9,25 @@ import org.blocksparse.internal.layer.ExpertsFile;
 import org.blocksparse.internal.memory.HeapRoom;
 
 /**
- * The gate of a mixture of experts (Shazeer et al., 2017): it takes the softmax of each sample's
- * logits, one for each expert, chooses the k most probable experts, and weights their outputs by
- * their renormalized probabilities, the gates. The choice is a {@link Routing}, which holds the
- * plans of the layers on both sides of the experts.
+ * The gate of a mixture of experts (Shazeer et al., 2017). It computes the softmax of each sample's
+ * logits, one per expert, and chooses the k most probable experts. The outputs of these are
+ * weighted by their renormalized probabilities, the gates. The result is a {@link Routing}, which
+ * holds the plans of the experts' two products.
  *
  * <pre>{@code
  * p = softmax(logits[b]);   gate of a chosen expert e = p[e] / sum over the chosen ones of p
  * }</pre>
  *
- * <p>A gate is immutable and keeps no parameters: the logits come from a dense layer of the
- * caller's. Any number of threads may use it.
+ * <p>A gate is immutable and has no parameters: the caller computes the logits, by a dense layer.
+ * Any number of threads may use it.
  *
- * <p><b>Numbers.</b> Exponentials and sums are float64, so that probabilities and gates are off by
- * one rounding to float32, gates by a few. A NaN among the logits of a sample counts as the
- * largest. It makes all gates of the sample NaN, as does infinity, or negative infinity if all
- * logits are; other samples are not touched. Bits do not depend on the workers.
+ * <p><b>Numbers.</b> Exponentials and sums are float64: the error of a probability is one rounding
+ * to float32, and that of a gate a few roundings. NaN counts as the largest logit of a sample. All
+ * gates of a sample are NaN if one of its logits is NaN or infinity, or if all are negative
+ * infinity; other samples are not affected. Results are bitwise identical for any workers.
  */
 public final class TopKGate {
-  /** Of the heap: its expert and its place, there and in the plans. */
+  /** Heap bytes per choice: its expert and its place, in the routing and in the plans. */
   private static final long BYTES_PER_CHOICE = 4L * Integer.BYTES;
 
   private static final String LOGITS = "(batch, experts)";
@@ -65,19 +65,20 @@ public final class TopKGate {
   }
 
   /**
-   * The gates are the probabilities of the chosen experts as they are (Fedus et al., 2021). It is
-   * what k = 1 needs: a renormalized gate would always be 1, and teach the logits nothing.
+   * Uses the probabilities of the chosen experts as gates, without renormalization (Fedus et al.,
+   * 2021). This is necessary for k = 1: a renormalized gate would always be 1, and its gradient 0.
    */
   public TopKGate withoutRenormalization() {
     return new TopKGate(experts, k, false, capacity, balancing, workers);
   }
 
   /**
-   * The most samples of a batch that an expert takes; the pairs of sample and expert beyond are
-   * dropped: they have no gate, and the plans leave them out, which costs nothing. First choices go
-   * before second ones, and earlier samples before later ones. The gates of the pairs that are kept
-   * stay as they are. The plans are ragged then. {@link Integer#MAX_VALUE} stands for none, as
-   * without this: nothing is dropped, and plans are not ragged.
+   * The maximum number of samples of a batch that an expert takes. Further (sample, expert) pairs
+   * are dropped: they have no gate and cost nothing, because the plans leave them out. First
+   * choices have priority over second choices, and earlier samples over later ones. The gates of
+   * the other pairs do not change. With a capacity, the plans are ragged. {@link
+   * Integer#MAX_VALUE}, the default, means no capacity: nothing is dropped, and plans are not
+   * ragged.
    *
    * @throws IllegalArgumentException if it is less than 1
    */
@@ -92,15 +93,16 @@ public final class TopKGate {
   }
 
   /**
-   * Adds a loss that makes the experts take equal parts (Fedus et al., 2021, equation 4):
+   * Adds a load-balancing loss (Fedus et al., 2021, equation 4):
    *
    * <pre>{@code
    * weight * experts * sum over e of  f[e] * P[e]
    * }</pre>
    *
-   * <p>where f[e] is the part of all choices that fell on e, before any was dropped, and P[e] the
-   * mean of its probabilities. It is the weight itself if both are even. {@link
-   * Routing#balancingLoss} returns it; {@link #gradient} has its gradient, in which f is constant.
+   * <p>where f[e] is the fraction of all choices that are e, before any is dropped, and P[e] is the
+   * mean probability of e. The loss equals the weight if both are uniform. {@link
+   * Routing#balancingLoss} returns the loss; {@link #gradient} includes its gradient, in which f is
+   * constant.
    *
    * @param weight finite and not negative; 0 is none
    * @throws IllegalArgumentException if it is not
@@ -113,7 +115,7 @@ public final class TopKGate {
     return new TopKGate(experts, k, renormalized, capacity, weight, workers);
   }
 
-  /** The same gate on other workers, which its plans run on as well. */
+  /** The same gate on other workers. Its plans run on them, too. */
   public TopKGate withWorkers(Workers other) {
     return new TopKGate(
         experts, k, renormalized, capacity, balancing, requireNonNull(other, "workers"));
@@ -130,15 +132,15 @@ public final class TopKGate {
   }
 
   /**
-   * Chooses experts, the likeliest first; of equal ones that with the lower number.
+   * Chooses experts, the most probable first, ties by ascending number.
    *
-   * @param logits (batch, experts); a NaN is not refused: it makes the gates of its sample NaN, and
-   *     so the output, the loss and all gradients
-   * @return what was chosen, to be closed by the caller
+   * @param logits (batch, experts); a NaN is not rejected: it makes the gates of its sample NaN,
+   *     and so the output, the loss and all gradients
+   * @return the chosen experts; the caller closes the routing
    * @throws IllegalArgumentException if the shape does not fit, or if batch times k is more than
    *     2<sup>29</sup>
    * @throws IllegalStateException if the tensor is closed
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public Routing route(FloatTensor logits) {
     Check.rank("logits", logits, LOGITS, 2);
@@ -184,7 +186,7 @@ public final class TopKGate {
     return new TopExperts(workers.engine(), experts, k, renormalized);
   }
 
-  /** As files have it. */
+  /** The settings in the form that files store. */
   ExpertsFile.Gate settings() {
     return new ExpertsFile.Gate(k, renormalized, capacity, (float) balancing);
   }
@@ -211,7 +213,7 @@ public final class TopKGate {
     return load;
   }
 
-  /** Gives places to the pairs that are kept, and returns how many there are. */
+  /** Assigns places to the pairs that are kept, and returns the number of these pairs. */
   private int places(int[] chosen, int[] places) {
     int batch = chosen.length / k;
     int[] taken = new int[experts];
@@ -257,12 +259,12 @@ public final class TopKGate {
   }
 
   /**
-   * The gradient with respect to the logits: through the gates, and of the balancing loss if there
-   * is one. The choice counts as constant.
+   * The gradient with respect to the logits: through the gates, plus that of the balancing loss if
+   * there is one. The choice of experts counts as constant.
    *
-   * @param routing what {@link #route} of this gate returned
+   * @param routing a routing that {@link #route} of this gate returned
    * @param gradGates the gradient with respect to {@link Routing#gates}, of their shape
-   * @param gradLogits (batch, experts), whose content before does not matter
+   * @param gradLogits (batch, experts); its previous content is overwritten
    * @throws IllegalArgumentException if a shape does not fit, the tensors overlap, or the routing
    *     is of another gate
    * @throws IllegalStateException if the routing or a tensor is closed

@@ -4,10 +4,10 @@ package org.blocksparse;
 import java.util.concurrent.atomic.LongAdder;
 
 /**
- * Ignores ids that a model does not know, and counts them. Baskets, histories and filters from
- * production name items that are newer than the model, items that were removed, and -1, which
- * {@link Labels#output} returns for a name that it does not know. By default they are refused with
- * {@link IndexOutOfBoundsException}; this option leaves them out:
+ * Ignores ids that a model does not know, and counts them. In production, baskets, histories and
+ * filters contain items that are newer than the model, removed items, and -1, which {@link
+ * Labels#output} returns for an unknown name. By default, such ids throw {@link
+ * IndexOutOfBoundsException}; this option ignores them:
  *
  * <pre>{@code
  * UnknownIds unknown = UnknownIds.ignore();             // one for the service
@@ -16,7 +16,7 @@ import java.util.concurrent.atomic.LongAdder;
  * unknown.count();                                      // for a metric
  * }</pre>
  *
- * <p>Any number of threads may use it.
+ * <p>Safe for use by any number of threads.
  */
 public final class UnknownIds {
   private final LongAdder ignored = new LongAdder();
@@ -28,7 +28,10 @@ public final class UnknownIds {
     return new UnknownIds();
   }
 
-  /** How many ids were ignored so far: those of rows once, those of a filter in each call. */
+  /**
+   * The number of ids ignored so far. Ids of rows count once, and ids of a filter count in each
+   * call.
+   */
   public long count() {
     return ignored.sum();
   }
