@@ -25,22 +25,21 @@ import org.blocksparse.internal.Rows;
  *
  * <p><b>Gated activations</b> ({@link #isGated}; Shazeer, 2020) apply a function to the first half
  * of a row and multiply it by the second half: {@code a[r, q] = f(z[r, q]) * z[r, n + q]} (what
- * {@link #CLAMPED_SWIGLU} makes of it). So a layer with gate and up projection has them side by
+ * {@link #CLAMPED_SWIGLU} makes of it). So a layer with gate and up projection has both side by
  * side in its weights, the gate projection first: {@code gate_proj} before {@code up_proj} of Llama
- * and Mistral, {@code w1} before {@code w3} of Mixtral. Where a file has them fused as {@code
- * gate_up_proj}, that is this order. (The GEGLU of diffusers has the halves the other way round,
- * and so has PyTorch's {@code glu}.)
+ * and Mistral, {@code w1} before {@code w3} of Mixtral. Files with a fused {@code gate_up_proj}
+ * have this order. (The GEGLU of diffusers and PyTorch's {@code glu} have the opposite order.)
  *
  * <p><b>For the gradient</b>, the caller keeps z: {@link #gradient} takes z, not a.
  *
- * <p><b>Numbers.</b> Native kernels are within 8 units in the last place of the exact value for all
- * finite z (or 2<sup>-141</sup>, {@link #GELU_TANH} and {@link #CLAMPED_SWIGLU} 2<sup>-24</sup>,
- * where that is more), and slopes within 6 or 2<sup>-23</sup>, whichever is more; the C header has
- * a table. A gate, the second half of a row and gradA add a rounding each. Native kernels multiply
- * them from left to right, in floats: a product that overflows or underflows on the way stays so;
- * only alpha times a gate may. NaN gives NaN; infinities give what the formula gives in floats,
- * where 0 times infinity is NaN: {@link #SILU} and the GELUs of -infinity are NaN, as in PyTorch.
- * Bits do not depend on the workers.
+ * <p><b>Numbers.</b> For finite z, the error of native kernels is at most 8 ulp or
+ * 2<sup>-141</sup>, whichever is larger; for {@link #GELU_TANH} and {@link #CLAMPED_SWIGLU}, 8 ulp
+ * or 2<sup>-24</sup>. The error of slopes is at most 6 ulp or 2<sup>-23</sup>, whichever is larger.
+ * The C header has a table. A gate, the second half of a row and gradA add one rounding each.
+ * Native kernels multiply these from left to right in float32, and a product that overflows or
+ * underflows on the way stays so; only alpha times a gate may. NaN gives NaN. Infinities follow the
+ * formula in float32, where 0 times infinity is NaN: {@link #SILU} and the GELUs of -infinity are
+ * NaN, as in PyTorch. Results are bitwise identical for any workers.
  *
  * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument but a gate is
  * null, {@link IllegalArgumentException} if a shape does not fit, if a tensor is a transposed view,
@@ -103,7 +102,7 @@ public enum Activation {
     return valueOf(function.name());
   }
 
-  /** Whether a row that this is applied to has two halves, and the result is of half the size. */
+  /** Whether an input row has two halves, and the output row half its size. */
   public boolean isGated() {
     return function.isGated();
   }
@@ -118,7 +117,7 @@ public enum Activation {
    *
    * @param z (..., n), or (..., 2 n) if this is gated
    * @param gate (...): a factor for each row; null if each is 1
-   * @param a (..., n), whose content before does not matter; it may be z itself, unless this is
+   * @param a (..., n); its previous content is overwritten; it may be z itself, unless this is
    *     gated
    * @param workers the threads that compute
    */
@@ -140,7 +139,7 @@ public enum Activation {
    * the sum over q of {@code gradA[r, q] * f(z[r])[q]}, off by at most (n + 16) 2<sup>-24</sup>
    * times the sum of the magnitudes.
    *
-   * @param z what this was applied to, (..., n), or (..., 2 n) if this is gated
+   * @param z the input of the activation, (..., n), or (..., 2 n) if this is gated
    * @param gradA (..., n): the gradient with respect to a
    * @param options whether gradients are written or added, and a gate of (...); no activation
    * @param gradZ of the shape of z. It may be gradA itself, unless this is gated or the gradient is

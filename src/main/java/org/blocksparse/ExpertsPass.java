@@ -17,12 +17,11 @@ import org.blocksparse.internal.memory.Storage;
  * the input and output of the activation for each pair of row and expert. See {@link
  * MixtureOfExperts#forward(FloatTensor, FloatTensor)}.
  *
- * <p>x must stay as it is until this is closed, and the parameters until the gradients are
- * computed: {@link #step} changes them, and a second one of the same pass would follow gradients of
- * other parameters.
+ * <p>x must not change until this pass is closed, and the parameters must not change until the
+ * gradients are computed. {@link #step} changes the parameters, so call it only once per pass.
  *
- * <p><b>Errors</b> are those of {@link MixtureOfExperts}, where this counts as a part of the layer.
- * A pass is for one thread at a time.
+ * <p><b>Errors</b> are those of {@link MixtureOfExperts}; a pass counts as a part of the layer. A
+ * pass is for one thread at a time.
  */
 public final class ExpertsPass implements AutoCloseable {
   private final MixtureOfExperts layer;
@@ -43,7 +42,7 @@ public final class ExpertsPass implements AutoCloseable {
    * Memory for a pass, which the layer fills.
    *
    * @param x (batch, inputs)
-   * @param ownsRouting whether it is closed with this
+   * @param ownsRouting whether closing the pass closes the routing
    */
   ExpertsPass(MixtureOfExperts layer, FloatTensor x, Routing routing, boolean ownsRouting) {
     this.layer = layer;
@@ -76,16 +75,16 @@ public final class ExpertsPass implements AutoCloseable {
     return down;
   }
 
-  /** The routing; if the gate of the layer has made it, it is closed with this. */
+  /** The routing. If the gate of the layer made it, closing the pass closes it. */
   public Routing routing() {
     return routing;
   }
 
   /**
    * The gradient with respect to the gates, of their shape, after {@link #backward} or {@link
-   * #step}: for callers who train a gate of their own. It is closed with this.
+   * #step}. Use it to train your own gate. Closing the pass closes it.
    *
-   * @throws IllegalStateException if no gradient has been computed
+   * @throws IllegalStateException if no gradient was computed
    */
   public FloatTensor gradGates() {
     if (!hasGradient) {
@@ -96,15 +95,14 @@ public final class ExpertsPass implements AutoCloseable {
   }
 
   /**
-   * The gradients of a loss with respect to x and parameters, written or added as the options say.
-   * Of weights and biases of experts, those of experts that no row was given to are not touched;
-   * {@link #clear} makes gradients zero again.
+   * The gradients of a loss with respect to x and parameters, written or added, by the options.
+   * Gradients of experts without rows are not touched; {@link #clear} sets gradients to zero again.
    *
    * @param gradOut (batch, outputs): the gradient with respect to the output. NaN and infinities
-   *     flow into the gradients of all experts of their rows, and of the gate
+   *     propagate to the gradients of all experts of their rows, and of the gate
    * @param options {@link GradientOptions#overwrite} or {@link GradientOptions#add}
-   * @param gradients where the gradients are written, by the names of the parameters, of their
-   *     shapes: of all parameters, or of those that are wanted
+   * @param gradients the tensors to write to, by parameter names, with the shapes of these; you may
+   *     leave out parameters
    * @param gradX (batch, inputs), or null
    * @throws IllegalArgumentException also if a name is unknown, or if two of the tensors share
    *     memory
@@ -150,8 +148,8 @@ public final class ExpertsPass implements AutoCloseable {
   }
 
   /**
-   * Sets to 0 what {@link #backward} writes of gradients of parameters, at a cost that does not
-   * depend on the experts that no row was given to.
+   * Sets to 0 the parameter gradients that {@link #backward} writes. Experts without rows cost
+   * nothing.
    */
   public void clear(Map<String, FloatTensor> gradients) {
     requireGradients(gradients);
@@ -166,26 +164,28 @@ public final class ExpertsPass implements AutoCloseable {
     }
   }
 
-  /** A step without a gradient for x; see {@link #step(FloatTensor, Optimizer, FloatTensor)}. */
+  /**
+   * One training step without a gradient for x; see {@link #step(FloatTensor, Optimizer,
+   * FloatTensor)}.
+   */
   public void step(FloatTensor gradOut, Optimizer optimizer) {
     step(gradOut, optimizer, null);
   }
 
   /**
-   * A step of training: each parameter follows its gradient. Experts that no row was given to cost
-   * nothing and stay as they are: they do not decay, and Adam counts the steps of each by itself.
-   * The gradients of weights are made, used and forgotten while they are in the cache.
+   * One training step, which updates each parameter. Experts without rows cost nothing and do not
+   * change: they do not decay, and Adam counts the steps of each expert separately. The gradients
+   * of weights are used while they are in the cache, and never stored.
    *
    * @param gradOut (batch, outputs): the gradient of a loss with respect to the output
-   * @param optimizer the rule; its state is kept by the layer, and is dropped when a step with
-   *     another rule is made
-   * @param gradX (batch, inputs) receives the gradient with respect to x as it was before the step,
-   *     or null
+   * @param optimizer the layer keeps its state, until a step uses another optimizer
+   * @param gradX (batch, inputs) receives the gradient with respect to x, computed before the
+   *     update; or null
    * @throws IllegalArgumentException also if x, gradOut or the gates have an element that is not
-   *     finite, as gates of logits that are not finite have
-   * @throws IllegalStateException also if the weights are of a type that is only read
-   * @throws OutOfMemoryError that names the bytes, if there is no memory for what the optimizer
-   *     keeps; some of the parameters may have made the step
+   *     finite
+   * @throws IllegalStateException also if the weights are of a read-only type
+   * @throws OutOfMemoryError if there is not enough memory for the optimizer state; the message has
+   *     the number of bytes. Some parameters may be updated
    */
   public void step(FloatTensor gradOut, Optimizer optimizer, FloatTensor gradX) {
     requireNonNull(optimizer, "optimizer");
@@ -230,12 +230,12 @@ public final class ExpertsPass implements AutoCloseable {
 
   // ----------------------------------------------------------------------------------- the way
 
-  /** Takes gradients while they are there. */
+  /** Uses gradients while they are in memory. */
   private interface Use {
     /**
-     * Uses the gradients with respect to what went into the activation, and to the logits.
+     * Uses the gradients with respect to the input of the activation, and to the logits.
      *
-     * @param gradLogits (batch, 1, experts); null if the gate of the layer has not made the routing
+     * @param gradLogits (batch, 1, experts); null if the gate of the layer did not make the routing
      * @param dense the plan of the gate
      */
     void accept(FloatTensor gradZ, FloatTensor gradLogits, BlockPlan dense);
@@ -269,7 +269,7 @@ public final class ExpertsPass implements AutoCloseable {
     }
   }
 
-  /** Whether the gate of the layer has made the routing, and learns from its gradient. */
+  /** Whether the gate of the layer made the routing, and is trained by its gradient. */
   private boolean isOfTheGate() {
     return routing.gate() != null && layer.hasGate() && routing.gate() == layer.gate();
   }
@@ -316,7 +316,7 @@ public final class ExpertsPass implements AutoCloseable {
             });
   }
 
-  /** Written tensors share memory with nothing else. */
+  /** Checks that written tensors share memory with no other tensor. */
   private void requireApart(
       FloatTensor gradOut, Map<String, FloatTensor> gradients, FloatTensor gradX) {
     Check.shape("gradOut", gradOut, MixtureOfExperts.OUT, routing.batch(), layer.outputs());
@@ -341,7 +341,7 @@ public final class ExpertsPass implements AutoCloseable {
     }
   }
 
-  /** A lease on what a gradient is made of; gradOut may be null. */
+  /** A lease on the tensors that gradients are computed from; gradOut may be null. */
   private Lease lease(FloatTensor gradOut) {
     if (closed) {
       throw new IllegalStateException("pass: the pass is closed");

@@ -34,7 +34,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
   /**
    * A tensor of zeros.
    *
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public static FloatTensor zeros(Shape shape) {
     return dense(allocate(shape), shape);
@@ -44,7 +44,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    * A tensor of zeros with the given dimensions.
    *
    * @throws IllegalArgumentException if a dimension is negative, or if there are too many elements
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public static FloatTensor zeros(long... dims) {
     return zeros(Shape.of(dims));

@@ -116,7 +116,7 @@ public final class GgufFile implements AutoCloseable {
    * @throws FileFormatException if there is none of this name, its type is another, or an element
    *     is not finite
    * @throws IllegalStateException if this file is closed
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public FloatTensor floats(String name) throws IOException {
     requireNonNull(name, "name");
@@ -172,7 +172,7 @@ public final class GgufFile implements AutoCloseable {
    *     differ; if a dimension is not an int; if F32, F16 or BF16 begin at no multiple of their
    *     size; or if a packed weight could be infinite, or is too large for Q8_0
    * @throws IllegalStateException if this file is closed
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public Weights weights(List<String> names, int iBlocks, int oBlocks) throws IOException {
     requireNonNull(names, "names").forEach(name -> requireNonNull(name, "names"));

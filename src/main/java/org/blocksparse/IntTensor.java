@@ -25,7 +25,7 @@ public final class IntTensor extends Tensor {
    * A tensor of zeros with the given dimensions.
    *
    * @throws IllegalArgumentException if a dimension is negative, or if there are too many elements
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public static IntTensor zeros(long... dims) {
     Shape shape = Shape.of(dims);

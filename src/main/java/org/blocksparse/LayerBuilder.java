@@ -108,7 +108,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
   /**
    * A layer with random weights, uniform in [-1, 1] / sqrt(features), and biases of zero.
    *
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public L build() {
     SoftmaxStorage random = InitialWeights.parameters(sizes(), seed);
@@ -116,9 +116,9 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
   }
 
   /**
-   * A layer with given parameters, which become its own: it changes them when it trains, and closes
-   * them when it is closed. Give them to one layer only: two layers on the same tensors would train
-   * each other's, and closing one breaks the other.
+   * A layer that takes ownership of the given parameters: training changes them, and closing the
+   * layer closes them. Give them to one layer only: two layers on the same tensors would train each
+   * other's, and closing one breaks the other.
    *
    * @throws IllegalArgumentException if a shape does not fit, or if two of them share memory
    */
@@ -160,7 +160,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
    *
    * @param number of a class, or {@link LayerPart#CLASS_LEVEL}
    * @throws IndexOutOfBoundsException if there is no such class
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public LayerPart<T> buildPart(int number) {
     ClassTable table = LayerPart.requireNumber(number, orDefault()).table();

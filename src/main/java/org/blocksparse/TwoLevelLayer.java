@@ -30,9 +30,10 @@ import org.blocksparse.internal.softmax.Workspace;
 import org.blocksparse.internal.softmax.Workspace.Ints;
 
 /**
- * An output layer of two levels, the common part of {@link HierarchicalSoftmax}, with one target a
- * row, and {@link LabelTree}, with any number: the probability of an output is that of its class
- * times its own within the class.
+ * A two-level output layer: the common part of {@link HierarchicalSoftmax}, with one target per
+ * row, and {@link LabelTree}, with any number of targets. The probability of an output is the
+ * probability of its class times the probability of the output within the class. A class is a group
+ * of outputs.
  *
  * <pre>{@code
  * P(output | x) = P(class | x) * P(output | class, x)
@@ -41,30 +42,36 @@ import org.blocksparse.internal.softmax.Workspace.Ints;
  * <table>
  *   <caption>Shapes</caption>
  *   <tr><th>name</th><th>shape</th><th>meaning</th></tr>
- *   <tr><td>x, gradX</td><td>(batch, features)</td><td>what the outputs are predicted from</td></tr>
+ *   <tr><td>x, gradX</td><td>(batch, features)</td><td>the input, from which outputs are predicted</td></tr>
  *   <tr><td>W1</td><td>(features, classes)</td><td>weights of the classes</td></tr>
  *   <tr><td>b1</td><td>(classes)</td><td>biases of the classes</td></tr>
  *   <tr><td>W2</td><td>(classes, features, slots)</td><td>weights of the outputs in each class</td></tr>
  *   <tr><td>b2</td><td>(classes, slots)</td><td>biases of the outputs in each class</td></tr>
  * </table>
  *
- * <p>Outputs always go by the caller's own numbers; {@link #assignment} has the place of each one.
- * Empty slots have no probability and no gradient; W2 must be finite there, or the gradients of x
- * are not. The number of rows may differ from call to call; a call takes at most 2<sup>29</sup>.
+ * <p>Methods identify outputs by the caller's ids; {@link #assignment} has the class and slot of
+ * each. Empty slots have no probability and no gradient, but if W2 is not finite there, neither are
+ * the gradients of x. The number of rows may differ from call to call, and is at most
+ * 2<sup>29</sup>.
  *
- * <p><b>Cost.</b> Methods state the multiply-adds for a row, by F features, C classes and S slots,
- * and which blocks of W2 they read. Rows that open the same class share the reading of its block.
+ * <p><b>Cost.</b> Methods state the multiply-adds per row, for F features, C classes and S slots,
+ * and then the blocks of W2 that they read. Rows that open the same class share one read of its
+ * block.
  *
  * <p><b>Threads.</b> Any number of threads may predict at the same time. The caller must not run a
  * step, or a method that changes outputs or classes, at the same time as anything else on the same
- * layer. A {@link #copy} can serve meanwhile. Bits do not depend on the workers.
+ * layer. A {@link #copy} can serve meanwhile. Results are bitwise identical for any workers.
  *
- * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null that
- * may not be, {@link IllegalArgumentException} if a shape or a number of rows does not fit, {@link
- * IndexOutOfBoundsException} if a target is outside [0, outputs), and {@link IllegalStateException}
- * if the layer, a tensor or the targets are closed. Nothing is changed then.
+ * <p><b>Errors.</b> Every method throws these exceptions, and then changes nothing:
  *
- * @param <T> the targets: {@link IntTensor}, one of each row, or {@link SparseRows}, any number
+ * <ul>
+ *   <li>{@link NullPointerException} if a required argument is null
+ *   <li>{@link IllegalArgumentException} if a shape or a number of rows does not fit
+ *   <li>{@link IndexOutOfBoundsException} if a target is outside [0, outputs)
+ *   <li>{@link IllegalStateException} if the layer, a tensor or the targets are closed
+ * </ul>
+ *
+ * @param <T> the targets: {@link IntTensor}, one per row, or {@link SparseRows}, any number per row
  */
 public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     permits HierarchicalSoftmax, LabelTree {
@@ -120,12 +127,12 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     return memory.table().classes();
   }
 
-  /** The class and slot of each output: its class, and its slot in the class. */
+  /** The class of each output, and its slot in the class. */
   public ClassAssignment assignment() {
     return new ClassAssignment(memory.table());
   }
 
-  /** Whether it has names for its outputs. */
+  /** Whether the outputs have names. */
   public boolean hasLabels() {
     return labels != null;
   }
@@ -133,17 +140,17 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   /**
    * The names of the outputs.
    *
-   * @throws IllegalStateException if it has none
+   * @throws IllegalStateException if the outputs have no names
    */
   public Labels labels() {
     return Labels.orThrow(labels);
   }
 
   /**
-   * Sets the names of the outputs. Rankings made before keep theirs.
+   * Sets the names of the outputs. Existing rankings keep the old names.
    *
-   * @throws IllegalArgumentException if there are more than outputs; there may be fewer, so that
-   *     outputs with the last numbers have none
+   * @throws IllegalArgumentException if there are more names than outputs; there may be fewer, and
+   *     then the last outputs have no names
    */
   public void setLabels(Labels names) {
     labels = requireNonNull(names, "labels").forAtMost(outputs());
@@ -152,8 +159,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   /**
    * Weights of the classes, (features, classes): the layer's own, not a copy.
    *
-   * @throws IllegalStateException if they are of another type than floats: the layer was loaded
-   *     from a file that {@link SaveOptions#withWeights} made, and is only read
+   * @throws IllegalStateException if {@link #weightType} is not FLOAT32: such a layer is read-only
    */
   public FloatTensor W1() {
     return tensor(Parameter.W1);
@@ -179,30 +185,30 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     return KernelOperands.tensor(all.sizes(), parameter, all.floats(parameter));
   }
 
-  /** The storage type of W1 and W2. If it is not FLOAT32, W1() and W2() refuse to give them out. */
+  /** The storage type of W1 and W2. If it is not FLOAT32, {@link #W1} and {@link #W2} throw. */
   public ElementType weightType() {
     return ElementType.of(memory.parameters().type());
   }
 
   /**
-   * The number of training steps so far. One in which no row counted is among them; one that ended
-   * with an exception is not, whatever it has changed.
+   * The number of training steps so far. It includes steps in which no row counted, but no step
+   * that threw an exception, even if it changed parameters.
    */
   public long steps() {
     return steps.get();
   }
 
-  /** The memory that it takes off the heap, mapped and private. */
+  /** The off-heap memory of this layer: mapped bytes and private bytes. */
   public MemoryUse memoryUse() {
     return MemoryUse.of(memory.storages());
   }
 
-  /** The strings that were in the file that this layer was loaded from, by key. */
+  /** The strings of the file that this layer was loaded from, by key. */
   public Map<String, String> metadata() {
     return metadata;
   }
 
-  /** Frees the parameters and all that was kept for later calls, as soon as no call uses them. */
+  /** Frees the parameters and the memory pooled for later calls, as soon as no call uses them. */
   @Override
   public void close() {
     closed = true; // before the memory is read: what takes its place from now on is closed as well
@@ -230,21 +236,22 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   // ------------------------------------------------------------------------------------ copies
 
   /**
-   * A layer of its own with the same parameters, optimizer state, classes, names and metadata: a
-   * snapshot that serves while this layer trains or grows. It is in memory also if this one is
-   * mapped from a file, and can be trained if its weights are of FLOAT32.
+   * An independent copy, with the same parameters, optimizer state, classes, names and metadata: a
+   * snapshot that serves while this layer trains or grows. It is in memory even if this layer is
+   * mapped from a file, and can be trained if its weights are FLOAT32.
    *
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public abstract TwoLevelLayer<T> copy();
 
   /**
-   * A copy of this layer with weights of a type: all that is promised of the layer is true for
-   * them, but only FLOAT32 can be trained and grow. It is {@link #copy} if they are of that type;
-   * of another, there is no optimizer state. {@link SaveOptions#withWeights} needs no copy.
+   * A copy of this layer with weights of a type. All guarantees hold for the copy, but only FLOAT32
+   * can be trained and grow. If the type is that of this layer, this method is {@link #copy};
+   * otherwise the copy has no optimizer state. To save in another type, use {@link
+   * SaveOptions#withWeights}, which needs no copy.
    *
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
-   * @throws IllegalStateException if weights would be rounded that have been rounded before
+   * @throws IllegalStateException if the weights have already been rounded to another narrow type
    */
   public abstract TwoLevelLayer<T> withWeights(ElementType type);
 
@@ -257,16 +264,15 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
 
   /**
    * Saves the layer as a safetensors file with the tensors W1, b1, W2, b2, classOf and slotOf, and
-   * its labels. Whenever the machine stops, the file is the old one or the new one, never a part of
-   * one.
+   * its labels. The write is atomic: even after a crash, the file is the old one or the new one.
    *
-   * <p>The new file is written beside the old one, with a hidden name, and takes its place in one
-   * step; it has the old one's mode, and its owner and group where the system allows it. A symbolic
-   * link stays, and what it points to is replaced or made; other hard links keep the old content.
-   * Temporary files that a killed process has left behind for the same file are deleted.
+   * <p>The new file is written beside the old one, with a hidden name, and then renamed. It gets
+   * the old file's mode, and also its owner and group where the system allows it. If the path is a
+   * symbolic link, its target is replaced or created; other hard links keep the old content.
+   * Temporary files of the same path that a killed process left are deleted.
    *
    * @throws IllegalStateException if a parameter is not finite
-   * @throws IllegalArgumentException if there is more metadata than a file can have; see {@link
+   * @throws IllegalArgumentException if the metadata is too large for a file; see {@link
    *     SaveOptions#withMetadata}
    * @throws IOException if the file cannot be written, or is not a regular file; an old one is
    *     unchanged
@@ -280,7 +286,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
 
   // -------------------------------------------------------------------------------- prediction
 
-  /** The number of rows of an x that fits. */
+  /** Checks x, and returns its number of rows. */
   static int checkX(LayerMemory memory, FloatTensor x) {
     Check.rank("x", x, X, 2);
     int batch = Check.batch("x", x.shape().dim(0), "rows");
@@ -288,7 +294,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     return batch;
   }
 
-  /** The output of an operation is neither x nor a parameter. */
+  /** Checks that an output shares no memory with x or a parameter. */
   static void checkNoOverlap(LayerMemory memory, String outName, FloatTensor out, FloatTensor x) {
     Check.noOverlap(outName, out, "x", x);
     for (Parameter parameter : Parameter.values()) {
@@ -336,7 +342,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     return new Scoring(all.softmax(), all.table());
   }
 
-  /** The probabilities or log probabilities of the outputs that each row names. */
+  /** The probabilities or log probabilities of the outputs that each row lists. */
   final FloatTensor scores(FloatTensor x, SparseRows named, boolean logarithm) {
     int batch = checkX(memory, x);
     requireNonNull(named, "targets").requireRows("targets", batch);
@@ -396,18 +402,18 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * The probabilities of all outputs, (batch, outputs): as costly as a dense layer. Where only the
-   * likely ones are wanted, {@link #topK} is much faster and as exact.
+   * The probabilities of all outputs, (batch, outputs). This costs as much as a dense layer. If you
+   * need only the most probable outputs, {@link #topK} is much faster and as exact.
    *
-   * <p>Cost: F (C + C S); all of W2.
+   * <p>Cost: F (C + C S); reads all of W2.
    */
   public FloatTensor probabilities(FloatTensor x) {
     return all(x, false);
   }
 
   /**
-   * As {@link #probabilities(FloatTensor)}, into an existing tensor. The system takes about as long
-   * to give out memory of that size as a tenth of the computation.
+   * As {@link #probabilities(FloatTensor)}, into an existing tensor. This saves the allocation,
+   * about a tenth of the time.
    *
    * @param out (batch, outputs), which must not overlap x or a parameter
    */
@@ -431,10 +437,11 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * The log probabilities of given outputs for each row, without computing the rest: of its target,
-   * or of several candidates.
+   * The log probabilities of given outputs for each row, such as its target or several candidates,
+   * without computing the others.
    *
-   * <p>Cost: F (C + S d), with d the different classes of a row's targets; these classes.
+   * <p>Cost: F (C + S d), where d is the number of different classes of a row's targets; reads
+   * these classes.
    *
    * @param targets (batch) or (batch, n), each in [0, outputs); repeats are allowed
    * @return of the same shape
@@ -444,16 +451,16 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * The k likeliest outputs of each row, exactly: as if all log probabilities were computed and
-   * sorted, equal ones by their number. Only the classes that can hold one of them are opened
-   * ({@link Ranking#openedClasses} says how many), since no output is likelier than its class.
+   * The k most probable outputs of each row, exactly: as if all log probabilities were computed and
+   * sorted, ties by ascending id. No output is more probable than its class, so the search opens
+   * only classes that can contain a top-k output; {@link Ranking#openedClasses} returns how many.
    *
-   * <p>Cost: F (C + S o), with o the classes that are opened; these classes, some of them more than
-   * once if there are many rows. Memory that is kept for later calls: at most 50 MB for classes,
-   * and 64 MB, or a quarter of W2 if that is more, for what is opened. Many rows are searched some
-   * at a time.
+   * <p>Cost: F (C + S o), where o is the number of opened classes; reads these classes, some more
+   * than once for many rows. The search pools memory for later calls: at most 50 MB for classes,
+   * and 64 MB or a quarter of W2, whichever is larger, for opened classes. Many rows are searched
+   * in groups.
    *
-   * @param k at least 1; larger than the number of outputs is allowed and gives all of them
+   * @param k at least 1; if larger than the number of outputs, the result has all outputs
    * @throws IllegalArgumentException also if k is less than 1
    */
   public Ranking topK(FloatTensor x, int k) {
@@ -461,15 +468,15 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * The k likeliest of the outputs that a filter allows, of each row; fewer if it allows fewer.
+   * The k most probable outputs of each row among those that a filter allows, or all of them if it
+   * allows fewer than k.
    *
-   * <p>Cost: as without a filter, and in addition a few nanoseconds for each output that the filter
-   * lists, and for every class where each row has a list of its own. Outputs left out may be
-   * likely, so that more classes are opened.
+   * <p>Cost: as without a filter, plus some nanoseconds per listed output, and per class if each
+   * row has its own list. If the filter excludes probable outputs, the search opens more classes.
    *
    * @throws IllegalArgumentException also if k is less than 1, or the filter is for another batch,
    *     or {@linkplain Filter#withRenormalization renormalized} for a label tree
-   * @throws IndexOutOfBoundsException if the filter names an output that there is not
+   * @throws IndexOutOfBoundsException if the filter lists an output that does not exist
    */
   public Ranking topK(FloatTensor x, int k, Filter filter) {
     int limit = Math.min(Check.atLeast(1, "k", k), outputs());
@@ -477,20 +484,20 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * All outputs of each row whose probability is at least {@code probability}: with 0.5, those that
-   * are rather right than not. Logarithms are compared, both rounded to float. Cost as {@link
-   * #topK}.
+   * All outputs of each row whose probability is at least {@code probability}; with 0.5, those that
+   * are more likely right than wrong. The comparison uses logarithms, both rounded to float. Cost
+   * as {@link #topK}.
    *
    * @param probability in (0, 1]
-   * @throws IllegalArgumentException also if it is not
+   * @throws IllegalArgumentException also if {@code probability} is not in (0, 1]
    */
   public Ranking atLeast(FloatTensor x, double probability) {
     return atLeast(x, probability, Filter.NONE);
   }
 
   /**
-   * The same of the outputs that a filter allows; errors as {@link #topK(FloatTensor, int,
-   * Filter)}.
+   * As {@link #atLeast(FloatTensor, double)}, among the outputs that a filter allows; errors as
+   * {@link #topK(FloatTensor, int, Filter)}.
    */
   public Ranking atLeast(FloatTensor x, double probability, Filter filter) {
     float threshold = (float) Math.log(inUnitInterval("probability", probability));
@@ -546,7 +553,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   /**
    * Explains the probability of an output, level by level.
    *
-   * <p>Cost: F (C + S); the class of the output.
+   * <p>Cost: F (C + S); reads the class of the output.
    *
    * @param x (1, features)
    * @param output in [0, outputs)
@@ -593,34 +600,35 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * The share of each row in a loss, (batch): with {@link Loss#sum} the loss of each row, not
-   * reduced. Rows that are ignored add 0.
+   * The contribution of each row to a loss, (batch); with {@link Loss#sum}, the loss of each row.
+   * Ignored rows contribute 0.
    *
-   * <p>Cost: F (C + S d), with d the different classes of a row's targets; these classes.
+   * <p>Cost: F (C + S d), where d is the number of different classes of a row's targets; reads
+   * these classes.
    *
-   * @throws IllegalArgumentException also if the loss is not for such targets
+   * @throws IllegalArgumentException also if the loss does not support these targets
    */
   public FloatTensor losses(FloatTensor x, T targets, Loss loss) {
     return training().losses(x, targets, loss);
   }
 
-  /** The gradients of the mean of the losses of the rows. */
+  /** The gradients of the mean loss of the rows. */
   public SoftmaxGradients gradients(FloatTensor x, T targets) {
     return gradients(x, targets, Loss.mean());
   }
 
   /**
-   * The gradients of a loss with respect to x and all parameters, dense: a tensor of the size of W2
-   * is made. For training use {@link #step}, which never makes it.
+   * The gradients of a loss with respect to x and all parameters, dense: this allocates a tensor of
+   * the size of W2. For training, use {@link #step}, which does not.
    *
-   * <p>Cost: 3 F (C + S d), and to clear C F S; the classes of the targets.
+   * <p>Cost: 3 F (C + S d), plus C F S to clear; reads the classes of the targets.
    */
   public SoftmaxGradients gradients(FloatTensor x, T targets, Loss loss) {
     return training().gradients(x, targets, loss);
   }
 
   /**
-   * A step of training on the mean of the losses of the rows, without a gradient for x; see {@link
+   * One training step on the mean loss of the rows, without a gradient for x; see {@link
    * #step(FloatTensor, Object, Loss, Optimizer, FloatTensor)}.
    */
   public double step(FloatTensor x, T targets, Optimizer optimizer) {
@@ -628,32 +636,31 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * A step of training: loss, gradients and update of all parameters in one go, class by class,
-   * while each block of W2 is in the cache. Only the classes of the targets are touched, and no
-   * gradient of the size of W2 is ever made: time and memory do not depend on the number of outputs
-   * in other classes. If no row has a weight other than 0 and a target that is not ignored, nothing
-   * is changed but {@link #steps}.
+   * One training step: computes the loss and gradients, and updates all parameters, class by class,
+   * while each block of W2 is in the cache. It touches only the classes of the targets, and never
+   * allocates a gradient of the size of W2: time and memory do not depend on the number of outputs
+   * in other classes. If every row has weight 0 or only ignored targets, only {@link #steps}
+   * changes.
    *
-   * <p>Cost: 3 F (C + S d), or 2 F (C + S d) without gradX, with d the different classes of a row's
-   * targets; these classes, which are read and written once.
+   * <p>Cost: 3 F (C + S d), or 2 F (C + S d) without gradX, where d is the number of different
+   * classes of a row's targets; reads and writes these classes once.
    *
-   * <p>Memory that is kept for later calls: C + S floats for each row, or with several targets of a
-   * row C for each row, and S d, with gradX (S + F) d. The part with d is at most 64 MB, or a
-   * quarter of W2 if that is more, or what the rows that open one class need: larger batches take
-   * some of their classes after the others, which changes nothing but the rounding of gradX.
+   * <p>The step pools memory for later calls: with one target per row, C + S floats per row; with
+   * several, C + S d floats per row, or C + (S + F) d with gradX. The part with d is limited to the
+   * largest of 64 MB, a quarter of W2, and the need of the rows that open one class. Larger batches
+   * process their classes in groups, which changes only the rounding of gradX.
    *
    * @param x (batch, features); must not share memory with a parameter
-   * @param optimizer the rule; its state is kept by this layer, and is dropped when a step with
-   *     another rule is made
-   * @param gradX (batch, features) receives the gradient with respect to x as it was before the
-   *     step, or null; must not share memory with x or a parameter
+   * @param optimizer this layer keeps its state, until a step uses another optimizer
+   * @param gradX (batch, features) receives the gradient with respect to x, computed before the
+   *     update; or null. Must not share memory with x or a parameter
    * @return the loss before the step
-   * @throws IllegalArgumentException also if the loss is not for such targets
-   * @throws IllegalStateException also if the weights are of a type that is only read; see {@link
+   * @throws IllegalArgumentException also if the loss does not support these targets
+   * @throws IllegalStateException also if the weights are of a read-only type; see {@link
    *     #withWeights}
    * @throws ArithmeticException if the loss is not finite. If x or the class level is the cause,
-   *     nothing has been changed. If W2 or b2 is, classes whose own loss is finite have made their
-   *     step and no other parameter has been changed; gradX is undefined
+   *     nothing changes. If W2 or b2 is the cause, only classes whose own loss is finite are
+   *     updated, and gradX is undefined
    */
   public double step(FloatTensor x, T targets, Loss loss, Optimizer optimizer, FloatTensor gradX) {
     long taken = steps.get();
@@ -666,7 +673,10 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
 
   // ------------------------------------------------------------------------------------ growth
 
-  /** Takes over what {@link Growth} returned; if it was closed meanwhile, that is closed, too. */
+  /**
+   * Replaces the memory by that of {@link Growth}. If the layer was closed meanwhile, closes the
+   * new memory, too.
+   */
   private void replace(LayerMemory other) {
     memory = other;
     if (closed) {
@@ -680,24 +690,24 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * Adds outputs, in the classes that have the fewest. The weights and bias of each are the means
-   * of those that the outputs of its class have, so that it begins as one of them: in a softmax as
-   * likely as they are on the (geometric) average; in a label tree the same is true of the odds
-   * that it is there if its class is. It has no optimizer state yet, and Adam counts its steps from
-   * now on; all else keeps its own. Give the layer {@linkplain #setLabels names} for them, if it
-   * has names.
+   * Adds outputs to the smallest classes. The initial weights and bias of a new output are the
+   * means over the outputs of its class. In a softmax, its initial probability is the geometric
+   * mean of theirs; in a label tree, this holds for the odds of the output given its class. New
+   * outputs start with empty optimizer state, and Adam counts their steps from zero. Existing
+   * outputs keep their state. If the layer has names, {@linkplain #setLabels set names} for the new
+   * outputs.
    *
-   * <p>Where there are empty slots, only the classes that take an output are touched. Where not,
-   * all classes get more slots, a sixteenth more than are needed; {@link #W1}, {@link #W2} and the
-   * biases then are other tensors, and those that were the layer's before are closed.
+   * <p>If there are empty slots, only the classes that get an output change. Otherwise all classes
+   * get more slots, a sixteenth more than needed. Then {@link #W1}, {@link #W2} and the biases are
+   * new tensors, and the previous ones are closed.
    *
-   * @param n how many, at least 1
-   * @return the number of the first; the others follow
-   * @throws IllegalArgumentException also if n is less than 1, or if there would be too many to
-   *     count
-   * @throws IllegalStateException also if empty slots are to be filled and the layer is mapped
+   * @param n the number of new outputs, at least 1
+   * @return the id of the first new output; the others follow
+   * @throws IllegalArgumentException also if n is less than 1, or if there would be too many
+   *     outputs for an int
+   * @throws IllegalStateException also if the outputs go into empty slots, and the layer is mapped
    *     read-only from a file
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public int addOutputs(int n) {
     int first = outputs();
@@ -706,13 +716,13 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * As {@link #addOutputs(int)}, each in the class that is likeliest for a given x, of those that
-   * have an empty slot when it is its turn.
+   * As {@link #addOutputs(int)}, but each output is added to the most probable class for a given x,
+   * among classes that then have an empty slot.
    *
-   * <p>Many rows are placed some at a time, in at most 16 MB.
+   * <p>Many rows are placed in groups, in at most 16 MB.
    *
-   * @param x (n, features), n at least 1: for each new output what it shall be predicted from, the
-   *     mean of its examples, for instance; finite
+   * @param x (n, features), n at least 1, finite: an input for each new output, such as the mean of
+   *     its examples
    */
   public int addOutputs(FloatTensor x) {
     int first = outputs();
@@ -728,16 +738,15 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * Adds outputs as {@link #addOutputs(int)}, and as many rows as {@link EmbeddingBag#addRows(int)}
-   * to the bag below this layer, where the same items are inputs and outputs. Both grow, or neither
-   * does.
+   * Adds outputs as {@link #addOutputs(int)}, and as many rows to the bag below this layer, as
+   * {@link EmbeddingBag#addRows(int)}. Use it if the same items are inputs and outputs. Both grow,
+   * or neither does.
    *
    * @param bag has a row for each output of this layer
-   * @return the number of the first output, and row; the others follow
+   * @return the id of the first new output and row; the others follow
    * @throws IllegalArgumentException also if the bag has another number of rows than this layer has
    *     outputs
-   * @throws IllegalStateException also if the bag is closed, or its table is of a type that is only
-   *     read
+   * @throws IllegalStateException also if the bag is closed, or its table is of a read-only type
    */
   public int addOutputs(int n, EmbeddingBag bag) {
     Check.atLeast(1, "n", n);
@@ -762,15 +771,15 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * Takes outputs out of the layer. They keep their numbers, which no other output gets, and have a
-   * probability of exactly zero. In a softmax, what they had goes to the other outputs of their
-   * classes; in a label tree all others keep what they have. As targets they are refused. A class
-   * that has no outputs any more is dropped: the parameters are other tensors then, as in {@link
+   * Removes outputs from the layer. They keep their ids, which no other output gets, and have a
+   * probability of exactly zero. In a softmax, their probability goes to the other outputs of their
+   * classes; in a label tree, other probabilities do not change. Retired targets are rejected. A
+   * class without outputs is dropped: the parameters are new tensors then, as in {@link
    * #addOutputs(int)}.
    *
-   * @param outputs in any order; those that are retired already, and repeats, change nothing
+   * @param outputs in any order; retired outputs and repeats have no effect
    * @throws IndexOutOfBoundsException if one is outside [0, outputs)
-   * @throws IllegalArgumentException also if none would be left
+   * @throws IllegalArgumentException also if no output would be left
    * @throws IllegalStateException also if the layer is mapped read-only, and no class is dropped
    */
   public void retire(int... outputs) {
@@ -778,32 +787,32 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * Gives the numbers of retired outputs to new ones, which are placed and initialized as in {@link
-   * #addOutputs(int)}. Nothing is left of what they were but their names: give them others by
+   * Reuses the ids of retired outputs for new outputs, which are placed and initialized as in
+   * {@link #addOutputs(int)}. Only the names of the retired outputs remain: replace them with
    * {@link #setLabels} and {@link Labels#withName}.
    *
    * @throws IndexOutOfBoundsException if one is outside [0, outputs)
-   * @throws IllegalArgumentException also if one is not retired, or if one occurs twice
+   * @throws IllegalArgumentException also if an output is not retired, or occurs twice
    */
   public void reuse(int... outputs) {
     replace(Growth.reused(memory, checked(outputs)));
   }
 
   /**
-   * Moves the outputs to other classes; retired ones stay retired, whatever the assignment says.
-   * Optimizer state moves along.
+   * Moves the outputs to other classes, with their optimizer state. Retired outputs stay retired,
+   * even if the assignment has a class for them.
    *
-   * <p>A class begins with the mean weights of the classes that its outputs come from (in a label
-   * tree, with those of the outputs as well), and an output with the difference to what its class
-   * had, so that training goes on from there: for x = 0 all probabilities stay as they are, for
-   * others they are near and get right again by training. Where a class stays together, nothing
-   * changes.
+   * <p>The initial weights of a class are the mean over the previous classes of its outputs; in a
+   * label tree, plus those of the outputs. The initial weights of an output include the difference
+   * to its previous class. So training can continue: for x = 0 all probabilities stay equal; for
+   * other x they are close, and further training corrects them. If the outputs of a class stay
+   * together, nothing changes.
    *
-   * <p>The parameters are other tensors then, as in {@link #addOutputs(int)}.
+   * <p>The parameters are new tensors then, as in {@link #addOutputs(int)}.
    *
-   * @throws IllegalArgumentException also if it is for another number of outputs, or if an output
-   *     that is not retired is so there
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws IllegalArgumentException also if the assignment has another number of outputs, or
+   *     retires an output that is not retired here
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public void reassign(ClassAssignment classes) {
     replace(Growth.reassigned(memory, requireNonNull(classes, "classes").table()));
