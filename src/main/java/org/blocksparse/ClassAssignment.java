@@ -17,9 +17,9 @@ import org.blocksparse.internal.softmax.LabelCentroids;
 /**
  * The class of each output of a {@link HierarchicalSoftmax}, and its slot within the class.
  *
- * <p>Outputs keep the caller's numbers; classes and slots are internal to the layer. All classes
- * have room for {@link #slots} outputs, the size of the largest; smaller ones have empty slots,
- * which cost memory and time but get no probability.
+ * <p>Outputs keep the caller's ids; classes and slots are internal to the layer. Each class has
+ * {@link #slots} slots, the size of the largest class. Smaller classes have empty slots, which cost
+ * memory and time but get no probability.
  *
  * <p>An output that was {@linkplain TwoLevelLayer#retire retired} has class and slot -1.
  *
@@ -33,12 +33,14 @@ public final class ClassAssignment {
   }
 
   /**
-   * Theano's: classes of equal size in the order of the outputs, the last one smaller if need be.
+   * Theano's assignment: classes of equal size in the order of the outputs; the last class may be
+   * smaller.
    *
-   * @param outputs how many there are
-   * @param nClasses how many classes are wanted; there will be fewer if equal sizes need fewer
+   * @param outputs the number of outputs
+   * @param nClasses the wanted number of classes; there are fewer if equal sizes need fewer
    * @throws IllegalArgumentException unless 1 &lt;= nClasses &lt;= outputs &lt;= 2<sup>31</sup> - 9
-   * @throws OutOfMemoryError if there is no room on the heap for the tables, naming the bytes
+   * @throws OutOfMemoryError if the heap is too small for the tables; the message has the number of
+   *     bytes
    */
   public static ClassAssignment contiguous(int outputs, int nClasses) {
     int slots = slotsFor(Check.dimension("outputs", outputs), nClasses);
@@ -54,9 +56,9 @@ public final class ClassAssignment {
   }
 
   /**
-   * Classes by a table of the caller's.
+   * Classes from a table of the caller.
    *
-   * @param classOf the class of each output; classes are numbered from 0 and none is left out
+   * @param classOf the class of each output; classes are numbered from 0 without gaps
    * @throws IllegalArgumentException if there is no output, if a class is negative, or if a class
    *     below the highest has no outputs
    */
@@ -82,7 +84,7 @@ public final class ClassAssignment {
 
   /**
    * Classes of equal size by frequency: the most frequent outputs share the first class, and so on.
-   * Likely outputs then are found in few classes, which makes prediction fast.
+   * Probable outputs are then in few classes, which makes prediction fast.
    *
    * @param counts how often each output occurs
    * @param nClasses as for {@link #contiguous}
@@ -105,7 +107,7 @@ public final class ClassAssignment {
    * class gets larger than four times the average, since all take the memory of the largest.
    *
    * @param counts how often each output occurs
-   * @param nClasses how many classes are wanted; there may be a few more or fewer
+   * @param nClasses the wanted number of classes; there may be a few more or fewer
    * @throws IllegalArgumentException if a count is negative, or unless 1 &lt;= nClasses &lt;=
    *     outputs
    */
@@ -133,9 +135,9 @@ public final class ClassAssignment {
   }
 
   /**
-   * Classes of equal size of outputs whose vectors point in similar directions: their embeddings,
-   * or the means of the features they occur with. The class is then easier to predict, which costs
-   * less quality than classes by frequency do.
+   * Classes of equal size of outputs whose vectors point in similar directions. Vectors may be
+   * embeddings, or mean features of the outputs. The class is then easier to predict, so quality is
+   * better than with classes by frequency.
    *
    * @param vectors (outputs, dimensions), all finite
    * @param nClasses as for {@link #contiguous}
@@ -175,22 +177,21 @@ public final class ClassAssignment {
   }
 
   /**
-   * Classes of equal size of outputs that occur with similar sparse features: the words of texts
-   * that have a label, for instance. The vector of an output is the sum of the rows of features
-   * that have it as a label, each scaled to length 1; vectors are hashed into 256 dimensions before
-   * they are compared. Rare features separate outputs better than frequent ones do, if their values
-   * are larger (by TF-IDF, for instance).
+   * Classes of equal size of outputs that occur with similar sparse features, such as the words of
+   * the texts of a label. The vector of an output is the sum of the feature rows that have it as a
+   * label, each scaled to length 1. Vectors are hashed into 256 dimensions for comparison. Give
+   * rare features larger values, for example by TF-IDF: they separate outputs better than frequent
+   * features.
    *
-   * <p>Outputs that have no features are put where there is room.
+   * <p>Outputs without features are put into classes that have room.
    *
-   * @param features what each example has, with finite values
-   * @param labels the outputs of each example, of which there may be any number; values do not
-   *     matter
-   * @param outputs how many there are
+   * @param features the features of each example, with finite values
+   * @param labels the outputs of each example, any number; values are ignored
+   * @param outputs the number of outputs
    * @param nClasses as for {@link #contiguous}
    * @param seed equal seeds give equal classes
    * @param workers the threads that compute; the classes do not depend on them
-   * @throws IllegalArgumentException if there are not as many rows of labels as of features, if a
+   * @throws IllegalArgumentException if labels and features have different numbers of rows, if a
    *     value of features is not finite, and as {@link #clustered(FloatTensor, int, long, Workers)}
    * @throws IndexOutOfBoundsException if a label is outside [0, outputs)
    * @throws IllegalStateException if features or labels are closed
@@ -232,9 +233,9 @@ public final class ClassAssignment {
   }
 
   /**
-   * The number of classes with which training is fastest, by a model of costs for 1024 rows in a
-   * step: 100 for 10,000 outputs, 2000 for a million. The costs were measured on one machine, so
-   * that layers have the same classes everywhere.
+   * The number of classes for the fastest training, by a cost model for batches of 1024 rows: 100
+   * for 10,000 outputs, 2000 for a million. The model has fixed costs from one machine, so layers
+   * have the same classes on every machine.
    *
    * @throws IllegalArgumentException if {@code outputs} is less than 1
    */
@@ -243,10 +244,10 @@ public final class ClassAssignment {
   }
 
   /**
-   * Reads the format of tools that cluster words: one line for each output, with the number of its
-   * class; space around it does not matter.
+   * Reads the format of word-clustering tools: one line per output, with the number of its class;
+   * white space around it is ignored.
    *
-   * @throws FileFormatException if a line is something else, or the numbers are not those of {@link
+   * @throws FileFormatException if a line is not a number, or the numbers do not fit {@link
    *     #of(int...)}
    * @throws IOException if the file cannot be read
    */
@@ -264,10 +265,10 @@ public final class ClassAssignment {
   }
 
   /**
-   * Writes what {@link #read} reads. Slots are not written: they are those in the order of the
-   * outputs.
+   * Writes the format of {@link #read}. Slots are not written: reading gives slots in the order of
+   * the outputs.
    *
-   * @throws IllegalStateException if an output is retired, for which the text has no word
+   * @throws IllegalStateException if an output is retired: the format cannot represent it
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void write(Path file) throws IOException {
@@ -317,7 +318,10 @@ public final class ClassAssignment {
     return table.classes();
   }
 
-  /** The room in every class: the size of the largest, or what {@link #contiguous} divides into. */
+  /**
+   * The number of slots in every class: the size of the largest class, or the class size of {@link
+   * #contiguous}.
+   */
   public int slots() {
     return table.slots();
   }

@@ -32,14 +32,14 @@ import org.blocksparse.internal.layer.GgufTensors.Matrices;
  * <p>Shapes are outermost first: ggml's {@code [in, out, experts]} is (experts, out, in) here. A
  * row of a matrix makes one output.
  *
- * <p>Files may come from anybody. A bad one ends in a {@link FileFormatException}, which names the
- * tensor or the key of the metadata. Big-endian files are refused, and so are headers of more than
- * 256 MB, 65,536 tensors, 65,536 keys, or 8 MB of names and keys. Tensors of types that this
- * library cannot read are listed, and refused only when they are asked for.
+ * <p>It is safe to open untrusted files. A malformed file throws {@link FileFormatException}, which
+ * names the tensor or the metadata key. Big-endian files are rejected, and so are headers with more
+ * than 256 MB, 65,536 tensors, 65,536 keys, or 8 MB of names and keys. Tensors of unsupported types
+ * are listed; only reading them throws.
  *
- * <p>The file must be in the default file system, and must not be changed in place. If it is cut
- * short, operations that read it throw {@link java.io.UncheckedIOException}, as {@link
- * LoadOptions#mapped} says.
+ * <p>The file must be in the default file system, and must not be changed in place. If it is
+ * truncated, operations that read it throw {@link java.io.UncheckedIOException}; see {@link
+ * LoadOptions#mapped}.
  *
  * <p>Safe for use by any number of threads.
  */
@@ -75,9 +75,9 @@ public final class GgufFile implements AutoCloseable {
   /**
    * Opens a file. Its header is read and checked; its tensors are not read.
    *
-   * @throws FileFormatException if the file is no GGUF file
+   * @throws FileFormatException if the file is not a GGUF file
    * @throws IOException if the file cannot be read
-   * @throws UnsupportedOperationException if the file is in another file system than the system's
+   * @throws UnsupportedOperationException if the file is not in the default file system
    */
   public static GgufFile open(Path file) throws IOException {
     requireNonNull(file, "file");
@@ -90,7 +90,7 @@ public final class GgufFile implements AutoCloseable {
     return new GgufFile(file, reader);
   }
 
-  /** The tensors by name, in the order of the file. Names may be any text. */
+  /** The tensors by name, in the order of the file. A name can be any string. */
   public Map<String, TensorInfo> tensors() {
     return tensors;
   }
@@ -100,8 +100,8 @@ public final class GgufFile implements AutoCloseable {
    * {@link Long}, {@link Float} or {@link Double}, or an unmodifiable {@link List} of values.
    * Unsigned numbers from 2<sup>63</sup> on are {@link java.math.BigInteger}.
    *
-   * <p>Each call reads the file, and takes about as much heap as the metadata takes there. Bytes of
-   * a string that are not UTF-8 become U+FFFD.
+   * <p>Each call reads the file, and needs about as much heap as the size of the metadata in the
+   * file. Bytes of a string that are not UTF-8 become U+FFFD.
    *
    * @throws IllegalStateException if this file is closed
    */
@@ -110,11 +110,11 @@ public final class GgufFile implements AutoCloseable {
   }
 
   /**
-   * A tensor of F32, F16, BF16, Q8_0, Q4_0, MXFP4, Q4_K or Q6_K, widened to floats in new memory,
-   * which the caller closes. They have the bits that ggml gives them.
+   * A tensor of F32, F16, BF16, Q8_0, Q4_0, MXFP4, Q4_K or Q6_K, dequantized to float32 in new
+   * memory. The caller closes the tensor. Values are bitwise equal to ggml's.
    *
-   * @throws FileFormatException if there is none of this name, its type is another, or an element
-   *     is not finite
+   * @throws FileFormatException if there is no tensor of this name, its type is not one of these,
+   *     or an element is not finite
    * @throws IllegalStateException if this file is closed
    * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
@@ -145,8 +145,9 @@ public final class GgufFile implements AutoCloseable {
 
   /**
    * Weights (iBlocks, oBlocks, in, out) of tensors (experts, out, in), or (out, in) of one matrix.
-   * Several tensors stand side by side: their outputs follow each other, those of gate and up for
-   * instance, and out is their sum. The caller closes the weights, which outlive this file.
+   * Several tensors, such as gate and up, are put side by side: their outputs follow each other,
+   * and out is the sum of their sizes. The caller closes the weights, which stay valid after this
+   * file is closed.
    *
    * <table>
    *   <caption>Types</caption>
@@ -154,9 +155,9 @@ public final class GgufFile implements AutoCloseable {
    *   <tr><td>F32, F16, BF16</td>
    *       <td>FLOAT32, FLOAT16, BFLOAT16, {@linkplain Weights#transposeBlocks transposed}, not
    *           checked</td>
-   *       <td>none of one tensor, which is used where it lies; a copy of several</td></tr>
+   *       <td>none for one tensor, which is mapped; a copy for several</td></tr>
    *   <tr><td>Q8_0, Q4_0, MXFP4</td>
-   *       <td>the same numbers, {@linkplain Weights#isPacked packed}</td>
+   *       <td>the same values, {@linkplain Weights#isPacked packed}</td>
    *       <td>the bytes in the file</td></tr>
    *   <tr><td>Q4_K, Q6_K</td>
    *       <td>rounded to Q8_0, packed</td>
@@ -166,10 +167,10 @@ public final class GgufFile implements AutoCloseable {
    * @param names of at least one tensor; all have the same type and shape
    * @param iBlocks 1 if experts share their input; else the number of experts
    * @param oBlocks the number of experts if they share their input; else 1
-   * @throws IllegalArgumentException if there are no names, none of the two is 1, or the other is
-   *     not the number of matrices
+   * @throws IllegalArgumentException if there are no names, if neither iBlocks nor oBlocks is 1, or
+   *     if the other is not the number of matrices
    * @throws FileFormatException if a tensor is missing, its type is not in the table, or tensors
-   *     differ; if a dimension is not an int; if F32, F16 or BF16 begin at no multiple of their
+   *     differ; if a dimension is not an int; if F32, F16 or BF16 elements are not aligned to their
    *     size; or if a packed weight could be infinite, or is too large for Q8_0
    * @throws IllegalStateException if this file is closed
    * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
@@ -229,7 +230,7 @@ public final class GgufFile implements AutoCloseable {
     return FileFormatException.of(file, content::read);
   }
 
-  /** Closes the file. Tensors read from it live on. Idempotent. */
+  /** Closes the file. Tensors that were read from it stay valid. Idempotent. */
   @Override
   public synchronized void close() {
     if (!closed) {

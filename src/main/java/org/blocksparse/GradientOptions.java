@@ -4,11 +4,11 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 /**
- * How a gradient is written: over what the tensor held, or added to it. For {@link
- * SparseBlockDot#gradH(BlockMatrix, FloatTensor, BlockPlan, GradientOptions, FloatTensor)} also
- * which activation made h, so that the gradient continues through it in the same pass. It is the
- * mirror of {@link Epilogue}: the epilogue of the layer below computes {@code h = gate * f(z)},
- * these options compute the gradients of z and gate.
+ * How a gradient is written: it replaces the content of a tensor, or is added to it. For {@link
+ * SparseBlockDot#gradH(BlockMatrix, FloatTensor, BlockPlan, GradientOptions, FloatTensor)}, options
+ * also have the activation that computed h, so that the gradient continues through it in the same
+ * pass. They are the counterpart of {@link Epilogue}: the epilogue of the previous layer computes
+ * {@code h = gate * f(z)}, and these options compute the gradients of z and gate.
  *
  * <pre>{@code
  * gradZ[b, i]    = gate[b, i] * f'(z[b, i]) * gradH[b, i]
@@ -23,8 +23,8 @@ import static java.util.Objects.requireNonNull;
  * </table>
  *
  * <p>Immutable, and holds its tensors without a copy: an operation checks them when it uses the
- * options, and the caller closes them. gradGate is written as the gradient itself is, over its
- * content or added to it, and must share memory with nothing else.
+ * options, and the caller closes them. gradGate is replaced or added to like the gradient itself,
+ * and must not share memory with another tensor.
  */
 public final class GradientOptions {
   private static final GradientOptions OVERWRITE =
@@ -52,15 +52,15 @@ public final class GradientOptions {
     this.gradGate = gradGate;
   }
 
-  /** The gradient replaces the content of the tensor, which does not matter. */
+  /** The gradient replaces the content of the tensor. */
   public static GradientOptions overwrite() {
     return OVERWRITE;
   }
 
   /**
-   * Adds alpha times the gradient to the content of the tensor: where several layers read h, for
-   * instance. Into a parameter itself, with a negative alpha, it is a step of gradient descent.
-   * Elements of the gradient beyond the floats stay so, whatever alpha is.
+   * Adds alpha times the gradient to the content of the tensor, for example if several layers read
+   * h. Added to a parameter itself with a negative alpha, this is a step of gradient descent. An
+   * element of the gradient that overflows stays infinite, for any alpha.
    *
    * @throws IllegalArgumentException if alpha is not finite
    */
@@ -69,12 +69,12 @@ public final class GradientOptions {
   }
 
   /**
-   * Continues to the gradient of z, from which an activation made {@code h = f(z)}.
+   * Continues to the gradient of z, the input of the activation {@code h = f(z)}.
    *
    * @param f the activation
    * @param input z: (batch, iWin, iSize), or 2 iSize with a gated activation; as the forward pass
-   *     wrote it, by {@link Epilogue#withActivation(Activation, FloatTensor)}. One that no pass has
-   *     written is not noticed: zeros give the gradient at 0
+   *     wrote it, by {@link Epilogue#withActivation(Activation, FloatTensor)}. No check detects a z
+   *     that was not written: zeros give the gradient at 0
    */
   public GradientOptions withActivation(Activation f, FloatTensor input) {
     requireNonNull(f, "activation");
@@ -85,8 +85,8 @@ public final class GradientOptions {
   /**
    * Takes a gate into account, {@code gate * f(z)}, and writes its gradient.
    *
-   * @param factor the gate: (batch, iWin); the one that {@link Epilogue#withGate} had in the
-   *     forward pass. If that pass had none, it is not noticed, and the gradients are wrong
+   * @param factor the gate: (batch, iWin); the same as in {@link Epilogue#withGate} of the forward
+   *     pass. No check detects a forward pass without the gate; gradients are then wrong
    * @param gradient gradGate: of the shape of the gate
    */
   public GradientOptions withGate(FloatTensor factor, FloatTensor gradient) {
@@ -95,7 +95,7 @@ public final class GradientOptions {
     return new GradientOptions(alpha, accumulate, activation, z, factor, gradient);
   }
 
-  /** For a gradient that passes no activation and no gate. */
+  /** Rejects options with an activation or a gate. */
   static GradientOptions requirePlain(GradientOptions options, String gradient) {
     requireNoActivation(options, gradient);
     if (options.gate != null) {
@@ -105,7 +105,7 @@ public final class GradientOptions {
     return options;
   }
 
-  /** For a gradient that passes no activation, or one that is given elsewhere. */
+  /** Rejects options with an activation. */
   static GradientOptions requireNoActivation(GradientOptions options, String gradient) {
     if (requireNonNull(options, "options").activation != null) {
       throw new IllegalArgumentException(
@@ -122,7 +122,7 @@ public final class GradientOptions {
     return alpha;
   }
 
-  /** Whether the gradient is added to what it is written to. */
+  /** Whether the gradient is added to the content of the tensor. */
   boolean accumulates() {
     return accumulate;
   }

@@ -7,9 +7,8 @@ import org.blocksparse.internal.bag.InputBiasTable;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * Gradients and steps of a bias that belongs to <i>input</i> blocks: where the experts of a mixture
- * are input blocks, for instance, each has a bias of its own, which comes with its products and is
- * weighted by the same gate:
+ * Gradients and steps of a bias of <i>input</i> blocks. For example, if the experts of a mixture
+ * are input blocks, each expert has its own bias, weighted by the same gate as its products:
  *
  * <pre>{@code
  * out[b, j] += sum over i of  gate[b, i] * bias[inputIdx[b, i]]
@@ -23,12 +22,12 @@ import org.blocksparse.internal.memory.Storage;
  *   <tr><td>gradOut</td><td>(batch, oWin, oSize); of a ragged plan (entries of outputs, oSize)</td></tr>
  * </table>
  *
- * <p>The gate may be null: each factor is 1 then. An input block that a sample selects several
- * times counts as often.
+ * <p>The gate may be null: then each factor is 1. If a sample selects an input block n times, its
+ * bias is added n times.
  *
- * <p>An element of a gradient that n terms add up to is off by at most (n + 3) 2<sup>-24</sup>
- * times the sum of their magnitudes; the bits do not depend on the workers. For the rest, and for
- * what is thrown, see {@link SparseBlockDot}.
+ * <p>The error of a gradient element that is a sum of n terms is at most (n + 3) 2<sup>-24</sup>
+ * times the sum of their magnitudes. Results are bitwise identical for any workers. For everything
+ * else, including exceptions, see {@link SparseBlockDot}.
  */
 public final class InputBias {
   private static final String BIAS = "(iBlocks, oSize)";
@@ -52,10 +51,10 @@ public final class InputBias {
   }
 
   /**
-   * The gradient with respect to the bias, written or added to {@code gradBias} as the options say:
-   * to the rows whose blocks a sample selects; others are not touched. Added to the bias itself
-   * with a negative factor, it is a step of gradient descent. An element that was infinite becomes
-   * NaN if the gradient is added.
+   * The gradient with respect to the bias, written or added to {@code gradBias}, by the options.
+   * Only rows of blocks that a sample selects are touched. Added to the bias itself with a negative
+   * factor, this is a step of gradient descent. If the gradient is added, an infinite element
+   * becomes NaN.
    *
    * @throws IllegalArgumentException also if the options have an activation or a gate
    */
@@ -94,8 +93,8 @@ public final class InputBias {
    * gradGate[b, i] = bias[inputIdx[b, i]] . sum over j of gradOut[b, j]
    * }</pre>
    *
-   * <p>It is the part of the gate's gradient that comes through the bias. Another part comes
-   * through the products, if the gate weights them as well.
+   * <p>This is the part of the gate's gradient that comes through the bias. If the gate also
+   * weights the products, another part comes through these.
    */
   public static FloatTensor gradGate(FloatTensor bias, FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan");
@@ -104,8 +103,9 @@ public final class InputBias {
   }
 
   /**
-   * As above, written to {@code gradGate}, or added to it as the options say: to the part that
-   * comes through the products. An element that was infinite becomes NaN if the gradient is added.
+   * As {@link #gradGate(FloatTensor, FloatTensor, BlockPlan)}, written or added to {@code
+   * gradGate}, by the options: for example, added to the part that comes through the products. If
+   * the gradient is added, an infinite element becomes NaN.
    *
    * @throws IllegalArgumentException also if the options have an activation or a gate
    */
@@ -131,15 +131,15 @@ public final class InputBias {
   }
 
   /**
-   * A step of training, as {@link SparseBlockDot#stepW}: each row whose block a sample selects
-   * follows its gradient. Biases do not decay.
+   * One training step, as {@link SparseBlockDot#stepW}: it updates the row of each block that a
+   * sample selects. Biases do not decay.
    *
-   * @param bias a tensor that the state was made for
-   * @throws IllegalArgumentException also if the state was not made for the bias
+   * @param bias a tensor that the state was created for
+   * @throws IllegalArgumentException also if the state was not created for the bias
    * @throws IllegalStateException also if the state is closed
-   * @throws OutOfMemoryError that names the bytes, if there is no memory for what the optimizer
-   *     keeps, and nothing has changed then; or for what a worker needs on the way, when some
-   *     blocks may have made the step and others not
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes. If
+   *     the optimizer state does not fit, nothing changes. If a worker's temporary memory does not
+   *     fit, some blocks may be updated and others not
    */
   public static void step(
       FloatTensor gradOut,

@@ -22,7 +22,7 @@ import org.blocksparse.internal.softmax.SoftmaxSizes;
 import org.blocksparse.internal.softmax.SoftmaxStorage;
 
 /**
- * Builds a layer of two levels.
+ * Builds a two-level layer.
  *
  * @param <T> the targets
  * @param <L> the layer
@@ -52,11 +52,11 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
   }
 
   /**
-   * Which class each output belongs to. By default classes of equal size in the order of the
-   * outputs, {@link ClassAssignment#defaultCount} of them. {@link ClassAssignment} describes better
-   * ones, if more is known of the outputs.
+   * The class of each output. By default, {@link ClassAssignment#defaultCount} classes of equal
+   * size in the order of the outputs. If you know frequencies or features of the outputs, {@link
+   * ClassAssignment} has better methods.
    *
-   * @throws IllegalArgumentException if it is for another number of outputs
+   * @throws IllegalArgumentException if the assignment has another number of outputs
    */
   public LayerBuilder<T, L> classes(ClassAssignment assignment) {
     if (requireNonNull(assignment, "classes").outputs() != outputs) {
@@ -79,7 +79,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
     return classes(ClassAssignment.contiguous(outputs, nClasses));
   }
 
-  /** The threads that work on every call; by default {@link Workers#common}. */
+  /** The threads that run every call; by default {@link Workers#common}. */
   public LayerBuilder<T, L> workers(Workers all) {
     this.workers = requireNonNull(all, "workers");
     return this;
@@ -88,7 +88,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
   /**
    * The names of the outputs; none by default.
    *
-   * @throws IllegalArgumentException unless there are as many as outputs
+   * @throws IllegalArgumentException unless there is one name per output
    */
   public LayerBuilder<T, L> labels(Labels names) {
     if (requireNonNull(names, "labels").size() != outputs) {
@@ -117,8 +117,8 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
 
   /**
    * A layer that takes ownership of the given parameters: training changes them, and closing the
-   * layer closes them. Give them to one layer only: two layers on the same tensors would train each
-   * other's, and closing one breaks the other.
+   * layer closes them. Pass tensors to one layer only: two layers with the same tensors would both
+   * train them, and closing one would break the other.
    *
    * @throws IllegalArgumentException if a shape does not fit, or if two of them share memory
    */
@@ -128,7 +128,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
     return layer(new LayerMemory(workers.engine(), link, features, orDefault().table(), given));
   }
 
-  /** Tensors, in the order of {@link Parameter}, that may be trained together. */
+  /** Checks that tensors, in the order of {@link Parameter}, may be trained together. */
   private static void requireApart(FloatTensor... parameters) {
     List<Parameter> names = List.of(Parameter.values());
     for (int i = 0; i < parameters.length; i++) {
@@ -155,10 +155,10 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
   }
 
   /**
-   * A part of the layer that {@link #build()} makes, with the same bits; the rest of the layer
-   * takes no memory.
+   * A part of the layer that {@link #build()} would return, with bitwise equal parameters; the rest
+   * of the layer takes no memory.
    *
-   * @param number of a class, or {@link LayerPart#CLASS_LEVEL}
+   * @param number a class, or {@link LayerPart#CLASS_LEVEL}
    * @throws IndexOutOfBoundsException if there is no such class
    * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
@@ -169,20 +169,20 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
   }
 
   /**
-   * Puts parts together into a file that the layer's {@code load} opens, and never holds more than
-   * one of them. It has the bytes that {@link TwoLevelLayer#save(Path, SaveOptions)} writes of the
-   * whole layer: a class whose optimizer is of another kind than that of the class level has made
-   * no step by it, and has no optimizer state in the file.
+   * Joins parts into a file that the layer's {@code load} opens, with at most one part in memory.
+   * The file is byte-equal to that of {@link TwoLevelLayer#save(Path, SaveOptions)} for the whole
+   * layer. If the optimizer of a class is of another kind than that of the class level, the file
+   * has no optimizer state of this class.
    *
-   * @param steps of training that the layer has taken
-   * @param parts what {@link LayerPart#toBytes} returned: the class level first, then each class
-   *     once, in any order
-   * @param options may ask for the optimizer state, and have metadata and a {@link Progress}
-   * @throws IllegalArgumentException if steps are negative, if a part is missing, is there twice,
-   *     is one of the other kind of layer, has other sizes or numbers that are not finite, or if
-   *     the options ask for a bag or another type of weights
-   * @throws IOException if the file cannot be written; an old one is unchanged, also by all that is
-   *     refused
+   * @param steps the number of training steps of the layer
+   * @param parts results of {@link LayerPart#toBytes}: the class level first, then each class once,
+   *     in any order
+   * @param options may have the optimizer state, metadata and a {@link Progress}
+   * @throws IllegalArgumentException if steps is negative; if a part is missing or repeated,
+   *     belongs to another kind of layer, or has other sizes or values that are not finite; or if
+   *     the options have a bag or another type of weights
+   * @throws IOException if the file cannot be written; an old one is unchanged, also if an argument
+   *     is rejected
    */
   public void saveParts(Path file, long steps, Iterator<byte[]> parts, SaveOptions options)
       throws IOException {
@@ -200,7 +200,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
         requireNonNull(options, "options").settings());
   }
 
-  /** The classes that were given, or the default. */
+  /** The given classes, or the default. */
   private ClassAssignment orDefault() {
     return classes != null
         ? classes

@@ -11,8 +11,7 @@ import org.blocksparse.internal.format.TensorSource;
 import org.blocksparse.internal.layer.WeightsFile;
 
 /**
- * Tensors and weights by their names, to be written by {@link TensorFile#save(java.nio.file.Path,
- * NamedTensors)}:
+ * Named tensors and weights, for {@link TensorFile#save(java.nio.file.Path, NamedTensors)}:
  *
  * <pre>{@code
  * TensorFile.save(path, NamedTensors.of(Map.of("b1", b1, "b2", b2))
@@ -20,8 +19,8 @@ import org.blocksparse.internal.layer.WeightsFile;
  *     .with("W2", W2, ElementType.INT8));
  * }</pre>
  *
- * <p>Immutable, and holds what it names without a copy: it is looked at when it is saved, and stays
- * the caller's to close. Tensors that cannot be saved are refused then.
+ * <p>Immutable. It holds its tensors without a copy; the caller still owns and closes them. Saving
+ * checks the tensors, and rejects those that cannot be saved.
  */
 public final class NamedTensors {
   private static final NamedTensors NONE =
@@ -40,7 +39,7 @@ public final class NamedTensors {
     this.options = options;
   }
 
-  /** Nothing, to begin with. */
+  /** No tensors. */
   public static NamedTensors none() {
     return NONE;
   }
@@ -74,12 +73,12 @@ public final class NamedTensors {
     };
   }
 
-  /** A tensor as well, in the place of what had the name. */
+  /** Adds a tensor, or replaces the entry of this name. */
   public NamedTensors with(String name, Tensor tensor) {
     return and(name, source("tensor", tensor));
   }
 
-  /** Weights as they are stored, in the place of what had the name. */
+  /** Adds weights in their stored type, or replaces the entry of this name. */
   public NamedTensors with(String name, Weights weights) {
     requireNonNull(weights, "weights");
     return and(
@@ -93,9 +92,9 @@ public final class NamedTensors {
   }
 
   /**
-   * Weights that {@link Weights#of(FloatTensor, ElementType)} would make, in the place of what had
-   * the name. They are rounded while they are written: of a W that is mapped from its file, none of
-   * it is held in memory.
+   * Adds W in another type, or replaces the entry of this name. The values are those of {@link
+   * Weights#of(FloatTensor, ElementType)}. They are rounded during the write, so a mapped W needs
+   * no memory.
    *
    * @param W (iBlocks, oBlocks, iSize, oSize), contiguous, all finite
    */
@@ -121,9 +120,9 @@ public final class NamedTensors {
   }
 
   /**
-   * Strings that belong to the file, by key, in the place of those given before.
+   * Sets the strings of the file, by key, instead of earlier ones.
    *
-   * @throws IllegalArgumentException if {@link SaveOptions#withMetadata} refuses them
+   * @throws IllegalArgumentException if {@link SaveOptions#withMetadata} rejects them
    */
   public NamedTensors withMetadata(Map<String, String> metadata) {
     return new NamedTensors(sources, options.withMetadata(metadata));

@@ -3,17 +3,18 @@
  * Products of chosen blocks, and the hierarchical softmax that they make affordable.
  *
  * <p>{@link org.blocksparse.HierarchicalSoftmax} is the output layer for very many labels or words,
- * {@link org.blocksparse.LabelTree} that for several of them at once; what they share is {@link
- * org.blocksparse.TwoLevelLayer}. {@link org.blocksparse.LinearLabelTree} predicts several labels
- * from sparse features. {@link org.blocksparse.SparseBlockDot} is the layer below it, with its
- * gradients; it consists of {@link org.blocksparse.SparseBlockGemv} and {@link
- * org.blocksparse.SparseBlockOuter}, and an {@link org.blocksparse.Epilogue} with an {@link
- * org.blocksparse.Activation} may be fused to it. {@link org.blocksparse.EmbeddingBag} is a layer
- * for sparse input, {@link org.blocksparse.SparseRows}, and {@link
- * org.blocksparse.MixtureOfExperts} one of many small networks that a gate chooses among. Weights
- * that are only read may be of any {@link org.blocksparse.ElementType}: those of products are
- * {@link org.blocksparse.Weights}. All of them work on {@link org.blocksparse.FloatTensor} and
- * {@link org.blocksparse.IntTensor}, and run by a {@link org.blocksparse.BlockPlan}.
+ * and {@link org.blocksparse.LabelTree} the one for several labels per row. {@link
+ * org.blocksparse.TwoLevelLayer} is their common part. {@link org.blocksparse.LinearLabelTree}
+ * predicts several labels from sparse features. {@link org.blocksparse.SparseBlockDot} is the
+ * block-sparse layer, with its gradients. It consists of {@link org.blocksparse.SparseBlockGemv}
+ * and {@link org.blocksparse.SparseBlockOuter}; an {@link org.blocksparse.Epilogue} with an {@link
+ * org.blocksparse.Activation} can be fused into it. {@link org.blocksparse.EmbeddingBag} is a layer
+ * for sparse input, {@link org.blocksparse.SparseRows}. In a {@link
+ * org.blocksparse.MixtureOfExperts}, a gate chooses a few of many small networks. Read-only weights
+ * may be of any {@link org.blocksparse.ElementType}; products take them as {@link
+ * org.blocksparse.Weights}. Layers and products work on {@link org.blocksparse.FloatTensor} and
+ * {@link org.blocksparse.IntTensor}; a {@link org.blocksparse.BlockPlan} has the blocks that a
+ * product selects.
  *
  * <h2>Words</h2>
  *
@@ -26,7 +27,7 @@
  *   <tr><td>iBlocks, oBlocks</td><td>input and output blocks there are to select from</td></tr>
  *   <tr><td>iSize, oSize</td><td>elements of an input and of an output block</td></tr>
  *   <tr><td>iWin, oWin</td><td>input and output blocks that each sample selects</td></tr>
- *   <tr><td>plan</td><td>a selection that has been checked, once for many calls</td></tr>
+ *   <tr><td>plan</td><td>a checked and sorted selection, for any number of calls</td></tr>
  * </table>
  *
  * <pre>{@code
@@ -34,36 +35,34 @@
  * }</pre>
  *
  * <table>
- *   <caption>Words of what follows a product</caption>
+ *   <caption>Words of epilogues and experts</caption>
  *   <tr><th>word</th><th>meaning</th></tr>
- *   <tr><td>z</td><td>sums, which an activation is applied to</td></tr>
- *   <tr><td>gate</td><td>a factor for each row, for instance how much an expert counts</td></tr>
+ *   <tr><td>z</td><td>sums, the input of an activation</td></tr>
+ *   <tr><td>gate</td><td>a factor for each row, such as the weight of an expert</td></tr>
  *   <tr><td>gated activation</td><td>one that multiplies by the second half of its row</td></tr>
  *   <tr><td>expert</td><td>one of the blocks that a gate chooses among</td></tr>
- *   <tr><td>routing</td><td>which experts a gate has chosen for each sample</td></tr>
- *   <tr><td>epilogue</td><td>what surrounds a product: biases, activation, gate</td></tr>
+ *   <tr><td>routing</td><td>the experts that a gate chose for each sample</td></tr>
+ *   <tr><td>epilogue</td><td>operations that are fused into a product: biases, activation, gate</td></tr>
  * </table>
  *
  * <table>
  *   <caption>Words of the softmax and of the label tree</caption>
  *   <tr><th>word</th><th>meaning</th></tr>
- *   <tr><td>output</td><td>what is predicted: a label, a word; by the caller's own number</td></tr>
- *   <tr><td>label</td><td>the string that an output is called by; {@link
- *   org.blocksparse.Labels} are those of all outputs. Where several outputs are right for a sample,
- *   they are its labels</td></tr>
+ *   <tr><td>output</td><td>an id that a layer predicts, such as that of a label or a word</td></tr>
+ *   <tr><td>label</td><td>the name of an output; {@link org.blocksparse.Labels} has the names of all outputs. The true outputs of a sample are also called its labels</td></tr>
  *   <tr><td>class</td><td>a group of outputs that share a block of W2</td></tr>
- *   <tr><td>retired</td><td>of an output: it has no class any more, and no probability</td></tr>
+ *   <tr><td>retired</td><td>of an output: removed from its class, with probability 0</td></tr>
  *   <tr><td>slot</td><td>the place of an output in its class</td></tr>
- *   <tr><td>class level</td><td>what decides between classes: W1 and b1</td></tr>
- *   <tr><td>part</td><td>what can be trained alone: the class level, or one class</td></tr>
+ *   <tr><td>class level</td><td>the parameters that score classes: W1 and b1</td></tr>
+ *   <tr><td>part</td><td>a unit that can be trained alone: the class level, or one class</td></tr>
  *   <tr><td>to open a class</td><td>to compute the probabilities of its outputs</td></tr>
- *   <tr><td>target</td><td>an output whose probability is asked for, or a right one</td></tr>
- *   <tr><td>ranking</td><td>for each row, outputs from the likeliest down</td></tr>
- *   <tr><td>filter</td><td>outputs that a call leaves out, or the only ones that it may find</td></tr>
+ *   <tr><td>target</td><td>the true output of a row, or an output whose probability a call computes</td></tr>
+ *   <tr><td>ranking</td><td>the most probable outputs of each row, in order</td></tr>
+ *   <tr><td>filter</td><td>outputs that a call excludes, or the only outputs that it allows</td></tr>
  *   <tr><td>bag</td><td>a row of indices into a table whose rows are added up</td></tr>
  *   <tr><td>step</td><td>one update of the parameters that a batch touches</td></tr>
- *   <tr><td>narrow</td><td>of weights: stored in fewer bits than floats, and only read</td></tr>
- *   <tr><td>optimizer state</td><td>what an optimizer keeps of each parameter between steps</td></tr>
+ *   <tr><td>narrow</td><td>of weights: read-only, in fewer than 32 bits</td></tr>
+ *   <tr><td>optimizer state</td><td>values per parameter that an optimizer keeps between steps</td></tr>
  * </table>
  *
  * <p>Sizes, offsets and strides are in elements. Names of sizes in bytes end in Bytes. Logarithms
