@@ -97,9 +97,13 @@ final class BestModel implements AutoCloseable {
     return validation != null && epochsSince >= patience;
   }
 
-  /** The better one of the model that was measured last, and the one that was kept. */
+  /**
+   * The better one of the model that was measured last, and the one that was kept; of equals the
+   * latter, which was the first and was reported as the best.
+   */
   Classifier orBetter(Classifier model) {
-    Classifier better = kept.areAbove(last, metric) ? loadedOrNull() : null;
+    boolean isLastBest = kept.equals(ValidationScores.NONE) || last.areAbove(kept, metric);
+    Classifier better = isLastBest ? null : loadedOrNull();
     if (better == null) {
       return model;
     }

@@ -444,8 +444,8 @@ public final class TrainingOptions {
    * Examples that are not learned from: after each epoch the model is measured on them, by nDCG at
    * 5 if more than a tenth of them have several labels, else by precision at 1, or by {@link
    * #withValidationMetric}. Training ends when the model has not become better for some epochs, and
-   * the best one is kept. At the end, the {@linkplain Classifier#threshold threshold} with the
-   * highest F1 on them becomes part of the model.
+   * the best one is kept, the first of equals. At the end, the {@linkplain Classifier#threshold
+   * threshold} with the highest F1 on them becomes part of the model.
    *
    * @param examples of the same kind as those that are learned from; those without a label count
    *     for nothing

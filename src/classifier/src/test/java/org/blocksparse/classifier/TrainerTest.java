@@ -332,6 +332,22 @@ final class TrainerTest {
     }
   }
 
+  @Test
+  void ofEpochsThatTie_theOneCalledBest_isKept() {
+    Told told = new Told();
+    TrainingOptions options =
+        SMALL.withListener(told).withEpochs(20).withValidation(VALIDATION.subList(0, 1), 3);
+    try (Classifier classifier = trained(options)) {
+      LearningPoint best =
+          told.points.stream().filter(LearningPoint::best).reduce((a, b) -> b).orElseThrow();
+      LearningPoint last = told.points.get(told.points.size() - 1);
+      assertEquals(best.epoch() + 3, last.epoch());
+      assertEquals(best.precision(), last.precision());
+      assertEquals(best.ndcg(), last.ndcg());
+      assertEquals(Integer.toString(best.epoch()), classifier.info().get("epoch of this model"));
+    }
+  }
+
   /** The first answer is wrong in all epochs, and the right one becomes the second. */
   @Test
   void whatIsBetterAmongTheFirstAnswers_isBetter_wherePrecisionIsTheSame() {
