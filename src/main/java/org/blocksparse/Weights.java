@@ -334,17 +334,20 @@ public final class Weights implements BlockMatrix {
 
   /**
    * Repacks INT8 weights for integer kernels, in a copy. Values and scales do not change. Blocks
-   * are padded to multiples of 32 inputs and 16 outputs.
+   * are padded to multiples of 32 inputs and 16 outputs. Weights of Q8_0, Q4_0 and MXFP4 are always
+   * packed.
    *
    * @throws IllegalArgumentException if these are a transposed view
-   * @throws IllegalStateException if these are of another type, or packed, or closed
+   * @throws IllegalStateException if these are of another type, or packed already, or closed
    */
   public Weights packed() {
     if (stored.type() != WeightType.INT8) {
       throw new IllegalStateException(
           "weights: expected INT8 that is not packed but was "
               + this
-              + "; make such with Weights.of(W, ElementType.INT8)");
+              + (isPacked()
+                  ? ", which is packed already: use it as it is"
+                  : "; make such with Weights.of(W, ElementType.INT8)"));
     }
     try (Lease lease = new Lease().of("weights", this)) {
       return new Weights(

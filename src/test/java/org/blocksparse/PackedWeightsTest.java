@@ -434,12 +434,21 @@ final class PackedWeightsTest {
   void packsOnlyWhatIsInt8() {
     try (FloatTensor W = FloatTensor.zeros(1, 1, 4, 5);
         Weights half = Weights.of(W, ElementType.FLOAT16);
-        Weights q8 = Weights.of(W, ElementType.Q8_0)) {
-      for (Weights other : List.of(half, q8)) {
+        Weights q8 = Weights.of(W, ElementType.Q8_0);
+        Weights q4 = Weights.of(W, ElementType.Q4_0);
+        Weights mxfp4 = Weights.of(W, ElementType.MXFP4);
+        Weights int8 = Weights.of(W, ElementType.INT8);
+        Weights packed = int8.packed()) {
+      assertEquals(
+          "weights: expected INT8 that is not packed but was "
+              + half
+              + "; make such with Weights.of(W, ElementType.INT8)",
+          assertThrows(IllegalStateException.class, half::packed).getMessage());
+      for (Weights other : List.of(q8, q4, mxfp4, packed)) {
         assertEquals(
             "weights: expected INT8 that is not packed but was "
                 + other
-                + "; make such with Weights.of(W, ElementType.INT8)",
+                + ", which is packed already: use it as it is",
             assertThrows(IllegalStateException.class, other::packed).getMessage());
       }
       assertEquals(
