@@ -19,7 +19,13 @@ public final class FileFormatException extends IOException {
   private final String part;
   private final String reason;
 
-  FileFormatException(Path file, String part, String reason) {
+  /**
+   * An exception for a format that is built on files of this library.
+   *
+   * @param part the flawed part of the file, as {@link #part} returns it
+   * @param reason why it is flawed; the message is {@code file: part: reason}
+   */
+  public FileFormatException(Path file, String part, String reason) {
     this(file, part, reason, null);
   }
 

@@ -160,8 +160,9 @@ public final class Classifier implements AutoCloseable {
    * @param options {@link LoadOptions#mapped}, or {@link LoadOptions#copied} for a model that does
    *     not depend on its file; and the workers, of which {@link
    *     org.blocksparse.Workers#callingThread} is best where many threads predict
-   * @throws IOException if the file cannot be read or does not hold a classifier; the message says
-   *     which part of it is wrong
+   * @throws org.blocksparse.FileFormatException if the file is damaged or does not hold a
+   *     classifier, but a layer alone for instance; the message names the part that is wrong
+   * @throws IOException if the file cannot be read
    * @throws UnsupportedOperationException if it is to be mapped and is not in the default file
    *     system
    */

@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.TreeMap;
 import org.blocksparse.EmbeddingBag;
+import org.blocksparse.FileFormatException;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.LabelTree;
 import org.blocksparse.LinearLabelTree;
@@ -320,8 +321,8 @@ final class ClassifierFile {
     }
   }
 
-  private static IOException wrong(Path file, String part, String reason) {
-    return new IOException(file + ": " + part + ": " + reason);
+  private static FileFormatException wrong(Path file, String part, String reason) {
+    return new FileFormatException(file, part, reason);
   }
 
   /** A string that must be there and be like this; null: anything. */

@@ -33,6 +33,7 @@ import org.blocksparse.Backend;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
 import org.blocksparse.EmbeddingBag;
+import org.blocksparse.FileFormatException;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.MemoryUse;
@@ -524,9 +525,11 @@ final class ClassifierTest {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(4, 10).build()) {
       layer.save(file);
     }
-    IOException e = assertThrows(IOException.class, () -> Classifier.load(file));
+    FileFormatException e = assertThrows(FileFormatException.class, () -> Classifier.load(file));
     assertEquals(
         file + ": classifier.format: is missing: not a file of a classifier", e.getMessage());
+    assertEquals(file, e.file());
+    assertEquals("classifier.format", e.part());
   }
 
   @Test
