@@ -45,6 +45,8 @@ public final class TrainingOptions {
   /** No example has its turn more often, however many labels it has. */
   static final int MOST_EPOCHS = 40;
 
+  private static final int WORD_NGRAMS = 2;
+
   private static final int DIMENSION = 64;
 
   private static final int DIMENSION_OF_MANY_LABELS = 128;
@@ -106,7 +108,10 @@ public final class TrainingOptions {
   private ModelHead head;
 
   private int batch;
-  private int wordNgrams = 2;
+
+  /** 0: the default. */
+  private int wordNgrams;
+
   private boolean plainWords;
   private String labelPrefix = ExampleReader.DEFAULT_LABEL_PREFIX;
 
@@ -185,12 +190,12 @@ public final class TrainingOptions {
    * does not know are added: new labels begin in the class that fits their examples best. It
    * forgets some of what the new examples lack: mix some of the old ones in.
    *
-   * <p>Dimension, classes, label tree or not, what is made of texts and whether features share rows
-   * are those of the model, whatever other options say. The default of the {@linkplain #withRate
-   * rate} is lower.
+   * <p>The model determines dimension, classes, label tree, word n-grams, plain words and shared
+   * rows: the methods that set these throw {@link IllegalArgumentException} with an initial model,
+   * before or after this one. The default of the {@linkplain #withRate rate} is lower.
    *
-   * @throws IllegalArgumentException if its weights are not of FLOAT32, or if it is a label tree
-   *     and there is smoothing
+   * @throws IllegalArgumentException if its weights are not of FLOAT32, if an option is set that
+   *     the model determines, or if it is a label tree and there is smoothing
    */
   public TrainingOptions withInitialModel(Classifier model) {
     if (model.head() != ModelHead.EMBEDDING) {
@@ -207,7 +212,7 @@ public final class TrainingOptions {
     }
     TrainingOptions changed = new TrainingOptions(this);
     changed.initialModel = model;
-    return changed.requireNoSmoothTree();
+    return changed.requireNoConflict();
   }
 
   /**
@@ -215,12 +220,13 @@ public final class TrainingOptions {
    * more if more than a tenth of the examples have several and there is no linear head. Larger ones
    * learn more and take more time and memory.
    *
-   * @throws IllegalArgumentException unless it is in [1, 4096]
+   * @throws IllegalArgumentException unless it is in [1, 4096], or with an {@linkplain
+   *     #withInitialModel initial model}
    */
   public TrainingOptions withDimension(int value) {
     TrainingOptions changed = new TrainingOptions(this);
     changed.dimension = inRange("dimension", value, 1, 4096);
-    return changed;
+    return changed.requireNoConflict();
   }
 
   /**
@@ -268,7 +274,7 @@ public final class TrainingOptions {
     }
     TrainingOptions changed = new TrainingOptions(this);
     changed.smoothing = value;
-    return changed.requireNoSmoothTree();
+    return changed.requireNoConflict();
   }
 
   /**
@@ -276,12 +282,13 @@ public final class TrainingOptions {
    * and those of all do not sum to one. A {@link LabelTree} then takes the place of the softmax,
    * which finds one right label. It learns from examples without a label, too: that none is there.
    *
-   * @throws IllegalArgumentException if there is {@linkplain #withSmoothing smoothing}
+   * @throws IllegalArgumentException if there is {@linkplain #withSmoothing smoothing} or an
+   *     {@linkplain #withInitialModel initial model}
    */
   public TrainingOptions withLabelTree() {
     TrainingOptions changed = new TrainingOptions(this);
     changed.labelTree = true;
-    return changed.requireNoSmoothTree();
+    return changed.requireNoConflict();
   }
 
   /**
@@ -305,12 +312,27 @@ public final class TrainingOptions {
     return changed;
   }
 
-  private TrainingOptions requireNoSmoothTree() {
+  /** Smoothing is refused with a label tree, and the shape of a new model with an initial one. */
+  private TrainingOptions requireNoConflict() {
+    if (initialModel != null) {
+      requireUnset("dimension", dimension == 0);
+      requireUnset("classes", classes == 0);
+      requireUnset("labelTree", !labelTree);
+      requireUnset("wordNgrams", wordNgrams == 0);
+      requireUnset("plainWords", !plainWords);
+      requireUnset("sharedRows", sharedRows == 0);
+    }
     if (labelTree() && smoothing() > 0) {
       throw new IllegalArgumentException(
           "smoothing: expected 0 for a label tree but was " + smoothing);
     }
     return this;
+  }
+
+  private static void requireUnset(String name, boolean isUnset) {
+    if (!isUnset) {
+      throw new IllegalArgumentException(name + ": expected no initialModel as well, which has it");
+    }
   }
 
   /**
@@ -329,23 +351,26 @@ public final class TrainingOptions {
    * How many words that follow each other make a feature: 1 is each word alone, 2, the default,
    * also all pairs of neighbors.
    *
-   * @throws IllegalArgumentException unless it is in [1, 5]
+   * @throws IllegalArgumentException unless it is in [1, 5], or with an {@linkplain
+   *     #withInitialModel initial model}
    */
   public TrainingOptions withWordNgrams(int value) {
     TrainingOptions changed = new TrainingOptions(this);
     changed.wordNgrams = inRange("wordNgrams", value, 1, 5);
-    return changed;
+    return changed.requireNoConflict();
   }
 
   /**
    * Words are what white space separates, and nothing else is made of a text, as in fastText. By
    * default, texts are in lower case, and words are the runs of letters and digits; a piece between
    * white space that has several words counts as a whole, too.
+   *
+   * @throws IllegalArgumentException if there is an {@linkplain #withInitialModel initial model}
    */
   public TrainingOptions withPlainWords() {
     TrainingOptions changed = new TrainingOptions(this);
     changed.plainWords = true;
-    return changed;
+    return changed.requireNoConflict();
   }
 
   /**
@@ -394,12 +419,13 @@ public final class TrainingOptions {
    * than a vocabulary can hold.
    *
    * @param rows 0, the default: each feature that is kept has a row of its own
-   * @throws IllegalArgumentException unless it is in [0, 100000000]
+   * @throws IllegalArgumentException unless it is in [0, 100000000], or if it is not 0 with an
+   *     {@linkplain #withInitialModel initial model}
    */
   public TrainingOptions withSharedRows(int rows) {
     TrainingOptions changed = new TrainingOptions(this);
     changed.sharedRows = inRange("sharedRows", rows, 0, 100_000_000);
-    return changed;
+    return changed.requireNoConflict();
   }
 
   /**
@@ -409,12 +435,13 @@ public final class TrainingOptions {
    *     of ten examples have one label and labels times examples times epochs are at most a
    *     billion, and {@link ClassAssignment#defaultCount} otherwise; more than there are labels are
    *     as many as there are labels
-   * @throws IllegalArgumentException if it is negative
+   * @throws IllegalArgumentException if it is negative, or not 0 with an {@linkplain
+   *     #withInitialModel initial model}
    */
   public TrainingOptions withClasses(int value) {
     TrainingOptions changed = new TrainingOptions(this);
     changed.classes = inRange("classes", value, 0, Integer.MAX_VALUE);
-    return changed;
+    return changed.requireNoConflict();
   }
 
   /** Equal seeds, options and examples give equal models, with any workers. By default 0. */
@@ -663,7 +690,7 @@ public final class TrainingOptions {
   FeatureHasher textFeatures() {
     return initialModel != null
         ? initialModel.input().textFeatures()
-        : new FeatureHasher(wordNgrams, plainWords);
+        : new FeatureHasher(wordNgrams > 0 ? wordNgrams : WORD_NGRAMS, plainWords);
   }
 
   /** 1 or more for all features; 0: once for words, twice for several in a row. */

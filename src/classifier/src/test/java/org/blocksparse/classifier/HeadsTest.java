@@ -170,7 +170,8 @@ final class HeadsTest {
       assertTrue(Files.notExists(file));
     }
     try (Classifier initial = Classifier.train(examples.stream(), SMALL)) {
-      TrainingOptions options = SMALL.withInitialModel(initial).withHead(ModelHead.BOTH);
+      TrainingOptions options =
+          TrainingOptions.defaults().withInitialModel(initial).withHead(ModelHead.BOTH);
       assertMessage("head: expected", () -> Classifier.train(examples.stream(), options));
     }
     TrainingOptions tree = SMALL.withHead(ModelHead.LINEAR).withLabelTree();

@@ -11,7 +11,9 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.ElementType;
@@ -81,10 +83,13 @@ final class InitialModelTest {
         Classifier same =
             Classifier.train(
                 Texts.examples(1000, LABELS, 1),
-                SMALL.withInitialModel(initial).withRate(1e-20).withEpochs(1))) {
+                TrainingOptions.defaults()
+                    .withInitialModel(initial)
+                    .withRate(1e-20)
+                    .withEpochs(1))) {
       List<Example> heldOut = Texts.examples(50, LABELS, 2).toList();
       assertEquals(initial.predict(heldOut, 5), same.predict(heldOut, 5));
-      assertEquals(0.01, SMALL.withInitialModel(initial).rate());
+      assertEquals(0.01, TrainingOptions.defaults().withInitialModel(initial).rate());
       assertEquals(0.2, SMALL.rate());
     }
   }
@@ -93,7 +98,8 @@ final class InitialModelTest {
   void labelCounts_areThoseOfAllExamples() {
     try (Classifier initial = first(SMALL.withEpochs(1));
         Classifier grown =
-            Classifier.train(newer(), SMALL.withInitialModel(initial).withEpochs(1))) {
+            Classifier.train(
+                newer(), TrainingOptions.defaults().withInitialModel(initial).withEpochs(1))) {
       LabelCounts counts = grown.labelCountsOrNull();
       assertEquals(1600, counts.examples());
       long[] expected = new long[ALL_LABELS];
@@ -106,7 +112,7 @@ final class InitialModelTest {
   void mostFeatures_areThoseOfBothTogether() {
     try (Classifier initial = first(SMALL.withEpochs(1))) {
       int rows = initial.bag().vocabulary();
-      TrainingOptions further = SMALL.withInitialModel(initial).withEpochs(1);
+      TrainingOptions further = TrainingOptions.defaults().withInitialModel(initial).withEpochs(1);
       try (Classifier grown = Classifier.train(newer(), further.withMaxFeatures(rows + 2));
           Classifier full = Classifier.train(newer(), further.withMaxFeatures(1))) {
         assertEquals(rows + 2, grown.bag().vocabulary());
@@ -126,20 +132,44 @@ final class InitialModelTest {
         assertRefused(
             "initialModel: expected weights of FLOAT32 but was INT8; take the model that these were"
                 + " rounded from",
-            () -> SMALL.withInitialModel(narrow));
+            () -> TrainingOptions.defaults().withInitialModel(narrow));
       }
       assertRefused(
           "examples: have features, but the initial model was trained on texts",
           () ->
               Classifier.train(
                   IntStream.range(0, 9).mapToObj(InitialModelTest::sparse),
-                  SMALL.withInitialModel(initial)));
+                  TrainingOptions.defaults().withInitialModel(initial)));
       assertRefused(
           "smoothing: expected 0 for a label tree but was 0.1",
-          () -> SMALL.withSmoothing(0.1).withInitialModel(tree));
+          () -> TrainingOptions.defaults().withSmoothing(0.1).withInitialModel(tree));
       assertRefused(
           "smoothing: expected 0 for a label tree but was 0.1",
-          () -> SMALL.withInitialModel(tree).withSmoothing(0.1));
+          () -> TrainingOptions.defaults().withInitialModel(tree).withSmoothing(0.1));
+    }
+  }
+
+  @Test
+  void optionsThatTheModelDetermines_areRefused_inAnyOrder() {
+    Map<String, UnaryOperator<TrainingOptions>> changes =
+        Map.of(
+            "dimension", options -> options.withDimension(8),
+            "classes", options -> options.withClasses(1),
+            "labelTree", options -> options.withLabelTree(),
+            "wordNgrams", options -> options.withWordNgrams(2),
+            "plainWords", options -> options.withPlainWords(),
+            "sharedRows", options -> options.withSharedRows(5));
+    TrainingOptions defaults = TrainingOptions.defaults();
+    try (Classifier initial = first(SMALL.withEpochs(1))) {
+      TrainingOptions further = defaults.withInitialModel(initial);
+      changes.forEach(
+          (name, change) -> {
+            String message = name + ": expected no initialModel as well, which has it";
+            TrainingOptions changed = change.apply(defaults);
+            assertRefused(message, () -> changed.withInitialModel(initial));
+            assertRefused(message, () -> change.apply(further));
+          });
+      assertEquals(8, further.withClasses(0).withSharedRows(0).dimension(LABELS, true));
     }
   }
 
