@@ -564,7 +564,8 @@ public final class Classifier implements AutoCloseable {
   public List<List<String>> classes() {
     if (layer == null) {
       throw new InvalidInputException(
-          "model: has no classes, as its head is linear; train with --head embedding or both");
+          "model: has no classes, as its head is linear; train with ModelHead.EMBEDDING or"
+              + " ModelHead.BOTH");
     }
     ClassAssignment assignment = layer.assignment();
     List<List<String>> classes = new ArrayList<>();
@@ -621,7 +622,7 @@ public final class Classifier implements AutoCloseable {
     requireNonNull(npz, "npz");
     if (linear != null) {
       throw new InvalidInputException(
-          "model: has a linear head, which is not exported; train with --head embedding");
+          "model: has a linear head, which is not exported; train with ModelHead.EMBEDDING");
     }
     if (weightType() == ElementType.FLOAT32) {
       writeFloats(npz);

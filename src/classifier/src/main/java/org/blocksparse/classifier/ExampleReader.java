@@ -229,7 +229,7 @@ public final class ExampleReader implements AutoCloseable {
     }
     if (looksSparse && format == ExampleFormat.AUTO) {
       format = ExampleFormat.SPARSE;
-      doubt = "; --format text if these are texts";
+      doubt = "; ExampleFormat.TEXT if these are texts";
     }
   }
 
@@ -271,7 +271,7 @@ public final class ExampleReader implements AutoCloseable {
       boolean helps = format != ExampleFormat.AUTO;
       String otherwise = isDoubtful ? ", else " : "; ";
       throw new InvalidInputException(
-          helps ? problem + otherwise + "--skip-bad-lines leaves it out" : problem);
+          helps ? problem + otherwise + "skipBadLines leaves it out" : problem);
     }
     badLines++;
     firstProblem = firstProblem == null ? problem : firstProblem;

@@ -90,7 +90,7 @@ final class KeyTable {
       throw new IllegalArgumentException(
           "examples: more than "
               + MOST_KEYS
-              + " different features; have them share rows (--shared-rows)");
+              + " different features; have them share rows (withSharedRows)");
     }
     numbers = null; // first, as both may be most of what Java has: it is made anew of the keys
     keys = Arrays.copyOf(keys, 2 * keys.length);

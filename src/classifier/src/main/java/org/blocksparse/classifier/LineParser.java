@@ -140,7 +140,8 @@ final class LineParser {
             + labelPrefix
             + ", or labels and features as in '3,7 10:0.5 42:1', but was '"
             + shown(line)
-            + "'; where no line shows the format, give --format text or --format sparse");
+            + "'; where no line shows the format, give ExampleFormat.TEXT or"
+            + " ExampleFormat.SPARSE");
   }
 
   /** The number of examples, if this is the header: it, that of features and that of labels. */

@@ -129,7 +129,9 @@ final class TrainingSet {
       } catch (ChunkedIntList.FullException e) {
         throw tooMany(
             text ? "words and words in a row" : "features",
-            text ? "--word-ngrams 1 makes fewer, and so do fewer examples" : "take fewer examples");
+            text
+                ? "withWordNgrams(1) makes fewer, and so do fewer examples"
+                : "take fewer examples");
       }
       offsets.add(features.size());
       try {

@@ -177,7 +177,7 @@ final class ExampleReaderTest {
     assertEquals(2, skipping.examples().count());
     assertEquals(1, skipping.badLines());
     assertEquals(
-        e.getMessage(), skipping.firstProblem().orElseThrow() + "; --skip-bad-lines leaves it out");
+        e.getMessage(), skipping.firstProblem().orElseThrow() + "; skipBadLines leaves it out");
   }
 
   @Test
@@ -204,7 +204,7 @@ final class ExampleReaderTest {
     assertEquals(3, reader.examples().count());
     assertEquals(
         "input: line 4: expected index:value, with an index in [0, 2147483647] and a finite decimal"
-            + " value, but was 'label'; --format text if these are texts",
+            + " value, but was 'label'; ExampleFormat.TEXT if these are texts",
         reader.firstProblem().orElseThrow());
     ExampleReader certain = reader("no label\n", ExampleFormat.SPARSE, true);
     assertEquals(0, certain.examples().count());
@@ -216,7 +216,7 @@ final class ExampleReaderTest {
     ExampleReader reader = reader("Genesis 1:1\nno label\n", ExampleFormat.AUTO, false);
     assertTrue(reader.nextLine());
     String message = assertThrows(InvalidInputException.class, reader::nextLine).getMessage();
-    String advice = "; --format text if these are texts, else --skip-bad-lines leaves it out";
+    String advice = "; ExampleFormat.TEXT if these are texts, else skipBadLines leaves it out";
     assertTrue(message.endsWith(" but was 'label'" + advice), message);
   }
 
@@ -230,7 +230,7 @@ final class ExampleReaderTest {
     assertEquals(
         "input: line 2: expected a text with words that begin with __label__, or labels and"
             + " features as in '3,7 10:0.5 42:1', but was 'hello world'; where no line shows"
-            + " the format, give --format text or --format sparse",
+            + " the format, give ExampleFormat.TEXT or ExampleFormat.SPARSE",
         message);
     ExampleReader skipping = reader(text + "__label__a b\n", ExampleFormat.AUTO, true);
     long lines = 0;

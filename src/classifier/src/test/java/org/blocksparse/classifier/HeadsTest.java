@@ -164,7 +164,7 @@ final class HeadsTest {
     try (Classifier linear =
         Classifier.train(examples.stream(), SMALL.withHead(ModelHead.LINEAR))) {
       assertMessage("classes", linear::classes);
-      assertMessage("--head embedding", () -> linear.export(folder.resolve("npz")));
+      assertMessage("train with ModelHead.EMBEDDING", () -> linear.export(folder.resolve("npz")));
       assertMessage("16 bits", () -> linear.save(file, ElementType.INT8));
       assertMessage("trained anew", () -> SMALL.withInitialModel(linear));
       assertTrue(Files.notExists(file));

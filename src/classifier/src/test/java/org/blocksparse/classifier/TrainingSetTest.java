@@ -126,7 +126,7 @@ final class TrainingSetTest {
     Example text = Example.ofText("a b", "x", "y", "z");
     assertTooMany(
         "examples: up to example 3 there are more than 7 words and words in a row, which is the"
-            + " most; --word-ngrams 1 makes fewer, and so do fewer examples",
+            + " most; withWordNgrams(1) makes fewer, and so do fewer examples",
         Stream.of(Example.ofText("a"), Example.ofText("a b c", "x"), Example.ofText("a b", "x")),
         7);
     assertTooMany(

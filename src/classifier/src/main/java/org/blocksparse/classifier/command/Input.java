@@ -182,7 +182,9 @@ final class Input implements AutoCloseable {
         .firstProblem()
         .ifPresent(
             problem ->
-                err.printf("Left out %,d bad lines; the first: %s%n", reader.badLines(), problem));
+                err.printf(
+                    "Left out %,d bad lines; the first: %s%n",
+                    reader.badLines(), OptionName.inAdvice(problem)));
     reader.problemOfHeader().ifPresent(problem -> err.printf("Warning: %s%n", problem));
     err.flush();
   }

@@ -225,7 +225,7 @@ public final class Main implements Callable<Integer> {
         || e instanceof IllegalArgumentException
         || e instanceof CancellationException
         || e instanceof ArithmeticException) {
-      return String.valueOf(e.getMessage());
+      return OptionName.inAdvice(String.valueOf(e.getMessage()));
     }
     throw e;
   }

@@ -2,6 +2,7 @@
 package org.blocksparse.classifier.command;
 
 import java.util.Locale;
+import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.blocksparse.classifier.TrainingOptions;
@@ -13,7 +14,34 @@ final class OptionName {
 
   private static final Pattern CAPITAL = Pattern.compile("[A-Z]");
 
+  /** Terms of Java in the advice of messages, and options of the command that mean the same. */
+  private static final Map<String, String> OF_ADVICE =
+      Map.of(
+          "ExampleFormat.TEXT", "--format text",
+          "ExampleFormat.SPARSE", "--format sparse",
+          "skipBadLines", "--skip-bad-lines",
+          "withSharedRows", "--shared-rows",
+          "withWordNgrams(1)", "--word-ngrams 1",
+          "ModelHead.EMBEDDING", "--head embedding",
+          "ModelHead.BOTH", "--head both");
+
   private OptionName() {}
+
+  /**
+   * A message of the library whose advice names options of the command. Advice is last, after a
+   * semicolon: what is before it may quote the user's input.
+   */
+  static String inAdvice(String message) {
+    int begin = message.lastIndexOf("; ");
+    if (begin < 0) {
+      return message;
+    }
+    String advice = message.substring(begin);
+    for (Map.Entry<String, String> term : OF_ADVICE.entrySet()) {
+      advice = advice.replace(term.getKey(), term.getValue());
+    }
+    return message.substring(0, begin) + advice;
+  }
 
   /** The message where an option is refused, with its name on the command line. */
   static IllegalArgumentException in(IllegalArgumentException e) {

@@ -90,6 +90,7 @@ final class CommandRefusalTest extends Commands {
     assertEquals(2, refused.code());
     List<String> told = refused.err().lines().toList();
     assertTrue(told.get(0).startsWith("Left out 2 bad lines; the first: "), refused.err());
+    assertTrue(told.get(0).endsWith(", give --format text or --format sparse"), refused.err());
     assertEquals(training + ": no examples", told.get(1));
   }
 
@@ -213,6 +214,17 @@ final class CommandRefusalTest extends Commands {
             + sparse
             + ": line 1 states 3 examples, but 2 follow; the file may be cut off\n",
         result.err());
+  }
+
+  @Test
+  void adviceOnALine_namesOptions_andLeavesTheLineAsItIs() throws IOException {
+    Files.writeString(training, "Genesis 1:1\na skipBadLines\n");
+    assertEquals(
+        training
+            + ": line 2: expected index:value, with an index in [0, 2147483647] and a finite"
+            + " decimal value, but was 'skipBadLines'; --format text if these are texts, else"
+            + " --skip-bad-lines leaves it out\n",
+        run("train", "-o", model, training).err());
   }
 
   @Test
