@@ -8,16 +8,17 @@ import org.blocksparse.internal.layer.ReadOnlyWeights;
  * The storage type of read-only weights. Fewer bits need less memory and bandwidth: with few rows
  * per block, products are faster by as much.
  *
- * <p>Weights are widened to floats as they are loaded; x, sums and results are floats (x is not,
- * where {@link BlockPlan#withRoundedInputs} is chosen). The last three are packed: they are not
- * widened, but multiplied as whole numbers. <b>The stored weights are the model</b>: every promise
- * (bits, error bounds, exact search, probabilities that sum to one) holds for the floats that they
- * stand for, not for the floats that were rounded. {@link Weights#widened} returns them.
+ * <p>Kernels widen weights to float32 as they read them; x, sums and results are float32 (but
+ * {@link BlockPlan#withRoundedInputs} rounds x). The last three types are packed: they are not
+ * widened, but multiplied as integers. <b>The stored weights are the model</b>: every guarantee
+ * (bitwise results, error bounds, exact search, probabilities that sum to one) holds for the
+ * dequantized values, not for the values before rounding. {@link Weights#widened} returns the
+ * dequantized values.
  *
  * <p>Rounding is to nearest, ties to even.
  */
 public enum ElementType {
-  /** 24 bits of precision, 4 bytes: nothing is lost. */
+  /** 24 bits of precision, 4 bytes: no rounding. */
   FLOAT32(WeightType.FLOAT32),
 
   /** 11 bits of precision, 2 bytes; magnitudes up to 65504, below 2<sup>-14</sup> less precise. */
@@ -27,39 +28,39 @@ public enum ElementType {
   BFLOAT16(WeightType.BFLOAT16),
 
   /**
-   * A whole number in [-127, 127], 1 byte, times the scale of its column of the block, {@code max
-   * |w| / 127} of this output's weights; in the table of an {@link EmbeddingBag}, that of its row.
-   * A weight is off by half of the scale at most, and by the rounding of floats. The weights of an
-   * output that are all below 2<sup>-119</sup> lose more, since their scale is rounded to few bits;
-   * they become 0 if none is above 8.8e-44.
+   * An integer in [-127, 127], 1 byte, times a scale: {@code max |w| / 127} over the weights of an
+   * output in a block, or over a table row of an {@link EmbeddingBag}. The error of a weight is at
+   * most half the scale, plus float rounding. If all weights of an output are below
+   * 2<sup>-119</sup>, the error is larger, because the scale is subnormal; if none is above
+   * 8.8e-44, they become 0.
    */
   INT8(WeightType.INT8),
 
   /**
-   * A whole number in [-127, 127] times a {@link #FLOAT16}, one for each 32 inputs of an output,
-   * {@code max |w| / 127} of these: 1.06 bytes. A weight is off by half of that scale at most. This
-   * is ggml's format of that name, in another order.
+   * An integer in [-127, 127] times a {@link #FLOAT16} scale per group of 32 inputs of an output,
+   * {@code max |w| / 127} of the group: 1.06 bytes. The error of a weight is at most half the
+   * scale. This is ggml's format of the same name, in another memory order.
    *
-   * <p>This type and those below are <b>packed</b>: laid out for the processor's products of bytes,
-   * and read by forward products with a plan {@link BlockPlan#withRoundedInputs withRoundedInputs
-   * (INT8)} alone. Magnitudes are at most 127 times the largest float16; scales below
-   * 2<sup>-14</sup> are less precise.
+   * <p>This type and those below are <b>packed</b>: they have a layout for int8 dot-product
+   * instructions. Only forward products with a plan {@link BlockPlan#withRoundedInputs
+   * withRoundedInputs(INT8)} accept them. Magnitudes are at most 127 times the largest float16;
+   * scales below 2<sup>-14</sup> are less precise.
    */
   Q8_0(WeightType.Q8_0),
 
   /**
-   * A whole number in [-8, 7] times a {@link #FLOAT16}, one for each 32 inputs of an output, {@code
-   * m / -8} with m the weight of the largest magnitude of these: 0.56 bytes. A weight is off by
-   * half of that scale, or by all of it if it is about -m. ggml's format of that name; packed, as
-   * {@link #Q8_0}.
+   * An integer in [-8, 7] times a {@link #FLOAT16} scale per group of 32 inputs of an output,
+   * {@code m / -8}, where m is the weight of the largest magnitude in the group: 0.56 bytes. The
+   * error of a weight is at most half the scale, or the whole scale for weights near -m. This is
+   * ggml's format of the same name; packed, as {@link #Q8_0}.
    */
   Q4_0(WeightType.Q4_0),
 
   /**
-   * A float of 4 bits (0, 0.5, 1, 1.5, 2, 3, 4, 6 and the same negated) times a power of two, one
-   * for each 32 inputs of an output, such that the largest magnitude of these is 4 to 8 times it:
-   * 0.53 bytes. A weight is off by that power at most, or by twice of it if it is near 8 times it.
-   * MXFP4 of the Open Compute Project; packed, as {@link #Q8_0}.
+   * A 4-bit float (0, 0.5, 1, 1.5, 2, 3, 4, 6, or negative) times a power of two per group of 32
+   * inputs of an output, so that the largest magnitude of the group is 4 to 8 times this scale:
+   * 0.53 bytes. The error of a weight is at most the scale, or twice the scale for weights near 8
+   * times the scale. This is MXFP4 of the Open Compute Project; packed, as {@link #Q8_0}.
    */
   MXFP4(WeightType.MXFP4);
 
@@ -69,18 +70,18 @@ public enum ElementType {
     this.stored = stored;
   }
 
-  /** Whether weights of this type are always packed, and only multiplied. */
+  /** Whether weights of this type are always packed, for forward products only. */
   public boolean isPacked() {
     return stored.isPacked();
   }
 
-  /** As the kernels know it. */
+  /** The type in the form that kernels use. */
   WeightType stored() {
     return stored;
   }
 
   /**
-   * As a softmax, a label tree or a bag keeps it.
+   * The type in the form that a softmax, a label tree or a bag stores.
    *
    * @throws IllegalArgumentException if it is packed
    */

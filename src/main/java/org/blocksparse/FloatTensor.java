@@ -26,7 +26,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
     super(storage, shape, strides);
   }
 
-  /** A tensor over all of a storage, which becomes its own. */
+  /** A tensor that takes ownership of a storage, over all of it. */
   static FloatTensor dense(Storage storage, Shape shape) {
     return new FloatTensor(storage, shape, denseStrides(shape));
   }
@@ -50,7 +50,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
     return zeros(Shape.of(dims));
   }
 
-  /** Tensors of zeros, all or none. */
+  /** Tensors of zeros; if one cannot be allocated, none is. */
   static FloatTensor[] zeros(Shape... shapes) {
     Storage[] storages =
         Storage.allocateAll(Arrays.stream(shapes).mapToLong(Shape::size).toArray());
@@ -77,12 +77,12 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    * A tensor over the memory of a direct buffer, from its position to its limit, without a copy.
    * The tensor keeps the buffer reachable; closing the tensor does not free it.
    *
-   * <p>The memory must stay until the tensor is closed and its last operation has ended. A buffer
-   * of a mapped file ends the JVM, or the operation with an {@link InternalError}, when the file
-   * has been cut short: {@link TensorFile} and {@link LoadOptions#mapped} see that; a buffer knows
-   * nothing of its file. Where the buffer is of an arena of JDK 22, the tensor counts as closed
-   * once the arena is, as far as the thread of an operation may ask that: not of another thread's
-   * {@code Arena.ofConfined()}. Closing an arena while an operation runs takes the memory from it.
+   * <p>The memory must stay valid until the tensor is closed and its last operation has ended. If
+   * the buffer maps a file and the file is truncated, the JVM crashes, or the operation throws
+   * {@link InternalError}; {@link TensorFile} and {@link LoadOptions#mapped} detect a truncated
+   * file. If the buffer is of an arena (JDK 22), the tensor counts as closed when the arena is
+   * closed. This check does not work for an {@code Arena.ofConfined()} of another thread. Do not
+   * close an arena while an operation runs: its memory becomes invalid at once.
    *
    * @throws IllegalArgumentException if the buffer is not direct, is read-only or not in native
    *     byte order, if it is of an arena that is closed, or if the number of elements is not that
@@ -146,18 +146,18 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    * <p>The tensor keeps the owner reachable, here the segment and with it the arena: memory of
    * {@code Arena.ofAuto()} lives as long as the tensor. Closing the tensor does not free memory.
    *
-   * <p>That the memory is there, is as large as {@code bytes} and may be written, and that it is
-   * not freed before the tensor is closed and its last operation has ended, by closing an arena for
-   * instance, is the caller's promise: nobody can check it. Breaking it corrupts memory or ends the
+   * <p>The caller must ensure that the memory exists, has {@code bytes} bytes and is writable. It
+   * must not be freed, for example by closing an arena, before the tensor is closed and its last
+   * operation has ended. The library cannot check this; a violation corrupts memory or ends the
    * JVM.
    *
-   * @param address where the first element lies; a multiple of four
+   * @param address the address of the first element; a multiple of four
    * @param bytes the size of the memory, four times the number of elements
-   * @param owner stays reachable as long as the tensor is, or a buffer of it ({@link
-   *     #asFloatBuffer}). It may refer to the tensor. It must not refer to such a buffer: the two
-   *     would keep each other reachable, and nothing of them ever be freed
+   * @param owner is kept reachable as long as the tensor, or a buffer of it ({@link
+   *     #asFloatBuffer}). It may refer to the tensor, but not to such a buffer: the two would keep
+   *     each other reachable, and never be freed
    * @throws IllegalArgumentException if the address is 0 or not a multiple of four, or if the bytes
-   *     are not those of the dimensions
+   *     do not match the dimensions
    * @throws UnsupportedOperationException if the native library is not in use
    */
   public static FloatTensor wrapAddress(long address, long bytes, Object owner, long... dims) {
@@ -184,7 +184,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
     }
   }
 
-  /** The bytes that all tensors, plans and layers of this process hold off the heap. */
+  /** The off-heap bytes of all tensors, plans and layers of this process. */
   public static long allocatedBytes() {
     return Storage.allocatedBytes();
   }
@@ -240,7 +240,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
   /**
    * Sets {@code length} elements, in row-major order, from element {@code offset} on.
    *
-   * @param values where they come from, beginning at {@code values[start]}
+   * @param values the source, from {@code values[start]} on
    * @throws IndexOutOfBoundsException if a range is outside the tensor or the array
    * @throws IllegalArgumentException if this is a transposed view
    * @throws IllegalStateException if the tensor is closed
@@ -270,9 +270,8 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
   }
 
   /**
-   * Sets all elements to one value, on the common workers if there are many. Memory that is touched
-   * for the first time, as that of a new tensor is, has to be found by the operating system first,
-   * which takes longer than to write it.
+   * Sets all elements to one value, on the common workers if there are many. On the first write to
+   * new memory, the operating system allocates its pages, which takes longer than the write.
    *
    * @throws IllegalArgumentException if this is a transposed view
    * @throws IllegalStateException if the tensor is closed or read-only
@@ -302,7 +301,8 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    *
    * @throws IllegalArgumentException if there are more elements than an array can hold
    * @throws IllegalStateException if the tensor is closed
-   * @throws OutOfMemoryError if the heap has no room for the array, naming the bytes
+   * @throws OutOfMemoryError if the heap is too small for the array; the message has the number of
+   *     bytes
    */
   public float[] toArray() {
     if (shape().size() > Integer.MAX_VALUE - 8) {
@@ -331,7 +331,10 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
     return values;
   }
 
-  /** This tensor, which is new, after a computation that writes it; closed if that fails. */
+  /**
+   * Runs a computation that writes this new tensor, and returns it; closes it if the computation
+   * fails.
+   */
   FloatTensor filledBy(Consumer<FloatTensor> computation) {
     try {
       computation.accept(this);

@@ -13,12 +13,10 @@ import org.blocksparse.internal.format.NameTable;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 
 /**
- * The names of outputs: strings by number, and numbers by string. A {@link HierarchicalSoftmax}
- * that has them saves them in its file, and shows them in its {@link Ranking}s and {@link
- * Explanation}s.
+ * The names of outputs: a map from ids to strings and back. A {@link HierarchicalSoftmax} with
+ * names saves them in its file, and shows them in its {@link Ranking}s and {@link Explanation}s.
  *
- * <p>A million names take as much memory as their letters and eight bytes each; there is no object
- * for each of them.
+ * <p>Each name takes the memory of its letters and about eight bytes; there is no object per name.
  *
  * <p>Immutable.
  */
@@ -42,8 +40,8 @@ public final class Labels {
   /**
    * Names of outputs 0, 1, 2 and so on.
    *
-   * @throws IllegalArgumentException if two are the same, if one is no text since it holds half of
-   *     a pair of surrogates, or if together they have more than 2<sup>31</sup> - 9 bytes in UTF-8
+   * @throws IllegalArgumentException if two names are equal, if a name contains an unpaired
+   *     surrogate, or if all names together have more than 2<sup>31</sup> - 9 bytes in UTF-8
    */
   public static Labels of(List<String> names) {
     int[] offsets = new int[requireNonNull(names, "names").size() + 1];
@@ -73,7 +71,7 @@ public final class Labels {
     return new Labels(table);
   }
 
-  /** How many there are: outputs [0, size) have names. */
+  /** The number of names: outputs [0, size) have names. */
   public int size() {
     return table.size();
   }
@@ -81,8 +79,9 @@ public final class Labels {
   /**
    * The name of an output.
    *
-   * @throws IndexOutOfBoundsException if it has none
-   * @throws IllegalStateException if it is from a mapped file, which is not checked, and no text
+   * @throws IndexOutOfBoundsException if the output has no name
+   * @throws IllegalStateException if the name is from a mapped file, which is not checked, and is
+   *     not valid text
    */
   public String name(int output) {
     try {
@@ -107,7 +106,7 @@ public final class Labels {
         : -1; // getBytes would make a question mark of half a pair
   }
 
-  /** All names, as a list that makes each string when it is asked for. */
+  /** All names, as a list that creates each string on access. */
   public List<String> names() {
     return new Names();
   }
@@ -125,7 +124,7 @@ public final class Labels {
   }
 
   /**
-   * These, and names of the outputs that follow.
+   * These names, and names of the outputs that follow.
    *
    * @throws IllegalArgumentException as {@link #of(List)}
    */
@@ -137,8 +136,8 @@ public final class Labels {
   }
 
   /**
-   * These, but with another name for an output that has one: what has its number now, for instance,
-   * when it was {@linkplain TwoLevelLayer#reuse reused}.
+   * These names, with another name for an output: for example, after its id was {@linkplain
+   * TwoLevelLayer#reuse reused}.
    *
    * @throws IndexOutOfBoundsException if the output has no name
    * @throws IllegalArgumentException as {@link #of(List)}
@@ -151,9 +150,9 @@ public final class Labels {
   }
 
   /**
-   * These, for that many outputs.
+   * Checks that there are at most as many names as outputs, and returns these names.
    *
-   * @throws IllegalArgumentException if there are more
+   * @throws IllegalArgumentException if there are more names
    */
   Labels forAtMost(int outputs) {
     if (size() > outputs) {
@@ -164,9 +163,9 @@ public final class Labels {
   }
 
   /**
-   * Those of a layer.
+   * The names of a layer.
    *
-   * @throws IllegalStateException if it has none: they are null
+   * @throws IllegalStateException if the layer has no names (null)
    */
   static Labels orThrow(Labels ofLayer) {
     if (ofLayer == null) {
@@ -175,7 +174,7 @@ public final class Labels {
     return ofLayer;
   }
 
-  /** The names as they are in files. */
+  /** The names in the form that files store. */
   NameTable table() {
     return table;
   }

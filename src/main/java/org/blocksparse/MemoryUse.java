@@ -11,13 +11,14 @@ import org.blocksparse.internal.memory.Storage;
  * The off-heap memory of a model: parameters, tables and optimizer state, without buffers of calls.
  * A closed model uses none.
  *
- * @param mappedBytes are those of a file, see {@link LoadOptions#mapped}. They are in memory only
- *     once they are read, and all processes that map the file share them; with {@link
- *     LoadOptions#copyOnWrite} what was written is this process's own, and counts as mapped here
- * @param privateBytes belong to this process alone
+ * @param mappedBytes mapped bytes of a file, see {@link LoadOptions#mapped}. They take memory only
+ *     after they are read, and all processes that map the file share them. With {@link
+ *     LoadOptions#copyOnWrite}, written pages are private to this process, but still count as
+ *     mapped
+ * @param privateBytes bytes of this process alone
  */
 public record MemoryUse(long mappedBytes, long privateBytes) {
-  /** The use of some memory; null is none. */
+  /** The use of some memory; null counts as none. */
   static MemoryUse of(Stream<Storage> memory) {
     return memory
         .filter(Objects::nonNull)

@@ -18,9 +18,9 @@ import org.blocksparse.internal.optimizer.BlockedTensor;
 import org.blocksparse.internal.optimizer.LayerState;
 
 /**
- * The state of an {@link Optimizer} between steps, for the weights and biases of layers of blocks:
- * the moments of each element, and for Adam the number of steps that each block has taken itself.
- * {@link HierarchicalSoftmax}, {@link EmbeddingBag} and {@link MixtureOfExperts} keep their own.
+ * The state of an {@link Optimizer} between steps, for weights and biases of block-sparse layers:
+ * the moments of each element, and for Adam the number of steps of each block. {@link
+ * HierarchicalSoftmax}, {@link EmbeddingBag} and {@link MixtureOfExperts} have their own state.
  *
  * <table>
  *   <caption>Tensors that can be trained</caption>
@@ -29,13 +29,13 @@ import org.blocksparse.internal.optimizer.LayerState;
  *   <tr><td>biases</td><td>(blocks, size)</td><td>a row</td><td>no</td></tr>
  * </table>
  *
- * <p>One state may be for all tensors of a model. Each tensor has a rule of its own: what is kept
- * of it is forgotten when a step with another kind of rule is made of it, and stays when only the
- * rate, the decay or the clipping changes. Memory is taken by the first step of a tensor: none for
- * gradient descent, as much as the tensor's for Adagrad, twice that for Adam.
+ * <p>One state may hold all tensors of a model. Each tensor may have its own optimizer: a step with
+ * another kind of optimizer resets the state of the tensor, but a new rate, decay or clipping does
+ * not. The first step of a tensor allocates its state: none for SGD, as much as the tensor for
+ * Adagrad, and twice as much for Adam.
  *
- * <p>The tensors stay the caller's. Steps of different tensors may be made at the same time; of one
- * tensor, they are the caller's to keep apart.
+ * <p>The caller still owns the tensors. Steps of different tensors may run at the same time; the
+ * caller must not run two steps of one tensor at the same time.
  */
 public final class OptimizerState implements AutoCloseable {
   private static final String WORDS =
@@ -68,9 +68,9 @@ public final class OptimizerState implements AutoCloseable {
   }
 
   /**
-   * The state of tensors that no step was made of yet.
+   * The state of tensors before their first step.
    *
-   * @param tensors weights and biases, which steps are then asked for by themselves
+   * @param tensors weights and biases; pass the same tensors to steps
    * @throws NullPointerException if one is null
    * @throws IllegalArgumentException if one has neither of the shapes above, has more than
    *     2<sup>31</sup> - 1 blocks, is a transposed view, or shares memory with another
@@ -92,9 +92,9 @@ public final class OptimizerState implements AutoCloseable {
   }
 
   /**
-   * The state as it was saved, to go on with training as if it had not ended.
+   * Loads a saved state, to continue training exactly.
    *
-   * @param file what {@link #save} has written
+   * @param file a file that {@link #save} wrote
    * @param tensors as for {@link #of}, of the same shapes and in the same order as those whose
    *     state was saved; the file does not hold them, {@link TensorFile} does
    * @throws FileFormatException if the file is not such a file, is damaged, or has the state of
@@ -119,8 +119,8 @@ public final class OptimizerState implements AutoCloseable {
   }
 
   /**
-   * Writes what is kept of all tensors to a safetensors file, without the tensors. No step may run
-   * meanwhile. Whenever the machine stops, the file is the old one or the new one.
+   * Writes the state of all tensors to a safetensors file, without the tensors. No step may run
+   * meanwhile. The write is atomic: even after a crash, the file is the old one or the new one.
    *
    * @throws IllegalArgumentException if there are more tensors than a file can have: 65,534 of SGD
    *     or Adagrad, 21,845 of Adam, or if its header would take more than 8 MB, as it does if most
@@ -136,7 +136,7 @@ public final class OptimizerState implements AutoCloseable {
     return entries(IntStream.range(0, tensors.length).mapToObj(Integer::toString).toList());
   }
 
-  /** The memory that is kept; null where there is none. */
+  /** The memory of the state; null for parts without memory. */
   Stream<Storage> memory() {
     return Stream.of(states).flatMap(LayerState::memory);
   }
@@ -177,8 +177,7 @@ public final class OptimizerState implements AutoCloseable {
   }
 
   /**
-   * Makes a step of a tensor, which is leased. All that can be refused is refused before it is
-   * changed.
+   * Runs a step of a leased tensor. Arguments are checked before the tensor changes.
    *
    * @throws IllegalArgumentException if the tensor is none of these, or a transposed view
    * @throws IllegalStateException if this is closed
@@ -189,7 +188,7 @@ public final class OptimizerState implements AutoCloseable {
     }
   }
 
-  /** Which of the tensors it is. */
+  /** The position of a tensor among the tensors of this state. */
   private int position(String name, FloatTensor tensor) {
     tensor.requireContiguous(name);
     Integer position = positions.get(Key.of(tensor));
@@ -199,7 +198,7 @@ public final class OptimizerState implements AutoCloseable {
     return position;
   }
 
-  /** Frees what is kept as soon as no step uses it. Idempotent. The tensors stay open. */
+  /** Frees the state as soon as no step uses it. Idempotent. The tensors stay open. */
   @Override
   public void close() {
     for (LayerState state : states) {
