@@ -247,11 +247,11 @@ public final class BlockPlan implements AutoCloseable {
 
   /**
    * The plan for a batch in which each sample selects its own number of blocks: a ragged plan. h,
-   * and every other tensor with a row for each selected input block, then has the shape (entries of
-   * inputs, iSize), in the order of the entries. The output has the shape (entries of outputs,
-   * oSize). A sample may select no output blocks. If it selects no input blocks, its outputs are
-   * the bias, or remain unchanged when a product is added to them. If all samples select equally
-   * many blocks, results are bitwise equal to those of a plan from index tensors.
+   * then has the shape (entries of inputs, iSize), in the order of the entries, and so has every
+   * other tensor with a row for each selected input block. The output has the shape (entries of
+   * outputs, oSize). A sample may select no output blocks. If it selects no input blocks, its
+   * outputs are the bias, or remain unchanged when a product is added to them. If all samples
+   * select equally many blocks, results are bitwise equal to those of a plan from index tensors.
    *
    * @param inputs the input blocks that each sample selects, in [0, iBlocks), without values;
    *     repeats are allowed and add up
@@ -366,11 +366,11 @@ public final class BlockPlan implements AutoCloseable {
    *
    * <p><b>{@link ElementType#INT8}</b> is required by packed {@link Weights}, and allowed only for
    * them. Each row of h is divided into groups of 32 elements. Let m be the largest magnitude of a
-   * group, at least 2<sup>-119</sup>. Each element is rounded to the nearest integer multiple of m
-   * / 127, with an error of at most m / 253.9. If an element is NaN or infinite, all outputs of the
-   * row are NaN. Within each group, integer products and their sum are exact. Scaling and all
-   * further sums are float32. Relative to the unrounded h and the stored weights, the error of each
-   * output element is at most
+   * group, or 2<sup>-119</sup> if that is larger. Each element is rounded to the nearest integer
+   * multiple of m / 127, with an error of at most m / 253.9. If an element is NaN or infinite, all
+   * outputs of the row are NaN. Within each group, integer products and their sum are exact.
+   * Scaling and all further sums are float32. Relative to the unrounded h and the stored weights,
+   * the error of each output element is at most
    *
    * <pre>{@code
    * M / 253.9  +  1.01 * (g + iWin + 1) * 2^-24 * (|s| + M)  +  iWin * g * 2^-131

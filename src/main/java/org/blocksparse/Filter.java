@@ -24,9 +24,9 @@ import org.blocksparse.internal.softmax.SharedOutputs;
  * <p>Probabilities are those of the model, unless the filter is {@linkplain #withRenormalization
  * renormalized}.
  *
- * <p>A list for all rows is looked up in the classes of a layer by the first two calls. The result
- * is cached until another layer uses the filter or the layer grows, so reuse a filter that lists
- * many outputs. {@link SparseRows} are read by each call.
+ * <p>The first two calls look up a list for all rows in the classes of a layer. The result is
+ * cached until another layer uses the filter or the layer grows, so reuse a filter that lists many
+ * outputs. {@link SparseRows} are read by each call.
  *
  * <p>Immutable; any number of threads may use the same filter. The caller still owns {@link
  * SparseRows}, which must be open when the filter is used.

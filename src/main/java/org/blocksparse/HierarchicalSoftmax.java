@@ -38,9 +38,9 @@ import org.blocksparse.internal.softmax.Link;
  * logits ({@link SparseBlockGemv}). The same bound holds for probabilities and gradients.
  * Exponentials add a relative error of 2<sup>-24</sup> times the difference between the largest
  * logit of the level and this logit: a probability of 1e-29 can be off by 100 ulp. For a
- * probability p near 1, the same holds for 1 - p, and so for the logarithm and the gradient of p.
- * If the probabilities of n outputs sum to less than 2<sup>-126</sup>, the absolute error of the
- * sum is at most n / 2 times 2<sup>-149</sup>.
+ * probability p near 1, this relative error is that of 1 - p, and so of log p and its gradient. If
+ * the probabilities of n outputs sum to less than 2<sup>-126</sup>, the absolute error of the sum
+ * is at most n / 2 times 2<sup>-149</sup>.
  */
 public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
   HierarchicalSoftmax(LayerContent content) {
@@ -99,9 +99,9 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
 
   /**
    * Top-p: for each row, the smallest set of most probable outputs whose probabilities sum to at
-   * least {@code mass}. Each probability counts as the largest one that its rounded log probability
-   * can stand for, so one of two equally probable outputs has half of the mass. Cost as {@link
-   * #topK}.
+   * least {@code mass}. Log probabilities are rounded, so each counts as the largest probability
+   * with that rounded logarithm: of two equally probable outputs, one suffices for a mass of 0.5.
+   * Cost as {@link #topK}.
    *
    * @param mass in (0, 1]
    * @throws IllegalArgumentException also if {@code mass} is not in (0, 1]
@@ -130,8 +130,8 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
 
   /**
    * Samples one output per row from the distribution of the outputs that a filter allows: first a
-   * class, then an output of it. If the filter rejects the output, it draws again, with that class
-   * weighted by its allowed outputs.
+   * class, then an output of it. If the filter rejects the output, the method draws again, with
+   * that class weighted by its allowed outputs.
    *
    * <p>Cost: F (C + S o) multiply-adds per row, with F features, C classes and S outputs in the
    * largest class; o is one plus the number of rejected draws. Memory as {@link #topK(FloatTensor,

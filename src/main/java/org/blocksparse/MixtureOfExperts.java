@@ -498,7 +498,7 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * This layer with input rows of its experts' products rounded to BFLOAT16, as the weights are.
+   * This layer, rounding the input rows of its experts' products to BFLOAT16, the weights' type.
    * This is faster on some processors; see {@link BlockPlan#withRoundedInputs} for these and the
    * error. Both layers share their parameters: closing one closes both. Copies and saved files do
    * not keep this setting.
