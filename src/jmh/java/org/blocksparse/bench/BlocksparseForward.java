@@ -18,6 +18,7 @@ import org.blocksparse.Workers;
 final class BlocksparseForward implements MoeForward {
   private final MoeShape shape;
   private final MixtureOfExperts weights;
+  private final boolean roundsInputs; // to BFLOAT16, as the other engines do
   private final Map<Integer, MixtureOfExperts> layers = new HashMap<>(); // by workers
   private FloatTensor x;
   private FloatTensor out;
@@ -29,9 +30,10 @@ final class BlocksparseForward implements MoeForward {
    *
    * @param weights whose workers do not matter
    */
-  private BlocksparseForward(MoeShape shape, MixtureOfExperts weights) {
+  private BlocksparseForward(MoeShape shape, MixtureOfExperts weights, boolean roundsInputs) {
     this.shape = shape;
     this.weights = weights;
+    this.roundsInputs = roundsInputs;
   }
 
   /**
@@ -41,14 +43,14 @@ final class BlocksparseForward implements MoeForward {
    */
   static BlocksparseForward of(MoeShape shape, MixtureOfExperts floats, ElementType type) {
     if (type == ElementType.FLOAT32) {
-      return new BlocksparseForward(shape, floats);
+      return new BlocksparseForward(shape, floats, false);
     }
     MixtureOfExperts narrow = floats.withWeights(type);
     if (type != ElementType.INT8) {
-      return new BlocksparseForward(shape, narrow);
+      return new BlocksparseForward(shape, narrow, type == ElementType.BFLOAT16);
     }
     try (narrow) {
-      return new BlocksparseForward(shape, narrow.packed());
+      return new BlocksparseForward(shape, narrow.packed(), false);
     }
   }
 
@@ -112,10 +114,13 @@ final class BlocksparseForward implements MoeForward {
   private MixtureOfExperts layer(int workers) {
     return layers.computeIfAbsent(
         workers,
-        number ->
-            builder(shape)
-                .workers(Workers.of(ForkJoinPool.commonPool(), number))
-                .build(weights.parameters()));
+        number -> {
+          MixtureOfExperts layer =
+              builder(shape)
+                  .workers(Workers.of(ForkJoinPool.commonPool(), number))
+                  .build(weights.parameters());
+          return roundsInputs ? layer.withRoundedInputs(ElementType.BFLOAT16) : layer;
+        });
   }
 
   private void call(MixtureOfExperts layer, int number) {
