@@ -3,7 +3,7 @@
 # From the package index of Debian to a task: which packages does a package depend on, by its name
 # and its short description? Reads the index on standard input, writes fastText's format:
 #
-#   apt-cache dumpavail | awk -v out=FOLDER -f debian-packages.awk
+#   apt-cache dumpavail | awk -v out=FOLDER -f examples.awk -f debian-packages.awk
 #
 #   FOLDER/train.txt   a line for each dependency:      __label__libc6 the name and the description
 #   FOLDER/test.txt    a line for each package, with all its dependencies: held out are the packages
@@ -12,12 +12,6 @@
 #
 # Labels are the names in Depends, of alternatives the first, that at least 3 packages for training
 # have. Text is in lower case, cut into runs of letters and digits.
-BEGIN {
-  for (i = 0; i < 256; i++) {
-    code[sprintf("%c", i)] = i
-  }
-}
-
 /^Package: / {
   package = source = $2
   depends = ""
@@ -56,38 +50,14 @@ function keep(   n, part, i, label, seen, held) {
   package = ""
 }
 
-function words(s) {
-  s = tolower(s)
-  gsub(/[^a-z0-9]+/, " ", s)
-  gsub(/^ | $/, "", s)
-  return s
-}
-
-# The same in every awk and every year.
-function hash(s,   h, i) {
-  h = 7
-  for (i = 1; i <= length(s); i++) {
-    h = (h * 131 + code[substr(s, i, 1)]) % 1000003
-  }
-  return int(h / 7)
-}
-
-function write(p,   n, part, i, all) {
-  n = split(labels[p], part, " ")
-  for (i = 1; i <= n; i++) {
-    if (count[part[i]] >= 3) {
-      all = all "__label__" part[i] " "
-      if (!isHeld[p]) {
-        shuffled("__label__" part[i] " " text[p], "train")
-      }
-    }
+function write(p,   n, label, i, all, example) {
+  all = frequent(labels[p], count)
+  n = split(all, label, " ")
+  for (i = 1; i <= n && !isHeld[p]; i++) {
+    example = label[i] " " text[p]
+    shuffled(example, example, "train")
   }
   if (all != "") {
-    shuffled(all text[p], isHeld[p] ? "test" : "multi")
+    shuffled(all text[p], all text[p], isHeld[p] ? "test" : "multi")
   }
-}
-
-# In an order that has nothing to do with names: fastText takes examples in the order of the file.
-function shuffled(line, name) {
-  print hash(line) "\t" line | ("LC_ALL=C sort -n | cut -f 2 > " out "/" name ".txt")
 }

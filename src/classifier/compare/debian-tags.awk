@@ -3,7 +3,7 @@
 # From the package index of Debian to a task: which debtags does a package have, by its short and
 # its long description? Reads descriptions and then the index, writes fastText's format:
 #
-#   (cat TRANSLATION-EN; apt-cache dumpavail) | awk -v out=FOLDER -f debian-tags.awk
+#   (cat TRANSLATION-EN; apt-cache dumpavail) | awk -v out=FOLDER -f examples.awk -f debian-tags.awk
 #
 #   FOLDER/train.txt   a line for each package that has tags:
 #                      __label__role::program __label__uitoolkit::sdl the description
@@ -12,12 +12,6 @@
 #
 # Labels are the tags that at least 3 packages for training have. Text is in lower case, cut into
 # runs of letters and digits.
-BEGIN {
-  for (i = 0; i < 256; i++) {
-    code[sprintf("%c", i)] = i
-  }
-}
-
 /^[^ ]/ { field = $1 }
 /^Package: / {
   package = source = $2
@@ -57,35 +51,9 @@ function keep(   n, part, i, held) {
   }
 }
 
-function words(s) {
-  s = tolower(s)
-  gsub(/[^a-z0-9]+/, " ", s)
-  gsub(/^ | $/, "", s)
-  return s
-}
-
-# The same in every awk and every year.
-function hash(s,   h, i) {
-  h = 7
-  for (i = 1; i <= length(s); i++) {
-    h = (h * 131 + code[substr(s, i, 1)]) % 1000003
-  }
-  return int(h / 7)
-}
-
-function write(p,   n, part, i, all) {
-  n = split(labels[p], part, " ")
-  for (i = 1; i <= n; i++) {
-    if (count[part[i]] >= 3) {
-      all = all "__label__" part[i] " "
-    }
-  }
+function write(p,   all) {
+  all = frequent(labels[p], count)
   if (all != "") {
-    shuffled(all text[p], isHeld[p] ? "test" : "train")
+    shuffled(all text[p], all text[p], isHeld[p] ? "test" : "train")
   }
-}
-
-# In an order that has nothing to do with names: fastText takes examples in the order of the file.
-function shuffled(line, name) {
-  print hash(line) "\t" line | ("LC_ALL=C sort -n | cut -f 2 > " out "/" name ".txt")
 }
