@@ -18,7 +18,7 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  */
 public final class Engine {
   /** Tasks that give a machine of some cores enough to choose from, and end at about one time. */
-  private static final int ENOUGH_TASKS = 32;
+  static final int ENOUGH_TASKS = 32;
 
   /** The narrowest band that a row or a block is cut into. */
   private static final int MIN_BAND = Blocksparse.BLOCKSPARSE_BAND;
@@ -98,7 +98,7 @@ public final class Engine {
     return (int) Math.min((long) begin + width, size); // the sum may be no int
   }
 
-  private static long ceilDiv(long dividend, long divisor) {
+  static long ceilDiv(long dividend, long divisor) {
     return (dividend + divisor - 1) / divisor;
   }
 

@@ -17,9 +17,6 @@ public record PackedExperts(Blocks w1, Rows b1, ActivationFunction function, Blo
   /** The most bytes of rows between the products, unless one pair needs more. */
   private static final long KEPT_BYTES = 8L << 20;
 
-  /** Tasks of a product that has fewer experts. */
-  private static final int ENOUGH_TASKS = 32;
-
   /**
    * Pairs of samples and experts.
    *
@@ -66,8 +63,9 @@ public record PackedExperts(Blocks w1, Rows b1, ActivationFunction function, Blo
       Engine engine, RoundedRows x, ExpertSchedules schedules, Storage gates, RoundedRows to) {
     ProductKernels kernels = engine.kernels().products();
     int chunks = schedules.up().chunks();
-    int width = Engine.bandWidth(to.size(), ceilDiv(ENOUGH_TASKS, Math.max(1, chunks)));
-    int bands = ceilDiv(to.size(), width);
+    int width =
+        Engine.bandWidth(to.size(), Engine.ceilDiv(Engine.ENOUGH_TASKS, Math.max(1, chunks)));
+    int bands = Math.toIntExact(Engine.ceilDiv(to.size(), width));
     engine.run(
         Math.multiplyExact(chunks, bands),
         Engine.work(schedules.pairs(), w1.inSize(), w1.outSize()),
@@ -93,10 +91,6 @@ public record PackedExperts(Blocks w1, Rows b1, ActivationFunction function, Blo
         });
   }
 
-  private static int ceilDiv(int dividend, int divisor) {
-    return (int) (((long) dividend + divisor - 1) / divisor);
-  }
-
   private void second(
       Engine engine,
       RoundedRows a,
@@ -106,9 +100,9 @@ public record PackedExperts(Blocks w1, Rows b1, ActivationFunction function, Blo
       Rows out) {
     ProductKernels kernels = engine.kernels().products();
     int n = w2.outSize();
-    int width = Engine.bandWidth(n, ENOUGH_TASKS);
+    int width = Engine.bandWidth(n, Engine.ENOUGH_TASKS);
     engine.run(
-        ceilDiv(n, width),
+        Math.toIntExact(Engine.ceilDiv(n, width)),
         Engine.work(Math.max(schedules.pairs(), out.count()), w2.inSize(), n),
         (begin, end) -> {
           int first = begin * width;
