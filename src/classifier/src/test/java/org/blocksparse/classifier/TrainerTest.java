@@ -33,7 +33,7 @@ final class TrainerTest {
   @TempDir private Path folder;
 
   /** Remembers the events of a training. */
-  private static class Told implements TrainingListener {
+  private static class RecordedEvents implements TrainingListener {
     final List<LearningPoint> points = new ArrayList<>();
     final List<String> warnings = new ArrayList<>();
 
@@ -49,7 +49,7 @@ final class TrainerTest {
   }
 
   /** Throws in an epoch what a step does whose loss is not finite. */
-  private static final class Diverging extends Told {
+  private static final class Diverging extends RecordedEvents {
     private final int epoch;
 
     Diverging(int epoch) {
@@ -65,7 +65,7 @@ final class TrainerTest {
   }
 
   /** Throws after an epoch. */
-  private static final class Failing extends Told {
+  private static final class Failing extends RecordedEvents {
     private final int epoch;
     private final Error error;
 
@@ -119,23 +119,24 @@ final class TrainerTest {
 
   @Test
   void labelsArePutIntoClassesByTheWorkersBeforeTrainingBegins() {
-    List<String> told = new ArrayList<>();
+    List<String> recorded = new ArrayList<>();
     AtomicInteger helpers = new AtomicInteger();
     TrainingListener listener =
         new TrainingListener() {
           @Override
           public void leftOut(int features, int examples) {
-            told.add(features + " features and " + examples + " examples left out");
+            recorded.add(features + " features and " + examples + " examples left out");
           }
 
           @Override
           public void putIntoClasses(int labels, int classes) {
-            told.add(labels + " labels into " + classes + " classes");
+            recorded.add(labels + " labels into " + classes + " classes");
           }
 
           @Override
           public void begin(int examples, int epochs, int features, int labels, int classes) {
-            told.add(labels + " labels in " + classes + (helpers.get() > 0 ? ", with help" : ""));
+            recorded.add(
+                labels + " labels in " + classes + (helpers.get() > 0 ? ", with help" : ""));
           }
         };
     Executor executor =
@@ -159,32 +160,32 @@ final class TrainerTest {
             "150 labels in 5, with help",
             "0 features and 0 examples left out",
             "40 labels in 1"),
-        told);
+        recorded);
   }
 
   @Test
   void stoppedBeforeTheFirstStep_endsWithoutAModel() {
     boolean[] begun = {false};
-    Told told =
-        new Told() {
+    RecordedEvents recorded =
+        new RecordedEvents() {
           @Override
           public void begin(int examples, int epochs, int features, int labels, int classes) {
             begun[0] = true;
           }
         };
-    TrainingOptions options = SMALL.withListener(told).withStop(() -> begun[0]);
+    TrainingOptions options = SMALL.withListener(recorded).withStop(() -> begun[0]);
     assertThrows(CancellationException.class, () -> trained(options).close());
-    assertEquals(List.of(), told.points);
+    assertEquals(List.of(), recorded.points);
   }
 
   @Test
   void stoppedBeforeTheFirstStepOfAnEpoch_tellsNothingOfIt() {
-    Told told = new Told();
+    RecordedEvents recorded = new RecordedEvents();
     TrainingOptions options =
-        SMALL.withListener(told).withEpochs(5).withStop(() -> told.points.size() == 2);
+        SMALL.withListener(recorded).withEpochs(5).withStop(() -> recorded.points.size() == 2);
     try (Classifier classifier = trained(options)) {
-      assertEquals(2, told.points.size());
-      assertTrue(told.points.stream().allMatch(point -> Double.isFinite(point.loss())));
+      assertEquals(2, recorded.points.size());
+      assertTrue(recorded.points.stream().allMatch(point -> Double.isFinite(point.loss())));
       assertTrue(precision(classifier) > 0.5);
     }
   }
@@ -201,20 +202,21 @@ final class TrainerTest {
    * @param points the epochs that were learned and measured
    * @param reason of the warning
    */
-  private static void assertEndsWithTheBestModel(Told told, int epochs, int points, String reason) {
+  private static void assertEndsWithTheBestModel(
+      RecordedEvents recorded, int epochs, int points, String reason) {
     TrainingOptions options =
-        SMALL.withListener(told).withEpochs(epochs).withValidation(VALIDATION, epochs);
+        SMALL.withListener(recorded).withEpochs(epochs).withValidation(VALIDATION, epochs);
     try (Classifier classifier = trained(options)) {
-      assertEquals(bestPrecision(told), precision(classifier));
+      assertEquals(bestPrecision(recorded), precision(classifier));
     }
-    assertEquals(points, told.points.size());
+    assertEquals(points, recorded.points.size());
     assertEquals(
         List.of("training has ended early, with the best model before that: " + reason),
-        told.warnings);
+        recorded.warnings);
   }
 
-  private static double bestPrecision(Told told) {
-    return told.points.stream().mapToDouble(LearningPoint::precision).max().orElseThrow();
+  private static double bestPrecision(RecordedEvents recorded) {
+    return recorded.points.stream().mapToDouble(LearningPoint::precision).max().orElseThrow();
   }
 
   @Test
@@ -235,8 +237,8 @@ final class TrainerTest {
     List<Example> validation =
         Stream.generate(() -> Example.ofText("of ".repeat(4000), "label1")).limit(200).toList();
     long[] held = new long[2];
-    Told told =
-        new Told() {
+    RecordedEvents recorded =
+        new RecordedEvents() {
           @Override
           public void epoch(LearningPoint point) {
             held[0] = Storage.allocatedBytes();
@@ -253,20 +255,21 @@ final class TrainerTest {
           }
         };
     TrainingOptions options =
-        SMALL.withListener(told).withValidation(validation, 3).withTemporaryFolder(folder);
+        SMALL.withListener(recorded).withValidation(validation, 3).withTemporaryFolder(folder);
     assertThrows(OutOfMemoryError.class, () -> trained(options).close());
-    assertEquals(1, told.warnings.size(), told.warnings::toString);
-    assertTrue(told.warnings.get(0).startsWith("the best model stays in "), told.warnings.get(0));
+    assertEquals(1, recorded.warnings.size(), recorded.warnings::toString);
+    assertTrue(
+        recorded.warnings.get(0).startsWith("the best model stays in "), recorded.warnings.get(0));
     long numbers = 200L * 4000 * Integer.BYTES;
     assertTrue(held[0] - held[1] >= numbers, () -> "held: " + held[0] + ", then " + held[1]);
   }
 
   @Test
   void anotherError_leavesTheFileOfTheBestModelBefore() throws IOException {
-    Told told = new Failing(3, new AssertionError("a mistake"));
+    RecordedEvents recorded = new Failing(3, new AssertionError("a mistake"));
     TrainingOptions options =
         SMALL
-            .withListener(told)
+            .withListener(recorded)
             .withEpochs(9)
             .withValidation(VALIDATION, 9)
             .withTemporaryFolder(folder);
@@ -274,33 +277,33 @@ final class TrainerTest {
         "a mistake",
         assertThrows(AssertionError.class, () -> trained(options).close()).getMessage());
     String warning = "training has failed; the best model before that stays in ";
-    assertEquals(1, told.warnings.size());
-    assertTrue(told.warnings.get(0).startsWith(warning), told.warnings.get(0));
+    assertEquals(1, recorded.warnings.size());
+    assertTrue(recorded.warnings.get(0).startsWith(warning), recorded.warnings.get(0));
     try (Classifier classifier =
-        Classifier.load(Path.of(told.warnings.get(0).substring(warning.length())))) {
-      assertEquals(bestPrecision(told), precision(classifier));
+        Classifier.load(Path.of(recorded.warnings.get(0).substring(warning.length())))) {
+      assertEquals(bestPrecision(recorded), precision(classifier));
     }
   }
 
   @Test
   void anError_beforeAModelWasKept_isThrown() {
-    Told told = new Failing(1, new OutOfMemoryError("no room"));
+    RecordedEvents recorded = new Failing(1, new OutOfMemoryError("no room"));
     assertThrows(
-        OutOfMemoryError.class, () -> trained(SMALL.withListener(told).withEpochs(9)).close());
-    assertEquals(List.of(), told.warnings);
+        OutOfMemoryError.class, () -> trained(SMALL.withListener(recorded).withEpochs(9)).close());
+    assertEquals(List.of(), recorded.warnings);
   }
 
   @Test
   void whatTheModelTells_isWhatWasLearned_andTheEpochThatWasChosen() {
-    Told told = new Told();
+    RecordedEvents recorded = new RecordedEvents();
     TrainingOptions stopped =
-        SMALL.withListener(told).withEpochs(9).withStop(() -> told.points.size() == 2);
+        SMALL.withListener(recorded).withEpochs(9).withStop(() -> recorded.points.size() == 2);
     try (Classifier classifier = trained(stopped)) {
       assertEquals("9", classifier.info().get("epochs planned"));
       assertEquals("2", classifier.info().get("epochs"));
       assertEquals("2", classifier.info().get("epoch of this model"));
     }
-    Told failing = new Failing(4, new OutOfMemoryError("no room"));
+    RecordedEvents failing = new Failing(4, new OutOfMemoryError("no room"));
     try (Classifier classifier =
         trained(SMALL.withListener(failing).withEpochs(9).withValidation(VALIDATION, 9))) {
       long best =
@@ -313,8 +316,8 @@ final class TrainerTest {
       assertEquals(Long.toString(best), classifier.info().get("epoch of this model"));
     }
     int[] steps = {0};
-    Told counting =
-        new Told() {
+    RecordedEvents counting =
+        new RecordedEvents() {
           @Override
           public void step(int examples, double loss) {
             steps[0]++;
@@ -334,13 +337,13 @@ final class TrainerTest {
 
   @Test
   void ofEpochsThatTie_theOneCalledBest_isKept() {
-    Told told = new Told();
+    RecordedEvents recorded = new RecordedEvents();
     TrainingOptions options =
-        SMALL.withListener(told).withEpochs(20).withValidation(VALIDATION.subList(0, 1), 3);
+        SMALL.withListener(recorded).withEpochs(20).withValidation(VALIDATION.subList(0, 1), 3);
     try (Classifier classifier = trained(options)) {
       LearningPoint best =
-          told.points.stream().filter(LearningPoint::best).reduce((a, b) -> b).orElseThrow();
-      LearningPoint last = told.points.get(told.points.size() - 1);
+          recorded.points.stream().filter(LearningPoint::best).reduce((a, b) -> b).orElseThrow();
+      LearningPoint last = recorded.points.get(recorded.points.size() - 1);
       assertEquals(best.epoch() + 3, last.epoch());
       assertEquals(best.precision(), last.precision());
       assertEquals(best.ndcg(), last.ndcg());
@@ -362,24 +365,24 @@ final class TrainerTest {
         VALIDATION.stream()
             .map(e -> Example.ofText(e.text(), "second" + e.labels().get(0)))
             .toList();
-    Told told = new Told();
+    RecordedEvents recorded = new RecordedEvents();
     Classifier.train(
             examples,
-            SMALL.withListener(told).withEpochs(6).withRate(0.02).withValidation(seconds, 1))
+            SMALL.withListener(recorded).withEpochs(6).withRate(0.02).withValidation(seconds, 1))
         .close();
-    assertTrue(told.points.size() > 2, told.points::toString);
-    LearningPoint first = told.points.get(0);
+    assertTrue(recorded.points.size() > 2, recorded.points::toString);
+    LearningPoint first = recorded.points.get(0);
     assertTrue(
-        told.points.stream()
+        recorded.points.stream()
             .anyMatch(p -> p.epoch() > 1 && p.best() && p.precision() == first.precision()),
-        told.points::toString);
+        recorded.points::toString);
   }
 
   @Test
   void measuring_isToldWhileItGoesOn() {
     List<String> measured = new ArrayList<>();
-    Told told =
-        new Told() {
+    RecordedEvents recorded =
+        new RecordedEvents() {
           @Override
           public void measured(int examples, int all) {
             measured.add((points.size() + 1) + ": " + examples + " of " + all);
@@ -387,10 +390,10 @@ final class TrainerTest {
         };
     List<Example> validation = new ArrayList<>(Texts.examples(600, LABELS, 2).toList());
     validation.add(Example.ofText("without a label"));
-    TrainingOptions options = SMALL.withListener(told).withEpochs(2);
+    TrainingOptions options = SMALL.withListener(recorded).withEpochs(2);
     try (Classifier classifier = trained(options.withValidation(validation, 2))) {
       assertEquals(
-          bestPrecision(told), classifier.evaluate(validation.stream(), 1).precision(1), 0);
+          bestPrecision(recorded), classifier.evaluate(validation.stream(), 1).precision(1), 0);
     }
     assertEquals(
         List.of(
@@ -409,8 +412,8 @@ final class TrainerTest {
     List<Example> validation =
         Stream.generate(() -> Example.ofText(text, "label1")).limit(200).toList();
     long[] taken = new long[2];
-    Told told =
-        new Told() {
+    RecordedEvents recorded =
+        new RecordedEvents() {
           @Override
           public void step(int examples, double loss) {
             taken[0] = allocatedBytes();
@@ -421,7 +424,7 @@ final class TrainerTest {
             taken[1] = allocatedBytes() - taken[0]; // of measuring alone
           }
         };
-    trained(SMALL.withListener(told).withEpochs(1).withValidation(validation, 1)).close();
+    trained(SMALL.withListener(recorded).withEpochs(1).withValidation(validation, 1)).close();
     long ofTexts = 200L * text.length();
     assertTrue(taken[1] < ofTexts / 2, "bytes: " + taken[1] + ", those of the texts: " + ofTexts);
   }
@@ -452,42 +455,43 @@ final class TrainerTest {
                   return Example.ofText(example.text(), "label" + (label + 1) % LABELS);
                 })
             .toList();
-    Told told = new Told();
+    RecordedEvents recorded = new RecordedEvents();
     TrainingOptions options =
         SMALL
-            .withListener(told)
+            .withListener(recorded)
             .withEpochs(8)
             .withRate(0.02)
             .withMinCount(1)
             .withValidation(wrong, 8);
     try (Classifier classifier = trained(options)) {
-      double best = told.points.stream().mapToDouble(LearningPoint::precision).max().orElseThrow();
-      assertTrue(told.points.get(7).precision() < best, told.points::toString);
+      double best =
+          recorded.points.stream().mapToDouble(LearningPoint::precision).max().orElseThrow();
+      assertTrue(recorded.points.get(7).precision() < best, recorded.points::toString);
       assertEquals(best, classifier.evaluate(wrong.stream(), 1).precision(1));
     }
   }
 
   @Test
   void whereTheBestModelCannotBeKept_theLastOneIsTheResult() throws IOException {
-    Told told = new Told();
+    RecordedEvents recorded = new RecordedEvents();
     TrainingOptions options =
         SMALL
-            .withListener(told)
+            .withListener(recorded)
             .withEpochs(3)
             .withValidation(VALIDATION, 3)
             .withTemporaryFolder(folder.resolve("none"));
     try (Classifier classifier = trained(options)) {
-      assertEquals(told.points.get(2).precision(), precision(classifier));
+      assertEquals(recorded.points.get(2).precision(), precision(classifier));
     }
-    assertFalse(told.warnings.isEmpty());
-    assertTrue(told.warnings.get(0).startsWith("the best model so far cannot be kept: "));
+    assertFalse(recorded.warnings.isEmpty());
+    assertTrue(recorded.warnings.get(0).startsWith("the best model so far cannot be kept: "));
   }
 
   @Test
   void theBestModel_isKeptInTheFolder_andIsGoneAtTheEnd() throws IOException {
     List<Integer> files = new ArrayList<>();
-    Told told =
-        new Told() {
+    RecordedEvents recorded =
+        new RecordedEvents() {
           @Override
           public void step(int examples, double loss) {
             files.add(folder.toFile().list().length);
@@ -495,7 +499,7 @@ final class TrainerTest {
         };
     trained(
             SMALL
-                .withListener(told)
+                .withListener(recorded)
                 .withEpochs(2)
                 .withValidation(VALIDATION, 3)
                 .withTemporaryFolder(folder))
@@ -510,13 +514,13 @@ final class TrainerTest {
   @Test
   void validationOfAnotherKind_isRefused_beforeTrainingBegins() {
     Example features = Example.ofFeatures(new int[] {1}, new float[] {1}, List.of("label1"));
-    Told told = new Told();
+    RecordedEvents recorded = new RecordedEvents();
     TrainingOptions options =
-        SMALL.withListener(told).withValidation(List.of(VALIDATION.get(0), features), 3);
+        SMALL.withListener(recorded).withValidation(List.of(VALIDATION.get(0), features), 3);
     assertEquals(
         "validation: some have features, but the examples are texts",
         assertThrows(IllegalArgumentException.class, () -> trained(options).close()).getMessage());
-    assertEquals(List.of(), told.points);
+    assertEquals(List.of(), recorded.points);
   }
 
   @Test

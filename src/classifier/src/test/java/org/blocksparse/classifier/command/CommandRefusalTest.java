@@ -88,10 +88,10 @@ final class CommandRefusalTest extends Commands {
     Files.writeString(training, "neither this\nnor that\n");
     Result refused = run("train", "-o", model, "--skip-bad-lines", training);
     assertEquals(2, refused.code());
-    List<String> told = refused.err().lines().toList();
-    assertTrue(told.get(0).startsWith("Left out 2 bad lines; the first: "), refused.err());
-    assertTrue(told.get(0).endsWith(", give --format text or --format sparse"), refused.err());
-    assertEquals(training + ": no examples", told.get(1));
+    List<String> lines = refused.err().lines().toList();
+    assertTrue(lines.get(0).startsWith("Left out 2 bad lines; the first: "), refused.err());
+    assertTrue(lines.get(0).endsWith(", give --format text or --format sparse"), refused.err());
+    assertEquals(training + ": no examples", lines.get(1));
   }
 
   @Test
