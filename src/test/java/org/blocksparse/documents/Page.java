@@ -108,6 +108,11 @@ final class Page {
     return links;
   }
 
+  /** Whether a link leads to a file. */
+  boolean linksTo(Path to) {
+    return links.stream().anyMatch(link -> file.resolveSibling(link).normalize().equals(to));
+  }
+
   /** The anchor of a link to a heading, after the #. */
   Set<String> anchors() {
     return anchors;

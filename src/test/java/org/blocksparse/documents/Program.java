@@ -67,6 +67,20 @@ public record Program(Path source, String text) {
         .count();
   }
 
+  /** Whether it has these lines one after the other, at any depth of indentation. */
+  boolean hasExcerpt(String lines) {
+    for (int depth = 0; depth <= 6; depth += 2) {
+      if (("\n" + text + "\n").contains("\n" + indented(lines, depth))) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private static String indented(String lines, int depth) {
+    return lines.indent(depth).replaceAll("(?m)^ +$", "");
+  }
+
   /** Runs what the page shows, in a folder of its own: it prints what its comments say. */
   public void check(Path folder) {
     Matcher java = JAVA.matcher(text);
