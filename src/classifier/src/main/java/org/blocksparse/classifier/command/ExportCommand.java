@@ -26,8 +26,8 @@ import picocli.CommandLine.Parameters;
     description =
         "Writes the parameters of a model as a NumPy archive, and its labels to a text file beside"
             + " it, one per line. Control characters in labels are escaped, such as \\n"
-            + ". In a label with an escape, or with text that looks like one, a backslash is"
-            + " written as \\\\.",
+            + ". In a label with an escaped character, or with text that looks like an escape, each"
+            + " backslash is written as \\\\.",
     sortOptions = false,
     usageHelpWidth = 100)
 final class ExportCommand implements Callable<Integer> {

@@ -58,8 +58,8 @@ final class PredictCommand implements Callable<Integer> {
       paramLabel = "P",
       defaultValue = "0",
       description =
-          "Print only labels of at least this probability, or best: the threshold that train"
-              + " --validation found. Default: 0.")
+          "Minimum probability of a predicted label, or the word 'best' for the threshold that"
+              + " train --validation found. Default: 0.")
   private String thresholdText;
 
   @Mixin private InputOptions input;

@@ -54,8 +54,8 @@ final class TestCommand implements Callable<Integer> {
       names = "--threshold",
       paramLabel = "P",
       description =
-          "Minimum probability of a predicted label, or best: the threshold that train"
-              + " --validation found. Default: best if the model has one, else 0.5.")
+          "Minimum probability of a predicted label, or the word 'best' for the threshold that"
+              + " train --validation found. Default: best if the model has one, else 0.5.")
   private String threshold;
 
   @Option(

@@ -125,10 +125,10 @@ final class TrainCommand implements Callable<Integer> {
       paramLabel = "HEAD",
       description =
           "How labels are scored: embedding (dense vectors), linear (sparse weights for each"
-              + " label), or both (weighted sum). Default: embedding. With 20000 or more examples,"
-              + " over a tenth of which have several labels: linear if there are more labels than"
-              + " examples, else both; but embedding with --label-tree, --shared-rows, --tune or"
-              + " --from.")
+              + " label), or both (weighted sum). Default with 20000 or more examples, if over a"
+              + " tenth have several labels: linear if there are more labels than examples, else"
+              + " both. Default otherwise, and with --label-tree, --shared-rows, --tune or --from:"
+              + " embedding.")
   private ModelHead head;
 
   @Option(
