@@ -6,6 +6,7 @@ import static java.util.Objects.requireNonNull;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.format.ClassText;
 import org.blocksparse.internal.format.MalformedException;
@@ -51,7 +52,8 @@ public final class ClassAssignment {
           for (int output = 0; output < outputs; output++) {
             classOf[output] = output / slots;
           }
-          return new ClassAssignment(ClassTable.inOrder(classOf, ceilDiv(outputs, slots), slots));
+          return new ClassAssignment(
+              ClassTable.inOrder(classOf, Engine.ceilDiv(outputs, slots), slots));
         });
   }
 
@@ -98,7 +100,8 @@ public final class ClassAssignment {
     for (int rank = 0; rank < order.length; rank++) {
       classOf[order[rank]] = rank / slots;
     }
-    return new ClassAssignment(ClassTable.inOrder(classOf, ceilDiv(counts.length, slots), slots));
+    return new ClassAssignment(
+        ClassTable.inOrder(classOf, Engine.ceilDiv(counts.length, slots), slots));
   }
 
   /**
@@ -286,11 +289,7 @@ public final class ClassAssignment {
       throw new IllegalArgumentException(
           "nClasses: expected a number in [1, outputs = " + outputs + "] but was " + nClasses);
     }
-    return ceilDiv(outputs, nClasses);
-  }
-
-  private static int ceilDiv(int dividend, int divisor) {
-    return (dividend - 1) / divisor + 1;
+    return Engine.ceilDiv(outputs, nClasses);
   }
 
   /** Outputs by descending count, those with the same count by number. */

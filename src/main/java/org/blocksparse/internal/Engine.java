@@ -98,6 +98,11 @@ public final class Engine {
     return (int) Math.min((long) begin + width, size); // the sum may be no int
   }
 
+  /** The quotient of a number that is not negative and a positive one, rounded up. */
+  public static int ceilDiv(int dividend, int divisor) {
+    return (int) ceilDiv((long) dividend, divisor);
+  }
+
   static long ceilDiv(long dividend, long divisor) {
     return (dividend + divisor - 1) / divisor;
   }
@@ -207,7 +212,7 @@ public final class Engine {
       return;
     }
     int width = bandWidth(n, ceilDiv(ENOUGH_TASKS, chunks));
-    int bands = Math.toIntExact(ceilDiv(n, width));
+    int bands = ceilDiv(n, width);
     RowOperation fused = wholeRows && bands > 1 ? null : then;
     boolean few = fused != null || product.inputBias() != null; // chunks at a time
     scheduler.run(
@@ -258,7 +263,7 @@ public final class Engine {
       return;
     }
     int width = wholeRows || n == 0 ? n : bandWidth(n, ceilDiv(ENOUGH_TASKS, count));
-    int bands = n == 0 ? 1 : Math.toIntExact(ceilDiv(n, width));
+    int bands = n == 0 ? 1 : ceilDiv(n, width);
     scheduler.run(
         Math.multiplyExact(Math.toIntExact(count), bands),
         work(count, ACTIVATION_WORK, n),
@@ -336,7 +341,7 @@ public final class Engine {
     // A block that most samples select must not be left to one worker.
     long wanted = ceilDiv((long) ENOUGH_TASKS * schedule.maxPairs(), schedule.pairs());
     int height = bandWidth(o.inSize(), wanted);
-    int bands = Math.toIntExact(ceilDiv(o.inSize(), height));
+    int bands = ceilDiv(o.inSize(), height);
     scheduler.run(
         Math.multiplyExact(blocks, bands),
         work(schedule.pairs(), o.inSize(), o.outSize()),
@@ -389,7 +394,7 @@ public final class Engine {
             ceilDiv((long) ENOUGH_TASKS * schedule.maxPairs(), schedule.pairs()),
             ceilDiv((long) m * n, BAND_ELEMENTS));
     int height = whole ? m : bandWidth(m, wanted);
-    int bands = Math.toIntExact(ceilDiv(m, height));
+    int bands = ceilDiv(m, height);
     scheduler.run(
         Math.multiplyExact(blocks, bands),
         work(schedule.pairs(), m, n),

@@ -10,20 +10,18 @@ import org.blocksparse.internal.schedule.OuterSchedule;
 final class JavaProductKernels implements ProductKernels {
   @Override
   public void blockGemm(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int columnBegin,
-      int columnEnd,
+      RowSelection chunks,
       Rows a,
       boolean roundsA,
       Blocks w,
       Rows bias,
       boolean accumulate,
       Rows c) {
-    int width = columnEnd - columnBegin;
+    GemmSchedule schedule = chunks.schedule();
+    int columnBegin = chunks.columnBegin();
+    int width = chunks.columnEnd() - columnBegin;
     double[] wRow = new double[width];
-    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
+    for (int chunk = chunks.begin(); chunk < chunks.end(); chunk++) {
       int block = schedule.writeBlock(chunk);
       int rowStart = schedule.rowStart(chunk);
       int rows = schedule.rowStart(chunk + 1) - rowStart;
@@ -97,28 +95,20 @@ final class JavaProductKernels implements ProductKernels {
   /** In float, and in the order of the native kernels: the bits are theirs. */
   @Override
   public void packedGemm(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int columnBegin,
-      int columnEnd,
-      RoundedRows rounded,
-      Blocks w,
-      Rows bias,
-      boolean accumulate,
-      Rows c) {
-    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
+      RowSelection chunks, RoundedRows rounded, Blocks w, Rows bias, boolean accumulate, Rows c) {
+    GemmSchedule schedule = chunks.schedule();
+    for (int chunk = chunks.begin(); chunk < chunks.end(); chunk++) {
       int block = schedule.writeBlock(chunk);
       int rowStart = schedule.rowStart(chunk);
       for (int r = rowStart; r < schedule.rowStart(chunk + 1) && !accumulate; r++) {
-        for (int q = columnBegin; q < columnEnd; q++) {
+        for (int q = chunks.columnBegin(); q < chunks.columnEnd(); q++) {
           c.put(schedule.row(r), q, bias == null ? 0 : bias.get(block, q));
         }
       }
       int segmentEnd = schedule.segmentStart(chunk + 1);
       for (int segment = schedule.segmentStart(chunk); segment < segmentEnd; segment++) {
         int readBlock = schedule.readBlock(segment);
-        for (int q = columnBegin; q < columnEnd; q++) {
+        for (int q = chunks.columnBegin(); q < chunks.columnEnd(); q++) {
           int pairEnd = schedule.pairStart(segment + 1);
           for (int pair = schedule.pairStart(segment); pair < pairEnd; pair++) {
             int row = schedule.row(rowStart + schedule.pairWrite(pair));
@@ -132,24 +122,21 @@ final class JavaProductKernels implements ProductKernels {
 
   @Override
   public void packedActivation(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int columnBegin,
-      int columnEnd,
+      RowSelection chunks,
       RoundedRows rounded,
       Blocks w,
       Rows bias,
       ActivationFunction function,
       Storage gate,
       RoundedRows to) {
-    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
+    GemmSchedule schedule = chunks.schedule();
+    for (int chunk = chunks.begin(); chunk < chunks.end(); chunk++) {
       int rowStart = schedule.rowStart(chunk);
       for (int r = rowStart; r < schedule.rowStart(chunk + 1); r++) {
         int row = schedule.row(r);
         float factor = gate == null ? 1 : gate.getFloat(row);
-        float[] a = new float[columnEnd - columnBegin];
-        for (int q = columnBegin; q < columnEnd; q++) {
+        float[] a = new float[chunks.columnEnd() - chunks.columnBegin()];
+        for (int q = chunks.columnBegin(); q < chunks.columnEnd(); q++) {
           float z = sum(schedule, chunk, r - rowStart, rounded, w, bias, q);
           double second = 1;
           if (function.isGated()) {
@@ -157,9 +144,9 @@ final class JavaProductKernels implements ProductKernels {
             second = JavaActivations.second(function, last);
           }
           double value = JavaActivations.value(function, z);
-          a[q - columnBegin] = (float) (factor * (value * second));
+          a[q - chunks.columnBegin()] = (float) (factor * (value * second));
         }
-        round(a, columnBegin, to, row);
+        round(a, chunks.columnBegin(), to, row);
       }
     }
   }

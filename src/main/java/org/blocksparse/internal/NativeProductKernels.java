@@ -26,11 +26,7 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
   // Long, since each operand has its line.
   @Override
   public void blockGemm(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int columnBegin,
-      int columnEnd,
+      RowSelection chunks,
       Rows a,
       boolean roundsA,
       Blocks w,
@@ -47,12 +43,12 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
           blocksparse_block_gemm_f32(
               isa,
               path,
-              schedule.packed().address(0),
-              schedule.length(),
-              chunkBegin,
-              chunkEnd,
-              columnBegin,
-              columnEnd,
+              chunks.schedule().packed().address(0),
+              chunks.schedule().length(),
+              chunks.begin(),
+              chunks.end(),
+              chunks.columnBegin(),
+              chunks.columnEnd(),
               w.inSize(),
               w.outSize(),
               a.address(),
@@ -99,27 +95,18 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
 
   @Override
   public void packedGemm(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int columnBegin,
-      int columnEnd,
-      RoundedRows rounded,
-      Blocks w,
-      Rows bias,
-      boolean accumulate,
-      Rows c) {
+      RowSelection chunks, RoundedRows rounded, Blocks w, Rows bias, boolean accumulate, Rows c) {
     int type = w.type().code();
     Blocks.Scales scales = w.scales();
     check(
         blocksparse_packed_gemm_f32(
             isa,
-            schedule.packed().address(0),
-            schedule.length(),
-            chunkBegin,
-            chunkEnd,
-            columnBegin,
-            columnEnd,
+            chunks.schedule().packed().address(0),
+            chunks.schedule().length(),
+            chunks.begin(),
+            chunks.end(),
+            chunks.columnBegin(),
+            chunks.columnEnd(),
             w.inSize(),
             w.outSize(),
             rounded.address(),
@@ -140,11 +127,7 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
 
   @Override
   public void packedActivation(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int columnBegin,
-      int columnEnd,
+      RowSelection chunks,
       RoundedRows rounded,
       Blocks w,
       Rows bias,
@@ -156,12 +139,12 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
     check(
         blocksparse_packed_activation_f32(
             isa,
-            schedule.packed().address(0),
-            schedule.length(),
-            chunkBegin,
-            chunkEnd,
-            columnBegin,
-            columnEnd,
+            chunks.schedule().packed().address(0),
+            chunks.schedule().length(),
+            chunks.begin(),
+            chunks.end(),
+            chunks.columnBegin(),
+            chunks.columnEnd(),
             w.inSize(),
             to.size(),
             rounded.address(),

@@ -65,7 +65,7 @@ public record PackedExperts(Blocks w1, Rows b1, ActivationFunction function, Blo
     int chunks = schedules.up().chunks();
     int width =
         Engine.bandWidth(to.size(), Engine.ceilDiv(Engine.ENOUGH_TASKS, Math.max(1, chunks)));
-    int bands = Math.toIntExact(Engine.ceilDiv(to.size(), width));
+    int bands = Engine.ceilDiv(to.size(), width);
     engine.run(
         Math.multiplyExact(chunks, bands),
         Engine.work(schedules.pairs(), w1.inSize(), w1.outSize()),
@@ -75,11 +75,12 @@ public record PackedExperts(Blocks w1, Rows b1, ActivationFunction function, Blo
             int band = task % bands;
             int count = Math.min(end - task, bands - band);
             kernels.packedActivation(
-                schedules.up(),
-                task / bands,
-                task / bands + 1,
-                band * width,
-                Engine.bandEnd((band + count - 1) * width, width, to.size()),
+                new RowSelection(
+                    schedules.up(),
+                    task / bands,
+                    task / bands + 1,
+                    band * width,
+                    Engine.bandEnd((band + count - 1) * width, width, to.size())),
                 x,
                 w1,
                 b1,
@@ -102,18 +103,16 @@ public record PackedExperts(Blocks w1, Rows b1, ActivationFunction function, Blo
     int n = w2.outSize();
     int width = Engine.bandWidth(n, Engine.ENOUGH_TASKS);
     engine.run(
-        Math.toIntExact(Engine.ceilDiv(n, width)),
+        Engine.ceilDiv(n, width),
         Engine.work(Math.max(schedules.pairs(), out.count()), w2.inSize(), n),
         (begin, end) -> {
-          int first = begin * width;
           int last = Engine.bandEnd((end - 1) * width, width, n);
+          RowSelection chunks = new RowSelection(schedules.down(), 0, 1, begin * width, last);
           if (b2 != null) {
             Rows ofRows = new Rows(gates, schedules.pairs(), 1);
-            kernels.blockGemm(
-                schedules.down(), 0, 1, first, last, ofRows, false, b2, null, accumulate, out);
+            kernels.blockGemm(chunks, ofRows, false, b2, null, accumulate, out);
           }
-          kernels.packedGemm(
-              schedules.down(), 0, 1, first, last, a, w2, null, accumulate || b2 != null, out);
+          kernels.packedGemm(chunks, a, w2, null, accumulate || b2 != null, out);
         });
   }
 }

@@ -130,11 +130,7 @@ public final class SelfTest {
   private static Computation product(GemmSchedule schedule, Rows a, Blocks w) {
     return (kernels, result) ->
         kernels.blockGemm(
-            schedule,
-            0,
-            schedule.chunks(),
-            0,
-            w.outSize(),
+            new RowSelection(schedule, 0, schedule.chunks(), 0, w.outSize()),
             a,
             false,
             w,
@@ -161,11 +157,7 @@ public final class SelfTest {
         RoundedRows rounded = memory.rows;
         kernels.roundRows(0, (int) a.count(), a, rounded);
         kernels.packedGemm(
-            schedule,
-            0,
-            schedule.chunks(),
-            0,
-            w.outSize(),
+            new RowSelection(schedule, 0, schedule.chunks(), 0, w.outSize()),
             rounded,
             w,
             null,
@@ -183,11 +175,7 @@ public final class SelfTest {
           RoundedMemory to = new RoundedMemory(rows, n)) {
         kernels.roundRows(0, rows, a, ofA.rows);
         kernels.packedActivation(
-            schedule,
-            0,
-            schedule.chunks(),
-            0,
-            n,
+            new RowSelection(schedule, 0, schedule.chunks(), 0, n),
             ofA.rows,
             w,
             null,

@@ -42,7 +42,7 @@ public final class Clustering {
 
   static OutOfMemoryError noRoom(
       OutOfMemoryError error, int outputs, int nClasses, int dimensions) {
-    int classes = ceilDiv(outputs, ceilDiv(outputs, nClasses));
+    int classes = Engine.ceilDiv(outputs, Engine.ceilDiv(outputs, nClasses));
     long numbers = (long) outputs * SphericalKMeans.NEAREST + (long) classes * dimensions;
     return HeapRoom.named(
         error, Float.BYTES * numbers, "clusters of " + outputs + " outputs in " + classes);
@@ -54,8 +54,8 @@ public final class Clustering {
    * @throws IllegalArgumentException if they would be larger than an array can be
    */
   public static void requireRoom(String name, int outputs, int nClasses, int dimensions) {
-    int slots = ceilDiv(outputs, nClasses);
-    int classes = ceilDiv(outputs, slots);
+    int slots = Engine.ceilDiv(outputs, nClasses);
+    int classes = Engine.ceilDiv(outputs, slots);
     int most = HeapRoom.LARGEST_ARRAY;
     int kept = Math.min(SphericalKMeans.NEAREST, classes);
     if ((long) outputs * kept > most) {
@@ -82,13 +82,9 @@ public final class Clustering {
 
   private static ClassTable of(Rows vectors, int nClasses, long seed, Engine engine) {
     int outputs = (int) vectors.count();
-    int slots = ceilDiv(outputs, nClasses);
-    int classes = ceilDiv(outputs, slots);
+    int slots = Engine.ceilDiv(outputs, nClasses);
+    int classes = Engine.ceilDiv(outputs, slots);
     int[] classOf = new SphericalKMeans(engine, vectors, classes, slots, seed).divide(ROUNDS);
     return ClassTable.inOrder(classOf, classes, slots);
-  }
-
-  private static int ceilDiv(int dividend, int divisor) {
-    return (dividend - 1) / divisor + 1;
   }
 }
