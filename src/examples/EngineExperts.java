@@ -12,7 +12,7 @@ class EngineExperts {
     Path file = Files.write(Files.createTempFile("model", ".gguf"), small());
     try (var model = GgufFile.open(file);
         var experts = MixtureOfExperts.of(model, 0, TopKGate.of(2, 1), Activation.SWIGLU);
-        var token = FloatTensor.zeros(1, 32); // what attention made of it
+        var token = FloatTensor.zeros(1, 32); // the hidden state of a token
         var out = FloatTensor.zeros(1, 32)) {
       System.out.println(experts.experts() + " of " + experts.weightType()); // 2 of Q8_0
       token.fill(1 / 32f);

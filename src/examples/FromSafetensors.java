@@ -14,13 +14,7 @@ class FromSafetensors {
     Path path = Files.createTempFile("model", ".safetensors");
     TensorFile.save(path, small());
     try (var file = TensorFile.open(path, LoadOptions.mapped());
-        var experts =
-            MixtureOfExperts.of(
-                name -> file.weights(LAYER + name),
-                2,
-                TopKGate.of(2, 1),
-                Activation.SWIGLU,
-                ElementType.Q8_0);
+        var experts = experts(file);
         var token = FloatTensor.zeros(1, 32);
         var out = FloatTensor.zeros(1, 32)) {
       System.out.println(experts.experts() + " of " + experts.weightType()); // 2 of Q8_0
@@ -29,6 +23,15 @@ class FromSafetensors {
       System.out.println(Math.round(1000 * out.get(0, 5))); // 731
     }
     Files.delete(path);
+  }
+
+  static MixtureOfExperts experts(TensorFile file) throws IOException {
+    return MixtureOfExperts.of(
+        name -> file.weights(LAYER + name),
+        2,
+        TopKGate.of(2, 1),
+        Activation.SWIGLU,
+        ElementType.Q8_0);
   }
 
   /** A layer of a model: two experts, 32 -> 32 -> 32, and their gate. */

@@ -60,7 +60,7 @@ class ExpertsLayer {
       }
     }
 
-    /** The mixture for each row of x; z and a, (batch, k, n), are written for the way back. */
+    /** The mixture for each row of x; z and a, (batch, k, n), are kept for the backward pass. */
     FloatTensor apply(FloatTensor x, Routing to, FloatTensor z, FloatTensor a) {
       Epilogue silu = Epilogue.none().withBias(b1).withActivation(SILU, z);
       SparseBlockDot.apply(W1, x, to.toExperts(), silu.withGate(to.gates()), a);
