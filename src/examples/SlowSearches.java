@@ -11,16 +11,16 @@ import org.blocksparse.*;
 class SlowSearches {
   public static void main(String[] args) throws InterruptedException {
     BlockingQueue<String> log = new LinkedBlockingQueue<>();
-    try (var events = slowSearches(Duration.ZERO, log::add); // as it were, all of them
+    try (var events = slowSearches(Duration.ZERO, log::add); // no limit: all of them
         var layer = HierarchicalSoftmax.builder(2, 100).build();
         var x = FloatTensor.zeros(3, 2)) {
       layer.topK(x, 5);
-      // The JVM gives out events once a second.
+      // The JVM delivers events once a second.
       System.out.println(log.take().replaceAll(" in .*", "")); // topK of 3 rows opened 30 classes
     }
   }
 
-  /** Tells of each search that takes longer than it should, until it is closed. */
+  /** Logs each search that takes the limit or longer, until it is closed. */
   static RecordingStream slowSearches(Duration limit, Consumer<String> log) {
     RecordingStream events = new RecordingStream();
     events.enable("org.blocksparse.Search").withThreshold(limit);
