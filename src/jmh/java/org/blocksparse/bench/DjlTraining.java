@@ -53,7 +53,7 @@ class DjlTraining {
     }
   }
 
-  /** A step of training of a network and of the softmax that it ends in; the loss before it. */
+  /** A training step of a network and of the softmax above it. Returns the loss before it. */
   static double step(
       Trainer network,
       HierarchicalSoftmax softmax,
@@ -62,21 +62,21 @@ class DjlTraining {
       Optimizer optimizer) {
     double loss;
     try (GradientCollector collector = network.newGradientCollector();
-        NDScope scope = new NDScope()) { // frees what autograd has made
+        NDScope scope = new NDScope()) { // frees the arrays of autograd
       scope.suppressNotUsedWarning();
       NDArray h = network.forward(new NDList(input)).singletonOrThrow();
       try (FloatTensor x = wrap(h);
           FloatTensor gradX = FloatTensor.zeros(x.shape().toArray())) {
         loss = softmax.step(x, labels, org.blocksparse.Loss.mean(), optimizer, gradX);
         NDArray constant = share(gradX, h.getManager());
-        collector.backward(h.mul(constant).sum()); // whose gradient for h is gradX
+        collector.backward(h.mul(constant).sum()); // its gradient for h is gradX
       }
     }
     network.step();
     return loss;
   }
 
-  /** The tensor's own memory as an array; to be closed before the tensor is. */
+  /** An array that shares the tensor's memory: close it before the tensor. */
   static NDArray share(FloatTensor tensor, NDManager manager) {
     Shape shape = new Shape(tensor.shape().toArray());
     return manager.create(tensor.asByteBuffer(), shape, DataType.FLOAT32);
@@ -108,7 +108,7 @@ class DjlTraining {
     }
   }
 
-  /** The array's own memory where PyTorch has it in order; to be closed before the array is. */
+  /** Shares the array's memory if it is contiguous: close the tensor before the array. */
   static FloatTensor wrap(NDArray array) {
     if (array.getDataType() != DataType.FLOAT32) {
       throw new IllegalArgumentException("array: expected FLOAT32 but was " + array.getDataType());
