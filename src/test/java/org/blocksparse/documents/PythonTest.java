@@ -87,10 +87,12 @@ final class PythonTest {
       layer.retire(8, 30);
       layer.save(folder.resolve("model"));
       NpyFile.write(folder.resolve("x.npy"), x);
-      List<String> blocks = blocks("src/doc/files.md");
-      assertEquals(List.of(Program.of(Path.of("src/examples/score.py")).text()), blocks);
-      assertEquals(20, blocks.get(0).lines().filter(line -> !line.isBlank()).count());
-      runs(blocks.get(0), "model", "x.npy", "p.npy");
+      Program score = Program.of(Path.of("src/examples/score.py"));
+      Page page = Page.of("src/doc/files.md");
+      assertTrue(page.linksTo(score.source()));
+      assertTrue(page.blocks("python").allMatch(block -> score.hasExcerpt(block.text())));
+      assertEquals(20, score.text().lines().filter(line -> !line.isBlank()).count());
+      runs(score.text(), "model", "x.npy", "p.npy");
       try (FloatTensor expected = layer.logProbabilities(x);
           FloatTensor found = NpyFile.readFloats(folder.resolve("p.npy"))) {
         assertArrayEquals(expected.toArray(), found.toArray(), 1e-6f);
