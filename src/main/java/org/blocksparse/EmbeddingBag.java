@@ -69,9 +69,9 @@ public final class EmbeddingBag implements AutoCloseable {
   private static final String OUT = "(rows, features)";
 
   /**
-   * The factor of the sum of a row of n entries. The factor uses the number of entries, not their
-   * values, so it is defined even if the values sum to zero. For a weighted mean, divide the values
-   * by their sum first, and use {@link #SUM}.
+   * The factor that multiplies the sum of a row's n entries. The factor uses the number of entries,
+   * not their values, so it is defined even if the values sum to zero. For a weighted mean, divide
+   * the values by their sum first, and use {@link #SUM}.
    */
   public enum Mode {
     /** 1. */
@@ -155,12 +155,13 @@ public final class EmbeddingBag implements AutoCloseable {
   }
 
   /**
-   * A copy of this layer with a table of another type. All guarantees hold for the copy, but only
-   * FLOAT32 can be trained. It has no optimizer state. To save in another type, use {@link
-   * SaveOptions#withWeights}, which needs no copy.
+   * A copy of this layer with a table of another type. The notes on numbers, threads and errors
+   * above hold for the copy, too, but only a FLOAT32 table can be trained. The copy has no
+   * optimizer state. To save in another type, use {@link SaveOptions#withWeights}, which needs no
+   * copy.
    *
-   * <p>INT8 has one scale per table row, because rows are read as a whole. Rare words have small
-   * rows, and lose no more relative precision than frequent words.
+   * <p>INT8 has one scale per table row, because rows are read as a whole. Rows of rare words have
+   * small values, and lose no more relative precision than those of frequent words.
    *
    * @throws IllegalArgumentException if an element is not finite, or too large for the type
    * @throws IllegalStateException if the table has already been rounded to another narrow type
@@ -198,9 +199,9 @@ public final class EmbeddingBag implements AutoCloseable {
   }
 
   /**
-   * The gradient with respect to the values of rows, (entries): for entry e of row r the factor of
-   * the row times {@code table[index of e] . gradOut[r]}. It uses the current table, so call this
-   * method before {@link #step}.
+   * The gradient with respect to the values of rows, of the shape (entries). For entry e of row r,
+   * it is the factor of the row times {@code table[index of e] . gradOut[r]}. It uses the current
+   * table, so call this method before {@link #step}.
    */
   public FloatTensor gradValues(SparseRows rows, FloatTensor gradOut) {
     check(rows, gradOut);

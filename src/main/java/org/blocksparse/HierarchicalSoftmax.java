@@ -37,10 +37,10 @@ import org.blocksparse.internal.softmax.Link;
  * losses, however close to 0, have an error of at most 4 ulp per level, plus the error from rounded
  * logits ({@link SparseBlockGemv}). The same bound holds for probabilities and gradients.
  * Exponentials add a relative error of 2<sup>-24</sup> times the difference between the largest
- * logit of the level and this logit: a probability of 1e-29 can be off by 100 ulp. For a
- * probability p near 1, this relative error is that of 1 - p, and so of log p and its gradient. If
- * the probabilities of n outputs sum to less than 2<sup>-126</sup>, the absolute error of the sum
- * is at most n / 2 times 2<sup>-149</sup>.
+ * logit of the level and the logit of the class or output: a probability of 1e-29 can be off by 100
+ * ulp. For a probability p near 1, this relative error applies to 1 - p, and therefore to log p and
+ * its gradient. If the probabilities of n outputs sum to less than 2<sup>-126</sup>, the absolute
+ * error of the sum is at most n / 2 times 2<sup>-149</sup>.
  */
 public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
   HierarchicalSoftmax(LayerContent content) {
@@ -130,8 +130,8 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
 
   /**
    * Samples one output per row from the distribution of the outputs that a filter allows: first a
-   * class, then an output of it. If the filter rejects the output, the method draws again, with
-   * that class weighted by its allowed outputs.
+   * class, then an output of it. If the filter rejects the output, the method draws again; that
+   * class then has only the probability of its allowed outputs.
    *
    * <p>Cost: F (C + S o) multiply-adds per row, with F features, C classes and S outputs in the
    * largest class; o is one plus the number of rejected draws. Memory as {@link #topK(FloatTensor,

@@ -75,7 +75,8 @@ public final class MixtureOfExperts implements AutoCloseable {
   static final String OUT = "(batch, outputs)";
 
   /**
-   * Maximum number of elements, of z or of the activation's output, to buffer between the products.
+   * Maximum number of elements to buffer between the two products: sums before the activation, or
+   * outputs of the activation.
    */
   private static final int KEPT_ELEMENTS = 1 << 21;
 
@@ -466,9 +467,9 @@ public final class MixtureOfExperts implements AutoCloseable {
   /**
    * A copy of this layer whose W1 and W2 are of another type, without optimizer state. The gate and
    * the biases stay float32. They are small, and the choice of experts depends on the gate. To save
-   * in another type, use {@link SaveOptions#withWeights}, which needs no copy. The copy stores
-   * transposed views, as files of other libraries have them, in the layout of {@link Weights#of},
-   * except for INT8.
+   * in another type, use {@link SaveOptions#withWeights}, which needs no copy. If W1 or W2 is a
+   * transposed view, as in files of other libraries, the copy has the layout of {@link Weights#of}.
+   * Only an INT8 copy of an INT8 view stays transposed.
    *
    * <p>For packed types ({@link ElementType#Q8_0}, {@link ElementType#Q4_0}, {@link
    * ElementType#MXFP4}), each product rounds its input rows to INT8. This is the fastest, and less
@@ -498,12 +499,12 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * This layer, rounding the input rows of its experts' products to BFLOAT16, the weights' type.
-   * This is faster on some processors; see {@link BlockPlan#withRoundedInputs} for these and the
-   * error. Both layers share their parameters: closing one closes both. Copies and saved files do
-   * not keep this setting.
+   * A layer with the same parameters that rounds the input rows of its experts' products to
+   * BFLOAT16, the type of the weights. This is faster on some processors; see {@link
+   * BlockPlan#withRoundedInputs} for these and the error. Both layers share their parameters:
+   * closing one closes both. Copies and saved files do not keep this setting.
    *
-   * @param type BFLOAT16; packed weights round to INT8 by themselves
+   * @param type BFLOAT16; a layer with packed weights always rounds input rows to INT8
    * @throws IllegalArgumentException if it is another type
    * @throws IllegalStateException if the weights are not of BFLOAT16, or are a transposed view;
    *     {@code withWeights(BFLOAT16)} makes a copy with the required layout
@@ -632,7 +633,7 @@ public final class MixtureOfExperts implements AutoCloseable {
    * }</pre>
    *
    * <table>
-   *   <caption>Names for expert 3; the function may look for others</caption>
+   *   <caption>Names for expert 3; the function may look up other names in its file</caption>
    *   <tr><th>name</th><th>shape</th><th>Mixtral has</th></tr>
    *   <tr><td>experts.3.gate_proj.weight, of gated activations</td><td>(hidden, inputs)</td>
    *       <td>experts.3.w1.weight</td></tr>

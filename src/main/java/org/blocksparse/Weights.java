@@ -16,12 +16,15 @@ import org.blocksparse.internal.memory.Storage;
  * Read-only weight blocks of any {@link ElementType}. Pass them to {@link SparseBlockDot} and
  * {@link SparseBlockGemv} instead of a {@link FloatTensor} W. {@link TensorFile} stores them.
  *
- * <p>Products always use the tile kernels. Results are bitwise equal to those with {@link #widened}
- * on these kernels ({@code -Dblocksparse.path=tile}). FLOAT32 weights use the same path as a
- * tensor. <b>Packed</b> weights have a layout for int8 dot-product instructions. {@link
+ * <p>Products with FLOAT32 weights use the same kernels as products with a {@link FloatTensor}.
+ * Products with other types always use the tile kernels. Unless inputs are rounded, their results
+ * are bitwise equal to those with {@link #widened} on the tile kernels ({@code
+ * -Dblocksparse.path=tile}).
+ *
+ * <p><b>Packed</b> weights have a layout for int8 dot-product instructions. {@link
  * ElementType#Q8_0}, {@link ElementType#Q4_0} and {@link ElementType#MXFP4} are always packed; INT8
- * is packed by {@link #packed}. Of the products, only forward products accept packed weights. They
- * need a plan {@link BlockPlan#withRoundedInputs withRoundedInputs(INT8)}.
+ * is packed by {@link #packed}. Only forward products accept packed weights, and only with a plan
+ * {@link BlockPlan#withRoundedInputs withRoundedInputs(INT8)}.
  *
  * <p>The lifetime and thread-safety rules of {@link Tensor} apply.
  */
@@ -276,8 +279,8 @@ public final class Weights implements BlockMatrix {
   /** Checks that W can be converted to a type, if it is contiguous. */
   static FloatTensor requireBlocks(String name, FloatTensor W, ElementType type) {
     Shape shape = Check.rank(name, W, Check.WEIGHTS, RANK).shape();
-    // Blocks with rows have no more scales than elements. Nothing else limits those of empty
-    // blocks.
+    // Blocks with rows have at most as many scales as elements. For blocks without rows, nothing
+    // else limits the number of scales.
     if (type == ElementType.INT8
         && shape.dim(2) == 0
         && (double) shape.dim(0) * shape.dim(1) * shape.dim(3) > MOST_SCALES_OF_NOTHING) {

@@ -57,7 +57,7 @@ final class TrainCommand implements Callable<Integer> {
       paramLabel = "MODEL",
       description =
           "Continue training this model; its file does not change. New features and labels"
-              + " are added. The new model keeps its --dimension, layer and tokenization.")
+              + " are added. The new model has the same --dimension, layer and tokenization.")
   private Path from;
 
   @Option(
@@ -65,7 +65,7 @@ final class TrainCommand implements Callable<Integer> {
       paramLabel = "FILE",
       description =
           "Held-out examples: measure the model on them after each epoch, and save the best"
-              + " one.")
+              + " model.")
   private String validation;
 
   @Option(
@@ -80,8 +80,8 @@ final class TrainCommand implements Callable<Integer> {
       names = "--tune",
       paramLabel = "SECONDS",
       description =
-          "Before the training, search for the best --rate, --epochs and --dimension for this"
-              + " time. Options that you set stay fixed. Needs --validation.")
+          "Before the training, spend this time on a search for the best --rate, --epochs and"
+              + " --dimension. Options that you set stay fixed. Needs --validation.")
   private Integer tune;
 
   @Option(
@@ -125,10 +125,10 @@ final class TrainCommand implements Callable<Integer> {
       paramLabel = "HEAD",
       description =
           "How labels are scored: embedding (dense vectors), linear (sparse weights for each"
-              + " label), or both (weighted sum). Default with 20000 or more examples, if over a"
-              + " tenth have several labels: linear if there are more labels than examples, else"
-              + " both. Default otherwise, and with --label-tree, --shared-rows, --tune or --from:"
-              + " embedding.")
+              + " label), or both (weighted sum). Default: embedding with --label-tree,"
+              + " --shared-rows, --tune or --from, for fewer than 20000 examples, and if at most a"
+              + " tenth have several labels. In all other cases, linear if there are more labels"
+              + " than examples, else both.")
   private ModelHead head;
 
   @Option(
@@ -184,9 +184,9 @@ final class TrainCommand implements Callable<Integer> {
       names = "--classes",
       paramLabel = "N",
       description =
-          "Number of classes, which are groups of labels. Default: 1 for up to 1024 labels,"
-              + " and without --label-tree also for small data with one label per example; else the"
-              + " fastest number.")
+          "Number of classes, which are groups of labels. Default: 1 for up to 1024 labels."
+              + " Without --label-tree, also 1 for small data with one label per example. In all"
+              + " other cases, the fastest number.")
   private Integer classes;
 
   @Option(
