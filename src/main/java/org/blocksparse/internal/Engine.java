@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
+import java.math.BigInteger;
 import java.util.function.IntConsumer;
 import java.util.function.Supplier;
 import org.blocksparse.internal.binding.Blocksparse;
@@ -14,7 +15,7 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  *
  * <p>Where a schedule has few chunks (a batch of one, a few large experts), each is cut further, by
  * columns of the rows written or by rows of the block written. How far depends on the problem
- * alone.
+ * alone, or on the number of workers where no bit depends on it.
  */
 public final class Engine {
   /** Tasks that give a machine of some cores enough to choose from, and end at about one time. */
@@ -22,6 +23,12 @@ public final class Engine {
 
   /** The narrowest band that a row or a block is cut into. */
   private static final int MIN_BAND = Blocksparse.BLOCKSPARSE_BAND;
+
+  /** Pairs of a block, in the mean, up to which a product gains by reading long runs of w. */
+  private static final int FEW_PAIRS = 16;
+
+  /** The narrowest band of products that do. */
+  private static final int MIN_READ_BAND = 256;
 
   /** Elements of a gradient that stay in the cache, beside what they are made of and used for. */
   private static final int BAND_ELEMENTS = 1 << 16;
@@ -211,7 +218,7 @@ public final class Engine {
       }
       return;
     }
-    int width = bandWidth(n, ceilDiv(ENOUGH_TASKS, chunks));
+    int width = bandWidth(product);
     int bands = ceilDiv(n, width);
     RowOperation fused = wholeRows && bands > 1 ? null : then;
     boolean few = fused != null || product.inputBias() != null; // chunks at a time
@@ -239,6 +246,31 @@ public final class Engine {
     if (then != null && fused == null) {
       forEachRow(product.c().count(), n, true, then);
     }
+  }
+
+  /**
+   * The width of the bands that a product is cut into by columns. Bands of few pairs are as few as
+   * give all workers the same number of tasks.
+   */
+  private int bandWidth(BlockProduct product) {
+    int chunks = product.schedule().chunks();
+    int n = product.w().outSize();
+    int width = bandWidth(n, ceilDiv(ENOUGH_TASKS, chunks));
+    if (!gainsByLongRuns(product)) {
+      return width;
+    }
+    int workers = maxWorkers();
+    int fewest = workers / BigInteger.valueOf(workers).gcd(BigInteger.valueOf(chunks)).intValue();
+    return Math.max(width, Math.max(bandWidth(n, fewest), Math.min(n, MIN_READ_BAND)));
+  }
+
+  private boolean gainsByLongRuns(BlockProduct product) {
+    GemmSchedule schedule = product.schedule();
+    Blocks w = product.w();
+    return !w.transposed()
+        && !w.type().isPacked()
+        && schedule.pairs() <= (long) FEW_PAIRS * schedule.segments()
+        && !kernels().products().mayUseBlas(w); // the cut must not depend on the workers
   }
 
   /** The end of the chunks from {@code chunk} on, at least one, that are few enough to be fused. */

@@ -9,6 +9,11 @@ import org.blocksparse.internal.schedule.OuterSchedule;
 /** Plain loops with double accumulators: written to be obviously right, not to be fast. */
 final class JavaProductKernels implements ProductKernels {
   @Override
+  public boolean mayUseBlas(Blocks w) {
+    return false;
+  }
+
+  @Override
   public void blockGemm(
       RowSelection chunks,
       Rows a,

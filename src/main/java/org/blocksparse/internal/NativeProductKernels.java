@@ -23,6 +23,18 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
     return elements == 0 ? null : Scratch.borrow(elements);
   }
 
+  /** Elements of scratch memory that a product needs: none if it never runs on OpenBLAS. */
+  private long scratch(Blocks w) {
+    int type = w.type().code();
+    int transposed = w.transposed() ? 1 : 0;
+    return blocksparse_gemm_scratch_f32(isa, path, type, w.inSize(), w.outSize(), transposed);
+  }
+
+  @Override
+  public boolean mayUseBlas(Blocks w) {
+    return scratch(w) > 0;
+  }
+
   // Long, since each operand has its line.
   @Override
   public void blockGemm(
@@ -36,9 +48,7 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
     int type = w.type().code();
     int transposed = w.transposed() ? 1 : 0;
     Blocks.Scales scales = w.scales();
-    long elements =
-        blocksparse_gemm_scratch_f32(isa, path, type, w.inSize(), w.outSize(), transposed);
-    try (Scratch scratch = borrowOrNull(elements)) {
+    try (Scratch scratch = borrowOrNull(scratch(w))) {
       check(
           blocksparse_block_gemm_f32(
               isa,

@@ -11,6 +11,13 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  */
 public interface ProductKernels {
   /**
+   * Whether {@link #blockGemm} may run on OpenBLAS, whose bits depend on how columns are cut.
+   *
+   * @param w not looked into
+   */
+  boolean mayUseBlas(Blocks w);
+
+  /**
    * The rows of c that the chunks write become (or get added, with {@code accumulate}) the sums of
    * their rows of a times blocks of w, whose elements may be of any type.
    *

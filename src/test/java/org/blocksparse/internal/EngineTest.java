@@ -136,6 +136,38 @@ final class EngineTest {
     }
   }
 
+  /**
+   * Few rows are cut into no more columns than workers need, unless OpenBLAS may multiply: its bits
+   * must not depend on the workers.
+   */
+  @ParameterizedTest
+  @CsvSource({
+    "1, false, 1",
+    "2, false, 2",
+    "4, false, 4",
+    "8, false, 4",
+    "1, true, 8",
+    "4, true, 8"
+  })
+  void bandsOfFewRows(int workers, boolean mayUseBlas, int bands) {
+    Pieces pieces = new Pieces();
+    Kernels kernels =
+        WatchedKernels.of(
+            pieces.kernels,
+            (kernel, arguments, call) -> kernel.equals("mayUseBlas") ? mayUseBlas : call.make());
+    Rows a = new Rows(numbers(2 * M), 2, M);
+    Blocks w = Blocks.dense(numbers(M * N), 1, 1, M, N);
+    Storage expected = Storage.allocate(2 * N);
+    Storage c = Storage.allocate(2 * N);
+    try (GemmSchedule dense = GemmSchedule.dense(2)) {
+      engine(1, Kernels.java()).gemm(dense, a, w, null, false, new Rows(expected, 2, N));
+      engine(workers, kernels).gemm(dense, a, w, null, false, new Rows(c, 2, N));
+      assertEachOnce(pieces.products, dense.chunks(), N);
+    }
+    assertEquals(bands, pieces.products.stream().map(Piece::from).distinct().count());
+    assertArrayEquals(floats(expected), floats(c));
+  }
+
   /** A step after a product takes as many rows as are still in the cache. */
   @ParameterizedTest
   @ValueSource(ints = {64, 1000})

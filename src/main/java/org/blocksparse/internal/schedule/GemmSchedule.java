@@ -383,6 +383,11 @@ public final class GemmSchedule implements AutoCloseable {
     return layout.rows;
   }
 
+  /** Runs of pairs of a chunk that read the same block. */
+  public int segments() {
+    return layout.segments;
+  }
+
   public int pairs() {
     return layout.pairs;
   }
