@@ -16,8 +16,9 @@ import org.blocksparse.internal.schedule.SampleWindows;
  * block is read once for all rows that need it. All samples select the same number of blocks, or,
  * in a ragged plan, a different number each.
  *
- * <p>Operations on index tensors make a plan for one call. To use the same indices again (forward
- * and backward, or several layers), make the plan once and pass it. The indices are copied.
+ * <p>An operation that takes index tensors makes a plan for one call. To use the same indices again
+ * (forward and backward, or several layers), make the plan once and pass it. The indices are
+ * copied.
  *
  * <p>A plan holds three schedules, each made at first use: for products (forward), for gradients
  * with respect to the input, and for outer products (gradients with respect to W). Each takes about
@@ -29,14 +30,14 @@ import org.blocksparse.internal.schedule.SampleWindows;
 public final class BlockPlan implements AutoCloseable {
   /**
    * A schedule stores two ints per pair: 2^29 pairs fill half of the largest Java array, and leave
-   * the other half for the rest of it.
+   * the other half for the rest of the schedule.
    */
   private static final int MAX_PAIRS = 1 << 29;
 
   /** Heap bytes per pair while a schedule is built. */
   private static final long BYTES_PER_PAIR = 12;
 
-  /** The schedules that copies of a plan with other workers or other input rounding share. */
+  /** The schedules of a plan. A copy with other workers or input rounding shares them. */
   private static final class SharedSchedules {
     private final SampleWindows inputs;
     private final SampleWindows outputs;
@@ -204,7 +205,7 @@ public final class BlockPlan implements AutoCloseable {
         new SelectedRows("outputs", batch, 1, batch));
   }
 
-  /** As above, for operations that have other names for their arguments. */
+  /** The plan for a batch, for operations whose arguments have other names. */
   static BlockPlan of(
       IntTensor inputIdx,
       String inputName,
@@ -246,10 +247,10 @@ public final class BlockPlan implements AutoCloseable {
   }
 
   /**
-   * The plan for a batch in which each sample selects its own number of blocks: a ragged plan. h,
-   * then has the shape (entries of inputs, iSize), in the order of the entries, and so has every
-   * other tensor with a row for each selected input block. The output has the shape (entries of
-   * outputs, oSize). A sample may select no output blocks. If it selects no input blocks, its
+   * The plan for a batch in which each sample selects its own number of blocks: a ragged plan. The
+   * input h then has the shape (entries of inputs, iSize), in the order of the entries. So has
+   * every other tensor with a row for each selected input block. The output has the shape (entries
+   * of outputs, oSize). A sample may select no output blocks. If it selects no input blocks, its
    * outputs are the bias, or remain unchanged when a product is added to them. If all samples
    * select equally many blocks, results are bitwise equal to those of a plan from index tensors.
    *
@@ -320,8 +321,8 @@ public final class BlockPlan implements AutoCloseable {
   }
 
   /**
-   * A sample without input blocks still counts pairs, because its outputs are written. The same
-   * holds for a sample without output blocks.
+   * A sample without input blocks still counts pairs, because its outputs are written. So does a
+   * sample without output blocks, because the gradients of its inputs are written.
    */
   private static long pairs(int[] inputBegins, int[] outputBegins) {
     long pairs = 0;
@@ -358,11 +359,11 @@ public final class BlockPlan implements AutoCloseable {
   }
 
   /**
-   * The same plan with h rounded in forward products. This is less precise, and faster where
-   * products are compute-bound. It shares the schedules of this one, and is closed with it. Forward
-   * products are those of {@link SparseBlockDot} and {@link SparseBlockGemv} that read h.
-   * Gradients, steps and the terms of an {@link Epilogue} are computed as by any plan. Results are
-   * bitwise identical for any number of workers.
+   * The same plan with h, the input of a product, rounded in forward products. This is less
+   * precise, and faster where products are compute-bound. It shares the schedules of this one, and
+   * is closed with it. Forward products are those of {@link SparseBlockDot} and {@link
+   * SparseBlockGemv} that read h. Gradients, steps and the terms of an {@link Epilogue} are
+   * computed without this rounding. Results are bitwise identical for any number of workers.
    *
    * <p><b>{@link ElementType#INT8}</b> is required by packed {@link Weights}, and allowed only for
    * them. Each row of h is divided into groups of 32 elements. Let m be the largest magnitude of a
@@ -377,8 +378,8 @@ public final class BlockPlan implements AutoCloseable {
    * }</pre>
    *
    * <p>where M = sum m |W| over all products, g = ceil(iSize / 32), and s is the initial value
-   * (bias or previous output); g + iWin is less than 2<sup>16</sup>. Results are bitwise identical
-   * on all processors, and for the Java kernels.
+   * (bias or previous output). The bound holds if g + iWin is less than 2<sup>16</sup>. Results are
+   * bitwise identical on all processors, and for the Java kernels.
    *
    * <p><b>{@link ElementType#BFLOAT16}</b> (8 bits of precision) is allowed only for {@link
    * Weights} of that type. It is faster with AMX, or on AMD processors with AVX512-BF16. Each
@@ -391,13 +392,13 @@ public final class BlockPlan implements AutoCloseable {
    * 2^-8 * S  +  1.01 * k * 2^-24 * (|s| + S)  +  2^-126 * sum (2 + |h| + |W|)
    * }</pre>
    *
-   * <p>where k = iWin * iSize, at most 2<sup>16</sup>, and S = sum |h| |W| over these k products.
-   * The last term covers subnormal values in h, W and sums, which a processor may flush to zero.
-   * Results may differ between processors, even with the same instruction set. AMX (only on Linux)
-   * and AVX512-BF16 are used for blocks with at least 12 rows. The first such product requests the
-   * AMX registers from the kernel, for the whole life of the process. Each signal frame may then
-   * need 8 KB more stack. Elsewhere, or if the kernel refuses, the rounded values are multiplied as
-   * float32, which is no faster.
+   * <p>where k = iWin * iSize, and S = sum |h| |W| over these k products. The bound holds if k is
+   * at most 2<sup>16</sup>. The last term covers subnormal values in h, W and sums, which a
+   * processor may flush to zero. Results may differ between processors, even with the same
+   * instruction set. AMX (only on Linux) and AVX512-BF16 are used for blocks with at least 12 rows.
+   * The first such product requests the AMX registers from the Linux kernel, for the whole life of
+   * the process. Each signal frame may then need 8 KB more stack. Elsewhere, or if the Linux kernel
+   * refuses, the rounded values are multiplied as float32, which is no faster.
    *
    * @param type BFLOAT16 or INT8; a product throws {@link IllegalArgumentException} if the weights
    *     do not match it

@@ -17,16 +17,16 @@ import org.blocksparse.internal.softmax.SharedOutputs;
  * outputs or a list of allowed ones, for all rows of x or for each row. {@link #and} intersects
  * filters.
  *
- * <p>Filtered search is exact: it ranks all allowed outputs. Classes without an allowed output are
- * not opened, and {@link Ranking#openedClasses} does not count them. A row without any allowed
- * output has an empty ranking, and {@link Ranking#isFilteredOut} returns true.
+ * <p>Filtered search is exact: it ranks all allowed outputs. The search does not open (read)
+ * classes without an allowed output, and {@link Ranking#openedClasses} does not count them. A row
+ * without any allowed output has an empty ranking, and {@link Ranking#isFilteredOut} returns true.
  *
  * <p>Probabilities are those of the model, unless the filter is {@linkplain #withRenormalization
  * renormalized}.
  *
- * <p>The first two calls look up a list for all rows in the classes of a layer. The result is
- * cached until another layer uses the filter or the layer grows, so reuse a filter that lists many
- * outputs. {@link SparseRows} are read by each call.
+ * <p>With one list for all rows, a search needs the classes of the listed outputs. The first two
+ * calls look them up; later calls reuse the result, until another layer uses the filter or the
+ * layer grows. So reuse a filter that lists many outputs. Each call reads {@link SparseRows} again.
  *
  * <p>Immutable; any number of threads may use the same filter. The caller still owns {@link
  * SparseRows}, which must be open when the filter is used.
@@ -112,8 +112,8 @@ public final class Filter {
   }
 
   /**
-   * Allows, for each row of x, all outputs except those in the same row here: for example, the
-   * items that a user has already seen. Values of entries are ignored.
+   * Allows, for each row of x, all outputs except those in the same row of {@code outputs}: for
+   * example, the items that a user has already seen. Values of entries are ignored.
    *
    * @param outputs one row per row of x; operations throw {@link IllegalArgumentException} for
    *     another number of rows, and {@link IndexOutOfBoundsException} for an index outside [0,
@@ -138,7 +138,7 @@ public final class Filter {
   }
 
   /**
-   * Allows, for each row of x, only the outputs in the same row here; as {@link
+   * Allows, for each row of x, only the outputs in the same row of {@code outputs}; as {@link
    * #without(SparseRows)}.
    */
   public static Filter only(SparseRows outputs) {

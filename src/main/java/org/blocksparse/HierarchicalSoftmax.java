@@ -29,18 +29,20 @@ import org.blocksparse.internal.softmax.Link;
  *
  * <p>See {@link TwoLevelLayer} for the parts that this layer shares with {@link LabelTree}: shapes,
  * names, files, searches, growth, cost, thread safety and exceptions. Targets have the shape
- * (batch): one output per row, in [0, outputs). Theano's h_softmax also gives probability to empty
- * slots, so its rows sum to less than one; {@link TheanoSoftmax} reproduces this.
+ * (batch): one output per row, in [0, outputs). In Theano's h_softmax, all classes have the same
+ * number of slots. It also gives probability to slots without an output, so its rows sum to less
+ * than one; {@link TheanoSoftmax} reproduces this.
  *
  * <p><b>Numbers.</b> Everything is computed in the log domain with the maximum subtracted, so
  * logits of any finite size give finite log probabilities and gradients. Log probabilities and
  * losses, however close to 0, have an error of at most 4 ulp per level, plus the error from rounded
- * logits ({@link SparseBlockGemv}). The same bound holds for probabilities and gradients.
- * Exponentials add a relative error of 2<sup>-24</sup> times the difference between the largest
- * logit of the level and the logit of the class or output: a probability of 1e-29 can be off by 100
- * ulp. For a probability p near 1, this relative error applies to 1 - p, and therefore to log p and
- * its gradient. If the probabilities of n outputs sum to less than 2<sup>-126</sup>, the absolute
- * error of the sum is at most n / 2 times 2<sup>-149</sup>.
+ * logits ({@link SparseBlockGemv}). Probabilities and gradients have this error and another one,
+ * from exponentials: a relative error of 2<sup>-24</sup> times the difference between the largest
+ * logit of the level and the logit of the class or output. For example, a probability of 1e-29 can
+ * be off by 100 ulp. For a probability p near 1, the second error is relative to 1 - p; log p and
+ * its gradient then have it, too. If the probabilities of n outputs sum to less than
+ * 2<sup>-126</sup>, they are subnormal floats, and the absolute error of their sum is at most n / 2
+ * times 2<sup>-149</sup>.
  */
 public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
   HierarchicalSoftmax(LayerContent content) {
@@ -66,11 +68,11 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
   }
 
   /**
-   * Loads a file that {@link #save(Path)} wrote, or another program in the same format. It is safe
-   * to load untrusted files.
+   * Loads a file that {@link #save(Path)} wrote, or that another program wrote in the same format.
+   * It is safe to load untrusted files.
    *
-   * @throws FileFormatException if the file does not hold a layer; it names the tensor and the
-   *     reason
+   * @throws FileFormatException if the file does not hold a layer; the message names the tensor and
+   *     the reason
    * @throws IOException if the file cannot be read
    * @throws UnsupportedOperationException if the file cannot be mapped as the options ask; see
    *     {@link LoadOptions#mapped}
@@ -99,9 +101,9 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
 
   /**
    * Top-p: for each row, the smallest set of most probable outputs whose probabilities sum to at
-   * least {@code mass}. Log probabilities are rounded, so each counts as the largest probability
-   * with that rounded logarithm: of two equally probable outputs, one suffices for a mass of 0.5.
-   * Cost as {@link #topK}.
+   * least {@code mass}. Log probabilities are rounded, so each output counts with the largest
+   * probability that rounds to its log probability. So of two equally probable outputs, one
+   * suffices for a mass of 0.5. Cost as {@link #topK}.
    *
    * @param mass in (0, 1]
    * @throws IllegalArgumentException also if {@code mass} is not in (0, 1]
@@ -139,10 +141,10 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
    *
    * @param temperature positive; divides the logits of both levels. 1 samples from the model's
    *     distribution; below 1, the distribution becomes sharper
-   * @param random called twice per row and opened class
+   * @param random called twice per draw: for the class, and for the output
    * @param filter {@link Filter#without(int...) Filter.without()} allows all outputs
    * @throws IllegalArgumentException also if the temperature is not positive and finite, or the
-   *     filter is for another batch or allows nothing in a row
+   *     filter is for another batch size or allows no output for one of the rows
    * @throws IndexOutOfBoundsException if the filter lists an output that the layer does not have
    * @throws ArithmeticException if the probabilities of a row are NaN, or those of all allowed
    *     outputs are 0

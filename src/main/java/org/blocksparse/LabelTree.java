@@ -39,8 +39,8 @@ import org.blocksparse.internal.softmax.Link;
  * <p><b>Targets</b> are {@link SparseRows}, (batch) rows of outputs in [0, outputs), in any order;
  * repeats count once, and values of entries are ignored. A call that trains or computes a loss
  * takes at most 2<sup>29</sup> entries. The choice of classes matters more than for a softmax: put
- * labels that occur together into one class ({@link ClassAssignment#clustered}), so that rows open
- * few classes.
+ * labels that occur together into one class ({@link ClassAssignment#clustered}), so that a step
+ * reads few classes.
  *
  * <p><b>Numbers.</b> Logits of any finite size give finite log probabilities and losses. Each level
  * adds an error of at most 6 ulp to a log probability, and 4 ulp to a probability or gradient, near
@@ -70,9 +70,9 @@ public final class LabelTree extends TwoLevelLayer<SparseRows> {
   }
 
   /**
-   * Loads a file that {@link #save(Path)} wrote, or another program in the same format. It is safe
-   * to load untrusted files. Errors as {@link HierarchicalSoftmax#load(Path, LoadOptions)}; a file
-   * that holds a softmax is rejected, too.
+   * Loads a file that {@link #save(Path)} wrote, or that another program wrote in the same format.
+   * It is safe to load untrusted files. Errors as {@link HierarchicalSoftmax#load(Path,
+   * LoadOptions)}; a file that holds a softmax is rejected, too.
    */
   public static LabelTree load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");

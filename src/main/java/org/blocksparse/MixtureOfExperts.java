@@ -151,7 +151,7 @@ public final class MixtureOfExperts implements AutoCloseable {
    *
    * @param inputs the size of a row
    * @param hidden the hidden size of an expert: the number of outputs of its activation
-   * @param gate sets the number of experts, the number per row, and the gate's losses and limits
+   * @param gate sets the number of experts, the number per row, the capacity and the balancing loss
    * @throws IllegalArgumentException unless sizes are at least 1
    */
   public static MixtureOfExpertsBuilder builder(int inputs, int hidden, TopKGate gate) {
@@ -500,9 +500,9 @@ public final class MixtureOfExperts implements AutoCloseable {
 
   /**
    * A layer with the same parameters that rounds the input rows of its experts' products to
-   * BFLOAT16, the type of the weights. This is faster on some processors; see {@link
-   * BlockPlan#withRoundedInputs} for these and the error. Both layers share their parameters:
-   * closing one closes both. Copies and saved files do not keep this setting.
+   * BFLOAT16, the type of the weights. This is faster on some processors; {@link
+   * BlockPlan#withRoundedInputs} lists the processors and bounds the error. Both layers share their
+   * parameters: closing one closes both. Copies and saved files do not keep this setting.
    *
    * @param type BFLOAT16; a layer with packed weights always rounds input rows to INT8
    * @throws IllegalArgumentException if it is another type
@@ -566,8 +566,8 @@ public final class MixtureOfExperts implements AutoCloseable {
    * copied: an expert is read from disk when a row first uses it. It is safe to load untrusted
    * files.
    *
-   * @throws FileFormatException if the file does not hold a layer of experts; it names the tensor
-   *     and the reason
+   * @throws FileFormatException if the file does not hold a layer of experts; the message names the
+   *     tensor and the reason
    * @throws IOException if the file cannot be read
    */
   public static MixtureOfExperts load(Path file, LoadOptions options) throws IOException {
@@ -622,7 +622,8 @@ public final class MixtureOfExperts implements AutoCloseable {
 
   /**
    * Builds a layer from named (out, in) matrices, as Hugging Face models store them in safetensors.
-   * The function gets names as in Qwen, OLMoE and DeepSeek, without the layer prefix:
+   * The function {@code tensors} gets names as in Qwen, OLMoE and DeepSeek, without the layer
+   * prefix:
    *
    * <pre>{@code
    * try (TensorFile file = TensorFile.open(path, LoadOptions.mapped())) {
@@ -647,7 +648,7 @@ public final class MixtureOfExperts implements AutoCloseable {
    * <p>This method reads no biases. To set biases, use {@link MixtureOfExpertsBuilder#build(Map)}.
    * For the gate and the activation, see {@link #of(GgufFile, int, TopKGate, Activation)}.
    *
-   * @param tensors is called once per matrix, for some twice; each result is copied and closed, and
+   * @param tensors is called once or twice for each matrix; each result is copied and closed, and
    *     only one expert is held at a time
    * @param experts the number of experts
    * @param gate null: callers pass a routing to each call

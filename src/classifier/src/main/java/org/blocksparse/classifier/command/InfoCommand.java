@@ -21,7 +21,8 @@ import picocli.CommandLine.Option;
 @Command(
     name = "info",
     description =
-        "Prints the model card: sizes, training options and data, and the kernels of this machine.",
+        "Prints the model card: sizes, training options and data. Also prints which compute kernels"
+            + " this machine uses.",
     sortOptions = false,
     usageHelpWidth = 100)
 final class InfoCommand implements Callable<Integer> {

@@ -62,7 +62,8 @@ final class TestCommand implements Callable<Integer> {
       names = "--by-label",
       paramLabel = "TSV",
       description =
-          "Write examples, predictions, precision, recall and F1 of each label to this file.")
+          "Write a table to this file: for each label, the number of examples and of predictions,"
+              + " precision, recall and F1.")
   private Path byLabel;
 
   @Mixin private InputOptions input;

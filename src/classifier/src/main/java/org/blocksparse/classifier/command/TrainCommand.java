@@ -56,8 +56,9 @@ final class TrainCommand implements Callable<Integer> {
       names = "--from",
       paramLabel = "MODEL",
       description =
-          "Continue training this model; its file does not change. New features and labels"
-              + " are added. The new model has the same --dimension, layer and tokenization.")
+          "Continue training this model; its file does not change. New features and labels are"
+              + " added. The new model keeps --dimension, --label-tree and the tokenization of the"
+              + " old one.")
   private Path from;
 
   @Option(
@@ -126,17 +127,17 @@ final class TrainCommand implements Callable<Integer> {
       description =
           "How labels are scored: embedding (dense vectors), linear (sparse weights for each"
               + " label), or both (weighted sum). Default: embedding with --label-tree,"
-              + " --shared-rows, --tune or --from, for fewer than 20000 examples, and if at most a"
-              + " tenth have several labels. In all other cases, linear if there are more labels"
-              + " than examples, else both.")
+              + " --shared-rows, --tune or --from. Also embedding if there are fewer than 20000"
+              + " examples, or if at most a tenth of them have several labels. In all other cases,"
+              + " linear if there are more labels than examples, else both.")
   private ModelHead head;
 
   @Option(
       names = "--dimension",
       paramLabel = "N",
       description =
-          "Size of the dense vectors. Default: 64; 128 for 4096 or more labels if over a"
-              + " tenth of the examples have several labels and there is no linear head.")
+          "Size of the dense vectors. Default: 128 if there are 4096 or more labels, over a"
+              + " tenth of the examples have several labels, and there is no linear head; else 64.")
   private Integer dimension;
 
   @Option(
