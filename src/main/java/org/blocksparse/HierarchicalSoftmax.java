@@ -34,15 +34,15 @@ import org.blocksparse.internal.softmax.Link;
  * than one; {@link TheanoSoftmax} reproduces this.
  *
  * <p><b>Numbers.</b> Everything is computed in the log domain with the maximum subtracted, so
- * logits of any finite size give finite log probabilities and gradients. Log probabilities and
- * losses, however close to 0, have an error of at most 4 ulp per level, plus the error from rounded
- * logits ({@link SparseBlockGemv}). Probabilities and gradients have this error and another one,
- * from exponentials: a relative error of 2<sup>-24</sup> times the difference between the largest
- * logit of the level and the logit of the class or output. For example, a probability of 1e-29 can
- * be off by 100 ulp. For a probability p near 1, the second error is relative to 1 - p; log p and
- * its gradient then have it, too. If the probabilities of n outputs sum to less than
- * 2<sup>-126</sup>, they are subnormal floats, and the absolute error of their sum is at most n / 2
- * times 2<sup>-149</sup>.
+ * logits of any finite size give finite log probabilities and gradients. Each level adds an error
+ * of at most 4 ulp, besides the error from rounded logits ({@link SparseBlockGemv}). Probabilities
+ * and gradients have another error, from exponentials: a relative error of 2<sup>-24</sup> times
+ * the difference between the largest logit of the level and the logit of the class or output. For
+ * example, a probability of 1e-29 can be off by 100 ulp. A log probability or loss has the second
+ * error only where the probability is near 1. Its size is then the sum of the other probabilities,
+ * and it has their errors. If the probabilities of n outputs sum to less than 2<sup>-126</sup>,
+ * they are subnormal floats, and the absolute error of their sum is at most n / 2 times
+ * 2<sup>-149</sup>.
  */
 public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
   HierarchicalSoftmax(LayerContent content) {

@@ -117,8 +117,8 @@ public final class LinearLabelTree implements AutoCloseable {
   }
 
   /**
-   * Whether the tree was built with {@link LinearLabelTreeBuilder#tfIdf}: rows are then feature
-   * counts, without values.
+   * Whether the tree was built with {@link LinearLabelTreeBuilder#tfIdf}. Rows then have no values:
+   * a feature that occurs n times is listed n times.
    */
   public boolean countsFeatures() {
     return model.tfIdf() != null;

@@ -24,9 +24,9 @@ import picocli.CommandLine.Parameters;
     description = {
       "Prints the most probable labels of each line, best first, each with its probability,"
           + " separated by tabs.",
-      "Labels in the input are ignored. Each input line gives one output line at once. The"
-          + " output line is empty for a header, for a line that --skip-bad-lines skips, and if no"
-          + " label reaches --threshold."
+      "Labels in the input are ignored. Each input line gives one output line at once. The output"
+          + " line is empty for the header of a sparse file, for a line that --skip-bad-lines"
+          + " skips, and if no label reaches --threshold."
     },
     sortOptions = false,
     usageHelpWidth = 100)

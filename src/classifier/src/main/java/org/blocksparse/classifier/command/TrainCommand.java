@@ -217,7 +217,8 @@ final class TrainCommand implements Callable<Integer> {
       names = "--chart",
       paramLabel = "PNG",
       description =
-          "Write the learning curve to this file. Default: 'MODEL.png', unless that file exists.")
+          "Write the learning curve to this file. Default: 'MODEL.png'; if that file"
+              + " exists, no chart is written.")
   private Path chart;
 
   @Option(names = "--no-chart", description = "Do not write a learning curve.")
