@@ -27,8 +27,8 @@ public final class Engine {
   /** Pairs of a block, in the mean, up to which a product gains by reading long runs of w. */
   private static final int FEW_PAIRS = 16;
 
-  /** The narrowest band of products that do. */
-  private static final int MIN_READ_BAND = 256;
+  /** The narrowest band of products that do, and of those that round rows first. */
+  private static final int MIN_WIDE_BAND = 256;
 
   /** Elements of a gradient that stay in the cache, beside what they are made of and used for. */
   private static final int BAND_ELEMENTS = 1 << 16;
@@ -256,12 +256,13 @@ public final class Engine {
     int chunks = product.schedule().chunks();
     int n = product.w().outSize();
     int width = bandWidth(n, ceilDiv(ENOUGH_TASKS, chunks));
+    int least = Math.max(width, Math.min(n, MIN_WIDE_BAND));
     if (!gainsByLongRuns(product)) {
-      return width;
+      return product.roundsA() ? least : width; // each band rounds its rows
     }
     int workers = maxWorkers();
     int fewest = workers / BigInteger.valueOf(workers).gcd(BigInteger.valueOf(chunks)).intValue();
-    return Math.max(width, Math.max(bandWidth(n, fewest), Math.min(n, MIN_READ_BAND)));
+    return Math.max(least, bandWidth(n, fewest));
   }
 
   private boolean gainsByLongRuns(BlockProduct product) {

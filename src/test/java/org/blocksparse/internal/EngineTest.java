@@ -168,6 +168,22 @@ final class EngineTest {
     assertArrayEquals(floats(expected), floats(c));
   }
 
+  /** Each band rounds its rows, so that they are fewer. */
+  @ParameterizedTest
+  @CsvSource({"false, 8", "true, 4"})
+  void bandsOfRoundedRows(boolean roundsA, int bands) {
+    Pieces pieces = new Pieces();
+    int batch = 100;
+    Rows a = new Rows(numbers(batch * M), batch, M);
+    Blocks w = Blocks.dense(numbers(M * N), 1, 1, M, N).as(WeightType.BFLOAT16, null);
+    Rows c = new Rows(Storage.allocate(batch * N), batch, N);
+    try (GemmSchedule dense = GemmSchedule.dense(batch)) {
+      engine(1, pieces.kernels).gemm(new BlockProduct(dense, a, roundsA, w, null, null, false, c));
+      assertEachOnce(pieces.products, dense.chunks(), N);
+    }
+    assertEquals(bands, pieces.products.stream().map(Piece::from).distinct().count());
+  }
+
   /** A step after a product takes as many rows as are still in the cache. */
   @ParameterizedTest
   @ValueSource(ints = {64, 1000})
