@@ -87,6 +87,11 @@ public final class Engine {
     scheduler.run(tasks, work, body);
   }
 
+  /** See {@link Scheduler#run(Scheduler.Stage, Scheduler.Stage)}. */
+  void run(Scheduler.Stage first, Scheduler.Stage second) {
+    scheduler.run(first, second);
+  }
+
   /** See {@link Scheduler#run(int, long, Supplier, Scheduler.SharedBody)}. */
   public <S extends Scheduler.Share> void run(
       int tasks, long work, Supplier<S> shares, Scheduler.SharedBody<S> body) {

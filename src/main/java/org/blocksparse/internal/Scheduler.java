@@ -28,6 +28,14 @@ public final class Scheduler {
     void run(int begin, int end);
   }
 
+  /**
+   * One of the parts of an operation that run one after the other.
+   *
+   * @param tasks how many there are
+   * @param work multiply-adds of all of them together
+   */
+  public record Stage(int tasks, long work, Body body) {}
+
   /** The private state of one worker, from its first task of an operation to its last. */
   public interface Share extends AutoCloseable {
     @Override
@@ -48,7 +56,7 @@ public final class Scheduler {
   /** Claims for each worker if all tasks were equal. */
   private static final int CLAIMS_PER_WORKER = 4;
 
-  /** Rounds of waiting for helpers that finish their last task before the thread is parked. */
+  /** Rounds of spinning until other workers finish, before a thread parks or yields. */
   private static final int SPINS = 2_000;
 
   private static final int CLOSED = 1 << 31;
@@ -103,7 +111,28 @@ public final class Scheduler {
    * @param work multiply-adds of all of them together
    */
   public void run(int tasks, long work, Body body) {
-    run(tasks, work, () -> (Share) null, (none, begin, end) -> body.run(begin, end));
+    run(tasks, work, 0, () -> (Share) null, (none, begin, end) -> body.run(begin, end));
+  }
+
+  /**
+   * Runs all tasks of one stage, then all tasks of another. Both stages share their helpers, since
+   * spinning until the first stage ends is faster than waking threads again.
+   */
+  public void run(Stage first, Stage second) {
+    int barrier = first.tasks;
+    run(
+        Math.addExact(barrier, second.tasks),
+        first.work + second.work,
+        barrier,
+        () -> (Share) null,
+        (none, begin, end) -> {
+          if (begin < barrier) {
+            first.body.run(begin, Math.min(end, barrier));
+          }
+          if (end > barrier) {
+            second.body.run(Math.max(begin - barrier, 0), end - barrier);
+          }
+        });
   }
 
   /**
@@ -112,6 +141,11 @@ public final class Scheduler {
    * @param shares asked on the threads of the workers
    */
   public <S extends Share> void run(int tasks, long work, Supplier<S> shares, SharedBody<S> body) {
+    run(tasks, work, 0, shares, body);
+  }
+
+  private <S extends Share> void run(
+      int tasks, long work, int barrier, Supplier<S> shares, SharedBody<S> body) {
     int workers = work < INLINE_WORK ? 1 : Math.min(Math.min(maxWorkers, MOST_WORKERS), tasks);
     StackRoom.require(workers > 1); // the one guard of all operations; see there
     if (tasks == 0) {
@@ -125,7 +159,7 @@ public final class Scheduler {
     try {
       workers = callers == 1 ? workers : Math.min(workers, PROCESSORS / callers);
       if (workers > 1) {
-        new Run<>(tasks, workers, shares, body).run(executor);
+        new Run<>(tasks, barrier, workers, shares, body).run(executor);
       } else {
         runAlone(tasks, shares, body);
       }
@@ -173,19 +207,27 @@ public final class Scheduler {
   /** One operation. */
   private static final class Run<S extends Share> {
     private final int tasks;
+
+    /** The first task that waits for all tasks before it. */
+    private final int barrier;
+
     private final int workers;
     private final Supplier<S> shares;
     private final SharedBody<S> body;
     private final Thread caller = Thread.currentThread();
     private final AtomicInteger next = new AtomicInteger();
 
+    /** How many tasks before the barrier have run. */
+    private final AtomicInteger ran = new AtomicInteger();
+
     /** Helpers at work; {@link #CLOSED} is set when the caller has found no task left. */
     private final AtomicInteger helpers = new AtomicInteger();
 
     private volatile Throwable failure;
 
-    Run(int tasks, int workers, Supplier<S> shares, SharedBody<S> body) {
+    Run(int tasks, int barrier, int workers, Supplier<S> shares, SharedBody<S> body) {
       this.tasks = tasks;
+      this.barrier = barrier;
       this.workers = workers;
       this.shares = shares;
       this.body = body;
@@ -236,15 +278,39 @@ public final class Scheduler {
       try (S share = shares.get()) {
         int begin = next.get();
         while (begin < tasks) {
-          int claim = Math.max(1, (tasks - begin) / (CLAIMS_PER_WORKER * workers));
+          int end = begin < barrier ? barrier : tasks;
+          int claim = Math.max(1, (end - begin) / (CLAIMS_PER_WORKER * workers));
           if (next.compareAndSet(begin, begin + claim)) {
-            body.run(share, begin, begin + claim);
+            if (begin < barrier) {
+              body.run(share, begin, begin + claim);
+              ran.addAndGet(claim);
+            } else if (awaitBarrier()) {
+              body.run(share, begin, begin + claim);
+            }
           }
           begin = next.get();
         }
       } catch (Throwable e) {
         fail(e);
       }
+    }
+
+    /**
+     * Waits for the tasks before the barrier. Workers that have begun claimed all of them, so the
+     * wait ends even if other helpers never begin. It is short, and this thread is not parked.
+     *
+     * @return false if one has failed
+     */
+    @SuppressWarnings("ThreadPriorityCheck") // the wait ends as well if yielding does nothing
+    private boolean awaitBarrier() {
+      for (int spin = 0; ran.get() < barrier && failure == null; spin++) {
+        if (spin < SPINS) {
+          Thread.onSpinWait();
+        } else {
+          Thread.yield();
+        }
+      }
+      return failure == null;
     }
 
     /** No further task begins. */

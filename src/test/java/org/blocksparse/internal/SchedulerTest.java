@@ -79,6 +79,118 @@ final class SchedulerTest {
     assertEachOnce(Scheduler.common(), 500, LARGE);
   }
 
+  /** No worker begins the second stage before all tasks of the first have run. */
+  @Test
+  void theSecondStageFollowsTheFirst() {
+    for (int workers : new int[] {1, 2, 4, 8}) {
+      for (int tasks : new int[] {0, 1, 7, 100}) {
+        for (int repeat = 0; repeat < 20; repeat++) {
+          assertStages(new Scheduler(executor, workers), tasks, LARGE);
+          assertStages(new Scheduler(Runnable::run, workers), tasks, LARGE);
+        }
+        assertStages(new Scheduler(executor, workers), tasks, 0);
+      }
+    }
+  }
+
+  private static void assertStages(Scheduler scheduler, int tasks, long work) {
+    AtomicIntegerArray runs = new AtomicIntegerArray(tasks);
+    AtomicInteger firstRan = new AtomicInteger();
+    AtomicInteger secondRan = new AtomicInteger();
+    scheduler.run(
+        new Scheduler.Stage(
+            tasks,
+            work,
+            (begin, end) -> {
+              assertTrue(begin < end && end <= tasks, begin + ", " + end);
+              for (int c = begin; c < end; c++) {
+                runs.incrementAndGet(c);
+              }
+              firstRan.addAndGet(end - begin);
+            }),
+        new Scheduler.Stage(
+            3,
+            work,
+            (begin, end) -> {
+              assertTrue(0 <= begin && begin < end && end <= 3, begin + ", " + end);
+              assertEquals(tasks, firstRan.get(), "tasks of the first stage that have run");
+              secondRan.addAndGet(end - begin);
+            }));
+    for (int c = 0; c < tasks; c++) {
+      assertEquals(1, runs.get(c), "task " + c + " of " + tasks);
+    }
+    assertEquals(3, secondRan.get());
+  }
+
+  /** A helper holds the last task of the first stage: the caller waits, and runs the second. */
+  @Test
+  void aStageWaitsForTheTasksOfHelpers() {
+    Thread caller = Thread.currentThread();
+    CountDownLatch helperAtWork = new CountDownLatch(1);
+    CountDownLatch callerAtEnd = new CountDownLatch(1);
+    AtomicInteger firstRan = new AtomicInteger();
+    new Scheduler(executor, 2)
+        .run(
+            new Scheduler.Stage(
+                2,
+                LARGE,
+                (begin, end) -> {
+                  if (Thread.currentThread() == caller) {
+                    await(helperAtWork);
+                    callerAtEnd.countDown();
+                  } else {
+                    helperAtWork.countDown();
+                    await(callerAtEnd);
+                    LockSupport.parkNanos(20_000_000);
+                  }
+                  firstRan.addAndGet(end - begin);
+                }),
+            new Scheduler.Stage(2, LARGE, (begin, end) -> assertEquals(2, firstRan.get())));
+  }
+
+  /** A failure of the first stage ends the wait of workers for the second. */
+  @Test
+  void noSecondStageAfterAFailureOfTheFirst() {
+    Thread caller = Thread.currentThread();
+    for (boolean ofCaller : new boolean[] {true, false}) {
+      CountDownLatch bothAtWork = new CountDownLatch(2);
+      IllegalStateException thrown = new IllegalStateException("of the first stage");
+      IllegalStateException caught =
+          assertThrows(
+              IllegalStateException.class,
+              () ->
+                  new Scheduler(executor, 2)
+                      .run(
+                          new Scheduler.Stage(
+                              2,
+                              LARGE,
+                              (begin, end) -> {
+                                bothAtWork.countDown();
+                                await(bothAtWork);
+                                if (ofCaller == (Thread.currentThread() == caller)) {
+                                  LockSupport.parkNanos(20_000_000); // the other waits by now
+                                  throw thrown;
+                                }
+                              }),
+                          new Scheduler.Stage(
+                              2,
+                              LARGE,
+                              (begin, end) -> {
+                                throw new AssertionError("the second stage began");
+                              })));
+      assertSame(thrown, caught);
+    }
+  }
+
+  /** Helpers of the first stage run the second as well. */
+  @Test
+  void helpersAreAskedOnceForBothStages() {
+    AtomicInteger helpers = new AtomicInteger();
+    Scheduler scheduler = new Scheduler(task -> helpers.incrementAndGet(), 4);
+    assertStages(scheduler, 100, LARGE);
+    assertEquals(3, helpers.get());
+  }
+
   @Test
   void noChunksNoCall() {
     new Scheduler(executor, 4)
