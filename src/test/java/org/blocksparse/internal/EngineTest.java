@@ -176,7 +176,7 @@ final class EngineTest {
     int batch = 100;
     Rows a = new Rows(numbers(batch * M), batch, M);
     Blocks w = Blocks.dense(numbers(M * N), 1, 1, M, N).as(WeightType.BFLOAT16, null);
-    Rows c = new Rows(Storage.allocate(batch * N), batch, N);
+    Rows c = new Rows(numbers(batch * N), batch, N);
     try (GemmSchedule dense = GemmSchedule.dense(batch)) {
       engine(1, pieces.kernels).gemm(new BlockProduct(dense, a, roundsA, w, null, null, false, c));
       assertEachOnce(pieces.products, dense.chunks(), N);
