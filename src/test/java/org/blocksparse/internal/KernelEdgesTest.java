@@ -2,6 +2,11 @@
 package org.blocksparse.internal;
 
 import static org.blocksparse.internal.NativeKernelsTest.ints;
+import static org.blocksparse.internal.WeightType.BFLOAT16;
+import static org.blocksparse.internal.WeightType.FLOAT16;
+import static org.blocksparse.internal.WeightType.FLOAT32;
+import static org.blocksparse.internal.WeightType.INT8;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -106,6 +111,42 @@ final class KernelEdgesTest {
         .activation(oneRow(), new ActivationInput(ActivationFunction.RELU, N, z, null), a);
     for (int q = 0; q < N; q++) {
       assertEquals(0, Float.floatToRawIntBits(a.storage().getFloat(q)), "element " + q);
+    }
+  }
+
+  /** The engine cuts columns by the number of workers, where OpenBLAS has no part. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void bitsDoNotDependOnTheCutOfColumns(KernelsUnderTest kernels) {
+    ProductKernels products = kernels.kernels().products();
+    int k = 37;
+    int n = 1300;
+    Storage words = Storage.allocate((long) k * n);
+    for (int i = 0; i < k * n; i++) {
+      // Two halves of a float, or numbers of 16 bits, between 0.5 and 2.
+      words.putInt(i, i * 0x9e3779b9 & 0x807f807f | 0x3f003f00);
+    }
+    for (WeightType type : List.of(FLOAT32, FLOAT16, BFLOAT16, INT8)) {
+      Blocks w = Blocks.dense(words, 1, 1, k, n).as(type, type == INT8 ? words.view() : null);
+      for (boolean rounds : type == BFLOAT16 ? new boolean[] {false, true} : new boolean[1]) {
+        for (int batch : new int[] {1, 2, 3, 4, 13, 70}) {
+          Rows a = new Rows(words, batch, k);
+          try (GemmSchedule dense = GemmSchedule.dense(batch)) {
+            float[][] results = new float[4][batch * n];
+            int[] widths = {n, 64, 256, 704};
+            for (int i = 0; i < widths.length; i++) {
+              Rows c = new Rows(filled(batch * n, 0), batch, n);
+              for (int from = 0; from < n; from += widths[i]) {
+                int to = Math.min(from + widths[i], n);
+                RowSelection columns = new RowSelection(dense, 0, dense.chunks(), from, to);
+                products.blockGemm(columns, a, rounds, w, null, false, c);
+              }
+              c.storage().getFloats(0, results[i], 0, results[i].length);
+              assertArrayEquals(results[0], results[i], type + ", " + batch + ", " + widths[i]);
+            }
+          }
+        }
+      }
     }
   }
 
