@@ -124,7 +124,7 @@ final class KernelEdgesTest {
     Storage words = Storage.allocate((long) k * n);
     for (int i = 0; i < k * n; i++) {
       // Two halves of a float, or numbers of 16 bits, between 0.5 and 2.
-      words.putInt(i, i * 0x9e3779b9 & 0x807f807f | 0x3f003f00);
+      words.putInt(i, ((i * 0x9e3779b9) & 0x807f807f) | 0x3f003f00);
     }
     for (WeightType type : List.of(FLOAT32, FLOAT16, BFLOAT16, INT8)) {
       Blocks w = Blocks.dense(words, 1, 1, k, n).as(type, type == INT8 ? words.view() : null);
