@@ -117,8 +117,13 @@ void run_on_tiles(const outer_part& p, const kernel_table& kernels) {
 constexpr int64_t kFewPairsBlock = 4096;
 constexpr int64_t kFewPairsNarrowBlock = 1024;
 
+// A block that is added to was read for the gradient of h, and may be larger: it and the next one,
+// which is fetched, are in the second-level cache.
+constexpr int64_t kFewPairsAddedBlock = 128 << 10;
+
 bool has_few_pairs(const outer_part& p) {
-  return p.x_rows.count <= kFewPairs && int64_t{p.m} * p.n <= kFewPairsBlock;
+  return p.x_rows.count <= kFewPairs &&
+         int64_t{p.m} * p.n <= (p.accumulate ? kFewPairsAddedBlock : kFewPairsBlock);
 }
 
 bool takes_all_at_once(const outer_part& p, const kernel_table& kernels) {
@@ -221,6 +226,17 @@ struct outer_call {
            m_begin * (transposed ? 1 : ldo);
   }
 
+  // The part of block b after the last one of a call, or NULL if there is none. It is fetched: a
+  // caller that runs blocks one by one runs that one next. It was not checked. Small blocks are run
+  // many at a time: another thread writes the next one.
+  const float* place_after(int32_t b) const {
+    const bool runs_alone = accumulate && int64_t{m} * n > kFewPairsBlock;
+    return runs_alone && b < plan.blocks && all_below({plan.x_block + b, 1}, x_blocks) &&
+                   all_below({plan.y_block + b, 1}, y_blocks)
+               ? place(b)
+               : nullptr;
+  }
+
   // The common part of all blocks.
   outer_part common_part() const {
     outer_part part = {};
@@ -284,7 +300,7 @@ struct outer_call {
       part.x_rows = transposed ? block.y : block.x;
       part.y_rows = transposed ? block.x : block.y;
       part.o = place(b);
-      part.next_o = b + 1 < block_end ? place(b + 1) : nullptr;
+      part.next_o = b + 1 < block_end ? place(b + 1) : place_after(b + 1);
       status = write(block, part, &few_pairs);
     }
     if (beyond_caches) {

@@ -472,6 +472,7 @@ int main() {
       {"no pairs", 14, 20, 2, 2, 5, 5, 0, 2.0f, kNo, kNo, kNo},
       {"a pair or two", 16, 16, 6, 6, 20, 30, 2, 1.0f, kNo, kNo, kNo},
       {"up to eight pairs", 11, 37, 5, 6, 20, 30, 8, 0.5f, kNo, kNo, kNo},
+      {"a few pairs of larger blocks", 70, 90, 3, 3, 20, 30, 6, 0.5f, kNo, kNo, kNo},
       {"many pairs", 20, 70, 1, 4, 50, 60, 400, 1.0f, kNo, kNo, kNo},
       {"dense", 20, 30, 1, 3, 200, 200, 200, 1.0f, kNo, kNo, true},
   };

@@ -89,8 +89,8 @@ struct outer_work {
 // The most pairs of an outer_pairs_work.
 constexpr int32_t kFewPairs = kTileRows;
 
-// The same of at most kFewPairs pairs, for a small block: pair i is of the rows x_rows[i] and
-// y_rows[i].
+// The same of at most kFewPairs pairs, for a block that the caches hold: pair i is of the rows
+// x_rows[i] and y_rows[i].
 struct outer_pairs_work {
   const int32_t *x_rows, *y_rows;
   int32_t pairs;
