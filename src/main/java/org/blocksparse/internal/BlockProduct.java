@@ -35,21 +35,53 @@ public record BlockProduct(
    *
    * @param rounded the rows of a, if w is packed; else null
    */
-  void run(ProductKernels kernels, RoundedRows rounded, RowSelection chunks) {
+  void run(ProductKernels kernels, RoundedRows rounded, RowSelection rows) {
     if (inputBias == null) {
-      multiply(kernels, rounded, chunks, bias, accumulate);
+      multiply(kernels, rounded, rows, bias, accumulate);
     } else {
-      kernels.blockGemm(chunks, inputBias.gate, false, inputBias.bias, bias, accumulate, c);
-      multiply(kernels, rounded, chunks, null, true);
+      kernels.blockGemm(
+          schedule,
+          rows.begin(),
+          rows.end(),
+          rows.columnBegin(),
+          rows.columnEnd(),
+          inputBias.gate,
+          false,
+          inputBias.bias,
+          bias,
+          accumulate,
+          c);
+      multiply(kernels, rounded, rows, null, true);
     }
   }
 
   private void multiply(
-      ProductKernels kernels, RoundedRows rounded, RowSelection chunks, Rows start, boolean adds) {
+      ProductKernels kernels, RoundedRows rounded, RowSelection rows, Rows start, boolean adds) {
     if (rounded != null) {
-      kernels.packedGemm(chunks, rounded, w, start, adds, c);
-    } else {
-      kernels.blockGemm(chunks, a, roundsA, w, start, adds, c);
+      kernels.packedGemm(
+          schedule,
+          rows.begin(),
+          rows.end(),
+          rows.columnBegin(),
+          rows.columnEnd(),
+          rounded,
+          w,
+          start,
+          adds,
+          c);
+      return;
     }
+    kernels.blockGemm(
+        schedule,
+        rows.begin(),
+        rows.end(),
+        rows.columnBegin(),
+        rows.columnEnd(),
+        a,
+        roundsA,
+        w,
+        start,
+        adds,
+        c);
   }
 }

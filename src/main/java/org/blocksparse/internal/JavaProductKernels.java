@@ -15,18 +15,20 @@ final class JavaProductKernels implements ProductKernels {
 
   @Override
   public void blockGemm(
-      RowSelection chunks,
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
       Rows a,
       boolean roundsA,
       Blocks w,
       Rows bias,
       boolean accumulate,
       Rows c) {
-    GemmSchedule schedule = chunks.schedule();
-    int columnBegin = chunks.columnBegin();
-    int width = chunks.columnEnd() - columnBegin;
+    int width = columnEnd - columnBegin;
     double[] wRow = new double[width];
-    for (int chunk = chunks.begin(); chunk < chunks.end(); chunk++) {
+    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
       int block = schedule.writeBlock(chunk);
       int rowStart = schedule.rowStart(chunk);
       int rows = schedule.rowStart(chunk + 1) - rowStart;
@@ -100,20 +102,28 @@ final class JavaProductKernels implements ProductKernels {
   /** In float, and in the order of the native kernels: the bits are theirs. */
   @Override
   public void packedGemm(
-      RowSelection chunks, RoundedRows rounded, Blocks w, Rows bias, boolean accumulate, Rows c) {
-    GemmSchedule schedule = chunks.schedule();
-    for (int chunk = chunks.begin(); chunk < chunks.end(); chunk++) {
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
+      RoundedRows rounded,
+      Blocks w,
+      Rows bias,
+      boolean accumulate,
+      Rows c) {
+    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
       int block = schedule.writeBlock(chunk);
       int rowStart = schedule.rowStart(chunk);
       for (int r = rowStart; r < schedule.rowStart(chunk + 1) && !accumulate; r++) {
-        for (int q = chunks.columnBegin(); q < chunks.columnEnd(); q++) {
+        for (int q = columnBegin; q < columnEnd; q++) {
           c.put(schedule.row(r), q, bias == null ? 0 : bias.get(block, q));
         }
       }
       int segmentEnd = schedule.segmentStart(chunk + 1);
       for (int segment = schedule.segmentStart(chunk); segment < segmentEnd; segment++) {
         int readBlock = schedule.readBlock(segment);
-        for (int q = chunks.columnBegin(); q < chunks.columnEnd(); q++) {
+        for (int q = columnBegin; q < columnEnd; q++) {
           int pairEnd = schedule.pairStart(segment + 1);
           for (int pair = schedule.pairStart(segment); pair < pairEnd; pair++) {
             int row = schedule.row(rowStart + schedule.pairWrite(pair));
@@ -127,21 +137,24 @@ final class JavaProductKernels implements ProductKernels {
 
   @Override
   public void packedActivation(
-      RowSelection chunks,
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
       RoundedRows rounded,
       Blocks w,
       Rows bias,
       ActivationFunction function,
       Storage gate,
       RoundedRows to) {
-    GemmSchedule schedule = chunks.schedule();
-    for (int chunk = chunks.begin(); chunk < chunks.end(); chunk++) {
+    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
       int rowStart = schedule.rowStart(chunk);
       for (int r = rowStart; r < schedule.rowStart(chunk + 1); r++) {
         int row = schedule.row(r);
         float factor = gate == null ? 1 : gate.getFloat(row);
-        float[] a = new float[chunks.columnEnd() - chunks.columnBegin()];
-        for (int q = chunks.columnBegin(); q < chunks.columnEnd(); q++) {
+        float[] a = new float[columnEnd - columnBegin];
+        for (int q = columnBegin; q < columnEnd; q++) {
           float z = sum(schedule, chunk, r - rowStart, rounded, w, bias, q);
           double second = 1;
           if (function.isGated()) {
@@ -149,9 +162,9 @@ final class JavaProductKernels implements ProductKernels {
             second = JavaActivations.second(function, last);
           }
           double value = JavaActivations.value(function, z);
-          a[q - chunks.columnBegin()] = (float) (factor * (value * second));
+          a[q - columnBegin] = (float) (factor * (value * second));
         }
-        round(a, chunks.columnBegin(), to, row);
+        round(a, columnBegin, to, row);
       }
     }
   }

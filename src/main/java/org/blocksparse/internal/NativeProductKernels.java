@@ -38,7 +38,11 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
   // Long, since each operand has its line.
   @Override
   public void blockGemm(
-      RowSelection chunks,
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
       Rows a,
       boolean roundsA,
       Blocks w,
@@ -53,12 +57,12 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
           blocksparse_block_gemm_f32(
               isa,
               path,
-              chunks.schedule().packed().address(0),
-              chunks.schedule().length(),
-              chunks.begin(),
-              chunks.end(),
-              chunks.columnBegin(),
-              chunks.columnEnd(),
+              schedule.packed().address(0),
+              schedule.length(),
+              chunkBegin,
+              chunkEnd,
+              columnBegin,
+              columnEnd,
               w.inSize(),
               w.outSize(),
               a.address(),
@@ -105,18 +109,27 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
 
   @Override
   public void packedGemm(
-      RowSelection chunks, RoundedRows rounded, Blocks w, Rows bias, boolean accumulate, Rows c) {
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
+      RoundedRows rounded,
+      Blocks w,
+      Rows bias,
+      boolean accumulate,
+      Rows c) {
     int type = w.type().code();
     Blocks.Scales scales = w.scales();
     check(
         blocksparse_packed_gemm_f32(
             isa,
-            chunks.schedule().packed().address(0),
-            chunks.schedule().length(),
-            chunks.begin(),
-            chunks.end(),
-            chunks.columnBegin(),
-            chunks.columnEnd(),
+            schedule.packed().address(0),
+            schedule.length(),
+            chunkBegin,
+            chunkEnd,
+            columnBegin,
+            columnEnd,
             w.inSize(),
             w.outSize(),
             rounded.address(),
@@ -137,7 +150,11 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
 
   @Override
   public void packedActivation(
-      RowSelection chunks,
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
       RoundedRows rounded,
       Blocks w,
       Rows bias,
@@ -149,12 +166,12 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
     check(
         blocksparse_packed_activation_f32(
             isa,
-            chunks.schedule().packed().address(0),
-            chunks.schedule().length(),
-            chunks.begin(),
-            chunks.end(),
-            chunks.columnBegin(),
-            chunks.columnEnd(),
+            schedule.packed().address(0),
+            schedule.length(),
+            chunkBegin,
+            chunkEnd,
+            columnBegin,
+            columnEnd,
             w.inSize(),
             to.size(),
             rounded.address(),

@@ -94,12 +94,11 @@ public record PackedExperts(Blocks w1, Rows b1, ActivationFunction function, Blo
             int band = task % bands;
             int count = Math.min(end - task, bands - band);
             kernels.packedActivation(
-                new RowSelection(
-                    schedules.up(),
-                    task / bands,
-                    task / bands + 1,
-                    band * width,
-                    Engine.bandEnd((band + count - 1) * width, width, to.size())),
+                schedules.up(),
+                task / bands,
+                task / bands + 1,
+                band * width,
+                Engine.bandEnd((band + count - 1) * width, width, to.size()),
                 x,
                 w1,
                 b1,
@@ -125,13 +124,15 @@ public record PackedExperts(Blocks w1, Rows b1, ActivationFunction function, Blo
         Engine.ceilDiv(n, width),
         Engine.work(Math.max(schedules.pairs(), out.count()), w2.inSize(), n),
         (begin, end) -> {
+          int first = begin * width;
           int last = Engine.bandEnd((end - 1) * width, width, n);
-          RowSelection chunks = new RowSelection(schedules.down(), 0, 1, begin * width, last);
           if (b2 != null) {
             Rows ofRows = new Rows(gates, schedules.pairs(), 1);
-            kernels.blockGemm(chunks, ofRows, false, b2, null, accumulate, out);
+            kernels.blockGemm(
+                schedules.down(), 0, 1, first, last, ofRows, false, b2, null, accumulate, out);
           }
-          kernels.packedGemm(chunks, a, w2, null, accumulate || b2 != null, out);
+          kernels.packedGemm(
+              schedules.down(), 0, 1, first, last, a, w2, null, accumulate || b2 != null, out);
         });
   }
 }

@@ -21,13 +21,16 @@ public interface ProductKernels {
    * The rows of c that the chunks write become (or get added, with {@code accumulate}) the sums of
    * their rows of a times blocks of w, whose elements may be of any type.
    *
-   * @param chunks with a schedule
    * @param roundsA whether elements of a are rounded to bfloat16; w is of that type then, and not
    *     transposed
    * @param bias rows, one for each written block, that the sum starts from, or null
    */
   void blockGemm(
-      RowSelection chunks,
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
       Rows a,
       boolean roundsA,
       Blocks w,
@@ -40,7 +43,16 @@ public interface ProductKernels {
 
   /** As {@link #blockGemm}, of rounded rows and a packed w; columns are cut between panels. */
   void packedGemm(
-      RowSelection chunks, RoundedRows rounded, Blocks w, Rows bias, boolean accumulate, Rows c);
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
+      RoundedRows rounded,
+      Blocks w,
+      Rows bias,
+      boolean accumulate,
+      Rows c);
 
   /**
    * As {@link #packedGemm}, {@link RowKernels#activation} and {@link #roundRows} one after the
@@ -49,7 +61,11 @@ public interface ProductKernels {
    * @param gate a factor for each row of {@code to}, or null
    */
   void packedActivation(
-      RowSelection chunks,
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
       RoundedRows rounded,
       Blocks w,
       Rows bias,

@@ -130,7 +130,11 @@ public final class SelfTest {
   private static Computation product(GemmSchedule schedule, Rows a, Blocks w) {
     return (kernels, result) ->
         kernels.blockGemm(
-            new RowSelection(schedule, 0, schedule.chunks(), 0, w.outSize()),
+            schedule,
+            0,
+            schedule.chunks(),
+            0,
+            w.outSize(),
             a,
             false,
             w,
@@ -157,7 +161,11 @@ public final class SelfTest {
         RoundedRows rounded = memory.rows;
         kernels.roundRows(0, (int) a.count(), a, rounded);
         kernels.packedGemm(
-            new RowSelection(schedule, 0, schedule.chunks(), 0, w.outSize()),
+            schedule,
+            0,
+            schedule.chunks(),
+            0,
+            w.outSize(),
             rounded,
             w,
             null,
@@ -175,7 +183,11 @@ public final class SelfTest {
           RoundedMemory to = new RoundedMemory(rows, n)) {
         kernels.roundRows(0, rows, a, ofA.rows);
         kernels.packedActivation(
-            new RowSelection(schedule, 0, schedule.chunks(), 0, n),
+            schedule,
+            0,
+            schedule.chunks(),
+            0,
+            n,
             ofA.rows,
             w,
             null,

@@ -50,8 +50,7 @@ final class EngineTest {
 
     private synchronized void add(String kernel, Object[] of) {
       switch (kernel) {
-        case "blockGemm" -> products.add(Piece.of((RowSelection) of[0]));
-        case "blockOuter" ->
+        case "blockGemm", "blockOuter" ->
             products.add(new Piece((int) of[1], (int) of[2], (int) of[3], (int) of[4]));
         case "activation", "activationGradient" -> activations.add((RowSelection) of[0]);
         default -> {}

@@ -138,8 +138,8 @@ final class KernelEdgesTest {
               Rows c = new Rows(filled(batch * n, 0), batch, n);
               for (int from = 0; from < n; from += widths[i]) {
                 int to = Math.min(from + widths[i], n);
-                RowSelection columns = new RowSelection(dense, 0, dense.chunks(), from, to);
-                products.blockGemm(columns, a, rounds, w, null, false, c);
+                int chunks = dense.chunks();
+                products.blockGemm(dense, 0, chunks, from, to, a, rounds, w, null, false, c);
               }
               c.storage().getFloats(0, results[i], 0, results[i].length);
               assertArrayEquals(results[0], results[i], type + ", " + batch + ", " + widths[i]);

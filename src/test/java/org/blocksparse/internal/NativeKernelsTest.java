@@ -85,13 +85,15 @@ final class NativeKernelsTest {
     Slice targets = ints(0, 1);
     Slice steps = ints(1, 1);
     ActivationInput relu = new ActivationInput(ActivationFunction.RELU, N, in(), null);
-    RowSelection all = new RowSelection(gemm, 0, chunks, 0, N);
     RowSelection rows = new RowSelection(null, 0, end, 0, N);
     Map<String, Executable> calls = new LinkedHashMap<>();
-    calls.put("block_gemm", () -> k.products().blockGemm(all, in(), false, w, null, false, out()));
+    calls.put(
+        "block_gemm",
+        () -> k.products().blockGemm(gemm, 0, chunks, 0, N, in(), false, w, null, false, out()));
     calls.put(
         "block_gemm of rounded rows",
-        () -> k.products().blockGemm(all, in(), true, narrow, null, false, out()));
+        () ->
+            k.products().blockGemm(gemm, 0, chunks, 0, N, in(), true, narrow, null, false, out()));
     calls.put(
         "block_outer",
         () ->

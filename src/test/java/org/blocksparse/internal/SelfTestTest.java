@@ -56,11 +56,11 @@ final class SelfTestTest {
   @Test
   void oneWrongElementOfAProduct() {
     assertWrong(
-        SelfTest.failures(spoilt("blockGemm", 6, c -> change(c, c.elements() - 1))),
+        SelfTest.failures(spoilt("blockGemm", 10, c -> change(c, c.elements() - 1))),
         "product",
         "transposed product");
     assertWrong(
-        SelfTest.failures(spoilt("blockGemm", 6, c -> change(c, 0))),
+        SelfTest.failures(spoilt("blockGemm", 10, c -> change(c, 0))),
         "product",
         "transposed product");
   }
@@ -74,14 +74,14 @@ final class SelfTestTest {
 
   @Test
   void oneWrongElementOfAPackedProduct() {
-    assertWrongOfEachType("product", SelfTest.failures(spoilt("packedGemm", 5, c -> change(c, 0))));
+    assertWrongOfEachType("product", SelfTest.failures(spoilt("packedGemm", 9, c -> change(c, 0))));
   }
 
   @Test
   void wrongCodesAfterAnActivation() {
     assertWrongOfEachType(
         "activation",
-        SelfTest.failures(spoilt("packedActivation", 6, to -> to.putInt(0, 0x01020304))));
+        SelfTest.failures(spoilt("packedActivation", 10, to -> to.putInt(0, 0x01020304))));
   }
 
   private static void assertWrongOfEachType(String what, List<String> failures) {
@@ -95,14 +95,16 @@ final class SelfTestTest {
   @Test
   void whatIsNotWritten() {
     assertWrong(
-        SelfTest.failures(spoilt("blockGemm", 6, false, c -> {})), "product", "transposed product");
+        SelfTest.failures(spoilt("blockGemm", 10, false, c -> {})),
+        "product",
+        "transposed product");
     assertWrong(SelfTest.failures(spoilt("blockOuter", 9, false, o -> {})), "outer product");
   }
 
   @Test
   void zeros() {
     assertWrong(
-        SelfTest.failures(spoilt("blockGemm", 6, c -> c.fill(0, c.elements(), 0))),
+        SelfTest.failures(spoilt("blockGemm", 10, c -> c.fill(0, c.elements(), 0))),
         "product",
         "transposed product");
     assertWrong(

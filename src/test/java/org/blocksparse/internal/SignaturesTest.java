@@ -39,12 +39,6 @@ final class SignaturesTest {
   /** The Java names of C parameters, where they differ. */
   private static final Map<String, String> PARAMETERS =
       Map.ofEntries(
-          entry("chunks.schedule().packed().address(0)", "schedule"),
-          entry("chunks.schedule().length()", "schedule_length"),
-          entry("chunks.begin()", "chunk_begin"),
-          entry("chunks.end()", "chunk_end"),
-          entry("chunks.columnBegin()", "column_begin"),
-          entry("chunks.columnEnd()", "column_end"),
           entry("schedule.packed().address(0)", "schedule"),
           entry("schedule.length()", "schedule_length"),
           entry("rows.schedule().packed().address(0)", "schedule"),

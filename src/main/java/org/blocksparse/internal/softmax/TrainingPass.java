@@ -7,7 +7,6 @@ import java.util.function.IntPredicate;
 import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Kernels;
-import org.blocksparse.internal.RowSelection;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
@@ -277,19 +276,17 @@ public final class TrainingPass {
               kernels
                   .products()
                   .blockGemm(
-                      new RowSelection(opened, first, last, 0, sizes.slots()),
-                      x,
-                      false,
-                      w2,
-                      b2,
-                      false,
-                      logits);
+                      opened, first, last, 0, sizes.slots(), x, false, w2, b2, false, logits);
               loss.run(kernels, opened, first, last);
               if (toX != null) {
                 kernels
                     .products()
                     .blockGemm(
-                        new RowSelection(toX.schedule, first, last, 0, sizes.features()),
+                        toX.schedule,
+                        first,
+                        last,
+                        0,
+                        sizes.features(),
                         logits,
                         false,
                         w2Transposed,

@@ -4,7 +4,6 @@ package org.blocksparse.internal.softmax;
 import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Kernels;
-import org.blocksparse.internal.RowSelection;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
@@ -247,14 +246,7 @@ public final class TwoLevelSoftmax {
           for (int c = begin; c < end; c++) {
             kernels
                 .products()
-                .blockGemm(
-                    new RowSelection(schedule, c, c + 1, 0, slots),
-                    x,
-                    false,
-                    w2,
-                    b2,
-                    false,
-                    result);
+                .blockGemm(schedule, c, c + 1, 0, slots, x, false, w2, b2, false, result);
             link.apply(kernels, logarithm, schedule, c, c + 1, valid, scale, result);
           }
         });
