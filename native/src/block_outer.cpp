@@ -34,7 +34,8 @@ struct outer_part {
   const float* y;
   int64_t ldy;
   bool accumulate;
-  bool beyond_caches;  // all that the schedule writes together
+  bool beyond_caches;    // all that the schedule writes together
+  bool holds_few_pairs;  // whether a block is small enough to take a few pairs all at once
   float* o;
   int64_t ldo;
   const float* next_o;  // the same part of the block that is written next, or NULL
@@ -121,10 +122,7 @@ constexpr int64_t kFewPairsNarrowBlock = 1024;
 // which is fetched, are in the second-level cache.
 constexpr int64_t kFewPairsAddedBlock = 128 << 10;
 
-bool has_few_pairs(const outer_part& p) {
-  return p.x_rows.count <= kFewPairs &&
-         int64_t{p.m} * p.n <= (p.accumulate ? kFewPairsAddedBlock : kFewPairsBlock);
-}
+bool has_few_pairs(const outer_part& p) { return p.x_rows.count <= kFewPairs && p.holds_few_pairs; }
 
 bool takes_all_at_once(const outer_part& p, const kernel_table& kernels) {
   return has_few_pairs(p) && (int64_t{p.m} * p.n <= kFewPairsNarrowBlock ||
@@ -249,6 +247,8 @@ struct outer_call {
     part.ldy = ldy;
     part.accumulate = accumulate;
     part.beyond_caches = beyond_caches;
+    part.holds_few_pairs =
+        int64_t{part.m} * n <= (accumulate ? kFewPairsAddedBlock : kFewPairsBlock);
     part.ldo = ldo;
     return transposed ? swapped(part) : part;
   }
