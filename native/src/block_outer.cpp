@@ -112,10 +112,8 @@ void run_on_tiles(const outer_part& p, const kernel_table& kernels) {
   }
 }
 
-// Elements of a block up to which a few pairs are taken all at once, down the rows of a tile's
-// columns. Narrow tiles write less than a cache line of each, which costs more in memory than in
-// the caches.
-constexpr int64_t kFewPairsBlock = 4096;
+// The same as kFewPairsBlock for narrow tiles in memory: they write less than a cache line of each
+// row, which costs more there than in the caches.
 constexpr int64_t kFewPairsNarrowBlock = 1024;
 
 // A block that is added to was read for the gradient of h, and may be larger: it and the next one,

@@ -89,6 +89,10 @@ struct outer_work {
 // The most pairs of an outer_pairs_work.
 constexpr int32_t kFewPairs = kTileRows;
 
+// Elements of a block up to which a few pairs are taken all at once, down the rows of a tile's
+// columns: it is in the first-level cache beside the next one. A larger block is only added to.
+constexpr int64_t kFewPairsBlock = 4096;
+
 // The same of at most kFewPairs pairs, for a block that the caches hold: pair i is of the rows
 // x_rows[i] and y_rows[i].
 struct outer_pairs_work {

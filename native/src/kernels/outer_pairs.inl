@@ -9,10 +9,8 @@
 
 namespace {
 
-// Elements of a block that finds room in the first-level cache beside the next one.
-constexpr int64_t kMostInFirstCache = 4096;
-
-// Adds to a larger block; the next one is fetched into the second-level cache.
+// Adds to a block of more than kFewPairsBlock elements; the next one is fetched into the
+// second-level cache.
 constexpr int32_t kAddToLarge = kOutputs;
 constexpr int32_t kOutputsOfPairs = kOutputs + 1;
 
@@ -78,6 +76,7 @@ struct outer_pairs_tile {
   }
 };
 
+// Apart from outer_pairs, whose small blocks would pay for the loop over rows.
 void add_pairs_to_large_block(const outer_pairs_work& work) {
   for (int32_t row = 0, rows = 0; row < work.m; row += rows) {
     rows = least(work.m - row, kRowsOfLargeBlock);
@@ -91,7 +90,7 @@ void add_pairs_to_large_block(const outer_pairs_work& work) {
 }
 
 void outer_pairs(const outer_pairs_work& work) {
-  if (work.accumulate && int64_t{work.m} * work.n > kMostInFirstCache) {
+  if (work.accumulate && int64_t{work.m} * work.n > kFewPairsBlock) {
     return add_pairs_to_large_block(work);
   }
   // Tiles of equal width would need a division, which takes as long as a block.

@@ -30,6 +30,7 @@ using blocksparse::gemm_pairs_work;
 using blocksparse::gemm_work;
 using blocksparse::kClampedSiluLimit;
 using blocksparse::kernel_table;
+using blocksparse::kFewPairsBlock;
 using blocksparse::kMostTiles;
 using blocksparse::kPairsAhead;
 using blocksparse::kTileRows;
