@@ -278,14 +278,13 @@ public final class Scheduler {
       try (S share = shares.get()) {
         int begin = next.get();
         while (begin < tasks) {
-          int end = begin < barrier ? barrier : tasks;
+          boolean beforeBarrier = begin < barrier;
+          int end = beforeBarrier ? barrier : tasks;
           int claim = Math.max(1, (end - begin) / (CLAIMS_PER_WORKER * workers));
-          if (next.compareAndSet(begin, begin + claim)) {
-            if (begin < barrier) {
-              body.run(share, begin, begin + claim);
+          if (next.compareAndSet(begin, begin + claim) && (beforeBarrier || awaitBarrier())) {
+            body.run(share, begin, begin + claim);
+            if (beforeBarrier) {
               ran.addAndGet(claim);
-            } else if (awaitBarrier()) {
-              body.run(share, begin, begin + claim);
             }
           }
           begin = next.get();
