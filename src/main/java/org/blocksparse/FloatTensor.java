@@ -8,6 +8,7 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.function.Consumer;
+import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.bytedeco.javacpp.FloatPointer;
@@ -281,7 +282,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
     acquireToWrite("tensor");
     try {
       long size = shape().size();
-      int pieces = Math.toIntExact((size + FILL_PIECE - 1) / FILL_PIECE);
+      int pieces = Math.toIntExact(Engine.ceilDiv(size, FILL_PIECE));
       Workers.common()
           .engine()
           .run(

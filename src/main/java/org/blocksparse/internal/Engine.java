@@ -101,7 +101,7 @@ public final class Engine {
   /** The width of the bands that {@code size} is cut into, given how many are wanted. */
   static int bandWidth(int size, long wanted) {
     long bands = Math.max(1, Math.min(wanted, size / MIN_BAND));
-    long width = (size + bands - 1) / bands;
+    long width = ceilDiv(size, bands);
     return (int) Math.min(size, (width + MIN_BAND - 1) / MIN_BAND * MIN_BAND);
   }
 
@@ -115,7 +115,8 @@ public final class Engine {
     return (int) ceilDiv((long) dividend, divisor);
   }
 
-  static long ceilDiv(long dividend, long divisor) {
+  /** The same of larger numbers. */
+  public static long ceilDiv(long dividend, long divisor) {
     return (dividend + divisor - 1) / divisor;
   }
 

@@ -69,7 +69,7 @@ public final class GgmlBlocks {
       GgmlType type, Storage from, long elements, Storage into, Engine engine) {
     AtomicLong notFinite = new AtomicLong(Long.MAX_VALUE);
     engine.run(
-        Math.toIntExact((elements + PIECE - 1) / PIECE),
+        Math.toIntExact(Engine.ceilDiv(elements, PIECE)),
         elements,
         (first, end) -> {
           GgmlBlocks piece = new GgmlBlocks(type, (int) Math.min(PIECE, elements));

@@ -48,7 +48,7 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
    */
   public void draw(long seed, float bound) {
     long count = rows.count();
-    int pieces = Math.toIntExact((count + DRAWN_ROWS - 1) / DRAWN_ROWS);
+    int pieces = Math.toIntExact(Engine.ceilDiv(count, DRAWN_ROWS));
     long state = seed ^ STREAM;
     engine.run(
         pieces,
