@@ -5,6 +5,8 @@
 import java.util.*;
 import java.util.stream.*;
 import org.blocksparse.*;
+import org.blocksparse.ranking.*;
+import org.blocksparse.softmax.*;
 
 class Candidates {
   static final int ITEMS = 1000;

@@ -4,6 +4,8 @@
 
 import java.util.stream.IntStream;
 import org.blocksparse.*;
+import org.blocksparse.experts.*;
+import org.blocksparse.softmax.*;
 
 class Experts {
   public static void main(String[] args) {

@@ -5,6 +5,8 @@
 import java.io.IOException;
 import java.nio.file.*;
 import org.blocksparse.*;
+import org.blocksparse.io.*;
+import org.blocksparse.products.*;
 
 class FewerBits {
   public static void main(String[] args) throws IOException {

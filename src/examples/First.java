@@ -3,6 +3,7 @@
 //DEPS org.blocksparse:blocksparse-platform:0.1.0-SNAPSHOT
 
 import org.blocksparse.*;
+import org.blocksparse.softmax.*;
 
 class First {
   public static void main(String[] args) {

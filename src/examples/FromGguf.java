@@ -6,6 +6,8 @@ import java.io.IOException;
 import java.nio.*;
 import java.nio.file.*;
 import org.blocksparse.*;
+import org.blocksparse.io.*;
+import org.blocksparse.products.*;
 
 class FromGguf {
   public static void main(String[] args) throws IOException {

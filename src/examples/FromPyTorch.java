@@ -6,6 +6,8 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.*;
 import org.blocksparse.*;
+import org.blocksparse.io.*;
+import org.blocksparse.softmax.*;
 
 class FromPyTorch {
   /** Arguments: what Python wrote, and where the model goes. */

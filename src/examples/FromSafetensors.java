@@ -6,6 +6,8 @@ import java.io.IOException;
 import java.nio.file.*;
 import java.util.*;
 import org.blocksparse.*;
+import org.blocksparse.experts.*;
+import org.blocksparse.io.*;
 
 class FromSafetensors {
   static final String LAYER = "model.layers.5.mlp."; // Mixtral: model.layers.5.block_sparse_moe.

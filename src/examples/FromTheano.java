@@ -6,6 +6,8 @@ import java.io.IOException;
 import java.nio.file.*;
 import java.util.*;
 import org.blocksparse.*;
+import org.blocksparse.io.*;
+import org.blocksparse.softmax.*;
 
 class FromTheano {
   static final int FEATURES = 2, CLASSES = 3, OF_A_CLASS = 2, OUTPUTS = CLASSES * OF_A_CLASS;

@@ -6,6 +6,10 @@ import java.io.IOException;
 import java.nio.file.*;
 import java.util.*;
 import org.blocksparse.*;
+import org.blocksparse.bag.*;
+import org.blocksparse.io.*;
+import org.blocksparse.ranking.*;
+import org.blocksparse.softmax.*;
 
 class HeldOutBaskets {
   static final List<String> ITEMS =

@@ -5,6 +5,7 @@
 import java.util.*;
 import java.util.concurrent.*;
 import org.blocksparse.*;
+import org.blocksparse.softmax.*;
 
 class InTurns {
   /** As many calls at a time as there are processors; the first to come is the first served. */

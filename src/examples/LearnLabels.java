@@ -4,6 +4,7 @@
 
 import java.util.*;
 import org.blocksparse.*;
+import org.blocksparse.softmax.*;
 
 class LearnLabels {
   static final int LABELS = 1000, FEATURES = 32, BATCH = 128, STEPS = 78; // of an epoch

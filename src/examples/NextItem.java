@@ -4,6 +4,9 @@
 
 import java.util.*;
 import org.blocksparse.*;
+import org.blocksparse.bag.*;
+import org.blocksparse.ranking.*;
+import org.blocksparse.softmax.*;
 
 class NextItem {
   static final String[] ITEMS = {"tea", "milk", "bread", "butter", "rice", "beans", "salsa"};

@@ -5,6 +5,8 @@
 import java.util.*;
 import java.util.stream.*;
 import org.blocksparse.*;
+import org.blocksparse.bag.*;
+import org.blocksparse.softmax.*;
 
 class NextWord {
   static final List<String> TEXT =

@@ -6,6 +6,10 @@ import java.io.IOException;
 import java.nio.file.*;
 import java.util.*;
 import org.blocksparse.*;
+import org.blocksparse.bag.*;
+import org.blocksparse.io.*;
+import org.blocksparse.ranking.*;
+import org.blocksparse.softmax.*;
 
 class OneLabel {
   static final List<String> LABELS = List.of("cat", "dog");
@@ -54,7 +58,7 @@ class OneLabel {
         }
       }
       softmax.setLabels(Labels.of(LABELS));
-      softmax.save(file, SaveOptions.defaults().withBag(bag));
+      softmax.save(file, SaveOptions.defaults().with(bag));
     }
   }
 

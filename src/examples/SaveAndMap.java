@@ -6,6 +6,8 @@ import java.io.IOException;
 import java.nio.file.*;
 import java.util.Map;
 import org.blocksparse.*;
+import org.blocksparse.io.*;
+import org.blocksparse.softmax.*;
 
 class SaveAndMap {
   public static void main(String[] args) throws IOException {

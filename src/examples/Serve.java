@@ -8,6 +8,8 @@ import java.net.http.*;
 import java.nio.file.*;
 import java.util.concurrent.*;
 import org.blocksparse.*;
+import org.blocksparse.io.*;
+import org.blocksparse.softmax.*;
 
 class Serve {
   public static void main(String[] args) throws Exception {

@@ -7,6 +7,7 @@ import java.util.concurrent.*;
 import java.util.function.Consumer;
 import jdk.jfr.consumer.RecordingStream;
 import org.blocksparse.*;
+import org.blocksparse.softmax.*;
 
 class SlowSearches {
   public static void main(String[] args) throws InterruptedException {

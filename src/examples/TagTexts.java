@@ -6,6 +6,9 @@ import java.util.*;
 import java.util.function.*;
 import java.util.stream.*;
 import org.blocksparse.*;
+import org.blocksparse.bag.*;
+import org.blocksparse.ranking.*;
+import org.blocksparse.softmax.*;
 
 class TagTexts {
   static final List<String> TAGS = List.of("java", "python", "speed", "memory", "build");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //DEPS org.blocksparse:blocksparse-platform:0.1.0-SNAPSHOT
 import org.blocksparse.*;
+import org.blocksparse.softmax.*;
 
 var layer = HierarchicalSoftmax.builder(2, 1_000_000).build();
 var x = FloatTensor.of(new float[] {1, 0, 0, 1}, 2, 2);

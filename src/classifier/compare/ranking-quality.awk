@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# How good rankings are, by the definitions of org.blocksparse.Metrics:
+# How good rankings are, by the definitions of org.blocksparse.ranking.Metrics:
 #
 #   awk -v metrics="P@1 R@10 nDCG@5 PSP@5" -f ranking-quality.awk TRAINING TEST RANKINGS
 #

@@ -7,6 +7,8 @@ import io.micrometer.core.instrument.*;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.util.concurrent.TimeUnit;
 import org.blocksparse.*;
+import org.blocksparse.ranking.*;
+import org.blocksparse.softmax.*;
 
 class Meters {
   public static void main(String[] args) {

@@ -13,9 +13,16 @@ module org.blocksparse {
   requires static jdk.jfr;
 
   exports org.blocksparse;
+  exports org.blocksparse.bag;
+  exports org.blocksparse.experts;
+  exports org.blocksparse.io;
+  exports org.blocksparse.linear;
+  exports org.blocksparse.products;
+  exports org.blocksparse.ranking;
+  exports org.blocksparse.softmax;
 
   // The classifier saves what it writes beside models as the library saves models.
-  exports org.blocksparse.internal.format to
+  exports org.blocksparse.internal.files to
       org.blocksparse.classifier;
 
   // JavaCPP's loader looks into the binding by reflection.

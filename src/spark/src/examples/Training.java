@@ -12,7 +12,8 @@ import org.apache.spark.SparkConf;
 import org.apache.spark.ml.*;
 import org.apache.spark.ml.feature.*;
 import org.apache.spark.sql.*;
-import org.blocksparse.*;
+import org.blocksparse.io.*;
+import org.blocksparse.softmax.*;
 import org.blocksparse.spark.*;
 
 public class Training {

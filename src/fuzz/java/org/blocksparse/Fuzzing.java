@@ -6,17 +6,17 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /** A file of any bytes is read, or refused with the one exception; either way it leaves nothing. */
-final class Fuzzing {
+public final class Fuzzing {
   private static final Path FILE = temporary();
 
   private Fuzzing() {}
 
   /** Reads the file and closes what it has read. */
-  interface Reader {
+  public interface Reader {
     void read(Path file) throws IOException;
   }
 
-  static void readsOrRefuses(byte[] bytes, Reader... readers) throws IOException {
+  public static void readsOrRefuses(byte[] bytes, Reader... readers) throws IOException {
     Files.write(FILE, bytes);
     for (Reader reader : readers) {
       readOrRefuse(reader);
@@ -24,7 +24,7 @@ final class Fuzzing {
   }
 
   /** The same of a part of that file, while it is open. */
-  static void readOrRefuse(Reader reader) throws IOException {
+  public static void readOrRefuse(Reader reader) throws IOException {
     long before = FloatTensor.allocatedBytes();
     try {
       reader.read(FILE);
@@ -35,7 +35,7 @@ final class Fuzzing {
     require(kept == 0, kept + " bytes were kept");
   }
 
-  static void require(boolean holds, String otherwise) {
+  public static void require(boolean holds, String otherwise) {
     if (!holds) {
       throw new AssertionError(otherwise);
     }

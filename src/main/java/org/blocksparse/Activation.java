@@ -3,9 +3,10 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
-import org.blocksparse.internal.ActivationFunction;
-import org.blocksparse.internal.ActivationInput;
-import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.Check;
+import org.blocksparse.internal.kernels.ActivationFunction;
+import org.blocksparse.internal.kernels.ActivationInput;
+import org.blocksparse.internal.kernels.Rows;
 
 /**
  * An activation function, element by element, with its gradient, and optionally a factor for each
@@ -152,7 +153,7 @@ public enum Activation {
       GradientOptions options,
       FloatTensor gradZ,
       Workers workers) {
-    GradientOptions.requireNoActivation(options, "Activation.gradient");
+    Check.noActivation(options, "Activation.gradient");
     new ActivationCall(this, z, options.gate(), gradA, "gradA")
         .gradient(options, gradZ, requireNonNull(workers, "workers"));
   }

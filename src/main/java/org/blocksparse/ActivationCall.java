@@ -4,6 +4,9 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import java.util.Arrays;
+import org.blocksparse.internal.Check;
+import org.blocksparse.internal.KernelOperands;
+import org.blocksparse.internal.Lease;
 
 /** The checked arguments of one call of an {@link Activation}. */
 final class ActivationCall {

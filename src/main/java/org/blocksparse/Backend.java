@@ -2,11 +2,11 @@
 package org.blocksparse;
 
 import java.util.List;
-import org.blocksparse.internal.BackendReport;
-import org.blocksparse.internal.KernelChoice;
-import org.blocksparse.internal.SelfTest;
 import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.binding.SiblingJars;
+import org.blocksparse.internal.kernels.BackendReport;
+import org.blocksparse.internal.kernels.KernelChoice;
+import org.blocksparse.internal.kernels.SelfTest;
 
 /**
  * Reports which kernels run, and why. {@code java -jar blocksparse-VERSION.jar} prints the report,

@@ -2,10 +2,10 @@
 package org.blocksparse;
 
 /**
- * The weights W of {@link SparseBlockDot} and {@link SparseBlockGemv} where they are only read: a
- * matrix of iBlocks x oBlocks blocks of iSize x oSize elements. {@link FloatTensor} holds floats
- * and can be written and transposed; {@link Weights} holds any {@link ElementType} and is
- * read-only.
+ * The weights W of {@link org.blocksparse.products.SparseBlockDot} and {@link
+ * org.blocksparse.products.SparseBlockGemv} where they are only read: a matrix of iBlocks x oBlocks
+ * blocks of iSize x oSize elements. {@link FloatTensor} holds floats and can be written and
+ * transposed; {@link Weights} holds any {@link ElementType} and is read-only.
  */
 public sealed interface BlockMatrix extends AutoCloseable permits FloatTensor, Weights {
   /** (iBlocks, oBlocks, iSize, oSize); a {@link FloatTensor} of another rank is no block matrix. */

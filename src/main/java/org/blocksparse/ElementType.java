@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
-import org.blocksparse.internal.WeightType;
-import org.blocksparse.internal.layer.ReadOnlyWeights;
+import org.blocksparse.internal.kernels.WeightType;
 
 /**
  * The storage type of read-only weights. Fewer bits need less memory and bandwidth: with few rows
  * per block, products are faster by as much.
  *
  * <p>Kernels widen weights to float32 as they read them; x, sums and results are float32 (but
- * {@link BlockPlan#withRoundedInputs} rounds x). The last three types are packed: they are not
- * widened, but multiplied as integers. <b>The stored weights are the model</b>: every guarantee
- * (bitwise results, error bounds, exact search, probabilities that sum to one) holds for the
- * dequantized values, not for the values before rounding. {@link Weights#widened} returns the
- * dequantized values.
+ * {@link org.blocksparse.products.BlockPlan#withRoundedInputs} rounds x). The last three types are
+ * packed: they are not widened, but multiplied as integers. <b>The stored weights are the
+ * model</b>: every guarantee (bitwise results, error bounds, exact search, probabilities that sum
+ * to one) holds for the dequantized values, not for the values before rounding. {@link
+ * Weights#widened} returns the dequantized values.
  *
  * <p>Rounding is to nearest, ties to even.
  */
@@ -29,10 +28,10 @@ public enum ElementType {
 
   /**
    * An integer in [-127, 127], 1 byte, times a scale: {@code max |w| / 127} over the weights of an
-   * output in a block, or over a table row of an {@link EmbeddingBag}. The error of a weight is at
-   * most half the scale, plus float rounding. If all weights of an output are below
-   * 2<sup>-119</sup>, the error is larger, because the scale is subnormal; if none is above
-   * 8.8e-44, they become 0.
+   * output in a block, or over a table row of an {@link org.blocksparse.bag.EmbeddingBag}. The
+   * error of a weight is at most half the scale, plus float rounding. If all weights of an output
+   * are below 2<sup>-119</sup>, the error is larger, because the scale is subnormal; if none is
+   * above 8.8e-44, they become 0.
    */
   INT8(WeightType.INT8),
 
@@ -42,9 +41,10 @@ public enum ElementType {
    * scale. This is ggml's format of the same name, in another memory order.
    *
    * <p>This type and those below are <b>packed</b>: they have a layout for int8 dot-product
-   * instructions. Only forward products with a plan {@link BlockPlan#withRoundedInputs
-   * withRoundedInputs(INT8)} accept them. Magnitudes are at most 127 times the largest float16;
-   * scales below 2<sup>-14</sup> are less precise.
+   * instructions. Only forward products with a plan {@link
+   * org.blocksparse.products.BlockPlan#withRoundedInputs withRoundedInputs(INT8)} accept them.
+   * Magnitudes are at most 127 times the largest float16; scales below 2<sup>-14</sup> are less
+   * precise.
    */
   Q8_0(WeightType.Q8_0),
 
@@ -78,15 +78,6 @@ public enum ElementType {
   /** The type in the form that kernels use. */
   WeightType stored() {
     return stored;
-  }
-
-  /**
-   * The type in the form that a softmax, a label tree or a bag stores.
-   *
-   * @throws IllegalArgumentException if it is packed
-   */
-  WeightType ofLayer() {
-    return ReadOnlyWeights.requireNotPacked("type", stored);
   }
 
   static ElementType of(WeightType stored) {

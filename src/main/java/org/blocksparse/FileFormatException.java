@@ -3,7 +3,6 @@ package org.blocksparse;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import org.blocksparse.internal.format.MalformedException;
 
 /**
  * Thrown for a file that is damaged, hostile, or of another kind. Nothing is loaded, and no memory
@@ -26,38 +25,11 @@ public final class FileFormatException extends IOException {
    * @param reason why it is flawed; the message is {@code file: part: reason}
    */
   public FileFormatException(Path file, String part, String reason) {
-    this(file, part, reason, null);
-  }
-
-  FileFormatException(Path file, String part, String reason, Throwable cause) {
-    super(file + ": " + part + ": " + reason, cause);
+    super(file + ": " + part + ": " + reason);
     this.file = file.toString();
     this.path = file;
     this.part = part;
     this.reason = reason;
-  }
-
-  /** Of a file that was mapped, and is not any more what it was. */
-  static FileFormatException shrunk(Path file) {
-    return new FileFormatException(
-        file,
-        "file",
-        "has shrunk or cannot be read any more since it was mapped; replace by rename, then"
-            + " reload");
-  }
-
-  /** Reads a file. */
-  interface Reading<T> {
-    T read() throws IOException;
-  }
-
-  /** Adds the file that was asked for to the exceptions of a reader. */
-  static <T> T of(Path file, Reading<T> reading) throws IOException {
-    try {
-      return reading.read();
-    } catch (MalformedException e) {
-      throw new FileFormatException(file, e.part(), e.reason(), e);
-    }
   }
 
   /** The file. */

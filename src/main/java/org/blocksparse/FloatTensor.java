@@ -7,8 +7,8 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
-import java.util.function.Consumer;
-import org.blocksparse.internal.Engine;
+import org.blocksparse.internal.Check;
+import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.bytedeco.javacpp.FloatPointer;
@@ -68,7 +68,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
   public static FloatTensor of(float[] values, long... dims) {
     requireNonNull(values, "values");
     Shape shape = Shape.of(dims);
-    requireLength("values", shape.size(), values.length);
+    Check.length("values", shape.size(), values.length);
     Storage storage = allocate(shape);
     storage.putFloats(0, values, 0, values.length);
     return dense(storage, shape);
@@ -80,10 +80,11 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    *
    * <p>The memory must stay valid until the tensor is closed and its last operation has ended. If
    * the buffer maps a file and the file is truncated, the JVM crashes, or the operation throws
-   * {@link InternalError}; {@link TensorFile} and {@link LoadOptions#mapped} detect a truncated
-   * file. If the buffer is of an arena (JDK 22), the tensor counts as closed when the arena is
-   * closed. This check does not work for an {@code Arena.ofConfined()} of another thread. Do not
-   * close an arena while an operation runs: its memory becomes invalid at once.
+   * {@link InternalError}; {@link org.blocksparse.io.TensorFile} and {@link
+   * org.blocksparse.io.LoadOptions#mapped} detect a truncated file. If the buffer is of an arena
+   * (JDK 22), the tensor counts as closed when the arena is closed. This check does not work for an
+   * {@code Arena.ofConfined()} of another thread. Do not close an arena while an operation runs:
+   * its memory becomes invalid at once.
    *
    * @throws IllegalArgumentException if the buffer is not direct, is read-only or not in native
    *     byte order, if it is of an arena that is closed, or if the number of elements is not that
@@ -94,7 +95,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
     requireNonNull(buffer, "buffer");
     Shape shape = Shape.of(dims);
     requireWrappable(buffer.isDirect(), buffer.isReadOnly(), buffer.order());
-    requireLength("buffer", shape.size(), buffer.remaining());
+    Check.length("buffer", shape.size(), buffer.remaining());
     return dense(Storage.wrap("buffer", buffer), shape);
   }
 
@@ -106,7 +107,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
     requireNonNull(buffer, "buffer");
     Shape shape = Shape.of(dims);
     requireWrappable(buffer.isDirect(), buffer.isReadOnly(), buffer.order());
-    requireLength("buffer (bytes)", 4 * shape.size(), buffer.remaining());
+    Check.length("buffer (bytes)", 4 * shape.size(), buffer.remaining());
     if (buffer.alignmentOffset(buffer.position(), 4) != 0) {
       throw new IllegalArgumentException("buffer: expected an address that is a multiple of 4");
     }
@@ -128,7 +129,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
     if (pointer.isNull()) {
       throw new IllegalArgumentException("pointer: expected memory but was a null pointer");
     }
-    requireLength("pointer", shape.size(), pointer.limit() - pointer.position());
+    Check.length("pointer", shape.size(), pointer.limit() - pointer.position());
     long address = pointer.address() + 4 * pointer.position();
     return dense(Storage.wrap("pointer", address, shape.size(), pointer), shape);
   }
@@ -154,7 +155,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    *
    * @param address the address of the first element; a multiple of four
    * @param bytes the size of the memory, four times the number of elements
-   * @param owner is kept reachable as long as the tensor, or a buffer of it ({@link
+   * @param owner is kept reachable as long as the tensor, or a buffer of it ( {@link
    *     #asFloatBuffer}). It may refer to the tensor, but not to such a buffer: the two would keep
    *     each other reachable, and never be freed
    * @throws IllegalArgumentException if the address is 0 or not a multiple of four, or if the bytes
@@ -229,7 +230,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
   public void copyFrom(float[] values) {
     requireNonNull(values, "values");
     requireContiguous("copyFrom");
-    requireLength("values", shape().size(), values.length);
+    Check.length("values", shape().size(), values.length);
     acquireToWrite("tensor");
     try {
       storage().putFloats(0, values, 0, values.length);
@@ -332,20 +333,6 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
     return values;
   }
 
-  /**
-   * Runs a computation that writes this new tensor, and returns it; closes it if the computation
-   * fails.
-   */
-  FloatTensor filledBy(Consumer<FloatTensor> computation) {
-    try {
-      computation.accept(this);
-    } catch (Throwable e) {
-      close();
-      throw e;
-    }
-    return this;
-  }
-
   /** A new tensor with the same elements in the same layout. */
   FloatTensor copy(String name) {
     Storage copy = Storage.allocate(storage().elements());
@@ -417,7 +404,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    */
   public FloatTensor reshape(long... dims) {
     Shape reshaped = Shape.of(dims);
-    requireLength("reshape", shape().size(), reshaped.size());
+    Check.length("reshape", shape().size(), reshaped.size());
     requireContiguous("reshape");
     requireOpen();
     return new FloatTensor(storage().view(), reshaped, denseStrides(reshaped));

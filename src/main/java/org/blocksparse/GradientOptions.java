@@ -3,12 +3,15 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import org.blocksparse.internal.Check;
+
 /**
  * How a gradient is written: it replaces the content of a tensor, or is added to it. For {@link
- * SparseBlockDot#gradH(BlockMatrix, FloatTensor, BlockPlan, GradientOptions, FloatTensor)}, options
- * also have the activation that computed h, so that the gradient continues through it in the same
- * pass. They are the counterpart of {@link Epilogue}: the epilogue of the previous layer computes
- * {@code h = gate * f(z)}, and these options compute the gradients of z and gate.
+ * org.blocksparse.products.SparseBlockDot#gradH(BlockMatrix, FloatTensor,
+ * org.blocksparse.products.BlockPlan, GradientOptions, FloatTensor)}, options also have the
+ * activation that computed h, so that the gradient continues through it in the same pass. They are
+ * the counterpart of {@link org.blocksparse.products.Epilogue}: the epilogue of the previous layer
+ * computes {@code h = gate * f(z)}, and these options compute the gradients of z and gate.
  *
  * <pre>{@code
  * gradZ[b, i]    = gate[b, i] * f'(z[b, i]) * gradH[b, i]
@@ -73,8 +76,8 @@ public final class GradientOptions {
    *
    * @param f the activation
    * @param input z: (batch, iWin, iSize), or 2 iSize with a gated activation; as the forward pass
-   *     wrote it, by {@link Epilogue#withActivation(Activation, FloatTensor)}. No check detects a z
-   *     that was not written: zeros give the gradient at 0
+   *     wrote it, by {@link org.blocksparse.products.Epilogue#withActivation(Activation,
+   *     FloatTensor)}. No check detects a z that was not written: zeros give the gradient at 0
    */
   public GradientOptions withActivation(Activation f, FloatTensor input) {
     requireNonNull(f, "activation");
@@ -85,8 +88,9 @@ public final class GradientOptions {
   /**
    * Takes a gate into account, {@code gate * f(z)}, and writes its gradient.
    *
-   * @param factor the gate: (batch, iWin); the same as in {@link Epilogue#withGate} of the forward
-   *     pass. No check detects a forward pass without the gate; gradients are then wrong
+   * @param factor the gate: (batch, iWin); the same as in {@link
+   *     org.blocksparse.products.Epilogue#withGate} of the forward pass. No check detects a forward
+   *     pass without the gate; gradients are then wrong
    * @param gradient gradGate: of the shape of the gate
    */
   public GradientOptions withGate(FloatTensor factor, FloatTensor gradient) {
@@ -95,55 +99,33 @@ public final class GradientOptions {
     return new GradientOptions(alpha, accumulate, activation, z, factor, gradient);
   }
 
-  /** Rejects options with an activation or a gate. */
-  static GradientOptions requirePlain(GradientOptions options, String gradient) {
-    requireNoActivation(options, gradient);
-    if (options.gate != null) {
-      throw new IllegalArgumentException(
-          "options: expected none withGate, as " + gradient + " takes no gate");
-    }
-    return options;
-  }
-
-  /** Rejects options with an activation. */
-  static GradientOptions requireNoActivation(GradientOptions options, String gradient) {
-    if (requireNonNull(options, "options").activation != null) {
-      throw new IllegalArgumentException(
-          "options: expected none withActivation, as "
-              + gradient
-              + " takes none from options, but was "
-              + options.activation);
-    }
-    return options;
-  }
-
   /** The factor of the gradient: 1 unless it is added. */
-  float alpha() {
+  public float alpha() {
     return alpha;
   }
 
   /** Whether the gradient is added to the content of the tensor. */
-  boolean accumulates() {
+  public boolean accumulates() {
     return accumulate;
   }
 
   /** Null if the gradient is that of h itself. */
-  Activation activation() {
+  public Activation activation() {
     return activation;
   }
 
   /** Null if the activation is. */
-  FloatTensor z() {
+  public FloatTensor z() {
     return z;
   }
 
   /** Null if there is none. */
-  FloatTensor gate() {
+  public FloatTensor gate() {
     return gate;
   }
 
   /** Null if there is no gate. */
-  FloatTensor gradGate() {
+  public FloatTensor gradGate() {
     return gradGate;
   }
 }

@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import org.blocksparse.internal.Check;
 import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Storage;
 
@@ -40,7 +41,7 @@ public final class IntTensor extends Tensor {
   public static IntTensor of(int[] values, long... dims) {
     requireNonNull(values, "values");
     Shape shape = Shape.of(dims);
-    requireLength("values", shape.size(), values.length);
+    Check.length("values", shape.size(), values.length);
     Storage storage = allocate(shape);
     storage.putInts(0, values, 0, values.length);
     return new IntTensor(storage, shape);
@@ -82,7 +83,7 @@ public final class IntTensor extends Tensor {
    */
   public void copyFrom(int[] values) {
     requireNonNull(values, "values");
-    requireLength("values", shape().size(), values.length);
+    Check.length("values", shape().size(), values.length);
     acquireToWrite("tensor");
     try {
       storage().putInts(0, values, 0, values.length);

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
-import org.blocksparse.internal.UpdateRule;
-import org.blocksparse.internal.UpdateRule.Kind;
+import org.blocksparse.internal.kernels.UpdateRule;
+import org.blocksparse.internal.kernels.UpdateRule.Kind;
 
 /**
  * An optimizer: SGD, Adagrad or lazy Adam, with its learning rate and options. Immutable; the layer
  * holds the optimizer state.
  *
  * <p>A step updates only the used part of the parameters: the classes of the targets, the rows of
- * an {@link EmbeddingBag} that the batch lists, or the blocks that a plan selects. Other parts do
- * not decay, and their moments do not change. This is lazy Adam: bias correction uses the number of
- * steps of each class, row or block, and for an output that was added to a class, the number of its
- * own steps.
+ * an {@link org.blocksparse.bag.EmbeddingBag} that the batch lists, or the blocks that a plan
+ * selects. Other parts do not decay, and their moments do not change. This is lazy Adam: bias
+ * correction uses the number of steps of each class, row or block, and for an output that was added
+ * to a class, the number of its own steps.
  */
 public final class Optimizer {
   private static final float NO_LIMIT = Float.POSITIVE_INFINITY;
@@ -139,7 +139,7 @@ public final class Optimizer {
   }
 
   /** The learning rate. */
-  float rate() {
+  public float rate() {
     return rule.rate();
   }
 

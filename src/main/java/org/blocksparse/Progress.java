@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
-/** Receives the progress of reading or writing a file, or of training a {@link LinearLabelTree}. */
+/**
+ * Receives the progress of reading or writing a file, or of training a {@link
+ * org.blocksparse.linear.LinearLabelTree}.
+ */
 @FunctionalInterface
 public interface Progress {
   /**

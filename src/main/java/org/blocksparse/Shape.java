@@ -3,7 +3,8 @@ package org.blocksparse;
 
 import java.util.Arrays;
 import java.util.Objects;
-import java.util.StringJoiner;
+import org.blocksparse.internal.Check;
+import org.blocksparse.internal.files.Dimensions;
 
 /**
  * The dimensions of a dense tensor, outermost first. A dimension may be 0: the tensor is then
@@ -37,7 +38,7 @@ public final class Shape {
     for (int axis = 0; axis < dims.length; axis++) {
       if (dims[axis] < 0) {
         throw new IllegalArgumentException(
-            "shape: dimension " + axis + " of " + format(dims) + " is negative");
+            "shape: dimension " + axis + " of " + Dimensions.text(dims) + " is negative");
       }
       empty |= dims[axis] == 0;
     }
@@ -47,7 +48,8 @@ public final class Shape {
     long size = 1;
     for (long dim : dims) {
       if (dim > MAX_SIZE / size) {
-        throw new IllegalArgumentException("shape: " + format(dims) + " has too many elements");
+        throw new IllegalArgumentException(
+            "shape: " + Dimensions.text(dims) + " has too many elements");
       }
       size *= dim;
     }
@@ -91,14 +93,6 @@ public final class Shape {
   /** The dimensions in parentheses, {@code (2, 4, 6)} for instance. */
   @Override
   public String toString() {
-    return format(dims);
-  }
-
-  static String format(long[] dims) {
-    StringJoiner joiner = new StringJoiner(", ", "(", ")");
-    for (long dim : dims) {
-      joiner.add(Long.toString(dim));
-    }
-    return joiner.toString();
+    return Dimensions.text(dims);
   }
 }

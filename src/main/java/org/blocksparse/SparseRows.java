@@ -11,11 +11,13 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
+import org.blocksparse.internal.Check;
+import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.kernels.Bags;
+import org.blocksparse.internal.kernels.RowsCheck;
 import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.schedule.Bags;
-import org.blocksparse.internal.schedule.RowsCheck;
 
 /**
  * A sparse matrix in CSR form: rows of (index, value) entries, such as the words of a text with
@@ -101,7 +103,7 @@ public final class SparseRows implements AutoCloseable {
     requireNonNull(offsets, "offsets");
     requireNonNull(indices, "indices");
     if (values != null) {
-      Tensor.requireLength("values", indices.length, values.length);
+      Check.length("values", indices.length, values.length);
     }
     return make(
         offsets.length,
@@ -166,7 +168,7 @@ public final class SparseRows implements AutoCloseable {
     Check.atLeast(1, "bound", bound);
     requireNonNull(unknown, "unknown");
     if (values != null) {
-      Tensor.requireLength("values", requireNonNull(indices, "indices").size(), values.size());
+      Check.length("values", requireNonNull(indices, "indices").size(), values.size());
     }
     List<int[]> known = new ArrayList<>();
     List<float[]> valuesOfKnown = values == null ? null : new ArrayList<>();
@@ -179,7 +181,7 @@ public final class SparseRows implements AutoCloseable {
       known.add(Arrays.stream(entries).map(i -> row[i]).toArray());
       if (values != null) {
         float[] ofRow = requireNonNull(values.get(r), "values");
-        Tensor.requireLength("values[" + r + "]", row.length, ofRow.length);
+        Check.length("values[" + r + "]", row.length, ofRow.length);
         float[] kept = new float[entries.length];
         for (int i = 0; i < kept.length; i++) {
           kept[i] = ofRow[entries[i]];
@@ -200,13 +202,13 @@ public final class SparseRows implements AutoCloseable {
     }
     int[] offsets = newOffsets(rows);
     if (values != null) {
-      Tensor.requireLength("values", indices.size(), values.size());
+      Check.length("values", indices.size(), values.size());
     }
     for (int r = 0; r < indices.size(); r++) {
       int length = requireNonNull(indices.get(r), "indices").length;
       if (values != null) {
         int found = requireNonNull(values.get(r), "values").length;
-        Tensor.requireLength("values[" + r + "]", length, found);
+        Check.length("values[" + r + "]", length, found);
       }
       offsets[r + 1] = Math.toIntExact(requireEntries((long) offsets[r] + length));
     }
@@ -269,7 +271,7 @@ public final class SparseRows implements AutoCloseable {
     requireWrappable("indices", requireNonNull(indices, "indices"), indices.order());
     if (values != null) {
       requireWrappable("values", values, values.order());
-      Tensor.requireLength("values", indices.remaining(), values.remaining());
+      Check.length("values", indices.remaining(), values.remaining());
     }
     return checked(
         Storage.wrap("offsets", offsets),

@@ -6,6 +6,7 @@ import static java.util.Objects.requireNonNull;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import org.blocksparse.internal.Check;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -23,9 +24,10 @@ import org.blocksparse.internal.memory.Storage;
  * the tensor it was made from, which it keeps reachable. Closing that tensor closes its views;
  * closing a view closes the view alone.
  *
- * <p>A tensor may be part of a mapped file ({@link HierarchicalSoftmax#load(Path, LoadOptions)}).
- * It may be read-only then: every attempt to write it throws {@link IllegalStateException}. If the
- * file shrinks, operations that read it throw {@link UncheckedIOException}.
+ * <p>A tensor may be part of a mapped file ({@link
+ * org.blocksparse.softmax.HierarchicalSoftmax#load(Path, org.blocksparse.io.LoadOptions)}). It may
+ * be read-only then: every attempt to write it throws {@link IllegalStateException}. If the file
+ * shrinks, operations that read it throw {@link UncheckedIOException}.
  *
  * <h2>Threads</h2>
  *
@@ -156,13 +158,6 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
   static Storage allocate(Shape shape) {
     long elements = requireNonNull(shape, "shape").size();
     return Storage.allocate(elements);
-  }
-
-  static void requireLength(String name, long expected, long actual) {
-    if (expected != actual) {
-      throw new IllegalArgumentException(
-          name + ": expected " + expected + " elements but was " + actual);
-    }
   }
 
   @Override

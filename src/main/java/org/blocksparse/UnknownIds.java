@@ -6,8 +6,8 @@ import java.util.concurrent.atomic.LongAdder;
 /**
  * Ignores ids that a model does not know, and counts them. In production, baskets, histories and
  * filters contain items that are newer than the model, removed items, and -1, which {@link
- * Labels#output} returns for an unknown name. By default, such ids throw {@link
- * IndexOutOfBoundsException}; this option ignores them:
+ * org.blocksparse.ranking.Labels#output} returns for an unknown name. By default, such ids throw
+ * {@link IndexOutOfBoundsException}; this option ignores them:
  *
  * <pre>{@code
  * UnknownIds unknown = UnknownIds.ignore();             // one for the service

@@ -3,18 +3,22 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
-import org.blocksparse.internal.Blocks;
-import org.blocksparse.internal.Engine;
-import org.blocksparse.internal.GgmlPanels;
-import org.blocksparse.internal.Narrowing;
-import org.blocksparse.internal.StoredWeights;
-import org.blocksparse.internal.WeightType;
-import org.blocksparse.internal.format.GgmlType;
+import org.blocksparse.internal.Check;
+import org.blocksparse.internal.KernelOperands;
+import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.kernels.Blocks;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.GgmlPanels;
+import org.blocksparse.internal.kernels.GgmlType;
+import org.blocksparse.internal.kernels.Narrowing;
+import org.blocksparse.internal.kernels.StoredWeights;
+import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * Read-only weight blocks of any {@link ElementType}. Pass them to {@link SparseBlockDot} and
- * {@link SparseBlockGemv} instead of a {@link FloatTensor} W. {@link TensorFile} stores them.
+ * Read-only weight blocks of any {@link ElementType}. Pass them to {@link
+ * org.blocksparse.products.SparseBlockDot} and {@link org.blocksparse.products.SparseBlockGemv}
+ * instead of a {@link FloatTensor} W. {@link org.blocksparse.io.TensorFile} stores them.
  *
  * <p>Products with FLOAT32 weights use the same kernels as products with a {@link FloatTensor}.
  * Products with other types always use the tile kernels. Unless inputs are rounded, their results
@@ -24,7 +28,7 @@ import org.blocksparse.internal.memory.Storage;
  * <p><b>Packed</b> weights have a layout for int8 dot-product instructions. {@link
  * ElementType#Q8_0}, {@link ElementType#Q4_0} and {@link ElementType#MXFP4} are always packed; INT8
  * is packed by {@link #packed}. Only forward products accept packed weights, and only with a plan
- * {@link BlockPlan#withRoundedInputs withRoundedInputs(INT8)}.
+ * {@link org.blocksparse.products.BlockPlan#withRoundedInputs withRoundedInputs(INT8)}.
  *
  * <p>The lifetime and thread-safety rules of {@link Tensor} apply.
  */
@@ -419,18 +423,18 @@ public final class Weights implements BlockMatrix {
    * @throws IllegalStateException if these are closed
    */
   public FloatTensor widened() {
-    return FloatTensor.zeros(shape)
-        .filledBy(
-            out -> {
-              try (Lease lease = new Lease().of("weights", this)) {
-                if (transposed) {
-                  widenRows(out.storage());
-                } else {
-                  long blocks = shape.dim(0) * shape.dim(1);
-                  stored.widen(blocks, (int) shape.dim(2), (int) shape.dim(3), out.storage());
-                }
-              }
-            });
+    return KernelOperands.filled(
+        FloatTensor.zeros(shape),
+        out -> {
+          try (Lease lease = new Lease().of("weights", this)) {
+            if (transposed) {
+              widenRows(out.storage());
+            } else {
+              long blocks = shape.dim(0) * shape.dim(1);
+              stored.widen(blocks, (int) shape.dim(2), (int) shape.dim(3), out.storage());
+            }
+          }
+        });
   }
 
   private void widenRows(Storage out) {

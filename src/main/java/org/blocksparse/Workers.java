@@ -4,9 +4,8 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import java.util.concurrent.Executor;
-import org.blocksparse.internal.Engine;
-import org.blocksparse.internal.Kernels;
-import org.blocksparse.internal.Scheduler;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.Scheduler;
 
 /**
  * The threads of an operation: the calling thread, and helpers from an executor.
@@ -58,11 +57,6 @@ public final class Workers {
   /** The most threads that work on one operation. */
   public int max() {
     return engine.maxWorkers();
-  }
-
-  /** The same threads over given kernels, for tests of these. */
-  Workers with(Kernels kernels) {
-    return new Workers(engine.with(kernels));
   }
 
   /** Those of an engine. */

@@ -2,19 +2,20 @@
 /**
  * Products of chosen blocks, and the hierarchical softmax that they make affordable.
  *
- * <p>{@link org.blocksparse.HierarchicalSoftmax} is the output layer for very many labels or words,
- * and {@link org.blocksparse.LabelTree} the one for several labels per row. {@link
- * org.blocksparse.TwoLevelLayer} is their common part. {@link org.blocksparse.LinearLabelTree}
- * predicts several labels from sparse features. {@link org.blocksparse.SparseBlockDot} is the
- * block-sparse layer, with its gradients. It consists of {@link org.blocksparse.SparseBlockGemv}
- * and {@link org.blocksparse.SparseBlockOuter}; an {@link org.blocksparse.Epilogue} with an {@link
- * org.blocksparse.Activation} can be fused into it. {@link org.blocksparse.EmbeddingBag} is a layer
- * for sparse input, {@link org.blocksparse.SparseRows}. In a {@link
- * org.blocksparse.MixtureOfExperts}, a gate chooses a few of many small networks. Read-only weights
- * may be of any {@link org.blocksparse.ElementType}; products take them as {@link
+ * <p>{@link org.blocksparse.softmax.HierarchicalSoftmax} is the output layer for very many labels
+ * or words, and {@link org.blocksparse.softmax.LabelTree} the one for several labels per row.
+ * {@link org.blocksparse.softmax.TwoLevelLayer} is their common part. {@link
+ * org.blocksparse.linear.LinearLabelTree} predicts several labels from sparse features. {@link
+ * org.blocksparse.products.SparseBlockDot} is the block-sparse layer, with its gradients. It
+ * consists of {@link org.blocksparse.products.SparseBlockGemv} and {@link
+ * org.blocksparse.products.SparseBlockOuter}; an {@link org.blocksparse.products.Epilogue} with an
+ * {@link org.blocksparse.Activation} can be fused into it. {@link org.blocksparse.bag.EmbeddingBag}
+ * is a layer for sparse input, {@link org.blocksparse.SparseRows}. In a {@link
+ * org.blocksparse.experts.MixtureOfExperts}, a gate chooses a few of many small networks. Read-only
+ * weights may be of any {@link org.blocksparse.ElementType}; products take them as {@link
  * org.blocksparse.Weights}. Layers and products work on {@link org.blocksparse.FloatTensor} and
- * {@link org.blocksparse.IntTensor}; a {@link org.blocksparse.BlockPlan} has the blocks that a
- * product selects.
+ * {@link org.blocksparse.IntTensor}; a {@link org.blocksparse.products.BlockPlan} has the blocks
+ * that a product selects.
  *
  * <h2>Words</h2>
  *
@@ -49,7 +50,7 @@
  *   <caption>Words of the softmax and of the label tree</caption>
  *   <tr><th>word</th><th>meaning</th></tr>
  *   <tr><td>output</td><td>an id that a layer predicts, such as that of a label or a word</td></tr>
- *   <tr><td>label</td><td>the name of an output; {@link org.blocksparse.Labels} has the names of all outputs. The true outputs of a sample are also called its labels</td></tr>
+ *   <tr><td>label</td><td>the name of an output; {@link org.blocksparse.ranking.Labels} has the names of all outputs. The true outputs of a sample are also called its labels</td></tr>
  *   <tr><td>class</td><td>a group of outputs that share a block of W2</td></tr>
  *   <tr><td>retired</td><td>of an output: removed from its class, with probability 0</td></tr>
  *   <tr><td>slot</td><td>the place of an output in its class</td></tr>

@@ -8,9 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
-import org.blocksparse.internal.KernelChoice;
-import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.binding.NativeLibrary;
+import org.blocksparse.internal.kernels.KernelChoice;
+import org.blocksparse.internal.kernels.Kernels;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 

@@ -11,10 +11,16 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.function.Consumer;
-import org.blocksparse.internal.KernelChoice;
-import org.blocksparse.internal.Kernels;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.internal.kernels.KernelChoice;
+import org.blocksparse.internal.kernels.KernelWorkers;
+import org.blocksparse.internal.kernels.Kernels;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.programs.ClosedOperandsProgram;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.Reachable;
 import org.blocksparse.testing.WatchedKernels;
@@ -75,8 +81,9 @@ final class ClosedMeanwhileTest {
     final IntTensor targets = IntTensor.zeros(2);
     final SparseRows rows = SparseRows.of(List.of(new int[] {1, 2}, new int[] {3}));
     final Workers workers =
-        Workers.callingThread()
-            .with(WatchedKernels.of(KernelChoice.kernels(), (kernel, given) -> closeAll(given)));
+        KernelWorkers.of(
+            Workers.callingThread(),
+            WatchedKernels.of(KernelChoice.kernels(), (kernel, given) -> closeAll(given)));
     final HierarchicalSoftmax layer;
     final LabelTree tree;
     final EmbeddingBag bag;
@@ -120,7 +127,7 @@ final class ClosedMeanwhileTest {
         HierarchicalSoftmax layer =
             HierarchicalSoftmax.builder(3, 5)
                 .classes(ClassAssignment.of(classOf))
-                .workers(Workers.callingThread().with(closing))
+                .workers(KernelWorkers.of(Workers.callingThread(), closing))
                 .build()) {
       var values = out.asFloatBuffer();
       layer.W2().fill(0);

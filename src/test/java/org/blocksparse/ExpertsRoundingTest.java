@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.SplittableRandom;
+import org.blocksparse.experts.MixtureOfExperts;
+import org.blocksparse.experts.TopKGate;
 import org.blocksparse.testing.Data;
 import org.junit.jupiter.api.Test;
 

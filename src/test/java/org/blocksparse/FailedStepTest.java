@@ -6,8 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
-import org.blocksparse.internal.KernelChoice;
-import org.blocksparse.internal.Kernels;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.internal.kernels.KernelChoice;
+import org.blocksparse.internal.kernels.KernelWorkers;
+import org.blocksparse.internal.kernels.Kernels;
+import org.blocksparse.products.BlockPlan;
+import org.blocksparse.products.OptimizerState;
+import org.blocksparse.products.SparseBlockDot;
 import org.blocksparse.testing.WatchedKernels;
 import org.junit.jupiter.api.Test;
 
@@ -27,7 +32,7 @@ final class FailedStepTest {
                 throw new OutOfMemoryError("no memory for " + kernel);
               }
             });
-    return Workers.callingThread().with(some);
+    return KernelWorkers.of(Workers.callingThread(), some);
   }
 
   @Test

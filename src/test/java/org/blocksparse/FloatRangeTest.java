@@ -7,6 +7,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.stream.Stream;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.products.BlockPlan;
+import org.blocksparse.products.SparseBlockDot;
+import org.blocksparse.products.SparseBlockOuter;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.softmax.Loss;
+import org.blocksparse.softmax.SoftmaxGradients;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;

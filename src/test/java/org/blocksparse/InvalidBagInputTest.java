@@ -12,6 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
+import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.testing.InvalidInput;
 
 /** Arguments that sparse rows and embedding bags refuse. */

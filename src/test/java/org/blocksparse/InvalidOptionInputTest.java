@@ -4,6 +4,8 @@ package org.blocksparse;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.Loss;
 import org.blocksparse.testing.InvalidInput;
 
 /** Arguments that optimizers, losses and workers refuse. */

@@ -8,6 +8,11 @@ import static org.junit.jupiter.api.Assumptions.abort;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.Arrays;
+import org.blocksparse.products.BlockPlan;
+import org.blocksparse.products.Epilogue;
+import org.blocksparse.products.SparseBlockDot;
+import org.blocksparse.products.SparseBlockOuter;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.testing.BlockProblem;
 import org.blocksparse.testing.BlockProblem.Sizes;
 import org.blocksparse.testing.Data;
@@ -26,7 +31,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
  * -Dblocksparse.large=DIR} also runs the one that writes all of a tensor.
  */
 @ExtendWith(Seeded.class)
-final class LargeTensorTest {
+public final class LargeTensorTest {
   private static final int BLOCK = 64;
   private static final int BLOCKS = (1 << 19) + 2;
 
@@ -40,7 +45,7 @@ final class LargeTensorTest {
     assumeTrue(Backend.isNative(), "direct buffers are limited to the size of the heap");
   }
 
-  static FloatTensor large(long... dims) {
+  public static FloatTensor large(long... dims) {
     assertTrue(Shape.of(dims).size() > 1L << 31);
     try {
       return FloatTensor.zeros(dims);

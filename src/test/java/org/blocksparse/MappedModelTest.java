@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static org.blocksparse.internal.Access.IO;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -27,8 +28,13 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.TensorFile;
+import org.blocksparse.products.BlockPlan;
+import org.blocksparse.products.SparseBlockOuter;
 import org.blocksparse.programs.MappedLossProgram;
 import org.blocksparse.programs.MappedModelProgram;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.testing.ChildJvm;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -212,7 +218,7 @@ final class MappedModelTest {
   void isRefusedIfTheFileShrinksWhileItIsLoaded(int tensorsBefore) throws IOException {
     for (LoadOptions options :
         List.of(LoadOptions.copied(), LoadOptions.mapped(), LoadOptions.copyOnWrite())) {
-      if (options.settings().isMapped()) {
+      if (IO.settings(options).isMapped()) {
         assumeTrue(Backend.isNative());
       }
       Path file = saved();

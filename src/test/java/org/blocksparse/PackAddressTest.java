@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import org.blocksparse.io.GgufFile;
 import org.blocksparse.testing.GgufBytes;
 import org.bytedeco.javacpp.BytePointer;
 import org.junit.jupiter.api.Test;

@@ -14,6 +14,7 @@ import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.util.Arrays;
 import java.util.List;
+import org.blocksparse.internal.Lease;
 import org.blocksparse.testing.ThreadHeap;
 import org.junit.jupiter.api.Test;
 

@@ -6,6 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.util.Arrays;
 import java.util.stream.Stream;
+import org.blocksparse.products.BlockPlan;
+import org.blocksparse.products.Epilogue;
+import org.blocksparse.products.SparseBlockDot;
+import org.blocksparse.products.SparseBlockGemv;
+import org.blocksparse.products.SparseBlockOuter;
+import org.blocksparse.softmax.TheanoSoftmax;
 import org.blocksparse.testing.BlockProblem;
 import org.blocksparse.testing.BlockProblem.Sizes;
 import org.blocksparse.testing.Bounded;

@@ -11,11 +11,16 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.IntBuffer;
 import java.util.Arrays;
-import java.util.BitSet;
 import java.util.List;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.blocksparse.internal.softmax.ExactSearch;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.products.BlockPlan;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Metrics;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.LabelTree;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -79,11 +84,7 @@ final class WrappedRowsTest {
 
   private static void add(SparseRows rows, Metrics metrics) {
     try {
-      metrics.add(
-          new Ranking(
-              new ExactSearch.Found(
-                  new int[3][1], new float[3][1], new int[3], new BitSet(), new BitSet())),
-          rows);
+      metrics.add(Ranking.of(new int[3][1], new float[3][1]), rows);
     } finally {
       long added = metrics.rows() + metrics.rowsWithoutLabels();
       assertTrue(added == 0 || added == 3, added + " rows are added");

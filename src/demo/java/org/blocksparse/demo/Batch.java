@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.demo;
 
-import org.blocksparse.BlockPlan;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
+import org.blocksparse.products.BlockPlan;
 
 /**
  * Words that go through a {@link LanguageModel} together, with the memory for all that is computed

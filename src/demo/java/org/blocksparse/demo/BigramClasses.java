@@ -2,7 +2,7 @@
 package org.blocksparse.demo;
 
 import java.util.Arrays;
-import org.blocksparse.ClassAssignment;
+import org.blocksparse.softmax.ClassAssignment;
 
 /**
  * Classes of words that suit a two-level softmax, found by exchange: each word in turn moves to the

@@ -2,11 +2,11 @@
 package org.blocksparse.demo;
 
 import java.util.random.RandomGenerator;
-import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.GradientOptions;
-import org.blocksparse.SparseBlockDot;
-import org.blocksparse.SparseBlockOuter;
+import org.blocksparse.products.Epilogue;
+import org.blocksparse.products.SparseBlockDot;
+import org.blocksparse.products.SparseBlockOuter;
 
 /**
  * A dense layer, {@code softsign(x W + b)}: to the library, a grid of one block.

@@ -7,13 +7,13 @@ import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.function.ToDoubleFunction;
 import java.util.random.RandomGenerator;
-import org.blocksparse.ClassAssignment;
-import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
-import org.blocksparse.Ranking;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.Loss;
 
 /**
  * Predicts the next word from a few words before it (Bengio et al., 2003): their embeddings, side

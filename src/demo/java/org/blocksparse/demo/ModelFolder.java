@@ -9,11 +9,11 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Map;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.LoadOptions;
-import org.blocksparse.NpyFile;
-import org.blocksparse.NpzFile;
 import org.blocksparse.Shape;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.NpyFile;
+import org.blocksparse.io.NpzFile;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 import picocli.CommandLine;
 
 /**

@@ -8,8 +8,8 @@ import java.util.SplittableRandom;
 import java.util.StringJoiner;
 import java.util.random.RandomGenerator;
 import java.util.stream.IntStream;
-import org.blocksparse.ClassAssignment;
-import org.blocksparse.Ranking;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.ClassAssignment;
 
 /**
  * Lets one see what a trained model knows: likely next words, sentences of its own, word classes.

@@ -5,7 +5,7 @@ import java.io.PrintWriter;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
-import org.blocksparse.ClassAssignment;
+import org.blocksparse.softmax.ClassAssignment;
 
 /**
  * The time of a training step with the hierarchical softmax and with a full one, which has a class

@@ -3,10 +3,10 @@ package org.blocksparse.bench;
 
 import java.util.Arrays;
 import java.util.stream.IntStream;
-import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseRows;
+import org.blocksparse.bag.EmbeddingBag;
 
 /** Embedding bags. */
 public enum BagPeer {

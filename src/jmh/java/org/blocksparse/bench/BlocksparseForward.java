@@ -9,10 +9,10 @@ import java.util.stream.LongStream;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
-import org.blocksparse.MixtureOfExperts;
-import org.blocksparse.MixtureOfExpertsBuilder;
-import org.blocksparse.Routing;
 import org.blocksparse.Workers;
+import org.blocksparse.experts.MixtureOfExperts;
+import org.blocksparse.experts.MixtureOfExpertsBuilder;
+import org.blocksparse.experts.Routing;
 
 /** {@link MixtureOfExperts} with a new routing in each call. */
 final class BlocksparseForward implements MoeForward {

@@ -5,15 +5,15 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.blocksparse.Activation;
-import org.blocksparse.BlockPlan;
-import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.GradientOptions;
-import org.blocksparse.InputBias;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
-import org.blocksparse.OptimizerState;
-import org.blocksparse.SparseBlockDot;
+import org.blocksparse.products.BlockPlan;
+import org.blocksparse.products.Epilogue;
+import org.blocksparse.products.InputBias;
+import org.blocksparse.products.OptimizerState;
+import org.blocksparse.products.SparseBlockDot;
 
 /**
  * Experts as output blocks of the first product and input blocks of the second, which adds them up;

@@ -2,14 +2,14 @@
 package org.blocksparse.bench;
 
 import java.nio.FloatBuffer;
-import org.blocksparse.BlockPlan;
-import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.GradientOptions;
 import org.blocksparse.IntTensor;
-import org.blocksparse.SparseBlockDot;
-import org.blocksparse.SparseBlockOuter;
 import org.blocksparse.Workers;
+import org.blocksparse.products.BlockPlan;
+import org.blocksparse.products.Epilogue;
+import org.blocksparse.products.SparseBlockDot;
+import org.blocksparse.products.SparseBlockOuter;
 
 /** Our own, as a user calls it. */
 final class BlocksparseProducts implements Products {

@@ -4,12 +4,12 @@ package org.blocksparse.bench;
 import java.nio.FloatBuffer;
 import java.util.OptionalDouble;
 import java.util.stream.IntStream;
-import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
-import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
-import org.blocksparse.Ranking;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.Loss;
 
 /** Our own, as a user calls it. */
 final class BlocksparseSoftmax implements Softmax {

@@ -20,6 +20,9 @@ import ai.djl.training.loss.Loss;
 import java.nio.*;
 import java.util.stream.IntStream;
 import org.blocksparse.*;
+import org.blocksparse.bag.*;
+import org.blocksparse.ranking.*;
+import org.blocksparse.softmax.*;
 
 class DjlTraining {
   static final int ROWS = 64, INPUTS = 5, FEATURES = 8;
@@ -67,7 +70,7 @@ class DjlTraining {
       NDArray h = network.forward(new NDList(input)).singletonOrThrow();
       try (FloatTensor x = wrap(h);
           FloatTensor gradX = FloatTensor.zeros(x.shape().toArray())) {
-        loss = softmax.step(x, labels, org.blocksparse.Loss.mean(), optimizer, gradX);
+        loss = softmax.step(x, labels, org.blocksparse.softmax.Loss.mean(), optimizer, gradX);
         NDArray constant = share(gradX, h.getManager());
         collector.backward(h.mul(constant).sum()); // its gradient for h is gradX
       }

@@ -6,8 +6,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
-import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.softmax.ClassAssignment;
 
 /**
  * The likeliest outputs without a search: computes all probabilities, some rows at a time, and

@@ -27,7 +27,7 @@ import java.util.Set;
 import java.util.function.Consumer;
 import java.util.stream.LongStream;
 import org.blocksparse.ElementType;
-import org.blocksparse.MixtureOfExperts;
+import org.blocksparse.experts.MixtureOfExperts;
 
 /**
  * A layer of SwiGLU experts, forward, in this library and in others that run the experts of

@@ -12,7 +12,7 @@ import ai.djl.nn.core.Embedding;
 import ai.djl.training.GradientCollector;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
-import org.blocksparse.EmbeddingBag;
+import org.blocksparse.bag.EmbeddingBag;
 
 /**
  * A bag of what DJL has of PyTorch: {@code torch.embedding}, whose rows are all made before they

@@ -9,7 +9,7 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.NDScope;
 import ai.djl.ndarray.index.NDIndex;
 import java.nio.FloatBuffer;
-import org.blocksparse.ClassAssignment;
+import org.blocksparse.softmax.ClassAssignment;
 
 /**
  * All outputs in PyTorch's best way: the blocks beside each other, transposed beforehand, as one

@@ -7,10 +7,10 @@ import java.util.BitSet;
 import java.util.SplittableRandom;
 import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
-import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.SparseRows;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /** A layer and a batch for it, and the check of results. */
 final class SoftmaxProblem implements AutoCloseable {

@@ -11,10 +11,10 @@ import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.NpyFile;
-import org.blocksparse.Ranking;
 import org.blocksparse.SparseRows;
+import org.blocksparse.io.NpyFile;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /**
  * Where the ten likeliest outputs are looked for: among a million of them, where a few classes have

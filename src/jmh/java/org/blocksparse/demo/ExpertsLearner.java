@@ -2,10 +2,10 @@
 package org.blocksparse.demo;
 
 import org.blocksparse.FloatTensor;
-import org.blocksparse.Loss;
-import org.blocksparse.MixtureOfExperts;
 import org.blocksparse.Optimizer;
-import org.blocksparse.TopKGate;
+import org.blocksparse.experts.MixtureOfExperts;
+import org.blocksparse.experts.TopKGate;
+import org.blocksparse.softmax.Loss;
 
 /** The demo's language model with a mixture of experts in the place of the hidden layer. */
 final class ExpertsLearner implements Learner, AutoCloseable {

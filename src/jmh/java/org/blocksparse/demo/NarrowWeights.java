@@ -10,8 +10,8 @@ import java.util.Arrays;
 import java.util.List;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.Ranking;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /** The loss and the saving of a trained softmax whose weights are stored in fewer bits. */
 final class NarrowWeights {

@@ -2,9 +2,9 @@
 package org.blocksparse.demo;
 
 import java.util.Locale;
-import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Workers;
+import org.blocksparse.softmax.ClassAssignment;
 
 /** Ways to put words into the classes of a softmax. */
 enum WordClasses {

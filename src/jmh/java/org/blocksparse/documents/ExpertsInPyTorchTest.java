@@ -14,8 +14,8 @@ import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Optimizer;
-import org.blocksparse.OptimizerState;
 import org.blocksparse.documents.ExpertsLayer.Experts;
+import org.blocksparse.products.OptimizerState;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.documents;
 
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.lang.reflect.Method;
-import java.lang.reflect.Modifier;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import org.blocksparse.testing.PublicTypes;
 
 /** The public methods of the library, as pages name them. */
 final class Api {
@@ -22,7 +18,7 @@ final class Api {
   private static final Pattern METHOD =
       Pattern.compile("(?:(\\w+)\\.)?([a-z][a-zA-Z0-9]*)(?:\\(([^()]*)\\))?");
 
-  private static final List<Class<?>> TYPES = types();
+  private static final List<Class<?>> TYPES = PublicTypes.all();
 
   private Api() {}
 
@@ -56,26 +52,5 @@ final class Api {
     return arguments == null
         || arguments.equals("...")
         || method.getParameterCount() == (arguments.isEmpty() ? 0 : arguments.split(",").length);
-  }
-
-  private static List<Class<?>> types() {
-    try (Stream<Path> files = Files.list(Path.of("src/main/java/org/blocksparse"))) {
-      return files
-          .map(file -> file.getFileName().toString())
-          .filter(name -> name.matches("[A-Z]\\w+\\.java"))
-          .<Class<?>>map(name -> type("org.blocksparse." + name.replace(".java", "")))
-          .filter(type -> Modifier.isPublic(type.getModifiers()))
-          .toList();
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-  }
-
-  private static Class<?> type(String name) {
-    try {
-      return Class.forName(name, false, Api.class.getClassLoader());
-    } catch (ClassNotFoundException e) {
-      throw new AssertionError(e);
-    }
   }
 }

@@ -8,7 +8,20 @@ import static org.blocksparse.Activation.SILU;
 
 import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
-import org.blocksparse.*;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.GradientOptions;
+import org.blocksparse.IntTensor;
+import org.blocksparse.Optimizer;
+import org.blocksparse.Shape;
+import org.blocksparse.experts.Routing;
+import org.blocksparse.experts.TopKGate;
+import org.blocksparse.products.BlockPlan;
+import org.blocksparse.products.Epilogue;
+import org.blocksparse.products.InputBias;
+import org.blocksparse.products.OptimizerState;
+import org.blocksparse.products.SparseBlockDot;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.Loss;
 
 class ExpertsLayer {
   public static void main(String[] args) {

@@ -7,13 +7,13 @@ import java.util.Comparator;
 import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
 import java.util.stream.IntStream;
-import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
-import org.blocksparse.Ranking;
 import org.blocksparse.Workers;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.junit.jupiter.api.Test;
 
 /** The claims of src/doc/hnsw.md on an index over the weights of a layer. */

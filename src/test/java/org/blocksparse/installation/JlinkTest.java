@@ -25,7 +25,7 @@ final class JlinkTest extends Installation {
 
       import org.blocksparse.Backend;
       import org.blocksparse.FloatTensor;
-      import org.blocksparse.HierarchicalSoftmax;
+      import org.blocksparse.softmax.HierarchicalSoftmax;
 
       public class Hello {
         public static void main(String[] args) {

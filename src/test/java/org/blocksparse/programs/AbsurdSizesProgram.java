@@ -6,14 +6,14 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import org.blocksparse.BlockPlan;
-import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
-import org.blocksparse.SparseBlockDot;
 import org.blocksparse.SparseRows;
-import org.blocksparse.TopKGate;
 import org.blocksparse.Workers;
+import org.blocksparse.experts.TopKGate;
+import org.blocksparse.products.BlockPlan;
+import org.blocksparse.products.SparseBlockDot;
+import org.blocksparse.softmax.ClassAssignment;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.PublicCall;
 

@@ -3,11 +3,11 @@ package org.blocksparse.programs;
 
 import java.util.SplittableRandom;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.LabelTree;
-import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseRows;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.softmax.Loss;
 import org.blocksparse.testing.ChildJvm;
 
 /**

@@ -17,8 +17,8 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.function.Predicate;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.LoadOptions;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.testing.ProcessMemory;
 import org.bytedeco.javacpp.Pointer;
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.programs;
 
-import org.blocksparse.BlockPlan;
-import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
-import org.blocksparse.SparseBlockDot;
+import org.blocksparse.products.BlockPlan;
+import org.blocksparse.products.Epilogue;
+import org.blocksparse.products.SparseBlockDot;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.ShortStack;
 

@@ -9,7 +9,7 @@ import java.util.stream.IntStream;
 import org.blocksparse.Backend;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
-import org.blocksparse.SparseBlockDot;
+import org.blocksparse.products.SparseBlockDot;
 import org.blocksparse.programs.FullHeapOperands.Operation;
 import org.blocksparse.testing.ChildJvm;
 

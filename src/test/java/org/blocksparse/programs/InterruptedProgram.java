@@ -6,9 +6,9 @@ import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.Path;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.LoadOptions;
-import org.blocksparse.Ranking;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /** Uses a mapped model on a thread that is interrupted, which says nothing about the file. */
 public final class InterruptedProgram {

@@ -6,12 +6,12 @@ import static org.blocksparse.testing.ChildJvm.check;
 import java.util.ArrayList;
 import java.util.List;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
-import org.blocksparse.SparseBlockOuter;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.products.SparseBlockOuter;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /**
  * Takes all memory that a process of limited size can have, and lives on; the main class of a JVM

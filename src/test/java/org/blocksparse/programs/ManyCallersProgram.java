@@ -7,13 +7,13 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
 import org.blocksparse.Backend;
-import org.blocksparse.BlockPlan;
-import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.GradientOptions;
 import org.blocksparse.IntTensor;
-import org.blocksparse.SparseBlockDot;
 import org.blocksparse.Workers;
+import org.blocksparse.products.BlockPlan;
+import org.blocksparse.products.Epilogue;
+import org.blocksparse.products.SparseBlockDot;
 import org.blocksparse.testing.ChildJvm;
 
 /**

@@ -5,9 +5,9 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
-import org.blocksparse.LoadOptions;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /**
  * Computes a loss by a model that is mapped, in each way; the main class of a JVM in which JavaCPP

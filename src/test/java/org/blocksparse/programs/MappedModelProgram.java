@@ -3,8 +3,8 @@ package org.blocksparse.programs;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.LoadOptions;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.testing.ChildJvm;
 
 /** Maps a model, reads all of W2, says so, and waits for the end of its input. */

@@ -5,7 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import org.blocksparse.Backend;
-import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /** Saves and loads a model, each twice, and says how that ends. */
 public final class ModelFileProgram {

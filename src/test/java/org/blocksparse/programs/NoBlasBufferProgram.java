@@ -7,14 +7,14 @@ import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.Deque;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
-import org.blocksparse.KernelWorkers;
 import org.blocksparse.Optimizer;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.KernelChoice;
-import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.binding.NativeLibrary;
+import org.blocksparse.internal.kernels.KernelChoice;
+import org.blocksparse.internal.kernels.KernelWorkers;
+import org.blocksparse.internal.kernels.Kernels;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /**
  * Steps where no memory is left for a buffer of OpenBLAS; the main class of a JVM of {@code

@@ -4,7 +4,7 @@ package org.blocksparse.programs;
 import org.blocksparse.Backend;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
-import org.blocksparse.SparseBlockDot;
+import org.blocksparse.products.SparseBlockDot;
 
 /** Says what runs, and computes 1 + 2 * 3 with it; the main class of child JVMs. */
 public final class ProductProgram {

@@ -19,13 +19,13 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.blocksparse.Tensor;
-import org.blocksparse.internal.bag.BagTable;
 import org.blocksparse.internal.memory.MappedFile;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.softmax.SoftmaxStorage;
+import org.blocksparse.internal.training.BagTable;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.Declarations;
 import org.blocksparse.testing.PublicMethod;
+import org.blocksparse.testing.PublicTypes;
 import org.blocksparse.testing.Reachable;
 
 /**
@@ -63,12 +63,15 @@ public final class ReadOnlyOperandsProgram {
 
   /** Types that hold the memory of tensors. */
   private static final List<Class<?>> OF_TENSORS =
-      List.of(Tensor.class, SoftmaxStorage.class, BagTable.class);
+      List.of(Tensor.class, softmaxStorage(), BagTable.class);
 
-  /** The packages of what may lead to them. */
-  private static final Set<String> OF_LAYERS =
-      Set.of(
-          "org.blocksparse", "org.blocksparse.internal.layer", "org.blocksparse.internal.softmax");
+  private static Class<?> softmaxStorage() {
+    try {
+      return Class.forName("org.blocksparse.softmax.SoftmaxStorage");
+    } catch (ClassNotFoundException e) {
+      throw new AssertionError(e);
+    }
+  }
 
   /** Whether a tensor is reached from its owner or from an argument. */
   private static boolean mayWrite(PublicMethod called) {
@@ -84,7 +87,7 @@ public final class ReadOnlyOperandsProgram {
     if (type == Map.class || OF_TENSORS.stream().anyMatch(of -> of.isAssignableFrom(type))) {
       return true;
     }
-    if (!OF_LAYERS.contains(type.getPackageName()) || !seen.add(type)) {
+    if (!PublicTypes.areIn(type) || !seen.add(type)) {
       return false;
     }
     Stream<Class<?>> ofFields =

@@ -6,11 +6,11 @@ import java.util.Map;
 import java.util.Random;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
-import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.testing.ChildJvm;
 
 /**

@@ -10,14 +10,14 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FileFormatException;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.LabelTree;
-import org.blocksparse.LoadOptions;
-import org.blocksparse.NpzFile;
-import org.blocksparse.OptimizerState;
-import org.blocksparse.TensorFile;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.NpzFile;
+import org.blocksparse.io.TensorFile;
+import org.blocksparse.products.OptimizerState;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
 
 /**
  * Large files that are refused, read in a JVM with 64 MB of heap for all that it does; the main

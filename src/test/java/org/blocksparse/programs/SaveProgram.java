@@ -3,7 +3,7 @@ package org.blocksparse.programs;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import org.blocksparse.ClassAssignment;
+import org.blocksparse.softmax.ClassAssignment;
 
 /** Writes the smallest of files; a main class of JVMs of {@code SavingTest}. */
 public final class SaveProgram {

@@ -10,11 +10,11 @@ import java.util.Collections;
 import java.util.List;
 import java.util.SplittableRandom;
 import org.blocksparse.Backend;
-import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.LoadOptions;
 import org.blocksparse.SparseRows;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /**
  * Has 400 MB of tensors, allocated and then mapped; and draws with filters of rows, of which 80 MB

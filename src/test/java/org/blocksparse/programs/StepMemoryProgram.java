@@ -2,11 +2,11 @@
 package org.blocksparse.programs;
 
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
-import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
 import org.blocksparse.Workers;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.Loss;
 import org.blocksparse.testing.ChildJvm;
 
 /**

@@ -4,10 +4,10 @@ package org.blocksparse.programs;
 import java.io.IOException;
 import java.nio.file.Path;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
-import org.blocksparse.LoadOptions;
 import org.blocksparse.Optimizer;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /** Uses most of the library, and names the threads that there are then. */
 public final class ThreadsProgram {

@@ -8,10 +8,10 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
-import org.blocksparse.SaveOptions;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
 

@@ -4,9 +4,9 @@ package org.blocksparse.programs;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.Progress;
-import org.blocksparse.SaveOptions;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.testing.ChildJvm;
 
 /**

@@ -3,7 +3,7 @@ package org.blocksparse.testing;
 
 import static org.blocksparse.testing.Bounded.U;
 
-import org.blocksparse.EmbeddingBag.Mode;
+import org.blocksparse.bag.EmbeddingBag.Mode;
 
 /** Sums of bags and their gradients in float64, with how far floats may be from them. */
 public final class BagOracle {

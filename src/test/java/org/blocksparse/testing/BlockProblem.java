@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.testing;
 
-import org.blocksparse.BlockPlan;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Workers;
+import org.blocksparse.products.BlockPlan;
 
 /** Operands of a sparse block product, in row-major order; shapes as in SparseBlockDot. */
 @SuppressWarnings("ArrayRecordComponent")

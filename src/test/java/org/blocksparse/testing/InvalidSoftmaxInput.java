@@ -3,11 +3,11 @@ package org.blocksparse.testing;
 
 import java.util.List;
 import java.util.function.Consumer;
-import org.blocksparse.ClassAssignment;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
-import org.blocksparse.LayerBuilder;
 import org.blocksparse.Shape;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LayerBuilder;
 
 /** A table of calls that a layer refuses, and the rows that all its methods have in common. */
 public abstract class InvalidSoftmaxInput extends InvalidInput {

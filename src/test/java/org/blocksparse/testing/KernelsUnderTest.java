@@ -10,11 +10,11 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.blocksparse.KernelWorkers;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.KernelChoice;
-import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.binding.NativeLibrary;
+import org.blocksparse.internal.kernels.KernelChoice;
+import org.blocksparse.internal.kernels.KernelWorkers;
+import org.blocksparse.internal.kernels.Kernels;
 
 /** Every kind of kernels that this machine can run: what a contract has to hold for. */
 public record KernelsUnderTest(String name, Kernels kernels) {

@@ -4,7 +4,7 @@ package org.blocksparse.testing;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 
 import java.util.List;
-import org.blocksparse.TwoLevelLayer;
+import org.blocksparse.softmax.TwoLevelLayer;
 
 /** The parameters that a layer had at some time: W1, b1, W2, b2. */
 public record LayerParameters(List<float[]> values) {

@@ -7,7 +7,6 @@ import java.lang.reflect.Method;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Objects;
-import org.blocksparse.Backend;
 
 /** A public method with its arguments, and the object that has it unless it is static. */
 public record PublicCall(PublicMethod called, Object owner, Object[] arguments) {
@@ -44,7 +43,7 @@ public record PublicCall(PublicMethod called, Object owner, Object[] arguments) 
   /** Makes the call; if it gives an object of the library, that is an argument of later calls. */
   public void makeAndKeep(RandomArguments others) throws InvocationTargetException {
     Object result = make();
-    if (result != null && result.getClass().getPackage() == Backend.class.getPackage()) {
+    if (result != null && PublicTypes.areIn(result.getClass())) {
       others.keep(result, called.targets());
     }
   }

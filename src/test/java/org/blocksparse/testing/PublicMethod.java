@@ -1,30 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.testing;
 
-import java.io.IOException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
 import java.lang.reflect.TypeVariable;
-import java.net.URISyntaxException;
-import java.nio.file.FileSystem;
-import java.nio.file.FileSystems;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
-import org.blocksparse.Backend;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
-import org.blocksparse.LabelTree;
-import org.blocksparse.LayerBuilder;
-import org.blocksparse.LayerPart;
 import org.blocksparse.ModelHolder;
 import org.blocksparse.SparseRows;
-import org.blocksparse.TwoLevelLayer;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.softmax.LayerBuilder;
+import org.blocksparse.softmax.LayerPart;
+import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
  * A public method of the library, of a type that there are objects of; what two types inherit is a
@@ -39,11 +32,14 @@ public record PublicMethod(Class<?> type, Class<?> targets, Method method) {
       List.of("wrapAddress", "packAddress", "main", "describe", "selfTest", "valueOf");
 
   /** All, for tests of all of them, but those that need JavaCPP's types. */
-  public static List<PublicMethod> all() throws IOException, URISyntaxException {
+  public static List<PublicMethod> all() {
     List<PublicMethod> methods = new ArrayList<>();
-    for (Class<?> type : types()) {
+    for (Class<?> type : PublicTypes.all()) {
+      if (Modifier.isAbstract(type.getModifiers())) {
+        continue;
+      }
       for (Method method : type.getMethods()) {
-        boolean ours = method.getDeclaringClass().getPackage() == Backend.class.getPackage();
+        boolean ours = PublicTypes.areIn(method.getDeclaringClass());
         boolean ofJavaCpp =
             Stream.of(method.getParameterTypes()).anyMatch(p -> p.getName().contains("javacpp"));
         if (ours && !ofJavaCpp && !LEFT_OUT.contains(method.getName())) {
@@ -95,40 +91,5 @@ public record PublicMethod(Class<?> type, Class<?> targets, Method method) {
         + Arrays.stream(parameterTypes())
             .map(Class::getSimpleName)
             .collect(Collectors.joining(", ", "(", ")"));
-  }
-
-  private static List<Class<?>> types() throws IOException, URISyntaxException {
-    Path place = Path.of(Backend.class.getProtectionDomain().getCodeSource().getLocation().toURI());
-    if (Files.isDirectory(place)) {
-      return types(place);
-    }
-    try (FileSystem jar = FileSystems.newFileSystem(place)) {
-      return types(jar.getPath("/"));
-    }
-  }
-
-  private static List<Class<?>> types(Path root) throws IOException {
-    String name = Backend.class.getPackageName();
-    List<Class<?>> types = new ArrayList<>();
-    try (Stream<Path> files = Files.list(root.resolve(name.replace('.', '/')))) {
-      for (Path file : files.sorted().toList()) {
-        String simple = file.getFileName().toString();
-        if (simple.endsWith(".class") && !simple.endsWith("-info.class")) {
-          Class<?> type = load(name + "." + simple.replace(".class", ""));
-          if (Modifier.isPublic(type.getModifiers()) && !Modifier.isAbstract(type.getModifiers())) {
-            types.add(type);
-          }
-        }
-      }
-    }
-    return types;
-  }
-
-  private static Class<?> load(String name) {
-    try {
-      return Class.forName(name);
-    } catch (ClassNotFoundException e) {
-      throw new AssertionError(e);
-    }
   }
 }

@@ -25,43 +25,44 @@ import java.util.concurrent.ForkJoinPool;
 import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
 import org.blocksparse.BlockMatrix;
-import org.blocksparse.BlockPlan;
-import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
-import org.blocksparse.EmbeddingBag;
-import org.blocksparse.Epilogue;
-import org.blocksparse.ExpertTensors;
-import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.GgufFile;
 import org.blocksparse.GradientOptions;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
-import org.blocksparse.LabelTree;
-import org.blocksparse.Labels;
-import org.blocksparse.LayerPart;
-import org.blocksparse.LinearLabelTree;
-import org.blocksparse.LoadOptions;
-import org.blocksparse.Loss;
 import org.blocksparse.MemoryUse;
-import org.blocksparse.Metrics;
-import org.blocksparse.MixtureOfExperts;
 import org.blocksparse.ModelHolder;
-import org.blocksparse.NamedTensors;
-import org.blocksparse.NpyFile;
-import org.blocksparse.NpzFile;
 import org.blocksparse.Optimizer;
-import org.blocksparse.OptimizerState;
 import org.blocksparse.Progress;
-import org.blocksparse.SaveOptions;
 import org.blocksparse.Shape;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Tensor;
-import org.blocksparse.TensorFile;
-import org.blocksparse.TopKGate;
 import org.blocksparse.UnknownIds;
 import org.blocksparse.Weights;
 import org.blocksparse.Workers;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.experts.ExpertTensors;
+import org.blocksparse.experts.MixtureOfExperts;
+import org.blocksparse.experts.TopKGate;
+import org.blocksparse.io.GgufFile;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.ModelPart;
+import org.blocksparse.io.NamedTensors;
+import org.blocksparse.io.NpyFile;
+import org.blocksparse.io.NpzFile;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.io.TensorFile;
+import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.products.BlockPlan;
+import org.blocksparse.products.Epilogue;
+import org.blocksparse.products.OptimizerState;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Metrics;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.softmax.LayerPart;
+import org.blocksparse.softmax.Loss;
 
 /**
  * An argument for any parameter of the public API, right or wrong. Every size is 3 where it is
@@ -337,6 +338,9 @@ public final class RandomArguments {
         });
     makers.put(
         BlockMatrix.class, () -> of(below(3) == 0 ? Weights.class : FloatTensor.class, null));
+    makers.put(
+        ModelPart.class,
+        () -> of(below(2) == 0 ? EmbeddingBag.class : LinearLabelTree.class, null));
     makers.put(Tensor.class, () -> of(below(2) == 0 ? FloatTensor.class : IntTensor.class, null));
   }
 

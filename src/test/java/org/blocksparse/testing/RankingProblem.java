@@ -15,12 +15,12 @@ import java.util.stream.IntStream;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.Combinators;
-import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.LabelTree;
-import org.blocksparse.Ranking;
-import org.blocksparse.TwoLevelLayer;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.softmax.TwoLevelLayer;
 import org.blocksparse.testing.Data.Numbers;
 
 /**

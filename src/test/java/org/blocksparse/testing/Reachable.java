@@ -73,7 +73,7 @@ public final class Reachable {
 
   private static boolean isOfTheLibrary(Class<?> type) {
     String name = type.getPackageName();
-    return name.equals("org.blocksparse") || name.startsWith("org.blocksparse.internal");
+    return PublicTypes.areIn(type) || name.startsWith("org.blocksparse.internal");
   }
 
   private static Object value(Field field, Object owner) {

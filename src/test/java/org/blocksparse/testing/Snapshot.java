@@ -5,13 +5,13 @@ import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
 import java.util.ArrayList;
 import java.util.List;
-import org.blocksparse.LayerPart;
-import org.blocksparse.Metrics;
 import org.blocksparse.Tensor;
-import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.optimizer.LayerState;
-import org.blocksparse.internal.optimizer.TensorState;
+import org.blocksparse.internal.training.LayerState;
+import org.blocksparse.internal.training.TensorState;
+import org.blocksparse.ranking.Metrics;
+import org.blocksparse.softmax.LayerPart;
+import org.blocksparse.softmax.TwoLevelLayer;
 
 /** The state of an object that later calls depend on, without closed memory. */
 public final class Snapshot {

@@ -4,7 +4,7 @@ package org.blocksparse.testing;
 import static org.blocksparse.testing.Bounded.U;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import org.blocksparse.SoftmaxGradients;
+import org.blocksparse.softmax.SoftmaxGradients;
 
 /**
  * The two-level softmax in float64, output by output, with the error that a float computation may

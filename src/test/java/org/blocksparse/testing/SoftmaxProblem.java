@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.testing;
 
-import org.blocksparse.TwoLevelLayer;
+import org.blocksparse.softmax.TwoLevelLayer;
 
 /** Operands of a two-level softmax, in row-major order; shapes as in HierarchicalSoftmax. */
 @SuppressWarnings("ArrayRecordComponent")

@@ -2,7 +2,7 @@
 package org.blocksparse.testing;
 
 import org.blocksparse.Optimizer;
-import org.blocksparse.TwoLevelLayer;
+import org.blocksparse.softmax.TwoLevelLayer;
 import org.blocksparse.testing.OptimizerOracle.Rule;
 
 /**

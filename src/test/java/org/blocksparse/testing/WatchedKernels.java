@@ -4,9 +4,9 @@ package org.blocksparse.testing;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.util.function.BiConsumer;
-import org.blocksparse.internal.Kernels;
-import org.blocksparse.internal.ProductKernels;
-import org.blocksparse.internal.RowKernels;
+import org.blocksparse.internal.kernels.Kernels;
+import org.blocksparse.internal.kernels.ProductKernels;
+import org.blocksparse.internal.kernels.RowKernels;
 
 /** Kernels that report their calls to a test. */
 public final class WatchedKernels {

@@ -4,7 +4,7 @@ package consumer;
 import java.util.Arrays;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
-import org.blocksparse.SparseBlockDot;
+import org.blocksparse.products.SparseBlockDot;
 
 /** Multiplies as a user would, and fails unless the product is right. */
 public final class Main {

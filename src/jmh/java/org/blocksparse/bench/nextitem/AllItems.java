@@ -3,9 +3,9 @@ package org.blocksparse.bench.nextitem;
 
 import java.util.Comparator;
 import java.util.PriorityQueue;
-import org.blocksparse.BlockPlan;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.SparseBlockGemv;
+import org.blocksparse.products.BlockPlan;
+import org.blocksparse.products.SparseBlockGemv;
 
 /** Selects the best of the dot products with all items: nothing is missed. */
 final class AllItems implements Recommender, AutoCloseable {

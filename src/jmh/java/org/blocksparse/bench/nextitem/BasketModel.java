@@ -6,15 +6,15 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
-import org.blocksparse.ClassAssignment;
-import org.blocksparse.EmbeddingBag;
-import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
-import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseRows;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.Loss;
 
 /**
  * A bag of items and a softmax over all items. It learns each item of a basket from a random part

@@ -4,9 +4,9 @@ package org.blocksparse.bench.nextitem;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import org.blocksparse.Filter;
-import org.blocksparse.LinearLabelTree;
 import org.blocksparse.SparseRows;
+import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.ranking.Filter;
 
 /**
  * Weights of its own for each item over the items seen. It learns each item of a basket from all

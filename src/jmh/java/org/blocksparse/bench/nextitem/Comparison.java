@@ -10,8 +10,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.blocksparse.ClassAssignment;
 import org.blocksparse.SparseRows;
+import org.blocksparse.softmax.ClassAssignment;
 
 /** Trains both models on the same examples, asks both for the same sessions, and makes a table. */
 final class Comparison {

@@ -6,7 +6,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
-import org.blocksparse.Ranking;
+import org.blocksparse.ranking.Ranking;
 
 /**
  * The best items for a basket, and how they share a probability of 1.

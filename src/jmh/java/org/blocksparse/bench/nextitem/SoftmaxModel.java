@@ -3,14 +3,14 @@ package org.blocksparse.bench.nextitem;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import org.blocksparse.ClassAssignment;
-import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
-import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseRows;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.Loss;
 
 /** A bag of the items seen, and a softmax of two levels over all items. */
 final class SoftmaxModel implements Model {

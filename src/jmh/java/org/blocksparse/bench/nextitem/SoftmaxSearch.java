@@ -3,12 +3,12 @@ package org.blocksparse.bench.nextitem;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.LoadOptions;
-import org.blocksparse.Ranking;
 import org.blocksparse.Workers;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /** The exact search of a softmax, as one serves it: mapped, on the thread that asks. */
 final class SoftmaxSearch implements Recommender, AutoCloseable {

@@ -5,13 +5,13 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
-import org.blocksparse.BlockPlan;
-import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Optimizer;
-import org.blocksparse.SparseBlockGemv;
-import org.blocksparse.SparseBlockOuter;
 import org.blocksparse.SparseRows;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.products.BlockPlan;
+import org.blocksparse.products.SparseBlockGemv;
+import org.blocksparse.products.SparseBlockOuter;
 
 /**
  * Two towers: a user is a bag of the items seen, an item is a vector, and their dot product says

@@ -4,7 +4,7 @@ package org.blocksparse.classifier;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import org.blocksparse.LoadOptions;
+import org.blocksparse.io.LoadOptions;
 
 /**
  * The best model so far by its answers to the validation examples, in a file of its own while

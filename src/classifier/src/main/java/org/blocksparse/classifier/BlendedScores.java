@@ -7,9 +7,9 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.function.Function;
 import java.util.stream.IntStream;
-import org.blocksparse.Filter;
-import org.blocksparse.Ranking;
 import org.blocksparse.SparseRows;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Ranking;
 
 /**
  * The scores of heads, added by a {@link Blend}. Searches are exact: no label below the first m of

@@ -16,28 +16,27 @@ import java.util.concurrent.CancellationException;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.stream.Stream;
-import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
-import org.blocksparse.EmbeddingBag;
-import org.blocksparse.Filter;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
-import org.blocksparse.LabelTree;
-import org.blocksparse.Labels;
-import org.blocksparse.LinearLabelTree;
-import org.blocksparse.LoadOptions;
 import org.blocksparse.MemoryUse;
-import org.blocksparse.Metrics;
-import org.blocksparse.NpzFile;
-import org.blocksparse.Ranking;
-import org.blocksparse.SaveOptions;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Tensor;
-import org.blocksparse.TwoLevelLayer;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.NpzFile;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Metrics;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
  * Gives texts, or sparse features, their likeliest labels out of very many: an {@link EmbeddingBag}
- * of features, and a {@link HierarchicalSoftmax} or a {@link LabelTree} over labels.
+ * of features, and a {@link org.blocksparse.softmax.HierarchicalSoftmax} or a {@link
+ * org.blocksparse.softmax.LabelTree} over labels.
  *
  * <pre>{@code
  * Classifier classifier = Classifier.load(Path.of("model"));
@@ -203,9 +202,9 @@ public final class Classifier implements AutoCloseable {
       saveTree(file, options, weights);
       return;
     }
-    options = options.withBag(bag);
+    options = options.with(bag);
     try {
-      layer.save(file, linear == null ? options : options.withLinearTree(linear.tree));
+      layer.save(file, linear == null ? options : options.with(linear.tree));
     } catch (IllegalStateException e) {
       throw layer.b1().isClosed() ? e : notFinite();
     }

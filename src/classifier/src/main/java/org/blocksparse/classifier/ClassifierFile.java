@@ -10,14 +10,14 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.TreeMap;
-import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FileFormatException;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.LabelTree;
-import org.blocksparse.LinearLabelTree;
-import org.blocksparse.LoadOptions;
-import org.blocksparse.TensorFile;
-import org.blocksparse.TwoLevelLayer;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.TensorFile;
+import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
  * The metadata of a {@link Classifier} in its file, beside the layers and their labels.

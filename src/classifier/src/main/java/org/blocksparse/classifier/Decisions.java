@@ -9,9 +9,9 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Stream;
-import org.blocksparse.Labels;
-import org.blocksparse.Ranking;
 import org.blocksparse.SparseRows;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Ranking;
 
 /**
  * How good a model is where it decides which labels an example has: those with at least some

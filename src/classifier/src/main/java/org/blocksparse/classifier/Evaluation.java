@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
-import org.blocksparse.Metrics;
+import org.blocksparse.ranking.Metrics;
 
 /**
  * How good a model is on examples.

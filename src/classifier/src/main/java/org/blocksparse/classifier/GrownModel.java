@@ -2,11 +2,11 @@
 package org.blocksparse.classifier;
 
 import java.util.stream.IntStream;
-import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.Labels;
 import org.blocksparse.SparseRows;
-import org.blocksparse.TwoLevelLayer;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
  * Copies the parts of a model, with rows for the features and outputs for the labels that a

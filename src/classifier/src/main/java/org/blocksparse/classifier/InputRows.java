@@ -4,8 +4,8 @@ package org.blocksparse.classifier;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.IntStream;
-import org.blocksparse.EmbeddingBag.Mode;
 import org.blocksparse.SparseRows;
+import org.blocksparse.bag.EmbeddingBag.Mode;
 
 /**
  * Makes examples to rows of the table, of features that have one. Each example counts by a vector

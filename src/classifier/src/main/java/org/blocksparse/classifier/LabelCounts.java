@@ -4,7 +4,7 @@ package org.blocksparse.classifier;
 import java.io.ByteArrayOutputStream;
 import java.util.Arrays;
 import java.util.Base64;
-import org.blocksparse.Metrics;
+import org.blocksparse.ranking.Metrics;
 
 /**
  * How many examples a model was trained on, and how many of them had each label, by its number. A

@@ -6,8 +6,8 @@ import static java.util.stream.Collectors.toUnmodifiableSet;
 
 import java.util.Collection;
 import java.util.Set;
-import org.blocksparse.Filter;
-import org.blocksparse.Labels;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
 
 /**
  * Restricts the labels of a prediction of a {@link Classifier}: all but some, such as items that a

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
-import org.blocksparse.EmbeddingBag;
-import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.LinearLabelTree;
-import org.blocksparse.Ranking;
 import org.blocksparse.SparseRows;
-import org.blocksparse.TwoLevelLayer;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.TwoLevelLayer;
 
 /** The scores of the labels of some rows, by one head or by two. */
 interface LabelScores extends AutoCloseable {

@@ -8,11 +8,11 @@ import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.CancellationException;
 import java.util.stream.IntStream;
-import org.blocksparse.Filter;
-import org.blocksparse.Labels;
-import org.blocksparse.LinearLabelTree;
-import org.blocksparse.LinearLabelTreeBuilder;
 import org.blocksparse.SparseRows;
+import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.linear.LinearLabelTreeBuilder;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
 
 /**
  * Trains a linear head, alone or beside an embedding head. Scores are blended by how right they are

@@ -10,8 +10,8 @@ public enum ModelHead {
   EMBEDDING,
 
   /**
-   * A {@link org.blocksparse.LinearLabelTree}: each label has sparse weights of its own over all
-   * features, which suits labels with few examples.
+   * A {@link org.blocksparse.linear.LinearLabelTree}: each label has sparse weights of its own over
+   * all features, which suits labels with few examples.
    */
   LINEAR,
 

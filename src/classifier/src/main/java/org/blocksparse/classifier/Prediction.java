@@ -15,8 +15,8 @@ public record Prediction(String label, float logProbability) {
 
   /**
    * Whether the probability is at least a number, as {@link
-   * org.blocksparse.TwoLevelLayer#atLeast(org.blocksparse.FloatTensor, double) atLeast} compares:
-   * by logarithms, both rounded to float.
+   * org.blocksparse.softmax.TwoLevelLayer#atLeast(org.blocksparse.FloatTensor, double) atLeast}
+   * compares: by logarithms, both rounded to float.
    */
   public boolean isAtLeast(double threshold) {
     return logProbability >= (float) Math.log(threshold);

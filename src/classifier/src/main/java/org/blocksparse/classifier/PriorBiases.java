@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
-import org.blocksparse.ClassAssignment;
-import org.blocksparse.LabelTree;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.LabelTree;
 
 /**
  * Initializes the biases of a label tree with the frequencies of classes, and of labels given their

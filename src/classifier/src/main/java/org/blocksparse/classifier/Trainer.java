@@ -8,18 +8,18 @@ import java.util.concurrent.CancellationException;
 import java.util.concurrent.FutureTask;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
-import org.blocksparse.ClassAssignment;
-import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
-import org.blocksparse.LabelTree;
-import org.blocksparse.Labels;
-import org.blocksparse.LayerBuilder;
-import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseRows;
-import org.blocksparse.TwoLevelLayer;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.softmax.LayerBuilder;
+import org.blocksparse.softmax.Loss;
+import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
  * Trains one model: a bag of features, and a layer over labels that are put into classes by the

@@ -9,11 +9,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
-import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
-import org.blocksparse.LabelTree;
-import org.blocksparse.Loss;
 import org.blocksparse.Workers;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.LabelTree;
 
 /**
  * Options of training a {@link Classifier}. The defaults suit most texts. Immutable: {@code
@@ -261,9 +260,10 @@ public final class TrainingOptions {
   }
 
   /**
-   * Which share of each example's label is taken to be any label ({@link Loss#withSmoothing}), by
-   * default 0.1: what is learned by heart from few examples counts less then. Probabilities are
-   * lower by about that share. A {@linkplain #withLabelTree label tree} has none.
+   * Which share of each example's label is taken to be any label ({@link
+   * org.blocksparse.softmax.Loss#withSmoothing}), by default 0.1: what is learned by heart from few
+   * examples counts less then. Probabilities are lower by about that share. A {@linkplain
+   * #withLabelTree label tree} has none.
    *
    * @param value in [0, 1); 0 is none
    * @throws IllegalArgumentException if it is not, or if it is more than 0 for a label tree

@@ -3,7 +3,7 @@ package org.blocksparse.classifier;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.blocksparse.Metrics;
+import org.blocksparse.ranking.Metrics;
 
 /** The examples of validation that have labels, as numbers, which are made once for all epochs. */
 final class ValidationSet implements AutoCloseable {

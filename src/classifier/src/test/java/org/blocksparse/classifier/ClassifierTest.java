@@ -30,20 +30,20 @@ import java.util.concurrent.Future;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.Backend;
-import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
-import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FileFormatException;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.LoadOptions;
 import org.blocksparse.MemoryUse;
-import org.blocksparse.Metrics;
 import org.blocksparse.ModelHolder;
-import org.blocksparse.NpzFile;
-import org.blocksparse.SaveOptions;
 import org.blocksparse.SparseRows;
-import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Workers;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.NpzFile;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.ranking.Metrics;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.TwoLevelLayer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -552,7 +552,7 @@ final class ClassifierTest {
         try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(good, LoadOptions.copied())) {
           Map<String, String> metadata = new TreeMap<>(layer.metadata());
           metadata.put(change.getKey(), change.getValue());
-          layer.save(bad, SaveOptions.defaults().withBag(classifier.bag()).withMetadata(metadata));
+          layer.save(bad, SaveOptions.defaults().with(classifier.bag()).withMetadata(metadata));
         }
         IOException e = assertThrows(IOException.class, () -> Classifier.load(bad));
         assertTrue(e.getMessage().startsWith(bad + ": " + change.getKey()), e.getMessage());
@@ -627,7 +627,7 @@ final class ClassifierTest {
       classifier.save(mixed);
       try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(mixed);
           EmbeddingBag bag = classifier.bag().withWeights(ElementType.INT8)) {
-        layer.save(mixed, SaveOptions.defaults().withBag(bag));
+        layer.save(mixed, SaveOptions.defaults().with(bag));
       }
     }
     assertEquals(

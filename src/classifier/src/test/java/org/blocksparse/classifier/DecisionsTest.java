@@ -18,9 +18,9 @@ import java.util.OptionalDouble;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.LoadOptions;
-import org.blocksparse.SaveOptions;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -222,7 +222,7 @@ final class DecisionsTest {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file, LoadOptions.copied())) {
       Map<String, String> metadata = new TreeMap<>(layer.metadata());
       assertTrue(metadata.remove("classifier.labelCounts") != null);
-      layer.save(old, SaveOptions.defaults().withBag(softmax.bag()).withMetadata(metadata));
+      layer.save(old, SaveOptions.defaults().with(softmax.bag()).withMetadata(metadata));
     }
     try (Classifier same = Classifier.load(file);
         Classifier loaded = Classifier.load(old)) {

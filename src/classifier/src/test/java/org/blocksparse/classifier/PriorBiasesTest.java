@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.LabelTree;
+import org.blocksparse.softmax.LabelTree;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 

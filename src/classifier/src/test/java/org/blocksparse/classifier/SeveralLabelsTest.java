@@ -22,15 +22,15 @@ import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.blocksparse.ElementType;
-import org.blocksparse.EmbeddingBag;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.LabelTree;
-import org.blocksparse.LoadOptions;
-import org.blocksparse.Metrics;
-import org.blocksparse.NpzFile;
-import org.blocksparse.SaveOptions;
-import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Workers;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.NpzFile;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.ranking.Metrics;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.softmax.TwoLevelLayer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -317,17 +317,17 @@ final class SeveralLabelsTest {
         EmbeddingBag bag = EmbeddingBag.load(tree)) {
       Map<String, String> metadata = new TreeMap<>(layer.metadata());
       assertEquals("LabelTree", metadata.put(names, "Forest"));
-      layer.save(bad, SaveOptions.defaults().withBag(bag).withMetadata(metadata));
+      layer.save(bad, SaveOptions.defaults().with(bag).withMetadata(metadata));
       assertRefused(bad, "classifier.layer: expected LabelTree");
       metadata.remove(names);
-      layer.save(bad, SaveOptions.defaults().withBag(bag).withMetadata(metadata));
+      layer.save(bad, SaveOptions.defaults().with(bag).withMetadata(metadata));
       assertRefused(bad, "__metadata__: is of a LabelTree; LabelTree.load loads it");
     }
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(softmax);
         EmbeddingBag bag = EmbeddingBag.load(softmax)) {
       Map<String, String> metadata = new TreeMap<>(layer.metadata());
       assertEquals(null, metadata.put(names, "LabelTree"));
-      layer.save(bad, SaveOptions.defaults().withBag(bag).withMetadata(metadata));
+      layer.save(bad, SaveOptions.defaults().with(bag).withMetadata(metadata));
       assertRefused(
           bad, "__metadata__: is of a HierarchicalSoftmax; HierarchicalSoftmax.load loads it");
     }

@@ -4,9 +4,9 @@ package org.blocksparse.spark;
 import java.util.ArrayList;
 import java.util.List;
 import org.apache.spark.ml.linalg.SparseVector;
-import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseRows;
+import org.blocksparse.bag.EmbeddingBag;
 
 /** Features that a bag turns into x: those other than 0 are the entries of its rows. */
 final class BagBatch implements FeatureBatch {

@@ -10,15 +10,15 @@ import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.DecimalType;
 import org.apache.spark.sql.types.NumericType;
 import org.apache.spark.sql.types.StructField;
-import org.blocksparse.ClassAssignment;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.LabelTree;
-import org.blocksparse.Labels;
-import org.blocksparse.LayerBuilder;
-import org.blocksparse.LoadOptions;
-import org.blocksparse.SaveOptions;
-import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Workers;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.softmax.LayerBuilder;
+import org.blocksparse.softmax.TwoLevelLayer;
 
 /** The differences between the two kinds of layers, in training and scoring. */
 enum EstimatorKind {

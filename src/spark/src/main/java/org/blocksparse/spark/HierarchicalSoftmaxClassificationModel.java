@@ -5,7 +5,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import org.apache.spark.ml.util.Identifiable$;
 import org.apache.spark.ml.util.MLReader;
-import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /**
  * Predicts the most probable labels of rows, exactly, by a layer that {@link

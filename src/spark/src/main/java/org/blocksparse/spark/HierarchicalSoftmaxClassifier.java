@@ -6,9 +6,9 @@ import org.apache.spark.ml.util.Identifiable$;
 import org.apache.spark.ml.util.MLReader;
 
 /**
- * Trains a {@link org.blocksparse.HierarchicalSoftmax} on rows that have one label each: {@link
- * #labelCol} is a column of whole numbers from 0, or of strings. {@link TwoLevelClassifier} has
- * what is promised of training, and its errors.
+ * Trains a {@link org.blocksparse.softmax.HierarchicalSoftmax} on rows that have one label each:
+ * {@link #labelCol} is a column of whole numbers from 0, or of strings. {@link TwoLevelClassifier}
+ * has what is promised of training, and its errors.
  */
 public final class HierarchicalSoftmaxClassifier
     extends TwoLevelClassifier<

@@ -8,13 +8,13 @@ import java.util.Map;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.UnsupportedFileSystemException;
-import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
-import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FileFormatException;
-import org.blocksparse.Labels;
-import org.blocksparse.LoadOptions;
-import org.blocksparse.TwoLevelLayer;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
  * A model to continue training.

@@ -20,7 +20,7 @@ import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.types.ArrayType;
-import org.blocksparse.TwoLevelLayer;
+import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
  * The labels that occur. Strings are numbered by their frequency, equal ones by their text, so that

@@ -5,7 +5,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import org.apache.spark.ml.util.Identifiable$;
 import org.apache.spark.ml.util.MLReader;
-import org.blocksparse.LabelTree;
+import org.blocksparse.softmax.LabelTree;
 
 /**
  * Predicts the most probable labels of rows, exactly, by a layer that {@link LabelTreeClassifier}

@@ -6,8 +6,8 @@ import org.apache.spark.ml.util.Identifiable$;
 import org.apache.spark.ml.util.MLReader;
 
 /**
- * Trains a {@link org.blocksparse.LabelTree} on rows that have any number of labels each: {@link
- * #labelCol} is a column of arrays, of whole numbers from 0 or of strings. {@link
+ * Trains a {@link org.blocksparse.softmax.LabelTree} on rows that have any number of labels each:
+ * {@link #labelCol} is a column of arrays, of whole numbers from 0 or of strings. {@link
  * TwoLevelClassifier} has what is promised of training, and its errors.
  *
  * <p>Labels are in any order, and repeats count once. A row without labels, whose array is empty,

@@ -7,8 +7,8 @@ import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import org.blocksparse.LoadOptions;
 import org.blocksparse.Workers;
+import org.blocksparse.io.LoadOptions;
 
 /**
  * The models that this JVM has mapped. Those used last are kept for tasks to come; of the others

@@ -17,9 +17,9 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
-import org.blocksparse.EmbeddingBag;
-import org.blocksparse.LoadOptions;
-import org.blocksparse.TwoLevelLayer;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
  * The safetensors file of a model: a local file on the driver, which reaches executors in pieces

@@ -4,8 +4,8 @@ package org.blocksparse.spark;
 import java.io.IOException;
 import java.nio.file.Path;
 import org.blocksparse.FileFormatException;
-import org.blocksparse.LoadOptions;
-import org.blocksparse.TwoLevelLayer;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
  * Facts of a model's file, so that it need not be opened again.

@@ -4,9 +4,9 @@ package org.blocksparse.spark;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Locale;
-import org.blocksparse.EmbeddingBag;
-import org.blocksparse.LoadOptions;
-import org.blocksparse.TwoLevelLayer;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
  * The layers of a model, from its file.

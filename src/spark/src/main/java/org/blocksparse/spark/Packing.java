@@ -8,7 +8,7 @@ import java.util.List;
 import java.util.PriorityQueue;
 import java.util.stream.IntStream;
 import org.apache.spark.Partitioner;
-import org.blocksparse.LayerPart;
+import org.blocksparse.softmax.LayerPart;
 
 /**
  * Which partition trains which parts: the class level is in the first, and the classes are packed,

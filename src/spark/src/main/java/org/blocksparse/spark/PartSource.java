@@ -3,9 +3,9 @@ package org.blocksparse.spark;
 
 import java.io.Serializable;
 import org.apache.spark.broadcast.Broadcast;
-import org.blocksparse.ClassAssignment;
-import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Workers;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.TwoLevelLayer;
 
 /** Where tasks get the parts from that they train. */
 interface PartSource extends Serializable {

@@ -8,11 +8,11 @@ import java.util.List;
 import java.util.stream.IntStream;
 import org.apache.spark.TaskContext;
 import org.apache.spark.TaskKilledException;
-import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.LayerPart;
-import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.LayerPart;
+import org.blocksparse.softmax.Loss;
 
 /** Trains a part through all epochs, in a task. */
 final class PartTrainer {

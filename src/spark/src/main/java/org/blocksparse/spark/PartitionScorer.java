@@ -13,11 +13,11 @@ import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.types.StructType;
-import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.Ranking;
 import org.blocksparse.SparseRows;
-import org.blocksparse.TwoLevelLayer;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.TwoLevelLayer;
 import scala.collection.Seq;
 
 /** Scores the rows of a partition, in batches that are ranked together. */

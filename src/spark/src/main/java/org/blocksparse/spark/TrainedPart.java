@@ -3,16 +3,16 @@ package org.blocksparse.spark;
 
 import java.util.List;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
-import org.blocksparse.LabelTree;
-import org.blocksparse.LayerBuilder;
-import org.blocksparse.LayerPart;
-import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseRows;
-import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Workers;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.softmax.LayerBuilder;
+import org.blocksparse.softmax.LayerPart;
+import org.blocksparse.softmax.Loss;
+import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
  * A part of a layer that a task trains with targets in lists.

@@ -23,12 +23,12 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.storage.StorageLevel;
-import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.Labels;
-import org.blocksparse.LayerPart;
-import org.blocksparse.SaveOptions;
 import org.blocksparse.Workers;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.LayerPart;
 import scala.Tuple2;
 
 /**

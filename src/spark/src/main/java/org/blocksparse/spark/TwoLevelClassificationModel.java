@@ -22,8 +22,8 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.types.Metadata;
 import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
-import org.blocksparse.EmbeddingBag;
-import org.blocksparse.TwoLevelLayer;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.softmax.TwoLevelLayer;
 import scala.Option;
 
 /**
@@ -43,8 +43,8 @@ import scala.Option;
  * <p>Labels that {@link #withoutCol} lists for a row, as ints or strings, are left out of both;
  * probabilities stay those of the model, and strings that are no label leave out nothing.
  *
- * <p>Where the file has an {@link EmbeddingBag} as well ({@link
- * org.blocksparse.SaveOptions#withBag}), a row has as many features as the table of the bag has
+ * <p>Where the file has an {@link EmbeddingBag} as well ( {@link
+ * org.blocksparse.io.SaveOptions#with}), a row has as many features as the table of the bag has
  * rows. Those that are not 0, in a vector of either kind or in an array, are the entries of the
  * row, and their sum is what the layer takes.
  *

@@ -15,11 +15,11 @@ import org.apache.spark.sql.types.StructType;
 import org.blocksparse.FileFormatException;
 
 /**
- * Trains a {@link org.blocksparse.TwoLevelLayer} on the rows of a Dataset, and finds the same
- * model, bit by bit, however the rows are partitioned and ordered, however many executors there
- * are, and also if some are lost: that of one process that goes through the same mini-batches.
- * (Executors of one instruction set, that is: the sums of AVX2 and of AVX-512 are rounded
- * differently.) This is what a {@link HierarchicalSoftmaxClassifier} and a {@link
+ * Trains a {@link org.blocksparse.softmax.TwoLevelLayer} on the rows of a Dataset, and finds the
+ * same model, bit by bit, however the rows are partitioned and ordered, however many executors
+ * there are, and also if some are lost: that of one process that goes through the same
+ * mini-batches. (Executors of one instruction set, that is: the sums of AVX2 and of AVX-512 are
+ * rounded differently.) This is what a {@link HierarchicalSoftmaxClassifier} and a {@link
  * LabelTreeClassifier} have in common: all but what the column of labels has.
  *
  * <p>The classes of the layer are trained in parallel, each by one task at a time, and so is the

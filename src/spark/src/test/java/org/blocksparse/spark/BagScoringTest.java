@@ -25,15 +25,15 @@ import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
 import org.blocksparse.ElementType;
-import org.blocksparse.EmbeddingBag;
-import org.blocksparse.EmbeddingBag.Mode;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.LabelTree;
-import org.blocksparse.Labels;
-import org.blocksparse.Ranking;
-import org.blocksparse.SaveOptions;
 import org.blocksparse.SparseRows;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.bag.EmbeddingBag.Mode;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
 import org.blocksparse.spark.Models.FeaturesAs;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -109,7 +109,7 @@ final class BagScoringTest {
     Path rounded = folder.resolve(type.name());
     try (HierarchicalSoftmax softmax = HierarchicalSoftmax.load(file);
         EmbeddingBag bag = EmbeddingBag.load(file)) {
-      softmax.save(rounded, SaveOptions.defaults().withBag(bag).withWeights(type));
+      softmax.save(rounded, SaveOptions.defaults().with(bag).withWeights(type));
     }
     float[][] rows = Models.sparseRows(50, 5);
     assertScored(
@@ -191,7 +191,7 @@ final class BagScoringTest {
         EmbeddingBag bag = EmbeddingBag.load(file);
         SparseRows entries = Models.entries(rows);
         FloatTensor x = bag.apply(entries)) {
-      tree.save(ofTree, SaveOptions.defaults().withBag(bag));
+      tree.save(ofTree, SaveOptions.defaults().with(bag));
       assertScored(
           LabelTreeClassificationModel.of(ofTree).setK(K).transform(batch(rows, FeaturesAs.SPARSE)),
           tree.topK(x, K));
@@ -232,7 +232,7 @@ final class BagScoringTest {
     Path wrong = folder.resolve("wrong");
     try (HierarchicalSoftmax softmax = HierarchicalSoftmax.load(file);
         EmbeddingBag bag = EmbeddingBag.builder(9, Models.FEATURES + 1).build()) {
-      softmax.save(wrong, SaveOptions.defaults().withBag(bag));
+      softmax.save(wrong, SaveOptions.defaults().with(bag));
     }
     Exception e = assertThrows(IOException.class, () -> model(wrong));
     assertEquals(wrong + ": table: has rows of 13 for a layer of 12 features", e.getMessage());

@@ -33,18 +33,18 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.ml.linalg.Vectors;
 import org.apache.spark.sql.SparkSession;
 import org.blocksparse.ElementType;
-import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
-import org.blocksparse.LabelTree;
-import org.blocksparse.Labels;
-import org.blocksparse.LoadOptions;
 import org.blocksparse.Optimizer;
-import org.blocksparse.SaveOptions;
-import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Workers;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.softmax.TwoLevelLayer;
 import org.blocksparse.testing.FileChanges;
 import org.blocksparse.testing.Folders;
 
@@ -102,7 +102,7 @@ final class HostileFolderProperties {
       softmax.setLabels(
           Labels.of(IntStream.range(0, LABELS).mapToObj(Models::name).toArray(String[]::new)));
       add("names", softmax, plain.withOptimizerState());
-      add("bag", softmax, plain.withBag(bag));
+      add("bag", softmax, plain.with(bag));
       Path file = folder.resolve("whole");
       softmax.save(file);
       saved = folder.resolve("saved");

@@ -13,11 +13,11 @@ import java.nio.file.Path;
 import java.util.List;
 import org.apache.hadoop.conf.Configuration;
 import org.blocksparse.ElementType;
-import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FileFormatException;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.LabelTree;
-import org.blocksparse.SaveOptions;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -88,7 +88,7 @@ final class InitialModelTest {
     Path with = folder.resolve("bag");
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file);
         EmbeddingBag bag = EmbeddingBag.builder(30, Models.FEATURES).build()) {
-      layer.save(with, SaveOptions.defaults().withBag(bag));
+      layer.save(with, SaveOptions.defaults().with(bag));
     }
     assertRefused(with, HAS_A_BAG);
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(with)) {
@@ -102,7 +102,7 @@ final class InitialModelTest {
     Path with = folder.resolve("wider");
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file);
         EmbeddingBag bag = EmbeddingBag.builder(30, Models.FEATURES + 1).build()) {
-      layer.save(with, SaveOptions.defaults().withBag(bag));
+      layer.save(with, SaveOptions.defaults().with(bag));
     }
     assertRefused(with, HAS_A_BAG);
   }

@@ -19,15 +19,15 @@ import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
-import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
-import org.blocksparse.Labels;
 import org.blocksparse.Optimizer;
-import org.blocksparse.Ranking;
-import org.blocksparse.SaveOptions;
 import org.blocksparse.SparseRows;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /** Models that are trained without Spark, and rows for them. */
 final class Models {
@@ -69,7 +69,7 @@ final class Models {
             EmbeddingBag.builder(VOCABULARY, FEATURES)
                 .mode(mode)
                 .build(tensor(rows(VOCABULARY, 5)))) {
-      layer.save(file, SaveOptions.defaults().withBag(bag));
+      layer.save(file, SaveOptions.defaults().with(bag));
     }
     return file;
   }

@@ -20,17 +20,17 @@ import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
-import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
-import org.blocksparse.LabelTree;
-import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
-import org.blocksparse.SaveOptions;
 import org.blocksparse.SparseRows;
-import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Workers;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.softmax.Loss;
+import org.blocksparse.softmax.TwoLevelLayer;
 
 /** Trains a whole layer in this process: what Spark has to find, bit by bit. */
 record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {

@@ -14,13 +14,13 @@ import java.util.PriorityQueue;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
-import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
-import org.blocksparse.LayerBuilder;
-import org.blocksparse.Loss;
 import org.blocksparse.Workers;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LayerBuilder;
+import org.blocksparse.softmax.Loss;
 
 /**
  * Measures what training costs that is divided into parts: the processor time of all parts, one

@@ -14,10 +14,10 @@ import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.StructType;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
-import org.blocksparse.LoadOptions;
 import org.blocksparse.Optimizer;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.spark.Models.FeaturesAs;
 
 /**

@@ -14,7 +14,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
 import org.blocksparse.classifier.Classifier;
-import org.blocksparse.internal.format.AtomicFile;
+import org.blocksparse.internal.files.AtomicFile;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;

@@ -20,7 +20,7 @@ import java.util.concurrent.CancellationException;
 import java.util.regex.Pattern;
 import org.blocksparse.classifier.InvalidInputException;
 import org.blocksparse.classifier.ValidationMetric;
-import org.blocksparse.internal.format.NearestName;
+import org.blocksparse.internal.files.NearestName;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;

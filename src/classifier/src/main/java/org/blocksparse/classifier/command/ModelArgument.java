@@ -3,9 +3,9 @@ package org.blocksparse.classifier.command;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import org.blocksparse.LoadOptions;
 import org.blocksparse.Workers;
 import org.blocksparse.classifier.Classifier;
+import org.blocksparse.io.LoadOptions;
 import picocli.CommandLine.Parameters;
 
 /** The model that a command works with. */

@@ -13,13 +13,13 @@ import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
-import org.blocksparse.EmbeddingBag;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.LoadOptions;
-import org.blocksparse.SaveOptions;
+import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Decisions;
 import org.blocksparse.classifier.ExampleReader;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.junit.jupiter.api.Test;
 
 /** The figures of test, and the choice of train --validation. */
@@ -108,7 +108,7 @@ final class TestCommandTest extends Commands {
         EmbeddingBag bag = EmbeddingBag.load(model)) {
       Map<String, String> metadata = new TreeMap<>(layer.metadata());
       metadata.remove("classifier.labelCounts");
-      layer.save(old, SaveOptions.defaults().withBag(bag).withMetadata(metadata));
+      layer.save(old, SaveOptions.defaults().with(bag).withMetadata(metadata));
     }
     String told = runWell("test", old, test);
     assertTrue(told.contains("   k       P@k       R@k    nDCG@k\n"), told);

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.bag;
+
+import static java.util.stream.Collectors.joining;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.blocksparse.internal.events.FileEvent;
+import org.blocksparse.internal.events.Recorder;
+import org.blocksparse.internal.files.Dtype;
+import org.blocksparse.internal.files.LoadSettings;
+import org.blocksparse.internal.files.MalformedException;
+import org.blocksparse.internal.files.ModelMetadata;
+import org.blocksparse.internal.files.ModelNames;
+import org.blocksparse.internal.files.SafeTensorsReader;
+import org.blocksparse.internal.files.SaveSettings;
+import org.blocksparse.internal.files.TensorEntry;
+import org.blocksparse.internal.files.TensorSource;
+import org.blocksparse.internal.files.TensorStateEntries;
+import org.blocksparse.internal.files.WeightsFile;
+import org.blocksparse.internal.files.WeightsFile.Grid;
+import org.blocksparse.internal.kernels.Bags.Reduction;
+import org.blocksparse.internal.kernels.StoredWeights;
+import org.blocksparse.internal.kernels.TableRows;
+import org.blocksparse.internal.kernels.UpdateRule;
+import org.blocksparse.internal.kernels.WeightType;
+import org.blocksparse.internal.memory.StorageLease;
+import org.blocksparse.internal.training.BagTable;
+
+/** An embedding bag in a safetensors file; {@link ModelNames} lists what is in it. */
+final class BagFile {
+  private static final String KIND = "embedding bag";
+
+  private BagFile() {}
+
+  /**
+   * The content of a bag's file.
+   *
+   * @param metadata the caller's own strings
+   */
+  public record Content(BagMemory bag, Map<String, String> metadata) {}
+
+  /**
+   * Writes a file.
+   *
+   * @throws IllegalArgumentException if the file cannot hold what is asked for
+   * @throws IllegalStateException if the bag is closed, or its table is not finite
+   */
+  public static void save(Content content, Path file, SaveSettings settings) throws IOException {
+    settings.requireNoPart();
+    BagMemory bag = content.bag();
+    FileEvent event = Recorder.file();
+    List<TensorSource> tensors = new ArrayList<>();
+    try (StorageLease lease = bag.lease(new StorageLease());
+        WeightsFile weights = new WeightsFile(settings, tensors)) {
+      Map<String, String> metadata = new TreeMap<>(settings.metadataOr(content.metadata()));
+      metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
+      add(bag, weights, settings, metadata, lease);
+      weights.write(file, ModelNames.TABLE, metadata, lease);
+    }
+    if (event != null) {
+      event.record("save", KIND, file);
+    }
+  }
+
+  /** A bag as a part of another layer's file. */
+  static SaveSettings.Part part(BagMemory bag) {
+    return (file, settings, metadata, lease) -> {
+      bag.lease(lease);
+      add(bag, file, settings, metadata, lease);
+    };
+  }
+
+  /** Adds a bag, which is leased, to a file. */
+  private static void add(
+      BagMemory bag,
+      WeightsFile file,
+      SaveSettings settings,
+      Map<String, String> metadata,
+      StorageLease lease) {
+    int rows = bag.vocabulary();
+    int features = bag.table().features();
+    long[] dims = {rows, features};
+    file.addUnpacked(
+        new Grid(ModelNames.TABLE, rows, features, 1, dims, new long[] {rows}),
+        new StoredWeights(bag.type(), bag.table().rows().storage(), bag.table().rows().scales()),
+        bag.table().engine());
+    metadata.put(ModelNames.BAG_MODE, bag.table().reduction().name());
+    if (settings.optimizerState()) {
+      metadata.put(ModelNames.BAG_RULE, bag.state().kind().name());
+      TensorStateEntries.add(
+          bag.state(), BagMemory.TABLE, ModelNames.TABLE, dims, lease, file.tensors());
+    }
+  }
+
+  /** Whether a file holds a bag; only its header is read. */
+  public static boolean isIn(Path file) throws IOException {
+    try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
+      return reader.metadata().containsKey(ModelNames.BAG_MODE);
+    }
+  }
+
+  /**
+   * Loads a bag.
+   *
+   * @throws MalformedException if the file does not hold one
+   */
+  public static Content load(Path file, LoadSettings settings) throws IOException {
+    FileEvent event = Recorder.file();
+    Content loaded;
+    try (SafeTensorsReader reader = settings.open(file)) {
+      loaded = load(reader, settings);
+      reader.keep();
+    }
+    if (event != null) {
+      event.record(settings.verb(), KIND, file);
+    }
+    return loaded;
+  }
+
+  private static Content load(SafeTensorsReader reader, LoadSettings settings) throws IOException {
+    ModelMetadata metadata = new ModelMetadata(reader.metadata()).requireVersion();
+    WeightType type = WeightsFile.typeOf(reader, ModelNames.TABLE);
+    TensorEntry table = reader.entryOfRank(2, ModelNames.TABLE, WeightsFile.dtype(type));
+    int vocabulary = table.dimension(0);
+    int features = table.dimension(1);
+    TensorEntry scales =
+        type.hasScales()
+            ? reader.entry(ModelNames.scales(ModelNames.TABLE), Dtype.F32, vocabulary)
+            : null;
+    Reduction mode = mode(metadata);
+    TensorStateEntries inFile = stateOrNull(reader, metadata, table);
+    TensorStateEntries state = settings.optimizerState() ? inFile : null;
+    reader.reportTo(
+        settings.progress(),
+        (settings.isMapped() ? 0 : table.bytes())
+            + (scales == null ? 0 : scales.bytes())
+            + (state == null ? 0 : state.bytes()));
+    StoredWeights weights =
+        WeightsFile.read(reader, type, table, scales, settings.mappedOrNull(reader, table));
+    TableRows rows =
+        new TableRows(weights.elements(), 0, vocabulary, features, type, weights.scales());
+    BagMemory bag = new BagMemory(new BagTable(settings.engine(), rows, features, mode));
+    try {
+      if (state != null) {
+        state.restore(reader, bag.state(), BagMemory.TABLE);
+      }
+      reader.requireIntact();
+      return new Content(bag, metadata.ofUser());
+    } catch (Throwable e) {
+      bag.close();
+      throw e;
+    }
+  }
+
+  private static Reduction mode(ModelMetadata metadata) throws MalformedException {
+    String name = metadata.get(ModelNames.BAG_MODE);
+    for (Reduction mode : Reduction.values()) {
+      if (mode.name().equals(name)) {
+        return mode;
+      }
+    }
+    throw ModelMetadata.wrong(
+        ModelNames.BAG_MODE
+            + " is "
+            + MalformedException.excerpt(name)
+            + ", expected one of "
+            + Arrays.stream(Reduction.values()).map(Reduction::name).collect(joining(", ")));
+  }
+
+  private static TensorStateEntries stateOrNull(
+      SafeTensorsReader reader, ModelMetadata metadata, TensorEntry table)
+      throws MalformedException {
+    UpdateRule.Kind rule = metadata.ruleOrNull(ModelNames.BAG_RULE);
+    if (rule == null) {
+      return null;
+    }
+    if (table.type() != Dtype.F32) {
+      throw ModelMetadata.stateOfNarrow(ModelNames.BAG_RULE, table.type());
+    }
+    return TensorStateEntries.of(reader, rule, ModelNames.TABLE, table.dims(), table.dims()[0]);
+  }
+}

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.experts;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.function.Consumer;
+import java.util.function.Function;
+import org.blocksparse.internal.events.FileEvent;
+import org.blocksparse.internal.events.Recorder;
+import org.blocksparse.internal.files.Dimensions;
+import org.blocksparse.internal.files.Dtype;
+import org.blocksparse.internal.files.LoadSettings;
+import org.blocksparse.internal.files.MalformedException;
+import org.blocksparse.internal.files.ModelMetadata;
+import org.blocksparse.internal.files.ModelNames;
+import org.blocksparse.internal.files.OptimizerStateFile;
+import org.blocksparse.internal.files.SafeTensorsReader;
+import org.blocksparse.internal.files.SaveSettings;
+import org.blocksparse.internal.files.TensorEntry;
+import org.blocksparse.internal.files.TensorSource;
+import org.blocksparse.internal.files.WeightsFile;
+import org.blocksparse.internal.kernels.ActivationFunction;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.StoredWeights;
+import org.blocksparse.internal.kernels.WeightType;
+import org.blocksparse.internal.memory.HeapRoom;
+import org.blocksparse.internal.memory.StorageLease;
+
+/** A mixture of experts in a safetensors file; {@link ModelNames} lists what is in it. */
+final class ExpertsFile {
+  private static final String KIND = "mixture of experts";
+
+  private ExpertsFile() {}
+
+  /**
+   * A gate.
+   *
+   * @param capacity rows of an expert; the largest int: no limit
+   * @param balancing the weight of the loss; 0: none
+   */
+  public record Gate(int k, boolean renormalized, int capacity, float balancing) {}
+
+  /** A parameter; all but W1 and W2 are floats. */
+  @SuppressWarnings("ArrayRecordComponent")
+  public record Parameter(long[] dims, StoredWeights weights) {}
+
+  /**
+   * A layer.
+   *
+   * @param gate or null
+   * @param parameters by their names
+   * @param metadata the caller's own strings
+   */
+  public record Content(
+      ActivationFunction activation,
+      Gate gate,
+      Map<String, Parameter> parameters,
+      Map<String, String> metadata) {}
+
+  // ------------------------------------------------------------------------------------ writing
+
+  /**
+   * Writes a file.
+   *
+   * @param state of the parameters, if they are trained
+   * @param lease of the parameters
+   * @throws IllegalArgumentException if the file cannot hold what is asked for
+   * @throws IllegalStateException if the state is closed, or a parameter is not finite
+   */
+  public static void save(
+      Content content,
+      List<OptimizerStateFile.Entry> state,
+      Engine engine,
+      StorageLease lease,
+      Path file,
+      SaveSettings settings)
+      throws IOException {
+    settings.requireNoPart();
+    FileEvent event = Recorder.file();
+    List<TensorSource> tensors = new ArrayList<>();
+    try (WeightsFile weights = new WeightsFile(settings, tensors)) {
+      Map<String, String> metadata = new TreeMap<>(settings.metadataOr(content.metadata()));
+      metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
+      metadata.put(ModelNames.LAYER, ModelNames.EXPERTS);
+      metadata.put(ModelNames.ACTIVATION, content.activation().name());
+      if (content.gate() != null) {
+        add(content.gate(), metadata);
+      }
+      content
+          .parameters()
+          .forEach(
+              (name, parameter) -> {
+                if (isOfExperts(name)) {
+                  weights.add(name, parameter.dims(), parameter.weights(), engine);
+                } else {
+                  tensors.add(
+                      TensorSource.floats(name, parameter.dims(), parameter.weights().elements()));
+                }
+              });
+      if (settings.optimizerState()) {
+        OptimizerStateFile.add(state, metadata, lease, tensors);
+      }
+      weights.write(file, "W1", metadata, lease);
+    }
+    if (event != null) {
+      event.record("save", KIND, file);
+    }
+  }
+
+  private static void add(Gate gate, Map<String, String> metadata) {
+    metadata.put(ModelNames.GATE_K, Integer.toString(gate.k()));
+    if (!gate.renormalized()) {
+      metadata.put(ModelNames.GATE_RENORMALIZED, "false");
+    }
+    if (gate.capacity() != Integer.MAX_VALUE) {
+      metadata.put(ModelNames.GATE_CAPACITY, Integer.toString(gate.capacity()));
+    }
+    if (gate.balancing() != 0) {
+      metadata.put(ModelNames.GATE_BALANCING, Float.toString(gate.balancing()));
+    }
+  }
+
+  /** Whether a parameter is weights of experts, which may have any type. */
+  private static boolean isOfExperts(String name) {
+    return name.equals("W1") || name.equals("W2");
+  }
+
+  // ------------------------------------------------------------------------------------ reading
+
+  /**
+   * Loads a layer.
+   *
+   * @param maker takes what the file holds
+   * @param state of a layer, where what the file holds of it is read to
+   * @param closer closes a layer whose state is refused
+   * @throws MalformedException if the file does not hold one
+   */
+  public static <L> L load(
+      Path file,
+      LoadSettings settings,
+      Function<Content, L> maker,
+      Function<L, List<OptimizerStateFile.Entry>> state,
+      Consumer<L> closer)
+      throws IOException {
+    FileEvent event = Recorder.file();
+    L layer;
+    try (SafeTensorsReader reader = settings.open(file)) {
+      layer = new Loading(reader, settings).load(maker, state, closer);
+      reader.keep();
+    }
+    if (event != null) {
+      event.record(settings.verb(), KIND, file);
+    }
+    return layer;
+  }
+
+  /** One file on its way to a layer. Flaws of the header are reported first. */
+  private static final class Loading {
+    private final SafeTensorsReader reader;
+    private final LoadSettings settings;
+    private final ModelMetadata metadata;
+
+    Loading(SafeTensorsReader reader, LoadSettings settings) throws MalformedException {
+      this.reader = reader;
+      this.settings = settings;
+      this.metadata =
+          new ModelMetadata(reader.metadata()).requireVersion().requireLayer(ModelNames.EXPERTS);
+    }
+
+    <L> L load(
+        Function<Content, L> maker,
+        Function<L, List<OptimizerStateFile.Entry>> state,
+        Consumer<L> closer)
+        throws IOException {
+      ActivationFunction activation = activation();
+      WeightsFile.BlockEntries first = WeightsFile.BlockEntries.of(reader, "W1");
+      WeightsFile.BlockEntries second = WeightsFile.BlockEntries.of(reader, "W2");
+      int experts = dimension("W1", first.dims(), 1);
+      int inputs = dimension("W1", first.dims(), 2);
+      int hidden = dimension("W2", second.dims(), 2);
+      int outputs = dimension("W2", second.dims(), 3);
+      long sums = activation.isGated() ? 2L * hidden : hidden;
+      requireDims("W1", first.dims(), 1, experts, inputs, sums);
+      requireDims("W2", second.dims(), experts, 1, hidden, outputs);
+      Gate gate = gateOrNull(experts);
+      Map<String, TensorEntry> floats = new LinkedHashMap<>();
+      if (gate != null) {
+        floats.put("Wg", reader.entry("Wg", Dtype.F32, 1, 1, inputs, experts));
+        addIfThere("bg", floats, 1, experts);
+      }
+      addIfThere("b1", floats, experts, sums);
+      addIfThere("b2", floats, experts, outputs);
+      boolean hasState = metadata.entries().containsKey(ModelNames.RULE);
+      boolean narrow = first.type() != WeightType.FLOAT32 || second.type() != WeightType.FLOAT32;
+      if (hasState && narrow) {
+        throw ModelMetadata.stateOfNarrow(ModelNames.RULE, first.elements().type());
+      }
+      boolean mapped = settings.isMapped();
+      reader.reportTo(
+          settings.progress(),
+          first.bytes(mapped)
+              + second.bytes(mapped)
+              + floats.values().stream().mapToLong(TensorEntry::bytes).sum());
+
+      Map<String, Parameter> parameters = new LinkedHashMap<>();
+      parameters.put("W1", new Parameter(first.dims(), first.read(reader, mapped)));
+      parameters.put("W2", new Parameter(second.dims(), second.read(reader, mapped)));
+      for (Map.Entry<String, TensorEntry> entry : floats.entrySet()) {
+        StoredWeights read =
+            new StoredWeights(WeightType.FLOAT32, reader.readFloats(entry.getValue()), null);
+        parameters.put(entry.getKey(), new Parameter(entry.getValue().dims(), read));
+      }
+      L layer = maker.apply(new Content(activation, gate, parameters, metadata.ofUser()));
+      try {
+        if (hasState && settings.optimizerState()) {
+          OptimizerStateFile.restore(reader, metadata, state.apply(layer));
+        }
+        reader.requireIntact();
+        return layer;
+      } catch (Throwable e) {
+        closer.accept(layer);
+        throw e;
+      }
+    }
+
+    private void addIfThere(String name, Map<String, TensorEntry> entries, long... dims)
+        throws MalformedException {
+      if (reader.typeOrNull(name) != null) {
+        entries.put(name, reader.entry(name, Dtype.F32, dims));
+      }
+    }
+
+    /** A dimension, as builders allow it. */
+    private static int dimension(String name, long[] dims, int axis) throws MalformedException {
+      if (dims[axis] < 1 || dims[axis] > HeapRoom.LARGEST_ARRAY) {
+        throw new MalformedException(
+            name, "dimension " + axis + " of " + Dimensions.text(dims) + " is 0 or too large");
+      }
+      return (int) dims[axis];
+    }
+
+    private static void requireDims(String name, long[] dims, long... expected)
+        throws MalformedException {
+      if (!Arrays.equals(dims, expected)) {
+        throw new MalformedException(
+            name,
+            "expected the shape "
+                + Dimensions.text(expected)
+                + " but was "
+                + Dimensions.text(dims));
+      }
+    }
+
+    private ActivationFunction activation() throws MalformedException {
+      String name = metadata.get(ModelNames.ACTIVATION);
+      for (ActivationFunction function : ActivationFunction.values()) {
+        if (function.name().equals(name)) {
+          return function;
+        }
+      }
+      throw ModelMetadata.wrong(
+          ModelNames.ACTIVATION + " is none: " + MalformedException.excerpt(name));
+    }
+
+    private Gate gateOrNull(int experts) throws MalformedException {
+      Map<String, String> all = metadata.entries();
+      if (!all.containsKey(ModelNames.GATE_K)) {
+        return null;
+      }
+      int k = number(ModelNames.GATE_K, experts);
+      int capacity =
+          all.containsKey(ModelNames.GATE_CAPACITY)
+              ? number(ModelNames.GATE_CAPACITY, Integer.MAX_VALUE)
+              : Integer.MAX_VALUE;
+      String renormalized = all.getOrDefault(ModelNames.GATE_RENORMALIZED, "true");
+      if (!renormalized.equals("true") && !renormalized.equals("false")) {
+        throw ModelMetadata.wrong(
+            ModelNames.GATE_RENORMALIZED
+                + " is neither true nor false: "
+                + MalformedException.excerpt(renormalized));
+      }
+      return new Gate(k, renormalized.equals("true"), capacity, balancing());
+    }
+
+    private int number(String key, int most) throws MalformedException {
+      String text = metadata.get(key);
+      if (!text.matches("[0-9]{1,10}") || Long.parseLong(text) < 1 || Long.parseLong(text) > most) {
+        throw ModelMetadata.wrong(
+            key + " is no number from 1 to " + most + ": " + MalformedException.excerpt(text));
+      }
+      return Integer.parseInt(text);
+    }
+
+    private float balancing() throws MalformedException {
+      String text = metadata.entries().getOrDefault(ModelNames.GATE_BALANCING, "0");
+      boolean isNumber = text.matches("[0-9]{1,9}([.][0-9]{1,20})?(E-?[0-9]{1,2})?");
+      float weight = isNumber ? Float.parseFloat(text) : -1;
+      if (!(weight >= 0 && weight < Float.POSITIVE_INFINITY)) {
+        throw ModelMetadata.wrong(
+            ModelNames.GATE_BALANCING
+                + " is no finite number >= 0: "
+                + MalformedException.excerpt(text));
+      }
+      return weight;
+    }
+  }
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.experts;
+
+import static org.blocksparse.internal.Access.TENSORS;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.function.BiConsumer;
+import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
+import org.blocksparse.BlockMatrix;
+import org.blocksparse.ElementType;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.Shape;
+import org.blocksparse.Weights;
+import org.blocksparse.internal.Check;
+import org.blocksparse.internal.KernelOperands;
+import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.kernels.ActivationFunction;
+import org.blocksparse.internal.kernels.Blocks;
+import org.blocksparse.internal.kernels.PackedExperts;
+import org.blocksparse.internal.kernels.ReadOnlyWeights;
+import org.blocksparse.internal.kernels.StoredWeights;
+import org.blocksparse.internal.kernels.WeightType;
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * The parameters of a {@link MixtureOfExperts}, whose shapes fit each other.
+ *
+ * @param Wg null without a gate
+ * @param bg null without a gate or without its bias
+ * @param b1 null without it
+ * @param b2 null without it
+ */
+record ExpertsParameters(
+    FloatTensor Wg, FloatTensor bg, BlockMatrix W1, FloatTensor b1, BlockMatrix W2, FloatTensor b2)
+    implements AutoCloseable {
+
+  /** Those of a file. */
+  static ExpertsParameters of(Map<String, ExpertsFile.Parameter> inFile) {
+    return new ExpertsParameters(
+        floats(inFile.get("Wg")),
+        floats(inFile.get("bg")),
+        blocks(inFile.get("W1")),
+        floats(inFile.get("b1")),
+        blocks(inFile.get("W2")),
+        floats(inFile.get("b2")));
+  }
+
+  private static FloatTensor floats(ExpertsFile.Parameter inFile) {
+    return inFile == null
+        ? null
+        : TENSORS.floats(inFile.weights().elements(), Shape.of(inFile.dims()));
+  }
+
+  private static BlockMatrix blocks(ExpertsFile.Parameter inFile) {
+    return inFile.weights().type() == WeightType.FLOAT32
+        ? floats(inFile)
+        : TENSORS.weights(inFile.weights(), Shape.of(inFile.dims()), false);
+  }
+
+  /**
+   * As files have them.
+   *
+   * @throws IllegalArgumentException if weights are a transposed view
+   */
+  Map<String, ExpertsFile.Parameter> ofFile() {
+    Map<String, ExpertsFile.Parameter> all = new LinkedHashMap<>();
+    forEach(
+        (name, parameter) ->
+            all.put(
+                name,
+                new ExpertsFile.Parameter(
+                    parameter.shape().toArray(),
+                    parameter instanceof FloatTensor floats
+                        ? new StoredWeights(WeightType.FLOAT32, TENSORS.storage(floats), null)
+                        : inOrder(name, (Weights) parameter))));
+    return all;
+  }
+
+  private static StoredWeights inOrder(String name, Weights weights) {
+    if (TENSORS.isTransposed(weights)) {
+      boolean copied = TENSORS.scales(weights) == null;
+      throw new IllegalArgumentException(
+          name
+              + ": "
+              + weights
+              + " is a transposed view; save what withWeights("
+              + (copied ? weights.type() : ElementType.FLOAT32)
+              + ") returns, which is none");
+    }
+    return TENSORS.stored(weights);
+  }
+
+  /**
+   * Rows may be rounded to bfloat16.
+   *
+   * @throws IllegalStateException if weights are of another type, or a transposed view
+   */
+  void requireToRound() {
+    requireToRound("W1", W1);
+    requireToRound("W2", W2);
+  }
+
+  private static void requireToRound(String name, BlockMatrix parameter) {
+    if (!(parameter instanceof Weights weights
+        && weights.type() == ElementType.BFLOAT16
+        && !TENSORS.isTransposed(weights))) {
+      throw new IllegalStateException(
+          name
+              + ": expected Weights of BFLOAT16 that are no transposed view but was "
+              + parameter
+              + "; make a layer of such by withWeights(BFLOAT16)");
+    }
+  }
+
+  /**
+   * A copy with weights of experts of a type; they are leased.
+   *
+   * @throws IllegalStateException if weights would be rounded that have been rounded before
+   */
+  ExpertsParameters withWeights(ElementType type) {
+    return copy(weights -> copy(weights, type));
+  }
+
+  /**
+   * A copy with weights of INT8 packed; they are leased.
+   *
+   * @throws IllegalStateException if they are not of INT8, or packed
+   */
+  ExpertsParameters packed() {
+    if (!(W1 instanceof Weights) || !(W2 instanceof Weights)) {
+      throw new IllegalStateException(
+          "weights: expected INT8 that is not packed but was floats; make a layer of such by"
+              + " withWeights(INT8)");
+    }
+    return copy(weights -> ((Weights) weights).packed());
+  }
+
+  private ExpertsParameters copy(UnaryOperator<BlockMatrix> ofExperts) {
+    List<BlockMatrix> made = new ArrayList<>();
+    try {
+      for (BlockMatrix parameter : Arrays.asList(Wg, bg, W1, b1, W2, b2)) {
+        made.add(
+            parameter == null
+                ? null
+                : parameter == W1 || parameter == W2
+                    ? ofExperts.apply(parameter)
+                    : copy(parameter, ElementType.FLOAT32));
+      }
+      return new ExpertsParameters(
+          (FloatTensor) made.get(0),
+          (FloatTensor) made.get(1),
+          made.get(2),
+          (FloatTensor) made.get(3),
+          made.get(4),
+          (FloatTensor) made.get(5));
+    } catch (Throwable e) {
+      made.stream().filter(Objects::nonNull).forEach(BlockMatrix::close);
+      throw e;
+    }
+  }
+
+  private static BlockMatrix copy(BlockMatrix parameter, ElementType type) {
+    if (parameter instanceof FloatTensor floats) {
+      return type == ElementType.FLOAT32 ? TENSORS.copy(floats, "layer") : Weights.of(floats, type);
+    }
+    Weights weights = (Weights) parameter;
+    if (type == ElementType.FLOAT32) {
+      return weights.widened();
+    }
+    if (type != weights.type()) {
+      throw ReadOnlyWeights.roundedAlready(TENSORS.stored(weights.type()), TENSORS.stored(type));
+    }
+    return TENSORS.copy(weights);
+  }
+
+  int inputs() {
+    return (int) W1.shape().dim(2);
+  }
+
+  /** The size of what an activation is applied to. */
+  int sums() {
+    return (int) W1.shape().dim(3);
+  }
+
+  int hidden() {
+    return (int) W2.shape().dim(2);
+  }
+
+  int outputs() {
+    return (int) W2.shape().dim(3);
+  }
+
+  int experts() {
+    return (int) W1.shape().dim(1);
+  }
+
+  /** Whether weights are of a type that is only read. */
+  boolean isReadOnly() {
+    return W1 instanceof Weights || W2 instanceof Weights;
+  }
+
+  /** Whether the weights of both products are packed. */
+  boolean isPacked() {
+    return isPacked(W1) && isPacked(W2);
+  }
+
+  static boolean isPacked(BlockMatrix W) {
+    return W instanceof Weights weights && weights.isPacked();
+  }
+
+  /** The experts as their kernels see them, if both weights are packed. */
+  PackedExperts packedExperts(ActivationFunction function) {
+    return new PackedExperts(
+        KernelOperands.blocks(W1),
+        b1 == null ? null : KernelOperands.rows(b1),
+        function,
+        KernelOperands.blocks(W2),
+        b2 == null ? null : Blocks.dense(TENSORS.storage(b2), experts(), 1, 1, outputs()));
+  }
+
+  /** The type of the experts' stored weights. */
+  WeightType type() {
+    return KernelOperands.blocks(W1).type();
+  }
+
+  /** All of them, if none is only read. */
+  FloatTensor[] tensors() {
+    return byName().values().toArray(new FloatTensor[0]);
+  }
+
+  /** The memory of all of them; null where a type has no scales. */
+  Stream<Storage> memory() {
+    return byName().values().stream()
+        .flatMap(
+            parameter ->
+                parameter instanceof Weights weights
+                    ? Stream.of(TENSORS.elements(weights), TENSORS.scales(weights))
+                    : Stream.of(KernelOperands.elements(parameter)));
+  }
+
+  /** By their names, in the order of the table of the layer. */
+  Map<String, BlockMatrix> byName() {
+    Map<String, BlockMatrix> all = new LinkedHashMap<>();
+    forEach(all::put);
+    return Collections.unmodifiableMap(all);
+  }
+
+  private void forEach(BiConsumer<String, BlockMatrix> action) {
+    ifThere("Wg", Wg, action);
+    ifThere("bg", bg, action);
+    ifThere("W1", W1, action);
+    ifThere("b1", b1, action);
+    ifThere("W2", W2, action);
+    ifThere("b2", b2, action);
+  }
+
+  private static void ifThere(
+      String name, BlockMatrix parameter, BiConsumer<String, BlockMatrix> action) {
+    if (parameter != null) {
+      action.accept(name, parameter);
+    }
+  }
+
+  /**
+   * Adds all of them to a lease.
+   *
+   * @throws IllegalStateException if the layer is closed; what was added before is released then
+   */
+  Lease lease(Lease lease) {
+    forEach((name, parameter) -> lease.ofLayer(parameter));
+    return lease;
+  }
+
+  /**
+   * Requires that all of them may be written; they are leased.
+   *
+   * @throws IllegalStateException if one is mapped read-only; what was leased is released then
+   */
+  void leaseToTrain(Lease lease) {
+    forEach(
+        (name, parameter) ->
+            lease.requireWritable(name, KernelOperands.elements(parameter), parameter.shape()));
+  }
+
+  /** A tensor that is written shares no memory with a parameter. */
+  void requireApart(String name, FloatTensor written) {
+    forEach(
+        (other, parameter) ->
+            Check.noOverlap(name, written, other, KernelOperands.elements(parameter)));
+  }
+
+  @Override
+  public void close() {
+    forEach((name, parameter) -> parameter.close());
+  }
+}

@@ -1,0 +1,745 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.experts;
+
+import static java.util.Objects.requireNonNull;
+import static org.blocksparse.internal.Access.IO;
+import static org.blocksparse.internal.Access.PRODUCTS;
+import static org.blocksparse.internal.Access.TENSORS;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.blocksparse.Activation;
+import org.blocksparse.BlockMatrix;
+import org.blocksparse.ElementType;
+import org.blocksparse.FileFormatException;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.MemoryUse;
+import org.blocksparse.Shape;
+import org.blocksparse.Workers;
+import org.blocksparse.internal.Check;
+import org.blocksparse.internal.KernelOperands;
+import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.Reading;
+import org.blocksparse.internal.events.ProductEvent;
+import org.blocksparse.internal.events.Recorder;
+import org.blocksparse.internal.files.LoadSettings;
+import org.blocksparse.internal.files.OptimizerStateFile;
+import org.blocksparse.internal.files.SaveSettings;
+import org.blocksparse.internal.kernels.ReadOnlyWeights;
+import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.io.GgufFile;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.products.BlockPlan;
+import org.blocksparse.products.Epilogue;
+import org.blocksparse.products.OptimizerState;
+import org.blocksparse.products.SparseBlockDot;
+
+/**
+ * A mixture-of-experts layer. A {@link TopKGate} routes each row to a few of many experts. An
+ * expert is two products with an activation between them. The output is the sum of expert outputs,
+ * weighted by the gate:
+ *
+ * <pre>{@code
+ * gates  = top k of softmax(x[r] . Wg + bg)
+ * out[r] = sum over the chosen e of  gates[r, e] * (f(x[r] . W1[e] + b1[e]) . W2[e] + b2[e])
+ * }</pre>
+ *
+ * <table>
+ *   <caption>Shapes, where sums = hidden, or 2 * hidden with a gated activation</caption>
+ *   <tr><th>name</th><th>shape</th><th>meaning</th></tr>
+ *   <tr><td>x, gradX</td><td>(batch, inputs)</td><td>rows</td></tr>
+ *   <tr><td>out, gradOut</td><td>(batch, outputs)</td><td>mixtures</td></tr>
+ *   <tr><td>Wg</td><td>(1, 1, inputs, experts)</td><td>weights of the gate; none without a gate</td></tr>
+ *   <tr><td>bg</td><td>(1, experts)</td><td>bias of the gate, optional</td></tr>
+ *   <tr><td>W1</td><td>(1, experts, inputs, sums)</td><td>first weights; with a gated activation the
+ *       gate projection, then the up projection</td></tr>
+ *   <tr><td>b1</td><td>(experts, sums)</td><td>their bias, optional</td></tr>
+ *   <tr><td>W2</td><td>(experts, 1, hidden, outputs)</td><td>second weights</td></tr>
+ *   <tr><td>b2</td><td>(experts, outputs)</td><td>their bias, optional</td></tr>
+ * </table>
+ *
+ * <p>You may use your own gate. Then build a {@link Routing#of routing}, and pass it to each call.
+ * The parts are public, for layers of another structure: {@link TopKGate}, {@link BlockPlan},
+ * {@link SparseBlockDot}, {@link Epilogue}, {@link org.blocksparse.products.InputBias}.
+ *
+ * <p><b>Memory.</b> {@link #apply} buffers at most 12 MB between the two products, or one row if
+ * that is larger. For many rows, it processes the experts in groups. For packed weights, the buffer
+ * holds int8 values only, at most 8 MB. Sums and activations stay in the CPU caches.
+ *
+ * <p><b>Numbers.</b> Each product has the error of {@link SparseBlockDot}. A row with NaN, or with
+ * infinite logits, has a NaN output; other rows are not affected. Results are bitwise identical for
+ * any workers.
+ *
+ * <p><b>Threads.</b> Any number of threads may call all but {@link ExpertsPass#step} at the same
+ * time. The caller must not run a step at the same time as any other call on the same layer.
+ *
+ * <p><b>Errors.</b> Every method throws these exceptions, and then changes nothing, unless
+ * something is closed during the call:
+ *
+ * <ul>
+ *   <li>{@link NullPointerException} if a required argument is null
+ *   <li>{@link IllegalArgumentException} if a shape does not fit, or an output shares memory with
+ *       an input or a parameter
+ *   <li>{@link IllegalStateException} if the layer, a routing or a tensor is closed, or if a layer
+ *       without a gate gets no routing
+ * </ul>
+ */
+public final class MixtureOfExperts implements AutoCloseable {
+  static final String X = "(batch, inputs)";
+  static final String OUT = "(batch, outputs)";
+
+  /**
+   * Maximum number of elements to buffer between the two products: sums before the activation, or
+   * outputs of the activation.
+   */
+  private static final int KEPT_ELEMENTS = 1 << 21;
+
+  private final ExpertsParameters parameters;
+  private final TopKGate gate;
+  private final Activation activation;
+  private final Workers workers;
+  private final Map<String, String> metadata;
+
+  /** Whether rows are rounded to bfloat16, as the weights are. */
+  private final boolean roundsToBfloat16;
+
+  /** Null if weights are only read. */
+  private final OptimizerState state;
+
+  /**
+   * A layer that takes ownership of its parameters.
+   *
+   * @param gate uses the same workers; if null, callers pass a routing
+   */
+  MixtureOfExperts(
+      ExpertsParameters parameters,
+      TopKGate gate,
+      Activation activation,
+      Workers workers,
+      Map<String, String> metadata) {
+    this(parameters, gate, activation, workers, metadata, false);
+  }
+
+  private MixtureOfExperts(
+      ExpertsParameters parameters,
+      TopKGate gate,
+      Activation activation,
+      Workers workers,
+      Map<String, String> metadata,
+      boolean roundsToBfloat16) {
+    this.parameters = parameters;
+    this.gate = gate;
+    this.activation = activation;
+    this.workers = workers;
+    this.metadata = Collections.unmodifiableMap(metadata);
+    this.roundsToBfloat16 = roundsToBfloat16;
+    this.state = parameters.isReadOnly() ? null : OptimizerState.of(parameters.tensors());
+  }
+
+  ExpertsParameters ofParameters() {
+    return parameters;
+  }
+
+  Workers workers() {
+    return workers;
+  }
+
+  boolean hasGate() {
+    return gate != null;
+  }
+
+  /**
+   * The state of an optimizer for the parameters.
+   *
+   * @throws IllegalStateException if weights are of a type that is only read
+   */
+  OptimizerState requireTrainable(String operation) {
+    if (state == null) {
+      throw ReadOnlyWeights.notTrained(operation, parameters.type());
+    }
+    return state;
+  }
+
+  /**
+   * Returns a builder of layers with a gate; all other settings have defaults.
+   *
+   * @param inputs the size of a row
+   * @param hidden the hidden size of an expert: the number of outputs of its activation
+   * @param gate sets the number of experts, the number per row, the capacity and the balancing loss
+   * @throws IllegalArgumentException unless sizes are at least 1
+   */
+  public static MixtureOfExpertsBuilder builder(int inputs, int hidden, TopKGate gate) {
+    return new MixtureOfExpertsBuilder(
+        inputs, hidden, requireNonNull(gate, "gate").experts(), gate);
+  }
+
+  /**
+   * Returns a builder of layers without a gate: callers pass a {@link Routing} to each call.
+   *
+   * @param inputs the size of a row
+   * @param hidden the hidden size of an expert: the number of outputs of its activation
+   * @param experts how many there are
+   * @throws IllegalArgumentException unless all are at least 1
+   */
+  public static MixtureOfExpertsBuilder builder(int inputs, int hidden, int experts) {
+    return new MixtureOfExpertsBuilder(inputs, hidden, experts, null);
+  }
+
+  /** The size of a row of x. */
+  public int inputs() {
+    return parameters.inputs();
+  }
+
+  /** The hidden size of an expert: the number of outputs of its activation. */
+  public int hidden() {
+    return parameters.hidden();
+  }
+
+  /** The size of a row of the output. */
+  public int outputs() {
+    return parameters.outputs();
+  }
+
+  /** How many experts there are. */
+  public int experts() {
+    return parameters.experts();
+  }
+
+  /** The activation between the two products. */
+  public Activation activation() {
+    return activation;
+  }
+
+  /**
+   * The gate.
+   *
+   * @throws IllegalStateException if there is none
+   */
+  public TopKGate gate() {
+    if (gate == null) {
+      throw new IllegalStateException(
+          "gate: this layer has none; give a routing to each call, or build it with a TopKGate");
+    }
+    return gate;
+  }
+
+  /**
+   * The parameters by name, not copied. Absent optional parameters, such as biases, are left out.
+   */
+  public Map<String, BlockMatrix> parameters() {
+    return parameters.byName();
+  }
+
+  // ------------------------------------------------------------------------------------ forward
+
+  /**
+   * Returns the experts that the gate chooses for each row. The caller closes the routing.
+   *
+   * @param x (batch, inputs)
+   */
+  public Routing route(FloatTensor x) {
+    TopKGate own = gate();
+    int batch = requireX(x);
+    try (Lease lease = parameters.lease(new Lease()).of("x", x);
+        BlockPlan dense = BlockPlan.dense(batch).withWorkers(workers);
+        Scratch memory = Scratch.borrow((long) batch * experts())) {
+      FloatTensor logits = tensor(memory, PRODUCTS.outputs(dense, experts()));
+      Epilogue bias = withBias(Epilogue.none(), parameters.bg());
+      SparseBlockDot.apply(parameters.Wg(), inputsOf(dense, x), dense, bias, logits);
+      return own.route(logits.reshape(batch, experts()));
+    }
+  }
+
+  /** The output of the layer, (batch, outputs), in a new tensor; the gate chooses the experts. */
+  public FloatTensor apply(FloatTensor x) {
+    return KernelOperands.filled(FloatTensor.zeros(requireX(x), outputs()), out -> apply(x, out));
+  }
+
+  /**
+   * The output of the layer; the gate chooses the experts.
+   *
+   * @param x (batch, inputs)
+   * @param out (batch, outputs); its previous content is overwritten
+   */
+  public void apply(FloatTensor x, FloatTensor out) {
+    requireOut(x, out);
+    try (Routing routing = route(x)) {
+      mix(x, routing, out);
+    }
+  }
+
+  /**
+   * The output of the layer for a given routing.
+   *
+   * @param x (batch, inputs)
+   * @param routing has the batch size of x and the number of experts of this layer; the caller
+   *     still owns and closes it
+   * @param out (batch, outputs); its previous content is overwritten
+   */
+  public void apply(FloatTensor x, Routing routing, FloatTensor out) {
+    requireOut(x, out);
+    requireFits(routing, x);
+    mix(x, routing, out);
+  }
+
+  private void mix(FloatTensor x, Routing routing, FloatTensor out) {
+    int most = Math.max(1, KEPT_ELEMENTS / parameters.sums());
+    try (Lease lease =
+        parameters
+            .lease(new Lease())
+            .of("x", x)
+            .of("routing", routing.gates())
+            .writing("out", out)) {
+      if (parameters.isPacked()) {
+        ProductEvent event = Recorder.product();
+        parameters
+            .packedExperts(TENSORS.function(activation))
+            .run(
+                TENSORS.engine(workers),
+                KernelOperands.rows(x),
+                routing.pairsByExpert(),
+                KernelOperands.rows(out));
+        if (event != null) {
+          event.record("experts", routing.batch(), routing.pairs(), inputs(), outputs());
+        }
+        return;
+      }
+      if (routing.pairs() <= most) {
+        BlockPlan up = routing.toExperts().withWorkers(workers);
+        BlockPlan down = routing.fromExperts().withWorkers(workers);
+        mix(x, up, down, routing.gates(), false, out);
+        return;
+      }
+      ExpertBands bands = routing.bands(most);
+      for (int number = 0; number < bands.count(); number++) {
+        try (Routing.Band band = routing.band(bands, number, workers)) {
+          mix(x, band.toExperts(), band.fromExperts(), band.gates(), number > 0, out);
+        }
+      }
+    }
+  }
+
+  /** Writes or adds the outputs for the pairs of two plans. */
+  private void mix(
+      FloatTensor x,
+      BlockPlan up,
+      BlockPlan down,
+      FloatTensor gates,
+      boolean accumulate,
+      FloatTensor out) {
+    try (Scratch memory = Scratch.borrow((long) up.outputRows() * hidden())) {
+      FloatTensor a = tensor(memory, PRODUCTS.outputs(up, hidden()));
+      Epilogue first = withBias(Epilogue.none().withActivation(activation), parameters.b1());
+      first(x, up, first.withGate(gates), a);
+      second(a, down, gates, accumulate, out);
+    }
+  }
+
+  private void first(FloatTensor x, BlockPlan up, Epilogue epilogue, FloatTensor a) {
+    BlockMatrix W1 = parameters.W1();
+    SparseBlockDot.apply(W1, inputsOf(up, x), rounding(up, W1), epilogue, a);
+  }
+
+  /** Returns the plan that these weights need. Packed weights need rounded inputs. */
+  private BlockPlan rounding(BlockPlan plan, BlockMatrix W) {
+    return ExpertsParameters.isPacked(W)
+        ? plan.withRoundedInputs(ElementType.INT8)
+        : roundsToBfloat16 ? plan.withRoundedInputs(ElementType.BFLOAT16) : plan;
+  }
+
+  /** Second product: writes or adds the sum over experts. */
+  private void second(
+      FloatTensor a, BlockPlan down, FloatTensor gates, boolean accumulate, FloatTensor out) {
+    Epilogue bias =
+        parameters.b2() == null
+            ? Epilogue.none()
+            : Epilogue.none().withInputBias(parameters.b2(), gates);
+    BlockMatrix W2 = parameters.W2();
+    PRODUCTS.apply(W2, a, rounding(down, W2), bias, accumulate, outputsOf(down, out));
+  }
+
+  /**
+   * Forward pass of training; the gate chooses the experts. The pass keeps the values that the
+   * backward pass needs. The caller closes it:
+   *
+   * <pre>{@code
+   * try (ExpertsPass pass = experts.forward(x, out)) {
+   *   softmax.step(out, labels, Loss.mean(), adam, gradOut); // what comes after the layer
+   *   pass.step(gradOut, adam, gradX);
+   * }
+   * }</pre>
+   *
+   * <p>Memory: (sums + hidden) floats per (row, expert) pair, and another {@code sums} floats
+   * during the backward pass. It comes from a pool that later calls reuse.
+   *
+   * @param x (batch, inputs)
+   * @param out (batch, outputs); its previous content is overwritten
+   * @throws IllegalStateException also if the weights are packed: packed weights have no gradients
+   */
+  public ExpertsPass forward(FloatTensor x, FloatTensor out) {
+    requireOut(x, out);
+    Routing routing = route(x);
+    try {
+      return pass(x, routing, true, out);
+    } catch (Throwable e) {
+      routing.close();
+      throw e;
+    }
+  }
+
+  /**
+   * As {@link #forward(FloatTensor, FloatTensor)}, for a given routing. If {@link #route} of this
+   * layer made the routing, the step trains the gate. Otherwise, train your own gate with {@link
+   * ExpertsPass#gradGates}.
+   *
+   * @param routing has the batch size of x and the number of experts of this layer; the caller
+   *     still owns it, and closes it after the pass
+   * @throws IllegalStateException also if the weights are packed: packed weights have no gradients
+   */
+  public ExpertsPass forward(FloatTensor x, Routing routing, FloatTensor out) {
+    requireOut(x, out);
+    requireFits(routing, x);
+    return pass(x, routing, false, out);
+  }
+
+  private ExpertsPass pass(FloatTensor x, Routing routing, boolean ownsRouting, FloatTensor out) {
+    if (parameters.isPacked()) {
+      throw new IllegalStateException(
+          "forward: expected weights that have gradients, but they are packed; take apply");
+    }
+    try (Lease lease =
+        parameters
+            .lease(new Lease())
+            .of("x", x)
+            .of("routing", routing.gates())
+            .writing("out", out)) {
+      ExpertsPass pass = new ExpertsPass(this, x, routing, ownsRouting);
+      Epilogue f = withBias(Epilogue.none().withActivation(activation, pass.z()), parameters.b1());
+      f = f.withGate(routing.gates());
+      BlockPlan up = pass.up();
+      first(x, up, f, pass.a());
+      second(pass.a(), pass.down(), routing.gates(), false, out);
+      return pass;
+    }
+  }
+
+  private static Epilogue withBias(Epilogue epilogue, FloatTensor bias) {
+    return bias == null ? epilogue : epilogue.withBias(bias);
+  }
+
+  /** Reshapes a (batch, size) tensor to the input rows of a plan. */
+  static FloatTensor inputsOf(BlockPlan plan, FloatTensor rows) {
+    return rows.reshape(PRODUCTS.inputs(plan, rows.shape().dim(1)).toArray());
+  }
+
+  /** Reshapes a (batch, size) tensor to the output rows of a plan. */
+  static FloatTensor outputsOf(BlockPlan plan, FloatTensor rows) {
+    return rows.reshape(PRODUCTS.outputs(plan, rows.shape().dim(1)).toArray());
+  }
+
+  static FloatTensor tensor(Scratch memory, Shape shape) {
+    return TENSORS.floats(memory.storage().view(), shape);
+  }
+
+  // ------------------------------------------------------------------------------------- checks
+
+  private int requireX(FloatTensor x) {
+    Check.rank("x", x, X, 2);
+    int batch = (int) x.shape().dim(0);
+    Check.shape("x", x, X, batch, inputs());
+    return Check.batch("x", batch, "rows");
+  }
+
+  private void requireOut(FloatTensor x, FloatTensor out) {
+    Check.shape("out", out, OUT, requireX(x), outputs());
+    Check.noOverlap("out", out, "x", x);
+    parameters.requireApart("out", out);
+  }
+
+  private void requireFits(Routing routing, FloatTensor x) {
+    requireNonNull(routing, "routing");
+    if (routing.batch() != x.shape().dim(0) || routing.expertCount() != experts()) {
+      throw new IllegalArgumentException(
+          "routing: expected one of "
+              + x.shape().dim(0)
+              + " rows to "
+              + experts()
+              + " experts but was one of "
+              + routing.batch()
+              + " rows to "
+              + routing.expertCount()
+              + " experts");
+    }
+  }
+
+  // ------------------------------------------------------------------------------------- files
+
+  /** The type of the stored W1; if it is not FLOAT32, the layer cannot be trained. */
+  public ElementType weightType() {
+    return TENSORS.type(parameters.type());
+  }
+
+  /**
+   * A copy of this layer whose W1 and W2 are of another type, without optimizer state. The gate and
+   * the biases stay float32. They are small, and the choice of experts depends on the gate. To save
+   * in another type, use {@link SaveOptions#withWeights}, which needs no copy. If W1 or W2 is a
+   * transposed view, as in files of other libraries, the copy has the layout of {@link
+   * org.blocksparse.Weights#of}. Only an INT8 copy of an INT8 view stays transposed.
+   *
+   * <p>For packed types ({@link ElementType#Q8_0}, {@link ElementType#Q4_0}, {@link
+   * ElementType#MXFP4}), each product rounds its input rows to INT8. This is the fastest, and less
+   * precise; see {@link BlockPlan#withRoundedInputs}. Such a layer has no gradients.
+   *
+   * @throws IllegalArgumentException if a weight is not finite, or too large for the type
+   * @throws IllegalStateException if the weights have already been rounded to another narrow type
+   */
+  public MixtureOfExperts withWeights(ElementType type) {
+    requireNonNull(type, "type");
+    try (Lease lease = parameters.lease(new Lease())) {
+      return new MixtureOfExperts(
+          parameters.withWeights(type), gate, activation, workers, metadata);
+    }
+  }
+
+  /**
+   * A copy of this INT8 layer with its weights {@linkplain org.blocksparse.Weights#packed packed}:
+   * the same values, multiplied by rows that are rounded to INT8.
+   *
+   * @throws IllegalStateException if the weights are of another type, or packed already
+   */
+  public MixtureOfExperts packed() {
+    try (Lease lease = parameters.lease(new Lease())) {
+      return new MixtureOfExperts(parameters.packed(), gate, activation, workers, metadata);
+    }
+  }
+
+  /**
+   * A layer with the same parameters that rounds the input rows of its experts' products to
+   * BFLOAT16, the type of the weights. This is faster on some processors; {@link
+   * BlockPlan#withRoundedInputs} lists the processors and bounds the error. Both layers share their
+   * parameters: closing one closes both. Copies and saved files do not keep this setting.
+   *
+   * @param type BFLOAT16; a layer with packed weights always rounds input rows to INT8
+   * @throws IllegalArgumentException if it is another type
+   * @throws IllegalStateException if the weights are not of BFLOAT16, or are a transposed view;
+   *     {@code withWeights(BFLOAT16)} makes a copy with the required layout
+   */
+  public MixtureOfExperts withRoundedInputs(ElementType type) {
+    if (requireNonNull(type, "type") != ElementType.BFLOAT16) {
+      throw new IllegalArgumentException(
+          "type: expected BFLOAT16 but was "
+              + type
+              + "; packed weights round to INT8 by themselves");
+    }
+    parameters.requireToRound();
+    return new MixtureOfExperts(parameters, gate, activation, workers, metadata, true);
+  }
+
+  /** Saves parameters, gate and activation; see {@link #save(Path, SaveOptions)}. */
+  public void save(Path file) throws IOException {
+    save(file, SaveOptions.defaults());
+  }
+
+  /**
+   * Saves the layer as a safetensors file with the parameters by their names. The write is atomic:
+   * even after a crash, the file is the old one or the new one.
+   *
+   * @throws IllegalStateException if a parameter is not finite
+   * @throws IllegalArgumentException if the options have a bag, or weights are a transposed view,
+   *     which files of other libraries may contain; see also {@link SaveOptions#withWeights}
+   * @throws IOException if the file cannot be written; an old one is unchanged
+   */
+  public void save(Path file, SaveOptions options) throws IOException {
+    requireNonNull(file, "file");
+    SaveSettings settings = IO.settings(requireNonNull(options, "options"));
+    try (Lease lease = parameters.lease(new Lease())) {
+      ExpertsFile.save(
+          new ExpertsFile.Content(
+              TENSORS.function(activation),
+              gate == null ? null : gate.settings(),
+              parameters.ofFile(),
+              metadata),
+          ofState(),
+          TENSORS.engine(workers),
+          lease,
+          file,
+          settings);
+    }
+  }
+
+  private List<OptimizerStateFile.Entry> ofState() {
+    return state == null
+        ? List.of()
+        : PRODUCTS.entries(state, List.copyOf(parameters.byName().keySet()));
+  }
+
+  /** Loads a layer into memory; see {@link #load(Path, LoadOptions)}. */
+  public static MixtureOfExperts load(Path file) throws IOException {
+    return load(file, LoadOptions.copied());
+  }
+
+  /**
+   * Loads a file that {@link #save(Path)} wrote. With {@link LoadOptions#mapped}, W1 and W2 are not
+   * copied: an expert is read from disk when a row first uses it. It is safe to load untrusted
+   * files.
+   *
+   * @throws FileFormatException if the file does not hold a layer of experts; the message names the
+   *     tensor and the reason
+   * @throws IOException if the file cannot be read
+   */
+  public static MixtureOfExperts load(Path file, LoadOptions options) throws IOException {
+    requireNonNull(file, "file");
+    LoadSettings settings = IO.settings(requireNonNull(options, "options"));
+    return Reading.of(
+        file,
+        () ->
+            ExpertsFile.load(
+                file,
+                settings,
+                content -> of(content, options.workers()),
+                MixtureOfExperts::ofState,
+                MixtureOfExperts::close));
+  }
+
+  /**
+   * Loads the experts of one block of a llama.cpp model. Depending on the type, weights are used in
+   * place without a copy, or packed; see {@link GgufFile#weights(List, int, int)}. The gate and the
+   * biases become float32:
+   *
+   * <table>
+   *   <caption>Tensors of block 5; biases are optional</caption>
+   *   <tr><th>parameter</th><th>tensor</th></tr>
+   *   <tr><td>W1, b1</td><td>blk.5.ffn_gate_exps and blk.5.ffn_up_exps side by side, or
+   *       blk.5.ffn_gate_up_exps; blk.5.ffn_up_exps alone if the activation is not gated</td></tr>
+   *   <tr><td>W2, b2</td><td>blk.5.ffn_down_exps</td></tr>
+   *   <tr><td>Wg, bg</td><td>blk.5.ffn_gate_inp</td></tr>
+   * </table>
+   *
+   * <p>A file does not say how its model chooses experts and what their activation is. Mixtral and
+   * Qwen 3 take {@link TopKGate#of} and {@link Activation#SWIGLU}; OLMoE and Qwen 2 take {@link
+   * TopKGate#withoutRenormalization}; gpt-oss takes {@link Activation#CLAMPED_SWIGLU}. If the gate
+   * is not a softmax, as in DeepSeek 3, pass a {@link Routing#of routing} to each call. The
+   * metadata has the number of experts per token, for example {@code qwen3moe.expert_used_count}.
+   *
+   * @param file may be closed afterwards
+   * @param block from 0
+   * @param gate null: callers pass a routing to each call
+   * @throws IllegalArgumentException if the gate has another number of experts
+   * @throws FileFormatException if a tensor is missing, has another shape or a type that cannot be
+   *     used
+   * @throws IOException if the file cannot be read
+   * @throws IllegalStateException if the file is closed
+   */
+  public static MixtureOfExperts of(GgufFile file, int block, TopKGate gate, Activation activation)
+      throws IOException {
+    requireNonNull(activation, "activation");
+    requireNonNull(file, "file");
+    return new GgufExperts(file, "blk." + block + ".ffn_").layer(gate, activation);
+  }
+
+  /**
+   * Builds a layer from named (out, in) matrices, as Hugging Face models store them in safetensors.
+   * The function {@code tensors} gets names as in Qwen, OLMoE and DeepSeek, without the layer
+   * prefix:
+   *
+   * <pre>{@code
+   * try (TensorFile file = TensorFile.open(path, LoadOptions.mapped())) {
+   *   return MixtureOfExperts.of(
+   *       name -> file.weights("model.layers.5.mlp." + name),
+   *       128, TopKGate.of(128, 8), Activation.SWIGLU, ElementType.Q8_0);
+   * }
+   * }</pre>
+   *
+   * <table>
+   *   <caption>Names for expert 3; the function may look up other names in its file</caption>
+   *   <tr><th>name</th><th>shape</th><th>Mixtral has</th></tr>
+   *   <tr><td>experts.3.gate_proj.weight, of gated activations</td><td>(hidden, inputs)</td>
+   *       <td>experts.3.w1.weight</td></tr>
+   *   <tr><td>experts.3.up_proj.weight</td><td>(hidden, inputs)</td>
+   *       <td>experts.3.w3.weight</td></tr>
+   *   <tr><td>experts.3.down_proj.weight</td><td>(outputs, hidden)</td>
+   *       <td>experts.3.w2.weight</td></tr>
+   *   <tr><td>gate.weight, with a gate</td><td>(experts, inputs)</td><td>gate.weight</td></tr>
+   * </table>
+   *
+   * <p>This method reads no biases. To set biases, use {@link MixtureOfExpertsBuilder#build(Map)}.
+   * For the gate and the activation, see {@link #of(GgufFile, int, TopKGate, Activation)}.
+   *
+   * @param tensors is called once or twice for each matrix; each result is copied and closed, and
+   *     only one expert is held at a time
+   * @param experts the number of experts
+   * @param gate null: callers pass a routing to each call
+   * @param type of W1 and W2; use FLOAT32 to train; the type of the file loses no precision
+   * @throws IllegalArgumentException if the gate has another number of experts; if a tensor is
+   *     missing, is no matrix, has another shape, or has an element that is not finite or too large
+   *     for the type
+   * @throws IOException if the function throws it
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   */
+  public static MixtureOfExperts of(
+      ExpertTensors tensors, int experts, TopKGate gate, Activation activation, ElementType type)
+      throws IOException {
+    requireNonNull(tensors, "tensors");
+    requireNonNull(activation, "activation");
+    requireNonNull(type, "type");
+    Check.dimension("experts", experts);
+    if (gate != null && gate.experts() != experts) {
+      throw new IllegalArgumentException(
+          "gate: expected one of " + experts + " experts but was one of " + gate.experts());
+    }
+    return new NamedExperts(tensors, experts).layer(gate, activation, type);
+  }
+
+  private static MixtureOfExperts of(ExpertsFile.Content content, Workers workers) {
+    ExpertsParameters parameters = ExpertsParameters.of(content.parameters());
+    TopKGate gate =
+        content.gate() == null
+            ? null
+            : TopKGate.of(parameters.experts(), content.gate()).withWorkers(workers);
+    Activation activation = TENSORS.activation(content.activation());
+    return new MixtureOfExperts(parameters, gate, activation, workers, content.metadata());
+  }
+
+  /** The off-heap memory of this layer: mapped bytes and private bytes. */
+  public MemoryUse memoryUse() {
+    Stream<Storage> ofState = state == null ? Stream.empty() : PRODUCTS.memory(state);
+    return KernelOperands.memoryUse(Stream.concat(parameters.memory(), ofState));
+  }
+
+  /** The strings of the file that this layer was loaded from, by key. */
+  public Map<String, String> metadata() {
+    return metadata;
+  }
+
+  /** Frees the parameters and the optimizer state as soon as no call uses them. Idempotent. */
+  @Override
+  public void close() {
+    parameters.close();
+    if (state != null) {
+      state.close();
+    }
+  }
+
+  @Override
+  public String toString() {
+    return "MixtureOfExperts("
+        + inputs()
+        + " -> "
+        + hidden()
+        + " "
+        + activation
+        + " -> "
+        + outputs()
+        + ", "
+        + (gate == null ? experts() + " experts, routed by the caller" : gate)
+        + ", "
+        + workers
+        + ")";
+  }
+}

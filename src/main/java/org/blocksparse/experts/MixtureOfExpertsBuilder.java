@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.experts;
+
+import static java.util.Objects.requireNonNull;
+import static org.blocksparse.internal.Access.TENSORS;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.blocksparse.Activation;
+import org.blocksparse.BlockMatrix;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.Shape;
+import org.blocksparse.Weights;
+import org.blocksparse.Workers;
+import org.blocksparse.internal.Check;
+import org.blocksparse.internal.KernelOperands;
+import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.kernels.StoredWeights;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.training.InitialWeights;
+
+/** Builds a {@link MixtureOfExperts}; see {@link MixtureOfExperts#builder}. */
+public final class MixtureOfExpertsBuilder {
+  /** The rank of weights. */
+  private static final int RANK = 4;
+
+  private static final List<String> NAMES =
+      List.of("Wg", "bg", "W1", "b1", "W2", "b2", "W1.gate", "W1.up", "b1.gate", "b1.up");
+
+  /** The halves of W1 and b1. */
+  private static final String GATE = ".gate";
+
+  private static final String UP = ".up";
+
+  private final int inputs;
+  private final int hidden;
+  private final int experts;
+  private final TopKGate gate;
+  private int outputs;
+  private Activation activation = Activation.SWIGLU;
+  private boolean biases;
+  private Workers workers = Workers.common();
+  private long seed;
+
+  /**
+   * A builder.
+   *
+   * @param gate null: none
+   */
+  MixtureOfExpertsBuilder(int inputs, int hidden, int experts, TopKGate gate) {
+    this.inputs = Check.dimension("inputs", inputs);
+    this.hidden = Check.dimension("hidden", hidden);
+    this.experts = Check.dimension("experts", experts);
+    this.gate = gate;
+    this.outputs = inputs;
+  }
+
+  /**
+   * The size of a row of the output; by default, the size of a row of x.
+   *
+   * @throws IllegalArgumentException unless it is at least 1
+   */
+  public MixtureOfExpertsBuilder outputs(int size) {
+    this.outputs = Check.dimension("outputs", size);
+    return this;
+  }
+
+  /** The activation between the two products; by default {@link Activation#SWIGLU}. */
+  public MixtureOfExpertsBuilder activation(Activation function) {
+    this.activation = requireNonNull(function, "activation");
+    return this;
+  }
+
+  /** Biases of the gate and of both products, for {@link #build()}; none by default. */
+  public MixtureOfExpertsBuilder biases() {
+    this.biases = true;
+    return this;
+  }
+
+  /** The threads that run every call; by default {@link Workers#common}. */
+  public MixtureOfExpertsBuilder workers(Workers all) {
+    this.workers = requireNonNull(all, "workers");
+    return this;
+  }
+
+  /** Seed of the initial weights; 0 by default. Equal seeds give equal layers. */
+  public MixtureOfExpertsBuilder seed(long value) {
+    this.seed = value;
+    return this;
+  }
+
+  /**
+   * The names of parameters, with their shapes.
+   *
+   * @param all whether biases are among them
+   */
+  Map<String, Shape> shapes(boolean all) {
+    int sums = activation.isGated() ? Math.multiplyExact(2, hidden) : hidden;
+    Map<String, Shape> shapes = new LinkedHashMap<>();
+    if (gate != null) {
+      shapes.put("Wg", Shape.of(1, 1, inputs, experts));
+    }
+    if (gate != null && all) {
+      shapes.put("bg", Shape.of(1, experts));
+    }
+    shapes.put("W1", Shape.of(1, experts, inputs, sums));
+    if (all) {
+      shapes.put("b1", Shape.of(experts, sums));
+    }
+    shapes.put("W2", Shape.of(experts, 1, hidden, outputs));
+    if (all) {
+      shapes.put("b2", Shape.of(experts, outputs));
+    }
+    return shapes;
+  }
+
+  /**
+   * A layer with biases of zero and random weights, uniform in [-1, 1] / sqrt(n), where n is the
+   * input size of the product: {@code inputs} for Wg and W1, {@code hidden} for W2.
+   *
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   */
+  public MixtureOfExperts build() {
+    Map<String, Shape> shapes = shapes(biases);
+    FloatTensor[] made = TENSORS.zeros(shapes.values().toArray(new Shape[0]));
+    Map<String, FloatTensor> all = new LinkedHashMap<>();
+    long before = 0;
+    for (String name : shapes.keySet()) {
+      FloatTensor tensor = made[all.size()];
+      all.put(name, tensor);
+      if (tensor.shape().rank() == RANK) {
+        int rows = (int) tensor.shape().dim(2);
+        int columns = (int) tensor.shape().dim(3);
+        new InitialWeights(rows, seed).fill(TENSORS.storage(tensor), before, columns);
+        before += tensor.shape().size();
+      }
+    }
+    return build(all);
+  }
+
+  /**
+   * A layer that takes ownership of the given parameters: training changes them, and closing the
+   * layer closes them. W1 and W2 may be {@link Weights}, which are read-only: the layer cannot be
+   * trained then.
+   *
+   * <p>With a gated activation, you may pass W1 in two halves, W1.gate and W1.up, each (1, experts,
+   * inputs, hidden) and both of the same type and layout. Likewise you may pass b1 as b1.gate and
+   * b1.up, each (experts, hidden). Halves are copied side by side, and closed.
+   *
+   * @param parameters by the names in {@link MixtureOfExperts}: W1 and W2, Wg if there is a gate,
+   *     and biases if any
+   * @throws IllegalArgumentException if a name is missing or unknown, or a parameter is given with
+   *     its halves; if a shape does not fit; if a parameter other than W1 and W2 is not a {@link
+   *     FloatTensor}; if a {@link FloatTensor} is a transposed view; if two share memory; or if
+   *     halves differ in type or layout, are a transposed view of INT8, or are packed and hidden is
+   *     not a multiple of 16
+   * @throws IllegalStateException if a half is closed
+   */
+  public MixtureOfExperts build(Map<String, ? extends BlockMatrix> parameters) {
+    Map<String, Shape> shapes = shapesOf(requireNonNull(parameters, "parameters").keySet());
+    Map<String, BlockMatrix> checked = new LinkedHashMap<>();
+    shapes.forEach(
+        (name, shape) -> {
+          BlockMatrix parameter = parameters.get(name);
+          if (parameter != null) {
+            checked.put(name, require(name, parameter, shape));
+          } else if (name.startsWith("W") || parameters.containsKey(name)) {
+            throw new IllegalArgumentException("parameters: expected " + name + " " + shape);
+          }
+        });
+    requireApart(checked);
+    List<BlockMatrix> halves = new ArrayList<>();
+    List<BlockMatrix> joined = new ArrayList<>();
+    try {
+      join("W1", checked, halves, joined);
+      join("b1", checked, halves, joined);
+      MixtureOfExperts layer =
+          new MixtureOfExperts(
+              new ExpertsParameters(
+                  (FloatTensor) checked.get("Wg"),
+                  (FloatTensor) checked.get("bg"),
+                  checked.get("W1"),
+                  (FloatTensor) checked.get("b1"),
+                  checked.get("W2"),
+                  (FloatTensor) checked.get("b2")),
+              gate == null ? null : gate.withWorkers(workers),
+              activation,
+              workers,
+              Map.of());
+      halves.forEach(BlockMatrix::close);
+      return layer;
+    } catch (Throwable e) {
+      joined.forEach(BlockMatrix::close);
+      throw e;
+    }
+  }
+
+  /** Checks that the names are known and fit each other, and returns their shapes. */
+  private Map<String, Shape> shapesOf(Set<String> names) {
+    Map<String, Shape> shapes = new LinkedHashMap<>();
+    shapes(true)
+        .forEach(
+            (name, shape) -> {
+              if (names.contains(name + GATE) || names.contains(name + UP)) {
+                shapes.putAll(halves(name, shape));
+              } else {
+                shapes.put(name, shape);
+              }
+            });
+    for (String name : names) {
+      if (!NAMES.contains(name)) {
+        throw new IllegalArgumentException(
+            "parameters: \"" + name + "\" is none of " + String.join(", ", NAMES));
+      }
+      if (!shapes.containsKey(name)) {
+        throw new IllegalArgumentException(
+            "parameters: "
+                + name
+                + (name.endsWith("g")
+                    ? " belongs to a gate, which this layer was built without"
+                    : " is given beside its halves; leave it or them out"));
+      }
+    }
+    return shapes;
+  }
+
+  private Map<String, Shape> halves(String name, Shape whole) {
+    if (!activation.isGated()) {
+      throw new IllegalArgumentException(
+          "parameters: " + name + " has halves, which " + activation + " does not use; give one");
+    }
+    long[] dims = whole.toArray();
+    dims[dims.length - 1] = hidden;
+    Map<String, Shape> both = new LinkedHashMap<>();
+    both.put(name + GATE, Shape.of(dims));
+    both.put(name + UP, Shape.of(dims));
+    return both;
+  }
+
+  /** Replaces two halves, if given, by the joined parameter. */
+  private void join(
+      String name,
+      Map<String, BlockMatrix> parameters,
+      List<BlockMatrix> halves,
+      List<BlockMatrix> joined) {
+    BlockMatrix first = parameters.get(name + GATE);
+    BlockMatrix second = parameters.get(name + UP);
+    if (first == null && second == null) {
+      return;
+    }
+    if (first == null || second == null) {
+      throw new IllegalArgumentException(
+          "parameters: expected " + name + (first == null ? GATE : UP) + " beside its other half");
+    }
+    try (Lease lease = new Lease().ofBlocks(name + GATE, first).ofBlocks(name + UP, second)) {
+      BlockMatrix both =
+          first instanceof FloatTensor floats && second instanceof FloatTensor others
+              ? beside(floats, others)
+              : beside(name, first, second);
+      joined.add(both);
+      parameters.put(name, both);
+    }
+    halves.add(first);
+    halves.add(second);
+  }
+
+  /** Rows of two tensors side by side. */
+  private FloatTensor beside(FloatTensor first, FloatTensor second) {
+    long[] dims = first.shape().toArray();
+    dims[dims.length - 1] *= 2;
+    Storage[] both = {TENSORS.storage(first), TENSORS.storage(second)};
+    Storage made =
+        StoredWeights.interleaved(
+            both, first.shape().size() / hidden, 4L * hidden, TENSORS.engine(workers));
+    return TENSORS.floats(made, Shape.of(dims));
+  }
+
+  private Weights beside(String name, BlockMatrix first, BlockMatrix second) {
+    if (!(first instanceof Weights gates
+        && second instanceof Weights ups
+        && TENSORS.stored(gates).type() == TENSORS.stored(ups).type()
+        && TENSORS.isTransposed(gates) == TENSORS.isTransposed(ups))) {
+      throw new IllegalArgumentException(
+          name + UP + ": expected the type and layout of " + first + " but was " + second);
+    }
+    if (TENSORS.isTransposed(gates) && TENSORS.scales(gates) != null) {
+      throw new IllegalArgumentException(
+          name + GATE + ": " + gates + " is a transposed view, whose scales are of inputs");
+    }
+    StoredWeights both =
+        TENSORS
+            .stored(gates)
+            .beside(
+                name + GATE,
+                TENSORS.stored(ups),
+                experts,
+                inputs,
+                hidden,
+                TENSORS.isTransposed(gates),
+                TENSORS.engine(workers));
+    return TENSORS.weights(
+        both, Shape.of(1, experts, inputs, 2L * hidden), TENSORS.isTransposed(gates));
+  }
+
+  private static BlockMatrix require(String name, BlockMatrix parameter, Shape shape) {
+    if (!parameter.shape().equals(shape)) {
+      throw new IllegalArgumentException(
+          name + ": expected the shape " + shape + " but was " + parameter.shape());
+    }
+    if (parameter instanceof FloatTensor floats) {
+      TENSORS.requireContiguous(floats, name);
+    } else if (!name.startsWith("W1") && !name.equals("W2")) {
+      throw new IllegalArgumentException(
+          name + ": expected a tensor of floats but was " + parameter);
+    }
+    return parameter;
+  }
+
+  private static void requireApart(Map<String, BlockMatrix> parameters) {
+    String[] names = parameters.keySet().toArray(new String[0]);
+    Storage[] memory =
+        parameters.values().stream().map(KernelOperands::elements).toArray(Storage[]::new);
+    int[] pair = Storage.overlapping(memory);
+    if (pair != null) {
+      throw new IllegalArgumentException(names[pair[1]] + ": shares memory with " + names[pair[0]]);
+    }
+  }
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.experts;
+
+import static java.util.Objects.requireNonNull;
+import static org.blocksparse.internal.Access.TENSORS;
+
+import java.util.Arrays;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.Workers;
+import org.blocksparse.internal.Check;
+import org.blocksparse.internal.KernelOperands;
+import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.memory.HeapRoom;
+
+/**
+ * The gate of a mixture of experts (Shazeer et al., 2017). It computes the softmax of each sample's
+ * logits, one per expert, and chooses the k most probable experts. The outputs of these are
+ * weighted by their renormalized probabilities, the gates. The result is a {@link Routing}, which
+ * holds the plans of the experts' two products.
+ *
+ * <pre>{@code
+ * p = softmax(logits[b]);   gate of a chosen expert e = p[e] / sum over the chosen ones of p
+ * }</pre>
+ *
+ * <p>A gate is immutable and has no parameters: the caller computes the logits, by a dense layer.
+ * Any number of threads may use it.
+ *
+ * <p><b>Numbers.</b> Exponentials and sums are float64: the error of a probability is one rounding
+ * to float32, and that of a gate a few roundings. NaN counts as the largest logit of a sample. All
+ * gates of a sample are NaN if one of its logits is NaN or infinity, or if all are negative
+ * infinity; other samples are not affected. Results are bitwise identical for any workers.
+ */
+public final class TopKGate {
+  /** Heap bytes per choice: its expert and its place, in the routing and in the plans. */
+  private static final long BYTES_PER_CHOICE = 4L * Integer.BYTES;
+
+  private static final String LOGITS = "(batch, experts)";
+
+  private final int experts;
+  private final int k;
+  private final boolean renormalized;
+  private final int capacity;
+  private final double balancing;
+  private final Workers workers;
+
+  private TopKGate(
+      int experts, int k, boolean renormalized, int capacity, double balancing, Workers workers) {
+    this.experts = experts;
+    this.k = k;
+    this.renormalized = renormalized;
+    this.capacity = capacity;
+    this.balancing = balancing;
+    this.workers = workers;
+  }
+
+  /**
+   * A gate that chooses k of the experts for each sample.
+   *
+   * @throws IllegalArgumentException unless 1 &lt;= k &lt;= experts &lt;= 2<sup>31</sup> - 9
+   */
+  public static TopKGate of(int experts, int k) {
+    Check.dimension("experts", experts);
+    Check.atLeast(1, "k", k);
+    if (k > experts) {
+      throw new IllegalArgumentException(
+          "k: expected at most experts = " + experts + " but was " + k);
+    }
+    return new TopKGate(experts, k, true, Integer.MAX_VALUE, 0, Workers.common());
+  }
+
+  /**
+   * Uses the probabilities of the chosen experts as gates, without renormalization (Fedus et al.,
+   * 2021). This is necessary for k = 1: a renormalized gate would always be 1, and its gradient 0.
+   */
+  public TopKGate withoutRenormalization() {
+    return new TopKGate(experts, k, false, capacity, balancing, workers);
+  }
+
+  /**
+   * The maximum number of samples of a batch that an expert takes. Further (sample, expert) pairs
+   * are dropped: they have no gate and cost nothing, because the plans leave them out. First
+   * choices have priority over second choices, and earlier samples over later ones. The gates of
+   * the other pairs do not change. With a capacity, the plans are ragged. {@link
+   * Integer#MAX_VALUE}, the default, means no capacity: nothing is dropped, and plans are not
+   * ragged.
+   *
+   * @throws IllegalArgumentException if it is less than 1
+   */
+  public TopKGate withCapacity(int samplesOfAnExpert) {
+    return new TopKGate(
+        experts,
+        k,
+        renormalized,
+        Check.atLeast(1, "capacity", samplesOfAnExpert),
+        balancing,
+        workers);
+  }
+
+  /**
+   * Adds a load-balancing loss (Fedus et al., 2021, equation 4):
+   *
+   * <pre>{@code
+   * weight * experts * sum over e of  f[e] * P[e]
+   * }</pre>
+   *
+   * <p>where f[e] is the fraction of all choices that are e, before any is dropped, and P[e] is the
+   * mean probability of e. The loss equals the weight if both are uniform. {@link
+   * Routing#balancingLoss} returns the loss; {@link #gradient} includes its gradient, in which f is
+   * constant.
+   *
+   * @param weight finite and not negative; 0 is none
+   * @throws IllegalArgumentException if it is not
+   */
+  public TopKGate withBalancing(float weight) {
+    if (!(weight >= 0 && weight < Float.POSITIVE_INFINITY)) {
+      throw new IllegalArgumentException(
+          "balancing: expected a finite number >= 0 but was " + weight);
+    }
+    return new TopKGate(experts, k, renormalized, capacity, weight, workers);
+  }
+
+  /** The same gate on other workers. Its plans run on them, too. */
+  public TopKGate withWorkers(Workers other) {
+    return new TopKGate(
+        experts, k, renormalized, capacity, balancing, requireNonNull(other, "workers"));
+  }
+
+  /** How many experts there are. */
+  public int experts() {
+    return experts;
+  }
+
+  /** How many experts each sample chooses. */
+  public int k() {
+    return k;
+  }
+
+  /**
+   * Chooses experts, the most probable first, ties by ascending number.
+   *
+   * @param logits (batch, experts); a NaN is not rejected: it makes the gates of its sample NaN,
+   *     and so the output, the loss and all gradients
+   * @return the chosen experts; the caller closes the routing
+   * @throws IllegalArgumentException if the shape does not fit, or if batch times k is more than
+   *     2<sup>29</sup>
+   * @throws IllegalStateException if the tensor is closed
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   */
+  public Routing route(FloatTensor logits) {
+    Check.rank("logits", logits, LOGITS, 2);
+    int batch = Check.rows("logits", logits.shape().dim(0));
+    Check.shape("logits", logits, LOGITS, batch, experts);
+    if ((long) batch * k > Routing.MAX_PAIRS) {
+      throw new IllegalArgumentException(
+          "logits: " + batch + " * k choices are more than 2^29; split the batch");
+    }
+    try {
+      return routed(logits, batch);
+    } catch (OutOfMemoryError e) {
+      throw HeapRoom.named(
+          e,
+          BYTES_PER_CHOICE * batch * k + (long) Integer.BYTES * experts,
+          "the choices of " + batch + " samples among " + experts + " experts");
+    }
+  }
+
+  private Routing routed(FloatTensor logits, int batch) {
+    TopExperts top = top();
+    FloatTensor probabilities = FloatTensor.zeros(batch, experts);
+    FloatTensor gates = null;
+    try (Lease lease = new Lease().of("logits", logits)) {
+      int[] chosen = top.choose(KernelOperands.rows(logits), KernelOperands.rows(probabilities));
+      int[] load = load(chosen);
+      int[] places = new int[chosen.length];
+      int kept = places(chosen, places);
+      gates = capacity == Integer.MAX_VALUE ? FloatTensor.zeros(batch, k) : FloatTensor.zeros(kept);
+      top.gates(KernelOperands.rows(probabilities), chosen, places, TENSORS.storage(gates));
+      return new Routing(
+          this, k, workers, chosen, places, load, probabilities, gates, loss(load, probabilities));
+    } catch (Throwable e) {
+      probabilities.close();
+      if (gates != null) {
+        gates.close();
+      }
+      throw e;
+    }
+  }
+
+  private TopExperts top() {
+    return new TopExperts(TENSORS.engine(workers), experts, k, renormalized);
+  }
+
+  /** The settings in the form that files store. */
+  ExpertsFile.Gate settings() {
+    return new ExpertsFile.Gate(k, renormalized, capacity, (float) balancing);
+  }
+
+  static TopKGate of(int experts, ExpertsFile.Gate settings) {
+    return new TopKGate(
+        experts,
+        settings.k(),
+        settings.renormalized(),
+        settings.capacity(),
+        settings.balancing(),
+        Workers.common());
+  }
+
+  boolean isRagged() {
+    return capacity != Integer.MAX_VALUE;
+  }
+
+  private int[] load(int[] chosen) {
+    int[] load = new int[experts];
+    for (int expert : chosen) {
+      load[expert]++;
+    }
+    return load;
+  }
+
+  /** Assigns places to the pairs that are kept, and returns the number of these pairs. */
+  private int places(int[] chosen, int[] places) {
+    int batch = chosen.length / k;
+    int[] taken = new int[experts];
+    Arrays.fill(places, TopExperts.DROPPED);
+    for (int choice = 0; choice < k; choice++) {
+      for (int sample = 0; sample < batch; sample++) {
+        int pair = sample * k + choice;
+        if (taken[chosen[pair]] < capacity) {
+          taken[chosen[pair]]++;
+          places[pair] = 0;
+        }
+      }
+    }
+    int kept = 0;
+    for (int pair = 0; pair < places.length; pair++) {
+      if (places[pair] != TopExperts.DROPPED) {
+        places[pair] = kept++;
+      }
+    }
+    return kept;
+  }
+
+  private double loss(int[] load, FloatTensor probabilities) {
+    double loss = 0;
+    if (balancing > 0) {
+      double[] sums = top().sums(KernelOperands.rows(probabilities));
+      double[] gradient = ofProbabilities(load, (int) probabilities.shape().dim(0));
+      for (int e = 0; e < experts; e++) {
+        loss += gradient[e] * sums[e];
+      }
+    }
+    return loss;
+  }
+
+  /** The gradient of the balancing loss with respect to each probability of an expert. */
+  private double[] ofProbabilities(int[] load, int batch) {
+    double[] gradient = new double[experts];
+    for (int e = 0; e < experts && batch > 0; e++) {
+      double part = load[e] / ((double) batch * k);
+      gradient[e] = balancing * experts * part / batch;
+    }
+    return gradient;
+  }
+
+  /**
+   * The gradient with respect to the logits: through the gates, plus that of the balancing loss if
+   * there is one. The choice of experts counts as constant.
+   *
+   * @param routing a routing that {@link #route} of this gate returned
+   * @param gradGates the gradient with respect to {@link Routing#gates}, of their shape
+   * @param gradLogits (batch, experts); its previous content is overwritten
+   * @throws IllegalArgumentException if a shape does not fit, the tensors overlap, or the routing
+   *     is of another gate
+   * @throws IllegalStateException if the routing or a tensor is closed
+   */
+  public void gradient(Routing routing, FloatTensor gradGates, FloatTensor gradLogits) {
+    if (requireNonNull(routing, "routing").gate() != this) {
+      throw new IllegalArgumentException("routing: expected that of this gate");
+    }
+    FloatTensor probabilities = routing.probabilities();
+    Check.shape("gradGates", gradGates, routing.words(), routing.gates().shape().toArray());
+    Check.shape("gradLogits", gradLogits, LOGITS, probabilities.shape().toArray());
+    Check.noOverlap("gradLogits", gradLogits, "gradGates", gradGates);
+    Check.noOverlap("gradLogits", gradLogits, "probabilities", probabilities);
+    try (Lease lease =
+        new Lease()
+            .of("routing", probabilities)
+            .of("gradGates", gradGates)
+            .writing("gradLogits", gradLogits)) {
+      top()
+          .gradient(
+              KernelOperands.rows(probabilities),
+              routing.chosen(),
+              routing.places(),
+              TENSORS.storage(gradGates),
+              ofProbabilities(routing.load(), (int) probabilities.shape().dim(0)),
+              KernelOperands.rows(gradLogits));
+    }
+  }
+
+  @Override
+  public String toString() {
+    return "TopKGate("
+        + k
+        + " of "
+        + experts
+        + (renormalized ? "" : ", not renormalized")
+        + (isRagged() ? ", capacity = " + capacity : "")
+        + (balancing == 0 ? "" : ", balancing = " + (float) balancing)
+        + ")";
+  }
+}

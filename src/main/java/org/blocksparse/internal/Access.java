@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal;
+
+import java.util.List;
+import java.util.stream.Stream;
+import org.blocksparse.Activation;
+import org.blocksparse.BlockMatrix;
+import org.blocksparse.ElementType;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.IntTensor;
+import org.blocksparse.Optimizer;
+import org.blocksparse.Shape;
+import org.blocksparse.SparseRows;
+import org.blocksparse.Tensor;
+import org.blocksparse.UnknownIds;
+import org.blocksparse.Weights;
+import org.blocksparse.Workers;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.internal.files.LoadSettings;
+import org.blocksparse.internal.files.NameTable;
+import org.blocksparse.internal.files.OptimizerStateFile;
+import org.blocksparse.internal.files.SaveSettings;
+import org.blocksparse.internal.kernels.ActivationFunction;
+import org.blocksparse.internal.kernels.ActivationInput;
+import org.blocksparse.internal.kernels.Bags;
+import org.blocksparse.internal.kernels.Blocks;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.kernels.StoredWeights;
+import org.blocksparse.internal.kernels.UpdateRule;
+import org.blocksparse.internal.kernels.WeightType;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.search.OutputFilter;
+import org.blocksparse.internal.search.SearchResult;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.ModelPart;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.products.BlockPlan;
+import org.blocksparse.products.Epilogue;
+import org.blocksparse.products.OptimizerState;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Ranking;
+
+/**
+ * The parts of public types that the packages of this module share and their users do not see. Each
+ * package implements an interface of this class in one place.
+ *
+ * <p>This class names types of all packages: no other class below them does.
+ */
+public final class Access {
+  /** Tensors and values. */
+  public static final Tensors TENSORS = open(Tensors.class, "org.blocksparse.TensorAccess");
+
+  /** Plans and optimizer state. */
+  public static final Products PRODUCTS =
+      open(Products.class, "org.blocksparse.products.ProductAccess");
+
+  /** Options of files. */
+  public static final Io IO = open(Io.class, "org.blocksparse.io.IoAccess");
+
+  /** Rankings, filters and names. */
+  public static final Rankings RANKING =
+      open(Rankings.class, "org.blocksparse.ranking.RankingAccess");
+
+  /** Embedding bags. */
+  public static final Bags BAGS = open(Bags.class, "org.blocksparse.bag.BagAccess");
+
+  /** Linear trees. */
+  public static final Parts TREES = open(Parts.class, "org.blocksparse.linear.TreeAccess");
+
+  private Access() {}
+
+  private static <T> T open(Class<T> type, String implementation) {
+    try {
+      var constructor = Class.forName(implementation).getDeclaredConstructor();
+      constructor.setAccessible(true);
+      return type.cast(constructor.newInstance());
+    } catch (ReflectiveOperationException e) {
+      throw new LinkageError(implementation + " cannot be made", e);
+    }
+  }
+
+  /** Of {@code org.blocksparse}. */
+  public interface Tensors {
+    Storage storage(Tensor tensor);
+
+    long stride(Tensor tensor, int axis);
+
+    void requireContiguous(Tensor tensor, String operation);
+
+    FloatTensor floats(Storage storage, Shape shape);
+
+    FloatTensor[] zeros(Shape... shapes);
+
+    FloatTensor copy(FloatTensor tensor, String name);
+
+    IntTensor ints(Storage storage, Shape shape);
+
+    int[] toArray(IntTensor tensor, String name);
+
+    void get(IntTensor tensor, String name, int[] values);
+
+    IntTensor asBatchOfOne(IntTensor tensor);
+
+    void requireForArray(IntTensor tensor, String name);
+
+    Engine engine(Workers workers);
+
+    Workers workers(Engine engine);
+
+    org.blocksparse.internal.kernels.Bags bags(SparseRows rows);
+
+    Lease lease(SparseRows rows, Lease lease, String name);
+
+    int[] offsets(SparseRows rows);
+
+    void getOffsets(SparseRows rows, int[] into);
+
+    int[] indices(SparseRows rows);
+
+    void getIndices(SparseRows rows, int[] into);
+
+    int indexBound(SparseRows rows, int checked);
+
+    long countFrom(SparseRows rows, String name, int bound);
+
+    void requireIndices(SparseRows rows, String name, String boundName, int bound);
+
+    void requireRows(SparseRows rows, String name, int batch);
+
+    void requireFinite(SparseRows rows, String name);
+
+    void requireNoOverlap(SparseRows rows, String outName, FloatTensor out, String name);
+
+    Weights weights(StoredWeights stored, Shape shape, boolean transposed);
+
+    Weights transposed(StoredWeights stored, Shape inMemory);
+
+    Weights copy(Weights weights);
+
+    StoredWeights stored(Weights weights);
+
+    StoredWeights requireContiguous(Weights weights, String operation);
+
+    Storage elements(Weights weights);
+
+    Storage scales(Weights weights);
+
+    Blocks blocks(Weights weights);
+
+    boolean isTransposed(Weights weights);
+
+    FloatTensor requireBlocks(String name, FloatTensor W, ElementType type);
+
+    WeightType stored(ElementType type);
+
+    ElementType type(WeightType stored);
+
+    UpdateRule rule(Optimizer optimizer);
+
+    ActivationFunction function(Activation activation);
+
+    Activation activation(ActivationFunction function);
+
+    ActivationInput input(Activation activation, long n, Rows z, FloatTensor gate);
+
+    void add(UnknownIds unknown, long ids);
+  }
+
+  /** Of {@code org.blocksparse.products}. */
+  public interface Products {
+    /** The shape of the input rows of a plan. */
+    Shape inputs(BlockPlan plan, long size);
+
+    /** The shape of the output rows of a plan. */
+    Shape outputs(BlockPlan plan, long size);
+
+    /** Writes the products of h, or adds them. */
+    void apply(
+        BlockMatrix W,
+        FloatTensor h,
+        BlockPlan plan,
+        Epilogue epilogue,
+        boolean accumulate,
+        FloatTensor out);
+
+    Stream<Storage> memory(OptimizerState state);
+
+    List<OptimizerStateFile.Entry> entries(OptimizerState state, List<String> names);
+  }
+
+  /** Of {@code org.blocksparse.io}. */
+  public interface Io {
+    SaveSettings settings(SaveOptions options);
+
+    LoadSettings settings(LoadOptions options);
+  }
+
+  /** Of {@code org.blocksparse.ranking}. */
+  public interface Rankings {
+    /** A ranking; labels may be null. */
+    Ranking ranking(SearchResult found, Labels labels);
+
+    Filter none();
+
+    void requireNotRenormalized(Filter filter);
+
+    OutputFilter check(Filter filter, int batch, int outputs);
+
+    Lease lease(Filter filter, Lease lease);
+
+    NameTable table(Labels labels);
+
+    Labels labelsOrNull(NameTable table);
+
+    Labels orThrow(Labels labels);
+
+    Labels forAtMost(Labels labels, int outputs);
+  }
+
+  /** Of packages whose layers can be parts of the files of others. */
+  public interface Parts {
+    /** The part as it is now; null if it is of another package. */
+    SaveSettings.Part partOrNull(ModelPart part);
+  }
+
+  /** Of {@code org.blocksparse.bag}. */
+  public interface Bags extends Parts {
+    /** Allocates n more rows, which the bag has once they are installed. */
+    Grown grown(EmbeddingBag bag, int n);
+  }
+
+  /** The memory of a layer with more rows. */
+  public interface Grown {
+    void install();
+
+    void close();
+  }
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal;
+
+import static org.blocksparse.internal.Access.TENSORS;
+
+import java.util.Objects;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+import org.blocksparse.BlockMatrix;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.MemoryUse;
+import org.blocksparse.Shape;
+import org.blocksparse.Weights;
+import org.blocksparse.internal.kernels.Blocks;
+import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.kernels.TableRows;
+import org.blocksparse.internal.memory.Storage;
+
+/** Tensors as the kernels see them. */
+public final class KernelOperands {
+  private KernelOperands() {}
+
+  /** A tensor (..., size), whose last dimension is a row; contiguous. */
+  public static Rows rows(FloatTensor tensor) {
+    Shape shape = tensor.shape();
+    long size = shape.dim(shape.rank() - 1);
+    long count = 1;
+    for (int axis = 0; axis < shape.rank() - 1; axis++) {
+      count *= shape.dim(axis);
+    }
+    return new Rows(TENSORS.storage(tensor), count, size);
+  }
+
+  /** A tensor (..., size) whose rows are added up; contiguous. */
+  public static TableRows table(FloatTensor tensor) {
+    return new TableRows(rows(tensor));
+  }
+
+  /** The memory of weights of any form, without their scales. */
+  public static Storage elements(BlockMatrix W) {
+    return W instanceof FloatTensor floats
+        ? TENSORS.storage(floats)
+        : TENSORS.elements(((Weights) W));
+  }
+
+  /** Weights of rank 4, of any form. */
+  public static Blocks blocks(BlockMatrix W) {
+    return W instanceof FloatTensor floats ? blocks(floats) : TENSORS.blocks(((Weights) W));
+  }
+
+  /** A tensor (iBlocks, oBlocks, iSize, oSize), which may be a transposed view. */
+  public static Blocks blocks(FloatTensor tensor) {
+    Shape shape = tensor.shape();
+    int iSize = (int) shape.dim(2);
+    int oSize = (int) shape.dim(3);
+    boolean transposed = TENSORS.stride(tensor, 3) != 1;
+    // A block of one row has no meaningful stride between rows; any that is large enough will do.
+    long rowStride =
+        transposed
+            ? Math.max(iSize, TENSORS.stride(tensor, 3))
+            : Math.max(oSize, TENSORS.stride(tensor, 2));
+    // Of a tensor without elements, the strides may be anything, larger than any memory as well.
+    boolean empty = shape.size() == 0;
+    return new Blocks(
+        TENSORS.storage(tensor),
+        (int) shape.dim(0),
+        (int) shape.dim(1),
+        iSize,
+        oSize,
+        empty ? 0 : TENSORS.stride(tensor, 0),
+        empty ? 0 : TENSORS.stride(tensor, 1),
+        rowStride,
+        transposed);
+  }
+
+  /** The memory of a model; null counts as none. */
+  public static MemoryUse memoryUse(Stream<Storage> memory) {
+    return memory
+        .filter(Objects::nonNull)
+        .filter(storage -> !storage.isClosed())
+        .map(
+            storage -> {
+              long bytes = Float.BYTES * storage.elements();
+              return storage.mapping() == null ? new MemoryUse(0, bytes) : new MemoryUse(bytes, 0);
+            })
+        .reduce(new MemoryUse(0, 0), MemoryUse::plus);
+  }
+
+  /** Runs a computation that writes a new tensor, and returns it; closes it on failure. */
+  public static FloatTensor filled(FloatTensor tensor, Consumer<FloatTensor> computation) {
+    try {
+      computation.accept(tensor);
+    } catch (Throwable e) {
+      tensor.close();
+      throw e;
+    }
+    return tensor;
+  }
+}

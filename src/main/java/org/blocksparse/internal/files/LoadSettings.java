@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.files;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.function.Function;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * How a model is taken from its file.
+ *
+ * @param optimizerState whether it is read
+ * @param damage makes the exception of a mapped file that has shrunk
+ */
+public record LoadSettings(
+    Memory memory,
+    boolean optimizerState,
+    Engine engine,
+    ByteProgress progress,
+    Function<Path, IOException> damage) {
+  /** Where W2 or the table of a bag, nearly all of a file, goes. */
+  public enum Memory {
+    COPIED,
+    MAPPED,
+    COPY_ON_WRITE
+  }
+
+  /** Whether W2 and the table are used where they lie. */
+  public boolean isMapped() {
+    return memory != Memory.COPIED;
+  }
+
+  /** The name of the operation in events. */
+  public String verb() {
+    return isMapped() ? "map" : "load";
+  }
+
+  /** Opens a file. */
+  public SafeTensorsReader open(Path file) throws IOException {
+    return isMapped()
+        ? SafeTensorsReader.map(file, memory == Memory.COPY_ON_WRITE, damage)
+        : SafeTensorsReader.open(file);
+  }
+
+  /** The elements of a tensor where they lie; null if they are to be read. */
+  public Storage mappedOrNull(SafeTensorsReader reader, TensorEntry entry) throws IOException {
+    return isMapped() ? reader.mapElements(entry) : null;
+  }
+}

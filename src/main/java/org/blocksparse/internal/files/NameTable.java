@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.files;
+
+import java.nio.ByteBuffer;
+import java.nio.CharBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.CharsetDecoder;
+import java.nio.charset.CoderResult;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+
+/**
+ * Names by number, and numbers by name, in three arrays and not an object for each.
+ *
+ * <p>Names are one text in UTF-8. They are found by binary search in an order that is made once: by
+ * hash, so that the text is hardly looked at, and those of the same hash by their bytes, so that no
+ * choice of names makes a search long. All three go into a file as they are. Immutable: nobody
+ * changes the arrays.
+ */
+public final class NameTable {
+  private static final int PIECE = 1 << 13;
+
+  private final byte[] text;
+
+  /** Name i is bytes [offsets[i], offsets[i + 1]) of the text. */
+  private final int[] offsets;
+
+  /** The numbers of all names by hash, then by bytes. */
+  private final int[] order;
+
+  private NameTable(byte[] text, int[] offsets, int[] order) {
+    this.text = text;
+    this.offsets = offsets;
+    this.order = order;
+  }
+
+  /**
+   * A table of names, in which duplicates are not looked for.
+   *
+   * @param offsets from 0 to the length of the text, never falling
+   */
+  public static NameTable of(byte[] text, int[] offsets) {
+    int count = offsets.length - 1;
+    long[] keys = new long[count];
+    for (int i = 0; i < count; i++) {
+      keys[i] = (long) hash(text, offsets[i], offsets[i + 1]) << 32 | i;
+    }
+    Arrays.sort(keys);
+    int[] order = new int[count];
+    for (int i = 0; i < count; i++) {
+      order[i] = (int) keys[i];
+    }
+    NameTable table = new NameTable(text, offsets, order);
+    for (int begin = 0; begin < count; ) {
+      int end = begin + 1;
+      while (end < count && keys[end] >> 32 == keys[begin] >> 32) {
+        end++;
+      }
+      if (end - begin > 1) {
+        table.sortByBytes(begin, end);
+      }
+      begin = end;
+    }
+    return table;
+  }
+
+  private void sortByBytes(int begin, int end) {
+    Integer[] run = new Integer[end - begin];
+    Arrays.setAll(run, i -> order[begin + i]);
+    Arrays.sort(run, this::compareBytes);
+    Arrays.setAll(run, i -> order[begin + i] = run[i]);
+  }
+
+  /**
+   * Offsets as they were in a file fit a text of that many bytes, which need not be there yet.
+   *
+   * @throws MalformedException if they do not
+   */
+  public static void requireOffsets(int[] offsets, long textBytes) throws MalformedException {
+    int before = 0;
+    for (int i = 0; i < offsets.length; i++) {
+      if (offsets[i] < before || (i == 0 && offsets[i] != 0)) {
+        throw new MalformedException(
+            "labels.offsets",
+            "element " + i + " = " + offsets[i] + (i == 0 ? " is not 0" : " falls"));
+      }
+      before = offsets[i];
+    }
+    if (before != textBytes) {
+      throw new MalformedException(
+          "labels.offsets", "ends with " + before + ", the text with " + textBytes);
+    }
+  }
+
+  /**
+   * A table as it was in a file, of which no more is checked than that no access leaves the arrays.
+   *
+   * @param offsets that {@link #requireOffsets} has let pass
+   * @throws MalformedException if one might
+   */
+  public static NameTable read(byte[] text, int[] offsets, int[] order) throws MalformedException {
+    for (int i = 0; i < order.length; i++) {
+      if (order[i] < 0 || order[i] >= order.length) {
+        throw new MalformedException(
+            "labels.order", "element " + i + " = " + order[i] + " is no number of a name");
+      }
+    }
+    return new NameTable(text, offsets, order);
+  }
+
+  /**
+   * All names are texts, no two are the same, and all are found.
+   *
+   * @throws MalformedException if not
+   */
+  public void check() throws MalformedException {
+    checkText();
+    int hashBefore = 0;
+    for (int i = 0; i < order.length; i++) {
+      int hash = hash(order[i]);
+      int compared = i == 0 ? -1 : Integer.compare(hashBefore, hash);
+      if (compared == 0) {
+        compared = compareBytes(order[i - 1], order[i]);
+      }
+      if (compared > 0) {
+        throw new MalformedException("labels.order", "element " + i + " is out of order");
+      }
+      if (compared == 0) {
+        throw new MalformedException(
+            "labels.text", "names " + order[i - 1] + " and " + order[i] + " are the same");
+      }
+      hashBefore = hash;
+    }
+  }
+
+  /** The text is UTF-8 as a whole, and no name begins within a letter. */
+  private void checkText() throws MalformedException {
+    CharsetDecoder decoder = StandardCharsets.UTF_8.newDecoder();
+    ByteBuffer bytes = ByteBuffer.wrap(text);
+    CharBuffer letters = CharBuffer.allocate(PIECE);
+    CoderResult result;
+    do {
+      result = decoder.decode(bytes, letters.clear(), true);
+    } while (result.isOverflow());
+    int wrong = result.isError() ? bytes.position() : text.length;
+    for (int i = 0; i < size(); i++) {
+      boolean within = offsets[i] < text.length && (text[offsets[i]] & 0xC0) == 0x80;
+      if (within || (offsets[i] <= wrong && wrong < offsets[i + 1])) {
+        throw new MalformedException("labels.text", "name " + i + " is not UTF-8");
+      }
+    }
+  }
+
+  /** The number of names. */
+  public int size() {
+    return offsets.length - 1;
+  }
+
+  /** A name. */
+  public String name(int number) throws CharacterCodingException {
+    int begin = offsets[number];
+    return StandardCharsets.UTF_8
+        .newDecoder()
+        .decode(ByteBuffer.wrap(text, begin, offsets[number + 1] - begin))
+        .toString();
+  }
+
+  /** The number of a name; -1 if there is none. */
+  public int find(byte[] name) {
+    int hash = hash(name, 0, name.length);
+    int low = 0;
+    int high = order.length;
+    while (low < high) {
+      int middle = (low + high) >>> 1;
+      int compared = compare(order[middle], hash, name);
+      if (compared == 0) {
+        return order[middle];
+      }
+      if (compared < 0) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return -1;
+  }
+
+  /** Two numbers of the same name, the smaller first; or null. */
+  public int[] duplicate() {
+    for (int i = 1; i < order.length; i++) {
+      if (compareBytes(order[i - 1], order[i]) == 0) {
+        int[] both = {order[i - 1], order[i]};
+        Arrays.sort(both);
+        return both;
+      }
+    }
+    return null;
+  }
+
+  private int compare(int number, int hash, byte[] name) {
+    int byHash = Integer.compare(hash(number), hash);
+    return byHash != 0
+        ? byHash
+        : Arrays.compareUnsigned(text, offsets[number], offsets[number + 1], name, 0, name.length);
+  }
+
+  private int compareBytes(int number, int other) {
+    return Arrays.compareUnsigned(
+        text, offsets[number], offsets[number + 1], text, offsets[other], offsets[other + 1]);
+  }
+
+  private int hash(int number) {
+    return hash(text, offsets[number], offsets[number + 1]);
+  }
+
+  /** FNV-1a with 32 bits (Fowler, Noll and Vo), as it is in files. */
+  private static int hash(byte[] bytes, int begin, int end) {
+    int hash = 0x811c9dc5;
+    for (int i = begin; i < end; i++) {
+      hash = (hash ^ (bytes[i] & 0xff)) * 0x01000193;
+    }
+    return hash;
+  }
+
+  /** All names, one after the other; not to be changed. */
+  public byte[] text() {
+    return text;
+  }
+
+  /** Where names begin in the text, and the end of the last; not to be changed. */
+  public int[] offsets() {
+    return offsets;
+  }
+
+  /** The order in which names are found; not to be changed. */
+  public int[] order() {
+    return order;
+  }
+}

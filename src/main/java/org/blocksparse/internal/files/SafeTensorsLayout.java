@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.files;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+
+/** Where the tensors of a new file lie: one after the other, in the order that they are added. */
+public final class SafeTensorsLayout {
+  private final List<TensorEntry> entries = new ArrayList<>();
+  private long dataBytes;
+  private long alignedBegin;
+
+  /** The layout of what is to be written, of which the first is aligned. */
+  public static SafeTensorsLayout of(List<TensorSource> tensors) {
+    SafeTensorsLayout layout = new SafeTensorsLayout();
+    tensors.forEach(tensor -> layout.add(tensor.name(), tensor.type(), tensor.dims()));
+    return layout;
+  }
+
+  /** The layout of what is to be written, of which the one of that name is aligned. */
+  public static SafeTensorsLayout of(List<TensorSource> tensors, String aligned) {
+    SafeTensorsLayout layout = of(tensors);
+    for (TensorEntry entry : layout.entries) {
+      if (entry.name().equals(aligned)) {
+        layout.alignedBegin = entry.begin();
+      }
+    }
+    return layout;
+  }
+
+  /**
+   * Adds a tensor, whose elements are to be had when it is its turn.
+   *
+   * @throws IllegalArgumentException if it has too many dimensions to be read again
+   */
+  public SafeTensorsLayout add(String name, Dtype type, long... dims) {
+    Dimensions.requireReadable(name, dims);
+    TensorEntry entry = TensorEntry.of(name, type, dims, dataBytes);
+    entries.add(entry);
+    dataBytes = entry.end();
+    return this;
+  }
+
+  /** Where the tensor that is aligned begins. */
+  long alignedBegin() {
+    return alignedBegin;
+  }
+
+  /** The tensors in their order. */
+  List<TensorEntry> entries() {
+    return Collections.unmodifiableList(entries);
+  }
+
+  /** The bytes of all tensors. */
+  long dataBytes() {
+    return dataBytes;
+  }
+}

@@ -1,0 +1,491 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.files;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.io.Closeable;
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.InterruptedIOException;
+import java.io.RandomAccessFile;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.SeekableByteChannel;
+import java.nio.file.FileSystems;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.Map;
+import java.util.function.Function;
+import org.blocksparse.internal.memory.HeapRoom;
+import org.blocksparse.internal.memory.MappedFile;
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * Reads a safetensors file that anybody may have written: its header as a whole, its tensors as
+ * they are asked for, into memory or where they lie.
+ *
+ * <p>The memory that it makes is freed with it, unless it is kept: whatever fails on the way, one
+ * {@code close} is enough.
+ */
+public final class SafeTensorsReader implements AutoCloseable {
+  /** Elements that are copied at once. */
+  private static final int PIECE = 1 << 20;
+
+  /** Where bytes come from. */
+  private interface Input extends Closeable {
+    void read(long position, ByteBuffer into) throws IOException;
+
+    /** Memory that can be read into. */
+    default ByteBuffer buffer(int length) {
+      return ByteBuffer.allocateDirect(length);
+    }
+  }
+
+  private record Channel(SeekableByteChannel channel) implements Input {
+    @Override
+    public void read(long position, ByteBuffer into) throws IOException {
+      MappedFile.readFully(channel, position, into);
+    }
+
+    @Override
+    public void close() throws IOException {
+      channel.close();
+    }
+  }
+
+  /** A file of the system that several threads read: an interrupt of one does not close it. */
+  private record Shared(RandomAccessFile file) implements Input {
+    @Override
+    public void read(long position, ByteBuffer into) throws IOException {
+      if (Thread.currentThread().isInterrupted()) {
+        throw new InterruptedIOException("the thread that reads was interrupted");
+      }
+      file.seek(position);
+      file.readFully(into.array(), into.arrayOffset() + into.position(), into.remaining());
+      into.position(into.limit());
+    }
+
+    @Override
+    public ByteBuffer buffer(int length) {
+      return ByteBuffer.allocate(length);
+    }
+
+    @Override
+    public void close() throws IOException {
+      file.close();
+    }
+  }
+
+  private record Mapping(MappedFile file) implements Input {
+    @Override
+    public void read(long position, ByteBuffer into) throws IOException {
+      file.read(position, into);
+    }
+
+    @Override
+    public void close() {
+      file.close();
+    }
+  }
+
+  /** The values that a tensor may have. */
+  public enum Values {
+    FINITE,
+    FINITE_AND_NOT_NEGATIVE
+  }
+
+  private final Input input;
+  private final long fileBytes;
+
+  private final ArrayList<Storage> made = new ArrayList<>();
+  private SafeTensorsHeader header;
+  private long dataBegin;
+  private ByteBuffer bytes;
+  private ByteProgress progress = (done, total) -> {};
+  private long bytesRead;
+  private long bytesToRead;
+
+  private SafeTensorsReader(Input input, long fileBytes) {
+    this.input = input;
+    this.fileBytes = fileBytes;
+  }
+
+  /**
+   * Opens a file of any file system, to read from it.
+   *
+   * @throws MalformedException if it is not a safetensors file
+   */
+  public static SafeTensorsReader open(Path file) throws IOException {
+    SeekableByteChannel channel = Files.newByteChannel(RegularFile.require(file));
+    return begin(new Channel(channel), channel::size);
+  }
+
+  /**
+   * As {@link #open}, for several threads, which read one after the other. If the file is one of
+   * the system, an interrupt of a thread that reads ends what it does and nothing else.
+   *
+   * @throws MalformedException if it is not a safetensors file
+   */
+  public static SafeTensorsReader openShared(Path file) throws IOException {
+    if (file.getFileSystem() != FileSystems.getDefault()) {
+      return open(file);
+    }
+    Files.newByteChannel(RegularFile.require(file)).close(); // throws if it cannot be read
+    RandomAccessFile shared = new RandomAccessFile(file.toFile(), "r");
+    return begin(new Shared(shared), shared::length);
+  }
+
+  /**
+   * Opens a file of the system, to use a tensor where it lies.
+   *
+   * @param damage makes the exception of a file that has shrunk
+   * @throws MalformedException if it is not a safetensors file
+   * @throws UnsupportedOperationException if the file cannot be used where it lies
+   */
+  public static SafeTensorsReader map(
+      Path file, boolean copyOnWrite, Function<Path, IOException> damage) throws IOException {
+    if (Files.size(RegularFile.require(file)) == 0) {
+      throw new MalformedException("file", "is empty");
+    }
+    MappedFile mapping = MappedFile.open(file, copyOnWrite, damage);
+    return begin(new Mapping(mapping), mapping::bytes);
+  }
+
+  private interface Size {
+    long bytes() throws IOException;
+  }
+
+  private static SafeTensorsReader begin(Input input, Size size) throws IOException {
+    try {
+      SafeTensorsReader reader = new SafeTensorsReader(input, size.bytes());
+      reader.readHeader();
+      return reader;
+    } catch (Throwable e) {
+      try {
+        input.close();
+      } catch (IOException closing) {
+        e.addSuppressed(closing);
+      }
+      throw e;
+    }
+  }
+
+  private void readHeader() throws IOException {
+    String part = SafeTensorsHeader.HEADER;
+    if (fileBytes < Long.BYTES) {
+      throw new MalformedException(part, "the file has only " + fileBytes + " bytes");
+    }
+    try {
+      ByteBuffer first = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+      input.read(0, first);
+      long length = first.getLong(0);
+      if (isText(first.array())) {
+        throw new MalformedException(
+            part,
+            "expected a safetensors file, but it begins with the text \""
+                + new String(first.array(), UTF_8).replaceAll("\\s+", " ")
+                + '"');
+      }
+      if (length < 2 || length > fileBytes - Long.BYTES) {
+        throw new MalformedException(
+            part,
+            "its length "
+                + Long.toUnsignedString(length)
+                + " does not fit into a file of "
+                + fileBytes
+                + " bytes");
+      }
+      if (length > SafeTensorsHeader.LONGEST) {
+        throw new MalformedException(
+            part, "its length " + length + " is above the limit, " + SafeTensorsHeader.LONGEST);
+      }
+      ByteBuffer brace = ByteBuffer.allocate(1);
+      input.read(Long.BYTES, brace);
+      if (brace.get(0) != '{') {
+        throw new MalformedException(part, "does not begin with {");
+      }
+      dataBegin = Long.BYTES + length;
+      header =
+          SafeTensorsHeaderParser.parse(
+              SafeTensorsHeader.json(), new Text(), fileBytes - dataBegin);
+    } catch (EOFException e) {
+      throw new MalformedException(part, "has shrunk while it was read", e);
+    }
+  }
+
+  /** Whether these are letters, which as a length would be more than any file has. */
+  private static boolean isText(byte[] bytes) {
+    for (byte b : bytes) {
+      if (!(b >= ' ' && b < 0x7f) && b != '\t' && b != '\n' && b != '\r') {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** The text of the header. */
+  private final class Text extends InputStream {
+    private long position = Long.BYTES;
+
+    @Override
+    public int read() throws IOException {
+      byte[] one = new byte[1];
+      return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
+    }
+
+    @Override
+    public int read(byte[] into, int offset, int length) throws IOException {
+      int count = (int) Math.min(length, dataBegin - position);
+      if (count == 0) {
+        return length == 0 ? 0 : -1;
+      }
+      input.read(position, ByteBuffer.wrap(into, offset, count));
+      position += count;
+      return count;
+    }
+  }
+
+  /** The strings that belong to all of the file. */
+  public Map<String, String> metadata() {
+    return Collections.unmodifiableMap(header.metadata());
+  }
+
+  /** All tensors, in the order of the header. */
+  public Collection<TensorEntry> entries() {
+    return Collections.unmodifiableCollection(header.entries().values());
+  }
+
+  /**
+   * A tensor of any number of dimensions that must be there.
+   *
+   * @throws MalformedException if it is not, or has another type
+   */
+  public TensorEntry entryOfType(String name, Dtype type) throws MalformedException {
+    TensorEntry entry = entry(name);
+    if (entry.type() != type) {
+      throw new MalformedException(name, "expected " + type + " but was " + entry.text());
+    }
+    return entry;
+  }
+
+  /**
+   * A tensor that must be there.
+   *
+   * @throws MalformedException if it is not, or has another type or number of dimensions
+   */
+  public TensorEntry entryOfRank(int rank, String name, Dtype type) throws MalformedException {
+    TensorEntry entry = entry(name);
+    if (entry.type() != type || entry.dims().length != rank) {
+      throw new MalformedException(
+          name, "expected " + type + " with " + rank + " dimensions but was " + entry.text());
+    }
+    return entry;
+  }
+
+  private TensorEntry entry(String name) throws MalformedException {
+    TensorEntry entry = header.entries().get(name);
+    if (entry == null) {
+      throw new MalformedException(
+          name, "is missing" + NearestName.insteadOf(name, header.entries().keySet()));
+    }
+    return entry;
+  }
+
+  /** The type of a tensor; null if there is none of that name. */
+  public Dtype typeOrNull(String name) {
+    TensorEntry entry = header.entries().get(name);
+    return entry == null ? null : entry.type();
+  }
+
+  /** Whether there is a tensor of that name. */
+  public boolean has(String name) {
+    return header.entries().containsKey(name);
+  }
+
+  /** As {@link #entryOfRank}, with exactly these dimensions. */
+  public TensorEntry entry(String name, Dtype type, long... dims) throws MalformedException {
+    TensorEntry entry = entryOfRank(dims.length, name, type);
+    if (!Arrays.equals(entry.dims(), dims)) {
+      throw new MalformedException(
+          name, "expected " + Dimensions.text(dims) + " but was " + Dimensions.text(entry.dims()));
+    }
+    return entry;
+  }
+
+  /** Tells from now on how much is read of that many bytes. */
+  public void reportTo(ByteProgress listener, long total) {
+    progress = listener;
+    bytesToRead = total;
+  }
+
+  /**
+   * The floats of a tensor in new memory.
+   *
+   * @throws MalformedException if one is not finite
+   */
+  public Storage readFloats(TensorEntry entry) throws IOException {
+    Storage storage = Storage.allocate(entry.size());
+    made.add(storage);
+    readFloats(entry, storage, Values.FINITE);
+    return storage;
+  }
+
+  /**
+   * The floats of a tensor in memory that is the caller's.
+   *
+   * @throws MalformedException if one of them may not be
+   */
+  public void readFloats(TensorEntry entry, Storage into, Values values) throws IOException {
+    float[] floats = new float[(int) Math.min(PIECE, entry.size())];
+    for (long begin = 0; begin < entry.size(); begin += PIECE) {
+      int count = (int) Math.min(PIECE, entry.size() - begin);
+      readPiece(entry, begin, count).asFloatBuffer().get(floats, 0, count);
+      for (int i = 0; i < count; i++) {
+        if (!Float.isFinite(floats[i])) {
+          throw new MalformedException(entry.name(), "element " + (begin + i) + " is " + floats[i]);
+        }
+        if (values == Values.FINITE_AND_NOT_NEGATIVE && floats[i] < 0) {
+          throw new MalformedException(
+              entry.name(),
+              "element " + (begin + i) + " = " + floats[i] + " is negative, as no sum of squares");
+        }
+      }
+      into.putFloats(begin, floats, 0, count);
+    }
+  }
+
+  /**
+   * The elements of a tensor of F16, BF16 or I8 in new memory.
+   *
+   * @throws MalformedException if one is not finite
+   */
+  public Storage readNarrow(TensorEntry entry) throws IOException {
+    int size = entry.type().bytes();
+    Storage storage = Storage.allocate((entry.bytes() + 3) / 4);
+    made.add(storage);
+    int infinity = entry.type() == Dtype.F16 ? 0x7c00 : 0x7f80;
+    byte[] inMemory = new byte[size * (int) Math.min(PIECE, entry.size())];
+    for (long begin = 0; begin < entry.size(); begin += PIECE) {
+      int count = (int) Math.min(PIECE, entry.size() - begin);
+      ByteBuffer piece = readPiece(entry, begin, count);
+      ByteBuffer into = ByteBuffer.wrap(inMemory).order(ByteOrder.nativeOrder());
+      for (int i = 0; i < count; i++) {
+        if (size == 1) {
+          into.put(piece.get());
+          continue;
+        }
+        short bits = piece.getShort();
+        if ((bits & infinity) == infinity) {
+          throw new MalformedException(
+              entry.name(), "element " + (begin + i) + " is not a finite number");
+        }
+        into.putShort(bits);
+      }
+      storage.putBytes(begin * size, inMemory, count * size);
+    }
+    return storage;
+  }
+
+  /**
+   * The integers of a tensor that fits into an array.
+   *
+   * @throws OutOfMemoryError if the heap has no room for it, telling the bytes
+   */
+  public int[] readInts(TensorEntry entry) throws IOException {
+    int[] ints = HeapRoom.ints(Math.toIntExact(entry.size()), "integers of a file");
+    for (int begin = 0; begin < ints.length; begin = pieceEnd(begin, ints.length)) {
+      int count = pieceEnd(begin, ints.length) - begin;
+      readPiece(entry, begin, count).asIntBuffer().get(ints, begin, count);
+    }
+    return ints;
+  }
+
+  /** Where the piece ends that begins there in an array. A whole piece more may be no int. */
+  static int pieceEnd(int begin, int length) {
+    return begin + Math.min(PIECE, length - begin);
+  }
+
+  /** The bytes of a tensor that fits into an array. */
+  public byte[] readBytes(TensorEntry entry) throws IOException {
+    byte[] all = new byte[Math.toIntExact(entry.size())];
+    for (int begin = 0; begin < all.length; begin = pieceEnd(begin, all.length)) {
+      int count = pieceEnd(begin, all.length) - begin;
+      readPiece(entry, begin, count).get(all, begin, count);
+    }
+    return all;
+  }
+
+  private ByteBuffer readPiece(TensorEntry entry, long begin, int count) throws IOException {
+    int size = entry.type().bytes();
+    int length = size * count;
+    if (bytes == null || bytes.capacity() < length) {
+      bytes = input.buffer(length).order(ByteOrder.LITTLE_ENDIAN);
+    }
+    bytes.clear().limit(length);
+    try {
+      input.read(dataBegin + entry.begin() + size * begin, bytes);
+    } catch (EOFException e) {
+      throw new MalformedException(entry.name(), "is cut off: the file has shrunk", e);
+    }
+    bytesRead += length;
+    progress.update(bytesRead, bytesToRead);
+    return bytes.flip();
+  }
+
+  /**
+   * The elements of a tensor where they lie. The mapping ends when the last of them is freed.
+   *
+   * @throws MalformedException if they lie where none can be used
+   * @throws UnsupportedOperationException if the machine has another byte order than the file
+   */
+  public Storage mapElements(TensorEntry entry) throws IOException {
+    if (!(input instanceof Mapping mapping)) {
+      throw new IllegalStateException("the file is not mapped");
+    }
+    // Room first: once made, a storage is the only one that ends its share.
+    made.ensureCapacity(made.size() + 1);
+    Storage storage =
+        MappedElements.of(
+            mapping.file(),
+            entry.name(),
+            dataBegin + entry.begin(),
+            entry.bytes(),
+            entry.type().bytes(),
+            "copied()");
+    made.add(storage);
+    return storage;
+  }
+
+  /**
+   * Checks that the bytes read are those of the file.
+   *
+   * @throws MalformedException if it has shrunk while it was mapped
+   */
+  public void requireIntact() throws MalformedException {
+    if (input instanceof Mapping mapping && mapping.file().isDamaged()) {
+      throw new MalformedException("file", "has shrunk or cannot be read any more");
+    }
+  }
+
+  /** The memory that was made so far is the caller's from now on. */
+  public void keep() {
+    made.clear();
+  }
+
+  /** The memory that was made so far, and is not the caller's, goes. */
+  public void free() {
+    made.forEach(Storage::close);
+    made.clear();
+  }
+
+  @Override
+  public void close() throws IOException {
+    free();
+    input.close();
+  }
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.files;
+
+import java.io.IOException;
+import java.nio.channels.ClosedChannelException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.channels.SeekableByteChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryIteratorException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.OpenOption;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileAttribute;
+import java.time.Instant;
+import java.util.Set;
+import java.util.UUID;
+
+/**
+ * The file that is written before it gets its name. Its own name shows which file it is for, so
+ * that the next who writes that file can delete what a killed process has left, and which process
+ * writes it. It is short, however long the other name is.
+ *
+ * <p>Whoever writes one holds a lock on it. The system ends the lock when the process ends, in
+ * whatever way: one that can be locked is nobody's. Files of this very process are never touched,
+ * since closing a second channel to a file would end the lock of the first.
+ */
+final class TemporaryFile {
+  private static final String PREFIX = ".blocksparse-";
+
+  /** This process, as no other has been called: numbers of processes come again. */
+  private static final String PROCESS =
+      ProcessHandle.current().pid()
+          + "-"
+          + Long.toHexString(
+              ProcessHandle.current().info().startInstant().map(Instant::toEpochMilli).orElse(0L));
+
+  private final Path path;
+  private final SeekableByteChannel channel;
+
+  private TemporaryFile(Path path, SeekableByteChannel channel) {
+    this.path = path;
+    this.channel = channel;
+  }
+
+  /**
+   * A new file in the folder of another.
+   *
+   * @param locked whether it is in a file system that has locks, and keeps what is left behind
+   * @param replaces whether the other one is there; it gives one that is locked its access
+   */
+  static TemporaryFile beside(Path target, boolean locked, boolean replaces) throws IOException {
+    FileAttribute<?>[] access = replaces ? FileAccess.ofOwnerAlone(target) : FileAccess.usual();
+    while (true) {
+      Path path = target.resolveSibling(prefix(target) + PROCESS + "-" + UUID.randomUUID());
+      TemporaryFile file = new TemporaryFile(path, open(path, access));
+      try {
+        if (replaces && locked) {
+          // Before the lock: to change a mode, Java opens and closes the file, which ends all
+          // locks that the process has on it.
+          FileAccess.copy(target, path);
+        }
+        if (!locked || (file.isLocked() && Files.exists(path))) {
+          return file;
+        }
+      } catch (Throwable e) {
+        if (!(e instanceof NoSuchFileException) || Files.exists(path)) {
+          file.delete(e);
+          throw e;
+        }
+      }
+      // Somebody took it for left behind, in the moment before it was locked.
+      file.channel.close();
+    }
+  }
+
+  private static SeekableByteChannel open(Path path, FileAttribute<?>... access)
+      throws IOException {
+    Set<OpenOption> options = Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+    try {
+      return FileChannel.open(path, options, access);
+    } catch (UnsupportedOperationException e) {
+      return Files.newByteChannel(path, options, access);
+    }
+  }
+
+  /** Takes the lock, unless another has it. Where there are no locks, no other can take one. */
+  private boolean isLocked() throws IOException {
+    try {
+      return !(channel instanceof FileChannel file) || file.tryLock() != null;
+    } catch (ClosedChannelException e) { // by an interrupt
+      throw e;
+    } catch (IOException e) {
+      return true;
+    }
+  }
+
+  /** Deletes what processes that have ended have left behind of the same file. */
+  static void deleteLeftBehind(Path target) {
+    String prefix = prefix(target);
+    try (DirectoryStream<Path> files =
+        Files.newDirectoryStream(
+            target.getParent(), file -> file.getFileName().toString().startsWith(prefix))) {
+      for (Path file : files) {
+        boolean ours = file.getFileName().toString().startsWith(prefix + PROCESS + "-");
+        if (!ours && Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
+          deleteIfNobodys(file);
+        }
+      }
+    } catch (IOException | DirectoryIteratorException e) {
+      // It is no part of what was asked for: a folder that may be written may not be readable.
+    }
+  }
+
+  private static void deleteIfNobodys(Path file) {
+    // To be read and shared: what replaces a file that must not be written has its mode already.
+    try (FileChannel channel =
+            FileChannel.open(file, StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
+        FileLock lock = channel.tryLock(0, Long.MAX_VALUE, true)) {
+      if (lock != null) {
+        Files.deleteIfExists(file);
+      }
+    } catch (OverlappingFileLockException e) {
+      // Of this process after all: another loader's classes, where the system knows no start.
+    } catch (IOException e) {
+      // As below; it says nothing about the other files.
+    }
+  }
+
+  private static String prefix(Path target) {
+    byte[] name = target.getFileName().toString().getBytes(StandardCharsets.UTF_8);
+    return PREFIX + UUID.nameUUIDFromBytes(name) + "-";
+  }
+
+  /** Whether a name, as it stands in an exception, is that of such a file. */
+  static boolean isNameOfOne(String file) {
+    return file != null && file.contains(PREFIX);
+  }
+
+  Path path() {
+    return path;
+  }
+
+  SeekableByteChannel channel() {
+    return channel;
+  }
+
+  /** Puts the content on the disk, if it is on one. */
+  void force() throws IOException {
+    if (channel instanceof FileChannel file) {
+      file.force(true);
+    }
+  }
+
+  /** Leaves nothing behind, because of what has gone wrong. */
+  void delete(Throwable because) {
+    try {
+      channel.close();
+    } catch (IOException e) {
+      because.addSuppressed(e);
+    }
+    try {
+      Files.deleteIfExists(path);
+    } catch (IOException e) {
+      because.addSuppressed(e);
+    }
+  }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.files;
+
+import org.blocksparse.internal.memory.HeapRoom;
+
+/**
+ * A tensor of a safetensors file.
+ *
+ * @param typeName its type as the file names it
+ * @param begin where it begins, in bytes from where the data of the file begins
+ * @param bytes the bytes of its elements
+ */
+public record TensorEntry(String name, String typeName, long[] dims, long begin, long bytes) {
+  /** A tensor of a type that this library knows. */
+  static TensorEntry of(String name, Dtype type, long[] dims, long begin) {
+    int elementBytes = type.bytes();
+    long size = Dimensions.size(dims, elementBytes);
+    return new TensorEntry(name, type.name(), dims, begin, size * elementBytes);
+  }
+
+  /** Its type. */
+  public Dtype type() {
+    return Dtype.named(typeName);
+  }
+
+  /** The number of its elements; of {@link Dtype#OTHER}, of its bytes. */
+  public long size() {
+    return bytes / type().bytes();
+  }
+
+  /** Where it ends, as {@link #begin}. */
+  long end() {
+    return begin + bytes;
+  }
+
+  /** Type and dimensions, for messages. */
+  String text() {
+    return MalformedException.excerpt(typeName) + " " + Dimensions.text(dims);
+  }
+
+  /** A dimension of a layer, as builders allow it. */
+  public int dimension(int axis) throws MalformedException {
+    long dim = dims[axis];
+    if (dim < 1 || dim > HeapRoom.LARGEST_ARRAY) {
+      throw new MalformedException(
+          name, "dimension " + axis + " of " + Dimensions.text(dims) + " is 0 or too large");
+    }
+    return (int) dim;
+  }
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.files;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import org.blocksparse.internal.memory.Storage;
+
+/** A tensor that is to be written: its name, type and dimensions, and where its elements are. */
+public record TensorSource(String name, Dtype type, long[] dims, Elements elements) {
+  /** Elements that are handed on at once. */
+  private static final int PIECE = 1 << 20;
+
+  /** Bytes of an element. */
+  public int elementBytes() {
+    return type.bytes();
+  }
+
+  /** Receives some elements as bytes of the file. */
+  public interface Sink {
+    void take(ByteBuffer bytes) throws IOException;
+  }
+
+  /** A buffer for {@link #forEachPiece} of any tensor. */
+  public static ByteBuffer buffer() {
+    return ByteBuffer.allocateDirect(4 * PIECE).order(ByteOrder.LITTLE_ENDIAN);
+  }
+
+  /** Hands on all elements, in order, a piece at a time in the buffer. */
+  public void forEachPiece(ByteBuffer buffer, Sink sink) throws IOException {
+    long size = Dimensions.size(dims, elementBytes());
+    for (long begin = 0; begin < size; begin += PIECE) {
+      int count = (int) Math.min(PIECE, size - begin);
+      elements.put(begin, count, buffer.clear());
+      sink.take(buffer.position(0).limit(elementBytes() * count));
+    }
+  }
+
+  /** Puts some elements into a buffer in the order of the file, from its beginning on. */
+  public interface Elements {
+    void put(long begin, int count, ByteBuffer into);
+  }
+
+  /**
+   * Floats, all of which must be finite: {@link IllegalStateException} if one is not, when it is
+   * its turn.
+   */
+  public static TensorSource floats(String name, long[] dims, Storage storage) {
+    return new TensorSource(
+        name,
+        Dtype.F32,
+        dims,
+        (begin, count, into) -> {
+          float[] floats = new float[count];
+          storage.getFloats(begin, floats, 0, count);
+          for (int i = 0; i < count; i++) {
+            if (!Float.isFinite(floats[i])) {
+              throw new IllegalStateException(
+                  name
+                      + ": element "
+                      + (begin + i)
+                      + " is "
+                      + floats[i]
+                      + "; a layer that is not finite is not saved");
+            }
+          }
+          into.asFloatBuffer().put(floats, 0, count);
+        });
+  }
+
+  /** Elements of one or two bytes as they are in memory. */
+  public static TensorSource narrow(String name, Dtype type, long[] dims, Storage storage) {
+    return new TensorSource(
+        name,
+        type,
+        dims,
+        (begin, count, into) -> {
+          for (long i = begin; i < begin + count; i++) {
+            if (type.bytes() == 1) {
+              into.put(storage.getByte(i));
+            } else {
+              into.putShort(storage.getShort(i));
+            }
+          }
+        });
+  }
+
+  /** A list of integers. */
+  public static TensorSource ints(String name, int[] values) {
+    return new TensorSource(
+        name,
+        Dtype.I32,
+        new long[] {values.length},
+        (begin, count, into) -> into.asIntBuffer().put(values, (int) begin, count));
+  }
+
+  /** A list of bytes. */
+  public static TensorSource bytes(String name, byte[] values) {
+    return new TensorSource(
+        name,
+        Dtype.U8,
+        new long[] {values.length},
+        (begin, count, into) -> into.put(values, (int) begin, count));
+  }
+
+  /** Integers. */
+  public static TensorSource ints(String name, long[] dims, Storage storage) {
+    return new TensorSource(
+        name,
+        Dtype.I32,
+        dims,
+        (begin, count, into) -> {
+          int[] ints = new int[count];
+          storage.getInts(begin, ints, 0, count);
+          into.asIntBuffer().put(ints, 0, count);
+        });
+  }
+}

@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.files;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.Narrowing;
+import org.blocksparse.internal.kernels.PanelPacking;
+import org.blocksparse.internal.kernels.Panels;
+import org.blocksparse.internal.kernels.ReadOnlyWeights;
+import org.blocksparse.internal.kernels.StoredWeights;
+import org.blocksparse.internal.kernels.WeightType;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.memory.StorageLease;
+
+/**
+ * Weights in a safetensors file, as floats or of a type that is only read: W1 and W2 of a layer,
+ * the table of a bag, and those of products; with the tensors beside them.
+ */
+public final class WeightsFile implements AutoCloseable {
+  private static final int BLOCKS_RANK = 4;
+  private static final int PACKED_RANK = 3;
+
+  private final SaveSettings settings;
+  private final List<TensorSource> tensors;
+  private final List<Storage> made = new ArrayList<>();
+
+  /** The metadata of packed weights. */
+  private final Map<String, String> packed = new TreeMap<>();
+
+  /** The first of packed weights, or null. */
+  private String firstPacked;
+
+  /**
+   * Weights that are written.
+   *
+   * @param tensors of the file, which they are added to
+   */
+  public WeightsFile(SaveSettings settings, List<TensorSource> tensors) {
+    this.settings = settings;
+    this.tensors = tensors;
+  }
+
+  /**
+   * A tensor that consists of blocks of rows and columns.
+   *
+   * @param dims of the tensor in the file
+   * @param scaleDims of its scales there, one for each column of a block
+   */
+  @SuppressWarnings("ArrayRecordComponent")
+  public record Grid(
+      String name, long blocks, int rows, int columns, long[] dims, long[] scaleDims) {
+    /** The blocks of a product. */
+    static Grid ofBlocks(String name, long[] dims) {
+      long[] scaleDims = {dims[0], dims[1], dims[3]};
+      return new Grid(name, dims[0] * dims[1], (int) dims[2], (int) dims[3], dims, scaleDims);
+    }
+  }
+
+  /** Adds weights that cannot be packed, which are leased until the file is written. */
+  public void addUnpacked(Grid grid, StoredWeights weights, Engine engine) {
+    add(grid, unpackedTypeToWrite(weights.type()), weights, engine);
+  }
+
+  /** Adds weights of experts, which are leased until the file is written. */
+  public void add(String name, long[] dims, StoredWeights weights, Engine engine) {
+    add(name, dims, typeToWrite(weights.type()), weights, engine);
+  }
+
+  /**
+   * Adds a list of weights, which are leased until the file is written.
+   *
+   * @param type what they are rounded to while they are written, without scales
+   * @throws IllegalStateException if they would be rounded that have been rounded before
+   */
+  public void add(String name, long count, WeightType type, StoredWeights weights, Engine engine) {
+    if (weights.type() != type && weights.type() != WeightType.FLOAT32) {
+      throw ReadOnlyWeights.notSaved(weights.type(), type);
+    }
+    Grid grid = new Grid(name, 1, 1, Math.toIntExact(count), new long[] {count}, null);
+    add(grid, type, weights, engine);
+  }
+
+  /** The tensors of the file so far, to add others to. */
+  public List<TensorSource> tensors() {
+    return tensors;
+  }
+
+  /** Adds a tensor that is not of weights, which is leased until the file is written. */
+  public void add(TensorSource tensor) {
+    tensors.add(tensor);
+  }
+
+  /**
+   * Adds weights of products, which are leased until the file is written.
+   *
+   * @param dims (iBlocks, oBlocks, iSize, oSize)
+   * @param type what they are rounded to while they are written; their own leaves them as they are
+   */
+  public void add(String name, long[] dims, WeightType type, StoredWeights weights, Engine engine) {
+    add(Grid.ofBlocks(name, dims), type, weights, engine);
+  }
+
+  /**
+   * A string is the name of a tensor.
+   *
+   * @throws IllegalArgumentException if it is not
+   */
+  public static void requireName(String name) {
+    if (!SafeTensorsWriter.isName(name)) {
+      throw new IllegalArgumentException(
+          "tensors: \""
+              + name
+              + "\" is not a name of a tensor: it is empty, reserved (__metadata__), has spaces, or"
+              + " could be a path");
+    }
+  }
+
+  private WeightType unpackedTypeToWrite(WeightType stored) {
+    ReadOnlyWeights.requireNotPacked("options", settings.weights());
+    return typeToWrite(stored);
+  }
+
+  /** The type in the file for weights that are stored as this; packed INT8 stays packed. */
+  private WeightType typeToWrite(WeightType stored) {
+    boolean asStored =
+        settings.weights() == null
+            || (settings.weights() == WeightType.INT8 && stored == WeightType.PACKED_INT8);
+    WeightType wanted = asStored ? stored : settings.weights();
+    if (stored != wanted && stored != WeightType.FLOAT32) {
+      throw ReadOnlyWeights.notSaved(stored, wanted);
+    }
+    if (wanted != WeightType.FLOAT32 && settings.optimizerState()) {
+      throw new IllegalArgumentException(
+          "options: the state of an optimizer beside weights of "
+              + wanted
+              + ", which are only read");
+    }
+    return wanted;
+  }
+
+  private void add(Grid grid, WeightType type, StoredWeights weights, Engine engine) {
+    if (type.isPacked()) {
+      addPacked(grid, type, weights);
+      return;
+    }
+    if (weights.type() != WeightType.FLOAT32) {
+      tensors.add(TensorSource.narrow(grid.name(), dtype(type), grid.dims(), weights.elements()));
+      addScales(grid, weights.scales());
+      return;
+    }
+    if (type == WeightType.FLOAT32) {
+      tensors.add(TensorSource.floats(grid.name(), grid.dims(), weights.elements()));
+      return;
+    }
+    Storage scales = null;
+    if (type.hasScales()) {
+      scales = Storage.allocate(grid.blocks() * grid.columns());
+      made.add(scales);
+    }
+    Narrowing narrowing =
+        new Narrowing(
+            grid.name(),
+            type,
+            weights.elements(),
+            grid.blocks(),
+            grid.rows(),
+            grid.columns(),
+            scales,
+            engine);
+    tensors.add(new TensorSource(grid.name(), dtype(type), grid.dims(), narrowing::put));
+    addScales(grid, scales);
+  }
+
+  private void addPacked(Grid grid, WeightType type, StoredWeights weights) {
+    Panels panels = new Panels(type, grid.rows(), grid.columns());
+    long[] dims = {grid.dims()[0], grid.dims()[1], panels.blockBytes()};
+    tensors.add(
+        weights.type() == type
+            ? TensorSource.narrow(grid.name(), Dtype.U8, dims, weights.elements())
+            : new TensorSource(
+                grid.name(),
+                Dtype.U8,
+                dims,
+                new PanelPacking(grid.name(), panels, weights.elements())::put));
+    addScales(grid, weights.scales());
+    packed.put(ModelNames.packed(grid.name()), PackedForm.of(panels));
+    firstPacked = firstPacked == null ? grid.name() : firstPacked;
+  }
+
+  private void addScales(Grid grid, Storage scales) {
+    if (scales != null) {
+      tensors.add(TensorSource.floats(ModelNames.scales(grid.name()), grid.scaleDims(), scales));
+    }
+  }
+
+  /**
+   * Writes the file.
+   *
+   * @param aligned the name of the tensor that begins at a multiple of 64 bytes; null: the first of
+   *     packed weights, which kernels read 64 bytes at a time, or the first of all
+   * @param lease of all that is written
+   */
+  public void write(Path file, String aligned, Map<String, String> metadata, StorageLease lease)
+      throws IOException {
+    requireDistinctNames();
+    // Elements of more bytes come first, so that all lie at multiples of their size.
+    tensors.sort(Comparator.comparingInt(tensor -> -tensor.elementBytes()));
+    Map<String, String> all = new TreeMap<>(metadata);
+    all.putAll(packed);
+    SafeTensorsWriter writer =
+        new SafeTensorsWriter(
+            SafeTensorsLayout.of(tensors, aligned == null ? firstPacked : aligned),
+            all,
+            settings.progress());
+    AtomicFile.write(
+        file,
+        channel -> {
+          writer.writeAll(channel, tensors);
+          lease.requireIntact();
+        });
+  }
+
+  private void requireDistinctNames() {
+    Set<String> names = new HashSet<>();
+    for (TensorSource tensor : tensors) {
+      if (!names.add(tensor.name())) {
+        throw new IllegalArgumentException(
+            "tensors: \"" + tensor.name() + "\" names a tensor, and the scales of INT8 weights");
+      }
+    }
+  }
+
+  /** Frees what was made to be written. */
+  @Override
+  public void close() {
+    made.forEach(Storage::close);
+  }
+
+  // ------------------------------------------------------------------------------------ reading
+
+  /** The type of a tensor that holds weights. */
+  public static Dtype dtype(WeightType type) {
+    return switch (type) {
+      case FLOAT32 -> Dtype.F32;
+      case FLOAT16 -> Dtype.F16;
+      case BFLOAT16 -> Dtype.BF16;
+      case INT8 -> Dtype.I8;
+      default -> Dtype.U8;
+    };
+  }
+
+  /** The type of a file's tensor; floats if it is none of ours. */
+  public static WeightType typeOf(SafeTensorsReader reader, String name) {
+    Dtype found = reader.typeOrNull(name);
+    for (WeightType type : WeightType.values()) {
+      if (!type.isPacked() && dtype(type) == found) {
+        return type;
+      }
+    }
+    return WeightType.FLOAT32;
+  }
+
+  /** Whether a tensor is one of blocks; of floats, one or more matrices are, too. */
+  public static boolean areBlocks(TensorEntry entry) {
+    int rank = entry.dims().length;
+    return rank == BLOCKS_RANK || (entry.type() != Dtype.I8 && (rank == 2 || rank == 3));
+  }
+
+  /** Weights of a product that were found in a file. */
+  @SuppressWarnings("ArrayRecordComponent")
+  public record FoundBlocks(long[] dims, StoredWeights weights) {}
+
+  /**
+   * The weights of a product in a file, of any type, with what their headers say checked.
+   *
+   * @param dims (iBlocks, oBlocks, iSize, oSize)
+   * @param scales null unless the type has some
+   * @param panels null unless they are packed
+   */
+  @SuppressWarnings("ArrayRecordComponent")
+  public record BlockEntries(
+      long[] dims, WeightType type, TensorEntry elements, TensorEntry scales, Panels panels) {
+    public static BlockEntries of(SafeTensorsReader reader, String name) throws MalformedException {
+      if (isPacked(reader, name)) {
+        return ofPacked(reader, name);
+      }
+      WeightType type = typeOf(reader, name);
+      TensorEntry elements = elements(reader, name, type);
+      long[] dims = ofBlocks(elements.dims());
+      requireInts(name, dims);
+      return new BlockEntries(dims, type, elements, scales(reader, name, type, dims), null);
+    }
+
+    private static BlockEntries ofPacked(SafeTensorsReader reader, String name)
+        throws MalformedException {
+      String form = reader.metadata().get(ModelNames.packed(name));
+      Panels panels = PackedForm.panels(name, form);
+      TensorEntry entry = reader.entryOfRank(PACKED_RANK, name, Dtype.U8);
+      long iBlocks = entry.dims()[0];
+      long oBlocks = entry.dims()[1];
+      requireInts(name, iBlocks, oBlocks);
+      if (entry.dims()[2] != panels.blockBytes()) {
+        throw new MalformedException(
+            name,
+            "expected blocks of "
+                + panels.blockBytes()
+                + " bytes, as "
+                + form
+                + " has, but was "
+                + Dimensions.text(entry.dims()));
+      }
+      long[] dims = {iBlocks, oBlocks, panels.rows(), panels.columns()};
+      WeightType type = panels.type();
+      return new BlockEntries(dims, type, entry, scales(reader, name, type, dims), panels);
+    }
+
+    private static TensorEntry scales(
+        SafeTensorsReader reader, String name, WeightType type, long... dims)
+        throws MalformedException {
+      return type.hasScales()
+          ? reader.entry(ModelNames.scales(name), Dtype.F32, dims[0], dims[1], dims[3])
+          : null;
+    }
+
+    private static TensorEntry elements(SafeTensorsReader reader, String name, WeightType type)
+        throws MalformedException {
+      if (type != WeightType.INT8 && reader.typeOrNull(name) == dtype(type)) {
+        TensorEntry found = reader.entryOfType(name, dtype(type));
+        if (areBlocks(found)) {
+          return found;
+        }
+      }
+      return reader.entryOfRank(BLOCKS_RANK, name, dtype(type));
+    }
+
+    /** Of matrices (n, rows, columns), (n, 1, rows, columns). */
+    private static long[] ofBlocks(long[] dims) {
+      int rank = dims.length;
+      return rank == BLOCKS_RANK
+          ? dims
+          : new long[] {rank == 2 ? 1 : dims[0], 1, dims[rank - 2], dims[rank - 1]};
+    }
+
+    /** The entries to read. */
+    public long bytes(boolean mapped) {
+      return (mapped ? 0 : elements.bytes()) + (scales == null ? 0 : scales.bytes());
+    }
+
+    public StoredWeights read(SafeTensorsReader reader, boolean mapped) throws IOException {
+      if (panels == null) {
+        Storage inFile = mapped ? reader.mapElements(elements) : null;
+        return WeightsFile.read(reader, type, elements, scales, inFile);
+      }
+      Storage storage = mapped ? reader.mapElements(elements) : reader.readNarrow(elements);
+      if (!mapped) {
+        long infinite = panels.groupThatIsNotFinite(storage, dims[0] * dims[1]);
+        if (infinite >= 0) {
+          throw new MalformedException(
+              elements.name(), "a scale of group " + infinite + " makes weights infinite");
+        }
+      }
+      return new StoredWeights(type, storage, readScalesOrNull(reader, scales));
+    }
+  }
+
+  /**
+   * The weights of a product, of any type.
+   *
+   * @param mapped whether they are used where they lie, or read into memory and checked
+   */
+  public static FoundBlocks readBlocks(SafeTensorsReader reader, String name, boolean mapped)
+      throws IOException {
+    BlockEntries found = BlockEntries.of(reader, name);
+    return new FoundBlocks(found.dims(), found.read(reader, mapped));
+  }
+
+  /** Of an empty tensor, dimensions may be anything. */
+  private static void requireInts(String name, long... dims) throws MalformedException {
+    for (long dim : dims) {
+      if (dim > Integer.MAX_VALUE) {
+        throw new MalformedException(
+            name, "a dimension of " + Dimensions.text(dims) + " is too large");
+      }
+    }
+  }
+
+  /** Whether a file holds packed weights of that name. */
+  public static boolean isPacked(SafeTensorsReader reader, String name) {
+    return reader.typeOrNull(name) == Dtype.U8
+        && reader.metadata().containsKey(ModelNames.packed(name));
+  }
+
+  /**
+   * Weights whose headers were checked.
+   *
+   * @param scales null unless the type has some
+   * @param inFile the elements where they lie; null if they are to be read into memory
+   */
+  public static StoredWeights read(
+      SafeTensorsReader reader,
+      WeightType type,
+      TensorEntry elements,
+      TensorEntry scales,
+      Storage inFile)
+      throws IOException {
+    Storage storage = inFile;
+    if (inFile == null) {
+      storage =
+          type == WeightType.FLOAT32 ? reader.readFloats(elements) : reader.readNarrow(elements);
+    }
+    return new StoredWeights(type, storage, readScalesOrNull(reader, scales));
+  }
+
+  /** The scales of a tensor; null of null. */
+  private static Storage readScalesOrNull(SafeTensorsReader reader, TensorEntry entry)
+      throws IOException {
+    if (entry == null) {
+      return null;
+    }
+    Storage scales = reader.readFloats(entry);
+    for (long i = 0; i < entry.size(); i++) {
+      if (Math.abs(scales.getFloat(i)) > Narrowing.LARGEST_SCALE) {
+        throw new MalformedException(
+            entry.name(), "element " + i + " = " + scales.getFloat(i) + " makes weights infinite");
+      }
+    }
+    return scales;
+  }
+}

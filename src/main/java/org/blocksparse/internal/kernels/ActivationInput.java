@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.kernels;
+
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * What {@code gate * f(z)} is made of, for each row.
+ *
+ * @param n the size of a row that comes out
+ * @param z rows of n, or of 2 n if the function is gated
+ * @param gate a factor for each row, or null: 1
+ */
+public record ActivationInput(ActivationFunction function, int n, Rows z, Storage gate) {}

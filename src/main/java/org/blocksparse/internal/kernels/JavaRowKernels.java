@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.kernels;
+
+import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.memory.Slice;
+import org.blocksparse.internal.memory.Storage;
+
+/** Plain loops in double: written to be obviously right, not to be fast. */
+final class JavaRowKernels implements RowKernels {
+  /** Eight times the root of the largest float; see {@code optimizer_steps.inl}. */
+  private static final double LARGEST_MEAN = 0x1p67;
+
+  /** The root of what a square loses at most where floats end. */
+  private static final float LEAST_EPSILON = 0x1p-75f;
+
+  @Override
+  public void blockSoftmax(
+      boolean logarithm,
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int n,
+      Storage valid,
+      Storage scale,
+      Rows c) {
+    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
+      int v = valid == null ? n : valid.getInt(schedule.writeBlock(chunk));
+      for (int r = schedule.rowStart(chunk); r < schedule.rowStart(chunk + 1); r++) {
+        int row = schedule.row(r);
+        RowSoftmax softmax = RowSoftmax.of(c, row, v);
+        for (int q = 0; q < v; q++) {
+          double logit = c.get(row, q);
+          double value =
+              logarithm
+                  ? (scale == null ? 0 : scale.getFloat(row)) + softmax.logProbability(logit)
+                  : (scale == null ? 1 : scale.getFloat(row)) * softmax.probability(logit);
+          c.put(row, q, FloatRange.nearestFinite(value));
+        }
+        for (int q = v; q < n; q++) {
+          c.put(row, q, logarithm ? Float.NEGATIVE_INFINITY : 0);
+        }
+      }
+    }
+  }
+
+  @Override
+  public void blockCrossEntropy(
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int n,
+      Storage valid,
+      Storage target,
+      Storage weights,
+      float smoothing,
+      Storage prior,
+      Storage nll,
+      Rows c) {
+    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
+      int v = valid == null ? n : valid.getInt(schedule.writeBlock(chunk));
+      for (int r = schedule.rowStart(chunk); r < schedule.rowStart(chunk + 1); r++) {
+        int row = schedule.row(r);
+        RowSoftmax softmax = RowSoftmax.of(c, row, v);
+        double weight = weights == null ? 1 : weights.getFloat(row);
+        double loss = 0;
+        for (int q = 0; q < v; q++) {
+          double logit = c.get(row, q);
+          boolean isTarget = q == target.getInt(row);
+          double share =
+              smoothing == 0 ? 0 : smoothing * (prior == null ? 1.0 / v : prior.getFloat(q));
+          double wanted = (isTarget ? 1 - (double) smoothing : 0) + share;
+          if (wanted != 0) {
+            loss -= wanted * softmax.logProbability(logit);
+          }
+          // A difference from 1 would lose what the target lacks.
+          double gradient =
+              isTarget
+                  ? smoothing - share - softmax.lacking(logit)
+                  : softmax.probability(logit) - share;
+          c.put(row, q, weight == 0 ? 0 : (float) (weight * gradient));
+        }
+        for (int q = v; q < n; q++) {
+          c.put(row, q, 0);
+        }
+        nll.putFloat(row, FloatRange.nearestFinite(loss));
+      }
+    }
+  }
+
+  @Override
+  public void blockSigmoid(
+      boolean logarithm,
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int n,
+      Storage valid,
+      Storage scale,
+      Rows c) {
+    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
+      int v = valid == null ? n : valid.getInt(schedule.writeBlock(chunk));
+      for (int r = schedule.rowStart(chunk); r < schedule.rowStart(chunk + 1); r++) {
+        int row = schedule.row(r);
+        for (int q = 0; q < v; q++) {
+          double z = c.get(row, q);
+          double value =
+              logarithm
+                  ? (scale == null ? 0 : scale.getFloat(row)) - softplus(-z)
+                  : (scale == null ? 1 : scale.getFloat(row)) * sigmoid(z);
+          // 0 where the cast makes -0, so that what is equally likely is so by its bits.
+          c.put(row, q, FloatRange.nearestFinite(value) + 0.0f);
+        }
+        for (int q = v; q < n; q++) {
+          c.put(row, q, logarithm ? Float.NEGATIVE_INFINITY : 0);
+        }
+      }
+    }
+  }
+
+  @Override
+  public void blockBinaryCrossEntropy(
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int n,
+      Storage valid,
+      Bags positives,
+      Storage weights,
+      Storage loss,
+      Rows c) {
+    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
+      int v = valid == null ? n : valid.getInt(schedule.writeBlock(chunk));
+      for (int r = schedule.rowStart(chunk); r < schedule.rowStart(chunk + 1); r++) {
+        int row = schedule.row(r);
+        double weight = weights == null ? 1 : weights.getFloat(row);
+        int next = positives.offsets().getInt(row);
+        int end = positives.offsets().getInt(row + 1L);
+        double sum = 0;
+        for (int q = 0; q < v; q++) {
+          double z = c.get(row, q);
+          boolean isThere = next < end && positives.indices().getInt(next) == q;
+          next += isThere ? 1 : 0;
+          sum += softplus(isThere ? -z : z);
+          double gradient = isThere ? -sigmoid(-z) : sigmoid(z);
+          c.put(row, q, weight == 0 ? 0 : (float) (weight * gradient));
+        }
+        for (int q = v; q < n; q++) {
+          c.put(row, q, 0);
+        }
+        loss.putFloat(row, FloatRange.nearestFinite(sum));
+      }
+    }
+  }
+
+  private static double sigmoid(double z) {
+    return JavaActivations.value(ActivationFunction.SIGMOID, z);
+  }
+
+  /** log(1 + exp(z)). */
+  private static double softplus(double z) {
+    return Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
+  }
+
+  private interface RowBody {
+    void run(int row, double gate);
+  }
+
+  private static void forEachRow(RowSelection rows, ActivationInput input, RowBody body) {
+    GemmSchedule schedule = rows.schedule();
+    int first = schedule == null ? rows.begin() : schedule.rowStart(rows.begin());
+    int last = schedule == null ? rows.end() : schedule.rowStart(rows.end());
+    for (int r = first; r < last; r++) {
+      int row = schedule == null ? r : schedule.row(r);
+      body.run(row, input.gate() == null ? 1 : input.gate().getFloat(row));
+    }
+  }
+
+  /** The factor of f of the first half, apart from the gate. */
+  private static double secondHalf(ActivationInput input, int row, int column) {
+    return input.function().isGated()
+        ? JavaActivations.second(input.function(), input.z().get(row, input.n() + column))
+        : 1;
+  }
+
+  @Override
+  public void activation(RowSelection rows, ActivationInput input, Rows a) {
+    forEachRow(
+        rows,
+        input,
+        (row, gate) -> {
+          for (int q = rows.columnBegin(); q < rows.columnEnd(); q++) {
+            double value = JavaActivations.value(input.function(), input.z().get(row, q));
+            a.put(row, q, (float) (gate * (value * secondHalf(input, row, q))));
+          }
+        });
+  }
+
+  @Override
+  public void activationGradient(
+      RowSelection rows,
+      ActivationInput input,
+      float alpha,
+      Rows gradA,
+      boolean accumulate,
+      Rows gradZ,
+      Storage gradGate) {
+    ActivationFunction function = input.function();
+    forEachRow(
+        rows,
+        input,
+        (row, gate) -> {
+          double dot = 0;
+          for (int q = rows.columnBegin(); q < rows.columnEnd(); q++) {
+            double z = input.z().get(row, q);
+            double second = secondHalf(input, row, q);
+            double value = JavaActivations.value(function, z);
+            double gradient = gradA.get(row, q);
+            double scaled = alpha * gate * gradient;
+            double slope = JavaActivations.slope(function, z);
+            put(gradZ, row, q, accumulate, scaled * second * slope);
+            if (function.isGated()) {
+              double ofSecond =
+                  JavaActivations.secondSlope(function, input.z().get(row, input.n() + q));
+              put(gradZ, row, input.n() + q, accumulate, scaled * value * ofSecond);
+            }
+            dot += gradient * (value * second);
+          }
+          if (gradGate != null) {
+            double before = accumulate ? gradGate.getFloat(row) : 0;
+            gradGate.putFloat(row, (float) (before + alpha * dot));
+          }
+        });
+  }
+
+  private static void put(Rows rows, int row, int column, boolean accumulate, double value) {
+    rows.put(row, column, (float) (accumulate ? rows.get(row, column) + value : value));
+  }
+
+  @Override
+  public float norm(long count, Storage x) {
+    double squares = 0;
+    for (long i = 0; i < count; i++) {
+      squares += (double) x.getFloat(i) * x.getFloat(i);
+    }
+    return FloatRange.nearestFinite(Math.sqrt(squares));
+  }
+
+  @Override
+  public void step(
+      UpdateRule rule,
+      long count,
+      float scale,
+      long number,
+      Storage g,
+      long gOffset,
+      Storage w,
+      long offset,
+      Storage... moments) {
+    double correction1 = 1 - Math.pow(rule.beta1(), (double) number);
+    double correction2 = 1 - Math.pow(rule.beta2(), (double) number);
+    for (long at = offset; at < offset + count; at++) {
+      double before = w.getFloat(at);
+      double gradient = (double) scale * g.getFloat(gOffset + at - offset);
+      if (rule.decay() != 0) { // 0 times an infinite weight is no number
+        gradient += rule.decay() * before;
+      }
+      double change =
+          switch (rule.kind()) {
+            case SGD -> rule.rate() * gradient;
+            case ADAGRAD -> adagrad(rule, gradient, at, moments[0]);
+            case ADAM -> adam(rule, correction1, correction2, gradient, at, moments[0], moments[1]);
+          };
+      w.putFloat(at, (float) (before - change));
+    }
+  }
+
+  private static double adagrad(UpdateRule rule, double gradient, long at, Storage s) {
+    double squares = s.getFloat(at) + gradient * gradient;
+    s.putFloat(at, finiteSquares(squares));
+    return rule.rate() * gradient / (Math.sqrt(squares) + rule.epsilon());
+  }
+
+  private static double adam(
+      UpdateRule rule,
+      double correction1,
+      double correction2,
+      double gradient,
+      long at,
+      Storage m,
+      Storage v) {
+    double beta1 = rule.beta1();
+    double beta2 = rule.beta2();
+    double mean = beta1 * m.getFloat(at) + (1 - beta1) * gradient;
+    double square = beta2 * v.getFloat(at) + (1 - beta2) * gradient * gradient;
+    m.putFloat(at, boundedMean(mean));
+    v.putFloat(at, finiteSquares(square));
+    double least = Math.max(rule.epsilon(), LEAST_EPSILON);
+    return rule.rate() * (mean / correction1) / (Math.sqrt(square / correction2) + least);
+  }
+
+  /** Bounds the mean square: if it became infinite, its element would never move again. */
+  private static float finiteSquares(double squares) {
+    return (float) (squares > Float.MAX_VALUE ? Float.MAX_VALUE : squares);
+  }
+
+  /** Bounds the mean: a larger one would outlive the mean square by many steps. */
+  private static float boundedMean(double mean) {
+    return (float) Math.max(-LARGEST_MEAN, Math.min(LARGEST_MEAN, mean));
+  }
+
+  @Override
+  public void bagSum(
+      Bags.Reduction reduction, Bags bags, int begin, int end, int n, TableRows a, Rows c) {
+    for (int bag = begin; bag < end; bag++) {
+      double[] sum = sum(bags, bag, n, a);
+      double factor = reduction.factor(size(bags, bag));
+      for (int q = 0; q < n; q++) {
+        c.put(bag, q, (float) (factor * sum[q]));
+      }
+    }
+  }
+
+  private static int size(Bags bags, int bag) {
+    return bags.offsets().getInt(bag + 1) - bags.offsets().getInt(bag);
+  }
+
+  private static double[] sum(Bags bags, int bag, int n, TableRows a) {
+    double[] sum = new double[n];
+    for (int e = bags.offsets().getInt(bag); e < bags.offsets().getInt(bag + 1); e++) {
+      for (int q = 0; q < n; q++) {
+        sum[q] += (double) bags.value(e) * a.get(bags.indices().getInt(e), q);
+      }
+    }
+    return sum;
+  }
+
+  @Override
+  public void sparseChunk(
+      Bags bags, int bag, SparseChunks weights, int chunk, int firstOutput, int n, Storage c) {
+    double[] sums = new double[SparseChunks.MOST_OUTPUTS];
+    for (int q = 0; q < n; q++) {
+      sums[q] = weights.biases().getFloat((long) firstOutput + q);
+    }
+    for (int e = bags.offsets().getInt(bag); e < bags.offsets().getInt(bag + 1L); e++) {
+      int feature = bags.indices().getInt(e);
+      int end = weights.begins().getInt(feature + 1L);
+      for (int row = weights.begins().getInt(feature); row < end; row++) {
+        if (weights.chunks().getInt(row) == chunk) {
+          for (int i = weights.starts().getInt(row); i < weights.starts().getInt(row + 1L); i++) {
+            double weight = weights.type().get(weights.w(), i);
+            sums[weights.columns().getByte(i) & 0xff] += bags.value(e) * weight;
+          }
+        }
+      }
+    }
+    for (int q = 0; q < n; q++) {
+      c.putFloat(q, (float) sums[q]);
+    }
+  }
+
+  @Override
+  public void bagDot(
+      Bags.Reduction reduction,
+      Bags bags,
+      int begin,
+      int end,
+      int n,
+      TableRows a,
+      Rows y,
+      Storage dots) {
+    for (int bag = begin; bag < end; bag++) {
+      double factor = reduction.factor(size(bags, bag));
+      for (int e = bags.offsets().getInt(bag); e < bags.offsets().getInt(bag + 1); e++) {
+        double dot = 0;
+        for (int q = 0; q < n; q++) {
+          dot += (double) a.get(bags.indices().getInt(e), q) * y.get(bag, q);
+        }
+        dots.putFloat(e, (float) (factor * dot));
+      }
+    }
+  }
+
+  @Override
+  public void bagStep(
+      UpdateRule rule,
+      Bags bags,
+      int begin,
+      int end,
+      int n,
+      Rows a,
+      Slice targets,
+      Slice steps,
+      Storage w,
+      Storage... moments) {
+    TableRows summands = new TableRows(a);
+    try (Scratch scratch = Scratch.borrow(n)) {
+      Storage gradient = scratch.storage();
+      for (int bag = begin; bag < end; bag++) {
+        double[] sum = sum(bags, bag, n, summands);
+        for (int q = 0; q < n; q++) {
+          gradient.putFloat(q, (float) sum[q]);
+        }
+        float norm = norm(n, gradient);
+        float scale = norm > rule.maxNorm() ? rule.maxNorm() / norm : 1;
+        int number = rule.kind().countsSteps() ? steps.getInt(bag) : 1;
+        step(rule, n, scale, number, gradient, 0, w, (long) targets.getInt(bag) * n, moments);
+      }
+    }
+  }
+}

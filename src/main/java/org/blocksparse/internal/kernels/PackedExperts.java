@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.kernels;
+
+import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * Experts whose weights are packed. Between their two products rows are int8: a tile of sums goes
+ * through the activation while it is in registers and the first-level cache. The second product is
+ * cut by columns alone, so that one worker adds up all experts of an element, in their order.
+ *
+ * @param b1 a row for each expert, or null
+ * @param b2 a block of one row for each expert, or null
+ */
+public record PackedExperts(Blocks w1, Rows b1, ActivationFunction function, Blocks w2, Blocks b2) {
+  /** The most bytes of rows between the products, unless one pair needs more. */
+  private static final long KEPT_BYTES = 8L << 20;
+
+  /** Tasks per worker of the first product if rows are few. */
+  private static final int FIRST_TASKS = 8;
+
+  /** The same of the second product, whose tasks read a part of every block. */
+  private static final int SECOND_TASKS = 2;
+
+  /**
+   * Pairs of samples and experts.
+   *
+   * @param chosen (batch, k): the expert of each pair
+   * @param sorted those that count, by expert and then by sample
+   * @param places for each pair its place among the gates
+   */
+  public record Pairs(int k, int[] chosen, int[] sorted, int[] places, Storage gates) {}
+
+  /** Writes the mixtures of the rows of x. */
+  public void run(Engine engine, Rows x, Pairs pairs, Rows out) {
+    int hidden = w2.inSize();
+    int most = (int) Math.max(1, KEPT_BYTES / Float.BYTES / RoundedRows.elements(1, hidden));
+    try (Scratch memory = Scratch.borrow(RoundedRows.elements(x.count(), w1.inSize()))) {
+      RoundedRows rounded = engine.rounded(x, w1.inSize(), memory);
+      int begin = 0;
+      do {
+        int end = Math.min(pairs.sorted.length, begin + most);
+        run(engine, rounded, pairs, begin, end, out);
+        begin = end;
+      } while (begin < pairs.sorted.length);
+    }
+  }
+
+  /** Writes the sums of the first pairs, or adds those of others. */
+  private void run(Engine engine, RoundedRows x, Pairs pairs, int begin, int end, Rows out) {
+    int count = end - begin;
+    try (ExpertSchedules schedules =
+            new ExpertSchedules(
+                (int) out.count(), pairs.k, pairs.chosen, pairs.sorted, begin, end);
+        Scratch ofGates = Scratch.borrow(count);
+        Scratch memory = Scratch.borrow(RoundedRows.elements(count, w2.inSize()))) {
+      Storage gates = ofGates.storage();
+      for (int i = 0; i < count; i++) {
+        gates.putFloat(i, pairs.gates.getFloat(pairs.places[pairs.sorted[begin + i]]));
+      }
+      RoundedRows between = new RoundedRows(memory.storage(), count, w2.inSize());
+      engine.run(
+          first(engine, x, schedules, gates, between),
+          second(engine, between, schedules, gates, begin > 0, out));
+    }
+  }
+
+  /**
+   * Returns the number of tasks that a product is cut into. Memory limits products of few rows, and
+   * each task reads a contiguous part of a block: few tasks read fastest. The number changes no
+   * bits of the result.
+   */
+  private static int tasks(Engine engine, ExpertSchedules schedules, int ofWorker) {
+    boolean few = schedules.pairs() < 2 * schedules.up().chunks();
+    return few
+        ? ofWorker * Math.min(engine.maxWorkers(), Engine.ENOUGH_TASKS)
+        : Engine.ENOUGH_TASKS;
+  }
+
+  private Scheduler.Stage first(
+      Engine engine, RoundedRows x, ExpertSchedules schedules, Storage gates, RoundedRows to) {
+    ProductKernels kernels = engine.kernels().products();
+    int chunks = schedules.up().chunks();
+    int tasks = tasks(engine, schedules, FIRST_TASKS);
+    int width = Engine.bandWidth(to.size(), Engine.ceilDiv(tasks, Math.max(1, chunks)));
+    int bands = Engine.ceilDiv(to.size(), width);
+    return new Scheduler.Stage(
+        Math.multiplyExact(chunks, bands),
+        Engine.work(schedules.pairs(), w1.inSize(), w1.outSize()),
+        (begin, end) -> {
+          // The bands of an expert follow each other, so that a worker reads its panels in order.
+          for (int task = begin; task < end; ) {
+            int band = task % bands;
+            int count = Math.min(end - task, bands - band);
+            kernels.packedActivation(
+                schedules.up(),
+                task / bands,
+                task / bands + 1,
+                band * width,
+                Engine.bandEnd((band + count - 1) * width, width, to.size()),
+                x,
+                w1,
+                b1,
+                function,
+                gates,
+                to);
+            task += count;
+          }
+        });
+  }
+
+  private Scheduler.Stage second(
+      Engine engine,
+      RoundedRows a,
+      ExpertSchedules schedules,
+      Storage gates,
+      boolean accumulate,
+      Rows out) {
+    ProductKernels kernels = engine.kernels().products();
+    int n = w2.outSize();
+    int width = Engine.bandWidth(n, tasks(engine, schedules, SECOND_TASKS));
+    return new Scheduler.Stage(
+        Engine.ceilDiv(n, width),
+        Engine.work(Math.max(schedules.pairs(), out.count()), w2.inSize(), n),
+        (begin, end) -> {
+          int first = begin * width;
+          int last = Engine.bandEnd((end - 1) * width, width, n);
+          if (b2 != null) {
+            Rows ofRows = new Rows(gates, schedules.pairs(), 1);
+            kernels.blockGemm(
+                schedules.down(), 0, 1, first, last, ofRows, false, b2, null, accumulate, out);
+          }
+          kernels.packedGemm(
+              schedules.down(), 0, 1, first, last, a, w2, null, accumulate || b2 != null, out);
+        });
+  }
+}

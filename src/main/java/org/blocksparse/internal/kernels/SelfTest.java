@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.kernels;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * A few products of small whole numbers through every kind of kernels, bit for bit against the Java
+ * reference: the sums are exact in any order, so a kernel that differs is wrong on this machine.
+ * Those with packed weights have its bits in any case. OpenBLAS is among them where the kernels in
+ * use may call it.
+ *
+ * <p>The sizes lie around the edges of register tiles, and around a million multiply-adds, where
+ * OpenBLAS changes kernels.
+ */
+public final class SelfTest {
+  private record Case(int batch, int blocks, int iSize, int oSize) {}
+
+  private static final List<Case> CASES =
+      List.of(
+          new Case(1, 1, 1, 1),
+          new Case(3, 2, 17, 31),
+          new Case(13, 3, 64, 65),
+          new Case(40, 2, 127, 130),
+          new Case(110, 1, 101, 100));
+
+  /** The types of packed weights. */
+  private static final List<WeightType> PACKED =
+      Stream.of(WeightType.values()).filter(WeightType::isPacked).toList();
+
+  /** Multiply-adds up to which they are tested, each of which takes the reference long. */
+  private static final int MOST_PACKED = 1 << 16;
+
+  private SelfTest() {}
+
+  /** The names of the kernels that are tested. */
+  public static Set<String> tested() {
+    return kernels().keySet();
+  }
+
+  private static Map<String, Kernels> kernels() {
+    return KernelChoice.available(KernelChoice.kernels().mayUseBlas());
+  }
+
+  /** The names of the kernels that err, each with the product that it got wrong; none is good. */
+  public static List<String> failures() {
+    return failures(kernels());
+  }
+
+  static List<String> failures(Map<String, Kernels> kernels) {
+    List<String> failures = new ArrayList<>();
+    for (Map.Entry<String, Kernels> entry : kernels.entrySet()) {
+      for (Case shape : CASES) {
+        for (String wrong : wrong(entry.getValue(), shape)) {
+          failures.add(entry.getKey() + ": " + wrong + " of " + shape);
+        }
+      }
+    }
+    return failures;
+  }
+
+  private static List<String> wrong(Kernels kernels, Case shape) {
+    List<String> wrong = new ArrayList<>();
+    int[] zeros = new int[shape.batch];
+    int[] blockOf = new int[shape.batch];
+    for (int b = 0; b < shape.batch; b++) {
+      blockOf[b] = b % shape.blocks;
+    }
+    int weights = shape.blocks * shape.iSize * shape.oSize;
+    try (GemmSchedule forward = GemmSchedule.of(shape.batch, blockOf, shape.blocks, zeros, 1);
+        GemmSchedule backward = GemmSchedule.of(shape.batch, zeros, 1, blockOf, shape.blocks);
+        OuterSchedule outer = OuterSchedule.of(shape.batch, zeros, 1, blockOf, shape.blocks);
+        Memory w = new Memory(weights, 7);
+        Memory x = new Memory(shape.batch * shape.iSize, 5);
+        Memory y = new Memory(shape.batch * shape.oSize, 3)) {
+      Blocks blocks = Blocks.dense(w.storage, 1, shape.blocks, shape.iSize, shape.oSize);
+      Rows in = new Rows(x.storage, shape.batch, shape.iSize);
+      Rows out = new Rows(y.storage, shape.batch, shape.oSize);
+      if (differ(kernels, shape.batch * shape.oSize, product(forward, in, blocks))) {
+        wrong.add("product");
+      }
+      if (differ(kernels, shape.batch * shape.iSize, product(backward, out, blocks.transpose()))) {
+        wrong.add("transposed product");
+      }
+      int work = shape.batch * shape.iSize * shape.oSize;
+      for (WeightType type : work <= MOST_PACKED ? PACKED : List.<WeightType>of()) {
+        try (StoredWeights packed = packed(w.storage, type, shape)) {
+          Blocks panels =
+              Blocks.dense(packed.elements(), 1, shape.blocks, shape.iSize, shape.oSize)
+                  .as(type, packed.scales());
+          if (differ(kernels, shape.batch * shape.oSize, packedProduct(forward, in, panels))) {
+            wrong.add("product of " + type);
+          }
+          if (differ(kernels, shape.batch * shape.oSize, packedActivation(forward, in, panels))) {
+            wrong.add("activation of " + type);
+          }
+        }
+      }
+      if (differ(
+          kernels,
+          weights,
+          (k, result) ->
+              k.blockOuter(
+                  outer,
+                  0,
+                  outer.blocks(),
+                  0,
+                  shape.iSize,
+                  1,
+                  in,
+                  out,
+                  false,
+                  Blocks.dense(result, 1, shape.blocks, shape.iSize, shape.oSize)))) {
+        wrong.add("outer product");
+      }
+    }
+    return wrong;
+  }
+
+  private interface Computation {
+    void run(ProductKernels kernels, Storage result);
+  }
+
+  private static Computation product(GemmSchedule schedule, Rows a, Blocks w) {
+    return (kernels, result) ->
+        kernels.blockGemm(
+            schedule,
+            0,
+            schedule.chunks(),
+            0,
+            w.outSize(),
+            a,
+            false,
+            w,
+            null,
+            false,
+            new Rows(result, a.count(), w.outSize()));
+  }
+
+  private static StoredWeights packed(Storage floats, WeightType type, Case shape) {
+    Engine engine = Engine.of(Scheduler.common());
+    if (type != WeightType.PACKED_INT8) {
+      return StoredWeights.of("w", floats, type, shape.blocks, shape.iSize, shape.oSize, engine);
+    }
+    try (StoredWeights plain =
+        StoredWeights.of(
+            "w", floats, WeightType.INT8, shape.blocks, shape.iSize, shape.oSize, engine)) {
+      return plain.packed(shape.blocks, shape.iSize, shape.oSize, false, engine);
+    }
+  }
+
+  private static Computation packedProduct(GemmSchedule schedule, Rows a, Blocks w) {
+    return (kernels, result) -> {
+      try (RoundedMemory memory = new RoundedMemory((int) a.count(), w.inSize())) {
+        RoundedRows rounded = memory.rows;
+        kernels.roundRows(0, (int) a.count(), a, rounded);
+        kernels.packedGemm(
+            schedule,
+            0,
+            schedule.chunks(),
+            0,
+            w.outSize(),
+            rounded,
+            w,
+            null,
+            false,
+            new Rows(result, a.count(), w.outSize()));
+      }
+    };
+  }
+
+  private static Computation packedActivation(GemmSchedule schedule, Rows a, Blocks w) {
+    int rows = (int) a.count();
+    int n = w.outSize();
+    return (kernels, result) -> {
+      try (RoundedMemory ofA = new RoundedMemory(rows, w.inSize());
+          RoundedMemory to = new RoundedMemory(rows, n)) {
+        kernels.roundRows(0, rows, a, ofA.rows);
+        kernels.packedActivation(
+            schedule,
+            0,
+            schedule.chunks(),
+            0,
+            n,
+            ofA.rows,
+            w,
+            null,
+            ActivationFunction.RELU,
+            null,
+            to.rows);
+        for (int r = 0; r < rows; r++) {
+          for (int q = 0; q < n; q++) {
+            float scale = to.rows.scale(r, q / Panels.GROUP_ROWS);
+            result.putFloat((long) r * n + q, to.rows.code(r, q) * scale);
+          }
+        }
+      }
+    };
+  }
+
+  /** Rounded rows and their memory. */
+  private static final class RoundedMemory implements AutoCloseable {
+    private final Memory memory;
+    private final RoundedRows rows;
+
+    RoundedMemory(int count, int size) {
+      memory = new Memory((int) RoundedRows.elements(count, size), 1);
+      rows = new RoundedRows(memory.storage, count, size);
+    }
+
+    @Override
+    public void close() {
+      memory.close();
+    }
+  }
+
+  /** Whether an element of the kernels' result is another number than the reference's. */
+  private static boolean differ(Kernels kernels, int elements, Computation computation) {
+    try (Memory actual = new Memory(elements, 1);
+        Memory expected = new Memory(elements, 2)) {
+      computation.run(kernels.products(), actual.storage);
+      computation.run(Kernels.java().products(), expected.storage);
+      for (int i = 0; i < elements; i++) {
+        if (actual.storage.getFloat(i) != expected.storage.getFloat(i)) {
+          return true;
+        }
+      }
+      return false;
+    }
+  }
+
+  /** Small whole numbers, some of them negative. */
+  private static final class Memory implements AutoCloseable {
+    final Storage storage;
+
+    Memory(int elements, int step) {
+      storage = Storage.allocate(elements);
+      for (int i = 0; i < elements; i++) {
+        storage.putFloat(i, (float) (i * step % 11 - 5));
+      }
+    }
+
+    @Override
+    public void close() {
+      storage.close();
+    }
+  }
+}

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.search;
+
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
+
+/**
+ * The outputs of one row that were found so far and may be in its ranking.
+ *
+ * <p>Each is one long, its log probability above its number, such that ascending longs are
+ * descending ranks: by probability, then by number. Where log probabilities are divided, each also
+ * has its quotient, which decides whether it is in the ranking; the order is that of the model.
+ */
+public abstract sealed class Candidates {
+  /** Makes the candidates of a row, of which the logarithm of what is allowed is given. */
+  public interface Maker {
+    Candidates make(double logAllowed);
+  }
+
+  /** More than the rounding of log probabilities can add, relatively. */
+  private static final double ROUNDING = 0x1p-16;
+
+  long[] found;
+  int size;
+  private final double logAllowed;
+
+  /** The quotient of each output that was found; null where nothing is divided. */
+  private final Map<Integer, Float> quotients;
+
+  private boolean undefined;
+
+  private Candidates(int capacity, double logAllowed) {
+    this.found = new long[capacity];
+    this.logAllowed = logAllowed;
+    this.quotients = logAllowed == 0 ? null : new HashMap<>();
+  }
+
+  /**
+   * The k best.
+   *
+   * @param logAllowed the logarithm of what probabilities are divided by; 0 leaves them as they are
+   */
+  public static Candidates best(int k, double logAllowed) {
+    return new Best(k, logAllowed);
+  }
+
+  /**
+   * All whose log probability, divided so, is at least {@code threshold}, a float as it is: else
+   * what is as likely as is asked for would be left out where it is rounded down.
+   */
+  public static Candidates atLeast(float threshold, double logAllowed) {
+    return new AtLeast(threshold, logAllowed);
+  }
+
+  /**
+   * The fewest whose probabilities, divided so, sum to at least {@code mass}. Each counts as the
+   * largest that is rounded to its log probability: else there would be one too many where several
+   * have exactly the mass, but are rounded down.
+   */
+  public static Candidates nucleus(double mass, double logAllowed) {
+    return new Nucleus(mass, logAllowed);
+  }
+
+  /**
+   * Offers outputs [begin, end) of a class with their log probabilities, and these divided. Where
+   * one is NaN, nothing can be said of the row: there is no ranking.
+   */
+  public abstract void offer(
+      int[] outputs, float[] logProbabilities, float[] divided, int begin, int end);
+
+  /** The log probability of a candidate in the ranking. */
+  final float divided(long candidate) {
+    return quotients == null ? logProbability(candidate) : quotients.get((int) candidate);
+  }
+
+  /** A bound in the ranking of candidates with at most this log probability. */
+  final float dividedAtMost(float bound) {
+    return logAllowed == 0
+        ? bound
+        : (float) Math.min(0, bound * (1 - ROUNDING) - logAllowed * (1 + ROUNDING));
+  }
+
+  /** Keeps what a candidate has in the ranking. */
+  final void keep(long candidate, float divided) {
+    if (quotients != null) {
+      quotients.put((int) candidate, divided);
+    }
+  }
+
+  /** There is no ranking: something is NaN. */
+  public final void giveUp() {
+    undefined = true;
+    size = 0;
+  }
+
+  /** Whether {@link #giveUp} was called. */
+  public final boolean isUndefined() {
+    return undefined;
+  }
+
+  /** Whether outputs with log probabilities of at most {@code bound} cannot change the ranking. */
+  public abstract boolean isDone(float bound);
+
+  /**
+   * Whether {@link #isDone} cannot be true after outputs were offered that have at most the given
+   * probability together, whatever they are: then those after them are needed, too.
+   */
+  public abstract boolean needsMoreThan(double probability, float bound);
+
+  /**
+   * The log probability above which outputs would have to be found that are many times as likely as
+   * those here, for the ranking to do without them.
+   */
+  public float farAbove() {
+    return Float.POSITIVE_INFINITY;
+  }
+
+  /** Drops what is not in the ranking, which then is complete and in order. */
+  public void finish() {
+    Arrays.sort(found, 0, size);
+  }
+
+  /** The outputs of the ranking, in order. */
+  public final int[] outputs() {
+    int[] outputs = new int[size];
+    for (int i = 0; i < size; i++) {
+      outputs[i] = (int) found[i];
+    }
+    return outputs;
+  }
+
+  /** Their log probabilities. */
+  public final float[] logProbabilities() {
+    float[] values = new float[size];
+    for (int i = 0; i < size; i++) {
+      values[i] = divided(found[i]);
+    }
+    return values;
+  }
+
+  /** A number and its log probability, such that ascending longs are descending ranks. */
+  public static long encode(int number, float logProbability) {
+    // Log probabilities are never positive: the larger their bits, the less likely they are. 0f is
+    // the smallest of all, and -0f must be the same.
+    return (long) (Float.floatToRawIntBits(logProbability) & 0x7FFF_FFFF) << 32 | number;
+  }
+
+  /** The log probability of what {@link #encode} made. */
+  public static float logProbability(long candidate) {
+    return 0 - Float.intBitsToFloat((int) (candidate >>> 32)); // never -0
+  }
+
+  final void append(long candidate) {
+    if (size == found.length) {
+      found = Arrays.copyOf(found, Math.max(16, 2 * size));
+    }
+    found[size++] = candidate;
+  }
+
+  private static final class Best extends Candidates {
+    /** The logarithm of how many times. */
+    private static final float FAR = 3;
+
+    private final int k;
+
+    /** Once there are k: their complements, so that the worst is on top. */
+    private LongHeap worstFirst;
+
+    /** The log probability of the worst, once there are k. */
+    private float worst = Float.NEGATIVE_INFINITY;
+
+    Best(int k, double logAllowed) {
+      super(Math.min(k, 1024), logAllowed);
+      this.k = k;
+    }
+
+    @Override
+    public void offer(
+        int[] outputs, float[] logProbabilities, float[] divided, int begin, int end) {
+      float least = worst; // most are less likely: nothing else is done for them
+      for (int i = begin; i < end; i++) {
+        float logProbability = logProbabilities[i];
+        if (!(logProbability < least)) {
+          if (Float.isNaN(logProbability)) {
+            giveUp();
+            return;
+          }
+          keep(outputs[i], divided[i]);
+          take(~encode(outputs[i], logProbability));
+          least = worst;
+        }
+      }
+    }
+
+    private void take(long complement) {
+      if (worstFirst == null) {
+        append(complement);
+        if (size < k) {
+          return;
+        }
+        worstFirst = new LongHeap().reset(found, 0, k);
+      } else if (complement > worstFirst.min()) {
+        worstFirst.replaceMin(complement);
+      }
+      worst = logProbability(~worstFirst.min());
+    }
+
+    @Override
+    public boolean isDone(float bound) {
+      // An output that is as likely as the worst one here may still have the smaller number.
+      return worst > bound;
+    }
+
+    public @Override float farAbove() {
+      return size < k ? Float.POSITIVE_INFINITY : worst + FAR;
+    }
+
+    /** To be done, there must be k outputs that are likelier than the bound. */
+    public @Override boolean needsMoreThan(double probability, float bound) {
+      return k * Math.exp(bound) > probability;
+    }
+
+    @Override
+    public void finish() {
+      for (int i = 0; i < size; i++) {
+        found[i] = ~found[i];
+      }
+      super.finish();
+    }
+  }
+
+  private static final class AtLeast extends Candidates {
+    private final float threshold;
+
+    AtLeast(float threshold, double logAllowed) {
+      super(0, logAllowed);
+      this.threshold = threshold;
+    }
+
+    @Override
+    public void offer(
+        int[] outputs, float[] logProbabilities, float[] divided, int begin, int end) {
+      for (int i = begin; i < end; i++) {
+        if (!(divided[i] < threshold)) {
+          if (Float.isNaN(divided[i])) {
+            giveUp();
+            return;
+          }
+          keep(outputs[i], divided[i]);
+          append(encode(outputs[i], logProbabilities[i]));
+        }
+      }
+    }
+
+    @Override
+    public boolean isDone(float bound) {
+      return dividedAtMost(bound) < threshold;
+    }
+
+    public @Override boolean needsMoreThan(double probability, float bound) {
+      return !isDone(bound);
+    }
+  }
+
+  private static final class Nucleus extends Candidates {
+    private final double mass;
+
+    /** Probabilities that are not divided sum to the mass from here on, if they are rounded up. */
+    private final double massOfAll;
+
+    /** The last that is needed, once there are enough; what comes after it never will be. */
+    private long last = Long.MAX_VALUE;
+
+    private boolean sorted = true;
+
+    Nucleus(double mass, double logAllowed) {
+      super(0, logAllowed);
+      this.mass = mass;
+      this.massOfAll = mass * Math.exp(logAllowed) * (1 - ROUNDING);
+    }
+
+    @Override
+    public void offer(
+        int[] outputs, float[] logProbabilities, float[] divided, int begin, int end) {
+      for (int i = begin; i < end; i++) {
+        if (Float.isNaN(logProbabilities[i])) {
+          giveUp();
+          return;
+        }
+        long candidate = encode(outputs[i], logProbabilities[i]);
+        if (candidate < last) {
+          keep(candidate, divided[i]);
+          append(candidate);
+          sorted = false;
+        }
+      }
+    }
+
+    @Override
+    public boolean isDone(float bound) {
+      finish();
+      return last != Long.MAX_VALUE && logProbability(last) > bound;
+    }
+
+    public @Override boolean needsMoreThan(double probability, float bound) {
+      return probability < massOfAll;
+    }
+
+    @Override
+    public void finish() {
+      if (sorted) {
+        return;
+      }
+      super.finish();
+      sorted = true;
+      double sum = 0;
+      for (int i = 0; i < size; i++) {
+        float logProbability = divided(found[i]);
+        sum += Math.exp(((double) logProbability + Math.nextUp(logProbability)) / 2);
+        if (sum >= mass) {
+          size = i + 1;
+          last = found[i];
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.search;
+
+import java.util.BitSet;
+
+/**
+ * The ranking of each row, best first.
+ *
+ * @param openedClasses how many classes were opened for each row
+ * @param undefined the rows of which nothing can be said, since something that was computed for
+ *     them is NaN; nothing was found there
+ * @param filteredOut the rows in which the filter leaves nothing
+ */
+public record SearchResult(
+    int[][] outputs,
+    float[][] logProbabilities,
+    int[] openedClasses,
+    BitSet undefined,
+    BitSet filteredOut) {}

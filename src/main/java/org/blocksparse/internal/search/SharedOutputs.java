@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.search;
+
+import java.lang.ref.WeakReference;
+
+/**
+ * A list of outputs for any number of calls, which keeps where they are in the classes that it was
+ * last asked about: a call then costs nothing for each output.
+ *
+ * <p>What it keeps takes four bytes for each output of the list and for each class. It is not the
+ * table: that of a model that is gone or has grown is garbage.
+ */
+public final class SharedOutputs {
+  private final int[] outputs;
+  private final int least;
+  private final int most;
+  private volatile Kept kept;
+  private volatile Outside outside = new Outside(0, 0);
+
+  /** How many are outside [0, bound). */
+  private record Outside(int bound, int count) {}
+
+  /**
+   * Slots in a table; another table, even of the same model once it has grown, is another object.
+   */
+  private record Kept(WeakReference<ClassTable> table, SlotList slots) {}
+
+  /**
+   * A list.
+   *
+   * @param outputs any number of times each; become its own
+   */
+  public SharedOutputs(int[] outputs) {
+    this.outputs = outputs;
+    int min = Integer.MAX_VALUE;
+    int max = Integer.MIN_VALUE;
+    for (int output : outputs) {
+      min = Math.min(min, output);
+      max = Math.max(max, output);
+    }
+    this.least = min;
+    this.most = max;
+  }
+
+  /** How many are listed, repeats included. */
+  public int size() {
+    return outputs.length;
+  }
+
+  /** Whether all are in [0, bound). */
+  public boolean areBelow(int bound) {
+    return outputs.length == 0 || (least >= 0 && most < bound);
+  }
+
+  /** How many are outside [0, bound); counted again only for another bound. */
+  public int outside(int bound) {
+    if (areBelow(bound)) {
+      return 0;
+    }
+    Outside last = outside;
+    if (last.bound != bound) {
+      int count = 0;
+      for (int output : outputs) {
+        count += output < 0 || output >= bound ? 1 : 0;
+      }
+      last = new Outside(bound, count);
+      outside = last;
+    }
+    return last.count;
+  }
+
+  /** All of them, in their order; not to be changed. */
+  public int[] outputs() {
+    return outputs;
+  }
+
+  /**
+   * Where they are; in order from the second time on, which a list for one call would not repay.
+   * Several threads may find it out at the same time; they find the same.
+   */
+  SlotList in(ClassTable table) {
+    Kept last = kept;
+    if (last == null || !last.table.refersTo(table)) {
+      last = new Kept(new WeakReference<>(table), SlotList.of(table, outputs));
+      kept = last;
+    } else if (!last.slots.isAscending()) {
+      last = new Kept(last.table, last.slots.ascending());
+      kept = last;
+    }
+    return last.slots;
+  }
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.search;
+
+import java.util.Arrays;
+
+/**
+ * Outputs of a list, by class and slot.
+ *
+ * <p>They are sorted by class by counting, in time proportional to the length of the list and the
+ * number of classes.
+ */
+final class SlotList {
+  static final SlotList EMPTY = new SlotList(null, new int[0], true);
+
+  /**
+   * Of class c, slots [begin[c], begin[c + 1]) are listed, in any order and any number of times;
+   * null: none of any class.
+   */
+  private final int[] begin;
+
+  private final int[] slots;
+
+  /** Whether those of a class are ascending, each once. */
+  private final boolean ascending;
+
+  private SlotList(int[] begin, int[] slots, boolean ascending) {
+    this.begin = begin;
+    this.slots = slots;
+    this.ascending = ascending;
+  }
+
+  /**
+   * Where some outputs are. Those that are retired are left out, and numbers that no output has:
+   * nobody finds them anyway.
+   *
+   * @param outputs any number of times each
+   */
+  static SlotList of(ClassTable table, int[] outputs) {
+    int[] begin = new int[table.classes() + 1];
+    for (int output : outputs) {
+      if (isThere(table, output)) {
+        begin[table.classOf()[output]]++;
+      }
+    }
+    int sum = 0;
+    for (int c = 0; c < begin.length; c++) {
+      sum += begin[c];
+      begin[c] = sum; // its end, from which it is filled down to its beginning
+    }
+    int[] slots = new int[sum];
+    for (int i = outputs.length - 1; i >= 0; i--) { // in a class, they stay in their order
+      if (isThere(table, outputs[i])) {
+        slots[--begin[table.classOf()[outputs[i]]]] = table.slotOf()[outputs[i]];
+      }
+    }
+    return new SlotList(begin, slots, false);
+  }
+
+  private static boolean isThere(ClassTable table, int output) {
+    int[] classOf = table.classOf();
+    return output >= 0 && output < classOf.length && classOf[output] >= 0;
+  }
+
+  /** Whether those of a class are ascending, each once. */
+  boolean isAscending() {
+    return ascending;
+  }
+
+  /** The same with those of each class ascending, each once, which takes less to ask. */
+  SlotList ascending() {
+    int[] starts = new int[begin.length];
+    int[] different = slots.clone();
+    int count = 0;
+    for (int c = 0; c + 1 < begin.length; c++) {
+      Arrays.sort(different, begin[c], begin[c + 1]);
+      for (int i = begin[c]; i < begin[c + 1]; i++) {
+        if (i == begin[c] || different[i] != different[count - 1]) {
+          different[count++] = different[i];
+        }
+      }
+      starts[c + 1] = count;
+    }
+    return new SlotList(starts, Arrays.copyOf(different, count), true);
+  }
+
+  /** How many are listed, repeats included. */
+  int size() {
+    return slots.length;
+  }
+
+  /** How many of a class are listed, repeats included. */
+  int count(int classNumber) {
+    return begin == null ? 0 : begin[classNumber + 1] - begin[classNumber];
+  }
+
+  /** A number of outputs of a class of which it is known at once that that many are listed. */
+  int atLeast(int classNumber) {
+    int count = count(classNumber);
+    return ascending ? count : Math.min(1, count);
+  }
+
+  /** Whether all outputs of a class of that size are listed. */
+  boolean isFull(int classNumber, int size) {
+    if (ascending || count(classNumber) < size) {
+      return count(classNumber) == size;
+    }
+    return Arrays.stream(slots, begin[classNumber], begin[classNumber + 1]).distinct().count()
+        == size;
+  }
+
+  /** Those of a class, ascending, in a new array. */
+  int[] sorted(int classNumber) {
+    int[] sorted =
+        begin == null
+            ? new int[0]
+            : Arrays.copyOfRange(slots, begin[classNumber], begin[classNumber + 1]);
+    if (!ascending) {
+      Arrays.sort(sorted);
+    }
+    return sorted;
+  }
+}

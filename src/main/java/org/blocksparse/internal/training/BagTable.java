@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.training;
+
+import java.util.SplittableRandom;
+import org.blocksparse.internal.kernels.Bags;
+import org.blocksparse.internal.kernels.Bags.Reduction;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.RowKernels;
+import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.kernels.TableRows;
+import org.blocksparse.internal.kernels.TransposedBags;
+import org.blocksparse.internal.kernels.UpdateRule;
+import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.memory.Slice;
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * Operations on the table of an embedding bag, with checked operands.
+ *
+ * @param rows the table; of floats where it is to be written
+ * @param features the size of a row
+ * @param reduction what the sum of a bag is multiplied by
+ */
+public record BagTable(Engine engine, TableRows rows, int features, Reduction reduction) {
+  /** The cost of an element of a row at a random place, in multiply-adds. */
+  private static final int ELEMENT_WORK = 4;
+
+  /** The cost of sorting or packing an entry, in multiply-adds. */
+  private static final int SORT_WORK = 64;
+
+  /** Rows that are drawn by one generator. */
+  private static final int DRAWN_ROWS = 1 << 12;
+
+  /** By which the state of a {@link SplittableRandom} grows with each number. */
+  private static final long GOLDEN_GAMMA = 0x9E3779B97F4A7C15L;
+
+  /** A random number, which puts the numbers of tables far from those of layers above them. */
+  private static final long STREAM = 0x3C79AC492BA7B653L;
+
+  private long work(long entries) {
+    return Engine.work(entries, features, ELEMENT_WORK);
+  }
+
+  /**
+   * Draws the table, uniform in [-bound, bound): the same for any number of workers, and other
+   * numbers than those that a layer of the same seed begins with.
+   */
+  public void draw(long seed, float bound) {
+    long count = rows.count();
+    int pieces = Math.toIntExact(Engine.ceilDiv(count, DRAWN_ROWS));
+    long state = seed ^ STREAM;
+    engine.run(
+        pieces,
+        work(count),
+        (begin, end) -> {
+          float[] row = new float[features];
+          for (int piece = begin; piece < end; piece++) {
+            long first = (long) piece * DRAWN_ROWS;
+            // Begins where the generator of the piece before ended, as if there were one only.
+            SplittableRandom random = new SplittableRandom(state + first * features * GOLDEN_GAMMA);
+            for (long r = first; r < Math.min(first + DRAWN_ROWS, count); r++) {
+              for (int q = 0; q < features; q++) {
+                row[q] = (2 * random.nextFloat() - 1) * bound;
+              }
+              rows.storage().putFloats(rows.offset() + r * rows.stride(), row, 0, features);
+            }
+          }
+        });
+  }
+
+  /** Row r of {@code out} becomes the reduced sum of bag r. */
+  public void sum(Bags bags, Rows out) {
+    RowKernels kernels = engine.kernels().rows();
+    engine.run(
+        bags.count(),
+        work((long) bags.entries() + bags.count()),
+        (begin, end) -> kernels.bagSum(reduction, bags, begin, end, features, rows, out));
+  }
+
+  /** The gradient with respect to the values of the bags. */
+  public void dot(Bags bags, Rows gradOut, Storage gradValues) {
+    RowKernels kernels = engine.kernels().rows();
+    engine.run(
+        bags.count(),
+        work(bags.entries()),
+        (begin, end) ->
+            kernels.bagDot(reduction, bags, begin, end, features, rows, gradOut, gradValues));
+  }
+
+  /**
+   * Each row of the table that the bags name makes one step.
+   *
+   * @param bound what all indices are less than
+   * @param tensor the position of the table in the state
+   */
+  public void step(Bags bags, int bound, Rows gradOut, LayerState.Step step, int tensor) {
+    forEachGradient(
+        bags,
+        bound,
+        gradOut,
+        (sums, begin, end, gradients, targets, steps) ->
+            step.update(tensor, sums, begin, end, gradients, targets, steps));
+  }
+
+  /**
+   * Each row of the table that the bags name, which is the place of a gradient, becomes its own, or
+   * gets alpha times that added.
+   *
+   * @param bound what all indices are less than
+   */
+  public void gradient(Bags bags, int bound, Rows gradOut, float alpha, boolean accumulate) {
+    RowKernels kernels = engine.kernels().rows();
+    UpdateRule descent = UpdateRule.descent(-alpha);
+    forEachGradient(
+        bags,
+        bound,
+        gradOut,
+        (sums, begin, end, gradients, targets, steps) -> {
+          if (!accumulate) {
+            clear(targets, begin, end);
+          }
+          kernels.bagStep(
+              descent, sums, begin, end, features, gradients, targets, steps, rows.storage());
+        });
+  }
+
+  private TransposedBags transposed(Bags bags, int bound, Reduction factors) {
+    return TransposedBags.of(
+        bags,
+        bound,
+        factors,
+        (count, task) ->
+            engine.run(
+                count,
+                Engine.work(bags.entries(), SORT_WORK, 1),
+                (begin, end) -> {
+                  for (int t = begin; t < end; t++) {
+                    task.accept(t);
+                  }
+                }));
+  }
+
+  /** Sets the rows of the table that the bags name to 0. */
+  public void clear(Bags bags, int bound) {
+    try (TransposedBags transposed = transposed(bags, bound, Reduction.SUM)) {
+      for (TransposedBags.Group group :
+          new TransposedBags.Group[] {transposed.whole(), transposed.cut()}) {
+        engine.run(
+            group.bags().count(),
+            work(group.bags().count()),
+            (begin, end) -> clear(group.targets(), begin, end));
+      }
+    }
+  }
+
+  private void clear(Slice targets, int begin, int end) {
+    for (int bag = begin; bag < end; bag++) {
+      long row = targets.getInt(bag);
+      rows.storage().fill(rows.offset() + row * rows.stride(), features, 0);
+    }
+  }
+
+  /** Takes bags [begin, end), whose sums are the gradients of the targets. */
+  private interface Gradients {
+    void accept(Bags sums, int begin, int end, Rows gradients, Slice targets, Slice steps);
+  }
+
+  /** Rows that are named very often are summed up in parts first. */
+  private void forEachGradient(Bags bags, int bound, Rows gradOut, Gradients taker) {
+    try (TransposedBags transposed = transposed(bags, bound, reduction)) {
+      Bags parts = transposed.parts();
+      if (parts.count() == 0) {
+        take(transposed.whole(), gradOut, taker);
+      } else {
+        try (Scratch scratch = Scratch.borrow((long) parts.count() * features)) {
+          take(transposed.whole(), gradOut, taker); // memory that is not to be had changes nothing
+          TableRows summands = new TableRows(gradOut);
+          Rows sums = new Rows(scratch.storage(), parts.count(), features);
+          RowKernels kernels = engine.kernels().rows();
+          engine.run(
+              parts.count(),
+              work(parts.entries()),
+              (begin, end) ->
+                  kernels.bagSum(Reduction.SUM, parts, begin, end, features, summands, sums));
+          take(transposed.cut(), sums, taker);
+        }
+      }
+    }
+  }
+
+  private void take(TransposedBags.Group group, Rows gradients, Gradients taker) {
+    Bags bags = group.bags();
+    engine.run(
+        bags.count(),
+        work((long) bags.entries() + bags.count()),
+        (begin, end) -> taker.accept(bags, begin, end, gradients, group.targets(), group.steps()));
+  }
+}

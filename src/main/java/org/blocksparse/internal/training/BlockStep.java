@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.training;
+
+import java.util.stream.IntStream;
+import org.blocksparse.internal.kernels.Blocks;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.GemmSchedule;
+import org.blocksparse.internal.kernels.OuterSchedule;
+import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.kernels.UpdateRule;
+
+/**
+ * A step of weights or biases of chosen blocks: the gradient of a block is made, used and forgotten
+ * while it is in the cache, and blocks that nothing was computed with cost nothing. Plain gradient
+ * descent adds the products straight to the parameters.
+ *
+ * <p>A large block is taken in bands, by several workers, unless its gradient is clipped: its
+ * length is known when all of it is there. The bits do not depend on the workers.
+ *
+ * @param tensor the position of the tensor in the state
+ */
+public record BlockStep(Engine engine, LayerState.Step step, int tensor) {
+  /**
+   * Weights follow the outer products of rows.
+   *
+   * @param w the weights, dense, as the state knows them
+   */
+  public void weights(OuterSchedule schedule, Rows x, Rows y, Blocks w) {
+    if (schedule.blocks() == 0) {
+      return;
+    }
+    UpdateRule rule = step.rule();
+    if (rule.isPlainDescent()) {
+      step.keep();
+      engine.outer(schedule, -rule.rate(), x, y, true, w);
+      return;
+    }
+    if (rule.isClipping()) {
+      engine.outerBands(
+          schedule,
+          x,
+          y,
+          w,
+          true,
+          (block, row, rows, gradient) ->
+              step.update(tensor, number(schedule, block, w), gradient));
+      return;
+    }
+    long n = w.outSize();
+    step.updateBands(
+        tensor,
+        IntStream.range(0, schedule.blocks()).map(block -> number(schedule, block, w)),
+        bands ->
+            engine.outerBands(
+                schedule,
+                x,
+                y,
+                w,
+                false,
+                (block, row, rows, gradient) ->
+                    bands.update(number(schedule, block, w), row * n, rows * n, gradient)));
+  }
+
+  private static int number(OuterSchedule schedule, int block, Blocks w) {
+    return schedule.xBlock(block) * w.outBlocks() + schedule.yBlock(block);
+  }
+
+  /**
+   * Biases follow the sums of the rows that were computed with them.
+   *
+   * @param b the biases, as the state knows them
+   */
+  public void biases(GemmSchedule schedule, Rows y, Rows b) {
+    if (schedule.chunks() == 0) {
+      return;
+    }
+    UpdateRule rule = step.rule();
+    int n = (int) b.stride();
+    if (rule.isPlainDescent()) {
+      step.keep();
+      engine.sum(schedule, n, -rule.rate(), y, true, b);
+    } else {
+      engine.sums(schedule, (int) b.count(), n, y, (block, sum) -> step.update(tensor, block, sum));
+    }
+  }
+}

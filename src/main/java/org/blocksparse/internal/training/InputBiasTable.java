@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.training;
+
+import java.util.function.Consumer;
+import org.blocksparse.internal.kernels.Bags;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.RowKernels;
+import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.kernels.SampleBags;
+import org.blocksparse.internal.kernels.TableRows;
+import org.blocksparse.internal.kernels.UpdateRule;
+import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * Operations on a bias of input blocks: a table from which each sample adds the rows of its blocks
+ * to all rows of its output. Operands are checked.
+ *
+ * @param samples the blocks and the rows of the output of each sample
+ * @param bias a row for each input block: the bias, or a gradient of it
+ */
+public record InputBiasTable(Engine engine, SampleBags samples, Rows bias) {
+  private BagTable table() {
+    return table(bias);
+  }
+
+  private BagTable table(Rows rows) {
+    return new BagTable(engine, new TableRows(rows), (int) bias.stride(), Bags.Reduction.SUM);
+  }
+
+  private int blocks() {
+    return Math.toIntExact(bias.count());
+  }
+
+  /**
+   * The rows whose blocks a sample selects become the gradient, or get alpha times that added.
+   *
+   * @param gate a factor for each block that a sample selects, or null
+   */
+  public void gradient(Storage gate, Rows gradOut, float alpha, boolean accumulate) {
+    Bags inputs = samples.inputs(gate);
+    withSums(gradOut, sums -> table().gradient(inputs, blocks(), sums, alpha, accumulate));
+  }
+
+  /** Sets the rows whose blocks a sample selects to 0. */
+  public void clear() {
+    table().clear(samples.inputs(null), blocks());
+  }
+
+  /**
+   * The rows whose blocks a sample selects make one step.
+   *
+   * @param gate a factor for each block that a sample selects, or null
+   * @param tensor the position of the bias in the state
+   */
+  public void step(Storage gate, Rows gradOut, LayerState.Step step, int tensor) {
+    Bags inputs = samples.inputs(gate);
+    withSums(gradOut, sums -> table().step(inputs, blocks(), sums, step, tensor));
+  }
+
+  /** The gradient with respect to the gate. */
+  public void gradGate(Rows gradOut, Storage gradGate) {
+    withSums(gradOut, sums -> table().dot(samples.inputs(null), sums, gradGate));
+  }
+
+  /** Adds alpha times the gradient with respect to the gate. */
+  public void addGradGate(Rows gradOut, float alpha, Storage gradGate) {
+    long elements = samples.inputs(null).entries();
+    try (Scratch scratch = Scratch.borrow(elements)) {
+      gradGate(gradOut, scratch.storage());
+      RowKernels kernels = engine.kernels().rows();
+      kernels.step(UpdateRule.descent(-alpha), elements, 1, 1, scratch.storage(), 0, gradGate, 0);
+    }
+  }
+
+  /** For each sample the sum of its rows of gradOut, which all got the same of the bias. */
+  private void withSums(Rows gradOut, Consumer<Rows> computation) {
+    if (samples.oneOutputEach()) {
+      computation.accept(gradOut);
+      return;
+    }
+    Bags outputs = samples.outputs();
+    try (Scratch scratch = Scratch.borrow(outputs.count() * bias.stride())) {
+      Rows sums = new Rows(scratch.storage(), outputs.count(), bias.stride());
+      table(gradOut).sum(outputs, sums);
+      computation.accept(sums);
+    }
+  }
+}

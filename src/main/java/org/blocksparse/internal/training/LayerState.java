@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.training;
+
+import java.util.Arrays;
+import java.util.function.Consumer;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.blocksparse.internal.kernels.Bags;
+import org.blocksparse.internal.kernels.Kernels;
+import org.blocksparse.internal.kernels.RowKernels;
+import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.kernels.UpdateRule;
+import org.blocksparse.internal.memory.Slice;
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * The optimizer state of the tensors of one layer, which are trained together. Memory is taken when
+ * a rule is first used: none for gradient descent, that of the tensors for Adagrad, twice that for
+ * Adam.
+ *
+ * <p>A step is begun, updates blocks, and is closed:
+ *
+ * <pre>{@code
+ * try (LayerState.Step step = state.begin(rule, kernels)) {
+ *   step.update(tensor, block, gradient);   // different blocks from any threads
+ * }
+ * }</pre>
+ *
+ * <p>Each tensor counts the steps of its own blocks, since the tensors of an {@code OptimizerState}
+ * may be stepped apart. In a softmax those of W2 and b2 of a class, and of W1 and b1, always agree,
+ * and files have one of each pair.
+ *
+ * <p>All that can be refused is refused by {@link #begin}. The first update drops the state of
+ * another kind of rule: a step that ends before leaves it as it was.
+ */
+public final class LayerState implements AutoCloseable {
+  private final String name;
+  private final BlockedTensor[] tensors;
+  private UpdateRule.Kind kind = UpdateRule.Kind.SGD;
+  private Content content;
+  private boolean closed;
+
+  /**
+   * State of tensors that no step was taken with yet.
+   *
+   * @param name what messages call the owner
+   * @param tensors what is trained; steps name them by their position here
+   */
+  public LayerState(String name, BlockedTensor... tensors) {
+    this.name = name;
+    this.tensors = tensors.clone();
+    this.content = allocate(UpdateRule.Kind.SGD);
+  }
+
+  /** The state of all tensors for one kind of rule. */
+  private record Content(TensorState[] states, Storage[] memory) {
+    void close() {
+      Storage.closeAll(memory);
+    }
+
+    /** Keeps the memory from going until {@link #release}. */
+    Content acquire() {
+      for (Storage storage : memory) {
+        if (!storage.acquire()) {
+          throw new AssertionError("closed only after it was dropped");
+        }
+      }
+      return this;
+    }
+
+    void release() {
+      for (Storage storage : memory) {
+        storage.release();
+      }
+    }
+  }
+
+  /** Zeroed state; all of it or, if there is no memory, none. */
+  private Content allocate(UpdateRule.Kind newKind) {
+    int moments = newKind.moments();
+    long[] elements = new long[tensors.length * moments];
+    Arrays.setAll(elements, i -> tensors[i / moments].storage().elements());
+    Storage[] memory = Storage.allocateAll(elements);
+    try {
+      TensorState[] states = new TensorState[tensors.length];
+      Arrays.setAll(
+          states,
+          t ->
+              new TensorState(
+                  tensors[t], newKind, Arrays.copyOfRange(memory, t * moments, (t + 1) * moments)));
+      return new Content(states, memory);
+    } catch (Throwable e) { // no room on the heap for the rest
+      Storage.closeAll(memory);
+      throw e;
+    }
+  }
+
+  /**
+   * A step by a rule. Nothing has changed until its first update.
+   *
+   * @throws IllegalStateException if this state was closed
+   * @throws OutOfMemoryError that names the bytes, if there is no memory for another kind of rule
+   */
+  public synchronized Step begin(UpdateRule rule, Kernels kernels) {
+    requireOpen();
+    return rule.kind() == kind
+        ? new Step(rule, kernels, content.acquire(), true)
+        : new Step(rule, kernels, allocate(rule.kind()).acquire(), false);
+  }
+
+  /**
+   * This was not closed.
+   *
+   * @throws IllegalStateException if it was
+   */
+  public synchronized void requireOpen() {
+    if (closed) {
+      throw closed();
+    }
+  }
+
+  /** Says that its owner is closed. */
+  public IllegalStateException closed() {
+    return new IllegalStateException(name + ": the " + name + " is closed");
+  }
+
+  /** Makes bands of blocks follow their gradients. */
+  public interface BandUpdate {
+    /**
+     * Updates one band.
+     *
+     * @param begin where it begins within the block
+     * @param gradient its gradient, in the first elements
+     */
+    void update(int block, long begin, long count, Storage gradient);
+  }
+
+  /** One step of training. It must be closed. */
+  public final class Step implements AutoCloseable {
+    private final UpdateRule rule;
+    private final UpdateRule withoutDecay;
+    private final RowKernels kernels;
+    private final Content used;
+
+    /** Whether {@link #used} is the content of this state. */
+    private volatile boolean kept;
+
+    private Step(UpdateRule rule, Kernels kernels, Content used, boolean kept) {
+      this.rule = rule;
+      this.withoutDecay = rule.withoutDecay();
+      this.kernels = kernels.rows();
+      this.used = used;
+      this.kept = kept;
+    }
+
+    /** The rule of this step. */
+    public UpdateRule rule() {
+      return rule;
+    }
+
+    private UpdateRule ruleOf(int tensor) {
+      return tensors[tensor].decays() ? rule : withoutDecay;
+    }
+
+    /**
+     * Makes one block of a tensor follow its gradient.
+     *
+     * @param tensor the position of the tensor
+     * @param gradient the gradient of the block, in its first elements
+     */
+    public void update(int tensor, int block, Storage gradient) {
+      keep();
+      used.states[tensor].update(ruleOf(tensor), kernels, block, gradient);
+    }
+
+    /**
+     * Makes blocks follow gradients that come in bands. The rule clips nothing: the length of a
+     * gradient is that of all of its bands.
+     *
+     * @param tensor the position of the tensor
+     * @param blocks which ones, none twice
+     * @param gradients gives all bands of all of them to what updates them, from any threads
+     */
+    public void updateBands(int tensor, IntStream blocks, Consumer<BandUpdate> gradients) {
+      TensorState state = used.states[tensor];
+      gradients.accept(
+          (block, begin, count, gradient) -> {
+            keep();
+            state.update(ruleOf(tensor), kernels, block, begin, count, 1, gradient);
+          });
+      keep(); // of blocks without elements there are no bands
+      blocks.forEach(state::countStep);
+    }
+
+    /**
+     * Makes blocks follow the sums of bags, each the gradient of one block.
+     *
+     * @param gradients what the sums are of, rows of the size of a block
+     * @param targets for each bag its block; no block twice in all bags of a step
+     * @param steps room for a number for each bag
+     */
+    public void update(
+        int tensor, Bags bags, int begin, int end, Rows gradients, Slice targets, Slice steps) {
+      keep();
+      used.states[tensor].update(
+          ruleOf(tensor), kernels, bags, begin, end, gradients, targets, steps);
+    }
+
+    /**
+     * Drops what was kept for another kind of rule. {@link #update} does so; it is for those who
+     * update a tensor themselves, where the rule is {@link UpdateRule#isPlainDescent}.
+     */
+    public void keep() {
+      if (!kept) {
+        keepFresh();
+      }
+    }
+
+    private void keepFresh() {
+      synchronized (LayerState.this) {
+        if (!kept && !closed) {
+          content.close();
+          content = used;
+          kind = rule.kind();
+          kept = true;
+        }
+        // Else closed meanwhile: the memory goes with this step.
+      }
+    }
+
+    @Override
+    public void close() {
+      if (!kept) {
+        used.close();
+      }
+      used.release();
+    }
+  }
+
+  // ------------------------------------------------------------------------ for files and copies
+
+  /** The state at one moment. Its memory stays until this is closed, as it must be. */
+  public static final class Kept implements AutoCloseable {
+    private final UpdateRule.Kind kind;
+    private final Content content;
+
+    private Kept(UpdateRule.Kind kind, Content content) {
+      this.kind = kind;
+      this.content = content;
+    }
+
+    /** The kind of the rule that it is for. */
+    public UpdateRule.Kind kind() {
+      return kind;
+    }
+
+    /** The state of one tensor, by its position. */
+    public TensorState of(int tensor) {
+      return content.states[tensor];
+    }
+
+    @Override
+    public void close() {
+      content.release();
+    }
+  }
+
+  /**
+   * The current state.
+   *
+   * @throws IllegalStateException if this state was closed
+   */
+  public synchronized Kept hold() {
+    requireOpen();
+    Kept kept = new Kept(kind, content); // before what it has to release is acquired
+    content.acquire();
+    return kept;
+  }
+
+  /** The kind of the rule that the state is for. */
+  public synchronized UpdateRule.Kind kind() {
+    return kind;
+  }
+
+  /** The state of one tensor, by its position. */
+  public synchronized TensorState of(int tensor) {
+    return content.states[tensor];
+  }
+
+  /** The memory of all moments. */
+  public synchronized Stream<Storage> memory() {
+    return Arrays.stream(content.memory);
+  }
+
+  /**
+   * Begins anew for a kind of rule, with zeros that the caller replaces.
+   *
+   * @throws OutOfMemoryError that names the bytes; the state is as it was then
+   */
+  public synchronized void reset(UpdateRule.Kind newKind) {
+    requireOpen();
+    Content fresh = allocate(newKind);
+    content.close();
+    content = fresh;
+    kind = newKind;
+  }
+
+  @Override
+  public synchronized void close() {
+    closed = true;
+    content.close();
+  }
+}

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.training;
+
+import java.util.Arrays;
+import org.blocksparse.internal.kernels.Bags;
+import org.blocksparse.internal.kernels.RowKernels;
+import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.kernels.UpdateRule;
+import org.blocksparse.internal.memory.HeapRoom;
+import org.blocksparse.internal.memory.Slice;
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * The optimizer state of one tensor: the moments of each element, and the steps that each block has
+ * taken. Different blocks may be updated by different threads at the same time.
+ */
+public final class TensorState {
+  /** Numbers below 2 to the power of minus this vanish beside 1. */
+  private static final int CORRECTED_BITS = 54;
+
+  private final BlockedTensor tensor;
+  private final Storage[] moments;
+
+  /** Empty unless the kind of rule counts them. */
+  private final int[] steps;
+
+  /**
+   * For each block, how many steps it had made when each of its columns began, so that a column
+   * that began later is corrected by the steps that it has made itself; null: all were there from
+   * the first step on. Empty unless the kind of rule counts steps.
+   */
+  private final int[][] begun;
+
+  /**
+   * State of a tensor that has made no step.
+   *
+   * @throws OutOfMemoryError that names the bytes, if the heap has no room for the steps
+   */
+  TensorState(BlockedTensor tensor, UpdateRule.Kind kind, Storage[] moments) {
+    this.tensor = tensor;
+    this.moments = moments;
+    int counted = kind.countsSteps() ? tensor.blocks() : 0;
+    this.steps = noSteps(counted);
+    this.begun = new int[counted][];
+  }
+
+  private static int[] noSteps(int blocks) {
+    return HeapRoom.ints(blocks, "numbers of steps");
+  }
+
+  /** Makes a block follow its gradient, which is in the first elements of {@code gradient}. */
+  void update(UpdateRule rule, RowKernels kernels, int block, Storage gradient) {
+    long count = tensor.blockSize();
+    float scale = scale(rule, kernels, count, gradient);
+    if (begun.length == 0 || begun[block] == null) {
+      update(rule, kernels, block, 0, count, scale, gradient);
+    } else {
+      updateColumns(rule, kernels, block, scale, gradient);
+    }
+    countStep(block);
+  }
+
+  /** As {@link #update}, each column by the number of its own step. */
+  private void updateColumns(
+      UpdateRule rule, RowKernels kernels, int block, float scale, Storage gradient) {
+    int[] columns = begun[block];
+    long size = tensor.blockSize();
+    long begin = block * size;
+    int settled = settled(rule);
+    int from = 0;
+    while (from < columns.length) {
+      int number = Math.min(settled, nextStep(block) - columns[from]);
+      int to = from + 1;
+      while (to < columns.length && Math.min(settled, nextStep(block) - columns[to]) == number) {
+        to++;
+      }
+      boolean all = to - from == columns.length; // of all rows, they lie together
+      long run = all ? size : to - from;
+      for (long at = from; at < size; at += all ? size : columns.length) {
+        kernels.step(rule, run, scale, number, gradient, at, tensor.storage(), begin + at, moments);
+      }
+      from = to;
+    }
+  }
+
+  /** From this step on, Adam's corrections are 1 in double precision. */
+  private static int settled(UpdateRule rule) {
+    double slower = Math.max(rule.beta1(), rule.beta2());
+    double steps = slower == 0 ? 1 : Math.ceil(-CORRECTED_BITS * Math.log(2) / Math.log(slower));
+    return (int) Math.max(1, Math.min(Integer.MAX_VALUE, steps));
+  }
+
+  /**
+   * Makes a band of a block follow its gradient, which is in the first elements of {@code
+   * gradient}. The step of the block is counted when all bands are done.
+   *
+   * @param begin where the band begins within the block
+   * @param scale what the gradient is multiplied by
+   */
+  void update(
+      UpdateRule rule,
+      RowKernels kernels,
+      int block,
+      long begin,
+      long count,
+      float scale,
+      Storage gradient) {
+    long offset = block * tensor.blockSize() + begin;
+    kernels.step(
+        rule, count, scale, nextStep(block), gradient, 0, tensor.storage(), offset, moments);
+  }
+
+  /** Makes the blocks that are targets follow the sums of bags [begin, end). */
+  void update(
+      UpdateRule rule,
+      RowKernels kernels,
+      Bags bags,
+      int begin,
+      int end,
+      Rows gradients,
+      Slice targets,
+      Slice stepsOfBags) {
+    int n = Math.toIntExact(tensor.blockSize());
+    boolean counts = rule.kind().countsSteps();
+    for (int bag = begin; counts && bag < end; bag++) {
+      stepsOfBags.putInt(bag, nextStep(targets.getInt(bag)));
+    }
+    kernels.bagStep(
+        rule, bags, begin, end, n, gradients, targets, stepsOfBags, tensor.storage(), moments);
+    for (int bag = begin; counts && bag < end; bag++) {
+      countStep(targets.getInt(bag));
+    }
+  }
+
+  /** The factor that clips a gradient to the allowed norm. */
+  private static float scale(UpdateRule rule, RowKernels kernels, long count, Storage gradient) {
+    if (!rule.isClipping()) {
+      return 1;
+    }
+    float norm = kernels.norm(count, gradient);
+    return norm > rule.maxNorm() ? rule.maxNorm() / norm : 1;
+  }
+
+  /**
+   * The number of a block's next step; 1 where they are not counted. After 2^31 - 1 of them Adam
+   * corrects nothing anyway.
+   */
+  private int nextStep(int block) {
+    return steps.length == 0 ? 1 : Math.max(steps[block], steps[block] + 1);
+  }
+
+  /** A block has made a step: what fails before it has leaves its number as it was. */
+  void countStep(int block) {
+    if (steps.length > 0) {
+      steps[block] = nextStep(block);
+    }
+  }
+
+  /** One of the moments, of the size of the tensor. */
+  public Storage moment(int number) {
+    return moments[number];
+  }
+
+  /** The steps that each block has taken; 0 where the rule does not count them. */
+  public int[] steps() {
+    int[] copy = noSteps(tensor.blocks());
+    System.arraycopy(steps, 0, copy, 0, steps.length);
+    return copy;
+  }
+
+  /** Sets what {@link #steps} returns; nothing if the rule does not count them. */
+  public void restoreSteps(int[] taken) {
+    System.arraycopy(taken, 0, steps, 0, steps.length);
+  }
+
+  // ------------------------------------------------------------------------------------ columns
+
+  /** How many steps a column of a block has made itself. */
+  public int steps(int block, int column) {
+    return steps.length == 0 ? 0 : steps[block] - (begun[block] == null ? 0 : begun[block][column]);
+  }
+
+  /** Whether columns of any block began later than the block. */
+  public boolean hasLaterColumns() {
+    return Arrays.stream(begun)
+        .anyMatch(block -> block != null && Arrays.stream(block).anyMatch(number -> number > 0));
+  }
+
+  /**
+   * How many steps a block had made when each of its columns began, not a copy; null: all were
+   * there from the first step on.
+   */
+  public int[] begun(int block) {
+    return begun.length == 0 ? null : begun[block];
+  }
+
+  /**
+   * Sets what {@link #begun} returns, which becomes the state's own; nothing if the rule does not
+   * count steps.
+   */
+  public void restoreBegun(int block, int[] ofColumns) {
+    if (begun.length > 0) {
+      begun[block] = ofColumns;
+    }
+  }
+
+  /**
+   * Makes room for columns that begin later, so that {@link #begin} takes no memory.
+   *
+   * @param columns of a block
+   */
+  public void prepareToBegin(int block, int columns) {
+    if (steps.length > 0 && steps[block] > 0 && begun[block] == null) {
+      begun[block] = new int[columns];
+    }
+  }
+
+  /** Columns [from, to) of a block begin now: they have made no step. */
+  public void begin(int block, int from, int to) {
+    if (begun.length > 0 && begun[block] != null) {
+      Arrays.fill(begun[block], from, to, steps[block]);
+    }
+  }
+
+  /** A column of a block takes the place of another one. */
+  public void moveColumn(int block, int from, int to) {
+    if (begun.length > 0 && begun[block] != null) {
+      begun[block][to] = begun[block][from];
+    }
+  }
+
+  /** Sets the steps that the columns of a block have made themselves. */
+  public void restoreSteps(int block, int[] ofColumns) {
+    if (steps.length == 0) {
+      return;
+    }
+    int most = Arrays.stream(ofColumns).max().orElse(0);
+    int[] missing = Arrays.stream(ofColumns).map(taken -> most - taken).toArray();
+    steps[block] = most;
+    begun[block] = Arrays.stream(missing).anyMatch(each -> each > 0) ? missing : null;
+  }
+
+  /** Takes over the steps of a state of equal blocks and kind. */
+  public void copySteps(TensorState from) {
+    restoreSteps(from.steps());
+    for (int block = 0; block < begun.length; block++) {
+      int[] columns = from.begun(block);
+      begun[block] = columns == null ? null : columns.clone();
+    }
+  }
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.io;
+
+import org.blocksparse.internal.files.Dimensions;
+import org.blocksparse.internal.kernels.GgmlType;
+
+/**
+ * A tensor of a GGUF file.
+ *
+ * @param typeName its type as ggml names it
+ * @param dims outermost first, the reverse of the order in the file
+ * @param position where it begins in the file
+ * @param bytes the bytes of its elements; of {@link GgmlType#OTHER}, what it may have at most
+ */
+record GgufEntry(
+    String name, GgmlType type, String typeName, long[] dims, long position, long bytes) {
+  /** Where it ends in the file. */
+  long end() {
+    return position + bytes;
+  }
+
+  /** Type and dimensions, for messages. */
+  public String text() {
+    return typeName + " " + Dimensions.text(dims);
+  }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.io;
+
+import java.io.EOFException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import org.blocksparse.internal.files.MalformedException;
+import org.blocksparse.internal.memory.MappedFile;
+
+/**
+ * The header of a GGUF file, read from its beginning on. Every length is checked against what is
+ * left of the file before memory is taken for it; messages name the part that it belongs to.
+ */
+final class GgufInput {
+  /** A vocabulary of a million words takes a tenth of it. */
+  static final int LONGEST = 1 << 28;
+
+  private static final int PIECE = 1 << 16;
+
+  private final MappedFile file;
+  private final ByteBuffer piece = ByteBuffer.allocate(PIECE).order(ByteOrder.LITTLE_ENDIAN);
+
+  /** Where the piece ends in the file. */
+  private long pieceEnd;
+
+  GgufInput(MappedFile file) {
+    this.file = file;
+    piece.limit(0);
+  }
+
+  /** How far it is read. */
+  long position() {
+    return pieceEnd - piece.remaining();
+  }
+
+  private ByteBuffer next(String part, int bytes) throws IOException {
+    if (piece.remaining() < bytes) {
+      long begin = position();
+      requireLeft(part, bytes);
+      pieceEnd = Math.min(file.bytes(), begin + PIECE);
+      piece.clear().limit((int) (pieceEnd - begin));
+      fill(part, begin, piece);
+      piece.flip();
+    }
+    return piece;
+  }
+
+  private void fill(String part, long position, ByteBuffer into) throws IOException {
+    try {
+      file.read(position, into);
+    } catch (EOFException e) {
+      throw new MalformedException(part, "is cut off: the file has shrunk", e);
+    }
+  }
+
+  private void requireLeft(String part, long bytes) throws MalformedException {
+    if (bytes > file.bytes() - position()) {
+      throw new MalformedException(part, "is cut off: the file ends at byte " + file.bytes());
+    }
+    if (position() + bytes > LONGEST) {
+      throw new MalformedException(part, "is in a header of more than " + LONGEST + " bytes");
+    }
+  }
+
+  byte readByte(String part) throws IOException {
+    return next(part, 1).get();
+  }
+
+  int readInt(String part) throws IOException {
+    return next(part, Integer.BYTES).getInt();
+  }
+
+  long readLong(String part) throws IOException {
+    return next(part, Long.BYTES).getLong();
+  }
+
+  /**
+   * A number of things of a size each, for which there is room in the file and in an array.
+   *
+   * @param what the things are, for messages
+   */
+  int readCount(String part, String what, int leastBytes) throws IOException {
+    long count = readLong(part);
+    long left = Math.min(file.bytes(), LONGEST) - position();
+    if (count < 0 || count > left / leastBytes) {
+      throw new MalformedException(
+          part,
+          Long.toUnsignedString(count)
+              + " "
+              + what
+              + " do not fit into the "
+              + left
+              + " bytes left");
+    }
+    return (int) count;
+  }
+
+  /** The length of a string, which is read next. */
+  int readLength(String part) throws IOException {
+    return readCount(part, "bytes of text", 1);
+  }
+
+  byte[] readBytes(String part, int count) throws IOException {
+    long begin = position();
+    skip(part, count);
+    return bytesSince(part, begin);
+  }
+
+  void skip(String part, long bytes) throws IOException {
+    requireLeft(part, bytes);
+    if (bytes <= piece.remaining()) {
+      piece.position(piece.position() + (int) bytes);
+    } else {
+      pieceEnd = position() + bytes;
+      piece.limit(0);
+    }
+  }
+
+  /** The bytes read since a position. */
+  byte[] bytesSince(String part, long begin) throws IOException {
+    byte[] bytes = new byte[(int) (position() - begin)];
+    fill(part, begin, ByteBuffer.wrap(bytes));
+    return bytes;
+  }
+}

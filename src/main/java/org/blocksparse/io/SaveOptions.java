@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.io;
+
+import static java.util.Objects.requireNonNull;
+import static org.blocksparse.internal.Access.BAGS;
+import static org.blocksparse.internal.Access.TENSORS;
+import static org.blocksparse.internal.Access.TREES;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.blocksparse.ElementType;
+import org.blocksparse.Progress;
+import org.blocksparse.internal.files.ModelNames;
+import org.blocksparse.internal.files.SafeTensorsWriter;
+import org.blocksparse.internal.files.SaveSettings;
+
+/**
+ * Options of {@link org.blocksparse.softmax.TwoLevelLayer#save}, {@link
+ * org.blocksparse.bag.EmbeddingBag#save} and {@link org.blocksparse.experts.MixtureOfExperts#save}:
+ * the parts to write besides the parameters, and the type of weights. Immutable.
+ */
+public final class SaveOptions {
+  /** Null: those that the layer was loaded with. */
+  private final Map<String, String> metadata;
+
+  private final boolean optimizerState;
+
+  /** Read their memory when they are saved, because they may grow until then. */
+  private final List<ModelPart> parts;
+
+  /** Null: as they are. */
+  private final ElementType weights;
+
+  private final Progress progress;
+
+  private SaveOptions(
+      Map<String, String> metadata,
+      boolean optimizerState,
+      List<ModelPart> parts,
+      ElementType weights,
+      Progress progress) {
+    this.metadata = metadata;
+    this.optimizerState = optimizerState;
+    this.parts = parts;
+    this.weights = weights;
+    this.progress = progress;
+  }
+
+  /** The parameters, the classes, and the metadata that the layer was loaded with. */
+  public static SaveOptions defaults() {
+    return new SaveOptions(null, false, List.of(), null, (done, total) -> {});
+  }
+
+  /**
+   * Saves these strings instead of those that the layer was loaded with.
+   *
+   * <p>They are part of the file's header. A header has at most 8 MB and 65,536 strings. A key, or
+   * a value with letters outside Latin-1, has at most 2,097,152 letters. {@link
+   * org.blocksparse.softmax.TwoLevelLayer#save(Path, SaveOptions)} rejects more; store larger data
+   * in another file.
+   *
+   * @throws IllegalArgumentException if a key begins with {@code blocksparse.}, or if a string
+   *     contains an unpaired surrogate
+   */
+  public SaveOptions withMetadata(Map<String, String> entries) {
+    for (Map.Entry<String, String> entry : requireNonNull(entries, "metadata").entrySet()) {
+      requireNonNull(entry.getKey(), "metadata");
+      requireNonNull(entry.getValue(), "metadata");
+      if (!SafeTensorsWriter.isText(entry.getKey())
+          || !SafeTensorsWriter.isText(entry.getValue())) {
+        throw new IllegalArgumentException(
+            "metadata: the key or value of an entry holds half of a pair of surrogates");
+      }
+      if (entry.getKey().startsWith(ModelNames.RESERVED)) {
+        throw new IllegalArgumentException(
+            "metadata: the key "
+                + entry.getKey()
+                + " begins with "
+                + ModelNames.RESERVED
+                + ", as only the format's own do");
+      }
+    }
+    return new SaveOptions(new TreeMap<>(entries), optimizerState, parts, weights, progress);
+  }
+
+  /** Also saves the optimizer state, to continue training exactly. */
+  public SaveOptions withOptimizerState() {
+    return new SaveOptions(metadata, true, parts, weights, progress);
+  }
+
+  /**
+   * Saves another layer in the same file: the {@link org.blocksparse.bag.EmbeddingBag} that
+   * computes the layer's x, or a {@link org.blocksparse.linear.LinearLabelTree} over the same
+   * labels, whose names are those of the layer. The {@code load} method of its class loads it, and
+   * {@code isIn} returns whether a file has one. If the file may be replaced between loading the
+   * layer and loading its part, compare its time and size before and after, since the two may be of
+   * different models.
+   *
+   * <p>With {@link #withWeights} of INT8, the weights of a tree are saved with 16 bits; 16-bit
+   * weights do not change.
+   *
+   * @throws IllegalArgumentException if there is a part of the same class already
+   */
+  public SaveOptions with(ModelPart part) {
+    requireNonNull(part, "part");
+    for (ModelPart other : parts) {
+      if (other.getClass() == part.getClass()) {
+        throw new IllegalArgumentException(
+            "part: expected one " + part.getClass().getSimpleName() + " but was a second one");
+      }
+    }
+    List<ModelPart> all = new ArrayList<>(parts);
+    all.add(part);
+    return new SaveOptions(metadata, optimizerState, List.copyOf(all), weights, progress);
+  }
+
+  /**
+   * Saves W1, W2 and the table of a bag in another type, with the values of {@link
+   * org.blocksparse.softmax.TwoLevelLayer#withWeights}, {@link
+   * org.blocksparse.bag.EmbeddingBag#withWeights} and {@link
+   * org.blocksparse.experts.MixtureOfExperts#withWeights}. They are rounded during the write, so W2
+   * and the table of a mapped layer need no memory. Models loaded from the new file are read-only.
+   * By default, the type of weights does not change.
+   *
+   * <p>Saving throws {@link IllegalArgumentException} if the type is packed, except for experts; if
+   * a weight is not finite or too large for the type; or with {@link #withOptimizerState}. It
+   * throws {@link IllegalStateException} if the layer already has weights of another narrow type.
+   * The old file then remains.
+   */
+  public SaveOptions withWeights(ElementType type) {
+    return new SaveOptions(metadata, optimizerState, parts, requireNonNull(type, "type"), progress);
+  }
+
+  /** The listener receives the number of bytes written. */
+  public SaveOptions withProgress(Progress listener) {
+    return new SaveOptions(
+        metadata, optimizerState, parts, weights, requireNonNull(listener, "progress"));
+  }
+
+  SaveSettings settings() {
+    List<SaveSettings.Part> inFile = new ArrayList<>();
+    for (ModelPart part : parts) {
+      SaveSettings.Part bag = BAGS.partOrNull(part);
+      inFile.add(requireNonNull(bag != null ? bag : TREES.partOrNull(part), "part"));
+    }
+    return new SaveSettings(
+        metadata,
+        optimizerState,
+        inFile,
+        weights == null ? null : TENSORS.stored(weights),
+        progress::update);
+  }
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.linear;
+
+import java.util.Arrays;
+import java.util.SplittableRandom;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.Scheduler;
+import org.blocksparse.internal.memory.HeapRoom;
+
+/**
+ * Puts labels that occur with similar features into clusters of equal size, as Parabel does
+ * (Prabhu, Kag, Harsola, Agrawal and Varma, 2018). The vector of a label is the sum of the rows
+ * that have it, each scaled to length 1, and scaled to length 1 itself. All labels are halved by
+ * balanced spherical 2-means, then each half, and so on.
+ *
+ * <p>The clusters do not depend on the workers.
+ */
+final class LabelClusters {
+  /** Rounds of 2-means after which a half is taken as it is. */
+  private static final int MOST_ROUNDS = 10;
+
+  private final Engine engine;
+  private final SparseMatrix vectors;
+  private final int features;
+  private final long seed;
+
+  /** The labels of the first part, then those of the next, and so on. */
+  private final int[] order;
+
+  private LabelClusters(Engine engine, SparseMatrix vectors, int features, long seed) {
+    this.engine = engine;
+    this.vectors = vectors;
+    this.features = features;
+    this.seed = seed;
+    this.order = new int[vectors.rows()];
+    Arrays.setAll(order, label -> label);
+  }
+
+  /**
+   * The cluster of each label.
+   *
+   * @param rowsOf the rows that have each label, ascending
+   * @param features the columns of x
+   * @param halvings there are 2<sup>halvings</sup> clusters, no more than labels
+   */
+  static int[] of(
+      Engine engine, SparseMatrix x, RowLists rowsOf, int features, int halvings, long seed) {
+    int labels = rowsOf.count();
+    int[] clusterOf = new int[labels];
+    if (halvings == 0) {
+      return clusterOf;
+    }
+    LabelClusters clusters =
+        new LabelClusters(engine, vectors(engine, x, rowsOf, features), features, seed);
+    for (int depth = 0; depth < halvings; depth++) {
+      clusters.halve(1 << depth);
+    }
+    int count = 1 << halvings;
+    for (int cluster = 0; cluster < count; cluster++) {
+      for (int i = begin(cluster, count, labels); i < begin(cluster + 1, count, labels); i++) {
+        clusterOf[clusters.order[i]] = cluster;
+      }
+    }
+    return clusterOf;
+  }
+
+  /** Where a part begins, of so many equal ones: halving a part halves its range so, too. */
+  private static int begin(int part, int parts, int labels) {
+    return (int) ((long) part * labels / parts);
+  }
+
+  // ------------------------------------------------------------------------------------ vectors
+
+  /** A sum of sparse rows. */
+  private static final class Sum implements Scheduler.Share {
+    final double[] values;
+    final int[] touched;
+    final boolean[] isTouched;
+    int size;
+
+    Sum(int features) {
+      values = new double[features];
+      touched = new int[features];
+      isTouched = new boolean[features];
+    }
+
+    void add(SparseMatrix x, int row) {
+      double squares = x.squaredNorm(row);
+      double factor = squares > 0 ? 1 / Math.sqrt(squares) : 0;
+      for (int entry = x.offsets()[row]; entry < x.offsets()[row + 1]; entry++) {
+        int feature = x.columns()[entry];
+        if (!isTouched[feature]) {
+          isTouched[feature] = true;
+          touched[size++] = feature;
+        }
+        values[feature] += factor * x.values()[entry];
+      }
+    }
+
+    /** Puts the sum into an array, scaled to length 1, and begins anew. */
+    void takeInto(int[] columns, float[] into, int begin) {
+      Arrays.sort(touched, 0, size);
+      double squares = 0;
+      for (int i = 0; i < size; i++) {
+        squares += values[touched[i]] * values[touched[i]];
+      }
+      double factor = squares > 0 ? 1 / Math.sqrt(squares) : 0;
+      for (int i = 0; i < size; i++) {
+        columns[begin + i] = touched[i];
+        into[begin + i] = (float) (factor * values[touched[i]]);
+      }
+      clear();
+    }
+
+    void clear() {
+      for (int i = 0; i < size; i++) {
+        values[touched[i]] = 0;
+        isTouched[touched[i]] = false;
+      }
+      size = 0;
+    }
+
+    @Override
+    public void close() {}
+  }
+
+  private static SparseMatrix vectors(
+      Engine engine, SparseMatrix x, RowLists rowsOf, int features) {
+    int labels = rowsOf.count();
+    int[] sizes = new int[labels];
+    forEachLabel(
+        engine,
+        x,
+        rowsOf,
+        features,
+        (label, sum) -> {
+          sizes[label] = sum.size;
+          sum.clear();
+        });
+    int[] offsets = RowLists.offsets(sizes);
+    int[] columns = HeapRoom.ints(offsets[labels], "numbers of the vectors of labels");
+    float[] values = HeapRoom.floats(offsets[labels], "numbers of the vectors of labels");
+    forEachLabel(
+        engine, x, rowsOf, features, (label, sum) -> sum.takeInto(columns, values, offsets[label]));
+    return new SparseMatrix(offsets, columns, values);
+  }
+
+  private interface Taker {
+    void take(int label, Sum sum);
+  }
+
+  private static void forEachLabel(
+      Engine engine, SparseMatrix x, RowLists rowsOf, int features, Taker taker) {
+    engine.run(
+        rowsOf.count(),
+        (long) rowsOf.entries() * Math.max(1, x.columns().length / Math.max(1, x.rows())),
+        () -> new Sum(features),
+        (sum, first, last) -> {
+          for (int label = first; label < last; label++) {
+            for (int i = rowsOf.begin(label); i < rowsOf.begin(label + 1); i++) {
+              sum.add(x, rowsOf.row(i));
+            }
+            taker.take(label, sum);
+          }
+        });
+  }
+
+  // ------------------------------------------------------------------------------------- halves
+
+  /** The difference of the centroids of two halves, and what is needed to find it. */
+  private static final class Difference implements Scheduler.Share {
+    final float[] values;
+
+    Difference(int features) {
+      values = new float[features];
+    }
+
+    @Override
+    public void close() {}
+  }
+
+  /** Halves each of so many parts. */
+  private void halve(int parts) {
+    engine.run(
+        parts,
+        (long) MOST_ROUNDS * vectors.columns().length,
+        () -> new Difference(features),
+        (difference, first, last) -> {
+          for (int part = first; part < last; part++) {
+            halve(
+                begin(part, parts, order.length),
+                begin(2 * part + 1, 2 * parts, order.length),
+                begin(part + 1, parts, order.length),
+                difference.values);
+          }
+        });
+  }
+
+  /** Orders the labels [begin, end) such that those of one half are before the middle. */
+  private void halve(int begin, int middle, int end, float[] difference) {
+    int count = end - begin;
+    SplittableRandom random = new SplittableRandom(seed + 31L * begin + end);
+    add(order[begin + random.nextInt(count)], 1, difference);
+    add(order[begin + random.nextInt(count)], -1, difference);
+    long[] keys = new long[count];
+    int[] halves = new int[count];
+    for (int round = 0; round < MOST_ROUNDS; round++) {
+      for (int i = begin; i < end; i++) {
+        keys[i - begin] = ((long) descending(product(order[i], difference)) << 32) | order[i];
+      }
+      Arrays.sort(keys);
+      for (int i = 0; i < count; i++) {
+        halves[i] = (int) keys[i];
+      }
+      Arrays.sort(halves, 0, middle - begin);
+      Arrays.sort(halves, middle - begin, count);
+      clear(begin, end, difference);
+      boolean isSame = Arrays.equals(halves, 0, count, order, begin, end);
+      System.arraycopy(halves, 0, order, begin, count);
+      if (isSame) {
+        return;
+      }
+      // The norm of the second half is found where the centroid of the first is not yet.
+      double second = norm(middle, end, difference);
+      clear(middle, end, difference);
+      double first = norm(begin, middle, difference);
+      clear(begin, middle, difference);
+      addAll(begin, middle, first, difference);
+      addAll(middle, end, -second, difference);
+    }
+    clear(begin, end, difference);
+  }
+
+  /** Numbers that descend as floats ascend. */
+  private static int descending(float value) {
+    int bits = Float.floatToIntBits(value);
+    return ~(bits ^ (bits >> 31 & 0x7fff_ffff));
+  }
+
+  private float product(int label, float[] difference) {
+    double sum = 0;
+    for (int i = vectors.offsets()[label]; i < vectors.offsets()[label + 1]; i++) {
+      sum += (double) vectors.values()[i] * difference[vectors.columns()[i]];
+    }
+    return (float) sum;
+  }
+
+  private void add(int label, double factor, float[] into) {
+    for (int i = vectors.offsets()[label]; i < vectors.offsets()[label + 1]; i++) {
+      into[vectors.columns()[i]] += (float) (factor * vectors.values()[i]);
+    }
+  }
+
+  /** Adds the sum of some vectors, divided by its length. */
+  private void addAll(int begin, int end, double length, float[] into) {
+    for (int i = begin; length != 0 && i < end; i++) {
+      add(order[i], 1 / length, into);
+    }
+  }
+
+  /** The length of the sum of some vectors, which is added to zeros. */
+  private double norm(int begin, int end, float[] into) {
+    addAll(begin, end, 1, into);
+    double squares = 0;
+    for (int i = begin; i < end; i++) {
+      squares += product(order[i], into); // the sum times itself, vector by vector
+    }
+    return Math.sqrt(Math.max(0, squares));
+  }
+
+  private void clear(int begin, int end, float[] difference) {
+    for (int i = begin; i < end; i++) {
+      int label = order[i];
+      for (int j = vectors.offsets()[label]; j < vectors.offsets()[label + 1]; j++) {
+        difference[vectors.columns()[j]] = 0;
+      }
+    }
+  }
+}

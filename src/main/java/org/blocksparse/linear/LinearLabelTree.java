@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.linear;
+
+import static java.util.Objects.requireNonNull;
+import static org.blocksparse.internal.Access.IO;
+import static org.blocksparse.internal.Access.RANKING;
+import static org.blocksparse.internal.Access.TENSORS;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.Map;
+import java.util.function.Function;
+import java.util.stream.Stream;
+import org.blocksparse.ElementType;
+import org.blocksparse.FileFormatException;
+import org.blocksparse.MemoryUse;
+import org.blocksparse.SparseRows;
+import org.blocksparse.internal.Check;
+import org.blocksparse.internal.KernelOperands;
+import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.Reading;
+import org.blocksparse.internal.events.Recorder;
+import org.blocksparse.internal.events.SearchEvent;
+import org.blocksparse.internal.files.LoadSettings;
+import org.blocksparse.internal.files.SaveSettings;
+import org.blocksparse.internal.kernels.Bags;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.search.Candidates;
+import org.blocksparse.internal.search.OutputFilter;
+import org.blocksparse.internal.search.SearchResult;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.ModelPart;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Ranking;
+
+/**
+ * Extreme multi-label classification from sparse features: each row has any number of labels, out
+ * of very many. Each label has its own sparse linear weights over all features, which suits labels
+ * with few examples. For dense features, use {@link org.blocksparse.softmax.LabelTree}.
+ *
+ * <pre>{@code
+ * P(label | x) = product over the clusters that hold the label, and the label itself,
+ *                of sigmoid(slope * (w . x + b) + intercept)
+ * }</pre>
+ *
+ * <p><b>Clusters.</b> Labels with similar features are put into clusters of equal size by balanced
+ * spherical 2-means, as in Parabel (Prabhu et al., 2018) and PECOS (Yu et al., 2022). Clusters form
+ * a tree with at most 16 children per node.
+ *
+ * <p><b>Training.</b> Each cluster and each label has a linear support vector machine with squared
+ * hinge loss. It minimizes
+ *
+ * <pre>{@code
+ * (|w|^2 + b^2) / 2 + cost * sum over rows of weight * max(0, 1 - y (w . x + b))^2,  y = +1 or -1
+ * }</pre>
+ *
+ * <p>by dual coordinate descent (Hsieh et al., 2008), as LIBLINEAR does (Fan et al., 2008). Each
+ * cluster or label trains on the rows that have a label of its parent cluster. Weights nearer to 0
+ * than a threshold are dropped, as in DiSMEC (Babbar and Schoelkopf, 2017). If you pass TF-IDF
+ * values, scale each row to length 1.
+ *
+ * <p><b>Probabilities.</b> Slope and intercept of each level come from Platt scaling (Platt, 1999).
+ * They are fitted to a random tenth of the rows, with models that were trained without it.
+ * Probabilities are too high for rows that differ much from the training rows.
+ *
+ * <p><b>Prediction.</b> Searches are exact: the probability of a cluster bounds that of its labels,
+ * so only clusters that may hold a result are opened. Weights are stored by feature, so the weights
+ * that a row needs lie close together in memory.
+ *
+ * <p><b>Growth.</b> The weights and the number of labels of a tree never change. To add labels,
+ * {@link LinearLabelTreeBuilder#extend} builds a new tree, without training the existing labels
+ * again.
+ *
+ * <p><b>Threads.</b> Any number of threads may predict at the same time. Results and trained
+ * weights do not depend on the workers.
+ *
+ * <p><b>Errors.</b> Every method throws {@link NullPointerException} if a required argument is
+ * null. It throws {@link IndexOutOfBoundsException} if an index of x is outside [0, features), and
+ * {@link IllegalStateException} if the tree or an argument is closed.
+ */
+public final class LinearLabelTree implements ModelPart, AutoCloseable {
+  private final LinearModel model;
+  private final Engine engine;
+  private final Map<String, String> metadata;
+  private volatile Labels labels;
+
+  LinearLabelTree(LinearModel model, Engine engine, Map<String, String> metadata, Labels labels) {
+    this.model = model;
+    this.engine = engine;
+    this.metadata = Collections.unmodifiableMap(metadata);
+    this.labels = labels;
+  }
+
+  /**
+   * Returns a builder that trains a tree; all other settings have defaults.
+   *
+   * @param features how many features there are
+   * @param outputs how many labels there are
+   * @throws IllegalArgumentException unless both are at least 1 and no more than an array can hold,
+   *     2<sup>31</sup> - 9
+   */
+  public static LinearLabelTreeBuilder builder(int features, int outputs) {
+    return new LinearLabelTreeBuilder(features, outputs);
+  }
+
+  // -------------------------------------------------------------------------------- what it is
+
+  /** How many features there are. */
+  public int features() {
+    return model.weights().features();
+  }
+
+  /** How many labels there are. */
+  public int outputs() {
+    return model.tree().labels().length;
+  }
+
+  /** The number of leaf clusters, which hold the labels. */
+  public int clusterCount() {
+    return model.tree().clusters();
+  }
+
+  /** The number of weights of all clusters and labels. */
+  public int weightCount() {
+    return model.weights().entries();
+  }
+
+  /**
+   * Whether the tree was built with {@link LinearLabelTreeBuilder#tfIdf}. Rows then have no values:
+   * a feature that occurs n times is listed n times.
+   */
+  public boolean countsFeatures() {
+    return model.tfIdf() != null;
+  }
+
+  /** The type of the stored weights. */
+  public ElementType weightType() {
+    return TENSORS.type(model.weights().type());
+  }
+
+  /** Whether the labels have names. */
+  public boolean hasLabels() {
+    return labels != null;
+  }
+
+  /**
+   * The names of the labels.
+   *
+   * @throws IllegalStateException if the labels have no names
+   */
+  public Labels labels() {
+    return RANKING.orThrow(labels);
+  }
+
+  /**
+   * Sets the names of the labels. Existing rankings keep the old names.
+   *
+   * @throws IllegalArgumentException if there are more names than labels; there may be fewer
+   */
+  public void setLabels(Labels names) {
+    labels = RANKING.forAtMost(requireNonNull(names, "labels"), outputs());
+  }
+
+  /** The strings of the file that this tree was loaded from, by key. */
+  public Map<String, String> metadata() {
+    return metadata;
+  }
+
+  /** The off-heap memory of this tree: mapped bytes and private bytes. */
+  public MemoryUse memoryUse() {
+    return KernelOperands.memoryUse(Stream.of(model.weights().storages()));
+  }
+
+  /** Frees the weights as soon as no call uses them. */
+  @Override
+  public void close() {
+    model.close();
+  }
+
+  @Override
+  public String toString() {
+    ElementType type = weightType();
+    return "LinearLabelTree("
+        + features()
+        + " features, "
+        + outputs()
+        + " outputs in "
+        + clusterCount()
+        + " clusters, "
+        + weightCount()
+        + " weights"
+        + (type == ElementType.FLOAT32 ? "" : " of " + type)
+        + ", "
+        + model.bytes()
+        + " bytes, "
+        + TENSORS.workers(engine)
+        + ")";
+  }
+
+  // ------------------------------------------------------------------------------------ copies
+
+  /**
+   * An independent in-memory copy, with the same weights, names and metadata.
+   *
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   */
+  public LinearLabelTree copy() {
+    return withWeights(weightType());
+  }
+
+  /**
+   * A copy with weights of a type: FLOAT32, FLOAT16 or BFLOAT16. To save in another type, use
+   * {@link SaveOptions#withWeights}, which needs no copy.
+   *
+   * @throws IllegalArgumentException if the type is not one of these, or if a weight is too large
+   *     for it
+   */
+  public LinearLabelTree withWeights(ElementType type) {
+    try (Lease lease = model.lease(new Lease())) {
+      return new LinearLabelTree(
+          model.copy(
+              LinearModelFile.requireType(TENSORS.stored(requireNonNull(type, "type"))), engine),
+          engine,
+          metadata,
+          labels);
+    }
+  }
+
+  // ------------------------------------------------------------------------------------- files
+
+  /** Saves the tree; see {@link #save(Path, SaveOptions)}. */
+  public void save(Path file) throws IOException {
+    save(file, SaveOptions.defaults());
+  }
+
+  /**
+   * Saves the tree as one safetensors file, with its names. The write is atomic: even after a
+   * crash, the file is the old one or the new one.
+   *
+   * @throws IllegalArgumentException if the options have a bag, optimizer state, INT8 weights or
+   *     another tree, or if the metadata is too large for a file
+   * @throws IOException if the file cannot be written; an old one is unchanged
+   */
+  public void save(Path file, SaveOptions options) throws IOException {
+    requireNonNull(file, "file");
+    SaveSettings settings = IO.settings(requireNonNull(options, "options"));
+    Labels names = labels;
+    LinearModelFile.save(
+        new LinearModelFile.Content(model, metadata, names == null ? null : RANKING.table(names)),
+        file,
+        settings,
+        engine);
+  }
+
+  /** This tree as a part of another layer's file. */
+  SaveSettings.Part part() {
+    return LinearModelFile.part(model, engine);
+  }
+
+  /**
+   * Whether a file holds a tree, alone or beside another layer. Only its header is read.
+   *
+   * @throws FileFormatException if the file is no safetensors file
+   * @throws IOException if the file cannot be read
+   */
+  public static boolean isIn(Path file) throws IOException {
+    requireNonNull(file, "file");
+    return Reading.of(file, () -> LinearModelFile.isIn(file));
+  }
+
+  /** Loads a tree into memory; see {@link #load(Path, LoadOptions)}. */
+  public static LinearLabelTree load(Path file) throws IOException {
+    return load(file, LoadOptions.copied());
+  }
+
+  /**
+   * Loads a tree from its own file, or from the file of a two-level layer that {@link
+   * org.blocksparse.softmax.TwoLevelLayer#save(Path, SaveOptions)} wrote with a linear tree. It is
+   * safe to load untrusted files. With {@link LoadOptions#mapped}, weights and features are not
+   * copied. Loading takes milliseconds, and values are checked only when they are used.
+   *
+   * @throws FileFormatException if the file does not hold a linear label tree; it names the tensor
+   * @throws IOException if the file cannot be read
+   */
+  public static LinearLabelTree load(Path file, LoadOptions options) throws IOException {
+    requireNonNull(file, "file");
+    LoadSettings settings = IO.settings(requireNonNull(options, "options"));
+    LinearModelFile.Content content = Reading.of(file, () -> LinearModelFile.load(file, settings));
+    return new LinearLabelTree(
+        content.model(),
+        settings.engine(),
+        content.metadata(),
+        RANKING.labelsOrNull(content.labels()));
+  }
+
+  // -------------------------------------------------------------------------------- prediction
+
+  /** The k most probable labels of each row; see {@link #topK(SparseRows, int, Filter)}. */
+  public Ranking topK(SparseRows x, int k) {
+    return topK(x, k, RANKING.none());
+  }
+
+  /**
+   * The k most probable labels of each row among those that a filter allows, or all of them if
+   * fewer than k are allowed. {@link Ranking#openedClasses} counts the clusters that were opened.
+   *
+   * @param x (batch) rows of features
+   * @param k at least 1
+   * @throws IllegalArgumentException if k is less than 1; if x has values and the tree was built
+   *     with {@link LinearLabelTreeBuilder#tfIdf}; or if the filter is renormalized, or has lists
+   *     for another number of rows
+   * @throws IndexOutOfBoundsException also if the filter lists a label that does not exist
+   */
+  public Ranking topK(SparseRows x, int k, Filter filter) {
+    int limit = Math.min(Check.atLeast(1, "k", k), outputs());
+    return search("topK", x, filter, logAllowed -> Candidates.best(limit, logAllowed));
+  }
+
+  /**
+   * All labels of each row whose probability is at least {@code probability}; see {@link
+   * #atLeast(SparseRows, double, Filter)}.
+   */
+  public Ranking atLeast(SparseRows x, double probability) {
+    return atLeast(x, probability, RANKING.none());
+  }
+
+  /**
+   * All labels of each row whose probability is at least {@code probability}, among those that a
+   * filter allows. Errors as {@link #topK(SparseRows, int, Filter)}.
+   *
+   * @param probability in (0, 1]
+   */
+  public Ranking atLeast(SparseRows x, double probability, Filter filter) {
+    float threshold = (float) Math.log(Check.inUnitInterval("probability", probability));
+    return search("atLeast", x, filter, logAllowed -> Candidates.atLeast(threshold, logAllowed));
+  }
+
+  /**
+   * The clusters that need retraining, for example after {@link LinearLabelTreeBuilder#extend} has
+   * added labels. In these, the mean of P(cluster | x), over the rows that have a label of the
+   * cluster, is below {@code probability}. Choose {@code probability} so that a newly trained tree
+   * has few clusters below it.
+   *
+   * @param x rows of features, finite
+   * @param targets the labels of each row; clusters without a row are not returned
+   * @param probability in (0, 1]
+   * @return cluster indices in [0, clusterCount), ascending
+   * @throws IllegalArgumentException if targets and x have different numbers of rows, or if a value
+   *     is not finite
+   * @throws IndexOutOfBoundsException also if a target is outside [0, outputs)
+   */
+  public int[] clustersToRetrain(SparseRows x, SparseRows targets, double probability) {
+    Check.inUnitInterval("probability", probability);
+    try (Lease lease = model.lease(leased(x, features(), targets, outputs()))) {
+      return withWeighted(
+          x,
+          rows ->
+              new ClusterProbabilities(model, engine, rows)
+                  .below(probability, TENSORS.bags(targets)));
+    }
+  }
+
+  /** Checks x and targets, then leases them. */
+  static Lease leased(SparseRows x, int features, SparseRows targets, int outputs) {
+    TENSORS.requireIndices(requireNonNull(x, "x"), "x", "features", features);
+    if (requireNonNull(targets, "targets").rows() != x.rows()) {
+      throw new IllegalArgumentException(
+          "targets: expected " + x.rows() + " rows, as x has, but was " + targets.rows());
+    }
+    TENSORS.requireIndices(targets, "targets", "outputs", outputs);
+    Lease lease = TENSORS.lease(targets, TENSORS.lease(x, new Lease(), "x"), "targets");
+    try {
+      TENSORS.requireFinite(x, "x");
+    } catch (Throwable e) {
+      lease.close();
+      throw e;
+    }
+    return lease;
+  }
+
+  LinearModel model() {
+    return model;
+  }
+
+  private Ranking search(String query, SparseRows x, Filter filter, Candidates.Maker candidates) {
+    TENSORS.requireIndices(requireNonNull(x, "x"), "x", "features", features());
+    RANKING.requireNotRenormalized(requireNonNull(filter, "filter"));
+    OutputFilter allowed = RANKING.check(filter, x.rows(), outputs());
+    SearchEvent event = Recorder.search();
+    SearchResult found;
+    try (Lease lease = RANKING.lease(filter, model.lease(TENSORS.lease(x, new Lease(), "x")))) {
+      LinearSearch search = new LinearSearch(model, engine);
+      found = withWeighted(x, rows -> search.search(rows, allowed, candidates));
+    }
+    if (event != null) {
+      event.record(query, LinearModelFile.KIND, found.openedClasses(), clusterCount());
+    }
+    return RANKING.ranking(found, labels);
+  }
+
+  /** Applies TF-IDF weighting if the tree uses it, then calls a function; x must be leased. */
+  <T> T withWeighted(SparseRows x, Function<Bags, T> use) {
+    if (model.tfIdf() == null) {
+      return use.apply(TENSORS.bags(x));
+    }
+    requireCounts(x);
+    SparseMatrix rows = model.tfIdf().weighted(TENSORS.bags(x));
+    try (SparseRows weighted = SparseRows.of(rows.offsets(), rows.columns(), rows.values())) {
+      return use.apply(TENSORS.bags(weighted));
+    }
+  }
+
+  /**
+   * Requires rows without values, which count features.
+   *
+   * @throws IllegalArgumentException if they have values
+   */
+  static void requireCounts(SparseRows x) {
+    if (x.isWeighted()) {
+      throw new IllegalArgumentException(
+          "x: expected rows without values, as the tree counts features (tfIdf)");
+    }
+  }
+}

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.linear;
+
+import java.util.Arrays;
+import java.util.List;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.SparseChunks;
+import org.blocksparse.internal.kernels.StoredWeights;
+import org.blocksparse.internal.kernels.WeightType;
+import org.blocksparse.internal.memory.HeapRoom;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.memory.StorageLease;
+import org.blocksparse.internal.search.ClassTable;
+
+/**
+ * A linear label tree: a tree of chunks, their sparse weights, and for each level the calibration
+ * that turns margins into probabilities.
+ *
+ * @param table the clusters as classes of labels
+ * @param calibrations one for each level
+ * @param tfIdf weighs the rows of training and of searches; null: they are taken as they are
+ */
+record LinearModel(
+    ChunkTree tree,
+    ClassTable table,
+    SparseChunks weights,
+    List<Calibration> calibrations,
+    TfIdf tfIdf)
+    implements AutoCloseable {
+
+  /** A model of parts that fit together. */
+  static LinearModel of(
+      ChunkTree tree, SparseChunks weights, List<Calibration> calibrations, TfIdf tfIdf) {
+    return new LinearModel(tree, tree.clusterTable(), weights, calibrations, tfIdf);
+  }
+
+  /** The bytes of what is not on the heap. */
+  public long bytes() {
+    return 4L * (weights.features() + 2L + 2L * weights.rows() + tree.outputs())
+        + (1L + weights.type().bytes()) * weights.entries();
+  }
+
+  /**
+   * Adds the memory to a lease.
+   *
+   * @throws IllegalStateException if it is closed; what was added before is released then
+   */
+  public <L extends StorageLease> L lease(L lease) {
+    for (Storage storage : weights.storages()) {
+      if (!lease.tryHold(storage)) {
+        lease.close();
+        throw new IllegalStateException("layer: the layer is closed");
+      }
+    }
+    return lease;
+  }
+
+  /**
+   * A copy with weights of a type; this one is leased by the caller.
+   *
+   * @throws IllegalArgumentException if a weight is too large for the type
+   * @throws IllegalStateException if weights would be rounded that have been rounded before
+   */
+  public LinearModel copy(WeightType type, Engine engine) {
+    if (type != weights.type()
+        && type != WeightType.FLOAT32
+        && weights.type() != WeightType.FLOAT32) {
+      throw new IllegalStateException(
+          "layer: weights of " + weights.type() + " would be rounded again, to " + type);
+    }
+    Storage[] made =
+        Storage.allocateAll(
+            weights.begins().elements(),
+            weights.chunks().elements(),
+            weights.starts().elements(),
+            (weights.entries() + 3L) / 4,
+            weights.biases().elements());
+    try {
+      made[0].copyFrom(weights.begins());
+      made[1].copyFrom(weights.chunks());
+      made[2].copyFrom(weights.starts());
+      made[3].copyFrom(weights.columns());
+      made[4].copyFrom(weights.biases());
+      StoredWeights copy =
+          new StoredWeights(weights.type(), weights.w(), null)
+              .as("weights", type, 1, 1, weights.entries(), engine);
+      return new LinearModel(
+          tree,
+          table,
+          new SparseChunks(
+              weights.features(),
+              made[0],
+              made[1],
+              made[2],
+              weights.rows(),
+              made[3],
+              type,
+              copy.elements(),
+              weights.entries(),
+              made[4]),
+          calibrations,
+          tfIdf);
+    } catch (Throwable e) {
+      Storage.closeAll(made);
+      throw e;
+    }
+  }
+
+  @Override
+  public void close() {
+    Storage.closeAll(weights.storages());
+  }
+
+  // -------------------------------------------------------------------------------------- parts
+
+  /**
+   * The weights of a chunk while a model is made: a row for each feature, ascending.
+   *
+   * @param starts of each row its first entry, and the number of entries
+   */
+  @SuppressWarnings("ArrayRecordComponent")
+  record ChunkWeights(int[] features, int[] starts, byte[] columns, float[] weights) {}
+
+  /**
+   * The weights of each chunk, of float32; the model is leased by the caller.
+   *
+   * @throws IllegalStateException if a mapped file is damaged
+   */
+  ChunkWeights[] chunkWeights() {
+    int[] rows = new int[tree.chunks()];
+    int[] entries = new int[tree.chunks()];
+    for (int row = 0; row < weights.rows(); row++) {
+      int chunk = chunkOf(row);
+      rows[chunk]++;
+      entries[chunk] += weights.starts().getInt(row + 1L) - weights.starts().getInt(row);
+    }
+    ChunkWeights[] all = new ChunkWeights[tree.chunks()];
+    for (int chunk = 0; chunk < all.length; chunk++) {
+      all[chunk] =
+          new ChunkWeights(
+              HeapRoom.ints(rows[chunk], "features of a chunk"),
+              HeapRoom.ints(rows[chunk] + 1, "features of a chunk"),
+              new byte[entries[chunk]],
+              HeapRoom.floats(entries[chunk], "weights of a chunk"));
+    }
+    Arrays.fill(rows, 0);
+    byte[] some = new byte[SparseChunks.MOST_OUTPUTS];
+    for (int feature = 0; feature < weights.features(); feature++) {
+      int end = weights.begins().getInt(feature + 1L);
+      for (int row = weights.begins().getInt(feature); row < end; row++) {
+        int chunk = chunkOf(row);
+        ChunkWeights part = all[chunk];
+        int i = rows[chunk]++;
+        int first = weights.starts().getInt(row);
+        int size = weights.starts().getInt(row + 1L) - first;
+        requireIntact(size <= some.length, "starts");
+        part.features[i] = feature;
+        part.starts[i + 1] = part.starts[i] + size;
+        weights.columns().getBytes(first, some, size);
+        System.arraycopy(some, 0, part.columns, part.starts[i], size);
+        for (int e = 0; e < size; e++) {
+          requireIntact((some[e] & 0xff) < tree.size(chunk), "columns");
+        }
+        weights.w().getFloats(first, part.weights, part.starts[i], size);
+      }
+    }
+    return all;
+  }
+
+  private int chunkOf(int row) {
+    int chunk = weights.chunks().getInt(row);
+    requireIntact(chunk >= 0 && chunk < tree.chunks(), "chunks");
+    return chunk;
+  }
+
+  private static void requireIntact(boolean condition, String tensor) {
+    if (!condition) {
+      throw new IllegalStateException("layer: tree." + tensor + " of the mapped file is damaged");
+    }
+  }
+
+  /** A model in the making; chunks may come in any order, on any thread. */
+  static final class Parts {
+    private final ChunkTree tree;
+    private final int features;
+    private final TfIdf tfIdf;
+    private final ChunkWeights[] chunks;
+    private final float[] biases;
+    private final Calibration[] calibrations;
+
+    Parts(ChunkTree tree, int features, TfIdf tfIdf) {
+      this.tree = tree;
+      this.features = features;
+      this.tfIdf = tfIdf;
+      this.chunks = new ChunkWeights[tree.chunks()];
+      this.biases = HeapRoom.floats(tree.outputs(), "biases");
+      this.calibrations = new Calibration[tree.levels()];
+    }
+
+    void put(int chunk, ChunkWeights weights, float[] ofChunk) {
+      chunks[chunk] = weights;
+      System.arraycopy(ofChunk, 0, biases, tree.outputBegins()[chunk], ofChunk.length);
+    }
+
+    void calibrate(int level, Calibration calibration) {
+      calibrations[level] = calibration;
+    }
+
+    /**
+     * The model, once all chunks are there.
+     *
+     * @throws IllegalStateException if there are too many weights
+     */
+    LinearModel build() {
+      long entries = 0;
+      int[] rowsOf = HeapRoom.ints(features, "rows of features");
+      for (ChunkWeights chunk : chunks) {
+        entries += chunk.columns.length;
+        for (int feature : chunk.features) {
+          rowsOf[feature]++;
+        }
+      }
+      if (entries > HeapRoom.LARGEST_ARRAY) {
+        throw new IllegalStateException(
+            "layer: more than 2^31 - 9 weights; a higher threshold leaves fewer");
+      }
+      int[] begins = RowLists.offsets(rowsOf); // rows are no more than entries
+      int rows = begins[features];
+      Storage[] made =
+          Storage.allocateAll(
+              features + 1L, rows, rows + 1L, (entries + 3) / 4, entries, biases.length);
+      try {
+        made[0].putInts(0, begins, 0, begins.length);
+        made[5].putFloats(0, biases, 0, biases.length);
+        fill(begins, made[1], made[2], made[3], made[4]);
+      } catch (Throwable e) {
+        Storage.closeAll(made);
+        throw e;
+      }
+      return of(
+          tree,
+          new SparseChunks(
+              features,
+              made[0],
+              made[1],
+              made[2],
+              rows,
+              made[3],
+              WeightType.FLOAT32,
+              made[4],
+              (int) entries,
+              made[5]),
+          List.of(calibrations),
+          tfIdf);
+    }
+
+    private void fill(
+        int[] begins, Storage chunkOf, Storage starts, Storage columns, Storage weights) {
+      int rows = begins[features];
+      int[] sizes = HeapRoom.ints(rows, "rows of weights");
+      int[] next = begins.clone();
+      for (int chunk = 0; chunk < chunks.length; chunk++) {
+        ChunkWeights part = chunks[chunk];
+        for (int i = 0; i < part.features.length; i++) {
+          int row = next[part.features[i]]++;
+          chunkOf.putInt(row, chunk);
+          sizes[row] = part.starts[i + 1] - part.starts[i];
+        }
+      }
+      int[] first = RowLists.offsets(sizes);
+      starts.putInts(0, first, 0, first.length);
+      System.arraycopy(begins, 0, next, 0, features);
+      byte[] some = new byte[SparseChunks.MOST_OUTPUTS];
+      for (ChunkWeights part : chunks) {
+        for (int i = 0; i < part.features.length; i++) {
+          int row = next[part.features[i]]++;
+          System.arraycopy(part.columns, part.starts[i], some, 0, sizes[row]);
+          columns.putBytes(first[row], some, sizes[row]);
+          weights.putFloats(first[row], part.weights, part.starts[i], sizes[row]);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,563 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.linear;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+import java.util.SplittableRandom;
+import org.blocksparse.internal.files.ByteProgress;
+import org.blocksparse.internal.kernels.Bags;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.Scheduler;
+import org.blocksparse.internal.memory.HeapRoom;
+
+/**
+ * Trains a linear label tree, or some outputs of one. Labels are put into clusters; then each
+ * output of a chunk is trained against the others of its chunk: on all rows on level 0, and below
+ * on the rows that have a label under the chunk. Chunks do not depend on each other.
+ *
+ * <p>The seed of each output is its own: the weights do not depend on the workers.
+ */
+final class LinearTraining {
+  /**
+   * How far projected gradients of the dual may be apart at the end. LIBLINEAR's 0.1 ranks no
+   * better, and takes longer.
+   */
+  static final double TOLERANCE = 0.3;
+
+  /** One of so many rows is held out for calibration, from models that are made for it alone. */
+  private static final int HELD_OUT = 10;
+
+  /** One of so many outputs of a level is trained for calibration; more if those are too few. */
+  private static final int CALIBRATED = 8;
+
+  private static final int FEW_CALIBRATED = 4;
+
+  /** The bias of outputs without a row: the margin of a negative row that has no loss. */
+  private static final float NEVER = -1;
+
+  /** Passes over the rows of a chunk that an output takes, about, for the scheduler. */
+  private static final int PASSES = 16;
+
+  /**
+   * Options.
+   *
+   * @param clusterSize labels of a cluster, at most; in [2, 256]
+   * @param cost of an error of a row of weight 1, positive
+   * @param threshold weights nearer to 0 are left out
+   * @param tfIdf whether rows have no values, and are weighted by {@link TfIdf}
+   */
+  public record Settings(int clusterSize, float cost, float threshold, long seed, boolean tfIdf) {}
+
+  private final Engine engine;
+  private final Settings settings;
+  private final ByteProgress progress;
+  private final TfIdf tfIdf;
+  private final SparseMatrix x;
+  private final int features;
+  private final float[] weights;
+  private final BitSet heldOut = new BitSet();
+
+  /** The labels of each row, ascending, each once; of rows without weight none. */
+  private final int[][] labelsOf;
+
+  /** The model that gives all outputs that are not trained, of float32 and leased; or null. */
+  private final LinearModel old;
+
+  private final ChunkTree tree;
+
+  /** For each label its output, counted among those of the last level. */
+  private final int[] placeOf;
+
+  /** For each label its cluster. */
+  private final int[] clusterOf;
+
+  /** For each level, and for each cluster its chunk, or the one above it on that level. */
+  private final int[][] chunkOf;
+
+  /** The outputs that are trained. */
+  private final BitSet chosen = new BitSet();
+
+  private final Progress done = new Progress();
+
+  /**
+   * Trains a tree. Operands were checked and are leased.
+   *
+   * @param rowWeights of the rows, not negative, or null: 1 each
+   * @param progress called on the threads that work, one at a time, with units of work
+   */
+  public LinearTraining(
+      Engine engine,
+      Settings settings,
+      Bags features,
+      int featureCount,
+      Bags labels,
+      int labelCount,
+      float[] rowWeights,
+      ByteProgress progress) {
+    this.engine = engine;
+    this.settings = settings;
+    this.progress = progress;
+    this.features = featureCount;
+    this.tfIdf = settings.tfIdf() ? TfIdf.of(features, featureCount) : null;
+    this.x = tfIdf == null ? SparseMatrix.of(features) : tfIdf.weighted(features);
+    this.weights = rowWeights;
+    this.labelsOf = labelsOf(labels);
+    this.old = null;
+    int halvings = 0;
+    while (((labelCount - 1) >> halvings) + 1 > settings.clusterSize()) {
+      halvings++;
+    }
+    RowLists rowsOf = rowsOfLabels(0, labelCount);
+    this.clusterOf = LabelClusters.of(engine, x, rowsOf, featureCount, halvings, settings.seed());
+    this.tree = ChunkTree.over(clusterOf, halvings);
+    this.placeOf = placeOf(tree);
+    this.chunkOf = chunkOf(tree);
+    chosen.set(0, tree.outputs());
+  }
+
+  /**
+   * Trains the labels that a model does not have yet, each alone, in the cluster that is likeliest
+   * for its rows; and some clusters anew: their labels, and what leads to them. Operands were
+   * checked and are leased.
+   *
+   * @param features rows that are weighted already, if the model weighs them
+   * @param old of float32
+   * @param labelCount no less than the model has
+   * @param clusters of the model
+   * @throws IllegalArgumentException if there is no room for so many labels
+   * @throws IllegalStateException if a mapped file that the model is from is damaged
+   */
+  public LinearTraining(
+      Engine engine,
+      Settings settings,
+      Bags features,
+      Bags labels,
+      LinearModel old,
+      int labelCount,
+      int[] clusters,
+      ByteProgress progress) {
+    this.engine = engine;
+    this.settings = settings;
+    this.progress = progress;
+    this.features = old.weights().features();
+    this.tfIdf = old.tfIdf();
+    this.x = SparseMatrix.of(features);
+    this.weights = null;
+    this.labelsOf = labelsOf(labels);
+    this.old = old;
+    int first = old.tree().labels().length;
+    int[] clustersOfNew =
+        new ClusterProbabilities(old, engine, features)
+            .likeliest(rowsOfLabels(first, labelCount - first));
+    this.tree = old.tree().with(clustersOfNew);
+    this.clusterOf = tree.clusterOfLabels();
+    this.placeOf = placeOf(tree);
+    this.chunkOf = chunkOf(tree);
+    for (int label = first; label < labelCount; label++) {
+      chosen.set(tree.chunks() - 1 + placeOf[label]);
+    }
+    for (int cluster : clusters) {
+      int chunk = tree.firstLeaf() + cluster;
+      chosen.set(tree.outputBegins()[chunk], tree.outputBegins()[chunk + 1]);
+      for (int level = 1; level < tree.levels(); level++) {
+        chosen.set(chunkOf[level][cluster] - 1);
+      }
+    }
+  }
+
+  private int[][] labelsOf(Bags labels) {
+    int[][] labelsOf = new int[x.rows()][];
+    SplittableRandom random = new SplittableRandom(settings.seed());
+    for (int row = 0; row < labelsOf.length; row++) {
+      labelsOf[row] = counts(row) ? distinct(labels, row) : new int[0];
+      heldOut.set(row, random.nextInt(HELD_OUT) == 0);
+    }
+    return labelsOf;
+  }
+
+  /** The rows of some labels. */
+  private RowLists rowsOfLabels(int first, int count) {
+    return RowLists.of(
+        count,
+        labelsOf.length,
+        (row, sink) -> {
+          for (int label : labelsOf[row]) {
+            if (label >= first) {
+              sink.take(label - first);
+            }
+          }
+        });
+  }
+
+  private static int[] placeOf(ChunkTree tree) {
+    int[] placeOf = new int[tree.labels().length];
+    for (int place = 0; place < placeOf.length; place++) {
+      placeOf[tree.labels()[place]] = place;
+    }
+    return placeOf;
+  }
+
+  private static int[][] chunkOf(ChunkTree tree) {
+    int[] parents = tree.parents();
+    int[][] chunkOf = new int[tree.levels()][tree.clusters()];
+    int last = tree.levels() - 1;
+    Arrays.setAll(chunkOf[last], cluster -> tree.firstLeaf() + cluster);
+    for (int level = last - 1; level >= 0; level--) {
+      int[] below = chunkOf[level + 1];
+      Arrays.setAll(chunkOf[level], cluster -> parents[below[cluster]]);
+    }
+    return chunkOf;
+  }
+
+  private boolean counts(int row) {
+    return weights == null || weights[row] > 0;
+  }
+
+  private static int[] distinct(Bags labels, int row) {
+    int begin = labels.offsets().getInt(row);
+    int[] all = new int[labels.offsets().getInt(row + 1L) - begin];
+    labels.indices().storage().getInts(labels.indices().begin() + begin, all, 0, all.length);
+    Arrays.sort(all);
+    int count = 0;
+    for (int i = 0; i < all.length; i++) {
+      if (i == 0 || all[i] != all[i - 1]) {
+        all[count++] = all[i];
+      }
+    }
+    return count == all.length ? all : Arrays.copyOf(all, count);
+  }
+
+  // ------------------------------------------------------------------------------------- levels
+
+  /** The model, in memory of its own. */
+  public LinearModel train() {
+    List<RowLists> rowsOf = new ArrayList<>();
+    for (int level = 0; level < tree.levels(); level++) {
+      rowsOf.add(rowsOfChunks(level));
+      done.total += work(rowsOf.get(level), tree.levelBegins()[level]);
+    }
+    LinearModel.Parts parts = new LinearModel.Parts(tree, features, tfIdf);
+    LinearModel.ChunkWeights[] known = old == null ? null : old.chunkWeights();
+    for (int level = 0; level < tree.levels(); level++) {
+      trainLevel(level, rowsOf.get(level), known, parts);
+    }
+    return parts.build();
+  }
+
+  /** The rows of each chunk of a level that has outputs to train. */
+  private RowLists rowsOfChunks(int level) {
+    int first = tree.levelBegins()[level];
+    int chunks = tree.levelBegins()[level + 1] - first;
+    if (level == 0) {
+      return RowLists.of(
+          1,
+          labelsOf.length,
+          (row, sink) -> {
+            if (counts(row) && isTrained(0)) {
+              sink.take(0);
+            }
+          });
+    }
+    int[] seen = new int[chunks];
+    int[] calls = new int[1];
+    return RowLists.of(
+        chunks,
+        labelsOf.length,
+        (row, sink) -> {
+          calls[0]++;
+          for (int label : labelsOf[row]) {
+            int chunk = chunkOf[level][clusterOf[label]] - first;
+            if (seen[chunk] != calls[0] && isTrained(first + chunk)) {
+              seen[chunk] = calls[0];
+              sink.take(chunk);
+            }
+          }
+        });
+  }
+
+  private int trained(int chunk) {
+    return chosen.get(tree.outputBegins()[chunk], tree.outputBegins()[chunk + 1]).cardinality();
+  }
+
+  private boolean isTrained(int chunk) {
+    int next = chosen.nextSetBit(tree.outputBegins()[chunk]);
+    return next >= 0 && next < tree.outputBegins()[chunk + 1];
+  }
+
+  private long work(RowLists rowsOf, int firstChunk) {
+    long work = 0;
+    for (int i = 0; i < rowsOf.count(); i++) {
+      work += work(rowsOf, i, trained(firstChunk + i));
+    }
+    return work;
+  }
+
+  private long work(RowLists rowsOf, int chunk, int outputs) {
+    long entries = rowsOf.size(chunk); // of the bias
+    for (int i = rowsOf.begin(chunk); i < rowsOf.begin(chunk + 1); i++) {
+      entries += x.offsets()[rowsOf.row(i) + 1] - x.offsets()[rowsOf.row(i)];
+    }
+    return entries * outputs;
+  }
+
+  /** Buffers of a worker. */
+  private final class Room implements Scheduler.Share {
+    final int[] ofFeatures = HeapRoom.ints(features, "numbers of features");
+
+    @Override
+    public void close() {}
+  }
+
+  private void trainLevel(
+      int level, RowLists rowsOf, LinearModel.ChunkWeights[] known, LinearModel.Parts parts) {
+    int first = tree.levelBegins()[level];
+    int chunks = rowsOf.count();
+    Calibration.Samples[] samples = new Calibration.Samples[chunks];
+    engine.run(
+        chunks,
+        chunks == 1 ? 0 : PASSES * work(rowsOf, first),
+        Room::new,
+        (room, begin, end) -> {
+          for (int i = begin; i < end; i++) {
+            int chunk = first + i;
+            OutputModel[] models =
+                known == null ? new OutputModel[tree.size(chunk)] : outputsOf(chunk, known[chunk]);
+            if (isTrained(chunk)) {
+              ChunkProblem problem = problem(chunk, level, rowsOf, i, room.ofFeatures);
+              if (chunks == 1) {
+                engine.run(
+                    models.length,
+                    PASSES * work(rowsOf, 0, models.length),
+                    (q, last) -> trainOutputs(chunk, level, problem, models, q, last));
+              } else {
+                trainOutputs(chunk, level, problem, models, 0, models.length);
+              }
+            }
+            samples[i] = together(models);
+            put(chunk, models, room.ofFeatures, parts);
+          }
+        });
+    parts.calibrate(
+        level,
+        old == null ? Calibration.of(Arrays.asList(samples)) : old.calibrations().get(level));
+  }
+
+  private ChunkProblem problem(
+      int chunk, int level, RowLists rowsOf, int inLevel, int[] ofFeatures) {
+    int begin = rowsOf.begin(inLevel);
+    int end = rowsOf.begin(inLevel + 1);
+    int[] chosen = rowsOf.rows();
+    int[] used = ChunkProblem.features(x, chosen, begin, end, ofFeatures);
+    SparseMatrix compact = ChunkProblem.compact(x, chosen, begin, end, used, ofFeatures);
+    float[] costs = new float[end - begin];
+    BitSet held = new BitSet();
+    for (int i = begin; i < end; i++) {
+      costs[i - begin] = settings.cost() * (weights == null ? 1 : weights[chosen[i]]);
+      held.set(i - begin, heldOut.get(chosen[i]));
+    }
+    int firstOutput = tree.outputBegins()[chunk];
+    int outputs = tree.size(chunk);
+    boolean isLeaf = level == tree.levels() - 1;
+    int[] seen = new int[outputs];
+    int[] calls = new int[1];
+    RowLists positives =
+        RowLists.of(
+            outputs,
+            end - begin,
+            (row, sink) -> {
+              calls[0]++;
+              for (int label : labelsOf[chosen[begin + row]]) {
+                int output =
+                    isLeaf
+                        ? tree.chunks() - 1 + placeOf[label]
+                        : chunkOf[level + 1][clusterOf[label]] - 1;
+                int q = output - firstOutput;
+                if (q >= 0 && q < outputs && seen[q] != calls[0]) {
+                  seen[q] = calls[0];
+                  sink.take(q);
+                }
+              }
+            });
+    return new ChunkProblem(compact, used, costs, positives, held);
+  }
+
+  // ------------------------------------------------------------------------------------ outputs
+
+  /**
+   * The model of an output.
+   *
+   * @param features that have weights, ascending
+   * @param samples margins of held-out rows, by a model that was not trained on them; null for most
+   */
+  private record OutputModel(
+      int[] features, float[] weights, float bias, Calibration.Samples samples) {}
+
+  /** The models that an old chunk has, and null for outputs that it does not have. */
+  private OutputModel[] outputsOf(int chunk, LinearModel.ChunkWeights known) {
+    int count = old.tree().size(chunk);
+    int[] sizes = new int[count];
+    for (byte column : known.columns()) {
+      sizes[column & 0xff]++;
+    }
+    OutputModel[] models = new OutputModel[tree.size(chunk)];
+    for (int q = 0; q < count; q++) {
+      float bias = old.weights().biases().getFloat(old.tree().outputBegins()[chunk] + q);
+      models[q] = new OutputModel(new int[sizes[q]], new float[sizes[q]], bias, null);
+    }
+    int[] next = new int[count];
+    for (int row = 0; row < known.features().length; row++) {
+      for (int i = known.starts()[row]; i < known.starts()[row + 1]; i++) {
+        int q = known.columns()[i] & 0xff;
+        models[q].features()[next[q]] = known.features()[row];
+        models[q].weights()[next[q]++] = known.weights()[i];
+      }
+    }
+    return models;
+  }
+
+  private void trainOutputs(
+      int chunk, int level, ChunkProblem problem, OutputModel[] models, int begin, int end) {
+    DualCoordinateDescent solver =
+        new DualCoordinateDescent(
+            problem.x(), problem.features().length, problem.costs(), TOLERANCE);
+    int levelOutputs =
+        tree.outputBegins()[tree.levelBegins()[level + 1]]
+            - tree.outputBegins()[tree.levelBegins()[level]];
+    int every = Math.max(1, Math.min(CALIBRATED, levelOutputs / FEW_CALIBRATED));
+    for (int q = begin; q < end; q++) {
+      int output = tree.outputBegins()[chunk] + q;
+      if (!chosen.get(output)) {
+        continue;
+      }
+      BitSet positives = problem.positivesOf(q);
+      Calibration.Samples samples = null;
+      // Rows of a label that no other rows have say nothing of the margins of trained models.
+      if (old == null && output % every == 0 && problem.isKnownWithoutHeldOut(q)) {
+        solver.train(positives, problem.heldOut(), settings.seed() + output);
+        solver.prune(settings.threshold());
+        samples = samples(problem, positives, solver);
+      }
+      if (positives.isEmpty()) {
+        models[q] = new OutputModel(new int[0], new float[0], NEVER, samples);
+      } else {
+        solver.train(positives, new BitSet(), settings.seed() + output);
+        solver.prune(settings.threshold());
+        models[q] = model(problem, solver, samples);
+      }
+      done.add((long) problem.x().columns().length + problem.x().rows());
+    }
+  }
+
+  private static OutputModel model(
+      ChunkProblem problem, DualCoordinateDescent solver, Calibration.Samples samples) {
+    double[] all = solver.weights();
+    int count = 0;
+    for (double weight : all) {
+      count += weight != 0 ? 1 : 0;
+    }
+    int[] features = new int[count];
+    float[] weights = new float[count];
+    int i = 0;
+    for (int column = 0; column < all.length; column++) {
+      if (all[column] != 0) {
+        features[i] = problem.features()[column];
+        weights[i++] = (float) all[column];
+      }
+    }
+    return new OutputModel(features, weights, (float) solver.bias(), samples);
+  }
+
+  private static Calibration.Samples samples(
+      ChunkProblem problem, BitSet positives, DualCoordinateDescent solver) {
+    int count = problem.heldOut().cardinality();
+    Calibration.Samples samples =
+        new Calibration.Samples(new float[count], new float[count], new boolean[count]);
+    int i = 0;
+    for (int row = problem.heldOut().nextSetBit(0);
+        row >= 0;
+        row = problem.heldOut().nextSetBit(row + 1)) {
+      samples.margins()[i] = (float) solver.margin(row);
+      samples.weights()[i] = problem.costs()[row];
+      samples.positive()[i++] = positives.get(row);
+    }
+    return samples;
+  }
+
+  /**
+   * Adds the models of a chunk to the parts.
+   *
+   * @param ofFeatures room for a number for each feature, 0 on entry and on return
+   */
+  private void put(int chunk, OutputModel[] models, int[] ofFeatures, LinearModel.Parts parts) {
+    int count = 0;
+    for (OutputModel model : models) {
+      for (int feature : model.features()) {
+        count += ofFeatures[feature]++ == 0 ? 1 : 0;
+      }
+    }
+    int[] used = new int[count];
+    int[] starts = new int[count + 1];
+    for (OutputModel model : models) {
+      for (int feature : model.features()) {
+        if (ofFeatures[feature] > 0) {
+          used[--count] = feature;
+          ofFeatures[feature] = -ofFeatures[feature];
+        }
+      }
+    }
+    Arrays.sort(used);
+    for (int row = 0; row < used.length; row++) {
+      starts[row + 1] = starts[row] - ofFeatures[used[row]];
+      ofFeatures[used[row]] = starts[row];
+    }
+    byte[] columns = new byte[starts[used.length]];
+    float[] all = new float[columns.length];
+    float[] biases = new float[models.length];
+    for (int q = 0; q < models.length; q++) {
+      for (int i = 0; i < models[q].features().length; i++) {
+        int at = ofFeatures[models[q].features()[i]]++;
+        columns[at] = (byte) q;
+        all[at] = models[q].weights()[i];
+      }
+      biases[q] = models[q].bias();
+    }
+    for (int feature : used) {
+      ofFeatures[feature] = 0;
+    }
+    parts.put(chunk, new LinearModel.ChunkWeights(used, starts, columns, all), biases);
+  }
+
+  private static Calibration.Samples together(OutputModel[] models) {
+    int count = 0;
+    for (OutputModel model : models) {
+      count += model.samples() == null ? 0 : model.samples().margins().length;
+    }
+    Calibration.Samples all =
+        new Calibration.Samples(new float[count], new float[count], new boolean[count]);
+    int at = 0;
+    for (OutputModel model : models) {
+      Calibration.Samples each = model.samples();
+      if (each != null) {
+        int size = each.margins().length;
+        System.arraycopy(each.margins(), 0, all.margins(), at, size);
+        System.arraycopy(each.weights(), 0, all.weights(), at, size);
+        System.arraycopy(each.positive(), 0, all.positive(), at, size);
+        at += size;
+      }
+    }
+    return all;
+  }
+
+  /** Counts the work that is done. */
+  private final class Progress {
+    private long total;
+    private long sum;
+
+    synchronized void add(long work) {
+      sum += work;
+      progress.update(sum, total);
+    }
+  }
+}

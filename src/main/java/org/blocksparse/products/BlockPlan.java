@@ -1,0 +1,524 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.products;
+
+import static java.util.Objects.requireNonNull;
+import static org.blocksparse.internal.Access.TENSORS;
+
+import java.util.function.Supplier;
+import org.blocksparse.BlockMatrix;
+import org.blocksparse.ElementType;
+import org.blocksparse.IntTensor;
+import org.blocksparse.Shape;
+import org.blocksparse.SparseRows;
+import org.blocksparse.Workers;
+import org.blocksparse.internal.Check;
+import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.kernels.GemmSchedule;
+import org.blocksparse.internal.kernels.OuterSchedule;
+import org.blocksparse.internal.kernels.SampleBags;
+import org.blocksparse.internal.kernels.SampleWindows;
+import org.blocksparse.internal.memory.HeapRoom;
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * The blocks that each sample of a batch selects: pairs (row, block), sorted by block, so that a
+ * block is read once for all rows that need it. All samples select the same number of blocks, or,
+ * in a ragged plan, a different number each.
+ *
+ * <p>An operation that takes index tensors makes a plan for one call. To use the same indices again
+ * (forward and backward, or several layers), make the plan once and pass it. The indices are
+ * copied.
+ *
+ * <p>A plan holds three schedules, each made at first use: for products (forward), for gradients
+ * with respect to the input, and for outer products (gradients with respect to W). Each takes about
+ * 12 bytes for every triple (sample, input block, output block).
+ *
+ * <p>Safe for use by any number of threads. {@link #close} works as for tensors. The garbage
+ * collector frees a plan that is never closed.
+ */
+public final class BlockPlan implements AutoCloseable {
+  /**
+   * A schedule stores two ints per pair: 2^29 pairs fill half of the largest Java array, and leave
+   * the other half for the rest of the schedule.
+   */
+  private static final int MAX_PAIRS = 1 << 29;
+
+  /** Heap bytes per pair while a schedule is built. */
+  private static final long BYTES_PER_PAIR = 12;
+
+  /** The schedules of a plan. A copy with other workers or input rounding shares them. */
+  private static final class SharedSchedules {
+    private final SampleWindows inputs;
+    private final SampleWindows outputs;
+    private final int iBlocks;
+    private final int oBlocks;
+    private final long pairs;
+    private boolean closed;
+    private GemmSchedule forward;
+    private GemmSchedule backward;
+    private OuterSchedule outer;
+    private SampleBags samples;
+
+    SharedSchedules(
+        SampleWindows inputs, SampleWindows outputs, int iBlocks, int oBlocks, long pairs) {
+      this.inputs = inputs;
+      this.outputs = outputs;
+      this.iBlocks = iBlocks;
+      this.oBlocks = oBlocks;
+      this.pairs = pairs;
+    }
+
+    /** Builds a schedule. If the heap is too small, the error has the number of bytes. */
+    private <T> T made(Supplier<T> maker) {
+      requireOpen();
+      try {
+        return maker.get();
+      } catch (OutOfMemoryError e) {
+        throw HeapRoom.named(
+            e, BYTES_PER_PAIR * pairs, "sorting " + pairs + " pairs of rows and blocks");
+      }
+    }
+
+    private void requireOpen() {
+      if (closed) {
+        throw new IllegalStateException("plan: the plan is closed");
+      }
+    }
+
+    synchronized GemmSchedule forward(Lease lease) {
+      requireOpen();
+      if (forward == null) {
+        forward = made(() -> GemmSchedule.of(outputs, oBlocks, inputs, iBlocks));
+      }
+      hold(forward.packed(), lease);
+      return forward;
+    }
+
+    synchronized GemmSchedule backward(Lease lease) {
+      requireOpen();
+      if (backward == null) {
+        backward = made(() -> GemmSchedule.of(inputs, iBlocks, outputs, oBlocks));
+      }
+      hold(backward.packed(), lease);
+      return backward;
+    }
+
+    synchronized OuterSchedule outer(Lease lease) {
+      requireOpen();
+      if (outer == null) {
+        outer = made(() -> OuterSchedule.of(inputs, iBlocks, outputs, oBlocks));
+      }
+      hold(outer.packed(), lease);
+      return outer;
+    }
+
+    synchronized SampleBags samples(Lease lease) {
+      requireOpen();
+      if (samples == null) {
+        samples = made(() -> SampleBags.of(inputs, outputs));
+      }
+      hold(samples.memory(), lease);
+      return samples;
+    }
+
+    private static void hold(Storage packed, Lease lease) {
+      if (!lease.tryHold(packed)) {
+        throw new AssertionError("a schedule is closed only with its plan");
+      }
+    }
+
+    synchronized void close() {
+      closed = true;
+      if (forward != null) {
+        forward.close();
+      }
+      if (backward != null) {
+        backward.close();
+      }
+      if (outer != null) {
+        outer.close();
+      }
+      if (samples != null) {
+        samples.close();
+      }
+    }
+  }
+
+  private final SharedSchedules schedules;
+  private final Workers workers;
+  private final SelectedRows inputs;
+  private final SelectedRows outputs;
+
+  /** The type that forward products round h to, or null. */
+  private final ElementType roundedInputs;
+
+  private BlockPlan(
+      SharedSchedules schedules, Workers workers, SelectedRows inputs, SelectedRows outputs) {
+    this(schedules, workers, null, inputs, outputs);
+  }
+
+  private BlockPlan(
+      SharedSchedules schedules,
+      Workers workers,
+      ElementType roundedInputs,
+      SelectedRows inputs,
+      SelectedRows outputs) {
+    this.schedules = schedules;
+    this.workers = workers;
+    this.roundedInputs = roundedInputs;
+    this.inputs = inputs;
+    this.outputs = outputs;
+  }
+
+  /**
+   * The plan for a batch.
+   *
+   * @param inputIdx (batch, iWin): the input blocks that each sample selects, in [0, iBlocks);
+   *     repeats are allowed and add up
+   * @param outputIdx (batch, oWin): the output blocks that each sample selects, in [0, oBlocks)
+   * @param iBlocks how many input blocks there are to select from
+   * @param oBlocks how many output blocks there are to select from
+   * @throws IllegalArgumentException if a shape does not fit, or if the batch has more than
+   *     2<sup>29</sup> triples (sample, input block, output block)
+   * @throws OutOfMemoryError if the heap is too small to sort the triples; the first operation with
+   *     the plan may also throw this error
+   * @throws IndexOutOfBoundsException if an index is negative or too large; unlike in Theano, a
+   *     negative index does not count from the end
+   * @throws IllegalStateException if a tensor is closed
+   */
+  public static BlockPlan of(IntTensor inputIdx, IntTensor outputIdx, int iBlocks, int oBlocks) {
+    return of(inputIdx, "inputIdx", "iBlocks", iBlocks, outputIdx, "outputIdx", "oBlocks", oBlocks);
+  }
+
+  /**
+   * The plan of a dense layer: there is one input block and one output block, and each of {@code
+   * batch} samples selects both.
+   *
+   * @throws IllegalArgumentException if batch is negative, or more than 2<sup>29</sup>
+   * @throws OutOfMemoryError if the heap is too small for the plan; the message has the number of
+   *     bytes; the first operation with the plan may also throw this error
+   */
+  public static BlockPlan dense(int batch) {
+    Check.atLeast(0, "batch", batch);
+    long pairs = requirePairs(batch, 1, 1);
+    SampleWindows zeros;
+    try {
+      zeros = SampleWindows.equal(batch, new int[batch]);
+    } catch (OutOfMemoryError e) {
+      throw noRoom(e, batch);
+    }
+    return new BlockPlan(
+        new SharedSchedules(zeros, zeros, 1, 1, pairs),
+        Workers.common(),
+        new SelectedRows("inputs", batch, 1, batch),
+        new SelectedRows("outputs", batch, 1, batch));
+  }
+
+  /** The plan for a batch, for operations whose arguments have other names. */
+  static BlockPlan of(
+      IntTensor inputIdx,
+      String inputName,
+      String iBlocksName,
+      int iBlocks,
+      IntTensor outputIdx,
+      String outputName,
+      String oBlocksName,
+      int oBlocks) {
+    Check.atLeast(0, iBlocksName, iBlocks);
+    Check.atLeast(0, oBlocksName, oBlocks);
+    Check.rank(inputName, inputIdx, "(batch, window)", 2);
+    Check.rank(outputName, outputIdx, "(batch, window)", 2);
+    int batch = (int) inputIdx.shape().dim(0);
+    int iWin = (int) inputIdx.shape().dim(1);
+    int oWin = (int) outputIdx.shape().dim(1);
+    Check.shape(outputName, outputIdx, "(batch, window)", batch, oWin);
+    long pairs = requirePairs(batch, iWin, oWin);
+    int[] inputs;
+    int[] outputs;
+    try {
+      inputs = TENSORS.toArray(inputIdx, inputName);
+      outputs = TENSORS.toArray(outputIdx, outputName);
+    } catch (OutOfMemoryError e) {
+      throw noRoom(e, inputIdx.shape().size() + outputIdx.shape().size());
+    }
+    Check.indices(inputName, inputs, iWin, iBlocksName, iBlocks);
+    Check.indices(outputName, outputs, oWin, oBlocksName, oBlocks);
+    return new BlockPlan(
+        new SharedSchedules(
+            SampleWindows.equal(batch, inputs),
+            SampleWindows.equal(batch, outputs),
+            iBlocks,
+            oBlocks,
+            pairs),
+        Workers.common(),
+        new SelectedRows("inputs", batch, iWin, inputs.length),
+        new SelectedRows("outputs", batch, oWin, outputs.length));
+  }
+
+  /**
+   * The plan for a batch in which each sample selects its own number of blocks: a ragged plan. The
+   * input h then has the shape (entries of inputs, iSize), in the order of the entries. So has
+   * every other tensor with a row for each selected input block. The output has the shape (entries
+   * of outputs, oSize). A sample may select no output blocks. If it selects no input blocks, its
+   * outputs are the bias, or remain unchanged when a product is added to them. If all samples
+   * select equally many blocks, results are bitwise equal to those of a plan from index tensors.
+   *
+   * @param inputs the input blocks that each sample selects, in [0, iBlocks), without values;
+   *     repeats are allowed and add up
+   * @param outputs the output blocks that each sample selects, in [0, oBlocks), without values
+   * @param iBlocks how many input blocks there are to select from
+   * @param oBlocks how many output blocks there are to select from
+   * @throws IllegalArgumentException if the numbers of rows differ, if there are values, or if the
+   *     batch has more than 2<sup>29</sup> triples (sample, input block, output block); a sample
+   *     without input or output blocks counts as if it had one
+   * @throws OutOfMemoryError if the heap is too small to sort the triples; the first operation with
+   *     the plan may also throw this error
+   * @throws IndexOutOfBoundsException if an index is too large
+   * @throws IllegalStateException if rows are closed
+   */
+  public static BlockPlan of(SparseRows inputs, SparseRows outputs, int iBlocks, int oBlocks) {
+    Check.atLeast(0, "iBlocks", iBlocks);
+    Check.atLeast(0, "oBlocks", oBlocks);
+    requireUnweighted("inputs", inputs);
+    requireUnweighted("outputs", outputs);
+    if (inputs.rows() != outputs.rows()) {
+      throw new IllegalArgumentException(
+          "outputs: expected "
+              + inputs.rows()
+              + " rows, as inputs have, but was "
+              + outputs.rows());
+    }
+    requirePairs(Math.max(inputs.rows(), Math.max(inputs.entries(), outputs.entries())));
+    try (Lease lease =
+        TENSORS.lease(outputs, TENSORS.lease(inputs, new Lease(), "inputs"), "outputs")) {
+      TENSORS.requireIndices(inputs, "inputs", "iBlocks", iBlocks);
+      TENSORS.requireIndices(outputs, "outputs", "oBlocks", oBlocks);
+      int[] inputBegins = TENSORS.offsets(inputs);
+      int[] outputBegins = TENSORS.offsets(outputs);
+      long pairs = pairs(inputBegins, outputBegins);
+      requirePairs(pairs);
+      return new BlockPlan(
+          new SharedSchedules(
+              SampleWindows.ragged(inputBegins, TENSORS.indices(inputs)),
+              SampleWindows.ragged(outputBegins, TENSORS.indices(outputs)),
+              iBlocks,
+              oBlocks,
+              pairs),
+          Workers.common(),
+          new SelectedRows("inputs", inputs.rows(), SelectedRows.RAGGED, inputs.entries()),
+          new SelectedRows("outputs", outputs.rows(), SelectedRows.RAGGED, outputs.entries()));
+    } catch (OutOfMemoryError e) {
+      throw noRoom(e, 2L * (inputs.rows() + (long) inputs.entries() + outputs.entries()));
+    }
+  }
+
+  private static void requireUnweighted(String name, SparseRows rows) {
+    if (requireNonNull(rows, name).isWeighted()) {
+      throw new IllegalArgumentException(name + ": expected rows without values but was " + rows);
+    }
+  }
+
+  /** Checks the size of the schedules before memory is taken for any of them. */
+  private static long requirePairs(long batch, long iWin, long oWin) {
+    long rows = batch * Math.max(1, Math.max(iWin, oWin));
+    long pairs = rows > MAX_PAIRS ? rows : batch * Math.max(1, iWin) * Math.max(1, oWin);
+    requirePairs("batch * iWin * oWin: ", pairs);
+    return pairs;
+  }
+
+  private static OutOfMemoryError noRoom(OutOfMemoryError error, long numbers) {
+    return HeapRoom.named(error, Integer.BYTES * numbers, "the blocks that samples select");
+  }
+
+  /**
+   * A sample without input blocks still counts pairs, because its outputs are written. So does a
+   * sample without output blocks, because the gradients of its inputs are written.
+   */
+  private static long pairs(int[] inputBegins, int[] outputBegins) {
+    long pairs = 0;
+    for (int s = 0; s + 1 < inputBegins.length; s++) {
+      long inputs = (long) inputBegins[s + 1] - inputBegins[s];
+      long outputs = (long) outputBegins[s + 1] - outputBegins[s];
+      pairs += Math.max(1, inputs) * Math.max(1, outputs);
+    }
+    return pairs;
+  }
+
+  private static void requirePairs(long pairs) {
+    requirePairs("inputs, outputs: ", pairs);
+  }
+
+  private static void requirePairs(String what, long pairs) {
+    if (pairs > MAX_PAIRS) {
+      throw new IllegalArgumentException(
+          what
+              + pairs
+              + " pairs of rows and blocks are more than the 2^29 that one plan can hold, in "
+              + 8L * MAX_PAIRS
+              + " bytes for each schedule; split the batch");
+    }
+  }
+
+  /**
+   * The same plan, run by other workers. It shares the schedules of this one, and is closed with
+   * it.
+   */
+  public BlockPlan withWorkers(Workers other) {
+    return new BlockPlan(
+        schedules, requireNonNull(other, "workers"), roundedInputs, inputs, outputs);
+  }
+
+  /**
+   * The same plan with h, the input of a product, rounded in forward products. This is less
+   * precise, and faster where products are compute-bound. It shares the schedules of this one, and
+   * is closed with it. Forward products are those of {@link SparseBlockDot} and {@link
+   * SparseBlockGemv} that read h. Gradients, steps and the terms of an {@link Epilogue} are
+   * computed without this rounding. Results are bitwise identical for any number of workers.
+   *
+   * <p><b>{@link ElementType#INT8}</b> is required by packed {@link org.blocksparse.Weights}, and
+   * allowed only for them. Each row of h is divided into groups of 32 elements. Let m be the
+   * largest magnitude of a group, or 2<sup>-119</sup> if that is larger. Each element is rounded to
+   * the nearest integer multiple of m / 127, with an error of at most m / 253.9. If an element is
+   * NaN or infinite, all outputs of the row are NaN. Within each group, integer products and their
+   * sum are exact. Scaling and all further sums are float32. Relative to the unrounded h and the
+   * stored weights, the error of each output element is at most
+   *
+   * <pre>{@code
+   * M / 253.9  +  1.01 * (g + iWin + 1) * 2^-24 * (|s| + M)  +  iWin * g * 2^-131
+   * }</pre>
+   *
+   * <p>where M = sum m |W| over all products, g = ceil(iSize / 32), and s is the initial value
+   * (bias or previous output). The bound holds if g + iWin is less than 2<sup>16</sup>. Results are
+   * bitwise identical on all processors, and for the Java kernels.
+   *
+   * <p><b>{@link ElementType#BFLOAT16}</b> (8 bits of precision) is allowed only for {@link
+   * org.blocksparse.Weights} of that type. It is faster with AMX, or on AMD processors with
+   * AVX512-BF16. Each element of h is rounded to the nearest bfloat16, ties to even: its relative
+   * error is at most 2<sup>-8</sup>. NaN stays NaN; magnitudes of 2<sup>128</sup> - 2<sup>119</sup>
+   * and more become infinite. A product of two bfloat16 values is exact in float32. Sums are
+   * float32. The error of each output element is at most
+   *
+   * <pre>{@code
+   * 2^-8 * S  +  1.01 * k * 2^-24 * (|s| + S)  +  2^-126 * sum (2 + |h| + |W|)
+   * }</pre>
+   *
+   * <p>where k = iWin * iSize, and S = sum |h| |W| over these k products. The bound holds if k is
+   * at most 2<sup>16</sup>. The last term covers subnormal values in h, W and sums, which a
+   * processor may flush to zero. Results may differ between processors, even with the same
+   * instruction set. AMX (only on Linux) and AVX512-BF16 are used for blocks with at least 12 rows.
+   * The first such product requests the AMX registers from the Linux kernel, for the whole life of
+   * the process. Each signal frame may then need 8 KB more stack. Elsewhere, or if the Linux kernel
+   * refuses, the rounded values are multiplied as float32, which is no faster.
+   *
+   * @param type BFLOAT16 or INT8; a product throws {@link IllegalArgumentException} if the weights
+   *     do not match it
+   * @throws IllegalArgumentException if it is another type
+   */
+  public BlockPlan withRoundedInputs(ElementType type) {
+    requireNonNull(type, "type");
+    if (type != ElementType.BFLOAT16 && type != ElementType.INT8) {
+      throw new IllegalArgumentException("type: expected BFLOAT16 or INT8 but was " + type);
+    }
+    return new BlockPlan(schedules, workers, type, inputs, outputs);
+  }
+
+  /** The number of samples. */
+  public int batch() {
+    return inputs.batch();
+  }
+
+  /** Whether each sample selects its own number of blocks. */
+  boolean isRagged() {
+    return inputs.isRagged();
+  }
+
+  /** The total number of input blocks that the samples select: the rows of h. */
+  public int inputRows() {
+    return inputs.count();
+  }
+
+  /** The total number of output blocks that the samples select: the rows of the output. */
+  public int outputRows() {
+    return outputs.count();
+  }
+
+  /** The number of input blocks to select from. */
+  public int iBlocks() {
+    return schedules.iBlocks;
+  }
+
+  /** The number of output blocks to select from. */
+  public int oBlocks() {
+    return schedules.oBlocks;
+  }
+
+  /** Frees the schedules as soon as no operation uses them. Idempotent. */
+  @Override
+  public void close() {
+    schedules.close();
+  }
+
+  /** Checks that W has iBlocks x oBlocks blocks, as this plan expects. */
+  void requireFits(BlockMatrix W) {
+    requireFits("W", W);
+  }
+
+  /** The same check for another argument with the shape of W, such as gradW. */
+  void requireFits(String name, BlockMatrix W) {
+    Shape shape = Check.blocks(name, W);
+    Check.shape(name, shape, Check.WEIGHTS, iBlocks(), oBlocks(), shape.dim(2), shape.dim(3));
+  }
+
+  /** The rows that belong to the input blocks selected. */
+  SelectedRows inputs() {
+    return inputs;
+  }
+
+  /** The rows that belong to the output blocks selected. */
+  SelectedRows outputs() {
+    return outputs;
+  }
+
+  /** The schedule of forward products, held by the lease. */
+  GemmSchedule forward(Lease lease) {
+    return schedules.forward(lease);
+  }
+
+  /** The schedule of gradients with respect to the input, held by the lease. */
+  GemmSchedule backward(Lease lease) {
+    return schedules.backward(lease);
+  }
+
+  /** The schedule of outer products, held by the lease. */
+  OuterSchedule outer(Lease lease) {
+    return schedules.outer(lease);
+  }
+
+  /** The blocks that each sample selects, as bags, held by the lease. */
+  SampleBags samples(Lease lease) {
+    return schedules.samples(lease);
+  }
+
+  Workers workers() {
+    return workers;
+  }
+
+  /** The type that forward products round h to, or null. */
+  ElementType roundedInputs() {
+    return roundedInputs;
+  }
+
+  @Override
+  public String toString() {
+    return "BlockPlan(batch = "
+        + batch()
+        + (isRagged() ? ", inputRows = " + inputRows() : ", iWin = " + inputs.window())
+        + (isRagged() ? ", outputRows = " + outputRows() : ", oWin = " + outputs.window())
+        + ", iBlocks = "
+        + iBlocks()
+        + ", oBlocks = "
+        + oBlocks()
+        + (roundedInputs == null ? "" : ", inputs rounded to " + roundedInputs)
+        + ")";
+  }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.ranking;
+
+import org.blocksparse.internal.Access;
+import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.files.NameTable;
+import org.blocksparse.internal.search.OutputFilter;
+import org.blocksparse.internal.search.SearchResult;
+
+/** The part of this package that other packages of the module use. */
+final class RankingAccess implements Access.Rankings {
+  @Override
+  public Ranking ranking(SearchResult found, Labels labels) {
+    return new Ranking(found, labels);
+  }
+
+  @Override
+  public Filter none() {
+    return Filter.NONE;
+  }
+
+  @Override
+  public void requireNotRenormalized(Filter filter) {
+    filter.requireNotRenormalized();
+  }
+
+  @Override
+  public OutputFilter check(Filter filter, int batch, int outputs) {
+    return filter.check(batch, outputs);
+  }
+
+  @Override
+  public Lease lease(Filter filter, Lease lease) {
+    return filter.lease(lease);
+  }
+
+  @Override
+  public NameTable table(Labels labels) {
+    return labels.table();
+  }
+
+  @Override
+  public Labels labelsOrNull(NameTable table) {
+    return Labels.ofOrNull(table);
+  }
+
+  @Override
+  public Labels orThrow(Labels labels) {
+    return Labels.orThrow(labels);
+  }
+
+  @Override
+  public Labels forAtMost(Labels labels, int outputs) {
+    return labels.forAtMost(outputs);
+  }
+}

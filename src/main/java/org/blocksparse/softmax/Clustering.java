@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.softmax;
+
+import java.util.Locale;
+import org.blocksparse.internal.kernels.Bags;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.memory.HeapRoom;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.search.ClassTable;
+
+/** Classes of equal size of outputs that are similar; operands were checked and are leased. */
+final class Clustering {
+  /** After this many, few outputs still change their class. */
+  private static final int ROUNDS = 10;
+
+  private Clustering() {}
+
+  /** Classes of outputs whose vectors point in similar directions. */
+  public static ClassTable ofVectors(Rows vectors, int nClasses, long seed, Engine engine) {
+    int outputs = (int) vectors.count();
+    try {
+      return of(vectors, nClasses, seed, engine);
+    } catch (OutOfMemoryError e) {
+      throw noRoom(e, outputs, nClasses, (int) vectors.stride());
+    }
+  }
+
+  /** Classes of outputs that occur with similar features. */
+  public static ClassTable ofFeatures(
+      Bags features, Bags labels, int outputs, int nClasses, long seed, Engine engine) {
+    try {
+      Storage vectors = LabelCentroids.of(engine, features, labels, outputs, seed);
+      try {
+        return of(new Rows(vectors, outputs, LabelCentroids.DIMENSIONS), nClasses, seed, engine);
+      } finally {
+        vectors.close();
+      }
+    } catch (OutOfMemoryError e) {
+      throw noRoom(e, outputs, nClasses, LabelCentroids.DIMENSIONS);
+    }
+  }
+
+  static OutOfMemoryError noRoom(
+      OutOfMemoryError error, int outputs, int nClasses, int dimensions) {
+    int classes = Engine.ceilDiv(outputs, Engine.ceilDiv(outputs, nClasses));
+    long numbers = (long) outputs * SphericalKMeans.NEAREST + (long) classes * dimensions;
+    return HeapRoom.named(
+        error, Float.BYTES * numbers, "clusters of " + outputs + " outputs in " + classes);
+  }
+
+  /**
+   * The arrays of clustering can be made, before memory is taken for any of it.
+   *
+   * @throws IllegalArgumentException if they would be larger than an array can be
+   */
+  public static void requireRoom(String name, int outputs, int nClasses, int dimensions) {
+    int slots = Engine.ceilDiv(outputs, nClasses);
+    int classes = Engine.ceilDiv(outputs, slots);
+    int most = HeapRoom.LARGEST_ARRAY;
+    int kept = Math.min(SphericalKMeans.NEAREST, classes);
+    if ((long) outputs * kept > most) {
+      throw new IllegalArgumentException(
+          String.format(
+              Locale.ROOT,
+              "%s: %d outputs times the %d nearest classes that are kept are more than %d",
+              name,
+              outputs,
+              kept,
+              most));
+    }
+    if ((long) classes * dimensions > most) {
+      throw new IllegalArgumentException(
+          String.format(
+              Locale.ROOT,
+              "%s: %d classes times %d dimensions are more than %d",
+              name,
+              classes,
+              dimensions,
+              most));
+    }
+  }
+
+  private static ClassTable of(Rows vectors, int nClasses, long seed, Engine engine) {
+    int outputs = (int) vectors.count();
+    int slots = Engine.ceilDiv(outputs, nClasses);
+    int classes = Engine.ceilDiv(outputs, slots);
+    int[] classOf = new SphericalKMeans(engine, vectors, classes, slots, seed).divide(ROUNDS);
+    return ClassTable.inOrder(classOf, classes, slots);
+  }
+}

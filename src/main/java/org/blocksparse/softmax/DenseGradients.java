@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.softmax;
+
+import org.blocksparse.internal.kernels.Blocks;
+import org.blocksparse.internal.kernels.Rows;
+
+/** Gradients as they are, into memory of the size of the parameters that is zero before. */
+final class DenseGradients implements SoftmaxUpdate {
+  private final SoftmaxStorage into;
+  private final SoftmaxSizes sizes;
+
+  public DenseGradients(SoftmaxStorage into, SoftmaxSizes sizes) {
+    this.into = into;
+    this.sizes = sizes;
+  }
+
+  @Override
+  public boolean finiteOnly() {
+    return false;
+  }
+
+  @Override
+  public void classLevel(ClassLevelGradient gradient) {
+    gradient.weights(1, false, sizes.w1(into.w1()));
+    gradient.biases(1, sizes.b1(into.b1()));
+  }
+
+  @Override
+  public Worker begin(OpenedClassGradient gradients) {
+    Blocks w2 = sizes.w2(into.w2());
+    Rows b2 = sizes.b2(into.b2());
+    return position -> {
+      gradients.weights(position, 1, false, w2);
+      gradients.biases(position, 1, b2);
+    };
+  }
+}

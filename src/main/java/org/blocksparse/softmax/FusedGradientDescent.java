@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.softmax;
+
+import org.blocksparse.internal.kernels.Blocks;
+import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.training.LayerState;
+
+/**
+ * Gradient and update in one: plain gradient descent adds the products of a gradient straight to
+ * the parameters, so that the gradient is never stored.
+ */
+final class FusedGradientDescent implements SoftmaxUpdate {
+  private final LayerState.Step step;
+  private final SoftmaxStorage parameters;
+  private final SoftmaxSizes sizes;
+
+  /**
+   * Descent.
+   *
+   * @param step of a rule that is plain descent
+   */
+  public FusedGradientDescent(LayerState.Step step, SoftmaxStorage parameters, SoftmaxSizes sizes) {
+    this.step = step;
+    this.parameters = parameters;
+    this.sizes = sizes;
+  }
+
+  @Override
+  public boolean finiteOnly() {
+    return true;
+  }
+
+  @Override
+  public void noRows() {
+    step.keep();
+  }
+
+  @Override
+  public void classLevel(ClassLevelGradient gradient) {
+    step.keep();
+    gradient.weights(-step.rule().rate(), true, sizes.w1(parameters.w1()));
+    gradient.biases(-step.rule().rate(), sizes.b1(parameters.b1()));
+  }
+
+  @Override
+  public Worker begin(OpenedClassGradient gradients) {
+    Blocks w2 = sizes.w2(parameters.w2());
+    Rows b2 = sizes.b2(parameters.b2());
+    float factor = -step.rule().rate();
+    return position -> {
+      step.keep();
+      gradients.weights(position, factor, true, w2);
+      gradients.biases(position, factor, b2);
+    };
+  }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.softmax;
+
+import static java.util.Objects.requireNonNull;
+
+import org.blocksparse.FloatTensor;
+
+/**
+ * The loss function: the negative log likelihood of the targets, in natural logarithms. For a
+ * {@link LabelTree} it is the sum over all its decisions, without label smoothing and ignored
+ * targets.
+ *
+ * <p>With weights w, the loss is the sum (or the mean over the rows that count) of w[r] * -log
+ * P(target of row r); {@link HierarchicalSoftmax#losses} returns the share of each row. Rows whose
+ * target is {@link #withIgnored ignored} do not count: they have no loss and no gradient, and what
+ * x holds there does not matter.
+ *
+ * <p>With {@link #withSmoothing}, a share of the target's probability goes to other outputs: among
+ * the classes by their sizes, and evenly among the outputs of the target's own class. So the loss
+ * still needs no class but that of the target.
+ *
+ * <p>Immutable.
+ */
+public final class Loss {
+  private final boolean mean;
+  private final Integer ignored;
+  private final float smoothing;
+  private final FloatTensor rowWeights;
+
+  private Loss(boolean mean, Integer ignored, float smoothing, FloatTensor rowWeights) {
+    this.mean = mean;
+    this.ignored = ignored;
+    this.smoothing = smoothing;
+    this.rowWeights = rowWeights;
+  }
+
+  /** The mean over the rows that count; 0 if none does. */
+  public static Loss mean() {
+    return new Loss(true, null, 0, null);
+  }
+
+  /** The sum over the rows that count. */
+  public static Loss sum() {
+    return new Loss(false, null, 0, null);
+  }
+
+  /** The same loss without the rows whose target is {@code target}, -100 or -1 for instance. */
+  public Loss withIgnored(int target) {
+    return new Loss(mean, target, smoothing, rowWeights);
+  }
+
+  /**
+   * The same loss with a share of each target's probability spread over other outputs.
+   *
+   * @param share in [0, 1)
+   * @throws IllegalArgumentException if it is not
+   */
+  public Loss withSmoothing(float share) {
+    if (!(share >= 0 && share < 1)) {
+      throw new IllegalArgumentException("smoothing: expected a number in [0, 1) but was " + share);
+    }
+    return new Loss(mean, ignored, share, rowWeights);
+  }
+
+  /**
+   * The same loss with a weight for each row.
+   *
+   * @param weights (batch), all finite; stays the caller's, and must be open when the loss is used.
+   *     The mean divides by the number of rows that count, not by the sum of their weights
+   */
+  public Loss withRowWeights(FloatTensor weights) {
+    return new Loss(mean, ignored, smoothing, requireNonNull(weights, "rowWeights"));
+  }
+
+  boolean isMean() {
+    return mean;
+  }
+
+  boolean ignores(int target) {
+    return ignored != null && ignored == target;
+  }
+
+  float smoothing() {
+    return smoothing;
+  }
+
+  /** Nothing is asked for that only single targets have. */
+  void requireForSets() {
+    if (smoothing != 0 || ignored != null) {
+      throw new IllegalArgumentException(
+          "loss: expected no smoothing and no ignored target, which a LabelTree does not have, but"
+              + " was "
+              + this);
+    }
+  }
+
+  FloatTensor rowWeights() {
+    return rowWeights;
+  }
+
+  @Override
+  public String toString() {
+    return (mean ? "mean" : "sum")
+        + " of -log P(target)"
+        + (ignored == null ? "" : ", ignored = " + ignored)
+        + (smoothing == 0 ? "" : ", smoothing = " + smoothing)
+        + (rowWeights == null ? "" : ", rowWeights = " + rowWeights.shape());
+  }
+}

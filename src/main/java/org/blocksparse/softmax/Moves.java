@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.softmax;
+
+import java.util.Arrays;
+import org.blocksparse.internal.search.ClassTable;
+
+/** Which output goes where, from one table of classes to another. */
+final class Moves {
+  private final ClassTable from;
+  private final ClassTable to;
+
+  /** Of each old class, how many outputs are still somewhere. */
+  private final int[] kept;
+
+  /** For each new class those that its outputs come from, ascending. */
+  private final int[][] sources;
+
+  /** The weight of each source: its share of the outputs that come from somewhere. */
+  private final double[][] weights;
+
+  /** For each slot of a new class, which of the sources its output comes from; -1: none. */
+  private final int[][] sourceOf;
+
+  /** And from which slot. */
+  private final int[][] oldSlots;
+
+  private final boolean[] whole;
+
+  /**
+   * All moves.
+   *
+   * @param from where outputs were; the first of those in {@code to}
+   * @param to where they will be; every class has one that was somewhere
+   */
+  Moves(ClassTable from, ClassTable to) {
+    this.from = from;
+    this.to = to;
+    this.kept = new int[from.classes()];
+    this.sources = new int[to.classes()][];
+    this.weights = new double[to.classes()][];
+    this.sourceOf = new int[to.classes()][];
+    this.oldSlots = new int[to.classes()][];
+    for (int c = 0; c < to.classes(); c++) {
+      int[] all =
+          Arrays.stream(to.members()[c])
+              .map(this::wasIn)
+              .filter(was -> was >= 0)
+              .sorted()
+              .toArray();
+      sources[c] = Arrays.stream(all).distinct().toArray();
+      weights[c] = new double[sources[c].length];
+      for (int was : all) {
+        weights[c][Arrays.binarySearch(sources[c], was)] += 1.0 / all.length;
+        kept[was]++;
+      }
+      if (sources[c].length == 1) {
+        weights[c][0] = 1;
+      }
+      int[] members = to.members()[c];
+      sourceOf[c] = new int[members.length];
+      oldSlots[c] = new int[members.length];
+      for (int slot = 0; slot < members.length; slot++) {
+        int was = wasIn(members[slot]);
+        sourceOf[c][slot] = was < 0 ? -1 : Arrays.binarySearch(sources[c], was);
+        oldSlots[c][slot] = was < 0 ? -1 : from.slotOf()[members[slot]];
+      }
+    }
+    this.whole = new boolean[to.classes()];
+    for (int c = 0; c < whole.length; c++) {
+      long moved = Arrays.stream(sourceOf[c]).filter(source -> source >= 0).count();
+      whole[c] = sources[c].length == 1 && kept[sources[c][0]] == moved;
+    }
+  }
+
+  ClassTable from() {
+    return from;
+  }
+
+  ClassTable to() {
+    return to;
+  }
+
+  /** How many outputs of an old class are still somewhere. */
+  int kept(int was) {
+    return kept[was];
+  }
+
+  int[] sources(int c) {
+    return sources[c];
+  }
+
+  double[] weights(int c) {
+    return weights[c];
+  }
+
+  int[] sourceOf(int c) {
+    return sourceOf[c];
+  }
+
+  int[] oldSlots(int c) {
+    return oldSlots[c];
+  }
+
+  /** The class that an output comes from; -1 if it was nowhere. */
+  private int wasIn(int output) {
+    return output < from.outputs() ? from.classOf()[output] : -1;
+  }
+
+  /** Receives numbers of outputs, and the classes where they were. */
+  interface Receiver {
+    void accept(int was, float value);
+  }
+
+  /** One row of the numbers that the outputs of a new class had, of those that were somewhere. */
+  void forEach(SlotColumns old, int row, int c, Receiver receiver) {
+    for (int slot = 0; slot < sourceOf[c].length; slot++) {
+      if (sourceOf[c][slot] >= 0) {
+        int was = sources[c][sourceOf[c][slot]];
+        receiver.accept(was, old.get(was, row, oldSlots[c][slot]));
+      }
+    }
+  }
+
+  /** Whether a new class has all outputs of an old one that are still somewhere, and no others. */
+  boolean isWhole(int c) {
+    return whole[c];
+  }
+}

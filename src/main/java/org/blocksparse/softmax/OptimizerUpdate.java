@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.softmax;
+
+import org.blocksparse.internal.kernels.Blocks;
+import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.training.LayerState;
+import org.blocksparse.internal.training.Parameter;
+import org.blocksparse.softmax.Workspace.Use;
+
+/**
+ * Parameters follow their gradients by the rule of an optimizer, which looks at each element: the
+ * gradient of a block is made, used and forgotten.
+ */
+final class OptimizerUpdate implements SoftmaxUpdate {
+  private final LayerState.Step step;
+  private final SoftmaxSizes sizes;
+  private final Storage ofClassWeights;
+  private final Storage ofClassBiases;
+
+  /**
+   * An update. All memory that it takes of the workspace it takes here, before anything is updated.
+   *
+   * @param workspace of the same call, for the gradient of the class level
+   */
+  public OptimizerUpdate(LayerState.Step step, SoftmaxSizes sizes, Workspace workspace) {
+    this.step = step;
+    this.sizes = sizes;
+    this.ofClassWeights = workspace.get(Use.GRAD_W1, (long) sizes.features() * sizes.classes());
+    this.ofClassBiases = workspace.get(Use.GRAD_B1, sizes.classes());
+  }
+
+  @Override
+  public boolean finiteOnly() {
+    return true;
+  }
+
+  @Override
+  public void noRows() {
+    step.keep();
+  }
+
+  @Override
+  public void classLevel(ClassLevelGradient gradient) {
+    gradient.weights(1, false, sizes.w1(ofClassWeights));
+    step.update(Parameter.W1.index(), 0, ofClassWeights);
+    ofClassBiases.fill(0, sizes.classes(), 0);
+    gradient.biases(1, sizes.b1(ofClassBiases));
+    step.update(Parameter.B1.index(), 0, ofClassBiases);
+  }
+
+  @Override
+  public Worker begin(OpenedClassGradient gradients) {
+    return new ClassWorker(gradients);
+  }
+
+  /** With memory for the gradient of one class. */
+  private final class ClassWorker implements Worker {
+    private final OpenedClassGradient gradients;
+    private final Scratch scratch;
+    private final Storage gradient;
+    private final Blocks ofBlock;
+    private final Rows ofBiases;
+
+    ClassWorker(OpenedClassGradient gradients) {
+      int classes = sizes.classes();
+      this.gradients = gradients;
+      this.scratch = Scratch.borrow(Math.max(sizes.classWeights(), sizes.slots()));
+      this.gradient = scratch.storage();
+      this.ofBlock = Blocks.shared(gradient, 1, classes, sizes.features(), sizes.slots());
+      this.ofBiases = new Rows(gradient, 0, classes, 0);
+    }
+
+    @Override
+    public void take(int position) {
+      int classNumber = gradients.classNumber(position);
+      gradients.weights(position, 1, false, ofBlock);
+      step.update(Parameter.W2.index(), classNumber, gradient);
+      gradient.fill(0, sizes.slots(), 0);
+      gradients.biases(position, 1, ofBiases);
+      step.update(Parameter.B2.index(), classNumber, gradient);
+    }
+
+    @Override
+    public void close() {
+      scratch.close();
+    }
+  }
+}

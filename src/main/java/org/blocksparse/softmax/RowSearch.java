@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.softmax;
+
+import org.blocksparse.internal.kernels.Link;
+import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.search.AllowedSlots;
+import org.blocksparse.internal.search.Candidates;
+import org.blocksparse.internal.search.ClassTable;
+import org.blocksparse.internal.search.LongHeap;
+
+/** The search of one row: which classes are still closed, and what was found in the others. */
+final class RowSearch {
+  /**
+   * With one of {@value} classes open, and at least {@link #LEAST}, a search looks at the others.
+   */
+  private static final int SOME = 64;
+
+  private static final int LEAST = 16;
+
+  final int row;
+
+  /** The classes that are not open and hold what is allowed, the likeliest on top. */
+  private final LongHeap closed = new LongHeap();
+
+  private Candidates candidates;
+  private AllowedSlots allowed;
+  private int opened;
+
+  /** How many classes hold what is allowed. */
+  private int classes;
+
+  /** An upper bound of the joint probability of the outputs of opened classes. */
+  private double probability;
+
+  RowSearch(int row) {
+    this.row = row;
+  }
+
+  /**
+   * Begins.
+   *
+   * @param byClass (rows, classes): log probabilities of the classes
+   * @param room for the classes of all rows
+   */
+  void begin(Candidates found, AllowedSlots slots, Rows byClass, long[] room) {
+    candidates = found;
+    allowed = slots;
+    opened = 0;
+    probability = 0;
+    int all = Math.toIntExact(byClass.stride());
+    int first = row * all;
+    int count = 0;
+    for (int c = 0; c < all; c++) {
+      float logProbability = byClass.get(row, c);
+      if (Float.isNaN(logProbability)) {
+        candidates.giveUp();
+      }
+      if (allowed.any(c)) {
+        room[first + count++] = Candidates.encode(c, logProbability);
+      }
+    }
+    closed.reset(room, first, count);
+    classes = count;
+  }
+
+  /** Ends: what was found belongs to others now. */
+  void end() {
+    candidates = null;
+    allowed = null;
+  }
+
+  Candidates candidates() {
+    return candidates;
+  }
+
+  AllowedSlots allowed() {
+    return allowed;
+  }
+
+  /** How many classes were opened. */
+  int opened() {
+    return opened;
+  }
+
+  /** An upper bound of the outputs of closed classes. */
+  private float bound() {
+    return Candidates.logProbability(closed.min());
+  }
+
+  boolean isDone() {
+    return closed.isEmpty() || candidates.isUndefined() || candidates.isDone(bound());
+  }
+
+  /** Whether the next class is needed, whatever was and will be found in those before it. */
+  boolean needsNext() {
+    return !closed.isEmpty() && candidates.needsMoreThan(probability, bound());
+  }
+
+  /**
+   * How many classes to open in a round, needed or not: as many as were opened before; or, if most
+   * are far from being ruled out though the likeliest are open, all of those. Else a search that
+   * rules out nothing would take longer than to score all outputs.
+   */
+  int guesses() {
+    if (opened < Math.max(LEAST, classes / SOME)) {
+      return Math.max(1, opened);
+    }
+    float far = candidates.farAbove();
+    int beyond = far < 0 ? closed.countBelow(Candidates.encode(0, far)) : 0;
+    return 2 * beyond >= classes ? beyond : Math.max(1, opened);
+  }
+
+  /** Opens the likeliest closed class, and returns it. */
+  int open(ClassTable table, Link link) {
+    float logProbability = bound();
+    int classNumber = (int) closed.removeMin();
+    probability += link.most(table.size(classNumber)) * Math.exp(logProbability);
+    opened++;
+    return classNumber;
+  }
+
+  /**
+   * Takes what is allowed of a class that was opened.
+   *
+   * @param divided what the ranking is to give for log probabilities; they themselves, unless they
+   *     are divided
+   */
+  void take(int classNumber, ClassTable table, float[] logProbabilities, float[] divided) {
+    int[] members = table.members()[classNumber];
+    if (allowed.all(classNumber)) {
+      offer(members, logProbabilities, divided, 0, members.length);
+      return;
+    }
+    allowed.forEachRun(
+        classNumber, (begin, end) -> offer(members, logProbabilities, divided, begin, end));
+  }
+
+  private void offer(int[] members, float[] logProbabilities, float[] divided, int begin, int end) {
+    if (!candidates.isUndefined()) {
+      candidates.offer(members, logProbabilities, divided, begin, end);
+    }
+  }
+}

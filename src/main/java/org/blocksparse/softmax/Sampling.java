@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.softmax;
+
+import java.util.Arrays;
+import java.util.random.RandomGenerator;
+import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.memory.HeapRoom;
+import org.blocksparse.internal.search.AllowedSlots;
+import org.blocksparse.internal.search.ClassTable;
+import org.blocksparse.internal.search.OutputFilter;
+
+/**
+ * Draws outputs from their distribution: a class, then an output of that class; for one call.
+ *
+ * <p>With a filter, a class is drawn as if all of it were allowed, if anything is. If what is drawn
+ * in it is left out, the row tries again, and counts of that class from now on only what is
+ * allowed. This is drawing with rejection from a distribution that lies nowhere below the right
+ * one, and comes nearer to it with each class that is opened: what is accepted has exactly the
+ * right distribution (Gilks and Wild, 1992, have the idea), and few classes are opened.
+ */
+final class Sampling {
+  /**
+   * Two floats that differ do so by 2<sup>-149</sup> or more: at this temperature all but the
+   * likeliest are as good as impossible. A lower one would change nothing but let logarithms
+   * overflow.
+   */
+  private static final double LOWEST_TEMPERATURE = 0x1p-700;
+
+  private final TwoLevelSoftmax softmax;
+  private final ClassTable table;
+  private final OutputFilter filter;
+  private final double temperature;
+  private final RandomGenerator random;
+
+  /** One distribution at a time: log probabilities as they are, what they become, and shares. */
+  private final float[] logProbabilities;
+
+  private final double[] logs;
+  private final double[] shares;
+
+  /**
+   * A way to draw.
+   *
+   * @param temperature what logits are divided by, positive
+   */
+  public Sampling(
+      TwoLevelSoftmax softmax,
+      ClassTable table,
+      OutputFilter filter,
+      double temperature,
+      RandomGenerator random) {
+    this.softmax = softmax;
+    this.table = table;
+    this.filter = filter;
+    this.temperature = Math.max(temperature, LOWEST_TEMPERATURE);
+    this.random = random;
+    int most = Math.max(table.classes(), table.slots());
+    this.logProbabilities = new float[most];
+    this.logs = new double[most];
+    this.shares = new double[most];
+  }
+
+  /**
+   * One row's draw. It does not keep what the row allows: where each row has a list of its own,
+   * that takes a number for each class, and is found anew as fast as a class is drawn.
+   */
+  private static final class Draw {
+    /** Among the rows that are drawn for at the same time. */
+    final int at;
+
+    /** Among all. */
+    final int row;
+
+    /** The logarithms of what classes count, once one was opened in vain. */
+    double[] logs;
+
+    /** The classes that count exactly what is allowed of them. */
+    boolean[] exact;
+
+    int drawnClass;
+    int drawn = -1;
+
+    Draw(int at, int row) {
+      this.at = at;
+      this.row = row;
+    }
+  }
+
+  /**
+   * An output for each row of x.
+   *
+   * @throws IllegalArgumentException if nothing is allowed in a row
+   * @throws ArithmeticException if the probabilities of a row are not numbers, or if what is
+   *     allowed has none
+   */
+  public int[] draw(Rows x, Workspace workspace) {
+    OutputFilter.OfRow ofRow = filter.in(table);
+    int[] drawn = HeapRoom.ints(Math.toIntExact(x.count()), "outputs");
+    for (int row = 0; row < drawn.length; row++) {
+      if (ofRow.of(row).none()) {
+        throw new IllegalArgumentException("filter: allows no output in row " + row);
+      }
+    }
+    int step = softmax.rowsAtOnce();
+    for (int begin = 0; begin < drawn.length; begin += step) {
+      Draw[] draws = new Draw[Math.min(step, drawn.length - begin)];
+      for (int at = 0; at < draws.length; at++) {
+        draws[at] = new Draw(at, begin + at);
+      }
+      draw(x.slice(begin, draws.length), draws, ofRow, workspace);
+      for (Draw draw : draws) {
+        drawn[draw.row] = draw.drawn;
+      }
+    }
+    return drawn;
+  }
+
+  private void draw(Rows x, Draw[] draws, OutputFilter.OfRow ofRow, Workspace workspace) {
+    Rows byClass = softmax.classes(x, true, workspace);
+    Draw[] active = draws;
+    while (active.length > 0) {
+      for (Draw draw : active) {
+        drawClass(draw, ofRow, byClass);
+      }
+      int[] readRow =
+          active == draws ? null : Arrays.stream(active).mapToInt(draw -> draw.at).toArray();
+      int[] classOf = Arrays.stream(active).mapToInt(draw -> draw.drawnClass).toArray();
+      Rows bySlot = softmax.open(x, null, classOf.length, readRow, classOf, true, workspace);
+      for (int a = 0; a < active.length; a++) {
+        drawSlot(active[a], ofRow.of(active[a].row), bySlot, a, byClass);
+      }
+      active = Arrays.stream(active).filter(draw -> draw.drawn < 0).toArray(Draw[]::new);
+    }
+  }
+
+  private void drawClass(Draw draw, OutputFilter.OfRow ofRow, Rows byClass) {
+    double[] ofClasses = draw.logs;
+    if (ofClasses == null) {
+      ofClasses = logs;
+      classes(draw, ofRow.of(draw.row), byClass, ofClasses);
+    }
+    draw.drawnClass = at(draw, random.nextDouble(), ofClasses, table.classes());
+  }
+
+  /** The logarithms of what classes have, as far as they hold anything that is allowed. */
+  private void classes(Draw draw, AllowedSlots allowed, Rows byClass, double[] into) {
+    byClass.get(draw.at, 0, logProbabilities, table.classes());
+    for (int c = 0; c < table.classes(); c++) {
+      into[c] = allowed.any(c) ? logProbabilities[c] / temperature : Double.NEGATIVE_INFINITY;
+    }
+  }
+
+  private void drawSlot(Draw draw, AllowedSlots slots, Rows bySlot, int request, Rows byClass) {
+    int c = draw.drawnClass;
+    int[] members = table.members()[c];
+    int size = members.length;
+    bySlot.get(request, 0, logProbabilities, size);
+    for (int slot = 0; slot < size; slot++) {
+      logs[slot] = logProbabilities[slot] / temperature;
+    }
+    double[] allowed = allowed(slots, c, logs, size);
+    boolean certain = allowed == logs || (draw.exact != null && draw.exact[c]);
+    double logShare = certain ? 0 : logSum(allowed, size) - logSum(logs, size);
+    double share = Math.exp(logShare);
+    double drawn = random.nextDouble();
+    if (Double.isNaN(share)) {
+      throw notNumbers(draw);
+    }
+    if (certain || drawn < share) {
+      // Given that it is below, it is as likely to be anywhere there.
+      draw.drawn = members[at(draw, drawn / share, allowed, size)];
+      return;
+    }
+    if (draw.logs == null) {
+      draw.logs = new double[table.classes()];
+      classes(draw, slots, byClass, draw.logs);
+      draw.exact = new boolean[table.classes()];
+    }
+    draw.logs[c] += logShare;
+    draw.exact[c] = true;
+  }
+
+  private static double[] allowed(AllowedSlots slots, int classNumber, double[] all, int size) {
+    if (slots.all(classNumber)) {
+      return all;
+    }
+    double[] allowed = new double[size];
+    Arrays.fill(allowed, Double.NEGATIVE_INFINITY);
+    slots.forEachRun(
+        classNumber, (begin, end) -> System.arraycopy(all, begin, allowed, begin, end - begin));
+    return allowed;
+  }
+
+  private static double logSum(double[] logs, int count) {
+    LogSum sum = new LogSum();
+    for (int i = 0; i < count; i++) {
+      sum.add(logs[i]);
+    }
+    return sum.log();
+  }
+
+  private static ArithmeticException notNumbers(Draw draw) {
+    return new ArithmeticException("row " + draw.row + ": the probabilities are not numbers");
+  }
+
+  /** Where a number from [0, 1) falls among shares, of which the first logarithms are given. */
+  private int at(Draw draw, double drawn, double[] logs, int count) {
+    double max = Double.NEGATIVE_INFINITY;
+    for (int i = 0; i < count; i++) {
+      max = Math.max(max, logs[i]);
+    }
+    if (max == Double.NEGATIVE_INFINITY) {
+      throw new ArithmeticException(
+          "row " + draw.row + ": what the filter allows has no probability");
+    }
+    double sum = 0;
+    for (int i = 0; i < count; i++) {
+      shares[i] = Math.exp(logs[i] - max);
+      sum += shares[i];
+    }
+    if (!(sum > 0)) {
+      throw notNumbers(draw);
+    }
+    double left = drawn * sum;
+    int last = 0;
+    for (int i = 0; i < count && left >= 0; i++) {
+      if (shares[i] > 0) {
+        last = i;
+        left -= shares[i];
+      }
+    }
+    return last;
+  }
+}

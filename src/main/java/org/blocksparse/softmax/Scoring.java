@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.softmax;
+
+import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.search.ClassTable;
+import org.blocksparse.softmax.Workspace.Ints;
+
+/** Scores outputs by the caller's own numbers: all of them, or those that are asked for. */
+final class Scoring {
+  private final TwoLevelSoftmax softmax;
+  private final ClassTable table;
+
+  public Scoring(TwoLevelSoftmax softmax, ClassTable table) {
+    this.softmax = softmax;
+    this.table = table;
+  }
+
+  /** The probabilities or log probabilities of all outputs, into {@code out} (batch, outputs). */
+  public void all(Rows x, boolean logarithm, Rows out, Workspace workspace) {
+    if (table.isDenseAndInOrder()) {
+      softmax.grid(x, logarithm, out, null, workspace);
+    } else {
+      softmax.grid(x, logarithm, null, inOutputOrder(out, logarithm), workspace);
+    }
+  }
+
+  /** Puts results, which come by class and slot, into the order of the outputs. */
+  private TwoLevelSoftmax.GridConsumer inOutputOrder(Rows out, boolean logarithm) {
+    long[] places = table.places();
+    float nothing = nothing(logarithm);
+    return (begin, grid) ->
+        softmax
+            .engine()
+            .run(
+                Math.toIntExact(grid.count()),
+                grid.count() * places.length,
+                (first, last) -> {
+                  float[] row = new float[places.length];
+                  for (int r = first; r < last; r++) {
+                    for (int output = 0; output < row.length; output++) {
+                      row[output] = places[output] < 0 ? nothing : grid.get(r, places[output]);
+                    }
+                    out.put(begin + r, 0, row);
+                  }
+                });
+  }
+
+  /** The value of a retired output. */
+  private static float nothing(boolean logarithm) {
+    return logarithm ? Float.NEGATIVE_INFINITY : 0;
+  }
+
+  /**
+   * The probabilities or log probabilities of some outputs for each row. A class is opened once for
+   * a row, however many of the outputs it holds. Those that are retired have none.
+   *
+   * @param offsets (batch + 1): those of row r are outputs [offsets[r], offsets[r + 1])
+   * @param result receives them in the order of the outputs
+   */
+  public void of(
+      Rows x,
+      boolean logarithm,
+      int[] offsets,
+      int[] outputs,
+      Storage result,
+      Workspace workspace) {
+    int batch = Math.toIntExact(x.count());
+    long maxRound = softmax.maxRound();
+    int step = (int) Math.max(1, Math.min(batch, maxRound / table.classes()));
+    int wanted = offsets[batch];
+    int room = (int) Math.max(1, Math.min(wanted, maxRound / table.slots()));
+    Requests requests = new Requests(offsets, outputs, wanted, room, workspace);
+    float nothing = nothing(logarithm);
+    for (int begin = 0; begin < batch; begin += step) {
+      int end = Math.min(batch, begin + step);
+      Rows slice = x.slice(begin, end - begin);
+      Rows byClass = softmax.classes(slice, logarithm, workspace);
+      int done = offsets[begin];
+      while (done < offsets[end]) {
+        int first = done;
+        done = requests.make(first, begin, end);
+        Rows bySlot = requests.open(slice, logarithm, byClass);
+        for (int i = first; i < done; i++) {
+          int request = requests.requestOf[i];
+          result.putFloat(
+              i, request < 0 ? nothing : bySlot.get(request, table.slotOf()[outputs[i]]));
+        }
+      }
+    }
+  }
+
+  /** The classes that are opened for outputs, as many as there is room for at a time. */
+  private final class Requests {
+    final int[] offsets;
+    final int[] outputs;
+    final int room;
+    final Workspace workspace;
+
+    /** The request that each output is a part of; -1: it is retired. */
+    final int[] requestOf;
+
+    final int[] readRow;
+    final int[] classOf;
+    final int[] requestOfClass;
+    int count;
+
+    Requests(int[] offsets, int[] outputs, int wanted, int room, Workspace workspace) {
+      this.offsets = offsets;
+      this.outputs = outputs;
+      this.room = room;
+      this.workspace = workspace;
+      this.requestOf = workspace.ints(Ints.REQUESTS, wanted);
+      this.readRow = workspace.ints(Ints.REQUEST_ROWS, room);
+      this.classOf = workspace.ints(Ints.REQUEST_CLASSES, room);
+      this.requestOfClass = workspace.ints(Ints.REQUEST_OF_CLASS, table.classes());
+    }
+
+    /**
+     * Makes requests for outputs from {@code first} on.
+     *
+     * @param begin the first row that x has then
+     * @param end the row after the last
+     * @return the output after the last that there was room for
+     */
+    int make(int first, int begin, int end) {
+      count = 0;
+      int i = first;
+      for (int row = begin; row < end; row++) {
+        int firstOfRow = count;
+        for (; i < offsets[row + 1]; i++) {
+          int classNumber = table.classOf()[outputs[i]];
+          if (classNumber < 0) {
+            requestOf[i] = -1;
+            continue;
+          }
+          // A value left there before is no request of this row, or one for another class.
+          int request = requestOfClass[classNumber];
+          if (request < firstOfRow || request >= count || classOf[request] != classNumber) {
+            if (count == room) {
+              return i;
+            }
+            request = count++;
+            requestOfClass[classNumber] = request;
+            readRow[request] = row - begin;
+            classOf[request] = classNumber;
+          }
+          requestOf[i] = request;
+        }
+      }
+      return i;
+    }
+
+    Rows open(Rows slice, boolean logarithm, Rows byClass) {
+      return softmax.open(slice, byClass, count, readRow, classOf, logarithm, workspace);
+    }
+  }
+
+  /** One level's part in the probability of an output, and how many on that level are likelier. */
+  public record Part(double probability, int rank) {}
+
+  /** The parts of both levels in the probability of an output that is not retired. */
+  public Part[] explain(Rows row, int output, Workspace workspace) {
+    int classNumber = table.classOf()[output];
+    int slot = table.slotOf()[output];
+    int size = table.size(classNumber);
+    // Logarithms rank what is too unlikely for a probability.
+    int rankOfClass = rank(softmax.classes(row, true, workspace), table.classes(), classNumber);
+    int rankOfSlot = rank(open(row, classNumber, true, workspace), size, slot);
+    float ofClass = softmax.classes(row, false, workspace).get(0, classNumber);
+    float ofSlot = open(row, classNumber, false, workspace).get(0, slot);
+    return new Part[] {new Part(ofClass, rankOfClass), new Part(ofSlot, rankOfSlot)};
+  }
+
+  /** Of the slots of one class, given that class. */
+  private Rows open(Rows row, int classNumber, boolean logarithm, Workspace workspace) {
+    return softmax.open(row, null, 1, null, new int[] {classNumber}, logarithm, workspace);
+  }
+
+  private static int rank(Rows row, int count, int index) {
+    int rank = 0;
+    for (int i = 0; i < count; i++) {
+      rank += row.get(0, i) > row.get(0, index) ? 1 : 0;
+    }
+    return rank;
+  }
+}

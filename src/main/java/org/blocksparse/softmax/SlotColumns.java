@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.softmax;
+
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * The numbers of the slots of classes, (classes, rows, slots): of W2 with a row for each feature,
+ * of b2 with one, or of what an optimizer keeps of them. Changed in place, and without memory of
+ * its own: half of a change would be left where there is none.
+ */
+record SlotColumns(Storage storage, int rows, int slots) {
+  private long at(int classNumber, int row, int slot) {
+    return ((long) classNumber * rows + row) * slots + slot;
+  }
+
+  /** A number of a slot. */
+  float get(int classNumber, int row, int slot) {
+    return storage.getFloat(at(classNumber, row, slot));
+  }
+
+  /** Moves what is in a slot of a class into another one, and clears where it was. */
+  public void move(int classNumber, int from, int to) {
+    for (int row = 0; row < rows; row++) {
+      float value = storage.getFloat(at(classNumber, row, from));
+      storage.putFloat(at(classNumber, row, from), 0);
+      if (to != from) {
+        storage.putFloat(at(classNumber, row, to), value);
+      }
+    }
+  }
+
+  /** Clears slots [begin, end) of a class. */
+  public void clear(int classNumber, int begin, int end) {
+    for (int row = 0; row < rows; row++) {
+      storage.fill(at(classNumber, row, begin), end - begin, 0);
+    }
+  }
+
+  /** Fills slots [begin, end) of a class with the means of those before. */
+  public void fillWithMean(int classNumber, int begin, int end) {
+    for (int row = 0; row < rows; row++) {
+      double sum = 0;
+      for (int slot = 0; slot < begin; slot++) {
+        sum += get(classNumber, row, slot);
+      }
+      storage.fill(at(classNumber, row, begin), end - begin, (float) (sum / begin));
+    }
+  }
+}

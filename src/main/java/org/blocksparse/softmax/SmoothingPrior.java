@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.softmax;
+
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.search.ClassTable;
+
+/**
+ * The prior of label smoothing over classes: their share of all outputs. Within a class it is
+ * uniform, so that all outputs of one class get the same.
+ */
+final class SmoothingPrior {
+  private SmoothingPrior() {}
+
+  /** (classes) probabilities in new memory. */
+  public static Storage of(ClassTable classes) {
+    Storage prior = Storage.allocate(classes.classes());
+    int live = classes.live();
+    for (int c = 0; c < classes.classes(); c++) {
+      prior.putFloat(c, (float) classes.size(c) / live);
+    }
+    return prior;
+  }
+}

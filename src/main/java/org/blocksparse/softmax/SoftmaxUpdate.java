@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.softmax;
+
+import org.blocksparse.internal.kernels.Scheduler;
+
+/**
+ * Receives the gradients of a {@link TrainingPass}: of the class level once, of every opened class
+ * on the worker that has it.
+ */
+interface SoftmaxUpdate {
+  /** For a pass of which nothing but the loss, and perhaps the gradient of x, is wanted. */
+  SoftmaxUpdate NONE =
+      new SoftmaxUpdate() {
+        @Override
+        public boolean finiteOnly() {
+          return false;
+        }
+
+        @Override
+        public void classLevel(ClassLevelGradient gradient) {}
+
+        @Override
+        public Worker begin(OpenedClassGradient gradients) {
+          return position -> {};
+        }
+      };
+
+  /**
+   * Whether a class, or the class level, is only given if its loss is finite. Parameters that
+   * follow gradients must not: one bad number would spread to all of them.
+   */
+  boolean finiteOnly();
+
+  /** No row that counts opens a class here: in a part of a layer, others may have stepped. */
+  default void noRows() {}
+
+  /** Takes the gradient of the class level; the last call of a pass. */
+  void classLevel(ClassLevelGradient gradient);
+
+  /** Begins to take the gradients of some classes: on the thread of a worker, for it alone. */
+  Worker begin(OpenedClassGradient gradients);
+
+  /** Takes the gradients of classes, one after the other. */
+  interface Worker extends Scheduler.Share {
+    /** Takes the gradient of a class, given its position among the opened ones. */
+    void take(int position);
+
+    @Override
+    default void close() {}
+  }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.softmax;
+
+import org.blocksparse.internal.kernels.FloatRange;
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * The checked targets of a batch: what a {@link TrainingPass} trains towards. Its arrays are those
+ * of a {@link Workspace} and may be longer than what is in them.
+ */
+abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
+  private final int size;
+  private final int rowCount;
+  private final int[] rows;
+  private final float[] weights;
+
+  /**
+   * A batch.
+   *
+   * @param size the number of rows
+   * @param rows the rows that count, ascending
+   * @param weights (batch): what the loss of each row is multiplied by
+   */
+  TrainingBatch(int size, int rowCount, int[] rows, float[] weights) {
+    this.size = size;
+    this.rowCount = rowCount;
+    this.rows = rows;
+    this.weights = weights;
+  }
+
+  /** The rows that count, ascending. */
+  final int[] rows() {
+    return rows;
+  }
+
+  /** How many rows count. */
+  final int rowCount() {
+    return rowCount;
+  }
+
+  final float[] weights() {
+    return weights;
+  }
+
+  /** The number of rows, those that do not count included. */
+  public final int size() {
+    return size;
+  }
+
+  /** The share of each row in the loss, given the losses of those that count. */
+  public final float[] weighted(double[] losses) {
+    float[] result = new float[size];
+    for (int i = 0; i < rowCount; i++) {
+      result[rows[i]] = FloatRange.nearestFinite(weights[rows[i]] * losses[i]);
+    }
+    return result;
+  }
+
+  /** The loss, given the losses of the rows that count. */
+  public final double sum(double[] losses) {
+    double sum = 0;
+    for (int i = 0; i < rowCount; i++) {
+      sum += weights[rows[i]] * losses[i];
+    }
+    return sum;
+  }
+
+  // ----------------------------------------------------------------------------- opened classes
+
+  /** How often a row opens a class. */
+  public abstract int openedCount();
+
+  /** Each class that a row opens. */
+  abstract int[] openedClasses();
+
+  /** For each opened class the row that opens it, ascending. */
+  abstract int[] openingRows();
+
+  /**
+   * For each opened class the row that its logits are computed in, of {@link #logitRowCount}; null:
+   * in order.
+   */
+  abstract int[] logitRows();
+
+  abstract int logitRowCount();
+
+  /**
+   * The end of the classes from {@code begin} on, one at least, that are opened at most so often
+   * together.
+   *
+   * @param classes how many there are
+   */
+  abstract int endOfClasses(int begin, int classes, long mostOpened, Workspace workspace);
+
+  /**
+   * The same batch as if rows opened none but the classes [begin, end).
+   *
+   * @param workspace holds what was made before by this call no longer
+   */
+  abstract TrainingBatch ofClasses(int begin, int end, Workspace workspace);
+
+  /**
+   * Whether a row opens one class only, and its logits are computed in that same row: then what the
+   * class adds to the gradient of x can be added there at once.
+   */
+  abstract boolean opensOnce();
+
+  /** Adds the losses within opened classes to those of the rows that count. */
+  abstract void addSlotLosses(Storage ofLogitRows, double[] losses);
+
+  // ------------------------------------------------------------------------------------- losses
+
+  /** The loss of the class level, whose rows are those of the batch. */
+  abstract LevelLoss classLoss(LevelLoss.Level level, Workspace workspace);
+
+  /** The loss within opened classes. */
+  abstract LevelLoss slotLoss(LevelLoss.Level level, Workspace workspace);
+
+  /** The weights in memory of the workspace. */
+  final Storage weights(Workspace workspace) {
+    Storage storage = workspace.get(Workspace.Use.WEIGHTS, size);
+    storage.putFloats(0, weights, 0, size);
+    return storage;
+  }
+}

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.softmax;
+
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.function.Consumer;
+import java.util.function.IntFunction;
+import org.blocksparse.internal.kernels.GemmSchedule;
+import org.blocksparse.internal.kernels.OuterSchedule;
+import org.blocksparse.internal.kernels.RowSchedules;
+import org.blocksparse.internal.memory.GrowingArrays;
+import org.blocksparse.internal.memory.IdlePool;
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * The intermediate results of one call on a two-level softmax, and schedules that calls have in
+ * common. Memory, and arrays on the heap, grow to what the largest call needed and are used again
+ * by the next one.
+ */
+final class Workspace implements AutoCloseable {
+  /** The uses of the memory. */
+  public enum Use {
+    /** (batch, classes): logits, probabilities or gradients of the classes. */
+    CLASSES,
+    /** (rows, slots): the same of the outputs in the opened class of each row. */
+    SLOTS,
+    /** (batch, classes): logits of the classes, where {@link #CLASSES} are made of them. */
+    CLASS_LOGITS,
+    /** (batch): loss of the class. */
+    CLASS_LOSS,
+    /** (rows): loss within the opened class. */
+    SLOT_LOSS,
+    /** (batch): weight of each row in the loss. */
+    WEIGHTS,
+    /** (rows): the same where a row of the batch opens several classes. */
+    SLOT_WEIGHTS,
+    /** Integers: the classes of the targets. */
+    CLASS_TARGETS,
+    /** (batch + 1) integers: where those of each row begin. */
+    CLASS_TARGET_OFFSETS,
+    /** Integers: the slots of the targets. */
+    SLOT_TARGETS,
+    /** (rows + 1) integers: where those of each opened class begin. */
+    SLOT_TARGET_OFFSETS,
+    /** (rows, features): what opened classes add to the gradient with respect to x. */
+    GRAD_ROWS,
+    /** (features, classes): gradient with respect to W1. */
+    GRAD_W1,
+    /** (classes): gradient with respect to b1. */
+    GRAD_B1,
+    /** (rows): factor or summand of each row's softmax. */
+    SCALE
+  }
+
+  /** The uses of arrays of integers on the heap. */
+  public enum Ints {
+    /** (batch): the targets. */
+    TARGETS,
+    /** (batch + 1): where the targets of each row begin. */
+    TARGET_OFFSETS,
+    /** (rows): the rows that count in a loss. */
+    ROWS,
+    /** (rows), or (opened classes): the classes of targets. */
+    CLASSES,
+    /** (rows), or (targets): the slots of targets. */
+    SLOTS,
+    /** (batch + 1): where the classes that each row opens begin. */
+    OPENED_STARTS,
+    /** (opened classes): the row that opens each. */
+    OPENING_ROWS,
+    /** (opened classes + 1): where the slots begin that are targets. */
+    SLOT_STARTS,
+    /** (targets): the request that each target is a part of. */
+    REQUESTS,
+    /** (requests): the row of x that is read. */
+    REQUEST_ROWS,
+    /** (requests): the class that is opened. */
+    REQUEST_CLASSES,
+    /** (classes): the latest request for each class. */
+    REQUEST_OF_CLASS,
+    /** (active rows + 1): where the requests of each begin. */
+    REQUEST_STARTS,
+    /** (opened classes + 1): where the chunks of each begin. */
+    CHUNK_STARTS,
+    /** (classes): how often each is opened. */
+    OPENED_OF_CLASS,
+    /** (batch + 1): {@link #OPENED_STARTS} of some of the classes. */
+    SOME_OPENED_STARTS,
+    /** (opened classes): {@link #CLASSES} of some of the classes. */
+    SOME_CLASSES,
+    /** (opened classes): {@link #OPENING_ROWS} of some of the classes. */
+    SOME_OPENING_ROWS,
+    /** (opened classes + 1): {@link #SLOT_STARTS} of some of the classes. */
+    SOME_SLOT_STARTS,
+    /** (targets): {@link #SLOTS} of some of the classes. */
+    SOME_SLOTS,
+    /** (rows) zeros: the only block. */
+    ZEROS
+  }
+
+  /** The uses of schedules of rows. */
+  public enum Schedule {
+    /** The rows of opened classes. */
+    OPENED,
+    /** The same rows, to what each adds to the gradient with respect to x. */
+    OPENED_TO_X,
+    /** The sums over classes, for the rows of that gradient. */
+    SUMS,
+    /** The class level, if not all rows count. */
+    CLASS_LEVEL
+  }
+
+  /** Workspaces that wait for the next call. */
+  public static final class Pool {
+    private final IntFunction<GemmSchedule> grid;
+    private final IdlePool<Workspace> idle = new IdlePool<>();
+    private volatile boolean closed;
+
+    /**
+     * An empty pool.
+     *
+     * @param grid makes the schedule of all classes for a number of rows
+     */
+    public Pool(IntFunction<GemmSchedule> grid) {
+      this.grid = grid;
+    }
+
+    /** A workspace for one call, which closes it. */
+    public Workspace borrow() {
+      Workspace workspace = idle.poll();
+      return workspace != null ? workspace : new Workspace(this);
+    }
+
+    private void giveBack(Workspace workspace) {
+      if (!idle.offer(workspace)) {
+        workspace.free();
+      } else if (closed) {
+        close();
+      }
+    }
+
+    /** Frees what is idle now, and what is given back later. */
+    public void close() {
+      closed = true;
+      for (Workspace workspace = idle.poll(); workspace != null; workspace = idle.poll()) {
+        workspace.free();
+      }
+    }
+  }
+
+  /**
+   * The latest schedules that depend on a number of rows only. They are of one workspace, and so of
+   * one call at a time: what is dropped here is not in use.
+   */
+  private static final class LatestSchedules<S> {
+    private static final int ENTRIES = 4;
+
+    private final IntFunction<S> maker;
+    private final Consumer<S> closer;
+    private final Map<Integer, S> latest =
+        new LinkedHashMap<>(ENTRIES, 0.75f, true) {
+          @Override
+          protected boolean removeEldestEntry(Map.Entry<Integer, S> eldest) {
+            boolean tooMany = size() > ENTRIES;
+            if (tooMany) {
+              closer.accept(eldest.getValue());
+            }
+            return tooMany;
+          }
+        };
+
+    LatestSchedules(IntFunction<S> maker, Consumer<S> closer) {
+      this.maker = maker;
+      this.closer = closer;
+    }
+
+    S get(int rows) {
+      return latest.computeIfAbsent(rows, maker::apply);
+    }
+
+    void free() {
+      latest.values().forEach(closer);
+    }
+  }
+
+  private static final int[] NO_INTS = {};
+  private static final float[] NO_FLOATS = {};
+
+  private final Pool pool;
+  private final Map<Use, Storage> memory = new EnumMap<>(Use.class);
+  private final Map<Ints, int[]> ints = new EnumMap<>(Ints.class);
+  private final Map<Schedule, RowSchedules> schedules = new EnumMap<>(Schedule.class);
+  private final IdlePool<float[]> rows = new IdlePool<>();
+  private final SearchBuffers searchBuffers = new SearchBuffers();
+  private float[] weights = new float[0];
+  private double[] losses = new double[0];
+  private long[] longs = new long[0];
+  private final LatestSchedules<GemmSchedule> dense =
+      new LatestSchedules<>(GemmSchedule::dense, GemmSchedule::close);
+  private final LatestSchedules<OuterSchedule> denseOuter =
+      new LatestSchedules<>(OuterSchedule::dense, OuterSchedule::close);
+  private final LatestSchedules<GemmSchedule> grid;
+
+  private Workspace(Pool pool) {
+    this.pool = pool;
+    this.grid = new LatestSchedules<>(pool.grid, GemmSchedule::close);
+  }
+
+  /** Memory of at least the given size, whose content is undefined. */
+  public Storage get(Use use, long elements) {
+    Storage storage = memory.get(use);
+    if (storage == null || storage.elements() < elements) {
+      if (storage != null) {
+        // Gone from here first: the allocation may fail, and a later call must not find it closed.
+        memory.remove(use);
+        storage.close();
+      }
+      storage = Storage.allocate(elements);
+      memory.put(use, storage);
+    }
+    return storage;
+  }
+
+  /** Integers on the heap, at least that many, whose content is that of their latest use. */
+  public int[] ints(Ints use, int count) {
+    int[] array = ints.get(use);
+    if (array == null || array.length < count) {
+      array = GrowingArrays.ints(array == null ? NO_INTS : array, count);
+      ints.put(use, array);
+    }
+    return array;
+  }
+
+  /** Sets the element after the first {@code count}, which are kept. */
+  void append(Ints use, int count, int value) {
+    int[] array = ints(use, 0);
+    if (array.length == count) {
+      array = Arrays.copyOf(array, Math.max(16, 2 * count));
+      ints.put(use, array);
+    }
+    array[count] = value;
+  }
+
+  /** As many zeros, and perhaps more. */
+  int[] zeros(int count) {
+    return ints(Ints.ZEROS, count); // nobody writes them
+  }
+
+  /** (batch): weights of rows in a loss; at least that many, whose content is undefined. */
+  public float[] weights(int count) {
+    weights = GrowingArrays.floats(weights, count);
+    return weights;
+  }
+
+  /** (rows): losses; at least that many, whose content is undefined. */
+  double[] losses(int count) {
+    losses = GrowingArrays.doubles(losses, count);
+    return losses;
+  }
+
+  /** At least that many numbers, whose content is undefined. */
+  long[] longs(int count) {
+    longs = GrowingArrays.longs(longs, count);
+    return longs;
+  }
+
+  /**
+   * A row for one worker of the call, of at least that many elements whose content is undefined; to
+   * be given back.
+   */
+  float[] borrowRow(int elements) {
+    float[] row = rows.poll();
+    return GrowingArrays.floats(row == null ? NO_FLOATS : row, elements);
+  }
+
+  void giveBack(float[] row) {
+    rows.offer(row);
+  }
+
+  /** The memory of a search. */
+  SearchBuffers searchBuffers() {
+    return searchBuffers;
+  }
+
+  /** Where schedules of rows are made. */
+  RowSchedules schedules(Schedule use) {
+    RowSchedules made = schedules.get(use);
+    if (made == null) {
+      made = new RowSchedules();
+      schedules.put(use, made);
+    }
+    return made;
+  }
+
+  /** The schedule of a dense layer for a number of rows. */
+  public GemmSchedule dense(int rows) {
+    return dense.get(rows);
+  }
+
+  /** The schedule of a dense layer's outer products for a number of rows. */
+  public OuterSchedule denseOuter(int rows) {
+    return denseOuter.get(rows);
+  }
+
+  /** The schedule of all classes for each of a number of rows. */
+  public GemmSchedule grid(int rows) {
+    return grid.get(rows);
+  }
+
+  private void free() {
+    memory.values().forEach(Storage::close);
+    schedules.values().forEach(RowSchedules::close);
+    dense.free();
+    denseOuter.free();
+    grid.free();
+  }
+
+  /** Gives the workspace back to its pool. */
+  @Override
+  public void close() {
+    pool.giveBack(this);
+  }
+}

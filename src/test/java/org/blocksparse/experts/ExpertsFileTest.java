@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.experts;
+
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Map;
+import java.util.Set;
+import org.blocksparse.Activation;
+import org.blocksparse.BlockMatrix;
+import org.blocksparse.ElementType;
+import org.blocksparse.FileFormatException;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.MemoryUse;
+import org.blocksparse.Optimizer;
+import org.blocksparse.Weights;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.testing.Data;
+import org.blocksparse.testing.Data.Numbers;
+import org.blocksparse.testing.Seeded;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** A layer of experts in files, and with weights of fewer bits. */
+@ExtendWith(Seeded.class)
+public final class ExpertsFileTest {
+  @TempDir Path folder;
+  private Path file;
+
+  @BeforeEach
+  void nameTheFile() {
+    file = folder.resolve("experts.safetensors");
+  }
+
+  public static MixtureOfExperts layer() {
+    TopKGate gate =
+        TopKGate.of(3, 2).withBalancing(0.25f).withoutRenormalization().withCapacity(100);
+    return MixtureOfExperts.builder(4, 6, gate)
+        .outputs(5)
+        .activation(Activation.CLAMPED_SWIGLU)
+        .biases()
+        .seed(9)
+        .build();
+  }
+
+  private static void train(MixtureOfExperts layer, Optimizer optimizer, int steps) {
+    for (int step = 0; step < steps; step++) {
+      float[] rows = new float[7 * 4];
+      for (int i = 0; i < rows.length; i++) {
+        rows[i] = (float) Math.sin(i * i + step);
+      }
+      try (FloatTensor x = FloatTensor.of(rows, 7, 4);
+          FloatTensor out = FloatTensor.zeros(7, 5);
+          ExpertsPass pass = layer.forward(x, out)) {
+        pass.step(out, optimizer);
+      }
+    }
+  }
+
+  private static float[] applied(MixtureOfExperts layer, float... rows) {
+    try (FloatTensor x = FloatTensor.of(rows, rows.length / layer.inputs(), layer.inputs());
+        FloatTensor out = layer.apply(x)) {
+      return out.toArray();
+    }
+  }
+
+  private static void assertEqual(MixtureOfExperts expected, MixtureOfExperts actual) {
+    assertEquals(expected.parameters().keySet(), actual.parameters().keySet());
+    expected
+        .parameters()
+        .forEach(
+            (name, parameter) ->
+                assertArrayEquals(floats(parameter), floats(actual.parameters().get(name)), name));
+  }
+
+  private static float[] floats(BlockMatrix parameter) {
+    if (parameter instanceof Weights weights) {
+      try (FloatTensor widened = weights.widened()) {
+        return widened.toArray();
+      }
+    }
+    return ((FloatTensor) parameter).toArray();
+  }
+
+  @Test
+  void whatIsSavedIsLoaded() throws IOException {
+    try (MixtureOfExperts layer = layer()) {
+      train(layer, Optimizer.adam(0.1f), 2);
+      layer.save(file, SaveOptions.defaults().withMetadata(Map.of("name", "of a test")));
+      try (MixtureOfExperts loaded = MixtureOfExperts.load(file)) {
+        assertEqual(layer, loaded);
+        assertEquals(layer.toString(), loaded.toString());
+        assertEquals(Activation.CLAMPED_SWIGLU, loaded.activation());
+        assertEquals(layer.gate().toString(), loaded.gate().toString());
+        assertEquals(Map.of("name", "of a test"), loaded.metadata());
+        assertEquals(ElementType.FLOAT32, loaded.weightType());
+      }
+    }
+  }
+
+  @Test
+  void aLayerWithoutGateAndBiasesAsWell() throws IOException {
+    try (MixtureOfExperts layer = MixtureOfExperts.builder(4, 6, 3).build()) {
+      layer.save(file);
+      try (MixtureOfExperts loaded = MixtureOfExperts.load(file)) {
+        assertEqual(layer, loaded);
+        assertEquals(Set.of("W1", "W2"), loaded.parameters().keySet());
+        assertThrows(IllegalStateException.class, loaded::gate);
+      }
+    }
+  }
+
+  /** Training goes on as if it had not ended; without the state it begins anew. */
+  @ParameterizedTest
+  @CsvSource({"true, true", "true, false", "false, false"})
+  void trainingGoesOn(boolean withState, boolean mapped) throws IOException {
+    Optimizer adam = Optimizer.adam(0.05f);
+    LoadOptions options = mapped ? LoadOptions.copyOnWrite() : LoadOptions.copied();
+    try (MixtureOfExperts layer = layer()) {
+      train(layer, adam, 2);
+      layer.save(
+          file, withState ? SaveOptions.defaults().withOptimizerState() : SaveOptions.defaults());
+      try (MixtureOfExperts loaded = MixtureOfExperts.load(file, options)) {
+        train(layer, adam, 2);
+        train(loaded, adam, 2);
+        if (withState) {
+          assertEqual(layer, loaded);
+        } else {
+          assertTrue(
+              !Arrays.equals(
+                  floats(layer.parameters().get("W1")), floats(loaded.parameters().get("W1"))));
+        }
+      }
+      try (MixtureOfExperts again = MixtureOfExperts.load(file, options.withoutOptimizerState())) {
+        train(again, adam, 1); // the file is as it was
+      }
+    }
+  }
+
+  @Test
+  void mappedLayersAreOnlyRead(Data data) throws IOException {
+    float[] rows = data.floats(Numbers.GAUSSIAN, 5 * 4);
+    try (MixtureOfExperts layer = layer()) {
+      layer.save(file);
+      try (MixtureOfExperts mapped = MixtureOfExperts.load(file, LoadOptions.mapped())) {
+        assertArrayEquals(applied(layer, rows), applied(mapped, rows));
+        IllegalStateException refused =
+            assertThrows(IllegalStateException.class, () -> train(mapped, Optimizer.sgd(0.1f), 1));
+        assertTrue(refused.getMessage().startsWith("W1: "), refused.getMessage());
+        assertEqual(layer, mapped);
+      }
+    }
+  }
+
+  /** How far an output may be off by the type of weights and rows, for layers of this size. */
+  private static float error(ElementType type) {
+    return switch (type) {
+      case FLOAT32 -> 0;
+      case FLOAT16 -> 1e-3f;
+      case BFLOAT16, INT8, Q8_0 -> 0.03f;
+      case Q4_0, MXFP4 -> 0.6f;
+    };
+  }
+
+  @ParameterizedTest
+  @EnumSource(ElementType.class)
+  void weightsOfFewerBits(ElementType type, Data data) throws IOException {
+    float[] rows = data.floats(Numbers.GAUSSIAN, 5 * 4);
+    try (MixtureOfExperts layer = layer();
+        MixtureOfExperts narrow = layer.withWeights(type);
+        MixtureOfExperts widened = narrow.withWeights(ElementType.FLOAT32)) {
+      assertEquals(type, narrow.weightType());
+      assertArrayEquals(
+          applied(widened, rows), applied(narrow, rows), type.isPacked() ? 0.03f : 1e-5f);
+      assertArrayEquals(applied(layer, rows), applied(narrow, rows), error(type));
+      savedAndLoaded(narrow, rows);
+      Path other = folder.resolve("other.safetensors");
+      layer.save(other, SaveOptions.defaults().withWeights(type));
+      assertArrayEquals(Files.readAllBytes(file), Files.readAllBytes(other));
+      if (type != ElementType.FLOAT32) {
+        assertThrows(IllegalStateException.class, () -> train(narrow, Optimizer.sgd(0.1f), 1));
+        ElementType another = type == ElementType.INT8 ? ElementType.FLOAT16 : ElementType.INT8;
+        assertThrows(IllegalStateException.class, () -> narrow.withWeights(another));
+        try (MixtureOfExperts copy = narrow.withWeights(type)) {
+          assertEqual(narrow, copy);
+          assertArrayEquals(applied(narrow, rows), applied(copy, rows));
+        }
+      }
+    }
+  }
+
+  private void savedAndLoaded(MixtureOfExperts narrow, float... rows) throws IOException {
+    narrow.save(file);
+    for (LoadOptions options : new LoadOptions[] {LoadOptions.copied(), LoadOptions.mapped()}) {
+      try (MixtureOfExperts loaded = MixtureOfExperts.load(file, options)) {
+        assertEquals(narrow.weightType(), loaded.weightType());
+        assertEqual(narrow, loaded);
+        assertArrayEquals(applied(narrow, rows), applied(loaded, rows));
+      }
+    }
+  }
+
+  @Test
+  void packedBytesAreTheSameNumbers(Data data) throws IOException {
+    float[] rows = data.floats(Numbers.GAUSSIAN, 5 * 4);
+    try (MixtureOfExperts layer = layer();
+        MixtureOfExperts bytes = layer.withWeights(ElementType.INT8);
+        MixtureOfExperts packed = bytes.packed()) {
+      assertEqual(bytes, packed);
+      assertArrayEquals(applied(bytes, rows), applied(packed, rows), 0.03f);
+      assertTrue(((Weights) packed.parameters().get("W1")).isPacked());
+      savedAndLoaded(packed, rows);
+      Path again = folder.resolve("again.safetensors");
+      packed.save(again, SaveOptions.defaults().withWeights(ElementType.INT8));
+      assertArrayEquals(Files.readAllBytes(file), Files.readAllBytes(again));
+      assertThrows(IllegalStateException.class, layer::packed);
+      assertThrows(IllegalStateException.class, packed::packed);
+    }
+  }
+
+  /** The rounded rows are what a layer without rounding is given, where nothing else is rounded. */
+  @Test
+  void rowsAreRoundedAsTheWeightsAre(Data data) {
+    float[] rows = data.floats(Numbers.GAUSSIAN, 20 * 4);
+    try (MixtureOfExperts layer = layer();
+        MixtureOfExperts narrow = layer.withWeights(ElementType.BFLOAT16);
+        MixtureOfExperts rounding = narrow.withRoundedInputs(ElementType.BFLOAT16)) {
+      float[] exact = applied(narrow, rows);
+      float[] rounded = applied(rounding, rows);
+      assertArrayEquals(exact, rounded, 0.03f);
+      assertFalse(Arrays.equals(exact, rounded));
+      for (ElementType type : new ElementType[] {ElementType.INT8, ElementType.FLOAT16}) {
+        assertThrows(IllegalArgumentException.class, () -> narrow.withRoundedInputs(type));
+      }
+      IllegalStateException refused =
+          assertThrows(
+              IllegalStateException.class, () -> layer.withRoundedInputs(ElementType.BFLOAT16));
+      assertTrue(refused.getMessage().startsWith("W1: expected Weights of BFLOAT16"));
+      rounding.close();
+      assertThrows(IllegalStateException.class, () -> applied(narrow, rows));
+    }
+  }
+
+  /** As weights lie in files of others. */
+  @Test
+  void transposedViewsAreCopiedInOrder(Data data) throws IOException {
+    float[] rows = data.floats(Numbers.GAUSSIAN, 5 * 2);
+    try (FloatTensor W1 = FloatTensor.of(data.floats(Numbers.GAUSSIAN, 3 * 6 * 2), 3, 1, 6, 2);
+        FloatTensor W2 = FloatTensor.of(data.floats(Numbers.GAUSSIAN, 3 * 3 * 2), 1, 3, 2, 3);
+        Weights first = Weights.of(W1, ElementType.BFLOAT16);
+        Weights second = Weights.of(W2, ElementType.BFLOAT16);
+        MixtureOfExperts layer =
+            MixtureOfExperts.builder(2, 3, TopKGate.of(3, 2))
+                .build(
+                    Map.of(
+                        "W1", first.transposeBlocks(),
+                        "W2", second.transposeBlocks(),
+                        "Wg", FloatTensor.zeros(1, 1, 2, 3)))) {
+      IllegalArgumentException refused =
+          assertThrows(IllegalArgumentException.class, () -> layer.save(file));
+      assertEquals(
+          "W1: Weights(1, 3, 2, 6) of BFLOAT16 is a transposed view; save what"
+              + " withWeights(BFLOAT16) returns, which is none",
+          refused.getMessage());
+      assertThrows(
+          IllegalStateException.class, () -> layer.withRoundedInputs(ElementType.BFLOAT16));
+      try (MixtureOfExperts copy = layer.withWeights(ElementType.BFLOAT16)) {
+        assertEqual(layer, copy);
+        assertArrayEquals(applied(layer, rows), applied(copy, rows), 1e-5f);
+        savedAndLoaded(copy, rows);
+        copy.withRoundedInputs(ElementType.BFLOAT16).close();
+      }
+    }
+  }
+
+  @Test
+  void countsItsMemory() throws IOException {
+    long weights = 4L * (3 * 4 * 12 + 3 * 6 * 5);
+    long others = 4L * (4 * 3 + 3 + 3 * 12 + 3 * 5);
+    MixtureOfExperts layer = layer();
+    try (layer;
+        MixtureOfExperts bytes = layer.withWeights(ElementType.INT8)) {
+      assertEquals(new MemoryUse(0, weights + others), layer.memoryUse());
+      assertEquals(
+          new MemoryUse(0, weights / 4 + 2 + others + 4L * (3 * 12 + 3 * 5)), bytes.memoryUse());
+      layer.save(file);
+      try (MixtureOfExperts mapped = MixtureOfExperts.load(file, LoadOptions.mapped())) {
+        assertEquals(new MemoryUse(weights, others), mapped.memoryUse());
+      }
+      train(layer, Optimizer.adam(0.1f), 1);
+      assertTrue(layer.memoryUse().privateBytes() >= 3 * (weights + others));
+    }
+    assertEquals(new MemoryUse(0, 0), layer.memoryUse());
+  }
+
+  /** Changes in the header of a right file, and the message for each. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "SWIGLU\"|SWIGLX\"|__metadata__: blocksparse.activation is none: CLAMPED_SWIGLX",
+        "MixtureOfExperts|MixtureOfExpertz|__metadata__: blocksparse.layer is no layer:",
+        "gate.k\":\"2|gate.k\":\"4|__metadata__: blocksparse.gate.k is no number from 1 to 3:",
+        "gate.k\":\"2|gate.k\":\"0|__metadata__: blocksparse.gate.k is no number from 1 to 3:",
+        "gate.capacity\":\"100|gate.capacity\":\"-10|__metadata__: blocksparse.gate.capacity is no",
+        "\"false\"|\"falsy\"|__metadata__: blocksparse.gate.renormalized is neither true nor"
+            + " false:",
+        "balancing\":\"0.25|balancing\":\"0x25|__metadata__: blocksparse.gate.balancing is no"
+            + " finite",
+        "[1,3,4,12]|[3,1,4,12]|W1: expected the shape (1, 1, 4, 12) but was (3, 1, 4, 12)",
+        "[1,3,4,12]|[1,3,2,24]|W1: expected the shape (1, 3, 2, 12) but was (1, 3, 2, 24)",
+        "[3,1,6,5]|[1,3,6,5]|W2: expected the shape (3, 1, 6, 5) but was (1, 3, 6, 5)",
+        "[3,12]|[12,3]|b1:",
+        "\"Wg\"|\"Wh\"|Wg:",
+        "format\":\"1|format\":\"2|__metadata__: blocksparse.format is"
+      })
+  void refusesWhatIsWrong(String from, String to, String message) throws IOException {
+    try (MixtureOfExperts layer = layer()) {
+      layer.save(file);
+    }
+    byte[] bytes = Files.readAllBytes(file);
+    int length = (int) ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getLong(0);
+    String header = new String(bytes, 8, length, ISO_8859_1);
+    assertTrue(header.contains(from), header);
+    byte[] changed = header.replace(from, to).getBytes(ISO_8859_1);
+    assertEquals(length, changed.length);
+    System.arraycopy(changed, 0, bytes, 8, length);
+    Files.write(file, bytes);
+    FileFormatException refused =
+        assertThrows(FileFormatException.class, () -> MixtureOfExperts.load(file));
+    assertTrue(
+        refused.getMessage().contains(": " + message), () -> message + ": " + refused.getMessage());
+  }
+
+  @Test
+  void filesOfOtherLayersAreToldApart() throws IOException {
+    try (MixtureOfExperts layer = layer();
+        HierarchicalSoftmax softmax = HierarchicalSoftmax.builder(3, 4).build();
+        EmbeddingBag bag = EmbeddingBag.builder(3, 4).build()) {
+      layer.save(file);
+      String message =
+          assertThrows(FileFormatException.class, () -> HierarchicalSoftmax.load(file))
+              .getMessage();
+      assertTrue(
+          message.endsWith("is of a MixtureOfExperts; MixtureOfExperts.load loads it"), message);
+      assertThrows(
+          IllegalArgumentException.class, () -> layer.save(file, SaveOptions.defaults().with(bag)));
+      softmax.save(file);
+      message =
+          assertThrows(FileFormatException.class, () -> MixtureOfExperts.load(file)).getMessage();
+      assertTrue(
+          message.endsWith("is of a HierarchicalSoftmax; HierarchicalSoftmax.load loads it"),
+          message);
+    }
+  }
+}

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.experts;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.blocksparse.Activation;
+import org.blocksparse.ElementType;
+import org.blocksparse.FileFormatException;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.IntTensor;
+import org.blocksparse.io.GgufFile;
+import org.blocksparse.testing.Data;
+import org.blocksparse.testing.Data.Numbers;
+import org.blocksparse.testing.ExpertsOracle;
+import org.blocksparse.testing.GgufBytes;
+import org.blocksparse.testing.Seeded;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Experts that are taken from files of llama.cpp. */
+@ExtendWith(Seeded.class)
+final class GgufExpertsTest {
+  private static final int EXPERTS = 3;
+  private static final int INPUTS = 64;
+  private static final int HIDDEN = 32;
+  private static final int BATCH = 5;
+
+  @TempDir private Path folder;
+
+  /** Small enough numbers, by tensor; dimensions are innermost first. */
+  private record Tensor(float[] values, long... dims) {}
+
+  private static Tensor tensor(Data data, float scale, long... dims) {
+    long size = 1;
+    for (long dim : dims) {
+      size *= dim;
+    }
+    float[] values = data.floats(Numbers.GAUSSIAN, size);
+    for (int i = 0; i < values.length; i++) {
+      values[i] *= scale;
+    }
+    return new Tensor(values, dims);
+  }
+
+  private static Map<String, Tensor> tensors(Data data, boolean biases) {
+    Map<String, Tensor> all = new LinkedHashMap<>();
+    all.put("gate_inp.weight", tensor(data, 0.1f, INPUTS, EXPERTS));
+    all.put("gate_exps.weight", tensor(data, 0.1f, INPUTS, HIDDEN, EXPERTS));
+    all.put("up_exps.weight", tensor(data, 0.1f, INPUTS, HIDDEN, EXPERTS));
+    all.put("down_exps.weight", tensor(data, 0.1f, HIDDEN, INPUTS, EXPERTS));
+    if (biases) {
+      all.put("gate_inp.bias", tensor(data, 1, EXPERTS));
+      all.put("gate_exps.bias", tensor(data, 1, HIDDEN, EXPERTS));
+      all.put("up_exps.bias", tensor(data, 1, HIDDEN, EXPERTS));
+      all.put("down_exps.bias", tensor(data, 1, INPUTS, EXPERTS));
+    }
+    return all;
+  }
+
+  /** A file of block 2, whose experts are F32 or, by ggml's blocks of 32, Q8_0. */
+  private Path write(Map<String, Tensor> tensors, boolean q8) throws IOException {
+    GgufBytes header = GgufBytes.of(tensors.size(), 0);
+    GgufBytes content = new GgufBytes();
+    for (Map.Entry<String, Tensor> entry : tensors.entrySet()) {
+      boolean narrow = q8 && entry.getKey().endsWith("exps.weight");
+      content.aligned(32);
+      int type = narrow ? GgufBytes.Q8_0 : GgufBytes.F32;
+      long offset = content.bytes().length;
+      header.tensor("blk.2.ffn_" + entry.getKey(), type, offset, entry.getValue().dims());
+      float[] values = entry.getValue().values();
+      for (int begin = 0; begin < values.length; begin += 32) {
+        if (narrow) {
+          content.raw(0, 0x20); // 2^-7 as a float16
+        }
+        for (int i = begin; i < Math.min(values.length, begin + 32); i++) {
+          if (narrow) {
+            content.raw(Math.round(values[i] * 128) & 0xff);
+          } else {
+            content.ints(Float.floatToRawIntBits(values[i]));
+          }
+        }
+      }
+    }
+    header.aligned(32);
+    return Files.write(folder.resolve("experts.gguf"), header.raw(content.bytes()).bytes());
+  }
+
+  /** (out, in) as (in, out), for each expert. */
+  private static double[] turned(float[] values, int out, int in, boolean q8) {
+    double[] turned = new double[values.length];
+    for (int i = 0; i < values.length; i++) {
+      int expert = i / (out * in);
+      int o = i / in % out;
+      double value = q8 ? Math.round(values[i] * 128) / 128.0 : values[i];
+      turned[(expert * in + i % in) * out + o] = value;
+    }
+    return turned;
+  }
+
+  /** Rows of two arrays side by side. */
+  private static double[] sideBySide(double[] a, double[] b, int size) {
+    double[] both = new double[2 * a.length];
+    for (int i = 0; i < a.length; i++) {
+      both[i / size * 2 * size + i % size] = a[i];
+      both[(i / size * 2 + 1) * size + i % size] = b[i];
+    }
+    return both;
+  }
+
+  private static ExpertsOracle oracle(
+      Map<String, Tensor> t, Activation activation, boolean biases, boolean q8) {
+    Map<String, double[]> p = new HashMap<>();
+    p.put("Wg", turned(t.get("gate_inp.weight").values(), EXPERTS, INPUTS, false));
+    double[] gate = turned(t.get("gate_exps.weight").values(), HIDDEN, INPUTS, q8);
+    double[] up = turned(t.get("up_exps.weight").values(), HIDDEN, INPUTS, q8);
+    p.put("W1", sideBySide(gate, up, HIDDEN));
+    p.put("W2", turned(t.get("down_exps.weight").values(), INPUTS, HIDDEN, q8));
+    if (biases) {
+      p.put("bg", ExpertsOracle.widened(t.get("gate_inp.bias").values()));
+      p.put(
+          "b1",
+          sideBySide(
+              ExpertsOracle.widened(t.get("gate_exps.bias").values()),
+              ExpertsOracle.widened(t.get("up_exps.bias").values()),
+              HIDDEN));
+      p.put("b2", ExpertsOracle.widened(t.get("down_exps.bias").values()));
+    }
+    return new ExpertsOracle(INPUTS, HIDDEN, INPUTS, EXPERTS, 2, activation, p);
+  }
+
+  private static MixtureOfExperts layer(Path file, Activation activation) throws IOException {
+    try (GgufFile gguf = GgufFile.open(file)) {
+      return MixtureOfExperts.of(gguf, 2, TopKGate.of(EXPERTS, 2), activation);
+    }
+  }
+
+  @Test
+  void hasTheOutputOfItsTensors(Data data) throws IOException {
+    float[] rows = data.floats(Numbers.GAUSSIAN, BATCH * INPUTS);
+    double[] wide = ExpertsOracle.widened(rows);
+    for (boolean q8 : new boolean[] {false, true}) {
+      for (boolean biases : new boolean[] {false, true}) {
+        Activation activation = biases ? Activation.CLAMPED_SWIGLU : Activation.SWIGLU;
+        Map<String, Tensor> tensors = tensors(data, biases);
+        ExpertsOracle oracle = oracle(tensors, activation, biases, q8);
+        double[] expected = oracle.apply(wide, oracle.route(wide));
+        try (MixtureOfExperts layer = layer(write(tensors, q8), activation);
+            FloatTensor x = FloatTensor.of(rows, BATCH, INPUTS);
+            FloatTensor out = layer.apply(x)) {
+          assertEquals(q8 ? ElementType.Q8_0 : ElementType.FLOAT32, layer.weightType());
+          float[] values = out.toArray();
+          for (int i = 0; i < values.length; i++) {
+            assertEquals(expected[i], values[i], q8 ? 0.05 : 1e-5, "element " + i);
+          }
+        }
+      }
+    }
+  }
+
+  /** A model of Q4_K_M has weights of both; they become Q8_0. */
+  @Test
+  void superblocksBecomeQ8(Data data) throws IOException {
+    int size = 256;
+    int k4 = 2 * size * 144;
+    int k6 = 2 * size * 210;
+    GgufBytes bytes =
+        GgufBytes.of(3, 0)
+            .tensor("blk.0.ffn_gate_exps.weight", 12, 0, size, size, 2)
+            .tensor("blk.0.ffn_up_exps.weight", 12, k4, size, size, 2)
+            .tensor("blk.0.ffn_down_exps.weight", 14, 2L * k4, size, size, 2)
+            .aligned(32);
+    int[] content = data.indices(2 * k4 + k6, 256);
+    for (int at = 0; at < 2 * k4; at += 144) {
+      content[at] = content[at + 2] = 0; // both scales are 2^-12
+      content[at + 1] = content[at + 3] = 0x0c;
+    }
+    for (int at = 2 * k4; at < content.length; at += 210) {
+      content[at + 208] = 0; // 2^-14
+      content[at + 209] = 0x04;
+    }
+    Path file = Files.write(folder.resolve("superblocks.gguf"), bytes.raw(content).bytes());
+    float[] rows = data.floats(Numbers.GAUSSIAN, (long) BATCH * size);
+    try (GgufFile gguf = GgufFile.open(file);
+        MixtureOfExperts layer = MixtureOfExperts.of(gguf, 0, null, Activation.SWIGLU);
+        FloatTensor gate = gguf.floats("blk.0.ffn_gate_exps.weight");
+        FloatTensor up = gguf.floats("blk.0.ffn_up_exps.weight");
+        FloatTensor down = gguf.floats("blk.0.ffn_down_exps.weight");
+        MixtureOfExperts exact =
+            MixtureOfExperts.builder(size, size, 2)
+                .build(
+                    Map.of(
+                        "W1.gate", turned(gate, 1, 2, size),
+                        "W1.up", turned(up, 1, 2, size),
+                        "W2", turned(down, 2, 1, size)));
+        FloatTensor x = FloatTensor.of(rows, BATCH, size);
+        IntTensor chosen = IntTensor.of(new int[] {0, 1, 1, 0, 1}, BATCH, 1);
+        FloatTensor ones = FloatTensor.of(new float[] {1, 1, 1, 1, 1}, BATCH, 1);
+        Routing routing = Routing.of(chosen, ones, 2);
+        FloatTensor expected = FloatTensor.zeros(BATCH, size);
+        FloatTensor actual = FloatTensor.zeros(BATCH, size)) {
+      assertEquals(ElementType.Q8_0, layer.weightType());
+      exact.apply(x, routing, expected);
+      layer.apply(x, routing, actual);
+      double error = 0;
+      double all = 0;
+      for (int i = 0; i < BATCH * size; i++) {
+        float value = expected.get(i / size, i % size);
+        all += value * value;
+        error += Math.pow(value - actual.get(i / size, i % size), 2);
+      }
+      assertTrue(Math.sqrt(error / all) < 0.02, Math.sqrt(error / all) + " of the output");
+    }
+  }
+
+  /** Matrices (out, in) as blocks (in, out). */
+  private static FloatTensor turned(FloatTensor m, int iBlocks, int oBlocks, int size) {
+    FloatTensor blocks = FloatTensor.of(m.toArray(), oBlocks, iBlocks, size, size);
+    return FloatTensor.of(blocks.transposeBlocks().toArray(), iBlocks, oBlocks, size, size);
+  }
+
+  @Test
+  void routingOfTheCallerNeedsNoGate(Data data) throws IOException {
+    Map<String, Tensor> tensors = tensors(data, false);
+    tensors.remove("gate_inp.weight");
+    try (GgufFile gguf = GgufFile.open(write(tensors, true));
+        MixtureOfExperts layer = MixtureOfExperts.of(gguf, 2, null, Activation.SWIGLU)) {
+      assertThrows(IllegalStateException.class, layer::gate);
+      assertEquals(EXPERTS, layer.experts());
+    }
+  }
+
+  private void refused(Map<String, Tensor> tensors, String message) throws IOException {
+    Path file = write(tensors, false);
+    long before = FloatTensor.allocatedBytes();
+    FileFormatException thrown =
+        assertThrows(FileFormatException.class, () -> layer(file, Activation.SWIGLU));
+    assertTrue(thrown.getMessage().contains(message), thrown::getMessage);
+    assertTrue(FloatTensor.allocatedBytes() <= before, "memory is kept");
+  }
+
+  @Test
+  void namesTheTensorThatIsWrong(Data data) throws IOException {
+    for (String name : tensors(data, false).keySet()) {
+      Map<String, Tensor> tensors = tensors(data, false);
+      tensors.remove(name);
+      refused(tensors, "blk.2.ffn_" + name + ": ");
+    }
+    Map<String, Tensor> tensors = tensors(data, true);
+    tensors.put("down_exps.weight", tensor(data, 1, INPUTS, HIDDEN, EXPERTS));
+    refused(tensors, "blk.2.ffn_down_exps.weight: expected (3, 32, 32) but was (3, 32, 64)");
+    tensors = tensors(data, true);
+    tensors.put("up_exps.bias", tensor(data, 1, HIDDEN, EXPERTS + 1));
+    refused(tensors, "blk.2.ffn_up_exps.bias: expected (3, 32) but was (4, 32)");
+    tensors = tensors(data, true);
+    tensors.put("gate_inp.weight", tensor(data, 1, EXPERTS, INPUTS));
+    refused(tensors, "blk.2.ffn_gate_inp.weight: expected (3, 64) but was (64, 3)");
+    for (long[] dims : new long[][] {{0, HIDDEN, EXPERTS}, {INPUTS, 0, EXPERTS}}) {
+      tensors = tensors(data, false);
+      tensors.put("gate_exps.weight", new Tensor(new float[0], dims));
+      tensors.put("up_exps.weight", new Tensor(new float[0], dims));
+      refused(tensors, "blk.2.ffn_gate_exps.weight: expected (experts, out, in) but was (3, ");
+    }
+    tensors = tensors(data, false);
+    tensors.put("gate_up_exps.weight", tensor(data, 1, INPUTS, 3, EXPERTS));
+    refused(
+        tensors,
+        "blk.2.ffn_gate_up_exps.weight: expected (experts, even out, in) but was (3, 3, 64)");
+    Path file = write(tensors(data, false), false);
+    try (GgufFile gguf = GgufFile.open(file)) {
+      assertEquals(
+          "gate: expected one of 3 experts, as the file has, but was one of 4",
+          assertThrows(
+                  IllegalArgumentException.class,
+                  () -> MixtureOfExperts.of(gguf, 2, TopKGate.of(4, 2), Activation.SWIGLU))
+              .getMessage());
+    }
+  }
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.experts;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.util.Map;
+import java.util.concurrent.ForkJoinPool;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.blocksparse.Activation;
+import org.blocksparse.Backend;
+import org.blocksparse.BlockMatrix;
+import org.blocksparse.ElementType;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.IntTensor;
+import org.blocksparse.Workers;
+import org.blocksparse.products.BlockPlan;
+import org.blocksparse.products.Epilogue;
+import org.blocksparse.products.SparseBlockDot;
+import org.blocksparse.testing.Data;
+import org.blocksparse.testing.Data.Numbers;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.Seeded;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Layers of packed experts, which have a kernel of their own: the bits of the products, activations
+ * and gates that they are made of, on all kernels and for each type.
+ */
+@ExtendWith(Seeded.class)
+final class PackedExpertsTest {
+  private record Sizes(int batch, int inputs, int hidden, int outputs, int experts, int k) {}
+
+  private static final Sizes[] SIZES = {
+    new Sizes(1, 40, 70, 33, 3, 2),
+    new Sizes(0, 3, 2, 3, 3, 1),
+    new Sizes(130, 32, 24, 16, 2, 1) // more rows of an expert than one tile has
+  };
+
+  static Stream<Arguments> kernelsAndTypes() {
+    return KernelsUnderTest.instructionSets().stream()
+        .flatMap(
+            kernels ->
+                Stream.of(ElementType.INT8, ElementType.Q8_0, ElementType.Q4_0, ElementType.MXFP4)
+                    .map(type -> Arguments.of(kernels, type)));
+  }
+
+  private static MixtureOfExperts packed(
+      Data data,
+      Sizes s,
+      Activation activation,
+      boolean biases,
+      ElementType type,
+      Workers workers) {
+    MixtureOfExpertsBuilder builder =
+        MixtureOfExperts.builder(s.inputs(), s.hidden(), s.experts())
+            .outputs(s.outputs())
+            .activation(activation)
+            .workers(workers);
+    Map<String, FloatTensor> parameters = MixtureOfExpertsTest.parameters(data, builder, biases);
+    try (MixtureOfExperts layer = builder.build(parameters)) {
+      if (type != ElementType.INT8) {
+        return layer.withWeights(type);
+      }
+      try (MixtureOfExperts bytes = layer.withWeights(type)) {
+        return bytes.packed();
+      }
+    }
+  }
+
+  /** Samples with random experts, one of which nobody may have, and gates of any sign. */
+  private static Routing routing(Data data, Sizes s) {
+    try (IntTensor experts =
+            IntTensor.of(data.indices((long) s.batch() * s.k(), s.experts()), s.batch(), s.k());
+        FloatTensor gates =
+            FloatTensor.of(
+                data.floats(Numbers.GAUSSIAN, (long) s.batch() * s.k()), s.batch(), s.k())) {
+      return Routing.of(experts, gates, s.experts());
+    }
+  }
+
+  /** The mixture by public parts, with floats between the products. */
+  private static float[] byParts(
+      MixtureOfExperts layer, FloatTensor x, Routing routing, Workers workers) {
+    BlockPlan up = routing.toExperts().withWorkers(workers).withRoundedInputs(ElementType.INT8);
+    BlockPlan down = routing.fromExperts().withWorkers(workers).withRoundedInputs(ElementType.INT8);
+    Map<String, BlockMatrix> all = layer.parameters();
+    Epilogue first = Epilogue.none().withActivation(layer.activation()).withGate(routing.gates());
+    Epilogue second = Epilogue.none();
+    if (all.containsKey("b1")) {
+      first = first.withBias((FloatTensor) all.get("b1"));
+      second = second.withInputBias((FloatTensor) all.get("b2"), routing.gates());
+    }
+    FloatTensor rows = MixtureOfExperts.inputsOf(up, x);
+    try (FloatTensor a = SparseBlockDot.apply(all.get("W1"), rows, up, first);
+        FloatTensor out = SparseBlockDot.apply(all.get("W2"), a, down, second)) {
+      return out.toArray();
+    }
+  }
+
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("kernelsAndTypes")
+  void areTheirParts(KernelsUnderTest kernels, ElementType type, Data data) {
+    for (Sizes s : SIZES) {
+      for (Activation activation : Activation.values()) {
+        Workers workers = kernels.workers();
+        try (MixtureOfExperts layer = packed(data, s, activation, true, type, workers);
+            Routing routing = routing(data, s);
+            FloatTensor x =
+                FloatTensor.of(
+                    data.floats(Numbers.GAUSSIAN, (long) s.batch() * s.inputs()),
+                    s.batch(),
+                    s.inputs());
+            FloatTensor out = FloatTensor.zeros(s.batch(), s.outputs())) {
+          out.fill(Float.NaN);
+          layer.apply(x, routing, out);
+          assertArrayEquals(
+              byParts(layer, x, routing, workers), out.toArray(), s + " " + activation);
+        }
+      }
+    }
+  }
+
+  /** Without sums of products of floats, all kernels have the bits of the reference. */
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("kernelsAndTypes")
+  void areThoseOfTheReference(KernelsUnderTest kernels, ElementType type, Data data) {
+    Sizes s = new Sizes(20, 64, 50, 40, 4, 3);
+    try (MixtureOfExperts layer = packed(data, s, Activation.RELU, false, type, kernels.workers());
+        MixtureOfExperts reference =
+            MixtureOfExperts.builder(s.inputs(), s.hidden(), s.experts())
+                .outputs(s.outputs())
+                .activation(Activation.RELU)
+                .workers(KernelsUnderTest.all().get(0).workers())
+                .build(layer.parameters());
+        Routing routing = routing(data, s);
+        FloatTensor x =
+            FloatTensor.of(data.floats(Numbers.GAUSSIAN, 20L * 64), s.batch(), s.inputs());
+        FloatTensor expected = FloatTensor.zeros(s.batch(), s.outputs());
+        FloatTensor out = FloatTensor.zeros(s.batch(), s.outputs())) {
+      reference.apply(x, routing, expected);
+      layer.apply(x, routing, out);
+      assertArrayEquals(expected.toArray(), out.toArray());
+    }
+  }
+
+  /** A capacity drops pairs; what is left is added up in the same order by any workers. */
+  @Test
+  void bitsDoNotDependOnTheWorkers(Data data) {
+    TopKGate gate = TopKGate.of(5, 2).withCapacity(40);
+    MixtureOfExpertsBuilder builder = MixtureOfExperts.builder(96, 300, gate).outputs(250);
+    Map<String, FloatTensor> parameters = MixtureOfExpertsTest.parameters(data, builder, true);
+    ForkJoinPool pool = new ForkJoinPool(3);
+    try (MixtureOfExperts floats = builder.build(parameters);
+        MixtureOfExperts layer = floats.withWeights(ElementType.Q4_0);
+        FloatTensor x = FloatTensor.of(data.floats(Numbers.GAUSSIAN, 120L * 96), 120, 96);
+        Routing routing = layer.route(x);
+        FloatTensor out = FloatTensor.zeros(120, 250)) {
+      assertTrue(routing.dropped() > 0);
+      float[] expected = byParts(layer, x, routing, Workers.callingThread());
+      for (int workers = 1; workers <= 4; workers++) {
+        MixtureOfExperts copy = layer.withWeights(ElementType.Q4_0); // closed with the other
+        try (MixtureOfExperts same =
+            builder.workers(Workers.of(pool, workers)).build(copy.parameters())) {
+          same.apply(x, routing, out);
+          assertArrayEquals(expected, out.toArray(), workers + " workers");
+        }
+      }
+    } finally {
+      pool.shutdown();
+    }
+  }
+
+  /** More pairs than are kept between the products at a time, of one expert as well. */
+  @Test
+  void addUpWhatIsTakenInParts(Data data) {
+    assumeTrue(Backend.isNative(), "the Java kernels are slow");
+    Sizes s = new Sizes(3500, 32, 1024, 16, 3, 2); // 9 MB
+    Workers workers = Workers.callingThread();
+    try (MixtureOfExperts layer =
+            packed(data, s, Activation.RELU, false, ElementType.Q8_0, workers);
+        Routing routing = routing(data, s);
+        FloatTensor x =
+            FloatTensor.of(data.floats(Numbers.GAUSSIAN, 3500L * 32), s.batch(), s.inputs());
+        FloatTensor out = FloatTensor.zeros(s.batch(), s.outputs())) {
+      out.fill(Float.NaN);
+      layer.apply(x, routing, out);
+      assertArrayEquals(byParts(layer, x, routing, workers), out.toArray());
+    }
+  }
+
+  /** Besides weights and result, 1024 tokens of Qwen's shapes take no more than this. */
+  @Test
+  void memoryOfManyTokens() {
+    assumeTrue(Backend.isNative(), "the Java kernels are slow");
+    MixtureOfExpertsBuilder builder = MixtureOfExperts.builder(2048, 768, 8);
+    try (MixtureOfExperts floats = builder.build();
+        MixtureOfExperts layer = floats.withWeights(ElementType.Q4_0);
+        IntTensor experts =
+            IntTensor.of(IntStream.range(0, 1024 * 8).map(i -> i % 8).toArray(), 1024, 8);
+        FloatTensor gates = FloatTensor.zeros(1024, 8);
+        FloatTensor x = FloatTensor.zeros(1024, 2048);
+        FloatTensor out = FloatTensor.zeros(1024, 2048)) {
+      long before = FloatTensor.allocatedBytes();
+      try (Routing routing = Routing.of(experts, gates, 8)) {
+        layer.apply(x, routing, out);
+      }
+      long taken = FloatTensor.allocatedBytes() - before;
+      assertTrue(taken < 20_000_000, () -> taken + " bytes");
+    }
+  }
+
+  @Test
+  void haveNoGradients() {
+    try (MixtureOfExperts floats = MixtureOfExperts.builder(3, 2, TopKGate.of(4, 2)).build();
+        MixtureOfExperts layer = floats.withWeights(ElementType.Q8_0);
+        FloatTensor x = FloatTensor.zeros(1, 3);
+        FloatTensor out = FloatTensor.zeros(1, 3)) {
+      assertEquals(
+          "forward: expected weights that have gradients, but they are packed; take apply",
+          assertThrows(IllegalStateException.class, () -> layer.forward(x, out)).getMessage());
+    }
+  }
+}

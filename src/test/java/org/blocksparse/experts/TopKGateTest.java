@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.experts;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.concurrent.Executors;
+import java.util.stream.IntStream;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.Workers;
+import org.blocksparse.products.Epilogue;
+import org.blocksparse.products.SparseBlockDot;
+import org.blocksparse.testing.Data;
+import org.blocksparse.testing.Data.Numbers;
+import org.blocksparse.testing.Seeded;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+
+/** A gate against its definition in float64, and its gradient against differences of that. */
+@ExtendWith(Seeded.class)
+final class TopKGateTest {
+  private static final double U = 0x1p-24;
+
+  /** The definition: the k best by sorting all, then what is kept by walking choice by choice. */
+  @SuppressWarnings("ArrayRecordComponent")
+  private record Oracle(double[] logits, int experts, int k, boolean renormalized, int capacity) {
+    int batch() {
+      return logits.length / experts;
+    }
+
+    double[] probabilities(int sample) {
+      double[] p = new double[experts];
+      double sum = 0;
+      for (int e = 0; e < experts; e++) {
+        p[e] = Math.exp(logits[sample * experts + e]);
+        sum += p[e];
+      }
+      for (int e = 0; e < experts; e++) {
+        p[e] /= sum;
+      }
+      return p;
+    }
+
+    int[] chosen(int sample) {
+      return IntStream.range(0, experts)
+          .boxed()
+          .sorted(Comparator.comparingDouble(e -> -logits[sample * experts + e]))
+          .limit(k)
+          .mapToInt(Integer::intValue)
+          .toArray();
+    }
+
+    boolean[][] kept() {
+      boolean[][] kept = new boolean[batch()][k];
+      int[] taken = new int[experts];
+      for (int choice = 0; choice < k; choice++) {
+        for (int sample = 0; sample < batch(); sample++) {
+          kept[sample][choice] = taken[chosen(sample)[choice]]++ < capacity;
+        }
+      }
+      return kept;
+    }
+
+    /** The gates of those that are kept; with what was chosen for other logits. */
+    double[] gates(int[][] chosen, boolean[][] kept) {
+      List<Double> gates = new ArrayList<>();
+      for (int sample = 0; sample < batch(); sample++) {
+        double[] p = probabilities(sample);
+        double sum = renormalized ? Arrays.stream(chosen[sample]).mapToDouble(e -> p[e]).sum() : 1;
+        for (int choice = 0; choice < k; choice++) {
+          if (kept[sample][choice]) {
+            gates.add(p[chosen[sample][choice]] / sum);
+          }
+        }
+      }
+      return gates.stream().mapToDouble(Double::doubleValue).toArray();
+    }
+
+    double balancing(int[][] chosen, double weight) {
+      double[] f = new double[experts];
+      double[] mean = new double[experts];
+      for (int sample = 0; sample < batch(); sample++) {
+        double[] p = probabilities(sample);
+        for (int e = 0; e < experts; e++) {
+          mean[e] += p[e] / batch();
+        }
+        for (int e : chosen[sample]) {
+          f[e] += 1.0 / (batch() * k);
+        }
+      }
+      double sum = 0;
+      for (int e = 0; e < experts; e++) {
+        sum += f[e] * mean[e];
+      }
+      return weight * experts * sum;
+    }
+
+    int[][] allChosen() {
+      return IntStream.range(0, batch()).mapToObj(this::chosen).toArray(int[][]::new);
+    }
+  }
+
+  private record Sizes(int batch, int experts, int k, int capacity) {}
+
+  private static final List<Sizes> SIZES =
+      List.of(
+          new Sizes(1, 1, 1, 9),
+          new Sizes(5, 4, 2, 99),
+          new Sizes(7, 3, 3, 99),
+          new Sizes(31, 7, 1, 4),
+          new Sizes(64, 16, 2, 8),
+          new Sizes(9, 2, 2, 1),
+          new Sizes(0, 3, 2, 5));
+
+  private static double[] toDouble(float[] values) {
+    double[] doubles = new double[values.length];
+    Arrays.setAll(doubles, i -> values[i]);
+    return doubles;
+  }
+
+  @Test
+  void isItsDefinition(Data data) {
+    for (Sizes s : SIZES) {
+      for (boolean limited : new boolean[] {false, true}) {
+        for (boolean renormalized : new boolean[] {true, false}) {
+          float[] logits = data.floats(Numbers.GAUSSIAN, (long) s.batch() * s.experts());
+          int capacity = limited ? s.capacity() : Integer.MAX_VALUE;
+          Oracle oracle = new Oracle(toDouble(logits), s.experts(), s.k(), renormalized, capacity);
+          TopKGate gate = gate(s, renormalized, limited).withBalancing(0.5f);
+          try (FloatTensor tensor = FloatTensor.of(logits, s.batch(), s.experts());
+              Routing routing = gate.route(tensor)) {
+            check(s, oracle, gate, routing, data);
+          }
+        }
+      }
+    }
+  }
+
+  private static TopKGate gate(Sizes s, boolean renormalized, boolean limited) {
+    TopKGate gate = TopKGate.of(s.experts(), s.k());
+    gate = renormalized ? gate : gate.withoutRenormalization();
+    return limited ? gate.withCapacity(s.capacity()) : gate;
+  }
+
+  private static void check(Sizes s, Oracle oracle, TopKGate gate, Routing routing, Data data) {
+    int[][] chosen = oracle.allChosen();
+    boolean[][] kept = oracle.kept();
+    int dropped = 0;
+    int[] loads = new int[s.experts()];
+    for (int sample = 0; sample < s.batch(); sample++) {
+      for (int choice = 0; choice < s.k(); choice++) {
+        assertEquals(chosen[sample][choice], routing.experts().get(sample, choice));
+        assertEquals(kept[sample][choice], !routing.isDropped(sample, choice));
+        dropped += kept[sample][choice] ? 0 : 1;
+        loads[chosen[sample][choice]]++;
+      }
+      double[] p = oracle.probabilities(sample);
+      for (int e = 0; e < s.experts(); e++) {
+        assertEquals(p[e], routing.probabilities().get(sample, e), 2 * U * p[e]);
+      }
+    }
+    assertEquals(dropped, routing.dropped());
+    assertArrayEquals(loads, routing.loads());
+    double[] gates = oracle.gates(chosen, kept);
+    float[] actual = routing.gates().toArray();
+    assertEquals(gates.length, actual.length);
+    for (int g = 0; g < gates.length; g++) {
+      assertEquals(gates[g], actual[g], 4 * U * gates[g], "gate " + g);
+    }
+    if (s.batch() > 0) {
+      assertEquals(oracle.balancing(chosen, 0.5), routing.balancingLoss(), 1e-6);
+    }
+    gradient(s, oracle, gate, routing, data);
+  }
+
+  private static void gradient(Sizes s, Oracle oracle, TopKGate gate, Routing routing, Data data) {
+    int[][] chosen = oracle.allChosen();
+    boolean[][] kept = oracle.kept();
+    float[] weights = data.floats(Numbers.GAUSSIAN, routing.gates().shape().size());
+    float[] nan = new float[oracle.logits().length];
+    Arrays.fill(nan, Float.NaN);
+    try (FloatTensor gradGates = FloatTensor.of(weights, routing.gates().shape().toArray());
+        FloatTensor gradLogits = FloatTensor.of(nan, s.batch(), s.experts())) {
+      gate.gradient(routing, gradGates, gradLogits);
+      float[] actual = gradLogits.toArray();
+      double[] logits = oracle.logits();
+      for (int i = 0; i < logits.length; i++) {
+        double step = 1e-5;
+        double before = logits[i];
+        logits[i] = before + step;
+        double above = loss(oracle, chosen, kept, weights);
+        logits[i] = before - step;
+        double below = loss(oracle, chosen, kept, weights);
+        logits[i] = before;
+        assertEquals((above - below) / (2 * step), actual[i], 2e-6, s + " at " + i);
+      }
+    }
+  }
+
+  private static double loss(Oracle oracle, int[][] chosen, boolean[][] kept, float[] weights) {
+    double[] gates = oracle.gates(chosen, kept);
+    double loss = oracle.balancing(chosen, 0.5);
+    for (int g = 0; g < gates.length; g++) {
+      loss += weights[g] * gates[g];
+    }
+    return loss;
+  }
+
+  /** A sample goes to its experts, which give it back as it is: the sum of its gates times it. */
+  @Test
+  void plansLeadToTheExpertsAndBack() {
+    float[] logits = {3, 2, 1, 3, 1, 2, 9, 0, 8};
+    long before = Long.MAX_VALUE;
+    for (int capacity : new int[] {3, 2, 3, 2}) {
+      TopKGate gate = TopKGate.of(3, 2);
+      boolean limited = capacity == 2;
+      gate = limited ? gate.withCapacity(capacity) : gate;
+      try (FloatTensor tensor = FloatTensor.of(logits, 3, 3);
+          Routing routing = gate.route(tensor);
+          FloatTensor up = FloatTensor.of(new float[] {1, 2, 3}, 1, 3, 1, 1);
+          FloatTensor down = FloatTensor.of(new float[] {1, 1, 1}, 3, 1, 1, 1);
+          FloatTensor x = FloatTensor.of(new float[] {1, 10, 100}, 3, 1);
+          FloatTensor b = FloatTensor.zeros(3, 1);
+          FloatTensor none = FloatTensor.zeros(1, 1);
+          FloatTensor h =
+              SparseBlockDot.apply(
+                  up,
+                  limited ? x : x.reshape(3, 1, 1),
+                  routing.toExperts(),
+                  Epilogue.none().withBias(b));
+          FloatTensor out =
+              SparseBlockDot.apply(
+                  down, h, routing.fromExperts(), Epilogue.none().withBias(none))) {
+        // Expert 0, 1, 2 multiplies by 1, 2, 3. The third sample finds expert 0 full.
+        assertArrayEquals(new float[] {3, 40, limited ? 300 : 400}, out.toArray());
+        assertEquals(limited ? 1 : 0, routing.dropped());
+        assertEquals(limited ? "(5)" : "(3, 2)", routing.gates().shape().toString());
+        assertEquals(limited, routing.isDropped(2, 0));
+        assertFalse(routing.isDropped(2, 1));
+        assertEquals(
+            "Routing(3 samples, "
+                + (limited ? "TopKGate(2 of 3, capacity = 2), 1" : "TopKGate(2 of 3), 0")
+                + " dropped)",
+            routing.toString());
+      }
+      assertTrue(FloatTensor.allocatedBytes() <= before, "a closed routing holds memory");
+      before = limited ? FloatTensor.allocatedBytes() : before; // what products need is kept
+    }
+  }
+
+  @Test
+  void equalLogitsGoToTheLowerNumber_andNaNToItsOwnSampleOnly() {
+    float[] logits = {1, 1, 1, 1, 1, Float.NaN, 2, 1, 0, 0, 5, 5, -1, -0f, 0, 0};
+    try (FloatTensor tensor = FloatTensor.of(logits, 4, 4);
+        Routing routing = TopKGate.of(4, 2).route(tensor)) {
+      assertArrayEquals(new int[] {0, 1, 1, 2, 2, 3, 1, 2}, routing.experts().toArray());
+      float[] gates = routing.gates().toArray();
+      assertArrayEquals(new float[] {0.5f, 0.5f}, Arrays.copyOfRange(gates, 0, 2));
+      assertTrue(Float.isNaN(gates[2]) && Float.isNaN(gates[3]));
+      assertArrayEquals(new float[] {0.5f, 0.5f}, Arrays.copyOfRange(gates, 4, 6));
+    }
+  }
+
+  @Test
+  void infinitiesMakeGatesNaNOfTheirOwnSampleOnly() {
+    float inf = Float.POSITIVE_INFINITY;
+    float[] logits = {1, 2, 1, inf, -inf, -inf, -inf, 1};
+    try (FloatTensor tensor = FloatTensor.of(logits, 4, 2);
+        Routing routing = TopKGate.of(2, 2).route(tensor)) {
+      float[] gates = routing.gates().toArray();
+      assertEquals(1, gates[0] + gates[1], 1e-6);
+      for (int i = 2; i < 6; i++) {
+        assertTrue(Float.isNaN(gates[i]), "gate " + i);
+      }
+      assertArrayEquals(new float[] {1, 0}, Arrays.copyOfRange(gates, 6, 8));
+    }
+  }
+
+  /** Logits that no exponential could take. */
+  @Test
+  void hugeLogitsAreNoTrouble() {
+    float[] logits = {1e38f, -1e38f, 3e38f, -3e38f};
+    try (FloatTensor tensor = FloatTensor.of(logits, 1, 4);
+        Routing routing = TopKGate.of(4, 2).route(tensor)) {
+      assertArrayEquals(new int[] {2, 0}, routing.experts().toArray());
+      assertArrayEquals(new float[] {1, 0}, routing.gates().toArray());
+    }
+  }
+
+  @Test
+  void bitsDoNotDependOnTheWorkers(Data data) {
+    var executor = Executors.newFixedThreadPool(4);
+    float[] logits = data.floats(Numbers.GAUSSIAN, 20_000 * 16);
+    float[] grads = data.floats(Numbers.GAUSSIAN, 20_000 * 2);
+    try (FloatTensor tensor = FloatTensor.of(logits, 20_000, 16);
+        FloatTensor gradGates = FloatTensor.of(grads, 20_000, 2)) {
+      List<float[]> results = new ArrayList<>();
+      for (Workers workers : List.of(Workers.callingThread(), Workers.of(executor, 4))) {
+        TopKGate gate = TopKGate.of(16, 2).withBalancing(0.01f).withWorkers(workers);
+        try (Routing routing = gate.route(tensor);
+            FloatTensor gradLogits = FloatTensor.zeros(20_000, 16)) {
+          gate.gradient(routing, gradGates, gradLogits);
+          results.add(routing.gates().toArray());
+          results.add(gradLogits.toArray());
+          results.add(new float[] {(float) routing.balancingLoss()});
+        }
+      }
+      for (int i = 0; i < 3; i++) {
+        assertArrayEquals(results.get(i), results.get(i + 3));
+      }
+    } finally {
+      executor.shutdown();
+    }
+  }
+
+  @Test
+  void whatIsWrongIsRefused() {
+    assertRefused("experts: expected at least 1 but was 0", () -> TopKGate.of(0, 1));
+    assertRefused("k: expected at least 1 but was 0", () -> TopKGate.of(4, 0));
+    assertRefused("k: expected at most experts = 4 but was 5", () -> TopKGate.of(4, 5));
+    TopKGate gate = TopKGate.of(4, 2);
+    assertRefused("capacity: expected at least 1 but was 0", () -> gate.withCapacity(0));
+    assertRefused(
+        "balancing: expected a finite number >= 0 but was NaN",
+        () -> gate.withBalancing(Float.NaN));
+    assertThrows(NullPointerException.class, () -> gate.withWorkers(null));
+    assertThrows(NullPointerException.class, () -> gate.route(null));
+    long before = FloatTensor.allocatedBytes();
+    try (FloatTensor logits = FloatTensor.zeros(3, 4);
+        FloatTensor wrong = FloatTensor.zeros(3, 5);
+        FloatTensor grads = FloatTensor.zeros(3, 2);
+        Routing routing = gate.route(logits)) {
+      assertRefused(
+          "logits: expected (batch, experts) = (3, 4) but was (3, 5)", () -> gate.route(wrong));
+      assertRefused(
+          "logits: expected (batch, experts) but was (12)", () -> gate.route(logits.reshape(12)));
+      assertRefused(
+          "gradGates: expected (batch, k) = (3, 2) but was (3, 4)",
+          () -> gate.gradient(routing, logits, wrong));
+      assertRefused(
+          "gradLogits: expected (batch, experts) = (3, 4) but was (3, 5)",
+          () -> gate.gradient(routing, grads, wrong));
+      assertRefused(
+          "routing: expected that of this gate",
+          () -> TopKGate.of(4, 2).gradient(routing, grads, logits));
+      assertRefused(
+          "gradLogits: shares memory with probabilities; an output must not overlap an input",
+          () -> gate.gradient(routing, grads, routing.probabilities()));
+      routing.close();
+      assertThrows(IllegalStateException.class, () -> gate.gradient(routing, grads, logits));
+      logits.close();
+      assertThrows(IllegalStateException.class, () -> gate.route(logits));
+    }
+    assertTrue(FloatTensor.allocatedBytes() <= before, "memory was kept");
+  }
+
+  private static void assertRefused(String message, Runnable call) {
+    assertEquals(message, assertThrows(IllegalArgumentException.class, call::run).getMessage());
+  }
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal;
+
+import static org.blocksparse.internal.Access.TENSORS;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import org.blocksparse.ElementType;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.Tensor;
+import org.blocksparse.Weights;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.NamedTensors;
+import org.blocksparse.io.TensorFile;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The memory held by a lease, and by one that fails. */
+final class LeaseTest {
+  private final FloatTensor tensor = FloatTensor.zeros(3);
+  private final FloatTensor closed = FloatTensor.zeros(5);
+
+  @BeforeEach
+  void close() {
+    closed.close();
+  }
+
+  private interface Holding {
+    void by(Lease lease);
+  }
+
+  /** Something is refused after a tensor was held, which is not held any more then. */
+  private void assertRefused(String message, Holding holding) {
+    Lease lease = new Lease().of("tensor", tensor);
+    IllegalStateException refused =
+        assertThrows(IllegalStateException.class, () -> holding.by(lease));
+    assertTrue(refused.getMessage().startsWith(message), refused::toString);
+    tensor.close();
+    assertTrue(TENSORS.storage(tensor).isFreed(), "it is held still");
+  }
+
+  @Test
+  void whatIsHeldStaysUntilTheEnd() {
+    try (Lease lease = new Lease().of("tensor", tensor).writing("tensor", tensor)) {
+      assertTrue(lease.tryHold(TENSORS.storage(tensor)));
+      tensor.close();
+      assertFalse(TENSORS.storage(tensor).isFreed());
+    }
+    assertTrue(TENSORS.storage(tensor).isFreed());
+  }
+
+  @Test
+  void weightsStayWithTheirScales() {
+    try (FloatTensor wide = FloatTensor.zeros(2, 3, 4, 5)) {
+      for (ElementType type : ElementType.values()) {
+        Weights weights = Weights.of(wide, type);
+        Storage scales = TENSORS.scales(weights);
+        Lease lease = new Lease().of("W", weights);
+        weights.close();
+        assertFalse(TENSORS.elements(weights).isFreed(), "elements of " + type);
+        assertFalse(scales != null && scales.isFreed(), "scales of " + type);
+        lease.close();
+        assertTrue(TENSORS.elements(weights).isFreed(), "elements of " + type);
+        assertTrue(scales == null || scales.isFreed(), "scales of " + type);
+      }
+    }
+  }
+
+  @Test
+  void nothingIsHeldOfNothing() {
+    try (Lease lease = new Lease()) {
+      assertEquals(lease, lease.of("a", (Tensor) null).of("b", (Weights) null).writing("c", null));
+      assertTrue(lease.tryHold(null));
+    }
+  }
+
+  @Test
+  void aTensorThatIsClosed() {
+    assertRefused("x: ", lease -> lease.of("x", closed));
+  }
+
+  @Test
+  void aTensorThatIsClosedAndWouldBeWritten() {
+    assertRefused("out: ", lease -> lease.writing("out", closed));
+  }
+
+  @Test
+  void weightsThatAreClosed() {
+    FloatTensor W = FloatTensor.zeros(1, 1, 2, 2);
+    Weights weights = Weights.of(W, ElementType.INT8);
+    W.close();
+    weights.close();
+    assertRefused("W: ", lease -> lease.of("W", weights));
+  }
+
+  @Test
+  void aTensorThatCannotBeWritten(@TempDir Path folder) throws IOException {
+    Path file = folder.resolve("file");
+    try (FloatTensor saved = FloatTensor.zeros(2)) {
+      TensorFile.save(file, NamedTensors.none().with("t", saved));
+    }
+    try (TensorFile open = TensorFile.open(file, LoadOptions.mapped());
+        FloatTensor mapped = open.floats("t")) {
+      assertRefused("out: ", lease -> lease.writing("out", mapped));
+      Storage storage = TENSORS.storage(mapped);
+      mapped.close();
+      assertTrue(storage.isFreed(), "it is held still");
+    }
+  }
+
+  /** Others ask one by one, and go on with what they have. */
+  @Test
+  void memoryThatIsClosedIsTriedOnly() {
+    try (Lease lease = new Lease().of("tensor", tensor)) {
+      assertFalse(lease.tryHold(TENSORS.storage(closed)));
+      tensor.close();
+      assertFalse(TENSORS.storage(tensor).isFreed());
+    }
+    assertTrue(TENSORS.storage(tensor).isFreed());
+  }
+}

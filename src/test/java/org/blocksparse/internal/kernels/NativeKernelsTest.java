@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.kernels;
+
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.blocksparse.internal.binding.NativeLibrary;
+import org.blocksparse.internal.kernels.Bags.Reduction;
+import org.blocksparse.internal.memory.Slice;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * The last line of defense: what the classes above let through by mistake, native code refuses, and
+ * its answer becomes an exception before anything is written.
+ */
+final class NativeKernelsTest {
+  private static final int ROWS = 2;
+  private static final int N = 3;
+  private static final int ELEMENTS = 100;
+
+  private static final List<UpdateRule> RULES =
+      Stream.of(UpdateRule.Kind.values())
+          .map(kind -> new UpdateRule(kind, 1, 0, 9, 0.9f, 0.9f, 1))
+          .toList();
+
+  @BeforeAll
+  static void needsTheNativeLibrary() {
+    assumeTrue(NativeLibrary.isLoaded());
+  }
+
+  static Stream<KernelsUnderTest> kernels() {
+    return KernelsUnderTest.all().stream()
+        .filter(kernels -> !kernels.kernels().instructionSet().equals("java"));
+  }
+
+  private final Storage written = filled(ELEMENTS);
+  private final Storage read = filled(ELEMENTS);
+
+  private static Storage filled(int count) {
+    Storage storage = Storage.allocate(count);
+    storage.fill(0, count, 7);
+    return storage;
+  }
+
+  static Slice ints(int... values) {
+    Storage storage = Storage.allocate(values.length);
+    storage.putInts(0, values, 0, values.length);
+    return new Slice(storage, 0);
+  }
+
+  private Rows in() {
+    return new Rows(read, ROWS, N);
+  }
+
+  private Rows out() {
+    return new Rows(written, ROWS, N);
+  }
+
+  /** Calls with some chunks, blocks, bags or rows more than there are; elements are then -1. */
+  private Map<String, Executable> calls(
+      Kernels k, GemmSchedule gemm, OuterSchedule outer, int more) {
+    int chunks = gemm.chunks() + more;
+    int elements = more == 0 ? N : -1;
+    Blocks w = Blocks.dense(read, 1, 1, N, N);
+    Blocks narrow = w.as(WeightType.BFLOAT16, null);
+    Blocks o = Blocks.dense(written, 1, 1, N, N);
+    Bags bags = new Bags(ROWS, ints(0, 1, 2), ints(0, 1), null, 2);
+    int end = ROWS + more;
+    TableRows table = new TableRows(in());
+    Slice targets = ints(0, 1);
+    Slice steps = ints(1, 1);
+    ActivationInput relu = new ActivationInput(ActivationFunction.RELU, N, in(), null);
+    RowSelection rows = new RowSelection(null, 0, end, 0, N);
+    Map<String, Executable> calls = new LinkedHashMap<>();
+    calls.put(
+        "block_gemm",
+        () -> k.products().blockGemm(gemm, 0, chunks, 0, N, in(), false, w, null, false, out()));
+    calls.put(
+        "block_gemm of rounded rows",
+        () ->
+            k.products().blockGemm(gemm, 0, chunks, 0, N, in(), true, narrow, null, false, out()));
+    calls.put(
+        "block_outer",
+        () ->
+            k.products()
+                .blockOuter(outer, 0, outer.blocks() + more, 0, N, 1, in(), in(), false, o));
+    calls.put("block_sum", () -> k.products().blockSum(gemm, 0, chunks, N, 1, in(), out()));
+    for (UpdateRule rule : RULES) {
+      calls.put(
+          "step by " + rule.kind(),
+          () -> k.rows().step(rule, elements, 1, 1, read, 0, written, 0, written, written));
+      calls.put(
+          "bag_step by " + rule.kind(),
+          () ->
+              k.rows()
+                  .bagStep(rule, bags, 0, end, N, in(), targets, steps, written, written, written));
+    }
+    calls.put("bag_sum", () -> k.rows().bagSum(Reduction.SUM, bags, 0, end, N, table, out()));
+    calls.put(
+        "bag_dot", () -> k.rows().bagDot(Reduction.SUM, bags, 0, end, N, table, in(), written));
+    calls.put(
+        "block_softmax", () -> k.rows().blockSoftmax(false, gemm, 0, chunks, N, null, null, out()));
+    calls.put(
+        "block_sigmoid", () -> k.rows().blockSigmoid(false, gemm, 0, chunks, N, null, null, out()));
+    calls.put(
+        "block_cross_entropy",
+        () ->
+            k.rows()
+                .blockCrossEntropy(
+                    gemm, 0, chunks, N, null, targets.storage(), null, 0, null, written, out()));
+    calls.put(
+        "block_binary_cross_entropy",
+        () ->
+            k.rows().blockBinaryCrossEntropy(gemm, 0, chunks, N, null, bags, null, written, out()));
+    calls.put("activation", () -> k.rows().activation(rows, relu, out()));
+    calls.put(
+        "activation_gradient",
+        () -> k.rows().activationGradient(rows, relu, 1, in(), false, out(), null));
+    return calls;
+  }
+
+  private void assertRefused(String function, Executable call) {
+    String message = assertThrows(IllegalStateException.class, call, function).getMessage();
+    String name = function.replaceFirst(" .*", ""); // of the C function
+    String expected = "blocksparse_" + name + "_f32 refused its operands: ";
+    assertTrue(message.startsWith(expected), message);
+    for (int i = 0; i < ELEMENTS; i++) {
+      assertEquals(7, written.getFloat(i), function + ": element " + i);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void whatNativeCodeRefusesIsSaid(KernelsUnderTest kernels) {
+    try (GemmSchedule gemm = GemmSchedule.dense(ROWS);
+        OuterSchedule outer = OuterSchedule.ofRows(gemm)) {
+      calls(kernels.kernels(), gemm, outer, 1).forEach(this::assertRefused);
+      calls(kernels.kernels(), gemm, outer, 0)
+          .forEach((name, call) -> assertDoesNotThrow(call, name));
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void rowsOfATableAreThoseThatItHasRoomFor(KernelsUnderTest kernels) {
+    Kernels k = kernels.kernels();
+    Bags bags = new Bags(ROWS, ints(0, 1, 2), ints(0, 1), null, 2);
+    Slice targets = ints(0, ELEMENTS / N);
+    Slice steps = ints(1, 1);
+    for (UpdateRule rule : RULES) {
+      assertRefused(
+          "bag_step by " + rule.kind(),
+          () ->
+              k.rows()
+                  .bagStep(rule, bags, 1, 2, N, in(), targets, steps, written, written, written));
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void theyTellWhatProductsRunOn(KernelsUnderTest kernels) {
+    String words = kernels.kernels().path();
+    assertEquals(kernels.kernels().mayUseBlas(), words.contains("OpenBLAS"), words);
+    assertEquals(!kernels.name().equals("OpenBLAS"), words.contains("tiles"), words);
+  }
+}

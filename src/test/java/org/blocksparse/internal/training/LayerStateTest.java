@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.training;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.List;
+import org.blocksparse.internal.kernels.KernelChoice;
+import org.blocksparse.internal.kernels.Kernels;
+import org.blocksparse.internal.kernels.UpdateRule;
+import org.blocksparse.internal.memory.Storage;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+
+/** The state of two tensors, of three and of two blocks. */
+final class LayerStateTest {
+  private static final UpdateRule ADAM = rule(UpdateRule.Kind.ADAM);
+  private static final UpdateRule SGD = rule(UpdateRule.Kind.SGD);
+
+  private final Kernels kernels = KernelChoice.kernels();
+  private final Storage weights = Storage.allocate(12);
+  private final Storage biases = Storage.allocate(2);
+  private final Storage gradient = Storage.allocate(4);
+  private final LayerState state =
+      new LayerState(
+          "layer", new BlockedTensor(weights, 3, true), new BlockedTensor(biases, 2, false));
+
+  private static UpdateRule rule(UpdateRule.Kind kind) {
+    return new UpdateRule(kind, 0.5f, 0, Float.POSITIVE_INFINITY, 0.9f, 0.999f, 1e-8f);
+  }
+
+  @AfterEach
+  void close() {
+    state.close();
+    weights.close();
+    biases.close();
+    gradient.close();
+  }
+
+  @Test
+  void blocksAreCountedAndUpdatedOnTheirOwn() {
+    gradient.fill(0, 4, 1);
+    try (LayerState.Step step = state.begin(ADAM, kernels)) {
+      step.update(0, 1, gradient);
+      step.update(0, 1, gradient);
+      step.update(0, 2, gradient);
+      step.update(1, 0, gradient);
+    }
+    assertArrayEquals(new int[] {0, 2, 1}, state.of(0).steps());
+    assertArrayEquals(new int[] {1, 0}, state.of(1).steps());
+    // With a gradient that stays the same, each step of Adam has the length of the rate.
+    float[] expected = {0, 0, 0, 0, -1, -1, -1, -1, -0.5f, -0.5f, -0.5f, -0.5f};
+    for (int i = 0; i < expected.length; i++) {
+      assertEquals(expected[i], weights.getFloat(i), 1e-6, "weight " + i);
+    }
+    assertEquals(-0.5f, biases.getFloat(0), 1e-6);
+    assertEquals(0, biases.getFloat(1));
+  }
+
+  @Test
+  void weightsDecayAndBiasesDoNot() {
+    weights.fill(0, 12, 8);
+    biases.fill(0, 2, 8);
+    UpdateRule decaying =
+        new UpdateRule(UpdateRule.Kind.SGD, 0.5f, 0.5f, Float.POSITIVE_INFINITY, 0, 0, 0);
+    try (LayerState.Step step = state.begin(decaying, kernels)) {
+      step.update(0, 0, gradient);
+      step.update(1, 0, gradient);
+    }
+    assertEquals(6, weights.getFloat(0));
+    assertEquals(8, weights.getFloat(4));
+    assertEquals(8, biases.getFloat(0));
+  }
+
+  @Test
+  void aStepWithoutUpdatesChangesNothing() {
+    gradient.fill(0, 4, 1);
+    try (LayerState.Step step = state.begin(ADAM, kernels)) {
+      step.update(0, 1, gradient);
+    }
+    Storage moment = state.of(0).moment(0);
+    long before = Storage.allocatedBytes();
+    try (LayerState.Step step = state.begin(SGD, kernels)) {
+      assertSame(SGD, step.rule());
+    }
+    try (LayerState.Step step = state.begin(rule(UpdateRule.Kind.ADAGRAD), kernels)) {
+      assertFalse(step.rule().isPlainDescent());
+      assertTrue(Storage.allocatedBytes() > before);
+    }
+    assertTrue(Storage.allocatedBytes() <= before);
+    assertEquals(UpdateRule.Kind.ADAM, state.kind());
+    assertSame(moment, state.of(0).moment(0));
+    assertFalse(moment.isClosed());
+    assertArrayEquals(new int[] {0, 1, 0}, state.of(0).steps());
+  }
+
+  @Test
+  void theFirstUpdateByAnotherRuleDropsWhatWasKept() {
+    try (LayerState.Step step = state.begin(ADAM, kernels)) {
+      step.update(0, 1, gradient);
+    }
+    Storage moment = state.of(0).moment(0);
+    try (LayerState.Step step = state.begin(SGD, kernels)) {
+      step.keep();
+    }
+    assertEquals(UpdateRule.Kind.SGD, state.kind());
+    assertTrue(moment.isClosed());
+    assertArrayEquals(new int[3], state.of(0).steps());
+  }
+
+  /** Adam corrects nothing by then. */
+  @Test
+  void stepsAreCountedAsFarAsAnIntCan() {
+    state.reset(UpdateRule.Kind.ADAM);
+    state.of(0).restoreSteps(new int[] {Integer.MAX_VALUE, Integer.MAX_VALUE - 1, 0});
+    gradient.fill(0, 4, 1);
+    try (LayerState.Step step = state.begin(ADAM, kernels)) {
+      for (int block = 0; block < 3; block++) {
+        step.update(0, block, gradient);
+      }
+    }
+    int[] most = {Integer.MAX_VALUE, Integer.MAX_VALUE, 1};
+    assertArrayEquals(most, state.of(0).steps());
+  }
+
+  @Test
+  void closingWaitsForAStep() {
+    Storage moment;
+    try (LayerState.Step step = state.begin(ADAM, kernels)) {
+      step.update(0, 0, gradient);
+      moment = state.of(0).moment(0);
+      state.close();
+      step.update(0, 0, gradient);
+    }
+    assertTrue(moment.isClosed());
+    assertEquals(
+        "layer: the layer is closed",
+        assertThrows(IllegalStateException.class, () -> state.begin(ADAM, kernels)).getMessage());
+  }
+
+  /** A rule of another kind has begun, with memory that nothing was kept in so far. */
+  @Test
+  void closingWaitsForAStepOfAnotherRuleThatHasNotUpdatedYet() {
+    for (UpdateRule.Kind kind : List.of(UpdateRule.Kind.SGD, UpdateRule.Kind.ADAGRAD)) {
+      LayerState closing = new LayerState("layer", new BlockedTensor(weights, 3, true));
+      long before = Storage.allocatedBytes();
+      try (LayerState.Step step = closing.begin(ADAM, kernels)) {
+        step.update(0, 0, gradient);
+      }
+      assertTrue(Storage.allocatedBytes() > before);
+      try (LayerState.Step step = closing.begin(rule(kind), kernels)) {
+        closing.close();
+        step.update(0, 0, gradient);
+      }
+      assertEquals(before, Storage.allocatedBytes(), kind.toString());
+    }
+  }
+
+  /** As a file or a copy of it needs it: what was kept, whatever becomes of the state. */
+  @Test
+  void whatIsHeldStaysAsItWas() {
+    gradient.fill(0, 4, 1);
+    try (LayerState.Step step = state.begin(ADAM, kernels)) {
+      step.update(0, 1, gradient);
+    }
+    Storage moment = state.of(0).moment(0);
+    try (LayerState.Kept kept = state.hold()) {
+      state.reset(UpdateRule.Kind.ADAGRAD);
+      assertEquals(UpdateRule.Kind.ADAGRAD, state.kind());
+      assertEquals(UpdateRule.Kind.ADAM, kept.kind());
+      assertSame(moment, kept.of(0).moment(0));
+      assertArrayEquals(new int[] {0, 1, 0}, kept.of(0).steps());
+      assertTrue(moment.isClosed());
+      assertFalse(moment.isFreed());
+    }
+    assertTrue(moment.isFreed());
+  }
+
+  @Test
+  void whatIsClosedIsNeitherHeldNorReset() {
+    state.close();
+    String expected = "layer: the layer is closed";
+    assertEquals(expected, assertThrows(IllegalStateException.class, state::hold).getMessage());
+    assertEquals(
+        expected,
+        assertThrows(IllegalStateException.class, () -> state.reset(UpdateRule.Kind.ADAM))
+            .getMessage());
+  }
+
+  @Test
+  void whatRulesNeed() {
+    assertFalse(SGD.isClipping());
+    assertTrue(SGD.isPlainDescent());
+    assertFalse(ADAM.isPlainDescent());
+    UpdateRule clipping = new UpdateRule(UpdateRule.Kind.SGD, 1, 0, Float.MAX_VALUE, 0, 0, 0);
+    assertTrue(clipping.isClipping());
+    assertFalse(clipping.isPlainDescent());
+    for (UpdateRule.Kind kind : UpdateRule.Kind.values()) {
+      assertEquals(kind == UpdateRule.Kind.ADAM, kind.countsSteps());
+    }
+  }
+}

@@ -1,0 +1,505 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.io;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystem;
+import java.nio.file.FileSystemException;
+import java.nio.file.FileSystems;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
+import java.util.function.Predicate;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.Progress;
+import org.blocksparse.Tensor;
+import org.blocksparse.programs.SaveProgram;
+import org.blocksparse.programs.WaitingSaveProgram;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.ModelFileTest;
+import org.blocksparse.testing.ChildJvm;
+import org.blocksparse.testing.WatchedFileSystem;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/**
+ * The fate of the file, its neighbors and the file there before, for all writers. All kinds of
+ * files are written in one way, so most of this is about the smallest of them.
+ */
+final class SavingTest {
+  private static final ClassAssignment CLASSES = SaveProgram.CLASSES;
+  private static final String TEXT = "1\n0\n1\n";
+
+  @TempDir Path folder;
+
+  private List<String> names() throws IOException {
+    try (Stream<Path> files = Files.list(folder)) {
+      return files.map(file -> file.getFileName().toString()).sorted().toList();
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"rw-------", "rw-rw-rw-", "r--r-----", "rwxr-x--x"})
+  @DisabledOnOs(OS.WINDOWS)
+  void theModeIsKept(String mode) throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "old");
+    Files.setPosixFilePermissions(file, PosixFilePermissions.fromString(mode));
+    CLASSES.write(file);
+    assertEquals(TEXT, Files.readString(file));
+    assertEquals(mode, PosixFilePermissions.toString(Files.getPosixFilePermissions(file)));
+  }
+
+  /** Nobody may read the new content under its first name who may not read it afterwards. */
+  @Test
+  @DisabledOnOs(OS.WINDOWS)
+  void theModeIsNeverWider() throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "old");
+    Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-------"));
+    List<String> modes = new ArrayList<>();
+    WatchedFileSystem files =
+        new WatchedFileSystem(
+            (event, path) -> {
+              if (!path.equals(file) && Files.isRegularFile(path)) {
+                modes.add(PosixFilePermissions.toString(Files.getPosixFilePermissions(path)));
+              }
+            });
+    CLASSES.write(files.watch(file));
+    assertEquals(Set.of("rw-------"), Set.copyOf(modes));
+  }
+
+  @Test
+  @DisabledOnOs(OS.WINDOWS)
+  void ownerAndGroupAreKeptWhereThatIsAllowed() throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "old");
+    assumeTrue(Files.getAttribute(file, "unix:uid").equals(0), "only root may");
+    Files.setAttribute(file, "unix:uid", 12345);
+    Files.setAttribute(file, "unix:gid", 23456);
+    Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-r-----"));
+    CLASSES.write(file);
+    assertEquals(Map.of("uid", 12345, "gid", 23456), Files.readAttributes(file, "unix:uid,gid"));
+    assertEquals("rw-r-----", PosixFilePermissions.toString(Files.getPosixFilePermissions(file)));
+  }
+
+  /** Those of the new group were among all others, and those of the old group are now. */
+  @ParameterizedTest
+  @CsvSource({
+    "rwxrwx---, rwx------",
+    "rwxrwxr--, rwxr--r--",
+    "rwxrwx-w-, rwx-w--w-",
+    "rwxrwx--x, rwx--x--x",
+    "r-x----wx, r-x------"
+  })
+  @DisabledOnOs(OS.WINDOWS)
+  void aGroupThatMayNotBeSetGetsNoMoreThanAllOthers(String old, String now) throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "old");
+    Object uid = Files.getAttribute(file, "unix:uid");
+    Object gid = Files.getAttribute(file, "unix:gid");
+    assumeTrue(uid.equals(0), "only root may");
+    Files.setAttribute(file, "unix:uid", 12345);
+    Files.setAttribute(file, "unix:gid", 23456);
+    Files.setPosixFilePermissions(file, PosixFilePermissions.fromString(old));
+    WatchedFileSystem files =
+        new WatchedFileSystem(
+            (event, path) -> {
+              if (List.of("setGroup", "setOwner").contains(event)) {
+                throw new AccessDeniedException(path.toString());
+              }
+            });
+    CLASSES.write(files.watch(file));
+    assertEquals(TEXT, Files.readString(file));
+    assertEquals(Map.of("uid", uid, "gid", gid), Files.readAttributes(file, "unix:uid,gid"));
+    assertEquals(now, PosixFilePermissions.toString(Files.getPosixFilePermissions(file)));
+  }
+
+  @Test
+  @DisabledOnOs(OS.WINDOWS)
+  void aLinkStaysAndItsTargetIsReplacedOrMade() throws IOException {
+    Path sub = Files.createDirectory(folder.resolve("sub"));
+    Path second = Files.createSymbolicLink(sub.resolve("second"), Path.of("..", "target"));
+    Path first = Files.createSymbolicLink(folder.resolve("first"), Path.of("sub", "second"));
+    for (int time = 0; time < 2; time++) {
+      CLASSES.write(first);
+      assertTrue(Files.isSymbolicLink(first) && Files.isSymbolicLink(second));
+      assertTrue(
+          Files.isRegularFile(folder.resolve("target"), java.nio.file.LinkOption.NOFOLLOW_LINKS));
+      assertEquals(TEXT, Files.readString(folder.resolve("target")));
+      assertEquals(List.of("first", "sub", "target"), names());
+    }
+    Path loop = Files.createSymbolicLink(folder.resolve("loop"), Path.of("loop"));
+    FileSystemException refused =
+        assertThrows(FileSystemException.class, () -> CLASSES.write(loop));
+    assertEquals(loop.toString(), refused.getFile());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"mkfifo FILE", "mknod FILE c 1 3"})
+  @DisabledOnOs(OS.WINDOWS)
+  void whatIsNoRegularFileIsRefused(String command) throws Exception {
+    Path file = folder.resolve("special");
+    Process made =
+        new ProcessBuilder(command.replace("FILE", file.toString()).split(" "))
+            .redirectErrorStream(true)
+            .start();
+    assumeTrue(made.waitFor() == 0, () -> command + " is not allowed here");
+    FileSystemException refused =
+        assertThrows(FileSystemException.class, () -> CLASSES.write(file));
+    assertEquals(file + ": is not a regular file", refused.getMessage());
+    assertEquals(List.of("special"), names());
+    assertTrue(
+        Files.readAttributes(file, java.nio.file.attribute.BasicFileAttributes.class).isOther());
+  }
+
+  @Test
+  void namesAreAsLongAsTheFileSystemAllows() throws IOException {
+    Path longest = folder.resolve("n".repeat(255));
+    CLASSES.write(longest);
+    CLASSES.write(longest);
+    assertEquals(TEXT, Files.readString(longest));
+    assertEquals(1, names().size());
+    Path longer = folder.resolve("n".repeat(256));
+    FileSystemException refused =
+        assertThrows(FileSystemException.class, () -> CLASSES.write(longer));
+    assertEquals(longer.toString(), refused.getFile());
+    assertEquals(1, names().size());
+  }
+
+  // ------------------------------------------------------------------------ order and failures
+
+  @Test
+  void theContentIsOnTheDiskBeforeItHasItsName() throws IOException {
+    Path file = folder.resolve("file");
+    List<String> events = new ArrayList<>();
+    WatchedFileSystem files =
+        new WatchedFileSystem(
+            (event, path) -> {
+              if (List.of("write", "force", "move").contains(event)) {
+                events.add(event + (path.equals(folder) ? " folder" : " file"));
+              }
+            });
+    CLASSES.write(files.watch(file));
+    List<String> expected =
+        System.getProperty("os.name").startsWith("Windows")
+            ? List.of("write file", "force file", "move file")
+            : List.of("write file", "force file", "move file", "force folder");
+    assertEquals(expected, events);
+    assertEquals(TEXT, Files.readString(file));
+  }
+
+  private static AccessDeniedException denied(Path path) {
+    return new AccessDeniedException(path.toString());
+  }
+
+  /** Where an event of some paths ends with an exception. */
+  private static WatchedFileSystem failing(
+      String failing, Predicate<Path> ofPaths, Function<Path, IOException> exception) {
+    return new WatchedFileSystem(
+        (event, path) -> {
+          if (event.equals(failing) && ofPaths.test(path)) {
+            throw exception.apply(path);
+          }
+        });
+  }
+
+  /** Once the file has its name, no failure is left to report. */
+  @ParameterizedTest
+  @ValueSource(strings = {"open", "force", "close"})
+  void aFolderThatCannotBeOpenedOrFlushedIsNoFailure(String failing) throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "old");
+    WatchedFileSystem files = failing(failing, folder::equals, SavingTest::denied);
+    CLASSES.write(files.watch(file));
+    assertEquals(TEXT, Files.readString(file));
+    assertEquals(List.of("file"), names());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"open", "write", "force", "move"})
+  void whatFailsBeforeLeavesEverythingAsItWas(String failing) throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "old");
+    WatchedFileSystem files = failing(failing, path -> !path.equals(folder), SavingTest::denied);
+    AccessDeniedException refused =
+        assertThrows(AccessDeniedException.class, () -> CLASSES.write(files.watch(file)));
+    // Of the file that was asked for, not of the one that is written first.
+    assertEquals(file.toString(), refused.getFile());
+    assertEquals("old", Files.readString(file));
+    assertEquals(List.of("file"), names());
+  }
+
+  /** The system names no file where a disk is full. */
+  @ParameterizedTest
+  @ValueSource(strings = {"write", "force"})
+  void aDiskThatIsFullIsToldOfTheFile(String failing) throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "old");
+    WatchedFileSystem files =
+        failing(
+            failing,
+            path -> !path.equals(folder),
+            path -> new IOException("No space left on device"));
+    FileSystemException refused =
+        assertThrows(FileSystemException.class, () -> CLASSES.write(files.watch(file)));
+    assertEquals(file + ": No space left on device", refused.getMessage());
+    assertEquals("old", Files.readString(file));
+    assertEquals(List.of("file"), names());
+  }
+
+  /** The length of a name is a number of 16 bits, with what else the directory has of an array. */
+  @Test
+  void namesOfArraysThatNoArchiveCanHaveAreRefusedBeforeAnythingIsWritten() throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "old");
+    Path untouched =
+        new WatchedFileSystem(
+                (event, path) -> {
+                  throw new AssertionError(event + " of " + path);
+                })
+            .watch(file);
+    try (FloatTensor tensor = FloatTensor.of(new float[] {7}, 1)) {
+      for (String name :
+          List.of(
+              "\u00e9".repeat(40_000), "a".repeat(65_449), "a\ud800", "\udc00a", "\ud800\ud800")) {
+        IllegalArgumentException refused =
+            assertThrows(
+                IllegalArgumentException.class,
+                () -> NpzFile.write(untouched, Map.of(name, tensor)));
+        assertTrue(refused.getMessage().startsWith("tensors: "), refused::getMessage);
+        assertTrue(refused.getMessage().length() < 1000, "a message of the length of the name");
+      }
+      assertEquals("old", Files.readString(file));
+      for (String name : List.of("a".repeat(65_448), "\u00e9".repeat(32_724), "\ud83d\ude00")) {
+        NpzFile.write(file, Map.of(name, tensor));
+        try (NpzFile npz = NpzFile.open(file);
+            FloatTensor read = npz.floats(name)) {
+          assertEquals(7, read.get(0));
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"65537, 1", "140, 60000"})
+  void anArchiveThatCouldNotBeReadAgainDoesNotTakeItsPlace(int arrays, int length)
+      throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "old");
+    try (FloatTensor tensor = FloatTensor.zeros(1)) {
+      Map<String, Tensor> tensors =
+          IntStream.range(0, arrays)
+              .boxed()
+              .collect(Collectors.toMap(i -> i + "n".repeat(length), i -> tensor));
+      assertThrows(IllegalArgumentException.class, () -> NpzFile.write(file, tensors));
+    }
+    assertEquals("old", Files.readString(file));
+    assertEquals(List.of("file"), names());
+  }
+
+  // ------------------------------------------------------------------------------- leftovers
+
+  /** Two that save the same file in one process do not take each other for dead. */
+  @Test
+  void theFileOfALiveSaverIsNotDeleted() throws Exception {
+    Path file = folder.resolve("file");
+    ExecutorService other = Executors.newSingleThreadExecutor();
+    try (HierarchicalSoftmax layer = ModelFileTest.layer()) {
+      Progress nested =
+          (done, total) -> {
+            try {
+              Callable<Void> save =
+                  () -> {
+                    CLASSES.write(file);
+                    return null;
+                  };
+              other.submit(save).get();
+            } catch (Exception e) {
+              throw new AssertionError(e);
+            }
+            assertEquals(2, read(() -> names()).size());
+          };
+      layer.save(file, SaveOptions.defaults().withProgress(nested));
+      HierarchicalSoftmax.load(file).close();
+      assertEquals(List.of("file"), names());
+    } finally {
+      other.shutdown();
+      assertTrue(other.awaitTermination(10, TimeUnit.MINUTES));
+    }
+  }
+
+  private static <T> T read(Callable<T> call) {
+    try {
+      return call.call();
+    } catch (Exception e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  private ChildJvm.Started startWaiting(Path file) throws Exception {
+    ChildJvm.Started started =
+        new ChildJvm(folder.resolveSibling(folder.getFileName() + "-cache"))
+            .property("blocksparse.backend", "java")
+            .start(WaitingSaveProgram.class, file.toString());
+    while (!Files.readString(started.output()).contains("begun")) {
+      assertTrue(started.process().isAlive(), () -> started.await().toString());
+      Thread.sleep(5);
+    }
+    return started;
+  }
+
+  @Tag("packaged")
+  @ParameterizedTest
+  @ValueSource(strings = {"", "rw-------", "rw-r--r--"})
+  void theFileOfALiveProcessIsNotDeleted(String replacedMode) throws Exception {
+    Path file = folder.resolve("file");
+    if (!replacedMode.isEmpty()) {
+      Files.writeString(file, "old");
+      if (Files.getFileStore(file).supportsFileAttributeView("posix")) {
+        Files.setPosixFilePermissions(file, PosixFilePermissions.fromString(replacedMode));
+      }
+    }
+    ChildJvm.Started started = startWaiting(file);
+    CLASSES.write(file);
+    assertEquals(TEXT, Files.readString(file));
+    assertEquals(2, names().size());
+    started.process().getOutputStream().write('\n');
+    started.process().getOutputStream().flush();
+    ChildJvm.Result result = started.await();
+    assertEquals(0, result.exit(), result.toString());
+    HierarchicalSoftmax.load(file).close();
+    assertEquals(List.of("file"), names());
+  }
+
+  @Tag("packaged")
+  @Test
+  void whatAKilledSaverLeftIsDeletedByTheNext() throws Exception {
+    Path file = folder.resolve("file");
+    startWaiting(file).kill();
+    startWaiting(folder.resolve("another")).kill();
+    assertEquals(4, names().size(), names().toString());
+    CLASSES.write(file);
+    // Leftovers of other files are not its own.
+    assertEquals(3, names().size(), names().toString());
+    CLASSES.write(folder.resolve("another"));
+    assertEquals(List.of("another", "file"), names());
+  }
+
+  /** Root may write whatever the mode; this is another, who may read no less. */
+  private static final String[] AS_NOBODY = {
+    "setpriv",
+    "--reuid=65534",
+    "--clear-groups",
+    "--inh-caps=-all,+dac_read_search",
+    "--ambient-caps=-all,+dac_read_search"
+  };
+
+  private static boolean canBeNobody() throws InterruptedException {
+    List<String> command = new ArrayList<>(List.of(AS_NOBODY));
+    command.add("true");
+    try {
+      return new ProcessBuilder(command).redirectErrorStream(true).start().waitFor() == 0;
+    } catch (IOException e) {
+      return false;
+    }
+  }
+
+  /** It has the mode of the file that it was to replace. */
+  @Tag("packaged")
+  @Test
+  @DisabledOnOs(OS.WINDOWS)
+  void whatIsLeftOfAFileThatMustNotBeWrittenIsDeleted() throws Exception {
+    Path file = folder.resolve("file");
+    startWaiting(file).kill();
+    String left = names().get(0);
+    assertNotEquals("file", left);
+    Files.setPosixFilePermissions(
+        folder.resolve(left), PosixFilePermissions.fromString("r--r--r--"));
+    Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxrwxrwx"));
+    ChildJvm jvm = new ChildJvm(folder.resolveSibling(folder.getFileName() + "-cache"));
+    if (System.getProperty("user.name").equals("root")) {
+      assumeTrue(canBeNobody(), "there is no setpriv");
+      jvm.within(AS_NOBODY);
+    }
+    ChildJvm.Result result = jvm.run(SaveProgram.class, file.toString());
+    assertEquals(0, result.exit(), result.toString());
+    assertEquals(TEXT, Files.readString(file));
+    assertEquals(List.of("file"), names());
+  }
+
+  // -------------------------------------------------------------------- other file systems
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void filesOfAZipFileSystemAreReadAndWritten(boolean posix) throws IOException {
+    Path zip = folder.resolve("files.zip");
+    Map<String, Boolean> settings = Map.of("create", true, "enablePosixFileAttributes", posix);
+    try (FileSystem files = FileSystems.newFileSystem(zip, settings);
+        HierarchicalSoftmax layer = ModelFileTest.layer();
+        FloatTensor tensor = FloatTensor.of(new float[] {1, 2, 3}, 3)) {
+      Path inside = files.getPath("file");
+      // A file of the same name on the disk is another file.
+      Path outside = Path.of("file");
+      assertFalse(Files.exists(outside));
+      for (int time = 0; time < 2; time++) {
+        CLASSES.write(inside);
+        assertEquals(CLASSES, ClassAssignment.read(inside));
+        NpyFile.write(inside, tensor);
+        try (FloatTensor read = NpyFile.readFloats(inside)) {
+          assertArrayEquals(tensor.toArray(), read.toArray());
+        }
+        NpzFile.write(inside, Map.of("a", tensor));
+        try (NpzFile npz = NpzFile.open(inside);
+            FloatTensor read = npz.floats("a")) {
+          assertArrayEquals(tensor.toArray(), read.toArray());
+        }
+        TensorFile.save(inside, Map.of("a", tensor));
+        try (TensorFile tensors = TensorFile.open(inside);
+            FloatTensor read = tensors.floats("a")) {
+          assertArrayEquals(tensor.toArray(), read.toArray());
+        }
+        layer.save(inside);
+        try (HierarchicalSoftmax loaded = HierarchicalSoftmax.load(inside)) {
+          assertArrayEquals(layer.W2().toArray(), loaded.W2().toArray());
+        }
+      }
+      for (LoadOptions options : List.of(LoadOptions.mapped(), LoadOptions.copyOnWrite())) {
+        UnsupportedOperationException refused =
+            assertThrows(
+                UnsupportedOperationException.class,
+                () -> HierarchicalSoftmax.load(inside, options));
+        assertTrue(refused.getMessage().contains("copied()"), refused.getMessage());
+      }
+      assertEquals(
+          List.of("file"),
+          Arrays.asList(
+              read(
+                  () -> {
+                    try (Stream<Path> entries = Files.list(files.getPath("/"))) {
+                      return entries.map(entry -> entry.getFileName().toString()).toArray();
+                    }
+                  })));
+      assertFalse(Files.exists(outside));
+    }
+  }
+}

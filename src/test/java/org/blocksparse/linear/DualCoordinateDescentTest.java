@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.linear;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.SplittableRandom;
+import org.blocksparse.testing.Seed;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The solver finds the minimum of its objective: by its gradient, and as LIBLINEAR finds it. */
+final class DualCoordinateDescentTest {
+  private static final int ROWS = 240;
+  private static final int COLUMNS = 60;
+  private static final double COST = 0.75;
+
+  @TempDir Path folder;
+
+  private record Problem(SparseMatrix x, BitSet positives, float[] costs) {
+    static Problem random(boolean weighted) {
+      SplittableRandom random = new SplittableRandom(Seed.value());
+      int[] sizes = new int[ROWS];
+      for (int row = 0; row < ROWS; row++) {
+        sizes[row] = random.nextInt(9);
+      }
+      int[] offsets = RowLists.offsets(sizes);
+      int[] columns = new int[offsets[ROWS]];
+      float[] values = new float[columns.length];
+      BitSet positives = new BitSet();
+      float[] costs = new float[ROWS];
+      for (int row = 0; row < ROWS; row++) {
+        int[] distinct = random.ints(0, COLUMNS).distinct().limit(sizes[row]).sorted().toArray();
+        System.arraycopy(distinct, 0, columns, offsets[row], sizes[row]);
+        double sum = 0;
+        for (int entry = offsets[row]; entry < offsets[row + 1]; entry++) {
+          values[entry] = (float) random.nextDouble();
+          sum += columns[entry] % 3 == 0 ? values[entry] : -values[entry] / 2;
+        }
+        positives.set(row, sum + random.nextDouble() - 0.5 > 0);
+        costs[row] = (float) (weighted ? COST * (1 + row % 3) : COST);
+      }
+      return new Problem(new SparseMatrix(offsets, columns, values), positives, costs);
+    }
+
+    double margin(int row, double[] weights, double bias) {
+      double margin = bias;
+      for (int entry = x.offsets()[row]; entry < x.offsets()[row + 1]; entry++) {
+        margin += weights[x.columns()[entry]] * x.values()[entry];
+      }
+      return margin;
+    }
+
+    int sign(int row) {
+      return positives.get(row) ? 1 : -1;
+    }
+
+    double objective(double[] weights, double bias) {
+      double sum = bias * bias / 2 + Arrays.stream(weights).map(w -> w * w).sum() / 2;
+      for (int row = 0; row < ROWS; row++) {
+        double loss = Math.max(0, 1 - sign(row) * margin(row, weights, bias));
+        sum += costs[row] * loss * loss;
+      }
+      return sum;
+    }
+
+    /** The gradient of the objective, that of the bias last. */
+    double[] gradient(double[] weights, double bias) {
+      double[] gradient = Arrays.copyOf(weights, COLUMNS + 1);
+      gradient[COLUMNS] = bias;
+      for (int row = 0; row < ROWS; row++) {
+        double loss = Math.max(0, 1 - sign(row) * margin(row, weights, bias));
+        double factor = -2 * costs[row] * sign(row) * loss;
+        gradient[COLUMNS] += factor;
+        for (int entry = x.offsets()[row]; entry < x.offsets()[row + 1]; entry++) {
+          gradient[x.columns()[entry]] += factor * x.values()[entry];
+        }
+      }
+      return gradient;
+    }
+  }
+
+  private static DualCoordinateDescent trained(Problem problem, double tolerance) {
+    DualCoordinateDescent solver =
+        new DualCoordinateDescent(problem.x(), COLUMNS, problem.costs(), tolerance);
+    solver.train(problem.positives(), new BitSet(), 3);
+    return solver;
+  }
+
+  @Test
+  void gradientIsZeroAtTheEndWithWeightsOfRowsToo() {
+    for (boolean weighted : new boolean[] {false, true}) {
+      Problem problem = Problem.random(weighted);
+      DualCoordinateDescent solver = trained(problem, 1e-10);
+      for (double derivative : problem.gradient(solver.weights(), solver.bias())) {
+        assertEquals(0, derivative, 1e-6, Seed.howToRepeat());
+      }
+    }
+  }
+
+  @Test
+  void objectiveIsNearTheMinimumWithTheToleranceOfTraining() {
+    Problem problem = Problem.random(true);
+    DualCoordinateDescent exact = trained(problem, 1e-10);
+    double least = problem.objective(exact.weights(), exact.bias());
+    DualCoordinateDescent fast = trained(problem, LinearTraining.TOLERANCE);
+    double found = problem.objective(fast.weights(), fast.bias());
+    assertTrue(found >= least - 1e-9 && found <= least * 1.01, found + " " + least);
+  }
+
+  @Test
+  void rowsThatAreLeftOutDoNotMatter() {
+    Problem problem = Problem.random(false);
+    BitSet without = new BitSet();
+    without.set(ROWS / 2, ROWS);
+    DualCoordinateDescent some =
+        new DualCoordinateDescent(problem.x(), COLUMNS, problem.costs(), 0.01);
+    some.train(problem.positives(), without, 5);
+    int[] offsets = Arrays.copyOf(problem.x().offsets(), ROWS / 2 + 1);
+    SparseMatrix half = new SparseMatrix(offsets, problem.x().columns(), problem.x().values());
+    DualCoordinateDescent alone = new DualCoordinateDescent(half, COLUMNS, problem.costs(), 0.01);
+    BitSet positives = problem.positives().get(0, ROWS / 2);
+    alone.train(positives, new BitSet(), 5);
+    assertArrayEquals(alone.weights(), some.weights());
+    assertEquals(alone.bias(), some.bias());
+  }
+
+  @Test
+  void thresholdKeepsWeightsThatReachIt() {
+    Problem problem = Problem.random(false);
+    DualCoordinateDescent solver = trained(problem, 0.01);
+    double[] before = solver.weights().clone();
+    double threshold = Math.abs(before[0]);
+    solver.prune(threshold);
+    for (int column = 0; column < COLUMNS; column++) {
+      double wanted = Math.abs(before[column]) < threshold ? 0 : before[column];
+      assertEquals(wanted, solver.weights()[column]);
+    }
+    assertTrue(threshold > 0 && Arrays.stream(solver.weights()).anyMatch(w -> w == 0));
+  }
+
+  /** {@code apt-get install liblinear-tools} installs the program. */
+  @Test
+  void objectiveIsThatOfLiblinear() throws IOException, InterruptedException {
+    assumeTrue(
+        Arrays.stream(System.getenv("PATH").split(File.pathSeparator))
+            .anyMatch(path -> Files.isExecutable(Path.of(path, "liblinear-train"))),
+        "not compared: there is no liblinear-train here; Debian has it in liblinear-tools");
+    Problem problem = Problem.random(false);
+    StringBuilder lines = new StringBuilder();
+    for (int row = 0; row < ROWS; row++) {
+      lines.append(problem.sign(row));
+      for (int entry = problem.x().offsets()[row];
+          entry < problem.x().offsets()[row + 1];
+          entry++) {
+        lines.append(
+            String.format(
+                Locale.ROOT,
+                " %d:%.9g",
+                problem.x().columns()[entry] + 1,
+                problem.x().values()[entry]));
+      }
+      lines.append('\n');
+    }
+    Path data = Files.writeString(folder.resolve("rows"), lines);
+    Path model = folder.resolve("model");
+    Process process =
+        new ProcessBuilder(
+                "liblinear-train",
+                "-s",
+                "1",
+                "-c",
+                "" + COST,
+                "-B",
+                "1",
+                "-e",
+                "1e-6",
+                "-q",
+                data.toString(),
+                model.toString())
+            .redirectErrorStream(true)
+            .redirectOutput(folder.resolve("output").toFile())
+            .start();
+    assertEquals(0, process.waitFor(), () -> read(folder.resolve("output")));
+    List<String> text = Files.readAllLines(model);
+    int first = text.indexOf("w") + 1;
+    double[] all = new double[COLUMNS + 1];
+    // Weights are of the label that came first.
+    double sign = text.contains("label 1 -1") ? 1 : -1;
+    for (int i = 0; i < all.length && first + i < text.size(); i++) {
+      all[i] = sign * Double.parseDouble(text.get(first + i).strip());
+    }
+    double theirs = problem.objective(Arrays.copyOf(all, COLUMNS), all[COLUMNS]);
+    DualCoordinateDescent solver = trained(problem, 1e-6);
+    double ours = problem.objective(solver.weights(), solver.bias());
+    assertEquals(theirs, ours, 1e-3 * theirs, () -> read(model));
+  }
+
+  private static String read(Path file) {
+    try {
+      return Files.readString(file);
+    } catch (IOException e) {
+      return e.toString();
+    }
+  }
+}

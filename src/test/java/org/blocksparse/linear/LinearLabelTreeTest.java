@@ -1,0 +1,814 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.linear;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.concurrent.ForkJoinPool;
+import java.util.stream.IntStream;
+import org.blocksparse.ElementType;
+import org.blocksparse.FileFormatException;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.IntTensor;
+import org.blocksparse.SparseRows;
+import org.blocksparse.Workers;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.internal.kernels.KernelWorkers;
+import org.blocksparse.internal.kernels.Kernels;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.io.TensorFile;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Metrics;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.Seed;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** A linear label tree: what it learns, what it finds, and its files. */
+@Tag("xcheck")
+final class LinearLabelTreeTest {
+  private static final int WORDS = 53;
+
+  @TempDir Path folder;
+
+  /** Rows whose labels follow from their features, and a little noise. */
+  private record Data(SparseRows x, SparseRows targets, List<int[]> labels)
+      implements AutoCloseable {
+    static Data of(int rows, int labels, long seed) {
+      SplittableRandom random = new SplittableRandom(seed);
+      List<int[]> indices = new ArrayList<>();
+      List<float[]> values = new ArrayList<>();
+      List<int[]> targets = new ArrayList<>();
+      for (int row = 0; row < rows; row++) {
+        int label = random.nextInt(labels);
+        int other = random.nextInt(labels);
+        // Each label has three words of its own, some of which it shares.
+        int[] words = IntStream.concat(wordsOf(label), wordsOf(other)).distinct().toArray();
+        indices.add(words);
+        float[] of = new float[words.length];
+        Arrays.fill(of, (float) (1 / Math.sqrt(words.length)));
+        values.add(of);
+        targets.add(random.nextInt(5) == 0 ? new int[] {label} : new int[] {other, label, other});
+      }
+      return new Data(SparseRows.of(indices, values), SparseRows.of(targets), targets);
+    }
+
+    private static IntStream wordsOf(int label) {
+      return IntStream.of(label * 7 % WORDS, label * 11 % WORDS, label * 13 % WORDS);
+    }
+
+    @Override
+    public void close() {
+      x.close();
+      targets.close();
+    }
+  }
+
+  private static LinearLabelTree train(Data data, int labels, int clusterSize, Workers workers) {
+    return LinearLabelTree.builder(WORDS, labels)
+        .clusterSize(clusterSize)
+        .workers(workers)
+        .seed(4)
+        .train(data.x(), data.targets());
+  }
+
+  private static LinearLabelTree train(Data data, int labels, int clusterSize) {
+    return train(data, labels, clusterSize, Workers.common());
+  }
+
+  private static void assertSame(Ranking wanted, Ranking actual) {
+    assertEquals(wanted.batch(), actual.batch());
+    for (int row = 0; row < wanted.batch(); row++) {
+      assertArrayEquals(wanted.outputs(row), actual.outputs(row));
+      assertArrayEquals(wanted.logProbabilities(row), actual.logProbabilities(row));
+    }
+  }
+
+  @Test
+  void itLearnsWhatFollowsFromFeatures() {
+    try (Data data = Data.of(1200, 40, Seed.value());
+        Data other = Data.of(300, 40, Seed.value() + 1);
+        LinearLabelTree tree = train(data, 40, 4)) {
+      Ranking ranking = tree.topK(other.x(), 2);
+      int right = 0;
+      for (int row = 0; row < ranking.batch(); row++) {
+        int best = ranking.output(row, 0);
+        right += Arrays.stream(other.labels().get(row)).anyMatch(label -> label == best) ? 1 : 0;
+      }
+      // Of a fifth of the rows only one of two labels is right, and nothing says which.
+      assertTrue(right > 0.85 * ranking.batch(), right + " of " + ranking.batch());
+      assertEquals(16, tree.clusterCount());
+    }
+  }
+
+  /** Probabilities of rows like those of training are those of the answers, in the mean. */
+  @Test
+  void probabilitiesAreCalibrated() {
+    try (Data data = Data.of(2000, 40, Seed.value());
+        Data other = Data.of(1000, 40, Seed.value() + 1);
+        LinearLabelTree tree = train(data, 40, 4)) {
+      Ranking ranking = tree.topK(other.x(), 40);
+      double expected = 0;
+      int found = 0;
+      for (int row = 0; row < ranking.batch(); row++) {
+        for (int rank = 0; rank < ranking.size(row); rank++) {
+          expected += ranking.probability(row, rank);
+        }
+        found += (int) Arrays.stream(other.labels().get(row)).distinct().count();
+      }
+      assertEquals(found, expected, 0.1 * found);
+    }
+  }
+
+  /** The probabilities of all labels by the formula, from the tensors of the file. */
+  private static double[][] bruteForce(Path file, SparseRows x, int labels) throws IOException {
+    try (TensorFile tensors = TensorFile.open(file);
+        FloatTensor weights = tensors.floats("tree.weights");
+        FloatTensor biases = tensors.floats("tree.biases");
+        FloatTensor calibration = tensors.floats("tree.calibration");
+        IntTensor chunkOf = tensors.ints("tree.chunks");
+        IntTensor starts = tensors.ints("tree.starts");
+        IntTensor begins = tensors.ints("tree.begins");
+        IntTensor outputs = tensors.ints("tree.outputs");
+        IntTensor levels = tensors.ints("tree.levels");
+        IntTensor labelOf = tensors.ints("tree.labels")) {
+      byte[] columns = LinearLabelTreeFileTest.bytesOf(file, "tree.columns");
+      int chunks = (int) outputs.shape().dim(0) - 1;
+      double[][] result = new double[x.rows()][labels];
+      for (int row = 0; row < x.rows(); row++) {
+        double[] margins = new double[biases.toArray().length];
+        for (int o = 0; o < margins.length; o++) {
+          margins[o] = biases.get(o);
+        }
+        int[] features = x.indices(row);
+        float[] values = x.values(row);
+        for (int e = 0; e < features.length; e++) {
+          for (int i = begins.get(features[e]); i < begins.get(features[e] + 1); i++) {
+            for (int w = starts.get(i); w < starts.get(i + 1); w++) {
+              int output = outputs.get(chunkOf.get(i)) + (columns[w] & 0xff);
+              margins[output] += (double) values[e] * weights.get(w);
+            }
+          }
+        }
+        double[] ofChunk = new double[chunks];
+        ofChunk[0] = 1;
+        for (int chunk = 0; chunk < chunks; chunk++) {
+          int level = 0;
+          while (chunk >= levels.get(level + 1)) {
+            level++;
+          }
+          for (int o = outputs.get(chunk); o < outputs.get(chunk + 1); o++) {
+            double logit = calibration.get(level, 0) * margins[o] + calibration.get(level, 1);
+            double probability = ofChunk[chunk] / (1 + Math.exp(-logit));
+            if (o + 1 < chunks) {
+              ofChunk[o + 1] = probability;
+            } else {
+              result[row][labelOf.get(o + 1 - chunks)] = probability;
+            }
+          }
+        }
+      }
+      return result;
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1, 2", "2, 2", "3, 2", "31, 2", "37, 5", "67, 16", "127, 2", "29, 64"})
+  void searchesFindWhatScoringAllLabelsFinds(int labels, int clusterSize) throws IOException {
+    Path file = folder.resolve("tree");
+    try (Data data = Data.of(150, labels, Seed.value());
+        LinearLabelTree tree = train(data, labels, clusterSize)) {
+      tree.save(file);
+      double[][] all = bruteForce(file, data.x(), labels);
+      for (int k : new int[] {1, 3, labels}) {
+        Ranking ranking = tree.topK(data.x(), k);
+        for (int row = 0; row < all.length; row++) {
+          double[] ofRow = all[row];
+          double[] best = Arrays.stream(ofRow).map(p -> -p).sorted().map(p -> -p).toArray();
+          assertEquals(Math.min(k, labels), ranking.size(row));
+          for (int rank = 0; rank < ranking.size(row); rank++) {
+            // The best by rank, and the right number for the label that is given.
+            assertEquals(best[rank], ranking.probability(row, rank), 1e-5 * best[rank]);
+            double own = ofRow[ranking.output(row, rank)];
+            assertEquals(own, ranking.probability(row, rank), 1e-5 * own);
+          }
+        }
+      }
+      Ranking likely = tree.atLeast(data.x(), 0.25);
+      for (int row = 0; row < all.length; row++) {
+        assertEquals(
+            (double) Arrays.stream(all[row]).filter(p -> p >= 0.25 * (1 + 1e-6)).count(),
+            likely.size(row),
+            Arrays.stream(all[row]).anyMatch(p -> Math.abs(p - 0.25) < 1e-6) ? 1 : 0);
+      }
+    }
+  }
+
+  @Test
+  void bitsDoNotDependOnWorkersOrKernels() throws IOException {
+    ForkJoinPool pool = new ForkJoinPool(5);
+    try (Data data = Data.of(400, 67, Seed.value());
+        LinearLabelTree one = train(data, 67, 4, Workers.callingThread());
+        LinearLabelTree five = train(data, 67, 4, Workers.of(pool, 5))) {
+      Path file = folder.resolve("one");
+      Path other = folder.resolve("five");
+      one.save(file);
+      five.save(other);
+      assertArrayEquals(Files.readAllBytes(file), Files.readAllBytes(other));
+      for (ElementType type :
+          List.of(ElementType.FLOAT32, ElementType.FLOAT16, ElementType.BFLOAT16)) {
+        one.save(file, SaveOptions.defaults().withWeights(type));
+        Ranking reference = null;
+        for (Kernels kernels :
+            KernelsUnderTest.all().stream().map(KernelsUnderTest::kernels).toList()) {
+          LoadOptions options = LoadOptions.copied().withWorkers(KernelWorkers.of(kernels));
+          try (LinearLabelTree tree = LinearLabelTree.load(file, options)) {
+            assertEquals(type, tree.weightType());
+            Ranking ranking = tree.topK(data.x(), 7);
+            reference = reference == null ? ranking : reference;
+            assertSame(reference, ranking);
+          }
+        }
+      }
+    } finally {
+      pool.shutdown();
+    }
+  }
+
+  @Test
+  void filtersLeaveTheOrderOfTheOthers() {
+    try (Data data = Data.of(300, 37, Seed.value());
+        LinearLabelTree tree = train(data, 37, 3)) {
+      Ranking all = tree.topK(data.x(), 37);
+      int[] odd = IntStream.range(0, 37).filter(label -> label % 2 == 1).toArray();
+      Ranking without = tree.topK(data.x(), 5, Filter.without(odd));
+      Ranking only = tree.topK(data.x(), 5, Filter.only(odd).and(Filter.without(data.targets())));
+      for (int row = 0; row < all.batch(); row++) {
+        int[] ofRow = all.outputs(row);
+        int[] own = data.labels().get(row);
+        assertArrayEquals(
+            Arrays.stream(ofRow).filter(label -> label % 2 == 0).limit(5).toArray(),
+            without.outputs(row));
+        assertArrayEquals(
+            Arrays.stream(ofRow)
+                .filter(label -> label % 2 == 1)
+                .filter(label -> Arrays.stream(own).noneMatch(each -> each == label))
+                .limit(5)
+                .toArray(),
+            only.outputs(row));
+      }
+      assertTrue(tree.topK(data.x(), 1, Filter.only(new int[0])).isFilteredOut(0));
+    }
+  }
+
+  @Test
+  void searchOpensFewClusters() {
+    try (Data data = Data.of(1200, 127, Seed.value());
+        LinearLabelTree tree = train(data, 127, 2)) {
+      Ranking ranking = tree.topK(data.x(), 1);
+      double opened = IntStream.range(0, 1200).map(ranking::openedClasses).average().orElseThrow();
+      assertTrue(opened < tree.clusterCount() / 4.0, opened + " of " + tree.clusterCount());
+    }
+  }
+
+  /** A row of weight 2 counts as two rows; one of weight 0 does not count. */
+  @Test
+  void weightsOfRowsCount() {
+    List<int[]> x = List.of(new int[] {0}, new int[] {0}, new int[] {1}, new int[] {0});
+    List<int[]> y = List.of(new int[] {0}, new int[] {1}, new int[] {1}, new int[] {2});
+    try (SparseRows rows = SparseRows.of(x);
+        SparseRows targets = SparseRows.of(y);
+        FloatTensor weights = FloatTensor.of(new float[] {5, 1, 1, 0}, 4);
+        LinearLabelTree tree = LinearLabelTree.builder(2, 3).train(rows, targets, weights);
+        LinearLabelTree equal = LinearLabelTree.builder(2, 3).train(rows, targets)) {
+      assertArrayEquals(new int[] {0, 1, 2}, tree.topK(rows, 3).outputs(0));
+      float heavy = probability(tree.topK(rows, 3), 0, 0);
+      assertTrue(heavy > probability(equal.topK(rows, 3), 0, 0));
+      float ignored = probability(tree.topK(rows, 3), 0, 2);
+      assertTrue(ignored < probability(equal.topK(rows, 3), 0, 2));
+    }
+  }
+
+  private static float probability(Ranking ranking, int row, int label) {
+    int rank = Arrays.stream(ranking.outputs(row)).boxed().toList().indexOf(label);
+    return ranking.logProbability(row, rank);
+  }
+
+  @Test
+  void labelsWithoutRowsAreUnlikely() {
+    try (SparseRows rows = SparseRows.of(List.of(new int[] {0}, new int[] {1}));
+        SparseRows targets = SparseRows.of(List.of(new int[] {3}, new int[] {0}));
+        LinearLabelTree tree = LinearLabelTree.builder(2, 5).clusterSize(2).train(rows, targets)) {
+      assertEquals(3, tree.topK(rows, 5).output(0, 0));
+      assertEquals(0, tree.topK(rows, 5).output(1, 0));
+    }
+  }
+
+  @Test
+  void rowsMayBeEmptyAndNone() {
+    try (SparseRows none = SparseRows.of(new int[] {0}, new int[0]);
+        SparseRows empty = SparseRows.of(List.of(new int[0], new int[0]));
+        LinearLabelTree untrained = LinearLabelTree.builder(3, 5).train(none, none);
+        LinearLabelTree tree = LinearLabelTree.builder(3, 5).clusterSize(2).train(empty, empty)) {
+      assertEquals(0, tree.topK(none, 2).batch());
+      assertArrayEquals(new int[] {0, 1, 2, 3, 4}, untrained.topK(empty, 9).outputs(1));
+      assertEquals(0, tree.weightCount());
+      assertEquals(5, tree.topK(empty, 9).size(0));
+    }
+  }
+
+  @Test
+  void valuesThatAreNotFiniteLeaveNoRanking() {
+    try (Data data = Data.of(100, 13, Seed.value());
+        LinearLabelTree tree = train(data, 13, 2);
+        SparseRows x =
+            SparseRows.of(List.of(new int[] {3}, new int[] {3}), List.of(nan(), new float[] {1}))) {
+      Ranking ranking = tree.topK(x, 3);
+      assertFalse(ranking.isDefined(0));
+      assertEquals(3, ranking.size(1));
+    }
+  }
+
+  private static float[] nan() {
+    return new float[] {Float.NaN};
+  }
+
+  @Test
+  void progressAscendsToItsTotal() {
+    List<long[]> calls = new ArrayList<>();
+    try (Data data = Data.of(100, 37, Seed.value());
+        LinearLabelTree tree =
+            LinearLabelTree.builder(WORDS, 37)
+                .clusterSize(4)
+                .progress((done, total) -> calls.add(new long[] {done, total}))
+                .train(data.x(), data.targets())) {
+      assertTrue(calls.size() >= tree.clusterCount());
+      assertEquals(
+          calls, calls.stream().sorted(Comparator.comparingLong(call -> call[0])).toList());
+      long[] last = calls.get(calls.size() - 1);
+      assertEquals(last[1], last[0]);
+    }
+  }
+
+  @Test
+  void whatProgressThrowsEndsTraining() {
+    long before = FloatTensor.allocatedBytes();
+    try (Data data = Data.of(100, 37, Seed.value())) {
+      LinearLabelTreeBuilder builder =
+          LinearLabelTree.builder(WORDS, 37)
+              .progress(
+                  (done, total) -> {
+                    throw new IllegalStateException("enough");
+                  });
+      assertEquals(
+          "enough",
+          assertThrows(IllegalStateException.class, () -> builder.train(data.x(), data.targets()))
+              .getMessage());
+    }
+    assertEquals(before, FloatTensor.allocatedBytes());
+  }
+
+  @ParameterizedTest
+  @EnumSource(ElementType.class)
+  void copiesPredictTheSame(ElementType type) {
+    try (Data data = Data.of(100, 13, Seed.value());
+        LinearLabelTree tree = train(data, 13, 2)) {
+      tree.setLabels(Labels.of("a", "b"));
+      if (type == ElementType.INT8 || type.isPacked()) {
+        assertThrows(IllegalArgumentException.class, () -> tree.withWeights(type));
+        return;
+      }
+      Ranking wanted = tree.topK(data.x(), 4);
+      try (LinearLabelTree narrow = tree.withWeights(type);
+          LinearLabelTree copy = narrow.copy()) {
+        assertEquals(type, copy.weightType());
+        assertEquals("b", copy.labels().name(1));
+        assertSame(narrow.topK(data.x(), 4), copy.topK(data.x(), 4));
+        tree.close();
+        if (type == ElementType.FLOAT32) {
+          assertSame(wanted, copy.topK(data.x(), 4));
+        }
+        assertThrows(IllegalStateException.class, () -> tree.topK(data.x(), 4));
+      }
+    }
+  }
+
+  private static void assertRefused(
+      Class<? extends Exception> type, String message, Executable call) {
+    assertEquals(message, assertThrows(type, call).getMessage());
+  }
+
+  @Test
+  void wrongOptionsAreRefused() {
+    LinearLabelTreeBuilder builder = LinearLabelTree.builder(3, 5);
+    Class<IllegalArgumentException> type = IllegalArgumentException.class;
+    assertRefused(
+        type, "features: expected at least 1 but was 0", () -> LinearLabelTree.builder(0, 5));
+    assertRefused(
+        type, "outputs: expected at least 1 but was -1", () -> LinearLabelTree.builder(3, -1));
+    assertRefused(type, "clusterSize: expected at least 2 but was 1", () -> builder.clusterSize(1));
+    assertRefused(
+        type, "clusterSize: expected at most 256 but was 257", () -> builder.clusterSize(257));
+    assertRefused(type, "cost: expected a number > 0 but was 0.0", () -> builder.cost(0));
+    assertRefused(
+        type, "threshold: expected a number >= 0 but was -1.0", () -> builder.threshold(-1));
+    assertRefused(type, "labels: expected 5 names but was 1", () -> builder.labels(Labels.of("a")));
+  }
+
+  @Test
+  void wrongRowsAreRefused() {
+    LinearLabelTreeBuilder builder = LinearLabelTree.builder(3, 5);
+    try (SparseRows x = SparseRows.of(List.of(new int[] {0}, new int[] {2}));
+        SparseRows one = SparseRows.of(List.of(new int[] {0}));
+        SparseRows beyond = SparseRows.of(List.of(new int[] {0}, new int[] {5}));
+        SparseRows infinite =
+            SparseRows.of(List.of(new int[] {0}, new int[] {1}), List.of(nan(), nan()));
+        FloatTensor weights = FloatTensor.of(new float[] {1, -1}, 2);
+        LinearLabelTree tree = builder.train(x, x)) {
+      assertRefused(
+          IllegalArgumentException.class,
+          "targets: expected 2 rows, as x has, but was 1",
+          () -> builder.train(x, one));
+      assertRefused(
+          IndexOutOfBoundsException.class,
+          "targets: index 5 of row 1 is outside [0, outputs = 5)",
+          () -> builder.train(x, beyond));
+      assertRefused(
+          IndexOutOfBoundsException.class,
+          "x: index 5 of row 1 is outside [0, features = 3)",
+          () -> builder.train(beyond, x));
+      assertRefused(
+          IllegalArgumentException.class,
+          "x: value 0 of row 0 = NaN is not finite",
+          () -> builder.train(infinite, x));
+      assertRefused(
+          IllegalArgumentException.class,
+          "weights[1]: expected a finite number >= 0 but was -1.0",
+          () -> builder.train(x, x, weights));
+      assertRefused(
+          IndexOutOfBoundsException.class,
+          "x: index 5 of row 1 is outside [0, features = 3)",
+          () -> tree.topK(beyond, 1));
+      assertRefused(
+          IllegalArgumentException.class,
+          "k: expected at least 1 but was 0",
+          () -> tree.topK(x, 0));
+      assertRefused(
+          IllegalArgumentException.class,
+          "probability: expected a number in (0, 1] but was 1.5",
+          () -> tree.atLeast(x, 1.5));
+      Filter filter = Filter.only(1).withRenormalization();
+      assertThrows(IllegalArgumentException.class, () -> tree.topK(x, 1, filter));
+      assertThrows(IndexOutOfBoundsException.class, () -> tree.topK(x, 1, Filter.without(5)));
+      tree.close();
+      assertRefused(
+          IllegalStateException.class, "layer: the layer is closed", () -> tree.topK(x, 1));
+    }
+  }
+
+  @Test
+  void metadataAndNamesAreKeptByFiles() throws IOException {
+    Path file = folder.resolve("tree");
+    try (Data data = Data.of(100, 13, Seed.value());
+        LinearLabelTree tree = train(data, 13, 2)) {
+      tree.setLabels(Labels.of("a", "b", "c"));
+      tree.save(file, SaveOptions.defaults().withMetadata(Map.of("language", "en")));
+      for (LoadOptions options : List.of(LoadOptions.copied(), LoadOptions.mapped())) {
+        try (LinearLabelTree loaded = LinearLabelTree.load(file, options)) {
+          assertEquals(Map.of("language", "en"), loaded.metadata());
+          assertEquals(tree.labels(), loaded.labels());
+          assertEquals(tree.features(), loaded.features());
+          assertSame(tree.topK(data.x(), 5), loaded.topK(data.x(), 5));
+        }
+      }
+    }
+  }
+
+  // --------------------------------------------------------------------------------- extension
+
+  private static final int OLD_LABELS = 30;
+  private static final int ALL_LABELS = 37;
+
+  /**
+   * Rows of the labels from 30 on have words that others do not have, if they are unlike others.
+   */
+  private static Data grown(boolean unlike) {
+    SplittableRandom random = new SplittableRandom(Seed.value());
+    List<int[]> x = new ArrayList<>();
+    List<int[]> targets = new ArrayList<>();
+    for (int row = 0; row < 600; row++) {
+      int label = random.nextInt(ALL_LABELS);
+      boolean isNew = label >= OLD_LABELS;
+      int common = isNew && unlike ? ALL_LABELS + 2 : label % 3;
+      x.add(new int[] {label + 4, common, isNew ? ALL_LABELS + 4 + random.nextInt(2) : 3});
+      targets.add(new int[] {label});
+    }
+    return new Data(SparseRows.of(x), SparseRows.of(targets), targets);
+  }
+
+  private static int[] rowsOfOldLabels(Data data) {
+    return IntStream.range(0, data.labels().size())
+        .filter(row -> data.labels().get(row)[0] < OLD_LABELS)
+        .toArray();
+  }
+
+  private static LinearLabelTree trainOld(Data data) {
+    int[] old = rowsOfOldLabels(data);
+    try (SparseRows x = data.x().select(old);
+        SparseRows targets = data.targets().select(old)) {
+      return LinearLabelTree.builder(WORDS, OLD_LABELS).clusterSize(4).train(x, targets);
+    }
+  }
+
+  private static LinearLabelTree extend(LinearLabelTree tree, Data data, int... clusters) {
+    return LinearLabelTree.builder(WORDS, ALL_LABELS)
+        .extend(tree, data.x(), data.targets(), clusters);
+  }
+
+  /** The mean probability of the right label, in rows of new labels. */
+  private static double probabilityOfNew(LinearLabelTree tree, Data data) {
+    Ranking ranking = tree.topK(data.x(), ALL_LABELS);
+    return IntStream.range(0, ranking.batch())
+        .filter(row -> data.labels().get(row)[0] >= OLD_LABELS)
+        .mapToDouble(row -> Math.exp(probability(ranking, row, data.labels().get(row)[0])))
+        .average()
+        .orElseThrow();
+  }
+
+  @Test
+  void newLabelsAreFoundAndOldOnesStayTheSame() {
+    try (Data data = grown(false);
+        LinearLabelTree old = trainOld(data);
+        LinearLabelTree tree = extend(old, data)) {
+      assertEquals(ALL_LABELS, tree.outputs());
+      assertEquals(old.clusterCount(), tree.clusterCount());
+      int[] oldLabels = IntStream.range(0, OLD_LABELS).toArray();
+      assertSame(
+          old.topK(data.x(), OLD_LABELS), tree.topK(data.x(), OLD_LABELS, Filter.only(oldLabels)));
+      Ranking ranking = tree.topK(data.x(), 1);
+      for (int row = 0; row < ranking.batch(); row++) {
+        int label = data.labels().get(row)[0];
+        assertTrue(label < OLD_LABELS || ranking.output(row, 0) == label);
+      }
+    }
+  }
+
+  @Test
+  void clustersThatDoNotFitAreNamedAndTrainedAnew() {
+    try (Data data = grown(true);
+        LinearLabelTree old = trainOld(data);
+        LinearLabelTree tree = extend(old, data)) {
+      int[] before = rowsOfOldLabels(data);
+      try (SparseRows x = data.x().select(before);
+          SparseRows targets = data.targets().select(before)) {
+        assertEquals(0, old.clustersToRetrain(x, targets, 0.7).length);
+      }
+      int[] stale = tree.clustersToRetrain(data.x(), data.targets(), 0.7);
+      assertTrue(stale.length > 0 && stale.length < tree.clusterCount());
+      try (LinearLabelTree mended =
+          LinearLabelTree.builder(WORDS, ALL_LABELS)
+              .extend(tree, data.x(), data.targets(), stale)) {
+        assertEquals(0, mended.clustersToRetrain(data.x(), data.targets(), 0.7).length);
+        double better = probabilityOfNew(mended, data);
+        double worse = probabilityOfNew(tree, data);
+        assertTrue(better > 0.8 && better > 1.2 * worse, better + " " + worse);
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"7, 64", "67, 16", "67, 2"})
+  void treesWhoseClustersAreAllTrainedAnewAreTheSame(int labels, int clusterSize)
+      throws IOException {
+    try (Data data = Data.of(200, labels, Seed.value());
+        LinearLabelTree tree = train(data, labels, clusterSize);
+        LinearLabelTree again =
+            LinearLabelTree.builder(WORDS, labels)
+                .seed(4)
+                .extend(
+                    tree,
+                    data.x(),
+                    data.targets(),
+                    IntStream.range(0, tree.clusterCount()).toArray())) {
+      tree.save(folder.resolve("tree"));
+      again.save(folder.resolve("again"));
+      assertArrayEquals(
+          Files.readAllBytes(folder.resolve("tree")), Files.readAllBytes(folder.resolve("again")));
+    }
+  }
+
+  @Test
+  void labelsWithoutRowsGoToClustersWithRoom() {
+    try (SparseRows x = SparseRows.of(List.of(new int[] {0}, new int[] {1}));
+        LinearLabelTree tree = LinearLabelTree.builder(2, 2).train(x, x);
+        LinearLabelTree full = LinearLabelTree.builder(2, 256).extend(tree, x, x)) {
+      assertArrayEquals(new int[] {0, 1}, tree.topK(x, 2).outputs(0));
+      assertEquals(0, full.topK(x, 1).output(0, 0));
+      assertRefused(
+          IllegalArgumentException.class,
+          "outputs: expected at most 254 more than the tree has, as its clusters have room for,"
+              + " but was 255",
+          () -> LinearLabelTree.builder(2, 257).extend(tree, x, x));
+    }
+  }
+
+  @Test
+  void extensionKeepsNamesAndMetadata() throws IOException {
+    Path file = folder.resolve("tree");
+    try (SparseRows x = SparseRows.of(List.of(new int[] {0}, new int[] {1}));
+        LinearLabelTree made = LinearLabelTree.builder(2, 2).train(x, x)) {
+      made.setLabels(Labels.of("a", "b"));
+      made.save(
+          file,
+          SaveOptions.defaults()
+              .withMetadata(Map.of("language", "en"))
+              .withWeights(ElementType.FLOAT16));
+      Labels more = Labels.of("a", "b", "c");
+      try (LinearLabelTree tree = LinearLabelTree.load(file, LoadOptions.mapped());
+          LinearLabelTree unnamed = LinearLabelTree.builder(2, 3).extend(tree, x, x);
+          LinearLabelTree named = LinearLabelTree.builder(2, 3).labels(more).extend(tree, x, x)) {
+        assertEquals(ElementType.FLOAT32, named.weightType());
+        assertEquals(Map.of("language", "en"), named.metadata());
+        assertEquals("b", unnamed.labels().name(1));
+        assertEquals("c", named.labels().name(2));
+      }
+    }
+  }
+
+  @Test
+  void wrongExtensionsAreRefused() {
+    try (SparseRows x = SparseRows.of(List.of(new int[] {0}, new int[] {2}));
+        SparseRows one = SparseRows.of(List.of(new int[] {0}));
+        SparseRows infinite = SparseRows.of(List.of(new int[] {0}), List.of(nan()));
+        LinearLabelTree tree = LinearLabelTree.builder(3, 5).train(x, x)) {
+      LinearLabelTreeBuilder builder = LinearLabelTree.builder(3, 6);
+      assertRefused(
+          IllegalArgumentException.class,
+          "tree: expected 4 features but was 3",
+          () -> LinearLabelTree.builder(4, 6).extend(tree, x, x));
+      assertRefused(
+          IllegalArgumentException.class,
+          "tree: expected at most 4 outputs but was 5",
+          () -> LinearLabelTree.builder(3, 4).extend(tree, x, x));
+      assertRefused(
+          IndexOutOfBoundsException.class,
+          "clusters[1] = 1 is outside [0, clusterCount = 1)",
+          () -> builder.extend(tree, x, x, 0, 1));
+      assertRefused(
+          IllegalArgumentException.class,
+          "targets: expected 2 rows, as x has, but was 1",
+          () -> builder.extend(tree, x, one));
+      assertRefused(
+          IllegalArgumentException.class,
+          "x: value 0 of row 0 = NaN is not finite",
+          () -> tree.clustersToRetrain(infinite, one, 0.5));
+      assertRefused(
+          IllegalArgumentException.class,
+          "probability: expected a number in (0, 1] but was 0.0",
+          () -> tree.clustersToRetrain(x, x, 0));
+      tree.close();
+      assertRefused(
+          IllegalStateException.class,
+          "layer: the layer is closed",
+          () -> builder.extend(tree, x, x));
+      assertRefused(
+          IllegalStateException.class,
+          "layer: the layer is closed",
+          () -> tree.clustersToRetrain(x, x, 0.5));
+    }
+  }
+
+  /** Counts, and the same as rows weighted by hand, make the same tree and the same rankings. */
+  @Test
+  void aTreeThatCountsFeatures_weighsThemByTfIdf() throws IOException {
+    List<int[]> counts =
+        List.of(new int[] {3, 0, 3}, new int[] {1}, new int[] {0, 1}, new int[] {2, 3, 4, 2, 2});
+    int[] rowsWith = {2, 2, 1, 2, 1};
+    List<int[]> indices = new ArrayList<>();
+    List<float[]> values = new ArrayList<>();
+    for (int[] row : counts) {
+      int[] features = Arrays.stream(row).sorted().distinct().toArray();
+      double[] ofRow = new double[features.length];
+      double squares = 0;
+      for (int i = 0; i < features.length; i++) {
+        int feature = features[i];
+        long count = Arrays.stream(row).filter(other -> other == feature).count();
+        ofRow[i] = (1 + Math.log(count)) * (1 + Math.log(5.0 / (1 + rowsWith[feature])));
+        squares += ofRow[i] * ofRow[i];
+      }
+      float[] scaled = new float[features.length];
+      for (int i = 0; i < scaled.length; i++) {
+        scaled[i] = (float) (ofRow[i] / Math.sqrt(squares));
+      }
+      indices.add(features);
+      values.add(scaled);
+    }
+    Path file = folder.resolve("tree");
+    try (SparseRows x = SparseRows.of(counts);
+        SparseRows weighted = SparseRows.of(indices, values);
+        SparseRows targets =
+            SparseRows.of(List.of(new int[] {0}, new int[] {1}, new int[] {1}, new int[] {2}));
+        LinearLabelTree byHand = LinearLabelTree.builder(5, 3).train(weighted, targets);
+        LinearLabelTree tree = LinearLabelTree.builder(5, 3).tfIdf().train(x, targets)) {
+      assertTrue(tree.countsFeatures() && !byHand.countsFeatures());
+      Ranking wanted = byHand.topK(weighted, 3);
+      Ranking actual = tree.topK(x, 3);
+      for (int row = 0; row < wanted.batch(); row++) {
+        assertArrayEquals(wanted.outputs(row), actual.outputs(row));
+        assertArrayEquals(wanted.logProbabilities(row), actual.logProbabilities(row), 1e-5f);
+      }
+      tree.save(file);
+      for (LoadOptions options : List.of(LoadOptions.mapped(), LoadOptions.copied())) {
+        try (LinearLabelTree loaded = LinearLabelTree.load(file, options);
+            LinearLabelTree copy = loaded.copy()) {
+          assertSame(actual, loaded.topK(x, 3));
+          assertSame(actual, copy.topK(x, 3));
+        }
+      }
+      try (LinearLabelTree same = LinearLabelTree.builder(5, 3).extend(tree, x, targets);
+          LinearLabelTree larger = LinearLabelTree.builder(5, 4).extend(tree, x, targets)) {
+        assertSame(actual, same.topK(x, 3));
+        assertTrue(larger.countsFeatures());
+      }
+      assertEquals(0, tree.clustersToRetrain(x, targets, 1e-9).length);
+      String wrong = "x: expected rows without values";
+      assertStartsWith(wrong, () -> tree.topK(weighted, 3));
+      LinearLabelTreeBuilder builder = LinearLabelTree.builder(5, 3).tfIdf();
+      assertStartsWith(wrong, () -> builder.train(weighted, targets));
+    }
+  }
+
+  private static void assertStartsWith(String start, Executable call) {
+    String message = assertThrows(IllegalArgumentException.class, call).getMessage();
+    assertTrue(message.startsWith(start), message);
+  }
+
+  @Test
+  void aFileHoldsItBesideAnotherLayer() throws IOException {
+    Path file = folder.resolve("both");
+    String[] names = IntStream.range(0, 40).mapToObj(i -> "label" + i).toArray(String[]::new);
+    try (Data data = Data.of(300, 40, Seed.value());
+        LinearLabelTree tree = train(data, 40, 4);
+        LabelTree layer = LabelTree.builder(8, 40).labels(Labels.of(List.of(names))).build();
+        EmbeddingBag bag = EmbeddingBag.builder(WORDS, 8).build()) {
+      SaveOptions options = SaveOptions.defaults().with(bag).with(tree);
+      for (ElementType type : List.of(ElementType.FLOAT32, ElementType.INT8)) {
+        layer.save(file, options.withWeights(type));
+        assertTrue(LinearLabelTree.isIn(file));
+        try (LabelTree other = LabelTree.load(file, LoadOptions.mapped());
+            LinearLabelTree loaded = LinearLabelTree.load(file, LoadOptions.mapped())) {
+          assertEquals(type, other.weightType());
+          assertEquals("label7", loaded.labels().name(7));
+          boolean isWide = type == ElementType.FLOAT32;
+          assertEquals(isWide ? type : ElementType.FLOAT16, loaded.weightType());
+          try (LinearLabelTree half = tree.withWeights(loaded.weightType())) {
+            assertSame(half.topK(data.x(), 5), loaded.topK(data.x(), 5));
+          }
+          assertTrue(loaded.memoryUse().mappedBytes() > 0);
+        }
+      }
+      layer.save(file);
+      assertFalse(LinearLabelTree.isIn(file));
+      FileFormatException e =
+          assertThrows(FileFormatException.class, () -> LinearLabelTree.load(file));
+      assertTrue(e.getMessage().contains("is of a LabelTree"), e.getMessage());
+      assertStartsWith("options: expected no part, ", () -> bag.save(file, options));
+      assertStartsWith("options: expected no part, ", () -> tree.save(file, options));
+    }
+  }
+
+  @Test
+  void rankingsOfOthers_areMeasured() {
+    Ranking ranking = Ranking.of(new int[][] {{2, 0}, {1}}, new float[][] {{-0.5f, -1}, {-0.25f}});
+    assertEquals(2, ranking.output(0, 0));
+    assertEquals(-0.25f, ranking.logProbability(1, 0));
+    Metrics metrics = Metrics.upTo(1);
+    try (SparseRows labels = SparseRows.of(List.of(new int[] {2}, new int[] {0}))) {
+      metrics.add(ranking, labels);
+    }
+    assertEquals(0.5, metrics.precision(1));
+    assertStartsWith(
+        "logProbabilities[1]", () -> Ranking.of(new int[][] {{2}, {1}}, new float[][] {{-1}, {}}));
+  }
+}

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.products;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.ForkJoinPool;
+import java.util.stream.Stream;
+import org.blocksparse.Activation;
+import org.blocksparse.BlockMatrix;
+import org.blocksparse.ElementType;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.IntTensor;
+import org.blocksparse.SparseRows;
+import org.blocksparse.Weights;
+import org.blocksparse.Workers;
+import org.blocksparse.testing.BlockProblem;
+import org.blocksparse.testing.BlockProblem.Sizes;
+import org.blocksparse.testing.Bounded;
+import org.blocksparse.testing.Data;
+import org.blocksparse.testing.Data.Numbers;
+import org.blocksparse.testing.Guarded;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.Oracle;
+import org.blocksparse.testing.Seeded;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * {@link BlockPlan#withRoundedInputs}: what it rounds, how far off results are, what it refuses.
+ */
+@ExtendWith(Seeded.class)
+final class RoundedInputsTest {
+  private static final List<Sizes> SIZES =
+      List.of(
+          new Sizes(1, 1, 1, 1, 1, 1, 1),
+          new Sizes(3, 5, 7, 13, 11, 2, 3),
+          new Sizes(70, 2, 2, 5, 10, 2, 2),
+          new Sizes(61, 1, 1, 301, 97, 1, 1), // many rows, and pieces of iSize
+          new Sizes(193, 2, 1, 50, 70, 2, 1),
+          new Sizes(40, 1, 1, 300, 260, 1, 1), // cut by columns
+          new Sizes(0, 3, 2, 4, 6, 2, 2), // nothing at all, in every place
+          new Sizes(3, 4, 4, 4, 6, 0, 2),
+          new Sizes(3, 4, 4, 0, 6, 2, 2),
+          new Sizes(3, 4, 4, 4, 0, 2, 2));
+
+  static Stream<Arguments> cases() {
+    return kernels().flatMap(k -> SIZES.stream().map(s -> Arguments.of(k, s)));
+  }
+
+  static Stream<KernelsUnderTest> kernels() {
+    return KernelsUnderTest.instructionSets().stream();
+  }
+
+  /** The nearest number of 8 binary digits, of two the even one; of a normal float. */
+  private static float rounded(float x) {
+    if (x == 0) {
+      return x;
+    }
+    double place = Math.scalb(1.0, Math.getExponent(x) - 7);
+    return (float) (Math.rint(x / place) * place);
+  }
+
+  /** Whole numbers of up to 10 binary digits: many of them are halfway between two of 8. */
+  private static float[] wide(Data data, int count) {
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      values[i] = data.below(1201) - 600;
+    }
+    return values;
+  }
+
+  /** The forward products that there are, each by a plan. */
+  private static List<FloatTensor> all(
+      BlockMatrix W, Guarded memory, FloatTensor h, BlockProblem p, BlockPlan plan) {
+    Sizes s = p.sizes();
+    FloatTensor b = memory.of("b", p.b(), s.b());
+    FloatTensor gate = memory.of("gate", ones(s.batch() * s.iWin()), s.batch(), s.iWin());
+    FloatTensor inputBias =
+        memory.of("inputBias", ones(s.iBlocks() * s.oSize()), s.iBlocks(), s.oSize());
+    Epilogue biased = Epilogue.none().withBias(b).withInputBias(inputBias, gate);
+    List<FloatTensor> results = new ArrayList<>();
+    FloatTensor o = memory.of("o", p.o(), s.o());
+    FloatTensor out = memory.nan("out", s.o());
+    FloatTensor relu = memory.nan("relu", s.o());
+    results.add(SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b)));
+    SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out);
+    results.add(SparseBlockDot.apply(W, h, plan, biased));
+    SparseBlockDot.apply(W, h, plan, biased.withActivation(Activation.RELU), relu);
+    results.add(SparseBlockGemv.apply(o, W, h, plan));
+    SparseBlockGemv.applyInPlace(W, h, plan, o);
+    results.add(out);
+    results.add(relu);
+    results.add(o);
+    return results;
+  }
+
+  private static float[] ones(int count) {
+    float[] ones = new float[count];
+    Arrays.fill(ones, 1);
+    return ones;
+  }
+
+  @Tag("xcheck")
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("cases")
+  void everyForwardProductIsThatOfRoundedInputs(KernelsUnderTest kernels, Sizes s, Data data) {
+    BlockProblem p = data.blocks(s, Numbers.SMALL_INTEGERS);
+    float[] values = wide(data, s.batch() * s.iWin() * s.iSize());
+    float[] roundedValues = new float[values.length];
+    for (int i = 0; i < values.length; i++) {
+      roundedValues[i] = rounded(values[i]);
+    }
+    try (Guarded memory = new Guarded();
+        FloatTensor floats = FloatTensor.of(p.W(), s.W());
+        Weights W = Weights.of(floats, ElementType.BFLOAT16);
+        IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
+        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
+        BlockPlan plan =
+            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
+                .withWorkers(kernels.workers())) {
+      FloatTensor h = memory.of("h", values, s.h());
+      FloatTensor roundedH = memory.of("roundedH", roundedValues, s.h());
+      List<FloatTensor> expected = all(floats, memory, roundedH, p, plan);
+      List<FloatTensor> actual = all(W, memory, h, p, plan.withRoundedInputs(ElementType.BFLOAT16));
+      for (int i = 0; i < expected.size(); i++) {
+        assertArrayEquals(expected.get(i).toArray(), actual.get(i).toArray(), "product " + i);
+      }
+      expected.subList(0, 3).forEach(FloatTensor::close);
+      actual.subList(0, 3).forEach(FloatTensor::close);
+    }
+  }
+
+  @Tag("xcheck")
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void raggedPlansRoundAsWell(KernelsUnderTest kernels) {
+    try (FloatTensor floats = FloatTensor.of(new float[] {1, 2, 3, 4}, 2, 1, 2, 1);
+        Weights W = Weights.of(floats, ElementType.BFLOAT16);
+        SparseRows inputs = SparseRows.of(List.of(new int[] {0, 1}, new int[0], new int[] {1}));
+        SparseRows outputs = SparseRows.of(List.of(new int[] {0}, new int[] {0}, new int[0]));
+        BlockPlan plan =
+            BlockPlan.of(inputs, outputs, 2, 1).withRoundedInputs(ElementType.BFLOAT16);
+        FloatTensor h = FloatTensor.of(new float[] {257, 1, 259, 2, 5, 6}, 3, 2);
+        FloatTensor b = FloatTensor.of(new float[] {0.5f}, 1, 1);
+        FloatTensor out =
+            SparseBlockDot.apply(
+                W, h, plan.withWorkers(kernels.workers()), Epilogue.none().withBias(b))) {
+      assertArrayEquals(new float[] {256 + 2 + 3 * 260 + 8 + 0.5f, 0.5f}, out.toArray());
+    }
+  }
+
+  /** The bound that the Javadoc gives, with no bias and numbers that are not small. */
+  private static Bounded bound(BlockProblem p) {
+    Sizes s = p.sizes();
+    int k = s.iWin() * s.iSize();
+    Bounded exact = Oracle.dot(p);
+    double[] bounds = exact.bounds().clone();
+    for (int i = 0; i < bounds.length; i++) {
+      double magnitude = Math.max(0, bounds[i] / (k + 1) - Float.MIN_VALUE) / Bounded.U;
+      bounds[i] = (0x1p-8 + 1.01 * k * Bounded.U) * magnitude;
+    }
+    return new Bounded(exact.shape(), exact.values(), bounds);
+  }
+
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("cases")
+  void resultsAreWithinTheBound(KernelsUnderTest kernels, Sizes s, Data data) {
+    BlockProblem given = data.blocks(s, Numbers.GAUSSIAN);
+    try (Guarded memory = new Guarded();
+        FloatTensor floats = FloatTensor.of(given.W(), s.W());
+        Weights W = Weights.of(floats, ElementType.BFLOAT16);
+        FloatTensor widened = W.widened();
+        FloatTensor h = FloatTensor.of(given.h(), s.h());
+        FloatTensor b = FloatTensor.zeros(s.b());
+        IntTensor inputIdx = IntTensor.of(given.inputIdx(), s.inputIdx());
+        IntTensor outputIdx = IntTensor.of(given.outputIdx(), s.outputIdx());
+        BlockPlan plan =
+            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
+                .withRoundedInputs(ElementType.BFLOAT16)
+                .withWorkers(kernels.workers())) {
+      BlockProblem p = given.with(widened.toArray(), b.toArray());
+      FloatTensor out = memory.nan("out", s.o());
+      SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out);
+      bound(p).assertHolds("product", out);
+    }
+  }
+
+  /** A dense product of one column by a block of ones, of a few rows and of many. */
+  private static void assertProduct(KernelsUnderTest kernels, float expected, float... row) {
+    int k = row.length;
+    float[] ones = ones(k);
+    for (int rows : new int[] {1, 50}) {
+      float[] values = new float[rows * k];
+      System.arraycopy(row, 0, values, (rows - 1) * k, k);
+      try (FloatTensor floats = FloatTensor.of(ones, 1, 1, k, 1);
+          Weights W = Weights.of(floats, ElementType.BFLOAT16);
+          FloatTensor h = FloatTensor.of(values, rows, 1, k);
+          FloatTensor b = FloatTensor.zeros(1, 1);
+          BlockPlan plan =
+              BlockPlan.dense(rows)
+                  .withWorkers(kernels.workers())
+                  .withRoundedInputs(ElementType.BFLOAT16);
+          FloatTensor out = SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b))) {
+        assertEquals(expected, out.get(rows - 1, 0, 0), "of " + rows + " rows");
+        if (rows > 1) {
+          assertEquals(0, out.get(0, 0, 0), "of other rows");
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void numbersAreRoundedToTheNearest(KernelsUnderTest kernels) {
+    float infinity = Float.POSITIVE_INFINITY;
+    assertProduct(kernels, 1, 1 + 0x1p-8f);
+    assertProduct(kernels, 1 + 0x1p-7f, 1 + 0x1p-8f + 0x1p-23f);
+    assertProduct(kernels, -1 - 0x1p-6f, -1 - 0x1.8p-7f);
+    assertProduct(kernels, 3, 1 + 0x1p-8f, 2);
+    assertProduct(kernels, 6, 1, 2, 3 + 0x1p-7f);
+    assertProduct(kernels, 0x1p-126f, 0x1p-126f);
+    assertProduct(kernels, 0x1.fep127f, 0x1.fefffep127f);
+    assertProduct(kernels, infinity, 0x1.ffp127f);
+    assertProduct(kernels, -infinity, 0, -Float.MAX_VALUE, 0);
+    assertProduct(kernels, infinity, 1, 2, infinity);
+    assertProduct(kernels, Float.NaN, infinity, -infinity);
+    for (int nan : new int[] {0x7f800001, 0x7fc00000, 0x7fffffff, 0xffffffff}) {
+      assertProduct(kernels, Float.NaN, 1, Float.intBitsToFloat(nan), 2);
+    }
+  }
+
+  @Test
+  void bitsDoNotDependOnTheWorkers(Data data) {
+    Sizes s = new Sizes(300, 3, 2, 333, 130, 2, 1);
+    BlockProblem p = data.blocks(s, Numbers.GAUSSIAN);
+    ForkJoinPool pool = new ForkJoinPool(3);
+    try (FloatTensor floats = FloatTensor.of(p.W(), s.W());
+        Weights W = Weights.of(floats, ElementType.BFLOAT16);
+        FloatTensor h = FloatTensor.of(p.h(), s.h());
+        FloatTensor b = FloatTensor.of(p.b(), s.b());
+        IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
+        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
+        BlockPlan plan =
+            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
+                .withRoundedInputs(ElementType.BFLOAT16);
+        FloatTensor alone =
+            SparseBlockDot.apply(
+                W, h, plan.withWorkers(Workers.callingThread()), Epilogue.none().withBias(b))) {
+      for (int workers = 2; workers <= 4; workers++) {
+        try (FloatTensor together =
+            SparseBlockDot.apply(
+                W, h, plan.withWorkers(Workers.of(pool, workers)), Epilogue.none().withBias(b))) {
+          assertArrayEquals(alone.toArray(), together.toArray(), workers + " workers");
+        }
+      }
+    } finally {
+      pool.shutdown();
+    }
+  }
+
+  @Test
+  void gradientsAreThoseOfAnyPlan(Data data) {
+    Sizes s = new Sizes(40, 2, 3, 33, 17, 2, 2);
+    BlockProblem p = data.blocks(s, Numbers.GAUSSIAN);
+    try (FloatTensor floats = FloatTensor.of(p.W(), s.W());
+        Weights W = Weights.of(floats, ElementType.BFLOAT16);
+        FloatTensor h = FloatTensor.of(p.h(), s.h());
+        FloatTensor gradOut = FloatTensor.of(p.gradOut(), s.o());
+        IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
+        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
+        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())) {
+      BlockPlan rounding = plan.withRoundedInputs(ElementType.BFLOAT16);
+      try (FloatTensor narrow = SparseBlockDot.gradH(W, gradOut, plan);
+          FloatTensor wide = SparseBlockDot.gradH(floats, gradOut, plan);
+          FloatTensor gradW = SparseBlockDot.gradW(h, gradOut, plan);
+          FloatTensor narrowToo = SparseBlockDot.gradH(W, gradOut, rounding);
+          FloatTensor wideToo = SparseBlockDot.gradH(floats, gradOut, rounding);
+          FloatTensor gradWToo = SparseBlockDot.gradW(h, gradOut, rounding)) {
+        assertArrayEquals(narrow.toArray(), narrowToo.toArray());
+        assertArrayEquals(wide.toArray(), wideToo.toArray());
+        assertArrayEquals(gradW.toArray(), gradWToo.toArray());
+      }
+    }
+  }
+
+  private static void assertRefused(String was, FloatTensor out, Executable product) {
+    float[] before = out.toArray();
+    IllegalArgumentException e = assertThrows(IllegalArgumentException.class, product);
+    assertEquals(
+        "W: expected Weights of BFLOAT16, as the plan rounds inputs to BFLOAT16, but was "
+            + was
+            + "; make them with Weights.of(W, ElementType.BFLOAT16), or take the plan without"
+            + " withRoundedInputs",
+        e.getMessage());
+    assertArrayEquals(before, out.toArray());
+  }
+
+  @Test
+  void refusesOtherWeights() {
+    try (FloatTensor W = FloatTensor.zeros(1, 1, 4, 5);
+        FloatTensor h = FloatTensor.zeros(2, 1, 4);
+        FloatTensor b = FloatTensor.zeros(1, 5);
+        FloatTensor out = FloatTensor.of(new float[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, 2, 1, 5);
+        BlockPlan plan = BlockPlan.dense(2).withRoundedInputs(ElementType.BFLOAT16)) {
+      Epilogue none = Epilogue.none();
+      String tensor = "FloatTensor(1, 1, 4, 5)";
+      assertRefused(
+          tensor, out, () -> SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b)));
+      assertRefused(
+          tensor, out, () -> SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out));
+      assertRefused(tensor, out, () -> SparseBlockDot.apply(W, h, plan, none));
+      assertRefused(tensor, out, () -> SparseBlockDot.apply(W, h, plan, none, out));
+      assertRefused(tensor, out, () -> SparseBlockGemv.apply(out, W, h, plan));
+      assertRefused(tensor, out, () -> SparseBlockGemv.applyInPlace(W, h, plan, out));
+      for (ElementType type : List.of(ElementType.FLOAT32, ElementType.FLOAT16, ElementType.INT8)) {
+        try (Weights narrow = Weights.of(W, type)) {
+          String weights = "Weights(1, 1, 4, 5) of " + type;
+          assertRefused(
+              weights,
+              out,
+              () -> SparseBlockDot.apply(narrow, h, plan, Epilogue.none().withBias(b)));
+          assertRefused(weights, out, () -> SparseBlockDot.apply(narrow, h, plan, none, out));
+          assertRefused(weights, out, () -> SparseBlockGemv.applyInPlace(narrow, h, plan, out));
+        }
+      }
+      assertTrue(plan.toString().endsWith(", inputs rounded to BFLOAT16)"), plan.toString());
+    }
+  }
+}

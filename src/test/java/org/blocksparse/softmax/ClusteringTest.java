@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.softmax;
+
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** The checks of clustering before it begins; other tests cover its result. */
+final class ClusteringTest {
+  /** Up to 2^31 - 9 numbers are kept of outputs, and as many of classes. */
+  @ParameterizedTest
+  @CsvSource({
+    "2147483639, 1, 1, ''",
+    "2147483639, 2, 1, outputs times",
+    "268435454, 8, 1, ''",
+    "268435455, 8, 1, outputs times",
+    "1, 1, 2147483639, ''",
+    "2, 2, 1073741819, ''",
+    "2, 2, 1073741820, classes times",
+    "200000000, 20000, 107374, ''",
+    "200000000, 20000, 107375, classes times",
+  })
+  void arraysThatWouldBeTooLarge(int outputs, int nClasses, int dimensions, String refused) {
+    if (refused.isEmpty()) {
+      assertDoesNotThrow(() -> Clustering.requireRoom("vectors", outputs, nClasses, dimensions));
+      return;
+    }
+    IllegalArgumentException error =
+        assertThrows(
+            IllegalArgumentException.class,
+            () -> Clustering.requireRoom("vectors", outputs, nClasses, dimensions));
+    assertTrue(error.getMessage().startsWith("vectors: "), error::toString);
+    assertTrue(error.getMessage().contains(refused), error::toString);
+  }
+
+  /** 1,000 outputs in 10 classes, of 6 dimensions. */
+  @Test
+  void errorsOfTheHeapNameTheBytes() {
+    OutOfMemoryError ofJava = new OutOfMemoryError("Java heap space");
+    OutOfMemoryError error = Clustering.noRoom(ofJava, 1_000, 10, 6);
+    int bytes = 4 * (1_000 * SphericalKMeans.NEAREST + 10 * 6);
+    assertTrue(error.getMessage().contains(bytes + " bytes"), error::toString);
+    assertTrue(error.getMessage().contains("clusters of 1000 outputs in 10"), error::toString);
+    assertSame(ofJava, error.getCause());
+  }
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.softmax;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.IntTensor;
+import org.blocksparse.SparseRows;
+import org.blocksparse.testing.Data;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.Seeded;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Probabilities near 1 and near 0, of both layers on all kernels. As x is 0, logits are biases, and
+ * all error is that of the layer.
+ */
+@ExtendWith(Seeded.class)
+final class NearCertaintyTest {
+  private static final int CLASSES = 3;
+  private static final int SLOTS = 19;
+  private static final int OUTPUTS = CLASSES * SLOTS;
+
+  static Stream<KernelsUnderTest> kernels() {
+    return KernelsUnderTest.all().stream();
+  }
+
+  private static HierarchicalSoftmax softmax(KernelsUnderTest kernels, float[] b1, float[] b2) {
+    int classes = b1.length;
+    int slots = b2.length / classes;
+    return HierarchicalSoftmax.builder(1, b2.length)
+        .classes(classes)
+        .workers(kernels.workers())
+        .build(
+            FloatTensor.zeros(1, classes),
+            FloatTensor.of(b1, classes),
+            FloatTensor.zeros(classes, 1, slots),
+            FloatTensor.of(b2, classes, slots));
+  }
+
+  private static LabelTree tree(KernelsUnderTest kernels, float[] b1, float[] b2) {
+    int classes = b1.length;
+    int slots = b2.length / classes;
+    return LabelTree.builder(1, b2.length)
+        .classes(classes)
+        .workers(kernels.workers())
+        .build(
+            FloatTensor.zeros(1, classes),
+            FloatTensor.of(b1, classes),
+            FloatTensor.zeros(classes, 1, slots),
+            FloatTensor.of(b2, classes, slots));
+  }
+
+  private static void assertWithinUlps(int ulps, double expected, double actual, String name) {
+    double allowed = ulps * Math.ulp((float) expected) + OUTPUTS * (Float.MIN_VALUE / 2.0);
+    assertEquals(expected, actual, allowed, name);
+  }
+
+  /** 4 ulp at each level, and the rounding of their sum. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void softmaxIsRightToFewUlpOfItself(KernelsUnderTest kernels) {
+    for (int distance = 1; distance <= 100; distance += 3) {
+      for (int output : new int[] {0, 7, 18, 20, 35, 56}) {
+        int c = output / SLOTS;
+        float[] b1 = new float[CLASSES];
+        float[] b2 = new float[OUTPUTS];
+        b1[c] = distance;
+        b2[output] = distance;
+        double ofClass = (CLASSES - 1) * Math.exp(-distance);
+        double ofSlot = (SLOTS - 1) * Math.exp(-distance);
+        double loss = Math.log1p(ofClass) + Math.log1p(ofSlot);
+        try (HierarchicalSoftmax layer = softmax(kernels, b1, b2);
+            FloatTensor x = FloatTensor.zeros(1, 1);
+            IntTensor target = IntTensor.of(new int[] {output}, 1);
+            FloatTensor all = layer.logProbabilities(x);
+            FloatTensor one = layer.logProbabilitiesOf(x, target);
+            SoftmaxGradients gradients = layer.gradients(x, target)) {
+          String name = "distance " + distance + " of output " + output;
+          assertWithinUlps(9, -loss, all.toArray()[output], name);
+          assertWithinUlps(9, -loss, one.toArray()[0], name);
+          assertWithinUlps(9, -loss, layer.topK(x, 1).logProbability(0, 0), name);
+          assertWithinUlps(9, loss, layer.loss(x, target), name);
+          double gradient = -ofClass / (1 + ofClass);
+          assertWithinUlps(4, gradient, gradients.b1().toArray()[c], name);
+          gradient = -ofSlot / (1 + ofSlot);
+          assertWithinUlps(4, gradient, gradients.b2().toArray()[output], name);
+        }
+      }
+    }
+  }
+
+  /** 6 ulp in a logarithm and 4 ulp in a gradient at each level. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void treeIsRightToFewUlpOfItself(KernelsUnderTest kernels) {
+    for (int distance = 1; distance <= 100; distance += 3) {
+      for (int output : new int[] {0, 18, 35, 56}) {
+        int c = output / SLOTS;
+        float[] b1 = new float[CLASSES];
+        float[] b2 = new float[OUTPUTS];
+        Arrays.fill(b1, -distance);
+        Arrays.fill(b2, -distance);
+        b1[c] = distance;
+        b2[output] = distance;
+        double ofOne = Math.log1p(Math.exp(-distance));
+        try (LabelTree layer = tree(kernels, b1, b2);
+            FloatTensor x = FloatTensor.zeros(1, 1);
+            SparseRows target = SparseRows.of(List.of(new int[] {output}));
+            FloatTensor all = layer.logProbabilities(x);
+            SoftmaxGradients gradients = layer.gradients(x, target)) {
+          String name = "distance " + distance + " of output " + output;
+          assertWithinUlps(13, -2 * ofOne, all.toArray()[output], name);
+          assertWithinUlps(13, (CLASSES + SLOTS) * ofOne, layer.loss(x, target), name);
+          double gradient = -1 / (1 + Math.exp(distance));
+          assertWithinUlps(4, gradient, gradients.b1().toArray()[c], name);
+          assertWithinUlps(4, gradient, gradients.b2().toArray()[output], name);
+        }
+      }
+    }
+  }
+
+  /** How many outputs have nearly all of the probability depends on what the first lacks to 1. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void rankingsOfNearlyEverything(KernelsUnderTest kernels) {
+    double mass = 1 - 1e-9;
+    for (int distance = 1; distance <= 60; distance++) {
+      int wanted = 1 / (1 + Math.exp(-distance)) >= mass ? 1 : 2;
+      try (FloatTensor x = FloatTensor.zeros(1, 1);
+          HierarchicalSoftmax bySlot = softmax(kernels, new float[1], new float[] {0, distance});
+          HierarchicalSoftmax byClass = softmax(kernels, new float[] {0, distance}, new float[2]);
+          LabelTree tree =
+              tree(kernels, new float[] {distance, -distance}, new float[] {200, 200})) {
+        assertEquals(wanted, bySlot.topP(x, mass).size(0), "slots, distance " + distance);
+        assertEquals(wanted, byClass.topP(x, mass).size(0), "classes, distance " + distance);
+        int likely = 2 - wanted;
+        assertEquals(likely, bySlot.atLeast(x, mass).size(0), "slots, distance " + distance);
+        assertEquals(likely, byClass.atLeast(x, mass).size(0), "classes, distance " + distance);
+        assertEquals(likely, tree.atLeast(x, mass).size(0), "label tree, distance " + distance);
+      }
+    }
+  }
+
+  /** The probabilities of some outputs are those that all have, however small they are. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void probabilitiesOfSomeAreThoseOfAll(KernelsUnderTest kernels, Data data) {
+    int[] outputs = IntStream.range(0, OUTPUTS).toArray();
+    for (float range : new float[] {0, 5, 40}) {
+      float[] b1 = new float[CLASSES];
+      float[] b2 = new float[OUTPUTS];
+      for (int i = 0; i < OUTPUTS; i++) {
+        b2[i] = range * data.between(-1, 1);
+        b1[i % CLASSES] = range * data.between(-1, 1);
+      }
+      try (HierarchicalSoftmax softmax = softmax(kernels, b1, b2);
+          LabelTree tree = tree(kernels, b1, b2);
+          FloatTensor x = FloatTensor.zeros(1, 1);
+          IntTensor all = IntTensor.of(outputs, 1, OUTPUTS);
+          SparseRows rows = SparseRows.of(List.of(outputs))) {
+        float[] wanted = softmax.probabilities(x).toArray();
+        assertArrayEquals(wanted, softmax.probabilitiesOf(x, all).toArray(), 0);
+        if (range == 0) {
+          assertWithinUlps(8, 1.0 / OUTPUTS, wanted[OUTPUTS - 1], "equally likely");
+        }
+        wanted = tree.probabilities(x).toArray();
+        assertArrayEquals(wanted, tree.probabilitiesOf(x, all).toArray(), 0);
+        assertArrayEquals(wanted, tree.probabilitiesOf(x, rows).toArray(), 0);
+        for (int output : outputs) {
+          double ofClass = 1 / (1 + Math.exp(-b1[output / SLOTS]));
+          double ofSlot = 1 / (1 + Math.exp(-b2[output]));
+          assertWithinUlps(9, ofClass * ofSlot, wanted[output], "label tree, output " + output);
+          Explanation explanation = tree.explain(x, output);
+          assertWithinUlps(4, ofClass, explanation.classProbability(), "class of " + output);
+          assertWithinUlps(4, ofSlot, explanation.probabilityInClass(), "slot of " + output);
+        }
+      }
+    }
+  }
+}
