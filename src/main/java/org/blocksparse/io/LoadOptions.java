@@ -94,7 +94,7 @@ public final class LoadOptions {
 
   LoadSettings settings() {
     return new LoadSettings(
-        memory, optimizerState, TENSORS.engine(workers), progress::update, Reading::shrunk);
+        memory, optimizerState, TENSORS.engine(workers), progress, Reading::shrunk);
   }
 
   public Workers workers() {

@@ -151,6 +151,6 @@ public final class SaveOptions {
         optimizerState,
         inFile,
         weights == null ? null : TENSORS.stored(weights),
-        progress::update);
+        progress);
   }
 }

@@ -184,7 +184,7 @@ public final class LinearLabelTreeBuilder {
               TENSORS.bags(targets),
               outputs,
               weights,
-              progress::update);
+              progress);
     }
     LinearModel model = training.train();
     return new LinearLabelTree(model, TENSORS.engine(workers), Map.of(), labels);
@@ -242,7 +242,7 @@ public final class LinearLabelTreeBuilder {
                           wide.model(),
                           outputs,
                           clusters,
-                          progress::update)
+                          progress)
                       .train());
     }
     Labels names = labels != null || !tree.hasLabels() ? labels : tree.labels();

@@ -6,7 +6,7 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.SplittableRandom;
-import org.blocksparse.internal.files.ByteProgress;
+import org.blocksparse.Progress;
 import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.Scheduler;
@@ -52,7 +52,7 @@ final class LinearTraining {
 
   private final Engine engine;
   private final Settings settings;
-  private final ByteProgress progress;
+  private final Progress progress;
   private final TfIdf tfIdf;
   private final SparseMatrix x;
   private final int features;
@@ -79,7 +79,7 @@ final class LinearTraining {
   /** The outputs that are trained. */
   private final BitSet chosen = new BitSet();
 
-  private final Progress done = new Progress();
+  private final Work done = new Work();
 
   /**
    * Trains a tree. Operands were checked and are leased.
@@ -95,7 +95,7 @@ final class LinearTraining {
       Bags labels,
       int labelCount,
       float[] rowWeights,
-      ByteProgress progress) {
+      Progress progress) {
     this.engine = engine;
     this.settings = settings;
     this.progress = progress;
@@ -137,7 +137,7 @@ final class LinearTraining {
       LinearModel old,
       int labelCount,
       int[] clusters,
-      ByteProgress progress) {
+      Progress progress) {
     this.engine = engine;
     this.settings = settings;
     this.progress = progress;
@@ -551,7 +551,7 @@ final class LinearTraining {
   }
 
   /** Counts the work that is done. */
-  private final class Progress {
+  private final class Work {
     private long total;
     private long sum;
 

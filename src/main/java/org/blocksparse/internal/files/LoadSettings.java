@@ -4,6 +4,7 @@ package org.blocksparse.internal.files;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.function.Function;
+import org.blocksparse.Progress;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.Storage;
 
@@ -17,7 +18,7 @@ public record LoadSettings(
     Memory memory,
     boolean optimizerState,
     Engine engine,
-    ByteProgress progress,
+    Progress progress,
     Function<Path, IOException> damage) {
   /** Where W2 or the table of a bag, nearly all of a file, goes. */
   public enum Memory {

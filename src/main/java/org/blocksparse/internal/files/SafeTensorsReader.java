@@ -21,6 +21,7 @@ import java.util.Collection;
 import java.util.Collections;
 import java.util.Map;
 import java.util.function.Function;
+import org.blocksparse.Progress;
 import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.MappedFile;
 import org.blocksparse.internal.memory.Storage;
@@ -106,7 +107,7 @@ public final class SafeTensorsReader implements AutoCloseable {
   private SafeTensorsHeader header;
   private long dataBegin;
   private ByteBuffer bytes;
-  private ByteProgress progress = (done, total) -> {};
+  private Progress progress = (done, total) -> {};
   private long bytesRead;
   private long bytesToRead;
 
@@ -318,7 +319,7 @@ public final class SafeTensorsReader implements AutoCloseable {
   }
 
   /** Tells from now on how much is read of that many bytes. */
-  public void reportTo(ByteProgress listener, long total) {
+  public void reportTo(Progress listener, long total) {
     progress = listener;
     bytesToRead = total;
   }

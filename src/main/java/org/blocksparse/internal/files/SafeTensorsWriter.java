@@ -7,6 +7,7 @@ import java.nio.channels.SeekableByteChannel;
 import java.nio.channels.WritableByteChannel;
 import java.util.List;
 import java.util.Map;
+import org.blocksparse.Progress;
 
 /**
  * Writes a safetensors file. The layout comes first; then come the bytes of all tensors in its
@@ -21,7 +22,7 @@ public final class SafeTensorsWriter {
 
   private final SafeTensorsLayout layout;
   private final byte[] header;
-  private final ByteProgress progress;
+  private final Progress progress;
   private final long total;
   private long written;
 
@@ -32,7 +33,7 @@ public final class SafeTensorsWriter {
    *     again
    */
   public SafeTensorsWriter(
-      SafeTensorsLayout layout, Map<String, String> metadata, ByteProgress progress)
+      SafeTensorsLayout layout, Map<String, String> metadata, Progress progress)
       throws IOException {
     this.layout = layout;
     this.header = SafeTensorsHeader.bytes(layout, metadata, ALIGNMENT);

@@ -3,6 +3,7 @@ package org.blocksparse.internal.files;
 
 import java.util.List;
 import java.util.Map;
+import org.blocksparse.Progress;
 import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.StorageLease;
 
@@ -18,7 +19,7 @@ public record SaveSettings(
     boolean optimizerState,
     List<Part> parts,
     WeightType weights,
-    ByteProgress progress) {
+    Progress progress) {
   /** Another layer in the file of a layer. */
   public interface Part {
     /** Adds its tensors and metadata to a file, and the memory that they are in to a lease. */

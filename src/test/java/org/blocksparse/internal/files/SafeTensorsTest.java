@@ -16,6 +16,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import org.blocksparse.Progress;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.testing.SafeTensorsOracle;
 import org.blocksparse.testing.SafeTensorsOracle.Tensor;
@@ -37,7 +38,7 @@ final class SafeTensorsTest {
 
   @TempDir Path folder;
 
-  private static SafeTensorsWriter writer(ByteProgress progress) throws IOException {
+  private static SafeTensorsWriter writer(Progress progress) throws IOException {
     return new SafeTensorsWriter(LAYOUT, Map.of("key", "value"), progress);
   }
 
