@@ -227,6 +227,25 @@ void check_refusals(int32_t isa) {
                                        BLOCKSPARSE_FLOAT32, nullptr, 0, 4, nullptr, nullptr, 4));
 }
 
+// A sum that overflows in one column alone, wherever that is, does not make its mean infinite.
+void check_one_column_beyond_floats(int32_t isa, int32_t n) {
+  context() = "one column beyond floats, isa " + std::string(blocksparse_isa_name(isa)) + ", n " +
+              std::to_string(n);
+  constexpr float kHuge = 3e38f;
+  const std::vector<int32_t> offsets = {0, 4}, indices = {0, 0, 0, 0};
+  for (int32_t huge = 0; huge < n; ++huge) {
+    matrix a(1, n, 3, 2.0f), c(1, n);
+    a.at(0, huge) = kHuge;
+    CHECK_STATUS(BLOCKSPARSE_OK,
+                 blocksparse_bag_sum_f32(isa, BLOCKSPARSE_BAG_MEAN, offsets.data(), 1, 0, 1,
+                                         indices.data(), nullptr, 4, n, BLOCKSPARSE_FLOAT32,
+                                         a.data(), 1, a.ld(), nullptr, c.data(), c.ld()));
+    for (int32_t q = 0; q < n; ++q) {
+      CHECK(c.at(0, q) == (q == huge ? kHuge : 2.0f));
+    }
+  }
+}
+
 // Sums and products that are no floats, where the factor makes floats of them.
 void check_beyond_floats(int32_t isa, int32_t n) {
   context() =
@@ -348,6 +367,7 @@ int main() {
     }
     for (const int32_t n : {1, 2, 5, 16, 63, 64, 65, 131}) {
       check_beyond_floats(isa, n);
+      check_one_column_beyond_floats(isa, n);
     }
     for (const int32_t type : kTypes) {
       for (const int32_t n : {0, 1, 2, 3, 4, 5, 6, 7, 8, 13, 17, 31, 64, 67, 101, 128, 131, 300}) {

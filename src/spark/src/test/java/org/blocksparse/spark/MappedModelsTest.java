@@ -55,13 +55,15 @@ final class MappedModelsTest {
       layer.step(x, target, Optimizer.adam(0.1f));
       layer.save(file, withState);
     }
-    for (boolean training : new boolean[] {false, true}) {
-      String id = "of a test, to be trained: " + training;
-      ModelLayers model =
-          MappedModels.get(id, EstimatorKind.SOFTMAX, training, to -> copy(file, to));
-      Path again = folder.resolve("again");
-      model.layer().save(again, withState);
-      assertEquals(training, Files.mismatch(file, again) == -1);
+    for (boolean first : new boolean[] {false, true}) {
+      String id = "of a test, first to be trained: " + first;
+      for (boolean training : new boolean[] {first, !first, first}) {
+        ModelLayers model =
+            MappedModels.get(id, EstimatorKind.SOFTMAX, training, to -> copy(file, to));
+        Path again = folder.resolve("again");
+        model.layer().save(again, withState);
+        assertEquals(training, Files.mismatch(file, again) == -1);
+      }
       MappedModels.forget(id);
     }
   }
