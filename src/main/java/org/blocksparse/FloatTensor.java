@@ -9,7 +9,6 @@ import java.nio.FloatBuffer;
 import java.util.Arrays;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.bytedeco.javacpp.FloatPointer;
 
@@ -35,7 +34,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
   /**
    * A tensor of zeros.
    *
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public static FloatTensor zeros(Shape shape) {
     return dense(allocate(shape), shape);
@@ -45,7 +44,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    * A tensor of zeros with the given dimensions.
    *
    * @throws IllegalArgumentException if a dimension is negative, or if there are too many elements
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public static FloatTensor zeros(long... dims) {
     return zeros(Shape.of(dims));
@@ -303,14 +302,12 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    *
    * @throws IllegalArgumentException if there are more elements than an array can hold
    * @throws IllegalStateException if the tensor is closed
-   * @throws OutOfMemoryError if the heap is too small for the array; the message has the number of
-   *     bytes
    */
   public float[] toArray() {
     if (shape().size() > Integer.MAX_VALUE - 8) {
       throw new IllegalArgumentException("toArray: " + shape() + " is too large for an array");
     }
-    float[] values = HeapRoom.floats((int) shape().size(), "elements");
+    float[] values = new float[(int) shape().size()];
     acquire("tensor");
     try {
       if (isContiguous()) {

@@ -4,7 +4,6 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import org.blocksparse.internal.Check;
-import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -26,7 +25,7 @@ public final class IntTensor extends Tensor {
    * A tensor of zeros with the given dimensions.
    *
    * @throws IllegalArgumentException if a dimension is negative, or if there are too many elements
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public static IntTensor zeros(long... dims) {
     Shape shape = Shape.of(dims);
@@ -138,7 +137,7 @@ public final class IntTensor extends Tensor {
   /** As {@link #toArray()}, for a tensor that is called {@code name} in messages. */
   int[] toArray(String name) {
     requireForArray(name);
-    int[] values = HeapRoom.ints((int) shape().size(), "elements");
+    int[] values = new int[(int) shape().size()];
     get(name, values);
     return values;
   }

@@ -15,7 +15,6 @@ import org.blocksparse.internal.Check;
 import org.blocksparse.internal.Lease;
 import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.RowsCheck;
-import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
 
@@ -84,7 +83,7 @@ public final class SparseRows implements AutoCloseable {
    * @throws IllegalArgumentException if offsets are empty, do not begin with 0, decrease, or do not
    *     end with the number of indices
    * @throws IndexOutOfBoundsException if an index is negative
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public static SparseRows of(int[] offsets, int[] indices) {
     return copy(offsets, indices, null);
@@ -124,7 +123,7 @@ public final class SparseRows implements AutoCloseable {
    * @throws IllegalArgumentException if there are more than 2<sup>31</sup> - 1 entries, or
    *     2<sup>31</sup> - 9 rows and more
    * @throws IndexOutOfBoundsException if an index is negative
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public static SparseRows of(List<int[]> indices) {
     return copy(indices, null);
@@ -147,7 +146,7 @@ public final class SparseRows implements AutoCloseable {
    * @param bound the vocabulary of a bag, or the outputs of a layer
    * @param unknown counts the ignored indices
    * @throws IllegalArgumentException as {@link #of(List)}, or if the bound is less than 1
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public static SparseRows of(List<int[]> indices, int bound, UnknownIds unknown) {
     return known(indices, null, bound, unknown);
@@ -229,7 +228,7 @@ public final class SparseRows implements AutoCloseable {
   }
 
   private static int[] newOffsets(int rows) {
-    return HeapRoom.ints(rows + 1, "offsets of rows");
+    return new int[rows + 1];
   }
 
   private static long requireEntries(long entries) {
@@ -368,7 +367,7 @@ public final class SparseRows implements AutoCloseable {
   /** The indices of a row, in a new array; errors as {@link #size}. */
   public int[] indices(int row) {
     try (Lease lease = lease("rows")) {
-      int[] result = HeapRoom.ints(length(row), "indices");
+      int[] result = new int[length(row)];
       indices.storage().getInts(indices.begin() + begin(row), result, 0, result.length);
       return result;
     }
@@ -377,7 +376,7 @@ public final class SparseRows implements AutoCloseable {
   /** The values of a row, in a new array; errors as {@link #size}. */
   public float[] values(int row) {
     try (Lease lease = lease("rows")) {
-      float[] result = HeapRoom.floats(length(row), "values");
+      float[] result = new float[length(row)];
       if (values == null) {
         Arrays.fill(result, 1);
       } else {
@@ -446,7 +445,7 @@ public final class SparseRows implements AutoCloseable {
    * @throws IllegalArgumentException if there are more than 2<sup>31</sup> - 1 entries, or if
    *     offsets of these rows were changed; see {@link #size}
    * @throws IllegalStateException if the rows are closed
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public SparseRows select(int... which) {
     try (Lease lease = lease("rows")) {
@@ -497,7 +496,7 @@ public final class SparseRows implements AutoCloseable {
 
   /** The indices of all rows, in a new array; leased by the caller. */
   int[] indices() {
-    int[] all = HeapRoom.ints(entries, "indices of rows");
+    int[] all = new int[entries];
     getIndices(all);
     return all;
   }

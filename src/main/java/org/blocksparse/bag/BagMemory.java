@@ -8,7 +8,7 @@ import org.blocksparse.internal.kernels.StoredWeights;
 import org.blocksparse.internal.kernels.TableRows;
 import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.kernels.WeightType;
-import org.blocksparse.internal.memory.HeapRoom;
+import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.training.BagTable;
@@ -86,7 +86,7 @@ record BagMemory(BagTable table, LayerState state) implements AutoCloseable {
       throw ReadOnlyWeights.notTrained("growth", type());
     }
     int before = vocabulary();
-    if (n > HeapRoom.LARGEST_ARRAY - before) {
+    if (n > GrowingArrays.MAX_LENGTH - before) {
       throw new IllegalArgumentException(
           "n: " + before + " rows and " + n + " more are more than 2^31 - 9");
     }
@@ -107,7 +107,7 @@ record BagMemory(BagTable table, LayerState state) implements AutoCloseable {
         grown.state.of(TABLE).moment(moment).copyFrom(kept.of(TABLE).moment(moment));
       }
       int[] steps = kept.of(TABLE).steps();
-      int[] grownSteps = HeapRoom.ints(before + n, "numbers of steps");
+      int[] grownSteps = new int[before + n];
       System.arraycopy(steps, 0, grownSteps, 0, steps.length);
       grown.state.of(TABLE).restoreSteps(grownSteps);
       lease.requireIntact();

@@ -319,7 +319,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
    *     rows for an int
    * @throws IllegalStateException also if the table is of a type that is only read; see {@link
    *     #withWeights}
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public int addRows(int n) {
     int first = vocabulary();

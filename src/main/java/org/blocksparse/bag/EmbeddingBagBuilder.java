@@ -42,7 +42,7 @@ public final class EmbeddingBagBuilder {
    * A layer with a random table, uniform in [-1, 1] / features as in fastText. These values are
    * small, so rows without training add little to a sum.
    *
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public EmbeddingBag build() {
     EmbeddingBag bag = EmbeddingBag.of(FloatTensor.zeros(vocabulary, features), mode, workers);

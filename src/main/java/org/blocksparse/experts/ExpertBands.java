@@ -2,7 +2,6 @@
 package org.blocksparse.experts;
 
 import java.util.Arrays;
-import org.blocksparse.internal.memory.HeapRoom;
 
 /**
  * The pairs of samples and experts in bands, each with the pairs of some experts. An expert is in
@@ -53,7 +52,7 @@ final class ExpertBands {
   public static int[] byExpert(int[] chosen, int[] places, int experts) {
     int[] next = counted(chosen, places, experts);
     addUp(next);
-    int[] pairs = HeapRoom.ints(next[experts], "pairs of experts");
+    int[] pairs = new int[next[experts]];
     for (int pair = 0; pair < chosen.length; pair++) {
       if (places[pair] != TopExperts.DROPPED) {
         pairs[next[chosen[pair]]++] = pair;
@@ -64,7 +63,7 @@ final class ExpertBands {
 
   /** The pairs of expert e, at e + 1. */
   private static int[] counted(int[] chosen, int[] places, int experts) {
-    int[] counts = HeapRoom.ints(experts + 1, "places of experts");
+    int[] counts = new int[experts + 1];
     for (int pair = 0; pair < chosen.length; pair++) {
       counts[chosen[pair] + 1] += places[pair] == TopExperts.DROPPED ? 0 : 1;
     }

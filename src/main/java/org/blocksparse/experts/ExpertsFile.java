@@ -29,7 +29,7 @@ import org.blocksparse.internal.kernels.ActivationFunction;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.StoredWeights;
 import org.blocksparse.internal.kernels.WeightType;
-import org.blocksparse.internal.memory.HeapRoom;
+import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.StorageLease;
 
 /** A mixture of experts in a safetensors file; {@link ModelNames} lists what is in it. */
@@ -238,7 +238,7 @@ final class ExpertsFile {
 
     /** A dimension, as builders allow it. */
     private static int dimension(String name, long[] dims, int axis) throws MalformedException {
-      if (dims[axis] < 1 || dims[axis] > HeapRoom.LARGEST_ARRAY) {
+      if (dims[axis] < 1 || dims[axis] > GrowingArrays.MAX_LENGTH) {
         throw new MalformedException(
             name, "dimension " + axis + " of " + Dimensions.text(dims) + " is 0 or too large");
       }

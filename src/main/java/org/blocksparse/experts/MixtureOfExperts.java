@@ -680,7 +680,7 @@ public final class MixtureOfExperts implements AutoCloseable {
    *     missing, is no matrix, has another shape, or has an element that is not finite or too large
    *     for the type
    * @throws IOException if the function throws it
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public static MixtureOfExperts of(
       ExpertTensors tensors, int experts, TopKGate gate, Activation activation, ElementType type)

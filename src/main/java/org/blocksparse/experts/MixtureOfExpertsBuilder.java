@@ -121,7 +121,7 @@ public final class MixtureOfExpertsBuilder {
    * A layer with biases of zero and random weights, uniform in [-1, 1] / sqrt(n), where n is the
    * input size of the product: {@code inputs} for Wg and W1, {@code hidden} for W2.
    *
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public MixtureOfExperts build() {
     Map<String, Shape> shapes = shapes(biases);

@@ -12,7 +12,6 @@ import org.blocksparse.Workers;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.Lease;
 import org.blocksparse.internal.kernels.PackedExperts;
-import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.products.BlockPlan;
 
 /**
@@ -113,11 +112,11 @@ public final class Routing implements AutoCloseable {
     Check.shape("gates", gates, GATES, experts.shape().toArray());
     int[] chosen = TENSORS.toArray(experts, "experts");
     Check.indices("experts", chosen, (int) k, "count", count);
-    int[] load = HeapRoom.ints(count, "loads of experts");
+    int[] load = new int[count];
     for (int expert : chosen) {
       load[expert]++;
     }
-    int[] places = HeapRoom.ints(chosen.length, "places of pairs");
+    int[] places = new int[chosen.length];
     Arrays.setAll(places, pair -> pair);
     FloatTensor own = TENSORS.copy(gates, "gates");
     try {

@@ -10,7 +10,6 @@ import org.blocksparse.Workers;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
 import org.blocksparse.internal.Lease;
-import org.blocksparse.internal.memory.HeapRoom;
 
 /**
  * The gate of a mixture of experts (Shazeer et al., 2017). It computes the softmax of each sample's
@@ -31,9 +30,6 @@ import org.blocksparse.internal.memory.HeapRoom;
  * infinity; other samples are not affected. Results are bitwise identical for any workers.
  */
 public final class TopKGate {
-  /** Heap bytes per choice: its expert and its place, in the routing and in the plans. */
-  private static final long BYTES_PER_CHOICE = 4L * Integer.BYTES;
-
   private static final String LOGITS = "(batch, experts)";
 
   private final int experts;
@@ -144,7 +140,7 @@ public final class TopKGate {
    * @throws IllegalArgumentException if the shape does not fit, or if batch times k is more than
    *     2<sup>29</sup>
    * @throws IllegalStateException if the tensor is closed
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public Routing route(FloatTensor logits) {
     Check.rank("logits", logits, LOGITS, 2);
@@ -154,17 +150,6 @@ public final class TopKGate {
       throw new IllegalArgumentException(
           "logits: " + batch + " * k choices are more than 2^29; split the batch");
     }
-    try {
-      return routed(logits, batch);
-    } catch (OutOfMemoryError e) {
-      throw HeapRoom.named(
-          e,
-          BYTES_PER_CHOICE * batch * k + (long) Integer.BYTES * experts,
-          "the choices of " + batch + " samples among " + experts + " experts");
-    }
-  }
-
-  private Routing routed(FloatTensor logits, int batch) {
     TopExperts top = top();
     FloatTensor probabilities = FloatTensor.zeros(batch, experts);
     FloatTensor gates = null;

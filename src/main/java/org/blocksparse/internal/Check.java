@@ -13,7 +13,7 @@ import org.blocksparse.Shape;
 import org.blocksparse.Tensor;
 import org.blocksparse.internal.files.Dimensions;
 import org.blocksparse.internal.kernels.Rows;
-import org.blocksparse.internal.memory.HeapRoom;
+import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.Storage;
 
 /** The checks of arguments, each with its message: name, what was expected, what was found. */
@@ -22,7 +22,7 @@ public final class Check {
    * Elements of the largest array that a JVM makes. No dimension of a layer is larger, or files
    * that were saved could not be loaded.
    */
-  public static final int LARGEST_ARRAY = HeapRoom.LARGEST_ARRAY;
+  public static final int LARGEST_ARRAY = GrowingArrays.MAX_LENGTH;
 
   /** The names of the dimensions of weights. */
   public static final String WEIGHTS = "(iBlocks, oBlocks, iSize, oSize)";

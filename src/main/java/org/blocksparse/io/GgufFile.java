@@ -119,7 +119,7 @@ public final class GgufFile implements AutoCloseable {
    * @throws FileFormatException if there is no tensor of this name, its type is not one of these,
    *     or an element is not finite
    * @throws IllegalStateException if this file is closed
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public FloatTensor floats(String name) throws IOException {
     requireNonNull(name, "name");
@@ -176,7 +176,7 @@ public final class GgufFile implements AutoCloseable {
    *     differ; if a dimension is not an int; if F32, F16 or BF16 elements are not aligned to their
    *     size; or if a packed weight could be infinite, or is too large for Q8_0
    * @throws IllegalStateException if this file is closed
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public Weights weights(List<String> names, int iBlocks, int oBlocks) throws IOException {
     requireNonNull(names, "names").forEach(name -> requireNonNull(name, "names"));

@@ -172,7 +172,7 @@ public final class TensorFile implements AutoCloseable {
    *     aligned to 4 bytes; or if a tensor that is not mapped has an element that is not finite
    * @throws IOException if the file cannot be read
    * @throws IllegalStateException if this file is closed
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public FloatTensor floats(String name) throws IOException {
     return read(
@@ -215,7 +215,7 @@ public final class TensorFile implements AutoCloseable {
    *     to their size; or if weights that are not mapped have an element that is not finite
    * @throws IOException if the file cannot be read
    * @throws IllegalStateException if this file is closed
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public Weights weights(String name) throws IOException {
     return read(

@@ -3,7 +3,6 @@ package org.blocksparse.linear;
 
 import java.util.Arrays;
 import java.util.BitSet;
-import org.blocksparse.internal.memory.HeapRoom;
 
 /**
  * The rows that the models of a chunk are trained on, with features that are numbered anew: those
@@ -32,8 +31,8 @@ record ChunkProblem(
     }
     int[] offsets = RowLists.offsets(sizes);
     int entries = offsets[sizes.length];
-    int[] columns = HeapRoom.ints(entries, "entries of rows");
-    float[] values = HeapRoom.floats(entries, "entries of rows");
+    int[] columns = new int[entries];
+    float[] values = new float[entries];
     for (int c = 0; c < features.length; c++) {
       columnOf[features[c]] = c;
     }

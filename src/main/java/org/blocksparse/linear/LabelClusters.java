@@ -5,7 +5,6 @@ import java.util.Arrays;
 import java.util.SplittableRandom;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.Scheduler;
-import org.blocksparse.internal.memory.HeapRoom;
 
 /**
  * Puts labels that occur with similar features into clusters of equal size, as Parabel does
@@ -138,8 +137,8 @@ final class LabelClusters {
           sum.clear();
         });
     int[] offsets = RowLists.offsets(sizes);
-    int[] columns = HeapRoom.ints(offsets[labels], "numbers of the vectors of labels");
-    float[] values = HeapRoom.floats(offsets[labels], "numbers of the vectors of labels");
+    int[] columns = new int[offsets[labels]];
+    float[] values = new float[offsets[labels]];
     forEachLabel(
         engine, x, rowsOf, features, (label, sum) -> sum.takeInto(columns, values, offsets[label]));
     return new SparseMatrix(offsets, columns, values);

@@ -205,7 +205,7 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
   /**
    * An independent in-memory copy, with the same weights, names and metadata.
    *
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public LinearLabelTree copy() {
     return withWeights(weightType());

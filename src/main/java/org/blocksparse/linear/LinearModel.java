@@ -7,7 +7,7 @@ import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.SparseChunks;
 import org.blocksparse.internal.kernels.StoredWeights;
 import org.blocksparse.internal.kernels.WeightType;
-import org.blocksparse.internal.memory.HeapRoom;
+import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.search.ClassTable;
@@ -138,10 +138,10 @@ record LinearModel(
     for (int chunk = 0; chunk < all.length; chunk++) {
       all[chunk] =
           new ChunkWeights(
-              HeapRoom.ints(rows[chunk], "features of a chunk"),
-              HeapRoom.ints(rows[chunk] + 1, "features of a chunk"),
+              new int[rows[chunk]],
+              new int[rows[chunk] + 1],
               new byte[entries[chunk]],
-              HeapRoom.floats(entries[chunk], "weights of a chunk"));
+              new float[entries[chunk]]);
     }
     Arrays.fill(rows, 0);
     byte[] some = new byte[SparseChunks.MOST_OUTPUTS];
@@ -193,7 +193,7 @@ record LinearModel(
       this.features = features;
       this.tfIdf = tfIdf;
       this.chunks = new ChunkWeights[tree.chunks()];
-      this.biases = HeapRoom.floats(tree.outputs(), "biases");
+      this.biases = new float[tree.outputs()];
       this.calibrations = new Calibration[tree.levels()];
     }
 
@@ -213,14 +213,14 @@ record LinearModel(
      */
     LinearModel build() {
       long entries = 0;
-      int[] rowsOf = HeapRoom.ints(features, "rows of features");
+      int[] rowsOf = new int[features];
       for (ChunkWeights chunk : chunks) {
         entries += chunk.columns.length;
         for (int feature : chunk.features) {
           rowsOf[feature]++;
         }
       }
-      if (entries > HeapRoom.LARGEST_ARRAY) {
+      if (entries > GrowingArrays.MAX_LENGTH) {
         throw new IllegalStateException(
             "layer: more than 2^31 - 9 weights; a higher threshold leaves fewer");
       }
@@ -257,7 +257,7 @@ record LinearModel(
     private void fill(
         int[] begins, Storage chunkOf, Storage starts, Storage columns, Storage weights) {
       int rows = begins[features];
-      int[] sizes = HeapRoom.ints(rows, "rows of weights");
+      int[] sizes = new int[rows];
       int[] next = begins.clone();
       for (int chunk = 0; chunk < chunks.length; chunk++) {
         ChunkWeights part = chunks[chunk];

@@ -25,7 +25,7 @@ import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.SparseChunks;
 import org.blocksparse.internal.kernels.StoredWeights;
 import org.blocksparse.internal.kernels.WeightType;
-import org.blocksparse.internal.memory.HeapRoom;
+import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
 
@@ -214,17 +214,17 @@ final class LinearModelFile {
       }
       WeightType type = type();
       TensorEntry weights = reader.entryOfRank(1, WEIGHTS, WeightsFile.dtype(type));
-      long entries = requireSize(weights, 0, HeapRoom.LARGEST_ARRAY);
+      long entries = requireSize(weights, 0, GrowingArrays.MAX_LENGTH);
       TensorEntry columns = reader.entry(COLUMNS, Dtype.U8, entries);
       TensorEntry chunkOf = reader.entryOfRank(1, CHUNKS, Dtype.I32);
-      long rows = requireSize(chunkOf, 0, Math.min(entries, HeapRoom.LARGEST_ARRAY - 1));
+      long rows = requireSize(chunkOf, 0, Math.min(entries, GrowingArrays.MAX_LENGTH - 1));
       TensorEntry starts = reader.entry(STARTS, Dtype.I32, rows + 1);
       TensorEntry begins = reader.entryOfRank(1, BEGINS, Dtype.I32);
-      long features = requireSize(begins, 2, HeapRoom.LARGEST_ARRAY) - 1;
+      long features = requireSize(begins, 2, GrowingArrays.MAX_LENGTH) - 1;
       TensorEntry labels = reader.entryOfRank(1, LABELS, Dtype.I32);
-      long outputs = requireSize(labels, 1, HeapRoom.LARGEST_ARRAY);
+      long outputs = requireSize(labels, 1, GrowingArrays.MAX_LENGTH);
       TensorEntry outputBegins = reader.entryOfRank(1, OUTPUTS, Dtype.I32);
-      long chunks = requireSize(outputBegins, 2, HeapRoom.LARGEST_ARRAY - outputs) - 1;
+      long chunks = requireSize(outputBegins, 2, GrowingArrays.MAX_LENGTH - outputs) - 1;
       TensorEntry levelBegins = reader.entryOfRank(1, LEVELS, Dtype.I32);
       long levels = requireSize(levelBegins, 2, chunks + 1) - 1;
       TensorEntry calibration = reader.entry(CALIBRATION, Dtype.F32, levels, 2);
@@ -378,7 +378,7 @@ final class LinearModelFile {
       if (!reader.has(TF_IDF)) {
         return null;
       }
-      float[] inverse = HeapRoom.floats(features, "inverse document frequencies");
+      float[] inverse = new float[features];
       Storage storage = reader.readFloats(reader.entry(TF_IDF, Dtype.F32, features));
       storage.getFloats(0, inverse, 0, features);
       storage.close();

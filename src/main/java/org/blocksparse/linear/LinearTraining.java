@@ -10,7 +10,6 @@ import org.blocksparse.Progress;
 import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.Scheduler;
-import org.blocksparse.internal.memory.HeapRoom;
 
 /**
  * Trains a linear label tree, or some outputs of one. Labels are put into clusters; then each
@@ -304,7 +303,7 @@ final class LinearTraining {
 
   /** Buffers of a worker. */
   private final class Room implements Scheduler.Share {
-    final int[] ofFeatures = HeapRoom.ints(features, "numbers of features");
+    final int[] ofFeatures = new int[features];
 
     @Override
     public void close() {}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.linear;
 
-import org.blocksparse.internal.memory.HeapRoom;
+import org.blocksparse.internal.memory.GrowingArrays;
 
 /**
  * A list of rows for each of several things: of label l, rows[begins[l]] up to rows[begins[l + 1]]
@@ -26,7 +26,7 @@ record RowLists(int[] begins, int[] rows) {
     }
     int[] begins = offsets(sizes);
     int[] next = begins.clone();
-    int[] all = HeapRoom.ints(begins[count], "rows of labels");
+    int[] all = new int[begins[count]];
     for (int row = 0; row < rows; row++) {
       int each = row;
       membership.forEach(row, thing -> all[next[thing]++] = each);
@@ -44,7 +44,7 @@ record RowLists(int[] begins, int[] rows) {
     long end = 0;
     for (int i = 0; i < sizes.length; i++) {
       end += sizes[i];
-      if (end > HeapRoom.LARGEST_ARRAY) {
+      if (end > GrowingArrays.MAX_LENGTH) {
         throw new IllegalArgumentException(
             "features: rows of labels, or of clusters, have more than 2^31 - 9 entries together");
       }

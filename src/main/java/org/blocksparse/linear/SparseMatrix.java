@@ -2,7 +2,6 @@
 package org.blocksparse.linear;
 
 import org.blocksparse.internal.kernels.Bags;
-import org.blocksparse.internal.memory.HeapRoom;
 
 /**
  * Sparse rows on the heap: row r has the entries [offsets[r], offsets[r + 1]). The arrays are
@@ -14,12 +13,12 @@ import org.blocksparse.internal.memory.HeapRoom;
 record SparseMatrix(int[] offsets, int[] columns, float[] values) {
   /** A copy of bags that were checked and are leased. */
   static SparseMatrix of(Bags bags) {
-    int[] offsets = HeapRoom.ints(bags.count() + 1, "offsets of rows");
+    int[] offsets = new int[bags.count() + 1];
     for (int row = 0; row < offsets.length; row++) {
       offsets[row] = bags.offsets().getInt(row);
     }
-    int[] columns = HeapRoom.ints(bags.entries(), "entries of rows");
-    float[] values = HeapRoom.floats(bags.entries(), "entries of rows");
+    int[] columns = new int[bags.entries()];
+    float[] values = new float[bags.entries()];
     for (int entry = 0; entry < columns.length; entry++) {
       columns[entry] = bags.indices().getInt(entry);
       values[entry] = bags.value(entry);

@@ -3,7 +3,6 @@ package org.blocksparse.linear;
 
 import java.util.Arrays;
 import org.blocksparse.internal.kernels.Bags;
-import org.blocksparse.internal.memory.HeapRoom;
 
 /**
  * Weights of features that are counted. A feature that a row has n times gets (1 + log n) times its
@@ -23,11 +22,11 @@ record TfIdf(float[] inverse) {
    * feature)), which is finite for features that no row has.
    */
   static TfIdf of(Bags counts, int features) {
-    int[] rowsWith = HeapRoom.ints(features, "rows of features");
+    int[] rowsWith = new int[features];
     for (int row = 0; row < counts.count(); row++) {
       forEach(counts, row, (feature, count) -> rowsWith[feature]++);
     }
-    float[] inverse = HeapRoom.floats(features, "inverse document frequencies");
+    float[] inverse = new float[features];
     for (int feature = 0; feature < features; feature++) {
       inverse[feature] = (float) (1 + Math.log((1.0 + counts.count()) / (1.0 + rowsWith[feature])));
     }
@@ -42,8 +41,8 @@ record TfIdf(float[] inverse) {
       forEach(counts, row, (feature, count) -> sizes[each]++);
     }
     int[] offsets = RowLists.offsets(sizes);
-    int[] columns = HeapRoom.ints(offsets[sizes.length], "entries of rows");
-    float[] values = HeapRoom.floats(offsets[sizes.length], "entries of rows");
+    int[] columns = new int[offsets[sizes.length]];
+    float[] values = new float[offsets[sizes.length]];
     int[] at = {0};
     for (int row = 0; row < sizes.length; row++) {
       double[] squares = {0};

@@ -4,7 +4,6 @@ package org.blocksparse.products;
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.TENSORS;
 
-import java.util.function.Supplier;
 import org.blocksparse.BlockMatrix;
 import org.blocksparse.ElementType;
 import org.blocksparse.IntTensor;
@@ -17,7 +16,6 @@ import org.blocksparse.internal.kernels.GemmSchedule;
 import org.blocksparse.internal.kernels.OuterSchedule;
 import org.blocksparse.internal.kernels.SampleBags;
 import org.blocksparse.internal.kernels.SampleWindows;
-import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -43,40 +41,23 @@ public final class BlockPlan implements AutoCloseable {
    */
   private static final int MAX_PAIRS = 1 << 29;
 
-  /** Heap bytes per pair while a schedule is built. */
-  private static final long BYTES_PER_PAIR = 12;
-
   /** The schedules of a plan. A copy with other workers or input rounding shares them. */
   private static final class SharedSchedules {
     private final SampleWindows inputs;
     private final SampleWindows outputs;
     private final int iBlocks;
     private final int oBlocks;
-    private final long pairs;
     private boolean closed;
     private GemmSchedule forward;
     private GemmSchedule backward;
     private OuterSchedule outer;
     private SampleBags samples;
 
-    SharedSchedules(
-        SampleWindows inputs, SampleWindows outputs, int iBlocks, int oBlocks, long pairs) {
+    SharedSchedules(SampleWindows inputs, SampleWindows outputs, int iBlocks, int oBlocks) {
       this.inputs = inputs;
       this.outputs = outputs;
       this.iBlocks = iBlocks;
       this.oBlocks = oBlocks;
-      this.pairs = pairs;
-    }
-
-    /** Builds a schedule. If the heap is too small, the error has the number of bytes. */
-    private <T> T made(Supplier<T> maker) {
-      requireOpen();
-      try {
-        return maker.get();
-      } catch (OutOfMemoryError e) {
-        throw HeapRoom.named(
-            e, BYTES_PER_PAIR * pairs, "sorting " + pairs + " pairs of rows and blocks");
-      }
     }
 
     private void requireOpen() {
@@ -88,7 +69,7 @@ public final class BlockPlan implements AutoCloseable {
     synchronized GemmSchedule forward(Lease lease) {
       requireOpen();
       if (forward == null) {
-        forward = made(() -> GemmSchedule.of(outputs, oBlocks, inputs, iBlocks));
+        forward = GemmSchedule.of(outputs, oBlocks, inputs, iBlocks);
       }
       hold(forward.packed(), lease);
       return forward;
@@ -97,7 +78,7 @@ public final class BlockPlan implements AutoCloseable {
     synchronized GemmSchedule backward(Lease lease) {
       requireOpen();
       if (backward == null) {
-        backward = made(() -> GemmSchedule.of(inputs, iBlocks, outputs, oBlocks));
+        backward = GemmSchedule.of(inputs, iBlocks, outputs, oBlocks);
       }
       hold(backward.packed(), lease);
       return backward;
@@ -106,7 +87,7 @@ public final class BlockPlan implements AutoCloseable {
     synchronized OuterSchedule outer(Lease lease) {
       requireOpen();
       if (outer == null) {
-        outer = made(() -> OuterSchedule.of(inputs, iBlocks, outputs, oBlocks));
+        outer = OuterSchedule.of(inputs, iBlocks, outputs, oBlocks);
       }
       hold(outer.packed(), lease);
       return outer;
@@ -115,7 +96,7 @@ public final class BlockPlan implements AutoCloseable {
     synchronized SampleBags samples(Lease lease) {
       requireOpen();
       if (samples == null) {
-        samples = made(() -> SampleBags.of(inputs, outputs));
+        samples = SampleBags.of(inputs, outputs);
       }
       hold(samples.memory(), lease);
       return samples;
@@ -180,8 +161,6 @@ public final class BlockPlan implements AutoCloseable {
    * @param oBlocks how many output blocks there are to select from
    * @throws IllegalArgumentException if a shape does not fit, or if the batch has more than
    *     2<sup>29</sup> triples (sample, input block, output block)
-   * @throws OutOfMemoryError if the heap is too small to sort the triples; the first operation with
-   *     the plan may also throw this error
    * @throws IndexOutOfBoundsException if an index is negative or too large; unlike in Theano, a
    *     negative index does not count from the end
    * @throws IllegalStateException if a tensor is closed
@@ -195,20 +174,13 @@ public final class BlockPlan implements AutoCloseable {
    * batch} samples selects both.
    *
    * @throws IllegalArgumentException if batch is negative, or more than 2<sup>29</sup>
-   * @throws OutOfMemoryError if the heap is too small for the plan; the message has the number of
-   *     bytes; the first operation with the plan may also throw this error
    */
   public static BlockPlan dense(int batch) {
     Check.atLeast(0, "batch", batch);
-    long pairs = requirePairs(batch, 1, 1);
-    SampleWindows zeros;
-    try {
-      zeros = SampleWindows.equal(batch, new int[batch]);
-    } catch (OutOfMemoryError e) {
-      throw noRoom(e, batch);
-    }
+    requirePairs(batch, 1, 1);
+    SampleWindows zeros = SampleWindows.equal(batch, new int[batch]);
     return new BlockPlan(
-        new SharedSchedules(zeros, zeros, 1, 1, pairs),
+        new SharedSchedules(zeros, zeros, 1, 1),
         Workers.common(),
         new SelectedRows("inputs", batch, 1, batch),
         new SelectedRows("outputs", batch, 1, batch));
@@ -232,15 +204,9 @@ public final class BlockPlan implements AutoCloseable {
     int iWin = (int) inputIdx.shape().dim(1);
     int oWin = (int) outputIdx.shape().dim(1);
     Check.shape(outputName, outputIdx, "(batch, window)", batch, oWin);
-    long pairs = requirePairs(batch, iWin, oWin);
-    int[] inputs;
-    int[] outputs;
-    try {
-      inputs = TENSORS.toArray(inputIdx, inputName);
-      outputs = TENSORS.toArray(outputIdx, outputName);
-    } catch (OutOfMemoryError e) {
-      throw noRoom(e, inputIdx.shape().size() + outputIdx.shape().size());
-    }
+    requirePairs(batch, iWin, oWin);
+    int[] inputs = TENSORS.toArray(inputIdx, inputName);
+    int[] outputs = TENSORS.toArray(outputIdx, outputName);
     Check.indices(inputName, inputs, iWin, iBlocksName, iBlocks);
     Check.indices(outputName, outputs, oWin, oBlocksName, oBlocks);
     return new BlockPlan(
@@ -248,8 +214,7 @@ public final class BlockPlan implements AutoCloseable {
             SampleWindows.equal(batch, inputs),
             SampleWindows.equal(batch, outputs),
             iBlocks,
-            oBlocks,
-            pairs),
+            oBlocks),
         Workers.common(),
         new SelectedRows("inputs", batch, iWin, inputs.length),
         new SelectedRows("outputs", batch, oWin, outputs.length));
@@ -271,8 +236,6 @@ public final class BlockPlan implements AutoCloseable {
    * @throws IllegalArgumentException if the numbers of rows differ, if there are values, or if the
    *     batch has more than 2<sup>29</sup> triples (sample, input block, output block); a sample
    *     without input or output blocks counts as if it had one
-   * @throws OutOfMemoryError if the heap is too small to sort the triples; the first operation with
-   *     the plan may also throw this error
    * @throws IndexOutOfBoundsException if an index is too large
    * @throws IllegalStateException if rows are closed
    */
@@ -295,20 +258,16 @@ public final class BlockPlan implements AutoCloseable {
       TENSORS.requireIndices(outputs, "outputs", "oBlocks", oBlocks);
       int[] inputBegins = TENSORS.offsets(inputs);
       int[] outputBegins = TENSORS.offsets(outputs);
-      long pairs = pairs(inputBegins, outputBegins);
-      requirePairs(pairs);
+      requirePairs(pairs(inputBegins, outputBegins));
       return new BlockPlan(
           new SharedSchedules(
               SampleWindows.ragged(inputBegins, TENSORS.indices(inputs)),
               SampleWindows.ragged(outputBegins, TENSORS.indices(outputs)),
               iBlocks,
-              oBlocks,
-              pairs),
+              oBlocks),
           Workers.common(),
           new SelectedRows("inputs", inputs.rows(), SelectedRows.RAGGED, inputs.entries()),
           new SelectedRows("outputs", outputs.rows(), SelectedRows.RAGGED, outputs.entries()));
-    } catch (OutOfMemoryError e) {
-      throw noRoom(e, 2L * (inputs.rows() + (long) inputs.entries() + outputs.entries()));
     }
   }
 
@@ -319,15 +278,10 @@ public final class BlockPlan implements AutoCloseable {
   }
 
   /** Checks the size of the schedules before memory is taken for any of them. */
-  private static long requirePairs(long batch, long iWin, long oWin) {
+  private static void requirePairs(long batch, long iWin, long oWin) {
     long rows = batch * Math.max(1, Math.max(iWin, oWin));
     long pairs = rows > MAX_PAIRS ? rows : batch * Math.max(1, iWin) * Math.max(1, oWin);
     requirePairs("batch * iWin * oWin: ", pairs);
-    return pairs;
-  }
-
-  private static OutOfMemoryError noRoom(OutOfMemoryError error, long numbers) {
-    return HeapRoom.named(error, Integer.BYTES * numbers, "the blocks that samples select");
   }
 
   /**

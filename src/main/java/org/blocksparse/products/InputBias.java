@@ -146,7 +146,7 @@ public final class InputBias {
    * @param bias a tensor that the state was created for
    * @throws IllegalArgumentException also if the state was not created for the bias
    * @throws IllegalStateException also if the state is closed
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes. If
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes. If
    *     the optimizer state does not fit, nothing changes. If a worker's temporary memory does not
    *     fit, some blocks may be updated and others not
    */

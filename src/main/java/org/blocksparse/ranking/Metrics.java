@@ -9,7 +9,6 @@ import java.util.Locale;
 import org.blocksparse.IntTensor;
 import org.blocksparse.SparseRows;
 import org.blocksparse.internal.Check;
-import org.blocksparse.internal.memory.HeapRoom;
 
 /**
  * Metrics of rankings, given the true labels of each row: precision, recall, normalized discounted
@@ -62,23 +61,17 @@ public final class Metrics {
   private Metrics(int upTo, double[] propensities) {
     this.upTo = Check.dimension("upTo", upTo);
     this.propensities = propensities;
-    try {
-      this.precision = new double[upTo];
-      this.recall = new double[upTo];
-      this.ndcg = new double[upTo];
-      this.scored = new double[upTo];
-      this.scoredAtMost = new double[upTo];
-    } catch (OutOfMemoryError e) {
-      throw HeapRoom.named(e, 5L * Double.BYTES * upTo, "sums at " + upTo + " ranks");
-    }
+    this.precision = new double[upTo];
+    this.recall = new double[upTo];
+    this.ndcg = new double[upTo];
+    this.scored = new double[upTo];
+    this.scoredAtMost = new double[upTo];
   }
 
   /**
    * Empty metrics at ranks 1 to {@code upTo}.
    *
    * @throws IllegalArgumentException unless 1 &lt;= {@code upTo} &lt;= 2<sup>31</sup> - 9
-   * @throws OutOfMemoryError if the heap is too small for the sums at each rank; the message has
-   *     the number of bytes
    */
   public static Metrics upTo(int upTo) {
     return new Metrics(upTo, null);

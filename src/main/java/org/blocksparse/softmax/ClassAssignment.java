@@ -46,21 +46,14 @@ public final class ClassAssignment {
    * @param outputs the number of outputs
    * @param nClasses the wanted number of classes; there are fewer if equal sizes need fewer
    * @throws IllegalArgumentException unless 1 &lt;= nClasses &lt;= outputs &lt;= 2<sup>31</sup> - 9
-   * @throws OutOfMemoryError if the heap is too small for the tables; the message has the number of
-   *     bytes
    */
   public static ClassAssignment contiguous(int outputs, int nClasses) {
     int slots = slotsFor(Check.dimension("outputs", outputs), nClasses);
-    return ClassTable.tables(
-        outputs,
-        () -> {
-          int[] classOf = new int[outputs];
-          for (int output = 0; output < outputs; output++) {
-            classOf[output] = output / slots;
-          }
-          return new ClassAssignment(
-              ClassTable.inOrder(classOf, Engine.ceilDiv(outputs, slots), slots));
-        });
+    int[] classOf = new int[outputs];
+    for (int output = 0; output < outputs; output++) {
+      classOf[output] = output / slots;
+    }
+    return new ClassAssignment(ClassTable.inOrder(classOf, Engine.ceilDiv(outputs, slots), slots));
   }
 
   /**

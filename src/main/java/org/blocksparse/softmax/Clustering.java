@@ -5,7 +5,7 @@ import java.util.Locale;
 import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.Rows;
-import org.blocksparse.internal.memory.HeapRoom;
+import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.search.ClassTable;
 
@@ -19,34 +19,22 @@ final class Clustering {
   /** Classes of outputs whose vectors point in similar directions. */
   public static ClassTable ofVectors(Rows vectors, int nClasses, long seed, Engine engine) {
     int outputs = (int) vectors.count();
-    try {
-      return of(vectors, nClasses, seed, engine);
-    } catch (OutOfMemoryError e) {
-      throw noRoom(e, outputs, nClasses, (int) vectors.stride());
-    }
+    int slots = Engine.ceilDiv(outputs, nClasses);
+    int classes = Engine.ceilDiv(outputs, slots);
+    int[] classOf = new SphericalKMeans(engine, vectors, classes, slots, seed).divide(ROUNDS);
+    return ClassTable.inOrder(classOf, classes, slots);
   }
 
   /** Classes of outputs that occur with similar features. */
   public static ClassTable ofFeatures(
       Bags features, Bags labels, int outputs, int nClasses, long seed, Engine engine) {
+    Storage vectors = LabelCentroids.of(engine, features, labels, outputs, seed);
     try {
-      Storage vectors = LabelCentroids.of(engine, features, labels, outputs, seed);
-      try {
-        return of(new Rows(vectors, outputs, LabelCentroids.DIMENSIONS), nClasses, seed, engine);
-      } finally {
-        vectors.close();
-      }
-    } catch (OutOfMemoryError e) {
-      throw noRoom(e, outputs, nClasses, LabelCentroids.DIMENSIONS);
+      Rows rows = new Rows(vectors, outputs, LabelCentroids.DIMENSIONS);
+      return ofVectors(rows, nClasses, seed, engine);
+    } finally {
+      vectors.close();
     }
-  }
-
-  static OutOfMemoryError noRoom(
-      OutOfMemoryError error, int outputs, int nClasses, int dimensions) {
-    int classes = Engine.ceilDiv(outputs, Engine.ceilDiv(outputs, nClasses));
-    long numbers = (long) outputs * SphericalKMeans.NEAREST + (long) classes * dimensions;
-    return HeapRoom.named(
-        error, Float.BYTES * numbers, "clusters of " + outputs + " outputs in " + classes);
   }
 
   /**
@@ -57,7 +45,7 @@ final class Clustering {
   public static void requireRoom(String name, int outputs, int nClasses, int dimensions) {
     int slots = Engine.ceilDiv(outputs, nClasses);
     int classes = Engine.ceilDiv(outputs, slots);
-    int most = HeapRoom.LARGEST_ARRAY;
+    int most = GrowingArrays.MAX_LENGTH;
     int kept = Math.min(SphericalKMeans.NEAREST, classes);
     if ((long) outputs * kept > most) {
       throw new IllegalArgumentException(
@@ -79,13 +67,5 @@ final class Clustering {
               dimensions,
               most));
     }
-  }
-
-  private static ClassTable of(Rows vectors, int nClasses, long seed, Engine engine) {
-    int outputs = (int) vectors.count();
-    int slots = Engine.ceilDiv(outputs, nClasses);
-    int classes = Engine.ceilDiv(outputs, slots);
-    int[] classOf = new SphericalKMeans(engine, vectors, classes, slots, seed).divide(ROUNDS);
-    return ClassTable.inOrder(classOf, classes, slots);
   }
 }

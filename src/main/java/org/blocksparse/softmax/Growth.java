@@ -14,7 +14,7 @@ import org.blocksparse.internal.files.Dimensions;
 import org.blocksparse.internal.kernels.ReadOnlyWeights;
 import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.kernels.WeightType;
-import org.blocksparse.internal.memory.HeapRoom;
+import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.search.ClassTable;
@@ -103,12 +103,12 @@ final class Growth {
 
   private LayerMemory added(int n, Rows x) {
     int outputs = table.outputs();
-    if (n > HeapRoom.LARGEST_ARRAY - outputs) {
+    if (n > GrowingArrays.MAX_LENGTH - outputs) {
       throw new IllegalArgumentException(
           "n: " + outputs + " outputs and " + n + " more are more than 2^31 - 9");
     }
     int all = outputs + n;
-    return placed(ClassTable.tables(all, () -> IntStream.range(outputs, all).toArray()), all, x);
+    return placed(IntStream.range(outputs, all).toArray(), all, x);
   }
 
   /**
@@ -141,9 +141,8 @@ final class Growth {
    */
   private LayerMemory placed(int[] outputs, int all, Rows x) {
     int slots = slotsWith(outputs.length);
-    int[] classes =
-        x == null ? ClassTable.tables(all, () -> leastFull(outputs.length)) : likeliest(x, slots);
-    ClassTable after = ClassTable.tables(all, () -> withPlaces(outputs, classes, all, slots));
+    int[] classes = x == null ? leastFull(outputs.length) : likeliest(x, slots);
+    ClassTable after = withPlaces(outputs, classes, all, slots);
     return slots == table.slots() ? filled(after) : moved(after);
   }
 
@@ -154,7 +153,7 @@ final class Growth {
       return table.slots();
     }
     long each = (needed - 1) / table.classes() + 1;
-    return (int) Math.min(HeapRoom.LARGEST_ARRAY, each + Math.max(1, each / ROOM));
+    return (int) Math.min(GrowingArrays.MAX_LENGTH, each + Math.max(1, each / ROOM));
   }
 
   /** The assignment once each of some outputs is the next one of its class. */
@@ -195,7 +194,7 @@ final class Growth {
       String shape = Dimensions.text(new long[] {x.count(), x.stride()});
       lease.hold("x", x.storage(), "the tensor %s is closed", shape);
       int[] sizes = sizes();
-      int[] classes = HeapRoom.ints((int) x.count(), "classes of outputs");
+      int[] classes = new int[(int) x.count()];
       float[] logProbabilities = new float[sizes.length];
       int step = memory.softmax().rowsAtOnce();
       Rows byClass = null;
@@ -392,8 +391,7 @@ final class Growth {
               + " outputs but was one of "
               + given.outputs());
     }
-    ClassTable after = ClassTable.tables(given.outputs(), () -> live(table, given));
-    return new Growth(memory).moved(after);
+    return new Growth(memory).moved(live(table, given));
   }
 
   /**
@@ -449,9 +447,7 @@ final class Growth {
   /** Moves everything into new memory. */
   private LayerMemory moved(ClassTable after) {
     Relocation relocation =
-        ClassTable.tables(
-            after.outputs(),
-            () -> new Relocation(memory.engine(), memory.link(), memory.features(), table, after));
+        new Relocation(memory.engine(), memory.link(), memory.features(), table, after);
     LayerMemory result =
         inNewMemory(
             memory,

@@ -109,7 +109,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
   /**
    * A layer with random weights, uniform in [-1, 1] / sqrt(features), and biases of zero.
    *
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public L build() {
     SoftmaxStorage random = SoftmaxStorage.random(sizes(), seed);
@@ -163,7 +163,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
    *
    * @param number a class, or {@link LayerPart#CLASS_LEVEL}
    * @throws IndexOutOfBoundsException if there is no such class
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public LayerPart<T> buildPart(int number) {
     ClassTable table = LayerPart.requireNumber(number, orDefault()).table();

@@ -82,7 +82,7 @@ public final class LayerPart<T> implements AutoCloseable {
    * @param workers the threads that will work on its steps
    * @throws IndexOutOfBoundsException if there is no such class
    * @throws IllegalStateException if the layer is closed or has weights that are only read
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public static <T> LayerPart<T> of(TwoLevelLayer<T> layer, int number, Workers workers) {
     requireNonNull(workers, "workers");

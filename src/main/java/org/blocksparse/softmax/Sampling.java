@@ -4,7 +4,6 @@ package org.blocksparse.softmax;
 import java.util.Arrays;
 import java.util.random.RandomGenerator;
 import org.blocksparse.internal.kernels.Rows;
-import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.search.AllowedSlots;
 import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.search.OutputFilter;
@@ -95,7 +94,7 @@ final class Sampling {
    */
   public int[] draw(Rows x, Workspace workspace) {
     OutputFilter.OfRow ofRow = filter.in(table);
-    int[] drawn = HeapRoom.ints(Math.toIntExact(x.count()), "outputs");
+    int[] drawn = new int[Math.toIntExact(x.count())];
     for (int row = 0; row < drawn.length; row++) {
       if (ofRow.of(row).none()) {
         throw new IllegalArgumentException("filter: allows no output in row " + row);

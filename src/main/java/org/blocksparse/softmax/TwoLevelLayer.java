@@ -251,7 +251,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    * snapshot that serves while this layer trains or grows. It is in memory even if this layer is
    * mapped from a file, and can be trained if its weights are FLOAT32.
    *
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public abstract TwoLevelLayer<T> copy();
 
@@ -714,7 +714,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    *     outputs for an int
    * @throws IllegalStateException also if the outputs go into empty slots, and the layer is mapped
    *     read-only from a file
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public int addOutputs(int n) {
     int first = outputs();
@@ -819,7 +819,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    *
    * @throws IllegalArgumentException also if the assignment has another number of outputs, or
    *     retires an output that is not retired here
-   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public void reassign(ClassAssignment classes) {
     replace(Growth.reassigned(memory, requireNonNull(classes, "classes").table()));

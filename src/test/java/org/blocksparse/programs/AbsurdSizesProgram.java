@@ -7,20 +7,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.IntTensor;
 import org.blocksparse.SparseRows;
-import org.blocksparse.Workers;
-import org.blocksparse.experts.TopKGate;
-import org.blocksparse.products.BlockPlan;
-import org.blocksparse.products.SparseBlockDot;
-import org.blocksparse.softmax.ClassAssignment;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.PublicCall;
 
 /**
  * Makes a right call of each public method with numbers in the place of one argument that no memory
- * is large enough for: whatever is thrown is of ours and says what was wrong, or how many bytes
- * could not be had. New methods take part by themselves.
+ * is large enough for. Exceptions are ours and name the error, or the bytes that native memory
+ * lacks; or the JVM's {@link OutOfMemoryError}. New methods take part by themselves.
  *
  * <p>Arguments: a folder.
  */
@@ -46,22 +40,11 @@ public final class AbsurdSizesProgram {
     System.out.println("lives on");
   }
 
-  /** Sizes that no argument states: the rows off the heap. */
+  /** A size that no argument states: rows are in native memory. */
   private void ofManyRows() {
     SparseRows row = SparseRows.of(new int[] {0, 1 << 20}, new int[1 << 20]);
     ChildJvm.check(row.select(new int[20]).entries() == 20 << 20, "as much as the heap");
     check("select", () -> row.select(new int[2047]));
-    FloatTensor logits = FloatTensor.zeros(5 << 20, 2);
-    check("route", () -> TopKGate.of(2, 2).route(logits));
-    IntTensor idx = IntTensor.zeros(10 << 20, 1);
-    check("plan", () -> BlockPlan.of(idx, idx, 1, 1));
-    SparseRows rows = SparseRows.of(new int[(8 << 20) + 1], new int[0]);
-    check("ragged plan", () -> BlockPlan.of(rows, rows, 1, 1));
-    BlockPlan plan = BlockPlan.dense(4 << 20);
-    FloatTensor h = FloatTensor.zeros(4 << 20, 1, 1);
-    check("schedule", () -> SparseBlockDot.gradB(h, plan));
-    FloatTensor vectors = FloatTensor.zeros(4 << 20, 1);
-    check("clustered", () -> ClassAssignment.clustered(vectors, 1000, 1, Workers.common()));
   }
 
   private void check(String name, Runnable call) {

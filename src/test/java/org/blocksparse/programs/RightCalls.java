@@ -15,10 +15,7 @@ import org.blocksparse.testing.PublicCall;
 import org.blocksparse.testing.PublicMethod;
 import org.blocksparse.testing.RandomArguments;
 
-/**
- * A right call of each public method, and what they throw once calls before them have changed what
- * they are of. New methods take part by themselves.
- */
+/** A right call of each public method. New methods take part by themselves. */
 final class RightCalls {
   /** Right calls of these are hardly met by chance: {@link OperandArguments} has them. */
   private static final List<String> RARE =
@@ -36,10 +33,9 @@ final class RightCalls {
           "TheanoSoftmax.apply(",
           "TopKGate.gradient(");
 
-  /** Of the first, {@link FullHeapOperands} has a call that can be made twice. */
   private static final List<String> LEFT_OUT =
       List.of(
-          "LayerBuilder<IntTensor>.saveParts(",
+          "LayerBuilder<IntTensor>.saveParts(", // which takes all parts of one layer
           "LayerBuilder<SparseRows>.saveParts(", // whose code is the same
           "FileFormatException."); // which is thrown
 
@@ -49,15 +45,7 @@ final class RightCalls {
   /** Passes with the same objects, some of which what was made before makes possible. */
   private static final int SWEEPS = 3;
 
-  private static final int WARMUPS = 20;
-
-  /** The most exceptions kept before they are checked. */
-  private static final int MOST_THROWN = 256;
-
   private final List<PublicCall> calls = new ArrayList<>();
-  private final Throwable[] thrown = new Throwable[MOST_THROWN];
-  private final PublicCall[] threw = new PublicCall[MOST_THROWN];
-  private int count;
 
   /** Finds them, with files in a folder. */
   RightCalls(Path folder) throws Exception {
@@ -122,43 +110,5 @@ final class RightCalls {
 
   List<PublicCall> all() {
     return calls;
-  }
-
-  /** Makes a call so often that what is done once in a process is done. */
-  void warmUp(PublicCall call) {
-    for (int i = 0; i < WARMUPS; i++) {
-      make(call);
-    }
-    checkThrown();
-  }
-
-  /**
-   * Makes a call whose exception is kept until there is room to look at it; an error of the JVM
-   * goes on.
-   */
-  void make(PublicCall call) {
-    try {
-      call.make();
-    } catch (InvocationTargetException e) {
-      if (e.getCause() instanceof VirtualMachineError error) {
-        throw error;
-      }
-      threw[count] = call;
-      thrown[count++] = e.getCause();
-    }
-  }
-
-  /** Exceptions are ours, or the JDK's, which wraps those of linking. */
-  void checkThrown() {
-    for (int i = 0; i < count; i++) {
-      Throwable each = thrown[i];
-      boolean ofTheJdk =
-          each instanceof InternalError && each.getCause() instanceof VirtualMachineError;
-      String flaw = ofTheJdk ? null : PublicCall.flaw(each);
-      if (flaw != null) {
-        throw new IllegalStateException(threw[i] + ": " + flaw, each);
-      }
-    }
-    count = 0;
   }
 }

@@ -2,11 +2,9 @@
 package org.blocksparse.softmax;
 
 import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
-import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -36,16 +34,5 @@ final class ClusteringTest {
             () -> Clustering.requireRoom("vectors", outputs, nClasses, dimensions));
     assertTrue(error.getMessage().startsWith("vectors: "), error::toString);
     assertTrue(error.getMessage().contains(refused), error::toString);
-  }
-
-  /** 1,000 outputs in 10 classes, of 6 dimensions. */
-  @Test
-  void errorsOfTheHeapNameTheBytes() {
-    OutOfMemoryError ofJava = new OutOfMemoryError("Java heap space");
-    OutOfMemoryError error = Clustering.noRoom(ofJava, 1_000, 10, 6);
-    int bytes = 4 * (1_000 * SphericalKMeans.NEAREST + 10 * 6);
-    assertTrue(error.getMessage().contains(bytes + " bytes"), error::toString);
-    assertTrue(error.getMessage().contains("clusters of 1000 outputs in 10"), error::toString);
-    assertSame(ofJava, error.getCause());
   }
 }

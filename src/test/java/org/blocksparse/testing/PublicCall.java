@@ -7,9 +7,14 @@ import java.lang.reflect.Method;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Objects;
+import java.util.Set;
 
 /** A public method with its arguments, and the object that has it unless it is static. */
 public record PublicCall(PublicMethod called, Object owner, Object[] arguments) {
+  /** The JVM's messages for arrays that do not fit. */
+  private static final Set<String> OF_THE_HEAP =
+      Set.of("Java heap space", "Requested array size exceeds VM limit");
+
   /** A call with arguments chosen at random; without an owner where nothing of its type is kept. */
   public static PublicCall of(PublicMethod called, RandomArguments arguments) {
     Method method = called.method();
@@ -76,7 +81,8 @@ public record PublicCall(PublicMethod called, Object owner, Object[] arguments) 
             || thrown instanceof UnsupportedOperationException
             || thrown.getClass() == ArithmeticException.class // a loss that is no number
             || thrown instanceof IOException
-            || (thrown instanceof OutOfMemoryError && message.startsWith("cannot "));
+            || (thrown instanceof OutOfMemoryError
+                && (message.startsWith("cannot ") || OF_THE_HEAP.contains(message)));
     boolean ofTheJvm =
         message.isEmpty()
             || message.startsWith("Cannot ")
@@ -84,7 +90,6 @@ public record PublicCall(PublicMethod called, Object owner, Object[] arguments) 
             || message.startsWith("Range ")
             || message.contains(" out of bounds")
             || message.contains("overflow")
-            || message.contains("Requested array size")
             || message.equals("/ by zero");
     return ofOurs && !ofTheJvm
         ? null

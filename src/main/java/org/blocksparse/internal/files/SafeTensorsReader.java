@@ -22,7 +22,6 @@ import java.util.Collections;
 import java.util.Map;
 import java.util.function.Function;
 import org.blocksparse.Progress;
-import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.MappedFile;
 import org.blocksparse.internal.memory.Storage;
 
@@ -392,13 +391,9 @@ public final class SafeTensorsReader implements AutoCloseable {
     return storage;
   }
 
-  /**
-   * The integers of a tensor that fits into an array.
-   *
-   * @throws OutOfMemoryError if the heap has no room for it, telling the bytes
-   */
+  /** The integers of a tensor that fits into an array. */
   public int[] readInts(TensorEntry entry) throws IOException {
-    int[] ints = HeapRoom.ints(Math.toIntExact(entry.size()), "integers of a file");
+    int[] ints = new int[Math.toIntExact(entry.size())];
     for (int begin = 0; begin < ints.length; begin = pieceEnd(begin, ints.length)) {
       int count = pieceEnd(begin, ints.length) - begin;
       readPiece(entry, begin, count).asIntBuffer().get(ints, begin, count);

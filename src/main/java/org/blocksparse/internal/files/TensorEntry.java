@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.files;
 
-import org.blocksparse.internal.memory.HeapRoom;
+import org.blocksparse.internal.memory.GrowingArrays;
 
 /**
  * A tensor of a safetensors file.
@@ -41,7 +41,7 @@ public record TensorEntry(String name, String typeName, long[] dims, long begin,
   /** A dimension of a layer, as builders allow it. */
   public int dimension(int axis) throws MalformedException {
     long dim = dims[axis];
-    if (dim < 1 || dim > HeapRoom.LARGEST_ARRAY) {
+    if (dim < 1 || dim > GrowingArrays.MAX_LENGTH) {
       throw new MalformedException(
           name, "dimension " + axis + " of " + Dimensions.text(dims) + " is 0 or too large");
     }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
-import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Scratch;
 
 /**
@@ -10,8 +9,6 @@ import org.blocksparse.internal.memory.Scratch;
  * each other. The memory is borrowed, so that in steady state nothing is allocated off the heap.
  */
 public final class ExpertSchedules implements AutoCloseable {
-  private static final String WHAT = "numbers of a schedule of experts";
-
   private final int pairs;
   private final Scratch ofUp;
   private final GemmSchedule up;
@@ -35,7 +32,7 @@ public final class ExpertSchedules implements AutoCloseable {
       chunks += GemmSchedule.chunksOf(next - i, GemmSchedule.MAX_CHUNK_ROWS);
     }
     GemmSchedule.Layout layout = new GemmSchedule.Layout(chunks, chunks, pairs, pairs);
-    int[] packed = HeapRoom.ints(layout.arrayLength(), WHAT);
+    int[] packed = new int[layout.arrayLength()];
     layout.writeHeader(packed);
     int chunk = 0;
     for (int i = begin, next; i < end; i = next) {
@@ -73,7 +70,7 @@ public final class ExpertSchedules implements AutoCloseable {
   /** One chunk of all samples, with a segment for each expert. */
   private static int[] sums(
       GemmSchedule.Layout layout, int k, int[] chosen, int[] sorted, int begin, int end) {
-    int[] packed = HeapRoom.ints(layout.arrayLength(), WHAT);
+    int[] packed = new int[layout.arrayLength()];
     layout.writeHeader(packed);
     packed[(int) layout.rowStart() + 1] = layout.rows();
     packed[(int) layout.segmentStart() + 1] = layout.segments();

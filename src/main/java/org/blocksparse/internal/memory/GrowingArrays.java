@@ -3,6 +3,9 @@ package org.blocksparse.internal.memory;
 
 /** Arrays that grow to what the largest call needs, and are used again by the next one. */
 public final class GrowingArrays {
+  /** Elements of the largest array that a JVM makes. */
+  public static final int MAX_LENGTH = Integer.MAX_VALUE - 8;
+
   private GrowingArrays() {}
 
   /**
@@ -29,6 +32,6 @@ public final class GrowingArrays {
 
   /** Half as much again, so that needs that differ a little from call to call are met soon. */
   private static int grown(int before, int elements) {
-    return (int) Math.max(elements, Math.min(Integer.MAX_VALUE - 8, before + before / 2L));
+    return (int) Math.max(elements, Math.min(MAX_LENGTH, before + before / 2L));
   }
 }

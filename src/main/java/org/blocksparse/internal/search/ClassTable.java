@@ -2,8 +2,6 @@
 package org.blocksparse.internal.search;
 
 import java.util.Arrays;
-import java.util.function.Supplier;
-import org.blocksparse.internal.memory.HeapRoom;
 
 /**
  * Where each output lives: its class, and its slot in the class. The arrays are shared and not to
@@ -17,9 +15,6 @@ import org.blocksparse.internal.memory.HeapRoom;
 public record ClassTable(int[] classOf, int[] slotOf, int[][] members, int slots) {
   /** The class and the slot of an output that lives nowhere. */
   public static final int RETIRED = -1;
-
-  /** Its class, its slot, and its place among those of its class. */
-  private static final long BYTES_PER_OUTPUT = 3L * Integer.BYTES;
 
   private static ClassTable of(int[] classOf, int[] slotOf, int[] sizes, int minSlots) {
     return new ClassTable(
@@ -118,20 +113,6 @@ public record ClassTable(int[] classOf, int[] slotOf, int[][] members, int slots
       }
     }
     return of(classOf, slotOf, sizes, slots);
-  }
-
-  /**
-   * Makes tables that take memory of the heap for each output, and no other memory.
-   *
-   * @throws OutOfMemoryError if there is no room, naming the bytes
-   */
-  public static <T> T tables(int outputs, Supplier<T> maker) {
-    try {
-      return maker.get();
-    } catch (OutOfMemoryError e) {
-      throw HeapRoom.named(
-          e, BYTES_PER_OUTPUT * outputs, "the classes and slots of " + outputs + " outputs");
-    }
   }
 
   /** The number of outputs. */

@@ -6,7 +6,6 @@ import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.RowKernels;
 import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.kernels.UpdateRule;
-import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
 
@@ -31,21 +30,13 @@ public final class TensorState {
    */
   private final int[][] begun;
 
-  /**
-   * State of a tensor that has made no step.
-   *
-   * @throws OutOfMemoryError that names the bytes, if the heap has no room for the steps
-   */
+  /** State of a tensor that has made no step. */
   TensorState(BlockedTensor tensor, UpdateRule.Kind kind, Storage[] moments) {
     this.tensor = tensor;
     this.moments = moments;
     int counted = kind.countsSteps() ? tensor.blocks() : 0;
-    this.steps = noSteps(counted);
+    this.steps = new int[counted];
     this.begun = new int[counted][];
-  }
-
-  private static int[] noSteps(int blocks) {
-    return HeapRoom.ints(blocks, "numbers of steps");
   }
 
   /** Makes a block follow its gradient, which is in the first elements of {@code gradient}. */
@@ -163,9 +154,7 @@ public final class TensorState {
 
   /** The steps that each block has taken; 0 where the rule does not count them. */
   public int[] steps() {
-    int[] copy = noSteps(tensor.blocks());
-    System.arraycopy(steps, 0, copy, 0, steps.length);
-    return copy;
+    return Arrays.copyOf(steps, tensor.blocks());
   }
 
   /** Sets what {@link #steps} returns; nothing if the rule does not count them. */
