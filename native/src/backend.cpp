@@ -2,17 +2,12 @@
 #include <cblas.h>
 
 #include "blocksparse/blocksparse.h"
-#include "build.h"  // made by CMake
 
 #if defined(_WIN32)
 #include <windows.h>
 #else
 #include <dlfcn.h>
 #endif
-
-const char* blocksparse_version(void) { return BLOCKSPARSE_VERSION; }
-
-const char* blocksparse_build_id(void) { return BLOCKSPARSE_BUILD_ID; }
 
 const char* blocksparse_openblas_config(void) { return openblas_get_config(); }
 

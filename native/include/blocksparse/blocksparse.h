@@ -109,12 +109,6 @@ BLOCKSPARSE_API const char* blocksparse_rounded_words(int32_t isa);
  */
 BLOCKSPARSE_API const char* blocksparse_packed_name(int32_t isa);
 
-/* The version, "0.1.0" for instance; a string literal. */
-BLOCKSPARSE_API const char* blocksparse_version(void);
-
-/* Identifies the sources this library was built from; a string literal. */
-BLOCKSPARSE_API const char* blocksparse_build_id(void);
-
 /* What OpenBLAS says of itself. Strings that are never freed. */
 BLOCKSPARSE_API const char* blocksparse_openblas_config(void);
 BLOCKSPARSE_API const char* blocksparse_openblas_core(void);

@@ -3,15 +3,14 @@ package org.blocksparse;
 
 import java.util.List;
 import org.blocksparse.internal.binding.NativeLibrary;
-import org.blocksparse.internal.binding.SiblingJars;
 import org.blocksparse.internal.kernels.BackendReport;
 import org.blocksparse.internal.kernels.KernelChoice;
 import org.blocksparse.internal.kernels.SelfTest;
 
 /**
- * Reports which kernels run, and why. {@code java -jar blocksparse-VERSION.jar} prints the report,
- * or {@code java -cp ... org.blocksparse.Backend} with the class path of an application, with a
- * remedy for each problem. Add it to a bug report.
+ * Reports which kernels run, and why, with a remedy for each problem. {@code java -cp ...
+ * org.blocksparse.Backend} prints the report for the class path of an application. Add it to a bug
+ * report.
  *
  * <p>System properties, read when the library is first used:
  *
@@ -27,8 +26,6 @@ import org.blocksparse.internal.kernels.SelfTest;
  * </ul>
  */
 public final class Backend {
-  private static final String JAVACPP = "org/bytedeco/javacpp/Loader.class";
-
   private Backend() {}
 
   /**
@@ -71,23 +68,8 @@ public final class Backend {
 
   /**
    * Prints {@link #describe}; exits with 1 if the native library does not load or a kernel errs.
-   * Started by {@code java -jar}, it takes the jars that it needs from its own folder or from the
-   * local Maven repository.
    */
-  public static void main(String[] args) throws Exception {
-    // By its file, without a class of it: those below cannot be loaded then.
-    if (Backend.class.getClassLoader().getResource(JAVACPP) == null) {
-      if (!SiblingJars.runAgain(Backend.class, args)) {
-        System.out.println(
-            "JavaCPP is missing ("
-                + JAVACPP
-                + "). Copy javacpp and openblas of org.bytedeco and blocksparse, each with and"
-                + " without the classifier of the platform, into the folder of this jar, or give"
-                + " the class path of your application: java -cp ... org.blocksparse.Backend");
-        System.exit(1);
-      }
-      return;
-    }
+  public static void main(String[] args) {
     BackendReport report = BackendReport.make();
     System.out.print(report);
     if (!report.isGood()) {

@@ -218,7 +218,8 @@ final class NativeImageMetadataTest {
     visitJars(
         (jar, entry) -> {
           String name = entry.getName();
-          boolean own = name.matches("org/blocksparse/internal/binding/[^/]+/[^/]+");
+          boolean own =
+              name.matches("org/blocksparse/internal/binding/.+\\.(buildid|so|dll|dylib)");
           boolean preload =
               name.startsWith("org/bytedeco/openblas/" + Loader.getPlatform() + "/")
                   && preloaded.stream().anyMatch(p -> name.matches(".*/(lib)?" + p + "\\..*"));

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.binding;
 
+import org.bytedeco.javacpp.ClassProperties;
+import org.bytedeco.javacpp.LoadEnabled;
+import org.bytedeco.javacpp.Loader;
 import org.bytedeco.javacpp.annotation.NoException;
 import org.bytedeco.javacpp.annotation.Platform;
 import org.bytedeco.javacpp.annotation.Properties;
@@ -31,7 +34,15 @@ import org.bytedeco.javacpp.tools.InfoMapper;
     },
     global = "org.blocksparse.internal.binding.Blocksparse")
 @NoException
-public class BlocksparsePreset implements InfoMapper {
+public class BlocksparsePreset implements InfoMapper, LoadEnabled {
+  /** Called by JavaCPP's loader, and by its generators, which load nothing. */
+  @Override
+  public void init(ClassProperties properties) {
+    if (Loader.isLoadLibraries()) {
+      properties.setProperty("platform.extension", "/" + BuildId.ofClasses());
+    }
+  }
+
   /** Called by JavaCPP's parser, when the binding is generated. */
   @Override
   public void map(InfoMap infoMap) {

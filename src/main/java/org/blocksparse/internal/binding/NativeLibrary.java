@@ -5,33 +5,24 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.lang.System.Logger.Level;
-import java.net.URL;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Locale;
-import java.util.Objects;
 import java.util.Properties;
 import java.util.stream.IntStream;
-import java.util.stream.Stream;
 import org.bytedeco.javacpp.Loader;
 
 /**
- * Loads the native library once, at first use, and makes sure that it is the one that these classes
- * belong to. Knows nothing of kernels.
+ * Loads the native library once, at first use, if it is of the same build as these classes. Knows
+ * nothing of kernels.
  *
  * <p>{@code -Dblocksparse.backend=java} leaves it alone. Without that, a library that is absent is
  * reported by one warning that says how to get it; one that is there but does not load is an error,
  * never a silent loss of speed. With {@code -Dblocksparse.backend=native} both are.
  */
 public final class NativeLibrary {
-  private static final String LIBRARY = "jniblocksparse";
-  private static final String OTHER_LIBRARY =
-      "take its folder out of LD_LIBRARY_PATH and java.library.path";
-
   /** The outcome of loading; each use throws a failure anew. */
   private record Outcome(boolean loaded, String reason, LinkageError failure) {}
 
@@ -129,7 +120,8 @@ public final class NativeLibrary {
           null);
     }
     String platform = Loader.getPlatform();
-    if (libraryResource(platform) == null) {
+    String found = BuildId.ofLibrary(platform);
+    if (found == null) {
       String missing = missing(platform);
       if (backend.equals("native")) {
         return failed(missing, null);
@@ -138,14 +130,21 @@ public final class NativeLibrary {
           .log(Level.WARNING, "Using the slow Java kernels: {0}.", missing);
       return new Outcome(false, missing, null);
     }
+    String wanted = BuildId.ofClasses();
+    if (!found.equals(wanted)) {
+      return failed(
+          "the native library for "
+              + platform
+              + " is of build "
+              + found
+              + ", the classes are of build "
+              + wanted
+              + ": take both jars of org.blocksparse:blocksparse in the same version",
+          null);
+    }
     try {
       load(platform);
     } catch (LinkageError | RuntimeException e) {
-      for (Throwable t = e; t != null; t = t.getCause()) {
-        if (t instanceof VirtualMachineError error) {
-          throw error; // a full heap: there may be room the next time
-        }
-      }
       return failed(
           "the native library for "
               + platform
@@ -206,17 +205,10 @@ public final class NativeLibrary {
           + " glibc 2.34 or later: take an image with Debian or Ubuntu, such as"
           + " eclipse-temurin:21-jre";
     }
-    if (reason.contains("undefined symbol: blocksparse_")) {
-      return "Another "
-          + System.mapLibraryName("blocksparse")
-          + " was found first: "
-          + OTHER_LIBRARY;
-    }
     if (reason.contains("undefined symbol: cblas_")
         || reason.contains("undefined symbol: openblas_")) {
       return "Another OpenBLAS was found first, which does not have all functions (it may be built"
-          + " without CBLAS): "
-          + OTHER_LIBRARY;
+          + " without CBLAS): take its folder out of LD_LIBRARY_PATH and java.library.path";
     }
     if (Loader.class.getClassLoader() != NativeLibrary.class.getClassLoader()) {
       return "JavaCPP was loaded by another class loader than blocksparse, and gives its libraries"
@@ -224,8 +216,9 @@ public final class NativeLibrary {
     }
     return "Check that org.bytedeco:javacpp and org.bytedeco:openblas with the classifier "
         + platform
-        + " are on the class path, that JavaCPP's cache (-Dorg.bytedeco.javacpp.cachedir=DIR) is in"
-        + " a writable folder that may hold executables, and empty it if it is older than the jar";
+        + " are on the class path, and that JavaCPP's cache"
+        + " (-Dorg.bytedeco.javacpp.cachedir=DIR) is in a writable folder that may hold"
+        + " executables";
   }
 
   /** Whether a folder of libraries has the loader of musl, as Alpine's has. */
@@ -238,42 +231,13 @@ public final class NativeLibrary {
   }
 
   private static void load(String platform) {
-    if (anyResource(OpenBlas.resource(platform)) == null
-        && !Boolean.getBoolean("org.bytedeco.javacpp.pathsFirst")) {
+    if (!OpenBlas.isInJar(platform) && !Boolean.getBoolean("org.bytedeco.javacpp.pathsFirst")) {
       // One of an earlier run in JavaCPP's cache would stand in, and be absent elsewhere.
       throw new UnsatisfiedLinkError(
           "org.bytedeco:openblas with the classifier " + platform + " is missing");
     }
-    try {
-      LibraryCache.requireSafe();
-      for (URL library : libraries(platform)) {
-        if (platform.startsWith("linux")) {
-          requireWhole(library);
-        }
-        LibraryCache.renew(library);
-      }
-    } catch (IOException e) {
-      throw new IllegalStateException("cannot extract the libraries", e);
-    }
     Loader.load(Blocksparse.class);
-    checkVersion();
-    checkBuildId(platform);
     OpenBlas.check(platform);
-  }
-
-  /** All that is loaded of the jars, as far as it is there. */
-  private static List<URL> libraries(String platform) {
-    Stream<URL> ofOthers =
-        Stream.concat(
-                Stream.of(
-                    "org/bytedeco/javacpp/" + platform + "/" + System.mapLibraryName("jnijavacpp"),
-                    OpenBlas.resource(platform)),
-                OpenBlas.needed(platform))
-            .map(NativeLibrary::anyResource);
-    URL kernels = resource(platform + "/" + System.mapLibraryName("blocksparse"));
-    return Stream.concat(Stream.of(libraryResource(platform), kernels), ofOthers)
-        .filter(Objects::nonNull)
-        .toList();
   }
 
   /** The instruction sets that this machine can execute, in ascending order. */
@@ -295,11 +259,9 @@ public final class NativeLibrary {
     return NativeMemory.text(Blocksparse.blocksparse_isa_name(isa));
   }
 
-  /** A jar that was cut short when it was built or copied: loading its library ends the process. */
-  private static void requireWhole(URL library) throws IOException {
-    if (ElfFile.isTruncated(library)) {
-      throw new UnsatisfiedLinkError(library + " is cut short: download or build its jar again");
-    }
+  /** The build of the library. */
+  public static String build() {
+    return BuildId.ofClasses();
   }
 
   /** The version of these classes, or null if they are not in a jar of ours. */
@@ -316,65 +278,6 @@ public final class NativeLibrary {
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
-  }
-
-  /** Between versions the functions may differ, and calling one that has changed is a crash. */
-  private static void checkVersion() {
-    String loaded = NativeMemory.text(Blocksparse.blocksparse_version());
-    if (loaded == null) {
-      throw new UnsatisfiedLinkError(
-          "another "
-              + System.mapLibraryName("blocksparse")
-              + " was loaded in place of the jar's: "
-              + OTHER_LIBRARY);
-    }
-    String wanted = version();
-    if (wanted != null && !wanted.equals(loaded)) {
-      throw new UnsatisfiedLinkError(
-          "the library is of version "
-              + loaded
-              + ", the classes of version "
-              + wanted
-              + ": take both jars of org.blocksparse:blocksparse in the same version");
-    }
-  }
-
-  /** For a cache in which the library of an older jar could not be replaced, and mixed-up jars. */
-  private static void checkBuildId(String platform) {
-    String loaded = NativeMemory.text(Blocksparse.blocksparse_build_id());
-    URL file = resource(platform + "/blocksparse.buildid");
-    if (file == null) {
-      throw new UnsatisfiedLinkError("the jar has no build id for " + platform);
-    }
-    String expected;
-    try (InputStream in = file.openStream()) {
-      expected = new String(in.readAllBytes(), StandardCharsets.UTF_8).strip();
-    } catch (IOException e) {
-      throw new IllegalStateException("cannot read " + file, e);
-    }
-    if (!expected.equals(loaded)) {
-      throw new UnsatisfiedLinkError(
-          "the library in JavaCPP's cache, "
-              + LibraryCache.folder()
-              + ", is build "
-              + loaded
-              + ", the jar holds build "
-              + expected);
-    }
-  }
-
-  private static URL libraryResource(String platform) {
-    return resource(platform + "/" + System.mapLibraryName(LIBRARY));
-  }
-
-  /** A resource beside the binding, from its own module or from the class path. */
-  private static URL resource(String name) {
-    return anyResource(NativeLibrary.class.getPackageName().replace('.', '/') + "/" + name);
-  }
-
-  private static URL anyResource(String path) {
-    URL url = NativeLibrary.class.getResource("/" + path);
-    return url != null ? url : ClassLoader.getSystemResource(path);
   }
 
   private static Outcome failed(String message, Throwable cause) {

@@ -7,7 +7,6 @@ import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.stream.Stream;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Loader;
 
@@ -23,29 +22,16 @@ public final class OpenBlas {
 
   /** The library as a resource of the jar for a platform. */
   public static String resource(String platform) {
-    return folder(platform)
+    return "org/bytedeco/openblas/"
+        + platform
+        + "/"
         + (platform.startsWith("windows")
             ? "libopenblas.dll"
             : platform.startsWith("macosx") ? "libopenblas.0.dylib" : "libopenblas.so.0");
   }
 
-  /**
-   * The resources of the jar that the library needs; a platform has some or none of them; see
-   * {@link BlocksparsePreset}.
-   */
-  static Stream<String> needed(String platform) {
-    return Stream.of(
-            "libgcc_s.so.1",
-            "libquadmath.so.0",
-            "libgfortran.so.5",
-            "libgcc_s.1.1.dylib",
-            "libquadmath.0.dylib",
-            "libgfortran.5.dylib")
-        .map(name -> folder(platform) + name);
-  }
-
-  private static String folder(String platform) {
-    return "org/bytedeco/openblas/" + platform + "/";
+  static boolean isInJar(String platform) {
+    return OpenBlas.class.getClassLoader().getResource(resource(platform)) != null;
   }
 
   /** The file in use, or null if the system does not tell. */

@@ -155,7 +155,7 @@ public final class BackendReport {
     if (!KernelChoice.kernels().instructionSet().equals(supported.get(supported.size() - 1))) {
       remedy("the instruction set is capped by -Dblocksparse.isa");
     }
-    fact("build", NativeMemory.text(Blocksparse.blocksparse_build_id()));
+    fact("build", NativeLibrary.build());
     fact("OpenBLAS", NativeMemory.text(Blocksparse.blocksparse_openblas_config()));
     fact("OpenBLAS file", String.valueOf(OpenBlas.file()));
     if (!OpenBlas.isLoadedByJavaCpp()) {

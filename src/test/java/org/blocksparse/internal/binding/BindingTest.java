@@ -15,7 +15,6 @@ final class BindingTest {
   /** Texts, for messages and reports. */
   private static final Set<String> TEXTS =
       Set.of(
-          "blocksparse_build_id",
           "blocksparse_isa_name",
           "blocksparse_openblas_config",
           "blocksparse_openblas_core",
@@ -23,8 +22,7 @@ final class BindingTest {
           "blocksparse_packed_name",
           "blocksparse_path_words",
           "blocksparse_rounded_words",
-          "blocksparse_status_name",
-          "blocksparse_version");
+          "blocksparse_status_name");
 
   /**
    * Addresses are numbers: for an object, generated code asks the JVM things, and does not look
