@@ -123,7 +123,7 @@ public final class MappedFile implements AutoCloseable {
           bytes = channel.size();
           long address = path.map(bytes, copyOnWrite);
           if (address != 0) {
-            return mapped(file, bytes, copyOnWrite, damage, address);
+            return new MappedFile(file, bytes, copyOnWrite, damage, null, null, address);
           }
         }
       }
@@ -164,7 +164,7 @@ public final class MappedFile implements AutoCloseable {
       if (lengths.length() == bytes && Objects.equals(key, key(file))) {
         return new MappedFile(file, bytes, copyOnWrite, damage, channel, lengths, 0);
       }
-    } catch (Throwable e) { // no room on the heap, or an interrupt
+    } catch (Throwable e) { // an interrupt, say
       close(channel, lengths);
       throw e;
     }
@@ -182,20 +182,6 @@ public final class MappedFile implements AutoCloseable {
       if (lengths != null) {
         lengths.close();
       }
-    }
-  }
-
-  private static MappedFile mapped(
-      Path file,
-      long bytes,
-      boolean copyOnWrite,
-      Function<Path, IOException> damage,
-      long address) {
-    try {
-      return new MappedFile(file, bytes, copyOnWrite, damage, null, null, address);
-    } catch (Throwable e) { // no room on the heap
-      NativeMemory.unmap(address);
-      throw e;
     }
   }
 

@@ -148,7 +148,7 @@ public final class Storage {
       for (; allocated < all.length; allocated++) {
         all[allocated] = allocate(elements[allocated]);
       }
-    } catch (Throwable e) { // a full heap as well
+    } catch (Throwable e) {
       for (int i = 0; i < allocated; i++) {
         all[i].close();
       }
@@ -176,16 +176,11 @@ public final class Storage {
     if (address == 0) {
       throw outOfMemory(bytes, null);
     }
-    try {
-      Buffers buffers = buffersAt(address, bytes(elements));
-      Runnable free = new NativeAllocation(address, bytes);
-      Storage storage = new Storage(elements, address, buffers, null, free);
-      ALLOCATED_BYTES.addAndGet(bytes);
-      return storage;
-    } catch (Throwable e) { // no room on the heap for what holds the memory
-      NativeMemory.free(address, bytes);
-      throw e;
-    }
+    Buffers buffers = buffersAt(address, bytes(elements));
+    Runnable free = new NativeAllocation(address, bytes);
+    Storage storage = new Storage(elements, address, buffers, null, free);
+    ALLOCATED_BYTES.addAndGet(bytes);
+    return storage;
   }
 
   /** Frees what the native library allocated. */
@@ -693,13 +688,8 @@ public final class Storage {
       if (!acquire()) {
         throw new IllegalStateException("closed");
       }
-      try {
-        // Duplicates and views of a direct buffer keep the buffer they were made from reachable.
-        CLEANER.register(root, this::release);
-      } catch (Throwable e) { // a full heap
-        release();
-        throw e;
-      }
+      // Duplicates and views of a direct buffer keep the buffer they were made from reachable.
+      CLEANER.register(root, this::release);
     }
     return (isReadOnly() ? root.asReadOnlyBuffer() : root).order(ByteOrder.nativeOrder());
   }

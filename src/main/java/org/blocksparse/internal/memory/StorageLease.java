@@ -2,28 +2,19 @@
 package org.blocksparse.internal.memory;
 
 import java.util.ArrayList;
+import java.util.List;
 
 /** Keeps the memory of an operation's operands from going while the operation runs. */
 public class StorageLease implements AutoCloseable {
-  private final ArrayList<Storage> held = new ArrayList<>(8);
+  private final List<Storage> held = new ArrayList<>(8);
 
   /**
-   * Adds memory, if it is not closed; null is allowed and does nothing. If the heap is full, what
-   * was added before is released.
+   * Adds memory, if it is not closed; null is allowed and does nothing.
    *
    * @return false if it is closed; what was added before is still held
    */
   public final boolean tryHold(Storage storage) {
-    if (storage == null) {
-      return true;
-    }
-    try {
-      held.ensureCapacity(held.size() + 1); // what is acquired below is held for certain
-    } catch (Throwable e) {
-      close();
-      throw e;
-    }
-    return storage.acquire() && held.add(storage);
+    return storage == null || (storage.acquire() && held.add(storage));
   }
 
   /**

@@ -81,18 +81,13 @@ public final class LayerState implements AutoCloseable {
     long[] elements = new long[tensors.length * moments];
     Arrays.setAll(elements, i -> tensors[i / moments].storage().elements());
     Storage[] memory = Storage.allocateAll(elements);
-    try {
-      TensorState[] states = new TensorState[tensors.length];
-      Arrays.setAll(
-          states,
-          t ->
-              new TensorState(
-                  tensors[t], newKind, Arrays.copyOfRange(memory, t * moments, (t + 1) * moments)));
-      return new Content(states, memory);
-    } catch (Throwable e) { // no room on the heap for the rest
-      Storage.closeAll(memory);
-      throw e;
-    }
+    TensorState[] states = new TensorState[tensors.length];
+    Arrays.setAll(
+        states,
+        t ->
+            new TensorState(
+                tensors[t], newKind, Arrays.copyOfRange(memory, t * moments, (t + 1) * moments)));
+    return new Content(states, memory);
   }
 
   /**
