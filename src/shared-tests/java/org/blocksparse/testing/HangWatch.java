@@ -22,8 +22,8 @@ import org.junit.platform.launcher.TestIdentifier;
 import org.junit.platform.launcher.TestPlan;
 
 /**
- * Ends the JVM when it hangs, after it has said where: when nothing has begun or ended for as long
- * as a test may take. JUnit's own timeout comes first where there is one. There is none for
+ * Ends the JVM when it hangs, and prints where: when nothing has begun or ended for six times as
+ * long as a test may take. JUnit's own timeout comes first where there is one. There is none for
  * properties of jqwik, for the methods that give arguments, and for initializers of classes; and
  * that of Surefire does not work (SUREFIRE-1722). JUnit's launcher finds this as a service.
  */
@@ -31,8 +31,8 @@ public final class HangWatch implements TestExecutionListener {
   private static final String LIMIT = "junit.jupiter.execution.timeout.default";
   private static final Pattern DURATION = Pattern.compile("(\\d+) *([smh])");
 
-  /** For JUnit's own timeout to come first. */
-  private static final long GRACE_SECONDS = 5;
+  /** At a load of 100 all is slow, and a deadlock uses no CPU time that could be counted. */
+  private static final int TIMES = 6;
 
   /** Running tests and containers, with the seconds that they may take. */
   private final Map<TestIdentifier, Long> running = new ConcurrentHashMap<>();
@@ -112,7 +112,7 @@ public final class HangWatch implements TestExecutionListener {
       } catch (InterruptedException e) {
         return;
       }
-      long limit = running.values().stream().reduce(defaultSeconds, Math::max) + GRACE_SECONDS;
+      long limit = TIMES * running.values().stream().reduce(defaultSeconds, Math::max);
       if (System.nanoTime() - lastEvent > TimeUnit.SECONDS.toNanos(limit)) {
         halt(limit);
       }
