@@ -47,7 +47,7 @@ final class AllocationTest {
   /** Of so many calls, at most, until all is compiled. */
   private static final int ROUNDS = 50;
 
-  private static final long LITTLE = 4096;
+  private static final long LITTLE = 16 << 10;
 
   /** Of a ranking of all rows. */
   private static final long RESULT = ROWS * (2L * (16 + 4 * K) + 3 * Integer.BYTES);
