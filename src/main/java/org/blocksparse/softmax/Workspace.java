@@ -11,7 +11,7 @@ import org.blocksparse.internal.kernels.GemmSchedule;
 import org.blocksparse.internal.kernels.OuterSchedule;
 import org.blocksparse.internal.kernels.RowSchedules;
 import org.blocksparse.internal.memory.GrowingArrays;
-import org.blocksparse.internal.memory.IdlePool;
+import org.blocksparse.internal.memory.SoftPool;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -115,7 +115,7 @@ final class Workspace implements AutoCloseable {
   /** Workspaces that wait for the next call. */
   public static final class Pool {
     private final IntFunction<GemmSchedule> grid;
-    private final IdlePool<Workspace> idle = new IdlePool<>();
+    private final SoftPool<Workspace> idle = new SoftPool<>();
     private volatile boolean closed;
 
     /**
@@ -192,7 +192,7 @@ final class Workspace implements AutoCloseable {
   private final Map<Use, Storage> memory = new EnumMap<>(Use.class);
   private final Map<Ints, int[]> ints = new EnumMap<>(Ints.class);
   private final Map<Schedule, RowSchedules> schedules = new EnumMap<>(Schedule.class);
-  private final IdlePool<float[]> rows = new IdlePool<>();
+  private final SoftPool<float[]> rows = new SoftPool<>();
   private final SearchBuffers searchBuffers = new SearchBuffers();
   private float[] weights = new float[0];
   private double[] losses = new double[0];

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
-import java.lang.ref.SoftReference;
 import java.util.Arrays;
 import java.util.function.IntConsumer;
 import org.blocksparse.internal.kernels.Bags.Reduction;
@@ -94,7 +93,6 @@ public final class TransposedBags implements AutoCloseable {
   private static final class Builder {
     private static final SoftPool<Builder> IDLE = new SoftPool<>();
 
-    private final SoftReference<Builder> idle = new SoftReference<>(this);
     private final NamedRows[] shares = new NamedRows[MOST_SHARES];
 
     /** How many entries each share has. */
@@ -123,7 +121,7 @@ public final class TransposedBags implements AutoCloseable {
     }
 
     void giveBack() {
-      IDLE.offer(idle);
+      IDLE.offer(this);
     }
 
     TransposedBags build(Bags bags, int bound, Reduction reduction, Tasks tasks) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.memory;
 
-import java.lang.ref.SoftReference;
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -27,7 +26,6 @@ public final class Scratch implements AutoCloseable {
 
   private final Storage storage;
   private final SoftPool<Scratch> pool;
-  private final SoftReference<Scratch> idle = new SoftReference<>(this);
 
   private Scratch(Storage storage, SoftPool<Scratch> pool) {
     this.storage = storage;
@@ -63,7 +61,7 @@ public final class Scratch implements AutoCloseable {
   /** Returns borrowed scratch. */
   @Override
   public void close() {
-    if (!pool.offer(idle)) {
+    if (!pool.offer(this)) {
       storage.close();
     }
   }

@@ -2,15 +2,22 @@
 package org.blocksparse.internal.memory;
 
 import java.lang.ref.SoftReference;
+import java.util.concurrent.atomic.AtomicReferenceArray;
 
-/** An {@link IdlePool} of things that the garbage collector may take when memory is short. */
+/**
+ * Things that wait to be used again, at most two for each processor: more users at the same time
+ * are rare, and what they took is not kept. The garbage collector may take them when memory is
+ * short. There is no lock.
+ */
 public final class SoftPool<T> {
-  private final IdlePool<SoftReference<T>> idle = new IdlePool<>();
+  private final AtomicReferenceArray<SoftReference<T>> idle =
+      new AtomicReferenceArray<>(2 * Runtime.getRuntime().availableProcessors());
 
   /** Takes one out; null if there is none. */
   public T poll() {
-    for (SoftReference<T> reference = idle.poll(); reference != null; reference = idle.poll()) {
-      T thing = reference.get();
+    for (int slot = 0; slot < idle.length(); slot++) {
+      SoftReference<T> reference = idle.get(slot) == null ? null : idle.getAndSet(slot, null);
+      T thing = reference == null ? null : reference.get();
       if (thing != null) {
         return thing;
       }
@@ -18,12 +25,14 @@ public final class SoftPool<T> {
     return null;
   }
 
-  /**
-   * Puts one in; false if there is no room.
-   *
-   * @param reference to the thing, which the thing keeps, so that none is made here
-   */
-  public boolean offer(SoftReference<T> reference) {
-    return idle.offer(reference);
+  /** Puts one in; false if there is no room. */
+  public boolean offer(T thing) {
+    SoftReference<T> reference = new SoftReference<>(thing);
+    for (int slot = 0; slot < idle.length(); slot++) {
+      if (idle.get(slot) == null && idle.compareAndSet(slot, null, reference)) {
+        return true;
+      }
+    }
+    return false;
   }
 }

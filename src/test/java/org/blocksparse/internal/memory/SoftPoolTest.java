@@ -4,20 +4,18 @@ package org.blocksparse.internal.memory;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
-import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.lang.ref.SoftReference;
 import java.util.HashSet;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 
-final class PoolsTest {
+final class SoftPoolTest {
   private static final int ROOM = 2 * Runtime.getRuntime().availableProcessors();
 
   @Test
   void aPoolHasRoomForTwoOfEachProcessor() {
-    IdlePool<Integer> pool = new IdlePool<>();
+    SoftPool<Integer> pool = new SoftPool<>();
     assertNull(pool.poll());
     Set<Integer> offered = new HashSet<>();
     for (int i = 0; i < ROOM; i++) {
@@ -33,17 +31,5 @@ final class PoolsTest {
     assertNull(pool.poll());
     assertTrue(pool.offer(7));
     assertEquals(7, pool.poll());
-  }
-
-  @Test
-  void whatTheGarbageCollectorHasTakenIsPassedOver() {
-    SoftPool<String> pool = new SoftPool<>();
-    String kept = "kept";
-    SoftReference<String> taken = new SoftReference<>("taken");
-    assertTrue(pool.offer(taken));
-    assertTrue(pool.offer(new SoftReference<>(kept)));
-    taken.clear();
-    assertSame(kept, pool.poll());
-    assertNull(pool.poll());
   }
 }
