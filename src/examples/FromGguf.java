@@ -15,7 +15,7 @@ class FromGguf {
     try (var model = GgufFile.open(file);
         var W = model.weights("blk.0.ffn_up.weight");
         var h = FloatTensor.of(new float[64], 2, 1, 32); // two rows of 32 numbers
-        var plan = BlockPlan.dense(2).withRoundedInputs(ElementType.INT8)) {
+        var plan = BlockPlan.dense(2)) {
       System.out.println(model.metadata()); // {general.architecture=llama}
       System.out.println(model.tensors().keySet()); // [blk.0.ffn_up.weight]
       System.out.println(W); // Weights(1, 1, 32, 2) of Q8_0

@@ -7,12 +7,15 @@ import org.blocksparse.internal.kernels.WeightType;
  * The storage type of read-only weights. Fewer bits need less memory and bandwidth: with few rows
  * per block, products are faster by as much.
  *
- * <p>Kernels widen weights to float32 as they read them; x, sums and results are float32 (but
- * {@link org.blocksparse.products.BlockPlan#withRoundedInputs} rounds x). The last three types are
- * packed: they are not widened, but multiplied as integers. <b>The stored weights are the
- * model</b>: every guarantee (bitwise results, error bounds, exact search, probabilities that sum
- * to one) holds for the dequantized values, not for the values before rounding. {@link
- * Weights#widened} returns the dequantized values.
+ * <p>Layers widen weights to float32 as they read them; x, sums and results are float32. In
+ * products of {@link Weights}, the type also decides how x is rounded: {@link
+ * org.blocksparse.products.BlockPlan} lists it. <b>The stored weights are the model</b>: every
+ * guarantee (bitwise results, error bounds, exact search, probabilities that sum to one) holds for
+ * the dequantized values, not for the values before rounding. {@link Weights#widened} returns the
+ * dequantized values.
+ *
+ * <p>{@link Weights} of the last four types are <b>packed</b>: they have a layout for int8
+ * dot-product instructions, and only forward products accept them.
  *
  * <p>Rounding is to nearest, ties to even.
  */
@@ -33,18 +36,15 @@ public enum ElementType {
    * are below 2<sup>-119</sup>, the error is larger, because the scale is subnormal; if none is
    * above 8.8e-44, they become 0.
    */
-  INT8(WeightType.INT8),
+  INT8(WeightType.PACKED_INT8),
 
   /**
    * An integer in [-127, 127] times a {@link #FLOAT16} scale per group of 32 inputs of an output,
    * {@code max |w| / 127} of the group: 1.06 bytes. The error of a weight is at most half the
    * scale. This is ggml's format of the same name, in another memory order.
    *
-   * <p>This type and those below are <b>packed</b>: they have a layout for int8 dot-product
-   * instructions. Only forward products with a plan {@link
-   * org.blocksparse.products.BlockPlan#withRoundedInputs withRoundedInputs(INT8)} accept them.
-   * Magnitudes are at most 127 times the largest float16; scales below 2<sup>-14</sup> are less
-   * precise.
+   * <p>A softmax, a label tree or a bag cannot have this type and those below. Magnitudes are at
+   * most 127 times the largest float16; scales below 2<sup>-14</sup> are less precise.
    */
   Q8_0(WeightType.Q8_0),
 
@@ -52,7 +52,7 @@ public enum ElementType {
    * An integer in [-8, 7] times a {@link #FLOAT16} scale per group of 32 inputs of an output,
    * {@code m / -8}, where m is the weight of the largest magnitude in the group: 0.56 bytes. The
    * error of a weight is at most half the scale, or the whole scale for weights near -m. This is
-   * ggml's format of the same name; packed, as {@link #Q8_0}.
+   * ggml's format of the same name.
    */
   Q4_0(WeightType.Q4_0),
 
@@ -60,7 +60,7 @@ public enum ElementType {
    * A 4-bit float (0, 0.5, 1, 1.5, 2, 3, 4, 6, or negative) times a power of two per group of 32
    * inputs of an output, so that the largest magnitude of the group is 4 to 8 times this scale:
    * 0.53 bytes. The error of a weight is at most the scale, or twice the scale for weights near 8
-   * times the scale. This is MXFP4 of the Open Compute Project; packed, as {@link #Q8_0}.
+   * times the scale. This is MXFP4 of the Open Compute Project.
    */
   MXFP4(WeightType.MXFP4);
 
@@ -70,12 +70,12 @@ public enum ElementType {
     this.stored = stored;
   }
 
-  /** Whether weights of this type are always packed, for forward products only. */
+  /** Whether {@link Weights} of this type are packed, for forward products only. */
   public boolean isPacked() {
     return stored.isPacked();
   }
 
-  /** The type in the form that kernels use. */
+  /** The type in the form that {@link Weights} store. */
   WeightType stored() {
     return stored;
   }

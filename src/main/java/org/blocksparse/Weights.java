@@ -21,14 +21,14 @@ import org.blocksparse.internal.memory.Storage;
  * instead of a {@link FloatTensor} W. {@link org.blocksparse.io.TensorFile} stores them.
  *
  * <p>Products with FLOAT32 weights use the same kernels as products with a {@link FloatTensor}.
- * Products with other types always use the tile kernels. Unless inputs are rounded, their results
- * are bitwise equal to those with {@link #widened} on the tile kernels ({@code
+ * Products with other types always use the tile kernels. {@link org.blocksparse.products.BlockPlan}
+ * describes how forward products round their inputs to suit the type. Products that do not round
+ * have results that are bitwise equal to those with {@link #widened} on the tile kernels ({@code
  * -Dblocksparse.path=tile}).
  *
- * <p><b>Packed</b> weights have a layout for int8 dot-product instructions. {@link
- * ElementType#Q8_0}, {@link ElementType#Q4_0} and {@link ElementType#MXFP4} are always packed; INT8
- * is packed by {@link #packed}. Only forward products accept packed weights, and only with a plan
- * {@link org.blocksparse.products.BlockPlan#withRoundedInputs withRoundedInputs(INT8)}.
+ * <p><b>Packed</b> weights have a layout for int8 dot-product instructions: INT8, {@link
+ * ElementType#Q8_0}, {@link ElementType#Q4_0} and {@link ElementType#MXFP4}. Only forward products
+ * accept them.
  *
  * <p>The lifetime and thread-safety rules of {@link Tensor} apply.
  */
@@ -110,7 +110,7 @@ public final class Weights implements BlockMatrix {
    *   throw new IllegalArgumentException("segment: expected native memory, open");
    * }
    * return Weights.wrapAddress(
-   *     segment.address(), segment.byteSize(), segment, ElementType.BFLOAT16, null, dims);
+   *     segment.address(), segment.byteSize(), segment, ElementType.BFLOAT16, dims);
    * }</pre>
    *
    * <p>Most model files store matrices as (out, in). {@link #transposeBlocks} turns (experts, 1,
@@ -125,34 +125,28 @@ public final class Weights implements BlockMatrix {
    * @param address the address of the first element; a multiple of its size
    * @param bytes the size of the memory: the number of elements times their size
    * @param owner is kept reachable as long as the weights are
-   * @param type FLOAT32, FLOAT16, BFLOAT16 or INT8, in native byte order
-   * @param scales for INT8, (iBlocks, oBlocks, oSize), copied; null for other types
+   * @param type FLOAT32, FLOAT16 or BFLOAT16, in native byte order
    * @param dims (iBlocks, oBlocks, iSize, oSize)
    * @throws IllegalArgumentException if the type is not supported; if the address is 0 or not
-   *     aligned; if the bytes do not match the dimensions; if there are not four dimensions, or one
-   *     is larger than an int; or if scales are missing, unexpected, of another shape, or could
-   *     make weights infinite
-   * @throws IllegalStateException if the scales are closed
+   *     aligned; if the bytes do not match the dimensions; or if there are not four dimensions, or
+   *     one is larger than an int
    * @throws UnsupportedOperationException if the native library is not in use
    */
   public static Weights wrapAddress(
-      long address, long bytes, Object owner, ElementType type, FloatTensor scales, long... dims) {
+      long address, long bytes, Object owner, ElementType type, long... dims) {
     requireNonNull(owner, "owner");
     WeightType stored = requireNonNull(type, "type").stored();
     if (stored.isPacked()) {
       throw new IllegalArgumentException(
-          "type: expected FLOAT32, FLOAT16, BFLOAT16 or INT8 but was "
+          "type: expected FLOAT32, FLOAT16 or BFLOAT16 but was "
               + type
               + "; packAddress packs a copy");
     }
     Shape shape = requireDims(dims);
     requireAddress(address, stored.bytes());
     requireBytes(bytes, shape.size() * stored.bytes(), shape, type);
-    requireScales(type, scales);
-    Storage elements = Storage.wrapBytes(address, bytes, owner);
     return new Weights(
-        new StoredWeights(stored, elements, scales == null ? null : copyScales(scales, shape)),
-        shape);
+        new StoredWeights(stored, Storage.wrapBytes(address, bytes, owner), null), shape);
   }
 
   /**
@@ -164,7 +158,7 @@ public final class Weights implements BlockMatrix {
    *   <caption>Types, with n = iBlocks * oBlocks * oSize outputs in all</caption>
    *   <tr><th>type</th><th>memory</th></tr>
    *   <tr><td>INT8</td>
-   *       <td>n rows of iSize bytes, and one scale per row, as for {@link #packed}</td></tr>
+   *       <td>n rows of iSize bytes, and one scale per row</td></tr>
    *   <tr><td>Q8_0, Q4_0, MXFP4</td>
    *       <td>n rows of iSize / 32 blocks of ggml, of 34, 18 or 17 bytes</td></tr>
    * </table>
@@ -187,7 +181,7 @@ public final class Weights implements BlockMatrix {
   public static Weights packAddress(
       long address, long bytes, Object owner, ElementType type, FloatTensor scales, long... dims) {
     requireNonNull(owner, "owner");
-    if (requireNonNull(type, "type") != ElementType.INT8 && !type.isPacked()) {
+    if (!requireNonNull(type, "type").isPacked()) {
       throw new IllegalArgumentException(
           "type: expected INT8, Q8_0, Q4_0 or MXFP4 but was "
               + type
@@ -296,16 +290,15 @@ public final class Weights implements BlockMatrix {
 
   /**
    * A view as (oBlocks, iBlocks, oSize, iSize): the weights with input and output exchanged, as in
-   * {@link FloatTensor#transposeBlocks}. Nothing is copied. Products accept the view, unless the
-   * plan rounds inputs. INT8 scales stay with their weights: in the view, they are per input, not
-   * per output.
+   * {@link FloatTensor#transposeBlocks}. Nothing is copied. Products accept the view, and do not
+   * round their inputs for it.
    *
    * <p>Closing the original closes the view. Closing the view does not close the original.
    *
    * @throws IllegalStateException if these are packed or closed
    */
   public Weights transposeBlocks() {
-    if (isPacked()) {
+    if (type().isPacked()) {
       throw new IllegalStateException("weights: " + this + " is packed and has no transposed view");
     }
     try (Lease lease = new Lease().of("weights", this)) {
@@ -340,56 +333,17 @@ public final class Weights implements BlockMatrix {
   }
 
   /**
-   * Repacks INT8 weights for integer kernels, in a copy. Values and scales do not change. Blocks
-   * are padded to multiples of 32 inputs and 16 outputs. Weights of Q8_0, Q4_0 and MXFP4 are always
-   * packed.
-   *
-   * @throws IllegalArgumentException if these are a transposed view
-   * @throws IllegalStateException if these are of another type, or packed already, or closed
-   */
-  public Weights packed() {
-    if (stored.type() != WeightType.INT8) {
-      throw new IllegalStateException(
-          "weights: expected INT8 that is not packed but was "
-              + this
-              + (isPacked()
-                  ? ", which is packed already: use it as it is"
-                  : "; make such with Weights.of(W, ElementType.INT8)"));
-    }
-    try (Lease lease = new Lease().of("weights", this)) {
-      return new Weights(
-          requireContiguous("Weights.packed")
-              .packed(
-                  shape.dim(0) * shape.dim(1),
-                  (int) shape.dim(2),
-                  (int) shape.dim(3),
-                  false,
-                  Workers.common().engine()),
-          shape);
-    }
-  }
-
-  /**
-   * Whether the weights are packed. Of the products, only forward products with inputs rounded to
-   * INT8 accept packed weights.
-   */
-  public boolean isPacked() {
-    return stored.type().isPacked();
-  }
-
-  /**
-   * Copies the weights; the caller must hold a lease. The copy is not a transposed view, unless
-   * this is one with scales.
+   * Copies the weights; the caller must hold a lease. The copy is not a transposed view.
    *
    * @throws IllegalArgumentException if they are a transposed view, and a weight is not finite
    */
   Weights copy() {
-    if (transposed && scales() == null) {
+    if (transposed) {
       try (FloatTensor floats = widened()) {
         return of(floats, type());
       }
     }
-    return new Weights(stored.copy(shape.size()), shape, transposed);
+    return new Weights(stored.copy(shape.size()), shape);
   }
 
   /** The stored weights; transposed if {@link #isTransposed}. */
@@ -504,7 +458,6 @@ public final class Weights implements BlockMatrix {
 
   @Override
   public String toString() {
-    String packed = stored.type() == WeightType.PACKED_INT8 ? ", packed" : "";
-    return "Weights" + shape + " of " + type() + packed + (isClosed() ? " (closed)" : "");
+    return "Weights" + shape + " of " + type() + (isClosed() ? " (closed)" : "");
   }
 }

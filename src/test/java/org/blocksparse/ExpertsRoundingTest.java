@@ -48,8 +48,8 @@ final class ExpertsRoundingTest {
     Map<ElementType, Double> errors =
         Map.of(
             ElementType.FLOAT16, 0.0004,
-            ElementType.BFLOAT16, 0.003,
-            ElementType.INT8, 0.013,
+            ElementType.BFLOAT16, 0.004,
+            ElementType.INT8, 0.018,
             ElementType.Q8_0, 0.015,
             ElementType.Q4_0, 0.15,
             ElementType.MXFP4, 0.20);
@@ -65,9 +65,6 @@ final class ExpertsRoundingTest {
                   error(layer.withWeights(type), x, exact),
                   0.2 * expected,
                   type.toString()));
-      try (MixtureOfExperts bytes = layer.withWeights(ElementType.INT8)) {
-        assertEquals(0.018, error(bytes.packed(), x, exact), 0.004, "packed");
-      }
     }
   }
 }

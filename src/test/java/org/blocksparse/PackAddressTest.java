@@ -40,17 +40,18 @@ final class PackAddressTest {
       values[i] = (float) Math.sin(i * i);
     }
     try (FloatTensor W = FloatTensor.of(values, EXPERTS, 1, IN, OUT);
-        Weights plain = Weights.of(W, ElementType.INT8);
-        Weights expected = plain.packed();
+        Weights expected = Weights.of(W, ElementType.INT8);
+        FloatTensor widened = expected.widened();
         BytePointer memory = new BytePointer(values.length);
         FloatTensor scales = FloatTensor.zeros(EXPERTS, 1, OUT)) {
       for (int i = 0; i < values.length; i++) {
         int out = i / IN % OUT;
         int at = (i / (IN * OUT) * IN + i % IN) * OUT + out;
-        memory.put(i, plain.elements().getByte(at));
+        float scale = expected.scales().getFloat(i / IN);
+        memory.put(i, (byte) Math.round(widened.toArray()[at] / scale));
       }
       for (int i = 0; i < EXPERTS * OUT; i++) {
-        scales.set(plain.scales().getFloat(i), i / OUT, 0, i % OUT);
+        scales.set(expected.scales().getFloat(i), i / OUT, 0, i % OUT);
       }
       try (Weights packed =
           Weights.packAddress(
@@ -64,7 +65,6 @@ final class PackAddressTest {
               IN,
               OUT)) {
         memory.fill(0); // it was copied
-        assertTrue(packed.isPacked());
         assertEquals(ElementType.INT8, packed.type());
         assertEquals(expected.bytes(), packed.bytes());
         assertArrayEquals(floats(expected), floats(packed));
@@ -166,6 +166,42 @@ final class PackAddressTest {
         1,
         32,
         1);
+    try (FloatTensor scales = FloatTensor.zeros(1, 2, 4);
+        FloatTensor flat = FloatTensor.zeros(8)) {
+      refuses(
+          "scales: expected none, as the type is Q8_0, but there are some",
+          64,
+          68,
+          ElementType.Q8_0,
+          scales,
+          1,
+          2,
+          32,
+          1);
+      refuses(
+          "scales: expected (iBlocks, oBlocks, oSize) = (1, 2, 4) but was (8)",
+          64,
+          24,
+          ElementType.INT8,
+          flat,
+          1,
+          2,
+          3,
+          4);
+      for (float bad : new float[] {Float.NaN, Float.MAX_VALUE, Float.NEGATIVE_INFINITY}) {
+        scales.set(bad, 0, 1, 2);
+        refuses(
+            "scales: element 6 = " + bad + " makes weights infinite",
+            64,
+            24,
+            ElementType.INT8,
+            scales,
+            1,
+            2,
+            3,
+            4);
+      }
+    }
     try (BytePointer infinite = new BytePointer(34)) {
       infinite.fill(0);
       infinite.put(1, (byte) 0x7c);

@@ -3,18 +3,15 @@ package org.blocksparse;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.ForkJoinPool;
 import java.util.stream.Stream;
 import org.blocksparse.bag.EmbeddingBag;
-import org.blocksparse.io.SaveOptions;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.Epilogue;
 import org.blocksparse.products.SparseBlockDot;
@@ -34,7 +31,6 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.function.Executable;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -42,8 +38,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * Packed weights of every type: what they become, that their products are those of whole numbers,
- * the same on all kernels and within the bound of {@link BlockPlan#withRoundedInputs}, and what is
- * refused.
+ * the same on all kernels and within the bound of {@link BlockPlan}, and what is refused.
  */
 @ExtendWith(Seeded.class)
 final class PackedWeightsTest {
@@ -71,15 +66,6 @@ final class PackedWeightsTest {
             kernels ->
                 TYPES.stream()
                     .flatMap(type -> SIZES.stream().map(s -> Arguments.of(kernels, type, s))));
-  }
-
-  private static Weights packed(FloatTensor W, ElementType type) {
-    if (type != ElementType.INT8) {
-      return Weights.of(W, type);
-    }
-    try (Weights plain = Weights.of(W, type)) {
-      return plain.packed();
-    }
   }
 
   /** The forward products that there are. */
@@ -119,7 +105,7 @@ final class PackedWeightsTest {
     return all;
   }
 
-  /** The promises in the Javadoc of withRoundedInputs. */
+  /** The promises in the Javadoc of BlockPlan. */
   private static Bounded bound(BlockProblem p) {
     Sizes s = p.sizes();
     Bounded exact = Oracle.dot(p);
@@ -160,9 +146,9 @@ final class PackedWeightsTest {
     BlockProblem given = data.blocks(s, Numbers.GAUSSIAN);
     try (Guarded memory = new Guarded();
         FloatTensor floats = FloatTensor.of(given.W(), s.W());
-        Weights W = packed(floats, type);
+        Weights W = Weights.of(floats, type);
         FloatTensor widened = W.widened();
-        BlockPlan plan = given.plan(kernels.workers()).withRoundedInputs(ElementType.INT8)) {
+        BlockPlan plan = given.plan(kernels.workers())) {
       BlockProblem p = given.with(widened.toArray(), given.b());
       List<FloatTensor> actual = products(W, memory, p, plan);
       List<FloatTensor> expected =
@@ -187,9 +173,9 @@ final class PackedWeightsTest {
     BlockProblem p = data.blocks(s, Numbers.GAUSSIAN);
     ForkJoinPool pool = new ForkJoinPool(3);
     try (FloatTensor floats = FloatTensor.of(p.W(), s.W());
-        Weights W = packed(floats, type);
+        Weights W = Weights.of(floats, type);
         FloatTensor h = FloatTensor.of(p.h(), s.h());
-        BlockPlan plan = p.plan(Workers.callingThread()).withRoundedInputs(ElementType.INT8);
+        BlockPlan plan = p.plan(Workers.callingThread());
         FloatTensor alone = SparseBlockDot.apply(W, h, plan, Epilogue.none())) {
       for (int workers = 2; workers <= 4; workers++) {
         try (FloatTensor together =
@@ -216,10 +202,9 @@ final class PackedWeightsTest {
     values[70 + 3] = Float.NaN;
     values[3 * 70 + 69] = Float.NEGATIVE_INFINITY;
     try (FloatTensor floats = FloatTensor.of(data.floats(Numbers.GAUSSIAN, 70 * 20), 1, 1, 70, 20);
-        Weights W = packed(floats, type);
+        Weights W = Weights.of(floats, type);
         FloatTensor h = FloatTensor.of(values, 5, 1, 70);
-        BlockPlan plan =
-            BlockPlan.dense(5).withWorkers(kernels.workers()).withRoundedInputs(ElementType.INT8);
+        BlockPlan plan = BlockPlan.dense(5).withWorkers(kernels.workers());
         FloatTensor out = SparseBlockDot.apply(W, h, plan, Epilogue.none())) {
       float[] all = out.toArray();
       for (int i = 0; i < all.length; i++) {
@@ -232,11 +217,11 @@ final class PackedWeightsTest {
   @MethodSource("kernelsAndTypes")
   void takeRaggedPlans(KernelsUnderTest kernels, ElementType type) {
     try (FloatTensor floats = FloatTensor.of(new float[] {1, 2, 4, 4}, 2, 1, 2, 1);
-        Weights W = packed(floats, type);
+        Weights W = Weights.of(floats, type);
         FloatTensor widened = W.widened();
         SparseRows inputs = SparseRows.of(List.of(new int[] {0, 1}, new int[0], new int[] {1}));
         SparseRows outputs = SparseRows.of(List.of(new int[] {0}, new int[] {0}, new int[0]));
-        BlockPlan plan = BlockPlan.of(inputs, outputs, 2, 1).withRoundedInputs(ElementType.INT8);
+        BlockPlan plan = BlockPlan.of(inputs, outputs, 2, 1);
         FloatTensor h = FloatTensor.of(new float[] {127, -1, 3, 127, 5, 6}, 3, 2);
         FloatTensor b = FloatTensor.of(new float[] {0.5f}, 1, 1);
         FloatTensor out =
@@ -251,18 +236,30 @@ final class PackedWeightsTest {
 
   // -------------------------------------------------------------------------------- what they are
 
+  /** A number of INT8 is a multiple of the scale of its output, in blocks of any size. */
   @Test
-  void int8KeepsItsNumbers(Data data) {
-    try (FloatTensor floats =
-            FloatTensor.of(data.floats(Numbers.GAUSSIAN, 2 * 3 * 67 * 35), 2, 3, 67, 35);
-        Weights plain = Weights.of(floats, ElementType.INT8);
-        Weights packed = plain.packed();
-        FloatTensor expected = plain.widened();
+  void int8HasAScaleForEachOutput(Data data) {
+    float[] values = data.floats(Numbers.GAUSSIAN, 2 * 3 * 67 * 35);
+    try (FloatTensor floats = FloatTensor.of(values, 2, 3, 67, 35);
+        Weights packed = Weights.of(floats, ElementType.INT8);
         FloatTensor actual = packed.widened()) {
-      assertArrayEquals(expected.toArray(), actual.toArray());
+      float[] expected = new float[values.length];
+      for (int block = 0; block < 6; block++) {
+        for (int q = 0; q < 35; q++) {
+          float largest = 0;
+          for (int p = 0; p < 67; p++) {
+            largest = Math.max(largest, Math.abs(values[(block * 67 + p) * 35 + q]));
+          }
+          for (int p = 0; p < 67; p++) {
+            int at = (block * 67 + p) * 35 + q;
+            float scale = largest / 127;
+            expected[at] = (int) Math.rint(values[at] / (double) scale) * scale;
+          }
+        }
+      }
+      assertArrayEquals(expected, actual.toArray());
       assertEquals(ElementType.INT8, packed.type());
-      assertTrue(packed.isPacked() && !plain.isPacked());
-      assertEquals("Weights(2, 3, 67, 35) of INT8, packed", packed.toString());
+      assertEquals("Weights(2, 3, 67, 35) of INT8", packed.toString());
       assertEquals(6 * (3 * 3 * 512 + 4 * 35), packed.bytes());
     }
   }
@@ -370,47 +367,39 @@ final class PackedWeightsTest {
   }
 
   @Test
-  void refusesOtherPlans() {
+  void refuseExactInputsAndGradients() {
     try (FloatTensor W = FloatTensor.zeros(1, 1, 4, 5);
         FloatTensor h = FloatTensor.zeros(2, 1, 4);
         FloatTensor out = FloatTensor.of(new float[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, 2, 1, 5);
-        Weights int8 = Weights.of(W, ElementType.INT8);
-        Weights q4 = Weights.of(W, ElementType.Q4_0);
         BlockPlan plan = BlockPlan.dense(2)) {
-      BlockPlan rounding = plan.withRoundedInputs(ElementType.INT8);
+      BlockPlan exact = plan.withExactInputs();
+      assertTrue(exact.toString().endsWith(", exact inputs)"), exact.toString());
       float[] before = out.toArray();
-      for (BlockMatrix other : new BlockMatrix[] {W, int8}) {
-        assertRefused(
-            "W: expected packed Weights, as the plan rounds inputs to INT8, but was "
-                + other
-                + "; make them with Weights.of(W, ElementType.Q8_0), or Weights.packed() of INT8,"
-                + " or take the plan without withRoundedInputs",
-            () -> SparseBlockDot.apply(other, h, rounding, Epilogue.none(), out));
+      for (ElementType type : TYPES) {
+        try (Weights weights = Weights.of(W, type)) {
+          String refused =
+              "plan: expected one without withExactInputs, as W is packed, but was "
+                  + exact
+                  + "; W is "
+                  + weights
+                  + "; take W.widened()";
+          assertRefused(
+              refused, () -> SparseBlockDot.apply(weights, h, exact, Epilogue.none(), out));
+          assertRefused(refused, () -> SparseBlockGemv.applyInPlace(weights, h, exact, out));
+          assertRefused(
+              "W: expected weights that are not packed, for a gradient, but was "
+                  + weights
+                  + "; take W.widened()",
+              () -> SparseBlockDot.gradH(weights, out, plan));
+          assertEquals(
+              "weights: " + weights + " is packed and has no transposed view",
+              assertThrows(IllegalStateException.class, weights::transposeBlocks).getMessage());
+          assertTrue(type.isPacked());
+        }
       }
-      assertRefused(
-          "plan: expected one withRoundedInputs(ElementType.INT8), as W is packed, but was "
-              + plan
-              + "; W is "
-              + q4,
-          () -> SparseBlockGemv.applyInPlace(q4, h, plan, out));
-      assertRefused(
-          "W: expected Weights of BFLOAT16, as the plan rounds inputs to BFLOAT16, but was "
-              + q4
-              + "; make them with Weights.of(W, ElementType.BFLOAT16), or take the plan without"
-              + " withRoundedInputs",
-          () ->
-              SparseBlockDot.apply(
-                  q4, h, plan.withRoundedInputs(ElementType.BFLOAT16), Epilogue.none(), out));
-      assertRefused(
-          "W: expected weights that are not packed, for a gradient, but was "
-              + q4
-              + "; take W.widened()",
-          () -> SparseBlockDot.gradH(q4, out, rounding));
-      assertRefused(
-          "type: expected BFLOAT16 or INT8 but was Q8_0",
-          () -> plan.withRoundedInputs(ElementType.Q8_0));
       assertArrayEquals(before, out.toArray());
-      assertTrue(rounding.toString().endsWith(", inputs rounded to INT8)"), rounding.toString());
+      SparseBlockDot.apply(W, h, exact, Epilogue.none(), out);
+      assertArrayEquals(new float[10], out.toArray());
     }
   }
 
@@ -419,7 +408,7 @@ final class PackedWeightsTest {
   }
 
   @Test
-  void layersAreNotPacked(@TempDir Path folder) {
+  void layersAreNotPacked() {
     String refused =
         "type: expected FLOAT32, FLOAT16, BFLOAT16 or INT8 for a softmax, a label tree or a bag"
             + " but was MXFP4, which is packed for products of SparseBlockDot and MixtureOfExperts";
@@ -429,45 +418,6 @@ final class PackedWeightsTest {
       assertRefused(refused, () -> layer.withWeights(ElementType.MXFP4));
       assertRefused(refused, () -> tree.withWeights(ElementType.MXFP4));
       assertRefused(refused, () -> bag.withWeights(ElementType.MXFP4));
-      Path file = folder.resolve("layer");
-      SaveOptions packed = SaveOptions.defaults().withWeights(ElementType.MXFP4);
-      String notSaved = refused.replace("type:", "options:");
-      assertRefused(notSaved, () -> layer.save(file, packed));
-      assertRefused(notSaved, () -> tree.save(file, packed));
-      assertRefused(notSaved, () -> bag.save(file, packed));
-    }
-  }
-
-  @Test
-  void packsOnlyWhatIsInt8() {
-    try (FloatTensor W = FloatTensor.zeros(1, 1, 4, 5);
-        Weights half = Weights.of(W, ElementType.FLOAT16);
-        Weights q8 = Weights.of(W, ElementType.Q8_0);
-        Weights q4 = Weights.of(W, ElementType.Q4_0);
-        Weights mxfp4 = Weights.of(W, ElementType.MXFP4);
-        Weights int8 = Weights.of(W, ElementType.INT8);
-        Weights packed = int8.packed()) {
-      assertEquals(
-          "weights: expected INT8 that is not packed but was "
-              + half
-              + "; make such with Weights.of(W, ElementType.INT8)",
-          assertThrows(IllegalStateException.class, half::packed).getMessage());
-      for (Weights other : List.of(q8, q4, mxfp4, packed)) {
-        assertEquals(
-            "weights: expected INT8 that is not packed but was "
-                + other
-                + ", which is packed already: use it as it is",
-            assertThrows(IllegalStateException.class, other::packed).getMessage());
-      }
-      assertEquals(
-          "weights: " + q8 + " is packed and has no transposed view",
-          assertThrows(IllegalStateException.class, q8::transposeBlocks).getMessage());
-      Weights closed = Weights.of(W, ElementType.INT8);
-      closed.close();
-      assertEquals(
-          "weights: the weights (1, 1, 4, 5) are closed",
-          assertThrows(IllegalStateException.class, closed::packed).getMessage());
-      assertFalse(half.isPacked());
     }
   }
 }

@@ -110,53 +110,29 @@ final class WrapTest {
     }
   }
 
-  /** The bytes of other weights, and their scales. */
-  private record Memory(Weights owner, FloatTensor scales) {
-    static Memory of(FloatTensor W, ElementType type) {
-      Weights owner = Weights.of(W, type);
-      FloatTensor scales = null;
-      if (type == ElementType.INT8) {
-        float[] values = new float[(int) owner.scales().elements()];
-        owner.scales().getFloats(0, values, 0, values.length);
-        scales = FloatTensor.of(values, W.shape().dim(0), W.shape().dim(1), W.shape().dim(3));
-      }
-      return new Memory(owner, scales);
-    }
-
-    Weights wrap() {
-      long bytes = owner.shape().size() * owner.type().stored().bytes();
-      return Weights.wrapAddress(
-          owner.elements().address(0), bytes, owner, owner.type(), scales, owner.shape().toArray());
-    }
-  }
-
   @ParameterizedTest
-  @EnumSource(names = {"FLOAT32", "FLOAT16", "BFLOAT16", "INT8"})
+  @EnumSource(names = {"FLOAT32", "FLOAT16", "BFLOAT16"})
   void weightsUseTheMemory(ElementType type) {
     assumeTrue(Backend.isNative());
     float[] values = new float[2 * 3 * 5 * 7];
     for (int i = 0; i < values.length; i++) {
       values[i] = (float) Math.sin(i);
     }
-    try (FloatTensor W = FloatTensor.of(values, 2, 3, 5, 7)) {
-      Memory memory = Memory.of(W, type);
+    try (FloatTensor W = FloatTensor.of(values, 2, 3, 5, 7);
+        Weights owner = Weights.of(W, type)) {
       long before = FloatTensor.allocatedBytes();
-      try (Weights wrapped = memory.wrap();
-          FloatTensor expected = memory.owner().widened();
+      long address = owner.elements().address(0);
+      try (Weights wrapped = Weights.wrapAddress(address, owner.bytes(), owner, type, 2, 3, 5, 7);
+          FloatTensor expected = owner.widened();
           FloatTensor actual = wrapped.widened()) {
         assertEquals(type, wrapped.type());
-        assertEquals(memory.owner().bytes(), wrapped.bytes());
+        assertEquals(owner.bytes(), wrapped.bytes());
         assertArrayEquals(expected.toArray(), actual.toArray());
-        if (memory.scales() != null) {
-          memory.scales().close(); // they were copied
-        }
-        wrapped.widened().close();
         wrapped.close();
         assertThrows(IllegalStateException.class, wrapped::widened);
       }
-      assertFalse(memory.owner().isClosed());
+      assertFalse(owner.isClosed());
       assertTrue(FloatTensor.allocatedBytes() <= before);
-      memory.owner().close();
     }
   }
 
@@ -167,8 +143,7 @@ final class WrapTest {
     WeakReference<Object> owner = new WeakReference<>(pointer);
     Weights view;
     try (Weights weights =
-        Weights.wrapAddress(
-            pointer.address(), 24, pointer, ElementType.FLOAT32, null, 1, 1, 2, 3)) {
+        Weights.wrapAddress(pointer.address(), 24, pointer, ElementType.FLOAT32, 1, 1, 2, 3)) {
       pointer = null;
       view = weights.transposeBlocks();
       WeakReference<Object> other = new WeakReference<>(bytes());
@@ -189,11 +164,11 @@ final class WrapTest {
   }
 
   private static void refusesWeights(
-      String message, long address, long bytes, ElementType type, FloatTensor scales, long... d) {
+      String message, long address, long bytes, ElementType type, long... d) {
     IllegalArgumentException refused =
         assertThrows(
             IllegalArgumentException.class,
-            () -> Weights.wrapAddress(address, bytes, "owner", type, scales, d));
+            () -> Weights.wrapAddress(address, bytes, "owner", type, d));
     assertEquals(message, refused.getMessage());
   }
 
@@ -203,100 +178,32 @@ final class WrapTest {
     long before = FloatTensor.allocatedBytes();
     ElementType half = ElementType.FLOAT16;
     refusesWeights(
-        "address: expected a multiple of 2 that is not 0 but was 0", 0, 48, half, null, 1, 2, 3, 4);
+        "address: expected a multiple of 2 that is not 0 but was 0", 0, 48, half, 1, 2, 3, 4);
     refusesWeights(
-        "address: expected a multiple of 2 that is not 0 but was 65",
-        65,
-        48,
-        half,
-        null,
-        1,
-        2,
-        3,
-        4);
+        "address: expected a multiple of 2 that is not 0 but was 65", 65, 48, half, 1, 2, 3, 4);
     refusesWeights(
-        "bytes: expected 48 for (1, 2, 3, 4) of FLOAT16 but was 96",
-        64,
-        96,
-        half,
-        null,
-        1,
-        2,
-        3,
-        4);
+        "bytes: expected 48 for (1, 2, 3, 4) of FLOAT16 but was 96", 64, 96, half, 1, 2, 3, 4);
     refusesWeights(
-        "dims: expected (iBlocks, oBlocks, iSize, oSize) but was (3, 4)", 64, 24, half, null, 3, 4);
+        "dims: expected (iBlocks, oBlocks, iSize, oSize) but was (3, 4)", 64, 24, half, 3, 4);
     refusesWeights(
-        "dims: a dimension of (0, 0, 2147483648, 0) is too large",
-        64,
-        0,
-        half,
-        null,
-        0,
-        0,
-        1L << 31,
-        0);
-    refusesWeights(
-        "type: expected FLOAT32, FLOAT16, BFLOAT16 or INT8 but was Q8_0; packAddress packs a copy",
-        64,
-        34,
-        ElementType.Q8_0,
-        null,
-        1,
-        1,
-        32,
-        1);
-    refusesWeights(
-        "scales: expected some, as the type is INT8, but there are none",
-        64,
-        24,
-        ElementType.INT8,
-        null,
-        1,
-        2,
-        3,
-        4);
-    try (FloatTensor scales = FloatTensor.zeros(1, 2, 4);
-        FloatTensor flat = FloatTensor.zeros(8)) {
+        "dims: a dimension of (0, 0, 2147483648, 0) is too large", 64, 0, half, 0, 0, 1L << 31, 0);
+    for (ElementType type : List.of(ElementType.INT8, ElementType.Q8_0)) {
       refusesWeights(
-          "scales: expected none, as the type is FLOAT16, but there are some",
+          "type: expected FLOAT32, FLOAT16 or BFLOAT16 but was "
+              + type
+              + "; packAddress packs a copy",
           64,
-          48,
-          half,
-          scales,
+          34,
+          type,
           1,
-          2,
-          3,
-          4);
-      refusesWeights(
-          "scales: expected (iBlocks, oBlocks, oSize) = (1, 2, 4) but was (8)",
-          64,
-          24,
-          ElementType.INT8,
-          flat,
           1,
-          2,
-          3,
-          4);
-      for (float bad : new float[] {Float.NaN, Float.MAX_VALUE, Float.NEGATIVE_INFINITY}) {
-        scales.set(bad, 0, 1, 2);
-        refusesWeights(
-            "scales: element 6 = " + bad + " makes weights infinite",
-            64,
-            24,
-            ElementType.INT8,
-            scales,
-            1,
-            2,
-            3,
-            4);
-      }
+          32,
+          1);
     }
     assertThrows(
-        NullPointerException.class,
-        () -> Weights.wrapAddress(64, 48, null, half, null, 1, 2, 3, 4));
+        NullPointerException.class, () -> Weights.wrapAddress(64, 48, null, half, 1, 2, 3, 4));
     assertThrows(
-        NullPointerException.class, () -> Weights.wrapAddress(64, 48, this, null, null, 1, 2, 3));
+        NullPointerException.class, () -> Weights.wrapAddress(64, 48, this, null, 1, 2, 3));
     assertTrue(FloatTensor.allocatedBytes() <= before);
   }
 
@@ -355,7 +262,7 @@ final class WrapTest {
         UnsupportedOperationException.class, () -> FloatTensor.wrapAddress(4096, 24, this, 2, 3));
     assertThrows(
         UnsupportedOperationException.class,
-        () -> Weights.wrapAddress(4096, 24, this, ElementType.FLOAT32, null, 1, 1, 2, 3));
+        () -> Weights.wrapAddress(4096, 24, this, ElementType.FLOAT32, 1, 1, 2, 3));
   }
 
   /** An object that owns memory and holds the tensor over it. */

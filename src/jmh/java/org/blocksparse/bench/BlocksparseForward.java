@@ -18,7 +18,6 @@ import org.blocksparse.experts.Routing;
 final class BlocksparseForward implements MoeForward {
   private final MoeShape shape;
   private final MixtureOfExperts weights;
-  private final boolean roundsInputs; // to BFLOAT16, as the other engines do
   private final Map<Integer, MixtureOfExperts> layers = new HashMap<>(); // by workers
   private FloatTensor x;
   private FloatTensor out;
@@ -30,28 +29,19 @@ final class BlocksparseForward implements MoeForward {
    *
    * @param weights whose workers do not matter
    */
-  private BlocksparseForward(MoeShape shape, MixtureOfExperts weights, boolean roundsInputs) {
+  private BlocksparseForward(MoeShape shape, MixtureOfExperts weights) {
     this.shape = shape;
     this.weights = weights;
-    this.roundsInputs = roundsInputs;
   }
 
   /**
-   * An engine with weights of a type; INT8 is packed.
+   * An engine with weights of a type.
    *
    * @param floats which it is made of; if that is its type, they become its own
    */
   static BlocksparseForward of(MoeShape shape, MixtureOfExperts floats, ElementType type) {
-    if (type == ElementType.FLOAT32) {
-      return new BlocksparseForward(shape, floats, false);
-    }
-    MixtureOfExperts narrow = floats.withWeights(type);
-    if (type != ElementType.INT8) {
-      return new BlocksparseForward(shape, narrow, type == ElementType.BFLOAT16);
-    }
-    try (narrow) {
-      return new BlocksparseForward(shape, narrow.packed(), false);
-    }
+    return new BlocksparseForward(
+        shape, type == ElementType.FLOAT32 ? floats : floats.withWeights(type));
   }
 
   /** The layer in floats. */
@@ -114,13 +104,10 @@ final class BlocksparseForward implements MoeForward {
   private MixtureOfExperts layer(int workers) {
     return layers.computeIfAbsent(
         workers,
-        number -> {
-          MixtureOfExperts layer =
-              builder(shape)
-                  .workers(Workers.of(ForkJoinPool.commonPool(), number))
-                  .build(weights.parameters());
-          return roundsInputs ? layer.withRoundedInputs(ElementType.BFLOAT16) : layer;
-        });
+        number ->
+            builder(shape)
+                .workers(Workers.of(ForkJoinPool.commonPool(), number))
+                .build(weights.parameters()));
   }
 
   private void call(MixtureOfExperts layer, int number) {

@@ -45,7 +45,7 @@ public class WeightsBenchmark {
   public static class Blocks {
     @Param public Workload workload;
 
-    @Param({"FLOAT32", "FLOAT16", "BFLOAT16", "INT8"})
+    @Param({"FLOAT32", "FLOAT16", "BFLOAT16"})
     public ElementType type;
 
     private Problem problem;
@@ -53,7 +53,7 @@ public class WeightsBenchmark {
     private IntTensor inputIdx;
     private IntTensor outputIdx;
     private BlockPlan plan;
-    private BlockPlan roundingPlan;
+    private BlockPlan exactPlan;
     private FloatTensor bias;
     private FloatTensor out;
     private FloatTensor gradH;
@@ -65,7 +65,7 @@ public class WeightsBenchmark {
       inputIdx = IntTensor.of(problem.inputIdx, workload.batch, workload.iWin);
       outputIdx = IntTensor.of(problem.outputIdx, workload.batch, workload.oWin);
       plan = BlockPlan.of(inputIdx, outputIdx, workload.iBlocks, workload.oBlocks);
-      roundingPlan = plan.withRoundedInputs(ElementType.BFLOAT16);
+      exactPlan = plan.withExactInputs();
       bias = FloatTensor.zeros(workload.oBlocks, workload.oSize);
       out = FloatTensor.zeros(workload.batch, workload.oWin, workload.oSize);
       gradH = FloatTensor.zeros(workload.batch, workload.iWin, workload.iSize);
@@ -80,11 +80,11 @@ public class WeightsBenchmark {
     }
 
     private void forward() {
-      SparseBlockDot.apply(weights, problem.h, plan, Epilogue.none().withBias(bias), out);
+      SparseBlockDot.apply(weights, problem.h, exactPlan, Epilogue.none().withBias(bias), out);
     }
 
     private void roundedForward() {
-      SparseBlockDot.apply(weights, problem.h, roundingPlan, Epilogue.none().withBias(bias), out);
+      SparseBlockDot.apply(weights, problem.h, plan, Epilogue.none().withBias(bias), out);
     }
 
     private void gradientOfH() {

@@ -132,7 +132,7 @@ public final class QualityCommand implements Callable<Integer> {
     }
   }
 
-  /** Rows are rounded to 8 bits where weights are packed. */
+  /** Rows are rounded as each type asks. */
   private void printExperts(int classes) {
     LanguageModel start = new LanguageModel(settings, BigramClasses.of(corpus, bigrams, classes));
     start.startFromFrequencies(corpus.training());
@@ -141,22 +141,13 @@ public final class QualityCommand implements Callable<Integer> {
       double floats = model.perplexity(corpus.heldOut());
       for (ElementType type : ElementType.values()) {
         try (MixtureOfExperts narrow = model.experts().withWeights(type)) {
-          printExperts(type.toString(), model, narrow, floats);
-          if (type == ElementType.INT8) {
-            try (MixtureOfExperts packed = narrow.packed()) {
-              printExperts(type + ", packed", model, packed, floats);
-            }
-          }
+          double reached = model.perplexity(corpus.heldOut(), narrow);
+          out.printf(
+              "%-8s perplexity %.3f (%+.3f%%)%n", type, reached, 100 * (reached / floats - 1));
+          out.flush();
         }
       }
     }
-  }
-
-  private void printExperts(
-      String type, ExpertsLearner model, MixtureOfExperts narrow, double floats) {
-    double reached = model.perplexity(corpus.heldOut(), narrow);
-    out.printf("%-12s perplexity %.3f (%+.3f%%)%n", type, reached, 100 * (reached / floats - 1));
-    out.flush();
   }
 
   private LanguageModelTrainer.Result train(LanguageModel model, String name) {

@@ -86,10 +86,9 @@ final class BagFile {
     int rows = bag.vocabulary();
     int features = bag.table().features();
     long[] dims = {rows, features};
-    file.addUnpacked(
+    file.add(
         new Grid(ModelNames.TABLE, rows, features, 1, dims, new long[] {rows}),
-        new StoredWeights(bag.type(), bag.table().rows().storage(), bag.table().rows().scales()),
-        bag.table().engine());
+        new StoredWeights(bag.type(), bag.table().rows().storage(), bag.table().rows().scales()));
     metadata.put(ModelNames.BAG_MODE, bag.table().reduction().name());
     if (settings.optimizerState()) {
       metadata.put(ModelNames.BAG_RULE, bag.state().kind().name());

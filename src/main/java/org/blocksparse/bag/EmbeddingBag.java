@@ -172,8 +172,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
   /**
    * A copy of this layer with a table of another type. The notes on numbers, threads and errors
    * above hold for the copy, too, but only a FLOAT32 table can be trained. The copy has no
-   * optimizer state. To save in another type, use {@link SaveOptions#withWeights}, which needs no
-   * copy.
+   * optimizer state.
    *
    * <p>INT8 has one scale per table row, because rows are read as a whole. Rows of rare words have
    * small values, and lose no more relative precision than those of frequent words.
@@ -182,8 +181,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
    * @throws IllegalStateException if the table has already been rounded to another narrow type
    */
   public EmbeddingBag withWeights(ElementType type) {
-    WeightType wanted =
-        ReadOnlyWeights.requireNotPacked("type", TENSORS.stored(requireNonNull(type, "type")));
+    WeightType wanted = ReadOnlyWeights.ofLayer(TENSORS.stored(requireNonNull(type, "type")));
     try (Lease lease = memory.lease(new Lease())) {
       return new EmbeddingBag(memory.copy(wanted), metadata);
     }
@@ -373,8 +371,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
    * one file, see {@link SaveOptions#with}.
    *
    * @throws IllegalStateException if the table is not finite
-   * @throws IllegalArgumentException if the options have another bag; see also {@link
-   *     SaveOptions#withWeights}
+   * @throws IllegalArgumentException if the options have another bag
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void save(Path file, SaveOptions options) throws IOException {

@@ -26,7 +26,6 @@ import org.blocksparse.internal.files.TensorEntry;
 import org.blocksparse.internal.files.TensorSource;
 import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.kernels.ActivationFunction;
-import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.StoredWeights;
 import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.GrowingArrays;
@@ -76,7 +75,6 @@ final class ExpertsFile {
   public static void save(
       Content content,
       List<OptimizerStateFile.Entry> state,
-      Engine engine,
       StorageLease lease,
       Path file,
       SaveSettings settings)
@@ -97,7 +95,7 @@ final class ExpertsFile {
           .forEach(
               (name, parameter) -> {
                 if (isOfExperts(name)) {
-                  weights.add(name, parameter.dims(), parameter.weights(), engine);
+                  weights.add(name, parameter.dims(), parameter.weights());
                 } else {
                   tensors.add(
                       TensorSource.floats(name, parameter.dims(), parameter.weights().elements()));

@@ -11,7 +11,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.BiConsumer;
-import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.blocksparse.BlockMatrix;
 import org.blocksparse.ElementType;
@@ -85,38 +84,15 @@ record ExpertsParameters(
 
   private static StoredWeights inOrder(String name, Weights weights) {
     if (TENSORS.isTransposed(weights)) {
-      boolean copied = TENSORS.scales(weights) == null;
       throw new IllegalArgumentException(
           name
               + ": "
               + weights
               + " is a transposed view; save what withWeights("
-              + (copied ? weights.type() : ElementType.FLOAT32)
+              + weights.type()
               + ") returns, which is none");
     }
     return TENSORS.stored(weights);
-  }
-
-  /**
-   * Rows may be rounded to bfloat16.
-   *
-   * @throws IllegalStateException if weights are of another type, or a transposed view
-   */
-  void requireToRound() {
-    requireToRound("W1", W1);
-    requireToRound("W2", W2);
-  }
-
-  private static void requireToRound(String name, BlockMatrix parameter) {
-    if (!(parameter instanceof Weights weights
-        && weights.type() == ElementType.BFLOAT16
-        && !TENSORS.isTransposed(weights))) {
-      throw new IllegalStateException(
-          name
-              + ": expected Weights of BFLOAT16 that are no transposed view but was "
-              + parameter
-              + "; make a layer of such by withWeights(BFLOAT16)");
-    }
   }
 
   /**
@@ -125,24 +101,6 @@ record ExpertsParameters(
    * @throws IllegalStateException if weights would be rounded that have been rounded before
    */
   ExpertsParameters withWeights(ElementType type) {
-    return copy(weights -> copy(weights, type));
-  }
-
-  /**
-   * A copy with weights of INT8 packed; they are leased.
-   *
-   * @throws IllegalStateException if they are not of INT8, or packed
-   */
-  ExpertsParameters packed() {
-    if (!(W1 instanceof Weights) || !(W2 instanceof Weights)) {
-      throw new IllegalStateException(
-          "weights: expected INT8 that is not packed but was floats; make a layer of such by"
-              + " withWeights(INT8)");
-    }
-    return copy(weights -> ((Weights) weights).packed());
-  }
-
-  private ExpertsParameters copy(UnaryOperator<BlockMatrix> ofExperts) {
     List<BlockMatrix> made = new ArrayList<>();
     try {
       for (BlockMatrix parameter : Arrays.asList(Wg, bg, W1, b1, W2, b2)) {
@@ -150,7 +108,7 @@ record ExpertsParameters(
             parameter == null
                 ? null
                 : parameter == W1 || parameter == W2
-                    ? ofExperts.apply(parameter)
+                    ? copy(parameter, type)
                     : copy(parameter, ElementType.FLOAT32));
       }
       return new ExpertsParameters(
@@ -207,12 +165,17 @@ record ExpertsParameters(
   }
 
   /** Whether the weights of both products are packed. */
-  boolean isPacked() {
+  boolean arePacked() {
     return isPacked(W1) && isPacked(W2);
   }
 
-  static boolean isPacked(BlockMatrix W) {
-    return W instanceof Weights weights && weights.isPacked();
+  /** Whether the weights of a product are packed, which then has no gradient. */
+  boolean hasPacked() {
+    return isPacked(W1) || isPacked(W2);
+  }
+
+  private static boolean isPacked(BlockMatrix W) {
+    return W instanceof Weights weights && weights.type().isPacked();
   }
 
   /** The experts as their kernels see them, if both weights are packed. */

@@ -106,8 +106,8 @@ public final class MixtureOfExperts implements AutoCloseable {
   private final Workers workers;
   private final Map<String, String> metadata;
 
-  /** Whether rows are rounded to bfloat16, as the weights are. */
-  private final boolean roundsToBfloat16;
+  /** Whether the products of experts read their rows as they are. */
+  private final boolean exactInputs;
 
   /** Null if weights are only read. */
   private final OptimizerState state;
@@ -132,13 +132,13 @@ public final class MixtureOfExperts implements AutoCloseable {
       Activation activation,
       Workers workers,
       Map<String, String> metadata,
-      boolean roundsToBfloat16) {
+      boolean exactInputs) {
     this.parameters = parameters;
     this.gate = gate;
     this.activation = activation;
     this.workers = workers;
     this.metadata = Collections.unmodifiableMap(metadata);
-    this.roundsToBfloat16 = roundsToBfloat16;
+    this.exactInputs = exactInputs;
     this.state = parameters.isReadOnly() ? null : OptimizerState.of(parameters.tensors());
   }
 
@@ -296,7 +296,7 @@ public final class MixtureOfExperts implements AutoCloseable {
             .of("x", x)
             .of("routing", routing.gates())
             .writing("out", out)) {
-      if (parameters.isPacked()) {
+      if (parameters.arePacked()) {
         ProductEvent event = Recorder.product();
         parameters
             .packedExperts(TENSORS.function(activation))
@@ -343,14 +343,11 @@ public final class MixtureOfExperts implements AutoCloseable {
 
   private void first(FloatTensor x, BlockPlan up, Epilogue epilogue, FloatTensor a) {
     BlockMatrix W1 = parameters.W1();
-    SparseBlockDot.apply(W1, inputsOf(up, x), rounding(up, W1), epilogue, a);
+    SparseBlockDot.apply(W1, inputsOf(up, x), planOf(up), epilogue, a);
   }
 
-  /** Returns the plan that these weights need. Packed weights need rounded inputs. */
-  private BlockPlan rounding(BlockPlan plan, BlockMatrix W) {
-    return ExpertsParameters.isPacked(W)
-        ? plan.withRoundedInputs(ElementType.INT8)
-        : roundsToBfloat16 ? plan.withRoundedInputs(ElementType.BFLOAT16) : plan;
+  private BlockPlan planOf(BlockPlan plan) {
+    return exactInputs ? plan.withExactInputs() : plan;
   }
 
   /** Second product: writes or adds the sum over experts. */
@@ -360,8 +357,7 @@ public final class MixtureOfExperts implements AutoCloseable {
         parameters.b2() == null
             ? Epilogue.none()
             : Epilogue.none().withInputBias(parameters.b2(), gates);
-    BlockMatrix W2 = parameters.W2();
-    PRODUCTS.apply(W2, a, rounding(down, W2), bias, accumulate, outputsOf(down, out));
+    PRODUCTS.apply(parameters.W2(), a, planOf(down), bias, accumulate, outputsOf(down, out));
   }
 
   /**
@@ -409,7 +405,7 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   private ExpertsPass pass(FloatTensor x, Routing routing, boolean ownsRouting, FloatTensor out) {
-    if (parameters.isPacked()) {
+    if (parameters.hasPacked()) {
       throw new IllegalStateException(
           "forward: expected weights that have gradients, but they are packed; take apply");
     }
@@ -487,14 +483,13 @@ public final class MixtureOfExperts implements AutoCloseable {
 
   /**
    * A copy of this layer whose W1 and W2 are of another type, without optimizer state. The gate and
-   * the biases stay float32. They are small, and the choice of experts depends on the gate. To save
-   * in another type, use {@link SaveOptions#withWeights}, which needs no copy. If W1 or W2 is a
-   * transposed view, as in files of other libraries, the copy has the layout of {@link
-   * org.blocksparse.Weights#of}. Only an INT8 copy of an INT8 view stays transposed.
+   * the biases stay float32. They are small, and the choice of experts depends on the gate. If W1
+   * or W2 is a transposed view, as in files of other libraries, the copy has the layout of {@link
+   * org.blocksparse.Weights#of}.
    *
-   * <p>For packed types ({@link ElementType#Q8_0}, {@link ElementType#Q4_0}, {@link
-   * ElementType#MXFP4}), each product rounds its input rows to INT8. This is the fastest, and less
-   * precise; see {@link BlockPlan#withRoundedInputs}. Such a layer has no gradients.
+   * <p>Each product rounds its input rows as the type of its weights asks; {@link BlockPlan} lists
+   * the types and bounds the error. A layer of packed weights (INT8, {@link ElementType#Q8_0},
+   * {@link ElementType#Q4_0}, {@link ElementType#MXFP4}) has no gradients.
    *
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
    * @throws IllegalStateException if the weights have already been rounded to another narrow type
@@ -508,36 +503,19 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * A copy of this INT8 layer with its weights {@linkplain org.blocksparse.Weights#packed packed}:
-   * the same values, multiplied by rows that are rounded to INT8.
+   * A layer with the same parameters and exact inputs: the products of its experts read their rows
+   * as they are, and so do not round them to BFLOAT16. Both layers share their parameters: closing
+   * one closes both. Copies and saved files do not keep this setting.
    *
-   * @throws IllegalStateException if the weights are of another type, or packed already
+   * @throws IllegalStateException if weights are packed: they have no such products; {@code
+   *     withWeights(FLOAT32)} makes a layer of the floats they stand for
    */
-  public MixtureOfExperts packed() {
-    try (Lease lease = parameters.lease(new Lease())) {
-      return new MixtureOfExperts(parameters.packed(), gate, activation, workers, metadata);
+  public MixtureOfExperts withExactInputs() {
+    if (parameters.hasPacked()) {
+      throw new IllegalStateException(
+          "withExactInputs: the weights of this layer are packed, for rounded inputs;"
+              + " withWeights(FLOAT32) makes a layer of the floats they stand for");
     }
-  }
-
-  /**
-   * A layer with the same parameters that rounds the input rows of its experts' products to
-   * BFLOAT16, the type of the weights. This is faster on some processors; {@link
-   * BlockPlan#withRoundedInputs} lists the processors and bounds the error. Both layers share their
-   * parameters: closing one closes both. Copies and saved files do not keep this setting.
-   *
-   * @param type BFLOAT16; a layer with packed weights always rounds input rows to INT8
-   * @throws IllegalArgumentException if it is another type
-   * @throws IllegalStateException if the weights are not of BFLOAT16, or are a transposed view;
-   *     {@code withWeights(BFLOAT16)} makes a copy with the required layout
-   */
-  public MixtureOfExperts withRoundedInputs(ElementType type) {
-    if (requireNonNull(type, "type") != ElementType.BFLOAT16) {
-      throw new IllegalArgumentException(
-          "type: expected BFLOAT16 but was "
-              + type
-              + "; packed weights round to INT8 by themselves");
-    }
-    parameters.requireToRound();
     return new MixtureOfExperts(parameters, gate, activation, workers, metadata, true);
   }
 
@@ -552,7 +530,7 @@ public final class MixtureOfExperts implements AutoCloseable {
    *
    * @throws IllegalStateException if a parameter is not finite
    * @throws IllegalArgumentException if the options have a bag, or weights are a transposed view,
-   *     which files of other libraries may contain; see also {@link SaveOptions#withWeights}
+   *     which files of other libraries may contain
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void save(Path file, SaveOptions options) throws IOException {
@@ -566,7 +544,6 @@ public final class MixtureOfExperts implements AutoCloseable {
               parameters.ofFile(),
               metadata),
           ofState(),
-          TENSORS.engine(workers),
           lease,
           file,
           settings);

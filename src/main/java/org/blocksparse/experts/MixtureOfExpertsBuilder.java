@@ -155,8 +155,7 @@ public final class MixtureOfExpertsBuilder {
    * @throws IllegalArgumentException if a name is missing or unknown, or a parameter is given with
    *     its halves; if a shape does not fit; if a parameter other than W1 and W2 is not a {@link
    *     FloatTensor}; if a {@link FloatTensor} is a transposed view; if two share memory; or if
-   *     halves differ in type or layout, are a transposed view of INT8, or are packed and hidden is
-   *     not a multiple of 16
+   *     halves differ in type or layout, or are packed and hidden is not a multiple of 16
    * @throws IllegalStateException if a half is closed
    */
   public MixtureOfExperts build(Map<String, ? extends BlockMatrix> parameters) {
@@ -285,10 +284,6 @@ public final class MixtureOfExpertsBuilder {
         && TENSORS.isTransposed(gates) == TENSORS.isTransposed(ups))) {
       throw new IllegalArgumentException(
           name + UP + ": expected the type and layout of " + first + " but was " + second);
-    }
-    if (TENSORS.isTransposed(gates) && TENSORS.scales(gates) != null) {
-      throw new IllegalArgumentException(
-          name + GATE + ": " + gates + " is a transposed view, whose scales are of inputs");
     }
     StoredWeights both =
         TENSORS

@@ -160,7 +160,7 @@ public final class GgufFile implements AutoCloseable {
    *           checked</td>
    *       <td>none for one tensor, which is mapped; a copy for several</td></tr>
    *   <tr><td>Q8_0, Q4_0, MXFP4</td>
-   *       <td>the same values, {@linkplain Weights#isPacked packed}</td>
+   *       <td>the same values, packed</td>
    *       <td>the bytes in the file</td></tr>
    *   <tr><td>Q4_K, Q6_K</td>
    *       <td>rounded to Q8_0, packed</td>

@@ -15,7 +15,6 @@ import org.blocksparse.internal.Lease;
 import org.blocksparse.internal.files.TensorSource;
 import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.kernels.StoredWeights;
-import org.blocksparse.internal.kernels.WeightType;
 
 /**
  * Named tensors and weights, for {@link TensorFile#save(java.nio.file.Path, NamedTensors)}:
@@ -94,7 +93,7 @@ public final class NamedTensors {
           WeightsFile.requireName(as);
           StoredWeights stored = TENSORS.requireContiguous(weights, as);
           lease.of(as, weights);
-          file.add(as, weights.shape().toArray(), stored.type(), stored, null);
+          file.add(as, weights.shape().toArray(), stored);
         });
   }
 
@@ -114,9 +113,9 @@ public final class NamedTensors {
           WeightsFile.requireName(as);
           TENSORS.requireContiguous(TENSORS.requireBlocks(as, W, type), as);
           lease.of(as, W);
-          StoredWeights floats = new StoredWeights(WeightType.FLOAT32, TENSORS.storage(W), null);
           long[] dims = W.shape().toArray();
-          file.add(as, dims, TENSORS.stored(type), floats, TENSORS.engine(Workers.common()));
+          file.addRounded(
+              as, dims, TENSORS.stored(type), TENSORS.storage(W), TENSORS.engine(Workers.common()));
         });
   }
 

@@ -3,7 +3,6 @@ package org.blocksparse.io;
 
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.BAGS;
-import static org.blocksparse.internal.Access.TENSORS;
 import static org.blocksparse.internal.Access.TREES;
 
 import java.nio.file.Path;
@@ -11,7 +10,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import org.blocksparse.ElementType;
 import org.blocksparse.Progress;
 import org.blocksparse.internal.files.ModelNames;
 import org.blocksparse.internal.files.SafeTensorsWriter;
@@ -20,7 +18,8 @@ import org.blocksparse.internal.files.SaveSettings;
 /**
  * Options of {@link org.blocksparse.softmax.TwoLevelLayer#save}, {@link
  * org.blocksparse.bag.EmbeddingBag#save} and {@link org.blocksparse.experts.MixtureOfExperts#save}:
- * the parts to write besides the parameters, and the type of weights. Immutable.
+ * the parts to write besides the parameters. Weights are written in the type that they have: to
+ * save in another type, save the copy that {@code withWeights} of the layer returns. Immutable.
  */
 public final class SaveOptions {
   /** Null: those that the layer was loaded with. */
@@ -31,27 +30,22 @@ public final class SaveOptions {
   /** Read their memory when they are saved, because they may grow until then. */
   private final List<ModelPart> parts;
 
-  /** Null: as they are. */
-  private final ElementType weights;
-
   private final Progress progress;
 
   private SaveOptions(
       Map<String, String> metadata,
       boolean optimizerState,
       List<ModelPart> parts,
-      ElementType weights,
       Progress progress) {
     this.metadata = metadata;
     this.optimizerState = optimizerState;
     this.parts = parts;
-    this.weights = weights;
     this.progress = progress;
   }
 
   /** The parameters, the classes, and the metadata that the layer was loaded with. */
   public static SaveOptions defaults() {
-    return new SaveOptions(null, false, List.of(), null, (done, total) -> {});
+    return new SaveOptions(null, false, List.of(), (done, total) -> {});
   }
 
   /**
@@ -83,12 +77,12 @@ public final class SaveOptions {
                 + ", as only the format's own do");
       }
     }
-    return new SaveOptions(new TreeMap<>(entries), optimizerState, parts, weights, progress);
+    return new SaveOptions(new TreeMap<>(entries), optimizerState, parts, progress);
   }
 
   /** Also saves the optimizer state, to continue training exactly. */
   public SaveOptions withOptimizerState() {
-    return new SaveOptions(metadata, true, parts, weights, progress);
+    return new SaveOptions(metadata, true, parts, progress);
   }
 
   /**
@@ -98,9 +92,6 @@ public final class SaveOptions {
    * {@code isIn} returns whether a file has one. If the file may be replaced between loading the
    * layer and loading its part, compare its time and size before and after, since the two may be of
    * different models.
-   *
-   * <p>With {@link #withWeights} of INT8, the weights of a tree are saved with 16 bits; 16-bit
-   * weights do not change.
    *
    * @throws IllegalArgumentException if there is a part of the same class already
    */
@@ -114,30 +105,12 @@ public final class SaveOptions {
     }
     List<ModelPart> all = new ArrayList<>(parts);
     all.add(part);
-    return new SaveOptions(metadata, optimizerState, List.copyOf(all), weights, progress);
-  }
-
-  /**
-   * Saves W1, W2 and the table of a bag in another type, with the values of {@link
-   * org.blocksparse.softmax.TwoLevelLayer#withWeights}, {@link
-   * org.blocksparse.bag.EmbeddingBag#withWeights} and {@link
-   * org.blocksparse.experts.MixtureOfExperts#withWeights}. They are rounded during the write, so W2
-   * and the table of a mapped layer need no memory. Models loaded from the new file are read-only.
-   * By default, the type of weights does not change.
-   *
-   * <p>Saving throws {@link IllegalArgumentException} if the type is packed, except for experts; if
-   * a weight is not finite or too large for the type; or with {@link #withOptimizerState}. It
-   * throws {@link IllegalStateException} if the layer already has weights of another narrow type.
-   * The old file then remains.
-   */
-  public SaveOptions withWeights(ElementType type) {
-    return new SaveOptions(metadata, optimizerState, parts, requireNonNull(type, "type"), progress);
+    return new SaveOptions(metadata, optimizerState, List.copyOf(all), progress);
   }
 
   /** The listener receives the number of bytes written. */
   public SaveOptions withProgress(Progress listener) {
-    return new SaveOptions(
-        metadata, optimizerState, parts, weights, requireNonNull(listener, "progress"));
+    return new SaveOptions(metadata, optimizerState, parts, requireNonNull(listener, "progress"));
   }
 
   SaveSettings settings() {
@@ -146,11 +119,6 @@ public final class SaveOptions {
       SaveSettings.Part bag = BAGS.partOrNull(part);
       inFile.add(requireNonNull(bag != null ? bag : TREES.partOrNull(part), "part"));
     }
-    return new SaveSettings(
-        metadata,
-        optimizerState,
-        inFile,
-        weights == null ? null : TENSORS.stored(weights),
-        progress);
+    return new SaveSettings(metadata, optimizerState, inFile, progress);
   }
 }

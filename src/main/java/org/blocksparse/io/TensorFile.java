@@ -50,10 +50,14 @@ import org.blocksparse.internal.memory.Storage;
  *   <caption>How a file stores weights</caption>
  *   <tr><th>weights</th><th>tensor NAME</th><th>beside it</th></tr>
  *   <tr><td>FLOAT32, FLOAT16, BFLOAT16</td><td>F32, F16, BF16</td><td></td></tr>
- *   <tr><td>INT8</td><td>I8</td><td>tensor {@code NAME.scales}, F32 (iBlocks, oBlocks, oSize)</td></tr>
- *   <tr><td>packed</td><td>U8 (iBlocks, oBlocks, bytes of a block), as in memory</td>
- *       <td>metadata {@code blocksparse.packed.NAME}: type, iSize and oSize</td></tr>
+ *   <tr><td>INT8, Q8_0, Q4_0, MXFP4</td>
+ *       <td>U8 (iBlocks, oBlocks, bytes of a block), as in memory</td>
+ *       <td>metadata {@code blocksparse.packed.NAME}: type, iSize and oSize; of INT8 also tensor
+ *           {@code NAME.scales}, F32 (iBlocks, oBlocks, oSize)</td></tr>
  * </table>
+ *
+ * <p>Files may also hold INT8 that is not packed, as layers and earlier versions write it: a tensor
+ * I8 (iBlocks, oBlocks, iSize, oSize) and its scales. It is packed when it is read.
  *
  * <p>Reading a malformed file throws {@link FileFormatException} with the reason. Layers have their
  * own files ({@link org.blocksparse.softmax.TwoLevelLayer#save}, {@link

@@ -212,8 +212,7 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
   }
 
   /**
-   * A copy with weights of a type: FLOAT32, FLOAT16 or BFLOAT16. To save in another type, use
-   * {@link SaveOptions#withWeights}, which needs no copy.
+   * A copy with weights of a type: FLOAT32, FLOAT16 or BFLOAT16.
    *
    * @throws IllegalArgumentException if the type is not one of these, or if a weight is too large
    *     for it
@@ -240,8 +239,8 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
    * Saves the tree as one safetensors file, with its names. The write is atomic: even after a
    * crash, the file is the old one or the new one.
    *
-   * @throws IllegalArgumentException if the options have a bag, optimizer state, INT8 weights or
-   *     another tree, or if the metadata is too large for a file
+   * @throws IllegalArgumentException if the options have a bag, optimizer state or another tree, or
+   *     if the metadata is too large for a file
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void save(Path file, SaveOptions options) throws IOException {
@@ -251,13 +250,12 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
     LinearModelFile.save(
         new LinearModelFile.Content(model, metadata, names == null ? null : RANKING.table(names)),
         file,
-        settings,
-        engine);
+        settings);
   }
 
   /** This tree as a part of another layer's file. */
   SaveSettings.Part part() {
-    return LinearModelFile.part(model, engine);
+    return LinearModelFile.part(model);
   }
 
   /**

@@ -21,7 +21,6 @@ import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.files.TensorEntry;
 import org.blocksparse.internal.files.TensorSource;
 import org.blocksparse.internal.files.WeightsFile;
-import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.SparseChunks;
 import org.blocksparse.internal.kernels.StoredWeights;
 import org.blocksparse.internal.kernels.WeightType;
@@ -67,8 +66,7 @@ final class LinearModelFile {
    * @throws IllegalArgumentException if the file cannot hold what is asked for
    * @throws IllegalStateException if the layer is closed
    */
-  public static void save(Content content, Path file, SaveSettings settings, Engine engine)
-      throws IOException {
+  public static void save(Content content, Path file, SaveSettings settings) throws IOException {
     settings.requireNoPart();
     if (settings.optimizerState()) {
       throw new IllegalArgumentException(
@@ -76,13 +74,10 @@ final class LinearModelFile {
     }
     FileEvent event = Recorder.file();
     LinearModel model = content.model();
-    if (settings.weights() != null) {
-      requireType(settings.weights());
-    }
     List<TensorSource> tensors = new ArrayList<>();
     try (StorageLease lease = new StorageLease();
         WeightsFile written = new WeightsFile(settings, tensors)) {
-      add(model, settings.weights(), engine, written, lease);
+      add(model, written, lease);
       if (content.labels() != null) {
         LabelsFile.add(content.labels(), tensors);
       }
@@ -97,17 +92,9 @@ final class LinearModelFile {
     }
   }
 
-  /**
-   * A tree as a part of the file of another layer, with its outputs and their names. Where the
-   * weights of that have fewer bits than 16, those of the tree have 16.
-   */
-  public static SaveSettings.Part part(LinearModel model, Engine engine) {
-    return (file, settings, metadata, lease) -> {
-      WeightType weights = settings.weights();
-      boolean keeps = weights == null || model.weights().type() != WeightType.FLOAT32;
-      boolean isNarrower = !keeps && (weights.hasScales() || weights.isPacked());
-      add(model, keeps ? null : isNarrower ? WeightType.FLOAT16 : weights, engine, file, lease);
-    };
+  /** A tree as a part of the file of another layer, with its outputs and their names. */
+  public static SaveSettings.Part part(LinearModel model) {
+    return (file, settings, metadata, lease) -> add(model, file, lease);
   }
 
   /**
@@ -123,18 +110,12 @@ final class LinearModelFile {
     return type;
   }
 
-  /**
-   * Adds all tensors of a tree to a file, and its memory to a lease.
-   *
-   * @param wanted the type of the weights; null: as they are
-   */
-  private static void add(
-      LinearModel model, WeightType wanted, Engine engine, WeightsFile file, StorageLease lease) {
+  /** Adds all tensors of a tree to a file, and its memory to a lease. */
+  private static void add(LinearModel model, WeightsFile file, StorageLease lease) {
     model.lease(lease);
     SparseChunks weights = model.weights();
-    WeightType type = wanted == null ? weights.type() : wanted;
     StoredWeights stored = new StoredWeights(weights.type(), weights.w(), null);
-    file.add(WEIGHTS, weights.entries(), type, stored, engine);
+    file.add(WEIGHTS, weights.entries(), stored);
     file.add(TensorSource.ints(CHUNKS, new long[] {weights.rows()}, weights.chunks()));
     file.add(TensorSource.ints(STARTS, new long[] {weights.rows() + 1L}, weights.starts()));
     file.add(TensorSource.ints(BEGINS, new long[] {weights.features() + 1L}, weights.begins()));

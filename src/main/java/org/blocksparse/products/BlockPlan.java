@@ -31,6 +31,47 @@ import org.blocksparse.internal.memory.Storage;
  * with respect to the input, and for outer products (gradients with respect to W). Each takes about
  * 12 bytes for every triple (sample, input block, output block).
  *
+ * <p><b>Rounding of h.</b> Forward products round their input h to suit W, if W is {@link Weights}
+ * of one of the types below; {@link #withExactInputs} refuses this. Forward products are those of
+ * {@link SparseBlockDot} and {@link SparseBlockGemv} that read h. Products with other W, gradients,
+ * steps and the terms of an {@link Epilogue} do not round. Results are bitwise identical for any
+ * number of workers.
+ *
+ * <p>For <b>packed weights</b>, each row of h is divided into groups of 32 elements. Let m be the
+ * largest magnitude of a group, or 2<sup>-119</sup> if that is larger. Each element is rounded to
+ * the nearest integer multiple of m / 127, with an error of at most m / 253.9. If an element is NaN
+ * or infinite, all outputs of the row are NaN. Within each group, integer products and their sum
+ * are exact. Scaling and all further sums are float32. Relative to the unrounded h and the stored
+ * weights, the error of each output element is at most
+ *
+ * <pre>{@code
+ * M / 253.9  +  1.01 * (g + iWin + 1) * 2^-24 * (|s| + M)  +  iWin * g * 2^-131
+ * }</pre>
+ *
+ * <p>where M = sum m |W| over all products, g = ceil(iSize / 32), and s is the initial value (bias
+ * or previous output). The bound holds if g + iWin is less than 2<sup>16</sup>. Results are bitwise
+ * identical on all processors, and for the Java kernels.
+ *
+ * <p>For <b>{@link ElementType#BFLOAT16}</b> (8 bits of precision) that is no transposed view, each
+ * element of h is rounded to the nearest bfloat16, ties to even: its relative error is at most
+ * 2<sup>-8</sup>. NaN stays NaN; magnitudes of 2<sup>128</sup> - 2<sup>119</sup> and more become
+ * infinite. A product of two bfloat16 values is exact in float32. Sums are float32. The error of
+ * each output element is at most
+ *
+ * <pre>{@code
+ * 2^-8 * S  +  1.01 * k * 2^-24 * (|s| + S)  +  2^-126 * sum (2 + |h| + |W|)
+ * }</pre>
+ *
+ * <p>where k = iWin * iSize, and S = sum |h| |W| over these k products. The bound holds if k is at
+ * most 2<sup>16</sup>. The last term covers subnormal values in h, W and sums, which a processor
+ * may flush to zero. Results may differ between processors, even with the same instruction set. AMX
+ * (only on Linux) and AVX512-BF16 are used for blocks with at least 12 rows; elsewhere, the rounded
+ * values are multiplied as float32, which is no faster.
+ *
+ * <p>On a processor with AMX, the first product that rounds h, or {@link Backend#describe},
+ * requests the AMX registers from the Linux kernel, for the whole life of the process. Each signal
+ * frame may then need 8 KB more stack. If the Linux kernel refuses, AVX-512 multiplies.
+ *
  * <p>Safe for use by any number of threads. {@link #close} works as for tensors. The garbage
  * collector frees a plan that is never closed.
  */
@@ -41,7 +82,7 @@ public final class BlockPlan implements AutoCloseable {
    */
   private static final int MAX_PAIRS = 1 << 29;
 
-  /** The schedules of a plan. A copy with other workers or input rounding shares them. */
+  /** The schedules of a plan. A copy with other workers or exact inputs shares them. */
   private static final class SharedSchedules {
     private final SampleWindows inputs;
     private final SampleWindows outputs;
@@ -130,23 +171,22 @@ public final class BlockPlan implements AutoCloseable {
   private final SelectedRows inputs;
   private final SelectedRows outputs;
 
-  /** The type that forward products round h to, or null. */
-  private final ElementType roundedInputs;
+  private final boolean exactInputs;
 
   private BlockPlan(
       SharedSchedules schedules, Workers workers, SelectedRows inputs, SelectedRows outputs) {
-    this(schedules, workers, null, inputs, outputs);
+    this(schedules, workers, false, inputs, outputs);
   }
 
   private BlockPlan(
       SharedSchedules schedules,
       Workers workers,
-      ElementType roundedInputs,
+      boolean exactInputs,
       SelectedRows inputs,
       SelectedRows outputs) {
     this.schedules = schedules;
     this.workers = workers;
-    this.roundedInputs = roundedInputs;
+    this.exactInputs = exactInputs;
     this.inputs = inputs;
     this.outputs = outputs;
   }
@@ -318,62 +358,17 @@ public final class BlockPlan implements AutoCloseable {
    * it.
    */
   public BlockPlan withWorkers(Workers other) {
-    return new BlockPlan(
-        schedules, requireNonNull(other, "workers"), roundedInputs, inputs, outputs);
+    return new BlockPlan(schedules, requireNonNull(other, "workers"), exactInputs, inputs, outputs);
   }
 
   /**
-   * The same plan with h, the input of a product, rounded in forward products. This is less
-   * precise, and faster where products are compute-bound. It shares the schedules of this one, and
-   * is closed with it. Forward products are those of {@link SparseBlockDot} and {@link
-   * SparseBlockGemv} that read h. Gradients, steps and the terms of an {@link Epilogue} are
-   * computed without this rounding. Results are bitwise identical for any number of workers.
-   *
-   * <p><b>{@link ElementType#INT8}</b> is required by packed {@link org.blocksparse.Weights}, and
-   * allowed only for them. Each row of h is divided into groups of 32 elements. Let m be the
-   * largest magnitude of a group, or 2<sup>-119</sup> if that is larger. Each element is rounded to
-   * the nearest integer multiple of m / 127, with an error of at most m / 253.9. If an element is
-   * NaN or infinite, all outputs of the row are NaN. Within each group, integer products and their
-   * sum are exact. Scaling and all further sums are float32. Relative to the unrounded h and the
-   * stored weights, the error of each output element is at most
-   *
-   * <pre>{@code
-   * M / 253.9  +  1.01 * (g + iWin + 1) * 2^-24 * (|s| + M)  +  iWin * g * 2^-131
-   * }</pre>
-   *
-   * <p>where M = sum m |W| over all products, g = ceil(iSize / 32), and s is the initial value
-   * (bias or previous output). The bound holds if g + iWin is less than 2<sup>16</sup>. Results are
-   * bitwise identical on all processors, and for the Java kernels.
-   *
-   * <p><b>{@link ElementType#BFLOAT16}</b> (8 bits of precision) is allowed only for {@link
-   * org.blocksparse.Weights} of that type. It is faster with AMX, or on AMD processors with
-   * AVX512-BF16. Each element of h is rounded to the nearest bfloat16, ties to even: its relative
-   * error is at most 2<sup>-8</sup>. NaN stays NaN; magnitudes of 2<sup>128</sup> - 2<sup>119</sup>
-   * and more become infinite. A product of two bfloat16 values is exact in float32. Sums are
-   * float32. The error of each output element is at most
-   *
-   * <pre>{@code
-   * 2^-8 * S  +  1.01 * k * 2^-24 * (|s| + S)  +  2^-126 * sum (2 + |h| + |W|)
-   * }</pre>
-   *
-   * <p>where k = iWin * iSize, and S = sum |h| |W| over these k products. The bound holds if k is
-   * at most 2<sup>16</sup>. The last term covers subnormal values in h, W and sums, which a
-   * processor may flush to zero. Results may differ between processors, even with the same
-   * instruction set. AMX (only on Linux) and AVX512-BF16 are used for blocks with at least 12 rows.
-   * The first such product requests the AMX registers from the Linux kernel, for the whole life of
-   * the process. Each signal frame may then need 8 KB more stack. Elsewhere, or if the Linux kernel
-   * refuses, the rounded values are multiplied as float32, which is no faster.
-   *
-   * @param type BFLOAT16 or INT8; a product throws {@link IllegalArgumentException} if the weights
-   *     do not match it
-   * @throws IllegalArgumentException if it is another type
+   * The same plan with exact inputs: forward products read h as it is, for any type of W that is
+   * not packed. It shares the schedules of this one, and is closed with it. A product of packed
+   * {@link org.blocksparse.Weights} with such a plan throws {@link IllegalArgumentException}:
+   * multiply by {@link org.blocksparse.Weights#widened} instead.
    */
-  public BlockPlan withRoundedInputs(ElementType type) {
-    requireNonNull(type, "type");
-    if (type != ElementType.BFLOAT16 && type != ElementType.INT8) {
-      throw new IllegalArgumentException("type: expected BFLOAT16 or INT8 but was " + type);
-    }
-    return new BlockPlan(schedules, workers, type, inputs, outputs);
+  public BlockPlan withExactInputs() {
+    return new BlockPlan(schedules, workers, true, inputs, outputs);
   }
 
   /** The number of samples. */
@@ -457,9 +452,9 @@ public final class BlockPlan implements AutoCloseable {
     return workers;
   }
 
-  /** The type that forward products round h to, or null. */
-  ElementType roundedInputs() {
-    return roundedInputs;
+  /** Whether forward products read h as it is. */
+  boolean hasExactInputs() {
+    return exactInputs;
   }
 
   @Override
@@ -472,7 +467,7 @@ public final class BlockPlan implements AutoCloseable {
         + iBlocks()
         + ", oBlocks = "
         + oBlocks()
-        + (roundedInputs == null ? "" : ", inputs rounded to " + roundedInputs)
+        + (exactInputs ? ", exact inputs" : "")
         + ")";
   }
 }

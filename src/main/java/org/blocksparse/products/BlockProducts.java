@@ -6,7 +6,6 @@ import static org.blocksparse.internal.Access.TENSORS;
 
 import org.blocksparse.Activation;
 import org.blocksparse.BlockMatrix;
-import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.GradientOptions;
 import org.blocksparse.internal.Check;
@@ -60,42 +59,16 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
     plan.outputs().require("o", o, OUTPUT, oSize());
   }
 
-  /** W has a type that is multiplied by what the plan rounds h to. */
+  /** Packed weights are multiplied by rounded inputs alone. */
   private void requireRounding() {
-    ElementType rounded = plan.roundedInputs();
-    if (rounded == ElementType.BFLOAT16 && blocks.type() != WeightType.BFLOAT16) {
-      throw otherWeights("Weights of BFLOAT16", "Weights.of(W, ElementType.BFLOAT16)");
-    }
-    if (rounded != null && blocks.transposed()) {
+    if (plan.hasExactInputs() && blocks.type().isPacked()) {
       throw new IllegalArgumentException(
-          "W: expected weights as they lie, as the plan rounds inputs, but "
-              + W
-              + " is a transposed view; take the plan without withRoundedInputs");
-    }
-    if (rounded == ElementType.INT8 && !blocks.type().isPacked()) {
-      throw otherWeights(
-          "packed Weights", "Weights.of(W, ElementType.Q8_0), or Weights.packed() of INT8");
-    }
-    if (rounded == null && blocks.type().isPacked()) {
-      throw new IllegalArgumentException(
-          "plan: expected one withRoundedInputs(ElementType.INT8), as W is packed, but was "
+          "plan: expected one without withExactInputs, as W is packed, but was "
               + plan
               + "; W is "
-              + W);
+              + W
+              + "; take W.widened()");
     }
-  }
-
-  private IllegalArgumentException otherWeights(String expected, String maker) {
-    return new IllegalArgumentException(
-        "W: expected "
-            + expected
-            + ", as the plan rounds inputs to "
-            + plan.roundedInputs()
-            + ", but was "
-            + W
-            + "; make them with "
-            + maker
-            + ", or take the plan without withRoundedInputs");
   }
 
   /** Adds the products of h to a tensor. */
@@ -121,7 +94,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
   }
 
   private boolean roundsToBfloat16() {
-    return plan.roundedInputs() == ElementType.BFLOAT16;
+    return blocks.type() == WeightType.BFLOAT16 && !blocks.transposed() && !plan.hasExactInputs();
   }
 
   private Lease lease() {

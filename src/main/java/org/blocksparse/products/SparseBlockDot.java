@@ -47,9 +47,8 @@ import org.blocksparse.internal.training.BlockStep;
  * h and gradH have the shape (entries of inputs, iSize), and out and gradOut have the shape
  * (entries of outputs, oSize), in the order of the entries.
  *
- * <p>Methods that only read W also accept {@link org.blocksparse.Weights} of fewer bits. With a
- * plan {@link BlockPlan#withRoundedInputs}, h is rounded as well, which is less precise, and faster
- * on some processors.
+ * <p>Methods that only read W also accept {@link org.blocksparse.Weights} of fewer bits. For some
+ * types, forward products round h as well; {@link BlockPlan} lists them.
  *
  * <p>A dense layer is the case of one input block and one output block. The bias is added once, for
  * any number of inputs. This class is Theano's {@code sparse_block_dot}. For repeated indices,

@@ -32,8 +32,8 @@ import org.blocksparse.internal.Check;
  * h has the shape (entries of inputs, iSize), and o has the shape (entries of outputs, oSize).
  *
  * <p>The error of each element is at most k * 2<sup>-24</sup> * sum |h| |W|, where k = iWin * iSize
- * + 1. {@link BlockPlan#withRoundedInputs} has another bound. Results are bitwise identical for any
- * number of workers. NaN and infinities propagate as in any sum.
+ * + 1. For weights that h is rounded for, {@link BlockPlan} has another bound. Results are bitwise
+ * identical for any number of workers. NaN and infinities propagate as in any sum.
  *
  * <p>This is Theano's {@code SparseBlockGemv}, except that negative indices are rejected.
  */

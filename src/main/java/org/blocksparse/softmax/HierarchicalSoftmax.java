@@ -106,9 +106,7 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
     return new HierarchicalSoftmax(
         content(
             Growth.copy(
-                memory(),
-                ReadOnlyWeights.requireNotPacked(
-                    "type", TENSORS.stored(requireNonNull(type, "type"))))));
+                memory(), ReadOnlyWeights.ofLayer(TENSORS.stored(requireNonNull(type, "type"))))));
   }
 
   // -------------------------------------------------------------------------------- prediction

@@ -97,9 +97,7 @@ public final class LabelTree extends TwoLevelLayer<SparseRows> {
     return new LabelTree(
         content(
             Growth.copy(
-                memory(),
-                ReadOnlyWeights.requireNotPacked(
-                    "type", TENSORS.stored(requireNonNull(type, "type"))))));
+                memory(), ReadOnlyWeights.ofLayer(TENSORS.stored(requireNonNull(type, "type"))))));
   }
 
   // -------------------------------------------------------------------------------- prediction

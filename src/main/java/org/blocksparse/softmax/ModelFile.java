@@ -88,15 +88,13 @@ final class ModelFile {
     int classes = sizes.classes();
     int slots = sizes.slots();
     long[] dims2 = sizes.dims(Parameter.W2);
-    file.addUnpacked(
+    file.add(
         new Grid("W2", classes, sizes.features(), slots, dims2, new long[] {classes, slots}),
-        new StoredWeights(all.type(), all.w2(), all.w2Scales()),
-        layer.engine());
+        new StoredWeights(all.type(), all.w2(), all.w2Scales()));
     long[] dims1 = sizes.dims(Parameter.W1);
-    file.addUnpacked(
+    file.add(
         new Grid("W1", 1, sizes.features(), classes, dims1, new long[] {classes}),
-        new StoredWeights(all.type(), all.w1(), all.w1Scales()),
-        layer.engine());
+        new StoredWeights(all.type(), all.w1(), all.w1Scales()));
   }
 
   /** The strings of a layer without optimizer state. */

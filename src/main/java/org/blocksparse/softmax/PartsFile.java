@@ -122,9 +122,6 @@ final class PartsFile {
       SaveSettings settings)
       throws IOException {
     settings.requireNoPart();
-    if (settings.weights() != null) {
-      throw new IllegalArgumentException("options: parts have no other type of weights");
-    }
     if (!parts.hasNext()) {
       throw new IllegalArgumentException("parts: there are none");
     }

@@ -258,8 +258,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   /**
    * A copy of this layer with weights of a type. All guarantees hold for the copy, but only FLOAT32
    * can be trained and grow. If the type is that of this layer, this method is {@link #copy};
-   * otherwise the copy has no optimizer state. To save in another type, use {@link
-   * SaveOptions#withWeights}, which needs no copy.
+   * otherwise the copy has no optimizer state.
    *
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
    * @throws IllegalStateException if the weights have already been rounded to another narrow type

@@ -295,8 +295,9 @@ final class EmbeddingBagFileTest {
   @Test
   void whatIsInAFile_canBeAskedOfOneAlone() throws IOException {
     assertThrows(NoSuchFileException.class, () -> EmbeddingBag.isIn(file));
-    try (EmbeddingBag bag = bag(Mode.MEAN)) {
-      bag.save(file, SaveOptions.defaults().withWeights(ElementType.INT8));
+    try (EmbeddingBag bag = bag(Mode.MEAN);
+        EmbeddingBag narrow = bag.withWeights(ElementType.INT8)) {
+      narrow.save(file);
     }
     assertTrue(EmbeddingBag.isIn(file));
     TensorFile.save(file, Map.of("table", FloatTensor.zeros(VOCABULARY, FEATURES)));

@@ -194,7 +194,7 @@ final class NarrowBagTest {
           "step: the weights of this layer are "
               + type
               + " and only read; train the layer of floats that it was made of, and make"
-              + " withWeights of it again or save it with SaveOptions.withWeights",
+              + " withWeights of it again",
           () -> narrow.step(rows, gradOut, Optimizer.sgd(1)));
       assertRefused(
           IllegalStateException.class,

@@ -140,9 +140,7 @@ final class ExpertsLayerTest {
 
   /** As the page says, with W1 and W2 in fewer bits: the mixture of what they stand for. */
   @ParameterizedTest
-  @EnumSource(
-      mode = EnumSource.Mode.EXCLUDE,
-      names = {"Q8_0", "Q4_0", "MXFP4"}) // which plans that round multiply, not those of the page
+  @EnumSource
   void isServedInFewerBits(ElementType type) throws IOException {
     Path file = folder.resolve("narrow.safetensors");
     Experts e = experts();
@@ -166,7 +164,8 @@ final class ExpertsLayerTest {
         try (FloatTensor a =
                 SparseBlockDot.apply(W1, x, to.toExperts(), silu.withGate(to.gates()));
             FloatTensor out = SparseBlockDot.apply(W2, a, to.fromExperts(), bias)) {
-          assertArrayEquals(expected.toArray(), out.toArray(), 1e-5f);
+          boolean rounds = type.isPacked() || type == ElementType.BFLOAT16;
+          assertArrayEquals(expected.toArray(), out.toArray(), rounds ? 0.05f : 1e-5f);
         }
       }
     }

@@ -317,13 +317,5 @@ final class NamedExpertsTest {
             "W1.gate", Weights.of(gate, ElementType.Q8_0),
             "W1.up", Weights.of(up, ElementType.Q8_0),
             "W2", W2));
-    Weights turned = Weights.of(gate, ElementType.INT8).transposeBlocks();
-    refused(
-        "W1.gate: " + turned + " is a transposed view, whose scales are of inputs",
-        swiglu,
-        Map.of(
-            "W1.gate", turned,
-            "W1.up", Weights.of(up, ElementType.INT8).transposeBlocks(),
-            "W2", W2));
   }
 }

@@ -67,12 +67,7 @@ final class PackedExpertsTest {
             .workers(workers);
     Map<String, FloatTensor> parameters = MixtureOfExpertsTest.parameters(data, builder, biases);
     try (MixtureOfExperts layer = builder.build(parameters)) {
-      if (type != ElementType.INT8) {
-        return layer.withWeights(type);
-      }
-      try (MixtureOfExperts bytes = layer.withWeights(type)) {
-        return bytes.packed();
-      }
+      return layer.withWeights(type);
     }
   }
 
@@ -90,8 +85,8 @@ final class PackedExpertsTest {
   /** The mixture by public parts, with floats between the products. */
   private static float[] byParts(
       MixtureOfExperts layer, FloatTensor x, Routing routing, Workers workers) {
-    BlockPlan up = routing.toExperts().withWorkers(workers).withRoundedInputs(ElementType.INT8);
-    BlockPlan down = routing.fromExperts().withWorkers(workers).withRoundedInputs(ElementType.INT8);
+    BlockPlan up = routing.toExperts().withWorkers(workers);
+    BlockPlan down = routing.fromExperts().withWorkers(workers);
     Map<String, BlockMatrix> all = layer.parameters();
     Epilogue first = Epilogue.none().withActivation(layer.activation()).withGate(routing.gates());
     Epilogue second = Epilogue.none();

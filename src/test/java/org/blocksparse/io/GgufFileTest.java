@@ -253,7 +253,7 @@ final class GgufFileTest {
       try (weights;
           FloatTensor widened = weights.widened()) {
         assertEquals(type, weights.type());
-        assertTrue(weights.isPacked());
+        assertTrue(weights.type().isPacked());
         assertEquals(expected.shape(), widened.shape());
         assertArrayEquals(bits(expected.toArray()), bits(widened.toArray()));
       }

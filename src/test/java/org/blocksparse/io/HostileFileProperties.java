@@ -120,10 +120,11 @@ final class HostileFileProperties {
       stepExperts(layer, Optimizer.adam(0.1f));
       SaveOptions plain = SaveOptions.defaults();
       EXPERTS.add(right("experts", to -> layer.save(to, plain.withOptimizerState())));
-      EXPERTS.add(
-          right("experts of INT8", to -> layer.save(to, plain.withWeights(ElementType.INT8))));
-      EXPERTS.add(
-          right("packed experts", to -> layer.save(to, plain.withWeights(ElementType.Q4_0))));
+      for (ElementType type : List.of(ElementType.BFLOAT16, ElementType.INT8, ElementType.Q4_0)) {
+        try (MixtureOfExperts narrow = layer.withWeights(type)) {
+          EXPERTS.add(right("experts of " + type, narrow::save));
+        }
+      }
     }
     try (OptimizerState state = OptimizerState.of(WEIGHTS, BIASES)) {
       STATES.add(right("no steps", state::save));
@@ -186,10 +187,13 @@ final class HostileFileProperties {
     SOFTMAXES.add(both);
     BAGS.add(both);
     for (ElementType type : List.of(ElementType.INT8, ElementType.BFLOAT16)) {
-      SaveOptions narrow = plain.withWeights(type);
-      SOFTMAXES.add(right("softmax of " + type, to -> layer.save(to, narrow)));
-      TREES.add(right("tree of " + type, to -> tree.save(to, narrow)));
-      BAGS.add(right("bag of " + type, to -> bag.save(to, narrow)));
+      try (HierarchicalSoftmax narrowLayer = layer.withWeights(type);
+          LabelTree narrowTree = tree.withWeights(type);
+          EmbeddingBag narrowBag = bag.withWeights(type)) {
+        SOFTMAXES.add(right("softmax of " + type, narrowLayer::save));
+        TREES.add(right("tree of " + type, narrowTree::save));
+        BAGS.add(right("bag of " + type, narrowBag::save));
+      }
     }
   }
 
@@ -368,7 +372,7 @@ final class HostileFileProperties {
       if (layer.parameters().containsKey("Wg")) {
         layer.apply(x, out);
       }
-      if (layer.parameters().get("W1") instanceof Weights weights && weights.isPacked()) {
+      if (layer.parameters().get("W1") instanceof Weights weights && weights.type().isPacked()) {
         return;
       }
       gradOut.fill(1);

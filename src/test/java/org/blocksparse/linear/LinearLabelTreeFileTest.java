@@ -17,7 +17,6 @@ import java.util.List;
 import java.util.SplittableRandom;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.blocksparse.ElementType;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag;
@@ -158,10 +157,7 @@ final class LinearLabelTreeFileTest {
     try (LinearLabelTree tree = LinearLabelTree.load(file);
         EmbeddingBag bag = EmbeddingBag.builder(2, 2).build()) {
       for (SaveOptions options :
-          List.of(
-              SaveOptions.defaults().withOptimizerState(),
-              SaveOptions.defaults().with(bag),
-              SaveOptions.defaults().withWeights(ElementType.INT8))) {
+          List.of(SaveOptions.defaults().withOptimizerState(), SaveOptions.defaults().with(bag))) {
         assertThrows(
             IllegalArgumentException.class, () -> tree.save(folder.resolve("new"), options));
       }

@@ -238,7 +238,9 @@ final class LinearLabelTreeTest {
       assertArrayEquals(Files.readAllBytes(file), Files.readAllBytes(other));
       for (ElementType type :
           List.of(ElementType.FLOAT32, ElementType.FLOAT16, ElementType.BFLOAT16)) {
-        one.save(file, SaveOptions.defaults().withWeights(type));
+        try (LinearLabelTree narrow = one.withWeights(type)) {
+          narrow.save(file);
+        }
         Ranking reference = null;
         for (Kernels kernels :
             KernelsUnderTest.all().stream().map(KernelsUnderTest::kernels).toList()) {
@@ -639,11 +641,9 @@ final class LinearLabelTreeTest {
     try (SparseRows x = SparseRows.of(List.of(new int[] {0}, new int[] {1}));
         LinearLabelTree made = LinearLabelTree.builder(2, 2).train(x, x)) {
       made.setLabels(Labels.of("a", "b"));
-      made.save(
-          file,
-          SaveOptions.defaults()
-              .withMetadata(Map.of("language", "en"))
-              .withWeights(ElementType.FLOAT16));
+      try (LinearLabelTree narrow = made.withWeights(ElementType.FLOAT16)) {
+        narrow.save(file, SaveOptions.defaults().withMetadata(Map.of("language", "en")));
+      }
       Labels more = Labels.of("a", "b", "c");
       try (LinearLabelTree tree = LinearLabelTree.load(file, LoadOptions.mapped());
           LinearLabelTree unnamed = LinearLabelTree.builder(2, 3).extend(tree, x, x);
@@ -772,16 +772,18 @@ final class LinearLabelTreeTest {
         LinearLabelTree tree = train(data, 40, 4);
         LabelTree layer = LabelTree.builder(8, 40).labels(Labels.of(List.of(names))).build();
         EmbeddingBag bag = EmbeddingBag.builder(WORDS, 8).build()) {
-      SaveOptions options = SaveOptions.defaults().with(bag).with(tree);
-      for (ElementType type : List.of(ElementType.FLOAT32, ElementType.INT8)) {
-        layer.save(file, options.withWeights(type));
+      SaveOptions options = SaveOptions.defaults().with(bag);
+      for (ElementType type : List.of(ElementType.FLOAT32, ElementType.FLOAT16)) {
+        try (LabelTree narrow = layer.withWeights(type);
+            LinearLabelTree narrowTree = tree.withWeights(type)) {
+          narrow.save(file, options.with(narrowTree));
+        }
         assertTrue(LinearLabelTree.isIn(file));
         try (LabelTree other = LabelTree.load(file, LoadOptions.mapped());
             LinearLabelTree loaded = LinearLabelTree.load(file, LoadOptions.mapped())) {
           assertEquals(type, other.weightType());
           assertEquals("label7", loaded.labels().name(7));
-          boolean isWide = type == ElementType.FLOAT32;
-          assertEquals(isWide ? type : ElementType.FLOAT16, loaded.weightType());
+          assertEquals(type, loaded.weightType());
           try (LinearLabelTree half = tree.withWeights(loaded.weightType())) {
             assertSame(half.topK(data.x(), 5), loaded.topK(data.x(), 5));
           }
@@ -793,7 +795,7 @@ final class LinearLabelTreeTest {
       FileFormatException e =
           assertThrows(FileFormatException.class, () -> LinearLabelTree.load(file));
       assertTrue(e.getMessage().contains("is of a LabelTree"), e.getMessage());
-      assertStartsWith("options: expected no part, ", () -> bag.save(file, options));
+      assertStartsWith("options: expected no part, ", () -> bag.save(file, options.with(tree)));
       assertStartsWith("options: expected no part, ", () -> tree.save(file, options));
     }
   }

@@ -205,7 +205,7 @@ abstract class InvalidOperationInput extends InvalidInput {
       case INDEX -> indices(indexBound(operand), shape);
       case WEIGHTS -> {
         try (FloatTensor floats = FloatTensor.zeros(shape)) {
-          yield Weights.of(floats, ElementType.INT8);
+          yield Weights.of(floats, ElementType.FLOAT16);
         }
       }
       case INPUT, OUTPUT -> floats(shape);

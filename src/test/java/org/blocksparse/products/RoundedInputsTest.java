@@ -3,8 +3,6 @@ package org.blocksparse.products;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertThrows;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -31,13 +29,13 @@ import org.blocksparse.testing.Seeded;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
-import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * {@link BlockPlan#withRoundedInputs}: what it rounds, how far off results are, what it refuses.
+ * Products of BFLOAT16, which round their inputs as well: how, how far off results are, and {@link
+ * BlockPlan#withExactInputs}, which refuses that.
  */
 @ExtendWith(Seeded.class)
 final class RoundedInputsTest {
@@ -132,12 +130,9 @@ final class RoundedInputsTest {
       FloatTensor h = memory.of("h", values, s.h());
       FloatTensor roundedH = memory.of("roundedH", roundedValues, s.h());
       List<FloatTensor> expected = all(floats, memory, roundedH, p, plan);
-      List<FloatTensor> actual = all(W, memory, h, p, plan.withRoundedInputs(ElementType.BFLOAT16));
-      for (int i = 0; i < expected.size(); i++) {
-        assertArrayEquals(expected.get(i).toArray(), actual.get(i).toArray(), "product " + i);
-      }
+      List<FloatTensor> actual = all(W, memory, h, p, plan);
+      assertSame(expected, actual);
       expected.subList(0, 3).forEach(FloatTensor::close);
-      actual.subList(0, 3).forEach(FloatTensor::close);
     }
   }
 
@@ -149,8 +144,7 @@ final class RoundedInputsTest {
         Weights W = Weights.of(floats, ElementType.BFLOAT16);
         SparseRows inputs = SparseRows.of(List.of(new int[] {0, 1}, new int[0], new int[] {1}));
         SparseRows outputs = SparseRows.of(List.of(new int[] {0}, new int[] {0}, new int[0]));
-        BlockPlan plan =
-            BlockPlan.of(inputs, outputs, 2, 1).withRoundedInputs(ElementType.BFLOAT16);
+        BlockPlan plan = BlockPlan.of(inputs, outputs, 2, 1);
         FloatTensor h = FloatTensor.of(new float[] {257, 1, 259, 2, 5, 6}, 3, 2);
         FloatTensor b = FloatTensor.of(new float[] {0.5f}, 1, 1);
         FloatTensor out =
@@ -187,7 +181,6 @@ final class RoundedInputsTest {
         IntTensor outputIdx = IntTensor.of(given.outputIdx(), s.outputIdx());
         BlockPlan plan =
             BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
-                .withRoundedInputs(ElementType.BFLOAT16)
                 .withWorkers(kernels.workers())) {
       BlockProblem p = given.with(widened.toArray(), b.toArray());
       FloatTensor out = memory.nan("out", s.o());
@@ -207,10 +200,7 @@ final class RoundedInputsTest {
           Weights W = Weights.of(floats, ElementType.BFLOAT16);
           FloatTensor h = FloatTensor.of(values, rows, 1, k);
           FloatTensor b = FloatTensor.zeros(1, 1);
-          BlockPlan plan =
-              BlockPlan.dense(rows)
-                  .withWorkers(kernels.workers())
-                  .withRoundedInputs(ElementType.BFLOAT16);
+          BlockPlan plan = BlockPlan.dense(rows).withWorkers(kernels.workers());
           FloatTensor out = SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b))) {
         assertEquals(expected, out.get(rows - 1, 0, 0), "of " + rows + " rows");
         if (rows > 1) {
@@ -251,9 +241,7 @@ final class RoundedInputsTest {
         FloatTensor b = FloatTensor.of(p.b(), s.b());
         IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
         IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
-        BlockPlan plan =
-            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
-                .withRoundedInputs(ElementType.BFLOAT16);
+        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks());
         FloatTensor alone =
             SparseBlockDot.apply(
                 W, h, plan.withWorkers(Workers.callingThread()), Epilogue.none().withBias(b))) {
@@ -280,13 +268,13 @@ final class RoundedInputsTest {
         IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
         IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
         BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())) {
-      BlockPlan rounding = plan.withRoundedInputs(ElementType.BFLOAT16);
+      BlockPlan exact = plan.withExactInputs();
       try (FloatTensor narrow = SparseBlockDot.gradH(W, gradOut, plan);
           FloatTensor wide = SparseBlockDot.gradH(floats, gradOut, plan);
           FloatTensor gradW = SparseBlockDot.gradW(h, gradOut, plan);
-          FloatTensor narrowToo = SparseBlockDot.gradH(W, gradOut, rounding);
-          FloatTensor wideToo = SparseBlockDot.gradH(floats, gradOut, rounding);
-          FloatTensor gradWToo = SparseBlockDot.gradW(h, gradOut, rounding)) {
+          FloatTensor narrowToo = SparseBlockDot.gradH(W, gradOut, exact);
+          FloatTensor wideToo = SparseBlockDot.gradH(floats, gradOut, exact);
+          FloatTensor gradWToo = SparseBlockDot.gradW(h, gradOut, exact)) {
         assertArrayEquals(narrow.toArray(), narrowToo.toArray());
         assertArrayEquals(wide.toArray(), wideToo.toArray());
         assertArrayEquals(gradW.toArray(), gradWToo.toArray());
@@ -294,47 +282,34 @@ final class RoundedInputsTest {
     }
   }
 
-  private static void assertRefused(String was, FloatTensor out, Executable product) {
-    float[] before = out.toArray();
-    IllegalArgumentException e = assertThrows(IllegalArgumentException.class, product);
-    assertEquals(
-        "W: expected Weights of BFLOAT16, as the plan rounds inputs to BFLOAT16, but was "
-            + was
-            + "; make them with Weights.of(W, ElementType.BFLOAT16), or take the plan without"
-            + " withRoundedInputs",
-        e.getMessage());
-    assertArrayEquals(before, out.toArray());
+  /** Products that do not round have the bits of the widened weights. */
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("cases")
+  void exactInputsAndOtherWeightsAreNotRounded(KernelsUnderTest kernels, Sizes s, Data data) {
+    BlockProblem p = data.blocks(s, Numbers.SMALL_INTEGERS);
+    float[] values = wide(data, s.batch() * s.iWin() * s.iSize());
+    try (Guarded memory = new Guarded();
+        FloatTensor floats = FloatTensor.of(p.W(), s.W());
+        FloatTensor side = floats.transposeBlocks();
+        FloatTensor exchanged = FloatTensor.of(side.toArray(), side.shape().toArray());
+        Weights W = Weights.of(floats, ElementType.BFLOAT16);
+        Weights half = Weights.of(floats, ElementType.FLOAT16);
+        Weights inMemory = Weights.of(exchanged, ElementType.BFLOAT16);
+        Weights view = inMemory.transposeBlocks();
+        BlockPlan plan = p.plan(kernels.workers())) {
+      FloatTensor h = memory.of("h", values, s.h());
+      List<FloatTensor> expected = all(floats, memory, h, p, plan);
+      assertSame(expected, all(W, memory, h, p, plan.withExactInputs()));
+      assertSame(expected, all(half, memory, h, p, plan));
+      assertSame(expected, all(view, memory, h, p, plan));
+      expected.subList(0, 3).forEach(FloatTensor::close);
+    }
   }
 
-  @Test
-  void refusesOtherWeights() {
-    try (FloatTensor W = FloatTensor.zeros(1, 1, 4, 5);
-        FloatTensor h = FloatTensor.zeros(2, 1, 4);
-        FloatTensor b = FloatTensor.zeros(1, 5);
-        FloatTensor out = FloatTensor.of(new float[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, 2, 1, 5);
-        BlockPlan plan = BlockPlan.dense(2).withRoundedInputs(ElementType.BFLOAT16)) {
-      Epilogue none = Epilogue.none();
-      String tensor = "FloatTensor(1, 1, 4, 5)";
-      assertRefused(
-          tensor, out, () -> SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b)));
-      assertRefused(
-          tensor, out, () -> SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out));
-      assertRefused(tensor, out, () -> SparseBlockDot.apply(W, h, plan, none));
-      assertRefused(tensor, out, () -> SparseBlockDot.apply(W, h, plan, none, out));
-      assertRefused(tensor, out, () -> SparseBlockGemv.apply(out, W, h, plan));
-      assertRefused(tensor, out, () -> SparseBlockGemv.applyInPlace(W, h, plan, out));
-      for (ElementType type : List.of(ElementType.FLOAT32, ElementType.FLOAT16, ElementType.INT8)) {
-        try (Weights narrow = Weights.of(W, type)) {
-          String weights = "Weights(1, 1, 4, 5) of " + type;
-          assertRefused(
-              weights,
-              out,
-              () -> SparseBlockDot.apply(narrow, h, plan, Epilogue.none().withBias(b)));
-          assertRefused(weights, out, () -> SparseBlockDot.apply(narrow, h, plan, none, out));
-          assertRefused(weights, out, () -> SparseBlockGemv.applyInPlace(narrow, h, plan, out));
-        }
-      }
-      assertTrue(plan.toString().endsWith(", inputs rounded to BFLOAT16)"), plan.toString());
+  private static void assertSame(List<FloatTensor> expected, List<FloatTensor> actual) {
+    for (int i = 0; i < expected.size(); i++) {
+      assertArrayEquals(expected.get(i).toArray(), actual.get(i).toArray(), "product " + i);
     }
+    actual.subList(0, 3).forEach(FloatTensor::close);
   }
 }

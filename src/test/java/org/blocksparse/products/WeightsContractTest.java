@@ -34,9 +34,9 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Everything that reads W, of {@link Weights} of every type and on every kind of kernels, with the
- * bits of the floats that they stand for: small integers that each type holds exactly, and whose
- * sums are exact in any order.
+ * Everything that reads W, of {@link Weights} of every type that is not packed and on every kind of
+ * kernels, with the bits of the floats that they stand for: small integers that each type holds
+ * exactly, and whose sums are exact in any order.
  */
 @ExtendWith(Seeded.class)
 public final class WeightsContractTest {
@@ -75,22 +75,6 @@ public final class WeightsContractTest {
         : KernelsUnderTest.instructionSets();
   }
 
-  /**
-   * Integers up to 4, and in the first row of each block 127 or -127; times 1, 2 or 4, which are
-   * the scales of 8 bits.
-   */
-  private static float[] exact(Data data, Sizes s) {
-    float[] W = data.floats(Numbers.SMALL_INTEGERS, Shape.of(s.W()).size());
-    for (int i = 0; i < W.length; i++) {
-      int row = i / s.oSize();
-      if (row % s.iSize() == 0) {
-        W[i] = W[i] < 0 ? -127 : 127;
-      }
-      W[i] *= 1 << (row / s.iSize() + i % s.oSize()) % 3;
-    }
-    return W;
-  }
-
   /** The same W twice, a plan, and what all operations take beside them. */
   private static final class World implements AutoCloseable {
     final Guarded memory = new Guarded();
@@ -112,7 +96,7 @@ public final class WeightsContractTest {
     World(Data data, Sizes s, BlockPlan plan, Function<FloatTensor, Weights> narrowing) {
       this.data = data;
       this.plan = plan;
-      float[] W = exact(data, s);
+      float[] W = data.floats(Numbers.SMALL_INTEGERS, Shape.of(s.W()).size());
       wide = memory.of("W", W, s.W());
       narrow = narrowing.apply(wide);
       try (FloatTensor widened = narrow.widened()) {
@@ -187,13 +171,8 @@ public final class WeightsContractTest {
     }
   }
 
-  /** Of 8 bits, scales are on the other side of a view: these numbers are not exact there. */
-  static Stream<Arguments> viewCases() {
-    return cases().filter(arguments -> arguments.get()[1] != ElementType.INT8);
-  }
-
   @ParameterizedTest(name = "{0} {1} {2}")
-  @MethodSource("viewCases")
+  @MethodSource("cases")
   void transposedViews(KernelsUnderTest kernels, ElementType type, Sizes s, Data data) {
     BlockProblem p = data.blocks(s, Numbers.SMALL_INTEGERS);
     try (IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());

@@ -130,11 +130,10 @@ public final class LeakProgram {
         FloatTensor out = FloatTensor.zeros(100, 2, 16);
         FloatTensor gates = FloatTensor.zeros(5, 2);
         OptimizerState state = OptimizerState.of(W, b);
-        Weights narrow = Weights.of(W, ElementType.INT8);
-        Weights bytes = narrow.packed();
+        Weights narrow = Weights.of(W, ElementType.FLOAT16);
+        Weights bytes = Weights.of(W, ElementType.INT8);
         Weights halfBytes = Weights.of(W, ElementType.Q4_0);
-        BlockPlan plan = BlockPlan.of(idx, idx, 5, 5);
-        BlockPlan rounding = plan.withRoundedInputs(ElementType.INT8)) {
+        BlockPlan plan = BlockPlan.of(idx, idx, 5, 5)) {
       Epilogue epilogue = Epilogue.none().withBias(b).withActivation(Activation.SWIGLU);
       TopKGate gate = TopKGate.of(16, 2);
       assertFlat(
@@ -158,10 +157,10 @@ public final class LeakProgram {
             }
             SparseBlockDot.apply(W, rows, idx, b, idx).close();
             SparseBlockDot.apply(narrow, rows, plan, epilogue).close();
-            narrow.packed().close();
+            Weights.of(W, ElementType.INT8).close();
             for (Weights packed : List.of(bytes, halfBytes)) {
-              SparseBlockDot.apply(packed, rows, rounding, epilogue).close();
-              SparseBlockDot.apply(packed, rows, rounding, Epilogue.none().withBias(b), out);
+              SparseBlockDot.apply(packed, rows, plan, epilogue).close();
+              SparseBlockDot.apply(packed, rows, plan, Epilogue.none().withBias(b), out);
             }
             SparseBlockDot.gradH(
                 narrow,

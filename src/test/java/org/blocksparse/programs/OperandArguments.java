@@ -135,11 +135,11 @@ final class OperandArguments {
           List.of(
               () -> ones(3, 3, 3, 3),
               () -> Weights.of(ones(3, 3, 3, 3), ElementType.INT8),
-              () -> Weights.of(ones(3, 3, 3, 3), ElementType.INT8).packed(),
+              () -> Weights.of(ones(3, 3, 3, 3), ElementType.BFLOAT16),
               () -> Weights.of(ones(3, 3, 3, 3), ElementType.Q4_0));
       case "BlockPlan" ->
           Arrays.asList(called.parameterTypes()).contains(BlockMatrix.class)
-              ? List.of(OperandArguments::plan, () -> plan().withRoundedInputs(ElementType.INT8))
+              ? List.of(OperandArguments::plan, () -> plan().withExactInputs())
               : List.of(OperandArguments::plan);
       case "GradientOptions" ->
           List.of(
@@ -172,7 +172,7 @@ final class OperandArguments {
       case "IntTensor" -> indices();
       case "SparseRows" -> rows();
       case "BlockPlan" -> plan();
-      case "Weights" -> Weights.of(ones(3, 3, 3, 3), ElementType.INT8);
+      case "Weights" -> Weights.of(ones(3, 3, 3, 3), ElementType.BFLOAT16);
       case "Routing" -> gate.route(ones(3, 3));
       case "HierarchicalSoftmax" -> softmax();
       case "LabelTree" -> tree();
@@ -261,22 +261,13 @@ final class OperandArguments {
     }
   }
 
-  /** Of floats, but for the methods that want others. */
   private MixtureOfExperts experts() {
-    MixtureOfExperts layer = MixtureOfExperts.builder(3, 3, gate).biases().build();
-    return switch (called.method().getName()) {
-      case "packed", "withRoundedInputs" -> layer.withWeights(elementType());
-      default -> layer;
-    };
+    return MixtureOfExperts.builder(3, 3, gate).biases().build();
   }
 
   /** A type that the method takes. */
   private ElementType elementType() {
-    return called.type() == LinearLabelTree.class
-        ? ElementType.FLOAT16
-        : called.method().getName().equals("withRoundedInputs")
-            ? ElementType.BFLOAT16
-            : ElementType.INT8;
+    return called.type() == LinearLabelTree.class ? ElementType.FLOAT16 : ElementType.INT8;
   }
 
   /** A pass that has a gradient of its gates. */

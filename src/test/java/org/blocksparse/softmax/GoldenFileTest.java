@@ -10,14 +10,19 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseRows;
+import org.blocksparse.Weights;
 import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.experts.MixtureOfExperts;
 import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.TensorFile;
 import org.blocksparse.ranking.Labels;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /**
@@ -119,6 +124,13 @@ final class GoldenFileTest {
     }
   }
 
+  /** Experts of floats. */
+  static MixtureOfExperts experts() {
+    return MixtureOfExperts.builder(5, 3, 2)
+        .outputs(4)
+        .build(Map.of("W1", eighths(-20, 1, 2, 5, 6), "W2", eighths(-7, 2, 1, 3, 4)));
+  }
+
   private static void assertSame(FloatTensor expected, FloatTensor actual) {
     assertEquals(expected.shape(), actual.shape());
     // Instruction sets round differently.
@@ -178,6 +190,41 @@ final class GoldenFileTest {
           step(actual);
         }
       }
+    }
+  }
+
+  /** INT8 was packed or not; it is packed when it is read. */
+  @ParameterizedTest
+  @CsvSource({
+    "experts-int8, COPIED",
+    "experts-int8, MAPPED",
+    "experts-int8, COPY_ON_WRITE",
+    "experts-packed-int8, COPIED",
+    "experts-packed-int8, MAPPED"
+  })
+  void expertsOf0_1(String name, Way way) throws IOException {
+    Path file = file(name + "-0.1.safetensors");
+    try (MixtureOfExperts floats = experts();
+        MixtureOfExperts expected = floats.withWeights(ElementType.INT8);
+        MixtureOfExperts actual = MixtureOfExperts.load(file, way.options());
+        TensorFile tensors = TensorFile.open(file, way.options());
+        Weights W1 = tensors.weights("W1")) {
+      assertEquals(Map.of("made by", "GoldenFileTest"), actual.metadata());
+      assertEquals(ElementType.INT8, actual.weightType());
+      assertSameWeights((Weights) expected.parameters().get("W1"), W1);
+      for (String parameter : List.of("W1", "W2")) {
+        assertSameWeights(
+            (Weights) expected.parameters().get(parameter),
+            (Weights) actual.parameters().get(parameter));
+      }
+    }
+  }
+
+  private static void assertSameWeights(Weights expected, Weights actual) {
+    assertEquals(expected.toString(), actual.toString());
+    try (FloatTensor a = expected.widened();
+        FloatTensor b = actual.widened()) {
+      assertArrayEquals(a.toArray(), b.toArray());
     }
   }
 }

@@ -129,8 +129,9 @@ final class GrowthFileTest {
   @EnumSource
   void narrowLayersAreCopiedAndNotChanged(LayerKind kind) throws IOException {
     Path file = folder.resolve("model");
-    try (TwoLevelLayer<?> layer = untrained(kind)) {
-      layer.save(file, SaveOptions.defaults().withWeights(ElementType.INT8));
+    try (TwoLevelLayer<?> layer = untrained(kind);
+        TwoLevelLayer<?> narrow = layer.withWeights(ElementType.INT8)) {
+      narrow.save(file);
     }
     try (TwoLevelLayer<?> narrow = kind.load(file, LoadOptions.mapped());
         TwoLevelLayer<?> copy = narrow.copy()) {

@@ -364,8 +364,7 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
         "weights that are only read",
         STATE,
         "growth: the weights of this layer are BFLOAT16 and only read; train the layer of floats"
-            + " that it was made of, and make withWeights of it again or save it with"
-            + " SaveOptions.withWeights",
+            + " that it was made of, and make withWeights of it again",
         w -> {},
         (layer, w) -> {
           try (LabelTree narrow = layer.withWeights(ElementType.BFLOAT16)) {

@@ -145,9 +145,10 @@ final class LabelTreeFileTest {
         }
         weights.copyFrom(values);
       }
-      layer.save(file(), SaveOptions.defaults().withWeights(ElementType.BFLOAT16));
-      try (LabelTree loaded = LabelTree.load(file());
-          LabelTree narrow = layer.withWeights(ElementType.BFLOAT16)) {
+      LabelTree narrow = layer.withWeights(ElementType.BFLOAT16);
+      narrow.save(file());
+      try (narrow;
+          LabelTree loaded = LabelTree.load(file())) {
         assertEquals(ElementType.BFLOAT16, loaded.weightType());
         assertEquals(ElementType.BFLOAT16, narrow.weightType());
         assertArrayEquals(

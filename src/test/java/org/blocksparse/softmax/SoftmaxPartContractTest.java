@@ -19,7 +19,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.IntStream;
-import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
@@ -127,14 +126,6 @@ final class SoftmaxPartContractTest extends LayerPartContract<IntTensor, Hierarc
     assertThrows(
         IllegalArgumentException.class,
         () -> builder.saveParts(ofParts, -1, parts.iterator(), SaveOptions.defaults()));
-    assertThrows(
-        IllegalArgumentException.class,
-        () ->
-            builder.saveParts(
-                ofParts,
-                1,
-                parts.iterator(),
-                SaveOptions.defaults().withWeights(ElementType.INT8)));
     assertArrayEquals("old".getBytes(StandardCharsets.UTF_8), Files.readAllBytes(ofParts));
   }
 

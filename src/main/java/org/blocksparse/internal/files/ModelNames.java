@@ -45,9 +45,8 @@ package org.blocksparse.internal.files;
  * Of experts:
  *
  * <pre>
- * W1                        F32 (1, experts, inputs, sums); or F16, BF16, I8
- * W2                        F32 (experts, 1, hidden, outputs); or F16, BF16, I8
- * W1.scales W2.scales       F32 (1, experts, sums) (experts, 1, outputs), where they are I8
+ * W1                        F32 (1, experts, inputs, sums); or F16, BF16; or packed, see below
+ * W2                        F32 (experts, 1, hidden, outputs); or F16, BF16; or packed
  * b1 b2                     F32 (experts, sums) (experts, outputs), if there are such
  * Wg bg                     F32 (1, 1, inputs, experts) (1, experts), with a gate; bg if there is one
  * optimizer.first.W1  ...   as of optimizer state, by the names of the parameters
@@ -85,8 +84,11 @@ package org.blocksparse.internal.files;
  * blocksparse.packed.NAME   the type, iSize and oSize: Q4_0 2048 768 for instance
  * </pre>
  *
- * Of a linear label tree, alone or beside a layer of the same outputs, which has chunks of outputs
- * in levels; an output is a chunk of the next level, or on the last level a label:
+ * Versions before packed INT8 alone wrote weights of products as I8 (iBlocks, oBlocks, iSize,
+ * oSize) with NAME.scales, too.
+ *
+ * <p>Of a linear label tree, alone or beside a layer of the same outputs, which has chunks of
+ * outputs in levels; an output is a chunk of the next level, or on the last level a label:
  *
  * <pre>
  * tree.weights              F32 (weights); or F16, BF16

@@ -15,9 +15,7 @@ final class PackedForm {
   private PackedForm() {}
 
   static String of(Panels panels) {
-    WeightType type = panels.type();
-    String name = type == WeightType.PACKED_INT8 ? INT8 : type.name();
-    return name + " " + panels.rows() + " " + panels.columns();
+    return panels.type() + " " + panels.rows() + " " + panels.columns();
   }
 
   /**

@@ -468,6 +468,11 @@ public final class SafeTensorsReader implements AutoCloseable {
     }
   }
 
+  /** Frees memory that was made of a tensor along with what was read. */
+  public void own(Storage storage) {
+    made.add(storage);
+  }
+
   /** The memory that was made so far is the caller's from now on. */
   public void keep() {
     made.clear();

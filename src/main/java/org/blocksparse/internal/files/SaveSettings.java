@@ -4,7 +4,6 @@ package org.blocksparse.internal.files;
 import java.util.List;
 import java.util.Map;
 import org.blocksparse.Progress;
-import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.StorageLease;
 
 /**
@@ -12,14 +11,9 @@ import org.blocksparse.internal.memory.StorageLease;
  *
  * @param metadata the caller's own strings; null: those that the layer has
  * @param parts the other layers in the same file
- * @param weights the type of the weights; null: as the layer has them
  */
 public record SaveSettings(
-    Map<String, String> metadata,
-    boolean optimizerState,
-    List<Part> parts,
-    WeightType weights,
-    Progress progress) {
+    Map<String, String> metadata, boolean optimizerState, List<Part> parts, Progress progress) {
   /** Another layer in the file of a layer. */
   public interface Part {
     /** Adds its tensors and metadata to a file, and the memory that they are in to a lease. */

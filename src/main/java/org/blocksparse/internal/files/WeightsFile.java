@@ -14,7 +14,7 @@ import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.Narrowing;
 import org.blocksparse.internal.kernels.PanelPacking;
 import org.blocksparse.internal.kernels.Panels;
-import org.blocksparse.internal.kernels.ReadOnlyWeights;
+import org.blocksparse.internal.kernels.Scheduler;
 import org.blocksparse.internal.kernels.StoredWeights;
 import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.Storage;
@@ -64,28 +64,25 @@ public final class WeightsFile implements AutoCloseable {
     }
   }
 
-  /** Adds weights that cannot be packed, which are leased until the file is written. */
-  public void addUnpacked(Grid grid, StoredWeights weights, Engine engine) {
-    add(grid, unpackedTypeToWrite(weights.type()), weights, engine);
-  }
-
-  /** Adds weights of experts, which are leased until the file is written. */
-  public void add(String name, long[] dims, StoredWeights weights, Engine engine) {
-    add(name, dims, typeToWrite(weights.type()), weights, engine);
+  /** Adds weights of a grid, which are leased until the file is written. */
+  public void add(Grid grid, StoredWeights weights) {
+    requireNoState(weights.type());
+    addAsTheyAre(grid, weights);
   }
 
   /**
-   * Adds a list of weights, which are leased until the file is written.
+   * Adds weights of products, which are leased until the file is written.
    *
-   * @param type what they are rounded to while they are written, without scales
-   * @throws IllegalStateException if they would be rounded that have been rounded before
+   * @param dims (iBlocks, oBlocks, iSize, oSize)
    */
-  public void add(String name, long count, WeightType type, StoredWeights weights, Engine engine) {
-    if (weights.type() != type && weights.type() != WeightType.FLOAT32) {
-      throw ReadOnlyWeights.notSaved(weights.type(), type);
-    }
-    Grid grid = new Grid(name, 1, 1, Math.toIntExact(count), new long[] {count}, null);
-    add(grid, type, weights, engine);
+  public void add(String name, long[] dims, StoredWeights weights) {
+    add(Grid.ofBlocks(name, dims), weights);
+  }
+
+  /** Adds a list of weights without scales, which are leased until the file is written. */
+  public void add(String name, long count, StoredWeights weights) {
+    long[] dims = {count};
+    addAsTheyAre(new Grid(name, 1, 1, Math.toIntExact(count), dims, null), weights);
   }
 
   /** The tensors of the file so far, to add others to. */
@@ -96,16 +93,6 @@ public final class WeightsFile implements AutoCloseable {
   /** Adds a tensor that is not of weights, which is leased until the file is written. */
   public void add(TensorSource tensor) {
     tensors.add(tensor);
-  }
-
-  /**
-   * Adds weights of products, which are leased until the file is written.
-   *
-   * @param dims (iBlocks, oBlocks, iSize, oSize)
-   * @param type what they are rounded to while they are written; their own leaves them as they are
-   */
-  public void add(String name, long[] dims, WeightType type, StoredWeights weights, Engine engine) {
-    add(Grid.ofBlocks(name, dims), type, weights, engine);
   }
 
   /**
@@ -123,41 +110,39 @@ public final class WeightsFile implements AutoCloseable {
     }
   }
 
-  private WeightType unpackedTypeToWrite(WeightType stored) {
-    ReadOnlyWeights.requireNotPacked("options", settings.weights());
-    return typeToWrite(stored);
-  }
-
-  /** The type in the file for weights that are stored as this; packed INT8 stays packed. */
-  private WeightType typeToWrite(WeightType stored) {
-    boolean asStored =
-        settings.weights() == null
-            || (settings.weights() == WeightType.INT8 && stored == WeightType.PACKED_INT8);
-    WeightType wanted = asStored ? stored : settings.weights();
-    if (stored != wanted && stored != WeightType.FLOAT32) {
-      throw ReadOnlyWeights.notSaved(stored, wanted);
-    }
-    if (wanted != WeightType.FLOAT32 && settings.optimizerState()) {
+  private void requireNoState(WeightType type) {
+    if (type != WeightType.FLOAT32 && settings.optimizerState()) {
       throw new IllegalArgumentException(
-          "options: the state of an optimizer beside weights of "
-              + wanted
-              + ", which are only read");
+          "options: the state of an optimizer beside weights of " + type + ", which are only read");
     }
-    return wanted;
   }
 
-  private void add(Grid grid, WeightType type, StoredWeights weights, Engine engine) {
+  private void addAsTheyAre(Grid grid, StoredWeights weights) {
+    WeightType type = weights.type();
     if (type.isPacked()) {
-      addPacked(grid, type, weights);
-      return;
-    }
-    if (weights.type() != WeightType.FLOAT32) {
-      tensors.add(TensorSource.narrow(grid.name(), dtype(type), grid.dims(), weights.elements()));
-      addScales(grid, weights.scales());
-      return;
-    }
-    if (type == WeightType.FLOAT32) {
+      Panels panels = new Panels(type, grid.rows(), grid.columns());
+      addPacked(
+          grid,
+          panels,
+          TensorSource.narrow(grid.name(), Dtype.U8, packedDims(grid, panels), weights.elements()));
+    } else if (type == WeightType.FLOAT32) {
       tensors.add(TensorSource.floats(grid.name(), grid.dims(), weights.elements()));
+    } else {
+      tensors.add(TensorSource.narrow(grid.name(), dtype(type), grid.dims(), weights.elements()));
+    }
+    addScales(grid, weights.scales());
+  }
+
+  /**
+   * Adds weights of products, rounded while they are written.
+   *
+   * @param dims (iBlocks, oBlocks, iSize, oSize)
+   * @param floats are leased until then
+   */
+  public void addRounded(String name, long[] dims, WeightType type, Storage floats, Engine engine) {
+    Grid grid = Grid.ofBlocks(name, dims);
+    if (type == WeightType.FLOAT32) {
+      addAsTheyAre(grid, new StoredWeights(type, floats, null));
       return;
     }
     Storage scales = null;
@@ -165,32 +150,27 @@ public final class WeightsFile implements AutoCloseable {
       scales = Storage.allocate(grid.blocks() * grid.columns());
       made.add(scales);
     }
-    Narrowing narrowing =
-        new Narrowing(
-            grid.name(),
-            type,
-            weights.elements(),
-            grid.blocks(),
-            grid.rows(),
-            grid.columns(),
-            scales,
-            engine);
-    tensors.add(new TensorSource(grid.name(), dtype(type), grid.dims(), narrowing::put));
+    if (type.isPacked()) {
+      Panels panels = new Panels(type, grid.rows(), grid.columns());
+      PanelPacking packing =
+          PanelPacking.ofFloats(name, panels, floats, grid.blocks(), scales, engine);
+      addPacked(
+          grid, panels, new TensorSource(name, Dtype.U8, packedDims(grid, panels), packing::put));
+    } else {
+      Narrowing narrowing =
+          new Narrowing(
+              name, type, floats, grid.blocks(), grid.rows(), grid.columns(), scales, engine);
+      tensors.add(new TensorSource(name, dtype(type), grid.dims(), narrowing::put));
+    }
     addScales(grid, scales);
   }
 
-  private void addPacked(Grid grid, WeightType type, StoredWeights weights) {
-    Panels panels = new Panels(type, grid.rows(), grid.columns());
-    long[] dims = {grid.dims()[0], grid.dims()[1], panels.blockBytes()};
-    tensors.add(
-        weights.type() == type
-            ? TensorSource.narrow(grid.name(), Dtype.U8, dims, weights.elements())
-            : new TensorSource(
-                grid.name(),
-                Dtype.U8,
-                dims,
-                new PanelPacking(grid.name(), panels, weights.elements())::put));
-    addScales(grid, weights.scales());
+  private static long[] packedDims(Grid grid, Panels panels) {
+    return new long[] {grid.dims()[0], grid.dims()[1], panels.blockBytes()};
+  }
+
+  private void addPacked(Grid grid, Panels panels, TensorSource blocks) {
+    tensors.add(blocks);
     packed.put(ModelNames.packed(grid.name()), PackedForm.of(panels));
     firstPacked = firstPacked == null ? grid.name() : firstPacked;
   }
@@ -282,6 +262,7 @@ public final class WeightsFile implements AutoCloseable {
    * The weights of a product in a file, of any type, with what their headers say checked.
    *
    * @param dims (iBlocks, oBlocks, iSize, oSize)
+   * @param type of the weights in the file, where INT8 need not be packed
    * @param scales null unless the type has some
    * @param panels null unless they are packed
    */
@@ -349,12 +330,25 @@ public final class WeightsFile implements AutoCloseable {
           : new long[] {rank == 2 ? 1 : dims[0], 1, dims[rank - 2], dims[rank - 1]};
     }
 
-    /** The entries to read. */
+    /** The bytes to read. */
     public long bytes(boolean mapped) {
-      return (mapped ? 0 : elements.bytes()) + (scales == null ? 0 : scales.bytes());
+      boolean inPlace = mapped && type != WeightType.INT8;
+      return (inPlace ? 0 : elements.bytes()) + (scales == null ? 0 : scales.bytes());
     }
 
+    /** The weights, with INT8 packed. */
     public StoredWeights read(SafeTensorsReader reader, boolean mapped) throws IOException {
+      if (type == WeightType.INT8) {
+        try (StoredWeights rows = WeightsFile.read(reader, type, elements, scales, null)) {
+          long blocks = dims[0] * dims[1];
+          StoredWeights packed =
+              rows.packed(
+                  blocks, (int) dims[2], (int) dims[3], false, Engine.of(Scheduler.common()));
+          reader.own(packed.elements());
+          reader.own(packed.scales());
+          return packed;
+        }
+      }
       if (panels == null) {
         Storage inFile = mapped ? reader.mapElements(elements) : null;
         return WeightsFile.read(reader, type, elements, scales, inFile);

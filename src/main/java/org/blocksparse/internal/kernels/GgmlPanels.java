@@ -28,7 +28,7 @@ public final class GgmlPanels {
     this.panels = panels;
     this.from = from;
     this.outputs = outputs;
-    this.packing = new PanelPacking(name, panels, null);
+    this.packing = PanelPacking.ofColumns(name, panels);
     this.groups = type.blockSize() / Panels.GROUP_ROWS;
   }
 

@@ -138,7 +138,7 @@ public final class Narrowing {
   public void put(long begin, int count, ByteBuffer into) {
     float[] values = new float[count];
     from.getFloats(begin, values, 0, count);
-    if (type == WeightType.INT8) {
+    if (scales != null) {
       putScaled(begin, values, into);
       return;
     }
@@ -165,10 +165,20 @@ public final class Narrowing {
         scales.getFloats(block * columns, scale, 0, columns);
         end = (block + 1) * size;
       }
-      double whole = scale[q] == 0 ? 0 : Math.rint(values[i] / (double) scale[q]);
-      into.put((byte) Math.max(-LARGEST_INT8, Math.min(LARGEST_INT8, whole)));
+      into.put((byte) whole(values[i], scale[q]));
       q = q + 1 == columns ? 0 : q + 1;
     }
+  }
+
+  /** The scale of a column of a block. */
+  float scale(long block, int column) {
+    return scales.getFloat(block * columns + column);
+  }
+
+  /** The INT8 that is nearest to a finite number, given its scale. */
+  static int whole(float value, float scale) {
+    double whole = scale == 0 ? 0 : Math.rint(value / (double) scale);
+    return (int) Math.max(-LARGEST_INT8, Math.min(LARGEST_INT8, whole));
   }
 
   static IllegalArgumentException tooLarge(

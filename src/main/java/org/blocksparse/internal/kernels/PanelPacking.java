@@ -8,8 +8,9 @@ import org.blocksparse.internal.memory.Storage;
  * Weights on their way to panels, a group at a time: blocks of rows and columns, one after the
  * other, of floats, or of INT8 whose numbers stay what they are.
  *
- * <p>Floats are rounded to multiples of the scale of their column in the group, ties to even. With
- * m the number of the largest magnitude there:
+ * <p>Floats are rounded to multiples of a scale, ties to even: of INT8 the one that {@link
+ * Narrowing} finds for their column of the block, else one for their column in the group. With m
+ * the number of the largest magnitude there:
  *
  * <ul>
  *   <li>Q8_0: the scale is |m| / 127. An error is half of it at most.
@@ -29,25 +30,48 @@ public final class PanelPacking {
   private final String name;
   private final Panels panels;
   private final Storage from;
+
+  /** Of floats that become INT8; else null. */
+  private final Narrowing toInt8;
+
+  /** Whether a block of INT8 lies column by column. */
   private final boolean byColumns;
 
-  /** Floats to be packed, row by row, which are leased by the caller; see the constructor below. */
-  public PanelPacking(String name, Panels panels, Storage from) {
-    this(name, panels, from, false);
-  }
-
-  /**
-   * Weights to be packed, which are leased by the caller.
-   *
-   * @param name of the weights, for messages
-   * @param from floats; for PACKED_INT8 the elements of INT8
-   * @param byColumns whether a block of INT8 lies column by column
-   */
-  PanelPacking(String name, Panels panels, Storage from, boolean byColumns) {
+  private PanelPacking(
+      String name, Panels panels, Storage from, Narrowing toInt8, boolean byColumns) {
     this.name = name;
     this.panels = panels;
     this.from = from;
+    this.toInt8 = toInt8;
     this.byColumns = byColumns;
+  }
+
+  /**
+   * Blocks of floats to be packed, row by row, which are leased by the caller.
+   *
+   * @param name of the weights, for messages
+   * @param scales blocks rows of columns, which become the scales of INT8; null for other types
+   * @throws IllegalArgumentException if a weight of INT8 is not finite, or too large
+   */
+  public static PanelPacking ofFloats(
+      String name, Panels panels, Storage floats, long blocks, Storage scales, Engine engine) {
+    WeightType type = panels.type();
+    Narrowing toInt8 =
+        scales == null
+            ? null
+            : new Narrowing(
+                name, type, floats, blocks, panels.rows(), panels.columns(), scales, engine);
+    return new PanelPacking(name, panels, floats, toInt8, false);
+  }
+
+  /** Blocks of INT8 to be packed, which are leased by the caller. */
+  static PanelPacking ofWholes(Panels panels, Storage wholes, boolean byColumns) {
+    return new PanelPacking("weights", panels, wholes, null, byColumns);
+  }
+
+  /** Columns of groups to be {@linkplain #round rounded}, of any floats. */
+  static PanelPacking ofColumns(String name, Panels panels) {
+    return new PanelPacking(name, panels, null, null, false);
   }
 
   /**
@@ -109,7 +133,7 @@ public final class PanelPacking {
     int columns = Math.min(Panels.PANEL_COLUMNS, panels.columns() - column);
     long block = number / panels.groupsOfBlock() * panels.rows() * panels.columns();
     panels.clear(group);
-    if (panels.type() == WeightType.PACKED_INT8) {
+    if (panels.type() == WeightType.PACKED_INT8 && toInt8 == null) {
       long rowStride = byColumns ? 1 : panels.columns();
       long columnStride = byColumns ? panels.rows() : 1;
       long first = block + row * rowStride + column * columnStride;
@@ -128,7 +152,15 @@ public final class PanelPacking {
       requireFinite(at, cells, p * Panels.PANEL_COLUMNS, columns);
     }
     for (int q = 0; q < columns; q++) {
-      round(first + q, panels.columns(), cells, rows, q, group);
+      if (toInt8 == null) {
+        round(first + q, panels.columns(), cells, rows, q, group);
+        continue;
+      }
+      float scale = toInt8.scale(number / panels.groupsOfBlock(), column + q);
+      for (int p = 0; p < rows; p++) {
+        int whole = Narrowing.whole(cells[p * Panels.PANEL_COLUMNS + q], scale);
+        panels.putCode(group, p, q, whole + 128);
+      }
     }
   }
 
@@ -141,7 +173,7 @@ public final class PanelPacking {
   }
 
   /**
-   * Rounds a column of a group.
+   * Rounds a column of a group to multiples of a scale of its own.
    *
    * @param first the number of its first element, for messages
    * @param stride from one element to the next

@@ -6,20 +6,23 @@ public final class ReadOnlyWeights {
   private ReadOnlyWeights() {}
 
   /**
-   * A type that a softmax, a label tree or a bag can keep; null is returned as it is.
+   * The type that a softmax, a label tree or a bag keeps where products have another: INT8 that is
+   * not packed.
    *
-   * @throws IllegalArgumentException if it is packed
+   * @throws IllegalArgumentException if they cannot keep it
    */
-  public static WeightType requireNotPacked(String name, WeightType type) {
-    if (type != null && type.isPacked()) {
+  public static WeightType ofLayer(WeightType ofProducts) {
+    if (ofProducts == WeightType.PACKED_INT8) {
+      return WeightType.INT8;
+    }
+    if (ofProducts.isPacked()) {
       throw new IllegalArgumentException(
-          name
-              + ": expected FLOAT32, FLOAT16, BFLOAT16 or INT8 for a softmax, a label tree or a bag"
+          "type: expected FLOAT32, FLOAT16, BFLOAT16 or INT8 for a softmax, a label tree or a bag"
               + " but was "
-              + type
+              + ofProducts
               + ", which is packed for products of SparseBlockDot and MixtureOfExperts");
     }
-    return type;
+    return ofProducts;
   }
 
   public static IllegalStateException notTrained(String operation, WeightType stored) {
@@ -28,7 +31,7 @@ public final class ReadOnlyWeights {
             + ": the weights of this layer are "
             + stored
             + " and only read; train the layer of floats that it was made of, and make"
-            + " withWeights of it again or save it with SaveOptions.withWeights");
+            + " withWeights of it again");
   }
 
   public static IllegalStateException notFloats(String parameter, WeightType stored) {
@@ -46,15 +49,5 @@ public final class ReadOnlyWeights {
             + " already; make "
             + wanted
             + " of the layer of floats, so that they are rounded once");
-  }
-
-  public static IllegalStateException notSaved(WeightType stored, WeightType wanted) {
-    return new IllegalStateException(
-        "weights: this layer's are "
-            + stored
-            + " and not written as "
-            + wanted
-            + "; save the layer of floats that it was made of, or what withWeights(FLOAT32)"
-            + " makes of this one");
   }
 }

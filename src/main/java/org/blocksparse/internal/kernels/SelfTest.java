@@ -87,8 +87,11 @@ public final class SelfTest {
         wrong.add("transposed product");
       }
       int work = shape.batch * shape.iSize * shape.oSize;
+      Engine engine = Engine.of(Scheduler.common());
       for (WeightType type : work <= MOST_PACKED ? PACKED : List.<WeightType>of()) {
-        try (StoredWeights packed = packed(w.storage, type, shape)) {
+        try (StoredWeights packed =
+            StoredWeights.of(
+                "w", w.storage, type, shape.blocks, shape.iSize, shape.oSize, engine)) {
           Blocks panels =
               Blocks.dense(packed.elements(), 1, shape.blocks, shape.iSize, shape.oSize)
                   .as(type, packed.scales());
@@ -139,18 +142,6 @@ public final class SelfTest {
             null,
             false,
             new Rows(result, a.count(), w.outSize()));
-  }
-
-  private static StoredWeights packed(Storage floats, WeightType type, Case shape) {
-    Engine engine = Engine.of(Scheduler.common());
-    if (type != WeightType.PACKED_INT8) {
-      return StoredWeights.of("w", floats, type, shape.blocks, shape.iSize, shape.oSize, engine);
-    }
-    try (StoredWeights plain =
-        StoredWeights.of(
-            "w", floats, WeightType.INT8, shape.blocks, shape.iSize, shape.oSize, engine)) {
-      return plain.packed(shape.blocks, shape.iSize, shape.oSize, false, engine);
-    }
   }
 
   private static Computation packedProduct(GemmSchedule schedule, Rows a, Blocks w) {

@@ -27,14 +27,14 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
       int rows,
       int columns,
       Engine engine) {
-    if (type.isPacked()) {
-      Panels panels = new Panels(type, rows, columns);
-      return packed(new PanelPacking(name, panels, floats), floats, null, panels, blocks, engine);
-    }
-    StoredWeights made = allocate(type, blocks * rows * columns, blocks * columns);
+    StoredWeights made = allocate(type, blocks, rows, columns);
     try {
       if (type == WeightType.FLOAT32) {
         made.elements.copyFrom(floats);
+      } else if (type.isPacked()) {
+        Panels panels = new Panels(type, rows, columns);
+        PanelPacking.ofFloats(name, panels, floats, blocks, made.scales, engine)
+            .putAll(blocks, made.elements, engine);
       } else {
         new Narrowing(name, type, floats, blocks, rows, columns, made.scales, engine)
             .putAll(made.elements, engine);
@@ -54,30 +54,15 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
    */
   public StoredWeights packed(
       long blocks, int rows, int columns, boolean byColumns, Engine engine) {
-    Panels panels = new Panels(WeightType.PACKED_INT8, rows, columns);
-    PanelPacking packing = new PanelPacking("weights", panels, elements, byColumns);
-    return packed(packing, elements, scales, panels, blocks, engine);
-  }
-
-  private static StoredWeights packed(
-      PanelPacking packing,
-      Storage from,
-      Storage scales,
-      Panels panels,
-      long blocks,
-      Engine engine) {
-    long words = words(panels, blocks);
-    Storage[] made =
-        scales == null ? Storage.allocateAll(words) : Storage.allocateAll(words, scales.elements());
+    StoredWeights made = allocate(WeightType.PACKED_INT8, blocks, rows, columns);
     try {
-      packing.putAll(blocks, made[0], engine);
-      if (scales != null) {
-        made[1].copyFrom(scales);
-      }
-      from.requireIntact();
-      return new StoredWeights(panels.type(), made[0], scales == null ? null : made[1]);
+      PanelPacking.ofWholes(new Panels(made.type, rows, columns), elements, byColumns)
+          .putAll(blocks, made.elements, engine);
+      made.scales.copyFrom(scales);
+      elements.requireIntact();
+      return made;
     } catch (Throwable e) {
-      Storage.closeAll(made);
+      made.close();
       throw e;
     }
   }

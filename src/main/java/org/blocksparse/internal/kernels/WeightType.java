@@ -15,7 +15,10 @@ public enum WeightType {
   FLOAT16(Blocksparse.BLOCKSPARSE_FLOAT16, 2),
   /** The upper half of a float. */
   BFLOAT16(Blocksparse.BLOCKSPARSE_BFLOAT16, 2),
-  /** A whole number, times the scale of its column of the block or its row of the table. */
+  /**
+   * A whole number, times the scale of its column of the block or its row of the table; in blocks
+   * of layers, which are also trained from and searched by row.
+   */
   INT8(Blocksparse.BLOCKSPARSE_INT8, 1),
   /** The same in panels, for products alone, as all that follow; see {@link Panels}. */
   PACKED_INT8(Blocksparse.BLOCKSPARSE_INT8),
@@ -45,6 +48,12 @@ public enum WeightType {
   /** Whether they lie in panels, which only forward products with rounded rows read. */
   public boolean isPacked() {
     return bytes == PACKED;
+  }
+
+  /** As users know it. */
+  @Override
+  public String toString() {
+    return this == PACKED_INT8 ? INT8.name() : name();
   }
 
   /** Its number in the C header, {@code blocksparse_element_type}. */

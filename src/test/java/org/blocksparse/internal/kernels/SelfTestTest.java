@@ -86,7 +86,7 @@ final class SelfTestTest {
 
   private static void assertWrongOfEachType(String what, List<String> failures) {
     assertEquals(12, failures.size(), failures.toString());
-    for (String type : List.of("PACKED_INT8", "Q8_0", "Q4_0", "MXFP4")) {
+    for (String type : List.of("INT8", "Q8_0", "Q4_0", "MXFP4")) {
       String expected = "spoilt: " + what + " of " + type + " of Case[batch=";
       assertEquals(3, failures.stream().filter(f -> f.startsWith(expected)).count(), type);
     }

@@ -181,8 +181,7 @@ public final class Classifier implements AutoCloseable {
 
   /**
    * As {@link #save(Path)}, with weights in fewer bits: a smaller model, which predicts nearly as
-   * well. They are rounded while they are written; of a model that was loaded, none of them is held
-   * in memory.
+   * well. Saving needs memory for a copy of the weights in this type.
    *
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
    * @throws InvalidInputException if weights would be rounded that have been rounded before, or if
@@ -197,25 +196,37 @@ public final class Classifier implements AutoCloseable {
               + weights
               + " of the model that was trained");
     }
-    SaveOptions options = SaveOptions.defaults().withMetadata(metadata).withWeights(weights);
-    if (layer == null) {
-      saveTree(file, options, weights);
-      return;
-    }
-    options = options.with(bag);
-    try {
-      layer.save(file, linear == null ? options : options.with(linear.tree));
-    } catch (IllegalStateException e) {
-      throw layer.b1().isClosed() ? e : notFinite();
-    }
-  }
-
-  private void saveTree(Path file, SaveOptions options, ElementType weights) throws IOException {
-    if (weights == ElementType.INT8) {
+    if (layer == null && weights == ElementType.INT8) {
       throw new InvalidInputException(
           "weights: expected 16 bits for a linear head, FLOAT16 for instance, but was INT8");
     }
-    linear.tree.save(file, options);
+    LinearLabelTree tree = linear == null ? null : linear.tree;
+    if (weights == weightType()) {
+      save(file, bag, layer, tree);
+      return;
+    }
+    // Weights of a linear tree have 16 bits at least.
+    ElementType ofTree = weights == ElementType.INT8 ? ElementType.FLOAT16 : weights;
+    try (EmbeddingBag narrowBag = layer == null ? null : bag.withWeights(weights);
+        TwoLevelLayer<?> narrowLayer = layer == null ? null : layer.withWeights(weights);
+        LinearLabelTree narrowTree = tree == null ? null : tree.withWeights(ofTree)) {
+      save(file, narrowBag, narrowLayer, narrowTree);
+    }
+  }
+
+  private void save(Path file, EmbeddingBag ofBag, TwoLevelLayer<?> ofLayer, LinearLabelTree tree)
+      throws IOException {
+    SaveOptions options = SaveOptions.defaults().withMetadata(metadata);
+    if (ofLayer == null) {
+      tree.save(file, options);
+      return;
+    }
+    options = options.with(ofBag);
+    try {
+      ofLayer.save(file, tree == null ? options : options.with(tree));
+    } catch (IllegalStateException e) {
+      throw layer.b1().isClosed() ? e : notFinite();
+    }
   }
 
   private static InvalidInputException notFinite() {

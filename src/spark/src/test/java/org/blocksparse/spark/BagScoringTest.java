@@ -108,8 +108,10 @@ final class BagScoringTest {
   void everyTypeOfWeights(ElementType type) throws IOException {
     Path rounded = folder.resolve(type.name());
     try (HierarchicalSoftmax softmax = HierarchicalSoftmax.load(file);
-        EmbeddingBag bag = EmbeddingBag.load(file)) {
-      softmax.save(rounded, SaveOptions.defaults().with(bag).withWeights(type));
+        HierarchicalSoftmax narrow = softmax.withWeights(type);
+        EmbeddingBag bag = EmbeddingBag.load(file);
+        EmbeddingBag narrowBag = bag.withWeights(type)) {
+      narrow.save(rounded, SaveOptions.defaults().with(narrowBag));
     }
     float[][] rows = Models.sparseRows(50, 5);
     assertScored(

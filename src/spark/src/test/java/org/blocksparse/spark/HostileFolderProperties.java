@@ -97,7 +97,9 @@ final class HostileFolderProperties {
       x.fill(1);
       softmax.step(x, target, Optimizer.adam(0.1f));
       add("softmax", softmax, plain.withOptimizerState());
-      add("in fewer bits", softmax, plain.withWeights(ElementType.INT8));
+      try (HierarchicalSoftmax narrow = softmax.withWeights(ElementType.INT8)) {
+        add("in fewer bits", narrow, plain);
+      }
       add("tree", tree, plain);
       softmax.setLabels(
           Labels.of(IntStream.range(0, LABELS).mapToObj(Models::name).toArray(String[]::new)));

@@ -61,8 +61,9 @@ final class InitialModelTest {
   @Test
   void weightsThatAreOnlyRead() throws IOException {
     Path rounded = folder.resolve("rounded");
-    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file)) {
-      layer.save(rounded, SaveOptions.defaults().withWeights(ElementType.INT8));
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file);
+        HierarchicalSoftmax narrow = layer.withWeights(ElementType.INT8)) {
+      narrow.save(rounded);
     }
     assertRefused(
         rounded,
