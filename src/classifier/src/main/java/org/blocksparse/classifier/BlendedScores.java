@@ -220,7 +220,7 @@ final class BlendedScores implements LabelScores {
       // A little less, as scores and probabilities are rounded.
       double ofHead = Math.max(Double.MIN_NORMAL, Math.exp(bound - 1e-5 * (1 - bound)));
       List<Row> found = union(scores.stream().map(head -> head.atLeast(ofHead)).toList());
-      float logProbability = (float) Math.log(probability);
+      float logProbability = Prediction.logThreshold(probability);
       for (int row = 0; row < outputs.length; row++) {
         List<Answer> likely =
             answers(found.get(row), least).stream()

@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.TreeMap;
 import java.util.concurrent.CancellationException;
+import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.stream.Stream;
@@ -383,7 +384,7 @@ public final class Classifier implements AutoCloseable {
    */
   public Metrics evaluate(Stream<Example> examples, int upTo) {
     Metrics metrics = metrics(upTo);
-    forBatches(examples, batch -> measure(batch, upTo, metrics), example -> {});
+    forBatches(examples, (batch, numbered) -> measure(numbered, upTo, metrics));
     return metrics;
   }
 
@@ -399,18 +400,21 @@ public final class Classifier implements AutoCloseable {
     Metrics metrics = metrics(upTo);
     Decisions decisions = decisions(threshold);
     forBatches(
-        examples.peek(
-            example ->
-                example.labels().stream()
-                    .distinct()
-                    .filter(label -> !knows(label))
-                    .forEach(decisions::addUnknown)),
-        batch -> {
-          measure(batch, upTo, metrics);
-          decide(batch, decisions);
-        },
-        unknown);
+        examples,
+        (batch, numbered) -> {
+          reportUnknown(batch, numbered.features(), unknown);
+          batch.forEach(example -> addUnknownLabels(example, decisions));
+          measure(numbered, upTo, metrics);
+          decide(numbered, decisions);
+        });
     return new Evaluation(metrics, decisions);
+  }
+
+  private void addUnknownLabels(Example example, Decisions decisions) {
+    example.labels().stream()
+        .distinct()
+        .filter(label -> !knows(label))
+        .forEach(decisions::addUnknown);
   }
 
   private Metrics metrics(int upTo) {
@@ -419,26 +423,26 @@ public final class Classifier implements AutoCloseable {
         : Metrics.upTo(upTo);
   }
 
+  /** Calls a function with each batch, one at a time, also for a parallel stream. */
   private void forBatches(
-      Stream<Example> examples, Consumer<NumberedExamples> use, Consumer<Example> unknown) {
+      Stream<Example> examples, BiConsumer<List<Example>, NumberedExamples> use) {
     List<Example> batch = new ArrayList<>(BATCH);
     examples.forEachOrdered(
         example -> {
           batch.add(example);
           if (batch.size() == BATCH) {
-            use(batch, use, unknown);
+            use(batch, use);
             batch.clear();
           }
         });
     if (!batch.isEmpty()) {
-      use(batch, use, unknown);
+      use(batch, use);
     }
   }
 
-  private void use(List<Example> batch, Consumer<NumberedExamples> use, Consumer<Example> unknown) {
+  private void use(List<Example> batch, BiConsumer<List<Example>, NumberedExamples> use) {
     try (NumberedExamples numbered = numbered(batch)) {
-      reportUnknown(batch, numbered.features(), unknown);
-      use.accept(numbered);
+      use.accept(batch, numbered);
     }
   }
 

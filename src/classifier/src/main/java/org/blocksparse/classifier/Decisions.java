@@ -38,7 +38,7 @@ public final class Decisions {
 
   private static final int BINS = 10;
 
-  /** The logarithm of each threshold, rounded as {@link Prediction#isAtLeast} rounds it. */
+  /** The log of each threshold, rounded as {@link Prediction#isAtLeast} rounds it. */
   private static final float[] LOG_THRESHOLDS = logThresholds();
 
   private final Labels labels;
@@ -120,7 +120,7 @@ public final class Decisions {
   private static float[] logThresholds() {
     float[] logs = new float[STEPS + 1];
     for (int step = 0; step <= STEPS; step++) {
-      logs[step] = (float) Math.log(threshold(step));
+      logs[step] = Prediction.logThreshold(threshold(step));
     }
     return logs;
   }
@@ -156,7 +156,7 @@ public final class Decisions {
   }
 
   private void add(Ranking ranking, int row, int[] rightLabels) {
-    float logThreshold = (float) Math.log(threshold);
+    float logThreshold = Prediction.logThreshold(threshold);
     for (int rank = 0; rank < ranking.size(row); rank++) {
       int output = ranking.output(row, rank);
       float logProbability = ranking.logProbability(row, rank);

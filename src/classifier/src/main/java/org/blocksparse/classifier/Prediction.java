@@ -19,6 +19,11 @@ public record Prediction(String label, float logProbability) {
    * compares: by logarithms, both rounded to float.
    */
   public boolean isAtLeast(double threshold) {
-    return logProbability >= (float) Math.log(threshold);
+    return logProbability >= logThreshold(threshold);
+  }
+
+  /** The least log probability that is at least a threshold. */
+  static float logThreshold(double threshold) {
+    return (float) Math.log(threshold);
   }
 }

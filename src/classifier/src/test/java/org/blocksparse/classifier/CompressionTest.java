@@ -84,12 +84,16 @@ final class CompressionTest {
     assertEquals(read(lines.getBytes(UTF_8)), read(compressed(kind, lines)));
   }
 
+  /** RFC 8878: the low four bits of the magic number are free. */
   @Test
-  void zstd_mayBeginWithAFrameThatIsSkipped() throws IOException {
-    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-    bytes.write(HexFormat.of().parseHex("502a4d1804000000aabbccdd"));
-    bytes.write(compressed(Compression.ZSTD, TEXT));
-    assertEquals(2, read(bytes.toByteArray()).size());
+  void zstd_mayBeginWithAnyOfThe16FramesThatAreSkipped() throws IOException {
+    for (int first = 0x50; first <= 0x5f; first++) {
+      ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+      bytes.write(first);
+      bytes.write(HexFormat.of().parseHex("2a4d1804000000aabbccdd"));
+      bytes.write(compressed(Compression.ZSTD, TEXT));
+      assertEquals(2, read(bytes.toByteArray()).size(), Integer.toHexString(first));
+    }
   }
 
   @ParameterizedTest

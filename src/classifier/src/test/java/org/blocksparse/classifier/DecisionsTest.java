@@ -18,8 +18,11 @@ import java.util.OptionalDouble;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import org.blocksparse.SparseRows;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.SaveOptions;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Ranking;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -233,6 +236,48 @@ final class DecisionsTest {
           IllegalStateException.class,
           () -> loaded.evaluate(HELD_OUT.stream(), 1).propensityScoredPrecision(1));
     }
+  }
+
+  /** An answer at the threshold, and the floats beside it, count as a prediction selects them. */
+  @Test
+  void answersAtAThreshold_areThoseThatAPredictionHas() {
+    Labels one = Labels.of(List.of("a"));
+    for (int step = 1; step <= 1000; step++) {
+      double threshold = step / 1000.0;
+      float exact = (float) Math.log(threshold);
+      for (float log : new float[] {Math.nextDown(exact), exact, Math.nextUp(exact)}) {
+        if (log > 0) {
+          continue; // no probability
+        }
+        boolean isPredicted = new Prediction("a", log).isAtLeast(threshold);
+        assertEquals(log >= exact, isPredicted);
+        Decisions decisions = new Decisions(one, threshold);
+        try (SparseRows right = SparseRows.of(List.of(new int[] {0}))) {
+          decisions.add(Ranking.of(new int[][] {{0}}, new float[][] {{log}}), right);
+        }
+        assertEquals(isPredicted ? 1 : 0, decisions.recall(), threshold + ", " + log);
+        // The best threshold of the only answer, which is right, is one that it reaches.
+        boolean reachesAny = new Prediction("a", log).isAtLeast(Decisions.LEAST_THRESHOLD);
+        assertEquals(reachesAny ? 1 : 0, decisions.bestF1());
+        if (reachesAny) {
+          double best = decisions.bestThreshold();
+          assertTrue(new Prediction("a", log).isAtLeast(best), best + ", " + log);
+        }
+      }
+    }
+  }
+
+  @Test
+  void aParallelStream_isMeasuredAsASequentialOne() {
+    List<Example> examples = new ArrayList<>();
+    for (int e = 0; e < 20_000; e++) {
+      examples.add(Example.ofText("of n" + e % 7, "label" + e % LABELS, "new" + e % 5000));
+    }
+    Evaluation expected = softmax.evaluate(examples.stream(), 3, 0.1, example -> {});
+    Evaluation found = softmax.evaluate(examples.parallelStream(), 3, 0.1, example -> {});
+    assertEquals(expected.ranking().ndcg(3), found.ranking().ndcg(3));
+    assertEquals(expected.decisions().byLabel(), found.decisions().byLabel());
+    assertEquals(LABELS + 5000, found.decisions().byLabel().size());
   }
 
   @ParameterizedTest
