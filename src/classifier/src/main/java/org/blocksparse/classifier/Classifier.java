@@ -120,9 +120,9 @@ public final class Classifier implements AutoCloseable {
    *
    * @param examples are read to the end once, and kept in memory as numbers; those without a label
    *     are left out, unless it is for a label tree
-   * @throws IllegalArgumentException if no example has a label, if some are texts and others have
-   *     features, validation examples included, or if a label is no text, since it holds half of a
-   *     pair of surrogates
+   * @throws IllegalArgumentException if no example has a label, or none has a feature that is kept;
+   *     if some are texts and others have features, validation examples included; or if a label
+   *     holds half of a pair of surrogates
    * @throws ArithmeticException if the rate is too high for the loss to stay finite, and no model
    *     before that was kept, as it is with validation
    * @throws CancellationException if it was stopped before anything was learned

@@ -66,7 +66,7 @@ final class DecompressedStream extends FilterInputStream {
         kind
             + ": "
             + (isTooLarge ? "needs too much memory: " : "cannot be decompressed: ")
-            + (e.getMessage() == null ? "ends in the middle" : e.getMessage()),
+            + (e.getMessage() == null ? "is cut off, or garbage follows its end" : e.getMessage()),
         e);
   }
 }

@@ -50,13 +50,27 @@ final class TrainingSet {
     this.offsets = reading.offsets;
     this.rows = reading.features;
     this.values = reading.text ? null : reading.values;
+    requireFeatures();
+  }
+
+  private void requireFeatures() {
+    if (rows.size() == 0) {
+      throw new IllegalArgumentException(
+          featuresLeftOut == 0
+              ? "examples: none has a feature"
+              : String.format(
+                  Locale.ROOT,
+                  "examples: none has a feature that is kept; withMinCount and withMaxFeatures leave"
+                      + " out all %,d",
+                  featuresLeftOut));
+    }
   }
 
   /**
    * Reads a stream to its end.
    *
-   * @throws IllegalArgumentException if no example has a label, or if some are texts and others are
-   *     not
+   * @throws IllegalArgumentException if no example has a label or a feature that is kept, or if
+   *     some are texts and others are not
    * @throws CancellationException if it is to be stopped
    */
   static TrainingSet of(Stream<Example> examples, TrainingOptions options) {

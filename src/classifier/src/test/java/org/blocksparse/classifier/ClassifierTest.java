@@ -373,9 +373,17 @@ final class ClassifierTest {
         Classifier.train(Stream.of(text("a a b"), text("b d")), options.withMaxFeatures(1))) {
       assertEquals("1", classifier.info().get("rows of the table"));
     }
-    try (Classifier classifier = Classifier.train(Stream.of(text("x"), text("y")), options)) {
-      assertEquals(1, classifier.predict("x", 5).size()); // no feature is left
-    }
+    assertEquals(
+        "examples: none has a feature that is kept; withMinCount and withMaxFeatures leave out all"
+            + " 2",
+        refusal(Stream.of(text("x"), text("y")), options));
+    assertEquals("examples: none has a feature", refusal(Stream.of(text("")), options));
+  }
+
+  private static String refusal(Stream<Example> examples, TrainingOptions options) {
+    return assertThrows(
+            IllegalArgumentException.class, () -> Classifier.train(examples, options))
+        .getMessage();
   }
 
   @Test

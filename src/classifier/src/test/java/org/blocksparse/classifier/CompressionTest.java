@@ -107,6 +107,15 @@ final class CompressionTest {
     }
   }
 
+  @Test
+  void xzWithGarbageAfterItsEnd_isNotSaidToBeCutOffAlone() {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    bytes.writeBytes(compressed(Compression.XZ, TEXT));
+    bytes.writeBytes(new byte[] {'g', 'a', 'r'}); // fewer bytes than a header has
+    IOException e = assertThrows(IOException.class, () -> read(bytes.toByteArray()));
+    assertTrue(e.getMessage().endsWith(": is cut off, or garbage follows its end"), e::getMessage);
+  }
+
   @ParameterizedTest
   @EnumSource
   void whatIsDamaged_isRefused(Compression kind) {

@@ -14,6 +14,10 @@ final class OptionName {
 
   private static final Pattern CAPITAL = Pattern.compile("[A-Z]");
 
+  /** Options with another name than in Java. */
+  private static final Map<String, String> OTHERS =
+      Map.of("initialModel", "--from", "tuning", "--tune", "workers", "--threads");
+
   /** Terms of Java in the advice of messages, and options of the command that mean the same. */
   private static final Map<String, String> OF_ADVICE =
       Map.of(
@@ -22,6 +26,8 @@ final class OptionName {
           "skipBadLines", "--skip-bad-lines",
           "withSharedRows", "--shared-rows",
           "withWordNgrams(1)", "--word-ngrams 1",
+          "withMinCount", "--min-count",
+          "withMaxFeatures", "--max-features",
           "ModelHead.EMBEDDING", "--head embedding",
           "ModelHead.BOTH", "--head both");
 
@@ -49,8 +55,15 @@ final class OptionName {
     if (!refused.find()) {
       return e;
     }
-    String name =
-        CAPITAL.matcher(refused.group(1)).replaceAll(c -> "-" + c.group().toLowerCase(Locale.ROOT));
-    return new IllegalArgumentException("--" + name + e.getMessage().substring(refused.end(1)), e);
+    String message = of(refused.group(1)) + e.getMessage().substring(refused.end(1));
+    return new IllegalArgumentException(message, e);
+  }
+
+  /** The name on the command line of an option of {@link TrainingOptions}. */
+  static String of(String java) {
+    String other = OTHERS.get(java);
+    return other != null
+        ? other
+        : "--" + CAPITAL.matcher(java).replaceAll(c -> "-" + c.group().toLowerCase(Locale.ROOT));
   }
 }

@@ -156,6 +156,17 @@ final class CommandRefusalTest extends Commands {
   }
 
   @Test
+  void aModelThatCannotBeTrained_isRefused_byTheNameOfItsOption() throws IOException {
+    Files.write(model, trained);
+    Path small = folder.resolve("small");
+    runWell("quantize", model, small);
+    assertRefused(
+        "--from: expected weights of FLOAT32 but was INT8; take the model that these were rounded"
+            + " from\n",
+        run("train", "-o", folder.resolve("m"), "--from", small, training));
+  }
+
+  @Test
   void aPrefixThatIsNone_isRefused_byTheNameOfItsOption() throws IOException {
     Files.write(model, trained);
     for (String command : List.of("predict", "test", "latency")) {
@@ -283,6 +294,8 @@ final class CommandRefusalTest extends Commands {
         "train -o {}/m --validation - - | --validation: is standard input, from which the examples",
         "train -o {}/m --shared-rows 9 --min-count 2 {}/train.txt | --min-count: expected no",
         "train -o {}/m --shared-rows 9 --max-features 2 {}/train.txt | --max-features: expected no",
+        "train -o {}/m --min-count 99999 {}/train.txt | examples: none has a feature that is kept;"
+            + " --min-count and --max-features leave out all ",
         "train -o {}/m --word-ngrams 2 {}/sparse.txt | --word-ngrams: expected texts, but",
         "train -o {}/m --plain-words {}/sparse.txt | --plain-words: expected texts, but",
         "train -o {}/m --label-prefix # {}/sparse.txt | --label-prefix: expected texts, but",

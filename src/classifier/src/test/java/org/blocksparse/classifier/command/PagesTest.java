@@ -5,18 +5,21 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.lang.reflect.Method;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import org.blocksparse.classifier.TrainingOptions;
 import org.junit.jupiter.api.Test;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.OptionSpec;
@@ -61,6 +64,22 @@ final class PagesTest {
     }
     assertEquals(List.of(), wrong);
     assertTrue(found > 50, found + " options on all pages");
+  }
+
+  /** Messages of the library begin with the names of these options. */
+  @Test
+  void optionsInJavaAreThoseOfTheCommand() {
+    Set<String> known = options(Main.commandLine("train").getSubcommands().get("train"));
+    Set<String> onlyInJava = Set.of("card", "listener", "stop", "temporaryFolder");
+    for (Method method : TrainingOptions.class.getMethods()) {
+      if (method.getName().startsWith("with")) {
+        String name = method.getName().substring("with".length());
+        String java = name.substring(0, 1).toLowerCase(Locale.ROOT) + name.substring(1);
+        if (!onlyInJava.contains(java)) {
+          assertTrue(known.contains(OptionName.of(java)), java);
+        }
+      }
+    }
   }
 
   /** The row of an option in the table of the page. */
