@@ -234,87 +234,47 @@ public final class Classifier implements AutoCloseable {
     return new InvalidInputException("model: its weights are not finite");
   }
 
-  /**
-   * The likeliest labels of a text, best first.
-   *
-   * @param k how many; fewer if there are fewer
-   * @throws IllegalArgumentException if k is less than 1, or the model was trained on features
-   * @throws InvalidInputException if weights of the model that this needs are not finite
-   */
+  /** The k most probable labels of a text, best first; see {@link #predict(Example, int)}. */
   public List<Prediction> predict(String text, int k) {
     return predict(Example.ofText(text), k);
   }
 
   /**
-   * The likeliest labels of an example, of text or of features, best first. Its own labels do not
-   * matter.
+   * The k most probable labels of an example, best first. Its own labels do not matter.
    *
-   * @throws IllegalArgumentException also if the model was trained on the other kind of examples
+   * @throws IllegalArgumentException if k is less than 1, or if the example is a text and the model
+   *     was trained on features, or the other way round
+   * @throws InvalidInputException if weights of the model that this needs are not finite
    */
   public List<Prediction> predict(Example example, int k) {
-    return predict(List.of(requireNonNull(example, "example")), k).get(0);
+    return predict(example, PredictionOptions.top(k));
   }
 
-  /** As {@link #predict(Example, int, double)}, of a text. */
-  public List<Prediction> predict(String text, int k, double threshold) {
-    return predict(Example.ofText(text), k, threshold);
+  /** The labels of an example; see {@link #predict(List, PredictionOptions)}. */
+  public List<Prediction> predict(Example example, PredictionOptions options) {
+    return predict(List.of(requireNonNull(example, "example")), options).get(0);
   }
 
-  /**
-   * The likeliest labels of an example that have at least some probability, best first; none if
-   * none has.
-   *
-   * @param threshold in [0, 1]; {@link #threshold()} is that of the model
-   * @throws IllegalArgumentException also if the threshold is outside
-   */
-  public List<Prediction> predict(Example example, int k, double threshold) {
-    if (!(threshold >= 0 && threshold <= 1)) {
-      throw new IllegalArgumentException(
-          "threshold: expected a number in [0, 1] but was " + threshold);
-    }
-    return predict(example, k).stream().takeWhile(label -> label.isAtLeast(threshold)).toList();
-  }
-
-  /**
-   * The likeliest labels of an example among those that a filter allows, best first; fewer than k,
-   * or none, if it allows fewer.
-   */
-  public List<Prediction> predict(Example example, int k, LabelFilter filter) {
-    List<Example> one = List.of(requireNonNull(example, "example"));
-    return predict(one, k, filter, unknown -> {}).get(0);
-  }
-
-  /** The likeliest labels of each example, best first: many at once are faster. */
+  /** The k most probable labels of each example; see {@link #predict(List, PredictionOptions)}. */
   public List<List<Prediction>> predict(List<Example> examples, int k) {
-    return predict(examples, k, Filter.without(), example -> {});
+    return predict(examples, PredictionOptions.top(k));
   }
 
   /**
-   * The likeliest labels of each example among those that a filter allows, best first, and which
-   * examples the model knows no feature of.
-   *
-   * @param unknown is given the examples of which {@link #knowsFeatureOf} is false
+   * The most probable labels of each example, best first, with a threshold, a filter or both. One
+   * call for many examples is faster than many calls. Errors as {@link #predict(Example, int)}.
    */
-  public List<List<Prediction>> predict(
-      List<Example> examples, int k, LabelFilter filter, Consumer<Example> unknown) {
-    Filter allowed = requireNonNull(filter, "filter").outputs(names());
-    return predict(examples, k, allowed, unknown);
-  }
-
-  private List<List<Prediction>> predict(
-      List<Example> examples, int k, Filter allowed, Consumer<Example> unknown) {
-    if (k < 1) { // also where there are no examples
-      throw new IllegalArgumentException("k: expected at least 1 but was " + k);
-    }
+  public List<List<Prediction>> predict(List<Example> examples, PredictionOptions options) {
+    Filter allowed = options.filter().outputs(names());
     List<List<Prediction>> all = new ArrayList<>(examples.size());
     for (int begin = 0; begin < examples.size(); begin += BATCH) {
       int end = Math.min(examples.size(), begin + BATCH);
       List<Example> batch = examples.subList(begin, end);
       try (SparseRows features = input.of(batch)) {
-        reportUnknown(batch, features, unknown);
-        Ranking ranking = rank(features, k, allowed);
+        reportUnknown(batch, features, options.unknown());
+        Ranking ranking = rank(features, options.top(), allowed);
         for (int row = 0; row < ranking.batch(); row++) {
-          all.add(predictions(ranking, row));
+          all.add(predictions(ranking, row, options.threshold()));
         }
       }
     }
@@ -330,11 +290,15 @@ public final class Classifier implements AutoCloseable {
     }
   }
 
-  private List<Prediction> predictions(Ranking ranking, int row) {
+  private List<Prediction> predictions(Ranking ranking, int row, double threshold) {
     List<Prediction> found = new ArrayList<>(ranking.size(row));
     for (int rank = 0; rank < ranking.size(row); rank++) {
       String label = names().name(ranking.output(row, rank));
-      found.add(new Prediction(label, ranking.logProbability(row, rank)));
+      Prediction prediction = new Prediction(label, ranking.logProbability(row, rank));
+      if (!prediction.isAtLeast(threshold)) {
+        break; // so are all others
+      }
+      found.add(prediction);
     }
     return found;
   }

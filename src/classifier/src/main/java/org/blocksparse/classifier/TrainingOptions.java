@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 import org.blocksparse.ElementType;
 import org.blocksparse.Workers;
 import org.blocksparse.softmax.ClassAssignment;
@@ -452,38 +453,36 @@ public final class TrainingOptions {
   }
 
   /**
-   * As {@link #withValidation(List, int)}, with the patience of a quarter of the epochs, but at
-   * least 3.
+   * Held-out examples, which training does not learn from. After each epoch, the model is measured
+   * on them by the {@linkplain #withValidationMetric metric}. The best model is kept, the first of
+   * equals; training ends early if the {@linkplain #withPatience patience} runs out. At the end,
+   * the {@linkplain Classifier#threshold threshold} with the highest F1 on them becomes part of the
+   * model.
    *
+   * @param examples of the same kind as the training examples; read to the end here. Those without
+   *     a label are not measured
    * @throws IllegalArgumentException if no example has a label
    */
-  public TrainingOptions withValidation(List<Example> examples) {
-    if (examples.stream().allMatch(example -> example.labels().isEmpty())) {
+  public TrainingOptions withValidation(Stream<Example> examples) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.validation = examples.toList();
+    if (changed.validation.stream().allMatch(example -> example.labels().isEmpty())) {
       throw new IllegalArgumentException("validation: none has a label");
     }
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.validation = List.copyOf(examples);
-    changed.patience = 0;
     return changed;
   }
 
   /**
-   * Examples that are not learned from: after each epoch the model is measured on them, by nDCG at
-   * 5 if more than a tenth of them have several labels, else by precision at 1, or by {@link
-   * #withValidationMetric}. Training ends when the model has not become better for some epochs, and
-   * the best one is kept, the first of equals. At the end, the {@linkplain Classifier#threshold
-   * threshold} with the highest F1 on them becomes part of the model.
+   * The number of epochs without a better model on the {@linkplain #withValidation validation
+   * examples} after which training ends; by default a quarter of all epochs, but at least 3. Steps
+   * get smaller until the last epoch, and the last steps usually improve a model: a small patience
+   * misses them.
    *
-   * @param examples of the same kind as those that are learned from; those without a label count
-   *     for nothing
-   * @param epochsOfPatience after how many epochs without a better model training ends. Steps get
-   *     smaller until the last epoch, and those at the end make a model better as a rule; who ends
-   *     early goes without them
-   * @throws IllegalArgumentException if none has a label, or if the patience is less than 1
+   * @throws IllegalArgumentException if it is less than 1
    */
-  public TrainingOptions withValidation(List<Example> examples, int epochsOfPatience) {
-    TrainingOptions changed = withValidation(examples);
-    changed.patience = inRange("patience", epochsOfPatience, 1, Integer.MAX_VALUE);
+  public TrainingOptions withPatience(int epochsWithoutProgress) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.patience = inRange("patience", epochsWithoutProgress, 1, Integer.MAX_VALUE);
     return changed;
   }
 

@@ -255,7 +255,7 @@ final class ClassifierTest {
       List<Example> told = new ArrayList<>();
       assertEquals(
           classifier.predict(examples, 3),
-          classifier.predict(examples, 3, LabelFilter.without(List.of()), told::add));
+          classifier.predict(examples, PredictionOptions.top(3).withUnknown(told::add)));
       assertEquals(unknown, told);
       told.clear();
       assertEquals(
@@ -381,8 +381,7 @@ final class ClassifierTest {
   }
 
   private static String refusal(Stream<Example> examples, TrainingOptions options) {
-    return assertThrows(
-            IllegalArgumentException.class, () -> Classifier.train(examples, options))
+    return assertThrows(IllegalArgumentException.class, () -> Classifier.train(examples, options))
         .getMessage();
   }
 
@@ -432,7 +431,8 @@ final class ClassifierTest {
     TrainingOptions options =
         SMALL
             .withEpochs(50)
-            .withValidation(validation, 2)
+            .withValidation(validation.stream())
+            .withPatience(2)
             .withListener(
                 new TrainingListener() {
                   @Override

@@ -85,7 +85,8 @@ final class DecisionsTest {
         continue;
       }
       Set<String> found = new HashSet<>();
-      model.predict(example, LABELS, threshold).forEach(answer -> found.add(answer.label()));
+      PredictionOptions options = PredictionOptions.top(LABELS).withThreshold(threshold);
+      model.predict(example, options).forEach(answer -> found.add(answer.label()));
       if (label != null) {
         right.retainAll(Set.of(label));
         found.retainAll(Set.of(label));
@@ -167,8 +168,10 @@ final class DecisionsTest {
     long[] count = new long[10];
     double[] probability = new double[10];
     double[] right = new double[10];
+    PredictionOptions options =
+        PredictionOptions.top(LABELS).withThreshold(Decisions.LEAST_THRESHOLD);
     for (Example example : HELD_OUT.subList(0, HELD_OUT.size() - 1)) {
-      for (Prediction answer : tree.predict(example, LABELS, Decisions.LEAST_THRESHOLD)) {
+      for (Prediction answer : tree.predict(example, options)) {
         int bin = Math.min(9, (int) (10 * answer.probability()));
         count[bin]++;
         probability[bin] += answer.probability();
@@ -291,16 +294,35 @@ final class DecisionsTest {
 
   @Test
   void aPredictionWithAThreshold_leavesOutWhatIsBelow() {
-    List<Prediction> all = softmax.predict("my-own1 n3", LABELS);
+    Example example = Example.ofText("my-own1 n3");
+    List<Prediction> all = softmax.predict(example, LABELS);
     double threshold = all.get(4).probability();
-    List<Prediction> found = softmax.predict("my-own1 n3", LABELS, threshold);
-    assertEquals(all.stream().filter(label -> label.isAtLeast(threshold)).toList(), found);
-    assertEquals(all.subList(0, 2), softmax.predict("my-own1 n3", 2, threshold));
-    assertEquals(List.of(), softmax.predict("my-own1 n3", 2, 1));
+    PredictionOptions options = PredictionOptions.top(LABELS).withThreshold(threshold);
+    assertEquals(
+        all.stream().filter(label -> label.isAtLeast(threshold)).toList(),
+        softmax.predict(example, options));
+    PredictionOptions two = PredictionOptions.top(2);
+    assertEquals(all.subList(0, 2), softmax.predict(example, two.withThreshold(threshold)));
+    assertEquals(List.of(), softmax.predict(example, two.withThreshold(1)));
     assertEquals(
         "threshold: expected a number in [0, 1] but was 1.5",
-        assertThrows(IllegalArgumentException.class, () -> softmax.predict("a", 1, 1.5))
-            .getMessage());
+        assertThrows(IllegalArgumentException.class, () -> two.withThreshold(1.5)).getMessage());
+  }
+
+  @Test
+  void manyPredictionsWithAThresholdAndAFilter_areThoseOfEach() {
+    LabelFilter filter = LabelFilter.without(List.of("label1", "label3"));
+    PredictionOptions options = PredictionOptions.top(4).withFilter(filter).withThreshold(0.05);
+    List<List<Prediction>> expected = new ArrayList<>();
+    for (Example example : HELD_OUT) {
+      expected.add(
+          tree.predict(example, LABELS).stream()
+              .filter(p -> !p.label().equals("label1") && !p.label().equals("label3"))
+              .filter(p -> p.isAtLeast(0.05))
+              .limit(4)
+              .toList());
+    }
+    assertEquals(expected, tree.predict(HELD_OUT, options));
   }
 
   @Test

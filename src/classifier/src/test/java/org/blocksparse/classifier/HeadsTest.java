@@ -83,7 +83,7 @@ final class HeadsTest {
         assertEquals(all.get(e).subList(0, 4), first.get(e));
         assertEquals(
             all.get(e).stream().filter(p -> !some.contains(p.label())).limit(5).toList(),
-            classifier.predict(heldOut.get(e), 5, filter));
+            classifier.predict(heldOut.get(e), PredictionOptions.top(5).withFilter(filter)));
         likely += all.get(e).stream().filter(p -> p.isAtLeast(0.001)).count();
       }
       Decisions decisions =

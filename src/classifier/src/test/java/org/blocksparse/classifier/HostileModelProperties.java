@@ -125,7 +125,8 @@ final class HostileModelProperties {
             ? Texts.examples(9, LABELS, 2).toList()
             : IntStream.range(0, 9).mapToObj(HostileModelProperties::sparse).toList();
     use(() -> assertEquals(9, model.predict(examples, 3).size()));
-    use(() -> model.predict(examples, 3, LabelFilter.without(List.of("label1", "none")), e -> {}));
+    LabelFilter filter = LabelFilter.without(List.of("label1", "none"));
+    use(() -> model.predict(examples, PredictionOptions.top(3).withFilter(filter)));
     use(() -> assertEquals(9, model.evaluate(examples.stream(), 2).rows()));
     use(
         () ->

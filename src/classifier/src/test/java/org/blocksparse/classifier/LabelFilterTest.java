@@ -22,6 +22,10 @@ final class LabelFilterTest {
     return Classifier.train(Texts.examples(2000, LABELS, 1), options);
   }
 
+  private static PredictionOptions top(int k, LabelFilter filter) {
+    return PredictionOptions.top(k).withFilter(filter);
+  }
+
   private static List<Prediction> first(int k, List<Prediction> all, Set<String> allowed) {
     return all.stream().filter(p -> allowed.contains(p.label())).limit(k).toList();
   }
@@ -36,16 +40,15 @@ final class LabelFilterTest {
       others.removeAll(seen);
       List<List<Prediction>> all = classifier.predict(examples, LABELS);
       List<List<Prediction>> without =
-          classifier.predict(examples, 5, LabelFilter.without(seen), e -> {});
-      List<List<Prediction>> only =
-          classifier.predict(examples, 2, LabelFilter.only(seen), e -> {});
+          classifier.predict(examples, top(5, LabelFilter.without(seen)));
+      List<List<Prediction>> only = classifier.predict(examples, top(2, LabelFilter.only(seen)));
       for (int e = 0; e < examples.size(); e++) {
         assertEquals(first(5, all.get(e), others), without.get(e));
         assertEquals(first(2, all.get(e), seen), only.get(e));
       }
       Example example = examples.get(7);
-      assertEquals(without.get(7), classifier.predict(example, 5, LabelFilter.without(seen)));
-      assertEquals(3, classifier.predict(example, LABELS, LabelFilter.only(seen)).size());
+      assertEquals(without.get(7), classifier.predict(example, top(5, LabelFilter.without(seen))));
+      assertEquals(3, classifier.predict(example, top(LABELS, LabelFilter.only(seen))).size());
     }
   }
 
@@ -55,13 +58,14 @@ final class LabelFilterTest {
     try (Classifier classifier = trained(SMALL)) {
       List<Prediction> all = classifier.predict(example, LABELS);
       Set<String> unknown = Set.of("never trained");
-      assertEquals(List.of(), classifier.predict(example, 5, LabelFilter.only(Set.of())));
-      assertEquals(List.of(), classifier.predict(example, 5, LabelFilter.only(unknown)));
+      assertEquals(List.of(), classifier.predict(example, top(5, LabelFilter.only(Set.of()))));
+      assertEquals(List.of(), classifier.predict(example, top(5, LabelFilter.only(unknown))));
       assertEquals(
-          List.of(), classifier.predict(example, 5, LabelFilter.without(classifier.labels())));
-      assertEquals(all, classifier.predict(example, LABELS, LabelFilter.without(List.of())));
-      assertEquals(all, classifier.predict(example, LABELS, LabelFilter.without(unknown)));
-      assertEquals(all, classifier.predict(example, LABELS, LabelFilter.only(classifier.labels())));
+          List.of(), classifier.predict(example, top(5, LabelFilter.without(classifier.labels()))));
+      assertEquals(all, classifier.predict(example, top(LABELS, LabelFilter.without(List.of()))));
+      assertEquals(all, classifier.predict(example, top(LABELS, LabelFilter.without(unknown))));
+      assertEquals(
+          all, classifier.predict(example, top(LABELS, LabelFilter.only(classifier.labels()))));
     }
   }
 
@@ -75,16 +79,15 @@ final class LabelFilterTest {
     assertEquals("labels", refused(() -> LabelFilter.only(Arrays.asList("a", null))));
     try (Classifier classifier = trained(SMALL)) {
       Example example = Example.ofText("my-own7");
-      assertEquals("filter", refused(() -> classifier.predict(example, 1, null)));
-      assertEquals("example", refused(() -> classifier.predict((Example) null, 1, none)));
+      PredictionOptions one = top(1, none);
+      assertEquals("filter", refused(() -> one.withFilter(null)));
+      assertEquals("example", refused(() -> classifier.predict((Example) null, one)));
       assertEquals(
           "k: expected at least 1 but was 0",
-          assertThrows(
-                  IllegalArgumentException.class,
-                  () -> classifier.predict(List.of(), 0, none, e -> {}))
+          assertThrows(IllegalArgumentException.class, () -> PredictionOptions.top(0))
               .getMessage());
       classifier.layer().W1().fill(Float.NaN);
-      assertThrows(InvalidInputException.class, () -> classifier.predict(example, 1, none));
+      assertThrows(InvalidInputException.class, () -> classifier.predict(example, one));
     }
   }
 

@@ -232,7 +232,11 @@ final class SeveralLabelsTest {
         };
     List<Example> heldOut = examples(300, 2);
     try (Classifier classifier =
-        trained(TREE.withListener(listener).withEpochs(60).withValidation(heldOut, 2))) {
+        trained(
+            TREE.withListener(listener)
+                .withEpochs(60)
+                .withValidation(heldOut.stream())
+                .withPatience(2))) {
       int epochs = points.size();
       assertTrue(epochs < 60, () -> "epochs: " + epochs);
       assertFalse(points.get(epochs - 1).best() || points.get(epochs - 2).best());

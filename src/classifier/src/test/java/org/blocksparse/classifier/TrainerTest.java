@@ -205,7 +205,11 @@ final class TrainerTest {
   private static void assertEndsWithTheBestModel(
       RecordedEvents recorded, int epochs, int points, String reason) {
     TrainingOptions options =
-        SMALL.withListener(recorded).withEpochs(epochs).withValidation(VALIDATION, epochs);
+        SMALL
+            .withListener(recorded)
+            .withEpochs(epochs)
+            .withValidation(VALIDATION.stream())
+            .withPatience(epochs);
     try (Classifier classifier = trained(options)) {
       assertEquals(bestPrecision(recorded), precision(classifier));
     }
@@ -221,7 +225,8 @@ final class TrainerTest {
 
   @Test
   void aLossThatIsNotFinite_endsTheTraining_whereNoModelWasKept() {
-    TrainingOptions first = SMALL.withListener(new Diverging(1)).withValidation(VALIDATION, 5);
+    TrainingOptions first =
+        SMALL.withListener(new Diverging(1)).withValidation(VALIDATION.stream()).withPatience(5);
     assertThrows(ArithmeticException.class, () -> trained(first).close());
     TrainingOptions unmeasured = SMALL.withListener(new Diverging(2));
     assertThrows(ArithmeticException.class, () -> trained(unmeasured).close());
@@ -255,7 +260,11 @@ final class TrainerTest {
           }
         };
     TrainingOptions options =
-        SMALL.withListener(recorded).withValidation(validation, 3).withTemporaryFolder(folder);
+        SMALL
+            .withListener(recorded)
+            .withValidation(validation.stream())
+            .withPatience(3)
+            .withTemporaryFolder(folder);
     assertThrows(OutOfMemoryError.class, () -> trained(options).close());
     assertEquals(1, recorded.warnings.size(), recorded.warnings::toString);
     assertTrue(
@@ -271,7 +280,8 @@ final class TrainerTest {
         SMALL
             .withListener(recorded)
             .withEpochs(9)
-            .withValidation(VALIDATION, 9)
+            .withValidation(VALIDATION.stream())
+            .withPatience(9)
             .withTemporaryFolder(folder);
     assertEquals(
         "a mistake",
@@ -305,7 +315,12 @@ final class TrainerTest {
     }
     RecordedEvents failing = new Failing(4, new OutOfMemoryError("no room"));
     try (Classifier classifier =
-        trained(SMALL.withListener(failing).withEpochs(9).withValidation(VALIDATION, 9))) {
+        trained(
+            SMALL
+                .withListener(failing)
+                .withEpochs(9)
+                .withValidation(VALIDATION.stream())
+                .withPatience(9))) {
       long best =
           failing.points.stream()
               .filter(LearningPoint::best)
@@ -339,7 +354,11 @@ final class TrainerTest {
   void ofEpochsThatTie_theOneCalledBest_isKept() {
     RecordedEvents recorded = new RecordedEvents();
     TrainingOptions options =
-        SMALL.withListener(recorded).withEpochs(20).withValidation(VALIDATION.subList(0, 1), 3);
+        SMALL
+            .withListener(recorded)
+            .withEpochs(20)
+            .withValidation(VALIDATION.subList(0, 1).stream())
+            .withPatience(3);
     try (Classifier classifier = trained(options)) {
       LearningPoint best =
           recorded.points.stream().filter(LearningPoint::best).reduce((a, b) -> b).orElseThrow();
@@ -368,7 +387,12 @@ final class TrainerTest {
     RecordedEvents recorded = new RecordedEvents();
     Classifier.train(
             examples,
-            SMALL.withListener(recorded).withEpochs(6).withRate(0.02).withValidation(seconds, 1))
+            SMALL
+                .withListener(recorded)
+                .withEpochs(6)
+                .withRate(0.02)
+                .withValidation(seconds.stream())
+                .withPatience(1))
         .close();
     assertTrue(recorded.points.size() > 2, recorded.points::toString);
     LearningPoint first = recorded.points.get(0);
@@ -391,7 +415,8 @@ final class TrainerTest {
     List<Example> validation = new ArrayList<>(Texts.examples(600, LABELS, 2).toList());
     validation.add(Example.ofText("without a label"));
     TrainingOptions options = SMALL.withListener(recorded).withEpochs(2);
-    try (Classifier classifier = trained(options.withValidation(validation, 2))) {
+    try (Classifier classifier =
+        trained(options.withValidation(validation.stream()).withPatience(2))) {
       assertEquals(
           bestPrecision(recorded), classifier.evaluate(validation.stream(), 1).precision(1), 0);
     }
@@ -424,7 +449,13 @@ final class TrainerTest {
             taken[1] = allocatedBytes() - taken[0]; // of measuring alone
           }
         };
-    trained(SMALL.withListener(recorded).withEpochs(1).withValidation(validation, 1)).close();
+    trained(
+            SMALL
+                .withListener(recorded)
+                .withEpochs(1)
+                .withValidation(validation.stream())
+                .withPatience(1))
+        .close();
     long ofTexts = 200L * text.length();
     assertTrue(taken[1] < ofTexts / 2, "bytes: " + taken[1] + ", those of the texts: " + ofTexts);
   }
@@ -436,12 +467,12 @@ final class TrainerTest {
 
   @Test
   void patience_isAQuarterOfTheEpochs_unlessItIsSet() {
-    TrainingOptions options = SMALL.withValidation(VALIDATION);
+    TrainingOptions options = SMALL.withValidation(VALIDATION.stream());
     assertEquals(3, options.patience(5));
     assertEquals(3, options.patience(15));
     assertEquals(10, options.patience(40));
-    assertEquals(2, SMALL.withValidation(VALIDATION, 2).patience(40));
-    assertThrows(IllegalArgumentException.class, () -> SMALL.withValidation(VALIDATION, 0));
+    assertEquals(2, SMALL.withValidation(VALIDATION.stream()).withPatience(2).patience(40));
+    assertThrows(IllegalArgumentException.class, () -> SMALL.withPatience(0));
   }
 
   @Test
@@ -462,7 +493,8 @@ final class TrainerTest {
             .withEpochs(8)
             .withRate(0.02)
             .withMinCount(1)
-            .withValidation(wrong, 8);
+            .withValidation(wrong.stream())
+            .withPatience(8);
     try (Classifier classifier = trained(options)) {
       double best =
           recorded.points.stream().mapToDouble(LearningPoint::precision).max().orElseThrow();
@@ -478,7 +510,8 @@ final class TrainerTest {
         SMALL
             .withListener(recorded)
             .withEpochs(3)
-            .withValidation(VALIDATION, 3)
+            .withValidation(VALIDATION.stream())
+            .withPatience(3)
             .withTemporaryFolder(folder.resolve("none"));
     try (Classifier classifier = trained(options)) {
       assertEquals(recorded.points.get(2).precision(), precision(classifier));
@@ -501,7 +534,8 @@ final class TrainerTest {
             SMALL
                 .withListener(recorded)
                 .withEpochs(2)
-                .withValidation(VALIDATION, 3)
+                .withValidation(VALIDATION.stream())
+                .withPatience(3)
                 .withTemporaryFolder(folder))
         .close();
     assertEquals(0, files.get(0));
@@ -516,7 +550,10 @@ final class TrainerTest {
     Example features = Example.ofFeatures(new int[] {1}, new float[] {1}, List.of("label1"));
     RecordedEvents recorded = new RecordedEvents();
     TrainingOptions options =
-        SMALL.withListener(recorded).withValidation(List.of(VALIDATION.get(0), features), 3);
+        SMALL
+            .withListener(recorded)
+            .withValidation(List.of(VALIDATION.get(0), features).stream())
+            .withPatience(3);
     assertEquals(
         "validation: some have features, but the examples are texts",
         assertThrows(IllegalArgumentException.class, () -> trained(options).close()).getMessage());
@@ -526,10 +563,12 @@ final class TrainerTest {
   @Test
   void validationWithoutLabels_isRefused() {
     for (List<Example> examples : List.of(List.<Example>of(), List.of(Example.ofText("a")))) {
-      assertThrows(IllegalArgumentException.class, () -> SMALL.withValidation(examples));
+      assertThrows(IllegalArgumentException.class, () -> SMALL.withValidation(examples.stream()));
       assertEquals(
           "validation: none has a label",
-          assertThrows(IllegalArgumentException.class, () -> SMALL.withValidation(examples, 3))
+          assertThrows(
+                  IllegalArgumentException.class,
+                  () -> SMALL.withValidation(examples.stream()).withPatience(3))
               .getMessage());
     }
   }

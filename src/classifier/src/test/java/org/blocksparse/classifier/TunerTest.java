@@ -18,7 +18,7 @@ final class TunerTest {
   private static final List<Example> VALIDATION = Texts.examples(60, LABELS, 2).toList();
   private static final TrainingOptions OPTIONS =
       TrainingOptions.defaults()
-          .withValidation(VALIDATION)
+          .withValidation(VALIDATION.stream())
           .withValidationMetric(ValidationMetric.F1);
 
   private final List<TuningTrial> trials = new ArrayList<>();

@@ -10,8 +10,8 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
-import org.blocksparse.classifier.LabelFilter;
 import org.blocksparse.classifier.Prediction;
+import org.blocksparse.classifier.PredictionOptions;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
@@ -66,7 +66,7 @@ final class PredictCommand implements Callable<Integer> {
 
   @Mixin private Streams streams;
 
-  private double threshold;
+  private PredictionOptions options;
   private long withoutFeatures;
 
   @Override
@@ -77,7 +77,10 @@ final class PredictCommand implements Callable<Integer> {
     String task = Terminal.isThere() ? null : "predicting"; // there the answers tell
     try (Classifier classifier = model.load();
         Input examples = input.open(file, task, classifier, streams.err()).withoutLabels()) {
-      threshold = chosen.of(classifier);
+      options =
+          PredictionOptions.top(top)
+              .withThreshold(chosen.of(classifier))
+              .withUnknown(example -> withoutFeatures++);
       int most = Math.min(MOST_AT_ONCE, Math.max(1, MOST_LABELS_AT_ONCE / top));
       List<Optional<Example>> waiting = new ArrayList<>();
       try {
@@ -107,10 +110,7 @@ final class PredictCommand implements Callable<Integer> {
   private void answer(Classifier classifier, List<Optional<Example>> waiting, PrintWriter out)
       throws IOException {
     List<Example> examples = waiting.stream().flatMap(Optional::stream).toList();
-    Iterator<List<Prediction>> answers =
-        classifier
-            .predict(examples, top, LabelFilter.without(List.of()), unknown -> withoutFeatures++)
-            .iterator();
+    Iterator<List<Prediction>> answers = classifier.predict(examples, options).iterator();
     for (Optional<Example> example : waiting) {
       out.println(example.isPresent() ? line(answers.next()) : "");
     }
@@ -121,9 +121,6 @@ final class PredictCommand implements Callable<Integer> {
   private String line(List<Prediction> predictions) {
     StringBuilder line = new StringBuilder();
     for (Prediction prediction : predictions) {
-      if (!prediction.isAtLeast(threshold)) {
-        break; // so are all others
-      }
       line.append(line.isEmpty() ? "" : "\t").append(Printed.of(prediction.label())).append('\t');
       addProbability(prediction.probability(), line);
     }

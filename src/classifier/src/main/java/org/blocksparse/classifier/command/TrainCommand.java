@@ -481,10 +481,8 @@ final class TrainCommand implements Callable<Integer> {
         List<Example> examples = others.examples().toList();
         others.requireLabels();
         others.addTo(card, "validation data");
-        options =
-            patience == null
-                ? options.withValidation(examples)
-                : options.withValidation(examples, patience);
+        options = options.withValidation(examples.stream());
+        options = patience == null ? options : options.withPatience(patience);
         if (tune != null) {
           Limits.require("--tune", tune, 1, Integer.MAX_VALUE);
           options = options.withTuning(Duration.ofSeconds(tune));
