@@ -55,6 +55,10 @@ public final class ExampleReader implements AutoCloseable {
   private Example example;
 
   private OptionalLong examplesOfHeader = OptionalLong.empty();
+
+  /** Null: none was seen. */
+  private String similarLabelPrefix;
+
   private long linesNotBlank;
   private boolean ended;
   private long badLines;
@@ -248,7 +252,13 @@ public final class ExampleReader implements AutoCloseable {
       throw line.problem;
     }
     if (format == ExampleFormat.TEXT) {
-      return parser.text(line.text);
+      Example read = parser.text(line.text);
+      if (read.labels().isEmpty()
+          && similarLabelPrefix == null
+          && line.number <= MOST_LINES_AHEAD) {
+        similarLabelPrefix = parser.similarPrefix(line.text).orElse(null);
+      }
+      return read;
     }
     if (format == ExampleFormat.SPARSE) {
       if (isHeader(line)) {
@@ -316,6 +326,15 @@ public final class ExampleReader implements AutoCloseable {
     return StreamSupport.stream(
         Spliterators.spliteratorUnknownSize(iterator, Spliterator.ORDERED | Spliterator.NONNULL),
         false);
+  }
+
+  /**
+   * A word's beginning that differs from the label prefix by few letters, in a text without labels
+   * among the first lines; empty if none was read. If no example has a label, it probably is the
+   * right prefix.
+   */
+  public Optional<String> similarLabelPrefix() {
+    return Optional.ofNullable(similarLabelPrefix);
   }
 
   /** How many lines were left out so far since they could not be read. */

@@ -3,9 +3,11 @@ package org.blocksparse.classifier;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.blocksparse.internal.format.NearestName;
 
 /** Makes examples of lines. */
 final class LineParser {
@@ -24,6 +26,9 @@ final class LineParser {
 
   /** More is a mistake, and might be more than the file of a model has room for. */
   private static final int LONGEST_PREFIX = 1000;
+
+  /** Letters that a similar prefix may have more or less. */
+  private static final int MOST_EDITS = 2;
 
   /** Each is an object, of many times its bytes: more would cost much before a line is refused. */
   static final int MOST_LABELS = 1 << 18;
@@ -135,13 +140,36 @@ final class LineParser {
 
   /** Why a line cannot be read before the format is known. */
   BadLineException ofNoFormat(String line) {
+    String advice =
+        similarPrefix(line)
+            .map(prefix -> "did you mean labelPrefix " + prefix + "?")
+            .orElse(
+                "where no line shows the format, give ExampleFormat.TEXT or ExampleFormat.SPARSE");
     return new BadLineException(
         "expected a text with words that begin with "
             + labelPrefix
             + ", or labels and features as in '3,7 10:0.5 42:1', but was '"
             + shown(line)
-            + "'; where no line shows the format, give ExampleFormat.TEXT or"
-            + " ExampleFormat.SPARSE");
+            + "'; "
+            + advice);
+  }
+
+  /**
+   * The beginning of a line that may be its label prefix, with few edits between it and the prefix
+   * that was given: {@code __lable__} for {@code __label__}.
+   */
+  Optional<String> similarPrefix(String line) {
+    String word = line.substring(0, endOfWord(line, 0));
+    List<String> candidates = new ArrayList<>();
+    int longest = Math.min(labelPrefix.length() + MOST_EDITS, word.length() - 1);
+    for (int length = longest;
+        length >= labelPrefix.length() - MOST_EDITS && length > 1;
+        length--) {
+      if (!Character.isLetterOrDigit(word.charAt(length - 1))) {
+        candidates.add(word.substring(0, length));
+      }
+    }
+    return NearestName.of(labelPrefix, candidates);
   }
 
   /** The number of examples, if this is the header: it, that of features and that of labels. */

@@ -47,6 +47,32 @@ final class ExampleReaderTest {
         examples.stream().map(Example::toString).toList());
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "__lable__java, __lable__",
+    "__Label__java, __Label__",
+    "__labels__java, __labels__",
+    "_label_java, _label_",
+    "__label_java, __label_",
+    "__label:java, __label:",
+    "__label___java, ''", // a label
+    "__init__, ''",
+    "hello-world-again, ''",
+    "java, ''",
+    "'', ''"
+  })
+  void aPrefixThatIsNearlyRight_isFound(String word, String expected) throws IOException {
+    ExampleReader reader = reader(word + " some words\n", ExampleFormat.TEXT, false);
+    assertEquals(1, reader.examples().count());
+    assertEquals(expected, reader.similarLabelPrefix().orElse(""));
+    if (!expected.isEmpty()) {
+      InvalidInputException e =
+          assertThrows(InvalidInputException.class, () -> read(word + " some words\n"));
+      assertTrue(
+          e.getMessage().endsWith("; did you mean labelPrefix " + expected + "?"), e::getMessage);
+    }
+  }
+
   @Test
   void text_keepsAPrefixWithinAWord() throws IOException {
     Example example = read("__label__a not__label__b").get(0);

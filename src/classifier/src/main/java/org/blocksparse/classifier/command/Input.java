@@ -108,11 +108,18 @@ final class Input implements AutoCloseable {
     if (!hasLabels) {
       String which =
           isText
-              ? "words that begin with " + labelPrefix + " (--label-prefix)"
+              ? "words that begin with " + labelPrefix + " (--label-prefix)" + similarPrefix()
               : "what a line begins with, with commas between them";
       throw new InvalidInputException(
           "%s: none of %,d examples has a label; labels are %s".formatted(name, examples, which));
     }
+  }
+
+  private String similarPrefix() {
+    return reader
+        .similarLabelPrefix()
+        .map(prefix -> "; did you mean --label-prefix " + Launcher.word(prefix) + "?")
+        .orElse("");
   }
 
   /**

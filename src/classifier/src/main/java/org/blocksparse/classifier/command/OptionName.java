@@ -21,6 +21,7 @@ final class OptionName {
   /** Terms of Java in the advice of messages, and options of the command that mean the same. */
   private static final Map<String, String> OF_ADVICE =
       Map.of(
+          "labelPrefix", "--label-prefix",
           "ExampleFormat.TEXT", "--format text",
           "ExampleFormat.SPARSE", "--format sparse",
           "skipBadLines", "--skip-bad-lines",

@@ -111,6 +111,21 @@ final class CommandRefusalTest extends Commands {
         run("train", "-o", model, "--format", "text", training).err());
   }
 
+  @Test
+  void aPrefixThatIsNearlyRight_isGuessed() throws IOException {
+    Files.writeString(training, "__lable__tea green leaves\n");
+    Result ofAny = run("train", "-o", model, training);
+    assertTrue(ofAny.err().endsWith("; did you mean --label-prefix __lable__?\n"), ofAny.err());
+    Result ofText = run("train", "-o", model, "--format", "text", training);
+    assertTrue(
+        ofText
+            .err()
+            .endsWith(
+                "labels are words that begin with __label__ (--label-prefix); did you mean"
+                    + " --label-prefix __lable__?\n"),
+        ofText.err());
+  }
+
   private static void assertRefused(String message, Result result) {
     assertEquals(2, result.code());
     assertEquals(message, result.err());
