@@ -9,7 +9,10 @@ import static org.blocksparse.internal.Access.TENSORS;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Collections;
+import java.util.Comparator;
+import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.stream.Stream;
 import org.blocksparse.ElementType;
@@ -32,6 +35,7 @@ import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.ModelPart;
 import org.blocksparse.io.SaveOptions;
+import org.blocksparse.linear.LinearExplanation.Term;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
@@ -359,6 +363,54 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
               new ClusterProbabilities(model, engine, rows)
                   .below(probability, TENSORS.bags(targets)));
     }
+  }
+
+  /**
+   * Explains the probability of a label by the features of a row.
+   *
+   * @param x (1) row of features
+   * @param output in [0, outputs)
+   * @throws IllegalArgumentException if x does not have one row, or has values and the tree was
+   *     built with {@link LinearLabelTreeBuilder#tfIdf}
+   * @throws IndexOutOfBoundsException also if there is no such output
+   */
+  public LinearExplanation explain(SparseRows x, int output) {
+    TENSORS.requireIndices(requireNonNull(x, "x"), "x", "features", features());
+    if (x.rows() != 1) {
+      throw new IllegalArgumentException("x: expected 1 row but was " + x.rows());
+    }
+    Check.index("output", output, "outputs", outputs());
+    OutputFilter only = RANKING.check(Filter.only(output), 1, outputs());
+    try (Lease lease = model.lease(TENSORS.lease(x, new Lease(), "x"))) {
+      return withWeighted(x, row -> explained(row, only, output));
+    }
+  }
+
+  private LinearExplanation explained(Bags row, OutputFilter only, int output) {
+    SearchResult found =
+        new LinearSearch(model, engine)
+            .search(row, only, logAllowed -> Candidates.best(1, logAllowed));
+    LabelWeights weights = new LabelWeights(model, output);
+    Labels names = labels;
+    return new LinearExplanation(
+        output,
+        names != null && output < names.size() ? names.name(output) : null,
+        found.undefined().get(0) ? Double.NaN : Math.exp(found.logProbabilities()[0][0]),
+        weights.constant(),
+        terms(row, weights));
+  }
+
+  /** The terms of a single row, in which a feature may occur several times. */
+  private static List<Term> terms(Bags row, LabelWeights weights) {
+    Map<Integer, Double> values = new TreeMap<>();
+    for (int entry = row.offsets().getInt(0); entry < row.offsets().getInt(1); entry++) {
+      values.merge(row.indices().getInt(entry), (double) row.value(entry), Double::sum);
+    }
+    return values.entrySet().stream()
+        .map(e -> new Term(e.getKey(), e.getValue(), weights.weight(e.getKey())))
+        .filter(term -> term.weight() != 0)
+        .sorted(Comparator.comparingDouble((Term term) -> -Math.abs(term.contribution())))
+        .toList();
   }
 
   /** Checks x and targets, then leases them. */

@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.ForkJoinPool;
+import java.util.function.DoubleBinaryOperator;
 import java.util.stream.IntStream;
 import org.blocksparse.ElementType;
 import org.blocksparse.FileFormatException;
@@ -143,6 +144,17 @@ final class LinearLabelTreeTest {
 
   /** The probabilities of all labels by the formula, from the tensors of the file. */
   private static double[][] bruteForce(Path file, SparseRows x, int labels) throws IOException {
+    return bruteForce(file, x, labels, 1, (ofChunk, logit) -> ofChunk / (1 + Math.exp(-logit)));
+  }
+
+  /**
+   * A number for each label, made on the way to it.
+   *
+   * @param with makes it of that of the chunk, and of the log odds of an output of the chunk
+   */
+  private static double[][] bruteForce(
+      Path file, SparseRows x, int labels, double begin, DoubleBinaryOperator with)
+      throws IOException {
     try (TensorFile tensors = TensorFile.open(file);
         FloatTensor weights = tensors.floats("tree.weights");
         FloatTensor biases = tensors.floats("tree.biases");
@@ -172,7 +184,7 @@ final class LinearLabelTreeTest {
           }
         }
         double[] ofChunk = new double[chunks];
-        ofChunk[0] = 1;
+        ofChunk[0] = begin;
         for (int chunk = 0; chunk < chunks; chunk++) {
           int level = 0;
           while (chunk >= levels.get(level + 1)) {
@@ -180,11 +192,11 @@ final class LinearLabelTreeTest {
           }
           for (int o = outputs.get(chunk); o < outputs.get(chunk + 1); o++) {
             double logit = calibration.get(level, 0) * margins[o] + calibration.get(level, 1);
-            double probability = ofChunk[chunk] / (1 + Math.exp(-logit));
+            double ofOutput = with.applyAsDouble(ofChunk[chunk], logit);
             if (o + 1 < chunks) {
-              ofChunk[o + 1] = probability;
+              ofChunk[o + 1] = ofOutput;
             } else {
-              result[row][labelOf.get(o + 1 - chunks)] = probability;
+              result[row][labelOf.get(o + 1 - chunks)] = ofOutput;
             }
           }
         }
@@ -222,6 +234,67 @@ final class LinearLabelTreeTest {
             likely.size(row),
             Arrays.stream(all[row]).anyMatch(p -> Math.abs(p - 0.25) < 1e-6) ? 1 : 0);
       }
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"5, 8, FLOAT32", "37, 4, FLOAT16", "127, 2, FLOAT32"})
+  void anExplanationAddsUpToTheLogOdds(int labels, int clusterSize, ElementType type)
+      throws IOException {
+    Path file = folder.resolve("tree");
+    try (Data data = Data.of(300, labels, Seed.value());
+        LinearLabelTree wide = train(data, labels, clusterSize);
+        LinearLabelTree tree = wide.withWeights(type);
+        LinearLabelTree exact = tree.withWeights(ElementType.FLOAT32)) {
+      exact.save(file);
+      tree.setLabels(Labels.of(IntStream.range(0, labels).mapToObj(i -> "label" + i).toList()));
+      double[][] odds = bruteForce(file, data.x(), labels, 0, Double::sum);
+      Ranking all = tree.topK(data.x(), labels);
+      for (int row = 0; row < 300; row += 60) {
+        try (SparseRows one = data.x().slice(row, row + 1)) {
+          for (int label = 0; label < labels; label++) {
+            LinearExplanation why = tree.explain(one, label);
+            assertEquals(label, why.output());
+            assertEquals("label" + label, why.label());
+            assertEquals((float) Math.log(why.probability()), probability(all, row, label), 1e-6);
+            double sum = why.constant();
+            double last = Double.POSITIVE_INFINITY;
+            for (LinearExplanation.Term term : why.terms()) {
+              sum += term.contribution();
+              assertTrue(Math.abs(term.contribution()) <= last);
+              last = Math.abs(term.contribution());
+              assertEquals(1 / Math.sqrt(one.size(0)), term.value(), 1e-6);
+            }
+            assertEquals(odds[row][label], sum, 1e-4 * (1 + Math.abs(sum)));
+            if (tree.clusterCount() == 1) {
+              assertEquals(why.probability(), 1 / (1 + Math.exp(-sum)), 1e-5);
+            }
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void anExplanationCountsFeatures_andNamesWhatItRefuses() {
+    List<int[]> x = List.of(new int[] {0, 0, 2}, new int[] {1}, new int[] {1, 2}, new int[] {0});
+    List<int[]> y = List.of(new int[] {0}, new int[] {1}, new int[] {1}, new int[] {0});
+    try (SparseRows rows = SparseRows.of(x);
+        SparseRows targets = SparseRows.of(y);
+        LinearLabelTree tree =
+            LinearLabelTree.builder(3, 2).threshold(0).tfIdf().train(rows, targets);
+        SparseRows one = rows.slice(0, 1);
+        SparseRows weighted = SparseRows.of(List.of(new int[] {0}), List.of(new float[] {1}))) {
+      LinearExplanation why = tree.explain(one, 0);
+      assertEquals(0, why.terms().get(0).feature());
+      assertTrue(why.terms().get(0).contribution() > 0);
+      assertEquals(null, why.label());
+      double squares =
+          tree.explain(one, 1).terms().stream().mapToDouble(t -> t.value() * t.value()).sum();
+      assertEquals(1, squares, 1e-6);
+      assertThrows(IllegalArgumentException.class, () -> tree.explain(rows, 0));
+      assertThrows(IllegalArgumentException.class, () -> tree.explain(weighted, 0));
+      assertThrows(IndexOutOfBoundsException.class, () -> tree.explain(one, 2));
     }
   }
 

@@ -80,7 +80,7 @@ public enum WeightType {
    * Element {@code at} of a storage as a float, which its scale is still to be applied to; of types
    * that are not packed.
    */
-  float get(Storage storage, long at) {
+  public float get(Storage storage, long at) {
     return switch (this) {
       case FLOAT32 -> storage.getFloat(at);
       case FLOAT16, BFLOAT16 -> widen(storage.getShort(at));
