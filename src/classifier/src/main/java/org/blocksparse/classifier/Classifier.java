@@ -281,6 +281,34 @@ public final class Classifier implements AutoCloseable {
     return all;
   }
 
+  /**
+   * Explains why an example has a label: what each of its features adds to the log odds of the
+   * label and of the clusters above it, in the {@linkplain ModelHead#LINEAR linear head}. Features
+   * without a weight are left out.
+   *
+   * @return the largest contributions first, of either sign
+   * @throws InvalidInputException if the model has no linear head
+   * @throws IllegalArgumentException if the model does not know the label; also as {@link
+   *     #predict(Example, int)}
+   */
+  public List<FeatureContribution> explain(Example example, String label) {
+    if (linear == null) {
+      throw new InvalidInputException(
+          "model: has no linear head, which explains labels by features; train with"
+              + " ModelHead.LINEAR or ModelHead.BOTH");
+    }
+    int output = names().output(label);
+    if (output < 0) {
+      throw new IllegalArgumentException("label: the model does not know '" + label + "'");
+    }
+    Map<Integer, String> features = input.names(example);
+    try (SparseRows row = input.of(List.of(example))) {
+      return linear.tree.explain(row, output).terms().stream()
+          .map(term -> new FeatureContribution(features.get(term.feature()), term.contribution()))
+          .toList();
+    }
+  }
+
   private static void reportUnknown(
       List<Example> examples, SparseRows features, Consumer<Example> unknown) {
     for (int row = 0; row < examples.size(); row++) {

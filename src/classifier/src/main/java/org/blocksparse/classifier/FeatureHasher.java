@@ -8,8 +8,11 @@ import static org.blocksparse.classifier.CharacterKinds.IDEOGRAPH;
 import static org.blocksparse.classifier.CharacterKinds.LETTER;
 import static org.blocksparse.classifier.CharacterKinds.SPACE;
 
+import java.util.HashMap;
 import java.util.Locale;
+import java.util.Map;
 import java.util.function.LongConsumer;
+import java.util.regex.Pattern;
 import org.apache.commons.codec.digest.MurmurHash3;
 
 /**
@@ -32,6 +35,8 @@ import org.apache.commons.codec.digest.MurmurHash3;
 final class FeatureHasher {
   private static final long MULTIPLIER = 0xBF58476D1CE4E5B9L; // of SplitMix64, as the shifts below
 
+  private static final Pattern BETWEEN_WORDS = Pattern.compile("[^\\p{L}\\p{M}\\p{N}]+");
+
   private final int wordNgrams;
   private final boolean plain;
 
@@ -48,18 +53,55 @@ final class FeatureHasher {
     return plain;
   }
 
-  /** Gives the keys of a text, a repeated feature as often as it occurs. */
-  void of(String text, LongConsumer keys) {
-    of(text, keys, keys);
+  /** Receives features, a repeated one as often as it occurs. */
+  @FunctionalInterface
+  interface Sink {
+    /**
+     * Receives a feature.
+     *
+     * @param isWord whether it is one word or piece, and not several words in a row
+     * @param begin its first byte in the text
+     * @param end the byte after its last
+     */
+    void accept(long key, boolean isWord, int begin, int end);
   }
 
-  /** The same, with words that follow each other apart from the others. */
-  void of(String text, LongConsumer words, LongConsumer inARow) {
-    String cased = plain ? text : text.toLowerCase(Locale.ROOT);
+  /** Passes the keys of a text to a consumer, a repeated feature as often as it occurs. */
+  void of(String text, LongConsumer keys) {
+    of(text, (key, isWord, begin, end) -> keys.accept(key));
+  }
+
+  void of(String text, Sink sink) {
+    String cased = cased(text);
+    cut(cased, cased.getBytes(UTF_8), sink);
+  }
+
+  /**
+   * The features of a text by their keys, each as it is written first; words in a row by spaces.
+   */
+  Map<Long, String> names(String text) {
+    String cased = cased(text);
     byte[] bytes = cased.getBytes(UTF_8);
+    Map<Long, String> names = new HashMap<>();
+    cut(
+        cased,
+        bytes,
+        (key, isWord, begin, end) -> {
+          String name = new String(bytes, begin, end - begin, UTF_8);
+          names.putIfAbsent(
+              key, isWord || plain ? name : BETWEEN_WORDS.matcher(name).replaceAll(" "));
+        });
+    return names;
+  }
+
+  private String cased(String text) {
+    return plain ? text : text.toLowerCase(Locale.ROOT);
+  }
+
+  private void cut(String cased, byte[] bytes, Sink sink) {
     // A character that is not ASCII has more bytes than chars.
     boolean isAscii = plain || bytes.length == cased.length();
-    Cutter cutter = new Cutter(bytes, isAscii ? null : CharacterKinds.of(bytes), words, inARow);
+    Cutter cutter = new Cutter(bytes, isAscii ? null : CharacterKinds.of(bytes), sink);
     int end;
     for (int begin = 0; begin < bytes.length; begin = end) {
       end = begin + 1;
@@ -84,16 +126,15 @@ final class FeatureHasher {
     /** Null: all are ASCII, or only white space matters. */
     private final byte[] kinds;
 
-    private final LongConsumer words;
-    private final LongConsumer inARow;
+    private final Sink sink;
     private final long[] before = new long[wordNgrams - 1];
+    private final int[] beginsBefore = new int[wordNgrams - 1];
     private int wordsBefore;
 
-    Cutter(byte[] bytes, byte[] kinds, LongConsumer words, LongConsumer inARow) {
+    Cutter(byte[] bytes, byte[] kinds, Sink sink) {
       this.bytes = bytes;
       this.kinds = kinds;
-      this.words = words;
-      this.inARow = inARow;
+      this.sink = sink;
     }
 
     boolean isSpace(int at) {
@@ -127,7 +168,7 @@ final class FeatureHasher {
         }
       }
       if (whole) {
-        words.accept(cut(hash(bytes, begin, end)));
+        sink.accept(shortened(hash(bytes, begin, end)), true, begin, end);
       }
     }
 
@@ -161,15 +202,17 @@ final class FeatureHasher {
 
     void word(int begin, int end) {
       long key = hash(bytes, begin, end);
-      words.accept(cut(key));
+      sink.accept(shortened(key), true, begin, end);
       long ngram = key;
       for (int n = 0; n < Math.min(wordsBefore, before.length); n++) {
         ngram = mix(ngram * MULTIPLIER + before[n]);
-        inARow.accept(cut(ngram));
+        sink.accept(shortened(ngram), false, beginsBefore[n], end);
       }
       if (before.length > 0) {
         System.arraycopy(before, 0, before, 1, before.length - 1);
+        System.arraycopy(beginsBefore, 0, beginsBefore, 1, before.length - 1);
         before[0] = key;
+        beginsBefore[0] = begin;
       }
       wordsBefore++;
     }
@@ -184,7 +227,7 @@ final class FeatureHasher {
     return y ^ (y >>> 31);
   }
 
-  private static long cut(long key) {
+  private static long shortened(long key) {
     return key >>> (Long.SIZE - FeatureVocabulary.KEY_BITS);
   }
 }

@@ -114,7 +114,9 @@ final class FeaturePipeline {
       ends = new int[examples.size()];
       for (int e = 0; e < ends.length; e++) {
         if (examples.get(e).isText()) {
-          features.of(examples.get(e).text(), this::add, key -> add(key | IN_A_ROW));
+          features.of(
+              examples.get(e).text(),
+              (key, isWord, begin, end) -> add(isWord ? key : key | IN_A_ROW));
         }
         ends[e] = size;
       }

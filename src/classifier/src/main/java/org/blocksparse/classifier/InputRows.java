@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.stream.IntStream;
 import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag.Mode;
@@ -78,6 +80,29 @@ record InputRows(boolean text, FeatureHasher textFeatures, FeatureVocabulary voc
     boolean[] found = {false};
     textFeatures.of(example.text(), key -> found[0] |= vocabulary.row(key) >= 0);
     return found[0];
+  }
+
+  /**
+   * The features of an example that have a row, by row; those that share one, one after another.
+   */
+  Map<Integer, String> names(Example example) {
+    requireKind(example);
+    Map<Integer, String> names = new HashMap<>();
+    if (text) {
+      textFeatures.names(example.text()).forEach((key, name) -> addName(key, name, names));
+    } else {
+      IntStream.of(example.indices())
+          .distinct()
+          .forEach(index -> addName(index, Integer.toString(index), names));
+    }
+    return names;
+  }
+
+  private void addName(long key, String name, Map<Integer, String> names) {
+    int row = vocabulary.row(key);
+    if (row >= 0) {
+      names.merge(row, name, (one, other) -> one + ", " + other);
+    }
   }
 
   private void requireKind(Example example) {

@@ -2,14 +2,17 @@
 package org.blocksparse.classifier;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.util.stream.Collectors.toSet;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.stream.LongStream;
@@ -162,6 +165,23 @@ final class FeatureHasherTest {
     assertEquals(
         Arrays.toString(words("The", "libc6-dev,", "...", "北京\u3000Ж")),
         Arrays.toString(keys(1, true, "The libc6-dev, ...\t北京\u3000Ж")));
+  }
+
+  @Test
+  void featuresHaveTheirText() {
+    for (String text :
+        List.of("The C++ fox, jumps!", "Größe e\u0301te\u0301 北京 x", "", "a a a a")) {
+      FeatureHasher features = new FeatureHasher(3, false);
+      Map<Long, String> names = features.names(text);
+      assertEquals(LongStream.of(keys(3, false, text)).boxed().collect(toSet()), names.keySet());
+      String cased = text.toLowerCase(Locale.ROOT);
+      names.values().forEach(n -> assertTrue(cased.contains(n.split(" ")[0]), n));
+    }
+    Map<Long, String> names = new FeatureHasher(2, false).names("The C++ fox, jumps");
+    assertEquals(
+        Set.of("the", "c", "c++", "fox", "jumps", "the c", "c fox", "fox jumps"),
+        Set.copyOf(names.values()));
+    assertEquals("A,", new FeatureHasher(1, true).names("A, b").get(words("A,")[0]));
   }
 
   @Test

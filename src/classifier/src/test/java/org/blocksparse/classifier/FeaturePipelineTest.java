@@ -32,7 +32,13 @@ final class FeaturePipelineTest {
   private static List<Long> words(Example example, boolean inARow) {
     List<Long> keys = new ArrayList<>();
     if (example.isText()) {
-      FEATURES.of(example.text(), inARow ? key -> {} : keys::add, inARow ? keys::add : key -> {});
+      FEATURES.of(
+          example.text(),
+          (key, isWord, begin, end) -> {
+            if (isWord != inARow) {
+              keys.add(key);
+            }
+          });
     }
     return keys;
   }

@@ -106,6 +106,39 @@ final class HeadsTest {
     }
   }
 
+  @ParameterizedTest
+  @EnumSource(
+      value = ModelHead.class,
+      names = {"LINEAR", "BOTH"})
+  void explanationsNameTheWordsOfALabel(ModelHead head) {
+    try (Classifier classifier = trained(head)) {
+      Example example = Example.ofText("nothing My-Own7 n3");
+      List<FeatureContribution> why = classifier.explain(example, "label7");
+      assertTrue(why.get(0).feature().contains("own7"), why::toString);
+      assertTrue(why.get(0).logOdds() > 0, why::toString);
+      for (int i = 1; i < why.size(); i++) {
+        double before = Math.abs(why.get(i - 1).logOdds());
+        assertTrue(Math.abs(why.get(i).logOdds()) <= before, why::toString);
+      }
+      // A word of a label may speak for the cluster of another one, but for that less.
+      double others =
+          classifier.explain(example, "label8").stream()
+              .filter(feature -> feature.feature().equals("own7"))
+              .mapToDouble(FeatureContribution::logOdds)
+              .sum();
+      double own =
+          why.stream()
+              .filter(feature -> feature.feature().equals("own7"))
+              .mapToDouble(FeatureContribution::logOdds)
+              .sum();
+      assertTrue(own > others + 1, own + ", " + others);
+      assertMessage("label: ", () -> classifier.explain(example, "label999"));
+    }
+    try (Classifier classifier = trained(ModelHead.EMBEDDING)) {
+      assertMessage("linear", () -> classifier.explain(Example.ofText("a"), "label7"));
+    }
+  }
+
   @Test
   void bothAreBetterThanEachAlone() {
     List<Example> heldOut = examples(300, 2);
@@ -153,6 +186,8 @@ final class HeadsTest {
       try (Classifier classifier =
           Classifier.train(examples.stream(), SMALL.withHead(head).withSharedRows(64))) {
         assertEquals(1, classifier.evaluate(examples.stream(), 1).precision(1));
+        List<FeatureContribution> why = classifier.explain(examples.get(1), "label1");
+        assertEquals("1", why.get(0).feature().split(", ")[0]);
       }
     }
   }

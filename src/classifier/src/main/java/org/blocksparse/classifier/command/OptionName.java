@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier.command;
 
+import static java.util.Map.entry;
+
 import java.util.Locale;
 import java.util.Map;
 import java.util.regex.Matcher;
@@ -20,17 +22,18 @@ final class OptionName {
 
   /** Terms of Java in the advice of messages, and options of the command that mean the same. */
   private static final Map<String, String> OF_ADVICE =
-      Map.of(
-          "labelPrefix", "--label-prefix",
-          "ExampleFormat.TEXT", "--format text",
-          "ExampleFormat.SPARSE", "--format sparse",
-          "skipBadLines", "--skip-bad-lines",
-          "withSharedRows", "--shared-rows",
-          "withWordNgrams(1)", "--word-ngrams 1",
-          "withMinCount", "--min-count",
-          "withMaxFeatures", "--max-features",
-          "ModelHead.EMBEDDING", "--head embedding",
-          "ModelHead.BOTH", "--head both");
+      Map.ofEntries(
+          entry("labelPrefix", "--label-prefix"),
+          entry("ExampleFormat.TEXT", "--format text"),
+          entry("ExampleFormat.SPARSE", "--format sparse"),
+          entry("skipBadLines", "--skip-bad-lines"),
+          entry("withSharedRows", "--shared-rows"),
+          entry("withWordNgrams(1)", "--word-ngrams 1"),
+          entry("withMinCount", "--min-count"),
+          entry("withMaxFeatures", "--max-features"),
+          entry("ModelHead.EMBEDDING", "--head embedding"),
+          entry("ModelHead.LINEAR", "--head linear"),
+          entry("ModelHead.BOTH", "--head both"));
 
   private OptionName() {}
 

@@ -6,6 +6,7 @@ import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.blocksparse.classifier.Classifier;
@@ -26,7 +27,8 @@ import picocli.CommandLine.Parameters;
           + " separated by tabs.",
       "Labels in the input are ignored. Each input line gives one output line at once. The output"
           + " line is empty for the header of a sparse file, for a line that --skip-bad-lines"
-          + " skips, and if no label reaches --threshold."
+          + " skips, and if no label reaches --threshold. With --explain, each label has a line of"
+          + " its own, and an empty line follows the last one."
     },
     sortOptions = false,
     usageHelpWidth = 100)
@@ -34,6 +36,7 @@ final class PredictCommand implements Callable<Integer> {
   private static final int MOST_AT_ONCE = 1024;
   private static final int MOST_LABELS_AT_ONCE = 1 << 20;
   private static final int DECIMALS = 6;
+  private static final int MOST_FEATURES = 5;
   private static final long MILLION = 1_000_000;
 
   @Mixin private ModelArgument model;
@@ -61,6 +64,13 @@ final class PredictCommand implements Callable<Integer> {
           "Minimum probability of a predicted label, or the word 'best' for the threshold that"
               + " train --validation found. Default: 0.")
   private String thresholdText;
+
+  @Option(
+      names = "--explain",
+      description =
+          "After each label and its probability, print the five features that add most to its log"
+              + " odds or take most away, each with that number. Needs a model with a linear head.")
+  private boolean explain;
 
   @Mixin private InputOptions input;
 
@@ -112,18 +122,34 @@ final class PredictCommand implements Callable<Integer> {
     List<Example> examples = waiting.stream().flatMap(Optional::stream).toList();
     Iterator<List<Prediction>> answers = classifier.predict(examples, options).iterator();
     for (Optional<Example> example : waiting) {
-      out.println(example.isPresent() ? line(answers.next()) : "");
+      List<Prediction> answer = example.isPresent() ? answers.next() : List.of();
+      if (explain) {
+        answer.forEach(label -> out.println(explained(classifier, example.orElseThrow(), label)));
+      }
+      out.println(explain ? "" : line(answer));
     }
     waiting.clear();
     Streams.flush(out);
   }
 
-  private String line(List<Prediction> predictions) {
+  private static String line(List<Prediction> predictions) {
     StringBuilder line = new StringBuilder();
     for (Prediction prediction : predictions) {
       line.append(line.isEmpty() ? "" : "\t").append(Printed.of(prediction.label())).append('\t');
       addProbability(prediction.probability(), line);
     }
+    return line.toString();
+  }
+
+  private static String explained(Classifier classifier, Example example, Prediction prediction) {
+    StringBuilder line = new StringBuilder(line(List.of(prediction)));
+    classifier.explain(example, prediction.label()).stream()
+        .limit(MOST_FEATURES)
+        .forEach(
+            feature ->
+                line.append('\t')
+                    .append(Printed.of(feature.feature()))
+                    .append(String.format(Locale.ROOT, "\t%+.2f", feature.logOdds())));
     return line.toString();
   }
 

@@ -74,6 +74,27 @@ final class CommandTest extends Commands {
   }
 
   @Test
+  void predict_explainsLabelsByTheirWords() throws IOException {
+    runWell("train", "-o", model, "--head", "linear", training);
+    Path texts = Files.writeString(folder.resolve("texts"), "Of N1, my-own7\nn1\n(my-own11)\n");
+    List<String> lines = runWell("predict", model, texts, "--top", 2, "--explain").lines().toList();
+    assertEquals(9, lines.size(), lines::toString); // a block for each line, and an empty line
+    assertTrue(lines.get(0).matches("label7\t[01]\\.\\d{6}(\t[^\t]+\t[-+]\\d+\\.\\d\\d){1,5}"));
+    assertTrue(lines.get(0).contains("own7\t+"), lines.get(0));
+    assertTrue(lines.get(1).startsWith("label"), lines.get(1));
+    assertEquals("", lines.get(2));
+    assertTrue(lines.get(6).startsWith("label11\t"), lines.get(6));
+
+    Files.write(model, trained);
+    Result refused = run("predict", model, texts, "--explain");
+    assertEquals(2, refused.code());
+    assertEquals(
+        "model: has no linear head, which explains labels by features; train with --head linear or"
+            + " --head both\n",
+        refused.err());
+  }
+
+  @Test
   void export_writesOverNothingBesideWhatItSays() throws IOException {
     Path npz = folder.resolve("model.npz");
     Path near = Files.write(folder.resolve("model.npz.labels.txt.part"), trained);
