@@ -36,8 +36,9 @@ final class BestModel implements AutoCloseable {
    */
   BestModel(TrainingOptions options, int epochs, Classifier model) {
     this.options = options;
-    this.metric = options.validationMetric();
-    this.patience = options.patience(epochs);
+    TrainingDefaults values = new TrainingDefaults(options);
+    this.metric = values.validationMetric();
+    this.patience = values.patience(epochs);
     this.validation =
         options.validation().isEmpty() ? null : new ValidationSet(options.validation(), model);
   }

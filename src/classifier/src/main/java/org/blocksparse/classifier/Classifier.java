@@ -61,8 +61,6 @@ public final class Classifier implements AutoCloseable {
   /** Rows that are computed together where there are many. */
   static final int BATCH = 256;
 
-  private static final String EPOCH = "epoch of this model";
-
   /** Distinct labels of an example that are counted though the model does not know them. */
   private static final int MOST_UNKNOWN = 1 << 18;
 
@@ -128,15 +126,13 @@ public final class Classifier implements AutoCloseable {
    * @throws CancellationException if it was stopped before anything was learned
    */
   public static Classifier train(Stream<Example> examples, TrainingOptions options) {
-    options.requireHead();
+    Training.requireHead(options);
     TrainingSet set = TrainingSet.of(examples, options);
     Map<String, String> card = options.card(); // once, however many trainings there are
     TrainingOptions first = options.withCard(() -> card);
     TrainingOptions chosen =
         first.tuning().isZero() ? first : new Tuner(set, first, System::nanoTime).search();
-    return chosen.head(set) == ModelHead.EMBEDDING
-        ? new Trainer(set, chosen).train()
-        : new LinearTrainer(set, chosen).train();
+    return new Training(set, chosen).train();
   }
 
   /**
@@ -594,7 +590,7 @@ public final class Classifier implements AutoCloseable {
 
   /** Facts on the model: sizes, memory, and how it was trained. By name, in order. */
   public Map<String, String> info() {
-    Map<String, String> info = new TreeMap<>(ClassifierFile.facts(metadata));
+    Map<String, String> info = card().facts();
     info.put("input", input.text() ? "text" : "features");
     info.put("head", head().name().toLowerCase(Locale.ROOT));
     info.put("labels", Integer.toString(names().size()));
@@ -665,31 +661,15 @@ public final class Classifier implements AutoCloseable {
     }
   }
 
-  /** The epoch after which this was the model. */
-  int epoch() {
-    return Integer.parseInt(ClassifierFile.facts(metadata).get(EPOCH));
-  }
-
-  void setEpoch(int epoch) {
-    putFact(EPOCH, Integer.toString(epoch));
+  /** Facts on the training; may be changed until others see this. */
+  ModelCard card() {
+    return new ModelCard(metadata);
   }
 
   /** Stores how good this is on the validation examples, and the best threshold there. */
   void setScores(ValidationScores scores) {
-    putFact("validation P@1", decimals(scores.precision()));
-    putFact("validation nDCG@5", decimals(scores.ndcg()));
-    putFact("validation micro F1", decimals(scores.f1()));
-    putFact("threshold", Double.toString(scores.threshold()));
+    card().putScores(scores);
     ClassifierFile.setThreshold(metadata, scores.threshold());
-  }
-
-  private static String decimals(double score) {
-    return String.format(Locale.ROOT, "%.4f", score);
-  }
-
-  /** Adds to what {@link #info} says of how it was trained; before others see this. */
-  void putFact(String name, String value) {
-    ClassifierFile.putFact(metadata, name, value);
   }
 
   Map<String, String> metadata() {

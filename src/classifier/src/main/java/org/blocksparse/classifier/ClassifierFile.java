@@ -38,7 +38,7 @@ import org.blocksparse.softmax.TwoLevelLayer;
  *                          there are too many labels
  * classifier.threshold     of a label's probability, with the highest F1 on validation examples; not
  *                          there without these
- * classifier.about.*       how it was trained, for people
+ * classifier.about.*       {@link ModelCard}
  * </pre>
  */
 final class ClassifierFile {
@@ -55,7 +55,6 @@ final class ClassifierFile {
   private static final String VOCABULARY = "classifier.vocabulary";
   static final String LABEL_COUNTS = "classifier.labelCounts";
   private static final String THRESHOLD = "classifier.threshold";
-  private static final String ABOUT = "classifier.about.";
 
   /** How often loading is tried while the file is replaced. */
   private static final int ATTEMPTS = 3;
@@ -66,13 +65,12 @@ final class ClassifierFile {
    * The metadata of a new model.
    *
    * @param counts null: they are not known
-   * @param about how it was trained, for people
    */
   static Map<String, String> metadata(
-      InputRows input, LabelCounts counts, TrainingOptions options, Map<String, String> about) {
+      InputRows input, LabelCounts counts, TrainingOptions options) {
     Map<String, String> metadata = new TreeMap<>();
     metadata.put(FORMAT, VERSION);
-    if (options.labelTree()) {
+    if (new TrainingDefaults(options).labelTree()) {
       metadata.put(LAYER, LABEL_TREE);
     }
     metadata.put(INPUT, input.text() ? "text" : "features");
@@ -84,7 +82,6 @@ final class ClassifierFile {
     if (!encoded.isEmpty()) {
       metadata.put(LABEL_COUNTS, encoded);
     }
-    about.forEach((name, value) -> putFact(metadata, name, value));
     return metadata;
   }
 
@@ -108,23 +105,6 @@ final class ClassifierFile {
   static void setHead(Map<String, String> metadata, ModelHead head, Blend blend) {
     metadata.put(HEAD, head.name().toLowerCase(Locale.ROOT));
     metadata.put(BLEND, blend.encoded());
-  }
-
-  /** Adds to how a model was trained, or changes it. */
-  static void putFact(Map<String, String> metadata, String name, String value) {
-    metadata.put(ABOUT + name, value);
-  }
-
-  /** How a model was trained. */
-  static Map<String, String> facts(Map<String, String> metadata) {
-    Map<String, String> facts = new TreeMap<>();
-    metadata.forEach(
-        (key, value) -> {
-          if (key.startsWith(ABOUT)) {
-            facts.put(key.substring(ABOUT.length()), value);
-          }
-        });
-    return facts;
   }
 
   /**

@@ -7,7 +7,7 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.blocksparse.internal.format.NearestName;
+import org.blocksparse.internal.files.NearestName;
 
 /** Makes examples of lines. */
 final class LineParser {

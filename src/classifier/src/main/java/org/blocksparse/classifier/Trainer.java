@@ -32,7 +32,9 @@ final class Trainer {
 
   private final TrainingSet set;
   private final TrainingOptions options;
+  private final TrainingDefaults values;
   private final SplittableRandom random;
+  private final boolean isAlone;
   private final int[] order;
   private final int dimension;
   private final int epochs;
@@ -43,26 +45,30 @@ final class Trainer {
   private boolean endedEarly;
   private ValidationScores scores = ValidationScores.NONE;
 
+  /** A trainer of a model that has an embedding head alone. */
   Trainer(TrainingSet set, TrainingOptions options) {
-    this(set, options, IntStream.range(0, set.size()).toArray());
+    this(set, options, IntStream.range(0, set.size()).toArray(), true);
   }
 
   /**
    * A trainer.
    *
    * @param examples those of the set that are learned from
+   * @param isAlone whether no other head is added
    */
-  Trainer(TrainingSet set, TrainingOptions options, int[] examples) {
+  Trainer(TrainingSet set, TrainingOptions options, int[] examples, boolean isAlone) {
     this.set = set;
+    this.isAlone = isAlone;
     this.options = options;
+    this.values = new TrainingDefaults(options);
     this.random = new SplittableRandom(options.seed());
     this.order = examples.clone();
     // Of a label tree, each epoch learns all labels: it is as if each example had one.
-    this.epochs = options.epochs(set.size(), options.labelTree() ? set.size() : set.labelsInTurn());
-    boolean haveOneLabel = TrainingOptions.haveOneLabel(set.size(), set.withSeveralLabels());
-    this.dimension = options.dimension(set.labelNames().size(), haveOneLabel);
-    this.batch = options.batch(set.size());
-    this.objective = Loss.mean().withSmoothing((float) options.smoothing());
+    this.epochs = values.epochs(set.size(), values.labelTree() ? set.size() : set.labelsInTurn());
+    boolean haveOneLabel = TrainingDefaults.haveOneLabel(set.size(), set.withSeveralLabels());
+    this.dimension = values.dimension(set.labelNames().size(), haveOneLabel);
+    this.batch = values.batch(set.size());
+    this.objective = Loss.mean().withSmoothing((float) values.smoothing());
   }
 
   /**
@@ -103,9 +109,9 @@ final class Trainer {
     Classifier model = newModel();
     try (BestModel best = new BestModel(options, epochs, model)) {
       Classifier result = learn(model, best);
-      result.putFact("epochs", epochsLearned());
+      result.card().put("epochs", epochsLearned());
       if (endedEarly) {
-        options.listener().endedEarly((int) (learned / order.length), result.epoch());
+        options.listener().endedEarly((int) (learned / order.length), result.card().epoch());
       }
       measure(result);
       return result;
@@ -163,8 +169,8 @@ final class Trainer {
       double loss = learnOnce(model, head, epoch);
       boolean isStopped = options.stop().getAsBoolean();
       if (learned > before) {
-        model.putFact("epochs", epochsLearned());
-        model.setEpoch(epoch);
+        model.card().put("epochs", epochsLearned());
+        model.card().putEpoch(epoch);
         best.measure(model, epoch, loss, isStopped || epoch == epochs);
       }
       if (isStopped) {
@@ -192,14 +198,18 @@ final class Trainer {
     GrownModel grown = options.initialModel() == null ? null : new GrownModel(set, options);
     ClassAssignment classes =
         grown == null ? classes(withSeveralLabels) : options.initialModel().layer().assignment();
-    boolean isSoftmax = !options.labelTree() && options.head(set) == ModelHead.EMBEDDING;
-    if (isSoftmax && !TrainingOptions.haveOneLabel(set.size(), withSeveralLabels)) {
+    if (isAlone
+        && !values.labelTree()
+        && !TrainingDefaults.haveOneLabel(set.size(), withSeveralLabels)) {
       options.listener().severalLabels(withSeveralLabels);
     }
     int rows = set.vocabulary().rows();
     options.listener().begin(order.length, epochs, rows, labels.size(), classes.classCount());
     InputRows input = new InputRows(set.isText(), options.textFeatures(), set.vocabulary());
-    Map<String, String> metadata = ClassifierFile.metadata(input, labelCounts(), options, about());
+    Map<String, String> metadata = ClassifierFile.metadata(input, labelCounts(), options);
+    ModelCard card = new ModelCard(metadata);
+    card.putTraining(set, options);
+    card.putEmbedding(options, epochs, batch);
     EmbeddingBag bag = grown == null ? newBag(input) : grown.bag();
     try {
       head = head(grown == null ? newLayer(classes, labels) : grown.layer(bag, labels));
@@ -241,7 +251,7 @@ final class Trainer {
 
   private TwoLevelLayer<?> newLayer(ClassAssignment classes, Labels labels) {
     LayerBuilder<?, ? extends TwoLevelLayer<?>> builder =
-        options.labelTree()
+        values.labelTree()
             ? LabelTree.builder(dimension, classes.outputs())
             : HierarchicalSoftmax.builder(dimension, classes.outputs());
     TwoLevelLayer<?> layer =
@@ -257,22 +267,10 @@ final class Trainer {
     return layer;
   }
 
-  private Map<String, String> about() {
-    Map<String, String> about = TrainingFacts.of(set, options);
-    about.put("epochs planned", Integer.toString(epochs));
-    about.put("rate", Double.toString(options.rate()));
-    about.put("smoothing", Double.toString(options.smoothing()));
-    about.put("batch", Integer.toString(batch));
-    if (!options.validation().isEmpty()) {
-      about.put("patience", Integer.toString(options.patience(epochs)));
-    }
-    return about;
-  }
-
   /** Labels that occur with similar features share a class. */
   private ClassAssignment classes(int withSeveralLabels) {
     int labels = set.labelNames().size();
-    int count = options.classes(labels, set.size(), withSeveralLabels, epochs);
+    int count = values.classes(labels, set.size(), withSeveralLabels, epochs);
     if (count == 1) {
       return ClassAssignment.contiguous(labels, 1);
     }
@@ -352,7 +350,7 @@ final class Trainer {
 
   private <T> double step(Classifier model, Head<T> head, Batch<T> gathered) {
     double done = learned / ((double) epochs * order.length);
-    float rate = (float) (options.rate() * (1 - done));
+    float rate = (float) (values.rate() * (1 - done));
     Optimizer optimizer = Optimizer.adagrad(rate);
     Optimizer ofBag = Optimizer.adagrad(BAG_SHARE * rate);
     int count = gathered.rows().rows();

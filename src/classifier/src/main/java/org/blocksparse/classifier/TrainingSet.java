@@ -120,7 +120,7 @@ final class TrainingSet {
       this.labels = new ChunkedIntList(most);
       this.most = most;
       this.shared = options.sharedRowsOrNull();
-      this.takesUnlabelled = options.labelTree();
+      this.takesUnlabelled = new TrainingDefaults(options).labelTree();
       if (options.initialModel() != null) {
         options.initialModel().labels().forEach(this::number);
       }
@@ -196,7 +196,7 @@ final class TrainingSet {
     }
 
     private FeatureCounts.Kept kept(TrainingOptions options, FeatureVocabulary before) {
-      int minCount = options.minCount(offsets.size() - 1);
+      int minCount = new TrainingDefaults(options).minCount(offsets.size() - 1);
       return before == null
           ? counts.keep(minCount, options.maxFeatures())
           : counts.keep(minCount, options.maxFeatures(), before);
@@ -286,7 +286,7 @@ final class TrainingSet {
    */
   int labelsInTurn() {
     return examples()
-        .map(example -> Math.min(TrainingOptions.MOST_EPOCHS, labelsOf(example)))
+        .map(example -> Math.min(TrainingDefaults.MOST_EPOCHS, labelsOf(example)))
         .sum();
   }
 

@@ -62,7 +62,7 @@ final class Tuner {
     this.given = given;
     this.clock = clock;
     this.random = new SplittableRandom(given.seed());
-    this.metric = given.validationMetric();
+    this.metric = new TrainingDefaults(given).validationMetric();
     this.nanos = given.tuning().toNanos();
     this.began = clock.getAsLong();
     this.best = given;
@@ -124,7 +124,7 @@ final class Tuner {
         .tried(
             new TuningTrial(
                 ++trials,
-                options.rate(),
+                new TrainingDefaults(options).rate(),
                 trainer.epochs(),
                 trainer.dimension(),
                 metric,
@@ -150,7 +150,8 @@ final class Tuner {
   private TrainingOptions near(TrainingOptions options) {
     TrainingOptions near = options;
     if (!given.hasRate()) {
-      double rate = within(SMALLEST_RATE, options.rate() * factor(), LARGEST_RATE);
+      double rate =
+          within(SMALLEST_RATE, new TrainingDefaults(options).rate() * factor(), LARGEST_RATE);
       near = near.withRate(BigDecimal.valueOf(rate).round(RATE_DIGITS).doubleValue());
     }
     if (!given.hasEpochs()) {

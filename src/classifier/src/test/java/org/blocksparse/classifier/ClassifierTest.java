@@ -392,32 +392,34 @@ final class ClassifierTest {
       assertEquals(1, classifier.classes().size());
       assertEquals("1", classifier.info().get("min count"));
     }
-    assertEquals(3, options.epochs(1_000_000, 2_000_000));
-    assertEquals(8, options.epochs(1_000_000, 5_000_000));
-    assertEquals(40, options.epochs(1_000_000, 75_000_000));
-    assertEquals(7, options.epochs(100_000, 300_000));
-    assertEquals(5, options.epochs(20_000, 20_000));
-    assertEquals(15, options.epochs(20_000, 60_000));
-    assertEquals(10, options.epochs(2_000, 2_000));
-    assertEquals(40, options.epochs(10, 10));
-    assertEquals(9, options.withEpochs(9).epochs(10, 10));
-    assertEquals(64, options.dimension(4095, false));
-    assertEquals(128, options.dimension(4096, false));
-    assertEquals(64, options.dimension(4096, true));
-    assertEquals(9, options.withDimension(9).dimension(4096, false));
-    assertEquals(1, options.classes(1024, 1_000_000, 0, 3));
-    assertEquals(ClassAssignment.defaultCount(1025), options.classes(1025, 1_000_000, 0, 3));
-    assertEquals(1, options.classes(10_000, 20_000, 0, 5));
-    assertEquals(1, options.withLabelTree().classes(1024, 20_000, 0, 5));
+    TrainingDefaults values = new TrainingDefaults(options);
+    assertEquals(3, values.epochs(1_000_000, 2_000_000));
+    assertEquals(8, values.epochs(1_000_000, 5_000_000));
+    assertEquals(40, values.epochs(1_000_000, 75_000_000));
+    assertEquals(7, values.epochs(100_000, 300_000));
+    assertEquals(5, values.epochs(20_000, 20_000));
+    assertEquals(15, values.epochs(20_000, 60_000));
+    assertEquals(10, values.epochs(2_000, 2_000));
+    assertEquals(40, values.epochs(10, 10));
+    assertEquals(9, new TrainingDefaults(options.withEpochs(9)).epochs(10, 10));
+    assertEquals(64, values.dimension(4095, false));
+    assertEquals(128, values.dimension(4096, false));
+    assertEquals(64, values.dimension(4096, true));
+    assertEquals(9, new TrainingDefaults(options.withDimension(9)).dimension(4096, false));
+    assertEquals(1, values.classes(1024, 1_000_000, 0, 3));
+    assertEquals(ClassAssignment.defaultCount(1025), values.classes(1025, 1_000_000, 0, 3));
+    assertEquals(1, values.classes(10_000, 20_000, 0, 5));
+    assertEquals(1, new TrainingDefaults(options.withLabelTree()).classes(1024, 20_000, 0, 5));
     assertEquals(
-        ClassAssignment.defaultCount(1025), options.withLabelTree().classes(1025, 20_000, 0, 5));
-    assertEquals(ClassAssignment.defaultCount(10_001), options.classes(10_001, 20_000, 0, 5));
-    assertEquals(1, options.classes(5_000, 2_000, 200, 20));
+        ClassAssignment.defaultCount(1025),
+        new TrainingDefaults(options.withLabelTree()).classes(1025, 20_000, 0, 5));
+    assertEquals(ClassAssignment.defaultCount(10_001), values.classes(10_001, 20_000, 0, 5));
+    assertEquals(1, values.classes(5_000, 2_000, 200, 20));
     assertEquals(
         ClassAssignment.defaultCount(5_000),
-        options.classes(5_000, 2_000, 201, 20),
+        values.classes(5_000, 2_000, 201, 20),
         "several labels");
-    assertEquals(5, options.withClasses(9).classes(5, 100, 0, 40));
+    assertEquals(5, new TrainingDefaults(options.withClasses(9)).classes(5, 100, 0, 40));
   }
 
   private static Example text(String text) {

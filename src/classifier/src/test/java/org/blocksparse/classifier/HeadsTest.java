@@ -277,14 +277,14 @@ final class HeadsTest {
     TrainingOptions options = TrainingOptions.defaults();
     TrainingSet large = set(20_000, 2, 0);
     TrainingSet rare = set(20_000, 0, 2);
-    assertEquals(ModelHead.BOTH, options.head(large));
-    assertEquals(ModelHead.LINEAR, options.head(rare));
-    assertEquals(ModelHead.BOTH, options.withDimension(8).head(rare));
-    assertEquals(ModelHead.EMBEDDING, options.head(set(19_999, 2, 0)));
-    assertEquals(ModelHead.EMBEDDING, options.head(set(20_000, 1, 0)));
-    assertEquals(ModelHead.EMBEDDING, options.withLabelTree().head(large));
-    assertEquals(ModelHead.EMBEDDING, options.withSharedRows(9).head(large));
-    assertEquals(ModelHead.LINEAR, options.withHead(ModelHead.LINEAR).head(large));
+    assertEquals(ModelHead.BOTH, Training.head(large, options));
+    assertEquals(ModelHead.LINEAR, Training.head(rare, options));
+    assertEquals(ModelHead.BOTH, Training.head(rare, options.withDimension(8)));
+    assertEquals(ModelHead.EMBEDDING, Training.head(set(19_999, 2, 0), options));
+    assertEquals(ModelHead.EMBEDDING, Training.head(set(20_000, 1, 0), options));
+    assertEquals(ModelHead.EMBEDDING, Training.head(large, options.withLabelTree()));
+    assertEquals(ModelHead.EMBEDDING, Training.head(large, options.withSharedRows(9)));
+    assertEquals(ModelHead.LINEAR, Training.head(large, options.withHead(ModelHead.LINEAR)));
   }
 
   @Test

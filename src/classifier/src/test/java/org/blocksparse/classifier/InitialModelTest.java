@@ -90,8 +90,9 @@ final class InitialModelTest {
                     .withEpochs(1))) {
       List<Example> heldOut = Texts.examples(50, LABELS, 2).toList();
       assertEquals(initial.predict(heldOut, 5), same.predict(heldOut, 5));
-      assertEquals(0.01, TrainingOptions.defaults().withInitialModel(initial).rate());
-      assertEquals(0.2, SMALL.rate());
+      TrainingOptions further = TrainingOptions.defaults().withInitialModel(initial);
+      assertEquals(0.01, new TrainingDefaults(further).rate());
+      assertEquals(0.2, new TrainingDefaults(SMALL).rate());
     }
   }
 
@@ -170,7 +171,8 @@ final class InitialModelTest {
             assertRefused(message, () -> changed.withInitialModel(initial));
             assertRefused(message, () -> assertNotNull(change.apply(further)));
           });
-      assertEquals(8, further.withClasses(0).withSharedRows(0).dimension(LABELS, true));
+      TrainingOptions same = further.withClasses(0).withSharedRows(0);
+      assertEquals(8, new TrainingDefaults(same).dimension(LABELS, true));
     }
   }
 

@@ -273,8 +273,9 @@ final class SeveralLabelsTest {
     assertEquals(
         message,
         assertThrows(IllegalArgumentException.class, () -> TREE.withSmoothing(0.1)).getMessage());
-    assertEquals(0, TREE.withSmoothing(0).smoothing());
-    assertEquals(0, SOFTMAX.withSmoothing(0).withLabelTree().smoothing());
+    assertEquals(0, new TrainingDefaults(TREE.withSmoothing(0)).smoothing());
+    TrainingOptions none = SOFTMAX.withSmoothing(0).withLabelTree();
+    assertEquals(0, new TrainingDefaults(none).smoothing());
   }
 
   @Test

@@ -468,10 +468,11 @@ final class TrainerTest {
   @Test
   void patience_isAQuarterOfTheEpochs_unlessItIsSet() {
     TrainingOptions options = SMALL.withValidation(VALIDATION.stream());
-    assertEquals(3, options.patience(5));
-    assertEquals(3, options.patience(15));
-    assertEquals(10, options.patience(40));
-    assertEquals(2, SMALL.withValidation(VALIDATION.stream()).withPatience(2).patience(40));
+    TrainingDefaults values = new TrainingDefaults(options);
+    assertEquals(3, values.patience(5));
+    assertEquals(3, values.patience(15));
+    assertEquals(10, values.patience(40));
+    assertEquals(2, new TrainingDefaults(options.withPatience(2)).patience(40));
     assertThrows(IllegalArgumentException.class, () -> SMALL.withPatience(0));
   }
 

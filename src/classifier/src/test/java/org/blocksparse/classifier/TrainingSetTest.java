@@ -69,7 +69,7 @@ final class TrainingSetTest {
     TrainingSet set = severalLabels();
     TrainingOptions options = TrainingOptions.defaults();
     // Of a million examples like these, so that their number asks for few epochs.
-    int epochs = options.epochs(1_000_000, LABELS_OF_AN_EXAMPLE * 1_000_000);
+    int epochs = new TrainingDefaults(options).epochs(1_000_000, LABELS_OF_AN_EXAMPLE * 1_000_000);
     Set<Integer> seen = new HashSet<>();
     for (int e = 0; e < EXAMPLES; e++) {
       for (int epoch = 1; epoch <= epochs; epoch++) {
@@ -88,7 +88,9 @@ final class TrainingSetTest {
     assertEquals(9900 + 100 * 40, set.labelsInTurn());
     assertEquals(100, set.withSeveralLabels());
     // Of ten times as many, so that they are not few.
-    assertEquals(7, TrainingOptions.defaults().epochs(100_000, 10 * set.labelsInTurn()));
+    assertEquals(
+        7,
+        new TrainingDefaults(TrainingOptions.defaults()).epochs(100_000, 10 * set.labelsInTurn()));
   }
 
   @Test

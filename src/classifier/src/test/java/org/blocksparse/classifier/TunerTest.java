@@ -71,7 +71,7 @@ final class TunerTest {
       bestTrial = trial.best() ? trial : bestTrial;
     }
     assertEquals(64, trials.get(0).dimension()); // the default comes first
-    assertEquals(bestTrial.dimension(), found.dimension(LABELS, true));
+    assertEquals(bestTrial.dimension(), new TrainingDefaults(found).dimension(LABELS, true));
     assertEquals(best, score(found));
   }
 
@@ -89,7 +89,7 @@ final class TunerTest {
   void withoutTime_optionsStay() {
     TrainingOptions found = search(OPTIONS, 1);
     assertEquals(List.of(), trials);
-    assertEquals(0.2, found.rate());
+    assertEquals(0.2, new TrainingDefaults(found).rate());
   }
 
   @Test
@@ -116,7 +116,7 @@ final class TunerTest {
     assertTrue(Double.isNaN(trials.get(0).score()) && !trials.get(0).best());
     assertTrue(trials.get(1).best());
     assertTrue(Double.isNaN(trials.get(2).score()) && !trials.get(2).best());
-    assertEquals(trials.get(1).rate(), found.rate());
+    assertEquals(trials.get(1).rate(), new TrainingDefaults(found).rate());
   }
 
   @Test

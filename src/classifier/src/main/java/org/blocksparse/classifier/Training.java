@@ -15,20 +15,17 @@ import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 
 /**
- * Trains a linear head, alone or beside an embedding head. Scores are blended by how right they are
- * on examples that are held out from both. Of few examples, each may be all that a rare label has:
- * then the linear head is trained once more, on all of them.
+ * Chooses the heads of a model, and trains them. The scores of a linear head, alone or beside an
+ * embedding head, are calibrated on held-out examples. With few examples, each may be the only one
+ * of a rare label: then the linear head is trained again, on all of them.
  */
-final class LinearTrainer {
-  /** One of so many examples is held out, and no more than the number below. */
+final class Training {
+  /** One of this many examples is held out, up to the maximum below. */
   private static final int HELD_OUT = 10;
 
   private static final int MOST_HELD_OUT = 1000;
 
-  /** So few examples make another linear head, of all of them. */
-  private static final int FEW = 20 * MOST_HELD_OUT;
-
-  /** Answers of each head, of an example held out, that the blend is fitted to. */
+  /** Predictions of each head, for a held-out example, to which the blend is fitted. */
   private static final int FIRST_ANSWERS = 20;
 
   private final TrainingSet set;
@@ -37,10 +34,10 @@ final class LinearTrainer {
   private final int[] heldOut;
   private final int[] others;
 
-  LinearTrainer(TrainingSet set, TrainingOptions options) {
+  Training(TrainingSet set, TrainingOptions options) {
     this.set = set;
     this.options = options;
-    this.head = options.head(set);
+    this.head = head(set, options);
     SplittableRandom random = new SplittableRandom(options.seed());
     int count = Math.min(MOST_HELD_OUT, set.size() / HELD_OUT);
     BitSet held = new BitSet();
@@ -51,7 +48,53 @@ final class LinearTrainer {
     this.others = IntStream.range(0, set.size()).filter(e -> !held.get(e)).toArray();
   }
 
+  /** The heads for examples. */
+  static ModelHead head(TrainingSet set, TrainingOptions options) {
+    if (options.head() != null) {
+      return options.head();
+    }
+    boolean isOfAnEmbedding =
+        options.initialModel() != null
+            || options.labelTree()
+            || options.hasSharedRows()
+            || !options.tuning().isZero();
+    if (isOfAnEmbedding
+        || !TrainingDefaults.areMany(set.size())
+        || TrainingDefaults.haveOneLabel(set.size(), set.withSeveralLabels())) {
+      return ModelHead.EMBEDDING;
+    }
+    boolean areRare = set.labelNames().size() > set.size();
+    return areRare && !options.hasOptionOfAnEmbedding() ? ModelHead.LINEAR : ModelHead.BOTH;
+  }
+
+  /**
+   * Requires a head that does what other options ask for.
+   *
+   * @throws IllegalArgumentException if not
+   */
+  static void requireHead(TrainingOptions options) {
+    ModelHead head = options.head();
+    if (head == null || head == ModelHead.EMBEDDING) {
+      return;
+    }
+    if (options.initialModel() != null) {
+      throw new IllegalArgumentException(
+          "head: expected embedding for training from a model but was "
+              + head
+              + "; train anew, on old and new examples");
+    }
+    if (head == ModelHead.LINEAR && (options.labelTree() || !options.tuning().isZero())) {
+      throw new IllegalArgumentException(
+          "head: expected embedding or both with "
+              + (options.labelTree() ? "a label tree" : "tuning")
+              + " but was linear");
+    }
+  }
+
   Classifier train() {
+    if (!head.hasLinear()) {
+      return new Trainer(set, options).train();
+    }
     Classifier embedding = head.hasEmbedding() ? trainEmbedding() : null;
     try {
       return train(embedding);
@@ -70,13 +113,14 @@ final class LinearTrainer {
   }
 
   private Classifier trainEmbedding() {
-    return new Trainer(set, options.besideLinearHead(), others).train();
+    return new Trainer(set, new TrainingDefaults(options).besideLinearHead(), others, false)
+        .train();
   }
 
   /** The model; an embedding head becomes its own if it has one. */
   private Classifier train(Classifier embedding) {
     Labels labels = embedding == null ? begin() : embedding.layer().labels();
-    boolean isTwice = set.size() < FEW;
+    boolean isTwice = !TrainingDefaults.areMany(set.size());
     LinearLabelTree tree = tree(others, labels, 0, isTwice ? 2 : 1);
     try {
       Blend blend = blend(withTree(embedding, tree, null));
@@ -86,7 +130,7 @@ final class LinearTrainer {
       }
       Classifier model = withTree(embedding, tree, blend);
       ClassifierFile.setHead(model.metadata(), head, blend);
-      model.putFact("examples held out to calibrate", Integer.toString(heldOut.length));
+      model.card().put("examples held out to calibrate", Integer.toString(heldOut.length));
       measure(model);
       return model;
     } catch (Throwable e) {
@@ -110,9 +154,9 @@ final class LinearTrainer {
     }
     InputRows input = new InputRows(set.isText(), options.textFeatures(), set.vocabulary());
     LabelCounts counts = new LabelCounts(set.size(), set.labelCounts());
-    Map<String, String> about = TrainingFacts.of(set, options);
-    return new Classifier(
-        input, null, null, linear, ClassifierFile.metadata(input, counts, options, about));
+    Map<String, String> metadata = ClassifierFile.metadata(input, counts, options);
+    new ModelCard(metadata).putTraining(set, options);
+    return new Classifier(input, null, null, linear, metadata);
   }
 
   /**
