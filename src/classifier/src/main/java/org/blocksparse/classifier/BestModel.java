@@ -7,9 +7,8 @@ import java.nio.file.Path;
 import org.blocksparse.io.LoadOptions;
 
 /**
- * The best model so far by its answers to the validation examples, in a file of its own while
- * training goes on. Where it cannot be kept, training goes on without: what the last model has
- * learned is not thrown away for it.
+ * Keeps the best model so far, by its predictions for the validation examples, in a temporary file.
+ * If the file cannot be written, training continues without it, and the last model is the result.
  */
 final class BestModel implements AutoCloseable {
   private final TrainingOptions options;
@@ -22,7 +21,7 @@ final class BestModel implements AutoCloseable {
   private ValidationScores best = ValidationScores.NONE;
   private ValidationScores last = ValidationScores.NONE;
 
-  /** Those of the model in the file. */
+  /** The scores of the model in the file. */
   private ValidationScores kept = ValidationScores.NONE;
 
   private Path file;

@@ -11,9 +11,9 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
- * How scores of heads make a probability. The score of a label is the sum of weight * logarithm of
- * the probability, over the heads. Knots say which log odds a score has; between them they are
- * interpolated, below the first they fall as scores do, and above the last they stay.
+ * Maps the scores of heads to a probability. The score of a label is the sum over the heads of
+ * weight * log probability. Knots map scores to log odds, with linear interpolation. Below the
+ * first knot, log odds fall as scores do; above the last one, they are constant.
  *
  * @param weights of the heads, not negative, not all 0; shared and not to be changed
  * @param scores of the knots, ascending
@@ -31,13 +31,13 @@ record Blend(float[] weights, float[] scores, float[] logOdds) {
 
   private static final int FEWEST_OF_A_KNOT = 20;
 
-  /** Of a file; training makes no more than {@link #KNOTS} and one. */
+  /** The maximum in a file; training makes {@link #KNOTS} and one at most. */
   private static final int MOST_KNOTS = 1000;
 
-  /** Of numbers in a file, whose sums and differences are finite then. */
+  /** The bound on numbers in a file keeps sums and differences finite. */
   private static final float LARGEST = 1e6f;
 
-  /** Of the largest weight. */
+  /** The lower bound of the largest weight. */
   private static final float SMALLEST = 1e-6f;
 
   /** More than what log odds are rounded by, relatively. */

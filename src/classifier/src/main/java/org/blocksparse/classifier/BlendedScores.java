@@ -144,7 +144,7 @@ final class BlendedScores implements LabelScores {
   public Ranking topK(int k, Filter allowed) {
     int[][] outputs = new int[rows.rows()][];
     float[][] logProbabilities = new float[outputs.length][];
-    // Of one head, the next label shows that there are no more as likely as the last.
+    // With one head, the next label shows whether more labels tie with the last one.
     long m = heads.size() == 1 ? k + 1L : 2L * k + MORE;
     addFirst(k, (int) Math.min(Integer.MAX_VALUE, m), allowed, outputs, logProbabilities);
     return Ranking.of(outputs, logProbabilities);

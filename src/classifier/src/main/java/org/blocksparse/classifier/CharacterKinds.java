@@ -10,7 +10,7 @@ import java.lang.Character.UnicodeScript;
 final class CharacterKinds {
   static final byte SPACE = 0;
 
-  /** Of a word: a letter or a digit, with all marks on it. */
+  /** Part of a word: a letter or a digit, with all marks on it. */
   static final byte LETTER = 1;
 
   /** A word by itself, of a script that has no spaces between words. */
@@ -73,7 +73,7 @@ final class CharacterKinds {
     return kinds;
   }
 
-  /** How many bytes a character has that begins with this one; the bytes are those of Java. */
+  /** The number of bytes of a character that begins with this one; the bytes are Java's. */
   private static int length(byte first) {
     return first >= 0 ? 1 : (first & 0xE0) == 0xC0 ? 2 : (first & 0xF0) == 0xE0 ? 3 : 4;
   }

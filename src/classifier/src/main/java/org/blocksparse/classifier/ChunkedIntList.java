@@ -111,7 +111,7 @@ final class ChunkedIntList {
     }
   }
 
-  /** How often each number in [0, bound) is there. */
+  /** Counts the occurrences of each number in [0, bound). */
   int[] counts(int bound) {
     int[] counts = new int[bound];
     for (int i = 0; i < size; i++) {

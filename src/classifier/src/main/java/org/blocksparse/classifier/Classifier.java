@@ -35,33 +35,32 @@ import org.blocksparse.softmax.ClassAssignment;
 import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
- * Gives texts, or sparse features, their likeliest labels out of very many: an {@link EmbeddingBag}
- * of features, and a {@link org.blocksparse.softmax.HierarchicalSoftmax} or a {@link
- * org.blocksparse.softmax.LabelTree} over labels.
+ * Predicts the labels of texts or sparse features, out of very many labels. {@linkplain ModelHead
+ * Heads} score the labels: an {@link EmbeddingBag} of features with a {@link org.blocksparse.softmax.HierarchicalSoftmax}
+ * or a {@link org.blocksparse.softmax.LabelTree}, a {@link LinearLabelTree}, or both.
  *
  * <pre>{@code
  * Classifier classifier = Classifier.load(Path.of("model"));
  * classifier.predict("some text", 5).get(0).label();
  * }</pre>
  *
- * <p><b>Several labels.</b> With the softmax, which is the default, the model is one of a single
- * label: the probabilities of all labels sum to one. Of an example that has several, each epoch of
- * training takes one of them, each in its turn; so the likeliest labels are those that examples
- * like this have, each with its share. With the {@linkplain TrainingOptions#withLabelTree label
- * tree}, each label is there or not, whatever others are: its probability is that it is there. Each
- * epoch takes all labels of each example.
+ * <p><b>Several labels.</b> With the softmax, the probabilities of all labels sum to one. Each
+ * epoch of training learns one label of an example, in rotation, so labels that occur together
+ * share the probability. With a {@linkplain TrainingOptions#withLabelTree label tree} or a linear
+ * head, each label has the probability that it applies, independent of others. An epoch learns all
+ * labels of an example.
  *
  * <p><b>Threads.</b> Any number of threads may use a classifier at the same time.
  *
- * <p><b>Lifetime.</b> The model is in native memory, which {@link #close} frees as soon as no call
- * uses it, or the garbage collector if it is never called. To predict after that throws {@link
- * IllegalStateException}.
+ * <p><b>Lifetime.</b> The model is in native memory. {@link #close} frees it as soon as no call
+ * uses it; without {@code close}, the garbage collector does. Calls after {@code close} throw
+ * {@link IllegalStateException}.
  */
 public final class Classifier implements AutoCloseable {
-  /** Rows that are computed together where there are many. */
+  /** The number of examples that are computed together. */
   static final int BATCH = 256;
 
-  /** Distinct labels of an example that are counted though the model does not know them. */
+  /** The maximum number of unknown labels of an example that are counted. */
   private static final int MOST_UNKNOWN = 1 << 18;
 
   private final InputRows input;
@@ -113,17 +112,17 @@ public final class Classifier implements AutoCloseable {
   record LinearHead(LinearLabelTree tree, Blend blend) {}
 
   /**
-   * Trains a classifier; first searches options for it, if they are {@linkplain
-   * TrainingOptions#withTuning to be tuned}.
+   * Trains a classifier, after a search for options with {@linkplain TrainingOptions#withTuning
+   * tuning}.
    *
-   * @param examples are read to the end once, and kept in memory as numbers; those without a label
-   *     are left out, unless it is for a label tree
+   * @param examples read to the end once, and kept in memory as numbers; examples without a label
+   *     are ignored, except by a label tree
    * @throws IllegalArgumentException if no example has a label, or none has a feature that is kept;
    *     if some are texts and others have features, validation examples included; or if a label
    *     holds half of a pair of surrogates
-   * @throws ArithmeticException if the rate is too high for the loss to stay finite, and no model
-   *     before that was kept, as it is with validation
-   * @throws CancellationException if it was stopped before anything was learned
+   * @throws ArithmeticException if the loss becomes infinite, because the rate is too high, and
+   *     validation kept no model before
+   * @throws CancellationException if it was stopped before the first step
    */
   public static Classifier train(Stream<Example> examples, TrainingOptions options) {
     Training.requireHead(options);
@@ -136,8 +135,8 @@ public final class Classifier implements AutoCloseable {
   }
 
   /**
-   * Maps a model with common workers; see {@link #load(Path, LoadOptions)}. A file that cannot be
-   * mapped, since it is in an archive for instance, is copied into memory.
+   * Maps a model with common workers; see {@link #load(Path, LoadOptions)}. A file outside of the
+   * default file system, for example in an archive, is copied into memory.
    */
   public static Classifier load(Path file) throws IOException {
     boolean canBeMapped = file.getFileSystem() == FileSystems.getDefault();
@@ -145,29 +144,29 @@ public final class Classifier implements AutoCloseable {
   }
 
   /**
-   * Loads a model that {@link #save} has written. The file may come from anybody.
+   * Loads a model that {@link #save} has written. It is safe to load untrusted files.
    *
-   * <p>A model that is {@linkplain LoadOptions#mapped mapped} reads from its file what predictions
-   * need, when they need it, and all processes share it. The file must not be changed in place:
-   * replace it by rename, as {@link #save} does, then load it anew. If it was cut short
-   * nevertheless, predictions throw {@link java.io.UncheckedIOException}. Names of labels are
-   * checked when they are asked for: one that is no text is an {@link IllegalStateException} then.
+   * <p>A {@linkplain LoadOptions#mapped mapped} model reads its file when predictions need it, and
+   * all processes share the memory. Do not change the file in place: replace it by rename, as
+   * {@link #save} does, then load it again. If the file was cut nevertheless, predictions throw
+   * {@link java.io.UncheckedIOException}. Names of labels are checked when they are used: one that
+   * is not UTF-8 throws {@link IllegalStateException}.
    *
    * @param options {@link LoadOptions#mapped}, or {@link LoadOptions#copied} for a model that does
-   *     not depend on its file; and the workers, of which {@link
-   *     org.blocksparse.Workers#callingThread} is best where many threads predict
-   * @throws org.blocksparse.FileFormatException if the file is damaged or does not hold a
-   *     classifier, but a layer alone for instance; the message names the part that is wrong
+   *     not depend on its file; and the workers, {@link org.blocksparse.Workers#callingThread} if
+   *     many threads predict
+   * @throws org.blocksparse.FileFormatException if the file is damaged or not a classifier; the
+   *     message names the part that is wrong
    * @throws IOException if the file cannot be read
-   * @throws UnsupportedOperationException if it is to be mapped and is not in the default file
-   *     system
+   * @throws UnsupportedOperationException if it is mapped and not in the default file system
    */
   public static Classifier load(Path file, LoadOptions options) throws IOException {
     return ClassifierFile.load(requireNonNull(file, "file"), requireNonNull(options, "options"));
   }
 
   /**
-   * Saves everything as one file; whenever the machine stops, it is the old one or the new one.
+   * Saves the model as one file. The write is atomic: even after a crash, the file is the old one
+   * or the new one.
    *
    * @throws InvalidInputException if weights of the model are not finite
    * @throws IOException if the file cannot be written; an old one is unchanged
@@ -177,11 +176,11 @@ public final class Classifier implements AutoCloseable {
   }
 
   /**
-   * As {@link #save(Path)}, with weights in fewer bits: a smaller model, which predicts nearly as
-   * well. Saving needs memory for a copy of the weights in this type.
+   * As {@link #save(Path)}, with weights in fewer bits: the model is smaller, and predicts nearly
+   * as well. Saving needs memory for a copy of the weights in this type.
    *
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
-   * @throws InvalidInputException if weights would be rounded that have been rounded before, or if
+   * @throws InvalidInputException if the weights have been rounded before, to another type, or if
    *     biases are not finite
    */
   public void save(Path file, ElementType weights) throws IOException {
@@ -364,8 +363,8 @@ public final class Classifier implements AutoCloseable {
   }
 
   /**
-   * How good the ranking of the first labels is on examples with labels. Labels that the model does
-   * not know count as missed; examples without labels count for nothing.
+   * Measures the ranking of the first labels on examples with labels. Labels that the model does
+   * not know count as missed; examples without labels do not count. The stream may be parallel.
    *
    * @param upTo the largest k of the metrics
    * @throws InvalidInputException if weights of the model are not finite
@@ -377,10 +376,11 @@ public final class Classifier implements AutoCloseable {
   }
 
   /**
-   * How good the ranking is, and the decisions which labels are there, by a threshold.
+   * Measures the ranking, and the decisions by a threshold.
    *
-   * @param threshold of the figures of single labels, in [{@link Decisions#LEAST_THRESHOLD}, 1]
-   * @param unknown is given the examples of which {@link #knowsFeatureOf} is false
+   * @param threshold the minimum probability of a predicted label, in [{@link
+   *     Decisions#LEAST_THRESHOLD}, 1]
+   * @param unknown receives each example for which {@link #knowsFeatureOf} is false
    * @throws IllegalArgumentException also if the threshold is outside
    */
   public Evaluation evaluate(
@@ -480,8 +480,8 @@ public final class Classifier implements AutoCloseable {
   }
 
   /**
-   * Whether the model has the label counts of its training, of at least three examples, so that
-   * {@link #evaluate} measures propensity-scored precision. Models of earlier versions have none.
+   * Whether the model has the label counts of a training with at least three examples. Then {@link
+   * #evaluate} measures propensity-scored precision. Models of earlier versions have no counts.
    */
   public boolean hasPropensities() {
     return metadata.containsKey(ClassifierFile.LABEL_COUNTS) && labelCounts().havePropensities();
@@ -505,14 +505,14 @@ public final class Classifier implements AutoCloseable {
   }
 
   /**
-   * The type of the stored weights: FLOAT32 as they were trained, or fewer bits; with two heads,
-   * that of the embedding head.
+   * The type of the stored weights: FLOAT32 after training, or fewer bits; with two heads, the type
+   * of the embedding head.
    */
   public ElementType weightType() {
     return layer == null ? linear.tree.weightType() : layer.weightType();
   }
 
-  /** The scores that it is made of. */
+  /** The heads of the model. */
   public ModelHead head() {
     return linear == null ? ModelHead.EMBEDDING : layer == null ? ModelHead.LINEAR : ModelHead.BOTH;
   }
@@ -521,29 +521,28 @@ public final class Classifier implements AutoCloseable {
     return layer == null ? linear.tree.labels() : layer.labels();
   }
 
-  /** Whether the model takes texts; if not, it takes features. */
+  /** Whether the model was trained on texts; if not, on features. */
   public boolean takesText() {
     return input.text();
   }
 
   /**
-   * The prefix of labels in the file of the examples, set by {@link
-   * TrainingOptions#withLabelPrefix}: for an {@link ExampleReader} of others.
+   * The prefix of labels in files of examples, which {@link TrainingOptions#withLabelPrefix} has
+   * set; pass it to {@link ExampleReader#open}.
    */
   public String labelPrefix() {
     return ClassifierFile.labelPrefix(metadata);
   }
 
-  /** Whether a label is one of those that it was trained on. */
+  /** Whether the training had a label. */
   public boolean knows(String label) {
     return names().output(label) >= 0;
   }
 
   /**
-   * Whether any feature of an example is one of those that it was trained on. If none is, the
-   * answer is that for an empty text: it shows no more than how frequent labels are. With {@link
-   * TrainingOptions#withSharedRows} each feature has a row, seen in training or not: then this is
-   * false only where there is none.
+   * Whether the training kept a feature of an example. If it kept none, the prediction is that for
+   * an empty text: it shows only the frequency of labels. With {@link
+   * TrainingOptions#withSharedRows}, every feature counts as known.
    *
    * @throws IllegalArgumentException if the example is a text and the model was trained on
    *     features, or the other way round
@@ -581,14 +580,14 @@ public final class Classifier implements AutoCloseable {
     return classes;
   }
 
-  /** The memory that the model takes off the heap, mapped and private. */
+  /** The off-heap memory of the model: mapped bytes and private bytes. */
   public MemoryUse memoryUse() {
     MemoryUse embedding =
         layer == null ? new MemoryUse(0, 0) : bag.memoryUse().plus(layer.memoryUse());
     return linear == null ? embedding : embedding.plus(linear.tree.memoryUse());
   }
 
-  /** Facts on the model: sizes, memory, and how it was trained. By name, in order. */
+  /** The model card: sizes, memory and facts on the training, in the order of their names. */
   public Map<String, String> info() {
     Map<String, String> info = card().facts();
     info.put("input", input.text() ? "text" : "features");
@@ -613,9 +612,9 @@ public final class Classifier implements AutoCloseable {
   }
 
   /**
-   * Writes all parameters as NumPy's archive: {@code table, W1, b1, W2, b2, classOf, slotOf}, and
-   * of each row of the table its feature's key, in two halves, in {@code keys}. Weights in fewer
-   * bits are written as the floats that they stand for.
+   * Writes all parameters as a NumPy archive: {@code table, W1, b1, W2, b2, classOf, slotOf}, and
+   * {@code keys}, the key of each row's feature in two halves. Weights in fewer bits are written as
+   * float32.
    *
    * @throws InvalidInputException if the model has a {@linkplain ModelHead#LINEAR linear head}
    * @throws IOException if the file cannot be written; an old one is unchanged

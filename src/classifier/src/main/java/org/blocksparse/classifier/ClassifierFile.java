@@ -56,7 +56,7 @@ final class ClassifierFile {
   static final String LABEL_COUNTS = "classifier.labelCounts";
   private static final String THRESHOLD = "classifier.threshold";
 
-  /** How often loading is tried while the file is replaced. */
+  /** Attempts to load while the file is being replaced. */
   private static final int ATTEMPTS = 3;
 
   private ClassifierFile() {}

@@ -14,9 +14,8 @@ import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
 
 /**
- * How good a model is where it decides which labels an example has: those with at least some
- * probability, the threshold. {@link Classifier#evaluate(Stream, int, double,
- * java.util.function.Consumer) evaluate} makes it.
+ * Metrics of decisions: a label is predicted if its probability is at least a threshold. {@link
+ * Classifier#evaluate(Stream, int, double, java.util.function.Consumer) evaluate} returns them.
  *
  * <pre>{@code
  * precision   right / predicted
@@ -24,8 +23,9 @@ import org.blocksparse.ranking.Ranking;
  * F1          2 right / (predicted + labels of examples)
  * }</pre>
  *
- * <p>Micro F1 is of all decisions together, macro F1 the mean over the labels that examples have. A
- * label that the model does not know is never predicted. Examples without a label are left out.
+ * <p>Micro F1 is computed over all decisions, macro F1 is the mean over the labels that examples
+ * have. A label that the model does not know is never predicted. Examples without a label do not
+ * count.
  *
  * <p>Not for several threads at the same time.
  */
@@ -46,20 +46,20 @@ public final class Decisions {
   private long examples;
   private long labelsOfExamples;
 
-  /** Of answers, by the highest threshold that they reach. */
+  /** Counts of predictions, by the highest threshold that they reach. */
   private final long[] predicted = new long[STEPS + 1];
 
   private final long[] right = new long[STEPS + 1];
 
-  // Of each label of the model, at the threshold.
+  // Counts for each label of the model, at the threshold.
   private final int[] examplesOfLabel;
   private final int[] predictedOfLabel;
   private final int[] rightOfLabel;
 
-  /** How many examples have each label that the model does not know. */
+  /** The number of examples of each label that the model does not know. */
   private final Map<String, Integer> unknown = new LinkedHashMap<>();
 
-  // Of answers, by their probability.
+  // Counts and sums of predictions, by their probability.
   private final long[] countInBin = new long[BINS];
   private final long[] rightInBin = new long[BINS];
   private final double[] probabilityInBin = new double[BINS];
@@ -72,12 +72,12 @@ public final class Decisions {
    * @param right how many of these have it
    */
   public record OfLabel(String label, int examples, int predicted, int right) {
-    /** The part of predictions that is right; 0 if there are none. */
+    /** The share of predictions that is right; 0 if there are none. */
     public double precision() {
       return predicted == 0 ? 0 : (double) right / predicted;
     }
 
-    /** The part of examples that is found; 0 if there are none. */
+    /** The share of examples that is found; 0 if there are none. */
     public double recall() {
       return examples == 0 ? 0 : (double) right / examples;
     }
@@ -89,13 +89,14 @@ public final class Decisions {
   }
 
   /**
-   * Answers of similar probability. Of a reliable model, about as large a part of them is right.
+   * Predictions of similar probability. If a model is calibrated, the right rate is close to the
+   * mean probability.
    *
-   * @param from the least probability
-   * @param to the probability that all are below, but for 1
-   * @param count of answers
-   * @param meanProbability NaN if there are none
-   * @param rightRate the part that is right; NaN if there are none
+   * @param from the lowest probability
+   * @param to the upper bound; exclusive, except for 1
+   * @param count the number of predictions
+   * @param meanProbability NaN if there are no predictions
+   * @param rightRate the share that is right; NaN if there are no predictions
    */
   public record Bin(double from, double to, long count, double meanProbability, double rightRate) {}
 
@@ -186,7 +187,7 @@ public final class Decisions {
     unknown.merge(label, 1, Integer::sum);
   }
 
-  /** How many examples with labels there were. */
+  /** The number of examples that have labels. */
   public long examples() {
     return examples;
   }
@@ -196,18 +197,18 @@ public final class Decisions {
     return threshold;
   }
 
-  /** Precision of all decisions together; 0 if nothing was predicted. */
+  /** Precision over all decisions; 0 if nothing was predicted. */
   public double precision() {
     long all = sum(predictedOfLabel);
     return all == 0 ? 0 : (double) sum(rightOfLabel) / all;
   }
 
-  /** Recall of all decisions together; 0 if there are no examples. */
+  /** Recall over all decisions; 0 if there are no examples. */
   public double recall() {
     return labelsOfExamples == 0 ? 0 : (double) sum(rightOfLabel) / labelsOfExamples;
   }
 
-  /** F1 of all decisions together. */
+  /** F1 over all decisions. */
   public double microF1() {
     return f1(sum(rightOfLabel), sum(predictedOfLabel), labelsOfExamples);
   }
@@ -226,8 +227,8 @@ public final class Decisions {
   }
 
   /**
-   * The threshold with the highest micro F1, a multiple of 1/1000. Where thresholds in a row have
-   * the same, it is the one in their middle.
+   * The threshold with the highest micro F1, a multiple of 1/1000. If neighboring thresholds tie,
+   * it is the middle one.
    */
   public double bestThreshold() {
     double[] ofSteps = f1OfSteps();
@@ -260,7 +261,7 @@ public final class Decisions {
     return ofSteps;
   }
 
-  /** The labels that examples have or that were predicted, those of most examples first. */
+  /** The labels that examples have or that were predicted, by descending number of examples. */
   public List<OfLabel> byLabel() {
     List<OfLabel> all = new ArrayList<>();
     for (int label = 0; label < examplesOfLabel.length; label++) {
@@ -278,7 +279,7 @@ public final class Decisions {
     return all;
   }
 
-  /** All answers of at least {@link #LEAST_THRESHOLD} by tenths of their probability, ascending. */
+  /** Predictions of at least {@link #LEAST_THRESHOLD}, in ten bins of ascending probability. */
   public List<Bin> reliability() {
     List<Bin> bins = new ArrayList<>();
     for (int bin = 0; bin < BINS; bin++) {
@@ -295,8 +296,8 @@ public final class Decisions {
   }
 
   /**
-   * The expected calibration error: the mean over all answers of how far their bin's mean
-   * probability is from its right rate. NaN if there are no answers.
+   * The expected calibration error: the mean over all predictions of the absolute difference
+   * between mean probability and right rate of their bin. NaN if there are no predictions.
    */
   public double calibrationError() {
     double sum = 0;

@@ -15,8 +15,8 @@ import org.apache.commons.compress.compressors.zstandard.ZstdCompressorInputStre
  */
 final class DecompressedStream extends FilterInputStream {
   /**
-   * What {@code xz -9} takes, with 64 MB for what has been read last. zstd takes at most 128 MB,
-   * beside the heap, by its library's own limit; bzip2 always some megabytes.
+   * Enough for {@code xz -9}, whose dictionary has 64 MB. The library of zstd limits it to 128 MB
+   * off the heap; bzip2 takes some megabytes.
    */
   private static final int MOST_KILOBYTES_OF_XZ = 68 << 10;
 

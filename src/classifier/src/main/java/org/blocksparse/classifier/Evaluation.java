@@ -4,10 +4,10 @@ package org.blocksparse.classifier;
 import org.blocksparse.ranking.Metrics;
 
 /**
- * How good a model is on examples.
+ * The metrics of a model on examples.
  *
- * @param ranking of the first labels: precision, recall and nDCG; with propensities if {@link
- *     Classifier#hasPropensities}
- * @param decisions which labels are there, by a threshold of their probability
+ * @param ranking precision, recall and nDCG of the first labels; propensity-scored precision if
+ *     {@link Classifier#hasPropensities}
+ * @param decisions metrics of the labels that reach a threshold
  */
 public record Evaluation(Metrics ranking, Decisions decisions) {}

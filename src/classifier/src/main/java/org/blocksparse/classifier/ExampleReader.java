@@ -51,7 +51,7 @@ public final class ExampleReader implements AutoCloseable {
   /** Lines read to detect the format, and not returned yet. */
   private final Queue<Line> ahead = new ArrayDeque<>();
 
-  /** Of the last line; null if it holds none. */
+  /** The example of the last line; null if it has none. */
   private Example example;
 
   private OptionalLong examplesOfHeader = OptionalLong.empty();
@@ -91,9 +91,9 @@ public final class ExampleReader implements AutoCloseable {
   /**
    * Opens a file, or a pipe that has a name.
    *
-   * @param labelPrefix what a word of a text begins with that is a label; not empty
-   * @param skipBadLines whether lines that cannot be read are left out and counted; if not, the
-   *     first one ends the reading
+   * @param labelPrefix the prefix of words that are labels; not empty
+   * @param skipBadLines whether lines that cannot be read are skipped and counted; if not, the
+   *     first one throws
    * @throws IOException if the file cannot be read
    */
   public static ExampleReader open(
@@ -121,9 +121,9 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   /**
-   * Reads what comes from a stream; see {@link #open(Path, ExampleFormat, String, boolean)}.
+   * Reads a stream; see {@link #open(Path, ExampleFormat, String, boolean)}.
    *
-   * @param name stands for it in messages
+   * @param name the name of the input in messages
    */
   public static ExampleReader read(
       String name, InputStream in, ExampleFormat format, String labelPrefix, boolean skipBadLines)
@@ -142,8 +142,8 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   /**
-   * Has this drop the labels of all examples that follow, where they do not matter: then what would
-   * not be a label, as one without a name, makes no line a bad one.
+   * Drops the labels of all examples that follow. An invalid label, such as one without a name,
+   * then makes no line invalid.
    *
    * @return this
    */
@@ -153,9 +153,8 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   /**
-   * The next example; empty at the end. A line that is empty is an example without labels that has
-   * nothing in it, so that answers can be matched to their lines; where no line shows the format,
-   * it is nothing.
+   * The next example; empty at the end. An empty line is an example without labels and features, so
+   * that predictions match lines. If no line shows the format, empty lines are skipped.
    *
    * @throws InvalidInputException if a line cannot be read and is not to be skipped
    * @throws IOException if the file cannot be read
@@ -170,7 +169,7 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   /**
-   * Goes to the next line, whether it holds an example or not; false at the end.
+   * Moves to the next line, with or without an example; false at the end.
    *
    * @throws InvalidInputException if it cannot be read and is not to be skipped
    * @throws IOException if the file cannot be read
@@ -241,7 +240,7 @@ public final class ExampleReader implements AutoCloseable {
     return line.number == 1 && LineParser.examplesOfHeader(line.text).isPresent();
   }
 
-  /** The example of the line that was read last; empty if it holds none, or was left out. */
+  /** The example of the last line; empty if the line has none, or was skipped. */
   public Optional<Example> example() {
     return Optional.ofNullable(example);
   }
@@ -288,8 +287,8 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   /**
-   * Whether a whole line follows that can be read without waiting, as it is in memory. Never while
-   * the format is still to be found, for which up to a thousand lines may be read.
+   * Whether the next line is in memory, so that reading it does not wait. False until the format is
+   * known, for which up to a thousand lines are read.
    */
   public boolean ready() {
     return !ahead.isEmpty() || (format != ExampleFormat.AUTO && lines.ready());
@@ -329,27 +328,27 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   /**
-   * A word's beginning that differs from the label prefix by few letters, in a text without labels
-   * among the first lines; empty if none was read. If no example has a label, it probably is the
-   * right prefix.
+   * A prefix that differs from the label prefix by few letters, in one of the first texts, which
+   * has no label. If no example has a label, it probably is the right prefix. Empty if there is
+   * none.
    */
   public Optional<String> similarLabelPrefix() {
     return Optional.ofNullable(similarLabelPrefix);
   }
 
-  /** How many lines were left out so far since they could not be read. */
+  /** The number of lines so far that could not be read and were skipped. */
   public long badLines() {
     return badLines;
   }
 
-  /** The problem of the first line that was left out; empty if none was. */
+  /** The problem of the first line that was skipped; empty if none was. */
   public Optional<String> firstProblem() {
     return Optional.ofNullable(firstProblem);
   }
 
   /**
-   * The problem of the number of examples in the header of sparse features; empty if there is none,
-   * if there is no header, or before the end. Empty lines may count as examples or not.
+   * The problem of the number of examples in the header of a sparse file; empty if the number is
+   * right, if there is no header, or before the end. The number may include empty lines.
    */
   public Optional<String> problemOfHeader() {
     long examples = lines.lines() - 1;

@@ -2,7 +2,7 @@
 package org.blocksparse.classifier;
 
 /**
- * What a feature of an example adds to the log odds of a label; see {@link Classifier#explain}.
+ * The contribution of a feature to the log odds of a label; see {@link Classifier#explain}.
  *
  * @param feature a word, a piece, or words in a row, as the text has them, in lower case; or the
  *     index of a sparse feature

@@ -51,12 +51,12 @@ final class FeatureCounts {
   record Kept(FeatureVocabulary vocabulary, int[] rowOf, int leftOut) {}
 
   /**
-   * Keeps features that have come so often, the most frequent ones if they are more than there is
-   * room for. Half of the room is for words first: a rare word may be all that the examples of a
-   * rare label have in common, and pairs of frequent words are enough to push it out. Not all of
-   * the room: among very many words most are rare, and say less than frequent pairs. Of features
-   * that are as frequent, words come first, and then hashes choose: otherwise it would be those of
-   * the labels at the beginning of a file.
+   * Keeps features with a minimum count; the most frequent ones if there is no room for all. Half
+   * of the room is reserved for words: a rare word may be all that the examples of a rare label
+   * have in common, and pairs of frequent words would displace it. The other half is not, since
+   * most of very many words are rare, and less useful than frequent pairs. Among equally frequent
+   * features, words come first, then the order of hashes decides: the order of a file would favor
+   * the labels at its beginning.
    *
    * @param minCount 0: once for words, twice for words in a row
    */
@@ -103,7 +103,7 @@ final class FeatureCounts {
     return counts.get(number) >= (minCount > 0 ? minCount : byDefault);
   }
 
-  /** Of some features those that come first by rank, that many. */
+  /** The features with the smallest ranks, up to a number, among some. */
   private BitSet first(IntPredicate among, int most) {
     BitSet all = new BitSet(size());
     for (int number = 0; number < size(); number++) {

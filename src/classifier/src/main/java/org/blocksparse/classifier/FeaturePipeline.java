@@ -18,13 +18,13 @@ final class FeaturePipeline {
   /** A chunk, which takes long beside what it takes to hand it to another thread and back. */
   private static final int EXAMPLES = 512;
 
-  /** Of all texts of a chunk, or its features, about: there may be few examples that are long. */
+  /** The approximate number in a chunk, or of its features: examples may be few and long. */
   private static final int CHARACTERS = 1 << 16;
 
   /** Enough that neither thread waits for the other for long. */
   private static final int CHUNKS_AHEAD = 4;
 
-  /** Of all chunks that are ahead; where a text is longer, no more is read until it is cut. */
+  /** The maximum in all chunks ahead; after a longer text, reading waits until it is cut. */
   private static final int MOST_CHARACTERS_AHEAD = 1 << 20;
 
   /** Set in the key of words in a row; keys have fewer bits. */
@@ -45,7 +45,7 @@ final class FeaturePipeline {
   /** The keys of a chunk that were handed on, to be used for another one: no garbage. */
   private long[] spare = new long[EXAMPLES];
 
-  /** A cutter. Where there are no other threads, each example is handed on at once. */
+  /** A cutter. Without other threads, it hands on each example at once. */
   FeaturePipeline(FeatureHasher features, Workers workers, Sink sink) {
     boolean ahead = Prefetch.isPossible(workers);
     this.features = features;

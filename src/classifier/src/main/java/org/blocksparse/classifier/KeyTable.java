@@ -37,7 +37,7 @@ final class KeyTable {
     return numbers;
   }
 
-  /** How many keys there are, with numbers [0, size). */
+  /** The number of keys; their numbers are [0, size). */
   int size() {
     return size;
   }

@@ -7,7 +7,7 @@ import java.util.Base64;
 import org.blocksparse.ranking.Metrics;
 
 /**
- * How many examples a model was trained on, and how many of them had each label, by its number. A
+ * The number of examples of a training, and of examples with each label, by the label's number. A
  * model stores them as numbers of variable length (LEB128) in base 64, the examples first.
  */
 @SuppressWarnings("ArrayRecordComponent") // nobody compares them
@@ -89,7 +89,7 @@ record LabelCounts(long examples, long[] ofLabels) {
   /**
    * The propensities of labels, by the constants that are used where nothing better is known.
    *
-   * @param unknown how many numbers follow, of labels that training has not seen
+   * @param unknown the count of numbers to add, for labels that training has not seen
    */
   double[] propensities(int unknown) {
     return Metrics.propensities(Arrays.copyOf(ofLabels, ofLabels.length + unknown), examples);

@@ -10,12 +10,12 @@ import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 
 /**
- * Restricts the labels of a prediction of a {@link Classifier}: all but some, such as items that a
- * customer has seen, or only some.
+ * The labels that a {@link Classifier} may predict: all but some, such as items that a customer has
+ * seen, or only some.
  *
- * <p>The answer stays exact: it is that of all labels, with the others struck out. Probabilities
- * stay those of the model. Labels that a model does not know change nothing: no answer has them.
- * Each call looks all labels of its filter up by name.
+ * <p>The result is exact: the ranking of all labels, without the excluded ones. Probabilities do
+ * not change. Labels that the model does not know have no effect. Each call looks up all labels of
+ * its filter by name.
  *
  * <p>Immutable.
  */

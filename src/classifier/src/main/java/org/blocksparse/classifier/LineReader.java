@@ -36,7 +36,7 @@ final class LineReader implements AutoCloseable {
     this.in = in;
   }
 
-  /** How many lines have been read. */
+  /** The number of lines read so far. */
   long lines() {
     return lines;
   }
@@ -93,7 +93,7 @@ final class LineReader implements AutoCloseable {
     return isMarked ? line.substring(1) : line;
   }
 
-  /** How many bytes a line has that ends there, or so far. */
+  /** The number of bytes of a line that ends there, or so far. */
   private int length(int last) {
     boolean isReturn = last > begin && buffer[last - 1] == '\r';
     return last - begin - (isReturn ? 1 : 0);
@@ -105,8 +105,8 @@ final class LineReader implements AutoCloseable {
   }
 
   /**
-   * Whether there are replacements in a line that do not stand for themselves. Those that do are
-   * the same three bytes wherever they are, since the first of them continues nothing.
+   * Whether a line has replacement characters that the decoder made. A replacement character of the
+   * file is always the same three bytes, since the first of them continues nothing.
    */
   private boolean isMalformed(String line, int length) {
     int replacements = 0;

@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
-/** The scores of labels that a {@link Classifier} is made of. */
+/** The heads of a {@link Classifier}, which score labels. */
 public enum ModelHead {
-  /**
-   * The sum of vectors of features, and a layer over labels: small for many features, and best
-   * where examples have one label each.
-   */
+  /** The sum of the vectors of features, and a layer over labels. */
   EMBEDDING,
 
   /**
-   * A {@link org.blocksparse.linear.LinearLabelTree}: each label has sparse weights of its own over
-   * all features, which suits labels with few examples.
+   * A {@link org.blocksparse.linear.LinearLabelTree}: each label has its own sparse weights over all
+   * features, which suits labels with few examples.
    */
   LINEAR,
 
-  /** Both: their scores are added, with weights that are fitted to examples held out. */
+  /** The weighted sum of both, with weights that are fitted to held-out examples. */
   BOTH;
 
   boolean hasLinear() {

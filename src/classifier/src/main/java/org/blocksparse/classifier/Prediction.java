@@ -2,8 +2,7 @@
 package org.blocksparse.classifier;
 
 /**
- * A label, and how likely it is: that it is the label, were there exactly one; of a {@linkplain
- * TrainingOptions#withLabelTree label tree}, that it is there, whatever others are.
+ * A label with its probability.
  *
  * @param logProbability the natural logarithm of the probability
  */
@@ -14,9 +13,9 @@ public record Prediction(String label, float logProbability) {
   }
 
   /**
-   * Whether the probability is at least a number, as {@link
-   * org.blocksparse.softmax.TwoLevelLayer#atLeast(org.blocksparse.FloatTensor, double) atLeast}
-   * compares: by logarithms, both rounded to float.
+   * Whether the probability is at least a threshold. It compares logarithms that are rounded to
+   * float, as {@link org.blocksparse.softmax.TwoLevelLayer#atLeast(org.blocksparse.FloatTensor, double)
+   * atLeast} does.
    */
   public boolean isAtLeast(double threshold) {
     return logProbability >= logThreshold(threshold);

@@ -63,7 +63,7 @@ final class Trainer {
     this.values = new TrainingDefaults(options);
     this.random = new SplittableRandom(options.seed());
     this.order = examples.clone();
-    // Of a label tree, each epoch learns all labels: it is as if each example had one.
+    // With a label tree, an epoch learns all labels of an example, which count as one.
     this.epochs = values.epochs(set.size(), values.labelTree() ? set.size() : set.labelsInTurn());
     boolean haveOneLabel = TrainingDefaults.haveOneLabel(set.size(), set.withSeveralLabels());
     this.dimension = values.dimension(set.labelNames().size(), haveOneLabel);
@@ -94,12 +94,12 @@ final class Trainer {
     return dimension;
   }
 
-  /** How many epochs are planned. */
+  /** The number of planned epochs. */
   int epochs() {
     return epochs;
   }
 
-  /** Those of the result of {@link #train}; {@link ValidationScores#NONE} if there are none. */
+  /** The scores of the result of {@link #train}; {@link ValidationScores#NONE} if not measured. */
   ValidationScores scores() {
     return scores;
   }
@@ -183,7 +183,7 @@ final class Trainer {
     }
   }
 
-  /** How many there were so far, the part of one that was stopped included. */
+  /** The number of epochs so far, including the part of a stopped one. */
   private String epochsLearned() {
     boolean isWhole = learned % order.length == 0;
     return isWhole
@@ -220,7 +220,7 @@ final class Trainer {
     }
   }
 
-  /** Those of this training and of all before; null if these are not known. */
+  /** The counts of this training and all before; null if these are not known. */
   private LabelCounts labelCounts() {
     LabelCounts counts = new LabelCounts(set.size(), set.labelCounts());
     if (options.initialModel() == null) {

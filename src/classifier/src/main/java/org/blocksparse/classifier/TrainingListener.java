@@ -2,66 +2,67 @@
 package org.blocksparse.classifier;
 
 /**
- * Receives the progress of a training, on the thread that trains unless a method says otherwise.
- * Its exceptions end it.
+ * Receives the progress of a training. The training thread calls all methods, except where a method
+ * says otherwise. An exception ends the training.
  */
 public interface TrainingListener {
   /**
-   * Everything has been read; what of it training does not see. Before {@link #putIntoClasses}.
+   * All examples have been read. Called before {@link #putIntoClasses}.
    *
-   * @param features how many were not kept
-   * @param examples how many have no feature that was kept; they only train the frequencies of
-   *     their labels
+   * @param features the number of features that were dropped
+   * @param examples the number of examples without a feature that was kept; they only train the
+   *     frequencies of their labels
    */
   default void leftOut(int features, int examples) {}
 
   /**
-   * While options are {@linkplain TrainingOptions#withTuning searched}, after each step: how long
-   * that has taken.
+   * After each step of a {@linkplain TrainingOptions#withTuning search for options}.
+   *
+   * @param seconds since the begin of the search
    */
   default void tuning(double seconds) {}
 
-  /** After each training of a search for options; such a training calls no other method. */
+  /** After each trial of a search for options; a trial calls no other method. */
   default void tried(TuningTrial trial) {}
 
   /**
-   * Labels are about to be put into classes: of millions, that takes minutes. Not called where
-   * there is one class.
+   * Before labels are clustered into classes, which takes minutes for millions of labels. Not
+   * called for one class.
    */
   default void putIntoClasses(int labels, int classes) {}
 
   /**
-   * More examples than a tenth have several labels, which share one probability: it is not a label
-   * tree that is trained. Before {@link #begin}.
+   * More than a tenth of the examples have several labels, which share one probability, since the
+   * model is no label tree. Called before {@link #begin}.
    *
-   * @param examples how many
+   * @param examples the number of examples with several labels
    */
   default void severalLabels(int examples) {}
 
   /**
    * Training begins. Without an embedding head there are 0 epochs and 0 classes.
    *
-   * @param examples those that are learned from in each epoch
-   * @param epochs how many there will be, if none is too much
-   * @param features rows of the table
-   * @param labels different labels
-   * @param classes that these are in
+   * @param examples the number of training examples
+   * @param epochs the maximum number of epochs
+   * @param features the number of rows of the table
+   * @param labels the number of distinct labels
+   * @param classes the number of classes of labels
    */
   default void begin(int examples, int epochs, int features, int labels, int classes) {}
 
   /**
    * After each step.
    *
-   * @param examples how many have been learned from in this step
-   * @param loss the mean over them, before the step
+   * @param examples the number of examples of the step
+   * @param loss their mean loss, before the step
    */
   default void step(int examples, double loss) {}
 
   /**
    * While the model is measured on the validation examples, after an epoch.
    *
-   * @param examples how many of them have been, so far
-   * @param all how many of them have labels
+   * @param examples the number that has been measured so far
+   * @param all the number of validation examples with labels
    */
   default void measured(int examples, int all) {}
 
@@ -69,21 +70,21 @@ public interface TrainingListener {
   default void epoch(LearningPoint point) {}
 
   /**
-   * Training has ended before the last epoch that was planned, since the model became no better on
-   * the validation examples.
+   * Training has ended before the last planned epoch, because the model did not improve on the
+   * validation examples.
    *
-   * @param epoch the last that was learned
-   * @param kept the epoch of the model that is the result
+   * @param epoch the last epoch
+   * @param kept the epoch of the resulting model
    */
   default void endedEarly(int epoch, int kept) {}
 
   /**
-   * While the linear head is trained, on the threads that train, one at a time.
+   * While the linear head is trained. The threads that train call it, one at a time.
    *
-   * @param part of the work that is done, in [0, 1]
+   * @param part the share of the work that is done, in [0, 1]
    */
   default void linear(double part) {}
 
-  /** Something went wrong that does not end the training, as that a disk is full. */
+  /** A problem that does not end the training, such as a full disk. */
   default void warning(String message) {}
 }

@@ -27,7 +27,7 @@ public final class TrainingOptions {
   private static final int WORD_NGRAMS = 2;
   private static final TrainingOptions DEFAULTS = new TrainingOptions();
 
-  // Of numbers, 0 stands for the default; of objects, null.
+  // The number 0 and null stand for the default.
   private Classifier initialModel;
   private int dimension;
   private int epochs;
@@ -386,8 +386,8 @@ public final class TrainingOptions {
    * the {@linkplain Classifier#threshold threshold} with the highest F1 on them becomes part of the
    * model.
    *
-   * @param examples of the same kind as the training examples; read to the end here. Those without
-   *     a label are not measured
+   * @param examples of the same kind as the training examples; read to the end here; examples
+   *     without a label are not measured
    * @throws IllegalArgumentException if no example has a label
    */
   public TrainingOptions withValidation(Stream<Example> examples) {

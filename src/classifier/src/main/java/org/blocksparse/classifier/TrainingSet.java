@@ -27,7 +27,7 @@ final class TrainingSet {
   private final List<String> labelNames;
   private final int featuresLeftOut;
 
-  /** Of example e: rows of the table, from offsets[e] to offsets[e + 1]. */
+  /** Example e has the rows of the table from offsets[e] to offsets[e + 1]. */
   private final ChunkedIntList offsets;
 
   private final ChunkedIntList rows;
@@ -249,12 +249,12 @@ final class TrainingSet {
     return labelNames;
   }
 
-  /** How many examples have each label. */
+  /** The number of examples with each label. */
   long[] labelCounts() {
     return Arrays.stream(labels.counts(labelNames.size())).asLongStream().toArray();
   }
 
-  /** How many examples have a label of each class. */
+  /** The number of examples with a label of each class. */
   long[] examplesByClass(int[] classOfLabel, int classes) {
     long[] counts = new long[classes];
     int[] lastExample = new int[classes]; // from 1 on
@@ -270,7 +270,7 @@ final class TrainingSet {
     return counts;
   }
 
-  /** How many features were left out. */
+  /** The number of features that were dropped. */
   int featuresLeftOut() {
     return featuresLeftOut;
   }
@@ -281,8 +281,8 @@ final class TrainingSet {
   }
 
   /**
-   * How many labels all examples have together, of each those that can have their turn: a few
-   * examples with thousands of labels do not speak for all others.
+   * The number of labels of all examples, at most {@link TrainingDefaults#MOST_EPOCHS} of each: a
+   * few examples with thousands of labels do not speak for all others.
    */
   int labelsInTurn() {
     return examples()
@@ -290,7 +290,7 @@ final class TrainingSet {
         .sum();
   }
 
-  /** How many examples have more than one label. */
+  /** The number of examples with more than one label. */
   int withSeveralLabels() {
     return (int) examples().filter(example -> labelsOf(example) > 1).count();
   }
@@ -309,7 +309,7 @@ final class TrainingSet {
         .anyMatch(i -> labels.get(i) >= first);
   }
 
-  /** How many examples have no feature that was kept. */
+  /** The number of examples without a feature that was kept. */
   int withoutFeatures() {
     return (int) examples().filter(example -> length(example) == 0).count();
   }
@@ -336,7 +336,7 @@ final class TrainingSet {
         : SparseRows.of(newOffsets, newRows, ChunkedIntList.toFloats(newValues));
   }
 
-  /** How many features an example has. */
+  /** The number of features of an example. */
   private int length(int example) {
     return offsets.get(example + 1) - offsets.get(example);
   }
@@ -364,8 +364,8 @@ final class TrainingSet {
   }
 
   /**
-   * The label of an example whose turn it is in an epoch. As many epochs as it has labels see each
-   * of them once; which one comes first is by chance.
+   * The label of an example that an epoch learns. An example with n labels goes through all of them
+   * in n epochs, from a random one on.
    */
   int label(int example, int epoch, long seed) {
     int begin = labelOffsets.get(example);

@@ -2,14 +2,14 @@
 package org.blocksparse.classifier;
 
 /**
- * A training that the search for options has tried.
+ * A trial of the search for options.
  *
  * @param number from 1 on
- * @param metric by which the search compares
- * @param score on the validation examples; NaN if the training failed, since its loss was not
- *     finite or memory was too little
- * @param seconds that it took
- * @param best whether none before was as good
+ * @param metric the metric of the search
+ * @param score on the validation examples; NaN if the training failed, because its loss was not
+ *     finite or memory was not enough
+ * @param seconds the time of the trial
+ * @param best whether it is better than all trials before
  */
 public record TuningTrial(
     int number,

@@ -2,18 +2,19 @@
 package org.blocksparse.classifier;
 
 /**
- * The metric by which {@linkplain TrainingOptions#withValidation validation} finds the best model.
+ * The metric by which {@linkplain TrainingOptions#withValidation validation} selects the best
+ * model.
  */
 public enum ValidationMetric {
-  /** Precision of the first label. Models with the same are compared by nDCG at 5. */
+  /** Precision of the first label; nDCG at 5 decides between equals. */
   PRECISION_AT_1("P@1"),
 
-  /** nDCG of the first five labels. Models with the same are compared by precision at 1. */
+  /** nDCG of the first five labels; precision at 1 decides between equals. */
   NDCG_AT_5("nDCG@5"),
 
   /**
-   * Micro F1 at the threshold that is {@linkplain Decisions#bestThreshold best} for each model. It
-   * takes one more search of all labels for each example.
+   * Micro F1 at the {@linkplain Decisions#bestThreshold best threshold} of each model. It takes one
+   * more search for each example.
    */
   F1("F1");
 

@@ -2,7 +2,7 @@
 package org.blocksparse.classifier;
 
 /**
- * How good a model is on the validation examples.
+ * The metrics of a model on the validation examples.
  *
  * @param precision at 1
  * @param ndcg at 5
@@ -10,7 +10,7 @@ package org.blocksparse.classifier;
  * @param threshold the best one; NaN if it was not measured
  */
 record ValidationScores(double precision, double ndcg, double f1, double threshold) {
-  /** Those of no model. */
+  /** The scores of no model. */
   static final ValidationScores NONE =
       new ValidationScores(
           Double.NEGATIVE_INFINITY, Double.NEGATIVE_INFINITY, Double.NEGATIVE_INFINITY, Double.NaN);

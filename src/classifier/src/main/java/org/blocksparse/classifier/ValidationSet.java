@@ -12,7 +12,7 @@ final class ValidationSet implements AutoCloseable {
   private final List<NumberedExamples> batches = new ArrayList<>();
   private final int size;
 
-  /** Those for a model, whose features and labels stay what they are. */
+  /** The examples for a model, whose features and labels must not change. */
   ValidationSet(List<Example> examples, Classifier model) {
     List<Example> labelled = examples.stream().filter(e -> !e.labels().isEmpty()).toList();
     size = labelled.size();
@@ -28,7 +28,7 @@ final class ValidationSet implements AutoCloseable {
   }
 
   /**
-   * How good the model is on them.
+   * Measures the model on them.
    *
    * @param withF1 whether F1 and its threshold are measured as well
    * @param listener receives the progress

@@ -20,7 +20,7 @@ import org.blocksparse.classifier.ExampleReader;
 import org.blocksparse.classifier.InvalidInputException;
 import picocli.CommandLine.Option;
 
-/** How examples are read. */
+/** Options of reading examples. */
 final class InputOptions {
   private static final String STANDARD_INPUT = "-";
 

@@ -89,7 +89,7 @@ final class LatencyCommand implements Callable<Integer> {
     return ExitCode.OK;
   }
 
-  /** How long each answer took, in nanoseconds, sorted. */
+  /** The times of all answers in nanoseconds, sorted. */
   private long[] ask(Classifier classifier, List<Example> examples, double forSeconds)
       throws InterruptedException {
     long length = (long) (forSeconds * 1e9);

@@ -21,12 +21,12 @@ import java.util.regex.Pattern;
 import org.blocksparse.classifier.InvalidInputException;
 import org.blocksparse.classifier.ValidationMetric;
 import org.blocksparse.internal.files.NearestName;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ScopeType;
+import picocli.CommandLine;
 
 /** The command: trains, tests and uses classifiers with very many labels. */
 @Command(
@@ -140,7 +140,7 @@ public final class Main implements Callable<Integer> {
         .setExecutionExceptionHandler((e, command, result) -> refuse(command, e));
   }
 
-  /** The problem of arguments. Of those that are unknown, the first: others follow from it. */
+  /** The problem of arguments; of unknown ones the first, since others follow from it. */
   private static String messageOf(CommandLine.ParameterException e) {
     if (!(e instanceof CommandLine.UnmatchedArgumentException unmatched)) {
       return e.getMessage();

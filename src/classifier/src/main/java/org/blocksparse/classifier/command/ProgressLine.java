@@ -32,7 +32,7 @@ final class ProgressLine implements AutoCloseable {
   private final long began;
   private long told;
 
-  /** How long the line is that stands on the terminal. */
+  /** The length of the line on the terminal. */
   private int shown;
 
   /**

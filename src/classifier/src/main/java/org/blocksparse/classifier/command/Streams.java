@@ -3,15 +3,15 @@ package org.blocksparse.classifier.command;
 
 import java.io.IOException;
 import java.io.PrintWriter;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine;
 
 /** Where a command writes what it has to say. */
 @Command // for picocli, which asks for some annotation of a mixin
 final class Streams {
-  /** Of what was written to standard output and is not there: the disk is full, a reader gone. */
+  /** The message if output is lost: the disk is full, or a reader is gone. */
   static final String CLOSED = "standard output is closed, or cannot be written";
 
   @Spec(Spec.Target.MIXEE)
