@@ -76,7 +76,7 @@ final class WrongLibrariesTest extends Installation {
     ChildJvm.Result result =
         runWithChanged(
             Installation::isNativeJar,
-            "blocksparse.buildid",
+            "build-id.txt",
             bytes -> "0123456789abcdef".getBytes(StandardCharsets.UTF_8));
     assertFails(result);
     assertContains(

@@ -13,7 +13,7 @@ import java.net.URL;
  * in a folder of that name, so that JavaCPP's cache has another file for each build.
  */
 final class BuildId {
-  private static final String FILE = "blocksparse.buildid";
+  private static final String FILE = "build-id.txt";
 
   private BuildId() {}
 

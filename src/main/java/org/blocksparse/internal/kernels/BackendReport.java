@@ -108,7 +108,7 @@ public final class BackendReport {
       String classifier = " with the classifier " + platform;
       wanted.put(
           "org.blocksparse:blocksparse" + classifier,
-          "org/blocksparse/internal/binding/" + platform + "/blocksparse.buildid");
+          "org/blocksparse/internal/binding/" + platform + "/build-id.txt");
       wanted.put(
           "org.bytedeco:javacpp" + classifier,
           "org/bytedeco/javacpp/" + platform + "/" + System.mapLibraryName("jnijavacpp"));

@@ -63,7 +63,7 @@ final class FastTextTest extends Commands {
     assertTrue(answer("dump m args").startsWith("fastText's dump is here: info"));
   }
 
-  /** What is printed can be typed. */
+  /** The command accepts its own suggestions. */
   @Test
   void theLine_trains() {
     String line =
