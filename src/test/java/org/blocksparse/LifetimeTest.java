@@ -404,6 +404,12 @@ final class LifetimeTest {
     AtomicLong computed = new AtomicLong();
     AtomicLong refused = new AtomicLong();
     long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(SECONDS);
+    // On a busy machine the seconds may end before any thread met a closed tensor.
+    BooleanSupplier goesOn =
+        () ->
+            System.nanoTime() < end
+                || (computed.get() == 0 || refused.get() == 0)
+                    && !Thread.currentThread().isInterrupted();
     ExecutorService threads = Executors.newFixedThreadPool(8);
     List<Future<?>> futures = new ArrayList<>();
     try {
@@ -411,7 +417,7 @@ final class LifetimeTest {
         futures.add(
             threads.submit(
                 () -> {
-                  while (System.nanoTime() < end) {
+                  while (goesOn.getAsBoolean()) {
                     try {
                       assertArrayEquals(expected, current.get().compute());
                       assertEquals(expectedLoss, current.get().loss());
@@ -427,7 +433,7 @@ final class LifetimeTest {
         futures.add(
             threads.submit(
                 () -> {
-                  while (System.nanoTime() < end) {
+                  while (goesOn.getAsBoolean()) {
                     current.getAndSet(new Shared(p, targets)).close();
                   }
                 }));
@@ -439,7 +445,6 @@ final class LifetimeTest {
       threads.shutdownNow();
     }
     current.get().close();
-    assertTrue(computed.get() > 0 && refused.get() > 0, computed + " computed, " + refused);
     current.set(null);
     long room = 1 << 22; // scratch and schedules that are kept for later calls
     await(() -> FloatTensor.allocatedBytes() < before + room, "the return of all memory");
