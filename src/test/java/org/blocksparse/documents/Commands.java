@@ -29,9 +29,13 @@ final class Commands {
   /** Properties that Maven's plugins, JUnit, JavaCPP and the JVM read. */
   private static final Set<String> OF_OTHERS =
       Set.of(
-          "altDeploymentRepository",
           "forkCount",
+          "generateBackupPoms",
           "it.test",
+          "mdep.outputFile",
+          "newVersion",
+          "skipUpload",
+          "targetClasses",
           "reuseForks",
           "jqwik.tries.default",
           "test",

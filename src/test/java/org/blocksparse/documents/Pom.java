@@ -27,7 +27,9 @@ final class Pom {
   private static final Pom PARENT = new Pom(Path.of("src/build/pom.xml"), null);
   static final Pom MAIN = new Pom(Path.of("pom.xml"), PARENT);
   static final Pom PLATFORM = new Pom(Path.of("platform/pom.xml"), PARENT);
-  static final Pom LINUX = new Pom(Path.of("platform/linux-x86_64/pom.xml"), PARENT);
+  static final Pom ONE_PLATFORM = new Pom(Path.of("platform/each/pom.xml"), PARENT);
+  private static final Pom LINUX =
+      new Pom(Path.of("platform/each/linux-x86_64/pom.xml"), ONE_PLATFORM);
   private static final Pom CLASSIFIER = new Pom(Path.of("src/classifier/pom.xml"), PARENT);
   private static final Pom SPARK = new Pom(Path.of("src/spark/pom.xml"), PARENT);
 

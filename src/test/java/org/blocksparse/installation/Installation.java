@@ -47,7 +47,7 @@ abstract class Installation {
   }
 
   static boolean isMainJar(String name) {
-    return name.matches("blocksparse-[^-]*(-SNAPSHOT)?\\.jar");
+    return name.matches("blocksparse-[^-]*(-SNAPSHOT|-beta-\\d+)?\\.jar");
   }
 
   /** The jars of a JVM's class path that are modules, as a module path. */
