@@ -29,14 +29,12 @@ final class Commands {
   /** Properties that Maven's plugins, JUnit, JavaCPP and the JVM read. */
   private static final Set<String> OF_OTHERS =
       Set.of(
-          "forkCount",
           "generateBackupPoms",
           "it.test",
           "mdep.outputFile",
           "newVersion",
           "skipUpload",
           "targetClasses",
-          "reuseForks",
           "jqwik.tries.default",
           "test",
           "junit.jupiter.execution.timeout.default",
