@@ -5,12 +5,15 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
-import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.kernels.KernelChoice;
 import org.blocksparse.internal.kernels.Kernels;
+import org.blocksparse.internal.binding.Blocksparse;
+import org.blocksparse.internal.binding.NativeLibrary;
+import org.blocksparse.internal.binding.NativeMemory;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
@@ -37,15 +40,38 @@ final class BackendTest {
     assertTrue(text.contains(NativeLibrary.reason()), text);
     assertTrue(text.contains(Backend.instructionSet()), text);
     assertEquals(
-        Backend.isNative(),
-        text.lines()
-            .anyMatch(line -> line.matches("rounded inputs +(AMX|AVX512-BF16|register tiles).*")),
-        text);
-    assertEquals(
-        Backend.isNative(),
-        text.lines()
-            .anyMatch(line -> line.matches("packed weights +(avx|neon|portable)[0-9a-z-]*")),
+        Backend.isNative()
+            ? Map.of("rounded inputs", roundedWords(), "packed weights", packedName())
+            : Map.of(),
+        facts(text, "rounded inputs", "packed weights"),
         text);
     assertFalse(text.contains("null"), text);
+  }
+
+  /** The facts of these names, as {@link Backend#describe()} prints them. */
+  private static Map<String, String> facts(String text, String... names) {
+    Map<String, String> facts = new HashMap<>();
+    text.lines()
+        .forEach(
+            line -> {
+              for (String name : names) {
+                if (line.startsWith(name + " ")) {
+                  facts.put(name, line.substring(name.length()).strip());
+                }
+              }
+            });
+    return facts;
+  }
+
+  private static String roundedWords() {
+    return NativeMemory.text(Blocksparse.blocksparse_rounded_words(isa()));
+  }
+
+  private static String packedName() {
+    return NativeMemory.text(Blocksparse.blocksparse_packed_name(isa()));
+  }
+
+  private static int isa() {
+    return NativeLibrary.isaOf(Backend.instructionSet());
   }
 }
