@@ -4,71 +4,50 @@ package org.blocksparse.linear;
 import java.util.Arrays;
 import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
-import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.RowKernels;
 import org.blocksparse.internal.kernels.SparseChunks;
+import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.memory.Scratch;
 
 /**
- * The probabilities of the clusters of a model for rows, by a model that is leased. Chunks are
- * opened when a cluster below them is first asked for.
+ * The probabilities of the clusters of a model for rows, by a model that is leased.
  *
  * <p>Not safe for use by several threads.
  */
 final class ClusterProbabilities {
   private final LinearModel model;
   private final ChunkTree tree;
-  private final int[] parents;
   private final RowKernels kernels;
   private final Bags x;
   private final float[] margins = new float[SparseChunks.MOST_OUTPUTS];
 
-  /** Of each chunk the logarithm of its probability for the current row; positive if unknown. */
+  /** The logarithm of the probability of each chunk for the current row; that of the first is 0. */
   private final float[] ofChunks;
 
   /** Rows that were checked. */
-  public ClusterProbabilities(LinearModel model, Engine engine, Bags x) {
+  ClusterProbabilities(LinearModel model, Engine engine, Bags x) {
     this.model = model;
     this.tree = model.tree();
-    this.parents = tree.parents();
     this.kernels = engine.kernels().rows();
     this.x = x;
     this.ofChunks = new float[tree.chunks()];
   }
 
-  private void open(int chunk, int row, float ofChunk, Scratch scratch) {
-    int n = tree.size(chunk);
-    int firstOutput = tree.outputBegins()[chunk];
-    kernels.sparseChunk(x, row, model.weights(), chunk, firstOutput, n, scratch.storage());
-    scratch.storage().getFloats(0, margins, 0, n);
-    Calibration calibration = model.calibrations().get(tree.levelOf(chunk));
-    for (int q = 0; q < n; q++) {
-      ofChunks[firstOutput + q + 1] = ofChunk + calibration.logProbability(margins[q]);
+  /** Adds the probability of each cluster for a row. */
+  private void addTo(double[] sums, int row, Scratch scratch) {
+    for (int chunk = 0; chunk < tree.firstLeaf(); chunk++) {
+      int n = tree.size(chunk);
+      int firstOutput = tree.outputBegins()[chunk];
+      kernels.sparseChunk(x, row, model.weights(), chunk, firstOutput, n, scratch.storage());
+      scratch.storage().getFloats(0, margins, 0, n);
+      Calibration calibration = model.calibrations().get(tree.levelOf(chunk));
+      for (int q = 0; q < n; q++) {
+        ofChunks[firstOutput + q + 1] = ofChunks[chunk] + calibration.logProbability(margins[q]);
+      }
     }
-  }
-
-  private float logProbability(int chunk, int row, Scratch scratch) {
-    if (ofChunks[chunk] > 0) {
-      open(parents[chunk], row, logProbability(parents[chunk], row, scratch), scratch);
-    }
-    return ofChunks[chunk];
-  }
-
-  /** Takes the probabilities of clusters for a row. */
-  private interface Taker {
-    void take(int row, IntToDoubleFunction ofClusters);
-  }
-
-  private void forEach(IntStream rows, Taker taker) {
-    try (Scratch scratch = Scratch.borrow(SparseChunks.MOST_OUTPUTS)) {
-      rows.forEach(
-          row -> {
-            Arrays.fill(ofChunks, 1);
-            ofChunks[0] = 0;
-            taker.take(
-                row, cluster -> Math.exp(logProbability(tree.firstLeaf() + cluster, row, scratch)));
-          });
+    for (int cluster = 0; cluster < sums.length; cluster++) {
+      sums[cluster] += Math.exp(ofChunks[tree.firstLeaf() + cluster]);
     }
   }
 
@@ -93,10 +72,11 @@ final class ClusterProbabilities {
     double[] sums = new double[tree.clusters()];
     for (int label = 0; label < chosen.length; label++) {
       Arrays.fill(sums, 0);
-      forEach(
-          IntStream.range(rowsOf.begin(label), rowsOf.begin(label + 1)).map(rowsOf::row),
-          (row, ofClusters) ->
-              Arrays.setAll(sums, cluster -> sums[cluster] + ofClusters.applyAsDouble(cluster)));
+      try (Scratch scratch = Scratch.borrow(SparseChunks.MOST_OUTPUTS)) {
+        for (int i = rowsOf.begin(label); i < rowsOf.begin(label + 1); i++) {
+          addTo(sums, rowsOf.row(i), scratch);
+        }
+      }
       int best = -1;
       for (int cluster = 0; cluster < sums.length; cluster++) {
         if (sizes[cluster] < SparseChunks.MOST_OUTPUTS
@@ -110,29 +90,5 @@ final class ClusterProbabilities {
       sizes[best]++;
     }
     return chosen;
-  }
-
-  /**
-   * The clusters whose mean probability, over the rows that have a label of them, is below a bound;
-   * ascending.
-   */
-  public int[] below(double bound, Bags labels) {
-    int[] clusterOf = tree.clusterOfLabels();
-    double[] sums = new double[tree.clusters()];
-    int[] counts = new int[tree.clusters()];
-    forEach(
-        IntStream.range(0, x.count()),
-        (row, ofClusters) ->
-            IntStream.range(labels.offsets().getInt(row), labels.offsets().getInt(row + 1L))
-                .map(entry -> clusterOf[labels.indices().getInt(entry)])
-                .distinct()
-                .forEach(
-                    cluster -> {
-                      sums[cluster] += ofClusters.applyAsDouble(cluster);
-                      counts[cluster]++;
-                    }));
-    return IntStream.range(0, sums.length)
-        .filter(cluster -> sums[cluster] < bound * counts[cluster])
-        .toArray();
   }
 }

@@ -32,6 +32,7 @@ import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.SearchResult;
+import org.blocksparse.softmax.ExactSearch;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.ModelPart;
 import org.blocksparse.io.SaveOptions;
@@ -338,31 +339,6 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
   public Ranking atLeast(SparseRows x, double probability, Filter filter) {
     float threshold = (float) Math.log(Check.inUnitInterval("probability", probability));
     return search("atLeast", x, filter, logAllowed -> Candidates.atLeast(threshold, logAllowed));
-  }
-
-  /**
-   * The clusters that need retraining, for example after {@link LinearLabelTreeBuilder#extend} has
-   * added labels. In these, the mean of P(cluster | x), over the rows that have a label of the
-   * cluster, is below {@code probability}. Choose {@code probability} so that a newly trained tree
-   * has few clusters below it.
-   *
-   * @param x rows of features, finite
-   * @param targets the labels of each row; clusters without a row are not returned
-   * @param probability in (0, 1]
-   * @return cluster indices in [0, clusterCount), ascending
-   * @throws IllegalArgumentException if targets and x have different numbers of rows, or if a value
-   *     is not finite
-   * @throws IndexOutOfBoundsException also if a target is outside [0, outputs)
-   */
-  public int[] clustersToRetrain(SparseRows x, SparseRows targets, double probability) {
-    Check.inUnitInterval("probability", probability);
-    try (Lease lease = model.lease(leased(x, features(), targets, outputs()))) {
-      return withWeighted(
-          x,
-          rows ->
-              new ClusterProbabilities(model, engine, rows)
-                  .below(probability, TENSORS.bags(targets)));
-    }
   }
 
   /**

@@ -198,25 +198,21 @@ public final class LinearLabelTreeBuilder {
    *
    * <p>New labels are trained against rows with other labels of the cluster. So pass rows of old
    * labels, too: best all rows that the tree was trained on. The weights of old labels and of
-   * clusters were trained without the new rows. {@link LinearLabelTree#clustersToRetrain} returns
-   * the clusters for which this matters; pass these as {@code clusters} to train their labels, and
-   * the path to them, again.
+   * clusters were trained without the new rows: where many of these are unlike the old ones, train
+   * a new tree.
    *
    * @param tree has the features of this builder, and no more outputs
    * @param x rows of features, finite, as in {@link #train(SparseRows, SparseRows, FloatTensor)};
    *     counts if the tree {@linkplain LinearLabelTree#countsFeatures counts features}, independent
    *     of {@link #tfIdf}
    * @param targets the labels of each row, old and new
-   * @param clusters the clusters to train again, in [0, clusterCount); repeats count once
    * @return an independent tree with weights of FLOAT32; it has the names of this builder if set,
    *     else those of the tree
    * @throws IllegalArgumentException also if the tree has another number of features or more
    *     outputs, or if its clusters, of up to 256 labels each, have no room for the new labels
-   * @throws IndexOutOfBoundsException also if a cluster is outside [0, clusterCount)
    * @throws IllegalStateException also if the tree is mapped from a file that is damaged
    */
-  public LinearLabelTree extend(
-      LinearLabelTree tree, SparseRows x, SparseRows targets, int... clusters) {
+  public LinearLabelTree extend(LinearLabelTree tree, SparseRows x, SparseRows targets) {
     if (requireNonNull(tree, "tree").features() != features) {
       throw new IllegalArgumentException(
           "tree: expected " + features + " features but was " + tree.features());
@@ -225,8 +221,6 @@ public final class LinearLabelTreeBuilder {
       throw new IllegalArgumentException(
           "tree: expected at most " + outputs + " outputs but was " + tree.outputs());
     }
-    Check.indices(
-        "clusters", requireNonNull(clusters, "clusters"), 0, "clusterCount", tree.clusterCount());
     LinearModel model;
     try (Lease lease = LinearLabelTree.leased(x, features, targets, outputs);
         LinearLabelTree wide = tree.withWeights(ElementType.FLOAT32)) {
@@ -241,7 +235,6 @@ public final class LinearLabelTreeBuilder {
                           TENSORS.bags(targets),
                           wide.model(),
                           outputs,
-                          clusters,
                           progress)
                       .train());
     }

@@ -118,13 +118,11 @@ final class LinearTraining {
 
   /**
    * Trains the labels that a model does not have yet, each alone, in the cluster that is likeliest
-   * for its rows; and some clusters anew: their labels, and what leads to them. Operands were
-   * checked and are leased.
+   * for its rows. Operands were checked and are leased.
    *
    * @param features rows that are weighted already, if the model weighs them
    * @param old of float32
    * @param labelCount no less than the model has
-   * @param clusters of the model
    * @throws IllegalArgumentException if there is no room for so many labels
    * @throws IllegalStateException if a mapped file that the model is from is damaged
    */
@@ -135,7 +133,6 @@ final class LinearTraining {
       Bags labels,
       LinearModel old,
       int labelCount,
-      int[] clusters,
       Progress progress) {
     this.engine = engine;
     this.settings = settings;
@@ -156,13 +153,6 @@ final class LinearTraining {
     this.chunkOf = chunkOf(tree);
     for (int label = first; label < labelCount; label++) {
       chosen.set(tree.chunks() - 1 + placeOf[label]);
-    }
-    for (int cluster : clusters) {
-      int chunk = tree.firstLeaf() + cluster;
-      chosen.set(tree.outputBegins()[chunk], tree.outputBegins()[chunk + 1]);
-      for (int level = 1; level < tree.levels(); level++) {
-        chosen.set(chunkOf[level][cluster] - 1);
-      }
     }
   }
 

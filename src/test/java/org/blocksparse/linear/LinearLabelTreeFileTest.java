@@ -181,7 +181,7 @@ final class LinearLabelTreeFileTest {
         try (LinearLabelTree tree = LinearLabelTree.load(changed, LoadOptions.mapped())) {
           assertEquals(4, tree.topK(x, 3).batch());
           try {
-            LinearLabelTree.builder(5, 6).extend(tree, x, x, 0).close();
+            LinearLabelTree.builder(5, 6).extend(tree, x, x).close();
           } catch (IllegalStateException e) {
             assertTrue(e.getMessage().startsWith("layer: tree."), e.getMessage());
           }

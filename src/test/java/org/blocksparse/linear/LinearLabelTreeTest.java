@@ -585,18 +585,14 @@ final class LinearLabelTreeTest {
   private static final int OLD_LABELS = 30;
   private static final int ALL_LABELS = 37;
 
-  /**
-   * Rows of the labels from 30 on have words that others do not have, if they are unlike others.
-   */
-  private static Data grown(boolean unlike) {
+  private static Data grown() {
     SplittableRandom random = new SplittableRandom(Seed.value());
     List<int[]> x = new ArrayList<>();
     List<int[]> targets = new ArrayList<>();
     for (int row = 0; row < 600; row++) {
       int label = random.nextInt(ALL_LABELS);
       boolean isNew = label >= OLD_LABELS;
-      int common = isNew && unlike ? ALL_LABELS + 2 : label % 3;
-      x.add(new int[] {label + 4, common, isNew ? ALL_LABELS + 4 + random.nextInt(2) : 3});
+      x.add(new int[] {label + 4, label % 3, isNew ? ALL_LABELS + 4 + random.nextInt(2) : 3});
       targets.add(new int[] {label});
     }
     return new Data(SparseRows.of(x), SparseRows.of(targets), targets);
@@ -616,24 +612,13 @@ final class LinearLabelTreeTest {
     }
   }
 
-  private static LinearLabelTree extend(LinearLabelTree tree, Data data, int... clusters) {
-    return LinearLabelTree.builder(WORDS, ALL_LABELS)
-        .extend(tree, data.x(), data.targets(), clusters);
-  }
-
-  /** The mean probability of the right label, in rows of new labels. */
-  private static double probabilityOfNew(LinearLabelTree tree, Data data) {
-    Ranking ranking = tree.topK(data.x(), ALL_LABELS);
-    return IntStream.range(0, ranking.batch())
-        .filter(row -> data.labels().get(row)[0] >= OLD_LABELS)
-        .mapToDouble(row -> Math.exp(probability(ranking, row, data.labels().get(row)[0])))
-        .average()
-        .orElseThrow();
+  private static LinearLabelTree extend(LinearLabelTree tree, Data data) {
+    return LinearLabelTree.builder(WORDS, ALL_LABELS).extend(tree, data.x(), data.targets());
   }
 
   @Test
   void newLabelsAreFoundAndOldOnesStayTheSame() {
-    try (Data data = grown(false);
+    try (Data data = grown();
         LinearLabelTree old = trainOld(data);
         LinearLabelTree tree = extend(old, data)) {
       assertEquals(ALL_LABELS, tree.outputs());
@@ -646,50 +631,6 @@ final class LinearLabelTreeTest {
         int label = data.labels().get(row)[0];
         assertTrue(label < OLD_LABELS || ranking.output(row, 0) == label);
       }
-    }
-  }
-
-  @Test
-  void clustersThatDoNotFitAreNamedAndTrainedAnew() {
-    try (Data data = grown(true);
-        LinearLabelTree old = trainOld(data);
-        LinearLabelTree tree = extend(old, data)) {
-      int[] before = rowsOfOldLabels(data);
-      try (SparseRows x = data.x().select(before);
-          SparseRows targets = data.targets().select(before)) {
-        assertEquals(0, old.clustersToRetrain(x, targets, 0.7).length);
-      }
-      int[] stale = tree.clustersToRetrain(data.x(), data.targets(), 0.7);
-      assertTrue(stale.length > 0 && stale.length < tree.clusterCount());
-      try (LinearLabelTree mended =
-          LinearLabelTree.builder(WORDS, ALL_LABELS)
-              .extend(tree, data.x(), data.targets(), stale)) {
-        assertEquals(0, mended.clustersToRetrain(data.x(), data.targets(), 0.7).length);
-        double better = probabilityOfNew(mended, data);
-        double worse = probabilityOfNew(tree, data);
-        assertTrue(better > 0.8 && better > 1.2 * worse, better + " " + worse);
-      }
-    }
-  }
-
-  @ParameterizedTest
-  @CsvSource({"7, 64", "67, 16", "67, 2"})
-  void treesWhoseClustersAreAllTrainedAnewAreTheSame(int labels, int clusterSize)
-      throws IOException {
-    try (Data data = Data.of(200, labels, Seed.value());
-        LinearLabelTree tree = train(data, labels, clusterSize);
-        LinearLabelTree again =
-            LinearLabelTree.builder(WORDS, labels)
-                .seed(4)
-                .extend(
-                    tree,
-                    data.x(),
-                    data.targets(),
-                    IntStream.range(0, tree.clusterCount()).toArray())) {
-      tree.save(folder.resolve("tree"));
-      again.save(folder.resolve("again"));
-      assertArrayEquals(
-          Files.readAllBytes(folder.resolve("tree")), Files.readAllBytes(folder.resolve("again")));
     }
   }
 
@@ -745,30 +686,18 @@ final class LinearLabelTreeTest {
           "tree: expected at most 4 outputs but was 5",
           () -> LinearLabelTree.builder(3, 4).extend(tree, x, x));
       assertRefused(
-          IndexOutOfBoundsException.class,
-          "clusters[1] = 1 is outside [0, clusterCount = 1)",
-          () -> builder.extend(tree, x, x, 0, 1));
-      assertRefused(
           IllegalArgumentException.class,
           "targets: expected 2 rows, as x has, but was 1",
           () -> builder.extend(tree, x, one));
       assertRefused(
           IllegalArgumentException.class,
           "x: value 0 of row 0 = NaN is not finite",
-          () -> tree.clustersToRetrain(infinite, one, 0.5));
-      assertRefused(
-          IllegalArgumentException.class,
-          "probability: expected a number in (0, 1] but was 0.0",
-          () -> tree.clustersToRetrain(x, x, 0));
+          () -> builder.extend(tree, infinite, one));
       tree.close();
       assertRefused(
           IllegalStateException.class,
           "layer: the layer is closed",
           () -> builder.extend(tree, x, x));
-      assertRefused(
-          IllegalStateException.class,
-          "layer: the layer is closed",
-          () -> tree.clustersToRetrain(x, x, 0.5));
     }
   }
 
@@ -824,7 +753,6 @@ final class LinearLabelTreeTest {
         assertSame(actual, same.topK(x, 3));
         assertTrue(larger.countsFeatures());
       }
-      assertEquals(0, tree.clustersToRetrain(x, targets, 1e-9).length);
       String wrong = "x: expected rows without values";
       assertStartsWith(wrong, () -> tree.topK(weighted, 3));
       LinearLabelTreeBuilder builder = LinearLabelTree.builder(5, 3).tfIdf();

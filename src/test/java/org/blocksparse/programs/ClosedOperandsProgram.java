@@ -61,7 +61,7 @@ public final class ClosedOperandsProgram {
           "InputBias.clearGradBias(BlockPlan, FloatTensor)",
           "LayerBuilder<IntTensor>.build(FloatTensor, FloatTensor, FloatTensor, FloatTensor)",
           "LayerBuilder<SparseRows>.build(FloatTensor, FloatTensor, FloatTensor, FloatTensor)",
-          "LinearLabelTreeBuilder.extend(LinearLabelTree, SparseRows, SparseRows, int[])",
+          "LinearLabelTreeBuilder.extend(LinearLabelTree, SparseRows, SparseRows)",
           "LinearLabelTreeBuilder.train(SparseRows, SparseRows)",
           "LinearLabelTreeBuilder.train(SparseRows, SparseRows, FloatTensor)",
           "Loss.withRowWeights(FloatTensor)",
