@@ -8,6 +8,7 @@ import java.util.BitSet;
  * The rows that the models of a chunk are trained on, with features that are numbered anew: those
  * that occur, in their order.
  *
+ * @param rows their numbers
  * @param x the rows
  * @param features the feature of each column of x
  * @param costs of the rows
@@ -15,7 +16,12 @@ import java.util.BitSet;
  * @param heldOut rows that are left out when models for calibration are trained
  */
 record ChunkProblem(
-    SparseMatrix x, int[] features, float[] costs, RowLists positives, BitSet heldOut) {
+    int[] rows,
+    SparseMatrix x,
+    int[] features,
+    double[] costs,
+    RowLists positives,
+    BitSet heldOut) {
 
   /**
    * Rows of a matrix.

@@ -47,7 +47,7 @@ final class DualCoordinateDescent {
    * @param costs C_i of each row, positive
    * @param tolerance how far the projected gradients of the dual may be apart at the end
    */
-  DualCoordinateDescent(SparseMatrix x, int columns, float[] costs, double tolerance) {
+  DualCoordinateDescent(SparseMatrix x, int columns, double[] costs, double tolerance) {
     int rows = x.rows();
     this.x = x;
     this.tolerance = tolerance;
@@ -104,6 +104,9 @@ final class DualCoordinateDescent {
         int row = order[i];
         double before = alpha[row];
         double gradient = sign[row] * margin(row) - 1 + before * added[row];
+        if (!Double.isFinite(gradient)) {
+          return; // while all weights are finite, rowBeyondFloats finds the row
+        }
         if (before == 0 && gradient > shrinkAbove) {
           swap(i--, --active);
           continue;
@@ -142,6 +145,30 @@ final class DualCoordinateDescent {
     int row = order[i];
     order[i] = order[j];
     order[j] = row;
+  }
+
+  /**
+   * If a weight of the last model, or its bias, is beyond floats: the row with the largest part in
+   * one of them; else -1.
+   */
+  int rowBeyondFloats() {
+    if (Math.abs(bias) <= Float.MAX_VALUE
+        && Arrays.stream(weights).allMatch(weight -> Math.abs(weight) <= Float.MAX_VALUE)) {
+      return -1;
+    }
+    int found = 0;
+    double largest = 0;
+    for (int row = 0; row < x.rows(); row++) {
+      double size = 1; // that of the bias feature
+      for (int entry = x.offsets()[row]; entry < x.offsets()[row + 1]; entry++) {
+        size = Math.max(size, Math.abs(x.values()[entry]));
+      }
+      if (alpha[row] * size > largest) {
+        largest = alpha[row] * size;
+        found = row;
+      }
+    }
+    return found;
   }
 
   /** Sets weights of the last model that are nearer to 0 than a threshold to 0. */

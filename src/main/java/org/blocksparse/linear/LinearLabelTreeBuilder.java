@@ -142,7 +142,7 @@ public final class LinearLabelTreeBuilder {
    * model, and for each worker the rows of one cluster.
    *
    * @param x rows of features, finite; scale each row to length 1 for best results, as {@link
-   *     #tfIdf} does
+   *     #tfIdf} does. Values of a feature that a row lists several times are added
    * @param targets the labels of each row, any number, in any order; repeats count once, and values
    *     of entries are ignored
    * @param weights (rows), the weight of each row in the loss, finite and not negative; rows of
@@ -154,6 +154,7 @@ public final class LinearLabelTreeBuilder {
    *     outputs)
    * @throws IllegalStateException if an argument is closed, or if there are more than
    *     2<sup>31</sup> - 9 weights
+   * @throws ArithmeticException if a trained weight is infinite; the message names a row
    * @throws OutOfMemoryError if there is not enough memory
    */
   public LinearLabelTree train(SparseRows x, SparseRows targets, FloatTensor weights) {

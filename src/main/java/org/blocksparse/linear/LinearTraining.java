@@ -99,8 +99,9 @@ final class LinearTraining {
     this.settings = settings;
     this.progress = progress;
     this.features = featureCount;
-    this.tfIdf = settings.tfIdf() ? TfIdf.of(features, featureCount) : null;
-    this.x = tfIdf == null ? SparseMatrix.of(features) : tfIdf.weighted(features);
+    SparseMatrix rows = SparseMatrix.of(features);
+    this.tfIdf = settings.tfIdf() ? TfIdf.of(rows, featureCount) : null;
+    this.x = tfIdf == null ? rows : tfIdf.weighted(rows);
     this.weights = rowWeights;
     this.labelsOf = labelsOf(labels);
     this.old = null;
@@ -340,10 +341,10 @@ final class LinearTraining {
     int[] chosen = rowsOf.rows();
     int[] used = ChunkProblem.features(x, chosen, begin, end, ofFeatures);
     SparseMatrix compact = ChunkProblem.compact(x, chosen, begin, end, used, ofFeatures);
-    float[] costs = new float[end - begin];
+    double[] costs = new double[end - begin];
     BitSet held = new BitSet();
     for (int i = begin; i < end; i++) {
-      costs[i - begin] = settings.cost() * (weights == null ? 1 : weights[chosen[i]]);
+      costs[i - begin] = settings.cost() * (weights == null ? 1.0 : weights[chosen[i]]);
       held.set(i - begin, heldOut.get(chosen[i]));
     }
     int firstOutput = tree.outputBegins()[chunk];
@@ -369,7 +370,8 @@ final class LinearTraining {
                 }
               }
             });
-    return new ChunkProblem(compact, used, costs, positives, held);
+    return new ChunkProblem(
+        Arrays.copyOfRange(chosen, begin, end), compact, used, costs, positives, held);
   }
 
   // ------------------------------------------------------------------------------------ outputs
@@ -424,19 +426,34 @@ final class LinearTraining {
       Calibration.Samples samples = null;
       // Rows of a label that no other rows have say nothing of the margins of trained models.
       if (old == null && output % every == 0 && problem.isKnownWithoutHeldOut(q)) {
-        solver.train(positives, problem.heldOut(), settings.seed() + output);
-        solver.prune(settings.threshold());
+        train(solver, problem, positives, problem.heldOut(), output);
         samples = samples(problem, positives, solver);
       }
       if (positives.isEmpty()) {
         models[q] = new OutputModel(new int[0], new float[0], NEVER, samples);
       } else {
-        solver.train(positives, new BitSet(), settings.seed() + output);
-        solver.prune(settings.threshold());
+        train(solver, problem, positives, new BitSet(), output);
         models[q] = model(problem, solver, samples);
       }
       done.add((long) problem.x().columns().length + problem.x().rows());
     }
+  }
+
+  private void train(
+      DualCoordinateDescent solver,
+      ChunkProblem problem,
+      BitSet positives,
+      BitSet without,
+      int output) {
+    solver.train(positives, without, settings.seed() + output);
+    int row = solver.rowBeyondFloats();
+    if (row >= 0) {
+      throw new ArithmeticException(
+          "x: row "
+              + problem.rows()[row]
+              + " makes weights infinite; scale rows to length 1, or choose a smaller cost");
+    }
+    solver.prune(settings.threshold());
   }
 
   private static OutputModel model(
@@ -468,7 +485,7 @@ final class LinearTraining {
         row >= 0;
         row = problem.heldOut().nextSetBit(row + 1)) {
       samples.margins()[i] = (float) solver.margin(row);
-      samples.weights()[i] = problem.costs()[row];
+      samples.weights()[i] = (float) problem.costs()[row];
       samples.positive()[i++] = positives.get(row);
     }
     return samples;

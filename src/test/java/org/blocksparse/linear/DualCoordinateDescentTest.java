@@ -27,7 +27,7 @@ final class DualCoordinateDescentTest {
 
   @TempDir Path folder;
 
-  private record Problem(SparseMatrix x, BitSet positives, float[] costs) {
+  private record Problem(SparseMatrix x, BitSet positives, double[] costs) {
     static Problem random(boolean weighted) {
       SplittableRandom random = new SplittableRandom(Seed.value());
       int[] sizes = new int[ROWS];
@@ -38,7 +38,7 @@ final class DualCoordinateDescentTest {
       int[] columns = new int[offsets[ROWS]];
       float[] values = new float[columns.length];
       BitSet positives = new BitSet();
-      float[] costs = new float[ROWS];
+      double[] costs = new double[ROWS];
       for (int row = 0; row < ROWS; row++) {
         int[] distinct = random.ints(0, COLUMNS).distinct().limit(sizes[row]).sorted().toArray();
         System.arraycopy(distinct, 0, columns, offsets[row], sizes[row]);
@@ -48,7 +48,7 @@ final class DualCoordinateDescentTest {
           sum += columns[entry] % 3 == 0 ? values[entry] : -values[entry] / 2;
         }
         positives.set(row, sum + random.nextDouble() - 0.5 > 0);
-        costs[row] = (float) (weighted ? COST * (1 + row % 3) : COST);
+        costs[row] = weighted ? COST * (1 + row % 3) : COST;
       }
       return new Problem(new SparseMatrix(offsets, columns, values), positives, costs);
     }
@@ -116,6 +116,23 @@ final class DualCoordinateDescentTest {
     DualCoordinateDescent fast = trained(problem, LinearTraining.TOLERANCE);
     double found = problem.objective(fast.weights(), fast.bias());
     assertTrue(found >= least - 1e-9 && found <= least * 1.01, found + " " + least);
+  }
+
+  /** The solver diverges if rows have a column several times, which {@link SparseMatrix} forbids. */
+  @Test
+  void aRowIsFoundWhereWeightsAreBeyondFloats() {
+    Problem problem = Problem.random(false);
+    assertEquals(-1, trained(problem, 0.1).rowBeyondFloats());
+    int repeats = 50;
+    int[] offsets = new int[ROWS + 1];
+    Arrays.setAll(offsets, row -> repeats * row);
+    int[] columns = new int[repeats * ROWS];
+    float[] values = new float[columns.length];
+    Arrays.fill(values, 1);
+    SparseMatrix x = new SparseMatrix(offsets, columns, values);
+    int found =
+        trained(new Problem(x, problem.positives(), problem.costs()), 0.1).rowBeyondFloats();
+    assertTrue(found >= 0 && found < ROWS, "row " + found);
   }
 
   @Test

@@ -12,9 +12,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.SplittableRandom;
 import java.util.concurrent.ForkJoinPool;
 import java.util.function.DoubleBinaryOperator;
@@ -45,6 +47,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** A linear label tree: what it learns, what it finds, and its files. */
 @Tag("xcheck")
@@ -382,6 +385,87 @@ final class LinearLabelTreeTest {
       assertTrue(heavy > probability(equal.topK(rows, 3), 0, 0));
       float ignored = probability(tree.topK(rows, 3), 0, 2);
       assertTrue(ignored < probability(equal.topK(rows, 3), 0, 2));
+    }
+  }
+
+  /** Entries of a feature are added up, in any order: the model has the same bits. */
+  @ParameterizedTest
+  @ValueSource(ints = {2, 3, 5, 12, 40})
+  void rowsAreSumsOfTheirEntries(int repeats) throws IOException {
+    SplittableRandom random = new SplittableRandom(Seed.value());
+    List<int[]> merged = new ArrayList<>();
+    List<float[]> sums = new ArrayList<>();
+    List<int[]> repeated = new ArrayList<>();
+    List<float[]> parts = new ArrayList<>();
+    List<int[]> targets = new ArrayList<>();
+    for (int row = 0; row < 200; row++) {
+      int label = random.nextInt(9);
+      int[] features = {label, 9 + random.nextInt(5), 14 + random.nextInt(3)};
+      int[] counts = {1 + random.nextInt(repeats), repeats, 1 + random.nextInt(repeats)};
+      List<Integer> entries = new ArrayList<>();
+      for (int i = 0; i < features.length; i++) {
+        entries.addAll(Collections.nCopies(counts[i], features[i]));
+      }
+      Collections.shuffle(entries, new Random(random.nextLong()));
+      targets.add(new int[] {label});
+      merged.add(features);
+      sums.add(new float[] {counts[0], counts[1], counts[2]});
+      repeated.add(entries.stream().mapToInt(Integer::intValue).toArray());
+      float[] ones = new float[entries.size()];
+      Arrays.fill(ones, 1);
+      parts.add(ones);
+    }
+    try (SparseRows wanted = SparseRows.of(merged, sums);
+        SparseRows rows = SparseRows.of(repeated, parts);
+        SparseRows counted = SparseRows.of(repeated);
+        SparseRows y = SparseRows.of(targets)) {
+      byte[] file = fileOf(LinearLabelTree.builder(17, 9).clusterSize(2), wanted, y);
+      for (SparseRows x : List.of(rows, counted)) {
+        assertArrayEquals(file, fileOf(LinearLabelTree.builder(17, 9).clusterSize(2), x, y));
+      }
+    }
+  }
+
+  private byte[] fileOf(LinearLabelTreeBuilder builder, SparseRows x, SparseRows y)
+      throws IOException {
+    try (LinearLabelTree tree = builder.train(x, y)) {
+      tree.save(folder.resolve("tree"));
+      return Files.readAllBytes(folder.resolve("tree"));
+    }
+  }
+
+  /** One row of very many entries makes no others wrong. */
+  @Test
+  void aRowMayListAFeatureVeryOften() {
+    List<int[]> x = new ArrayList<>();
+    List<int[]> y = new ArrayList<>();
+    for (int row = 0; row < 200; row++) {
+      x.add(row == 7 ? new int[100_000] : new int[] {row % 4});
+      y.add(new int[] {row == 7 ? 0 : row % 4});
+    }
+    try (SparseRows rows = SparseRows.of(x);
+        SparseRows targets = SparseRows.of(y);
+        LinearLabelTree tree = LinearLabelTree.builder(4, 4).train(rows, targets)) {
+      Ranking ranking = tree.topK(rows, 1);
+      for (int row = 0; row < 200; row++) {
+        assertTrue(ranking.isDefined(row));
+        assertEquals(y.get(row)[0], ranking.output(row, 0));
+      }
+    }
+  }
+
+  @Test
+  void sumsBeyondFloatsAreRefusedWithTheirRow() {
+    float most = Float.MAX_VALUE;
+    try (SparseRows rows =
+            SparseRows.of(
+                List.of(new int[] {1, 1}, new int[] {0, 1, 1}),
+                List.of(new float[] {most, -most}, new float[] {1, most, most}));
+        SparseRows targets = SparseRows.of(List.of(new int[] {0}, new int[] {1}))) {
+      assertRefused(
+          IllegalArgumentException.class,
+          "x: the values of feature 1 in row 1 add up to 6.805646932770577E38",
+          () -> LinearLabelTree.builder(2, 2).train(rows, targets));
     }
   }
 

@@ -3,6 +3,7 @@ package org.blocksparse.classifier;
 
 import static java.util.Objects.requireNonNull;
 
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -38,9 +39,10 @@ public final class Example {
   /**
    * Sparse features with their labels.
    *
-   * @param indices the features that are not zero, each at least 0, in any order
+   * @param indices the features that are not zero, each at least 0, in any order; values of an
+   *     index that is there several times are added
    * @param values how large they are: as many, all finite
-   * @throws IllegalArgumentException if there are not as many, or a value is not finite
+   * @throws IllegalArgumentException if there are not as many, or a value or a sum is not finite
    * @throws IndexOutOfBoundsException if an index is negative
    */
   public static Example ofFeatures(int[] indices, float[] values, List<String> labels) {
@@ -56,7 +58,30 @@ public final class Example {
         throw new IllegalArgumentException("values[" + i + "] = " + values[i] + " is not finite");
       }
     }
-    return new Example(labels, null, indices.clone(), values.clone());
+    return summed(indices, values, labels);
+  }
+
+  /** An example that has each index once, ascending: lengths of values are those of vectors. */
+  private static Example summed(int[] indices, float[] values, List<String> labels) {
+    long[] sorted = new long[indices.length]; // by index, then by place
+    Arrays.setAll(sorted, i -> (long) indices[i] << 32 | i);
+    Arrays.sort(sorted);
+    int[] distinct = new int[sorted.length];
+    float[] sums = new float[sorted.length];
+    int size = 0;
+    for (int i = 0; i < sorted.length; size++) {
+      int index = (int) (sorted[i] >> 32);
+      double sum = values[(int) sorted[i++]];
+      while (i < sorted.length && (int) (sorted[i] >> 32) == index) {
+        sum += values[(int) sorted[i++]];
+      }
+      distinct[size] = index;
+      sums[size] = (float) sum;
+      if (!Float.isFinite(sums[size])) {
+        throw new IllegalArgumentException("values: those of index " + index + " sum to " + sum);
+      }
+    }
+    return new Example(labels, null, Arrays.copyOf(distinct, size), Arrays.copyOf(sums, size));
   }
 
   /** The right labels; empty if they are not known. */

@@ -11,8 +11,8 @@ import org.blocksparse.bag.EmbeddingBag.Mode;
 
 /**
  * Makes examples to rows of the table, of features that have one. Each example counts by a vector
- * of length 1: of the n features of a text, each is 1 / sqrt(n); values are scaled to that length.
- * A feature that occurs several times counts as several. Immutable, for any number of threads.
+ * of length 1: of the n features of a text, each is 1 / sqrt(n), and one that occurs several times
+ * counts as several; values are scaled to that length. Immutable, for any number of threads.
  *
  * @param text whether examples are texts; if not, they have features
  */

@@ -280,7 +280,11 @@ final class LineParser {
       }
       addFeature(line.substring(begin, end), indices, values);
     }
-    return Example.ofFeatures(indices.toArray(), values.toFloats(), labels);
+    try {
+      return Example.ofFeatures(indices.toArray(), values.toFloats(), labels);
+    } catch (IllegalArgumentException e) { // a sum of finite values is not finite
+      throw new BadLineException(e.getMessage());
+    }
   }
 
   private void addLabels(String all, List<String> labels) throws BadLineException {

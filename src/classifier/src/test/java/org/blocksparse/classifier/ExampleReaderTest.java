@@ -113,6 +113,13 @@ final class ExampleReaderTest {
     }
   }
 
+  @Test
+  void sparse_refusesSumsThatAreNotFinite() throws IOException {
+    ExampleReader reader = reader("1 2:3e38 7:1 2:3e38\n", ExampleFormat.SPARSE, true);
+    assertTrue(reader.nextLine());
+    assertEquals(1, reader.badLines());
+  }
+
   private static void requireBadFeature(String feature) throws IOException {
     ExampleReader reader = reader("1 2:1 " + feature + "\n", ExampleFormat.SPARSE, true);
     assertTrue(reader.nextLine());

@@ -9,19 +9,23 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Random;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.concurrent.CancellationException;
 import java.util.stream.IntStream;
 import org.blocksparse.ElementType;
-import org.blocksparse.io.LoadOptions;
-import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.io.LoadOptions;
 import org.blocksparse.ranking.Metrics;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.Workers;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
@@ -136,6 +140,39 @@ final class HeadsTest {
     }
     try (Classifier classifier = trained(ModelHead.EMBEDDING)) {
       assertMessage("linear", () -> classifier.explain(Example.ofText("a"), "label7"));
+    }
+  }
+
+  /** An index that is listed n times with 1 is that index with n, in training and afterwards. */
+  @ParameterizedTest
+  @EnumSource(ModelHead.class)
+  void valuesOfAnIndexAreAdded(ModelHead head) {
+    SplittableRandom random = new SplittableRandom(3);
+    List<Example> summed = new ArrayList<>();
+    List<Example> listed = new ArrayList<>();
+    for (int e = 0; e < 900; e++) {
+      int label = e % 30;
+      int[] features = {label, 30 + label % 7, 37 + random.nextInt(20)};
+      float[] values = {1 + random.nextInt(12), 12, 1};
+      List<Integer> entries = new ArrayList<>();
+      for (int i = 0; i < features.length; i++) {
+        entries.addAll(Collections.nCopies((int) values[i], features[i]));
+      }
+      Collections.shuffle(entries, new Random(e));
+      float[] ones = new float[entries.size()];
+      Arrays.fill(ones, 1);
+      List<String> labels = List.of("label" + label);
+      summed.add(Example.ofFeatures(features, values, labels));
+      listed.add(
+          Example.ofFeatures(
+              entries.stream().mapToInt(Integer::intValue).toArray(), ones, labels));
+    }
+    TrainingOptions options = SMALL.withHead(head).withWorkers(Workers.callingThread());
+    try (Classifier wanted = Classifier.train(summed.stream(), options);
+        Classifier actual = Classifier.train(listed.stream(), options)) {
+      assertEquals(wanted.predict(summed, 30), actual.predict(listed, 30));
+      double right = actual.evaluate(listed.stream(), 1).precision(1);
+      assertTrue(right > 0.95, "P@1 " + right);
     }
   }
 
