@@ -6,10 +6,12 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.IntStream;
 import org.blocksparse.Progress;
-import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.Scheduler;
+import org.blocksparse.Progress;
+import org.blocksparse.internal.kernels.Bags;
 
 /**
  * Trains a linear label tree, or some outputs of one. Labels are put into clusters; then each
@@ -53,12 +55,19 @@ final class LinearTraining {
   private final Settings settings;
   private final Progress progress;
   private final TfIdf tfIdf;
+
+  /** The caller's number of each row; rows of weight 0 are left out. */
+  private final int[] rows;
+
   private final SparseMatrix x;
   private final int features;
+
+  /** The caller's weights of all rows, or null. */
   private final float[] weights;
+
   private final BitSet heldOut = new BitSet();
 
-  /** The labels of each row, ascending, each once; of rows without weight none. */
+  /** The labels of each row, ascending, each once. */
   private final int[][] labelsOf;
 
   /** The model that gives all outputs that are not trained, of float32 and leased; or null. */
@@ -99,9 +108,13 @@ final class LinearTraining {
     this.settings = settings;
     this.progress = progress;
     this.features = featureCount;
-    SparseMatrix rows = SparseMatrix.of(features);
-    this.tfIdf = settings.tfIdf() ? TfIdf.of(rows, featureCount) : null;
-    this.x = tfIdf == null ? rows : tfIdf.weighted(rows);
+    this.rows =
+        IntStream.range(0, features.count())
+            .filter(row -> rowWeights == null || rowWeights[row] > 0)
+            .toArray();
+    SparseMatrix entries = SparseMatrix.of(features, rows);
+    this.tfIdf = settings.tfIdf() ? TfIdf.of(entries, featureCount) : null;
+    this.x = tfIdf == null ? entries : tfIdf.weighted(entries);
     this.weights = rowWeights;
     this.labelsOf = labelsOf(labels);
     this.old = null;
@@ -140,7 +153,8 @@ final class LinearTraining {
     this.progress = progress;
     this.features = old.weights().features();
     this.tfIdf = old.tfIdf();
-    this.x = SparseMatrix.of(features);
+    this.rows = IntStream.range(0, features.count()).toArray();
+    this.x = SparseMatrix.of(features, rows);
     this.weights = null;
     this.labelsOf = labelsOf(labels);
     this.old = old;
@@ -161,7 +175,7 @@ final class LinearTraining {
     int[][] labelsOf = new int[x.rows()][];
     SplittableRandom random = new SplittableRandom(settings.seed());
     for (int row = 0; row < labelsOf.length; row++) {
-      labelsOf[row] = counts(row) ? distinct(labels, row) : new int[0];
+      labelsOf[row] = distinct(labels, rows[row]);
       heldOut.set(row, random.nextInt(HELD_OUT) == 0);
     }
     return labelsOf;
@@ -199,10 +213,6 @@ final class LinearTraining {
       Arrays.setAll(chunkOf[level], cluster -> parents[below[cluster]]);
     }
     return chunkOf;
-  }
-
-  private boolean counts(int row) {
-    return weights == null || weights[row] > 0;
   }
 
   private static int[] distinct(Bags labels, int row) {
@@ -245,7 +255,7 @@ final class LinearTraining {
           1,
           labelsOf.length,
           (row, sink) -> {
-            if (counts(row) && isTrained(0)) {
+            if (isTrained(0)) {
               sink.take(0);
             }
           });
@@ -344,7 +354,7 @@ final class LinearTraining {
     double[] costs = new double[end - begin];
     BitSet held = new BitSet();
     for (int i = begin; i < end; i++) {
-      costs[i - begin] = settings.cost() * (weights == null ? 1.0 : weights[chosen[i]]);
+      costs[i - begin] = settings.cost() * (weights == null ? 1.0 : weights[rows[chosen[i]]]);
       held.set(i - begin, heldOut.get(chosen[i]));
     }
     int firstOutput = tree.outputBegins()[chunk];
@@ -370,8 +380,8 @@ final class LinearTraining {
                 }
               }
             });
-    return new ChunkProblem(
-        Arrays.copyOfRange(chosen, begin, end), compact, used, costs, positives, held);
+    int[] numbers = IntStream.range(begin, end).map(i -> rows[chosen[i]]).toArray();
+    return new ChunkProblem(numbers, compact, used, costs, positives, held);
   }
 
   // ------------------------------------------------------------------------------------ outputs

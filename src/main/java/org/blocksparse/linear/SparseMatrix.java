@@ -2,6 +2,7 @@
 package org.blocksparse.linear;
 
 import java.util.Arrays;
+import java.util.stream.IntStream;
 import org.blocksparse.internal.kernels.Bags;
 
 /**
@@ -13,18 +14,25 @@ import org.blocksparse.internal.kernels.Bags;
  * @param values of the entries
  */
 record SparseMatrix(int[] offsets, int[] columns, float[] values) {
+  /** A copy of all bags; see {@link #of(Bags, int[])}. */
+  static SparseMatrix of(Bags bags) {
+    return of(bags, IntStream.range(0, bags.count()).toArray());
+  }
+
   /**
-   * A copy of bags that were checked and are leased; entries of a bag with the same index are added
-   * up.
+   * A copy of some bags, which were checked and are leased; entries of a bag with the same index
+   * are added up.
    *
+   * @param chosen the bags, ascending
    * @throws IllegalArgumentException if a sum is not finite
    */
-  static SparseMatrix of(Bags bags) {
-    int[] offsets = new int[bags.count() + 1];
+  static SparseMatrix of(Bags bags, int[] chosen) {
+    int[] offsets = new int[chosen.length + 1];
     int[] columns = new int[bags.entries()];
     float[] values = new float[bags.entries()];
     int size = 0;
-    for (int row = 0; row < bags.count(); row++) {
+    for (int r = 0; r < chosen.length; r++) {
+      int row = chosen[r];
       int begin = bags.offsets().getInt(row);
       long[] sorted = new long[bags.offsets().getInt(row + 1L) - begin]; // by index, then entry
       for (int i = 0; i < sorted.length; i++) {
@@ -44,13 +52,13 @@ record SparseMatrix(int[] offsets, int[] columns, float[] values) {
               "x: the values of feature " + column + " in row " + row + " add up to " + sum);
         }
       }
-      offsets[row + 1] = size;
+      offsets[r + 1] = size;
     }
-    boolean hasRepeats = size < columns.length;
+    boolean isFull = size == columns.length;
     return new SparseMatrix(
         offsets,
-        hasRepeats ? Arrays.copyOf(columns, size) : columns,
-        hasRepeats ? Arrays.copyOf(values, size) : values);
+        isFull ? columns : Arrays.copyOf(columns, size),
+        isFull ? values : Arrays.copyOf(values, size));
   }
 
   int rows() {

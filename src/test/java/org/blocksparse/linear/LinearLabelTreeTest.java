@@ -426,9 +426,43 @@ final class LinearLabelTreeTest {
     }
   }
 
+  /** The model has the same bits without them, with TF-IDF as well. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void rowsOfWeight0AreLeftOut(boolean tfIdf) throws IOException {
+    try (Data data = Data.of(200, 13, Seed.value());
+        SparseRows counts =
+            SparseRows.of(IntStream.range(0, 200).mapToObj(data.x()::indices).toList())) {
+      int[] kept = IntStream.range(0, 200).filter(row -> row % 3 != 0).toArray();
+      SparseRows x = tfIdf ? counts : data.x();
+      LinearLabelTreeBuilder builder = LinearLabelTree.builder(WORDS, 13).clusterSize(4);
+      try (SparseRows some = x.select(kept);
+          SparseRows targets = data.targets().select(kept);
+          FloatTensor ofAll = FloatTensor.zeros(200);
+          FloatTensor ofSome = FloatTensor.zeros(kept.length)) {
+        for (int row = 0; row < kept.length; row++) {
+          ofSome.set(row % 5 + 0.5f, row);
+          ofAll.set(row % 5 + 0.5f, kept[row]);
+        }
+        assertArrayEquals(
+            fileOf(tfIdf ? builder.tfIdf() : builder, some, targets, ofSome),
+            fileOf(builder, x, data.targets(), ofAll));
+      }
+    }
+  }
+
   private byte[] fileOf(LinearLabelTreeBuilder builder, SparseRows x, SparseRows y)
       throws IOException {
-    try (LinearLabelTree tree = builder.train(x, y)) {
+    try (FloatTensor weights = FloatTensor.zeros(x.rows())) {
+      weights.fill(1);
+      return fileOf(builder, x, y, weights);
+    }
+  }
+
+  private byte[] fileOf(
+      LinearLabelTreeBuilder builder, SparseRows x, SparseRows y, FloatTensor weights)
+      throws IOException {
+    try (LinearLabelTree tree = builder.train(x, y, weights)) {
       tree.save(folder.resolve("tree"));
       return Files.readAllBytes(folder.resolve("tree"));
     }
