@@ -17,7 +17,10 @@ import java.util.BitSet;
  */
 final class DualCoordinateDescent {
   /** Passes after which a model is taken as it is. */
-  private static final int MOST_PASSES = 200;
+  static final int MOST_PASSES = 1000;
+
+  /** The {@linkplain #train excess} of a model that may be taken before. */
+  static final double FAIR_EXCESS = 0.1;
 
   private static final double SMALLEST_GRADIENT = 1e-12;
 
@@ -45,7 +48,8 @@ final class DualCoordinateDescent {
    *
    * @param columns of x
    * @param costs C_i of each row, positive
-   * @param tolerance how far the projected gradients of the dual may be apart at the end
+   * @param tolerance how far the projected gradients of the dual may be apart at the end; less if
+   *     the excess is larger than {@link #FAIR_EXCESS}
    */
   DualCoordinateDescent(SparseMatrix x, int columns, double[] costs, double tolerance) {
     int rows = x.rows();
@@ -79,8 +83,10 @@ final class DualCoordinateDescent {
    * @param positives the rows whose answer is yes
    * @param without rows that are left out
    * @param seed of the order of the rows
+   * @return the excess: how far the objective is above its minimum, as a part of the minimum, at
+   *     most. It may be infinite
    */
-  void train(BitSet positives, BitSet without, long seed) {
+  double train(BitSet positives, BitSet without, long seed) {
     random = seed;
     Arrays.fill(weights, 0);
     Arrays.fill(alpha, 0);
@@ -94,6 +100,7 @@ final class DualCoordinateDescent {
     // Rows from `active` on are left out: their alpha is 0, and their gradient far from negative.
     int active = rows;
     double shrinkAbove = Double.POSITIVE_INFINITY;
+    double apart = tolerance;
     for (int pass = 0; pass < MOST_PASSES; pass++) {
       double largest = Double.NEGATIVE_INFINITY;
       double smallest = Double.POSITIVE_INFINITY;
@@ -105,7 +112,7 @@ final class DualCoordinateDescent {
         double before = alpha[row];
         double gradient = sign[row] * margin(row) - 1 + before * added[row];
         if (!Double.isFinite(gradient)) {
-          return; // while all weights are finite, rowBeyondFloats finds the row
+          return Double.POSITIVE_INFINITY; // while weights are finite: see rowBeyondFloats
         }
         if (before == 0 && gradient > shrinkAbove) {
           swap(i--, --active);
@@ -124,15 +131,37 @@ final class DualCoordinateDescent {
           add(row, sign[row] * (alpha[row] - before));
         }
       }
-      if (largest - smallest > tolerance) {
+      if (largest - smallest > apart) {
         shrinkAbove = largest > 0 ? largest : Double.POSITIVE_INFINITY;
       } else if (active < rows) {
         active = rows; // once more with all of them
         shrinkAbove = Double.POSITIVE_INFINITY;
       } else {
-        return;
+        double excess = excess(rows);
+        if (excess <= FAIR_EXCESS) {
+          return excess;
+        }
+        apart /= 2;
       }
     }
+    return excess(rows);
+  }
+
+  /** Compares the objective with that of the dual, which is below the minimum. */
+  private double excess(int rows) {
+    double squares = bias * bias;
+    for (double weight : weights) {
+      squares += weight * weight;
+    }
+    double primal = squares / 2;
+    double dual = -squares / 2;
+    for (int i = 0; i < rows; i++) {
+      int row = order[i];
+      double loss = Math.max(0, 1 - sign[row] * margin(row));
+      primal += loss * loss / (2 * added[row]);
+      dual += alpha[row] - alpha[row] * alpha[row] * added[row] / 2;
+    }
+    return primal <= dual ? 0 : dual > 0 ? primal / dual - 1 : Double.POSITIVE_INFINITY;
   }
 
   /** A random number below a bound, by a linear congruential generator (Knuth's MMIX). */

@@ -62,10 +62,11 @@ import org.blocksparse.ranking.Ranking;
  * (|w|^2 + b^2) / 2 + cost * sum over rows of weight * max(0, 1 - y (w . x + b))^2,  y = +1 or -1
  * }</pre>
  *
- * <p>by dual coordinate descent (Hsieh et al., 2008), as LIBLINEAR does (Fan et al., 2008). Each
- * cluster or label trains on the rows that have a label of its parent cluster. Weights nearer to 0
- * than a threshold are dropped, as in DiSMEC (Babbar and Schoelkopf, 2017). If you pass TF-IDF
- * values, scale each row to length 1.
+ * <p>by dual coordinate descent (Hsieh et al., 2008), as LIBLINEAR does (Fan et al., 2008), to
+ * within 10 percent of the minimum; see {@link LinearLabelTreeBuilder#cost}. Each cluster or label
+ * trains on the rows that have a label of its parent cluster. Weights nearer to 0 than a threshold
+ * are dropped, as in DiSMEC (Babbar and Schoelkopf, 2017). If you pass TF-IDF values, scale each
+ * row to length 1.
  *
  * <p><b>Probabilities.</b> Slope and intercept of each level come from Platt scaling (Platt, 1999).
  * They are fitted to a random tenth of the rows, with models that were trained without it.

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.linear;
 
+import java.lang.System.Logger.Level;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
-import org.blocksparse.Progress;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.Scheduler;
 import org.blocksparse.Progress;
@@ -87,7 +87,7 @@ final class LinearTraining {
   /** The outputs that are trained. */
   private final BitSet chosen = new BitSet();
 
-  private final Work done = new Work();
+  private final Progress done = new Progress();
 
   /**
    * Trains a tree. Operands were checked and are leased.
@@ -243,6 +243,7 @@ final class LinearTraining {
     for (int level = 0; level < tree.levels(); level++) {
       trainLevel(level, rowsOf.get(level), known, parts);
     }
+    done.warnOfExcess();
     return parts.build();
   }
 
@@ -442,20 +443,21 @@ final class LinearTraining {
       if (positives.isEmpty()) {
         models[q] = new OutputModel(new int[0], new float[0], NEVER, samples);
       } else {
-        train(solver, problem, positives, new BitSet(), output);
+        done.reached(train(solver, problem, positives, new BitSet(), output));
         models[q] = model(problem, solver, samples);
       }
       done.add((long) problem.x().columns().length + problem.x().rows());
     }
   }
 
-  private void train(
+  /** Trains a model and leaves out its small weights; returns the excess of its objective. */
+  private double train(
       DualCoordinateDescent solver,
       ChunkProblem problem,
       BitSet positives,
       BitSet without,
       int output) {
-    solver.train(positives, without, settings.seed() + output);
+    double excess = solver.train(positives, without, settings.seed() + output);
     int row = solver.rowBeyondFloats();
     if (row >= 0) {
       throw new ArithmeticException(
@@ -464,6 +466,7 @@ final class LinearTraining {
               + " makes weights infinite; scale rows to length 1, or choose a smaller cost");
     }
     solver.prune(settings.threshold());
+    return excess;
   }
 
   private static OutputModel model(
@@ -566,14 +569,39 @@ final class LinearTraining {
     return all;
   }
 
-  /** Counts the work that is done. */
-  private final class Work {
+  /** Counts the work that is done, and the models that did not get near their minimum. */
+  private final class Progress {
     private long total;
     private long sum;
+    private int unfinished;
+    private double largestExcess;
 
     synchronized void add(long work) {
       sum += work;
       progress.update(sum, total);
+    }
+
+    synchronized void reached(double excess) {
+      if (excess > DualCoordinateDescent.FAIR_EXCESS) {
+        unfinished++;
+        largestExcess = Math.max(largestExcess, excess);
+      }
+    }
+
+    void warnOfExcess() {
+      if (unfinished > 0) {
+        System.getLogger("org.blocksparse")
+            .log(
+                Level.WARNING,
+                "LinearLabelTree: after {0} passes, {1} of {2} models may be more than {3} percent"
+                    + " above the minimum, up to {4} percent. Scale rows to length 1, or choose a"
+                    + " smaller cost.",
+                DualCoordinateDescent.MOST_PASSES,
+                unfinished,
+                chosen.cardinality(),
+                Math.round(100 * DualCoordinateDescent.FAIR_EXCESS),
+                Math.round(100 * largestExcess));
+      }
     }
   }
 }

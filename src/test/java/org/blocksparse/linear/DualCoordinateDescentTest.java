@@ -18,6 +18,8 @@ import java.util.SplittableRandom;
 import org.blocksparse.testing.Seed;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** The solver finds the minimum of its objective: by its gradient, and as LIBLINEAR finds it. */
 final class DualCoordinateDescentTest {
@@ -29,7 +31,16 @@ final class DualCoordinateDescentTest {
 
   private record Problem(SparseMatrix x, BitSet positives, double[] costs) {
     static Problem random(boolean weighted) {
-      SplittableRandom random = new SplittableRandom(Seed.value());
+      return random(Seed.value(), weighted, COST, 1, 1);
+    }
+
+    /**
+     * Rows of which some columns say what is right, and noise.
+     *
+     * @param size of values, at most
+     */
+    static Problem random(long seed, boolean weighted, double cost, double size, double noise) {
+      SplittableRandom random = new SplittableRandom(seed);
       int[] sizes = new int[ROWS];
       for (int row = 0; row < ROWS; row++) {
         sizes[row] = random.nextInt(9);
@@ -44,11 +55,11 @@ final class DualCoordinateDescentTest {
         System.arraycopy(distinct, 0, columns, offsets[row], sizes[row]);
         double sum = 0;
         for (int entry = offsets[row]; entry < offsets[row + 1]; entry++) {
-          values[entry] = (float) random.nextDouble();
+          values[entry] = (float) (size * random.nextDouble());
           sum += columns[entry] % 3 == 0 ? values[entry] : -values[entry] / 2;
         }
-        positives.set(row, sum + random.nextDouble() - 0.5 > 0);
-        costs[row] = weighted ? COST * (1 + row % 3) : COST;
+        positives.set(row, sum / size + noise * (random.nextDouble() - 0.5) > 0);
+        costs[row] = weighted ? cost * (1 + row % 3) : cost;
       }
       return new Problem(new SparseMatrix(offsets, columns, values), positives, costs);
     }
@@ -88,6 +99,68 @@ final class DualCoordinateDescentTest {
       }
       return gradient;
     }
+
+    /** The minimum of the objective, by Newton's method from 0 on. */
+    double minimum() {
+      double[] all = new double[COLUMNS + 1];
+      for (int step = 0; step < 1000; step++) {
+        double[] weights = Arrays.copyOf(all, COLUMNS);
+        double[] change = newtonStep(weights, all[COLUMNS]);
+        double before = objective(weights, all[COLUMNS]);
+        double part = 1;
+        double after;
+        double[] next;
+        do {
+          next = all.clone();
+          for (int i = 0; i < next.length; i++) {
+            next[i] -= part * change[i];
+          }
+          after = objective(Arrays.copyOf(next, COLUMNS), next[COLUMNS]);
+          part /= 2;
+        } while (after > before && part > 1e-12);
+        all = next;
+        if (before - after <= 1e-13 * before) {
+          return after;
+        }
+      }
+      throw new AssertionError("no minimum");
+    }
+
+    /** The inverse of the Hessian matrix times the gradient, by Gaussian elimination. */
+    private double[] newtonStep(double[] weights, double bias) {
+      int n = COLUMNS + 1;
+      double[][] system = new double[n][n + 1];
+      double[] gradient = gradient(weights, bias);
+      for (int i = 0; i < n; i++) {
+        system[i][i] = 1;
+        system[i][n] = gradient[i];
+      }
+      for (int row = 0; row < ROWS; row++) {
+        if (sign(row) * margin(row, weights, bias) < 1) {
+          double[] dense = new double[n];
+          dense[COLUMNS] = 1;
+          for (int entry = x.offsets()[row]; entry < x.offsets()[row + 1]; entry++) {
+            dense[x.columns()[entry]] = x.values()[entry];
+          }
+          for (int i = 0; i < n; i++) {
+            for (int j = 0; dense[i] != 0 && j < n; j++) {
+              system[i][j] += 2 * costs[row] * dense[i] * dense[j];
+            }
+          }
+        }
+      }
+      for (int i = 0; i < n; i++) { // no pivots are needed: the matrix is positive definite
+        for (int k = 0; k < n; k++) {
+          double factor = k == i ? 0 : system[k][i] / system[i][i];
+          for (int j = i; factor != 0 && j <= n; j++) {
+            system[k][j] -= factor * system[i][j];
+          }
+        }
+      }
+      double[] step = new double[n];
+      Arrays.setAll(step, i -> system[i][n] / system[i][i]);
+      return step;
+    }
   }
 
   private static DualCoordinateDescent trained(Problem problem, double tolerance) {
@@ -108,17 +181,46 @@ final class DualCoordinateDescentTest {
     }
   }
 
-  @Test
-  void objectiveIsNearTheMinimumWithTheToleranceOfTraining() {
-    Problem problem = Problem.random(true);
-    DualCoordinateDescent exact = trained(problem, 1e-10);
-    double least = problem.objective(exact.weights(), exact.bias());
-    DualCoordinateDescent fast = trained(problem, LinearTraining.TOLERANCE);
-    double found = problem.objective(fast.weights(), fast.bias());
-    assertTrue(found >= least - 1e-9 && found <= least * 1.01, found + " " + least);
+  /** For costs and values of any size, and answers that can be learned or cannot. */
+  @ParameterizedTest
+  @CsvSource({
+    "0.001, 1, 0.1", "0.001, 1, 5", "0.001, 9, 0.1", "0.001, 9, 5",
+    "1, 1, 0.1", "1, 1, 5", "1, 9, 0.1", "1, 9, 5",
+    "40, 1, 0.1", "40, 1, 5", "40, 9, 0.1", "40, 9, 5",
+    "2000, 1, 0.1", "2000, 1, 5", "2000, 9, 0.1", "2000, 9, 5"
+  })
+  void objectiveIsNearTheMinimumOrTheExcessIsReturned(double cost, double size, double noise) {
+    Problem problem = Problem.random(Seed.value(), true, cost, size, noise);
+    DualCoordinateDescent solver =
+        new DualCoordinateDescent(problem.x(), COLUMNS, problem.costs(), LinearTraining.TOLERANCE);
+    double excess = solver.train(problem.positives(), new BitSet(), 3);
+    double least = problem.minimum();
+    double found = problem.objective(solver.weights(), solver.bias());
+    assertTrue(found >= least * (1 - 1e-9) && found <= least * (1 + excess + 1e-9));
+    if (cost * size * size <= 100) {
+      assertTrue(excess <= DualCoordinateDescent.FAIR_EXCESS, excess + " " + Seed.howToRepeat());
+    }
   }
 
-  /** The solver diverges if rows have a column several times, which {@link SparseMatrix} forbids. */
+  /** Rows that are left out for some passes because they seem to be right count at the end. */
+  @Test
+  void theMinimumIsThatOfAllRows() {
+    for (int i = 0; i < 60; i++) {
+      Problem problem =
+          Problem.random(Seed.value() + i, i % 2 == 0, i % 3 == 0 ? 0.1 : 2, 1, i % 5);
+      DualCoordinateDescent solver = trained(problem, 1e-4);
+      double least = problem.minimum();
+      assertEquals(
+          least,
+          problem.objective(solver.weights(), solver.bias()),
+          1e-6 * least,
+          Seed.howToRepeat());
+    }
+  }
+
+  /**
+   * The solver diverges if rows have a column several times, which {@link SparseMatrix} forbids.
+   */
   @Test
   void aRowIsFoundWhereWeightsAreBeyondFloats() {
     Problem problem = Problem.random(false);

@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.text.MessageFormat;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -20,6 +21,9 @@ import java.util.Random;
 import java.util.SplittableRandom;
 import java.util.concurrent.ForkJoinPool;
 import java.util.function.DoubleBinaryOperator;
+import java.util.logging.Handler;
+import java.util.logging.LogRecord;
+import java.util.logging.Logger;
 import java.util.stream.IntStream;
 import org.blocksparse.ElementType;
 import org.blocksparse.FileFormatException;
@@ -506,6 +510,54 @@ final class LinearLabelTreeTest {
   private static float probability(Ranking ranking, int row, int label) {
     int rank = Arrays.stream(ranking.outputs(row)).boxed().toList().indexOf(label);
     return ranking.logProbability(row, rank);
+  }
+
+  /** Answers that cannot be learned, at a cost of nearly no errors, take more than all passes. */
+  @Test
+  void aSolverThatDoesNotEndIsLogged() {
+    SplittableRandom random = new SplittableRandom(Seed.value());
+    List<int[]> x = new ArrayList<>();
+    List<float[]> values = new ArrayList<>();
+    List<int[]> y = new ArrayList<>();
+    for (int row = 0; row < 300; row++) {
+      x.add(IntStream.range(0, 20).toArray());
+      float[] ofRow = new float[20];
+      for (int i = 0; i < ofRow.length; i++) {
+        ofRow[i] = random.nextFloat() * 9;
+      }
+      values.add(ofRow);
+      y.add(new int[] {random.nextInt(3)});
+    }
+    List<String> logged = new ArrayList<>();
+    Handler handler =
+        new Handler() {
+          @Override
+          public void publish(LogRecord entry) {
+            logged.add(MessageFormat.format(entry.getMessage(), entry.getParameters()));
+          }
+
+          @Override
+          public void flush() {}
+
+          @Override
+          public void close() {}
+        };
+    Logger logger = Logger.getLogger("org.blocksparse");
+    logger.addHandler(handler);
+    logger.setUseParentHandlers(false);
+    try (SparseRows rows = SparseRows.of(x, values);
+        SparseRows targets = SparseRows.of(y)) {
+      LinearLabelTree.builder(20, 3).cost(1e-3f).train(rows, targets).close();
+      assertEquals(List.of(), logged);
+      LinearLabelTree.builder(20, 3).cost(1e4f).train(rows, targets).close();
+    } finally {
+      logger.removeHandler(handler);
+      logger.setUseParentHandlers(true);
+    }
+    assertEquals(1, logged.size());
+    assertTrue(
+        logged.get(0).matches("LinearLabelTree: after 1.000 passes, 3 of 3 models .*"),
+        logged.get(0));
   }
 
   @Test

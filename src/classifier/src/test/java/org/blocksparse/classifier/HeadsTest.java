@@ -164,8 +164,7 @@ final class HeadsTest {
       List<String> labels = List.of("label" + label);
       summed.add(Example.ofFeatures(features, values, labels));
       listed.add(
-          Example.ofFeatures(
-              entries.stream().mapToInt(Integer::intValue).toArray(), ones, labels));
+          Example.ofFeatures(entries.stream().mapToInt(Integer::intValue).toArray(), ones, labels));
     }
     TrainingOptions options = SMALL.withHead(head).withWorkers(Workers.callingThread());
     try (Classifier wanted = Classifier.train(summed.stream(), options);
