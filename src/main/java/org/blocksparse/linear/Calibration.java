@@ -11,19 +11,24 @@ import java.util.List;
  * @param slope positive, so that the order of margins is that of probabilities
  */
 record Calibration(float slope, float intercept) {
-  /** Used without samples; with samples it weighs as much as one of them. */
+  /**
+   * Used without samples. With samples, it weighs as much as one of them, for margins divided by
+   * their size.
+   */
   private static final Calibration PRIOR = new Calibration(4, 0);
 
-  private static final float SMALLEST_SLOPE = 0.125f;
+  /** The smallest slope, for margins divided by their size. */
+  static final double SMALLEST_SLOPE = 0.125;
+
   private static final int MOST_STEPS = 50;
 
   /**
-   * Margins, and the weights of their rows.
+   * Margins, and the weights of their rows, which are 1 in the mean of all rows.
    *
    * @param positive whether the answer was yes
    */
   @SuppressWarnings("ArrayRecordComponent")
-  record Samples(float[] margins, float[] weights, boolean[] positive) {}
+  record Samples(double[] margins, float[] weights, boolean[] positive) {}
 
   /** The logarithm of the probability of a margin; never positive. */
   float logProbability(float margin) {
@@ -39,56 +44,101 @@ record Calibration(float slope, float intercept) {
 
   /** The best for some samples, whose order matters to the last bits. */
   static Calibration of(List<Samples> samples) {
-    double slope = PRIOR.slope;
-    double intercept = PRIOR.intercept;
-    double loss = loss(samples, slope, intercept);
-    for (int step = 0; step < MOST_STEPS; step++) {
-      double gradientSlope = slope - PRIOR.slope;
-      double gradientIntercept = intercept - PRIOR.intercept;
-      double slopes = 1;
-      double intercepts = 1;
-      double both = 0;
-      for (Samples each : samples) {
-        for (int i = 0; i < each.margins.length; i++) {
-          double margin = each.margins[i];
-          double probability = 1 / (1 + Math.exp(-(slope * margin + intercept)));
-          double error = each.weights[i] * (probability - (each.positive[i] ? 1 : 0));
-          double curvature = each.weights[i] * probability * (1 - probability);
-          gradientSlope += error * margin;
-          gradientIntercept += error;
-          slopes += curvature * margin * margin;
-          intercepts += curvature;
-          both += curvature * margin;
-        }
-      }
-      double determinant = slopes * intercepts - both * both;
-      double stepSlope = (both * gradientIntercept - intercepts * gradientSlope) / determinant;
-      double stepIntercept = (both * gradientSlope - slopes * gradientIntercept) / determinant;
-      double before = loss;
-      double part = 1;
-      loss = loss(samples, slope + stepSlope, intercept + stepIntercept);
-      while (loss > before && part > 0x1p-20) {
-        part /= 2;
-        loss = loss(samples, slope + part * stepSlope, intercept + part * stepIntercept);
-      }
-      slope += part * stepSlope;
-      intercept += part * stepIntercept;
-      if (before - loss <= 1e-9 * before) {
-        break;
-      }
-    }
-    return new Calibration(Math.max(SMALLEST_SLOPE, (float) slope), (float) intercept);
+    return new Fit(samples).best();
   }
 
-  private static double loss(List<Samples> samples, double slope, double intercept) {
-    double sum = (Math.pow(slope - PRIOR.slope, 2) + Math.pow(intercept - PRIOR.intercept, 2)) / 2;
-    for (Samples each : samples) {
-      for (int i = 0; i < each.margins.length; i++) {
-        double logit = slope * each.margins[i] + intercept;
-        double wrong = each.positive[i] ? -logit : logit;
-        sum += each.weights[i] * (Math.max(wrong, 0) + Math.log1p(Math.exp(-Math.abs(wrong))));
+  /** The logit is slope * (margin - mean) / unit + intercept here: margins of any size do. */
+  private static final class Fit {
+    final List<Samples> samples;
+    final double mean;
+    final double unit;
+
+    /** The size of margins in units. */
+    final double size;
+
+    final double priorSlope;
+    final double priorIntercept;
+
+    Fit(List<Samples> samples) {
+      this.samples = samples;
+      double weights = 0;
+      double sum = 0;
+      for (Samples each : samples) {
+        for (int i = 0; i < each.margins.length; i++) {
+          weights += each.weights[i];
+          sum += each.weights[i] * each.margins[i];
+        }
       }
+      mean = weights > 0 ? sum / weights : 0;
+      double squares = 0;
+      for (Samples each : samples) {
+        for (int i = 0; i < each.margins.length; i++) {
+          squares += each.weights[i] * Math.pow(each.margins[i] - mean, 2);
+        }
+      }
+      double deviation = weights > 0 ? Math.sqrt(squares / weights) : 0;
+      double all = Math.hypot(deviation, mean);
+      unit = deviation > 0 ? deviation : all > 0 ? all : 1;
+      size = all > 0 ? all / unit : 1;
+      priorSlope = PRIOR.slope / size;
+      priorIntercept = PRIOR.intercept + priorSlope * mean / unit;
     }
-    return sum;
+
+    Calibration best() {
+      double slope = priorSlope;
+      double intercept = priorIntercept;
+      double loss = loss(slope, intercept);
+      for (int step = 0; step < MOST_STEPS; step++) {
+        // Cauchy's distribution as a normal one, of a variance that grows with the distance.
+        double slopes = 1 / (1 + Math.pow(slope - priorSlope, 2));
+        double intercepts = 1 / (1 + Math.pow(intercept - priorIntercept, 2));
+        double gradientSlope = slopes * (slope - priorSlope);
+        double gradientIntercept = intercepts * (intercept - priorIntercept);
+        double both = 0;
+        for (Samples each : samples) {
+          for (int i = 0; i < each.margins.length; i++) {
+            double margin = (each.margins[i] - mean) / unit;
+            double probability = 1 / (1 + Math.exp(-(slope * margin + intercept)));
+            double error = each.weights[i] * (probability - (each.positive[i] ? 1 : 0));
+            double curvature = each.weights[i] * probability * (1 - probability);
+            gradientSlope += error * margin;
+            gradientIntercept += error;
+            slopes += curvature * margin * margin;
+            intercepts += curvature;
+            both += curvature * margin;
+          }
+        }
+        double determinant = slopes * intercepts - both * both;
+        double stepSlope = (both * gradientIntercept - intercepts * gradientSlope) / determinant;
+        double stepIntercept = (both * gradientSlope - slopes * gradientIntercept) / determinant;
+        double before = loss;
+        double part = 1;
+        loss = loss(slope + stepSlope, intercept + stepIntercept);
+        while (loss > before && part > 0x1p-20) {
+          part /= 2;
+          loss = loss(slope + part * stepSlope, intercept + part * stepIntercept);
+        }
+        slope += part * stepSlope;
+        intercept += part * stepIntercept;
+        if (before - loss <= 1e-9 * before) {
+          break;
+        }
+      }
+      double ofMargins = Math.max(SMALLEST_SLOPE / size, slope) / unit;
+      return new Calibration((float) ofMargins, (float) (intercept - ofMargins * mean));
+    }
+
+    double loss(double slope, double intercept) {
+      double sum = 0.5 * Math.log1p(Math.pow(slope - priorSlope, 2));
+      sum += 0.5 * Math.log1p(Math.pow(intercept - priorIntercept, 2));
+      for (Samples each : samples) {
+        for (int i = 0; i < each.margins.length; i++) {
+          double logit = slope * (each.margins[i] - mean) / unit + intercept;
+          double wrong = each.positive[i] ? -logit : logit;
+          sum += each.weights[i] * (Math.max(wrong, 0) + Math.log1p(Math.exp(-Math.abs(wrong))));
+        }
+      }
+      return sum;
+    }
   }
 }

@@ -25,13 +25,14 @@ final class DualCoordinateDescent {
   private static final double SMALLEST_GRADIENT = 1e-12;
 
   private final SparseMatrix x;
+  private final double[] costs;
   private final double tolerance;
 
   /** Of each row, 1 / (2 C_i): what the squared loss adds to the diagonal of the dual. */
   private final double[] added;
 
-  /** The diagonal of the dual. */
-  private final double[] diagonal;
+  /** The square of the length of each row, with that of the bias feature, 1. */
+  private final double[] squares;
 
   private final double[] alpha;
 
@@ -54,16 +55,16 @@ final class DualCoordinateDescent {
   DualCoordinateDescent(SparseMatrix x, int columns, double[] costs, double tolerance) {
     int rows = x.rows();
     this.x = x;
+    this.costs = costs;
     this.tolerance = tolerance;
     this.added = new double[rows];
-    this.diagonal = new double[rows];
+    this.squares = new double[rows];
     this.alpha = new double[rows];
     this.sign = new byte[rows];
     this.order = new int[rows];
     this.weights = new double[columns];
     for (int row = 0; row < rows; row++) {
-      added[row] = 0.5 / costs[row];
-      diagonal[row] = x.squaredNorm(row) + 1 + added[row]; // 1 is the square of the bias feature
+      squares[row] = x.squaredNorm(row) + 1;
     }
   }
 
@@ -81,7 +82,8 @@ final class DualCoordinateDescent {
    * Trains a model.
    *
    * @param positives the rows whose answer is yes
-   * @param without rows that are left out
+   * @param without rows that are left out; the costs of the others grow in proportion, so that
+   *     their sum is that of all: margins are those of a model of all rows
    * @param seed of the order of the rows
    * @return the excess: how far the objective is above its minimum, as a part of the minimum, at
    *     most. It may be infinite
@@ -94,8 +96,14 @@ final class DualCoordinateDescent {
     Arrays.fill(sign, (byte) -1);
     positives.stream().forEach(row -> sign[row] = 1);
     int rows = 0;
+    double kept = 0;
     for (int row = without.nextClearBit(0); row < x.rows(); row = without.nextClearBit(row + 1)) {
       order[rows++] = row;
+      kept += costs[row];
+    }
+    double share = kept / Arrays.stream(costs).sum();
+    for (int i = 0; i < rows; i++) {
+      added[order[i]] = share / (2 * costs[order[i]]);
     }
     // Rows from `active` on are left out: their alpha is 0, and their gradient far from negative.
     int active = rows;
@@ -126,7 +134,7 @@ final class DualCoordinateDescent {
           smallest = projected;
         }
         if (projected > SMALLEST_GRADIENT || projected < -SMALLEST_GRADIENT) {
-          double after = before - gradient / diagonal[row];
+          double after = before - gradient / (squares[row] + added[row]);
           alpha[row] = after > 0 ? after : 0;
           add(row, sign[row] * (alpha[row] - before));
         }
@@ -149,12 +157,12 @@ final class DualCoordinateDescent {
 
   /** Compares the objective with that of the dual, which is below the minimum. */
   private double excess(int rows) {
-    double squares = bias * bias;
+    double norm = bias * bias;
     for (double weight : weights) {
-      squares += weight * weight;
+      norm += weight * weight;
     }
-    double primal = squares / 2;
-    double dual = -squares / 2;
+    double primal = norm / 2;
+    double dual = -norm / 2;
     for (int i = 0; i < rows; i++) {
       int row = order[i];
       double loss = Math.max(0, 1 - sign[row] * margin(row));

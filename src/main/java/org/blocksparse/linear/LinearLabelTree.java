@@ -69,8 +69,9 @@ import org.blocksparse.ranking.Ranking;
  * row to length 1.
  *
  * <p><b>Probabilities.</b> Slope and intercept of each level come from Platt scaling (Platt, 1999).
- * They are fitted to a random tenth of the rows, with models that were trained without it.
- * Probabilities are too high for rows that differ much from the training rows.
+ * They are fitted to a random tenth of the rows, with models that were trained without it; a row
+ * counts by its weight relative to the mean weight. Probabilities are too high for rows that differ
+ * much from the training rows.
  *
  * <p><b>Prediction.</b> Searches are exact: the probability of a cluster bounds that of its labels,
  * so only clusters that may hold a result are opened. Weights are stored by feature, so the weights

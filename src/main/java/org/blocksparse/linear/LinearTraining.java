@@ -33,7 +33,8 @@ final class LinearTraining {
   /** One of so many outputs of a level is trained for calibration; more if those are too few. */
   private static final int CALIBRATED = 8;
 
-  private static final int FEW_CALIBRATED = 4;
+  /** Margins also depend on the frequency of an output: a few do not stand for all. */
+  private static final int FEW_CALIBRATED = 32;
 
   /** The bias of outputs without a row: the margin of a negative row that has no loss. */
   private static final float NEVER = -1;
@@ -64,6 +65,8 @@ final class LinearTraining {
 
   /** The caller's weights of all rows, or null. */
   private final float[] weights;
+
+  private final double meanWeight;
 
   private final BitSet heldOut = new BitSet();
 
@@ -116,6 +119,10 @@ final class LinearTraining {
     this.tfIdf = settings.tfIdf() ? TfIdf.of(entries, featureCount) : null;
     this.x = tfIdf == null ? entries : tfIdf.weighted(entries);
     this.weights = rowWeights;
+    this.meanWeight =
+        rowWeights == null
+            ? 1
+            : IntStream.of(rows).mapToDouble(r -> rowWeights[r]).average().orElse(1);
     this.labelsOf = labelsOf(labels);
     this.old = null;
     int halvings = 0;
@@ -156,6 +163,7 @@ final class LinearTraining {
     this.rows = IntStream.range(0, features.count()).toArray();
     this.x = SparseMatrix.of(features, rows);
     this.weights = null;
+    this.meanWeight = 1;
     this.labelsOf = labelsOf(labels);
     this.old = old;
     int first = old.tree().labels().length;
@@ -488,17 +496,17 @@ final class LinearTraining {
     return new OutputModel(features, weights, (float) solver.bias(), samples);
   }
 
-  private static Calibration.Samples samples(
+  private Calibration.Samples samples(
       ChunkProblem problem, BitSet positives, DualCoordinateDescent solver) {
     int count = problem.heldOut().cardinality();
     Calibration.Samples samples =
-        new Calibration.Samples(new float[count], new float[count], new boolean[count]);
+        new Calibration.Samples(new double[count], new float[count], new boolean[count]);
     int i = 0;
     for (int row = problem.heldOut().nextSetBit(0);
         row >= 0;
         row = problem.heldOut().nextSetBit(row + 1)) {
-      samples.margins()[i] = (float) solver.margin(row);
-      samples.weights()[i] = (float) problem.costs()[row];
+      samples.margins()[i] = solver.margin(row);
+      samples.weights()[i] = (float) (problem.costs()[row] / (settings.cost() * meanWeight));
       samples.positive()[i++] = positives.get(row);
     }
     return samples;
@@ -554,7 +562,7 @@ final class LinearTraining {
       count += model.samples() == null ? 0 : model.samples().margins().length;
     }
     Calibration.Samples all =
-        new Calibration.Samples(new float[count], new float[count], new boolean[count]);
+        new Calibration.Samples(new double[count], new float[count], new boolean[count]);
     int at = 0;
     for (OutputModel model : models) {
       Calibration.Samples each = model.samples();

@@ -237,6 +237,7 @@ final class DualCoordinateDescentTest {
     assertTrue(found >= 0 && found < ROWS, "row " + found);
   }
 
+  /** Others have their costs, so that the sum of all costs stays. */
   @Test
   void rowsThatAreLeftOutDoNotMatter() {
     Problem problem = Problem.random(false);
@@ -247,7 +248,9 @@ final class DualCoordinateDescentTest {
     some.train(problem.positives(), without, 5);
     int[] offsets = Arrays.copyOf(problem.x().offsets(), ROWS / 2 + 1);
     SparseMatrix half = new SparseMatrix(offsets, problem.x().columns(), problem.x().values());
-    DualCoordinateDescent alone = new DualCoordinateDescent(half, COLUMNS, problem.costs(), 0.01);
+    double[] costs = Arrays.stream(problem.costs()).map(cost -> 2 * cost).toArray();
+    DualCoordinateDescent alone =
+        new DualCoordinateDescent(half, COLUMNS, Arrays.copyOf(costs, ROWS / 2), 0.01);
     BitSet positives = problem.positives().get(0, ROWS / 2);
     alone.train(positives, new BitSet(), 5);
     assertArrayEquals(alone.weights(), some.weights());

@@ -149,6 +149,98 @@ final class LinearLabelTreeTest {
     }
   }
 
+  /** Rows of a label of which a word says the label, but for three of ten words, which lie. */
+  private static Data noisy(int rows, int labels, long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    List<int[]> x = new ArrayList<>();
+    List<float[]> values = new ArrayList<>();
+    List<int[]> targets = new ArrayList<>();
+    for (int row = 0; row < rows; row++) {
+      int label = random.nextInt(labels);
+      int shown = random.nextInt(10) < 3 ? random.nextInt(labels) : label;
+      x.add(new int[] {shown, labels + shown % 7, labels + 7 + random.nextInt(6)});
+      values.add(new float[] {0.6f, 0.6f, 0.5f});
+      targets.add(new int[] {label});
+    }
+    return new Data(SparseRows.of(x, values), SparseRows.of(targets), targets);
+  }
+
+  /** Neither the cost nor the size of the weights of rows enters probabilities but by margins. */
+  @ParameterizedTest
+  @CsvSource({
+    "1, 1, 20", "0.1, 1, 20", "0.01, 1, 20", "0.001, 1, 20", "40, 1, 20",
+    "1, 0.00025, 20", "1, 1000, 20", "1, 1, 3", "0.01, 1, 3", "0.1, 1, 3"
+  })
+  void probabilitiesAreFrequenciesForAnyCostAndWeights(float cost, float weight, int clusterSize) {
+    int labels = 20;
+    int rows = 4000;
+    try (Data data = noisy(rows, labels, Seed.value());
+        Data other = noisy(rows, labels, Seed.value() + 1);
+        FloatTensor weights = FloatTensor.zeros(rows)) {
+      weights.fill(weight);
+      try (LinearLabelTree tree =
+          LinearLabelTree.builder(labels + 13, labels)
+              .clusterSize(clusterSize)
+              .cost(cost)
+              .threshold(0)
+              .train(data.x(), data.targets(), weights)) {
+        Ranking ranking = tree.topK(other.x(), labels);
+        double expected = 0;
+        double expectedOfFirst = 0;
+        int right = 0;
+        for (int row = 0; row < rows; row++) {
+          expectedOfFirst += ranking.probability(row, 0);
+          right += ranking.output(row, 0) == other.labels().get(row)[0] ? 1 : 0;
+          for (int rank = 0; rank < labels; rank++) {
+            expected += ranking.probability(row, rank);
+          }
+        }
+        assertEquals(rows, expected, 0.1 * rows, Seed.howToRepeat());
+        assertEquals(right, expectedOfFirst, 0.15 * rows, Seed.howToRepeat());
+      }
+    }
+  }
+
+  /** Weights of rows times a number are that cost times the number, bit by bit. */
+  @ParameterizedTest
+  @ValueSource(floats = {0x1p-12f, 0x1p-3f, 0x1p9f})
+  void onlyTheProductOfCostAndWeightCounts(float factor) throws IOException {
+    try (Data data = Data.of(300, 13, Seed.value());
+        FloatTensor weights = FloatTensor.zeros(300);
+        FloatTensor scaled = FloatTensor.zeros(300)) {
+      for (int row = 0; row < 300; row++) {
+        weights.set(1 + row % 4, row);
+        scaled.set(factor * (1 + row % 4), row);
+      }
+      LinearLabelTreeBuilder builder = LinearLabelTree.builder(WORDS, 13).clusterSize(3);
+      assertArrayEquals(
+          fileOf(builder.cost(factor), data.x(), data.targets(), weights),
+          fileOf(builder.cost(1), data.x(), data.targets(), scaled));
+    }
+  }
+
+  /** Where labels do not follow from features, the ranking still can be saved and loaded. */
+  @Test
+  void labelsDrawnAtRandomMakeATreeThatLoads() throws IOException {
+    SplittableRandom random = new SplittableRandom(Seed.value());
+    Path file = folder.resolve("random");
+    for (int round = 0; round < 8; round++) {
+      List<int[]> targets = new ArrayList<>();
+      for (int row = 0; row < 300; row++) {
+        targets.add(new int[] {random.nextInt(12)});
+      }
+      try (Data data = Data.of(300, 12, Seed.value() + round);
+          SparseRows labels = SparseRows.of(targets);
+          LinearLabelTree tree =
+              LinearLabelTree.builder(WORDS, 12).clusterSize(3).train(data.x(), labels)) {
+        tree.save(file);
+        try (LinearLabelTree loaded = LinearLabelTree.load(file)) {
+          assertSame(tree.topK(data.x(), 12), loaded.topK(data.x(), 12));
+        }
+      }
+    }
+  }
+
   /** The probabilities of all labels by the formula, from the tensors of the file. */
   private static double[][] bruteForce(Path file, SparseRows x, int labels) throws IOException {
     return bruteForce(file, x, labels, 1, (ofChunk, logit) -> ofChunk / (1 + Math.exp(-logit)));
