@@ -15,7 +15,8 @@ import org.blocksparse.internal.memory.Storage;
  * use may call it.
  *
  * <p>The sizes lie around the edges of register tiles, and around a million multiply-adds, where
- * OpenBLAS changes kernels.
+ * OpenBLAS changes kernels. Kernels for many rows of a block, such as tiles of AMX, get enough of
+ * them.
  */
 public final class SelfTest {
   private record Case(int batch, int blocks, int iSize, int oSize) {}
@@ -26,6 +27,7 @@ public final class SelfTest {
           new Case(3, 2, 17, 31),
           new Case(13, 3, 64, 65),
           new Case(40, 2, 127, 130),
+          new Case(26, 1, 545, 18), // packed, more than 512 inputs are multiplied in pieces
           new Case(110, 1, 101, 100));
 
   /** The types of packed weights. */
@@ -33,7 +35,10 @@ public final class SelfTest {
       Stream.of(WeightType.values()).filter(WeightType::isPacked).toList();
 
   /** Multiply-adds up to which they are tested, each of which takes the reference long. */
-  private static final int MOST_PACKED = 1 << 16;
+  private static final int MOST_PACKED = 1 << 18;
+
+  /** The types whose products are exact, too. */
+  private static final List<WeightType> NARROW = List.of(WeightType.FLOAT16, WeightType.BFLOAT16);
 
   private SelfTest() {}
 
@@ -80,21 +85,29 @@ public final class SelfTest {
       Blocks blocks = Blocks.dense(w.storage, 1, shape.blocks, shape.iSize, shape.oSize);
       Rows in = new Rows(x.storage, shape.batch, shape.iSize);
       Rows out = new Rows(y.storage, shape.batch, shape.oSize);
-      if (differ(kernels, shape.batch * shape.oSize, product(forward, in, blocks))) {
+      if (differ(kernels, shape.batch * shape.oSize, product(forward, in, false, blocks))) {
         wrong.add("product");
       }
-      if (differ(kernels, shape.batch * shape.iSize, product(backward, out, blocks.transpose()))) {
+      Blocks transposed = blocks.transpose();
+      if (differ(kernels, shape.batch * shape.iSize, product(backward, out, false, transposed))) {
         wrong.add("transposed product");
       }
+      for (WeightType type : NARROW) {
+        try (StoredWeights narrow = stored(w.storage, type, shape)) {
+          Blocks some = blocks(narrow, shape);
+          if (differ(kernels, shape.batch * shape.oSize, product(forward, in, false, some))) {
+            wrong.add("product of " + type);
+          }
+          if (type == WeightType.BFLOAT16
+              && differ(kernels, shape.batch * shape.oSize, product(forward, in, true, some))) {
+            wrong.add("product with rounded inputs");
+          }
+        }
+      }
       int work = shape.batch * shape.iSize * shape.oSize;
-      Engine engine = Engine.of(Scheduler.common());
       for (WeightType type : work <= MOST_PACKED ? PACKED : List.<WeightType>of()) {
-        try (StoredWeights packed =
-            StoredWeights.of(
-                "w", w.storage, type, shape.blocks, shape.iSize, shape.oSize, engine)) {
-          Blocks panels =
-              Blocks.dense(packed.elements(), 1, shape.blocks, shape.iSize, shape.oSize)
-                  .as(type, packed.scales());
+        try (StoredWeights packed = stored(w.storage, type, shape)) {
+          Blocks panels = blocks(packed, shape);
           if (differ(kernels, shape.batch * shape.oSize, packedProduct(forward, in, panels))) {
             wrong.add("product of " + type);
           }
@@ -128,7 +141,7 @@ public final class SelfTest {
     void run(ProductKernels kernels, Storage result);
   }
 
-  private static Computation product(GemmSchedule schedule, Rows a, Blocks w) {
+  private static Computation product(GemmSchedule schedule, Rows a, boolean roundsA, Blocks w) {
     return (kernels, result) ->
         kernels.blockGemm(
             schedule,
@@ -137,11 +150,21 @@ public final class SelfTest {
             0,
             w.outSize(),
             a,
-            false,
+            roundsA,
             w,
             null,
             false,
             new Rows(result, a.count(), w.outSize()));
+  }
+
+  private static StoredWeights stored(Storage floats, WeightType type, Case shape) {
+    Engine engine = Engine.of(Scheduler.common());
+    return StoredWeights.of("w", floats, type, shape.blocks, shape.iSize, shape.oSize, engine);
+  }
+
+  private static Blocks blocks(StoredWeights stored, Case shape) {
+    return Blocks.dense(stored.elements(), 1, shape.blocks, shape.iSize, shape.oSize)
+        .as(stored.type(), stored.scales());
   }
 
   private static Computation packedProduct(GemmSchedule schedule, Rows a, Blocks w) {

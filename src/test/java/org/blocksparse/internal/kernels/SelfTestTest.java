@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -45,8 +46,16 @@ final class SelfTestTest {
     storage.putFloat(element, storage.getFloat(element) + 1);
   }
 
+  private static final String[] PRODUCTS = {
+    "product",
+    "transposed product",
+    "product of FLOAT16",
+    "product of BFLOAT16",
+    "product with rounded inputs"
+  };
+
   private static void assertWrong(List<String> failures, String... products) {
-    assertEquals(5 * products.length, failures.size(), failures.toString());
+    assertEquals(6 * products.length, failures.size(), failures.toString());
     for (int i = 0; i < failures.size(); i++) {
       String expected = "spoilt: " + products[i % products.length] + " of Case[batch=";
       assertTrue(failures.get(i).startsWith(expected), failures.get(i));
@@ -56,13 +65,8 @@ final class SelfTestTest {
   @Test
   void oneWrongElementOfAProduct() {
     assertWrong(
-        SelfTest.failures(spoilt("blockGemm", 10, c -> change(c, c.elements() - 1))),
-        "product",
-        "transposed product");
-    assertWrong(
-        SelfTest.failures(spoilt("blockGemm", 10, c -> change(c, 0))),
-        "product",
-        "transposed product");
+        SelfTest.failures(spoilt("blockGemm", 10, c -> change(c, c.elements() - 1))), PRODUCTS);
+    assertWrong(SelfTest.failures(spoilt("blockGemm", 10, c -> change(c, 0))), PRODUCTS);
   }
 
   @Test
@@ -85,28 +89,49 @@ final class SelfTestTest {
   }
 
   private static void assertWrongOfEachType(String what, List<String> failures) {
-    assertEquals(12, failures.size(), failures.toString());
+    assertEquals(16, failures.size(), failures.toString());
     for (String type : List.of("INT8", "Q8_0", "Q4_0", "MXFP4")) {
       String expected = "spoilt: " + what + " of " + type + " of Case[batch=";
-      assertEquals(3, failures.stream().filter(f -> f.startsWith(expected)).count(), type);
+      assertEquals(4, failures.stream().filter(f -> f.startsWith(expected)).count(), type);
+    }
+  }
+
+  /** Kernels for many rows, such as tiles, run in each kind of product; see packed/dispatch.cpp. */
+  @Test
+  void kernelsForManyRowsAreRun() {
+    for (WeightType type : WeightType.values()) {
+      Map<String, Kernels> kernels =
+          Map.of(
+              "spoilt",
+              WatchedKernels.of(
+                  Kernels.java(),
+                  (called, arguments, call) -> {
+                    Object result = call.make();
+                    boolean isPacked = called.equals("packedGemm");
+                    if (isPacked || called.equals("blockGemm")) {
+                      GemmSchedule schedule = (GemmSchedule) arguments[0];
+                      Blocks w = (Blocks) arguments[isPacked ? 6 : 7];
+                      if (w.type() == type
+                          && schedule.rows() >= 24 * w.inBlocks() * w.outBlocks()) {
+                        change(memory(arguments[isPacked ? 9 : 10]), 0);
+                      }
+                    }
+                    return result;
+                  }));
+      assertFalse(SelfTest.failures(kernels).isEmpty(), type.toString());
     }
   }
 
   @Test
   void whatIsNotWritten() {
-    assertWrong(
-        SelfTest.failures(spoilt("blockGemm", 10, false, c -> {})),
-        "product",
-        "transposed product");
+    assertWrong(SelfTest.failures(spoilt("blockGemm", 10, false, c -> {})), PRODUCTS);
     assertWrong(SelfTest.failures(spoilt("blockOuter", 9, false, o -> {})), "outer product");
   }
 
   @Test
   void zeros() {
     assertWrong(
-        SelfTest.failures(spoilt("blockGemm", 10, c -> c.fill(0, c.elements(), 0))),
-        "product",
-        "transposed product");
+        SelfTest.failures(spoilt("blockGemm", 10, c -> c.fill(0, c.elements(), 0))), PRODUCTS);
     assertWrong(
         SelfTest.failures(spoilt("blockOuter", 9, o -> o.fill(0, o.elements(), 0))),
         "outer product");
