@@ -6,7 +6,13 @@
 #include <cstdio>
 #include <fstream>
 #include <initializer_list>
+#include <iterator>
 #include <string>
+
+#if defined(__linux__) && defined(__x86_64__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include "blocksparse/blocksparse.h"
 
@@ -45,23 +51,49 @@ bool has_all(std::initializer_list<const char*> flags) {
   });
 }
 
+// Whether Linux gives out the tile registers of AMX.
+bool has_tile_registers() {
+  constexpr long kSupported = 0x1021, kTileData = 18;  // ARCH_GET_XCOMP_SUPP, of asm/prctl.h
+  uint64_t states = 0;
+  return syscall(SYS_arch_prctl, kSupported, &states) == 0 && (states >> kTileData & 1) == 1;
+}
+
+// Those for packed weights, the fastest last, and the flags that Linux lists where they run.
+bool lists_flags_of(const std::string& packed, int32_t isa) {
+  const bool avx512 = isa == BLOCKSPARSE_AVX512;
+  return packed == "amx-int8"
+             ? avx512 && has_all({"avx512_vnni", "amx_tile", "amx_int8"}) && has_tile_registers()
+         : packed == "avx512-vnni" ? avx512 && has_all({"avx512_vnni"})
+         : packed == "avx-vnni"    ? isa >= BLOCKSPARSE_AVX2 && has_all({"avx_vnni"})
+                                   : isa >= BLOCKSPARSE_AVX2 && packed == "avx2";
+}
+
 #endif
 
-void check_rounded_words() {
+// Linux may be too old to list what the processor has: we expect what it lists, or better.
+void check_best_kernels() {
   for (int32_t isa = BLOCKSPARSE_PORTABLE; isa <= BLOCKSPARSE_AVX512; ++isa) {
-    const char* const words = blocksparse_rounded_words(isa);
     const bool supported = blocksparse_isa_supported(isa) == 1;
-    check((words != nullptr) == supported, "words for what there is", text(words));
+    const std::string words = text(blocksparse_rounded_words(isa));
+    const std::string packed = text(blocksparse_packed_name(isa));
+    check((words != "(null)") == supported, "words for what there is", words);
+    check((packed != "(null)") == supported, "names for what there is", packed);
 #if defined(__linux__) && defined(__x86_64__)
     const bool bf16 = isa == BLOCKSPARSE_AVX512 && supported && has_all({"avx512_bf16"});
     const bool amx = bf16 && has_all({"amx_tile", "amx_bf16"});
     const bool amd = linux_tells("vendor_id").find(" AuthenticAMD ") != std::string::npos;
-    check((text(words).rfind("AVX512-BF16", 0) == 0) == (bf16 && !amx && amd),
-          "AVX512-BF16 on AMD's", text(words));
+    check(words.rfind("AMX", 0) == 0 || !amx, "AMX where it is", words);
+    check(words.rfind("AVX512-BF16", 0) == 0 || !bf16 || amx || !amd, "AVX512-BF16 on AMD's",
+          words);
+    const char* const names[] = {"avx2", "avx-vnni", "avx512-vnni", "amx-int8"};
+    const auto* const found = std::find(std::begin(names), std::end(names), packed);
+    for (const auto* better = found == std::end(names) ? names : found + 1;
+         supported && better != std::end(names); ++better) {
+      check(!lists_flags_of(*better, isa), *better, packed);
+    }
 #else
-    const bool amx = false;
+    check(words.rfind("AMX", 0) != 0, "no AMX", words);
 #endif
-    check((text(words).rfind("AMX", 0) == 0) == amx, "AMX where it is", text(words));
   }
 }
 
@@ -78,6 +110,8 @@ int main(int, char** argv) {
   check(blocksparse_openblas_threads() == 1, "one thread",
         std::to_string(blocksparse_openblas_threads()));
   check_rounded_words();
-  std::printf("on %s: %d failures\n", file.c_str(), failures);
+  check_best_kernels();
+  std::printf("on %s: %d failures
+", file.c_str(), failures);
   return failures == 0 ? 0 : 1;
 }
