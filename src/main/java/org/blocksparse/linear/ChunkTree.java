@@ -19,6 +19,9 @@ record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
   /** Outputs of a chunk above the last level, at most: 2<sup>{@value}</sup>. */
   private static final int BRANCH_BITS = 4;
 
+  /** Trained trees have at most 8; a row may open chunks of every level. */
+  private static final int MAX_LEVELS = 32;
+
   /**
    * The tree over 2<sup>halvings</sup> clusters of labels, each a chunk of the last level.
    *
@@ -88,6 +91,7 @@ record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
   public ChunkTree check() {
     int levels = levels();
     require(levels > 0 && levelBegins[0] == 0 && levelBegins[1] == 1, "levels: begin with 0, 1");
+    require(levels <= MAX_LEVELS, "levels: has " + levels + ", more than " + MAX_LEVELS);
     for (int level = 1; level < levels; level++) {
       require(levelBegins[level] < levelBegins[level + 1], "levels: level " + level + " is empty");
     }
@@ -144,11 +148,8 @@ record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
   }
 
   int levelOf(int chunk) {
-    int level = 0;
-    while (chunk >= levelBegins[level + 1]) {
-      level++;
-    }
-    return level;
+    int found = Arrays.binarySearch(levelBegins, chunk);
+    return found >= 0 ? found : -found - 2;
   }
 
   /** The chunk above each chunk, which has it as an output; that of the first is itself. */
