@@ -9,35 +9,85 @@ import java.util.Objects;
 import java.util.RandomAccess;
 
 /**
- * An array of a GGUF file's metadata that holds no arrays: the bytes of the file, and no object for
- * each element.
+ * An array of a GGUF file's metadata, on the bytes of the file, which were checked: no object for
+ * each element. Arrays in arrays are made when they are asked for.
  */
 final class GgufArray extends AbstractList<Object> implements RandomAccess {
-  private final GgufValueType type;
-  private final byte[] bytes;
+  private static final int HEADER_BYTES = GgufValueType.ARRAY.bytes();
 
-  /** Where strings end, each of which begins with its length; null of other types. */
+  private final GgufValueType type;
+  private final int count;
+
+  /** Little-endian. */
+  private final ByteBuffer bytes;
+
+  private final int begin;
+
+  /** Where strings and arrays end; null of other types. */
   private final int[] ends;
 
-  GgufArray(GgufValueType type, byte[] bytes, int[] ends) {
-    this.type = type;
+  private GgufArray(ByteBuffer bytes, int at) {
+    this.type = typeAt(bytes, at);
+    this.count = countAt(bytes, at);
     this.bytes = bytes;
-    this.ends = ends;
+    this.begin = at + HEADER_BYTES;
+    this.ends = isFixed(type) ? null : new int[count];
+    for (int i = 0, end = begin; ends != null && i < count; i++) {
+      end = endOf(type, bytes, end);
+      ends[i] = end;
+    }
+  }
+
+  /** The array that begins, with its type and its length, at a byte. */
+  static GgufArray at(byte[] bytes, int at) {
+    return new GgufArray(ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN), at);
+  }
+
+  private static boolean isFixed(GgufValueType type) {
+    return type != GgufValueType.STRING && type != GgufValueType.ARRAY;
+  }
+
+  private static GgufValueType typeAt(ByteBuffer bytes, int at) {
+    return GgufValueType.of(bytes.getInt(at));
+  }
+
+  private static int countAt(ByteBuffer bytes, int at) {
+    return (int) bytes.getLong(at + Integer.BYTES);
+  }
+
+  /** Where the string or the array ends that begins at a byte. */
+  private static int endOf(GgufValueType type, ByteBuffer bytes, int at) {
+    if (type == GgufValueType.STRING) {
+      return at + Long.BYTES + (int) bytes.getLong(at);
+    }
+    GgufValueType inner = typeAt(bytes, at);
+    int count = countAt(bytes, at);
+    int end = at + HEADER_BYTES;
+    if (isFixed(inner)) {
+      return end + count * inner.bytes();
+    }
+    for (int i = 0; i < count; i++) {
+      end = endOf(inner, bytes, end);
+    }
+    return end;
   }
 
   @Override
   public Object get(int index) {
-    Objects.checkIndex(index, size());
+    Objects.checkIndex(index, count);
     if (ends == null) {
-      ByteBuffer values = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
-      return type.get(values, index * type.bytes());
+      return type.get(bytes, begin + index * type.bytes());
     }
-    int begin = (index == 0 ? 0 : ends[index - 1]) + Long.BYTES;
-    return new String(bytes, begin, ends[index] - begin, StandardCharsets.UTF_8);
+    int from = index == 0 ? begin : ends[index - 1];
+    if (type == GgufValueType.ARRAY) {
+      return new GgufArray(bytes, from);
+    }
+    int first = from + Long.BYTES;
+    return new String(bytes.array(), first, ends[index] - first, StandardCharsets.UTF_8);
   }
 
   @Override
   public int size() {
-    return ends == null ? bytes.length / type.bytes() : ends.length;
+    return count;
   }
 }

@@ -103,8 +103,9 @@ public final class GgufFile implements AutoCloseable {
    * {@link Long}, {@link Float} or {@link Double}, or an unmodifiable {@link List} of values.
    * Unsigned numbers from 2<sup>63</sup> on are {@link java.math.BigInteger}.
    *
-   * <p>Each call reads the file, and needs about as much heap as the size of the metadata in the
-   * file. Bytes of a string that are not UTF-8 become U+FFFD.
+   * <p>Each call reads the file. An array needs at most 1.5 times its size in the file of heap, and
+   * its elements are made when they are asked for. Bytes of a string that are not UTF-8 become
+   * U+FFFD.
    *
    * @throws IllegalStateException if this file is closed
    */

@@ -7,7 +7,6 @@ import java.nio.ByteOrder;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -124,21 +123,24 @@ final class GgufHeader {
     }
   }
 
-  private GgufValueType readType(String key) throws IOException {
+  private static GgufValueType readType(GgufInput in, String key) throws IOException {
     int code = in.readInt(key);
     GgufValueType type = GgufValueType.of(code);
-    require(key, type != null, "has a value of the unknown type " + Integer.toUnsignedString(code));
+    if (type == null) { // no message is made for each of very many arrays
+      throw new MalformedException(
+          key, "has a value of the unknown type " + Integer.toUnsignedString(code));
+    }
     return type;
   }
 
   private void readValue(String part) throws IOException {
     String key = readName(part);
     require(key, !values.containsKey(key), "is there twice");
-    GgufValueType type = readType(key);
+    GgufValueType type = readType(in, key);
     Object value =
         switch (type) {
           case STRING -> readText(key);
-          case ARRAY -> readArray(key, 1);
+          case ARRAY -> readArray(key);
           default -> readFixed(key, type);
         };
     values.put(key, value);
@@ -151,13 +153,13 @@ final class GgufHeader {
 
   private Object readFixed(String key, GgufValueType type) throws IOException {
     if (type == GgufValueType.BOOL) {
-      return readBoolean(key);
+      return readBoolean(in, key);
     }
     byte[] bytes = in.readBytes(key, type.bytes());
     return type.get(ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN), 0);
   }
 
-  private boolean readBoolean(String key) throws IOException {
+  private static boolean readBoolean(GgufInput in, String key) throws IOException {
     byte value = in.readByte(key);
     if (value != 0 && value != 1) {
       throw new MalformedException(key, "is a boolean of " + value + ", expected 0 or 1");
@@ -175,37 +177,39 @@ final class GgufHeader {
   }
 
   /** Null unless values are kept. */
-  private List<Object> readArray(String key, int depth) throws IOException {
-    require(key, depth <= DEEPEST_ARRAY, "nests arrays more than " + DEEPEST_ARRAY + " deep");
-    GgufValueType type = readType(key);
-    int count = in.readCount(key, "elements", type.bytes());
-    if (type == GgufValueType.ARRAY) {
-      Object[] arrays = keepsValues ? new Object[count] : null;
-      for (int i = 0; i < count; i++) {
-        List<Object> array = readArray(key, depth + 1);
-        if (keepsValues) {
-          arrays[i] = array;
-        }
-      }
-      return keepsValues ? Collections.unmodifiableList(Arrays.asList(arrays)) : null;
-    }
+  private List<Object> readArray(String key) throws IOException {
     long begin = in.position();
-    int[] ends = keepsValues && type == GgufValueType.STRING ? new int[count] : null;
-    if (type == GgufValueType.STRING || type == GgufValueType.BOOL) {
-      for (int i = 0; i < count; i++) {
-        if (type == GgufValueType.BOOL) {
-          readBoolean(key);
-          continue;
-        }
-        in.skip(key, in.readLength(key));
-        if (ends != null) {
-          ends[i] = (int) (in.position() - begin);
+    checkArray(in, key, 1);
+    if (!keepsValues) {
+      return null;
+    }
+    byte[] bytes = in.bytesSince(key, begin);
+    checkArray(new GgufInput(bytes), key, 1); // of a file that may have changed since
+    return GgufArray.at(bytes, 0);
+  }
+
+  private static void checkArray(GgufInput in, String key, int depth) throws IOException {
+    require(key, depth <= DEEPEST_ARRAY, "nests arrays more than " + DEEPEST_ARRAY + " deep");
+    GgufValueType type = readType(in, key);
+    int count = in.readCount(key, "elements", type.bytes());
+    switch (type) {
+      case ARRAY -> {
+        for (int i = 0; i < count; i++) {
+          checkArray(in, key, depth + 1);
         }
       }
-    } else {
-      in.skip(key, (long) count * type.bytes());
+      case STRING -> {
+        for (int i = 0; i < count; i++) {
+          in.skip(key, in.readLength(key));
+        }
+      }
+      case BOOL -> {
+        for (int i = 0; i < count; i++) {
+          readBoolean(in, key);
+        }
+      }
+      default -> in.skip(key, (long) count * type.bytes());
     }
-    return keepsValues ? new GgufArray(type, in.bytesSince(key, begin), ends) : null;
   }
 
   /** Adds a tensor whose position begins where the data of the file does, and is not checked. */

@@ -18,15 +18,27 @@ final class GgufInput {
 
   private static final int PIECE = 1 << 16;
 
+  /** Null if all bytes are in the piece. */
   private final MappedFile file;
-  private final ByteBuffer piece = ByteBuffer.allocate(PIECE).order(ByteOrder.LITTLE_ENDIAN);
+
+  private final long fileBytes;
+  private final ByteBuffer piece;
 
   /** Where the piece ends in the file. */
   private long pieceEnd;
 
   GgufInput(MappedFile file) {
     this.file = file;
-    piece.limit(0);
+    this.fileBytes = file.bytes();
+    this.piece = ByteBuffer.allocate(PIECE).order(ByteOrder.LITTLE_ENDIAN).limit(0);
+  }
+
+  /** Bytes that have been read. */
+  GgufInput(byte[] bytes) {
+    this.file = null;
+    this.fileBytes = bytes.length;
+    this.piece = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    this.pieceEnd = bytes.length;
   }
 
   /** How far it is read. */
@@ -38,7 +50,7 @@ final class GgufInput {
     if (piece.remaining() < bytes) {
       long begin = position();
       requireLeft(part, bytes);
-      pieceEnd = Math.min(file.bytes(), begin + PIECE);
+      pieceEnd = Math.min(fileBytes, begin + PIECE);
       piece.clear().limit((int) (pieceEnd - begin));
       fill(part, begin, piece);
       piece.flip();
@@ -55,8 +67,8 @@ final class GgufInput {
   }
 
   private void requireLeft(String part, long bytes) throws MalformedException {
-    if (bytes > file.bytes() - position()) {
-      throw new MalformedException(part, "is cut off: the file ends at byte " + file.bytes());
+    if (bytes > fileBytes - position()) {
+      throw new MalformedException(part, "is cut off: the file ends at byte " + fileBytes);
     }
     if (position() + bytes > LONGEST) {
       throw new MalformedException(part, "is in a header of more than " + LONGEST + " bytes");
@@ -82,7 +94,7 @@ final class GgufInput {
    */
   int readCount(String part, String what, int leastBytes) throws IOException {
     long count = readLong(part);
-    long left = Math.min(file.bytes(), LONGEST) - position();
+    long left = Math.min(fileBytes, LONGEST) - position();
     if (count < 0 || count > left / leastBytes) {
       throw new MalformedException(
           part,

@@ -16,18 +16,21 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.SplittableRandom;
 import org.blocksparse.ElementType;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.io.GgufFile.TensorInfo;
 import org.blocksparse.Shape;
 import org.blocksparse.Weights;
-import org.blocksparse.io.GgufFile.TensorInfo;
 import org.blocksparse.testing.GgufBytes;
+import org.blocksparse.testing.Seed;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -161,6 +164,43 @@ final class GgufFileTest {
       assertEquals(Map.of(), gguf.tensors());
       assertEquals(Map.of("a", List.of(List.of("b"), List.of(3L, 4L))), gguf.metadata());
     }
+  }
+
+  /** Arrays of every length, up to the deepest, whose elements are asked for in any order. */
+  @Test
+  void nestedArraysHaveTheirElements() throws IOException {
+    SplittableRandom random = new SplittableRandom(Seed.value());
+    GgufBytes bytes = GgufBytes.of(0, 1).key("a", GgufBytes.ARRAY);
+    List<Object> expected = addArray(bytes, random, 1);
+    Files.write(file, bytes.bytes());
+    try (GgufFile gguf = GgufFile.open(file)) {
+      List<?> actual = (List<?>) gguf.metadata().get("a");
+      assertEquals(expected, actual);
+      for (int i = expected.size() - 1; i >= 0; i--) {
+        assertEquals(expected.get(i), actual.get(i));
+      }
+    }
+  }
+
+  private static List<Object> addArray(GgufBytes bytes, SplittableRandom random, int depth) {
+    boolean isInner = depth < 4 && random.nextInt(4) > 0;
+    boolean isText = random.nextBoolean();
+    int count = depth == 1 ? 30 : random.nextInt(5);
+    bytes.ints(isInner ? GgufBytes.ARRAY : isText ? GgufBytes.STRING : GgufBytes.UINT32);
+    bytes.longs(count);
+    List<Object> elements = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      if (isInner) {
+        elements.add(addArray(bytes, random, depth + 1));
+      } else if (isText) {
+        elements.add("ab".repeat(random.nextInt(3)));
+        bytes.text((String) elements.get(i));
+      } else {
+        elements.add((long) random.nextInt(1 << 30));
+        bytes.ints((int) (long) elements.get(i));
+      }
+    }
+    return elements;
   }
 
   /** Tensors lie at other multiples than usual, in another order than they are named. */
