@@ -198,7 +198,7 @@ public final class ModelHolder<T extends AutoCloseable> implements AutoCloseable
    * @throws IOException if the loader throws it; the current model stays, also after any other
    *     exception of the loader
    * @throws IllegalArgumentException if the loader returns the current model
-   * @throws IllegalStateException if the holder is closed
+   * @throws IllegalStateException if the holder is closed, or if the loader reloads it itself
    */
   public void reload(Path file) throws IOException {
     requireNonNull(file, "file");
@@ -212,7 +212,7 @@ public final class ModelHolder<T extends AutoCloseable> implements AutoCloseable
    * @param models returns a new model, and the holder takes ownership; if it throws, the current
    *     model stays
    * @throws IllegalArgumentException if it returns the current model
-   * @throws IllegalStateException if the holder is closed
+   * @throws IllegalStateException if the holder is closed, or if {@code models} reloads it itself
    */
   public void reload(Supplier<? extends T> models) {
     requireNonNull(models, "models");
@@ -252,9 +252,12 @@ public final class ModelHolder<T extends AutoCloseable> implements AutoCloseable
       throw new IllegalArgumentException("model: expected another one than the current one");
     }
     Held<T> fresh = new Held<>(next);
-    if (!current.compareAndSet(old, fresh)) { // closed meanwhile: only one reload runs at a time
+    if (!current.compareAndSet(old, fresh)) { // reloads of other threads wait
       fresh.release();
-      throw closed();
+      throw current.get() == null
+          ? closed()
+          : new IllegalStateException(
+              "holder: its loader has reloaded it; load one model at a time");
     }
     return old;
   }

@@ -241,15 +241,41 @@ final class ModelHolderTest {
   void aHolderThatIsClosedDuringAReloadClosesTheNewModel() {
     Model late = new Model();
     ModelHolder<Model> holder = holder(new Model());
-    assertThrows(
-        IllegalStateException.class,
-        () ->
-            holder.reload(
-                () -> {
-                  holder.close();
-                  return late;
-                }));
+    assertEquals(
+        "holder: the holder is closed",
+        assertThrows(
+                IllegalStateException.class,
+                () ->
+                    holder.reload(
+                        () -> {
+                          holder.close();
+                          return late;
+                        }))
+            .getMessage());
     assertEquals(1, late.closed.get());
+  }
+
+  @Test
+  void aLoaderDoesNotReloadItsHolder() {
+    Model inner = new Model();
+    Model outer = new Model();
+    try (ModelHolder<Model> holder = holder(new Model())) {
+      assertEquals(
+          "holder: its loader has reloaded it; load one model at a time",
+          assertThrows(
+                  IllegalStateException.class,
+                  () ->
+                      holder.reload(
+                          () -> {
+                            holder.reload(() -> inner);
+                            return outer;
+                          }))
+              .getMessage());
+      assertEquals(1, outer.closed.get());
+      try (ModelHolder.Lease<Model> lease = holder.acquire()) {
+        assertSame(inner, lease.get());
+      }
+    }
   }
 
   @Test
