@@ -24,6 +24,13 @@ import org.blocksparse.internal.kernels.SelfTest;
  *       it is set to 1 for the whole process, where OpenBLAS may be called: Java's threads do the
  *       work.
  * </ul>
+ *
+ * <p><b>Registers of AMX.</b> On Linux, a processor with AMX needs the kernel's permission for each
+ * process. The library requests it for products with {@linkplain BlockPlan#withRoundedInputs
+ * rounded inputs}, for packed weights, and so for packed experts, when they are first computed, and
+ * in {@link #selfTest} and {@link #describe}. The permission lasts for the life of the process:
+ * each signal frame may need 8 KB more stack, and Linux refuses smaller stacks for signals from
+ * then on. If Linux refuses the registers, other instructions are used.
  */
 public final class Backend {
   private Backend() {}
