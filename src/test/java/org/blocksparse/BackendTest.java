@@ -9,11 +9,11 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
-import org.blocksparse.internal.kernels.KernelChoice;
-import org.blocksparse.internal.kernels.Kernels;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.binding.NativeMemory;
+import org.blocksparse.internal.kernels.KernelChoice;
+import org.blocksparse.internal.kernels.Kernels;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 

@@ -2,12 +2,10 @@
 package org.blocksparse.linear;
 
 import java.util.Arrays;
-import java.util.function.IntToDoubleFunction;
-import java.util.stream.IntStream;
+import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.RowKernels;
 import org.blocksparse.internal.kernels.SparseChunks;
-import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.memory.Scratch;
 
 /**

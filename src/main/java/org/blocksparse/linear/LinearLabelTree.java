@@ -32,7 +32,6 @@ import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.SearchResult;
-import org.blocksparse.softmax.ExactSearch;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.ModelPart;
 import org.blocksparse.io.SaveOptions;

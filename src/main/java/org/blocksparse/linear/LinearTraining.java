@@ -8,10 +8,10 @@ import java.util.BitSet;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
-import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.Scheduler;
 import org.blocksparse.Progress;
 import org.blocksparse.internal.kernels.Bags;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.Scheduler;
 
 /**
  * Trains a linear label tree, or some outputs of one. Labels are put into clusters; then each
@@ -90,7 +90,7 @@ final class LinearTraining {
   /** The outputs that are trained. */
   private final BitSet chosen = new BitSet();
 
-  private final Progress done = new Progress();
+  private final Work done = new Work();
 
   /**
    * Trains a tree. Operands were checked and are leased.
@@ -578,7 +578,7 @@ final class LinearTraining {
   }
 
   /** Counts the work that is done, and the models that did not get near their minimum. */
-  private final class Progress {
+  private final class Work {
     private long total;
     private long sum;
     private int unfinished;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -118,7 +117,8 @@ final class SelfTestTest {
                     }
                     return result;
                   }));
-      assertFalse(SelfTest.failures(kernels).isEmpty(), type.toString());
+      boolean isTested = type != WeightType.INT8; // rows of tables, which products do not read
+      assertEquals(isTested, !SelfTest.failures(kernels).isEmpty(), type.toString());
     }
   }
 

@@ -36,8 +36,9 @@ import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
  * Predicts the labels of texts or sparse features, out of very many labels. {@linkplain ModelHead
- * Heads} score the labels: an {@link EmbeddingBag} of features with a {@link org.blocksparse.softmax.HierarchicalSoftmax}
- * or a {@link org.blocksparse.softmax.LabelTree}, a {@link LinearLabelTree}, or both.
+ * Heads} score the labels: an {@link EmbeddingBag} of features with a {@link
+ * org.blocksparse.softmax.HierarchicalSoftmax} or a {@link org.blocksparse.softmax.LabelTree}, a
+ * {@link LinearLabelTree}, or both.
  *
  * <pre>{@code
  * Classifier classifier = Classifier.load(Path.of("model"));

@@ -7,8 +7,8 @@ public enum ModelHead {
   EMBEDDING,
 
   /**
-   * A {@link org.blocksparse.linear.LinearLabelTree}: each label has its own sparse weights over all
-   * features, which suits labels with few examples.
+   * A {@link org.blocksparse.linear.LinearLabelTree}: each label has its own sparse weights over
+   * all features, which suits labels with few examples.
    */
   LINEAR,
 

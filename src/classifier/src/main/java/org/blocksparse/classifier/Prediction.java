@@ -14,8 +14,8 @@ public record Prediction(String label, float logProbability) {
 
   /**
    * Whether the probability is at least a threshold. It compares logarithms that are rounded to
-   * float, as {@link org.blocksparse.softmax.TwoLevelLayer#atLeast(org.blocksparse.FloatTensor, double)
-   * atLeast} does.
+   * float, as {@link org.blocksparse.softmax.TwoLevelLayer#atLeast(org.blocksparse.FloatTensor,
+   * double) atLeast} does.
    */
   public boolean isAtLeast(double threshold) {
     return logProbability >= logThreshold(threshold);

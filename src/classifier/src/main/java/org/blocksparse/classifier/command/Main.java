@@ -21,12 +21,12 @@ import java.util.regex.Pattern;
 import org.blocksparse.classifier.InvalidInputException;
 import org.blocksparse.classifier.ValidationMetric;
 import org.blocksparse.internal.files.NearestName;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ScopeType;
-import picocli.CommandLine;
 
 /** The command: trains, tests and uses classifiers with very many labels. */
 @Command(

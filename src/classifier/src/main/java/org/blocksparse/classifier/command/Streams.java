@@ -3,10 +3,10 @@ package org.blocksparse.classifier.command;
 
 import java.io.IOException;
 import java.io.PrintWriter;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
-import picocli.CommandLine;
 
 /** Where a command writes what it has to say. */
 @Command // for picocli, which asks for some annotation of a mixin
