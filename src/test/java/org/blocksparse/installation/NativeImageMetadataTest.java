@@ -219,7 +219,7 @@ final class NativeImageMetadataTest {
         (jar, entry) -> {
           String name = entry.getName();
           boolean own =
-              name.matches("org/blocksparse/internal/binding/.+\\.(buildid|so|dll|dylib)");
+              name.matches("org/blocksparse/internal/binding/.+\\.(txt|so|dll|dylib)");
           boolean preload =
               name.startsWith("org/bytedeco/openblas/" + Loader.getPlatform() + "/")
                   && preloaded.stream().anyMatch(p -> name.matches(".*/(lib)?" + p + "\\..*"));
