@@ -58,10 +58,15 @@ public final class PublicTypes {
             .filter(file -> file.endsWith(".class") && !file.endsWith("-info.class"))
             .sorted()
             .<Class<?>>map(file -> load(name + "." + file.replace(".class", "")))
-            .filter(type -> Modifier.isPublic(type.getModifiers()))
+            .filter(PublicTypes::isPublic)
             .forEach(ALL::add);
       }
     }
+  }
+
+  private static boolean isPublic(Class<?> type) {
+    return type == null
+        || (Modifier.isPublic(type.getModifiers()) && isPublic(type.getEnclosingClass()));
   }
 
   private static Class<?> load(String name) {
