@@ -362,6 +362,16 @@ double run_tasks(const settings& s, int32_t repeats, int32_t chunks, int32_t siz
   return time / repeats;
 }
 
+// The same blocks with their two sides exchanged.
+blocksparse_blocks swapped(blocksparse_blocks blocks) {
+  std::swap(blocks.in_stride, blocks.out_stride);
+  std::swap(blocks.scales_in_stride, blocks.scales_out_stride);
+  std::swap(blocks.in_blocks, blocks.out_blocks);
+  std::swap(blocks.in_size, blocks.out_size);
+  blocks.transposed = 1;
+  return blocks;
+}
+
 void bench(const workload& w, const settings& s, const limits& limit) {
   const index_list input = random_blocks(w.batch, w.i_win, w.i_blocks, 7);
   const index_list output = random_blocks(w.batch, w.o_win, w.o_blocks, 9);
@@ -400,33 +410,43 @@ void bench(const workload& w, const settings& s, const limits& limit) {
     int32_t chunks, size;
     std::function<task_function(int32_t path)> task;
   };
+  const int64_t row = w.o_size;
+  const blocksparse_blocks blocks = {narrow ? stored.data() : weights.data(),
+                                     s.type == BLOCKSPARSE_INT8 ? scales.data() : nullptr,
+                                     block * w.o_blocks,
+                                     block,
+                                     row,
+                                     row * w.o_blocks,
+                                     row,
+                                     w.i_blocks,
+                                     w.o_blocks,
+                                     w.i_size,
+                                     w.o_size,
+                                     s.type,
+                                     0};
   const auto gemm = [&](const index_list& schedule, bool back) {
     return [&, back](int32_t path) -> task_function {
       return [&, back, path](int32_t begin, int32_t end, int32_t band, int32_t band_end,
                              float* memory, int64_t memory_length) {
-        const int64_t row = w.o_size;
-        return blocksparse_block_gemm_f32(
-            s.isa, path, schedule.data(), count_of(schedule), begin, end, band, band_end,
-            back ? w.o_size : w.i_size, back ? w.i_size : w.o_size, back ? o.data() : h.data(),
-            w.batch * (back ? w.o_win : w.i_win), back ? w.o_size : w.i_size, s.rounded && !back,
-            s.type, narrow ? static_cast<const void*>(stored.data()) : weights.data(),
-            back ? w.o_blocks : w.i_blocks, back ? w.i_blocks : w.o_blocks,
-            back ? block : block * w.o_blocks, back ? block * w.o_blocks : block, row, back,
-            s.type == BLOCKSPARSE_INT8 ? scales.data() : nullptr, back ? row : row * w.o_blocks,
-            back ? row * w.o_blocks : row, nullptr, 0, 0, back ? h.data() : o.data(),
-            w.batch * (back ? w.i_win : w.o_win), back ? w.i_size : w.o_size, memory,
-            memory_length);
+        const blocksparse_part part = {schedule.data(), count_of(schedule), begin, end, band,
+                                       band_end};
+        const blocksparse_rows of_h = {h.data(), w.batch * w.i_win, w.i_size},
+                               of_o = {o.data(), w.batch * w.o_win, w.o_size};
+        const blocksparse_blocks all = back ? swapped(blocks) : blocks;
+        const blocksparse_sums to = {back ? of_h : of_o, {nullptr, 0, 0}, 0};
+        return blocksparse_block_gemm_f32(s.isa, path, &part, back ? &of_o : &of_h,
+                                          s.rounded && !back, &all, &to, memory, memory_length);
       };
     };
   };
   const auto outer_task = [&](int32_t path) -> task_function {
     return [&, path](int32_t begin, int32_t end, int32_t band, int32_t band_end, float* memory,
                      int64_t memory_length) {
-      return blocksparse_block_outer_f32(
-          s.isa, path, outer.data(), count_of(outer), begin, end, band, band_end, w.i_size,
-          w.o_size, 1.0f, h.data(), w.batch * w.i_win, w.i_size, o.data(), w.batch * w.o_win,
-          w.o_size, 0, weights.data(), w.i_blocks, w.o_blocks, block * w.o_blocks, block, w.o_size,
-          0, memory, memory_length);
+      const blocksparse_part part = {outer.data(), count_of(outer), begin, end, band, band_end};
+      const blocksparse_rows of_h = {h.data(), w.batch * w.i_win, w.i_size},
+                             of_o = {o.data(), w.batch * w.o_win, w.o_size};
+      return blocksparse_block_outer_f32(s.isa, path, &part, 1.0f, &of_h, &of_o, 0, &blocks, memory,
+                                         memory_length);
     };
   };
   const operation operations[] = {

@@ -89,6 +89,23 @@ struct sizes {
     return packed;
   }
 
+  blocksparse_blocks blocks(float* w, int32_t in_size, int32_t out_size, bool transposed) const {
+    const int32_t block = m * n;
+    return {w,
+            nullptr,
+            block * write_blocks,
+            block,
+            n,
+            0,
+            0,
+            read_blocks,
+            write_blocks,
+            in_size,
+            out_size,
+            BLOCKSPARSE_FLOAT32,
+            transposed ? 1 : 0};
+  }
+
   int32_t weights() const { return read_blocks * write_blocks * m * n; }
 };
 
@@ -100,28 +117,29 @@ int32_t gemm(int32_t isa, const sizes& s, bool transposed) {
   const index_list schedule = s.gemm_schedule();
   const int32_t k = transposed ? s.n : s.m;
   const int32_t n = transposed ? s.m : s.n;
-  const int32_t block = s.m * s.n;
-  const floats a = numbers(s.read_blocks * s.rows * k);
-  const floats w = numbers(s.weights());
+  floats a = numbers(s.read_blocks * s.rows * k);
+  floats w = numbers(s.weights());
   floats c = numbers(s.write_blocks * s.rows * n);
-  return blocksparse_block_gemm_f32(
-      isa, BLOCKSPARSE_PATH_TILE, schedule.data(), count_of(schedule), 0, s.write_blocks, 0, n, k,
-      n, a.data(), s.read_blocks * s.rows, k, 0, BLOCKSPARSE_FLOAT32, w.data(), s.read_blocks,
-      s.write_blocks, block * s.write_blocks, block, s.n, transposed ? 1 : 0, nullptr, 0, 0,
-      nullptr, 0, 0, c.data(), s.write_blocks * s.rows, n, nullptr, 0);
+  const blocksparse_part part = {schedule.data(), count_of(schedule), 0, s.write_blocks, 0, n};
+  const blocksparse_rows from = {a.data(), s.read_blocks * s.rows, k};
+  const blocksparse_blocks blocks = s.blocks(w.data(), k, n, transposed);
+  const blocksparse_sums to = {{c.data(), s.write_blocks * s.rows, n}, {nullptr, 0, 0}, 0};
+  return blocksparse_block_gemm_f32(isa, BLOCKSPARSE_PATH_TILE, &part, &from, 0, &blocks, &to,
+                                    nullptr, 0);
 }
 
 int32_t outer(int32_t isa, const sizes& s) {
   const index_list schedule = s.outer_schedule();
-  const floats x = numbers(s.read_blocks * s.rows * s.m);
-  const floats y = numbers(s.write_blocks * s.rows * s.n);
-  const int32_t block = s.m * s.n;
+  floats x = numbers(s.read_blocks * s.rows * s.m);
+  floats y = numbers(s.write_blocks * s.rows * s.n);
   floats o = numbers(s.weights());
-  return blocksparse_block_outer_f32(
-      isa, BLOCKSPARSE_PATH_TILE, schedule.data(), count_of(schedule), 0,
-      s.read_blocks * s.write_blocks, 0, s.m, s.m, s.n, 0.5f, x.data(), s.read_blocks * s.rows, s.m,
-      y.data(), s.write_blocks * s.rows, s.n, 0, o.data(), s.read_blocks, s.write_blocks,
-      block * s.write_blocks, block, s.n, 0, nullptr, 0);
+  const int32_t all = s.read_blocks * s.write_blocks;
+  const blocksparse_part part = {schedule.data(), count_of(schedule), 0, all, 0, s.m};
+  const blocksparse_rows of_x = {x.data(), s.read_blocks * s.rows, s.m},
+                         of_y = {y.data(), s.write_blocks * s.rows, s.n};
+  const blocksparse_blocks blocks = s.blocks(o.data(), s.m, s.n, false);
+  return blocksparse_block_outer_f32(isa, BLOCKSPARSE_PATH_TILE, &part, 0.5f, &of_x, &of_y, 0,
+                                     &blocks, nullptr, 0);
 }
 
 int32_t cross_entropy(int32_t isa) {

@@ -17,68 +17,62 @@ namespace {
 // Enough to spread the fetching of a block over.
 static_assert(kMostTiles == BLOCKSPARSE_CHUNK_ROWS / kTileRows, "the rows of a chunk at once");
 
-// The checked arguments of a call.
+// The checked operands of a call.
 struct gemm_call {
   const kernel_table* kernels;
   gemm_schedule plan;
-  int32_t column_begin, columns, k;
-  const float* a;
-  int64_t lda;
+  blocksparse_part part;
+  int32_t columns;
+  blocksparse_rows a;
   bool rounds_a;  // to bfloat16
-  element_type w_type;
-  const char* w;
-  int32_t read_blocks, write_blocks;
-  int64_t w_read_stride, w_write_stride, ldw;
-  bool w_transposed;
-  const float* scales;  // NULL: none
-  int64_t scales_read_stride, scales_write_stride;
-  const float* bias;
-  int64_t bias_stride;
-  bool accumulate;
-  float* c;
-  int64_t ldc;
+  blocksparse_blocks w;
+  blocksparse_sums c;
   float* scratch;
   int64_t scratch_length;
 
+  element_type w_type() const { return static_cast<element_type>(w.type); }
+
   // The part of a block that lies in the columns asked for.
   block_view block(int32_t read_block, int32_t write_block) const {
-    const int64_t element = read_block * w_read_stride + write_block * w_write_stride +
-                            column_begin * (w_transposed ? ldw : 1);
-    const int64_t scale = read_block * scales_read_stride + write_block * scales_write_stride +
-                          (w_transposed ? 0 : column_begin);
-    return {w + element * bytes_of(w_type), ldw, scales == nullptr ? nullptr : scales + scale};
+    const int64_t element = read_block * w.in_stride + write_block * w.out_stride +
+                            part.column_begin * (w.transposed == 1 ? w.ld : 1);
+    const int64_t scale = read_block * w.scales_in_stride + write_block * w.scales_out_stride +
+                          (w.transposed == 1 ? 0 : part.column_begin);
+    return {static_cast<const char*>(w.data) + element * bytes_of(w_type()), w.ld,
+            w.scales == nullptr ? nullptr : w.scales + scale};
   }
 
   const float* bias_of(const gemm_chunk& chunk) const {
-    return bias == nullptr ? nullptr : bias + chunk.write_block * bias_stride + column_begin;
+    return c.bias.data == nullptr
+               ? nullptr
+               : c.bias.data + chunk.write_block * c.bias.stride + part.column_begin;
   }
 
-  float* row(int32_t r) const { return c + r * ldc + column_begin; }
+  float* row(int32_t r) const { return c.rows.data + r * c.rows.stride + part.column_begin; }
 
   void initialise(const gemm_chunk& chunk) const {
-    initialise_rows(chunk.rows, bias == nullptr ? nullptr : bias + chunk.write_block * bias_stride,
-                    column_begin, column_begin + columns, c, ldc);
+    initialise_rows(chunk.rows, bias_of(chunk), part.column_begin, columns, c.rows);
   }
 };
 
 void run_on_blas(const gemm_call& call, const gemm_chunk& chunk) {
-  if (!call.accumulate) {
+  if (call.c.accumulate == 0) {
     call.initialise(chunk);
   }
-  for (int32_t s = 0; s < chunk.segment_count && call.k > 0; ++s) {
+  for (int32_t s = 0; s < chunk.segment_count && call.w.in_size > 0; ++s) {
     const gemm_segment segment = call.plan.segment(chunk, s);
     if (segment.read.count > 0) {
       const block_view block = call.block(segment.read_block, chunk.write_block);
       blas_gemm product;
-      product.k = call.k;
+      product.k = call.w.in_size;
       product.n = call.columns;
-      product.a = call.a;
-      product.lda = call.lda;
+      product.a = call.a.data;
+      product.lda = call.a.stride;
       product.w = static_cast<const float*>(block.data);
       product.ldw = block.ld;
-      product.w_transposed = call.w_transposed;
-      product.c = call.c + call.column_begin;
-      product.ldc = call.ldc;
+      product.w_transposed = call.w.transposed == 1;
+      product.c = call.row(0);
+      product.ldc = call.c.rows.stride;
       product.scratch = call.scratch;
       product.scratch_length = call.scratch_length;
       product.multiply(segment.read, segment.write);
@@ -131,7 +125,7 @@ class pair_queue {
     const int32_t* const starts = call_.plan.pair_start + chunk.segment_begin;
     const int32_t begin = starts[0];
     const int32_t end = starts[chunk.segment_count];
-    if (!call_.accumulate) {
+    if (call_.c.accumulate == 0) {
       call_.initialise(chunk);
     }
     int32_t segment = chunk.segment_begin;
@@ -161,12 +155,12 @@ class pair_queue {
   // the last. A loop over the pairs of each segment would end at a place that cannot be foreseen.
   int32_t append(const gemm_chunk& chunk, int32_t segment, int32_t begin, int32_t end) {
     const gemm_schedule plan = call_.plan;
-    const float* const a = call_.a;
-    const int64_t lda = call_.lda;
+    const float* const a = call_.a.data;
+    const int64_t lda = call_.a.stride;
     float* const c = call_.row(0);
-    const int64_t ldc = call_.ldc;
+    const int64_t ldc = call_.c.rows.stride;
     const float* const w = static_cast<const float*>(call_.block(0, chunk.write_block).data);
-    const int64_t stride = call_.w_read_stride;
+    const int64_t stride = call_.w.in_stride;
     row_and_block* to = pairs_ + count_;
     for (int32_t p = begin; p < end; ++p, ++to) {
       segment += static_cast<int32_t>(plan.pair_start[segment + 1] == p);
@@ -180,7 +174,7 @@ class pair_queue {
 
   void run(int32_t count) const {
     call_.kernels->gemm_pairs(
-        {pairs_, count, call_.k, call_.columns, call_.ldw, call_.w_transposed});
+        {pairs_, count, call_.w.in_size, call_.columns, call_.w.ld, call_.w.transposed == 1});
   }
 
   const gemm_call& call_;
@@ -230,7 +224,7 @@ bool make_tiles(const gemm_call& call, const gemm_segment& segment, int32_t begi
       if (follows(i, turn + 1)) {
         later = true;
       } else if (follows(i, turn)) {
-        tile.a[rows] = call.a + segment.read[i] * call.lda;
+        tile.a[rows] = call.a.data + segment.read[i] * call.a.stride;
         tile.c[rows] = call.row(segment.write[i]);
         ++rows;
       }
@@ -247,21 +241,22 @@ bool make_tiles(const gemm_call& call, const gemm_segment& segment, int32_t begi
 // At most `most` pairs of a block at once.
 void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view next_chunk,
                   int32_t most) {
-  const bool fused = !call.accumulate && call.k > 0 && covers_rows_once(call.plan, chunk);
-  if (!call.accumulate && !fused) {
+  const bool fused =
+      call.c.accumulate == 0 && call.w.in_size > 0 && covers_rows_once(call.plan, chunk);
+  if (call.c.accumulate == 0 && !fused) {
     call.initialise(chunk);
   }
-  if (call.k == 0) {
+  if (call.w.in_size == 0) {
     return;
   }
   const auto multiply = call.rounds_a ? call.kernels->gemm_rounded : call.kernels->gemm;
   row_tile tiles[kMostTiles];
   gemm_work work;
   work.tiles = tiles;
-  work.k = call.k;
+  work.k = call.w.in_size;
   work.columns = call.columns;
-  work.w_type = call.w_type;
-  work.w_transposed = call.w_transposed;
+  work.w_type = call.w_type();
+  work.w_transposed = call.w.transposed == 1;
   work.bias = call.bias_of(chunk);
   for (int32_t s = 0; s < chunk.segment_count; ++s) {
     const gemm_segment segment = call.plan.segment(chunk, s);
@@ -293,62 +288,51 @@ void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view nex
 // before: a caller that runs chunks one by one runs that one next. (Without elements w may be null,
 // to which no offset may be added.)
 block_view first_block(const gemm_call& call, int32_t c) {
-  if (c >= call.plan.chunks || call.k == 0) {
+  if (c >= call.plan.chunks || call.w.in_size == 0) {
     return {nullptr, 0, nullptr};
   }
   const int32_t s = call.plan.segment_start[c];
-  if (s == call.plan.segments || !all_below({call.plan.write_block + c, 1}, call.write_blocks) ||
-      !all_below({call.plan.read_block + s, 1}, call.read_blocks)) {
+  if (s == call.plan.segments || !all_below({call.plan.write_block + c, 1}, call.w.out_blocks) ||
+      !all_below({call.plan.read_block + s, 1}, call.w.in_blocks)) {
     return {nullptr, 0, nullptr};
   }
   return call.block(call.plan.read_block[s], call.plan.write_block[c]);
 }
 
 // Checks what `call` holds, then runs its chunks.
-int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* schedule,
-                    int64_t schedule_length, int32_t chunk_begin, int32_t chunk_end,
-                    int32_t column_end, int32_t n, int64_t a_rows, int64_t c_rows) {
-  const int32_t w_rows = call.w_transposed ? n : call.k;
-  const int32_t w_columns = call.w_transposed ? call.k : n;
-  const operation what = call.w_transposed ? operation::transposed : operation::forward;
+int32_t run_checked(gemm_call call, int32_t isa, int32_t path) {
+  const blocksparse_part& part = call.part;
+  const blocksparse_rows &a = call.a, &bias = call.c.bias, &c = call.c.rows;
+  const int32_t k = call.w.in_size, n = call.w.out_size, blocks = call.w.out_blocks;
+  const operation what = call.w.transposed == 1 ? operation::transposed : operation::forward;
   blocksparse_status status = first_error(
-      gemm_schedule::parse(schedule, schedule_length, &call.plan),
-      check_rows(call.a, a_rows, call.k, call.lda),
-      check_blocks(call.w, call.read_blocks, call.w_read_stride, call.write_blocks,
-                   call.w_write_stride, w_rows, w_columns, call.ldw),
-      call.w_type != element_type::int8
-          ? BLOCKSPARSE_OK
-          : check_blocks(call.scales, call.read_blocks, call.scales_read_stride, call.write_blocks,
-                         call.scales_write_stride, w_rows > 0 ? 1 : 0, w_columns, w_columns),
-      call.bias == nullptr ? BLOCKSPARSE_OK
-                           : check_rows(call.bias, call.write_blocks, n, call.bias_stride),
-      check_rows(call.c, c_rows, n, call.ldc),
-      may_go_to_blas(path, isa, what, call.k, n)
-          ? check_scratch(call.scratch, call.scratch_length, call.k, n)
-          : BLOCKSPARSE_OK);
+      gemm_schedule::parse(part, &call.plan), check_rows(a, k), check_blocks(call.w),
+      bias.data == nullptr ? BLOCKSPARSE_OK : check_rows(bias, n), check_rows(c, n),
+      may_go_to_blas(path, isa, what, k, n) ? check_scratch(call.scratch, call.scratch_length, k, n)
+                                            : BLOCKSPARSE_OK);
   if (status != BLOCKSPARSE_OK) {
     return status;
   }
-  if (!is_range(call.column_begin, column_end, n) || !is_blas_size(call.ldw)) {
+  if (!is_range(part.column_begin, part.column_end, n) || !is_blas_size(call.w.ld) ||
+      (bias.data != nullptr && bias.count < blocks)) {
     return BLOCKSPARSE_BAD_SIZE;
   }
-  status =
-      call.plan.check(chunk_begin, chunk_end, call.read_blocks, call.write_blocks, a_rows, c_rows);
-  call.columns = column_end - call.column_begin;
+  status = call.plan.check(part.begin, part.end, call.w.in_blocks, blocks, a.count, c.count);
+  call.columns = part.column_end - part.column_begin;
   if (status != BLOCKSPARSE_OK || call.columns == 0) {
     return status;
   }
 
-  const int64_t most = call.w_transposed ? kPairedTransposedBlock : kPairedBlock;
-  const int64_t elements = int64_t{call.k} * n;
-  const bool small = call.k > 0 && elements <= most;
+  const int64_t most = call.w.transposed == 1 ? kPairedTransposedBlock : kPairedBlock;
+  const int64_t elements = int64_t{k} * n;
+  const bool small = k > 0 && elements <= most;
   const int64_t twice_few_rows = call.kernels->tile_columns >= kWideTile && elements > kTwoRowsBlock
                                      ? kTwiceFewRowsForWideTiles
                                      : kTwiceFewRows;
   pair_queue queue(call);
-  for (int32_t i = chunk_begin; i < chunk_end; ++i) {
+  for (int32_t i = part.begin; i < part.end; ++i) {
     const gemm_chunk chunk = call.plan.chunk(i);
-    if (goes_to_blas(path, isa, what, pairs_per_segment(call.plan, chunk), call.k, n)) {
+    if (goes_to_blas(path, isa, what, pairs_per_segment(call.plan, chunk), k, n)) {
       const blas_permit permit;
       if (permit.granted()) {
         run_on_blas(call, chunk);
@@ -360,12 +344,12 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* sc
     }
     if (!small || !has_few_rows(call.plan, chunk, twice_few_rows)) {
       run_on_tiles(call, chunk, first_block(call, i + 1), kPairsAtOnce);
-    } else if (call.w_type == element_type::float32) {
+    } else if (call.w_type() == element_type::float32) {
       queue.add(chunk);
     } else {
       // So few that a transposed block is not made a panel of: the bits of floats.
       run_on_tiles(call, chunk, first_block(call, i + 1),
-                   call.w_transposed ? kLeastDotRows : kPairsAtOnce);
+                   call.w.transposed == 1 ? kLeastDotRows : kPairsAtOnce);
     }
   }
   queue.finish();
@@ -375,51 +359,24 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* sc
 }  // namespace
 }  // namespace blocksparse
 
-int32_t blocksparse_block_gemm_f32(
-    int32_t isa, int32_t path, const int32_t* schedule, int64_t schedule_length,
-    int32_t chunk_begin, int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k,
-    int32_t n, const float* a, int64_t a_rows, int64_t lda, int32_t round_a, int32_t w_type,
-    const void* w, int32_t read_blocks, int32_t write_blocks, int64_t w_read_stride,
-    int64_t w_write_stride, int64_t ldw, int32_t w_transposed, const float* scales,
-    int64_t scales_read_stride, int64_t scales_write_stride, const float* bias, int64_t bias_stride,
-    int32_t accumulate, float* c, int64_t c_rows, int64_t ldc, float* scratch,
-    int64_t scratch_length) {
+int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path, const blocksparse_part* part,
+                                   const blocksparse_rows* a, int32_t round_a,
+                                   const blocksparse_blocks* w, const blocksparse_sums* c,
+                                   float* scratch, int64_t scratch_length) {
   using namespace blocksparse;
   const kernel_table* const kernels = kernels_for(isa);
   if (kernels == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
-  if (!is_path(path) || !is_flag(w_transposed) || !is_flag(accumulate) ||
-      (accumulate == 1 && bias != nullptr) || !is_flag(round_a) ||
-      (round_a == 1 && (w_type != BLOCKSPARSE_BFLOAT16 || w_transposed == 1)) ||
-      !is_stored(w_type, w, scales)) {
+  if (any_null(part, a, w, c)) {
+    return BLOCKSPARSE_NULL_POINTER;
+  }
+  if (!is_path(path) || !is_flag(w->transposed) || !is_flag(c->accumulate) ||
+      (c->accumulate == 1 && c->bias.data != nullptr) || !is_flag(round_a) ||
+      (round_a == 1 && (w->type != BLOCKSPARSE_BFLOAT16 || w->transposed == 1)) ||
+      !is_stored(w->type, w->data, w->scales)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  gemm_call call = {};
-  call.kernels = kernels;
-  call.column_begin = column_begin;
-  call.k = k;
-  call.a = a;
-  call.lda = lda;
-  call.rounds_a = round_a == 1;
-  call.w_type = static_cast<element_type>(w_type);
-  call.w = static_cast<const char*>(w);
-  call.read_blocks = read_blocks;
-  call.write_blocks = write_blocks;
-  call.w_read_stride = w_read_stride;
-  call.w_write_stride = w_write_stride;
-  call.ldw = ldw;
-  call.w_transposed = w_transposed == 1;
-  call.scales = scales;
-  call.scales_read_stride = scales_read_stride;
-  call.scales_write_stride = scales_write_stride;
-  call.bias = bias;
-  call.bias_stride = bias_stride;
-  call.accumulate = accumulate == 1;
-  call.c = c;
-  call.ldc = ldc;
-  call.scratch = scratch;
-  call.scratch_length = scratch_length;
-  return run_checked(call, isa, path_of(path, w_type), schedule, schedule_length, chunk_begin,
-                     chunk_end, column_end, n, a_rows, c_rows);
+  return run_checked({kernels, {}, *part, 0, *a, round_a == 1, *w, *c, scratch, scratch_length},
+                     isa, path_of(path, w->type));
 }

@@ -185,121 +185,114 @@ struct outer_call {
   const kernel_table* kernels;
   int32_t isa, path;
   outer_schedule plan;
-  int32_t m_begin, m_end, m, n;
+  blocksparse_part part;
   float alpha;
-  const float* x;
-  int64_t x_rows, ldx;
-  const float* y;
-  int64_t y_rows, ldy;
+  blocksparse_rows x, y;
   bool accumulate;
-  float* o;
-  int32_t x_blocks, y_blocks;
-  int64_t o_x_stride, o_y_stride, ldo;
-  bool transposed, beyond_caches;
+  blocksparse_blocks o;
+  bool beyond_caches;
   float* scratch;
   int64_t scratch_length;
 
-  blocksparse_status check(int32_t block_begin, int32_t block_end) const {
+  blocksparse_status check() const {
     const blocksparse_status status =
-        first_error(check_rows(x, x_rows, m, ldx), check_rows(y, y_rows, n, ldy),
-                    check_blocks(o, x_blocks, o_x_stride, y_blocks, o_y_stride, transposed ? n : m,
-                                 transposed ? m : n, ldo),
-                    may_go_to_blas(path, isa, operation::outer, m, n)
-                        ? check_scratch(scratch, scratch_length, m, n)
+        first_error(check_rows(x, o.in_size), check_rows(y, o.out_size), check_blocks(o),
+                    may_go_to_blas(path, isa, operation::outer, o.in_size, o.out_size)
+                        ? check_scratch(scratch, scratch_length, o.in_size, o.out_size)
                         : BLOCKSPARSE_OK);
     if (status != BLOCKSPARSE_OK) {
       return status;
     }
-    if (!is_range(m_begin, m_end, m) || !is_blas_size(ldo)) {
+    if (!is_range(part.column_begin, part.column_end, o.in_size) || !is_blas_size(o.ld)) {
       return BLOCKSPARSE_BAD_SIZE;
     }
-    return plan.check(block_begin, block_end, x_blocks, y_blocks, x_rows, y_rows);
+    return plan.check(part.begin, part.end, o.in_blocks, o.out_blocks, x.count, y.count);
   }
 
   // The part of a block that is asked for.
   float* place(int32_t b) const {
-    return o + plan.x_block[b] * o_x_stride + plan.y_block[b] * o_y_stride +
-           m_begin * (transposed ? 1 : ldo);
+    return static_cast<float*>(o.data) + plan.x_block[b] * o.in_stride +
+           plan.y_block[b] * o.out_stride + part.column_begin * (o.transposed == 1 ? 1 : o.ld);
   }
 
   // The part of block b after the last one of a call, or NULL if there is none. It is fetched: a
   // caller that runs blocks one by one runs that one next. It was not checked. Small blocks are run
   // many at a time: another thread writes the next one.
   const float* place_after(int32_t b) const {
-    const bool runs_alone = accumulate && int64_t{m} * n > kFewPairsBlock;
-    return runs_alone && b < plan.blocks && all_below({plan.x_block + b, 1}, x_blocks) &&
-                   all_below({plan.y_block + b, 1}, y_blocks)
+    const bool runs_alone = accumulate && int64_t{o.in_size} * o.out_size > kFewPairsBlock;
+    return runs_alone && b < plan.blocks && all_below({plan.x_block + b, 1}, o.in_blocks) &&
+                   all_below({plan.y_block + b, 1}, o.out_blocks)
                ? place(b)
                : nullptr;
   }
 
   // The common part of all blocks.
   outer_part common_part() const {
-    outer_part part = {};
-    part.m = m_end - m_begin;
-    part.n = n;
-    part.alpha = alpha;
-    part.x = x_rows > 0 ? x + m_begin : nullptr;  // x may be null if there are no rows
-    part.ldx = ldx;
-    part.y = y;
-    part.ldy = ldy;
-    part.accumulate = accumulate;
-    part.beyond_caches = beyond_caches;
-    part.holds_few_pairs =
-        int64_t{part.m} * n <= (accumulate ? kFewPairsAddedBlock : kFewPairsBlock);
-    part.ldo = ldo;
-    return transposed ? swapped(part) : part;
+    outer_part all = {};
+    all.m = part.column_end - part.column_begin;
+    all.n = o.out_size;
+    all.alpha = alpha;
+    all.x = x.count > 0 ? x.data + part.column_begin : nullptr;  // of no rows it may be null
+    all.ldx = x.stride;
+    all.y = y.data;
+    all.ldy = y.stride;
+    all.accumulate = accumulate;
+    all.beyond_caches = beyond_caches;
+    all.holds_few_pairs =
+        int64_t{all.m} * all.n <= (accumulate ? kFewPairsAddedBlock : kFewPairsBlock);
+    all.ldo = o.ld;
+    return o.transposed == 1 ? swapped(all) : all;
   }
 
-  blocksparse_status write(const outer_block& block, const outer_part& part,
+  blocksparse_status write(const outer_block& block, const outer_part& to,
                            outer_pairs_work* few_pairs) const {
     if (block.x.count == 0) {
       if (!accumulate) {
-        write_zeros(part);
+        write_zeros(to);
       }
       return BLOCKSPARSE_OK;
     }
     // (With a factor of 0, BLAS returns without a look at the rows: it would hide a NaN in them.)
-    const bool on_blas =
-        alpha != 0.0f && goes_to_blas(path, isa, operation::outer, block.x.count, m, n);
+    const bool on_blas = alpha != 0.0f && goes_to_blas(path, isa, operation::outer, block.x.count,
+                                                       o.in_size, o.out_size);
     // Tiles look at their sums themselves, which rounds otherwise: whether few pairs go there must
     // not be seen, since it depends on how many blocks a call has.
-    if ((on_blas || has_few_pairs(part)) && sums_may_overflow(*kernels, part)) {
-      run_in_double(part);
+    if ((on_blas || has_few_pairs(to)) && sums_may_overflow(*kernels, to)) {
+      run_in_double(to);
       return BLOCKSPARSE_OK;
     }
     if (on_blas) {
       const blas_permit permit;
       if (permit.granted()) {
-        run_on_blas(part, scratch, scratch_length);
+        run_on_blas(to, scratch, scratch_length);
         return BLOCKSPARSE_OK;
       }
       if (path == BLOCKSPARSE_PATH_BLAS) {
         return BLOCKSPARSE_NO_MEMORY;
       }
     }
-    if (takes_all_at_once(part, *kernels)) {
-      run_few_pairs(part, *kernels, few_pairs);
+    if (takes_all_at_once(to, *kernels)) {
+      run_few_pairs(to, *kernels, few_pairs);
     } else {
-      run_on_tiles(part, *kernels);
+      run_on_tiles(to, *kernels);
     }
     return BLOCKSPARSE_OK;
   }
 
-  blocksparse_status run(int32_t block_begin, int32_t block_end) const {
-    if (m_begin == m_end || n == 0) {
+  blocksparse_status run() const {
+    if (part.column_begin == part.column_end || o.out_size == 0) {
       return BLOCKSPARSE_OK;
     }
-    outer_part part = common_part();
-    outer_pairs_work few_pairs = few_pairs_of(part);
+    outer_part to = common_part();
+    outer_pairs_work few_pairs = few_pairs_of(to);
     blocksparse_status status = BLOCKSPARSE_OK;
-    for (int32_t b = block_begin; b < block_end && status == BLOCKSPARSE_OK; ++b) {
+    for (int32_t b = part.begin; b < part.end && status == BLOCKSPARSE_OK; ++b) {
       const outer_block block = plan.block(b);
-      part.x_rows = transposed ? block.y : block.x;
-      part.y_rows = transposed ? block.x : block.y;
-      part.o = place(b);
-      part.next_o = b + 1 < block_end ? place(b + 1) : place_after(b + 1);
-      status = write(block, part, &few_pairs);
+      to.x_rows = o.transposed == 1 ? block.y : block.x;
+      to.y_rows = o.transposed == 1 ? block.x : block.y;
+      to.o = place(b);
+      to.next_o = b + 1 < part.end ? place(b + 1) : place_after(b + 1);
+      status = write(block, to, &few_pairs);
     }
     if (beyond_caches) {
       kernels->end_streams();
@@ -311,53 +304,35 @@ struct outer_call {
 }  // namespace
 }  // namespace blocksparse
 
-int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* schedule,
-                                    int64_t schedule_length, int32_t block_begin, int32_t block_end,
-                                    int32_t m_begin, int32_t m_end, int32_t m, int32_t n,
-                                    float alpha, const float* x, int64_t x_rows, int64_t ldx,
-                                    const float* y, int64_t y_rows, int64_t ldy, int32_t accumulate,
-                                    float* o, int32_t x_blocks, int32_t y_blocks,
-                                    int64_t o_x_stride, int64_t o_y_stride, int64_t ldo,
-                                    int32_t o_transposed, float* scratch, int64_t scratch_length) {
+int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const blocksparse_part* part,
+                                    float alpha, const blocksparse_rows* x,
+                                    const blocksparse_rows* y, int32_t accumulate,
+                                    const blocksparse_blocks* o, float* scratch,
+                                    int64_t scratch_length) {
   using namespace blocksparse;
-  outer_call call = {};
-  call.kernels = kernels_for(isa);
-  if (call.kernels == nullptr) {
+  const kernel_table* const kernels = kernels_for(isa);
+  if (kernels == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
-  if (!is_path(path) || !is_flag(accumulate) || !is_flag(o_transposed)) {
+  if (any_null(part, x, y, o)) {
+    return BLOCKSPARSE_NULL_POINTER;
+  }
+  if (!is_path(path) || !is_flag(accumulate) || !is_flag(o->transposed) ||
+      o->type != BLOCKSPARSE_FLOAT32 || !is_stored(o->type, o->data, o->scales)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  blocksparse_status status = outer_schedule::parse(schedule, schedule_length, &call.plan);
+  outer_schedule plan = {};
+  blocksparse_status status = outer_schedule::parse(*part, &plan);
   if (status != BLOCKSPARSE_OK) {
     return status;
   }
-  call.isa = isa;
-  call.path = path;
-  call.m_begin = m_begin;
-  call.m_end = m_end;
-  call.m = m;
-  call.n = n;
-  call.alpha = alpha;
-  call.x = x;
-  call.x_rows = x_rows;
-  call.ldx = ldx;
-  call.y = y;
-  call.y_rows = y_rows;
-  call.ldy = ldy;
-  call.accumulate = accumulate == 1;
-  call.o = o;
-  call.x_blocks = x_blocks;
-  call.y_blocks = y_blocks;
-  call.o_x_stride = o_x_stride;
-  call.o_y_stride = o_y_stride;
-  call.ldo = ldo;
-  call.transposed = o_transposed == 1;
   // Blocks that share their memory stay in the caches, however many there are.
-  const bool shared = o_x_stride == 0 && o_y_stride == 0;
-  call.beyond_caches = !shared && int64_t{call.plan.blocks} * m > kCachedFloats / (n > 0 ? n : 1);
-  call.scratch = scratch;
-  call.scratch_length = scratch_length;
-  status = call.check(block_begin, block_end);
-  return status == BLOCKSPARSE_OK ? call.run(block_begin, block_end) : status;
+  const bool shared = o->in_stride == 0 && o->out_stride == 0;
+  const int64_t columns = o->out_size > 0 ? o->out_size : 1;
+  const bool beyond_caches = !shared && int64_t{plan.blocks} * o->in_size > kCachedFloats / columns;
+  const outer_call call = {
+      kernels,         isa, path,          plan,    *part,         alpha, *x, *y,
+      accumulate == 1, *o,  beyond_caches, scratch, scratch_length};
+  status = call.check();
+  return status == BLOCKSPARSE_OK ? call.run() : status;
 }

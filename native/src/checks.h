@@ -50,6 +50,28 @@ inline blocksparse_status check_blocks(const void* data, int32_t count1, int64_t
   return data == nullptr && !empty ? BLOCKSPARSE_NULL_POINTER : BLOCKSPARSE_OK;
 }
 
+inline blocksparse_status check_rows(const blocksparse_rows& rows, int32_t size) {
+  return check_rows(rows.data, rows.count, size, rows.stride);
+}
+
+// The elements of a grid, and its scales.
+inline blocksparse_status check_blocks(const blocksparse_blocks& w) {
+  const bool swapped = w.transposed == 1;
+  const int32_t rows = swapped ? w.out_size : w.in_size;
+  const int32_t columns = swapped ? w.in_size : w.out_size;
+  const blocksparse_status status = check_blocks(w.data, w.in_blocks, w.in_stride, w.out_blocks,
+                                                 w.out_stride, rows, columns, w.ld);
+  return status != BLOCKSPARSE_OK || w.type != BLOCKSPARSE_INT8
+             ? status
+             : check_blocks(w.scales, w.in_blocks, w.scales_in_stride, w.out_blocks,
+                            w.scales_out_stride, rows > 0 ? 1 : 0, columns, columns);
+}
+
+template <typename... Operands>
+bool any_null(const Operands*... operands) {
+  return ((operands == nullptr) || ...);
+}
+
 // [begin, end) within [0, size).
 inline bool is_range(int32_t begin, int32_t end, int32_t size) {
   return 0 <= begin && begin <= end && end <= size;

@@ -9,15 +9,15 @@
 
 namespace blocksparse {
 
-// Columns [begin, end) of the rows of a chunk before products are added: the bias of its
-// block, or 0 if that is NULL.
-inline void initialise_rows(indices rows, const float* bias, int32_t begin, int32_t end, float* c,
-                            int64_t ldc) {
-  const std::size_t bytes = static_cast<std::size_t>(end - begin) * sizeof(float);
+// Some columns of the rows of a chunk before products are added: the bias of its block, which is
+// given from the first of them on, or 0 if that is NULL.
+inline void initialise_rows(indices rows, const float* bias, int32_t begin, int32_t columns,
+                            const blocksparse_rows& c) {
+  const std::size_t bytes = static_cast<std::size_t>(columns) * sizeof(float);
   for (int32_t i = 0; i < rows.count; ++i) {
-    float* const row = c + rows[i] * ldc + begin;
+    float* const row = c.data + rows[i] * c.stride + begin;
     if (bias != nullptr) {
-      std::memcpy(row, bias + begin, bytes);
+      std::memcpy(row, bias, bytes);
     } else {
       std::memset(row, 0, bytes);
     }

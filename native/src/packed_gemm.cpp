@@ -271,8 +271,9 @@ int32_t blocksparse_packed_gemm_f32(int32_t isa, const int32_t* schedule, int64_
   for (int32_t i = chunk_begin; i < chunk_end; ++i) {
     const gemm_chunk chunk = plan.chunk(i);
     if (accumulate == 0) {
-      initialise_rows(chunk.rows, operands.bias_of(chunk.write_block), column_begin, column_end, c,
-                      ldc);
+      const float* const start = operands.bias_of(chunk.write_block);
+      initialise_rows(chunk.rows, start == nullptr ? nullptr : start + column_begin, column_begin,
+                      column_end - column_begin, {c, c_rows, ldc});
     }
     for (int32_t s = 0; s < chunk.segment_count && k > 0; ++s) {
       const gemm_segment segment = plan.segment(chunk, s);

@@ -165,6 +165,10 @@ struct gemm_schedule {
   const int32_t *write_block, *row_start, *segment_start, *read_block, *pair_start, *row,
       *pair_read, *pair_write;
 
+  static blocksparse_status parse(const blocksparse_part& part, gemm_schedule* s) {
+    return parse(part.schedule, part.schedule_length, s);
+  }
+
   static blocksparse_status parse(const int32_t* data, int64_t length, gemm_schedule* s) {
     if (data == nullptr) {
       return BLOCKSPARSE_NULL_POINTER;
@@ -191,7 +195,7 @@ struct gemm_schedule {
   }
 
   // Chunk c with its rows, checked; its segments are not.
-  blocksparse_status rows_of(int32_t c, int32_t write_blocks, int64_t write_rows,
+  blocksparse_status rows_of(int32_t c, int64_t write_blocks, int64_t write_rows,
                              gemm_chunk* chunk) const {
     int32_t begin;
     if (!part_of(row_start, c, rows, &begin, &chunk->rows.count) ||
@@ -269,11 +273,11 @@ struct outer_schedule {
   int32_t blocks, pairs;
   const int32_t *x_block, *y_block, *pair_start, *pair_x, *pair_y;
 
-  static blocksparse_status parse(const int32_t* data, int64_t length, outer_schedule* s) {
-    if (data == nullptr) {
+  static blocksparse_status parse(const blocksparse_part& part, outer_schedule* s) {
+    if (part.schedule == nullptr) {
       return BLOCKSPARSE_NULL_POINTER;
     }
-    array_reader reader(data, length);
+    array_reader reader(part.schedule, part.schedule_length);
     const int32_t* const head = reader.take(3);
     if (head == nullptr || head[0] != BLOCKSPARSE_OUTER_SCHEDULE || head[1] < 0 || head[2] < 0) {
       return BLOCKSPARSE_BAD_SCHEDULE;

@@ -66,17 +66,20 @@ struct products {
 
   int32_t run_gemm(int32_t isa, int32_t path, int32_t transposed) {
     o.fill([] { return 1.0f; });
-    return blocksparse_block_gemm_f32(isa, path, gemm.data(), length(gemm), 0, 1, 0, size, size,
-                                      size, x.data(), rows, size, 0, BLOCKSPARSE_FLOAT32, o.data(),
-                                      1, 1, 0, 0, size, transposed, nullptr, 0, 0, nullptr, 0, 0,
-                                      y.data(), rows, size, scratch.data(), scratch.size());
+    const blocksparse_part part = all_of(gemm, size);
+    const blocksparse_rows from = rows_of(x);
+    const blocksparse_blocks by = blocks_of(o.data(), 1, 1, size, size, size, transposed == 1);
+    const blocksparse_sums to = sums_of(rows_of(y));
+    return blocksparse_block_gemm_f32(isa, path, &part, &from, 0, &by, &to, scratch.data(),
+                                      scratch.size());
   }
 
   int32_t run_outer(int32_t isa, int32_t path) {
     y.fill([] { return 1.0f; });
-    return blocksparse_block_outer_f32(isa, path, outer.data(), length(outer), 0, 1, 0, size, size,
-                                       size, 1.0f, x.data(), rows, size, y.data(), rows, size, 0,
-                                       o.data(), 1, 1, 0, 0, size, 0, scratch.data(),
+    const blocksparse_part part = all_of(outer, size);
+    const blocksparse_rows of_x = rows_of(x), of_y = rows_of(y);
+    const blocksparse_blocks to = blocks_of(o.data(), 1, 1, size, size, size);
+    return blocksparse_block_outer_f32(isa, path, &part, 1.0f, &of_x, &of_y, 0, &to, scratch.data(),
                                        scratch.size());
   }
 

@@ -117,41 +117,60 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   float* const scratch_data = (odd & kNullScratch) != 0 ? nullptr : scratch.data();
   const int64_t scratch_length = static_cast<int64_t>(scratch.size());
   const bool weighted = (odd & kNoWeights) == 0;
+  const auto part_of = [=](const std::vector<int32_t>& plan, int32_t column_begin,
+                           int32_t column_end) {
+    return blocksparse_part{
+        plan.data(), static_cast<int64_t>(plan.size()), begin, end, column_begin, column_end};
+  };
+  const blocksparse_rows rows_x = {x_data, rows1, ld1}, rows_y = {y_data, rows2, ld2};
+  blocksparse_blocks blocks = {w_data,
+                               nullptr,
+                               stride1,
+                               stride2,
+                               block_ld,
+                               0,
+                               0,
+                               blocks1,
+                               blocks2,
+                               size1,
+                               size2,
+                               BLOCKSPARSE_FLOAT32,
+                               transposed ? 1 : 0};
   switch (kind & 7) {
     case 0: {
       const std::vector<int32_t> plan = in.rest(BLOCKSPARSE_GEMM_SCHEDULE);
-      const std::vector<float> bias = operand(blocks2, ld2, size2);
-      blocksparse_block_gemm_f32(isa, path, plan.data(), static_cast<int64_t>(plan.size()), begin,
-                                 end, part_begin, part_end, size1, size2, x_data, rows1, ld1, 0,
-                                 BLOCKSPARSE_FLOAT32, w_data, blocks1, blocks2, stride1, stride2,
-                                 block_ld, transposed, nullptr, 0, 0,
-                                 weighted && accumulate == 0 ? bias.data() : nullptr, ld2,
-                                 accumulate, y_data, rows2, ld2, scratch_data, scratch_length);
+      std::vector<float> bias = operand(blocks2, ld2, size2);
+      const blocksparse_part part = part_of(plan, part_begin, part_end);
+      const blocksparse_sums sums = {
+          rows_y, {weighted && accumulate == 0 ? bias.data() : nullptr, blocks2, ld2}, accumulate};
+      blocksparse_block_gemm_f32(isa, path, &part, &rows_x, 0, &blocks, &sums, scratch_data,
+                                 scratch_length);
       break;
     }
     case 3: {
       const std::vector<int32_t> plan = in.rest(BLOCKSPARSE_GEMM_SCHEDULE);
       const int32_t type = kind >> 3;
       const int32_t round_a = type == BLOCKSPARSE_BFLOAT16 ? path : 0;
-      const std::vector<char> typed(w.size() * bytes_of(type), 1);
+      std::vector<char> typed(w.size() * bytes_of(type), 1);
       const int32_t columns = transposed ? size1 : size2;
       const std::vector<float> scales =
           operand(positive(blocks1) * positive(blocks2), columns, columns);
-      blocksparse_block_gemm_f32(isa, path, plan.data(), static_cast<int64_t>(plan.size()), begin,
-                                 end, part_begin, part_end, size1, size2, x_data, rows1, ld1,
-                                 round_a, type, w_data == nullptr ? nullptr : typed.data(), blocks1,
-                                 blocks2, stride1, stride2, block_ld, transposed,
-                                 weighted == (type == BLOCKSPARSE_INT8) ? scales.data() : nullptr,
-                                 positive(columns) * positive(blocks2), positive(columns), nullptr,
-                                 0, accumulate, y_data, rows2, ld2, scratch_data, scratch_length);
+      blocks.data = w_data == nullptr ? nullptr : typed.data();
+      blocks.scales = weighted == (type == BLOCKSPARSE_INT8) ? scales.data() : nullptr;
+      blocks.scales_in_stride = positive(columns) * positive(blocks2);
+      blocks.scales_out_stride = positive(columns);
+      blocks.type = type;
+      const blocksparse_part part = part_of(plan, part_begin, part_end);
+      const blocksparse_sums sums = {rows_y, {nullptr, 0, 0}, accumulate};
+      blocksparse_block_gemm_f32(isa, path, &part, &rows_x, round_a, &blocks, &sums, scratch_data,
+                                 scratch_length);
       break;
     }
     case 1: {
       const std::vector<int32_t> plan = in.rest(BLOCKSPARSE_OUTER_SCHEDULE);
-      blocksparse_block_outer_f32(isa, path, plan.data(), static_cast<int64_t>(plan.size()), begin,
-                                  end, part_begin, part_end, size1, size2, 0.5f, x_data, rows1, ld1,
-                                  y_data, rows2, ld2, accumulate, w_data, blocks1, blocks2, stride1,
-                                  stride2, block_ld, transposed, scratch_data, scratch_length);
+      const blocksparse_part part = part_of(plan, part_begin, part_end);
+      blocksparse_block_outer_f32(isa, path, &part, 0.5f, &rows_x, &rows_y, accumulate, &blocks,
+                                  scratch_data, scratch_length);
       break;
     }
     case 2: {
@@ -170,8 +189,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
           isa, plan.data(), plan_length, begin, end, size2, blocks2, valid.data(), target.data(),
           weighted ? weights.data() : nullptr, 0.1f, weighted ? prior.data() : nullptr, nll.data(),
           y_data, rows2, ld2);
-      blocksparse_block_sum_f32(isa, plan.data(), plan_length, begin, end, size2, 1.0f, y_data,
-                                rows2, ld2, sums.data(), blocks2, ld2);
+      const blocksparse_part part = part_of(plan, 0, size2);
+      const blocksparse_rows rows_sums = {sums.data(), blocks2, ld2};
+      blocksparse_block_sum_f32(isa, &part, 1.0f, &rows_y, &rows_sums);
       blocksparse_block_sigmoid_f32(isa, accumulate, plan.data(), plan_length, begin, end, size2,
                                     blocks2, valid.data(), weighted ? weights.data() : nullptr,
                                     y_data, rows2, ld2);

@@ -23,17 +23,23 @@ struct problem {
 struct operands {
   std::vector<int32_t> schedule;
   matrix a, w, bias, c, scratch;
-  int64_t w_read_stride, w_write_stride;
   bool without_scratch = false;
+
+  blocksparse_blocks blocks(const problem& p) const {
+    return blocks_of(w.data(), p.read_blocks, p.write_blocks, p.k, p.n, w.ld(), p.transposed);
+  }
 
   int32_t run(const problem& p, int32_t isa, int32_t path, int32_t chunk_begin, int32_t chunk_end,
               int32_t column_begin, int32_t column_end) {
-    return blocksparse_block_gemm_f32(
-        isa, path, schedule.data(), length(schedule), chunk_begin, chunk_end, column_begin,
-        column_end, p.k, p.n, a.data(), a.rows(), a.ld(), 0, BLOCKSPARSE_FLOAT32, w.data(),
-        p.read_blocks, p.write_blocks, w_read_stride, w_write_stride, w.ld(), p.transposed, nullptr,
-        0, 0, p.bias ? bias.data() : nullptr, bias.ld(), p.accumulate, c.data(), c.rows(), c.ld(),
-        without_scratch ? nullptr : scratch.data(), without_scratch ? 0 : scratch.size());
+    const blocksparse_part part =
+        part_of(schedule, chunk_begin, chunk_end, column_begin, column_end);
+    const blocksparse_rows from = rows_of(a);
+    const blocksparse_blocks by = blocks(p);
+    const blocksparse_sums to =
+        p.bias ? sums_of(rows_of(c), bias) : sums_of(rows_of(c), p.accumulate);
+    return blocksparse_block_gemm_f32(isa, path, &part, &from, 0, &by, &to,
+                                      without_scratch ? nullptr : scratch.data(),
+                                      without_scratch ? 0 : scratch.size());
   }
 };
 
@@ -74,10 +80,9 @@ made make(const problem& p, random_source& r, bool whole) {
   if (p.accumulate) {
     c.fill(value);
   }
-  const int64_t block = int64_t{w_rows} * w.ld();
   const int64_t scratch = most_scratch(p.k, p.n);
   return {{gemm_schedule(rows, row_block, pairs, p.most), a, w, bias, c,
-           matrix(1, static_cast<int32_t>(scratch)), block * p.write_blocks, block},
+           matrix(1, static_cast<int32_t>(scratch))},
           pairs,
           rows,
           row_block};
@@ -110,8 +115,9 @@ void compare(const problem& p, const made& before, const matrix& c, int32_t begi
       int terms = 1;
       for (const gemm_pair& pair : pairs) {
         const float* const a = o.a.data() + pair.read_row * o.a.ld();
+        const blocksparse_blocks blocks = o.blocks(p);
         const float* const w =
-            o.w.data() + pair.read_block * o.w_read_stride + block * o.w_write_stride;
+            o.w.data() + pair.read_block * blocks.in_stride + block * blocks.out_stride;
         for (int32_t l = 0; l < p.k; ++l) {
           const double term =
               static_cast<double>(a[l]) *
@@ -245,7 +251,7 @@ void check_dense_rows(int32_t isa, int32_t path) {
     const auto whole = [&] { return r.whole(); };
     const int32_t scratch = static_cast<int32_t>(most_scratch(k, n));
     made m = {{gemm_schedule(list, blocks, pairs, 10), matrix(2 + rows * stride, k), matrix(k, n),
-               matrix(1, n), matrix(1 + rows * stride, n), matrix(1, scratch), 0, 0},
+               matrix(1, n), matrix(1 + rows * stride, n), matrix(1, scratch)},
               pairs,
               list,
               blocks};
@@ -258,6 +264,15 @@ void check_dense_rows(int32_t isa, int32_t path) {
     CHECK(std::isnan(o.c.at(0, 0)));  // no chunk writes row 0
     CHECK(o.c.intact());
   }
+}
+
+// All chunks and columns, on tiles.
+int32_t multiply(int32_t isa, const std::vector<int32_t>& schedule, int32_t columns,
+                 const blocksparse_rows& a, const blocksparse_blocks& w,
+                 const blocksparse_rows& c) {
+  const blocksparse_part part = all_of(schedule, columns);
+  const blocksparse_sums to = sums_of(c);
+  return blocksparse_block_gemm_f32(isa, BLOCKSPARSE_PATH_TILE, &part, &a, 0, &w, &to, nullptr, 0);
 }
 
 // A segment without pairs between others, which Java never makes.
@@ -295,10 +310,8 @@ void check_empty_segments(int32_t isa) {
   const std::vector<float> a = {1, 10}, w = {1, 2, 3, 4, 5};
   std::vector<float> c(2);
   CHECK_STATUS(BLOCKSPARSE_OK,
-               blocksparse_block_gemm_f32(isa, BLOCKSPARSE_PATH_TILE, schedule.data(),
-                                          length(schedule), 0, 1, 0, 1, 1, 1, a.data(), 2, 1, 0,
-                                          BLOCKSPARSE_FLOAT32, w.data(), 5, 1, 1, 1, 1, 0, nullptr,
-                                          0, 0, nullptr, 0, 0, c.data(), 2, 1, nullptr, 0));
+               multiply(isa, schedule, 1, rows_of(a.data(), 2, 1),
+                        blocks_of(w.data(), 5, 1, 1, 1, 1), rows_of(c.data(), 2, 1)));
   CHECK(c[0] == 2.0f + 4.0f && c[1] == 40.0f);
 }
 
@@ -316,11 +329,9 @@ void check_very_many_repeats(int32_t isa) {
   for (const int32_t transposed : {0, 1}) {
     std::vector<float> c(2 * w.size());
     const int64_t ldw = transposed == 1 ? 1 : 5;
-    CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_block_gemm_f32(
-                     isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule), 0, schedule[1],
-                     0, 5, 1, 5, a.data(), 3, 1, 0, BLOCKSPARSE_FLOAT32, w.data(), 1, 1, 0, 0, ldw,
-                     transposed, nullptr, 0, 0, nullptr, 0, 0, c.data(), 2, 5, nullptr, 0));
+    CHECK_STATUS(BLOCKSPARSE_OK, multiply(isa, schedule, 5, rows_of(a.data(), 3, 1),
+                                          blocks_of(w.data(), 1, 1, 1, 5, ldw, transposed == 1),
+                                          rows_of(c.data(), 2, 5)));
     for (std::size_t q = 0; q < w.size(); ++q) {
       CHECK(c[q] == 199999.0f * w[q] && c[5 + q] == 200000.0f * w[q]);
     }
@@ -349,10 +360,8 @@ void check_very_wide_blocks(int32_t isa) {
       w[static_cast<std::size_t>(q)] = static_cast<float>(q % 1000);
     }
     CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_block_gemm_f32(
-                     isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule), 0, schedule[1],
-                     0, n, 1, n, a.data(), rows, 1, 0, BLOCKSPARSE_FLOAT32, w.data(), 1, 1, 0, 0, n,
-                     0, nullptr, 0, 0, nullptr, 0, 0, c.data(), rows, n, nullptr, 0));
+                 multiply(isa, schedule, n, rows_of(a.data(), rows, 1),
+                          blocks_of(w.data(), 1, 1, 1, n, n), rows_of(c.data(), rows, n)));
     int32_t wrong = 0;
     for (int32_t i = 0; i < rows; ++i) {
       for (int32_t q = 0; q < n; q += 61) {  // some of each stripe: a sanitizer has time for these

@@ -133,16 +133,14 @@ void check(bool ok, const char* what) {
   }
 }
 
-template <typename Element>
-jlong address_of(std::vector<Element>& elements) {
-  return static_cast<jlong>(reinterpret_cast<std::intptr_t>(elements.data()));
+template <typename Value>
+jlong address_of(const Value& value) {
+  return static_cast<jlong>(reinterpret_cast<std::intptr_t>(&value));
 }
 
 using int_function = jint JNICALL(JNIEnv*, jclass, jint);
-using gemm_function = jint JNICALL(JNIEnv*, jclass, jint, jint, jlong, jlong, jint, jint, jint,
-                                   jint, jint, jint, jlong, jlong, jlong, jint, jint, jlong, jint,
-                                   jint, jlong, jlong, jlong, jint, jlong, jlong, jlong, jlong,
-                                   jlong, jint, jlong, jlong, jlong, jlong, jlong);
+using gemm_function = jint JNICALL(JNIEnv*, jclass, jint, jint, jlong, jlong, jint, jlong, jlong,
+                                   jlong, jlong);
 
 // Two rows times one block of 3 x 2, with bias; small integers, so that the result is exact.
 void check_gemm(gemm_function* gemm, jint isa, jint path) {
@@ -153,14 +151,18 @@ void check_gemm(gemm_function* gemm, jint isa, jint path) {
   }
   std::vector<float> a{1, 2, 3, 4, 5, 6}, w{1, 2, 3, 4, 5, 6}, bias{10, 20}, c(4, -1);
   std::vector<float> scratch(1024);
-  const auto run = [&](jlong rows) {
-    return gemm(&env, nullptr, isa, path, address_of(schedule), static_cast<jlong>(schedule.size()),
-                0, 1, 0, 2, 3, 2, rows, 2, 3, 0, BLOCKSPARSE_FLOAT32, address_of(w), 1, 1, 6, 6, 2,
-                0, 0, 0, 0, address_of(bias), 2, 0, address_of(c), 2, 2, address_of(scratch),
-                static_cast<jlong>(scratch.size()));
+  const auto run = [&](float* rows) {
+    const blocksparse_part part = {
+        schedule.data(), static_cast<int64_t>(schedule.size()), 0, 1, 0, 2};
+    const blocksparse_rows from = {rows, 2, 3};
+    const blocksparse_blocks blocks = {
+        w.data(), nullptr, 6, 6, 2, 0, 0, 1, 1, 3, 2, BLOCKSPARSE_FLOAT32, 0};
+    const blocksparse_sums to = {{c.data(), 2, 2}, {bias.data(), 1, 2}, 0};
+    return gemm(&env, nullptr, isa, path, address_of(part), address_of(from), 0, address_of(blocks),
+                address_of(to), address_of(scratch.front()), static_cast<jlong>(scratch.size()));
   };
-  check(run(0) == BLOCKSPARSE_NULL_POINTER, "a null pointer is refused");
-  check(run(address_of(a)) == BLOCKSPARSE_OK, "a product is made");
+  check(run(nullptr) == BLOCKSPARSE_NULL_POINTER, "a null pointer is refused");
+  check(run(a.data()) == BLOCKSPARSE_OK, "a product is made");
   // Row 0 of the result is row 1 of a times w, and the other way round.
   check(c == std::vector<float>{59, 84, 32, 48}, "the product is right");
 }

@@ -71,11 +71,13 @@ void check_gemm(int32_t isa, int32_t rows, bool transposed) {
   const std::vector<int32_t> schedule = one_row_for(rows);
   const float bias = 1.0f;
   std::vector<float> c(static_cast<std::size_t>(rows));
-  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_block_gemm_f32(
-                                   isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule), 0,
-                                   1, 0, 1, kLong, 1, a.data(), 1, kLong, 0, BLOCKSPARSE_FLOAT32,
-                                   w.data(), 1, 1, 0, 0, transposed ? kLong : 1, transposed,
-                                   nullptr, 0, 0, &bias, 1, 0, c.data(), rows, 1, nullptr, 0));
+  const blocksparse_part part = all_of(schedule, 1);
+  const blocksparse_rows from = rows_of(a.data(), 1, kLong);
+  const blocksparse_blocks by =
+      blocks_of(w.data(), 1, 1, kLong, 1, transposed ? kLong : 1, transposed);
+  const blocksparse_sums to = {rows_of(c.data(), rows, 1), rows_of(&bias, 1, 1), 0};
+  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_block_gemm_f32(isa, BLOCKSPARSE_PATH_TILE, &part, &from,
+                                                          0, &by, &to, nullptr, 0));
   CHECK(c == std::vector<float>(c.size(), 7.0f));
 }
 

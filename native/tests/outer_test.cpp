@@ -22,16 +22,20 @@ struct problem {
 struct operands {
   std::vector<int32_t> schedule;
   matrix x, y, o, scratch;
-  int64_t o_x_stride, o_y_stride;
   bool without_scratch = false;
+
+  blocksparse_blocks blocks(const problem& p) const {
+    return blocks_of(o.data(), p.x_blocks, p.y_blocks, p.m, p.n, o.ld(), p.transposed);
+  }
 
   int32_t run(const problem& p, int32_t isa, int32_t path, int32_t block_begin, int32_t block_end,
               int32_t m_begin, int32_t m_end) {
-    return blocksparse_block_outer_f32(
-        isa, path, schedule.data(), length(schedule), block_begin, block_end, m_begin, m_end, p.m,
-        p.n, p.alpha, x.data(), x.rows(), x.ld(), y.data(), y.rows(), y.ld(), p.accumulate,
-        o.data(), p.x_blocks, p.y_blocks, o_x_stride, o_y_stride, o.ld(), p.transposed,
-        without_scratch ? nullptr : scratch.data(), without_scratch ? 0 : scratch.size());
+    const blocksparse_part part = part_of(schedule, block_begin, block_end, m_begin, m_end);
+    const blocksparse_rows of_x = rows_of(x), of_y = rows_of(y);
+    const blocksparse_blocks to = blocks(p);
+    return blocksparse_block_outer_f32(isa, path, &part, p.alpha, &of_x, &of_y, p.accumulate, &to,
+                                       without_scratch ? nullptr : scratch.data(),
+                                       without_scratch ? 0 : scratch.size());
   }
 };
 
@@ -67,10 +71,7 @@ operands make(const problem& p, random_source& r, bool whole) {
   if (p.accumulate) {
     o.fill(value);
   }
-  const int64_t block = int64_t{o_rows} * o.ld();
-  return {
-      packed, x, y, o, matrix(1, static_cast<int32_t>(most_scratch(p.m, p.n))), block * p.y_blocks,
-      block};
+  return {packed, x, y, o, matrix(1, static_cast<int32_t>(most_scratch(p.m, p.n)))};
 }
 
 void compare(const problem& p, const operands& before, const matrix& o, int32_t begin, int32_t end,
@@ -84,7 +85,8 @@ void compare(const problem& p, const operands& before, const matrix& o, int32_t 
   const int32_t* const pair_y = pair_x + s[2];
   matrix expected_untouched = before.o;
   for (std::size_t b = 0; b < blocks; ++b) {
-    const int64_t at = x_block[b] * before.o_x_stride + y_block[b] * before.o_y_stride;
+    const blocksparse_blocks all = before.blocks(p);
+    const int64_t at = x_block[b] * all.in_stride + y_block[b] * all.out_stride;
     for (int32_t i = begin; i < end; ++i) {
       for (int32_t j = 0; j < p.n; ++j) {
         const int64_t place = at + (p.transposed ? j * o.ld() + i : i * o.ld() + j);
@@ -154,7 +156,18 @@ void check_problem(const problem& p, int32_t isa, int32_t path, uint64_t stream)
   }
 }
 
-// Each row of x with the same of y, in one block of m x n, stored plainly.
+// One block of m x n, stored plainly.
+int32_t write_block(int32_t isa, int32_t path, const std::vector<int32_t>& schedule, float alpha,
+                    const matrix& x, const matrix& y, int32_t accumulate, const matrix& o,
+                    matrix& scratch) {
+  const blocksparse_part part = part_of(schedule, 0, 1, 0, x.size());
+  const blocksparse_rows of_x = rows_of(x), of_y = rows_of(y);
+  const blocksparse_blocks to = blocks_of(o.data(), 1, 1, x.size(), y.size(), o.ld());
+  return blocksparse_block_outer_f32(isa, path, &part, alpha, &of_x, &of_y, accumulate, &to,
+                                     scratch.data(), scratch.size());
+}
+
+// Each row of x with the same of y.
 int32_t outer_of(int32_t isa, int32_t path, float alpha, const matrix& x, const matrix& y,
                  int32_t accumulate, matrix& o) {
   const int32_t pairs = static_cast<int32_t>(x.rows());
@@ -163,10 +176,7 @@ int32_t outer_of(int32_t isa, int32_t path, float alpha, const matrix& x, const 
     schedule.push_back(i % pairs);
   }
   matrix scratch(1, x.size() + y.size());
-  return blocksparse_block_outer_f32(isa, path, schedule.data(), length(schedule), 0, 1, 0,
-                                     x.size(), x.size(), y.size(), alpha, x.data(), x.rows(),
-                                     x.ld(), y.data(), y.rows(), y.ld(), accumulate, o.data(), 1, 1,
-                                     0, 0, o.ld(), 0, scratch.data(), scratch.size());
+  return write_block(isa, path, schedule, alpha, x, y, accumulate, o, scratch);
 }
 
 // OpenBLAS's kernels for small products look at the rows even if alpha is 0; those for large ones
@@ -185,10 +195,7 @@ void check_alpha_zero(int32_t isa, int32_t path, int32_t m, int32_t n, int32_t p
     x.at(pairs - 1, 1) = quiet_nan();
     y.at(0, n - 5) = variant < 2 ? std::numeric_limits<float>::infinity() : quiet_nan();
     CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_block_outer_f32(isa, path, schedule.data(), length(schedule), 0, 1, 0,
-                                             m, m, n, 0.0f, x.data(), pairs, x.ld(), y.data(),
-                                             pairs, y.ld(), accumulate, o.data(), 1, 1, 0, 0,
-                                             o.ld(), 0, scratch.data(), scratch.size()));
+                 write_block(isa, path, schedule, 0.0f, x, y, accumulate, o, scratch));
     for (int32_t i = 0; i < m; ++i) {
       for (int32_t j = 0; j < n; ++j) {
         const float v = o.at(i, j);
@@ -313,12 +320,8 @@ void check_rows_apart(int32_t isa, int32_t path, int32_t m, int32_t n) {
           std::copy_n(&y.at(i, 0), n, &y_apart.at(schedule.back(), 0));
         }
         sums.emplace_back(m, n);
-        CHECK_STATUS(BLOCKSPARSE_OK,
-                     blocksparse_block_outer_f32(
-                         isa, path, schedule.data(), length(schedule), 0, 1, 0, m, m, n, 0.5f,
-                         x_apart.data(), x_apart.rows(), x_apart.ld(), y_apart.data(),
-                         y_apart.rows(), y_apart.ld(), 0, sums.back().data(), 1, 1, 0, 0,
-                         sums.back().ld(), 0, scratch.data(), scratch.size()));
+        CHECK_STATUS(BLOCKSPARSE_OK, write_block(isa, path, schedule, 0.5f, x_apart, y_apart, 0,
+                                                 sums.back(), scratch));
         CHECK(sums.back().same_bits(sums.front()));
       }
     }
@@ -339,9 +342,9 @@ void check_block_sum(int32_t isa) {
     y.fill([&] { return r.whole(); });
     o.fill([&] { return r.whole(); });
     const matrix before = o;
-    CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_block_sum_f32(isa, schedule.data(), length(schedule), 0, schedule[1],
-                                           n, -0.5f, y.data(), 60, y.ld(), o.data(), 5, o.ld()));
+    const blocksparse_rows of_y = rows_of(y), of_o = rows_of(o);
+    const blocksparse_part all = all_of(schedule, n);
+    CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_block_sum_f32(isa, &all, -0.5f, &of_y, &of_o));
     for (int32_t b = 0; b < 5; ++b) {
       for (int32_t q = 0; q < n; ++q) {
         double expected = static_cast<double>(before.at(b, q));
@@ -353,9 +356,10 @@ void check_block_sum(int32_t isa) {
     }
     CHECK(o.intact());
     for (const int64_t stride : {int64_t{0}, o.ld()}) {
+      const blocksparse_part none = part_of(schedule, 0, 0, 0, n);
+      const blocksparse_rows fewer = {o.data(), -1, stride};
       CHECK_STATUS(BLOCKSPARSE_BAD_SIZE,
-                   blocksparse_block_sum_f32(isa, schedule.data(), length(schedule), 0, 0, n, 1.0f,
-                                             y.data(), 60, y.ld(), o.data(), -1, stride));
+                   blocksparse_block_sum_f32(isa, &none, 1.0f, &of_y, &fewer));
     }
   }
 }
@@ -368,9 +372,9 @@ void check_long_block_sum(int32_t isa) {
   const std::vector<int32_t> schedule = row_schedule(rows, std::vector<int32_t>(60, 0), 20);
   const std::vector<float> y(60, 1.0f);
   float o = 0x1p24f;
-  CHECK_STATUS(BLOCKSPARSE_OK,
-               blocksparse_block_sum_f32(isa, schedule.data(), length(schedule), 0, schedule[1], 1,
-                                         1.0f, y.data(), 60, 1, &o, 1, 1));
+  const blocksparse_part all = all_of(schedule, 1);
+  const blocksparse_rows of_y = rows_of(y.data(), 60, 1), of_o = rows_of(&o, 1, 1);
+  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_block_sum_f32(isa, &all, 1.0f, &of_y, &of_o));
   CHECK(o == 0x1p24f + 60);
 }
 
@@ -389,10 +393,11 @@ void check_blocks_beyond_caches(int32_t isa, int32_t columns, int32_t ldo) {
   x.fill([&] { return r.uniform(); });
   y.fill([&] { return r.uniform(); });
   const auto run = [&](float* o, int32_t m_begin, int32_t m_end, int32_t accumulate) {
-    return blocksparse_block_outer_f32(
-        isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule), 0, kBlocks, m_begin, m_end,
-        kRows, columns, 1.0f, x.data(), kPairs, x.ld(), y.data(), kPairs, y.ld(), accumulate, o, 1,
-        kBlocks, kBlocks * block, block, ldo, 0, nullptr, 0);
+    const blocksparse_part part = part_of(schedule, 0, kBlocks, m_begin, m_end);
+    const blocksparse_rows of_x = rows_of(x), of_y = rows_of(y);
+    const blocksparse_blocks to = blocks_of(o, 1, kBlocks, kRows, columns, ldo);
+    return blocksparse_block_outer_f32(isa, BLOCKSPARSE_PATH_TILE, &part, 1.0f, &of_x, &of_y,
+                                       accumulate, &to, nullptr, 0);
   };
   const auto all = static_cast<std::size_t>(kBlocks * block);
   std::vector<float> sums(all), memory(all + 32);
@@ -437,10 +442,11 @@ void check_small_blocks_beyond_caches(int32_t isa) {
     }
   }
   const auto run = [&](float* o, int32_t accumulate) {
-    return blocksparse_block_outer_f32(
-        isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule), 0, kBlocks, 0, kSide, kSide,
-        kSide, 1.0f, x.data(), 3, kSide, y.data(), 3, kSide, accumulate, o, 1, kBlocks,
-        int64_t{kBlocks} * kBlock, kBlock, kLdo, 0, nullptr, 0);
+    const blocksparse_part part = all_of(schedule, kSide);
+    const blocksparse_rows of_x = rows_of(x.data(), 3, kSide), of_y = rows_of(y.data(), 3, kSide);
+    const blocksparse_blocks to = blocks_of(o, 1, kBlocks, kSide, kSide, kLdo);
+    return blocksparse_block_outer_f32(isa, BLOCKSPARSE_PATH_TILE, &part, 1.0f, &of_x, &of_y,
+                                       accumulate, &to, nullptr, 0);
   };
   constexpr auto kAll = std::size_t{kBlocks} * kBlock;
   std::vector<float> sums(kAll), memory(kAll + 32, 7.0f);

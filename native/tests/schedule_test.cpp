@@ -12,28 +12,19 @@ struct gemm_call {
   int32_t isa = BLOCKSPARSE_PORTABLE, path = BLOCKSPARSE_PATH_BLAS;  // which needs scratch
   std::vector<int32_t> schedule = gemm_schedule(
       {0, 1, 2, 3}, {0, 0, 1, 1}, {{0, 0, 0}, {1, 1, 0}, {2, 2, 1}, {0, 3, 0}, {2, 3, 0}}, 10);
-  const int32_t* data = schedule.data();
-  int64_t schedule_length = length(schedule);
-  int32_t chunk_begin = 0, chunk_end = 2, column_begin = 0, column_end = 4, k = 3, n = 4;
   std::vector<float> a = std::vector<float>(9, 1.0f), w = std::vector<float>(48, 1.0f),
                      bias = std::vector<float>(8, 1.0f), c = std::vector<float>(16, 9.0f),
                      scratch = std::vector<float>(1000);
-  const float *a_data = a.data(), *w_data = w.data(), *bias_data = bias.data();
-  float *c_data = c.data(), *scratch_data = scratch.data();
-  int64_t a_rows = 3, lda = 3;
-  int32_t read_blocks = 2, write_blocks = 2;
-  int64_t w_read_stride = 24, w_write_stride = 12, ldw = 4;
-  int32_t transposed = 0;
-  int64_t bias_stride = 4;
-  int32_t accumulate = 0;
-  int64_t c_rows = 4, ldc = 4, scratch_length = 1000;
+  blocksparse_part part = part_of(schedule, 0, 2, 0, 4);
+  blocksparse_rows from = rows_of(a.data(), 3, 3);
+  blocksparse_blocks by = blocks_of(w.data(), 2, 2, 3, 4, 4);
+  blocksparse_sums to = {rows_of(c.data(), 4, 4), rows_of(bias.data(), 2, 4), 0};
+  float* scratch_data = scratch.data();
+  int64_t scratch_length = 1000;
 
   int32_t run() {
-    return blocksparse_block_gemm_f32(
-        isa, path, data, schedule_length, chunk_begin, chunk_end, column_begin, column_end, k, n,
-        a_data, a_rows, lda, 0, BLOCKSPARSE_FLOAT32, w_data, read_blocks, write_blocks,
-        w_read_stride, w_write_stride, ldw, transposed, nullptr, 0, 0, bias_data, bias_stride,
-        accumulate, c_data, c_rows, ldc, scratch_data, scratch_length);
+    return blocksparse_block_gemm_f32(isa, path, &part, &from, 0, &by, &to, scratch_data,
+                                      scratch_length);
   }
 
   bool untouched() const { return c == std::vector<float>(16, 9.0f); }
@@ -67,43 +58,45 @@ void check_gemm() {
   REFUSE(UNSUPPORTED_ISA, isa = 4);
   REFUSE(BAD_ARGUMENT, path = -1);
   REFUSE(BAD_ARGUMENT, path = 3);
-  REFUSE(BAD_ARGUMENT, transposed = 2);
-  REFUSE(BAD_ARGUMENT, accumulate = -1);
-  REFUSE(BAD_ARGUMENT, accumulate = 1);  // with a bias
+  REFUSE(BAD_ARGUMENT, by.transposed = 2);
+  REFUSE(BAD_ARGUMENT, to.accumulate = -1);
+  REFUSE(BAD_ARGUMENT, to.accumulate = 1);  // with a bias
 
-  REFUSE(NULL_POINTER, data = nullptr);
-  REFUSE(NULL_POINTER, a_data = nullptr);
-  REFUSE(NULL_POINTER, w_data = nullptr);
-  REFUSE(NULL_POINTER, c_data = nullptr);
+  REFUSE(NULL_POINTER, part.schedule = nullptr);
+  REFUSE(NULL_POINTER, from.data = nullptr);
+  REFUSE(NULL_POINTER, by.data = nullptr);
+  REFUSE(NULL_POINTER, to.rows.data = nullptr);
   REFUSE(NULL_POINTER, scratch_data = nullptr);
 
-  REFUSE(BAD_SIZE, k = -1);
-  REFUSE(BAD_SIZE, n = -1);
-  REFUSE(BAD_SIZE, a_rows = -1);
-  REFUSE(BAD_SIZE, lda = 2);
-  REFUSE(BAD_SIZE, lda = INT64_MAX);
-  REFUSE(BAD_SIZE, lda = INT64_MIN);
-  REFUSE(BAD_SIZE, c_rows = INT64_MAX);
-  REFUSE(BAD_SIZE, ldc = 3);
-  REFUSE(BAD_SIZE, ldw = 3);
-  REFUSE(BAD_SIZE, ldw = INT64_MAX / 8);
-  REFUSE(BAD_SIZE, read_blocks = -1);
-  REFUSE(BAD_SIZE, write_blocks = -1);
-  REFUSE(BAD_SIZE, w_read_stride = -24);
-  REFUSE(BAD_SIZE, w_read_stride = INT64_MAX);
-  REFUSE(BAD_SIZE, w_write_stride = INT64_MAX / 8);
-  REFUSE(BAD_SIZE, bias_stride = 3);
-  REFUSE(BAD_SIZE, column_begin = -1);
-  REFUSE(BAD_SIZE, column_begin = 5);
-  REFUSE(BAD_SIZE, column_end = 5);
+  REFUSE(BAD_SIZE, by.in_size = -1);
+  REFUSE(BAD_SIZE, by.out_size = -1);
+  REFUSE(BAD_SIZE, from.count = -1);
+  REFUSE(BAD_SIZE, from.stride = 2);
+  REFUSE(BAD_SIZE, from.stride = INT64_MAX);
+  REFUSE(BAD_SIZE, from.stride = INT64_MIN);
+  REFUSE(BAD_SIZE, to.rows.count = INT64_MAX);
+  REFUSE(BAD_SIZE, to.rows.stride = 3);
+  REFUSE(BAD_SIZE, by.ld = 3);
+  REFUSE(BAD_SIZE, by.ld = INT64_MAX / 8);
+  REFUSE(BAD_SIZE, by.in_blocks = -1);
+  REFUSE(BAD_SIZE, by.out_blocks = -1);
+  REFUSE(BAD_SIZE, by.in_stride = -24);
+  REFUSE(BAD_SIZE, by.in_stride = INT64_MAX);
+  REFUSE(BAD_SIZE, by.out_stride = INT64_MAX / 8);
+  REFUSE(BAD_SIZE, to.bias.stride = 3);
+  REFUSE(BAD_SIZE, to.bias.count = 1);
+  REFUSE(BAD_SIZE, part.column_begin = -1);
+  REFUSE(BAD_SIZE, part.column_begin = 5);
+  REFUSE(BAD_SIZE, part.column_end = 5);
   REFUSE(SCRATCH_TOO_SMALL, scratch_length = 6);
   REFUSE(SCRATCH_TOO_SMALL, scratch_length = -1);
 
-  REFUSE(BAD_SCHEDULE, chunk_begin = -1);
-  REFUSE(BAD_SCHEDULE, chunk_end = 3);
-  REFUSE(BAD_SCHEDULE, chunk_begin = 3);
+  REFUSE(BAD_SCHEDULE, part.begin = -1);
+  REFUSE(BAD_SCHEDULE, part.end = 3);
+  REFUSE(BAD_SCHEDULE, part.begin = 3);
   for (const int64_t length : {-1, 0, 1, 4, 5, 33, 35}) {
-    refuse(BLOCKSPARSE_BAD_SCHEDULE, "length", [&](gemm_call& c) { c.schedule_length = length; });
+    refuse(BLOCKSPARSE_BAD_SCHEDULE, "length",
+           [&](gemm_call& c) { c.part.schedule_length = length; });
   }
   REFUSE(BAD_SCHEDULE, schedule[0] = BLOCKSPARSE_OUTER_SCHEDULE);
   for (std::size_t i = 1; i < 5; ++i) {  // counts
@@ -135,16 +128,23 @@ void check_gemm() {
   REFUSE(BAD_SCHEDULE, schedule[kPairWrite] = -1);
   REFUSE(BAD_SCHEDULE, schedule[kPairWrite] = 1; call.schedule[kPairWrite + 1] = 0);
 
+  context() = "no operand";
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER,
+               blocksparse_block_gemm_f32(valid.isa, valid.path, nullptr, &valid.from, 0, &valid.by,
+                                          &valid.to, valid.scratch_data, valid.scratch_length));
+  CHECK_STATUS(
+      BLOCKSPARSE_NULL_POINTER,
+      blocksparse_block_gemm_f32(valid.isa, valid.path, &valid.part, &valid.from, 0, &valid.by,
+                                 nullptr, valid.scratch_data, valid.scratch_length));
+
   // Operands that are not needed may be missing.
   context() = "nothing to read";
   gemm_call empty;
   empty.schedule = gemm_schedule({0, 1, 2, 3}, {0, 0, 1, 1}, {}, 10);
-  empty.data = empty.schedule.data();
-  empty.schedule_length = length(empty.schedule);
-  empty.a_rows = 0;
-  empty.a_data = nullptr;
-  empty.read_blocks = 0;
-  empty.w_data = nullptr;
+  empty.part = all_of(empty.schedule, 4);
+  empty.from = {nullptr, 0, 3};
+  empty.by.in_blocks = 0;
+  empty.by.data = nullptr;
   CHECK_STATUS(BLOCKSPARSE_OK, empty.run());
   CHECK(empty.c == std::vector<float>(16, 1.0f));
 }
@@ -167,22 +167,15 @@ void check_fetched_ahead() {
           gemm_call call;
           // Of small blocks, of up to 4096 elements, nothing is fetched by chunks.
           constexpr int32_t n = 1400;
-          call.n = call.column_end = n;
           call.w.resize(4 * 3 * n);
           call.bias.resize(2 * n);
           call.c.resize(4 * n);
-          call.w_data = call.w.data();
-          call.bias_data = call.bias.data();
-          call.c_data = call.c.data();
-          call.ldw = call.ldc = call.bias_stride = n;
-          call.w_write_stride = 3 * n;
-          call.w_read_stride = 2 * 3 * n;
+          call.by = blocks_of(call.w.data(), 2, 2, 3, n, n);
+          call.to = {rows_of(call.c.data(), 4, n), rows_of(call.bias.data(), 2, n), 0};
           call.isa = isa;
           call.path = BLOCKSPARSE_PATH_TILE;
-          call.data = schedule.data();
-          call.schedule_length = length(good);
-          call.chunk_begin = static_cast<int32_t>(chunk);
-          call.chunk_end = call.chunk_begin + 1;
+          const int32_t begin = static_cast<int32_t>(chunk);
+          call.part = {schedule.data(), length(good), begin, begin + 1, 0, n};
           const bool of_this = changed == chunk || changed == chunk + 1;
           CHECK_STATUS(of_this ? BLOCKSPARSE_BAD_SCHEDULE : BLOCKSPARSE_OK, call.run());
         }
@@ -233,21 +226,25 @@ void check_outer() {
     std::vector<int32_t> schedule = good;
     schedule[changed.place] = changed.value;
     std::vector<float> x(6, 1.0f), y(8, 1.0f), o(48, 9.0f), scratch(7);
+    const blocksparse_part part = part_of(schedule, 0, 2, 0, 3);
+    const blocksparse_rows of_x = rows_of(x.data(), 2, 3), of_y = rows_of(y.data(), 2, 4);
+    const blocksparse_blocks to = blocks_of(o.data(), 2, 2, 3, 4, 4);
     CHECK_STATUS(changed.expected,
-                 blocksparse_block_outer_f32(BLOCKSPARSE_PORTABLE, BLOCKSPARSE_PATH_BLAS,
-                                             schedule.data(), length(schedule), 0, 2, 0, 3, 3, 4,
-                                             1.0f, x.data(), 2, 3, y.data(), 2, 4, 0, o.data(), 2,
-                                             2, 24, 12, 4, 0, scratch.data(), 7));
+                 blocksparse_block_outer_f32(BLOCKSPARSE_PORTABLE, BLOCKSPARSE_PATH_BLAS, &part,
+                                             1.0f, &of_x, &of_y, 0, &to, scratch.data(), 7));
     CHECK((o == std::vector<float>(48, 9.0f)) == (changed.expected != BLOCKSPARSE_OK));
   }
   context() = "outer arguments";
   std::vector<float> x(6, 1.0f), y(8, 1.0f), o(48, 9.0f), scratch(7);
   const auto run = [&](int32_t m_begin, int32_t m_end, int64_t ldx, int64_t ldo, int32_t accumulate,
                        int64_t scratch_length, float* out) {
-    return blocksparse_block_outer_f32(BLOCKSPARSE_PORTABLE, BLOCKSPARSE_PATH_BLAS, good.data(),
-                                       length(good), 0, 2, m_begin, m_end, 3, 4, 1.0f, x.data(), 2,
-                                       ldx, y.data(), 2, 4, accumulate, out, 2, 2, 24, 12, ldo, 0,
-                                       scratch.data(), scratch_length);
+    const blocksparse_part part = part_of(good, 0, 2, m_begin, m_end);
+    const blocksparse_rows of_x = rows_of(x.data(), 2, ldx), of_y = rows_of(y.data(), 2, 4);
+    blocksparse_blocks to = blocks_of(out, 2, 2, 3, 4, 4);
+    to.ld = ldo;
+    return blocksparse_block_outer_f32(BLOCKSPARSE_PORTABLE, BLOCKSPARSE_PATH_BLAS, &part, 1.0f,
+                                       &of_x, &of_y, accumulate, &to, scratch.data(),
+                                       scratch_length);
   };
   CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(-1, 3, 3, 4, 0, 7, o.data()));
   CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(0, 4, 3, 4, 0, 7, o.data()));

@@ -352,6 +352,57 @@ inline int64_t length(const std::vector<int32_t>& schedule) {
   return static_cast<int64_t>(schedule.size());
 }
 
+// ----------------------------------------------------------------------- operands of the interface
+
+inline blocksparse_part part_of(const std::vector<int32_t>& schedule, int32_t begin, int32_t end,
+                                int32_t column_begin, int32_t column_end) {
+  return {schedule.data(), length(schedule), begin, end, column_begin, column_end};
+}
+
+// All chunks or blocks of a schedule.
+inline blocksparse_part all_of(const std::vector<int32_t>& schedule, int32_t columns) {
+  return part_of(schedule, 0, schedule[1], 0, columns);
+}
+
+inline blocksparse_rows rows_of(const float* data, int64_t count, int64_t stride) {
+  return {const_cast<float*>(data), count, stride};
+}
+
+inline blocksparse_rows rows_of(const matrix& rows) {
+  return rows_of(rows.data(), rows.rows(), rows.ld());
+}
+
+// Blocks, and their scales, that lie one after the other.
+inline blocksparse_blocks blocks_of(const void* data, int32_t in_blocks, int32_t out_blocks,
+                                    int32_t in_size, int32_t out_size, int64_t ld,
+                                    bool transposed = false, int32_t type = BLOCKSPARSE_FLOAT32,
+                                    const float* scales = nullptr) {
+  const int64_t block = ld * (transposed ? out_size : in_size);
+  const int64_t columns = transposed ? in_size : out_size;
+  return {const_cast<void*>(data),
+          scales,
+          block * out_blocks,
+          block,
+          ld,
+          columns * out_blocks,
+          columns,
+          in_blocks,
+          out_blocks,
+          in_size,
+          out_size,
+          type,
+          transposed ? 1 : 0};
+}
+
+inline blocksparse_sums sums_of(const blocksparse_rows& rows, bool accumulate = false) {
+  return {rows, {nullptr, 0, 0}, accumulate ? 1 : 0};
+}
+
+// Rows that begin with a bias.
+inline blocksparse_sums sums_of(const blocksparse_rows& rows, const matrix& bias) {
+  return {rows, rows_of(bias), 0};
+}
+
 // ------------------------------------------------------------------------------- instruction sets
 
 // Those that this processor can execute. BLOCKSPARSE_TEST_ISA names one that must be among them, so

@@ -51,16 +51,16 @@ void check_gemm_and_softmax(int32_t isa, int32_t path) {
   matrix a(kSamples * kReads, kSize), w(kBlocks * kBlocks * kSize, kSize);
   a.fill([&] { return r.uniform(); });
   w.fill([&] { return r.uniform(); });
-  const int64_t block = kSize * w.ld();
+  const blocksparse_rows from = rows_of(a);
+  const blocksparse_blocks by = blocks_of(w.data(), kBlocks, kBlocks, kSize, kSize, w.ld());
   std::atomic<int32_t> failed{0};
   const auto run = [&](int threads) {
     matrix c(kSamples * kWrites, kSize);
     run_by_threads(threads, schedule[1], [&](int32_t i, float* scratch, int64_t scratch_length) {
-      const int32_t product = blocksparse_block_gemm_f32(
-          isa, path, schedule.data(), length(schedule), i, i + 1, 0, kSize, kSize, kSize, a.data(),
-          a.rows(), a.ld(), 0, BLOCKSPARSE_FLOAT32, w.data(), kBlocks, kBlocks, block * kBlocks,
-          block, w.ld(), 0, nullptr, 0, 0, nullptr, 0, 0, c.data(), c.rows(), c.ld(), scratch,
-          scratch_length);
+      const blocksparse_part part = part_of(schedule, i, i + 1, 0, kSize);
+      const blocksparse_sums to = sums_of(rows_of(c));
+      const int32_t product =
+          blocksparse_block_gemm_f32(isa, path, &part, &from, 0, &by, &to, scratch, scratch_length);
       const int32_t softmax =
           blocksparse_block_softmax_f32(isa, 0, schedule.data(), length(schedule), i, i + 1, kSize,
                                         kBlocks, nullptr, nullptr, c.data(), c.rows(), c.ld());
@@ -95,11 +95,13 @@ void check_more_threads_than_buffers(int32_t threads_on_blas) {
       while (waiting > 0) {
         std::this_thread::yield();
       }
-      const int32_t status = blocksparse_block_gemm_f32(
-          BLOCKSPARSE_PORTABLE, BLOCKSPARSE_PATH_BLAS, schedule.data(), length(schedule), 0, 1, 0,
-          kWide, kDeep, kWide, a.data(), a.rows(), a.ld(), 0, BLOCKSPARSE_FLOAT32, w.data(), 1, 1,
-          0, 0, w.ld(), 0, nullptr, 0, 0, nullptr, 0, 0, c.data(), c.rows(), c.ld(), scratch.data(),
-          scratch.size());
+      const blocksparse_part part = all_of(schedule, kWide);
+      const blocksparse_rows from = rows_of(a);
+      const blocksparse_blocks by = blocks_of(w.data(), 1, 1, kDeep, kWide, w.ld());
+      const blocksparse_sums to = sums_of(rows_of(c));
+      const int32_t status =
+          blocksparse_block_gemm_f32(BLOCKSPARSE_PORTABLE, BLOCKSPARSE_PATH_BLAS, &part, &from, 0,
+                                     &by, &to, scratch.data(), scratch.size());
       failed += status != BLOCKSPARSE_OK || c.at(kRows - 1, kWide - 1) != 2.0f * kDeep ? 1 : 0;
     });
   }

@@ -26,27 +26,43 @@ struct operands {
   int64_t columns() const { return transposed ? p.k : p.n; }
   int64_t block() const { return int64_t{p.k} * p.n; }
 
+  blocksparse_blocks blocks(const void* data, int32_t type, const float* scales) const {
+    return blocks_of(data, p.read_blocks, p.write_blocks, p.k, p.n, columns(), transposed, type,
+                     scales);
+  }
+
+  int32_t run(int32_t isa, int32_t path, const blocksparse_part& part, bool round_a,
+              const blocksparse_blocks& by, const matrix& to) const {
+    const blocksparse_rows from = rows_of(a);
+    const blocksparse_sums sums =
+        with_bias ? sums_of(rows_of(to), bias) : sums_of(rows_of(to), accumulate);
+    return blocksparse_block_gemm_f32(isa, path, &part, &from, round_a ? 1 : 0, &by, &sums, nullptr,
+                                      0);
+  }
+
   int32_t run_widened(int32_t isa, matrix& to) const {
-    return blocksparse_block_gemm_f32(
-        isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule), 0, chunks(), 0, p.n, p.k,
-        p.n, a.data(), a.rows(), a.ld(), 0, BLOCKSPARSE_FLOAT32, w.widened.data(), p.read_blocks,
-        p.write_blocks, block() * p.write_blocks, block(), columns(), transposed, nullptr, 0, 0,
-        with_bias ? bias.data() : nullptr, bias.ld(), accumulate, to.data(), to.rows(), to.ld(),
-        nullptr, 0);
+    return run(isa, BLOCKSPARSE_PATH_TILE, all_of(schedule, p.n), false,
+               blocks(w.widened.data(), BLOCKSPARSE_FLOAT32, nullptr), to);
   }
 
   // All but floats run on tiles, whatever the path.
   int32_t run_typed(int32_t isa, int32_t chunk_begin, int32_t chunk_end, int32_t column_begin,
                     int32_t column_end, matrix& to, bool round_a = false) const {
-    return blocksparse_block_gemm_f32(
-        isa, w.type == BLOCKSPARSE_FLOAT32 ? BLOCKSPARSE_PATH_TILE : BLOCKSPARSE_PATH_BLAS,
-        schedule.data(), length(schedule), chunk_begin, chunk_end, column_begin, column_end, p.k,
-        p.n, a.data(), a.rows(), a.ld(), round_a, w.type, w.data(), p.read_blocks, p.write_blocks,
-        block() * p.write_blocks, block(), columns(), transposed, w.scale_data(),
-        columns() * p.write_blocks, columns(), with_bias ? bias.data() : nullptr, bias.ld(),
-        accumulate, to.data(), to.rows(), to.ld(), nullptr, 0);
+    return run(isa, w.type == BLOCKSPARSE_FLOAT32 ? BLOCKSPARSE_PATH_TILE : BLOCKSPARSE_PATH_BLAS,
+               part_of(schedule, chunk_begin, chunk_end, column_begin, column_end), round_a,
+               blocks(w.data(), w.type, w.scale_data()), to);
   }
 };
+
+// All columns of the first chunk, on any path, nothing added.
+int32_t multiply(int32_t isa, const std::vector<int32_t>& schedule, const matrix& a, bool round_a,
+                 const blocksparse_blocks& w, const matrix& c) {
+  const blocksparse_part part = part_of(schedule, 0, 1, 0, w.out_size);
+  const blocksparse_rows from = rows_of(a);
+  const blocksparse_sums to = sums_of(rows_of(c));
+  return blocksparse_block_gemm_f32(isa, BLOCKSPARSE_PATH_AUTO, &part, &from, round_a ? 1 : 0, &w,
+                                    &to, nullptr, 0);
+}
 
 operands make(const problem& p, int32_t type, bool transposed, bool accumulate, bool with_bias,
               random_source& r) {
@@ -221,10 +237,8 @@ void check_rounding(int32_t isa, int32_t rows) {
     std::size_t next = from;
     a.fill([&] { return next < values.size() ? values[next++] : 0.0f; });
     CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_block_gemm_f32(
-                     isa, BLOCKSPARSE_PATH_AUTO, schedule.data(), length(schedule), 0, 1, 0, 1, 1,
-                     1, a.data(), rows, a.ld(), 1, BLOCKSPARSE_BFLOAT16, &one, 1, 1, 0, 0, 1, 0,
-                     nullptr, 0, 0, nullptr, 0, 0, c.data(), rows, c.ld(), nullptr, 0));
+                 multiply(isa, schedule, a, true,
+                          blocks_of(&one, 1, 1, 1, 1, 1, false, BLOCKSPARSE_BFLOAT16), c));
     for (int32_t i = 0; i < rows; ++i) {
       const float x = a.at(i, 0), found = c.at(i, 0), wanted = rounded_to_bfloat16(x);
       if (std::fabs(x) < 0x1p-126f) {
@@ -265,12 +279,9 @@ void check_every_value(int32_t isa, int32_t type) {
         matrix a(rows, 1), c(rows, size);
         a.fill([] { return 1.0f; });
         const char* const from = w.data() + static_cast<std::size_t>(p * size) * bytes_of(type);
-        CHECK_STATUS(BLOCKSPARSE_OK,
-                     blocksparse_block_gemm_f32(isa, BLOCKSPARSE_PATH_AUTO, schedule.data(),
-                                                length(schedule), 0, 1, 0, size, 1, size, a.data(),
-                                                rows, a.ld(), 0, type, from, 1, 1, 0, 0,
-                                                transposed ? 1 : size, transposed, scales, 0, 0,
-                                                nullptr, 0, 0, c.data(), rows, c.ld(), nullptr, 0));
+        const blocksparse_blocks block =
+            blocks_of(from, 1, 1, 1, size, transposed ? 1 : size, transposed, type, scales);
+        CHECK_STATUS(BLOCKSPARSE_OK, multiply(isa, schedule, a, false, block, c));
         for (int32_t q = 0; q < size; ++q) {
           const uint32_t bits = static_cast<uint32_t>(p * size + q);
           const float wanted = type == BLOCKSPARSE_FLOAT16 ? widened_float16(bits)
@@ -307,11 +318,8 @@ void check_infinite_weights(int32_t isa, int32_t type, int32_t k, int32_t n, int
   const std::vector<int32_t> schedule = gemm_schedule(list, blocks, pairs, rows);
   const matrix a(rows, k, 3, 1.0f);
   matrix c(rows, n);
-  CHECK_STATUS(BLOCKSPARSE_OK,
-               blocksparse_block_gemm_f32(
-                   isa, BLOCKSPARSE_PATH_AUTO, schedule.data(), length(schedule), 0, 1, 0, n, k, n,
-                   a.data(), rows, a.ld(), round_a, type, w.data(), 1, 1, 0, 0, n, 0, nullptr, 0, 0,
-                   nullptr, 0, 0, c.data(), rows, c.ld(), nullptr, 0));
+  CHECK_STATUS(BLOCKSPARSE_OK, multiply(isa, schedule, a, round_a,
+                                        blocks_of(w.data(), 1, 1, k, n, n, false, type), c));
   for (int32_t i = 0; i < rows; ++i) {
     for (int32_t q = 0; q < n; ++q) {
       CHECK(c.at(i, q) == std::numeric_limits<float>::infinity());
@@ -327,11 +335,14 @@ void check_refusals() {
     const operands o = make(p, type, false, false, false, r);
     const auto run = [&](int32_t isa, int32_t as, int64_t ldw, const void* w, const float* scales,
                          int64_t scales_stride, int32_t round_a = 0, int32_t transposed = 0) {
-      matrix c = o.c;
-      const int32_t status = blocksparse_block_gemm_f32(
-          isa, BLOCKSPARSE_PATH_AUTO, o.schedule.data(), length(o.schedule), 0, o.chunks(), 0, p.n,
-          p.k, p.n, o.a.data(), o.a.rows(), o.a.ld(), round_a, as, w, 1, 1, 0, 0, ldw, transposed,
-          scales, scales_stride, 0, nullptr, 0, 0, c.data(), c.rows(), c.ld(), nullptr, 0);
+      const matrix c = o.c;
+      const blocksparse_part part = all_of(o.schedule, p.n);
+      const blocksparse_rows a = rows_of(o.a);
+      blocksparse_blocks blocks = blocks_of(w, 1, 1, p.k, p.n, ldw, transposed == 1, as, scales);
+      blocks.scales_in_stride = scales_stride;
+      const blocksparse_sums to = sums_of(rows_of(c));
+      const int32_t status = blocksparse_block_gemm_f32(isa, BLOCKSPARSE_PATH_AUTO, &part, &a,
+                                                        round_a, &blocks, &to, nullptr, 0);
       CHECK(status == BLOCKSPARSE_OK || c.same_bits(o.c));
       return status;
     };

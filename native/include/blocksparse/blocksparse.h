@@ -234,7 +234,15 @@ BLOCKSPARSE_API int32_t blocksparse_copy_access_list(const char* from, const cha
  */
 #define BLOCKSPARSE_OUTER_SCHEDULE 0x42534F31
 
-/* ----------------------------------------------------------------------------------- products */
+/* ------------------------------------------------------------------------------------ operands */
+
+/*
+ * Structs that functions take by address; no function keeps it. Their fields follow each other
+ * without gaps, so that other languages can write them one after the other.
+ *
+ * An address of a struct is not NULL, unless the function says what NULL means. A pointer in a
+ * struct may be NULL if nothing is at it, as at rows without elements.
+ */
 
 /*
  * The types of stored weights, which are only read. They are widened to float32 as they are loaded,
@@ -251,6 +259,52 @@ typedef enum blocksparse_element_type {
   BLOCKSPARSE_MXFP4 = 6
 } blocksparse_element_type;
 
+/* The PART of a schedule that a call runs. */
+typedef struct blocksparse_part {
+  const int32_t* schedule; /* GEMM schedule, or OUTER schedule where the function says so */
+  int64_t schedule_length; /* in int32 */
+  int32_t begin, end;      /* chunks [begin, end), or blocks of an OUTER schedule */
+  int32_t column_begin;    /* columns [column_begin, column_end) of the rows written, */
+  int32_t column_end;      /* or rows of the blocks of an OUTER schedule */
+} blocksparse_part;
+
+/* ROWS: row r is at data + r * stride. Written only where a function says so. */
+typedef struct blocksparse_rows {
+  float* data;
+  int64_t count;
+  int64_t stride; /* at least the size of a row */
+} blocksparse_rows;
+
+/*
+ * BLOCKS: a grid of in_blocks x out_blocks, each of in_size x out_size elements. Element [p][q] of
+ * block (i, j) is
+ *   data[i * in_stride + j * out_stride + p * ld + q], or if transposed    ... + q * ld + p].
+ * Strides and ld are in elements of the type; a stride of 0 is allowed.
+ */
+typedef struct blocksparse_blocks {
+  void* data;          /* at any address; FLOAT32 at a multiple of 4. Written where rows are */
+  const float* scales; /* of INT8, one for each of the elements that lie together: [p][q] times
+                          scales[i * scales_in_stride + j * scales_out_stride + q], or if transposed
+                          ... + p]. NULL for all other types */
+  int64_t in_stride, out_stride;
+  int64_t ld; /* at least out_size, or in_size if transposed */
+  int64_t scales_in_stride, scales_out_stride;
+  int32_t in_blocks, out_blocks;
+  int32_t in_size, out_size;
+  int32_t type; /* blocksparse_element_type */
+  int32_t transposed;
+} blocksparse_blocks;
+
+/* SUMS: rows that products are added to, and what they begin with. */
+typedef struct blocksparse_sums {
+  blocksparse_rows rows; /* overlap nothing else */
+  blocksparse_rows bias; /* a row for each block written; or data is NULL: none */
+  int32_t accumulate;    /* 0: rows are only written, never read, and may hold NaN; 1: they are
+                            added to, and there is no bias */
+} blocksparse_sums;
+
+/* ----------------------------------------------------------------------------------- products */
+
 /*
  * The elements of scratch with which block_gemm or block_outer works best; 0 where such products
  * never go to BLAS, which alone needs scratch. The result depends on nothing else, and neither do
@@ -262,19 +316,16 @@ BLOCKSPARSE_API int64_t blocksparse_outer_scratch_f32(int32_t isa, int32_t path,
                                                       int32_t n);
 
 /*
- * For each row r written by chunks [chunk_begin, chunk_end), columns [column_begin, column_end):
+ * For each row r written by the chunks of the part, in its columns:
  *
  *   c[r] = (accumulate ? c[r] : bias ? bias[write_block] : 0)  +  sum over its pairs a[pair] * W
  *
- * where W is the k x n block (read_block, write_block), that is
- *   W[p][q] = w[read_block * w_read_stride + write_block * w_write_stride + p * ldw + q], or with
- *   w_transposed                                                              ... + q * ldw + p].
+ * where W is block (read_block, write_block) of w, k x n elements.
  *
  * isa           instruction set of the tile kernels
  * path          BLOCKSPARSE_PATH_*; all products of other weights than FLOAT32 run on tiles
- * schedule      GEMM schedule of schedule_length int32
- * k, n          sizes of a row read and of a row written; 0 is allowed (k = 0: the sum is empty)
- * a             rows read: a_rows rows of k, row r at a + r * lda; lda >= k
+ * part          of a GEMM schedule
+ * a             rows read, of k elements
  * round_a       0, or 1: a is rounded to bfloat16, to the nearest, of two the even one, for
  *               processors that multiply such numbers faster: those with AMX, whose registers the
  *               first such call with AVX512 asks Linux for, and AMD's with AVX512-BF16. w is
@@ -288,30 +339,19 @@ BLOCKSPARSE_API int64_t blocksparse_outer_scratch_f32(int32_t isa, int32_t path,
  *               2^-126 in a, W and sums, which a processor may take for 0. Bits differ between
  *               processors of one instruction set, too, but not with the chunks and columns of a
  *               call
- * w_type        BLOCKSPARSE_FLOAT32 ... BLOCKSPARSE_INT8
- * w             weights; read_blocks x write_blocks blocks; ldw >= n, or k when transposed; strides
- *               are in elements of the type. At any address; FLOAT32 at one of its own size
- * scales        of INT8, read_blocks x write_blocks rows, one number for each of the elements that
- *               lie together: W[p][q] is multiplied by
- *                 scales[read_block * scales_read_stride + write_block * scales_write_stride + q],
- *               or, with w_transposed, by that at ... + p
- *               A stride of 0 is allowed. NULL for all other types
- * bias          write_blocks rows of n, bias_stride apart, or NULL; must be NULL to accumulate
- * accumulate    0: c is only written, never read, and may hold NaN; 1: c is added to
- * c             rows written: c_rows rows, row r at c + r * ldc; ldc >= n; overlaps nothing else
+ * w             read_blocks x write_blocks blocks of k x n weights, of types FLOAT32 ... INT8; k and
+ *               n may be 0 (k = 0: the sum is empty)
+ * c             rows written, of n elements
  * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least
  *               k + n, unless blocksparse_gemm_scratch_f32 is 0: then it is not looked at and may
  *               be NULL
  */
-BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(
-    int32_t isa, int32_t path, const int32_t* schedule, int64_t schedule_length,
-    int32_t chunk_begin, int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k,
-    int32_t n, const float* a, int64_t a_rows, int64_t lda, int32_t round_a, int32_t w_type,
-    const void* w, int32_t read_blocks, int32_t write_blocks, int64_t w_read_stride,
-    int64_t w_write_stride, int64_t ldw, int32_t w_transposed, const float* scales,
-    int64_t scales_read_stride, int64_t scales_write_stride, const float* bias, int64_t bias_stride,
-    int32_t accumulate, float* c, int64_t c_rows, int64_t ldc, float* scratch,
-    int64_t scratch_length);
+BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path,
+                                                   const blocksparse_part* part,
+                                                   const blocksparse_rows* a, int32_t round_a,
+                                                   const blocksparse_blocks* w,
+                                                   const blocksparse_sums* c, float* scratch,
+                                                   int64_t scratch_length);
 
 /*
  * PACKED WEIGHTS are only read, by products with rows of int8. A block of k x n is cut into PANELS
@@ -390,53 +430,46 @@ BLOCKSPARSE_API int32_t blocksparse_packed_activation_f32(
     int32_t activation, const float* gate, void* to, int64_t to_rows);
 
 /*
- * For each block of [block_begin, block_end) of the schedule, rows [m_begin, m_end) of the block:
+ * For the blocks of the part, in the rows of them that it names:
  *
  *   o = (accumulate ? o : 0)  +  alpha * sum over its pairs  x[pair]^T * y[pair]
  *
- * where o is the m x n block (x_block, y_block), with
- *   o[p][q] = o[x_block * o_x_stride + y_block * o_y_stride + p * ldo + q], or with o_transposed
- *                                                              ... + q * ldo + p].
- * A stride of 0 is allowed: all blocks then go to one place, for a caller that takes one at a time.
+ * where o is block (x_block, y_block), m x n elements. If both strides of blocks are 0, all go to
+ * one place, for a caller that takes one at a time.
  *
- * schedule      OUTER schedule of schedule_length int32
- * m, n          sizes of a row of x and of a row of y
+ * part          of an OUTER schedule; its columns are rows of the blocks, within [0, m)
  * alpha         factor of the products; NaN and infinities in x and y flow through even if it is 0.
  *               If it is below 1, a sum of products may exceed all floats, but not alpha times that
  *               of the pairs from the first to any other
- * x             x_rows rows of m, row r at x + r * ldx
- * y             y_rows rows of n, row r at y + r * ldy
+ * x, y          rows of m and of n elements
  * accumulate    0: o is only written, never read, and may hold NaN; 1: o is added to
- * o             x_blocks x y_blocks blocks; ldo >= n, or m when transposed; overlaps nothing else
+ * o             x_blocks x y_blocks blocks of m x n FLOAT32; overlap nothing else
  * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least
  *               m + n, unless blocksparse_outer_scratch_f32 is 0: then it is not looked at and may
  *               be NULL
  */
-BLOCKSPARSE_API int32_t blocksparse_block_outer_f32(
-    int32_t isa, int32_t path, const int32_t* schedule, int64_t schedule_length,
-    int32_t block_begin, int32_t block_end, int32_t m_begin, int32_t m_end, int32_t m, int32_t n,
-    float alpha, const float* x, int64_t x_rows, int64_t ldx, const float* y, int64_t y_rows,
-    int64_t ldy, int32_t accumulate, float* o, int32_t x_blocks, int32_t y_blocks,
-    int64_t o_x_stride, int64_t o_y_stride, int64_t ldo, int32_t o_transposed, float* scratch,
-    int64_t scratch_length);
+BLOCKSPARSE_API int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path,
+                                                    const blocksparse_part* part, float alpha,
+                                                    const blocksparse_rows* x,
+                                                    const blocksparse_rows* y, int32_t accumulate,
+                                                    const blocksparse_blocks* o, float* scratch,
+                                                    int64_t scratch_length);
 
 /*
- * For each chunk of [chunk_begin, chunk_end), in order, with its rows r in their order:
+ * For each chunk of the part, in order, with its rows r in their order:
  *
  *   o[write_block] += sum of alpha * y[r]
  *
- * the gradient of a bias. Calls that run at the same time must not share a write_block.
+ * in the columns of the part: the gradient of a bias. Calls that run at the same time must not share
+ * a write_block.
  *
- * schedule      GEMM schedule; its rows are the rows of y, its segments and pairs are not looked at
- * n             size of a row
- * y             y_rows rows of n, row r at y + r * ldy
- * o             write_blocks rows of n, o_stride apart; o_stride 0 is allowed: all go to one place
+ * part          of a GEMM schedule; its rows are the rows of y, its segments and pairs are not
+ *               looked at
+ * o             a row for each block; a stride of 0 is allowed: all go to one place
  */
-BLOCKSPARSE_API int32_t blocksparse_block_sum_f32(int32_t isa, const int32_t* schedule,
-                                                  int64_t schedule_length, int32_t chunk_begin,
-                                                  int32_t chunk_end, int32_t n, float alpha,
-                                                  const float* y, int64_t y_rows, int64_t ldy,
-                                                  float* o, int32_t write_blocks, int64_t o_stride);
+BLOCKSPARSE_API int32_t blocksparse_block_sum_f32(int32_t isa, const blocksparse_part* part,
+                                                  float alpha, const blocksparse_rows* y,
+                                                  const blocksparse_rows* o);
 
 /* ------------------------------------------------------------------------------------ softmax */
 

@@ -18,6 +18,7 @@ import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.GemmSchedule;
 import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.kernels.Sums;
 import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.Scratch;
 
@@ -85,10 +86,8 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
                   KernelOperands.rows(h),
                   roundsToBfloat16(),
                   blocks,
-                  null,
-                  null,
-                  true,
-                  KernelOperands.rows(o)));
+                  Sums.of(KernelOperands.rows(o), true),
+                  null));
       record(event, "forward", forward);
     }
   }
@@ -165,16 +164,17 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
       if (memory != null) {
         sums = new Rows(memory.storage(), plan.outputRows(), oSize());
       }
+      GemmSchedule forward = plan.forward(lease);
+      Sums start = new Sums(sums, epilogue.bias(), accumulate);
+      BlockProduct biases = epilogue.inputBiases(plan, forward, ones, start);
       BlockProduct product =
           new BlockProduct(
-              plan.forward(lease),
+              forward,
               KernelOperands.rows(h),
               roundsToBfloat16(),
               blocks,
-              epilogue.bias(),
-              epilogue.inputBias(plan, ones),
-              accumulate,
-              sums);
+              biases == null ? start : Sums.of(sums, true),
+              biases);
       ProductEvent event = Recorder.product();
       if (epilogue.isIdentity()) {
         engine().gemm(product);
@@ -182,7 +182,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
         engine()
             .gemmThenActivation(product, epilogue.input(sums, epilogue.outSize(oSize())), outRows);
       }
-      record(event, "forward", product.schedule());
+      record(event, "forward", forward);
     }
   }
 
@@ -218,12 +218,12 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
       Rows to = KernelOperands.rows(gradH);
       ProductEvent event = Recorder.product();
       if (options.alpha() == 1) {
-        engine().gemm(backward, from, blocks.transpose(), null, options.accumulates(), to);
+        engine().gemm(backward, from, blocks.transpose(), Sums.of(to, options.accumulates()));
       } else {
         // alpha times gradOut may be no float where alpha times the product is one.
         try (Scratch memory = borrow(to.count(), to.stride())) {
           Rows product = new Rows(memory.storage(), to.count(), to.stride());
-          engine().gemm(backward, from, blocks.transpose(), null, false, product);
+          engine().gemm(backward, from, blocks.transpose(), Sums.of(product));
           engine().add(options.alpha(), product, to);
         }
       }
@@ -259,19 +259,14 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
                 .writing("gradGate", gradGate);
         Scratch memory = needsMemory ? borrow(plan.inputRows(), iSize()) : null) {
       Rows gradZRows = KernelOperands.rows(gradZ);
+      Rows product =
+          needsMemory ? new Rows(memory.storage(), plan.inputRows(), iSize()) : gradZRows;
       GemmSchedule backward = plan.backward(lease);
       ProductEvent event = Recorder.product();
       engine()
           .gemmThenActivationGradient(
               new BlockProduct(
-                  backward,
-                  KernelOperands.rows(gradOut),
-                  false,
-                  blocks.transpose(),
-                  null,
-                  null,
-                  false,
-                  needsMemory ? new Rows(memory.storage(), plan.inputRows(), iSize()) : gradZRows),
+                  backward, KernelOperands.rows(gradOut), blocks.transpose(), Sums.of(product)),
               TENSORS.input(activation, iSize(), KernelOperands.rows(z), gate),
               options.alpha(),
               options.accumulates(),

@@ -10,10 +10,13 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
 import org.blocksparse.internal.kernels.ActivationInput;
-import org.blocksparse.internal.kernels.BlockProduct.ReadBias;
+import org.blocksparse.internal.kernels.BlockProduct;
 import org.blocksparse.internal.kernels.Blocks;
+import org.blocksparse.internal.kernels.GemmSchedule;
 import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.kernels.Sums;
 import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.memory.Storage;
 
 /**
  * Operations that are fused into the products of a {@link SparseBlockDot}: initial values of the
@@ -214,8 +217,11 @@ public final class Epilogue {
     return ones;
   }
 
-  /** The bias of input blocks, or null. */
-  ReadBias inputBias(BlockPlan plan, Scratch ones) {
+  /**
+   * The sums of the biases of input blocks, which are products of their factors with blocks of one
+   * row; null if there are none.
+   */
+  BlockProduct inputBiases(BlockPlan plan, GemmSchedule forward, Scratch ones, Sums sums) {
     if (inputBias == null) {
       return null;
     }
@@ -231,10 +237,8 @@ public final class Epilogue {
             0,
             oSize,
             false);
-    return new ReadBias(
-        new Rows(
-            inputGate == null ? ones.storage() : TENSORS.storage(inputGate), plan.inputRows(), 1),
-        blocks);
+    Storage factors = inputGate == null ? ones.storage() : TENSORS.storage(inputGate);
+    return new BlockProduct(forward, new Rows(factors, plan.inputRows(), 1), blocks, sums);
   }
 
   /** Memory for the sums if they do not fit into the output, else null. */

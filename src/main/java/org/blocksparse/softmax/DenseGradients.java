@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.softmax;
 
-import org.blocksparse.internal.kernels.Blocks;
-import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.kernels.OuterProduct;
+import org.blocksparse.internal.kernels.RowSums;
 
 /** Gradients as they are, into memory of the size of the parameters that is zero before. */
 final class DenseGradients implements SoftmaxUpdate {
@@ -27,11 +27,11 @@ final class DenseGradients implements SoftmaxUpdate {
 
   @Override
   public Worker begin(OpenedClassGradient gradients) {
-    Blocks w2 = sizes.w2(into.w2());
-    Rows b2 = sizes.b2(into.b2());
+    OuterProduct ofW2 = gradients.weights(1, false, sizes.w2(into.w2()));
+    RowSums ofB2 = gradients.biases(1, sizes.b2(into.b2()));
     return position -> {
-      gradients.weights(position, 1, false, w2);
-      gradients.biases(position, 1, b2);
+      gradients.write(ofW2, position);
+      gradients.add(ofB2, position);
     };
   }
 }

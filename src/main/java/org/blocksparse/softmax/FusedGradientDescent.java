@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.softmax;
 
-import org.blocksparse.internal.kernels.Blocks;
-import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.kernels.OuterProduct;
+import org.blocksparse.internal.kernels.RowSums;
 import org.blocksparse.internal.training.LayerState;
 
 /**
@@ -44,13 +44,13 @@ final class FusedGradientDescent implements SoftmaxUpdate {
 
   @Override
   public Worker begin(OpenedClassGradient gradients) {
-    Blocks w2 = sizes.w2(parameters.w2());
-    Rows b2 = sizes.b2(parameters.b2());
     float factor = -step.rule().rate();
+    OuterProduct ofW2 = gradients.weights(factor, true, sizes.w2(parameters.w2()));
+    RowSums ofB2 = gradients.biases(factor, sizes.b2(parameters.b2()));
     return position -> {
       step.keep();
-      gradients.weights(position, factor, true, w2);
-      gradients.biases(position, factor, b2);
+      gradients.write(ofW2, position);
+      gradients.add(ofB2, position);
     };
   }
 }

@@ -4,7 +4,9 @@ package org.blocksparse.softmax;
 import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.GemmSchedule;
 import org.blocksparse.internal.kernels.Kernels;
+import org.blocksparse.internal.kernels.OuterProduct;
 import org.blocksparse.internal.kernels.OuterSchedule;
+import org.blocksparse.internal.kernels.RowSums;
 import org.blocksparse.internal.kernels.Rows;
 
 /**
@@ -29,25 +31,23 @@ record OpenedClassGradient(
     return outer.yBlock(position);
   }
 
-  /** Writes, or adds, a factor times the gradient of a class's block of W2. */
-  void weights(int position, float factor, boolean accumulate, Blocks into) {
-    kernels
-        .products()
-        .blockOuter(
-            outer, position, position + 1, 0, into.inSize(), factor, x, logits, accumulate, into);
+  /** A factor times the gradients of blocks of W2, written or added. */
+  OuterProduct weights(float factor, boolean accumulate, Blocks into) {
+    return new OuterProduct(outer, factor, x, logits, accumulate, into);
   }
 
-  /** Adds a factor times the gradient of a class's row of b2. */
-  void biases(int position, float factor, Rows into) {
-    kernels
-        .products()
-        .blockSum(
-            schedule,
-            chunkStarts[position],
-            chunkStarts[position + 1],
-            (int) logits.stride(),
-            factor,
-            logits,
-            into);
+  /** Makes that of a class. */
+  void write(OuterProduct weights, int position) {
+    kernels.products().blockOuter(weights, position, position + 1, 0, weights.o().inSize());
+  }
+
+  /** A factor times the gradients of rows of b2, added. */
+  RowSums biases(float factor, Rows into) {
+    return new RowSums(schedule, (int) logits.stride(), factor, logits, into);
+  }
+
+  /** Adds that of a class. */
+  void add(RowSums biases, int position) {
+    kernels.products().blockSum(biases, chunkStarts[position], chunkStarts[position + 1]);
   }
 }

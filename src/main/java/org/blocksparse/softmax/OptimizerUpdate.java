@@ -2,6 +2,8 @@
 package org.blocksparse.softmax;
 
 import org.blocksparse.internal.kernels.Blocks;
+import org.blocksparse.internal.kernels.OuterProduct;
+import org.blocksparse.internal.kernels.RowSums;
 import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
@@ -60,25 +62,26 @@ final class OptimizerUpdate implements SoftmaxUpdate {
     private final OpenedClassGradient gradients;
     private final Scratch scratch;
     private final Storage gradient;
-    private final Blocks ofBlock;
-    private final Rows ofBiases;
+    private final OuterProduct ofBlock;
+    private final RowSums ofBiases;
 
     ClassWorker(OpenedClassGradient gradients) {
       int classes = sizes.classes();
       this.gradients = gradients;
       this.scratch = Scratch.borrow(Math.max(sizes.classWeights(), sizes.slots()));
       this.gradient = scratch.storage();
-      this.ofBlock = Blocks.shared(gradient, 1, classes, sizes.features(), sizes.slots());
-      this.ofBiases = new Rows(gradient, 0, classes, 0);
+      Blocks block = Blocks.shared(gradient, 1, classes, sizes.features(), sizes.slots());
+      this.ofBlock = gradients.weights(1, false, block);
+      this.ofBiases = gradients.biases(1, new Rows(gradient, 0, classes, 0));
     }
 
     @Override
     public void take(int position) {
       int classNumber = gradients.classNumber(position);
-      gradients.weights(position, 1, false, ofBlock);
+      gradients.write(ofBlock, position);
       step.update(Parameter.W2.index(), classNumber, gradient);
       gradient.fill(0, sizes.slots(), 0);
-      gradients.biases(position, 1, ofBiases);
+      gradients.add(ofBiases, position);
       step.update(Parameter.B2.index(), classNumber, gradient);
     }
 

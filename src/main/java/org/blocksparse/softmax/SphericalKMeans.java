@@ -11,6 +11,7 @@ import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.GemmSchedule;
 import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.kernels.Sums;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -171,7 +172,7 @@ final class SphericalKMeans {
     Rows toCentroids = new Rows(memory[2], rows, among.length);
     Blocks weights = Blocks.dense(memory[0], 1, 1, among.length, dims).transpose();
     try (GemmSchedule dense = GemmSchedule.dense(rows)) {
-      engine.gemm(dense, units, weights, null, false, toCentroids);
+      engine.gemm(dense, units, weights, Sums.of(toCentroids));
     }
     return toCentroids;
   }

@@ -4,12 +4,14 @@ package org.blocksparse.softmax;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.IntPredicate;
+import org.blocksparse.internal.kernels.BlockProduct;
 import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.GemmSchedule;
 import org.blocksparse.internal.kernels.Kernels;
 import org.blocksparse.internal.kernels.OuterSchedule;
 import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.kernels.Sums;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.softmax.Workspace.Ints;
 import org.blocksparse.softmax.Workspace.Schedule;
@@ -116,7 +118,7 @@ final class TrainingPass {
     }
     clearRowsThatDoNotCount();
     if (gradX != null) {
-      engine.gemm(level, classLogits, w1.transpose(), null, false, gradX);
+      engine.gemm(level, classLogits, w1.transpose(), Sums.of(gradX));
     }
     boolean all = first.run(losses);
     for (int begin = firstEnd; begin < sizes.classes(); ) {
@@ -163,7 +165,7 @@ final class TrainingPass {
 
   /** Adds the losses of the class level; false if they are not finite and have to be. */
   private boolean classGradients(GemmSchedule gemm, double[] losses) {
-    engine.gemm(gemm, x, w1, b1, false, classLogits);
+    engine.gemm(gemm, x, w1, Sums.from(b1, classLogits));
     // An x that is not finite makes all logits of its row so: the first one shows it.
     boolean finite = rowsAreFinite(losses, row -> !Float.isFinite(classLogits.get(row, 0)));
     Kernels kernels = engine.kernels();
@@ -260,7 +262,8 @@ final class TrainingPass {
     /** Adds the losses to those of the rows; whether every class was given to the update. */
     boolean run(double[] losses) {
       Kernels kernels = engine.kernels();
-      Blocks w2Transposed = w2.transposeEach();
+      BlockProduct ofLogits = new BlockProduct(opened, x, w2, Sums.from(b2, logits));
+      BlockProduct ofX = toX == null ? null : toX.product(logits, w2.transposeEach());
       AtomicBoolean nonFinite = new AtomicBoolean();
       int[] chunkStarts = chunkStarts(opened, outer.blocks());
       OpenedClassGradient gradients =
@@ -273,26 +276,10 @@ final class TrainingPass {
             for (int block = begin; block < end; block++) {
               int first = chunkStarts[block];
               int last = chunkStarts[block + 1];
-              kernels
-                  .products()
-                  .blockGemm(
-                      opened, first, last, 0, sizes.slots(), x, false, w2, b2, false, logits);
+              kernels.products().blockGemm(ofLogits, first, last, 0, sizes.slots());
               loss.run(kernels, opened, first, last);
-              if (toX != null) {
-                kernels
-                    .products()
-                    .blockGemm(
-                        toX.schedule,
-                        first,
-                        last,
-                        0,
-                        sizes.features(),
-                        logits,
-                        false,
-                        w2Transposed,
-                        null,
-                        toX.isDirect(),
-                        toX.rows);
+              if (ofX != null) {
+                kernels.products().blockGemm(ofX, first, last, 0, sizes.features());
               }
               if (update.finiteOnly() && !isFinite(slotLosses, opened, first, last)) {
                 nonFinite.set(true);
@@ -322,6 +309,10 @@ final class TrainingPass {
   private record SlotsToX(GemmSchedule schedule, Rows rows, GemmSchedule sums) {
     boolean isDirect() {
       return sums == null;
+    }
+
+    BlockProduct product(Rows logits, Blocks w2Transposed) {
+      return new BlockProduct(schedule, logits, w2Transposed, Sums.of(rows, isDirect()));
     }
 
     void addUp(Engine engine, Rows gradX) {

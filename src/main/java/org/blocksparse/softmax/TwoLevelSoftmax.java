@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.softmax;
 
+import org.blocksparse.internal.kernels.BlockProduct;
 import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.GemmSchedule;
 import org.blocksparse.internal.kernels.Kernels;
 import org.blocksparse.internal.kernels.Link;
 import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.kernels.Sums;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.softmax.Workspace.Use;
 
@@ -118,7 +120,7 @@ final class TwoLevelSoftmax {
 
   private Rows classLogits(Rows x, Use use, Workspace workspace) {
     Rows result = new Rows(workspace.get(use, x.count() * classes), x.count(), classes);
-    engine.gemm(workspace.dense(Math.toIntExact(x.count())), x, w1, b1, false, result);
+    engine.gemm(workspace.dense(Math.toIntExact(x.count())), x, w1, Sums.from(b1, result));
     return result;
   }
 
@@ -204,7 +206,7 @@ final class TwoLevelSoftmax {
     Rows both = new Rows(workspace.get(Use.SLOTS, 2L * requests * slots), 2L * requests, slots);
     Rows logits = both.slice(0, requests);
     Rows result = both.slice(requests, requests);
-    engine.gemm(schedule, x, w2, b2, false, logits);
+    engine.gemm(schedule, x, w2, Sums.from(b2, logits));
     copy(logits, result, workspace);
     link(schedule, true, valid, scale(classes, requests, readRow, classOf, workspace), result);
     return new WithLogits(result, logits);
@@ -213,7 +215,7 @@ final class TwoLevelSoftmax {
   /** The logits of the slots of chosen classes; see {@link #open}. */
   Rows openLogits(Rows x, int requests, int[] readRow, int[] classOf, Workspace workspace) {
     Rows result = new Rows(workspace.get(Use.SLOTS, (long) requests * slots), requests, slots);
-    engine.gemm(opened(requests, readRow, classOf, workspace), x, w2, b2, false, result);
+    engine.gemm(opened(requests, readRow, classOf, workspace), x, w2, Sums.from(b2, result));
     return result;
   }
 
@@ -240,14 +242,13 @@ final class TwoLevelSoftmax {
   private void gemmAndLink(
       GemmSchedule schedule, Rows x, Storage scale, boolean logarithm, Rows result) {
     Kernels kernels = engine.kernels();
+    BlockProduct product = new BlockProduct(schedule, x, w2, Sums.from(b2, result));
     engine.run(
         schedule.chunks(),
         Engine.work(schedule.pairs(), sizes.features(), slots),
         (begin, end) -> {
           for (int c = begin; c < end; c++) {
-            kernels
-                .products()
-                .blockGemm(schedule, c, c + 1, 0, slots, x, false, w2, b2, false, result);
+            kernels.products().blockGemm(product, c, c + 1, 0, slots);
             link.apply(kernels, logarithm, schedule, c, c + 1, valid, scale, result);
           }
         });

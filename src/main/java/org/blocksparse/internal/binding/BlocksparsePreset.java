@@ -35,6 +35,11 @@ import org.bytedeco.javacpp.tools.InfoMapper;
     global = "org.blocksparse.internal.binding.Blocksparse")
 @NoException
 public class BlocksparsePreset implements InfoMapper, LoadEnabled {
+  /** The structs of operands, which {@code NativeOperands} writes. */
+  private static final String[] OPERANDS = {
+    "blocksparse_part", "blocksparse_rows", "blocksparse_blocks", "blocksparse_sums"
+  };
+
   /** Called by JavaCPP's loader, and by its generators, which load nothing. */
   @Override
   public void init(ClassProperties properties) {
@@ -46,6 +51,9 @@ public class BlocksparsePreset implements InfoMapper, LoadEnabled {
   /** Called by JavaCPP's parser, when the binding is generated. */
   @Override
   public void map(InfoMap infoMap) {
+    for (String struct : OPERANDS) {
+      infoMap.put(new Info(struct).skip().pointerTypes("@Cast(\"const " + struct + "*\") long"));
+    }
     infoMap
         .put(new Info("BLOCKSPARSE_API").cppTypes().annotations())
         // Addresses as numbers: objects for them would cost JNI calls, which the JNI code does not

@@ -124,8 +124,8 @@ public final class Engine {
   }
 
   /** See {@link ProductKernels#blockGemm}. */
-  public void gemm(GemmSchedule schedule, Rows a, Blocks w, Rows bias, boolean accumulate, Rows c) {
-    gemm(new BlockProduct(schedule, a, false, w, bias, null, accumulate, c));
+  public void gemm(GemmSchedule schedule, Rows a, Blocks w, Sums c) {
+    gemm(new BlockProduct(schedule, a, w, c));
   }
 
   /** A product, and nothing after it. */
@@ -168,7 +168,7 @@ public final class Engine {
         product,
         (kernels, rows) ->
             kernels.activationGradient(
-                rows, input, alpha, product.c(), accumulate, gradZ, gradGate),
+                rows, input, alpha, product.c().rows(), accumulate, gradZ, gradGate),
         gradGate != null);
   }
 
@@ -192,7 +192,10 @@ public final class Engine {
     Rows a = product.a();
     int size = product.w().inSize();
     try (Scratch memory = Scratch.borrow(RoundedRows.elements(a.count(), size))) {
-      gemm(product, rounded(a, size, memory), then, wholeRows);
+      RoundedRows rounded = rounded(a, size, memory);
+      PackedProduct packed =
+          new PackedProduct(product.schedule(), rounded, product.w(), product.c());
+      gemm(product, packed, then, wholeRows);
     }
   }
 
@@ -207,8 +210,13 @@ public final class Engine {
     return rounded;
   }
 
+  /**
+   * A product and what follows it.
+   *
+   * @param packed the same product if w is packed, else null
+   */
   private void gemm(
-      BlockProduct product, RoundedRows rounded, RowOperation then, boolean wholeRows) {
+      BlockProduct product, PackedProduct packed, RowOperation then, boolean wholeRows) {
     Kernels used = kernels();
     GemmSchedule schedule = product.schedule();
     int chunks = schedule.chunks();
@@ -218,14 +226,14 @@ public final class Engine {
     }
     if (n == 0) {
       if (then != null) { // a gate has a gradient even so: 0
-        forEachRow(product.c().count(), n, true, then);
+        forEachRow(product.c().rows().count(), n, true, then);
       }
       return;
     }
     int width = bandWidth(product);
     int bands = ceilDiv(n, width);
     RowOperation fused = wholeRows && bands > 1 ? null : then;
-    boolean few = fused != null || product.inputBias() != null; // chunks at a time
+    boolean few = fused != null || product.before() != null; // chunks at a time
     scheduler.run(
         Math.multiplyExact(chunks, bands),
         work(Math.max(schedule.pairs(), schedule.rows()), product.w().inSize(), n)
@@ -238,17 +246,24 @@ public final class Engine {
             int count = Math.min(end - task, chunks - chunk);
             int last = few ? fusedEnd(schedule, chunk, chunk + count, width) : chunk + count;
             int column = band * width;
-            RowSelection rows =
-                new RowSelection(schedule, chunk, last, column, bandEnd(column, width, n));
-            product.run(used.products(), rounded, rows);
+            int columnEnd = bandEnd(column, width, n);
+            if (product.before() != null) {
+              used.products().blockGemm(product.before(), chunk, last, column, columnEnd);
+            }
+            if (packed != null) {
+              used.products().packedGemm(packed, chunk, last, column, columnEnd);
+            } else {
+              used.products().blockGemm(product, chunk, last, column, columnEnd);
+            }
             if (fused != null) {
+              RowSelection rows = new RowSelection(schedule, chunk, last, column, columnEnd);
               fused.run(used.rows(), rows);
             }
             task += last - chunk;
           }
         });
     if (then != null && fused == null) {
-      forEachRow(product.c().count(), n, true, then);
+      forEachRow(product.c().rows().count(), n, true, then);
     }
   }
 
@@ -379,6 +394,7 @@ public final class Engine {
     long wanted = ceilDiv((long) ENOUGH_TASKS * schedule.maxPairs(), schedule.pairs());
     int height = bandWidth(o.inSize(), wanted);
     int bands = ceilDiv(o.inSize(), height);
+    OuterProduct product = new OuterProduct(schedule, alpha, x, y, accumulate, o);
     scheduler.run(
         Math.multiplyExact(blocks, bands),
         work(schedule.pairs(), o.inSize(), o.outSize()),
@@ -388,18 +404,8 @@ public final class Engine {
             int block = task % blocks;
             int count = Math.min(end - task, blocks - block);
             int row = band * height;
-            used.products()
-                .blockOuter(
-                    schedule,
-                    block,
-                    block + count,
-                    row,
-                    bandEnd(row, height, o.inSize()),
-                    alpha,
-                    x,
-                    y,
-                    accumulate,
-                    o);
+            int rowEnd = bandEnd(row, height, o.inSize());
+            used.products().blockOuter(product, block, block + count, row, rowEnd);
             task += count;
           }
         });
@@ -444,8 +450,8 @@ public final class Engine {
               Rows band = new Rows(x.storage(), x.offset() + row, x.count(), x.stride());
               Blocks gradient =
                   Blocks.shared(scratch.storage(), like.inBlocks(), like.outBlocks(), rows, n);
-              used.products()
-                  .blockOuter(schedule, block, block + 1, 0, rows, 1, band, y, false, gradient);
+              OuterProduct product = new OuterProduct(schedule, 1, band, y, false, gradient);
+              used.products().blockOuter(product, block, block + 1, 0, rows);
               taker.accept(block, row, rows, scratch.storage());
             }
           }
@@ -470,6 +476,7 @@ public final class Engine {
         (begin, end) -> {
           try (Scratch scratch = Scratch.borrow(n)) {
             Storage sum = scratch.storage();
+            RowSums sums = new RowSums(schedule, n, 1, y, new Rows(sum, 0, blocks, 0));
             forEachBlock(
                 schedule,
                 begin,
@@ -477,7 +484,7 @@ public final class Engine {
                 c -> {
                   sum.fill(0, n, 0);
                   int last = schedule.sameBlockEnd(c);
-                  used.products().blockSum(schedule, c, last, n, 1, y, new Rows(sum, 0, blocks, 0));
+                  used.products().blockSum(sums, c, last);
                   taker.accept(schedule.writeBlock(c), sum);
                 });
           }
@@ -491,6 +498,7 @@ public final class Engine {
    */
   public void sum(GemmSchedule schedule, int n, float alpha, Rows y, boolean accumulate, Rows o) {
     Kernels used = kernels();
+    RowSums sums = new RowSums(schedule, n, alpha, y, o);
     scheduler.run(
         schedule.chunks(),
         work(schedule.rows(), 1, n),
@@ -503,7 +511,7 @@ public final class Engine {
                   if (!accumulate) {
                     clear(o, schedule.writeBlock(c), n);
                   }
-                  used.products().blockSum(schedule, c, schedule.sameBlockEnd(c), n, alpha, y, o);
+                  used.products().blockSum(sums, c, schedule.sameBlockEnd(c));
                 }));
   }
 

@@ -2,7 +2,6 @@
 package org.blocksparse.internal.kernels;
 
 import java.util.Arrays;
-import org.blocksparse.internal.memory.Storage;
 
 /** Plain loops with double accumulators: written to be obviously right, not to be fast. */
 final class JavaProductKernels implements ProductKernels {
@@ -12,32 +11,21 @@ final class JavaProductKernels implements ProductKernels {
   }
 
   @Override
-  public void blockGemm(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int columnBegin,
-      int columnEnd,
-      Rows a,
-      boolean roundsA,
-      Blocks w,
-      Rows bias,
-      boolean accumulate,
-      Rows c) {
+  public void blockGemm(BlockProduct product, int begin, int end, int columnBegin, int columnEnd) {
+    GemmSchedule schedule = product.schedule();
+    Rows a = product.a();
+    Blocks w = product.w();
+    Sums c = product.c();
     int width = columnEnd - columnBegin;
     double[] wRow = new double[width];
-    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
+    for (int chunk = begin; chunk < end; chunk++) {
       int block = schedule.writeBlock(chunk);
       int rowStart = schedule.rowStart(chunk);
       int rows = schedule.rowStart(chunk + 1) - rowStart;
       double[][] sums = new double[rows][width];
       for (int r = 0; r < rows; r++) {
         for (int q = 0; q < width; q++) {
-          if (accumulate) {
-            sums[r][q] = c.get(schedule.row(rowStart + r), columnBegin + q);
-          } else if (bias != null) {
-            sums[r][q] = bias.get(block, columnBegin + q);
-          }
+          sums[r][q] = c.start(block, schedule.row(rowStart + r), columnBegin + q);
         }
       }
       int segmentEnd = schedule.segmentStart(chunk + 1);
@@ -50,7 +38,7 @@ final class JavaProductKernels implements ProductKernels {
           int pairEnd = schedule.pairStart(segment + 1);
           for (int pair = schedule.pairStart(segment); pair < pairEnd; pair++) {
             double x = a.get(schedule.pairRead(pair), p);
-            double factor = roundsA ? roundedToBfloat16((float) x) : x;
+            double factor = product.roundsA() ? roundedToBfloat16((float) x) : x;
             double[] sum = sums[schedule.pairWrite(pair)];
             for (int q = 0; q < width; q++) {
               sum[q] += factor * wRow[q];
@@ -60,16 +48,16 @@ final class JavaProductKernels implements ProductKernels {
       }
       for (int r = 0; r < rows; r++) {
         for (int q = 0; q < width; q++) {
-          c.put(schedule.row(rowStart + r), columnBegin + q, (float) sums[r][q]);
+          c.rows().put(schedule.row(rowStart + r), columnBegin + q, (float) sums[r][q]);
         }
       }
     }
   }
 
   @Override
-  public void roundRows(int firstRow, int endRow, Rows a, RoundedRows rounded) {
+  public void roundRows(int begin, int end, Rows a, RoundedRows rounded) {
     float[] row = new float[rounded.size()];
-    for (int r = firstRow; r < endRow; r++) {
+    for (int r = begin; r < end; r++) {
       a.get(r, 0, row);
       round(row, 0, rounded, r);
     }
@@ -100,22 +88,15 @@ final class JavaProductKernels implements ProductKernels {
   /** In float, and in the order of the native kernels: the bits are theirs. */
   @Override
   public void packedGemm(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int columnBegin,
-      int columnEnd,
-      RoundedRows rounded,
-      Blocks w,
-      Rows bias,
-      boolean accumulate,
-      Rows c) {
-    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
+      PackedProduct product, int begin, int end, int columnBegin, int columnEnd) {
+    GemmSchedule schedule = product.schedule();
+    Rows c = product.c().rows();
+    for (int chunk = begin; chunk < end; chunk++) {
       int block = schedule.writeBlock(chunk);
       int rowStart = schedule.rowStart(chunk);
-      for (int r = rowStart; r < schedule.rowStart(chunk + 1) && !accumulate; r++) {
+      for (int r = rowStart; r < schedule.rowStart(chunk + 1); r++) {
         for (int q = columnBegin; q < columnEnd; q++) {
-          c.put(schedule.row(r), q, bias == null ? 0 : bias.get(block, q));
+          c.put(schedule.row(r), q, product.c().start(block, schedule.row(r), q));
         }
       }
       int segmentEnd = schedule.segmentStart(chunk + 1);
@@ -125,8 +106,9 @@ final class JavaProductKernels implements ProductKernels {
           int pairEnd = schedule.pairStart(segment + 1);
           for (int pair = schedule.pairStart(segment); pair < pairEnd; pair++) {
             int row = schedule.row(rowStart + schedule.pairWrite(pair));
-            float product = dot(rounded, schedule.pairRead(pair), w, readBlock, block, q);
-            c.put(row, q, c.get(row, q) + product);
+            int read = schedule.pairRead(pair);
+            float term = dot(product.a(), read, product.w(), readBlock, block, q);
+            c.put(row, q, c.get(row, q) + term);
           }
         }
       }
@@ -135,55 +117,42 @@ final class JavaProductKernels implements ProductKernels {
 
   @Override
   public void packedActivation(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int columnBegin,
-      int columnEnd,
-      RoundedRows rounded,
-      Blocks w,
-      Rows bias,
-      ActivationFunction function,
-      Storage gate,
-      RoundedRows to) {
-    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
+      PackedActivation activation, int begin, int end, int columnBegin, int columnEnd) {
+    GemmSchedule schedule = activation.schedule();
+    ActivationFunction function = activation.function();
+    for (int chunk = begin; chunk < end; chunk++) {
       int rowStart = schedule.rowStart(chunk);
       for (int r = rowStart; r < schedule.rowStart(chunk + 1); r++) {
         int row = schedule.row(r);
-        float factor = gate == null ? 1 : gate.getFloat(row);
+        float factor = activation.gate() == null ? 1 : activation.gate().getFloat(row);
         float[] a = new float[columnEnd - columnBegin];
         for (int q = columnBegin; q < columnEnd; q++) {
-          float z = sum(schedule, chunk, r - rowStart, rounded, w, bias, q);
+          float z = sum(activation, chunk, r - rowStart, q);
           double second = 1;
           if (function.isGated()) {
-            float last = sum(schedule, chunk, r - rowStart, rounded, w, bias, to.size() + q);
+            float last = sum(activation, chunk, r - rowStart, activation.to().size() + q);
             second = JavaActivations.second(function, last);
           }
           double value = JavaActivations.value(function, z);
           a[q - columnBegin] = (float) (factor * (value * second));
         }
-        round(a, columnBegin, to, row);
+        round(a, columnBegin, activation.to(), row);
       }
     }
   }
 
   /** Column q of the row at a position of a chunk. */
-  private static float sum(
-      GemmSchedule schedule,
-      int chunk,
-      int position,
-      RoundedRows rounded,
-      Blocks w,
-      Rows bias,
-      int q) {
+  private static float sum(PackedActivation of, int chunk, int position, int q) {
+    GemmSchedule schedule = of.schedule();
     int block = schedule.writeBlock(chunk);
-    float sum = bias == null ? 0 : bias.get(block, q);
+    float sum = of.bias() == null ? 0 : of.bias().get(block, q);
     int segmentEnd = schedule.segmentStart(chunk + 1);
     for (int segment = schedule.segmentStart(chunk); segment < segmentEnd; segment++) {
       int pairEnd = schedule.pairStart(segment + 1);
       for (int pair = schedule.pairStart(segment); pair < pairEnd; pair++) {
         if (schedule.pairWrite(pair) == position) {
-          sum += dot(rounded, schedule.pairRead(pair), w, schedule.readBlock(segment), block, q);
+          int readBlock = schedule.readBlock(segment);
+          sum += dot(of.a(), schedule.pairRead(pair), of.w(), readBlock, block, q);
         }
       }
     }
@@ -213,52 +182,44 @@ final class JavaProductKernels implements ProductKernels {
   }
 
   @Override
-  public void blockOuter(
-      OuterSchedule schedule,
-      int blockBegin,
-      int blockEnd,
-      int rowBegin,
-      int rowEnd,
-      float alpha,
-      Rows x,
-      Rows y,
-      boolean accumulate,
-      Blocks o) {
+  public void blockOuter(OuterProduct product, int begin, int end, int rowBegin, int rowEnd) {
+    OuterSchedule schedule = product.schedule();
+    Blocks o = product.o();
     double[] sum = new double[o.outSize()];
-    for (int block = blockBegin; block < blockEnd; block++) {
+    for (int block = begin; block < end; block++) {
       int i = schedule.xBlock(block);
       int j = schedule.yBlock(block);
       for (int p = rowBegin; p < rowEnd; p++) {
         Arrays.fill(sum, 0);
         for (int pair = schedule.pairStart(block); pair < schedule.pairStart(block + 1); pair++) {
-          double factor = x.get(schedule.pairX(pair), p);
+          double factor = product.x().get(schedule.pairX(pair), p);
           for (int q = 0; q < o.outSize(); q++) {
-            sum[q] += factor * y.get(schedule.pairY(pair), q);
+            sum[q] += factor * product.y().get(schedule.pairY(pair), q);
           }
         }
         for (int q = 0; q < o.outSize(); q++) {
           long at = o.index(i, j, p, q);
-          double before = accumulate ? o.storage().getFloat(at) : 0;
-          o.storage().putFloat(at, (float) (before + alpha * sum[q]));
+          double before = product.accumulate() ? o.storage().getFloat(at) : 0;
+          o.storage().putFloat(at, (float) (before + product.alpha() * sum[q]));
         }
       }
     }
   }
 
   @Override
-  public void blockSum(
-      GemmSchedule schedule, int chunkBegin, int chunkEnd, int n, float alpha, Rows y, Rows o) {
-    double[] sum = new double[n];
-    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
+  public void blockSum(RowSums sums, int begin, int end) {
+    GemmSchedule schedule = sums.schedule();
+    double[] sum = new double[sums.n()];
+    for (int chunk = begin; chunk < end; chunk++) {
       Arrays.fill(sum, 0);
       for (int r = schedule.rowStart(chunk); r < schedule.rowStart(chunk + 1); r++) {
-        for (int q = 0; q < n; q++) {
-          sum[q] += y.get(schedule.row(r), q);
+        for (int q = 0; q < sums.n(); q++) {
+          sum[q] += sums.y().get(schedule.row(r), q);
         }
       }
       int block = schedule.writeBlock(chunk);
-      for (int q = 0; q < n; q++) {
-        o.put(block, q, (float) (o.get(block, q) + alpha * sum[q]));
+      for (int q = 0; q < sums.n(); q++) {
+        sums.o().put(block, q, (float) (sums.o().get(block, q) + sums.alpha() * sum[q]));
       }
     }
   }

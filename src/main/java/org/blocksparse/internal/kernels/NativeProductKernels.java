@@ -21,6 +21,14 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
     return elements == 0 ? null : Scratch.borrow(elements);
   }
 
+  private static long address(Scratch scratch) {
+    return scratch == null ? 0 : scratch.storage().address(0);
+  }
+
+  private static long length(Scratch scratch) {
+    return scratch == null ? 0 : scratch.storage().elements();
+  }
+
   /** Elements of scratch memory that a product needs: none if it never runs on OpenBLAS. */
   private long scratch(Blocks w) {
     int type = w.type().code();
@@ -33,113 +41,60 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
     return scratch(w) > 0;
   }
 
-  // Long, since each operand has its line.
   @Override
-  public void blockGemm(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int columnBegin,
-      int columnEnd,
-      Rows a,
-      boolean roundsA,
-      Blocks w,
-      Rows bias,
-      boolean accumulate,
-      Rows c) {
-    int type = w.type().code();
-    int transposed = w.transposed() ? 1 : 0;
-    Blocks.Scales scales = w.scales();
-    try (Scratch scratch = borrowOrNull(scratch(w))) {
+  public void blockGemm(BlockProduct product, int begin, int end, int columnBegin, int columnEnd) {
+    try (Scratch scratch = borrowOrNull(scratch(product.w()));
+        NativeOperands to = NativeOperands.borrow()) {
+      long part = to.part(product.schedule(), begin, end, columnBegin, columnEnd);
+      long a = to.put(product.a());
+      int rounds = product.roundsA() ? 1 : 0;
+      long w = to.put(product.w());
+      long c = to.put(product.c());
       check(
           blocksparse_block_gemm_f32(
-              isa,
-              path,
-              schedule.packed().address(0),
-              schedule.length(),
-              chunkBegin,
-              chunkEnd,
-              columnBegin,
-              columnEnd,
-              w.inSize(),
-              w.outSize(),
-              a.address(),
-              a.count(),
-              a.stride(),
-              roundsA ? 1 : 0,
-              type,
-              w.address(),
-              w.inBlocks(),
-              w.outBlocks(),
-              w.inBlockStride(),
-              w.outBlockStride(),
-              w.rowStride(),
-              transposed,
-              scales == null ? 0 : scales.storage().address(0),
-              scales == null ? 0 : scales.inBlockStride(),
-              scales == null ? 0 : scales.outBlockStride(),
-              bias == null ? 0 : bias.address(),
-              bias == null ? 0 : bias.stride(),
-              accumulate ? 1 : 0,
-              c.address(),
-              c.count(),
-              c.stride(),
-              scratch == null ? 0 : scratch.storage().address(0),
-              scratch == null ? 0 : scratch.storage().elements()),
+              isa, path, part, a, rounds, w, c, address(scratch), length(scratch)),
           "blocksparse_block_gemm_f32");
     }
   }
 
   @Override
-  public void roundRows(int firstRow, int endRow, Rows a, RoundedRows rounded) {
+  public void roundRows(int begin, int end, Rows a, RoundedRows rounded) {
     check(
         blocksparse_round_rows_f32(
-            isa,
-            firstRow,
-            endRow,
-            rounded.size(),
-            a.address(),
-            a.count(),
-            a.stride(),
-            rounded.address()),
+            isa, begin, end, rounded.size(), a.address(), a.count(), a.stride(), rounded.address()),
         "blocksparse_round_rows_f32");
   }
 
   @Override
   public void packedGemm(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int columnBegin,
-      int columnEnd,
-      RoundedRows rounded,
-      Blocks w,
-      Rows bias,
-      boolean accumulate,
-      Rows c) {
-    int type = w.type().code();
+      PackedProduct product, int begin, int end, int columnBegin, int columnEnd) {
+    GemmSchedule schedule = product.schedule();
+    RoundedRows rounded = product.a();
+    Blocks w = product.w();
+    Rows bias = product.c().bias();
+    Rows c = product.c().rows();
     Blocks.Scales scales = w.scales();
     check(
         blocksparse_packed_gemm_f32(
             isa,
             schedule.packed().address(0),
             schedule.length(),
-            chunkBegin,
-            chunkEnd,
+            begin,
+            end,
             columnBegin,
             columnEnd,
             w.inSize(),
             w.outSize(),
             rounded.address(),
             rounded.count(),
-            type,
+            w.type().code(),
             w.address(),
             w.inBlocks(),
             w.outBlocks(),
             scales == null ? 0 : scales.storage().address(0),
             bias == null ? 0 : bias.address(),
             bias == null ? 0 : bias.stride(),
-            accumulate ? 1 : 0,
+            product.c().accumulate() ? 1 : 0,
             c.address(),
             c.count(),
             c.stride()),
@@ -148,40 +103,35 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
 
   @Override
   public void packedActivation(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int columnBegin,
-      int columnEnd,
-      RoundedRows rounded,
-      Blocks w,
-      Rows bias,
-      ActivationFunction function,
-      Storage gate,
-      RoundedRows to) {
-    int type = w.type().code();
+      PackedActivation activation, int begin, int end, int columnBegin, int columnEnd) {
+    GemmSchedule schedule = activation.schedule();
+    RoundedRows rounded = activation.a();
+    RoundedRows to = activation.to();
+    Blocks w = activation.w();
+    Rows bias = activation.bias();
+    Storage gate = activation.gate();
     Blocks.Scales scales = w.scales();
     check(
         blocksparse_packed_activation_f32(
             isa,
             schedule.packed().address(0),
             schedule.length(),
-            chunkBegin,
-            chunkEnd,
+            begin,
+            end,
             columnBegin,
             columnEnd,
             w.inSize(),
             to.size(),
             rounded.address(),
             rounded.count(),
-            type,
+            w.type().code(),
             w.address(),
             w.inBlocks(),
             w.outBlocks(),
             scales == null ? 0 : scales.storage().address(0),
             bias == null ? 0 : bias.address(),
             bias == null ? 0 : bias.stride(),
-            function.number(),
+            activation.function().number(),
             gate == null ? 0 : gate.address(0),
             to.address(),
             to.count()),
@@ -189,70 +139,31 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
   }
 
   @Override
-  public void blockOuter(
-      OuterSchedule schedule,
-      int blockBegin,
-      int blockEnd,
-      int rowBegin,
-      int rowEnd,
-      float alpha,
-      Rows x,
-      Rows y,
-      boolean accumulate,
-      Blocks o) {
-    long elements = blocksparse_outer_scratch_f32(isa, path, o.inSize(), o.outSize());
-    try (Scratch scratch = borrowOrNull(elements)) {
+  public void blockOuter(OuterProduct product, int begin, int end, int rowBegin, int rowEnd) {
+    Blocks blocks = product.o();
+    long elements = blocksparse_outer_scratch_f32(isa, path, blocks.inSize(), blocks.outSize());
+    try (Scratch scratch = borrowOrNull(elements);
+        NativeOperands to = NativeOperands.borrow()) {
+      long part = to.part(product.schedule(), begin, end, rowBegin, rowEnd);
+      float alpha = product.alpha();
+      long x = to.put(product.x());
+      long y = to.put(product.y());
+      int adds = product.accumulate() ? 1 : 0;
+      long o = to.put(blocks);
       check(
           blocksparse_block_outer_f32(
-              isa,
-              path,
-              schedule.packed().address(0),
-              schedule.length(),
-              blockBegin,
-              blockEnd,
-              rowBegin,
-              rowEnd,
-              o.inSize(),
-              o.outSize(),
-              alpha,
-              x.address(),
-              x.count(),
-              x.stride(),
-              y.address(),
-              y.count(),
-              y.stride(),
-              accumulate ? 1 : 0,
-              o.address(),
-              o.inBlocks(),
-              o.outBlocks(),
-              o.inBlockStride(),
-              o.outBlockStride(),
-              o.rowStride(),
-              o.transposed() ? 1 : 0,
-              scratch == null ? 0 : scratch.storage().address(0),
-              scratch == null ? 0 : scratch.storage().elements()),
+              isa, path, part, alpha, x, y, adds, o, address(scratch), length(scratch)),
           "blocksparse_block_outer_f32");
     }
   }
 
   @Override
-  public void blockSum(
-      GemmSchedule schedule, int chunkBegin, int chunkEnd, int n, float alpha, Rows y, Rows o) {
-    check(
-        blocksparse_block_sum_f32(
-            isa,
-            schedule.packed().address(0),
-            schedule.length(),
-            chunkBegin,
-            chunkEnd,
-            n,
-            alpha,
-            y.address(),
-            y.count(),
-            y.stride(),
-            o.address(),
-            Math.toIntExact(o.count()),
-            o.stride()),
-        "blocksparse_block_sum_f32");
+  public void blockSum(RowSums sums, int begin, int end) {
+    try (NativeOperands to = NativeOperands.borrow()) {
+      long part = to.part(sums.schedule(), begin, end, 0, sums.n());
+      check(
+          blocksparse_block_sum_f32(isa, part, sums.alpha(), to.put(sums.y()), to.put(sums.o())),
+          "blocksparse_block_sum_f32");
+    }
   }
 }

@@ -84,6 +84,8 @@ public record PackedExperts(Blocks w1, Rows b1, ActivationFunction function, Blo
     int tasks = tasks(engine, schedules, FIRST_TASKS);
     int width = Engine.bandWidth(to.size(), Engine.ceilDiv(tasks, Math.max(1, chunks)));
     int bands = Engine.ceilDiv(to.size(), width);
+    PackedActivation activation =
+        new PackedActivation(schedules.up(), x, w1, b1, function, gates, to);
     return new Scheduler.Stage(
         Math.multiplyExact(chunks, bands),
         Engine.work(schedules.pairs(), w1.inSize(), w1.outSize()),
@@ -92,18 +94,9 @@ public record PackedExperts(Blocks w1, Rows b1, ActivationFunction function, Blo
           for (int task = begin; task < end; ) {
             int band = task % bands;
             int count = Math.min(end - task, bands - band);
-            kernels.packedActivation(
-                schedules.up(),
-                task / bands,
-                task / bands + 1,
-                band * width,
-                Engine.bandEnd((band + count - 1) * width, width, to.size()),
-                x,
-                w1,
-                b1,
-                function,
-                gates,
-                to);
+            int chunk = task / bands;
+            int last = Engine.bandEnd((band + count - 1) * width, width, to.size());
+            kernels.packedActivation(activation, chunk, chunk + 1, band * width, last);
             task += count;
           }
         });
@@ -119,19 +112,19 @@ public record PackedExperts(Blocks w1, Rows b1, ActivationFunction function, Blo
     ProductKernels kernels = engine.kernels().products();
     int n = w2.outSize();
     int width = Engine.bandWidth(n, tasks(engine, schedules, SECOND_TASKS));
+    Rows ofRows = new Rows(gates, schedules.pairs(), 1);
+    BlockProduct biases = new BlockProduct(schedules.down(), ofRows, b2, Sums.of(out, accumulate));
+    PackedProduct product =
+        new PackedProduct(schedules.down(), a, w2, Sums.of(out, accumulate || b2 != null));
     return new Scheduler.Stage(
         Engine.ceilDiv(n, width),
         Engine.work(Math.max(schedules.pairs(), out.count()), w2.inSize(), n),
         (begin, end) -> {
-          int first = begin * width;
           int last = Engine.bandEnd((end - 1) * width, width, n);
           if (b2 != null) {
-            Rows ofRows = new Rows(gates, schedules.pairs(), 1);
-            kernels.blockGemm(
-                schedules.down(), 0, 1, first, last, ofRows, false, b2, null, accumulate, out);
+            kernels.blockGemm(biases, 0, 1, begin * width, last);
           }
-          kernels.packedGemm(
-              schedules.down(), 0, 1, first, last, a, w2, null, accumulate || b2 != null, out);
+          kernels.packedGemm(product, 0, 1, begin * width, last);
         });
   }
 }

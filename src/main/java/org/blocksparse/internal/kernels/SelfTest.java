@@ -121,16 +121,17 @@ public final class SelfTest {
           weights,
           (k, result) ->
               k.blockOuter(
-                  outer,
+                  new OuterProduct(
+                      outer,
+                      1,
+                      in,
+                      out,
+                      false,
+                      Blocks.dense(result, 1, shape.blocks, shape.iSize, shape.oSize)),
                   0,
                   outer.blocks(),
                   0,
-                  shape.iSize,
-                  1,
-                  in,
-                  out,
-                  false,
-                  Blocks.dense(result, 1, shape.blocks, shape.iSize, shape.oSize)))) {
+                  shape.iSize))) {
         wrong.add("outer product");
       }
     }
@@ -144,17 +145,17 @@ public final class SelfTest {
   private static Computation product(GemmSchedule schedule, Rows a, boolean roundsA, Blocks w) {
     return (kernels, result) ->
         kernels.blockGemm(
-            schedule,
+            new BlockProduct(
+                schedule,
+                a,
+                roundsA,
+                w,
+                Sums.of(new Rows(result, a.count(), w.outSize())),
+                null),
             0,
             schedule.chunks(),
             0,
-            w.outSize(),
-            a,
-            roundsA,
-            w,
-            null,
-            false,
-            new Rows(result, a.count(), w.outSize()));
+            w.outSize());
   }
 
   private static StoredWeights stored(Storage floats, WeightType type, Case shape) {
@@ -172,17 +173,9 @@ public final class SelfTest {
       try (RoundedMemory memory = new RoundedMemory((int) a.count(), w.inSize())) {
         RoundedRows rounded = memory.rows;
         kernels.roundRows(0, (int) a.count(), a, rounded);
-        kernels.packedGemm(
-            schedule,
-            0,
-            schedule.chunks(),
-            0,
-            w.outSize(),
-            rounded,
-            w,
-            null,
-            false,
-            new Rows(result, a.count(), w.outSize()));
+        Sums sums = Sums.of(new Rows(result, a.count(), w.outSize()));
+        PackedProduct product = new PackedProduct(schedule, rounded, w, sums);
+        kernels.packedGemm(product, 0, schedule.chunks(), 0, w.outSize());
       }
     };
   }
@@ -194,18 +187,10 @@ public final class SelfTest {
       try (RoundedMemory ofA = new RoundedMemory(rows, w.inSize());
           RoundedMemory to = new RoundedMemory(rows, n)) {
         kernels.roundRows(0, rows, a, ofA.rows);
-        kernels.packedActivation(
-            schedule,
-            0,
-            schedule.chunks(),
-            0,
-            n,
-            ofA.rows,
-            w,
-            null,
-            ActivationFunction.RELU,
-            null,
-            to.rows);
+        PackedActivation relu =
+            new PackedActivation(
+                schedule, ofA.rows, w, null, ActivationFunction.RELU, null, to.rows);
+        kernels.packedActivation(relu, 0, schedule.chunks(), 0, n);
         for (int r = 0; r < rows; r++) {
           for (int q = 0; q < n; q++) {
             float scale = to.rows.scale(r, q / Panels.GROUP_ROWS);

@@ -571,6 +571,11 @@ public final class Storage {
     buffers.bytes[bufferOf(index)].putInt(((int) index & BUFFER_MASK) << 2, value);
   }
 
+  /** Sets two elements: the eight bytes from an even one on. */
+  public void putLong(long index, long value) {
+    buffers.bytes[bufferOf(index)].putLong(((int) index & BUFFER_MASK) << 2, value);
+  }
+
   /** Sets {@code count} elements from {@code offset} on. */
   public void fill(long offset, long count, float value) {
     int first = (int) Math.min(count, FILL_BLOCK);

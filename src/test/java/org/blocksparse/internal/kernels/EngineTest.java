@@ -108,20 +108,15 @@ final class EngineTest {
     return new BlockProduct(
         schedule,
         new Rows(numbers(BATCH * M), BATCH, M),
-        false,
         Blocks.dense(numbers(BLOCKS * M * n), 1, BLOCKS, M, n),
-        null,
-        null,
-        true,
-        new Rows(c, BATCH, n));
+        Sums.of(new Rows(c, BATCH, n), true));
   }
 
   @Test
   void product() {
     try (GemmSchedule schedule = schedule()) {
       Storage expected = numbers(BATCH * N);
-      product(schedule, expected, N)
-          .run(JAVA, null, new RowSelection(schedule, 0, schedule.chunks(), 0, N));
+      JAVA.blockGemm(product(schedule, expected, N), 0, schedule.chunks(), 0, N);
       for (int workers : WORKERS) {
         Pieces pieces = new Pieces();
         Storage c = numbers(BATCH * N);
@@ -157,8 +152,8 @@ final class EngineTest {
     Storage expected = Storage.allocate(2 * N);
     Storage c = Storage.allocate(2 * N);
     try (GemmSchedule dense = GemmSchedule.dense(2)) {
-      engine(1, Kernels.java()).gemm(dense, a, w, null, false, new Rows(expected, 2, N));
-      engine(workers, kernels).gemm(dense, a, w, null, false, new Rows(c, 2, N));
+      engine(1, Kernels.java()).gemm(dense, a, w, Sums.of(new Rows(expected, 2, N)));
+      engine(workers, kernels).gemm(dense, a, w, Sums.of(new Rows(c, 2, N)));
       assertEachOnce(pieces.products, dense.chunks(), N);
     }
     assertEquals(bands, pieces.products.stream().map(Piece::from).distinct().count());
@@ -175,7 +170,7 @@ final class EngineTest {
     Blocks w = Blocks.dense(numbers(M * N), 1, 1, M, N).as(WeightType.BFLOAT16, null);
     Rows c = new Rows(numbers(batch * N), batch, N);
     try (GemmSchedule dense = GemmSchedule.dense(batch)) {
-      engine(1, pieces.kernels).gemm(new BlockProduct(dense, a, roundsA, w, null, null, false, c));
+      engine(1, pieces.kernels).gemm(new BlockProduct(dense, a, roundsA, w, Sums.of(c), null));
       assertEachOnce(pieces.products, dense.chunks(), N);
     }
     assertEquals(bands, pieces.products.stream().map(Piece::from).distinct().count());
@@ -270,12 +265,17 @@ final class EngineTest {
     return floats(o);
   }
 
+  private static float[] outer(OuterSchedule schedule, Rows x, Rows y, boolean accumulate) {
+    return outer(
+        o -> JAVA.blockOuter(new OuterProduct(schedule, 1, x, y, accumulate, o), 0, BLOCKS, 0, N));
+  }
+
   @Test
   void outerProducts() {
     Rows x = new Rows(numbers(BATCH * N), BATCH, N);
     Rows y = new Rows(numbers(BATCH * M), BATCH, M);
     try (OuterSchedule schedule = outerSchedule()) {
-      float[] expected = outer(o -> JAVA.blockOuter(schedule, 0, BLOCKS, 0, N, 1, x, y, true, o));
+      float[] expected = outer(schedule, x, y, true);
       for (int workers : WORKERS) {
         Pieces pieces = new Pieces();
         Engine engine = engine(workers, pieces.kernels);
@@ -293,7 +293,7 @@ final class EngineTest {
     Rows x = new Rows(numbers(BATCH * N), BATCH, N);
     Rows y = new Rows(numbers(BATCH * M), BATCH, M);
     try (OuterSchedule schedule = outerSchedule()) {
-      float[] expected = outer(o -> JAVA.blockOuter(schedule, 0, BLOCKS, 0, N, 1, x, y, false, o));
+      float[] expected = outer(schedule, x, y, false);
       for (int workers : WORKERS) {
         float[] actual = new float[BLOCKS * N * M];
         List<Piece> taken = new ArrayList<>();

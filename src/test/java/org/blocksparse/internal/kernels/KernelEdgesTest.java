@@ -134,10 +134,10 @@ final class KernelEdgesTest {
             int[] widths = {n, 64, 256, 704};
             for (int i = 0; i < widths.length; i++) {
               Rows c = new Rows(filled(batch * n, 0), batch, n);
+              BlockProduct product = new BlockProduct(dense, a, rounds, w, Sums.of(c), null);
               for (int from = 0; from < n; from += widths[i]) {
                 int to = Math.min(from + widths[i], n);
-                int chunks = dense.chunks();
-                products.blockGemm(dense, 0, chunks, from, to, a, rounds, w, null, false, c);
+                products.blockGemm(product, 0, dense.chunks(), from, to);
               }
               c.storage().getFloats(0, results[i], 0, results[i].length);
               assertArrayEquals(results[0], results[i], type + ", " + batch + ", " + widths[i]);

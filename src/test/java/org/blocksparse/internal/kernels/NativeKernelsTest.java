@@ -84,19 +84,16 @@ final class NativeKernelsTest {
     ActivationInput relu = new ActivationInput(ActivationFunction.RELU, N, in(), null);
     RowSelection rows = new RowSelection(null, 0, end, 0, N);
     Map<String, Executable> calls = new LinkedHashMap<>();
+    BlockProduct product = new BlockProduct(gemm, in(), w, Sums.of(out()));
+    calls.put("block_gemm", () -> k.products().blockGemm(product, 0, chunks, 0, N));
+    BlockProduct rounding = new BlockProduct(gemm, in(), true, narrow, Sums.of(out()), null);
     calls.put(
-        "block_gemm",
-        () -> k.products().blockGemm(gemm, 0, chunks, 0, N, in(), false, w, null, false, out()));
-    calls.put(
-        "block_gemm of rounded rows",
-        () ->
-            k.products().blockGemm(gemm, 0, chunks, 0, N, in(), true, narrow, null, false, out()));
-    calls.put(
-        "block_outer",
-        () ->
-            k.products()
-                .blockOuter(outer, 0, outer.blocks() + more, 0, N, 1, in(), in(), false, o));
-    calls.put("block_sum", () -> k.products().blockSum(gemm, 0, chunks, N, 1, in(), out()));
+        "block_gemm of rounded rows", () -> k.products().blockGemm(rounding, 0, chunks, 0, N));
+    OuterProduct ofRows = new OuterProduct(outer, 1, in(), in(), false, o);
+    int blocks = outer.blocks() + more;
+    calls.put("block_outer", () -> k.products().blockOuter(ofRows, 0, blocks, 0, N));
+    RowSums sums = new RowSums(gemm, N, 1, in(), out());
+    calls.put("block_sum", () -> k.products().blockSum(sums, 0, chunks));
     for (UpdateRule rule : RULES) {
       calls.put(
           "step by " + rule.kind(),

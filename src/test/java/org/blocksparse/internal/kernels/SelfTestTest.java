@@ -14,12 +14,11 @@ import org.junit.jupiter.api.Test;
 /** The self-test finds one wrong element, zeros, and what is not written. */
 final class SelfTestTest {
   /** The reference, with something done to what a kernel has written. */
-  private static Map<String, Kernels> spoilt(String kernel, int output, Consumer<Storage> spoil) {
-    return spoilt(kernel, output, true, spoil);
+  private static Map<String, Kernels> spoilt(String kernel, Consumer<Storage> spoil) {
+    return spoilt(kernel, true, spoil);
   }
 
-  private static Map<String, Kernels> spoilt(
-      String kernel, int output, boolean runs, Consumer<Storage> spoil) {
+  private static Map<String, Kernels> spoilt(String kernel, boolean runs, Consumer<Storage> spoil) {
     Kernels kernels =
         WatchedKernels.of(
             Kernels.java(),
@@ -27,7 +26,7 @@ final class SelfTestTest {
               boolean spoilt = called.equals(kernel);
               Object result = runs || !spoilt ? call.make() : null;
               if (spoilt) {
-                spoil.accept(memory(arguments[output]));
+                spoil.accept(memory(arguments[0]));
               }
               return result;
             });
@@ -35,10 +34,16 @@ final class SelfTestTest {
   }
 
   private static Storage memory(Object written) {
-    if (written instanceof Rows rows) {
-      return rows.storage();
+    if (written instanceof BlockProduct product) {
+      return product.c().rows().storage();
     }
-    return written instanceof RoundedRows rows ? rows.storage() : ((Blocks) written).storage();
+    if (written instanceof PackedProduct product) {
+      return product.c().rows().storage();
+    }
+    if (written instanceof PackedActivation activation) {
+      return activation.to().storage();
+    }
+    return ((OuterProduct) written).o().storage();
   }
 
   private static void change(Storage storage, long element) {
@@ -64,27 +69,27 @@ final class SelfTestTest {
   @Test
   void oneWrongElementOfAProduct() {
     assertWrong(
-        SelfTest.failures(spoilt("blockGemm", 10, c -> change(c, c.elements() - 1))), PRODUCTS);
-    assertWrong(SelfTest.failures(spoilt("blockGemm", 10, c -> change(c, 0))), PRODUCTS);
+        SelfTest.failures(spoilt("blockGemm", c -> change(c, c.elements() - 1))), PRODUCTS);
+    assertWrong(
+        SelfTest.failures(spoilt("blockGemm", c -> change(c, 0))), PRODUCTS);
   }
 
   @Test
   void oneWrongElementOfAnOuterProduct() {
     assertWrong(
-        SelfTest.failures(spoilt("blockOuter", 9, o -> change(o, o.elements() - 1))),
-        "outer product");
+        SelfTest.failures(spoilt("blockOuter", o -> change(o, o.elements() - 1))), "outer product");
   }
 
   @Test
   void oneWrongElementOfAPackedProduct() {
-    assertWrongOfEachType("product", SelfTest.failures(spoilt("packedGemm", 9, c -> change(c, 0))));
+    assertWrongOfEachType("product", SelfTest.failures(spoilt("packedGemm", c -> change(c, 0))));
   }
 
   @Test
   void wrongCodesAfterAnActivation() {
     assertWrongOfEachType(
         "activation",
-        SelfTest.failures(spoilt("packedActivation", 10, to -> to.putInt(0, 0x01020304))));
+        SelfTest.failures(spoilt("packedActivation", to -> to.putInt(0, 0x01020304))));
   }
 
   private static void assertWrongOfEachType(String what, List<String> failures) {
@@ -106,13 +111,19 @@ final class SelfTestTest {
                   Kernels.java(),
                   (called, arguments, call) -> {
                     Object result = call.make();
-                    boolean isPacked = called.equals("packedGemm");
-                    if (isPacked || called.equals("blockGemm")) {
-                      GemmSchedule schedule = (GemmSchedule) arguments[0];
-                      Blocks w = (Blocks) arguments[isPacked ? 6 : 7];
+                    if (called.equals("packedGemm") || called.equals("blockGemm")) {
+                      boolean isPacked = arguments[0] instanceof PackedProduct;
+                      GemmSchedule schedule =
+                          isPacked
+                              ? ((PackedProduct) arguments[0]).schedule()
+                              : ((BlockProduct) arguments[0]).schedule();
+                      Blocks w =
+                          isPacked
+                              ? ((PackedProduct) arguments[0]).w()
+                              : ((BlockProduct) arguments[0]).w();
                       if (w.type() == type
                           && schedule.rows() >= 24 * w.inBlocks() * w.outBlocks()) {
-                        change(memory(arguments[isPacked ? 9 : 10]), 0);
+                        change(memory(arguments[0]), 0);
                       }
                     }
                     return result;
@@ -124,21 +135,21 @@ final class SelfTestTest {
 
   @Test
   void whatIsNotWritten() {
-    assertWrong(SelfTest.failures(spoilt("blockGemm", 10, false, c -> {})), PRODUCTS);
-    assertWrong(SelfTest.failures(spoilt("blockOuter", 9, false, o -> {})), "outer product");
+    assertWrong(
+        SelfTest.failures(spoilt("blockGemm", false, c -> {})), PRODUCTS);
+    assertWrong(SelfTest.failures(spoilt("blockOuter", false, o -> {})), "outer product");
   }
 
   @Test
   void zeros() {
     assertWrong(
-        SelfTest.failures(spoilt("blockGemm", 10, c -> c.fill(0, c.elements(), 0))), PRODUCTS);
+        SelfTest.failures(spoilt("blockGemm", c -> c.fill(0, c.elements(), 0))), PRODUCTS);
     assertWrong(
-        SelfTest.failures(spoilt("blockOuter", 9, o -> o.fill(0, o.elements(), 0))),
-        "outer product");
+        SelfTest.failures(spoilt("blockOuter", o -> o.fill(0, o.elements(), 0))), "outer product");
   }
 
   @Test
   void nothingIsWrongWithTheReference() {
-    assertEquals(List.of(), SelfTest.failures(spoilt("none", 0, storage -> {})));
+    assertEquals(List.of(), SelfTest.failures(spoilt("none", storage -> {})));
   }
 }

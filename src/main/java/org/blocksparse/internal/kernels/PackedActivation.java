@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.kernels;
+
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * A product of rounded rows with packed blocks that goes through an activation and is rounded; see
+ * {@link ProductKernels#packedActivation}.
+ *
+ * @param a the rows that are read
+ * @param bias a row for each written block, or null
+ * @param gate a factor for each row that is written, or null
+ * @param to the rows that are written
+ */
+record PackedActivation(
+    GemmSchedule schedule,
+    RoundedRows a,
+    Blocks w,
+    Rows bias,
+    ActivationFunction function,
+    Storage gate,
+    RoundedRows to) {}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.kernels;
+
+/**
+ * Rows that products are added to, and what they begin with: 0, a bias, or what they are.
+ *
+ * @param bias a row for each written block, or null
+ * @param accumulate whether rows are added to; there is no bias then
+ */
+public record Sums(Rows rows, Rows bias, boolean accumulate) {
+  /** Sums that begin with 0, or with a bias that is not null. */
+  public static Sums from(Rows bias, Rows rows) {
+    return new Sums(rows, bias, false);
+  }
+
+  /** Sums that begin with 0. */
+  public static Sums of(Rows rows) {
+    return new Sums(rows, null, false);
+  }
+
+  /** Sums that begin with 0, or with what the rows are. */
+  public static Sums of(Rows rows, boolean accumulate) {
+    return new Sums(rows, null, accumulate);
+  }
+
+  /** What an element of a row begins with. */
+  float start(int block, int row, int column) {
+    return accumulate ? rows.get(row, column) : bias == null ? 0 : bias.get(block, column);
+  }
+}
