@@ -149,17 +149,21 @@ int32_t cross_entropy(int32_t isa) {
   index_list targets(static_cast<std::size_t>(rows), 5);
   floats c = numbers(rows * s.n);
   floats losses(static_cast<std::size_t>(rows));
-  return blocksparse_block_cross_entropy_f32(
-      isa, schedule.data(), count_of(schedule), 0, s.write_blocks, s.n, s.write_blocks, nullptr,
-      targets.data(), nullptr, 0.0f, nullptr, losses.data(), c.data(), rows, s.n);
+  const blocksparse_part part = {schedule.data(), count_of(schedule), 0, s.write_blocks, 0, s.n};
+  const blocksparse_targets single = {nullptr, targets.data(), nullptr, nullptr, 0, 0.0f};
+  const blocksparse_rows logits = {c.data(), rows, s.n};
+  return blocksparse_block_cross_entropy_f32(isa, BLOCKSPARSE_SOFTMAX, &part, nullptr,
+                                             s.write_blocks, &single, losses.data(), &logits);
 }
 
 int32_t adagrad(int32_t isa) {
   const floats g = numbers(65'521);
   floats s = g;
   floats w = g;
-  return blocksparse_step_f32(isa, BLOCKSPARSE_ADAGRAD, static_cast<int64_t>(w.size()), 0.1f, 1.0f,
-                              0.0f, 0, 0, 1e-8f, 0, g.data(), s.data(), nullptr, w.data());
+  const blocksparse_optimizer optimizer = {BLOCKSPARSE_ADAGRAD, 0.1f, 0.0f, 0, 0, 0, 1e-8f};
+  const blocksparse_parameters parameters = {w.data(), s.data(), nullptr,
+                                             static_cast<int64_t>(w.size())};
+  return blocksparse_step_f32(isa, &optimizer, 1.0f, 0, g.data(), &parameters);
 }
 
 int32_t bag_sum(int32_t isa) {
@@ -176,10 +180,11 @@ int32_t bag_sum(int32_t isa) {
   }
   const floats a = numbers(kRows * kFeatures);
   floats c = numbers(kBags * kFeatures);
-  return blocksparse_bag_sum_f32(isa, BLOCKSPARSE_BAG_MEAN, offsets.data(), kBags, 0, kBags,
-                                 indices.data(), nullptr, count_of(indices), kFeatures,
-                                 BLOCKSPARSE_FLOAT32, a.data(), kRows, kFeatures, nullptr, c.data(),
-                                 kFeatures);
+  const blocksparse_bags bags = {offsets.data(), indices.data(), nullptr, kBags, count_of(indices)};
+  const blocksparse_table table = {a.data(),  nullptr,   kRows,
+                                   kFeatures, kFeatures, BLOCKSPARSE_FLOAT32};
+  const blocksparse_rows sums = {c.data(), kBags, kFeatures};
+  return blocksparse_bag_sum_f32(isa, BLOCKSPARSE_BAG_MEAN, &bags, 0, kBags, &table, &sums);
 }
 
 struct kernel {

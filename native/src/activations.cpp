@@ -11,52 +11,43 @@
 namespace blocksparse {
 namespace {
 
-// Which rows and columns a call is about.
-struct row_selection {
-  const int32_t* schedule;
-  int64_t schedule_length;
-  int32_t begin, end, column_begin, column_end;
-  int64_t rows;
-
-  // Calls row_function(r) for each row, chunk after chunk.
-  template <typename RowFunction>
-  blocksparse_status for_each_row(const RowFunction& row_function) const {
-    if (schedule == nullptr) {
-      if (begin < 0 || begin > end || end > rows) {
-        return BLOCKSPARSE_BAD_SIZE;
-      }
-      for (int32_t r = begin; r < end; ++r) {
-        row_function(int64_t{r});
-      }
-      return BLOCKSPARSE_OK;
+// Calls row_function(r) for each of the rows of a part, of which there are `rows`, chunk after
+// chunk.
+template <typename RowFunction>
+blocksparse_status for_each_row(const blocksparse_part& part, int64_t rows,
+                                const RowFunction& row_function) {
+  if (part.schedule == nullptr) {
+    if (part.begin < 0 || part.begin > part.end || part.end > rows) {
+      return BLOCKSPARSE_BAD_SIZE;
     }
-    gemm_schedule plan = {};
-    blocksparse_status status = gemm_schedule::parse(schedule, schedule_length, &plan);
-    if (status == BLOCKSPARSE_OK && !is_range(begin, end, plan.chunks)) {
-      status = BLOCKSPARSE_BAD_SCHEDULE;
+    for (int32_t r = part.begin; r < part.end; ++r) {
+      row_function(int64_t{r});
     }
-    for (int32_t c = begin; status == BLOCKSPARSE_OK && c < end; ++c) {
-      gemm_chunk chunk;
-      status = plan.rows_of(c, INT32_MAX, rows, &chunk);  // no operand has a row for each block
-      for (int32_t i = 0; status == BLOCKSPARSE_OK && i < chunk.rows.count; ++i) {
-        row_function(int64_t{chunk.rows[i]});
-      }
-    }
-    return status;
+    return BLOCKSPARSE_OK;
   }
-};
+  gemm_schedule plan = {};
+  blocksparse_status status = gemm_schedule::parse(part, &plan);
+  if (status == BLOCKSPARSE_OK && !is_range(part.begin, part.end, plan.chunks)) {
+    status = BLOCKSPARSE_BAD_SCHEDULE;
+  }
+  for (int32_t c = part.begin; status == BLOCKSPARSE_OK && c < part.end; ++c) {
+    gemm_chunk chunk;
+    status = plan.rows_of(c, INT32_MAX, rows, &chunk);  // no operand has a row for each block
+    for (int32_t i = 0; status == BLOCKSPARSE_OK && i < chunk.rows.count; ++i) {
+      row_function(int64_t{chunk.rows[i]});
+    }
+  }
+  return status;
+}
 
 // Sizes and operands of both functions: x, rows of n, is read or written beside z.
-blocksparse_status check(const activation_kind& kind, const row_selection& selection, int32_t n,
-                         const float* z, int64_t ldz, const float* x, int64_t ldx) {
-  if (kind.gated && n > INT32_MAX / 2) {
+blocksparse_status check(const activation_kind& kind, const blocksparse_part& part, int32_t n,
+                         const blocksparse_rows& z, const blocksparse_rows& x) {
+  if ((kind.gated && n > INT32_MAX / 2) || !is_range(part.column_begin, part.column_end, n) ||
+      z.count != x.count) {
     return BLOCKSPARSE_BAD_SIZE;
   }
-  if (!is_range(selection.column_begin, selection.column_end, n)) {
-    return BLOCKSPARSE_BAD_SIZE;
-  }
-  return first_error(check_rows(z, selection.rows, kind.gated ? 2 * n : n, ldz),
-                     check_rows(x, selection.rows, n, ldx));
+  return first_error(check_rows(z, kind.gated ? 2 * n : n), check_rows(x, n));
 }
 
 // Whether two factors have a product that floats cannot hold, or only in part.
@@ -118,84 +109,88 @@ float differentiate_in_double(const kernel_table& kernels, elementwise_function 
 }  // namespace
 }  // namespace blocksparse
 
-int32_t blocksparse_activation_f32(int32_t isa, int32_t activation, const int32_t* schedule,
-                                   int64_t schedule_length, int32_t begin, int32_t end,
-                                   int32_t column_begin, int32_t column_end, int32_t n,
-                                   const float* z, int64_t ldz, const float* gate, float* a,
-                                   int64_t lda, int64_t rows) {
+int32_t blocksparse_activation_f32(int32_t isa, const blocksparse_part* part,
+                                   const blocksparse_activation_input* input,
+                                   const blocksparse_rows* a) {
   using namespace blocksparse;
   const kernel_table* const kernels = kernels_for(isa);
   if (kernels == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
+  if (any_null(part, input, a)) {
+    return BLOCKSPARSE_NULL_POINTER;
+  }
   activation_kind kind;
-  if (!parse_activation(activation, &kind)) {
+  if (!parse_activation(input->activation, &kind)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  const row_selection selection = {schedule,     schedule_length, begin, end,
-                                   column_begin, column_end,      rows};
-  const blocksparse_status status = check(kind, selection, n, z, ldz, a, lda);
+  const blocksparse_rows z = input->z, to = *a;
+  const float* const gate = input->gate;
+  const int32_t n = input->n, begin = part->column_begin, width = part->column_end - begin;
+  const blocksparse_status status = check(kind, *part, n, z, to);
   if (status != BLOCKSPARSE_OK) {
     return status;
   }
-  return selection.for_each_row([&](int64_t r) {
+  return for_each_row(*part, to.count, [&](int64_t r) {
     if (n == 0) {
       return;  // operands may be null, to which no offset may be added
     }
-    const float* const from = z + r * ldz + column_begin;
+    const float* const from = z.data + r * z.stride + begin;
     activation_row row;
     row.z = from;
     row.second = kind.gated ? from + n : nullptr;
-    row.n = column_end - column_begin;
+    row.n = width;
     row.gate = gate == nullptr ? 1.0f : gate[r];
-    row.a = a + r * lda + column_begin;
+    row.a = to.data + r * to.stride + begin;
     kernels->activate(kind.function, row);
   });
 }
 
-int32_t blocksparse_activation_gradient_f32(
-    int32_t isa, int32_t activation, const int32_t* schedule, int64_t schedule_length,
-    int32_t begin, int32_t end, int32_t column_begin, int32_t column_end, int32_t n, const float* z,
-    int64_t ldz, const float* gate, float alpha, const float* grad_a, int64_t ld_grad_a,
-    int32_t accumulate, float* grad_z, int64_t ld_grad_z, float* grad_gate, int64_t rows) {
+int32_t blocksparse_activation_gradient_f32(int32_t isa, const blocksparse_part* part,
+                                            const blocksparse_activation_input* input, float alpha,
+                                            const blocksparse_rows* grad_a, int32_t accumulate,
+                                            const blocksparse_rows* grad_z, float* grad_gate) {
   using namespace blocksparse;
   const kernel_table* const kernels = kernels_for(isa);
   if (kernels == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
+  if (any_null(part, input, grad_a, grad_z)) {
+    return BLOCKSPARSE_NULL_POINTER;
+  }
   activation_kind kind;
-  if (!parse_activation(activation, &kind) || !is_flag(accumulate)) {
+  if (!parse_activation(input->activation, &kind) || !is_flag(accumulate)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  const row_selection selection = {schedule,     schedule_length, begin, end,
-                                   column_begin, column_end,      rows};
+  const blocksparse_rows z = input->z, of_a = *grad_a, to = *grad_z;
+  const float* const gate = input->gate;
+  const int32_t n = input->n, begin = part->column_begin, width = part->column_end - begin;
   const blocksparse_status status =
-      first_error(check(kind, selection, n, z, ldz, grad_a, ld_grad_a),
-                  check(kind, selection, n, grad_z, ld_grad_z, grad_a, ld_grad_a));
+      first_error(check(kind, *part, n, z, of_a), check(kind, *part, n, to, of_a));
   if (status != BLOCKSPARSE_OK) {
     return status;
   }
-  if (grad_gate != nullptr && (column_begin != 0 || column_end != n)) {
+  if (grad_gate != nullptr && width != n) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  return selection.for_each_row([&](int64_t r) {
+  return for_each_row(*part, of_a.count, [&](int64_t r) {
     if (n == 0) {  // operands may be null, to which no offset may be added
       if (grad_gate != nullptr && accumulate == 0) {
         grad_gate[r] = 0.0f;
       }
       return;
     }
-    const float* const from = z + r * ldz + column_begin;
-    float* const to = grad_z + r * ld_grad_z + column_begin;
+    const float* const from = z.data + r * z.stride + begin;
+    float* const to_row = to.data + r * to.stride + begin;
     activation_gradient_row row;
     row.z = from;
     row.second = kind.gated ? from + n : nullptr;
-    row.n = column_end - column_begin;
+    row.n = width;
     row.gate = gate == nullptr ? alpha : alpha * gate[r];
-    row.grad_a = grad_a + r * ld_grad_a + column_begin;
+    row.grad_a = of_a.data + r * of_a.stride + begin;
     row.accumulate = accumulate == 1;
-    row.grad_z = to;
-    row.grad_second = kind.gated ? to + n : nullptr;
+    row.grad_z = to_row;
+    row.grad_second = kind.gated ? to_row + n : nullptr;
     const float dot = alpha * (gate != nullptr && leave_the_floats(alpha, gate[r])
                                    ? differentiate_in_double(
                                          *kernels, kind.function, row,

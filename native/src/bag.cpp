@@ -12,57 +12,52 @@ namespace {
 
 // Bags, and the table that their entries name rows of.
 struct bag_operands {
-  const int32_t* offsets;
-  int32_t bags;
-  const int32_t* indices;
-  const float* values;
-  int32_t entries;
-  int32_t n;
-  const void* a;
-  int64_t a_rows;
-  int64_t lda;
-  element_type a_type = element_type::float32;
-  const float* scales = nullptr;
+  blocksparse_bags bags;
+  blocksparse_table a;
+
+  element_type a_type() const { return static_cast<element_type>(a.type); }
 
   blocksparse_status check(int32_t begin, int32_t end) const {
-    if (bags < 0 || entries < 0 || !is_range(begin, end, bags)) {
+    if (bags.count < 0 || bags.entries < 0 || !is_range(begin, end, bags.count)) {
       return BLOCKSPARSE_BAD_SIZE;
     }
-    if (offsets == nullptr || (indices == nullptr && entries > 0)) {
+    if (bags.offsets == nullptr || (bags.indices == nullptr && bags.entries > 0)) {
       return BLOCKSPARSE_NULL_POINTER;
     }
-    return first_error(check_rows(a, a_rows, n, lda),
-                       a_type == element_type::int8 && scales == nullptr && a_rows > 0 && n > 0
-                           ? BLOCKSPARSE_NULL_POINTER
-                           : BLOCKSPARSE_OK);
+    return first_error(
+        check_rows(a.data, a.count, a.size, a.stride),
+        a_type() == element_type::int8 && a.scales == nullptr && a.count > 0 && a.size > 0
+            ? BLOCKSPARSE_NULL_POINTER
+            : BLOCKSPARSE_OK);
   }
 
   // Row i of the table. Rows without elements may come without memory, to which nothing may be
   // added.
   const void* row(int32_t i) const {
-    return n == 0 ? a : static_cast<const char*>(a) + i * lda * bytes_of(a_type);
+    return a.size == 0 ? a.data
+                       : static_cast<const char*>(a.data) + i * a.stride * bytes_of(a_type());
   }
 
-  float scale_of(int32_t i) const { return scales == nullptr ? 1.0f : scales[i]; }
+  float scale_of(int32_t i) const { return a.scales == nullptr ? 1.0f : a.scales[i]; }
 
   bool names_rows_of_a(int32_t first, int32_t last) const {
     bool inside = true;  // without a branch for each entry
     for (int32_t e = first; e < last; ++e) {
-      inside &= indices[e] >= 0 && indices[e] < a_rows;
+      inside &= bags.indices[e] >= 0 && bags.indices[e] < a.count;
     }
     return inside;
   }
 
   bag_work sum(int32_t first, int32_t last, float scale, float* c) const {
-    return {indices + first,
-            values == nullptr ? nullptr : values + first,
+    return {bags.indices + first,
+            bags.values == nullptr ? nullptr : bags.values + first,
             last - first,
-            entries - first,
-            a_type,
-            a,
-            lda,
-            scales,
-            n,
+            bags.entries - first,
+            a_type(),
+            a.data,
+            a.stride,
+            a.scales,
+            a.size,
             scale,
             c};
   }
@@ -72,7 +67,7 @@ struct bag_operands {
     bag_work work = sum(e, e + 1, 1.0f, to);
     work.values = nullptr;
     work.known = 1;
-    work.a = static_cast<const char*>(a) + column * bytes_of(a_type);
+    work.a = static_cast<const char*>(a.data) + column * bytes_of(a_type());
     work.n = width;
     return work;
   }
@@ -83,8 +78,8 @@ template <typename BagFunction>
 blocksparse_status for_each_bag(const bag_operands& operands, int32_t begin, int32_t end,
                                 const BagFunction& bag_function) {
   for (int32_t r = begin; r < end; ++r) {
-    const int32_t first = operands.offsets[r], last = operands.offsets[r + 1];
-    if (!is_range(first, last, operands.entries)) {
+    const int32_t first = operands.bags.offsets[r], last = operands.bags.offsets[r + 1];
+    if (!is_range(first, last, operands.bags.entries)) {
       return BLOCKSPARSE_BAD_SCHEDULE;
     }
     if (!operands.names_rows_of_a(first, last)) {
@@ -115,15 +110,16 @@ constexpr int32_t kPart = 64;
 
 // A sum of rows, or a product with one, may be beyond all floats though a factor below 1 times that
 // is not. Such are rare, and so are tables that are not finite.
-void sum_in_double(const kernel_table& kernels, const bag_operands& bags, int32_t first,
-                   int32_t last, double factor, float* c) {
+void sum_in_double(const kernel_table& kernels, const bag_operands& of, int32_t first, int32_t last,
+                   double factor, float* c) {
   float part[kPart];
-  for (int32_t column = 0; column < bags.n; column += std::min(kPart, bags.n - column)) {
-    const int32_t width = std::min(kPart, bags.n - column);
+  const int32_t n = of.a.size;
+  for (int32_t column = 0; column < n; column += std::min(kPart, n - column)) {
+    const int32_t width = std::min(kPart, n - column);
     double sums[kPart] = {};
     for (int32_t e = first; e < last; ++e) {
-      kernels.bag_sum(bags.part_of_row(e, column, width, part));
-      const double value = bags.values == nullptr ? 1.0 : static_cast<double>(bags.values[e]);
+      kernels.bag_sum(of.part_of_row(e, column, width, part));
+      const double value = of.bags.values == nullptr ? 1.0 : static_cast<double>(of.bags.values[e]);
       for (int32_t q = 0; q < width; ++q) {
         sums[q] += value * static_cast<double>(part[q]);
       }
@@ -134,13 +130,14 @@ void sum_in_double(const kernel_table& kernels, const bag_operands& bags, int32_
   }
 }
 
-float dot_in_double(const kernel_table& kernels, const bag_operands& bags, int32_t e, double factor,
+float dot_in_double(const kernel_table& kernels, const bag_operands& of, int32_t e, double factor,
                     const float* y) {
   float part[kPart];
   double sum = 0.0;
-  for (int32_t column = 0; column < bags.n; column += std::min(kPart, bags.n - column)) {
-    const int32_t width = std::min(kPart, bags.n - column);
-    kernels.bag_sum(bags.part_of_row(e, column, width, part));
+  const int32_t n = of.a.size;
+  for (int32_t column = 0; column < n; column += std::min(kPart, n - column)) {
+    const int32_t width = std::min(kPart, n - column);
+    kernels.bag_sum(of.part_of_row(e, column, width, part));
     for (int32_t q = 0; q < width; ++q) {
       sum += static_cast<double>(part[q]) * static_cast<double>(y[column + q]);
     }
@@ -149,9 +146,8 @@ float dot_in_double(const kernel_table& kernels, const bag_operands& bags, int32
 }
 
 // Row r of rows of n, as bag_operands::row.
-template <typename Float>
-Float* row_at(Float* rows, int64_t r, int64_t ld, int32_t n) {
-  return n == 0 ? rows : rows + r * ld;
+float* row_at(const blocksparse_rows& rows, int64_t r, int32_t n) {
+  return n == 0 ? rows.data : rows.data + r * rows.stride;
 }
 
 constexpr int64_t kLineBytes = 64;  // of a cache line
@@ -175,13 +171,13 @@ constexpr int32_t kTargetsAhead = 4;
 // Steps of the rows of a table by the sums of bags.
 struct bag_steps {
   const kernel_table* kernels;
-  bag_operands bags;
+  bag_operands operands;
   const int32_t* targets;
   const int32_t* steps;
   float max_norm;
   step_work table;  // of a row, but for where its moments and weights begin
-  int64_t w_rows;
-  float* scratch;  // the gradient of a row
+  int64_t w_count;  // elements
+  float* scratch;   // the gradient of a row
 
   blocksparse_status check(int32_t begin, int32_t end) const {
     if (!(max_norm > 0.0f)) {  // refuses NaN, too
@@ -189,17 +185,25 @@ struct bag_steps {
     }
     const bool counts_steps = table.rule == update_rule::adam;
     if (targets == nullptr || (counts_steps && steps == nullptr) ||
-        (scratch == nullptr && bags.n > 0) || (lacks_moment(table) && w_rows > 0 && bags.n > 0)) {
+        (scratch == nullptr && n() > 0) || (lacks_moment(table) && w_count > 0 && n() > 0)) {
       return BLOCKSPARSE_NULL_POINTER;
     }
-    return first_error(bags.check(begin, end), check_rows(table.w, w_rows, bags.n, bags.n));
+    if (!is_count(w_count)) {
+      return BLOCKSPARSE_BAD_SIZE;
+    }
+    return first_error(operands.check(begin, end), table.w == nullptr && w_count > 0
+                                                       ? BLOCKSPARSE_NULL_POINTER
+                                                       : BLOCKSPARSE_OK);
   }
 
-  bool is_target(int32_t row) const { return row >= 0 && row < w_rows; }
+  int32_t n() const { return operands.a.size; }
+
+  // Of no elements there are rows without end.
+  bool is_target(int32_t row) const { return row >= 0 && (int64_t{row} + 1) * n() <= w_count; }
 
   // The step of a row of the table.
   step_work row(int32_t target) const {
-    const int64_t offset = int64_t{target} * bags.n;
+    const int64_t offset = int64_t{target} * n();
     step_work work = table;
     work.moment1 = table.rule == update_rule::sgd ? nullptr : table.moment1 + offset;
     work.moment2 = table.rule == update_rule::adam ? table.moment2 + offset : nullptr;
@@ -214,7 +218,7 @@ struct bag_steps {
     const step_work work = row(targets[r]);
     for (const float* const written : {work.w, work.moment1, work.moment2}) {
       if (written != nullptr) {
-        prefetch_row(written, bags.n * bytes_of(element_type::float32), 1);
+        prefetch_row(written, n() * bytes_of(element_type::float32), 1);
       }
     }
   }
@@ -227,10 +231,10 @@ struct bag_steps {
     if (step < 1) {
       return BLOCKSPARSE_BAD_ARGUMENT;
     }
-    kernels->bag_sum(bags.sum(first, last, 1.0f, scratch));
+    kernels->bag_sum(operands.sum(first, last, 1.0f, scratch));
     step_work work = row(targets[r]);
     if (std::isfinite(max_norm)) {
-      const float length = norm(*kernels, bags.n, scratch);
+      const float length = norm(*kernels, n(), scratch);
       work.scale = length > max_norm ? max_norm / length : 1.0f;
     }
     kernels->step(prepared(work, step));
@@ -241,30 +245,31 @@ struct bag_steps {
 }  // namespace
 }  // namespace blocksparse
 
-int32_t blocksparse_bag_sum_f32(int32_t isa, int32_t reduction, const int32_t* offsets,
-                                int32_t bags, int32_t begin, int32_t end, const int32_t* indices,
-                                const float* values, int32_t entries, int32_t n, int32_t a_type,
-                                const void* a, int64_t a_rows, int64_t lda, const float* scales,
-                                float* c, int64_t ldc) {
+int32_t blocksparse_bag_sum_f32(int32_t isa, int32_t reduction, const blocksparse_bags* bags,
+                                int32_t begin, int32_t end, const blocksparse_table* a,
+                                const blocksparse_rows* c) {
   using namespace blocksparse;
   const kernel_table* const kernels = kernels_for(isa);
   if (kernels == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
-  if (!is_reduction(reduction) || !is_stored(a_type, a, scales)) {
+  if (any_null(bags, a, c)) {
+    return BLOCKSPARSE_NULL_POINTER;
+  }
+  if (!is_reduction(reduction) || !is_stored(a->type, a->data, a->scales)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  const bag_operands operands = {offsets, bags, indices, values, entries,
-                                 n,       a,    a_rows,  lda,    static_cast<element_type>(a_type),
-                                 scales};
+  const bag_operands operands = {*bags, *a};
+  const blocksparse_rows to = *c;
   const blocksparse_status status =
-      first_error(operands.check(begin, end), check_rows(c, bags, n, ldc));
+      first_error(operands.check(begin, end), check_rows(to, a->size),
+                  to.count < bags->count ? BLOCKSPARSE_BAD_SIZE : BLOCKSPARSE_OK);
   if (status != BLOCKSPARSE_OK) {
     return status;
   }
   return for_each_bag(operands, begin, end, [&](int32_t r, int32_t first, int32_t last) {
     const double scale = factor(reduction, last - first);
-    float* const c_row = row_at(c, r, ldc, n);
+    float* const c_row = row_at(to, r, operands.a.size);
     const bool finite =
         kernels->bag_sum(operands.sum(first, last, static_cast<float>(scale), c_row));
     if (scale < 1.0 && !finite) {
@@ -274,34 +279,38 @@ int32_t blocksparse_bag_sum_f32(int32_t isa, int32_t reduction, const int32_t* o
   });
 }
 
-int32_t blocksparse_bag_dot_f32(int32_t isa, int32_t reduction, const int32_t* offsets,
-                                int32_t bags, int32_t begin, int32_t end, const int32_t* indices,
-                                int32_t entries, int32_t n, int32_t a_type, const void* a,
-                                int64_t a_rows, int64_t lda, const float* scales, const float* y,
-                                int64_t ldy, float* dots) {
+int32_t blocksparse_bag_dot_f32(int32_t isa, int32_t reduction, const blocksparse_bags* bags,
+                                int32_t begin, int32_t end, const blocksparse_table* a,
+                                const blocksparse_rows* y, float* dots) {
   using namespace blocksparse;
   const kernel_table* const kernels = kernels_for(isa);
   if (kernels == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
-  if (!is_reduction(reduction) || !is_stored(a_type, a, scales)) {
+  if (any_null(bags, a, y)) {
+    return BLOCKSPARSE_NULL_POINTER;
+  }
+  if (!is_reduction(reduction) || !is_stored(a->type, a->data, a->scales)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  const bag_operands operands = {offsets, bags, indices, nullptr, entries,
-                                 n,       a,    a_rows,  lda,     static_cast<element_type>(a_type),
-                                 scales};
-  blocksparse_status status = first_error(operands.check(begin, end), check_rows(y, bags, n, ldy));
-  if (status == BLOCKSPARSE_OK && dots == nullptr && entries > 0) {
-    status = BLOCKSPARSE_NULL_POINTER;
-  }
+  const bag_operands operands = {*bags, *a};
+  const blocksparse_rows of_y = *y;
+  const blocksparse_status status =
+      first_error(operands.check(begin, end), check_rows(of_y, a->size),
+                  of_y.count < bags->count ? BLOCKSPARSE_BAD_SIZE : BLOCKSPARSE_OK,
+                  dots == nullptr && bags->entries > 0 ? BLOCKSPARSE_NULL_POINTER : BLOCKSPARSE_OK);
   if (status != BLOCKSPARSE_OK) {
     return status;
   }
   constexpr int32_t kRowsAhead = 8;
-  const int64_t row_bytes = n * bytes_of(operands.a_type);
+  const int32_t n = operands.a.size;
+  const int32_t* const indices = operands.bags.indices;
+  const float* const scales = operands.a.scales;
+  const element_type type = operands.a_type();
+  const int64_t row_bytes = n * bytes_of(type);
   return for_each_bag(operands, begin, end, [&](int32_t r, int32_t first, int32_t last) {
     const double scale = factor(reduction, last - first);
-    const float* const y_row = row_at(y, r, ldy, n);
+    const float* const y_row = row_at(of_y, r, n);
     for (int32_t e = first; e < last; ++e) {
       if (e < last - kRowsAhead) {
         prefetch_row(operands.row(indices[e + kRowsAhead]), row_bytes, 0);
@@ -311,7 +320,7 @@ int32_t blocksparse_bag_dot_f32(int32_t isa, int32_t reduction, const int32_t* o
       }
       const int32_t i = indices[e];
       dots[e] = static_cast<float>(scale) *
-                kernels->dot(operands.a_type, n, operands.row(i), operands.scale_of(i), y_row);
+                kernels->dot(type, n, operands.row(i), operands.scale_of(i), y_row);
       if (scale < 1.0 && !std::isfinite(dots[e])) {
         dots[e] = dot_in_double(*kernels, operands, e, scale, y_row);
       }
@@ -320,37 +329,27 @@ int32_t blocksparse_bag_dot_f32(int32_t isa, int32_t reduction, const int32_t* o
   });
 }
 
-int32_t blocksparse_bag_step_f32(int32_t isa, int32_t rule, const int32_t* offsets, int32_t bags,
-                                 int32_t begin, int32_t end, const int32_t* indices,
-                                 const float* values, int32_t entries, int32_t n, const float* a,
-                                 int64_t a_rows, int64_t lda, const int32_t* targets,
-                                 const int32_t* steps, float rate, float decay, float max_norm,
-                                 float beta1, float beta2, float epsilon, float* moment1,
-                                 float* moment2, float* w, int64_t w_rows, float* scratch) {
+int32_t blocksparse_bag_step_f32(int32_t isa, const blocksparse_optimizer* optimizer,
+                                 const blocksparse_bags* bags, int32_t begin, int32_t end,
+                                 const blocksparse_table* a, const int32_t* targets,
+                                 const int32_t* steps, const blocksparse_parameters* w,
+                                 float* scratch) {
   using namespace blocksparse;
   const kernel_table* const kernels = kernels_for(isa);
   if (kernels == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
-  if (!is_rule(rule)) {
+  if (any_null(optimizer, bags, a, w)) {
+    return BLOCKSPARSE_NULL_POINTER;
+  }
+  if (!is_rule(optimizer->rule) || a->type != BLOCKSPARSE_FLOAT32 ||
+      !is_stored(a->type, a->data, a->scales)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  const step_work table = {static_cast<update_rule>(rule),
-                           n,
-                           rate,
-                           1.0f,
-                           decay,
-                           beta1,
-                           beta2,
-                           epsilon,
-                           scratch,
-                           moment1,
-                           moment2,
-                           w};
-  const bag_steps call = {kernels,  {offsets, bags, indices, values, entries, n, a, a_rows, lda},
-                          targets,  steps,
-                          max_norm, table,
-                          w_rows,   scratch};
+  step_work table = work_of(*optimizer, 1.0f, scratch, *w);
+  table.count = a->size;
+  const bag_steps call = {kernels, {*bags, *a}, targets, steps, optimizer->max_norm,
+                          table,   w->count,    scratch};
   const blocksparse_status status = call.check(begin, end);
   if (status != BLOCKSPARSE_OK) {
     return status;
@@ -358,7 +357,7 @@ int32_t blocksparse_bag_step_f32(int32_t isa, int32_t rule, const int32_t* offse
   for (int32_t r = begin; r < end && r - begin < kTargetsAhead; ++r) {
     call.prefetch(r);
   }
-  return for_each_bag(call.bags, begin, end, [&](int32_t r, int32_t first, int32_t last) {
+  return for_each_bag(call.operands, begin, end, [&](int32_t r, int32_t first, int32_t last) {
     if (r < end - kTargetsAhead) {
       call.prefetch(r + kTargetsAhead);
     }

@@ -24,6 +24,23 @@ inline float norm(const kernel_table& kernels, int64_t count, const float* x) {
 
 inline bool is_rule(int32_t rule) { return rule >= BLOCKSPARSE_SGD && rule <= BLOCKSPARSE_ADAM; }
 
+// The work of a step whose rule is one; not prepared yet.
+inline step_work work_of(const blocksparse_optimizer& optimizer, float scale, const float* g,
+                         const blocksparse_parameters& w) {
+  return {static_cast<update_rule>(optimizer.rule),
+          w.count,
+          optimizer.rate,
+          scale,
+          optimizer.decay,
+          optimizer.beta1,
+          optimizer.beta2,
+          optimizer.epsilon,
+          g,
+          w.moment1,
+          w.moment2,
+          w.w};
+}
+
 // Whether a moment that the rule keeps is NULL.
 inline bool lacks_moment(const step_work& work) {
   return (work.rule != update_rule::sgd && work.moment1 == nullptr) ||

@@ -15,33 +15,24 @@ float blocksparse_norm_f32(int32_t isa, int64_t count, const float* x) {
   return norm(*kernels, count, x);
 }
 
-int32_t blocksparse_step_f32(int32_t isa, int32_t rule, int64_t count, float rate, float scale,
-                             float decay, float beta1, float beta2, float epsilon, int64_t step,
-                             const float* g, float* moment1, float* moment2, float* w) {
+int32_t blocksparse_step_f32(int32_t isa, const blocksparse_optimizer* optimizer, float scale,
+                             int64_t step, const float* g, const blocksparse_parameters* w) {
   using namespace blocksparse;
   const kernel_table* const kernels = kernels_for(isa);
   if (kernels == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
-  if (!is_rule(rule) || (rule == BLOCKSPARSE_ADAM && step < 1)) {
+  if (any_null(optimizer, w)) {
+    return BLOCKSPARSE_NULL_POINTER;
+  }
+  if (!is_rule(optimizer->rule) || (optimizer->rule == BLOCKSPARSE_ADAM && step < 1)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  if (!is_count(count)) {
+  if (!is_count(w->count)) {
     return BLOCKSPARSE_BAD_SIZE;
   }
-  const step_work work = {static_cast<update_rule>(rule),
-                          count,
-                          rate,
-                          scale,
-                          decay,
-                          beta1,
-                          beta2,
-                          epsilon,
-                          g,
-                          moment1,
-                          moment2,
-                          w};
-  if (count > 0 && (g == nullptr || w == nullptr || lacks_moment(work))) {
+  const step_work work = work_of(*optimizer, scale, g, *w);
+  if (w->count > 0 && (g == nullptr || w->w == nullptr || lacks_moment(work))) {
     return BLOCKSPARSE_NULL_POINTER;
   }
   kernels->step(prepared(work, step));

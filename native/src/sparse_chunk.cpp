@@ -43,16 +43,6 @@ float widen_float16(const char* at) {
   return value;
 }
 
-struct sparse_weights {
-  const int32_t* begins;
-  const int32_t* chunks;
-  const int32_t* starts;
-  int32_t rows;
-  const uint8_t* columns;
-  const char* w;
-  int32_t w_count;
-};
-
 // The first of [first, last) that is not less than a value, ascending. Without branches that depend
 // on the data, which no processor could predict.
 const int32_t* lower_bound(const int32_t* first, int32_t length, int32_t value) {
@@ -66,20 +56,23 @@ const int32_t* lower_bound(const int32_t* first, int32_t length, int32_t value) 
 
 // Adds value times the weights of a row.
 template <int32_t bytes, float (*widen)(const char*)>
-blocksparse_status add_row(const sparse_weights& weights, int64_t row, double value, double* sums) {
+blocksparse_status add_row(const blocksparse_sparse_weights& weights, int64_t row, double value,
+                           double* sums) {
+  const uint8_t* const columns = static_cast<const uint8_t*>(weights.columns);
+  const char* const w = static_cast<const char*>(weights.w);
   const int32_t first = weights.starts[row], last = weights.starts[row + 1];
-  if (!is_range(first, last, weights.w_count)) {
+  if (!is_range(first, last, weights.entries)) {
     return BLOCKSPARSE_BAD_SCHEDULE;
   }
   for (int32_t e = first; e < last; ++e) {
     // Exact, and so the same whether or not it is fused with the addition.
-    sums[weights.columns[e]] += value * static_cast<double>(widen(weights.w + int64_t{e} * bytes));
+    sums[columns[e]] += value * static_cast<double>(widen(w + int64_t{e} * bytes));
   }
   return BLOCKSPARSE_OK;
 }
 
 template <int32_t bytes, float (*widen)(const char*)>
-blocksparse_status add_bag(const sparse_weights& weights, const int32_t* indices,
+blocksparse_status add_bag(const blocksparse_sparse_weights& weights, const int32_t* indices,
                            const float* values, int32_t count, int32_t chunk, double* sums) {
   for (int32_t e = 0; e < count; ++e) {
     const int32_t first = weights.begins[indices[e]], last = weights.begins[indices[e] + 1];
@@ -114,36 +107,44 @@ constexpr int32_t kMostColumns = 256;  // as many as a byte can name
 
 using namespace blocksparse;
 
-int32_t blocksparse_sparse_chunk_f32(const int32_t* indices, const float* values, int32_t count,
-                                     const int32_t* begins, int32_t features, const int32_t* chunks,
-                                     const int32_t* starts, int32_t rows, const void* columns,
-                                     int32_t w_type, const void* w, int32_t w_count, int32_t chunk,
+int32_t blocksparse_sparse_chunk_f32(const blocksparse_bags* bags, int32_t bag,
+                                     const blocksparse_sparse_weights* w, int32_t chunk,
                                      const float* bias, int32_t n, float* c) {
-  if (count < 0 || features < 0 || rows < 0 || w_count < 0 || n < 0 || n > kMostColumns) {
+  if (any_null(bags, w)) {
+    return BLOCKSPARSE_NULL_POINTER;
+  }
+  if (!is_range(bag, bag, bags->count - 1) || bags->entries < 0 || w->features < 0 || w->rows < 0 ||
+      w->entries < 0 || n < 0 || n > kMostColumns) {
     return BLOCKSPARSE_BAD_SIZE;
   }
-  if (w_type < BLOCKSPARSE_FLOAT32 || w_type > BLOCKSPARSE_BFLOAT16) {
+  if (w->type < BLOCKSPARSE_FLOAT32 || w->type > BLOCKSPARSE_BFLOAT16) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  if ((count > 0 && (indices == nullptr || begins == nullptr)) ||
-      (rows > 0 && (chunks == nullptr || starts == nullptr)) ||
-      (w_count > 0 && (columns == nullptr || w == nullptr)) ||
+  if (bags->offsets == nullptr) {
+    return BLOCKSPARSE_NULL_POINTER;
+  }
+  const int32_t first = bags->offsets[bag], last = bags->offsets[bag + 1];
+  if (!is_range(first, last, bags->entries)) {
+    return BLOCKSPARSE_BAD_SCHEDULE;
+  }
+  const int32_t count = last - first;
+  if ((count > 0 && (bags->indices == nullptr || w->begins == nullptr)) ||
+      (w->rows > 0 && (w->chunks == nullptr || w->starts == nullptr)) ||
+      (w->entries > 0 && (w->columns == nullptr || w->w == nullptr)) ||
       (n > 0 && (bias == nullptr || c == nullptr))) {
     return BLOCKSPARSE_NULL_POINTER;
   }
-  if (!are_below(indices, count, features)) {
+  // Of no entries, lists may be null, to which no offset may be added.
+  const int32_t* const indices = count == 0 ? nullptr : bags->indices + first;
+  const float* const values =
+      count == 0 || bags->values == nullptr ? nullptr : bags->values + first;
+  if (!are_below(indices, count, w->features)) {
     return BLOCKSPARSE_BAD_INDEX;
   }
-  const sparse_weights weights{begins,
-                               chunks,
-                               starts,
-                               rows,
-                               static_cast<const uint8_t*>(columns),
-                               static_cast<const char*>(w),
-                               w_count};
-  const auto add = w_type == BLOCKSPARSE_FLOAT32   ? add_bag<4, widen_float32>
-                   : w_type == BLOCKSPARSE_FLOAT16 ? add_bag<2, widen_float16>
-                                                   : add_bag<2, widen_bfloat16>;
+  const auto add = w->type == BLOCKSPARSE_FLOAT32   ? add_bag<4, widen_float32>
+                   : w->type == BLOCKSPARSE_FLOAT16 ? add_bag<2, widen_float16>
+                                                    : add_bag<2, widen_bfloat16>;
+  const blocksparse_sparse_weights weights = *w;
   double sums[kMostColumns];
   std::fill(sums + n, sums + kMostColumns, 0.0);  // a file may name columns from n on
   for (int32_t q = 0; q < n; ++q) {

@@ -79,12 +79,14 @@ void check_errors(const function_case& f) {
     context() = std::string(f.name) + ", isa " + blocksparse_isa_name(isa);
     std::vector<float> a(z.size()), slope(halves.size());
     CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_activation_f32(isa, f.activation, nullptr, 0, 0, 1, 0, n, n,
-                                            halves.data(), width, nullptr, a.data(), n, 1));
+                 call_activation(isa, {nullptr, 0, 0, 1, 0, n},
+                                 {rows_of(halves.data(), 1, width), nullptr, f.activation, n},
+                                 rows_of(a.data(), 1, n)));
     CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_activation_gradient_f32(
-                     isa, f.activation, nullptr, 0, 0, 1, 0, n, n, halves.data(), width, nullptr,
-                     1.0f, ones.data(), n, 0, slope.data(), width, nullptr, 1));
+                 call_activation_gradient(
+                     isa, {nullptr, 0, 0, 1, 0, n},
+                     {rows_of(halves.data(), 1, width), nullptr, f.activation, n}, 1.0f,
+                     rows_of(ones.data(), 1, n), 0, rows_of(slope.data(), 1, width), nullptr));
     worst_error of_value, of_slope;
     for (std::size_t i = 0; i < z.size(); ++i) {
       of_value.add(exact[i], a[i], f.value_ulp, f.value_absolute, z[i]);
@@ -120,12 +122,12 @@ void check_special_values(int32_t isa) {
         z.at(1, q) = -kInfinity;
       }
       CHECK_STATUS(BLOCKSPARSE_OK,
-                   blocksparse_activation_f32(isa, s.activation, nullptr, 0, 0, 3, 0, n, n,
-                                              z.data(), z.ld(), nullptr, a.data(), a.ld(), 3));
+                   call_activation(isa, {nullptr, 0, 0, 3, 0, n},
+                                   {rows_of(z), nullptr, s.activation, n}, rows_of(a)));
       CHECK_STATUS(BLOCKSPARSE_OK,
-                   blocksparse_activation_gradient_f32(
-                       isa, s.activation, nullptr, 0, 0, 3, 0, n, n, z.data(), z.ld(), nullptr,
-                       1.0f, ones.data(), ones.ld(), 0, slope.data(), slope.ld(), nullptr, 3));
+                   call_activation_gradient(isa, {nullptr, 0, 0, 3, 0, n},
+                                            {rows_of(z), nullptr, s.activation, n}, 1.0f,
+                                            rows_of(ones), 0, rows_of(slope), nullptr));
       const auto same = [](float expected, float actual) {
         return std::isnan(expected) ? std::isnan(actual) : expected == actual;
       };
@@ -149,8 +151,8 @@ void check_zeroes(int32_t isa) {
   for (const int32_t n : {1, 3, 4, 16, 21}) {
     matrix z(1, n, 3, -0.0f), a(1, n);
     CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_activation_f32(isa, BLOCKSPARSE_RELU, nullptr, 0, 0, 1, 0, n, n,
-                                            z.data(), z.ld(), nullptr, a.data(), a.ld(), 1));
+                 call_activation(isa, {nullptr, 0, 0, 1, 0, n},
+                                 {rows_of(z), nullptr, BLOCKSPARSE_RELU, n}, rows_of(a)));
     for (int32_t q = 0; q < n; ++q) {
       CHECK(a.at(0, q) == 0.0f && !std::signbit(a.at(0, q)));
     }
@@ -176,13 +178,14 @@ void check_clamps(int32_t isa) {
         z.at(1, q) = h.x;
         z.at(1, n + q) = 0.0f;
       }
-      CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_activation_f32(
-                                       isa, BLOCKSPARSE_SWIGLU_CLAMPED, nullptr, 0, 0, 2, 0, n, n,
-                                       z.data(), z.ld(), nullptr, a.data(), a.ld(), 2));
-      CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_activation_gradient_f32(
-                                       isa, BLOCKSPARSE_SWIGLU_CLAMPED, nullptr, 0, 0, 2, 0, n, n,
-                                       z.data(), z.ld(), nullptr, 1.0f, ones.data(), ones.ld(), 0,
-                                       grad_z.data(), grad_z.ld(), nullptr, 2));
+      CHECK_STATUS(
+          BLOCKSPARSE_OK,
+          call_activation(isa, {nullptr, 0, 0, 2, 0, n},
+                          {rows_of(z), nullptr, BLOCKSPARSE_SWIGLU_CLAMPED, n}, rows_of(a)));
+      CHECK_STATUS(BLOCKSPARSE_OK,
+                   call_activation_gradient(isa, {nullptr, 0, 0, 2, 0, n},
+                                            {rows_of(z), nullptr, BLOCKSPARSE_SWIGLU_CLAMPED, n},
+                                            1.0f, rows_of(ones), 0, rows_of(grad_z), nullptr));
       const float top = 7.0f * static_cast<float>(logistic(1.702 * 7));
       const auto near = [](float expected, float actual) {
         return std::isnan(expected)
@@ -248,10 +251,10 @@ void check_factors(int32_t isa, int32_t activation, int32_t n) {
       }
       const float gates[] = {x.gate, 1.0f};
       float grad_gate[] = {0.0f, 0.0f};
-      CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_activation_gradient_f32(
-                                       isa, activation, nullptr, 0, 0, 2, 0, n, n, z.data(), z.ld(),
-                                       gates, x.alpha, grad_a.data(), grad_a.ld(), accumulate,
-                                       grad_z.data(), grad_z.ld(), grad_gate, 2));
+      CHECK_STATUS(BLOCKSPARSE_OK, call_activation_gradient(isa, {nullptr, 0, 0, 2, 0, n},
+                                                            {rows_of(z), gates, activation, n},
+                                                            x.alpha, rows_of(grad_a), accumulate,
+                                                            rows_of(grad_z), grad_gate));
       CHECK(grad_z.intact());
       const auto near = [](double expected, float actual, double size) {
         return std::fabs(static_cast<double>(actual) - expected) <= 16 * 0x1p-24 * size + 0x1p-149;
@@ -304,24 +307,21 @@ void check_rows(int32_t isa, int32_t activation, int32_t n, bool with_schedule, 
   for (const int32_t column : {0, n / 3}) {
     matrix a(kRows, n), grad_z(kRows, width), grad_in_place = grad_a;
     std::vector<float> grad_gate(kRows, quiet_nan());
-    CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_activation_f32(isa, activation, plan, plan_length, begin, end, column,
-                                            n, n, z.data(), z.ld(), gate, a.data(), a.ld(), kRows));
-    CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_activation_gradient_f32(
-                     isa, activation, plan, plan_length, begin, end, column, n, n, z.data(), z.ld(),
-                     gate, 1.0f, grad_a.data(), grad_a.ld(), 0, grad_z.data(), grad_z.ld(),
-                     column == 0 ? grad_gate.data() : nullptr, kRows));
+    CHECK_STATUS(BLOCKSPARSE_OK, call_activation(isa, {plan, plan_length, begin, end, column, n},
+                                                 {rows_of(z), gate, activation, n}, rows_of(a)));
+    CHECK_STATUS(BLOCKSPARSE_OK, call_activation_gradient(
+                                     isa, {plan, plan_length, begin, end, column, n},
+                                     {rows_of(z), gate, activation, n}, 1.0f, rows_of(grad_a), 0,
+                                     rows_of(grad_z), column == 0 ? grad_gate.data() : nullptr));
     CHECK(a.intact() && grad_z.intact());
     matrix before(kRows, width);
     before.fill([&] { return r.uniform(); });
     matrix added = before;
     std::vector<float> gate_added = gates;
-    CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_activation_gradient_f32(
-                     isa, activation, plan, plan_length, begin, end, column, n, n, z.data(), z.ld(),
-                     gate, -1.5f, grad_a.data(), grad_a.ld(), 1, added.data(), added.ld(),
-                     column == 0 ? gate_added.data() : nullptr, kRows));
+    CHECK_STATUS(BLOCKSPARSE_OK, call_activation_gradient(
+                                     isa, {plan, plan_length, begin, end, column, n},
+                                     {rows_of(z), gate, activation, n}, -1.5f, rows_of(grad_a), 1,
+                                     rows_of(added), column == 0 ? gate_added.data() : nullptr));
     CHECK(added.intact());
     for (int32_t row = 0; row < kRows; ++row) {
       const std::size_t at = static_cast<std::size_t>(row);
@@ -357,14 +357,12 @@ void check_rows(int32_t isa, int32_t activation, int32_t n, bool with_schedule, 
     if (!gated) {
       matrix in_place = z;
       CHECK_STATUS(BLOCKSPARSE_OK,
-                   blocksparse_activation_f32(isa, activation, plan, plan_length, begin, end,
-                                              column, n, n, in_place.data(), in_place.ld(), gate,
-                                              in_place.data(), in_place.ld(), kRows));
-      CHECK_STATUS(BLOCKSPARSE_OK,
-                   blocksparse_activation_gradient_f32(
-                       isa, activation, plan, plan_length, begin, end, column, n, n, z.data(),
-                       z.ld(), gate, 1.0f, grad_in_place.data(), grad_in_place.ld(), 0,
-                       grad_in_place.data(), grad_in_place.ld(), nullptr, kRows));
+                   call_activation(isa, {plan, plan_length, begin, end, column, n},
+                                   {rows_of(in_place), gate, activation, n}, rows_of(in_place)));
+      CHECK_STATUS(BLOCKSPARSE_OK, call_activation_gradient(
+                                       isa, {plan, plan_length, begin, end, column, n},
+                                       {rows_of(z), gate, activation, n}, 1.0f,
+                                       rows_of(grad_in_place), 0, rows_of(grad_in_place), nullptr));
       CHECK(in_place.intact() && grad_in_place.intact());
       for (const int32_t row : chosen) {
         for (int32_t q = column; q < n; ++q) {
@@ -373,11 +371,11 @@ void check_rows(int32_t isa, int32_t activation, int32_t n, bool with_schedule, 
         }
       }
       matrix added_in_place = grad_a;
-      CHECK_STATUS(BLOCKSPARSE_OK,
-                   blocksparse_activation_gradient_f32(
-                       isa, activation, plan, plan_length, begin, end, column, n, n, z.data(),
-                       z.ld(), gate, -1.5f, added_in_place.data(), added_in_place.ld(), 1,
-                       added_in_place.data(), added_in_place.ld(), nullptr, kRows));
+      CHECK_STATUS(
+          BLOCKSPARSE_OK,
+          call_activation_gradient(isa, {plan, plan_length, begin, end, column, n},
+                                   {rows_of(z), gate, activation, n}, -1.5f,
+                                   rows_of(added_in_place), 1, rows_of(added_in_place), nullptr));
       CHECK(added_in_place.intact());
       for (int32_t row = 0; row < kRows; ++row) {
         for (int32_t q = 0; q < n; ++q) {
@@ -396,9 +394,9 @@ void check_refusals(int32_t isa) {
   const auto forward = [&](int32_t set, int32_t activation, const int32_t* plan, int32_t begin,
                            int32_t end, int32_t column, int32_t last, int32_t n, const float* from,
                            int64_t ldz, int64_t rows) {
-    return blocksparse_activation_f32(set, activation, plan, plan == nullptr ? 0 : length(schedule),
-                                      begin, end, column, last, n, from, ldz, nullptr, a.data(), 4,
-                                      rows);
+    return call_activation(
+        set, {plan, plan == nullptr ? 0 : length(schedule), begin, end, column, last},
+        {rows_of(from, rows, ldz), nullptr, activation, n}, rows_of(a.data(), rows, 4));
   };
   const float* const from = z.data();
   CHECK_STATUS(BLOCKSPARSE_UNSUPPORTED_ISA,
@@ -427,13 +425,15 @@ void check_refusals(int32_t isa) {
                forward(isa, BLOCKSPARSE_RELU, schedule.data(), 0, 1, 0, 4, 4, from, 4, 1));
   CHECK_STATUS(
       BLOCKSPARSE_BAD_ARGUMENT,
-      blocksparse_activation_gradient_f32(isa, BLOCKSPARSE_RELU, nullptr, 0, 0, 2, 1, 4, 4, from, 4,
-                                          nullptr, 1.0f, from, 4, 0, a.data(), 4, gates.data(), 2));
+      call_activation_gradient(isa, {nullptr, 0, 0, 2, 1, 4},
+                               {rows_of(from, 2, 4), nullptr, BLOCKSPARSE_RELU, 4}, 1.0f,
+                               rows_of(from, 2, 4), 0, rows_of(a.data(), 2, 4), gates.data()));
   for (const int32_t accumulate : {-1, 2}) {
     CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT,
-                 blocksparse_activation_gradient_f32(isa, BLOCKSPARSE_RELU, nullptr, 0, 0, 2, 0, 4,
-                                                     4, from, 4, nullptr, 1.0f, from, 4, accumulate,
-                                                     a.data(), 4, nullptr, 2));
+                 call_activation_gradient(isa, {nullptr, 0, 0, 2, 0, 4},
+                                          {rows_of(from, 2, 4), nullptr, BLOCKSPARSE_RELU, 4}, 1.0f,
+                                          rows_of(from, 2, 4), accumulate, rows_of(a.data(), 2, 4),
+                                          nullptr));
   }
   for (int32_t row = 0; row < 2; ++row) {
     for (int32_t q = 0; q < 4; ++q) {
@@ -442,14 +442,18 @@ void check_refusals(int32_t isa) {
   }
   // Rows of nothing have a sum all the same.
   gates = {quiet_nan(), quiet_nan()};
-  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_activation_gradient_f32(
-                                   isa, BLOCKSPARSE_GEGLU, nullptr, 0, 0, 2, 0, 0, 0, nullptr, 0,
-                                   nullptr, 1.0f, nullptr, 0, 0, nullptr, 0, gates.data(), 2));
+  CHECK_STATUS(
+      BLOCKSPARSE_OK,
+      call_activation_gradient(isa, {nullptr, 0, 0, 2, 0, 0},
+                               {rows_of(nullptr, 2, 0), nullptr, BLOCKSPARSE_GEGLU, 0}, 1.0f,
+                               rows_of(nullptr, 2, 0), 0, rows_of(nullptr, 2, 0), gates.data()));
   CHECK(gates[0] == 0.0f && gates[1] == 0.0f);
   gates = {2.0f, 3.0f};
-  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_activation_gradient_f32(
-                                   isa, BLOCKSPARSE_GEGLU, nullptr, 0, 0, 2, 0, 0, 0, nullptr, 0,
-                                   nullptr, 1.0f, nullptr, 0, 1, nullptr, 0, gates.data(), 2));
+  CHECK_STATUS(
+      BLOCKSPARSE_OK,
+      call_activation_gradient(isa, {nullptr, 0, 0, 2, 0, 0},
+                               {rows_of(nullptr, 2, 0), nullptr, BLOCKSPARSE_GEGLU, 0}, 1.0f,
+                               rows_of(nullptr, 2, 0), 1, rows_of(nullptr, 2, 0), gates.data()));
   CHECK(gates[0] == 2.0f && gates[1] == 3.0f);
 }
 

@@ -63,11 +63,13 @@ void check_sums(int32_t isa, int32_t n) {
       context() = "sum, isa " + std::string(blocksparse_isa_name(isa)) + ", n " +
                   std::to_string(n) + ", reduction " + std::to_string(reduction);
       matrix c(bags.count(), n);
-      CHECK_STATUS(BLOCKSPARSE_OK,
-                   blocksparse_bag_sum_f32(
-                       isa, reduction, bags.offsets.data(), bags.count(), 0, 6, bags.indices.data(),
-                       weighted ? bags.values.data() : nullptr, bags.entries(), n,
-                       BLOCKSPARSE_FLOAT32, a.data(), a.rows(), a.ld(), nullptr, c.data(), c.ld()));
+      CHECK_STATUS(
+          BLOCKSPARSE_OK,
+          call_bag_sum(isa, reduction,
+                       {bags.offsets.data(), bags.indices.data(),
+                        weighted ? bags.values.data() : nullptr, bags.count(), bags.entries()},
+                       0, 6, {a.data(), nullptr, a.rows(), a.ld(), n, BLOCKSPARSE_FLOAT32},
+                       rows_of(c)));
       for (int32_t bag = 0; bag < 6; ++bag) {
         const double scale =
             factor(reduction, static_cast<double>(bags.last(bag) - bags.first(bag)));
@@ -85,10 +87,11 @@ void check_sums(int32_t isa, int32_t n) {
       matrix y(bags.count(), n);
       y.fill([&] { return r.whole(); });
       CHECK_STATUS(BLOCKSPARSE_OK,
-                   blocksparse_bag_dot_f32(isa, reduction, bags.offsets.data(), bags.count(), 0, 6,
-                                           bags.indices.data(), bags.entries(), n,
-                                           BLOCKSPARSE_FLOAT32, a.data(), a.rows(), a.ld(), nullptr,
-                                           y.data(), y.ld(), dots.data()));
+                   call_bag_dot(isa, reduction,
+                                {bags.offsets.data(), bags.indices.data(), nullptr, bags.count(),
+                                 bags.entries()},
+                                0, 6, {a.data(), nullptr, a.rows(), a.ld(), n, BLOCKSPARSE_FLOAT32},
+                                rows_of(y), dots.data()));
       for (int32_t bag = 0; bag < 6; ++bag) {
         for (std::size_t e = bags.first(bag); e < bags.last(bag); ++e) {
           double exact = 0.0;
@@ -122,20 +125,22 @@ void check_steps(int32_t isa, int32_t n, float decay, float max_norm) {
   matrix w1 = w, w2 = w, w3 = w, s2 = s, m3 = m, v3 = v;
   const auto step = [&](int32_t rule, const int32_t* numbers, float* moment1, float* moment2,
                         matrix& to) {
-    return blocksparse_bag_step_f32(isa, rule, bags.offsets.data(), 6, 1, 6, bags.indices.data(),
-                                    bags.values.data(), bags.entries(), n, a.data(), a.rows(),
-                                    a.ld(), targets.data(), numbers, 0.1f, decay, max_norm, 0.9f,
-                                    0.99f, 1e-3f, moment1, moment2, to.data(), 9, scratch.data());
+    return call_bag_step(
+        isa, {rule, 0.1f, decay, max_norm, 0.9f, 0.99f, 1e-3f},
+        {bags.offsets.data(), bags.indices.data(), bags.values.data(), 6, bags.entries()}, 1, 6,
+        {a.data(), nullptr, a.rows(), a.ld(), n, BLOCKSPARSE_FLOAT32}, targets.data(), numbers,
+        {to.data(), moment1, moment2, 9 * int64_t{n}}, scratch.data());
   };
   CHECK_STATUS(BLOCKSPARSE_OK, step(BLOCKSPARSE_SGD, nullptr, nullptr, nullptr, w1));
   CHECK_STATUS(BLOCKSPARSE_OK, step(BLOCKSPARSE_ADAGRAD, nullptr, s2.data(), nullptr, w2));
   CHECK_STATUS(BLOCKSPARSE_OK, step(BLOCKSPARSE_ADAM, steps.data(), m3.data(), v3.data(), w3));
   matrix g(6, n), e1 = w, e2 = w, e3 = w, es2 = s, em3 = m, ev3 = v;
-  CHECK_STATUS(BLOCKSPARSE_OK,
-               blocksparse_bag_sum_f32(isa, BLOCKSPARSE_BAG_SUM, bags.offsets.data(), 6, 0, 6,
-                                       bags.indices.data(), bags.values.data(), bags.entries(), n,
-                                       BLOCKSPARSE_FLOAT32, a.data(), a.rows(), a.ld(), nullptr,
-                                       g.data(), g.ld()));
+  CHECK_STATUS(
+      BLOCKSPARSE_OK,
+      call_bag_sum(
+          isa, BLOCKSPARSE_BAG_SUM,
+          {bags.offsets.data(), bags.indices.data(), bags.values.data(), 6, bags.entries()}, 0, 6,
+          {a.data(), nullptr, a.rows(), a.ld(), n, BLOCKSPARSE_FLOAT32}, rows_of(g)));
   for (int32_t bag = 1; bag < 6; ++bag) {
     const int32_t row = targets[static_cast<std::size_t>(bag)];
     const float* const gradient = g.data() + bag * g.ld();
@@ -143,9 +148,8 @@ void check_steps(int32_t isa, int32_t n, float decay, float max_norm) {
     const float scale = length > max_norm ? max_norm / length : 1.0f;
     const auto at = [&](matrix& x) { return x.data() + row * x.ld(); };
     const auto exact = [&](int32_t rule, float* moment1, float* moment2, float* to) {
-      return blocksparse_step_f32(isa, rule, n, 0.1f, scale, decay, 0.9f, 0.99f, 1e-3f,
-                                  steps[static_cast<std::size_t>(bag)], gradient, moment1, moment2,
-                                  to);
+      return call_step(isa, {rule, 0.1f, decay, 0, 0.9f, 0.99f, 1e-3f}, scale,
+                       steps[static_cast<std::size_t>(bag)], gradient, {to, moment1, moment2, n});
     };
     CHECK_STATUS(BLOCKSPARSE_OK, exact(BLOCKSPARSE_SGD, nullptr, nullptr, at(e1)));
     CHECK_STATUS(BLOCKSPARSE_OK, exact(BLOCKSPARSE_ADAGRAD, at(es2), nullptr, at(e2)));
@@ -165,8 +169,9 @@ void check_refusals(int32_t isa) {
   matrix a(2, 4, 0, 1.0f), c(2, 4, 0, 7.0f), w(2, 4, 0, 7.0f), scratch(1, 4);
   const auto sum = [&](int32_t reduction, const int32_t* o, int32_t begin, int32_t end,
                        const int32_t* i, int32_t entries, int64_t lda) {
-    return blocksparse_bag_sum_f32(isa, reduction, o, 2, begin, end, i, nullptr, entries, 4,
-                                   BLOCKSPARSE_FLOAT32, a.data(), 2, lda, nullptr, c.data(), 4);
+    return call_bag_sum(isa, reduction, {o, i, nullptr, 2, entries}, begin, end,
+                        {a.data(), nullptr, 2, lda, 4, BLOCKSPARSE_FLOAT32},
+                        rows_of(c.data(), 2, 4));
   };
   const int32_t* const o = offsets.data();
   const int32_t* const i = indices.data();
@@ -181,18 +186,20 @@ void check_refusals(int32_t isa) {
   CHECK_STATUS(BLOCKSPARSE_BAD_SCHEDULE, sum(0, far.data(), 1, 2, i, 2, 4));
   CHECK_STATUS(BLOCKSPARSE_BAD_INDEX, sum(0, o, 1, 2, outside.data(), 2, 4));
   CHECK_STATUS(BLOCKSPARSE_BAD_INDEX, sum(0, o, 1, 2, negative.data(), 2, 4));
-  CHECK_STATUS(BLOCKSPARSE_UNSUPPORTED_ISA,
-               blocksparse_bag_sum_f32(-1, 0, o, 2, 0, 2, i, nullptr, 2, 4, BLOCKSPARSE_FLOAT32,
-                                       a.data(), 2, 4, nullptr, c.data(), 4));
+  CHECK_STATUS(
+      BLOCKSPARSE_UNSUPPORTED_ISA,
+      call_bag_sum(-1, 0, {o, i, nullptr, 2, 2}, 0, 2,
+                   {a.data(), nullptr, 2, 4, 4, BLOCKSPARSE_FLOAT32}, rows_of(c.data(), 2, 4)));
   CHECK_STATUS(BLOCKSPARSE_NULL_POINTER,
-               blocksparse_bag_dot_f32(isa, 0, o, 2, 0, 2, i, 2, 4, BLOCKSPARSE_FLOAT32, a.data(),
-                                       2, 4, nullptr, c.data(), 4, nullptr));
+               call_bag_dot(isa, 0, {o, i, nullptr, 2, 2}, 0, 2,
+                            {a.data(), nullptr, 2, 4, 4, BLOCKSPARSE_FLOAT32},
+                            rows_of(c.data(), 2, 4), nullptr));
   matrix m(2, 4, 0, 0.0f), v = m;
   const auto step = [&](int32_t rule, const int32_t* targets, const int32_t* numbers,
                         float max_norm, float* moment1, float* moment2, float* gradient) {
-    return blocksparse_bag_step_f32(isa, rule, o, 2, 1, 2, i, nullptr, 2, 4, a.data(), 2, 4,
-                                    targets, numbers, 0.1f, 0.0f, max_norm, 0.9f, 0.9f, 0.1f,
-                                    moment1, moment2, w.data(), 2, gradient);
+    return call_bag_step(isa, {rule, 0.1f, 0.0f, max_norm, 0.9f, 0.9f, 0.1f}, {o, i, nullptr, 2, 2},
+                         1, 2, {a.data(), nullptr, 2, 4, 4, BLOCKSPARSE_FLOAT32}, targets, numbers,
+                         {w.data(), moment1, moment2, 2 * int64_t{4}}, gradient);
   };
   const std::vector<int32_t> first = {1, 1};
   for (const int32_t rule : {BLOCKSPARSE_SGD, BLOCKSPARSE_ADAGRAD, BLOCKSPARSE_ADAM}) {
@@ -222,9 +229,9 @@ void check_refusals(int32_t isa) {
   for (int32_t q = 0; q < 4; ++q) {
     CHECK(c.at(0, q) == 7.0f && c.at(1, q) == 7.0f && w.at(0, q) == 7.0f && w.at(1, q) == 7.0f);
   }
-  CHECK_STATUS(BLOCKSPARSE_OK,
-               blocksparse_bag_sum_f32(isa, 0, o, 0, 0, 0, nullptr, nullptr, 0, 4,
-                                       BLOCKSPARSE_FLOAT32, nullptr, 0, 4, nullptr, nullptr, 4));
+  CHECK_STATUS(BLOCKSPARSE_OK, call_bag_sum(isa, 0, {o, nullptr, nullptr, 0, 0}, 0, 0,
+                                            {nullptr, nullptr, 0, 4, 4, BLOCKSPARSE_FLOAT32},
+                                            rows_of(nullptr, 0, 4)));
 }
 
 // A sum that overflows in one column alone, wherever that is, does not make its mean infinite.
@@ -266,10 +273,10 @@ void check_beyond_floats(int32_t isa, int32_t n) {
   for (const float* const values : {static_cast<const float*>(nullptr), ones.data()}) {
     for (const int32_t reduction : {BLOCKSPARSE_BAG_MEAN, BLOCKSPARSE_BAG_ROOT_MEAN}) {
       matrix c(4, n);
-      CHECK_STATUS(BLOCKSPARSE_OK,
-                   blocksparse_bag_sum_f32(isa, reduction, offsets.data(), 4, 0, 4, indices.data(),
-                                           values, 9, n, BLOCKSPARSE_FLOAT32, a.data(), 3, a.ld(),
-                                           nullptr, c.data(), c.ld()));
+      CHECK_STATUS(
+          BLOCKSPARSE_OK,
+          call_bag_sum(isa, reduction, {offsets.data(), indices.data(), values, 4, 9}, 0, 4,
+                       {a.data(), nullptr, 3, a.ld(), n, BLOCKSPARSE_FLOAT32}, rows_of(c)));
       const bool mean = reduction == BLOCKSPARSE_BAG_MEAN;
       for (int32_t q = 0; q < n; ++q) {
         CHECK(c.at(0, q) == (mean ? kHuge : infinity));
@@ -282,10 +289,10 @@ void check_beyond_floats(int32_t isa, int32_t n) {
     }
   }
   std::vector<float> dots(indices.size());
-  CHECK_STATUS(BLOCKSPARSE_OK,
-               blocksparse_bag_dot_f32(isa, BLOCKSPARSE_BAG_MEAN, offsets.data(), 4, 0, 4,
-                                       indices.data(), 9, n, BLOCKSPARSE_FLOAT32, a.data(), 3,
-                                       a.ld(), nullptr, y.data(), y.ld(), dots.data()));
+  CHECK_STATUS(BLOCKSPARSE_OK, call_bag_dot(isa, BLOCKSPARSE_BAG_MEAN,
+                                            {offsets.data(), indices.data(), nullptr, 4, 9}, 0, 4,
+                                            {a.data(), nullptr, 3, a.ld(), n, BLOCKSPARSE_FLOAT32},
+                                            rows_of(y), dots.data()));
   const double exact = 1.5 * static_cast<double>(kHuge);
   CHECK(std::fabs(static_cast<double>(dots[0]) - exact / 4) <= 0x1p-22 * exact);
   CHECK(std::fabs(static_cast<double>(dots[4]) - exact / 2) <= 0x1p-22 * exact);
@@ -299,10 +306,10 @@ void check_table(int32_t isa, blocksparse_status expected, int32_t type, const v
                  const float* scales) {
   const int32_t offsets[] = {0, 1}, index = 1;
   float c[] = {7.0f, 7.0f}, dot = 7.0f;
-  CHECK_STATUS(expected, blocksparse_bag_sum_f32(isa, 0, offsets, 1, 0, 1, &index, nullptr, 1, 2,
-                                                 type, a, 2, 2, scales, c, 2));
-  CHECK_STATUS(expected, blocksparse_bag_dot_f32(isa, 0, offsets, 1, 0, 1, &index, 1, 2, type, a, 2,
-                                                 2, scales, c, 2, &dot));
+  CHECK_STATUS(expected, call_bag_sum(isa, 0, {offsets, &index, nullptr, 1, 1}, 0, 1,
+                                      {a, scales, 2, 2, 2, type}, rows_of(c, 1, 2)));
+  CHECK_STATUS(expected, call_bag_dot(isa, 0, {offsets, &index, nullptr, 1, 1}, 0, 1,
+                                      {a, scales, 2, 2, 2, type}, rows_of(c, 1, 2), &dot));
   CHECK((expected == BLOCKSPARSE_OK) == (c[0] != 7.0f && c[1] != 7.0f && dot != 7.0f));
 }
 
@@ -338,16 +345,16 @@ void check_stored(int32_t isa, int32_t type, int32_t n) {
     std::vector<float> wanted(bags.indices.size()), found(bags.indices.size(), -1.0f);
     const auto run = [&](int32_t as, const void* table, const float* scales, matrix& c,
                          std::vector<float>& dots) {
-      CHECK_STATUS(
-          BLOCKSPARSE_OK,
-          blocksparse_bag_sum_f32(isa, BLOCKSPARSE_BAG_ROOT_MEAN, bags.offsets.data(), bags.count(),
-                                  0, bags.count(), bags.indices.data(), values, bags.entries(), n,
-                                  as, table, 11, n, scales, c.data(), c.ld()));
-      CHECK_STATUS(
-          BLOCKSPARSE_OK,
-          blocksparse_bag_dot_f32(isa, BLOCKSPARSE_BAG_ROOT_MEAN, bags.offsets.data(), bags.count(),
-                                  0, bags.count(), bags.indices.data(), bags.entries(), n, as,
-                                  table, 11, n, scales, y.data(), y.ld(), dots.data()));
+      CHECK_STATUS(BLOCKSPARSE_OK,
+                   call_bag_sum(isa, BLOCKSPARSE_BAG_ROOT_MEAN,
+                                {bags.offsets.data(), bags.indices.data(), values, bags.count(),
+                                 bags.entries()},
+                                0, bags.count(), {table, scales, 11, n, n, as}, rows_of(c)));
+      CHECK_STATUS(BLOCKSPARSE_OK, call_bag_dot(isa, BLOCKSPARSE_BAG_ROOT_MEAN,
+                                                {bags.offsets.data(), bags.indices.data(), nullptr,
+                                                 bags.count(), bags.entries()},
+                                                0, bags.count(), {table, scales, 11, n, n, as},
+                                                rows_of(y), dots.data()));
     };
     run(BLOCKSPARSE_FLOAT32, floats.data(), nullptr, expected, wanted);
     run(type, a.data(), a.scale_data(), actual, found);

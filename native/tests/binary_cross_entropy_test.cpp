@@ -19,9 +19,9 @@ double softplus(double z) { return std::max(z, 0.0) + std::log1p(std::exp(-std::
 
 int32_t sigmoid(int32_t isa, int32_t logarithm, const std::vector<int32_t>& schedule,
                 int32_t blocks, const int32_t* valid, const float* scale, matrix& c) {
-  return blocksparse_block_sigmoid_f32(isa, logarithm, schedule.data(), length(schedule), 0,
-                                       schedule[1], c.size(), blocks, valid, scale, c.data(),
-                                       c.rows(), c.ld());
+  return call_probabilities(isa, BLOCKSPARSE_LOGISTIC, logarithm,
+                            {schedule.data(), length(schedule), 0, schedule[1], 0, c.size()}, valid,
+                            blocks, scale, rows_of(c));
 }
 
 // For each row its positives.
@@ -43,10 +43,12 @@ struct lists {
 int32_t cross_entropy(int32_t isa, const std::vector<int32_t>& schedule, int32_t blocks,
                       const int32_t* valid, const lists& positives, const float* weights,
                       float* loss, matrix& c) {
-  return blocksparse_block_binary_cross_entropy_f32(
-      isa, schedule.data(), length(schedule), 0, schedule[1], c.size(), blocks, valid,
-      positives.start.data(), positives.index.data(), static_cast<int32_t>(positives.index.size()),
-      weights, loss, c.data(), c.rows(), c.ld());
+  return call_cross_entropy(isa, BLOCKSPARSE_LOGISTIC,
+                            {schedule.data(), length(schedule), 0, schedule[1], 0, c.size()}, valid,
+                            blocks,
+                            {positives.start.data(), positives.index.data(), weights, nullptr,
+                             static_cast<int32_t>(positives.index.size()), 0.0f},
+                            loss, rows_of(c));
 }
 
 // All magnitudes; and with them the losses of single logits, there and not there.
@@ -260,15 +262,15 @@ void check_empty_rows(int32_t isa) {
   const int32_t none[] = {0, 0, 0}, one[] = {0, 1, 1}, index[] = {0}, valid[] = {0, 0},
                 too_many[] = {1, 1};
   for (const int32_t logarithm : {0, 1}) {
-    CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_block_sigmoid_f32(isa, logarithm, schedule.data(), length(schedule), 0,
-                                               2, 0, 2, nullptr, nullptr, nullptr, 2, 0));
+    CHECK_STATUS(BLOCKSPARSE_OK, call_probabilities(isa, BLOCKSPARSE_LOGISTIC, logarithm,
+                                                    {schedule.data(), length(schedule), 0, 2, 0, 0},
+                                                    nullptr, 2, nullptr, rows_of(nullptr, 2, 0)));
   }
   float loss[] = {quiet_nan(), quiet_nan()};
   const auto call = [&](const int32_t* of, const int32_t* start, int32_t count) {
-    return blocksparse_block_binary_cross_entropy_f32(isa, schedule.data(), length(schedule), 0, 2,
-                                                      0, 2, of, start, index, count, nullptr, loss,
-                                                      nullptr, 2, 3);
+    return call_cross_entropy(
+        isa, BLOCKSPARSE_LOGISTIC, {schedule.data(), length(schedule), 0, 2, 0, 0}, of, 2,
+        {start, index, nullptr, nullptr, count, 0.0f}, loss, rows_of(nullptr, 2, 3));
   };
   CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, call(too_many, none, 0));
   CHECK_STATUS(BLOCKSPARSE_BAD_INDEX, call(nullptr, one, 1));
@@ -304,9 +306,9 @@ void check_refusals(int32_t isa) {
   refused(BLOCKSPARSE_BAD_SIZE, {-1, 1, 1}, {1});
   refused(BLOCKSPARSE_BAD_SIZE, {1, 0, 1}, {1});
   const auto call = [&](const int32_t* start, const int32_t* index, int32_t count, float* to) {
-    return blocksparse_block_binary_cross_entropy_f32(isa, schedule.data(), length(schedule), 0, 2,
-                                                      3, 2, nullptr, start, index, count, nullptr,
-                                                      to, c.data(), 2, c.ld());
+    return call_cross_entropy(isa, BLOCKSPARSE_LOGISTIC,
+                              {schedule.data(), length(schedule), 0, 2, 0, 3}, nullptr, 2,
+                              {start, index, nullptr, nullptr, count, 0.0f}, to, rows_of(c));
   };
   const int32_t none[] = {0, 0, 0}, one[] = {0};
   CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, call(nullptr, one, 1, loss));

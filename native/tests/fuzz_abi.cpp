@@ -175,34 +175,33 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
     }
     case 2: {
       const std::vector<int32_t> plan = in.rest(BLOCKSPARSE_GEMM_SCHEDULE);
-      const int64_t plan_length = static_cast<int64_t>(plan.size());
       const std::vector<int32_t> valid(static_cast<std::size_t>(positive(blocks2)), part_begin);
       const std::vector<int32_t> target(static_cast<std::size_t>(positive(rows2)), part_end);
       const std::vector<float> weights(target.size(), 0.5f);
       const std::vector<float> prior(static_cast<std::size_t>(positive(size2)), 0.5f);
       std::vector<float> nll(target.size());
       std::vector<float> sums = operand(blocks2, ld2, size2);
-      blocksparse_block_softmax_f32(isa, accumulate, plan.data(), plan_length, begin, end, size2,
-                                    blocks2, valid.data(), weighted ? weights.data() : nullptr,
-                                    y_data, rows2, ld2);
-      blocksparse_block_cross_entropy_f32(
-          isa, plan.data(), plan_length, begin, end, size2, blocks2, valid.data(), target.data(),
-          weighted ? weights.data() : nullptr, 0.1f, weighted ? prior.data() : nullptr, nll.data(),
-          y_data, rows2, ld2);
       const blocksparse_part part = part_of(plan, 0, size2);
+      const float* const factors = weighted ? weights.data() : nullptr;
+      blocksparse_block_probabilities_f32(isa, BLOCKSPARSE_SOFTMAX, accumulate, &part, valid.data(),
+                                          blocks2, factors, &rows_y);
+      const blocksparse_targets single = {
+          nullptr, target.data(), factors, weighted ? prior.data() : nullptr, 0, 0.1f};
+      blocksparse_block_cross_entropy_f32(isa, BLOCKSPARSE_SOFTMAX, &part, valid.data(), blocks2,
+                                          &single, nll.data(), &rows_y);
       const blocksparse_rows rows_sums = {sums.data(), blocks2, ld2};
       blocksparse_block_sum_f32(isa, &part, 1.0f, &rows_y, &rows_sums);
-      blocksparse_block_sigmoid_f32(isa, accumulate, plan.data(), plan_length, begin, end, size2,
-                                    blocks2, valid.data(), weighted ? weights.data() : nullptr,
-                                    y_data, rows2, ld2);
+      blocksparse_block_probabilities_f32(isa, BLOCKSPARSE_LOGISTIC, accumulate, &part,
+                                          valid.data(), blocks2, factors, &rows_y);
       // The schedule's own numbers, as lists of positives: right ones and wrong ones.
       std::vector<int32_t> starts = plan;
       starts.resize(starts.size() > target.size() + 1 ? starts.size() : target.size() + 2);
-      blocksparse_block_binary_cross_entropy_f32(
-          isa, plan.data(), plan_length, begin, end, size2, blocks2, valid.data(),
-          starts.data() + 1, (odd & kNullX) != 0 ? nullptr : plan.data() + 1,
-          static_cast<int32_t>(plan.size()) - 1, weighted ? weights.data() : nullptr,
-          w_data == nullptr ? nullptr : nll.data(), y_data, rows2, ld2);
+      const blocksparse_targets lists = {
+          starts.data() + 1, (odd & kNullX) != 0 ? nullptr : plan.data() + 1, factors,
+          nullptr,           static_cast<int32_t>(plan.size()) - 1,           0.0f};
+      blocksparse_block_cross_entropy_f32(isa, BLOCKSPARSE_LOGISTIC, &part, valid.data(), blocks2,
+                                          &lists, w_data == nullptr ? nullptr : nll.data(),
+                                          &rows_y);
       break;
     }
     case 4: {
@@ -221,20 +220,20 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
       const void* const rows = x_data == nullptr ? nullptr : typed.data();
       const float* const scales_data =
           weighted == (type == BLOCKSPARSE_INT8) ? scales.data() : nullptr;
-      blocksparse_bag_sum_f32(isa, path, offsets.data(), blocks1, begin, end, indices.data(),
-                              values, entries, size1, type, rows, rows1, ld1, scales_data, c.data(),
-                              ld1);
-      blocksparse_bag_dot_f32(isa, path, offsets.data(), blocks1, begin, end, indices.data(),
-                              entries, size1, type, rows, rows1, ld1, scales_data, c.data(), ld1,
-                              dots.data());
+      const blocksparse_bags all = {offsets.data(), indices.data(), values, blocks1, entries};
+      const blocksparse_table a = {rows, scales_data, rows1, ld1, size1, type};
+      const blocksparse_rows rows_c = {c.data(), blocks1, ld1};
+      blocksparse_bag_sum_f32(isa, path, &all, begin, end, &a, &rows_c);
+      blocksparse_bag_dot_f32(isa, path, &all, begin, end, &a, &rows_c, dots.data());
       const std::vector<int32_t> targets(bags, part_begin), steps(bags, part_end);
       std::vector<float> table = operand(rows2, size1, size1), m = table, v = table;
       float* const to = w_data == nullptr ? nullptr : table.data();
       for (int32_t rule = -1; rule <= BLOCKSPARSE_ADAM; ++rule) {
-        blocksparse_bag_step_f32(isa, rule, offsets.data(), blocks1, begin, end, indices.data(),
-                                 values, entries, size1, x_data, rows1, ld1, targets.data(),
-                                 steps.data(), 0.1f, 0.1f, 2.0f, 0.9f, 0.999f, 1e-8f, m.data(),
-                                 v.data(), to, rows2, scratch_data);
+        const blocksparse_optimizer optimizer = {rule, 0.1f, 0.1f, 2.0f, 0.9f, 0.999f, 1e-8f};
+        const blocksparse_table floats = {x_data, nullptr, rows1, ld1, size1, BLOCKSPARSE_FLOAT32};
+        const blocksparse_parameters parameters = {to, m.data(), v.data(), int64_t{rows2} * size1};
+        blocksparse_bag_step_f32(isa, &optimizer, &all, begin, end, &floats, targets.data(),
+                                 steps.data(), &parameters, scratch_data);
       }
       break;
     }
@@ -251,15 +250,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
       std::vector<float> z = operand(rows2, ldz, z_size);
       std::vector<float> grad_z = z;
       float* const z_data = (odd & kNullX) != 0 ? nullptr : z.data();
-      blocksparse_activation_f32(isa, activation, scheduled ? plan.data() : nullptr,
-                                 static_cast<int64_t>(plan.size()), begin, end, part_begin,
-                                 part_end, size2, z_data, ldz, weighted ? gates.data() : nullptr,
-                                 y_data, ld2, rows2);
-      blocksparse_activation_gradient_f32(
-          isa, activation, scheduled ? plan.data() : nullptr, static_cast<int64_t>(plan.size()),
-          begin, end, part_begin, part_end, size2, z_data, ldz, weighted ? gates.data() : nullptr,
-          0.5f, y_data, ld2, accumulate, w_data == nullptr ? nullptr : grad_z.data(), ldz,
-          accumulate == 0 ? nullptr : grad_gates.data(), rows2);
+      blocksparse_part part = part_of(plan, part_begin, part_end);
+      part.schedule = scheduled ? plan.data() : nullptr;
+      const blocksparse_activation_input from = {
+          {z_data, rows2, ldz}, weighted ? gates.data() : nullptr, activation, size2};
+      blocksparse_activation_f32(isa, &part, &from, &rows_y);
+      const blocksparse_rows to = {w_data == nullptr ? nullptr : grad_z.data(), rows2, ldz};
+      blocksparse_activation_gradient_f32(isa, &part, &from, 0.5f, &rows_y, accumulate, &to,
+                                          accumulate == 0 ? nullptr : grad_gates.data());
       break;
     }
     case 6: {
@@ -304,8 +302,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
       float* const to = w_data == nullptr ? nullptr : v.data();
       std::vector<float> m = g;
       for (int32_t rule = -1; rule <= BLOCKSPARSE_ADAM; ++rule) {
-        blocksparse_step_f32(isa, rule, count, 0.1f, 1.0f, 0.1f, 0.9f, 0.999f, 1e-8f, begin,
-                             g.data(), m.data(), s.data(), to);
+        const blocksparse_optimizer optimizer = {rule, 0.1f, 0.1f, 2.0f, 0.9f, 0.999f, 1e-8f};
+        const blocksparse_parameters parameters = {to, m.data(), s.data(), count};
+        blocksparse_step_f32(isa, &optimizer, 1.0f, begin, g.data(), &parameters);
       }
       // A sparse row and sparse weights; their lists follow each other in the input.
       const std::vector<int32_t> begins = in.list(int64_t{blocks1} + 1);
@@ -318,11 +317,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
       const std::vector<char> weights(columns.size() * bytes_of(type), 1);
       const std::vector<float> bias = operand(1, 0, n);
       std::vector<float> c = bias;
-      blocksparse_sparse_chunk_f32(
-          (odd & kNullX) != 0 ? nullptr : indices.data(), weighted ? values.data() : nullptr, rows1,
-          (odd & kNullY) != 0 ? nullptr : begins.data(), blocks1, chunks.data(), starts.data(),
-          blocks2, columns.data(), type, w_data == nullptr ? nullptr : weights.data(), w_count,
-          begin, bias.data(), n, c.data());
+      const int32_t offsets[] = {0, rows1};
+      const blocksparse_bags bags = {offsets, (odd & kNullX) != 0 ? nullptr : indices.data(),
+                                     weighted ? values.data() : nullptr, 1, rows1};
+      const blocksparse_sparse_weights sparse = {(odd & kNullY) != 0 ? nullptr : begins.data(),
+                                                 chunks.data(),
+                                                 starts.data(),
+                                                 columns.data(),
+                                                 w_data == nullptr ? nullptr : weights.data(),
+                                                 blocks1,
+                                                 blocks2,
+                                                 w_count,
+                                                 type};
+      blocksparse_sparse_chunk_f32(&bags, 0, &sparse, begin, bias.data(), n, c.data());
       break;
     }
   }

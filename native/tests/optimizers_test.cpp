@@ -40,9 +40,8 @@ void check_steps(int32_t isa, int32_t count) {
 
   context() = "sgd, isa " + std::string(blocksparse_isa_name(isa)) + ", " + std::to_string(count);
   matrix w1 = w;
-  CHECK_STATUS(BLOCKSPARSE_OK,
-               blocksparse_step_f32(isa, BLOCKSPARSE_SGD, count, kRate, kScale, kDecay, 0, 0, 0, 0,
-                                    g.data(), nullptr, nullptr, w1.data()));
+  CHECK_STATUS(BLOCKSPARSE_OK, call_step(isa, {BLOCKSPARSE_SGD, kRate, kDecay, 0, 0, 0, 0}, kScale,
+                                         0, g.data(), {w1.data(), nullptr, nullptr, count}));
   for (int32_t i = 0; i < count; ++i) {
     const double d = gradient_of(g.at(0, i), w.at(0, i));
     const double old = static_cast<double>(w.at(0, i));
@@ -53,8 +52,8 @@ void check_steps(int32_t isa, int32_t count) {
   context() = "adagrad, isa " + std::string(blocksparse_isa_name(isa));
   matrix w2 = w, s2 = s;
   CHECK_STATUS(BLOCKSPARSE_OK,
-               blocksparse_step_f32(isa, BLOCKSPARSE_ADAGRAD, count, kRate, kScale, kDecay, 0, 0,
-                                    kEpsilon, 0, g.data(), s2.data(), nullptr, w2.data()));
+               call_step(isa, {BLOCKSPARSE_ADAGRAD, kRate, kDecay, 0, 0, 0, kEpsilon}, kScale, 0,
+                         g.data(), {w2.data(), s2.data(), nullptr, count}));
   for (int32_t i = 0; i < count; ++i) {
     const double d = gradient_of(g.at(0, i), w.at(0, i));
     const double squares = static_cast<double>(s.at(0, i)) + d * d;
@@ -69,9 +68,9 @@ void check_steps(int32_t isa, int32_t count) {
     context() =
         "adam, isa " + std::string(blocksparse_isa_name(isa)) + ", step " + std::to_string(step);
     matrix w3 = w, m3 = m, v3 = v;
-    CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_step_f32(isa, BLOCKSPARSE_ADAM, count, kRate, kScale,
-                                                      kDecay, kBeta1, kBeta2, kEpsilon, step,
-                                                      g.data(), m3.data(), v3.data(), w3.data()));
+    CHECK_STATUS(BLOCKSPARSE_OK,
+                 call_step(isa, {BLOCKSPARSE_ADAM, kRate, kDecay, 0, kBeta1, kBeta2, kEpsilon},
+                           kScale, step, g.data(), {w3.data(), m3.data(), v3.data(), count}));
     const double b1 = static_cast<double>(kBeta1), b2 = static_cast<double>(kBeta2);
     for (int32_t i = 0; i < count; ++i) {
       const double d = gradient_of(g.at(0, i), w.at(0, i));
@@ -119,13 +118,12 @@ void check_zero_gradients(int32_t isa) {
   for (const float epsilon : {1e-8f, 1e-44f, 0.0f}) {
     context() = "gradient 0, epsilon " + std::to_string(epsilon);
     matrix g(1, 40, 3, 0.0f), w(1, 40, 3, 7.0f), s = g, m = g, v = g;
-    CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_step_f32(isa, BLOCKSPARSE_ADAGRAD, 40, 0.1f, 1.0f, 0.0f, 0, 0, epsilon,
-                                      0, g.data(), s.data(), nullptr, w.data()));
+    CHECK_STATUS(BLOCKSPARSE_OK, call_step(isa, {BLOCKSPARSE_ADAGRAD, 0.1f, 0.0f, 0, 0, 0, epsilon},
+                                           1.0f, 0, g.data(), {w.data(), s.data(), nullptr, 40}));
     for (const int64_t step : {1, 100000}) {
       CHECK_STATUS(BLOCKSPARSE_OK,
-                   blocksparse_step_f32(isa, BLOCKSPARSE_ADAM, 40, 0.1f, 1.0f, 0.0f, 0.9f, 0.999f,
-                                        epsilon, step, g.data(), m.data(), v.data(), w.data()));
+                   call_step(isa, {BLOCKSPARSE_ADAM, 0.1f, 0.0f, 0, 0.9f, 0.999f, epsilon}, 1.0f,
+                             step, g.data(), {w.data(), m.data(), v.data(), 40}));
     }
     for (int32_t i = 0; i < 40; ++i) {
       CHECK(w.at(0, i) == 7.0f && m.at(0, i) == 0.0f && v.at(0, i) == 0.0f);
@@ -145,8 +143,8 @@ void check_lost_squares(int32_t isa) {
       }
       const matrix before = w;
       CHECK_STATUS(BLOCKSPARSE_OK,
-                   blocksparse_step_f32(isa, BLOCKSPARSE_ADAM, 40, 0.1f, 1.0f, 0.0f, 0.9f, 0.999f,
-                                        1e-30f, step, g.data(), m.data(), v.data(), w.data()));
+                   call_step(isa, {BLOCKSPARSE_ADAM, 0.1f, 0.0f, 0, 0.9f, 0.999f, 1e-30f}, 1.0f,
+                             step, g.data(), {w.data(), m.data(), v.data(), 40}));
       for (int32_t i = 0; i < 40; ++i) {
         const double moved = static_cast<double>(before.at(0, i)) - static_cast<double>(w.at(0, i));
         CHECK(moved >= 0 && moved <= 1.1 * 0.1 / std::sqrt(1 - 0.999));
@@ -161,8 +159,8 @@ void check_refusals(int32_t isa) {
   float x = 1.0f, y = 2.0f, z = 3.0f, u = 4.0f;
   const auto step = [&](int32_t set, int32_t rule, int64_t count, int64_t number, const float* g,
                         float* moment1, float* moment2, float* w) {
-    return blocksparse_step_f32(set, rule, count, 1, 1, 0, 0.9f, 0.9f, 0, number, g, moment1,
-                                moment2, w);
+    return call_step(set, {rule, 1, 0, 0, 0.9f, 0.9f, 0}, 1, number, g,
+                     {w, moment1, moment2, count});
   };
   for (const int32_t rule : {BLOCKSPARSE_SGD, BLOCKSPARSE_ADAGRAD, BLOCKSPARSE_ADAM}) {
     CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, step(isa, rule, -1, 1, &x, &y, &z, &u));
@@ -186,13 +184,11 @@ void check_huge_gradients(int32_t isa) {
   context() = "huge gradients, isa " + std::string(blocksparse_isa_name(isa));
   for (const float huge : {1e20f, -1e20f, 3e38f, -3e38f}) {
     matrix g(1, 21, 3, huge), w(1, 21, 3, 0.0f), s(1, 21, 3, 0.0f);
-    CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_step_f32(isa, BLOCKSPARSE_ADAGRAD, 21, 0.5f, 1, 0, 0, 0, 1e-8f, 0,
-                                      g.data(), s.data(), nullptr, w.data()));
+    CHECK_STATUS(BLOCKSPARSE_OK, call_step(isa, {BLOCKSPARSE_ADAGRAD, 0.5f, 0, 0, 0, 0, 1e-8f}, 1,
+                                           0, g.data(), {w.data(), s.data(), nullptr, 21}));
     matrix m(1, 21, 3, 0.0f), v(1, 21, 3, 0.0f), w2(1, 21, 3, 0.0f);
-    CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_step_f32(isa, BLOCKSPARSE_ADAM, 21, 0.5f, 1, 0, 0.9f, 0.999f, 1e-8f, 1,
-                                      g.data(), m.data(), v.data(), w2.data()));
+    CHECK_STATUS(BLOCKSPARSE_OK, call_step(isa, {BLOCKSPARSE_ADAM, 0.5f, 0, 0, 0.9f, 0.999f, 1e-8f},
+                                           1, 1, g.data(), {w2.data(), m.data(), v.data(), 21}));
     for (int32_t i = 0; i < 21; ++i) {
       CHECK(s.at(0, i) == std::numeric_limits<float>::max());
       CHECK(w.at(0, i) == (huge > 0 ? -0.5f : 0.5f));
@@ -213,13 +209,12 @@ void check_nan(int32_t isa) {
       matrix g(1, kCount, 3, 1.0f), s(1, kCount, 3, 2.0f), w(1, kCount, 3, 3.0f);
       matrix m = s, v = s, w2 = w;
       (in_state ? s : g).at(0, place) = quiet_nan();
-      CHECK_STATUS(BLOCKSPARSE_OK,
-                   blocksparse_step_f32(isa, BLOCKSPARSE_ADAGRAD, kCount, 0.5f, 1, 0, 0, 0, 1e-8f,
-                                        0, g.data(), s.data(), nullptr, w.data()));
+      CHECK_STATUS(BLOCKSPARSE_OK, call_step(isa, {BLOCKSPARSE_ADAGRAD, 0.5f, 0, 0, 0, 0, 1e-8f}, 1,
+                                             0, g.data(), {w.data(), s.data(), nullptr, kCount}));
       (in_state ? v : g).at(0, place) = quiet_nan();
       CHECK_STATUS(BLOCKSPARSE_OK,
-                   blocksparse_step_f32(isa, BLOCKSPARSE_ADAM, kCount, 0.5f, 1, 0, 0.9f, 0.999f,
-                                        1e-8f, 1, g.data(), m.data(), v.data(), w2.data()));
+                   call_step(isa, {BLOCKSPARSE_ADAM, 0.5f, 0, 0, 0.9f, 0.999f, 1e-8f}, 1, 1,
+                             g.data(), {w2.data(), m.data(), v.data(), kCount}));
       for (int32_t i = 0; i < kCount; ++i) {
         const bool expected = i == place;
         CHECK(std::isnan(s.at(0, i)) == expected && std::isnan(w.at(0, i)) == expected);
@@ -245,8 +240,8 @@ void check_infinite_weights(int32_t isa, int32_t count) {
       matrix first = moment1, second = moment2, expected = w;
       const auto step = [&](matrix& m1, matrix& m2, matrix& to) {
         CHECK_STATUS(BLOCKSPARSE_OK,
-                     blocksparse_step_f32(isa, rule, count, 0.5f, 0.25f, 0.0f, 0.9f, 0.99f, 1e-8f,
-                                          2, g.data(), m1.data(), m2.data(), to.data()));
+                     call_step(isa, {rule, 0.5f, 0.0f, 0, 0.9f, 0.99f, 1e-8f}, 0.25f, 2, g.data(),
+                               {to.data(), m1.data(), m2.data(), count}));
       };
       step(first, second, expected);
       expected.at(0, place) = w.at(0, place) = place % 2 == 0 ? -infinity : infinity;

@@ -510,9 +510,9 @@ void check_activation(int32_t isa, weight_type type, int32_t activation, int32_t
       blocksparse_packed_gemm_f32(isa, plan.data(), length(plan), 0, plan[1], 0, sums, kIn, sums,
                                   rounded.data(), kRows, w_type, w.data(), kRead, kWrite,
                                   scales_data, bias_data, bias.ld(), 0, z.data(), written, z.ld()));
-  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_activation_f32(isa, activation, nullptr, 0, 0, written,
-                                                          0, n, n, z.data(), z.ld(), gate.data(),
-                                                          a.data(), a.ld(), written));
+  CHECK_STATUS(BLOCKSPARSE_OK,
+               call_activation(isa, {nullptr, 0, 0, written, 0, n},
+                               {rows_of(z), gate.data(), activation, n}, rows_of(a)));
   CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_round_rows_f32(isa, 0, written, n, a.data(), written,
                                                           a.ld(), expected.data()));
   const auto run = [&](int32_t function, int32_t begin, int32_t end, int32_t column_begin,

@@ -13,9 +13,9 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 int32_t softmax(int32_t isa, int32_t logarithm, const std::vector<int32_t>& schedule,
                 int32_t blocks, const int32_t* valid, const float* scale, matrix& c) {
-  return blocksparse_block_softmax_f32(isa, logarithm, schedule.data(), length(schedule), 0,
-                                       schedule[1], c.size(), blocks, valid, scale, c.data(),
-                                       c.rows(), c.ld());
+  return call_probabilities(isa, BLOCKSPARSE_SOFTMAX, logarithm,
+                            {schedule.data(), length(schedule), 0, schedule[1], 0, c.size()}, valid,
+                            blocks, scale, rows_of(c));
 }
 
 // A row (0, x) has the probabilities exp(x) / (1 + exp(x)) and so on. Below -17 the sum rounds to
@@ -208,9 +208,10 @@ void check_near_certain(int32_t isa, int32_t n) {
     CHECK_STATUS(BLOCKSPARSE_OK, softmax(isa, 1, schedule, 1, nullptr, nullptr, logs));
     CHECK_STATUS(BLOCKSPARSE_OK, softmax(isa, 1, schedule, 1, nullptr, offset.data(), composed));
     CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_block_cross_entropy_f32(
-                     isa, schedule.data(), length(schedule), 0, 1, n, 1, nullptr, target.data(),
-                     nullptr, 0.0f, nullptr, nll.data(), gradients.data(), rows, gradients.ld()));
+                 call_cross_entropy(isa, BLOCKSPARSE_SOFTMAX,
+                                    {schedule.data(), length(schedule), 0, 1, 0, n}, nullptr, 1,
+                                    {nullptr, target.data(), nullptr, nullptr, 0, 0.0f}, nll.data(),
+                                    rows_of(gradients)));
     for (int32_t i = 0; i < rows; ++i) {
       const double others = i < n ? n - 1 : n > 1 ? 1 : 0;
       const double rest = others * std::exp(-static_cast<double>(distance));
@@ -312,10 +313,11 @@ void check_huge_logits(int32_t isa) {
       for (const int32_t target : {0, 20, 36}) {
         float nll = 0.0f;
         c = before;
-        CHECK_STATUS(BLOCKSPARSE_OK,
-                     blocksparse_block_cross_entropy_f32(isa, schedule.data(), length(schedule), 0,
-                                                         1, 37, 1, nullptr, &target, nullptr, 0.0f,
-                                                         nullptr, &nll, c.data(), 1, c.ld()));
+        CHECK_STATUS(
+            BLOCKSPARSE_OK,
+            call_cross_entropy(isa, BLOCKSPARSE_SOFTMAX,
+                               {schedule.data(), length(schedule), 0, 1, 0, 37}, nullptr, 1,
+                               {nullptr, &target, nullptr, nullptr, 0, 0.0f}, &nll, rows_of(c)));
         const double exact = std::min(2.0 * static_cast<double>(size), static_cast<double>(kMost));
         if (target == 20) {
           CHECK(nll == kInfinity);
@@ -358,11 +360,13 @@ void check_cross_entropy(int32_t isa, int32_t n, float spread, float smoothing, 
   }
   const matrix before = c;
   const std::vector<int32_t> schedule = row_schedule(rows, blocks, 3);
-  CHECK_STATUS(BLOCKSPARSE_OK,
-               blocksparse_block_cross_entropy_f32(
-                   isa, schedule.data(), length(schedule), 0, schedule[1], n, 2, valid.data(),
-                   target.data(), with_weights ? weights.data() : nullptr, smoothing,
-                   with_prior ? prior.data() : nullptr, nll.data(), c.data(), kRows, c.ld()));
+  CHECK_STATUS(
+      BLOCKSPARSE_OK,
+      call_cross_entropy(isa, BLOCKSPARSE_SOFTMAX,
+                         {schedule.data(), length(schedule), 0, schedule[1], 0, n}, valid.data(), 2,
+                         {nullptr, target.data(), with_weights ? weights.data() : nullptr,
+                          with_prior ? prior.data() : nullptr, 0, smoothing},
+                         nll.data(), rows_of(c)));
   CHECK(c.intact());
   CHECK(nll[5] == -7.0f);
   for (std::size_t place = 0; place < rows.size(); ++place) {
@@ -419,9 +423,10 @@ void check_impossible_classes(int32_t isa) {
   c.at(1, 2) = -kInfinity;
   const int32_t target[] = {0, 2};
   float nll[2];
-  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_block_cross_entropy_f32(
-                                   isa, schedule.data(), length(schedule), 0, 1, 3, 1, nullptr,
-                                   target, nullptr, 0.0f, nullptr, nll, c.data(), 2, c.ld()));
+  CHECK_STATUS(BLOCKSPARSE_OK,
+               call_cross_entropy(isa, BLOCKSPARSE_SOFTMAX,
+                                  {schedule.data(), length(schedule), 0, 1, 0, 3}, nullptr, 1,
+                                  {nullptr, target, nullptr, nullptr, 0, 0.0f}, nll, rows_of(c)));
   CHECK(std::fabs(nll[0] - 0.6931472f) < 1e-6f);
   CHECK(c.at(0, 0) == -0.5f && c.at(0, 1) == 0.5f && c.at(0, 2) == 0.0f);
   CHECK(nll[1] == kInfinity);
@@ -448,9 +453,10 @@ void check_spread_logits(int32_t isa) {
         const int32_t target = 0;
         float nll = 0.0f;
         CHECK_STATUS(BLOCKSPARSE_OK,
-                     blocksparse_block_cross_entropy_f32(
-                         isa, schedule.data(), length(schedule), 0, 1, n, 1, nullptr, &target,
-                         nullptr, smoothing, nullptr, &nll, row.data(), 1, row.ld()));
+                     call_cross_entropy(isa, BLOCKSPARSE_SOFTMAX,
+                                        {schedule.data(), length(schedule), 0, 1, 0, n}, nullptr, 1,
+                                        {nullptr, &target, nullptr, nullptr, 0, smoothing}, &nll,
+                                        rows_of(row)));
         const double exact =
             std::log(n - far) + static_cast<double>(smoothing) * far / n * distance;
         const double held = std::min(exact, static_cast<double>(kMost));
@@ -468,18 +474,20 @@ void check_empty_rows(int32_t isa) {
   const int32_t valid[] = {0, 0}, too_many[] = {0, 1}, target[] = {0, 0};
   for (const int32_t logarithm : {0, 1}) {
     const auto call = [&](const int32_t* of) {
-      return blocksparse_block_softmax_f32(isa, logarithm, schedule.data(), length(schedule), 0, 2,
-                                           0, 2, of, nullptr, nullptr, 2, 3);
+      return call_probabilities(isa, BLOCKSPARSE_SOFTMAX, logarithm,
+                                {schedule.data(), length(schedule), 0, 2, 0, 0}, of, 2, nullptr,
+                                rows_of(nullptr, 2, 3));
     };
     CHECK_STATUS(BLOCKSPARSE_OK, call(nullptr));
     CHECK_STATUS(BLOCKSPARSE_OK, call(valid));
     CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, call(too_many));
   }
   float nll[] = {quiet_nan(), quiet_nan()};
-  CHECK_STATUS(BLOCKSPARSE_BAD_INDEX,
-               blocksparse_block_cross_entropy_f32(isa, schedule.data(), length(schedule), 0, 2, 0,
-                                                   2, nullptr, target, nullptr, 0.0f, nullptr, nll,
-                                                   nullptr, 2, 3));
+  CHECK_STATUS(
+      BLOCKSPARSE_BAD_INDEX,
+      call_cross_entropy(isa, BLOCKSPARSE_SOFTMAX, {schedule.data(), length(schedule), 0, 2, 0, 0},
+                         nullptr, 2, {nullptr, target, nullptr, nullptr, 0, 0.0f}, nll,
+                         rows_of(nullptr, 2, 3)));
   CHECK(std::isnan(nll[0]) && std::isnan(nll[1]));
 }
 
@@ -502,9 +510,9 @@ void check_refusals(int32_t isa) {
   CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, softmax(isa, 0, schedule, 2, late_valid, nullptr, c));
   CHECK(c.at(0, 0) != 1.0f && c.at(1, 0) == 1.0f);
   const auto cross_entropy = [&](const int32_t* target, float smoothing, float* nll) {
-    return blocksparse_block_cross_entropy_f32(isa, schedule.data(), length(schedule), 0, 2, 3, 2,
-                                               nullptr, target, nullptr, smoothing, nullptr, nll,
-                                               c.data(), 2, c.ld());
+    return call_cross_entropy(isa, BLOCKSPARSE_SOFTMAX,
+                              {schedule.data(), length(schedule), 0, 2, 0, 3}, nullptr, 2,
+                              {nullptr, target, nullptr, nullptr, 0, smoothing}, nll, rows_of(c));
   };
   c = before;
   float nll[2];

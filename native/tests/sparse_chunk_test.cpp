@@ -59,6 +59,15 @@ std::vector<unsigned char> stored(const std::vector<float>& w, int32_t type) {
   return bytes;
 }
 
+// A sparse row of so many entries.
+int32_t call_sparse_chunk(const int32_t* indices, const float* values, int32_t count,
+                          const blocksparse_sparse_weights& w, int32_t chunk, const float* bias,
+                          int32_t n, float* c) {
+  const int32_t offsets[] = {0, count};
+  const blocksparse_bags bags = {offsets, indices, values, 1, count};
+  return blocksparse_sparse_chunk_f32(&bags, 0, &w, chunk, bias, n, c);
+}
+
 void check_products(int32_t features, int32_t chunks, int32_t n, int32_t type) {
   context() = "products, features " + std::to_string(features) + ", chunks " +
               std::to_string(chunks) + ", n " + std::to_string(n) + ", type " +
@@ -81,11 +90,11 @@ void check_products(int32_t features, int32_t chunks, int32_t n, int32_t type) {
     for (int32_t chunk = 0; chunk <= chunks; ++chunk) {
       matrix c(1, n);
       CHECK_STATUS(BLOCKSPARSE_OK,
-                   blocksparse_sparse_chunk_f32(
-                       indices.data(), weighted ? values.data() : nullptr, 7, begins.data(),
-                       features, chunk_of.data(), starts.data(),
-                       static_cast<int32_t>(p.chunk_of.size()), columns.data(), type, w.data(),
-                       static_cast<int32_t>(p.w.size()), chunk, bias.data(), n, c.data()));
+                   call_sparse_chunk(indices.data(), weighted ? values.data() : nullptr, 7,
+                                     {begins.data(), chunk_of.data(), starts.data(), columns.data(),
+                                      w.data(), features, static_cast<int32_t>(p.chunk_of.size()),
+                                      static_cast<int32_t>(p.w.size()), type},
+                                     chunk, bias.data(), n, c.data()));
       for (int32_t q = 0; q < n; ++q) {
         float expected = bias[static_cast<std::size_t>(q)];
         for (std::size_t e = 0; e < 7 && chunk < chunks; ++e) {
@@ -108,9 +117,10 @@ void check_refusals() {
   matrix c(1, 1, 0, 7.0f);
   const auto call = [&](const int32_t* i, int32_t count, const int32_t* b, int32_t features,
                         const int32_t* s, int32_t type, int32_t w_count, int32_t n) {
-    return blocksparse_sparse_chunk_f32(i, nullptr, count, b, features, chunks.data(), s, 2,
-                                        columns.data(), type, w.data(), w_count, 0, bias.data(), n,
-                                        c.data());
+    return call_sparse_chunk(
+        i, nullptr, count,
+        {b, chunks.data(), s, columns.data(), w.data(), features, 2, w_count, type}, 0, bias.data(),
+        n, c.data());
   };
   const int32_t* const i = indices.data();
   const int32_t* const b = begins.data();

@@ -403,6 +403,64 @@ inline blocksparse_sums sums_of(const blocksparse_rows& rows, const matrix& bias
   return {rows, rows_of(bias), 0};
 }
 
+// Functions of the interface, with their operands by reference.
+
+inline int32_t call_probabilities(int32_t isa, int32_t link, int32_t logarithm,
+                                  const blocksparse_part& part, const int32_t* valid,
+                                  int32_t write_blocks, const float* scale,
+                                  const blocksparse_rows& c) {
+  return blocksparse_block_probabilities_f32(isa, link, logarithm, &part, valid, write_blocks,
+                                             scale, &c);
+}
+
+inline int32_t call_cross_entropy(int32_t isa, int32_t link, const blocksparse_part& part,
+                                  const int32_t* valid, int32_t write_blocks,
+                                  const blocksparse_targets& targets, float* loss,
+                                  const blocksparse_rows& c) {
+  return blocksparse_block_cross_entropy_f32(isa, link, &part, valid, write_blocks, &targets, loss,
+                                             &c);
+}
+
+inline int32_t call_activation(int32_t isa, const blocksparse_part& part,
+                               const blocksparse_activation_input& input,
+                               const blocksparse_rows& a) {
+  return blocksparse_activation_f32(isa, &part, &input, &a);
+}
+
+inline int32_t call_activation_gradient(int32_t isa, const blocksparse_part& part,
+                                        const blocksparse_activation_input& input, float alpha,
+                                        const blocksparse_rows& grad_a, int32_t accumulate,
+                                        const blocksparse_rows& grad_z, float* grad_gate) {
+  return blocksparse_activation_gradient_f32(isa, &part, &input, alpha, &grad_a, accumulate,
+                                             &grad_z, grad_gate);
+}
+
+inline int32_t call_bag_sum(int32_t isa, int32_t reduction, const blocksparse_bags& bags,
+                            int32_t begin, int32_t end, const blocksparse_table& a,
+                            const blocksparse_rows& c) {
+  return blocksparse_bag_sum_f32(isa, reduction, &bags, begin, end, &a, &c);
+}
+
+inline int32_t call_bag_dot(int32_t isa, int32_t reduction, const blocksparse_bags& bags,
+                            int32_t begin, int32_t end, const blocksparse_table& a,
+                            const blocksparse_rows& y, float* dots) {
+  return blocksparse_bag_dot_f32(isa, reduction, &bags, begin, end, &a, &y, dots);
+}
+
+inline int32_t call_bag_step(int32_t isa, const blocksparse_optimizer& optimizer,
+                             const blocksparse_bags& bags, int32_t begin, int32_t end,
+                             const blocksparse_table& a, const int32_t* targets,
+                             const int32_t* steps, const blocksparse_parameters& w,
+                             float* scratch) {
+  return blocksparse_bag_step_f32(isa, &optimizer, &bags, begin, end, &a, targets, steps, &w,
+                                  scratch);
+}
+
+inline int32_t call_step(int32_t isa, const blocksparse_optimizer& optimizer, float scale,
+                         int64_t step, const float* g, const blocksparse_parameters& w) {
+  return blocksparse_step_f32(isa, &optimizer, scale, step, g, &w);
+}
+
 // ------------------------------------------------------------------------------- instruction sets
 
 // Those that this processor can execute. BLOCKSPARSE_TEST_ISA names one that must be among them, so

@@ -61,9 +61,9 @@ void check_gemm_and_softmax(int32_t isa, int32_t path) {
       const blocksparse_sums to = sums_of(rows_of(c));
       const int32_t product =
           blocksparse_block_gemm_f32(isa, path, &part, &from, 0, &by, &to, scratch, scratch_length);
-      const int32_t softmax =
-          blocksparse_block_softmax_f32(isa, 0, schedule.data(), length(schedule), i, i + 1, kSize,
-                                        kBlocks, nullptr, nullptr, c.data(), c.rows(), c.ld());
+      const int32_t softmax = call_probabilities(
+          isa, BLOCKSPARSE_SOFTMAX, 0, {schedule.data(), length(schedule), i, i + 1, 0, kSize},
+          nullptr, kBlocks, nullptr, rows_of(c));
       failed += product != BLOCKSPARSE_OK || softmax != BLOCKSPARSE_OK ? 1 : 0;
     });
     return c;

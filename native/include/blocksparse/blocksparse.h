@@ -339,8 +339,8 @@ BLOCKSPARSE_API int64_t blocksparse_outer_scratch_f32(int32_t isa, int32_t path,
  *               2^-126 in a, W and sums, which a processor may take for 0. Bits differ between
  *               processors of one instruction set, too, but not with the chunks and columns of a
  *               call
- * w             read_blocks x write_blocks blocks of k x n weights, of types FLOAT32 ... INT8; k and
- *               n may be 0 (k = 0: the sum is empty)
+ * w             read_blocks x write_blocks blocks of k x n weights, of types FLOAT32 ... INT8; k
+ *               and n may be 0 (k = 0: the sum is empty)
  * c             rows written, of n elements
  * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least
  *               k + n, unless blocksparse_gemm_scratch_f32 is 0: then it is not looked at and may
@@ -460,8 +460,8 @@ BLOCKSPARSE_API int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path,
  *
  *   o[write_block] += sum of alpha * y[r]
  *
- * in the columns of the part: the gradient of a bias. Calls that run at the same time must not share
- * a write_block.
+ * in the columns of the part: the gradient of a bias. Calls that run at the same time must not
+ * share a write_block.
  *
  * part          of a GEMM schedule; its rows are the rows of y, its segments and pairs are not
  *               looked at
@@ -471,100 +471,94 @@ BLOCKSPARSE_API int32_t blocksparse_block_sum_f32(int32_t isa, const blocksparse
                                                   float alpha, const blocksparse_rows* y,
                                                   const blocksparse_rows* o);
 
-/* ------------------------------------------------------------------------------------ softmax */
+/* --------------------------------------------------------------------------------------- links */
+
+/* The function from the logits of a row to probabilities. */
+typedef enum blocksparse_link {
+  BLOCKSPARSE_SOFTMAX = 0, /* one of the elements is there: exp(c[q] - max) / sum */
+  BLOCKSPARSE_LOGISTIC = 1 /* each of them is there or not, by itself: 1 / (1 + exp(-c[q])) */
+} blocksparse_link;
 
 /*
- * In place, for each row r written by chunks [chunk_begin, chunk_end): with the first
- * v = valid ? valid[write_block] : n elements of the row,
+ * In place, for each row r written by the chunks of the part: with the first
+ * v = valid ? valid[write_block] : n elements of the row, and p their probabilities by the link,
  *
- *   logarithm == 0:   c[r][q] = factor * exp(c[r][q] - max) / sum    factor = scale ? scale[r] : 1
- *   logarithm == 1:   c[r][q] = offset + c[r][q] - max - log(sum)    offset = scale ? scale[r] : 0
+ *   logarithm == 0:   c[r][q] = factor * p[q]        factor = scale ? scale[r] : 1
+ *   logarithm == 1:   c[r][q] = offset + log(p[q])   offset = scale ? scale[r] : 0
  *
- * and the n - v elements after them become 0 (probability) or -infinity (log probability). The
- * logarithm of a sum has a small relative error, however close to 1 the sum is.
- * A NaN, or an infinity that makes max infinite, gives NaN in all v elements of its row. The log
+ * and the n - v elements after them become 0 (probability) or -infinity (log probability). The log
  * probability of a finite logit is finite: the lowest float where the exact one, or c[r][q] - max,
  * is below that.
  *
- * schedule      GEMM schedule; its rows are the rows of c, its segments and pairs are not looked at
- * n             size of a row; 0 is allowed: v is 0, and nothing is written
+ * SOFTMAX: the logarithm of a sum has a small relative error, however close to 1 the sum is. A NaN,
+ * or an infinity that makes max infinite, gives NaN in all v elements of its row.
+ *
+ * LOGISTIC: NaN stays in its element; a log probability never is above its offset. Without a scale,
+ * a probability is within 4 ulp of the exact one, and its logarithm within 6 ulp, or 2^-148. Tested
+ * through all finite floats in steps of 4001, and in steps of 7e-5 from -18 to 18.
+ *
+ * part          of a GEMM schedule; its rows are the rows of c, its segments and pairs are not
+ *               looked at. Its columns are [0, n), those of whole rows; with n = 0, v is 0, and
+ *               nothing is written
  * valid         write_blocks counts, each in [1, n], or 0 if n is; or NULL: all n
- * scale         c_rows factors (or, with logarithm, offsets), or NULL
- * c             c_rows rows, row r at c + r * ldc; ldc >= n
+ * write_blocks  what write_block is below
+ * scale         for each row of c a factor (or, with logarithm, an offset), or NULL
+ * c             rows of n
  */
-BLOCKSPARSE_API int32_t blocksparse_block_softmax_f32(
-    int32_t isa, int32_t logarithm, const int32_t* schedule, int64_t schedule_length,
-    int32_t chunk_begin, int32_t chunk_end, int32_t n, int32_t write_blocks, const int32_t* valid,
-    const float* scale, float* c, int64_t c_rows, int64_t ldc);
+BLOCKSPARSE_API int32_t blocksparse_block_probabilities_f32(
+    int32_t isa, int32_t link, int32_t logarithm, const blocksparse_part* part,
+    const int32_t* valid, int32_t write_blocks, const float* scale, const blocksparse_rows* c);
 
 /*
- * In place, for each row r written by chunks [chunk_begin, chunk_end), whose first v elements (v as
- * above) are logits: the negative log likelihood of its target and the gradient of that.
+ * TARGETS: what the elements of row r should be, t[q], and how much the row counts.
  *
- *   nll[r]  = sum over q < v of t[q] * (max + log(sum) - c[r][q])
- *   c[r][q] = weight * (softmax(c[r])[q] - t[q])                weight = weights ? weights[r] : 1
- *   t[q]    = (1 - smoothing) * (q == target[r])  +  smoothing * prior[q]
+ *   SOFTMAX    t[q] = (1 - smoothing) * (q == index[r])  +  smoothing * prior[q]
+ *   LOGISTIC   t[q] = 1 if q is among index[p], start[r] <= p < start[r + 1]; else 0
  *
- * A loss beyond all floats is the largest float, unless a logit whose t[q] is above 0 is -infinity.
- * A loss near 0, and what the target's probability lacks to 1, have small relative errors.
+ * start      LOGISTIC: boundaries, one more than rows; those of the rows named ascend within
+ *            [0, count]. SOFTMAX: not looked at
+ * index      SOFTMAX: one for each row; those of the rows named are in [0, v), which with n = 0
+ *            none is. LOGISTIC: count; those of each row named ascend, with none twice, in [0, v)
+ * weights    of each row, or NULL: 1
+ * prior      SOFTMAX: n probabilities, or NULL: 1 / v each. LOGISTIC: NULL
+ * smoothing  SOFTMAX: in [0, 1]. LOGISTIC: 0
+ */
+typedef struct blocksparse_targets {
+  const int32_t* start;
+  const int32_t* index;
+  const float* weights;
+  const float* prior;
+  int32_t count;
+  float smoothing;
+} blocksparse_targets;
+
+/*
+ * In place, for each row r written by the chunks of the part, whose first v elements (v as above)
+ * are logits: the cross entropy of its targets, and the gradient of that.
+ *
+ *   SOFTMAX           loss[r] = -sum over q < v of t[q] * log(p[q])
+ *   LOGISTIC          loss[r] = -sum over q < v of log(t[q] ? p[q] : 1 - p[q])
+ *   c[r][q] = weight * (p[q] - t[q])
+ *
  * The n - v elements after them become 0. A row of weight 0 gets the gradient 0, even if it holds
  * NaN.
  *
- * target        c_rows targets; those of the rows named must be in [0, v), which with n = 0 none is
- * weights       c_rows weights, or NULL
- * smoothing     in [0, 1]
- * prior         n probabilities, or NULL: 1 / v each
- * nll           c_rows losses, each written for the rows named; not multiplied by the weight
+ * SOFTMAX: a loss beyond all floats is the largest float, unless a logit whose t[q] is above 0 is
+ * -infinity. A loss near 0, and what the target's probability lacks to 1, have small relative
+ * errors.
+ *
+ * LOGISTIC: a loss beyond all floats is the largest float, unless a logit is infinite; NaN in a row
+ * makes its loss NaN. With n = 0 it is the sum of nothing: 0.
+ *
+ * part, valid, write_blocks, c   as for blocksparse_block_probabilities_f32
+ * loss          of each row of c, written for the rows named; not multiplied by the weight
  */
-BLOCKSPARSE_API int32_t blocksparse_block_cross_entropy_f32(
-    int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
-    int32_t chunk_end, int32_t n, int32_t write_blocks, const int32_t* valid, const int32_t* target,
-    const float* weights, float smoothing, const float* prior, float* nll, float* c, int64_t c_rows,
-    int64_t ldc);
-
-/*
- * In place, for each row r written by chunks [chunk_begin, chunk_end), each of its first v elements
- * (v as above) by itself, with sigmoid(z) = 1 / (1 + exp(-z)):
- *
- *   logarithm == 0:   c[r][q] = factor * sigmoid(c[r][q])         factor = scale ? scale[r] : 1
- *   logarithm == 1:   c[r][q] = offset + log(sigmoid(c[r][q]))    offset = scale ? scale[r] : 0
- *
- * and the n - v elements after them become 0 (probability) or -infinity (log probability). NaN
- * stays in its element. The log probability of a finite logit is finite as that of
- * blocksparse_block_softmax_f32 is, which has the same operands; it never is above its offset.
- *
- * Without a scale, a sigmoid is within 4 ulp of the exact one, and its logarithm within 6 ulp, or
- * 2^-148. Tested through all finite floats in steps of 4001, and in steps of 7e-5 from -18 to 18.
- */
-BLOCKSPARSE_API int32_t blocksparse_block_sigmoid_f32(
-    int32_t isa, int32_t logarithm, const int32_t* schedule, int64_t schedule_length,
-    int32_t chunk_begin, int32_t chunk_end, int32_t n, int32_t write_blocks, const int32_t* valid,
-    const float* scale, float* c, int64_t c_rows, int64_t ldc);
-
-/*
- * In place, for each row r written by chunks [chunk_begin, chunk_end), whose first v elements (v as
- * above) are logits of things that are there or not, each by itself: the binary cross entropy of
- * which are there, and the gradient of that.
- *
- *   loss[r] = -sum over q < v of log(t[q] ? sigmoid(c[r][q]) : sigmoid(-c[r][q]))
- *   c[r][q] = weight * (sigmoid(c[r][q]) - t[q])                weight = weights ? weights[r] : 1
- *   t[q]    = 1 if q is among positives[p], positive_start[r] <= p < positive_start[r + 1]; else 0
- *
- * A loss beyond all floats is the largest float, unless a logit is infinite; NaN in a row makes its
- * loss NaN. The n - v elements after them become 0. A row of weight 0 gets the gradient 0, even if
- * it holds NaN.
- *
- * positive_start c_rows + 1 boundaries; those of the rows named ascend within [0, positive_count]
- * positives      positive_count indices; those of each row named ascend, with none twice, in [0, v)
- * weights        c_rows weights, or NULL
- * loss           c_rows losses, each written for the rows named; not multiplied by the weight. With
- *                n = 0 it is the sum of nothing: 0
- */
-BLOCKSPARSE_API int32_t blocksparse_block_binary_cross_entropy_f32(
-    int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
-    int32_t chunk_end, int32_t n, int32_t write_blocks, const int32_t* valid,
-    const int32_t* positive_start, const int32_t* positives, int32_t positive_count,
-    const float* weights, float* loss, float* c, int64_t c_rows, int64_t ldc);
+BLOCKSPARSE_API int32_t blocksparse_block_cross_entropy_f32(int32_t isa, int32_t link,
+                                                            const blocksparse_part* part,
+                                                            const int32_t* valid,
+                                                            int32_t write_blocks,
+                                                            const blocksparse_targets* targets,
+                                                            float* loss, const blocksparse_rows* c);
 
 /* ------------------------------------------------------------------------------- activations */
 
@@ -587,24 +581,24 @@ typedef enum blocksparse_activation {
                                     clamped has slope 0 */
 } blocksparse_activation;
 
+/* What an activation is made of. */
+typedef struct blocksparse_activation_input {
+  blocksparse_rows z; /* rows of n, or 2 n if gated */
+  const float* gate;  /* a factor for each row, or NULL */
+  int32_t activation; /* BLOCKSPARSE_*, as above */
+  int32_t n;          /* size of a row that comes out, at most 2^30 - 1 if gated */
+} blocksparse_activation_input;
+
 /*
- * For rows r, columns q of [column_begin, column_end):
+ * For the rows r and columns q of the part:
  *
  *   a[r][q] = gate[r] * f(z[r][q])               gate[r] = 1 if gate is NULL; and if gated
  *   a[r][q] = gate[r] * f(z[r][q]) * z[r][n + q]     (u + 1 in the place of z[r][n + q] if clamped)
  *
- * The rows are those that chunks [begin, end) of a GEMM schedule write, for a caller that has just
- * computed them; without a schedule, rows [begin, end).
- *
- * activation    BLOCKSPARSE_*, as above
- * schedule      GEMM schedule of schedule_length int32, whose segments and pairs are not looked at;
- *               or NULL
- * n             size of a row of a, at most 2^30 - 1 if the activation is gated
- * z             rows of n, or 2 n if gated, ldz apart
- * gate          a factor for each row, or NULL
- * a             rows of n, lda apart. It may be z, with the same stride, unless the activation is
- *               gated; else it overlaps no other operand
- * rows          how many rows each of them has
+ * part          of a GEMM schedule, for a caller that has just computed its rows; its segments and
+ *               pairs are not looked at. Without a schedule, rows [begin, end)
+ * a             rows of n, as many as of z. It may be z, with the same stride, unless the
+ *               activation is gated; else it overlaps no other operand
  *
  * NaN gives NaN; at infinities the formulas are followed as floats do, where 0 times infinity is
  * NaN: so GELU and SiLU of -infinity are NaN. Products are formed from left to right, each a float:
@@ -623,12 +617,9 @@ typedef enum blocksparse_activation {
  *   SiLU of 1.702 z, clamped   6 ulp, 2^-24           6 ulp, 2^-23
  *   tanh, sigmoid              4 ulp                  6 ulp
  */
-BLOCKSPARSE_API int32_t blocksparse_activation_f32(int32_t isa, int32_t activation,
-                                                   const int32_t* schedule, int64_t schedule_length,
-                                                   int32_t begin, int32_t end, int32_t column_begin,
-                                                   int32_t column_end, int32_t n, const float* z,
-                                                   int64_t ldz, const float* gate, float* a,
-                                                   int64_t lda, int64_t rows);
+BLOCKSPARSE_API int32_t blocksparse_activation_f32(int32_t isa, const blocksparse_part* part,
+                                                   const blocksparse_activation_input* input,
+                                                   const blocksparse_rows* a);
 
 /*
  * The gradients of what blocksparse_activation_f32 computes, for the same rows and columns, times
@@ -642,33 +633,47 @@ BLOCKSPARSE_API int32_t blocksparse_activation_f32(int32_t isa, int32_t activati
  * Here as well, products are formed from left to right, each a float, but for alpha * gate[r],
  * which may be none; and grad_gate's sum before alpha comes to it.
  *
- * activation, schedule, begin, end, column_begin, column_end, n, z, gate, rows
- *               as for blocksparse_activation_f32
- * grad_a        the gradient with respect to a: rows of n, ld_grad_a apart
+ * part, input   as for blocksparse_activation_f32
+ * grad_a        the gradient with respect to a: rows of n, as many as of z
  * accumulate    0: grad_z and grad_gate are only written, never read, and may hold NaN; 1: what is
  *               above is added to both of them
- * grad_z        rows of n, or 2 n if gated, ld_grad_z apart. It may be grad_a, with the same
+ * grad_z        rows of n, or 2 n if gated, as many as of z. It may be grad_a, with the same
  *               stride, unless the activation is gated: each element of it is read as grad_a before
  *               it is written or, with accumulate, added to. Else it overlaps no other operand
- * grad_gate     rows, or NULL; if it is wanted, the columns are all of [0, n). It overlaps no other
- *               operand. With n = 0 it is the sum of nothing: 0 or, with accumulate, what it was
+ * grad_gate     an element for each row, or NULL; if it is wanted, the columns are all of [0, n).
+ *               It overlaps no other operand. With n = 0 it is the sum of nothing: 0 or, with
+ *               accumulate, what it was
  */
 BLOCKSPARSE_API int32_t blocksparse_activation_gradient_f32(
-    int32_t isa, int32_t activation, const int32_t* schedule, int64_t schedule_length,
-    int32_t begin, int32_t end, int32_t column_begin, int32_t column_end, int32_t n, const float* z,
-    int64_t ldz, const float* gate, float alpha, const float* grad_a, int64_t ld_grad_a,
-    int32_t accumulate, float* grad_z, int64_t ld_grad_z, float* grad_gate, int64_t rows);
+    int32_t isa, const blocksparse_part* part, const blocksparse_activation_input* input,
+    float alpha, const blocksparse_rows* grad_a, int32_t accumulate, const blocksparse_rows* grad_z,
+    float* grad_gate);
 
 /* -------------------------------------------------------------------------------------- bags */
 
 /*
  * BAGS are rows of a table that are added up, each with a factor. Bag r has the entries
- * [offsets[r], offsets[r + 1]) of indices, which name rows of the table, and of values:
- *
- *   offsets   bags + 1, ascending, within [0, entries]
- *   indices   entries; a row may be named several times, and counts as often
- *   values    entries, or NULL: 1 each
- *
+ * [offsets[r], offsets[r + 1]) of indices, which name rows of the table, and of values.
+ */
+typedef struct blocksparse_bags {
+  const int32_t* offsets; /* count + 1, ascending, within [0, entries] */
+  const int32_t* indices; /* a row may be named several times, and counts as often */
+  const float* values;    /* or NULL: 1 each */
+  int32_t count;          /* of bags */
+  int32_t entries;
+} blocksparse_bags;
+
+/* A TABLE of rows, row i at data + i * stride. */
+typedef struct blocksparse_table {
+  const void* data;    /* at any address; FLOAT32 at one of its own size */
+  const float* scales; /* of INT8, one number for each row; NULL for all other types */
+  int64_t count;
+  int64_t stride; /* in elements of the type, at least the size */
+  int32_t size;   /* of a row */
+  int32_t type;   /* BLOCKSPARSE_FLOAT32 ... BLOCKSPARSE_INT8 */
+} blocksparse_table;
+
+/*
  * Functions work on bags [begin, end). The reduction is the factor of the sum of a bag.
  * It goes by the number of entries, whatever their values are.
  */
@@ -682,36 +687,28 @@ typedef enum blocksparse_bag_reduction {
  * c[r] = factor * (sum over the entries e of bag r of values[e] * a[indices[e]]); 0 for an empty
  * bag. If the factor is below 1, the sum may exceed all floats where c[r] does not
  *
- * n        size of a row
- * a_type   BLOCKSPARSE_FLOAT32 ... BLOCKSPARSE_INT8
- * a        the table: a_rows rows, row i at a + i * lda in elements of that type, at any address;
- *          FLOAT32 at one of its own size
- * scales   of INT8, one number for each row of a; NULL for all other types
- * c        a row for each bag, bag r at c + r * ldc; only written; overlaps no other operand
+ * c        a row for each bag; only written; overlaps no other operand
  *
  * The indices of a bag are checked before its row is written, and after those before were.
  */
 BLOCKSPARSE_API int32_t blocksparse_bag_sum_f32(int32_t isa, int32_t reduction,
-                                                const int32_t* offsets, int32_t bags, int32_t begin,
-                                                int32_t end, const int32_t* indices,
-                                                const float* values, int32_t entries, int32_t n,
-                                                int32_t a_type, const void* a, int64_t a_rows,
-                                                int64_t lda, const float* scales, float* c,
-                                                int64_t ldc);
+                                                const blocksparse_bags* bags, int32_t begin,
+                                                int32_t end, const blocksparse_table* a,
+                                                const blocksparse_rows* c);
 
 /*
- * The gradient of the sums with respect to the values: for each entry e of each bag r
+ * The gradient of the sums with respect to the values, which are not looked at: for each entry e of
+ * each bag r
  *
  *   dots[e] = factor * a[indices[e]] . y[r]         which may exceed all floats without the factor
  *
- * a_type, a, scales   as above
- * y                   a row for each bag, bag r at y + r * ldy
- * dots                entries; those of the bags named are written
+ * y        a row for each bag
+ * dots     entries; those of the bags named are written
  */
-BLOCKSPARSE_API int32_t blocksparse_bag_dot_f32(
-    int32_t isa, int32_t reduction, const int32_t* offsets, int32_t bags, int32_t begin,
-    int32_t end, const int32_t* indices, int32_t entries, int32_t n, int32_t a_type, const void* a,
-    int64_t a_rows, int64_t lda, const float* scales, const float* y, int64_t ldy, float* dots);
+BLOCKSPARSE_API int32_t blocksparse_bag_dot_f32(int32_t isa, int32_t reduction,
+                                                const blocksparse_bags* bags, int32_t begin,
+                                                int32_t end, const blocksparse_table* a,
+                                                const blocksparse_rows* y, float* dots);
 
 /* -------------------------------------------------------------------------------- optimizers */
 
@@ -728,9 +725,26 @@ typedef enum blocksparse_rule {
   BLOCKSPARSE_ADAM = 2
 } blocksparse_rule;
 
+/* An optimizer's rule and its numbers. Numbers that its formulas do not name are not looked at. */
+typedef struct blocksparse_optimizer {
+  int32_t rule; /* BLOCKSPARSE_SGD, BLOCKSPARSE_ADAGRAD or BLOCKSPARSE_ADAM */
+  float rate;
+  float decay;    /* the gradient has decay * w added */
+  float max_norm; /* positive; infinite: no limit */
+  float beta1, beta2, epsilon;
+} blocksparse_optimizer;
+
+/* Elements of a tensor that lie together, and what an optimizer keeps of them; nothing overlaps. */
+typedef struct blocksparse_parameters {
+  float* w;
+  float* moment1; /* Adagrad's s or Adam's m; else not looked at */
+  float* moment2; /* Adam's v; else not looked at */
+  int64_t count;
+} blocksparse_parameters;
+
 /*
- * One step of an optimizer on count elements that lie together; the gradient is
- * scale * g + decay * w. Where decay is 0 it is scale * g, and infinite weights stay what they are.
+ * One step of an optimizer; the gradient is scale * g + decay * w. Where decay is 0 it is
+ * scale * g, and infinite weights stay what they are.
  *
  *   SGD       w -= rate * gradient
  *   Adagrad   s += gradient^2;  w -= rate * gradient / (sqrt(s) + epsilon)
@@ -738,76 +752,80 @@ typedef enum blocksparse_rule {
  *             w -= rate * (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon)
  *             where step >= 1
  *
- * rule      BLOCKSPARSE_SGD, BLOCKSPARSE_ADAGRAD or BLOCKSPARSE_ADAM. Numbers and moments that its
- *           formulas do not name are not looked at
- * moment1   Adagrad's s or Adam's m
- * moment2   Adam's v
- *
  * Divisors are at least the smallest positive float, so 0 / 0 is 0; and Adam's epsilon at
  * least 2^-75, the root of what a square loses where floats end. s and v stay finite: sums beyond
  * the largest float are kept as that. Then Adagrad divides by the larger of 1.8e19, the root of
  * that, and the size of the gradient itself, and Adam's step is 0. m stays within 2^67, eight times
  * that root, so that it is not followed for long. A NaN in m, s or v stays.
  *
- * The operands do not overlap.
+ * optimizer   max_norm is not looked at: scale clips
+ * g           w.count elements, which overlap no other operand
  */
-BLOCKSPARSE_API int32_t blocksparse_step_f32(int32_t isa, int32_t rule, int64_t count, float rate,
-                                             float scale, float decay, float beta1, float beta2,
-                                             float epsilon, int64_t step, const float* g,
-                                             float* moment1, float* moment2, float* w);
+BLOCKSPARSE_API int32_t blocksparse_step_f32(int32_t isa, const blocksparse_optimizer* optimizer,
+                                             float scale, int64_t step, const float* g,
+                                             const blocksparse_parameters* w);
 
 /*
  * Steps of an optimizer: for each bag r, its sum (without a factor) is the gradient g of row
  * targets[r] of w, by which that row makes one step, as above. If g is longer than max_norm, it is
  * scaled down to that. The gradient is never written to memory that others see.
  *
- * rule      as above
- * a         rows that gradients are sums of: a_rows rows, row i at a + i * lda
+ * a         rows of n FLOAT32 that gradients are sums of
  * targets   for each bag a row of w; no row twice
  * steps     for Adam: for each bag the number of this step of its row, at least 1
- * decay     the gradient is g + decay * w
- * max_norm  positive; infinite: no limit
- * w         w_rows rows of n, which follow each other without a gap, as those of the moments do
+ * w         rows of n, without a gap
  * scratch   n elements of the calling thread's own
  */
-BLOCKSPARSE_API int32_t blocksparse_bag_step_f32(
-    int32_t isa, int32_t rule, const int32_t* offsets, int32_t bags, int32_t begin, int32_t end,
-    const int32_t* indices, const float* values, int32_t entries, int32_t n, const float* a,
-    int64_t a_rows, int64_t lda, const int32_t* targets, const int32_t* steps, float rate,
-    float decay, float max_norm, float beta1, float beta2, float epsilon, float* moment1,
-    float* moment2, float* w, int64_t w_rows, float* scratch);
+BLOCKSPARSE_API int32_t blocksparse_bag_step_f32(int32_t isa,
+                                                 const blocksparse_optimizer* optimizer,
+                                                 const blocksparse_bags* bags, int32_t begin,
+                                                 int32_t end, const blocksparse_table* a,
+                                                 const int32_t* targets, const int32_t* steps,
+                                                 const blocksparse_parameters* w, float* scratch);
 
 /* --------------------------------------------------------------------------- sparse weights */
 
 /*
- * The product of a sparse row with a CHUNK of sparse weights: n outputs, each with weights for a
- * few of very many features. The weights of all chunks lie together, by feature and then by chunk:
+ * SPARSE WEIGHTS of the outputs of chunks, each with weights for a few of very many features. Those
+ * of all chunks lie together, by feature and then by chunk.
  *
- *   begins     feature f has the rows [begins[f], begins[f + 1]); features + 1 of them
- *   chunks     the chunk of each of the rows, ascending for each feature
- *   starts     row i has the entries [starts[i], starts[i + 1]) of columns and w
- *   columns    a byte for each entry: the output, below n; what it names from n on is not written
- *   w          w_count weights of w_type, FLOAT32, FLOAT16 or BFLOAT16, at any address
+ * begins     feature f has the rows [begins[f], begins[f + 1]); features + 1 of them
+ * chunks     the chunk of each of the rows, ascending for each feature
+ * starts     row i has the entries [starts[i], starts[i + 1]) of columns and w
+ * columns    a byte for each entry: the output, below n; what it names from n on is not written
+ * w          a weight for each entry, at any address
+ * type       of w: FLOAT32, FLOAT16 or BFLOAT16
+ */
+typedef struct blocksparse_sparse_weights {
+  const int32_t* begins;
+  const int32_t* chunks;
+  const int32_t* starts;
+  const void* columns;
+  const void* w;
+  int32_t features;
+  int32_t rows;
+  int32_t entries;
+  int32_t type;
+} blocksparse_sparse_weights;
+
+/*
+ * The product of a sparse row, which is a bag, with a chunk of sparse weights:
  *
- *   c[q] = bias[q] + sum over the entries e of the sparse row of
+ *   c[q] = bias[q] + sum over the entries e of the bag of
  *          values[e] * (the weight of output q for the feature indices[e], or 0)
  *
  * So one row finds the weights of its features near each other, whichever chunks it asks for. Sums
  * are double, in the order of the entries, with exact products, and rounded once: the bits are the
  * same on every processor.
  *
- * indices, values   count entries, each a feature in [0, features); values may be NULL: 1 each
  * n, bias, c        at most 256 outputs; c is only written, and overlaps no other operand
  *
  * c is not written unless OK is returned.
  */
-BLOCKSPARSE_API int32_t blocksparse_sparse_chunk_f32(const int32_t* indices, const float* values,
-                                                     int32_t count, const int32_t* begins,
-                                                     int32_t features, const int32_t* chunks,
-                                                     const int32_t* starts, int32_t rows,
-                                                     const void* columns, int32_t w_type,
-                                                     const void* w, int32_t w_count, int32_t chunk,
-                                                     const float* bias, int32_t n, float* c);
+BLOCKSPARSE_API int32_t blocksparse_sparse_chunk_f32(const blocksparse_bags* bags, int32_t bag,
+                                                     const blocksparse_sparse_weights* w,
+                                                     int32_t chunk, const float* bias, int32_t n,
+                                                     float* c);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,7 @@ import java.util.Arrays;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
 import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.kernels.ActivationGradient;
 
 /** The checked arguments of one call of an {@link Activation}. */
 final class ActivationCall {
@@ -117,12 +118,13 @@ final class ActivationCall {
       workers
           .engine()
           .activationGradient(
-              activation.input(n, KernelOperands.rows(z), gate),
-              options.alpha(),
-              KernelOperands.rows(a),
-              options.accumulates(),
-              KernelOperands.rows(gradZ),
-              gradGate == null ? null : gradGate.storage());
+              new ActivationGradient(
+                  activation.input(n, KernelOperands.rows(z), gate),
+                  options.alpha(),
+                  KernelOperands.rows(a),
+                  options.accumulates(),
+                  KernelOperands.rows(gradZ),
+                  gradGate == null ? null : gradGate.storage()));
     }
   }
 

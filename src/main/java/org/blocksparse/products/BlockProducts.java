@@ -13,6 +13,7 @@ import org.blocksparse.internal.KernelOperands;
 import org.blocksparse.internal.Lease;
 import org.blocksparse.internal.events.ProductEvent;
 import org.blocksparse.internal.events.Recorder;
+import org.blocksparse.internal.kernels.ActivationGradient;
 import org.blocksparse.internal.kernels.BlockProduct;
 import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.Engine;
@@ -267,11 +268,13 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
           .gemmThenActivationGradient(
               new BlockProduct(
                   backward, KernelOperands.rows(gradOut), blocks.transpose(), Sums.of(product)),
-              TENSORS.input(activation, iSize(), KernelOperands.rows(z), gate),
-              options.alpha(),
-              options.accumulates(),
-              gradZRows,
-              gradGate == null ? null : TENSORS.storage(gradGate));
+              new ActivationGradient(
+                  TENSORS.input(activation, iSize(), KernelOperands.rows(z), gate),
+                  options.alpha(),
+                  product,
+                  options.accumulates(),
+                  gradZRows,
+                  gradGate == null ? null : TENSORS.storage(gradGate)));
       record(event, "gradH", backward);
     }
   }

@@ -3,6 +3,7 @@ package org.blocksparse.softmax;
 
 import java.util.Arrays;
 import org.blocksparse.internal.kernels.Bags;
+import org.blocksparse.internal.kernels.Targets;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.search.ClassTable;
@@ -193,21 +194,21 @@ final class LabelSets extends TrainingBatch {
   }
 
   @Override
-  LevelLoss classLoss(LevelLoss.Level level, Workspace workspace) {
+  Targets classTargets(Storage prior, Workspace workspace) {
     Bags there =
         bags(size(), workspace, Use.CLASS_TARGET_OFFSETS, opened, Use.CLASS_TARGETS, openedClasses);
-    return loss(level, there, weights(workspace));
+    return Targets.several(there, weights(workspace));
   }
 
   @Override
-  LevelLoss slotLoss(LevelLoss.Level level, Workspace workspace) {
+  Targets slotTargets(Workspace workspace) {
     Storage ofOpened = workspace.get(Use.SLOT_WEIGHTS, openedCount);
     for (int i = 0; i < openedCount; i++) {
       ofOpened.putFloat(i, weights()[openingRows[i]]);
     }
     Bags there =
         bags(openedCount, workspace, Use.SLOT_TARGET_OFFSETS, slotStart, Use.SLOT_TARGETS, slots);
-    return loss(level, there, ofOpened);
+    return Targets.several(there, ofOpened);
   }
 
   private static Bags bags(
@@ -231,21 +232,5 @@ final class LabelSets extends TrainingBatch {
     Storage storage = workspace.get(use, count);
     storage.putInts(0, values, 0, count);
     return storage;
-  }
-
-  private static LevelLoss loss(LevelLoss.Level level, Bags positives, Storage weights) {
-    return (kernels, schedule, begin, end) ->
-        kernels
-            .rows()
-            .blockBinaryCrossEntropy(
-                schedule,
-                begin,
-                end,
-                level.n(),
-                level.valid(),
-                positives,
-                weights,
-                level.losses(),
-                level.logits());
   }
 }

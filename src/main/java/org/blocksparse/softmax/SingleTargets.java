@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.softmax;
 
+import org.blocksparse.internal.kernels.Targets;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.softmax.Workspace.Use;
 
@@ -84,32 +85,17 @@ final class SingleTargets extends TrainingBatch {
   }
 
   @Override
-  LevelLoss classLoss(LevelLoss.Level level, Workspace workspace) {
-    return loss(level, targets(workspace, Use.CLASS_TARGETS, classes), workspace);
+  Targets classTargets(Storage prior, Workspace workspace) {
+    return targets(targets(workspace, Use.CLASS_TARGETS, classes), prior, workspace);
   }
 
   @Override
-  LevelLoss slotLoss(LevelLoss.Level level, Workspace workspace) {
-    return loss(level, targets(workspace, Use.SLOT_TARGETS, slots), workspace);
+  Targets slotTargets(Workspace workspace) {
+    return targets(targets(workspace, Use.SLOT_TARGETS, slots), null, workspace);
   }
 
-  private LevelLoss loss(LevelLoss.Level level, Storage targets, Workspace workspace) {
-    Storage weights = weights(workspace);
-    return (kernels, schedule, begin, end) ->
-        kernels
-            .rows()
-            .blockCrossEntropy(
-                schedule,
-                begin,
-                end,
-                level.n(),
-                level.valid(),
-                targets,
-                weights,
-                smoothing,
-                level.prior(),
-                level.losses(),
-                level.logits());
+  private Targets targets(Storage target, Storage prior, Workspace workspace) {
+    return Targets.single(target, smoothing, prior, weights(workspace));
   }
 
   /**

@@ -2,6 +2,7 @@
 package org.blocksparse.softmax;
 
 import org.blocksparse.internal.kernels.FloatRange;
+import org.blocksparse.internal.kernels.Targets;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -110,11 +111,15 @@ abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
 
   // ------------------------------------------------------------------------------------- losses
 
-  /** The loss of the class level, whose rows are those of the batch. */
-  abstract LevelLoss classLoss(LevelLoss.Level level, Workspace workspace);
+  /**
+   * The targets of the class level, whose rows are those of the batch.
+   *
+   * @param prior what smoothing distributes by, or null: evenly
+   */
+  abstract Targets classTargets(Storage prior, Workspace workspace);
 
-  /** The loss within opened classes. */
-  abstract LevelLoss slotLoss(LevelLoss.Level level, Workspace workspace);
+  /** The targets within opened classes. */
+  abstract Targets slotTargets(Workspace workspace);
 
   /** The weights in memory of the workspace. */
   final Storage weights(Workspace workspace) {

@@ -6,12 +6,14 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.IntPredicate;
 import org.blocksparse.internal.kernels.BlockProduct;
 import org.blocksparse.internal.kernels.Blocks;
+import org.blocksparse.internal.kernels.CrossEntropy;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.GemmSchedule;
 import org.blocksparse.internal.kernels.Kernels;
 import org.blocksparse.internal.kernels.OuterSchedule;
 import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.kernels.Sums;
+import org.blocksparse.internal.kernels.Targets;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.softmax.Workspace.Ints;
 import org.blocksparse.softmax.Workspace.Schedule;
@@ -40,7 +42,7 @@ final class TrainingPass {
   private final Rows b2;
   private final Rows classLogits;
   private final Storage classLosses;
-  private final LevelLoss classLoss;
+  private final Targets classTargets;
 
   /** All opened classes, or those that are computed first. */
   private final OpenedClasses first;
@@ -81,8 +83,7 @@ final class TrainingPass {
     this.b2 = sizes.b2(parameters.b2());
     this.classLogits = room(Use.CLASSES, x.count(), sizes.classes());
     this.classLosses = workspace.get(Use.CLASS_LOSS, batch.size());
-    this.classLoss =
-        batch.classLoss(new LevelLoss.Level(null, prior, classLosses, classLogits), workspace);
+    this.classTargets = batch.classTargets(prior, workspace);
     int rowSize = Math.max(sizes.slots(), gradX == null ? 0 : sizes.features());
     this.mostOpened = softmax.maxRound() / rowSize;
     this.firstEnd = batch.endOfClasses(0, sizes.classes(), mostOpened, workspace);
@@ -169,8 +170,10 @@ final class TrainingPass {
     // An x that is not finite makes all logits of its row so: the first one shows it.
     boolean finite = rowsAreFinite(losses, row -> !Float.isFinite(classLogits.get(row, 0)));
     Kernels kernels = engine.kernels();
+    CrossEntropy loss =
+        new CrossEntropy(gemm, sizes.classes(), null, classTargets, classLosses, classLogits);
     engine.exponentials(
-        gemm, sizes.classes(), (begin, end) -> classLoss.run(kernels, gemm, begin, end));
+        gemm, sizes.classes(), (begin, end) -> kernels.rows().crossEntropy(loss, begin, end));
     for (int r = 0; r < batch.rowCount(); r++) {
       losses[r] += classLosses.getFloat(batch.rows()[r]);
     }
@@ -217,7 +220,7 @@ final class TrainingPass {
     private final TrainingBatch rows;
     private final Rows logits;
     private final Storage slotLosses;
-    private final LevelLoss loss;
+    private final Targets targets;
     private GemmSchedule opened;
     private OuterSchedule outer;
 
@@ -230,8 +233,7 @@ final class TrainingPass {
       this.rows = all ? batch : batch.ofClasses(begin, end, workspace);
       this.logits = room(Use.SLOTS, rows.logitRowCount(), sizes.slots());
       this.slotLosses = workspace.get(Use.SLOT_LOSS, rows.logitRowCount());
-      this.loss =
-          rows.slotLoss(new LevelLoss.Level(softmax.valid(), null, slotLosses, logits), workspace);
+      this.targets = rows.slotTargets(workspace);
     }
 
     /** Makes the schedules. */
@@ -264,6 +266,8 @@ final class TrainingPass {
       Kernels kernels = engine.kernels();
       BlockProduct ofLogits = new BlockProduct(opened, x, w2, Sums.from(b2, logits));
       BlockProduct ofX = toX == null ? null : toX.product(logits, w2.transposeEach());
+      CrossEntropy loss =
+          new CrossEntropy(opened, sizes.slots(), softmax.valid(), targets, slotLosses, logits);
       AtomicBoolean nonFinite = new AtomicBoolean();
       int[] chunkStarts = chunkStarts(opened, outer.blocks());
       OpenedClassGradient gradients =
@@ -277,7 +281,7 @@ final class TrainingPass {
               int first = chunkStarts[block];
               int last = chunkStarts[block + 1];
               kernels.products().blockGemm(ofLogits, first, last, 0, sizes.slots());
-              loss.run(kernels, opened, first, last);
+              kernels.rows().crossEntropy(loss, first, last);
               if (ofX != null) {
                 kernels.products().blockGemm(ofX, first, last, 0, sizes.features());
               }

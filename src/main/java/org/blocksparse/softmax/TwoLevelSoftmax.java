@@ -7,6 +7,7 @@ import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.GemmSchedule;
 import org.blocksparse.internal.kernels.Kernels;
 import org.blocksparse.internal.kernels.Link;
+import org.blocksparse.internal.kernels.Probabilities;
 import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.kernels.Sums;
 import org.blocksparse.internal.memory.Storage;
@@ -127,10 +128,9 @@ final class TwoLevelSoftmax {
   private void link(
       GemmSchedule schedule, boolean logarithm, Storage valid, Storage scale, Rows result) {
     Kernels kernels = engine.kernels();
-    engine.exponentials(
-        schedule,
-        Math.toIntExact(result.stride()),
-        (begin, end) -> link.apply(kernels, logarithm, schedule, begin, end, valid, scale, result));
+    int n = Math.toIntExact(result.stride());
+    Probabilities all = new Probabilities(link, logarithm, schedule, n, valid, scale, result);
+    engine.exponentials(schedule, n, (begin, end) -> kernels.rows().probabilities(all, begin, end));
   }
 
   private void copy(Rows from, Rows to, Workspace workspace) {
@@ -243,13 +243,14 @@ final class TwoLevelSoftmax {
       GemmSchedule schedule, Rows x, Storage scale, boolean logarithm, Rows result) {
     Kernels kernels = engine.kernels();
     BlockProduct product = new BlockProduct(schedule, x, w2, Sums.from(b2, result));
+    Probabilities all = new Probabilities(link, logarithm, schedule, slots, valid, scale, result);
     engine.run(
         schedule.chunks(),
         Engine.work(schedule.pairs(), sizes.features(), slots),
         (begin, end) -> {
           for (int c = begin; c < end; c++) {
             kernels.products().blockGemm(product, c, c + 1, 0, slots);
-            link.apply(kernels, logarithm, schedule, c, c + 1, valid, scale, result);
+            kernels.rows().probabilities(all, c, c + 1);
           }
         });
   }

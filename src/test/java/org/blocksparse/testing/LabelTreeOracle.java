@@ -11,7 +11,7 @@ import java.util.Arrays;
  *
  * <p>If a logit is off by d, the logarithm of its sigmoid is off by at most d times what the
  * sigmoid lacks to 1, at the end of the interval where that is most. Then there are the ulp that
- * {@code blocksparse_block_sigmoid_f32} is allowed: 4 of a sigmoid, 6 of its logarithm.
+ * {@code blocksparse_block_probabilities_f32} is allowed: 4 of a sigmoid, 6 of its logarithm.
  */
 public final class LabelTreeOracle {
   /** The minimized loss. */

@@ -37,7 +37,17 @@ import org.bytedeco.javacpp.tools.InfoMapper;
 public class BlocksparsePreset implements InfoMapper, LoadEnabled {
   /** The structs of operands, which {@code NativeOperands} writes. */
   private static final String[] OPERANDS = {
-    "blocksparse_part", "blocksparse_rows", "blocksparse_blocks", "blocksparse_sums"
+    "blocksparse_part",
+    "blocksparse_rows",
+    "blocksparse_blocks",
+    "blocksparse_sums",
+    "blocksparse_targets",
+    "blocksparse_activation_input",
+    "blocksparse_bags",
+    "blocksparse_table",
+    "blocksparse_optimizer",
+    "blocksparse_parameters",
+    "blocksparse_sparse_weights"
   };
 
   /** Called by JavaCPP's loader, and by its generators, which load nothing. */

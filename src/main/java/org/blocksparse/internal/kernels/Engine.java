@@ -151,25 +151,14 @@ public final class Engine {
    * A product that makes the gradient of what came out of an activation, with the gradient of what
    * went into it, chunk by chunk while its rows are in the cache.
    *
-   * @param input what went into the activation
-   * @param accumulate whether gradZ and gradGate are added to, or only written
-   * @param gradZ may be the rows that the product writes, unless the activation is gated or gradZ
-   *     is added to
-   * @param gradGate an element for each row, or null
+   * @param gradient of the rows that the product writes, which may be its gradZ, unless the
+   *     activation is gated or gradZ is added to
    */
-  public void gemmThenActivationGradient(
-      BlockProduct product,
-      ActivationInput input,
-      float alpha,
-      boolean accumulate,
-      Rows gradZ,
-      Storage gradGate) {
+  public void gemmThenActivationGradient(BlockProduct product, ActivationGradient gradient) {
     gemm(
         product,
-        (kernels, rows) ->
-            kernels.activationGradient(
-                rows, input, alpha, product.c().rows(), accumulate, gradZ, gradGate),
-        gradGate != null);
+        (kernels, rows) -> kernels.activationGradient(rows, gradient),
+        gradient.gradGate() != null);
   }
 
   /** Something done to rows, element by element. */
@@ -341,19 +330,12 @@ public final class Engine {
   }
 
   /** See {@link RowKernels#activationGradient}; all rows. */
-  public void activationGradient(
-      ActivationInput input,
-      float alpha,
-      Rows gradA,
-      boolean accumulate,
-      Rows gradZ,
-      Storage gradGate) {
+  public void activationGradient(ActivationGradient gradient) {
     forEachRow(
-        gradA.count(),
-        input.n(),
-        gradGate != null,
-        (kernels, rows) ->
-            kernels.activationGradient(rows, input, alpha, gradA, accumulate, gradZ, gradGate));
+        gradient.gradA().count(),
+        gradient.input().n(),
+        gradient.gradGate() != null,
+        (kernels, rows) -> kernels.activationGradient(rows, gradient));
   }
 
   /**

@@ -2,7 +2,6 @@
 package org.blocksparse.internal.kernels;
 
 import org.blocksparse.internal.memory.Scratch;
-import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
 
 /** Plain loops in double: written to be obviously right, not to be fast. */
@@ -13,143 +12,111 @@ final class JavaRowKernels implements RowKernels {
   /** The root of what a square loses at most where floats end. */
   private static final float LEAST_EPSILON = 0x1p-75f;
 
-  @Override
-  public void blockSoftmax(
-      boolean logarithm,
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int n,
-      Storage valid,
-      Storage scale,
-      Rows c) {
-    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
+  private interface LogitsBody {
+    void run(int row, int valid);
+  }
+
+  private static void forEachRow(
+      GemmSchedule schedule, int begin, int end, int n, Storage valid, LogitsBody body) {
+    for (int chunk = begin; chunk < end; chunk++) {
       int v = valid == null ? n : valid.getInt(schedule.writeBlock(chunk));
       for (int r = schedule.rowStart(chunk); r < schedule.rowStart(chunk + 1); r++) {
-        int row = schedule.row(r);
-        RowSoftmax softmax = RowSoftmax.of(c, row, v);
-        for (int q = 0; q < v; q++) {
-          double logit = c.get(row, q);
-          double value =
-              logarithm
-                  ? (scale == null ? 0 : scale.getFloat(row)) + softmax.logProbability(logit)
-                  : (scale == null ? 1 : scale.getFloat(row)) * softmax.probability(logit);
-          c.put(row, q, FloatRange.nearestFinite(value));
-        }
-        for (int q = v; q < n; q++) {
-          c.put(row, q, logarithm ? Float.NEGATIVE_INFINITY : 0);
-        }
+        body.run(schedule.row(r), v);
       }
     }
   }
 
   @Override
-  public void blockCrossEntropy(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int n,
-      Storage valid,
-      Storage target,
-      Storage weights,
-      float smoothing,
-      Storage prior,
-      Storage nll,
-      Rows c) {
-    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
-      int v = valid == null ? n : valid.getInt(schedule.writeBlock(chunk));
-      for (int r = schedule.rowStart(chunk); r < schedule.rowStart(chunk + 1); r++) {
-        int row = schedule.row(r);
-        RowSoftmax softmax = RowSoftmax.of(c, row, v);
-        double weight = weights == null ? 1 : weights.getFloat(row);
-        double loss = 0;
-        for (int q = 0; q < v; q++) {
-          double logit = c.get(row, q);
-          boolean isTarget = q == target.getInt(row);
-          double share =
-              smoothing == 0 ? 0 : smoothing * (prior == null ? 1.0 / v : prior.getFloat(q));
-          double wanted = (isTarget ? 1 - (double) smoothing : 0) + share;
-          if (wanted != 0) {
-            loss -= wanted * softmax.logProbability(logit);
+  public void probabilities(Probabilities of, int begin, int end) {
+    boolean logarithm = of.logarithm();
+    Storage scale = of.scale();
+    Rows c = of.c();
+    forEachRow(
+        of.schedule(),
+        begin,
+        end,
+        of.n(),
+        of.valid(),
+        (row, v) -> {
+          RowSoftmax softmax = of.link() == Link.SOFTMAX ? RowSoftmax.of(c, row, v) : null;
+          for (int q = 0; q < v; q++) {
+            double z = c.get(row, q);
+            double value =
+                logarithm
+                    ? (scale == null ? 0 : scale.getFloat(row))
+                        + (softmax == null ? -softplus(-z) : softmax.logProbability(z))
+                    : (scale == null ? 1 : scale.getFloat(row))
+                        * (softmax == null ? sigmoid(z) : softmax.probability(z));
+            float nearest = FloatRange.nearestFinite(value);
+            // 0 where the cast makes -0, so that what is equally likely is so by its bits.
+            c.put(row, q, softmax == null ? nearest + 0.0f : nearest);
           }
-          // A difference from 1 would lose what the target lacks.
-          double gradient =
-              isTarget
-                  ? smoothing - share - softmax.lacking(logit)
-                  : softmax.probability(logit) - share;
-          c.put(row, q, weight == 0 ? 0 : (float) (weight * gradient));
-        }
-        for (int q = v; q < n; q++) {
-          c.put(row, q, 0);
-        }
-        nll.putFloat(row, FloatRange.nearestFinite(loss));
-      }
-    }
+          for (int q = v; q < of.n(); q++) {
+            c.put(row, q, logarithm ? Float.NEGATIVE_INFINITY : 0);
+          }
+        });
   }
 
   @Override
-  public void blockSigmoid(
-      boolean logarithm,
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int n,
-      Storage valid,
-      Storage scale,
-      Rows c) {
-    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
-      int v = valid == null ? n : valid.getInt(schedule.writeBlock(chunk));
-      for (int r = schedule.rowStart(chunk); r < schedule.rowStart(chunk + 1); r++) {
-        int row = schedule.row(r);
-        for (int q = 0; q < v; q++) {
-          double z = c.get(row, q);
-          double value =
-              logarithm
-                  ? (scale == null ? 0 : scale.getFloat(row)) - softplus(-z)
-                  : (scale == null ? 1 : scale.getFloat(row)) * sigmoid(z);
-          // 0 where the cast makes -0, so that what is equally likely is so by its bits.
-          c.put(row, q, FloatRange.nearestFinite(value) + 0.0f);
-        }
-        for (int q = v; q < n; q++) {
-          c.put(row, q, logarithm ? Float.NEGATIVE_INFINITY : 0);
-        }
-      }
-    }
+  public void crossEntropy(CrossEntropy of, int begin, int end) {
+    Targets targets = of.targets();
+    Storage weights = targets.weights();
+    forEachRow(
+        of.schedule(),
+        begin,
+        end,
+        of.n(),
+        of.valid(),
+        (row, v) -> {
+          double weight = weights == null ? 1 : weights.getFloat(row);
+          double loss =
+              targets.link() == Link.SOFTMAX
+                  ? softmaxLoss(targets, weight, row, v, of.logits())
+                  : logisticLoss(targets, weight, row, v, of.logits());
+          for (int q = v; q < of.n(); q++) {
+            of.logits().put(row, q, 0);
+          }
+          of.losses().putFloat(row, FloatRange.nearestFinite(loss));
+        });
   }
 
-  @Override
-  public void blockBinaryCrossEntropy(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int n,
-      Storage valid,
-      Bags positives,
-      Storage weights,
-      Storage loss,
-      Rows c) {
-    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
-      int v = valid == null ? n : valid.getInt(schedule.writeBlock(chunk));
-      for (int r = schedule.rowStart(chunk); r < schedule.rowStart(chunk + 1); r++) {
-        int row = schedule.row(r);
-        double weight = weights == null ? 1 : weights.getFloat(row);
-        int next = positives.offsets().getInt(row);
-        int end = positives.offsets().getInt(row + 1L);
-        double sum = 0;
-        for (int q = 0; q < v; q++) {
-          double z = c.get(row, q);
-          boolean isThere = next < end && positives.indices().getInt(next) == q;
-          next += isThere ? 1 : 0;
-          sum += softplus(isThere ? -z : z);
-          double gradient = isThere ? -sigmoid(-z) : sigmoid(z);
-          c.put(row, q, weight == 0 ? 0 : (float) (weight * gradient));
-        }
-        for (int q = v; q < n; q++) {
-          c.put(row, q, 0);
-        }
-        loss.putFloat(row, FloatRange.nearestFinite(sum));
+  private static double softmaxLoss(Targets targets, double weight, int row, int v, Rows c) {
+    float smoothing = targets.smoothing();
+    Storage prior = targets.prior();
+    RowSoftmax softmax = RowSoftmax.of(c, row, v);
+    double loss = 0;
+    for (int q = 0; q < v; q++) {
+      double logit = c.get(row, q);
+      boolean isTarget = q == targets.target().getInt(row);
+      double share = smoothing == 0 ? 0 : smoothing * (prior == null ? 1.0 / v : prior.getFloat(q));
+      double wanted = (isTarget ? 1 - (double) smoothing : 0) + share;
+      if (wanted != 0) {
+        loss -= wanted * softmax.logProbability(logit);
       }
+      // A difference from 1 would lose what the target lacks.
+      double gradient =
+          isTarget
+              ? smoothing - share - softmax.lacking(logit)
+              : softmax.probability(logit) - share;
+      c.put(row, q, weight == 0 ? 0 : (float) (weight * gradient));
     }
+    return loss;
+  }
+
+  private static double logisticLoss(Targets targets, double weight, int row, int v, Rows c) {
+    Bags positives = targets.positives();
+    int next = positives.offsets().getInt(row);
+    int end = positives.offsets().getInt(row + 1L);
+    double loss = 0;
+    for (int q = 0; q < v; q++) {
+      double z = c.get(row, q);
+      boolean isThere = next < end && positives.indices().getInt(next) == q;
+      next += isThere ? 1 : 0;
+      loss += softplus(isThere ? -z : z);
+      double gradient = isThere ? -sigmoid(-z) : sigmoid(z);
+      c.put(row, q, weight == 0 ? 0 : (float) (weight * gradient));
+    }
+    return loss;
   }
 
   private static double sigmoid(double z) {
@@ -196,15 +163,11 @@ final class JavaRowKernels implements RowKernels {
   }
 
   @Override
-  public void activationGradient(
-      RowSelection rows,
-      ActivationInput input,
-      float alpha,
-      Rows gradA,
-      boolean accumulate,
-      Rows gradZ,
-      Storage gradGate) {
+  public void activationGradient(RowSelection rows, ActivationGradient of) {
+    ActivationInput input = of.input();
     ActivationFunction function = input.function();
+    Rows gradZ = of.gradZ();
+    boolean accumulate = of.accumulate();
     forEachRow(
         rows,
         input,
@@ -214,8 +177,8 @@ final class JavaRowKernels implements RowKernels {
             double z = input.z().get(row, q);
             double second = secondHalf(input, row, q);
             double value = JavaActivations.value(function, z);
-            double gradient = gradA.get(row, q);
-            double scaled = alpha * gate * gradient;
+            double gradient = of.gradA().get(row, q);
+            double scaled = of.alpha() * gate * gradient;
             double slope = JavaActivations.slope(function, z);
             put(gradZ, row, q, accumulate, scaled * second * slope);
             if (function.isGated()) {
@@ -225,9 +188,9 @@ final class JavaRowKernels implements RowKernels {
             }
             dot += gradient * (value * second);
           }
-          if (gradGate != null) {
-            double before = accumulate ? gradGate.getFloat(row) : 0;
-            gradGate.putFloat(row, (float) (before + alpha * dot));
+          if (of.gradGate() != null) {
+            double before = accumulate ? of.gradGate().getFloat(row) : 0;
+            of.gradGate().putFloat(row, (float) (before + of.alpha() * dot));
           }
         });
   }
@@ -248,14 +211,15 @@ final class JavaRowKernels implements RowKernels {
   @Override
   public void step(
       UpdateRule rule,
+      Parameters parameters,
+      long offset,
       long count,
-      float scale,
-      long number,
       Storage g,
       long gOffset,
-      Storage w,
-      long offset,
-      Storage... moments) {
+      float scale,
+      long number) {
+    Storage w = parameters.w();
+    Storage[] moments = parameters.moments();
     double correction1 = 1 - Math.pow(rule.beta1(), (double) number);
     double correction2 = 1 - Math.pow(rule.beta2(), (double) number);
     for (long at = offset; at < offset + count; at++) {
@@ -309,13 +273,12 @@ final class JavaRowKernels implements RowKernels {
   }
 
   @Override
-  public void bagSum(
-      Bags.Reduction reduction, Bags bags, int begin, int end, int n, TableRows a, Rows c) {
+  public void bagSum(BagSums sums, int begin, int end) {
     for (int bag = begin; bag < end; bag++) {
-      double[] sum = sum(bags, bag, n, a);
-      double factor = reduction.factor(size(bags, bag));
-      for (int q = 0; q < n; q++) {
-        c.put(bag, q, (float) (factor * sum[q]));
+      double[] sum = sum(sums.bags(), bag, sums.n(), sums.a());
+      double factor = sums.reduction().factor(size(sums.bags(), bag));
+      for (int q = 0; q < sums.n(); q++) {
+        sums.c().put(bag, q, (float) (factor * sum[q]));
       }
     }
   }
@@ -359,51 +322,37 @@ final class JavaRowKernels implements RowKernels {
   }
 
   @Override
-  public void bagDot(
-      Bags.Reduction reduction,
-      Bags bags,
-      int begin,
-      int end,
-      int n,
-      TableRows a,
-      Rows y,
-      Storage dots) {
+  public void bagDot(BagDots dots, int begin, int end) {
+    Bags bags = dots.bags();
     for (int bag = begin; bag < end; bag++) {
-      double factor = reduction.factor(size(bags, bag));
+      double factor = dots.reduction().factor(size(bags, bag));
       for (int e = bags.offsets().getInt(bag); e < bags.offsets().getInt(bag + 1); e++) {
         double dot = 0;
-        for (int q = 0; q < n; q++) {
-          dot += (double) a.get(bags.indices().getInt(e), q) * y.get(bag, q);
+        for (int q = 0; q < dots.n(); q++) {
+          dot += (double) dots.a().get(bags.indices().getInt(e), q) * dots.y().get(bag, q);
         }
-        dots.putFloat(e, (float) (factor * dot));
+        dots.dots().putFloat(e, (float) (factor * dot));
       }
     }
   }
 
   @Override
-  public void bagStep(
-      UpdateRule rule,
-      Bags bags,
-      int begin,
-      int end,
-      int n,
-      Rows a,
-      Slice targets,
-      Slice steps,
-      Storage w,
-      Storage... moments) {
-    TableRows summands = new TableRows(a);
+  public void bagStep(BagSteps steps, int begin, int end) {
+    UpdateRule rule = steps.rule();
+    int n = steps.n();
+    TableRows summands = new TableRows(steps.a());
     try (Scratch scratch = Scratch.borrow(n)) {
       Storage gradient = scratch.storage();
       for (int bag = begin; bag < end; bag++) {
-        double[] sum = sum(bags, bag, n, summands);
+        double[] sum = sum(steps.bags(), bag, n, summands);
         for (int q = 0; q < n; q++) {
           gradient.putFloat(q, (float) sum[q]);
         }
         float norm = norm(n, gradient);
         float scale = norm > rule.maxNorm() ? rule.maxNorm() / norm : 1;
-        int number = rule.kind().countsSteps() ? steps.getInt(bag) : 1;
-        step(rule, n, scale, number, gradient, 0, w, (long) targets.getInt(bag) * n, moments);
+        int number = rule.kind().countsSteps() ? steps.steps().getInt(bag) : 1;
+        long offset = (long) steps.targets().getInt(bag) * n;
+        step(rule, steps.w(), offset, n, gradient, 0, scale, number);
       }
     }
   }

@@ -1,37 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
-import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.binding.Blocksparse;
 
 /** The function from the logits of a level to probabilities. */
 public enum Link {
   /** Exactly one of the level's things is there: softmax. */
-  SOFTMAX,
+  SOFTMAX(Blocksparse.BLOCKSPARSE_SOFTMAX),
 
   /** Each of them is there or not, whatever the others are: the logistic function. */
-  LOGISTIC;
+  LOGISTIC(Blocksparse.BLOCKSPARSE_LOGISTIC);
 
-  /** Logits become probabilities, in place; operands as of {@link RowKernels#blockSoftmax}. */
-  public void apply(
-      Kernels kernels,
-      boolean logarithm,
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      Storage valid,
-      Storage scale,
-      Rows c) {
-    int n = Math.toIntExact(c.stride());
-    switch (this) {
-      case SOFTMAX ->
-          kernels
-              .rows()
-              .blockSoftmax(logarithm, schedule, chunkBegin, chunkEnd, n, valid, scale, c);
-      case LOGISTIC ->
-          kernels
-              .rows()
-              .blockSigmoid(logarithm, schedule, chunkBegin, chunkEnd, n, valid, scale, c);
-    }
+  private final int code;
+
+  Link(int code) {
+    this.code = code;
+  }
+
+  /** Its number in the C header, {@code blocksparse_link}. */
+  int code() {
+    return code;
   }
 
   /** The most that the probabilities of {@code n} things are together. */

@@ -2,6 +2,7 @@
 package org.blocksparse.internal.kernels;
 
 import java.lang.ref.SoftReference;
+import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.SoftPool;
 import org.blocksparse.internal.memory.Storage;
 
@@ -90,6 +91,99 @@ final class NativeOperands implements AutoCloseable {
     return address;
   }
 
+  /** Writes a {@code blocksparse_part}, with or without a schedule. */
+  long put(RowSelection rows) {
+    Storage schedule = rows.schedule() == null ? null : rows.schedule().packed();
+    long length = schedule == null ? 0 : rows.schedule().length();
+    int begin = rows.columnBegin();
+    return part(schedule, length, rows.begin(), rows.end(), begin, rows.columnEnd());
+  }
+
+  /** Writes a {@code blocksparse_targets}. */
+  long put(Targets targets) {
+    long address = begin();
+    Bags positives = targets.positives();
+    putLong(positives == null ? 0 : positives.offsets().address());
+    putLong(positives == null ? targets.target().address(0) : positives.indices().address());
+    putAddress(targets.weights());
+    putAddress(targets.prior());
+    putInt(positives == null ? 0 : positives.entries());
+    putFloat(targets.smoothing());
+    return address;
+  }
+
+  /** Writes a {@code blocksparse_activation_input}. */
+  long put(ActivationInput input) {
+    long address = begin();
+    putFields(input.z());
+    putAddress(input.gate());
+    putInt(input.function().number());
+    putInt(input.n());
+    return address;
+  }
+
+  /** Writes a {@code blocksparse_bags}. */
+  long put(Bags bags) {
+    long address = begin();
+    putAddress(bags.offsets());
+    putAddress(bags.indices());
+    putAddress(bags.values());
+    putInt(bags.count());
+    putInt(bags.entries());
+    return address;
+  }
+
+  /** Writes a {@code blocksparse_table} of rows of n elements. */
+  long table(TableRows rows, int n) {
+    long address = begin();
+    putLong(rows.address());
+    putAddress(rows.scales());
+    putLong(rows.count());
+    putLong(rows.stride());
+    putInt(n);
+    putInt(rows.type().code());
+    return address;
+  }
+
+  /** Writes a {@code blocksparse_optimizer}. */
+  long put(UpdateRule rule) {
+    long address = begin();
+    putInt(rule.kind().code());
+    putFloat(rule.rate());
+    putFloat(rule.decay());
+    putFloat(rule.maxNorm());
+    putFloat(rule.beta1());
+    putFloat(rule.beta2());
+    putFloat(rule.epsilon());
+    return address;
+  }
+
+  /** Writes a {@code blocksparse_parameters} of elements [offset, offset + count). */
+  long part(Parameters parameters, long offset, long count) {
+    long address = begin();
+    Storage[] moments = parameters.moments();
+    putLong(parameters.w().address(offset));
+    putLong(moments.length < 1 ? 0 : moments[0].address(offset));
+    putLong(moments.length < 2 ? 0 : moments[1].address(offset));
+    putLong(count);
+    return address;
+  }
+
+  /** Writes a {@code blocksparse_sparse_weights}. */
+  long put(SparseChunks weights) {
+    long address = begin();
+    putAddress(weights.begins());
+    putAddress(weights.chunks());
+    putAddress(weights.starts());
+    putAddress(weights.columns());
+    putAddress(weights.w());
+    putInt(weights.features());
+    putInt(weights.rows());
+    putInt(weights.entries());
+    putInt(weights.type().code());
+    return address;
+  }
+
   /** The address of the next struct, a multiple of 8. */
   private long begin() {
     end = (end + 1) & -2;
@@ -101,6 +195,11 @@ final class NativeOperands implements AutoCloseable {
     end++;
   }
 
+  private void putFloat(float value) {
+    memory.putFloat(end, value);
+    end++;
+  }
+
   private void putLong(long value) {
     memory.putLong(end, value);
     end += 2;
@@ -108,6 +207,10 @@ final class NativeOperands implements AutoCloseable {
 
   private void putAddress(Storage storage) {
     putLong(storage == null ? 0 : storage.address(0));
+  }
+
+  private void putAddress(Slice slice) {
+    putLong(slice == null ? 0 : slice.address());
   }
 
   @Override

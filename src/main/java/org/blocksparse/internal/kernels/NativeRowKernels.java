@@ -11,10 +11,8 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_activatio
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_dot_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_step_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_sum_f32;
-import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_binary_cross_entropy_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_cross_entropy_f32;
-import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_sigmoid_f32;
-import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_softmax_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_probabilities_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_norm_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_sparse_chunk_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_step_f32;
@@ -22,187 +20,65 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_step_f32;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.binding.NativeMemory;
 import org.blocksparse.internal.memory.Scratch;
-import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
 
 /** The kernels of the native library that work on rows, with one instruction set. */
 record NativeRowKernels(int isa) implements RowKernels {
   @Override
-  public void blockSoftmax(
-      boolean logarithm,
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int n,
-      Storage valid,
-      Storage scale,
-      Rows c) {
-    check(
-        blocksparse_block_softmax_f32(
-            isa,
-            logarithm ? 1 : 0,
-            schedule.packed().address(0),
-            schedule.length(),
-            chunkBegin,
-            chunkEnd,
-            n,
-            writeBlocks(valid),
-            address(valid),
-            address(scale),
-            c.address(),
-            c.count(),
-            c.stride()),
-        "blocksparse_block_softmax_f32");
+  public void probabilities(Probabilities of, int begin, int end) {
+    try (NativeOperands to = NativeOperands.borrow()) {
+      int link = of.link().code();
+      int logarithm = of.logarithm() ? 1 : 0;
+      long part = to.part(of.schedule(), begin, end, 0, of.n());
+      long valid = address(of.valid());
+      int blocks = writeBlocks(of.valid());
+      long scale = address(of.scale());
+      check(
+          blocksparse_block_probabilities_f32(
+              isa, link, logarithm, part, valid, blocks, scale, to.put(of.c())),
+          "blocksparse_block_probabilities_f32");
+    }
   }
 
   @Override
-  public void blockCrossEntropy(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int n,
-      Storage valid,
-      Storage target,
-      Storage weights,
-      float smoothing,
-      Storage prior,
-      Storage nll,
-      Rows c) {
-    check(
-        blocksparse_block_cross_entropy_f32(
-            isa,
-            schedule.packed().address(0),
-            schedule.length(),
-            chunkBegin,
-            chunkEnd,
-            n,
-            writeBlocks(valid),
-            address(valid),
-            address(target),
-            address(weights),
-            smoothing,
-            address(prior),
-            address(nll),
-            c.address(),
-            c.count(),
-            c.stride()),
-        "blocksparse_block_cross_entropy_f32");
-  }
-
-  @Override
-  public void blockSigmoid(
-      boolean logarithm,
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int n,
-      Storage valid,
-      Storage scale,
-      Rows c) {
-    check(
-        blocksparse_block_sigmoid_f32(
-            isa,
-            logarithm ? 1 : 0,
-            schedule.packed().address(0),
-            schedule.length(),
-            chunkBegin,
-            chunkEnd,
-            n,
-            writeBlocks(valid),
-            address(valid),
-            address(scale),
-            c.address(),
-            c.count(),
-            c.stride()),
-        "blocksparse_block_sigmoid_f32");
-  }
-
-  @Override
-  public void blockBinaryCrossEntropy(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int n,
-      Storage valid,
-      Bags positives,
-      Storage weights,
-      Storage loss,
-      Rows c) {
-    check(
-        blocksparse_block_binary_cross_entropy_f32(
-            isa,
-            schedule.packed().address(0),
-            schedule.length(),
-            chunkBegin,
-            chunkEnd,
-            n,
-            writeBlocks(valid),
-            address(valid),
-            positives.offsets().address(),
-            positives.indices().address(),
-            positives.entries(),
-            address(weights),
-            address(loss),
-            c.address(),
-            c.count(),
-            c.stride()),
-        "blocksparse_block_binary_cross_entropy_f32");
+  public void crossEntropy(CrossEntropy of, int begin, int end) {
+    try (NativeOperands to = NativeOperands.borrow()) {
+      int link = of.targets().link().code();
+      long part = to.part(of.schedule(), begin, end, 0, of.n());
+      long valid = address(of.valid());
+      int blocks = writeBlocks(of.valid());
+      long targets = to.put(of.targets());
+      long losses = address(of.losses());
+      check(
+          blocksparse_block_cross_entropy_f32(
+              isa, link, part, valid, blocks, targets, losses, to.put(of.logits())),
+          "blocksparse_block_cross_entropy_f32");
+    }
   }
 
   @Override
   public void activation(RowSelection rows, ActivationInput input, Rows a) {
-    check(
-        blocksparse_activation_f32(
-            isa,
-            input.function().number(),
-            rows.schedule() == null ? 0 : rows.schedule().packed().address(0),
-            rows.schedule() == null ? 0 : rows.schedule().length(),
-            rows.begin(),
-            rows.end(),
-            rows.columnBegin(),
-            rows.columnEnd(),
-            input.n(),
-            input.z().address(),
-            input.z().stride(),
-            address(input.gate()),
-            a.address(),
-            a.stride(),
-            a.count()),
-        "blocksparse_activation_f32");
+    try (NativeOperands to = NativeOperands.borrow()) {
+      check(
+          blocksparse_activation_f32(isa, to.put(rows), to.put(input), to.put(a)),
+          "blocksparse_activation_f32");
+    }
   }
 
   @Override
-  public void activationGradient(
-      RowSelection rows,
-      ActivationInput input,
-      float alpha,
-      Rows gradA,
-      boolean accumulate,
-      Rows gradZ,
-      Storage gradGate) {
-    check(
-        blocksparse_activation_gradient_f32(
-            isa,
-            input.function().number(),
-            rows.schedule() == null ? 0 : rows.schedule().packed().address(0),
-            rows.schedule() == null ? 0 : rows.schedule().length(),
-            rows.begin(),
-            rows.end(),
-            rows.columnBegin(),
-            rows.columnEnd(),
-            input.n(),
-            input.z().address(),
-            input.z().stride(),
-            address(input.gate()),
-            alpha,
-            gradA.address(),
-            gradA.stride(),
-            accumulate ? 1 : 0,
-            gradZ.address(),
-            gradZ.stride(),
-            address(gradGate),
-            gradA.count()),
-        "blocksparse_activation_gradient_f32");
+  public void activationGradient(RowSelection rows, ActivationGradient of) {
+    try (NativeOperands to = NativeOperands.borrow()) {
+      long part = to.put(rows);
+      long input = to.put(of.input());
+      long gradA = to.put(of.gradA());
+      int adds = of.accumulate() ? 1 : 0;
+      long gradZ = to.put(of.gradZ());
+      long gradGate = address(of.gradGate());
+      check(
+          blocksparse_activation_gradient_f32(
+              isa, part, input, of.alpha(), gradA, adds, gradZ, gradGate),
+          "blocksparse_activation_gradient_f32");
+    }
   }
 
   @Override
@@ -213,160 +89,73 @@ record NativeRowKernels(int isa) implements RowKernels {
   @Override
   public void step(
       UpdateRule rule,
+      Parameters w,
+      long offset,
       long count,
-      float scale,
-      long number,
       Storage g,
       long gOffset,
-      Storage w,
-      long offset,
-      Storage... moments) {
-    check(
-        blocksparse_step_f32(
-            isa,
-            rule.kind().code(),
-            count,
-            rule.rate(),
-            scale,
-            rule.decay(),
-            rule.beta1(),
-            rule.beta2(),
-            rule.epsilon(),
-            number,
-            g.address(gOffset),
-            moments.length < 1 ? 0 : moments[0].address(offset),
-            moments.length < 2 ? 0 : moments[1].address(offset),
-            w.address(offset)),
-        "blocksparse_step_f32");
+      float scale,
+      long number) {
+    try (NativeOperands to = NativeOperands.borrow()) {
+      long part = to.part(w, offset, count);
+      check(
+          blocksparse_step_f32(isa, to.put(rule), scale, number, g.address(gOffset), part),
+          "blocksparse_step_f32");
+    }
   }
 
   @Override
-  public void bagSum(
-      Bags.Reduction reduction, Bags bags, int begin, int end, int n, TableRows a, Rows c) {
-    check(
-        blocksparse_bag_sum_f32(
-            isa,
-            number(reduction),
-            bags.offsets().address(),
-            bags.count(),
-            begin,
-            end,
-            bags.indices().address(),
-            address(bags.values()),
-            bags.entries(),
-            n,
-            a.type().code(),
-            a.address(),
-            a.count(),
-            a.stride(),
-            address(a.scales()),
-            c.address(),
-            c.stride()),
-        "blocksparse_bag_sum_f32");
+  public void bagSum(BagSums sums, int begin, int end) {
+    try (NativeOperands to = NativeOperands.borrow()) {
+      int reduction = number(sums.reduction());
+      long bags = to.put(sums.bags());
+      long a = to.table(sums.a(), sums.n());
+      check(
+          blocksparse_bag_sum_f32(isa, reduction, bags, begin, end, a, to.put(sums.c())),
+          "blocksparse_bag_sum_f32");
+    }
+  }
+
+  @Override
+  public void bagDot(BagDots dots, int begin, int end) {
+    try (NativeOperands to = NativeOperands.borrow()) {
+      int reduction = number(dots.reduction());
+      long bags = to.put(dots.bags());
+      long a = to.table(dots.a(), dots.n());
+      long y = to.put(dots.y());
+      check(
+          blocksparse_bag_dot_f32(isa, reduction, bags, begin, end, a, y, address(dots.dots())),
+          "blocksparse_bag_dot_f32");
+    }
+  }
+
+  @Override
+  public void bagStep(BagSteps steps, int begin, int end) {
+    try (Scratch gradient = Scratch.borrow(steps.n());
+        NativeOperands to = NativeOperands.borrow()) {
+      long rule = to.put(steps.rule());
+      long bags = to.put(steps.bags());
+      long a = to.table(new TableRows(steps.a()), steps.n());
+      long targets = steps.targets().address();
+      long numbers = steps.steps() == null ? 0 : steps.steps().address();
+      long w = to.part(steps.w(), 0, steps.w().w().elements());
+      long memory = gradient.storage().address(0);
+      check(
+          blocksparse_bag_step_f32(isa, rule, bags, begin, end, a, targets, numbers, w, memory),
+          "blocksparse_bag_step_f32");
+    }
   }
 
   @Override
   public void sparseChunk(
       Bags bags, int bag, SparseChunks weights, int chunk, int firstOutput, int n, Storage c) {
-    int begin = bags.offsets().getInt(bag);
-    int count = bags.offsets().getInt(bag + 1L) - begin;
-    Slice indices = bags.indices().from(begin);
-    Slice values = bags.values() == null ? null : bags.values().from(begin);
-    check(
-        blocksparse_sparse_chunk_f32(
-            indices.address(),
-            address(values),
-            count,
-            weights.begins().address(0),
-            weights.features(),
-            weights.chunks().address(0),
-            weights.starts().address(0),
-            weights.rows(),
-            weights.columns().address(0),
-            weights.type().code(),
-            weights.w().address(0),
-            weights.entries(),
-            chunk,
-            weights.biases().address(firstOutput),
-            n,
-            c.address(0)),
-        "blocksparse_sparse_chunk_f32");
-  }
-
-  @Override
-  public void bagDot(
-      Bags.Reduction reduction,
-      Bags bags,
-      int begin,
-      int end,
-      int n,
-      TableRows a,
-      Rows y,
-      Storage dots) {
-    check(
-        blocksparse_bag_dot_f32(
-            isa,
-            number(reduction),
-            bags.offsets().address(),
-            bags.count(),
-            begin,
-            end,
-            bags.indices().address(),
-            bags.entries(),
-            n,
-            a.type().code(),
-            a.address(),
-            a.count(),
-            a.stride(),
-            address(a.scales()),
-            y.address(),
-            y.stride(),
-            dots.address(0)),
-        "blocksparse_bag_dot_f32");
-  }
-
-  @Override
-  public void bagStep(
-      UpdateRule rule,
-      Bags bags,
-      int begin,
-      int end,
-      int n,
-      Rows a,
-      Slice targets,
-      Slice steps,
-      Storage w,
-      Storage... moments) {
-    try (Scratch gradient = Scratch.borrow(n)) {
+    try (NativeOperands to = NativeOperands.borrow()) {
+      long x = to.put(bags);
+      long w = to.put(weights);
+      long biases = weights.biases().address(firstOutput);
       check(
-          blocksparse_bag_step_f32(
-              isa,
-              rule.kind().code(),
-              bags.offsets().address(),
-              bags.count(),
-              begin,
-              end,
-              bags.indices().address(),
-              address(bags.values()),
-              bags.entries(),
-              n,
-              a.address(),
-              a.count(),
-              a.stride(),
-              targets.address(),
-              address(steps),
-              rule.rate(),
-              rule.decay(),
-              rule.maxNorm(),
-              rule.beta1(),
-              rule.beta2(),
-              rule.epsilon(),
-              moments.length < 1 ? 0 : moments[0].address(0),
-              moments.length < 2 ? 0 : moments[1].address(0),
-              w.address(0),
-              w.elements() / n,
-              gradient.storage().address(0)),
-          "blocksparse_bag_step_f32");
+          blocksparse_sparse_chunk_f32(x, bag, w, chunk, biases, n, c.address(0)),
+          "blocksparse_sparse_chunk_f32");
     }
   }
 
@@ -378,11 +167,7 @@ record NativeRowKernels(int isa) implements RowKernels {
     };
   }
 
-  private static long address(Slice slice) {
-    return slice == null ? 0 : slice.address();
-  }
-
-  /** Without counts of valid elements, native code does not look at the number of blocks. */
+  /** Without counts of valid elements, any number of blocks. */
   private static int writeBlocks(Storage valid) {
     return valid == null ? Integer.MAX_VALUE : Math.toIntExact(valid.elements());
   }

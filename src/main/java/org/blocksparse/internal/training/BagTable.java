@@ -2,9 +2,13 @@
 package org.blocksparse.internal.training;
 
 import java.util.SplittableRandom;
+import org.blocksparse.internal.kernels.BagDots;
+import org.blocksparse.internal.kernels.BagSteps;
+import org.blocksparse.internal.kernels.BagSums;
 import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Bags.Reduction;
 import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.Parameters;
 import org.blocksparse.internal.kernels.RowKernels;
 import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.kernels.TableRows;
@@ -71,20 +75,19 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
   /** Row r of {@code out} becomes the reduced sum of bag r. */
   public void sum(Bags bags, Rows out) {
     RowKernels kernels = engine.kernels().rows();
+    BagSums sums = new BagSums(reduction, bags, features, rows, out);
     engine.run(
         bags.count(),
         work((long) bags.entries() + bags.count()),
-        (begin, end) -> kernels.bagSum(reduction, bags, begin, end, features, rows, out));
+        (begin, end) -> kernels.bagSum(sums, begin, end));
   }
 
   /** The gradient with respect to the values of the bags. */
   public void dot(Bags bags, Rows gradOut, Storage gradValues) {
     RowKernels kernels = engine.kernels().rows();
+    BagDots dots = new BagDots(reduction, bags, features, rows, gradOut, gradValues);
     engine.run(
-        bags.count(),
-        work(bags.entries()),
-        (begin, end) ->
-            kernels.bagDot(reduction, bags, begin, end, features, rows, gradOut, gradValues));
+        bags.count(), work(bags.entries()), (begin, end) -> kernels.bagDot(dots, begin, end));
   }
 
   /**
@@ -111,6 +114,7 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
   public void gradient(Bags bags, int bound, Rows gradOut, float alpha, boolean accumulate) {
     RowKernels kernels = engine.kernels().rows();
     UpdateRule descent = UpdateRule.descent(-alpha);
+    Parameters table = new Parameters(rows.storage());
     forEachGradient(
         bags,
         bound,
@@ -120,7 +124,7 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
             clear(targets, begin, end);
           }
           kernels.bagStep(
-              descent, sums, begin, end, features, gradients, targets, steps, rows.storage());
+              new BagSteps(descent, sums, features, gradients, targets, steps, table), begin, end);
         });
   }
 
@@ -177,11 +181,11 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
           TableRows summands = new TableRows(gradOut);
           Rows sums = new Rows(scratch.storage(), parts.count(), features);
           RowKernels kernels = engine.kernels().rows();
+          BagSums all = new BagSums(Reduction.SUM, parts, features, summands, sums);
           engine.run(
               parts.count(),
               work(parts.entries()),
-              (begin, end) ->
-                  kernels.bagSum(Reduction.SUM, parts, begin, end, features, summands, sums));
+              (begin, end) -> kernels.bagSum(all, begin, end));
           take(transposed.cut(), sums, taker);
         }
       }

@@ -4,6 +4,7 @@ package org.blocksparse.internal.training;
 import java.util.function.Consumer;
 import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.Parameters;
 import org.blocksparse.internal.kernels.RowKernels;
 import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.kernels.SampleBags;
@@ -69,7 +70,9 @@ public record InputBiasTable(Engine engine, SampleBags samples, Rows bias) {
     try (Scratch scratch = Scratch.borrow(elements)) {
       gradGate(gradOut, scratch.storage());
       RowKernels kernels = engine.kernels().rows();
-      kernels.step(UpdateRule.descent(-alpha), elements, 1, 1, scratch.storage(), 0, gradGate, 0);
+      UpdateRule descent = UpdateRule.descent(-alpha);
+      Parameters added = new Parameters(gradGate);
+      kernels.step(descent, added, 0, elements, scratch.storage(), 0, 1, 1);
     }
   }
 

@@ -2,7 +2,9 @@
 package org.blocksparse.internal.training;
 
 import java.util.Arrays;
+import org.blocksparse.internal.kernels.BagSteps;
 import org.blocksparse.internal.kernels.Bags;
+import org.blocksparse.internal.kernels.Parameters;
 import org.blocksparse.internal.kernels.RowKernels;
 import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.kernels.UpdateRule;
@@ -18,7 +20,7 @@ public final class TensorState {
   private static final int CORRECTED_BITS = 54;
 
   private final BlockedTensor tensor;
-  private final Storage[] moments;
+  private final Parameters parameters;
 
   /** Empty unless the kind of rule counts them. */
   private final int[] steps;
@@ -33,7 +35,7 @@ public final class TensorState {
   /** State of a tensor that has made no step. */
   TensorState(BlockedTensor tensor, UpdateRule.Kind kind, Storage[] moments) {
     this.tensor = tensor;
-    this.moments = moments;
+    this.parameters = new Parameters(tensor.storage(), moments);
     int counted = kind.countsSteps() ? tensor.blocks() : 0;
     this.steps = new int[counted];
     this.begun = new int[counted][];
@@ -68,7 +70,7 @@ public final class TensorState {
       boolean all = to - from == columns.length; // of all rows, they lie together
       long run = all ? size : to - from;
       for (long at = from; at < size; at += all ? size : columns.length) {
-        kernels.step(rule, run, scale, number, gradient, at, tensor.storage(), begin + at, moments);
+        kernels.step(rule, parameters, begin + at, run, gradient, at, scale, number);
       }
       from = to;
     }
@@ -97,8 +99,7 @@ public final class TensorState {
       float scale,
       Storage gradient) {
     long offset = block * tensor.blockSize() + begin;
-    kernels.step(
-        rule, count, scale, nextStep(block), gradient, 0, tensor.storage(), offset, moments);
+    kernels.step(rule, parameters, offset, count, gradient, 0, scale, nextStep(block));
   }
 
   /** Makes the blocks that are targets follow the sums of bags [begin, end). */
@@ -117,7 +118,7 @@ public final class TensorState {
       stepsOfBags.putInt(bag, nextStep(targets.getInt(bag)));
     }
     kernels.bagStep(
-        rule, bags, begin, end, n, gradients, targets, stepsOfBags, tensor.storage(), moments);
+        new BagSteps(rule, bags, n, gradients, targets, stepsOfBags, parameters), begin, end);
     for (int bag = begin; counts && bag < end; bag++) {
       countStep(targets.getInt(bag));
     }
@@ -149,7 +150,7 @@ public final class TensorState {
 
   /** One of the moments, of the size of the tensor. */
   public Storage moment(int number) {
-    return moments[number];
+    return parameters.moments()[number];
   }
 
   /** The steps that each block has taken; 0 where the rule does not count them. */

@@ -52,8 +52,8 @@ final class KernelEdgesTest {
       s.putFloat(place, Float.NaN);
       v.putFloat(place, Float.NaN);
       RowKernels rows = kernels.kernels().rows();
-      rows.step(rule(UpdateRule.Kind.ADAGRAD), N, 1, 1, g, 0, byAdagrad, 0, s);
-      rows.step(rule(UpdateRule.Kind.ADAM), N, 1, 1, g, 0, byAdam, 0, m, v);
+      rows.step(rule(UpdateRule.Kind.ADAGRAD), new Parameters(byAdagrad, s), 0, N, g, 0, 1, 1);
+      rows.step(rule(UpdateRule.Kind.ADAM), new Parameters(byAdam, m, v), 0, N, g, 0, 1, 1);
       for (int i = 0; i < N; i++) {
         String at = place + ": " + i;
         assertEquals(i == place, Float.isNaN(s.getFloat(i)), "s " + at);
@@ -78,10 +78,14 @@ final class KernelEdgesTest {
           byStep.putFloat(place, infinite);
           byBag.putFloat(place, infinite);
           Storage[] moments = {filled(N, 2), filled(N, 2)};
-          rows.step(rule(kind), N, 0.5f, 1, filled(N, 1), 0, byStep, 0, moments);
+          rows.step(rule(kind), new Parameters(byStep, moments), 0, N, filled(N, 1), 0, 0.5f, 1);
           Rows gradients = new Rows(filled(N, 1), 1, N);
           UpdateRule clipping = new UpdateRule(kind, 0.5f, 0, 0.125f, 0.9f, 0.999f, 1e-8f);
-          rows.bagStep(clipping, bags, 0, 1, N, gradients, ints(0), ints(1), byBag, moments);
+          rows.bagStep(
+              new BagSteps(
+                  clipping, bags, N, gradients, ints(0), ints(1), new Parameters(byBag, moments)),
+              0,
+              1);
           for (int i = 0; i < N; i++) {
             String at = kind + ", " + infinite + " at " + place + ": " + i;
             assertEquals(i == place, byStep.getFloat(i) == infinite, at);
@@ -163,12 +167,13 @@ final class KernelEdgesTest {
             .rows()
             .activationGradient(
                 oneRow(),
-                new ActivationInput(function, N, z, filled(1, f[1])),
-                f[0],
-                new Rows(filled(N, f[2]), 1, N),
-                false,
-                gradZ,
-                null);
+                new ActivationGradient(
+                    new ActivationInput(function, N, z, filled(1, f[1])),
+                    f[0],
+                    new Rows(filled(N, f[2]), 1, N),
+                    false,
+                    gradZ,
+                    null));
         double factor = (double) f[0] * f[1] * f[2];
         double slope = JavaActivations.slope(function, 0.75);
         double expected =
@@ -192,10 +197,18 @@ final class KernelEdgesTest {
     try (GemmSchedule schedule = GemmSchedule.dense(1)) {
       Rows c = new Rows(filled(N, -1e38f), 1, N);
       c.storage().putFloat(4, Float.NEGATIVE_INFINITY);
-      kernels.kernels().rows().blockSoftmax(true, schedule, 0, 1, N, null, filled(1, 3e38f), c);
+      kernels
+          .kernels()
+          .rows()
+          .probabilities(
+              new Probabilities(Link.SOFTMAX, true, schedule, N, null, filled(1, 3e38f), c), 0, 1);
       Rows d = new Rows(filled(N, -1e38f), 1, N);
       d.storage().putFloat(4, Float.NEGATIVE_INFINITY);
-      kernels.kernels().rows().blockSigmoid(true, schedule, 0, 1, N, null, filled(1, 3e38f), d);
+      kernels
+          .kernels()
+          .rows()
+          .probabilities(
+              new Probabilities(Link.LOGISTIC, true, schedule, N, null, filled(1, 3e38f), d), 0, 1);
       for (int q = 0; q < N; q++) {
         float infinite = Float.NEGATIVE_INFINITY;
         assertEquals(q == 4 ? infinite : 3e38f, c.storage().getFloat(q), "softmax " + q);
@@ -213,7 +226,11 @@ final class KernelEdgesTest {
     try (GemmSchedule schedule = GemmSchedule.dense(1)) {
       for (boolean logarithm : new boolean[] {false, true}) {
         Rows c = new Rows(filled(N, 200), 1, N);
-        kernels.kernels().rows().blockSigmoid(logarithm, schedule, 0, 1, N, valid, null, c);
+        kernels
+            .kernels()
+            .rows()
+            .probabilities(
+                new Probabilities(Link.LOGISTIC, logarithm, schedule, N, valid, null, c), 0, 1);
         for (int q = 0; q < N; q++) {
           float expected =
               q < VALID ? (logarithm ? 0 : 1) : logarithm ? Float.NEGATIVE_INFINITY : 0;
@@ -240,13 +257,23 @@ final class KernelEdgesTest {
     Storage loss = filled(3, 0);
     List<InPlace> calls =
         List.of(
-            (chunks, begin, end, c) -> k.blockSoftmax(false, chunks, begin, end, N, null, null, c),
-            (chunks, begin, end, c) -> k.blockSigmoid(false, chunks, begin, end, N, null, null, c),
             (chunks, begin, end, c) ->
-                k.blockCrossEntropy(
-                    chunks, begin, end, N, null, target.storage(), null, 0, null, loss, c),
+                k.probabilities(
+                    new Probabilities(Link.SOFTMAX, false, chunks, N, null, null, c), begin, end),
             (chunks, begin, end, c) ->
-                k.blockBinaryCrossEntropy(chunks, begin, end, N, null, positives, null, loss, c));
+                k.probabilities(
+                    new Probabilities(Link.LOGISTIC, false, chunks, N, null, null, c), begin, end),
+            (chunks, begin, end, c) ->
+                k.crossEntropy(
+                    new CrossEntropy(
+                        chunks, N, null, Targets.single(target.storage(), 0, null, null), loss, c),
+                    begin,
+                    end),
+            (chunks, begin, end, c) ->
+                k.crossEntropy(
+                    new CrossEntropy(chunks, N, null, Targets.several(positives, null), loss, c),
+                    begin,
+                    end));
     int[] each = {0, 1, 2};
     try (GemmSchedule schedule = GemmSchedule.of(3, each, 3, each, 3)) {
       for (int call = 0; call < calls.size(); call++) {

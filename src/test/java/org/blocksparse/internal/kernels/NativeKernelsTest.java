@@ -97,34 +97,75 @@ final class NativeKernelsTest {
     for (UpdateRule rule : RULES) {
       calls.put(
           "step by " + rule.kind(),
-          () -> k.rows().step(rule, elements, 1, 1, read, 0, written, 0, written, written));
+          () ->
+              k.rows()
+                  .step(
+                      rule, new Parameters(written, written, written), 0, elements, read, 0, 1, 1));
       calls.put(
           "bag_step by " + rule.kind(),
           () ->
               k.rows()
-                  .bagStep(rule, bags, 0, end, N, in(), targets, steps, written, written, written));
+                  .bagStep(
+                      new BagSteps(
+                          rule,
+                          bags,
+                          N,
+                          in(),
+                          targets,
+                          steps,
+                          new Parameters(written, written, written)),
+                      0,
+                      end));
     }
-    calls.put("bag_sum", () -> k.rows().bagSum(Reduction.SUM, bags, 0, end, N, table, out()));
     calls.put(
-        "bag_dot", () -> k.rows().bagDot(Reduction.SUM, bags, 0, end, N, table, in(), written));
+        "bag_sum",
+        () -> k.rows().bagSum(new BagSums(Reduction.SUM, bags, N, table, out()), 0, end));
     calls.put(
-        "block_softmax", () -> k.rows().blockSoftmax(false, gemm, 0, chunks, N, null, null, out()));
+        "bag_dot",
+        () -> k.rows().bagDot(new BagDots(Reduction.SUM, bags, N, table, in(), written), 0, end));
     calls.put(
-        "block_sigmoid", () -> k.rows().blockSigmoid(false, gemm, 0, chunks, N, null, null, out()));
-    calls.put(
-        "block_cross_entropy",
+        "block_probabilities by softmax",
         () ->
             k.rows()
-                .blockCrossEntropy(
-                    gemm, 0, chunks, N, null, targets.storage(), null, 0, null, written, out()));
+                .probabilities(
+                    new Probabilities(Link.SOFTMAX, false, gemm, N, null, null, out()), 0, chunks));
     calls.put(
-        "block_binary_cross_entropy",
+        "block_probabilities by the logistic function",
         () ->
-            k.rows().blockBinaryCrossEntropy(gemm, 0, chunks, N, null, bags, null, written, out()));
+            k.rows()
+                .probabilities(
+                    new Probabilities(Link.LOGISTIC, false, gemm, N, null, null, out()),
+                    0,
+                    chunks));
+    calls.put(
+        "block_cross_entropy of one target",
+        () ->
+            k.rows()
+                .crossEntropy(
+                    new CrossEntropy(
+                        gemm,
+                        N,
+                        null,
+                        Targets.single(targets.storage(), 0, null, null),
+                        written,
+                        out()),
+                    0,
+                    chunks));
+    calls.put(
+        "block_cross_entropy of several",
+        () ->
+            k.rows()
+                .crossEntropy(
+                    new CrossEntropy(gemm, N, null, Targets.several(bags, null), written, out()),
+                    0,
+                    chunks));
     calls.put("activation", () -> k.rows().activation(rows, relu, out()));
     calls.put(
         "activation_gradient",
-        () -> k.rows().activationGradient(rows, relu, 1, in(), false, out(), null));
+        () ->
+            k.rows()
+                .activationGradient(
+                    rows, new ActivationGradient(relu, 1, in(), false, out(), null)));
     return calls;
   }
 
@@ -161,7 +202,17 @@ final class NativeKernelsTest {
           "bag_step by " + rule.kind(),
           () ->
               k.rows()
-                  .bagStep(rule, bags, 1, 2, N, in(), targets, steps, written, written, written));
+                  .bagStep(
+                      new BagSteps(
+                          rule,
+                          bags,
+                          N,
+                          in(),
+                          targets,
+                          steps,
+                          new Parameters(written, written, written)),
+                      1,
+                      2));
     }
   }
 

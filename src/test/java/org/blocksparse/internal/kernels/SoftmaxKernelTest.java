@@ -142,15 +142,17 @@ final class SoftmaxKernelTest {
             kernels
                 .kernels()
                 .rows()
-                .blockSoftmax(
-                    false,
-                    schedule,
+                .probabilities(
+                    new Probabilities(
+                        Link.SOFTMAX,
+                        false,
+                        schedule,
+                        n,
+                        validCount,
+                        factor == 1 ? null : storage(factor),
+                        new Rows(row, 1, n)),
                     0,
-                    1,
-                    n,
-                    validCount,
-                    factor == 1 ? null : storage(factor),
-                    new Rows(row, 1, n));
+                    1);
             for (int q = 0; q < n; q++) {
               double expected = factor * exact.probabilities[q];
               double allowed = q < valid ? 4 * Math.ulp((float) expected) : 0;
@@ -175,15 +177,17 @@ final class SoftmaxKernelTest {
             kernels
                 .kernels()
                 .rows()
-                .blockSoftmax(
-                    true,
-                    schedule,
+                .probabilities(
+                    new Probabilities(
+                        Link.SOFTMAX,
+                        true,
+                        schedule,
+                        n,
+                        validCount,
+                        offset == 0 ? null : storage(offset),
+                        new Rows(row, 1, n)),
                     0,
-                    1,
-                    n,
-                    validCount,
-                    offset == 0 ? null : storage(offset),
-                    new Rows(row, 1, n));
+                    1);
             for (int q = 0; q < n; q++) {
               if (q >= valid) {
                 assertEquals(Float.NEGATIVE_INFINITY, row.getFloat(q), "element " + q);
@@ -216,18 +220,16 @@ final class SoftmaxKernelTest {
             kernels
                 .kernels()
                 .rows()
-                .blockCrossEntropy(
-                    schedule,
+                .crossEntropy(
+                    new CrossEntropy(
+                        schedule,
+                        n,
+                        validCount,
+                        Targets.single(storage(target), smoothing, null, storage(weight)),
+                        nll,
+                        new Rows(row, 1, n)),
                     0,
-                    1,
-                    n,
-                    validCount,
-                    storage(target),
-                    storage(weight),
-                    smoothing,
-                    null,
-                    nll,
-                    new Rows(row, 1, n));
+                    1);
             double loss = 0;
             for (int q = 0; q < n; q++) {
               if (q >= valid) {
@@ -280,19 +282,21 @@ final class SoftmaxKernelTest {
             Storage gradients = row(logits);
             Storage nll = Storage.allocate(1);
             RowKernels rows = kernels.kernels().rows();
-            rows.blockSoftmax(true, schedule, 0, 1, n, null, null, new Rows(logs, 1, n));
-            rows.blockCrossEntropy(
-                schedule,
+            rows.probabilities(
+                new Probabilities(
+                    Link.SOFTMAX, true, schedule, n, null, null, new Rows(logs, 1, n)),
                 0,
-                1,
-                n,
-                null,
-                storage(place),
-                null,
+                1);
+            rows.crossEntropy(
+                new CrossEntropy(
+                    schedule,
+                    n,
+                    null,
+                    Targets.single(storage(place), 0, null, null),
+                    nll,
+                    new Rows(gradients, 1, n)),
                 0,
-                null,
-                nll,
-                new Rows(gradients, 1, n));
+                1);
             double slack = n * (Float.MIN_VALUE / 2.0);
             assertWithin4Ulp(-StrictMath.log1p(rest), logs.getFloat(place), slack, name);
             assertWithin4Ulp(StrictMath.log1p(rest), nll.getFloat(0), slack, name);
@@ -320,18 +324,16 @@ final class SoftmaxKernelTest {
       kernels
           .kernels()
           .rows()
-          .blockCrossEntropy(
-              schedule,
+          .crossEntropy(
+              new CrossEntropy(
+                  schedule,
+                  5,
+                  null,
+                  Targets.single(storage(2), 0.5f, storage(prior), null),
+                  nll,
+                  new Rows(row, 1, 5)),
               0,
-              1,
-              5,
-              null,
-              storage(2),
-              null,
-              0.5f,
-              storage(prior),
-              nll,
-              new Rows(row, 1, 5));
+              1);
       double loss = 0;
       for (int q = 0; q < 5; q++) {
         double wanted = (q == 2 ? 0.5 : 0) + 0.5 * prior[q];
@@ -354,18 +356,16 @@ final class SoftmaxKernelTest {
       kernels
           .kernels()
           .rows()
-          .blockCrossEntropy(
-              schedule,
+          .crossEntropy(
+              new CrossEntropy(
+                  schedule,
+                  19,
+                  null,
+                  Targets.single(storage(7), 0, null, storage(0f)),
+                  Storage.allocate(1),
+                  new Rows(row, 1, 19)),
               0,
-              1,
-              19,
-              null,
-              storage(7),
-              storage(0f),
-              0,
-              null,
-              Storage.allocate(1),
-              new Rows(row, 1, 19));
+              1);
       for (int q = 0; q < 19; q++) {
         assertEquals(0, row.getFloat(q), "element " + q);
       }
@@ -386,7 +386,11 @@ final class SoftmaxKernelTest {
             kernels
                 .kernels()
                 .rows()
-                .blockSoftmax(false, schedule, 0, 1, n, null, null, new Rows(row, 1, n));
+                .probabilities(
+                    new Probabilities(
+                        Link.SOFTMAX, false, schedule, n, null, null, new Rows(row, 1, n)),
+                    0,
+                    1);
             for (int q = 0; q < n; q++) {
               assertTrue(Float.isNaN(row.getFloat(q)), poison + " at " + at + " of " + n);
             }
@@ -398,7 +402,10 @@ final class SoftmaxKernelTest {
       kernels
           .kernels()
           .rows()
-          .blockSoftmax(false, schedule, 0, 1, 3, null, null, new Rows(row, 1, 3));
+          .probabilities(
+              new Probabilities(Link.SOFTMAX, false, schedule, 3, null, null, new Rows(row, 1, 3)),
+              0,
+              1);
       assertEquals(0.5f, row.getFloat(0));
       assertEquals(0f, row.getFloat(1));
       assertEquals(0.5f, row.getFloat(2));
@@ -415,8 +422,16 @@ final class SoftmaxKernelTest {
       kernels
           .kernels()
           .rows()
-          .blockCrossEntropy(
-              schedule, 0, 1, 3, null, storage(0), null, 0, null, nll, new Rows(row, 1, 3));
+          .crossEntropy(
+              new CrossEntropy(
+                  schedule,
+                  3,
+                  null,
+                  Targets.single(storage(0), 0, null, null),
+                  nll,
+                  new Rows(row, 1, 3)),
+              0,
+              1);
       assertEquals(Math.log(2), nll.getFloat(0), 1e-6);
       assertEquals(-0.5f, row.getFloat(0));
       assertEquals(0f, row.getFloat(1));
@@ -444,8 +459,16 @@ final class SoftmaxKernelTest {
         kernels
             .kernels()
             .rows()
-            .blockCrossEntropy(
-                schedule, 0, 1, n, null, storage(0), null, 0.25f, shares, nll, new Rows(row, 1, n));
+            .crossEntropy(
+                new CrossEntropy(
+                    schedule,
+                    n,
+                    null,
+                    Targets.single(storage(0), 0.25f, shares, null),
+                    nll,
+                    new Rows(row, 1, n)),
+                0,
+                1);
         double expected = shared ? Double.POSITIVE_INFINITY : Math.log(n - 1);
         assertEquals(expected, nll.getFloat(0), 1e-5);
         for (int q = 0; q < n; q++) {
