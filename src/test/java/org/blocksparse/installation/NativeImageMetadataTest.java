@@ -218,8 +218,7 @@ final class NativeImageMetadataTest {
     visitJars(
         (jar, entry) -> {
           String name = entry.getName();
-          boolean own =
-              name.matches("org/blocksparse/internal/binding/.+\\.(txt|so|dll|dylib)");
+          boolean own = name.matches("org/blocksparse/internal/binding/.+\\.(txt|so|dll|dylib)");
           boolean preload =
               name.startsWith("org/bytedeco/openblas/" + Loader.getPlatform() + "/")
                   && preloaded.stream().anyMatch(p -> name.matches(".*/(lib)?" + p + "\\..*"));

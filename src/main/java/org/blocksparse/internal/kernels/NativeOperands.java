@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
-import java.lang.ref.SoftReference;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.SoftPool;
 import org.blocksparse.internal.memory.Storage;
@@ -17,7 +16,6 @@ final class NativeOperands implements AutoCloseable {
   private static final SoftPool<NativeOperands> POOL = new SoftPool<>();
 
   private final Storage memory = Storage.allocate(ELEMENTS);
-  private final SoftReference<NativeOperands> idle = new SoftReference<>(this);
   private int end;
 
   private NativeOperands() {}
@@ -216,7 +214,7 @@ final class NativeOperands implements AutoCloseable {
   @Override
   public void close() {
     end = 0;
-    if (!POOL.offer(idle)) {
+    if (!POOL.offer(this)) {
       memory.close();
     }
   }

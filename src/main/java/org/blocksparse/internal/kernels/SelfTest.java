@@ -146,12 +146,7 @@ public final class SelfTest {
     return (kernels, result) ->
         kernels.blockGemm(
             new BlockProduct(
-                schedule,
-                a,
-                roundsA,
-                w,
-                Sums.of(new Rows(result, a.count(), w.outSize())),
-                null),
+                schedule, a, roundsA, w, Sums.of(new Rows(result, a.count(), w.outSize())), null),
             0,
             schedule.chunks(),
             0,

@@ -68,10 +68,8 @@ final class SelfTestTest {
 
   @Test
   void oneWrongElementOfAProduct() {
-    assertWrong(
-        SelfTest.failures(spoilt("blockGemm", c -> change(c, c.elements() - 1))), PRODUCTS);
-    assertWrong(
-        SelfTest.failures(spoilt("blockGemm", c -> change(c, 0))), PRODUCTS);
+    assertWrong(SelfTest.failures(spoilt("blockGemm", c -> change(c, c.elements() - 1))), PRODUCTS);
+    assertWrong(SelfTest.failures(spoilt("blockGemm", c -> change(c, 0))), PRODUCTS);
   }
 
   @Test
@@ -135,15 +133,13 @@ final class SelfTestTest {
 
   @Test
   void whatIsNotWritten() {
-    assertWrong(
-        SelfTest.failures(spoilt("blockGemm", false, c -> {})), PRODUCTS);
+    assertWrong(SelfTest.failures(spoilt("blockGemm", false, c -> {})), PRODUCTS);
     assertWrong(SelfTest.failures(spoilt("blockOuter", false, o -> {})), "outer product");
   }
 
   @Test
   void zeros() {
-    assertWrong(
-        SelfTest.failures(spoilt("blockGemm", c -> c.fill(0, c.elements(), 0))), PRODUCTS);
+    assertWrong(SelfTest.failures(spoilt("blockGemm", c -> c.fill(0, c.elements(), 0))), PRODUCTS);
     assertWrong(
         SelfTest.failures(spoilt("blockOuter", o -> o.fill(0, o.elements(), 0))), "outer product");
   }
