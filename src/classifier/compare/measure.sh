@@ -44,6 +44,9 @@ else
   echo "PECOS is left out: --pecos SOURCE names a clone of it"
 fi
 
+# chart NUMBERS.tsv: draws NUMBERS.svg
+chart() { java "$here/../../jmh/java/org/blocksparse/bench/Chart.java" "$1"; }
+
 # examples TRAINING TEST: leaves the first with --examples, and prints how many there are
 examples() {
   [ -z "$most" ] || sed -i "$((most + 1)),\$d" "$1" "$2"

@@ -1,59 +1,114 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench;
 
-import java.util.concurrent.TimeUnit;
+import org.blocksparse.bench.jobs.Bag;
+import org.blocksparse.bench.jobs.BagProblem;
+import org.blocksparse.bench.jobs.BlocksparseBag;
 import org.openjdk.jmh.annotations.Benchmark;
-import org.openjdk.jmh.annotations.BenchmarkMode;
-import org.openjdk.jmh.annotations.Mode;
-import org.openjdk.jmh.annotations.OutputTimeUnit;
 import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 
-/** An embedding bag: {@code mvn -f src/jmh -Dbench.args="run --part BAG"}. */
-@State(Scope.Benchmark)
-@BenchmarkMode(Mode.SampleTime)
-@OutputTimeUnit(TimeUnit.NANOSECONDS)
-public class BagBenchmark {
-  @Param public BagOperation operation;
-  @Param public BagPeer peer;
+/** An embedding bag. */
+public class BagBenchmark extends Measured {
+  private static final double TOLERANCE = 1e-6;
 
-  private BagPeer.Bag bag;
-  private int calls;
+  /** An operation on a batch. */
+  public enum Operation {
+    FORWARD(1),
+    /** Reads and writes the table and the state of Adagrad. */
+    ADAGRAD_STEP(4);
 
-  @Setup
-  public void setUp() {
-    BagProblem problem = new BagProblem();
-    bag = peer.bag(problem);
-    try (BagPeer.Bag expected = BagPeer.PLAIN_JAVA.bag(problem)) {
+    private final int passes;
+
+    Operation(int passes) {
+      this.passes = passes;
+    }
+  }
+
+  /** A bag, compared with plain loops in Java. */
+  @State(Scope.Benchmark)
+  public abstract static class Table {
+    @Param public Operation operation;
+
+    private Bag bag;
+    private int calls;
+
+    abstract Bag bag(BagProblem of);
+
+    @Setup
+    public void setUp() {
+      BagProblem problem = new BagProblem();
+      bag = bag(problem);
+      Bag expected = new PlainBag(problem);
       bag.step(1);
       expected.step(1);
       bag.forward(0);
       expected.forward(0);
-      float[] sums = bag.sums();
-      for (int i = 0; i < sums.length; i++) {
-        if (!(Math.abs(sums[i] - expected.sums()[i]) <= 1e-6)) {
+      float[] means = bag.means();
+      for (int i = 0; i < means.length; i++) {
+        if (!(Math.abs(means[i] - expected.means()[i]) <= TOLERANCE)) {
           throw new IllegalStateException(
-              "element " + i + ": " + sums[i] + " in place of " + expected.sums()[i]);
+              "element " + i + ": expected " + expected.means()[i] + " but was " + means[i]);
         }
       }
+      double bytes = problem.distinctRows() * BagProblem.FEATURES * Float.BYTES;
+      Facts.putCost(operation.passes * bytes, 0);
+    }
+
+    void run() {
+      int batch = calls++ % BagProblem.BATCHES;
+      if (operation == Operation.FORWARD) {
+        bag.forward(batch);
+      } else {
+        bag.step(batch);
+      }
+    }
+
+    @TearDown
+    public void tearDown() {
+      bag.close();
     }
   }
 
-  @TearDown
-  public void tearDown() {
-    bag.close();
+  /** This library. */
+  public static class Blocksparse extends Table {
+    @Override
+    Bag bag(BagProblem of) {
+      return new BlocksparseBag(of);
+    }
+  }
+
+  /** A user's own loops. */
+  public static class Plain extends Table {
+    @Override
+    Bag bag(BagProblem of) {
+      return new PlainBag(of);
+    }
+  }
+
+  /** The embedding and Adagrad that DJL offers. */
+  public static class PyTorch extends Table {
+    @Override
+    Bag bag(BagProblem of) {
+      return new PyTorchBag(of);
+    }
   }
 
   @Benchmark
-  public void run() {
-    int batch = calls++ % BagProblem.BATCHES;
-    if (operation == BagOperation.FORWARD) {
-      bag.forward(batch);
-    } else {
-      bag.step(batch);
-    }
+  public void blocksparse(Blocksparse table) {
+    table.run();
+  }
+
+  @Benchmark
+  public void plainJava(Plain table) {
+    table.run();
+  }
+
+  @Benchmark
+  public void pytorch(PyTorch table) {
+    table.run();
   }
 }

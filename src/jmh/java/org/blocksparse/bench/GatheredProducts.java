@@ -3,6 +3,10 @@ package org.blocksparse.bench;
 
 import java.nio.FloatBuffer;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.bench.jobs.Operation;
+import org.blocksparse.bench.jobs.Problem;
+import org.blocksparse.bench.jobs.Products;
+import org.blocksparse.bench.jobs.Workload;
 
 /** Products of gathered rows, sorted by block, whose results for each row are summed afterwards. */
 abstract class GatheredProducts implements Products {
@@ -26,7 +30,7 @@ abstract class GatheredProducts implements Products {
     workload = problem.workload;
     k = workload.iSize;
     n = workload.oSize;
-    pairs = problem.pairs();
+    pairs = new Pairs(problem);
     termsOfOut = pairs.termsOfOut();
     termsOfH = pairs.termsOfH();
     h = problem.h.asFloatBuffer();

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
-import org.blocksparse.bench.nextitem.BasketsCommand;
-import org.blocksparse.bench.nextitem.NextItemCommand;
-import org.blocksparse.demo.LanguageModelCommand;
-import org.blocksparse.demo.QualityCommand;
-import picocli.CommandLine;
-import picocli.CommandLine.Command;
 
 /**
  * The benchmarks:
@@ -15,45 +15,52 @@ import picocli.CommandLine.Command;
  * <pre>{@code
  * unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
  * mvn install -DskipTests
- * mvn -f src/jmh                                        everything; about an hour
- * mvn -f src/jmh -Dbench.args="run --quick"             a first impression in some minutes
- * mvn -f src/jmh -Dbench.args="run --workload hsm-200 --peer blocksparse --peer mkl-batch"
- * mvn -f src/jmh -Dbench.args="run --part TOPK"         the demo's model too, if mvn -Pdemo ran before
- * mvn -f src/jmh -Dbench.args="compare before.json after.json"
- * mvn -f src/jmh -Dbench.args="page target/bench/results.json Zen-5" a page of src/doc/performance
- * mvn -f src/jmh -Dbench.args="run --quick --part EXPERTS" beside ggml and others: MoeTurns
- * mvn -f src/jmh -Dbench.args="run --quick --part SERVING" how long callers wait; a minute
- * mvn -f src/jmh -Dbench.args="next-item"               a recommender, against Lucene's HNSW
- * mvn -f src/jmh -Dbench.args="baskets baskets.txt"     the same of real baskets, against item-kNN
- * mvn -f src/jmh -Dbench.args="language-model"          the demo's model, against PyTorch's
- * mvn -f src/jmh -Dbench.args="quality classes"         the demo's model with other classes, or bits
- * mvn -f src/jmh -Dbench.args="--help"
+ * mvn -f src/jmh -Dbench.args="Products Limits"                 JMH, with its options
+ * mvn -f src/jmh -Dbench.args="Products -p workload=HSM_200 -r 200ms"
+ * mvn -f src/jmh -Dbench.args="-l"                              all benchmarks by name
+ * mvn -f src/jmh -Dbench.args="-h"                              the options of JMH
+ * mvn -f src/jmh -Dbench.args="experts"                         Experts: beside ggml and others
+ * mvn -f src/jmh -Dbench.args="versions OLD NEW"                Versions: two builds in turns
  * }</pre>
  *
- * <p>OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE must not be set: they change the speed of OpenBLAS, for
- * us and for the peers.
+ * <p>Writes the results of JMH, and a page of them, to {@code target/bench}.
  */
-@Command(
-    name = "bench",
-    mixinStandardHelpOptions = true,
-    description = "Compares this library with the limits of the machine and with other libraries.",
-    subcommands = {
-      RunCommand.class,
-      CompareCommand.class,
-      PageCommand.class,
-      NextItemCommand.class,
-      BasketsCommand.class,
-      LanguageModelCommand.class,
-      QualityCommand.class
-    })
 public final class Main {
+  private static final Path FOLDER = Path.of("target/bench");
+
   private Main() {}
 
-  /** Runs the command, {@code run} if none is given. */
-  public static void main(String[] args) {
+  public static void main(String[] args) throws Exception {
     Locale.setDefault(Locale.ROOT); // what is printed is English, its numbers included
-    String[] command = args.length == 0 ? new String[] {"run"} : args;
-    System.exit(
-        new CommandLine(new Main()).setCaseInsensitiveEnumValuesAllowed(true).execute(command));
+    for (String name : List.of("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS")) {
+      if (System.getenv(name) != null) {
+        System.out.println("warning: " + name + " is set and changes the results: unset it");
+      }
+    }
+    Files.createDirectories(FOLDER);
+    String[] rest = Arrays.copyOfRange(args, Math.min(1, args.length), args.length);
+    switch (args.length == 0 ? "" : args[0]) {
+      case "experts" ->
+          write(new Experts(0.2, FOLDER.resolve("experts.log"), rest).measure(), args);
+      case "versions" -> Versions.compare(FOLDER, rest);
+      default -> jmh(args);
+    }
+  }
+
+  private static void jmh(String... args) throws Exception {
+    Path json = FOLDER.resolve("results.json");
+    Files.deleteIfExists(json);
+    List<String> all = new ArrayList<>(List.of(args));
+    all.addAll(List.of("-rf", "json", "-rff", json.toString(), "-prof", Facts.class.getName()));
+    org.openjdk.jmh.Main.main(all.toArray(String[]::new));
+    if (Files.exists(json)) { // not if JMH was asked for help
+      write(Results.read(json), args);
+    }
+  }
+
+  private static void write(Results results, String... args) throws IOException {
+    Page page = new Page(results, String.join(" ", args));
+    System.out.println(page);
+    System.out.println("Written: " + Files.writeString(FOLDER.resolve("page.md"), page.toString()));
   }
 }

@@ -8,6 +8,7 @@ import static org.bytedeco.mkl.global.mkl_rt.CblasTrans;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.stream.IntStream;
+import org.blocksparse.bench.jobs.Problem;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.IntPointer;
 import org.bytedeco.javacpp.PointerPointer;

@@ -2,55 +2,96 @@
 package org.blocksparse.bench;
 
 import java.util.Map;
-import java.util.concurrent.TimeUnit;
+import org.blocksparse.Activation;
+import org.blocksparse.bench.jobs.BlocksparseMoe;
+import org.blocksparse.bench.jobs.Moe;
+import org.blocksparse.bench.jobs.MoeProblem;
 import org.openjdk.jmh.annotations.Benchmark;
-import org.openjdk.jmh.annotations.BenchmarkMode;
-import org.openjdk.jmh.annotations.Mode;
-import org.openjdk.jmh.annotations.OutputTimeUnit;
 import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 
-/** A whole mixture of experts: {@code mvn -f src/jmh -Dbench.args="run --part MOE"}. */
-@State(Scope.Benchmark)
-@BenchmarkMode(Mode.SampleTime)
-@OutputTimeUnit(TimeUnit.NANOSECONDS)
-public class MoeBenchmark {
+/** A whole mixture of experts, forward, backward and trained. */
+public class MoeBenchmark extends Measured {
   private static final double TOLERANCE = 1e-4;
 
   /** The share of elements that may be off: a few rows of a thousand. */
-  private static final double MOST_OFF = 0.005;
+  private static final double MAX_OFF = 0.005;
 
   private static final double STEP_TOLERANCE = 0.01;
 
-  @Param({"64", "1024"})
-  public int tokens;
+  /** An operation on a batch with a given routing. */
+  public enum Operation {
+    FORWARD(1, 1),
+    /** All gradients, after a forward pass that is not measured. Each product has two gradients. */
+    BACKWARD(2, 2),
+    /** Forward, backward and Adam, which reads and writes weights and two moments. */
+    ADAM_STEP(3, 7);
 
-  @Param public MoeActivation activation;
-  @Param public MoeOperation operation;
-  @Param public Peer peer;
+    private final int products;
+    private final int passes;
 
-  private Moe layer;
+    Operation(int products, int passes) {
+      this.products = products;
+      this.passes = passes;
+    }
+  }
 
-  /** One peer compared with the other, in a forward and a backward pass and a step. */
-  @Setup
-  public void setUp() {
-    MoeProblem problem = new MoeProblem(tokens, activation);
-    layer = peer.moe(problem);
-    Peer other = peer == Peer.BLOCKSPARSE ? Peer.PYTORCH_LOOP : Peer.BLOCKSPARSE;
-    try (Moe reference = other.moe(problem)) {
-      for (Moe each : new Moe[] {layer, reference}) {
-        each.forward();
-        each.backward();
+  /** A layer, compared with that of another library in all operations. */
+  @State(Scope.Benchmark)
+  public abstract static class Layer {
+    @Param({"64", "1024"})
+    public int tokens;
+
+    @Param({"RELU", "SILU", "SWIGLU"})
+    public Activation activation;
+
+    @Param public Operation operation;
+
+    private Moe layer;
+
+    abstract Moe layer(MoeProblem of);
+
+    abstract Moe other(MoeProblem of);
+
+    @Setup
+    public void setUp() {
+      MoeProblem problem = new MoeProblem(tokens, activation);
+      layer = layer(problem);
+      try (Moe reference = other(problem)) {
+        for (Moe each : new Moe[] {layer, reference}) {
+          each.forward();
+          each.backward();
+        }
+        Map<String, float[]> expected = reference.results();
+        layer.results().forEach((name, values) -> requireClose(name, expected.get(name), values));
+        layer.step();
+        reference.step();
+        Map<String, float[]> parameters = reference.parameters();
+        layer
+            .parameters()
+            .forEach((name, values) -> requireStep(name, parameters.get(name), values));
       }
-      Map<String, float[]> expected = reference.results();
-      layer.results().forEach((name, values) -> requireClose(name, expected.get(name), values));
-      layer.step();
-      reference.step();
-      Map<String, float[]> parameters = reference.parameters();
-      layer.parameters().forEach((name, values) -> requireStep(name, parameters.get(name), values));
+      layer.forward();
+      double perToken = problem.weights() / MoeProblem.EXPERTS * MoeProblem.TOP;
+      Facts.putCost(
+          Float.BYTES * operation.passes * problem.weights(),
+          2 * operation.products * tokens * perToken);
+    }
+
+    void run() {
+      switch (operation) {
+        case FORWARD -> layer.forward();
+        case BACKWARD -> layer.backward();
+        case ADAM_STEP -> layer.step();
+      }
+    }
+
+    @TearDown
+    public void tearDown() {
+      layer.close();
     }
   }
 
@@ -70,7 +111,7 @@ public class MoeBenchmark {
         off++;
       }
     }
-    if (off > MOST_OFF * expected.length) {
+    if (off > MAX_OFF * expected.length) {
       throw new IllegalStateException(
           name + ": " + off + " of " + expected.length + " elements are not those of the other");
     }
@@ -91,17 +132,39 @@ public class MoeBenchmark {
     }
   }
 
-  @TearDown
-  public void tearDown() {
-    layer.close();
+  /** This library. */
+  public static class Blocksparse extends Layer {
+    @Override
+    Moe layer(MoeProblem of) {
+      return new BlocksparseMoe(of);
+    }
+
+    @Override
+    Moe other(MoeProblem of) {
+      return new PyTorchMoe(of);
+    }
+  }
+
+  /** PyTorch. */
+  public static class PyTorch extends Layer {
+    @Override
+    Moe layer(MoeProblem of) {
+      return new PyTorchMoe(of);
+    }
+
+    @Override
+    Moe other(MoeProblem of) {
+      return new BlocksparseMoe(of);
+    }
   }
 
   @Benchmark
-  public void run() {
-    switch (operation) {
-      case FORWARD -> layer.forward();
-      case BACKWARD -> layer.backward();
-      case ADAM_STEP -> layer.step();
-    }
+  public void blocksparse(Blocksparse layer) {
+    layer.run();
+  }
+
+  @Benchmark
+  public void pytorchLoop(PyTorch layer) {
+    layer.run();
   }
 }

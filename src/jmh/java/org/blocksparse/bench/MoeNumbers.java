@@ -94,14 +94,6 @@ final class MoeNumbers {
     return chosen;
   }
 
-  /** How many experts a call reads on the average. */
-  static double expertsRead(MoeShape shape, int tokens) {
-    return IntStream.range(0, ROUTINGS)
-        .mapToLong(number -> IntStream.of(routing(shape, number, tokens)).distinct().count())
-        .average()
-        .orElseThrow();
-  }
-
   /** The outputs of the first {@link #CHECKED_TOKENS} tokens, in double precision. */
   static double[] expected(MoeShape shape) {
     float[] x = x(shape, CHECKED_TOKENS);

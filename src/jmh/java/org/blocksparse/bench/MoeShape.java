@@ -9,7 +9,7 @@ enum MoeShape {
   GPTOSS(32, 4, 2880, 2880),
   /** A quarter of the width of a layer of Mixtral 8x7B. */
   MIXTRAL4(8, 2, 4096, 3584),
-  /** The layer of {@link MoeProblem}, which fits into the caches. */
+  /** The layer of {@link org.blocksparse.bench.jobs.MoeProblem}, which fits into the caches. */
   OWN(16, 2, 512, 1024);
 
   final int experts;
@@ -25,20 +25,5 @@ enum MoeShape {
     this.top = top;
     this.inputs = inputs;
     this.hidden = hidden;
-  }
-
-  /** Weights of an expert: gate, up and down. */
-  long weightsOfExpert() {
-    return 3L * inputs * hidden;
-  }
-
-  /** Operations of the products, two for each multiply-add. */
-  double operations(int tokens) {
-    return 2.0 * tokens * top * weightsOfExpert();
-  }
-
-  @Override
-  public String toString() {
-    return Names.of(this);
   }
 }

@@ -7,22 +7,14 @@ import ai.onnxruntime.OnnxTensorLike;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
-import java.io.BufferedReader;
-import java.io.IOException;
-import java.io.InputStreamReader;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
-import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.function.IntFunction;
-import java.util.stream.Collectors;
-import java.util.stream.IntStream;
-import java.util.stream.LongStream;
 
 /**
  * The experts of a {@link MoeShape} in ONNX Runtime's QMoE, as a program that reads the same
@@ -31,7 +23,7 @@ import java.util.stream.LongStream;
  *
  * <pre>{@code OnnxExperts SHAPE BITS}</pre>
  */
-public final class OnnxExperts {
+public final class OnnxExperts extends ExpertsEngine {
   /** Chooses the products in 4 bits; with the default they are only as fast as those in 8. */
   static final Map<String, String> ENVIRONMENT = Map.of("ORT_USE_MLAS_Q4_GEMM_MOE", "1");
 
@@ -45,8 +37,7 @@ public final class OnnxExperts {
   private final MoeShape shape;
   private final int bits;
   private final Map<String, OnnxTensorLike> weights = new HashMap<>();
-  private OrtSession session;
-  private int threads;
+  private final OrtSession session;
   private final OnnxTensor[] routings = new OnnxTensor[MoeNumbers.ROUTINGS];
   private OnnxTensor x;
 
@@ -74,6 +65,11 @@ public final class OnnxExperts {
         shape.inputs,
         shape.hidden,
         expert -> MoeNumbers.weights(shape, MoeNumbers.Matrix.DOWN, expert));
+    try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
+      options.setIntraOpNumThreads(Runtime.getRuntime().availableProcessors());
+      options.addExternalInitializers(weights);
+      session = environment.createSession(model(), options);
+    }
   }
 
   /** Adds weights (outputs, inputs) of all experts, rounded, and their scales. */
@@ -180,24 +176,8 @@ public final class OnnxExperts {
     return new Protobuf().text(1, name).message(2, type);
   }
 
-  private void start(int workers) throws OrtException {
-    if (workers == threads) {
-      return;
-    }
-    if (session != null) {
-      session.close();
-    }
-    try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
-      options.setIntraOpNumThreads(workers);
-      options.addExternalInitializers(weights);
-      session = environment.createSession(model(), options);
-    }
-    threads = workers;
-  }
-
-  private String prepare(int tokens) throws OrtException {
-    start(Runtime.getRuntime().availableProcessors());
-    closeBatch();
+  @Override
+  void prepare(int tokens) throws OrtException {
     FloatBuffer rows = direct(tokens * shape.inputs);
     rows.put(0, MoeNumbers.x(shape, tokens));
     x = OnnxTensor.createTensor(environment, rows, new long[] {tokens, shape.inputs});
@@ -213,54 +193,30 @@ public final class OnnxExperts {
       routings[number] =
           OnnxTensor.createTensor(environment, logits, new long[] {tokens, shape.experts});
     }
-    try (OrtSession.Result result = call(0)) {
+  }
+
+  private OrtSession.Result run(int routing) throws OrtException {
+    return session.run(Map.of("x", x, "logits", routings[routing]));
+  }
+
+  @Override
+  void call(int routing) throws OrtException {
+    run(routing).close();
+  }
+
+  @Override
+  float[] firstOutputs() throws OrtException {
+    try (OrtSession.Result result = run(0)) {
       FloatBuffer out = ((OnnxTensor) result.get(0)).getFloatBuffer();
-      return IntStream.range(0, Math.min(tokens, MoeNumbers.CHECKED_TOKENS) * shape.inputs)
-          .mapToObj(i -> Float.toString(out.get(i)))
-          .collect(Collectors.joining(" "));
+      int rows = Math.min((int) x.getInfo().getShape()[0], MoeNumbers.CHECKED_TOKENS);
+      float[] first = new float[rows * shape.inputs];
+      out.get(first);
+      return first;
     }
-  }
-
-  private void closeBatch() {
-    if (x != null) {
-      x.close();
-      Arrays.stream(routings).forEach(OnnxTensor::close);
-    }
-  }
-
-  private OrtSession.Result call(int number) throws OrtException {
-    return session.run(Map.of("x", x, "logits", routings[number]));
-  }
-
-  private String times(int workers, double seconds) throws OrtException {
-    start(workers);
-    long end = System.nanoTime() + (long) (1e9 * seconds);
-    LongStream.Builder times = LongStream.builder();
-    int number = 0;
-    do {
-      long start = System.nanoTime();
-      call(number).close();
-      times.add(System.nanoTime() - start);
-      number = (number + 1) % MoeNumbers.ROUTINGS;
-    } while (System.nanoTime() < end);
-    return times.build().mapToObj(Long::toString).collect(Collectors.joining(" "));
   }
 
   /** Answers lines of the standard input. */
-  public static void main(String[] args) throws IOException, OrtException {
-    Locale.setDefault(Locale.ROOT);
-    OnnxExperts experts =
-        new OnnxExperts(Names.parse(MoeShape.class, args[0]), Integer.parseInt(args[1]));
-    experts.start(Runtime.getRuntime().availableProcessors());
-    System.out.println("ready");
-    BufferedReader commands =
-        new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
-    for (String line = commands.readLine(); line != null; line = commands.readLine()) {
-      String[] words = line.split(" ", -1);
-      System.out.println(
-          words[0].equals("tokens")
-              ? experts.prepare(Integer.parseInt(words[1]))
-              : experts.times(Integer.parseInt(words[1]), Double.parseDouble(words[2])));
-    }
+  public static void main(String[] args) throws Exception {
+    new OnnxExperts(MoeShape.valueOf(args[0]), Integer.parseInt(args[1])).serve();
   }
 }

@@ -9,6 +9,7 @@ import static org.bytedeco.openblas.global.openblas.cblas_sgemm;
 import java.nio.FloatBuffer;
 import java.util.function.BiConsumer;
 import java.util.stream.IntStream;
+import org.blocksparse.bench.jobs.Problem;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.openblas.global.openblas;
 

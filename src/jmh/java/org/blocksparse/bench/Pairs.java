@@ -4,6 +4,8 @@ package org.blocksparse.bench;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.stream.IntStream;
+import org.blocksparse.bench.jobs.Problem;
+import org.blocksparse.bench.jobs.Workload;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.openblas.global.openblas;
 
@@ -27,8 +29,10 @@ final class Pairs {
 
   final int[] block;
 
-  Pairs(Workload workload, int[] inputIdx, int[] outputIdx) {
-    this.workload = workload;
+  Pairs(Problem problem) {
+    workload = problem.workload;
+    int[] inputIdx = problem.inputIdx;
+    int[] outputIdx = problem.outputIdx;
     int count = Math.toIntExact(workload.pairs());
     int perSample = workload.iWin * workload.oWin;
     long[] keyed = new long[count];

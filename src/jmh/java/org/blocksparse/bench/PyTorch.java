@@ -4,36 +4,35 @@ package org.blocksparse.bench;
 import ai.djl.Device;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
-import ai.djl.ndarray.NDScope;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
+import ai.djl.pytorch.jni.JniUtils;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import org.blocksparse.FloatTensor;
 
-/** The common part of the PyTorch peers. */
-abstract class PyTorch implements Products {
-  final Workload workload;
-  final NDManager manager = NDManager.newBaseManager(Device.cpu(), "PyTorch");
-  final NDArray h;
-  final NDArray gradOut;
-  final NDArray W;
+/** PyTorch through DJL, on all processors. */
+final class PyTorch {
+  static {
+    int processors = Runtime.getRuntime().availableProcessors();
+    System.setProperty("ai.djl.pytorch.num_threads", Integer.toString(processors));
+    System.setProperty("ai.djl.offline", "true");
+    System.setProperty("OPT_OUT_TRACKING", "true");
+  }
 
-  private NDArray result;
+  private PyTorch() {}
 
-  PyTorch(Problem problem) {
-    workload = problem.workload;
-    h = wrap(manager, problem.h);
-    gradOut = wrap(manager, problem.gradOut);
-    W = wrap(manager, problem.W);
+  static NDManager manager() {
+    NDManager manager = NDManager.newBaseManager(Device.cpu(), "PyTorch");
+    JniUtils.setGradMode(false); // as DJL does, but only for the thread that loads PyTorch
+    return manager;
   }
 
   /** The tensor's own memory as an array. */
   static NDArray wrap(NDManager manager, FloatTensor tensor) {
-    long[] dims = new long[tensor.shape().rank()];
-    Arrays.setAll(dims, axis -> tensor.shape().dim(axis));
-    return manager.create(tensor.asByteBuffer(), new Shape(dims), DataType.FLOAT32);
+    Shape shape = new Shape(tensor.shape().toArray());
+    return manager.create(tensor.asByteBuffer(), shape, DataType.FLOAT32);
   }
 
   static FloatBuffer floats(NDArray array) {
@@ -42,30 +41,5 @@ abstract class PyTorch implements Products {
 
   static long[] longs(int[] values) {
     return Arrays.stream(values).asLongStream().toArray();
-  }
-
-  /** Computes it; the result is a new array, or one that lives as long as this object. */
-  abstract NDArray compute(Operation operation);
-
-  @Override
-  public final void run(Operation operation) {
-    if (result != null && operation != Operation.GRAD_W) {
-      result.close();
-    }
-    try (NDScope scope = new NDScope()) {
-      scope.suppressNotUsedWarning();
-      result = compute(operation);
-      NDScope.unregister(result);
-    }
-  }
-
-  @Override
-  public final FloatBuffer result(Operation operation) {
-    return floats(result);
-  }
-
-  @Override
-  public void close() {
-    manager.close();
   }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench;
 
-import ai.djl.Device;
 import ai.djl.engine.Engine;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
@@ -12,7 +11,9 @@ import ai.djl.nn.core.Embedding;
 import ai.djl.training.GradientCollector;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
-import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.bench.jobs.Bag;
+import org.blocksparse.bench.jobs.BagProblem;
+import org.blocksparse.bench.jobs.BlocksparseBag;
 
 /**
  * A bag of what DJL has of PyTorch: {@code torch.embedding}, whose rows are all made before they
@@ -20,11 +21,11 @@ import org.blocksparse.bag.EmbeddingBag;
  * sparse gradient, which would do less, cannot be reached through DJL, and nothing that adds to
  * chosen rows.
  */
-final class PyTorchBag implements BagPeer.Bag {
+final class PyTorchBag implements Bag {
   private static final int[] ENTRIES = {1};
   private static final float EPSILON = 1e-8f;
 
-  private final NDManager manager = NDManager.newBaseManager(Device.cpu(), "PyTorch");
+  private final NDManager manager = PyTorch.manager();
   private final NDArray table;
   private final NDArray squares;
   private final NDArray gradOut;
@@ -32,16 +33,13 @@ final class PyTorchBag implements BagPeer.Bag {
   private NDArray out;
 
   PyTorchBag(BagProblem problem) {
-    try (EmbeddingBag same =
-        EmbeddingBag.builder(BagProblem.VOCABULARY, BagProblem.FEATURES).build()) {
-      table =
-          manager.create(
-              FloatBuffer.wrap(same.table().toArray()),
-              new Shape(BagProblem.VOCABULARY, BagProblem.FEATURES));
-    }
+    table =
+        manager.create(
+            FloatBuffer.wrap(BlocksparseBag.table()),
+            new Shape(BagProblem.VOCABULARY, BagProblem.FEATURES));
     table.setRequiresGradient(true);
     squares = table.zerosLike();
-    gradOut = manager.full(new Shape(BagProblem.BATCH, BagProblem.FEATURES), BagPeer.GRADIENT);
+    gradOut = manager.full(new Shape(BagProblem.BATCH, BagProblem.FEATURES), Bag.GRADIENT);
     Shape shape = new Shape(BagProblem.BATCH, BagProblem.ENTRIES);
     batches =
         Arrays.stream(problem.indices)
@@ -79,12 +77,12 @@ final class PyTorchBag implements BagPeer.Bag {
       scope.suppressNotUsedWarning();
       NDArray gradient = table.getGradient();
       squares.addi(gradient.square());
-      table.subi(gradient.mul(BagPeer.RATE).divi(squares.sqrt().addi(EPSILON)));
+      table.subi(gradient.mul(Bag.RATE).divi(squares.sqrt().addi(EPSILON)));
     }
   }
 
   @Override
-  public float[] sums() {
+  public float[] means() {
     return out.toFloatArray();
   }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench;
 
-import ai.djl.Device;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDArrays;
 import ai.djl.ndarray.NDList;
@@ -9,6 +8,9 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.NDScope;
 import ai.djl.ndarray.index.NDIndex;
 import java.nio.FloatBuffer;
+import org.blocksparse.bench.jobs.Softmax;
+import org.blocksparse.bench.jobs.SoftmaxOperation;
+import org.blocksparse.bench.jobs.SoftmaxProblem;
 import org.blocksparse.softmax.ClassAssignment;
 
 /**
@@ -17,10 +19,13 @@ import org.blocksparse.softmax.ClassAssignment;
  * wanted, a search for the likeliest. It takes some rows at a time if there are many outputs.
  */
 final class PyTorchDense implements Softmax {
+  /** Probabilities that are made at a time: 256 MB. */
+  private static final int ELEMENTS_AT_A_TIME = 1 << 26;
+
   private final int batch;
   private final int rowsAtATime;
   private final ClassAssignment classes;
-  private final NDManager manager = NDManager.newBaseManager(Device.cpu(), "PyTorch");
+  private final NDManager manager = PyTorch.manager();
   private final NDArray x;
   private final NDArray w1;
   private final NDArray b1;
@@ -30,9 +35,10 @@ final class PyTorchDense implements Softmax {
 
   PyTorchDense(SoftmaxProblem problem) {
     batch = problem.batch;
-    rowsAtATime = FullScoring.rowsAtATime(problem);
     classes = problem.layer.assignment();
-    long room = (long) classes.classCount() * classes.slots();
+    int room = classes.classCount() * classes.slots();
+    int parts = 1 + (batch - 1) / Math.max(1, ELEMENTS_AT_A_TIME / room);
+    rowsAtATime = 1 + (batch - 1) / parts; // as equal parts as possible
     x = PyTorch.wrap(manager, problem.x);
     w1 = PyTorch.wrap(manager, problem.layer.W1());
     b1 = PyTorch.wrap(manager, problem.layer.b1());

@@ -4,14 +4,25 @@ package org.blocksparse.bench;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDArrays;
 import ai.djl.ndarray.NDList;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.NDScope;
 import ai.djl.ndarray.index.NDIndex;
+import java.nio.FloatBuffer;
+import org.blocksparse.bench.jobs.Operation;
+import org.blocksparse.bench.jobs.Problem;
+import org.blocksparse.bench.jobs.Products;
+import org.blocksparse.bench.jobs.Workload;
 
 /**
  * A loop over blocks: rows sorted by block with one index_select, a product for each block, the
  * products put back into the order of the samples and summed over the window.
  */
-final class PyTorchLoop extends PyTorch {
+final class PyTorchLoop implements Products {
+  private final Workload workload;
   private final Pairs pairs;
+  private final NDManager manager = PyTorch.manager();
+  private final NDArray h;
+  private final NDArray gradOut;
   private final NDArray hRow;
   private final NDArray outRow;
   private final NDArray termsOfOut;
@@ -19,14 +30,18 @@ final class PyTorchLoop extends PyTorch {
   private final NDArray[] blocks;
   private final NDArray gradW;
   private final NDArray[] gradBlocks;
+  private NDArray result;
 
   PyTorchLoop(Problem problem) {
-    super(problem);
-    pairs = problem.pairs();
-    hRow = manager.create(longs(pairs.hRow));
-    outRow = manager.create(longs(pairs.outRow));
-    termsOfOut = manager.create(longs(pairs.termsOfOut()));
-    termsOfH = manager.create(longs(pairs.termsOfH()));
+    workload = problem.workload;
+    pairs = new Pairs(problem);
+    h = PyTorch.wrap(manager, problem.h);
+    gradOut = PyTorch.wrap(manager, problem.gradOut);
+    hRow = manager.create(PyTorch.longs(pairs.hRow));
+    outRow = manager.create(PyTorch.longs(pairs.outRow));
+    termsOfOut = manager.create(PyTorch.longs(pairs.termsOfOut()));
+    termsOfH = manager.create(PyTorch.longs(pairs.termsOfH()));
+    NDArray W = PyTorch.wrap(manager, problem.W);
     blocks = blocksOf(W);
     gradW = manager.zeros(W.getShape());
     gradBlocks = blocksOf(gradW);
@@ -56,7 +71,28 @@ final class PyTorchLoop extends PyTorch {
   }
 
   @Override
-  NDArray compute(Operation operation) {
+  public void run(Operation operation) {
+    if (result != null && operation != Operation.GRAD_W) {
+      result.close();
+    }
+    try (NDScope scope = new NDScope()) {
+      scope.suppressNotUsedWarning();
+      result = compute(operation);
+      NDScope.unregister(result);
+    }
+  }
+
+  @Override
+  public FloatBuffer result(Operation operation) {
+    return PyTorch.floats(result);
+  }
+
+  @Override
+  public void close() {
+    manager.close();
+  }
+
+  private NDArray compute(Operation operation) {
     int k = workload.iSize;
     int n = workload.oSize;
     switch (operation) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench;
 
-import ai.djl.Device;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDArrays;
 import ai.djl.ndarray.NDList;
@@ -13,6 +12,8 @@ import ai.djl.nn.Activation;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.stream.IntStream;
+import org.blocksparse.bench.jobs.Moe;
+import org.blocksparse.bench.jobs.MoeProblem;
 
 /**
  * Gather and loop: the tokens of each expert gathered with one index_select, two products for each
@@ -69,7 +70,7 @@ final class PyTorchMoe implements Moe {
     }
   }
 
-  private final NDManager manager = NDManager.newBaseManager(Device.cpu(), "PyTorch");
+  private final NDManager manager = PyTorch.manager();
   private final MoeProblem problem;
 
   /** Pairs (token, place) by expert; expert e has [start[e], start[e + 1]). */
@@ -126,7 +127,7 @@ final class PyTorchMoe implements Moe {
     Shape rows = new Shape(problem.tokens, MoeProblem.FEATURES);
     x = manager.create(problem.x, rows);
     gradOut = manager.create(problem.gradOut, rows);
-    int sums = problem.activation.sums();
+    int sums = problem.sums();
     W1 = new Parameter(problem.W1, new Shape(MoeProblem.EXPERTS, MoeProblem.FEATURES, sums));
     b1 = new Parameter(problem.b1, new Shape(MoeProblem.EXPERTS, sums));
     W2 =
@@ -153,6 +154,7 @@ final class PyTorchMoe implements Moe {
       case RELU -> Activation.relu(sums);
       case SILU -> Activation.swish(sums, 1);
       case SWIGLU -> Activation.swish(half(sums, 0), 1).muli(half(sums, 1));
+      default -> throw new IllegalArgumentException(problem.activation.toString());
     };
   }
 
@@ -171,6 +173,7 @@ final class PyTorchMoe implements Moe {
         NDArray gradFirst = siluSlope(first).muli(half(sums, 1)).muli(gradA);
         yield NDArrays.concat(new NDList(gradFirst, gradA.muli(Activation.swish(first, 1))), 1);
       }
+      default -> throw new IllegalArgumentException(problem.activation.toString());
     };
   }
 
@@ -258,11 +261,11 @@ final class PyTorchMoe implements Moe {
     for (int q = 0; q < gates.length; q++) {
       gates[(int) pairs[q]] = found[q];
     }
-    results.put("gradGate", gates);
-    results.put("gradW1", W1.allGradients());
-    results.put("gradB1", b1.allGradients());
-    results.put("gradW2", W2.allGradients());
-    results.put("gradB2", b2.allGradients());
+    results.put("gates", gates);
+    results.put("W1", W1.allGradients());
+    results.put("b1", b1.allGradients());
+    results.put("W2", W2.allGradients());
+    results.put("b2", b2.allGradients());
     return results;
   }
 

@@ -5,15 +5,13 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Semaphore;
-import java.util.concurrent.TimeUnit;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Workers;
+import org.blocksparse.bench.jobs.Softmax;
+import org.blocksparse.bench.jobs.SoftmaxProblem;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.openjdk.jmh.annotations.Benchmark;
-import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Level;
-import org.openjdk.jmh.annotations.Mode;
-import org.openjdk.jmh.annotations.OutputTimeUnit;
 import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.Setup;
@@ -21,14 +19,12 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 
 /**
- * How long a request takes from its caller's view, where 1, 8 or 64 callers (JMH's threads) ask one
- * layer for the ten likeliest of 200,000 outputs, one row at a time. Callers ask again as soon as
- * they are answered, or after a pause that is no part of the time.
+ * How long a request takes from its caller's view, where several callers (JMH's threads, {@code -t
+ * 64}) ask one layer for the ten likeliest of 200,000 outputs, one row at a time. Callers ask again
+ * as soon as they are answered, or after a pause that is no part of the time.
  */
 @State(Scope.Benchmark)
-@BenchmarkMode(Mode.SampleTime)
-@OutputTimeUnit(TimeUnit.NANOSECONDS)
-public class ServingBenchmark {
+public class ServingBenchmark extends Measured {
   private static final int OUTPUTS = 200_000;
   private static final int FEATURES = 64;
   private static final int ROWS = 256;

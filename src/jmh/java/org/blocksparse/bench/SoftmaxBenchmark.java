@@ -1,60 +1,123 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench;
 
-import java.util.concurrent.TimeUnit;
+import org.blocksparse.bench.jobs.BlocksparseSoftmax;
+import org.blocksparse.bench.jobs.Softmax;
+import org.blocksparse.bench.jobs.SoftmaxOperation;
+import org.blocksparse.bench.jobs.SoftmaxProblem;
+import org.blocksparse.bench.jobs.SoftmaxWorkload;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
+import org.openjdk.jmh.annotations.Measurement;
 import org.openjdk.jmh.annotations.Mode;
-import org.openjdk.jmh.annotations.OutputTimeUnit;
+import org.openjdk.jmh.annotations.OperationsPerInvocation;
 import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
+import org.openjdk.jmh.annotations.Warmup;
 
-/** The two-level softmax, from log probabilities to training. Run it by {@link Main}. */
-@State(Scope.Benchmark)
-@BenchmarkMode(Mode.SampleTime)
-@OutputTimeUnit(TimeUnit.NANOSECONDS)
-public class SoftmaxBenchmark {
-  @Param public SoftmaxWorkload workload;
-  @Param public SoftmaxOperation operation;
-  @Param public Peer peer;
+/** The two-level softmax, from log probabilities to training. */
+public class SoftmaxBenchmark extends Measured {
+  /** A layer as this library or another computes it. */
+  @State(Scope.Benchmark)
+  public abstract static class Layer {
+    @Param public SoftmaxWorkload workload;
 
-  private SoftmaxProblem problem;
-  private Softmax softmax;
+    private SoftmaxProblem problem;
+    private Softmax softmax;
 
-  @Setup
-  public void setUp() {
-    problem = SoftmaxProblem.of(workload, operation);
-    softmax = peer.softmax(problem);
-    switch (operation) {
-      case TARGET, ALL, TOP_K -> {
-        softmax.run(operation);
-        problem.check(operation, softmax.result());
+    abstract SoftmaxOperation operation();
+
+    abstract Softmax softmax(SoftmaxProblem of);
+
+    @Setup
+    public void setUp() {
+      if (operation() == SoftmaxOperation.ALL && workload.bytesOfAll() > Integer.MAX_VALUE) {
+        throw new IllegalArgumentException("all probabilities of " + workload + " are too many");
       }
-      case STEP, STEP_ADAGRAD -> {
-        // The second step sees what the first one did to the parameters.
-        for (int step = 0; step < 2; step++) {
-          double loss = problem.loss();
-          softmax.run(operation);
-          SoftmaxProblem.compare(operation, loss, softmax.result().get(0));
+      problem = SoftmaxProblem.of(workload, operation());
+      softmax = softmax(problem);
+      switch (operation()) {
+        case TARGET, ALL, TOP_K -> {
+          run();
+          problem.check(operation(), softmax.result());
         }
-        if (problem.loss() >= softmax.result().get(0)) {
-          throw new IllegalStateException(operation + ": the loss does not go down");
+        case STEP, STEP_ADAGRAD -> {
+          // The second step sees what the first one did to the parameters.
+          for (int step = 0; step < 2; step++) {
+            double loss = problem.loss();
+            run();
+            SoftmaxProblem.compare(operation(), loss, softmax.result().get(0));
+          }
+          if (problem.loss() >= softmax.result().get(0)) {
+            throw new IllegalStateException(operation() + ": the loss does not go down");
+          }
         }
       }
+      Facts.putCost(workload.bytes(operation()), workload.flops(operation()));
+    }
+
+    void run() {
+      softmax.run(operation());
+    }
+
+    @TearDown
+    public void tearDown() {
+      softmax.close();
+      problem.close();
     }
   }
 
-  @TearDown
-  public void tearDown() {
-    softmax.close();
-    problem.close();
+  /** This library. */
+  public static class Blocksparse extends Layer {
+    @Param public SoftmaxOperation operation;
+
+    @Override
+    SoftmaxOperation operation() {
+      return operation;
+    }
+
+    @Override
+    Softmax softmax(SoftmaxProblem of) {
+      return new BlocksparseSoftmax(of);
+    }
+  }
+
+  /** One dense product. */
+  public static class PyTorch extends Layer {
+    @Param({"ALL", "TOP_K"})
+    public SoftmaxOperation operation;
+
+    @Override
+    SoftmaxOperation operation() {
+      return operation;
+    }
+
+    @Override
+    Softmax softmax(SoftmaxProblem of) {
+      return new PyTorchDense(of);
+    }
   }
 
   @Benchmark
-  public void run() {
-    softmax.run(operation);
+  public void blocksparse(Blocksparse layer) {
+    layer.run();
+  }
+
+  @Benchmark
+  public void pytorchDense(PyTorch layer) {
+    layer.run();
+  }
+
+  /** A training of the whole program, by the step. */
+  @Benchmark
+  @BenchmarkMode(Mode.SingleShotTime)
+  @Warmup(iterations = 0)
+  @Measurement(iterations = 1)
+  @OperationsPerInvocation(FastText.STEPS)
+  public void fastText(FastText program) throws Exception {
+    program.train();
   }
 }

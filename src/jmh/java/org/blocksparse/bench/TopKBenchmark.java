@@ -1,46 +1,88 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench;
 
-import java.io.IOException;
-import java.util.concurrent.TimeUnit;
+import org.blocksparse.bench.jobs.BlocksparseSoftmax;
+import org.blocksparse.bench.jobs.Softmax;
+import org.blocksparse.bench.jobs.SoftmaxOperation;
+import org.blocksparse.bench.jobs.SoftmaxProblem;
+import org.blocksparse.bench.jobs.TopKWorkload;
 import org.openjdk.jmh.annotations.Benchmark;
-import org.openjdk.jmh.annotations.BenchmarkMode;
-import org.openjdk.jmh.annotations.Mode;
-import org.openjdk.jmh.annotations.OutputTimeUnit;
 import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 
-/** The {@link Softmax#K} likeliest outputs, by a search or by scoring all. */
-@State(Scope.Benchmark)
-@BenchmarkMode(Mode.SampleTime)
-@OutputTimeUnit(TimeUnit.NANOSECONDS)
-public class TopKBenchmark {
-  @Param public TopKWorkload workload;
-  @Param public Peer peer;
+/** The {@link Softmax#K} likeliest of a million outputs, by a search or by scoring all. */
+public class TopKBenchmark extends Measured {
+  /** A layer as this library or another computes it. */
+  @State(Scope.Benchmark)
+  public abstract static class Layer {
+    private SoftmaxProblem problem;
+    private Softmax softmax;
 
-  private SoftmaxProblem problem;
-  private Softmax softmax;
+    abstract TopKWorkload workload();
 
-  @Setup
-  public void setUp() throws IOException {
-    problem = workload.problem();
-    softmax = peer.softmax(problem);
-    softmax.run(SoftmaxOperation.TOP_K);
-    problem.check(SoftmaxOperation.TOP_K, softmax.result());
-    OpenedClasses.mean = softmax.openedClasses();
+    abstract Softmax softmax(SoftmaxProblem of);
+
+    @Setup
+    public void setUp() {
+      problem = workload().problem();
+      softmax = softmax(problem);
+      run();
+      problem.check(SoftmaxOperation.TOP_K, softmax.result());
+      softmax.openedClasses().ifPresent(mean -> Facts.put("classes opened", mean));
+    }
+
+    void run() {
+      softmax.run(SoftmaxOperation.TOP_K);
+    }
+
+    @TearDown
+    public void tearDown() {
+      softmax.close();
+      problem.close();
+    }
   }
 
-  @TearDown
-  public void tearDown() {
-    softmax.close();
-    problem.close();
+  /** The search. */
+  public static class Search extends Layer {
+    @Param public TopKWorkload workload;
+
+    @Override
+    TopKWorkload workload() {
+      return workload;
+    }
+
+    @Override
+    Softmax softmax(SoftmaxProblem of) {
+      return new BlocksparseSoftmax(of);
+    }
+  }
+
+  /** Scores of all outputs in PyTorch; none can be left out. */
+  public static class PyTorch extends Layer {
+    @Param({"PEAKED_1", "PEAKED_256", "FLAT_1", "FLAT_256"})
+    public TopKWorkload workload;
+
+    @Override
+    TopKWorkload workload() {
+      return workload;
+    }
+
+    @Override
+    Softmax softmax(SoftmaxProblem of) {
+      return new PyTorchDense(of);
+    }
   }
 
   @Benchmark
-  public void run() {
-    softmax.run(SoftmaxOperation.TOP_K);
+  public void blocksparse(Search search) {
+    search.run();
+  }
+
+  @Benchmark
+  public void pytorchDense(PyTorch dense) {
+    dense.run();
   }
 }

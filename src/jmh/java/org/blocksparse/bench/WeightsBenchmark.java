@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench;
 
-import java.io.IOException;
-import java.util.List;
-import java.util.concurrent.TimeUnit;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.GradientOptions;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Weights;
+import org.blocksparse.bench.jobs.BlocksparseSoftmax;
+import org.blocksparse.bench.jobs.Operation;
+import org.blocksparse.bench.jobs.Problem;
+import org.blocksparse.bench.jobs.Softmax;
+import org.blocksparse.bench.jobs.SoftmaxOperation;
+import org.blocksparse.bench.jobs.SoftmaxProblem;
+import org.blocksparse.bench.jobs.TopKWorkload;
+import org.blocksparse.bench.jobs.Workload;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.Epilogue;
 import org.blocksparse.products.SparseBlockDot;
 import org.blocksparse.ranking.Ranking;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.openjdk.jmh.annotations.Benchmark;
-import org.openjdk.jmh.annotations.BenchmarkMode;
-import org.openjdk.jmh.annotations.Mode;
-import org.openjdk.jmh.annotations.OutputTimeUnit;
 import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.Setup;
@@ -25,66 +27,51 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 
 /** Products, and searches for the likeliest outputs, with weights of each type. */
-@BenchmarkMode(Mode.SampleTime)
-@OutputTimeUnit(TimeUnit.NANOSECONDS)
-public class WeightsBenchmark {
-  /** Bound by arithmetic, by memory, small, few and large, and nothing shared. */
-  static final List<Workload> WORKLOADS =
-      List.of(
-          Workload.HSM_200,
-          Workload.HSM_1000,
-          Workload.WINDOW_64,
-          Workload.EXPERTS,
-          Workload.ONE_ROW);
-
-  static final List<TopKWorkload> SEARCHES =
-      List.of(TopKWorkload.PEAKED_1, TopKWorkload.PEAKED_256);
-
-  /** One of the workloads with its weights in a type. */
+public class WeightsBenchmark extends Measured {
+  /** A workload with its weights in a type. */
   @State(Scope.Benchmark)
-  public static class Blocks {
-    @Param public Workload workload;
-
-    @Param({"FLOAT32", "FLOAT16", "BFLOAT16"})
-    public ElementType type;
+  public abstract static class Blocks {
+    /** Bound by arithmetic, by memory, small, few and large, and nothing shared. */
+    @Param({"HSM_200", "HSM_1000", "WINDOW_64", "EXPERTS", "ONE_ROW"})
+    public Workload workload;
 
     private Problem problem;
     private Weights weights;
-    private IntTensor inputIdx;
-    private IntTensor outputIdx;
     private BlockPlan plan;
-    private BlockPlan exactPlan;
-    private FloatTensor bias;
+    private Epilogue epilogue;
     private FloatTensor out;
     private FloatTensor gradH;
 
+    abstract ElementType type();
+
+    BlockPlan plan(BlockPlan made) {
+      return made;
+    }
+
     @Setup
     public void setUp() {
-      problem = new Problem(workload, type);
-      weights = Weights.of(problem.W, type);
-      inputIdx = IntTensor.of(problem.inputIdx, workload.batch, workload.iWin);
-      outputIdx = IntTensor.of(problem.outputIdx, workload.batch, workload.oWin);
-      plan = BlockPlan.of(inputIdx, outputIdx, workload.iBlocks, workload.oBlocks);
-      exactPlan = plan.withExactInputs();
-      bias = FloatTensor.zeros(workload.oBlocks, workload.oSize);
+      problem = new Problem(workload, type());
+      weights = Weights.of(problem.W, type());
+      try (IntTensor inputIdx = IntTensor.of(problem.inputIdx, workload.batch, workload.iWin);
+          IntTensor outputIdx = IntTensor.of(problem.outputIdx, workload.batch, workload.oWin)) {
+        plan = plan(BlockPlan.of(inputIdx, outputIdx, workload.iBlocks, workload.oBlocks));
+      }
+      epilogue = Epilogue.none().withBias(FloatTensor.zeros(workload.oBlocks, workload.oSize));
       out = FloatTensor.zeros(workload.batch, workload.oWin, workload.oSize);
       gradH = FloatTensor.zeros(workload.batch, workload.iWin, workload.iSize);
+      check();
+      Facts.putCost(workload.bytes(Operation.FORWARD, type()), workload.flops());
+    }
+
+    void check() {
       forward();
       problem.check(Operation.FORWARD, out.asFloatBuffer());
       gradientOfH();
       problem.check(Operation.GRAD_H, gradH.asFloatBuffer());
-      if (type == ElementType.BFLOAT16) {
-        roundedForward();
-        problem.checkRounded(out.asFloatBuffer());
-      }
     }
 
-    private void forward() {
-      SparseBlockDot.apply(weights, problem.h, exactPlan, Epilogue.none().withBias(bias), out);
-    }
-
-    private void roundedForward() {
-      SparseBlockDot.apply(weights, problem.h, plan, Epilogue.none().withBias(bias), out);
+    void forward() {
+      SparseBlockDot.apply(weights, problem.h, plan, epilogue, out);
     }
 
     private void gradientOfH() {
@@ -94,20 +81,51 @@ public class WeightsBenchmark {
     @TearDown
     public void tearDown() {
       plan.close();
-      inputIdx.close();
-      outputIdx.close();
       weights.close();
-      bias.close();
       out.close();
       gradH.close();
       problem.close();
     }
   }
 
+  /** Weights that are rounded, and inputs that are not. */
+  public static class Narrow extends Blocks {
+    @Param({"FLOAT32", "FLOAT16", "BFLOAT16"})
+    public ElementType type;
+
+    @Override
+    ElementType type() {
+      return type;
+    }
+
+    @Override
+    BlockPlan plan(BlockPlan made) {
+      return made.withExactInputs();
+    }
+  }
+
+  /** Weights and inputs that are rounded. */
+  public static class AllNarrow extends Blocks {
+    @Param("BFLOAT16")
+    public ElementType type;
+
+    @Override
+    ElementType type() {
+      return type;
+    }
+
+    @Override
+    void check() {
+      forward();
+      super.problem.checkRounded(super.out.asFloatBuffer());
+    }
+  }
+
   /** A layer with its weights in a type, and rows to search for. */
   @State(Scope.Benchmark)
   public static class Search {
-    @Param public TopKWorkload workload;
+    @Param({"PEAKED_1", "PEAKED_256"})
+    public TopKWorkload workload;
 
     @Param({"FLOAT32", "FLOAT16", "BFLOAT16", "INT8"})
     public ElementType type;
@@ -116,7 +134,7 @@ public class WeightsBenchmark {
     private HierarchicalSoftmax layer;
 
     @Setup
-    public void setUp() throws IOException {
+    public void setUp() {
       SoftmaxProblem given = workload.problem();
       layer = given.layer.withWeights(type);
       problem = given.with(layer.withWeights(ElementType.FLOAT32)); // what the weights stand for
@@ -135,23 +153,22 @@ public class WeightsBenchmark {
   }
 
   @Benchmark
-  public void forward(Blocks state) {
-    state.forward();
-  }
-
-  /** Of {@link ElementType#BFLOAT16} alone. */
-  @Benchmark
-  public void roundedForward(Blocks state) {
-    state.roundedForward();
+  public void forward(Narrow blocks) {
+    blocks.forward();
   }
 
   @Benchmark
-  public void gradientOfH(Blocks state) {
-    state.gradientOfH();
+  public void forwardOfRounded(AllNarrow blocks) {
+    blocks.forward();
   }
 
   @Benchmark
-  public Ranking topK(Search state) {
-    return state.topK();
+  public void gradientOfH(Narrow blocks) {
+    ((Blocks) blocks).gradientOfH();
+  }
+
+  @Benchmark
+  public Ranking topK(Search search) {
+    return search.topK();
   }
 }

@@ -163,9 +163,13 @@ final class DocumentsTest {
               + "|\\d\\.\\d+ (ms|us)\\b");
 
   private static final Pattern COMMAND =
-      Pattern.compile("mvn -[Pf]|src/classifier/compare/|bench_(kernels|packed)");
+      Pattern.compile(
+          "mvn -[Pf]|src/classifier/compare/|bench_(kernels|packed)|commit\\s`[0-9a-f]{8}");
 
-  /** Numbers are made by a command, which stands in the same part of the page. */
+  /**
+   * Numbers are made by a command, which stands in the same part of the page, or the commit that
+   * has it.
+   */
   @Test
   void everyPartWithNumbersNamesItsCommand() {
     List<String> without = new ArrayList<>();

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.bench.jobs;
+
+import java.util.Map;
+
+/** A mixture of experts; all begin with the same parameters, and get the same tokens. */
+public interface Moe extends AutoCloseable {
+  void forward();
+
+  /** After a forward pass. */
+  void backward();
+
+  /** Forward, backward and Adam. */
+  void step();
+
+  /** The results of a forward and a backward pass, by name. */
+  Map<String, float[]> results();
+
+  /** The parameters, by name. */
+  Map<String, float[]> parameters();
+
+  @Override
+  void close();
+}
