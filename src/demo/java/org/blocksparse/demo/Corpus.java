@@ -1,83 +1,93 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.demo;
 
-import static java.util.stream.Collectors.joining;
+import static java.util.Map.Entry.comparingByKey;
+import static java.util.stream.Collectors.counting;
+import static java.util.stream.Collectors.groupingBy;
 
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.blocksparse.ranking.Labels;
 
 /**
- * A text as word numbers, in two parts that share no sentence. Each sentence is followed by {@link
- * Vocabulary#END}, which is a word to predict like the others.
+ * A text as numbers of words, in a part to learn and a part that is held out. Each sentence ends
+ * with {@link #END}.
+ *
+ * @param vocabulary the end of a sentence, {@link #UNKNOWN}, then the words that occur more than
+ *     once in the part to learn, the most frequent first
  */
-final class Corpus {
-  private static final int SENTENCES_AT_LEAST = 10;
-  private static final int WORDS_AT_LEAST = 2;
+@SuppressWarnings("ArrayRecordComponent")
+record Corpus(Labels vocabulary, int[] training, int[] heldOut) {
+  static final int END = 0;
 
-  private final Vocabulary vocabulary;
-  private final int[] training;
-  private final int[] heldOut;
+  /** Stands for every word that is not in the vocabulary. */
+  static final int UNKNOWN = 1;
 
-  private Corpus(List<List<String>> training, List<List<String>> heldOut) {
-    vocabulary = new Vocabulary(training);
-    this.training = vocabulary.encode(training);
-    this.heldOut = vocabulary.encode(heldOut);
-  }
+  private static final List<String> SPECIAL = List.of("</s>", "<unk>");
+  private static final int MIN_SENTENCES = 10;
+  private static final int MIN_WORDS = 2;
 
   /**
-   * Holds out a tenth of the sentences, chosen by chance.
+   * Holds out a tenth of the sentences at random.
    *
-   * @throws UsageException if there is too little text
+   * @throws IllegalArgumentException if there is too little text
    */
   static Corpus of(List<List<String>> sentences, long seed) {
-    if (sentences.isEmpty()) {
-      throw new UsageException("the text has no words");
-    }
-    if (sentences.size() < SENTENCES_AT_LEAST) {
-      throw new UsageException(
-          "the text has %d sentence(s), one a line; to train and to hold out takes %d"
-              .formatted(sentences.size(), SENTENCES_AT_LEAST));
-    }
     List<List<String>> shuffled = new ArrayList<>(sentences);
     Collections.shuffle(shuffled, new Random(seed));
     int held = shuffled.size() / 10;
-    Corpus corpus = new Corpus(shuffled.subList(held, shuffled.size()), shuffled.subList(0, held));
-    if (corpus.vocabulary.size() < Vocabulary.UNKNOWN + 1 + WORDS_AT_LEAST) {
-      throw new UsageException(
-          "the text has fewer than %d different words that occur twice: nothing to choose from"
-              .formatted(WORDS_AT_LEAST));
+    List<List<String>> training = shuffled.subList(held, shuffled.size());
+    List<String> frequent = frequentWords(training);
+    if (sentences.size() < MIN_SENTENCES || frequent.size() < MIN_WORDS) {
+      throw new IllegalArgumentException(
+          "text: expected %d or more sentences, one a line, and %d or more words that occur twice,"
+                  .formatted(MIN_SENTENCES, MIN_WORDS)
+              + " but was %d and %d".formatted(sentences.size(), frequent.size()));
     }
-    return corpus;
+    Labels vocabulary = Labels.of(Stream.concat(SPECIAL.stream(), frequent.stream()).toList());
+    return new Corpus(
+        vocabulary, encode(vocabulary, training), encode(vocabulary, shuffled.subList(0, held)));
   }
 
-  /** The words of the training part that occur more than once. */
-  Vocabulary vocabulary() {
-    return vocabulary;
+  /** Words of equal frequency are in alphabetical order. */
+  private static List<String> frequentWords(List<List<String>> sentences) {
+    Map<String, Long> counts =
+        sentences.stream().flatMap(List::stream).collect(groupingBy(word -> word, counting()));
+    return counts.entrySet().stream()
+        .filter(entry -> entry.getValue() > 1)
+        .sorted(
+            Map.Entry.<String, Long>comparingByValue().reversed().thenComparing(comparingByKey()))
+        .map(Map.Entry::getKey)
+        .toList();
   }
 
-  /** Nine tenths of the sentences. */
-  int[] training() {
-    return training;
+  private static int[] encode(Labels vocabulary, List<List<String>> sentences) {
+    return sentences.stream()
+        .flatMapToInt(
+            words -> IntStream.concat(IntStream.of(ids(vocabulary, words)), IntStream.of(END)))
+        .toArray();
   }
 
-  /** The other tenth, which nothing is ever trained or counted on. */
-  int[] heldOut() {
-    return heldOut;
+  /** The numbers of words. */
+  static int[] ids(Labels vocabulary, List<String> words) {
+    return words.stream().mapToInt(vocabulary::output).map(id -> id < 0 ? UNKNOWN : id).toArray();
   }
 
   /** The first words of some held-out sentences that are longer and begin with known words. */
-  List<String> heldOutBeginnings(int count, int words) {
-    List<String> beginnings = new ArrayList<>();
+  List<int[]> beginnings(int count, int words) {
+    List<int[]> beginnings = new ArrayList<>();
     int start = 0;
     for (int i = 0; i < heldOut.length && beginnings.size() < count; i++) {
-      if (heldOut[i] == Vocabulary.END) {
+      if (heldOut[i] == END) {
         int[] beginning = Arrays.copyOfRange(heldOut, start, Math.min(start + words, i));
-        boolean known = Arrays.stream(beginning).noneMatch(id -> id == Vocabulary.UNKNOWN);
-        if (known && i > start + words) {
-          beginnings.add(Arrays.stream(beginning).mapToObj(vocabulary::word).collect(joining(" ")));
+        if (i > start + words && Arrays.stream(beginning).noneMatch(id -> id == UNKNOWN)) {
+          beginnings.add(beginning);
         }
         start = i + 1;
       }

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.demo;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.HashMap;
-import java.util.Map;
-import java.util.SplittableRandom;
-import java.util.function.ToDoubleFunction;
 import java.util.random.RandomGenerator;
+import java.util.stream.IntStream;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
+import org.blocksparse.SparseRows;
+import org.blocksparse.Workers;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.SaveOptions;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Ranking;
 import org.blocksparse.softmax.ClassAssignment;
@@ -16,191 +21,134 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.Loss;
 
 /**
- * Predicts the next word from a few words before it (Bengio et al., 2003): their embeddings, side
- * by side, go through a hidden layer to a softmax over the whole vocabulary. That last step is
- * nearly all of the work when the softmax is full, and the smaller part when it is hierarchical.
+ * Predicts the next word from the words before it. Each of them adds a vector, a different one for
+ * each place before the next word, and a softmax over the vocabulary follows (the log-bilinear
+ * model of Mnih and Hinton, 2007). {@code src/examples/NextWord.java} is the same in 50 lines.
  */
-final class LanguageModel implements Learner, AutoCloseable {
-  /**
-   * The hidden layer's rate as a multiple of that of the rest: plain descent on a mean over the
-   * batch needs larger steps than Adagrad, which divides by the size of the gradients.
-   */
-  static final float DESCENT_RATE = 80;
+record LanguageModel(EmbeddingBag bag, HierarchicalSoftmax softmax) implements AutoCloseable {
+  static final int BATCH = 512;
 
-  /** Keeps what is seen too seldom to be trusted from growing; worth 2% of perplexity. */
-  static final float DECAY = 1e-5f;
+  private static final int PLACES = 5;
 
-  private static final float UNSEEN_COUNT = 0.1f;
+  /** Places that choose the class of a word. */
+  private static final int PLACES_OF_CLASSES = 2;
 
-  private final Settings settings;
-  private final Embedding embedding;
-  private final HiddenLayer hidden;
-  private final HierarchicalSoftmax softmax;
-  private final Optimizer optimizer;
-  private final Map<Integer, Batch> batches = new HashMap<>(); // by rows
+  private static final int FEATURES = 192;
+  private static final Optimizer ADAGRAD = Optimizer.adagrad(0.1f).withDecay(1e-5f);
+  private static final double UNSEEN_COUNT = 0.1;
 
-  LanguageModel(Settings settings, ClassAssignment classes) {
-    this(settings, classes, new SplittableRandom(settings.seed));
+  /** Classes of words that follow similar words; or one for each word, which is a full softmax. */
+  static ClassAssignment classes(Corpus corpus, int count) {
+    int[] text = corpus.training();
+    int words = corpus.vocabulary().size();
+    if (count == words) {
+      return ClassAssignment.contiguous(words, words);
+    }
+    try (SparseRows before =
+            before(words, PLACES_OF_CLASSES, text, IntStream.range(0, text.length).toArray());
+        SparseRows next = SparseRows.of(IntStream.rangeClosed(0, text.length).toArray(), text)) {
+      return ClassAssignment.clustered(before, next, words, count, 1, Workers.common());
+    }
   }
 
-  private LanguageModel(Settings settings, ClassAssignment classes, RandomGenerator random) {
-    this(
-        settings,
-        new Embedding(classes.outputs(), settings.embedding, random),
-        new HiddenLayer(settings.context * settings.embedding, settings.features, random),
-        HierarchicalSoftmax.builder(settings.features, classes.outputs())
+  /** A model whose biases predict each word as often as it occurs. */
+  static LanguageModel of(Corpus corpus, ClassAssignment classes) {
+    int words = classes.outputs();
+    double[] counts = new double[words];
+    Arrays.fill(counts, UNSEEN_COUNT);
+    Arrays.stream(corpus.training()).forEach(word -> counts[word]++);
+    HierarchicalSoftmax softmax =
+        HierarchicalSoftmax.builder(FEATURES, words)
             .classes(classes)
-            .workers(settings.workers())
-            .seed(settings.seed)
-            .build());
-  }
-
-  /** Of parts that were trained before. */
-  LanguageModel(
-      Settings settings, Embedding embedding, HiddenLayer hidden, HierarchicalSoftmax softmax) {
-    this.settings = settings;
-    this.embedding = embedding;
-    this.hidden = hidden;
-    this.softmax = softmax;
-    optimizer = Optimizer.adagrad(settings.rate).withDecay(DECAY);
-  }
-
-  Embedding embedding() {
-    return embedding;
-  }
-
-  HiddenLayer hidden() {
-    return hidden;
-  }
-
-  HierarchicalSoftmax softmax() {
-    return softmax;
-  }
-
-  /**
-   * Sets the biases so that a model that knows nothing else predicts each word as often as it
-   * occurs, which spares the training from finding that out.
-   */
-  void startFromFrequencies(int[] text) {
-    ClassAssignment classes = softmax.assignment();
-    float[] ofClass = new float[classes.classCount()];
-    float[] ofWord = new float[classes.outputs()];
-    Arrays.fill(ofWord, UNSEEN_COUNT);
-    for (int word : text) {
-      ofWord[word]++;
-    }
-    for (int word = 0; word < ofWord.length; word++) {
+            .labels(corpus.vocabulary())
+            .build();
+    double[] ofClasses = new double[classes.classCount()];
+    for (int word = 0; word < words; word++) {
       int c = classes.classOf(word);
-      ofClass[c] += ofWord[word];
-      softmax.b2().set((float) Math.log(ofWord[word]), c, classes.slotOf(word));
+      ofClasses[c] += counts[word];
+      softmax.b1().set((float) Math.log(ofClasses[c]), c);
+      softmax.b2().set((float) Math.log(counts[word]), c, classes.slotOf(word));
     }
-    for (int c = 0; c < ofClass.length; c++) {
-      softmax.b1().set((float) Math.log(ofClass[c]), c);
-    }
+    return new LanguageModel(
+        EmbeddingBag.builder(PLACES * words, FEATURES).mode(EmbeddingBag.Mode.SUM).build(),
+        softmax);
   }
 
-  @Override
-  public Batch batch(int rows) {
-    return batches.computeIfAbsent(rows, n -> new Batch(n, settings));
-  }
-
-  @Override
-  public double train(Batch batch, double progress) {
-    float rate = (float) (settings.rate * (1 - progress));
-    forward(batch);
-    batch.targets.copyFrom(batch.next);
-    double loss =
-        softmax.step(
-            batch.features,
-            batch.targets,
-            Loss.mean(),
-            optimizer.withRate(rate),
-            batch.gradFeatures);
-    hidden.backward(batch, DESCENT_RATE * rate);
-    batch.gradInput.get(0, batch.inputValues, 0, batch.inputValues.length);
-    embedding.descend(batch.before, batch.inputValues, rate);
-    return loss;
-  }
-
-  /** The mean negative log probability of the right words. */
-  private double loss(Batch batch, HierarchicalSoftmax last) {
-    forward(batch);
-    batch.targets.copyFrom(batch.next);
-    return last.loss(batch.features, batch.targets);
-  }
-
-  private void forward(Batch batch) {
-    embedding.lookUp(batch.before, batch.inputValues);
-    batch.input.copyFrom(batch.inputValues);
-    hidden.forward(batch);
-  }
-
-  @Override
-  public double perplexity(int[] text) {
-    return perplexity(text, softmax);
-  }
-
-  /** The same with another softmax in the place of this model's own. */
-  double perplexity(int[] text, HierarchicalSoftmax last) {
-    return perplexity(text, batch -> loss(batch, last));
-  }
-
-  /** The same by the mean losses of batches, wherever they are computed. */
-  double perplexity(int[] text, ToDoubleFunction<Batch> loss) {
-    double sum = 0;
-    for (int start = 0; start < text.length; start += settings.batch) {
-      Batch batch = batch(Math.min(settings.batch, text.length - start));
-      for (int row = 0; row < batch.rows(); row++) {
-        batch.set(row, text, start + row);
+  /** Words of the same sentence before each position; {@link Corpus#END} where there are none. */
+  private static SparseRows before(int words, int places, int[] text, int... positions) {
+    int[] indices = new int[places * positions.length];
+    for (int row = 0; row < positions.length; row++) {
+      boolean inside = true;
+      for (int place = 0; place < places; place++) {
+        int at = positions[row] - 1 - place;
+        inside = inside && at >= 0 && text[at] != Corpus.END;
+        indices[row * places + place] = place * words + (inside ? text[at] : Corpus.END);
       }
-      sum += batch.rows() * loss.applyAsDouble(batch);
+    }
+    int[] offsets = IntStream.rangeClosed(0, positions.length).map(r -> r * places).toArray();
+    return SparseRows.of(offsets, indices);
+  }
+
+  private SparseRows before(int[] text, int... positions) {
+    return before(softmax.outputs(), PLACES, text, positions);
+  }
+
+  /** A step of training on the words at some positions. Returns their mean loss before it. */
+  double step(int[] text, int[] positions) {
+    int[] words = Arrays.stream(positions).map(position -> text[position]).toArray();
+    try (SparseRows before = before(text, positions);
+        IntTensor next = IntTensor.of(words, words.length);
+        FloatTensor x = bag.apply(before);
+        FloatTensor gradX = FloatTensor.zeros(x.shape())) {
+      double loss = softmax.step(x, next, Loss.mean(), ADAGRAD, gradX);
+      bag.step(before, gradX, ADAGRAD);
+      return loss;
+    }
+  }
+
+  /** {@code exp} of the mean negative log probability of the words of a text. */
+  double perplexity(int[] text) {
+    double sum = 0;
+    for (int begin = 0; begin < text.length; begin += BATCH) {
+      int[] positions = IntStream.range(begin, Math.min(begin + BATCH, text.length)).toArray();
+      int[] words = Arrays.copyOfRange(text, begin, begin + positions.length);
+      try (SparseRows before = before(text, positions);
+          IntTensor next = IntTensor.of(words, words.length);
+          FloatTensor x = bag.apply(before)) {
+        sum += words.length * softmax.loss(x, next);
+      }
     }
     return Math.exp(sum / text.length);
   }
 
-  /** The k words that are most likely to come after {@code words}. */
+  /** The k words that are most likely to follow {@code words}. */
   Ranking likeliest(int[] words, int k) {
-    return softmax.topK(features(words), k);
-  }
-
-  /** A word to come after {@code words}, by chance. */
-  int draw(int[] words, double temperature, RandomGenerator random) {
-    return softmax.sample(features(words), temperature, random, Filter.without())[0];
-  }
-
-  /** The inputs of the softmax for the first words of a text, at most that many. */
-  FloatTensor inputOfSoftmax(int[] text, int most) {
-    Batch batch = batch(Math.min(most, text.length));
-    for (int row = 0; row < batch.rows(); row++) {
-      batch.set(row, text, row);
+    try (SparseRows before = before(Arrays.copyOf(words, words.length + 1), words.length);
+        FloatTensor x = bag.apply(before)) {
+      return softmax.topK(x, k);
     }
-    forward(batch);
-    return batch.features;
   }
 
-  private FloatTensor features(int[] words) {
-    Batch batch = batch(1);
-    int[] text = Arrays.copyOf(words, words.length + 1);
-    batch.set(0, text, words.length);
-    forward(batch);
-    return batch.features;
+  /** A random word to follow {@code words}; never {@link Corpus#UNKNOWN}. */
+  int draw(int[] words, double temperature, RandomGenerator random) {
+    try (SparseRows before = before(Arrays.copyOf(words, words.length + 1), words.length);
+        FloatTensor x = bag.apply(before)) {
+      return softmax.sample(x, temperature, random, Filter.without(Corpus.UNKNOWN))[0];
+    }
+  }
+
+  void save(Path file) throws IOException {
+    softmax.save(file, SaveOptions.defaults().with(bag));
+  }
+
+  static LanguageModel load(Path file) throws IOException {
+    EmbeddingBag bag = EmbeddingBag.load(file, LoadOptions.mapped());
+    return new LanguageModel(bag, HierarchicalSoftmax.load(file, LoadOptions.mapped()));
   }
 
   @Override
   public void close() {
-    batches.values().forEach(Batch::close);
-    hidden.close();
+    bag.close();
     softmax.close();
-  }
-
-  @Override
-  public String toString() {
-    return settings.context
-        + " previous words x "
-        + settings.embedding
-        + " -> "
-        + settings.features
-        + " hidden units -> "
-        + softmax.assignment();
   }
 }

@@ -1,59 +1,77 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.demo;
 
+import java.io.IOException;
 import java.io.PrintWriter;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Locale;
+import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
+import java.util.random.RandomGenerator;
+import java.util.stream.IntStream;
 import org.blocksparse.Backend;
+import org.blocksparse.Workers;
 import org.blocksparse.softmax.ClassAssignment;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
-import picocli.CommandLine.HelpCommand;
-import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-/** The main job: a next-word model of real text, trained and shown within a minute. */
+/** Trains a language model on real text, and shows it. */
 @Command(
     name = "demo",
     customSynopsis = "mvn -Pdemo [-Ddemo.args=\"OPTIONS\"]",
     description = {
-      "",
       "Trains a model that predicts the next word, with a softmax over the whole vocabulary,",
-      "and compares it with a bigram model (word counts) and with a full softmax.",
-      ""
+      "and compares it with a bigram model (word counts) and with a full softmax."
     },
-    subcommands = {Predict.class, HelpCommand.class},
-    sortOptions = false,
+    mixinStandardHelpOptions = true,
+    subcommands = Predict.class,
     usageHelpWidth = 100)
 public final class Main implements Callable<Integer> {
-  private static final int EVALUATIONS_PER_EPOCH = 4;
+  private static final long SEED = 1;
 
-  /** Time per word: in an epoch of the default model, and for counting and evaluation. */
-  private static final double MICROS_OF_TRAINING = 5;
+  /** Timed steps of the full softmax, and of the other one for each of them. */
+  private static final int TIMED = 5;
 
-  private static final double MICROS_OF_THE_REST = 9;
+  private static final int FASTER = 20;
 
-  private static final int PROMPTS = 6;
-  private static final int WORDS_OF_A_PROMPT = 3;
+  @Option(
+      names = "--text",
+      paramLabel = "FILE",
+      description = "UTF-8 text to learn, one sentence a line (default: WordNet's definitions).")
+  private Path text;
 
-  private static final String[][] WAYS_ON = {
-    {"predict", "type the beginning of a sentence, and see how the model goes on"},
-    {"--text FILE", "learn a text of your own, one sentence a line"},
-    {"--help", "all options"},
-  };
+  @Option(
+      names = "--epochs",
+      paramLabel = "N",
+      defaultValue = "1",
+      description = "Passes over the training words (default: ${DEFAULT-VALUE}).")
+  private int epochs;
 
-  @Mixin private Settings settings;
+  @Option(
+      names = "--classes",
+      paramLabel = "N",
+      description =
+          "Classes of words (default: twice the square root of the vocabulary); as many as words"
+              + " are a full softmax.")
+  private Integer classes;
 
-  @Option(names = "--help", usageHelp = true, description = "Print this and exit.")
-  @SuppressWarnings("UnusedVariable") // picocli acts on it
-  private boolean help;
+  @Option(
+      names = "--output",
+      paramLabel = "FILE",
+      defaultValue = Predict.MODEL,
+      description = "Where the model is saved (default: ${DEFAULT-VALUE}).")
+  private Path output;
 
   @Spec private CommandSpec spec;
 
+  private final RandomGenerator random = new SplittableRandom(SEED);
   private PrintWriter out;
 
   private Main() {}
@@ -69,103 +87,128 @@ public final class Main implements Callable<Integer> {
 
   static CommandLine commandLine() {
     return new CommandLine(new Main())
-        .setCaseInsensitiveEnumValuesAllowed(true)
         .setParameterExceptionHandler((e, args) -> refuse(e.getCommandLine(), e.getMessage()))
         .setExecutionExceptionHandler(
             (e, command, result) -> {
-              if (e instanceof UsageException) {
+              if (e instanceof IOException || e instanceof UncheckedIOException) {
+                return refuse(command, e.toString());
+              }
+              if (e instanceof IllegalArgumentException) {
                 return refuse(command, e.getMessage());
               }
               throw e;
             });
   }
 
-  private static int refuse(CommandLine command, String message) {
-    command.getErr().println(message.lines().findFirst().orElse("invalid input"));
+  private static int refuse(CommandLine command, String why) {
+    command.getErr().println(why);
     return ExitCode.USAGE;
   }
 
   @Override
-  public Integer call() {
-    settings.complete();
+  public Integer call() throws IOException {
     out = spec.commandLine().getOut();
-    Corpus corpus =
-        Corpus.of(
-            settings.text == null ? Sentences.ofWordNet() : Sentences.ofFile(settings.text),
-            settings.seed);
+    Corpus corpus = Corpus.of(text == null ? Sentences.ofWordNet() : Sentences.ofFile(text), SEED);
     int words = corpus.vocabulary().size();
-    out.printf(
-        "Trains on %,d words: %s on two free processors%n", corpus.training().length, time(corpus));
-    out.flush();
-    Bigrams bigrams = new Bigrams(words, corpus.training());
-    double baseline = new BigramBaseline(words, bigrams).perplexity(corpus.heldOut());
-
-    out.printf(
-        "%s: %,d words to learn, %,d held out, vocabulary of %,d%n",
-        settings.text == null ? "The definitions of WordNet 3.1" : settings.text,
+    print(
+        "%s: %,d words to learn, %,d held out, vocabulary of %,d",
+        text == null ? "The definitions of WordNet 3.1" : text,
         corpus.training().length,
         corpus.heldOut().length,
         words);
-    out.printf(
-        "Kernels: %s (%s), %s%n",
-        Backend.isNative() ? "native" : "Java", Backend.instructionSet(), settings.workers());
-    out.printf("Perplexity by counting (interpolated Kneser-Ney bigram): %.1f%n", baseline);
-    out.flush();
+    print(
+        "Kernels: %s (%s), %s",
+        Backend.isNative() ? "native" : "Java", Backend.instructionSet(), Workers.common());
+    double counted = new BigramBaseline(words, corpus.training()).perplexity(corpus.heldOut());
+    print("Held-out perplexity by counting (interpolated Kneser-Ney bigram): %.1f", counted);
 
-    DemoCharts charts = new DemoCharts(settings.output);
-    train(corpus, BigramClasses.of(corpus, bigrams, settings.classes(words)), baseline, charts);
-    out.flush();
+    int count = classes != null ? classes : (int) Math.min(words, Math.ceil(2 * Math.sqrt(words)));
+    ClassAssignment assignment = LanguageModel.classes(corpus, count);
+    try (LanguageModel model = LanguageModel.of(corpus, assignment)) {
+      print("Model: %s%n       %s", model.bag(), model.softmax());
+      train(model, corpus);
+      printTimes(corpus, assignment);
+      Showcase showcase = new Showcase(model, out);
+      showcase.printClasses();
+      showcase.printLikelyWords(corpus);
+      showcase.printSentences(random);
+      Files.createDirectories(output.toAbsolutePath().getParent());
+      model.save(output);
+    }
+    print("%nWritten: %s. To type beginnings of sentences, and see how the model goes on:", output);
+    print("  mvn -Pdemo -Ddemo.args=\"predict\"");
     return ExitCode.OK;
   }
 
-  /** About how long it takes, by what it took on the definitions of WordNet. */
-  private String time(Corpus corpus) {
-    double training =
-        settings.seconds != null
-            ? settings.seconds
-            : MICROS_OF_TRAINING * 1e-6 * settings.epochs * corpus.training().length;
-    double seconds = training + MICROS_OF_THE_REST * 1e-6 * corpus.training().length;
-    return seconds < 90
-        ? "about %.0f seconds".formatted(10 * Math.ceil(seconds / 10))
-        : "about %.0f minutes".formatted(Math.ceil(seconds / 60));
+  private void print(String format, Object... arguments) {
+    out.printf(format + "%n", arguments);
+    out.flush();
   }
 
-  private void train(Corpus corpus, ClassAssignment classes, double baseline, DemoCharts charts) {
-    try (LanguageModel model = new LanguageModel(settings, classes)) {
-      out.printf("Model: %s%n", model);
-      out.flush();
-      model.startFromFrequencies(corpus.training());
-      LanguageModelTrainer.Result result =
-          new LanguageModelTrainer(settings, corpus)
-              .train(model, "training", EVALUATIONS_PER_EPOCH * settings.epochs);
-      out.printf(
-          "%nHeld-out perplexity: %.1f, by counting %.1f: %s%n",
-          result.perplexity(),
-          baseline,
-          result.perplexity() < baseline ? "the model wins" : "the model does not win");
-      out.printf(
-          "Trained on %,d words in %d s: %,.0f words per second%n",
-          result.words(), result.training().toSeconds(), result.wordsPerSecond());
-      out.flush();
-
-      new SoftmaxTiming(settings, corpus).print(classes, out);
-      Showcase showcase = new Showcase(model, corpus.vocabulary(), out);
-      showcase.printClasses(classes);
-      showcase.printLikelyWords(
-          settings.prompts.isEmpty()
-              ? corpus.heldOutBeginnings(PROMPTS, WORDS_OF_A_PROMPT)
-              : settings.prompts);
-      showcase.printSamples(settings.seed);
-      written(charts.learningCurve(result.curve(), baseline));
-      written(ModelFolder.save(model, corpus, settings.output.resolve("model")));
-    }
-    out.printf("%nTo go on:%n");
-    for (String[] way : WAYS_ON) {
-      out.printf("  mvn -Pdemo -Ddemo.args=\"%s\"%n      %s%n", way[0], way[1]);
+  private void train(LanguageModel model, Corpus corpus) {
+    int[] words = corpus.training();
+    int[] positions = IntStream.range(0, words.length).toArray();
+    long nanos = 0;
+    for (int epoch = 0; epoch < epochs; epoch++) {
+      shuffle(positions);
+      double loss = 0;
+      long started = System.nanoTime();
+      for (int begin = 0; begin < words.length; begin += LanguageModel.BATCH) {
+        int[] batch =
+            Arrays.copyOfRange(
+                positions, begin, Math.min(begin + LanguageModel.BATCH, words.length));
+        loss += batch.length * model.step(words, batch);
+      }
+      nanos += System.nanoTime() - started;
+      print(
+          "Epoch %d of %d: training perplexity %.1f, held out %.1f; %,.0f words per second",
+          epoch + 1,
+          epochs,
+          Math.exp(loss / words.length),
+          model.perplexity(corpus.heldOut()),
+          (epoch + 1) * 1e9 * words.length / nanos);
     }
   }
 
-  private void written(Path file) {
-    out.printf("%nWritten: %s%n", file);
+  private void shuffle(int[] values) {
+    for (int i = values.length - 1; i > 0; i--) {
+      int j = random.nextInt(i + 1);
+      int value = values[i];
+      values[i] = values[j];
+      values[j] = value;
+    }
+  }
+
+  /** The times of a step with two levels and with a full softmax, which take turns. */
+  private void printTimes(Corpus corpus, ClassAssignment classes) {
+    int words = classes.outputs();
+    double[] fast = new double[TIMED * FASTER];
+    double[] slow = new double[TIMED];
+    try (LanguageModel twoLevels = LanguageModel.of(corpus, classes);
+        LanguageModel full = LanguageModel.of(corpus, LanguageModel.classes(corpus, words))) {
+      seconds(full, corpus);
+      for (int i = 0; i < fast.length; i++) {
+        fast[i] = seconds(twoLevels, corpus);
+        if (i % FASTER == 0) {
+          slow[i / FASTER] = seconds(full, corpus);
+        }
+      }
+    }
+    print(
+        "A step of %d words: %.1f ms; with a full softmax %.1f ms, %.0f times as long",
+        LanguageModel.BATCH, 1e3 * median(fast), 1e3 * median(slow), median(slow) / median(fast));
+  }
+
+  private double seconds(LanguageModel model, Corpus corpus) {
+    int[] batch = random.ints(LanguageModel.BATCH, 0, corpus.training().length).toArray();
+    long started = System.nanoTime();
+    model.step(corpus.training(), batch);
+    return (System.nanoTime() - started) * 1e-9;
+  }
+
+  private static double median(double[] values) {
+    double[] sorted = values.clone();
+    Arrays.sort(sorted);
+    return sorted[sorted.length / 2];
   }
 }

