@@ -163,18 +163,28 @@ final class Scoring {
   public Part[] explain(Rows row, int output, Workspace workspace) {
     int classNumber = table.classOf()[output];
     int slot = table.slotOf()[output];
-    int size = table.size(classNumber);
-    // Logarithms rank what is too unlikely for a probability.
-    int rankOfClass = rank(softmax.classes(row, true, workspace), table.classes(), classNumber);
-    int rankOfSlot = rank(open(row, classNumber, true, workspace), size, slot);
-    float ofClass = softmax.classes(row, false, workspace).get(0, classNumber);
-    float ofSlot = open(row, classNumber, false, workspace).get(0, slot);
-    return new Part[] {new Part(ofClass, rankOfClass), new Part(ofSlot, rankOfSlot)};
+    return new Part[] {
+      part(logarithm -> softmax.classes(row, logarithm, workspace), table.classes(), classNumber),
+      part(
+          logarithm ->
+              softmax.open(row, null, 1, null, new int[] {classNumber}, logarithm, workspace),
+          table.size(classNumber),
+          slot)
+    };
   }
 
-  /** Of the slots of one class, given that class. */
-  private Rows open(Rows row, int classNumber, boolean logarithm, Workspace workspace) {
-    return softmax.open(row, null, 1, null, new int[] {classNumber}, logarithm, workspace);
+  /** The probabilities of one level for one row, or their logarithms. */
+  private interface Level {
+    Rows compute(boolean logarithm);
+  }
+
+  /** Logarithms rank what is too unlikely for a probability of type float, and have its digits. */
+  private static Part part(Level level, int count, int index) {
+    Rows logarithms = level.compute(true);
+    int rank = rank(logarithms, count, index);
+    double fromLogarithm = Math.exp(logarithms.get(0, index));
+    float probability = level.compute(false).get(0, index);
+    return new Part(probability < Float.MIN_NORMAL ? fromLogarithm : probability, rank);
   }
 
   private static int rank(Rows row, int count, int index) {

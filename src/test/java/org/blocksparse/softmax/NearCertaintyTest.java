@@ -127,6 +127,55 @@ final class NearCertaintyTest {
     }
   }
 
+  /** A relative error of 13 ulp of the logarithm, however unlikely an output is. */
+  private static void assertWithinBound(double logarithm, double probability, String name) {
+    double error = Math.log(probability) - logarithm;
+    assertEquals(0, error, 13 * 0x1p-23 * Math.abs(logarithm) + 1e-12, name);
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void unlikelyOutputsHaveProbabilities(KernelsUnderTest kernels) {
+    int output = 20;
+    for (float distance = 0.5f; distance < 330; distance *= 1.3f) {
+      for (boolean byClass : new boolean[] {true, false}) {
+        float[] b1 = new float[CLASSES];
+        float[] b2 = new float[OUTPUTS];
+        b1[output / SLOTS] = byClass ? -distance : 0;
+        b2[output] = byClass ? 0 : -distance;
+        double few = Math.exp(-distance);
+        String name = "distance " + distance + (byClass ? " of the class" : " of the output");
+        try (HierarchicalSoftmax softmax = softmax(kernels, b1, b2);
+            LabelTree tree = tree(kernels, b1, b2);
+            FloatTensor x = FloatTensor.zeros(1, 1)) {
+          double unlikely = -distance - Math.log((byClass ? CLASSES : SLOTS) - 1 + few);
+          double rest = -Math.log(byClass ? SLOTS : CLASSES);
+          double[] parts = {byClass ? unlikely : rest, byClass ? rest : unlikely};
+          assertParts(softmax.topK(x, OUTPUTS), softmax.explain(x, output), parts, name);
+          unlikely = -distance - Math.log1p(few);
+          rest = -Math.log(2);
+          parts = new double[] {byClass ? unlikely : rest, byClass ? rest : unlikely};
+          assertParts(tree.topK(x, OUTPUTS), tree.explain(x, output), parts, name);
+        }
+      }
+    }
+  }
+
+  private static void assertParts(
+      Ranking ranking, Explanation explanation, double[] logarithms, String name) {
+    int[] outputs = ranking.outputs(0);
+    int rank =
+        IntStream.range(0, OUTPUTS)
+            .filter(r -> outputs[r] == explanation.output())
+            .findFirst()
+            .orElseThrow();
+    double both = logarithms[0] + logarithms[1];
+    assertWithinBound(both, ranking.probability(0, rank), name);
+    assertWithinBound(both, explanation.probability(), name);
+    assertWithinBound(logarithms[0], explanation.classProbability(), name);
+    assertWithinBound(logarithms[1], explanation.probabilityInClass(), name);
+  }
+
   /** How many outputs have nearly all of the probability depends on what the first lacks to 1. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
