@@ -211,7 +211,8 @@ public final class SoftmaxOracle {
     double loss;
     double lossBound;
 
-    CrossEntropy(Level level, int target, double smoothing, double[] prior, double weight) {
+    CrossEntropy(
+        Level level, int target, double smoothing, double[] prior, double weight, double rounding) {
       int n = level.logits.length;
       this.gradients = new double[n];
       this.bounds = new double[n];
@@ -227,6 +228,7 @@ public final class SoftmaxOracle {
           gradients[q] = weight * (level.p[q] - share);
           error = level.probabilityBound(q) + 8 * U * (level.p[q] + share);
         }
+        error += rounding * (level.p[q] + wanted);
         bounds[q] = 1.01 * Math.abs(weight) * error + Float.MIN_VALUE;
         loss -= wanted * level.logP[q];
         lossBound +=
@@ -245,9 +247,14 @@ public final class SoftmaxOracle {
         int c = p.classOf()[p.targets()[row]];
         sum +=
             weights[row]
-                * (new CrossEntropy(classLevels[row], c, loss.smoothing, prior(), 1).loss
+                * (new CrossEntropy(classLevels[row], c, loss.smoothing, prior(), 1, 0).loss
                     + new CrossEntropy(
-                            slotLevels[row][c], slotOf[p.targets()[row]], loss.smoothing, null, 1)
+                            slotLevels[row][c],
+                            slotOf[p.targets()[row]],
+                            loss.smoothing,
+                            null,
+                            1,
+                            0)
                         .loss);
       }
     }
@@ -283,6 +290,16 @@ public final class SoftmaxOracle {
 
   /** Loss and gradients, row by row. */
   public Gradients gradients(Loss loss) {
+    return gradients(loss, 0);
+  }
+
+  /**
+   * The same, with bounds from values that are themselves differences of rounded numbers: of
+   * probabilities and 1.
+   *
+   * @param rounding the error of each difference, relative to the sum of both
+   */
+  public Gradients gradients(Loss loss, double rounding) {
     int features = p.features();
     int classes = p.classes();
     int slots = p.slots();
@@ -302,9 +319,10 @@ public final class SoftmaxOracle {
       }
       int target = p.targets()[row];
       int c = p.classOf()[target];
-      CrossEntropy byClass = new CrossEntropy(classLevels[row], c, loss.smoothing, prior(), w);
+      CrossEntropy byClass =
+          new CrossEntropy(classLevels[row], c, loss.smoothing, prior(), w, rounding);
       CrossEntropy bySlot =
-          new CrossEntropy(slotLevels[row][c], slotOf[target], loss.smoothing, null, w);
+          new CrossEntropy(slotLevels[row][c], slotOf[target], loss.smoothing, null, w, rounding);
       total += w * (byClass.loss + bySlot.loss);
       totalBound +=
           Math.abs(w)
