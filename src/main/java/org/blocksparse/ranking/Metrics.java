@@ -28,9 +28,9 @@ import org.blocksparse.internal.Check;
  *               the largest that it could be (Jain, Prabhu and Varma, 2016)
  * }</pre>
  *
- * <p>Missing ranks of a ranking that is shorter than k, or empty, are not hits. Rows without labels
- * count only in {@link #rowsWithoutLabels}. A repeated label of a row counts once; values of labels
- * are ignored.
+ * <p>Missing ranks of a ranking that is shorter than k, or empty, are not hits: recall(10) of
+ * rankings with 5 outputs is their recall(5). Rows without labels count only in {@link
+ * #rowsWithoutLabels}. A repeated label of a row counts once; values of labels are ignored.
  *
  * <p>If each row has one label, recall(k) is also called top-k accuracy.
  *
@@ -50,6 +50,8 @@ public final class Metrics {
 
   private long rows;
   private long rowsWithoutLabels;
+  private int longestRanking;
+  private int mostLabels;
 
   // Sums over rows, by rank.
   private final double[] precision;
@@ -217,6 +219,8 @@ public final class Metrics {
     double score = 0;
     double scoreAtMost = 0;
     int size = ranking.size(row);
+    longestRanking = Math.max(longestRanking, size);
+    mostLabels = Math.max(mostLabels, labels.length);
     for (int i = 0; i < upTo; i++) {
       double discount = Math.log(2) / Math.log(i + 2);
       if (i < labels.length) {
@@ -262,25 +266,32 @@ public final class Metrics {
   /**
    * The fraction of the first k outputs that are true labels; NaN if there are no rows.
    *
-   * @throws IllegalArgumentException unless k is in [1, upTo]
+   * @param k at least 1; larger than {@code upTo} only if no ranking has more than {@code upTo}
+   *     outputs
+   * @throws IllegalArgumentException if k is less than 1, or if it needs outputs that were not
+   *     looked at
    */
   public double precision(int k) {
-    return precision[place(k)] / rows;
+    int place = place(k, longestRanking, "outputs");
+    return precision[place] / rows * ((place + 1.0) / k);
   }
 
   /** The fraction of the true labels that are among the first k outputs; as {@link #precision}. */
   public double recall(int k) {
-    return recall[place(k)] / rows;
+    return recall[place(k, longestRanking, "outputs")] / rows;
   }
 
-  /** The normalized discounted cumulative gain of the first k outputs; as {@link #precision}. */
+  /**
+   * The normalized discounted cumulative gain of the first k outputs; as {@link #precision}. If k
+   * is larger than {@code upTo}, no row may have more than {@code upTo} labels.
+   */
   public double ndcg(int k) {
-    return ndcg[place(k)] / rows;
+    return ndcg[placeOfLabels(k)] / rows;
   }
 
   /**
    * Precision with a larger weight for rare labels, divided by the largest possible value; as
-   * {@link #precision}.
+   * {@link #ndcg}.
    *
    * @throws IllegalStateException if these metrics have no propensities
    */
@@ -288,15 +299,30 @@ public final class Metrics {
     if (propensities == null) {
       throw new IllegalStateException("propensities: none were given");
     }
-    return scored[place(k)] / scoredAtMost[k - 1];
+    int place = placeOfLabels(k);
+    return scored[place] / scoredAtMost[place];
   }
 
-  private int place(int k) {
-    if (k < 1 || k > upTo) {
+  private int placeOfLabels(int k) {
+    place(k, longestRanking, "outputs");
+    return place(k, mostLabels, "labels");
+  }
+
+  /** The place of sums at a rank; of the last rank if no row has more of what it depends on. */
+  private int place(int k, int most, String what) {
+    if (Check.atLeast(1, "k", k) > upTo && most > upTo) {
       throw new IllegalArgumentException(
-          "k: expected a number in [1, upTo = " + upTo + "] but was " + k);
+          String.format(
+              Locale.ROOT,
+              "k: expected at most upTo = %d, as a row has %d %s, but was %d; take"
+                  + " Metrics.upTo(%d)",
+              upTo,
+              most,
+              what,
+              k,
+              k));
     }
-    return k - 1;
+    return Math.min(k, upTo) - 1;
   }
 
   /** The metrics at the last rank. */

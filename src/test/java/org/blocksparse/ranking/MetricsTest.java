@@ -73,6 +73,47 @@ final class MetricsTest {
         metrics.toString());
   }
 
+  /** Metrics of short rankings at any rank are those of metrics with so many ranks. */
+  @Test
+  void ranksBeyondTheRankingsAreNoHits() {
+    double[] propensities = {1, .5, .25, .1, .9, .8, .7};
+    Ranking ranking = ranking(new int[] {6, 1, 5}, new int[] {3}, new int[] {2, 1, 0});
+    int[][] few = {{5, 4, 6}, {3, 2}, {1}};
+    int[][] many = {{5, 4, 6, 0, 1}, {3, 2}, {1}};
+    for (int[][] labels : List.of(few, many)) {
+      try (SparseRows rows = SparseRows.of(Arrays.asList(labels))) {
+        Metrics shorter = Metrics.upTo(3, propensities);
+        Metrics longer = Metrics.upTo(9, propensities);
+        shorter.add(ranking, rows);
+        longer.add(ranking, rows);
+        for (int k = 1; k <= 9; k++) {
+          int at = k;
+          assertEquals(longer.precision(k), shorter.precision(k), EXACT);
+          assertEquals(longer.recall(k), shorter.recall(k), EXACT);
+          if (k <= 3 || labels == few) {
+            assertEquals(longer.ndcg(k), shorter.ndcg(k), EXACT);
+            double wanted = longer.propensityScoredPrecision(k);
+            assertEquals(wanted, shorter.propensityScoredPrecision(k), EXACT);
+          } else {
+            String message =
+                "k: expected at most upTo = 3, as a row has 5 labels, but was %d; take"
+                    + " Metrics.upTo(%d)";
+            Class<IllegalArgumentException> type = IllegalArgumentException.class;
+            assertRefused(type, message.formatted(k, k), () -> shorter.ndcg(at));
+            assertRefused(
+                type, message.formatted(k, k), () -> shorter.propensityScoredPrecision(at));
+          }
+        }
+      }
+    }
+    Metrics cut = metrics(2, ranking, few);
+    String message =
+        "k: expected at most upTo = 2, as a row has 3 outputs, but was 3; take Metrics.upTo(3)";
+    assertRefused(IllegalArgumentException.class, message, () -> cut.recall(3));
+    assertRefused(IllegalArgumentException.class, message, () -> cut.precision(3));
+    assertRefused(IllegalArgumentException.class, message, () -> cut.ndcg(3));
+  }
+
   @Test
   void byPropensity() {
     double[] propensities = {1, .5, .25, .1};
@@ -354,8 +395,8 @@ final class MetricsTest {
       assertThrows(IllegalStateException.class, () -> metrics.add(ranking, closed));
     }
     assertEquals(0, metrics.rows());
-    for (int k : new int[] {0, 3, -1}) {
-      String message = "k: expected a number in [1, upTo = 2] but was " + k;
+    for (int k : new int[] {0, -1}) {
+      String message = "k: expected at least 1 but was " + k;
       assertRefused(argument, message, () -> metrics.precision(k));
       assertRefused(argument, message, () -> metrics.recall(k));
       assertRefused(argument, message, () -> metrics.ndcg(k));
