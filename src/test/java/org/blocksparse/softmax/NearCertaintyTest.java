@@ -11,6 +11,7 @@ import java.util.stream.Stream;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.SparseRows;
+import org.blocksparse.ranking.Ranking;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.Seeded;
