@@ -170,7 +170,10 @@ final class OperandArguments {
     return switch (type.getSimpleName()) {
       case "FloatTensor", "Tensor" -> ones(3, 3);
       case "IntTensor" -> indices();
-      case "SparseRows" -> rows();
+      case "SparseRows" ->
+          called.method().getName().equals("explain")
+              ? SparseRows.of(List.of(new int[] {1}))
+              : rows();
       case "BlockPlan" -> plan();
       case "Weights" -> Weights.of(ones(3, 3, 3, 3), ElementType.BFLOAT16);
       case "Routing" -> gate.route(ones(3, 3));
@@ -214,6 +217,7 @@ final class OperandArguments {
       case "ElementType" -> elementType();
       case "ClassAssignment" -> ClassAssignment.of(0, 1, 2, 1, 2, 0, 2, 1, 0);
       case "SaveOptions" -> SaveOptions.defaults();
+      case "ModelPart" -> bag();
       case "Progress" -> (Progress) (done, all) -> {};
       case "Workers" -> Workers.callingThread();
       case "RandomGenerator" -> new SplittableRandom(1);

@@ -87,7 +87,9 @@ public final class ReadOnlyOperandsProgram {
     if (type == Map.class || OF_TENSORS.stream().anyMatch(of -> of.isAssignableFrom(type))) {
       return true;
     }
-    if (!PublicTypes.areIn(type) || !seen.add(type)) {
+    boolean ofFiles =
+        type.getPackageName().endsWith(".io") && !Modifier.isPublic(type.getModifiers());
+    if (!PublicTypes.areIn(type) || ofFiles || !seen.add(type)) {
       return false;
     }
     Stream<Class<?>> ofFields =
