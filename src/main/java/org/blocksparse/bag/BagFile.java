@@ -5,13 +5,9 @@ import static java.util.stream.Collectors.joining;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import org.blocksparse.internal.events.FileEvent;
-import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.files.Dtype;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.MalformedException;
@@ -20,7 +16,6 @@ import org.blocksparse.internal.files.ModelNames;
 import org.blocksparse.internal.files.SafeTensorsReader;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.files.TensorEntry;
-import org.blocksparse.internal.files.TensorSource;
 import org.blocksparse.internal.files.TensorStateEntries;
 import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.files.WeightsFile.Grid;
@@ -54,17 +49,12 @@ final class BagFile {
   public static void save(Content content, Path file, SaveSettings settings) throws IOException {
     settings.requireNoPart();
     BagMemory bag = content.bag();
-    FileEvent event = Recorder.file();
-    List<TensorSource> tensors = new ArrayList<>();
     try (StorageLease lease = bag.lease(new StorageLease());
-        WeightsFile weights = new WeightsFile(settings, tensors)) {
+        WeightsFile weights = new WeightsFile(KIND, settings)) {
       Map<String, String> metadata = new TreeMap<>(settings.metadataOr(content.metadata()));
       metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
       add(bag, weights, settings, metadata, lease);
       weights.write(file, ModelNames.TABLE, metadata, lease);
-    }
-    if (event != null) {
-      event.record("save", KIND, file);
     }
   }
 
@@ -110,16 +100,7 @@ final class BagFile {
    * @throws MalformedException if the file does not hold one
    */
   public static Content load(Path file, LoadSettings settings) throws IOException {
-    FileEvent event = Recorder.file();
-    Content loaded;
-    try (SafeTensorsReader reader = settings.open(file)) {
-      loaded = load(reader, settings);
-      reader.keep();
-    }
-    if (event != null) {
-      event.record(settings.verb(), KIND, file);
-    }
-    return loaded;
+    return settings.read(file, read -> KIND, reader -> load(reader, settings));
   }
 
   private static Content load(SafeTensorsReader reader, LoadSettings settings) throws IOException {

@@ -3,7 +3,6 @@ package org.blocksparse.experts;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -11,8 +10,6 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.Consumer;
 import java.util.function.Function;
-import org.blocksparse.internal.events.FileEvent;
-import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.files.Dimensions;
 import org.blocksparse.internal.files.Dtype;
 import org.blocksparse.internal.files.LoadSettings;
@@ -80,9 +77,8 @@ final class ExpertsFile {
       SaveSettings settings)
       throws IOException {
     settings.requireNoPart();
-    FileEvent event = Recorder.file();
-    List<TensorSource> tensors = new ArrayList<>();
-    try (WeightsFile weights = new WeightsFile(settings, tensors)) {
+    try (WeightsFile weights = new WeightsFile(KIND, settings)) {
+      List<TensorSource> tensors = weights.tensors();
       Map<String, String> metadata = new TreeMap<>(settings.metadataOr(content.metadata()));
       metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
       metadata.put(ModelNames.LAYER, ModelNames.EXPERTS);
@@ -105,9 +101,6 @@ final class ExpertsFile {
         OptimizerStateFile.add(state, metadata, lease, tensors);
       }
       weights.write(file, "W1", metadata, lease);
-    }
-    if (event != null) {
-      event.record("save", KIND, file);
     }
   }
 
@@ -146,16 +139,8 @@ final class ExpertsFile {
       Function<L, List<OptimizerStateFile.Entry>> state,
       Consumer<L> closer)
       throws IOException {
-    FileEvent event = Recorder.file();
-    L layer;
-    try (SafeTensorsReader reader = settings.open(file)) {
-      layer = new Loading(reader, settings).load(maker, state, closer);
-      reader.keep();
-    }
-    if (event != null) {
-      event.record(settings.verb(), KIND, file);
-    }
-    return layer;
+    return settings.read(
+        file, layer -> KIND, reader -> new Loading(reader, settings).load(maker, state, closer));
   }
 
   /** One file on its way to a layer. Flaws of the header are reported first. */

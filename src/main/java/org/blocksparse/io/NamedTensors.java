@@ -72,10 +72,11 @@ public final class NamedTensors {
       TENSORS.requireContiguous(tensor, as);
       lease.of(as, tensor);
       long[] dims = tensor.shape().toArray();
-      file.add(
-          tensor instanceof FloatTensor
-              ? TensorSource.floats(as, dims, TENSORS.storage(tensor))
-              : TensorSource.ints(as, dims, TENSORS.storage(tensor)));
+      file.tensors()
+          .add(
+              tensor instanceof FloatTensor
+                  ? TensorSource.floats(as, dims, TENSORS.storage(tensor))
+                  : TensorSource.ints(as, dims, TENSORS.storage(tensor)));
     };
   }
 

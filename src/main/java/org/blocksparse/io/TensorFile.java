@@ -6,7 +6,6 @@ import static org.blocksparse.internal.Access.TENSORS;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashSet;
 import java.util.Map;
@@ -99,15 +98,11 @@ public final class TensorFile implements AutoCloseable {
   public static void save(Path file, NamedTensors tensors) throws IOException {
     requireNonNull(file, "file");
     requireNonNull(tensors, "tensors");
-    FileEvent event = Recorder.file();
     SaveSettings settings = tensors.options().settings();
     try (Lease lease = new Lease();
-        WeightsFile weights = new WeightsFile(settings, new ArrayList<>())) {
+        WeightsFile weights = new WeightsFile("tensors", settings)) {
       tensors.addTo(weights, lease);
       weights.write(file, null, settings.metadata(), lease);
-    }
-    if (event != null) {
-      event.record("save", "tensors", file);
     }
   }
 

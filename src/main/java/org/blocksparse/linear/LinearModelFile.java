@@ -7,8 +7,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import org.blocksparse.internal.events.FileEvent;
-import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.files.Dtype;
 import org.blocksparse.internal.files.LabelsFile;
 import org.blocksparse.internal.files.LoadSettings;
@@ -72,23 +70,18 @@ final class LinearModelFile {
       throw new IllegalArgumentException(
           "options: a linear label tree has no state of an optimizer");
     }
-    FileEvent event = Recorder.file();
     LinearModel model = content.model();
-    List<TensorSource> tensors = new ArrayList<>();
     try (StorageLease lease = new StorageLease();
-        WeightsFile written = new WeightsFile(settings, tensors)) {
+        WeightsFile written = new WeightsFile(KIND, settings)) {
       add(model, written, lease);
       if (content.labels() != null) {
-        LabelsFile.add(content.labels(), tensors);
+        LabelsFile.add(content.labels(), written.tensors());
       }
       Map<String, String> metadata =
           new TreeMap<>(settings.metadata() != null ? settings.metadata() : content.metadata());
       metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
       metadata.put(ModelNames.LAYER, ModelNames.LINEAR_LABEL_TREE);
       written.write(file, WEIGHTS, metadata, lease);
-    }
-    if (event != null) {
-      event.record("save", KIND, file);
     }
   }
 
@@ -116,25 +109,32 @@ final class LinearModelFile {
     SparseChunks weights = model.weights();
     StoredWeights stored = new StoredWeights(weights.type(), weights.w(), null);
     file.add(WEIGHTS, weights.entries(), stored);
-    file.add(TensorSource.ints(CHUNKS, new long[] {weights.rows()}, weights.chunks()));
-    file.add(TensorSource.ints(STARTS, new long[] {weights.rows() + 1L}, weights.starts()));
-    file.add(TensorSource.ints(BEGINS, new long[] {weights.features() + 1L}, weights.begins()));
-    file.add(TensorSource.floats(BIASES, new long[] {model.tree().outputs()}, weights.biases()));
-    file.add(TensorSource.ints(LEVELS, model.tree().levelBegins()));
-    file.add(TensorSource.ints(OUTPUTS, model.tree().outputBegins()));
-    file.add(TensorSource.ints(LABELS, model.tree().labels()));
+    file.tensors().add(TensorSource.ints(CHUNKS, new long[] {weights.rows()}, weights.chunks()));
+    file.tensors()
+        .add(TensorSource.ints(STARTS, new long[] {weights.rows() + 1L}, weights.starts()));
+    file.tensors()
+        .add(TensorSource.ints(BEGINS, new long[] {weights.features() + 1L}, weights.begins()));
+    file.tensors()
+        .add(TensorSource.floats(BIASES, new long[] {model.tree().outputs()}, weights.biases()));
+    file.tensors().add(TensorSource.ints(LEVELS, model.tree().levelBegins()));
+    file.tensors().add(TensorSource.ints(OUTPUTS, model.tree().outputBegins()));
+    file.tensors().add(TensorSource.ints(LABELS, model.tree().labels()));
     List<Calibration> calibrations = model.calibrations();
-    file.add(
-        floats(
-            CALIBRATION,
-            i -> i % 2 == 0 ? calibrations.get(i / 2).slope() : calibrations.get(i / 2).intercept(),
-            calibrations.size(),
-            2));
+    file.tensors()
+        .add(
+            floats(
+                CALIBRATION,
+                i ->
+                    i % 2 == 0
+                        ? calibrations.get(i / 2).slope()
+                        : calibrations.get(i / 2).intercept(),
+                calibrations.size(),
+                2));
     if (model.tfIdf() != null) {
-      file.add(floats(TF_IDF, i -> model.tfIdf().inverse()[i], weights.features()));
+      file.tensors().add(floats(TF_IDF, i -> model.tfIdf().inverse()[i], weights.features()));
     }
     long[] entries = {weights.entries()};
-    file.add(TensorSource.narrow(COLUMNS, Dtype.U8, entries, weights.columns()));
+    file.tensors().add(TensorSource.narrow(COLUMNS, Dtype.U8, entries, weights.columns()));
   }
 
   /** A number of a list. */
@@ -162,21 +162,20 @@ final class LinearModelFile {
    * @throws MalformedException if the file does not hold one
    */
   public static Content load(Path file, LoadSettings settings) throws IOException {
-    FileEvent event = Recorder.file();
-    Content content;
     List<Storage> made = new ArrayList<>();
-    try (SafeTensorsReader reader = settings.open(file)) {
-      content = new Loading(reader, settings, made).load();
-      reader.requireIntact();
-      reader.keep();
+    try {
+      return settings.read(
+          file,
+          read -> KIND,
+          reader -> {
+            Content content = new Loading(reader, settings, made).load();
+            reader.requireIntact();
+            return content;
+          });
     } catch (Throwable e) {
       made.forEach(Storage::close);
       throw e;
     }
-    if (event != null) {
-      event.record(settings.verb(), KIND, file);
-    }
-    return content;
   }
 
   /** Whether a file holds a tree; only its header is read. */

@@ -10,8 +10,6 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import org.blocksparse.internal.events.FileEvent;
-import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.files.Dtype;
 import org.blocksparse.internal.files.LabelsFile;
 import org.blocksparse.internal.files.LoadSettings;
@@ -51,10 +49,9 @@ final class ModelFile {
    */
   public static void save(LayerContent layer, Path file, SaveSettings settings) throws IOException {
     LayerMemory memory = layer.memory();
-    FileEvent event = Recorder.file();
-    List<TensorSource> tensors = new ArrayList<>();
     try (StorageLease lease = memory.lease(new StorageLease());
-        WeightsFile weights = new WeightsFile(settings, tensors)) {
+        WeightsFile weights = new WeightsFile(memory.kind(), settings)) {
+      List<TensorSource> tensors = weights.tensors();
       Map<String, String> metadata =
           metadata(
               settings.metadataOr(layer.metadata()), memory.link(), memory.table(), layer.steps());
@@ -76,9 +73,6 @@ final class ModelFile {
         LabelsFile.add(layer.labels(), tensors);
       }
       weights.write(file, "W2", metadata, lease);
-    }
-    if (event != null) {
-      event.record("save", memory.kind(), file);
     }
   }
 
@@ -178,16 +172,10 @@ final class ModelFile {
    * @throws MalformedException if the file does not hold one
    */
   public static LayerContent load(Path file, LoadSettings settings, Link link) throws IOException {
-    FileEvent event = Recorder.file();
-    LayerContent content;
-    try (SafeTensorsReader reader = settings.open(file)) {
-      content = new Loading(reader, settings, link).load();
-      reader.keep();
-    }
-    if (event != null) {
-      event.record(settings.verb(), content.memory().kind(), file);
-    }
-    return content;
+    return settings.read(
+        file,
+        content -> content.memory().kind(),
+        reader -> new Loading(reader, settings, link).load());
   }
 
   /** W1 and W2 of a file, and their scales, with what their headers say checked. */

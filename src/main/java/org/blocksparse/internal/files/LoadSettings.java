@@ -5,6 +5,8 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.function.Function;
 import org.blocksparse.Progress;
+import org.blocksparse.internal.events.FileEvent;
+import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.Storage;
 
@@ -30,6 +32,29 @@ public record LoadSettings(
   /** Whether W2 and the table are used where they lie. */
   public boolean isMapped() {
     return memory != Memory.COPIED;
+  }
+
+  /** Takes a model from an open file. */
+  public interface Content<T> {
+    T read(SafeTensorsReader reader) throws IOException;
+  }
+
+  /**
+   * Reads a model, whose mapped memory outlives the reader, and records that it was read.
+   *
+   * @param kind what is read, for events
+   */
+  public <T> T read(Path file, Function<T, String> kind, Content<T> content) throws IOException {
+    FileEvent event = Recorder.file();
+    T read;
+    try (SafeTensorsReader reader = open(file)) {
+      read = content.read(reader);
+      reader.keep();
+    }
+    if (event != null) {
+      event.record(verb(), kind.apply(read), file);
+    }
+    return read;
   }
 
   /** The name of the operation in events. */

@@ -10,6 +10,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import org.blocksparse.internal.events.FileEvent;
+import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.Narrowing;
 import org.blocksparse.internal.kernels.PanelPacking;
@@ -28,8 +30,10 @@ public final class WeightsFile implements AutoCloseable {
   private static final int BLOCKS_RANK = 4;
   private static final int PACKED_RANK = 3;
 
+  private final FileEvent event = Recorder.file();
+  private final String kind;
   private final SaveSettings settings;
-  private final List<TensorSource> tensors;
+  private final List<TensorSource> tensors = new ArrayList<>();
   private final List<Storage> made = new ArrayList<>();
 
   /** The metadata of packed weights. */
@@ -39,13 +43,13 @@ public final class WeightsFile implements AutoCloseable {
   private String firstPacked;
 
   /**
-   * Weights that are written.
+   * A file that is written.
    *
-   * @param tensors of the file, which they are added to
+   * @param kind what is saved, for events
    */
-  public WeightsFile(SaveSettings settings, List<TensorSource> tensors) {
+  public WeightsFile(String kind, SaveSettings settings) {
+    this.kind = kind;
     this.settings = settings;
-    this.tensors = tensors;
   }
 
   /**
@@ -85,14 +89,9 @@ public final class WeightsFile implements AutoCloseable {
     addAsTheyAre(new Grid(name, 1, 1, Math.toIntExact(count), dims, null), weights);
   }
 
-  /** The tensors of the file so far, to add others to. */
+  /** The tensors of the file so far; others may be added. */
   public List<TensorSource> tensors() {
     return tensors;
-  }
-
-  /** Adds a tensor that is not of weights, which is leased until the file is written. */
-  public void add(TensorSource tensor) {
-    tensors.add(tensor);
   }
 
   /**
@@ -182,7 +181,7 @@ public final class WeightsFile implements AutoCloseable {
   }
 
   /**
-   * Writes the file.
+   * Writes the file, and records that it was written.
    *
    * @param aligned the name of the tensor that begins at a multiple of 64 bytes; null: the first of
    *     packed weights, which kernels read 64 bytes at a time, or the first of all
@@ -206,6 +205,9 @@ public final class WeightsFile implements AutoCloseable {
           writer.writeAll(channel, tensors);
           lease.requireIntact();
         });
+    if (event != null) {
+      event.record("save", kind, file);
+    }
   }
 
   private void requireDistinctNames() {
