@@ -31,7 +31,8 @@ import org.blocksparse.products.SparseBlockDot;
  * MixtureOfExperts#forward(FloatTensor, FloatTensor)}.
  *
  * <p>x must not change until this pass is closed, and the parameters must not change until the
- * gradients are computed. {@link #step} changes the parameters, so call it only once per pass.
+ * gradients are computed. {@link #step} changes the parameters: it is the last use of a pass, but
+ * for {@link #clear} and {@link #gradGates}.
  *
  * <p><b>Errors</b> are those of {@link MixtureOfExperts}; a pass counts as a part of the layer. A
  * pass is for one thread at a time.
@@ -49,6 +50,10 @@ public final class ExpertsPass implements AutoCloseable {
   private final FloatTensor a;
   private final FloatTensor gradGates;
   private boolean hasGradient;
+
+  /** Whether a step has changed the parameters that z and a were computed from. */
+  private boolean isOutdated;
+
   private boolean closed;
 
   /**
@@ -119,6 +124,7 @@ public final class ExpertsPass implements AutoCloseable {
    * @param gradX (batch, inputs), or null
    * @throws IllegalArgumentException also if a name is unknown, or if two of the tensors share
    *     memory
+   * @throws IllegalStateException also after a {@link #step}
    */
   public void backward(
       FloatTensor gradOut,
@@ -196,7 +202,7 @@ public final class ExpertsPass implements AutoCloseable {
    *     update; or null
    * @throws IllegalArgumentException also if x, gradOut or the gates have an element that is not
    *     finite
-   * @throws IllegalStateException also if the weights are of a read-only type
+   * @throws IllegalStateException also if the weights are of a read-only type, or after a step
    * @throws OutOfMemoryError if there is not enough memory for the optimizer state; the message has
    *     the number of bytes. Some parameters may be updated
    */
@@ -215,6 +221,7 @@ public final class ExpertsPass implements AutoCloseable {
           gradOut,
           (gradZ, gradLogits, dense) -> {
             ofX(gradZ, gradLogits, dense, GradientOptions.overwrite(), gradX);
+            isOutdated = true;
             FloatTensor ofOut = MixtureOfExperts.outputsOf(down, gradOut);
             if (gradLogits != null) {
               FloatTensor ofGate = MixtureOfExperts.inputsOf(dense, x);
@@ -332,6 +339,10 @@ public final class ExpertsPass implements AutoCloseable {
   /** Checks that written tensors share memory with no other tensor. */
   private void requireApart(
       FloatTensor gradOut, Map<String, FloatTensor> gradients, FloatTensor gradX) {
+    if (isOutdated) {
+      throw new IllegalStateException(
+          "pass: its step has changed the parameters; call forward for another pass");
+    }
     Check.shape("gradOut", gradOut, MixtureOfExperts.OUT, routing.batch(), layer.outputs());
     List<String> names = new ArrayList<>(gradients.keySet());
     List<Storage> memory =

@@ -330,6 +330,31 @@ final class ExpertsTrainingTest {
     }
   }
 
+  /** After a step, what a pass has kept is not of the parameters any more. */
+  @Test
+  void aPassIsForOneStep(Data data) {
+    Optimizer sgd = Optimizer.sgd(0.1f);
+    try (MixtureOfExperts layer = MixtureOfExperts.builder(4, 5, TopKGate.of(3, 2)).build();
+        FloatTensor x = FloatTensor.of(data.floats(Numbers.GAUSSIAN, 12), 3, 4);
+        FloatTensor out = FloatTensor.zeros(3, 4);
+        FloatTensor gradX = FloatTensor.zeros(3, 4);
+        ExpertsPass pass = layer.forward(x, out)) {
+      pass.backward(out, GradientOptions.overwrite(), Map.of(), gradX);
+      pass.step(out, sgd);
+      float[] after = ((FloatTensor) layer.parameters().get("W1")).toArray();
+      String reason = "pass: its step has changed the parameters; call forward for another pass";
+      assertEquals(reason, refusal(IllegalStateException.class, () -> pass.step(out, sgd)));
+      assertEquals(
+          reason,
+          refusal(
+              IllegalStateException.class,
+              () -> pass.backward(out, GradientOptions.overwrite(), Map.of(), gradX)));
+      assertArrayEquals(after, ((FloatTensor) layer.parameters().get("W1")).toArray());
+      pass.clear(Map.of());
+      assertEquals(6, pass.gradGates().shape().size());
+    }
+  }
+
   private static String refusal(Class<? extends Exception> type, Runnable call) {
     return assertThrows(type, call::run).getMessage();
   }
