@@ -27,6 +27,9 @@ record GgufExperts(GgufFile file, String prefix) {
   private static final String DOWN = "down_exps";
   private static final String GATE = "gate_inp";
 
+  /** Blocks that a message lists, before the last one. */
+  private static final int MOST_BLOCKS = 8;
+
   /** The layer; gate may be null. */
   MixtureOfExperts layer(TopKGate gate, Activation activation) throws IOException {
     Map<String, BlockMatrix> made = new LinkedHashMap<>();
@@ -102,9 +105,28 @@ record GgufExperts(GgufFile file, String prefix) {
   private GgufFile.TensorInfo tensor(String name) throws IOException {
     GgufFile.TensorInfo info = file.tensors().get(prefix + name);
     if (info == null) {
-      throw wrong(name, "is missing");
+      throw wrong(name, "is missing" + others());
     }
     return info;
+  }
+
+  /** The blocks of the file that have experts, unless this is one of them. */
+  private String others() {
+    String ending = ".ffn_" + DOWN + WEIGHT;
+    List<String> blocks =
+        file.tensors().keySet().stream()
+            .filter(name -> name.endsWith(ending))
+            .map(name -> name.substring(0, name.length() - ending.length()))
+            .toList();
+    if (blocks.stream().anyMatch(block -> prefix.equals(block + ".ffn_"))) {
+      return "";
+    }
+    if (blocks.isEmpty()) {
+      return "; the file has no experts";
+    }
+    String most = String.join(", ", blocks.subList(0, Math.min(MOST_BLOCKS, blocks.size())));
+    String more = blocks.size() > MOST_BLOCKS ? " ... " + blocks.get(blocks.size() - 1) : "";
+    return "; there are experts in " + most + more;
   }
 
   private void requireShape(String name, long... expected) throws IOException {

@@ -248,6 +248,33 @@ final class GgufExpertsTest {
   }
 
   @Test
+  void namesTheBlocksThatThereAre(Data data) throws IOException {
+    GgufBytes many = GgufBytes.of(12, 0);
+    for (int block = 0; block < 12; block++) {
+      many.tensor("blk." + 2 * block + ".ffn_down_exps.weight", GgufBytes.F32, 0, 0);
+    }
+    Map<Path, String> files =
+        Map.of(
+            write(tensors(data, false), false),
+            "; there are experts in blk.2",
+            Files.write(folder.resolve("many.gguf"), many.aligned(32).bytes()),
+            "; there are experts in blk.0, blk.2, blk.4, blk.6, blk.8, blk.10, blk.12, blk.14 ..."
+                + " blk.22",
+            Files.write(folder.resolve("none.gguf"), GgufBytes.of(0, 0).aligned(32).bytes()),
+            "; the file has no experts");
+    for (Map.Entry<Path, String> file : files.entrySet()) {
+      try (GgufFile gguf = GgufFile.open(file.getKey())) {
+        FileFormatException thrown =
+            assertThrows(
+                FileFormatException.class,
+                () -> MixtureOfExperts.of(gguf, 7, null, Activation.SWIGLU));
+        String wanted = ": blk.7.ffn_gate_exps.weight: is missing" + file.getValue();
+        assertTrue(thrown.getMessage().endsWith(wanted), thrown::getMessage);
+      }
+    }
+  }
+
+  @Test
   void namesTheTensorThatIsWrong(Data data) throws IOException {
     for (String name : tensors(data, false).keySet()) {
       Map<String, Tensor> tensors = tensors(data, false);

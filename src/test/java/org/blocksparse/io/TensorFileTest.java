@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -27,6 +28,7 @@ import org.blocksparse.products.SparseBlockDot;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Files of tensors with names, read and used where they lie. */
@@ -50,6 +52,36 @@ final class TensorFileTest {
     tensors.put("deep", FloatTensor.zeros(new long[32]));
     TensorFile.save(file, NamedTensors.of(tensors).withMetadata(Map.of("epoch", "3")));
     tensors.values().forEach(Tensor::close);
+  }
+
+  /** Files of other formats are called what they are, by all that read this one. */
+  @Test
+  void otherFormatsAreRecognized() throws IOException {
+    Map<String, String> kinds =
+        Map.of(
+            "GGUF\3\0\0\0",
+            "a GGUF file of llama.cpp, which GgufFile reads",
+            "\u0093NUMPY\1\0",
+            "a file of NumPy, which NpyFile reads",
+            "PK\3\4\24\0\0\0",
+            "a ZIP archive: NumPy's .npz, which NpzFile reads, or a file of PyTorch");
+    for (Map.Entry<String, String> kind : kinds.entrySet()) {
+      Files.write(file, kind.getKey().repeat(9).getBytes(StandardCharsets.ISO_8859_1));
+      for (LoadOptions options : options()) {
+        for (Executable load :
+            List.<Executable>of(
+                () -> HierarchicalSoftmax.load(file, options),
+                () -> LabelTree.load(file, options),
+                () -> LinearLabelTree.load(file, options),
+                () -> EmbeddingBag.load(file, options),
+                () -> MixtureOfExperts.load(file, options),
+                () -> TensorFile.open(file, options))) {
+          FileFormatException refusal = assertThrows(FileFormatException.class, load);
+          String wanted = "header: expected a safetensors file, but it is " + kind.getValue();
+          assertTrue(refusal.getMessage().endsWith(wanted), refusal.getMessage());
+        }
+      }
+    }
   }
 
   private static List<LoadOptions> options() {

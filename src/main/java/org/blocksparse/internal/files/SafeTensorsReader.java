@@ -191,6 +191,10 @@ public final class SafeTensorsReader implements AutoCloseable {
                 + new String(first.array(), UTF_8).replaceAll("\\s+", " ")
                 + '"');
       }
+      String kind = otherKind(first.getInt(0));
+      if (kind != null) {
+        throw new MalformedException(part, "expected a safetensors file, but it is " + kind);
+      }
       if (length < 2 || length > fileBytes - Long.BYTES) {
         throw new MalformedException(
             part,
@@ -216,6 +220,16 @@ public final class SafeTensorsReader implements AutoCloseable {
     } catch (EOFException e) {
       throw new MalformedException(part, "has shrunk while it was read", e);
     }
+  }
+
+  /** What begins with these four bytes, which as a length would be more than the limit; or null. */
+  private static String otherKind(int beginning) {
+    return switch (beginning) {
+      case 0x46554747 -> "a GGUF file of llama.cpp, which GgufFile reads";
+      case 0x4d554e93 -> "a file of NumPy, which NpyFile reads";
+      case 0x04034b50 -> "a ZIP archive: NumPy's .npz, which NpzFile reads, or a file of PyTorch";
+      default -> null;
+    };
   }
 
   /** Whether these are letters, which as a length would be more than any file has. */
