@@ -216,7 +216,7 @@ public final class Access {
 
     Labels orThrow(Labels labels);
 
-    Labels forAtMost(Labels labels, int outputs);
+    Labels forAll(Labels labels, int outputs);
   }
 
   /** Of packages whose layers can be parts of the files of others. */

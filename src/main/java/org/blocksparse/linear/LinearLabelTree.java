@@ -164,10 +164,10 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
   /**
    * Sets the names of the labels. Existing rankings keep the old names.
    *
-   * @throws IllegalArgumentException if there are more names than labels; there may be fewer
+   * @throws IllegalArgumentException unless there is one name per label
    */
   public void setLabels(Labels names) {
-    labels = RANKING.forAtMost(requireNonNull(names, "labels"), outputs());
+    labels = RANKING.forAll(requireNonNull(names, "labels"), outputs());
   }
 
   /** The strings of the file that this tree was loaded from, by key. */

@@ -109,11 +109,7 @@ public final class LinearLabelTreeBuilder {
    * @throws IllegalArgumentException unless there is one name per label
    */
   public LinearLabelTreeBuilder labels(Labels names) {
-    if (requireNonNull(names, "labels").size() != outputs) {
-      throw new IllegalArgumentException(
-          "labels: expected " + outputs + " names but was " + names.size());
-    }
-    this.labels = names;
+    this.labels = requireNonNull(names, "labels").forAll(outputs);
     return this;
   }
 

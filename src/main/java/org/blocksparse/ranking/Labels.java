@@ -151,14 +151,14 @@ public final class Labels {
   }
 
   /**
-   * Checks that there are at most as many names as outputs, and returns these names.
+   * Checks that there are as many names as outputs, and returns these names.
    *
-   * @throws IllegalArgumentException if there are more names
+   * @throws IllegalArgumentException if there are more or fewer
    */
-  Labels forAtMost(int outputs) {
-    if (size() > outputs) {
+  Labels forAll(int outputs) {
+    if (size() != outputs) {
       throw new IllegalArgumentException(
-          "labels: expected at most " + outputs + " names but was " + size());
+          "labels: expected " + outputs + " names but was " + size());
     }
     return this;
   }

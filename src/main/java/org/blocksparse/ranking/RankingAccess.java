@@ -50,7 +50,7 @@ final class RankingAccess implements Access.Rankings {
   }
 
   @Override
-  public Labels forAtMost(Labels labels, int outputs) {
-    return labels.forAtMost(outputs);
+  public Labels forAll(Labels labels, int outputs) {
+    return labels.forAll(outputs);
   }
 }

@@ -92,11 +92,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
    * @throws IllegalArgumentException unless there is one name per output
    */
   public LayerBuilder<T, L> labels(Labels names) {
-    if (requireNonNull(names, "labels").size() != outputs) {
-      throw new IllegalArgumentException(
-          "labels: expected " + outputs + " names but was " + names.size());
-    }
-    this.labels = names;
+    this.labels = requireNonNull(names, "labels").forAll(outputs);
     return this;
   }
 

@@ -160,11 +160,10 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   /**
    * Sets the names of the outputs. Existing rankings keep the old names.
    *
-   * @throws IllegalArgumentException if there are more names than outputs; there may be fewer, and
-   *     then the last outputs have no names
+   * @throws IllegalArgumentException unless there is one name per output
    */
   public void setLabels(Labels names) {
-    labels = RANKING.forAtMost(requireNonNull(names, "labels"), outputs());
+    labels = RANKING.forAll(requireNonNull(names, "labels"), outputs());
   }
 
   /**

@@ -726,12 +726,16 @@ final class LinearLabelTreeTest {
     assertEquals(before, FloatTensor.allocatedBytes());
   }
 
+  private static Labels names(int count) {
+    return Labels.of(IntStream.range(0, count).mapToObj(i -> "label" + i).toList());
+  }
+
   @ParameterizedTest
   @EnumSource(ElementType.class)
   void copiesPredictTheSame(ElementType type) {
     try (Data data = Data.of(100, 13, Seed.value());
         LinearLabelTree tree = train(data, 13, 2)) {
-      tree.setLabels(Labels.of("a", "b"));
+      tree.setLabels(names(13));
       if (type == ElementType.INT8 || type.isPacked()) {
         assertThrows(IllegalArgumentException.class, () -> tree.withWeights(type));
         return;
@@ -740,7 +744,7 @@ final class LinearLabelTreeTest {
       try (LinearLabelTree narrow = tree.withWeights(type);
           LinearLabelTree copy = narrow.copy()) {
         assertEquals(type, copy.weightType());
-        assertEquals("b", copy.labels().name(1));
+        assertEquals("label1", copy.labels().name(1));
         assertSame(narrow.topK(data.x(), 4), copy.topK(data.x(), 4));
         tree.close();
         if (type == ElementType.FLOAT32) {
@@ -829,7 +833,7 @@ final class LinearLabelTreeTest {
     Path file = folder.resolve("tree");
     try (Data data = Data.of(100, 13, Seed.value());
         LinearLabelTree tree = train(data, 13, 2)) {
-      tree.setLabels(Labels.of("a", "b", "c"));
+      tree.setLabels(names(13));
       tree.save(file, SaveOptions.defaults().withMetadata(Map.of("language", "en")));
       for (LoadOptions options : List.of(LoadOptions.copied(), LoadOptions.mapped())) {
         try (LinearLabelTree loaded = LinearLabelTree.load(file, options)) {
@@ -1030,10 +1034,9 @@ final class LinearLabelTreeTest {
   @Test
   void aFileHoldsItBesideAnotherLayer() throws IOException {
     Path file = folder.resolve("both");
-    String[] names = IntStream.range(0, 40).mapToObj(i -> "label" + i).toArray(String[]::new);
     try (Data data = Data.of(300, 40, Seed.value());
         LinearLabelTree tree = train(data, 40, 4);
-        LabelTree layer = LabelTree.builder(8, 40).labels(Labels.of(List.of(names))).build();
+        LabelTree layer = LabelTree.builder(8, 40).labels(names(40)).build();
         EmbeddingBag bag = EmbeddingBag.builder(WORDS, 8).build()) {
       SaveOptions options = SaveOptions.defaults().with(bag);
       for (ElementType type : List.of(ElementType.FLOAT32, ElementType.FLOAT16)) {

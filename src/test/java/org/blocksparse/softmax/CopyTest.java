@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.stream.IntStream;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Optimizer;
@@ -34,7 +35,8 @@ final class CopyTest {
   @MethodSource("org.blocksparse.softmax.GrowingLayer#kindsAndOptimizers")
   void aCopyGoesOnAsTheLayerDoes(LayerKind kind, Optimizer optimizer) {
     try (TwoLevelLayer<?> layer = trained(kind, optimizer)) {
-      layer.setLabels(Labels.of("a", "b"));
+      layer.setLabels(
+          Labels.of(IntStream.range(0, layer.outputs()).mapToObj(i -> "" + i).toList()));
       try (TwoLevelLayer<?> copy = layer.copy()) {
         assertSameLayer(layer, copy);
         assertEquals(layer.labels(), copy.labels());

@@ -296,7 +296,7 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
         cases,
         "ten names",
         ARGUMENT,
-        "labels: expected at most 9 names but was 10",
+        "labels: expected 9 names but was 10",
         w -> {},
         (layer, w) -> layer.setLabels(Labels.of("a", "b", "c", "d", "e", "f", "g", "h", "i", "j")));
     add(

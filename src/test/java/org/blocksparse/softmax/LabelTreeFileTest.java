@@ -213,7 +213,7 @@ final class LabelTreeFileTest {
   void damagedFiles() throws IOException {
     try (LabelTree layer = layer()) {
       train(layer, Optimizer.adam(0.1f));
-      layer.setLabels(Labels.of("a", "bb", "ccc"));
+      layer.setLabels(Labels.of("a", "bb", "ccc", "d", "e", "f", "g", "h", "i", "j", "k"));
       layer.save(file(), SaveOptions.defaults().withOptimizerState());
     }
     byte[] right = Files.readAllBytes(file());
