@@ -2,6 +2,7 @@
 package org.blocksparse.linear;
 
 import static java.util.Objects.requireNonNull;
+import static org.blocksparse.internal.Access.RANKING;
 import static org.blocksparse.internal.Access.TENSORS;
 
 import java.util.Map;
@@ -109,7 +110,7 @@ public final class LinearLabelTreeBuilder {
    * @throws IllegalArgumentException unless there is one name per label
    */
   public LinearLabelTreeBuilder labels(Labels names) {
-    this.labels = requireNonNull(names, "labels").forAll(outputs);
+    this.labels = RANKING.forAll(requireNonNull(names, "labels"), outputs);
     return this;
   }
 

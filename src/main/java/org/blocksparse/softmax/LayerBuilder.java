@@ -92,7 +92,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
    * @throws IllegalArgumentException unless there is one name per output
    */
   public LayerBuilder<T, L> labels(Labels names) {
-    this.labels = requireNonNull(names, "labels").forAll(outputs);
+    this.labels = RANKING.forAll(requireNonNull(names, "labels"), outputs);
     return this;
   }
 
