@@ -50,6 +50,18 @@ record BagMemory(BagTable table, LayerState state) implements AutoCloseable {
     return new StoredWeights(type(), table.rows().storage(), table.rows().scales());
   }
 
+  /** A copy with its optimizer state; this is leased by the caller. */
+  public BagMemory copy() {
+    BagMemory copy = copy(type());
+    try (LayerState.Kept kept = state.hold()) {
+      copy.state.copyFrom(kept);
+      return copy;
+    } catch (Throwable e) {
+      copy.close();
+      throw e;
+    }
+  }
+
   /**
    * A copy with a table of a type, without optimizer state; this is leased by the caller.
    *

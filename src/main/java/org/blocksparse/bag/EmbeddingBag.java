@@ -170,6 +170,19 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
   }
 
   /**
+   * An independent copy, with the same table, optimizer state and metadata: a snapshot that serves
+   * while this layer trains or grows. It is in memory even if this layer is mapped from a file.
+   *
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   */
+  public EmbeddingBag copy() {
+    BagMemory own = memory;
+    try (Lease lease = own.lease(new Lease())) {
+      return new EmbeddingBag(own.copy(), metadata);
+    }
+  }
+
+  /**
    * A copy of this layer with a table of another type. The notes on numbers, threads and errors
    * above hold for the copy, too, but only a FLOAT32 table can be trained. The copy has no
    * optimizer state.

@@ -95,6 +95,13 @@ record ExpertsParameters(
     return TENSORS.stored(weights);
   }
 
+  /** A copy; they are leased. */
+  ExpertsParameters copy() {
+    return copy(
+        weights ->
+            copy(weights, weights instanceof Weights own ? own.type() : ElementType.FLOAT32));
+  }
+
   /**
    * A copy with weights of experts of a type; they are leased.
    *

@@ -482,6 +482,29 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
+   * An independent copy, with the same parameters, optimizer state and metadata: a snapshot that
+   * serves while this layer trains. It is in memory even if this layer is mapped from a file.
+   *
+   * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
+   */
+  public MixtureOfExperts copy() {
+    try (Lease lease = parameters.lease(new Lease())) {
+      MixtureOfExperts copy =
+          new MixtureOfExperts(
+              parameters.copy(), gate, activation, workers, metadata, exactInputs);
+      try {
+        if (state != null) {
+          state.copyTo(copy.state);
+        }
+        return copy;
+      } catch (Throwable e) {
+        copy.close();
+        throw e;
+      }
+    }
+  }
+
+  /**
    * A copy of this layer whose W1 and W2 are of another type, without optimizer state. The gate and
    * the biases stay float32. They are small, and the choice of experts depends on the gate. If W1
    * or W2 is a transposed view, as in files of other libraries, the copy has the layout of {@link
@@ -505,7 +528,7 @@ public final class MixtureOfExperts implements AutoCloseable {
   /**
    * A layer with the same parameters and exact inputs: the products of its experts read their rows
    * as they are, and so do not round them to BFLOAT16. Both layers share their parameters: closing
-   * one closes both. Copies and saved files do not keep this setting.
+   * one closes both. Only {@link #copy} keeps this setting.
    *
    * @throws IllegalStateException if weights are packed: they have no such products; {@code
    *     withWeights(FLOAT32)} makes a layer of the floats they stand for

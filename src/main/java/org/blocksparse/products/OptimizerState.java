@@ -145,6 +145,15 @@ public final class OptimizerState implements AutoCloseable {
     return entries(IntStream.range(0, tensors.length).mapToObj(Integer::toString).toList());
   }
 
+  /** Copies this state to that of other tensors, of the same shapes in the same order. */
+  void copyTo(OptimizerState other) {
+    for (int t = 0; t < states.length; t++) {
+      try (LayerState.Kept kept = states[t].hold()) {
+        other.states[t].copyFrom(kept);
+      }
+    }
+  }
+
   /** The memory of the state; null for parts without memory. */
   Stream<Storage> memory() {
     return Stream.of(states).flatMap(LayerState::memory);

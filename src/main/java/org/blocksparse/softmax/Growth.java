@@ -66,21 +66,9 @@ final class Growth {
         () -> memory.parameters().copy(type, memory.sizes(), memory.engine()),
         (state, parameters, newState) -> {
           if (hasState) {
-            copyState(state, newState);
+            newState.copyFrom(state);
           }
         });
-  }
-
-  private static void copyState(LayerState.Kept from, LayerState to) {
-    to.reset(from.kind());
-    for (Parameter parameter : Parameter.values()) {
-      TensorState old = from.of(parameter.index());
-      TensorState fresh = to.of(parameter.index());
-      for (int moment = 0; moment < from.kind().moments(); moment++) {
-        fresh.moment(moment).copyFrom(old.moment(moment));
-      }
-      fresh.copySteps(old);
-    }
   }
 
   /**

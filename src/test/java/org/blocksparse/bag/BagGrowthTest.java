@@ -7,11 +7,14 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.blocksparse.ElementType;
+import org.blocksparse.bag.EmbeddingBag.Mode;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseRows;
@@ -47,6 +50,49 @@ final class BagGrowthTest {
     try (SparseRows rows = SparseRows.of(List.of(ids));
         FloatTensor gradOut = FloatTensor.of(new float[] {.5f, -1, 2}, 1, FEATURES)) {
       bag.step(rows, gradOut, optimizer);
+    }
+  }
+
+  private byte[] fileOf(EmbeddingBag bag) throws IOException {
+    Path file = folder.resolve("of");
+    SaveOptions plain = SaveOptions.defaults();
+    boolean isTrained = bag.weightType() == ElementType.FLOAT32;
+    bag.save(file, isTrained ? plain.withOptimizerState() : plain);
+    return Files.readAllBytes(file);
+  }
+
+  /** Table, mode, state, metadata: the copy goes on as the bag does, and outlives it. */
+  @ParameterizedTest
+  @MethodSource("optimizers")
+  void aCopyGoesOnAsTheBagDoes(Optimizer optimizer) throws IOException {
+    Path file = folder.resolve("bag");
+    try (EmbeddingBag bag = EmbeddingBag.builder(VOCABULARY, FEATURES).mode(Mode.MEAN).build()) {
+      train(bag, optimizer, 1, 4, 1);
+      Map<String, String> metadata = Map.of("language", "en");
+      bag.save(file, SaveOptions.defaults().withOptimizerState().withMetadata(metadata));
+    }
+    for (LoadOptions options : List.of(LoadOptions.copied(), LoadOptions.copyOnWrite())) {
+      try (EmbeddingBag bag = EmbeddingBag.load(file, options)) {
+        EmbeddingBag copy = bag.copy();
+        assertEquals(0, copy.memoryUse().mappedBytes());
+        byte[] before = fileOf(copy);
+        assertArrayEquals(fileOf(bag), before);
+        train(bag, optimizer, 4, 0);
+        assertArrayEquals(before, fileOf(copy), "it is its own");
+        train(copy, optimizer, 4, 0);
+        assertArrayEquals(fileOf(bag), fileOf(copy));
+        bag.close();
+        train(copy, optimizer, 2);
+        copy.close();
+        assertThrows(IllegalStateException.class, copy::copy);
+      }
+    }
+    for (ElementType type : List.of(ElementType.FLOAT16, ElementType.INT8)) {
+      try (EmbeddingBag bag = EmbeddingBag.load(file);
+          EmbeddingBag narrow = bag.withWeights(type);
+          EmbeddingBag copy = narrow.copy()) {
+        assertArrayEquals(fileOf(narrow), fileOf(copy));
+      }
     }
   }
 

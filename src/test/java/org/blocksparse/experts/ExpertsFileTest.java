@@ -353,4 +353,60 @@ public final class ExpertsFileTest {
           message);
     }
   }
+
+  private byte[] fileOf(MixtureOfExperts layer) throws IOException {
+    Path file = folder.resolve("of");
+    SaveOptions plain = SaveOptions.defaults();
+    boolean isTrained = layer.weightType() == ElementType.FLOAT32;
+    layer.save(file, isTrained ? plain.withOptimizerState() : plain);
+    return Files.readAllBytes(file);
+  }
+
+  /** Parameters of any type, state, gate, metadata: the copy goes on, and outlives the layer. */
+  @ParameterizedTest
+  @EnumSource(ElementType.class)
+  void aCopyGoesOnAsTheLayerDoes(ElementType type) throws IOException {
+    Path file = folder.resolve("experts");
+    float[] rows = new float[5 * 32];
+    Arrays.fill(rows, 0.5f);
+    try (MixtureOfExperts made =
+            MixtureOfExperts.builder(32, 32, TopKGate.of(3, 2)).biases().build();
+        FloatTensor x = FloatTensor.of(rows, 5, 32)) {
+      step(made, x);
+      SaveOptions options = SaveOptions.defaults().withMetadata(Map.of("language", "en"));
+      made.save(
+          file,
+          type == ElementType.FLOAT32 ? options.withOptimizerState() : options.withWeights(type));
+      try (MixtureOfExperts layer = MixtureOfExperts.load(file, LoadOptions.mapped());
+          MixtureOfExperts copy = layer.copy();
+          FloatTensor out = layer.apply(x);
+          FloatTensor ofCopy = copy.apply(x)) {
+        assertEquals(0, copy.memoryUse().mappedBytes());
+        assertEquals(type, copy.weightType());
+        byte[] before = fileOf(copy);
+        assertArrayEquals(fileOf(layer), before);
+        assertArrayEquals(out.toArray(), ofCopy.toArray());
+      }
+      if (type == ElementType.FLOAT32) {
+        try (MixtureOfExperts layer = MixtureOfExperts.load(file);
+            MixtureOfExperts copy = layer.copy()) {
+          byte[] before = fileOf(copy);
+          step(layer, x);
+          assertArrayEquals(before, fileOf(copy), "it is its own");
+          step(copy, x);
+          assertArrayEquals(fileOf(layer), fileOf(copy));
+          layer.close();
+          step(copy, x);
+          assertThrows(IllegalStateException.class, layer::copy);
+        }
+      }
+    }
+  }
+
+  private static void step(MixtureOfExperts layer, FloatTensor x) {
+    try (FloatTensor out = FloatTensor.zeros(x.shape());
+        ExpertsPass pass = layer.forward(x, out)) {
+      pass.step(x, Optimizer.adam(0.1f));
+    }
+  }
 }

@@ -300,6 +300,18 @@ public final class LayerState implements AutoCloseable {
     kind = newKind;
   }
 
+  /** Takes over the state of tensors of equal sizes. */
+  public void copyFrom(Kept from) {
+    reset(from.kind());
+    for (int tensor = 0; tensor < tensors.length; tensor++) {
+      TensorState fresh = of(tensor);
+      for (int moment = 0; moment < from.kind().moments(); moment++) {
+        fresh.moment(moment).copyFrom(from.of(tensor).moment(moment));
+      }
+      fresh.copySteps(from.of(tensor));
+    }
+  }
+
   @Override
   public synchronized void close() {
     closed = true;
