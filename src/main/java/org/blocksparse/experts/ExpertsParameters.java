@@ -3,6 +3,7 @@ package org.blocksparse.experts;
 
 import static org.blocksparse.internal.Access.TENSORS;
 
+import java.util.function.UnaryOperator;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -97,9 +98,9 @@ record ExpertsParameters(
 
   /** A copy; they are leased. */
   ExpertsParameters copy() {
-    return copy(
-        weights ->
-            copy(weights, weights instanceof Weights own ? own.type() : ElementType.FLOAT32));
+    return copies(
+        parameter ->
+            copy(parameter, parameter instanceof Weights own ? own.type() : ElementType.FLOAT32));
   }
 
   /**
@@ -108,15 +109,16 @@ record ExpertsParameters(
    * @throws IllegalStateException if weights would be rounded that have been rounded before
    */
   ExpertsParameters withWeights(ElementType type) {
+    return copies(
+        parameter ->
+            copy(parameter, parameter == W1 || parameter == W2 ? type : ElementType.FLOAT32));
+  }
+
+  private ExpertsParameters copies(UnaryOperator<BlockMatrix> copy) {
     List<BlockMatrix> made = new ArrayList<>();
     try {
       for (BlockMatrix parameter : Arrays.asList(Wg, bg, W1, b1, W2, b2)) {
-        made.add(
-            parameter == null
-                ? null
-                : parameter == W1 || parameter == W2
-                    ? copy(parameter, type)
-                    : copy(parameter, ElementType.FLOAT32));
+        made.add(parameter == null ? null : copy.apply(parameter));
       }
       return new ExpertsParameters(
           (FloatTensor) made.get(0),

@@ -490,11 +490,10 @@ public final class MixtureOfExperts implements AutoCloseable {
   public MixtureOfExperts copy() {
     try (Lease lease = parameters.lease(new Lease())) {
       MixtureOfExperts copy =
-          new MixtureOfExperts(
-              parameters.copy(), gate, activation, workers, metadata, exactInputs);
+          new MixtureOfExperts(parameters.copy(), gate, activation, workers, metadata, exactInputs);
       try {
         if (state != null) {
-          state.copyTo(copy.state);
+          PRODUCTS.copy(state, copy.state);
         }
         return copy;
       } catch (Throwable e) {

@@ -187,6 +187,8 @@ public final class Access {
 
     Stream<Storage> memory(OptimizerState state);
 
+    void copy(OptimizerState from, OptimizerState to);
+
     List<OptimizerStateFile.Entry> entries(OptimizerState state, List<String> names);
   }
 

@@ -34,6 +34,11 @@ final class ProductAccess implements Access.Products {
   }
 
   @Override
+  public void copy(OptimizerState from, OptimizerState to) {
+    from.copyTo(to);
+  }
+
+  @Override
   public Stream<Storage> memory(OptimizerState state) {
     return state.memory();
   }
