@@ -3,7 +3,6 @@ package org.blocksparse.experts;
 
 import static org.blocksparse.internal.Access.TENSORS;
 
-import java.util.function.UnaryOperator;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -12,6 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.BiConsumer;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.blocksparse.BlockMatrix;
 import org.blocksparse.ElementType;

@@ -582,7 +582,6 @@ final class LinearTraining {
     private long total;
     private long sum;
     private int unfinished;
-    private double largestExcess;
 
     synchronized void add(long work) {
       sum += work;
@@ -592,7 +591,6 @@ final class LinearTraining {
     synchronized void reached(double excess) {
       if (excess > DualCoordinateDescent.FAIR_EXCESS) {
         unfinished++;
-        largestExcess = Math.max(largestExcess, excess);
       }
     }
 
@@ -602,13 +600,11 @@ final class LinearTraining {
             .log(
                 Level.WARNING,
                 "LinearLabelTree: after {0} passes, {1} of {2} models may be more than {3} percent"
-                    + " above the minimum, up to {4} percent. Scale rows to length 1, or choose a"
-                    + " smaller cost.",
+                    + " above the minimum. Scale rows to length 1, or choose a smaller cost.",
                 DualCoordinateDescent.MOST_PASSES,
                 unfinished,
                 chosen.cardinality(),
-                Math.round(100 * DualCoordinateDescent.FAIR_EXCESS),
-                Math.round(100 * largestExcess));
+                Math.round(100 * DualCoordinateDescent.FAIR_EXCESS));
       }
     }
   }

@@ -374,9 +374,13 @@ public final class ExpertsFileTest {
         FloatTensor x = FloatTensor.of(rows, 5, 32)) {
       step(made, x);
       SaveOptions options = SaveOptions.defaults().withMetadata(Map.of("language", "en"));
-      made.save(
-          file,
-          type == ElementType.FLOAT32 ? options.withOptimizerState() : options.withWeights(type));
+      if (type == ElementType.FLOAT32) {
+        made.save(file, options.withOptimizerState());
+      } else {
+        try (MixtureOfExperts narrow = made.withWeights(type)) {
+          narrow.save(file, options);
+        }
+      }
       try (MixtureOfExperts layer = MixtureOfExperts.load(file, LoadOptions.mapped());
           MixtureOfExperts copy = layer.copy();
           FloatTensor out = layer.apply(x);

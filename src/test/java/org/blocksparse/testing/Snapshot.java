@@ -82,7 +82,11 @@ public final class Snapshot {
     all.add(metrics.rows());
     all.add(metrics.rowsWithoutLabels());
     for (int k = 1; k <= RANKS; k++) {
-      all.add(List.of(metrics.precision(k), metrics.recall(k), metrics.ndcg(k)));
+      try {
+        all.add(List.of(metrics.precision(k), metrics.recall(k), metrics.ndcg(k)));
+      } catch (IllegalArgumentException e) {
+        return; // beyond the ranks that it counts
+      }
     }
   }
 }
