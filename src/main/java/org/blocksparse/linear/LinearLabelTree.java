@@ -234,6 +234,13 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
     }
   }
 
+  /** A copy with weights of FLOAT32, and more features or as many. */
+  LinearLabelTree withFeatures(int features) {
+    try (Lease lease = model.lease(new Lease())) {
+      return new LinearLabelTree(model.withFeatures(features, engine), engine, metadata, labels);
+    }
+  }
+
   // ------------------------------------------------------------------------------------- files
 
   /** Saves the tree; see {@link #save(Path, SaveOptions)}. */

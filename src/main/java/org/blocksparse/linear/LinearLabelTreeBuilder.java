@@ -6,7 +6,6 @@ import static org.blocksparse.internal.Access.RANKING;
 import static org.blocksparse.internal.Access.TENSORS;
 
 import java.util.Map;
-import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Progress;
 import org.blocksparse.SparseRows;
@@ -202,21 +201,23 @@ public final class LinearLabelTreeBuilder {
    * clusters were trained without the new rows: where many of these are unlike the old ones, train
    * a new tree.
    *
-   * @param tree has the features of this builder, and no more outputs
+   * @param tree has no more features than this builder, and no more outputs; further features count
+   *     as much as the rarest of the tree, if it {@linkplain LinearLabelTree#countsFeatures counts
+   *     features}
    * @param x rows of features, finite, as in {@link #train(SparseRows, SparseRows, FloatTensor)};
    *     counts if the tree {@linkplain LinearLabelTree#countsFeatures counts features}, independent
    *     of {@link #tfIdf}
    * @param targets the labels of each row, old and new
    * @return an independent tree with weights of FLOAT32; it has the names of this builder if set,
    *     else those of the tree
-   * @throws IllegalArgumentException also if the tree has another number of features or more
-   *     outputs, or if its clusters, of up to 256 labels each, have no room for the new labels
+   * @throws IllegalArgumentException also if the tree has more features or more outputs, or if its
+   *     clusters, of up to 256 labels each, have no room for the new labels
    * @throws IllegalStateException also if the tree is mapped from a file that is damaged
    */
   public LinearLabelTree extend(LinearLabelTree tree, SparseRows x, SparseRows targets) {
-    if (requireNonNull(tree, "tree").features() != features) {
+    if (requireNonNull(tree, "tree").features() > features) {
       throw new IllegalArgumentException(
-          "tree: expected " + features + " features but was " + tree.features());
+          "tree: expected at most " + features + " features but was " + tree.features());
     }
     if (tree.outputs() > outputs) {
       throw new IllegalArgumentException(
@@ -224,7 +225,7 @@ public final class LinearLabelTreeBuilder {
     }
     LinearModel model;
     try (Lease lease = LinearLabelTree.leased(x, features, targets, outputs);
-        LinearLabelTree wide = tree.withWeights(ElementType.FLOAT32)) {
+        LinearLabelTree wide = tree.withFeatures(features)) {
       model =
           wide.withWeighted(
               x,

@@ -106,6 +106,43 @@ record LinearModel(
     }
   }
 
+  /**
+   * A copy of FLOAT32 with more features or as many, which have no weights; this one is leased by
+   * the caller.
+   */
+  LinearModel withFeatures(int features, Engine engine) {
+    LinearModel copy = copy(WeightType.FLOAT32, engine);
+    SparseChunks same = copy.weights;
+    Storage begins;
+    try {
+      begins = Storage.allocateAll(features + 1L)[0];
+    } catch (Throwable e) {
+      copy.close();
+      throw e;
+    }
+    begins.copyFrom(same.begins());
+    for (int feature = same.features(); feature < features; feature++) {
+      begins.putInt(feature + 1L, same.rows());
+    }
+    same.begins().close();
+    return new LinearModel(
+        tree,
+        table,
+        new SparseChunks(
+            features,
+            begins,
+            same.chunks(),
+            same.starts(),
+            same.rows(),
+            same.columns(),
+            same.type(),
+            same.w(),
+            same.entries(),
+            same.biases()),
+        calibrations,
+        tfIdf == null ? null : tfIdf.withFeatures(features));
+  }
+
   @Override
   public void close() {
     Storage.closeAll(weights.storages());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.linear;
 
+import java.util.Arrays;
 import org.blocksparse.internal.kernels.Bags;
 
 /**
@@ -25,6 +26,17 @@ record TfIdf(float[] inverse) {
       inverse[feature] = (float) (1 + Math.log((1.0 + counts.rows()) / (1.0 + rowsWith[feature])));
     }
     return new TfIdf(inverse);
+  }
+
+  /** The weights for more features, which count as much as the rarest so far. */
+  TfIdf withFeatures(int features) {
+    float rarest = 1;
+    for (float each : inverse) {
+      rarest = Math.max(rarest, each);
+    }
+    float[] more = Arrays.copyOf(inverse, features);
+    Arrays.fill(more, inverse.length, features, rarest);
+    return new TfIdf(more);
   }
 
   /** Rows without values, which list a feature once for each time they have it, weighted. */

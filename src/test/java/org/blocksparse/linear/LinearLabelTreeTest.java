@@ -900,6 +900,34 @@ final class LinearLabelTreeTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void newLabelsMayHaveNewFeatures(boolean tfIdf) throws IOException {
+    Path file = folder.resolve("tree");
+    List<int[]> before = List.of(new int[] {0, 1}, new int[] {1, 2}, new int[] {0, 2});
+    List<int[]> all = new ArrayList<>(before);
+    all.addAll(List.of(new int[] {3, 4}, new int[] {4, 1}));
+    List<int[]> labels = List.of(new int[] {0}, new int[] {1}, new int[] {0, 1});
+    List<int[]> allLabels = new ArrayList<>(labels);
+    allLabels.addAll(List.of(new int[] {2}, new int[] {2}));
+    LinearLabelTreeBuilder builder = LinearLabelTree.builder(3, 2);
+    try (SparseRows x = SparseRows.of(before);
+        SparseRows y = SparseRows.of(labels);
+        SparseRows moreX = SparseRows.of(all);
+        SparseRows moreY = SparseRows.of(allLabels);
+        LinearLabelTree old = (tfIdf ? builder.tfIdf() : builder).train(x, y);
+        LinearLabelTree tree = LinearLabelTree.builder(5, 3).extend(old, moreX, moreY)) {
+      assertEquals(5, tree.features());
+      assertSame(old.topK(x, 2), tree.topK(x, 2, Filter.only(0, 1)));
+      assertEquals(2, tree.topK(moreX, 1).output(3, 0));
+      assertEquals(2, tree.topK(moreX, 1).output(4, 0));
+      tree.save(file);
+      try (LinearLabelTree loaded = LinearLabelTree.load(file)) {
+        assertSame(tree.topK(moreX, 3), loaded.topK(moreX, 3));
+      }
+    }
+  }
+
   @Test
   void labelsWithoutRowsGoToClustersWithRoom() {
     try (SparseRows x = SparseRows.of(List.of(new int[] {0}, new int[] {1}));
@@ -940,13 +968,14 @@ final class LinearLabelTreeTest {
   void wrongExtensionsAreRefused() {
     try (SparseRows x = SparseRows.of(List.of(new int[] {0}, new int[] {2}));
         SparseRows one = SparseRows.of(List.of(new int[] {0}));
+        SparseRows small = SparseRows.of(List.of(new int[] {0}));
         SparseRows infinite = SparseRows.of(List.of(new int[] {0}), List.of(nan()));
         LinearLabelTree tree = LinearLabelTree.builder(3, 5).train(x, x)) {
       LinearLabelTreeBuilder builder = LinearLabelTree.builder(3, 6);
       assertRefused(
           IllegalArgumentException.class,
-          "tree: expected 4 features but was 3",
-          () -> LinearLabelTree.builder(4, 6).extend(tree, x, x));
+          "tree: expected at most 2 features but was 3",
+          () -> LinearLabelTree.builder(2, 6).extend(tree, small, small));
       assertRefused(
           IllegalArgumentException.class,
           "tree: expected at most 4 outputs but was 5",
