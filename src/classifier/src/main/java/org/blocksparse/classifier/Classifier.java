@@ -32,6 +32,7 @@ import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Metrics;
 import org.blocksparse.ranking.Ranking;
 import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.LabelTree;
 import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
@@ -522,6 +523,11 @@ public final class Classifier implements AutoCloseable {
     return layer == null ? linear.tree.labels() : layer.labels();
   }
 
+  /** Whether the model {@linkplain TrainingOptions#withLabelTree learns each label by itself}. */
+  public boolean hasLabelTree() {
+    return layer instanceof LabelTree;
+  }
+
   /** Whether the model was trained on texts; if not, on features. */
   public boolean takesText() {
     return input.text();
@@ -686,6 +692,11 @@ public final class Classifier implements AutoCloseable {
 
   TwoLevelLayer<?> layer() {
     return layer;
+  }
+
+  /** Null: there is none. */
+  LinearHead linear() {
+    return linear;
   }
 
   @Override

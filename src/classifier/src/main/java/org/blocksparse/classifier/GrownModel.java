@@ -2,6 +2,7 @@
 package org.blocksparse.classifier;
 
 import java.util.stream.IntStream;
+import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag;
@@ -24,16 +25,19 @@ final class GrownModel {
     this.from = options.initialModel();
     this.set = set;
     this.options = options;
-    if (from.takesText() != set.isText()) {
-      throw new IllegalArgumentException(
-          set.isText()
-              ? "examples: are texts, but the initial model was trained on features"
-              : "examples: have features, but the initial model was trained on texts");
-    }
   }
 
   /** The bag: rows of the model, and random ones after them. */
   EmbeddingBag bag() {
+    if (from.bag().weightType() == ElementType.FLOAT32) {
+      return bag(from.bag().table());
+    }
+    try (EmbeddingBag wide = from.bag().withWeights(ElementType.FLOAT32)) {
+      return bag(wide.table());
+    }
+  }
+
+  private EmbeddingBag bag(FloatTensor table) {
     EmbeddingBag bag =
         EmbeddingBag.builder(set.vocabulary().rows(), from.bag().features())
             .mode(from.bag().mode())
@@ -41,7 +45,6 @@ final class GrownModel {
             .seed(options.seed())
             .build();
     try {
-      FloatTensor table = from.bag().table();
       long elements = (long) from.bag().vocabulary() * from.bag().features();
       float[] piece = new float[PIECE];
       for (long begin = 0; begin < elements; begin += PIECE) {
@@ -58,7 +61,9 @@ final class GrownModel {
 
   /** The layer: outputs of the model, and those of new labels, each in a class that fits. */
   TwoLevelLayer<?> layer(EmbeddingBag bag, Labels labels) {
-    TwoLevelLayer<?> layer = from.layer().copy();
+    boolean isWide = from.layer().weightType() == ElementType.FLOAT32;
+    TwoLevelLayer<?> layer =
+        isWide ? from.layer().copy() : from.layer().withWeights(ElementType.FLOAT32);
     try {
       int first = layer.assignment().outputs();
       if (labels.size() > first) {

@@ -21,6 +21,16 @@ record LabelCounts(long examples, long[] ofLabels) {
   /** More letters leave too little room for the keys of features in the header of a file. */
   private static final int LONGEST_TEXT = 1 << 20;
 
+  /** The counts of a training and of its initial model; null if those of the model are unknown. */
+  static LabelCounts ofOrNull(TrainingSet set, Classifier initial) {
+    LabelCounts counts = new LabelCounts(set.size(), set.labelCounts());
+    if (initial == null) {
+      return counts;
+    }
+    LabelCounts before = initial.labelCountsOrNull();
+    return before == null ? null : before.with(counts);
+  }
+
   /** The text of these; empty if it is too long for a file. */
   String encoded() {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream(ofLabels.length + Long.BYTES);

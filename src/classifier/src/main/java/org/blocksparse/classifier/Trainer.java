@@ -206,7 +206,8 @@ final class Trainer {
     int rows = set.vocabulary().rows();
     options.listener().begin(order.length, epochs, rows, labels.size(), classes.classCount());
     InputRows input = new InputRows(set.isText(), options.textFeatures(), set.vocabulary());
-    Map<String, String> metadata = ClassifierFile.metadata(input, labelCounts(), options);
+    Map<String, String> metadata =
+        ClassifierFile.metadata(input, LabelCounts.ofOrNull(set, options.initialModel()), options);
     ModelCard card = new ModelCard(metadata);
     card.putTraining(set, options);
     card.putEmbedding(options, epochs, batch);
@@ -218,16 +219,6 @@ final class Trainer {
       bag.close();
       throw e;
     }
-  }
-
-  /** The counts of this training and all before; null if these are not known. */
-  private LabelCounts labelCounts() {
-    LabelCounts counts = new LabelCounts(set.size(), set.labelCounts());
-    if (options.initialModel() == null) {
-      return counts;
-    }
-    LabelCounts before = options.initialModel().labelCountsOrNull();
-    return before == null ? null : before.with(counts);
   }
 
   private EmbeddingBag newBag(InputRows input) {

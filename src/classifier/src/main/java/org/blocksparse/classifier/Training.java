@@ -50,14 +50,14 @@ final class Training {
 
   /** The heads for examples. */
   static ModelHead head(TrainingSet set, TrainingOptions options) {
+    if (options.initialModel() != null) {
+      return options.initialModel().head();
+    }
     if (options.head() != null) {
       return options.head();
     }
     boolean isOfAnEmbedding =
-        options.initialModel() != null
-            || options.labelTree()
-            || options.hasSharedRows()
-            || !options.tuning().isZero();
+        options.labelTree() || options.hasSharedRows() || !options.tuning().isZero();
     if (isOfAnEmbedding
         || !TrainingDefaults.areMany(set.size())
         || TrainingDefaults.haveOneLabel(set.size(), set.withSeveralLabels())) {
@@ -73,16 +73,12 @@ final class Training {
    * @throws IllegalArgumentException if not
    */
   static void requireHead(TrainingOptions options) {
-    ModelHead head = options.head();
-    if (head == null || head == ModelHead.EMBEDDING) {
-      return;
-    }
-    if (options.initialModel() != null) {
+    Classifier initial = options.initialModel();
+    if (initial != null && options.head() != null && options.head() != initial.head()) {
       throw new IllegalArgumentException(
-          "head: expected embedding for training from a model but was "
-              + head
-              + "; train anew, on old and new examples");
+          "head: expected " + initial.head() + ", as initialModel has, but was " + options.head());
     }
+    ModelHead head = initial != null ? initial.head() : options.head();
     if (head == ModelHead.LINEAR && (options.labelTree() || !options.tuning().isZero())) {
       throw new IllegalArgumentException(
           "head: expected embedding or both with "
@@ -92,6 +88,7 @@ final class Training {
   }
 
   Classifier train() {
+    requireKindOfTheInitialModel();
     if (!head.hasLinear()) {
       return new Trainer(set, options).train();
     }
@@ -112,25 +109,60 @@ final class Training {
     }
   }
 
+  private void requireKindOfTheInitialModel() {
+    Classifier initial = options.initialModel();
+    if (initial != null && initial.takesText() != set.isText()) {
+      throw new IllegalArgumentException(
+          set.isText()
+              ? "examples: are texts, but the initial model was trained on features"
+              : "examples: have features, but the initial model was trained on texts");
+    }
+  }
+
   private Classifier trainEmbedding() {
-    return new Trainer(set, new TrainingDefaults(options).besideLinearHead(), others, false)
-        .train();
+    TrainingOptions beside = new TrainingDefaults(options).besideLinearHead();
+    return new Trainer(set, beside, options.initialModel() == null ? others : all(), false).train();
+  }
+
+  private int[] all() {
+    return IntStream.range(0, set.size()).toArray();
   }
 
   /** The model; an embedding head becomes its own if it has one. */
   private Classifier train(Classifier embedding) {
     Labels labels = embedding == null ? begin() : embedding.layer().labels();
+    if (options.initialModel() != null) {
+      return extended(embedding, labels, options.initialModel().linear());
+    }
     boolean isTwice = !TrainingDefaults.areMany(set.size());
     LinearLabelTree tree = tree(others, labels, 0, isTwice ? 2 : 1);
     try {
       Blend blend = blend(withTree(embedding, tree, null));
       if (isTwice) {
         tree.close();
-        tree = tree(IntStream.range(0, set.size()).toArray(), labels, 1, 2);
+        tree = tree(all(), labels, 1, 2);
       }
       Classifier model = withTree(embedding, tree, blend);
       ClassifierFile.setHead(model.metadata(), head, blend);
       model.card().put("examples held out to calibrate", Integer.toString(heldOut.length));
+      measure(model);
+      return model;
+    } catch (Throwable e) {
+      tree.close();
+      throw e;
+    }
+  }
+
+  /** Adds new labels and features to a linear head, whose blend stays. */
+  private Classifier extended(Classifier embedding, Labels labels, Classifier.LinearHead initial) {
+    LinearLabelTree tree;
+    try (SparseRows x = set.features(all(), 0, set.size());
+        SparseRows targets = set.labels(all(), 0, set.size())) {
+      tree = builder(labels, 0, 1).extend(initial.tree(), x, targets);
+    }
+    try {
+      Classifier model = withTree(embedding, tree, initial.blend());
+      ClassifierFile.setHead(model.metadata(), head, initial.blend());
       measure(model);
       return model;
     } catch (Throwable e) {
@@ -153,31 +185,34 @@ final class Training {
           embedding.input(), embedding.bag(), embedding.layer(), linear, embedding.metadata());
     }
     InputRows input = new InputRows(set.isText(), options.textFeatures(), set.vocabulary());
-    LabelCounts counts = new LabelCounts(set.size(), set.labelCounts());
+    LabelCounts counts = LabelCounts.ofOrNull(set, options.initialModel());
     Map<String, String> metadata = ClassifierFile.metadata(input, counts, options);
     new ModelCard(metadata).putTraining(set, options);
     return new Classifier(input, null, null, linear, metadata);
   }
 
   /**
-   * Trains a tree.
+   * A builder of a tree.
    *
-   * @param before how many trees were trained before
-   * @param trees of how many
+   * @param before the number of trees that were trained before
+   * @param trees the number of all trees
    */
+  private LinearLabelTreeBuilder builder(Labels labels, int before, int trees) {
+    return LinearLabelTree.builder(set.vocabulary().rows(), labels.size())
+        .labels(labels)
+        .seed(options.seed())
+        .workers(options.workers())
+        .progress(
+            (done, total) -> {
+              if (options.stop().getAsBoolean()) {
+                throw Trainer.stoppedTooEarly();
+              }
+              options.listener().linear((before + (double) done / total) / trees);
+            });
+  }
+
   private LinearLabelTree tree(int[] examples, Labels labels, int before, int trees) {
-    LinearLabelTreeBuilder builder =
-        LinearLabelTree.builder(set.vocabulary().rows(), labels.size())
-            .labels(labels)
-            .seed(options.seed())
-            .workers(options.workers())
-            .progress(
-                (done, total) -> {
-                  if (options.stop().getAsBoolean()) {
-                    throw Trainer.stoppedTooEarly();
-                  }
-                  options.listener().linear((before + (double) done / total) / trees);
-                });
+    LinearLabelTreeBuilder builder = builder(labels, before, trees);
     if (set.isText()) {
       builder.tfIdf();
     }

@@ -2,7 +2,6 @@
 package org.blocksparse.classifier;
 
 import org.blocksparse.softmax.ClassAssignment;
-import org.blocksparse.softmax.LabelTree;
 
 /**
  * The values of {@link TrainingOptions}, with defaults for those that are not set. Defaults depend
@@ -68,7 +67,7 @@ record TrainingDefaults(TrainingOptions options) {
 
   /** The size of the vectors. */
   int dimension(int labels, boolean haveOneLabel) {
-    if (options.initialModel() != null) {
+    if (options.initialModel() != null) { // with an embedding, where this matters
       return options.initialModel().bag().features();
     }
     boolean isLarge = labels >= MANY_LABELS && !haveOneLabel;
@@ -103,7 +102,7 @@ record TrainingDefaults(TrainingOptions options) {
 
   boolean labelTree() {
     Classifier initial = options.initialModel();
-    return initial != null ? initial.layer() instanceof LabelTree : options.labelTree();
+    return initial != null ? initial.hasLabelTree() : options.labelTree();
   }
 
   /** The examples of a step. */

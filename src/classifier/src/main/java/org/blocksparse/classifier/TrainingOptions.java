@@ -105,21 +105,20 @@ public final class TrainingOptions {
    * examples. A new label begins in the class that fits its examples best. Mix some old examples
    * in: the result forgets some of what the new examples lack.
    *
+   * <p>A linear head learns only the new labels ({@link
+   * org.blocksparse.linear.LinearLabelTreeBuilder#extend}), against the old labels of the examples.
+   * Its weights of old labels do not change.
+   *
    * <p>The model determines dimension, classes, label tree, word n-grams, plain words and shared
    * rows. The methods that set these throw {@link IllegalArgumentException} with an initial model,
    * before or after this one. The default of the {@linkplain #withRate rate} is lower.
    *
-   * @throws IllegalArgumentException if its weights are not FLOAT32, if an option is set that the
-   *     model determines, or if it is a label tree and there is smoothing
+   * @param model with an embedding head alone, its weights must be FLOAT32
+   * @throws IllegalArgumentException if they are not, if an option is set that the model
+   *     determines, or if it is a label tree and there is smoothing
    */
   public TrainingOptions withInitialModel(Classifier model) {
-    if (model.head() != ModelHead.EMBEDDING) {
-      throw new IllegalArgumentException(
-          "initialModel: expected a model with the head embedding but was "
-              + model.head()
-              + "; a linear head is trained anew, on old and new examples");
-    }
-    if (model.weightType() != ElementType.FLOAT32) {
+    if (model.head() == ModelHead.EMBEDDING && model.weightType() != ElementType.FLOAT32) {
       throw new IllegalArgumentException(
           "initialModel: expected weights of FLOAT32 but was "
               + model.weightType()
@@ -141,9 +140,9 @@ public final class TrainingOptions {
    * <p>With a linear head, training holds out a tenth of the examples, at most 1,000, and
    * calibrates probabilities on them.
    *
-   * @throws IllegalArgumentException from {@link Classifier#train} if there is a linear head and an
-   *     {@linkplain #withInitialModel initial model}, or if the head is linear alone and options of
-   *     an embedding are {@linkplain #withTuning tuned}
+   * @throws IllegalArgumentException from {@link Classifier#train} if an {@linkplain
+   *     #withInitialModel initial model} has other heads, or if the head is linear alone and
+   *     options of an embedding are {@linkplain #withTuning tuned}
    */
   public TrainingOptions withHead(ModelHead value) {
     TrainingOptions changed = new TrainingOptions(this);

@@ -237,7 +237,6 @@ final class HeadsTest {
       assertMessage("classes", linear::classes);
       assertMessage("train with ModelHead.EMBEDDING", () -> linear.export(folder.resolve("npz")));
       assertMessage("16 bits", () -> linear.save(file, ElementType.INT8));
-      assertMessage("trained anew", () -> SMALL.withInitialModel(linear));
       assertTrue(Files.notExists(file));
     }
     try (Classifier initial = Classifier.train(examples.stream(), SMALL)) {
@@ -247,6 +246,40 @@ final class HeadsTest {
     }
     TrainingOptions tree = SMALL.withHead(ModelHead.LINEAR).withLabelTree();
     assertMessage("head: expected", () -> Classifier.train(examples.stream(), tree));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"LINEAR, FLOAT32", "LINEAR, FLOAT16", "BOTH, FLOAT32", "BOTH, INT8"})
+  void newLabelsAndWordsAreAdded_toALinearHead(ModelHead head, ElementType type)
+      throws IOException {
+    Path file = folder.resolve("model");
+    try (Classifier first = Classifier.train(Texts.examples(1000, 20, 1), SMALL.withHead(head))) {
+      first.save(file, type);
+    }
+    try (Classifier initial = Classifier.load(file)) {
+      TrainingOptions options = TrainingOptions.defaults().withInitialModel(initial);
+      List<Example> heldOut = Texts.examples(240, 24, 2).toList();
+      List<Example> old = // no feature of these is new
+          IntStream.range(0, 20).mapToObj(label -> Example.ofText("own" + label)).toList();
+      LabelFilter known = LabelFilter.only(initial.labels());
+      PredictionOptions ofKnown = PredictionOptions.top(5).withFilter(known);
+      try (Classifier grown = Classifier.train(Texts.examples(600, 24, 3), options.withEpochs(3))) {
+        assertEquals(head, grown.head());
+        assertEquals(24, grown.labels().size());
+        assertEquals(ElementType.FLOAT32, grown.weightType());
+        assertTrue(grown.knowsFeatureOf(Example.ofText("word23")));
+        double precision = grown.evaluate(heldOut.stream(), 1).precision(1);
+        assertTrue(precision > 0.95, "P@1: " + precision);
+        assertEquals(1600, grown.labelCountsOrNull().examples());
+        if (head == ModelHead.LINEAR) {
+          assertEquals(initial.predict(old, ofKnown), grown.predict(old, ofKnown));
+        }
+        grown.save(file);
+        try (Classifier loaded = Classifier.load(file)) {
+          assertEquals(grown.predict(heldOut, 3), loaded.predict(heldOut, 3));
+        }
+      }
+    }
   }
 
   private static void assertMessage(String part, Executable call) {

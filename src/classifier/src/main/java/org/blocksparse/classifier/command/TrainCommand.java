@@ -57,8 +57,8 @@ final class TrainCommand implements Callable<Integer> {
       paramLabel = "MODEL",
       description =
           "Continue training this model; its file does not change. New features and labels are"
-              + " added. The new model keeps --dimension, --label-tree and the tokenization of the"
-              + " old one.")
+              + " added; a linear head learns only new labels. The new model keeps --head,"
+              + " --dimension, --label-tree and the tokenization of the old one.")
   private Path from;
 
   @Option(
@@ -277,9 +277,12 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private int train(Classifier initial, Path png) throws Exception {
-    boolean isTree = initial != null && initial.info().get("layer").equals("LabelTree");
+    boolean isTree = initial == null ? labelTree : initial.hasLabelTree();
+    if (initial != null && initial.head() == ModelHead.LINEAR) {
+      requireNothingOfAnEmbedding("--from with a linear model");
+    }
     TrainingLog log =
-        new TrainingLog(streams.out(), streams.err(), labelTree || isTree, tune == null ? 0 : tune);
+        new TrainingLog(streams.out(), streams.err(), isTree, tune == null ? 0 : tune);
     try (CtrlC ctrlC = new CtrlC(log::hasLearned, log::end)) {
       try (log) {
         train(Optional.ofNullable(initial), log, ctrlC, png);
@@ -306,7 +309,9 @@ final class TrainCommand implements Callable<Integer> {
     refuse(
         smoothing != null && smoothing != 0 && labelTree,
         "--smoothing: expected no --label-tree as well, which has none");
-    requireNothingOfAnEmbedding();
+    if (head == ModelHead.LINEAR) {
+      requireNothingOfAnEmbedding("--head linear");
+    }
     refuse(chart != null && noChart, "--chart: expected no --no-chart as well");
     boolean isShared = sharedRows != null && sharedRows > 0;
     refuse(
@@ -335,7 +340,7 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   /** Options of an embedding are refused without one. */
-  private void requireNothingOfAnEmbedding() {
+  private void requireNothingOfAnEmbedding(String withoutOne) {
     Map<String, Boolean> given = new LinkedHashMap<>();
     given.put("--label-tree", labelTree);
     given.put("--tune", tune != null);
@@ -350,8 +355,8 @@ final class TrainCommand implements Callable<Integer> {
     given.forEach(
         (option, isGiven) ->
             refuse(
-                head == ModelHead.LINEAR && isGiven,
-                option + ": expected no --head linear as well, which has no embedding"));
+                isGiven,
+                option + ": expected no " + withoutOne + " as well, which has no embedding"));
   }
 
   private static void refuse(boolean condition, String message) {

@@ -74,6 +74,26 @@ final class CommandTest extends Commands {
   }
 
   @Test
+  void training_goesOnFromALinearModel() throws IOException {
+    Path next = folder.resolve("next");
+    for (String head : List.of("linear", "both")) {
+      runWell("train", "-o", model, "--head", head, "--no-chart", training);
+      Files.writeString(test, "__label__fresh apples\n".repeat(20) + Texts.lines(100, LABELS, 3));
+      String told = runWell("train", "--from", model, "-o", next, "--no-chart", test);
+      assertTrue(told.contains(" 41 labels"), told);
+      Path texts = Files.writeString(folder.resolve("texts"), "apples\nmy-own7\n");
+      List<String> answers = runWell("predict", next, texts, "--top", 1).lines().toList();
+      assertTrue(answers.get(0).startsWith("fresh\t"), answers::toString);
+      assertTrue(answers.get(1).startsWith("label7\t"), answers::toString);
+      assertTrue(runWell("info", next).contains("head: " + head + "\n"));
+    }
+    runWell("train", "-o", model, "--head", "linear", training);
+    assertEquals(
+        "--epochs: expected no --from with a linear model as well, which has no embedding\n",
+        run("train", "--from", model, "-o", next, "--epochs", 2, test).err());
+  }
+
+  @Test
   void predict_explainsLabelsByTheirWords() throws IOException {
     runWell("train", "-o", model, "--head", "linear", training);
     Path texts = Files.writeString(folder.resolve("texts"), "Of N1, my-own7\nn1\n(my-own11)\n");
