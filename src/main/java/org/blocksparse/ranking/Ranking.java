@@ -40,15 +40,21 @@ public final class Ranking {
     this.filteredOut = found.filteredOut();
   }
 
+  /** The same without names; see {@link #of(int[][], float[][], Labels)}. */
+  public static Ranking of(int[][] outputs, float[][] logProbabilities) {
+    return of(outputs, logProbabilities, null);
+  }
+
   /**
    * Rankings from another source, for example from several layers together, to pass to {@link
-   * Metrics}. They have no names, and 0 opened classes.
+   * Metrics}. They have 0 opened classes.
    *
    * @param outputs the outputs of each row, best first; copied
    * @param logProbabilities the log probability of each output; copied
+   * @param labels the names of outputs; null: there are none
    * @throws IllegalArgumentException if outputs and logProbabilities have different lengths
    */
-  public static Ranking of(int[][] outputs, float[][] logProbabilities) {
+  public static Ranking of(int[][] outputs, float[][] logProbabilities, Labels labels) {
     Check.length(
         "logProbabilities",
         requireNonNull(outputs, "outputs").length,
@@ -65,7 +71,7 @@ public final class Ranking {
     return new Ranking(
         new SearchResult(
             ofRows, logProbabilitiesOfRows, new int[ofRows.length], new BitSet(), new BitSet()),
-        null);
+        labels);
   }
 
   /** The number of rows. */

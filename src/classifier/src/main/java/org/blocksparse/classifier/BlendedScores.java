@@ -9,6 +9,7 @@ import java.util.function.Function;
 import java.util.stream.IntStream;
 import org.blocksparse.SparseRows;
 import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
 
 /**
@@ -26,6 +27,7 @@ final class BlendedScores implements LabelScores {
   private final SparseRows rows;
   private final List<Function<SparseRows, LabelScores>> heads;
   private final Blend blend;
+  private final Labels labels;
   private final List<LabelScores> scores = new ArrayList<>();
 
   /**
@@ -33,11 +35,14 @@ final class BlendedScores implements LabelScores {
    *
    * @param rows the caller's to close
    * @param heads each makes scores of rows
+   * @param labels the names of rankings
    */
-  BlendedScores(SparseRows rows, List<Function<SparseRows, LabelScores>> heads, Blend blend) {
+  BlendedScores(
+      SparseRows rows, List<Function<SparseRows, LabelScores>> heads, Blend blend, Labels labels) {
     this.rows = rows;
     this.heads = heads;
     this.blend = blend;
+    this.labels = labels;
     try {
       heads.forEach(head -> scores.add(head.apply(rows)));
     } catch (Throwable e) {
@@ -147,7 +152,7 @@ final class BlendedScores implements LabelScores {
     // With one head, the next label shows whether more labels tie with the last one.
     long m = heads.size() == 1 ? k + 1L : 2L * k + MORE;
     addFirst(k, (int) Math.min(Integer.MAX_VALUE, m), allowed, outputs, logProbabilities);
-    return Ranking.of(outputs, logProbabilities);
+    return Ranking.of(outputs, logProbabilities, labels);
   }
 
   /** Puts the first k of each row, found among the first m of each head or more. */
@@ -171,7 +176,7 @@ final class BlendedScores implements LabelScores {
       int[][] further = new int[which.length][];
       float[][] furtherLogProbabilities = new float[which.length][];
       try (SparseRows others = rows.select(which);
-          BlendedScores again = new BlendedScores(others, heads, blend)) {
+          BlendedScores again = new BlendedScores(others, heads, blend, labels)) {
         int more = (int) Math.min(Integer.MAX_VALUE, (long) GROWTH * m);
         again.addFirst(k, more, allowed, further, furtherLogProbabilities);
       }
@@ -229,7 +234,7 @@ final class BlendedScores implements LabelScores {
         put(likely, row, outputs, logProbabilities);
       }
     }
-    return Ranking.of(outputs, logProbabilities);
+    return Ranking.of(outputs, logProbabilities, labels);
   }
 
   @Override

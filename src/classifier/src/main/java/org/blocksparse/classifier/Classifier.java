@@ -315,11 +315,11 @@ public final class Classifier implements AutoCloseable {
     }
   }
 
-  private List<Prediction> predictions(Ranking ranking, int row, double threshold) {
+  private static List<Prediction> predictions(Ranking ranking, int row, double threshold) {
     List<Prediction> found = new ArrayList<>(ranking.size(row));
     for (int rank = 0; rank < ranking.size(row); rank++) {
-      String label = names().name(ranking.output(row, rank));
-      Prediction prediction = new Prediction(label, ranking.logProbability(row, rank));
+      Prediction prediction =
+          new Prediction(ranking.label(row, rank), ranking.logProbability(row, rank));
       if (!prediction.isAtLeast(threshold)) {
         break; // so are all others
       }
@@ -347,7 +347,7 @@ public final class Classifier implements AutoCloseable {
       heads.add(rows -> LabelScores.of(bag, layer, rows));
     }
     heads.add(rows -> LabelScores.of(linear.tree, rows));
-    return new BlendedScores(features, heads, blend);
+    return new BlendedScores(features, heads, blend, names());
   }
 
   /**

@@ -6,7 +6,6 @@ import java.io.PrintWriter;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
-import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
 import org.blocksparse.classifier.Example;
@@ -123,21 +122,16 @@ final class Input implements AutoCloseable {
   }
 
   /**
-   * Adds to a model's card what was read, to the end: the file's name without its folder, and of a
-   * file and of standard input the bytes and their SHA-256.
+   * Adds the input to a model's card, after it was read.
    *
-   * @param what begins the names of the entries
+   * @param what the beginning of the names of the entries
    */
-  void addTo(Map<String, String> card, String what) {
+  void addTo(DataCard card, String what) {
     Path path = hashed == null || file != null ? Path.of(name).getFileName() : null;
-    card.put(what, path == null ? name : path.toString());
-    if (hashed != null) {
-      try {
-        card.put(what + " bytes", Long.toString(hashed.size()));
-      } catch (IOException e) {
-        throw new UncheckedIOException(name + ": " + e.getMessage(), e);
-      }
-      card.put(what + " SHA-256", hashed.sha256());
+    try {
+      card.putFile(what, path == null ? name : path.toString(), hashed);
+    } catch (IOException e) {
+      throw new UncheckedIOException(name + ": " + e.getMessage(), e);
     }
   }
 

@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Clock;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -228,13 +227,12 @@ final class TrainCommand implements Callable<Integer> {
 
   @Mixin private Streams streams;
 
-  /** Facts on the model before it is trained, and then on its data. */
-  private final Map<String, String> card = new LinkedHashMap<>();
+  private final DataCard card = new DataCard();
 
   @Override
   public Integer call() throws Exception {
     requireNoOptionInVain();
-    card.put("date", CardDate.of(date, System.getenv("SOURCE_DATE_EPOCH"), Clock.systemUTC()));
+    card.putDate(date);
     // Hours of training must not be lost to a folder that is not there.
     List<Path> examples = new ArrayList<>(InputOptions.files(file, validation));
     if (from != null) {
@@ -258,9 +256,7 @@ final class TrainCommand implements Callable<Integer> {
     }
     Classifier initial = Classifier.load(from, LoadOptions.mapped().withWorkers(workers()));
     try (HashedInput bytes = new HashedInput(Files.newInputStream(from))) {
-      bytes.size();
-      card.put("initial model", from.getFileName().toString());
-      card.put("initial model SHA-256", bytes.sha256());
+      card.putFile("initial model", from.getFileName().toString(), bytes);
       return initial;
     } catch (Throwable e) {
       initial.close();
@@ -392,7 +388,7 @@ final class TrainCommand implements Callable<Integer> {
         options.withCard(
             () -> {
               examples.addTo(card, "data");
-              return card;
+              return card.entries();
             });
     try {
       return Classifier.train(

@@ -105,13 +105,13 @@ final class ModelCardTest extends Commands {
   @Test
   void theDay_isThatOfTheOption_orOfTheBuild_orToday() {
     Clock clock = Clock.fixed(Instant.parse("2027-01-01T23:59:59Z"), ZoneOffset.UTC);
-    assertEquals("2026-11-29", CardDate.of("2026-11-29", "0", clock));
-    assertEquals("1970-01-02", CardDate.of(null, "86400", clock));
-    assertEquals("2027-01-01", CardDate.of(null, null, clock));
+    assertEquals("2026-11-29", DataCard.date("2026-11-29", "0", clock));
+    assertEquals("1970-01-02", DataCard.date(null, "86400", clock));
+    assertEquals("2027-01-01", DataCard.date(null, null, clock));
     for (String epoch : new String[] {"soon", "9223372036854775807"}) {
       assertEquals(
           "SOURCE_DATE_EPOCH: expected seconds since 1970 but was " + epoch,
-          assertThrows(InvalidInputException.class, () -> CardDate.of(null, epoch, clock))
+          assertThrows(InvalidInputException.class, () -> DataCard.date(null, epoch, clock))
               .getMessage());
     }
   }

@@ -1,16 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier.command;
 
+import java.io.IOException;
 import java.time.Clock;
 import java.time.DateTimeException;
 import java.time.Instant;
 import java.time.LocalDate;
 import java.time.ZoneOffset;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import org.blocksparse.classifier.InvalidInputException;
 
-/** The day that a model's card has. */
-final class CardDate {
-  private CardDate() {}
+/** Entries of the model card that only the command knows: the date, and the files. */
+final class DataCard {
+  private final Map<String, String> entries = new LinkedHashMap<>();
+
+  Map<String, String> entries() {
+    return entries;
+  }
+
+  /**
+   * Adds the date.
+   *
+   * @param day null: the default
+   */
+  void putDate(String day) {
+    entries.put("date", date(day, System.getenv("SOURCE_DATE_EPOCH"), Clock.systemUTC()));
+  }
+
+  /**
+   * Adds a file: its name, size and SHA-256.
+   *
+   * @param what the beginning of the names of the entries
+   * @param bytes read to the end here; null for a pipe with a name, whose bytes are not hashed
+   */
+  void putFile(String what, String name, HashedInput bytes) throws IOException {
+    entries.put(what, name);
+    if (bytes != null) {
+      entries.put(what + " bytes", Long.toString(bytes.size()));
+      entries.put(what + " SHA-256", bytes.sha256());
+    }
+  }
 
   /**
    * The day, in UTC.
@@ -21,7 +51,7 @@ final class CardDate {
    * @param clock where neither is given
    * @throws InvalidInputException if what is given is none
    */
-  static String of(String option, String epoch, Clock clock) {
+  static String date(String option, String epoch, Clock clock) {
     if (option != null) {
       return parse("--date: expected a day, as 2026-11-29,", option, () -> LocalDate.parse(option));
     }
