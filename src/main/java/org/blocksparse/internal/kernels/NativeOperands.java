@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import java.lang.ref.SoftReference;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.SoftPool;
 import org.blocksparse.internal.memory.Storage;
@@ -14,6 +15,9 @@ final class NativeOperands implements AutoCloseable {
   private static final int ELEMENTS = 128;
 
   private static final SoftPool<NativeOperands> POOL = new SoftPool<>();
+
+  /** Of this object, so that returning it to the pool allocates nothing. */
+  private final SoftReference<NativeOperands> idle = new SoftReference<>(this);
 
   private final Storage memory = Storage.allocate(ELEMENTS);
   private int end;
@@ -214,7 +218,7 @@ final class NativeOperands implements AutoCloseable {
   @Override
   public void close() {
     end = 0;
-    if (!POOL.offer(this)) {
+    if (!POOL.offer(idle)) {
       memory.close();
     }
   }

@@ -27,7 +27,11 @@ public final class SoftPool<T> {
 
   /** Puts one in; false if there is no room. */
   public boolean offer(T thing) {
-    SoftReference<T> reference = new SoftReference<>(thing);
+    return offer(new SoftReference<>(thing));
+  }
+
+  /** As {@link #offer(Object)}, with a reference that the thing keeps for itself. */
+  public boolean offer(SoftReference<T> reference) {
     for (int slot = 0; slot < idle.length(); slot++) {
       if (idle.get(slot) == null && idle.compareAndSet(slot, null, reference)) {
         return true;
