@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.BooleanSupplier;
+import java.util.function.Supplier;
+import java.util.stream.IntStream;
+import org.blocksparse.Workers;
+import org.blocksparse.testing.OptionsInAnyOrder;
+import org.junit.jupiter.api.Test;
+
+/** Options of training keep what was set before, in whatever order it is set. */
+final class TrainingOptionsTest {
+  @Test
+  void optionsAreSetInAnyOrder() {
+    Map<Class<?>, Object> arguments = new HashMap<>();
+    List<Example> examples =
+        IntStream.range(0, 20).mapToObj(i -> Example.ofText("word" + i, "label" + i % 2)).toList();
+    Supplier<Map<String, String>> card = Map::of;
+    BooleanSupplier stop = () -> false;
+    arguments.put(int.class, 3);
+    arguments.put(long.class, 7L);
+    arguments.put(double.class, 0.25);
+    arguments.put(String.class, "#");
+    arguments.put(List.class, examples);
+    arguments.put(Supplier.class, card);
+    arguments.put(BooleanSupplier.class, stop);
+    arguments.put(Path.class, Path.of("folder"));
+    arguments.put(Duration.class, Duration.ofHours(1));
+    arguments.put(ModelHead.class, ModelHead.BOTH);
+    arguments.put(ValidationMetric.class, ValidationMetric.values()[1]);
+    arguments.put(TrainingListener.class, new TrainingListener() {});
+    arguments.put(Workers.class, Workers.callingThread());
+    TrainingOptions few = TrainingOptions.defaults().withDimension(4).withEpochs(1);
+    try (Classifier model = Classifier.train(examples.stream(), few)) {
+      arguments.put(Classifier.class, model);
+      new OptionsInAnyOrder(arguments).check(TrainingOptions.defaults());
+    }
+  }
+}
