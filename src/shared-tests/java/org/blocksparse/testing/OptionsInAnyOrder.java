@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.testing;
+
+import java.lang.reflect.AccessibleObject;
+import java.lang.reflect.Field;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
+import java.lang.reflect.Modifier;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.TreeMap;
+
+/**
+ * A property of immutable options: each {@code with...} method sets something, and two of them set
+ * the same in both orders, or fail in both.
+ */
+public final class OptionsInAnyOrder {
+  /** Objects in objects are compared up to this depth. */
+  private static final int DEEPEST = 6;
+
+  private final Map<Class<?>, Object> arguments;
+
+  /**
+   * A property for the methods of a class.
+   *
+   * @param arguments a value for each type of parameters; other than the defaults
+   */
+  public OptionsInAnyOrder(Map<Class<?>, Object> arguments) {
+    this.arguments = arguments;
+  }
+
+  /** The methods that set an option, in a fixed order. */
+  public static List<Method> setters(Class<?> options) {
+    Map<String, Method> setters = new TreeMap<>();
+    for (Method method : options.getMethods()) {
+      if (method.getName().matches("with(out)?[A-Z].*")
+          && !Modifier.isStatic(method.getModifiers())
+          && method.getReturnType() == options) {
+        setters.put(method.getName() + Arrays.toString(method.getParameterTypes()), method);
+      }
+    }
+    return List.copyOf(setters.values());
+  }
+
+  /** Fails unless the property holds for all pairs of methods with different names. */
+  public void check(Object start) {
+    List<Method> setters = setters(start.getClass());
+    for (Method first : setters) {
+      if (equal(start, call(start, first), 0)) {
+        throw new AssertionError(first + " sets nothing");
+      }
+      for (Method second : setters) {
+        if (!first.getName().equals(second.getName())) {
+          Object one = call(call(start, first), second);
+          Object other = call(call(start, second), first);
+          if (!equal(one, other, 0)) {
+            throw new AssertionError(
+                first + ", then " + second + ": " + one + ", in the other order " + other);
+          }
+        }
+      }
+    }
+  }
+
+  /** The result of a method, or the class of what it throws. */
+  private Object call(Object options, Method setter) {
+    if (options instanceof Class<?>) {
+      return options;
+    }
+    List<Object> given = new ArrayList<>();
+    for (Class<?> type : setter.getParameterTypes()) {
+      if (!arguments.containsKey(type)) {
+        throw new AssertionError("there is no value of " + type + " for " + setter);
+      }
+      given.add(arguments.get(type));
+    }
+    try {
+      return setter.invoke(options, given.toArray());
+    } catch (InvocationTargetException e) {
+      return e.getCause().getClass();
+    } catch (IllegalAccessException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  /** By all fields, where a class does not say itself what is equal. */
+  private static boolean equal(Object a, Object b, int depth) {
+    if (a == b || Objects.deepEquals(a, b)) {
+      return true;
+    }
+    if (a == null || b == null || a.getClass() != b.getClass() || depth == DEEPEST) {
+      return false;
+    }
+    if (a.getClass().isHidden()) {
+      return true; // a lambda of one place
+    }
+    if (!a.getClass().getName().startsWith("org.blocksparse.")) {
+      return false;
+    }
+    Field[] fields = a.getClass().getDeclaredFields();
+    AccessibleObject.setAccessible(fields, true);
+    for (Field field : fields) {
+      try {
+        if (!Modifier.isStatic(field.getModifiers())
+            && !equal(field.get(a), field.get(b), depth + 1)) {
+          return false;
+        }
+      } catch (IllegalAccessException e) {
+        throw new AssertionError(e);
+      }
+    }
+    return true;
+  }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.lang.reflect.Method;
+import java.lang.reflect.Modifier;
+import java.net.URISyntaxException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.blocksparse.testing.OptionsInAnyOrder;
+import org.junit.jupiter.api.Test;
+
+/** Immutable options keep what was set before, in whatever order it is set. */
+final class OptionsTest {
+  @Test
+  void optionsAreSetInAnyOrder() {
+    Map<Class<?>, Object> arguments = new HashMap<>();
+    Progress progress = (done, total) -> {};
+    arguments.put(float.class, 0.25f);
+    arguments.put(int.class, 3);
+    arguments.put(Workers.class, Workers.callingThread());
+    arguments.put(Progress.class, progress);
+    arguments.put(Map.class, Map.of("language", "en"));
+    arguments.put(ElementType.class, ElementType.BFLOAT16);
+    arguments.put(Activation.class, Activation.GELU);
+    try (SparseRows rows = SparseRows.of(List.of(new int[] {0}));
+        FloatTensor floats = FloatTensor.zeros(2, 2);
+        EmbeddingBag bag = EmbeddingBag.builder(2, 2).build();
+        LinearLabelTree tree = LinearLabelTree.builder(1, 1).train(rows, rows);
+        BlockPlan plan = BlockPlan.dense(3)) {
+      arguments.put(FloatTensor.class, floats);
+      arguments.put(UnknownIds.class, UnknownIds.ignore());
+      arguments.put(EmbeddingBag.class, bag);
+      arguments.put(LinearLabelTree.class, tree);
+      List<Object> all =
+          List.of(
+              plan,
+              Epilogue.none(),
+              Filter.without(1),
+              GradientOptions.overwrite(),
+              GradientOptions.add(0.5f),
+              LoadOptions.copied(),
+              LoadOptions.mapped(),
+              LoadOptions.copyOnWrite(),
+              Loss.mean(),
+              Loss.sum(),
+              Optimizer.sgd(0.1f),
+              Optimizer.adam(0.1f),
+              SaveOptions.defaults(),
+              TopKGate.of(4, 2));
+      OptionsInAnyOrder property = new OptionsInAnyOrder(arguments);
+      all.forEach(property::check);
+      Set<Class<?>> checked = all.stream().map(Object::getClass).collect(Collectors.toSet());
+      assertEquals(optionClasses(), checked);
+    }
+  }
+
+  /** The public classes with two options or more, but for layers, whose methods make copies. */
+  private static Set<Class<?>> optionClasses() {
+    Set<Class<?>> found = new HashSet<>();
+    try {
+      Path classes =
+          Path.of(LoadOptions.class.getProtectionDomain().getCodeSource().getLocation().toURI());
+      try (Stream<Path> files = Files.walk(classes)) {
+        for (Path file : files.filter(f -> f.toString().endsWith(".class")).toList()) {
+          String name = classes.relativize(file).toString().replaceAll("[/\\\\]", ".");
+          if (name.startsWith("org.blocksparse.") && !name.contains("module-info")) {
+            Class<?> type =
+                Class.forName(
+                    name.replaceFirst("\\.class$", ""), false, OptionsTest.class.getClassLoader());
+            Set<String> options =
+                OptionsInAnyOrder.setters(type).stream()
+                    .map(Method::getName)
+                    .collect(Collectors.toSet());
+            if (Modifier.isPublic(type.getModifiers()) && options.size() > 1) {
+              found.add(type);
+            }
+          }
+        }
+      }
+    } catch (IOException | URISyntaxException | ReflectiveOperationException e) {
+      throw new AssertionError(e);
+    }
+    assertTrue(found.remove(MixtureOfExperts.class));
+    return found;
+  }
+}
