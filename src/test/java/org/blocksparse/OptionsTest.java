@@ -17,6 +17,16 @@ import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.experts.MixtureOfExperts;
+import org.blocksparse.experts.TopKGate;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.products.BlockPlan;
+import org.blocksparse.products.Epilogue;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.softmax.Loss;
 import org.blocksparse.testing.OptionsInAnyOrder;
 import org.junit.jupiter.api.Test;
 
