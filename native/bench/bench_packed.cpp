@@ -86,38 +86,53 @@ int main(int argc, char** argv) {
       static_cast<double>(kBytes) / 1e9 / shortest([&] { sink = read(panels, kBytes); });
   std::printf("%s, %d x %d; reading alone %.1f GB/s\n", by->name, kIn, kOut, gbs);
 
-  const int32_t groups = groups_of(kIn);
-  std::vector<int8_t> codes(std::size_t{kMostRows} * kIn);
-  std::vector<float> scales(static_cast<std::size_t>(kMostRows * groups));
-  std::vector<int32_t> sums(scales.size());
-  const rounded_rows rows{groups, codes.data(), scales.data(), sums.data()};
   std::vector<int32_t> chosen;
-  const std::vector<float> x(kIn, 0.5f);
   for (int32_t r = 0; r < kMostRows; ++r) {
-    by->round_row(x.data(), kIn, rows, r);
     chosen.push_back(r);
   }
+  const int32_t groups = groups_of(kIn);
+  const std::vector<float> x(kIn, 0.5f);
   std::vector<float> c(std::size_t{kMostRows} * kOut);
   const std::vector<float> output_scales(kOut, 1.0f);
-  const char* const names[] = {"INT8", "Q8_0", "Q4_0", "MXFP4"};
-  std::printf("%-6s %6s %9s %8s %8s %9s\n", "type", "rows", "us/block", "Gop/s", "GB/s", "of read");
-  for (const weight_type type :
-       {weight_type::int8, weight_type::q8_0, weight_type::q4_0, weight_type::mxfp4}) {
-    const int64_t block = packed_bytes(type, kIn, kOut);
-    for (const int32_t n : {1, 2, 3, 4, 6, 8, 16, 64}) {
+  std::printf("%-16s %6s %9s %8s %8s %9s\n", "type", "rows", "us/block", "Gop/s", "GB/s",
+              "of read");
+  struct operands {
+    const char* name;
+    weight_type type;
+    row_format format;
+  };
+  for (const operands& of : {operands{"INT8, 8 bits", weight_type::int8, row_format::one_byte},
+                             operands{"INT8, 16 bits", weight_type::int8, row_format::two_bytes},
+                             operands{"Q8_0", weight_type::q8_0, row_format::groups},
+                             operands{"Q4_0", weight_type::q4_0, row_format::groups},
+                             operands{"MXFP4", weight_type::mxfp4, row_format::groups}}) {
+    std::vector<float> memory(
+        static_cast<std::size_t>(rounded_bytes(of.format, kMostRows, groups) / 4));
+    const rounded_rows rows = rows_at(memory.data(), of.format, kMostRows, groups);
+    for (int32_t r = 0; r < kMostRows; ++r) {
+      by->round_row(x.data(), kIn, rows, r);
+    }
+    const double rounding = shortest([&] {
+      for (int32_t r = 0; r < kMostRows; ++r) {
+        by->round_row(x.data(), kIn, rows, r);
+      }
+    });
+    const int64_t block = packed_bytes(of.type, kIn, kOut);
+    for (const int32_t n : {1, 2, 3, 4, 6, 8, 16, 64, 256}) {
       // Many rows hardly read.
       const int64_t blocks = std::max(int64_t{2}, kBytes / block / (n < 8 ? 1 : n));
-      const double time =
-          shortest([&] {
-            for (int64_t b = 0; b < blocks; ++b) {
-              by->multiply(type, {panels + b * block, output_scales.data(), 0, kOut, rows,
-                                  chosen.data(), chosen.data(), chosen.data(), n, c.data(), kOut});
-            }
-          }) /
-          static_cast<double>(blocks);
+      const double time = shortest([&] {
+                            for (int64_t b = 0; b < blocks; ++b) {
+                              by->multiply(of.type, {panels + b * block, output_scales.data(), 0,
+                                                     kOut, rows, chosen.data(), chosen.data(),
+                                                     chosen.data(), n, c.data(), kOut});
+                            }
+                          }) /
+                          static_cast<double>(blocks);
       const double rate = static_cast<double>(block) / 1e9 / time;
-      std::printf("%-6s %6d %9.1f %8.0f %8.1f %9.2f\n", names[static_cast<int32_t>(type)], n,
-                  1e6 * time, 2e-9 * n * kIn * kOut / time, rate, rate / gbs);
+      std::printf("%-16s %6d %9.1f %8.0f %8.1f %9.2f\n", of.name, n, 1e6 * time,
+                  2e-9 * n * kIn * kOut / time, rate, rate / gbs);
     }
+    std::printf("%-16s rounding a row %.2f us\n", of.name, 1e6 * rounding / kMostRows);
   }
 }

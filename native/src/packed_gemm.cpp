@@ -16,6 +16,7 @@ namespace {
 
 using packed::kInputs;
 using packed::kOutputs;
+using packed::row_format;
 using packed::weight_type;
 
 // False if no panels hold weights of this type.
@@ -38,8 +39,12 @@ bool packed_type(int32_t type, weight_type* packed) {
   }
 }
 
-// Rounded rows of k numbers: the codes of all rows, their scales, their sums. There are fewer rows
-// than indices.
+bool parse_row_format(int32_t format, row_format* parsed) {
+  *parsed = static_cast<row_format>(format);
+  return format >= BLOCKSPARSE_ROWS_OF_GROUPS && format <= BLOCKSPARSE_ROWS_OF_TWO_BYTES;
+}
+
+// Rounded rows of k numbers. There are fewer rows than indices.
 blocksparse_status check_rounded(const void* rounded, int64_t rows, int32_t k) {
   if (k < 0 || rows < 0 || rows > INT32_MAX) {
     return BLOCKSPARSE_BAD_SIZE;
@@ -51,31 +56,27 @@ blocksparse_status check_rounded(const void* rounded, int64_t rows, int32_t k) {
                                                                    : BLOCKSPARSE_BAD_ARGUMENT;
 }
 
-packed::rounded_rows rounded_rows_at(void* rounded, int64_t rows, int32_t k) {
-  const int32_t groups = packed::groups_of(k);
-  int8_t* const codes = static_cast<int8_t*>(rounded);
-  if (codes == nullptr) {
-    return {groups, nullptr, nullptr, nullptr};
-  }
-  void* const scales = codes + rows * groups * kInputs;
-  void* const sums = static_cast<float*>(scales) + rows * groups;
-  return {groups, codes, static_cast<float*>(scales), static_cast<int32_t*>(sums)};
+packed::rounded_rows rounded_rows_at(void* rounded, row_format format, int64_t rows, int32_t k) {
+  return packed::rows_at(rounded, format, rows, packed::groups_of(k));
 }
 
 // The weights of a product, and the initial sums.
 struct weights_and_bias {
   int32_t k, n;  // of a block
-  int32_t w_type;
+  int32_t w_type, rows_format;
   const void* w;
   int32_t read_blocks, write_blocks;
   const float* scales;
   const float* bias;
   int64_t bias_stride;
 
-  weight_type type = weight_type::int8;  // once checked
+  // Once checked.
+  weight_type type = weight_type::int8;
+  row_format format = row_format::groups;
 
   blocksparse_status check() {
-    if (!packed_type(w_type, &type) || (type != weight_type::int8 && scales != nullptr)) {
+    if (!packed_type(w_type, &type) || (type != weight_type::int8 && scales != nullptr) ||
+        !parse_row_format(rows_format, &format) || !packed::takes(type, format)) {
       return BLOCKSPARSE_BAD_ARGUMENT;
     }
     if (k < 0 || n < 0 || read_blocks < 0 || write_blocks < 0) {
@@ -133,6 +134,7 @@ struct product_between {
   int32_t n;  // columns that come out of the activation
   const float* gate;
   packed::rounded_rows to;
+  float* to_floats;  // instead, rows of n, where rows are rounded as a whole
 
   // Columns [begin, end) of the sums of `rows` rows of a chunk; begin is that of a panel.
   void add_up(const gemm_chunk& chunk, int32_t first_row, int32_t rows, int32_t begin, int32_t end,
@@ -194,11 +196,15 @@ struct product_between {
       values.second = second == nullptr ? nullptr : second + r * stride_of_second;
       values.n = end - begin;
       values.gate = gate == nullptr ? 1.0f : gate[row];
-      values.a = z;
+      values.a = to_floats == nullptr ? z : to_floats + int64_t{row} * n + begin;
       kernels.activate(activation.function, values);
+      if (to_floats != nullptr) {
+        continue;
+      }
       const int64_t at = int64_t{row} * to.groups + begin / kInputs;
-      const packed::rounded_rows part = {groups, to.codes + at * kInputs, to.scales + at,
-                                         to.negated_sums + at};
+      const packed::rounded_rows part = {row_format::groups,      groups,
+                                         to.codes + at * kInputs, 0,
+                                         to.scales + at,          to.negated_sums + at};
       products.round_row(z, end - begin, part, 0);
     }
   }
@@ -207,11 +213,16 @@ struct product_between {
 }  // namespace
 }  // namespace blocksparse
 
-int32_t blocksparse_round_rows_f32(int32_t isa, int32_t row_begin, int32_t row_end, int32_t k,
-                                   const float* a, int64_t a_rows, int64_t lda, void* rounded) {
+int32_t blocksparse_round_rows_f32(int32_t isa, int32_t format, int32_t row_begin, int32_t row_end,
+                                   int32_t k, const float* a, int64_t a_rows, int64_t lda,
+                                   void* rounded) {
   using namespace blocksparse;
   if (kernels_for(isa) == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
+  }
+  row_format of_rows;
+  if (!parse_row_format(format, &of_rows)) {
+    return BLOCKSPARSE_BAD_ARGUMENT;
   }
   const blocksparse_status status =
       first_error(check_rows(a, a_rows, k, lda), check_rounded(rounded, a_rows, k));
@@ -222,7 +233,7 @@ int32_t blocksparse_round_rows_f32(int32_t isa, int32_t row_begin, int32_t row_e
     return BLOCKSPARSE_BAD_SIZE;
   }
   const packed::kernels& kernels = packed::fastest(isa);
-  const packed::rounded_rows to = rounded_rows_at(rounded, a_rows, k);
+  const packed::rounded_rows to = rounded_rows_at(rounded, of_rows, a_rows, k);
   for (int32_t r = row_begin; r < row_end && k > 0; ++r) {
     kernels.round_row(a + r * lda, k, to, r);
   }
@@ -231,11 +242,11 @@ int32_t blocksparse_round_rows_f32(int32_t isa, int32_t row_begin, int32_t row_e
 
 int32_t blocksparse_packed_gemm_f32(int32_t isa, const int32_t* schedule, int64_t schedule_length,
                                     int32_t chunk_begin, int32_t chunk_end, int32_t column_begin,
-                                    int32_t column_end, int32_t k, int32_t n, const void* rounded,
-                                    int64_t a_rows, int32_t w_type, const void* w,
-                                    int32_t read_blocks, int32_t write_blocks, const float* scales,
-                                    const float* bias, int64_t bias_stride, int32_t accumulate,
-                                    float* c, int64_t c_rows, int64_t ldc) {
+                                    int32_t column_end, int32_t k, int32_t n, int32_t format,
+                                    const void* rounded, int64_t a_rows, int32_t w_type,
+                                    const void* w, int32_t read_blocks, int32_t write_blocks,
+                                    const float* scales, const float* bias, int64_t bias_stride,
+                                    int32_t accumulate, float* c, int64_t c_rows, int64_t ldc) {
   using namespace blocksparse;
   if (kernels_for(isa) == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
@@ -243,7 +254,7 @@ int32_t blocksparse_packed_gemm_f32(int32_t isa, const int32_t* schedule, int64_
   if (!is_flag(accumulate) || (accumulate == 1 && bias != nullptr)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  weights_and_bias operands = {k,      n,    w_type,     w, read_blocks, write_blocks,
+  weights_and_bias operands = {k,      n,    w_type,     format, w, read_blocks, write_blocks,
                                scales, bias, bias_stride};
   gemm_schedule plan;
   blocksparse_status status =
@@ -265,7 +276,8 @@ int32_t blocksparse_packed_gemm_f32(int32_t isa, const int32_t* schedule, int64_
   packed::panel_product product = {};
   product.output_begin = column_begin;
   product.output_end = column_end;
-  product.x = rounded_rows_at(const_cast<void*>(rounded), a_rows, k);  // only read
+  void* const read = const_cast<void*>(rounded);
+  product.x = rounded_rows_at(read, operands.format, a_rows, k);
   product.c = c;
   product.ldc = ldc;
   for (int32_t i = chunk_begin; i < chunk_end; ++i) {
@@ -291,9 +303,9 @@ int32_t blocksparse_packed_gemm_f32(int32_t isa, const int32_t* schedule, int64_
 int32_t blocksparse_packed_activation_f32(
     int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
     int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k, int32_t n,
-    const void* rounded, int64_t a_rows, int32_t w_type, const void* w, int32_t read_blocks,
-    int32_t write_blocks, const float* scales, const float* bias, int64_t bias_stride,
-    int32_t activation, const float* gate, void* to, int64_t to_rows) {
+    int32_t format, const void* rounded, int64_t a_rows, int32_t w_type, const void* w,
+    int32_t read_blocks, int32_t write_blocks, const float* scales, const float* bias,
+    int64_t bias_stride, int32_t activation, const float* gate, void* to, int64_t to_rows) {
   using namespace blocksparse;
   const kernel_table* const kernels = kernels_for(isa);
   if (kernels == nullptr) {
@@ -306,8 +318,8 @@ int32_t blocksparse_packed_activation_f32(
   if (n < 0 || (kind.gated && n > INT32_MAX / 2)) {
     return BLOCKSPARSE_BAD_SIZE;
   }
-  weights_and_bias operands = {
-      k, kind.gated ? 2 * n : n, w_type, w, read_blocks, write_blocks, scales, bias, bias_stride};
+  weights_and_bias operands = {k,           kind.gated ? 2 * n : n, w_type, format, w,
+                               read_blocks, write_blocks,           scales, bias,   bias_stride};
   gemm_schedule plan;
   blocksparse_status status =
       first_error(operands.check(), gemm_schedule::parse(schedule, schedule_length, &plan),
@@ -324,10 +336,19 @@ int32_t blocksparse_packed_activation_f32(
     return status;
   }
 
-  const packed::rounded_rows x = rounded_rows_at(const_cast<void*>(rounded), a_rows, k);
+  void* const read = const_cast<void*>(rounded);  // only read
+  const bool whole = operands.format != row_format::groups;
   const product_between product = {
-      *kernels, packed::fastest(isa),           plan, operands, x, kind, n,
-      gate,     rounded_rows_at(to, to_rows, n)};
+      *kernels,
+      packed::fastest(isa),
+      plan,
+      operands,
+      rounded_rows_at(read, operands.format, a_rows, k),
+      kind,
+      n,
+      gate,
+      rounded_rows_at(whole ? nullptr : to, row_format::groups, to_rows, n),
+      whole ? static_cast<float*>(to) : nullptr};
   sums_between sums;
   for (int32_t i = chunk_begin; i < chunk_end; ++i) {
     const gemm_chunk chunk = plan.chunk(i);

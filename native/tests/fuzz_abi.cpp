@@ -273,24 +273,28 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
           static_cast<std::size_t>(blocks * groups * panels * group_bytes), 1);
       const std::vector<float> scales = operand(blocks, size2, size2);
       const std::vector<float> bias = operand(blocks2, ld2, size2);
-      std::vector<float> rounded(static_cast<std::size_t>(positive(rows1) * groups * 10), 0.5f);
+      const int32_t format = type == BLOCKSPARSE_INT8 ? 1 + accumulate : 0;
+      // More than any format takes.
+      std::vector<float> rounded(static_cast<std::size_t>(positive(rows1) * (groups * 20 + 40)),
+                                 0.5f);
       void* const rounded_data = (odd & kNullScratch) != 0 ? nullptr : rounded.data();
-      blocksparse_round_rows_f32(isa, path, rows1, size1, x_data, rows1, ld1, rounded_data);
+      blocksparse_round_rows_f32(isa, format, path, rows1, size1, x_data, rows1, ld1, rounded_data);
       blocksparse_packed_gemm_f32(isa, plan.data(), static_cast<int64_t>(plan.size()), begin, end,
-                                  part_begin, part_end, size1, size2, rounded_data, rows1, type,
-                                  w_data == nullptr ? nullptr : packed.data(), blocks1, blocks2,
+                                  part_begin, part_end, size1, size2, format, rounded_data, rows1,
+                                  type, w_data == nullptr ? nullptr : packed.data(), blocks1,
+                                  blocks2,
                                   weighted == (type == BLOCKSPARSE_INT8) ? scales.data() : nullptr,
                                   accumulate == 0 && transposed ? bias.data() : nullptr, ld2,
                                   accumulate, y_data, rows2, ld2);
       const int32_t activation = path * 4 + (options >> 4 & 3);  // some are none
       const int32_t n = activation >= BLOCKSPARSE_SWIGLU ? size2 / 2 : size2;
       std::vector<float> to(
-          static_cast<std::size_t>(positive(rows2) * ((positive(n) + 31) / 32) * 10), 0.5f);
+          static_cast<std::size_t>(positive(rows2) * ((positive(n) + 31) / 32) * 32), 0.5f);
       const std::vector<float> gates(static_cast<std::size_t>(positive(rows2)), 0.5f);
       blocksparse_packed_activation_f32(
           isa, plan.data(), static_cast<int64_t>(plan.size()), begin, end, part_begin, part_end,
-          size1, n, rounded_data, rows1, type, w_data == nullptr ? nullptr : packed.data(), blocks1,
-          blocks2, weighted == (type == BLOCKSPARSE_INT8) ? scales.data() : nullptr,
+          size1, n, format, rounded_data, rows1, type, w_data == nullptr ? nullptr : packed.data(),
+          blocks1, blocks2, weighted == (type == BLOCKSPARSE_INT8) ? scales.data() : nullptr,
           transposed ? bias.data() : nullptr, ld2, activation, weighted ? gates.data() : nullptr,
           y_data == nullptr ? nullptr : to.data(), rows2);
       break;

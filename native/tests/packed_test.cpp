@@ -17,18 +17,36 @@ using blocksparse::packed::groups_of;
 using blocksparse::packed::kernels;
 using blocksparse::packed::kInputs;
 using blocksparse::packed::kMostKernels;
+using blocksparse::packed::kPieceGroups;
 using blocksparse::packed::kPortable;
 using blocksparse::packed::pack_ggml;
 using blocksparse::packed::pack_int8;
 using blocksparse::packed::packed_bytes;
 using blocksparse::packed::panel_product;
+using blocksparse::packed::planes_of;
+using blocksparse::packed::rounded_bytes;
 using blocksparse::packed::rounded_rows;
+using blocksparse::packed::row_format;
+using blocksparse::packed::rows_at;
 using blocksparse::packed::supported;
 using blocksparse::packed::weight_type;
 
 constexpr weight_type kTypes[] = {weight_type::int8, weight_type::q8_0, weight_type::q4_0,
                                   weight_type::mxfp4};
 const char* const kTypeNames[] = {"INT8", "Q8_0", "Q4_0", "MXFP4"};
+
+// The formats of rows that weights of a type are multiplied by.
+std::vector<row_format> formats_of(weight_type type) {
+  if (type == weight_type::int8) {
+    return {row_format::one_byte, row_format::two_bytes};
+  }
+  return {row_format::groups};
+}
+
+std::string name_of(weight_type type, row_format format) {
+  const std::string name = kTypeNames[static_cast<int32_t>(type)];
+  return format == row_format::groups ? name : name + " x " + std::to_string(planes_of(format));
+}
 
 float from_float16(int32_t half) {
   const int32_t exponent = half >> 10 & 31, rest = half & 1023;
@@ -133,29 +151,37 @@ struct weights {
   }
 };
 
+// Rounded rows with nothing around them.
 struct rows {
-  walled<int8_t> codes;
-  walled<float> scales;
-  walled<int32_t> sums;
+  walled<int32_t> memory;
   rounded_rows view;
 
-  rows(int32_t count, int32_t inputs)
-      : codes(static_cast<std::size_t>(count * groups_of(inputs) * kInputs), 99),
-        scales(static_cast<std::size_t>(count * groups_of(inputs)), quiet_nan()),
-        sums(static_cast<std::size_t>(count * groups_of(inputs)), 99),
-        view{groups_of(inputs), codes.data(), scales.data(), sums.data()} {}
+  rows(row_format format, int32_t count, int32_t inputs)
+      : memory(static_cast<std::size_t>(rounded_bytes(format, count, groups_of(inputs)) / 4),
+               0x63636363),
+        view(rows_at(memory.data(), format, count, groups_of(inputs))) {}
 
   void round(const kernels& by, const matrix& x) {
     for (int32_t r = 0; r < x.rows(); ++r) {
       by.round_row(x.data() + r * x.ld(), x.size(), view, r);
     }
   }
+
+  const int8_t* codes(int32_t row, int32_t plane = 0) const {
+    return view.codes + row * view.stride() + plane * view.plane;
+  }
+  int32_t negated_sum(int32_t row, int32_t i) const {
+    return view.negated_sums[row * view.sums_of_row() + i];
+  }
+  float scale(int32_t row, int32_t i = 0) const {
+    return view.scales[row * view.scales_of_row() + i];
+  }
 };
 
 bool same_bits(float a, float b) { return std::memcmp(&a, &b, sizeof(a)) == 0; }
 
 // Plain loops, and no code in common with the kernels.
-void check_rounding(const kernels& by) {
+void check_rounding_of_groups(const kernels& by) {
   random_source r(7);
   for (const int32_t n : {1, 3, 31, 32, 33, 64, 100, 517}) {
     for (int32_t round = 0; round < 20; ++round) {
@@ -168,20 +194,19 @@ void check_rounding(const kernels& by) {
       if (round == 2) {
         x.fill([] { return 0.0f; });
       }
-      rows rounded(3, n);
+      rows rounded(row_format::groups, 3, n);
       rounded.round(by, x);
       for (int32_t row = 0; row < 3; ++row) {
         for (int32_t g = 0; g < groups_of(n); ++g) {
-          const std::size_t at = static_cast<std::size_t>(row * groups_of(n) + g);
           float m = 0x1p-119f;
           for (int32_t i = g * kInputs; i < std::min(n, (g + 1) * kInputs); ++i) {
             m = std::max(m, std::fabs(x.at(row, i)));
           }
-          CHECK(rounded.scales[at] == m / 127.0f);
+          CHECK(rounded.scale(row, g) == m / 127.0f);
           int32_t sum = 0;
           for (int32_t i = 0; i < kInputs; ++i) {
-            const int32_t code = rounded.codes[at * kInputs + static_cast<std::size_t>(i)];
             const int32_t place = g * kInputs + i;
+            const int32_t code = rounded.codes(row)[place];
             const float value = place < n ? x.at(row, place) : 0.0f;
             sum += code;
             CHECK(code == static_cast<int32_t>(std::nearbyint(value * (127.0f / m))));
@@ -190,7 +215,7 @@ void check_rounding(const kernels& by) {
             CHECK(std::fabs(back - static_cast<double>(value)) <=
                   static_cast<double>(m) * (0.5 / 127.0 + 2 * 0x1p-24));
           }
-          CHECK(rounded.sums[at] == -sum);
+          CHECK(rounded.negated_sum(row, g) == -sum);
         }
       }
     }
@@ -199,20 +224,168 @@ void check_rounding(const kernels& by) {
     for (int32_t place = 0; place < 70; ++place) {
       matrix x(1, 70, 3, 1.0f);
       x.at(0, place) = poison;
-      rows rounded(1, 70);
+      rows rounded(row_format::groups, 1, 70);
       rounded.round(by, x);
       for (int32_t g = 0; g < 3; ++g) {
-        CHECK(std::isnan(rounded.scales[static_cast<std::size_t>(g)]) == (g == place / kInputs));
+        CHECK(std::isnan(rounded.scale(0, g)) == (g == place / kInputs));
       }
-      CHECK(rounded.codes[static_cast<std::size_t>(place)] == 0);
+      CHECK(rounded.codes(0)[place] == 0);
     }
   }
 }
 
-void check_product(const kernels& by, weight_type type, int32_t inputs, int32_t outputs,
-                   int32_t count) {
-  context() = std::string("product, ") + by.name + ", " + kTypeNames[static_cast<int32_t>(type)] +
-              ", " + std::to_string(inputs) + " x " + std::to_string(outputs) + ", rows " +
+// The same of whole rows.
+void check_rounding_of_whole_rows(const kernels& by, row_format format) {
+  const int32_t planes = planes_of(format);
+  const float top = planes == 1 ? 127.0f : 32384.0f;
+  random_source r(8);
+  for (const int32_t n : {1, 3, 31, 32, 33, 63, 64, 65, 100, 511, 512, 513, 70000}) {
+    for (int32_t round = 0; round < (n > 1000 ? 4 : 20); ++round) {
+      context() = std::string("whole rows, ") + by.name + ", bytes " + std::to_string(planes) +
+                  ", n " + std::to_string(n);
+      matrix x(3, n);
+      const int32_t exponent = round == 0 ? -149 : round == 1 ? 127 : r.below(250) - 130;
+      x.fill([&] {
+        return static_cast<float>(std::ldexp(static_cast<double>(r.uniform()), exponent));
+      });
+      if (round == 2) {
+        x.fill([] { return 0.0f; });
+      }
+      if (round == 3) {  // halfway between high codes, and at both ends
+        x.fill([&] { return static_cast<float>(254 * (r.below(255) - 127) + 127); });
+        x.at(0, n - 1) = x.at(1, 0) = 32384.0f;
+        x.at(2, n - 1) = -32384.0f;
+      }
+      rows rounded(format, 3, n);
+      rounded.round(by, x);
+      for (int32_t row = 0; row < 3; ++row) {
+        float m = planes == 1 ? 0x1p-119f : 0x1p-111f;
+        for (int32_t i = 0; i < n; ++i) {
+          m = std::max(m, std::fabs(x.at(row, i)));
+        }
+        CHECK(rounded.scale(row) == m / top);
+        std::vector<int32_t> sums(static_cast<std::size_t>(rounded.view.sums_of_row()), 0);
+        for (int64_t i = 0; i < rounded.view.stride(); ++i) {
+          const float value = i < n ? x.at(row, static_cast<int32_t>(i)) : 0.0f;
+          const int32_t high = rounded.codes(row)[i];
+          const int32_t low = planes == 1 ? 0 : rounded.codes(row, 1)[i];
+          const float y = value * (top / m);
+          if (planes == 1) {
+            CHECK(high == static_cast<int32_t>(std::nearbyint(y)));
+          } else {
+            const float units = std::nearbyint(y * (1.0f / 254.0f));
+            CHECK(high == static_cast<int32_t>(units) && std::abs(high) <= 127);
+            CHECK(low == static_cast<int32_t>(std::nearbyint(y - 254.0f * units)));
+          }
+          const double code = planes == 1 ? high : 254.0 * high + low;
+          const double back = code * static_cast<double>(m) / static_cast<double>(top);
+          CHECK(std::fabs(back - static_cast<double>(value)) <=
+                static_cast<double>(m) * (0.5 / static_cast<double>(top) + 2 * 0x1p-24));
+          if (i < groups_of(n) * kInputs) {
+            const auto piece = static_cast<std::size_t>(i / (kPieceGroups * kInputs) * planes);
+            sums[piece] += high;
+            sums[piece + static_cast<std::size_t>(planes - 1)] += planes == 1 ? 0 : low;
+          }
+        }
+        for (std::size_t i = 0; i < sums.size(); ++i) {
+          CHECK(rounded.negated_sum(row, static_cast<int32_t>(i)) == -sums[i]);
+        }
+      }
+    }
+  }
+  for (const float poison : {quiet_nan(), HUGE_VALF, -HUGE_VALF}) {
+    for (int32_t place = 0; place < 70; ++place) {
+      matrix x(2, 70, 3, 1.0f);
+      x.at(0, place) = poison;
+      rows rounded(format, 2, 70);
+      rounded.round(by, x);
+      CHECK(std::isnan(rounded.scale(0)) && !std::isnan(rounded.scale(1)));
+      for (int32_t plane = 0; plane < planes; ++plane) {
+        CHECK(rounded.codes(0, plane)[place] == 0 && rounded.negated_sum(0, plane) == 0);
+      }
+    }
+  }
+}
+
+// A row times an output of weights, as panels.h defines it, and how far it may be from the product
+// of the numbers before they were rounded.
+struct one_product {
+  std::vector<float> parts;  // which are added one after the other
+  double exact = 0.0, slack = 0.0;
+
+  one_product(const weights& w, const matrix& x, const rows& rounded, int32_t row, int32_t output) {
+    if (rounded.view.format == row_format::groups) {
+      add_groups(w, x, rounded, row, output);
+    } else {
+      add_pieces(w, x, rounded, row, output);
+    }
+  }
+
+  void add_groups(const weights& w, const matrix& x, const rows& rounded, int32_t row,
+                  int32_t output) {
+    const int32_t groups = rounded.view.groups;
+    float total = 0.0f;
+    for (int32_t g = 0; g < groups; ++g) {
+      const float of_weights = w.group_scales[static_cast<std::size_t>(output * groups + g)];
+      const float of_row = rounded.scale(row, g);
+      int32_t sum = 0;
+      for (int32_t k = g * kInputs; k < std::min(w.inputs, (g + 1) * kInputs); ++k) {
+        const int32_t value = w.values[w.at(output, k)];
+        sum += rounded.codes(row)[k] * value;
+        exact += static_cast<double>(x.at(row, k)) * value * static_cast<double>(of_weights);
+        // Half a step of each input.
+        slack += std::fabs(value * static_cast<double>(of_weights)) * static_cast<double>(of_row) *
+                 (0.5 + 127 * 0x1p-23);
+      }
+      total = fused(static_cast<float>(sum), of_row * of_weights, total);
+      // Roundings of the scale, which may be below the normal floats, and of the sums.
+      const double size = std::fabs(static_cast<double>(sum));
+      slack +=
+          size *
+          (0x1p-150 + (groups + 2) * 0x1p-24 *
+                          std::fabs(static_cast<double>(of_row) * static_cast<double>(of_weights)));
+    }
+    parts.push_back(total);
+  }
+
+  void add_pieces(const weights& w, const matrix& x, const rows& rounded, int32_t row,
+                  int32_t output) {
+    const bool two = rounded.view.format == row_format::two_bytes;
+    const float of_row = rounded.scale(row);
+    const float of_output = w.output_scales[static_cast<std::size_t>(output)];
+    const double unit = static_cast<double>(of_row) * static_cast<double>(of_output);
+    for (int32_t begin = 0; begin < w.inputs; begin += kPieceGroups * kInputs) {
+      int64_t high = 0, low = 0;
+      for (int32_t k = begin; k < std::min(w.inputs, begin + kPieceGroups * kInputs); ++k) {
+        const int32_t value = w.values[w.at(output, k)];
+        high += rounded.codes(row)[k] * value;
+        low += two ? rounded.codes(row, 1)[k] * value : 0;
+        exact += static_cast<double>(x.at(row, k)) * value * static_cast<double>(of_output);
+        slack += std::abs(value) * unit * (0.5 + (two ? 32384 : 127) * 0x1p-23);
+      }
+      CHECK(std::abs(high) < int64_t{1} << 31 && std::abs(low) < int64_t{1} << 31);
+      const float whole = two ? fused(static_cast<float>(high), 254.0f, static_cast<float>(low))
+                              : static_cast<float>(high);
+      parts.push_back(whole * of_row * of_output);
+      const double largest = std::fabs(static_cast<double>(high)) * (two ? 254.0 : 1.0) +
+                             std::fabs(static_cast<double>(low));
+      slack += 5 * 0x1p-24 * unit * largest;
+    }
+  }
+
+  float sum() const {
+    float total = 0.0f;
+    for (const float part : parts) {
+      total += part;
+    }
+    return total;
+  }
+};
+
+void check_product(const kernels& by, weight_type type, row_format format, int32_t inputs,
+                   int32_t outputs, int32_t count, bool following = false) {
+  context() = std::string("product, ") + by.name + ", " + name_of(type, format) + ", " +
+              std::to_string(inputs) + " x " + std::to_string(outputs) + ", rows " +
               std::to_string(count);
   random_source r(static_cast<uint64_t>(inputs * 1000 + outputs * 10 + count));
   const weights w(type, inputs, outputs, r);
@@ -220,14 +393,15 @@ void check_product(const kernels& by, weight_type type, int32_t inputs, int32_t 
   std::copy(w.packed.begin(), w.packed.end(), packed.data());
   walled<float> output_scales(w.output_scales.size(), 0.0f);
   std::copy(w.output_scales.begin(), w.output_scales.end(), output_scales.data());
-  const int32_t all = count + 3;
+  const int32_t all = following ? count : count + 3;
   matrix x(all, inputs);
   x.fill([&] { return r.uniform(); });
-  rows rounded(all, inputs);
+  rows rounded(format, all, inputs);
   rounded.round(kPortable, x);
-  std::vector<int32_t> chosen, positions;
+  walled<int32_t> chosen(static_cast<std::size_t>(count), 0);
+  std::vector<int32_t> positions;
   for (int32_t i = 0; i < count; ++i) {
-    chosen.push_back(r.below(all));
+    chosen.data()[i] = following ? i : r.below(all);
     positions.push_back(count - 1 - i / 2);  // each row but one twice
   }
   std::vector<int32_t> written;  // every second row, backwards
@@ -243,47 +417,61 @@ void check_product(const kernels& by, weight_type type, int32_t inputs, int32_t 
                      begin, end, rounded.view, chosen.data(), written.data(), positions.data(),
                      count, c.data(), c.ld()});
   CHECK(c.intact());
-  const int32_t groups = groups_of(inputs);
   for (int32_t i = 0; i < count; ++i) {
     const int32_t to = written[static_cast<std::size_t>(positions[static_cast<std::size_t>(i)])];
-    const int32_t row = chosen[static_cast<std::size_t>(i)];
     for (int32_t output = begin; output < end; ++output) {
-      float total = 0.0f;
-      double exact = 0.0, slack = 0.0;
-      for (int32_t g = 0; g < groups; ++g) {
-        const std::size_t at = static_cast<std::size_t>(row * groups + g);
-        const float of_weights = w.group_scales[static_cast<std::size_t>(output * groups + g)];
-        int32_t sum = 0;
-        for (int32_t k = g * kInputs; k < std::min(inputs, (g + 1) * kInputs); ++k) {
-          const std::size_t place = at * kInputs + static_cast<std::size_t>(k % kInputs);
-          const int32_t value = w.values[w.at(output, k)];
-          sum += rounded.codes[place] * value;
-          exact += static_cast<double>(x.at(row, k)) * value * static_cast<double>(of_weights);
-          // Half a step of each input.
-          slack += std::fabs(value * static_cast<double>(of_weights)) *
-                   static_cast<double>(rounded.scales[at]) * (0.5 + 127 * 0x1p-23);
-        }
-        total = fused(static_cast<float>(sum), rounded.scales[at] * of_weights, total);
-        // Roundings of the scale, which may be below the normal floats, and of the sums.
-        const double size = std::fabs(static_cast<double>(sum));
-        slack += size * (0x1p-150 + (groups + 2) * 0x1p-24 *
-                                        std::fabs(static_cast<double>(rounded.scales[at]) *
-                                                  static_cast<double>(of_weights)));
+      const one_product product(w, x, rounded, chosen.data()[i], output);
+      for (const float part : product.parts) {
+        expected.at(to, output) += part;
       }
-      const double output_scale =
-          static_cast<double>(w.output_scales[static_cast<std::size_t>(output)]);
-      const float product =
-          type == weight_type::int8 ? total * static_cast<float>(output_scale) : total;
-      expected.at(to, output) += product;
-      if (std::isfinite(product)) {
-        const double error = std::fabs(static_cast<double>(product) - exact * output_scale);
-        CHECK(error <= 1.01 * slack * output_scale + 0x1p-149);
+      if (std::isfinite(product.sum())) {
+        const double error = std::fabs(static_cast<double>(product.sum()) - product.exact);
+        CHECK(error <= 1.01 * product.slack + 0x1p-149);
       }
     }
   }
   for (int32_t row = 0; row < c.rows(); ++row) {
     for (int32_t output = 0; output < outputs; ++output) {
       CHECK(same_bits(c.at(row, output), expected.at(row, output)));
+    }
+  }
+}
+
+// The largest codes and weights in as many inputs as a piece has, and more: sums are whole numbers
+// of 32 bits nevertheless.
+void check_largest_sums(const kernels& by, row_format format, int32_t count) {
+  constexpr int32_t kPiece = kPieceGroups * kInputs;
+  for (const int32_t inputs : {kPiece - 1, kPiece, kPiece + 1, 2 * kPiece + 33}) {
+    context() = std::string("largest sums, ") + by.name + ", " +
+                name_of(weight_type::int8, format) + ", " + std::to_string(inputs);
+    std::vector<int8_t> codes(static_cast<std::size_t>(inputs) * 2);
+    for (std::size_t i = 0; i < codes.size(); i += 2) {
+      codes[i] = -128;
+      codes[i + 1] = 127;
+    }
+    walled<uint8_t> packed(static_cast<std::size_t>(packed_bytes(weight_type::int8, inputs, 2)), 0);
+    pack_int8(codes.data(), 2, inputs, 2, packed.data());
+    matrix x(count, inputs);
+    for (int32_t row = 0; row < count; ++row) {
+      for (int32_t i = 0; i < inputs; ++i) {
+        x.at(row, i) = row % 2 == 0 ? 1.0f : -1.0f;
+      }
+    }
+    rows rounded(format, count, inputs);
+    rounded.round(by, x);
+    std::vector<int32_t> all;
+    for (int32_t row = 0; row < count; ++row) {
+      all.push_back(row);
+    }
+    const float scales[] = {1.0f, 1.0f};
+    matrix c(count, 2);
+    c.fill([] { return 0.0f; });
+    by.multiply(weight_type::int8, {packed.data(), scales, 0, 2, rounded.view, all.data(),
+                                    all.data(), all.data(), count, c.data(), c.ld()});
+    for (int32_t row = 0; row < count; ++row) {
+      const double sign = row % 2 == 0 ? 1.0 : -1.0;
+      CHECK(std::fabs(static_cast<double>(c.at(row, 0)) / (-128.0 * sign * inputs) - 1.0) < 1e-6);
+      CHECK(std::fabs(static_cast<double>(c.at(row, 1)) / (127.0 * sign * inputs) - 1.0) < 1e-6);
     }
   }
 }
@@ -302,7 +490,7 @@ void check_special_scales(const kernels& by) {
     pack_ggml(type, w.blocks.data(), 64, 20, w.packed.data());
     matrix x(2, 64, 3, 0.5f);
     x.at(1, 40) = quiet_nan();
-    rows rounded(2, 64);
+    rows rounded(row_format::groups, 2, 64);
     rounded.round(by, x);
     const int32_t both[] = {0, 1};
     matrix c(2, 20);
@@ -327,10 +515,14 @@ void check_choice(const kernels* const* all, int32_t count) {
   }
 }
 
+// Floats that rounded rows take.
+std::size_t rounded_size(row_format format, int32_t count, int32_t inputs) {
+  return static_cast<std::size_t>(rounded_bytes(format, count, groups_of(inputs)) / 4);
+}
+
 // Through the C interface: rows of a schedule, repeats among them, in chunks and bands.
-void check_schedule(int32_t isa, weight_type type, bool accumulate) {
-  context() = std::string("schedule, ") + blocksparse_isa_name(isa) + ", " +
-              kTypeNames[static_cast<int32_t>(type)];
+void check_schedule(int32_t isa, weight_type type, row_format format, bool accumulate) {
+  context() = std::string("schedule, ") + blocksparse_isa_name(isa) + ", " + name_of(type, format);
   constexpr int32_t kIn = 70, kOut = 40, kRead = 2, kWrite = 3, kRows = 5;
   random_source r(3);
   std::vector<weights> blocks;
@@ -357,16 +549,18 @@ void check_schedule(int32_t isa, weight_type type, bool accumulate) {
                                         {1, 3, 0}, {3, 3, 1}, {4, 4, 1}};
   const std::vector<int32_t> block_of_row = {2, 0, 2, 2, 1};
   const std::vector<int32_t> plan = gemm_schedule({0, 1, 2, 3, 4}, block_of_row, pairs, 2);
-  walled<float> rounded(static_cast<std::size_t>(kRows * groups_of(in) * 10), quiet_nan());
+  const int32_t of_rows = static_cast<int32_t>(format);
+  walled<float> rounded(rounded_size(format, kRows, in), quiet_nan());
   for (int32_t row = 0; row < kRows; ++row) {
-    CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_round_rows_f32(isa, row, row + 1, in, x.data(), kRows,
-                                                            x.ld(), rounded.data()));
+    CHECK_STATUS(BLOCKSPARSE_OK,
+                 blocksparse_round_rows_f32(isa, of_rows, row, row + 1, in, x.data(), kRows, x.ld(),
+                                            rounded.data()));
   }
   const int32_t w_type = BLOCKSPARSE_INT8 + static_cast<int32_t>(type);
   const float* const scales_data = type == weight_type::int8 ? scales.data() : nullptr;
   const auto run = [&](int32_t begin, int32_t end, int32_t column_begin, int32_t column_end) {
     return blocksparse_packed_gemm_f32(
-        isa, plan.data(), length(plan), begin, end, column_begin, column_end, in, kOut,
+        isa, plan.data(), length(plan), begin, end, column_begin, column_end, in, kOut, of_rows,
         rounded.data(), kRows, w_type, w.data(), kRead, kWrite, scales_data,
         accumulate ? nullptr : bias.data(), bias.ld(), accumulate ? 1 : 0, c.data(), kRows, c.ld());
   };
@@ -376,7 +570,7 @@ void check_schedule(int32_t isa, weight_type type, bool accumulate) {
   CHECK_STATUS(BLOCKSPARSE_OK, run(1, plan[1], 16, kOut));
   CHECK(c.intact());
 
-  rows by_rows(kRows, in);
+  rows by_rows(format, kRows, in);
   by_rows.round(blocksparse::packed::fastest(BLOCKSPARSE_PORTABLE), x);
   const int32_t first[] = {0};
   for (int32_t row = 0; row < kRows; ++row) {
@@ -405,8 +599,8 @@ void check_schedule(int32_t isa, weight_type type, bool accumulate) {
   const auto call = [&](int32_t set, int32_t n, const void* at, int64_t a_rows, int32_t of_type,
                         const void* weights_at, int32_t read_blocks, const float* output_scales,
                         const float* start, int32_t adds) {
-    return blocksparse_packed_gemm_f32(set, plan.data(), length(plan), 0, 1, 0, 0, in, n, at,
-                                       a_rows, of_type, weights_at, read_blocks, kWrite,
+    return blocksparse_packed_gemm_f32(set, plan.data(), length(plan), 0, 1, 0, 0, in, n, of_rows,
+                                       at, a_rows, of_type, weights_at, read_blocks, kWrite,
                                        output_scales, start, kOut, adds, c.data(), kRows, c.ld());
   };
   const float* const other = scales_data == nullptr ? bias.data() : nullptr;
@@ -440,23 +634,28 @@ void check_schedule(int32_t isa, weight_type type, bool accumulate) {
   CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, call(isa, INT32_MAX, a, kRows, w_type, w.data(), INT32_MAX,
                                           scales_data, nullptr, 0));
   CHECK(c.same_bits(expected));
-  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, blocksparse_round_rows_f32(isa, 0, kRows + 1, in, x.data(),
-                                                                kRows, x.ld(), rounded.data()));
-  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, blocksparse_round_rows_f32(isa, 0, kRows, in, x.data(), kRows,
-                                                                in - 1, rounded.data()));
-  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER,
-               blocksparse_round_rows_f32(isa, 0, kRows, in, nullptr, kRows, in, rounded.data()));
-  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER,
-               blocksparse_round_rows_f32(isa, 0, kRows, in, x.data(), kRows, x.ld(), nullptr));
-  CHECK_STATUS(BLOCKSPARSE_UNSUPPORTED_ISA,
-               blocksparse_round_rows_f32(-1, 0, kRows, in, x.data(), kRows, x.ld(), nullptr));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE,
+               blocksparse_round_rows_f32(isa, of_rows, 0, kRows + 1, in, x.data(), kRows, x.ld(),
+                                          rounded.data()));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE,
+               blocksparse_round_rows_f32(isa, of_rows, 0, kRows, in, x.data(), kRows, in - 1,
+                                          rounded.data()));
+  CHECK_STATUS(
+      BLOCKSPARSE_NULL_POINTER,
+      blocksparse_round_rows_f32(isa, of_rows, 0, kRows, in, nullptr, kRows, in, rounded.data()));
+  CHECK_STATUS(
+      BLOCKSPARSE_NULL_POINTER,
+      blocksparse_round_rows_f32(isa, of_rows, 0, kRows, in, x.data(), kRows, x.ld(), nullptr));
+  CHECK_STATUS(
+      BLOCKSPARSE_UNSUPPORTED_ISA,
+      blocksparse_round_rows_f32(-1, of_rows, 0, kRows, in, x.data(), kRows, x.ld(), nullptr));
 }
 
 // The first product of experts, and what becomes of it: the bits of its three parts one by one.
-void check_activation(int32_t isa, weight_type type, int32_t activation, int32_t n, bool biased) {
+void check_activation(int32_t isa, weight_type type, row_format format, int32_t activation,
+                      int32_t n, bool biased) {
   context() = std::string("activation ") + std::to_string(activation) + ", " +
-              blocksparse_isa_name(isa) + ", " + kTypeNames[static_cast<int32_t>(type)] + ", n " +
-              std::to_string(n);
+              blocksparse_isa_name(isa) + ", " + name_of(type, format) + ", n " + std::to_string(n);
   constexpr int32_t kIn = 64, kRead = 2, kWrite = 2, kRows = 5;
   const bool gated = activation >= BLOCKSPARSE_SWIGLU;
   const int32_t sums = gated ? 2 * n : n;
@@ -495,38 +694,45 @@ void check_activation(int32_t isa, weight_type type, int32_t activation, int32_t
   for (int32_t row = 0; row < written; ++row) {
     gate.data()[row] = r.uniform();
   }
-  const auto rounded_size = [](int32_t rows, int32_t k) {
-    return static_cast<std::size_t>(rows * groups_of(k) * 10);
-  };
-  walled<float> rounded(rounded_size(kRows, kIn), quiet_nan());
-  walled<float> expected(rounded_size(written, n), 0.25f), to(rounded_size(written, n), 0.25f);
+  const bool whole = format != row_format::groups;
+  const int32_t of_rows = static_cast<int32_t>(format);
+  const std::size_t written_size =
+      whole ? static_cast<std::size_t>(written * n) : rounded_size(row_format::groups, written, n);
+  walled<float> rounded(rounded_size(format, kRows, kIn), quiet_nan());
+  walled<float> expected(written_size, 0.25f), to(written_size, 0.25f);
   const int32_t w_type = BLOCKSPARSE_INT8 + static_cast<int32_t>(type);
   const float* const scales_data = scaled ? scales.data() : nullptr;
   const float* const bias_data = biased ? bias.data() : nullptr;
-  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_round_rows_f32(isa, 0, kRows, kIn, x.data(), kRows,
-                                                          x.ld(), rounded.data()));
+  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_round_rows_f32(isa, of_rows, 0, kRows, kIn, x.data(),
+                                                          kRows, x.ld(), rounded.data()));
   CHECK_STATUS(
       BLOCKSPARSE_OK,
       blocksparse_packed_gemm_f32(isa, plan.data(), length(plan), 0, plan[1], 0, sums, kIn, sums,
-                                  rounded.data(), kRows, w_type, w.data(), kRead, kWrite,
+                                  of_rows, rounded.data(), kRows, w_type, w.data(), kRead, kWrite,
                                   scales_data, bias_data, bias.ld(), 0, z.data(), written, z.ld()));
   CHECK_STATUS(BLOCKSPARSE_OK,
                call_activation(isa, {nullptr, 0, 0, written, 0, n},
                                {rows_of(z), gate.data(), activation, n}, rows_of(a)));
-  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_round_rows_f32(isa, 0, written, n, a.data(), written,
-                                                          a.ld(), expected.data()));
+  if (whole) {
+    for (int32_t row = 0; row < written; ++row) {
+      std::copy(&a.at(row, 0), &a.at(row, 0) + n, expected.data() + row * n);
+    }
+  } else {
+    CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_round_rows_f32(isa, of_rows, 0, written, n, a.data(),
+                                                            written, a.ld(), expected.data()));
+  }
   const auto run = [&](int32_t function, int32_t begin, int32_t end, int32_t column_begin,
                        int32_t column_end, const void* from, void* rows_to) {
-    return blocksparse_packed_activation_f32(isa, plan.data(), length(plan), begin, end,
-                                             column_begin, column_end, kIn, n, from, kRows, w_type,
-                                             w.data(), kRead, kWrite, scales_data, bias_data,
-                                             bias.ld(), function, gate.data(), rows_to, written);
+    return blocksparse_packed_activation_f32(
+        isa, plan.data(), length(plan), begin, end, column_begin, column_end, kIn, n, of_rows, from,
+        kRows, w_type, w.data(), kRead, kWrite, scales_data, bias_data, bias.ld(), function,
+        gate.data(), rows_to, written);
   };
   const int32_t middle = n > 32 ? 32 : 0;
   CHECK_STATUS(BLOCKSPARSE_OK, run(activation, 1, plan[1], 0, middle, rounded.data(), to.data()));
   CHECK_STATUS(BLOCKSPARSE_OK, run(activation, 0, 1, 0, n, rounded.data(), to.data()));
   CHECK_STATUS(BLOCKSPARSE_OK, run(activation, 1, plan[1], middle, n, rounded.data(), to.data()));
-  for (std::size_t i = 0; i < rounded_size(written, n); ++i) {
+  for (std::size_t i = 0; i < written_size; ++i) {
     CHECK(same_bits(to[i], expected[i]));
   }
   CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, run(10, 0, 1, 0, n, rounded.data(), to.data()));
@@ -538,19 +744,35 @@ void check_activation(int32_t isa, weight_type type, int32_t activation, int32_t
   CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, run(activation, 0, 1, 0, n, rounded.data(), nullptr));
 }
 
+// Rows of every residue of the tiles, and at and beside multiples of what kernels cut by.
 void check_kernels(const kernels& by) {
-  check_rounding(by);
+  check_rounding_of_groups(by);
   for (const weight_type type : kTypes) {
-    for (const int32_t groups : {1, 2, 3, 9}) {
-      for (const int32_t outputs : {1, 15, 16, 17, 32, 33, 48, 95}) {
-        for (int32_t rows = 1; rows <= 14; ++rows) {
-          const int32_t inputs = groups * kInputs - (type == weight_type::int8 ? rows % 5 * 3 : 0);
-          check_product(by, type, inputs, outputs, rows);
+    const bool whole = type == weight_type::int8;
+    for (const row_format format : formats_of(type)) {
+      for (const int32_t groups : {1, 2, 3, 9}) {
+        for (const int32_t outputs : {1, 15, 16, 17, 32, 33, 48, 95}) {
+          for (int32_t rows = 1; rows <= 14; ++rows) {
+            check_product(by, type, format, groups * kInputs - (whole ? rows % 5 * 3 : 0), outputs,
+                          rows);
+          }
         }
       }
-    }
-    for (const int32_t rows : {16, 23, 24, 35}) {
-      check_product(by, type, 17 * kInputs, 47, rows);
+      for (int32_t rows = 15; rows <= 50; ++rows) {
+        check_product(by, type, format, 3 * kInputs, 47, rows);
+        check_product(by, type, format, 2 * kInputs, 33, rows, true);
+      }
+      for (const int32_t rows : {63, 64, 65, 95, 96, 97, 191, 192, 193}) {
+        check_product(by, type, format, 2 * kInputs, 17, rows, rows % 3 != 1);
+      }
+      for (const int32_t inputs : {511, 512, 513}) {
+        check_product(by, type, format, whole ? inputs : groups_of(inputs) * kInputs, 47, 33, true);
+      }
+      if (whole) {
+        check_rounding_of_whole_rows(by, format);
+        check_largest_sums(by, format, 3);
+        check_largest_sums(by, format, 35);
+      }
     }
   }
   check_special_scales(by);
@@ -588,13 +810,15 @@ int main() {
   for (const int32_t isa : instruction_sets()) {
     CHECK(std::strcmp(blocksparse_packed_name(isa), blocksparse::packed::fastest(isa).name) == 0);
     for (const weight_type type : kTypes) {
-      check_schedule(isa, type, false);
-      check_schedule(isa, type, true);
-      for (const int32_t activation :
-           {BLOCKSPARSE_IDENTITY, BLOCKSPARSE_RELU, BLOCKSPARSE_SILU, BLOCKSPARSE_GELU,
-            BLOCKSPARSE_SWIGLU, BLOCKSPARSE_GEGLU, BLOCKSPARSE_SWIGLU_CLAMPED}) {
-        for (const int32_t n : {1, 24, 32, 50, 330}) {
-          check_activation(isa, type, activation, n, n != 50);
+      for (const row_format format : formats_of(type)) {
+        check_schedule(isa, type, format, false);
+        check_schedule(isa, type, format, true);
+        for (const int32_t activation :
+             {BLOCKSPARSE_IDENTITY, BLOCKSPARSE_RELU, BLOCKSPARSE_SILU, BLOCKSPARSE_GELU,
+              BLOCKSPARSE_SWIGLU, BLOCKSPARSE_GEGLU, BLOCKSPARSE_SWIGLU_CLAMPED}) {
+          for (const int32_t n : {1, 24, 32, 50, 330}) {
+            check_activation(isa, type, format, activation, n, n != 50);
+          }
         }
       }
     }

@@ -372,31 +372,59 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path,
  * where value is 0, 0.5, 1, 1.5, 2, 3, 4, 6 and the same negated, and e = 255 means NaN. Float16 is
  * little-endian.
  *
- * ROUNDED ROWS are int8 with a scale for each group of 32 numbers. With m the largest magnitude of
- * a group, or 2^-119 if that is more, the code of x is rint(x * (127 / m)), and the scale m / 127.
- * A group with a NaN or an infinity has the scale NaN and codes of 0.
+ * ROUNDED ROWS are codes of int8 with a scale for each group of 32 numbers, or for a whole row,
+ * which has one code for each number or two. With m the largest magnitude of the numbers that share
+ * a scale, or 2^-119 (of two codes 2^-111) if that is more:
+ *
+ *   one code    rint(x * (127 / m)), scale m / 127
+ *   two codes   y = x * (32384 / m), high = rint(y * (1 / 254.0f)), low = rint(y - 254 * high),
+ *               scale m / 32384
+ *
+ * Where one of these numbers is NaN or infinite, the scale is NaN, and the codes are 0.
+ *
+ * With g = (k + 31) / 32 and p = (g + 2047) / 2048, the rows of k numbers are:
+ *
+ *   codes       of groups 32 g bytes for each row; of whole rows 64 ((g + 1) / 2 | 1), zeros
+ *               after the last number: the high codes of all rows, then the low ones of all rows
+ *   scales      g floats for each row, or one
+ *   sums        int32: the negated sums of the codes of each group, or of each 65536 numbers: p for
+ *               each row, or 2 p, high and low in turns
  */
+typedef enum blocksparse_row_format {
+  BLOCKSPARSE_ROWS_OF_GROUPS = 0,   /* for Q8_0, Q4_0 and MXFP4 */
+  BLOCKSPARSE_ROWS_OF_BYTES = 1,    /* for INT8 */
+  BLOCKSPARSE_ROWS_OF_TWO_BYTES = 2 /* for INT8 */
+} blocksparse_row_format;
 
 /*
  * Rounds rows [row_begin, row_end) of a.
  *
+ * format    blocksparse_row_format
  * k         size of a row
  * a         a_rows rows, row r at a + r * lda; fewer than 2^31
- * rounded   a_rows rounded rows: 40 bytes for each 32 numbers of a row or part of them; at a
- *           multiple of 4 bytes; overlaps nothing else. Others than the rows named stay as they are
+ * rounded   a_rows rounded rows, at a multiple of 4 bytes; overlap nothing else. Others than the
+ *           rows named stay as they are
  */
-BLOCKSPARSE_API int32_t blocksparse_round_rows_f32(int32_t isa, int32_t row_begin, int32_t row_end,
-                                                   int32_t k, const float* a, int64_t a_rows,
-                                                   int64_t lda, void* rounded);
+BLOCKSPARSE_API int32_t blocksparse_round_rows_f32(int32_t isa, int32_t format, int32_t row_begin,
+                                                   int32_t row_end, int32_t k, const float* a,
+                                                   int64_t a_rows, int64_t lda, void* rounded);
 
 /*
  * As blocksparse_block_gemm_f32, with rounded rows and packed weights.
  *
- * Within a group, a product is a whole number. It is multiplied by the product of both scales (of
- * INT8 by the row's) and added to that of the groups before it, rounded once; of INT8, the sum of
- * all groups is multiplied by the scale of its column. Then it is added to c, pair by pair in the
- * order of the schedule. All instruction sets give the same bits, but for which NaN a NaN is.
+ * Rows of groups: within a group, a product is a whole number. It is multiplied by the product of
+ * both scales and added to that of the groups before it, rounded once; the sum of all groups is
+ * added to c.
  *
+ * Whole rows: within 65536 numbers, the product is a whole number of 32 bits as a float; of two
+ * codes it is 254 times that of the high codes plus that of the low ones, rounded once. It is
+ * multiplied by the scale of the row, then by that of the column, and added to c, the first 65536
+ * numbers first.
+ *
+ * Pairs are added in the order of the schedule. All instruction sets give the same bits, but for
+ * which NaN a NaN is.
+ *
+ * format        of the rows, one of those of the type of w
  * column_begin, column_end   multiples of 16, or n
  * rounded       rows read: a_rows rows that blocksparse_round_rows_f32 has made; not written
  * w_type        BLOCKSPARSE_INT8 ... BLOCKSPARSE_MXFP4
@@ -406,28 +434,29 @@ BLOCKSPARSE_API int32_t blocksparse_round_rows_f32(int32_t isa, int32_t row_begi
 BLOCKSPARSE_API int32_t blocksparse_packed_gemm_f32(
     int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
     int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k, int32_t n,
-    const void* rounded, int64_t a_rows, int32_t w_type, const void* w, int32_t read_blocks,
-    int32_t write_blocks, const float* scales, const float* bias, int64_t bias_stride,
-    int32_t accumulate, float* c, int64_t c_rows, int64_t ldc);
+    int32_t format, const void* rounded, int64_t a_rows, int32_t w_type, const void* w,
+    int32_t read_blocks, int32_t write_blocks, const float* scales, const float* bias,
+    int64_t bias_stride, int32_t accumulate, float* c, int64_t c_rows, int64_t ldc);
 
 /*
- * The first of two products with packed weights, its activation, and rounding: the bits of
- * blocksparse_packed_gemm_f32, blocksparse_activation_f32 of its sums and
- * blocksparse_round_rows_f32, without memory for sums or activations.
+ * The first of two products with packed weights, its activation, and rounding of rows of groups:
+ * the bits of blocksparse_packed_gemm_f32, blocksparse_activation_f32 of its sums and
+ * blocksparse_round_rows_f32, without memory for sums.
  *
  * column_begin, column_end   of a row that comes out of the activation: multiples of 32, or n
  * n             size of such a row, at most 2^30 - 1 if the activation is gated: then blocks of w,
  *               scales and bias have 2 n columns, else n
  * activation    BLOCKSPARSE_*, see blocksparse_activation_f32
  * gate          a factor for each row of `to`, or NULL
- * to            rows written: to_rows rounded rows of n; overlaps nothing else
+ * to            rows written: to_rows rounded rows of groups of n; of whole rows, which are rounded
+ *               when all their columns are there, floats, n for each row; overlaps nothing else
  */
 BLOCKSPARSE_API int32_t blocksparse_packed_activation_f32(
     int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
     int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k, int32_t n,
-    const void* rounded, int64_t a_rows, int32_t w_type, const void* w, int32_t read_blocks,
-    int32_t write_blocks, const float* scales, const float* bias, int64_t bias_stride,
-    int32_t activation, const float* gate, void* to, int64_t to_rows);
+    int32_t format, const void* rounded, int64_t a_rows, int32_t w_type, const void* w,
+    int32_t read_blocks, int32_t write_blocks, const float* scales, const float* bias,
+    int64_t bias_stride, int32_t activation, const float* gate, void* to, int64_t to_rows);
 
 /*
  * For the blocks of the part, in the rows of them that it names:

@@ -58,6 +58,7 @@ INLINE __m256i broadcast(eight_codes eight) {
 #if defined(__AVXVNNI__)
 
 constexpr int32_t kMostRows = 5;  // 10 of the 16 registers hold sums
+constexpr int32_t kMostLines = 6;
 constexpr int32_t kByteOffset = 128;
 
 using byte_codes = bytes;
@@ -73,7 +74,7 @@ INLINE ints add_dots(ints sum, bytes a, eight_codes eight) {
 
 #else
 
-constexpr int32_t kMostRows = 4;
+constexpr int32_t kMostRows = 4, kMostLines = 4;
 constexpr int32_t kByteOffset = 0;
 
 // Sums of two products are made in 16 bits, where 255 * 127 * 2 does not fit. 128 * 127 * 2 does:
@@ -106,7 +107,7 @@ INLINE ints add_dots(ints sum, byte_codes a, eight_codes eight) {
 
 #endif
 
-constexpr int32_t kMostRowsOfTwo = 0;
+constexpr int32_t kMostRowsOfTwo = 0, kMostLinesOfTwo = 0;
 constexpr int32_t kMostSumsOfTwo = 1;
 
 INLINE __m256i first(int32_t n) {
@@ -154,48 +155,58 @@ INLINE void prefetch(const uint8_t* p) {
   _mm_prefetch(reinterpret_cast<const char*>(p), kNear ? _MM_HINT_T0 : _MM_HINT_T1);
 }
 
-// Rounds 32 numbers; see panels.h.
-INLINE void round_group(const float* x, int8_t* codes, float* scale, int32_t* negated_sum) {
-  __m256 a[4];
+// The bits of the largest magnitude of n numbers, a multiple of 32.
+INLINE uint32_t largest_bits(const float* x, int32_t n) {
   __m256i sizes = _mm256_setzero_si256();
-  UNROLL
-  for (int32_t i = 0; i < 4; ++i) {
-    a[i] = _mm256_loadu_ps(x + 8 * i);
-    const __m256i size = _mm256_and_si256(_mm256_castps_si256(a[i]), _mm256_set1_epi32(0x7fffffff));
+  for (int32_t i = 0; i < n; i += 8) {
+    const __m256i size = _mm256_and_si256(load_half(x + i), _mm256_set1_epi32(0x7fffffff));
     sizes = _mm256_max_epi32(sizes, size);
   }
   __m128i four = _mm_max_epi32(_mm256_castsi256_si128(sizes), _mm256_extracti128_si256(sizes, 1));
   four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4e));
   four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0xb1));
-  const int32_t largest = _mm_cvtsi128_si32(four);
-  if (largest >= 0x7f800000) {
-    std::memset(codes, 0, 32);
-    *scale = __builtin_nanf("");
-    *negated_sum = 0;
-    return;
-  }
-  float m;
-  std::memcpy(&m, &largest, sizeof(m));
-  m = m > 0x1p-119f ? m : 0x1p-119f;
-  const __m256 factor = _mm256_set1_ps(127.0f / m);
-  __m256i rounded[4];
-  UNROLL
-  for (int32_t i = 0; i < 4; ++i) {
-    rounded[i] = _mm256_cvtps_epi32(_mm256_mul_ps(a[i], factor));
-  }
+  return static_cast<uint32_t>(_mm_cvtsi128_si32(four));
+}
+
+// Stores 32 codes, and returns their sum.
+INLINE int32_t store_codes(int8_t* codes, const __m256i (&all)[4]) {
   // Instructions that narrow do so within 128 bits: fours of codes come out as 0 2 4 6 1 3 5 7.
-  const __m256i narrow = _mm256_packs_epi16(_mm256_packs_epi32(rounded[0], rounded[1]),
-                                            _mm256_packs_epi32(rounded[2], rounded[3]));
+  const __m256i narrow =
+      _mm256_packs_epi16(_mm256_packs_epi32(all[0], all[1]), _mm256_packs_epi32(all[2], all[3]));
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes),
                       _mm256_permutevar8x32_epi32(narrow, order));
-  *scale = m / 127.0f;
-  const __m256i eight = _mm256_add_epi32(_mm256_add_epi32(rounded[0], rounded[1]),
-                                         _mm256_add_epi32(rounded[2], rounded[3]));
+  const __m256i eight =
+      _mm256_add_epi32(_mm256_add_epi32(all[0], all[1]), _mm256_add_epi32(all[2], all[3]));
   __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
   sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
   sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1));
-  *negated_sum = -_mm_cvtsi128_si32(sum);
+  return _mm_cvtsi128_si32(sum);
+}
+
+// Rounds 32 numbers to a code each, and returns the sum of the codes; see panels.h.
+INLINE int32_t round_once(const float* x, float factor, int8_t* codes) {
+  __m256i all[4];
+  UNROLL
+  for (int32_t i = 0; i < 4; ++i) {
+    all[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), _mm256_set1_ps(factor)));
+  }
+  return store_codes(codes, all);
+}
+
+// The same to two codes each, and the sum of the second ones to low_sum.
+INLINE int32_t round_twice(const float* x, float factor, int8_t* high, int8_t* low,
+                           int32_t* low_sum) {
+  __m256i codes[4], rest[4];
+  UNROLL
+  for (int32_t i = 0; i < 4; ++i) {
+    const __m256 y = _mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), _mm256_set1_ps(factor));
+    codes[i] = _mm256_cvtps_epi32(_mm256_mul_ps(y, _mm256_set1_ps(1.0f / 254.0f)));
+    const __m256 units = _mm256_mul_ps(_mm256_cvtepi32_ps(codes[i]), _mm256_set1_ps(254.0f));
+    rest[i] = _mm256_cvtps_epi32(_mm256_sub_ps(y, units));
+  }
+  *low_sum = store_codes(low, rest);
+  return store_codes(high, codes);
 }
 
 }  // namespace

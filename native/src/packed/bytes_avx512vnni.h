@@ -18,6 +18,7 @@ using floats = __m512;
 
 constexpr int32_t kMostRows = 8;       // of one panel
 constexpr int32_t kMostRowsOfTwo = 6;  // of two: 24 of the 32 registers hold sums
+constexpr int32_t kMostLines = 16, kMostLinesOfTwo = 12;
 constexpr int32_t kMostSumsOfTwo = 4;
 constexpr bool kMultipliesPairs = false;
 constexpr int32_t kByteOffset = 128;
@@ -72,29 +73,46 @@ INLINE void prefetch(const uint8_t* p) {
   _mm_prefetch(reinterpret_cast<const char*>(p), kNear ? _MM_HINT_T0 : _MM_HINT_T1);
 }
 
-// Rounds 32 numbers; see panels.h.
-INLINE void round_group(const float* x, int8_t* codes, float* scale, int32_t* negated_sum) {
-  const __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + 16);
+// The bits of the largest magnitude of n numbers, a multiple of 32.
+INLINE uint32_t largest_bits(const float* x, int32_t n) {
   const __m512i sign = _mm512_set1_epi32(0x7fffffff);
-  const __m512i sizes = _mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(a), sign),
-                                         _mm512_and_si512(_mm512_castps_si512(b), sign));
-  const int32_t largest = _mm512_reduce_max_epi32(sizes);
-  float m;
-  std::memcpy(&m, &largest, sizeof(m));
-  if (largest >= 0x7f800000) {
-    std::memset(codes, 0, 32);
-    *scale = __builtin_nanf("");
-    *negated_sum = 0;
-    return;
+  __m512i low = _mm512_setzero_si512(), high = low;
+  for (int32_t i = 0; i < n; i += 32) {
+    low = _mm512_max_epi32(low, _mm512_and_si512(_mm512_loadu_si512(x + i), sign));
+    high = _mm512_max_epi32(high, _mm512_and_si512(_mm512_loadu_si512(x + i + 16), sign));
   }
-  m = m > 0x1p-119f ? m : 0x1p-119f;
-  const __m512 factor = _mm512_set1_ps(127.0f / m);
-  const __m512i low = _mm512_cvtps_epi32(_mm512_mul_ps(a, factor));
-  const __m512i high = _mm512_cvtps_epi32(_mm512_mul_ps(b, factor));
+  return static_cast<uint32_t>(_mm512_reduce_max_epi32(_mm512_max_epi32(low, high)));
+}
+
+INLINE void store_codes(int8_t* codes, __m512i low, __m512i high) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), _mm512_cvtepi32_epi8(low));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + 16), _mm512_cvtepi32_epi8(high));
-  *scale = m / 127.0f;
-  *negated_sum = -_mm512_reduce_add_epi32(_mm512_add_epi32(low, high));
+}
+
+// Rounds 32 numbers to a code each, and returns the sum of the codes; see panels.h.
+INLINE int32_t round_once(const float* x, float factor, int8_t* codes) {
+  const __m512 f = _mm512_set1_ps(factor);
+  const __m512i low = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), f));
+  const __m512i high = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + 16), f));
+  store_codes(codes, low, high);
+  return _mm512_reduce_add_epi32(_mm512_add_epi32(low, high));
+}
+
+// The same to two codes each, and the sum of the second ones to low_sum.
+INLINE int32_t round_twice(const float* x, float factor, int8_t* high, int8_t* low,
+                           int32_t* low_sum) {
+  __m512i codes[2], rest[2];
+  UNROLL
+  for (int32_t i = 0; i < 2; ++i) {
+    const __m512 y = _mm512_mul_ps(_mm512_loadu_ps(x + 16 * i), _mm512_set1_ps(factor));
+    codes[i] = _mm512_cvtps_epi32(_mm512_mul_ps(y, _mm512_set1_ps(1.0f / 254.0f)));
+    const __m512 units = _mm512_mul_ps(_mm512_cvtepi32_ps(codes[i]), _mm512_set1_ps(254.0f));
+    rest[i] = _mm512_cvtps_epi32(_mm512_sub_ps(y, units));
+  }
+  store_codes(high, codes[0], codes[1]);
+  store_codes(low, rest[0], rest[1]);
+  *low_sum = _mm512_reduce_add_epi32(_mm512_add_epi32(rest[0], rest[1]));
+  return _mm512_reduce_add_epi32(_mm512_add_epi32(codes[0], codes[1]));
 }
 
 }  // namespace

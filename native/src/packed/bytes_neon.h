@@ -24,7 +24,8 @@ using byte_codes = bytes;
 using eight_codes = int8x8_t;
 
 constexpr int32_t kMostRows = 4;  // 16 of the 32 registers hold sums
-constexpr int32_t kMostRowsOfTwo = 0;
+constexpr int32_t kMostLines = 4;
+constexpr int32_t kMostRowsOfTwo = 0, kMostLinesOfTwo = 0;
 constexpr int32_t kMostSumsOfTwo = 1;
 constexpr int32_t kByteOffset = 0;
 #if defined(__ARM_FEATURE_MATMUL_INT8)
@@ -141,34 +142,52 @@ INLINE void prefetch(const uint8_t* p) {
   __builtin_prefetch(p, 0, kNear ? 3 : 2);
 }
 
-// Rounds 32 numbers; see panels.h.
-INLINE void round_group(const float* x, int8_t* codes, float* scale, int32_t* negated_sum) {
+// The bits of the largest magnitude of n numbers, a multiple of 32.
+INLINE uint32_t largest_bits(const float* x, int32_t n) {
   uint32x4_t sizes = vdupq_n_u32(0);
-  UNROLL
-  for (int32_t i = 0; i < 8; ++i) {
-    sizes = vmaxq_u32(sizes, vreinterpretq_u32_f32(vabsq_f32(vld1q_f32(x + 4 * i))));
+  for (int32_t i = 0; i < n; i += 4) {
+    sizes = vmaxq_u32(sizes, vreinterpretq_u32_f32(vabsq_f32(vld1q_f32(x + i))));
   }
-  const uint32_t largest = vmaxvq_u32(sizes);
-  if (largest >= 0x7f800000u) {
-    std::memset(codes, 0, 32);
-    *scale = __builtin_nanf("");
-    *negated_sum = 0;
-    return;
-  }
-  float m;
-  std::memcpy(&m, &largest, sizeof(m));
-  m = m > 0x1p-119f ? m : 0x1p-119f;
-  const float32x4_t factor = vdupq_n_f32(127.0f / m);
+  return vmaxvq_u32(sizes);
+}
+
+INLINE void store_codes(int8_t* codes, int32x4_t low, int32x4_t high) {
+  vst1_s8(codes, vmovn_s16(vcombine_s16(vmovn_s32(low), vmovn_s32(high))));
+}
+
+// Rounds 32 numbers to a code each, and returns the sum of the codes; see panels.h.
+INLINE int32_t round_once(const float* x, float factor, int8_t* codes) {
   int32x4_t sum = vdupq_n_s32(0);
   UNROLL
-  for (int32_t i = 0; i < 4; ++i) {
-    const int32x4_t low = vcvtnq_s32_f32(vmulq_f32(vld1q_f32(x + 8 * i), factor));
-    const int32x4_t high = vcvtnq_s32_f32(vmulq_f32(vld1q_f32(x + 8 * i + 4), factor));
-    vst1_s8(codes + 8 * i, vmovn_s16(vcombine_s16(vmovn_s32(low), vmovn_s32(high))));
+  for (int32_t i = 0; i < 32; i += 8) {
+    const int32x4_t low = vcvtnq_s32_f32(vmulq_n_f32(vld1q_f32(x + i), factor));
+    const int32x4_t high = vcvtnq_s32_f32(vmulq_n_f32(vld1q_f32(x + i + 4), factor));
+    store_codes(codes + i, low, high);
     sum = vaddq_s32(sum, vaddq_s32(low, high));
   }
-  *scale = m / 127.0f;
-  *negated_sum = -vaddvq_s32(sum);
+  return vaddvq_s32(sum);
+}
+
+// The same to two codes each, and the sum of the second ones to low_sum.
+INLINE int32_t round_twice(const float* x, float factor, int8_t* high, int8_t* low,
+                           int32_t* low_sum) {
+  int32x4_t sum = vdupq_n_s32(0), sum_of_rest = vdupq_n_s32(0);
+  UNROLL
+  for (int32_t i = 0; i < 32; i += 8) {
+    int32x4_t codes[2], rest[2];
+    UNROLL
+    for (int32_t part = 0; part < 2; ++part) {
+      const float32x4_t y = vmulq_n_f32(vld1q_f32(x + i + 4 * part), factor);
+      codes[part] = vcvtnq_s32_f32(vmulq_n_f32(y, 1.0f / 254.0f));
+      rest[part] = vcvtnq_s32_f32(vsubq_f32(y, vmulq_n_f32(vcvtq_f32_s32(codes[part]), 254.0f)));
+    }
+    store_codes(high + i, codes[0], codes[1]);
+    store_codes(low + i, rest[0], rest[1]);
+    sum = vaddq_s32(sum, vaddq_s32(codes[0], codes[1]));
+    sum_of_rest = vaddq_s32(sum_of_rest, vaddq_s32(rest[0], rest[1]));
+  }
+  *low_sum = vaddvq_s32(sum_of_rest);
+  return vaddvq_s32(sum);
 }
 
 #undef FOUR

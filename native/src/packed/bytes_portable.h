@@ -15,8 +15,8 @@ using eight_codes = const int8_t*;
 typedef int32_t ints __attribute__((vector_size(64)));
 typedef float floats __attribute__((vector_size(64)));
 
-constexpr int32_t kMostRows = 4;
-constexpr int32_t kMostRowsOfTwo = 2;
+constexpr int32_t kMostRows = 4, kMostLines = 4;
+constexpr int32_t kMostRowsOfTwo = 2, kMostLinesOfTwo = 2;
 constexpr int32_t kMostSumsOfTwo = 0;
 constexpr bool kMultipliesPairs = false;
 constexpr int32_t kByteOffset = 128;
@@ -116,31 +116,42 @@ INLINE floats load_half_powers(const uint8_t* p) {
 template <bool kNear>
 INLINE void prefetch(const uint8_t*) {}
 
-// Rounds 32 numbers; see panels.h.
-INLINE void round_group(const float* x, int8_t* codes, float* scale, int32_t* negated_sum) {
+// The bits of the largest magnitude of n numbers, a multiple of 32.
+INLINE uint32_t largest_bits(const float* x, int32_t n) {
   uint32_t largest = 0;
-  for (int32_t i = 0; i < 32; ++i) {
+  for (int32_t i = 0; i < n; ++i) {
     uint32_t pattern;
     std::memcpy(&pattern, x + i, sizeof(pattern));
     pattern &= 0x7fffffffu;
     largest = pattern > largest ? pattern : largest;
   }
-  if (largest >= 0x7f800000u) {
-    std::memset(codes, 0, 32);
-    *scale = float_of(0x7fc00000u);
-    *negated_sum = 0;
-    return;
-  }
-  const float least = 0x1p-119f;
-  const float m = float_of(largest) > least ? float_of(largest) : least;
-  const float factor = 127.0f / m;
+  return largest;
+}
+
+// Rounds 32 numbers to a code each, and returns the sum of the codes; see panels.h.
+INLINE int32_t round_once(const float* x, float factor, int8_t* codes) {
   int32_t sum = 0;
   for (int32_t i = 0; i < 32; ++i) {
     codes[i] = static_cast<int8_t>(std::nearbyint(x[i] * factor));
     sum += codes[i];
   }
-  *scale = m / 127.0f;
-  *negated_sum = -sum;
+  return sum;
+}
+
+// The same to two codes each, and the sum of the second ones to low_sum.
+INLINE int32_t round_twice(const float* x, float factor, int8_t* high, int8_t* low,
+                           int32_t* low_sum) {
+  int32_t sum = 0;
+  *low_sum = 0;
+  for (int32_t i = 0; i < 32; ++i) {
+    const float y = x[i] * factor;
+    const float units = std::nearbyint(y * (1.0f / 254.0f));
+    high[i] = static_cast<int8_t>(units);
+    low[i] = static_cast<int8_t>(std::nearbyint(y - units * 254.0f));
+    sum += high[i];
+    *low_sum += low[i];
+  }
+  return sum;
 }
 
 }  // namespace

@@ -7,7 +7,8 @@
 // weights are codes of at most 24, or any bytes, which to_codes() makes to `byte_codes`, less
 // kByteOffset. Up to kMostSumsOfTwo sums of a tile are made in two parts, as additions wait for
 // each other. Where kMultipliesPairs, the sums of two rows are made together, and mixed until
-// separate().
+// separate(). A tile of whole rows has up to kMostLines lines of one panel, or kMostLinesOfTwo of
+// two: a row in two bytes is two lines.
 #include BLOCKSPARSE_BYTES
 
 #include <type_traits>
@@ -19,10 +20,14 @@ namespace {
 using blocksparse::packed::group_bytes;
 using blocksparse::packed::groups_of;
 using blocksparse::packed::has_bytes;
+using blocksparse::packed::kHighUnit;
 using blocksparse::packed::kInputs;
 using blocksparse::packed::kOutputs;
+using blocksparse::packed::kPieceGroups;
 using blocksparse::packed::panel_product;
+using blocksparse::packed::planes_of;
 using blocksparse::packed::rounded_rows;
+using blocksparse::packed::row_format;
 using blocksparse::packed::scale_bytes;
 using blocksparse::packed::weight_type;
 
@@ -74,29 +79,50 @@ INLINE floats load_scales(const uint8_t* group) {
 constexpr bool in_pair(int32_t r, int32_t rows) { return kMultipliesPairs && (r | 1) < rows; }
 
 // Adds the totals of `count` rows from row `row` on, in the columns of a panel, to c.
-template <weight_type kType, int32_t kRows>
+template <int32_t kRows>
 INLINE void add_totals(const panel_product& p, int32_t row, int32_t count, int32_t output,
                        const floats (&totals)[kRows]) {
   const int32_t n = p.output_end - output < kOutputs ? p.output_end - output : kOutputs;
-  floats output_scale = set_float(1.0f);
-  if constexpr (kType == weight_type::int8) {
-    output_scale = load_floats(p.output_scales + output, n);
-  }
   UNROLL
   for (int32_t r = 0; r < kRows; ++r) {
     if (r < count) {
       float* const c = p.c + p.rows[p.position[row + r]] * p.ldc + output;
-      floats result = totals[r];
-      if constexpr (kType == weight_type::int8) {
-        result = mul(result, output_scale);
-      }
-      store_floats(c, n, add(load_floats(c, n), result));
+      store_floats(c, n, add(load_floats(c, n), totals[r]));
     }
   }
 }
 
+// The same of whole rows, whose totals are to be scaled.
+template <int32_t kRows>
+INLINE void add_scaled(const panel_product& p, int32_t row, int32_t count, int32_t output,
+                       floats (&totals)[kRows]) {
+  const int32_t n = p.output_end - output < kOutputs ? p.output_end - output : kOutputs;
+  const floats of_output = load_floats(p.output_scales + output, n);
+  UNROLL
+  for (int32_t r = 0; r < kRows; ++r) {
+    if (r < count) {
+      totals[r] = mul(mul(totals[r], set_float(p.x.scales[p.read[row + r]])), of_output);
+    }
+  }
+  add_totals(p, row, count, output, totals);
+}
+
+// A whole number that is a product, of the sums of its planes.
+template <int32_t kPlanes>
+INLINE floats joined(const ints* sums) {
+  const floats high = to_floats(sums[0]);
+  if constexpr (kPlanes == 1) {
+    return high;
+  } else {
+    return fused(high, set_float(static_cast<float>(kHighUnit)), to_floats(sums[1]));
+  }
+}
+
+// Tiles of rows of groups.
 template <weight_type kType>
-struct tile {
+struct group_tile {
+  static constexpr weight_type kWeights = kType;
+  static constexpr int32_t kMost = kMostRows, kMostOfTwo = kMostRowsOfTwo;
   const panel_product& p;
 
   // kRows rows times kPanels panels, from row `row` and output `output` on.
@@ -179,10 +205,7 @@ struct tile {
       }
       UNROLL
       for (int32_t v = 0; v < kPanels; ++v) {
-        floats of_group = set_float(1.0f);
-        if constexpr (kType != weight_type::int8) {
-          of_group = load_scales<kType>(panel + v * panel_bytes);
-        }
+        const floats of_group = load_scales<kType>(panel + v * panel_bytes);
         if constexpr (kMultipliesPairs && kRows > 1) {
           UNROLL
           for (int32_t r = 0; r + 1 < kRows; r += 2) {
@@ -192,25 +215,133 @@ struct tile {
         UNROLL
         for (int32_t r = 0; r < kRows; ++r) {
           const ints sum = kInTwo ? add_ints(dots[v][r], others[v][r]) : dots[v][r];
-          floats scale = set_float(scales[r][g]);
-          if constexpr (kType != weight_type::int8) {
-            scale = mul(scale, of_group);
-          }
+          const floats scale = mul(set_float(scales[r][g]), of_group);
           totals[v][r] = fused(to_floats(sum), scale, totals[v][r]);
         }
       }
     }
     UNROLL
     for (int32_t v = 0; v < kPanels; ++v) {
-      add_totals<kType>(p, row, kRows, output + v * kOutputs, totals[v]);
+      add_totals(p, row, kRows, output + v * kOutputs, totals[v]);
     }
   }
+};
+
+// Tiles of whole rows, which have sums over all inputs of a piece.
+template <int32_t kPlanes>
+struct whole_tile {
+  static constexpr weight_type kWeights = weight_type::int8;
+  static constexpr int32_t kMost = kMostLines / kPlanes, kMostOfTwo = kMostLinesOfTwo / kPlanes;
+  const panel_product& p;
+
+  // kRows rows times kPanels panels, from row `row` and output `output` on.
+  template <int32_t kPanels, int32_t kRows>
+  INLINE void multiply(int32_t row, int32_t output) const {
+    for (int32_t begin = 0, piece = 0; begin < p.x.groups; begin += kPieceGroups, ++piece) {
+      const int32_t rest = p.x.groups - begin;
+      add_piece<kPanels, kRows>(row, output, piece, begin,
+                                begin + (rest < kPieceGroups ? rest : kPieceGroups));
+    }
+  }
+
+  // Groups [begin, end) of a piece.
+  template <int32_t kPanels, int32_t kRows>
+  INLINE void add_piece(int32_t row, int32_t output, int32_t piece, int32_t begin,
+                        int32_t end) const {
+    constexpr int32_t kLines = kRows * kPlanes;
+    constexpr bool kInTwo = kPanels * kLines <= kMostSumsOfTwo;
+    // See group_tile.
+    constexpr bool kNear = kPanels == 1 && kRows <= 2;
+    constexpr int32_t kGroupBytes = group_bytes(kWeights);
+    const int64_t panel_bytes = int64_t{p.x.groups} * kGroupBytes;
+    const int64_t ahead = kPanels > 1 ? kPanels * panel_bytes : kNear ? 4096 : 8192;
+    const uint8_t* panel = p.panels + output / kOutputs * panel_bytes + begin * kGroupBytes;
+    const int64_t stride = p.x.stride();
+    const int32_t sums_of_row = p.x.sums_of_row();
+    const int8_t* codes[kLines];
+    ints dots[kPanels][kLines], others[kPanels][kLines];
+    static_assert(!kMultipliesPairs || kByteOffset == 0, "pairs of lines begin with the same sum");
+    UNROLL
+    for (int32_t l = 0; l < kLines; ++l) {
+      const int64_t at = p.read[row + l / kPlanes];
+      codes[l] = p.x.codes + at * stride + l % kPlanes * p.x.plane;
+      const int32_t* const sums = p.x.negated_sums + at * sums_of_row;
+      UNROLL
+      for (int32_t v = 0; v < kPanels; ++v) {
+        dots[v][l] = set_int(sums[piece * kPlanes + l % kPlanes] * kByteOffset);
+        others[v][l] = set_int(0);
+      }
+    }
+    for (int32_t g = begin; g < end; ++g, panel += kGroupBytes) {
+      if (row == 0) {
+        for (int32_t v = 0; v < kPanels; ++v) {
+          for (int32_t line = 0; line < kGroupBytes; line += 64) {
+            prefetch<kNear>(panel + ahead + v * panel_bytes + line);
+          }
+        }
+      }
+      UNROLL
+      for (int32_t eighth = 0; eighth < kInputs / 8; ++eighth) {
+        loaded_codes<kWeights> w[kPanels];
+        UNROLL
+        for (int32_t v = 0; v < kPanels; ++v) {
+          w[v] = load_codes<kWeights>(panel + v * panel_bytes, eighth);
+        }
+        UNROLL
+        for (int32_t l = 0; l < kLines; ++l) {
+          const eight_codes eight = load_eight(codes[l] + g * kInputs + 8 * eighth);
+          UNROLL
+          for (int32_t v = 0; v < kPanels; ++v) {
+            if constexpr (kMultipliesPairs && kLines > 1) {
+              if (in_pair(l, kLines)) {
+                if (l % 2 == 0) {
+                  const eight_codes other = load_eight(codes[l + 1] + g * kInputs + 8 * eighth);
+                  add_pair(dots[v][l], dots[v][l + 1], w[v].first, w[v].second, eight, other);
+                }
+                continue;
+              }
+            }
+            dots[v][l] = add_dots<0>(dots[v][l], w[v].first, eight);
+            ints& second = kInTwo ? others[v][l] : dots[v][l];
+            second = add_dots<1>(second, w[v].second, eight);
+          }
+        }
+      }
+    }
+    UNROLL
+    for (int32_t v = 0; v < kPanels; ++v) {
+      if constexpr (kMultipliesPairs && kLines > 1) {
+        UNROLL
+        for (int32_t l = 0; l + 1 < kLines; l += 2) {
+          separate(dots[v][l], dots[v][l + 1]);
+        }
+      }
+      floats totals[kRows];
+      UNROLL
+      for (int32_t r = 0; r < kRows; ++r) {
+        ints sums[kPlanes];
+        UNROLL
+        for (int32_t plane = 0; plane < kPlanes; ++plane) {
+          const int32_t l = r * kPlanes + plane;
+          sums[plane] = kInTwo ? add_ints(dots[v][l], others[v][l]) : dots[v][l];
+        }
+        totals[r] = joined<kPlanes>(sums);
+      }
+      add_scaled(p, row, kRows, output + v * kOutputs, totals);
+    }
+  }
+};
+
+// Runs tiles of a kind over all rows and outputs.
+template <typename Tile>
+struct all_tiles {
+  const Tile tile;
 
   // All rows, cut into tiles as evenly as can be: a tile of one row is slow.
   template <int32_t kPanels, int32_t kMost>
   INLINE void multiply_rows(int32_t output) const {
-    for (int32_t row = 0; row < p.count;) {
-      const int32_t left = p.count - row;
+    for (int32_t row = 0; row < tile.p.count;) {
+      const int32_t left = tile.p.count - row;
       const int32_t tiles = (left + kMost - 1) / kMost;
       const int32_t count = (left + tiles - 1) / tiles;
       multiply_some<kPanels, kMost>(count, row, output);
@@ -225,49 +356,132 @@ struct tile {
         return multiply_some<kPanels, kRows - 1>(count, row, output);
       }
     }
-    multiply<kPanels, kRows>(row, output);
+    tile.template multiply<kPanels, kRows>(row, output);
   }
 
   // Panel after panel, as they lie in memory. Only many rows of bytes gain by two at a time: to
   // unpack halves takes as long as a row or two.
   void run() const {
+    const panel_product& p = tile.p;
     int32_t output = p.output_begin;
-    if constexpr (has_bytes(kType) && kMostRowsOfTwo > 0) {
-      for (; p.count > kMostRows && output + kOutputs < p.output_end; output += 2 * kOutputs) {
-        multiply_rows<2, kMostRowsOfTwo>(output);
+    if constexpr (has_bytes(Tile::kWeights) && Tile::kMostOfTwo > 0) {
+      for (; p.count > Tile::kMost && output + kOutputs < p.output_end; output += 2 * kOutputs) {
+        multiply_rows<2, Tile::kMostOfTwo>(output);
       }
     }
     for (; output < p.output_end; output += kOutputs) {
-      multiply_rows<1, kMostRows>(output);
+      multiply_rows<1, Tile::kMost>(output);
     }
   }
 };
 
+template <typename Tile>
+void run_tiles(const panel_product& product) {
+  all_tiles<Tile>{Tile{product}}.run();
+}
+
 void multiply(weight_type type, const panel_product& product) {
   switch (type) {
     case weight_type::int8:
-      return tile<weight_type::int8>{product}.run();
+      return product.x.format == row_format::one_byte ? run_tiles<whole_tile<1>>(product)
+                                                      : run_tiles<whole_tile<2>>(product);
     case weight_type::q8_0:
-      return tile<weight_type::q8_0>{product}.run();
+      return run_tiles<group_tile<weight_type::q8_0>>(product);
     case weight_type::q4_0:
-      return tile<weight_type::q4_0>{product}.run();
+      return run_tiles<group_tile<weight_type::q4_0>>(product);
     case weight_type::mxfp4:
-      return tile<weight_type::mxfp4>{product}.run();
+      return run_tiles<group_tile<weight_type::mxfp4>>(product);
+  }
+}
+
+// How numbers that share a scale are rounded, given the bits of the largest of their magnitudes.
+struct rounding {
+  float factor = 0.0f, scale = __builtin_nanf("");
+  bool finite = false;
+
+  rounding(uint32_t largest, row_format format) {
+    if (largest < 0x7f800000u) {
+      const bool two = format == row_format::two_bytes;
+      const float top = two ? 127.0f * kHighUnit + 126.0f : 127.0f;
+      const float least = two ? 0x1p-111f : 0x1p-119f;
+      float m;
+      std::memcpy(&m, &largest, sizeof(m));
+      m = m > least ? m : least;
+      factor = top / m;
+      scale = m / top;
+      finite = true;
+    }
+  }
+};
+
+// The 32 numbers of a group from x + begin on, of n: with zeros for those that are missing.
+INLINE const float* whole_group(const float* x, int32_t n, int32_t begin,
+                                float (&padded)[kInputs]) {
+  if (n - begin >= kInputs) {
+    return x + begin;
+  }
+  for (int32_t i = 0; i < kInputs; ++i) {
+    padded[i] = i < n - begin ? x[begin + i] : 0.0f;
+  }
+  return padded;
+}
+
+void round_groups(const float* x, int32_t n, const rounded_rows& to, int32_t r) {
+  const int64_t at = int64_t{r} * to.groups;
+  int8_t* const codes = to.codes + r * to.stride();
+  for (int32_t g = 0; g < to.groups; ++g) {
+    float padded[kInputs];
+    const float* const group = whole_group(x, n, g * kInputs, padded);
+    const rounding by(largest_bits(group, kInputs), row_format::groups);
+    to.scales[at + g] = by.scale;
+    if (by.finite) {
+      to.negated_sums[at + g] = -round_once(group, by.factor, codes + g * kInputs);
+    } else {
+      std::memset(codes + g * kInputs, 0, kInputs);
+      to.negated_sums[at + g] = 0;
+    }
+  }
+}
+
+void round_whole(const float* x, int32_t n, const rounded_rows& to, int32_t r) {
+  const int32_t planes = planes_of(to.format);
+  int8_t* const codes = to.codes + r * to.stride();
+  int32_t* const sums = to.negated_sums + int64_t{r} * to.sums_of_row();
+  float padded[kInputs];
+  const int32_t whole = n / kInputs * kInputs;
+  uint32_t largest = largest_bits(x, whole);
+  if (whole < n) {
+    const uint32_t last = largest_bits(whole_group(x, n, whole, padded), kInputs);
+    largest = last > largest ? last : largest;
+  }
+  const rounding by(largest, to.format);
+  to.scales[r] = by.scale;
+  for (int32_t i = 0; i < to.sums_of_row(); ++i) {
+    sums[i] = 0;
+  }
+  const int32_t rounded = by.finite ? to.groups * kInputs : 0;
+  for (int32_t plane = 0; plane < planes; ++plane) {
+    std::memset(codes + plane * to.plane + rounded, 0,
+                static_cast<std::size_t>(to.stride() - rounded));
+  }
+  for (int32_t begin = 0; begin < rounded; begin += kInputs) {
+    const float* const group = whole_group(x, n, begin, padded);
+    int32_t* const of_piece = sums + begin / (kInputs * kPieceGroups) * planes;
+    if (planes == 1) {
+      of_piece[0] -= round_once(group, by.factor, codes + begin);
+    } else {
+      int32_t low;
+      of_piece[0] -= round_twice(group, by.factor, codes + begin, codes + to.plane + begin, &low);
+      of_piece[1] -= low;
+    }
   }
 }
 
 void round_row(const float* x, int32_t n, const rounded_rows& to, int32_t r) {
-  const int64_t at = int64_t{r} * to.groups;
-  for (int32_t g = 0; g < to.groups; ++g) {
-    float padded[kInputs] = {};
-    const float* group = x + g * kInputs;
-    if (n - g * kInputs < kInputs) {
-      for (int32_t i = 0; i < n - g * kInputs; ++i) {
-        padded[i] = group[i];
-      }
-      group = padded;
-    }
-    round_group(group, to.codes + (at + g) * kInputs, to.scales + at + g, to.negated_sums + at + g);
+  if (to.format == row_format::groups) {
+    round_groups(x, n, to, r);
+  } else {
+    round_whole(x, n, to, r);
   }
 }
 

@@ -5,9 +5,9 @@
 // Panels, groups and rounded rows are those of blocksparse.h, where an input is a row of a block
 // and an output a column.
 //
-// The sum of a row's codes is kept beside them: it takes off what the offset of a code adds to a
-// product. A product is exact as a whole number within a group, and groups are added as floats, the
-// first one first.
+// Sums of a row's codes are kept beside them: they take off what the offset of a code adds to a
+// product. With rows of groups, a product is exact as a whole number within a group, and groups are
+// added as floats, the first one first. With whole rows, it is exact within a piece of the inputs.
 #ifndef BLOCKSPARSE_SRC_PACKED_PANELS_H
 #define BLOCKSPARSE_SRC_PACKED_PANELS_H
 
@@ -18,6 +18,13 @@ namespace packed {
 
 constexpr int32_t kOutputs = 16;  // of a panel
 constexpr int32_t kInputs = 32;   // of a group
+
+// Groups of a piece of the inputs: the products of whole rows, and all that comes up on the way,
+// are whole numbers of 32 bits. 127 * 255 * 2^16 is one.
+constexpr int32_t kPieceGroups = 2048;
+
+// A number of a row in two bytes is this times the high code plus the low one.
+constexpr int32_t kHighUnit = 254;
 
 enum class weight_type { int8, q8_0, q4_0, mxfp4 };
 
@@ -45,14 +52,65 @@ constexpr int64_t packed_bytes(weight_type type, int32_t inputs, int32_t outputs
   return int64_t{panels_of(outputs)} * groups_of(inputs) * group_bytes(type);
 }
 
-// Rows of int8 for products: row r has groups * 32 codes from codes + r * groups * 32 on, and
-// `groups` scales and sums.
+// How rows of int8 are scaled: each group of 32 numbers, or all numbers of a row alike, which have
+// one code each or two.
+enum class row_format { groups, one_byte, two_bytes };
+
+// The rows that products with weights of a type read.
+constexpr bool takes(weight_type type, row_format format) {
+  return (type == weight_type::int8) == (format != row_format::groups);
+}
+
+constexpr int32_t planes_of(row_format format) { return format == row_format::two_bytes ? 2 : 1; }
+
+constexpr int32_t pieces_of(int32_t groups) {
+  return groups / kPieceGroups + (groups % kPieceGroups == 0 ? 0 : 1);
+}
+
+// Bytes from one row's codes to the next. Whole rows have an odd number of 64 bytes, so that 16
+// rows at a time lie in different sets of a cache.
+constexpr int64_t row_bytes(row_format format, int32_t groups) {
+  return format == row_format::groups ? int64_t{groups} * kInputs
+                                      : (int64_t{groups} * kInputs + 63) / 64 / 2 * 128 + 64;
+}
+
+// Rows of int8 for products. Row r has codes from codes + r * stride on, with zeros up to the
+// stride; the low codes of two bytes are `plane` bytes further.
 struct rounded_rows {
+  row_format format;
   int32_t groups;
   int8_t* codes;
-  float* scales;
-  int32_t* negated_sums;  // of the codes of each group
+  int64_t plane;
+  float* scales;  // scales_of_row() for each row
+  int32_t*
+      negated_sums;  // sums_of_row(): of each group; or of each piece, high codes and low codes
+
+  int64_t stride() const { return row_bytes(format, groups); }
+  int32_t scales_of_row() const { return format == row_format::groups ? groups : 1; }
+  int32_t sums_of_row() const {
+    return format == row_format::groups ? groups : pieces_of(groups) * planes_of(format);
+  }
 };
+
+// Rounded rows at a multiple of four bytes: codes, then scales, then sums.
+inline rounded_rows rows_at(void* memory, row_format format, int64_t count, int32_t groups) {
+  rounded_rows rows = {format, groups, static_cast<int8_t*>(memory), 0, nullptr, nullptr};
+  if (memory != nullptr) {
+    rows.plane = count * rows.stride();
+    void* const scales = rows.codes + planes_of(format) * rows.plane;
+    rows.scales = static_cast<float*>(scales);
+    void* const sums = rows.scales + count * rows.scales_of_row();
+    rows.negated_sums = static_cast<int32_t*>(sums);
+  }
+  return rows;
+}
+
+// Their bytes.
+constexpr int64_t rounded_bytes(row_format format, int64_t count, int32_t groups) {
+  const int64_t rest = format == row_format::groups ? 2 * int64_t{groups}
+                                                    : 1 + pieces_of(groups) * planes_of(format);
+  return count * (planes_of(format) * row_bytes(format, groups) + 4 * rest);
+}
 
 // Row rows[position[i]] of c, i < count, gets added row read[i] times the outputs
 // [output_begin, output_end) of a block, one i after the other; output_begin is a multiple of 16.
@@ -74,14 +132,23 @@ struct kernels {
   const char* name;
   int32_t isa;  // of blocksparse.h: the least of which these are a part
 
-  // Rounds n numbers to row r: with m the largest magnitude of 32, or 2^-119 if that is more, code
-  // rint(x * (127 / m)) and scale m / 127. Where one of 32 is NaN or infinite, the scale is NaN and
-  // all codes are 0. Elements missing to whole groups are 0.
+  // Rounds n numbers to row r. With m the largest magnitude of the numbers that share a scale, or
+  // 2^-119 (2^-111 for two bytes) if that is more:
+  //
+  //   one code    rint(x * (127 / m)), scale m / 127
+  //   two codes   y = x * (32384 / m), high = rint(y * (1 / 254.0f)), low = rint(y - 254 * high),
+  //               scale m / 32384
+  //
+  // Where one of them is NaN or infinite, the scale is NaN and all codes are 0. Elements missing to
+  // a whole row are 0.
   void (*round_row)(const float* x, int32_t n, const rounded_rows& to, int32_t r);
 
-  // Within a group, the product is a whole number; it is multiplied by the product of both scales
-  // (of INT8 by the row's) and added to the groups before it, rounded once. INT8 is multiplied by
-  // the scale of the output at last.
+  // Rows of groups: within a group, the product is a whole number; it is multiplied by the product
+  // of both scales and added to the groups before it, rounded once.
+  //
+  // Whole rows: within a piece, the product is a whole number as a float; or two, high * 254 + low
+  // rounded once. It is multiplied by the scale of the row, then by that of the output, and added
+  // to c, the first piece first.
   void (*multiply)(weight_type type, const panel_product& product);
 };
 

@@ -60,6 +60,11 @@ final class PackedWeightsTest {
   private static final List<ElementType> TYPES =
       List.of(ElementType.INT8, ElementType.Q8_0, ElementType.Q4_0, ElementType.MXFP4);
 
+  /** The bits of rows that a type is multiplied by, those of other plans first. */
+  private static int[] bits(ElementType type) {
+    return type == ElementType.INT8 ? new int[] {16, 8} : new int[] {8};
+  }
+
   static Stream<Arguments> cases() {
     return KernelsUnderTest.instructionSets().stream()
         .flatMap(
@@ -106,8 +111,11 @@ final class PackedWeightsTest {
   }
 
   /** The promises in the Javadoc of BlockPlan. */
-  private static Bounded bound(BlockProblem p) {
+  private static Bounded bound(BlockProblem p, ElementType type, int bits) {
     Sizes s = p.sizes();
+    int shared = type == ElementType.INT8 ? Math.max(1, s.iSize()) : 32;
+    double least = bits == 16 ? 0x1p-111 : 0x1p-119;
+    double half = bits == 16 ? 1 / 64000.0 : 1 / 253.9;
     Bounded exact = Oracle.dot(p);
     int groups = (s.iSize() + 31) / 32;
     double[] bounds = new double[exact.bounds().length];
@@ -119,8 +127,9 @@ final class PackedWeightsTest {
           for (int i = 0; i < s.iWin(); i++) {
             int input = p.inputIdx()[sample * s.iWin() + i];
             for (int k = 0; k < s.iSize(); k++) {
-              double largest = 0x1p-119;
-              for (int near = k / 32 * 32; near < Math.min(s.iSize(), k / 32 * 32 + 32); near++) {
+              double largest = least;
+              int begin = k / shared * shared;
+              for (int near = begin; near < Math.min(s.iSize(), begin + shared); near++) {
                 largest =
                     Math.max(largest, Math.abs(p.h()[(sample * s.iWin() + i) * s.iSize() + near]));
               }
@@ -129,8 +138,8 @@ final class PackedWeightsTest {
           }
           double start = Math.abs(p.b()[output * s.oSize() + q]);
           bounds[(sample * s.oWin() + j) * s.oSize() + q] =
-              sum / 253.9
-                  + 1.01 * (groups + s.iWin() + 1) * Bounded.U * (start + sum)
+              sum * half
+                  + 1.01 * (groups + s.iWin() + 4) * Bounded.U * (start + sum)
                   + s.iWin() * groups * 0x1p-131;
         }
       }
@@ -150,19 +159,26 @@ final class PackedWeightsTest {
         FloatTensor widened = W.widened();
         BlockPlan plan = given.plan(kernels.workers())) {
       BlockProblem p = given.with(widened.toArray(), given.b());
-      List<FloatTensor> actual = products(W, memory, p, plan);
-      List<FloatTensor> expected =
-          products(W, memory, p, plan.withWorkers(KernelsUnderTest.all().get(0).workers()));
-      bound(p).assertHolds("product", actual.get(0));
-      for (int i = 0; i < expected.size(); i++) {
-        float[] those = expected.get(i).toArray();
-        float[] these = actual.get(i).toArray();
-        if (i < 2) {
-          assertArrayEquals(those, these, "product " + i);
-        } else { // kernels differ in activations and input biases, which are products of floats
-          assertArrayEquals(those, these, 1e-3f, "product " + i);
+      for (int bits : bits(type)) {
+        BlockPlan rounding = plan.withInputBits(bits);
+        List<FloatTensor> actual = products(W, memory, p, rounding);
+        List<FloatTensor> expected =
+            products(W, memory, p, rounding.withWorkers(KernelsUnderTest.all().get(0).workers()));
+        bound(p, type, bits).assertHolds("product", actual.get(0));
+        for (int i = 0; i < expected.size(); i++) {
+          float[] those = expected.get(i).toArray();
+          float[] these = actual.get(i).toArray();
+          if (i < 2) {
+            assertArrayEquals(those, these, "product " + i);
+          } else { // kernels differ in activations and input biases, which are products of floats
+            assertArrayEquals(those, these, 1e-3f, "product " + i);
+          }
         }
       }
+      // The first are those of a plan that leaves the bits to the weights.
+      assertArrayEquals(
+          products(W, memory, p, plan.withInputBits(bits(type)[0])).get(0).toArray(),
+          products(W, memory, p, plan).get(0).toArray());
     }
   }
 
@@ -221,7 +237,7 @@ final class PackedWeightsTest {
         FloatTensor widened = W.widened();
         SparseRows inputs = SparseRows.of(List.of(new int[] {0, 1}, new int[0], new int[] {1}));
         SparseRows outputs = SparseRows.of(List.of(new int[] {0}, new int[] {0}, new int[0]));
-        BlockPlan plan = BlockPlan.of(inputs, outputs, 2, 1);
+        BlockPlan plan = BlockPlan.of(inputs, outputs, 2, 1).withInputBits(8);
         FloatTensor h = FloatTensor.of(new float[] {127, -1, 3, 127, 5, 6}, 3, 2);
         FloatTensor b = FloatTensor.of(new float[] {0.5f}, 1, 1);
         FloatTensor out =
@@ -367,22 +383,23 @@ final class PackedWeightsTest {
   }
 
   @Test
-  void refuseExactInputsAndGradients() {
+  void refuseOtherBitsAndGradients() {
     try (FloatTensor W = FloatTensor.zeros(1, 1, 4, 5);
         FloatTensor h = FloatTensor.zeros(2, 1, 4);
         FloatTensor out = FloatTensor.of(new float[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, 2, 1, 5);
         BlockPlan plan = BlockPlan.dense(2)) {
-      BlockPlan exact = plan.withExactInputs();
-      assertTrue(exact.toString().endsWith(", exact inputs)"), exact.toString());
+      BlockPlan exact = plan.withInputBits(32);
+      assertTrue(exact.toString().endsWith(", inputs of 32 bits)"), exact.toString());
+      assertRefused("bits: expected 8, 16 or 32 but was 0", () -> plan.withInputBits(0));
       float[] before = out.toArray();
       for (ElementType type : TYPES) {
         try (Weights weights = Weights.of(W, type)) {
           String refused =
-              "plan: expected one without withExactInputs, as W is packed, but was "
-                  + exact
-                  + "; W is "
+              "plan: expected other bits of inputs for "
                   + weights
-                  + "; take W.widened()";
+                  + " but was "
+                  + exact
+                  + "; BlockPlan lists those of each type of weights, and W.widened() takes any";
           assertRefused(
               refused, () -> SparseBlockDot.apply(weights, h, exact, Epilogue.none(), out));
           assertRefused(refused, () -> SparseBlockGemv.applyInPlace(weights, h, exact, out));

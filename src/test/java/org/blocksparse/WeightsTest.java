@@ -75,7 +75,7 @@ final class WeightsTest {
         BlockPlan plan =
             BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
                 .withWorkers(kernels.workers())
-                .withExactInputs()) {
+                .withInputBits(32)) {
       BlockProblem p = given.with(widened.toArray(), given.b());
       FloatTensor h = memory.of("h", p.h(), s.h());
       FloatTensor b = memory.of("b", p.b(), s.b());
@@ -132,7 +132,7 @@ final class WeightsTest {
         BlockPlan plan =
             BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
                 .withWorkers(kernels.workers())
-                .withExactInputs();
+                .withInputBits(32);
         FloatTensor wideOut = SparseBlockDot.apply(widened, h, plan, Epilogue.none());
         FloatTensor out = SparseBlockDot.apply(W, h, plan, Epilogue.none());
         FloatTensor wideGradH = SparseBlockDot.gradH(widened, gradOut, plan);

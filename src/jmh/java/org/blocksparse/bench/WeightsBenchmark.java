@@ -100,7 +100,7 @@ public class WeightsBenchmark extends Measured {
 
     @Override
     BlockPlan plan(BlockPlan made) {
-      return made.withExactInputs();
+      return made.withInputBits(32);
     }
   }
 

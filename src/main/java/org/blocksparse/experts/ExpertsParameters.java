@@ -25,6 +25,7 @@ import org.blocksparse.internal.kernels.ActivationFunction;
 import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.PackedExperts;
 import org.blocksparse.internal.kernels.ReadOnlyWeights;
+import org.blocksparse.internal.kernels.RowFormat;
 import org.blocksparse.internal.kernels.StoredWeights;
 import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.Storage;
@@ -188,13 +189,38 @@ record ExpertsParameters(
   }
 
   /** The experts as their kernels see them, if both weights are packed. */
-  PackedExperts packedExperts(ActivationFunction function) {
+  PackedExperts packedExperts(ActivationFunction function, int inputBits) {
     return new PackedExperts(
         KernelOperands.blocks(W1),
+        format(W1, inputBits),
         b1 == null ? null : KernelOperands.rows(b1),
         function,
         KernelOperands.blocks(W2),
+        format(W2, inputBits),
         b2 == null ? null : Blocks.dense(TENSORS.storage(b2), experts(), 1, 1, outputs()));
+  }
+
+  private static RowFormat format(BlockMatrix W, int inputBits) {
+    Blocks blocks = KernelOperands.blocks(W);
+    return RowFormat.ofBits(blocks.type(), blocks.transposed(), inputBits);
+  }
+
+  /**
+   * Both products have inputs of so many bits.
+   *
+   * @throws IllegalStateException if one has not
+   */
+  void requireInputBits(int bits) {
+    for (BlockMatrix W : new BlockMatrix[] {W1, W2}) {
+      if (format(W, bits) == null) {
+        throw new IllegalStateException(
+            "withInputBits: "
+                + W
+                + " is not multiplied by inputs of "
+                + bits
+                + " bits; BlockPlan lists those of each type of weights");
+      }
+    }
   }
 
   /** The type of the experts' stored weights. */

@@ -30,6 +30,7 @@ import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.OptimizerStateFile;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.kernels.ReadOnlyWeights;
+import org.blocksparse.internal.kernels.RowFormat;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.io.GgufFile;
@@ -106,8 +107,8 @@ public final class MixtureOfExperts implements AutoCloseable {
   private final Workers workers;
   private final Map<String, String> metadata;
 
-  /** Whether the products of experts read their rows as they are. */
-  private final boolean exactInputs;
+  /** Of the products of experts; {@link RowFormat#ANY_BITS}: as their weights ask. */
+  private final int inputBits;
 
   /** Null if weights are only read. */
   private final OptimizerState state;
@@ -123,7 +124,7 @@ public final class MixtureOfExperts implements AutoCloseable {
       Activation activation,
       Workers workers,
       Map<String, String> metadata) {
-    this(parameters, gate, activation, workers, metadata, false);
+    this(parameters, gate, activation, workers, metadata, RowFormat.ANY_BITS);
   }
 
   private MixtureOfExperts(
@@ -132,13 +133,13 @@ public final class MixtureOfExperts implements AutoCloseable {
       Activation activation,
       Workers workers,
       Map<String, String> metadata,
-      boolean exactInputs) {
+      int inputBits) {
     this.parameters = parameters;
     this.gate = gate;
     this.activation = activation;
     this.workers = workers;
     this.metadata = Collections.unmodifiableMap(metadata);
-    this.exactInputs = exactInputs;
+    this.inputBits = inputBits;
     this.state = parameters.isReadOnly() ? null : OptimizerState.of(parameters.tensors());
   }
 
@@ -299,7 +300,7 @@ public final class MixtureOfExperts implements AutoCloseable {
       if (parameters.arePacked()) {
         ProductEvent event = Recorder.product();
         parameters
-            .packedExperts(TENSORS.function(activation))
+            .packedExperts(TENSORS.function(activation), inputBits)
             .run(
                 TENSORS.engine(workers),
                 KernelOperands.rows(x),
@@ -347,7 +348,7 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   private BlockPlan planOf(BlockPlan plan) {
-    return exactInputs ? plan.withExactInputs() : plan;
+    return inputBits == RowFormat.ANY_BITS ? plan : plan.withInputBits(inputBits);
   }
 
   /** Second product: writes or adds the sum over experts. */
@@ -490,7 +491,7 @@ public final class MixtureOfExperts implements AutoCloseable {
   public MixtureOfExperts copy() {
     try (Lease lease = parameters.lease(new Lease())) {
       MixtureOfExperts copy =
-          new MixtureOfExperts(parameters.copy(), gate, activation, workers, metadata, exactInputs);
+          new MixtureOfExperts(parameters.copy(), gate, activation, workers, metadata, inputBits);
       try {
         if (state != null) {
           PRODUCTS.copy(state, copy.state);
@@ -525,20 +526,19 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * A layer with the same parameters and exact inputs: the products of its experts read their rows
-   * as they are, and so do not round them to BFLOAT16. Both layers share their parameters: closing
-   * one closes both. Only {@link #copy} keeps this setting.
+   * A layer with the same parameters, whose products of experts keep so many bits of their rows;
+   * see {@link BlockPlan#withInputBits}. Both layers share their parameters: closing one closes
+   * both. Only {@link #copy} keeps this setting.
    *
-   * @throws IllegalStateException if weights are packed: they have no such products; {@code
-   *     withWeights(FLOAT32)} makes a layer of the floats they stand for
+   * @throws IllegalArgumentException if the bits are not 8, 16 or 32
+   * @throws IllegalStateException if the weights have no products of so many bits
    */
-  public MixtureOfExperts withExactInputs() {
-    if (parameters.hasPacked()) {
-      throw new IllegalStateException(
-          "withExactInputs: the weights of this layer are packed, for rounded inputs;"
-              + " withWeights(FLOAT32) makes a layer of the floats they stand for");
+  public MixtureOfExperts withInputBits(int bits) {
+    if (bits != 8 && bits != 16 && bits != 32) {
+      throw new IllegalArgumentException("bits: expected 8, 16 or 32 but was " + bits);
     }
-    return new MixtureOfExperts(parameters, gate, activation, workers, metadata, true);
+    parameters.requireInputBits(bits);
+    return new MixtureOfExperts(parameters, gate, activation, workers, metadata, bits);
   }
 
   /** Saves parameters, gate and activation; see {@link #save(Path, SaveOptions)}. */

@@ -14,6 +14,7 @@ import org.blocksparse.internal.Check;
 import org.blocksparse.internal.Lease;
 import org.blocksparse.internal.kernels.GemmSchedule;
 import org.blocksparse.internal.kernels.OuterSchedule;
+import org.blocksparse.internal.kernels.RowFormat;
 import org.blocksparse.internal.kernels.SampleBags;
 import org.blocksparse.internal.kernels.SampleWindows;
 import org.blocksparse.internal.memory.Storage;
@@ -31,26 +32,36 @@ import org.blocksparse.internal.memory.Storage;
  * with respect to the input, and for outer products (gradients with respect to W). Each takes about
  * 12 bytes for every triple (sample, input block, output block).
  *
- * <p><b>Rounding of h.</b> Forward products round their input h to suit W, if W is {@link Weights}
- * of one of the types below; {@link #withExactInputs} refuses this. Forward products are those of
- * {@link SparseBlockDot} and {@link SparseBlockGemv} that read h. Products with other W, gradients,
- * steps and the terms of an {@link Epilogue} do not round. Results are bitwise identical for any
- * number of workers.
+ * <p><b>Rounding of h.</b> Forward products round their input h to suit W, if W is {@link
+ * org.blocksparse.Weights} of one of the types below; {@link #withInputBits} has other bits.
+ * Forward products are those of {@link SparseBlockDot} and {@link SparseBlockGemv} that read h.
+ * Products with other W, gradients, steps and the terms of an {@link Epilogue} do not round.
+ * Results are bitwise identical for any number of workers.
  *
- * <p>For <b>packed weights</b>, each row of h is divided into groups of 32 elements. Let m be the
- * largest magnitude of a group, or 2<sup>-119</sup> if that is larger. Each element is rounded to
- * the nearest integer multiple of m / 127, with an error of at most m / 253.9. If an element is NaN
- * or infinite, all outputs of the row are NaN. Within each group, integer products and their sum
- * are exact. Scaling and all further sums are float32. Relative to the unrounded h and the stored
- * weights, the error of each output element is at most
+ * <table>
+ *   <caption>Bits that are kept of each number of h</caption>
+ *   <tr><th>W</th><th>bits</th><th>others</th></tr>
+ *   <tr><td>floats, FLOAT16, transposed views</td><td>32</td><td></td></tr>
+ *   <tr><td>BFLOAT16</td><td>16, a bfloat16</td><td>32</td></tr>
+ *   <tr><td>INT8</td><td>16, a scale for each row</td><td>8, a scale for each row</td></tr>
+ *   <tr><td>Q8_0, Q4_0, MXFP4</td><td>8, a scale for each 32 elements of a row</td><td></td></tr>
+ * </table>
+ *
+ * <p>For <b>packed weights</b>, let m be the largest magnitude of the elements of h that share a
+ * scale, or 2<sup>-119</sup> (with 16 bits 2<sup>-111</sup>) if that is larger. Each element is
+ * rounded to the nearest integer multiple of m / t, where t is 127, or with 16 bits 32384. If an
+ * element is NaN or infinite, all outputs of the row are NaN. Integer products and their sums are
+ * exact, within 32 elements or, of INT8, within 65,536. Scaling and all further sums are float32.
+ * Relative to the unrounded h and the stored weights, the error of each output element is at most
  *
  * <pre>{@code
- * M / 253.9  +  1.01 * (g + iWin + 1) * 2^-24 * (|s| + M)  +  iWin * g * 2^-131
+ * r M  +  1.01 * (g + iWin + 4) * 2^-24 * (|s| + M)  +  iWin * g * 2^-131
  * }</pre>
  *
- * <p>where M = sum m |W| over all products, g = ceil(iSize / 32), and s is the initial value (bias
- * or previous output). The bound holds if g + iWin is less than 2<sup>16</sup>. Results are bitwise
- * identical on all processors, and for the Java kernels.
+ * <p>where r is 1 / 253.9, or with 16 bits 1 / 64000; M = sum m |W| over all products, g =
+ * ceil(iSize / 32), and s is the initial value (bias or previous output). The bound holds if g +
+ * iWin is less than 2<sup>16</sup>. Results are bitwise identical on all processors, and for the
+ * Java kernels.
  *
  * <p>For <b>{@link ElementType#BFLOAT16}</b> (8 bits of precision) that is no transposed view, each
  * element of h is rounded to the nearest bfloat16, ties to even: its relative error is at most
@@ -82,7 +93,7 @@ public final class BlockPlan implements AutoCloseable {
    */
   private static final int MAX_PAIRS = 1 << 29;
 
-  /** The schedules of a plan. A copy with other workers or exact inputs shares them. */
+  /** The schedules of a plan. A copy with other workers or input bits shares them. */
   private static final class SharedSchedules {
     private final SampleWindows inputs;
     private final SampleWindows outputs;
@@ -171,22 +182,23 @@ public final class BlockPlan implements AutoCloseable {
   private final SelectedRows inputs;
   private final SelectedRows outputs;
 
-  private final boolean exactInputs;
+  /** Of forward products; {@link RowFormat#ANY_BITS}: as the type of W asks. */
+  private final int inputBits;
 
   private BlockPlan(
       SharedSchedules schedules, Workers workers, SelectedRows inputs, SelectedRows outputs) {
-    this(schedules, workers, false, inputs, outputs);
+    this(schedules, workers, RowFormat.ANY_BITS, inputs, outputs);
   }
 
   private BlockPlan(
       SharedSchedules schedules,
       Workers workers,
-      boolean exactInputs,
+      int inputBits,
       SelectedRows inputs,
       SelectedRows outputs) {
     this.schedules = schedules;
     this.workers = workers;
-    this.exactInputs = exactInputs;
+    this.inputBits = inputBits;
     this.inputs = inputs;
     this.outputs = outputs;
   }
@@ -358,17 +370,22 @@ public final class BlockPlan implements AutoCloseable {
    * it.
    */
   public BlockPlan withWorkers(Workers other) {
-    return new BlockPlan(schedules, requireNonNull(other, "workers"), exactInputs, inputs, outputs);
+    return new BlockPlan(schedules, requireNonNull(other, "workers"), inputBits, inputs, outputs);
   }
 
   /**
-   * The same plan with exact inputs: forward products read h as it is, for any type of W that is
-   * not packed. It shares the schedules of this one, and is closed with it. A product of packed
-   * {@link org.blocksparse.Weights} with such a plan throws {@link IllegalArgumentException}:
-   * multiply by {@link org.blocksparse.Weights#widened} instead.
+   * The same plan, whose forward products keep so many bits of each number of h instead of those
+   * that the type of W asks for. It shares the schedules of this one, and is closed with it. A
+   * product whose W does not have so many throws {@link IllegalArgumentException}.
+   *
+   * @param bits 32: not rounded, for types that are not packed; 16 or 8, as in the table above
+   * @throws IllegalArgumentException if the bits are not one of these
    */
-  public BlockPlan withExactInputs() {
-    return new BlockPlan(schedules, workers, true, inputs, outputs);
+  public BlockPlan withInputBits(int bits) {
+    if (bits != 8 && bits != 16 && bits != 32) {
+      throw new IllegalArgumentException("bits: expected 8, 16 or 32 but was " + bits);
+    }
+    return new BlockPlan(schedules, workers, bits, inputs, outputs);
   }
 
   /** The number of samples. */
@@ -452,9 +469,9 @@ public final class BlockPlan implements AutoCloseable {
     return workers;
   }
 
-  /** Whether forward products read h as it is. */
-  boolean hasExactInputs() {
-    return exactInputs;
+  /** The bits that forward products keep of h, or {@link RowFormat#ANY_BITS}. */
+  int inputBits() {
+    return inputBits;
   }
 
   @Override
@@ -467,7 +484,7 @@ public final class BlockPlan implements AutoCloseable {
         + iBlocks()
         + ", oBlocks = "
         + oBlocks()
-        + (exactInputs ? ", exact inputs" : "")
+        + (inputBits == RowFormat.ANY_BITS ? "" : ", inputs of " + inputBits + " bits")
         + ")";
   }
 }

@@ -18,9 +18,9 @@ import org.blocksparse.internal.kernels.BlockProduct;
 import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.GemmSchedule;
+import org.blocksparse.internal.kernels.RowFormat;
 import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.kernels.Sums;
-import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.Scratch;
 
 /**
@@ -61,16 +61,21 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
     plan.outputs().require("o", o, OUTPUT, oSize());
   }
 
-  /** Packed weights are multiplied by rounded inputs alone. */
+  /** W has a type that is multiplied by inputs of the plan's bits. */
   private void requireRounding() {
-    if (plan.hasExactInputs() && blocks.type().isPacked()) {
+    if (format() == null) {
       throw new IllegalArgumentException(
-          "plan: expected one without withExactInputs, as W is packed, but was "
-              + plan
-              + "; W is "
+          "plan: expected other bits of inputs for "
               + W
-              + "; take W.widened()");
+              + " but was "
+              + plan
+              + "; BlockPlan lists those of each type of weights, and W.widened() takes any");
     }
+  }
+
+  /** How h is rounded; null if W has no products of the plan's bits. */
+  private RowFormat format() {
+    return RowFormat.ofBits(blocks.type(), blocks.transposed(), plan.inputBits());
   }
 
   /** Adds the products of h to a tensor. */
@@ -85,16 +90,12 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
               new BlockProduct(
                   forward,
                   KernelOperands.rows(h),
-                  roundsToBfloat16(),
+                  format(),
                   blocks,
                   Sums.of(KernelOperands.rows(o), true),
                   null));
       record(event, "forward", forward);
     }
-  }
-
-  private boolean roundsToBfloat16() {
-    return blocks.type() == WeightType.BFLOAT16 && !blocks.transposed() && !plan.hasExactInputs();
   }
 
   private Lease lease() {
@@ -172,7 +173,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
           new BlockProduct(
               forward,
               KernelOperands.rows(h),
-              roundsToBfloat16(),
+              format(),
               blocks,
               biases == null ? start : Sums.of(sums, true),
               biases);

@@ -222,7 +222,7 @@ public final class ExpertsFileTest {
     try (MixtureOfExperts layer = layer();
         MixtureOfExperts narrow = layer.withWeights(ElementType.BFLOAT16);
         MixtureOfExperts widened = narrow.withWeights(ElementType.FLOAT32);
-        MixtureOfExperts exact = narrow.withExactInputs()) {
+        MixtureOfExperts exact = narrow.withInputBits(32)) {
       float[] expected = applied(exact, rows);
       float[] rounded = applied(narrow, rows);
       assertArrayEquals(applied(widened, rows), expected, 1e-5f);
@@ -234,13 +234,25 @@ public final class ExpertsFileTest {
   }
 
   @Test
-  void packedWeightsHaveNoExactInputs() {
+  void bitsOfInputsAreThoseOfTheWeights() {
     try (MixtureOfExperts layer = layer();
-        MixtureOfExperts packed = layer.withWeights(ElementType.INT8)) {
+        MixtureOfExperts bytes = layer.withWeights(ElementType.INT8);
+        MixtureOfExperts halfBytes = layer.withWeights(ElementType.Q4_0)) {
+      bytes.withInputBits(8);
+      bytes.withInputBits(16);
+      halfBytes.withInputBits(8);
+      layer.withInputBits(32);
       assertEquals(
-          "withExactInputs: the weights of this layer are packed, for rounded inputs;"
-              + " withWeights(FLOAT32) makes a layer of the floats they stand for",
-          assertThrows(IllegalStateException.class, packed::withExactInputs).getMessage());
+          "withInputBits: "
+              + bytes.parameters().get("W1")
+              + " is not multiplied by inputs of 32 bits; BlockPlan lists those of each type of"
+              + " weights",
+          assertThrows(IllegalStateException.class, () -> bytes.withInputBits(32)).getMessage());
+      assertThrows(IllegalStateException.class, () -> halfBytes.withInputBits(16));
+      assertThrows(IllegalStateException.class, () -> layer.withInputBits(8));
+      assertEquals(
+          "bits: expected 8, 16 or 32 but was 4",
+          assertThrows(IllegalArgumentException.class, () -> bytes.withInputBits(4)).getMessage());
     }
   }
 
@@ -267,7 +279,7 @@ public final class ExpertsFileTest {
           refused.getMessage());
       try (MixtureOfExperts copy = layer.withWeights(ElementType.BFLOAT16)) {
         assertEqual(layer, copy);
-        assertArrayEquals(applied(layer, rows), applied(copy.withExactInputs(), rows), 1e-5f);
+        assertArrayEquals(applied(layer, rows), applied(copy.withInputBits(32), rows), 1e-5f);
         savedAndLoaded(copy, rows);
       }
     }

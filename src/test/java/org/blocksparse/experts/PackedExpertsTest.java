@@ -87,6 +87,11 @@ final class PackedExpertsTest {
       MixtureOfExperts layer, FloatTensor x, Routing routing, Workers workers) {
     BlockPlan up = routing.toExperts().withWorkers(workers);
     BlockPlan down = routing.fromExperts().withWorkers(workers);
+    return byParts(layer, x, routing, up, down);
+  }
+
+  private static float[] byParts(
+      MixtureOfExperts layer, FloatTensor x, Routing routing, BlockPlan up, BlockPlan down) {
     Map<String, BlockMatrix> all = layer.parameters();
     Epilogue first = Epilogue.none().withActivation(layer.activation()).withGate(routing.gates());
     Epilogue second = Epilogue.none();
@@ -119,6 +124,13 @@ final class PackedExpertsTest {
           layer.apply(x, routing, out);
           assertArrayEquals(
               byParts(layer, x, routing, workers), out.toArray(), s + " " + activation);
+          if (type == ElementType.INT8) {
+            layer.withInputBits(8).apply(x, routing, out);
+            BlockPlan up = routing.toExperts().withWorkers(workers).withInputBits(8);
+            BlockPlan down = routing.fromExperts().withWorkers(workers).withInputBits(8);
+            assertArrayEquals(
+                byParts(layer, x, routing, up, down), out.toArray(), s + " " + activation);
+          }
         }
       }
     }

@@ -35,7 +35,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * Products of BFLOAT16, which round their inputs as well: how, how far off results are, and {@link
- * BlockPlan#withExactInputs}, which refuses that.
+ * BlockPlan#withInputBits}, which refuses that.
  */
 @ExtendWith(Seeded.class)
 final class RoundedInputsTest {
@@ -268,7 +268,7 @@ final class RoundedInputsTest {
         IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
         IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
         BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())) {
-      BlockPlan exact = plan.withExactInputs();
+      BlockPlan exact = plan.withInputBits(32);
       try (FloatTensor narrow = SparseBlockDot.gradH(W, gradOut, plan);
           FloatTensor wide = SparseBlockDot.gradH(floats, gradOut, plan);
           FloatTensor gradW = SparseBlockDot.gradW(h, gradOut, plan);
@@ -299,7 +299,7 @@ final class RoundedInputsTest {
         BlockPlan plan = p.plan(kernels.workers())) {
       FloatTensor h = memory.of("h", values, s.h());
       List<FloatTensor> expected = all(floats, memory, h, p, plan);
-      assertSame(expected, all(W, memory, h, p, plan.withExactInputs()));
+      assertSame(expected, all(W, memory, h, p, plan.withInputBits(32)));
       assertSame(expected, all(half, memory, h, p, plan));
       assertSame(expected, all(view, memory, h, p, plan));
       expected.subList(0, 3).forEach(FloatTensor::close);

@@ -139,7 +139,7 @@ final class OperandArguments {
               () -> Weights.of(ones(3, 3, 3, 3), ElementType.Q4_0));
       case "BlockPlan" ->
           Arrays.asList(called.parameterTypes()).contains(BlockMatrix.class)
-              ? List.of(OperandArguments::plan, () -> plan().withExactInputs())
+              ? List.of(OperandArguments::plan, () -> plan().withInputBits(16))
               : List.of(OperandArguments::plan);
       case "GradientOptions" ->
           List.of(

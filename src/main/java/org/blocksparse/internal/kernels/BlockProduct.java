@@ -5,15 +5,15 @@ package org.blocksparse.internal.kernels;
  * A product of rows with blocks; see {@link ProductKernels#blockGemm}.
  *
  * @param a the rows that are read
- * @param roundsA whether a is rounded to bfloat16; w is of that type then, and not transposed
+ * @param format how a is rounded, as w allows it
  * @param w blocks of any type
  * @param c the rows that are written
  * @param before a product with the same rows c that comes first, so that this one is added, or null
  */
 public record BlockProduct(
-    GemmSchedule schedule, Rows a, boolean roundsA, Blocks w, Sums c, BlockProduct before) {
+    GemmSchedule schedule, Rows a, RowFormat format, Blocks w, Sums c, BlockProduct before) {
   /** A product of floats. */
   public BlockProduct(GemmSchedule schedule, Rows a, Blocks w, Sums c) {
-    this(schedule, a, false, w, c, null);
+    this(schedule, a, RowFormat.FLOATS, w, c, null);
   }
 }

@@ -180,23 +180,29 @@ public final class Engine {
     }
     Rows a = product.a();
     int size = product.w().inSize();
-    try (Scratch memory = Scratch.borrow(RoundedRows.elements(a.count(), size))) {
-      RoundedRows rounded = rounded(a, size, memory);
+    long elements = RoundedRows.elements(product.format(), a.count(), size);
+    try (Scratch memory = Scratch.borrow(elements)) {
+      RoundedRows rounded = new RoundedRows(memory.storage(), product.format(), a.count(), size);
+      round(a, rounded);
       PackedProduct packed =
           new PackedProduct(product.schedule(), rounded, product.w(), product.c());
       gemm(product, packed, then, wholeRows);
     }
   }
 
-  /** Rows of that size rounded to int8, into memory that is as large as they need. */
-  RoundedRows rounded(Rows a, int size, Scratch memory) {
-    RoundedRows rounded = new RoundedRows(memory.storage(), a.count(), size);
+  /** Rounds rows. */
+  void round(Rows a, RoundedRows rounded) {
+    Scheduler.Stage stage = rounding(a, rounded);
+    scheduler.run(stage.tasks(), stage.work(), stage.body());
+  }
+
+  /** The stage that rounds rows. */
+  Scheduler.Stage rounding(Rows a, RoundedRows rounded) {
     Kernels used = kernels();
-    scheduler.run(
+    return new Scheduler.Stage(
         Math.toIntExact(a.count()),
-        work(a.count(), ROUNDING_WORK, size),
+        work(a.count(), ROUNDING_WORK, rounded.size()),
         (begin, end) -> used.products().roundRows(begin, end, a, rounded));
-    return rounded;
   }
 
   /**
@@ -266,7 +272,7 @@ public final class Engine {
     int width = bandWidth(n, ceilDiv(ENOUGH_TASKS, chunks));
     int least = Math.max(width, Math.min(n, MIN_WIDE_BAND));
     if (!gainsByLongRuns(product)) {
-      return product.roundsA() ? least : width; // each band rounds its rows
+      return product.format() == RowFormat.BFLOAT16 ? least : width; // each band rounds its rows
     }
     int workers = maxWorkers();
     int fewest = workers / BigInteger.valueOf(workers).gcd(BigInteger.valueOf(chunks)).intValue();

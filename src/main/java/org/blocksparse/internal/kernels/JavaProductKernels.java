@@ -38,7 +38,8 @@ final class JavaProductKernels implements ProductKernels {
           int pairEnd = schedule.pairStart(segment + 1);
           for (int pair = schedule.pairStart(segment); pair < pairEnd; pair++) {
             double x = a.get(schedule.pairRead(pair), p);
-            double factor = product.roundsA() ? roundedToBfloat16((float) x) : x;
+            double factor =
+                product.format() == RowFormat.BFLOAT16 ? roundedToBfloat16((float) x) : x;
             double[] sum = sums[schedule.pairWrite(pair)];
             for (int q = 0; q < width; q++) {
               sum[q] += factor * wRow[q];
@@ -59,30 +60,59 @@ final class JavaProductKernels implements ProductKernels {
     float[] row = new float[rounded.size()];
     for (int r = begin; r < end; r++) {
       a.get(r, 0, row);
-      round(row, 0, rounded, r);
+      if (rounded.format().isWhole()) {
+        roundWhole(row, rounded, r);
+      } else {
+        roundGroups(row, 0, rounded, r);
+      }
     }
   }
 
   /** Rounds columns of a row, from that of a group on. */
-  private static void round(float[] columns, int firstColumn, RoundedRows rounded, int row) {
+  private static void roundGroups(float[] columns, int firstColumn, RoundedRows rounded, int row) {
     byte[] codes = new byte[Panels.GROUP_ROWS];
     for (int first = 0; first < columns.length; first += Panels.GROUP_ROWS) {
       float[] group = Arrays.copyOfRange(columns, first, first + Panels.GROUP_ROWS); // with zeros
-      float largest = 0x1p-119f;
-      for (float x : group) {
-        largest = Math.max(largest, Math.abs(x)); // NaN, if one is
-      }
+      float largest = largest(group, 0x1p-119f);
       float factor = 127 / largest;
       boolean finite = Float.isFinite(largest);
       for (int i = 0; i < codes.length; i++) {
         codes[i] = (byte) (finite ? Math.rint(group[i] * factor) : 0);
       }
-      rounded.put(
-          row,
-          (firstColumn + first) / Panels.GROUP_ROWS,
-          codes,
-          finite ? largest / 127 : Float.NaN);
+      int column = firstColumn + first;
+      rounded.putCodes(0, row, column, codes);
+      rounded.putScale(row, column / Panels.GROUP_ROWS, finite ? largest / 127 : Float.NaN);
     }
+  }
+
+  private static void roundWhole(float[] columns, RoundedRows rounded, int row) {
+    boolean twoBytes = rounded.format() == RowFormat.TWO_BYTES;
+    float top = twoBytes ? 32384 : 127;
+    float largest = largest(columns, twoBytes ? 0x1p-111f : 0x1p-119f);
+    boolean finite = Float.isFinite(largest);
+    float factor = finite ? top / largest : 0;
+    byte[] high = new byte[columns.length];
+    byte[] low = new byte[columns.length];
+    for (int i = 0; i < columns.length && finite; i++) {
+      float y = columns[i] * factor;
+      float units = (float) Math.rint(twoBytes ? y * (1 / 254f) : y);
+      high[i] = (byte) units;
+      low[i] = (byte) Math.rint(y - 254 * units);
+    }
+    rounded.putCodes(0, row, 0, high);
+    if (twoBytes) {
+      rounded.putCodes(1, row, 0, low);
+    }
+    rounded.putScale(row, 0, finite ? largest / top : Float.NaN);
+  }
+
+  /** The largest magnitude, or what it is at least; NaN if a number is. */
+  private static float largest(float[] numbers, float least) {
+    float largest = least;
+    for (float x : numbers) {
+      largest = Math.max(largest, Math.abs(x));
+    }
+    return largest;
   }
 
   /** In float, and in the order of the native kernels: the bits are theirs. */
@@ -106,9 +136,9 @@ final class JavaProductKernels implements ProductKernels {
           int pairEnd = schedule.pairStart(segment + 1);
           for (int pair = schedule.pairStart(segment); pair < pairEnd; pair++) {
             int row = schedule.row(rowStart + schedule.pairWrite(pair));
+            float sum = c.get(row, q);
             int read = schedule.pairRead(pair);
-            float term = dot(product.a(), read, product.w(), readBlock, block, q);
-            c.put(row, q, c.get(row, q) + term);
+            c.put(row, q, plusDot(sum, product.a(), read, product.w(), readBlock, block, q));
           }
         }
       }
@@ -136,7 +166,12 @@ final class JavaProductKernels implements ProductKernels {
           double value = JavaActivations.value(function, z);
           a[q - columnBegin] = (float) (factor * (value * second));
         }
-        round(a, columnBegin, activation.to(), row);
+        RoundedRows to = activation.to();
+        if (to.format() == RowFormat.FLOATS) {
+          to.storage().putFloats((long) row * to.size() + columnBegin, a, 0, a.length);
+        } else {
+          roundGroups(a, columnBegin, to, row);
+        }
       }
     }
   }
@@ -152,15 +187,21 @@ final class JavaProductKernels implements ProductKernels {
       for (int pair = schedule.pairStart(segment); pair < pairEnd; pair++) {
         if (schedule.pairWrite(pair) == position) {
           int readBlock = schedule.readBlock(segment);
-          sum += dot(of.a(), schedule.pairRead(pair), of.w(), readBlock, block, q);
+          sum = plusDot(sum, of.a(), schedule.pairRead(pair), of.w(), readBlock, block, q);
         }
       }
     }
     return sum;
   }
 
-  /** A row times column q of a block. */
-  private static float dot(RoundedRows a, int row, Blocks w, int i, int j, int q) {
+  /** A sum and a row times column q of a block. */
+  private static float plusDot(float sum, RoundedRows a, int row, Blocks w, int i, int j, int q) {
+    return w.scales() == null
+        ? sum + dotOfGroups(a, row, w, i, j, q)
+        : plusWholeDot(sum, a, row, w, i, j, q);
+  }
+
+  private static float dotOfGroups(RoundedRows a, int row, Blocks w, int i, int j, int q) {
     Panels panels = w.panels();
     long block = w.number(i, j);
     float sum = 0;
@@ -168,12 +209,32 @@ final class JavaProductKernels implements ProductKernels {
       int first = g * Panels.GROUP_ROWS;
       int whole = 0;
       for (int p = first; p < Math.min(first + Panels.GROUP_ROWS, a.size()); p++) {
-        whole += a.code(row, p) * panels.whole(w.storage(), block, p, q);
+        whole += a.code(0, row, p) * panels.whole(w.storage(), block, p, q);
       }
       float scale = a.scale(row, g) * panels.scale(w.storage(), block, first, q);
       sum = Math.fma((float) whole, scale, sum);
     }
-    return w.scales() == null ? sum : sum * w.scales().get(i, j, q);
+    return sum;
+  }
+
+  /** Adds piece by piece: within one, sums are whole numbers of 32 bits. */
+  private static float plusWholeDot(
+      float sum, RoundedRows a, int row, Blocks w, int i, int j, int q) {
+    Panels panels = w.panels();
+    long block = w.number(i, j);
+    int piece = RoundedRows.PIECE_GROUPS * Panels.GROUP_ROWS;
+    for (int first = 0; first < a.size(); first = Engine.bandEnd(first, piece, a.size())) {
+      int high = 0;
+      int low = 0;
+      for (int p = first; p < Engine.bandEnd(first, piece, a.size()); p++) {
+        int weight = panels.whole(w.storage(), block, p, q);
+        high += a.code(0, row, p) * weight;
+        low += a.format() == RowFormat.TWO_BYTES ? a.code(1, row, p) * weight : 0;
+      }
+      float product = a.format() == RowFormat.TWO_BYTES ? Math.fma(high, 254f, low) : high;
+      sum += product * a.scale(row, 0) * w.scales().get(i, j, q);
+    }
+    return sum;
   }
 
   private static float roundedToBfloat16(float x) {

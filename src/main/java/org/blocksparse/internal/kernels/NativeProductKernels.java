@@ -47,7 +47,7 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
         NativeOperands to = NativeOperands.borrow()) {
       long part = to.part(product.schedule(), begin, end, columnBegin, columnEnd);
       long a = to.put(product.a());
-      int rounds = product.roundsA() ? 1 : 0;
+      int rounds = product.format() == RowFormat.BFLOAT16 ? 1 : 0;
       long w = to.put(product.w());
       long c = to.put(product.c());
       check(
@@ -61,7 +61,15 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
   public void roundRows(int begin, int end, Rows a, RoundedRows rounded) {
     check(
         blocksparse_round_rows_f32(
-            isa, begin, end, rounded.size(), a.address(), a.count(), a.stride(), rounded.address()),
+            isa,
+            rounded.format().code(),
+            begin,
+            end,
+            rounded.size(),
+            a.address(),
+            a.count(),
+            a.stride(),
+            rounded.address()),
         "blocksparse_round_rows_f32");
   }
 
@@ -85,6 +93,7 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
             columnEnd,
             w.inSize(),
             w.outSize(),
+            rounded.format().code(),
             rounded.address(),
             rounded.count(),
             w.type().code(),
@@ -122,6 +131,7 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
             columnEnd,
             w.inSize(),
             to.size(),
+            rounded.format().code(),
             rounded.address(),
             rounded.count(),
             w.type().code(),

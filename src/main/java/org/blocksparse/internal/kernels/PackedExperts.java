@@ -6,13 +6,23 @@ import org.blocksparse.internal.memory.Storage;
 
 /**
  * Experts whose weights are packed. Between their two products rows are int8: a tile of sums goes
- * through the activation while it is in registers and the first-level cache. The second product is
- * cut by columns alone, so that one worker adds up all experts of an element, in their order.
+ * through the activation while it is in registers and the first-level cache. Rows that are rounded
+ * as a whole are floats until all their columns are there. The second product is cut by columns
+ * alone, so that one worker adds up all experts of an element, in their order.
  *
+ * @param format1 of the rows that the first product reads
+ * @param format2 of those that the second one reads
  * @param b1 a row for each expert, or null
  * @param b2 a block of one row for each expert, or null
  */
-public record PackedExperts(Blocks w1, Rows b1, ActivationFunction function, Blocks w2, Blocks b2) {
+public record PackedExperts(
+    Blocks w1,
+    RowFormat format1,
+    Rows b1,
+    ActivationFunction function,
+    Blocks w2,
+    RowFormat format2,
+    Blocks b2) {
   /** The most bytes of rows between the products, unless one pair needs more. */
   private static final long KEPT_BYTES = 8L << 20;
 
@@ -34,9 +44,12 @@ public record PackedExperts(Blocks w1, Rows b1, ActivationFunction function, Blo
   /** Writes the mixtures of the rows of x. */
   public void run(Engine engine, Rows x, Pairs pairs, Rows out) {
     int hidden = w2.inSize();
-    int most = (int) Math.max(1, KEPT_BYTES / Float.BYTES / RoundedRows.elements(1, hidden));
-    try (Scratch memory = Scratch.borrow(RoundedRows.elements(x.count(), w1.inSize()))) {
-      RoundedRows rounded = engine.rounded(x, w1.inSize(), memory);
+    long elements = RoundedRows.elements(format2, 1, hidden) + (format2.isWhole() ? hidden : 0);
+    int most = (int) Math.max(1, KEPT_BYTES / Float.BYTES / elements);
+    int inputs = w1.inSize();
+    try (Scratch memory = Scratch.borrow(RoundedRows.elements(format1, x.count(), inputs))) {
+      RoundedRows rounded = new RoundedRows(memory.storage(), format1, x.count(), inputs);
+      engine.round(x, rounded);
       int begin = 0;
       do {
         int end = Math.min(pairs.sorted.length, begin + most);
@@ -53,15 +66,23 @@ public record PackedExperts(Blocks w1, Rows b1, ActivationFunction function, Blo
             new ExpertSchedules(
                 (int) out.count(), pairs.k, pairs.chosen, pairs.sorted, begin, end);
         Scratch ofGates = Scratch.borrow(count);
-        Scratch memory = Scratch.borrow(RoundedRows.elements(count, w2.inSize()))) {
+        Scratch ofFloats = Scratch.borrow(format2.isWhole() ? (long) count * w2.inSize() : 0);
+        Scratch memory = Scratch.borrow(RoundedRows.elements(format2, count, w2.inSize()))) {
       Storage gates = ofGates.storage();
       for (int i = 0; i < count; i++) {
         gates.putFloat(i, pairs.gates.getFloat(pairs.places[pairs.sorted[begin + i]]));
       }
-      RoundedRows between = new RoundedRows(memory.storage(), count, w2.inSize());
-      engine.run(
-          first(engine, x, schedules, gates, between),
-          second(engine, between, schedules, gates, begin > 0, out));
+      int size = w2.inSize();
+      RoundedRows between = new RoundedRows(memory.storage(), format2, count, size);
+      Scheduler.Stage second = second(engine, between, schedules, gates, begin > 0, out);
+      if (!format2.isWhole()) {
+        engine.run(first(engine, x, schedules, gates, between), second);
+        return;
+      }
+      RoundedRows floats = new RoundedRows(ofFloats.storage(), RowFormat.FLOATS, count, size);
+      Rows rows = new Rows(ofFloats.storage(), count, size);
+      engine.run(first(engine, x, schedules, gates, floats), engine.rounding(rows, between));
+      engine.run(second.tasks(), second.work(), second.body());
     }
   }
 

@@ -25,7 +25,8 @@ public interface ProductKernels {
 
   /**
    * As {@link #packedGemm}, {@link RowKernels#activation} and {@link #roundRows} one after the
-   * other, without memory for sums; columns are those of the rows written, cut between groups.
+   * other, without memory for sums; columns are those of the rows written, cut between groups. Rows
+   * that are rounded as a whole are written as floats, for {@link #roundRows}.
    */
   void packedActivation(
       PackedActivation activation, int begin, int end, int columnBegin, int columnEnd);

@@ -4,17 +4,38 @@ package org.blocksparse.internal.kernels;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * Rows of int8 with a scale for each 32 numbers: the ROUNDED ROWS of the C header, which products
- * with packed weights read. Of all rows, the codes come first, then the scales, then the sums of
- * codes that native kernels need.
+ * Rows of int8 with scales: the ROUNDED ROWS of the C header, which products with packed weights
+ * read. Of all rows, the codes come first, then the scales, then the sums of codes that native
+ * kernels need.
  *
+ * @param format one of int8; or FLOATS, for rows that are to be rounded as a whole
  * @param count the number of rows
  * @param size of a row
  */
-record RoundedRows(Storage storage, long count, int size) {
+record RoundedRows(Storage storage, RowFormat format, long count, int size) {
+  /** Groups whose products are whole numbers of 32 bits. */
+  static final int PIECE_GROUPS = 2048;
+
+  private static final int LINE = 64;
+
   /** The elements of four bytes that they take. */
-  static long elements(long count, int size) {
-    return Math.multiplyExact(count, 10L * Panels.groups(size));
+  static long elements(RowFormat format, long count, int size) {
+    int groups = Panels.groups(size);
+    long ofRow =
+        switch (format) {
+          case BYTES, TWO_BYTES ->
+              format.planes() * (stride(format, size) / 4 + Engine.ceilDiv(groups, PIECE_GROUPS))
+                  + 1;
+          case GROUPS -> 10L * groups;
+          default -> size;
+        };
+    return Math.multiplyExact(count, ofRow);
+  }
+
+  /** The bytes from a row's codes to the next. */
+  private static long stride(RowFormat format, int size) {
+    long bytes = (long) Panels.groups(size) * Panels.GROUP_ROWS;
+    return format.isWhole() ? (Engine.ceilDiv(bytes, LINE) | 1) * LINE : bytes;
   }
 
   int groups() {
@@ -25,21 +46,30 @@ record RoundedRows(Storage storage, long count, int size) {
     return storage.address(0);
   }
 
-  int code(long row, int column) {
-    return storage.getByte(row * groups() * Panels.GROUP_ROWS + column);
+  private long codeAt(int plane, long row, long column) {
+    return (plane * count + row) * stride(format, size) + column;
+  }
+
+  int code(int plane, long row, int column) {
+    return storage.getByte(codeAt(plane, row, column));
   }
 
   private long scaleAt(long row, int group) {
-    return (8 * count + row) * groups() + group;
+    long codes = format.planes() * count * stride(format, size) / 4;
+    return codes + (format.isWhole() ? row : row * groups() + group);
   }
 
+  /** The scale of a group of a row; of a whole row that of all groups. */
   float scale(long row, int group) {
     return storage.getFloat(scaleAt(row, group));
   }
 
-  /** Sets a group of a row. */
-  void put(long row, int group, byte[] codes, float scale) {
-    storage.putBytes((row * groups() + group) * Panels.GROUP_ROWS, codes, codes.length);
+  /** Sets codes of a row, from that of a column on. */
+  void putCodes(int plane, long row, long column, byte[] codes) {
+    storage.putBytes(codeAt(plane, row, column), codes, codes.length);
+  }
+
+  void putScale(long row, int group, float scale) {
     storage.putFloat(scaleAt(row, group), scale);
   }
 }

@@ -146,7 +146,12 @@ public final class SelfTest {
     return (kernels, result) ->
         kernels.blockGemm(
             new BlockProduct(
-                schedule, a, roundsA, w, Sums.of(new Rows(result, a.count(), w.outSize())), null),
+                schedule,
+                a,
+                roundsA ? RowFormat.BFLOAT16 : RowFormat.FLOATS,
+                w,
+                Sums.of(new Rows(result, a.count(), w.outSize())),
+                null),
             0,
             schedule.chunks(),
             0,
@@ -165,7 +170,7 @@ public final class SelfTest {
 
   private static Computation packedProduct(GemmSchedule schedule, Rows a, Blocks w) {
     return (kernels, result) -> {
-      try (RoundedMemory memory = new RoundedMemory((int) a.count(), w.inSize())) {
+      try (RoundedMemory memory = new RoundedMemory(format(w), (int) a.count(), w.inSize())) {
         RoundedRows rounded = memory.rows;
         kernels.roundRows(0, (int) a.count(), a, rounded);
         Sums sums = Sums.of(new Rows(result, a.count(), w.outSize()));
@@ -175,12 +180,18 @@ public final class SelfTest {
     };
   }
 
+  private static RowFormat format(Blocks w) {
+    return RowFormat.ofBits(w.type(), false, RowFormat.ANY_BITS);
+  }
+
   private static Computation packedActivation(GemmSchedule schedule, Rows a, Blocks w) {
     int rows = (int) a.count();
     int n = w.outSize();
     return (kernels, result) -> {
-      try (RoundedMemory ofA = new RoundedMemory(rows, w.inSize());
-          RoundedMemory to = new RoundedMemory(rows, n)) {
+      RowFormat format = format(w);
+      RowFormat written = format.isWhole() ? RowFormat.FLOATS : format;
+      try (RoundedMemory ofA = new RoundedMemory(format, rows, w.inSize());
+          RoundedMemory to = new RoundedMemory(written, rows, n)) {
         kernels.roundRows(0, rows, a, ofA.rows);
         PackedActivation relu =
             new PackedActivation(
@@ -188,8 +199,12 @@ public final class SelfTest {
         kernels.packedActivation(relu, 0, schedule.chunks(), 0, n);
         for (int r = 0; r < rows; r++) {
           for (int q = 0; q < n; q++) {
-            float scale = to.rows.scale(r, q / Panels.GROUP_ROWS);
-            result.putFloat((long) r * n + q, to.rows.code(r, q) * scale);
+            int at = r * n + q;
+            float value =
+                written == RowFormat.FLOATS
+                    ? to.rows.storage().getFloat(at)
+                    : to.rows.code(0, r, q) * to.rows.scale(r, q / Panels.GROUP_ROWS);
+            result.putFloat(at, value);
           }
         }
       }
@@ -201,9 +216,9 @@ public final class SelfTest {
     private final Memory memory;
     private final RoundedRows rows;
 
-    RoundedMemory(int count, int size) {
-      memory = new Memory((int) RoundedRows.elements(count, size), 1);
-      rows = new RoundedRows(memory.storage, count, size);
+    RoundedMemory(RowFormat format, int count, int size) {
+      memory = new Memory((int) RoundedRows.elements(format, count, size), 1);
+      rows = new RoundedRows(memory.storage, format, count, size);
     }
 
     @Override

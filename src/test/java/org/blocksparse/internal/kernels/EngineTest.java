@@ -162,15 +162,15 @@ final class EngineTest {
 
   /** Each band rounds its rows, so that they are fewer. */
   @ParameterizedTest
-  @CsvSource({"false, 8", "true, 4"})
-  void bandsOfRoundedRows(boolean roundsA, int bands) {
+  @CsvSource({"FLOATS, 8", "BFLOAT16, 4"})
+  void bandsOfRoundedRows(RowFormat format, int bands) {
     Pieces pieces = new Pieces();
     int batch = 100;
     Rows a = new Rows(numbers(batch * M), batch, M);
     Blocks w = Blocks.dense(numbers(M * N), 1, 1, M, N).as(WeightType.BFLOAT16, null);
     Rows c = new Rows(numbers(batch * N), batch, N);
     try (GemmSchedule dense = GemmSchedule.dense(batch)) {
-      engine(1, pieces.kernels).gemm(new BlockProduct(dense, a, roundsA, w, Sums.of(c), null));
+      engine(1, pieces.kernels).gemm(new BlockProduct(dense, a, format, w, Sums.of(c), null));
       assertEachOnce(pieces.products, dense.chunks(), N);
     }
     assertEquals(bands, pieces.products.stream().map(Piece::from).distinct().count());

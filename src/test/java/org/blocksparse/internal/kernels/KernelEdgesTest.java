@@ -138,7 +138,14 @@ final class KernelEdgesTest {
             int[] widths = {n, 64, 256, 704};
             for (int i = 0; i < widths.length; i++) {
               Rows c = new Rows(filled(batch * n, 0), batch, n);
-              BlockProduct product = new BlockProduct(dense, a, rounds, w, Sums.of(c), null);
+              BlockProduct product =
+                  new BlockProduct(
+                      dense,
+                      a,
+                      rounds ? RowFormat.BFLOAT16 : RowFormat.FLOATS,
+                      w,
+                      Sums.of(c),
+                      null);
               for (int from = 0; from < n; from += widths[i]) {
                 int to = Math.min(from + widths[i], n);
                 products.blockGemm(product, 0, dense.chunks(), from, to);

@@ -86,7 +86,8 @@ final class NativeKernelsTest {
     Map<String, Executable> calls = new LinkedHashMap<>();
     BlockProduct product = new BlockProduct(gemm, in(), w, Sums.of(out()));
     calls.put("block_gemm", () -> k.products().blockGemm(product, 0, chunks, 0, N));
-    BlockProduct rounding = new BlockProduct(gemm, in(), true, narrow, Sums.of(out()), null);
+    BlockProduct rounding =
+        new BlockProduct(gemm, in(), RowFormat.BFLOAT16, narrow, Sums.of(out()), null);
     calls.put(
         "block_gemm of rounded rows", () -> k.products().blockGemm(rounding, 0, chunks, 0, N));
     OuterProduct ofRows = new OuterProduct(outer, 1, in(), in(), false, o);

@@ -48,6 +48,7 @@ final class SignaturesTest {
           entry("firstRow", "row_begin"),
           entry("endRow", "row_end"),
           entry("rounded.size()", "k"),
+          entry("rounded.format().code()", "format"),
           entry("rounded.count()", "a_rows"),
           entry("to.size()", "n"),
           entry("to.count()", "to_rows"),
