@@ -62,7 +62,7 @@ final class PackedWeightsTest {
 
   /** The bits of rows that a type is multiplied by, those of other plans first. */
   private static int[] bits(ElementType type) {
-    return type == ElementType.INT8 ? new int[] {16, 8} : new int[] {8};
+    return type == ElementType.INT8 ? new int[] {8, 16} : new int[] {8};
   }
 
   static Stream<Arguments> cases() {

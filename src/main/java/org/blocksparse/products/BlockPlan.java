@@ -43,7 +43,7 @@ import org.blocksparse.internal.memory.Storage;
  *   <tr><th>W</th><th>bits</th><th>others</th></tr>
  *   <tr><td>floats, FLOAT16, transposed views</td><td>32</td><td></td></tr>
  *   <tr><td>BFLOAT16</td><td>16, a bfloat16</td><td>32</td></tr>
- *   <tr><td>INT8</td><td>16, a scale for each row</td><td>8, a scale for each row</td></tr>
+ *   <tr><td>INT8</td><td>8, a scale for each row</td><td>16, a scale for each row</td></tr>
  *   <tr><td>Q8_0, Q4_0, MXFP4</td><td>8, a scale for each 32 elements of a row</td><td></td></tr>
  * </table>
  *

@@ -125,9 +125,9 @@ final class PackedExpertsTest {
           assertArrayEquals(
               byParts(layer, x, routing, workers), out.toArray(), s + " " + activation);
           if (type == ElementType.INT8) {
-            layer.withInputBits(8).apply(x, routing, out);
-            BlockPlan up = routing.toExperts().withWorkers(workers).withInputBits(8);
-            BlockPlan down = routing.fromExperts().withWorkers(workers).withInputBits(8);
+            layer.withInputBits(16).apply(x, routing, out);
+            BlockPlan up = routing.toExperts().withWorkers(workers).withInputBits(16);
+            BlockPlan down = routing.fromExperts().withWorkers(workers).withInputBits(16);
             assertArrayEquals(
                 byParts(layer, x, routing, up, down), out.toArray(), s + " " + activation);
           }

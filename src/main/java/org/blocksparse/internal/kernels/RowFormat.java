@@ -52,14 +52,14 @@ public enum RowFormat {
         switch (weights) {
           case FLOAT32, FLOAT16, INT8 -> FLOATS;
           case BFLOAT16 -> transposed ? FLOATS : BFLOAT16;
-          case PACKED_INT8 -> TWO_BYTES;
+          case PACKED_INT8 -> BYTES;
           case Q8_0, Q4_0, MXFP4 -> GROUPS;
         };
     boolean packed = weights.isPacked();
     return switch (bits) {
       case ANY_BITS -> ofAny;
-      case 8 -> weights == WeightType.PACKED_INT8 ? BYTES : packed ? GROUPS : null;
-      case 16 -> ofAny == BFLOAT16 || ofAny == TWO_BYTES ? ofAny : null;
+      case 8 -> packed ? ofAny : null;
+      case 16 -> ofAny == BYTES ? TWO_BYTES : ofAny == BFLOAT16 ? BFLOAT16 : null;
       default -> packed ? null : FLOATS;
     };
   }
