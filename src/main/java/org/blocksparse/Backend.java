@@ -26,7 +26,7 @@ import org.blocksparse.internal.kernels.SelfTest;
  * </ul>
  *
  * <p><b>Registers of AMX.</b> On Linux, a processor with AMX needs the kernel's permission for each
- * process. The library requests it for products with {@linkplain BlockPlan#withRoundedInputs
+ * process. The library requests it for products with {@linkplain org.blocksparse.products.BlockPlan
  * rounded inputs}, for packed weights, and so for packed experts, when they are first computed, and
  * in {@link #selfTest} and {@link #describe}. The permission lasts for the life of the process:
  * each signal frame may need 8 KB more stack, and Linux refuses smaller stacks for signals from

@@ -79,9 +79,10 @@ import org.blocksparse.internal.memory.Storage;
  * (only on Linux) and AVX512-BF16 are used for blocks with at least 12 rows; elsewhere, the rounded
  * values are multiplied as float32, which is no faster.
  *
- * <p>On a processor with AMX, the first product that rounds h, or {@link Backend#describe},
- * requests the AMX registers from the Linux kernel, for the whole life of the process. Each signal
- * frame may then need 8 KB more stack. If the Linux kernel refuses, AVX-512 multiplies.
+ * <p>On a processor with AMX, the first product that rounds h, or {@link
+ * org.blocksparse.Backend#describe}, requests the AMX registers from the Linux kernel, for the
+ * whole life of the process. Each signal frame may then need 8 KB more stack. If the Linux kernel
+ * refuses, AVX-512 multiplies.
  *
  * <p>Safe for use by any number of threads. {@link #close} works as for tensors. The garbage
  * collector frees a plan that is never closed.
