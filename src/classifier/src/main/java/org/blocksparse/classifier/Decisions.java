@@ -64,6 +64,9 @@ public final class Decisions {
   private final long[] rightInBin = new long[BINS];
   private final double[] probabilityInBin = new double[BINS];
 
+  /** For each bin, the sum of probability - right over the first predictions in it. */
+  private final double[] errorOfFirst = new double[BINS];
+
   /**
    * One label's decisions.
    *
@@ -171,6 +174,7 @@ public final class Decisions {
       }
       double probability = Math.exp(logProbability);
       int bin = Math.min(BINS - 1, (int) (BINS * probability));
+      errorOfFirst[bin] += rank == 0 ? probability - hit : 0;
       countInBin[bin]++;
       rightInBin[bin] += hit;
       probabilityInBin[bin] += probability;
@@ -305,6 +309,15 @@ public final class Decisions {
       sum += Math.abs(probabilityInBin[bin] - rightInBin[bin]);
     }
     return sum / Arrays.stream(countInBin).sum();
+  }
+
+  /**
+   * The expected calibration error of the most probable label of each example; NaN if there are no
+   * examples. {@link #calibrationError} weights all predictions, most of which are improbable, and
+   * so hides errors of the first.
+   */
+  public double firstCalibrationError() {
+    return Arrays.stream(errorOfFirst).map(Math::abs).sum() / examples;
   }
 
   @Override

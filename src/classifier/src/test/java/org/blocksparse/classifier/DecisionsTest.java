@@ -194,6 +194,25 @@ final class DecisionsTest {
   }
 
   @Test
+  void theErrorOfFirstPredictions_isThatOfTheFirstOfEachExample() {
+    double[] difference = new double[10];
+    int examples = 0;
+    for (Example example : HELD_OUT.subList(0, HELD_OUT.size() - 1)) {
+      Prediction first = tree.predict(example, 1).get(0);
+      if (first.isAtLeast(Decisions.LEAST_THRESHOLD)) {
+        int bin = Math.min(9, (int) (10 * first.probability()));
+        boolean isRight = example.labels().contains(first.label());
+        difference[bin] += first.probability() - (isRight ? 1 : 0);
+      }
+      examples++;
+    }
+    assertEquals(
+        Arrays.stream(difference).map(Math::abs).sum() / examples,
+        decisions(tree, 0.5).firstCalibrationError(),
+        CLOSE);
+  }
+
+  @Test
   void rareLabels_countByTheirPropensity_inTheTraining() {
     assertTrue(softmax.hasPropensities());
     Map<String, Integer> counts = new TreeMap<>();

@@ -171,6 +171,9 @@ final class TestCommand implements Callable<Integer> {
       }
     }
     out.printf("expected calibration error: %.4f%n", decisions.calibrationError());
+    out.printf(
+        "expected calibration error of the first predictions: %.4f%n",
+        decisions.firstCalibrationError());
   }
 
   private void writeByLabel(List<Decisions.OfLabel> labels) throws IOException {
