@@ -16,14 +16,18 @@ import org.blocksparse.ranking.Labels;
 
 /**
  * Chooses the heads of a model, and trains them. The scores of a linear head, alone or beside an
- * embedding head, are calibrated on held-out examples. With few examples, each may be the only one
- * of a rare label: then the linear head is trained again, on all of them.
+ * embedding head, are calibrated on the validation examples, which the user chose to be like future
+ * ones. Without enough of these, training examples are held out. With few examples, each may be the
+ * only one of a rare label: then the linear head is trained again, on all of them.
  */
 final class Training {
   /** One of this many examples is held out, up to the maximum below. */
   private static final int HELD_OUT = 10;
 
   private static final int MOST_HELD_OUT = 1000;
+
+  /** With fewer validation examples, training examples are held out to calibrate. */
+  private static final int FEWEST_TO_CALIBRATE = 100;
 
   /** Predictions of each head, for a held-out example, to which the blend is fitted. */
   private static final int FIRST_ANSWERS = 20;
@@ -39,7 +43,8 @@ final class Training {
     this.options = options;
     this.head = head(set, options);
     SplittableRandom random = new SplittableRandom(options.seed());
-    int count = Math.min(MOST_HELD_OUT, set.size() / HELD_OUT);
+    boolean isValidated = options.validation().size() >= FEWEST_TO_CALIBRATE;
+    int count = isValidated ? 0 : Math.min(MOST_HELD_OUT, set.size() / HELD_OUT);
     BitSet held = new BitSet();
     while (held.cardinality() < count) {
       held.set(random.nextInt(set.size()));
@@ -134,7 +139,7 @@ final class Training {
     if (options.initialModel() != null) {
       return extended(embedding, labels, options.initialModel().linear());
     }
-    boolean isTwice = !TrainingDefaults.areMany(set.size());
+    boolean isTwice = heldOut.length > 0 && !TrainingDefaults.areMany(set.size());
     LinearLabelTree tree = tree(others, labels, 0, isTwice ? 2 : 1);
     try {
       Blend blend = blend(withTree(embedding, tree, null));
@@ -222,26 +227,37 @@ final class Training {
     }
   }
 
-  /** The blend of a model that has not learned the examples held out. */
+  /** The blend of a model that has not learned the examples to calibrate. */
   private Blend blend(Classifier model) {
     Blend.Samples samples = new Blend.Samples(head == ModelHead.BOTH ? 2 : 1);
+    if (heldOut.length == 0 && !options.validation().isEmpty()) {
+      try (ValidationSet validation = new ValidationSet(options.validation(), model)) {
+        validation.forEach(batch -> addSamples(model, batch, samples));
+      }
+    }
     for (int begin = 0; begin < heldOut.length; begin += Classifier.BATCH) {
       int end = Math.min(heldOut.length, begin + Classifier.BATCH);
-      try (SparseRows x = set.features(heldOut, begin, end);
-          SparseRows labels = set.labels(heldOut, begin, end);
-          BlendedScores scores = model.blendedScores(x, null)) {
-        List<BlendedScores.Row> rows = scores.first(FIRST_ANSWERS, Filter.without());
-        for (int row = 0; row < rows.size(); row++) {
-          BlendedScores.Row answers = rows.get(row);
-          int[] right = IntStream.of(labels.indices(row)).sorted().toArray();
-          for (int i = 0; i < answers.outputs().length; i++) {
-            boolean isRight = Arrays.binarySearch(right, answers.outputs()[i]) >= 0;
-            samples.add(answers.ofHeads()[i], isRight);
-          }
-        }
+      SparseRows x = set.features(heldOut, begin, end);
+      try (NumberedExamples batch = new NumberedExamples(x, set.labels(heldOut, begin, end))) {
+        addSamples(model, batch, samples);
       }
     }
     return Blend.fit(samples);
+  }
+
+  private static void addSamples(
+      Classifier model, NumberedExamples examples, Blend.Samples samples) {
+    try (BlendedScores scores = model.blendedScores(examples.features(), null)) {
+      List<BlendedScores.Row> rows = scores.first(FIRST_ANSWERS, Filter.without());
+      for (int row = 0; row < rows.size(); row++) {
+        BlendedScores.Row answers = rows.get(row);
+        int[] right = IntStream.of(examples.labels().indices(row)).sorted().toArray();
+        for (int i = 0; i < answers.outputs().length; i++) {
+          boolean isRight = Arrays.binarySearch(right, answers.outputs()[i]) >= 0;
+          samples.add(answers.ofHeads()[i], isRight);
+        }
+      }
+    }
   }
 
   /** Measures the result on the validation examples, for the model card of its file. */

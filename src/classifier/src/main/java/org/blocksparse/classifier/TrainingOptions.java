@@ -137,8 +137,9 @@ public final class TrainingOptions {
    * #withInitialModel initial model}, {@linkplain #withSharedRows shared rows} or {@linkplain
    * #withTuning tuning}.
    *
-   * <p>With a linear head, training holds out a tenth of the examples, at most 1,000, and
-   * calibrates probabilities on them.
+   * <p>With a linear head, probabilities are calibrated on the {@linkplain #withValidation
+   * validation examples}. If these are fewer than 100, training holds out a tenth of the examples
+   * for it, at most 1,000.
    *
    * @throws IllegalArgumentException from {@link Classifier#train} if an {@linkplain
    *     #withInitialModel initial model} has other heads, or if the head is linear alone and

@@ -3,6 +3,7 @@ package org.blocksparse.classifier;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 import org.blocksparse.ranking.Metrics;
 
 /** The examples of validation that have labels, as numbers, which are made once for all epochs. */
@@ -25,6 +26,11 @@ final class ValidationSet implements AutoCloseable {
       close();
       throw e;
     }
+  }
+
+  /** Passes the examples to a function, in batches. */
+  void forEach(Consumer<NumberedExamples> use) {
+    batches.forEach(use);
   }
 
   /**

@@ -311,6 +311,42 @@ final class HeadsTest {
         () -> Classifier.train(examples.stream(), options.withHead(ModelHead.LINEAR)));
   }
 
+  /** Where validation examples have other frequencies, probabilities are right for these. */
+  @ParameterizedTest
+  @EnumSource(
+      value = ModelHead.class,
+      names = {"LINEAR", "BOTH"})
+  void probabilitiesAreThoseOfTheValidationExamples(ModelHead head) {
+    List<Example> validation = hidden(600, 2);
+    List<Example> future = hidden(600, 3);
+    TrainingOptions options = SMALL.withHead(head);
+    double own;
+    try (Classifier classifier = Classifier.train(examples(2400, 1).stream(), options)) {
+      own =
+          classifier.evaluate(future.stream(), 1, 0.5, e -> {}).decisions().firstCalibrationError();
+    }
+    try (Classifier classifier =
+        Classifier.train(examples(2400, 1).stream(), options.withValidation(validation.stream()))) {
+      Decisions decisions = classifier.evaluate(future.stream(), 1, 0.5, e -> {}).decisions();
+      double error = decisions.firstCalibrationError();
+      assertTrue(error < 0.05 && error < own / 3, error + " of " + own);
+      assertEquals("0", classifier.info().get("examples held out to calibrate"));
+    }
+  }
+
+  /** Examples of which half have no word of their label. */
+  private static List<Example> hidden(int count, long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    return IntStream.range(0, count)
+        .mapToObj(
+            e -> {
+              int label = random.nextInt(LABELS);
+              int shown = random.nextBoolean() ? label : random.nextInt(LABELS);
+              return Example.ofText(Texts.of(shown, random), "label" + label);
+            })
+        .toList();
+  }
+
   @Test
   void ofManyExamplesAFewAreHeldOut() {
     SplittableRandom random = new SplittableRandom(1);
