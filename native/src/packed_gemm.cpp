@@ -62,50 +62,49 @@ packed::rounded_rows rounded_rows_at(void* rounded, row_format format, int64_t r
 
 // The weights of a product, and the initial sums.
 struct weights_and_bias {
-  int32_t k, n;  // of a block
-  int32_t w_type, rows_format;
-  const void* w;
-  int32_t read_blocks, write_blocks;
-  const float* scales;
-  const float* bias;
-  int64_t bias_stride;
+  blocksparse_blocks w;
+  int32_t rows_format;
+  blocksparse_rows bias;
 
   // Once checked.
   weight_type type = weight_type::int8;
   row_format format = row_format::groups;
 
   blocksparse_status check() {
-    if (!packed_type(w_type, &type) || (type != weight_type::int8 && scales != nullptr) ||
+    if (!packed_type(w.type, &type) || w.transposed != 0 ||
+        (type != weight_type::int8 && w.scales != nullptr) ||
         !parse_row_format(rows_format, &format) || !packed::takes(type, format)) {
       return BLOCKSPARSE_BAD_ARGUMENT;
     }
-    if (k < 0 || n < 0 || read_blocks < 0 || write_blocks < 0) {
+    if (w.in_size < 0 || w.out_size < 0 || w.in_blocks < 0 || w.out_blocks < 0) {
       return BLOCKSPARSE_BAD_SIZE;
     }
-    const int64_t blocks = int64_t{read_blocks} * write_blocks;
-    const int64_t block_bytes = packed::packed_bytes(type, k, n);
-    const bool scaled = type == weight_type::int8 && k > 0;
-    if (distance(blocks + 1, block_bytes) < 0 || (scaled && distance(blocks + 1, n) < 0)) {
+    const int64_t blocks = int64_t{w.in_blocks} * w.out_blocks;
+    const int64_t block_bytes = packed::packed_bytes(type, w.in_size, w.out_size);
+    const bool scaled = type == weight_type::int8 && w.in_size > 0;
+    if (distance(blocks + 1, block_bytes) < 0 || (scaled && distance(blocks + 1, w.out_size) < 0) ||
+        (bias.data != nullptr && bias.count < w.out_blocks)) {
       return BLOCKSPARSE_BAD_SIZE;
     }
-    if (blocks > 0 && block_bytes > 0 && (w == nullptr || (scaled && scales == nullptr))) {
+    if (blocks > 0 && block_bytes > 0 && (w.data == nullptr || (scaled && w.scales == nullptr))) {
       return BLOCKSPARSE_NULL_POINTER;
     }
-    return bias == nullptr ? BLOCKSPARSE_OK : check_rows(bias, write_blocks, n, bias_stride);
+    return bias.data == nullptr ? BLOCKSPARSE_OK : check_rows(bias, w.out_size);
   }
 
   const float* bias_of(int32_t write_block) const {
-    return bias == nullptr ? nullptr : bias + write_block * bias_stride;
+    return bias.data == nullptr ? nullptr : bias.data + write_block * bias.stride;
   }
 
   // Has a product multiply by the columns of a block from `begin` on, which is that of a panel: its
   // outputs count from there.
   void multiply_by(int32_t read_block, int32_t write_block, int32_t begin,
                    packed::panel_product* product) const {
-    const int64_t block = int64_t{read_block} * write_blocks + write_block;
-    product->panels = static_cast<const uint8_t*>(w) + block * packed::packed_bytes(type, k, n) +
-                      packed::packed_bytes(type, k, begin);
-    product->output_scales = scales == nullptr ? nullptr : scales + block * n + begin;
+    const int64_t block = int64_t{read_block} * w.out_blocks + write_block;
+    product->panels = static_cast<const uint8_t*>(w.data) +
+                      block * packed::packed_bytes(type, w.in_size, w.out_size) +
+                      packed::packed_bytes(type, w.in_size, begin);
+    product->output_scales = w.scales == nullptr ? nullptr : w.scales + block * w.out_size + begin;
   }
 };
 
@@ -159,7 +158,7 @@ struct product_between {
     product.position = all;
     product.c = sums;
     product.ldc = ld;
-    for (int32_t s = 0; s < chunk.segment_count && w.k > 0; ++s) {
+    for (int32_t s = 0; s < chunk.segment_count && w.w.in_size > 0; ++s) {
       const gemm_segment segment = plan.segment(chunk, s);
       const int32_t* const positions = segment.write.position;
       const int32_t* const positions_end = positions + segment.write.count;
@@ -214,8 +213,7 @@ struct product_between {
 }  // namespace blocksparse
 
 int32_t blocksparse_round_rows_f32(int32_t isa, int32_t format, int32_t row_begin, int32_t row_end,
-                                   int32_t k, const float* a, int64_t a_rows, int64_t lda,
-                                   void* rounded) {
+                                   int32_t k, const blocksparse_rows* a, void* rounded) {
   using namespace blocksparse;
   if (kernels_for(isa) == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
@@ -224,42 +222,45 @@ int32_t blocksparse_round_rows_f32(int32_t isa, int32_t format, int32_t row_begi
   if (!parse_row_format(format, &of_rows)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
+  if (any_null(a)) {
+    return BLOCKSPARSE_NULL_POINTER;
+  }
   const blocksparse_status status =
-      first_error(check_rows(a, a_rows, k, lda), check_rounded(rounded, a_rows, k));
+      first_error(check_rows(*a, k), check_rounded(rounded, a->count, k));
   if (status != BLOCKSPARSE_OK) {
     return status;
   }
-  if (!is_range(row_begin, row_end, static_cast<int32_t>(a_rows))) {
+  if (!is_range(row_begin, row_end, static_cast<int32_t>(a->count))) {
     return BLOCKSPARSE_BAD_SIZE;
   }
   const packed::kernels& kernels = packed::fastest(isa);
-  const packed::rounded_rows to = rounded_rows_at(rounded, of_rows, a_rows, k);
+  const packed::rounded_rows to = rounded_rows_at(rounded, of_rows, a->count, k);
   for (int32_t r = row_begin; r < row_end && k > 0; ++r) {
-    kernels.round_row(a + r * lda, k, to, r);
+    kernels.round_row(a->data + r * a->stride, k, to, r);
   }
   return BLOCKSPARSE_OK;
 }
 
-int32_t blocksparse_packed_gemm_f32(int32_t isa, const int32_t* schedule, int64_t schedule_length,
-                                    int32_t chunk_begin, int32_t chunk_end, int32_t column_begin,
-                                    int32_t column_end, int32_t k, int32_t n, int32_t format,
-                                    const void* rounded, int64_t a_rows, int32_t w_type,
-                                    const void* w, int32_t read_blocks, int32_t write_blocks,
-                                    const float* scales, const float* bias, int64_t bias_stride,
-                                    int32_t accumulate, float* c, int64_t c_rows, int64_t ldc) {
+int32_t blocksparse_packed_gemm_f32(int32_t isa, const blocksparse_part* part, int32_t format,
+                                    const void* rounded, int64_t a_rows,
+                                    const blocksparse_blocks* w, const blocksparse_sums* c) {
   using namespace blocksparse;
   if (kernels_for(isa) == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
-  if (!is_flag(accumulate) || (accumulate == 1 && bias != nullptr)) {
+  if (any_null(part, w, c)) {
+    return BLOCKSPARSE_NULL_POINTER;
+  }
+  if (!is_flag(c->accumulate) || (c->accumulate == 1 && c->bias.data != nullptr)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  weights_and_bias operands = {k,      n,    w_type,     format, w, read_blocks, write_blocks,
-                               scales, bias, bias_stride};
+  const int32_t k = w->in_size, n = w->out_size;
+  const int32_t column_begin = part->column_begin, column_end = part->column_end;
+  const blocksparse_rows to = c->rows;
+  weights_and_bias operands = {*w, format, c->bias};
   gemm_schedule plan;
-  blocksparse_status status =
-      first_error(operands.check(), gemm_schedule::parse(schedule, schedule_length, &plan),
-                  check_rounded(rounded, a_rows, k), check_rows(c, c_rows, n, ldc));
+  blocksparse_status status = first_error(operands.check(), gemm_schedule::parse(*part, &plan),
+                                          check_rounded(rounded, a_rows, k), check_rows(to, n));
   if (status != BLOCKSPARSE_OK) {
     return status;
   }
@@ -267,7 +268,7 @@ int32_t blocksparse_packed_gemm_f32(int32_t isa, const int32_t* schedule, int64_
       (column_end % kOutputs != 0 && column_end != n)) {
     return BLOCKSPARSE_BAD_SIZE;
   }
-  status = plan.check(chunk_begin, chunk_end, read_blocks, write_blocks, a_rows, c_rows);
+  status = plan.check(part->begin, part->end, w->in_blocks, w->out_blocks, a_rows, to.count);
   if (status != BLOCKSPARSE_OK || column_begin == column_end) {
     return status;
   }
@@ -276,16 +277,16 @@ int32_t blocksparse_packed_gemm_f32(int32_t isa, const int32_t* schedule, int64_
   packed::panel_product product = {};
   product.output_begin = column_begin;
   product.output_end = column_end;
-  void* const read = const_cast<void*>(rounded);
+  void* const read = const_cast<void*>(rounded);  // only read
   product.x = rounded_rows_at(read, operands.format, a_rows, k);
-  product.c = c;
-  product.ldc = ldc;
-  for (int32_t i = chunk_begin; i < chunk_end; ++i) {
+  product.c = to.data;
+  product.ldc = to.stride;
+  for (int32_t i = part->begin; i < part->end; ++i) {
     const gemm_chunk chunk = plan.chunk(i);
-    if (accumulate == 0) {
+    if (c->accumulate == 0) {
       const float* const start = operands.bias_of(chunk.write_block);
       initialise_rows(chunk.rows, start == nullptr ? nullptr : start + column_begin, column_begin,
-                      column_end - column_begin, {c, c_rows, ldc});
+                      column_end - column_begin, to);
     }
     for (int32_t s = 0; s < chunk.segment_count && k > 0; ++s) {
       const gemm_segment segment = plan.segment(chunk, s);
@@ -300,29 +301,32 @@ int32_t blocksparse_packed_gemm_f32(int32_t isa, const int32_t* schedule, int64_
   return BLOCKSPARSE_OK;
 }
 
-int32_t blocksparse_packed_activation_f32(
-    int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
-    int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k, int32_t n,
-    int32_t format, const void* rounded, int64_t a_rows, int32_t w_type, const void* w,
-    int32_t read_blocks, int32_t write_blocks, const float* scales, const float* bias,
-    int64_t bias_stride, int32_t activation, const float* gate, void* to, int64_t to_rows) {
+int32_t blocksparse_packed_activation_f32(int32_t isa, const blocksparse_part* part, int32_t format,
+                                          const void* rounded, int64_t a_rows,
+                                          const blocksparse_blocks* w, const blocksparse_rows* bias,
+                                          int32_t activation, const float* gate, void* to,
+                                          int64_t to_rows) {
   using namespace blocksparse;
   const kernel_table* const kernels = kernels_for(isa);
   if (kernels == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
+  if (any_null(part, w, bias)) {
+    return BLOCKSPARSE_NULL_POINTER;
+  }
   activation_kind kind;
   if (!parse_activation(activation, &kind)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  if (n < 0 || (kind.gated && n > INT32_MAX / 2)) {
+  if (kind.gated && w->out_size % 2 != 0) {
     return BLOCKSPARSE_BAD_SIZE;
   }
-  weights_and_bias operands = {k,           kind.gated ? 2 * n : n, w_type, format, w,
-                               read_blocks, write_blocks,           scales, bias,   bias_stride};
+  const int32_t k = w->in_size, n = kind.gated ? w->out_size / 2 : w->out_size;
+  const int32_t column_begin = part->column_begin, column_end = part->column_end;
+  weights_and_bias operands = {*w, format, *bias};
   gemm_schedule plan;
   blocksparse_status status =
-      first_error(operands.check(), gemm_schedule::parse(schedule, schedule_length, &plan),
+      first_error(operands.check(), gemm_schedule::parse(*part, &plan),
                   check_rounded(rounded, a_rows, k), check_rounded(to, to_rows, n));
   if (status != BLOCKSPARSE_OK) {
     return status;
@@ -331,7 +335,7 @@ int32_t blocksparse_packed_activation_f32(
       (column_end % kInputs != 0 && column_end != n)) {
     return BLOCKSPARSE_BAD_SIZE;
   }
-  status = plan.check(chunk_begin, chunk_end, read_blocks, write_blocks, a_rows, to_rows);
+  status = plan.check(part->begin, part->end, w->in_blocks, w->out_blocks, a_rows, to_rows);
   if (status != BLOCKSPARSE_OK || column_begin == column_end) {
     return status;
   }
@@ -350,7 +354,7 @@ int32_t blocksparse_packed_activation_f32(
       rounded_rows_at(whole ? nullptr : to, row_format::groups, to_rows, n),
       whole ? static_cast<float*>(to) : nullptr};
   sums_between sums;
-  for (int32_t i = chunk_begin; i < chunk_end; ++i) {
+  for (int32_t i = part->begin; i < part->end; ++i) {
     const gemm_chunk chunk = plan.chunk(i);
     const int64_t rows = chunk.rows.count;
     const int64_t parts = (rows + kRowsBetween - 1) / kRowsBetween;
@@ -359,9 +363,9 @@ int32_t blocksparse_packed_activation_f32(
     const int32_t width = static_cast<int32_t>(groups) * kInputs;
     for (int32_t begin = column_begin, end; begin < column_end; begin = end) {
       end = begin + std::min(width, column_end - begin);
-      for (int64_t part = 0; part < parts; ++part) {
-        const int32_t first_row = static_cast<int32_t>(rows * part / parts);
-        const int32_t end_row = static_cast<int32_t>(rows * (part + 1) / parts);
+      for (int64_t piece = 0; piece < parts; ++piece) {
+        const int32_t first_row = static_cast<int32_t>(rows * piece / parts);
+        const int32_t end_row = static_cast<int32_t>(rows * (piece + 1) / parts);
         product.run(chunk, first_row, end_row - first_row, begin, end, &sums);
       }
     }

@@ -166,14 +166,10 @@ struct gemm_schedule {
       *pair_read, *pair_write;
 
   static blocksparse_status parse(const blocksparse_part& part, gemm_schedule* s) {
-    return parse(part.schedule, part.schedule_length, s);
-  }
-
-  static blocksparse_status parse(const int32_t* data, int64_t length, gemm_schedule* s) {
-    if (data == nullptr) {
+    if (part.schedule == nullptr) {
       return BLOCKSPARSE_NULL_POINTER;
     }
-    array_reader reader(data, length);
+    array_reader reader(part.schedule, part.schedule_length);
     const int32_t* const head = reader.take(5);
     if (head == nullptr || head[0] != BLOCKSPARSE_GEMM_SCHEDULE || head[1] < 0 || head[2] < 0 ||
         head[3] < 0 || head[4] < 0) {

@@ -109,9 +109,7 @@ int main(int, char** argv) {
   blocksparse_set_openblas_threads(1);
   check(blocksparse_openblas_threads() == 1, "one thread",
         std::to_string(blocksparse_openblas_threads()));
-  check_rounded_words();
   check_best_kernels();
-  std::printf("on %s: %d failures
-", file.c_str(), failures);
+  std::printf("on %s: %d failures\n", file.c_str(), failures);
   return failures == 0 ? 0 : 1;
 }

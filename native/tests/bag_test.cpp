@@ -243,10 +243,10 @@ void check_one_column_beyond_floats(int32_t isa, int32_t n) {
   for (int32_t huge = 0; huge < n; ++huge) {
     matrix a(1, n, 3, 2.0f), c(1, n);
     a.at(0, huge) = kHuge;
-    CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_bag_sum_f32(isa, BLOCKSPARSE_BAG_MEAN, offsets.data(), 1, 0, 1,
-                                         indices.data(), nullptr, 4, n, BLOCKSPARSE_FLOAT32,
-                                         a.data(), 1, a.ld(), nullptr, c.data(), c.ld()));
+    CHECK_STATUS(
+        BLOCKSPARSE_OK,
+        call_bag_sum(isa, BLOCKSPARSE_BAG_MEAN, {offsets.data(), indices.data(), nullptr, 1, 4}, 0,
+                     1, {a.data(), nullptr, 1, a.ld(), n, BLOCKSPARSE_FLOAT32}, rows_of(c)));
     for (int32_t q = 0; q < n; ++q) {
       CHECK(c.at(0, q) == (q == huge ? kHuge : 2.0f));
     }

@@ -264,39 +264,38 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
       const std::vector<int32_t> plan = in.rest(BLOCKSPARSE_GEMM_SCHEDULE);
       const int32_t type = kind >> 3;
       const int64_t groups = (positive(size1) + 31) / 32, panels = (positive(size2) + 15) / 16;
-      const int64_t blocks = positive(blocks1) * positive(blocks2);
+      const int64_t number = positive(blocks1) * positive(blocks2);
       const int64_t group_bytes = type == BLOCKSPARSE_INT8   ? 512
                                   : type == BLOCKSPARSE_Q8_0 ? 544
                                   : type == BLOCKSPARSE_Q4_0 ? 288
                                                              : 272;
-      const std::vector<char> packed(
-          static_cast<std::size_t>(blocks * groups * panels * group_bytes), 1);
-      const std::vector<float> scales = operand(blocks, size2, size2);
-      const std::vector<float> bias = operand(blocks2, ld2, size2);
+      std::vector<char> packed(static_cast<std::size_t>(number * groups * panels * group_bytes), 1);
+      const std::vector<float> scales = operand(number, size2, size2);
+      std::vector<float> bias = operand(blocks2, ld2, size2);
       const int32_t format = type == BLOCKSPARSE_INT8 ? 1 + accumulate : 0;
       // More than any format takes.
       std::vector<float> rounded(static_cast<std::size_t>(positive(rows1) * (groups * 20 + 40)),
                                  0.5f);
       void* const rounded_data = (odd & kNullScratch) != 0 ? nullptr : rounded.data();
-      blocksparse_round_rows_f32(isa, format, path, rows1, size1, x_data, rows1, ld1, rounded_data);
-      blocksparse_packed_gemm_f32(isa, plan.data(), static_cast<int64_t>(plan.size()), begin, end,
-                                  part_begin, part_end, size1, size2, format, rounded_data, rows1,
-                                  type, w_data == nullptr ? nullptr : packed.data(), blocks1,
-                                  blocks2,
-                                  weighted == (type == BLOCKSPARSE_INT8) ? scales.data() : nullptr,
-                                  accumulate == 0 && transposed ? bias.data() : nullptr, ld2,
-                                  accumulate, y_data, rows2, ld2);
+      blocksparse_round_rows_f32(isa, format, path, rows1, size1, &rows_x, rounded_data);
+      blocks.data = w_data == nullptr ? nullptr : packed.data();
+      blocks.scales = weighted == (type == BLOCKSPARSE_INT8) ? scales.data() : nullptr;
+      blocks.type = type;
+      blocks.transposed = 0;
+      const blocksparse_rows no_bias = {nullptr, 0, 0}, of_bias = {bias.data(), blocks2, ld2};
+      const blocksparse_part part = part_of(plan, part_begin, part_end);
+      const blocksparse_sums sums = {rows_y, accumulate == 0 && transposed ? of_bias : no_bias,
+                                     accumulate};
+      blocksparse_packed_gemm_f32(isa, &part, format, rounded_data, rows1, &blocks, &sums);
       const int32_t activation = path * 4 + (options >> 4 & 3);  // some are none
       const int32_t n = activation >= BLOCKSPARSE_SWIGLU ? size2 / 2 : size2;
       std::vector<float> to(
           static_cast<std::size_t>(positive(rows2) * ((positive(n) + 31) / 32) * 32), 0.5f);
       const std::vector<float> gates(static_cast<std::size_t>(positive(rows2)), 0.5f);
-      blocksparse_packed_activation_f32(
-          isa, plan.data(), static_cast<int64_t>(plan.size()), begin, end, part_begin, part_end,
-          size1, n, format, rounded_data, rows1, type, w_data == nullptr ? nullptr : packed.data(),
-          blocks1, blocks2, weighted == (type == BLOCKSPARSE_INT8) ? scales.data() : nullptr,
-          transposed ? bias.data() : nullptr, ld2, activation, weighted ? gates.data() : nullptr,
-          y_data == nullptr ? nullptr : to.data(), rows2);
+      blocksparse_packed_activation_f32(isa, &part, format, rounded_data, rows1, &blocks,
+                                        transposed ? &of_bias : &no_bias, activation,
+                                        weighted ? gates.data() : nullptr,
+                                        y_data == nullptr ? nullptr : to.data(), rows2);
       break;
     }
     default: {

@@ -520,6 +520,23 @@ std::size_t rounded_size(row_format format, int32_t count, int32_t inputs) {
   return static_cast<std::size_t>(rounded_bytes(format, count, groups_of(inputs)) / 4);
 }
 
+// Blocks that lie end to end, whatever their strides.
+blocksparse_blocks packed_blocks(const void* w, int32_t read_blocks, int32_t write_blocks,
+                                 int32_t k, int32_t n, int32_t type, const float* scales) {
+  return {const_cast<void*>(w), scales,       -1, -1, -1,   -1, -1,
+          read_blocks,          write_blocks, k,  n,  type, 0};
+}
+
+int32_t call_round_rows(int32_t isa, int32_t format, int32_t row_begin, int32_t row_end, int32_t k,
+                        const blocksparse_rows& a, void* to) {
+  return blocksparse_round_rows_f32(isa, format, row_begin, row_end, k, &a, to);
+}
+
+int32_t call_packed_gemm(int32_t isa, const blocksparse_part& part, int32_t format, const void* a,
+                         int64_t a_rows, const blocksparse_blocks& w, const blocksparse_sums& c) {
+  return blocksparse_packed_gemm_f32(isa, &part, format, a, a_rows, &w, &c);
+}
+
 // Through the C interface: rows of a schedule, repeats among them, in chunks and bands.
 void check_schedule(int32_t isa, weight_type type, row_format format, bool accumulate) {
   context() = std::string("schedule, ") + blocksparse_isa_name(isa) + ", " + name_of(type, format);
@@ -553,16 +570,17 @@ void check_schedule(int32_t isa, weight_type type, row_format format, bool accum
   walled<float> rounded(rounded_size(format, kRows, in), quiet_nan());
   for (int32_t row = 0; row < kRows; ++row) {
     CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_round_rows_f32(isa, of_rows, row, row + 1, in, x.data(), kRows, x.ld(),
-                                            rounded.data()));
+                 call_round_rows(isa, of_rows, row, row + 1, in, rows_of(x), rounded.data()));
   }
   const int32_t w_type = BLOCKSPARSE_INT8 + static_cast<int32_t>(type);
   const float* const scales_data = type == weight_type::int8 ? scales.data() : nullptr;
   const auto run = [&](int32_t begin, int32_t end, int32_t column_begin, int32_t column_end) {
-    return blocksparse_packed_gemm_f32(
-        isa, plan.data(), length(plan), begin, end, column_begin, column_end, in, kOut, of_rows,
-        rounded.data(), kRows, w_type, w.data(), kRead, kWrite, scales_data,
-        accumulate ? nullptr : bias.data(), bias.ld(), accumulate ? 1 : 0, c.data(), kRows, c.ld());
+    return call_packed_gemm(
+        isa, {plan.data(), length(plan), begin, end, column_begin, column_end}, of_rows,
+        rounded.data(), kRows,
+        packed_blocks(w.data(), kRead, kWrite, in, kOut, w_type, scales_data),
+        {rows_of(c), rows_of(accumulate ? nullptr : bias.data(), kWrite, bias.ld()),
+         accumulate ? 1 : 0});
   };
   CHECK_STATUS(BLOCKSPARSE_OK, run(1, plan[1], 0, 16));
   CHECK_STATUS(BLOCKSPARSE_OK, run(0, 1, 0, 32));
@@ -599,9 +617,10 @@ void check_schedule(int32_t isa, weight_type type, row_format format, bool accum
   const auto call = [&](int32_t set, int32_t n, const void* at, int64_t a_rows, int32_t of_type,
                         const void* weights_at, int32_t read_blocks, const float* output_scales,
                         const float* start, int32_t adds) {
-    return blocksparse_packed_gemm_f32(set, plan.data(), length(plan), 0, 1, 0, 0, in, n, of_rows,
-                                       at, a_rows, of_type, weights_at, read_blocks, kWrite,
-                                       output_scales, start, kOut, adds, c.data(), kRows, c.ld());
+    return call_packed_gemm(
+        set, {plan.data(), length(plan), 0, 1, 0, 0}, of_rows, at, a_rows,
+        packed_blocks(weights_at, read_blocks, kWrite, in, n, of_type, output_scales),
+        {rows_of(c), rows_of(start, kWrite, kOut), adds});
   };
   const float* const other = scales_data == nullptr ? bias.data() : nullptr;
   const void* const a = rounded.data();
@@ -635,20 +654,17 @@ void check_schedule(int32_t isa, weight_type type, row_format format, bool accum
                                           scales_data, nullptr, 0));
   CHECK(c.same_bits(expected));
   CHECK_STATUS(BLOCKSPARSE_BAD_SIZE,
-               blocksparse_round_rows_f32(isa, of_rows, 0, kRows + 1, in, x.data(), kRows, x.ld(),
-                                          rounded.data()));
+               call_round_rows(isa, of_rows, 0, kRows + 1, in, rows_of(x), rounded.data()));
   CHECK_STATUS(BLOCKSPARSE_BAD_SIZE,
-               blocksparse_round_rows_f32(isa, of_rows, 0, kRows, in, x.data(), kRows, in - 1,
-                                          rounded.data()));
+               call_round_rows(isa, of_rows, 0, kRows, in, rows_of(x.data(), kRows, in - 1),
+                               rounded.data()));
   CHECK_STATUS(
       BLOCKSPARSE_NULL_POINTER,
-      blocksparse_round_rows_f32(isa, of_rows, 0, kRows, in, nullptr, kRows, in, rounded.data()));
-  CHECK_STATUS(
-      BLOCKSPARSE_NULL_POINTER,
-      blocksparse_round_rows_f32(isa, of_rows, 0, kRows, in, x.data(), kRows, x.ld(), nullptr));
-  CHECK_STATUS(
-      BLOCKSPARSE_UNSUPPORTED_ISA,
-      blocksparse_round_rows_f32(-1, of_rows, 0, kRows, in, x.data(), kRows, x.ld(), nullptr));
+      call_round_rows(isa, of_rows, 0, kRows, in, rows_of(nullptr, kRows, in), rounded.data()));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER,
+               call_round_rows(isa, of_rows, 0, kRows, in, rows_of(x), nullptr));
+  CHECK_STATUS(BLOCKSPARSE_UNSUPPORTED_ISA,
+               call_round_rows(-1, of_rows, 0, kRows, in, rows_of(x), nullptr));
 }
 
 // The first product of experts, and what becomes of it: the bits of its three parts one by one.
@@ -703,13 +719,13 @@ void check_activation(int32_t isa, weight_type type, row_format format, int32_t 
   const int32_t w_type = BLOCKSPARSE_INT8 + static_cast<int32_t>(type);
   const float* const scales_data = scaled ? scales.data() : nullptr;
   const float* const bias_data = biased ? bias.data() : nullptr;
-  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_round_rows_f32(isa, of_rows, 0, kRows, kIn, x.data(),
-                                                          kRows, x.ld(), rounded.data()));
-  CHECK_STATUS(
-      BLOCKSPARSE_OK,
-      blocksparse_packed_gemm_f32(isa, plan.data(), length(plan), 0, plan[1], 0, sums, kIn, sums,
-                                  of_rows, rounded.data(), kRows, w_type, w.data(), kRead, kWrite,
-                                  scales_data, bias_data, bias.ld(), 0, z.data(), written, z.ld()));
+  CHECK_STATUS(BLOCKSPARSE_OK,
+               call_round_rows(isa, of_rows, 0, kRows, kIn, rows_of(x), rounded.data()));
+  CHECK_STATUS(BLOCKSPARSE_OK,
+               call_packed_gemm(
+                   isa, {plan.data(), length(plan), 0, plan[1], 0, sums}, of_rows, rounded.data(),
+                   kRows, packed_blocks(w.data(), kRead, kWrite, kIn, sums, w_type, scales_data),
+                   {rows_of(z), rows_of(bias_data, kWrite, bias.ld()), 0}));
   CHECK_STATUS(BLOCKSPARSE_OK,
                call_activation(isa, {nullptr, 0, 0, written, 0, n},
                                {rows_of(z), gate.data(), activation, n}, rows_of(a)));
@@ -718,15 +734,17 @@ void check_activation(int32_t isa, weight_type type, row_format format, int32_t 
       std::copy(&a.at(row, 0), &a.at(row, 0) + n, expected.data() + row * n);
     }
   } else {
-    CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_round_rows_f32(isa, of_rows, 0, written, n, a.data(),
-                                                            written, a.ld(), expected.data()));
+    CHECK_STATUS(BLOCKSPARSE_OK,
+                 call_round_rows(isa, of_rows, 0, written, n, rows_of(a), expected.data()));
   }
   const auto run = [&](int32_t function, int32_t begin, int32_t end, int32_t column_begin,
                        int32_t column_end, const void* from, void* rows_to) {
-    return blocksparse_packed_activation_f32(
-        isa, plan.data(), length(plan), begin, end, column_begin, column_end, kIn, n, of_rows, from,
-        kRows, w_type, w.data(), kRead, kWrite, scales_data, bias_data, bias.ld(), function,
-        gate.data(), rows_to, written);
+    const blocksparse_part part = part_of(plan, begin, end, column_begin, column_end);
+    const blocksparse_blocks blocks =
+        packed_blocks(w.data(), kRead, kWrite, kIn, sums, w_type, scales_data);
+    const blocksparse_rows start = rows_of(bias_data, kWrite, bias.ld());
+    return blocksparse_packed_activation_f32(isa, &part, of_rows, from, kRows, &blocks, &start,
+                                             function, gate.data(), rows_to, written);
   };
   const int32_t middle = n > 32 ? 32 : 0;
   CHECK_STATUS(BLOCKSPARSE_OK, run(activation, 1, plan[1], 0, middle, rounded.data(), to.data()));

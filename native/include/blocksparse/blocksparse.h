@@ -238,7 +238,8 @@ BLOCKSPARSE_API int32_t blocksparse_copy_access_list(const char* from, const cha
 
 /*
  * Structs that functions take by address; no function keeps it. Their fields follow each other
- * without gaps, so that other languages can write them one after the other.
+ * without gaps, so that other languages can write them one after the other. Java does, and a test
+ * reads there what it wrote, by the names of the fields: hence the tags besides the names.
  *
  * An address of a struct is not NULL, unless the function says what NULL means. A pointer in a
  * struct may be NULL if nothing is at it, as at rows without elements.
@@ -260,20 +261,22 @@ typedef enum blocksparse_element_type {
 } blocksparse_element_type;
 
 /* The PART of a schedule that a call runs. */
-typedef struct blocksparse_part {
+struct blocksparse_part_fields {
   const int32_t* schedule; /* GEMM schedule, or OUTER schedule where the function says so */
   int64_t schedule_length; /* in int32 */
   int32_t begin, end;      /* chunks [begin, end), or blocks of an OUTER schedule */
   int32_t column_begin;    /* columns [column_begin, column_end) of the rows written, */
   int32_t column_end;      /* or rows of the blocks of an OUTER schedule */
-} blocksparse_part;
+};
+typedef struct blocksparse_part_fields blocksparse_part;
 
 /* ROWS: row r is at data + r * stride. Written only where a function says so. */
-typedef struct blocksparse_rows {
+struct blocksparse_rows_fields {
   float* data;
   int64_t count;
   int64_t stride; /* at least the size of a row */
-} blocksparse_rows;
+};
+typedef struct blocksparse_rows_fields blocksparse_rows;
 
 /*
  * BLOCKS: a grid of in_blocks x out_blocks, each of in_size x out_size elements. Element [p][q] of
@@ -281,7 +284,7 @@ typedef struct blocksparse_rows {
  *   data[i * in_stride + j * out_stride + p * ld + q], or if transposed    ... + q * ld + p].
  * Strides and ld are in elements of the type; a stride of 0 is allowed.
  */
-typedef struct blocksparse_blocks {
+struct blocksparse_blocks_fields {
   void* data;          /* at any address; FLOAT32 at a multiple of 4. Written where rows are */
   const float* scales; /* of INT8, one for each of the elements that lie together: [p][q] times
                           scales[i * scales_in_stride + j * scales_out_stride + q], or if transposed
@@ -293,15 +296,17 @@ typedef struct blocksparse_blocks {
   int32_t in_size, out_size;
   int32_t type; /* blocksparse_element_type */
   int32_t transposed;
-} blocksparse_blocks;
+};
+typedef struct blocksparse_blocks_fields blocksparse_blocks;
 
 /* SUMS: rows that products are added to, and what they begin with. */
-typedef struct blocksparse_sums {
+struct blocksparse_sums_fields {
   blocksparse_rows rows; /* overlap nothing else */
   blocksparse_rows bias; /* a row for each block written; or data is NULL: none */
   int32_t accumulate;    /* 0: rows are only written, never read, and may hold NaN; 1: they are
                             added to, and there is no bias */
-} blocksparse_sums;
+};
+typedef struct blocksparse_sums_fields blocksparse_sums;
 
 /* ----------------------------------------------------------------------------------- products */
 
@@ -401,13 +406,13 @@ typedef enum blocksparse_row_format {
  *
  * format    blocksparse_row_format
  * k         size of a row
- * a         a_rows rows, row r at a + r * lda; fewer than 2^31
- * rounded   a_rows rounded rows, at a multiple of 4 bytes; overlap nothing else. Others than the
- *           rows named stay as they are
+ * a         fewer than 2^31 rows
+ * rounded   as many rounded rows, at a
+ *           multiple of 4 bytes; overlaps nothing else. Others than the rows named stay as they are
  */
 BLOCKSPARSE_API int32_t blocksparse_round_rows_f32(int32_t isa, int32_t format, int32_t row_begin,
-                                                   int32_t row_end, int32_t k, const float* a,
-                                                   int64_t a_rows, int64_t lda, void* rounded);
+                                                   int32_t row_end, int32_t k,
+                                                   const blocksparse_rows* a, void* rounded);
 
 /*
  * As blocksparse_block_gemm_f32, with rounded rows and packed weights.
@@ -425,38 +430,35 @@ BLOCKSPARSE_API int32_t blocksparse_round_rows_f32(int32_t isa, int32_t format, 
  * which NaN a NaN is.
  *
  * format        of the rows, one of those of the type of w
- * column_begin, column_end   multiples of 16, or n
+ * part          its columns begin and end at multiples of 16, or at n
  * rounded       rows read: a_rows rows that blocksparse_round_rows_f32 has made; not written
- * w_type        BLOCKSPARSE_INT8 ... BLOCKSPARSE_MXFP4
- * w             packed weights of that type, read_blocks x write_blocks blocks
- * scales        of INT8, read_blocks x write_blocks rows of n, end to end; NULL for all other types
+ * w             packed weights, not transposed. Strides are not looked at: blocks lie end to end,
+ *               and so do the scales of INT8, n for each
  */
-BLOCKSPARSE_API int32_t blocksparse_packed_gemm_f32(
-    int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
-    int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k, int32_t n,
-    int32_t format, const void* rounded, int64_t a_rows, int32_t w_type, const void* w,
-    int32_t read_blocks, int32_t write_blocks, const float* scales, const float* bias,
-    int64_t bias_stride, int32_t accumulate, float* c, int64_t c_rows, int64_t ldc);
+BLOCKSPARSE_API int32_t blocksparse_packed_gemm_f32(int32_t isa, const blocksparse_part* part,
+                                                    int32_t format, const void* rounded,
+                                                    int64_t a_rows, const blocksparse_blocks* w,
+                                                    const blocksparse_sums* c);
 
 /*
  * The first of two products with packed weights, its activation, and rounding of rows of groups:
  * the bits of blocksparse_packed_gemm_f32, blocksparse_activation_f32 of its sums and
  * blocksparse_round_rows_f32, without memory for sums.
  *
- * column_begin, column_end   of a row that comes out of the activation: multiples of 32, or n
- * n             size of such a row, at most 2^30 - 1 if the activation is gated: then blocks of w,
- *               scales and bias have 2 n columns, else n
+ * part          its columns are those of a row that comes out of the activation, which has n; they
+ *               begin and end at multiples of 32, or at n
+ * w             as for blocksparse_packed_gemm_f32, blocks of 2 n columns if the activation is
+ *               gated, else of n
+ * bias          a row of as many columns for each block written; or data is NULL: none
  * activation    BLOCKSPARSE_*, see blocksparse_activation_f32
  * gate          a factor for each row of `to`, or NULL
  * to            rows written: to_rows rounded rows of groups of n; of whole rows, which are rounded
  *               when all their columns are there, floats, n for each row; overlaps nothing else
  */
 BLOCKSPARSE_API int32_t blocksparse_packed_activation_f32(
-    int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
-    int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k, int32_t n,
-    int32_t format, const void* rounded, int64_t a_rows, int32_t w_type, const void* w,
-    int32_t read_blocks, int32_t write_blocks, const float* scales, const float* bias,
-    int64_t bias_stride, int32_t activation, const float* gate, void* to, int64_t to_rows);
+    int32_t isa, const blocksparse_part* part, int32_t format, const void* rounded, int64_t a_rows,
+    const blocksparse_blocks* w, const blocksparse_rows* bias, int32_t activation,
+    const float* gate, void* to, int64_t to_rows);
 
 /*
  * For the blocks of the part, in the rows of them that it names:
@@ -552,14 +554,15 @@ BLOCKSPARSE_API int32_t blocksparse_block_probabilities_f32(
  * prior      SOFTMAX: n probabilities, or NULL: 1 / v each. LOGISTIC: NULL
  * smoothing  SOFTMAX: in [0, 1]. LOGISTIC: 0
  */
-typedef struct blocksparse_targets {
+struct blocksparse_targets_fields {
   const int32_t* start;
   const int32_t* index;
   const float* weights;
   const float* prior;
   int32_t count;
   float smoothing;
-} blocksparse_targets;
+};
+typedef struct blocksparse_targets_fields blocksparse_targets;
 
 /*
  * In place, for each row r written by the chunks of the part, whose first v elements (v as above)
@@ -611,12 +614,13 @@ typedef enum blocksparse_activation {
 } blocksparse_activation;
 
 /* What an activation is made of. */
-typedef struct blocksparse_activation_input {
+struct blocksparse_activation_input_fields {
   blocksparse_rows z; /* rows of n, or 2 n if gated */
   const float* gate;  /* a factor for each row, or NULL */
   int32_t activation; /* BLOCKSPARSE_*, as above */
   int32_t n;          /* size of a row that comes out, at most 2^30 - 1 if gated */
-} blocksparse_activation_input;
+};
+typedef struct blocksparse_activation_input_fields blocksparse_activation_input;
 
 /*
  * For the rows r and columns q of the part:
@@ -684,23 +688,25 @@ BLOCKSPARSE_API int32_t blocksparse_activation_gradient_f32(
  * BAGS are rows of a table that are added up, each with a factor. Bag r has the entries
  * [offsets[r], offsets[r + 1]) of indices, which name rows of the table, and of values.
  */
-typedef struct blocksparse_bags {
+struct blocksparse_bags_fields {
   const int32_t* offsets; /* count + 1, ascending, within [0, entries] */
   const int32_t* indices; /* a row may be named several times, and counts as often */
   const float* values;    /* or NULL: 1 each */
   int32_t count;          /* of bags */
   int32_t entries;
-} blocksparse_bags;
+};
+typedef struct blocksparse_bags_fields blocksparse_bags;
 
 /* A TABLE of rows, row i at data + i * stride. */
-typedef struct blocksparse_table {
+struct blocksparse_table_fields {
   const void* data;    /* at any address; FLOAT32 at one of its own size */
   const float* scales; /* of INT8, one number for each row; NULL for all other types */
   int64_t count;
   int64_t stride; /* in elements of the type, at least the size */
   int32_t size;   /* of a row */
   int32_t type;   /* BLOCKSPARSE_FLOAT32 ... BLOCKSPARSE_INT8 */
-} blocksparse_table;
+};
+typedef struct blocksparse_table_fields blocksparse_table;
 
 /*
  * Functions work on bags [begin, end). The reduction is the factor of the sum of a bag.
@@ -755,21 +761,23 @@ typedef enum blocksparse_rule {
 } blocksparse_rule;
 
 /* An optimizer's rule and its numbers. Numbers that its formulas do not name are not looked at. */
-typedef struct blocksparse_optimizer {
+struct blocksparse_optimizer_fields {
   int32_t rule; /* BLOCKSPARSE_SGD, BLOCKSPARSE_ADAGRAD or BLOCKSPARSE_ADAM */
   float rate;
   float decay;    /* the gradient has decay * w added */
   float max_norm; /* positive; infinite: no limit */
   float beta1, beta2, epsilon;
-} blocksparse_optimizer;
+};
+typedef struct blocksparse_optimizer_fields blocksparse_optimizer;
 
 /* Elements of a tensor that lie together, and what an optimizer keeps of them; nothing overlaps. */
-typedef struct blocksparse_parameters {
+struct blocksparse_parameters_fields {
   float* w;
   float* moment1; /* Adagrad's s or Adam's m; else not looked at */
   float* moment2; /* Adam's v; else not looked at */
   int64_t count;
-} blocksparse_parameters;
+};
+typedef struct blocksparse_parameters_fields blocksparse_parameters;
 
 /*
  * One step of an optimizer; the gradient is scale * g + decay * w. Where decay is 0 it is
@@ -825,7 +833,7 @@ BLOCKSPARSE_API int32_t blocksparse_bag_step_f32(int32_t isa,
  * w          a weight for each entry, at any address
  * type       of w: FLOAT32, FLOAT16 or BFLOAT16
  */
-typedef struct blocksparse_sparse_weights {
+struct blocksparse_sparse_weights_fields {
   const int32_t* begins;
   const int32_t* chunks;
   const int32_t* starts;
@@ -835,7 +843,8 @@ typedef struct blocksparse_sparse_weights {
   int32_t rows;
   int32_t entries;
   int32_t type;
-} blocksparse_sparse_weights;
+};
+typedef struct blocksparse_sparse_weights_fields blocksparse_sparse_weights;
 
 /*
  * The product of a sparse row, which is a bag, with a chunk of sparse weights:

@@ -408,8 +408,8 @@ final class LifetimeTest {
     BooleanSupplier goesOn =
         () ->
             System.nanoTime() < end
-                || (computed.get() == 0 || refused.get() == 0)
-                    && !Thread.currentThread().isInterrupted();
+                || ((computed.get() == 0 || refused.get() == 0)
+                    && !Thread.currentThread().isInterrupted());
     ExecutorService threads = Executors.newFixedThreadPool(8);
     List<Future<?>> futures = new ArrayList<>();
     try {

@@ -83,7 +83,9 @@ final class GgufArray extends AbstractList<Object> implements RandomAccess {
       return new GgufArray(bytes, from);
     }
     int first = from + Long.BYTES;
-    return new String(bytes.array(), first, ends[index] - first, StandardCharsets.UTF_8);
+    byte[] text = new byte[ends[index] - first];
+    bytes.get(first, text);
+    return new String(text, StandardCharsets.UTF_8);
   }
 
   @Override

@@ -24,7 +24,8 @@ final class CalibrationTest {
     Calibration.Samples samples =
         new Calibration.Samples(new double[COUNT], new float[COUNT], new boolean[COUNT]);
     for (int i = 0; i < COUNT; i++) {
-      double margin = 2 * random.nextDouble() - 2 * random.nextDouble() - 1;
+      double margin = 2 * random.nextDouble() - 1;
+      margin -= 2 * random.nextDouble();
       samples.margins()[i] = factor * margin + summand;
       samples.weights()[i] = 1;
       samples.positive()[i] = random.nextDouble() < 1 / (1 + Math.exp(-3 * margin - 0.5));

@@ -63,6 +63,7 @@ public class BlocksparsePreset implements InfoMapper, LoadEnabled {
   public void map(InfoMap infoMap) {
     for (String struct : OPERANDS) {
       infoMap.put(new Info(struct).skip().pointerTypes("@Cast(\"const " + struct + "*\") long"));
+      infoMap.put(new Info(struct + "_fields").immutable().purify()); // which a test reads
     }
     infoMap
         .put(new Info("BLOCKSPARSE_API").cppTypes().annotations())

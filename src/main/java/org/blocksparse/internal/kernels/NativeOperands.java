@@ -51,7 +51,7 @@ final class NativeOperands implements AutoCloseable {
     return address;
   }
 
-  /** Writes a {@code blocksparse_rows}. */
+  /** Writes a {@code blocksparse_rows}; of null, rows that are nowhere. */
   long put(Rows rows) {
     long address = begin();
     putFields(rows);

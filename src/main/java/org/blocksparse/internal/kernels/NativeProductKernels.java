@@ -12,7 +12,6 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_round_row
 import static org.blocksparse.internal.kernels.NativeRowKernels.check;
 
 import org.blocksparse.internal.memory.Scratch;
-import org.blocksparse.internal.memory.Storage;
 
 /** The products of the native library, with one instruction set and one way to multiply. */
 record NativeProductKernels(int isa, int path) implements ProductKernels {
@@ -59,93 +58,56 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
 
   @Override
   public void roundRows(int begin, int end, Rows a, RoundedRows rounded) {
-    check(
-        blocksparse_round_rows_f32(
-            isa,
-            rounded.format().code(),
-            begin,
-            end,
-            rounded.size(),
-            a.address(),
-            a.count(),
-            a.stride(),
-            rounded.address()),
-        "blocksparse_round_rows_f32");
+    try (NativeOperands to = NativeOperands.borrow()) {
+      int size = rounded.size();
+      check(
+          blocksparse_round_rows_f32(
+              isa, rounded.format().code(), begin, end, size, to.put(a), rounded.address()),
+          "blocksparse_round_rows_f32");
+    }
   }
 
   @Override
   public void packedGemm(
       PackedProduct product, int begin, int end, int columnBegin, int columnEnd) {
-    GemmSchedule schedule = product.schedule();
-    RoundedRows rounded = product.a();
-    Blocks w = product.w();
-    Rows bias = product.c().bias();
-    Rows c = product.c().rows();
-    Blocks.Scales scales = w.scales();
-    check(
-        blocksparse_packed_gemm_f32(
-            isa,
-            schedule.packed().address(0),
-            schedule.length(),
-            begin,
-            end,
-            columnBegin,
-            columnEnd,
-            w.inSize(),
-            w.outSize(),
-            rounded.format().code(),
-            rounded.address(),
-            rounded.count(),
-            w.type().code(),
-            w.address(),
-            w.inBlocks(),
-            w.outBlocks(),
-            scales == null ? 0 : scales.storage().address(0),
-            bias == null ? 0 : bias.address(),
-            bias == null ? 0 : bias.stride(),
-            product.c().accumulate() ? 1 : 0,
-            c.address(),
-            c.count(),
-            c.stride()),
-        "blocksparse_packed_gemm_f32");
+    try (NativeOperands to = NativeOperands.borrow()) {
+      long part = to.part(product.schedule(), begin, end, columnBegin, columnEnd);
+      RoundedRows a = product.a();
+      long w = to.put(product.w());
+      long c = to.put(product.c());
+      check(
+          blocksparse_packed_gemm_f32(isa, part, a.format().code(), a.address(), a.count(), w, c),
+          "blocksparse_packed_gemm_f32");
+    }
   }
 
   @Override
   public void packedActivation(
       PackedActivation activation, int begin, int end, int columnBegin, int columnEnd) {
-    GemmSchedule schedule = activation.schedule();
-    RoundedRows rounded = activation.a();
-    RoundedRows to = activation.to();
-    Blocks w = activation.w();
-    Rows bias = activation.bias();
-    Storage gate = activation.gate();
-    Blocks.Scales scales = w.scales();
-    check(
-        blocksparse_packed_activation_f32(
-            isa,
-            schedule.packed().address(0),
-            schedule.length(),
-            begin,
-            end,
-            columnBegin,
-            columnEnd,
-            w.inSize(),
-            to.size(),
-            rounded.format().code(),
-            rounded.address(),
-            rounded.count(),
-            w.type().code(),
-            w.address(),
-            w.inBlocks(),
-            w.outBlocks(),
-            scales == null ? 0 : scales.storage().address(0),
-            bias == null ? 0 : bias.address(),
-            bias == null ? 0 : bias.stride(),
-            activation.function().number(),
-            gate == null ? 0 : gate.address(0),
-            to.address(),
-            to.count()),
-        "blocksparse_packed_activation_f32");
+    try (NativeOperands operands = NativeOperands.borrow()) {
+      long part = operands.part(activation.schedule(), begin, end, columnBegin, columnEnd);
+      long a = activation.a().address();
+      long rows = activation.a().count();
+      long w = operands.put(activation.w());
+      long bias = operands.put(activation.bias());
+      int function = activation.function().number();
+      long gate = activation.gate() == null ? 0 : activation.gate().address(0);
+      long to = activation.to().address();
+      check(
+          blocksparse_packed_activation_f32(
+              isa,
+              part,
+              activation.a().format().code(),
+              a,
+              rows,
+              w,
+              bias,
+              function,
+              gate,
+              to,
+              activation.to().count()),
+          "blocksparse_packed_activation_f32");
+    }
   }
 
   @Override
