@@ -200,7 +200,8 @@ final class LabelClusters {
     int count = end - begin;
     SplittableRandom random = new SplittableRandom(seed + 31L * begin + end);
     add(order[begin + random.nextInt(count)], 1, difference);
-    add(order[begin + random.nextInt(count)], -1, difference);
+    // Two labels of one group would divide the labels of other groups by chance.
+    add(leastLike(begin, end, difference), -1, difference);
     long[] keys = new long[count];
     int[] halves = new int[count];
     for (int round = 0; round < MOST_ROUNDS; round++) {
@@ -228,6 +229,20 @@ final class LabelClusters {
       addAll(middle, end, -second, difference);
     }
     clear(begin, end, difference);
+  }
+
+  /** The label with the smallest product with a vector; of several the first. */
+  private int leastLike(int begin, int end, float[] vector) {
+    int least = order[begin];
+    float smallest = Float.POSITIVE_INFINITY;
+    for (int i = begin; i < end; i++) {
+      float product = product(order[i], vector);
+      if (product < smallest) {
+        smallest = product;
+        least = order[i];
+      }
+    }
+    return least;
   }
 
   /** Numbers that descend as floats ascend. */
