@@ -943,6 +943,35 @@ final class LinearLabelTreeTest {
     }
   }
 
+  /** New labels with the same rows fill cluster after cluster, none beyond its room. */
+  @ParameterizedTest
+  @ValueSource(ints = {255, 256, 300, 507, 508})
+  void similarNewLabelsFillSeveralClusters(int added) throws IOException {
+    Path file = folder.resolve("tree");
+    int all = 4 + added;
+    List<int[]> x = new ArrayList<>();
+    List<int[]> y = new ArrayList<>();
+    for (int label = 0; label < all; label++) {
+      x.add(new int[] {label < 4 ? label : 4});
+      y.add(new int[] {label});
+    }
+    try (SparseRows rows = SparseRows.of(x.subList(0, 4));
+        SparseRows targets = SparseRows.of(y.subList(0, 4));
+        SparseRows allRows = SparseRows.of(x);
+        SparseRows allTargets = SparseRows.of(y);
+        SparseRows one = SparseRows.of(List.of(new int[] {4}));
+        LinearLabelTree small = LinearLabelTree.builder(5, 4).clusterSize(2).train(rows, targets);
+        LinearLabelTree tree = LinearLabelTree.builder(5, all).extend(small, allRows, allTargets)) {
+      assertEquals(2, tree.clusterCount());
+      tree.save(file);
+      try (LinearLabelTree loaded = LinearLabelTree.load(file)) {
+        int[] found = loaded.topK(one, all).outputs(0);
+        assertArrayEquals(
+            IntStream.range(0, all).toArray(), Arrays.stream(found).sorted().toArray());
+      }
+    }
+  }
+
   @Test
   void extensionKeepsNamesAndMetadata() throws IOException {
     Path file = folder.resolve("tree");
