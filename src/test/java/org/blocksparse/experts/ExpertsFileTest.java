@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.Set;
+import java.util.SplittableRandom;
 import org.blocksparse.Activation;
 import org.blocksparse.BlockMatrix;
 import org.blocksparse.ElementType;
@@ -30,6 +31,7 @@ import org.blocksparse.io.SaveOptions;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
+import org.blocksparse.testing.Seed;
 import org.blocksparse.testing.Seeded;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -112,6 +114,28 @@ public final class ExpertsFileTest {
         assertEquals(layer.gate().toString(), loaded.gate().toString());
         assertEquals(Map.of("name", "of a test"), loaded.metadata());
         assertEquals(ElementType.FLOAT32, loaded.weightType());
+      }
+    }
+  }
+
+  /** The numbers of a gate are text in the file: any of them comes back, bit by bit. */
+  @Test
+  void numbersOfTheGateComeBack() throws IOException {
+    SplittableRandom random = new SplittableRandom(Seed.value());
+    for (int i = 0; i < 300; i++) {
+      float weight =
+          Float.intBitsToFloat(random.nextInt(Float.floatToIntBits(Float.MAX_VALUE) + 1));
+      int capacity = (int) random.nextLong(1, 1L << random.nextInt(1, 32));
+      int experts = random.nextInt(1, 6);
+      TopKGate gate =
+          TopKGate.of(experts, random.nextInt(1, experts + 1))
+              .withBalancing(i == 0 ? Float.MIN_VALUE : i == 1 ? Float.MAX_VALUE : weight)
+              .withCapacity(capacity);
+      try (MixtureOfExperts layer = MixtureOfExperts.builder(1, 1, gate).build()) {
+        layer.save(file);
+      }
+      try (MixtureOfExperts loaded = MixtureOfExperts.load(file)) {
+        assertEquals(gate.toString(), loaded.gate().toString(), Seed.howToRepeat());
       }
     }
   }
