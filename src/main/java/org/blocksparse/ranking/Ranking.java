@@ -157,9 +157,9 @@ public final class Ranking {
   /**
    * The probability of the output at a rank: the exponential of its log probability. Its relative
    * error is the absolute error of that float, which is at most 13 ulp in a two-level layer: 13 *
-   * 2<sup>-23</sup> * |log P|. {@link HierarchicalSoftmax#probabilitiesOf} and {@link
-   * LabelTree#probabilitiesOf} are nearer for unlikely outputs, down to 2<sup>-126</sup>. Errors as
-   * {@link #output}.
+   * 2<sup>-23</sup> * |log P|. {@link org.blocksparse.softmax.HierarchicalSoftmax#probabilitiesOf}
+   * and {@link org.blocksparse.softmax.LabelTree#probabilitiesOf} are nearer for unlikely outputs,
+   * down to 2<sup>-126</sup>. Errors as {@link #output}.
    */
   public double probability(int row, int rank) {
     return Math.exp(logProbability(row, rank));

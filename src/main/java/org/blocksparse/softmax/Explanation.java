@@ -4,7 +4,7 @@ package org.blocksparse.softmax;
 /**
  * The probability of an output, level by level. Probabilities have the errors of {@link
  * TwoLevelLayer#probabilities}, and below 2<sup>-126</sup>, where that is 0 or has few digits,
- * those of {@link Ranking#probability}.
+ * those of {@link org.blocksparse.ranking.Ranking#probability}.
  *
  * @param output the output, by the caller's number
  * @param label its name; null if it has none
