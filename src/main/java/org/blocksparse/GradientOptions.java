@@ -109,22 +109,22 @@ public final class GradientOptions {
     return accumulate;
   }
 
-  /** Null if the gradient is that of h itself. */
+  /** The activation to go back through; null if the gradient is that of h itself. */
   public Activation activation() {
     return activation;
   }
 
-  /** Null if the activation is. */
+  /** The input of the activation; null without an activation. */
   public FloatTensor z() {
     return z;
   }
 
-  /** Null if there is none. */
+  /** The factor of each row in the forward pass; null without a gate. */
   public FloatTensor gate() {
     return gate;
   }
 
-  /** Null if there is no gate. */
+  /** Receives the gradient with respect to the gate; null without a gate. */
   public FloatTensor gradGate() {
     return gradGate;
   }

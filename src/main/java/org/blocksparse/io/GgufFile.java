@@ -218,7 +218,7 @@ public final class GgufFile implements AutoCloseable {
         : TENSORS.transposed(weights, Shape.of(oBlocks, iBlocks, out, in));
   }
 
-  /** The file, for messages. */
+  /** The path that was opened. */
   public Path path() {
     return file;
   }

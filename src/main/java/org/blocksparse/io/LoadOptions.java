@@ -97,6 +97,7 @@ public final class LoadOptions {
         memory, optimizerState, TENSORS.engine(workers), progress, Reading::shrunk);
   }
 
+  /** The threads that run every call of the layer. */
   public Workers workers() {
     return workers;
   }

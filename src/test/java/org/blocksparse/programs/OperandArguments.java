@@ -156,7 +156,10 @@ final class OperandArguments {
               () -> Map.of("key", "value"),
               () -> Map.of("W1", ones(1, 3, 3, 6), "W2", ones(3, 1, 3, 3)),
               () -> Map.of("b2", ones(3, 3)));
-      case "int" -> few ? List.of(() -> 3, () -> 9, () -> 0, () -> 1) : List.of(() -> 3, () -> 9);
+      case "int" ->
+          called.method().getName().equals("withInputBits")
+              ? List.of(() -> 32)
+              : few ? List.of(() -> 3, () -> 9, () -> 0, () -> 1) : List.of(() -> 3, () -> 9);
       case "int[]" -> List.of(() -> new int[] {0, 1, 2}, () -> new int[] {8}, () -> new int[9]);
       case "int[][]" -> List.of(() -> new int[][] {{0, 1}, {2}});
       case "float[][]" -> List.of(() -> new float[][] {{-1, -2}, {-3}});
