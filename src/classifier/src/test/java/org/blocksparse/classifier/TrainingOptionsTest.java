@@ -32,7 +32,7 @@ final class TrainingOptionsTest {
     arguments.put(Path.class, Path.of("folder"));
     arguments.put(Duration.class, Duration.ofHours(1));
     arguments.put(ModelHead.class, ModelHead.BOTH);
-    arguments.put(ValidationMetric.class, ValidationMetric.values()[1]);
+    arguments.put(ValidationMetric.class, ValidationMetric.NDCG_AT_5);
     arguments.put(TrainingListener.class, new TrainingListener() {});
     arguments.put(Workers.class, Workers.callingThread());
     TrainingOptions few = TrainingOptions.defaults().withDimension(4).withEpochs(1);

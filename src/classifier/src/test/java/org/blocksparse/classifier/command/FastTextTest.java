@@ -14,7 +14,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 final class FastTextTest extends Commands {
   /** The answer, without the command before the name of a subcommand. */
   private static String answer(String line) {
-    Result result = run((Object[]) line.split(" "));
+    Result result = run((Object[]) line.split(" ", -1));
     assertEquals(2, result.code());
     assertEquals("", result.out());
     return result.err().replace(Launcher.command() + " ", "").strip();
@@ -70,8 +70,8 @@ final class FastTextTest extends Commands {
         answer(
             "supervised -input %s -output %s -lr .5 -epoch 1 -dim 8 -thread 2"
                 .formatted(training, model));
-    String typed = line.lines().findFirst().orElseThrow().split(" is here: ")[1];
-    runWell((Object[]) (typed + " --no-chart").split(" "));
+    String typed = line.lines().findFirst().orElseThrow().split(" is here: ", -1)[1];
+    runWell((Object[]) (typed + " --no-chart").split(" ", -1));
     assertTrue(Files.exists(model));
   }
 
@@ -79,7 +79,8 @@ final class FastTextTest extends Commands {
   void linesOfThisCommand_areNone() {
     for (String line :
         List.of("train -o m f", "test m f", "predict m", "train --label-prefix -lr -o m f", "x")) {
-      assertEquals(List.of(), FastText.answer(List.of(line.split(" ")), "--label-prefix"::equals));
+      assertEquals(
+          List.of(), FastText.answer(List.of(line.split(" ", -1)), "--label-prefix"::equals));
     }
     assertEquals(List.of(), FastText.answer(List.of(), word -> false));
   }
