@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 
 /**
  * A property of immutable options: each {@code with...} method sets something, and two of them set
@@ -26,7 +27,8 @@ public final class OptionsInAnyOrder {
   /**
    * A property for the methods of a class.
    *
-   * @param arguments a value for each type of parameters; other than the defaults
+   * @param arguments a value for each type of parameters, other than the defaults; a list for
+   *     streams
    */
   public OptionsInAnyOrder(Map<Class<?>, Object> arguments) {
     this.arguments = arguments;
@@ -75,7 +77,8 @@ public final class OptionsInAnyOrder {
       if (!arguments.containsKey(type)) {
         throw new AssertionError("there is no value of " + type + " for " + setter);
       }
-      given.add(arguments.get(type));
+      Object value = arguments.get(type);
+      given.add(type == Stream.class ? ((List<?>) value).stream() : value);
     }
     try {
       return setter.invoke(options, given.toArray());

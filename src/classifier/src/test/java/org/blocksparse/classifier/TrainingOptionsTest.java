@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.blocksparse.Workers;
 import org.blocksparse.testing.OptionsInAnyOrder;
 import org.junit.jupiter.api.Test;
@@ -26,7 +27,7 @@ final class TrainingOptionsTest {
     arguments.put(long.class, 7L);
     arguments.put(double.class, 0.25);
     arguments.put(String.class, "#");
-    arguments.put(List.class, examples);
+    arguments.put(Stream.class, examples);
     arguments.put(Supplier.class, card);
     arguments.put(BooleanSupplier.class, stop);
     arguments.put(Path.class, Path.of("folder"));
