@@ -24,6 +24,13 @@ public final class Site {
   private static final List<Path> TYPES =
       List.of(
           Path.of("apidocs/org.blocksparse/org/blocksparse"),
+          Path.of("apidocs/org.blocksparse/org/blocksparse/bag"),
+          Path.of("apidocs/org.blocksparse/org/blocksparse/experts"),
+          Path.of("apidocs/org.blocksparse/org/blocksparse/io"),
+          Path.of("apidocs/org.blocksparse/org/blocksparse/linear"),
+          Path.of("apidocs/org.blocksparse/org/blocksparse/products"),
+          Path.of("apidocs/org.blocksparse/org/blocksparse/ranking"),
+          Path.of("apidocs/org.blocksparse/org/blocksparse/softmax"),
           Path.of("apidocs-classifier/org/blocksparse/classifier"),
           Path.of("apidocs-spark/org/blocksparse/spark"));
 

@@ -343,6 +343,13 @@ final class SiteTest {
     for (String types :
         List.of(
             "apidocs/org.blocksparse/org/blocksparse",
+            "apidocs/org.blocksparse/org/blocksparse/bag",
+            "apidocs/org.blocksparse/org/blocksparse/experts",
+            "apidocs/org.blocksparse/org/blocksparse/io",
+            "apidocs/org.blocksparse/org/blocksparse/linear",
+            "apidocs/org.blocksparse/org/blocksparse/products",
+            "apidocs/org.blocksparse/org/blocksparse/ranking",
+            "apidocs/org.blocksparse/org/blocksparse/softmax",
             "apidocs-classifier/org/blocksparse/classifier",
             "apidocs-spark/org/blocksparse/spark")) {
       Path index = SITE.resolve(Path.of(types).getName(0)).resolve("index.html");
