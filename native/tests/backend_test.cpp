@@ -58,7 +58,7 @@ bool has_tile_registers() {
   return syscall(SYS_arch_prctl, kSupported, &states) == 0 && (states >> kTileData & 1) == 1;
 }
 
-// Those for packed weights, the fastest last, and the flags that Linux lists where they run.
+// Kernels for packed weights, the fastest last, and the flags that Linux lists for them.
 bool lists_flags_of(const std::string& packed, int32_t isa) {
   const bool avx512 = isa == BLOCKSPARSE_AVX512;
   return packed == "amx-int8"

@@ -613,7 +613,7 @@ typedef enum blocksparse_activation {
                                     clamped has slope 0 */
 } blocksparse_activation;
 
-/* What an activation is made of. */
+/* The operands of an activation. */
 struct blocksparse_activation_input_fields {
   blocksparse_rows z; /* rows of n, or 2 n if gated */
   const float* gate;  /* a factor for each row, or NULL */

@@ -445,6 +445,7 @@ final class LifetimeTest {
       threads.shutdownNow();
     }
     current.get().close();
+    assertTrue(computed.get() > 0 && refused.get() > 0, computed + " computed, " + refused);
     current.set(null);
     long room = 1 << 22; // scratch and schedules that are kept for later calls
     await(() -> FloatTensor.allocatedBytes() < before + room, "the return of all memory");
