@@ -37,6 +37,6 @@ class WrapSegment {
     if (!segment.isNative() || !segment.scope().isAlive()) {
       throw new IllegalArgumentException("segment: expected native memory, open");
     }
-    return Weights.wrapAddress(segment.address(), segment.byteSize(), segment, type, null, dims);
+    return Weights.wrapAddress(segment.address(), segment.byteSize(), segment, type, dims);
   }
 }
