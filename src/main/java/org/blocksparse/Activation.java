@@ -4,7 +4,6 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import org.blocksparse.internal.Check;
-import org.blocksparse.internal.kernels.ActivationFunction;
 import org.blocksparse.internal.kernels.ActivationInput;
 import org.blocksparse.internal.kernels.Rows;
 
@@ -49,35 +48,37 @@ import org.blocksparse.internal.kernels.Rows;
  * written then.
  */
 public enum Activation {
+  // In the order of blocksparse_activation in the C header: kernels are given the ordinal.
+
   /** f(z) = z: for a gate alone. */
-  IDENTITY(ActivationFunction.IDENTITY),
+  IDENTITY(false),
 
   /** f(z) = max(0, z); its slope at 0 is 0. */
-  RELU(ActivationFunction.RELU),
+  RELU(false),
 
   /**
    * f(z) = z &Phi;(z), &Phi; being the cumulative distribution of the standard normal distribution
    * (Hendrycks and Gimpel, 2016): the exact one.
    */
-  GELU(ActivationFunction.GELU),
+  GELU(false),
 
   /** f(z) = z / 2 (1 + tanh(sqrt(2 / &pi;) (z + 0.044715 z<sup>3</sup>))): GELU by tanh. */
-  GELU_TANH(ActivationFunction.GELU_TANH),
+  GELU_TANH(false),
 
   /** f(z) = z / (1 + exp(-z)), also known as swish. */
-  SILU(ActivationFunction.SILU),
+  SILU(false),
 
   /** f(z) = tanh(z). */
-  TANH(ActivationFunction.TANH),
+  TANH(false),
 
   /** f(z) = 1 / (1 + exp(-z)). */
-  SIGMOID(ActivationFunction.SIGMOID),
+  SIGMOID(false),
 
   /** Gated, with {@link #SILU} of the first half. */
-  SWIGLU(ActivationFunction.SWIGLU),
+  SWIGLU(true),
 
   /** Gated, with {@link #GELU} of the first half. */
-  GEGLU(ActivationFunction.GEGLU),
+  GEGLU(true),
 
   /**
    * Gated, as the experts of gpt-oss have it: {@code a = (u + 1) * g / (1 + exp(-1.702 g))} with g
@@ -87,25 +88,17 @@ public enum Activation {
    *     href="https://github.com/huggingface/transformers/blob/v4.55.0/src/transformers/models/gpt_oss/modeling_gpt_oss.py#L106-L110">the
    *     formula in Hugging Face's transformers</a>, whose weights have the halves interleaved
    */
-  CLAMPED_SWIGLU(ActivationFunction.CLAMPED_SWIGLU);
+  CLAMPED_SWIGLU(true);
 
-  private final ActivationFunction function;
+  private final boolean gated;
 
-  Activation(ActivationFunction function) {
-    this.function = function;
-  }
-
-  ActivationFunction function() {
-    return function;
-  }
-
-  static Activation of(ActivationFunction function) {
-    return valueOf(function.name());
+  Activation(boolean gated) {
+    this.gated = gated;
   }
 
   /** Whether an input row has two halves, and the output row half its size. */
   public boolean isGated() {
-    return function.isGated();
+    return gated;
   }
 
   /** a = f(z), without a gate, by {@link Workers#common}. */
@@ -160,6 +153,6 @@ public enum Activation {
 
   /** The input for kernels: rows of z, and a factor for each row or null. */
   ActivationInput input(long n, Rows z, FloatTensor gate) {
-    return new ActivationInput(function, (int) n, z, gate == null ? null : gate.storage());
+    return new ActivationInput(this, (int) n, z, gate == null ? null : gate.storage());
   }
 }

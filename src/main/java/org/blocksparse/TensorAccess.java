@@ -3,7 +3,6 @@ package org.blocksparse;
 
 import org.blocksparse.internal.Access;
 import org.blocksparse.internal.Lease;
-import org.blocksparse.internal.kernels.ActivationFunction;
 import org.blocksparse.internal.kernels.ActivationInput;
 import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Blocks;
@@ -204,16 +203,6 @@ final class TensorAccess implements Access.Tensors {
   @Override
   public UpdateRule rule(Optimizer optimizer) {
     return optimizer.rule();
-  }
-
-  @Override
-  public ActivationFunction function(Activation activation) {
-    return activation.function();
-  }
-
-  @Override
-  public Activation activation(ActivationFunction function) {
-    return Activation.of(function);
   }
 
   @Override

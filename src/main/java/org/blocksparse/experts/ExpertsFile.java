@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.Consumer;
 import java.util.function.Function;
+import org.blocksparse.Activation;
 import org.blocksparse.internal.files.Dimensions;
 import org.blocksparse.internal.files.Dtype;
 import org.blocksparse.internal.files.LoadSettings;
@@ -22,7 +23,6 @@ import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.files.TensorEntry;
 import org.blocksparse.internal.files.TensorSource;
 import org.blocksparse.internal.files.WeightsFile;
-import org.blocksparse.internal.kernels.ActivationFunction;
 import org.blocksparse.internal.kernels.StoredWeights;
 import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.GrowingArrays;
@@ -54,7 +54,7 @@ final class ExpertsFile {
    * @param metadata the caller's own strings
    */
   public record Content(
-      ActivationFunction activation,
+      Activation activation,
       Gate gate,
       Map<String, Parameter> parameters,
       Map<String, String> metadata) {}
@@ -161,7 +161,7 @@ final class ExpertsFile {
         Function<L, List<OptimizerStateFile.Entry>> state,
         Consumer<L> closer)
         throws IOException {
-      ActivationFunction activation = activation();
+      Activation activation = activation();
       WeightsFile.BlockEntries first = WeightsFile.BlockEntries.of(reader, "W1");
       WeightsFile.BlockEntries second = WeightsFile.BlockEntries.of(reader, "W2");
       int experts = dimension("W1", first.dims(), 1);
@@ -240,9 +240,9 @@ final class ExpertsFile {
       }
     }
 
-    private ActivationFunction activation() throws MalformedException {
+    private Activation activation() throws MalformedException {
       String name = metadata.get(ModelNames.ACTIVATION);
-      for (ActivationFunction function : ActivationFunction.values()) {
+      for (Activation function : Activation.values()) {
         if (function.name().equals(name)) {
           return function;
         }

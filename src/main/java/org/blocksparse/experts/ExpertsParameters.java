@@ -13,6 +13,7 @@ import java.util.Objects;
 import java.util.function.BiConsumer;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
+import org.blocksparse.Activation;
 import org.blocksparse.BlockMatrix;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
@@ -21,7 +22,6 @@ import org.blocksparse.Weights;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
 import org.blocksparse.internal.Lease;
-import org.blocksparse.internal.kernels.ActivationFunction;
 import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.PackedExperts;
 import org.blocksparse.internal.kernels.ReadOnlyWeights;
@@ -189,7 +189,7 @@ record ExpertsParameters(
   }
 
   /** The experts as their kernels see them, if both weights are packed. */
-  PackedExperts packedExperts(ActivationFunction function, int inputBits) {
+  PackedExperts packedExperts(Activation function, int inputBits) {
     return new PackedExperts(
         KernelOperands.blocks(W1),
         format(W1, inputBits),

@@ -300,7 +300,7 @@ public final class MixtureOfExperts implements AutoCloseable {
       if (parameters.arePacked()) {
         ProductEvent event = Recorder.product();
         parameters
-            .packedExperts(TENSORS.function(activation), inputBits)
+            .packedExperts(activation, inputBits)
             .run(
                 TENSORS.engine(workers),
                 KernelOperands.rows(x),
@@ -561,10 +561,7 @@ public final class MixtureOfExperts implements AutoCloseable {
     try (Lease lease = parameters.lease(new Lease())) {
       ExpertsFile.save(
           new ExpertsFile.Content(
-              TENSORS.function(activation),
-              gate == null ? null : gate.settings(),
-              parameters.ofFile(),
-              metadata),
+              activation, gate == null ? null : gate.settings(), parameters.ofFile(), metadata),
           ofState(),
           lease,
           file,
@@ -701,7 +698,7 @@ public final class MixtureOfExperts implements AutoCloseable {
         content.gate() == null
             ? null
             : TopKGate.of(parameters.experts(), content.gate()).withWorkers(workers);
-    Activation activation = TENSORS.activation(content.activation());
+    Activation activation = content.activation();
     return new MixtureOfExperts(parameters, gate, activation, workers, content.metadata());
   }
 

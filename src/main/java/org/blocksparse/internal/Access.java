@@ -20,7 +20,6 @@ import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.files.OptimizerStateFile;
 import org.blocksparse.internal.files.SaveSettings;
-import org.blocksparse.internal.kernels.ActivationFunction;
 import org.blocksparse.internal.kernels.ActivationInput;
 import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Blocks;
@@ -158,10 +157,6 @@ public final class Access {
     ElementType type(WeightType stored);
 
     UpdateRule rule(Optimizer optimizer);
-
-    ActivationFunction function(Activation activation);
-
-    Activation activation(ActivationFunction function);
 
     ActivationInput input(Activation activation, long n, Rows z, FloatTensor gate);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import org.blocksparse.Activation;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -10,4 +11,4 @@ import org.blocksparse.internal.memory.Storage;
  * @param z rows of n, or of 2 n if the function is gated
  * @param gate a factor for each row, or null: 1
  */
-public record ActivationInput(ActivationFunction function, int n, Rows z, Storage gate) {}
+public record ActivationInput(Activation function, int n, Rows z, Storage gate) {}

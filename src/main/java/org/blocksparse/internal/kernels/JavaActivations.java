@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import org.blocksparse.Activation;
+
 /** Activations and their derivatives in double, for {@link JavaRowKernels}. */
 final class JavaActivations {
   private static final double ROOT_HALF = Math.sqrt(0.5);
@@ -14,7 +16,7 @@ final class JavaActivations {
   private JavaActivations() {}
 
   /** The function at z; of a gated one, that of the first half. */
-  static double value(ActivationFunction function, double z) {
+  static double value(Activation function, double z) {
     return switch (function) {
       case IDENTITY -> z;
       case RELU -> Math.max(0, z);
@@ -31,7 +33,7 @@ final class JavaActivations {
   }
 
   /** Its derivative at z. */
-  static double slope(ActivationFunction function, double z) {
+  static double slope(Activation function, double z) {
     return switch (function) {
       case IDENTITY -> 1;
       case RELU -> z > 0 ? 1 : Math.max(0, z); // NaN stays
@@ -52,15 +54,15 @@ final class JavaActivations {
   }
 
   /** The factor of the first half's function, given an element of the second half. */
-  static double second(ActivationFunction function, double x) {
-    return function == ActivationFunction.CLAMPED_SWIGLU
+  static double second(Activation function, double x) {
+    return function == Activation.CLAMPED_SWIGLU
         ? Math.max(-CLAMPED_LIMIT, Math.min(x, CLAMPED_LIMIT)) + 1
         : x;
   }
 
   /** Its derivative. */
-  static double secondSlope(ActivationFunction function, double x) {
-    return function == ActivationFunction.CLAMPED_SWIGLU && Math.abs(x) > CLAMPED_LIMIT ? 0 : 1;
+  static double secondSlope(Activation function, double x) {
+    return function == Activation.CLAMPED_SWIGLU && Math.abs(x) > CLAMPED_LIMIT ? 0 : 1;
   }
 
   private static double logistic(double x) {

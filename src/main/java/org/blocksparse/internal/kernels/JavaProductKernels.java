@@ -2,6 +2,7 @@
 package org.blocksparse.internal.kernels;
 
 import java.util.Arrays;
+import org.blocksparse.Activation;
 
 /** Plain loops with double accumulators: written to be obviously right, not to be fast. */
 final class JavaProductKernels implements ProductKernels {
@@ -149,7 +150,7 @@ final class JavaProductKernels implements ProductKernels {
   public void packedActivation(
       PackedActivation activation, int begin, int end, int columnBegin, int columnEnd) {
     GemmSchedule schedule = activation.schedule();
-    ActivationFunction function = activation.function();
+    Activation function = activation.function();
     for (int chunk = begin; chunk < end; chunk++) {
       int rowStart = schedule.rowStart(chunk);
       for (int r = rowStart; r < schedule.rowStart(chunk + 1); r++) {

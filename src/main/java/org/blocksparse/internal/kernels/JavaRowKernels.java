@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import org.blocksparse.Activation;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
 
@@ -120,7 +121,7 @@ final class JavaRowKernels implements RowKernels {
   }
 
   private static double sigmoid(double z) {
-    return JavaActivations.value(ActivationFunction.SIGMOID, z);
+    return JavaActivations.value(Activation.SIGMOID, z);
   }
 
   /** log(1 + exp(z)). */
@@ -165,7 +166,7 @@ final class JavaRowKernels implements RowKernels {
   @Override
   public void activationGradient(RowSelection rows, ActivationGradient of) {
     ActivationInput input = of.input();
-    ActivationFunction function = input.function();
+    Activation function = input.function();
     Rows gradZ = of.gradZ();
     boolean accumulate = of.accumulate();
     forEachRow(

@@ -119,7 +119,7 @@ final class NativeOperands implements AutoCloseable {
     long address = begin();
     putFields(input.z());
     putAddress(input.gate());
-    putInt(input.function().number());
+    putInt(input.function().ordinal());
     putInt(input.n());
     return address;
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import org.blocksparse.Activation;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -17,6 +18,6 @@ record PackedActivation(
     RoundedRows a,
     Blocks w,
     Rows bias,
-    ActivationFunction function,
+    Activation function,
     Storage gate,
     RoundedRows to) {}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import org.blocksparse.Activation;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
 
@@ -19,7 +20,7 @@ public record PackedExperts(
     Blocks w1,
     RowFormat format1,
     Rows b1,
-    ActivationFunction function,
+    Activation function,
     Blocks w2,
     RowFormat format2,
     Blocks b2) {

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Stream;
+import org.blocksparse.Activation;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -194,8 +195,7 @@ public final class SelfTest {
           RoundedMemory to = new RoundedMemory(written, rows, n)) {
         kernels.roundRows(0, rows, a, ofA.rows);
         PackedActivation relu =
-            new PackedActivation(
-                schedule, ofA.rows, w, null, ActivationFunction.RELU, null, to.rows);
+            new PackedActivation(schedule, ofA.rows, w, null, Activation.RELU, null, to.rows);
         kernels.packedActivation(relu, 0, schedule.chunks(), 0, n);
         for (int r = 0; r < rows; r++) {
           for (int q = 0; q < n; q++) {

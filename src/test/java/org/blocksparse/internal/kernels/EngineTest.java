@@ -10,6 +10,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.ForkJoinPool;
 import java.util.function.Consumer;
+import org.blocksparse.Activation;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.testing.WatchedKernels;
 import org.junit.jupiter.api.Test;
@@ -187,7 +188,7 @@ final class EngineTest {
       List<Piece> taken = new ArrayList<>();
       try (GemmSchedule schedule = schedule()) {
         ActivationInput input =
-            new ActivationInput(ActivationFunction.RELU, n, new Rows(z, BATCH, n), null);
+            new ActivationInput(Activation.RELU, n, new Rows(z, BATCH, n), null);
         engine(workers, pieces.kernels)
             .gemmThenActivation(product(schedule, z, n), input, new Rows(a, BATCH, n));
         // Of all but the last band, which may be narrower.
@@ -228,7 +229,7 @@ final class EngineTest {
     Storage a = Storage.allocate((long) BATCH * (n / 2));
     try (GemmSchedule schedule = schedule()) {
       ActivationInput input =
-          new ActivationInput(ActivationFunction.SWIGLU, n / 2, new Rows(z, BATCH, n), null);
+          new ActivationInput(Activation.SWIGLU, n / 2, new Rows(z, BATCH, n), null);
       engine(1, pieces.kernels)
           .gemmThenActivation(product(schedule, z, n), input, new Rows(a, BATCH, n / 2));
       List<Piece> taken = new ArrayList<>();
@@ -247,7 +248,7 @@ final class EngineTest {
       Pieces pieces = new Pieces();
       Rows z = new Rows(numbers(count * n), count, n);
       engine(workers, pieces.kernels)
-          .activation(new ActivationInput(ActivationFunction.IDENTITY, n, z, null), z);
+          .activation(new ActivationInput(Activation.IDENTITY, n, z, null), z);
       List<Piece> taken = pieces.activations.stream().map(Piece::of).toList();
       assertEachOnce(taken, count, n);
       assertEquals(bands, taken.stream().map(Piece::from).distinct().count(), "bands of " + taken);

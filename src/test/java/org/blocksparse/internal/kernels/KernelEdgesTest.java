@@ -12,6 +12,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.stream.Stream;
+import org.blocksparse.Activation;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.testing.KernelsUnderTest;
@@ -110,7 +111,7 @@ final class KernelEdgesTest {
     kernels
         .kernels()
         .rows()
-        .activation(oneRow(), new ActivationInput(ActivationFunction.RELU, N, z, null), a);
+        .activation(oneRow(), new ActivationInput(Activation.RELU, N, z, null), a);
     for (int q = 0; q < N; q++) {
       assertEquals(0, Float.floatToRawIntBits(a.storage().getFloat(q)), "element " + q);
     }
@@ -163,7 +164,7 @@ final class KernelEdgesTest {
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void factorsOfAGradientWhoseProductIsNoFloat(KernelsUnderTest kernels) {
-    for (ActivationFunction function : ActivationFunction.values()) {
+    for (Activation function : Activation.values()) {
       int width = function.isGated() ? 2 * N : N;
       Rows z = new Rows(filled(width, 0.75f), 1, width);
       float[][] factors = {{1e-30f, 1e-20f, 1e30f}, {-1e20f, 1e20f, 1e-30f}, {3e38f, 3e38f, 0}};

@@ -11,6 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
+import org.blocksparse.Activation;
 import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.kernels.Bags.Reduction;
 import org.blocksparse.internal.memory.Slice;
@@ -81,7 +82,7 @@ final class NativeKernelsTest {
     TableRows table = new TableRows(in());
     Slice targets = ints(0, 1);
     Slice steps = ints(1, 1);
-    ActivationInput relu = new ActivationInput(ActivationFunction.RELU, N, in(), null);
+    ActivationInput relu = new ActivationInput(Activation.RELU, N, in(), null);
     RowSelection rows = new RowSelection(null, 0, end, 0, N);
     Map<String, Executable> calls = new LinkedHashMap<>();
     BlockProduct product = new BlockProduct(gemm, in(), w, Sums.of(out()));

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.util.stream.IntStream;
+import org.blocksparse.Activation;
 import org.blocksparse.Backend;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.binding.Blocksparse.blocksparse_activation_input_fields;
@@ -164,9 +167,25 @@ final class NativeOperandsTest {
   }
 
   @Test
+  void activationsAreInTheOrderOfTheHeader() {
+    int[] numbers = {
+      Blocksparse.BLOCKSPARSE_IDENTITY,
+      Blocksparse.BLOCKSPARSE_RELU,
+      Blocksparse.BLOCKSPARSE_GELU,
+      Blocksparse.BLOCKSPARSE_GELU_TANH,
+      Blocksparse.BLOCKSPARSE_SILU,
+      Blocksparse.BLOCKSPARSE_TANH,
+      Blocksparse.BLOCKSPARSE_SIGMOID,
+      Blocksparse.BLOCKSPARSE_SWIGLU,
+      Blocksparse.BLOCKSPARSE_GEGLU,
+      Blocksparse.BLOCKSPARSE_SWIGLU_CLAMPED
+    };
+    assertArrayEquals(IntStream.range(0, Activation.values().length).toArray(), numbers);
+  }
+
+  @Test
   void activations() {
-    ActivationInput input =
-        new ActivationInput(ActivationFunction.GELU, 17, rows(1, 5), storages[2]);
+    ActivationInput input = new ActivationInput(Activation.GELU, 17, rows(1, 5), storages[2]);
     blocksparse_activation_input_fields fields =
         new blocksparse_activation_input_fields(at(to.put(input)));
     assertRows(1, 5, fields.z());
