@@ -14,14 +14,12 @@ import org.blocksparse.internal.files.Dimensions;
  * <p>Immutable.
  */
 public final class Shape {
-  private static final long MAX_SIZE = (1L << 61) - 1;
-
   private final long[] dims;
   private final long size;
 
   private Shape(long[] dims) {
     this.dims = dims;
-    this.size = size(dims);
+    this.size = Dimensions.size(dims, 1);
   }
 
   /**
@@ -31,29 +29,6 @@ public final class Shape {
    */
   public static Shape of(long... dims) {
     return new Shape(Objects.requireNonNull(dims, "dims").clone());
-  }
-
-  private static long size(long[] dims) {
-    boolean empty = false;
-    for (int axis = 0; axis < dims.length; axis++) {
-      if (dims[axis] < 0) {
-        throw new IllegalArgumentException(
-            "shape: dimension " + axis + " of " + Dimensions.text(dims) + " is negative");
-      }
-      empty |= dims[axis] == 0;
-    }
-    if (empty) {
-      return 0;
-    }
-    long size = 1;
-    for (long dim : dims) {
-      if (dim > MAX_SIZE / size) {
-        throw new IllegalArgumentException(
-            "shape: " + Dimensions.text(dims) + " has too many elements");
-      }
-      size *= dim;
-    }
-    return size;
   }
 
   /** The number of dimensions. */
