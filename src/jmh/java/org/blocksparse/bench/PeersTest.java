@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.blocksparse.Activation;
+import org.blocksparse.ElementType;
 import org.blocksparse.bench.jobs.Operation;
 import org.blocksparse.bench.jobs.SoftmaxOperation;
 import org.blocksparse.bench.jobs.SoftmaxWorkload;
@@ -38,6 +39,24 @@ final class PeersTest {
       blocks.operation = operation;
       blocks.setUp();
       blocks.tearDown();
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(
+      value = ElementType.class,
+      names = {"INT8", "BFLOAT16"})
+  void dense(ElementType type) {
+    for (DenseBenchmark.Product product :
+        List.of(
+            new DenseBenchmark.Blocksparse(),
+            new DenseBenchmark.Mkl(),
+            new DenseBenchmark.OneDnn())) {
+      product.weights = type;
+      product.rows = 33;
+      product.inputs = 96;
+      product.outputs = 65;
+      product.setUp();
     }
   }
 
