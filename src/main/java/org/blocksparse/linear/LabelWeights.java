@@ -51,26 +51,34 @@ final class LabelWeights {
    * @throws IllegalStateException if a mapped file that the model is from is damaged
    */
   double weight(int feature) {
-    SparseChunks weights = model.weights();
     double sum = 0;
-    try {
-      int end = weights.begins().getInt(feature + 1L);
-      for (int row = weights.begins().getInt(feature); row < end; row++) {
-        int chunk = weights.chunks().getInt(row);
-        for (int level = 0; level < chunks.length; level++) {
-          if (chunks[level] == chunk) {
-            sum += model.calibrations().get(level).slope() * weight(row, columns[level]);
-          }
-        }
-      }
-    } catch (IndexOutOfBoundsException e) {
-      throw new IllegalStateException("layer: the mapped file of the tree is damaged", e);
+    for (int level = 0; level < chunks.length; level++) {
+      double weight = weight(model.weights(), feature, chunks[level], columns[level]);
+      sum += model.calibrations().get(level).slope() * weight;
     }
     return sum;
   }
 
-  private double weight(int row, int column) {
-    SparseChunks weights = model.weights();
+  /**
+   * The weight of a feature for an output of a chunk; 0 if none is stored.
+   *
+   * @throws IllegalStateException if a mapped file that they are from is damaged
+   */
+  static double weight(SparseChunks weights, int feature, int chunk, int column) {
+    try {
+      int end = weights.begins().getInt(feature + 1L);
+      for (int row = weights.begins().getInt(feature); row < end; row++) {
+        if (weights.chunks().getInt(row) == chunk) {
+          return weight(weights, row, column);
+        }
+      }
+      return 0;
+    } catch (IndexOutOfBoundsException e) {
+      throw new IllegalStateException("weights: the mapped file is damaged", e);
+    }
+  }
+
+  private static double weight(SparseChunks weights, int row, int column) {
     int end = weights.starts().getInt(row + 1L);
     for (int entry = weights.starts().getInt(row); entry < end; entry++) {
       if ((weights.columns().getByte(entry) & 0xff) == column) {

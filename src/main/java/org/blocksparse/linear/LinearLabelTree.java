@@ -9,10 +9,7 @@ import static org.blocksparse.internal.Access.TENSORS;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Collections;
-import java.util.Comparator;
-import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.stream.Stream;
 import org.blocksparse.ElementType;
@@ -35,7 +32,6 @@ import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.ModelPart;
 import org.blocksparse.io.SaveOptions;
-import org.blocksparse.linear.LinearExplanation.Term;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
@@ -381,20 +377,7 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
         names != null && output < names.size() ? names.name(output) : null,
         found.undefined().get(0) ? Double.NaN : Math.exp(found.logProbabilities()[0][0]),
         weights.constant(),
-        terms(row, weights));
-  }
-
-  /** The terms of a single row, in which a feature may occur several times. */
-  private static List<Term> terms(Bags row, LabelWeights weights) {
-    Map<Integer, Double> values = new TreeMap<>();
-    for (int entry = row.offsets().getInt(0); entry < row.offsets().getInt(1); entry++) {
-      values.merge(row.indices().getInt(entry), (double) row.value(entry), Double::sum);
-    }
-    return values.entrySet().stream()
-        .map(e -> new Term(e.getKey(), e.getValue(), weights.weight(e.getKey())))
-        .filter(term -> term.weight() != 0)
-        .sorted(Comparator.comparingDouble((Term term) -> -Math.abs(term.contribution())))
-        .toList();
+        Terms.of(row, weights::weight));
   }
 
   /** Checks x and targets, then leases them. */

@@ -36,7 +36,11 @@ record LinearModel(
 
   /** The bytes of what is not on the heap. */
   public long bytes() {
-    return 4L * (weights.features() + 2L + 2L * weights.rows() + tree.outputs())
+    return bytes(weights, tree.outputs());
+  }
+
+  static long bytes(SparseChunks weights, int outputs) {
+    return 4L * (weights.features() + 2L + 2L * weights.rows() + outputs)
         + (1L + weights.type().bytes()) * weights.entries();
   }
 
@@ -46,6 +50,10 @@ record LinearModel(
    * @throws IllegalStateException if it is closed; what was added before is released then
    */
   public <L extends StorageLease> L lease(L lease) {
+    return lease(weights, lease);
+  }
+
+  static <L extends StorageLease> L lease(SparseChunks weights, L lease) {
     for (Storage storage : weights.storages()) {
       if (!lease.tryHold(storage)) {
         lease.close();
@@ -62,6 +70,11 @@ record LinearModel(
    * @throws IllegalStateException if weights would be rounded that have been rounded before
    */
   public LinearModel copy(WeightType type, Engine engine) {
+    return new LinearModel(tree, table, copy(weights, type, engine), calibrations, tfIdf);
+  }
+
+  /** A copy of weights, which are leased by the caller; see {@link #copy(WeightType, Engine)}. */
+  static SparseChunks copy(SparseChunks weights, WeightType type, Engine engine) {
     if (type != weights.type()
         && type != WeightType.FLOAT32
         && weights.type() != WeightType.FLOAT32) {
@@ -84,22 +97,17 @@ record LinearModel(
       StoredWeights copy =
           new StoredWeights(weights.type(), weights.w(), null)
               .as("weights", type, 1, 1, weights.entries(), engine);
-      return new LinearModel(
-          tree,
-          table,
-          new SparseChunks(
-              weights.features(),
-              made[0],
-              made[1],
-              made[2],
-              weights.rows(),
-              made[3],
-              type,
-              copy.elements(),
-              weights.entries(),
-              made[4]),
-          calibrations,
-          tfIdf);
+      return new SparseChunks(
+          weights.features(),
+          made[0],
+          made[1],
+          made[2],
+          weights.rows(),
+          made[3],
+          type,
+          copy.elements(),
+          weights.entries(),
+          made[4]);
     } catch (Throwable e) {
       Storage.closeAll(made);
       throw e;
@@ -111,13 +119,12 @@ record LinearModel(
    * the caller.
    */
   LinearModel withFeatures(int features, Engine engine) {
-    LinearModel copy = copy(WeightType.FLOAT32, engine);
-    SparseChunks same = copy.weights;
+    SparseChunks same = copy(weights, WeightType.FLOAT32, engine);
     Storage begins;
     try {
       begins = Storage.allocateAll(features + 1L)[0];
     } catch (Throwable e) {
-      copy.close();
+      Storage.closeAll(same.storages());
       throw e;
     }
     begins.copyFrom(same.begins());

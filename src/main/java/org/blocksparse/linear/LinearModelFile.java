@@ -20,7 +20,6 @@ import org.blocksparse.internal.files.TensorEntry;
 import org.blocksparse.internal.files.TensorSource;
 import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.kernels.SparseChunks;
-import org.blocksparse.internal.kernels.StoredWeights;
 import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.Storage;
@@ -31,11 +30,8 @@ final class LinearModelFile {
   /** The layer in events. */
   public static final String KIND = "linear label tree";
 
-  private static final String BEGINS = "tree.begins";
-  private static final String CHUNKS = "tree.chunks";
-  private static final String STARTS = "tree.starts";
-  private static final String COLUMNS = "tree.columns";
-  private static final String WEIGHTS = "tree.weights";
+  private static final String PREFIX = "tree.";
+  private static final String WEIGHTS = PREFIX + SparseChunksFile.WEIGHTS;
   private static final String BIASES = "tree.biases";
   private static final String LEVELS = "tree.levels";
   private static final String OUTPUTS = "tree.outputs";
@@ -107,13 +103,7 @@ final class LinearModelFile {
   private static void add(LinearModel model, WeightsFile file, StorageLease lease) {
     model.lease(lease);
     SparseChunks weights = model.weights();
-    StoredWeights stored = new StoredWeights(weights.type(), weights.w(), null);
-    file.add(WEIGHTS, weights.entries(), stored);
-    file.tensors().add(TensorSource.ints(CHUNKS, new long[] {weights.rows()}, weights.chunks()));
-    file.tensors()
-        .add(TensorSource.ints(STARTS, new long[] {weights.rows() + 1L}, weights.starts()));
-    file.tensors()
-        .add(TensorSource.ints(BEGINS, new long[] {weights.features() + 1L}, weights.begins()));
+    SparseChunksFile.add(PREFIX, weights, file);
     file.tensors()
         .add(TensorSource.floats(BIASES, new long[] {model.tree().outputs()}, weights.biases()));
     file.tensors().add(TensorSource.ints(LEVELS, model.tree().levelBegins()));
@@ -133,8 +123,6 @@ final class LinearModelFile {
     if (model.tfIdf() != null) {
       file.tensors().add(floats(TF_IDF, i -> model.tfIdf().inverse()[i], weights.features()));
     }
-    long[] entries = {weights.entries()};
-    file.tensors().add(TensorSource.narrow(COLUMNS, Dtype.U8, entries, weights.columns()));
   }
 
   /** A number of a list. */
@@ -192,80 +180,43 @@ final class LinearModelFile {
       if (!reader.has(WEIGHTS)) { // else it may be a part of the file of another layer
         metadata.requireLayer(ModelNames.LINEAR_LABEL_TREE);
       }
-      WeightType type = type();
-      TensorEntry weights = reader.entryOfRank(1, WEIGHTS, WeightsFile.dtype(type));
-      long entries = requireSize(weights, 0, GrowingArrays.MAX_LENGTH);
-      TensorEntry columns = reader.entry(COLUMNS, Dtype.U8, entries);
-      TensorEntry chunkOf = reader.entryOfRank(1, CHUNKS, Dtype.I32);
-      long rows = requireSize(chunkOf, 0, Math.min(entries, GrowingArrays.MAX_LENGTH - 1));
-      TensorEntry starts = reader.entry(STARTS, Dtype.I32, rows + 1);
-      TensorEntry begins = reader.entryOfRank(1, BEGINS, Dtype.I32);
-      long features = requireSize(begins, 2, GrowingArrays.MAX_LENGTH) - 1;
+      SparseChunksFile sparse = new SparseChunksFile(reader, settings, made, PREFIX);
       TensorEntry labels = reader.entryOfRank(1, LABELS, Dtype.I32);
-      long outputs = requireSize(labels, 1, GrowingArrays.MAX_LENGTH);
+      long outputs = SparseChunksFile.requireSize(labels, 1, GrowingArrays.MAX_LENGTH);
       TensorEntry outputBegins = reader.entryOfRank(1, OUTPUTS, Dtype.I32);
-      long chunks = requireSize(outputBegins, 2, GrowingArrays.MAX_LENGTH - outputs) - 1;
+      long chunks =
+          SparseChunksFile.requireSize(outputBegins, 2, GrowingArrays.MAX_LENGTH - outputs) - 1;
       TensorEntry levelBegins = reader.entryOfRank(1, LEVELS, Dtype.I32);
-      long levels = requireSize(levelBegins, 2, chunks + 1) - 1;
+      long levels = SparseChunksFile.requireSize(levelBegins, 2, chunks + 1) - 1;
       TensorEntry calibration = reader.entry(CALIBRATION, Dtype.F32, levels, 2);
       TensorEntry biases = reader.entry(BIASES, Dtype.F32, chunks - 1 + outputs);
       LabelsFile names = LabelsFile.orNull(reader, (int) outputs);
-      reportProgress(weights, columns, chunkOf, biases);
+      reportProgress(sparse.mapped(), biases);
 
       ChunkTree tree =
           tree(
               reader.readInts(levelBegins), reader.readInts(outputBegins), reader.readInts(labels));
-      int[] ofFeatures = requireAscending(begins, rows);
-      int[] ofRows = requireAscending(starts, entries);
-      Storage chunksOfRows = chunksOfRows(chunkOf, ofFeatures, tree.chunks());
-      SparseChunks stored =
-          new SparseChunks(
-              (int) features,
-              ints(ofFeatures),
-              chunksOfRows,
-              ints(ofRows),
-              (int) rows,
-              columns(columns, tree, chunksOfRows, ofRows),
-              type,
-              elements(weights, type),
-              (int) entries,
-              settings.isMapped() ? reader.mapElements(biases) : reader.readFloats(biases));
+      Storage ofOutputs =
+          settings.isMapped() ? reader.mapElements(biases) : reader.readFloats(biases);
+      SparseChunks stored = sparse.read(tree.chunks(), tree::size, ofOutputs);
       return new Content(
-          LinearModel.of(tree, stored, calibrations(calibration), tfIdfOrNull((int) features)),
+          LinearModel.of(tree, stored, calibrations(calibration), tfIdfOrNull(stored.features())),
           metadata.ofUser(),
           names == null ? null : names.read(reader, !settings.isMapped()));
     }
 
     /** Reports the progress of reading from now on, of all but the mapped tensors. */
-    private void reportProgress(TensorEntry... mappable) {
+    private void reportProgress(List<TensorEntry> mappable, TensorEntry biases) {
       long bytes = 0;
       for (TensorEntry entry : reader.entries()) {
-        if (entry.name().startsWith("tree.") || entry.name().startsWith("labels.")) {
+        if (entry.name().startsWith(PREFIX) || entry.name().startsWith("labels.")) {
           bytes += entry.bytes();
         }
       }
-      for (TensorEntry entry : mappable) {
-        bytes -= settings.isMapped() ? entry.bytes() : 0;
+      if (settings.isMapped()) {
+        bytes -= biases.bytes() + mappable.stream().mapToLong(TensorEntry::bytes).sum();
       }
       reader.reportTo(settings.progress(), bytes);
-    }
-
-    private WeightType type() {
-      Dtype found = reader.typeOrNull(WEIGHTS);
-      return found == Dtype.F16
-          ? WeightType.FLOAT16
-          : found == Dtype.BF16 ? WeightType.BFLOAT16 : WeightType.FLOAT32;
-    }
-
-    /** The size of a list, which has limits. */
-    private static long requireSize(TensorEntry entry, long least, long most)
-        throws MalformedException {
-      long size = entry.dims()[0];
-      if (size < least || size > most) {
-        throw new MalformedException(
-            entry.name(), "has " + size + " elements, expected " + least + " to " + most);
-      }
-      return size;
     }
 
     private static ChunkTree tree(int[] levels, int[] outputs, int[] labels)
@@ -277,81 +228,6 @@ final class LinearModelFile {
         throw new MalformedException(
             "tree." + part, e.getMessage().substring(part.length() + 2), e);
       }
-    }
-
-    /** Numbers that ascend from 0 to an end. */
-    private int[] requireAscending(TensorEntry entry, long end) throws IOException {
-      int[] numbers = reader.readInts(entry);
-      int before = 0;
-      for (int i = 0; i < numbers.length; i++) {
-        if (numbers[i] < before || numbers[i] > end) {
-          throw new MalformedException(
-              entry.name(), "element " + i + " = " + numbers[i] + " is outside of its order");
-        }
-        before = numbers[i];
-      }
-      if (numbers[0] != 0 || before != end) {
-        throw new MalformedException(
-            entry.name(), "is from " + numbers[0] + " to " + before + ", not from 0 to " + end);
-      }
-      return numbers;
-    }
-
-    private Storage ints(int[] numbers) {
-      Storage storage = keep(Storage.allocate(numbers.length));
-      storage.putInts(0, numbers, 0, numbers.length);
-      return storage;
-    }
-
-    private Storage keep(Storage storage) {
-      made.add(storage);
-      return storage;
-    }
-
-    private Storage chunksOfRows(TensorEntry entry, int[] begins, int chunks) throws IOException {
-      if (settings.isMapped()) {
-        return reader.mapElements(entry);
-      }
-      int[] chunkOf = reader.readInts(entry);
-      for (int feature = 0; feature + 1 < begins.length; feature++) {
-        int before = -1;
-        for (int row = begins[feature]; row < begins[feature + 1]; row++) {
-          if (chunkOf[row] <= before || chunkOf[row] >= chunks) {
-            throw new MalformedException(
-                entry.name(), "element " + row + " = " + chunkOf[row] + " is outside of its order");
-          }
-          before = chunkOf[row];
-        }
-      }
-      return ints(chunkOf);
-    }
-
-    private Storage columns(TensorEntry entry, ChunkTree tree, Storage chunkOf, int[] starts)
-        throws IOException {
-      if (settings.isMapped()) {
-        return reader.mapElements(entry);
-      }
-      byte[] columns = reader.readBytes(entry);
-      for (int row = 0; row + 1 < starts.length; row++) {
-        int outputs = tree.size(chunkOf.getInt(row));
-        for (int i = starts[row]; i < starts[row + 1]; i++) {
-          int column = columns[i] & 0xff;
-          if (column >= outputs) {
-            throw new MalformedException(
-                entry.name(), "element " + i + " = " + column + " is outside [0, " + outputs + ")");
-          }
-        }
-      }
-      Storage storage = keep(Storage.allocate((columns.length + 3L) / 4));
-      storage.putBytes(0, columns, columns.length);
-      return storage;
-    }
-
-    private Storage elements(TensorEntry entry, WeightType type) throws IOException {
-      if (settings.isMapped()) {
-        return reader.mapElements(entry);
-      }
-      return type == WeightType.FLOAT32 ? reader.readFloats(entry) : reader.readNarrow(entry);
     }
 
     private TfIdf tfIdfOrNull(int features) throws IOException {

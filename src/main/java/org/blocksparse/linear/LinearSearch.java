@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.linear;
 
-import java.util.BitSet;
 import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.RowKernels;
@@ -12,6 +11,7 @@ import org.blocksparse.internal.search.AllowedSlots;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.LongHeap;
 import org.blocksparse.internal.search.OutputFilter;
+import org.blocksparse.internal.search.RowResults;
 import org.blocksparse.internal.search.SearchResult;
 
 /**
@@ -37,39 +37,22 @@ final class LinearSearch {
 
   /** The ranking of every row, with candidates made for each; operands were checked. */
   public SearchResult search(Bags x, OutputFilter filter, Candidates.Maker candidates) {
-    int batch = x.count();
-    int[][] outputs = new int[batch][];
-    float[][] logProbabilities = new float[batch][];
-    int[] opened = new int[batch];
-    boolean[] undefined = new boolean[batch];
-    boolean[] filteredOut = new boolean[batch];
+    RowResults results = new RowResults(x.count());
     OutputFilter.OfRow ofRow = filter.in(model.table());
     RowKernels kernels = engine.kernels().rows();
     engine.run(
-        batch,
-        ROW_WORK * batch,
+        x.count(),
+        ROW_WORK * x.count(),
         Room::new,
         (room, first, last) -> {
           for (int row = first; row < last; row++) {
             AllowedSlots allowed = ofRow.of(row);
             Candidates found = candidates.make(0);
-            opened[row] = room.search(kernels, x, row, allowed, found);
-            found.finish();
-            outputs[row] = found.outputs();
-            logProbabilities[row] = found.logProbabilities();
-            undefined[row] = found.isUndefined();
-            filteredOut[row] = allowed.none();
+            int opened = room.search(kernels, x, row, allowed, found);
+            results.put(row, found, opened, allowed);
           }
         });
-    return new SearchResult(outputs, logProbabilities, opened, bits(undefined), bits(filteredOut));
-  }
-
-  private static BitSet bits(boolean[] flags) {
-    BitSet bits = new BitSet();
-    for (int i = 0; i < flags.length; i++) {
-      bits.set(i, flags[i]);
-    }
-    return bits;
+    return results.result();
   }
 
   /** Buffers of a worker, and the search of its current row. */

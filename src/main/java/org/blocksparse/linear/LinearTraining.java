@@ -115,7 +115,7 @@ final class LinearTraining {
         IntStream.range(0, features.count())
             .filter(row -> rowWeights == null || rowWeights[row] > 0)
             .toArray();
-    SparseMatrix entries = SparseMatrix.of(features, rows);
+    SparseMatrix entries = SparseMatrix.of(features, rows, "x: the values of feature");
     this.tfIdf = settings.tfIdf() ? TfIdf.of(entries, featureCount) : null;
     this.x = tfIdf == null ? entries : tfIdf.weighted(entries);
     this.weights = rowWeights;
@@ -161,7 +161,7 @@ final class LinearTraining {
     this.features = old.weights().features();
     this.tfIdf = old.tfIdf();
     this.rows = IntStream.range(0, features.count()).toArray();
-    this.x = SparseMatrix.of(features, rows);
+    this.x = SparseMatrix.of(features, rows, "x: the values of feature");
     this.weights = null;
     this.meanWeight = 1;
     this.labelsOf = labelsOf(labels);

@@ -14,9 +14,9 @@ import org.blocksparse.internal.kernels.Bags;
  * @param values of the entries
  */
 record SparseMatrix(int[] offsets, int[] columns, float[] values) {
-  /** A copy of all bags; see {@link #of(Bags, int[])}. */
+  /** A copy of all bags; see {@link #of(Bags, int[], String)}. */
   static SparseMatrix of(Bags bags) {
-    return of(bags, IntStream.range(0, bags.count()).toArray());
+    return of(bags, IntStream.range(0, bags.count()).toArray(), "x: the values of feature");
   }
 
   /**
@@ -24,9 +24,10 @@ record SparseMatrix(int[] offsets, int[] columns, float[] values) {
    * are added up.
    *
    * @param chosen the bags, ascending
+   * @param what an index is of, in messages
    * @throws IllegalArgumentException if a sum is not finite
    */
-  static SparseMatrix of(Bags bags, int[] chosen) {
+  static SparseMatrix of(Bags bags, int[] chosen, String what) {
     int[] offsets = new int[chosen.length + 1];
     int[] columns = new int[bags.entries()];
     float[] values = new float[bags.entries()];
@@ -49,7 +50,7 @@ record SparseMatrix(int[] offsets, int[] columns, float[] values) {
         values[size] = (float) sum;
         if (!Float.isFinite(values[size])) {
           throw new IllegalArgumentException(
-              "x: the values of feature " + column + " in row " + row + " add up to " + sum);
+              what + " " + column + " in row " + row + " add up to " + sum);
         }
       }
       offsets[r + 1] = size;
@@ -59,6 +60,22 @@ record SparseMatrix(int[] offsets, int[] columns, float[] values) {
         offsets,
         isFull ? columns : Arrays.copyOf(columns, size),
         isFull ? values : Arrays.copyOf(values, size));
+  }
+
+  /** The same without entries of value 0. */
+  SparseMatrix withoutZeros() {
+    int[] kept = new int[offsets.length];
+    int size = 0;
+    for (int row = 0; row < rows(); row++) {
+      for (int entry = offsets[row]; entry < offsets[row + 1]; entry++) {
+        if (values[entry] != 0) {
+          columns[size] = columns[entry];
+          values[size++] = values[entry];
+        }
+      }
+      kept[row + 1] = size;
+    }
+    return new SparseMatrix(kept, Arrays.copyOf(columns, size), Arrays.copyOf(values, size));
   }
 
   int rows() {

@@ -155,6 +155,15 @@ public final class Ranking {
   }
 
   /**
+   * The score of the output at a rank, by which outputs are ranked: the log probability, or the sum
+   * of weights in a ranking of {@link org.blocksparse.linear.SparseWeights}; errors as {@link
+   * #output}.
+   */
+  public float score(int row, int rank) {
+    return logProbability(row, rank);
+  }
+
+  /**
    * The probability of the output at a rank: the exponential of its log probability. Its relative
    * error is the absolute error of that float, which is at most 13 ulp in a two-level layer: 13 *
    * 2<sup>-23</sup> * |log P|. {@link org.blocksparse.softmax.HierarchicalSoftmax#probabilitiesOf}

@@ -57,7 +57,7 @@ final class LinearLabelTreeFileTest {
   }
 
   /** Where a tensor begins in a file, and where it ends. */
-  private static int[] range(byte[] bytes, String tensor) {
+  static int[] range(byte[] bytes, String tensor) {
     int length = (int) ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getLong(0);
     String header = new String(bytes, 8, length, UTF_8);
     Matcher offsets =

@@ -17,7 +17,12 @@ public record ModelMetadata(Map<String, String> entries) {
   private static final String SOFTMAX = "HierarchicalSoftmax";
 
   private static final Set<String> LAYERS =
-      Set.of(SOFTMAX, ModelNames.LABEL_TREE, ModelNames.LINEAR_LABEL_TREE, ModelNames.EXPERTS);
+      Set.of(
+          SOFTMAX,
+          ModelNames.LABEL_TREE,
+          ModelNames.LINEAR_LABEL_TREE,
+          ModelNames.SPARSE_WEIGHTS,
+          ModelNames.EXPERTS);
 
   /** The format is one that can be read. */
   public ModelMetadata requireVersion() throws MalformedException {

@@ -108,6 +108,17 @@ package org.blocksparse.internal.files;
  * blocksparse.layer         LinearLabelTree
  * </pre>
  *
+ * <p>Of sparse weights, whose chunks are 256 consecutive outputs each:
+ *
+ * <pre>
+ * sparse.weights ...        weights, columns, chunks, starts and begins as those of a tree
+ * sparse.biases             F32 (outputs); all 0
+ * labels.offsets ...        as above
+ *
+ * blocksparse.format        1
+ * blocksparse.layer         SparseWeights
+ * </pre>
+ *
  * <p>Other tensors may be there, and are ignored.
  */
 public final class ModelNames {
@@ -119,6 +130,7 @@ public final class ModelNames {
   public static final String LAYER = RESERVED + "layer";
   public static final String LABEL_TREE = "LabelTree";
   public static final String LINEAR_LABEL_TREE = "LinearLabelTree";
+  public static final String SPARSE_WEIGHTS = "SparseWeights";
   public static final String EXPERTS = "MixtureOfExperts";
   public static final String ACTIVATION = RESERVED + "activation";
   public static final String GATE_K = RESERVED + "gate.k";

@@ -10,7 +10,8 @@ import java.util.Map;
  *
  * <p>Each is one long, its log probability above its number, such that ascending longs are
  * descending ranks: by probability, then by number. Where log probabilities are divided, each also
- * has its quotient, which decides whether it is in the ranking; the order is that of the model.
+ * has its quotient, which decides whether it is in the ranking; the order is that of the model. The
+ * k best and those above a threshold can have any scores in place of log probabilities.
  */
 public abstract sealed class Candidates {
   /** Makes the candidates of a row, of which the logarithm of what is allowed is given. */
@@ -139,16 +140,17 @@ public abstract sealed class Candidates {
     return values;
   }
 
-  /** A number and its log probability, such that ascending longs are descending ranks. */
-  public static long encode(int number, float logProbability) {
-    // Log probabilities are never positive: the larger their bits, the less likely they are. 0f is
-    // the smallest of all, and -0f must be the same.
-    return (long) (Float.floatToRawIntBits(logProbability) & 0x7FFF_FFFF) << 32 | number;
+  /** A number and its score, such that ascending longs are descending ranks. */
+  public static long encode(int number, float score) {
+    int bits = Float.floatToRawIntBits(score + 0f); // -0f becomes 0f, with which it ties
+    // Ascending bits are ascending floats, once those of negative ones are turned round.
+    return (long) ~(bits ^ ((bits >> 31) & Integer.MAX_VALUE)) << 32 | number;
   }
 
-  /** The log probability of what {@link #encode} made. */
+  /** The score of what {@link #encode} made. */
   public static float logProbability(long candidate) {
-    return 0 - Float.intBitsToFloat((int) (candidate >>> 32)); // never -0
+    int bits = ~(int) (candidate >> 32);
+    return Float.intBitsToFloat(bits ^ ((bits >> 31) & Integer.MAX_VALUE));
   }
 
   final void append(long candidate) {

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.linear;
+
+import java.io.IOException;
+import java.util.List;
+import java.util.function.IntUnaryOperator;
+import org.blocksparse.internal.files.Dtype;
+import org.blocksparse.internal.files.LoadSettings;
+import org.blocksparse.internal.files.MalformedException;
+import org.blocksparse.internal.files.SafeTensorsReader;
+import org.blocksparse.internal.files.TensorEntry;
+import org.blocksparse.internal.files.TensorSource;
+import org.blocksparse.internal.files.WeightsFile;
+import org.blocksparse.internal.kernels.SparseChunks;
+import org.blocksparse.internal.kernels.StoredWeights;
+import org.blocksparse.internal.kernels.WeightType;
+import org.blocksparse.internal.memory.GrowingArrays;
+import org.blocksparse.internal.memory.Storage;
+
+/** Sparse weights in a safetensors file, in tensors whose names begin with a prefix. */
+final class SparseChunksFile {
+  static final String WEIGHTS = "weights";
+  private static final String BEGINS = "begins";
+  private static final String CHUNKS = "chunks";
+  private static final String STARTS = "starts";
+  private static final String COLUMNS = "columns";
+
+  private final SafeTensorsReader reader;
+  private final LoadSettings settings;
+
+  /** Receives the memory that this class allocates. */
+  private final List<Storage> made;
+
+  private final WeightType type;
+  private final TensorEntry weights;
+  private final TensorEntry columns;
+  private final TensorEntry chunkOf;
+  private final TensorEntry starts;
+  private final TensorEntry begins;
+
+  /**
+   * Finds the tensors of a file.
+   *
+   * @param made receives the memory that {@link #read} allocates
+   * @throws MalformedException if one is missing or has a wrong size
+   */
+  SparseChunksFile(
+      SafeTensorsReader reader, LoadSettings settings, List<Storage> made, String prefix)
+      throws MalformedException {
+    this.reader = reader;
+    this.settings = settings;
+    this.made = made;
+    Dtype found = reader.typeOrNull(prefix + WEIGHTS);
+    this.type =
+        found == Dtype.F16
+            ? WeightType.FLOAT16
+            : found == Dtype.BF16 ? WeightType.BFLOAT16 : WeightType.FLOAT32;
+    this.weights = reader.entryOfRank(1, prefix + WEIGHTS, WeightsFile.dtype(type));
+    long entries = requireSize(weights, 0, GrowingArrays.MAX_LENGTH);
+    this.columns = reader.entry(prefix + COLUMNS, Dtype.U8, entries);
+    this.chunkOf = reader.entryOfRank(1, prefix + CHUNKS, Dtype.I32);
+    long rows = requireSize(chunkOf, 0, Math.min(entries, GrowingArrays.MAX_LENGTH - 1));
+    this.starts = reader.entry(prefix + STARTS, Dtype.I32, rows + 1);
+    this.begins = reader.entryOfRank(1, prefix + BEGINS, Dtype.I32);
+    requireSize(begins, 2, GrowingArrays.MAX_LENGTH);
+  }
+
+  /** Adds all tensors but the biases to a file; the weights are leased until it is written. */
+  static void add(String prefix, SparseChunks weights, WeightsFile file) {
+    StoredWeights stored = new StoredWeights(weights.type(), weights.w(), null);
+    file.add(prefix + WEIGHTS, weights.entries(), stored);
+    List<TensorSource> tensors = file.tensors();
+    long[] rows = {weights.rows()};
+    tensors.add(TensorSource.ints(prefix + CHUNKS, rows, weights.chunks()));
+    long[] ends = {weights.rows() + 1L};
+    tensors.add(TensorSource.ints(prefix + STARTS, ends, weights.starts()));
+    long[] features = {weights.features() + 1L};
+    tensors.add(TensorSource.ints(prefix + BEGINS, features, weights.begins()));
+    long[] entries = {weights.entries()};
+    tensors.add(TensorSource.narrow(prefix + COLUMNS, Dtype.U8, entries, weights.columns()));
+  }
+
+  /** The tensors that are used where they lie if the file is mapped. */
+  List<TensorEntry> mapped() {
+    return List.of(weights, columns, chunkOf);
+  }
+
+  /** The bytes of all tensors that are copied. */
+  long bytesToRead() {
+    long copied = starts.bytes() + begins.bytes();
+    return settings.isMapped()
+        ? copied
+        : copied + mapped().stream().mapToLong(TensorEntry::bytes).sum();
+  }
+
+  /**
+   * Reads the weights.
+   *
+   * @param chunks how many there are
+   * @param size the number of outputs of a chunk
+   * @param biases of the outputs
+   */
+  SparseChunks read(int chunks, IntUnaryOperator size, Storage biases) throws IOException {
+    int rows = (int) chunkOf.size();
+    int entries = (int) weights.size();
+    int[] ofFeatures = requireAscending(begins, rows);
+    int[] ofRows = requireAscending(starts, entries);
+    Storage chunksOfRows = chunksOfRows(ofFeatures, chunks);
+    return new SparseChunks(
+        ofFeatures.length - 1,
+        ints(ofFeatures),
+        chunksOfRows,
+        ints(ofRows),
+        rows,
+        columns(size, chunksOfRows, ofRows),
+        type,
+        elements(),
+        entries,
+        biases);
+  }
+
+  /** The size of a list, which has limits. */
+  static long requireSize(TensorEntry entry, long least, long most) throws MalformedException {
+    long size = entry.dims()[0];
+    if (size < least || size > most) {
+      throw new MalformedException(
+          entry.name(), "has " + size + " elements, expected " + least + " to " + most);
+    }
+    return size;
+  }
+
+  /** Numbers that ascend from 0 to an end. */
+  private int[] requireAscending(TensorEntry entry, long end) throws IOException {
+    int[] numbers = reader.readInts(entry);
+    int before = 0;
+    for (int i = 0; i < numbers.length; i++) {
+      if (numbers[i] < before || numbers[i] > end) {
+        throw new MalformedException(
+            entry.name(), "element " + i + " = " + numbers[i] + " is outside of its order");
+      }
+      before = numbers[i];
+    }
+    if (numbers[0] != 0 || before != end) {
+      throw new MalformedException(
+          entry.name(), "is from " + numbers[0] + " to " + before + ", not from 0 to " + end);
+    }
+    return numbers;
+  }
+
+  private Storage ints(int[] numbers) {
+    Storage storage = keep(Storage.allocate(numbers.length));
+    storage.putInts(0, numbers, 0, numbers.length);
+    return storage;
+  }
+
+  private Storage keep(Storage storage) {
+    made.add(storage);
+    return storage;
+  }
+
+  private Storage chunksOfRows(int[] ofFeatures, int chunks) throws IOException {
+    if (settings.isMapped()) {
+      return reader.mapElements(chunkOf);
+    }
+    int[] numbers = reader.readInts(chunkOf);
+    for (int feature = 0; feature + 1 < ofFeatures.length; feature++) {
+      int before = -1;
+      for (int row = ofFeatures[feature]; row < ofFeatures[feature + 1]; row++) {
+        if (numbers[row] <= before || numbers[row] >= chunks) {
+          throw new MalformedException(
+              chunkOf.name(), "element " + row + " = " + numbers[row] + " is outside of its order");
+        }
+        before = numbers[row];
+      }
+    }
+    return ints(numbers);
+  }
+
+  private Storage columns(IntUnaryOperator size, Storage chunks, int[] ofRows) throws IOException {
+    if (settings.isMapped()) {
+      return reader.mapElements(columns);
+    }
+    byte[] bytes = reader.readBytes(columns);
+    for (int row = 0; row + 1 < ofRows.length; row++) {
+      int outputs = size.applyAsInt(chunks.getInt(row));
+      for (int i = ofRows[row]; i < ofRows[row + 1]; i++) {
+        int column = bytes[i] & 0xff;
+        if (column >= outputs) {
+          throw new MalformedException(
+              columns.name(), "element " + i + " = " + column + " is outside [0, " + outputs + ")");
+        }
+      }
+    }
+    Storage storage = keep(Storage.allocate((bytes.length + 3L) / 4));
+    storage.putBytes(0, bytes, bytes.length);
+    return storage;
+  }
+
+  private Storage elements() throws IOException {
+    if (settings.isMapped()) {
+      return reader.mapElements(weights);
+    }
+    return type == WeightType.FLOAT32 ? reader.readFloats(weights) : reader.readNarrow(weights);
+  }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.linear;
+
+import org.blocksparse.internal.Check;
+import org.blocksparse.internal.kernels.Bags;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.SparseChunks;
+import org.blocksparse.internal.kernels.WeightType;
+import org.blocksparse.internal.memory.GrowingArrays;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.memory.StorageLease;
+import org.blocksparse.internal.search.ClassTable;
+import org.blocksparse.internal.search.SparseScores;
+
+/**
+ * Sparse weights whose chunks are consecutive outputs.
+ *
+ * @param table the chunks as classes of outputs
+ */
+record SparseModel(SparseChunks weights, ClassTable table) implements AutoCloseable {
+  static SparseModel of(SparseChunks weights, int outputs) {
+    return new SparseModel(weights, SparseScores.table(outputs));
+  }
+
+  /** The weights of each feature, which is a bag of outputs below {@code outputs}. */
+  static SparseModel of(Bags bags, int outputs) {
+    SparseMatrix matrix = SparseMatrix.of(bags).withoutZeros();
+    int entries = matrix.columns().length;
+    int features = matrix.rows();
+    int[] begins = new int[features + 1];
+    int[] chunks = new int[entries];
+    int[] starts = new int[entries + 1];
+    byte[] columns = new byte[entries];
+    int rows = 0;
+    for (int feature = 0; feature < features; feature++) {
+      for (int e = matrix.offsets()[feature]; e < matrix.offsets()[feature + 1]; e++) {
+        int chunk = matrix.columns()[e] / SparseChunks.MOST_OUTPUTS;
+        if (rows == begins[feature] || chunks[rows - 1] != chunk) {
+          chunks[rows] = chunk;
+          starts[rows++] = e;
+        }
+        columns[e] = (byte) (matrix.columns()[e] % SparseChunks.MOST_OUTPUTS);
+      }
+      begins[feature + 1] = rows;
+    }
+    starts[rows] = entries;
+    Storage[] made =
+        Storage.allocateAll(features + 1L, rows, rows + 1L, (entries + 3L) / 4, entries, outputs);
+    try {
+      made[0].putInts(0, begins, 0, features + 1);
+      made[1].putInts(0, chunks, 0, rows);
+      made[2].putInts(0, starts, 0, rows + 1);
+      made[3].putBytes(0, columns, entries);
+      made[4].putFloats(0, matrix.values(), 0, entries);
+      SparseChunks weights =
+          new SparseChunks(
+              features,
+              made[0],
+              made[1],
+              made[2],
+              rows,
+              made[3],
+              WeightType.FLOAT32,
+              made[4],
+              entries,
+              made[5]);
+      return of(weights, outputs);
+    } catch (Throwable e) {
+      Storage.closeAll(made);
+      throw e;
+    }
+  }
+
+  /**
+   * Requires a number of outputs.
+   *
+   * @throws IllegalArgumentException unless an array can have that many
+   */
+  static void requireOutputs(int outputs) {
+    if (Check.atLeast(1, "outputs", outputs) > GrowingArrays.MAX_LENGTH) {
+      throw new IllegalArgumentException(
+          "outputs: expected at most " + GrowingArrays.MAX_LENGTH + " but was " + outputs);
+    }
+  }
+
+  int outputs() {
+    return table.outputs();
+  }
+
+  <L extends StorageLease> L lease(L lease) {
+    return LinearModel.lease(weights, lease);
+  }
+
+  /** A copy with weights of a type; see {@link LinearModel#copy(WeightType, Engine)}. */
+  SparseModel copy(WeightType type, Engine engine) {
+    return new SparseModel(LinearModel.copy(weights, type, engine), table);
+  }
+
+  @Override
+  public void close() {
+    Storage.closeAll(weights.storages());
+  }
+}

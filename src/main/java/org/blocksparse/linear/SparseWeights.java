@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.linear;
+
+import static java.util.Objects.requireNonNull;
+import static org.blocksparse.internal.Access.IO;
+import static org.blocksparse.internal.Access.RANKING;
+import static org.blocksparse.internal.Access.TENSORS;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.blocksparse.ElementType;
+import org.blocksparse.FileFormatException;
+import org.blocksparse.MemoryUse;
+import org.blocksparse.SparseRows;
+import org.blocksparse.Workers;
+import org.blocksparse.internal.Check;
+import org.blocksparse.internal.KernelOperands;
+import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.Reading;
+import org.blocksparse.internal.events.Recorder;
+import org.blocksparse.internal.events.SearchEvent;
+import org.blocksparse.internal.files.LoadSettings;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.SparseChunks;
+import org.blocksparse.internal.search.Candidates;
+import org.blocksparse.internal.search.OutputFilter;
+import org.blocksparse.internal.search.SearchResult;
+import org.blocksparse.internal.search.SparseScores;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.linear.LinearExplanation.Term;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Ranking;
+
+/**
+ * A sparse matrix of weights (features, outputs), whatever they were made by: counts of items that
+ * follow each other, words of names, training rows and their labels. It lies by feature, as an
+ * inverted index does.
+ *
+ * <pre>{@code
+ * score(output | x) = sum over the features f of x of x[f] * weight[f, output]
+ * }</pre>
+ *
+ * <p><b>Search.</b> {@link #topK} and {@link #atLeast} are exact, and read only blocks of 256
+ * outputs that have a weight for a feature of the row; {@link Ranking#openedClasses} counts them.
+ * Outputs with score 0 are not in a ranking: most outputs have no weight for any feature of a row.
+ * Ties are broken by ascending number. {@link Ranking#score} is the score; it is no log
+ * probability, unless the weights make it one.
+ *
+ * <p><b>Numbers.</b> Scores are summed in double, with exact products, and rounded once. A feature
+ * that a row lists several times counts as often. If a score is NaN, the row is not {@linkplain
+ * Ranking#isDefined defined}.
+ *
+ * <p><b>Two products.</b> The ranking of one matrix can be the rows of the next: from the words of
+ * a text to training examples, and from these to their labels.
+ *
+ * <p><b>Threads.</b> Immutable but for its {@linkplain #setLabels names}; any number of threads may
+ * search at the same time. Results do not depend on the workers.
+ *
+ * <p><b>Errors.</b> Every method throws {@link NullPointerException} if a required argument is
+ * null. It throws {@link IndexOutOfBoundsException} if an index of x is outside [0, features), and
+ * {@link IllegalStateException} if the weights or an argument are closed.
+ */
+public final class SparseWeights implements AutoCloseable {
+  private final SparseModel model;
+  private final Engine engine;
+  private final Map<String, String> metadata;
+  private volatile Labels labels;
+
+  private SparseWeights(
+      SparseModel model, Engine engine, Map<String, String> metadata, Labels labels) {
+    this.model = model;
+    this.engine = engine;
+    this.metadata = Collections.unmodifiableMap(metadata);
+    this.labels = labels;
+  }
+
+  /** Weights with the default workers; see {@link #of(SparseRows, int, Workers)}. */
+  public static SparseWeights of(SparseRows weights, int outputs) {
+    return of(weights, outputs, Workers.common());
+  }
+
+  /**
+   * Weights of float32. The rows are copied.
+   *
+   * @param weights (features) rows: row f has the outputs with a weight for feature f, in any
+   *     order. Without values, weights are 1. Weights of an output that is listed several times in
+   *     a row are added up, and weights of 0 are left out.
+   * @param outputs how many outputs there are
+   * @throws IllegalArgumentException if there are no rows; if a weight is not finite; or unless
+   *     outputs is at least 1 and no more than an array can hold, 2<sup>31</sup> - 9
+   * @throws IndexOutOfBoundsException if an index is outside [0, outputs)
+   */
+  public static SparseWeights of(SparseRows weights, int outputs, Workers workers) {
+    Engine engine = TENSORS.engine(requireNonNull(workers, "workers"));
+    SparseModel.requireOutputs(outputs);
+    TENSORS.requireIndices(requireNonNull(weights, "weights"), "weights", "outputs", outputs);
+    Check.atLeast(1, "weights: rows", weights.rows());
+    try (Lease lease = TENSORS.lease(weights, new Lease(), "weights")) {
+      TENSORS.requireFinite(weights, "weights");
+      SparseModel model = SparseModel.of(TENSORS.bags(weights), outputs);
+      return new SparseWeights(model, engine, Map.of(), null);
+    }
+  }
+
+  // -------------------------------------------------------------------------------- what it is
+
+  /** How many features there are. */
+  public int features() {
+    return model.weights().features();
+  }
+
+  /** How many outputs there are. */
+  public int outputs() {
+    return model.outputs();
+  }
+
+  /** The number of weights that are stored. */
+  public int weightCount() {
+    return model.weights().entries();
+  }
+
+  /** The type of the stored weights. */
+  public ElementType weightType() {
+    return TENSORS.type(model.weights().type());
+  }
+
+  /** Whether the outputs have names. */
+  public boolean hasLabels() {
+    return labels != null;
+  }
+
+  /**
+   * The names of the outputs.
+   *
+   * @throws IllegalStateException if the outputs have no names
+   */
+  public Labels labels() {
+    return RANKING.orThrow(labels);
+  }
+
+  /**
+   * Sets the names of the outputs. Existing rankings keep the old names.
+   *
+   * @throws IllegalArgumentException unless there is one name per output
+   */
+  public void setLabels(Labels names) {
+    labels = RANKING.forAll(requireNonNull(names, "labels"), outputs());
+  }
+
+  /** The strings of the file that these weights were loaded from, by key. */
+  public Map<String, String> metadata() {
+    return metadata;
+  }
+
+  /** The off-heap memory of the weights: mapped bytes and private bytes. */
+  public MemoryUse memoryUse() {
+    return KernelOperands.memoryUse(Stream.of(model.weights().storages()));
+  }
+
+  /**
+   * A copy with weights of a type: FLOAT32, FLOAT16 or BFLOAT16.
+   *
+   * @throws IllegalArgumentException if the type is not one of these, or if a weight is too large
+   *     for it
+   * @throws IllegalStateException if the weights would be rounded that have been rounded before
+   */
+  public SparseWeights withWeights(ElementType type) {
+    try (Lease lease = model.lease(new Lease())) {
+      return new SparseWeights(
+          model.copy(
+              LinearModelFile.requireType(TENSORS.stored(requireNonNull(type, "type"))), engine),
+          engine,
+          metadata,
+          labels);
+    }
+  }
+
+  /** Frees the weights as soon as no call uses them. */
+  @Override
+  public void close() {
+    model.close();
+  }
+
+  @Override
+  public String toString() {
+    ElementType type = weightType();
+    return "SparseWeights("
+        + features()
+        + " features, "
+        + outputs()
+        + " outputs, "
+        + weightCount()
+        + " weights"
+        + (type == ElementType.FLOAT32 ? "" : " of " + type)
+        + ", "
+        + LinearModel.bytes(model.weights(), outputs())
+        + " bytes, "
+        + TENSORS.workers(engine)
+        + ")";
+  }
+
+  // ------------------------------------------------------------------------------------- files
+
+  /** Saves the weights; see {@link #save(Path, SaveOptions)}. */
+  public void save(Path file) throws IOException {
+    save(file, SaveOptions.defaults());
+  }
+
+  /**
+   * Saves the weights as one safetensors file, with the names of the outputs. The write is atomic:
+   * even after a crash, the file is the old one or the new one.
+   *
+   * @throws IllegalArgumentException if the options have a part or optimizer state, or if the
+   *     metadata is too large for a file
+   * @throws IOException if the file cannot be written; an old one is unchanged
+   */
+  public void save(Path file, SaveOptions options) throws IOException {
+    requireNonNull(file, "file");
+    Labels names = labels;
+    SparseModelFile.save(
+        new SparseModelFile.Content(model, metadata, names == null ? null : RANKING.table(names)),
+        file,
+        IO.settings(requireNonNull(options, "options")));
+  }
+
+  /** Loads weights into memory; see {@link #load(Path, LoadOptions)}. */
+  public static SparseWeights load(Path file) throws IOException {
+    return load(file, LoadOptions.copied());
+  }
+
+  /**
+   * Loads weights. It is safe to load untrusted files. With {@link LoadOptions#mapped}, weights and
+   * outputs are not copied, and values are checked only when they are used.
+   *
+   * @throws FileFormatException if the file does not hold sparse weights; it names the tensor
+   * @throws IOException if the file cannot be read
+   */
+  public static SparseWeights load(Path file, LoadOptions options) throws IOException {
+    requireNonNull(file, "file");
+    LoadSettings settings = IO.settings(requireNonNull(options, "options"));
+    SparseModelFile.Content content = Reading.of(file, () -> SparseModelFile.load(file, settings));
+    return new SparseWeights(
+        content.model(),
+        settings.engine(),
+        content.metadata(),
+        RANKING.labelsOrNull(content.labels()));
+  }
+
+  // -------------------------------------------------------------------------------- prediction
+
+  /** The k outputs with the highest scores; see {@link #topK(SparseRows, int, Filter)}. */
+  public Ranking topK(SparseRows x, int k) {
+    return topK(x, k, RANKING.none());
+  }
+
+  /**
+   * The k outputs of each row with the highest scores among those that a filter allows, or fewer if
+   * fewer have a score other than 0.
+   *
+   * @param x (batch) rows of features
+   * @param k at least 1
+   * @throws IllegalArgumentException if k is less than 1; or if the filter is renormalized, or has
+   *     lists for another number of rows
+   * @throws IndexOutOfBoundsException also if the filter lists an output that does not exist
+   */
+  public Ranking topK(SparseRows x, int k, Filter filter) {
+    int limit = Math.min(Check.atLeast(1, "k", k), outputs());
+    return search("topK", x, filter, logAllowed -> Candidates.best(limit, logAllowed));
+  }
+
+  /** All outputs with at least a score; see {@link #atLeast(SparseRows, float, Filter)}. */
+  public Ranking atLeast(SparseRows x, float score) {
+    return atLeast(x, score, RANKING.none());
+  }
+
+  /**
+   * All outputs of each row whose score is at least {@code score}, and not 0, among those that a
+   * filter allows. Errors as {@link #topK(SparseRows, int, Filter)}.
+   *
+   * @throws IllegalArgumentException also if score is NaN
+   */
+  public Ranking atLeast(SparseRows x, float score, Filter filter) {
+    if (Float.isNaN(score)) {
+      throw new IllegalArgumentException("score: expected a number but was NaN");
+    }
+    return search("atLeast", x, filter, logAllowed -> Candidates.atLeast(score, logAllowed));
+  }
+
+  /**
+   * The features of a row that have a weight for an output, the largest contribution first. The
+   * contributions add up to the score, but for its rounding.
+   *
+   * @param x (1) row of features
+   * @param output in [0, outputs)
+   * @throws IllegalArgumentException if x does not have one row
+   * @throws IndexOutOfBoundsException also if there is no such output
+   */
+  public List<Term> explain(SparseRows x, int output) {
+    TENSORS.requireIndices(requireNonNull(x, "x"), "x", "features", features());
+    TENSORS.requireRows(x, "x", 1);
+    Check.index("output", output, "outputs", outputs());
+    try (Lease lease = model.lease(TENSORS.lease(x, new Lease(), "x"))) {
+      int chunk = output / SparseChunks.MOST_OUTPUTS;
+      int column = output % SparseChunks.MOST_OUTPUTS;
+      return Terms.of(
+          TENSORS.bags(x), feature -> LabelWeights.weight(model.weights(), feature, chunk, column));
+    }
+  }
+
+  private Ranking search(String query, SparseRows x, Filter filter, Candidates.Maker candidates) {
+    TENSORS.requireIndices(requireNonNull(x, "x"), "x", "features", features());
+    RANKING.requireNotRenormalized(requireNonNull(filter, "filter"));
+    OutputFilter allowed = RANKING.check(filter, x.rows(), outputs());
+    SearchEvent event = Recorder.search();
+    SearchResult found;
+    try (Lease lease = RANKING.lease(filter, model.lease(TENSORS.lease(x, new Lease(), "x")))) {
+      found = new SparseSearch(model, engine).search(TENSORS.bags(x), allowed, candidates);
+    }
+    if (event != null) {
+      event.record(
+          query, SparseModelFile.KIND, found.openedClasses(), SparseScores.chunks(outputs()));
+    }
+    return RANKING.ranking(found, labels);
+  }
+}
