@@ -65,7 +65,10 @@ public final class Classifier implements AutoCloseable {
   /** The maximum number of unknown labels of an example that are counted. */
   private static final int MOST_UNKNOWN = 1 << 18;
 
-  private final InputRows input;
+  private final ExampleRows input;
+
+  /** Null: this is no model of fastText. Else there is no other head. */
+  private final FastTextModel fastText;
 
   /** Null, as the layer: there is no embedding head. */
   private final EmbeddingBag bag;
@@ -100,10 +103,21 @@ public final class Classifier implements AutoCloseable {
       LinearHead linear,
       Map<String, String> metadata) {
     this.input = input;
+    this.fastText = null;
     this.bag = bag;
     this.layer = layer;
     this.linear = linear;
     this.metadata = metadata;
+  }
+
+  /** A classifier of a model of fastText, which it closes. */
+  Classifier(FastTextModel model) {
+    this.input = model.rows();
+    this.fastText = model;
+    this.bag = null;
+    this.layer = null;
+    this.linear = null;
+    this.metadata = Map.of();
   }
 
   /**
@@ -146,7 +160,11 @@ public final class Classifier implements AutoCloseable {
   }
 
   /**
-   * Loads a model that {@link #save} has written. It is safe to load untrusted files.
+   * Loads a model that {@link #save} has written, or a supervised model of fastText, {@code .bin} or
+   * {@code .ftz}. It is safe to load untrusted files.
+   *
+   * <p><b>fastText.</b> Labels and probabilities are those of fastText. Its files do not align their
+   * numbers, so they are always copied into memory. Such a model is not saved, exported or trained.
    *
    * <p>A {@linkplain LoadOptions#mapped mapped} model reads its file when predictions need it, and
    * all processes share the memory. Do not change the file in place: replace it by rename, as
@@ -186,6 +204,7 @@ public final class Classifier implements AutoCloseable {
    *     biases are not finite
    */
   public void save(Path file, ElementType weights) throws IOException {
+    requireOwn();
     if (weights != weightType() && weightType() != ElementType.FLOAT32) {
       throw new InvalidInputException(
           "weights: those of this model are "
@@ -227,7 +246,15 @@ public final class Classifier implements AutoCloseable {
     }
   }
 
-  private static InvalidInputException notFinite() {
+  /** Requires that this is no model of fastText. */
+  void requireOwn() {
+    if (fastText != null) {
+      throw new InvalidInputException(
+          "model: is of fastText, which is only read; expected one that train wrote");
+    }
+  }
+
+  static InvalidInputException notFinite() {
     return new InvalidInputException("model: its weights are not finite");
   }
 
@@ -269,7 +296,10 @@ public final class Classifier implements AutoCloseable {
       List<Example> batch = examples.subList(begin, end);
       try (SparseRows features = input.of(batch)) {
         reportUnknown(batch, features, options.unknown());
-        Ranking ranking = rank(features, options.top(), allowed);
+        Ranking ranking =
+            fastText == null
+                ? rank(features, options.top(), allowed)
+                : requireDefined(fastText.topK(features, options.top(), options.filter()));
         for (int row = 0; row < ranking.batch(); row++) {
           all.add(predictions(ranking, row, options.threshold()));
         }
@@ -450,7 +480,12 @@ public final class Classifier implements AutoCloseable {
 
   /** Adds to metrics how good the ranking is on examples; see {@link #evaluate}. */
   void measure(NumberedExamples examples, int upTo, Metrics metrics) {
-    metrics.add(rank(examples.features(), upTo, Filter.without()), examples.labels());
+    Ranking ranking =
+        fastText == null
+            ? rank(examples.features(), upTo, Filter.without())
+            : requireDefined(
+                fastText.topK(examples.features(), upTo, LabelFilter.without(List.of())));
+    metrics.add(ranking, examples.labels());
   }
 
   /** Decisions of this model, none so far. */
@@ -460,6 +495,11 @@ public final class Classifier implements AutoCloseable {
 
   /** Adds the decisions on examples. */
   void decide(NumberedExamples examples, Decisions decisions) {
+    if (fastText != null) {
+      Ranking all = fastText.atLeast(examples.features(), Decisions.LEAST_THRESHOLD);
+      decisions.add(requireDefined(all), examples.labels());
+      return;
+    }
     try (LabelScores scores = scores(examples.features())) {
       Ranking all = requireDefined(scores.atLeast(Decisions.LEAST_THRESHOLD));
       decisions.add(all, examples.labels());
@@ -511,6 +551,9 @@ public final class Classifier implements AutoCloseable {
    * of the embedding head.
    */
   public ElementType weightType() {
+    if (fastText != null) {
+      return ElementType.FLOAT32;
+    }
     return layer == null ? linear.tree.weightType() : layer.weightType();
   }
 
@@ -520,12 +563,15 @@ public final class Classifier implements AutoCloseable {
   }
 
   private Labels names() {
+    if (fastText != null) {
+      return fastText.labels();
+    }
     return layer == null ? linear.tree.labels() : layer.labels();
   }
 
   /** Whether the model {@linkplain TrainingOptions#withLabelTree learns each label by itself}. */
   public boolean hasLabelTree() {
-    return layer instanceof LabelTree;
+    return fastText == null ? layer instanceof LabelTree : fastText.isOneVsAll();
   }
 
   /** Whether the model was trained on texts; if not, on features. */
@@ -538,7 +584,9 @@ public final class Classifier implements AutoCloseable {
    * set; pass it to {@link ExampleReader#open}.
    */
   public String labelPrefix() {
-    return ClassifierFile.labelPrefix(metadata);
+    return fastText == null
+        ? ClassifierFile.labelPrefix(metadata)
+        : FastTextDictionary.LABEL_PREFIX;
   }
 
   /** Whether the training had a label. */
@@ -570,6 +618,7 @@ public final class Classifier implements AutoCloseable {
    *     head}
    */
   public List<List<String>> classes() {
+    requireOwn();
     if (layer == null) {
       throw new InvalidInputException(
           "model: has no classes, as its head is linear; train with ModelHead.EMBEDDING or"
@@ -589,6 +638,9 @@ public final class Classifier implements AutoCloseable {
 
   /** The off-heap memory of the model: mapped bytes and private bytes. */
   public MemoryUse memoryUse() {
+    if (fastText != null) {
+      return fastText.memoryUse();
+    }
     MemoryUse embedding =
         layer == null ? new MemoryUse(0, 0) : bag.memoryUse().plus(layer.memoryUse());
     return linear == null ? embedding : embedding.plus(linear.tree.memoryUse());
@@ -601,6 +653,9 @@ public final class Classifier implements AutoCloseable {
     info.put("head", head().name().toLowerCase(Locale.ROOT));
     info.put("labels", Integer.toString(names().size()));
     info.put("weights", weightType().toString());
+    if (fastText != null) {
+      info.putAll(fastText.info());
+    }
     if (layer != null) {
       info.put("rows of the table", Integer.toString(bag.vocabulary()));
       info.put("dimension", Integer.toString(bag.features()));
@@ -628,6 +683,7 @@ public final class Classifier implements AutoCloseable {
    */
   public void export(Path npz) throws IOException {
     requireNonNull(npz, "npz");
+    requireOwn();
     if (linear != null) {
       throw new InvalidInputException(
           "model: has a linear head, which is not exported; train with ModelHead.EMBEDDING");
@@ -638,7 +694,7 @@ public final class Classifier implements AutoCloseable {
     }
     try (EmbeddingBag wideBag = bag.withWeights(ElementType.FLOAT32);
         TwoLevelLayer<?> wideLayer = layer.withWeights(ElementType.FLOAT32)) {
-      new Classifier(input, wideBag, wideLayer, metadata).writeFloats(npz);
+      new Classifier(input(), wideBag, wideLayer, metadata).writeFloats(npz);
     }
   }
 
@@ -653,7 +709,7 @@ public final class Classifier implements AutoCloseable {
     }
     try (IntTensor classes = IntTensor.of(classOf, outputs);
         IntTensor slots = IntTensor.of(slotOf, outputs);
-        IntTensor keys = input.vocabulary().keys()) {
+        IntTensor keys = input().vocabulary().keys()) {
       Map<String, Tensor> tensors = new TreeMap<>();
       tensors.put("table", bag.table());
       tensors.put("W1", layer.W1());
@@ -682,8 +738,14 @@ public final class Classifier implements AutoCloseable {
     return metadata;
   }
 
+  /**
+   * The rows of a model that train wrote.
+   *
+   * @throws InvalidInputException if it is of fastText
+   */
   InputRows input() {
-    return input;
+    requireOwn();
+    return (InputRows) input;
   }
 
   EmbeddingBag bag() {
@@ -701,6 +763,9 @@ public final class Classifier implements AutoCloseable {
 
   @Override
   public void close() {
+    if (fastText != null) {
+      fastText.close();
+    }
     if (layer != null) {
       bag.close();
       layer.close();
@@ -712,6 +777,9 @@ public final class Classifier implements AutoCloseable {
 
   @Override
   public String toString() {
+    if (fastText != null) {
+      return "Classifier(" + fastText + ")";
+    }
     String embedding = layer == null ? "" : bag + ", " + layer;
     String both = layer == null || linear == null ? "" : ", ";
     return "Classifier(" + embedding + both + (linear == null ? "" : linear.tree) + ")";

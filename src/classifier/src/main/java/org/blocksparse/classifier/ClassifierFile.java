@@ -152,6 +152,9 @@ final class ClassifierFile {
   }
 
   private static Classifier loadParts(Path file, LoadOptions options) throws IOException {
+    if (FastTextModel.isIn(file)) {
+      return new Classifier(FastTextModel.load(file, options.workers()));
+    }
     Map<String, String> metadata = metadata(file);
     ModelHead head = ModelHead.EMBEDDING;
     if (metadata.containsKey(HEAD)) {

@@ -16,7 +16,8 @@ import org.blocksparse.bag.EmbeddingBag.Mode;
  *
  * @param text whether examples are texts; if not, they have features
  */
-record InputRows(boolean text, FeatureHasher textFeatures, FeatureVocabulary vocabulary) {
+record InputRows(boolean text, FeatureHasher textFeatures, FeatureVocabulary vocabulary)
+    implements ExampleRows {
   /** The factor of sums of rows. */
   Mode mode() {
     return text ? Mode.ROOT_MEAN : Mode.SUM;
@@ -31,13 +32,8 @@ record InputRows(boolean text, FeatureHasher textFeatures, FeatureVocabulary voc
     return sum == 0 ? 1 : 1 / Math.sqrt(sum);
   }
 
-  /**
-   * The rows of examples.
-   *
-   * @throws IllegalArgumentException if an example is a text and should not be, or is none, or if
-   *     there are more features than can be computed together
-   */
-  SparseRows of(List<Example> examples) {
+  @Override
+  public SparseRows of(List<Example> examples) {
     return of(examples, ChunkedIntList.MOST);
   }
 
@@ -52,13 +48,7 @@ record InputRows(boolean text, FeatureHasher textFeatures, FeatureVocabulary voc
       try {
         add(example, rows, values);
       } catch (ChunkedIntList.FullException full) {
-        throw new IllegalArgumentException(
-            String.format(
-                Locale.ROOT,
-                "examples: together they have more than %,d features, which is the most; give fewer"
-                    + " or shorter ones at a time",
-                most),
-            full);
+        throw tooMany(most, full);
       }
       offsets[e + 1] = rows.size();
     }
@@ -67,12 +57,18 @@ record InputRows(boolean text, FeatureHasher textFeatures, FeatureVocabulary voc
         : SparseRows.of(offsets, rows.toArray(), values.toFloats());
   }
 
-  /**
-   * Whether an example has a feature that has a row.
-   *
-   * @throws IllegalArgumentException if it is a text and should not be, or is none
-   */
-  boolean hasRow(Example example) {
+  static IllegalArgumentException tooMany(int most, ChunkedIntList.FullException full) {
+    return new IllegalArgumentException(
+        String.format(
+            Locale.ROOT,
+            "examples: together they have more than %,d features, which is the most; give fewer"
+                + " or shorter ones at a time",
+            most),
+        full);
+  }
+
+  @Override
+  public boolean hasRow(Example example) {
     requireKind(example);
     if (!text) {
       return IntStream.of(example.indices()).anyMatch(index -> vocabulary.row(index) >= 0);
@@ -82,10 +78,9 @@ record InputRows(boolean text, FeatureHasher textFeatures, FeatureVocabulary voc
     return found[0];
   }
 
-  /**
-   * The features of an example that have a row, by row; those that share one, one after another.
-   */
-  Map<Integer, String> names(Example example) {
+  /** Those that share a row, one after another. */
+  @Override
+  public Map<Integer, String> names(Example example) {
     requireKind(example);
     Map<Integer, String> names = new HashMap<>();
     if (text) {

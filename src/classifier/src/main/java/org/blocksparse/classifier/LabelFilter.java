@@ -4,6 +4,7 @@ package org.blocksparse.classifier;
 import static java.util.Objects.requireNonNull;
 import static java.util.stream.Collectors.toUnmodifiableSet;
 
+import java.util.BitSet;
 import java.util.Collection;
 import java.util.Set;
 import org.blocksparse.ranking.Filter;
@@ -39,6 +40,16 @@ public final class LabelFilter {
   /** These labels alone. */
   public static LabelFilter only(Collection<String> labels) {
     return new LabelFilter(labels, true);
+  }
+
+  /** The outputs of a model that are allowed. */
+  BitSet allowed(Labels known) {
+    BitSet outputs = new BitSet(known.size());
+    labels.stream().mapToInt(known::output).filter(output -> output >= 0).forEach(outputs::set);
+    if (!only) {
+      outputs.flip(0, known.size());
+    }
+    return outputs;
   }
 
   /** The same for the outputs of a model, by their names. */

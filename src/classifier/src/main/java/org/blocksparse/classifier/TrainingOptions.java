@@ -116,8 +116,10 @@ public final class TrainingOptions {
    * @param model with an embedding head alone, its weights must be FLOAT32
    * @throws IllegalArgumentException if they are not, if an option is set that the model
    *     determines, or if it is a label tree and there is smoothing
+   * @throws InvalidInputException if the model is of fastText
    */
   public TrainingOptions withInitialModel(Classifier model) {
+    model.requireOwn();
     if (model.head() == ModelHead.EMBEDDING && model.weightType() != ElementType.FLOAT32) {
       throw new IllegalArgumentException(
           "initialModel: expected weights of FLOAT32 but was "

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.io.IOException;
+import java.nio.charset.CharacterCodingException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.IntStream;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.MemoryUse;
+import org.blocksparse.SparseRows;
+import org.blocksparse.Workers;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.softmax.TwoLevelLayer;
+
+/**
+ * A supervised model of fastText: the mean of the rows of a text, and a layer over labels. For any
+ * number of threads.
+ *
+ * <p>A softmax has one class. For one-vs-all and negative sampling, which predict alike, so has a
+ * label tree. fastText's hierarchical softmax is a {@link FastTextTree}.
+ */
+final class FastTextModel implements AutoCloseable {
+  /** The logit of the only class of a label tree: its probability is 1. */
+  private static final float CERTAIN = 200;
+
+  private final FastTextArguments arguments;
+  private final FastTextRows rows;
+
+  /** Null, if the table is quantized. */
+  private final EmbeddingBag bag;
+
+  private final QuantizedRows quantized;
+  private final Labels labels;
+
+  /** Null, if the labels have a binary tree. */
+  private final TwoLevelLayer<?> layer;
+
+  private final FastTextTree tree;
+
+  private FastTextModel(
+      FastTextArguments arguments,
+      FastTextRows rows,
+      EmbeddingBag bag,
+      QuantizedRows quantized,
+      Labels labels,
+      TwoLevelLayer<?> layer,
+      FastTextTree tree) {
+    this.arguments = arguments;
+    this.rows = rows;
+    this.bag = bag;
+    this.quantized = quantized;
+    this.labels = labels;
+    this.layer = layer;
+    this.tree = tree;
+  }
+
+  /** Whether a file begins as those of fastText do. */
+  static boolean isIn(Path file) throws IOException {
+    try (FastTextInput in = new FastTextInput(file)) {
+      return FastTextArguments.begin(in);
+    }
+  }
+
+  static FastTextModel load(Path file, Workers workers) throws IOException {
+    try (FastTextInput in = new FastTextInput(file)) {
+      FastTextArguments arguments = FastTextArguments.read(in);
+      if (arguments.model() != FastTextArguments.Model.SUPERVISED) {
+        throw in.wrong("model", "expected one that was trained on labels, by supervised");
+      }
+      FastTextDictionary dictionary = FastTextDictionary.read(in, arguments);
+      Labels labels = labels(dictionary, in);
+      boolean isQuantized = in.bool("quantized input");
+      if (dictionary.isPruned() && !isQuantized) {
+        throw in.wrong("quantized input", "expected 1 beside a pruned dictionary");
+      }
+      FastTextMatrix input =
+          matrix("input", isQuantized, dictionary.rows(), arguments.dim(), arguments.dim(), in);
+      EmbeddingBag bag = isQuantized ? null : bag(input, workers);
+      TwoLevelLayer<?> layer = null;
+      try {
+        boolean isOutputQuantized = in.bool("quantized output") && isQuantized;
+        FastTextMatrix output =
+            matrix("output", isOutputQuantized, labels.size(), arguments.dim(), 2, in);
+        FastTextTree tree = null;
+        if (arguments.loss() == FastTextArguments.Loss.HS) {
+          tree = new FastTextTree(dictionary.labelCounts(), output.array());
+        } else {
+          layer = layer(output, arguments.loss(), labels, workers);
+        }
+        if (in.remaining() > 0) {
+          throw in.wrong("output", "has " + in.remaining() + " bytes behind it");
+        }
+        return new FastTextModel(
+            arguments, new FastTextRows(dictionary), bag, input.quantized(), labels, layer, tree);
+      } catch (Throwable e) {
+        close(bag, layer);
+        throw e;
+      }
+    }
+  }
+
+  private static Labels labels(FastTextDictionary dictionary, FastTextInput in)
+      throws IOException {
+    int count = dictionary.labelCounts().length;
+    if (count == 0) {
+      throw in.wrong("dictionary labels", "expected at least 1 but was 0");
+    }
+    List<String> names = new ArrayList<>();
+    for (int label = 0; label < count; label++) {
+      try {
+        names.add(dictionary.label(label));
+      } catch (CharacterCodingException e) {
+        throw in.wrong("dictionary labels", "label " + label + " is not UTF-8");
+      }
+    }
+    String prefix = FastTextDictionary.LABEL_PREFIX;
+    if (names.stream().allMatch(name -> name.startsWith(prefix))) {
+      names.replaceAll(name -> name.substring(prefix.length()));
+    }
+    try {
+      return Labels.of(names);
+    } catch (IllegalArgumentException e) {
+      throw in.wrong("dictionary labels", e.getMessage());
+    }
+  }
+
+  private static FastTextMatrix matrix(
+      String name, boolean isQuantized, long rows, int columns, int mostPartSize, FastTextInput in)
+      throws IOException {
+    return isQuantized
+        ? FastTextMatrix.quantized(name, rows, columns, mostPartSize, in)
+        : FastTextMatrix.dense(name, rows, columns, in);
+  }
+
+  private static EmbeddingBag bag(FastTextMatrix input, Workers workers) throws IOException {
+    return EmbeddingBag.builder(input.rows(), input.columns())
+        .mode(EmbeddingBag.Mode.MEAN)
+        .workers(workers)
+        .build(input.floats());
+  }
+
+  private static TwoLevelLayer<?> layer(
+      FastTextMatrix output, FastTextArguments.Loss loss, Labels labels, Workers workers)
+      throws IOException {
+    FloatTensor weights = output.transposed();
+    boolean isSoftmax = loss == FastTextArguments.Loss.SOFTMAX;
+    return (isSoftmax
+            ? HierarchicalSoftmax.builder(output.columns(), output.rows())
+            : LabelTree.builder(output.columns(), output.rows()))
+        .classes(1)
+        .labels(labels)
+        .workers(workers)
+        .build(
+            FloatTensor.zeros(output.columns(), 1),
+            FloatTensor.of(new float[] {isSoftmax ? 0 : CERTAIN}, 1),
+            weights,
+            FloatTensor.zeros(1, output.rows()));
+  }
+
+  FastTextRows rows() {
+    return rows;
+  }
+
+  Labels labels() {
+    return labels;
+  }
+
+  boolean isOneVsAll() {
+    return layer instanceof LabelTree;
+  }
+
+  private FloatTensor means(SparseRows of) {
+    return bag == null ? quantized.means(of) : bag.apply(of);
+  }
+
+  /** The most probable labels of rows. */
+  Ranking topK(SparseRows of, int k, LabelFilter filter) {
+    try (FloatTensor x = means(of)) {
+      if (tree != null) {
+        return search(x, Math.min(k, labels.size()), filter.allowed(labels), 0);
+      }
+      Ranking ranking = layer.topK(x, k, filter.outputs(labels));
+      return isOneVsAll() ? FastTextSigmoid.of(ranking, labels, 0) : ranking;
+    }
+  }
+
+  /** All labels of rows with at least some probability. */
+  Ranking atLeast(SparseRows of, double probability) {
+    try (FloatTensor x = means(of)) {
+      if (tree != null) {
+        return search(x, labels.size(), null, probability);
+      }
+      return isOneVsAll()
+          ? FastTextSigmoid.of(
+              layer.atLeast(x, Math.min(probability, FastTextSigmoid.LARGEST)),
+              labels,
+              probability)
+          : layer.atLeast(x, probability);
+    }
+  }
+
+  private Ranking search(FloatTensor of, int k, BitSet allowed, double least) {
+    float[] x = of.toArray();
+    int batch = (int) of.shape().dim(0);
+    int[][] outputs = new int[batch][];
+    float[][] logProbabilities = new float[batch][];
+    for (int row = 0; row < batch; row++) {
+      requireFinite(x, row);
+      FastTextTree.Found[] found = tree.search(x, row, k, allowed, least);
+      outputs[row] = new int[found.length];
+      logProbabilities[row] = new float[found.length];
+      for (int rank = 0; rank < found.length; rank++) {
+        outputs[row][rank] = found[rank].label();
+        logProbabilities[row][rank] = (float) Math.log(found[rank].probability());
+      }
+    }
+    return Ranking.of(outputs, logProbabilities, labels);
+  }
+
+  private void requireFinite(float[] x, int row) {
+    for (int i = row * arguments.dim(); i < (row + 1) * arguments.dim(); i++) {
+      if (!Float.isFinite(x[i])) {
+        throw Classifier.notFinite();
+      }
+    }
+  }
+
+  MemoryUse memoryUse() {
+    MemoryUse ofBag = bag == null ? new MemoryUse(0, 0) : bag.memoryUse();
+    return layer == null ? ofBag : ofBag.plus(layer.memoryUse());
+  }
+
+  Map<String, String> info() {
+    Map<String, String> info = new TreeMap<>();
+    info.put("program", "fastText");
+    info.put("loss", arguments.loss().name().toLowerCase(Locale.ROOT));
+    info.put("words", Integer.toString(rows.dictionary().words()));
+    info.put("word n-grams", Integer.toString(arguments.wordNgrams()));
+    info.put("character n-grams", arguments.minn() + " to " + arguments.maxn());
+    info.put("buckets", Integer.toString(arguments.bucket()));
+    info.put("dimension", Integer.toString(arguments.dim()));
+    info.put("rows of the table", Long.toString(rows.dictionary().rows()));
+    info.put("weights", quantized == null ? "FLOAT32" : "product quantization");
+    return info;
+  }
+
+  @Override
+  public void close() {
+    close(bag, layer);
+  }
+
+  private static void close(EmbeddingBag bag, TwoLevelLayer<?> layer) {
+    if (bag != null) {
+      bag.close();
+    }
+    if (layer != null) {
+      layer.close();
+    }
+  }
+
+  @Override
+  public String toString() {
+    return "fastText " + info();
+  }
+}
