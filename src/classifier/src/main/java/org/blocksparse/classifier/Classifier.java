@@ -160,11 +160,12 @@ public final class Classifier implements AutoCloseable {
   }
 
   /**
-   * Loads a model that {@link #save} has written, or a supervised model of fastText, {@code .bin} or
-   * {@code .ftz}. It is safe to load untrusted files.
+   * Loads a model that {@link #save} has written, or a supervised model of fastText, {@code .bin}
+   * or {@code .ftz}. It is safe to load untrusted files.
    *
-   * <p><b>fastText.</b> Labels and probabilities are those of fastText. Its files do not align their
-   * numbers, so they are always copied into memory. Such a model is not saved, exported or trained.
+   * <p><b>fastText.</b> Labels and probabilities are those of fastText. Its files do not align
+   * their numbers, so they are always copied into memory. Such a model is not saved, exported or
+   * trained.
    *
    * <p>A {@linkplain LoadOptions#mapped mapped} model reads its file when predictions need it, and
    * all processes share the memory. Do not change the file in place: replace it by rename, as

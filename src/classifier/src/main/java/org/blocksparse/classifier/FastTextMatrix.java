@@ -74,8 +74,7 @@ record FastTextMatrix(
   FloatTensor floats() throws IOException {
     FloatTensor floats = FloatTensor.zeros(rows, columns);
     return filled(
-        floats,
-        (row, count, piece) -> floats.put((long) row * columns, piece, 0, count * columns));
+        floats, (row, count, piece) -> floats.put((long) row * columns, piece, 0, count * columns));
   }
 
   /** The weights of a layer with one class, (1, columns, rows). */

@@ -10,13 +10,11 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.stream.IntStream;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.MemoryUse;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
 import org.blocksparse.bag.EmbeddingBag;
-import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
 import org.blocksparse.softmax.HierarchicalSoftmax;
@@ -110,8 +108,7 @@ final class FastTextModel implements AutoCloseable {
     }
   }
 
-  private static Labels labels(FastTextDictionary dictionary, FastTextInput in)
-      throws IOException {
+  private static Labels labels(FastTextDictionary dictionary, FastTextInput in) throws IOException {
     int count = dictionary.labelCounts().length;
     if (count == 0) {
       throw in.wrong("dictionary labels", "expected at least 1 but was 0");
@@ -203,9 +200,7 @@ final class FastTextModel implements AutoCloseable {
       }
       return isOneVsAll()
           ? FastTextSigmoid.of(
-              layer.atLeast(x, Math.min(probability, FastTextSigmoid.LARGEST)),
-              labels,
-              probability)
+              layer.atLeast(x, Math.min(probability, FastTextSigmoid.LARGEST)), labels, probability)
           : layer.atLeast(x, probability);
     }
   }

@@ -6,8 +6,8 @@ import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
 
 /**
- * fastText's sigmoid, which it reads from a table: that of the next lower multiple of 1/32, and 0 or
- * 1 outside of [-8, 8]. Probabilities are those; labels are ranked by their exact sigmoid.
+ * fastText's sigmoid, which it reads from a table: that of the next lower multiple of 1/32, and 0
+ * or 1 outside of [-8, 8]. Probabilities are those; labels are ranked by their exact sigmoid.
  */
 final class FastTextSigmoid {
   private static final double MOST_LOGIT = 8;

@@ -6,9 +6,9 @@ import java.util.BitSet;
 import java.util.PriorityQueue;
 
 /**
- * fastText's hierarchical softmax: a binary Huffman tree over the labels. The probability of a label
- * is the product of those of the turns on its path, each a sigmoid of x . node. Searches are exact:
- * a subtree is opened unless it is less probable than all that is found. Immutable.
+ * fastText's hierarchical softmax: a binary Huffman tree over the labels. The probability of a
+ * label is the product of those of the turns on its path, each a sigmoid of x . node. Searches are
+ * exact: a subtree is opened unless it is less probable than all that is found. Immutable.
  */
 final class FastTextTree {
   /** The count of nodes that are not made yet, more than any. */

@@ -29,12 +29,7 @@ final class QuantizedRows {
   private final float[] norms;
 
   private QuantizedRows(
-      int columns,
-      int partSize,
-      byte[] codes,
-      float[] centroids,
-      byte[] normCodes,
-      float[] norms) {
+      int columns, int partSize, byte[] codes, float[] centroids, byte[] normCodes, float[] norms) {
     this.columns = columns;
     this.partSize = partSize;
     this.parts = parts(columns, partSize);
@@ -92,8 +87,7 @@ final class QuantizedRows {
     return partSize;
   }
 
-  private static float[] centroids(String field, int columns, FastTextInput in)
-      throws IOException {
+  private static float[] centroids(String field, int columns, FastTextInput in) throws IOException {
     in.require(field, columns, (long) CENTROIDS * Float.BYTES);
     if (columns > (Integer.MAX_VALUE - 8) / CENTROIDS) {
       throw in.wrong(field, "expected at most 2^31 - 9 floats");

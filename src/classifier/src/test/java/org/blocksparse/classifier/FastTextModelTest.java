@@ -36,7 +36,8 @@ class FastTextModelTest {
   @BeforeAll
   static void write() throws IOException {
     FastTextPrograms.assumeInstalled();
-    examples = Files.writeString(folder.resolve("train"), FastTextPrograms.examples(2500, LABELS, 1));
+    examples =
+        Files.writeString(folder.resolve("train"), FastTextPrograms.examples(2500, LABELS, 1));
     SplittableRandom random = new SplittableRandom(2);
     lines = new ArrayList<>(List.of("", " ", "unknown"));
     lines.add("__label__l1 topic2 __label__none x");
@@ -73,8 +74,7 @@ class FastTextModelTest {
       FastTextPrograms.run(null, words.toArray());
       model = folder.resolve(name + ".ftz");
     }
-    String[] answers =
-        FastTextPrograms.run(texts, "predict-prob", model, "-", TOP).split("\n", -1);
+    String[] answers = FastTextPrograms.run(texts, "predict-prob", model, "-", TOP).split("\n", -1);
     boolean isTree = options.contains("-loss hs");
     for (Workers workers : List.of(Workers.common(), Workers.callingThread())) {
       try (Classifier classifier =
