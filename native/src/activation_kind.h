@@ -48,6 +48,9 @@ inline bool parse_activation(int32_t activation, activation_kind* kind) {
     case BLOCKSPARSE_SWIGLU_CLAMPED:
       *kind = {elementwise_function::clamped_silu, true};
       return true;
+    case BLOCKSPARSE_GEGLU_TANH:
+      *kind = {elementwise_function::gelu_tanh, true};
+      return true;
     default:
       return false;
   }

@@ -207,6 +207,7 @@ void check_clamps(int32_t isa) {
 const function_case& function_of(int32_t activation) {
   const int32_t plain = activation == BLOCKSPARSE_SWIGLU           ? BLOCKSPARSE_SILU
                         : activation == BLOCKSPARSE_GEGLU          ? BLOCKSPARSE_GELU
+                        : activation == BLOCKSPARSE_GEGLU_TANH     ? BLOCKSPARSE_GELU_TANH
                         : activation == BLOCKSPARSE_SWIGLU_CLAMPED ? BLOCKSPARSE_SIGMOID + 1
                                                                    : activation;
   return kFunctions[plain];
@@ -402,7 +403,8 @@ void check_refusals(int32_t isa) {
   CHECK_STATUS(BLOCKSPARSE_UNSUPPORTED_ISA,
                forward(-1, BLOCKSPARSE_RELU, nullptr, 0, 2, 0, 4, 4, from, 4, 2));
   CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, forward(isa, -1, nullptr, 0, 2, 0, 4, 4, from, 4, 2));
-  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, forward(isa, 10, nullptr, 0, 2, 0, 4, 4, from, 4, 2));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT,
+               forward(isa, BLOCKSPARSE_GEGLU_TANH + 1, nullptr, 0, 2, 0, 4, 4, from, 4, 2));
   CHECK_STATUS(BLOCKSPARSE_NULL_POINTER,
                forward(isa, BLOCKSPARSE_RELU, nullptr, 0, 2, 0, 4, 4, nullptr, 4, 2));
   CHECK_STATUS(BLOCKSPARSE_BAD_SIZE,
@@ -467,7 +469,7 @@ int main() {
     check_special_values(isa);
     check_zeroes(isa);
     check_clamps(isa);
-    for (int32_t activation = BLOCKSPARSE_IDENTITY; activation <= BLOCKSPARSE_SWIGLU_CLAMPED;
+    for (int32_t activation = BLOCKSPARSE_IDENTITY; activation <= BLOCKSPARSE_GEGLU_TANH;
          ++activation) {
       for (const int32_t n : {1, 2, 7, 16, 17, 31, 64, 101}) {
         check_rows(isa, activation, n, false, false);

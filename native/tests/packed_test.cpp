@@ -753,7 +753,8 @@ void check_activation(int32_t isa, weight_type type, row_format format, int32_t 
   for (std::size_t i = 0; i < written_size; ++i) {
     CHECK(same_bits(to[i], expected[i]));
   }
-  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, run(10, 0, 1, 0, n, rounded.data(), to.data()));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT,
+               run(BLOCKSPARSE_GEGLU_TANH + 1, 0, 1, 0, n, rounded.data(), to.data()));
   CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(activation, 0, 1, 16, n, rounded.data(), to.data()));
   CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(activation, 0, 1, 0, n + 32, rounded.data(), to.data()));
   CHECK_STATUS(BLOCKSPARSE_BAD_SCHEDULE,
@@ -831,9 +832,9 @@ int main() {
       for (const row_format format : formats_of(type)) {
         check_schedule(isa, type, format, false);
         check_schedule(isa, type, format, true);
-        for (const int32_t activation :
-             {BLOCKSPARSE_IDENTITY, BLOCKSPARSE_RELU, BLOCKSPARSE_SILU, BLOCKSPARSE_GELU,
-              BLOCKSPARSE_SWIGLU, BLOCKSPARSE_GEGLU, BLOCKSPARSE_SWIGLU_CLAMPED}) {
+        for (const int32_t activation : {BLOCKSPARSE_IDENTITY, BLOCKSPARSE_RELU, BLOCKSPARSE_SILU,
+                                         BLOCKSPARSE_GELU, BLOCKSPARSE_SWIGLU, BLOCKSPARSE_GEGLU,
+                                         BLOCKSPARSE_SWIGLU_CLAMPED, BLOCKSPARSE_GEGLU_TANH}) {
           for (const int32_t n : {1, 24, 32, 50, 330}) {
             check_activation(isa, type, format, activation, n, n != 50);
           }

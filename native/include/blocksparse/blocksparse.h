@@ -605,12 +605,13 @@ typedef enum blocksparse_activation {
   BLOCKSPARSE_GELU_TANH = 3, /* z / 2 (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) */
   BLOCKSPARSE_SILU = 4,      /* z / (1 + exp(-z)) */
   BLOCKSPARSE_TANH = 5,
-  BLOCKSPARSE_SIGMOID = 6,       /* 1 / (1 + exp(-z)) */
-  BLOCKSPARSE_SWIGLU = 7,        /* gated: silu(z[q]) z[n + q] */
-  BLOCKSPARSE_GEGLU = 8,         /* gated: gelu(z[q]) z[n + q] */
-  BLOCKSPARSE_SWIGLU_CLAMPED = 9 /* gated: g / (1 + exp(-1.702 g)) (u + 1), g being z[q] or 7 if
-                                    that is less, u being z[n + q] brought into [-7, 7]; what is
-                                    clamped has slope 0 */
+  BLOCKSPARSE_SIGMOID = 6,        /* 1 / (1 + exp(-z)) */
+  BLOCKSPARSE_SWIGLU = 7,         /* gated: silu(z[q]) z[n + q] */
+  BLOCKSPARSE_GEGLU = 8,          /* gated: gelu(z[q]) z[n + q] */
+  BLOCKSPARSE_SWIGLU_CLAMPED = 9, /* gated: g / (1 + exp(-1.702 g)) (u + 1), g being z[q] or 7 if
+                                     that is less, u being z[n + q] brought into [-7, 7]; what is
+                                     clamped has slope 0 */
+  BLOCKSPARSE_GEGLU_TANH = 10     /* gated: gelu_tanh(z[q]) z[n + q] */
 } blocksparse_activation;
 
 /* The operands of an activation. */

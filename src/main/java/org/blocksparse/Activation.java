@@ -33,8 +33,8 @@ import org.blocksparse.internal.kernels.Rows;
  * <p><b>For the gradient</b>, the caller keeps z: {@link #gradient} takes z, not a.
  *
  * <p><b>Numbers.</b> For finite z, the error of native kernels is at most 8 ulp or
- * 2<sup>-141</sup>, whichever is larger; for {@link #GELU_TANH} and {@link #CLAMPED_SWIGLU}, 8 ulp
- * or 2<sup>-24</sup>. The error of slopes is at most 6 ulp or 2<sup>-23</sup>, whichever is larger.
+ * 2<sup>-141</sup>, whichever is larger; for {@link #GELU_TANH}, {@link #GEGLU_TANH}
+ * and {@link #CLAMPED_SWIGLU}, 8 ulp or 2<sup>-24</sup>. The error of slopes is at most 6 ulp or 2<sup>-23</sup>, whichever is larger.
  * The C header has a table. A gate, the second half of a row and gradA add one rounding each.
  * Native kernels multiply these from left to right in float32, and a product that overflows or
  * underflows on the way stays so; only alpha times a gate may. NaN gives NaN. Infinities follow the
@@ -88,7 +88,10 @@ public enum Activation {
    *     href="https://github.com/huggingface/transformers/blob/v4.55.0/src/transformers/models/gpt_oss/modeling_gpt_oss.py#L106-L110">the
    *     formula in Hugging Face's transformers</a>, whose weights have the halves interleaved
    */
-  CLAMPED_SWIGLU(true);
+  CLAMPED_SWIGLU(true),
+
+  /** Gated, with {@link #GELU_TANH} of the first half, as in Gemma. */
+  GEGLU_TANH(true);
 
   private final boolean gated;
 

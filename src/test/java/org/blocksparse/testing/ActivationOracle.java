@@ -18,7 +18,7 @@ public final class ActivationOracle {
       case IDENTITY -> z;
       case RELU -> z > 0 ? z : 0;
       case GELU, GEGLU -> z * cumulative(z);
-      case GELU_TANH -> 0.5 * z * (1 + StrictMath.tanh(inner(z)));
+      case GELU_TANH, GEGLU_TANH -> 0.5 * z * (1 + StrictMath.tanh(inner(z)));
       case SILU, SWIGLU -> z / (1 + StrictMath.exp(-z));
       case TANH -> StrictMath.tanh(z);
       case SIGMOID -> 1 / (1 + StrictMath.exp(-z));
@@ -33,7 +33,7 @@ public final class ActivationOracle {
       case RELU -> z > 0 ? 1 : 0;
       case GELU, GEGLU ->
           cumulative(z) + z * StrictMath.exp(-z * z / 2) / StrictMath.sqrt(2 * StrictMath.PI);
-      case GELU_TANH -> {
+      case GELU_TANH, GEGLU_TANH -> {
         double t = StrictMath.tanh(inner(z));
         double innerSlope = StrictMath.sqrt(2 / StrictMath.PI) * (1 + 3 * 0.044715 * z * z);
         yield 0.5 * (1 + t) + 0.5 * z * (1 - t * t) * innerSlope;

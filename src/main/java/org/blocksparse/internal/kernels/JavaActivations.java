@@ -21,7 +21,7 @@ final class JavaActivations {
       case IDENTITY -> z;
       case RELU -> Math.max(0, z);
       case GELU, GEGLU -> z * normalCumulative(z);
-      case GELU_TANH -> z * logistic(2 * geluTanhArgument(z));
+      case GELU_TANH, GEGLU_TANH -> z * logistic(2 * geluTanhArgument(z));
       case SILU, SWIGLU -> z * logistic(z);
       case TANH -> Math.tanh(z);
       case SIGMOID -> logistic(z);
@@ -38,7 +38,7 @@ final class JavaActivations {
       case IDENTITY -> 1;
       case RELU -> z > 0 ? 1 : Math.max(0, z); // NaN stays
       case GELU, GEGLU -> normalCumulative(z) + z * NORMAL_DENSITY_AT_0 * Math.exp(-0.5 * z * z);
-      case GELU_TANH -> {
+      case GELU_TANH, GEGLU_TANH -> {
         double x = 2 * geluTanhArgument(z);
         double inner = 2 * GELU_TANH_SCALE * (1 + 3 * GELU_TANH_CUBE * z * z);
         yield logistic(x) + z * (logistic(x) * logistic(-x) * inner);
