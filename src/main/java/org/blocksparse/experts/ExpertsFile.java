@@ -7,6 +7,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.StringJoiner;
 import java.util.TreeMap;
 import java.util.function.Consumer;
 import java.util.function.Function;
@@ -32,15 +33,10 @@ import org.blocksparse.internal.memory.StorageLease;
 final class ExpertsFile {
   private static final String KIND = "mixture of experts";
 
-  private ExpertsFile() {}
+  /** A number that is not negative, as {@link Float#toString} writes it. */
+  private static final String NUMBER = "[0-9]{1,9}([.][0-9]{1,20})?(E-?[0-9]{1,2})?";
 
-  /**
-   * A gate.
-   *
-   * @param capacity rows of an expert; the largest int: no limit
-   * @param balancing the weight of the loss; 0: none
-   */
-  public record Gate(int k, boolean renormalized, int capacity, float balancing) {}
+  private ExpertsFile() {}
 
   /** A parameter; all but W1 and W2 are floats. */
   @SuppressWarnings("ArrayRecordComponent")
@@ -55,7 +51,7 @@ final class ExpertsFile {
    */
   public record Content(
       Activation activation,
-      Gate gate,
+      Gating gate,
       Map<String, Parameter> parameters,
       Map<String, String> metadata) {}
 
@@ -104,16 +100,35 @@ final class ExpertsFile {
     }
   }
 
-  private static void add(Gate gate, Map<String, String> metadata) {
+  private static void add(Gating gate, Map<String, String> metadata) {
     metadata.put(ModelNames.GATE_K, Integer.toString(gate.k()));
+    if (gate.sigmoid()) {
+      metadata.put(ModelNames.GATE_SIGMOID, "true");
+    }
     if (!gate.renormalized()) {
       metadata.put(ModelNames.GATE_RENORMALIZED, "false");
     }
-    if (gate.capacity() != Integer.MAX_VALUE) {
+    addIfThere(ModelNames.GATE_CHOICE_BIAS, gate.choiceBias(), metadata);
+    addIfThere(ModelNames.GATE_SCALES, gate.scales(), metadata);
+    if (gate.groups() != 1) {
+      metadata.put(ModelNames.GATE_GROUPS, Integer.toString(gate.groups()));
+      metadata.put(ModelNames.GATE_GROUPS_USED, Integer.toString(gate.groupsUsed()));
+    }
+    if (gate.isRagged()) {
       metadata.put(ModelNames.GATE_CAPACITY, Integer.toString(gate.capacity()));
     }
     if (gate.balancing() != 0) {
       metadata.put(ModelNames.GATE_BALANCING, Float.toString(gate.balancing()));
+    }
+  }
+
+  private static void addIfThere(String key, float[] numbers, Map<String, String> metadata) {
+    if (numbers != null) {
+      StringJoiner text = new StringJoiner(" ");
+      for (float number : numbers) {
+        text.add(Float.toString(number));
+      }
+      metadata.put(key, text.toString());
     }
   }
 
@@ -171,7 +186,7 @@ final class ExpertsFile {
       long sums = activation.isGated() ? 2L * hidden : hidden;
       requireDims("W1", first.dims(), 1, experts, inputs, sums);
       requireDims("W2", second.dims(), experts, 1, hidden, outputs);
-      Gate gate = gateOrNull(experts);
+      Gating gate = gateOrNull(experts);
       Map<String, TensorEntry> floats = new LinkedHashMap<>();
       if (gate != null) {
         floats.put("Wg", reader.entry("Wg", Dtype.F32, 1, 1, inputs, experts));
@@ -251,24 +266,62 @@ final class ExpertsFile {
           ModelNames.ACTIVATION + " is none: " + MalformedException.excerpt(name));
     }
 
-    private Gate gateOrNull(int experts) throws MalformedException {
+    private Gating gateOrNull(int experts) throws MalformedException {
       Map<String, String> all = metadata.entries();
       if (!all.containsKey(ModelNames.GATE_K)) {
         return null;
       }
+      int groups = numberOr(ModelNames.GATE_GROUPS, experts, 1);
+      int used = numberOr(ModelNames.GATE_GROUPS_USED, groups, 1);
       int k = number(ModelNames.GATE_K, experts);
-      int capacity =
-          all.containsKey(ModelNames.GATE_CAPACITY)
-              ? number(ModelNames.GATE_CAPACITY, Integer.MAX_VALUE)
-              : Integer.MAX_VALUE;
-      String renormalized = all.getOrDefault(ModelNames.GATE_RENORMALIZED, "true");
-      if (!renormalized.equals("true") && !renormalized.equals("false")) {
+      if (experts % groups != 0 || experts / groups * (long) used < k) {
         throw ModelMetadata.wrong(
-            ModelNames.GATE_RENORMALIZED
-                + " is neither true nor false: "
-                + MalformedException.excerpt(renormalized));
+            ModelNames.GATE_GROUPS + " does not divide the experts, or has fewer than are chosen");
       }
-      return new Gate(k, renormalized.equals("true"), capacity, balancing());
+      return new Gating(
+          k,
+          flag(ModelNames.GATE_SIGMOID, false),
+          flag(ModelNames.GATE_RENORMALIZED, true),
+          ofExperts(ModelNames.GATE_CHOICE_BIAS, experts),
+          groups,
+          used,
+          ofExperts(ModelNames.GATE_SCALES, experts),
+          numberOr(ModelNames.GATE_CAPACITY, Integer.MAX_VALUE, Integer.MAX_VALUE),
+          balancing());
+    }
+
+    private boolean flag(String key, boolean ifMissing) throws MalformedException {
+      String text = metadata.entries().getOrDefault(key, Boolean.toString(ifMissing));
+      if (!text.equals("true") && !text.equals("false")) {
+        throw ModelMetadata.wrong(
+            key + " is neither true nor false: " + MalformedException.excerpt(text));
+      }
+      return text.equals("true");
+    }
+
+    /** A number for each expert; null if the file has none. */
+    private float[] ofExperts(String key, int experts) throws MalformedException {
+      String text = metadata.entries().get(key);
+      if (text == null) {
+        return null;
+      }
+      String[] words = text.split(" ", -1);
+      float[] numbers = new float[words.length];
+      for (int e = 0; e < words.length; e++) {
+        numbers[e] = words[e].matches("-?" + NUMBER) ? Float.parseFloat(words[e]) : Float.NaN;
+        if (!Float.isFinite(numbers[e])) {
+          throw ModelMetadata.wrong(
+              key + " has no finite number at " + e + ": " + MalformedException.excerpt(words[e]));
+        }
+      }
+      if (numbers.length != experts) {
+        throw ModelMetadata.wrong(key + " has " + numbers.length + " numbers, not " + experts);
+      }
+      return numbers;
+    }
+
+    private int numberOr(String key, int most, int ifMissing) throws MalformedException {
+      return metadata.entries().containsKey(key) ? number(key, most) : ifMissing;
     }
 
     private int number(String key, int most) throws MalformedException {
@@ -282,7 +335,7 @@ final class ExpertsFile {
 
     private float balancing() throws MalformedException {
       String text = metadata.entries().getOrDefault(ModelNames.GATE_BALANCING, "0");
-      boolean isNumber = text.matches("[0-9]{1,9}([.][0-9]{1,20})?(E-?[0-9]{1,2})?");
+      boolean isNumber = text.matches(NUMBER);
       float weight = isNumber ? Float.parseFloat(text) : -1;
       if (!(weight >= 0 && weight < Float.POSITIVE_INFINITY)) {
         throw ModelMetadata.wrong(

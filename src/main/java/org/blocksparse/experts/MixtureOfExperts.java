@@ -561,7 +561,7 @@ public final class MixtureOfExperts implements AutoCloseable {
     try (Lease lease = parameters.lease(new Lease())) {
       ExpertsFile.save(
           new ExpertsFile.Content(
-              activation, gate == null ? null : gate.settings(), parameters.ofFile(), metadata),
+              activation, gate == null ? null : gate.gating(), parameters.ofFile(), metadata),
           ofState(),
           lease,
           file,

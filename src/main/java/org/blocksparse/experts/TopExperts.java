@@ -1,54 +1,85 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.experts;
 
+import java.util.Arrays;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.memory.Storage;
 
-/**
- * Operations of a gate that chooses experts, with checked operands.
- *
- * @param experts how many there are
- * @param k how many each sample chooses
- * @param renormalized whether gates add up to 1; or they are the probabilities themselves
- */
-record TopExperts(Engine engine, int experts, int k, boolean renormalized) {
+/** Operations of a gate that chooses among so many experts, with checked operands. */
+record TopExperts(Engine engine, int experts, Gating gating) {
   /** The cost of an exponential, in multiply-adds. */
   private static final int EXP_WORK = 16;
+
+  /** The smallest sum of sigmoids that gates are divided by: the least normal float16. */
+  private static final double MIN_SUM = 0x1p-14;
 
   /** Stands for the gate of a pair that was dropped, which is in no row. */
   public static final int DROPPED = -1;
 
   /**
-   * Chooses the k likeliest experts of each sample, the likeliest first; of equals, that with the
-   * lower number.
+   * Chooses the k best experts of each sample, the best first; of equals, that with the lower
+   * number.
    *
    * @param logits (batch, experts)
-   * @param probabilities (batch, experts), which becomes their softmax
+   * @param probabilities (batch, experts), which becomes their softmax or sigmoids
    * @return (batch, k) experts
    */
   public int[] choose(Rows logits, Rows probabilities) {
     int batch = Math.toIntExact(logits.count());
+    int k = gating.k();
     int[] chosen = new int[Math.multiplyExact(batch, k)];
     engine.run(
         batch,
         Engine.work(batch, experts, EXP_WORK),
         (begin, end) -> {
           float[] row = new float[experts];
+          double[] scores = new double[experts];
           for (int sample = begin; sample < end; sample++) {
             logits.get(sample, 0, row);
-            top(row, chosen, sample * k);
-            softmax(row, row[chosen[sample * k]]);
+            if (gating.groups() == 1 && gating.choiceBias() == null) {
+              Arrays.setAll(scores, e -> row[e]); // exact, and in the order of probabilities
+              toProbabilities(row);
+            } else {
+              toProbabilities(row);
+              score(row, scores);
+            }
+            top(scores, k, chosen, sample * k);
             probabilities.put(sample, 0, row);
           }
         });
     return chosen;
   }
 
-  private void top(float[] logits, int[] chosen, int at) {
+  /** What experts are chosen by; those of other groups are negative infinity. */
+  private void score(float[] probabilities, double[] scores) {
+    float[] bias = gating.choiceBias();
     for (int e = 0; e < experts; e++) {
+      scores[e] = (double) probabilities[e] + (bias == null ? 0 : bias[e]);
+    }
+    int groups = gating.groups();
+    int size = experts / groups;
+    double[] ofGroups = new double[groups];
+    int[] best = new int[2];
+    for (int group = 0; group < groups; group++) {
+      double[] ofOne = Arrays.copyOfRange(scores, group * size, (group + 1) * size);
+      top(ofOne, Math.min(2, size), best, 0);
+      ofGroups[group] = ofOne[best[0]] + (size == 1 ? 0 : ofOne[best[1]]);
+    }
+    int[] used = new int[gating.groupsUsed()];
+    top(ofGroups, used.length, used, 0);
+    double[] all = scores.clone();
+    Arrays.fill(scores, Double.NEGATIVE_INFINITY);
+    for (int group : used) {
+      System.arraycopy(all, group * size, scores, group * size, size);
+    }
+  }
+
+  /** Writes the positions of the k largest scores, the largest first. */
+  private static void top(double[] scores, int k, int[] chosen, int at) {
+    for (int e = 0; e < scores.length; e++) {
       int rank = Math.min(e, k);
-      while (rank > 0 && isLarger(logits[e], logits[chosen[at + rank - 1]])) {
+      while (rank > 0 && isLarger(scores[e], scores[chosen[at + rank - 1]])) {
         if (rank < k) {
           chosen[at + rank] = chosen[at + rank - 1];
         }
@@ -61,11 +92,22 @@ record TopExperts(Engine engine, int experts, int k, boolean renormalized) {
   }
 
   /** NaN counts as the largest, and so shows in its gate. Zeros are equal, whatever their signs. */
-  private static boolean isLarger(float a, float b) {
-    return a > b || (Float.isNaN(a) && !Float.isNaN(b));
+  private static boolean isLarger(double a, double b) {
+    return a > b || (Double.isNaN(a) && !Double.isNaN(b));
   }
 
-  private static void softmax(float[] row, float max) {
+  /** Logits become their softmax or sigmoids. */
+  private void toProbabilities(float[] row) {
+    if (gating.sigmoid()) {
+      for (int e = 0; e < row.length; e++) {
+        row[e] = (float) (1 / (1 + Math.exp(-row[e])));
+      }
+      return;
+    }
+    float max = Float.NEGATIVE_INFINITY;
+    for (float logit : row) {
+      max = Math.max(max, logit);
+    }
     double[] exponentials = new double[row.length];
     double sum = 0;
     for (int e = 0; e < row.length; e++) {
@@ -85,15 +127,17 @@ record TopExperts(Engine engine, int experts, int k, boolean renormalized) {
    */
   public void gates(Rows probabilities, int[] chosen, int[] places, Storage gates) {
     int batch = Math.toIntExact(probabilities.count());
+    int k = gating.k();
     engine.run(
         batch,
         Engine.work(batch, k, EXP_WORK),
         (begin, end) -> {
           for (int sample = begin; sample < end; sample++) {
-            double sum = chosenSum(probabilities, chosen, sample);
+            double divisor = Math.max(chosenSum(probabilities, chosen, sample), minSum());
             for (int pair = sample * k; pair < (sample + 1) * k; pair++) {
               if (places[pair] != DROPPED) {
-                double gate = probabilities.get(sample, chosen[pair]) / sum;
+                int e = chosen[pair];
+                double gate = scale(e) * probabilities.get(sample, e) / divisor;
                 gates.putFloat(places[pair], (float) gate);
               }
             }
@@ -101,16 +145,24 @@ record TopExperts(Engine engine, int experts, int k, boolean renormalized) {
         });
   }
 
-  /** The divisor of the probabilities of a sample's chosen experts. */
+  private double scale(int expert) {
+    return gating.scales() == null ? 1 : gating.scales()[expert];
+  }
+
+  /** The sum of the probabilities of a sample's chosen experts; 1 if gates are not divided by it. */
   private double chosenSum(Rows probabilities, int[] chosen, int sample) {
-    if (!renormalized) {
+    if (!gating.renormalized()) {
       return 1;
     }
     double sum = 0;
-    for (int pair = sample * k; pair < (sample + 1) * k; pair++) {
+    for (int pair = sample * gating.k(); pair < (sample + 1) * gating.k(); pair++) {
       sum += probabilities.get(sample, chosen[pair]);
     }
     return sum;
+  }
+
+  private double minSum() {
+    return gating.sigmoid() ? MIN_SUM : 0;
   }
 
   /** For each expert the sum of its probabilities. */
@@ -141,6 +193,7 @@ record TopExperts(Engine engine, int experts, int k, boolean renormalized) {
       double[] gradProbabilities,
       Rows gradLogits) {
     int batch = Math.toIntExact(probabilities.count());
+    int k = gating.k();
     engine.run(
         batch,
         Engine.work(batch, experts, EXP_WORK),
@@ -150,31 +203,34 @@ record TopExperts(Engine engine, int experts, int k, boolean renormalized) {
             probabilities.get(sample, 0, p);
             double[] gradient = gradProbabilities.clone();
             double sum = chosenSum(probabilities, chosen, sample);
+            double divisor = Math.max(sum, minSum());
             double mean = 0;
             for (int pair = sample * k; pair < (sample + 1) * k; pair++) {
-              if (renormalized && places[pair] != DROPPED) {
-                mean += p[chosen[pair]] / sum * gradGates.getFloat(places[pair]);
+              if (gating.renormalized() && sum == divisor && places[pair] != DROPPED) {
+                double grad = scale(chosen[pair]) * gradGates.getFloat(places[pair]);
+                mean += p[chosen[pair]] / divisor * grad;
               }
             }
             // A renormalized gate is p / sum: its derivatives are (1 - gate) / sum and -gate / sum.
             for (int pair = sample * k; pair < (sample + 1) * k; pair++) {
               double grad = places[pair] == DROPPED ? 0 : gradGates.getFloat(places[pair]);
-              gradient[chosen[pair]] += (grad - mean) / sum;
+              gradient[chosen[pair]] += (scale(chosen[pair]) * grad - mean) / divisor;
             }
-            throughSoftmax(p, gradient);
+            throughProbabilities(p, gradient);
             gradLogits.put(sample, 0, p);
           }
         });
   }
 
   /** The probabilities become the gradient with respect to their logits. */
-  private static void throughSoftmax(float[] p, double[] gradient) {
+  private void throughProbabilities(float[] p, double[] gradient) {
     double mean = 0;
-    for (int e = 0; e < p.length; e++) {
+    for (int e = 0; e < p.length && !gating.sigmoid(); e++) {
       mean += p[e] * gradient[e];
     }
     for (int e = 0; e < p.length; e++) {
-      p[e] = (float) (p[e] * (gradient[e] - mean));
+      double own = gating.sigmoid() ? (1.0 - p[e]) * gradient[e] : gradient[e] - mean;
+      p[e] = (float) (p[e] * own);
     }
   }
 }

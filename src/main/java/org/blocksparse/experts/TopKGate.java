@@ -21,31 +21,40 @@ import org.blocksparse.internal.Lease;
  * p = softmax(logits[b]);   gate of a chosen expert e = p[e] / sum over the chosen ones of p
  * }</pre>
  *
+ * <table>
+ *   <caption>Variants</caption>
+ *   <tr><th>method</th><th>changes</th><th>used by</th></tr>
+ *   <tr><td>{@link #withSigmoid}</td><td>p[e] = sigmoid(logits[b, e])</td>
+ *       <td>DeepSeek V3, GLM 4.5, Kimi K2</td></tr>
+ *   <tr><td>{@link #withChoiceBias}</td><td>the k experts with the largest p[e] + bias[e]</td>
+ *       <td>the same</td></tr>
+ *   <tr><td>{@link #withGroups}</td><td>only experts of the best groups can be chosen</td>
+ *       <td>DeepSeek V2 and V3</td></tr>
+ *   <tr><td>{@link #withoutRenormalization}</td><td>gate = p[e]</td>
+ *       <td>OLMoE, Qwen 2, DeepSeek V2</td></tr>
+ *   <tr><td>{@link #withScales}</td><td>gate times scale[e]</td><td>DeepSeek, Gemma 4</td></tr>
+ * </table>
+ *
  * <p>A gate is immutable and has no parameters: the caller computes the logits, by a dense layer.
  * Any number of threads may use it.
  *
  * <p><b>Numbers.</b> Exponentials and sums are float64: the error of a probability is one rounding
  * to float32, and that of a gate a few roundings. NaN counts as the largest logit of a sample. All
  * gates of a sample are NaN if one of its logits is NaN or infinity, or if all are negative
- * infinity; other samples are not affected. Results are bitwise identical for any workers.
+ * infinity; other samples are not affected. Sigmoids of infinities are 0 and 1, and a NaN affects
+ * the gates of its own expert only, unless these are renormalized. Results are bitwise identical
+ * for any workers.
  */
 public final class TopKGate {
   private static final String LOGITS = "(batch, experts)";
 
   private final int experts;
-  private final int k;
-  private final boolean renormalized;
-  private final int capacity;
-  private final double balancing;
+  private final Gating gating;
   private final Workers workers;
 
-  private TopKGate(
-      int experts, int k, boolean renormalized, int capacity, double balancing, Workers workers) {
+  private TopKGate(int experts, Gating gating, Workers workers) {
     this.experts = experts;
-    this.k = k;
-    this.renormalized = renormalized;
-    this.capacity = capacity;
-    this.balancing = balancing;
+    this.gating = gating;
     this.workers = workers;
   }
 
@@ -61,7 +70,7 @@ public final class TopKGate {
       throw new IllegalArgumentException(
           "k: expected at most experts = " + experts + " but was " + k);
     }
-    return new TopKGate(experts, k, true, Integer.MAX_VALUE, 0, Workers.common());
+    return of(experts, Gating.of(k));
   }
 
   /**
@@ -69,7 +78,87 @@ public final class TopKGate {
    * 2021). This is necessary for k = 1: a renormalized gate would always be 1, and its gradient 0.
    */
   public TopKGate withoutRenormalization() {
-    return new TopKGate(experts, k, false, capacity, balancing, workers);
+    return with(gating.withRenormalized(false));
+  }
+
+  private TopKGate with(Gating other) {
+    return new TopKGate(experts, other, workers);
+  }
+
+  /**
+   * Uses the sigmoid of each logit as its probability, instead of their softmax (DeepSeek-AI,
+   * 2024). Renormalization divides by the sum of the chosen ones, or by 2<sup>-14</sup> if that is
+   * larger, as llama.cpp does.
+   */
+  public TopKGate withSigmoid() {
+    return with(gating.withSigmoid(true));
+  }
+
+  /**
+   * Adds a bias to each expert's probability for the choice only; gates do not contain it (Wang et
+   * al., 2024). The gradient treats it as constant.
+   *
+   * @param bias for each expert, finite; it is copied
+   * @throws IllegalArgumentException if it is not
+   */
+  public TopKGate withChoiceBias(float... bias) {
+    return with(gating.withChoiceBias(ofExperts("bias", bias)));
+  }
+
+  /**
+   * Restricts the choice of a sample to some groups of experts. A group is as good as the sum of
+   * its two best experts, with their choice bias; of equals, the first is better. So does
+   * llama.cpp, for DeepSeek V2 as well.
+   *
+   * @param groups divides the experts; those of a group follow each other
+   * @param used groups that a sample chooses from
+   * @throws IllegalArgumentException if it does not, if used is not from 1 to groups, or if the used
+   *     groups have fewer than k experts
+   */
+  public TopKGate withGroups(int groups, int used) {
+    Check.atLeast(1, "groups", groups);
+    Check.atLeast(1, "used", used);
+    if (experts % groups != 0 || used > groups || experts / groups * (long) used < k()) {
+      throw new IllegalArgumentException(
+          "groups, used: expected a divisor of experts = "
+              + experts
+              + ", and at most so many groups, that have k = "
+              + k()
+              + " experts, but was "
+              + groups
+              + " and "
+              + used);
+    }
+    return with(gating.withGroups(groups, used));
+  }
+
+  /**
+   * Multiplies gates by a constant, after renormalization; the gradient does not train it.
+   *
+   * @param scales one for all experts, or one for each; finite; they are copied
+   * @throws IllegalArgumentException if they are not
+   */
+  public TopKGate withScales(float... scales) {
+    float[] all = scales.clone();
+    if (scales.length == 1) {
+      all = new float[experts];
+      Arrays.fill(all, scales[0]);
+    }
+    return with(gating.withScales(ofExperts("scales", all)));
+  }
+
+  private float[] ofExperts(String name, float[] values) {
+    if (values.length != experts) {
+      throw new IllegalArgumentException(
+          name + ": expected one for each of " + experts + " experts but was " + values.length);
+    }
+    for (int e = 0; e < experts; e++) {
+      if (!Float.isFinite(values[e])) {
+        throw new IllegalArgumentException(
+            name + ": expected finite numbers but [" + e + "] was " + values[e]);
+      }
+    }
+    return values.clone();
   }
 
   /**
@@ -83,13 +172,7 @@ public final class TopKGate {
    * @throws IllegalArgumentException if it is less than 1
    */
   public TopKGate withCapacity(int samplesOfAnExpert) {
-    return new TopKGate(
-        experts,
-        k,
-        renormalized,
-        Check.atLeast(1, "capacity", samplesOfAnExpert),
-        balancing,
-        workers);
+    return with(gating.withCapacity(Check.atLeast(1, "capacity", samplesOfAnExpert)));
   }
 
   /**
@@ -112,13 +195,12 @@ public final class TopKGate {
       throw new IllegalArgumentException(
           "balancing: expected a finite number >= 0 but was " + weight);
     }
-    return new TopKGate(experts, k, renormalized, capacity, weight, workers);
+    return with(gating.withBalancing(weight));
   }
 
   /** The same gate on other workers. Its plans run on them, too. */
   public TopKGate withWorkers(Workers other) {
-    return new TopKGate(
-        experts, k, renormalized, capacity, balancing, requireNonNull(other, "workers"));
+    return new TopKGate(experts, gating, requireNonNull(other, "workers"));
   }
 
   /** How many experts there are. */
@@ -128,7 +210,7 @@ public final class TopKGate {
 
   /** How many experts each sample chooses. */
   public int k() {
-    return k;
+    return gating.k();
   }
 
   /**
@@ -145,6 +227,7 @@ public final class TopKGate {
   public Routing route(FloatTensor logits) {
     Check.rank("logits", logits, LOGITS, 2);
     int batch = Check.rows("logits", logits.shape().dim(0));
+    int k = k();
     Check.shape("logits", logits, LOGITS, batch, experts);
     if ((long) batch * k > Routing.MAX_PAIRS) {
       throw new IllegalArgumentException(
@@ -158,7 +241,7 @@ public final class TopKGate {
       int[] load = load(chosen);
       int[] places = new int[chosen.length];
       int kept = places(chosen, places);
-      gates = capacity == Integer.MAX_VALUE ? FloatTensor.zeros(batch, k) : FloatTensor.zeros(kept);
+      gates = isRagged() ? FloatTensor.zeros(kept) : FloatTensor.zeros(batch, k);
       top.gates(KernelOperands.rows(probabilities), chosen, places, TENSORS.storage(gates));
       return new Routing(
           this, k, workers, chosen, places, load, probabilities, gates, loss(load, probabilities));
@@ -172,26 +255,19 @@ public final class TopKGate {
   }
 
   private TopExperts top() {
-    return new TopExperts(TENSORS.engine(workers), experts, k, renormalized);
+    return new TopExperts(TENSORS.engine(workers), experts, gating);
   }
 
-  /** The settings in the form that files store. */
-  ExpertsFile.Gate settings() {
-    return new ExpertsFile.Gate(k, renormalized, capacity, (float) balancing);
+  Gating gating() {
+    return gating;
   }
 
-  static TopKGate of(int experts, ExpertsFile.Gate settings) {
-    return new TopKGate(
-        experts,
-        settings.k(),
-        settings.renormalized(),
-        settings.capacity(),
-        settings.balancing(),
-        Workers.common());
+  static TopKGate of(int experts, Gating gating) {
+    return new TopKGate(experts, gating, Workers.common());
   }
 
   boolean isRagged() {
-    return capacity != Integer.MAX_VALUE;
+    return gating.isRagged();
   }
 
   private int[] load(int[] chosen) {
@@ -204,13 +280,14 @@ public final class TopKGate {
 
   /** Assigns places to the pairs that are kept, and returns the number of these pairs. */
   private int places(int[] chosen, int[] places) {
+    int k = k();
     int batch = chosen.length / k;
     int[] taken = new int[experts];
     Arrays.fill(places, TopExperts.DROPPED);
     for (int choice = 0; choice < k; choice++) {
       for (int sample = 0; sample < batch; sample++) {
         int pair = sample * k + choice;
-        if (taken[chosen[pair]] < capacity) {
+        if (taken[chosen[pair]] < gating.capacity()) {
           taken[chosen[pair]]++;
           places[pair] = 0;
         }
@@ -227,7 +304,7 @@ public final class TopKGate {
 
   private double loss(int[] load, FloatTensor probabilities) {
     double loss = 0;
-    if (balancing > 0) {
+    if (gating.balancing() > 0) {
       double[] sums = top().sums(KernelOperands.rows(probabilities));
       double[] gradient = ofProbabilities(load, (int) probabilities.shape().dim(0));
       for (int e = 0; e < experts; e++) {
@@ -241,8 +318,8 @@ public final class TopKGate {
   private double[] ofProbabilities(int[] load, int batch) {
     double[] gradient = new double[experts];
     for (int e = 0; e < experts && batch > 0; e++) {
-      double part = load[e] / ((double) batch * k);
-      gradient[e] = balancing * experts * part / batch;
+      double part = load[e] / ((double) batch * k());
+      gradient[e] = (double) gating.balancing() * experts * part / batch;
     }
     return gradient;
   }
@@ -286,12 +363,18 @@ public final class TopKGate {
   @Override
   public String toString() {
     return "TopKGate("
-        + k
+        + k()
         + " of "
         + experts
-        + (renormalized ? "" : ", not renormalized")
-        + (isRagged() ? ", capacity = " + capacity : "")
-        + (balancing == 0 ? "" : ", balancing = " + (float) balancing)
+        + (gating.groups() == 1
+            ? ""
+            : " in " + gating.groupsUsed() + " of " + gating.groups() + " groups")
+        + (gating.sigmoid() ? ", sigmoid" : "")
+        + (gating.choiceBias() == null ? "" : ", choice bias")
+        + (gating.renormalized() ? "" : ", not renormalized")
+        + (gating.scales() == null ? "" : ", scaled")
+        + (isRagged() ? ", capacity = " + gating.capacity() : "")
+        + (gating.balancing() == 0 ? "" : ", balancing = " + gating.balancing())
         + ")";
   }
 }

@@ -130,12 +130,37 @@ public final class ExpertsFileTest {
       TopKGate gate =
           TopKGate.of(experts, random.nextInt(1, experts + 1))
               .withBalancing(i == 0 ? Float.MIN_VALUE : i == 1 ? Float.MAX_VALUE : weight)
-              .withCapacity(capacity);
+              .withCapacity(capacity)
+              .withScales(i % 2 == 0 ? weight : -weight);
       try (MixtureOfExperts layer = MixtureOfExperts.builder(1, 1, gate).build()) {
         layer.save(file);
       }
       try (MixtureOfExperts loaded = MixtureOfExperts.load(file)) {
         assertEquals(gate.toString(), loaded.gate().toString(), Seed.howToRepeat());
+        assertArrayEquals(gate.gating().scales(), loaded.gate().gating().scales());
+      }
+    }
+  }
+
+  private static TopKGate kinds() {
+    return TopKGate.of(4, 2)
+        .withSigmoid()
+        .withGroups(2, 1)
+        .withChoiceBias(1, -2, 3e-30f, 0)
+        .withScales(2.5f);
+  }
+
+  @Test
+  void kindsOfGatesComeBack() throws IOException {
+    TopKGate gate = kinds();
+    try (MixtureOfExperts layer = MixtureOfExperts.builder(1, 1, gate).build()) {
+      layer.save(file);
+      try (MixtureOfExperts loaded = MixtureOfExperts.load(file)) {
+        assertEquals(
+            "TopKGate(2 of 4 in 1 of 2 groups, sigmoid, choice bias, scaled)", gate.toString());
+        assertEquals(gate.toString(), loaded.gate().toString());
+        assertArrayEquals(gate.gating().choiceBias(), loaded.gate().gating().choiceBias());
+        assertArrayEquals(applied(layer, -2, 0, 3), applied(loaded, -2, 0, 3));
       }
     }
   }
@@ -351,7 +376,35 @@ public final class ExpertsFileTest {
         "format\":\"1|format\":\"2|__metadata__: blocksparse.format is"
       })
   void refusesWhatIsWrong(String from, String to, String message) throws IOException {
-    try (MixtureOfExperts layer = layer()) {
+    refuses(layer(), from, to, message);
+  }
+
+  /** As above, of the metadata of a gate. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "sigmoid\":\"true|sigmoid\":\"True|sigmoid is neither true nor false: True",
+        "groups\":\"2|groups\":\"3|groups does not divide the experts",
+        "groups\":\"2|groups\":\"4|groups does not divide the experts, or has fewer",
+        "groups\":\"2|groups\":\"5|groups is no number from 1 to 4: 5",
+        "groups.used\":\"1|groups.used\":\"3|groups.used is no number from 1 to 2: 3",
+        "1.0 -2.0|1.0 -2.x|choice.bias has no finite number at 1: -2.x",
+        "1.0 -2.0|1.0 9E39|choice.bias has no finite number at 1: 9E39",
+        "1.0 -2.0|1.0_-2.0|choice.bias has no finite number at 0: 1.0_-2.0",
+        "2.5 2.5|2.51234|scales has 2 numbers, not 4"
+      })
+  void refusesWrongGates(String from, String to, String message) throws IOException {
+    refuses(
+        MixtureOfExperts.builder(1, 1, kinds()).build(),
+        from,
+        to,
+        "__metadata__: blocksparse.gate." + message);
+  }
+
+  private void refuses(MixtureOfExperts right, String from, String to, String message)
+      throws IOException {
+    try (MixtureOfExperts layer = right) {
       layer.save(file);
     }
     byte[] bytes = Files.readAllBytes(file);

@@ -28,9 +28,34 @@ import org.junit.jupiter.api.extension.ExtendWith;
 final class TopKGateTest {
   private static final double U = 0x1p-24;
 
+  @SuppressWarnings("ArrayRecordComponent")
+  private record Variant(
+      boolean sigmoid,
+      boolean renormalized,
+      float[] choiceBias,
+      int groups,
+      int used,
+      float[] scales) {
+    static Variant of(boolean renormalized) {
+      return new Variant(false, renormalized, null, 1, 1, null);
+    }
+
+    double scale(int expert) {
+      return scales == null ? 1 : scales[expert];
+    }
+
+    TopKGate on(TopKGate plain) {
+      TopKGate gate = sigmoid ? plain.withSigmoid() : plain;
+      gate = renormalized ? gate : gate.withoutRenormalization();
+      gate = choiceBias == null ? gate : gate.withChoiceBias(choiceBias);
+      gate = scales == null ? gate : gate.withScales(scales);
+      return gate.withGroups(groups, used);
+    }
+  }
+
   /** The definition: the k best by sorting all, then what is kept by walking choice by choice. */
   @SuppressWarnings("ArrayRecordComponent")
-  private record Oracle(double[] logits, int experts, int k, boolean renormalized, int capacity) {
+  private record Oracle(double[] logits, int experts, int k, Variant variant, int capacity) {
     int batch() {
       return logits.length / experts;
     }
@@ -39,8 +64,12 @@ final class TopKGateTest {
       double[] p = new double[experts];
       double sum = 0;
       for (int e = 0; e < experts; e++) {
-        p[e] = Math.exp(logits[sample * experts + e]);
+        double exp = Math.exp(logits[sample * experts + e]);
+        p[e] = variant.sigmoid() ? exp / (1 + exp) : exp;
         sum += p[e];
+      }
+      if (variant.sigmoid()) {
+        return p;
       }
       for (int e = 0; e < experts; e++) {
         p[e] /= sum;
@@ -49,12 +78,30 @@ final class TopKGateTest {
     }
 
     int[] chosen(int sample) {
+      double[] score = probabilities(sample);
+      for (int e = 0; e < experts && variant.choiceBias() != null; e++) {
+        score[e] += variant.choiceBias()[e];
+      }
+      int size = experts / variant.groups();
+      List<Integer> used =
+          IntStream.range(0, variant.groups())
+              .boxed()
+              .sorted(Comparator.comparingDouble(group -> -ofGroup(score, group * size, size)))
+              .limit(variant.used())
+              .toList();
       return IntStream.range(0, experts)
+          .filter(e -> used.contains(e / size))
           .boxed()
-          .sorted(Comparator.comparingDouble(e -> -logits[sample * experts + e]))
+          .sorted(Comparator.comparingDouble(e -> -score[e]))
           .limit(k)
           .mapToInt(Integer::intValue)
           .toArray();
+    }
+
+    private static double ofGroup(double[] score, int begin, int size) {
+      double[] sorted = Arrays.copyOfRange(score, begin, begin + size);
+      Arrays.sort(sorted);
+      return sorted[size - 1] + (size == 1 ? 0 : sorted[size - 2]);
     }
 
     boolean[][] kept() {
@@ -73,10 +120,14 @@ final class TopKGateTest {
       List<Double> gates = new ArrayList<>();
       for (int sample = 0; sample < batch(); sample++) {
         double[] p = probabilities(sample);
-        double sum = renormalized ? Arrays.stream(chosen[sample]).mapToDouble(e -> p[e]).sum() : 1;
+        double sum =
+            variant.renormalized()
+                ? Arrays.stream(chosen[sample]).mapToDouble(e -> p[e]).sum()
+                : 1;
         for (int choice = 0; choice < k; choice++) {
           if (kept[sample][choice]) {
-            gates.add(p[chosen[sample][choice]] / sum);
+            int e = chosen[sample][choice];
+            gates.add(variant.scale(e) * p[e] / sum);
           }
         }
       }
@@ -130,23 +181,66 @@ final class TopKGateTest {
     for (Sizes s : SIZES) {
       for (boolean limited : new boolean[] {false, true}) {
         for (boolean renormalized : new boolean[] {true, false}) {
-          float[] logits = data.floats(Numbers.GAUSSIAN, (long) s.batch() * s.experts());
-          int capacity = limited ? s.capacity() : Integer.MAX_VALUE;
-          Oracle oracle = new Oracle(toDouble(logits), s.experts(), s.k(), renormalized, capacity);
-          TopKGate gate = gate(s, renormalized, limited).withBalancing(0.5f);
-          try (FloatTensor tensor = FloatTensor.of(logits, s.batch(), s.experts());
-              Routing routing = gate.route(tensor)) {
-            check(s, oracle, gate, routing, data);
-          }
+          isItsDefinition(s, Variant.of(renormalized), limited, data);
         }
       }
     }
   }
 
-  private static TopKGate gate(Sizes s, boolean renormalized, boolean limited) {
-    TopKGate gate = TopKGate.of(s.experts(), s.k());
-    gate = renormalized ? gate : gate.withoutRenormalization();
-    return limited ? gate.withCapacity(s.capacity()) : gate;
+  /** As in DeepSeek V2 and V3, GLM, Kimi and Gemma, and all of it at once. */
+  @Test
+  void variantsAreTheirDefinition(Data data) {
+    for (Sizes s : SIZES) {
+      float[] bias = data.floats(Numbers.GAUSSIAN, s.experts());
+      float[] scales = data.floats(Numbers.GAUSSIAN, s.experts());
+      int groups = s.experts() % 4 == 0 ? 4 : 1;
+      int used = groups == 1 ? 1 : Math.max(2, groups * s.k() / s.experts());
+      float[] same = new float[s.experts()];
+      Arrays.fill(same, 2.5f);
+      for (Variant variant :
+          List.of(
+              new Variant(true, true, null, 1, 1, null),
+              new Variant(true, false, bias, 1, 1, null),
+              new Variant(false, false, null, groups, used, same),
+              new Variant(true, true, bias, groups, used, same),
+              new Variant(false, true, bias, groups, used, scales))) {
+        isItsDefinition(s, variant, false, data);
+        isItsDefinition(s, variant, true, data);
+      }
+    }
+  }
+
+  private static void isItsDefinition(Sizes s, Variant variant, boolean limited, Data data) {
+    float[] logits = data.floats(Numbers.GAUSSIAN, (long) s.batch() * s.experts());
+    int capacity = limited ? s.capacity() : Integer.MAX_VALUE;
+    Oracle oracle = new Oracle(toDouble(logits), s.experts(), s.k(), variant, capacity);
+    TopKGate gate = variant.on(TopKGate.of(s.experts(), s.k())).withBalancing(0.5f);
+    gate = limited ? gate.withCapacity(s.capacity()) : gate;
+    try (FloatTensor tensor = FloatTensor.of(logits, s.batch(), s.experts());
+        Routing routing = gate.route(tensor)) {
+      check(s, oracle, gate, routing, data);
+    }
+  }
+
+  /** Sigmoids that are so small that they would divide 0 by 0. */
+  @Test
+  void smallSigmoidsAreDividedByASmallNumber() {
+    float inf = Float.POSITIVE_INFINITY;
+    float[] logits = {-inf, -inf, -20, -30, inf, 0};
+    TopKGate gate = TopKGate.of(2, 2).withSigmoid();
+    try (FloatTensor tensor = FloatTensor.of(logits, 3, 2);
+        Routing routing = gate.route(tensor);
+        FloatTensor ones = FloatTensor.of(new float[] {1, 0, 1, 0, 1, 0}, 3, 2);
+        FloatTensor gradLogits = FloatTensor.zeros(3, 2)) {
+      double p = 1 / (1 + Math.exp(20));
+      float[] gates = routing.gates().toArray();
+      assertArrayEquals(new float[] {0, 0}, Arrays.copyOf(gates, 2));
+      assertEquals(p * 0x1p14, gates[2], 1e-10);
+      assertArrayEquals(new float[] {2 / 3f, 1 / 3f}, Arrays.copyOfRange(gates, 4, 6));
+      gate.gradient(routing, ones, gradLogits);
+      assertEquals(p * 0x1p14, gradLogits.toArray()[2], 1e-10); // the divisor is constant
+      assertEquals(0, gradLogits.toArray()[3]);
+    }
   }
 
   private static void check(Sizes s, Oracle oracle, TopKGate gate, Routing routing, Data data) {
@@ -172,7 +266,7 @@ final class TopKGateTest {
     float[] actual = routing.gates().toArray();
     assertEquals(gates.length, actual.length);
     for (int g = 0; g < gates.length; g++) {
-      assertEquals(gates[g], actual[g], 4 * U * gates[g], "gate " + g);
+      assertEquals(gates[g], actual[g], 4 * U * Math.abs(gates[g]), "gate " + g);
     }
     double balancing = s.batch() == 0 ? 0 : oracle.balancing(chosen, 0.5);
     assertEquals(balancing, routing.balancingLoss(), 1e-6);
@@ -329,6 +423,20 @@ final class TopKGateTest {
     assertRefused(
         "balancing: expected a finite number >= 0 but was NaN",
         () -> gate.withBalancing(Float.NaN));
+    assertRefused(
+        "bias: expected one for each of 4 experts but was 3", () -> gate.withChoiceBias(1, 2, 3));
+    assertRefused(
+        "scales: expected finite numbers but [1] was NaN",
+        () -> gate.withScales(1, Float.NaN, 1, 1));
+    for (int[] groups : new int[][] {{3, 2}, {2, 3}, {4, 1}}) {
+      assertRefused(
+          "groups, used: expected a divisor of experts = 4, and at most so many groups, that have"
+              + " k = 2 experts, but was "
+              + groups[0]
+              + " and "
+              + groups[1],
+          () -> gate.withGroups(groups[0], groups[1]));
+    }
     assertThrows(NullPointerException.class, () -> gate.withWorkers(null));
     assertThrows(NullPointerException.class, () -> gate.route(null));
     long before = FloatTensor.allocatedBytes();

@@ -55,7 +55,12 @@ package org.blocksparse.internal.files;
  * blocksparse.layer         MixtureOfExperts
  * blocksparse.activation    SWIGLU, for instance
  * blocksparse.gate.k        experts of a row; there is no gate without it
+ * blocksparse.gate.sigmoid        true, if probabilities are sigmoids
  * blocksparse.gate.renormalized   false, if gates are the probabilities themselves
+ * blocksparse.gate.choice.bias    a number for each expert, added for the choice
+ * blocksparse.gate.groups         of experts, if there are such
+ * blocksparse.gate.groups.used    of which a sample chooses experts
+ * blocksparse.gate.scales         for each expert, what gates are multiplied by
  * blocksparse.gate.capacity       rows of an expert, if they are limited
  * blocksparse.gate.balancing      the weight of the balancing loss, if there is one
  * blocksparse.optimizer     the rule of the first parameter, and of all that have none of their own
@@ -134,7 +139,12 @@ public final class ModelNames {
   public static final String EXPERTS = "MixtureOfExperts";
   public static final String ACTIVATION = RESERVED + "activation";
   public static final String GATE_K = RESERVED + "gate.k";
+  public static final String GATE_SIGMOID = RESERVED + "gate.sigmoid";
   public static final String GATE_RENORMALIZED = RESERVED + "gate.renormalized";
+  public static final String GATE_CHOICE_BIAS = RESERVED + "gate.choice.bias";
+  public static final String GATE_GROUPS = RESERVED + "gate.groups";
+  public static final String GATE_GROUPS_USED = RESERVED + "gate.groups.used";
+  public static final String GATE_SCALES = RESERVED + "gate.scales";
   public static final String GATE_CAPACITY = RESERVED + "gate.capacity";
   public static final String GATE_BALANCING = RESERVED + "gate.balancing";
   public static final String RETIRED_OUTPUTS = RESERVED + "retired";
