@@ -38,7 +38,7 @@ final class ExpertsFile {
 
   private ExpertsFile() {}
 
-  /** A parameter; all but W1 and W2 are floats. */
+  /** A parameter; all but weights of experts are floats. */
   @SuppressWarnings("ArrayRecordComponent")
   public record Parameter(long[] dims, StoredWeights weights) {}
 
@@ -86,7 +86,7 @@ final class ExpertsFile {
           .parameters()
           .forEach(
               (name, parameter) -> {
-                if (isOfExperts(name)) {
+                if (ExpertsParameters.isOfExperts(name)) {
                   weights.add(name, parameter.dims(), parameter.weights());
                 } else {
                   tensors.add(
@@ -132,11 +132,6 @@ final class ExpertsFile {
     }
   }
 
-  /** Whether a parameter is weights of experts, which may have any type. */
-  private static boolean isOfExperts(String name) {
-    return name.equals("W1") || name.equals("W2");
-  }
-
   // ------------------------------------------------------------------------------------ reading
 
   /**
@@ -177,38 +172,43 @@ final class ExpertsFile {
         Consumer<L> closer)
         throws IOException {
       Activation activation = activation();
+      Map<String, WeightsFile.BlockEntries> blocks = new LinkedHashMap<>();
+      Map<String, TensorEntry> floats = new LinkedHashMap<>();
       WeightsFile.BlockEntries first = WeightsFile.BlockEntries.of(reader, "W1");
-      WeightsFile.BlockEntries second = WeightsFile.BlockEntries.of(reader, "W2");
       int experts = dimension("W1", first.dims(), 1);
       int inputs = dimension("W1", first.dims(), 2);
-      int hidden = dimension("W2", second.dims(), 2);
-      int outputs = dimension("W2", second.dims(), 3);
-      long sums = activation.isGated() ? 2L * hidden : hidden;
-      requireDims("W1", first.dims(), 1, experts, inputs, sums);
-      requireDims("W2", second.dims(), experts, 1, hidden, outputs);
+      int outputs = dimension("W2", WeightsFile.BlockEntries.of(reader, "W2").dims(), 3);
+      addExperts("", experts, inputs, outputs, activation, blocks, floats);
       Gating gate = gateOrNull(experts);
-      Map<String, TensorEntry> floats = new LinkedHashMap<>();
       if (gate != null) {
         floats.put("Wg", reader.entry("Wg", Dtype.F32, 1, 1, inputs, experts));
         addIfThere("bg", floats, 1, experts);
       }
-      addIfThere("b1", floats, experts, sums);
-      addIfThere("b2", floats, experts, outputs);
-      boolean hasState = metadata.entries().containsKey(ModelNames.RULE);
-      boolean narrow = first.type() != WeightType.FLOAT32 || second.type() != WeightType.FLOAT32;
-      if (hasState && narrow) {
-        throw ModelMetadata.stateOfNarrow(ModelNames.RULE, first.elements().type());
+      String shared = ExpertsParameters.SHARED;
+      if (reader.typeOrNull(shared + "W1") != null) {
+        addExperts(shared, 1, inputs, outputs, activation, blocks, floats);
+        if (reader.typeOrNull(shared + "Wg") != null) {
+          floats.put(shared + "Wg", reader.entry(shared + "Wg", Dtype.F32, 1, 1, inputs, 1));
+          addIfThere(shared + "bg", floats, 1, 1);
+        }
       }
+      boolean hasState = metadata.entries().containsKey(ModelNames.RULE);
       boolean mapped = settings.isMapped();
-      reader.reportTo(
-          settings.progress(),
-          first.bytes(mapped)
-              + second.bytes(mapped)
-              + floats.values().stream().mapToLong(TensorEntry::bytes).sum());
+      long bytes = floats.values().stream().mapToLong(TensorEntry::bytes).sum();
+      for (WeightsFile.BlockEntries entries : blocks.values()) {
+        if (hasState && entries.type() != WeightType.FLOAT32) {
+          throw ModelMetadata.stateOfNarrow(ModelNames.RULE, entries.elements().type());
+        }
+        bytes += entries.bytes(mapped);
+      }
+      reader.reportTo(settings.progress(), bytes);
 
       Map<String, Parameter> parameters = new LinkedHashMap<>();
-      parameters.put("W1", new Parameter(first.dims(), first.read(reader, mapped)));
-      parameters.put("W2", new Parameter(second.dims(), second.read(reader, mapped)));
+      for (Map.Entry<String, WeightsFile.BlockEntries> entry : blocks.entrySet()) {
+        WeightsFile.BlockEntries entries = entry.getValue();
+        parameters.put(
+            entry.getKey(), new Parameter(entries.dims(), entries.read(reader, mapped)));
+      }
       for (Map.Entry<String, TensorEntry> entry : floats.entrySet()) {
         StoredWeights read =
             new StoredWeights(WeightType.FLOAT32, reader.readFloats(entry.getValue()), null);
@@ -225,6 +225,30 @@ final class ExpertsFile {
         closer.accept(layer);
         throw e;
       }
+    }
+
+    /** Checks and adds the weights and biases of experts whose names begin with a prefix. */
+    private void addExperts(
+        String prefix,
+        int experts,
+        int inputs,
+        int outputs,
+        Activation activation,
+        Map<String, WeightsFile.BlockEntries> blocks,
+        Map<String, TensorEntry> floats)
+        throws MalformedException {
+      String W1 = prefix + "W1";
+      String W2 = prefix + "W2";
+      WeightsFile.BlockEntries first = WeightsFile.BlockEntries.of(reader, W1);
+      WeightsFile.BlockEntries second = WeightsFile.BlockEntries.of(reader, W2);
+      int hidden = dimension(W2, second.dims(), 2);
+      long sums = activation.isGated() ? 2L * hidden : hidden;
+      requireDims(W1, first.dims(), 1, experts, inputs, sums);
+      requireDims(W2, second.dims(), experts, 1, hidden, outputs);
+      blocks.put(W1, first);
+      blocks.put(W2, second);
+      addIfThere(prefix + "b1", floats, experts, sums);
+      addIfThere(prefix + "b2", floats, experts, outputs);
     }
 
     private void addIfThere(String name, Map<String, TensorEntry> entries, long... dims)

@@ -3,15 +3,10 @@ package org.blocksparse.experts;
 
 import static org.blocksparse.internal.Access.TENSORS;
 
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.function.BiConsumer;
-import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.blocksparse.Activation;
 import org.blocksparse.BlockMatrix;
@@ -37,32 +32,56 @@ import org.blocksparse.internal.memory.Storage;
  * @param bg null without a gate or without its bias
  * @param b1 null without it
  * @param b2 null without it
+ * @param shared those of the shared expert, with shapes of one expert; null without it
  */
 record ExpertsParameters(
-    FloatTensor Wg, FloatTensor bg, BlockMatrix W1, FloatTensor b1, BlockMatrix W2, FloatTensor b2)
+    FloatTensor Wg,
+    FloatTensor bg,
+    BlockMatrix W1,
+    FloatTensor b1,
+    BlockMatrix W2,
+    FloatTensor b2,
+    ExpertsParameters shared)
     implements AutoCloseable {
 
-  /** Those of a file. */
-  static ExpertsParameters of(Map<String, ExpertsFile.Parameter> inFile) {
+  /** What names of parameters of the shared expert begin with. */
+  static final String SHARED = "shared.";
+
+  /** Those of a map, whose shapes fit each other. */
+  static ExpertsParameters of(Map<String, ? extends BlockMatrix> all) {
+    return of(all, "", all.containsKey(SHARED + "W1") ? of(all, SHARED, null) : null);
+  }
+
+  private static ExpertsParameters of(
+      Map<String, ? extends BlockMatrix> all, String prefix, ExpertsParameters shared) {
     return new ExpertsParameters(
-        floats(inFile.get("Wg")),
-        floats(inFile.get("bg")),
-        blocks(inFile.get("W1")),
-        floats(inFile.get("b1")),
-        blocks(inFile.get("W2")),
-        floats(inFile.get("b2")));
+        (FloatTensor) all.get(prefix + "Wg"),
+        (FloatTensor) all.get(prefix + "bg"),
+        all.get(prefix + "W1"),
+        (FloatTensor) all.get(prefix + "b1"),
+        all.get(prefix + "W2"),
+        (FloatTensor) all.get(prefix + "b2"),
+        shared);
   }
 
-  private static FloatTensor floats(ExpertsFile.Parameter inFile) {
-    return inFile == null
-        ? null
-        : TENSORS.floats(inFile.weights().elements(), Shape.of(inFile.dims()));
+  /** Those of a file. */
+  static ExpertsParameters ofFile(Map<String, ExpertsFile.Parameter> inFile) {
+    Map<String, BlockMatrix> all = new LinkedHashMap<>();
+    inFile.forEach(
+        (name, parameter) -> {
+          Shape shape = Shape.of(parameter.dims());
+          all.put(
+              name,
+              parameter.weights().type() == WeightType.FLOAT32
+                  ? TENSORS.floats(parameter.weights().elements(), shape)
+                  : TENSORS.weights(parameter.weights(), shape, false));
+        });
+    return of(all);
   }
 
-  private static BlockMatrix blocks(ExpertsFile.Parameter inFile) {
-    return inFile.weights().type() == WeightType.FLOAT32
-        ? floats(inFile)
-        : TENSORS.weights(inFile.weights(), Shape.of(inFile.dims()), false);
+  /** Whether a parameter is weights of experts, which may have any type. */
+  static boolean isOfExperts(String name) {
+    return name.endsWith("W1") || name.endsWith("W2");
   }
 
   /**
@@ -70,7 +89,7 @@ record ExpertsParameters(
    *
    * @throws IllegalArgumentException if weights are a transposed view
    */
-  Map<String, ExpertsFile.Parameter> ofFile() {
+  Map<String, ExpertsFile.Parameter> inFile() {
     Map<String, ExpertsFile.Parameter> all = new LinkedHashMap<>();
     forEach(
         (name, parameter) ->
@@ -97,39 +116,24 @@ record ExpertsParameters(
     return TENSORS.stored(weights);
   }
 
-  /** A copy; they are leased. */
-  ExpertsParameters copy() {
-    return copies(
-        parameter ->
-            copy(parameter, parameter instanceof Weights own ? own.type() : ElementType.FLOAT32));
-  }
-
   /**
-   * A copy with weights of experts of a type; they are leased.
+   * A copy; they are leased.
    *
+   * @param type of the weights of experts; null: as they are
    * @throws IllegalStateException if weights would be rounded that have been rounded before
    */
-  ExpertsParameters withWeights(ElementType type) {
-    return copies(
-        parameter ->
-            copy(parameter, parameter == W1 || parameter == W2 ? type : ElementType.FLOAT32));
-  }
-
-  private ExpertsParameters copies(UnaryOperator<BlockMatrix> copy) {
-    List<BlockMatrix> made = new ArrayList<>();
+  ExpertsParameters copy(ElementType type) {
+    Map<String, BlockMatrix> made = new LinkedHashMap<>();
     try {
-      for (BlockMatrix parameter : Arrays.asList(Wg, bg, W1, b1, W2, b2)) {
-        made.add(parameter == null ? null : copy.apply(parameter));
-      }
-      return new ExpertsParameters(
-          (FloatTensor) made.get(0),
-          (FloatTensor) made.get(1),
-          made.get(2),
-          (FloatTensor) made.get(3),
-          made.get(4),
-          (FloatTensor) made.get(5));
+      forEach(
+          (name, parameter) -> {
+            ElementType own =
+                parameter instanceof Weights weights ? weights.type() : ElementType.FLOAT32;
+            made.put(name, copy(parameter, type != null && isOfExperts(name) ? type : own));
+          });
+      return of(made);
     } catch (Throwable e) {
-      made.stream().filter(Objects::nonNull).forEach(BlockMatrix::close);
+      made.values().forEach(BlockMatrix::close);
       throw e;
     }
   }
@@ -171,17 +175,19 @@ record ExpertsParameters(
 
   /** Whether weights are of a type that is only read. */
   boolean isReadOnly() {
-    return W1 instanceof Weights || W2 instanceof Weights;
+    return W1 instanceof Weights
+        || W2 instanceof Weights
+        || (shared != null && shared.isReadOnly());
   }
 
-  /** Whether the weights of both products are packed. */
+  /** Whether the weights of both products are packed, those of the shared expert aside. */
   boolean arePacked() {
     return isPacked(W1) && isPacked(W2);
   }
 
   /** Whether the weights of a product are packed, which then has no gradient. */
   boolean hasPacked() {
-    return isPacked(W1) || isPacked(W2);
+    return isPacked(W1) || isPacked(W2) || (shared != null && shared.hasPacked());
   }
 
   private static boolean isPacked(BlockMatrix W) {
@@ -221,6 +227,9 @@ record ExpertsParameters(
                 + " bits; BlockPlan lists those of each type of weights");
       }
     }
+    if (shared != null) {
+      shared.requireInputBits(bits);
+    }
   }
 
   /** The type of the experts' stored weights. */
@@ -257,6 +266,9 @@ record ExpertsParameters(
     ifThere("b1", b1, action);
     ifThere("W2", W2, action);
     ifThere("b2", b2, action);
+    if (shared != null) {
+      shared.forEach((name, parameter) -> action.accept(SHARED + name, parameter));
+    }
   }
 
   private static void ifThere(

@@ -6,6 +6,7 @@ import static org.blocksparse.internal.Access.PRODUCTS;
 import static org.blocksparse.internal.Access.TENSORS;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
@@ -51,6 +52,9 @@ public final class ExpertsPass implements AutoCloseable {
   private final FloatTensor gradGates;
   private boolean hasGradient;
 
+  /** Of the shared expert; null without it. */
+  private ExpertsPass shared;
+
   /** Whether a step has changed the parameters that z and a were computed from. */
   private boolean isOutdated;
 
@@ -75,6 +79,11 @@ public final class ExpertsPass implements AutoCloseable {
     this.aMemory = Scratch.borrow((long) up.outputRows() * layer.hidden());
     this.z = MixtureOfExperts.tensor(zMemory, PRODUCTS.outputs(up, sums));
     this.a = MixtureOfExperts.tensor(aMemory, PRODUCTS.outputs(up, layer.hidden()));
+  }
+
+  /** Takes ownership of the pass of the shared expert. */
+  void add(ExpertsPass ofShared) {
+    this.shared = ofShared;
   }
 
   FloatTensor z() {
@@ -136,27 +145,51 @@ public final class ExpertsPass implements AutoCloseable {
     requireApart(gradOut, gradients, gradX);
     try (Lease lease = lease(gradOut).writing("gradX", gradX)) {
       gradients.forEach(lease::writing);
-      differentiate(
-          gradOut,
-          (gradZ, gradLogits, dense) -> {
-            ofX(gradZ, gradLogits, dense, options, gradX);
-            FloatTensor ofOut = MixtureOfExperts.outputsOf(down, gradOut);
-            FloatTensor rows = MixtureOfExperts.inputsOf(up, x);
-            ifWanted("W1", gradients, to -> SparseBlockDot.gradW(rows, gradZ, up, options, to));
-            ifWanted("b1", gradients, to -> SparseBlockDot.gradB(gradZ, up, options, to));
-            ifWanted("W2", gradients, to -> SparseBlockDot.gradW(a, ofOut, down, options, to));
-            ifWanted(
-                "b2",
-                gradients,
-                to -> InputBias.gradBias(ofOut, routing.gates(), down, options, to));
-            FloatTensor ofGate = MixtureOfExperts.inputsOf(dense, x);
-            ifWanted(
-                "Wg",
-                gradients,
-                to -> SparseBlockDot.gradW(ofGate, gradLogits, dense, options, to));
-            ifWanted("bg", gradients, to -> SparseBlockDot.gradB(gradLogits, dense, options, to));
-          });
+      differentiate(gradOut, options, gradients, options, gradX);
     }
+  }
+
+  /** The gradients of all experts, with checked operands. */
+  private void differentiate(
+      FloatTensor gradOut,
+      GradientOptions options,
+      Map<String, FloatTensor> gradients,
+      GradientOptions ofX,
+      FloatTensor gradX) {
+    differentiate(
+        gradOut,
+        (gradZ, gradLogits, dense) -> {
+          ofX(gradZ, gradLogits, dense, ofX, gradX);
+          FloatTensor ofOut = MixtureOfExperts.outputsOf(down, gradOut);
+          FloatTensor rows = MixtureOfExperts.inputsOf(up, x);
+          ifWanted("W1", gradients, to -> SparseBlockDot.gradW(rows, gradZ, up, options, to));
+          ifWanted("b1", gradients, to -> SparseBlockDot.gradB(gradZ, up, options, to));
+          ifWanted("W2", gradients, to -> SparseBlockDot.gradW(a, ofOut, down, options, to));
+          ifWanted(
+              "b2",
+              gradients,
+              to -> InputBias.gradBias(ofOut, routing.gates(), down, options, to));
+          FloatTensor ofGate = MixtureOfExperts.inputsOf(dense, x);
+          ifWanted(
+              "Wg", gradients, to -> SparseBlockDot.gradW(ofGate, gradLogits, dense, options, to));
+          ifWanted("bg", gradients, to -> SparseBlockDot.gradB(gradLogits, dense, options, to));
+        });
+    if (shared != null) {
+      GradientOptions added = GradientOptions.add(options.alpha());
+      shared.differentiate(gradOut, options, ofShared(gradients), added, gradX);
+    }
+  }
+
+  /** Those of the shared expert, by its own names. */
+  private static Map<String, FloatTensor> ofShared(Map<String, FloatTensor> gradients) {
+    Map<String, FloatTensor> own = new HashMap<>();
+    gradients.forEach(
+        (name, gradient) -> {
+          if (name.startsWith(ExpertsParameters.SHARED)) {
+            own.put(name.substring(ExpertsParameters.SHARED.length()), gradient);
+          }
+        });
+    return own;
   }
 
   private static void ifWanted(
@@ -174,12 +207,19 @@ public final class ExpertsPass implements AutoCloseable {
     requireGradients(gradients);
     try (Lease lease = lease(null)) {
       gradients.forEach(lease::writing);
-      ifWanted("W1", gradients, to -> SparseBlockDot.clearGradW(up, to));
-      ifWanted("b1", gradients, to -> SparseBlockDot.clearGradB(up, to));
-      ifWanted("W2", gradients, to -> SparseBlockDot.clearGradW(down, to));
-      ifWanted("b2", gradients, to -> InputBias.clearGradBias(down, to));
-      ifWanted("Wg", gradients, to -> to.fill(0));
-      ifWanted("bg", gradients, to -> to.fill(0));
+      clearAll(gradients);
+    }
+  }
+
+  private void clearAll(Map<String, FloatTensor> gradients) {
+    ifWanted("W1", gradients, to -> SparseBlockDot.clearGradW(up, to));
+    ifWanted("b1", gradients, to -> SparseBlockDot.clearGradB(up, to));
+    ifWanted("W2", gradients, to -> SparseBlockDot.clearGradW(down, to));
+    ifWanted("b2", gradients, to -> InputBias.clearGradBias(down, to));
+    ifWanted("Wg", gradients, to -> to.fill(0));
+    ifWanted("bg", gradients, to -> to.fill(0));
+    if (shared != null) {
+      shared.clearAll(ofShared(gradients));
     }
   }
 
@@ -210,35 +250,48 @@ public final class ExpertsPass implements AutoCloseable {
     requireNonNull(optimizer, "optimizer");
     requireApart(gradOut, Map.of(), gradX);
     OptimizerState state = layer.requireTrainable("step");
-    ExpertsParameters all = layer.ofParameters();
     StepEvent event = Recorder.step();
     try (Lease lease = lease(gradOut).writing("gradX", gradX)) {
-      all.leaseToTrain(lease);
+      layer.ofParameters().leaseToTrain(lease);
       Check.finite("x", KernelOperands.rows(x));
       Check.finite("gates", KernelOperands.rows(routing.gates()));
       Check.finite("gradOut", KernelOperands.rows(gradOut));
-      differentiate(
-          gradOut,
-          (gradZ, gradLogits, dense) -> {
-            ofX(gradZ, gradLogits, dense, GradientOptions.overwrite(), gradX);
-            isOutdated = true;
-            FloatTensor ofOut = MixtureOfExperts.outputsOf(down, gradOut);
-            if (gradLogits != null) {
-              FloatTensor ofGate = MixtureOfExperts.inputsOf(dense, x);
-              SparseBlockDot.stepW(ofGate, gradLogits, dense, optimizer, all.Wg(), state);
-              ifThere(all.bg(), b -> SparseBlockDot.stepB(gradLogits, dense, optimizer, b, state));
-            }
-            FloatTensor rows = MixtureOfExperts.inputsOf(up, x);
-            SparseBlockDot.stepW(rows, gradZ, up, optimizer, (FloatTensor) all.W1(), state);
-            ifThere(all.b1(), b -> SparseBlockDot.stepB(gradZ, up, optimizer, b, state));
-            SparseBlockDot.stepW(a, ofOut, down, optimizer, (FloatTensor) all.W2(), state);
-            ifThere(
-                all.b2(), b -> InputBias.step(ofOut, routing.gates(), down, optimizer, b, state));
-          });
+      update(gradOut, optimizer, state, GradientOptions.overwrite(), gradX);
     }
     if (event != null) {
       String rule = TENSORS.rule(optimizer).kind().name();
       event.record("mixture of experts", routing.batch(), routing.pairs(), rule, Double.NaN);
+    }
+  }
+
+  /** Updates all experts; the gradient with respect to x is computed first. */
+  private void update(
+      FloatTensor gradOut,
+      Optimizer optimizer,
+      OptimizerState state,
+      GradientOptions ofX,
+      FloatTensor gradX) {
+    ExpertsParameters all = layer.ofParameters();
+    differentiate(
+        gradOut,
+        (gradZ, gradLogits, dense) -> {
+          ofX(gradZ, gradLogits, dense, ofX, gradX);
+          isOutdated = true;
+          FloatTensor ofOut = MixtureOfExperts.outputsOf(down, gradOut);
+          if (gradLogits != null) {
+            FloatTensor ofGate = MixtureOfExperts.inputsOf(dense, x);
+            SparseBlockDot.stepW(ofGate, gradLogits, dense, optimizer, all.Wg(), state);
+            ifThere(all.bg(), b -> SparseBlockDot.stepB(gradLogits, dense, optimizer, b, state));
+          }
+          FloatTensor rows = MixtureOfExperts.inputsOf(up, x);
+          SparseBlockDot.stepW(rows, gradZ, up, optimizer, (FloatTensor) all.W1(), state);
+          ifThere(all.b1(), b -> SparseBlockDot.stepB(gradZ, up, optimizer, b, state));
+          SparseBlockDot.stepW(a, ofOut, down, optimizer, (FloatTensor) all.W2(), state);
+          ifThere(
+              all.b2(), b -> InputBias.step(ofOut, routing.gates(), down, optimizer, b, state));
+        });
+    if (shared != null) {
+      shared.update(gradOut, optimizer, state, GradientOptions.add(1), gradX);
     }
   }
 
@@ -326,7 +379,7 @@ public final class ExpertsPass implements AutoCloseable {
                 throw new IllegalArgumentException(
                     "gradients: \"" + name + "\" is none of the parameters " + all.keySet());
               }
-              if (name.endsWith("g") && !isOfTheGate()) {
+              if ((name.equals("Wg") || name.equals("bg")) && !isOfTheGate()) {
                 throw new IllegalArgumentException(
                     "gradients: " + name + " has none, as the routing is not of the layer's gate");
               }
@@ -386,6 +439,9 @@ public final class ExpertsPass implements AutoCloseable {
       zMemory.close();
       aMemory.close();
       gradGates.close();
+      if (shared != null) {
+        shared.close();
+      }
       if (ownsRouting) {
         routing.close();
       }

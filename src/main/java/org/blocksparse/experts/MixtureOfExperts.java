@@ -51,6 +51,9 @@ import org.blocksparse.products.SparseBlockDot;
  * out[r] = sum over the chosen e of  gates[r, e] * (f(x[r] . W1[e] + b1[e]) . W2[e] + b2[e])
  * }</pre>
  *
+ * <p>A shared expert, if there is one, gets every row. Its output is added, multiplied by {@code
+ * sigmoid(x[r] . shared.Wg + shared.bg)} if it has a gate.
+ *
  * <table>
  *   <caption>Shapes, where sums = hidden, or 2 * hidden with a gated activation</caption>
  *   <tr><th>name</th><th>shape</th><th>meaning</th></tr>
@@ -63,6 +66,8 @@ import org.blocksparse.products.SparseBlockDot;
  *   <tr><td>b1</td><td>(experts, sums)</td><td>their bias, optional</td></tr>
  *   <tr><td>W2</td><td>(experts, 1, hidden, outputs)</td><td>second weights</td></tr>
  *   <tr><td>b2</td><td>(experts, outputs)</td><td>their bias, optional</td></tr>
+ *   <tr><td>shared.Wg, ...</td><td>as above, with experts = 1 and a hidden size of its own</td>
+ *       <td>the shared expert, optional</td></tr>
  * </table>
  *
  * <p>You may use your own gate. Then build a {@link Routing#of routing}, and pass it to each call.
@@ -107,6 +112,9 @@ public final class MixtureOfExperts implements AutoCloseable {
   private final Workers workers;
   private final Map<String, String> metadata;
 
+  /** The shared expert, whose memory and state are those of this layer; null without it. */
+  private final MixtureOfExperts shared;
+
   /** Of the products of experts; {@link RowFormat#ANY_BITS}: as their weights ask. */
   private final int inputBits;
 
@@ -124,7 +132,7 @@ public final class MixtureOfExperts implements AutoCloseable {
       Activation activation,
       Workers workers,
       Map<String, String> metadata) {
-    this(parameters, gate, activation, workers, metadata, RowFormat.ANY_BITS);
+    this(parameters, gate, activation, workers, metadata, RowFormat.ANY_BITS, true);
   }
 
   private MixtureOfExperts(
@@ -133,14 +141,28 @@ public final class MixtureOfExperts implements AutoCloseable {
       Activation activation,
       Workers workers,
       Map<String, String> metadata,
-      int inputBits) {
+      int inputBits,
+      boolean hasState) {
     this.parameters = parameters;
     this.gate = gate;
     this.activation = activation;
     this.workers = workers;
     this.metadata = Collections.unmodifiableMap(metadata);
     this.inputBits = inputBits;
-    this.state = parameters.isReadOnly() ? null : OptimizerState.of(parameters.tensors());
+    boolean trains = hasState && !parameters.isReadOnly();
+    this.state = trains ? OptimizerState.of(parameters.tensors()) : null;
+    ExpertsParameters of = parameters.shared();
+    this.shared =
+        of == null
+            ? null
+            : new MixtureOfExperts(
+                of,
+                of.Wg() == null ? null : TopKGate.SIGMOID.withWorkers(workers),
+                activation,
+                workers,
+                Map.of(),
+                inputBits,
+                false);
   }
 
   ExpertsParameters ofParameters() {
@@ -240,13 +262,17 @@ public final class MixtureOfExperts implements AutoCloseable {
   // ------------------------------------------------------------------------------------ forward
 
   /**
-   * Returns the experts that the gate chooses for each row. The caller closes the routing.
+   * Returns the experts that the gate chooses for each row. The caller closes the routing. The only
+   * expert of a layer without a gate gets each row, with a gate of 1.
    *
    * @param x (batch, inputs)
    */
   public Routing route(FloatTensor x) {
-    TopKGate own = gate();
     int batch = requireX(x);
+    if (gate == null && experts() == 1) {
+      return Routing.toOne(batch, workers);
+    }
+    TopKGate own = gate();
     try (Lease lease = parameters.lease(new Lease()).of("x", x);
         BlockPlan dense = BlockPlan.dense(batch).withWorkers(workers);
         Scratch memory = Scratch.borrow((long) batch * experts())) {
@@ -290,38 +316,50 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   private void mix(FloatTensor x, Routing routing, FloatTensor out) {
-    int most = Math.max(1, KEPT_ELEMENTS / parameters.sums());
     try (Lease lease =
         parameters
             .lease(new Lease())
             .of("x", x)
             .of("routing", routing.gates())
             .writing("out", out)) {
-      if (parameters.arePacked()) {
-        ProductEvent event = Recorder.product();
-        parameters
-            .packedExperts(activation, inputBits)
-            .run(
-                TENSORS.engine(workers),
-                KernelOperands.rows(x),
-                routing.pairsByExpert(),
-                KernelOperands.rows(out));
-        if (event != null) {
-          event.record("experts", routing.batch(), routing.pairs(), inputs(), outputs());
+      mix(x, routing, false, out);
+      if (shared != null) {
+        try (Routing toAll = shared.route(x)) {
+          shared.mix(x, toAll, true, out);
         }
-        return;
       }
-      if (routing.pairs() <= most) {
-        BlockPlan up = routing.toExperts().withWorkers(workers);
-        BlockPlan down = routing.fromExperts().withWorkers(workers);
-        mix(x, up, down, routing.gates(), false, out);
-        return;
+    }
+  }
+
+  /** Writes or adds the outputs of the experts but the shared one; all is leased. */
+  private void mix(FloatTensor x, Routing routing, boolean accumulate, FloatTensor out) {
+    if (parameters.arePacked()) {
+      ProductEvent event = Recorder.product();
+      parameters
+          .packedExperts(activation, inputBits)
+          .run(
+              TENSORS.engine(workers),
+              KernelOperands.rows(x),
+              routing.pairsByExpert(),
+              accumulate,
+              KernelOperands.rows(out));
+      if (event != null) {
+        event.record("experts", routing.batch(), routing.pairs(), inputs(), outputs());
       }
-      ExpertBands bands = routing.bands(most);
-      for (int number = 0; number < bands.count(); number++) {
-        try (Routing.Band band = routing.band(bands, number, workers)) {
-          mix(x, band.toExperts(), band.fromExperts(), band.gates(), number > 0, out);
-        }
+      return;
+    }
+    int most = Math.max(1, KEPT_ELEMENTS / parameters.sums());
+    if (routing.pairs() <= most) {
+      BlockPlan up = routing.toExperts().withWorkers(workers);
+      BlockPlan down = routing.fromExperts().withWorkers(workers);
+      mix(x, up, down, routing.gates(), accumulate, out);
+      return;
+    }
+    ExpertBands bands = routing.bands(most);
+    for (int number = 0; number < bands.count(); number++) {
+      try (Routing.Band band = routing.band(bands, number, workers)) {
+        boolean add = accumulate || number > 0;
+        mix(x, band.toExperts(), band.fromExperts(), band.gates(), add, out);
       }
     }
   }
@@ -383,7 +421,7 @@ public final class MixtureOfExperts implements AutoCloseable {
     requireOut(x, out);
     Routing routing = route(x);
     try {
-      return pass(x, routing, true, out);
+      return pass(x, routing, true, false, out);
     } catch (Throwable e) {
       routing.close();
       throw e;
@@ -402,10 +440,16 @@ public final class MixtureOfExperts implements AutoCloseable {
   public ExpertsPass forward(FloatTensor x, Routing routing, FloatTensor out) {
     requireOut(x, out);
     requireFits(routing, x);
-    return pass(x, routing, false, out);
+    return pass(x, routing, false, false, out);
   }
 
-  private ExpertsPass pass(FloatTensor x, Routing routing, boolean ownsRouting, FloatTensor out) {
+  /**
+   * A pass that has written or added the output.
+   *
+   * @param ownsRouting whether closing the pass closes the routing
+   */
+  private ExpertsPass pass(
+      FloatTensor x, Routing routing, boolean ownsRouting, boolean accumulate, FloatTensor out) {
     if (parameters.hasPacked()) {
       throw new IllegalStateException(
           "forward: expected weights that have gradients, but they are packed; take apply");
@@ -421,7 +465,10 @@ public final class MixtureOfExperts implements AutoCloseable {
       f = f.withGate(routing.gates());
       BlockPlan up = pass.up();
       first(x, up, f, pass.a());
-      second(pass.a(), pass.down(), routing.gates(), false, out);
+      second(pass.a(), pass.down(), routing.gates(), accumulate, out);
+      if (shared != null) {
+        pass.add(shared.pass(x, shared.route(x), true, true, out));
+      }
       return pass;
     }
   }
@@ -491,7 +538,8 @@ public final class MixtureOfExperts implements AutoCloseable {
   public MixtureOfExperts copy() {
     try (Lease lease = parameters.lease(new Lease())) {
       MixtureOfExperts copy =
-          new MixtureOfExperts(parameters.copy(), gate, activation, workers, metadata, inputBits);
+          new MixtureOfExperts(
+              parameters.copy(null), gate, activation, workers, metadata, inputBits, true);
       try {
         if (state != null) {
           PRODUCTS.copy(state, copy.state);
@@ -520,8 +568,7 @@ public final class MixtureOfExperts implements AutoCloseable {
   public MixtureOfExperts withWeights(ElementType type) {
     requireNonNull(type, "type");
     try (Lease lease = parameters.lease(new Lease())) {
-      return new MixtureOfExperts(
-          parameters.withWeights(type), gate, activation, workers, metadata);
+      return new MixtureOfExperts(parameters.copy(type), gate, activation, workers, metadata);
     }
   }
 
@@ -538,7 +585,7 @@ public final class MixtureOfExperts implements AutoCloseable {
       throw new IllegalArgumentException("bits: expected 8, 16 or 32 but was " + bits);
     }
     parameters.requireInputBits(bits);
-    return new MixtureOfExperts(parameters, gate, activation, workers, metadata, bits);
+    return new MixtureOfExperts(parameters, gate, activation, workers, metadata, bits, true);
   }
 
   /** Saves parameters, gate and activation; see {@link #save(Path, SaveOptions)}. */
@@ -561,7 +608,7 @@ public final class MixtureOfExperts implements AutoCloseable {
     try (Lease lease = parameters.lease(new Lease())) {
       ExpertsFile.save(
           new ExpertsFile.Content(
-              activation, gate == null ? null : gate.gating(), parameters.ofFile(), metadata),
+              activation, gate == null ? null : gate.gating(), parameters.inFile(), metadata),
           ofState(),
           lease,
           file,
@@ -693,7 +740,7 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   private static MixtureOfExperts of(ExpertsFile.Content content, Workers workers) {
-    ExpertsParameters parameters = ExpertsParameters.of(content.parameters());
+    ExpertsParameters parameters = ExpertsParameters.ofFile(content.parameters());
     TopKGate gate =
         content.gate() == null
             ? null
@@ -734,6 +781,7 @@ public final class MixtureOfExperts implements AutoCloseable {
         + outputs()
         + ", "
         + (gate == null ? experts() + " experts, routed by the caller" : gate)
+        + (shared == null ? "" : ", a shared expert of " + shared.hidden())
         + ", "
         + workers
         + ")";

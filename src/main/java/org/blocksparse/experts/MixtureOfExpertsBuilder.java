@@ -35,6 +35,8 @@ public final class MixtureOfExpertsBuilder {
 
   private static final String UP = ".up";
 
+  private static final String SHARED = ExpertsParameters.SHARED;
+
   private final int inputs;
   private final int hidden;
   private final int experts;
@@ -42,6 +44,7 @@ public final class MixtureOfExpertsBuilder {
   private int outputs;
   private Activation activation = Activation.SWIGLU;
   private boolean biases;
+  private MixtureOfExpertsBuilder shared;
   private Workers workers = Workers.common();
   private long seed;
 
@@ -71,6 +74,19 @@ public final class MixtureOfExpertsBuilder {
   /** The activation between the two products; by default {@link Activation#SWIGLU}. */
   public MixtureOfExpertsBuilder activation(Activation function) {
     this.activation = requireNonNull(function, "activation");
+    return this;
+  }
+
+  /**
+   * Adds a shared expert, which gets every row; none by default.
+   *
+   * @param hiddenSize its hidden size
+   * @param gated whether its output is multiplied by a sigmoid of the row, as in Qwen 2
+   * @throws IllegalArgumentException unless the size is at least 1
+   */
+  public MixtureOfExpertsBuilder shared(int hiddenSize, boolean gated) {
+    this.shared =
+        new MixtureOfExpertsBuilder(inputs, hiddenSize, 1, gated ? TopKGate.SIGMOID : null);
     return this;
   }
 
@@ -114,12 +130,19 @@ public final class MixtureOfExpertsBuilder {
     if (all) {
       shapes.put("b2", Shape.of(experts, outputs));
     }
+    if (shared != null) {
+      shared
+          .outputs(outputs)
+          .activation(activation)
+          .shapes(all)
+          .forEach((name, shape) -> shapes.put(SHARED + name, shape));
+    }
     return shapes;
   }
 
   /**
    * A layer with biases of zero and random weights, uniform in [-1, 1] / sqrt(n), where n is the
-   * input size of the product: {@code inputs} for Wg and W1, {@code hidden} for W2.
+   * input size of the product: {@code inputs} for Wg and W1, the hidden size for W2.
    *
    * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
@@ -151,7 +174,7 @@ public final class MixtureOfExpertsBuilder {
    * b1.up, each (experts, hidden). Halves are copied side by side, and closed.
    *
    * @param parameters by the names in {@link MixtureOfExperts}: W1 and W2, Wg if there is a gate,
-   *     and biases if any
+   *     biases if any, and the same of the shared expert if there is one
    * @throws IllegalArgumentException if a name is missing or unknown, or a parameter is given with
    *     its halves; if a shape does not fit; if a parameter other than W1 and W2 is not a {@link
    *     FloatTensor}; if a {@link FloatTensor} is a transposed view; if two share memory; or if
@@ -166,7 +189,7 @@ public final class MixtureOfExpertsBuilder {
           BlockMatrix parameter = parameters.get(name);
           if (parameter != null) {
             checked.put(name, require(name, parameter, shape));
-          } else if (name.startsWith("W") || parameters.containsKey(name)) {
+          } else if (own(name).startsWith("W") || parameters.containsKey(name)) {
             throw new IllegalArgumentException("parameters: expected " + name + " " + shape);
           }
         });
@@ -174,17 +197,12 @@ public final class MixtureOfExpertsBuilder {
     List<BlockMatrix> halves = new ArrayList<>();
     List<BlockMatrix> joined = new ArrayList<>();
     try {
-      join("W1", checked, halves, joined);
-      join("b1", checked, halves, joined);
+      for (String name : List.of("W1", "b1", SHARED + "W1", SHARED + "b1")) {
+        join(name, checked, halves, joined);
+      }
       MixtureOfExperts layer =
           new MixtureOfExperts(
-              new ExpertsParameters(
-                  (FloatTensor) checked.get("Wg"),
-                  (FloatTensor) checked.get("bg"),
-                  checked.get("W1"),
-                  (FloatTensor) checked.get("b1"),
-                  checked.get("W2"),
-                  (FloatTensor) checked.get("b2")),
+              ExpertsParameters.of(checked),
               gate == null ? null : gate.withWorkers(workers),
               activation,
               workers,
@@ -195,6 +213,11 @@ public final class MixtureOfExpertsBuilder {
       joined.forEach(BlockMatrix::close);
       throw e;
     }
+  }
+
+  /** The name of a parameter without that of the shared expert. */
+  private static String own(String name) {
+    return name.startsWith(SHARED) ? name.substring(SHARED.length()) : name;
   }
 
   /** Checks that the names are known and fit each other, and returns their shapes. */
@@ -210,9 +233,15 @@ public final class MixtureOfExpertsBuilder {
               }
             });
     for (String name : names) {
-      if (!NAMES.contains(name)) {
+      if (!NAMES.contains(own(name))) {
         throw new IllegalArgumentException(
             "parameters: \"" + name + "\" is none of " + String.join(", ", NAMES));
+      }
+      if (shared == null && name.startsWith(SHARED)) {
+        throw new IllegalArgumentException(
+            "parameters: "
+                + name
+                + " belongs to a shared expert, which this layer was built without");
       }
       if (!shapes.containsKey(name)) {
         throw new IllegalArgumentException(
@@ -232,7 +261,7 @@ public final class MixtureOfExpertsBuilder {
           "parameters: " + name + " has halves, which " + activation + " does not use; give one");
     }
     long[] dims = whole.toArray();
-    dims[dims.length - 1] = hidden;
+    dims[dims.length - 1] /= 2;
     Map<String, Shape> both = new LinkedHashMap<>();
     both.put(name + GATE, Shape.of(dims));
     both.put(name + UP, Shape.of(dims));
@@ -269,11 +298,12 @@ public final class MixtureOfExpertsBuilder {
   /** Rows of two tensors side by side. */
   private FloatTensor beside(FloatTensor first, FloatTensor second) {
     long[] dims = first.shape().toArray();
+    long columns = dims[dims.length - 1];
     dims[dims.length - 1] *= 2;
     Storage[] both = {TENSORS.storage(first), TENSORS.storage(second)};
     Storage made =
         StoredWeights.interleaved(
-            both, first.shape().size() / hidden, 4L * hidden, TENSORS.engine(workers));
+            both, first.shape().size() / columns, 4L * columns, TENSORS.engine(workers));
     return TENSORS.floats(made, Shape.of(dims));
   }
 
@@ -291,13 +321,13 @@ public final class MixtureOfExpertsBuilder {
             .beside(
                 name + GATE,
                 TENSORS.stored(ups),
-                experts,
+                (int) gates.shape().dim(1),
                 inputs,
-                hidden,
+                (int) gates.shape().dim(3),
                 TENSORS.isTransposed(gates),
                 TENSORS.engine(workers));
-    return TENSORS.weights(
-        both, Shape.of(1, experts, inputs, 2L * hidden), TENSORS.isTransposed(gates));
+    Shape shape = Shape.of(1, gates.shape().dim(1), inputs, 2 * gates.shape().dim(3));
+    return TENSORS.weights(both, shape, TENSORS.isTransposed(gates));
   }
 
   private static BlockMatrix require(String name, BlockMatrix parameter, Shape shape) {
@@ -307,7 +337,7 @@ public final class MixtureOfExpertsBuilder {
     }
     if (parameter instanceof FloatTensor floats) {
       TENSORS.requireContiguous(floats, name);
-    } else if (!name.startsWith("W1") && !name.equals("W2")) {
+    } else if (!own(name).startsWith("W1") && !own(name).equals("W2")) {
       throw new IllegalArgumentException(
           name + ": expected a tensor of floats but was " + parameter);
     }

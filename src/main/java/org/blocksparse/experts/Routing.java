@@ -127,6 +127,16 @@ public final class Routing implements AutoCloseable {
     }
   }
 
+  /** Every row to one expert, with a gate of 1. */
+  static Routing toOne(int batch, Workers workers) {
+    int[] places = new int[batch];
+    Arrays.setAll(places, pair -> pair);
+    FloatTensor gates = FloatTensor.zeros(batch, 1);
+    gates.fill(1);
+    int[] load = {batch};
+    return new Routing(null, 1, workers, new int[batch], places, load, null, gates, 0);
+  }
+
   /** The two sides of the plans: one block for each sample, and the experts. */
   private interface Sides extends AutoCloseable {
     BlockPlan plan(boolean toExperts);

@@ -48,6 +48,10 @@ import org.blocksparse.internal.Lease;
 public final class TopKGate {
   private static final String LOGITS = "(batch, experts)";
 
+  /** Of one expert, that of a shared expert. */
+  static final TopKGate SIGMOID =
+      new TopKGate(1, Gating.of(1).withSigmoid(true).withRenormalized(false), Workers.common());
+
   private final int experts;
   private final Gating gating;
   private final Workers workers;

@@ -58,6 +58,7 @@ public final class ExpertsFileTest {
     return MixtureOfExperts.builder(4, 6, gate)
         .outputs(5)
         .activation(Activation.CLAMPED_SWIGLU)
+        .shared(2, true)
         .biases()
         .seed(9)
         .build();
@@ -336,14 +337,14 @@ public final class ExpertsFileTest {
 
   @Test
   void countsItsMemory() throws IOException {
-    long weights = 4L * (3 * 4 * 12 + 3 * 6 * 5);
-    long others = 4L * (4 * 3 + 3 + 3 * 12 + 3 * 5);
+    long weights = 4L * (3 * 4 * 12 + 3 * 6 * 5 + 4 * 4 + 2 * 5);
+    long others = 4L * (4 * 3 + 3 + 3 * 12 + 3 * 5 + 4 + 1 + 4 + 5);
+    long scales = 4L * (3 * 12 + 3 * 5 + 4 + 5);
     MixtureOfExperts layer = layer();
     try (layer;
         MixtureOfExperts bytes = layer.withWeights(ElementType.INT8)) {
       assertEquals(new MemoryUse(0, weights + others), layer.memoryUse());
-      assertEquals(
-          new MemoryUse(0, 3 * 2 * 512 + others + 4L * (3 * 12 + 3 * 5)), bytes.memoryUse());
+      assertEquals(new MemoryUse(0, 4 * 2 * 512 + others + scales), bytes.memoryUse());
       layer.save(file);
       try (MixtureOfExperts mapped = MixtureOfExperts.load(file, LoadOptions.mapped())) {
         assertEquals(new MemoryUse(weights, others), mapped.memoryUse());
@@ -372,6 +373,9 @@ public final class ExpertsFileTest {
         "[1,3,4,12]|[1,3,2,24]|W1: expected the shape (1, 3, 2, 12) but was (1, 3, 2, 24)",
         "[3,1,6,5]|[1,3,6,5]|W2: expected the shape (3, 1, 6, 5) but was (1, 3, 6, 5)",
         "[3,12]|[12,3]|b1:",
+        "[1,1,4,4]|[1,4,4,1]|shared.W1: expected the shape (1, 1, 4, 4) but was (1, 4, 4, 1)",
+        "[1,1,2,5]|[1,1,5,2]|shared.W1: expected the shape (1, 1, 4, 10) but was (1, 1, 4, 4)",
+        "[1,1,4,1]|[1,1,1,4]|shared.Wg:",
         "\"Wg\"|\"Wh\"|Wg:",
         "format\":\"1|format\":\"2|__metadata__: blocksparse.format is"
       })
@@ -459,7 +463,10 @@ public final class ExpertsFileTest {
     float[] rows = new float[5 * 32];
     Arrays.fill(rows, 0.5f);
     try (MixtureOfExperts made =
-            MixtureOfExperts.builder(32, 32, TopKGate.of(3, 2)).biases().build();
+            MixtureOfExperts.builder(32, 32, TopKGate.of(3, 2))
+                .shared(48, false)
+                .biases()
+                .build();
         FloatTensor x = FloatTensor.of(rows, 5, 32)) {
       step(made, x);
       SaveOptions options = SaveOptions.defaults().withMetadata(Map.of("language", "en"));

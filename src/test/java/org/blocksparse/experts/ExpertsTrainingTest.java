@@ -33,6 +33,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Gradients and steps of a layer of experts. */
 @ExtendWith(Seeded.class)
@@ -78,7 +79,16 @@ final class ExpertsTrainingTest {
   @ParameterizedTest
   @EnumSource(Activation.class)
   void gradientsAreThoseOfTheDefinition(Activation activation, Data data) {
-    MixtureOfExpertsBuilder builder = builder(activation);
+    gradientsAreThoseOfTheDefinition(builder(activation), data);
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void gradientsOfASharedExpertAsWell(boolean gated, Data data) {
+    gradientsAreThoseOfTheDefinition(builder(Activation.SWIGLU).shared(2, gated), data);
+  }
+
+  private static void gradientsAreThoseOfTheDefinition(MixtureOfExpertsBuilder builder, Data data) {
     float[] rows = data.floats(Numbers.GAUSSIAN, BATCH * INPUTS);
     float[] gradOut = data.floats(Numbers.GAUSSIAN, BATCH * OUTPUTS);
     for (boolean biases : new boolean[] {false, true}) {
@@ -257,6 +267,42 @@ final class ExpertsTrainingTest {
           assertArrayEquals(expectedX.toArray(), gradX.toArray());
         }
       }
+    }
+  }
+
+  /** A step of SGD subtracts the gradients of all parameters, those of a shared expert as well. */
+  @Test
+  void stepsSubtractTheGradient(Data data) {
+    TopKGate gate = TopKGate.of(4, 2).withSigmoid().withChoiceBias(1, 0, 0, -1).withScales(2.5f);
+    MixtureOfExpertsBuilder builder =
+        MixtureOfExperts.builder(INPUTS, HIDDEN, gate).outputs(OUTPUTS).shared(3, true);
+    float[] rows = data.floats(Numbers.GAUSSIAN, BATCH * INPUTS);
+    float[] ofOut = data.floats(Numbers.GAUSSIAN, BATCH * OUTPUTS);
+    try (MixtureOfExperts layer = builder.biases().seed(3).build();
+        MixtureOfExperts stepped = layer.copy();
+        FloatTensor x = FloatTensor.of(rows, BATCH, INPUTS);
+        FloatTensor out = FloatTensor.zeros(BATCH, OUTPUTS);
+        FloatTensor gradOut = FloatTensor.of(ofOut, BATCH, OUTPUTS);
+        FloatTensor gradX = FloatTensor.zeros(BATCH, INPUTS);
+        FloatTensor steppedX = FloatTensor.zeros(BATCH, INPUTS);
+        ExpertsPass pass = layer.forward(x, out);
+        ExpertsPass step = stepped.forward(x, out)) {
+      Map<String, FloatTensor> gradients = like(layer, 0);
+      pass.backward(gradOut, GradientOptions.overwrite(), gradients, gradX);
+      step.step(gradOut, Optimizer.sgd(0.1f), steppedX);
+      assertArrayEquals(gradX.toArray(), steppedX.toArray());
+      assertTrue(gradients.containsKey("shared.Wg"));
+      gradients.forEach(
+          (name, gradient) -> {
+            float[] before = ((FloatTensor) layer.parameters().get(name)).toArray();
+            float[] after = ((FloatTensor) stepped.parameters().get(name)).toArray();
+            for (int i = 0; i < before.length; i++) {
+              assertEquals(before[i] - 0.1f * gradient.toArray()[i], after[i], 1e-6, name);
+            }
+          });
+      assertThrows(
+          IllegalStateException.class,
+          () -> step.backward(gradOut, GradientOptions.overwrite(), Map.of(), gradX));
     }
   }
 

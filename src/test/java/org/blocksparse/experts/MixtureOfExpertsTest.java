@@ -29,6 +29,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** A whole layer of experts against its definition in float64, token by token. */
 @ExtendWith(Seeded.class)
@@ -113,6 +114,42 @@ final class MixtureOfExpertsTest {
           }
         }
       }
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void addsASharedExpert(boolean gated, Data data) {
+    for (Sizes s : SIZES) {
+      MixtureOfExpertsBuilder builder =
+          MixtureOfExperts.builder(s.inputs(), s.hidden(), TopKGate.of(s.experts(), s.k()))
+              .outputs(s.outputs())
+              .shared(s.hidden() + 2, gated);
+      float[] rows = data.floats(Numbers.GAUSSIAN, (long) s.batch() * s.inputs());
+      try (MixtureOfExperts layer = builder.build(parameters(data, builder, gated));
+          FloatTensor x = FloatTensor.of(rows, s.batch(), s.inputs());
+          FloatTensor out = layer.apply(x)) {
+        ExpertsOracle oracle = oracle(layer, s.k());
+        double[] wide = ExpertsOracle.widened(rows);
+        assertNear(oracle.apply(wide, oracle.route(wide)), out);
+        FloatTensor W2 = (FloatTensor) layer.parameters().get("shared.W2");
+        assertEquals(Shape.of(1, 1, s.hidden() + 2, s.outputs()), W2.shape());
+        assertThrows(IllegalArgumentException.class, () -> layer.apply(x, W2));
+      }
+    }
+  }
+
+  /** A layer of one expert needs neither gate nor routing. */
+  @Test
+  void theOnlyExpertGetsAllRows(Data data) {
+    MixtureOfExpertsBuilder builder = MixtureOfExperts.builder(5, 3, 1).outputs(2);
+    float[] rows = data.floats(Numbers.GAUSSIAN, 4 * 5);
+    try (MixtureOfExperts layer = builder.build(parameters(data, builder, true));
+        FloatTensor x = FloatTensor.of(rows, 4, 5);
+        FloatTensor out = layer.apply(x)) {
+      double[] ones = {1, 1, 1, 1};
+      ExpertsOracle.Chosen all = new ExpertsOracle.Chosen(new int[4], ones);
+      assertNear(oracle(layer, 1).apply(ExpertsOracle.widened(rows), all), out);
     }
   }
 

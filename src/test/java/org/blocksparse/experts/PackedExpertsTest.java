@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.ForkJoinPool;
 import java.util.stream.IntStream;
@@ -131,6 +132,50 @@ final class PackedExpertsTest {
             assertArrayEquals(
                 byParts(layer, x, routing, up, down), out.toArray(), s + " " + activation);
           }
+        }
+      }
+    }
+  }
+
+  /** A shared expert of its own type is a layer of its own, whose output is added. */
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("kernelsAndTypes")
+  void addASharedExpert(KernelsUnderTest kernels, ElementType type, Data data) {
+    Sizes s = new Sizes(9, 40, 70, 33, 3, 2);
+    MixtureOfExpertsBuilder builder =
+        MixtureOfExperts.builder(s.inputs(), s.hidden(), s.experts())
+            .outputs(s.outputs())
+            .shared(50, true)
+            .workers(kernels.workers());
+    MixtureOfExpertsBuilder alone =
+        MixtureOfExperts.builder(s.inputs(), 50, TopKGate.SIGMOID)
+            .outputs(s.outputs())
+            .workers(kernels.workers());
+    Map<String, FloatTensor> parameters = MixtureOfExpertsTest.parameters(data, builder, true);
+    Map<String, BlockMatrix> ofShared = new HashMap<>();
+    try (MixtureOfExperts floats = builder.build(parameters);
+        MixtureOfExperts layer = floats.withWeights(type);
+        MixtureOfExperts other = floats.withWeights(type);
+        FloatTensor x =
+            FloatTensor.of(data.floats(Numbers.GAUSSIAN, 9L * 40), s.batch(), s.inputs());
+        Routing routing = routing(data, s);
+        FloatTensor out = FloatTensor.zeros(s.batch(), s.outputs())) {
+      other
+          .parameters()
+          .forEach(
+              (name, parameter) -> {
+                if (name.startsWith("shared.")) {
+                  ofShared.put(name.substring("shared.".length()), parameter);
+                }
+              });
+      out.fill(Float.NaN);
+      layer.apply(x, routing, out);
+      float[] experts = byParts(layer, x, routing, kernels.workers());
+      try (MixtureOfExperts shared = alone.build(ofShared);
+          FloatTensor added = shared.apply(x)) {
+        for (int i = 0; i < experts.length; i++) {
+          float expected = experts[i] + added.get(i / s.outputs(), i % s.outputs());
+          assertEquals(expected, out.get(i / s.outputs(), i % s.outputs()), 1e-5, "element " + i);
         }
       }
     }

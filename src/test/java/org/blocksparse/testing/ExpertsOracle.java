@@ -8,7 +8,7 @@ import org.blocksparse.Activation;
 
 /**
  * A mixture of experts in float64, token by token from its definition. Parameters are by the names
- * of {@code MixtureOfExperts}; a bias that is missing is 0.
+ * of {@code MixtureOfExperts}; a bias that is missing is 0, and there may be a shared expert.
  *
  * @param k experts of each row
  */
@@ -20,6 +20,8 @@ public record ExpertsOracle(
     int k,
     Activation activation,
     Map<String, double[]> parameters) {
+
+  private static final String SHARED = "shared.";
 
   /** Which experts each row has, and what their outputs are multiplied by: (batch, k). */
   @SuppressWarnings("ArrayRecordComponent")
@@ -127,7 +129,32 @@ public record ExpertsOracle(
         out[row * outputs + o] += to.gates()[pair] * sum;
       }
     }
+    double[] ofShared = parameters.containsKey(SHARED + "W1") ? applyShared(x) : new double[0];
+    for (int i = 0; i < ofShared.length; i++) {
+      out[i] += ofShared[i];
+    }
     return out;
+  }
+
+  private double[] applyShared(double[] x) {
+    Map<String, double[]> own = new HashMap<>();
+    parameters.forEach(
+        (name, values) -> {
+          if (name.startsWith(SHARED)) {
+            own.put(name.substring(SHARED.length()), values);
+          }
+        });
+    int size = own.get("W2").length / outputs;
+    ExpertsOracle shared = new ExpertsOracle(inputs, size, outputs, 1, 1, activation, own);
+    double[] gates = new double[x.length / inputs];
+    for (int row = 0; row < gates.length; row++) {
+      double logit = shared.bias("bg", 0);
+      for (int i = 0; i < inputs && own.containsKey("Wg"); i++) {
+        logit += x[row * inputs + i] * own.get("Wg")[i];
+      }
+      gates[row] = own.containsKey("Wg") ? 1 / (1 + StrictMath.exp(-logit)) : 1;
+    }
+    return shared.apply(x, new Chosen(new int[gates.length], gates));
   }
 
   /** The scalar product of the output with a gradient of it: a loss with that gradient. */

@@ -49,6 +49,8 @@ package org.blocksparse.internal.files;
  * W2                        F32 (experts, 1, hidden, outputs); or F16, BF16; or packed
  * b1 b2                     F32 (experts, sums) (experts, outputs), if there are such
  * Wg bg                     F32 (1, 1, inputs, experts) (1, experts), with a gate; bg if there is one
+ * shared.W1 ...             the same of the shared expert, if there is one: experts = 1, and a hidden
+ *                           size of its own
  * optimizer.first.W1  ...   as of optimizer state, by the names of the parameters
  *
  * blocksparse.format        1

@@ -42,8 +42,12 @@ public record PackedExperts(
    */
   public record Pairs(int k, int[] chosen, int[] sorted, int[] places, Storage gates) {}
 
-  /** Writes the mixtures of the rows of x. */
-  public void run(Engine engine, Rows x, Pairs pairs, Rows out) {
+  /**
+   * Writes the mixtures of the rows of x.
+   *
+   * @param accumulate whether to add them
+   */
+  public void run(Engine engine, Rows x, Pairs pairs, boolean accumulate, Rows out) {
     int hidden = w2.inSize();
     long elements = RoundedRows.elements(format2, 1, hidden) + (format2.isWhole() ? hidden : 0);
     int most = (int) Math.max(1, KEPT_BYTES / Float.BYTES / elements);
@@ -54,14 +58,21 @@ public record PackedExperts(
       int begin = 0;
       do {
         int end = Math.min(pairs.sorted.length, begin + most);
-        run(engine, rounded, pairs, begin, end, out);
+        run(engine, rounded, pairs, begin, end, accumulate || begin > 0, out);
         begin = end;
       } while (begin < pairs.sorted.length);
     }
   }
 
-  /** Writes the sums of the first pairs, or adds those of others. */
-  private void run(Engine engine, RoundedRows x, Pairs pairs, int begin, int end, Rows out) {
+  /** Writes or adds the sums of some pairs. */
+  private void run(
+      Engine engine,
+      RoundedRows x,
+      Pairs pairs,
+      int begin,
+      int end,
+      boolean accumulate,
+      Rows out) {
     int count = end - begin;
     try (ExpertSchedules schedules =
             new ExpertSchedules(
@@ -75,7 +86,7 @@ public record PackedExperts(
       }
       int size = w2.inSize();
       RoundedRows between = new RoundedRows(memory.storage(), format2, count, size);
-      Scheduler.Stage second = second(engine, between, schedules, gates, begin > 0, out);
+      Scheduler.Stage second = second(engine, between, schedules, gates, accumulate, out);
       if (!format2.isWhole()) {
         engine.run(first(engine, x, schedules, gates, between), second);
         return;
