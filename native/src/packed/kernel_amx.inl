@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rows of int8 times packed panels by the tiles of AMX. Whole rows that follow each other: 32 rows
-// in one byte, or 16 rows in two, times two panels, with sums of all inputs of a piece in tiles.
-// Rows of groups: 16 rows times a group of a panel, whose sums are scaled and added as kernel.inl
-// does. Few rows, and whole rows that do not follow each other, are left to AVX-512 VNNI.
+// Whole rows of int8 times packed panels by the tiles of AMX: 32 rows in one byte, or 16 rows in
+// two, that follow each other, times two panels, with sums of all inputs of a piece in tiles. Other
+// rows are left to AVX-512 VNNI. So are rows of groups: to scale the sums of each group, which leave
+// the tiles by memory, takes longer than to multiply them.
 //
 // A test includes this with the instructions replaced by functions.
-#include <initializer_list>
-
 #include "kernels/amx_registers.h"
 #define BLOCKSPARSE_BYTES "packed/bytes_avx512vnni.h"
 #include "packed/kernel.inl"
@@ -19,114 +17,11 @@ using blocksparse::packed::rows_at;
 
 constexpr int32_t kTileRows = 16;
 
-// Fewer take about as long without tiles, which are always whole.
-constexpr int32_t kLeastRows = 8;
-
-// Groups whose codes are copied before they are multiplied.
-constexpr int32_t kCopiedGroups = 16;
-
-// Register 0 gets the sums, 1 the codes of rows, 2 those of weights.
-void configure_for_groups() {
-  register_layout layout;
-  layout.set(0, kTileRows, kOutputs * 4);
-  layout.set(1, kTileRows, kInputs);
-  layout.set(2, kInputs / 4, kOutputs * 4);
-  layout.apply();
-}
-
-INLINE void multiply_group(const int8_t* rows, const uint8_t* weights, int32_t* sums) {
-  _tile_zero(0);
-  _tile_loadd(1, rows, kInputs);
-  _tile_loadd(2, weights, kOutputs * 4);
-  _tile_dpbsud(0, 1, 2);
-  _tile_stored(0, sums, kOutputs * 4);
-}
-
-template <weight_type kType>
-struct group_amx_tile {
-  const panel_product& p;
-
-  // `count` rows from row `row` on times the panel from output `output` on.
-  void multiply(int32_t row, int32_t count, int32_t output) const {
-    alignas(64) int8_t x[kCopiedGroups][kTileRows][kInputs];
-    alignas(64) int32_t begins[kCopiedGroups][kTileRows];
-    alignas(64) float scales[kCopiedGroups][kTileRows];
-    alignas(64) uint8_t unpacked[kCopiedGroups][kOutputs * kInputs];
-    alignas(64) int32_t sums[2][kTileRows * kOutputs];
-    const int32_t groups = p.x.groups;
-    const uint8_t* const panel =
-        p.panels + int64_t{output / kOutputs} * groups * group_bytes(kType);
-    floats totals[kTileRows];
-    UNROLL
-    for (int32_t r = 0; r < kTileRows; ++r) {
-      totals[r] = set_float(0.0f);
-    }
-    for (int32_t begin = 0; begin < groups; begin += kCopiedGroups) {
-      const int32_t steps = groups - begin < kCopiedGroups ? groups - begin : kCopiedGroups;
-      for (int32_t r = 0; r < kTileRows; ++r) {
-        // Missing rows are the last one once more.
-        const int64_t at = int64_t{p.read[row + (r < count ? r : count - 1)]} * groups + begin;
-        for (int32_t g = 0; g < steps; ++g) {
-          std::memcpy(x[g][r], p.x.codes + (at + g) * kInputs, kInputs);
-          begins[g][r] = p.x.negated_sums[at + g] * offset<kType>();
-          scales[g][r] = p.x.scales[at + g];
-        }
-      }
-      if constexpr (!has_bytes(kType)) {
-        for (int32_t g = 0; g < steps; ++g) {
-          for (int32_t eighth = 0; eighth < kInputs / 8; ++eighth) {
-            const auto w = load_codes<kType>(panel + (begin + g) * group_bytes(kType), eighth);
-            _mm512_store_si512(unpacked[g] + 128 * eighth, w.first);
-            _mm512_store_si512(unpacked[g] + 128 * eighth + 64, w.second);
-          }
-        }
-        publish(unpacked);
-      }
-      publish(x);
-      // Sums are read a group later than they are written: by then they are in the cache.
-      for (int32_t g = 0; g <= steps; ++g) {
-        const uint8_t* const group = panel + (begin + g) * group_bytes(kType);
-        if (g < steps) {
-          multiply_group(x[g][0], has_bytes(kType) ? group + scale_bytes(kType) : unpacked[g],
-                         sums[g % 2]);
-        }
-        if (g > 0) {
-          add_group(group - group_bytes(kType), sums[(g - 1) % 2], begins[g - 1], scales[g - 1],
-                    totals);
-        }
-      }
-    }
-    add_totals(p, row, count, output, totals);
-  }
-
-  INLINE static void add_group(const uint8_t* group, const int32_t* sums, const int32_t* begins,
-                               const float* scales, floats* totals) {
-    const floats of_group = load_scales<kType>(group);
-    UNROLL
-    for (int32_t r = 0; r < kTileRows; ++r) {
-      const ints sum = add_ints(_mm512_load_si512(sums + r * kOutputs), set_int(begins[r]));
-      const floats scale = mul(set_float(scales[r]), of_group);
-      totals[r] = fused(to_floats(sum), scale, totals[r]);
-    }
-  }
-
-  // The first `rows` rows.
-  void run(int32_t rows) const {
-    configure_for_groups();
-    for (int32_t output = p.output_begin; output < p.output_end; output += kOutputs) {
-      for (int32_t row = 0; row < rows; row += kTileRows) {
-        multiply(row, rows - row < kTileRows ? rows - row : kTileRows, output);
-      }
-    }
-    _tile_release();
-  }
-};
-
 // Inputs of a tile of whole rows: two groups.
 constexpr int32_t kTileGroups = 2;
 
 // Registers 0 to 3 get sums, 4 and 5 codes of rows, 6 and 7 those of two panels.
-void configure_for_whole_rows() {
+void configure() {
   register_layout layout;
   for (int32_t i = 0; i < 8; ++i) {
     layout.set(i, kTileRows, kOutputs * 4);
@@ -136,7 +31,7 @@ void configure_for_whole_rows() {
 
 // Whole rows in kPlanes bytes, which follow each other.
 template <int32_t kPlanes>
-struct whole_amx_tile {
+struct amx_tile {
   static constexpr int32_t kGroupBytes = group_bytes(weight_type::int8);
   const panel_product& p;
 
@@ -270,7 +165,7 @@ struct whole_amx_tile {
   }
 
   void run() const {
-    configure_for_whole_rows();
+    configure();
     int32_t output = p.output_begin;
     for (; output + kOutputs < p.output_end; output += 2 * kOutputs) {
       multiply_rows<2>(output);
@@ -291,37 +186,14 @@ bool follow_each_other(const int32_t* rows, int32_t count) {
   return true;
 }
 
-void multiply_whole_rows(const panel_product& product) {
-  if (product.count < kTileRows || !follow_each_other(product.read, product.count)) {
-    multiply(weight_type::int8, product);
-  } else if (product.x.format == row_format::one_byte) {
-    whole_amx_tile<1>{product}.run();
-  } else {
-    whole_amx_tile<2>{product}.run();
-  }
-}
-
 void multiply_by_tiles(weight_type type, const panel_product& product) {
-  if (type == weight_type::int8) {
-    return multiply_whole_rows(product);
-  }
-  const int32_t rest = product.count % kTileRows;
-  const int32_t rows = rest < kLeastRows ? product.count - rest : product.count;
-  if (rows > 0) {
-    if (type == weight_type::q8_0) {
-      group_amx_tile<weight_type::q8_0>{product}.run(rows);
-    } else if (type == weight_type::q4_0) {
-      group_amx_tile<weight_type::q4_0>{product}.run(rows);
-    } else {
-      group_amx_tile<weight_type::mxfp4>{product}.run(rows);
-    }
-  }
-  if (rows < product.count) {
-    panel_product few = product;
-    few.read += rows;
-    few.position += rows;
-    few.count -= rows;
-    multiply(type, few);
+  if (type != weight_type::int8 || product.count < kTileRows ||
+      !follow_each_other(product.read, product.count)) {
+    multiply(type, product);
+  } else if (product.x.format == row_format::one_byte) {
+    amx_tile<1>{product}.run();
+  } else {
+    amx_tile<2>{product}.run();
   }
 }
 
@@ -333,8 +205,7 @@ struct some_rows {
   rounded_rows rows;
 
   explicit some_rows(row_format format) : rows(rows_at(memory, format, kCount, kGroups)) {
-    static_assert(rounded_bytes(row_format::two_bytes, kCount, kGroups) <= sizeof(memory) &&
-                  rounded_bytes(row_format::groups, kCount, kGroups) <= sizeof(memory));
+    static_assert(rounded_bytes(row_format::two_bytes, kCount, kGroups) <= sizeof(memory));
     for (int32_t r = 0; r < kCount; ++r) {
       for (int32_t i = 0; i < kGroups * kInputs; ++i) {
         x[i] = static_cast<float>((r * 31 + i) * 89 % 255 - 127) / static_cast<float>(3 + r);
@@ -344,40 +215,35 @@ struct some_rows {
   }
 };
 
-// Whether tiles give the bits that VNNI gives, on some numbers of each type.
-bool are_exact(weight_type type, row_format format) {
-  constexpr int32_t kGroups = 3, kCount = 2 * kTileRows + kLeastRows;
-  constexpr int32_t kMostBytes = 2 * kGroups * group_bytes(weight_type::q8_0);
+// Whether tiles give the bits that VNNI gives, on some numbers.
+bool are_exact(row_format format) {
+  constexpr int32_t kGroups = 3, kCount = 2 * kTileRows + 8;
+  constexpr int32_t kBytes = 2 * kGroups * group_bytes(weight_type::int8);
   const some_rows<kCount, kGroups> x(format);
   float output_scales[2 * kOutputs];
   int32_t read[kCount], rows[kCount];
-  uint8_t panels[kMostBytes];
+  uint8_t panels[kBytes];
   float by_tiles[kCount][2 * kOutputs] = {}, expected[kCount][2 * kOutputs] = {};
   for (int32_t r = 0; r < kCount; ++r) {
+    read[r] = r;
     rows[r] = (r * 7 + 3) % kCount;
-    read[r] = type == weight_type::int8 ? r : rows[r];
   }
   for (int32_t q = 0; q < 2 * kOutputs; ++q) {
     output_scales[q] = 1.0f / static_cast<float>(2 + q);
   }
-  for (int32_t i = 0; i < kMostBytes; ++i) {
-    const bool scale = i % group_bytes(type) < scale_bytes(type);
-    panels[i] = static_cast<uint8_t>(scale ? 0x2c + i % 3 : i * 59);
+  for (int32_t i = 0; i < kBytes; ++i) {
+    panels[i] = static_cast<uint8_t>(i * 59);
   }
   panel_product product = {panels, output_scales, 0,      2 * kOutputs, x.rows,      read,
                            rows,   rows,          kCount, by_tiles[0],  2 * kOutputs};
-  multiply_by_tiles(type, product);
+  multiply_by_tiles(weight_type::int8, product);
   product.c = expected[0];
-  multiply(type, product);
+  multiply(weight_type::int8, product);
   return std::memcmp(by_tiles, expected, sizeof(expected)) == 0;
 }
 
 bool tiles_are_exact() {
-  return are_exact(weight_type::int8, row_format::one_byte) &&
-         are_exact(weight_type::int8, row_format::two_bytes) &&
-         are_exact(weight_type::q8_0, row_format::groups) &&
-         are_exact(weight_type::q4_0, row_format::groups) &&
-         are_exact(weight_type::mxfp4, row_format::groups);
+  return are_exact(row_format::one_byte) && are_exact(row_format::two_bytes);
 }
 
 }  // namespace
