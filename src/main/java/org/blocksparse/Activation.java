@@ -33,13 +33,13 @@ import org.blocksparse.internal.kernels.Rows;
  * <p><b>For the gradient</b>, the caller keeps z: {@link #gradient} takes z, not a.
  *
  * <p><b>Numbers.</b> For finite z, the error of native kernels is at most 8 ulp or
- * 2<sup>-141</sup>, whichever is larger; for {@link #GELU_TANH}, {@link #GEGLU_TANH}
- * and {@link #CLAMPED_SWIGLU}, 8 ulp or 2<sup>-24</sup>. The error of slopes is at most 6 ulp or 2<sup>-23</sup>, whichever is larger.
- * The C header has a table. A gate, the second half of a row and gradA add one rounding each.
- * Native kernels multiply these from left to right in float32, and a product that overflows or
- * underflows on the way stays so; only alpha times a gate may. NaN gives NaN. Infinities follow the
- * formula in float32, where 0 times infinity is NaN: {@link #SILU} and the GELUs of -infinity are
- * NaN, as in PyTorch. Results are bitwise identical for any workers.
+ * 2<sup>-141</sup>, whichever is larger; for {@link #GELU_TANH}, {@link #GEGLU_TANH} and {@link
+ * #CLAMPED_SWIGLU}, 8 ulp or 2<sup>-24</sup>. The error of slopes is at most 6 ulp or
+ * 2<sup>-23</sup>, whichever is larger. The C header has a table. A gate, the second half of a row
+ * and gradA add one rounding each. Native kernels multiply these from left to right in float32, and
+ * a product that overflows or underflows on the way stays so; only alpha times a gate may. NaN
+ * gives NaN. Infinities follow the formula in float32, where 0 times infinity is NaN: {@link #SILU}
+ * and the GELUs of -infinity are NaN, as in PyTorch. Results are bitwise identical for any workers.
  *
  * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument but a gate is
  * null, {@link IllegalArgumentException} if a shape does not fit, if a tensor is a transposed view,
@@ -48,8 +48,6 @@ import org.blocksparse.internal.kernels.Rows;
  * written then.
  */
 public enum Activation {
-  // In the order of blocksparse_activation in the C header: kernels are given the ordinal.
-
   /** f(z) = z: for a gate alone. */
   IDENTITY(false),
 

@@ -263,8 +263,7 @@ public class DenseBenchmark extends Measured {
           weights == ElementType.INT8 ? memory.data_type.s8 : memory.data_type.bf16;
       memory.desc ofX = matrix(rows, inputs, narrow, memory.format_tag.ab);
       memory.desc ofW = matrix(inputs, outputs, narrow, memory.format_tag.any);
-      memory.desc ofSums =
-          matrix(rows, outputs, memory.data_type.f32, memory.format_tag.ab);
+      memory.desc ofSums = matrix(rows, outputs, memory.data_type.f32, memory.format_tag.ab);
       matmul.primitive_desc chosen = new matmul.primitive_desc(cpu, ofX, ofW, ofSums);
       product = new matmul(chosen);
       sums = new FloatPointer((long) rows * outputs);

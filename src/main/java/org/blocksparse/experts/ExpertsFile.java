@@ -206,8 +206,7 @@ final class ExpertsFile {
       Map<String, Parameter> parameters = new LinkedHashMap<>();
       for (Map.Entry<String, WeightsFile.BlockEntries> entry : blocks.entrySet()) {
         WeightsFile.BlockEntries entries = entry.getValue();
-        parameters.put(
-            entry.getKey(), new Parameter(entries.dims(), entries.read(reader, mapped)));
+        parameters.put(entry.getKey(), new Parameter(entries.dims(), entries.read(reader, mapped)));
       }
       for (Map.Entry<String, TensorEntry> entry : floats.entrySet()) {
         StoredWeights read =

@@ -166,9 +166,7 @@ public final class ExpertsPass implements AutoCloseable {
           ifWanted("b1", gradients, to -> SparseBlockDot.gradB(gradZ, up, options, to));
           ifWanted("W2", gradients, to -> SparseBlockDot.gradW(a, ofOut, down, options, to));
           ifWanted(
-              "b2",
-              gradients,
-              to -> InputBias.gradBias(ofOut, routing.gates(), down, options, to));
+              "b2", gradients, to -> InputBias.gradBias(ofOut, routing.gates(), down, options, to));
           FloatTensor ofGate = MixtureOfExperts.inputsOf(dense, x);
           ifWanted(
               "Wg", gradients, to -> SparseBlockDot.gradW(ofGate, gradLogits, dense, options, to));
@@ -287,8 +285,7 @@ public final class ExpertsPass implements AutoCloseable {
           SparseBlockDot.stepW(rows, gradZ, up, optimizer, (FloatTensor) all.W1(), state);
           ifThere(all.b1(), b -> SparseBlockDot.stepB(gradZ, up, optimizer, b, state));
           SparseBlockDot.stepW(a, ofOut, down, optimizer, (FloatTensor) all.W2(), state);
-          ifThere(
-              all.b2(), b -> InputBias.step(ofOut, routing.gates(), down, optimizer, b, state));
+          ifThere(all.b2(), b -> InputBias.step(ofOut, routing.gates(), down, optimizer, b, state));
         });
     if (shared != null) {
       shared.update(gradOut, optimizer, state, GradientOptions.add(1), gradX);

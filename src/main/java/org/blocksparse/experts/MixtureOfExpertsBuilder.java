@@ -321,7 +321,7 @@ public final class MixtureOfExpertsBuilder {
             .beside(
                 name + GATE,
                 TENSORS.stored(ups),
-                (int) gates.shape().dim(1),
+                gates.shape().dim(1),
                 inputs,
                 (int) gates.shape().dim(3),
                 TENSORS.isTransposed(gates),

@@ -149,7 +149,9 @@ record TopExperts(Engine engine, int experts, Gating gating) {
     return gating.scales() == null ? 1 : gating.scales()[expert];
   }
 
-  /** The sum of the probabilities of a sample's chosen experts; 1 if gates are not divided by it. */
+  /**
+   * The sum of the probabilities of a sample's chosen experts; 1 if gates are not divided by it.
+   */
   private double chosenSum(Rows probabilities, int[] chosen, int sample) {
     if (!gating.renormalized()) {
       return 1;

@@ -116,8 +116,8 @@ public final class TopKGate {
    *
    * @param groups divides the experts; those of a group follow each other
    * @param used groups that a sample chooses from
-   * @throws IllegalArgumentException if it does not, if used is not from 1 to groups, or if the used
-   *     groups have fewer than k experts
+   * @throws IllegalArgumentException if it does not, if used is not from 1 to groups, or if the
+   *     used groups have fewer than k experts
    */
   public TopKGate withGroups(int groups, int used) {
     Check.atLeast(1, "groups", groups);

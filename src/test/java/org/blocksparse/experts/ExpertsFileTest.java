@@ -463,10 +463,7 @@ public final class ExpertsFileTest {
     float[] rows = new float[5 * 32];
     Arrays.fill(rows, 0.5f);
     try (MixtureOfExperts made =
-            MixtureOfExperts.builder(32, 32, TopKGate.of(3, 2))
-                .shared(48, false)
-                .biases()
-                .build();
+            MixtureOfExperts.builder(32, 32, TopKGate.of(3, 2)).shared(48, false).biases().build();
         FloatTensor x = FloatTensor.of(rows, 5, 32)) {
       step(made, x);
       SaveOptions options = SaveOptions.defaults().withMetadata(Map.of("language", "en"));

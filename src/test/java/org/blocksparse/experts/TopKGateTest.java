@@ -121,9 +121,7 @@ final class TopKGateTest {
       for (int sample = 0; sample < batch(); sample++) {
         double[] p = probabilities(sample);
         double sum =
-            variant.renormalized()
-                ? Arrays.stream(chosen[sample]).mapToDouble(e -> p[e]).sum()
-                : 1;
+            variant.renormalized() ? Arrays.stream(chosen[sample]).mapToDouble(e -> p[e]).sum() : 1;
         for (int choice = 0; choice < k; choice++) {
           if (kept[sample][choice]) {
             int e = chosen[sample][choice];

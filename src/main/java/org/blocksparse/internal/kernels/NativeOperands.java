@@ -2,6 +2,8 @@
 package org.blocksparse.internal.kernels;
 
 import java.lang.ref.SoftReference;
+import org.blocksparse.Activation;
+import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.SoftPool;
 import org.blocksparse.internal.memory.Storage;
@@ -119,7 +121,7 @@ final class NativeOperands implements AutoCloseable {
     long address = begin();
     putFields(input.z());
     putAddress(input.gate());
-    putInt(input.function().ordinal());
+    putInt(number(input.function()));
     putInt(input.n());
     return address;
   }
@@ -221,5 +223,22 @@ final class NativeOperands implements AutoCloseable {
     if (!POOL.offer(idle)) {
       memory.close();
     }
+  }
+
+  /** The number of a function in the C header, {@code blocksparse_activation}. */
+  static int number(Activation function) {
+    return switch (function) {
+      case IDENTITY -> Blocksparse.BLOCKSPARSE_IDENTITY;
+      case RELU -> Blocksparse.BLOCKSPARSE_RELU;
+      case GELU -> Blocksparse.BLOCKSPARSE_GELU;
+      case GELU_TANH -> Blocksparse.BLOCKSPARSE_GELU_TANH;
+      case SILU -> Blocksparse.BLOCKSPARSE_SILU;
+      case TANH -> Blocksparse.BLOCKSPARSE_TANH;
+      case SIGMOID -> Blocksparse.BLOCKSPARSE_SIGMOID;
+      case SWIGLU -> Blocksparse.BLOCKSPARSE_SWIGLU;
+      case GEGLU -> Blocksparse.BLOCKSPARSE_GEGLU;
+      case GEGLU_TANH -> Blocksparse.BLOCKSPARSE_GEGLU_TANH;
+      case CLAMPED_SWIGLU -> Blocksparse.BLOCKSPARSE_SWIGLU_CLAMPED;
+    };
   }
 }

@@ -90,7 +90,7 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
       long rows = activation.a().count();
       long w = operands.put(activation.w());
       long bias = operands.put(activation.bias());
-      int function = activation.function().ordinal();
+      int function = NativeOperands.number(activation.function());
       long gate = activation.gate() == null ? 0 : activation.gate().address(0);
       long to = activation.to().address();
       check(

@@ -66,13 +66,7 @@ public record PackedExperts(
 
   /** Writes or adds the sums of some pairs. */
   private void run(
-      Engine engine,
-      RoundedRows x,
-      Pairs pairs,
-      int begin,
-      int end,
-      boolean accumulate,
-      Rows out) {
+      Engine engine, RoundedRows x, Pairs pairs, int begin, int end, boolean accumulate, Rows out) {
     int count = end - begin;
     try (ExpertSchedules schedules =
             new ExpertSchedules(
