@@ -2,10 +2,10 @@
 package org.blocksparse.classifier;
 
 import java.io.IOException;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /**
  * The options of fastText that a model of it was trained with, those that say how to use it.
@@ -73,8 +73,8 @@ record FastTextArguments(
     if (number < 1 || number > values.length) {
       throw in.wrong(
           field,
-          Arrays.stream(values)
-              .map(value -> value.name().toLowerCase(Locale.ROOT) + " = " + (value.ordinal() + 1))
+          IntStream.range(0, values.length)
+              .mapToObj(i -> values[i].name().toLowerCase(Locale.ROOT) + " = " + (i + 1))
               .collect(Collectors.joining(", ", "expected ", " but was " + number)));
     }
     return values[number - 1];

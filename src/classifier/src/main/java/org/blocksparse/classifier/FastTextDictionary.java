@@ -170,7 +170,7 @@ final class FastTextDictionary {
 
   /** Where an entry is, or where it would be. At most half of the slots are taken. */
   private int slot(byte[] bytes, int begin, int end) {
-    long hash = end - begin;
+    long hash = (long) end - begin;
     for (int at = begin; at < end; at++) {
       hash = (hash ^ bytes[at]) * multiplier;
       hash ^= hash >>> 29;

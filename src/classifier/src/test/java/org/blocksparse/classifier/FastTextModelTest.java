@@ -104,7 +104,7 @@ class FastTextModelTest {
     if (answer.isEmpty()) {
       return false; // no known feature: the prediction here is that of an empty text
     }
-    String[] words = answer.split(" ");
+    String[] words = answer.split(" ", -1);
     // fastText's tree leaves out labels below 1e-5.
     assertEquals(isTree ? Math.min(words.length / 2, here.size()) : here.size(), words.length / 2);
     here.stream()
