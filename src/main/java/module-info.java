@@ -17,6 +17,7 @@ module org.blocksparse {
   exports org.blocksparse.experts;
   exports org.blocksparse.io;
   exports org.blocksparse.linear;
+  exports org.blocksparse.mixture;
   exports org.blocksparse.products;
   exports org.blocksparse.ranking;
   exports org.blocksparse.softmax;

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.List;
+import java.util.function.Function;
 import java.util.stream.Stream;
 import org.blocksparse.Activation;
 import org.blocksparse.BlockMatrix;
@@ -29,17 +32,24 @@ import org.blocksparse.internal.kernels.StoredWeights;
 import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.search.Addends;
+import org.blocksparse.internal.search.Candidates;
+import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.SearchResult;
+import org.blocksparse.internal.search.SparseTerm;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.ModelPart;
 import org.blocksparse.io.SaveOptions;
+import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.Epilogue;
 import org.blocksparse.products.OptimizerState;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
  * The parts of public types that the packages of this module share and their users do not see. Each
@@ -65,8 +75,12 @@ public final class Access {
   /** Embedding bags. */
   public static final Bags BAGS = open(Bags.class, "org.blocksparse.bag.BagAccess");
 
-  /** Linear trees. */
-  public static final Parts TREES = open(Parts.class, "org.blocksparse.linear.TreeAccess");
+  /** Linear trees and sparse weights. */
+  public static final Linear LINEAR = open(Linear.class, "org.blocksparse.linear.LinearAccess");
+
+  /** Layers of two levels. */
+  public static final Softmax SOFTMAX =
+      open(Softmax.class, "org.blocksparse.softmax.SoftmaxAccess");
 
   private Access() {}
 
@@ -226,6 +240,60 @@ public final class Access {
   public interface Bags extends Parts {
     /** Allocates n more rows, which the bag has once they are installed. */
     Grown grown(EmbeddingBag bag, int n);
+  }
+
+  /** Of {@code org.blocksparse.linear}. */
+  public interface Linear extends Parts {
+    /**
+     * Checks and leases a tree and rows, and calls a function with the rows as the tree weighs
+     * them.
+     */
+    <T> T with(
+        LinearLabelTree tree,
+        SparseRows x,
+        String name,
+        Function<org.blocksparse.internal.kernels.Bags, T> use);
+
+    /** A search for the highest totals; tree and rows are leased. */
+    SearchResult search(
+        LinearLabelTree tree,
+        org.blocksparse.internal.kernels.Bags x,
+        OutputFilter filter,
+        Candidates.Maker candidates,
+        Addends.Maker addends);
+
+    /** The clusters of a tree that share a label with each class. */
+    int[][] clustersOfClasses(LinearLabelTree tree, ClassTable table);
+
+    /** The scores of a tree beside another search; tree and rows are leased. */
+    Addends.Late late(
+        LinearLabelTree tree,
+        org.blocksparse.internal.kernels.Bags x,
+        int row,
+        int[][] clustersOfClasses);
+
+    /** Checks rows, and leases them and the weights. */
+    SparseTerm term(SparseWeights weights, SparseRows x, String name, double factor, Lease lease);
+
+    Engine engine(SparseWeights weights);
+
+    /** Sparse weights in tensors whose names begin with a prefix. */
+    SaveSettings.Part part(SparseWeights weights, String prefix);
+
+    SparseWeights load(Path file, LoadSettings settings, String prefix) throws IOException;
+  }
+
+  /** Of {@code org.blocksparse.softmax}. */
+  public interface Softmax {
+    /** A search for the highest totals. */
+    SearchResult search(
+        TwoLevelLayer<?> layer,
+        FloatTensor x,
+        Filter filter,
+        Candidates.Maker candidates,
+        Addends.Maker addends);
+
+    void save(TwoLevelLayer<?> layer, Path file, SaveSettings settings) throws IOException;
   }
 
   /** The memory of a layer with more rows. */

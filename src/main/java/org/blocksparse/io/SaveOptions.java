@@ -3,7 +3,7 @@ package org.blocksparse.io;
 
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.BAGS;
-import static org.blocksparse.internal.Access.TREES;
+import static org.blocksparse.internal.Access.LINEAR;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -117,7 +117,7 @@ public final class SaveOptions {
     List<SaveSettings.Part> inFile = new ArrayList<>();
     for (ModelPart part : parts) {
       SaveSettings.Part bag = BAGS.partOrNull(part);
-      inFile.add(requireNonNull(bag != null ? bag : TREES.partOrNull(part), "part"));
+      inFile.add(requireNonNull(bag != null ? bag : LINEAR.partOrNull(part), "part"));
     }
     return new SaveSettings(metadata, optimizerState, inFile, progress);
   }

@@ -32,8 +32,8 @@ final class ClusterProbabilities {
     this.ofChunks = new float[tree.chunks()];
   }
 
-  /** Adds the probability of each cluster for a row. */
-  private void addTo(double[] sums, int row, Scratch scratch) {
+  /** Computes the log probability of each cluster for a row, which becomes the current one. */
+  void compute(int row, Scratch scratch) {
     for (int chunk = 0; chunk < tree.firstLeaf(); chunk++) {
       int n = tree.size(chunk);
       int firstOutput = tree.outputBegins()[chunk];
@@ -44,9 +44,11 @@ final class ClusterProbabilities {
         ofChunks[firstOutput + q + 1] = ofChunks[chunk] + calibration.logProbability(margins[q]);
       }
     }
-    for (int cluster = 0; cluster < sums.length; cluster++) {
-      sums[cluster] += Math.exp(ofChunks[tree.firstLeaf() + cluster]);
-    }
+  }
+
+  /** The log probability of a cluster for the current row. */
+  float of(int cluster) {
+    return ofChunks[tree.firstLeaf() + cluster];
   }
 
   /**
@@ -72,7 +74,10 @@ final class ClusterProbabilities {
       Arrays.fill(sums, 0);
       try (Scratch scratch = Scratch.borrow(SparseChunks.MOST_OUTPUTS)) {
         for (int i = rowsOf.begin(label); i < rowsOf.begin(label + 1); i++) {
-          addTo(sums, rowsOf.row(i), scratch);
+          compute(rowsOf.row(i), scratch);
+          for (int cluster = 0; cluster < sums.length; cluster++) {
+            sums[cluster] += Math.exp(of(cluster));
+          }
         }
       }
       int best = -1;

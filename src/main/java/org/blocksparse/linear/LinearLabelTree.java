@@ -368,7 +368,7 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
 
   private LinearExplanation explained(Bags row, OutputFilter only, int output) {
     SearchResult found =
-        new LinearSearch(model, engine)
+        new LinearSearch(model, engine, null)
             .search(row, only, logAllowed -> Candidates.best(1, logAllowed));
     LabelWeights weights = new LabelWeights(model, output);
     Labels names = labels;
@@ -403,19 +403,35 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
   }
 
   private Ranking search(String query, SparseRows x, Filter filter, Candidates.Maker candidates) {
-    TENSORS.requireIndices(requireNonNull(x, "x"), "x", "features", features());
+    requireNonNull(x, "x");
     RANKING.requireNotRenormalized(requireNonNull(filter, "filter"));
-    OutputFilter allowed = RANKING.check(filter, x.rows(), outputs());
     SearchEvent event = Recorder.search();
-    SearchResult found;
-    try (Lease lease = RANKING.lease(filter, model.lease(TENSORS.lease(x, new Lease(), "x")))) {
-      LinearSearch search = new LinearSearch(model, engine);
-      found = withWeighted(x, rows -> search.search(rows, allowed, candidates));
-    }
+    SearchResult found =
+        with(
+            x,
+            "x",
+            rows -> {
+              OutputFilter allowed = RANKING.check(filter, x.rows(), outputs());
+              try (Lease lease = RANKING.lease(filter, new Lease())) {
+                return new LinearSearch(model, engine, null).search(rows, allowed, candidates);
+              }
+            });
     if (event != null) {
       event.record(query, LinearModelFile.KIND, found.openedClasses(), clusterCount());
     }
     return RANKING.ranking(found, labels);
+  }
+
+  Engine engine() {
+    return engine;
+  }
+
+  /** Checks and leases rows, and calls a function with them as the tree weighs them. */
+  <T> T with(SparseRows x, String name, Function<Bags, T> use) {
+    TENSORS.requireIndices(x, name, "features", features());
+    try (Lease lease = model.lease(TENSORS.lease(x, new Lease(), name))) {
+      return withWeighted(x, use);
+    }
   }
 
   /** Applies TF-IDF weighting if the tree uses it, then calls a function; x must be leased. */

@@ -7,6 +7,7 @@ import org.blocksparse.internal.kernels.RowKernels;
 import org.blocksparse.internal.kernels.Scheduler;
 import org.blocksparse.internal.kernels.SparseChunks;
 import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.AllowedSlots;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.LongHeap;
@@ -29,10 +30,18 @@ final class LinearSearch {
   private final LinearModel model;
   private final Engine engine;
 
-  /** A search of a model that is leased. */
-  public LinearSearch(LinearModel model, Engine engine) {
+  /** Null: the log probabilities are the scores. */
+  private final Addends.Maker addends;
+
+  /**
+   * A search of a model that is leased.
+   *
+   * @param addends what other scorers add to the log probabilities; null: nothing
+   */
+  LinearSearch(LinearModel model, Engine engine, Addends.Maker addends) {
     this.model = model;
     this.engine = engine;
+    this.addends = addends;
   }
 
   /** The ranking of every row, with candidates made for each; operands were checked. */
@@ -70,11 +79,23 @@ final class LinearSearch {
     private AllowedSlots allowed;
     private Candidates found;
 
+    /** Null: nothing is added. */
+    private Addends added;
+
+    /** For each chunk, an upper bound of what is added to its labels; for addends. */
+    private double[] addedBounds;
+
+    /** The log probability of each chunk that was closed; for addends. */
+    private float[] closedScores;
+
     /** Searches for a row, and returns how many clusters were opened. */
     int search(RowKernels kernels, Bags x, int row, AllowedSlots ofRow, Candidates candidates) {
       allowed = ofRow;
       found = candidates;
       closed.reset(firstClosed, 0, 0);
+      if (addends != null && !allowed.none()) {
+        begin(addends.of(row, model.table(), allowed));
+      }
       if (!allowed.none()) {
         close(0, 0);
       }
@@ -88,20 +109,51 @@ final class LinearSearch {
         kernels.sparseChunk(
             x, row, model.weights(), chunk, tree.outputBegins()[chunk], n, scratch.storage());
         scratch.storage().getFloats(0, margins, 0, n);
+        float ofChunk = added == null ? Candidates.logProbability(next) : closedScores[chunk];
         if (chunk < tree.firstLeaf()) {
-          descend(chunk, n, Candidates.logProbability(next));
+          descend(chunk, n, ofChunk);
         } else {
           opened++;
-          offer(chunk, n, Candidates.logProbability(next));
+          offer(chunk, n, ofChunk);
         }
       }
       return opened;
     }
 
+    private void begin(Addends ofRow) {
+      added = ofRow;
+      if (added.isUndefined()) {
+        found.giveUp();
+      }
+      if (closedScores == null) {
+        closedScores = new float[tree.chunks()];
+        addedBounds = new double[tree.chunks()];
+      }
+      for (int chunk = tree.chunks() - 1; chunk >= 0; chunk--) { // after all below it
+        if (chunk >= tree.firstLeaf()) {
+          addedBounds[chunk] = added.bound(chunk - tree.firstLeaf());
+        } else {
+          double max = Double.NEGATIVE_INFINITY;
+          for (int q = tree.outputBegins()[chunk]; q < tree.outputBegins()[chunk + 1]; q++) {
+            max = Math.max(max, addedBounds[q + 1]);
+          }
+          addedBounds[chunk] = max;
+        }
+      }
+    }
+
+    /** An upper bound of the scores of a chunk's labels, given one of their log probabilities. */
+    private float bound(int chunk, float logProbability) {
+      return added == null ? logProbability : added.total(logProbability, addedBounds[chunk]);
+    }
+
     private void close(int chunk, float logProbability) {
       int cluster = chunk - tree.firstLeaf();
       if (cluster < 0 || allowed.any(cluster)) {
-        closed.add(Candidates.encode(chunk, logProbability));
+        if (added != null) {
+          closedScores[chunk] = logProbability;
+        }
+        closed.add(Candidates.encode(chunk, bound(chunk, logProbability)));
       }
     }
 
@@ -109,8 +161,9 @@ final class LinearSearch {
     private void descend(int chunk, int n, float ofChunk) {
       Calibration calibration = model.calibrations().get(tree.levelOf(chunk));
       for (int q = 0; q < n; q++) {
+        int below = tree.outputBegins()[chunk] + q + 1;
         // Most cannot hold a result, which is found without an exponential.
-        if (found.isDone(ofChunk + calibration.bound(margins[q]))) {
+        if (found.isDone(bound(below, ofChunk + calibration.bound(margins[q])))) {
           continue;
         }
         float logProbability = ofChunk + calibration.logProbability(margins[q]);
@@ -118,7 +171,7 @@ final class LinearSearch {
           found.giveUp();
           return;
         }
-        close(tree.outputBegins()[chunk] + q + 1, logProbability);
+        close(below, logProbability);
       }
     }
 
@@ -135,6 +188,17 @@ final class LinearSearch {
     private void offer(int chunk, int begin, int end, float ofChunk) {
       Calibration calibration = model.calibrations().get(tree.levels() - 1);
       int firstLabel = tree.outputBegins()[chunk] - (tree.chunks() - 1);
+      if (added != null) {
+        for (int q = begin; q < end; q++) {
+          labels[q] = tree.labels()[firstLabel + q];
+          ofLabels[q] = ofChunk + calibration.logProbability(margins[q]);
+        }
+        if (!found.isUndefined()) {
+          added.add(chunk - tree.firstLeaf(), begin, end, ofLabels, found);
+          found.offer(labels, ofLabels, ofLabels, begin, end);
+        }
+        return;
+      }
       int count = 0;
       for (int q = begin; q < end; q++) {
         if (!found.isDone(ofChunk + calibration.bound(margins[q]))) {

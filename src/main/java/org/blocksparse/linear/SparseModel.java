@@ -10,7 +10,7 @@ import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.search.ClassTable;
-import org.blocksparse.internal.search.SparseScores;
+import org.blocksparse.internal.search.SparseSearch;
 
 /**
  * Sparse weights whose chunks are consecutive outputs.
@@ -19,7 +19,7 @@ import org.blocksparse.internal.search.SparseScores;
  */
 record SparseModel(SparseChunks weights, ClassTable table) implements AutoCloseable {
   static SparseModel of(SparseChunks weights, int outputs) {
-    return new SparseModel(weights, SparseScores.table(outputs));
+    return new SparseModel(weights, SparseSearch.table(outputs));
   }
 
   /** The weights of each feature, which is a bag of outputs below {@code outputs}. */

@@ -23,14 +23,14 @@ import org.blocksparse.internal.kernels.SparseChunks;
 import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
-import org.blocksparse.internal.search.SparseScores;
+import org.blocksparse.internal.search.SparseSearch;
 
 /** Sparse weights as a safetensors file; {@link ModelNames} lists what is in it. */
 final class SparseModelFile {
   /** The layer in events. */
   static final String KIND = "sparse weights";
 
-  private static final String PREFIX = "sparse.";
+  static final String PREFIX = "sparse.";
   private static final String BIASES = "biases";
 
   private SparseModelFile() {}
@@ -68,7 +68,7 @@ final class SparseModelFile {
   }
 
   /** Adds all tensors to a file, and their memory to a lease. */
-  private static void add(String prefix, SparseModel model, WeightsFile file, StorageLease lease) {
+  static void add(String prefix, SparseModel model, WeightsFile file, StorageLease lease) {
     model.lease(lease);
     SparseChunks weights = model.weights();
     SparseChunksFile.add(prefix, weights, file);
@@ -79,9 +79,10 @@ final class SparseModelFile {
   /**
    * Loads sparse weights.
    *
+   * @param prefix of the names of their tensors, in the file of another layer
    * @throws MalformedException if the file does not hold them
    */
-  static Content load(Path file, LoadSettings settings) throws IOException {
+  static Content load(Path file, LoadSettings settings, String prefix) throws IOException {
     List<Storage> made = new ArrayList<>();
     try {
       return settings.read(
@@ -89,8 +90,10 @@ final class SparseModelFile {
           read -> KIND,
           reader -> {
             ModelMetadata metadata = new ModelMetadata(reader.metadata()).requireVersion();
-            metadata.requireLayer(ModelNames.SPARSE_WEIGHTS);
-            Content content = load(reader, settings, metadata, made);
+            if (!reader.has(prefix + SparseChunksFile.WEIGHTS)) {
+              metadata.requireLayer(ModelNames.SPARSE_WEIGHTS);
+            }
+            Content content = load(reader, settings, prefix, metadata, made);
             reader.requireIntact();
             return content;
           });
@@ -101,17 +104,22 @@ final class SparseModelFile {
   }
 
   private static Content load(
-      SafeTensorsReader reader, LoadSettings settings, ModelMetadata metadata, List<Storage> made)
+      SafeTensorsReader reader,
+      LoadSettings settings,
+      String prefix,
+      ModelMetadata metadata,
+      List<Storage> made)
       throws IOException {
-    SparseChunksFile sparse = new SparseChunksFile(reader, settings, made, PREFIX);
-    TensorEntry biases = reader.entryOfRank(1, PREFIX + BIASES, Dtype.F32);
+    SparseChunksFile sparse = new SparseChunksFile(reader, settings, made, prefix);
+    TensorEntry biases = reader.entryOfRank(1, prefix + BIASES, Dtype.F32);
     int outputs = (int) SparseChunksFile.requireSize(biases, 1, GrowingArrays.MAX_LENGTH);
-    LabelsFile names = LabelsFile.orNull(reader, outputs);
+    // Those of another layer's file are not of these weights alone, which may have fewer outputs.
+    LabelsFile names = prefix.equals(PREFIX) ? LabelsFile.orNull(reader, outputs) : null;
     long bytes = biases.bytes() + sparse.bytesToRead() + (names == null ? 0 : names.bytes());
     reader.reportTo(settings.progress(), bytes);
     SparseChunks weights =
         sparse.read(
-            SparseScores.chunks(outputs),
+            SparseSearch.chunks(outputs),
             chunk ->
                 Math.min(SparseChunks.MOST_OUTPUTS, outputs - SparseChunks.MOST_OUTPUTS * chunk),
             requireZeros(reader, biases));

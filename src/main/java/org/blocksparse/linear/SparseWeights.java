@@ -24,12 +24,14 @@ import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.files.LoadSettings;
+import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.SparseChunks;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.SearchResult;
-import org.blocksparse.internal.search.SparseScores;
+import org.blocksparse.internal.search.SparseSearch;
+import org.blocksparse.internal.search.SparseTerm;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.LinearExplanation.Term;
@@ -243,8 +245,12 @@ public final class SparseWeights implements AutoCloseable {
    */
   public static SparseWeights load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
-    LoadSettings settings = IO.settings(requireNonNull(options, "options"));
-    SparseModelFile.Content content = Reading.of(file, () -> SparseModelFile.load(file, settings));
+    return load(file, IO.settings(requireNonNull(options, "options")), SparseModelFile.PREFIX);
+  }
+
+  static SparseWeights load(Path file, LoadSettings settings, String prefix) throws IOException {
+    SparseModelFile.Content content =
+        Reading.of(file, () -> SparseModelFile.load(file, settings, prefix));
     return new SparseWeights(
         content.model(),
         settings.engine(),
@@ -313,18 +319,38 @@ public final class SparseWeights implements AutoCloseable {
     }
   }
 
+  Engine engine() {
+    return engine;
+  }
+
+  /** Checks rows, and leases them and the weights. */
+  SparseTerm term(SparseRows x, String name, double factor, Lease lease) {
+    TENSORS.requireIndices(requireNonNull(x, name), name, "features", features());
+    model.lease(TENSORS.lease(x, lease, name));
+    return new SparseTerm(
+        engine.kernels().rows(), TENSORS.bags(x), model.weights(), outputs(), factor);
+  }
+
+  /** These weights as a part of a file, in tensors whose names begin with a prefix. */
+  SaveSettings.Part part(String prefix) {
+    return (file, settings, ofFile, lease) -> SparseModelFile.add(prefix, model, file, lease);
+  }
+
   private Ranking search(String query, SparseRows x, Filter filter, Candidates.Maker candidates) {
-    TENSORS.requireIndices(requireNonNull(x, "x"), "x", "features", features());
     RANKING.requireNotRenormalized(requireNonNull(filter, "filter"));
-    OutputFilter allowed = RANKING.check(filter, x.rows(), outputs());
     SearchEvent event = Recorder.search();
     SearchResult found;
-    try (Lease lease = RANKING.lease(filter, model.lease(TENSORS.lease(x, new Lease(), "x")))) {
-      found = new SparseSearch(model, engine).search(TENSORS.bags(x), allowed, candidates);
+    try (Lease lease = new Lease()) {
+      SparseTerm term = term(x, "x", 1, lease);
+      OutputFilter allowed = RANKING.check(filter, x.rows(), outputs());
+      RANKING.lease(filter, lease);
+      found =
+          new SparseSearch(List.of(term), model.table(), engine)
+              .search(x.rows(), allowed, candidates);
     }
     if (event != null) {
       event.record(
-          query, SparseModelFile.KIND, found.openedClasses(), SparseScores.chunks(outputs()));
+          query, SparseModelFile.KIND, found.openedClasses(), SparseSearch.chunks(outputs()));
     }
     return RANKING.ranking(found, labels);
   }

@@ -4,6 +4,7 @@ package org.blocksparse.softmax;
 import java.util.BitSet;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.AllowedSlots;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.ClassTable;
@@ -43,10 +44,18 @@ final class ExactSearch {
   private final Engine engine;
   private final long maxRound;
 
-  /** A search. */
-  public ExactSearch(TwoLevelSoftmax softmax, ClassTable table) {
+  /** Null: the log probabilities are the scores. */
+  private final Addends.Maker addends;
+
+  /**
+   * A search.
+   *
+   * @param addends what other scorers add, for filters that are not renormalized; null: nothing
+   */
+  public ExactSearch(TwoLevelSoftmax softmax, ClassTable table, Addends.Maker addends) {
     this.softmax = softmax;
     this.table = table;
+    this.addends = addends;
     this.engine = softmax.engine();
     this.maxRound = softmax.maxRound();
   }
@@ -78,7 +87,7 @@ final class ExactSearch {
       } else {
         classes = softmax.classes(slice, true, workspace);
       }
-      RowSearch[] searches = begin(classes, allowed, totals, candidates, workspace);
+      RowSearch[] searches = begin(classes, begin, allowed, totals, candidates, workspace);
       search(slice, classes, totals, searches, room, workspace);
       for (int r = 0; r < allowed.length; r++) {
         Candidates found = searches[r].candidates();
@@ -162,6 +171,7 @@ final class ExactSearch {
 
   private RowSearch[] begin(
       Rows classes,
+      int firstRow,
       AllowedSlots[] allowed,
       AllowedTotals totals,
       Candidates.Maker candidates,
@@ -176,7 +186,9 @@ final class ExactSearch {
           for (int row = first; row < last; row++) {
             double divisor = totals == null ? 0 : totals.log(row);
             Candidates ofRow = candidates.make(divisor);
-            searches[row].begin(ofRow, allowed[row], classes, room);
+            Addends added =
+                addends == null ? null : addends.of(firstRow + row, table, allowed[row]);
+            searches[row].begin(ofRow, allowed[row], added, classes, room);
             if (!Double.isFinite(divisor) && !allowed[row].none()) {
               ofRow.giveUp(); // there is nothing to divide by
             }

@@ -3,6 +3,7 @@ package org.blocksparse.softmax;
 
 import org.blocksparse.internal.kernels.Link;
 import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.AllowedSlots;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.ClassTable;
@@ -24,6 +25,10 @@ final class RowSearch {
 
   private Candidates candidates;
   private AllowedSlots allowed;
+
+  /** What other scorers add; null: nothing. */
+  private Addends addends;
+
   private int opened;
 
   /** How many classes hold what is allowed. */
@@ -39,12 +44,14 @@ final class RowSearch {
   /**
    * Begins.
    *
+   * @param added what other scorers add; null: nothing
    * @param byClass (rows, classes): log probabilities of the classes
    * @param room for the classes of all rows
    */
-  void begin(Candidates found, AllowedSlots slots, Rows byClass, long[] room) {
+  void begin(Candidates found, AllowedSlots slots, Addends added, Rows byClass, long[] room) {
     candidates = found;
     allowed = slots;
+    addends = added;
     opened = 0;
     probability = 0;
     int all = Math.toIntExact(byClass.stride());
@@ -56,8 +63,13 @@ final class RowSearch {
         candidates.giveUp();
       }
       if (allowed.any(c)) {
-        room[first + count++] = Candidates.encode(c, logProbability);
+        float bound =
+            addends == null ? logProbability : addends.total(logProbability, addends.bound(c));
+        room[first + count++] = Candidates.encode(c, bound);
       }
+    }
+    if (addends != null && addends.isUndefined()) {
+      candidates.giveUp();
     }
     closed.reset(room, first, count);
     classes = count;
@@ -67,6 +79,7 @@ final class RowSearch {
   void end() {
     candidates = null;
     allowed = null;
+    addends = null;
   }
 
   Candidates candidates() {
@@ -93,7 +106,7 @@ final class RowSearch {
 
   /** Whether the next class is needed, whatever was and will be found in those before it. */
   boolean needsNext() {
-    return !closed.isEmpty() && candidates.needsMoreThan(probability, bound());
+    return addends == null && !closed.isEmpty() && candidates.needsMoreThan(probability, bound());
   }
 
   /**
@@ -105,8 +118,7 @@ final class RowSearch {
     if (opened < Math.max(LEAST, classes / SOME)) {
       return Math.max(1, opened);
     }
-    float far = candidates.farAbove();
-    int beyond = far < 0 ? closed.countBelow(Candidates.encode(0, far)) : 0;
+    int beyond = closed.countBelow(Candidates.encode(0, candidates.farAbove()));
     return 2 * beyond >= classes ? beyond : Math.max(1, opened);
   }
 
@@ -128,16 +140,27 @@ final class RowSearch {
   void take(int classNumber, ClassTable table, float[] logProbabilities, float[] divided) {
     int[] members = table.members()[classNumber];
     if (allowed.all(classNumber)) {
-      offer(members, logProbabilities, divided, 0, members.length);
+      offer(classNumber, members, logProbabilities, divided, 0, members.length);
       return;
     }
     allowed.forEachRun(
-        classNumber, (begin, end) -> offer(members, logProbabilities, divided, begin, end));
+        classNumber,
+        (begin, end) -> offer(classNumber, members, logProbabilities, divided, begin, end));
   }
 
-  private void offer(int[] members, float[] logProbabilities, float[] divided, int begin, int end) {
-    if (!candidates.isUndefined()) {
-      candidates.offer(members, logProbabilities, divided, begin, end);
+  private void offer(
+      int classNumber,
+      int[] members,
+      float[] logProbabilities,
+      float[] divided,
+      int begin,
+      int end) {
+    if (candidates.isUndefined()) {
+      return;
     }
+    if (addends != null) {
+      addends.add(classNumber, begin, end, logProbabilities, candidates);
+    }
+    candidates.offer(members, logProbabilities, divided, begin, end);
   }
 }

@@ -26,8 +26,10 @@ import org.blocksparse.internal.KernelOperands;
 import org.blocksparse.internal.Lease;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
+import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.kernels.Link;
 import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.search.OutputFilter;
@@ -287,10 +289,12 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    *     unchanged
    */
   public void save(Path file, SaveOptions options) throws IOException {
-    ModelFile.save(
-        content(memory),
-        requireNonNull(file, "file"),
-        IO.settings(requireNonNull(options, "options")));
+    requireNonNull(file, "file");
+    save(file, IO.settings(requireNonNull(options, "options")));
+  }
+
+  final void save(Path file, SaveSettings settings) throws IOException {
+    ModelFile.save(content(memory), file, settings);
   }
 
   // -------------------------------------------------------------------------------- prediction
@@ -515,19 +519,24 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   final Ranking search(String query, FloatTensor x, Filter filter, Candidates.Maker candidates) {
-    OutputFilter allowed = check(x, filter);
     SearchEvent event = Recorder.search();
-    SearchResult found =
-        compute(
-            x,
-            filter,
-            (all, rows, workspace) ->
-                new ExactSearch(all.softmax(), all.table())
-                    .search(rows, allowed, candidates, workspace));
+    SearchResult found = search(x, filter, candidates, null);
     if (event != null) {
       event.record(query, memory.kind(), found.openedClasses(), classCount());
     }
     return RANKING.ranking(found, labels);
+  }
+
+  /** A search for the highest totals; see {@link ExactSearch}. */
+  final SearchResult search(
+      FloatTensor x, Filter filter, Candidates.Maker candidates, Addends.Maker addends) {
+    OutputFilter allowed = check(x, filter);
+    return compute(
+        x,
+        filter,
+        (all, rows, workspace) ->
+            new ExactSearch(all.softmax(), all.table(), addends)
+                .search(rows, allowed, candidates, workspace));
   }
 
   private OutputFilter check(FloatTensor x, Filter filter) {

@@ -22,6 +22,7 @@ public record ModelMetadata(Map<String, String> entries) {
           ModelNames.LABEL_TREE,
           ModelNames.LINEAR_LABEL_TREE,
           ModelNames.SPARSE_WEIGHTS,
+          ModelNames.MIXTURE,
           ModelNames.EXPERTS);
 
   /** The format is one that can be read. */

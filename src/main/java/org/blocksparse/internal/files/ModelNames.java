@@ -126,6 +126,23 @@ package org.blocksparse.internal.files;
  * blocksparse.layer         SparseWeights
  * </pre>
  *
+ * <p>Of a mixture, whose scorers are a layer with its bag, a linear label tree, and sparse weights
+ * called NAME:
+ *
+ * <pre>
+ * W2 table ...              as above, if there is a layer
+ * tree.weights ...          as above, if there is a tree
+ * sparse.NAME.weights ...   sparse weights, as above
+ * mixture.weights           F32 (scorers)
+ * mixture.knots             F32 (2, knots); scores and log odds, if the mixture is calibrated
+ * labels.offsets ...        as above
+ *
+ * blocksparse.format        1
+ * blocksparse.layer         Mixture; that of the layer if there is one
+ * blocksparse.mixture.scorers   layer:NAME tree:NAME sparse:NAME ..., in their order
+ * blocksparse.mixture.adds      probabilities, if these are added
+ * </pre>
+ *
  * <p>Other tensors may be there, and are ignored.
  */
 public final class ModelNames {
@@ -138,7 +155,11 @@ public final class ModelNames {
   public static final String LABEL_TREE = "LabelTree";
   public static final String LINEAR_LABEL_TREE = "LinearLabelTree";
   public static final String SPARSE_WEIGHTS = "SparseWeights";
+  public static final String MIXTURE = "Mixture";
   public static final String EXPERTS = "MixtureOfExperts";
+  public static final String MIXTURE_SCORERS = RESERVED + "mixture.scorers";
+  public static final String MIXTURE_ADDS = RESERVED + "mixture.adds";
+  public static final String PROBABILITIES = "probabilities";
   public static final String ACTIVATION = RESERVED + "activation";
   public static final String GATE_K = RESERVED + "gate.k";
   public static final String GATE_SIGMOID = RESERVED + "gate.sigmoid";

@@ -3,92 +3,109 @@ package org.blocksparse.internal.search;
 
 import java.util.Arrays;
 import java.util.BitSet;
-import org.blocksparse.internal.kernels.Bags;
-import org.blocksparse.internal.kernels.RowKernels;
+import java.util.List;
 import org.blocksparse.internal.kernels.Scheduler;
 import org.blocksparse.internal.kernels.SparseChunks;
 import org.blocksparse.internal.memory.Scratch;
 
 /**
- * The products of a row with sparse weights, whose chunks are consecutive outputs: chunk c has the
- * outputs from {@link SparseChunks#MOST_OUTPUTS} * c on. Only chunks that share a feature with the
- * row are read; all other outputs have score 0.
+ * The sums of sparse terms for a row. Only chunks that share a feature with the row are read; all
+ * other outputs have score 0.
  *
  * <p>The memory of one worker.
  */
-public final class SparseScores implements Scheduler.Share {
+final class SparseScores implements Scheduler.Share {
   /** Takes the scores of a chunk. */
-  public interface Sink {
+  interface Sink {
     /** Outputs [first, first + n) have the scores [0, n). */
-    void take(int chunk, int first, float[] scores, int n);
+    void take(int chunk, int first, double[] scores, int n);
   }
 
-  private final RowKernels kernels;
+  /** Whether a chunk is read. */
+  interface Wanted {
+    boolean test(int chunk);
+  }
+
+  private final List<SparseTerm> terms;
   private final Scratch scratch = Scratch.borrow(SparseChunks.MOST_OUTPUTS);
-  private final float[] scores = new float[SparseChunks.MOST_OUTPUTS];
-  private final BitSet touched = new BitSet();
+  private final float[] ofTerm = new float[SparseChunks.MOST_OUTPUTS];
+  private final double[] scores = new double[SparseChunks.MOST_OUTPUTS];
+
+  /** The chunks of each term that share a feature with the row. */
+  private final BitSet[] touched;
+
+  private final BitSet ofAll = new BitSet();
   private int[] chunks = new int[64];
 
-  public SparseScores(RowKernels kernels) {
-    this.kernels = kernels;
-  }
-
-  /** The number of chunks of outputs. */
-  public static int chunks(int outputs) {
-    return (int) ((outputs + SparseChunks.MOST_OUTPUTS - 1L) / SparseChunks.MOST_OUTPUTS);
+  SparseScores(List<SparseTerm> terms) {
+    this.terms = terms;
+    this.touched = new BitSet[terms.size()];
+    Arrays.setAll(touched, t -> new BitSet());
   }
 
   /**
-   * Computes the scores of all chunks that share a feature with a row and hold an output that is
-   * allowed, in ascending order.
+   * Computes the scores of all wanted chunks that share a feature with a row, in ascending order.
    *
    * @return how many these are
    * @throws IllegalStateException if a mapped file is damaged
    */
-  public int forEach(Bags x, int row, SparseChunks weights, AllowedSlots allowed, Sink sink) {
-    int outputs = allowed.table.outputs();
-    int count = chunks(outputs);
-    for (int e = x.offsets().getInt(row); e < x.offsets().getInt(row + 1L); e++) {
-      touch(weights, x.indices().getInt(e), count);
+  int forEach(int row, Wanted wanted, Sink sink) {
+    ofAll.clear();
+    for (int t = 0; t < touched.length; t++) {
+      touch(terms.get(t), row, touched[t]);
+      ofAll.or(touched[t]);
     }
     int opened = 0;
-    for (int chunk = touched.nextSetBit(0); chunk >= 0; chunk = touched.nextSetBit(chunk + 1)) {
-      if (!allowed.any(chunk)) {
-        continue;
+    for (int chunk = ofAll.nextSetBit(0); chunk >= 0; chunk = ofAll.nextSetBit(chunk + 1)) {
+      if (wanted.test(chunk)) {
+        int first = chunk * SparseChunks.MOST_OUTPUTS;
+        sink.take(chunk, first, scores, add(row, chunk, first));
+        opened++;
       }
-      int first = chunk * SparseChunks.MOST_OUTPUTS;
-      int n = Math.min(SparseChunks.MOST_OUTPUTS, outputs - first);
-      kernels.sparseChunk(x, row, weights, chunk, first, n, scratch.storage());
-      scratch.storage().getFloats(0, scores, 0, n);
-      sink.take(chunk, first, scores, n);
-      opened++;
     }
-    touched.clear();
     return opened;
   }
 
-  /** Marks the chunks that have weights for a feature. */
-  private void touch(SparseChunks weights, int feature, int count) {
-    int begin = weights.begins().getInt(feature);
-    int rows = weights.begins().getInt(feature + 1L) - begin;
-    if (rows > chunks.length) {
-      chunks = new int[Math.max(rows, 2 * chunks.length)];
-    }
-    weights.chunks().getInts(begin, chunks, 0, rows);
-    for (int i = 0; i < rows; i++) {
-      if (chunks[i] < 0 || chunks[i] >= count) {
-        touched.clear();
-        throw new IllegalStateException("weights: the mapped file is damaged");
+  /** Marks the chunks that have weights for a feature of a row. */
+  private void touch(SparseTerm term, int row, BitSet marks) {
+    marks.clear();
+    int count = SparseSearch.chunks(term.outputs());
+    SparseChunks weights = term.weights();
+    for (int e = term.x().offsets().getInt(row); e < term.x().offsets().getInt(row + 1L); e++) {
+      int feature = term.x().indices().getInt(e);
+      int begin = weights.begins().getInt(feature);
+      int rows = weights.begins().getInt(feature + 1L) - begin;
+      if (rows > chunks.length) {
+        chunks = new int[Math.max(rows, 2 * chunks.length)];
       }
-      touched.set(chunks[i]);
+      weights.chunks().getInts(begin, chunks, 0, rows);
+      for (int i = 0; i < rows; i++) {
+        if (chunks[i] < 0 || chunks[i] >= count) {
+          throw new IllegalStateException("weights: the mapped file is damaged");
+        }
+        marks.set(chunks[i]);
+      }
     }
   }
 
-  /** The classes of outputs that chunks are. */
-  public static ClassTable table(int outputs) {
-    int[] classOf = new int[outputs];
-    Arrays.setAll(classOf, output -> output / SparseChunks.MOST_OUTPUTS);
-    return ClassTable.inOrder(classOf, chunks(outputs), 1);
+  /** Adds up a chunk, and returns how many outputs it has. */
+  private int add(int row, int chunk, int first) {
+    Arrays.fill(scores, 0);
+    int count = 0;
+    for (int t = 0; t < touched.length; t++) {
+      if (touched[t].get(chunk)) {
+        SparseTerm term = terms.get(t);
+        int n = Math.min(SparseChunks.MOST_OUTPUTS, term.outputs() - first);
+        term.kernels()
+            .sparseChunk(term.x(), row, term.weights(), chunk, first, n, scratch.storage());
+        scratch.storage().getFloats(0, ofTerm, 0, n);
+        for (int q = 0; q < n; q++) {
+          scores[q] += term.factor() * ofTerm[q];
+        }
+        count = Math.max(count, n);
+      }
+    }
+    return count;
   }
 
   @Override

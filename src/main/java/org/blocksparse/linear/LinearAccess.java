@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.linear;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.function.Function;
+import org.blocksparse.SparseRows;
+import org.blocksparse.internal.Access;
+import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.files.LoadSettings;
+import org.blocksparse.internal.files.SaveSettings;
+import org.blocksparse.internal.kernels.Bags;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.search.Addends;
+import org.blocksparse.internal.search.Candidates;
+import org.blocksparse.internal.search.ClassTable;
+import org.blocksparse.internal.search.OutputFilter;
+import org.blocksparse.internal.search.SearchResult;
+import org.blocksparse.internal.search.SparseTerm;
+import org.blocksparse.io.ModelPart;
+
+/** The part of this package that other packages of the module use. */
+final class LinearAccess implements Access.Linear {
+  @Override
+  public SaveSettings.Part partOrNull(ModelPart part) {
+    return part instanceof LinearLabelTree tree ? tree.part() : null;
+  }
+
+  @Override
+  public <T> T with(LinearLabelTree tree, SparseRows x, String name, Function<Bags, T> use) {
+    return tree.with(x, name, use);
+  }
+
+  @Override
+  public SearchResult search(
+      LinearLabelTree tree,
+      Bags x,
+      OutputFilter filter,
+      Candidates.Maker candidates,
+      Addends.Maker addends) {
+    return new LinearSearch(tree.model(), tree.engine(), addends).search(x, filter, candidates);
+  }
+
+  @Override
+  public int[][] clustersOfClasses(LinearLabelTree tree, ClassTable table) {
+    return TreeRow.clustersOfClasses(table, tree.model());
+  }
+
+  @Override
+  public Addends.Late late(LinearLabelTree tree, Bags x, int row, int[][] clustersOfClasses) {
+    return new TreeRow(tree.model(), tree.engine(), x, row, clustersOfClasses);
+  }
+
+  @Override
+  public SparseTerm term(
+      SparseWeights weights, SparseRows x, String name, double factor, Lease lease) {
+    return weights.term(x, name, factor, lease);
+  }
+
+  @Override
+  public Engine engine(SparseWeights weights) {
+    return weights.engine();
+  }
+
+  @Override
+  public SaveSettings.Part part(SparseWeights weights, String prefix) {
+    return weights.part(prefix);
+  }
+
+  @Override
+  public SparseWeights load(Path file, LoadSettings settings, String prefix) throws IOException {
+    return SparseWeights.load(file, settings, prefix);
+  }
+}

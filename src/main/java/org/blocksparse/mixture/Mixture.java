@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.mixture;
+
+import static java.util.Objects.requireNonNull;
+import static org.blocksparse.internal.Access.IO;
+import static org.blocksparse.internal.Access.RANKING;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import org.blocksparse.FileFormatException;
+import org.blocksparse.MemoryUse;
+import org.blocksparse.SparseRows;
+import org.blocksparse.internal.Check;
+import org.blocksparse.internal.events.Recorder;
+import org.blocksparse.internal.events.SearchEvent;
+import org.blocksparse.internal.search.Candidates;
+import org.blocksparse.internal.search.SearchResult;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Ranking;
+
+/**
+ * A weighted sum of the scores of several layers over the same outputs: a {@link
+ * org.blocksparse.softmax.TwoLevelLayer} over an {@link org.blocksparse.bag.EmbeddingBag}, a {@link
+ * org.blocksparse.linear.LinearLabelTree}, and any number of {@link
+ * org.blocksparse.linear.SparseWeights}.
+ *
+ * <pre>{@code
+ * score(output | x) = sum over the scorers of weight * score of the scorer
+ *
+ * Mixture mixture = Mixture.builder()
+ *     .layer("embedding", bag, softmax)
+ *     .weights("transitions", transitions)
+ *     .build();
+ * Mixture fitted = mixture.fit(heldOutRows, heldOutTargets);
+ * fitted.topK(x, 10);
+ * }</pre>
+ *
+ * <p><b>Scores.</b> The score of a layer or a tree is the log probability of the output; a mixture
+ * can {@linkplain MixtureBuilder#addProbabilities add probabilities} instead. The score of sparse
+ * weights is their sum, 0 for most outputs.
+ *
+ * <p><b>Search.</b> Searches are exact. Sums of sparse weights are computed first, for the outputs
+ * that share a feature with the row. The layer, or else the tree, then opens its classes in order
+ * of the upper bound of the sum: that of the class's log probability, of its highest sparse score,
+ * and of the tree's clusters that share a label with it. The search stops when no class can change
+ * the result; {@link Ranking#openedClasses} counts the opened ones. Without a layer and a tree,
+ * outputs with score 0 are not in a ranking. Scorers with weight 0 are not computed.
+ *
+ * <p><b>Rows.</b> Each scorer reads rows of its own, such as the recent items of a user with their
+ * weights, or the words of a text. A list of one {@link SparseRows} is for all scorers.
+ *
+ * <p><b>Calibration.</b> {@link #fit} finds weights, and a function that turns scores into
+ * probabilities. A ranking then has log probabilities; without calibration it has scores.
+ *
+ * <p><b>Lifetime.</b> A mixture uses its scorers as they are, and they may still learn or grow.
+ * {@link #close} closes them. Mixtures made by {@link #fit} or {@link #withWeights} share them.
+ *
+ * <p><b>Threads.</b> Immutable but for its scorers; any number of threads may search at the same
+ * time. Results do not depend on the workers.
+ *
+ * <p><b>Errors.</b> Every method throws {@link NullPointerException} if a required argument is
+ * null. It throws {@link IndexOutOfBoundsException} if an index of a row is not a feature of its
+ * scorer, {@link IllegalArgumentException} if there are not as many rows for each scorer, and
+ * {@link IllegalStateException} if a scorer or an argument is closed, or if the tree has not as
+ * many outputs as the layer has.
+ */
+public final class Mixture implements AutoCloseable {
+  static final String KIND = "mixture";
+
+  private final List<Scorer> scorers;
+  private final float[] weights;
+  private final boolean addsProbabilities;
+
+  /** Null: there is none. */
+  private final ScoreCalibration calibration;
+
+  private final Map<String, String> metadata;
+  private final MixtureSearch search;
+
+  Mixture(
+      List<Scorer> scorers,
+      float[] weights,
+      boolean addsProbabilities,
+      ScoreCalibration calibration,
+      Map<String, String> metadata) {
+    this.scorers = scorers;
+    this.weights = weights;
+    this.addsProbabilities = addsProbabilities;
+    this.calibration = calibration;
+    this.metadata = Collections.unmodifiableMap(metadata);
+    this.search = new MixtureSearch(scorers, weights, addsProbabilities);
+  }
+
+  /** A builder of a mixture. */
+  public static MixtureBuilder builder() {
+    return new MixtureBuilder();
+  }
+
+  // -------------------------------------------------------------------------------- what it is
+
+  /** The names of the scorers, in their order. */
+  public List<String> scorers() {
+    return scorers.stream().map(Scorer::name).toList();
+  }
+
+  /** The weights of the scorers, in their order. */
+  public float[] weights() {
+    return weights.clone();
+  }
+
+  /** How many outputs there are now. */
+  public int outputs() {
+    return search.outputs();
+  }
+
+  /** Whether scores are turned into probabilities. */
+  public boolean isCalibrated() {
+    return calibration != null;
+  }
+
+  /** The strings of the file that the mixture was loaded from, by key. */
+  public Map<String, String> metadata() {
+    return metadata;
+  }
+
+  /** The off-heap memory of the scorers: mapped bytes and private bytes. */
+  public MemoryUse memoryUse() {
+    return scorers.stream().map(Scorer::memoryUse).reduce(new MemoryUse(0, 0), MemoryUse::plus);
+  }
+
+  /**
+   * The same scorers with other weights, without calibration.
+   *
+   * @param of the scorers, in their order; each at least 0 and at most 1e6, and one at least 1e-6
+   * @throws IllegalArgumentException if there is another number of weights, or one is outside
+   */
+  public Mixture withWeights(float... of) {
+    Check.length("weights", scorers.size(), of.length);
+    requireWeights(of);
+    return new Mixture(scorers, of.clone(), addsProbabilities, null, metadata);
+  }
+
+  /**
+   * Requires that weights can be those of a mixture.
+   *
+   * @throws IllegalArgumentException if not
+   */
+  static void requireWeights(float[] of) {
+    float max = 0;
+    for (int i = 0; i < of.length; i++) {
+      if (!(of[i] >= 0 && of[i] <= ScoreCalibration.LARGEST)) {
+        throw new IllegalArgumentException(
+            "weights: element " + i + " = " + of[i] + " is outside [0, 1e6]");
+      }
+      max = Math.max(max, of[i]);
+    }
+    if (max < 1e-6f) {
+      throw new IllegalArgumentException("weights: expected one of at least 1e-6");
+    }
+  }
+
+  /** A mixture of the same scorers with weights and calibration. */
+  Mixture with(float[] of, ScoreCalibration by) {
+    return new Mixture(scorers, of, addsProbabilities, by, metadata);
+  }
+
+  /** Closes all scorers. */
+  @Override
+  public void close() {
+    scorers.forEach(Scorer::close);
+  }
+
+  @Override
+  public String toString() {
+    StringBuilder text = new StringBuilder("Mixture(");
+    for (int i = 0; i < weights.length; i++) {
+      text.append(i == 0 ? "" : " + ").append(weights[i]).append(" ").append(scorers.get(i).name());
+    }
+    return text.append(calibration == null ? ")" : ", calibrated)").toString();
+  }
+
+  // ------------------------------------------------------------------------------------ fitting
+
+  /**
+   * Finds weights and calibration; see {@link MixtureFit}.
+   *
+   * @param x rows for each scorer, which it has not been trained on
+   * @param targets the right outputs of each row
+   */
+  public Mixture fit(List<SparseRows> x, SparseRows targets) {
+    return new MixtureFit(this).add(x, targets).fit();
+  }
+
+  MixtureSearch search() {
+    return search;
+  }
+
+  // --------------------------------------------------------------------------------- prediction
+
+  /** The k best outputs of each row; see {@link #topK(List, int, Filter)}. */
+  public Ranking topK(List<SparseRows> x, int k) {
+    return topK(x, k, RANKING.none());
+  }
+
+  /**
+   * The k outputs of each row with the highest sums among those that a filter allows, or all of
+   * them if it allows fewer; ties by ascending number.
+   *
+   * @param x (batch) rows for each scorer, or one for all scorers
+   * @param k at least 1
+   * @throws IllegalArgumentException also if k is less than 1, or if the filter is renormalized, or
+   *     has lists for another number of rows
+   * @throws IndexOutOfBoundsException also if the filter lists an output that does not exist
+   */
+  public Ranking topK(List<SparseRows> x, int k, Filter filter) {
+    int limit = Math.min(Check.atLeast(1, "k", k), outputs());
+    SearchEvent event = Recorder.search();
+    SearchResult found = search.search(x, filter, logAllowed -> Candidates.best(limit, logAllowed));
+    return ranking("topK", found, event, Double.NEGATIVE_INFINITY);
+  }
+
+  /**
+   * All outputs of each row whose probability is at least {@code probability}, of a calibrated
+   * mixture.
+   *
+   * @param probability in (0, 1]
+   * @throws IllegalArgumentException also if the probability is outside; errors as {@link
+   *     #topK(List, int, Filter)}
+   * @throws IllegalStateException also if the mixture is not calibrated
+   */
+  public Ranking atLeast(List<SparseRows> x, double probability, Filter filter) {
+    double least = Math.log(Check.inUnitInterval("probability", probability));
+    if (calibration == null) {
+      throw new IllegalStateException("mixture: has no probabilities, as it is not calibrated");
+    }
+    float threshold = (float) calibration.leastScore(probability);
+    // One below, as sums are rounded.
+    float rounded = Math.nextDown(threshold);
+    SearchEvent event = Recorder.search();
+    SearchResult found =
+        search.search(x, filter, logAllowed -> Candidates.atLeast(rounded, logAllowed));
+    return ranking("atLeast", found, event, (float) least);
+  }
+
+  /** The ranking of what was found, with log probabilities of at least a number. */
+  private Ranking ranking(String query, SearchResult found, SearchEvent event, double least) {
+    if (event != null) {
+      event.record(query, KIND, found.openedClasses(), search.classes());
+    }
+    return RANKING.ranking(
+        calibration == null ? found : calibration.calibrated(found, least), labelsOrNull());
+  }
+
+  Labels labelsOrNull() {
+    return scorers.stream()
+        .filter(scorer -> scorer.outputs() == outputs())
+        .map(Scorer::labelsOrNull)
+        .filter(Objects::nonNull)
+        .findFirst()
+        .orElse(null);
+  }
+
+  /**
+   * Explains the score of an output by the shares of the scorers, and these by the features of a
+   * row.
+   *
+   * @param x (1) row for each scorer, or one for all scorers
+   * @param output in [0, outputs)
+   * @throws IllegalArgumentException also if x does not have one row
+   * @throws IndexOutOfBoundsException also if there is no such output
+   */
+  public MixtureExplanation explain(List<SparseRows> x, int output) {
+    return search.explain(x, Check.index("output", output, "outputs", outputs()), labelsOrNull());
+  }
+
+  // -------------------------------------------------------------------------------------- files
+
+  /** Saves the mixture; see {@link #save(Path, SaveOptions)}. */
+  public void save(Path file) throws IOException {
+    save(file, SaveOptions.defaults());
+  }
+
+  /**
+   * Saves the scorers, their weights and the calibration as one safetensors file, with the names of
+   * the outputs. {@code load} of a layer's, bag's or tree's class loads it from this file alone.
+   * The write is atomic: even after a crash, the file is the old one or the new one.
+   *
+   * @throws IllegalArgumentException if the options have a part or optimizer state, or if the
+   *     metadata is too large for a file
+   * @throws IllegalStateException also if a parameter is not finite
+   * @throws IOException if the file cannot be written; an old one is unchanged
+   */
+  public void save(Path file, SaveOptions options) throws IOException {
+    requireNonNull(file, "file");
+    new MixtureFile(scorers, weights, addsProbabilities, calibration, metadata)
+        .save(file, IO.settings(requireNonNull(options, "options")), labelsOrNull());
+  }
+
+  /** Loads a mixture into memory; see {@link #load(Path, LoadOptions)}. */
+  public static Mixture load(Path file) throws IOException {
+    return load(file, LoadOptions.copied());
+  }
+
+  /**
+   * Loads a mixture. It is safe to load untrusted files.
+   *
+   * @throws FileFormatException if the file does not hold a mixture; it names the tensor
+   * @throws IOException if the file cannot be read, or is replaced all the time
+   */
+  public static Mixture load(Path file, LoadOptions options) throws IOException {
+    return MixtureFile.load(requireNonNull(file, "file"), requireNonNull(options, "options"));
+  }
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.mixture;
+
+import static java.util.Objects.requireNonNull;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Pattern;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.softmax.TwoLevelLayer;
+
+/** Builds a {@link Mixture}; the scorers have the order in which they are added. */
+public final class MixtureBuilder {
+  static final int MOST_SCORERS = 64;
+  static final Pattern NAME = Pattern.compile("[A-Za-z0-9_-]{1,64}");
+
+  private final List<Scorer> scorers = new ArrayList<>();
+  private boolean addsProbabilities;
+
+  MixtureBuilder() {}
+
+  /**
+   * Adds the log probabilities of a {@link org.blocksparse.softmax.HierarchicalSoftmax} or {@link
+   * org.blocksparse.softmax.LabelTree}, whose x are the vectors of a bag.
+   *
+   * @param name 1 to 64 letters, digits, - or _, which no other scorer has
+   * @throws IllegalArgumentException if the name is none, or taken; if there is a layer; or if the
+   *     vectors of the bag have another size than the layer has features
+   */
+  public MixtureBuilder layer(String name, EmbeddingBag bag, TwoLevelLayer<?> layer) {
+    requireNonNull(bag, "bag");
+    requireNonNull(layer, "layer");
+    if (bag.features() != layer.features()) {
+      throw new IllegalArgumentException(
+          "bag: expected vectors of "
+              + layer.features()
+              + " features, as the layer has, but was "
+              + bag.features());
+    }
+    requireOne(Scorer.OfLayer.class, "layer");
+    return add(new Scorer.OfLayer(name, bag, layer));
+  }
+
+  /**
+   * Adds the log probabilities of a linear label tree.
+   *
+   * @param name as of {@link #layer}
+   * @throws IllegalArgumentException if the name is none, or taken; or if there is a tree
+   */
+  public MixtureBuilder tree(String name, LinearLabelTree tree) {
+    requireNonNull(tree, "tree");
+    requireOne(Scorer.OfTree.class, "tree");
+    return add(new Scorer.OfTree(name, tree));
+  }
+
+  /**
+   * Adds the scores of sparse weights. They may have fewer outputs than other scorers; the further
+   * ones have score 0.
+   *
+   * @param name as of {@link #layer}
+   * @throws IllegalArgumentException if the name is none, or taken
+   */
+  public MixtureBuilder weights(String name, SparseWeights weights) {
+    return add(new Scorer.OfWeights(name, requireNonNull(weights, "weights")));
+  }
+
+  /** Adds probabilities of the layer and of the tree, rather than their logarithms. */
+  public MixtureBuilder addProbabilities() {
+    addsProbabilities = true;
+    return this;
+  }
+
+  private void requireOne(Class<? extends Scorer> type, String name) {
+    if (scorers.stream().anyMatch(type::isInstance)) {
+      throw new IllegalArgumentException(name + ": expected one but was a second one");
+    }
+  }
+
+  private MixtureBuilder add(Scorer scorer) {
+    if (!NAME.matcher(requireNonNull(scorer.name(), "name")).matches()) {
+      throw new IllegalArgumentException(
+          "name: expected 1 to 64 letters, digits, - or _ but was \"" + scorer.name() + "\"");
+    }
+    if (scorers.stream().anyMatch(other -> other.name().equals(scorer.name()))) {
+      throw new IllegalArgumentException("name: there is a scorer " + scorer.name() + " already");
+    }
+    if (scorers.size() == MOST_SCORERS) {
+      throw new IllegalArgumentException("name: expected at most " + MOST_SCORERS + " scorers");
+    }
+    scorers.add(scorer);
+    return this;
+  }
+
+  private void requireOutputs() {
+    Scorer all = null;
+    for (Scorer scorer : scorers) {
+      if (!(scorer instanceof Scorer.OfWeights)) {
+        if (all != null && all.outputs() != scorer.outputs()) {
+          throw new IllegalArgumentException(
+              "scorers: "
+                  + all.name()
+                  + " has "
+                  + all.outputs()
+                  + " outputs, but "
+                  + scorer.name()
+                  + " has "
+                  + scorer.outputs());
+        }
+        all = scorer;
+      }
+    }
+    for (Scorer scorer : scorers) {
+      if (all != null && scorer.outputs() > all.outputs()) {
+        throw new IllegalArgumentException(
+            "scorers: "
+                + scorer.name()
+                + " has "
+                + scorer.outputs()
+                + " outputs, more than the "
+                + all.outputs()
+                + " of "
+                + all.name());
+      }
+    }
+  }
+
+  /**
+   * The mixture of the scorers, each with weight 1.
+   *
+   * @throws IllegalArgumentException if there are no scorers, or if a scorer has more outputs than
+   *     the layer or the tree has
+   */
+  public Mixture build() {
+    if (scorers.isEmpty()) {
+      throw new IllegalArgumentException("scorers: expected at least one");
+    }
+    requireOutputs();
+    float[] weights = new float[scorers.size()];
+    Arrays.fill(weights, 1);
+    return new Mixture(List.copyOf(scorers), weights, addsProbabilities, null, Map.of());
+  }
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.mixture;
+
+import java.util.List;
+import org.blocksparse.linear.LinearExplanation.Term;
+
+/**
+ * Why a {@link Mixture} gives an output its score, which is the sum of the shares of its scorers.
+ *
+ * @param output by number
+ * @param label its name; null if it has none
+ * @param score the sum of the shares
+ * @param shares one for each scorer, in their order
+ */
+public record MixtureExplanation(int output, String label, double score, List<Share> shares) {
+  /**
+   * The share of a scorer.
+   *
+   * @param scorer its name
+   * @param weight of its score
+   * @param score of the output: a sum of sparse weights, or a log probability, or a probability if
+   *     the mixture {@linkplain MixtureBuilder#addProbabilities adds these}
+   * @param terms the features behind the score, the largest contribution first. Sparse weights: the
+   *     terms of the sum. A tree: those of its log odds. A layer: the change of the log probability
+   *     if the row had only the other features, as a weight for a value of 1
+   */
+  public record Share(String scorer, double weight, double score, List<Term> terms) {
+    /** The part of the mixture's score that the scorer adds. */
+    public double contribution() {
+      return weight == 0 ? 0 : weight * score;
+    }
+  }
+}

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.mixture;
+
+import static org.blocksparse.internal.Access.BAGS;
+import static org.blocksparse.internal.Access.IO;
+import static org.blocksparse.internal.Access.LINEAR;
+import static org.blocksparse.internal.Access.RANKING;
+import static org.blocksparse.internal.Access.SOFTMAX;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.FileTime;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.internal.Reading;
+import org.blocksparse.internal.files.Dtype;
+import org.blocksparse.internal.files.LabelsFile;
+import org.blocksparse.internal.files.LoadSettings;
+import org.blocksparse.internal.files.MalformedException;
+import org.blocksparse.internal.files.ModelMetadata;
+import org.blocksparse.internal.files.ModelNames;
+import org.blocksparse.internal.files.NameTable;
+import org.blocksparse.internal.files.SafeTensorsReader;
+import org.blocksparse.internal.files.SaveSettings;
+import org.blocksparse.internal.files.TensorEntry;
+import org.blocksparse.internal.files.TensorSource;
+import org.blocksparse.internal.files.WeightsFile;
+import org.blocksparse.internal.memory.GrowingArrays;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.memory.StorageLease;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
+
+/** A mixture as a safetensors file; {@link ModelNames} lists what is in it. */
+record MixtureFile(
+    List<Scorer> scorers,
+    float[] weights,
+    boolean addsProbabilities,
+    ScoreCalibration calibration,
+    Map<String, String> ofUser) {
+  private static final String WEIGHTS = "mixture.weights";
+  private static final String KNOTS = "mixture.knots";
+  private static final String LAYER = "layer:";
+  private static final String TREE = "tree:";
+  private static final String SPARSE = "sparse:";
+
+  /** Attempts to load while the file is being replaced. */
+  private static final int ATTEMPTS = 3;
+
+  // ------------------------------------------------------------------------------------ writing
+
+  void save(Path file, SaveSettings settings, Labels labels) throws IOException {
+    settings.requireNoPart();
+    if (settings.optimizerState()) {
+      throw new IllegalArgumentException("options: a mixture has no state of an optimizer");
+    }
+    List<SaveSettings.Part> parts = new ArrayList<>();
+    Scorer.OfLayer layer = null;
+    for (Scorer scorer : scorers) {
+      if (scorer instanceof Scorer.OfLayer embedding) {
+        layer = embedding;
+        parts.add(BAGS.partOrNull(embedding.bag()));
+      } else if (scorer instanceof Scorer.OfTree linear) {
+        parts.add(LINEAR.partOrNull(linear.tree()));
+      } else if (scorer instanceof Scorer.OfWeights sparse) {
+        parts.add(LINEAR.part(sparse.weights(), prefix(sparse.name())));
+      }
+    }
+    parts.add((written, ofFile, metadata, lease) -> add(written, metadata));
+    Map<String, String> strings = settings.metadataOr(ofUser);
+    SaveSettings all = new SaveSettings(strings, false, parts, settings.progress());
+    if (layer != null) {
+      SOFTMAX.save(layer.layer(), file, all);
+      return;
+    }
+    try (StorageLease lease = new StorageLease();
+        WeightsFile written = new WeightsFile(Mixture.KIND, all)) {
+      Map<String, String> metadata = new TreeMap<>(strings);
+      metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
+      metadata.put(ModelNames.LAYER, ModelNames.MIXTURE);
+      for (SaveSettings.Part part : parts) {
+        part.addTo(written, all, metadata, lease);
+      }
+      if (labels != null) {
+        LabelsFile.add(RANKING.table(labels), written.tensors());
+      }
+      written.write(file, WEIGHTS, metadata, lease);
+    }
+  }
+
+  private static String prefix(String name) {
+    return "sparse." + name + ".";
+  }
+
+  /** Adds the mixture itself. */
+  private void add(WeightsFile file, Map<String, String> metadata) {
+    StringBuilder names = new StringBuilder();
+    for (Scorer scorer : scorers) {
+      names
+          .append(names.isEmpty() ? "" : " ")
+          .append(
+              scorer instanceof Scorer.OfLayer
+                  ? LAYER
+                  : scorer instanceof Scorer.OfTree ? TREE : SPARSE)
+          .append(scorer.name());
+    }
+    metadata.put(ModelNames.MIXTURE_SCORERS, names.toString());
+    if (addsProbabilities) {
+      metadata.put(ModelNames.MIXTURE_ADDS, ModelNames.PROBABILITIES);
+    }
+    file.tensors().add(floats(WEIGHTS, weights, weights.length));
+    if (calibration != null) {
+      int knots = calibration.scores().length;
+      float[] both = new float[2 * knots];
+      System.arraycopy(calibration.scores(), 0, both, 0, knots);
+      System.arraycopy(calibration.logOdds(), 0, both, knots, knots);
+      file.tensors().add(floats(KNOTS, both, 2, knots));
+    }
+  }
+
+  private static TensorSource floats(String name, float[] numbers, long... dims) {
+    return new TensorSource(
+        name,
+        Dtype.F32,
+        dims,
+        (begin, count, into) -> into.asFloatBuffer().put(numbers, (int) begin, count));
+  }
+
+  // ------------------------------------------------------------------------------------ reading
+
+  /** Identifies a file, even if another one takes its name. */
+  private record Identity(Object key, FileTime modified, long bytes) {
+    static Identity of(Path file) throws IOException {
+      BasicFileAttributes now = Files.readAttributes(file, BasicFileAttributes.class);
+      return new Identity(now.fileKey(), now.lastModifiedTime(), now.size());
+    }
+  }
+
+  /**
+   * Loads a mixture. The file is opened once for each scorer: if another one takes its place
+   * meanwhile, it is loaded anew.
+   */
+  static Mixture load(Path file, LoadOptions options) throws IOException {
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+      Identity before = Identity.of(file);
+      Mixture loaded;
+      try {
+        loaded = loadParts(file, options);
+      } catch (IOException e) {
+        if (before.equals(Identity.of(file))) {
+          throw e;
+        }
+        continue;
+      }
+      if (before.equals(Identity.of(file))) {
+        return loaded;
+      }
+      loaded.close();
+    }
+    throw new IOException(file + ": cannot be loaded: it is being replaced");
+  }
+
+  /** What a file says of a mixture. */
+  @SuppressWarnings("ArrayRecordComponent")
+  private record Header(
+      List<String> scorers,
+      boolean isLabelTree,
+      boolean addsProbabilities,
+      float[] weights,
+      ScoreCalibration calibration,
+      Map<String, String> ofUser,
+      NameTable names) {}
+
+  private static Mixture loadParts(Path file, LoadOptions options) throws IOException {
+    LoadSettings settings = IO.settings(options);
+    Header header = Reading.of(file, () -> header(file));
+    List<Scorer> scorers = new ArrayList<>();
+    try {
+      for (String text : header.scorers) {
+        String name = text.substring(text.indexOf(':') + 1);
+        if (text.startsWith(LAYER)) {
+          scorers.add(layer(file, options, name, header.isLabelTree));
+        } else if (text.startsWith(TREE)) {
+          scorers.add(new Scorer.OfTree(name, LinearLabelTree.load(file, options)));
+        } else {
+          scorers.add(new Scorer.OfWeights(name, LINEAR.load(file, settings, prefix(name))));
+        }
+      }
+      Reading.of(file, () -> requireFit(scorers));
+      if (header.names != null) {
+        Reading.of(file, () -> named(scorers, RANKING.labelsOrNull(header.names)));
+      }
+      return new Mixture(
+          List.copyOf(scorers),
+          header.weights,
+          header.addsProbabilities,
+          header.calibration,
+          header.ofUser);
+    } catch (Throwable e) {
+      scorers.forEach(Scorer::close);
+      throw e;
+    }
+  }
+
+  private static Scorer layer(Path file, LoadOptions options, String name, boolean isLabelTree)
+      throws IOException {
+    EmbeddingBag bag = EmbeddingBag.load(file, options);
+    try {
+      return new Scorer.OfLayer(
+          name,
+          bag,
+          isLabelTree ? LabelTree.load(file, options) : HierarchicalSoftmax.load(file, options));
+    } catch (Throwable e) {
+      bag.close();
+      throw e;
+    }
+  }
+
+  private static List<Scorer> requireFit(List<Scorer> scorers) throws MalformedException {
+    int ofLayer = -1;
+    int ofTree = -1;
+    for (Scorer scorer : scorers) {
+      if (scorer instanceof Scorer.OfLayer embedding) {
+        ofLayer = scorer.outputs();
+        if (embedding.bag().features() != embedding.layer().features()) {
+          throw new MalformedException("table", "has rows of another size than the layer's");
+        }
+      } else if (scorer instanceof Scorer.OfTree) {
+        ofTree = scorer.outputs();
+      }
+    }
+    if (ofLayer >= 0 && ofTree >= 0 && ofLayer != ofTree) {
+      throw new MalformedException(
+          "tree.labels", "are " + ofTree + " for a layer of " + ofLayer + " outputs");
+    }
+    int outputs = Math.max(ofLayer, ofTree);
+    for (Scorer scorer : scorers) {
+      if (outputs >= 0 && scorer.outputs() > outputs) {
+        throw new MalformedException(
+            prefix(scorer.name()) + "biases",
+            "has more outputs than the " + outputs + " of others");
+      }
+    }
+    return scorers;
+  }
+
+  /** Names the outputs of the sparse weights that have all. */
+  private static List<Scorer> named(List<Scorer> scorers, Labels labels) throws MalformedException {
+    int outputs = scorers.stream().mapToInt(Scorer::outputs).max().getAsInt();
+    if (labels.size() != outputs) {
+      throw new MalformedException(
+          ModelNames.LABEL_OFFSETS, "has " + labels.size() + " names for " + outputs + " outputs");
+    }
+    for (Scorer scorer : scorers) {
+      if (scorer instanceof Scorer.OfWeights sparse && scorer.outputs() == outputs) {
+        sparse.weights().setLabels(labels);
+      }
+    }
+    return scorers;
+  }
+
+  private static Header header(Path file) throws IOException {
+    try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
+      ModelMetadata metadata = new ModelMetadata(reader.metadata()).requireVersion();
+      List<String> scorers = List.of(metadata.get(ModelNames.MIXTURE_SCORERS).split(" ", -1));
+      requireScorers(scorers);
+      String adds = metadata.entries().get(ModelNames.MIXTURE_ADDS);
+      if (adds != null && !adds.equals(ModelNames.PROBABILITIES)) {
+        throw ModelMetadata.wrong(ModelNames.MIXTURE_ADDS + " is not " + ModelNames.PROBABILITIES);
+      }
+      float[] weights = read(reader, reader.entry(WEIGHTS, Dtype.F32, scorers.size()));
+      require(WEIGHTS, () -> Mixture.requireWeights(weights));
+      return new Header(
+          scorers,
+          ModelNames.LABEL_TREE.equals(metadata.entries().get(ModelNames.LAYER)),
+          adds != null,
+          weights,
+          calibrationOrNull(reader),
+          metadata.ofUser(),
+          scorers.stream().allMatch(text -> text.startsWith(SPARSE)) ? namesOrNull(reader) : null);
+    }
+  }
+
+  /** The names of a file without a layer and a tree, which have them otherwise. */
+  private static NameTable namesOrNull(SafeTensorsReader reader) throws IOException {
+    LabelsFile names = LabelsFile.orNull(reader, GrowingArrays.MAX_LENGTH);
+    return names == null ? null : names.read(reader, true);
+  }
+
+  private static void requireScorers(List<String> scorers) throws MalformedException {
+    Set<String> seen = new TreeSet<>();
+    for (String text : scorers) {
+      int colon = text.indexOf(':') + 1;
+      String kind = text.substring(0, colon);
+      String name = text.substring(colon);
+      boolean isKind = kind.equals(LAYER) || kind.equals(TREE) || kind.equals(SPARSE);
+      boolean isNew = seen.add(name) && (kind.equals(SPARSE) || seen.add(kind));
+      if (!isKind
+          || !isNew
+          || scorers.size() > MixtureBuilder.MOST_SCORERS
+          || !MixtureBuilder.NAME.matcher(name).matches()) {
+        throw ModelMetadata.wrong(
+            ModelNames.MIXTURE_SCORERS
+                + " has a wrong scorer: "
+                + MalformedException.excerpt(text));
+      }
+    }
+  }
+
+  private static ScoreCalibration calibrationOrNull(SafeTensorsReader reader) throws IOException {
+    if (!reader.has(KNOTS)) {
+      return null;
+    }
+    TensorEntry entry = reader.entryOfRank(2, KNOTS, Dtype.F32);
+    long knots = entry.dims()[1];
+    if (entry.dims()[0] != 2 || knots < 1 || knots > ScoreCalibration.MOST_KNOTS) {
+      throw new MalformedException(
+          KNOTS, "expected (2, 1 to " + ScoreCalibration.MOST_KNOTS + ") numbers");
+    }
+    float[] both = read(reader, entry);
+    ScoreCalibration calibration =
+        new ScoreCalibration(
+            Arrays.copyOf(both, (int) knots), Arrays.copyOfRange(both, (int) knots, both.length));
+    require(KNOTS, calibration::check);
+    return calibration;
+  }
+
+  private static float[] read(SafeTensorsReader reader, TensorEntry entry) throws IOException {
+    float[] numbers = new float[Math.toIntExact(entry.size())];
+    Storage storage = reader.readFloats(entry);
+    storage.getFloats(0, numbers, 0, numbers.length);
+    storage.close();
+    return numbers;
+  }
+
+  private static void require(String tensor, Runnable check) throws MalformedException {
+    try {
+      check.run();
+    } catch (IllegalArgumentException e) {
+      throw new MalformedException(tensor, e.getMessage(), e);
+    }
+  }
+}

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.mixture;
+
+import static java.util.Objects.requireNonNull;
+import static org.blocksparse.internal.Access.LINEAR;
+import static org.blocksparse.internal.Access.RANKING;
+import static org.blocksparse.internal.Access.SOFTMAX;
+import static org.blocksparse.internal.Access.TENSORS;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.IntTensor;
+import org.blocksparse.SparseRows;
+import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.kernels.Bags;
+import org.blocksparse.internal.search.Addends;
+import org.blocksparse.internal.search.Addends.Scale;
+import org.blocksparse.internal.search.Candidates;
+import org.blocksparse.internal.search.ClassTable;
+import org.blocksparse.internal.search.OutputFilter;
+import org.blocksparse.internal.search.SearchResult;
+import org.blocksparse.internal.search.SparseSearch;
+import org.blocksparse.internal.search.SparseTerm;
+import org.blocksparse.linear.LinearExplanation;
+import org.blocksparse.linear.LinearExplanation.Term;
+import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.mixture.MixtureExplanation.Share;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Ranking;
+
+/** Searches the sums of scorers, by the search of one of them. */
+final class MixtureSearch {
+  private final List<Scorer> scorers;
+
+  private final float[] weights;
+  private final boolean addsProbabilities;
+
+  /** The index of the scorer with a positive weight, or -1. */
+  private final int layer;
+
+  private final int tree;
+  private final int[] sparse;
+
+  /** The clusters of the tree that share a label with the classes of the last search. */
+  private volatile SharedClusters lastShared;
+
+  /** The chunks of sparse weights alone; null with a layer or a tree. */
+  private final ClassTable chunks;
+
+  MixtureSearch(List<Scorer> scorers, float[] weights, boolean addsProbabilities) {
+    this.scorers = scorers;
+    this.weights = weights;
+    this.addsProbabilities = addsProbabilities;
+    this.layer = find(Scorer.OfLayer.class);
+    this.tree = find(Scorer.OfTree.class);
+    this.sparse =
+        IntStream.range(0, weights.length)
+            .filter(i -> weights[i] > 0 && scorers.get(i) instanceof Scorer.OfWeights)
+            .toArray();
+    this.chunks = layer < 0 && tree < 0 ? SparseSearch.table(outputs()) : null;
+  }
+
+  private int find(Class<? extends Scorer> type) {
+    for (int i = 0; i < weights.length; i++) {
+      if (weights[i] > 0 && type.isInstance(scorers.get(i))) {
+        return i;
+      }
+    }
+    return -1;
+  }
+
+  /** The shared clusters for a class table, which a layer replaces when it grows. */
+  @SuppressWarnings("ArrayRecordComponent")
+  private record SharedClusters(ClassTable table, int[][] clusters) {}
+
+  int outputs() {
+    return scorers.stream().mapToInt(Scorer::outputs).max().getAsInt();
+  }
+
+  /** The number of classes that a search opens, at most. */
+  int classes() {
+    return layer >= 0
+        ? layer().layer().assignment().classCount()
+        : tree >= 0 ? tree().clusterCount() : chunks.classes();
+  }
+
+  private Scorer.OfLayer layer() {
+    return (Scorer.OfLayer) scorers.get(layer);
+  }
+
+  private LinearLabelTree tree() {
+    return ((Scorer.OfTree) scorers.get(tree)).tree();
+  }
+
+  private Scale scale(int scorer) {
+    return new Scale(weights[scorer], addsProbabilities);
+  }
+
+  // ------------------------------------------------------------------------------------- search
+
+  SearchResult search(List<SparseRows> x, Filter filter, Candidates.Maker candidates) {
+    int batch = requireRows(x);
+    RANKING.requireNotRenormalized(requireNonNull(filter, "filter"));
+    try (Lease lease = new Lease()) {
+      List<SparseTerm> terms = new ArrayList<>();
+      for (int i : sparse) {
+        Scorer.OfWeights scorer = (Scorer.OfWeights) scorers.get(i);
+        terms.add(LINEAR.term(scorer.weights(), of(x, i), name(x, i), weights[i], lease));
+      }
+      if (layer >= 0) {
+        try (FloatTensor vectors = layer().bag().apply(of(x, layer))) {
+          return tree < 0
+              ? searchLayer(vectors, terms, null, filter, candidates)
+              : LINEAR.with(
+                  tree(),
+                  of(x, tree),
+                  name(x, tree),
+                  rows -> searchLayer(vectors, terms, rows, filter, candidates));
+        }
+      }
+      OutputFilter allowed = RANKING.check(filter, batch, outputs());
+      RANKING.lease(filter, lease);
+      if (tree >= 0) {
+        Addends.Maker addends =
+            (row, table, slots) -> new Addends(row, table, slots, scale(tree), terms, null, null);
+        return LINEAR.with(
+            tree(),
+            of(x, tree),
+            name(x, tree),
+            rows -> LINEAR.search(tree(), rows, allowed, candidates, addends));
+      }
+      Scorer.OfWeights first = (Scorer.OfWeights) scorers.get(sparse[0]);
+      return new SparseSearch(terms, chunks, LINEAR.engine(first.weights()))
+          .search(batch, allowed, candidates);
+    }
+  }
+
+  /**
+   * Searches by the classes of the layer.
+   *
+   * @param ofTree the rows of the tree; null: there is none
+   */
+  private SearchResult searchLayer(
+      FloatTensor vectors,
+      List<SparseTerm> terms,
+      Bags ofTree,
+      Filter filter,
+      Candidates.Maker candidates) {
+    Addends.Maker addends =
+        (row, table, slots) -> {
+          Addends.Late late =
+              ofTree == null ? null : LINEAR.late(tree(), ofTree, row, sharedClusters(table));
+          Scale ofLate = ofTree == null ? null : scale(tree);
+          return new Addends(row, table, slots, scale(layer), terms, late, ofLate);
+        };
+    return SOFTMAX.search(layer().layer(), vectors, filter, candidates, addends);
+  }
+
+  private int[][] sharedClusters(ClassTable table) {
+    SharedClusters shared = lastShared;
+    if (shared == null || shared.table() != table) {
+      if (table.outputs() != tree().outputs()) {
+        throw new IllegalStateException(
+            "mixture: the layer has "
+                + table.outputs()
+                + " outputs, but the tree has "
+                + tree().outputs());
+      }
+      shared = new SharedClusters(table, LINEAR.clustersOfClasses(tree(), table));
+      lastShared = shared;
+    }
+    return shared.clusters();
+  }
+
+  // --------------------------------------------------------------------------------------- rows
+
+  /** Requires rows for each scorer, and returns how many. */
+  int requireRows(List<SparseRows> x) {
+    if (requireNonNull(x, "x").size() != 1 && x.size() != scorers.size()) {
+      throw new IllegalArgumentException(
+          "x: expected rows for each of "
+              + scorers.size()
+              + " scorers, or one for all, but was "
+              + x.size());
+    }
+    int batch = requireNonNull(x.get(0), "x[0]").rows();
+    for (int i = 1; i < x.size(); i++) {
+      TENSORS.requireRows(requireNonNull(x.get(i), "x[" + i + "]"), "x[" + i + "]", batch);
+    }
+    return batch;
+  }
+
+  private static SparseRows of(List<SparseRows> x, int scorer) {
+    return x.get(x.size() == 1 ? 0 : scorer);
+  }
+
+  private static String name(List<SparseRows> x, int scorer) {
+    return "x[" + (x.size() == 1 ? 0 : scorer) + "]";
+  }
+
+  // ----------------------------------------------------------------------------- single scorers
+
+  /** The first k outputs of a scorer, whatever its weight; with log probabilities or sums. */
+  Ranking topK(int scorer, List<SparseRows> x, int k, Filter filter) {
+    SparseRows rows = of(x, scorer);
+    Scorer one = scorers.get(scorer);
+    if (one instanceof Scorer.OfLayer embedding) {
+      try (FloatTensor vectors = embedding.bag().apply(rows)) {
+        return embedding.layer().topK(vectors, k, filter);
+      }
+    }
+    return one instanceof Scorer.OfTree linear
+        ? linear.tree().topK(rows, k, filter)
+        : ((Scorer.OfWeights) one).weights().topK(rows, k, filter);
+  }
+
+  int scorers() {
+    return scorers.size();
+  }
+
+  /** The score of a scorer in the sum. */
+  double scaled(int scorer, float score) {
+    return addsProbabilities && scorers.get(scorer).isLogarithmic() ? Math.exp(score) : score;
+  }
+
+  /** A scorer's score of an output that it has no sparse weight for. */
+  double otherwise(int scorer) {
+    return scorers.get(scorer).isLogarithmic() ? Double.NEGATIVE_INFINITY : 0;
+  }
+
+  // -------------------------------------------------------------------------------- explanation
+
+  MixtureExplanation explain(List<SparseRows> x, int output, Labels labels) {
+    if (requireRows(x) != 1) {
+      throw new IllegalArgumentException("x: expected 1 row but was " + x.get(0).rows());
+    }
+    List<Share> shares = new ArrayList<>();
+    double sum = 0;
+    for (int i = 0; i < weights.length; i++) {
+      Share share = share(i, of(x, i), output);
+      shares.add(share);
+      sum += share.contribution();
+    }
+    boolean isNamed = labels != null && output < labels.size();
+    return new MixtureExplanation(output, isNamed ? labels.name(output) : null, sum, shares);
+  }
+
+  private Share share(int scorer, SparseRows row, int output) {
+    Scorer one = scorers.get(scorer);
+    if (one instanceof Scorer.OfLayer embedding) {
+      return shareOfLayer(scorer, embedding, row, output);
+    }
+    if (one instanceof Scorer.OfTree linear) {
+      LinearExplanation explained = linear.tree().explain(row, output);
+      double score =
+          addsProbabilities ? explained.probability() : Math.log(explained.probability());
+      return new Share(one.name(), weights[scorer], score, explained.terms());
+    }
+    if (output >= one.outputs()) {
+      return new Share(one.name(), weights[scorer], 0, List.of());
+    }
+    List<Term> terms = ((Scorer.OfWeights) one).weights().explain(row, output);
+    double score = terms.stream().mapToDouble(Term::contribution).sum();
+    return new Share(one.name(), weights[scorer], score, terms);
+  }
+
+  /** The share of a layer, with the change of the log probability by each entry of the row. */
+  private Share shareOfLayer(int scorer, Scorer.OfLayer of, SparseRows row, int output) {
+    int[] indices = row.indices(0);
+    float[] values = row.isWeighted() ? row.values(0) : null;
+    List<int[]> without = new ArrayList<>(List.of(indices));
+    List<float[]> valuesWithout = new ArrayList<>();
+    if (values != null) {
+      valuesWithout.add(values);
+    }
+    int[] features = IntStream.of(indices).sorted().distinct().toArray();
+    for (int feature : features) {
+      int[] others =
+          IntStream.range(0, indices.length).filter(i -> indices[i] != feature).toArray();
+      without.add(IntStream.of(others).map(i -> indices[i]).toArray());
+      if (values != null) {
+        float[] ofOthers = new float[others.length];
+        for (int i = 0; i < others.length; i++) {
+          ofOthers[i] = values[others[i]];
+        }
+        valuesWithout.add(ofOthers);
+      }
+    }
+    int[] targets = new int[without.size()];
+    Arrays.fill(targets, output);
+    try (SparseRows rows =
+            values == null ? SparseRows.of(without) : SparseRows.of(without, valuesWithout);
+        FloatTensor vectors = of.bag().apply(rows);
+        IntTensor wanted = IntTensor.of(targets, targets.length);
+        FloatTensor found = of.layer().logProbabilitiesOf(vectors, wanted)) {
+      float[] scores = found.toArray();
+      List<Term> terms =
+          IntStream.range(0, features.length)
+              .mapToObj(i -> new Term(features[i], 1, (double) scores[0] - scores[i + 1]))
+              .sorted(Comparator.comparingDouble((Term term) -> -Math.abs(term.weight())))
+              .toList();
+      return new Share(of.name(), weights[scorer], scaled(scorer, scores[0]), terms);
+    }
+  }
+}

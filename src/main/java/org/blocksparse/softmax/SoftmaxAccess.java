@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.softmax;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.internal.Access;
+import org.blocksparse.internal.files.SaveSettings;
+import org.blocksparse.internal.search.Addends;
+import org.blocksparse.internal.search.Candidates;
+import org.blocksparse.internal.search.SearchResult;
+import org.blocksparse.ranking.Filter;
+
+/** The part of this package that other packages of the module use. */
+final class SoftmaxAccess implements Access.Softmax {
+  @Override
+  public SearchResult search(
+      TwoLevelLayer<?> layer,
+      FloatTensor x,
+      Filter filter,
+      Candidates.Maker candidates,
+      Addends.Maker addends) {
+    return layer.search(x, filter, candidates, addends);
+  }
+
+  @Override
+  public void save(TwoLevelLayer<?> layer, Path file, SaveSettings settings) throws IOException {
+    layer.save(file, settings);
+  }
+}

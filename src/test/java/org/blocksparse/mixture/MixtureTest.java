@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.mixture;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.function.IntPredicate;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.SparseRows;
+import org.blocksparse.Workers;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.linear.LinearExplanation.Term;
+import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.mixture.MixtureExplanation.Share;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.softmax.TwoLevelLayer;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.Seed;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Mixtures on every kind of kernels, against sums over all outputs. */
+@Tag("xcheck")
+final class MixtureTest {
+  private static final int FEATURES = 23;
+  private static final int ROWS = 11;
+
+  @TempDir Path folder;
+
+  /** The scorers that a mixture may have, over the same outputs, and what they score. */
+  private static final class Scorers implements AutoCloseable {
+    final int outputs;
+    final SplittableRandom random;
+    final EmbeddingBag bag;
+    final TwoLevelLayer<?> layer;
+    final LinearLabelTree tree;
+    final SparseWeights one;
+    final SparseWeights other;
+    final SparseRows x;
+    final SparseRows y;
+
+    Scorers(int outputs, boolean isLabelTree, Workers workers, SplittableRandom random) {
+      this.outputs = outputs;
+      this.random = random;
+      bag = EmbeddingBag.builder(FEATURES, 5).workers(workers).seed(random.nextLong()).build();
+      int[] classOf = new int[outputs];
+      int classes = Math.max(1, outputs / 7);
+      for (int output = 0; output < outputs; output++) {
+        classOf[output] = output < classes ? output : random.nextInt(classes);
+      }
+      ClassAssignment assignment = ClassAssignment.of(classOf);
+      layer =
+          isLabelTree
+              ? LabelTree.builder(5, outputs).classes(assignment).workers(workers).build()
+              : HierarchicalSoftmax.builder(5, outputs)
+                  .classes(assignment)
+                  .workers(workers)
+                  .seed(random.nextLong())
+                  .build();
+      randomize(bag.table(), 2, random);
+      randomize(layer.W1(), 1, random);
+      randomize(layer.b2(), 1, random);
+      try (SparseRows rows = rows(60, random, 4);
+          SparseRows targets = lists(60, outputs, 3, random)) {
+        tree =
+            LinearLabelTree.builder(FEATURES, outputs)
+                .clusterSize(4)
+                .workers(workers)
+                .train(rows, targets);
+      }
+      one = weights(outputs, random, workers);
+      other = weights(Math.max(1, outputs - 3), random, workers);
+      x = rows(ROWS, random, 6);
+      y = rows(ROWS, random, 2);
+    }
+
+    private static void randomize(FloatTensor tensor, double scale, SplittableRandom random) {
+      float[] values = new float[Math.toIntExact(tensor.shape().size())];
+      for (int i = 0; i < values.length; i++) {
+        values[i] = (float) (scale * (random.nextDouble() + random.nextDouble() - 1));
+      }
+      tensor.put(0, values, 0, values.length);
+    }
+
+    private static SparseRows lists(int rows, int bound, int most, SplittableRandom random) {
+      List<int[]> lists = new ArrayList<>();
+      for (int row = 0; row < rows; row++) {
+        lists.add(random.ints(random.nextInt(most + 1), 0, bound).toArray());
+      }
+      return SparseRows.of(lists);
+    }
+
+    private static SparseRows rows(int rows, SplittableRandom random, int most) {
+      return lists(rows, FEATURES, most, random);
+    }
+
+    private static SparseWeights weights(int outputs, SplittableRandom random, Workers workers) {
+      List<int[]> indices = new ArrayList<>();
+      List<float[]> values = new ArrayList<>();
+      for (int feature = 0; feature < FEATURES; feature++) {
+        int[] list = random.ints(random.nextInt(6), 0, outputs).toArray();
+        float[] ofList = new float[list.length];
+        for (int i = 0; i < list.length; i++) {
+          ofList[i] = random.nextInt(-2, 5);
+        }
+        indices.add(list);
+        values.add(ofList);
+      }
+      try (SparseRows rows = SparseRows.of(indices, values)) {
+        return SparseWeights.of(rows, outputs, workers);
+      }
+    }
+
+    float[][] ofLayer() {
+      try (FloatTensor vectors = bag.apply(x);
+          FloatTensor all = layer.logProbabilities(vectors)) {
+        float[] flat = all.toArray();
+        float[][] byRow = new float[ROWS][];
+        for (int row = 0; row < ROWS; row++) {
+          byRow[row] = Arrays.copyOfRange(flat, row * outputs, (row + 1) * outputs);
+        }
+        return byRow;
+      }
+    }
+
+    float[][] all(Ranking ranking) {
+      float[][] byRow = new float[ROWS][outputs];
+      for (int row = 0; row < ROWS; row++) {
+        for (int rank = 0; rank < ranking.size(row); rank++) {
+          byRow[row][ranking.output(row, rank)] = ranking.score(row, rank);
+        }
+      }
+      return byRow;
+    }
+
+    @Override
+    public void close() {
+      Stream.of(bag, layer, tree, one, other, x, y).forEach(Scorers::close);
+    }
+
+    private static void close(AutoCloseable each) {
+      try {
+        each.close();
+      } catch (Exception e) {
+        throw new AssertionError(e);
+      }
+    }
+  }
+
+  static Stream<KernelsUnderTest> kernels() {
+    return KernelsUnderTest.instructionSets().stream();
+  }
+
+  private static double scaled(float score, boolean isProbability) {
+    return isProbability ? Math.exp(score) : score;
+  }
+
+  private static void assertRow(
+      Ranking ranking, int row, float[] totals, IntPredicate allowed, int k) {
+    int[] wanted =
+        IntStream.range(0, totals.length)
+            .filter(allowed)
+            .boxed()
+            .sorted(Comparator.comparingDouble((Integer output) -> -totals[output]))
+            .mapToInt(Integer::intValue)
+            .limit(k)
+            .toArray();
+    assertArrayEquals(wanted, ranking.outputs(row), () -> Arrays.toString(totals));
+    for (int rank = 0; rank < wanted.length; rank++) {
+      assertEquals(totals[wanted[rank]], ranking.score(row, rank));
+    }
+  }
+
+  /** All kinds of sums: with and without each scorer, of logarithms and of probabilities. */
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void rankingsAreThoseOfAllSums(KernelsUnderTest kernels) {
+    SplittableRandom random = new SplittableRandom(Seed.value());
+    for (int outputs : new int[] {1, 2, 31, 300}) {
+      boolean isLabelTree = random.nextBoolean();
+      try (Scorers all = new Scorers(outputs, isLabelTree, kernels.workers(), random)) {
+        float[][] ofLayer = all.ofLayer();
+        float[][] ofTree = all.all(all.tree.topK(all.x, outputs));
+        float[][] ofOne = all.all(all.one.topK(all.x, outputs));
+        float[][] ofOther = all.all(all.other.topK(all.y, outputs));
+        for (int uses = 0; uses < 16; uses++) {
+          MixtureBuilder builder = Mixture.builder();
+          float[] w = new float[4];
+          for (int i = 0; i < 4; i++) {
+            w[i] = (uses >> i & 1) == 0 ? 0 : random.nextInt(1, 9) / 4f;
+          }
+          if (uses == 0) {
+            w[0] = 2;
+          }
+          boolean isProbability = random.nextInt(3) == 0;
+          builder
+              .layer("embedding", all.bag, all.layer)
+              .tree("tree", all.tree)
+              .weights("one", all.one)
+              .weights("other", all.other);
+          Mixture mixture =
+              (isProbability ? builder.addProbabilities() : builder).build().withWeights(w);
+          List<SparseRows> x = List.of(all.x, all.x, all.x, all.y);
+          int k = random.nextInt(1, 9);
+          try (SparseRows lists = Scorers.lists(ROWS, outputs, outputs, random)) {
+            Ranking best = mixture.topK(x, k);
+            Ranking only = mixture.topK(x, k, Filter.only(lists));
+            Ranking without = mixture.topK(x, k, Filter.without(lists).and(Filter.without(0)));
+            boolean isSparse = w[0] == 0 && w[1] == 0;
+            for (int row = 0; row < ROWS; row++) {
+              float[] totals = new float[outputs];
+              for (int output = 0; output < outputs; output++) {
+                double sum = 0;
+                sum += w[2] == 0 ? 0 : (double) w[2] * ofOne[row][output];
+                sum += w[3] == 0 ? 0 : (double) w[3] * ofOther[row][output];
+                double tree = w[1] == 0 ? 0 : w[1] * scaled(ofTree[row][output], isProbability);
+                double layer = w[0] == 0 ? 0 : w[0] * scaled(ofLayer[row][output], isProbability);
+                totals[output] = (float) (w[0] == 0 ? tree + sum : layer + (sum + tree));
+              }
+              IntPredicate isScored = output -> !isSparse || totals[output] != 0;
+              int[] list = lists.indices(row);
+              IntPredicate isListed = output -> IntStream.of(list).anyMatch(i -> i == output);
+              assertRow(best, row, totals, isScored, k);
+              assertRow(only, row, totals, isListed.and(isScored), k);
+              IntPredicate others = isListed.negate().and(output -> output > 0).and(isScored);
+              assertRow(without, row, totals, others, k);
+            }
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void searchesOpenFewerClassesThanThereAre() {
+    try (Scorers all = new Scorers(300, false, Workers.common(), new SplittableRandom(5))) {
+      Mixture mixture =
+          Mixture.builder()
+              .layer("embedding", all.bag, all.layer)
+              .weights("one", all.one)
+              .build()
+              .withWeights(4, 8);
+      Ranking best = mixture.topK(List.of(all.x), 3);
+      int opened = IntStream.range(0, ROWS).map(best::openedClasses).sum();
+      assertTrue(opened < ROWS * all.layer.assignment().classCount() * 3 / 4, () -> "" + opened);
+    }
+  }
+
+  @Test
+  void calibratedMixturesHaveProbabilities() {
+    try (Scorers all = new Scorers(31, true, Workers.common(), new SplittableRandom(7));
+        SparseRows targets = Scorers.lists(ROWS, 31, 9, new SplittableRandom(8))) {
+      Mixture mixture =
+          Mixture.builder()
+              .layer("embedding", all.bag, all.layer)
+              .tree("tree", all.tree)
+              .weights("one", all.one)
+              .build()
+              .fit(List.of(all.x), targets);
+      assertTrue(mixture.isCalibrated());
+      List<SparseRows> x = List.of(all.x);
+      Ranking best = mixture.topK(x, 31);
+      Ranking sums = mixture.withWeights(mixture.weights()).topK(x, 31);
+      for (double probability : new double[] {0.05, 0.2, 0.4, 0.9, 1}) {
+        Ranking likely = mixture.atLeast(x, probability, Filter.without(3));
+        for (int row = 0; row < ROWS; row++) {
+          assertArrayEquals(sums.outputs(row), best.outputs(row));
+          int r = row;
+          int[] wanted =
+              IntStream.range(0, 31)
+                  .filter(rank -> best.output(r, rank) != 3)
+                  .filter(rank -> best.logProbability(r, rank) >= (float) Math.log(probability))
+                  .map(rank -> best.output(r, rank))
+                  .toArray();
+          assertArrayEquals(wanted, likely.outputs(row));
+          for (int rank = 1; rank < 31; rank++) {
+            assertTrue(best.logProbability(row, rank) <= best.logProbability(row, rank - 1));
+          }
+        }
+      }
+      assertThrows(
+          IllegalStateException.class,
+          () -> mixture.withWeights(1, 1, 1).atLeast(x, 0.5, Filter.without()));
+    }
+  }
+
+  /** A scorer that knows the answer gets all the weight, whatever the scale of its scores. */
+  @Test
+  void fitFindsTheScorerThatIsRight() {
+    SplittableRandom random = new SplittableRandom(Seed.value());
+    int outputs = 40;
+    List<int[]> identity = new ArrayList<>();
+    List<float[]> of = new ArrayList<>();
+    List<int[]> noise = new ArrayList<>();
+    for (int feature = 0; feature < outputs; feature++) {
+      identity.add(new int[] {feature, (feature + 7) % outputs});
+      of.add(new float[] {0.02f, 0.01f});
+      noise.add(random.ints(9, 0, outputs).toArray());
+    }
+    int[] order = random.ints(600, 0, outputs).toArray();
+    List<int[]> rows = IntStream.of(order).mapToObj(i -> new int[] {i}).toList();
+    try (SparseRows right = SparseRows.of(identity, of);
+        SparseRows wrong = SparseRows.of(noise);
+        SparseRows x = SparseRows.of(rows);
+        SparseWeights one = SparseWeights.of(right, outputs);
+        SparseWeights other = SparseWeights.of(wrong, outputs)) {
+      Mixture mixture = Mixture.builder().weights("wrong", other).weights("right", one).build();
+      Mixture fitted = mixture.fit(List.of(x), x);
+      Ranking ranking = fitted.topK(List.of(x), 1);
+      int found = 0;
+      for (int row = 0; row < order.length; row++) {
+        found += ranking.output(row, 0) == order[row] ? 1 : 0;
+      }
+      assertTrue(found > 590, fitted + ": " + found);
+      assertTrue(ranking.probability(0, 0) > 0.9, () -> "" + ranking.probability(0, 0));
+    }
+  }
+
+  @Test
+  void explanationsAddUp() {
+    try (Scorers all = new Scorers(31, false, Workers.common(), new SplittableRandom(9));
+        SparseRows row = SparseRows.of(List.of(new int[] {3, 3, 8, 20}))) {
+      Mixture mixture =
+          Mixture.builder()
+              .layer("embedding", all.bag, all.layer)
+              .tree("tree", all.tree)
+              .weights("one", all.one)
+              .weights("other", all.other)
+              .build()
+              .withWeights(1, 0.5f, 2, 0);
+      Ranking ranking = mixture.topK(List.of(row), 31);
+      for (int rank = 0; rank < 31; rank++) {
+        MixtureExplanation explained = mixture.explain(List.of(row), ranking.output(0, rank));
+        assertEquals(
+            ranking.score(0, rank), explained.score(), 1e-5 * (1 + Math.abs(explained.score())));
+        assertEquals(
+            List.of("embedding", "tree", "one", "other"),
+            explained.shares().stream().map(Share::scorer).toList());
+        Share sparse = explained.shares().get(2);
+        assertEquals(sparse.score(), sparse.terms().stream().mapToDouble(Term::contribution).sum());
+        assertEquals(
+            List.of(3, 8, 20),
+            explained.shares().get(0).terms().stream().map(Term::feature).sorted().toList());
+      }
+    }
+  }
+
+  @Test
+  void aLayerMayGrowBesideSparseWeights() {
+    try (Scorers all = new Scorers(31, false, Workers.common(), new SplittableRandom(3))) {
+      Mixture sparse =
+          Mixture.builder().layer("embedding", all.bag, all.layer).weights("one", all.one).build();
+      Mixture both =
+          Mixture.builder().layer("embedding", all.bag, all.layer).tree("tree", all.tree).build();
+      List<SparseRows> x = List.of(all.x);
+      assertEquals(31, sparse.topK(x, 99).size(0));
+      all.layer.addOutputs(2);
+      assertEquals(33, sparse.topK(x, 99).size(0));
+      assertThrows(IllegalStateException.class, () -> both.topK(x, 1));
+    }
+  }
+
+  @Test
+  void filesHoldAllScorers() throws IOException {
+    Path file = folder.resolve("mixture");
+    try (Scorers all = new Scorers(300, true, Workers.common(), new SplittableRandom(11));
+        SparseRows targets = Scorers.lists(ROWS, 300, 9, new SplittableRandom(8))) {
+      Labels labels = Labels.of(IntStream.range(0, 300).mapToObj(i -> "n" + i).toList());
+      all.layer.setLabels(labels);
+      all.tree.setLabels(labels);
+      all.one.setLabels(labels);
+      List<Mixture> mixtures = new ArrayList<>();
+      for (boolean hasLayer : new boolean[] {false, true}) {
+        for (boolean hasTree : new boolean[] {false, true}) {
+          MixtureBuilder builder = Mixture.builder().weights("a", all.one);
+          if (hasLayer) {
+            builder.layer("b", all.bag, all.layer).addProbabilities();
+          }
+          if (hasTree) {
+            builder.tree("c", all.tree);
+          }
+          Mixture mixture = builder.weights("d", all.other).build();
+          mixtures.add(hasTree ? mixture.fit(List.of(all.x), targets) : mixture);
+        }
+      }
+      for (Mixture mixture : mixtures) {
+        mixture.save(file, SaveOptions.defaults().withMetadata(Map.of("key", "value")));
+        for (LoadOptions options : List.of(LoadOptions.copied(), LoadOptions.mapped())) {
+          try (Mixture loaded = Mixture.load(file, options)) {
+            assertEquals(mixture.toString(), loaded.toString());
+            assertEquals(Map.of("key", "value"), loaded.metadata());
+            Ranking wanted = mixture.topK(List.of(all.x), 5);
+            Ranking actual = loaded.topK(List.of(all.x), 5);
+            for (int row = 0; row < ROWS; row++) {
+              assertArrayEquals(wanted.outputs(row), actual.outputs(row));
+              assertArrayEquals(wanted.logProbabilities(row), actual.logProbabilities(row));
+            }
+            if (wanted.size(0) > 0) {
+              assertEquals("n" + wanted.output(0, 0), actual.label(0, 0));
+            }
+          }
+        }
+      }
+      try (LabelTree alone = LabelTree.load(file);
+          LinearLabelTree tree = LinearLabelTree.load(file)) {
+        assertEquals(300, alone.outputs());
+        assertEquals(300, tree.outputs());
+      }
+    }
+  }
+
+  @Test
+  void wrongArgumentsAreRefused() {
+    try (Scorers all = new Scorers(31, false, Workers.common(), new SplittableRandom(2));
+        SparseRows few = SparseRows.of(List.of(new int[0]));
+        SparseWeights more = Scorers.weights(40, new SplittableRandom(1), Workers.common())) {
+      MixtureBuilder builder = Mixture.builder().layer("a", all.bag, all.layer);
+      assertThrows(IllegalArgumentException.class, () -> builder.layer("b", all.bag, all.layer));
+      assertThrows(IllegalArgumentException.class, () -> builder.weights("a", all.one));
+      assertThrows(IllegalArgumentException.class, () -> builder.weights("a b", all.one));
+      assertThrows(IllegalArgumentException.class, () -> Mixture.builder().build());
+      assertThrows(
+          IllegalArgumentException.class,
+          () -> Mixture.builder().tree("t", all.tree).weights("more", more).build());
+      Mixture mixture = builder.weights("one", all.one).build();
+      assertThrows(IllegalArgumentException.class, () -> mixture.topK(List.of(), 1));
+      assertThrows(IllegalArgumentException.class, () -> mixture.topK(List.of(all.x, few), 1));
+      assertThrows(IllegalArgumentException.class, () -> mixture.topK(List.of(all.x), 0));
+      assertThrows(IllegalArgumentException.class, () -> mixture.withWeights(1));
+      assertThrows(IllegalArgumentException.class, () -> mixture.withWeights(0, 0));
+      assertThrows(IllegalArgumentException.class, () -> mixture.withWeights(-1, 1));
+      assertThrows(IllegalArgumentException.class, () -> mixture.withWeights(Float.NaN, 1));
+      assertThrows(
+          IllegalArgumentException.class,
+          () -> mixture.topK(List.of(all.x), 1, Filter.without(1).withRenormalization()));
+      assertThrows(IndexOutOfBoundsException.class, () -> mixture.explain(List.of(few), 31));
+      assertThrows(IllegalArgumentException.class, () -> mixture.explain(List.of(all.x), 3));
+      all.one.close();
+      assertThrows(IllegalStateException.class, () -> mixture.topK(List.of(all.x), 1));
+    }
+  }
+
+  @Test
+  void rowsWithNaNHaveNoRanking() {
+    try (Scorers all = new Scorers(31, false, Workers.common(), new SplittableRandom(2));
+        SparseRows weights = SparseRows.of(new int[] {0, 1}, new int[] {4});
+        SparseWeights one = SparseWeights.of(weights, 31);
+        SparseRows x =
+            SparseRows.of(
+                List.of(new int[] {0}, new int[] {0}),
+                List.of(new float[] {Float.NaN}, new float[] {1}));
+        SparseRows right = SparseRows.of(List.of(new int[] {0}, new int[] {0}))) {
+      for (Mixture mixture :
+          List.of(
+              Mixture.builder().layer("a", all.bag, all.layer).weights("b", one).build(),
+              Mixture.builder().tree("a", all.tree).weights("b", one).build())) {
+        Ranking ranking = mixture.topK(List.of(right, x), 3);
+        assertFalse(ranking.isDefined(0));
+        assertTrue(ranking.isDefined(1));
+      }
+    }
+  }
+}
