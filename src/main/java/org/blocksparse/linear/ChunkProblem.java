@@ -20,7 +20,7 @@ record ChunkProblem(
     SparseMatrix x,
     int[] features,
     double[] costs,
-    RowLists positives,
+    SparseMatrix positives,
     BitSet heldOut) {
 
   /**
@@ -35,7 +35,7 @@ record ChunkProblem(
     for (int i = begin; i < end; i++) {
       sizes[i - begin] = all.offsets()[chosen[i] + 1] - all.offsets()[chosen[i]];
     }
-    int[] offsets = RowLists.offsets(sizes);
+    int[] offsets = SparseMatrix.offsets(sizes);
     int entries = offsets[sizes.length];
     int[] columns = new int[entries];
     float[] values = new float[entries];
@@ -81,8 +81,8 @@ record ChunkProblem(
 
   /** Whether an output has rows that are not held out. */
   boolean isKnownWithoutHeldOut(int output) {
-    for (int i = positives.begin(output); i < positives.begin(output + 1); i++) {
-      if (!heldOut.get(positives.row(i))) {
+    for (int i = positives.offsets()[output]; i < positives.offsets()[output + 1]; i++) {
+      if (!heldOut.get(positives.columns()[i])) {
         return true;
       }
     }
@@ -92,8 +92,8 @@ record ChunkProblem(
   /** The rows of an output. */
   BitSet positivesOf(int output) {
     BitSet rows = new BitSet();
-    for (int i = positives.begin(output); i < positives.begin(output + 1); i++) {
-      rows.set(positives.row(i));
+    for (int i = positives.offsets()[output]; i < positives.offsets()[output + 1]; i++) {
+      rows.set(positives.columns()[i]);
     }
     return rows;
   }

@@ -47,7 +47,7 @@ record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
     for (int cluster : clusterOf) {
       sizes[firstLeaf + cluster]++;
     }
-    int[] outputBegins = RowLists.offsets(sizes);
+    int[] outputBegins = SparseMatrix.offsets(sizes);
     int[] labels = new int[clusterOf.length];
     int[] next = outputBegins.clone();
     for (int label = 0; label < labels.length; label++) {
@@ -67,7 +67,7 @@ record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
     for (int cluster : clustersOfNew) {
       sizes[firstLeaf() + cluster]++;
     }
-    int[] begins = RowLists.offsets(sizes);
+    int[] begins = SparseMatrix.offsets(sizes);
     int[] all = new int[labels.length + clustersOfNew.length];
     int[] next = new int[clusters()];
     for (int cluster = 0; cluster < next.length; cluster++) {

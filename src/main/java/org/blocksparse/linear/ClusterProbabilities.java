@@ -57,24 +57,24 @@ final class ClusterProbabilities {
    *
    * @throws IllegalArgumentException if there is no room for all
    */
-  int[] likeliest(RowLists rowsOf) {
+  int[] likeliest(SparseMatrix rowsOf) {
     long room = (long) SparseChunks.MOST_OUTPUTS * tree.clusters() - tree.labels().length;
-    if (rowsOf.count() > room) {
+    if (rowsOf.rows() > room) {
       throw new IllegalArgumentException(
           "outputs: expected at most "
               + room
               + " more than the tree has, as its clusters have room for, but was "
-              + rowsOf.count());
+              + rowsOf.rows());
     }
     int[] sizes = new int[tree.clusters()];
     Arrays.setAll(sizes, cluster -> tree.size(tree.firstLeaf() + cluster));
-    int[] chosen = new int[rowsOf.count()];
+    int[] chosen = new int[rowsOf.rows()];
     double[] sums = new double[tree.clusters()];
     for (int label = 0; label < chosen.length; label++) {
       Arrays.fill(sums, 0);
       try (Scratch scratch = Scratch.borrow(SparseChunks.MOST_OUTPUTS)) {
-        for (int i = rowsOf.begin(label); i < rowsOf.begin(label + 1); i++) {
-          compute(rowsOf.row(i), scratch);
+        for (int i = rowsOf.offsets()[label]; i < rowsOf.offsets()[label + 1]; i++) {
+          compute(rowsOf.columns()[i], scratch);
           for (int cluster = 0; cluster < sums.length; cluster++) {
             sums[cluster] += Math.exp(of(cluster));
           }

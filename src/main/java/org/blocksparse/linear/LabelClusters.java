@@ -43,8 +43,8 @@ final class LabelClusters {
    * @param halvings there are 2<sup>halvings</sup> clusters, no more than labels
    */
   static int[] of(
-      Engine engine, SparseMatrix x, RowLists rowsOf, int features, int halvings, long seed) {
-    int labels = rowsOf.count();
+      Engine engine, SparseMatrix x, SparseMatrix rowsOf, int features, int halvings, long seed) {
+    int labels = rowsOf.rows();
     int[] clusterOf = new int[labels];
     if (halvings == 0) {
       return clusterOf;
@@ -124,8 +124,8 @@ final class LabelClusters {
   }
 
   private static SparseMatrix vectors(
-      Engine engine, SparseMatrix x, RowLists rowsOf, int features) {
-    int labels = rowsOf.count();
+      Engine engine, SparseMatrix x, SparseMatrix rowsOf, int features) {
+    int labels = rowsOf.rows();
     int[] sizes = new int[labels];
     forEachLabel(
         engine,
@@ -136,7 +136,7 @@ final class LabelClusters {
           sizes[label] = sum.size;
           sum.clear();
         });
-    int[] offsets = RowLists.offsets(sizes);
+    int[] offsets = SparseMatrix.offsets(sizes);
     int[] columns = new int[offsets[labels]];
     float[] values = new float[offsets[labels]];
     forEachLabel(
@@ -149,15 +149,15 @@ final class LabelClusters {
   }
 
   private static void forEachLabel(
-      Engine engine, SparseMatrix x, RowLists rowsOf, int features, Taker taker) {
+      Engine engine, SparseMatrix x, SparseMatrix rowsOf, int features, Taker taker) {
     engine.run(
-        rowsOf.count(),
-        (long) rowsOf.entries() * Math.max(1, x.columns().length / Math.max(1, x.rows())),
+        rowsOf.rows(),
+        (long) rowsOf.columns().length * Math.max(1, x.columns().length / Math.max(1, x.rows())),
         () -> new Sum(features),
         (sum, first, last) -> {
           for (int label = first; label < last; label++) {
-            for (int i = rowsOf.begin(label); i < rowsOf.begin(label + 1); i++) {
-              sum.add(x, rowsOf.row(i));
+            for (int i = rowsOf.offsets()[label]; i < rowsOf.offsets()[label + 1]; i++) {
+              sum.add(x, rowsOf.columns()[i]);
             }
             taker.take(label, sum);
           }

@@ -268,7 +268,7 @@ record LinearModel(
         throw new IllegalStateException(
             "layer: more than 2^31 - 9 weights; a higher threshold leaves fewer");
       }
-      int[] begins = RowLists.offsets(rowsOf); // rows are no more than entries
+      int[] begins = SparseMatrix.offsets(rowsOf); // rows are no more than entries
       int rows = begins[features];
       Storage[] made =
           Storage.allocateAll(
@@ -311,7 +311,7 @@ record LinearModel(
           sizes[row] = part.starts[i + 1] - part.starts[i];
         }
       }
-      int[] first = RowLists.offsets(sizes);
+      int[] first = SparseMatrix.offsets(sizes);
       starts.putInts(0, first, 0, first.length);
       System.arraycopy(begins, 0, next, 0, features);
       byte[] some = new byte[SparseChunks.MOST_OUTPUTS];

@@ -129,7 +129,7 @@ final class LinearTraining {
     while (((labelCount - 1) >> halvings) + 1 > settings.clusterSize()) {
       halvings++;
     }
-    RowLists rowsOf = rowsOfLabels(0, labelCount);
+    SparseMatrix rowsOf = rowsOfLabels(0, labelCount);
     this.clusterOf = LabelClusters.of(engine, x, rowsOf, featureCount, halvings, settings.seed());
     this.tree = ChunkTree.over(clusterOf, halvings);
     this.placeOf = placeOf(tree);
@@ -190,8 +190,8 @@ final class LinearTraining {
   }
 
   /** The rows of some labels. */
-  private RowLists rowsOfLabels(int first, int count) {
-    return RowLists.of(
+  private SparseMatrix rowsOfLabels(int first, int count) {
+    return SparseMatrix.transposed(
         count,
         labelsOf.length,
         (row, sink) -> {
@@ -241,7 +241,7 @@ final class LinearTraining {
 
   /** The model, in memory of its own. */
   public LinearModel train() {
-    List<RowLists> rowsOf = new ArrayList<>();
+    List<SparseMatrix> rowsOf = new ArrayList<>();
     for (int level = 0; level < tree.levels(); level++) {
       rowsOf.add(rowsOfChunks(level));
       done.total += work(rowsOf.get(level), tree.levelBegins()[level]);
@@ -256,11 +256,11 @@ final class LinearTraining {
   }
 
   /** The rows of each chunk of a level that has outputs to train. */
-  private RowLists rowsOfChunks(int level) {
+  private SparseMatrix rowsOfChunks(int level) {
     int first = tree.levelBegins()[level];
     int chunks = tree.levelBegins()[level + 1] - first;
     if (level == 0) {
-      return RowLists.of(
+      return SparseMatrix.transposed(
           1,
           labelsOf.length,
           (row, sink) -> {
@@ -271,7 +271,7 @@ final class LinearTraining {
     }
     int[] seen = new int[chunks];
     int[] calls = new int[1];
-    return RowLists.of(
+    return SparseMatrix.transposed(
         chunks,
         labelsOf.length,
         (row, sink) -> {
@@ -295,18 +295,18 @@ final class LinearTraining {
     return next >= 0 && next < tree.outputBegins()[chunk + 1];
   }
 
-  private long work(RowLists rowsOf, int firstChunk) {
+  private long work(SparseMatrix rowsOf, int firstChunk) {
     long work = 0;
-    for (int i = 0; i < rowsOf.count(); i++) {
+    for (int i = 0; i < rowsOf.rows(); i++) {
       work += work(rowsOf, i, trained(firstChunk + i));
     }
     return work;
   }
 
-  private long work(RowLists rowsOf, int chunk, int outputs) {
+  private long work(SparseMatrix rowsOf, int chunk, int outputs) {
     long entries = rowsOf.size(chunk); // of the bias
-    for (int i = rowsOf.begin(chunk); i < rowsOf.begin(chunk + 1); i++) {
-      entries += x.offsets()[rowsOf.row(i) + 1] - x.offsets()[rowsOf.row(i)];
+    for (int i = rowsOf.offsets()[chunk]; i < rowsOf.offsets()[chunk + 1]; i++) {
+      entries += x.offsets()[rowsOf.columns()[i] + 1] - x.offsets()[rowsOf.columns()[i]];
     }
     return entries * outputs;
   }
@@ -320,9 +320,9 @@ final class LinearTraining {
   }
 
   private void trainLevel(
-      int level, RowLists rowsOf, LinearModel.ChunkWeights[] known, LinearModel.Parts parts) {
+      int level, SparseMatrix rowsOf, LinearModel.ChunkWeights[] known, LinearModel.Parts parts) {
     int first = tree.levelBegins()[level];
-    int chunks = rowsOf.count();
+    int chunks = rowsOf.rows();
     Calibration.Samples[] samples = new Calibration.Samples[chunks];
     engine.run(
         chunks,
@@ -354,10 +354,10 @@ final class LinearTraining {
   }
 
   private ChunkProblem problem(
-      int chunk, int level, RowLists rowsOf, int inLevel, int[] ofFeatures) {
-    int begin = rowsOf.begin(inLevel);
-    int end = rowsOf.begin(inLevel + 1);
-    int[] chosen = rowsOf.rows();
+      int chunk, int level, SparseMatrix rowsOf, int inLevel, int[] ofFeatures) {
+    int begin = rowsOf.offsets()[inLevel];
+    int end = rowsOf.offsets()[inLevel + 1];
+    int[] chosen = rowsOf.columns();
     int[] used = ChunkProblem.features(x, chosen, begin, end, ofFeatures);
     SparseMatrix compact = ChunkProblem.compact(x, chosen, begin, end, used, ofFeatures);
     double[] costs = new double[end - begin];
@@ -371,8 +371,8 @@ final class LinearTraining {
     boolean isLeaf = level == tree.levels() - 1;
     int[] seen = new int[outputs];
     int[] calls = new int[1];
-    RowLists positives =
-        RowLists.of(
+    SparseMatrix positives =
+        SparseMatrix.transposed(
             outputs,
             end - begin,
             (row, sink) -> {

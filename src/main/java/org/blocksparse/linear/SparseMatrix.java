@@ -4,6 +4,7 @@ package org.blocksparse.linear;
 import java.util.Arrays;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.kernels.Bags;
+import org.blocksparse.internal.memory.GrowingArrays;
 
 /**
  * Sparse rows on the heap: row r has the entries [offsets[r], offsets[r + 1]). The columns of a row
@@ -11,9 +12,57 @@ import org.blocksparse.internal.kernels.Bags;
  * are shared and not to be changed.
  *
  * @param columns the column of each entry
- * @param values of the entries
+ * @param values of the entries; null: all are 1
  */
 record SparseMatrix(int[] offsets, int[] columns, float[] values) {
+  /** Takes what a row belongs to. */
+  interface Sink {
+    void take(int thing);
+  }
+
+  /** Lists the things that a row belongs to, each once; each call gives the same list. */
+  interface Membership {
+    void forEach(int row, Sink sink);
+  }
+
+  /**
+   * The rows that belong to each of {@code count} things, ascending: one row of this matrix for
+   * each thing, without values.
+   */
+  static SparseMatrix transposed(int count, int rows, Membership membership) {
+    int[] sizes = new int[count];
+    for (int row = 0; row < rows; row++) {
+      membership.forEach(row, thing -> sizes[thing]++);
+    }
+    int[] begins = offsets(sizes);
+    int[] next = begins.clone();
+    int[] all = new int[begins[count]];
+    for (int row = 0; row < rows; row++) {
+      int each = row;
+      membership.forEach(row, thing -> all[next[thing]++] = each);
+    }
+    return new SparseMatrix(begins, all, null);
+  }
+
+  /**
+   * Where parts of these sizes begin, and the end of the last.
+   *
+   * @throws IllegalArgumentException if together they are more than an array can hold
+   */
+  static int[] offsets(int[] sizes) {
+    int[] offsets = new int[sizes.length + 1];
+    long end = 0;
+    for (int i = 0; i < sizes.length; i++) {
+      end += sizes[i];
+      if (end > GrowingArrays.MAX_LENGTH) {
+        throw new IllegalArgumentException(
+            "features: rows of labels, or of clusters, have more than 2^31 - 9 entries together");
+      }
+      offsets[i + 1] = (int) end;
+    }
+    return offsets;
+  }
+
   /** A copy of all bags; see {@link #of(Bags, int[], String)}. */
   static SparseMatrix of(Bags bags) {
     return of(bags, IntStream.range(0, bags.count()).toArray(), "x: the values of feature");
@@ -80,6 +129,11 @@ record SparseMatrix(int[] offsets, int[] columns, float[] values) {
 
   int rows() {
     return offsets.length - 1;
+  }
+
+  /** The number of entries of a row. */
+  int size(int row) {
+    return offsets[row + 1] - offsets[row];
   }
 
   /** The sum of the squares of a row. */

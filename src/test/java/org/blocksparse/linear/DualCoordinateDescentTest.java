@@ -45,7 +45,7 @@ final class DualCoordinateDescentTest {
       for (int row = 0; row < ROWS; row++) {
         sizes[row] = random.nextInt(9);
       }
-      int[] offsets = RowLists.offsets(sizes);
+      int[] offsets = SparseMatrix.offsets(sizes);
       int[] columns = new int[offsets[ROWS]];
       float[] values = new float[columns.length];
       BitSet positives = new BitSet();

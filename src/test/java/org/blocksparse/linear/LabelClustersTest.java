@@ -17,7 +17,7 @@ final class LabelClustersTest {
   private static final int FEATURES_OF_GROUP = 10;
 
   /** Rows of one label each: features of the label's group, and noise. */
-  private record Problem(SparseMatrix x, RowLists rowsOf, int features, int[] groupOf) {
+  private record Problem(SparseMatrix x, SparseMatrix rowsOf, int features, int[] groupOf) {
     static Problem of(int groups, int labelsOfGroup, int rowsOfLabel, int noise, long seed) {
       SplittableRandom random = new SplittableRandom(seed);
       int labels = groups * labelsOfGroup;
@@ -52,7 +52,8 @@ final class LabelClustersTest {
         }
       }
       int[] offsets = IntStream.rangeClosed(0, rows).map(row -> row * entries).toArray();
-      RowLists rowsOf = RowLists.of(labels, rows, (row, sink) -> sink.take(row / rowsOfLabel));
+      SparseMatrix rowsOf =
+          SparseMatrix.transposed(labels, rows, (row, sink) -> sink.take(row / rowsOfLabel));
       return new Problem(new SparseMatrix(offsets, columns, values), rowsOf, features, groupOf);
     }
 
@@ -66,8 +67,8 @@ final class LabelClustersTest {
       double[][] sums = new double[clusters][features];
       for (int label = 0; label < clusterOf.length; label++) {
         double[] vector = new double[features];
-        for (int i = rowsOf.begin(label); i < rowsOf.begin(label + 1); i++) {
-          int row = rowsOf.row(i);
+        for (int i = rowsOf.offsets()[label]; i < rowsOf.offsets()[label + 1]; i++) {
+          int row = rowsOf.columns()[i];
           double norm = Math.sqrt(x.squaredNorm(row));
           for (int e = x.offsets()[row]; e < x.offsets()[row + 1]; e++) {
             vector[x.columns()[e]] += x.values()[e] / norm;
