@@ -20,6 +20,7 @@ import org.blocksparse.experts.TopKGate;
 import org.blocksparse.internal.kernels.Scheduler;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.LabelTree;
 import org.junit.jupiter.api.Test;
@@ -111,6 +112,14 @@ final class LoadedWorkersTest {
               LinearLabelTree.load(file, LoadOptions.copied().withWorkers(mine));
           LinearLabelTree copy = tree.copy()) {
         List.of(tree, copy).forEach(each -> assertOnlyOn(mine, each));
+      }
+      try (SparseWeights weights = SparseWeights.of(rows, 2)) {
+        weights.save(file);
+      }
+      try (SparseWeights weights =
+              SparseWeights.load(file, LoadOptions.copied().withWorkers(mine));
+          SparseWeights narrow = weights.withWeights(ElementType.FLOAT16)) {
+        List.of(weights, narrow).forEach(each -> assertOnlyOn(mine, each));
       }
       try (MixtureOfExperts layer = MixtureOfExperts.builder(3, 3, TopKGate.of(4, 2)).build()) {
         layer.save(file);

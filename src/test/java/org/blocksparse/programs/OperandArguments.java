@@ -35,6 +35,9 @@ import org.blocksparse.io.GgufFile;
 import org.blocksparse.io.NamedTensors;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.mixture.Mixture;
+import org.blocksparse.mixture.MixtureFit;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.Epilogue;
 import org.blocksparse.products.OptimizerState;
@@ -173,10 +176,8 @@ final class OperandArguments {
     return switch (type.getSimpleName()) {
       case "FloatTensor", "Tensor" -> ones(3, 3);
       case "IntTensor" -> indices();
-      case "SparseRows" ->
-          called.method().getName().equals("explain")
-              ? SparseRows.of(List.of(new int[] {1}))
-              : rows();
+      case "SparseRows" -> rowsOf();
+      case "List" -> isOfMixture() ? List.of(rowsOf()) : option(type);
       case "BlockPlan" -> plan();
       case "Weights" -> Weights.of(ones(3, 3, 3, 3), ElementType.BFLOAT16);
       case "Routing" -> gate.route(ones(3, 3));
@@ -184,6 +185,9 @@ final class OperandArguments {
       case "LabelTree" -> tree();
       case "LinearLabelTree" ->
           LinearLabelTree.builder(3, 9).clusterSize(4).labels(NAMES).train(rows(), rows());
+      case "SparseWeights" -> SparseWeights.of(rows(), 9);
+      case "Mixture" -> mixture();
+      case "MixtureFit" -> new MixtureFit(mixture());
       case "EmbeddingBag" -> // with a row for each output, to grow with the layer
           called.method().getName().equals("addOutputs")
               ? EmbeddingBag.builder(9, 3).build()
@@ -211,6 +215,7 @@ final class OperandArguments {
       case "LayerBuilder" -> builder();
       case "LinearLabelTreeBuilder" -> LinearLabelTree.builder(3, 9);
       case "EmbeddingBagBuilder" -> EmbeddingBag.builder(3, 3);
+      case "MixtureBuilder" -> Mixture.builder();
       case "MixtureOfExpertsBuilder" -> MixtureOfExperts.builder(3, 3, 3);
       case "Metrics" -> Metrics.upTo(2);
       case "Optimizer" -> Optimizer.adam(0.1f);
@@ -240,6 +245,13 @@ final class OperandArguments {
       case "long" -> 1L;
       default -> throw new AssertionError("no argument for " + type);
     };
+  }
+
+  private static Mixture mixture() {
+    return Mixture.builder()
+        .layer("embedding", bag(), softmax())
+        .weights("sparse", SparseWeights.of(rows(), 9))
+        .build();
   }
 
   private static EmbeddingBag bag() {
@@ -274,7 +286,9 @@ final class OperandArguments {
 
   /** A type that the method takes. */
   private ElementType elementType() {
-    return called.type() == LinearLabelTree.class ? ElementType.FLOAT16 : ElementType.INT8;
+    boolean isSparse =
+        called.type() == LinearLabelTree.class || called.type() == SparseWeights.class;
+    return isSparse ? ElementType.FLOAT16 : ElementType.INT8;
   }
 
   /** A pass that has a gradient of its gates. */
@@ -325,6 +339,17 @@ final class OperandArguments {
     FloatTensor tensor = FloatTensor.zeros(dims);
     tensor.fill(1);
     return tensor;
+  }
+
+  private boolean isOfMixture() {
+    return called.type() == Mixture.class || called.type() == MixtureFit.class;
+  }
+
+  /** One row for explanations, else three. */
+  private SparseRows rowsOf() {
+    return called.method().getName().equals("explain")
+        ? SparseRows.of(List.of(new int[] {1}))
+        : rows();
   }
 
   private static SparseRows rows() {

@@ -52,6 +52,8 @@ import org.blocksparse.io.NpzFile;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.io.TensorFile;
 import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.mixture.Mixture;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.Epilogue;
 import org.blocksparse.products.OptimizerState;
@@ -78,7 +80,7 @@ public final class RandomArguments {
   private static final List<String> FILES =
       List.of(
           "mapped", "tensors", "tree", "linear", "experts", "bag", "state", "classes", "array",
-          "ints", "archive", "gguf");
+          "ints", "archive", "gguf", "sparse", "mixture");
 
   private final SplittableRandom random;
   private final Path folder;
@@ -439,7 +441,15 @@ public final class RandomArguments {
     Files.write(model, ggufBytes());
     keep(GgufFile.open(model));
     SparseRows rows = kept(SparseRows.class).get(0);
-    LinearLabelTree.builder(SIZE, OUTPUTS).train(rows, rows).save(folder.resolve("linear"));
+    LinearLabelTree linear = LinearLabelTree.builder(SIZE, OUTPUTS).train(rows, rows);
+    linear.save(folder.resolve("linear"));
+    keep(linear);
+    SparseWeights sparse = SparseWeights.of(rows, OUTPUTS);
+    sparse.save(folder.resolve("sparse"));
+    keep(sparse);
+    Mixture mixture = Mixture.builder().tree("a", linear).weights("b", sparse).build();
+    mixture.save(folder.resolve("mixture"));
+    keep(mixture);
     MixtureOfExperts.builder(SIZE, SIZE, SIZE).build().save(folder.resolve("experts"));
     kept(LabelTree.class).get(0).save(folder.resolve("tree"));
     kept(EmbeddingBag.class).get(0).save(folder.resolve("bag"));
