@@ -5,6 +5,7 @@
 import java.io.IOException;
 import java.nio.*;
 import java.nio.file.*;
+import java.util.*;
 import org.blocksparse.*;
 import org.blocksparse.experts.*;
 import org.blocksparse.io.*;
@@ -12,22 +13,24 @@ import org.blocksparse.io.*;
 class EngineExperts {
   public static void main(String[] args) throws IOException {
     Path file = Files.write(Files.createTempFile("model", ".gguf"), small());
+    float[] rows = new float[3 * 32]; // the hidden states of three tokens
+    Arrays.fill(rows, 1 / 32f);
     try (var model = GgufFile.open(file);
-        var experts = MixtureOfExperts.of(model, 0, TopKGate.of(2, 1), Activation.SWIGLU);
-        var token = FloatTensor.zeros(1, 32); // the hidden state of a token
-        var out = FloatTensor.zeros(1, 32)) {
-      System.out.println(experts.experts() + " of " + experts.weightType()); // 2 of Q8_0
-      token.fill(1 / 32f);
-      experts.apply(token, out);
-      System.out.println(Math.round(1000 * out.get(0, 5))); // 731
+        var experts = MixtureOfExperts.of(model, 0); // those of block 0
+        var x = FloatTensor.of(rows, 3, experts.inputs());
+        var out = experts.apply(x)) {
+      System.out.println(Math.round(1000 * out.get(2, 5))); // 731
+      System.out.println(experts.gate()); // TopKGate(1 of 2)
     }
     Files.delete(file);
   }
 
-  /** Block 0 of a model: two experts of Q8_0, 32 -> 32 -> 32, and their gate. */
+  /** Block 0 of a model like Mixtral: two experts of Q8_0, 32 -> 32 -> 32, and their gate. */
   static byte[] small() {
     ByteBuffer bytes = ByteBuffer.allocate(1 << 14).order(ByteOrder.LITTLE_ENDIAN);
-    bytes.put("GGUF".getBytes()).putInt(3).putLong(4).putLong(0); // tensors and keys
+    bytes.put("GGUF".getBytes()).putInt(3).putLong(4).putLong(2); // tensors and keys
+    text(text(bytes, "general.architecture").putInt(8), "llama"); // a string
+    text(bytes, "llama.expert_used_count").putInt(4).putInt(1); // a number
     tensor(bytes, "gate_inp", 2).putLong(32).putLong(2).putInt(0).putLong(0); // F32
     long begin = 2 * 32 * 4;
     for (String name : new String[] {"gate_exps", "up_exps", "down_exps"}) {
@@ -45,7 +48,10 @@ class EngineExperts {
   }
 
   static ByteBuffer tensor(ByteBuffer bytes, String name, int dimensions) {
-    String full = "blk.0.ffn_" + name + ".weight";
-    return bytes.putLong(full.length()).put(full.getBytes()).putInt(dimensions);
+    return text(bytes, "blk.0.ffn_" + name + ".weight").putInt(dimensions);
+  }
+
+  static ByteBuffer text(ByteBuffer bytes, String text) {
+    return bytes.putLong(text.length()).put(text.getBytes());
   }
 }

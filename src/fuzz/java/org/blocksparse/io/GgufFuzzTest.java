@@ -12,7 +12,21 @@ import org.blocksparse.experts.MixtureOfExperts;
 
 class GgufFuzzTest {
   @FuzzTest(maxDuration = "8s")
-  @DictionaryEntries({"GGUF\\x03", "general.alignment\\x04", "blk.0.ffn_up_exps.weight\\x03"})
+  @DictionaryEntries({
+    "GGUF\\x03",
+    "general.alignment\\x04",
+    "general.architecture\\x08",
+    "deepseek2",
+    "gemma4",
+    ".expert_used_count\\x04",
+    ".expert_gating_func\\x04",
+    ".expert_weights_scale\\x06",
+    ".expert_group_count\\x04",
+    "blk.0.ffn_up_exps.weight\\x03",
+    "blk.0.ffn_up_shexp.weight\\x02",
+    "blk.0.ffn_down_exps.scale\\x01",
+    "blk.0.exp_probs_b.bias\\x01"
+  })
   void files(byte[] input) throws IOException {
     Fuzzing.readsOrRefuses(input, GgufFuzzTest::readAll);
   }
@@ -25,6 +39,7 @@ class GgufFuzzTest {
         Fuzzing.readOrRefuse(same -> gguf.floats(name).close());
         Fuzzing.readOrRefuse(same -> widen(gguf, name));
       }
+      Fuzzing.readOrRefuse(same -> MixtureOfExperts.of(gguf, 0).close());
       Fuzzing.readOrRefuse(same -> MixtureOfExperts.of(gguf, 0, null, Activation.SWIGLU).close());
     }
   }

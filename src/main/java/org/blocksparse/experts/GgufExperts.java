@@ -3,9 +3,11 @@ package org.blocksparse.experts;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.blocksparse.Activation;
 import org.blocksparse.BlockMatrix;
 import org.blocksparse.FileFormatException;
@@ -15,81 +17,191 @@ import org.blocksparse.Weights;
 import org.blocksparse.internal.Check;
 import org.blocksparse.io.GgufFile;
 
-/**
- * Takes the experts of one block from a file, by the names of llama.cpp.
- *
- * @param prefix of the names of the block
- */
-record GgufExperts(GgufFile file, String prefix) {
+/** Takes the experts of one block from a file, by the names of llama.cpp. */
+final class GgufExperts {
   private static final String WEIGHT = ".weight";
   private static final String BIAS = ".bias";
-  private static final String GATE_AND_UP = "gate_up_exps";
-  private static final String DOWN = "down_exps";
-  private static final String GATE = "gate_inp";
+  private static final String SCALE = ".scale";
+  private static final String GATE_AND_UP = "ffn_gate_up_exps";
+  private static final String DOWN = "ffn_down_exps";
+  private static final String GATE = "ffn_gate_inp";
+  private static final String CHOICE_BIAS = "exp_probs_b" + BIAS;
+  private static final List<String> SHARED_FIRST = List.of("ffn_gate_shexp", "ffn_up_shexp");
+  private static final String SHARED_DOWN = "ffn_down_shexp";
+  private static final String SHARED_GATE = "ffn_gate_inp_shexp" + WEIGHT;
+
+  /** Of the rows that the experts of Gemma read. */
+  private static final String NORM = "pre_ffw_norm_2" + WEIGHT;
 
   /** Blocks that a message lists, before the last one. */
   private static final int MOST_BLOCKS = 8;
+
+  private final GgufFile file;
+  private final int block;
+
+  /** What the names of the block begin with. */
+  private final String prefix;
+
+  /** The tensors that were asked for. */
+  private final Set<String> known = new HashSet<>();
+
+  GgufExperts(GgufFile file, int block) {
+    this.file = file;
+    this.block = block;
+    this.prefix = "blk." + block + ".";
+  }
+
+  /** The layer that the metadata of the file describes. */
+  MixtureOfExperts layer() throws IOException {
+    GgufKeys keys = GgufKeys.of(file, block);
+    Activation activation = keys.activation();
+    int experts = experts(activation);
+    TopKGate gate = keys.gate(experts, has(CHOICE_BIAS));
+    if (keys.shared() > 0) {
+      tensor(SHARED_DOWN + WEIGHT);
+    }
+    if (keys.hasNormOfGate()) {
+      tensor(GATE + SCALE);
+    }
+    MixtureOfExperts layer = layer(gate, activation);
+    try {
+      keys.requireIfThere("embedding_length", layer.inputs());
+      keys.requireIfThere("expert_feed_forward_length", layer.hidden());
+      requireAllKnown();
+      return layer;
+    } catch (Throwable e) {
+      layer.close();
+      throw e;
+    }
+  }
 
   /** The layer; gate may be null. */
   MixtureOfExperts layer(TopKGate gate, Activation activation) throws IOException {
     Map<String, BlockMatrix> made = new LinkedHashMap<>();
     try {
       List<String> first = first(activation);
-      boolean halves = activation.isGated() && first.size() == 1;
-      Weights W1 = file.weights(names(first), 1, experts(first.get(0), halves));
+      int experts = experts(activation);
+      Weights W1 = file.weights(names(first), 1, experts);
       made.put("W1", W1);
-      int experts = (int) W1.shape().dim(1);
       int inputs = (int) W1.shape().dim(2);
       long sums = W1.shape().dim(3);
       int hidden = (int) (activation.isGated() ? sums / 2 : sums);
       Shape down = tensor(DOWN + WEIGHT).shape();
       int outputs = (int) (down.rank() == 3 ? down.dim(1) : 0);
       requireShape(DOWN + WEIGHT, experts, Math.max(1, outputs), hidden);
-      made.put("W2", file.weights(List.of(prefix + DOWN + WEIGHT), experts, 1));
+      made.put("W2", file.weights(names(List.of(DOWN)), experts, 1));
       addBias("b1", first, experts, sums / first.size(), made);
       addBias("b2", List.of(DOWN), experts, outputs, made);
+      MixtureOfExpertsBuilder builder = MixtureOfExperts.builder(inputs, hidden, experts);
       if (gate != null) {
         requireExperts(gate, experts);
         requireShape(GATE + WEIGHT, experts, inputs);
-        made.put("Wg", transposed(experts, inputs));
+        made.put("Wg", gate(experts, inputs));
         if (has(GATE + BIAS)) {
           requireShape(GATE + BIAS, experts);
           made.put("bg", floats(GATE + BIAS, 1, experts));
         }
+        builder = MixtureOfExperts.builder(inputs, hidden, ofTensors(gate, made));
       }
-      MixtureOfExpertsBuilder builder =
-          gate == null
-              ? MixtureOfExperts.builder(inputs, hidden, experts)
-              : MixtureOfExperts.builder(inputs, hidden, gate);
-      return builder.outputs(outputs).activation(activation).build(made);
+      builder.outputs(outputs).activation(activation);
+      if (has(SHARED_DOWN + WEIGHT)) {
+        addShared(inputs, outputs, activation, builder, made);
+      }
+      return builder.build(made);
     } catch (Throwable e) {
       made.values().forEach(BlockMatrix::close);
       throw e;
     }
   }
 
+  /** The gate with the bias of its choice and the scales that tensors have. */
+  private TopKGate ofTensors(TopKGate gate, Map<String, BlockMatrix> made) throws IOException {
+    int experts = gate.experts();
+    TopKGate with = gate;
+    if (has(CHOICE_BIAS)) {
+      with = with.withChoiceBias(vector(CHOICE_BIAS, experts));
+    }
+    if (has(DOWN + SCALE)) {
+      float[] scales = vector(DOWN + SCALE, experts);
+      if (made.containsKey("b2")) {
+        throw wrong(
+            DOWN + SCALE, "is beside " + prefix + DOWN + BIAS + ", which it does not scale");
+      }
+      float[] ofGate = gate.gating().scales();
+      for (int e = 0; e < experts && ofGate != null; e++) {
+        scales[e] *= ofGate[e];
+      }
+      with = with.withScales(scales);
+    }
+    return with;
+  }
+
+  private void addShared(
+      int inputs,
+      int outputs,
+      Activation activation,
+      MixtureOfExpertsBuilder builder,
+      Map<String, BlockMatrix> made)
+      throws IOException {
+    List<String> first = activation.isGated() ? SHARED_FIRST : SHARED_FIRST.subList(1, 2);
+    Shape down = tensor(SHARED_DOWN + WEIGHT).shape();
+    int hidden = (int) (down.rank() == 2 ? down.dim(1) : 0);
+    requireShape(SHARED_DOWN + WEIGHT, outputs, Math.max(1, hidden));
+    for (String name : first) {
+      requireShape(name + WEIGHT, hidden, inputs);
+    }
+    made.put("shared.W1", file.weights(names(first), 1, 1));
+    made.put("shared.W2", file.weights(names(List.of(SHARED_DOWN)), 1, 1));
+    boolean gated = has(SHARED_GATE);
+    if (gated) {
+      made.put("shared.Wg", FloatTensor.of(vector(SHARED_GATE, inputs), 1, 1, inputs, 1));
+    }
+    builder.shared(hidden, gated);
+  }
+
+  /** Checks that no tensor of experts was left out, which would make the output wrong. */
+  private void requireAllKnown() throws IOException {
+    for (String name : file.tensors().keySet()) {
+      boolean isOfExperts =
+          name.startsWith(prefix + "exp_")
+              || (name.startsWith(prefix + "ffn_")
+                  && (name.contains("exp") || name.startsWith(prefix + GATE)));
+      if (isOfExperts && !known.contains(name)) {
+        throw new FileFormatException(
+            file.path(),
+            name,
+            "is not known to this library; to leave it out, pass the gate and the activation:"
+                + " MixtureOfExperts.of(file, block, gate, activation)");
+      }
+    }
+  }
+
   /** The tensors that W1 is made of, without their endings. */
   private List<String> first(Activation activation) {
     if (!activation.isGated()) {
-      return List.of("up_exps");
+      return List.of("ffn_up_exps");
     }
-    return has(GATE_AND_UP + WEIGHT) ? List.of(GATE_AND_UP) : List.of("gate_exps", "up_exps");
+    return has(GATE_AND_UP + WEIGHT)
+        ? List.of(GATE_AND_UP)
+        : List.of("ffn_gate_exps", "ffn_up_exps");
   }
 
   private List<String> names(List<String> tensors) {
-    return tensors.stream().map(name -> prefix + name + WEIGHT).toList();
+    List<String> names = tensors.stream().map(name -> prefix + name + WEIGHT).toList();
+    known.addAll(names);
+    return names;
   }
 
   private boolean has(String name) {
+    known.add(prefix + name);
     return file.tensors().containsKey(prefix + name);
   }
 
-  /**
-   * How many experts the tensor of the way in has.
-   *
-   * @param halves whether its outputs are those of gate and up
-   */
-  private int experts(String name, boolean halves) throws IOException {
+  /** How many experts the first tensor has, whose shape is checked. */
+  private int experts(Activation activation) throws IOException {
+    List<String> first = first(activation);
+    String name = first.get(0);
+    boolean halves = activation.isGated() && first.size() == 1;
     Shape shape = tensor(name + WEIGHT).shape();
     boolean sizes = shape.rank() == 3;
     for (long dim : shape.toArray()) {
@@ -103,6 +215,7 @@ record GgufExperts(GgufFile file, String prefix) {
   }
 
   private GgufFile.TensorInfo tensor(String name) throws IOException {
+    known.add(prefix + name);
     GgufFile.TensorInfo info = file.tensors().get(prefix + name);
     if (info == null) {
       throw wrong(name, "is missing" + others());
@@ -112,13 +225,13 @@ record GgufExperts(GgufFile file, String prefix) {
 
   /** The blocks of the file that have experts, unless this is one of them. */
   private String others() {
-    String ending = ".ffn_" + DOWN + WEIGHT;
+    String ending = "." + DOWN + WEIGHT;
     List<String> blocks =
         file.tensors().keySet().stream()
             .filter(name -> name.endsWith(ending))
             .map(name -> name.substring(0, name.length() - ending.length()))
             .toList();
-    if (blocks.stream().anyMatch(block -> prefix.equals(block + ".ffn_"))) {
+    if (blocks.stream().anyMatch(block -> prefix.equals(block + "."))) {
       return "";
     }
     if (blocks.isEmpty()) {
@@ -156,11 +269,41 @@ record GgufExperts(GgufFile file, String prefix) {
     }
   }
 
-  /** The weights of the gate, which lie (experts, in) in the file. */
-  private FloatTensor transposed(int experts, int inputs) throws IOException {
+  private float[] vector(String name, int size) throws IOException {
+    if (tensor(name).shape().size() != size) {
+      requireShape(name, size);
+    }
+    try (FloatTensor inFile = file.floats(prefix + name)) {
+      return inFile.toArray();
+    }
+  }
+
+  /** The weights of the gate, (1, 1, in, experts), which lie (experts, in) in the file. */
+  private FloatTensor gate(int experts, int inputs) throws IOException {
+    float[] turned;
     try (FloatTensor inFile = file.floats(prefix + GATE + WEIGHT);
         FloatTensor view = inFile.reshape(1, 1, experts, inputs).transposeBlocks()) {
-      return FloatTensor.of(view.toArray(), 1, 1, inputs, experts);
+      turned = view.toArray();
+    }
+    if (has(GATE + SCALE)) {
+      ofNormedRows(turned, experts, vector(GATE + SCALE, inputs), vector(NORM, inputs));
+    }
+    return FloatTensor.of(turned, 1, 1, inputs, experts);
+  }
+
+  /**
+   * The gate of Gemma reads rows with another norm than the experts: x / norm * scale /
+   * sqrt(inputs), where x is what the experts read. These factors become part of its weights.
+   */
+  private void ofNormedRows(float[] weights, int experts, float[] scale, float[] norm)
+      throws IOException {
+    double root = Math.sqrt(scale.length);
+    for (int i = 0; i < weights.length; i++) {
+      int input = i / experts;
+      weights[i] = (float) (weights[i] * (scale[input] / (norm[input] * root)));
+      if (!Float.isFinite(weights[i])) {
+        throw wrong(NORM, "element " + input + " is too small to divide by: " + norm[input]);
+      }
     }
   }
 

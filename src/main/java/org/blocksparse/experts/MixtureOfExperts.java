@@ -651,39 +651,61 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * Loads the experts of one block of a llama.cpp model. Depending on the type, weights are used in
-   * place without a copy, or packed; see {@link GgufFile#weights(List, int, int)}. The gate and the
-   * biases become float32:
+   * Loads the experts of one block of a llama.cpp model: what its graph computes from the normed
+   * rows to the sum of experts, but no norm or residual. The metadata of the file has the gate and
+   * the activation. Depending on the type, weights are used in place without a copy, or packed; see
+   * {@link GgufFile#weights(List, int, int)}. The gate and the biases become float32:
    *
    * <table>
-   *   <caption>Tensors of block 5; biases are optional</caption>
+   *   <caption>Tensors of block 5; all but weights of experts and gate are optional</caption>
    *   <tr><th>parameter</th><th>tensor</th></tr>
    *   <tr><td>W1, b1</td><td>blk.5.ffn_gate_exps and blk.5.ffn_up_exps side by side, or
    *       blk.5.ffn_gate_up_exps; blk.5.ffn_up_exps alone if the activation is not gated</td></tr>
    *   <tr><td>W2, b2</td><td>blk.5.ffn_down_exps</td></tr>
    *   <tr><td>Wg, bg</td><td>blk.5.ffn_gate_inp</td></tr>
+   *   <tr><td>shared.W1</td><td>blk.5.ffn_gate_shexp and blk.5.ffn_up_shexp</td></tr>
+   *   <tr><td>shared.W2, shared.Wg</td><td>blk.5.ffn_down_shexp, blk.5.ffn_gate_inp_shexp</td></tr>
+   *   <tr><td>choice bias, scales of the gate</td>
+   *       <td>blk.5.exp_probs_b, blk.5.ffn_down_exps.scale</td></tr>
    * </table>
    *
-   * <p>A file does not say how its model chooses experts and what their activation is. Mixtral and
-   * Qwen 3 take {@link TopKGate#of} and {@link Activation#SWIGLU}; OLMoE and Qwen 2 take {@link
-   * TopKGate#withoutRenormalization}; gpt-oss takes {@link Activation#CLAMPED_SWIGLU}. If the gate
-   * is not a softmax, as in DeepSeek 3, pass a {@link Routing#of routing} to each call. The
-   * metadata has the number of experts per token, for example {@code qwen3moe.expert_used_count}.
+   * <table>
+   *   <caption>Architectures, by general.architecture</caption>
+   *   <tr><th>model</th><th>architecture</th></tr>
+   *   <tr><td>Mixtral</td><td>llama</td></tr>
+   *   <tr><td>Qwen 2 MoE, Qwen 3 MoE</td><td>qwen2moe, qwen3moe</td></tr>
+   *   <tr><td>OLMoE</td><td>olmoe</td></tr>
+   *   <tr><td>gpt-oss</td><td>gpt-oss</td></tr>
+   *   <tr><td>DeepSeek V2 and V3, Kimi K2</td><td>deepseek2</td></tr>
+   *   <tr><td>GLM 4.5</td><td>glm4moe</td></tr>
+   *   <tr><td>Gemma 4: its experts, which read the output of pre_ffw_norm_2; the dense layer beside
+   *       them has norms of its own</td><td>gemma4</td></tr>
+   * </table>
    *
    * @param file may be closed afterwards
    * @param block from 0
-   * @param gate null: callers pass a routing to each call
-   * @throws IllegalArgumentException if the gate has another number of experts
    * @throws FileFormatException if a tensor is missing, has another shape or a type that cannot be
-   *     used
+   *     used; if a key is missing or contradicts the tensors; or if the architecture, the kind of
+   *     gate or a tensor of experts is not known
    * @throws IOException if the file cannot be read
    * @throws IllegalStateException if the file is closed
+   */
+  public static MixtureOfExperts of(GgufFile file, int block) throws IOException {
+    return new GgufExperts(requireNonNull(file, "file"), block).layer();
+  }
+
+  /**
+   * As {@link #of(GgufFile, int)}, for models of other architectures: reads no metadata, and
+   * ignores tensors that it does not know.
+   *
+   * @param gate gets the bias of its choice and the scales that the file has; null: callers pass a
+   *     routing to each call, whose gates contain all scales
+   * @throws IllegalArgumentException if the gate has another number of experts
    */
   public static MixtureOfExperts of(GgufFile file, int block, TopKGate gate, Activation activation)
       throws IOException {
     requireNonNull(activation, "activation");
-    requireNonNull(file, "file");
-    return new GgufExperts(file, "blk." + block + ".ffn_").layer(gate, activation);
+    return new GgufExperts(requireNonNull(file, "file"), block).layer(gate, activation);
   }
 
   /**
@@ -712,7 +734,7 @@ public final class MixtureOfExperts implements AutoCloseable {
    * </table>
    *
    * <p>This method reads no biases. To set biases, use {@link MixtureOfExpertsBuilder#build(Map)}.
-   * For the gate and the activation, see {@link #of(GgufFile, int, TopKGate, Activation)}.
+   * {@link TopKGate} lists the gates of some models.
    *
    * @param tensors is called once or twice for each matrix; each result is copied and closed, and
    *     only one expert is held at a time

@@ -11,6 +11,8 @@ import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.blocksparse.Activation;
 import org.blocksparse.ElementType;
 import org.blocksparse.FileFormatException;
@@ -25,6 +27,8 @@ import org.blocksparse.testing.Seeded;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Experts that are taken from files of llama.cpp. */
 @ExtendWith(Seeded.class)
@@ -68,14 +72,22 @@ final class GgufExpertsTest {
 
   /** A file of block 2, whose experts are F32 or, by ggml's blocks of 32, Q8_0. */
   private Path write(Map<String, Tensor> tensors, boolean q8) throws IOException {
-    GgufBytes header = GgufBytes.of(tensors.size(), 0);
+    return write(Map.of(), tensors, q8);
+  }
+
+  private Path write(Map<String, Object> metadata, Map<String, Tensor> tensors, boolean q8)
+      throws IOException {
+    GgufBytes header = GgufBytes.of(tensors.size(), metadata.size());
+    metadata.forEach((key, value) -> put(header, key, value));
     GgufBytes content = new GgufBytes();
     for (Map.Entry<String, Tensor> entry : tensors.entrySet()) {
       boolean narrow = q8 && entry.getKey().endsWith("exps.weight");
       content.aligned(32);
       int type = narrow ? GgufBytes.Q8_0 : GgufBytes.F32;
       long offset = content.bytes().length;
-      header.tensor("blk.2.ffn_" + entry.getKey(), type, offset, entry.getValue().dims());
+      String name = entry.getKey();
+      String full = name.startsWith("exp_") || name.startsWith("pre_") ? name : "ffn_" + name;
+      header.tensor("blk.2." + full, type, offset, entry.getValue().dims());
       float[] values = entry.getValue().values();
       for (int begin = 0; begin < values.length; begin += 32) {
         if (narrow) {
@@ -92,6 +104,20 @@ final class GgufExpertsTest {
     }
     header.aligned(32);
     return Files.write(folder.resolve("experts.gguf"), header.raw(content.bytes()).bytes());
+  }
+
+  private static void put(GgufBytes header, String key, Object value) {
+    if (value instanceof String text) {
+      header.key(key, GgufBytes.STRING).text(text);
+    } else if (value instanceof Boolean yes) {
+      header.key(key, GgufBytes.BOOL).raw(yes ? 1 : 0);
+    } else if (value instanceof Float number) {
+      header.key(key, GgufBytes.FLOAT32).ints(Float.floatToRawIntBits(number));
+    } else if (value instanceof int[] numbers) {
+      header.key(key, GgufBytes.ARRAY).ints(GgufBytes.UINT32).longs(numbers.length).ints(numbers);
+    } else {
+      header.key(key, GgufBytes.UINT32).ints((int) value);
+    }
   }
 
   /** (out, in) as (in, out), for each expert. */
@@ -236,6 +262,222 @@ final class GgufExpertsTest {
       assertThrows(IllegalStateException.class, layer::gate);
       assertEquals(EXPERTS, layer.experts());
     }
+  }
+
+  static Stream<Path> fixtures() throws IOException {
+    try (Stream<Path> files = Files.list(Path.of("src/test/resources/gguf"))) {
+      return files
+          .filter(file -> file.getFileName().toString().startsWith("experts-"))
+          .sorted()
+          .toList()
+          .stream();
+    }
+  }
+
+  /** One call loads the experts of each architecture; their output is that of ggml's own graph. */
+  @ParameterizedTest
+  @MethodSource("fixtures")
+  void haveTheOutputOfGgml(Path file) throws IOException {
+    try (GgufFile gguf = GgufFile.open(file);
+        MixtureOfExperts layer = MixtureOfExperts.of(gguf, 1);
+        FloatTensor x = gguf.floats("x");
+        FloatTensor expected = gguf.floats("expected");
+        FloatTensor out = layer.apply(x)) {
+      float[] wanted = expected.toArray();
+      double largest = 0;
+      for (float value : wanted) {
+        largest = Math.max(largest, Math.abs(value));
+      }
+      // Terms are no larger than that: one rounding each, and those of gates and activation.
+      double bound = (layer.inputs() + layer.hidden() + 16) * 0x1p-24 * largest;
+      if (layer.activation() == Activation.GEGLU_TANH) {
+        bound += 0x1p-10 * largest; // ggml rounds GELU and its input to float16
+      }
+      if (layer.weightType() == ElementType.Q8_0) {
+        bound += largest / 254; // both round rows, to 1/254 of the largest element or less
+      }
+      for (int i = 0; i < wanted.length; i++) {
+        assertEquals(wanted[i], out.toArray()[i], bound, layer + ", element " + i);
+      }
+    }
+  }
+
+  @Test
+  void knowTheGateOfEachArchitecture() throws IOException {
+    Map<String, String> gates = new TreeMap<>();
+    for (Path file : fixtures().toList()) {
+      try (GgufFile gguf = GgufFile.open(file);
+          MixtureOfExperts layer = MixtureOfExperts.of(gguf, 1)) {
+        String name = file.getFileName().toString();
+        gates.put(
+            name.substring("experts-".length(), name.length() - ".gguf".length()),
+            layer.gate() + " " + layer.activation());
+      }
+    }
+    String deepseek = "TopKGate(3 of 8 in 2 of 4 groups, ";
+    Map<String, String> wanted = new TreeMap<>();
+    wanted.put("deepseek2-v2", deepseek + "not renormalized, scaled) SWIGLU");
+    wanted.put("deepseek2-v3", deepseek + "sigmoid, choice bias, scaled) SWIGLU");
+    wanted.put("gemma4", "TopKGate(3 of 8, scaled) GEGLU_TANH");
+    wanted.put("glm4moe", "TopKGate(3 of 8, sigmoid, choice bias, scaled) SWIGLU");
+    wanted.put("gpt-oss", "TopKGate(3 of 8) CLAMPED_SWIGLU");
+    wanted.put("llama", "TopKGate(3 of 8) SWIGLU");
+    wanted.put("olmoe", "TopKGate(3 of 8, not renormalized) SWIGLU");
+    wanted.put("qwen2moe", "TopKGate(3 of 8, not renormalized) SWIGLU");
+    wanted.put("qwen3moe", "TopKGate(3 of 8) SWIGLU");
+    wanted.put("qwen3moe-q8_0", "TopKGate(3 of 8) SWIGLU");
+    assertEquals(wanted, gates);
+  }
+
+  /** Keys of a model of this test, and others. */
+  private static Map<String, Object> keys(Object... others) {
+    Map<String, Object> keys = new LinkedHashMap<>();
+    keys.put("general.architecture", "llama");
+    keys.put("llama.expert_used_count", 2);
+    for (int i = 0; i < others.length; i += 2) {
+      if (others[i + 1] == null) {
+        keys.remove(others[i]);
+      } else {
+        keys.put((String) others[i], others[i + 1]);
+      }
+    }
+    return keys;
+  }
+
+  /** Keys may be lists, of which each block has an element, and come before the defaults. */
+  @Test
+  void keysMayBeOfEachBlock(Data data) throws IOException {
+    Map<String, Object> keys =
+        keys(
+            "llama.expert_used_count",
+            new int[] {0, 1, 3},
+            "llama.expert_count",
+            EXPERTS,
+            "llama.expert_weights_norm",
+            false,
+            "llama.expert_gating_func",
+            2,
+            "llama.expert_weights_scale",
+            1f,
+            "llama.expert_group_count",
+            1);
+    try (GgufFile gguf = GgufFile.open(write(keys, tensors(data, true), true));
+        MixtureOfExperts layer = MixtureOfExperts.of(gguf, 2)) {
+      assertEquals("TopKGate(3 of 3, sigmoid, not renormalized)", layer.gate().toString());
+      assertEquals(Activation.SWIGLU, layer.activation());
+    }
+  }
+
+  private void refused(Map<String, Object> keys, Map<String, Tensor> tensors, String message)
+      throws IOException {
+    Path file = write(keys, tensors, false);
+    long before = FloatTensor.allocatedBytes();
+    try (GgufFile gguf = GgufFile.open(file)) {
+      FileFormatException thrown =
+          assertThrows(FileFormatException.class, () -> MixtureOfExperts.of(gguf, 2));
+      String text = thrown.getMessage();
+      assertTrue(text.startsWith(file + ": " + message), () -> message + "\n" + text);
+    }
+    assertTrue(FloatTensor.allocatedBytes() <= before, "memory is kept");
+  }
+
+  @Test
+  void namesTheKeyThatIsWrong(Data data) throws IOException {
+    Map<String, Tensor> tensors = tensors(data, false);
+    String remedy =
+        "; or pass the gate and the activation: MixtureOfExperts.of(file, block, gate,"
+            + " activation)";
+    String known = "[deepseek2, gemma4, glm4moe, gpt-oss, llama, olmoe, qwen2moe, qwen3moe]";
+    String architecture = "general.architecture: expected one of " + known + " but was ";
+    refused(keys("general.architecture", null), tensors, architecture + "null" + remedy);
+    refused(keys("general.architecture", "grok"), tensors, architecture + "grok" + remedy);
+    refused(keys("general.architecture", 7), tensors, architecture + "7");
+    String used = "llama.expert_used_count";
+    String wrong = used + ": expected a number from 1 to 3 but ";
+    refused(keys(used, null), tensors, wrong + "is missing" + remedy);
+    refused(keys(used, 0), tensors, wrong + "was 0");
+    refused(keys(used, 4), tensors, wrong + "was 4");
+    refused(keys(used, -1), tensors, wrong + "was 4294967295");
+    refused(keys(used, "2"), tensors, wrong + "was 2");
+    refused(keys(used, new int[] {2, 2}), tensors, wrong + "is missing");
+    refused(
+        keys("llama.expert_count", 4),
+        tensors,
+        "llama.expert_count: expected 3, as the tensors have, but was 4");
+    refused(
+        keys("llama.embedding_length", 63),
+        tensors,
+        "llama.embedding_length: expected 64, as the tensors have, but was 63");
+    refused(
+        keys("llama.expert_gating_func", 4),
+        tensors,
+        "llama.expert_gating_func: expected 1 (softmax), 2 (sigmoid) or 3 (softmax of the chosen)"
+            + " but was 4; pass a routing to each call");
+    refused(
+        keys("llama.expert_weights_norm", 1),
+        tensors,
+        "llama.expert_weights_norm: expected true or false but was 1");
+    refused(
+        keys("llama.expert_weights_scale", Float.NaN),
+        tensors,
+        "llama.expert_weights_scale: expected a finite float but was NaN");
+    refused(
+        keys("llama.expert_weights_scale", 2),
+        tensors,
+        "llama.expert_weights_scale: expected a finite float but was 2");
+    refused(
+        keys("llama.expert_group_count", 2, "llama.expert_group_used_count", 1),
+        tensors,
+        "llama.expert_group_count: groups, used: expected a divisor of experts = 3");
+    refused(
+        keys("llama.expert_group_count", 3),
+        tensors,
+        "llama.expert_group_used_count: expected a number from 1 to 3 but is missing");
+    refused(
+        keys("llama.expert_shared_count", 1), tensors, "blk.2.ffn_down_shexp.weight: is missing");
+  }
+
+  @Test
+  void namesTheTensorThatContradicts(Data data) throws IOException {
+    Map<String, Tensor> tensors = tensors(data, false);
+    tensors.put("exp_probs_b.bias", tensor(data, 1, EXPERTS));
+    refused(
+        keys(),
+        tensors,
+        "llama.expert_gating_func: is missing, but the gate has exp_probs_b; or pass the gate");
+    tensors.put("exp_probs_b.bias", tensor(data, 1, EXPERTS + 1));
+    refused(
+        keys("llama.expert_gating_func", 2),
+        tensors,
+        "blk.2.exp_probs_b.bias: expected (3) but was (4)");
+    for (String name : new String[] {"gate_exps.scale", "gate_inp.more", "down_chexps.weight"}) {
+      tensors = tensors(data, false);
+      tensors.put(name, tensor(data, 1, EXPERTS));
+      refused(keys(), tensors, "blk.2.ffn_" + name + ": is not known to this library; to leave");
+    }
+    tensors = tensors(data, false);
+    tensors.put("down_exps.scale", new Tensor(new float[] {1, Float.NaN, 1}, EXPERTS));
+    refused(keys(), tensors, "blk.2.ffn_down_exps.scale: element 1 is NaN");
+    tensors = tensors(data, true);
+    tensors.put("down_exps.scale", tensor(data, 1, EXPERTS));
+    refused(
+        keys(), tensors, "blk.2.ffn_down_exps.scale: is beside blk.2.ffn_down_exps.bias, which");
+    Map<String, Object> gemma =
+        keys("general.architecture", "gemma4", "gemma4.expert_used_count", 2);
+    tensors = tensors(data, false);
+    refused(gemma, tensors, "blk.2.ffn_gate_inp.scale: is missing");
+    tensors.put("gate_inp.scale", tensor(data, 1, INPUTS));
+    refused(gemma, tensors, "blk.2.pre_ffw_norm_2.weight: is missing");
+    tensors.put("pre_ffw_norm_2.weight", new Tensor(new float[INPUTS], INPUTS));
+    refused(gemma, tensors, "blk.2.pre_ffw_norm_2.weight: element 0 is too small to divide by: 0");
+    tensors = tensors(data, false);
+    tensors.put("down_shexp.weight", tensor(data, 1, HIDDEN, INPUTS));
+    refused(keys(), tensors, "blk.2.ffn_gate_shexp.weight: is missing");
+    tensors.put("gate_shexp.weight", tensor(data, 1, INPUTS, HIDDEN));
+    tensors.put("up_shexp.weight", tensor(data, 1, INPUTS, HIDDEN + 1));
+    refused(keys(), tensors, "blk.2.ffn_up_shexp.weight: expected (32, 64) but was (33, 64)");
+    tensors.put("down_shexp.weight", tensor(data, 1, HIDDEN, INPUTS + 1));
+    refused(keys(), tensors, "blk.2.ffn_down_shexp.weight: expected (64, 32) but was (65, 32)");
   }
 
   private void refused(Map<String, Tensor> tensors, String message) throws IOException {
