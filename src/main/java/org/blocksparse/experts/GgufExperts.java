@@ -57,11 +57,8 @@ final class GgufExperts {
     Activation activation = keys.activation();
     int experts = experts(activation);
     TopKGate gate = keys.gate(experts, has(CHOICE_BIAS));
-    if (keys.shared() > 0) {
-      tensor(SHARED_DOWN + WEIGHT);
-    }
-    if (keys.hasNormOfGate()) {
-      tensor(GATE + SCALE);
+    for (String name : keys.tensors()) {
+      tensor(name);
     }
     MixtureOfExperts layer = layer(gate, activation);
     try {

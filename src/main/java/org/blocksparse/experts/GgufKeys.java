@@ -2,6 +2,7 @@
 package org.blocksparse.experts;
 
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
@@ -26,19 +27,40 @@ record GgufKeys(GgufFile file, int block, Map<String, Object> values) {
   private static final int SIGMOID = 2;
   private static final int SOFTMAX_OF_CHOSEN = 3;
 
-  /** What models of an architecture have, unless a key says otherwise. */
-  private record Defaults(int gating, boolean renormalized, Activation activation) {}
+  /**
+   * What models of an architecture have, unless a key says otherwise.
+   *
+   * @param tensors that are optional for others
+   */
+  private record Defaults(
+      int gating, boolean renormalized, Activation activation, List<String> tensors) {}
 
   private static final Map<String, Defaults> ARCHITECTURES =
       Map.of(
-          "llama", new Defaults(SOFTMAX, true, Activation.SWIGLU),
-          "qwen2moe", new Defaults(SOFTMAX, false, Activation.SWIGLU),
-          "qwen3moe", new Defaults(SOFTMAX, true, Activation.SWIGLU),
-          "olmoe", new Defaults(SOFTMAX, false, Activation.SWIGLU),
-          "gpt-oss", new Defaults(SOFTMAX_OF_CHOSEN, false, Activation.CLAMPED_SWIGLU),
-          "deepseek2", new Defaults(SOFTMAX, false, Activation.SWIGLU),
-          "glm4moe", new Defaults(SIGMOID, false, Activation.SWIGLU),
-          "gemma4", new Defaults(SOFTMAX, true, Activation.GEGLU_TANH));
+          "llama",
+          new Defaults(SOFTMAX, true, Activation.SWIGLU, List.of()),
+          "qwen2moe",
+          new Defaults(
+              SOFTMAX,
+              false,
+              Activation.SWIGLU,
+              List.of("ffn_down_shexp.weight", "ffn_gate_inp_shexp.weight")),
+          "qwen3moe",
+          new Defaults(SOFTMAX, true, Activation.SWIGLU, List.of()),
+          "olmoe",
+          new Defaults(SOFTMAX, false, Activation.SWIGLU, List.of()),
+          "gpt-oss",
+          new Defaults(
+              SOFTMAX_OF_CHOSEN,
+              false,
+              Activation.CLAMPED_SWIGLU,
+              List.of("ffn_gate_inp.bias", "ffn_gate_exps.bias", "ffn_down_exps.bias")),
+          "deepseek2",
+          new Defaults(SOFTMAX, false, Activation.SWIGLU, List.of()),
+          "glm4moe",
+          new Defaults(SIGMOID, false, Activation.SWIGLU, List.of("exp_probs_b.bias")),
+          "gemma4",
+          new Defaults(SOFTMAX, true, Activation.GEGLU_TANH, List.of("ffn_gate_inp.scale")));
 
   static GgufKeys of(GgufFile file, int block) throws IOException {
     GgufKeys keys = new GgufKeys(file, block, file.metadata());
@@ -66,14 +88,13 @@ record GgufKeys(GgufFile file, int block, Map<String, Object> values) {
     return defaults().activation();
   }
 
-  /** Whether the gate reads rows with a norm of its own. */
-  boolean hasNormOfGate() {
-    return architecture().equals("gemma4");
-  }
-
-  /** How many shared experts there are; 0 if the file does not say. */
-  int shared() throws FileFormatException {
-    return number("expert_shared_count", 0, 0, Integer.MAX_VALUE);
+  /** Tensors of the block that must be there. */
+  List<String> tensors() throws FileFormatException {
+    List<String> tensors = new ArrayList<>(defaults().tensors());
+    if (number("expert_shared_count", 0, 0, Integer.MAX_VALUE) > 0) {
+      tensors.add("ffn_down_shexp.weight");
+    }
+    return tensors;
   }
 
   /** The gate, without what tensors have of it. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.experts;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -358,12 +359,15 @@ final class GgufExpertsTest {
             "llama.expert_gating_func",
             2,
             "llama.expert_weights_scale",
-            1f,
+            2f,
             "llama.expert_group_count",
             1);
-    try (GgufFile gguf = GgufFile.open(write(keys, tensors(data, true), true));
+    Map<String, Tensor> tensors = tensors(data, false);
+    tensors.put("down_exps.scale", new Tensor(new float[] {1, -2, 0.5f}, EXPERTS));
+    try (GgufFile gguf = GgufFile.open(write(keys, tensors, true));
         MixtureOfExperts layer = MixtureOfExperts.of(gguf, 2)) {
-      assertEquals("TopKGate(3 of 3, sigmoid, not renormalized)", layer.gate().toString());
+      assertEquals("TopKGate(3 of 3, sigmoid, not renormalized, scaled)", layer.gate().toString());
+      assertArrayEquals(new float[] {2, -4, 1}, layer.gate().gating().scales());
       assertEquals(Activation.SWIGLU, layer.activation());
     }
   }
@@ -462,6 +466,10 @@ final class GgufExpertsTest {
     tensors.put("down_exps.scale", tensor(data, 1, EXPERTS));
     refused(
         keys(), tensors, "blk.2.ffn_down_exps.scale: is beside blk.2.ffn_down_exps.bias, which");
+    refused(
+        keys("general.architecture", "qwen2moe", "qwen2moe.expert_used_count", 2),
+        tensors(data, false),
+        "blk.2.ffn_down_shexp.weight: is missing");
     Map<String, Object> gemma =
         keys("general.architecture", "gemma4", "gemma4.expert_used_count", 2);
     tensors = tensors(data, false);
