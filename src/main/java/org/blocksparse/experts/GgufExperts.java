@@ -127,6 +127,9 @@ final class GgufExperts {
       float[] ofGate = gate.gating().scales();
       for (int e = 0; e < experts && ofGate != null; e++) {
         scales[e] *= ofGate[e];
+        if (!Float.isFinite(scales[e])) {
+          throw wrong(DOWN + SCALE, "element " + e + " times the scale of the gate is infinite");
+        }
       }
       with = with.withScales(scales);
     }

@@ -462,6 +462,11 @@ final class GgufExpertsTest {
     tensors = tensors(data, false);
     tensors.put("down_exps.scale", new Tensor(new float[] {1, Float.NaN, 1}, EXPERTS));
     refused(keys(), tensors, "blk.2.ffn_down_exps.scale: element 1 is NaN");
+    tensors.put("down_exps.scale", new Tensor(new float[] {1, 1e30f, 1}, EXPERTS));
+    refused(
+        keys("llama.expert_weights_scale", 1e30f),
+        tensors,
+        "blk.2.ffn_down_exps.scale: element 1 times the scale of the gate is infinite");
     tensors = tensors(data, true);
     tensors.put("down_exps.scale", tensor(data, 1, EXPERTS));
     refused(
