@@ -51,6 +51,12 @@ final class InvalidOptionInputTest extends InvalidInput {
           ARGUMENT,
           "smoothing" + message,
           w -> Loss.mean().withSmoothing(value));
+      add(
+          cases,
+          "dropout " + value,
+          ARGUMENT,
+          "dropout" + message,
+          w -> Loss.mean().withDropout(value, 1));
     }
     for (float value : new float[] {-1, Float.NaN, Float.POSITIVE_INFINITY}) {
       add(

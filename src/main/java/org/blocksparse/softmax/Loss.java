@@ -19,6 +19,8 @@ import org.blocksparse.FloatTensor;
  * the classes by their sizes, and evenly among the outputs of the target's own class. So the loss
  * still needs no class but that of the target.
  *
+ * <p>With {@link #withDropout}, a step drops a random share of the elements of x.
+ *
  * <p>Immutable.
  */
 public final class Loss {
@@ -26,27 +28,30 @@ public final class Loss {
   private final Integer ignored;
   private final float smoothing;
   private final FloatTensor rowWeights;
+  private final Dropout dropout;
 
-  private Loss(boolean mean, Integer ignored, float smoothing, FloatTensor rowWeights) {
+  private Loss(
+      boolean mean, Integer ignored, float smoothing, FloatTensor rowWeights, Dropout dropout) {
     this.mean = mean;
     this.ignored = ignored;
     this.smoothing = smoothing;
     this.rowWeights = rowWeights;
+    this.dropout = dropout;
   }
 
   /** The mean over the rows that count; 0 if none does. */
   public static Loss mean() {
-    return new Loss(true, null, 0, null);
+    return new Loss(true, null, 0, null, Dropout.NONE);
   }
 
   /** The sum over the rows that count. */
   public static Loss sum() {
-    return new Loss(false, null, 0, null);
+    return new Loss(false, null, 0, null, Dropout.NONE);
   }
 
   /** The same loss without the rows whose target is {@code target}, -100 or -1 for instance. */
   public Loss withIgnored(int target) {
-    return new Loss(mean, target, smoothing, rowWeights);
+    return new Loss(mean, target, smoothing, rowWeights, dropout);
   }
 
   /**
@@ -59,7 +64,7 @@ public final class Loss {
     if (!(share >= 0 && share < 1)) {
       throw new IllegalArgumentException("smoothing: expected a number in [0, 1) but was " + share);
     }
-    return new Loss(mean, ignored, share, rowWeights);
+    return new Loss(mean, ignored, share, rowWeights, dropout);
   }
 
   /**
@@ -69,7 +74,25 @@ public final class Loss {
    *     The mean divides by the number of rows that count, not by the sum of their weights
    */
   public Loss withRowWeights(FloatTensor weights) {
-    return new Loss(mean, ignored, smoothing, requireNonNull(weights, "rowWeights"));
+    FloatTensor given = requireNonNull(weights, "rowWeights");
+    return new Loss(mean, ignored, smoothing, given, dropout);
+  }
+
+  /**
+   * The same loss with dropout of x in steps: each element becomes 0 with probability {@code
+   * share}, and is multiplied by {@code 1 / (1 - share)} otherwise, in x as in gradX. The caller's
+   * x does not change. Only steps drop elements; losses and gradients without a step do not.
+   *
+   * @param share in [0, 1)
+   * @param seed equal seeds drop the same elements: give each step another one, its number for
+   *     instance
+   * @throws IllegalArgumentException if the share is not in its range
+   */
+  public Loss withDropout(float share, long seed) {
+    if (!(share >= 0 && share < 1)) {
+      throw new IllegalArgumentException("dropout: expected a number in [0, 1) but was " + share);
+    }
+    return new Loss(mean, ignored, smoothing, rowWeights, new Dropout(share, seed));
   }
 
   boolean isMean() {
@@ -98,12 +121,17 @@ public final class Loss {
     return rowWeights;
   }
 
+  Dropout dropout() {
+    return dropout;
+  }
+
   @Override
   public String toString() {
     return (mean ? "mean" : "sum")
         + " of -log P(target)"
         + (ignored == null ? "" : ", ignored = " + ignored)
         + (smoothing == 0 ? "" : ", smoothing = " + smoothing)
-        + (rowWeights == null ? "" : ", rowWeights = " + rowWeights.shape());
+        + (rowWeights == null ? "" : ", rowWeights = " + rowWeights.shape())
+        + (dropout.isNone() ? "" : ", dropout = " + dropout.share());
   }
 }

@@ -14,6 +14,7 @@ import org.blocksparse.internal.Lease;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.StepEvent;
 import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.training.LayerState;
 import org.blocksparse.internal.training.Parameter;
 
@@ -59,6 +60,18 @@ final class Training<T> {
       return result.apply(
           batch, memory.pass(rows, batch, rowsOrNull(gradX), update, workspace).run());
     }
+  }
+
+  private Rows dropped(FloatTensor x, Dropout dropout, Workspace workspace) {
+    Rows rows = KernelOperands.rows(x);
+    if (dropout.isNone()) {
+      return rows;
+    }
+    int features = memory.features();
+    Storage storage = workspace.get(Workspace.Use.DROPPED_X, rows.count() * features);
+    Rows kept = new Rows(storage, rows.count(), features);
+    dropout.copy(rows, kept, features);
+    return kept;
   }
 
   double loss(FloatTensor x, T given, Loss loss) {
@@ -125,8 +138,12 @@ final class Training<T> {
         LayerState.Step step = memory.begin(TENSORS.rule(optimizer))) {
       TrainingBatch batch = targets.check(count, given, loss, memory.table(), workspace);
       SoftmaxUpdate update = memory.update(step, workspace);
-      Rows rows = KernelOperands.rows(x);
-      value = batch.sum(run.apply(memory.pass(rows, batch, rowsOrNull(gradX), update, workspace)));
+      Rows rows = dropped(x, loss.dropout(), workspace);
+      Rows gradient = rowsOrNull(gradX);
+      value = batch.sum(run.apply(memory.pass(rows, batch, gradient, update, workspace)));
+      if (gradX != null && !loss.dropout().isNone()) {
+        loss.dropout().copy(gradient, gradient, memory.features());
+      }
       if (event != null) {
         String rule = TENSORS.rule(optimizer).kind().name();
         event.record(memory.kind(), batch.size(), batch.openedCount(), rule, value);

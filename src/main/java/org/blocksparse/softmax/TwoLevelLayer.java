@@ -603,7 +603,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     return loss(x, targets, Loss.mean());
   }
 
-  /** The loss that a {@link #step} would report, without a step. */
+  /** The loss that a {@link #step} would report, without a step and without dropout. */
   public double loss(FloatTensor x, T targets, Loss loss) {
     return training().loss(x, targets, loss);
   }
@@ -660,9 +660,10 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    * classes of a row's targets; reads and writes these classes once.
    *
    * <p>The step pools memory for later calls: with one target per row, C + S floats per row; with
-   * several, C + S d floats per row, or C + (S + F) d with gradX. The part with d is limited to the
-   * largest of 64 MB, a quarter of W2, and the need of the rows that open one class. Larger batches
-   * process their classes in groups, which changes only the rounding of gradX.
+   * several, C + S d floats per row, or C + (S + F) d with gradX; F more with dropout. The part
+   * with d is limited to the largest of 64 MB, a quarter of W2, and the need of the rows that open
+   * one class. Larger batches process their classes in groups, which changes only the rounding of
+   * gradX.
    *
    * @param x (batch, features); must not share memory with a parameter
    * @param optimizer this layer keeps its state, until a step uses another optimizer

@@ -28,6 +28,8 @@ final class Workspace implements AutoCloseable {
     SLOTS,
     /** (batch, classes): logits of the classes, where {@link #CLASSES} are made of them. */
     CLASS_LOGITS,
+    /** (batch, features): x without the elements that dropout sets to zero. */
+    DROPPED_X,
     /** (batch): loss of the class. */
     CLASS_LOSS,
     /** (rows): loss within the opened class. */

@@ -15,6 +15,8 @@ final class OptionTextTest {
   void losses() {
     assertEquals("mean of -log P(target)", Loss.mean().toString());
     assertEquals("sum of -log P(target), ignored = -1", Loss.sum().withIgnored(-1).toString());
+    assertEquals(
+        "mean of -log P(target), dropout = 0.5", Loss.mean().withDropout(0.5f, 7).toString());
     try (FloatTensor weights = FloatTensor.zeros(5)) {
       assertEquals(
           "mean of -log P(target), smoothing = 0.25, rowWeights = (5)",
