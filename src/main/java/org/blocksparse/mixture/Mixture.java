@@ -258,6 +258,36 @@ public final class Mixture implements AutoCloseable {
         calibration == null ? found : calibration.calibrated(found, least), labelsOrNull());
   }
 
+  /**
+   * The names of the outputs.
+   *
+   * @throws IllegalStateException if the outputs have no names
+   */
+  public Labels labels() {
+    return RANKING.orThrow(labelsOrNull());
+  }
+
+  /**
+   * A scorer as it was added, to train it further or to put it into another mixture: a {@link
+   * org.blocksparse.softmax.TwoLevelLayer}, a {@link org.blocksparse.linear.LinearLabelTree} or
+   * {@link org.blocksparse.linear.SparseWeights}; or the {@link org.blocksparse.bag.EmbeddingBag}
+   * of a layer.
+   *
+   * @param name of the scorer
+   * @param type of what is asked for
+   * @throws IllegalArgumentException if no scorer of this name has one of this type
+   */
+  public <T> T scorer(String name, Class<T> type) {
+    return scorers.stream()
+        .filter(scorer -> scorer.name().equals(name))
+        .flatMap(Scorer::parts)
+        .filter(type::isInstance)
+        .map(type::cast)
+        .findFirst()
+        .orElseThrow(
+            () -> new IllegalArgumentException("name: no " + type.getSimpleName() + " is " + name));
+  }
+
   Labels labelsOrNull() {
     return scorers.stream()
         .filter(scorer -> scorer.outputs() == outputs())

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.mixture;
 
+import java.util.stream.Stream;
 import org.blocksparse.MemoryUse;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.linear.LinearLabelTree;
@@ -20,6 +21,9 @@ sealed interface Scorer extends AutoCloseable {
 
   /** Whether it has log probabilities. */
   boolean isLogarithmic();
+
+  /** The layers that the caller added. */
+  Stream<Object> parts();
 
   /** The off-heap memory. */
   MemoryUse memoryUse();
@@ -42,6 +46,11 @@ sealed interface Scorer extends AutoCloseable {
     @Override
     public boolean isLogarithmic() {
       return true;
+    }
+
+    @Override
+    public Stream<Object> parts() {
+      return Stream.of(bag, layer);
     }
 
     @Override
@@ -74,6 +83,11 @@ sealed interface Scorer extends AutoCloseable {
     }
 
     @Override
+    public Stream<Object> parts() {
+      return Stream.of(tree);
+    }
+
+    @Override
     public MemoryUse memoryUse() {
       return tree.memoryUse();
     }
@@ -99,6 +113,11 @@ sealed interface Scorer extends AutoCloseable {
     @Override
     public boolean isLogarithmic() {
       return false;
+    }
+
+    @Override
+    public Stream<Object> parts() {
+      return Stream.of(weights);
     }
 
     @Override

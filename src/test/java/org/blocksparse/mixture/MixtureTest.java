@@ -4,6 +4,7 @@ package org.blocksparse.mixture;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -482,6 +483,25 @@ final class MixtureTest {
         assertFalse(ranking.isDefined(0));
         assertTrue(ranking.isDefined(1));
       }
+    }
+  }
+
+  @Test
+  void scorersAreThoseThatWereAdded() {
+    try (Scorers all = new Scorers(31, false, Workers.common(), new SplittableRandom(2))) {
+      Mixture mixture =
+          Mixture.builder().layer("a", all.bag, all.layer).weights("b", all.one).build();
+      assertSame(all.bag, mixture.scorer("a", EmbeddingBag.class));
+      assertSame(all.layer, mixture.scorer("a", TwoLevelLayer.class));
+      assertSame(all.one, mixture.scorer("b", SparseWeights.class));
+      for (String name : List.of("b", "c")) {
+        assertThrows(
+            IllegalArgumentException.class, () -> mixture.scorer(name, TwoLevelLayer.class));
+      }
+      assertThrows(IllegalStateException.class, mixture::labels);
+      Labels labels = Labels.of(IntStream.range(0, 31).mapToObj(Integer::toString).toList());
+      all.layer.setLabels(labels);
+      assertEquals(labels, mixture.labels());
     }
   }
 }
