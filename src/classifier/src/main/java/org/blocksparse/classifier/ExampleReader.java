@@ -135,7 +135,7 @@ public final class ExampleReader implements AutoCloseable {
     }
   }
 
-  private static InputStream decompressed(InputStream in) throws IOException {
+  static InputStream decompressed(InputStream in) throws IOException {
     BufferedInputStream buffered = new BufferedInputStream(in, 1 << 16);
     Optional<Compression> kind = Compression.ofNext(buffered);
     return kind.isPresent() ? kind.get().decompressed(buffered) : buffered;

@@ -8,7 +8,7 @@ package org.blocksparse.classifier;
  * @param epoch from 1 on
  * @param loss the mean loss of the epoch, of each example before its step
  * @param precision at 1, on the validation examples
- * @param ndcg at 5, on the validation examples
+ * @param ndcg at 5, or at 10 for a {@link NextItem}, on the validation examples
  * @param f1 micro F1 at its best threshold, on the validation examples; also NaN unless it is the
  *     {@linkplain TrainingOptions#withValidationMetric metric}
  * @param best whether it is better than all epochs before, by the metric; true without validation

@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import org.blocksparse.Backend;
 import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.NextItem;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
@@ -36,10 +37,7 @@ final class InfoCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     PrintWriter out = streams.out();
-    Map<String, String> info;
-    try (Classifier classifier = model.load()) {
-      info = new LinkedHashMap<>(classifier.info());
-    }
+    Map<String, String> info = new LinkedHashMap<>(info());
     info.put("bytes", Long.toString(Files.size(model.path())));
     info.put("kernels", (Backend.isNative() ? "native, " : "Java, ") + Backend.instructionSet());
     if (json) {
@@ -49,6 +47,17 @@ final class InfoCommand implements Callable<Integer> {
     }
     out.flush();
     return ExitCode.OK;
+  }
+
+  private Map<String, String> info() throws IOException {
+    if (NextItem.isIn(model.path())) {
+      try (NextItem items = NextItem.load(model.path())) {
+        return items.info();
+      }
+    }
+    try (Classifier classifier = model.load()) {
+      return classifier.info();
+    }
   }
 
   private static void print(Map<String, String> info, PrintWriter out) throws IOException {

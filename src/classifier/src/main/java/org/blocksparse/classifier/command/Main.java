@@ -48,7 +48,8 @@ public final class Main implements Callable<Integer> {
           ClassesCommand.class,
           InfoCommand.class,
           QuantizeCommand.class,
-          ExportCommand.class);
+          ExportCommand.class,
+          NextItemCommand.class);
 
   /** Advice to programs, of which a user of this can do nothing. */
   private static final Pattern CLOSING_OTHERS = Pattern.compile(": close those .*");

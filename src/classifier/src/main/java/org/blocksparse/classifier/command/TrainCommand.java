@@ -12,9 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
-import java.util.concurrent.ForkJoinPool;
 import org.blocksparse.ElementType;
-import org.blocksparse.Workers;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.InvalidInputException;
@@ -189,28 +187,7 @@ final class TrainCommand implements Callable<Integer> {
               + " other cases, the fastest number.")
   private Integer classes;
 
-  @Option(
-      names = "--seed",
-      paramLabel = "N",
-      defaultValue = "0",
-      description =
-          "Seed of the random numbers; equal seeds give equal models. Default:"
-              + " ${DEFAULT-VALUE}.")
-  private long seed;
-
-  @Option(
-      names = "--threads",
-      paramLabel = "N",
-      description = "Threads that compute. Default: one per processor.")
-  private Integer threads;
-
-  @Option(
-      names = "--date",
-      paramLabel = "DAY",
-      description =
-          "The date in the model card, in the form 2026-11-29. Default: the date of"
-              + " SOURCE_DATE_EPOCH, else today in UTC.")
-  private String date;
+  @Mixin private RunOptions run;
 
   @Option(
       names = "--chart",
@@ -232,7 +209,7 @@ final class TrainCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     requireNoOptionInVain();
-    card.putDate(date);
+    card.putDate(run.date());
     // Hours of training must not be lost to a folder that is not there.
     List<Path> examples = new ArrayList<>(InputOptions.files(file, validation));
     if (from != null) {
@@ -254,7 +231,7 @@ final class TrainCommand implements Callable<Integer> {
     if (from == null) {
       return null;
     }
-    Classifier initial = Classifier.load(from, LoadOptions.mapped().withWorkers(workers()));
+    Classifier initial = Classifier.load(from, LoadOptions.mapped().withWorkers(run.workers()));
     try (HashedInput bytes = new HashedInput(Files.newInputStream(from))) {
       card.putFile("initial model", from.getFileName().toString(), bytes);
       return initial;
@@ -264,21 +241,13 @@ final class TrainCommand implements Callable<Integer> {
     }
   }
 
-  private Workers workers() {
-    if (threads == null) {
-      return Workers.common();
-    }
-    Limits.require("--threads", threads, 1, Integer.MAX_VALUE);
-    return Workers.of(ForkJoinPool.commonPool(), threads);
-  }
-
   private int train(Classifier initial, Path png) throws Exception {
     boolean isTree = initial == null ? labelTree : initial.hasLabelTree();
     if (initial != null && initial.head() == ModelHead.LINEAR) {
       requireNothingOfAnEmbedding("--from with a linear model");
     }
     TrainingLog log =
-        new TrainingLog(streams.out(), streams.err(), isTree, tune == null ? 0 : tune);
+        new TrainingLog(streams.out(), streams.err(), isTree, 5, tune == null ? 0 : tune);
     try (CtrlC ctrlC = new CtrlC(log::hasLearned, log::end)) {
       try (log) {
         train(Optional.ofNullable(initial), log, ctrlC, png);
@@ -459,7 +428,8 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private TrainingOptions chosen(Optional<Classifier> initial) throws IOException {
-    TrainingOptions options = TrainingOptions.defaults().withSeed(seed).withWorkers(workers());
+    TrainingOptions options =
+        TrainingOptions.defaults().withSeed(run.seed()).withWorkers(run.workers());
     options = initial.isPresent() ? options.withInitialModel(initial.get()) : options;
     options = options.withTemporaryFolder(output.toAbsolutePath().getParent());
     options = epochs == null ? options : options.withEpochs(epochs);

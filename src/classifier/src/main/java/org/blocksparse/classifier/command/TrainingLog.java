@@ -19,6 +19,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   private final PrintWriter out;
   private final PrintWriter err;
   private final boolean labelTree;
+  private final int cutoff;
   private final long tuningSeconds;
   private final List<LearningPoint> points = new ArrayList<>();
   private ProgressLine progress;
@@ -52,12 +53,14 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
    * A log.
    *
    * @param labelTree whether it is a label tree that is trained, and not a softmax
+   * @param cutoff the k of nDCG@k on validation
    * @param tuningSeconds how long options are searched; 0: not at all
    */
-  TrainingLog(PrintWriter out, PrintWriter err, boolean labelTree, long tuningSeconds) {
+  TrainingLog(PrintWriter out, PrintWriter err, boolean labelTree, int cutoff, long tuningSeconds) {
     this.out = out;
     this.err = err;
     this.labelTree = labelTree;
+    this.cutoff = cutoff;
     this.tuningSeconds = tuningSeconds;
   }
 
@@ -195,7 +198,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     close();
     out.printf("epoch %d: loss %.3f", point.epoch(), point.loss());
     if (!Double.isNaN(point.precision())) {
-      out.printf(", P@1 on validation %.3f, nDCG@5 %.3f", point.precision(), point.ndcg());
+      out.printf(", P@1 on validation %.3f, nDCG@%d %.3f", point.precision(), cutoff, point.ndcg());
       if (!Double.isNaN(point.f1())) {
         out.printf(", F1 %.3f", point.f1());
       }

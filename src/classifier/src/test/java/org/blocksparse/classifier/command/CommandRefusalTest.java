@@ -73,7 +73,7 @@ final class CommandRefusalTest extends Commands {
     OutOfMemoryError e =
         assertThrows(OutOfMemoryError.class, () -> FloatTensor.zeros(1L << 50).close());
     StringWriter err = new StringWriter();
-    new TrainingLog(new PrintWriter(new StringWriter()), new PrintWriter(err), false, 0)
+    new TrainingLog(new PrintWriter(new StringWriter()), new PrintWriter(err), false, 5, 0)
         .warning("the best model so far cannot be kept: " + e.getMessage());
     String told = err.toString().strip();
     assertTrue(

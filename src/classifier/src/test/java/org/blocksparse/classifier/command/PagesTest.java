@@ -96,9 +96,9 @@ final class PagesTest {
   /**
    * The tables of options: of each command, and before them of those that several commands have.
    */
-  private static String tables() {
+  private static String tables(CommandLine parent) {
     Map<String, List<String>> commands = new LinkedHashMap<>();
-    Main.commandLine()
+    parent
         .getSubcommands()
         .forEach(
             (name, command) ->
@@ -110,7 +110,7 @@ final class PagesTest {
                             commands
                                 .computeIfAbsent(row(option), row -> new ArrayList<>())
                                 .add(name)));
-    int all = Main.commandLine().getSubcommands().size();
+    int all = parent.getSubcommands().size();
     Map<String, List<String>> tables = new LinkedHashMap<>();
     commands.forEach(
         (row, names) ->
@@ -130,12 +130,19 @@ final class PagesTest {
     return text.toString();
   }
 
-  /** After a change of an option, the tables are in {@code target/options.md}, to be copied. */
+  /**
+   * After a change of an option, the tables are in {@code target/options-of-PAGE}, to be copied.
+   */
   @Test
-  void thePageHasTheOptionsThatCommandsDeclare() throws IOException {
-    String expected = tables();
-    Files.writeString(Path.of("target/options.md"), expected);
-    String page = Files.readString(Path.of("../doc/classifier.md"));
+  void pagesHaveTheOptionsThatCommandsDeclare() throws IOException {
+    requireTables("classifier.md", Main.commandLine());
+    requireTables("next-item.md", Main.commandLine().getSubcommands().get("next-item"));
+  }
+
+  private static void requireTables(String name, CommandLine parent) throws IOException {
+    String expected = tables(parent);
+    Files.writeString(Path.of("target/options-of-" + name), expected);
+    String page = Files.readString(Path.of("../doc", name));
     String options = page.split("(?m)^## Options\n\n", 2)[1].split("(?m)^(?=## )", 2)[0];
     assertEquals(expected, options);
   }
@@ -151,6 +158,7 @@ final class PagesTest {
   private static Set<String> options(CommandLine command) {
     Set<String> names = new TreeSet<>();
     command.getCommandSpec().options().forEach(option -> names.addAll(List.of(option.names())));
+    command.getSubcommands().values().forEach(nested -> names.addAll(options(nested)));
     return names;
   }
 

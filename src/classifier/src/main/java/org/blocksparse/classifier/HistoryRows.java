@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.IntToDoubleFunction;
+import org.blocksparse.SparseRows;
+
+/**
+ * Makes rows of features of histories: weighted items, whose weights sum to 1.
+ *
+ * <p>In a sequence, the weight of an item falls with its age, the number of items since. The bag
+ * has a row of its table for each item and each rate of decay, so that it tells the last items from
+ * what a user likes in general. In a basket, rare items weigh more.
+ *
+ * @param ordered whether histories are sequences, and no baskets
+ * @param counts how often training had each item, and how many sequences
+ */
+record HistoryRows(boolean ordered, LabelCounts counts) {
+  /** Older items weigh next to nothing. */
+  static final int MOST_ITEMS = 50;
+
+  private static final double[] DECAYS = {0.4, 0.9};
+  private static final double[] NO_DECAY = {1};
+  private static final double DECAY_OF_TRANSITIONS = 0.6;
+
+  /** The same with more items, which came after the training. */
+  HistoryRows with(int more) {
+    long[] all = Arrays.copyOf(counts.ofLabels(), counts.ofLabels().length + more);
+    return new HistoryRows(ordered, new LabelCounts(counts.examples(), all));
+  }
+
+  private double[] decays() {
+    return ordered ? DECAYS : NO_DECAY;
+  }
+
+  /** The rows of the table of the bag for each item. */
+  int rowsPerItem() {
+    return decays().length;
+  }
+
+  /** The rows for the bag. */
+  SparseRows ofBag(List<int[]> histories) {
+    double[] decays = decays();
+    return rows(histories, decays, item -> ordered ? 1 : Math.sqrt(rarity(item)));
+  }
+
+  /** The rows for the transitions; items that came after their training have none. */
+  SparseRows ofTransitions(List<int[]> histories) {
+    double[] decay = ordered ? new double[] {DECAY_OF_TRANSITIONS} : NO_DECAY;
+    return rows(
+        histories,
+        decay,
+        item -> {
+          long count = count(item);
+          return count == 0 ? 0 : ordered ? Math.sqrt(count) : rarity(item);
+        });
+  }
+
+  /** How often training had an item; 0 for one that came later. */
+  private long count(int item) {
+    return counts.ofLabels()[item];
+  }
+
+  /** The inverse document frequency. */
+  private double rarity(int item) {
+    return Math.log((2.0 + counts.examples()) / (1 + count(item)));
+  }
+
+  private SparseRows rows(List<int[]> histories, double[] decays, IntToDoubleFunction weight) {
+    List<int[]> indices = new ArrayList<>();
+    List<float[]> values = new ArrayList<>();
+    for (int[] history : histories) {
+      int size = ordered ? Math.min(MOST_ITEMS, history.length) : history.length;
+      int[] features = new int[decays.length * size];
+      double[] weights = new double[features.length];
+      int end = 0;
+      for (int d = 0; d < decays.length; d++) {
+        int begin = end;
+        double sum = 0;
+        for (int age = 0; age < size; age++) {
+          int item = history[history.length - 1 - age];
+          double value = Math.pow(decays[d], age) * weight.applyAsDouble(item);
+          if (value > 0) {
+            features[end] = decays.length * item + d;
+            weights[end++] = value;
+            sum += value;
+          }
+        }
+        for (int i = begin; i < end; i++) {
+          weights[i] /= sum;
+        }
+      }
+      indices.add(Arrays.copyOf(features, end));
+      float[] of = new float[end];
+      for (int i = 0; i < end; i++) {
+        of[i] = (float) weights[i];
+      }
+      values.add(of);
+    }
+    return SparseRows.of(indices, values);
+  }
+}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import static java.util.Objects.requireNonNull;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.IntStream;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.SparseRows;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.mixture.Mixture;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Metrics;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+
+/**
+ * Recommends the next items of users by their histories, or the missing items of baskets. The score
+ * of an item is the sum of two probabilities: of a softmax over a bag of the history, in which old
+ * items count less; and of counts, which items follow which. Weights of the sum, and the number of
+ * epochs, are those that are best on held-out items.
+ *
+ * <pre>{@code
+ * NextItem model = NextItem.load(Path.of("model"));
+ * model.recommend(List.of("tea", "milk"), 10).get(0).label();
+ * }</pre>
+ *
+ * <p>Items of the history are not recommended. Unknown items of a history are ignored; a history
+ * without a known item gets the items that are most likely for anybody.
+ *
+ * <p><b>Threads.</b> Any number of threads may use a model at the same time.
+ *
+ * <p><b>Lifetime.</b> As that of a {@link Classifier}.
+ */
+public final class NextItem implements AutoCloseable {
+  /** The cutoff of the metric by which training chooses. */
+  public static final int CUTOFF = 10;
+
+  private static final int BATCH = 256;
+
+  private final Mixture mixture;
+  private final HistoryRows rows;
+  private final Map<String, String> metadata;
+  private final Labels labels;
+
+  NextItem(Mixture mixture, HistoryRows rows, Map<String, String> metadata, Labels labels) {
+    this.mixture = mixture;
+    this.rows = rows;
+    this.metadata = metadata;
+    this.labels = labels;
+  }
+
+  /**
+   * Trains a model.
+   *
+   * @param sequences of items; one with a single item only adds to the items that are known
+   * @throws IllegalArgumentException if no sequence has two items that are not held out
+   * @throws ArithmeticException if the loss becomes infinite, because the rate is too high
+   */
+  public static NextItem train(List<Sequence> sequences, NextItemOptions options) {
+    return new NextItemTrainer(sequences, options).train();
+  }
+
+  /**
+   * Whether a file holds such a model. Only its header is read.
+   *
+   * @throws org.blocksparse.FileFormatException if the file is no safetensors file
+   * @throws IOException if the file cannot be read
+   */
+  public static boolean isIn(Path file) throws IOException {
+    return NextItemFile.isIn(requireNonNull(file, "file"));
+  }
+
+  /** Maps a model with common workers; see {@link #load(Path, LoadOptions)}. */
+  public static NextItem load(Path file) throws IOException {
+    return load(file, LoadOptions.mapped());
+  }
+
+  /**
+   * Loads a model that {@link #save} has written. It is safe to load untrusted files.
+   *
+   * @throws org.blocksparse.FileFormatException if the file is damaged or no such model
+   * @throws IOException if the file cannot be read
+   */
+  public static NextItem load(Path file, LoadOptions options) throws IOException {
+    return NextItemFile.load(requireNonNull(file, "file"), requireNonNull(options, "options"));
+  }
+
+  /**
+   * Saves the model as one file. The write is atomic.
+   *
+   * @throws IOException if the file cannot be written; an old one is unchanged
+   */
+  public void save(Path file) throws IOException {
+    mixture.save(file, SaveOptions.defaults().withMetadata(metadata));
+  }
+
+  /** The k items that a user most probably takes next, best first. */
+  public List<Prediction> recommend(List<String> history, int k) {
+    return recommend(List.of(history), PredictionOptions.top(k)).get(0);
+  }
+
+  /**
+   * The items that each user most probably takes next, best first, without those of the history.
+   *
+   * @param options the number of items, a threshold and a filter by their names; for instance
+   *     {@link LabelFilter#only} those in stock
+   */
+  public List<List<Prediction>> recommend(List<List<String>> histories, PredictionOptions options) {
+    Filter allowed = options.filter().outputs(labels);
+    List<List<Prediction>> all = new ArrayList<>();
+    for (int begin = 0; begin < histories.size(); begin += BATCH) {
+      List<List<String>> batch =
+          histories.subList(begin, Math.min(histories.size(), begin + BATCH));
+      List<int[]> known = batch.stream().map(this::known).toList();
+      Ranking ranking = rank(known, options.top(), allowed);
+      for (int row = 0; row < ranking.batch(); row++) {
+        List<Prediction> found = new ArrayList<>();
+        for (int rank = 0; rank < ranking.size(row); rank++) {
+          float score = (float) Math.log(ranking.score(row, rank));
+          Prediction prediction = new Prediction(ranking.label(row, rank), score);
+          if (prediction.isAtLeast(options.threshold())) {
+            found.add(prediction);
+          }
+        }
+        all.add(found);
+      }
+    }
+    return all;
+  }
+
+  private int[] known(List<String> items) {
+    return items.stream().mapToInt(labels::output).filter(output -> output >= 0).toArray();
+  }
+
+  /** Whether the model knows an item. */
+  public boolean knows(String item) {
+    return labels.output(item) >= 0;
+  }
+
+  private Ranking rank(List<int[]> histories, int k, Filter allowed) {
+    try (SparseRows ofBag = rows.ofBag(histories);
+        SparseRows ofTransitions = rows.ofTransitions(histories);
+        SparseRows taken = SparseRows.of(histories)) {
+      boolean isAlone = mixture.scorers().size() == 1;
+      return mixture.topK(
+          isAlone ? List.of(ofBag) : List.of(ofBag, ofTransitions),
+          k,
+          Filter.without(taken).and(allowed));
+    }
+  }
+
+  /**
+   * A copy that knows new items, to be used until the next training. A new item follows what the
+   * items that were seen with it follow, and is followed by what follows them; transitions do not
+   * know it. This model does not change.
+   *
+   * @param newItems sequences that end with a new item, after items that are known
+   * @throws IllegalArgumentException if a last item is known, or comes twice, or no other is known
+   */
+  public NextItem with(List<Sequence> newItems) {
+    List<String> names = new ArrayList<>();
+    List<int[]> contexts = new ArrayList<>();
+    List<int[]> ofTable = new ArrayList<>();
+    List<float[]> shares = new ArrayList<>();
+    for (Sequence sequence : newItems) {
+      int[] context = known(sequence.withoutLast().items());
+      String name = context.length == 0 ? "" : sequence.last();
+      if (context.length == 0 || knows(name) || names.contains(name)) {
+        throw new IllegalArgumentException(
+            "newItems: expected known items and then a new one but was " + sequence);
+      }
+      names.add(name);
+      contexts.add(context);
+      float[] share = new float[context.length];
+      Arrays.fill(share, 1f / context.length);
+      for (int row = 0; row < rows.rowsPerItem(); row++) {
+        int first = row;
+        ofTable.add(IntStream.of(context).map(i -> i * rows.rowsPerItem() + first).toArray());
+        shares.add(share);
+      }
+    }
+    EmbeddingBag bag = mixture.scorer(NextItemFile.LAYER, EmbeddingBag.class).copy();
+    HierarchicalSoftmax layer =
+        mixture.scorer(NextItemFile.LAYER, HierarchicalSoftmax.class).copy();
+    SparseWeights transitions = mixture.scorer(NextItemFile.TRANSITIONS, SparseWeights.class);
+    try (SparseRows histories = rows.ofBag(contexts);
+        FloatTensor x = bag.apply(histories);
+        SparseRows similar = SparseRows.of(ofTable, shares);
+        FloatTensor vectors = bag.apply(similar)) {
+      layer.addOutputs(x);
+      layer.setLabels(labels.with(names.toArray(String[]::new)));
+      bag.addRows(vectors);
+    }
+    Mixture grown =
+        Mixture.builder()
+            .layer(NextItemFile.LAYER, bag, layer)
+            .weights(NextItemFile.TRANSITIONS, transitions.withWeights(transitions.weightType()))
+            .addProbabilities()
+            .build()
+            .withWeights(mixture.weights());
+    HistoryRows ofAll = rows.with(names.size());
+    Map<String, String> changed = new TreeMap<>(metadata);
+    NextItemFile.put(ofAll, changed);
+    return new NextItem(grown, ofAll, changed, layer.labels());
+  }
+
+  /**
+   * Measures the ranking of the last item of each sequence, given the others: recall(k) is HR@k.
+   * All items are ranked but those of the history; a last item that is unknown, or in the history,
+   * counts as missed. Sequences with one item do not count.
+   *
+   * @param upTo the largest k of the metrics
+   */
+  public Metrics evaluate(List<Sequence> sequences, int upTo) {
+    Metrics metrics = Metrics.upTo(upTo);
+    List<Sequence> all = sequences.stream().filter(s -> s.items().size() > 1).toList();
+    for (int begin = 0; begin < all.size(); begin += BATCH) {
+      List<Sequence> batch = all.subList(begin, Math.min(all.size(), begin + BATCH));
+      List<int[]> histories = batch.stream().map(s -> known(s.withoutLast().items())).toList();
+      List<int[]> last =
+          batch.stream()
+              .map(s -> labels.output(s.last()))
+              .map(output -> new int[] {output < 0 ? labels.size() : output})
+              .toList();
+      try (SparseRows targets = SparseRows.of(last)) {
+        metrics.add(rank(histories, upTo, Filter.without()), targets);
+      }
+    }
+    return metrics;
+  }
+
+  /** The model card: facts on the model and its training. */
+  public Map<String, String> info() {
+    Map<String, String> facts = new ModelCard(metadata).facts();
+    facts.put("items", Integer.toString(labels.size()));
+    facts.put("scorers", mixture.toString());
+    return facts;
+  }
+
+  @Override
+  public void close() {
+    mixture.close();
+  }
+
+  @Override
+  public String toString() {
+    return "NextItem(" + labels.size() + " items, " + mixture + ")";
+  }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.blocksparse.FileFormatException;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.TensorFile;
+import org.blocksparse.mixture.Mixture;
+import org.blocksparse.ranking.Labels;
+
+/**
+ * The metadata of a {@link NextItem} in its file, which is that of a {@link Mixture}.
+ *
+ * <pre>
+ * nextItem.format          1
+ * nextItem.ordered         true for sequences, false for baskets
+ * nextItem.counts          {@link LabelCounts}: how often training had each item
+ * classifier.about.*       {@link ModelCard}
+ * </pre>
+ */
+final class NextItemFile {
+  static final String LAYER = "history";
+  static final String TRANSITIONS = "transitions";
+
+  private static final String FORMAT = "nextItem.format";
+  private static final String VERSION = "1";
+  private static final String ORDERED = "nextItem.ordered";
+  private static final String COUNTS = "nextItem.counts";
+
+  private NextItemFile() {}
+
+  static void put(HistoryRows rows, Map<String, String> metadata) {
+    metadata.put(FORMAT, VERSION);
+    metadata.put(ORDERED, Boolean.toString(rows.ordered()));
+    metadata.put(COUNTS, rows.counts().encoded());
+  }
+
+  static boolean isIn(Path file) throws IOException {
+    try (TensorFile header = TensorFile.open(file)) {
+      return header.metadata().containsKey(FORMAT);
+    }
+  }
+
+  static NextItem load(Path file, LoadOptions options) throws IOException {
+    Mixture mixture = Mixture.load(file, options);
+    try {
+      return of(mixture, file);
+    } catch (Throwable e) {
+      mixture.close();
+      throw e;
+    }
+  }
+
+  private static NextItem of(Mixture mixture, Path file) throws IOException {
+    Map<String, String> metadata = new TreeMap<>(mixture.metadata());
+    require(file, metadata, FORMAT, VERSION);
+    boolean ordered = Boolean.parseBoolean(require(file, metadata, ORDERED, "true|false"));
+    if (!mixture.scorers().equals(List.of(LAYER, TRANSITIONS))) {
+      throw new FileFormatException(file, "scorers", "are " + mixture.scorers());
+    }
+    Labels labels = mixture.labels();
+    HistoryRows rows = new HistoryRows(ordered, counts(file, metadata, labels.size()));
+    return new NextItem(mixture, rows, metadata, labels);
+  }
+
+  /** Where counts are too long for a file, each item counts as one. */
+  private static LabelCounts counts(Path file, Map<String, String> metadata, int items)
+      throws IOException {
+    String text = require(file, metadata, COUNTS, "[A-Za-z0-9_-]*");
+    if (text.isEmpty()) {
+      long[] ones = new long[items];
+      Arrays.fill(ones, 1);
+      return new LabelCounts(items, ones);
+    }
+    try {
+      return LabelCounts.decode(text, items);
+    } catch (IllegalArgumentException e) {
+      throw new FileFormatException(file, COUNTS, e.getMessage());
+    }
+  }
+
+  private static String require(Path file, Map<String, String> metadata, String key, String pattern)
+      throws IOException {
+    String value = metadata.get(key);
+    if (value == null || !value.matches(pattern)) {
+      throw new FileFormatException(file, key, "expected " + pattern + " but was " + value);
+    }
+    return value;
+  }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import static java.util.Objects.requireNonNull;
+
+import java.util.List;
+
+/** Options of training a {@link NextItem}. Immutable. */
+public final class NextItemOptions {
+  private static final NextItemOptions DEFAULTS =
+      new NextItemOptions(TrainingOptions.defaults(), true, null, 0.5);
+
+  private final TrainingOptions learning;
+  private final boolean ordered;
+
+  /** Null: the last item of each sequence is held out. */
+  private final List<Sequence> validation;
+
+  private final double dropout;
+
+  private NextItemOptions(
+      TrainingOptions learning, boolean ordered, List<Sequence> validation, double dropout) {
+    this.learning = learning;
+    this.ordered = ordered;
+    this.validation = validation;
+    this.dropout = dropout;
+  }
+
+  /** Sequences, whose last items are held out. */
+  public static NextItemOptions defaults() {
+    return DEFAULTS;
+  }
+
+  /**
+   * Options that a classifier has, too: epochs, rate, smoothing, dimension, batch, classes,
+   * patience, seed, workers, card, listener and stop; others do not matter.
+   */
+  public NextItemOptions withLearning(TrainingOptions value) {
+    return new NextItemOptions(requireNonNull(value, "learning"), ordered, validation, dropout);
+  }
+
+  /** Baskets, in which the order of items means nothing. */
+  public NextItemOptions withBaskets() {
+    return new NextItemOptions(learning, false, validation, dropout);
+  }
+
+  /**
+   * Held-out sequences, of which the last items are predicted. Without these, the last item of each
+   * training sequence is held out, or one item of every tenth basket.
+   */
+  public NextItemOptions withValidation(List<Sequence> sequences) {
+    return new NextItemOptions(learning, ordered, List.copyOf(sequences), dropout);
+  }
+
+  /**
+   * The share of the vector of a history that each training step drops. Default: 0.5.
+   *
+   * @throws IllegalArgumentException unless it is in [0, 1)
+   */
+  public NextItemOptions withDropout(double share) {
+    if (!(share >= 0 && share < 1)) {
+      throw new IllegalArgumentException("dropout: expected a number in [0, 1) but was " + share);
+    }
+    return new NextItemOptions(learning, ordered, validation, share);
+  }
+
+  TrainingOptions learning() {
+    return learning;
+  }
+
+  boolean ordered() {
+    return ordered;
+  }
+
+  /** Null: a part of the training sequences is held out. */
+  List<Sequence> validationOrNull() {
+    return validation;
+  }
+
+  double dropout() {
+    return dropout;
+  }
+}

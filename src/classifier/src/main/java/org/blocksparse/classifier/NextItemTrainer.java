@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.SplittableRandom;
+import java.util.TreeMap;
+import java.util.stream.IntStream;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.IntTensor;
+import org.blocksparse.Optimizer;
+import org.blocksparse.SparseRows;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.mixture.Mixture;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Metrics;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.Loss;
+
+/**
+ * Trains a {@link NextItem}: a bag with a softmax on each beginning of a sequence, or on random
+ * parts of baskets; counts of transitions; and the weights of their sum.
+ *
+ * <p>Items get numbers in the order of their first occurrence in what is learned, whatever their
+ * names are: names may tell when an item appeared, held-out occurrences included.
+ */
+final class NextItemTrainer {
+  private static final int DIMENSION = 256;
+  private static final int EPOCHS = 8;
+  private static final int BATCH = 256;
+  private static final double RATE = 0.1;
+  private static final double SMOOTHING = 0.1;
+  private static final int PATIENCE = 2;
+
+  /** One of so many baskets is held out. */
+  private static final int HELD_OUT = 10;
+
+  /** Enough held-out sequences to choose the weights of two scorers. */
+  private static final int MOST_TO_MIX = 2000;
+
+  private static final float[] SHARES = {0, 0.15f, 0.3f, 0.45f, 0.6f, 0.75f, 0.9f, 1};
+
+  private final NextItemOptions options;
+  private final TrainingOptions learning;
+  private final Map<String, Integer> numbers = new LinkedHashMap<>();
+  private final List<int[]> sequences = new ArrayList<>();
+  private final List<Sequence> validation;
+  private final HistoryRows rows;
+  private final Map<String, String> metadata = new TreeMap<>();
+  private final SplittableRandom random;
+  private long steps;
+
+  NextItemTrainer(List<Sequence> given, NextItemOptions options) {
+    this.options = options;
+    this.learning = options.learning();
+    this.random = new SplittableRandom(learning.seed());
+    List<Sequence> learned = given;
+    List<Sequence> heldOut = options.validationOrNull();
+    if (heldOut == null) {
+      boolean ordered = options.ordered();
+      heldOut = given.stream().filter(s -> ordered || isHeldOut(s)).toList();
+      learned =
+          given.stream()
+              .filter(s -> ordered || !isHeldOut(s))
+              .map(s -> ordered && s.items().size() > 2 ? s.withoutLast() : s)
+              .toList();
+      heldOut = heldOut.stream().filter(s -> !ordered || s.items().size() > 2).toList();
+    }
+    this.validation = heldOut.stream().filter(s -> s.items().size() > 1).toList();
+    for (Sequence sequence : learned) {
+      sequences.add(
+          sequence.items().stream()
+              .mapToInt(item -> numbers.computeIfAbsent(item, i -> numbers.size()))
+              .toArray());
+    }
+    if (sequences.stream().noneMatch(sequence -> sequence.length > 1)) {
+      throw new IllegalArgumentException("sequences: expected one with two items to learn or more");
+    }
+    long[] counts = new long[numbers.size()];
+    sequences.forEach(sequence -> IntStream.of(sequence).forEach(item -> counts[item]++));
+    this.rows = new HistoryRows(options.ordered(), new LabelCounts(sequences.size(), counts));
+  }
+
+  /** By the hash of the items, so that equal baskets are held out together. */
+  private static boolean isHeldOut(Sequence sequence) {
+    return Math.floorMod(sequence.items().hashCode(), HELD_OUT) == 0;
+  }
+
+  NextItem train() {
+    Labels labels = Labels.of(List.copyOf(numbers.keySet()));
+    SparseWeights transitions =
+        Transitions.of(sequences, rows.counts().ofLabels(), options.ordered());
+    transitions.setLabels(labels);
+    Layers layers = null;
+    try {
+      layers = trainLayers(labels);
+      Mixture mixture =
+          Mixture.builder()
+              .layer(NextItemFile.LAYER, layers.bag, layers.softmax)
+              .weights(NextItemFile.TRANSITIONS, transitions)
+              .addProbabilities()
+              .build();
+      NextItemFile.put(rows, metadata);
+      learning.card().forEach(card()::put);
+      return mixed(mixture, labels);
+    } catch (Throwable e) {
+      transitions.close();
+      if (layers != null) {
+        layers.close();
+      }
+      throw e;
+    }
+  }
+
+  private ModelCard card() {
+    return new ModelCard(metadata);
+  }
+
+  /** The model with the shares of the scorers that are best on the validation sequences. */
+  private NextItem mixed(Mixture mixture, Labels labels) {
+    List<Sequence> some = new ArrayList<>(validation);
+    Collections.shuffle(some, new Random(learning.seed()));
+    some = some.subList(0, Math.min(MOST_TO_MIX, some.size()));
+    NextItem best = null;
+    double bestScore = -1;
+    for (float share : some.isEmpty() ? new float[] {0.5f} : SHARES) {
+      NextItem model = new NextItem(mixture.withWeights(1 - share, share), rows, metadata, labels);
+      double score =
+          some.isEmpty() ? 0 : model.evaluate(some, NextItem.CUTOFF).ndcg(NextItem.CUTOFF);
+      if (score > bestScore) {
+        best = model;
+        bestScore = score;
+        card().put("share of transitions", Float.toString(share));
+      }
+    }
+    card().put("validation sequences", Integer.toString(validation.size()));
+    return best;
+  }
+
+  /** The layers that learn. */
+  private record Layers(EmbeddingBag bag, HierarchicalSoftmax softmax) implements AutoCloseable {
+    Layers copy() {
+      return new Layers(bag.copy(), softmax.copy());
+    }
+
+    @Override
+    public void close() {
+      bag.close();
+      softmax.close();
+    }
+  }
+
+  /** Examples: what is seen, and the next item. */
+  private record Examples(List<int[]> seen, int[] next) {
+    int size() {
+      return next.length;
+    }
+  }
+
+  private Examples examples() {
+    List<int[]> seen = new ArrayList<>();
+    List<Integer> next = new ArrayList<>();
+    for (int[] sequence : sequences) {
+      for (int place = 0; place < sequence.length; place++) {
+        int[] part = options.ordered() ? beginning(sequence, place) : part(sequence, place);
+        if (part.length > 0) {
+          seen.add(part);
+          next.add(sequence[place]);
+        }
+      }
+    }
+    return new Examples(seen, next.stream().mapToInt(i -> i).toArray());
+  }
+
+  private static int[] beginning(int[] sequence, int end) {
+    return Arrays.copyOfRange(sequence, Math.max(0, end - HistoryRows.MOST_ITEMS), end);
+  }
+
+  /** A random part of the others. */
+  private int[] part(int[] sequence, int place) {
+    double share = random.nextDouble();
+    return IntStream.range(0, sequence.length)
+        .filter(other -> other != place && random.nextDouble() < share)
+        .map(other -> sequence[other])
+        .toArray();
+  }
+
+  private Layers trainLayers(Labels labels) {
+    Examples examples = examples();
+    int dimension = learning.dimension(DIMENSION);
+    ClassAssignment classes = classes(examples);
+    Layers layers =
+        new Layers(
+            EmbeddingBag.builder(rows.rowsPerItem() * labels.size(), dimension)
+                .mode(EmbeddingBag.Mode.SUM)
+                .seed(learning.seed())
+                .workers(learning.workers())
+                .build(),
+            HierarchicalSoftmax.builder(dimension, labels.size())
+                .classes(classes)
+                .labels(labels)
+                .seed(learning.seed())
+                .workers(learning.workers())
+                .build());
+    int epochs = learning.epochs(EPOCHS);
+    learning
+        .listener()
+        .begin(examples.size(), epochs, labels.size(), labels.size(), classes.classCount());
+    return trainLayers(layers, examples, epochs);
+  }
+
+  private ClassAssignment classes(Examples examples) {
+    int items = numbers.size();
+    int count = Math.min(items, learning.classes(ClassAssignment.defaultCount(items)));
+    learning.listener().putIntoClasses(items, count);
+    try (SparseRows seen = rows.ofBag(examples.seen);
+        SparseRows next =
+            SparseRows.of(IntStream.range(0, examples.size() + 1).toArray(), examples.next)) {
+      return ClassAssignment.clustered(
+          seen, next, items, count, learning.seed(), learning.workers());
+    }
+  }
+
+  /** The layers after the epoch that was best on the validation sequences. */
+  private Layers trainLayers(Layers layers, Examples first, int epochs) {
+    Layers best = null;
+    double bestScore = -1;
+    int bestEpoch = 0;
+    try {
+      Examples examples = first;
+      for (int epoch = 1; epoch <= epochs && epoch - bestEpoch <= patience(); epoch++) {
+        double loss = learn(layers, examples, epoch, epochs);
+        LearningPoint point = measured(layers, epoch, loss, bestScore);
+        learning.listener().epoch(point);
+        if (point.best()) {
+          if (best != null) {
+            best.close();
+          }
+          best = layers.copy();
+          bestScore = point.ndcg();
+          bestEpoch = epoch;
+        }
+        if (learning.stop().getAsBoolean()) {
+          break;
+        }
+        examples = options.ordered() ? examples : examples();
+      }
+      card().put("epoch of this model", Integer.toString(bestEpoch));
+      return best;
+    } catch (Throwable e) {
+      if (best != null) {
+        best.close();
+      }
+      throw e;
+    } finally {
+      layers.close();
+    }
+  }
+
+  private int patience() {
+    return learning.patience(PATIENCE);
+  }
+
+  private LearningPoint measured(Layers layers, int epoch, double loss, double bestScore) {
+    if (validation.isEmpty()) {
+      return new LearningPoint(epoch, loss, Double.NaN, Double.NaN, Double.NaN, true);
+    }
+    Mixture alone = Mixture.builder().layer(NextItemFile.LAYER, layers.bag, layers.softmax).build();
+    NextItem model = new NextItem(alone, rows, metadata, layers.softmax.labels());
+    Metrics metrics = model.evaluate(validation, NextItem.CUTOFF);
+    double ndcg = metrics.ndcg(NextItem.CUTOFF);
+    return new LearningPoint(epoch, loss, metrics.precision(1), ndcg, Double.NaN, ndcg > bestScore);
+  }
+
+  /** An epoch. The rate falls from step to step, to zero at the end of the last epoch. */
+  private double learn(Layers layers, Examples examples, int epoch, int epochs) {
+    int[] order = shuffled(examples.size());
+    int batch = Math.min(examples.size(), learning.batch(BATCH));
+    int ofEpoch = examples.size() / batch;
+    double losses = 0;
+    int step = 0;
+    for (; step < ofEpoch && !learning.stop().getAsBoolean(); step++) {
+      double left = 1 - (epoch - 1 + (double) step / ofEpoch) / epochs;
+      Optimizer optimizer = Optimizer.adagrad((float) (learning.rate(RATE) * left));
+      int[] which = Arrays.copyOfRange(order, step * batch, (step + 1) * batch);
+      double loss = step(layers, examples, which, optimizer);
+      losses += loss;
+      learning.listener().step(batch, loss);
+    }
+    return losses / step;
+  }
+
+  private int[] shuffled(int size) {
+    int[] order = IntStream.range(0, size).toArray();
+    for (int i = size - 1; i > 0; i--) {
+      int other = random.nextInt(i + 1);
+      int kept = order[i];
+      order[i] = order[other];
+      order[other] = kept;
+    }
+    return order;
+  }
+
+  private double step(Layers layers, Examples examples, int[] which, Optimizer optimizer) {
+    int dimension = layers.bag.features();
+    Loss loss =
+        Loss.mean()
+            .withSmoothing((float) learning.smoothing(SMOOTHING))
+            .withDropout((float) options.dropout(), learning.seed() + ++steps);
+    int[] next = IntStream.of(which).map(example -> examples.next[example]).toArray();
+    List<int[]> histories = IntStream.of(which).mapToObj(examples.seen::get).toList();
+    try (SparseRows seen = rows.ofBag(histories);
+        FloatTensor x = layers.bag.apply(seen);
+        IntTensor targets = IntTensor.of(next, next.length);
+        FloatTensor gradX = FloatTensor.zeros(next.length, dimension)) {
+      double value = layers.softmax.step(x, targets, loss, optimizer, gradX);
+      layers.bag.step(seen, gradX, optimizer);
+      return value;
+    }
+  }
+}

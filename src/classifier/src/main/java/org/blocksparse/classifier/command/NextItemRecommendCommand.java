@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import org.blocksparse.classifier.InvalidInputException;
+import org.blocksparse.classifier.LabelFilter;
+import org.blocksparse.classifier.NextItem;
+import org.blocksparse.classifier.Prediction;
+import org.blocksparse.classifier.PredictionOptions;
+import org.blocksparse.classifier.Sequence;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Recommends items. */
+@Command(
+    name = "recommend",
+    description = {
+      "Prints for each user, or each basket by the number of its line, the items that most probably"
+          + " follow, best first, each with its probability, separated by tabs.",
+      "Items of the history are left out. Unknown items are ignored and counted."
+    },
+    sortOptions = false,
+    usageHelpWidth = 100)
+final class NextItemRecommendCommand implements Callable<Integer> {
+  @Parameters(index = "0", paramLabel = "MODEL", description = "A model of next-item train.")
+  private Path model;
+
+  @Parameters(
+      index = "1",
+      paramLabel = "FILE",
+      arity = "0..1",
+      defaultValue = "-",
+      description = "Histories. Default: -, which is standard input.")
+  private String file;
+
+  @Option(
+      names = "--top",
+      paramLabel = "K",
+      defaultValue = "10",
+      description = "Maximum number of items. Default: ${DEFAULT-VALUE}.")
+  private int top;
+
+  @Option(
+      names = "--only",
+      paramLabel = "FILE",
+      description = "Recommend only these items, such as those in stock; words of a text file.")
+  private Path only;
+
+  @Option(
+      names = "--without",
+      paramLabel = "FILE",
+      description = "Recommend none of these items; words of a text file.")
+  private Path without;
+
+  @Mixin private SequenceInput input;
+
+  @Mixin private Streams streams;
+
+  @Override
+  public Integer call() throws IOException {
+    Limits.require("--top", top, 1, Limits.MOST_LABELS);
+    if (only != null && without != null) {
+      throw new InvalidInputException("--only: expected no --without as well");
+    }
+    PredictionOptions options = PredictionOptions.top(top);
+    if (only != null) {
+      options = options.withFilter(LabelFilter.only(words(only)));
+    } else if (without != null) {
+      options = options.withFilter(LabelFilter.without(words(without)));
+    }
+    PrintWriter out = streams.out();
+    try (NextItem items = NextItem.load(model)) {
+      List<Sequence> sequences = input.read(file);
+      List<List<Prediction>> all =
+          items.recommend(sequences.stream().map(Sequence::items).toList(), options);
+      for (int i = 0; i < all.size(); i++) {
+        out.print(Printed.of(sequences.get(i).user()));
+        for (Prediction item : all.get(i)) {
+          out.printf(Locale.ROOT, "\t%s\t%.6f", Printed.of(item.label()), item.probability());
+        }
+        out.println();
+      }
+      Streams.flush(out);
+      reportUnknown(items, sequences);
+    }
+    return ExitCode.OK;
+  }
+
+  private void reportUnknown(NextItem items, List<Sequence> sequences) {
+    long unknown =
+        sequences.stream()
+            .flatMap(sequence -> sequence.items().stream())
+            .filter(item -> !items.knows(item))
+            .count();
+    if (unknown > 0) {
+      streams.err().printf("%,d items of histories are unknown and ignored%n", unknown);
+      streams.err().flush();
+    }
+  }
+
+  private static List<String> words(Path file) throws IOException {
+    return Arrays.asList(Files.readString(file, UTF_8).strip().split("\\s+"));
+  }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.blocksparse.classifier.NextItem;
+import org.blocksparse.classifier.NextItemOptions;
+import org.blocksparse.classifier.Sequence;
+import org.blocksparse.classifier.TrainingOptions;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Trains a recommender of next items. */
+@Command(
+    name = "train",
+    description = {
+      "Trains a recommender on sequences of items, or on baskets.",
+      "Without --validation, the last item of each sequence, or one of ten baskets, is held out to"
+          + " choose the number of epochs and the weights of the scorers."
+    },
+    sortOptions = false,
+    usageHelpWidth = 100)
+final class NextItemTrainCommand implements Callable<Integer> {
+  @Parameters(
+      paramLabel = "FILE",
+      description = "Sequences; - is standard input. May be compressed.")
+  private String file;
+
+  @Option(
+      names = {"-o", "--output"},
+      paramLabel = "MODEL",
+      required = true,
+      description = "The file to write the model to.")
+  private Path output;
+
+  @Option(
+      names = "--validation",
+      paramLabel = "FILE",
+      description = "Held-out sequences, whose last items are predicted.")
+  private String validation;
+
+  @Option(
+      names = "--until",
+      paramLabel = "TIME",
+      description = "Leave out events from this time on, to test on them.")
+  private Double until;
+
+  @Option(
+      names = "--epochs",
+      paramLabel = "N",
+      description = "Maximum number of passes over the sequences. Default: 8.")
+  private Integer epochs;
+
+  @Option(
+      names = "--patience",
+      paramLabel = "N",
+      description = "Stop after N epochs without a better model. Default: 2.")
+  private Integer patience;
+
+  @Option(
+      names = "--rate",
+      paramLabel = "R",
+      description = "Learning rate of the first step; it falls to zero. Default: 0.1.")
+  private Double rate;
+
+  @Option(
+      names = "--dropout",
+      paramLabel = "P",
+      description = "Share of the vector of a history that a step drops. Default: 0.5.")
+  private Double dropout;
+
+  @Option(names = "--smoothing", paramLabel = "S", description = "Label smoothing. Default: 0.1.")
+  private Double smoothing;
+
+  @Option(
+      names = "--dimension",
+      paramLabel = "N",
+      description = "Size of the dense vectors. Default: 256.")
+  private Integer dimension;
+
+  @Option(
+      names = "--batch",
+      paramLabel = "N",
+      description = "Examples per training step. Default: 256.")
+  private Integer batch;
+
+  @Mixin private RunOptions run;
+
+  @Mixin private SequenceInput input;
+
+  @Mixin private Streams streams;
+
+  private final DataCard card = new DataCard();
+
+  @Override
+  public Integer call() throws Exception {
+    card.putDate(run.date());
+    WritableFile.require("--output", output, InputOptions.files(file, validation));
+    TrainingLog log = new TrainingLog(streams.out(), streams.err(), false, NextItem.CUTOFF, 0);
+    try (CtrlC ctrlC = new CtrlC(log::hasLearned, log::end)) {
+      try (log) {
+        train(log, ctrlC);
+      } catch (Exception e) {
+        // Here: after this, the program ends if Ctrl-C was pressed.
+        return Main.refuse(streams.command(), e);
+      }
+      return ExitCode.OK;
+    }
+  }
+
+  private void train(TrainingLog log, CtrlC ctrlC) throws IOException {
+    PrintWriter out = streams.out();
+    log.beginReading();
+    List<Sequence> sequences = input.read(file, null, until, card);
+    long few = sequences.stream().filter(s -> s.items().size() < 2).count();
+    out.printf("%,d sequences", sequences.size());
+    out.println(few == 0 ? "" : "; %,d have fewer than two items".formatted(few));
+    try (NextItem model = NextItem.train(sequences, options(log, ctrlC))) {
+      log.close();
+      model.save(output);
+      out.printf("%s%n", model);
+      out.printf("%s: %,d bytes%n", output, Files.size(output));
+    }
+    String command = Launcher.command() + " next-item";
+    String name = Launcher.word(output);
+    out.printf("%nTo go on:%n");
+    out.printf("  %s test %s FILE%n      HR and nDCG on last items%n", command, name);
+    out.printf("  %s recommend %s FILE%n      items for each user%n", command, name);
+    out.flush();
+  }
+
+  /** Options by the names that they have here, where one is refused. */
+  private NextItemOptions options(TrainingLog log, CtrlC ctrlC) throws IOException {
+    try {
+      NextItemOptions options = NextItemOptions.defaults().withLearning(learning(log, ctrlC));
+      options = input.isBaskets() ? options.withBaskets() : options;
+      options = dropout == null ? options : options.withDropout(dropout);
+      return validation == null ? options : options.withValidation(input.read(validation));
+    } catch (IllegalArgumentException e) {
+      throw OptionName.in(e);
+    }
+  }
+
+  private TrainingOptions learning(TrainingLog log, CtrlC ctrlC) {
+    TrainingOptions options = TrainingOptions.defaults().withCard(card::entries);
+    options = options.withSeed(run.seed()).withWorkers(run.workers());
+    options = epochs == null ? options : options.withEpochs(epochs);
+    options = patience == null ? options : options.withPatience(patience);
+    options = rate == null ? options : options.withRate(rate);
+    options = smoothing == null ? options : options.withSmoothing(smoothing);
+    options = dimension == null ? options : options.withDimension(dimension);
+    options = batch == null ? options : options.withBatch(batch);
+    return options.withListener(log).withStop(ctrlC::isPressed);
+  }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.blocksparse.classifier.InvalidInputException;
+import org.blocksparse.classifier.Sequence;
+import org.blocksparse.classifier.SequenceFormat;
+import org.blocksparse.classifier.SequenceReader;
+import picocli.CommandLine.Option;
+
+/** Options of reading sequences. */
+final class SequenceInput {
+  @Option(
+      names = "--format",
+      paramLabel = "FORMAT",
+      defaultValue = "sequences",
+      description =
+          "sequences: 'user item item ...', the oldest item first. baskets: 'item item ...', in any"
+              + " order. events: 'user item time', one per line. Default: ${DEFAULT-VALUE}.")
+  private SequenceFormat format;
+
+  boolean isBaskets() {
+    return format == SequenceFormat.BASKETS;
+  }
+
+  /** All sequences of a file. */
+  List<Sequence> read(String file) throws IOException {
+    return read(file, null, null, null);
+  }
+
+  /**
+   * The sequences of a part of the time.
+   *
+   * @param from as {@link SequenceReader} has it; null: no limit
+   * @param until null: no limit
+   * @param card gets the file; may be null
+   */
+  List<Sequence> read(String file, Double from, Double until, DataCard card) throws IOException {
+    if ((from != null || until != null) && format != SequenceFormat.EVENTS) {
+      throw new InvalidInputException(
+          (from != null ? "--from" : "--until") + ": expected --format events, which have times");
+    }
+    boolean isStandard = InputOptions.isStandardInput(file);
+    String name = isStandard ? "standard input" : file;
+    try (InputStream in = isStandard ? System.in : Files.newInputStream(Path.of(file));
+        HashedInput hashed = new HashedInput(in)) {
+      List<Sequence> sequences =
+          SequenceReader.read(
+              name,
+              hashed,
+              format,
+              from == null ? Double.NEGATIVE_INFINITY : from,
+              until == null ? Double.POSITIVE_INFINITY : until);
+      if (card != null) {
+        card.putFile("data", isStandard ? name : Path.of(file).getFileName().toString(), hashed);
+      }
+      if (sequences.isEmpty()) {
+        throw new InvalidInputException(name + ": no sequences");
+      }
+      return sequences;
+    }
+  }
+}

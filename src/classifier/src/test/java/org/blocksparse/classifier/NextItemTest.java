@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.function.IntFunction;
+import java.util.stream.IntStream;
+import org.blocksparse.FileFormatException;
+import org.blocksparse.SparseRows;
+import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.ranking.Metrics;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+final class NextItemTest {
+  private static final int ITEMS = 24;
+
+  private static final NextItemOptions OPTIONS =
+      NextItemOptions.defaults()
+          .withLearning(TrainingOptions.defaults().withDimension(16).withBatch(16).withEpochs(4));
+
+  @TempDir Path folder;
+
+  /** Walks on a circle of items, of three to six steps. */
+  private static List<Sequence> walks(int count, IntFunction<String> name) {
+    SplittableRandom random = new SplittableRandom(3);
+    List<Sequence> walks = new ArrayList<>();
+    for (int user = 0; user < count; user++) {
+      int first = random.nextInt(ITEMS);
+      int length = 4 + random.nextInt(4);
+      walks.add(
+          new Sequence(
+              "u" + user,
+              IntStream.range(first, first + length)
+                  .mapToObj(item -> name.apply(item % ITEMS))
+                  .toList()));
+    }
+    return walks;
+  }
+
+  private static List<Sequence> walks() {
+    return walks(200, item -> "i" + item);
+  }
+
+  private static List<String> labels(List<Prediction> predictions) {
+    return predictions.stream().map(Prediction::label).toList();
+  }
+
+  @Test
+  void findsWhatFollows() {
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      assertEquals("i5", model.recommend(List.of("i2", "i3", "i4"), 1).get(0).label());
+      assertTrue(model.evaluate(walks(), 1).recall(1) > 0.9);
+    }
+  }
+
+  /** Sorted by name, numbered by first occurrence, or as they are: names carry no information. */
+  @Test
+  void namesDoNotMatter() {
+    List<Integer> others = new ArrayList<>(IntStream.range(0, ITEMS).boxed().toList());
+    Collections.shuffle(others, new java.util.Random(5));
+    IntFunction<String> renamed = item -> Integer.toString(others.get(item));
+    try (NextItem model = NextItem.train(walks(), OPTIONS);
+        NextItem other = NextItem.train(walks(200, renamed), OPTIONS)) {
+      for (int item = 0; item < ITEMS; item++) {
+        List<Prediction> found = model.recommend(List.of("i" + item), 5);
+        List<Prediction> same = other.recommend(List.of(renamed.apply(item)), 5);
+        for (int rank = 0; rank < found.size(); rank++) {
+          int number = Integer.parseInt(found.get(rank).label().substring(1));
+          assertEquals(renamed.apply(number), same.get(rank).label());
+          assertEquals(found.get(rank).logProbability(), same.get(rank).logProbability());
+        }
+      }
+    }
+  }
+
+  @Test
+  void fileHoldsAll() throws IOException {
+    Path file = folder.resolve("model");
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      model.save(file);
+      assertTrue(NextItem.isIn(file));
+      try (NextItem loaded = NextItem.load(file)) {
+        List<String> history = List.of("i7", "i8");
+        assertEquals(model.recommend(history, 9), loaded.recommend(history, 9));
+        assertEquals(model.info(), loaded.info());
+      }
+    }
+  }
+
+  @Test
+  void fileOfAnotherKindIsRefused() throws IOException {
+    Path file = folder.resolve("model");
+    try (SparseRows rows = SparseRows.of(List.of(new int[] {0}));
+        SparseWeights weights = SparseWeights.of(rows, 1)) {
+      weights.save(file);
+    }
+    assertThrows(FileFormatException.class, () -> NextItem.load(file));
+    Files.writeString(file, "no model");
+    assertThrows(FileFormatException.class, () -> NextItem.load(file));
+  }
+
+  @Test
+  void historyAndFilterLeaveItemsOut() {
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      List<String> history = List.of("i2", "i4", "i3", "i4");
+      List<String> all = labels(model.recommend(history, 2 * ITEMS));
+      assertEquals(ITEMS - 3, all.size());
+      assertFalse(all.contains("i4"));
+      PredictionOptions some =
+          PredictionOptions.top(ITEMS).withFilter(LabelFilter.only(List.of("i9", "i4", "nix")));
+      assertEquals(List.of("i9"), labels(model.recommend(List.of(history), some).get(0)));
+    }
+  }
+
+  @Test
+  void unknownItemsAreIgnored() {
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      assertFalse(model.knows("nix"));
+      assertEquals(model.recommend(List.of("i2"), 3), model.recommend(List.of("i2", "nix"), 3));
+      assertEquals(model.recommend(List.of(), 3), model.recommend(List.of("nix"), 3));
+      assertEquals(3, model.recommend(List.of(), 3).size());
+    }
+  }
+
+  @Test
+  void newItemsAreKnownAtOnce() throws IOException {
+    Path file = folder.resolve("model");
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      List<Prediction> before = model.recommend(List.of("i3"), 3);
+      try (NextItem grown = model.with(List.of(new Sequence("", List.of("i3", "nix", "new"))))) {
+        grown.save(file);
+      }
+      assertEquals(before, model.recommend(List.of("i3"), 3));
+      assertFalse(model.knows("new"));
+      for (List<String> wrong :
+          List.of(List.of("i3", "i4"), List.of("nix", "new"), List.of("new"), List.<String>of())) {
+        assertThrows(
+            IllegalArgumentException.class,
+            () -> model.with(List.of(new Sequence("", wrong))),
+            wrong::toString);
+      }
+    }
+    try (NextItem grown = NextItem.load(file)) {
+      assertTrue(grown.knows("new"));
+      assertTrue(labels(grown.recommend(List.of("i3"), ITEMS)).contains("new"));
+      assertEquals("i4", grown.recommend(List.of("i3"), 1).get(0).label());
+      assertTrue(labels(grown.recommend(List.of("new"), 2)).contains("i4"));
+    }
+  }
+
+  @Test
+  void missesCount() {
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      Metrics metrics =
+          model.evaluate(
+              List.of(
+                  new Sequence("right", List.of("i2", "i3")),
+                  new Sequence("unknown", List.of("i2", "nix")),
+                  new Sequence("repeated", List.of("i3", "i2", "i3")),
+                  new Sequence("short", List.of("i3"))),
+              ITEMS);
+      assertEquals(3, metrics.rows());
+      assertEquals(1.0 / 3, metrics.recall(ITEMS), 1e-12);
+    }
+  }
+
+  @Test
+  void basketsHaveNoOrder() {
+    List<Sequence> baskets = new ArrayList<>();
+    for (int i = 0; i < 200; i++) {
+      int first = i % 8 * 3;
+      baskets.add(
+          new Sequence("b" + i, List.of("i" + first, "i" + (first + 1), "i" + (first + 2))));
+    }
+    try (NextItem model = NextItem.train(baskets, OPTIONS.withBaskets())) {
+      assertEquals("i5", model.recommend(List.of("i3", "i4"), 1).get(0).label());
+      assertEquals(
+          labels(model.recommend(List.of("i3", "i9"), 4)),
+          labels(model.recommend(List.of("i9", "i3"), 4)));
+    }
+  }
+
+  @Test
+  void nothingToLearnIsRefused() {
+    List<Sequence> single = List.of(new Sequence("u", List.of("a")), new Sequence("v", List.of()));
+    String message =
+        assertThrows(IllegalArgumentException.class, () -> NextItem.train(single, OPTIONS))
+            .getMessage();
+    assertEquals("sequences: expected one with two items to learn or more", message);
+    assertThrows(IllegalArgumentException.class, () -> OPTIONS.withDropout(1));
+  }
+
+  /** Two sequences, counted by hand: a b c, b a. */
+  @Test
+  void transitionsAreCounts() {
+    List<int[]> sequences = List.of(new int[] {0, 1, 2}, new int[] {1, 0});
+    try (SparseWeights weights = Transitions.of(sequences, new long[] {2, 2, 1}, true);
+        SparseRows x = SparseRows.of(List.of(new int[] {0}))) {
+      double b = 1.3 / Math.pow(3, 0.2); // a b, and backward in b a
+      double c = 0.9 / Math.pow(2, 0.2);
+      var ranking = weights.topK(x, 3);
+      assertEquals(1, ranking.output(0, 0));
+      assertEquals(b / (b + c), ranking.score(0, 0), 1e-6);
+      assertEquals(c / (b + c), ranking.score(0, 1), 1e-6);
+    }
+    try (SparseWeights weights = Transitions.of(sequences, new long[] {2, 2, 1}, false);
+        SparseRows x = SparseRows.of(List.of(new int[] {0}))) {
+      var ranking = weights.topK(x, 3);
+      assertEquals(1, ranking.score(0, 0), 1e-6); // in both baskets
+      assertEquals(0.5, ranking.score(0, 1), 1e-6);
+    }
+  }
+}

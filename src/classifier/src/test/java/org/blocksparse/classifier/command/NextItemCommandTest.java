@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The commands of next-item, on users who walk around a circle of ten items. */
+final class NextItemCommandTest {
+  private static final int ITEMS = 10;
+
+  @TempDir static Path folder;
+
+  private static Path model;
+  private static Path walks;
+
+  @BeforeAll
+  static void train() throws IOException {
+    StringBuilder lines = new StringBuilder();
+    for (int user = 0; user < 100; user++) {
+      lines.append('u').append(user);
+      for (int step = 0; step < 3 + user % 3; step++) {
+        lines.append(" i").append((user * 7 + step) % ITEMS);
+      }
+      lines.append('\n');
+    }
+    walks = Files.writeString(folder.resolve("walks.txt"), lines);
+    model = folder.resolve("walks.model");
+    String told = trainOn(walks, model);
+    assertTrue(told.startsWith("100 sequences\n"), told);
+    assertTrue(told.contains("P@1 on validation"), told);
+    assertTrue(told.contains("nDCG@10"), told);
+  }
+
+  private static String trainOn(Path file, Path to, Object... more) {
+    List<Object> words =
+        new java.util.ArrayList<>(
+            List.of("next-item", "train", "-o", to, "--dimension", 8, "--batch", 8, file));
+    words.addAll(List.of(more));
+    Commands.Result result = Commands.run(words.toArray());
+    assertEquals(0, result.code(), result.err());
+    return result.out();
+  }
+
+  private static Path file(String name, String text) throws IOException {
+    return Files.writeString(folder.resolve(name), text);
+  }
+
+  @Test
+  void testPrintsHitRates() throws IOException {
+    Path others =
+        file("others.txt", "a i1 i2 i3\nb i5 i6\nunknown i5 nix\nrepeated i5 i6 i5\nshort i1\n");
+    String told = Commands.runWell("next-item", "test", model, others, "--top", "1,5");
+    assertTrue(told.startsWith("4 sequences in "), told);
+    assertTrue(
+        told.contains(
+            "; 1 with one item are left out; 1 end with unknown items;"
+                + " 1 end with an item of their history\n"),
+        told);
+    assertTrue(told.contains("   1    0.5000    0.5000\n"), told);
+  }
+
+  @Test
+  void recommendPrintsALineForEachUser() throws IOException {
+    Path users = file("users.txt", "a i1 i2\nnobody\n");
+    String[] lines =
+        Commands.runWell("next-item", "recommend", model, users, "--top", 2).split("\n");
+    assertEquals(2, lines.length);
+    assertEquals(List.of("a", "i3"), List.of(lines[0].split("\t")).subList(0, 2));
+    assertEquals(5, lines[1].split("\t").length);
+    Path stock = file("stock.txt", "i9 i2\n");
+    assertTrue(
+        Commands.runWell("next-item", "recommend", model, users, "--only", stock)
+            .matches("a\ti9\t0\\.\\d{6}\nnobody\ti[29]\t.*\n"));
+    assertTrue(
+        !Commands.runWell("next-item", "recommend", model, users, "--without", stock)
+            .contains("i9"));
+  }
+
+  @Test
+  void unknownItemsAreCounted() throws IOException {
+    Path users = file("unknown.txt", "a i1 nix\n");
+    Commands.Result result = Commands.run("next-item", "recommend", model, users);
+    assertEquals(0, result.code());
+    assertEquals("1 items of histories are unknown and ignored\n", result.err());
+  }
+
+  @Test
+  void infoPrintsTheCard() {
+    String told = Commands.runWell("info", model);
+    assertTrue(told.contains("items: " + ITEMS + "\n"), told);
+    assertTrue(told.contains("data: walks.txt\n"), told);
+    assertTrue(told.contains("data SHA-256: "), told);
+  }
+
+  /** Training sees the events before a time, and the test those from then on. */
+  @Test
+  void eventsAreSplitByTime() throws IOException {
+    StringBuilder lines = new StringBuilder();
+    for (int user = 0; user < 60; user++) {
+      for (int step = 4; step >= 0; step--) { // out of order
+        lines.append("u%d i%d %d%n".formatted(user, (user + step) % ITEMS, step));
+      }
+    }
+    Path events = file("events.txt", lines.toString());
+    Path byTime = folder.resolve("events.model");
+    trainOn(events, byTime, "--format", "events", "--until", 4);
+    String told =
+        Commands.runWell(
+            "next-item", "test", byTime, events, "--format", "events", "--from", 4, "--top", 1);
+    assertTrue(told.startsWith("60 sequences in "), told);
+    assertTrue(told.contains("   1    1.0000    1.0000\n"), told);
+  }
+
+  @Test
+  void basketsAreTrained() throws IOException {
+    Path baskets = file("baskets.txt", "a b c\nc b a\n\nd e f\nf e d\n".repeat(30));
+    Path of = folder.resolve("baskets.model");
+    trainOn(baskets, of, "--format", "baskets", "--validation", baskets);
+    Path part = file("part.txt", "b a\n");
+    String told =
+        Commands.runWell("next-item", "recommend", of, part, "--format", "baskets", "--top", 1);
+    assertTrue(told.startsWith("1\tc\t"), told);
+  }
+
+  @Test
+  void problemsAreOneLine() throws IOException {
+    refused(
+        "--until: expected --format events, which have times",
+        "train",
+        "-o",
+        folder.resolve("x"),
+        "--until",
+        3,
+        walks);
+    refused(
+        "--from: expected --format events, which have times", "test", model, walks, "--from", 3);
+    refused(
+        "--only: expected no --without as well",
+        "recommend",
+        model,
+        walks,
+        "--only",
+        walks,
+        "--without",
+        walks);
+    Path bad = file("bad.txt", "u i 1\nu i soon\n");
+    refused(
+        bad + ":2: expected a number as the time but was 'soon'",
+        "train",
+        "-o",
+        folder.resolve("x"),
+        "--format",
+        "events",
+        bad);
+    Path single = file("single.txt", "u i\nv j\n");
+    refused(
+        "sequences: expected one with two items to learn or more",
+        "train",
+        "-o",
+        folder.resolve("x"),
+        single);
+    refused(single + ": expected a sequence with two items or more", "test", model, single);
+    Path empty = file("empty.txt", "\n");
+    refused(empty + ": no sequences", "recommend", model, empty);
+    refused(
+        "--dropout: expected a number in [0, 1) but was 1.0",
+        "train",
+        "-o",
+        folder.resolve("x"),
+        "--dropout",
+        1,
+        walks);
+  }
+
+  private static void refused(String message, Object... args) {
+    Object[] words = new Object[args.length + 1];
+    words[0] = "next-item";
+    System.arraycopy(args, 0, words, 1, args.length);
+    Commands.Result result = Commands.run(words);
+    assertEquals(message + "\n", result.err());
+    assertEquals(2, result.code());
+  }
+}
