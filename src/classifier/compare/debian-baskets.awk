@@ -2,7 +2,7 @@
 #
 # From the package index of Debian to baskets: a line for each package that depends on two others or more, with their
 # names, of alternatives the first.
-# The script "baskets" calls it.
+# The script "next-item" calls it.
 /^Depends: / {
   n = split(substr($0, 10), part, ",")
   line = ""
