@@ -24,14 +24,15 @@ record Blend(float[] weights, float[] scores, float[] logOdds) {
   /** Knots have as many right samples each, as far as possible. */
   private static final int KNOTS = 24;
 
-  /** Samples that the beginning counts as. */
-  private static final double PRIOR = 1;
+  /** How far a score may be above the mean of its knot, unless that has very few samples. */
+  private static final double WIDEST = 0.5;
 
-  private static final int MOST_STEPS = 30;
+  /** A knot has at least this part of the samples. */
+  private static final int PARTS = 200;
 
   private static final int FEWEST_OF_A_KNOT = 20;
 
-  /** The maximum in a file; training makes {@link #KNOTS} and one at most. */
+  /** The maximum in a file; training makes {@link #KNOTS} + {@link #PARTS} + 1 at most. */
   private static final int MOST_KNOTS = 1000;
 
   /** The bound on numbers in a file keeps sums and differences finite. */
@@ -42,29 +43,6 @@ record Blend(float[] weights, float[] scores, float[] logOdds) {
 
   /** More than what log odds are rounded by, relatively. */
   private static final double ROUNDING = 1e-5;
-
-  /** Answers of heads, and whether they are right. */
-  static final class Samples {
-    private final int heads;
-    private double[] scores = new double[1 << 12];
-    private boolean[] right = new boolean[1 << 12];
-    private int size;
-
-    Samples(int heads) {
-      this.heads = heads;
-    }
-
-    void add(double[] ofHeads, boolean isRight) {
-      if (size == right.length) {
-        right = Arrays.copyOf(right, 2 * size);
-      }
-      if ((size + 1) * heads > scores.length) {
-        scores = Arrays.copyOf(scores, 2 * scores.length);
-      }
-      System.arraycopy(ofHeads, 0, scores, size * heads, heads);
-      right[size++] = isRight;
-    }
-  }
 
   /** The score of a label. */
   double score(double[] ofHeads) {
@@ -122,16 +100,22 @@ record Blend(float[] weights, float[] scores, float[] logOdds) {
   /**
    * The likeliest for samples: weights by Newton's method, and knots that ascend. A head whose
    * weight would be negative gets none: then a bound of its score would not bound a label.
+   *
+   * @param samples the scores of the heads of answers
    */
-  static Blend fit(Samples samples) {
-    boolean[] uses = new boolean[samples.heads];
+  static Blend fit(LogisticRegression samples) {
+    int heads = samples.numbers();
+    boolean[] uses = new boolean[heads];
     Arrays.fill(uses, true);
-    double[] found = fit(samples, uses);
+    double[] start = new double[heads + 1];
+    Arrays.fill(start, 0, heads, 1.0 / heads);
+    double[] found = samples.fit(start, uses);
     for (int worst = worst(found); worst >= 0; worst = worst(found)) {
       uses[worst] = false;
-      found = fit(samples, uses);
+      start[worst] = 0;
+      found = samples.fit(start, uses);
     }
-    float[] weights = new float[samples.heads];
+    float[] weights = new float[heads];
     float sum = 0;
     for (int head = 0; head < weights.length; head++) {
       weights[head] = (float) found[head];
@@ -145,20 +129,24 @@ record Blend(float[] weights, float[] scores, float[] logOdds) {
   }
 
   /** The same weights, with knots where there are samples for them. */
-  private Blend withKnots(Samples samples) {
-    double[][] sorted = new double[samples.size][];
+  private Blend withKnots(LogisticRegression samples) {
+    double[][] sorted = new double[samples.size()][];
     int right = 0;
-    double[] ofHeads = new double[samples.heads];
     for (int s = 0; s < sorted.length; s++) {
-      System.arraycopy(samples.scores, s * samples.heads, ofHeads, 0, samples.heads);
-      sorted[s] = new double[] {score(ofHeads), samples.right[s] ? 1 : 0};
-      right += samples.right[s] ? 1 : 0;
+      sorted[s] = new double[] {score(samples.sample(s)), samples.isRight(s) ? 1 : 0};
+      right += samples.isRight(s) ? 1 : 0;
     }
     Arrays.sort(sorted, Comparator.comparingDouble(sample -> sample[0]));
     int each = Math.max(FEWEST_OF_A_KNOT, right / KNOTS);
+    int fewest = Math.max(FEWEST_OF_A_KNOT, sorted.length / PARTS);
     Deque<Bin> bins = new ArrayDeque<>();
     Bin next = new Bin(0, 0, 0);
     for (double[] sample : sorted) {
+      // Rare labels have low scores, few of them right: they share no knot with others.
+      if (next.count >= fewest && sample[0] - next.score() > WIDEST) {
+        add(next, bins);
+        next = new Bin(0, 0, 0);
+      }
       next = next.plus(new Bin(1, sample[1], sample[0]));
       if (next.right >= each) {
         add(next, bins);
@@ -214,106 +202,6 @@ record Blend(float[] weights, float[] scores, float[] logOdds) {
       worst = found[head] < found[worst] ? head : worst;
     }
     return found[worst] < 0 ? worst : -1;
-  }
-
-  /** Weights and then the intercept; 0 for heads that are not used. */
-  private static double[] fit(Samples samples, boolean[] uses) {
-    int n = samples.heads + 1;
-    double[] start = new double[n];
-    for (int head = 0; head < samples.heads; head++) {
-      start[head] = uses[head] ? 1.0 / samples.heads : 0;
-    }
-    double[] now = start.clone();
-    for (int step = 0; step < MOST_STEPS; step++) {
-      double[][] equations = new double[n][n + 1]; // curvature, and the gradient
-      double before = loss(samples, now, start, equations);
-      for (int i = 0; i < n; i++) {
-        if (i < samples.heads && !uses[i]) {
-          Arrays.fill(equations[i], 0);
-          equations[i][i] = 1;
-        }
-      }
-      double[] direction = solve(equations);
-      double part = 1;
-      double[] next = ahead(now, direction, part);
-      double after = loss(samples, next, start, null);
-      while (after > before && part > 0x1p-20) {
-        part /= 2;
-        next = ahead(now, direction, part);
-        after = loss(samples, next, start, null);
-      }
-      now = next;
-      if (before - after <= 1e-9 * before) {
-        break;
-      }
-    }
-    return now;
-  }
-
-  private static double[] ahead(double[] from, double[] direction, double part) {
-    double[] to = from.clone();
-    for (int i = 0; i < to.length; i++) {
-      to[i] -= part * direction[i];
-    }
-    return to;
-  }
-
-  /** The loss; adds to equations, unless they are null. */
-  private static double loss(Samples samples, double[] at, double[] start, double[][] equations) {
-    int n = at.length;
-    double loss = 0;
-    for (int i = 0; i < n; i++) {
-      loss += PRIOR * (at[i] - start[i]) * (at[i] - start[i]) / 2;
-      if (equations != null) {
-        equations[i][i] += PRIOR;
-        equations[i][n] += PRIOR * (at[i] - start[i]);
-      }
-    }
-    double[] x = new double[n];
-    x[n - 1] = 1;
-    for (int s = 0; s < samples.size; s++) {
-      System.arraycopy(samples.scores, s * samples.heads, x, 0, samples.heads);
-      double logOdds = 0;
-      for (int i = 0; i < n; i++) {
-        logOdds += at[i] * x[i];
-      }
-      double wrong = samples.right[s] ? -logOdds : logOdds;
-      loss += Math.max(wrong, 0) + Math.log1p(Math.exp(-Math.abs(wrong)));
-      if (equations != null) {
-        double probability = 1 / (1 + Math.exp(-logOdds));
-        double error = probability - (samples.right[s] ? 1 : 0);
-        double curvature = probability * (1 - probability);
-        for (int i = 0; i < n; i++) {
-          equations[i][n] += error * x[i];
-          for (int j = 0; j < n; j++) {
-            equations[i][j] += curvature * x[i] * x[j];
-          }
-        }
-      }
-    }
-    return loss;
-  }
-
-  /** Solves equations that are positive definite, by elimination. */
-  private static double[] solve(double[][] equations) {
-    int n = equations.length;
-    for (int i = 0; i < n; i++) {
-      for (int j = i + 1; j < n; j++) {
-        double factor = equations[j][i] / equations[i][i];
-        for (int k = i; k <= n; k++) {
-          equations[j][k] -= factor * equations[i][k];
-        }
-      }
-    }
-    double[] solution = new double[n];
-    for (int i = n - 1; i >= 0; i--) {
-      double sum = equations[i][n];
-      for (int k = i + 1; k < n; k++) {
-        sum -= equations[i][k] * solution[k];
-      }
-      solution[i] = sum / equations[i][i];
-    }
-    return solution;
   }
 
   /** Weights, then scores and then log odds of knots; with spaces between them. */

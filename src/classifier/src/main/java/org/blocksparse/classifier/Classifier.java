@@ -46,11 +46,10 @@ import org.blocksparse.softmax.TwoLevelLayer;
  * classifier.predict("some text", 5).get(0).label();
  * }</pre>
  *
- * <p><b>Several labels.</b> With the softmax, the probabilities of all labels sum to one. Each
- * epoch of training learns one label of an example, in rotation, so labels that occur together
- * share the probability. With a {@linkplain TrainingOptions#withLabelTree label tree} or a linear
- * head, each label has the probability that it applies, independent of others. An epoch learns all
- * labels of an example.
+ * <p><b>Several labels.</b> A label has the {@linkplain TrainingOptions#withHead calibrated}
+ * probability that it applies, independent of others. With the softmax, each epoch of training
+ * learns one label of an example, in rotation. With a {@linkplain TrainingOptions#withLabelTree
+ * label tree} or a linear head, it learns all labels of an example.
  *
  * <p><b>Threads.</b> Any number of threads may use a classifier at the same time.
  *
@@ -75,38 +74,47 @@ public final class Classifier implements AutoCloseable {
 
   private final TwoLevelLayer<?> layer;
 
-  /** Null: there is none. */
-  private final LinearHead linear;
+  /** The linear head; null: there is none. */
+  private final LinearLabelTree tree;
+
+  /** Of the scores of the heads. Null: probabilities are those of the embedding head. */
+  private final Blend blend;
+
+  /** Of probabilities of the blend; null: they stay. */
+  private final RowCalibration calibration;
 
   private final Map<String, String> metadata;
 
-  /**
-   * A classifier with one head.
-   *
-   * @param metadata of its file; may be changed until others see this
-   */
+  /** A classifier with an embedding head alone, which is not calibrated. */
   Classifier(
       InputRows input, EmbeddingBag bag, TwoLevelLayer<?> layer, Map<String, String> metadata) {
-    this(input, bag, layer, null, metadata);
+    this(input, bag, layer, null, null, null, metadata);
   }
 
   /**
    * A classifier.
    *
    * @param bag null, as the layer: there is no embedding head
-   * @param linear null: there is no linear head
+   * @param tree null: there is no linear head
+   * @param blend of the embedding head, if there is one, and then of the tree; null: there is none
+   * @param calibration of the probabilities of the blend; null: they stay
+   * @param metadata of its file; may be changed until others see this
    */
   Classifier(
       InputRows input,
       EmbeddingBag bag,
       TwoLevelLayer<?> layer,
-      LinearHead linear,
+      LinearLabelTree tree,
+      Blend blend,
+      RowCalibration calibration,
       Map<String, String> metadata) {
     this.input = input;
     this.fastText = null;
     this.bag = bag;
     this.layer = layer;
-    this.linear = linear;
+    this.tree = tree;
+    this.blend = blend;
+    this.calibration = calibration;
     this.metadata = metadata;
   }
 
@@ -116,16 +124,16 @@ public final class Classifier implements AutoCloseable {
     this.fastText = model;
     this.bag = null;
     this.layer = null;
-    this.linear = null;
+    this.tree = null;
+    this.blend = null;
+    this.calibration = null;
     this.metadata = Map.of();
   }
 
-  /**
-   * The linear head.
-   *
-   * @param blend of the scores of the embedding head, if there is one, and of the tree
-   */
-  record LinearHead(LinearLabelTree tree, Blend blend) {}
+  /** The same embedding head beside a tree, or alone if that is null. */
+  Classifier with(LinearLabelTree otherTree, Blend ofBoth, RowCalibration ofRows) {
+    return new Classifier(input, bag, layer, otherTree, ofBoth, ofRows, metadata);
+  }
 
   /**
    * Trains a classifier, after a search for options with {@linkplain TrainingOptions#withTuning
@@ -218,7 +226,6 @@ public final class Classifier implements AutoCloseable {
       throw new InvalidInputException(
           "weights: expected 16 bits for a linear head, FLOAT16 for instance, but was INT8");
     }
-    LinearLabelTree tree = linear == null ? null : linear.tree;
     if (weights == weightType()) {
       save(file, bag, layer, tree);
       return;
@@ -232,16 +239,16 @@ public final class Classifier implements AutoCloseable {
     }
   }
 
-  private void save(Path file, EmbeddingBag ofBag, TwoLevelLayer<?> ofLayer, LinearLabelTree tree)
+  private void save(Path file, EmbeddingBag ofBag, TwoLevelLayer<?> ofLayer, LinearLabelTree ofTree)
       throws IOException {
     SaveOptions options = SaveOptions.defaults().withMetadata(metadata);
     if (ofLayer == null) {
-      tree.save(file, options);
+      ofTree.save(file, options);
       return;
     }
     options = options.with(ofBag);
     try {
-      ofLayer.save(file, tree == null ? options : options.with(tree));
+      ofLayer.save(file, ofTree == null ? options : options.with(ofTree));
     } catch (IllegalStateException e) {
       throw layer.b1().isClosed() ? e : notFinite();
     }
@@ -320,7 +327,7 @@ public final class Classifier implements AutoCloseable {
    *     #predict(Example, int)}
    */
   public List<FeatureContribution> explain(Example example, String label) {
-    if (linear == null) {
+    if (tree == null) {
       throw new InvalidInputException(
           "model: has no linear head, which explains labels by features; train with"
               + " ModelHead.LINEAR or ModelHead.BOTH");
@@ -331,7 +338,7 @@ public final class Classifier implements AutoCloseable {
     }
     Map<Integer, String> features = input.names(example);
     try (SparseRows row = input.of(List.of(example))) {
-      return linear.tree.explain(row, output).terms().stream()
+      return tree.explain(row, output).terms().stream()
           .map(term -> new FeatureContribution(features.get(term.feature()), term.contribution()))
           .toList();
     }
@@ -366,18 +373,22 @@ public final class Classifier implements AutoCloseable {
   }
 
   private LabelScores scores(SparseRows features) {
-    return linear == null
-        ? LabelScores.of(bag, layer, features)
-        : blendedScores(features, linear.blend);
+    if (blend == null) {
+      return LabelScores.of(bag, layer, features);
+    }
+    BlendedScores scores = blendedScores(features);
+    return calibration == null ? scores : new CalibratedScores(scores, calibration, names());
   }
 
-  /** The scores of all heads, blended in some way; there is a linear head. */
-  BlendedScores blendedScores(SparseRows features, Blend blend) {
+  /** The scores of all heads, blended. */
+  BlendedScores blendedScores(SparseRows features) {
     List<Function<SparseRows, LabelScores>> heads = new ArrayList<>();
     if (layer != null) {
       heads.add(rows -> LabelScores.of(bag, layer, rows));
     }
-    heads.add(rows -> LabelScores.of(linear.tree, rows));
+    if (tree != null) {
+      heads.add(rows -> LabelScores.of(tree, rows));
+    }
     return new BlendedScores(features, heads, blend, names());
   }
 
@@ -483,9 +494,8 @@ public final class Classifier implements AutoCloseable {
   void measure(NumberedExamples examples, int upTo, Metrics metrics) {
     Ranking ranking =
         fastText == null
-            ? rank(examples.features(), upTo, Filter.without())
-            : requireDefined(
-                fastText.topK(examples.features(), upTo, LabelFilter.without(List.of())));
+            ? rank(examples.features(), upTo, LabelScores.ALL)
+            : requireDefined(fastText.topK(examples.features(), upTo, LabelFilter.without(List.of())));
     metrics.add(ranking, examples.labels());
   }
 
@@ -555,19 +565,19 @@ public final class Classifier implements AutoCloseable {
     if (fastText != null) {
       return ElementType.FLOAT32;
     }
-    return layer == null ? linear.tree.weightType() : layer.weightType();
+    return layer == null ? tree.weightType() : layer.weightType();
   }
 
   /** The heads of the model. */
   public ModelHead head() {
-    return linear == null ? ModelHead.EMBEDDING : layer == null ? ModelHead.LINEAR : ModelHead.BOTH;
+    return tree == null ? ModelHead.EMBEDDING : layer == null ? ModelHead.LINEAR : ModelHead.BOTH;
   }
 
   private Labels names() {
     if (fastText != null) {
       return fastText.labels();
     }
-    return layer == null ? linear.tree.labels() : layer.labels();
+    return layer == null ? tree.labels() : layer.labels();
   }
 
   /** Whether the model {@linkplain TrainingOptions#withLabelTree learns each label by itself}. */
@@ -644,7 +654,7 @@ public final class Classifier implements AutoCloseable {
     }
     MemoryUse embedding =
         layer == null ? new MemoryUse(0, 0) : bag.memoryUse().plus(layer.memoryUse());
-    return linear == null ? embedding : embedding.plus(linear.tree.memoryUse());
+    return tree == null ? embedding : embedding.plus(tree.memoryUse());
   }
 
   /** The model card: sizes, memory and facts on the training, in the order of their names. */
@@ -663,10 +673,10 @@ public final class Classifier implements AutoCloseable {
       info.put("layer", layer.getClass().getSimpleName());
       info.put("classes", layer.assignment().toString());
     }
-    if (linear != null) {
-      info.put("linear features", Integer.toString(linear.tree.features()));
-      info.put("linear clusters", Integer.toString(linear.tree.clusterCount()));
-      info.put("linear weights", linear.tree.weightCount() + " of " + linear.tree.weightType());
+    if (tree != null) {
+      info.put("linear features", Integer.toString(tree.features()));
+      info.put("linear clusters", Integer.toString(tree.clusterCount()));
+      info.put("linear weights", tree.weightCount() + " of " + tree.weightType());
     }
     MemoryUse memory = memoryUse();
     info.put("mapped bytes", Long.toString(memory.mappedBytes()));
@@ -685,7 +695,7 @@ public final class Classifier implements AutoCloseable {
   public void export(Path npz) throws IOException {
     requireNonNull(npz, "npz");
     requireOwn();
-    if (linear != null) {
+    if (tree != null) {
       throw new InvalidInputException(
           "model: has a linear head, which is not exported; train with ModelHead.EMBEDDING");
     }
@@ -757,9 +767,19 @@ public final class Classifier implements AutoCloseable {
     return layer;
   }
 
-  /** Null: there is none. */
-  LinearHead linear() {
-    return linear;
+  /** The linear head; null: there is none. */
+  LinearLabelTree tree() {
+    return tree;
+  }
+
+  /** Null: probabilities are those of the embedding head. */
+  Blend blend() {
+    return blend;
+  }
+
+  /** Null: probabilities are those of the blend. */
+  RowCalibration calibration() {
+    return calibration;
   }
 
   @Override
@@ -771,8 +791,8 @@ public final class Classifier implements AutoCloseable {
       bag.close();
       layer.close();
     }
-    if (linear != null) {
-      linear.tree.close();
+    if (tree != null) {
+      tree.close();
     }
   }
 
@@ -782,7 +802,7 @@ public final class Classifier implements AutoCloseable {
       return "Classifier(" + fastText + ")";
     }
     String embedding = layer == null ? "" : bag + ", " + layer;
-    String both = layer == null || linear == null ? "" : ", ";
-    return "Classifier(" + embedding + both + (linear == null ? "" : linear.tree) + ")";
+    String both = layer == null || tree == null ? "" : ", ";
+    return "Classifier(" + embedding + both + (tree == null ? "" : tree) + ")";
   }
 }

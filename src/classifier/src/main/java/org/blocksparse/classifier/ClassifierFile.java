@@ -26,7 +26,9 @@ import org.blocksparse.softmax.TwoLevelLayer;
  * classifier.format        1
  * classifier.layer         LabelTree; not there for a HierarchicalSoftmax
  * classifier.head          linear, or both; not there if the embedding head is alone
- * classifier.blend         {@link Blend} of the heads; with a linear head
+ * classifier.blend         {@link Blend} of the heads; an embedding head alone may have none, as in
+ *                          older files
+ * classifier.calibration   {@link RowCalibration} of the blend; not there in older files
  * classifier.input         text or features
  * classifier.wordNgrams    1 to 5
  * classifier.words         plain, or unicode: the rule of {@link FeatureHasher}; it was parts when
@@ -48,6 +50,7 @@ final class ClassifierFile {
   private static final String LABEL_TREE = "LabelTree";
   private static final String HEAD = "classifier.head";
   private static final String BLEND = "classifier.blend";
+  private static final String CALIBRATION = "classifier.calibration";
   private static final String INPUT = "classifier.input";
   private static final String WORD_NGRAMS = "classifier.wordNgrams";
   private static final String WORDS = "classifier.words";
@@ -102,9 +105,15 @@ final class ClassifierFile {
     metadata.put(THRESHOLD, Double.toString(threshold));
   }
 
-  static void setHead(Map<String, String> metadata, ModelHead head, Blend blend) {
-    metadata.put(HEAD, head.name().toLowerCase(Locale.ROOT));
-    metadata.put(BLEND, blend.encoded());
+  /** Puts the heads of a model and their blend into its metadata. */
+  static void setHeads(Classifier model) {
+    if (model.head().hasLinear()) {
+      model.metadata().put(HEAD, model.head().name().toLowerCase(Locale.ROOT));
+    }
+    model.metadata().put(BLEND, model.blend().encoded());
+    if (model.calibration() != null) {
+      model.metadata().put(CALIBRATION, model.calibration().encoded());
+    }
   }
 
   /**
@@ -183,9 +192,10 @@ final class ClassifierFile {
       if (tree != null && tree.countsFeatures() != input.text()) {
         throw wrong(file, "tree", "expected counts of features for texts alone");
       }
-      Classifier.LinearHead linear =
-          tree == null ? null : new Classifier.LinearHead(tree, blend(file, metadata, head));
-      return new Classifier(input, bag, layer, linear, metadata);
+      boolean isRaw = tree == null && !metadata.containsKey(BLEND);
+      Blend blend = isRaw ? null : blend(file, metadata, head);
+      RowCalibration calibration = isRaw ? null : calibrationOrNull(file, metadata);
+      return new Classifier(input, bag, layer, tree, blend, calibration, metadata);
     } catch (Throwable e) {
       if (layer != null) {
         layer.close();
@@ -240,6 +250,16 @@ final class ClassifierFile {
       return Blend.decode(require(file, metadata, BLEND, null), head == ModelHead.BOTH ? 2 : 1);
     } catch (IllegalArgumentException e) {
       throw wrong(file, BLEND, e.getMessage());
+    }
+  }
+
+  private static RowCalibration calibrationOrNull(Path file, Map<String, String> metadata)
+      throws IOException {
+    String text = metadata.get(CALIBRATION);
+    try {
+      return text == null ? null : RowCalibration.decode(text);
+    } catch (IllegalArgumentException e) {
+      throw wrong(file, CALIBRATION, e.getMessage());
     }
   }
 

@@ -47,8 +47,9 @@ final class FeatureCounts {
    * @param rowOf by number of a feature, its row, negative if it is left out; null if features
    *     share rows, which are what is there already
    * @param leftOut how many are left out
+   * @param words the rows of words; null if features share rows
    */
-  record Kept(FeatureVocabulary vocabulary, int[] rowOf, int leftOut) {}
+  record Kept(FeatureVocabulary vocabulary, int[] rowOf, int leftOut, BitSet words) {}
 
   /**
    * Keeps features with a minimum count; the most frequent ones if there is no room for all. Half
@@ -95,12 +96,19 @@ final class FeatureCounts {
     if (table.size() == 0) {
       table.add(0); // a table needs a row
     }
-    return new Kept(FeatureVocabulary.of(table), rowOf, leftOut);
+    BitSet rowsOfWords = new BitSet(table.size());
+    words.stream().filter(word -> rowOf[word] >= 0).forEach(word -> rowsOfWords.set(rowOf[word]));
+    return new Kept(FeatureVocabulary.of(table), rowOf, leftOut, rowsOfWords);
   }
 
   private boolean isFrequent(int number, int minCount) {
-    int byDefault = words.get(number) ? 1 : FEWEST_IN_A_ROW;
-    return counts.get(number) >= (minCount > 0 ? minCount : byDefault);
+    return isFrequent(counts.get(number), words.get(number), minCount);
+  }
+
+  /** Whether a feature that often is kept. */
+  static boolean isFrequent(int count, boolean isWord, int minCount) {
+    int byDefault = isWord ? 1 : FEWEST_IN_A_ROW;
+    return count >= (minCount > 0 ? minCount : byDefault);
   }
 
   /** The features with the smallest ranks, up to a number, among some. */

@@ -11,6 +11,9 @@ import org.blocksparse.softmax.TwoLevelLayer;
 
 /** The scores of the labels of some rows, by one head or by two. */
 interface LabelScores extends AutoCloseable {
+  /** Allows all labels. */
+  Filter ALL = Filter.without();
+
   Ranking topK(int k, Filter allowed);
 
   /** All labels with some probability, in (0, 1]. */

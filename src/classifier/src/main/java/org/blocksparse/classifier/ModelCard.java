@@ -51,6 +51,9 @@ final class ModelCard {
     }
     TrainingDefaults values = new TrainingDefaults(options);
     put("examples", set.size());
+    if (set.examplesMerged() > 0) {
+      put("examples merged into others", set.examplesMerged());
+    }
     if (set.isText()) {
       put("word n-grams", options.textFeatures().wordNgrams());
       put("words", options.textFeatures().isPlain() ? "plain" : "unicode");
@@ -58,7 +61,7 @@ final class ModelCard {
     if (set.vocabulary().isShared()) {
       put("shared rows", set.vocabulary().rows());
     } else {
-      int minCount = values.minCount(set.size());
+      int minCount = set.minCount();
       put("min count", Math.max(1, minCount));
       if (minCount == 0) {
         put("min count of words in a row", FeatureCounts.FEWEST_IN_A_ROW);

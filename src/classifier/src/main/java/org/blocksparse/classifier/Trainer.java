@@ -34,7 +34,10 @@ final class Trainer {
   private final TrainingOptions options;
   private final TrainingDefaults values;
   private final SplittableRandom random;
-  private final boolean isAlone;
+
+  /** Null: no other head is added. */
+  private final Companion companion;
+
   private final int[] order;
   private final int dimension;
   private final int epochs;
@@ -47,18 +50,18 @@ final class Trainer {
 
   /** A trainer of a model that has an embedding head alone. */
   Trainer(TrainingSet set, TrainingOptions options) {
-    this(set, options, IntStream.range(0, set.size()).toArray(), true);
+    this(set, options, IntStream.range(0, set.size()).toArray(), null);
   }
 
   /**
    * A trainer.
    *
    * @param examples those of the set that are learned from
-   * @param isAlone whether no other head is added
+   * @param companion a head that was trained before; null if there is none
    */
-  Trainer(TrainingSet set, TrainingOptions options, int[] examples, boolean isAlone) {
+  Trainer(TrainingSet set, TrainingOptions options, int[] examples, Companion companion) {
     this.set = set;
-    this.isAlone = isAlone;
+    this.companion = companion;
     this.options = options;
     this.values = new TrainingDefaults(options);
     this.random = new SplittableRandom(options.seed());
@@ -78,6 +81,12 @@ final class Trainer {
    * @param close frees targets
    */
   private record Head<T>(TwoLevelLayer<T> layer, Targets<T> targets, Consumer<T> close) {}
+
+  /** A head beside that of a model in training. */
+  interface Companion {
+    /** Whether the model may still gain from further epochs. */
+    boolean goesOn(Classifier model, int epoch, int epochs);
+  }
 
   /** Gathers the targets of the examples from begin to end, in the order of the epoch. */
   private interface Targets<T> {
@@ -113,7 +122,9 @@ final class Trainer {
       if (endedEarly) {
         options.listener().endedEarly((int) (learned / order.length), result.card().epoch());
       }
-      measure(result);
+      if (companion == null && !options.validation().isEmpty()) {
+        scores = measure(result, options, new TrainingListener() {});
+      }
       return result;
     } catch (Throwable e) {
       model.close();
@@ -122,18 +133,20 @@ final class Trainer {
   }
 
   /**
-   * Measures the result on the validation examples, for the model card of its file. Too little
-   * memory for that does not lose the model.
+   * Measures a result on the validation examples, for the model card of its file. Too little memory
+   * for that does not lose the model.
+   *
+   * @param listener receives the progress
    */
-  private void measure(Classifier result) {
-    if (options.validation().isEmpty()) {
-      return;
-    }
+  static ValidationScores measure(
+      Classifier result, TrainingOptions options, TrainingListener listener) {
     try (ValidationSet validation = new ValidationSet(options.validation(), result)) {
-      scores = validation.measure(result, true, new TrainingListener() {});
+      ValidationScores scores = validation.measure(result, true, listener);
       result.setScores(scores);
+      return scores;
     } catch (OutOfMemoryError | InvalidInputException e) {
       options.listener().warning("the result cannot be measured: " + e.getMessage());
+      return ValidationScores.NONE;
     }
   }
 
@@ -173,7 +186,9 @@ final class Trainer {
         model.card().putEpoch(epoch);
         best.measure(model, epoch, loss, isStopped || epoch == epochs);
       }
-      if (isStopped) {
+      boolean goesOn =
+          companion == null || epoch == epochs || companion.goesOn(model, epoch, epochs);
+      if (isStopped || !goesOn) {
         break;
       }
       endedEarly = epoch < epochs && best.isOver();
@@ -198,11 +213,6 @@ final class Trainer {
     GrownModel grown = options.initialModel() == null ? null : new GrownModel(set, options);
     ClassAssignment classes =
         grown == null ? classes(withSeveralLabels) : options.initialModel().layer().assignment();
-    if (isAlone
-        && !values.labelTree()
-        && !TrainingDefaults.haveOneLabel(set.size(), withSeveralLabels)) {
-      options.listener().severalLabels(withSeveralLabels);
-    }
     int rows = set.vocabulary().rows();
     options.listener().begin(order.length, epochs, rows, labels.size(), classes.classCount());
     InputRows input = new InputRows(set.isText(), options.textFeatures(), set.vocabulary());

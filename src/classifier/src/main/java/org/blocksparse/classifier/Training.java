@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
-import java.util.Arrays;
+import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
@@ -11,14 +11,14 @@ import java.util.stream.IntStream;
 import org.blocksparse.SparseRows;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.LinearLabelTreeBuilder;
-import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 
 /**
- * Chooses the heads of a model, and trains them. The scores of a linear head, alone or beside an
- * embedding head, are calibrated on the validation examples, which the user chose to be like future
- * ones. Without enough of these, training examples are held out. With few examples, each may be the
- * only one of a rare label: then the linear head is trained again, on all of them.
+ * Trains the heads of a model: the linear one first, then an embedding beside it, which is kept if
+ * it gains more than a standard error on held-out examples. The scores of all heads are calibrated
+ * on these: the validation examples, which the user chose to be like future ones. Without enough of
+ * these, training examples are held out. With few examples, each may be the only one of a rare
+ * label: then the linear head is trained again, on all of them.
  */
 final class Training {
   /** One of this many examples is held out, up to the maximum below. */
@@ -29,22 +29,30 @@ final class Training {
   /** With fewer validation examples, training examples are held out to calibrate. */
   private static final int FEWEST_TO_CALIBRATE = 100;
 
-  /** Predictions of each head, for a held-out example, to which the blend is fitted. */
-  private static final int FIRST_ANSWERS = 20;
+  /** After this part of its epochs, an embedding that gains nothing is left. */
+  private static final int TRIAL = 3;
 
   private final TrainingSet set;
   private final TrainingOptions options;
+
+  /** Null: chosen by the held-out examples. */
   private final ModelHead head;
+
+  /** Whether the validation examples choose and calibrate. */
+  private final boolean isValidated;
+
   private final int[] heldOut;
   private final int[] others;
 
   Training(TrainingSet set, TrainingOptions options) {
     this.set = set;
     this.options = options;
-    this.head = head(set, options);
+    this.head = headOrNull(options);
+    this.isValidated = options.validation().size() >= FEWEST_TO_CALIBRATE;
     SplittableRandom random = new SplittableRandom(options.seed());
-    boolean isValidated = options.validation().size() >= FEWEST_TO_CALIBRATE;
-    int count = isValidated ? 0 : Math.min(MOST_HELD_OUT, set.size() / HELD_OUT);
+    boolean isAlone = head == ModelHead.EMBEDDING && TrainingDefaults.areFew(set.size());
+    boolean isHeldOut = !isValidated && !isAlone && options.initialModel() == null;
+    int count = isHeldOut ? Math.min(MOST_HELD_OUT, set.size() / HELD_OUT) : 0;
     BitSet held = new BitSet();
     while (held.cardinality() < count) {
       held.set(random.nextInt(set.size()));
@@ -53,23 +61,14 @@ final class Training {
     this.others = IntStream.range(0, set.size()).filter(e -> !held.get(e)).toArray();
   }
 
-  /** The heads for examples. */
-  static ModelHead head(TrainingSet set, TrainingOptions options) {
+  /** The heads that options ask for; null if they leave the choice to the training. */
+  static ModelHead headOrNull(TrainingOptions options) {
     if (options.initialModel() != null) {
       return options.initialModel().head();
     }
-    if (options.head() != null) {
-      return options.head();
-    }
     boolean isOfAnEmbedding =
         options.labelTree() || options.hasSharedRows() || !options.tuning().isZero();
-    if (isOfAnEmbedding
-        || !TrainingDefaults.areMany(set.size())
-        || TrainingDefaults.haveOneLabel(set.size(), set.withSeveralLabels())) {
-      return ModelHead.EMBEDDING;
-    }
-    boolean areRare = set.labelNames().size() > set.size();
-    return areRare && !options.hasOptionOfAnEmbedding() ? ModelHead.LINEAR : ModelHead.BOTH;
+    return options.head() == null && isOfAnEmbedding ? ModelHead.EMBEDDING : options.head();
   }
 
   /**
@@ -93,20 +92,138 @@ final class Training {
   }
 
   Classifier train() {
-    requireKindOfTheInitialModel();
-    if (!head.hasLinear()) {
-      return new Trainer(set, options).train();
+    if (options.initialModel() != null) {
+      return continued(options.initialModel());
     }
-    Classifier embedding = head.hasEmbedding() ? trainEmbedding() : null;
+    return head == ModelHead.EMBEDDING ? trainAlone() : trainLinear();
+  }
+
+  private int[] all() {
+    return IntStream.range(0, set.size()).toArray();
+  }
+
+  // ------------------------------------------------------------------------------------ held out
+
+  /** The examples that choose and calibrate, for a model; none if there are too few. */
+  private HeldOut heldOut(Classifier model) {
+    List<NumberedExamples> batches = new ArrayList<>();
+    HeldOut examples = new HeldOut(batches);
     try {
-      return train(embedding);
-    } catch (CancellationException e) {
-      if (embedding == null) {
-        throw e;
+      if (isValidated || (heldOut.length == 0 && head != ModelHead.EMBEDDING)) {
+        List<Example> validation =
+            options.validation().stream()
+                .filter(e -> options.labelTree() || !e.labels().isEmpty())
+                .toList();
+        for (int begin = 0; begin < validation.size(); begin += Classifier.BATCH) {
+          int end = Math.min(validation.size(), begin + Classifier.BATCH);
+          batches.add(model.numbered(validation.subList(begin, end)));
+        }
       }
-      options.listener().warning("ended before the linear head: the model has the embedding alone");
-      return embedding;
+      BitSet known = set.featuresOf(others);
+      for (int begin = 0; begin < heldOut.length; begin += Classifier.BATCH) {
+        int end = Math.min(heldOut.length, begin + Classifier.BATCH);
+        SparseRows x = set.features(heldOut, begin, end, known);
+        batches.add(new NumberedExamples(x, set.labels(heldOut, begin, end)));
+      }
+      return examples;
     } catch (Throwable e) {
+      examples.close();
+      throw e;
+    }
+  }
+
+  // ----------------------------------------------------------------------------------- embedding
+
+  private Classifier trainAlone() {
+    Classifier model = new Trainer(set, options, others, null).train();
+    try (HeldOut examples = heldOut(model)) {
+      List<HeldOut.Answers> answers = examples.answers(model);
+      return answers.isEmpty() ? model : finished(model, null, Probabilities.of(answers, 1));
+    } catch (Throwable e) {
+      model.close();
+      throw e;
+    }
+  }
+
+  /**
+   * An embedding beside a tree, with the answers of both; null if the training has none.
+   *
+   * @param ofTree the answers of the tree to the held-out examples
+   */
+  private Beside besideOrNull(
+      LinearLabelTree tree, HeldOut examples, List<HeldOut.Answers> ofTree) {
+    if (head == ModelHead.LINEAR || (head == null && TrainingDefaults.areFew(set.size()))) {
+      return null;
+    }
+    Classifier embedding;
+    try {
+      Trainer.Companion companion =
+          (model, epoch, epochs) ->
+              head != null
+                  || isWorthwhile(model.with(tree, null, null), epoch, epochs, examples, ofTree);
+      TrainingOptions beside = new TrainingDefaults(options).besideLinearHead();
+      embedding = new Trainer(set, beside, others, companion).train();
+    } catch (CancellationException e) {
+      return null; // there is the linear head
+    }
+    try {
+      List<HeldOut.Answers> ofBoth = examples.answers(embedding.with(tree, null, null));
+      HeldOut.Gain gain = HeldOut.gain(ofTree, ofBoth);
+      if (head == null) {
+        options.listener().chosen(gain.isLarge(), gain.mean(), gain.standardError());
+        if (!gain.isLarge()) {
+          embedding.close();
+          return null;
+        }
+      }
+      embedding.card().put("nDCG@5 gained by the embedding", gain.toString());
+      return new Beside(embedding, Probabilities.of(ofBoth, 2));
+    } catch (Throwable e) {
+      embedding.close();
+      throw e;
+    }
+  }
+
+  /** Whether an embedding in training may still gain: once, after a part of its epochs. */
+  private static boolean isWorthwhile(
+      Classifier both, int epoch, int epochs, HeldOut examples, List<HeldOut.Answers> ofTree) {
+    boolean isTime = epoch * TRIAL >= epochs && (epoch - 1) * TRIAL < epochs;
+    return !isTime || HeldOut.gain(ofTree, examples.answers(both)).mean() > 0;
+  }
+
+  /** An embedding that is kept beside a linear head. */
+  private record Beside(Classifier embedding, Probabilities probabilities) {}
+
+  /** How the scores of heads become probabilities. */
+  private record Probabilities(Blend blend, RowCalibration calibration) {
+    static Probabilities of(List<HeldOut.Answers> answers, int heads) {
+      Blend blend = HeldOut.blend(answers, heads);
+      return new Probabilities(blend, HeldOut.calibration(answers, blend));
+    }
+  }
+
+  // -------------------------------------------------------------------------------------- linear
+
+  private Classifier trainLinear() {
+    Labels labels = begin();
+    boolean isTwice = heldOut.length > 0 && !TrainingDefaults.areMany(set.size());
+    LinearLabelTree tree = tree(others, labels, 0, isTwice ? 2 : 1);
+    Classifier embedding = null;
+    try {
+      Classifier linear = linear(tree);
+      Probabilities probabilities;
+      try (HeldOut examples = heldOut(linear)) {
+        List<HeldOut.Answers> ofTree = examples.answers(linear);
+        Beside beside = besideOrNull(tree, examples, ofTree);
+        embedding = beside == null ? null : beside.embedding;
+        probabilities = beside == null ? Probabilities.of(ofTree, 1) : beside.probabilities;
+      }
+      if (isTwice) {
+        tree = again(tree, labels);
+      }
+      return finished(embedding == null ? linear : embedding, tree, probabilities);
+    } catch (Throwable e) {
+      tree.close();
       if (embedding != null) {
         embedding.close();
       }
@@ -114,66 +231,24 @@ final class Training {
     }
   }
 
-  private void requireKindOfTheInitialModel() {
-    Classifier initial = options.initialModel();
-    if (initial != null && initial.takesText() != set.isText()) {
-      throw new IllegalArgumentException(
-          set.isText()
-              ? "examples: are texts, but the initial model was trained on features"
-              : "examples: have features, but the initial model was trained on texts");
-    }
-  }
-
-  private Classifier trainEmbedding() {
-    TrainingOptions beside = new TrainingDefaults(options).besideLinearHead();
-    return new Trainer(set, beside, options.initialModel() == null ? others : all(), false).train();
-  }
-
-  private int[] all() {
-    return IntStream.range(0, set.size()).toArray();
-  }
-
-  /** The model; an embedding head becomes its own if it has one. */
-  private Classifier train(Classifier embedding) {
-    Labels labels = embedding == null ? begin() : embedding.layer().labels();
-    if (options.initialModel() != null) {
-      return extended(embedding, labels, options.initialModel().linear());
-    }
-    boolean isTwice = heldOut.length > 0 && !TrainingDefaults.areMany(set.size());
-    LinearLabelTree tree = tree(others, labels, 0, isTwice ? 2 : 1);
+  /** A tree of all examples in place of one without those held out, unless it is to be stopped. */
+  private LinearLabelTree again(LinearLabelTree tree, Labels labels) {
     try {
-      Blend blend = blend(withTree(embedding, tree, null));
-      if (isTwice) {
-        tree.close();
-        tree = tree(all(), labels, 1, 2);
-      }
-      Classifier model = withTree(embedding, tree, blend);
-      ClassifierFile.setHead(model.metadata(), head, blend);
-      model.card().put("examples held out to calibrate", Integer.toString(heldOut.length));
-      measure(model);
-      return model;
-    } catch (Throwable e) {
+      LinearLabelTree ofAll = tree(all(), labels, 1, 2);
       tree.close();
-      throw e;
+      return ofAll;
+    } catch (CancellationException e) {
+      return tree;
     }
   }
 
-  /** Adds new labels and features to a linear head, whose blend stays. */
-  private Classifier extended(Classifier embedding, Labels labels, Classifier.LinearHead initial) {
-    LinearLabelTree tree;
-    try (SparseRows x = set.features(all(), 0, set.size());
-        SparseRows targets = set.labels(all(), 0, set.size())) {
-      tree = builder(labels, 0, 1).extend(initial.tree(), x, targets);
-    }
-    try {
-      Classifier model = withTree(embedding, tree, initial.blend());
-      ClassifierFile.setHead(model.metadata(), head, initial.blend());
-      measure(model);
-      return model;
-    } catch (Throwable e) {
-      tree.close();
-      throw e;
-    }
+  /** A model with a linear head alone, which is not calibrated. */
+  private Classifier linear(LinearLabelTree tree) {
+    InputRows input = new InputRows(set.isText(), options.textFeatures(), set.vocabulary());
+    LabelCounts counts = LabelCounts.ofOrNull(set, options.initialModel());
+    Map<String, String> metadata = ClassifierFile.metadata(input, counts, options);
+    new ModelCard(metadata).putTraining(set, options);
+    return new Classifier(input, null, null, tree, null, null, metadata);
   }
 
   private Labels begin() {
@@ -181,19 +256,6 @@ final class Training {
     options.listener().leftOut(set.featuresLeftOut(), set.withoutFeatures());
     options.listener().begin(set.size(), 0, set.vocabulary().rows(), labels.size(), 0);
     return labels;
-  }
-
-  private Classifier withTree(Classifier embedding, LinearLabelTree tree, Blend blend) {
-    Classifier.LinearHead linear = new Classifier.LinearHead(tree, blend);
-    if (embedding != null) {
-      return new Classifier(
-          embedding.input(), embedding.bag(), embedding.layer(), linear, embedding.metadata());
-    }
-    InputRows input = new InputRows(set.isText(), options.textFeatures(), set.vocabulary());
-    LabelCounts counts = LabelCounts.ofOrNull(set, options.initialModel());
-    Map<String, String> metadata = ClassifierFile.metadata(input, counts, options);
-    new ModelCard(metadata).putTraining(set, options);
-    return new Classifier(input, null, null, linear, metadata);
   }
 
   /**
@@ -227,45 +289,68 @@ final class Training {
     }
   }
 
-  /** The blend of a model that has not learned the examples to calibrate. */
-  private Blend blend(Classifier model) {
-    Blend.Samples samples = new Blend.Samples(head == ModelHead.BOTH ? 2 : 1);
-    if (heldOut.length == 0 && !options.validation().isEmpty()) {
-      try (ValidationSet validation = new ValidationSet(options.validation(), model)) {
-        validation.forEach(batch -> addSamples(model, batch, samples));
+  // --------------------------------------------------------------------------- an initial model
+
+  /** Trains a model further, whose blend stays. */
+  private Classifier continued(Classifier initial) {
+    requireKind(initial);
+    Classifier embedding = head.hasEmbedding() ? new Trainer(set, options).train() : null;
+    LinearLabelTree tree = null;
+    try {
+      if (head.hasLinear()) {
+        Labels labels = embedding == null ? begin() : embedding.layer().labels();
+        tree = extended(initial.tree(), labels);
       }
-    }
-    for (int begin = 0; begin < heldOut.length; begin += Classifier.BATCH) {
-      int end = Math.min(heldOut.length, begin + Classifier.BATCH);
-      SparseRows x = set.features(heldOut, begin, end);
-      try (NumberedExamples batch = new NumberedExamples(x, set.labels(heldOut, begin, end))) {
-        addSamples(model, batch, samples);
+      Classifier model = embedding == null ? linear(tree) : embedding;
+      return initial.blend() == null
+          ? model
+          : finished(model, tree, new Probabilities(initial.blend(), initial.calibration()));
+    } catch (CancellationException e) {
+      if (embedding == null) {
+        throw e;
       }
+      options.listener().warning("ended before the linear head: the model has the embedding alone");
+      return embedding;
+    } catch (Throwable e) {
+      if (tree != null) {
+        tree.close();
+      }
+      if (embedding != null) {
+        embedding.close();
+      }
+      throw e;
     }
-    return Blend.fit(samples);
   }
 
-  private static void addSamples(
-      Classifier model, NumberedExamples examples, Blend.Samples samples) {
-    try (BlendedScores scores = model.blendedScores(examples.features(), null)) {
-      List<BlendedScores.Row> rows = scores.first(FIRST_ANSWERS, Filter.without());
-      for (int row = 0; row < rows.size(); row++) {
-        BlendedScores.Row answers = rows.get(row);
-        int[] right = IntStream.of(examples.labels().indices(row)).sorted().toArray();
-        for (int i = 0; i < answers.outputs().length; i++) {
-          boolean isRight = Arrays.binarySearch(right, answers.outputs()[i]) >= 0;
-          samples.add(answers.ofHeads()[i], isRight);
-        }
-      }
+  private void requireKind(Classifier initial) {
+    if (initial.takesText() != set.isText()) {
+      throw new IllegalArgumentException(
+          set.isText()
+              ? "examples: are texts, but the initial model was trained on features"
+              : "examples: have features, but the initial model was trained on texts");
     }
   }
 
-  /** Measures the result on the validation examples, for the model card of its file. */
-  private void measure(Classifier result) {
+  /** Adds new labels and features to a tree. */
+  private LinearLabelTree extended(LinearLabelTree tree, Labels labels) {
+    try (SparseRows x = set.features(all(), 0, set.size());
+        SparseRows targets = set.labels(all(), 0, set.size())) {
+      return builder(labels, 0, 1).extend(tree, x, targets);
+    }
+  }
+
+  // -------------------------------------------------------------------------------------- result
+
+  /** A model with a blend, measured on the validation examples for the model card of its file. */
+  private Classifier finished(Classifier of, LinearLabelTree tree, Probabilities probabilities) {
+    Classifier model = of.with(tree, probabilities.blend, probabilities.calibration);
+    ClassifierFile.setHeads(model);
+    model.card().put("examples held out to calibrate", Integer.toString(heldOut.length));
     if (!options.validation().isEmpty()) {
-      try (ValidationSet validation = new ValidationSet(options.validation(), result)) {
-        result.setScores(validation.measure(result, true, options.listener()));
-      }
+      boolean isAlone = model.head() == ModelHead.LINEAR; // else the epochs were measured
+      TrainingListener listener = isAlone ? options.listener() : new TrainingListener() {};
+      Trainer.measure(model, options, listener);
     }
+    return model;
   }
 }

@@ -8,6 +8,8 @@ import org.blocksparse.softmax.ClassAssignment;
  * on the examples; src/doc/quality.md has the measurements.
  */
 record TrainingDefaults(TrainingOptions options) {
+  private static final int FEWEST_EXAMPLES_OF_AN_EMBEDDING = 500;
+
   /** With fewer examples, the model stays small, and rare pairs of words are needed. */
   private static final int EXAMPLES_OF_LARGE_MODELS = 20_000;
 
@@ -60,7 +62,12 @@ record TrainingDefaults(TrainingOptions options) {
     return withSeveralLabels <= MOST_WITH_SEVERAL_LABELS * examples;
   }
 
-  /** Whether there are enough examples for both heads, and for features that are frequent. */
+  /** Whether there are too few examples for an embedding beside a linear head. */
+  static boolean areFew(int examples) {
+    return examples < FEWEST_EXAMPLES_OF_AN_EMBEDDING;
+  }
+
+  /** Whether there are enough examples for features that are frequent. */
   static boolean areMany(int examples) {
     return examples >= EXAMPLES_OF_LARGE_MODELS;
   }

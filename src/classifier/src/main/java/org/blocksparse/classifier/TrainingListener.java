@@ -32,14 +32,6 @@ public interface TrainingListener {
   default void putIntoClasses(int labels, int classes) {}
 
   /**
-   * More than a tenth of the examples have several labels, which share one probability, since the
-   * model is no label tree. Called before {@link #begin}.
-   *
-   * @param examples the number of examples with several labels
-   */
-  default void severalLabels(int examples) {}
-
-  /**
    * Training begins. Without an embedding head there are 0 epochs and 0 classes.
    *
    * @param examples the number of training examples
@@ -77,6 +69,17 @@ public interface TrainingListener {
    * @param kept the epoch of the resulting model
    */
   default void endedEarly(int epoch, int kept) {}
+
+  /**
+   * The heads have been chosen on held-out examples. Not called if options ask for heads, or if
+   * there are too few examples for an embedding.
+   *
+   * @param both whether the embedding stays beside the linear head: whether it gains more than a
+   *     standard error
+   * @param gain of the embedding beside the linear head over that alone, in nDCG@5
+   * @param standardError of the gain
+   */
+  default void chosen(boolean both, double gain, double standardError) {}
 
   /**
    * While the linear head is trained. The threads that train call it, one at a time.

@@ -132,16 +132,17 @@ public final class TrainingOptions {
   }
 
   /**
-   * The heads that score labels. By default {@link ModelHead#BOTH} for 20,000 examples or more if
-   * more than a tenth of them have several labels, or {@link ModelHead#LINEAR} if there are more
-   * labels than examples and no option of an embedding is set. In all other cases {@link
-   * ModelHead#EMBEDDING}; also with a {@linkplain #withLabelTree label tree}, an {@linkplain
-   * #withInitialModel initial model}, {@linkplain #withSharedRows shared rows} or {@linkplain
-   * #withTuning tuning}.
+   * The heads that score labels. By default {@link ModelHead#EMBEDDING} with a {@linkplain
+   * #withLabelTree label tree}, {@linkplain #withSharedRows shared rows} or {@linkplain #withTuning
+   * tuning}, and those of an {@linkplain #withInitialModel initial model}. In all other cases,
+   * training begins with the linear head. From 500 examples on, it trains an embedding beside it,
+   * and keeps {@link ModelHead#BOTH} if their nDCG at 5 on held-out examples is higher than that of
+   * the linear head by more than the standard error of the difference. It leaves an embedding that
+   * gains nothing after a third of its epochs.
    *
-   * <p>With a linear head, probabilities are calibrated on the {@linkplain #withValidation
-   * validation examples}. If these are fewer than 100, training holds out a tenth of the examples
-   * for it, at most 1,000.
+   * <p>The held-out examples are the {@linkplain #withValidation validation examples}. If these are
+   * fewer than 100, training holds out a tenth of the examples, at most 1,000. Probabilities are
+   * calibrated on them, except those of an embedding alone of fewer than 500 examples.
    *
    * @throws IllegalArgumentException from {@link Classifier#train} if an {@linkplain
    *     #withInitialModel initial model} has other heads, or if the head is linear alone and
@@ -155,8 +156,7 @@ public final class TrainingOptions {
 
   /**
    * Learns each label independently, as present or absent, by a {@link LabelTree} instead of a
-   * softmax. Probabilities of labels then do not sum to one. Examples without a label are learned
-   * from, too: no label is present.
+   * softmax. Examples without a label are learned from, too: no label is present.
    *
    * @throws IllegalArgumentException if there is {@linkplain #withSmoothing smoothing} or an
    *     {@linkplain #withInitialModel initial model}
@@ -264,8 +264,8 @@ public final class TrainingOptions {
 
   /**
    * Label smoothing ({@link Loss#withSmoothing}); by default 0.1, and none with a {@linkplain
-   * #withLabelTree label tree}. It reduces overfitting to few examples, and lowers probabilities by
-   * about this share.
+   * #withLabelTree label tree}. It reduces overfitting to few examples. Where probabilities are not
+   * {@linkplain #withHead calibrated}, it lowers them by about this share.
    *
    * @param value in [0, 1); 0 is none
    * @throws IllegalArgumentException if it is not, or if it is more than 0 for a label tree
@@ -503,17 +503,6 @@ public final class TrainingOptions {
   /** Null: the default. */
   ModelHead head() {
     return head;
-  }
-
-  /** Whether an option is set that only an embedding has. */
-  boolean hasOptionOfAnEmbedding() {
-    return hasDimension()
-        || hasEpochs()
-        || hasRate()
-        || smoothing != null
-        || batch > 0
-        || classes > 0
-        || patience > 0;
   }
 
   boolean labelTree() {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -27,6 +29,12 @@ final class TrainingSet {
   private final List<String> labelNames;
   private final int featuresLeftOut;
 
+  /** The rows of words; null if features share rows. */
+  private final BitSet words;
+
+  private final int minCount;
+  private final int examplesMerged;
+
   /** Example e has the rows of the table from offsets[e] to offsets[e + 1]. */
   private final ChunkedIntList offsets;
 
@@ -46,7 +54,10 @@ final class TrainingSet {
     FeatureCounts.Kept kept = reading.kept(options);
     this.vocabulary = kept.vocabulary();
     this.featuresLeftOut = kept.leftOut();
+    this.words = kept.words();
+    this.minCount = reading.minCount(options);
     reading.leaveOut(kept.rowOf());
+    this.examplesMerged = reading.merge();
     this.offsets = reading.offsets;
     this.rows = reading.features;
     this.values = reading.text ? null : reading.values;
@@ -60,8 +71,8 @@ final class TrainingSet {
               ? "examples: none has a feature"
               : String.format(
                   Locale.ROOT,
-                  "examples: none has a feature that is kept; withMinCount and withMaxFeatures leave"
-                      + " out all %,d",
+                  "examples: none has a feature that is kept; withMinCount and withMaxFeatures"
+                      + " leave out all %,d",
                   featuresLeftOut));
     }
   }
@@ -191,21 +202,32 @@ final class TrainingSet {
 
     FeatureCounts.Kept kept(TrainingOptions options) {
       return shared != null
-          ? new FeatureCounts.Kept(shared, null, 0)
+          ? new FeatureCounts.Kept(shared, null, 0, null)
           : kept(options, options.vocabularyBeforeOrNull());
     }
 
     private FeatureCounts.Kept kept(TrainingOptions options, FeatureVocabulary before) {
-      int minCount = new TrainingDefaults(options).minCount(offsets.size() - 1);
+      int minCount = minCount(options);
       return before == null
           ? counts.keep(minCount, options.maxFeatures())
           : counts.keep(minCount, options.maxFeatures(), before);
+    }
+
+    /** Of the examples as they were read. */
+    int minCount(TrainingOptions options) {
+      return new TrainingDefaults(options).minCount(offsets.size() - 1);
     }
 
     List<String> labelNames() {
       String[] names = new String[numberOfLabel.size()];
       numberOfLabel.forEach((name, number) -> names[number] = name);
       return List.of(names);
+    }
+
+    /** Returns the number of examples that were merged into others. */
+    int merge() {
+      return new EqualExamples(offsets, features, text ? null : values, labelOffsets, labels)
+          .merge();
     }
 
     /** Puts rows in the place of the numbers of features; those that have none go. */
@@ -275,6 +297,16 @@ final class TrainingSet {
     return featuresLeftOut;
   }
 
+  /** The number of examples that were merged into others. */
+  int examplesMerged() {
+    return examplesMerged;
+  }
+
+  /** The minimum count of features; 0: 1 for words, 2 for words in a row. */
+  int minCount() {
+    return minCount;
+  }
+
   /** The number of examples. */
   int size() {
     return offsets.size() - 1;
@@ -334,6 +366,45 @@ final class TrainingSet {
     return values == null
         ? SparseRows.of(newOffsets, newRows)
         : SparseRows.of(newOffsets, newRows, ChunkedIntList.toFloats(newValues));
+  }
+
+  /**
+   * The features that a set of some of the examples would have kept: all if features share rows.
+   * The vocabulary has all features of every example, but future examples have others.
+   */
+  BitSet featuresOf(int[] examples) {
+    BitSet known = new BitSet(vocabulary.rows());
+    if (words == null) {
+      known.set(0, vocabulary.rows());
+      return known;
+    }
+    int[] counts = new int[vocabulary.rows()];
+    for (int example : examples) {
+      for (int i = offsets.get(example); i < offsets.get(example + 1); i++) {
+        counts[rows.get(i)]++;
+      }
+    }
+    for (int row = 0; row < counts.length; row++) {
+      known.set(row, FeatureCounts.isFrequent(counts[row], words.get(row), minCount));
+    }
+    return known;
+  }
+
+  /** Some of the features of examples, in the given order. */
+  SparseRows features(int[] order, int begin, int end, BitSet known) {
+    List<int[]> indices = new ArrayList<>();
+    List<float[]> all = new ArrayList<>();
+    for (int i = begin; i < end; i++) {
+      int[] entries =
+          IntStream.range(offsets.get(order[i]), offsets.get(order[i] + 1))
+              .filter(entry -> known.get(rows.get(entry)))
+              .toArray();
+      indices.add(IntStream.of(entries).map(rows::get).toArray());
+      if (values != null) {
+        all.add(ChunkedIntList.toFloats(IntStream.of(entries).map(values::get).toArray()));
+      }
+    }
+    return values == null ? SparseRows.of(indices) : SparseRows.of(indices, all);
   }
 
   /** The number of features of an example. */

@@ -55,12 +55,17 @@ import org.junit.jupiter.params.provider.ValueSource;
 final class ClassifierTest {
   private static final int LABELS = 40;
   private static final TrainingOptions SMALL =
-      TrainingOptions.defaults().withDimension(16).withClasses(7);
+      TrainingOptions.defaults().withHead(ModelHead.EMBEDDING).withDimension(16).withClasses(7);
 
   private static final LoadOptions MAPPED =
       LoadOptions.mapped().withWorkers(Workers.callingThread());
 
   @TempDir private Path folder;
+
+  /** A model of few examples, of which none are held out to calibrate an embedding. */
+  private static Classifier uncalibrated(TrainingOptions options) {
+    return Classifier.train(Texts.examples(499, LABELS, 1), options);
+  }
 
   private static Classifier trained(TrainingOptions options) {
     return Classifier.train(Texts.examples(2000, LABELS, 1), options);
@@ -92,7 +97,8 @@ final class ClassifierTest {
   /** Two models of the same sizes and names: parts of one fit to those of the other. */
   @Test
   void aModelInAnArchive_isLoaded_asItWasSavedThere() throws IOException {
-    TrainingOptions options = TrainingOptions.defaults().withDimension(4).withEpochs(1);
+    TrainingOptions options =
+        TrainingOptions.defaults().withHead(ModelHead.EMBEDDING).withDimension(4).withEpochs(1);
     URI archive = URI.create("jar:" + folder.resolve("models.zip").toUri());
     try (Classifier classifier = Classifier.train(Texts.examples(9, 3, 1), options);
         FileSystem zip = FileSystems.newFileSystem(archive, Map.of("create", "true"))) {
@@ -206,7 +212,7 @@ final class ClassifierTest {
 
   @Test
   void probabilitiesOfAllLabelsSumToOne_andAreInOrder() {
-    try (Classifier classifier = trained(SMALL.withEpochs(1))) {
+    try (Classifier classifier = uncalibrated(SMALL.withEpochs(1))) {
       List<Prediction> all = classifier.predict("my-own7 nothing else", 1000);
       assertEquals(LABELS, all.size());
       assertEquals(1, all.stream().mapToDouble(Prediction::probability).sum(), 1e-5);
@@ -221,7 +227,7 @@ final class ClassifierTest {
     double[] likeliest = new double[2];
     for (int smoothed = 0; smoothed < 2; smoothed++) {
       TrainingOptions options = SMALL.withSmoothing(0.3 * smoothed);
-      try (Classifier classifier = trained(options)) {
+      try (Classifier classifier = uncalibrated(options)) {
         Prediction best = classifier.predict("my-own7 word7", 1).get(0);
         assertEquals("label7", best.label());
         likeliest[smoothed] = best.probability();
@@ -388,7 +394,7 @@ final class ClassifierTest {
   @Test
   void defaults_goByWhatThereIs() {
     TrainingOptions options = TrainingOptions.defaults();
-    try (Classifier classifier = trained(options.withEpochs(1))) {
+    try (Classifier classifier = trained(options.withHead(ModelHead.EMBEDDING).withEpochs(1))) {
       assertEquals(1, classifier.classes().size());
       assertEquals("1", classifier.info().get("min count"));
     }

@@ -41,7 +41,8 @@ final class DecisionsTest {
 
   @BeforeAll
   static void train() {
-    TrainingOptions options = TrainingOptions.defaults().withDimension(8).withEpochs(2);
+    TrainingOptions options =
+        TrainingOptions.defaults().withHead(ModelHead.EMBEDDING).withDimension(8).withEpochs(2);
     softmax = Classifier.train(uneven(400, 1).stream(), options);
     tree = Classifier.train(uneven(400, 1).stream(), options.withLabelTree());
     HELD_OUT.addAll(uneven(150, 2));

@@ -17,7 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** Keys of features, made as the page of the classifier describes. */
 final class ExportedKeysTest {
   private static final TrainingOptions SMALL =
-      TrainingOptions.defaults().withDimension(16).withClasses(7);
+      TrainingOptions.defaults().withHead(ModelHead.EMBEDDING).withDimension(16).withClasses(7);
 
   @TempDir private Path folder;
 

@@ -19,6 +19,7 @@ import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.concurrent.CancellationException;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.blocksparse.ElementType;
 import org.blocksparse.Workers;
@@ -239,7 +240,8 @@ final class HeadsTest {
       assertMessage("16 bits", () -> linear.save(file, ElementType.INT8));
       assertTrue(Files.notExists(file));
     }
-    try (Classifier initial = Classifier.train(examples.stream(), SMALL)) {
+    try (Classifier initial =
+        Classifier.train(examples.stream(), SMALL.withHead(ModelHead.EMBEDDING))) {
       TrainingOptions options =
           TrainingOptions.defaults().withInitialModel(initial).withHead(ModelHead.BOTH);
       assertMessage("head: expected", () -> Classifier.train(examples.stream(), options));
@@ -288,27 +290,168 @@ final class HeadsTest {
   }
 
   @Test
-  void whoStopsIt_hasTheEmbeddingOrNothing() {
+  void whoStopsIt_hasTheLinearHeadOrNothing() {
     List<Example> examples = examples(400, 1);
-    boolean[] isLinear = {false};
-    TrainingOptions options =
-        SMALL
-            .withStop(() -> isLinear[0])
-            .withListener(
-                new TrainingListener() {
-                  @Override
-                  public void linear(double part) {
-                    isLinear[0] = true;
-                  }
-                });
+    boolean[] isStopped = {false};
+    TrainingOptions options = SMALL.withStop(() -> isStopped[0]);
+    TrainingListener inEmbedding =
+        new TrainingListener() {
+          @Override
+          public void step(int count, double loss) {
+            isStopped[0] = true;
+          }
+        };
     try (Classifier classifier =
-        Classifier.train(examples.stream(), options.withHead(ModelHead.BOTH))) {
-      assertEquals(ModelHead.EMBEDDING, classifier.head());
+        Classifier.train(
+            examples.stream(), options.withHead(ModelHead.BOTH).withListener(inEmbedding))) {
+      assertEquals(ModelHead.BOTH, classifier.head());
+      assertTrue(Double.parseDouble(classifier.info().get("epochs")) < 1);
     }
-    isLinear[0] = false;
+    TrainingListener beforeEmbedding =
+        new TrainingListener() {
+          @Override
+          public void begin(int count, int epochs, int features, int labels, int classes) {
+            isStopped[0] = epochs > 0;
+          }
+        };
+    isStopped[0] = false;
+    try (Classifier classifier =
+        Classifier.train(
+            examples.stream(), options.withHead(ModelHead.BOTH).withListener(beforeEmbedding))) {
+      assertEquals(ModelHead.LINEAR, classifier.head());
+    }
+    TrainingListener inLinear =
+        new TrainingListener() {
+          @Override
+          public void linear(double part) {
+            isStopped[0] = true;
+          }
+        };
+    isStopped[0] = false;
     assertThrows(
         CancellationException.class,
-        () -> Classifier.train(examples.stream(), options.withHead(ModelHead.LINEAR)));
+        () -> Classifier.train(examples.stream(), options.withListener(inLinear)));
+  }
+
+  /** Receives the gain of the embedding. */
+  private static final class Gain implements TrainingListener {
+    private Boolean isLarge;
+    private double mean;
+    private double standardError;
+    private int epochs;
+
+    @Override
+    public void chosen(boolean both, double gain, double error) {
+      isLarge = both;
+      mean = gain;
+      standardError = error;
+    }
+
+    @Override
+    public void epoch(LearningPoint point) {
+      epochs++;
+    }
+  }
+
+  /** Vectors of length 1 do not show how often the only word comes; a sum of vectors does. */
+  @Test
+  void theEmbeddingIsAdded_whereItGains() {
+    List<Example> examples =
+        IntStream.range(0, 800)
+            .mapToObj(e -> Example.ofText("w ".repeat(e % 2 == 0 ? 1 : 16), "label" + e % 2))
+            .toList();
+    Gain gain = new Gain();
+    TrainingOptions options =
+        TrainingOptions.defaults().withWordNgrams(1).withEpochs(9).withListener(gain);
+    try (Classifier classifier = Classifier.train(examples.stream(), options)) {
+      assertEquals(ModelHead.BOTH, classifier.head());
+      assertEquals(1, classifier.evaluate(examples.stream(), 1).precision(1));
+      assertTrue(gain.isLarge);
+      assertTrue(gain.mean > gain.standardError && gain.mean > 0.1, () -> "gain " + gain.mean);
+      assertEquals(9, gain.epochs);
+      String inCard = classifier.info().get("nDCG@5 gained by the embedding");
+      assertTrue(inCard.startsWith(String.format(Locale.ROOT, "%.4f", gain.mean)), inCard);
+    }
+  }
+
+  @Test
+  void theEmbeddingIsLeftEarly_whereItDoesNotGain() {
+    Gain gain = new Gain();
+    TrainingOptions options = TrainingOptions.defaults().withEpochs(9).withListener(gain);
+    try (Classifier classifier = Classifier.train(Texts.examples(1000, 20, 1), options)) {
+      assertEquals(ModelHead.LINEAR, classifier.head());
+      assertEquals(Boolean.FALSE, gain.isLarge);
+      assertEquals(3, gain.epochs);
+    }
+    Gain none = new Gain();
+    try (Classifier classifier =
+        Classifier.train(Texts.examples(499, 20, 1), options.withListener(none))) {
+      assertEquals(ModelHead.LINEAR, classifier.head());
+      assertEquals(null, none.isLarge); // too few to try
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(ModelHead.class)
+  void probabilitiesOfARareLabelAreLow(ModelHead head) {
+    List<Example> future = uneven(4000, 2);
+    TrainingOptions options = TrainingOptions.defaults().withDimension(8).withHead(head);
+    try (Classifier classifier = Classifier.train(uneven(8000, 1).stream(), options)) {
+      double mean =
+          classifier.predict(future, 2).stream()
+              .flatMap(List::stream)
+              .filter(prediction -> prediction.label().equals("rare"))
+              .mapToDouble(Prediction::probability)
+              .average()
+              .orElseThrow();
+      // A tenth are 800 examples, 8 of them with the label: a standard error of .0035.
+      assertTrue(mean > 0.002 && mean < 0.022, "mean " + mean);
+    }
+  }
+
+  /** One of a hundred has the rare label, whose words say little. */
+  private static List<Example> uneven(int count, long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    return IntStream.range(0, count)
+        .mapToObj(
+            e -> {
+              boolean isRare = random.nextInt(100) == 0;
+              String text =
+                  random
+                      .ints(6, 0, 100)
+                      .mapToObj(word -> random.nextInt(isRare ? 10 : 20) == 0 ? "r" : "w" + word)
+                      .collect(Collectors.joining(" "));
+              return Example.ofText(text, isRare ? "rare" : "common");
+            })
+        .toList();
+  }
+
+  @Test
+  void anEmbeddingAloneIsCalibrated_andItsFileKeepsThat() throws IOException {
+    List<Example> heldOut = examples(300, 2);
+    Path file = folder.resolve("model");
+    try (Classifier classifier = trained(ModelHead.EMBEDDING)) {
+      Decisions decisions = classifier.evaluate(heldOut.stream(), 1, 0.5, e -> {}).decisions();
+      assertTrue(decisions.firstCalibrationError() < 0.1, decisions.reliability()::toString);
+      classifier.save(file);
+      try (Classifier loaded = Classifier.load(file)) {
+        assertEquals(classifier.predict(heldOut, 3), loaded.predict(heldOut, 3));
+      }
+      // As files of before, which have no calibration.
+      classifier.metadata().remove("classifier.blend");
+      classifier.metadata().remove("classifier.calibration");
+      classifier.save(file);
+      try (Classifier old = Classifier.load(file)) {
+        assertEquals(labels(classifier.predict(heldOut, 3)), labels(old.predict(heldOut, 3)));
+        double sum =
+            old.predict(heldOut.get(0), LABELS).stream().mapToDouble(Prediction::probability).sum();
+        assertEquals(1, sum, 1e-4);
+      }
+    }
+  }
+
+  private static List<List<String>> labels(List<List<Prediction>> predictions) {
+    return predictions.stream().map(each -> each.stream().map(Prediction::label).toList()).toList();
   }
 
   /** Where validation examples have other frequencies, probabilities are right for these. */
@@ -363,35 +506,6 @@ final class HeadsTest {
     }
   }
 
-  /** Examples that each have a label of their own and others that they share. */
-  private static TrainingSet set(int examples, int shared, int own) {
-    return TrainingSet.of(
-        IntStream.range(0, examples)
-            .mapToObj(
-                e ->
-                    Example.ofText(
-                        "word",
-                        IntStream.range(0, shared + own)
-                            .mapToObj(i -> i < shared ? "shared" + i : e + "own" + i)
-                            .toArray(String[]::new))),
-        TrainingOptions.defaults());
-  }
-
-  @Test
-  void theDefaultGoesByTheExamples() {
-    TrainingOptions options = TrainingOptions.defaults();
-    TrainingSet large = set(20_000, 2, 0);
-    TrainingSet rare = set(20_000, 0, 2);
-    assertEquals(ModelHead.BOTH, Training.head(large, options));
-    assertEquals(ModelHead.LINEAR, Training.head(rare, options));
-    assertEquals(ModelHead.BOTH, Training.head(rare, options.withDimension(8)));
-    assertEquals(ModelHead.EMBEDDING, Training.head(set(19_999, 2, 0), options));
-    assertEquals(ModelHead.EMBEDDING, Training.head(set(20_000, 1, 0), options));
-    assertEquals(ModelHead.EMBEDDING, Training.head(large, options.withLabelTree()));
-    assertEquals(ModelHead.EMBEDDING, Training.head(large, options.withSharedRows(9)));
-    assertEquals(ModelHead.LINEAR, Training.head(large, options.withHead(ModelHead.LINEAR)));
-  }
-
   @Test
   void aFileWhosePartsDoNotFit_isRefused() throws IOException {
     Path file = folder.resolve("model");
@@ -406,6 +520,13 @@ final class HeadsTest {
         metadata.put("classifier.blend", blend);
         tree.save(file, SaveOptions.defaults().withMetadata(metadata));
         assertBad(file, "classifier.blend");
+      }
+      for (String calibration :
+          List.of("", "1 0 0", "0 0 0 0", "1 0 NaN 0", "1 0 0 0 0", "x 0 0 0")) {
+        Map<String, String> metadata = new TreeMap<>(tree.metadata());
+        metadata.put("classifier.calibration", calibration);
+        tree.save(file, SaveOptions.defaults().withMetadata(metadata));
+        assertBad(file, "classifier.calibration");
       }
       Map<String, String> metadata = new TreeMap<>(tree.metadata());
       metadata.put("classifier.head", "three");
@@ -425,7 +546,7 @@ final class HeadsTest {
   @Test
   void probabilitiesOfABlendAscendWithScores() {
     SplittableRandom random = new SplittableRandom(1);
-    Blend.Samples samples = new Blend.Samples(2);
+    LogisticRegression samples = new LogisticRegression(2);
     for (int s = 0; s < 5000; s++) {
       double[] ofHeads = {-5 * random.nextDouble(), -5 * random.nextDouble()};
       double odds = 1 + 2 * ofHeads[0] + ofHeads[1];
@@ -445,5 +566,44 @@ final class HeadsTest {
       before = now;
     }
     assertTrue(blend.leastScore(0.999999) > 0);
+  }
+
+  /** Where two labels compete, each is right less often than a label that is far ahead. */
+  @Test
+  void probabilitiesOfARowDependOnItsFirstTwo() {
+    SplittableRandom random = new SplittableRandom(1);
+    int rows = 4000;
+    double[][] logProbabilities = new double[rows][2];
+    boolean[][] right = new boolean[rows][2];
+    for (int row = 0; row < rows; row++) {
+      double first = 4 * random.nextDouble() - 2;
+      double second = first - 3 * random.nextDouble();
+      logProbabilities[row][0] = logSigmoid(first);
+      logProbabilities[row][1] = logSigmoid(second);
+      for (int i = 0; i < 2; i++) {
+        double odds = 1.5 * (i == 0 ? first : second) + 0.5 * first - second + 0.3;
+        right[row][i] = random.nextDouble() < 1 / (1 + Math.exp(-odds));
+      }
+    }
+    RowCalibration fitted = RowCalibration.fit(logProbabilities, right);
+    assertEquals(1.5, fitted.slope(), 0.15);
+    assertEquals(0.5, fitted.first(), 0.15);
+    assertEquals(-1, fitted.second(), 0.15);
+    assertEquals(0.3, fitted.intercept(), 0.15);
+    RowCalibration decoded = RowCalibration.decode(fitted.encoded());
+    assertEquals(fitted, decoded);
+    double offset = decoded.offset(-0.1, -2);
+    float before = 0;
+    for (double logProbability = 0; logProbability > -60; logProbability -= 0.01) {
+      float now = decoded.logProbability(logProbability, offset);
+      assertTrue(now <= before, () -> decoded.encoded());
+      assertTrue(decoded.least(Math.exp(now), offset) <= Math.exp(logProbability) * (1 + 1e-6));
+      before = now;
+    }
+    assertEquals(Float.NEGATIVE_INFINITY, decoded.logProbability(Float.NEGATIVE_INFINITY, offset));
+  }
+
+  private static double logSigmoid(double odds) {
+    return -Math.log1p(Math.exp(-odds));
   }
 }

@@ -95,7 +95,8 @@ final class HostileExamplesProperties {
   }
 
   private static void learn(List<Example> examples) {
-    TrainingOptions options = TrainingOptions.defaults().withDimension(4).withEpochs(1);
+    TrainingOptions options =
+        TrainingOptions.defaults().withHead(ModelHead.EMBEDDING).withDimension(4).withEpochs(1);
     try (Classifier model = Classifier.train(examples.stream(), options)) {
       assertEquals(examples.size(), model.predict(examples, 3).size());
       Stream<String> labels = examples.stream().flatMap(example -> example.labels().stream());

@@ -40,7 +40,11 @@ final class HostileModelProperties {
   private static final int LABELS = 9;
 
   private static final TrainingOptions SMALL =
-      TrainingOptions.defaults().withDimension(4).withEpochs(1).withWordNgrams(1);
+      TrainingOptions.defaults()
+          .withHead(ModelHead.EMBEDDING)
+          .withDimension(4)
+          .withEpochs(1)
+          .withWordNgrams(1);
 
   /** By what they are. */
   private static final Map<String, byte[]> MODELS = new TreeMap<>();

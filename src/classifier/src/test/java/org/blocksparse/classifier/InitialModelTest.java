@@ -27,7 +27,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 final class InitialModelTest {
   private static final int LABELS = 20;
   private static final int ALL_LABELS = 24;
-  private static final TrainingOptions SMALL = TrainingOptions.defaults().withDimension(8);
+  private static final TrainingOptions SMALL =
+      TrainingOptions.defaults().withHead(ModelHead.EMBEDDING).withDimension(8);
 
   @TempDir private Path folder;
 

@@ -16,7 +16,11 @@ import org.junit.jupiter.params.provider.ValueSource;
 final class LabelFilterTest {
   private static final int LABELS = 40;
   private static final TrainingOptions SMALL =
-      TrainingOptions.defaults().withDimension(16).withClasses(7).withEpochs(1);
+      TrainingOptions.defaults()
+          .withHead(ModelHead.EMBEDDING)
+          .withDimension(16)
+          .withClasses(7)
+          .withEpochs(1);
 
   private static Classifier trained(TrainingOptions options) {
     return Classifier.train(Texts.examples(2000, LABELS, 1), options);

@@ -93,7 +93,8 @@ final class OddFilesTest {
     Path text = Files.writeString(folder.resolve("text"), Texts.lines(9, 3, 1));
     assertTrue(told(text, ofModel(text)).startsWith(": header: "));
     Path model = folder.resolve("model");
-    TrainingOptions options = TrainingOptions.defaults().withDimension(4);
+    TrainingOptions options =
+        TrainingOptions.defaults().withHead(ModelHead.EMBEDDING).withDimension(4);
     try (Classifier classifier = Classifier.train(Texts.examples(9, 3, 1), options);
         ExampleReader reader = ExampleReader.open(save(classifier, model))) {
       String message = assertThrows(InvalidInputException.class, reader::next).getMessage();

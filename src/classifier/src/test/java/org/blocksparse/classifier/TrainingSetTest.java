@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -202,5 +203,54 @@ final class TrainingSetTest {
             TrainingOptions.defaults());
     assertEquals(0, set.label(0, 5, 1));
     assertEquals(1, set.label(1, 9, 1));
+  }
+
+  @Test
+  void linesOfOneText_areOneExampleWithAllLabels() {
+    Example[] lines = {
+      Example.ofText("a b", "x"),
+      Example.ofText("c", "x"),
+      Example.ofText("a b", "y", "z"),
+      Example.ofText("b a", "y"),
+      Example.ofText("a b", "v")
+    };
+    TrainingSet set = TrainingSet.of(Stream.of(lines), TrainingOptions.defaults());
+    assertEquals(3, set.size());
+    assertEquals(2, set.examplesMerged());
+    try (SparseRows features = set.features(new int[] {0, 1, 2}, 0, 3);
+        SparseRows labels = set.labels(new int[] {0, 1, 2}, 0, 3)) {
+      assertArrayEquals(new int[] {0, 1, 2, 3}, labels.indices(0));
+      assertArrayEquals(new int[] {0}, labels.indices(1));
+      assertArrayEquals(new int[] {1}, labels.indices(2));
+      assertEquals(3, features.size(0));
+      assertEquals(1, features.size(1));
+      assertEquals(3, features.size(2));
+    }
+  }
+
+  @Test
+  void equalTextsThatRepeatLabels_stay() {
+    Example[] lines = {
+      Example.ofText("ok", "good"), Example.ofText("ok", "good"), Example.ofText("ok", "bad")
+    };
+    assertEquals(3, TrainingSet.of(Stream.of(lines), TrainingOptions.defaults()).size());
+    Example[] values = {
+      Example.ofFeatures(new int[] {1, 2}, new float[] {1, 2}, List.of("x")),
+      Example.ofFeatures(new int[] {1, 2}, new float[] {2, 1}, List.of("y"))
+    };
+    assertEquals(2, TrainingSet.of(Stream.of(values), TrainingOptions.defaults()).size());
+  }
+
+  @Test
+  void examplesHeldOut_haveTheFeaturesThatFutureOnesWouldHave() {
+    Example[] lines = {Example.ofText("a b", "x"), Example.ofText("a c d", "y")};
+    TrainingSet set = TrainingSet.of(Stream.of(lines), TrainingOptions.defaults());
+    BitSet known = set.featuresOf(new int[] {0});
+    try (SparseRows row = set.features(new int[] {1}, 0, 1, known);
+        SparseRows all = set.features(new int[] {1}, 0, 1)) {
+      assertEquals(5, all.size(0)); // a, c, d, a c, c d
+      assertEquals(1, row.size(0));
+      assertTrue(known.get(row.indices(0)[0]));
+    }
   }
 }

@@ -115,7 +115,7 @@ final class TrainCommand implements Callable<Integer> {
       names = "--label-tree",
       description =
           "Learn each label independently, as present or absent (one-vs-all). An example may"
-              + " have no label. Probabilities do not sum to one.")
+              + " have no label.")
   private boolean labelTree;
 
   @Option(
@@ -124,9 +124,8 @@ final class TrainCommand implements Callable<Integer> {
       description =
           "How labels are scored: embedding (dense vectors), linear (sparse weights for each"
               + " label), or both (weighted sum). Default: embedding with --label-tree,"
-              + " --shared-rows, --tune or --from. Also embedding if there are fewer than 20000"
-              + " examples, or if at most a tenth of them have several labels. In all other cases,"
-              + " linear if there are more labels than examples, else both.")
+              + " --shared-rows or --tune. In all other cases both, if there are 500 examples and"
+              + " the embedding gains more than a standard error on held-out ones, else linear.")
   private ModelHead head;
 
   @Option(

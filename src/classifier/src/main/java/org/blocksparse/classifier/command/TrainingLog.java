@@ -4,6 +4,7 @@ package org.blocksparse.classifier.command;
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.LearningPoint;
 import org.blocksparse.classifier.TrainingListener;
@@ -40,9 +41,6 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   private double averageLoss = Double.NaN;
   private long examples;
   private long withoutLabels;
-
-  /** Where they are so many that it matters. */
-  private int withSeveralLabels;
 
   private int epochs;
   private int featuresLeftOut;
@@ -119,24 +117,33 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   }
 
   @Override
-  public void severalLabels(int count) {
-    withSeveralLabels = count;
+  public void begin(int count, int planned, int features, int labels, int classes) {
+    boolean isBesideLinear = progress != null;
+    close();
+    epochs = planned;
+    if (!isBesideLinear) {
+      describe(count, features, labels, classes);
+    }
+    if (epochs == 0) {
+      out.println("Training the linear head; Ctrl-C ends it, without a model");
+    } else {
+      out.printf(
+          "Training %s on each example %d times; Ctrl-C ends it and keeps the model%n",
+          isBesideLinear ? "an embedding beside it" : "the embedding", epochs);
+    }
+    out.flush();
+    // Garbage of reading would lie beside the table, which is not on the heap and moves no
+    // collector to look; the heap gives most of it back here.
+    System.gc();
+    progress = new ProgressLine("training", (long) epochs * count, err);
   }
 
-  @Override
-  public void begin(int count, int planned, int features, int labels, int classes) {
-    epochs = planned;
+  private void describe(int count, int features, int labels, int classes) {
     out.printf("%,d examples, %,d features, %,d labels", count, features, labels);
     if (classes > 0) {
       out.printf(" in %,d classes", classes);
     }
     out.printf("; read in %.1f s%n", secondsOfReading);
-    if (withSeveralLabels > 0) {
-      out.printf(
-          "%,d of them have several labels, which share one probability: good for ranking;"
-              + " --label-tree gives each its own, as predict --threshold needs%n",
-          withSeveralLabels);
-    }
     if (withoutLabels > 0) {
       out.printf(
           labelTree ? "%,d of them have no label%n" : "%,d more have no label and are left out%n",
@@ -148,16 +155,6 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     if (withoutFeatures > 0) {
       out.printf("%,d examples have no feature that was kept%n", withoutFeatures);
     }
-    if (epochs == 0) {
-      out.println("Training the linear head; Ctrl-C ends it, without a model");
-    } else {
-      out.printf("Training on each example %d times; Ctrl-C ends it and keeps the model%n", epochs);
-    }
-    out.flush();
-    // Garbage of reading would lie beside the table, which is not on the heap and moves no
-    // collector to look; the heap gives most of it back here.
-    System.gc();
-    progress = new ProgressLine("training", (long) epochs * count, err);
   }
 
   @Override
@@ -168,6 +165,18 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     hasLearned = true;
     progress.show(
         examples, () -> "%,.0f examples/s, loss %.3f".formatted(perSecond(), averageLoss));
+  }
+
+  @Override
+  public void chosen(boolean both, double gain, double standardError) {
+    close();
+    out.printf(
+        Locale.ROOT,
+        "The embedding gains %.4f nDCG@5 on held-out examples, standard error %.4f: %s%n",
+        gain,
+        standardError,
+        both ? "the model has both heads" : "the model has the linear head alone");
+    out.flush();
   }
 
   @Override

@@ -3,7 +3,6 @@ package org.blocksparse.classifier.command;
 
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.UTF_8;
-import static java.util.stream.Collectors.joining;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -16,12 +15,11 @@ import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
-import org.blocksparse.classifier.Texts;
+import org.blocksparse.classifier.ModelHead;
 import org.blocksparse.classifier.TrainingOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
@@ -122,7 +120,7 @@ final class CommandOutputTest extends Commands {
     String printed = "a\\nb\\tc\\r\\u001b[2J\\u2028\u00e9\\\\";
     Classifier.train(
             Stream.of(Example.ofText("one", name), Example.ofText("two", "other")),
-            TrainingOptions.defaults().withDimension(4))
+            TrainingOptions.defaults().withHead(ModelHead.EMBEDDING).withDimension(4))
         .save(model);
     Path texts = Files.writeString(folder.resolve("texts"), "one\n");
     assertTrue(runWell("predict", model, texts, "--top", 1).startsWith(printed + "\t0."));
@@ -229,31 +227,6 @@ final class CommandOutputTest extends Commands {
     Result result = run("predict", model, texts, "--top", 1);
     assertEquals(0, result.code());
     assertEquals(5, result.out().lines().count());
-  }
-
-  @Test
-  void severalLabelsOfMany_areTold_withWhatGivesEachItsProbability() throws IOException {
-    assertEquals("", toldOfSeveralLabels(200)); // no more than a tenth of 2,000
-    assertEquals(
-        "201 of them have several labels, which share one probability: good for ranking;"
-            + " --label-tree gives each its own, as predict --threshold needs",
-        toldOfSeveralLabels(201));
-    assertEquals("", toldOfSeveralLabels(201, "--label-tree"));
-  }
-
-  /** The line about several labels, where so many of 2,000 examples have them; empty if none. */
-  private String toldOfSeveralLabels(int several, String... options) throws IOException {
-    Files.writeString(
-        training,
-        Texts.lines(several, LABELS, 1).replaceAll("(?m)^(?=.)", "__label__other ")
-            + "__label__other __label__other of\n".repeat(2000 - several)); // count once
-    List<Object> args =
-        new ArrayList<>(List.of("train", "-o", model, "--epochs", 1, "--no-chart", training));
-    args.addAll(List.of(options));
-    return runWell(args.toArray())
-        .lines()
-        .filter(line -> line.contains("several labels"))
-        .collect(joining("\n"));
   }
 
   @Test

@@ -37,6 +37,8 @@ final class CommandTest extends Commands {
             "train",
             "-o",
             model,
+            "--head",
+            "embedding",
             "--dimension",
             16,
             "--epochs",
@@ -165,7 +167,7 @@ final class CommandTest extends Commands {
 
   @Test
   void quantize_writesASmallerModel_thatAllCommandsTake() throws IOException {
-    runWell("train", "-o", model, "--dimension", 16, "--epochs", 3, "--no-chart", training);
+    runWell("train", "-o", model, "--head", "embedding", "--epochs", 3, "--no-chart", training);
     Path smaller = folder.resolve("smaller");
     List<String> sizes = runWell("quantize", model, smaller).lines().toList();
     long before = Files.size(model);
@@ -200,9 +202,19 @@ final class CommandTest extends Commands {
     String one = Texts.lines(2000, LABELS, 1);
     Files.writeString(training, one + "n1 n2\n".repeat(300) + pairs(2000, 3));
     Files.writeString(test, pairs(200, 4));
+    String held = pairs(200, 5) + Texts.lines(200, LABELS, 6);
+    Path others = Files.writeString(folder.resolve("others.txt"), held);
     String trained =
         runWell(
-            "train", "-o", model, "--label-tree", "--validation", test, "--patience", 9, training);
+            "train",
+            "-o",
+            model,
+            "--label-tree",
+            "--validation",
+            others,
+            "--patience",
+            9,
+            training);
     assertTrue(trained.contains("4,300 examples, "), trained);
     assertTrue(trained.contains("\n300 of them have no label\n"), trained);
     assertTrue(trained.contains(", P@1 on validation "), trained);
@@ -250,6 +262,8 @@ final class CommandTest extends Commands {
       "train",
       "-o",
       model,
+      "--head",
+      "embedding",
       "--epochs",
       1,
       "--dimension",
@@ -339,10 +353,10 @@ final class CommandTest extends Commands {
   @Test
   void aFileWhereTheChartWouldBe_isLeftAlone_unlessItIsAskedFor() throws IOException {
     Path png = Files.writeString(folder.resolve("model.png"), "of somebody");
-    String told = runWell("train", "-o", model, "--epochs", 2, "--dimension", 8, training);
+    String told = runWell("train", "-o", model, "--head", "embedding", "--epochs", 2, training);
     assertTrue(told.contains(png + " is there already, and is left as it is; "), told);
     assertEquals("of somebody", Files.readString(png));
-    runWell("train", "-o", model, "--epochs", 2, "--dimension", 8, "--chart", png, training);
+    runWell("train", "-o", model, "--head", "embedding", "--epochs", 2, "--chart", png, training);
     assertEquals("PNG", new String(Files.readAllBytes(png), 1, 3, ISO_8859_1));
   }
 

@@ -33,7 +33,18 @@ abstract class Commands {
     Locale.setDefault(Locale.ROOT); // as main does
     Path examples = Files.writeString(other.resolve("train.txt"), Texts.lines(2000, LABELS, 1));
     Path file = other.resolve("model");
-    runWell("train", "-o", file, "--epochs", 1, "--dimension", 8, "--no-chart", examples);
+    runWell(
+        "train",
+        "-o",
+        file,
+        "--head",
+        "embedding",
+        "--epochs",
+        1,
+        "--dimension",
+        8,
+        "--no-chart",
+        examples);
     trained = Files.readAllBytes(file);
   }
 

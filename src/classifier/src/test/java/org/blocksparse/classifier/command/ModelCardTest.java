@@ -45,7 +45,9 @@ final class ModelCardTest extends Commands {
   }
 
   private void train(Object... more) {
-    Object[] first = {"train", "-o", model, "--epochs", 2, "--dimension", 8, "--no-chart"};
+    Object[] first = {
+      "train", "-o", model, "--head", "embedding", "--epochs", 2, "--dimension", 8, "--no-chart"
+    };
     Object[] all = new Object[first.length + more.length];
     System.arraycopy(first, 0, all, 0, first.length);
     System.arraycopy(more, 0, all, first.length, more.length);

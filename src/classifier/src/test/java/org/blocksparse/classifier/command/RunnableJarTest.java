@@ -27,6 +27,7 @@ import java.util.stream.Stream;
 import java.util.zip.GZIPOutputStream;
 import javax.imageio.ImageIO;
 import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.ModelHead;
 import org.blocksparse.classifier.Texts;
 import org.blocksparse.classifier.TrainingOptions;
 import org.junit.jupiter.api.Tag;
@@ -274,7 +275,8 @@ final class RunnableJarTest {
   @Test
   void aModelOfTooManyKeys_isRefused_inAHeapOf72MB() throws Exception {
     Path model = folder.resolve("model");
-    TrainingOptions options = TrainingOptions.defaults().withDimension(4).withEpochs(1);
+    TrainingOptions options =
+        TrainingOptions.defaults().withHead(ModelHead.EMBEDDING).withDimension(4).withEpochs(1);
     try (Classifier classifier = Classifier.train(Texts.examples(9, 3, 1), options)) {
       classifier.save(model);
     }

@@ -125,6 +125,8 @@ final class TestCommandTest extends Commands {
             "train",
             "-o",
             model,
+            "--head",
+            "embedding",
             "--epochs",
             40,
             "--dimension",

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.util.Arrays;
+import java.util.stream.IntStream;
+
+/**
+ * Merges examples with equal features, where they are one example with several labels that was
+ * written once for each label: then hardly any repeats a label. Texts that are equal by chance
+ * repeat labels, too; they stay, as the frequencies of their labels count.
+ */
+final class EqualExamples {
+  /** The maximum number of repeated labels, as a share of the repeated texts. */
+  private static final double MOST_REPEATED = 0.1;
+
+  private final ChunkedIntList offsets;
+  private final ChunkedIntList features;
+  private final ChunkedIntList values;
+  private final ChunkedIntList labelOffsets;
+  private final ChunkedIntList labels;
+
+  /**
+   * Examples, which {@link #merge} changes.
+   *
+   * @param offsets example e has the features from offsets[e] to offsets[e + 1]
+   * @param values null: each is 1
+   */
+  EqualExamples(
+      ChunkedIntList offsets,
+      ChunkedIntList features,
+      ChunkedIntList values,
+      ChunkedIntList labelOffsets,
+      ChunkedIntList labels) {
+    this.offsets = offsets;
+    this.features = features;
+    this.values = values;
+    this.labelOffsets = labelOffsets;
+    this.labels = labels;
+  }
+
+  /** The first example of equal ones gets the labels of all; returns the number of the others. */
+  int merge() {
+    int[] first = firstOfEquals();
+    int[] sizes = new int[first.length];
+    int repeatedTexts = 0;
+    for (int e = 0; e < first.length; e++) {
+      sizes[first[e]]++;
+      repeatedTexts += first[e] == e ? 0 : 1;
+    }
+    if (repeatedTexts == 0) {
+      return 0;
+    }
+    int[][] groups = new int[first.length][];
+    Arrays.setAll(groups, e -> new int[sizes[e]]);
+    for (int e = first.length - 1; e >= 0; e--) {
+      groups[first[e]][--sizes[first[e]]] = e;
+    }
+    ChunkedIntList mergedOffsets = new ChunkedIntList();
+    ChunkedIntList merged = new ChunkedIntList();
+    mergedOffsets.add(0);
+    for (int[] group : groups) {
+      if (group.length > 0) {
+        labelsOf(group).forEach(merged::add);
+        mergedOffsets.add(merged.size());
+      }
+    }
+    if (labels.size() - merged.size() > MOST_REPEATED * repeatedTexts) {
+      return 0;
+    }
+    keepFirst(first);
+    replace(labelOffsets, mergedOffsets);
+    replace(labels, merged);
+    return repeatedTexts;
+  }
+
+  private IntStream labelsOf(int[] group) {
+    IntStream all =
+        IntStream.of(group)
+            .flatMap(e -> IntStream.range(labelOffsets.get(e), labelOffsets.get(e + 1)))
+            .map(labels::get);
+    return group.length == 1 ? all : all.distinct();
+  }
+
+  /** For each example the first that equals it; itself if it has no feature or no label. */
+  private int[] firstOfEquals() {
+    int[] first = new int[offsets.size() - 1];
+    int[] slots = new int[Integer.highestOneBit(Math.max(1, first.length)) << 2]; // 0: empty
+    for (int e = 0; e < first.length; e++) {
+      first[e] = e;
+      boolean isEmpty =
+          offsets.get(e + 1) == offsets.get(e) || labelOffsets.get(e + 1) == labelOffsets.get(e);
+      if (isEmpty) {
+        continue;
+      }
+      int slot = hash(e) & (slots.length - 1);
+      while (slots[slot] != 0 && !areEqual(slots[slot] - 1, e)) {
+        slot = (slot + 1) & (slots.length - 1);
+      }
+      if (slots[slot] == 0) {
+        slots[slot] = e + 1;
+      } else {
+        first[e] = slots[slot] - 1;
+      }
+    }
+    return first;
+  }
+
+  private int hash(int example) {
+    long hash = 0;
+    for (int i = offsets.get(example); i < offsets.get(example + 1); i++) {
+      hash = hash * 0x9E3779B97F4A7C15L + features.get(i) + 1; // 2^64 / golden ratio
+      hash ^= hash >>> 29;
+    }
+    return (int) (hash ^ (hash >>> 32));
+  }
+
+  private boolean areEqual(int a, int b) {
+    int begin = offsets.get(a);
+    int other = offsets.get(b);
+    int count = offsets.get(a + 1) - begin;
+    return count == offsets.get(b + 1) - other
+        && IntStream.range(0, count)
+            .allMatch(
+                i ->
+                    features.get(begin + i) == features.get(other + i)
+                        && (values == null || values.get(begin + i) == values.get(other + i)));
+  }
+
+  private void keepFirst(int[] first) {
+    int kept = 0;
+    int examples = 0;
+    int begin = 0;
+    for (int e = 0; e < first.length; e++) {
+      int end = offsets.get(e + 1);
+      if (first[e] == e) {
+        for (int i = begin; i < end; i++) {
+          features.set(kept, features.get(i));
+          if (values != null) {
+            values.set(kept, values.get(i));
+          }
+          kept++;
+        }
+        offsets.set(++examples, kept);
+      }
+      begin = end;
+    }
+    offsets.truncate(examples + 1);
+    features.truncate(kept);
+    if (values != null) {
+      values.truncate(kept);
+    }
+  }
+
+  private static void replace(ChunkedIntList list, ChunkedIntList by) {
+    for (int i = 0; i < by.size(); i++) {
+      list.set(i, by.get(i));
+    }
+    list.truncate(by.size());
+  }
+}

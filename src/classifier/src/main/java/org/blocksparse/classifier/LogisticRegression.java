@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.util.Arrays;
+
+/**
+ * Samples of numbers with an answer, right or wrong, and the weights that make the answers
+ * likeliest, by Newton's method. The log odds of an answer are the weighted sum of its numbers, and
+ * an intercept.
+ */
+final class LogisticRegression {
+  /** Samples that the start counts as. */
+  private static final double PRIOR = 1;
+
+  private static final int MOST_STEPS = 30;
+
+  private final int numbers;
+  private double[] all = new double[1 << 12];
+  private boolean[] right = new boolean[1 << 12];
+  private int size;
+
+  /** Without samples yet, each of which has so many numbers. */
+  LogisticRegression(int numbers) {
+    this.numbers = numbers;
+  }
+
+  void add(double[] sample, boolean isRight) {
+    if (size == right.length) {
+      right = Arrays.copyOf(right, 2 * size);
+    }
+    if ((size + 1) * numbers > all.length) {
+      all = Arrays.copyOf(all, 2 * all.length);
+    }
+    System.arraycopy(sample, 0, all, size * numbers, numbers);
+    right[size++] = isRight;
+  }
+
+  /** The number of samples. */
+  int size() {
+    return size;
+  }
+
+  /** How many numbers a sample has. */
+  int numbers() {
+    return numbers;
+  }
+
+  double[] sample(int s) {
+    return Arrays.copyOfRange(all, s * numbers, (s + 1) * numbers);
+  }
+
+  boolean isRight(int s) {
+    return right[s];
+  }
+
+  /**
+   * The weights, and then the intercept.
+   *
+   * @param start the result without samples
+   * @param uses which weights are fitted; others stay as in the start
+   */
+  double[] fit(double[] start, boolean[] uses) {
+    int n = numbers + 1;
+    double[] now = start.clone();
+    for (int step = 0; step < MOST_STEPS; step++) {
+      double[][] equations = new double[n][n + 1]; // curvature, and the gradient
+      double before = loss(now, start, equations);
+      for (int i = 0; i < numbers; i++) {
+        if (!uses[i]) {
+          Arrays.fill(equations[i], 0);
+          equations[i][i] = 1;
+        }
+      }
+      double[] direction = solve(equations);
+      double part = 1;
+      double[] next = ahead(now, direction, part);
+      double after = loss(next, start, null);
+      while (after > before && part > 0x1p-20) {
+        part /= 2;
+        next = ahead(now, direction, part);
+        after = loss(next, start, null);
+      }
+      now = next;
+      if (before - after <= 1e-9 * before) {
+        break;
+      }
+    }
+    return now;
+  }
+
+  private static double[] ahead(double[] from, double[] direction, double part) {
+    double[] to = from.clone();
+    for (int i = 0; i < to.length; i++) {
+      to[i] -= part * direction[i];
+    }
+    return to;
+  }
+
+  /** The loss; adds to equations, unless they are null. */
+  private double loss(double[] at, double[] start, double[][] equations) {
+    int n = at.length;
+    double loss = 0;
+    for (int i = 0; i < n; i++) {
+      loss += PRIOR * (at[i] - start[i]) * (at[i] - start[i]) / 2;
+      if (equations != null) {
+        equations[i][i] += PRIOR;
+        equations[i][n] += PRIOR * (at[i] - start[i]);
+      }
+    }
+    double[] x = new double[n];
+    x[n - 1] = 1;
+    for (int s = 0; s < size; s++) {
+      System.arraycopy(all, s * numbers, x, 0, numbers);
+      double logOdds = 0;
+      for (int i = 0; i < n; i++) {
+        logOdds += at[i] * x[i];
+      }
+      double wrong = right[s] ? -logOdds : logOdds;
+      loss += Math.max(wrong, 0) + Math.log1p(Math.exp(-Math.abs(wrong)));
+      if (equations != null) {
+        double probability = 1 / (1 + Math.exp(-logOdds));
+        double error = probability - (right[s] ? 1 : 0);
+        double curvature = probability * (1 - probability);
+        for (int i = 0; i < n; i++) {
+          equations[i][n] += error * x[i];
+          for (int j = 0; j < n; j++) {
+            equations[i][j] += curvature * x[i] * x[j];
+          }
+        }
+      }
+    }
+    return loss;
+  }
+
+  /** Solves equations that are positive definite, by elimination. */
+  private static double[] solve(double[][] equations) {
+    int n = equations.length;
+    for (int i = 0; i < n; i++) {
+      for (int j = i + 1; j < n; j++) {
+        double factor = equations[j][i] / equations[i][i];
+        for (int k = i; k <= n; k++) {
+          equations[j][k] -= factor * equations[i][k];
+        }
+      }
+    }
+    double[] solution = new double[n];
+    for (int i = n - 1; i >= 0; i--) {
+      double sum = equations[i][n];
+      for (int k = i + 1; k < n; k++) {
+        sum -= equations[i][k] * solution[k];
+      }
+      solution[i] = sum / equations[i][i];
+    }
+    return solution;
+  }
+}
