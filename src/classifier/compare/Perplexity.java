@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import java.nio.file.Path;
+import java.util.List;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.ExampleReader;
+import org.blocksparse.classifier.Prediction;
 
-/** Prints the perplexity of a model on examples that have one label each. */
+/**
+ * Prints the perplexity of a model on examples that have one label each. Its probabilities, which
+ * are those of each label by itself, are made to sum to 1.
+ */
 class Perplexity {
   public static void main(String[] args) throws Exception {
     try (Classifier model = Classifier.load(Path.of(args[0]));
@@ -16,9 +21,11 @@ class Perplexity {
   }
 
   private static double loss(Classifier model, Example example) {
-    return model.predict(example, model.labels().size()).stream()
+    List<Prediction> all = model.predict(example, model.labels().size());
+    double sum = all.stream().mapToDouble(Prediction::probability).sum();
+    return all.stream()
         .filter(prediction -> prediction.label().equals(example.labels().get(0)))
-        .mapToDouble(prediction -> -Math.log(prediction.probability()))
+        .mapToDouble(prediction -> -Math.log(prediction.probability() / sum))
         .findFirst()
         .orElseThrow();
   }

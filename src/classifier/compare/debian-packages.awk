@@ -5,10 +5,9 @@
 #
 #   apt-cache dumpavail | awk -v out=FOLDER -f examples.awk -f debian-packages.awk
 #
-#   FOLDER/train.txt   a line for each dependency:      __label__libc6 the name and the description
-#   FOLDER/test.txt    a line for each package, with all its dependencies: held out are the packages
-#                      of every tenth source package, so that no sibling of them is in train.txt
-#   FOLDER/multi.txt   train.txt with a line for each package, as in test.txt
+#   FOLDER/train.txt   a line for each package:   __label__libc6 __label__zlib1g the name and the description
+#   FOLDER/test.txt    the same of the packages of every tenth source package: held out, so that no
+#                      sibling of them is in train.txt
 #
 # Labels are the names in Depends, of alternatives the first, that at least 3 packages for training
 # have. Text is in lower case, cut into runs of letters and digits.
@@ -50,14 +49,9 @@ function keep(   n, part, i, label, seen, held) {
   package = ""
 }
 
-function write(p,   n, label, i, all, example) {
+function write(p,   all) {
   all = frequent(labels[p], count)
-  n = split(all, label, " ")
-  for (i = 1; i <= n && !isHeld[p]; i++) {
-    example = label[i] " " text[p]
-    shuffled(example, example, "train")
-  }
   if (all != "") {
-    shuffled(all text[p], all text[p], isHeld[p] ? "test" : "multi")
+    shuffled(all text[p], all text[p], isHeld[p] ? "test" : "train")
   }
 }

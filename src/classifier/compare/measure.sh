@@ -61,8 +61,8 @@ timed() { /usr/bin/time -f '%e %U %S %M' -o time.txt "$@" > log.txt 2>&1 || { ca
 # head_of_table METRIC...: the head of a table whose rows have these metrics, as P@1 or nDCG@5
 head_of_table() {
   metrics=("$@")
-  echo "| |$(printf ' %s |' "$@") training | CPU | peak memory | model | one answer |"
-  echo "|---|$(printf -- '---|%.0s' "$@")---|---|---|---|---|"
+  echo "| |$(printf ' %s |' "$@") training | CPU | peak memory | model | one answer | calibration error |"
+  echo "|---|$(printf -- '---|%.0s' "$@")---|---|---|---|---|---|"
 }
 
 # quality FORMAT TRAINING TEST RANKINGS: the metrics, each on a line
@@ -72,7 +72,7 @@ quality() {
   done
 }
 
-# row NAME MODEL TRAINING TEST ANSWER: with the likeliest labels in rankings.txt, and what the training took in
+# row NAME MODEL TRAINING TEST ANSWER ERROR: with the likeliest labels in rankings.txt, and what the training took in
 # training.txt: seconds by the clock, those of all processors in user mode, and memory
 row() {
   local values seconds user _ memory
@@ -80,8 +80,8 @@ row() {
   [[ ${#values[@]} = "${#metrics[@]}" && ${values[*]} == *[1-9]* ]] ||
     { echo "$1: ${metrics[*]} is ${values[*]}"; exit 1; } # where nothing at all is right, this script is wrong
   read -r seconds user _ memory < training.txt
-  printf '| %s |%s %s s | %s s | %d MB | %.1f MB | %s |\n' "$1" "$(printf ' %s |' "${values[@]}")" "$seconds" "$user" \
-    $((memory / 1000)) "$(du -bs "$2" | awk '{print $1 / 1e6}')" "$5"
+  printf '| %s |%s %s s | %s s | %d MB | %.1f MB | %s | %s |\n' "$1" "$(printf ' %s |' "${values[@]}")" "$seconds" \
+    "$user" $((memory / 1000)) "$(du -bs "$2" | awk '{print $1 / 1e6}')" "$5" "$6"
 }
 
 # train_fasttext TRAINING OPTION...: makes fasttext.bin; what it took goes into training.txt
@@ -98,7 +98,7 @@ fasttext_row() {
   shift 3
   train_fasttext "$training" "$@"
   fasttext predict fasttext.bin "$test" 5 > rankings.txt
-  row "$name" fasttext.bin "$training" "$test" ""
+  row "$name" fasttext.bin "$training" "$test" "" ""
 }
 
 # pecos_row NAME TRAINING TEST WORDS: with runs of up to WORDS words as features
@@ -109,7 +109,7 @@ pecos_row() {
   timed "${xr_linear[@]}" train "$2" pecos "$4"
   mv time.txt training.txt
   "${xr_linear[@]}" predict pecos "$3" > rankings.txt
-  row "$1" pecos "$2" "$3" "$("${xr_linear[@]}" latency pecos "$3") us"
+  row "$1" pecos "$2" "$3" "$("${xr_linear[@]}" latency pecos "$3") us" ""
 }
 
 # train_classifier TRAINING OPTION...: makes model, with the options of the JVM in the array jvm; what it took goes into
@@ -129,17 +129,28 @@ classifier_row() {
   train_classifier "$training" "$@"
   first_five model "$test" > rankings.txt
   row "$name" model "$training" "$test" \
-    "$(java -jar "$jar" latency --seconds "$([ "$most" ] && echo 1 || echo 5)" model "$test" | awk '$1 ~ /^p50/ {print 1000 * $2 " us"}')"
+    "$(java -jar "$jar" latency --seconds "$([ "$most" ] && echo 1 || echo 5)" model "$test" | awk '$1 ~ /^p50/ {print 1000 * $2 " us"}')" \
+    "$(java -jar "$jar" test model "$test" | awk '/error of the first/ {print $NF}')"
 }
 
-# table_of_several TRAINING TEST: of all systems, for examples with several labels; $heap is enough for the linear head
-table_of_several() {
-  head_of_table P@1 P@3 P@5 nDCG@5 PSP@5
+# descriptions_and_packages: Debian's descriptions, which images of containers leave out, and then its package index
+descriptions_and_packages() {
+  mkdir -p lists/partial
+  local lists=(-o Acquire::Languages=en -o Dir::State::Lists="$PWD/lists" -o APT::Sandbox::User=root)
+  apt-get -qq "${lists[@]}" update
+  /usr/lib/apt/apt-helper cat-file lists/*_Translation-en*
+  apt-cache "${lists[@]}" dumpavail
+}
+
+# table_of_heads TRAINING TEST: of all systems; $heap is enough for the linear head
+table_of_heads() {
+  head_of_table P@1 P@5 nDCG@5 PSP@5
   fasttext_row 'fastText, `-loss hs`' "$@" "${fasttext_options[@]}" -loss hs
   pecos_row 'PECOS, words' "$@" 1
   pecos_row 'PECOS, words and pairs' "$@" 2
   classifier_row 'blocksparse-classifier' "$@"
   classifier_row 'the same, `--head both`' "$@" --head both
+  classifier_row 'the same, `--head embedding`' "$@" --head embedding
   classifier_row 'the same, `--label-tree`' "$@" --label-tree
   classifier_row 'the same, `--head linear`' "$@" --head linear
   jvm=(-XX:+UseSerialGC "-Xmx$heap")
