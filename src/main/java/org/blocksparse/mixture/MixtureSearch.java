@@ -161,6 +161,7 @@ final class MixtureSearch {
     return SOFTMAX.search(layer().layer(), vectors, filter, candidates, addends);
   }
 
+  @SuppressWarnings("ReferenceEquality") // to know whether the layer has grown; all would be slow
   private int[][] sharedClusters(ClassTable table) {
     SharedClusters shared = lastShared;
     if (shared == null || shared.table() != table) {

@@ -55,7 +55,6 @@ final class MixtureTest {
   /** The scorers that a mixture may have, over the same outputs, and what they score. */
   private static final class Scorers implements AutoCloseable {
     final int outputs;
-    final SplittableRandom random;
     final EmbeddingBag bag;
     final TwoLevelLayer<?> layer;
     final LinearLabelTree tree;
@@ -66,7 +65,6 @@ final class MixtureTest {
 
     Scorers(int outputs, boolean isLabelTree, Workers workers, SplittableRandom random) {
       this.outputs = outputs;
-      this.random = random;
       bag = EmbeddingBag.builder(FEATURES, 5).workers(workers).seed(random.nextLong()).build();
       int[] classOf = new int[outputs];
       int classes = Math.max(1, outputs / 7);

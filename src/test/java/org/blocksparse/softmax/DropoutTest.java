@@ -62,7 +62,7 @@ final class DropoutTest {
   void shareIsDropped() {
     float[] gradX = Result.of(ones(), Loss.mean().withDropout(0.75f, 7)).gradX;
     long zeros = IntStream.range(0, gradX.length).filter(i -> gradX[i] == 0).count();
-    assertEquals(1500, zeros, 100);
+    assertEquals(1500, (double) zeros, 100);
   }
 
   @Test

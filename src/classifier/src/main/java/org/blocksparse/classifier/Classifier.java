@@ -132,7 +132,7 @@ public final class Classifier implements AutoCloseable {
 
   /** The same embedding head beside a tree, or alone if that is null. */
   Classifier with(LinearLabelTree otherTree, Blend ofBoth, RowCalibration ofRows) {
-    return new Classifier(input, bag, layer, otherTree, ofBoth, ofRows, metadata);
+    return new Classifier(input(), bag, layer, otherTree, ofBoth, ofRows, metadata);
   }
 
   /**
@@ -495,7 +495,8 @@ public final class Classifier implements AutoCloseable {
     Ranking ranking =
         fastText == null
             ? rank(examples.features(), upTo, LabelScores.ALL)
-            : requireDefined(fastText.topK(examples.features(), upTo, LabelFilter.without(List.of())));
+            : requireDefined(
+                fastText.topK(examples.features(), upTo, LabelFilter.without(List.of())));
     metrics.add(ranking, examples.labels());
   }
 

@@ -380,7 +380,7 @@ final class HeadsTest {
     TrainingOptions options = TrainingOptions.defaults().withEpochs(9).withListener(gain);
     try (Classifier classifier = Classifier.train(Texts.examples(1000, 20, 1), options)) {
       assertEquals(ModelHead.LINEAR, classifier.head());
-      assertEquals(Boolean.FALSE, gain.isLarge);
+      assertEquals(false, gain.isLarge);
       assertEquals(3, gain.epochs);
     }
     Gain none = new Gain();
