@@ -105,7 +105,9 @@ int main(int argc, char** argv) {
                              operands{"INT8, 16 bits", weight_type::int8, row_format::two_bytes},
                              operands{"Q8_0", weight_type::q8_0, row_format::groups},
                              operands{"Q4_0", weight_type::q4_0, row_format::groups},
-                             operands{"MXFP4", weight_type::mxfp4, row_format::groups}}) {
+                             operands{"MXFP4", weight_type::mxfp4, row_format::groups},
+                             operands{"Q4_K", weight_type::q4_k, row_format::groups},
+                             operands{"Q6_K", weight_type::q6_k, row_format::groups}}) {
     std::vector<float> memory(
         static_cast<std::size_t>(rounded_bytes(of.format, kMostRows, groups) / 4));
     const rounded_rows rows = rows_at(memory.data(), of.format, kMostRows, groups);

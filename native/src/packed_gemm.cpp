@@ -34,6 +34,12 @@ bool packed_type(int32_t type, weight_type* packed) {
     case BLOCKSPARSE_MXFP4:
       *packed = weight_type::mxfp4;
       return true;
+    case BLOCKSPARSE_Q4_K:
+      *packed = weight_type::q4_k;
+      return true;
+    case BLOCKSPARSE_Q6_K:
+      *packed = weight_type::q6_k;
+      return true;
     default:
       return false;
   }

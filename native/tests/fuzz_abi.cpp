@@ -268,6 +268,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
       const int64_t group_bytes = type == BLOCKSPARSE_INT8   ? 512
                                   : type == BLOCKSPARSE_Q8_0 ? 544
                                   : type == BLOCKSPARSE_Q4_0 ? 288
+                                  : type == BLOCKSPARSE_Q4_K ? 288 + 64
+                                  : type == BLOCKSPARSE_Q6_K ? 416 + 32
                                                              : 272;
       std::vector<char> packed(static_cast<std::size_t>(number * groups * panels * group_bytes), 1);
       const std::vector<float> scales = operand(number, size2, size2);

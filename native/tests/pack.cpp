@@ -12,8 +12,9 @@ namespace {
 uint8_t* group_at(weight_type type, uint8_t* packed, int32_t inputs, int32_t input,
                   int32_t output) {
   const int64_t panel = output / kOutputs;
-  const int64_t group = panel * groups_of(inputs) + input / kInputs;
-  return packed + group * group_bytes(type);
+  const int32_t g = input / kInputs;
+  return packed + panel * groups_bytes(type, groups_of(inputs)) + groups_bytes(type, g) +
+         (g % kHeadGroups == 0 ? head_bytes(type) : 0);
 }
 
 void put_byte(uint8_t* codes, int32_t input, int32_t output, uint8_t code) {
@@ -28,6 +29,10 @@ void put_half(uint8_t* codes, int32_t input, int32_t output, int32_t code) {
 
 // Groups that weigh 0 whatever their scales are.
 void clear(weight_type type, int32_t inputs, int32_t outputs, uint8_t* packed) {
+  if (head_bytes(type) > 0) {
+    std::memset(packed, 0, static_cast<std::size_t>(packed_bytes(type, inputs, outputs)));
+    return;
+  }
   const int zero = has_bytes(type) ? 128 : type == weight_type::q4_0 ? 0x88 : 0;
   const int32_t groups = panels_of(outputs) * groups_of(inputs);
   for (int32_t g = 0; g < groups; ++g, packed += group_bytes(type)) {
@@ -72,6 +77,36 @@ void pack_ggml(weight_type type, const uint8_t* blocks, int32_t inputs, int32_t 
           put_half(codes, i + kInputs / 2, lane, blocks[i] >> 4);
         }
         blocks += kInputs / 2;
+      }
+    }
+  }
+}
+
+void pack_k(weight_type type, const uint8_t* codes, const uint8_t* scales, const uint16_t* heads,
+            int32_t inputs, int32_t outputs, uint8_t* packed) {
+  clear(type, inputs, outputs, packed);
+  for (int32_t output = 0; output < outputs; ++output) {
+    const int32_t lane = output % kOutputs;
+    for (int32_t input = 0; input < inputs; ++input) {
+      uint8_t* const group = group_at(type, packed, inputs, input, output);
+      uint8_t* const its_codes = group + scale_bytes(type);
+      const int32_t i = input % kInputs, code = *codes++;
+      put_half(its_codes, i, lane, code & 15);
+      if (type == weight_type::q6_k) {
+        its_codes[256 + i / 16 * 64 + lane * 4 + i % 4] |=
+            static_cast<uint8_t>(code >> 4 << i / 4 % 4 * 2);
+      }
+      if (i == 0) {
+        group[lane] = *scales++;
+        group[kOutputs + lane] = *scales++;
+      }
+      if (input % (kInputs * kHeadGroups) == 0) {
+        uint8_t* const head = group - head_bytes(type);
+        for (int32_t n = 0; n < 2; ++n, ++heads) {
+          for (int32_t byte = 0; byte < 2 && n * 2 * kOutputs < head_bytes(type); ++byte) {
+            head[2 * (n * kOutputs + lane) + byte] = static_cast<uint8_t>(*heads >> 8 * byte);
+          }
+        }
       }
     }
   }

@@ -22,6 +22,14 @@ void pack_int8(const int8_t* codes, int64_t ld, int32_t inputs, int32_t outputs,
 void pack_ggml(weight_type type, const uint8_t* blocks, int32_t inputs, int32_t outputs,
                uint8_t* packed);
 
+// Packs weights of Q4_K or Q6_K.
+//
+//   codes    (outputs, inputs)
+//   scales   (outputs, groups, 2): s and t, or s of both halves
+//   heads    (outputs, heads, 2): d and m of float16, or d and anything
+void pack_k(weight_type type, const uint8_t* codes, const uint8_t* scales, const uint16_t* heads,
+            int32_t inputs, int32_t outputs, uint8_t* packed);
+
 }  // namespace packed
 }  // namespace blocksparse
 

@@ -15,12 +15,14 @@ using namespace testing;
 using blocksparse::packed::fastest;
 using blocksparse::packed::groups_of;
 using blocksparse::packed::kernels;
+using blocksparse::packed::kHeadGroups;
 using blocksparse::packed::kInputs;
 using blocksparse::packed::kMostKernels;
 using blocksparse::packed::kPieceGroups;
 using blocksparse::packed::kPortable;
 using blocksparse::packed::pack_ggml;
 using blocksparse::packed::pack_int8;
+using blocksparse::packed::pack_k;
 using blocksparse::packed::packed_bytes;
 using blocksparse::packed::panel_product;
 using blocksparse::packed::planes_of;
@@ -28,12 +30,16 @@ using blocksparse::packed::rounded_bytes;
 using blocksparse::packed::rounded_rows;
 using blocksparse::packed::row_format;
 using blocksparse::packed::rows_at;
+using blocksparse::packed::sum_of_group;
+using blocksparse::packed::sum_of_half;
 using blocksparse::packed::supported;
 using blocksparse::packed::weight_type;
 
-constexpr weight_type kTypes[] = {weight_type::int8, weight_type::q8_0, weight_type::q4_0,
-                                  weight_type::mxfp4};
-const char* const kTypeNames[] = {"INT8", "Q8_0", "Q4_0", "MXFP4"};
+constexpr weight_type kTypes[] = {weight_type::int8,  weight_type::q8_0, weight_type::q4_0,
+                                  weight_type::mxfp4, weight_type::q4_k, weight_type::q6_k};
+const char* const kTypeNames[] = {"INT8", "Q8_0", "Q4_0", "MXFP4", "Q4_K", "Q6_K"};
+
+bool has_heads(weight_type type) { return type == weight_type::q4_k || type == weight_type::q6_k; }
 
 // The formats of rows that weights of a type are multiplied by.
 std::vector<row_format> formats_of(weight_type type) {
@@ -81,11 +87,14 @@ struct weights {
   weight_type type;
   int32_t inputs, outputs;
   std::vector<int32_t> values;       // (outputs, inputs)
-  std::vector<float> group_scales;   // (outputs, groups); 1 for INT8
+  std::vector<float> half_scales;    // (outputs, groups, 2); 1 for INT8
+  std::vector<float> sum_scales;     // (outputs, groups), of Q4_K: each weight is less by it
   std::vector<float> output_scales;  // of INT8
   std::vector<uint8_t> packed;       // with no memory after them
-  std::vector<uint8_t> blocks;       // as ggml has them
-  std::vector<int8_t> codes;         // of INT8: (inputs, outputs)
+  std::vector<uint8_t> blocks;       // as ggml has them; of Q4_K and Q6_K, see pack_k
+  std::vector<uint8_t> k_codes, k_scales;
+  std::vector<uint16_t> k_heads;
+  std::vector<int8_t> codes;  // of INT8: (inputs, outputs)
 
   std::size_t at(int32_t output, int32_t input) const {
     return static_cast<std::size_t>(output) * static_cast<std::size_t>(inputs) +
@@ -99,15 +108,55 @@ struct weights {
     for (int32_t output = 0; output < out; ++output) {
       output_scales.push_back(t == weight_type::int8 ? (r.uniform() + 1.5f) / 64.0f : 1.0f);
       for (int32_t begin = 0; begin < in; begin += kInputs) {
-        add_group(output, begin, r);
+        if (has_heads(t)) {
+          add_group_of_k(output, begin, r);
+        } else {
+          add_group(output, begin, r);
+        }
       }
     }
     packed.resize(static_cast<std::size_t>(packed_bytes(t, in, out)), 0xee);
-    if (t == weight_type::int8) {
-      pack_int8(codes.data(), out, in, out, packed.data());
+    pack();
+  }
+
+  void pack() {
+    if (type == weight_type::int8) {
+      pack_int8(codes.data(), outputs, inputs, outputs, packed.data());
+    } else if (has_heads(type)) {
+      pack_k(type, k_codes.data(), k_scales.data(), k_heads.data(), inputs, outputs, packed.data());
     } else {
-      pack_ggml(t, blocks.data(), in, out, packed.data());
+      pack_ggml(type, blocks.data(), inputs, outputs, packed.data());
     }
+  }
+
+  void add_group_of_k(int32_t output, int32_t begin, random_source& r) {
+    const bool four = type == weight_type::q4_k;
+    if (begin % (kInputs * kHeadGroups) == 0) {
+      for (int32_t i = 0; i < 2; ++i) {
+        k_heads.push_back(static_cast<uint16_t>(r.below(0x7c00) | r.below(2) << 15));
+      }
+    }
+    const float d = from_float16(k_heads[k_heads.size() - 2]);
+    const float m = from_float16(k_heads.back());
+    int32_t scale[2];
+    for (int32_t& s : scale) {
+      s = four ? r.below(64) : r.below(5) == 0 ? 127 - 255 * r.below(2) : r.below(256) - 128;
+      k_scales.push_back(static_cast<uint8_t>(s));
+    }
+    half_scales.push_back(d * static_cast<float>(scale[0]));  // exact
+    half_scales.push_back(d * static_cast<float>(scale[four ? 0 : 1]));
+    sum_scales.push_back(four ? m * static_cast<float>(scale[1]) : 0.0f);
+    for (int32_t i = begin; i < std::min(begin + kInputs, inputs); ++i) {
+      const int32_t most = four ? 15 : 63;
+      const int32_t code = r.below(5) == 0 ? most * r.below(2) : r.below(most + 1);
+      k_codes.push_back(static_cast<uint8_t>(code));
+      values[at(output, i)] = four ? code : code - 32;
+    }
+  }
+
+  void add_scale(float scale) {
+    half_scales.insert(half_scales.end(), 2, scale);
+    sum_scales.push_back(0.0f);
   }
 
   void add_group(int32_t output, int32_t begin, random_source& r) {
@@ -116,14 +165,14 @@ struct weights {
       // All exponents but that of NaN, denormal scales among them.
       const int32_t e = r.below(4) == 0 ? r.below(255) : 120 + r.below(9);
       blocks.push_back(static_cast<uint8_t>(e));
-      group_scales.push_back(static_cast<float>(std::ldexp(1.0, e - 128)));
+      add_scale(static_cast<float>(std::ldexp(1.0, e - 128)));
     } else if (type == weight_type::int8) {
-      group_scales.push_back(1.0f);
+      add_scale(1.0f);
     } else {
       const int32_t half = r.below(0x7c00) | r.below(2) << 15;
       blocks.push_back(static_cast<uint8_t>(half));
       blocks.push_back(static_cast<uint8_t>(half >> 8));
-      group_scales.push_back(from_float16(half));
+      add_scale(from_float16(half));
     }
     int32_t code[kInputs];
     for (int32_t i = 0; i < count; ++i) {
@@ -203,19 +252,21 @@ void check_rounding_of_groups(const kernels& by) {
             m = std::max(m, std::fabs(x.at(row, i)));
           }
           CHECK(rounded.scale(row, g) == m / 127.0f);
-          int32_t sum = 0;
+          int32_t sum = 0, half = 0;
           for (int32_t i = 0; i < kInputs; ++i) {
             const int32_t place = g * kInputs + i;
             const int32_t code = rounded.codes(row)[place];
             const float value = place < n ? x.at(row, place) : 0.0f;
             sum += code;
+            half += i < kInputs / 2 ? code : 0;
             CHECK(code == static_cast<int32_t>(std::nearbyint(value * (127.0f / m))));
             // Half a step, and what rounding the factor and the product adds.
             const double back = static_cast<double>(code) * static_cast<double>(m) / 127.0;
             CHECK(std::fabs(back - static_cast<double>(value)) <=
                   static_cast<double>(m) * (0.5 / 127.0 + 2 * 0x1p-24));
           }
-          CHECK(rounded.negated_sum(row, g) == -sum);
+          CHECK(sum_of_group(rounded.negated_sum(row, g)) == -sum);
+          CHECK(sum_of_half(rounded.negated_sum(row, g)) == -half);
         }
       }
     }
@@ -324,26 +375,36 @@ struct one_product {
   void add_groups(const weights& w, const matrix& x, const rows& rounded, int32_t row,
                   int32_t output) {
     const int32_t groups = rounded.view.groups;
+    const int32_t part = w.type == weight_type::q6_k ? kInputs / 2 : kInputs;
     float total = 0.0f;
-    for (int32_t g = 0; g < groups; ++g) {
-      const float of_weights = w.group_scales[static_cast<std::size_t>(output * groups + g)];
-      const float of_row = rounded.scale(row, g);
-      int32_t sum = 0;
-      for (int32_t k = g * kInputs; k < std::min(w.inputs, (g + 1) * kInputs); ++k) {
-        const int32_t value = w.values[w.at(output, k)];
-        sum += rounded.codes(row)[k] * value;
-        exact += static_cast<double>(x.at(row, k)) * value * static_cast<double>(of_weights);
-        // Half a step of each input.
-        slack += std::fabs(value * static_cast<double>(of_weights)) * static_cast<double>(of_row) *
-                 (0.5 + 127 * 0x1p-23);
-      }
+    // Adds a whole number times scales, rounded; the scale may be below the normal floats.
+    const auto add = [&](int32_t sum, float of_row, float of_weights) {
       total = fused(static_cast<float>(sum), of_row * of_weights, total);
-      // Roundings of the scale, which may be below the normal floats, and of the sums.
-      const double size = std::fabs(static_cast<double>(sum));
-      slack +=
-          size *
-          (0x1p-150 + (groups + 2) * 0x1p-24 *
-                          std::fabs(static_cast<double>(of_row) * static_cast<double>(of_weights)));
+      const double unit = std::fabs(static_cast<double>(of_row) * static_cast<double>(of_weights));
+      slack += std::fabs(static_cast<double>(sum)) * (0x1p-150 + (2 * groups + 2) * 0x1p-24 * unit);
+    };
+    for (int32_t g = 0; g < groups; ++g) {
+      const auto group = static_cast<std::size_t>(output * groups + g);
+      const float of_sums = w.sum_scales[group], of_row = rounded.scale(row, g);
+      int32_t codes = 0;
+      for (int32_t begin = g * kInputs; begin < (g + 1) * kInputs; begin += part) {
+        const float of_weights = w.half_scales[2 * group + begin % kInputs / (kInputs / 2)];
+        int32_t sum = 0;
+        for (int32_t k = begin; k < std::min(w.inputs, begin + part); ++k) {
+          const int32_t value = w.values[w.at(output, k)];
+          sum += rounded.codes(row)[k] * value;
+          codes += rounded.codes(row)[k];
+          const double weight =
+              value * static_cast<double>(of_weights) - static_cast<double>(of_sums);
+          exact += static_cast<double>(x.at(row, k)) * weight;
+          // Half a step of each input.
+          slack += std::fabs(weight) * static_cast<double>(of_row) * (0.5 + 127 * 0x1p-23);
+        }
+        add(sum, of_row, of_weights);
+      }
+      if (w.type == weight_type::q4_k) {
+        add(-codes, of_row, of_sums);
+      }
     }
     parts.push_back(total);
   }
@@ -479,15 +540,22 @@ void check_largest_sums(const kernels& by, row_format format, int32_t count) {
 // A scale that is NaN or infinite, of weights or of a row, comes out where it went in.
 void check_special_scales(const kernels& by) {
   context() = std::string("special scales, ") + by.name;
-  for (const weight_type type : {weight_type::q8_0, weight_type::q4_0, weight_type::mxfp4}) {
+  for (const weight_type type : kTypes) {
+    if (type == weight_type::int8) {
+      continue;  // its scales lie apart
+    }
     random_source r(1);
     weights w(type, 64, 20, r);
-    const std::size_t block = w.blocks.size() / 40;
-    w.blocks[block * 7] = 0xff;  // output 3, inputs from 32 on
-    if (type != weight_type::mxfp4) {
-      w.blocks[block * 7 + 1] = 0x7f;
+    if (has_heads(type)) {
+      w.k_heads[2 * 3 + (type == weight_type::q4_k ? 1 : 0)] = 0x7fff;  // output 3
+    } else {
+      const std::size_t block = w.blocks.size() / 40;
+      w.blocks[block * 7] = 0xff;  // output 3, inputs from 32 on
+      if (type != weight_type::mxfp4) {
+        w.blocks[block * 7 + 1] = 0x7f;
+      }
     }
-    pack_ggml(type, w.blocks.data(), 64, 20, w.packed.data());
+    w.pack();
     matrix x(2, 64, 3, 0.5f);
     x.at(1, 40) = quiet_nan();
     rows rounded(row_format::groups, 2, 64);
@@ -631,7 +699,7 @@ void check_schedule(int32_t isa, weight_type type, row_format format, bool accum
   CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, call(isa, kOut, a, kRows, BLOCKSPARSE_BFLOAT16, w.data(),
                                               kRead, nullptr, nullptr, 0));
   CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT,
-               call(isa, kOut, a, kRows, 7, w.data(), kRead, nullptr, nullptr, 0));
+               call(isa, kOut, a, kRows, 9, w.data(), kRead, nullptr, nullptr, 0));
   CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT,
                call(isa, kOut, a, kRows, w_type, w.data(), kRead, scales_data, bias.data(), 1));
   CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT,

@@ -257,7 +257,9 @@ typedef enum blocksparse_element_type {
   BLOCKSPARSE_INT8 = 3,     /* q; what is meant is float(q) * scale, rounded once to float */
   BLOCKSPARSE_Q8_0 = 4,     /* in panels alone, as what follows; see PACKED WEIGHTS */
   BLOCKSPARSE_Q4_0 = 5,
-  BLOCKSPARSE_MXFP4 = 6
+  BLOCKSPARSE_MXFP4 = 6,
+  BLOCKSPARSE_Q4_K = 7,
+  BLOCKSPARSE_Q6_K = 8
 } blocksparse_element_type;
 
 /* The PART of a schedule that a call runs. */
@@ -361,21 +363,27 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path,
 /*
  * PACKED WEIGHTS are only read, by products with rows of int8. A block of k x n is cut into PANELS
  * of 16 of its columns, and a panel into GROUPS of 32 of its rows; what is missing to whole ones is
- * 0. The groups of a panel lie end to end, and so do the panels of a block, and the blocks: block
- * (read_block, write_block) is number read_block * write_blocks + write_block. Nothing is aligned.
+ * 0, or anything where rows of int8 are 0. The groups of a panel lie end to end, and so do the
+ * panels of a block, and the blocks: block (read_block, write_block) is number read_block *
+ * write_blocks + write_block. Nothing is aligned.
  *
  * Codes are unsigned. Of 8 bits, that of row i and column j of a group is byte
  * i / 4 * 64 + j * 4 + i % 4 of its codes; of 4 bits, byte i / 8 * 64 + j * 4 + i % 4, in the low
- * half where i / 4 is even.
+ * half where i / 4 is even. Of 6 bits, the low four are these; the high two are bits i / 4 % 4 * 2
+ * and the next of byte 256 + i / 16 * 64 + j * 4 + i % 4.
  *
  *   type    bytes of a group   scales                             weight
  *   INT8    512                a float of each column, apart      (code - 128) * scale
  *   Q8_0    32 + 512           16 of float16, before the codes    (code - 128) * scale
  *   Q4_0    32 + 256           16 of float16, before the codes    (code - 8) * scale
  *   MXFP4   16 + 256           16 exponents e, before the codes   value[code] * 2^(e - 127)
+ *   Q4_K    32 + 256           16 bytes s, 16 bytes t             d * s * code - m * t
+ *   Q6_K    32 + 384           16 int8 s of rows 0 to 15, 16 of   d * s * (code - 32)
+ *                              rows 16 to 31
  *
- * where value is 0, 0.5, 1, 1.5, 2, 3, 4, 6 and the same negated, and e = 255 means NaN. Float16 is
- * little-endian.
+ * where value is 0, 0.5, 1, 1.5, 2, 3, 4, 6 and the same negated, and e = 255 means NaN. Before
+ * every eight groups of a panel, and fewer at its end, Q4_K has 16 of float16 d and 16 of float16 m,
+ * and Q6_K has 16 of float16 d. Float16 is little-endian; s and t of Q4_K are 0 to 127.
  *
  * ROUNDED ROWS are codes of int8 with a scale for each group of 32 numbers, or for a whole row,
  * which has one code for each number or two. With m the largest magnitude of the numbers that share
@@ -392,11 +400,12 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path,
  *   codes       of groups 32 g bytes for each row; of whole rows 64 ((g + 1) / 2 | 1), zeros
  *               after the last number: the high codes of all rows, then the low ones of all rows
  *   scales      g floats for each row, or one
- *   sums        int32: the negated sums of the codes of each group, or of each 65536 numbers: p for
- *               each row, or 2 p, high and low in turns
+ *   sums        int32: of each group 65536 times the negated sum of its codes, plus that of its
+ *               first 16 modulo 65536; or the negated sums of each 65536 numbers: p for each row, or
+ *               2 p, high and low in turns
  */
 typedef enum blocksparse_row_format {
-  BLOCKSPARSE_ROWS_OF_GROUPS = 0,   /* for Q8_0, Q4_0 and MXFP4 */
+  BLOCKSPARSE_ROWS_OF_GROUPS = 0,   /* for all but INT8 */
   BLOCKSPARSE_ROWS_OF_BYTES = 1,    /* for INT8 */
   BLOCKSPARSE_ROWS_OF_TWO_BYTES = 2 /* for INT8 */
 } blocksparse_row_format;

@@ -40,6 +40,9 @@ INLINE bytes look_up(const uint8_t (&table)[16], bytes a) {
       _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
   return {_mm256_shuffle_epi8(lanes, a.low), _mm256_shuffle_epi8(lanes, a.high)};
 }
+INLINE bytes join(bytes a, bytes b) {
+  return {_mm256_or_si256(a.low, b.low), _mm256_or_si256(a.high, b.high)};
+}
 
 INLINE ints set_int(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
 INLINE ints add_ints(ints a, ints b) {
@@ -135,6 +138,10 @@ INLINE floats load_float16(const uint8_t* p) {
   const __m128i* const halves = reinterpret_cast<const __m128i*>(p);
   return {_mm256_cvtph_ps(_mm_loadu_si128(halves)), _mm256_cvtph_ps(_mm_loadu_si128(halves + 1))};
 }
+INLINE floats load_int8(const uint8_t* p) {
+  const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return to_floats({_mm256_cvtepi8_epi32(a), _mm256_cvtepi8_epi32(_mm_srli_si128(a, 8))});
+}
 // 2^(e - 128), which halves the scale of MXFP4, as its values are doubled; NaN for 255.
 INLINE __m256 half_powers(__m256i e) {
   const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
@@ -168,33 +175,37 @@ INLINE uint32_t largest_bits(const float* x, int32_t n) {
   return static_cast<uint32_t>(_mm_cvtsi128_si32(four));
 }
 
-// Stores 32 codes, and returns their sum.
-INLINE int32_t store_codes(int8_t* codes, const __m256i (&all)[4]) {
+INLINE int32_t sum_of(__m256i a) {
+  __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
+  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1));
+  return _mm_cvtsi128_si32(sum);
+}
+
+// Stores 32 codes, and returns numbers whose sum is theirs.
+INLINE __m256i store_codes(int8_t* codes, const __m256i (&all)[4]) {
   // Instructions that narrow do so within 128 bits: fours of codes come out as 0 2 4 6 1 3 5 7.
   const __m256i narrow =
       _mm256_packs_epi16(_mm256_packs_epi32(all[0], all[1]), _mm256_packs_epi32(all[2], all[3]));
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes),
                       _mm256_permutevar8x32_epi32(narrow, order));
-  const __m256i eight =
-      _mm256_add_epi32(_mm256_add_epi32(all[0], all[1]), _mm256_add_epi32(all[2], all[3]));
-  __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
-  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
-  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1));
-  return _mm_cvtsi128_si32(sum);
+  return _mm256_add_epi32(_mm256_add_epi32(all[0], all[1]), _mm256_add_epi32(all[2], all[3]));
 }
 
-// Rounds 32 numbers to a code each, and returns the sum of the codes; see panels.h.
+// Rounds 32 numbers to a code each; see panels.h. Returns 65536 times the sum of the codes plus that
+// of the first 16, for one sum over a vector.
 INLINE int32_t round_once(const float* x, float factor, int8_t* codes) {
   __m256i all[4];
   UNROLL
   for (int32_t i = 0; i < 4; ++i) {
     all[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), _mm256_set1_ps(factor)));
   }
-  return store_codes(codes, all);
+  const __m256i sums = _mm256_slli_epi32(store_codes(codes, all), 16);
+  return sum_of(_mm256_add_epi32(sums, _mm256_add_epi32(all[0], all[1])));
 }
 
-// The same to two codes each, and the sum of the second ones to low_sum.
+// Rounds to two codes each. Returns the sum of the first ones, and that of the others to low_sum.
 INLINE int32_t round_twice(const float* x, float factor, int8_t* high, int8_t* low,
                            int32_t* low_sum) {
   __m256i codes[4], rest[4];
@@ -205,8 +216,8 @@ INLINE int32_t round_twice(const float* x, float factor, int8_t* high, int8_t* l
     const __m256 units = _mm256_mul_ps(_mm256_cvtepi32_ps(codes[i]), _mm256_set1_ps(254.0f));
     rest[i] = _mm256_cvtps_epi32(_mm256_sub_ps(y, units));
   }
-  *low_sum = store_codes(low, rest);
-  return store_codes(high, codes);
+  *low_sum = sum_of(store_codes(low, rest));
+  return sum_of(store_codes(high, codes));
 }
 
 }  // namespace

@@ -34,6 +34,8 @@ INLINE bytes look_up(const uint8_t (&table)[16], bytes a) {
   return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(lanes), a);
 }
 
+INLINE bytes join(bytes a, bytes b) { return _mm512_or_si512(a, b); }
+
 INLINE ints set_int(int32_t x) { return _mm512_set1_epi32(x); }
 INLINE eight_codes load_eight(const int8_t* p) { return p; }
 // Adds four products to each number: with the first four of a row's codes, or with the others.
@@ -56,6 +58,10 @@ INLINE floats fused(floats a, floats b, floats c) { return _mm512_fmadd_ps(a, b,
 
 INLINE floats load_float16(const uint8_t* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+INLINE floats load_int8(const uint8_t* p) {
+  const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(a));
 }
 // 2^(e - 128), which halves the scale of MXFP4, as its values are doubled; NaN for 255.
 INLINE floats load_half_powers(const uint8_t* p) {
@@ -89,16 +95,18 @@ INLINE void store_codes(int8_t* codes, __m512i low, __m512i high) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + 16), _mm512_cvtepi32_epi8(high));
 }
 
-// Rounds 32 numbers to a code each, and returns the sum of the codes; see panels.h.
+// Rounds 32 numbers to a code each; see panels.h. Returns 65536 times the sum of the codes plus that
+// of the first 16, for one sum over a vector.
 INLINE int32_t round_once(const float* x, float factor, int8_t* codes) {
   const __m512 f = _mm512_set1_ps(factor);
   const __m512i low = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), f));
   const __m512i high = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + 16), f));
   store_codes(codes, low, high);
-  return _mm512_reduce_add_epi32(_mm512_add_epi32(low, high));
+  const __m512i all = _mm512_slli_epi32(_mm512_add_epi32(low, high), 16);
+  return _mm512_reduce_add_epi32(_mm512_add_epi32(all, low));
 }
 
-// The same to two codes each, and the sum of the second ones to low_sum.
+// Rounds to two codes each. Returns the sum of the first ones, and that of the others to low_sum.
 INLINE int32_t round_twice(const float* x, float factor, int8_t* high, int8_t* low,
                            int32_t* low_sum) {
   __m512i codes[2], rest[2];

@@ -52,6 +52,7 @@ INLINE bytes look_up(const uint8_t (&table)[16], bytes a) {
   const uint8x16_t values = vld1q_u8(table);
   FOUR(bytes, vqtbl1q_u8(values, a.parts[p]));
 }
+INLINE bytes join(bytes a, bytes b) { FOUR(bytes, vorrq_u8(a.parts[p], b.parts[p])); }
 
 INLINE ints set_int(int32_t x) { FOUR(ints, vdupq_n_s32(x)); }
 INLINE eight_codes load_eight(const int8_t* from) { return vld1_s8(from); }
@@ -121,6 +122,12 @@ INLINE floats fused(floats a, floats b, floats c) {
 INLINE floats load_float16(const uint8_t* from) {
   FOUR(floats, vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(from + 8 * p))));
 }
+INLINE floats load_int8(const uint8_t* from) {
+  const int8x16_t a = vreinterpretq_s8_u8(vld1q_u8(from));
+  const int16x8_t low = vmovl_s8(vget_low_s8(a)), high = vmovl_s8(vget_high_s8(a));
+  return to_floats({{vmovl_s16(vget_low_s16(low)), vmovl_s16(vget_high_s16(low)),
+                     vmovl_s16(vget_low_s16(high)), vmovl_s16(vget_high_s16(high))}});
+}
 // 2^(e - 128), which halves the scale of MXFP4, as its values are doubled; NaN for 255.
 INLINE float32x4_t half_powers(uint16x4_t exponents) {
   const uint32x4_t e = vmovl_u16(exponents);
@@ -155,20 +162,22 @@ INLINE void store_codes(int8_t* codes, int32x4_t low, int32x4_t high) {
   vst1_s8(codes, vmovn_s16(vcombine_s16(vmovn_s32(low), vmovn_s32(high))));
 }
 
-// Rounds 32 numbers to a code each, and returns the sum of the codes; see panels.h.
+// Rounds 32 numbers to a code each; see panels.h. Returns 65536 times the sum of the codes plus that
+// of the first 16, for one sum over a vector.
 INLINE int32_t round_once(const float* x, float factor, int8_t* codes) {
-  int32x4_t sum = vdupq_n_s32(0);
+  int32x4_t sum = vdupq_n_s32(0), half = sum;
   UNROLL
   for (int32_t i = 0; i < 32; i += 8) {
     const int32x4_t low = vcvtnq_s32_f32(vmulq_n_f32(vld1q_f32(x + i), factor));
     const int32x4_t high = vcvtnq_s32_f32(vmulq_n_f32(vld1q_f32(x + i + 4), factor));
     store_codes(codes + i, low, high);
     sum = vaddq_s32(sum, vaddq_s32(low, high));
+    half = i == 8 ? sum : half;
   }
-  return vaddvq_s32(sum);
+  return vaddvq_s32(vaddq_s32(vshlq_n_s32(sum, 16), half));
 }
 
-// The same to two codes each, and the sum of the second ones to low_sum.
+// Rounds to two codes each. Returns the sum of the first ones, and that of the others to low_sum.
 INLINE int32_t round_twice(const float* x, float factor, int8_t* high, int8_t* low,
                            int32_t* low_sum) {
   int32x4_t sum = vdupq_n_s32(0), sum_of_rest = vdupq_n_s32(0);

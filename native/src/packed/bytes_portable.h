@@ -35,6 +35,7 @@ INLINE bytes look_up(const uint8_t (&table)[16], bytes a) {
   }
   return a;
 }
+INLINE bytes join(bytes a, bytes b) { return a | b; }
 
 INLINE ints set_int(int32_t x) { return x - ints{}; }
 INLINE eight_codes load_eight(const int8_t* p) { return p; }
@@ -103,6 +104,13 @@ INLINE floats load_float16(const uint8_t* p) {
   }
   return a;
 }
+INLINE floats load_int8(const uint8_t* p) {
+  floats a = {};
+  for (int32_t i = 0; i < 16; ++i) {
+    a[i] = static_cast<float>(static_cast<int8_t>(p[i]));
+  }
+  return a;
+}
 // 2^(e - 128), which halves the scale of MXFP4, as its values are doubled; NaN for 255.
 INLINE floats load_half_powers(const uint8_t* p) {
   floats a = {};
@@ -128,17 +136,18 @@ INLINE uint32_t largest_bits(const float* x, int32_t n) {
   return largest;
 }
 
-// Rounds 32 numbers to a code each, and returns the sum of the codes; see panels.h.
+// Rounds 32 numbers to a code each; see panels.h. Returns 65536 times the sum of the codes plus that
+// of the first 16, for one sum over a vector.
 INLINE int32_t round_once(const float* x, float factor, int8_t* codes) {
   int32_t sum = 0;
   for (int32_t i = 0; i < 32; ++i) {
     codes[i] = static_cast<int8_t>(std::nearbyint(x[i] * factor));
-    sum += codes[i];
+    sum += codes[i] * (i < 16 ? 65537 : 65536);
   }
   return sum;
 }
 
-// The same to two codes each, and the sum of the second ones to low_sum.
+// Rounds to two codes each. Returns the sum of the first ones, and that of the others to low_sum.
 INLINE int32_t round_twice(const float* x, float factor, int8_t* high, int8_t* low,
                            int32_t* low_sum) {
   int32_t sum = 0;

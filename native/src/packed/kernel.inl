@@ -4,7 +4,7 @@
 // the including file has named in BLOCKSPARSE_BYTES. A type of weights is what it loads.
 //
 // The header defines vectors of 64 `bytes`, 16 `ints` and 16 `floats`. Bytes that stand for
-// weights are codes of at most 24, or any bytes, which to_codes() makes to `byte_codes`, less
+// weights are codes of at most 63, or any bytes, which to_codes() makes to `byte_codes`, less
 // kByteOffset. Up to kMostSumsOfTwo sums of a tile are made in two parts, as additions wait for
 // each other. Where kMultipliesPairs, the sums of two rows are made together, and mixed until
 // separate(). A tile of whole rows has up to kMostLines lines of one panel, or kMostLinesOfTwo of
@@ -18,8 +18,11 @@
 namespace {
 
 using blocksparse::packed::group_bytes;
+using blocksparse::packed::groups_bytes;
 using blocksparse::packed::groups_of;
 using blocksparse::packed::has_bytes;
+using blocksparse::packed::head_bytes;
+using blocksparse::packed::kHeadGroups;
 using blocksparse::packed::kHighUnit;
 using blocksparse::packed::kInputs;
 using blocksparse::packed::kOutputs;
@@ -29,6 +32,9 @@ using blocksparse::packed::planes_of;
 using blocksparse::packed::rounded_rows;
 using blocksparse::packed::row_format;
 using blocksparse::packed::scale_bytes;
+using blocksparse::packed::sum_of_group;
+using blocksparse::packed::sum_of_half;
+using blocksparse::packed::two_sums;
 using blocksparse::packed::weight_type;
 
 // Codes of eight inputs of each output: those of the first four, and of the others.
@@ -49,8 +55,18 @@ INLINE loaded_codes<kType> load_codes(const uint8_t* group, int32_t eighth) {
             to_codes(load_bytes(codes + 128 * eighth + 64))};
   } else {
     const bytes both = load_bytes(codes + 64 * eighth);
-    if constexpr (kType == weight_type::q4_0) {
+    if constexpr (kType == weight_type::q4_0 || kType == weight_type::q4_k) {
       return {low_halves(both), high_halves(both)};
+    } else if constexpr (kType == weight_type::q6_k) {
+      // The high bits of the first codes and the others, in four bits.
+      static constexpr uint8_t kFirst[16] = {0, 16, 32, 48, 0, 16, 32, 48,
+                                             0, 16, 32, 48, 0, 16, 32, 48};
+      static constexpr uint8_t kSecond[16] = {0,  0,  0,  0,  16, 16, 16, 16,
+                                              32, 32, 32, 32, 48, 48, 48, 48};
+      const bytes four_eighths = load_bytes(codes + 256 + 64 * (eighth / 2));
+      const bytes high = eighth % 2 == 0 ? low_halves(four_eighths) : high_halves(four_eighths);
+      return {join(low_halves(both), look_up(kFirst, high)),
+              join(high_halves(both), look_up(kSecond, high))};
     } else {
       // Twice the values of E2M1, with an offset of 12.
       static constexpr uint8_t kValues[16] = {12, 13, 14, 15, 16, 18, 20, 24,
@@ -62,17 +78,48 @@ INLINE loaded_codes<kType> load_codes(const uint8_t* group, int32_t eighth) {
 
 template <weight_type kType>
 constexpr int32_t offset() {
-  return kType == weight_type::q4_0 ? 8 : kType == weight_type::mxfp4 ? 12 : kByteOffset;
+  return kType == weight_type::q4_0    ? 8
+         : kType == weight_type::mxfp4 ? 12
+         : kType == weight_type::q4_k  ? 0
+         : kType == weight_type::q6_k  ? 32
+                                       : kByteOffset;
 }
 
-// The scales of a group, times that of a row.
+// Scales of the scales of groups: of the codes, and of the sums of Q4_K.
+struct head_scales {
+  floats codes, sums;
+};
 template <weight_type kType>
-INLINE floats load_scales(const uint8_t* group) {
+INLINE head_scales load_head(const uint8_t* head) {
+  if constexpr (kType == weight_type::q4_k) {
+    return {load_float16(head), load_float16(head + 2 * kOutputs)};
+  } else {
+    return {load_float16(head), set_float(0.0f)};
+  }
+}
+
+// Parts of a group that have scales of their own.
+constexpr int32_t parts_of(weight_type type) { return type == weight_type::q6_k ? 2 : 1; }
+
+// The scales of a part of a group.
+template <weight_type kType>
+INLINE floats load_scales(const uint8_t* group, const head_scales& head, int32_t part) {
   if constexpr (kType == weight_type::mxfp4) {
     return load_half_powers(group);
+  } else if constexpr (head_bytes(kType) > 0) {
+    return mul(head.codes, load_int8(group + part * kOutputs));
   } else {
     return load_float16(group);
   }
+}
+
+// What the offset of codes takes off a part of a group, given the sums of a row's codes.
+template <weight_type kType>
+INLINE int32_t offset_of(int32_t sums, int32_t part) {
+  const int32_t sum = parts_of(kType) == 1 ? sum_of_group(sums)
+                      : part == 0          ? sum_of_half(sums)
+                                           : sum_of_group(sums) - sum_of_half(sums);
+  return sum * offset<kType>();
 }
 
 // Whether row r of a tile's rows is multiplied together with the one beside it.
@@ -129,100 +176,141 @@ struct group_tile {
   template <int32_t kPanels, int32_t kRows>
   INLINE void multiply(int32_t row, int32_t output) const {
     const int32_t groups = p.x.groups;
-    const int64_t panel_bytes = int64_t{groups} * group_bytes(kType);
+    const int64_t panel_bytes = groups_bytes(kType, groups);
     const uint8_t* panel = p.panels + output / kOutputs * panel_bytes;
-    constexpr bool kInTwo = kPanels * kRows <= kMostSumsOfTwo;
     // The first rows fetch ahead what all rows will read: one or two rows, which wait for memory
     // alone, into the first-level cache; two panels the next two.
     constexpr bool kNear = kPanels == 1 && kRows <= 2;
     const int64_t ahead = kPanels > 1                 ? kPanels * panel_bytes
                           : kNear && has_bytes(kType) ? 4096
                                                       : 8192;
-    const int8_t* codes[kRows];
-    const float* scales[kRows];
-    const int32_t* sums[kRows];
+    rows_of_tile<kRows> rows;
+    head_scales heads[kPanels];
     floats totals[kPanels][kRows];
+    UNROLL
+    for (int32_t v = 0; v < kPanels; ++v) {
+      heads[v] = {set_float(0.0f), set_float(0.0f)};
+    }
     UNROLL
     for (int32_t r = 0; r < kRows; ++r) {
       const int64_t at = int64_t{p.read[row + r]} * groups;
-      codes[r] = p.x.codes + at * kInputs;
-      scales[r] = p.x.scales + at;
-      sums[r] = p.x.negated_sums + at;
+      rows.codes[r] = p.x.codes + at * kInputs;
+      rows.scales[r] = p.x.scales + at;
+      rows.sums[r] = p.x.negated_sums + at;
       UNROLL
       for (int32_t v = 0; v < kPanels; ++v) {
         totals[v][r] = set_float(0.0f);
       }
     }
     for (int32_t g = 0; g < groups; ++g, panel += group_bytes(kType)) {
+      int32_t fetched = 0;
+      if constexpr (head_bytes(kType) > 0) {
+        if (g % kHeadGroups == 0) {
+          UNROLL
+          for (int32_t v = 0; v < kPanels; ++v) {
+            heads[v] = load_head<kType>(panel + v * panel_bytes);
+          }
+          panel += head_bytes(kType);
+          fetched = -head_bytes(kType);
+        }
+      }
       if (row == 0) {
         for (int32_t v = 0; v < kPanels; ++v) {
-          for (int32_t line = 0; line < group_bytes(kType); line += 64) {
+          for (int32_t line = fetched; line < group_bytes(kType); line += 64) {
             prefetch<kNear>(panel + ahead + v * panel_bytes + line);
           }
         }
       }
-      ints dots[kPanels][kRows], others[kPanels][kRows];
-      UNROLL
-      for (int32_t r = 0; r < kRows; ++r) {
-        ints begin = set_int(sums[r][g] * offset<kType>());
-        if constexpr (kMultipliesPairs && kRows > 1) {
-          if (in_pair(r, kRows)) {
-            begin = set_pair(sums[r & ~1][g] * offset<kType>(), sums[r | 1][g] * offset<kType>());
-          }
-        }
-        UNROLL
-        for (int32_t v = 0; v < kPanels; ++v) {
-          dots[v][r] = begin;
-          others[v][r] = set_int(0);
-        }
-      }
-      UNROLL
-      for (int32_t eighth = 0; eighth < kInputs / 8; ++eighth) {
-        loaded_codes<kType> w[kPanels];
-        UNROLL
-        for (int32_t v = 0; v < kPanels; ++v) {
-          w[v] = load_codes<kType>(panel + v * panel_bytes, eighth);
-        }
-        UNROLL
-        for (int32_t r = 0; r < kRows; ++r) {
-          const eight_codes eight = load_eight(codes[r] + g * kInputs + 8 * eighth);
-          UNROLL
-          for (int32_t v = 0; v < kPanels; ++v) {
-            if constexpr (kMultipliesPairs && kRows > 1) {
-              if (in_pair(r, kRows)) {
-                if (r % 2 == 0) {
-                  const eight_codes other = load_eight(codes[r + 1] + g * kInputs + 8 * eighth);
-                  add_pair(dots[v][r], dots[v][r + 1], w[v].first, w[v].second, eight, other);
-                }
-                continue;
-              }
-            }
-            dots[v][r] = add_dots<0>(dots[v][r], w[v].first, eight);
-            ints& second = kInTwo ? others[v][r] : dots[v][r];
-            second = add_dots<1>(second, w[v].second, eight);
-          }
-        }
-      }
-      UNROLL
-      for (int32_t v = 0; v < kPanels; ++v) {
-        const floats of_group = load_scales<kType>(panel + v * panel_bytes);
-        if constexpr (kMultipliesPairs && kRows > 1) {
-          UNROLL
-          for (int32_t r = 0; r + 1 < kRows; r += 2) {
-            separate(dots[v][r], dots[v][r + 1]);
-          }
-        }
-        UNROLL
-        for (int32_t r = 0; r < kRows; ++r) {
-          const ints sum = kInTwo ? add_ints(dots[v][r], others[v][r]) : dots[v][r];
-          const floats scale = mul(set_float(scales[r][g]), of_group);
-          totals[v][r] = fused(to_floats(sum), scale, totals[v][r]);
-        }
+      add_part<0>(rows, g, panel, panel_bytes, heads, totals);
+      if constexpr (parts_of(kType) > 1) {
+        add_part<1>(rows, g, panel, panel_bytes, heads, totals);
       }
     }
     UNROLL
     for (int32_t v = 0; v < kPanels; ++v) {
       add_totals(p, row, kRows, output + v * kOutputs, totals[v]);
+    }
+  }
+
+  template <int32_t kRows>
+  struct rows_of_tile {
+    const int8_t* codes[kRows];
+    const float* scales[kRows];
+    const int32_t* sums[kRows];
+  };
+
+  // Adds the products of a part of group g.
+  template <int32_t kPart, int32_t kPanels, int32_t kRows>
+  INLINE static void add_part(const rows_of_tile<kRows>& rows, int32_t g, const uint8_t* panel,
+                              int64_t panel_bytes, const head_scales (&heads)[kPanels],
+                              floats (&totals)[kPanels][kRows]) {
+    constexpr bool kInTwo = kPanels * kRows <= kMostSumsOfTwo;
+    constexpr int32_t kEighths = kInputs / 8 / parts_of(kType);
+    ints dots[kPanels][kRows], others[kPanels][kRows];
+    UNROLL
+    for (int32_t r = 0; r < kRows; ++r) {
+      ints begin = set_int(offset_of<kType>(rows.sums[r][g], kPart));
+      if constexpr (kMultipliesPairs && kRows > 1) {
+        if (in_pair(r, kRows)) {
+          begin = set_pair(offset_of<kType>(rows.sums[r & ~1][g], kPart),
+                           offset_of<kType>(rows.sums[r | 1][g], kPart));
+        }
+      }
+      UNROLL
+      for (int32_t v = 0; v < kPanels; ++v) {
+        dots[v][r] = begin;
+        others[v][r] = set_int(0);
+      }
+    }
+    UNROLL
+    for (int32_t i = 0; i < kEighths; ++i) {
+      const int32_t eighth = kPart * kEighths + i;
+      loaded_codes<kType> w[kPanels];
+      UNROLL
+      for (int32_t v = 0; v < kPanels; ++v) {
+        w[v] = load_codes<kType>(panel + v * panel_bytes, eighth);
+      }
+      UNROLL
+      for (int32_t r = 0; r < kRows; ++r) {
+        const eight_codes eight = load_eight(rows.codes[r] + g * kInputs + 8 * eighth);
+        UNROLL
+        for (int32_t v = 0; v < kPanels; ++v) {
+          if constexpr (kMultipliesPairs && kRows > 1) {
+            if (in_pair(r, kRows)) {
+              if (r % 2 == 0) {
+                const eight_codes other = load_eight(rows.codes[r + 1] + g * kInputs + 8 * eighth);
+                add_pair(dots[v][r], dots[v][r + 1], w[v].first, w[v].second, eight, other);
+              }
+              continue;
+            }
+          }
+          dots[v][r] = add_dots<0>(dots[v][r], w[v].first, eight);
+          ints& second = kInTwo ? others[v][r] : dots[v][r];
+          second = add_dots<1>(second, w[v].second, eight);
+        }
+      }
+    }
+    UNROLL
+    for (int32_t v = 0; v < kPanels; ++v) {
+      const uint8_t* const group = panel + v * panel_bytes;
+      const floats of_part = load_scales<kType>(group, heads[v], kPart);
+      if constexpr (kMultipliesPairs && kRows > 1) {
+        UNROLL
+        for (int32_t r = 0; r + 1 < kRows; r += 2) {
+          separate(dots[v][r], dots[v][r + 1]);
+        }
+      }
+      UNROLL
+      for (int32_t r = 0; r < kRows; ++r) {
+        const ints sum = kInTwo ? add_ints(dots[v][r], others[v][r]) : dots[v][r];
+        const floats of_row = set_float(rows.scales[r][g]);
+        totals[v][r] = fused(to_floats(sum), mul(of_row, of_part), totals[v][r]);
+        if constexpr (kType == weight_type::q4_k) {
+          const floats of_sum = mul(heads[v].sums, load_int8(group + kOutputs));
+          const auto negated = static_cast<float>(sum_of_group(rows.sums[r][g]));
+          totals[v][r] = fused(set_float(negated), mul(of_row, of_sum), totals[v][r]);
+        }
+      }
     }
   }
 };
@@ -391,6 +479,10 @@ void multiply(weight_type type, const panel_product& product) {
       return run_tiles<group_tile<weight_type::q4_0>>(product);
     case weight_type::mxfp4:
       return run_tiles<group_tile<weight_type::mxfp4>>(product);
+    case weight_type::q4_k:
+      return run_tiles<group_tile<weight_type::q4_k>>(product);
+    case weight_type::q6_k:
+      return run_tiles<group_tile<weight_type::q6_k>>(product);
   }
 }
 
@@ -426,6 +518,9 @@ INLINE const float* whole_group(const float* x, int32_t n, int32_t begin,
   return padded;
 }
 
+// The sum of all codes, of what round_once() returns.
+INLINE int32_t sum_of_rounded(int32_t sums) { return (sums - sum_of_half(sums)) / 65536; }
+
 void round_groups(const float* x, int32_t n, const rounded_rows& to, int32_t r) {
   const int64_t at = int64_t{r} * to.groups;
   int8_t* const codes = to.codes + r * to.stride();
@@ -435,7 +530,8 @@ void round_groups(const float* x, int32_t n, const rounded_rows& to, int32_t r) 
     const rounding by(largest_bits(group, kInputs), row_format::groups);
     to.scales[at + g] = by.scale;
     if (by.finite) {
-      to.negated_sums[at + g] = -round_once(group, by.factor, codes + g * kInputs);
+      const int32_t sums = -round_once(group, by.factor, codes + g * kInputs);
+      to.negated_sums[at + g] = two_sums(sum_of_rounded(sums), sum_of_half(sums));
     } else {
       std::memset(codes + g * kInputs, 0, kInputs);
       to.negated_sums[at + g] = 0;
@@ -468,7 +564,7 @@ void round_whole(const float* x, int32_t n, const rounded_rows& to, int32_t r) {
     const float* const group = whole_group(x, n, begin, padded);
     int32_t* const of_piece = sums + begin / (kInputs * kPieceGroups) * planes;
     if (planes == 1) {
-      of_piece[0] -= round_once(group, by.factor, codes + begin);
+      of_piece[0] -= sum_of_rounded(round_once(group, by.factor, codes + begin));
     } else {
       int32_t low;
       of_piece[0] -= round_twice(group, by.factor, codes + begin, codes + to.plane + begin, &low);

@@ -16,8 +16,9 @@
 namespace blocksparse {
 namespace packed {
 
-constexpr int32_t kOutputs = 16;  // of a panel
-constexpr int32_t kInputs = 32;   // of a group
+constexpr int32_t kOutputs = 16;    // of a panel
+constexpr int32_t kInputs = 32;     // of a group
+constexpr int32_t kHeadGroups = 8;  // that share a head
 
 // Groups of a piece of the inputs: the products of whole rows, and all that comes up on the way,
 // are whole numbers of 32 bits. 127 * 255 * 2^16 is one.
@@ -26,7 +27,7 @@ constexpr int32_t kPieceGroups = 2048;
 // A number of a row in two bytes is this times the high code plus the low one.
 constexpr int32_t kHighUnit = 254;
 
-enum class weight_type { int8, q8_0, q4_0, mxfp4 };
+enum class weight_type { int8, q8_0, q4_0, mxfp4, q4_k, q6_k };
 
 constexpr bool has_bytes(weight_type type) {
   return type == weight_type::int8 || type == weight_type::q8_0;
@@ -37,7 +38,12 @@ constexpr int32_t scale_bytes(weight_type type) {
 }
 
 constexpr int32_t group_bytes(weight_type type) {
-  return scale_bytes(type) + kOutputs * kInputs / (has_bytes(type) ? 1 : 2);
+  const int32_t bits = has_bytes(type) ? 8 : type == weight_type::q6_k ? 6 : 4;
+  return scale_bytes(type) + kOutputs * kInputs * bits / 8;
+}
+
+constexpr int32_t head_bytes(weight_type type) {
+  return type == weight_type::q4_k ? 4 * kOutputs : type == weight_type::q6_k ? 2 * kOutputs : 0;
 }
 
 constexpr int32_t panels_of(int32_t outputs) {
@@ -47,9 +53,15 @@ constexpr int32_t groups_of(int32_t inputs) {
   return inputs / kInputs + (inputs % kInputs == 0 ? 0 : 1);
 }
 
+// The bytes from the beginning of a panel to group g of it, or to the head before that.
+constexpr int64_t groups_bytes(weight_type type, int32_t g) {
+  const int32_t heads = g / kHeadGroups + (g % kHeadGroups == 0 ? 0 : 1);
+  return int64_t{g} * group_bytes(type) + int64_t{heads} * head_bytes(type);
+}
+
 // The bytes of a packed block.
 constexpr int64_t packed_bytes(weight_type type, int32_t inputs, int32_t outputs) {
-  return int64_t{panels_of(outputs)} * groups_of(inputs) * group_bytes(type);
+  return panels_of(outputs) * groups_bytes(type, groups_of(inputs));
 }
 
 // How rows of int8 are scaled: each group of 32 numbers, or all numbers of a row alike, which have
@@ -82,8 +94,8 @@ struct rounded_rows {
   int8_t* codes;
   int64_t plane;
   float* scales;  // scales_of_row() for each row
-  int32_t*
-      negated_sums;  // sums_of_row(): of each group; or of each piece, high codes and low codes
+  // sums_of_row(): of each group, see two_sums; or of each piece, high codes and low codes.
+  int32_t* negated_sums;
 
   int64_t stride() const { return row_bytes(format, groups); }
   int32_t scales_of_row() const { return format == row_format::groups ? groups : 1; }
@@ -91,6 +103,11 @@ struct rounded_rows {
     return format == row_format::groups ? groups : pieces_of(groups) * planes_of(format);
   }
 };
+
+// The sum of the codes of a group, and that of the first half of them, in one number.
+constexpr int32_t two_sums(int32_t group, int32_t half) { return group * 65536 + (half & 0xffff); }
+constexpr int32_t sum_of_half(int32_t sums) { return static_cast<int16_t>(sums & 0xffff); }
+constexpr int32_t sum_of_group(int32_t sums) { return sums >> 16; }
 
 // Rounded rows at a multiple of four bytes: codes, then scales, then sums.
 inline rounded_rows rows_at(void* memory, row_format format, int64_t count, int32_t groups) {
@@ -143,8 +160,9 @@ struct kernels {
   // a whole row are 0.
   void (*round_row)(const float* x, int32_t n, const rounded_rows& to, int32_t r);
 
-  // Rows of groups: within a group, the product is a whole number; it is multiplied by the product
-  // of both scales and added to the groups before it, rounded once.
+  // Rows of groups: for the numbers of a group that share a scale, the product is a whole number;
+  // it is multiplied by the product of both scales and added to those before it, rounded once. So
+  // is, of Q4_K, the negated sum of the group's codes, whose scale is m * t.
   //
   // Whole rows: within a piece, the product is a whole number as a float; or two, high * 254 + low
   // rounded once. It is multiplied by the scale of the row, then by that of the output, and added

@@ -14,7 +14,7 @@ import org.blocksparse.internal.kernels.WeightType;
  * the dequantized values, not for the values before rounding. {@link Weights#widened} returns the
  * dequantized values.
  *
- * <p>{@link Weights} of the last four types are <b>packed</b>: they have a layout for int8
+ * <p>{@link Weights} of INT8 and the types below it are <b>packed</b>: they have a layout for int8
  * dot-product instructions, and only forward products accept them.
  *
  * <p>Rounding is to nearest, ties to even.
@@ -62,7 +62,25 @@ public enum ElementType {
    * 0.53 bytes. The error of a weight is at most the scale, or twice the scale for weights near 8
    * times the scale. This is MXFP4 of the Open Compute Project.
    */
-  MXFP4(WeightType.MXFP4);
+  MXFP4(WeightType.MXFP4),
+
+  /**
+   * An integer in [0, 15] times a scale, minus a minimum, both per group of 32 inputs of an output
+   * and both integers in [0, 63] times a {@link #FLOAT16} per 256 inputs: 0.58 bytes. 15 times the
+   * scale reaches from the minimum to the largest weight of the group: the error of a weight is at
+   * most half the scale, plus float rounding. This is ggml's format of the same name; ggml searches
+   * for the scales of the least error.
+   */
+  Q4_K(WeightType.Q4_K),
+
+  /**
+   * An integer in [-32, 31] times a scale per group of 16 inputs of an output, which is an integer
+   * of 8 bits times a {@link #FLOAT16} per 256 inputs: 0.82 bytes. 31 times the scale reaches the
+   * largest magnitude of the group: the error of a weight is at most half the scale, plus float
+   * rounding. This is ggml's format of the same name; ggml searches for the scales of the least
+   * error.
+   */
+  Q6_K(WeightType.Q6_K);
 
   private final WeightType stored;
 
@@ -89,6 +107,8 @@ public enum ElementType {
       case Q8_0 -> Q8_0;
       case Q4_0 -> Q4_0;
       case MXFP4 -> MXFP4;
+      case Q4_K -> Q4_K;
+      case Q6_K -> Q6_K;
     };
   }
 }

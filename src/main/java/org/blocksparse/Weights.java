@@ -27,8 +27,8 @@ import org.blocksparse.internal.memory.Storage;
  * -Dblocksparse.path=tile}).
  *
  * <p><b>Packed</b> weights have a layout for int8 dot-product instructions: INT8, {@link
- * ElementType#Q8_0}, {@link ElementType#Q4_0} and {@link ElementType#MXFP4}. Only forward products
- * accept them.
+ * ElementType#Q8_0}, {@link ElementType#Q4_0}, {@link ElementType#MXFP4}, {@link ElementType#Q4_K}
+ * and {@link ElementType#Q6_K}. Only forward products accept them.
  *
  * <p>The lifetime and thread-safety rules of {@link Tensor} apply.
  */
@@ -161,6 +161,8 @@ public final class Weights implements BlockMatrix {
    *       <td>n rows of iSize bytes, and one scale per row</td></tr>
    *   <tr><td>Q8_0, Q4_0, MXFP4</td>
    *       <td>n rows of iSize / 32 blocks of ggml, of 34, 18 or 17 bytes</td></tr>
+   *   <tr><td>Q4_K, Q6_K</td>
+   *       <td>n rows of iSize / 256 blocks of ggml, of 144 or 210 bytes</td></tr>
    * </table>
    *
    * <p>FLOAT32, FLOAT16 and BFLOAT16 are not packed: use {@link #wrapAddress} and {@link
@@ -173,7 +175,7 @@ public final class Weights implements BlockMatrix {
    * @param dims (iBlocks, oBlocks, iSize, oSize) of the weights
    * @throws IllegalArgumentException if the type is not supported; if the address is 0; if the
    *     bytes do not match the dimensions; if there are not four dimensions, or one is larger than
-   *     an int; if iSize is not a multiple of 32 for a ggml type; or if scales are missing,
+   *     an int; if iSize is not a multiple of 32 or 256 for a ggml type; or if scales are missing,
    *     unexpected, of another shape, or could make weights infinite
    * @throws IllegalStateException if the scales are closed
    * @throws UnsupportedOperationException if the native library is not in use
@@ -183,7 +185,7 @@ public final class Weights implements BlockMatrix {
     requireNonNull(owner, "owner");
     if (!requireNonNull(type, "type").isPacked()) {
       throw new IllegalArgumentException(
-          "type: expected INT8, Q8_0, Q4_0 or MXFP4 but was "
+          "type: expected a packed type, such as INT8 or Q4_0, but was "
               + type
               + "; wrapAddress and transposeBlocks use it where it lies");
     }
@@ -207,7 +209,12 @@ public final class Weights implements BlockMatrix {
     GgmlType ggml = GgmlType.valueOf(type.name());
     if (iSize % ggml.blockSize() != 0) {
       throw new IllegalArgumentException(
-          "dims: expected a multiple of 32 for iSize, as " + type + " has, but was " + shape);
+          "dims: expected a multiple of "
+              + ggml.blockSize()
+              + " for iSize, as "
+              + type
+              + " has, but was "
+              + shape);
     }
     requireBytes(bytes, shape.size() / ggml.blockSize() * ggml.blockBytes(), shape, type);
     Storage memory = Storage.wrapBytes(address, bytes, owner);

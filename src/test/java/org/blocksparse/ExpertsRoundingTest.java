@@ -52,7 +52,9 @@ final class ExpertsRoundingTest {
             ElementType.INT8, 0.027,
             ElementType.Q8_0, 0.015,
             ElementType.Q4_0, 0.15,
-            ElementType.MXFP4, 0.20);
+            ElementType.MXFP4, 0.20,
+            ElementType.Q4_K, 0.14,
+            ElementType.Q6_K, 0.037);
     try (MixtureOfExperts layer =
             MixtureOfExperts.builder(SIZE, SIZE, TopKGate.of(EXPERTS, 2)).build(parameters);
         FloatTensor x = gaussian(1, ROWS, SIZE);

@@ -74,16 +74,30 @@ final class PackAddressTest {
 
   /** The weights are those that a file of the same bytes gives. */
   @ParameterizedTest
-  @CsvSource({"Q8_0, 8, 34, 1", "Q4_0, 2, 18, 1", "MXFP4, 39, 17, 0"})
-  void blocksOfGgmlKeepTheirNumbers(ElementType type, int code, int blockBytes, int scaleByte)
+  @CsvSource({
+    "Q8_0, 8, 64, 32, 34, 1, 1",
+    "Q4_0, 2, 64, 32, 18, 1, 1",
+    "MXFP4, 39, 64, 32, 17, 0, 0",
+    "Q4_K, 12, 512, 256, 144, 1, 3",
+    "Q6_K, 14, 512, 256, 210, 209, 209"
+  })
+  void blocksOfGgmlKeepTheirNumbers(
+      ElementType type,
+      int code,
+      int in,
+      int blockSize,
+      int blockBytes,
+      int scaleByte,
+      int otherScaleByte)
       throws IOException {
     assumeTrue(Backend.isNative());
-    byte[] blocks = new byte[EXPERTS * OUT * IN / 32 * blockBytes];
+    byte[] blocks = new byte[EXPERTS * OUT * in / blockSize * blockBytes];
     for (int i = 0; i < blocks.length; i++) {
-      blocks[i] = (byte) (i % blockBytes == scaleByte ? 0x28 + i % 3 : i * 37);
+      int at = i % blockBytes;
+      blocks[i] = (byte) (at == scaleByte || at == otherScaleByte ? 0x28 + i % 3 : i * 37);
     }
     Path file = folder.resolve("blocks.gguf");
-    GgufBytes header = GgufBytes.of(1, 0).tensor("t", code, 0, IN, OUT, EXPERTS).aligned(32);
+    GgufBytes header = GgufBytes.of(1, 0).tensor("t", code, 0, in, OUT, EXPERTS).aligned(32);
     int[] raw = new int[blocks.length];
     for (int i = 0; i < raw.length; i++) {
       raw[i] = blocks[i];
@@ -95,7 +109,7 @@ final class PackAddressTest {
         BytePointer memory = new BytePointer(blocks);
         Weights packed =
             Weights.packAddress(
-                memory.address(), blocks.length, memory, type, null, 1, EXPERTS, IN, OUT)) {
+                memory.address(), blocks.length, memory, type, null, 1, EXPERTS, in, OUT)) {
       assertEquals(expected.toString(), packed.toString());
       assertArrayEquals(floats(expected), floats(packed));
     }
@@ -116,8 +130,8 @@ final class PackAddressTest {
   void refusesMemoryOfOtherSizesAndTypes() {
     assumeTrue(Backend.isNative());
     refuses(
-        "type: expected INT8, Q8_0, Q4_0 or MXFP4 but was BFLOAT16; wrapAddress and transposeBlocks"
-            + " use it where it lies",
+        "type: expected a packed type, such as INT8 or Q4_0, but was BFLOAT16; wrapAddress and"
+            + " transposeBlocks use it where it lies",
         64,
         64,
         ElementType.BFLOAT16,
@@ -135,6 +149,16 @@ final class PackAddressTest {
         1,
         1,
         33,
+        1);
+    refuses(
+        "dims: expected a multiple of 256 for iSize, as Q6_K has, but was (1, 1, 288, 1)",
+        64,
+        210,
+        ElementType.Q6_K,
+        null,
+        1,
+        1,
+        288,
         1);
     refuses(
         "bytes: expected 36 for (1, 1, 64, 1) of Q4_0 but was 34",

@@ -51,6 +51,7 @@ final class PackedWeightsTest {
           new Sizes(9, 2, 2, 64, 130, 4, 2), // cut by columns; repeats
           new Sizes(40, 4, 3, 32, 16, 4, 3),
           new Sizes(193, 1, 1, 50, 70, 1, 1),
+          new Sizes(3, 2, 1, 517, 19, 2, 1), // more inputs than share scales of any kind
           new Sizes(0, 3, 2, 4, 6, 2, 2), // nothing at all, in every place
           new Sizes(3, 4, 4, 4, 6, 0, 2),
           new Sizes(3, 4, 4, 0, 6, 2, 2),
@@ -58,7 +59,7 @@ final class PackedWeightsTest {
 
   /** Those that can be packed. */
   private static final List<ElementType> TYPES =
-      List.of(ElementType.INT8, ElementType.Q8_0, ElementType.Q4_0, ElementType.MXFP4);
+      Stream.of(ElementType.values()).filter(ElementType::isPacked).toList();
 
   /** The bits of rows that a type is multiplied by, those of other plans first. */
   private static int[] bits(ElementType type) {
@@ -117,13 +118,20 @@ final class PackedWeightsTest {
     double least = bits == 16 ? 0x1p-111 : 0x1p-119;
     double half = bits == 16 ? 1 / 64000.0 : 1 / 253.9;
     Bounded exact = Oracle.dot(p);
-    int groups = (s.iSize() + 31) / 32;
+    boolean hasTwoSums = type == ElementType.Q4_K || type == ElementType.Q6_K;
+    int groups = (s.iSize() + 31) / 32 * (hasTwoSums ? 2 : 1);
+    // A minimum is at most that of its unit's groups plus the unit, a 63rd part of it.
+    double minimum = 0;
+    for (int i = 0; i < p.W().length && type == ElementType.Q4_K; i++) {
+      minimum = Math.max(minimum, 1.02 * Math.abs(p.W()[i]));
+    }
     double[] bounds = new double[exact.bounds().length];
     for (int sample = 0; sample < s.batch(); sample++) {
       for (int j = 0; j < s.oWin(); j++) {
         for (int q = 0; q < s.oSize(); q++) {
           int output = p.outputIdx()[sample * s.oWin() + j];
           double sum = 0;
+          double sumOfParts = 0;
           for (int i = 0; i < s.iWin(); i++) {
             int input = p.inputIdx()[sample * s.iWin() + i];
             for (int k = 0; k < s.iSize(); k++) {
@@ -133,13 +141,15 @@ final class PackedWeightsTest {
                 largest =
                     Math.max(largest, Math.abs(p.h()[(sample * s.iWin() + i) * s.iSize() + near]));
               }
-              sum += largest * Math.abs(p.W()[p.at(input, output, k, q)]);
+              double weight = Math.abs(p.W()[p.at(input, output, k, q)]);
+              sum += largest * weight;
+              sumOfParts += largest * (weight + 2 * minimum);
             }
           }
           double start = Math.abs(p.b()[output * s.oSize() + q]);
           bounds[(sample * s.oWin() + j) * s.oSize() + q] =
               sum * half
-                  + 1.01 * (groups + s.iWin() + 4) * Bounded.U * (start + sum)
+                  + 1.01 * (groups + s.iWin() + 4) * Bounded.U * (start + sumOfParts)
                   + s.iWin() * groups * 0x1p-131;
         }
       }
@@ -183,7 +193,7 @@ final class PackedWeightsTest {
   }
 
   @ParameterizedTest
-  @EnumSource(names = {"INT8", "Q8_0", "Q4_0", "MXFP4"})
+  @EnumSource(names = {"INT8", "Q8_0", "Q4_0", "MXFP4", "Q4_K", "Q6_K"})
   void bitsDoNotDependOnTheWorkers(ElementType type, Data data) {
     Sizes s = new Sizes(60, 3, 2, 233, 200, 2, 1);
     BlockProblem p = data.blocks(s, Numbers.GAUSSIAN);
@@ -351,6 +361,47 @@ final class PackedWeightsTest {
     }
   }
 
+  /** An error is half of a scale, which is at most the least that the weights and units allow. */
+  @Test
+  void errorsOfScalesOfScales(Data data) {
+    for (int exponent : new int[] {-140, -24, -17, -8, 0, 5}) {
+      float[] values = data.floats(Numbers.GAUSSIAN, 2 * 256 + 40);
+      for (int i = 0; i < values.length; i++) {
+        values[i] = Math.scalb(values[i], exponent + i / 64);
+      }
+      float[] four = ofOneOutput(ElementType.Q4_K, values);
+      float[] six = ofOneOutput(ElementType.Q6_K, values);
+      for (int begin = 0; begin < values.length; begin += 256) {
+        float[] part = Arrays.copyOfRange(values, begin, Math.min(values.length, begin + 256));
+        double largest = range(part, 0, part.length)[1];
+        double lowest = -range(part, 0, part.length)[0];
+        double magnitude = Math.max(largest, lowest);
+        // Units are float16, rounded up.
+        double ofMinima = lowest / 63 * (1 + 0x1p-10) + 0x1p-24;
+        double ofScales = (largest + lowest + ofMinima) / 945 * (1 + 0x1p-10) + 0x1p-24;
+        double ofSix = magnitude / 3937 * (1 + 0x1p-10) + 0x1p-24;
+        for (int i = 0; i < part.length; i++) {
+          double[] near = range(part, i / 32 * 32, 32);
+          double step = (near[1] - near[0] + ofMinima) / 15 + ofScales;
+          assertEquals(part[i], four[begin + i], step / 2 * (1 + 0x1p-18), "Q4_K at " + i);
+          near = range(part, i / 16 * 16, 16);
+          step = Math.max(near[1], -near[0]) / 31 + ofSix;
+          assertEquals(part[i], six[begin + i], step / 2 * (1 + 0x1p-18), "Q6_K at " + i);
+        }
+      }
+    }
+  }
+
+  /** The least and the largest of some numbers and 0. */
+  private static double[] range(float[] values, int begin, int count) {
+    double[] range = {0, 0};
+    for (int i = begin; i < Math.min(values.length, begin + count); i++) {
+      range[0] = Math.min(range[0], values[i]);
+      range[1] = Math.max(range[1], values[i]);
+    }
+    return range;
+  }
+
   @Test
   void whatIsWidenedStaysAsItIs(Data data) {
     float[] values = data.floats(Numbers.GAUSSIAN, 300);
@@ -364,7 +415,10 @@ final class PackedWeightsTest {
 
   @Test
   void refusesWhatATypeHasNoNumberFor() {
-    for (ElementType type : List.of(ElementType.Q8_0, ElementType.Q4_0, ElementType.MXFP4)) {
+    for (ElementType type : TYPES) {
+      if (type == ElementType.INT8) {
+        continue; // its scales are floats
+      }
       long before = FloatTensor.allocatedBytes();
       for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
         IllegalArgumentException e =
@@ -374,8 +428,8 @@ final class PackedWeightsTest {
       }
       if (type != ElementType.MXFP4) {
         IllegalArgumentException e =
-            assertThrows(IllegalArgumentException.class, () -> ofOneOutput(type, 1, -1e8f));
-        assertEquals("W: element 1 = -1.0E8 is too large for " + type, e.getMessage());
+            assertThrows(IllegalArgumentException.class, () -> ofOneOutput(type, 1, -1e9f));
+        assertEquals("W: element 1 = -1.0E9 is too large for " + type, e.getMessage());
       }
       assertTrue(FloatTensor.allocatedBytes() <= before, "nothing is left behind");
     }

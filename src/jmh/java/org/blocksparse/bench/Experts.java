@@ -252,7 +252,8 @@ final class Experts {
           case FLOAT32 -> 1e-5;
           case BFLOAT16, FLOAT16 -> 0.01;
           case INT8, Q8_0 -> 0.03;
-          case Q4_0, MXFP4 -> 0.3;
+          case Q6_K -> 0.1;
+          case Q4_0, MXFP4, Q4_K -> 0.3;
         };
     if (!(Math.sqrt(error / size) <= max)) {
       throw new IllegalStateException(

@@ -559,8 +559,8 @@ public final class MixtureOfExperts implements AutoCloseable {
    * org.blocksparse.Weights#of}.
    *
    * <p>Each product rounds its input rows as the type of its weights asks; {@link BlockPlan} lists
-   * the types and bounds the error. A layer of packed weights (INT8, {@link ElementType#Q8_0},
-   * {@link ElementType#Q4_0}, {@link ElementType#MXFP4}) has no gradients.
+   * the types and bounds the error. A layer of {@linkplain ElementType#isPacked packed} weights has
+   * no gradients.
    *
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
    * @throws IllegalStateException if the weights have already been rounded to another narrow type

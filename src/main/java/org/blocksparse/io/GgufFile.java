@@ -160,12 +160,12 @@ public final class GgufFile implements AutoCloseable {
    *       <td>FLOAT32, FLOAT16, BFLOAT16, {@linkplain Weights#transposeBlocks transposed}, not
    *           checked</td>
    *       <td>none for one tensor, which is mapped; a copy for several</td></tr>
-   *   <tr><td>Q8_0, Q4_0, MXFP4</td>
+   *   <tr><td>Q8_0, Q4_0, MXFP4, Q6_K</td>
    *       <td>the same values, packed</td>
    *       <td>the bytes in the file</td></tr>
-   *   <tr><td>Q4_K, Q6_K</td>
-   *       <td>rounded to Q8_0, packed</td>
-   *       <td>8.5 bits a weight</td></tr>
+   *   <tr><td>Q4_K</td>
+   *       <td>the same values, packed</td>
+   *       <td>1.03 times the bytes in the file</td></tr>
    * </table>
    *
    * @param names of at least one tensor; all have the same type and shape
@@ -175,7 +175,7 @@ public final class GgufFile implements AutoCloseable {
    *     if the other is not the number of matrices
    * @throws FileFormatException if a tensor is missing, its type is not in the table, or tensors
    *     differ; if a dimension is not an int; if F32, F16 or BF16 elements are not aligned to their
-   *     size; or if a packed weight could be infinite, or is too large for Q8_0
+   *     size; or if a packed weight could be infinite
    * @throws IllegalStateException if this file is closed
    * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */

@@ -49,7 +49,7 @@ import org.blocksparse.internal.memory.Storage;
  *   <caption>How a file stores weights</caption>
  *   <tr><th>weights</th><th>tensor NAME</th><th>beside it</th></tr>
  *   <tr><td>FLOAT32, FLOAT16, BFLOAT16</td><td>F32, F16, BF16</td><td></td></tr>
- *   <tr><td>INT8, Q8_0, Q4_0, MXFP4</td>
+ *   <tr><td>INT8 and other packed types</td>
  *       <td>U8 (iBlocks, oBlocks, bytes of a block), as in memory</td>
  *       <td>metadata {@code blocksparse.packed.NAME}: type, iSize and oSize; of INT8 also tensor
  *           {@code NAME.scales}, F32 (iBlocks, oBlocks, oSize)</td></tr>

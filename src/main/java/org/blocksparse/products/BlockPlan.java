@@ -44,7 +44,7 @@ import org.blocksparse.internal.memory.Storage;
  *   <tr><td>floats, FLOAT16, transposed views</td><td>32</td><td></td></tr>
  *   <tr><td>BFLOAT16</td><td>16, a bfloat16</td><td>32</td></tr>
  *   <tr><td>INT8</td><td>8, a scale for each row</td><td>16, a scale for each row</td></tr>
- *   <tr><td>Q8_0, Q4_0, MXFP4</td><td>8, a scale for each 32 elements of a row</td><td></td></tr>
+ *   <tr><td>other packed types</td><td>8, a scale for each 32 elements of a row</td><td></td></tr>
  * </table>
  *
  * <p>For <b>packed weights</b>, let m be the largest magnitude of the elements of h that share a
@@ -59,9 +59,10 @@ import org.blocksparse.internal.memory.Storage;
  * }</pre>
  *
  * <p>where r is 1 / 253.9, or with 16 bits 1 / 64000; M = sum m |W| over all products, g =
- * ceil(iSize / 32), and s is the initial value (bias or previous output). The bound holds if g +
- * iWin is less than 2<sup>16</sup>. Results are bitwise identical on all processors, and for the
- * Java kernels.
+ * ceil(iSize / 32), and s is the initial value (bias or previous output). For Q4_K and Q6_K, 2 g
+ * replaces g; for Q4_K, the second M takes |scale integer| + |minimum| of each weight instead of
+ * |W|. The bound holds if g + iWin is less than 2<sup>16</sup>. Results are bitwise identical on
+ * all processors, and for the Java kernels.
  *
  * <p>For <b>{@link ElementType#BFLOAT16}</b> (8 bits of precision) that is no transposed view, each
  * element of h is rounded to the nearest bfloat16, ties to even: its relative error is at most

@@ -226,7 +226,8 @@ public final class ExpertsFileTest {
       case FLOAT32 -> 0;
       case FLOAT16 -> 1e-3f;
       case BFLOAT16, INT8, Q8_0 -> 0.03f;
-      case Q4_0, MXFP4 -> 0.6f;
+      case Q6_K -> 0.1f;
+      case Q4_0, MXFP4, Q4_K -> 0.6f;
     };
   }
 

@@ -20,6 +20,7 @@ import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.io.GgufFile;
+import org.blocksparse.io.LoadOptions;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.ExpertsOracle;
@@ -193,9 +194,9 @@ final class GgufExpertsTest {
     }
   }
 
-  /** A model of Q4_K_M has weights of both; they become Q8_0. */
+  /** A model of Q4_K_M has weights of both, and a file of the layer keeps them. */
   @Test
-  void superblocksBecomeQ8(Data data) throws IOException {
+  void superblocksKeepTheirTypes(Data data) throws IOException {
     int size = 256;
     int k4 = 2 * size * 144;
     int k6 = 2 * size * 210;
@@ -234,7 +235,16 @@ final class GgufExpertsTest {
         Routing routing = Routing.of(chosen, ones, 2);
         FloatTensor expected = FloatTensor.zeros(BATCH, size);
         FloatTensor actual = FloatTensor.zeros(BATCH, size)) {
-      assertEquals(ElementType.Q8_0, layer.weightType());
+      assertEquals(ElementType.Q4_K, layer.weightType());
+      assertEquals("Weights(2, 1, 256, 256) of Q6_K", layer.parameters().get("W2").toString());
+      Path saved = folder.resolve("layer.safetensors");
+      layer.save(saved);
+      try (MixtureOfExperts loaded = MixtureOfExperts.load(saved, LoadOptions.mapped());
+          FloatTensor again = FloatTensor.zeros(BATCH, size)) {
+        layer.apply(x, routing, actual);
+        loaded.apply(x, routing, again);
+        assertArrayEquals(actual.toArray(), again.toArray());
+      }
       exact.apply(x, routing, expected);
       layer.apply(x, routing, actual);
       double error = 0;

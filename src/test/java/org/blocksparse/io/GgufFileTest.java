@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.io;
 
-import static org.blocksparse.internal.Access.TENSORS;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -282,10 +281,17 @@ final class GgufFileTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"q8_0, Q8_0, 1, 3", "q4_0, Q4_0, 3, 1", "mxfp4, MXFP4, 1, 3"})
-  void weightsOfWholeNumbersKeepThem(String name, ElementType type, int iBlocks, int oBlocks)
+  @CsvSource({
+    "q8_0, Q8_0, 1, 3, 5, 64, 1.0",
+    "q4_0, Q4_0, 3, 1, 5, 64, 1.0",
+    "mxfp4, MXFP4, 1, 3, 5, 64, 1.0",
+    "q4_K, Q4_K, 1, 2, 3, 256, 1.028",
+    "q6_K, Q6_K, 2, 1, 3, 256, 1.0"
+  })
+  void weightsOfWholeNumbersKeepThem(
+      String name, ElementType type, int iBlocks, int oBlocks, int out, int in, double size)
       throws IOException {
-    try (FloatTensor expected = blocks(expected().get(name), iBlocks, oBlocks, 5, 64)) {
+    try (FloatTensor expected = blocks(expected().get(name), iBlocks, oBlocks, out, in)) {
       Weights weights;
       try (GgufFile gguf = GgufFile.open(file)) {
         weights = gguf.weights(List.of(name), iBlocks, oBlocks);
@@ -295,31 +301,24 @@ final class GgufFileTest {
         assertEquals(type, weights.type());
         assertTrue(weights.type().isPacked());
         assertEquals(expected.shape(), widened.shape());
+        // A panel has 16 outputs, whatever they are.
+        double padded = size * inFile(name) / out * 16;
+        assertEquals(padded, weights.bytes(), 0.003 * padded);
         assertArrayEquals(bits(expected.toArray()), bits(widened.toArray()));
       }
     }
   }
 
-  /** As weights of their floats are, padding included. */
-  @ParameterizedTest
-  @ValueSource(strings = {"q4_K", "q6_K"})
-  void superblocksAreRoundedToQ8(String name) throws IOException {
-    try (FloatTensor floats = blocks(expected().get(name), 1, 2, 3, 256);
-        Weights expected = Weights.of(floats, ElementType.Q8_0);
-        GgufFile gguf = GgufFile.open(file);
-        Weights actual = gguf.weights(name)) {
-      assertEquals(expected.toString(), actual.toString());
-      byte[] expectedBytes = new byte[(int) expected.bytes()];
-      byte[] actualBytes = new byte[(int) actual.bytes()];
-      TENSORS.elements(expected).getBytes(0, expectedBytes, expectedBytes.length);
-      TENSORS.elements(actual).getBytes(0, actualBytes, actualBytes.length);
-      assertArrayEquals(expectedBytes, actualBytes);
+  /** The bytes of a tensor. */
+  private long inFile(String name) throws IOException {
+    try (GgufFile gguf = GgufFile.open(file)) {
+      return gguf.tensors().get(name).bytes();
     }
   }
 
   /** Their outputs are 5 each: panels end in the middle of the second tensor. */
   @ParameterizedTest
-  @ValueSource(strings = {"f32", "bf16", "q8_0", "q4_0", "mxfp4", "q6_K"})
+  @ValueSource(strings = {"f32", "bf16", "q8_0", "q4_0", "mxfp4", "q4_K", "q6_K"})
   void tensorsStandSideBySide(String name) throws IOException {
     try (GgufFile gguf = GgufFile.open(file);
         Weights one = gguf.weights(name);
@@ -350,20 +349,28 @@ final class GgufFileTest {
     }
   }
 
-  /** Numbers of Q4_K may be larger than those of Q8_0; a scale may be no number. */
+  /** Numbers of Q4_K may be larger than a float16; a scale may be no number. */
   @Test
   void weightsThatAreNotFiniteAreRefused() throws IOException {
-    GgufBytes bytes = GgufBytes.of(3, 0).tensor("large", 12, 0, 256);
-    bytes.tensor("infinite", GgufBytes.Q8_0, 160, 32).tensor("nan", 12, 224, 256).aligned(32);
+    GgufBytes bytes = GgufBytes.of(5, 0).tensor("large", 12, 0, 256);
+    bytes.tensor("infinite", GgufBytes.Q8_0, 160, 32).tensor("nan", 12, 224, 256);
+    bytes.tensor("minimum", 12, 384, 256).tensor("six", 14, 544, 256).aligned(32);
     bytes.raw(0xff, 0x7b, 0, 0).raw(filled(140, 0xff)).aligned(32);
     bytes.raw(0, 0x7c).raw(filled(32, 1)).aligned(32);
     bytes.raw(0, 0x7e, 0, 0).raw(filled(140, 1)).aligned(32);
+    bytes.raw(0, 0, 0, 0xfc).raw(filled(140, 1)).aligned(32);
+    bytes.raw(filled(208, 1)).raw(0, 0x7c);
     Files.write(file, bytes.bytes());
     long before = FloatTensor.allocatedBytes();
     try (GgufFile gguf = GgufFile.open(file)) {
-      refused("large", "Q4_K: element 0 = 6.190128E7 is too large", () -> gguf.weights("large"));
+      try (Weights large = gguf.weights("large");
+          FloatTensor widened = large.widened()) {
+        assertEquals(6.190128E7f, widened.get(0, 0, 0, 0));
+      }
       refused("infinite", "Q8_0: a scale of group 0 makes", () -> gguf.weights("infinite"));
-      refused("nan", "Q4_K: element 0 is NaN, which Q8_0", () -> gguf.weights("nan"));
+      refused("nan", "Q4_K: a scale of group 0 makes", () -> gguf.weights("nan"));
+      refused("minimum", "Q4_K: a scale of group 0 makes", () -> gguf.weights("minimum"));
+      refused("six", "Q6_K: a scale of group 0 makes", () -> gguf.weights("six"));
     }
     assertEquals(before, FloatTensor.allocatedBytes());
   }

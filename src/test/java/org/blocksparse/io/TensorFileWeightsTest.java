@@ -566,11 +566,16 @@ final class TensorFileWeightsTest {
       TensorFile.save(file, NamedTensors.none().with("W", W, ElementType.Q4_0));
     }
     byte[] bytes = Files.readAllBytes(file);
-    for (String form : List.of("Q4_0 5 0", "Q8_0 5 7", "INT8 9 9")) {
-      int size = form.startsWith("Q8") ? 544 : form.startsWith("INT8") ? 512 : 0;
+    Map<String, Integer> sizes =
+        Map.of("Q4_0 5 0", 0, "Q8_0 5 7", 544, "INT8 9 9", 512, "Q4_K 5 7", 352, "Q6_K 5 7", 448);
+    for (String form : sizes.keySet()) {
       assertPackedRefused(
           replaced(bytes, "Q4_0 5 7", form),
-          "expected blocks of " + size + " bytes, as " + form + " has, but was (2, 3, 288)");
+          "expected blocks of "
+              + sizes.get(form)
+              + " bytes, as "
+              + form
+              + " has, but was (2, 3, 288)");
     }
     for (String form : List.of("Q4_1 5 7", "Q4_0 -57", "Q4_0 5 x")) {
       assertPackedRefused(
@@ -581,7 +586,8 @@ final class TensorFileWeightsTest {
 
   @Test
   void scalesOfPackedWeightsAreFinite(Data data) throws IOException {
-    for (ElementType type : List.of(ElementType.Q8_0, ElementType.MXFP4)) {
+    for (ElementType type :
+        List.of(ElementType.Q8_0, ElementType.MXFP4, ElementType.Q4_K, ElementType.Q6_K)) {
       try (FloatTensor W = floats(data)) {
         TensorFile.save(file, NamedTensors.none().with("W", W, type));
       }

@@ -10,8 +10,8 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * Widens blocks of ggml to the floats that they stand for, each product and difference rounded as
- * ggml's reference does, so that the bits are the same.
+ * Blocks of ggml: their codes and scales, and the floats that they stand for, each product and
+ * difference rounded as ggml's reference does, so that the bits are the same.
  *
  * <pre>
  * Q8_0   float16 d, 32 codes of int8                                       d * code
@@ -85,8 +85,51 @@ public final class GgmlBlocks {
     return notFinite.get() == Long.MAX_VALUE ? -1 : notFinite.get();
   }
 
+  /** Reads a block, by its number. */
+  void read(Storage from, long number) {
+    from.getBytes(number * in.capacity(), in.array(), in.capacity());
+  }
+
+  /** The code of an element of the block that was read last, as panels have it. */
+  int code(int i) {
+    return switch (type) {
+      case Q8_0 -> in.get(2 + i) + 128;
+      case Q4_0 -> halfCode(2, i);
+      case MXFP4 -> halfCode(1, i);
+      case Q4_K -> codeQ4K(0, i);
+      case Q6_K -> codeQ6K(0, i);
+      default -> throw new IllegalArgumentException(type.name());
+    };
+  }
+
+  private int halfCode(int codes, int i) {
+    return i < HALF_BLOCK ? low(codes + i) : high(codes + i - HALF_BLOCK);
+  }
+
+  /** Puts the scales of the block that was read last into a column of a part of a panel. */
+  void putScales(int q, Panels panels, byte[] part) {
+    switch (type) {
+      case Q4_K -> {
+        panels.putHalf(part, 0, q, in.getShort(0));
+        panels.putHalf(part, 1, q, in.getShort(2));
+        for (int g = 0; g < 8; g++) {
+          panels.putScale(part, g, 0, q, scaleQ4K(4, g));
+          panels.putScale(part, g, 1, q, leastQ4K(4, g));
+        }
+      }
+      case Q6_K -> {
+        panels.putHalf(part, 0, q, in.getShort(208));
+        for (int s = 0; s < 16; s++) {
+          panels.putScale(part, s / 2, s % 2, q, in.get(192 + s));
+        }
+      }
+      case MXFP4 -> panels.putScale(part, 0, 0, q, in.get(0));
+      default -> panels.putHalf(part, 0, q, in.getShort(0));
+    }
+  }
+
   /** Widens elements [begin, begin + count); the first that is not finite, or -1. */
-  int widen(Storage from, long begin, int count) {
+  private int widen(Storage from, long begin, int count) {
     int blocks = count / type.blockSize();
     from.getBytes(
         begin / type.blockSize() * type.blockBytes(), in.array(), blocks * type.blockBytes());
@@ -99,11 +142,6 @@ public final class GgmlBlocks {
       }
     }
     return -1;
-  }
-
-  /** The floats that were widened last. */
-  float[] floats() {
-    return out;
   }
 
   /** Widens the block at a byte to the floats from an element on. */
@@ -161,16 +199,18 @@ public final class GgmlBlocks {
     float d = half(at);
     float m = half(at + 2);
     int scales = at + 4;
-    int codes = scales + 12;
     for (int group = 0; group < 8; group++) {
       float scale = d * scaleQ4K(scales, group);
       float least = m * leastQ4K(scales, group);
-      int from = codes + group / 2 * 32;
-      for (int i = 0; i < 32; i++) {
-        int code = group % 2 == 0 ? low(from + i) : high(from + i);
-        out[to + 32 * group + i] = scale * code - least;
+      for (int i = 32 * group; i < 32 * (group + 1); i++) {
+        out[to + i] = scale * codeQ4K(at, i) - least;
       }
     }
+  }
+
+  private int codeQ4K(int at, int i) {
+    int both = at + 16 + i / 64 * 32 + i % 32;
+    return i / 32 % 2 == 0 ? low(both) : high(both);
   }
 
   /** Of the last four groups, the two high bits are those of the first bytes. */
@@ -187,17 +227,20 @@ public final class GgmlBlocks {
   }
 
   private void widenQ6K(int at, int to) {
-    int highBits = at + 128;
-    int scales = highBits + 64;
+    int scales = at + 192;
     float d = half(scales + 16);
     for (int i = 0; i < 256; i++) {
-      int half = i / 128;
-      int quarter = i / 32 % 4; // of the half
-      int column = i % 32;
-      int lowByte = at + 64 * half + 32 * (quarter % 2) + column;
-      int low = quarter < 2 ? low(lowByte) : high(lowByte);
-      int high = (in.get(highBits + 32 * half + column) >> (2 * quarter)) & 3;
-      out[to + i] = d * in.get(scales + i / 16) * ((low | high << 4) - 32);
+      out[to + i] = d * in.get(scales + i / 16) * (codeQ6K(at, i) - 32);
     }
+  }
+
+  private int codeQ6K(int at, int i) {
+    int half = i / 128;
+    int quarter = i / 32 % 4; // of the half
+    int column = i % 32;
+    int lowByte = at + 64 * half + 32 * (quarter % 2) + column;
+    int low = quarter < 2 ? low(lowByte) : high(lowByte);
+    int high = (in.get(at + 128 + 32 * half + column) >> (2 * quarter)) & 3;
+    return low | high << 4;
   }
 }

@@ -206,14 +206,21 @@ final class JavaProductKernels implements ProductKernels {
     Panels panels = w.panels();
     long block = w.number(i, j);
     float sum = 0;
-    for (int g = 0; g < a.groups(); g++) {
-      int first = g * Panels.GROUP_ROWS;
+    int part = panels.scaleRows();
+    for (int first = 0; first < a.groups() * Panels.GROUP_ROWS; first += part) {
       int whole = 0;
-      for (int p = first; p < Math.min(first + Panels.GROUP_ROWS, a.size()); p++) {
+      int codes = 0;
+      for (int p = first; p < Math.min(first + part, a.size()); p++) {
         whole += a.code(0, row, p) * panels.whole(w.storage(), block, p, q);
+        codes += a.code(0, row, p);
       }
-      float scale = a.scale(row, g) * panels.scale(w.storage(), block, first, q);
+      float ofRow = a.scale(row, first / Panels.GROUP_ROWS);
+      float scale = ofRow * panels.scale(w.storage(), block, first, q);
       sum = Math.fma((float) whole, scale, sum);
+      if (panels.hasMinimum()) {
+        float ofCodes = ofRow * panels.minimum(w.storage(), block, first, q);
+        sum = Math.fma((float) -codes, ofCodes, sum);
+      }
     }
     return sum;
   }

@@ -2,6 +2,7 @@
 package org.blocksparse.internal.kernels;
 
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -19,14 +20,17 @@ import org.blocksparse.internal.memory.Storage;
  *   <li>MXFP4: the scale is a power of two, the largest that |m| / 4 reaches. Values end at 6 times
  *       that: an error is half of the distance of two values, or twice the scale for numbers that
  *       are nearly 8 times it.
+ *   <li>Q4_K: the minimum reaches the least weight, and 15 times the scale reaches from there to
+ *       the largest one. Both are multiples of units that 256 rows share. Units and multiples are
+ *       the least that suffice: an error is half of the scale at most.
+ *   <li>Q6_K: 31 times the scale reaches |m| of 16 rows. The scale is a multiple of a unit, as that
+ *       of Q4_K is.
  * </ul>
  *
  * <p>A scale of 16 bits that is subnormal is rounded up where the largest number would need a
  * multiple that there is none of.
  */
 public final class PanelPacking {
-  static final int CELLS = Panels.PANEL_COLUMNS * Panels.GROUP_ROWS;
-
   private final String name;
   private final Panels panels;
   private final Storage from;
@@ -69,28 +73,23 @@ public final class PanelPacking {
     return new PanelPacking("weights", panels, wholes, null, byColumns);
   }
 
-  /** Columns of groups to be {@linkplain #round rounded}, of any floats. */
-  static PanelPacking ofColumns(String name, Panels panels) {
-    return new PanelPacking(name, panels, null, null, false);
-  }
-
   /**
    * Puts all blocks into memory.
    *
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
    */
   void putAll(long blocks, Storage into, Engine engine) {
-    long groups = blocks * panels.groupsOfBlock();
-    int tasks = (int) Math.min(groups, Integer.MAX_VALUE);
+    long parts = blocks * panels.partsOfBlock();
+    int tasks = (int) Math.min(parts, Integer.MAX_VALUE);
     engine.run(
         tasks,
-        Engine.work(groups, Panels.PANEL_COLUMNS, Panels.GROUP_ROWS),
+        Engine.work(blocks * panels.groupsOfBlock(), Panels.PANEL_COLUMNS, Panels.GROUP_ROWS),
         (begin, end) -> {
-          byte[] group = new byte[panels.groupBytes()];
-          float[] cells = new float[CELLS];
-          for (long g = boundary(begin, groups, tasks); g < boundary(end, groups, tasks); g++) {
-            make(g, cells, group);
-            into.putBytes(g * group.length, group, group.length);
+          byte[] part = newPart();
+          float[] cells = newCells();
+          for (long p = boundary(begin, parts, tasks); p < boundary(end, parts, tasks); p++) {
+            make(p, cells, part);
+            into.putBytes(panels.partBegin(p), part, panels.partBytes(panels.groupsOfPart(p)));
           }
         });
   }
@@ -108,31 +107,42 @@ public final class PanelPacking {
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
    */
   public void put(long begin, int count, ByteBuffer into) {
-    byte[] group = new byte[panels.groupBytes()];
-    float[] cells = new float[CELLS];
+    byte[] part = newPart();
+    float[] cells = newCells();
     for (long at = begin; at < begin + count; ) {
-      int offset = (int) (at % group.length);
-      int length = (int) Math.min(group.length - offset, begin + count - at);
-      make(at / group.length, cells, group);
-      into.put(group, offset, length);
+      long number = panels.partOf(at);
+      int offset = (int) (at - panels.partBegin(number));
+      int rest = panels.partBytes(panels.groupsOfPart(number)) - offset;
+      int length = (int) Math.min(rest, begin + count - at);
+      make(number, cells, part);
+      into.put(part, offset, length);
       at += length;
     }
   }
 
+  private byte[] newPart() {
+    return new byte[panels.partBytes(panels.partGroups())];
+  }
+
+  private float[] newCells() {
+    return new float[panels.partGroups() * Panels.GROUP_ROWS * Panels.PANEL_COLUMNS];
+  }
+
   /**
-   * Makes a group.
+   * Makes a part of a panel.
    *
-   * @param number of all groups of all blocks
+   * @param number of all parts of all blocks
    * @param cells memory for its floats
    */
-  private void make(long number, float[] cells, byte[] group) {
-    long ofBlock = number % panels.groupsOfBlock();
-    int row = (int) (ofBlock % panels.groups()) * Panels.GROUP_ROWS;
-    int column = (int) (ofBlock / panels.groups()) * Panels.PANEL_COLUMNS;
-    int rows = Math.min(Panels.GROUP_ROWS, panels.rows() - row);
+  private void make(long number, float[] cells, byte[] part) {
+    long ofBlock = number % panels.partsOfBlock();
+    int mostRows = panels.partGroups() * Panels.GROUP_ROWS;
+    int row = (int) (ofBlock % panels.partsOfPanel()) * mostRows;
+    int column = (int) (ofBlock / panels.partsOfPanel()) * Panels.PANEL_COLUMNS;
+    int rows = Math.min(mostRows, panels.rows() - row);
     int columns = Math.min(Panels.PANEL_COLUMNS, panels.columns() - column);
-    long block = number / panels.groupsOfBlock() * panels.rows() * panels.columns();
-    panels.clear(group);
+    long block = number / panels.partsOfBlock() * panels.rows() * panels.columns();
+    panels.clear(part);
     if (panels.type() == WeightType.PACKED_INT8 && toInt8 == null) {
       long rowStride = byColumns ? 1 : panels.columns();
       long columnStride = byColumns ? panels.rows() : 1;
@@ -140,7 +150,7 @@ public final class PanelPacking {
       for (int p = 0; p < rows; p++) {
         for (int q = 0; q < columns; q++) {
           int whole = from.getByte(first + p * rowStride + q * columnStride);
-          panels.putCode(group, p, q, whole + 128);
+          panels.putCode(part, p, q, whole + 128);
         }
       }
       return;
@@ -153,13 +163,13 @@ public final class PanelPacking {
     }
     for (int q = 0; q < columns; q++) {
       if (toInt8 == null) {
-        round(first + q, panels.columns(), cells, rows, q, group);
+        round(first + q, panels.columns(), cells, rows, q, part);
         continue;
       }
-      float scale = toInt8.scale(number / panels.groupsOfBlock(), column + q);
+      float scale = toInt8.scale(number / panels.partsOfBlock(), column + q);
       for (int p = 0; p < rows; p++) {
         int whole = Narrowing.whole(cells[p * Panels.PANEL_COLUMNS + q], scale);
-        panels.putCode(group, p, q, whole + 128);
+        panels.putCode(part, p, q, whole + 128);
       }
     }
   }
@@ -173,14 +183,14 @@ public final class PanelPacking {
   }
 
   /**
-   * Rounds a column of a group to multiples of a scale of its own.
+   * Rounds a column of a part to multiples of scales of its own.
    *
    * @param first the number of its first element, for messages
    * @param stride from one element to the next
-   * @param cells the floats of the group by rows, all finite
+   * @param cells the floats of the part by rows, all finite
    * @throws IllegalArgumentException if one is too large for the type
    */
-  void round(long first, long stride, float[] cells, int rows, int q, byte[] group) {
+  private void round(long first, long stride, float[] cells, int rows, int q, byte[] part) {
     float largest = 0;
     int place = 0;
     for (int p = 0; p < rows; p++) {
@@ -190,34 +200,110 @@ public final class PanelPacking {
         place = p;
       }
     }
-    if (panels.type() == WeightType.MXFP4) {
-      int exponent = Math.max(0, Math.getExponent(largest) - 2 + 127);
-      group[q] = (byte) exponent;
-      for (int p = 0; p < rows; p++) {
-        panels.putCode(group, p, q, e2m1(cells[p * Panels.PANEL_COLUMNS + q], exponent));
-      }
-      return;
+    boolean fits =
+        switch (panels.type()) {
+          case MXFP4 -> roundToMxfp4(largest, cells, rows, q, part);
+          case Q4_K -> roundToQ4K(cells, rows, q, part);
+          case Q6_K -> roundToQ6K(Math.abs(largest), cells, rows, q, part);
+          default -> roundToMultiples(largest, cells, rows, q, part);
+        };
+    if (!fits) {
+      throw Narrowing.tooLarge(name, first + place * stride, largest, panels.type());
     }
+  }
+
+  private boolean roundToMxfp4(float largest, float[] cells, int rows, int q, byte[] part) {
+    int exponent = Math.max(0, Math.getExponent(largest) - 2 + 127);
+    panels.putScale(part, 0, 0, q, exponent);
+    for (int p = 0; p < rows; p++) {
+      panels.putCode(part, p, q, e2m1(cells[p * Panels.PANEL_COLUMNS + q], exponent));
+    }
+    return true;
+  }
+
+  private boolean roundToMultiples(float largest, float[] cells, int rows, int q, byte[] part) {
     boolean bytes = panels.hasBytes();
     short bits =
         bytes
             ? scale(Math.abs(largest), 127)
             : (short) (scale(Math.abs(largest), 8) | (largest > 0 ? 0x8000 : 0));
     float scale = WeightType.FLOAT16.widen(bits);
-    if (Float.isInfinite(scale)) {
-      throw Narrowing.tooLarge(name, first + place * stride, largest, panels.type());
-    }
-    group[2 * q] = (byte) bits;
-    group[2 * q + 1] = (byte) (bits >> 8);
+    panels.putHalf(part, 0, q, bits);
     for (int p = 0; p < rows && scale != 0; p++) {
       double whole = Math.rint(cells[p * Panels.PANEL_COLUMNS + q] / (double) scale);
       int code = bytes ? clamp(whole, -127, 127) + 128 : clamp(whole, -8, 7) + 8;
-      panels.putCode(group, p, q, code);
+      panels.putCode(part, p, q, code);
     }
+    return Float.isFinite(scale);
   }
 
+  private boolean roundToQ4K(float[] cells, int rows, int q, byte[] part) {
+    int groups = Panels.groups(rows);
+    double[] minima = new double[groups];
+    double[] ranges = new double[groups];
+    Arrays.fill(ranges, Double.NEGATIVE_INFINITY);
+    for (int p = 0; p < rows; p++) {
+      int g = p / Panels.GROUP_ROWS;
+      double value = cells[p * Panels.PANEL_COLUMNS + q];
+      minima[g] = Math.max(minima[g], -value);
+      ranges[g] = Math.max(ranges[g], value);
+    }
+    double minimum = putUnit(part, 1, q, Arrays.stream(minima).max().orElse(0) / 63);
+    for (int g = 0; g < groups; g++) {
+      int multiple = multiple(minima[g], minimum, 63);
+      panels.putScale(part, g, 1, q, multiple);
+      minima[g] = multiple * minimum;
+      ranges[g] += minima[g];
+    }
+    double unit = putUnit(part, 0, q, Arrays.stream(ranges).max().orElse(0) / (15 * 63));
+    for (int g = 0; g < groups; g++) {
+      int multiple = multiple(ranges[g], 15 * unit, 63);
+      panels.putScale(part, g, 0, q, multiple);
+      for (int p = g * Panels.GROUP_ROWS; p < Math.min(rows, (g + 1) * Panels.GROUP_ROWS); p++) {
+        double above = cells[p * Panels.PANEL_COLUMNS + q] + minima[g];
+        panels.putCode(part, p, q, clamp(Math.rint(above / (multiple * unit)), 0, 15));
+      }
+    }
+    return Double.isFinite(minimum) && Double.isFinite(unit);
+  }
+
+  private boolean roundToQ6K(float largest, float[] cells, int rows, int q, byte[] part) {
+    double unit = putUnit(part, 0, q, largest / (31.0 * 127));
+    for (int begin = 0; begin < rows; begin += panels.scaleRows()) {
+      int end = Math.min(rows, begin + panels.scaleRows());
+      double most = 0;
+      for (int p = begin; p < end; p++) {
+        most = Math.max(most, Math.abs(cells[p * Panels.PANEL_COLUMNS + q]));
+      }
+      int multiple = multiple(most, 31 * unit, 127);
+      int which = begin / panels.scaleRows();
+      panels.putScale(part, which / 2, which % 2, q, multiple);
+      for (int p = begin; p < end; p++) {
+        double whole = Math.rint(cells[p * Panels.PANEL_COLUMNS + q] / (multiple * unit));
+        panels.putCode(part, p, q, clamp(whole, -32, 31) + 32);
+      }
+    }
+    return Double.isFinite(unit);
+  }
+
+  /** Puts the least float16 that reaches a size, and returns it. */
+  private double putUnit(byte[] part, int which, int q, double size) {
+    short bits = WeightType.FLOAT16.narrow((float) size);
+    if (WeightType.FLOAT16.widen(bits) < size) {
+      bits++;
+    }
+    panels.putHalf(part, which, q, bits);
+    return WeightType.FLOAT16.widen(bits);
+  }
+
+  /** The least multiple of a unit that reaches a size. */
+  private static int multiple(double size, double unit, int most) {
+    return unit == 0 ? 0 : (int) Math.min(most, Math.ceil(size / unit));
+  }
+
+  /** The nearest number in a range; of NaN 0. */
   private static int clamp(double whole, int least, int most) {
-    return (int) Math.max(least, Math.min(most, whole));
+    return Math.max(least, Math.min(most, (int) whole));
   }
 
   /** The bits of a float16 that `most` times, or nearly, is a magnitude. */

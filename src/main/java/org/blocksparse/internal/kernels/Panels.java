@@ -16,6 +16,9 @@ public record Panels(WeightType type, int rows, int columns) {
   static final int PANEL_COLUMNS = 16;
   static final int GROUP_ROWS = 32;
 
+  /** Groups that share a head. */
+  private static final int HEAD_GROUPS = 8;
+
   /** The values of E2M1 by their codes, twice as large. */
   private static final byte[] DOUBLED = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
@@ -37,33 +40,102 @@ public record Panels(WeightType type, int rows, int columns) {
     return (long) panels() * groups();
   }
 
-  /** Whether a code has 8 bits, or else 4. */
+  /** Whether a code has 8 bits. */
   boolean hasBytes() {
-    return type == WeightType.PACKED_INT8 || type == WeightType.Q8_0;
+    return bits() == 8;
+  }
+
+  /** The bits of a code. */
+  private int bits() {
+    return switch (type) {
+      case PACKED_INT8, Q8_0 -> 8;
+      case Q6_K -> 6;
+      default -> 4;
+    };
   }
 
   /** The bytes of the scales of a group, which lie before its codes. */
   int scaleBytes() {
     return switch (type) {
-      case Q8_0, Q4_0 -> 2 * PANEL_COLUMNS;
+      case Q8_0, Q4_0, Q4_K, Q6_K -> 2 * PANEL_COLUMNS;
       case MXFP4 -> PANEL_COLUMNS;
       default -> 0;
     };
   }
 
+  /** The bytes of the scales of scales, before every eight groups. */
+  int headBytes() {
+    return switch (type) {
+      case Q4_K -> 4 * PANEL_COLUMNS;
+      case Q6_K -> 2 * PANEL_COLUMNS;
+      default -> 0;
+    };
+  }
+
+  /** The rows of a column that share a scale. */
+  int scaleRows() {
+    return type == WeightType.Q6_K ? GROUP_ROWS / 2 : GROUP_ROWS;
+  }
+
   int groupBytes() {
-    return scaleBytes() + PANEL_COLUMNS * GROUP_ROWS / (hasBytes() ? 1 : 2);
+    return scaleBytes() + PANEL_COLUMNS * GROUP_ROWS * bits() / 8;
+  }
+
+  /** The groups of a part of a panel: those that share a head, or one. */
+  int partGroups() {
+    return headBytes() > 0 ? HEAD_GROUPS : 1;
+  }
+
+  /** The parts of a panel; the last one may have fewer groups. */
+  int partsOfPanel() {
+    return Engine.ceilDiv(groups(), partGroups());
+  }
+
+  /** The parts of a block. */
+  long partsOfBlock() {
+    return (long) panels() * partsOfPanel();
+  }
+
+  /** The bytes of a part of that many groups: a head, if the type has one, then the groups. */
+  int partBytes(int groups) {
+    return headBytes() + groups * groupBytes();
+  }
+
+  private long panelBytes() {
+    return (long) partsOfPanel() * headBytes() + (long) groups() * groupBytes();
   }
 
   /** The bytes of a block. */
   public long blockBytes() {
-    return groupsOfBlock() * groupBytes();
+    return panels() * panelBytes();
+  }
+
+  /** Where a part begins, by its number in all blocks, in bytes. */
+  long partBegin(long number) {
+    return number / partsOfPanel() * panelBytes()
+        + number % partsOfPanel() * partBytes(partGroups());
+  }
+
+  /** The number of the part that has a byte. */
+  long partOf(long at) {
+    return at / panelBytes() * partsOfPanel() + at % panelBytes() / partBytes(partGroups());
+  }
+
+  /** The groups of a part, by its number. */
+  int groupsOfPart(long number) {
+    int first = (int) (number % partsOfPanel()) * partGroups();
+    return Math.min(partGroups(), groups() - first);
+  }
+
+  /** Where the part of row p and column q of a block begins, in bytes. */
+  private long part(long block, long p, long q) {
+    long panel = block * panels() + q / PANEL_COLUMNS;
+    return partBegin(panel * partsOfPanel() + p / GROUP_ROWS / partGroups());
   }
 
   /** Where the group of row p and column q of a block begins, in bytes. */
   private long group(long block, long p, long q) {
-    long panel = q / PANEL_COLUMNS;
-    return block * blockBytes() + (panel * groups() + p / GROUP_ROWS) * groupBytes();
+    return part(block, p, q) + partBytes((int) (p / GROUP_ROWS % partGroups()));
   }
 
   /** Where the code of a row and a column of a group is, in bytes from its first code. */
@@ -77,23 +149,50 @@ public record Panels(WeightType type, int rows, int columns) {
     return row / 4 % 2 == 1;
   }
 
-  /** Makes the weights of a group 0, whatever their scales are. */
-  void clear(byte[] group) {
+  /** Makes the weights of a part 0. */
+  void clear(byte[] part) {
     int zero = hasBytes() ? 128 : type == WeightType.Q4_0 ? 0x88 : 0;
-    Arrays.fill(group, 0, scaleBytes(), (byte) 0);
-    Arrays.fill(group, scaleBytes(), group.length, (byte) zero);
+    Arrays.fill(part, (byte) 0);
+    if (headBytes() == 0) {
+      Arrays.fill(part, scaleBytes(), part.length, (byte) zero);
+    }
   }
 
-  /** Puts the code of a row and a column into a group. */
-  void putCode(byte[] group, int row, int column, int code) {
-    int at = scaleBytes() + codeByte(row, column);
+  /** Puts the code of a row and a column into a part, where there is none. */
+  void putCode(byte[] part, int row, int column, int code) {
+    int codes = partBytes(row / GROUP_ROWS) + scaleBytes();
+    int at = codes + codeByte(row % GROUP_ROWS, column);
     if (hasBytes()) {
-      group[at] = (byte) code;
+      part[at] = (byte) code;
     } else if (isUpperHalf(row)) {
-      group[at] = (byte) ((group[at] & 0x0f) | code << 4);
+      part[at] = (byte) ((part[at] & 0x0f) | code << 4);
     } else {
-      group[at] = (byte) ((group[at] & 0xf0) | code);
+      part[at] = (byte) ((part[at] & 0xf0) | code & 15);
     }
+    if (bits() == 6) {
+      part[codes + highByte(row % GROUP_ROWS, column)] |= (byte) (code >> 4 << highBit(row));
+    }
+  }
+
+  /** Puts float16 number `which` of a column into a head or, where there is none, a group. */
+  void putHalf(byte[] part, int which, int column, short bits) {
+    int at = 2 * (which * PANEL_COLUMNS + column);
+    part[at] = (byte) bits;
+    part[at + 1] = (byte) (bits >> 8);
+  }
+
+  /** Puts scale `which` of one byte of a group and a column into a part. */
+  void putScale(byte[] part, int group, int which, int column, int scale) {
+    part[partBytes(group) + which * PANEL_COLUMNS + column] = (byte) scale;
+  }
+
+  /** Where the high bits of a code of 6 bits are, in bytes from the first code. */
+  private static int highByte(int row, int column) {
+    return PANEL_COLUMNS * GROUP_ROWS / 2 + row / 16 * 4 * PANEL_COLUMNS + column * 4 + row % 4;
+  }
+
+  private static int highBit(int row) {
+    return row / 4 % 4 * 2;
   }
 
   /**
@@ -101,39 +200,68 @@ public record Panels(WeightType type, int rows, int columns) {
    */
   int whole(Storage storage, long block, long p, long q) {
     int row = (int) (p % GROUP_ROWS);
-    long at = group(block, p, q) + scaleBytes() + codeByte(row, (int) (q % PANEL_COLUMNS));
-    int both = storage.getByte(at) & 0xff;
+    int column = (int) (q % PANEL_COLUMNS);
+    long codes = group(block, p, q) + scaleBytes();
+    int both = storage.getByte(codes + codeByte(row, column)) & 0xff;
     int code = hasBytes() ? both : isUpperHalf(row) ? both >> 4 : both & 15;
     return switch (type) {
       case Q4_0 -> code - 8;
       case MXFP4 -> DOUBLED[code];
+      case Q4_K -> code;
+      case Q6_K -> {
+        int high = storage.getByte(codes + highByte(row, column)) >> highBit(row) & 3;
+        yield (high << 4 | code) - 32;
+      }
       default -> code - 128;
     };
   }
 
-  /** The scale of a column in the group of row p; of MXFP4 half of it, as numbers are doubled. */
+  /** The scale of row p and a column; of MXFP4 half of it, as numbers are doubled. */
   float scale(Storage storage, long block, long p, long q) {
-    return scaleAt(storage, group(block, p, q), (int) (q % PANEL_COLUMNS));
-  }
-
-  private float scaleAt(Storage storage, long group, int column) {
+    long group = group(block, p, q);
+    int column = (int) (q % PANEL_COLUMNS);
     return switch (type) {
-      case Q8_0, Q4_0 -> {
-        int low = storage.getByte(group + 2L * column) & 0xff;
-        int high = storage.getByte(group + 2L * column + 1);
-        yield WeightType.FLOAT16.widen((short) (high << 8 | low));
-      }
+      case Q8_0, Q4_0 -> half(storage, group + 2L * column);
       case MXFP4 -> halfPower(storage.getByte(group + column) & 0xff);
+      case Q4_K, Q6_K -> {
+        long part = p % GROUP_ROWS / scaleRows();
+        int scale = storage.getByte(group + part * PANEL_COLUMNS + column);
+        yield half(storage, part(block, p, q) + 2L * column) * scale;
+      }
       default -> 1;
     };
+  }
+
+  /** Whether a {@link #minimum} is taken off weights. */
+  boolean hasMinimum() {
+    return type == WeightType.Q4_K;
+  }
+
+  /** What is taken off the weights of a column in the group of row p. */
+  float minimum(Storage storage, long block, long p, long q) {
+    int column = (int) (q % PANEL_COLUMNS);
+    int scale = storage.getByte(group(block, p, q) + PANEL_COLUMNS + column);
+    return half(storage, part(block, p, q) + 2L * (PANEL_COLUMNS + column)) * scale;
+  }
+
+  private static float half(Storage storage, long at) {
+    int low = storage.getByte(at) & 0xff;
+    return WeightType.FLOAT16.widen((short) (storage.getByte(at + 1) << 8 | low));
   }
 
   /** The first group of blocks that has a scale which makes weights infinite; -1 if none has. */
   public long groupThatIsNotFinite(Storage storage, long blocks) {
     long groups = type == WeightType.PACKED_INT8 ? 0 : blocks * groupsOfBlock();
     for (long g = 0; g < groups; g++) {
-      for (int column = 0; column < PANEL_COLUMNS; column++) {
-        if (!Float.isFinite(largest() * scaleAt(storage, g * groupBytes(), column))) {
+      long block = g / groupsOfBlock();
+      long panel = g % groupsOfBlock() / groups();
+      long first = g % groups() * GROUP_ROWS;
+      for (long q = panel * PANEL_COLUMNS; q < (panel + 1) * PANEL_COLUMNS; q++) {
+        float sizes = hasMinimum() ? Math.abs(minimum(storage, block, first, q)) : 0;
+        for (long p = first; p < first + GROUP_ROWS; p += scaleRows()) {
+          sizes += Math.abs(largest() * scale(storage, block, p, q));
+        }
+        if (!Float.isFinite(sizes)) {
           return g;
         }
       }
@@ -143,7 +271,12 @@ public record Panels(WeightType type, int rows, int columns) {
 
   /** The largest magnitude of {@link #whole}. */
   private int largest() {
-    return type == WeightType.MXFP4 ? 12 : 128;
+    return switch (type) {
+      case MXFP4 -> 12;
+      case Q4_K -> 15;
+      case Q6_K -> 32;
+      default -> 128;
+    };
   }
 
   private static float halfPower(int exponent) {
@@ -152,6 +285,7 @@ public record Panels(WeightType type, int rows, int columns) {
 
   /** A weight as a float, which of INT8 the scale of its column is still to be applied to. */
   float get(Storage storage, long block, long p, long q) {
-    return whole(storage, block, p, q) * scale(storage, block, p, q);
+    float multiple = whole(storage, block, p, q) * scale(storage, block, p, q);
+    return hasMinimum() ? multiple - minimum(storage, block, p, q) : multiple;
   }
 }

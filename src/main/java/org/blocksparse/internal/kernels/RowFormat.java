@@ -53,7 +53,7 @@ public enum RowFormat {
           case FLOAT32, FLOAT16, INT8 -> FLOATS;
           case BFLOAT16 -> transposed ? FLOATS : BFLOAT16;
           case PACKED_INT8 -> BYTES;
-          case Q8_0, Q4_0, MXFP4 -> GROUPS;
+          case Q8_0, Q4_0, MXFP4, Q4_K, Q6_K -> GROUPS;
         };
     boolean packed = weights.isPacked();
     return switch (bits) {

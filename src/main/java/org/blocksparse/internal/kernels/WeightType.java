@@ -27,7 +27,11 @@ public enum WeightType {
   /** A whole number of 4 bits, times a float16 for 32 rows of a column. */
   Q4_0(Blocksparse.BLOCKSPARSE_Q4_0),
   /** A float of 4 bits, times a power of two for 32 rows of a column. */
-  MXFP4(Blocksparse.BLOCKSPARSE_MXFP4);
+  MXFP4(Blocksparse.BLOCKSPARSE_MXFP4),
+  /** A whole number of 4 bits times a scale, less a minimum, both for 32 rows of a column. */
+  Q4_K(Blocksparse.BLOCKSPARSE_Q4_K),
+  /** A whole number of 6 bits times a scale for 16 rows of a column. */
+  Q6_K(Blocksparse.BLOCKSPARSE_Q6_K);
 
   private static final int PACKED = 0;
 
