@@ -342,7 +342,7 @@ struct whole_tile {
     constexpr bool kNear = kPanels == 1 && kRows <= 2;
     constexpr int32_t kGroupBytes = group_bytes(kWeights);
     const int64_t panel_bytes = int64_t{p.x.groups} * kGroupBytes;
-    const int64_t ahead = kPanels > 1 ? kPanels * panel_bytes : kNear ? 4096 : 8192;
+    const int64_t ahead = kPanels > 1 ? kPanels * panel_bytes : kNear ? 2048 : 8192;
     const uint8_t* panel = p.panels + output / kOutputs * panel_bytes + begin * kGroupBytes;
     const int64_t stride = p.x.stride();
     const int32_t sums_of_row = p.x.sums_of_row();
