@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.ForkJoinPool;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.Activation;
@@ -19,6 +20,9 @@ import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Workers;
+import org.blocksparse.internal.kernels.KernelChoice;
+import org.blocksparse.internal.kernels.KernelWorkers;
+import org.blocksparse.internal.kernels.Kernels;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.Epilogue;
 import org.blocksparse.products.SparseBlockDot;
@@ -26,6 +30,7 @@ import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.Seeded;
+import org.blocksparse.testing.WatchedKernels;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -50,7 +55,8 @@ final class PackedExpertsTest {
     return KernelsUnderTest.instructionSets().stream()
         .flatMap(
             kernels ->
-                Stream.of(ElementType.INT8, ElementType.Q8_0, ElementType.Q4_0, ElementType.MXFP4)
+                Stream.of(ElementType.values())
+                    .filter(ElementType::isPacked)
                     .map(type -> Arguments.of(kernels, type)));
   }
 
@@ -178,6 +184,43 @@ final class PackedExpertsTest {
           assertEquals(expected, out.get(i / s.outputs(), i % s.outputs()), 1e-5, "element " + i);
         }
       }
+    }
+  }
+
+  /** Tiles of AMX read copies of rows in order; with copies, other kernels have the same bits. */
+  @Test
+  void copiesOfRowsChangeNoBits(Data data) {
+    Sizes s = new Sizes(70, 40, 33, 20, 3, 2);
+    AtomicInteger products = new AtomicInteger();
+    Kernels reading =
+        WatchedKernels.of(
+            KernelChoice.kernels(),
+            (kernel, arguments, call) -> {
+              if (kernel.equals("packedActivation")
+                  && arguments[0].toString().contains("BYTES, count=140")) {
+                products.incrementAndGet();
+              }
+              return kernel.equals("readsRowsInOrder") ? Boolean.TRUE : call.make();
+            });
+    Workers workers = Workers.callingThread();
+    try (MixtureOfExperts layer =
+            packed(data, s, Activation.SWIGLU, true, ElementType.INT8, workers);
+        MixtureOfExperts copying =
+            MixtureOfExperts.builder(s.inputs(), s.hidden(), s.experts())
+                .outputs(s.outputs())
+                .workers(KernelWorkers.of(workers, reading))
+                .build(layer.parameters());
+        Routing routing = routing(data, s);
+        FloatTensor x =
+            FloatTensor.of(data.floats(Numbers.GAUSSIAN, 70L * 40), s.batch(), s.inputs());
+        FloatTensor expected = FloatTensor.zeros(s.batch(), s.outputs());
+        FloatTensor actual = FloatTensor.zeros(s.batch(), s.outputs())) {
+      for (int bits : new int[] {8, 16}) {
+        layer.withInputBits(bits).apply(x, routing, expected);
+        copying.withInputBits(bits).apply(x, routing, actual);
+        assertArrayEquals(expected.toArray(), actual.toArray(), bits + " bits");
+      }
+      assertTrue(products.get() >= 2, "no product has read copies");
     }
   }
 

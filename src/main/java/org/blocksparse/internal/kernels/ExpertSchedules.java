@@ -9,7 +9,11 @@ import org.blocksparse.internal.memory.Scratch;
  * each other. The memory is borrowed, so that in steady state nothing is allocated off the heap.
  */
 public final class ExpertSchedules implements AutoCloseable {
+  /** Rows of an expert, on average, from which on copies of them are worth it: those of a tile. */
+  private static final int GATHERED_ROWS = 16;
+
   private final int pairs;
+  private final boolean gathered;
   private final Scratch ofUp;
   private final GemmSchedule up;
   private final Scratch ofDown;
@@ -21,8 +25,10 @@ public final class ExpertSchedules implements AutoCloseable {
    * @param batch how many samples there are
    * @param chosen (batch, k): the expert of each pair
    * @param sorted pairs, by expert and then by sample
+   * @param mayGather whether the first product may read a copy of its row for each pair
    */
-  public ExpertSchedules(int batch, int k, int[] chosen, int[] sorted, int begin, int end) {
+  public ExpertSchedules(
+      int batch, int k, int[] chosen, int[] sorted, int begin, int end, boolean mayGather) {
     this.pairs = end - begin;
     int experts = 0;
     int chunks = 0;
@@ -31,6 +37,7 @@ public final class ExpertSchedules implements AutoCloseable {
       experts++;
       chunks += GemmSchedule.chunksOf(next - i, GemmSchedule.MAX_CHUNK_ROWS);
     }
+    this.gathered = mayGather && pairs >= GATHERED_ROWS * experts;
     GemmSchedule.Layout layout = new GemmSchedule.Layout(chunks, chunks, pairs, pairs);
     int[] packed = new int[layout.arrayLength()];
     layout.writeHeader(packed);
@@ -47,7 +54,7 @@ public final class ExpertSchedules implements AutoCloseable {
         packed[(int) layout.pairStart() + chunk] = first;
         for (int r = first; r < last; r++) {
           packed[(int) layout.row() + r] = r;
-          packed[(int) layout.pairRead() + r] = sorted[begin + r] / k;
+          packed[(int) layout.pairRead() + r] = gathered ? r : sorted[begin + r] / k;
           packed[(int) layout.pairWrite() + r] = r - first;
         }
       }
@@ -100,6 +107,11 @@ public final class ExpertSchedules implements AutoCloseable {
   /** How many pairs there are. */
   public int pairs() {
     return pairs;
+  }
+
+  /** Whether the first product reads row i for pair i, and not the row of its sample. */
+  boolean gathered() {
+    return gathered;
   }
 
   /** Row i is the sample of pair i times the block of its expert; a chunk has one expert. */

@@ -116,6 +116,12 @@ final class JavaProductKernels implements ProductKernels {
     return largest;
   }
 
+  /** As with AMX, which few machines have: tests compare such rows with others. */
+  @Override
+  public boolean readsRowsInOrder() {
+    return true;
+  }
+
   /** In float, and in the order of the native kernels: the bits are theirs. */
   @Override
   public void packedGemm(

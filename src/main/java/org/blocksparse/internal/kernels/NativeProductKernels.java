@@ -8,9 +8,11 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_gemm_scra
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_outer_scratch_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_packed_activation_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_packed_gemm_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_packed_name;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_round_rows_f32;
 import static org.blocksparse.internal.kernels.NativeRowKernels.check;
 
+import org.blocksparse.internal.binding.NativeMemory;
 import org.blocksparse.internal.memory.Scratch;
 
 /** The products of the native library, with one instruction set and one way to multiply. */
@@ -38,6 +40,11 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
   @Override
   public boolean mayUseBlas(Blocks w) {
     return scratch(w) > 0;
+  }
+
+  @Override
+  public boolean readsRowsInOrder() {
+    return NativeMemory.text(blocksparse_packed_name(isa)).startsWith("amx");
   }
 
   @Override

@@ -49,9 +49,12 @@ public record PackedExperts(
    */
   public void run(Engine engine, Rows x, Pairs pairs, boolean accumulate, Rows out) {
     int hidden = w2.inSize();
-    long elements = RoundedRows.elements(format2, 1, hidden) + (format2.isWhole() ? hidden : 0);
-    int most = (int) Math.max(1, KEPT_BYTES / Float.BYTES / elements);
     int inputs = w1.inSize();
+    long elements =
+        RoundedRows.elements(format2, 1, hidden)
+            + (format2.isWhole() ? hidden : 0)
+            + (mayGather(engine) ? RoundedRows.elements(format1, 1, inputs) : 0);
+    int most = (int) Math.max(1, KEPT_BYTES / Float.BYTES / elements);
     try (Scratch memory = Scratch.borrow(RoundedRows.elements(format1, x.count(), inputs))) {
       RoundedRows rounded = new RoundedRows(memory.storage(), format1, x.count(), inputs);
       engine.round(x, rounded);
@@ -64,13 +67,42 @@ public record PackedExperts(
     }
   }
 
+  private boolean mayGather(Engine engine) {
+    return format1.isWhole() && engine.kernels().products().readsRowsInOrder();
+  }
+
+  /** Copies the row of each pair's sample, so that those of an expert follow each other. */
+  private static RoundedRows gathered(
+      Engine engine, RoundedRows x, Pairs pairs, int begin, int count, Storage memory) {
+    RoundedRows copies = new RoundedRows(memory, x.format(), count, x.size());
+    engine.run(
+        count,
+        Engine.work(count, 1, x.size()),
+        (first, end) -> {
+          byte[] piece = new byte[StoredWeights.PIECE];
+          for (int i = first; i < end; i++) {
+            copies.copyRow(i, x, pairs.sorted[begin + i] / pairs.k, piece);
+          }
+        });
+    return copies;
+  }
+
   /** Writes or adds the sums of some pairs. */
   private void run(
       Engine engine, RoundedRows x, Pairs pairs, int begin, int end, boolean accumulate, Rows out) {
     int count = end - begin;
     try (ExpertSchedules schedules =
             new ExpertSchedules(
-                (int) out.count(), pairs.k, pairs.chosen, pairs.sorted, begin, end);
+                (int) out.count(),
+                pairs.k,
+                pairs.chosen,
+                pairs.sorted,
+                begin,
+                end,
+                mayGather(engine));
+        Scratch ofCopies =
+            Scratch.borrow(
+                schedules.gathered() ? RoundedRows.elements(format1, count, x.size()) : 0);
         Scratch ofGates = Scratch.borrow(count);
         Scratch ofFloats = Scratch.borrow(format2.isWhole() ? (long) count * w2.inSize() : 0);
         Scratch memory = Scratch.borrow(RoundedRows.elements(format2, count, w2.inSize()))) {
@@ -78,16 +110,18 @@ public record PackedExperts(
       for (int i = 0; i < count; i++) {
         gates.putFloat(i, pairs.gates.getFloat(pairs.places[pairs.sorted[begin + i]]));
       }
+      RoundedRows read =
+          schedules.gathered() ? gathered(engine, x, pairs, begin, count, ofCopies.storage()) : x;
       int size = w2.inSize();
       RoundedRows between = new RoundedRows(memory.storage(), format2, count, size);
       Scheduler.Stage second = second(engine, between, schedules, gates, accumulate, out);
       if (!format2.isWhole()) {
-        engine.run(first(engine, x, schedules, gates, between), second);
+        engine.run(first(engine, read, schedules, gates, between), second);
         return;
       }
       RoundedRows floats = new RoundedRows(ofFloats.storage(), RowFormat.FLOATS, count, size);
       Rows rows = new Rows(ofFloats.storage(), count, size);
-      engine.run(first(engine, x, schedules, gates, floats), engine.rounding(rows, between));
+      engine.run(first(engine, read, schedules, gates, floats), engine.rounding(rows, between));
       engine.run(second.tasks(), second.work(), second.body());
     }
   }

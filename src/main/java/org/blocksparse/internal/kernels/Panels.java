@@ -167,7 +167,7 @@ public record Panels(WeightType type, int rows, int columns) {
     } else if (isUpperHalf(row)) {
       part[at] = (byte) ((part[at] & 0x0f) | code << 4);
     } else {
-      part[at] = (byte) ((part[at] & 0xf0) | code & 15);
+      part[at] = (byte) ((part[at] & 0xf0) | (code & 15));
     }
     if (bits() == 6) {
       part[codes + highByte(row % GROUP_ROWS, column)] |= (byte) (code >> 4 << highBit(row));

@@ -14,6 +14,12 @@ public interface ProductKernels {
    */
   boolean mayUseBlas(Blocks w);
 
+  /**
+   * Whether products of many rows that are rounded as a whole are faster if these rows follow each
+   * other: tiles of AMX read nothing else.
+   */
+  boolean readsRowsInOrder();
+
   /** Columns [columnBegin, columnEnd) of the rows of c that chunks [begin, end) write. */
   void blockGemm(BlockProduct product, int begin, int end, int columnBegin, int columnEnd);
 

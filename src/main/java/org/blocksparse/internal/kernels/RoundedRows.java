@@ -72,4 +72,19 @@ record RoundedRows(Storage storage, RowFormat format, long count, int size) {
   void putScale(long row, int group, float scale) {
     storage.putFloat(scaleAt(row, group), scale);
   }
+
+  /** Copies a row of others of this format, that of whole rows, and size. */
+  void copyRow(long row, RoundedRows from, long fromRow, byte[] piece) {
+    long bytes = stride(format, size);
+    for (int plane = 0; plane < format.planes(); plane++) {
+      long to = codeAt(plane, row, 0);
+      StoredWeights.copy(from.storage, from.codeAt(plane, fromRow, 0), storage, to, bytes, piece);
+    }
+    putScale(row, 0, from.scale(fromRow, 0));
+    int sums = format.planes() * Engine.ceilDiv(groups(), PIECE_GROUPS);
+    for (int i = 0; i < sums; i++) {
+      long of = from.scaleAt(from.count, 0) + fromRow * sums + i;
+      storage.putInt(scaleAt(count, 0) + row * sums + i, from.storage.getInt(of));
+    }
+  }
 }

@@ -11,7 +11,7 @@ import org.blocksparse.internal.memory.Storage;
 public record StoredWeights(WeightType type, Storage elements, Storage scales)
     implements AutoCloseable {
   /** Elements that are widened at once, and bytes that are copied. */
-  private static final int PIECE = 1 << 12;
+  static final int PIECE = 1 << 12;
 
   /**
    * Rounds floats to a type.
@@ -167,8 +167,7 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
   }
 
   /** Copies bytes, as many at a time as the piece has. */
-  private static void copy(
-      Storage from, long begin, Storage into, long to, long bytes, byte[] piece) {
+  static void copy(Storage from, long begin, Storage into, long to, long bytes, byte[] piece) {
     for (long at = 0; at < bytes; at += piece.length) {
       int length = (int) Math.min(piece.length, bytes - at);
       from.getBytes(begin + at, piece, length);
