@@ -22,15 +22,19 @@ final class DocumentsTest {
   private final List<Page> pages = Page.all();
   private final List<Program> programs = Program.in(Path.of("src"));
 
-  /** A service that a page shows, which the tests of its own project run. */
-  private static final Path SERVICE = Path.of("src/it/spring");
+  /** Projects of users that pages show, which tests of their own run. */
+  private static final Path PROJECTS = Path.of("src/it");
 
-  private Stream<Program> programsAndService() {
-    Path sources = SERVICE.resolve("src/main/java/tagging");
+  private static final List<String> IN_PROJECTS =
+      List.of(
+          "spring/src/main/java/tagging/Tagging.java",
+          "spring/src/main/java/tagging/LabelController.java",
+          "langchain4j/src/main/java/topics/Topics.java",
+          "langchain4j/src/main/java/topics/TrainedTextClassifier.java");
+
+  private Stream<Program> programsAndProjects() {
     return Stream.concat(
-        programs.stream(),
-        Stream.of("Tagging.java", "LabelController.java")
-            .map(name -> Program.of(sources.resolve(name))));
+        programs.stream(), IN_PROJECTS.stream().map(name -> Program.of(PROJECTS.resolve(name))));
   }
 
   /** Each copied block runs, or its page links to the whole program. */
@@ -40,7 +44,7 @@ final class DocumentsTest {
         .forEach(
             block ->
                 assertTrue(
-                    programsAndService().anyMatch(program -> isOf(program, block)),
+                    programsAndProjects().anyMatch(program -> isOf(program, block)),
                     () -> block.page() + " has Java that no test runs:\n" + block.text()));
   }
 
@@ -70,7 +74,7 @@ final class DocumentsTest {
   @Test
   void everyProgramIsOnAPage() {
     List<Page.Block> blocks = javaBlocks().toList();
-    programsAndService()
+    programsAndProjects()
         .forEach(
             program ->
                 assertTrue(
@@ -97,7 +101,7 @@ final class DocumentsTest {
 
   @Test
   void theDockerfileIsOnItsPage() {
-    String dockerfile = Program.of(SERVICE.resolve("Dockerfile")).text();
+    String dockerfile = Program.of(PROJECTS.resolve("spring/Dockerfile")).text();
     assertTrue(
         Page.of("src/doc/spring.md")
             .blocks("text")

@@ -33,6 +33,12 @@ final class Pom {
   private static final Pom CLASSIFIER = new Pom(Path.of("src/classifier/pom.xml"), PARENT);
   private static final Pom SPARK = new Pom(Path.of("src/spark/pom.xml"), PARENT);
 
+  /** Projects of users, whose pages name dependencies on others. */
+  private static final List<Pom> USERS =
+      Stream.of("langchain4j")
+          .map(name -> new Pom(Path.of("src/it", name, "pom.xml"), PARENT))
+          .toList();
+
   private final String text;
   private final Element project;
   private final Map<String, String> properties = new HashMap<>();
@@ -87,6 +93,7 @@ final class Pom {
     Set<String> known = new TreeSet<>();
     MAIN.dependencies(MAIN.project).forEach(known::add);
     PLATFORM.dependencies(PLATFORM.project).forEach(known::add);
+    USERS.forEach(user -> user.dependencies(user.project).forEach(known::add));
     for (Pom own : List.of(MAIN, PLATFORM, LINUX, CLASSIFIER, SPARK)) {
       known.add(own.coordinates());
     }
