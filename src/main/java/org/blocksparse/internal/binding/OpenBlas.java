@@ -2,7 +2,6 @@
 package org.blocksparse.internal.binding;
 
 import java.io.IOException;
-import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -16,8 +15,6 @@ import org.bytedeco.javacpp.Loader;
  * none, one that is installed on the machine.
  */
 public final class OpenBlas {
-  private static final Logger LOG = System.getLogger("org.blocksparse");
-
   private OpenBlas() {}
 
   /** The library as a resource of the jar for a platform. */
@@ -78,11 +75,12 @@ public final class OpenBlas {
               + " was not loaded, and in its place this machine's own OpenBLAS was found, "
               + file());
     }
-    LOG.log(
-        Level.WARNING,
-        "Using the OpenBLAS of {0}, which other code has loaded first, not {1}.",
-        file(),
-        loaded.get(0));
+    System.getLogger("org.blocksparse")
+        .log(
+            Level.WARNING,
+            "Using the OpenBLAS of {0}, which other code has loaded first, not {1}.",
+            file(),
+            loaded.get(0));
   }
 
   /** Parallelism is ours: OpenBLAS computes on the thread that calls it, in the whole process. */

@@ -271,6 +271,26 @@ final class RunnableJarTest {
         letters, ": line 1: expected a text with words that", "train", "-o", model, letters);
   }
 
+  /** The options of the file are known to this JVM, and print nothing. */
+  @Test
+  void startsWithTheOptionsOfTheFile() throws Exception {
+    Path clone = Path.of("../..").toRealPath();
+    Path archive = clone.resolve("src/classifier/target/classifier.jsa");
+    Files.deleteIfExists(archive);
+    for (int start = 0; start < 2; start++) { // the first one writes the archive, if it can
+      Process process =
+          new ProcessBuilder(command().get(0), "@src/classifier/classifier.args", "--version")
+              .directory(clone.toFile())
+              .redirectErrorStream(true)
+              .start();
+      String printed = new String(process.getInputStream().readAllBytes(), UTF_8);
+      assertEquals(0, process.waitFor(), printed);
+      assertEquals(1, printed.lines().count(), printed);
+      assertEquals(Runtime.version().feature() >= 19, Files.exists(archive));
+    }
+    Files.deleteIfExists(archive); // it has few classes
+  }
+
   /** As long as a header may be. */
   @Test
   void aModelOfTooManyKeys_isRefused_inAHeapOf72MB() throws Exception {
