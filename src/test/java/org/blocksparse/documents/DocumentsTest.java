@@ -30,7 +30,9 @@ final class DocumentsTest {
           "spring/src/main/java/tagging/Tagging.java",
           "spring/src/main/java/tagging/LabelController.java",
           "langchain4j/src/main/java/topics/Topics.java",
-          "langchain4j/src/main/java/topics/TrainedTextClassifier.java");
+          "langchain4j/src/main/java/topics/TrainedTextClassifier.java",
+          "jlama/src/main/java/engine/Ask.java",
+          "jlama/src/main/java/engine/ExpertsFeedForward.java");
 
   private Stream<Program> programsAndProjects() {
     return Stream.concat(

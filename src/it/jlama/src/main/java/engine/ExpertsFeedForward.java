@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+package engine;
+
+import com.github.tjake.jlama.model.functions.FeedForward;
+import com.github.tjake.jlama.safetensors.DType;
+import com.github.tjake.jlama.safetensors.WeightLoader;
+import com.github.tjake.jlama.tensor.AbstractTensor;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Consumer;
+import java.util.function.IntFunction;
+import org.blocksparse.Activation;
+import org.blocksparse.ElementType;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.Weights;
+import org.blocksparse.experts.MixtureOfExperts;
+import org.blocksparse.experts.TopKGate;
+
+/** The experts of a Mixtral layer in Jlama: reads and writes Jlama's tensors where they lie. */
+public final class ExpertsFeedForward implements FeedForward, AutoCloseable {
+  private final MixtureOfExperts experts;
+  private final IntFunction<AbstractTensor> results;
+
+  private ExpertsFeedForward(MixtureOfExperts experts, IntFunction<AbstractTensor> results) {
+    this.experts = experts;
+    this.results = results;
+  }
+
+  /**
+   * Copies the experts of one layer, converted to a type, once.
+   *
+   * @param prefix such as {@code model.layers.5.block_sparse_moe.}
+   * @param results makes the tensor (rows, size of the model) for a number of rows
+   */
+  public static ExpertsFeedForward load(
+      WeightLoader weights,
+      String prefix,
+      TopKGate gate,
+      ElementType type,
+      IntFunction<AbstractTensor> results) {
+    try {
+      MixtureOfExperts experts =
+          MixtureOfExperts.of(
+              name -> matrix(weights.load(prefix + ofMixtral(name))),
+              gate.experts(),
+              gate,
+              Activation.SWIGLU,
+              type);
+      return new ExpertsFeedForward(experts, results);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static String ofMixtral(String name) {
+    return name.replace("gate_proj", "w1").replace("down_proj", "w2").replace("up_proj", "w3");
+  }
+
+  private static Weights matrix(AbstractTensor<?, ?> tensor) {
+    ElementType type =
+        switch (tensor.dType()) {
+          case F32 -> ElementType.FLOAT32;
+          case F16 -> ElementType.FLOAT16;
+          case BF16 -> ElementType.BFLOAT16;
+          default ->
+              throw new IllegalArgumentException("weights: expected floats but was " + tensor);
+        };
+    MemorySegment segment = tensor.getMemorySegment();
+    return Weights.wrapAddress(
+        segment.address(), segment.byteSize(), segment, type, 1, 1, rows(tensor), columns(tensor));
+  }
+
+  @Override
+  public AbstractTensor forward(
+      AbstractTensor input, Optional<Consumer<List<AbstractTensor>>> reducer) {
+    if (reducer.isPresent()) {
+      throw new UnsupportedOperationException("a model that is split over machines");
+    }
+    AbstractTensor<?, ?> result = results.apply(rows(input));
+    try (FloatTensor x = floats(input);
+        FloatTensor out = floats(result)) {
+      experts.apply(x, out);
+    }
+    return result;
+  }
+
+  private static FloatTensor floats(AbstractTensor<?, ?> tensor) {
+    if (tensor.dType() != DType.F32) {
+      throw new IllegalArgumentException("working types: expected F32 but was " + tensor.dType());
+    }
+    MemorySegment segment = tensor.getMemorySegment();
+    return FloatTensor.wrapAddress(
+        segment.address(), segment.byteSize(), segment, rows(tensor), columns(tensor));
+  }
+
+  private static int rows(AbstractTensor<?, ?> tensor) {
+    return tensor.shape().first();
+  }
+
+  private static int columns(AbstractTensor<?, ?> tensor) {
+    return tensor.shape().last();
+  }
+
+  @Override
+  public void close() {
+    experts.close();
+  }
+}

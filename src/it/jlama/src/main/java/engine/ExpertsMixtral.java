@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+package engine;
+
+import com.github.tjake.jlama.model.CausalSelfAttention;
+import com.github.tjake.jlama.model.RMSNorm;
+import com.github.tjake.jlama.model.TransformerBlock;
+import com.github.tjake.jlama.model.functions.FeedForward;
+import com.github.tjake.jlama.model.llama.LlamaTokenizer;
+import com.github.tjake.jlama.model.mixtral.MixtralConfig;
+import com.github.tjake.jlama.model.mixtral.MixtralModel;
+import com.github.tjake.jlama.safetensors.Config;
+import com.github.tjake.jlama.safetensors.DType;
+import com.github.tjake.jlama.safetensors.SafeTensorSupport;
+import com.github.tjake.jlama.safetensors.WeightLoader;
+import com.github.tjake.jlama.safetensors.tokenizer.Tokenizer;
+import com.github.tjake.jlama.util.JsonSupport;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Optional;
+import org.blocksparse.ElementType;
+import org.blocksparse.experts.TopKGate;
+
+/** Jlama's Mixtral with the experts of this library; attention and norms are Jlama's. */
+public class ExpertsMixtral extends MixtralModel {
+  // Without an initial value: the constructor of the superclass sets it.
+  private FeedForward[] experts;
+
+  /**
+   * A model that computes in float32.
+   *
+   * @param expertType converts the experts, in Jlama's words; if empty, they keep the file's type
+   */
+  public ExpertsMixtral(
+      Config config, WeightLoader weights, Tokenizer tokenizer, Optional<DType> expertType) {
+    super(config, weights, tokenizer, DType.F32, DType.F32, expertType);
+  }
+
+  /** Loads config.json, tokenizer.json and the safetensors of a folder. */
+  public static ExpertsMixtral load(Path folder, Optional<DType> expertType) throws IOException {
+    return new ExpertsMixtral(
+        JsonSupport.om.readValue(folder.resolve("config.json").toFile(), MixtralConfig.class),
+        SafeTensorSupport.loadWeights(folder.toFile()),
+        new LlamaTokenizer(folder),
+        expertType);
+  }
+
+  @Override
+  protected TransformerBlock[] loadTransformerBlockWeights() {
+    experts = new FeedForward[c.numberOfLayers];
+    Arrays.setAll(experts, this::feedForward);
+    TransformerBlock[] blocks = new TransformerBlock[experts.length];
+    Arrays.setAll(blocks, this::block);
+    return blocks;
+  }
+
+  private TransformerBlock block(int layer) {
+    String base = "model.layers." + layer + ".";
+    CausalSelfAttention attention =
+        new CausalSelfAttention(
+            this,
+            layer,
+            weights.load(base + "self_attn.q_proj.weight"),
+            weights.load(base + "self_attn.k_proj.weight"),
+            weights.load(base + "self_attn.v_proj.weight"),
+            weights.load(base + "self_attn.o_proj.weight"));
+    return new TransformerBlock(
+        this,
+        layer,
+        new RMSNorm(this, weights.load(base + "input_layernorm.weight")),
+        attention,
+        new RMSNorm(this, weights.load(base + "post_attention_layernorm.weight")),
+        experts[layer]);
+  }
+
+  /** The experts of a layer. */
+  protected FeedForward feedForward(int layer) {
+    MixtralConfig config = (MixtralConfig) c;
+    ElementType type =
+        switch (modelQType.orElse(modelDType)) {
+          case F16 -> ElementType.FLOAT16;
+          case BF16 -> ElementType.BFLOAT16;
+          case I8 -> ElementType.INT8;
+          case Q4 -> ElementType.Q4_0;
+          default -> ElementType.FLOAT32;
+        };
+    return ExpertsFeedForward.load(
+        weights,
+        "model.layers." + layer + ".block_sparse_moe.",
+        TopKGate.of(config.numberOfExperts, config.numberOfExpertsPerToken),
+        type,
+        rows -> makeDenseTensor(rows, config.embeddingLength));
+  }
+
+  @Override
+  public void close() {
+    super.close();
+    for (FeedForward each : experts) {
+      if (each instanceof ExpertsFeedForward ours) {
+        ours.close();
+      }
+    }
+  }
+}
