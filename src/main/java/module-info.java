@@ -12,6 +12,9 @@ module org.blocksparse {
   // Events, where the JVM can record them.
   requires static jdk.jfr;
 
+  // Reads without the page cache, where the JVM has them.
+  requires static jdk.unsupported;
+
   exports org.blocksparse;
   exports org.blocksparse.bag;
   exports org.blocksparse.experts;

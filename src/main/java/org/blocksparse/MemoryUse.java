@@ -12,11 +12,25 @@ import static java.util.Objects.requireNonNull;
  *     With {@link org.blocksparse.io.LoadOptions#copyOnWrite}, written pages are private to this
  *     process, but still count as mapped
  * @param privateBytes bytes of this process alone
+ * @param hits experts that a call found in an {@link org.blocksparse.experts.ExpertCache}
+ * @param misses experts that a call had to read
+ * @param bytesRead bytes of weights that were read for such calls
  */
-public record MemoryUse(long mappedBytes, long privateBytes) {
+public record MemoryUse(
+    long mappedBytes, long privateBytes, long hits, long misses, long bytesRead) {
+  /** The use of a model without a cache. */
+  public MemoryUse(long mappedBytes, long privateBytes) {
+    this(mappedBytes, privateBytes, 0, 0, 0);
+  }
+
   /** The use of two models. */
   public MemoryUse plus(MemoryUse other) {
     requireNonNull(other, "other");
-    return new MemoryUse(mappedBytes + other.mappedBytes, privateBytes + other.privateBytes);
+    return new MemoryUse(
+        mappedBytes + other.mappedBytes,
+        privateBytes + other.privateBytes,
+        hits + other.hits,
+        misses + other.misses,
+        bytesRead + other.bytesRead);
   }
 }

@@ -21,6 +21,9 @@ import jdk.jfr.Recording;
 import jdk.jfr.consumer.RecordedEvent;
 import jdk.jfr.consumer.RecordingFile;
 import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.experts.ExpertCache;
+import org.blocksparse.experts.MixtureOfExperts;
+import org.blocksparse.experts.TopKGate;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.SaveOptions;
@@ -114,6 +117,41 @@ final class EventsTest {
     assertEquals(touched, event.getLong("touched"));
     assertEquals(optimizer, event.getString("optimizer"));
     assertEquals(loss, event.getDouble("loss"));
+  }
+
+  @Test
+  void callsOfCachedExpertsCountHitsAndMisses() throws IOException {
+    Path model = folder.resolve("experts");
+    TopKGate gate = TopKGate.of(3, 2);
+    try (MixtureOfExperts floats = MixtureOfExperts.builder(2, 4, gate).build();
+        MixtureOfExperts packed = floats.withWeights(ElementType.Q8_0)) {
+      packed.save(model);
+    }
+    MemoryUse[] use = new MemoryUse[1];
+    List<RecordedEvent> events =
+        recorded(
+            "Experts",
+            () -> {
+              try (ExpertCache cache = ExpertCache.ofBytes(1 << 20);
+                  MixtureOfExperts layer =
+                      MixtureOfExperts.load(model, LoadOptions.mapped(), cache);
+                  FloatTensor x = FloatTensor.of(new float[] {1, 2}, 1, 2)) {
+                layer.apply(x).close();
+                layer.apply(x).close();
+                use[0] = layer.memoryUse();
+              }
+            });
+    assertEquals(2, events.size(), events::toString);
+    assertExperts(events.get(0), model, 0, 2, use[0].bytesRead());
+    assertExperts(events.get(1), model, 2, 0, 0);
+  }
+
+  private static void assertExperts(
+      RecordedEvent event, Path file, int hits, int misses, long bytes) {
+    assertEquals(file.toString(), event.getString("file"));
+    assertEquals(hits, event.getInt("hits"));
+    assertEquals(misses, event.getInt("misses"));
+    assertEquals(bytes, event.getLong("bytesRead"));
   }
 
   @Test

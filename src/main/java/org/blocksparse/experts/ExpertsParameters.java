@@ -138,6 +138,16 @@ record ExpertsParameters(
     }
   }
 
+  /** The same, with a copy of the shared expert, which each row reads; closes the original. */
+  ExpertsParameters withSharedCopied() {
+    if (shared == null) {
+      return this;
+    }
+    ExpertsParameters copy = shared.copy(null);
+    shared.close();
+    return new ExpertsParameters(Wg, bg, W1, b1, W2, b2, copy);
+  }
+
   private static BlockMatrix copy(BlockMatrix parameter, ElementType type) {
     if (parameter instanceof FloatTensor floats) {
       return type == ElementType.FLOAT32 ? TENSORS.copy(floats, "layer") : Weights.of(floats, type);
@@ -183,6 +193,13 @@ record ExpertsParameters(
   /** Whether the weights of both products are packed, those of the shared expert aside. */
   boolean arePacked() {
     return isPacked(W1) && isPacked(W2);
+  }
+
+  /** Whether all are packed, and lie in a file. */
+  boolean areMapped() {
+    return arePacked()
+        && KernelOperands.elements(W1).mapping() != null
+        && KernelOperands.elements(W2).mapping() != null;
   }
 
   /** Whether the weights of a product are packed, which then has no gradient. */
@@ -285,6 +302,22 @@ record ExpertsParameters(
    */
   Lease lease(Lease lease) {
     forEach((name, parameter) -> lease.ofLayer(parameter));
+    return lease;
+  }
+
+  /**
+   * As {@link #lease}, for operations that do not read the weights of experts, whose file may have
+   * shrunk.
+   */
+  Lease leaseBesideExperts(Lease lease) {
+    forEach(
+        (name, parameter) -> {
+          if (parameter == W1 || parameter == W2) {
+            lease.ofLayerUnread(parameter);
+          } else {
+            lease.ofLayer(parameter);
+          }
+        });
     return lease;
   }
 

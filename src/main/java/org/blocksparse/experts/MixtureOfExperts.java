@@ -29,8 +29,11 @@ import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.OptimizerStateFile;
 import org.blocksparse.internal.files.SaveSettings;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.PackedExperts;
 import org.blocksparse.internal.kernels.ReadOnlyWeights;
 import org.blocksparse.internal.kernels.RowFormat;
+import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.io.GgufFile;
@@ -121,6 +124,9 @@ public final class MixtureOfExperts implements AutoCloseable {
   /** Null if weights are only read. */
   private final OptimizerState state;
 
+  /** The experts of a layer with a cache, or null. */
+  private final CachedExperts cached;
+
   /**
    * A layer that takes ownership of its parameters.
    *
@@ -132,7 +138,7 @@ public final class MixtureOfExperts implements AutoCloseable {
       Activation activation,
       Workers workers,
       Map<String, String> metadata) {
-    this(parameters, gate, activation, workers, metadata, RowFormat.ANY_BITS, true);
+    this(parameters, gate, activation, workers, metadata, RowFormat.ANY_BITS, true, null);
   }
 
   private MixtureOfExperts(
@@ -142,13 +148,15 @@ public final class MixtureOfExperts implements AutoCloseable {
       Workers workers,
       Map<String, String> metadata,
       int inputBits,
-      boolean hasState) {
+      boolean hasState,
+      CachedExperts cached) {
     this.parameters = parameters;
     this.gate = gate;
     this.activation = activation;
     this.workers = workers;
     this.metadata = Collections.unmodifiableMap(metadata);
     this.inputBits = inputBits;
+    this.cached = cached;
     boolean trains = hasState && !parameters.isReadOnly();
     this.state = trains ? OptimizerState.of(parameters.tensors()) : null;
     ExpertsParameters of = parameters.shared();
@@ -162,7 +170,8 @@ public final class MixtureOfExperts implements AutoCloseable {
                 workers,
                 Map.of(),
                 inputBits,
-                false);
+                false,
+                null);
   }
 
   ExpertsParameters ofParameters() {
@@ -273,7 +282,7 @@ public final class MixtureOfExperts implements AutoCloseable {
       return Routing.toOne(batch, workers);
     }
     TopKGate own = gate();
-    try (Lease lease = parameters.lease(new Lease()).of("x", x);
+    try (Lease lease = lease().of("x", x);
         BlockPlan dense = BlockPlan.dense(batch).withWorkers(workers);
         Scratch memory = Scratch.borrow((long) batch * experts())) {
       FloatTensor logits = tensor(memory, PRODUCTS.outputs(dense, experts()));
@@ -316,12 +325,7 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   private void mix(FloatTensor x, Routing routing, FloatTensor out) {
-    try (Lease lease =
-        parameters
-            .lease(new Lease())
-            .of("x", x)
-            .of("routing", routing.gates())
-            .writing("out", out)) {
+    try (Lease lease = lease().of("x", x).of("routing", routing.gates()).writing("out", out)) {
       mix(x, routing, false, out);
       if (shared != null) {
         try (Routing toAll = shared.route(x)) {
@@ -335,14 +339,15 @@ public final class MixtureOfExperts implements AutoCloseable {
   private void mix(FloatTensor x, Routing routing, boolean accumulate, FloatTensor out) {
     if (parameters.arePacked()) {
       ProductEvent event = Recorder.product();
-      parameters
-          .packedExperts(activation, inputBits)
-          .run(
-              TENSORS.engine(workers),
-              KernelOperands.rows(x),
-              routing.pairsByExpert(),
-              accumulate,
-              KernelOperands.rows(out));
+      PackedExperts experts = parameters.packedExperts(activation, inputBits);
+      Engine engine = TENSORS.engine(workers);
+      Rows rows = KernelOperands.rows(x);
+      Rows mixtures = KernelOperands.rows(out);
+      if (cached == null) {
+        experts.run(engine, rows, routing.pairsByExpert(), accumulate, null, mixtures);
+      } else {
+        cached.run(experts, engine, rows, routing.pairsByExpert(), mixtures);
+      }
       if (event != null) {
         event.record("experts", routing.batch(), routing.pairs(), inputs(), outputs());
       }
@@ -362,6 +367,12 @@ public final class MixtureOfExperts implements AutoCloseable {
         mix(x, band.toExperts(), band.fromExperts(), band.gates(), add, out);
       }
     }
+  }
+
+  private Lease lease() {
+    return cached == null
+        ? parameters.lease(new Lease())
+        : parameters.leaseBesideExperts(new Lease());
   }
 
   /** Writes or adds the outputs for the pairs of two plans. */
@@ -539,7 +550,7 @@ public final class MixtureOfExperts implements AutoCloseable {
     try (Lease lease = parameters.lease(new Lease())) {
       MixtureOfExperts copy =
           new MixtureOfExperts(
-              parameters.copy(null), gate, activation, workers, metadata, inputBits, true);
+              parameters.copy(null), gate, activation, workers, metadata, inputBits, true, null);
       try {
         if (state != null) {
           PRODUCTS.copy(state, copy.state);
@@ -585,7 +596,8 @@ public final class MixtureOfExperts implements AutoCloseable {
       throw new IllegalArgumentException("bits: expected 8, 16 or 32 but was " + bits);
     }
     parameters.requireInputBits(bits);
-    return new MixtureOfExperts(parameters, gate, activation, workers, metadata, bits, true);
+    return new MixtureOfExperts(
+        parameters, gate, activation, workers, metadata, bits, true, cached);
   }
 
   /** Saves parameters, gate and activation; see {@link #save(Path, SaveOptions)}. */
@@ -648,6 +660,58 @@ public final class MixtureOfExperts implements AutoCloseable {
                 content -> of(content, options.workers()),
                 MixtureOfExperts::ofState,
                 MixtureOfExperts::close));
+  }
+
+  /**
+   * Loads a layer of packed weights whose experts stay in the file: a call reads those that its
+   * rows choose, unless they are in the cache. Results have the bits of a layer in memory; a shared
+   * expert is read at once. The file must not be changed in place; see {@link LoadOptions#mapped}.
+   *
+   * <p>If an expert cannot be read, since the file was truncated for instance, calls that need it
+   * throw {@link java.io.UncheckedIOException}, whose message names the file and the expert; their
+   * output is undefined then. Calls that do not need it are not affected.
+   *
+   * @param options {@link LoadOptions#mapped}, with the workers of this layer
+   * @param cache the memory of all layers of a model; the caller closes it after the layers
+   * @throws FileFormatException if the file does not hold a layer of experts
+   * @throws IOException if the file cannot be read
+   * @throws IllegalArgumentException if the options are not mapped, the weights are not packed, the
+   *     cache is smaller than an expert, or its experts have another form
+   * @throws IllegalStateException if the cache is closed, or cannot be locked in memory
+   * @throws OutOfMemoryError if there is not enough native memory; the message has the bytes
+   */
+  public static MixtureOfExperts load(Path file, LoadOptions options, ExpertCache cache)
+      throws IOException {
+    requireNonNull(cache, "cache");
+    if (IO.settings(requireNonNull(options, "options")).memory() != LoadSettings.Memory.MAPPED) {
+      throw new IllegalArgumentException("options: expected LoadOptions.mapped()");
+    }
+    MixtureOfExperts layer = load(file, options);
+    ExpertsParameters parameters = layer.parameters;
+    try {
+      if (!parameters.areMapped()) {
+        throw new IllegalArgumentException(
+            "file: expected packed weights but was of "
+                + layer.weightType()
+                + "; save what withWeights(ElementType.Q8_0) returns");
+      }
+      parameters = parameters.withSharedCopied();
+      PackedExperts mapped = parameters.packedExperts(layer.activation, RowFormat.ANY_BITS);
+      CachedExperts experts = new CachedExperts(cache, mapped);
+      return new MixtureOfExperts(
+          parameters,
+          layer.gate,
+          layer.activation,
+          layer.workers,
+          layer.metadata,
+          RowFormat.ANY_BITS,
+          true,
+          experts);
+    } catch (Throwable e) {
+      parameters.close();
+      layer.close();
+      throw e;
+    }
   }
 
   /**
@@ -774,7 +838,8 @@ public final class MixtureOfExperts implements AutoCloseable {
   /** The off-heap memory of this layer: mapped bytes and private bytes. */
   public MemoryUse memoryUse() {
     Stream<Storage> ofState = state == null ? Stream.empty() : PRODUCTS.memory(state);
-    return KernelOperands.memoryUse(Stream.concat(parameters.memory(), ofState));
+    MemoryUse use = KernelOperands.memoryUse(Stream.concat(parameters.memory(), ofState));
+    return cached == null ? use : use.plus(cached.memoryUse());
   }
 
   /** The strings of the file that this layer was loaded from, by key. */
@@ -788,6 +853,9 @@ public final class MixtureOfExperts implements AutoCloseable {
     parameters.close();
     if (state != null) {
       state.close();
+    }
+    if (cached != null) {
+      cached.close();
     }
   }
 

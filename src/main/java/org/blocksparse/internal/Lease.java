@@ -65,6 +65,19 @@ public final class Lease extends StorageLease {
   }
 
   /**
+   * Adds mapped weights of a layer that the operation does not read.
+   *
+   * @throws IllegalStateException if they are closed; what was added before is released then
+   */
+  public Lease ofLayerUnread(BlockMatrix weights) {
+    if (!tryHoldUnread(KernelOperands.elements(weights))) {
+      close();
+      throw new IllegalStateException("layer: " + CLOSED_LAYER);
+    }
+    return this;
+  }
+
+  /**
    * Adds a tensor that the operation writes; null is allowed and does nothing. All of them are
    * added before the first is written.
    *

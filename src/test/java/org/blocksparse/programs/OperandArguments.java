@@ -27,6 +27,7 @@ import org.blocksparse.SparseRows;
 import org.blocksparse.Weights;
 import org.blocksparse.Workers;
 import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.experts.ExpertCache;
 import org.blocksparse.experts.ExpertTensors;
 import org.blocksparse.experts.ExpertsPass;
 import org.blocksparse.experts.MixtureOfExperts;
@@ -236,6 +237,7 @@ final class OperandArguments {
       case "Loader" -> (ModelHolder.Loader<EmbeddingBag>) path -> bag();
       case "Supplier" -> (Supplier<EmbeddingBag>) OperandArguments::bag;
       case "GgufFile" -> gguf();
+      case "ExpertCache" -> ExpertCache.ofBytes(1 << 20);
       case "ExpertTensors" -> (ExpertTensors) name -> ones(3, 3);
       case "List" -> List.of("name");
       case "Path" -> stateFile();

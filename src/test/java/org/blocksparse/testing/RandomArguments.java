@@ -40,6 +40,7 @@ import org.blocksparse.UnknownIds;
 import org.blocksparse.Weights;
 import org.blocksparse.Workers;
 import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.experts.ExpertCache;
 import org.blocksparse.experts.ExpertTensors;
 import org.blocksparse.experts.MixtureOfExperts;
 import org.blocksparse.experts.TopKGate;
@@ -80,7 +81,7 @@ public final class RandomArguments {
   private static final List<String> FILES =
       List.of(
           "mapped", "tensors", "tree", "linear", "experts", "bag", "state", "classes", "array",
-          "ints", "archive", "gguf", "sparse", "mixture");
+          "ints", "archive", "gguf", "sparse", "mixture", "packed");
 
   private final SplittableRandom random;
   private final Path folder;
@@ -385,6 +386,7 @@ public final class RandomArguments {
                 Workers.callingThread(),
                 Workers.of(ForkJoinPool.commonPool(), 2))));
     keep(oneOf(List.of(LoadOptions.mapped(), LoadOptions.copied(), LoadOptions.copyOnWrite())));
+    keep(ExpertCache.ofBytes(1 << 20));
     keep(SaveOptions.defaults());
     keep(Shape.of(SIZE, SIZE));
     keep(Epilogue.none());
@@ -450,7 +452,9 @@ public final class RandomArguments {
     Mixture mixture = Mixture.builder().tree("a", linear).weights("b", sparse).build();
     mixture.save(folder.resolve("mixture"));
     keep(mixture);
-    MixtureOfExperts.builder(SIZE, SIZE, SIZE).build().save(folder.resolve("experts"));
+    MixtureOfExperts experts = MixtureOfExperts.builder(SIZE, SIZE, TopKGate.of(SIZE, 2)).build();
+    experts.save(folder.resolve("experts"));
+    experts.withWeights(ElementType.Q8_0).save(folder.resolve("packed"));
     kept(LabelTree.class).get(0).save(folder.resolve("tree"));
     kept(EmbeddingBag.class).get(0).save(folder.resolve("bag"));
     kept(OptimizerState.class).get(0).save(folder.resolve("state"));

@@ -53,6 +53,13 @@ public final class NativeMemory {
     return newBuffer(address, bytes).order(ByteOrder.nativeOrder());
   }
 
+  /**
+   * Has the system keep memory in RAM, or no longer.
+   *
+   * @return false if the system refuses, as it allows only so many bytes
+   */
+  public static native boolean lock(long address, long bytes, boolean locked);
+
   // In native/jni/buffers.cpp. JavaCPP's own way writes to the buffer it asked the JVM for without
   // looking whether it got one.
 

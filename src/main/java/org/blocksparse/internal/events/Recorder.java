@@ -39,6 +39,11 @@ public final class Recorder {
     return mayRecord() ? ProductEvent.begunOrNull() : null;
   }
 
+  /** A mixture of experts that takes its experts from a cache. */
+  public static ExpertsEvent experts() {
+    return mayRecord() ? ExpertsEvent.begunOrNull() : null;
+  }
+
   /** A search for the likeliest outputs. */
   public static SearchEvent search() {
     return mayRecord() ? SearchEvent.begunOrNull() : null;

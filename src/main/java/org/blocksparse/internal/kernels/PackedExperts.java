@@ -42,12 +42,30 @@ public record PackedExperts(
    */
   public record Pairs(int k, int[] chosen, int[] sorted, int[] places, Storage gates) {}
 
+  /** Slots of memory, in which experts are while they are needed. */
+  public interface Slots {
+    /**
+     * Waits for experts of the next pairs; those of earlier pairs are not needed any more.
+     *
+     * @return the end of the pairs from begin on whose experts are in slots: end at most, and more
+     *     than begin if there are any
+     */
+    int await(int begin, int end);
+
+    /** The slots in place of experts, without b2. */
+    PackedExperts experts();
+
+    /** The same pairs, with slots in place of those experts that have been waited for. */
+    Pairs pairs();
+  }
+
   /**
    * Writes the mixtures of the rows of x.
    *
    * @param accumulate whether to add them
+   * @param slots where the weights are read, with the same bits; null: they are all in memory
    */
-  public void run(Engine engine, Rows x, Pairs pairs, boolean accumulate, Rows out) {
+  public void run(Engine engine, Rows x, Pairs pairs, boolean accumulate, Slots slots, Rows out) {
     int hidden = w2.inSize();
     int inputs = w1.inSize();
     long elements =
@@ -61,7 +79,12 @@ public record PackedExperts(
       int begin = 0;
       do {
         int end = Math.min(pairs.sorted.length, begin + most);
-        run(engine, rounded, pairs, begin, end, accumulate || begin > 0, out);
+        boolean add = accumulate || begin > 0;
+        if (slots == null) {
+          run(engine, rounded, pairs, begin, end, add, out);
+        } else {
+          run(engine, rounded, pairs, slots, begin, end, add, out);
+        }
         begin = end;
       } while (begin < pairs.sorted.length);
     }
@@ -87,6 +110,51 @@ public record PackedExperts(
     return copies;
   }
 
+  /** As many experts at a time as are in slots; biases first, as the second product adds them. */
+  private void run(
+      Engine engine,
+      RoundedRows x,
+      Pairs pairs,
+      Slots slots,
+      int begin,
+      int end,
+      boolean accumulate,
+      Rows out) {
+    if (b2 != null) {
+      addBiases(engine, pairs, begin, end, accumulate, out);
+    }
+    int from = begin;
+    do {
+      int to = slots.await(from, end);
+      boolean add = accumulate || b2 != null || from > begin;
+      slots.experts().run(engine, x, slots.pairs(), from, to, add, out);
+      from = to;
+    } while (from < end);
+  }
+
+  private void addBiases(
+      Engine engine, Pairs pairs, int begin, int end, boolean accumulate, Rows out) {
+    try (ExpertSchedules schedules =
+            new ExpertSchedules(
+                (int) out.count(), pairs.k, pairs.chosen, pairs.sorted, begin, end, false);
+        Scratch ofGates = gates(pairs, begin, end)) {
+      Rows gates = new Rows(ofGates.storage(), end - begin, 1);
+      BlockProduct product =
+          new BlockProduct(schedules.down(), gates, b2, Sums.of(out, accumulate));
+      engine.kernels().products().blockGemm(product, 0, 1, 0, b2.outSize());
+    }
+  }
+
+  /** The gates of pairs, in their order. */
+  private static Scratch gates(Pairs pairs, int begin, int end) {
+    Scratch gates = Scratch.borrow(end - begin);
+    for (int i = begin; i < end; i++) {
+      float gate = pairs.gates.getFloat(pairs.places[pairs.sorted[i]]);
+      gates.storage().putFloat(i - begin, gate);
+    }
+    return gates;
+  }
+
   /** Writes or adds the sums of some pairs. */
   private void run(
       Engine engine, RoundedRows x, Pairs pairs, int begin, int end, boolean accumulate, Rows out) {
@@ -103,13 +171,10 @@ public record PackedExperts(
         Scratch ofCopies =
             Scratch.borrow(
                 schedules.gathered() ? RoundedRows.elements(format1, count, x.size()) : 0);
-        Scratch ofGates = Scratch.borrow(count);
+        Scratch ofGates = gates(pairs, begin, end);
         Scratch ofFloats = Scratch.borrow(format2.isWhole() ? (long) count * w2.inSize() : 0);
         Scratch memory = Scratch.borrow(RoundedRows.elements(format2, count, w2.inSize()))) {
       Storage gates = ofGates.storage();
-      for (int i = 0; i < count; i++) {
-        gates.putFloat(i, pairs.gates.getFloat(pairs.places[pairs.sorted[begin + i]]));
-      }
       RoundedRows read =
           schedules.gathered() ? gathered(engine, x, pairs, begin, count, ofCopies.storage()) : x;
       int size = w2.inSize();

@@ -38,6 +38,10 @@ public final class MappedFile implements AutoCloseable {
   private static final int ATTEMPTS = 3;
 
   private final Path file;
+
+  /** Identifies the file, even if another one takes its name; null where the system cannot. */
+  private final Object key;
+
   private final long bytes;
   private final boolean copyOnWrite;
   private final Function<Path, IOException> damage;
@@ -63,6 +67,7 @@ public final class MappedFile implements AutoCloseable {
 
   private MappedFile(
       Path file,
+      Object key,
       long bytes,
       boolean copyOnWrite,
       Function<Path, IOException> damage,
@@ -70,6 +75,7 @@ public final class MappedFile implements AutoCloseable {
       RandomAccessFile lengths,
       long address) {
     this.file = file;
+    this.key = key;
     this.bytes = bytes;
     this.copyOnWrite = copyOnWrite;
     this.damage = damage;
@@ -121,9 +127,10 @@ public final class MappedFile implements AutoCloseable {
         // Java opens it first: its exceptions name the flaw of a file.
         try (FileChannel channel = FileChannel.open(file)) {
           bytes = channel.size();
+          Object key = key(file);
           long address = path.map(bytes, copyOnWrite);
           if (address != 0) {
-            return new MappedFile(file, bytes, copyOnWrite, damage, null, null, address);
+            return new MappedFile(file, key, bytes, copyOnWrite, damage, null, null, address);
           }
         }
       }
@@ -162,7 +169,7 @@ public final class MappedFile implements AutoCloseable {
       lengths = new RandomAccessFile(file.toFile(), "r");
       long bytes = channel.size();
       if (lengths.length() == bytes && Objects.equals(key, key(file))) {
-        return new MappedFile(file, bytes, copyOnWrite, damage, channel, lengths, 0);
+        return new MappedFile(file, key, bytes, copyOnWrite, damage, channel, lengths, 0);
       }
     } catch (Throwable e) { // an interrupt, say
       close(channel, lengths);
@@ -172,7 +179,6 @@ public final class MappedFile implements AutoCloseable {
     return null;
   }
 
-  /** Identifies a file, even if another one takes its name; null where the system cannot. */
   private static Object key(Path file) throws IOException {
     return Files.readAttributes(file, BasicFileAttributes.class).fileKey();
   }
@@ -194,6 +200,11 @@ public final class MappedFile implements AutoCloseable {
   /** The name of the file. */
   public Path file() {
     return file;
+  }
+
+  /** Whether its name is still that of the file that was mapped, and not of another one. */
+  boolean hasItsName() throws IOException {
+    return Objects.equals(key, key(file));
   }
 
   /** The size of the file when it was mapped. */

@@ -53,6 +53,9 @@ public final class Storage {
   /** The file whose content this memory is, or null. */
   private final MappedFile mapping;
 
+  /** Where it begins in the file, in bytes. */
+  private final long mappedPosition;
+
   private final AtomicInteger leases = new AtomicInteger();
 
   /** The storage whose memory a view shares and holds a lease on for each of its own; or null. */
@@ -90,8 +93,15 @@ public final class Storage {
     }
   }
 
-  private Storage(long elements, long address, Buffers buffers, MappedFile mapping, Runnable free) {
+  private Storage(
+      long elements,
+      long address,
+      Buffers buffers,
+      MappedFile mapping,
+      long mappedPosition,
+      Runnable free) {
     this.mapping = mapping;
+    this.mappedPosition = mappedPosition;
     this.elements = elements;
     this.address = address;
     this.buffers = buffers;
@@ -101,6 +111,7 @@ public final class Storage {
 
   private Storage(long elements, long address, Buffers buffers, Object owner, Runnable probe) {
     this.mapping = null;
+    this.mappedPosition = 0;
     this.elements = elements;
     this.address = address;
     this.buffers = buffers;
@@ -112,6 +123,7 @@ public final class Storage {
 
   private Storage(Storage viewed) {
     this.mapping = viewed.mapping;
+    this.mappedPosition = viewed.mappedPosition;
     this.elements = viewed.elements;
     this.address = viewed.address;
     this.buffers = viewed.buffers;
@@ -178,7 +190,7 @@ public final class Storage {
     }
     Buffers buffers = buffersAt(address, bytes(elements));
     Runnable free = new NativeAllocation(address, bytes);
-    Storage storage = new Storage(elements, address, buffers, null, free);
+    Storage storage = new Storage(elements, address, buffers, null, 0, free);
     ALLOCATED_BYTES.addAndGet(bytes);
     return storage;
   }
@@ -211,7 +223,7 @@ public final class Storage {
     }
     Buffers all = Buffers.of(buffers);
     Runnable free = new BufferAllocation(all, bytes);
-    Storage storage = new Storage(elements, 0, all, null, free);
+    Storage storage = new Storage(elements, 0, all, null, 0, free);
     ALLOCATED_BYTES.addAndGet(bytes);
     return storage;
   }
@@ -337,7 +349,21 @@ public final class Storage {
       buffers[s] = mapping.buffer(position + begin, bufferBytes(bytes, s));
     }
     return new Storage(
-        bytes / 4, mapping.address(position), Buffers.of(buffers), mapping, mapping::close);
+        bytes / 4,
+        mapping.address(position),
+        Buffers.of(buffers),
+        mapping,
+        position,
+        mapping::close);
+  }
+
+  /**
+   * Has the system keep memory in RAM, or no longer.
+   *
+   * @return false if the system refuses, or the memory is not of the native library
+   */
+  public boolean lock(boolean locked) {
+    return address != 0 && NativeMemory.lock(address, Math.max(1, bytes(elements)), locked);
   }
 
   /** The bytes of all storages that were allocated and are not free yet. */
@@ -387,6 +413,11 @@ public final class Storage {
   /** The file whose content this memory is, or null if it is memory only. */
   public MappedFile mapping() {
     return mapping;
+  }
+
+  /** Where this memory begins in {@link #mapping}, in bytes. */
+  public long mappedPosition() {
+    return mappedPosition;
   }
 
   /** Whether the elements must not be written. */
@@ -618,6 +649,15 @@ public final class Storage {
   /** Copies {@code length} bytes in, from {@code values[0]} on to byte {@code offset}. */
   public void putBytes(long offset, byte[] values, int length) {
     forEachRun(offset, length, (bytes, to, begin, count) -> bytes.put(to, values, begin, count));
+  }
+
+  /** Copies what remains of a buffer in, to byte {@code offset} and on. */
+  void putBytes(long offset, ByteBuffer from) {
+    int first = from.position();
+    forEachRun(
+        offset,
+        from.remaining(),
+        (bytes, to, begin, count) -> bytes.put(to, from, first + begin, count));
   }
 
   /**

@@ -8,6 +8,9 @@ import java.util.List;
 public class StorageLease implements AutoCloseable {
   private final List<Storage> held = new ArrayList<>(8);
 
+  /** Memory that must not go, but is not read. */
+  private final List<Storage> unread = new ArrayList<>(0);
+
   /**
    * Adds memory, if it is not closed; null is allowed and does nothing.
    *
@@ -15,6 +18,11 @@ public class StorageLease implements AutoCloseable {
    */
   public final boolean tryHold(Storage storage) {
     return storage == null || (storage.acquire() && held.add(storage));
+  }
+
+  /** As {@link #tryHold}, for memory that the operation does not read. */
+  protected final boolean tryHoldUnread(Storage storage) {
+    return storage.acquire() && unread.add(storage);
   }
 
   /**
@@ -67,6 +75,8 @@ public class StorageLease implements AutoCloseable {
     } finally {
       held.forEach(Storage::release);
       held.clear();
+      unread.forEach(Storage::release);
+      unread.clear();
     }
   }
 }

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.memory;
+
+import com.sun.nio.file.ExtendedOpenOption;
+import java.io.EOFException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+
+/**
+ * Reads parts of a mapped file into memory without the page cache, if the system can: there, they
+ * would take memory a second time, and the system would read more than was asked for. Any number of
+ * threads may read at the same time.
+ */
+public final class DirectFile implements AutoCloseable {
+  /** The most bytes of a read. */
+  public static final int MAX_BYTES = 1 << 20;
+
+  /** Of a thread: direct reads fill aligned memory. */
+  private static final ThreadLocal<ByteBuffer> BUFFER = new ThreadLocal<>();
+
+  private final FileChannel channel;
+
+  /** What positions and lengths of reads are multiples of. */
+  private final int alignment;
+
+  private DirectFile(FileChannel channel, int alignment) {
+    this.channel = channel;
+    this.alignment = alignment;
+  }
+
+  /**
+   * Opens the file of a mapping once more.
+   *
+   * @throws IOException if its name is that of another file by now, or it cannot be opened
+   */
+  public static DirectFile open(MappedFile mapping) throws IOException {
+    DirectFile opened = direct(mapping.file());
+    try {
+      if (mapping.hasItsName()) {
+        return opened;
+      }
+      throw new IOException(mapping.file() + ": has been replaced while it was loaded; try again");
+    } catch (Throwable e) {
+      opened.close();
+      throw e;
+    }
+  }
+
+  private static DirectFile direct(Path file) throws IOException {
+    try {
+      int alignment = Math.toIntExact(Files.getFileStore(file).getBlockSize());
+      return new DirectFile(
+          FileChannel.open(file, StandardOpenOption.READ, ExtendedOpenOption.DIRECT), alignment);
+    } catch (IOException | UnsupportedOperationException | NoClassDefFoundError e) {
+      return new DirectFile(FileChannel.open(file), 1); // a file system or a JVM without them
+    }
+  }
+
+  /**
+   * Reads {@code length} bytes, at most {@link #MAX_BYTES}, to byte {@code at} of the memory and
+   * on.
+   *
+   * @throws EOFException if the file ends before; nothing has been written
+   */
+  public void read(long position, int length, Storage to, long at) throws IOException {
+    int before = (int) (position % alignment);
+    ByteBuffer buffer = buffer().limit(roundedUp(before + length));
+    while (buffer.position() < before + length) {
+      boolean ended = buffer.position() % alignment != 0;
+      if (ended || channel.read(buffer, position - before + buffer.position()) < 0) {
+        throw new EOFException("the file ends at " + (position - before + buffer.position()));
+      }
+    }
+    to.putBytes(at, buffer.limit(before + length).position(before));
+  }
+
+  private ByteBuffer buffer() {
+    ByteBuffer buffer = BUFFER.get();
+    int wanted = roundedUp(alignment + MAX_BYTES);
+    if (buffer == null || buffer.alignmentOffset(0, alignment) != 0 || buffer.capacity() < wanted) {
+      buffer = ByteBuffer.allocateDirect(wanted + alignment).alignedSlice(alignment);
+      BUFFER.set(buffer);
+    }
+    return buffer.clear();
+  }
+
+  private int roundedUp(int bytes) {
+    return (bytes + alignment - 1) / alignment * alignment;
+  }
+
+  @Override
+  public void close() throws IOException {
+    channel.close();
+  }
+}
