@@ -26,7 +26,8 @@ import org.blocksparse.io.LoadOptions;
  * multiplies by the first ones while it reads others. It works with any memory that holds at least
  * one expert. Reads bypass the page cache if the file system allows it.
  *
- * <p>Any number of threads may use a cache at the same time.
+ * <p>Any number of threads may use a cache at the same time. Close its layers first: a layer that
+ * is not closed stays in the cache, even if it is garbage.
  */
 public final class ExpertCache implements AutoCloseable {
   /** Reads at a time: enough to keep a fast disk busy. */

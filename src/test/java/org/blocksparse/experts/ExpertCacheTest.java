@@ -296,7 +296,8 @@ final class ExpertCacheTest {
         }
         one.get();
         other.get();
-        assertEquals(before, Storage.allocatedBytes());
+        // Buffers of calls stay in their pool.
+        assertTrue(Storage.allocatedBytes() - before < 2 * EXPERT_BYTES);
       }
     } finally {
       threads.shutdownNow();
