@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.concurrent.ThreadLocalRandom;
 
 /**
@@ -49,10 +50,18 @@ final class FastTextDictionary {
   /** Entries by hash; -1: none. */
   private final int[] slots;
 
+  /** 2^64 / the number of buckets, rounded up. */
+  private final long reciprocal;
+
   /** The rows of buckets that were kept; null: all were. */
   private final KeyTable keptBuckets;
 
   private final int[] rowsOfBuckets;
+
+  /** The last bits of buckets that were kept: most others are left out without a search. */
+  private final BitSet lastBits = new BitSet();
+
+  private final int lastBitsMask;
 
   private FastTextDictionary(
       FastTextArguments arguments,
@@ -69,6 +78,12 @@ final class FastTextDictionary {
     this.labelCounts = labelCounts;
     this.keptBuckets = keptBuckets;
     this.rowsOfBuckets = rowsOfBuckets;
+    this.lastBitsMask =
+        keptBuckets == null ? 0 : 16 * Integer.highestOneBit(keptBuckets.size() | 1) - 1;
+    for (int i = 0; keptBuckets != null && i < keptBuckets.size(); i++) {
+      lastBits.set((int) keptBuckets.key(i) & lastBitsMask);
+    }
+    this.reciprocal = Long.divideUnsigned(-1, Math.max(1, arguments.bucket())) + 1;
     this.slots = new int[Integer.highestOneBit(Math.max(1, ends.length)) << 2];
     Arrays.fill(slots, -1);
     for (int entry = 0; entry < ends.length; entry++) {
@@ -114,8 +129,8 @@ final class FastTextDictionary {
           arguments, words, text.toByteArray(), ends, labelCounts, null, null);
     }
     in.require("dictionary prune size", pruned, 2 * Integer.BYTES);
-    if (pruned > 1 << 28) {
-      throw in.wrong("dictionary prune size", "expected at most 2^28 but was " + pruned);
+    if (pruned > 1 << 26) {
+      throw in.wrong("dictionary prune size", "expected at most 2^26 but was " + pruned);
     }
     KeyTable kept = new KeyTable();
     int[] rows = new int[(int) pruned];
@@ -258,31 +273,37 @@ final class FastTextDictionary {
 
   /** Parts of a word between angle brackets, by characters; no bracket is a part alone. */
   private void addParts(byte[] bytes, int begin, int end, ChunkedIntList rows) {
-    int first = begin - 1; // the place of the opening bracket
-    for (int from = first; from <= end; from++) {
-      if (isContinuation(bytes, from, begin, end)) {
+    byte[] word = new byte[end - begin + 2];
+    word[0] = '<';
+    System.arraycopy(bytes, begin, word, 1, end - begin);
+    word[word.length - 1] = '>';
+    for (int from = 0; from < word.length; from++) {
+      if (isContinuation(word[from])) {
         continue;
       }
       int hash = HASH_BASIS;
       int to = from;
-      for (int n = 1; n <= arguments.maxn() && to <= end; n++) {
+      for (int n = 1; n <= arguments.maxn() && to < word.length; n++) {
         do {
-          hash = hash(hash, at(bytes, to++, begin, end));
-        } while (to <= end && isContinuation(bytes, to, begin, end));
-        boolean isBracket = n == 1 && (from == first || to > end);
+          hash = hash(hash, word[to++]);
+        } while (to < word.length && isContinuation(word[to]));
+        boolean isBracket = n == 1 && (from == 0 || to == word.length);
         if (n >= arguments.minn() && !isBracket) {
-          addBucket(Integer.remainderUnsigned(hash, arguments.bucket()), rows);
+          addBucket(bucket(hash), rows);
         }
       }
     }
   }
 
-  private static byte at(byte[] bytes, int at, int begin, int end) {
-    return at < begin ? (byte) '<' : at == end ? (byte) '>' : bytes[at];
+  private static boolean isContinuation(byte b) {
+    return (b & 0xC0) == 0x80;
   }
 
-  private static boolean isContinuation(byte[] bytes, int at, int begin, int end) {
-    return (at(bytes, at, begin, end) & 0xC0) == 0x80;
+  /** The unsigned remainder of a hash, without a division (Lemire et al., 2019). */
+  private int bucket(int hash) {
+    long fraction = reciprocal * Integer.toUnsignedLong(hash);
+    long high = Math.multiplyHigh(fraction, arguments.bucket());
+    return (int) (fraction < 0 ? high + arguments.bucket() : high);
   }
 
   private void addNgramsOfWords(int[] hashes, int tokens, ChunkedIntList rows) {
@@ -297,9 +318,13 @@ final class FastTextDictionary {
   }
 
   private void addBucket(int bucket, ChunkedIntList rows) {
-    int kept = isPruned() ? keptBuckets.find(bucket) : bucket;
-    if (kept >= 0) {
-      rows.add(words + (isPruned() ? rowsOfBuckets[kept] : bucket));
+    if (!isPruned()) {
+      rows.add(words + bucket);
+    } else if (lastBits.get(bucket & lastBitsMask)) {
+      int kept = keptBuckets.find(bucket);
+      if (kept >= 0) {
+        rows.add(words + rowsOfBuckets[kept]);
+      }
     }
   }
 }

@@ -20,6 +20,7 @@ final class FastTextInput implements Closeable {
 
   private final Path file;
   private final SeekableByteChannel channel;
+  private final long size;
   private final ByteBuffer buffer = ByteBuffer.allocate(BUFFER).order(ByteOrder.LITTLE_ENDIAN);
 
   /** Bytes of the file that are not in the buffer yet. */
@@ -28,7 +29,8 @@ final class FastTextInput implements Closeable {
   FastTextInput(Path file) throws IOException {
     this.file = file;
     this.channel = Files.newByteChannel(file);
-    this.unread = channel.size();
+    this.size = channel.size();
+    this.unread = size;
     buffer.limit(0);
   }
 
@@ -36,6 +38,12 @@ final class FastTextInput implements Closeable {
     return new FileFormatException(file, field, reason);
   }
 
+  /** The bytes of the file. */
+  long size() {
+    return size;
+  }
+
+  /** The bytes that are not read yet. */
   long remaining() {
     return buffer.remaining() + unread;
   }

@@ -2,7 +2,6 @@
 package org.blocksparse.classifier;
 
 import java.io.IOException;
-import java.util.Arrays;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
 
@@ -16,23 +15,17 @@ record FastTextMatrix(
   /** Floats that are read at once. */
   private static final int PIECE = 1 << 18;
 
-  /** Reads what is before the floats. */
-  static FastTextMatrix dense(String name, long rows, int columns, FastTextInput in)
+  /** Reads what is before the floats of a matrix, or all of a quantized one. */
+  static FastTextMatrix begin(
+      String name, boolean isQuantized, long rows, int columns, FastTextInput in)
       throws IOException {
+    if (isQuantized) {
+      QuantizedRows quantized = QuantizedRows.read(name, rows, columns, in);
+      return new FastTextMatrix(name, (int) rows, columns, quantized, in);
+    }
     requireShape(name, rows, columns, in);
     in.require(name, rows, (long) columns * Float.BYTES);
     return new FastTextMatrix(name, (int) rows, columns, null, in);
-  }
-
-  /**
-   * Reads a quantized matrix.
-   *
-   * @param mostPartSize bounds the floats that a byte of the file can stand for
-   */
-  static FastTextMatrix quantized(
-      String name, long rows, int columns, int mostPartSize, FastTextInput in) throws IOException {
-    QuantizedRows quantized = QuantizedRows.read(name, rows, columns, mostPartSize, in);
-    return new FastTextMatrix(name, (int) rows, columns, quantized, in);
   }
 
   static void requireShape(String name, long rows, int columns, FastTextInput in)
@@ -61,9 +54,8 @@ record FastTextMatrix(
       if (quantized == null) {
         in.floats(name, piece, 0, count * columns);
       } else {
-        Arrays.fill(piece, 0);
         for (int i = 0; i < count; i++) {
-          quantized.add(row + i, 1, piece, i * columns);
+          quantized.get(row + i, piece, i * columns);
         }
       }
       sink.take(row, count, piece);

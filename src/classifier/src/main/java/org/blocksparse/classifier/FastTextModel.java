@@ -35,10 +35,7 @@ final class FastTextModel implements AutoCloseable {
   private final FastTextArguments arguments;
   private final FastTextRows rows;
 
-  /** Null, if the table is quantized. */
   private final EmbeddingBag bag;
-
-  private final QuantizedRows quantized;
   private final Labels labels;
 
   /** Null, if the labels have a binary tree. */
@@ -50,14 +47,12 @@ final class FastTextModel implements AutoCloseable {
       FastTextArguments arguments,
       FastTextRows rows,
       EmbeddingBag bag,
-      QuantizedRows quantized,
       Labels labels,
       TwoLevelLayer<?> layer,
       FastTextTree tree) {
     this.arguments = arguments;
     this.rows = rows;
     this.bag = bag;
-    this.quantized = quantized;
     this.labels = labels;
     this.layer = layer;
     this.tree = tree;
@@ -82,14 +77,15 @@ final class FastTextModel implements AutoCloseable {
       if (dictionary.isPruned() && !isQuantized) {
         throw in.wrong("quantized input", "expected 1 beside a pruned dictionary");
       }
-      FastTextMatrix input =
-          matrix("input", isQuantized, dictionary.rows(), arguments.dim(), arguments.dim(), in);
-      EmbeddingBag bag = isQuantized ? null : bag(input, workers);
+      EmbeddingBag bag =
+          bag(
+              FastTextMatrix.begin("input", isQuantized, dictionary.rows(), arguments.dim(), in),
+              workers);
       TwoLevelLayer<?> layer = null;
       try {
         boolean isOutputQuantized = in.bool("quantized output") && isQuantized;
         FastTextMatrix output =
-            matrix("output", isOutputQuantized, labels.size(), arguments.dim(), 2, in);
+            FastTextMatrix.begin("output", isOutputQuantized, labels.size(), arguments.dim(), in);
         FastTextTree tree = null;
         if (arguments.loss() == FastTextArguments.Loss.HS) {
           tree = new FastTextTree(dictionary.labelCounts(), output.array());
@@ -99,8 +95,7 @@ final class FastTextModel implements AutoCloseable {
         if (in.remaining() > 0) {
           throw in.wrong("output", "has " + in.remaining() + " bytes behind it");
         }
-        return new FastTextModel(
-            arguments, new FastTextRows(dictionary), bag, input.quantized(), labels, layer, tree);
+        return new FastTextModel(arguments, new FastTextRows(dictionary), bag, labels, layer, tree);
       } catch (Throwable e) {
         close(bag, layer);
         throw e;
@@ -130,14 +125,6 @@ final class FastTextModel implements AutoCloseable {
     } catch (IllegalArgumentException e) {
       throw in.wrong("dictionary labels", e.getMessage());
     }
-  }
-
-  private static FastTextMatrix matrix(
-      String name, boolean isQuantized, long rows, int columns, int mostPartSize, FastTextInput in)
-      throws IOException {
-    return isQuantized
-        ? FastTextMatrix.quantized(name, rows, columns, mostPartSize, in)
-        : FastTextMatrix.dense(name, rows, columns, in);
   }
 
   private static EmbeddingBag bag(FastTextMatrix input, Workers workers) throws IOException {
@@ -177,13 +164,9 @@ final class FastTextModel implements AutoCloseable {
     return layer instanceof LabelTree;
   }
 
-  private FloatTensor means(SparseRows of) {
-    return bag == null ? quantized.means(of) : bag.apply(of);
-  }
-
   /** The most probable labels of rows. */
   Ranking topK(SparseRows of, int k, LabelFilter filter) {
-    try (FloatTensor x = means(of)) {
+    try (FloatTensor x = bag.apply(of)) {
       if (tree != null) {
         return search(x, Math.min(k, labels.size()), filter.allowed(labels), 0);
       }
@@ -194,7 +177,7 @@ final class FastTextModel implements AutoCloseable {
 
   /** All labels of rows with at least some probability. */
   Ranking atLeast(SparseRows of, double probability) {
-    try (FloatTensor x = means(of)) {
+    try (FloatTensor x = bag.apply(of)) {
       if (tree != null) {
         return search(x, labels.size(), null, probability);
       }
@@ -232,8 +215,7 @@ final class FastTextModel implements AutoCloseable {
   }
 
   MemoryUse memoryUse() {
-    MemoryUse ofBag = bag == null ? new MemoryUse(0, 0) : bag.memoryUse();
-    return layer == null ? ofBag : ofBag.plus(layer.memoryUse());
+    return layer == null ? bag.memoryUse() : bag.memoryUse().plus(layer.memoryUse());
   }
 
   Map<String, String> info() {
@@ -246,7 +228,6 @@ final class FastTextModel implements AutoCloseable {
     info.put("buckets", Integer.toString(arguments.bucket()));
     info.put("dimension", Integer.toString(arguments.dim()));
     info.put("rows of the table", Long.toString(rows.dictionary().rows()));
-    info.put("weights", quantized == null ? "FLOAT32" : "product quantization");
     return info;
   }
 
@@ -256,9 +237,7 @@ final class FastTextModel implements AutoCloseable {
   }
 
   private static void close(EmbeddingBag bag, TwoLevelLayer<?> layer) {
-    if (bag != null) {
-      bag.close();
-    }
+    bag.close();
     if (layer != null) {
       layer.close();
     }

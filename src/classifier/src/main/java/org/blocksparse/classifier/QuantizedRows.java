@@ -2,15 +2,17 @@
 package org.blocksparse.classifier;
 
 import java.io.IOException;
-import org.blocksparse.FloatTensor;
-import org.blocksparse.SparseRows;
+import org.blocksparse.FileFormatException;
 
 /**
  * The rows of a fastText matrix in product quantization (Jégou et al., 2011): each part of a row is
- * one of 256 centroids. Rows stay in this form, and only sums are floats. Immutable.
+ * one of 256 centroids. Immutable.
  */
 final class QuantizedRows {
   private static final int CENTROIDS = 256;
+
+  /** A part of 16 columns is eight times as large as fastText's default. */
+  private static final int MOST_FLOATS_PER_BYTE = 16;
 
   private final int columns;
 
@@ -46,20 +48,25 @@ final class QuantizedRows {
   /**
    * Reads a matrix.
    *
-   * @param mostPartSize bounds the floats that a byte of the file can stand for
+   * @throws FileFormatException also if its floats would take many times the bytes of the file
    */
-  static QuantizedRows read(
-      String matrix, long rows, int columns, int mostPartSize, FastTextInput in)
+  static QuantizedRows read(String matrix, long rows, int columns, FastTextInput in)
       throws IOException {
     boolean hasNorms = in.bool(matrix + " qnorm");
     FastTextMatrix.requireShape(matrix, rows, columns, in);
     int size = in.int32(matrix + " codes");
     in.require(matrix + " codes", size, 1);
     byte[] codes = in.bytes(matrix + " codes", size);
-    int partSize = header(matrix + " quantizer", columns, mostPartSize, in);
+    int partSize = header(matrix + " quantizer", columns, in);
     long expected = rows * parts(columns, partSize);
     if (size != expected) {
       throw in.wrong(matrix + " codes", "expected " + expected + " bytes but was " + size);
+    }
+    if (rows * columns / MOST_FLOATS_PER_BYTE > in.size()) {
+      throw in.wrong(
+          matrix,
+          "(%d, %d) floats are more than %d for each byte of the file"
+              .formatted(rows, columns, MOST_FLOATS_PER_BYTE));
     }
     float[] centroids = centroids(matrix + " centroids", columns, in);
     if (!hasNorms) {
@@ -67,17 +74,16 @@ final class QuantizedRows {
     }
     in.require(matrix + " norm codes", rows, 1);
     byte[] normCodes = in.bytes(matrix + " norm codes", (int) rows);
-    header(matrix + " norm quantizer", 1, 1, in);
+    header(matrix + " norm quantizer", 1, in);
     float[] norms = centroids(matrix + " norms", 1, in);
     return new QuantizedRows(columns, partSize, codes, centroids, normCodes, norms);
   }
 
   /** Reads all of a quantizer but its centroids; returns the size of a part. */
-  private static int header(String field, int columns, int mostPartSize, FastTextInput in)
-      throws IOException {
+  private static int header(String field, int columns, FastTextInput in) throws IOException {
     in.int32(field + " dim", columns, columns);
     int parts = in.int32(field + " nsubq");
-    int partSize = in.int32(field + " dsub", 1, Math.min(columns, mostPartSize));
+    int partSize = in.int32(field + " dsub", 1, columns);
     if (parts != parts(columns, partSize)) {
       throw in.wrong(
           field + " nsubq", "expected " + parts(columns, partSize) + " but was " + parts);
@@ -97,37 +103,16 @@ final class QuantizedRows {
     return centroids;
   }
 
-  /** Adds a row, times a factor, to the columns that begin at a place of sums. */
-  void add(int row, float factor, float[] sums, int begin) {
-    float scale = normCodes == null ? factor : factor * norms[normCodes[row] & 0xFF];
+  /** Puts a row at a place. */
+  void get(int row, float[] to, int begin) {
+    float norm = normCodes == null ? 1 : norms[normCodes[row] & 0xFF];
     int code = row * parts;
     for (int column = 0; column < columns; column += partSize) {
       int size = Math.min(partSize, columns - column);
       int centroid = column * CENTROIDS + (codes[code++] & 0xFF) * size;
       for (int i = 0; i < size; i++) {
-        sums[begin + column + i] += scale * centroids[centroid + i];
+        to[begin + column + i] = norm * centroids[centroid + i];
       }
     }
-  }
-
-  /** The means of rows, (rows, columns); zeros for an empty row. */
-  FloatTensor means(SparseRows rows) {
-    float[] sums = new float[Math.multiplyExact(rows.rows(), columns)];
-    for (int row = 0; row < rows.rows(); row++) {
-      int[] indices = rows.indices(row);
-      for (int index : indices) {
-        add(index, 1, sums, row * columns);
-      }
-      for (int i = row * columns; i < (row + 1) * columns; i++) {
-        sums[i] /= Math.max(1, indices.length);
-      }
-    }
-    return FloatTensor.of(sums, rows.rows(), columns);
-  }
-
-  long bytes() {
-    return codes.length
-        + (long) Float.BYTES * centroids.length
-        + (normCodes == null ? 0 : normCodes.length + (long) Float.BYTES * norms.length);
   }
 }

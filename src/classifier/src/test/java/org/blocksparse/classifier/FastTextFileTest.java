@@ -11,7 +11,6 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -120,23 +119,6 @@ class FastTextFileTest {
 
   private static ByteBuffer little(byte[] bytes) {
     return ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
-  }
-
-  /** A bound of codes, were there none, would let a short file ask for a long row. */
-  @Test
-  void quantizedOutputsHavePartsOfTwo() throws IOException {
-    byte[] model = MODELS.get(QUANTIZED);
-
-    List<String> parts = new ArrayList<>();
-    for (int at = 0; at + 16 <= model.length; at++) {
-      ByteBuffer here = little(model).position(at);
-      if (here.getInt() == 3 && here.getInt() == 2 && here.getInt() == 2 && here.getInt() == 1) {
-        byte[] changed = model.clone();
-        little(changed).putInt(at + 4, 1).putInt(at + 8, 3).putInt(at + 12, 3);
-        parts.add(refused(changed).part());
-      }
-    }
-    assertEquals(List.of("input codes", "output quantizer dsub"), parts);
   }
 
   @ParameterizedTest
