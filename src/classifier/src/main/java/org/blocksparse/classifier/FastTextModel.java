@@ -14,7 +14,6 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.MemoryUse;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
-import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
 import org.blocksparse.softmax.HierarchicalSoftmax;
@@ -32,10 +31,7 @@ final class FastTextModel implements AutoCloseable {
   /** The logit of the only class of a label tree: its probability is 1. */
   private static final float CERTAIN = 200;
 
-  private final FastTextArguments arguments;
-  private final FastTextRows rows;
-
-  private final EmbeddingBag bag;
+  private final FastTextVectors table;
   private final Labels labels;
 
   /** Null, if the labels have a binary tree. */
@@ -44,15 +40,8 @@ final class FastTextModel implements AutoCloseable {
   private final FastTextTree tree;
 
   private FastTextModel(
-      FastTextArguments arguments,
-      FastTextRows rows,
-      EmbeddingBag bag,
-      Labels labels,
-      TwoLevelLayer<?> layer,
-      FastTextTree tree) {
-    this.arguments = arguments;
-    this.rows = rows;
-    this.bag = bag;
+      FastTextVectors table, Labels labels, TwoLevelLayer<?> layer, FastTextTree tree) {
+    this.table = table;
     this.labels = labels;
     this.layer = layer;
     this.tree = tree;
@@ -69,35 +58,28 @@ final class FastTextModel implements AutoCloseable {
     try (FastTextInput in = new FastTextInput(file)) {
       FastTextArguments arguments = FastTextArguments.read(in);
       if (arguments.model() != FastTextArguments.Model.SUPERVISED) {
-        throw in.wrong("model", "expected one that was trained on labels, by supervised");
+        throw in.wrong(
+            "model", "expected supervised, which has labels; FastTextVectors reads others");
       }
-      FastTextDictionary dictionary = FastTextDictionary.read(in, arguments);
-      Labels labels = labels(dictionary, in);
-      boolean isQuantized = in.bool("quantized input");
-      if (dictionary.isPruned() && !isQuantized) {
-        throw in.wrong("quantized input", "expected 1 beside a pruned dictionary");
-      }
-      EmbeddingBag bag =
-          bag(
-              FastTextMatrix.begin("input", isQuantized, dictionary.rows(), arguments.dim(), in),
-              workers);
+      FastTextVectors table = FastTextVectors.read(in, arguments, workers);
       TwoLevelLayer<?> layer = null;
       try {
-        boolean isOutputQuantized = in.bool("quantized output") && isQuantized;
+        Labels labels = labels(table.dictionary(), in);
+        boolean isQuantized = in.bool("quantized output") && table.isQuantized();
         FastTextMatrix output =
-            FastTextMatrix.begin("output", isOutputQuantized, labels.size(), arguments.dim(), in);
+            FastTextMatrix.begin("output", isQuantized, labels.size(), arguments.dim(), in);
         FastTextTree tree = null;
         if (arguments.loss() == FastTextArguments.Loss.HS) {
-          tree = new FastTextTree(dictionary.labelCounts(), output.array());
+          tree = new FastTextTree(table.dictionary().labelCounts(), output.array());
         } else {
           layer = layer(output, arguments.loss(), labels, workers);
         }
         if (in.remaining() > 0) {
           throw in.wrong("output", "has " + in.remaining() + " bytes behind it");
         }
-        return new FastTextModel(arguments, new FastTextRows(dictionary), bag, labels, layer, tree);
+        return new FastTextModel(table, labels, layer, tree);
       } catch (Throwable e) {
-        close(bag, layer);
+        close(table, layer);
         throw e;
       }
     }
@@ -127,13 +109,6 @@ final class FastTextModel implements AutoCloseable {
     }
   }
 
-  private static EmbeddingBag bag(FastTextMatrix input, Workers workers) throws IOException {
-    return EmbeddingBag.builder(input.rows(), input.columns())
-        .mode(EmbeddingBag.Mode.MEAN)
-        .workers(workers)
-        .build(input.floats());
-  }
-
   private static TwoLevelLayer<?> layer(
       FastTextMatrix output, FastTextArguments.Loss loss, Labels labels, Workers workers)
       throws IOException {
@@ -153,7 +128,7 @@ final class FastTextModel implements AutoCloseable {
   }
 
   FastTextRows rows() {
-    return rows;
+    return new FastTextRows(table);
   }
 
   Labels labels() {
@@ -166,7 +141,7 @@ final class FastTextModel implements AutoCloseable {
 
   /** The most probable labels of rows. */
   Ranking topK(SparseRows of, int k, LabelFilter filter) {
-    try (FloatTensor x = bag.apply(of)) {
+    try (FloatTensor x = table.bag().apply(of)) {
       if (tree != null) {
         return search(x, Math.min(k, labels.size()), filter.allowed(labels), 0);
       }
@@ -177,7 +152,7 @@ final class FastTextModel implements AutoCloseable {
 
   /** All labels of rows with at least some probability. */
   Ranking atLeast(SparseRows of, double probability) {
-    try (FloatTensor x = bag.apply(of)) {
+    try (FloatTensor x = table.bag().apply(of)) {
       if (tree != null) {
         return search(x, labels.size(), null, probability);
       }
@@ -207,7 +182,7 @@ final class FastTextModel implements AutoCloseable {
   }
 
   private void requireFinite(float[] x, int row) {
-    for (int i = row * arguments.dim(); i < (row + 1) * arguments.dim(); i++) {
+    for (int i = row * table.dimension(); i < (row + 1) * table.dimension(); i++) {
       if (!Float.isFinite(x[i])) {
         throw Classifier.notFinite();
       }
@@ -215,29 +190,32 @@ final class FastTextModel implements AutoCloseable {
   }
 
   MemoryUse memoryUse() {
-    return layer == null ? bag.memoryUse() : bag.memoryUse().plus(layer.memoryUse());
+    return layer == null
+        ? table.bag().memoryUse()
+        : table.bag().memoryUse().plus(layer.memoryUse());
   }
 
   Map<String, String> info() {
+    FastTextArguments arguments = table.arguments();
     Map<String, String> info = new TreeMap<>();
     info.put("program", "fastText");
     info.put("loss", arguments.loss().name().toLowerCase(Locale.ROOT));
-    info.put("words", Integer.toString(rows.dictionary().words()));
+    info.put("words", Integer.toString(table.words()));
     info.put("word n-grams", Integer.toString(arguments.wordNgrams()));
     info.put("character n-grams", arguments.minn() + " to " + arguments.maxn());
     info.put("buckets", Integer.toString(arguments.bucket()));
     info.put("dimension", Integer.toString(arguments.dim()));
-    info.put("rows of the table", Long.toString(rows.dictionary().rows()));
+    info.put("rows of the table", Integer.toString(table.bag().vocabulary()));
     return info;
   }
 
   @Override
   public void close() {
-    close(bag, layer);
+    close(table, layer);
   }
 
-  private static void close(EmbeddingBag bag, TwoLevelLayer<?> layer) {
-    bag.close();
+  private static void close(FastTextVectors table, TwoLevelLayer<?> layer) {
+    table.close();
     if (layer != null) {
       layer.close();
     }

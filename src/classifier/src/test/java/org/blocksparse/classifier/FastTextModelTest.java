@@ -2,6 +2,7 @@
 package org.blocksparse.classifier;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -11,10 +12,16 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.stream.Stream;
+import org.blocksparse.ElementType;
+import org.blocksparse.FloatTensor;
 import org.blocksparse.Workers;
 import org.blocksparse.io.LoadOptions;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -94,6 +101,81 @@ class FastTextModelTest {
         assertTrue(differing <= (hasSteps ? TEXTS / 500 : 0), differing + " differ");
       }
     }
+  }
+
+  /** All labels of a small model, by all ways to ask. */
+  @ParameterizedTest
+  @CsvSource({"-loss hs", "-loss ova", "-loss softmax"})
+  void filtersAndThresholdsAreExact(String options) throws Exception {
+    Path model = FastTextPrograms.train(folder, "all", examples, options + " -dim 4 -epoch 9");
+    try (Classifier classifier = Classifier.load(model)) {
+      assertEquals(options.equals("-loss ova"), classifier.hasLabelTree());
+      for (String text : lines.subList(0, 40)) {
+        Example example = Example.ofText(text);
+        List<Prediction> all = classifier.predict(text, LABELS);
+        assertEquals(LABELS, all.size());
+        Set<String> some = Set.of(all.get(0).label(), all.get(7).label(), all.get(200).label());
+        assertEquals(
+            all.stream().filter(p -> some.contains(p.label())).toList(),
+            classifier.predict(
+                example, PredictionOptions.top(5).withFilter(LabelFilter.only(some))));
+        assertEquals(
+            all.stream().filter(p -> !some.contains(p.label())).limit(5).toList(),
+            classifier.predict(
+                example, PredictionOptions.top(5).withFilter(LabelFilter.without(some))));
+        assertEquals(all.subList(0, 3), classifier.predict(text, 3));
+        double threshold = all.get(2).probability();
+        long likely = all.stream().filter(p -> p.isAtLeast(0.01)).count();
+        Evaluation evaluation =
+            classifier.evaluate(
+                Stream.of(Example.ofText(text, all.get(2).label(), "none")), 3, 0.01, e -> {});
+        assertEquals(1 / 3.0, evaluation.ranking().precision(3), 1e-9);
+        double hit = threshold >= 0.01 ? 1.0 / likely : 0;
+        assertEquals(hit, evaluation.decisions().precision(), 1e-9, text);
+      }
+    }
+  }
+
+  /** As in fastText's library; its program would take the rest for another line. */
+  @Test
+  void theEndOfALineEndsAText() throws Exception {
+    Path model = FastTextPrograms.train(folder, "end", examples, "-dim 4 -wordNgrams 2 -bucket 9");
+    try (Classifier classifier = Classifier.load(model)) {
+      assertEquals(
+          classifier.predict("topic1", 5), classifier.predict("topic1 </s> topic2 topic2", 5));
+      assertEquals(classifier.predict("a b", 5), classifier.predict("a __label__none b\n", 5));
+      assertTrue(classifier.knowsFeatureOf(Example.ofText("")));
+      assertEquals("__label__", classifier.labelPrefix());
+    }
+  }
+
+  @Test
+  void isOnlyRead() throws Exception {
+    Path model = FastTextPrograms.train(folder, "read", examples, "-dim 2");
+    try (Classifier classifier = Classifier.load(model)) {
+      Path other = folder.resolve("other");
+      for (Executable use :
+          List.<Executable>of(
+              () -> classifier.save(other),
+              () -> classifier.save(other, ElementType.INT8),
+              () -> classifier.export(other),
+              () -> classifier.classes(),
+              () -> TrainingOptions.defaults().withInitialModel(classifier))) {
+        InvalidInputException refused = assertThrows(InvalidInputException.class, use);
+        assertTrue(refused.getMessage().startsWith("model: is of fastText"));
+      }
+      assertTrue(Files.notExists(other));
+    }
+    classifierIsClosed(model);
+  }
+
+  private static void classifierIsClosed(Path model) throws IOException {
+    long before = FloatTensor.allocatedBytes();
+    Classifier closed = Classifier.load(model);
+    assertTrue(FloatTensor.allocatedBytes() > before);
+    closed.close();
+    assertThrows(IllegalStateException.class, () -> closed.predict("a", 1));
+    assertEquals(before, FloatTensor.allocatedBytes());
   }
 
   /**
