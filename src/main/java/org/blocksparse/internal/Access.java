@@ -34,7 +34,6 @@ import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.Candidates;
-import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.internal.search.SparseTerm;
@@ -262,15 +261,13 @@ public final class Access {
         Candidates.Maker candidates,
         Addends.Maker addends);
 
-    /** The clusters of a tree that share a label with each class. */
-    int[][] clustersOfClasses(LinearLabelTree tree, ClassTable table);
-
-    /** The scores of a tree beside another search; tree and rows are leased. */
-    Addends.Late late(
-        LinearLabelTree tree,
-        org.blocksparse.internal.kernels.Bags x,
-        int row,
-        int[][] clustersOfClasses);
+    /**
+     * The scores of a tree beside the search of a layer; tree and rows are leased.
+     *
+     * @param first how many of the likeliest labels are computed first
+     */
+    Addends.LateMaker late(
+        LinearLabelTree tree, org.blocksparse.internal.kernels.Bags x, int first);
 
     /** Checks rows, and leases them and the weights. */
     SparseTerm term(SparseWeights weights, SparseRows x, String name, double factor, Lease lease);

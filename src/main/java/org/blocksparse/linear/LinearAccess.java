@@ -13,7 +13,6 @@ import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.Candidates;
-import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.internal.search.SparseTerm;
@@ -42,13 +41,10 @@ final class LinearAccess implements Access.Linear {
   }
 
   @Override
-  public int[][] clustersOfClasses(LinearLabelTree tree, ClassTable table) {
-    return TreeRow.clustersOfClasses(table, tree.model());
-  }
-
-  @Override
-  public Addends.Late late(LinearLabelTree tree, Bags x, int row, int[][] clustersOfClasses) {
-    return new TreeRow(tree.model(), tree.engine(), x, row, clustersOfClasses);
+  public Addends.LateMaker late(LinearLabelTree tree, Bags x, int first) {
+    int[] parents = tree.model().tree().parents();
+    return (row, classes) ->
+        new TreeRow(tree.model(), tree.engine(), x, row, classes, parents, first);
   }
 
   @Override

@@ -190,12 +190,10 @@ final class LinearSearch {
       int firstLabel = tree.outputBegins()[chunk] - (tree.chunks() - 1);
       if (added != null) {
         for (int q = begin; q < end; q++) {
-          labels[q] = tree.labels()[firstLabel + q];
           ofLabels[q] = ofChunk + calibration.logProbability(margins[q]);
         }
         if (!found.isUndefined()) {
-          added.add(chunk - tree.firstLeaf(), begin, end, ofLabels, found);
-          found.offer(labels, ofLabels, ofLabels, begin, end);
+          added.offer(chunk - tree.firstLeaf(), begin, end, ofLabels, found);
         }
         return;
       }

@@ -74,6 +74,9 @@ import org.blocksparse.ranking.Ranking;
 public final class Mixture implements AutoCloseable {
   static final String KIND = "mixture";
 
+  /** An estimate of the outputs above a threshold. */
+  private static final int LIKELY = 8;
+
   private final List<Scorer> scorers;
   private final float[] weights;
   private final boolean addsProbabilities;
@@ -222,7 +225,8 @@ public final class Mixture implements AutoCloseable {
   public Ranking topK(List<SparseRows> x, int k, Filter filter) {
     int limit = Math.min(Check.atLeast(1, "k", k), outputs());
     SearchEvent event = Recorder.search();
-    SearchResult found = search.search(x, filter, logAllowed -> Candidates.best(limit, logAllowed));
+    SearchResult found =
+        search.search(x, filter, limit, logAllowed -> Candidates.best(limit, logAllowed));
     return ranking("topK", found, event, Double.NEGATIVE_INFINITY);
   }
 
@@ -245,7 +249,7 @@ public final class Mixture implements AutoCloseable {
     float rounded = Math.nextDown(threshold);
     SearchEvent event = Recorder.search();
     SearchResult found =
-        search.search(x, filter, logAllowed -> Candidates.atLeast(rounded, logAllowed));
+        search.search(x, filter, LIKELY, logAllowed -> Candidates.atLeast(rounded, logAllowed));
     return ranking("atLeast", found, event, (float) least);
   }
 

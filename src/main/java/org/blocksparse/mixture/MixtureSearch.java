@@ -35,6 +35,9 @@ import org.blocksparse.ranking.Ranking;
 
 /** Searches the sums of scorers, by the search of one of them. */
 final class MixtureSearch {
+  /** The maximum of labels of a tree that are computed before a layer opens its classes. */
+  private static final int MOST_FIRST = 64;
+
   private final List<Scorer> scorers;
 
   private final float[] weights;
@@ -45,9 +48,6 @@ final class MixtureSearch {
 
   private final int tree;
   private final int[] sparse;
-
-  /** The clusters of the tree that share a label with the classes of the last search. */
-  private volatile SharedClusters lastShared;
 
   /** The chunks of sparse weights alone; null with a layer or a tree. */
   private final ClassTable chunks;
@@ -74,10 +74,6 @@ final class MixtureSearch {
     return -1;
   }
 
-  /** The shared clusters for a class table, which a layer replaces when it grows. */
-  @SuppressWarnings("ArrayRecordComponent")
-  private record SharedClusters(ClassTable table, int[][] clusters) {}
-
   int outputs() {
     return scorers.stream().mapToInt(Scorer::outputs).max().getAsInt();
   }
@@ -103,7 +99,12 @@ final class MixtureSearch {
 
   // ------------------------------------------------------------------------------------- search
 
-  SearchResult search(List<SparseRows> x, Filter filter, Candidates.Maker candidates) {
+  /**
+   * Searches.
+   *
+   * @param wanted an estimate of the outputs that are found
+   */
+  SearchResult search(List<SparseRows> x, Filter filter, int wanted, Candidates.Maker candidates) {
     int batch = requireRows(x);
     RANKING.requireNotRenormalized(requireNonNull(filter, "filter"));
     try (Lease lease = new Lease()) {
@@ -113,14 +114,15 @@ final class MixtureSearch {
         terms.add(LINEAR.term(scorer.weights(), of(x, i), name(x, i), weights[i], lease));
       }
       if (layer >= 0) {
+        int first = Math.min(wanted, MOST_FIRST);
         try (FloatTensor vectors = layer().bag().apply(of(x, layer))) {
           return tree < 0
-              ? searchLayer(vectors, terms, null, filter, candidates)
+              ? searchLayer(vectors, terms, null, filter, 0, candidates)
               : LINEAR.with(
                   tree(),
                   of(x, tree),
                   name(x, tree),
-                  rows -> searchLayer(vectors, terms, rows, filter, candidates));
+                  rows -> searchLayer(vectors, terms, rows, filter, first, candidates));
         }
       }
       OutputFilter allowed = RANKING.check(filter, batch, outputs());
@@ -144,38 +146,34 @@ final class MixtureSearch {
    * Searches by the classes of the layer.
    *
    * @param ofTree the rows of the tree; null: there is none
+   * @param first labels of the tree that are computed first
    */
   private SearchResult searchLayer(
       FloatTensor vectors,
       List<SparseTerm> terms,
       Bags ofTree,
       Filter filter,
+      int first,
       Candidates.Maker candidates) {
+    Addends.LateMaker late = ofTree == null ? null : LINEAR.late(tree(), ofTree, first);
+    Scale ofLate = ofTree == null ? null : scale(tree);
     Addends.Maker addends =
         (row, table, slots) -> {
-          Addends.Late late =
-              ofTree == null ? null : LINEAR.late(tree(), ofTree, row, sharedClusters(table));
-          Scale ofLate = ofTree == null ? null : scale(tree);
-          return new Addends(row, table, slots, scale(layer), terms, late, ofLate);
+          requireOutputs(table);
+          Addends.Late ofRow = late == null ? null : late.of(row, table);
+          return new Addends(row, table, slots, scale(layer), terms, ofRow, ofLate);
         };
     return SOFTMAX.search(layer().layer(), vectors, filter, candidates, addends);
   }
 
-  @SuppressWarnings("ReferenceEquality") // to know whether the layer has grown; all would be slow
-  private int[][] sharedClusters(ClassTable table) {
-    SharedClusters shared = lastShared;
-    if (shared == null || shared.table() != table) {
-      if (table.outputs() != tree().outputs()) {
-        throw new IllegalStateException(
-            "mixture: the layer has "
-                + table.outputs()
-                + " outputs, but the tree has "
-                + tree().outputs());
-      }
-      shared = new SharedClusters(table, LINEAR.clustersOfClasses(tree(), table));
-      lastShared = shared;
+  private void requireOutputs(ClassTable classes) {
+    if (tree >= 0 && classes.outputs() != tree().outputs()) {
+      throw new IllegalStateException(
+          "mixture: the layer has "
+              + classes.outputs()
+              + " outputs, but the tree has "
+              + tree().outputs());
     }
-    return shared.clusters();
   }
 
   // --------------------------------------------------------------------------------------- rows

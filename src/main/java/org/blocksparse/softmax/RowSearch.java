@@ -159,7 +159,8 @@ final class RowSearch {
       return;
     }
     if (addends != null) {
-      addends.add(classNumber, begin, end, logProbabilities, candidates);
+      addends.offer(classNumber, begin, end, logProbabilities, candidates);
+      return;
     }
     candidates.offer(members, logProbabilities, divided, begin, end);
   }

@@ -19,11 +19,19 @@ public final class Addends {
     /** An upper bound for the outputs of a class of the search. */
     float boundOfClass(int classNumber);
 
-    /** An upper bound for an output. */
+    /** An upper bound for an output that costs nothing. */
     float bound(int output);
+
+    /** A closer upper bound, which costs less than the score. */
+    float closerBound(int output);
 
     /** The log probability of an output. */
     float score(int output);
+  }
+
+  /** Makes the late scores of a row, given the classes of the search. */
+  public interface LateMaker {
+    Late of(int row, ClassTable classes);
   }
 
   /** Makes the addends of a row, given the classes of the search. */
@@ -182,28 +190,51 @@ public final class Addends {
   }
 
   /**
-   * Puts totals in place of the scores of slots [begin, end) of a class; negative infinity where
-   * the total cannot change the ranking.
+   * Offers slots [begin, end) of a class with their totals.
+   *
+   * @param scores of the slots, which are changed
    */
-  public void add(int classNumber, int begin, int end, float[] scores, Candidates found) {
+  public void offer(int classNumber, int begin, int end, float[] scores, Candidates found) {
+    int[] members = table.members()[classNumber];
     for (int i = begins[classNumber]; i < begins[classNumber + 1]; i++) {
       ofSlots[slots[i]] = sparse[i];
     }
-    int[] members = table.members()[classNumber];
-    for (int q = begin; q < end; q++) {
-      double added = ofSlots[q];
-      if (late != null) {
-        double bound = added + lateScale.of(late.bound(members[q]));
-        if (found.isDone(total(scores[q], bound))) {
-          scores[q] = Float.NEGATIVE_INFINITY;
-          continue;
-        }
-        added += lateScale.of(late.score(members[q]));
+    if (late == null) {
+      for (int q = begin; q < end; q++) {
+        scores[q] = total(scores[q], ofSlots[q]);
       }
-      scores[q] = total(scores[q], added);
+      found.offer(members, scores, scores, begin, end);
+    } else {
+      offerLate(members, begin, end, scores, found);
     }
     for (int i = begins[classNumber]; i < begins[classNumber + 1]; i++) {
       ofSlots[slots[i]] = 0;
+    }
+  }
+
+  /** Computes late scores in descending order of bounds, until no other can change the ranking. */
+  private void offerLate(int[] members, int begin, int end, float[] scores, Candidates found) {
+    long[] bounds = new long[end - begin];
+    int count = 0;
+    for (int q = begin; q < end; q++) {
+      float bound = total(scores[q], ofSlots[q] + lateScale.of(late.bound(members[q])));
+      if (!found.isDone(bound)) {
+        bounds[count++] = Candidates.encode(q, bound);
+      }
+    }
+    LongHeap heap = new LongHeap().reset(bounds, 0, count);
+    while (!heap.isEmpty()
+        && !found.isUndefined()
+        && !found.isDone(Candidates.logProbability(heap.min()))) {
+      float bound = Candidates.logProbability(heap.min());
+      int q = (int) heap.removeMin();
+      float closer = total(scores[q], ofSlots[q] + lateScale.of(late.closerBound(members[q])));
+      if (closer < bound) {
+        heap.add(Candidates.encode(q, closer));
+      } else {
+        scores[q] = total(scores[q], ofSlots[q] + lateScale.of(late.score(members[q])));
+        found.offer(members, scores, scores, q, q + 1);
+      }
     }
   }
 }
