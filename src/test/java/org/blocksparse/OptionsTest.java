@@ -38,6 +38,7 @@ final class OptionsTest {
     Progress progress = (done, total) -> {};
     arguments.put(float.class, 0.25f);
     arguments.put(int.class, 3);
+    arguments.put(float[].class, new float[] {1, -2, 3});
     arguments.put(Workers.class, Workers.callingThread());
     arguments.put(Progress.class, progress);
     arguments.put(Map.class, Map.of("language", "en"));
@@ -67,7 +68,7 @@ final class OptionsTest {
               Optimizer.sgd(0.1f),
               Optimizer.adam(0.1f),
               SaveOptions.defaults(),
-              TopKGate.of(4, 2));
+              TopKGate.of(3, 2));
       OptionsInAnyOrder property = new OptionsInAnyOrder(arguments);
       all.forEach(property::check);
       Set<Class<?>> checked = all.stream().map(Object::getClass).collect(Collectors.toSet());

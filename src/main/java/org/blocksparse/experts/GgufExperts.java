@@ -152,11 +152,12 @@ final class GgufExperts {
     }
     made.put("shared.W1", file.weights(names(first), 1, 1));
     made.put("shared.W2", file.weights(names(List.of(SHARED_DOWN)), 1, 1));
-    boolean gated = has(SHARED_GATE);
-    if (gated) {
-      made.put("shared.Wg", FloatTensor.of(vector(SHARED_GATE, inputs), 1, 1, inputs, 1));
+    if (!has(SHARED_GATE)) {
+      builder.shared(hidden);
+      return;
     }
-    builder.shared(hidden, gated);
+    made.put("shared.Wg", FloatTensor.of(vector(SHARED_GATE, inputs), 1, 1, inputs, 1));
+    builder.gatedShared(hidden);
   }
 
   /** Checks that no tensor of experts was left out, which would make the output wrong. */

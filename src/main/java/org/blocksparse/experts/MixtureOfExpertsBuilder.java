@@ -78,15 +78,25 @@ public final class MixtureOfExpertsBuilder {
   }
 
   /**
-   * Adds a shared expert, which gets every row; none by default.
+   * Adds a shared expert, which gets every row, of a hidden size of its own; none by default.
    *
-   * @param hiddenSize its hidden size
-   * @param gated whether its output is multiplied by a sigmoid of the row, as in Qwen 2
    * @throws IllegalArgumentException unless the size is at least 1
    */
-  public MixtureOfExpertsBuilder shared(int hiddenSize, boolean gated) {
-    this.shared =
-        new MixtureOfExpertsBuilder(inputs, hiddenSize, 1, gated ? TopKGate.SIGMOID : null);
+  public MixtureOfExpertsBuilder shared(int hiddenSize) {
+    return shared(hiddenSize, null);
+  }
+
+  /**
+   * Adds a shared expert whose output is multiplied by a sigmoid of the row, as in Qwen 2.
+   *
+   * @throws IllegalArgumentException unless the size is at least 1
+   */
+  public MixtureOfExpertsBuilder gatedShared(int hiddenSize) {
+    return shared(hiddenSize, TopKGate.SIGMOID);
+  }
+
+  private MixtureOfExpertsBuilder shared(int hiddenSize, TopKGate ofShared) {
+    this.shared = new MixtureOfExpertsBuilder(inputs, hiddenSize, 1, ofShared);
     return this;
   }
 

@@ -143,7 +143,7 @@ public final class TopKGate {
    * @throws IllegalArgumentException if they are not
    */
   public TopKGate withScales(float... scales) {
-    float[] all = scales.clone();
+    float[] all = requireNonNull(scales, "scales");
     if (scales.length == 1) {
       all = new float[experts];
       Arrays.fill(all, scales[0]);
@@ -152,7 +152,7 @@ public final class TopKGate {
   }
 
   private float[] ofExperts(String name, float[] values) {
-    if (values.length != experts) {
+    if (requireNonNull(values, name).length != experts) {
       throw new IllegalArgumentException(
           name + ": expected one for each of " + experts + " experts but was " + values.length);
     }

@@ -58,7 +58,7 @@ public final class ExpertsFileTest {
     return MixtureOfExperts.builder(4, 6, gate)
         .outputs(5)
         .activation(Activation.CLAMPED_SWIGLU)
-        .shared(2, true)
+        .gatedShared(2)
         .biases()
         .seed(9)
         .build();
@@ -464,7 +464,7 @@ public final class ExpertsFileTest {
     float[] rows = new float[5 * 32];
     Arrays.fill(rows, 0.5f);
     try (MixtureOfExperts made =
-            MixtureOfExperts.builder(32, 32, TopKGate.of(3, 2)).shared(48, false).biases().build();
+            MixtureOfExperts.builder(32, 32, TopKGate.of(3, 2)).shared(48).biases().build();
         FloatTensor x = FloatTensor.of(rows, 5, 32)) {
       step(made, x);
       SaveOptions options = SaveOptions.defaults().withMetadata(Map.of("language", "en"));

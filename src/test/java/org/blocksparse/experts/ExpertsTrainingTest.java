@@ -85,7 +85,8 @@ final class ExpertsTrainingTest {
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void gradientsOfASharedExpertAsWell(boolean gated, Data data) {
-    gradientsAreThoseOfTheDefinition(builder(Activation.SWIGLU).shared(2, gated), data);
+    MixtureOfExpertsBuilder builder = builder(Activation.SWIGLU);
+    gradientsAreThoseOfTheDefinition(gated ? builder.gatedShared(2) : builder.shared(2), data);
   }
 
   private static void gradientsAreThoseOfTheDefinition(MixtureOfExpertsBuilder builder, Data data) {
@@ -275,7 +276,7 @@ final class ExpertsTrainingTest {
   void stepsSubtractTheGradient(Data data) {
     TopKGate gate = TopKGate.of(4, 2).withSigmoid().withChoiceBias(1, 0, 0, -1).withScales(2.5f);
     MixtureOfExpertsBuilder builder =
-        MixtureOfExperts.builder(INPUTS, HIDDEN, gate).outputs(OUTPUTS).shared(3, true);
+        MixtureOfExperts.builder(INPUTS, HIDDEN, gate).outputs(OUTPUTS).gatedShared(3);
     float[] rows = data.floats(Numbers.GAUSSIAN, BATCH * INPUTS);
     float[] ofOut = data.floats(Numbers.GAUSSIAN, BATCH * OUTPUTS);
     try (MixtureOfExperts layer = builder.biases().seed(3).build();

@@ -123,8 +123,8 @@ final class MixtureOfExpertsTest {
     for (Sizes s : SIZES) {
       MixtureOfExpertsBuilder builder =
           MixtureOfExperts.builder(s.inputs(), s.hidden(), TopKGate.of(s.experts(), s.k()))
-              .outputs(s.outputs())
-              .shared(s.hidden() + 2, gated);
+              .outputs(s.outputs());
+      builder = gated ? builder.gatedShared(s.hidden() + 2) : builder.shared(s.hidden() + 2);
       float[] rows = data.floats(Numbers.GAUSSIAN, (long) s.batch() * s.inputs());
       try (MixtureOfExperts layer = builder.build(parameters(data, builder, gated));
           FloatTensor x = FloatTensor.of(rows, s.batch(), s.inputs());

@@ -151,7 +151,7 @@ final class PackedExpertsTest {
     MixtureOfExpertsBuilder builder =
         MixtureOfExperts.builder(s.inputs(), s.hidden(), s.experts())
             .outputs(s.outputs())
-            .shared(50, true)
+            .gatedShared(50)
             .workers(kernels.workers());
     MixtureOfExpertsBuilder alone =
         MixtureOfExperts.builder(s.inputs(), 50, TopKGate.SIGMOID)
