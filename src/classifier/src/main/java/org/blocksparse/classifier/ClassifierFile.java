@@ -161,7 +161,7 @@ final class ClassifierFile {
   }
 
   private static Classifier loadParts(Path file, LoadOptions options) throws IOException {
-    if (FastTextModel.isIn(file)) {
+    if (Files.isRegularFile(file) && FastTextModel.isIn(file)) { // nobody waits for a pipe
       return new Classifier(FastTextModel.load(file, options.workers()));
     }
     Map<String, String> metadata = metadata(file);
