@@ -104,7 +104,7 @@ final class ModelCard {
     put("threshold", Double.toString(scores.threshold()));
   }
 
-  private static String decimals(double score) {
+  static String decimals(double score) {
     return String.format(Locale.ROOT, "%.4f", score);
   }
 }

@@ -33,7 +33,11 @@ import org.blocksparse.softmax.Loss;
  */
 final class NextItemTrainer {
   private static final int DIMENSION = 256;
-  private static final int EPOCHS = 8;
+  private static final int EPOCHS = 5;
+
+  /** Each epoch sees other parts of a basket. */
+  private static final int EPOCHS_OF_BASKETS = 12;
+
   private static final int BATCH = 256;
   private static final double RATE = 0.1;
   private static final double SMOOTHING = 0.1;
@@ -42,10 +46,14 @@ final class NextItemTrainer {
   /** One of so many baskets is held out. */
   private static final int HELD_OUT = 10;
 
+  /** Enough examples to tell which items are alike. */
+  private static final int MOST_TO_CLUSTER = 500_000;
+
   /** Enough held-out sequences to choose the weights of two scorers. */
   private static final int MOST_TO_MIX = 2000;
 
-  private static final float[] SHARES = {0, 0.15f, 0.3f, 0.45f, 0.6f, 0.75f, 0.9f, 1};
+  /** Of the transitions. The layer always has a part: it alone knows all items. */
+  private static final float[] SHARES = {0, 0.15f, 0.3f, 0.45f, 0.6f, 0.75f, 0.9f, 0.97f};
 
   private final NextItemOptions options;
   private final TrainingOptions learning;
@@ -138,6 +146,7 @@ final class NextItemTrainer {
         best = model;
         bestScore = score;
         card().put("share of transitions", Float.toString(share));
+        card().put("validation nDCG@10", ModelCard.decimals(score));
       }
     }
     card().put("validation sequences", Integer.toString(validation.size()));
@@ -157,37 +166,63 @@ final class NextItemTrainer {
     }
   }
 
-  /** Examples: what is seen, and the next item. */
-  private record Examples(List<int[]> seen, int[] next) {
+  /**
+   * Places of items in sequences; each item is predicted from others of its sequence.
+   *
+   * @param sequences the number of the sequence of each
+   */
+  @SuppressWarnings("ArrayRecordComponent") // nobody compares them
+  private record Examples(int[] sequences, int[] places) {
     int size() {
-      return next.length;
+      return places.length;
     }
   }
 
   private Examples examples() {
-    List<int[]> seen = new ArrayList<>();
-    List<Integer> next = new ArrayList<>();
+    int first = options.ordered() ? 1 : 0;
+    int size = 0;
     for (int[] sequence : sequences) {
-      for (int place = 0; place < sequence.length; place++) {
-        int[] part = options.ordered() ? beginning(sequence, place) : part(sequence, place);
-        if (part.length > 0) {
-          seen.add(part);
-          next.add(sequence[place]);
-        }
+      size = Math.addExact(size, sequence.length > 1 ? sequence.length - first : 0);
+    }
+    Examples examples = new Examples(new int[size], new int[size]);
+    int end = 0;
+    for (int s = 0; s < sequences.size(); s++) {
+      int length = sequences.get(s).length;
+      for (int place = first; length > 1 && place < length; place++) {
+        examples.sequences[end] = s;
+        examples.places[end++] = place;
       }
     }
-    return new Examples(seen, next.stream().mapToInt(i -> i).toArray());
+    return examples;
+  }
+
+  /** What is seen of some examples. */
+  private List<int[]> seen(Examples examples, int... which) {
+    List<int[]> seen = new ArrayList<>(which.length);
+    for (int example : which) {
+      int[] sequence = sequences.get(examples.sequences[example]);
+      int place = examples.places[example];
+      seen.add(options.ordered() ? beginning(sequence, place) : part(sequence, place));
+    }
+    return seen;
+  }
+
+  private int[] next(Examples examples, int... which) {
+    return IntStream.of(which)
+        .map(example -> sequences.get(examples.sequences[example])[examples.places[example]])
+        .toArray();
   }
 
   private static int[] beginning(int[] sequence, int end) {
     return Arrays.copyOfRange(sequence, Math.max(0, end - HistoryRows.MOST_ITEMS), end);
   }
 
-  /** A random part of the others. */
+  /** A random part of the others, one at least, which every call draws again. */
   private int[] part(int[] sequence, int place) {
     double share = random.nextDouble();
+    int kept = (place + 1 + random.nextInt(sequence.length - 1)) % sequence.length;
     return IntStream.range(0, sequence.length)
-        .filter(other -> other != place && random.nextDouble() < share)
+        .filter(other -> other != place && (other == kept || random.nextDouble() < share))
         .map(other -> sequence[other])
         .toArray();
   }
@@ -209,7 +244,7 @@ final class NextItemTrainer {
                 .seed(learning.seed())
                 .workers(learning.workers())
                 .build());
-    int epochs = learning.epochs(EPOCHS);
+    int epochs = learning.epochs(options.ordered() ? EPOCHS : EPOCHS_OF_BASKETS);
     learning
         .listener()
         .begin(examples.size(), epochs, labels.size(), labels.size(), classes.classCount());
@@ -220,21 +255,22 @@ final class NextItemTrainer {
     int items = numbers.size();
     int count = Math.min(items, learning.classes(ClassAssignment.defaultCount(items)));
     learning.listener().putIntoClasses(items, count);
-    try (SparseRows seen = rows.ofBag(examples.seen);
-        SparseRows next =
-            SparseRows.of(IntStream.range(0, examples.size() + 1).toArray(), examples.next)) {
+    int[] order = shuffled(examples.size());
+    int[] some = Arrays.copyOf(order, Math.min(MOST_TO_CLUSTER, order.length));
+    int[] offsets = IntStream.rangeClosed(0, some.length).toArray();
+    try (SparseRows seen = rows.ofBag(seen(examples, some));
+        SparseRows next = SparseRows.of(offsets, next(examples, some))) {
       return ClassAssignment.clustered(
           seen, next, items, count, learning.seed(), learning.workers());
     }
   }
 
   /** The layers after the epoch that was best on the validation sequences. */
-  private Layers trainLayers(Layers layers, Examples first, int epochs) {
+  private Layers trainLayers(Layers layers, Examples examples, int epochs) {
     Layers best = null;
     double bestScore = -1;
     int bestEpoch = 0;
     try {
-      Examples examples = first;
       for (int epoch = 1; epoch <= epochs && epoch - bestEpoch <= patience(); epoch++) {
         double loss = learn(layers, examples, epoch, epochs);
         LearningPoint point = measured(layers, epoch, loss, bestScore);
@@ -250,7 +286,6 @@ final class NextItemTrainer {
         if (learning.stop().getAsBoolean()) {
           break;
         }
-        examples = options.ordered() ? examples : examples();
       }
       card().put("epoch of this model", Integer.toString(bestEpoch));
       return best;
@@ -314,9 +349,8 @@ final class NextItemTrainer {
         Loss.mean()
             .withSmoothing((float) learning.smoothing(SMOOTHING))
             .withDropout((float) options.dropout(), learning.seed() + ++steps);
-    int[] next = IntStream.of(which).map(example -> examples.next[example]).toArray();
-    List<int[]> histories = IntStream.of(which).mapToObj(examples.seen::get).toList();
-    try (SparseRows seen = rows.ofBag(histories);
+    int[] next = next(examples, which);
+    try (SparseRows seen = rows.ofBag(seen(examples, which));
         FloatTensor x = layers.bag.apply(seen);
         IntTensor targets = IntTensor.of(next, next.length);
         FloatTensor gradX = FloatTensor.zeros(next.length, dimension)) {

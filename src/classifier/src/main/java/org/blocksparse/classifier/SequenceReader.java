@@ -87,7 +87,7 @@ public final class SequenceReader {
           throw new BadLineException("is not UTF-8");
         }
         if (!line.isBlank()) {
-          add(line.strip().split("\\s+"), lines.lines());
+          add(line.strip().split("\\s+", -1), lines.lines());
         }
       } catch (BadLineException e) {
         throw new InvalidInputException(name + ":" + lines.lines() + ": " + e.getMessage());

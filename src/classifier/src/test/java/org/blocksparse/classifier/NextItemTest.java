@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Random;
 import java.util.SplittableRandom;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
@@ -68,7 +69,7 @@ final class NextItemTest {
   @Test
   void namesDoNotMatter() {
     List<Integer> others = new ArrayList<>(IntStream.range(0, ITEMS).boxed().toList());
-    Collections.shuffle(others, new java.util.Random(5));
+    Collections.shuffle(others, new Random(5));
     IntFunction<String> renamed = item -> Integer.toString(others.get(item));
     try (NextItem model = NextItem.train(walks(), OPTIONS);
         NextItem other = NextItem.train(walks(200, renamed), OPTIONS)) {

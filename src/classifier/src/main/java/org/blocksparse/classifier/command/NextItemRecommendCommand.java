@@ -111,6 +111,6 @@ final class NextItemRecommendCommand implements Callable<Integer> {
   }
 
   private static List<String> words(Path file) throws IOException {
-    return Arrays.asList(Files.readString(file, UTF_8).strip().split("\\s+"));
+    return Arrays.asList(Files.readString(file, UTF_8).strip().split("\\s+", -1));
   }
 }

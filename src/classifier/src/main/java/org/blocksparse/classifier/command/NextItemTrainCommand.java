@@ -55,7 +55,7 @@ final class NextItemTrainCommand implements Callable<Integer> {
   @Option(
       names = "--epochs",
       paramLabel = "N",
-      description = "Maximum number of passes over the sequences. Default: 8.")
+      description = "Maximum number of passes over the sequences. Default: 5; 12 over baskets.")
   private Integer epochs;
 
   @Option(

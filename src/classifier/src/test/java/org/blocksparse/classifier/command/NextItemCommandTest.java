@@ -71,10 +71,12 @@ final class NextItemCommandTest {
   void recommendPrintsALineForEachUser() throws IOException {
     Path users = file("users.txt", "a i1 i2\nnobody\n");
     String[] lines =
-        Commands.runWell("next-item", "recommend", model, users, "--top", 2).lines().toArray(String[]::new);
+        Commands.runWell("next-item", "recommend", model, users, "--top", 2)
+            .lines()
+            .toArray(String[]::new);
     assertEquals(2, lines.length);
     assertEquals(List.of("a", "i3"), List.of(lines[0].split("\t", -1)).subList(0, 2));
-    assertEquals(5, lines[1].split("\t").length);
+    assertEquals(5, lines[1].split("\t", -1).length);
     Path stock = file("stock.txt", "i9 i2\n");
     assertTrue(
         Commands.runWell("next-item", "recommend", model, users, "--only", stock)
