@@ -314,17 +314,18 @@ class NextItems {
   }
 
   /**
-   * Implicit ALS (Hu, Koren and Volinsky, 2008); the vector of a user is solved for its history.
+   * Implicit alternating least squares (Hu, Koren and Volinsky, 2008); the vector of a user is
+   * solved for its history.
    */
   List<Model> ials() {
     List<Model> models = new ArrayList<>();
     for (double weight : new double[] {10, 40}) {
-      Als als = new Als(64, weight, 10);
-      double[][] vectors = als.items(sequences, items);
-      double[][] gram = als.gram(vectors);
+      Factors fit = new Factors(64, weight, 10);
+      double[][] vectors = fit.items(sequences, items);
+      double[][] gram = fit.gram(vectors);
       models.add(
           history -> {
-            double[] user = als.solve(gram, vectors, history);
+            double[] user = fit.solve(gram, vectors, history);
             float[] scores = new float[items];
             for (int item = 0; item < items; item++) {
               scores[item] = (float) dot(user, vectors[item]);
@@ -343,7 +344,7 @@ class NextItems {
     return sum;
   }
 
-  record Als(int size, double weight, double ridge) {
+  record Factors(int size, double weight, double ridge) {
     double[][] items(List<int[]> sequences, int items) {
       Random random = new Random(1);
       double[][] vectors = new double[items][size];
