@@ -84,7 +84,7 @@ final class ExpertCacheTest {
             .outputs(outputs)
             .activation(Activation.SWIGLU);
     if (biasesAndShared) {
-      builder.shared(hidden + 2, true);
+      builder.gatedShared(hidden + 2);
     }
     Map<String, FloatTensor> parameters =
         MixtureOfExpertsTest.parameters(data, builder, biasesAndShared);
@@ -207,7 +207,7 @@ final class ExpertCacheTest {
       }
       MemoryUse use = layer.memoryUse();
       assertEquals(4L * EXPERTS, use.hits() + use.misses());
-      assertTrue(use.hits() >= 3 * (slots - 2), use::toString);
+      assertTrue(use.hits() >= 3L * (slots - 2), use::toString);
     }
   }
 

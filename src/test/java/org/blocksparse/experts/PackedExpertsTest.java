@@ -200,7 +200,7 @@ final class PackedExpertsTest {
                   && arguments[0].toString().contains("BYTES, count=140")) {
                 products.incrementAndGet();
               }
-              return kernel.equals("readsRowsInOrder") ? Boolean.TRUE : call.make();
+              return kernel.equals("readsRowsInOrder") ? (Object) true : call.make();
             });
     Workers workers = Workers.callingThread();
     try (MixtureOfExperts layer =

@@ -70,11 +70,11 @@ class FastTextVectorsTest {
   private static void assertSame(List<String> inputs, FloatTensor here, Path model, String command)
       throws Exception {
     Path in = Files.writeString(folder.resolve("in"), String.join("\n", inputs) + "\n");
-    String[] lines = FastTextPrograms.run(in, command, model).split("\n");
+    String[] lines = FastTextPrograms.run(in, command, model).lines().toArray(String[]::new);
     assertEquals(inputs.size(), lines.length);
     int dimension = (int) here.shape().dim(1);
     for (int row = 0; row < lines.length; row++) {
-      String[] words = lines[row].strip().split(" ");
+      String[] words = lines[row].strip().split(" ", -1);
       String[] numbers = Arrays.copyOfRange(words, words.length - dimension, words.length);
       for (int i = 0; i < dimension; i++) {
         float expected = Float.parseFloat(numbers[i]); // of five digits
