@@ -90,7 +90,7 @@ final class SparseModelFile {
           read -> KIND,
           reader -> {
             ModelMetadata metadata = new ModelMetadata(reader.metadata()).requireVersion();
-            if (!reader.has(prefix + SparseChunksFile.WEIGHTS)) {
+            if (prefix.equals(PREFIX) && !reader.has(prefix + SparseChunksFile.WEIGHTS)) {
               metadata.requireLayer(ModelNames.SPARSE_WEIGHTS);
             }
             Content content = load(reader, settings, prefix, metadata, made);

@@ -9,6 +9,10 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -17,8 +21,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.function.IntPredicate;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
@@ -42,6 +49,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Mixtures on every kind of kernels, against sums over all outputs. */
@@ -430,6 +438,60 @@ final class MixtureTest {
         assertEquals(300, tree.outputs());
       }
     }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "mixture.weights, 0, 2143289344, mixture.weights",
+    "mixture.weights, 0, -1082130432, mixture.weights",
+    "mixture.knots, 0, 2143289344, mixture.knots",
+    "mixture.knots, 0, 1259902592, mixture.knots",
+    "sparse.a.chunks, 0, 7, sparse.a.chunks",
+    "sparse.a.biases, 1, 1065353216, sparse.a.biases",
+  })
+  void wrongNumbersAreRefused(String tensor, int element, int value, String part)
+      throws IOException {
+    byte[] bytes = savedMixture();
+    String header = new String(bytes, StandardCharsets.ISO_8859_1);
+    Matcher entry =
+        Pattern.compile("\"" + tensor + "\".*?\"data_offsets\":\\[(\\d+),").matcher(header);
+    assertTrue(entry.find(), header);
+    ByteBuffer buffer = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    int begin = 8 + (int) buffer.getLong(0) + Integer.parseInt(entry.group(1));
+    buffer.putInt(begin + 4 * element, value);
+    assertEquals(part, refused(bytes).part());
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "sparse:a sparse:b, sparse:a sparse:c, sparse.c.weights",
+    "sparse:a sparse:b, sparse:a sparse:a, __metadata__",
+    "sparse:a sparse:b, layer:a layer:bcd, __metadata__",
+    "sparse:a sparse:b, spars.:a sparse:b, __metadata__",
+    "sparse:a sparse:b, sparse:a sparse:/, __metadata__",
+    "mixture.weights, mixture.weightz, mixture.weights",
+    "sparse.a.biases, sparse.a.biasez, sparse.a.biases",
+  })
+  void wrongHeadersAreRefused(String from, String to, String part) throws IOException {
+    String text = new String(savedMixture(), StandardCharsets.ISO_8859_1);
+    assertTrue(text.contains(from), text);
+    assertEquals(
+        part, refused(text.replace(from, to).getBytes(StandardCharsets.ISO_8859_1)).part());
+  }
+
+  private byte[] savedMixture() throws IOException {
+    Path file = folder.resolve("saved");
+    try (Scorers all = new Scorers(31, true, Workers.common(), new SplittableRandom(11));
+        SparseRows targets = Scorers.lists(ROWS, 31, 9, new SplittableRandom(8))) {
+      Mixture mixture = Mixture.builder().weights("a", all.one).weights("b", all.other).build();
+      mixture.fit(List.of(all.x), targets).save(file);
+    }
+    return Files.readAllBytes(file);
+  }
+
+  private FileFormatException refused(byte[] bytes) throws IOException {
+    Path file = Files.write(folder.resolve("changed"), bytes);
+    return assertThrows(FileFormatException.class, () -> Mixture.load(file));
   }
 
   @Test
