@@ -253,6 +253,26 @@ public final class Mixture implements AutoCloseable {
     return ranking("atLeast", found, event, (float) least);
   }
 
+  /**
+   * All outputs of each row whose sum is at least {@code score}, of a mixture without calibration;
+   * errors as {@link #topK(List, int, Filter)}.
+   *
+   * @throws IllegalArgumentException also if score is NaN
+   * @throws IllegalStateException also if the mixture is calibrated
+   */
+  public Ranking atLeastScore(List<SparseRows> x, float score, Filter filter) {
+    if (Float.isNaN(score)) {
+      throw new IllegalArgumentException("score: expected a number but was NaN");
+    }
+    if (calibration != null) {
+      throw new IllegalStateException("mixture: has probabilities, as it is calibrated");
+    }
+    SearchEvent event = Recorder.search();
+    SearchResult found =
+        search.search(x, filter, LIKELY, logAllowed -> Candidates.atLeast(score, logAllowed));
+    return ranking("atLeastScore", found, event, Double.NEGATIVE_INFINITY);
+  }
+
   /** The ranking of what was found, with log probabilities of at least a number. */
   private Ranking ranking(String query, SearchResult found, SearchEvent event, double least) {
     if (event != null) {

@@ -3,30 +3,23 @@ package org.blocksparse.classifier;
 
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 import org.blocksparse.SparseRows;
+import org.blocksparse.mixture.Mixture;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
 
-/**
- * The scores of heads, added by a {@link Blend}. Searches are exact: no label below the first m of
- * each head has a higher score than the sum of the m-th scores. So the first m of each head get the
- * scores of the others as well, and m grows for rows where that bound is above the k-th best sum
- * (Fagin, Lotem and Naor, 2001: the threshold algorithm).
- */
+/** The scores of heads, added by a {@link Blend}. */
 final class BlendedScores implements LabelScores {
-  /** Labels beyond twice those that are asked for, from each head at first. */
-  private static final int MORE = 6;
-
-  private static final int GROWTH = 4;
-
   private final SparseRows rows;
-  private final List<Function<SparseRows, LabelScores>> heads;
   private final Blend blend;
+
+  /** The heads with the weights of the blend. */
+  private final Mixture sum;
+
   private final Labels labels;
   private final List<LabelScores> scores = new ArrayList<>();
 
@@ -35,13 +28,19 @@ final class BlendedScores implements LabelScores {
    *
    * @param rows the caller's to close
    * @param heads each makes scores of rows
+   * @param blend null, as the sum: only {@link #first} is called
+   * @param sum the heads with the weights of the blend
    * @param labels the names of rankings
    */
   BlendedScores(
-      SparseRows rows, List<Function<SparseRows, LabelScores>> heads, Blend blend, Labels labels) {
+      SparseRows rows,
+      List<Function<SparseRows, LabelScores>> heads,
+      Blend blend,
+      Mixture sum,
+      Labels labels) {
     this.rows = rows;
-    this.heads = heads;
     this.blend = blend;
+    this.sum = sum;
     this.labels = labels;
     try {
       heads.forEach(head -> scores.add(head.apply(rows)));
@@ -147,92 +146,35 @@ final class BlendedScores implements LabelScores {
 
   @Override
   public Ranking topK(int k, Filter allowed) {
-    int[][] outputs = new int[rows.rows()][];
-    float[][] logProbabilities = new float[outputs.length][];
-    // With one head, the next label shows whether more labels tie with the last one.
-    long m = heads.size() == 1 ? k + 1L : 2L * k + MORE;
-    addFirst(k, (int) Math.min(Integer.MAX_VALUE, m), allowed, outputs, logProbabilities);
-    return Ranking.of(outputs, logProbabilities, labels);
+    return calibrated(sum.topK(List.of(rows), k, allowed), Float.NEGATIVE_INFINITY);
   }
 
-  /** Puts the first k of each row, found among the first m of each head or more. */
-  private void addFirst(int k, int m, Filter allowed, int[][] outputs, float[][] logProbabilities) {
-    List<Row> found = first(m, allowed);
-    List<Integer> open = new ArrayList<>();
-    for (int row = 0; row < found.size(); row++) {
-      List<Answer> answers = answers(found.get(row), Double.NEGATIVE_INFINITY);
-      List<Answer> best = answers.subList(0, Math.min(k, answers.size()));
-      double bound = blend.score(found.get(row).bounds);
-      // Others that are as likely may come first by their number.
-      if (bound == Double.NEGATIVE_INFINITY
-          || (best.size() == k && best.get(k - 1).score > bound)) {
-        put(best, row, outputs, logProbabilities);
-      } else {
-        open.add(row);
-      }
-    }
-    if (!open.isEmpty()) {
-      int[] which = open.stream().mapToInt(Integer::intValue).toArray();
-      int[][] further = new int[which.length][];
-      float[][] furtherLogProbabilities = new float[which.length][];
-      try (SparseRows others = rows.select(which);
-          BlendedScores again = new BlendedScores(others, heads, blend, labels)) {
-        int more = (int) Math.min(Integer.MAX_VALUE, (long) GROWTH * m);
-        again.addFirst(k, more, allowed, further, furtherLogProbabilities);
-      }
-      for (int i = 0; i < which.length; i++) {
-        outputs[which[i]] = further[i];
-        logProbabilities[which[i]] = furtherLogProbabilities[i];
-      }
-    }
-  }
-
-  /** A label of a row. */
-  private record Answer(int output, double score) {}
-
-  /**
-   * The labels of a row with at least some score, the likeliest first; those as likely as others by
-   * their number.
-   */
-  private List<Answer> answers(Row row, double least) {
-    return IntStream.range(0, row.outputs.length)
-        .mapToObj(i -> new Answer(row.outputs[i], blend.score(row.ofHeads[i])))
-        .filter(answer -> answer.score >= least)
-        .sorted(Comparator.comparingDouble((Answer answer) -> -answer.score))
-        .toList();
-  }
-
-  private void put(List<Answer> answers, int row, int[][] outputs, float[][] logProbabilities) {
-    outputs[row] = new int[answers.size()];
-    logProbabilities[row] = new float[answers.size()];
-    for (int rank = 0; rank < answers.size(); rank++) {
-      outputs[row][rank] = answers.get(rank).output;
-      logProbabilities[row][rank] = blend.logProbability(answers.get(rank).score);
-    }
-  }
-
-  /**
-   * A label whose scores are below a bound has a score below the sum of the weights times the
-   * bound. So a label that has the probability is one of those at the bound or above, of any head.
-   */
   @Override
   public Ranking atLeast(double probability) {
-    int[][] outputs = new int[rows.rows()][0];
-    float[][] logProbabilities = new float[outputs.length][0];
-    double least = blend.leastScore(probability);
-    if (least <= 0) {
-      double bound = least / blend.sumOfWeights();
-      // A little less, as scores and probabilities are rounded.
-      double ofHead = Math.max(Double.MIN_NORMAL, Math.exp(bound - 1e-5 * (1 - bound)));
-      List<Row> found = union(scores.stream().map(head -> head.atLeast(ofHead)).toList());
-      float logProbability = Prediction.logThreshold(probability);
-      for (int row = 0; row < outputs.length; row++) {
-        List<Answer> likely =
-            answers(found.get(row), least).stream()
-                .filter(answer -> blend.logProbability(answer.score) >= logProbability)
-                .toList();
-        put(likely, row, outputs, logProbabilities);
+    double least = Math.min(1, blend.leastScore(probability)); // no sum is above 0
+    // A little less, as sums are rounded.
+    float rounded = (float) (least - 1e-6 * (1 + Math.abs(least)));
+    Ranking found = sum.atLeastScore(List.of(rows), rounded, Filter.without());
+    return calibrated(found, Prediction.logThreshold(probability));
+  }
+
+  /** The probabilities of sums, of at least some logarithm. */
+  private Ranking calibrated(Ranking sums, float least) {
+    Classifier.requireDefined(sums);
+    int[][] outputs = new int[sums.batch()][];
+    float[][] logProbabilities = new float[outputs.length][];
+    for (int row = 0; row < outputs.length; row++) {
+      float[] all = sums.logProbabilities(row);
+      int kept = 0;
+      for (float score : all) {
+        float logProbability = blend.logProbability(score);
+        if (logProbability < least) {
+          break; // so are all others
+        }
+        all[kept++] = logProbability;
       }
+      outputs[row] = Arrays.copyOf(sums.outputs(row), kept);
+      logProbabilities[row] = Arrays.copyOf(all, kept);
     }
     return Ranking.of(outputs, logProbabilities, labels);
   }

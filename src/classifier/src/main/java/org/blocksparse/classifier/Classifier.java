@@ -27,6 +27,8 @@ import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.NpzFile;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.mixture.Mixture;
+import org.blocksparse.mixture.MixtureBuilder;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Metrics;
@@ -80,6 +82,9 @@ public final class Classifier implements AutoCloseable {
   /** Of the scores of the heads. Null: probabilities are those of the embedding head. */
   private final Blend blend;
 
+  /** The heads with the weights of the blend; null: there is none. */
+  private final Mixture sum;
+
   /** Of probabilities of the blend; null: they stay. */
   private final RowCalibration calibration;
 
@@ -114,6 +119,7 @@ public final class Classifier implements AutoCloseable {
     this.layer = layer;
     this.tree = tree;
     this.blend = blend;
+    this.sum = blend == null ? null : sum(bag, layer, tree).withWeights(blend.weights());
     this.calibration = calibration;
     this.metadata = metadata;
   }
@@ -126,6 +132,7 @@ public final class Classifier implements AutoCloseable {
     this.layer = null;
     this.tree = null;
     this.blend = null;
+    this.sum = null;
     this.calibration = null;
     this.metadata = Map.of();
   }
@@ -380,6 +387,17 @@ public final class Classifier implements AutoCloseable {
     return calibration == null ? scores : new CalibratedScores(scores, calibration, names());
   }
 
+  private static Mixture sum(EmbeddingBag bag, TwoLevelLayer<?> layer, LinearLabelTree tree) {
+    MixtureBuilder heads = Mixture.builder();
+    if (layer != null) {
+      heads.layer("embedding", bag, layer);
+    }
+    if (tree != null) {
+      heads.tree("linear", tree);
+    }
+    return heads.build();
+  }
+
   /** The scores of all heads, blended. */
   BlendedScores blendedScores(SparseRows features) {
     List<Function<SparseRows, LabelScores>> heads = new ArrayList<>();
@@ -389,7 +407,7 @@ public final class Classifier implements AutoCloseable {
     if (tree != null) {
       heads.add(rows -> LabelScores.of(tree, rows));
     }
-    return new BlendedScores(features, heads, blend, names());
+    return new BlendedScores(features, heads, blend, sum, names());
   }
 
   /**
