@@ -70,7 +70,7 @@ class FastTextVectorsTest {
   private static void assertSame(List<String> inputs, FloatTensor here, Path model, String command)
       throws Exception {
     Path in = Files.writeString(folder.resolve("in"), String.join("\n", inputs) + "\n");
-    String[] lines = FastTextPrograms.run(in, command, model).lines().toArray(String[]::new);
+    String[] lines = FastTextPrograms.run(in, command, model).stripTrailing().split("\n", -1);
     assertEquals(inputs.size(), lines.length);
     int dimension = (int) here.shape().dim(1);
     for (int row = 0; row < lines.length; row++) {

@@ -13,7 +13,7 @@ final class ModelArgument {
   @Parameters(
       index = "0",
       paramLabel = "MODEL",
-      description = "A model that train or quantize wrote.")
+      description = "A model that train, quantize or fastText wrote.")
   private Path model;
 
   Path path() {

@@ -27,6 +27,7 @@ import java.util.stream.Stream;
 import java.util.zip.GZIPOutputStream;
 import javax.imageio.ImageIO;
 import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.FastTextPrograms;
 import org.blocksparse.classifier.ModelHead;
 import org.blocksparse.classifier.Texts;
 import org.blocksparse.classifier.TrainingOptions;
@@ -189,15 +190,20 @@ final class RunnableJarTest {
     return run(words);
   }
 
-  @Test
-  @DisabledOnOs(OS.WINDOWS) // has no such shell
-  void thePageForThoseWhoComeFromFastText_runsAsItIs() throws Exception {
-    String page = Files.readString(Path.of("../doc/fasttext.md"));
-    Matcher block = Pattern.compile("(?s)```sh\n(.*?)```").matcher(page);
+  /** Runs the commands of a page; returns what they print. */
+  private String commandsOf(String page) throws Exception {
+    String text = Files.readString(Path.of("../doc").resolve(page));
+    Matcher block = Pattern.compile("(?s)```sh\n(.*?)```").matcher(text);
     assertTrue(block.find(), "no commands");
     String jar = command().stream().collect(joining("' '", "'", "'"));
     String script =
-        block.group(1).replace("java -jar src/classifier/target/blocksparse-classifier.jar", jar);
+        block
+            .group(1)
+            .replace("java -jar src/classifier/target/blocksparse-classifier.jar", jar)
+            .replace(
+                "java -cp src/classifier/target/blocksparse-classifier.jar",
+                jar.replace("'-jar'", "'-cp'"))
+            .replace("src/classifier/src/examples", Path.of("src/examples").toAbsolutePath() + "");
     Process shell =
         new ProcessBuilder("sh", "-e", "-c", script)
             .directory(folder.toFile())
@@ -205,6 +211,23 @@ final class RunnableJarTest {
             .start();
     String told = new String(shell.getInputStream().readAllBytes(), UTF_8);
     assertEquals(0, shell.waitFor(), told);
+    return told;
+  }
+
+  @Test
+  @DisabledOnOs(OS.WINDOWS) // has no such shell
+  void thePageOfModelsOfFastText_runsAsItIs() throws Exception {
+    FastTextPrograms.assumeInstalled();
+    String told = commandsOf("fasttext-models.md");
+    assertTrue(told.matches("(?s).*\ntea\t[01]\\.\\d{6}\n.*"), told);
+    assertTrue(told.matches("(?s).*\n +1 +1\\.0000 .*"), told);
+    assertTrue(told.endsWith("\ntea\n(2, 16)\n"), told);
+  }
+
+  @Test
+  @DisabledOnOs(OS.WINDOWS) // has no such shell
+  void thePageForThoseWhoComeFromFastText_runsAsItIs() throws Exception {
+    String told = commandsOf("fasttext.md");
     assertTrue(told.contains("\ntea\t"), told);
     assertTrue(told.matches("(?s).*\n__label__tea 0\\.\\d+ __label__coffee 0\\.\\d+\n.*"), told);
     assertTrue(told.matches("(?s).*\n +1 +1\\.0000 .*"), told);
