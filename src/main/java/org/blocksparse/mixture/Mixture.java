@@ -302,6 +302,8 @@ public final class Mixture implements AutoCloseable {
    * @throws IllegalArgumentException if no scorer of this name has one of this type
    */
   public <T> T scorer(String name, Class<T> type) {
+    requireNonNull(name, "name");
+    requireNonNull(type, "type");
     return scorers.stream()
         .filter(scorer -> scorer.name().equals(name))
         .flatMap(Scorer::parts)

@@ -216,6 +216,9 @@ public final class RandomArguments {
     makers.put(long.class, () -> below(5) == 0 ? Long.MAX_VALUE : (long) integer());
     makers.put(float.class, this::real);
     makers.put(double.class, () -> below(3) == 0 ? (double) real() : random.nextDouble());
+    makers.put(
+        Class.class,
+        () -> oneOf(List.of(LinearLabelTree.class, SparseWeights.class, EmbeddingBag.class)));
     makers.put(String.class, this::text);
     makers.put(Path.class, () -> below(2) == 0 ? fileToWrite() : folder.resolve(oneOf(FILES)));
   }
