@@ -2,9 +2,8 @@
 package org.blocksparse.classifier.command;
 
 import java.util.concurrent.Callable;
+import org.blocksparse.classifier.InvalidInputException;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.ExitCode;
-import picocli.CommandLine.Mixin;
 
 /** The commands of a recommender of next items. */
 @Command(
@@ -22,11 +21,10 @@ import picocli.CommandLine.Mixin;
     sortOptions = false,
     usageHelpWidth = 100)
 final class NextItemCommand implements Callable<Integer> {
-  @Mixin private Streams streams;
-
+  /** Without a subcommand. */
   @Override
   public Integer call() {
-    streams.command().usage(streams.err());
-    return ExitCode.USAGE;
+    throw new InvalidInputException(
+        "next-item: expected train, test or recommend; --help describes them");
   }
 }

@@ -23,6 +23,7 @@ import net.jqwik.api.lifecycle.BeforeContainer;
 import net.jqwik.api.lifecycle.BeforeTry;
 import org.blocksparse.classifier.Texts;
 import org.blocksparse.testing.Folders;
+import picocli.CommandLine;
 import picocli.CommandLine.Model.ArgSpec;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
@@ -81,13 +82,24 @@ final class HostileCommandLineProperties {
 
   @Provide
   Arbitrary<List<String>> lines() {
-    List<String> names = new ArrayList<>(Main.commandLine().getSubcommands().keySet());
-    names.remove("latency");
+    List<List<String>> names = new ArrayList<>();
+    Main.commandLine()
+        .getSubcommands()
+        .forEach(
+            (name, command) -> {
+              names.add(List.of(name));
+              command.getSubcommands().keySet().forEach(each -> names.add(List.of(name, each)));
+            });
+    names.remove(List.of("latency"));
     return Arbitraries.of(names).flatMap(HostileCommandLineProperties::line);
   }
 
-  private static Arbitrary<List<String>> line(String name) {
-    CommandSpec command = Main.commandLine(name).getSubcommands().get(name).getCommandSpec();
+  private static Arbitrary<List<String>> line(List<String> names) {
+    CommandLine line = Main.commandLine(names.get(0));
+    for (String name : names) {
+      line = line.getSubcommands().get(name);
+    }
+    CommandSpec command = line.getCommandSpec();
     List<Arbitrary<List<String>>> options = new ArrayList<>();
     for (OptionSpec option : command.options()) {
       String first = option.longestName();
@@ -105,10 +117,10 @@ final class HostileCommandLineProperties {
             Arbitraries.integers().between(0, 9))
         .as(
             (positional, chosen, output, one) -> {
-              List<String> words = new ArrayList<>(List.of(name));
+              List<String> words = new ArrayList<>(names);
               words.addAll(positional);
               chosen.forEach(words::addAll);
-              if (name.equals("train") && one > 0) {
+              if (names.contains("train") && one > 0) {
                 words.addAll(List.of("-o", output));
               }
               return words;

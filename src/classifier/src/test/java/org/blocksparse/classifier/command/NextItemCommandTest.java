@@ -182,6 +182,11 @@ final class NextItemCommandTest {
         walks);
   }
 
+  @Test
+  void aCommandIsNeeded() {
+    refused("next-item: expected train, test or recommend; --help describes them");
+  }
+
   private static void refused(String message, Object... args) {
     Object[] words = new Object[args.length + 1];
     words[0] = "next-item";
