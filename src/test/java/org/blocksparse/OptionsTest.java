@@ -38,6 +38,7 @@ final class OptionsTest {
     Progress progress = (done, total) -> {};
     arguments.put(float.class, 0.25f);
     arguments.put(int.class, 3);
+    arguments.put(long.class, 3L);
     arguments.put(float[].class, new float[] {1, -2, 3});
     arguments.put(Workers.class, Workers.callingThread());
     arguments.put(Progress.class, progress);
