@@ -1,6 +1,6 @@
-/// usr/bin/env jbang "$0" "$@" ; exit $?
+///usr/bin/env jbang "$0" "$@" ; exit $?
 // SPDX-License-Identifier: Apache-2.0
-// DEPS org.blocksparse:blocksparse-platform:0.1.0-SNAPSHOT
+//DEPS org.blocksparse:blocksparse-platform:0.1.0-SNAPSHOT
 
 import java.util.*;
 import java.util.stream.*;
