@@ -88,6 +88,11 @@ final class ModelCard {
     }
   }
 
+  /** The number of rows that began with a pretrained vector. */
+  void putPretrained(int rows) {
+    put("pretrained rows", rows);
+  }
+
   /** The number of the epoch after which this was the model. */
   void putEpoch(int epoch) {
     put(EPOCH, epoch);

@@ -223,6 +223,9 @@ final class Trainer {
     card.putEmbedding(options, epochs, batch);
     EmbeddingBag bag = grown == null ? newBag(input) : grown.bag();
     try {
+      if (options.pretrained() != null) {
+        card.putPretrained(PretrainedRows.fill(bag, input, options.pretrained()));
+      }
       head = head(grown == null ? newLayer(classes, labels) : grown.layer(bag, labels));
       return new Classifier(input, bag, head.layer(), metadata);
     } catch (Throwable e) {

@@ -92,10 +92,17 @@ final class Training {
   }
 
   Classifier train() {
+    requireTextToBePretrained();
     if (options.initialModel() != null) {
       return continued(options.initialModel());
     }
     return head == ModelHead.EMBEDDING ? trainAlone() : trainLinear();
+  }
+
+  private void requireTextToBePretrained() {
+    if (options.pretrained() != null && !set.isText()) {
+      throw new IllegalArgumentException("pretrained: expected texts, but examples have features");
+    }
   }
 
   private int[] all() {

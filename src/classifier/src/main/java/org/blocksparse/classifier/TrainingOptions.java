@@ -24,11 +24,13 @@ public final class TrainingOptions {
   /** The header of a model file has no room for the keys of more. */
   static final int MOST_FEATURES = 1_000_000;
 
+  private static final String INITIAL_MODEL = "initialModel as well, which has it";
   private static final int WORD_NGRAMS = 2;
   private static final TrainingOptions DEFAULTS = new TrainingOptions();
 
   // The number 0 and null stand for the default.
   private Classifier initialModel;
+  private FastTextVectors pretrained;
   private int dimension;
   private int epochs;
   private Double rate;
@@ -58,6 +60,7 @@ public final class TrainingOptions {
 
   private TrainingOptions(TrainingOptions that) {
     this.initialModel = that.initialModel;
+    this.pretrained = that.pretrained;
     this.dimension = that.dimension;
     this.epochs = that.epochs;
     this.rate = that.rate;
@@ -168,12 +171,28 @@ public final class TrainingOptions {
   }
 
   /**
+   * Begins with word vectors of fastText, which determine the {@linkplain #withDimension
+   * dimension}. A word of the examples begins with the vector of the first word there that is the
+   * same feature; all other features begin at random. The caller closes the vectors after the
+   * training.
+   *
+   * @throws IllegalArgumentException with a dimension, {@linkplain #withSharedRows shared rows} or
+   *     an {@linkplain #withInitialModel initial model}; from {@link Classifier#train} if the
+   *     examples have features instead of texts
+   */
+  public TrainingOptions withPretrained(FastTextVectors value) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.pretrained = requireNonNull(value, "pretrained");
+    return changed.requireNoConflict();
+  }
+
+  /**
    * The size of the vectors between features and labels. By default 64; 128 if there are 4,096
    * labels or more, more than a tenth of the examples have several, and there is no linear head.
    * Larger vectors learn more, and take more time and memory.
    *
    * @throws IllegalArgumentException unless it is in [1, 4096], or with an {@linkplain
-   *     #withInitialModel initial model}
+   *     #withInitialModel initial model} or {@linkplain #withPretrained pretrained} vectors
    */
   public TrainingOptions withDimension(int value) {
     TrainingOptions changed = new TrainingOptions(this);
@@ -200,12 +219,17 @@ public final class TrainingOptions {
   /** Smoothing is refused with a label tree, and the shape of a new model with an initial one. */
   private TrainingOptions requireNoConflict() {
     if (initialModel != null) {
-      requireUnset("dimension", dimension == 0);
-      requireUnset("classes", classes == 0);
-      requireUnset("labelTree", !labelTree);
-      requireUnset("wordNgrams", wordNgrams == 0);
-      requireUnset("plainWords", !plainWords);
-      requireUnset("sharedRows", sharedRows == 0);
+      requireUnset("pretrained", pretrained == null, INITIAL_MODEL);
+      requireUnset("dimension", dimension == 0, INITIAL_MODEL);
+      requireUnset("classes", classes == 0, INITIAL_MODEL);
+      requireUnset("labelTree", !labelTree, INITIAL_MODEL);
+      requireUnset("wordNgrams", wordNgrams == 0, INITIAL_MODEL);
+      requireUnset("plainWords", !plainWords, INITIAL_MODEL);
+      requireUnset("sharedRows", sharedRows == 0, INITIAL_MODEL);
+    }
+    if (pretrained != null) {
+      requireUnset("dimension", dimension == 0, "pretrained as well, which has it");
+      requireUnset("sharedRows", sharedRows == 0, "pretrained as well, which needs rows of words");
     }
     TrainingDefaults values = new TrainingDefaults(this);
     if (values.labelTree() && values.smoothing() > 0) {
@@ -215,9 +239,9 @@ public final class TrainingOptions {
     return this;
   }
 
-  private static void requireUnset(String name, boolean isUnset) {
+  private static void requireUnset(String name, boolean isUnset, String other) {
     if (!isUnset) {
-      throw new IllegalArgumentException(name + ": expected no initialModel as well, which has it");
+      throw new IllegalArgumentException(name + ": expected no " + other);
     }
   }
 
@@ -509,12 +533,20 @@ public final class TrainingOptions {
     return labelTree;
   }
 
+  /** Null: all features begin at random. */
+  FastTextVectors pretrained() {
+    return pretrained;
+  }
+
   int dimension(int byDefault) {
+    if (pretrained != null) {
+      return pretrained.dimension();
+    }
     return dimension > 0 ? dimension : byDefault;
   }
 
   boolean hasDimension() {
-    return initialModel != null || dimension > 0;
+    return initialModel != null || pretrained != null || dimension > 0;
   }
 
   int epochs(int byDefault) {

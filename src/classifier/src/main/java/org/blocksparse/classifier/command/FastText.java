@@ -105,7 +105,8 @@ final class FastText {
               "-minCount",
               "N",
               "--min-count N",
-              "with 20,000 or more examples, pairs of words that occur once are dropped by default"),
+              "with 20,000 or more examples, pairs of words that occur once are dropped by"
+                  + " default"),
           new Option(
               "-bucket",
               "N",
@@ -124,7 +125,7 @@ final class FastText {
           new Option("-autotune-modelsize", "S", "", "quantize makes the model smaller"),
           new Option("-minn", "N", "", "no parts of words"),
           new Option("-maxn", "N", "", "no parts of words"),
-          new Option("-pretrainedVectors", "F", "", "no pretrained vectors"),
+          new Option("-pretrainedVectors", "F", "--pretrained F", "the .bin, not the .vec"),
           new Option("-minCountLabel", "N", "", "all labels are kept"),
           new Option("-lrUpdateRate", "N", "", "the rate falls with each step"),
           new Option("-ws", "N", "", NO_VECTORS),

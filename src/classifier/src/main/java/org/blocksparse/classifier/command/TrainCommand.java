@@ -10,11 +10,14 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.stream.Stream;
 import org.blocksparse.ElementType;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
+import org.blocksparse.classifier.FastTextVectors;
 import org.blocksparse.classifier.InvalidInputException;
 import org.blocksparse.classifier.ModelHead;
 import org.blocksparse.classifier.TrainingOptions;
@@ -137,6 +140,14 @@ final class TrainCommand implements Callable<Integer> {
   private Integer dimension;
 
   @Option(
+      names = "--pretrained",
+      paramLabel = "FILE",
+      description =
+          "Words begin with the vectors of a model of fastText, '.bin' or '.ftz', which determines"
+              + " --dimension.")
+  private Path pretrained;
+
+  @Option(
       names = "--batch",
       paramLabel = "N",
       description =
@@ -205,15 +216,16 @@ final class TrainCommand implements Callable<Integer> {
 
   private final DataCard card = new DataCard();
 
+  /** Null: there are none. */
+  private FastTextVectors vectors;
+
   @Override
   public Integer call() throws Exception {
     requireNoOptionInVain();
     card.putDate(run.date());
     // Hours of training must not be lost to a folder that is not there.
     List<Path> examples = new ArrayList<>(InputOptions.files(file, validation));
-    if (from != null) {
-      examples.add(from);
-    }
+    Stream.of(from, pretrained).filter(Objects::nonNull).forEach(examples::add);
     WritableFile.require("--output", output, examples);
     Path png = chart != null ? chart : output.resolveSibling(output.getFileName() + ".png");
     if (!noChart && (chart != null || Files.notExists(png))) {
@@ -221,7 +233,9 @@ final class TrainCommand implements Callable<Integer> {
       others.add(output);
       WritableFile.require("--chart", png, others);
     }
-    try (Classifier initial = initialOrNull()) {
+    try (Classifier initial = initialOrNull();
+        FastTextVectors words = pretrainedOrNull()) {
+      vectors = words;
       return train(initial, png);
     }
   }
@@ -231,12 +245,26 @@ final class TrainCommand implements Callable<Integer> {
       return null;
     }
     Classifier initial = Classifier.load(from, LoadOptions.mapped().withWorkers(run.workers()));
-    try (HashedInput bytes = new HashedInput(Files.newInputStream(from))) {
-      card.putFile("initial model", from.getFileName().toString(), bytes);
+    try {
+      putOnCard("initial model", from);
       return initial;
     } catch (Throwable e) {
       initial.close();
       throw e;
+    }
+  }
+
+  private FastTextVectors pretrainedOrNull() throws IOException {
+    if (pretrained == null) {
+      return null;
+    }
+    putOnCard("pretrained vectors", pretrained);
+    return FastTextVectors.load(pretrained, run.workers());
+  }
+
+  private void putOnCard(String what, Path model) throws IOException {
+    try (HashedInput bytes = new HashedInput(Files.newInputStream(model))) {
+      card.putFile(what, model.getFileName().toString(), bytes);
     }
   }
 
@@ -279,6 +307,12 @@ final class TrainCommand implements Callable<Integer> {
     refuse(chart != null && noChart, "--chart: expected no --no-chart as well");
     boolean isShared = sharedRows != null && sharedRows > 0;
     refuse(
+        pretrained != null && dimension != null,
+        "--dimension: expected no --pretrained as well, which has it");
+    refuse(
+        pretrained != null && isShared,
+        "--shared-rows: expected no --pretrained as well, which needs rows of words");
+    refuse(
         isShared && maxFeatures != null,
         "--max-features: expected no --shared-rows as well, with which nothing is left out");
     refuse(
@@ -289,6 +323,7 @@ final class TrainCommand implements Callable<Integer> {
   /** Options that shape a new model are refused with an initial one. */
   private void requireNothingOfANewModel() {
     Map<String, Boolean> given = new LinkedHashMap<>();
+    given.put("--pretrained", pretrained != null);
     given.put("--dimension", dimension != null);
     given.put("--classes", classes != null);
     given.put("--label-tree", labelTree);
@@ -311,6 +346,7 @@ final class TrainCommand implements Callable<Integer> {
     given.put("--epochs", epochs != null);
     given.put("--rate", rate != null);
     given.put("--smoothing", smoothing != null);
+    given.put("--pretrained", pretrained != null);
     given.put("--dimension", dimension != null);
     given.put("--batch", batch != null);
     given.put("--classes", classes != null);
@@ -436,6 +472,7 @@ final class TrainCommand implements Callable<Integer> {
     options = smoothing == null ? options : options.withSmoothing(smoothing);
     options = labelTree ? options.withLabelTree() : options;
     options = head == null ? options : options.withHead(head);
+    options = vectors == null ? options : options.withPretrained(vectors);
     options = dimension == null ? options : options.withDimension(dimension);
     options = batch == null ? options : options.withBatch(batch);
     options = wordNgrams == null ? options : options.withWordNgrams(wordNgrams);
