@@ -145,7 +145,7 @@ public final class Mixture implements AutoCloseable {
    * @throws IllegalArgumentException if there is another number of weights, or one is outside
    */
   public Mixture withWeights(float... of) {
-    Check.length("weights", scorers.size(), of.length);
+    Check.length("weights", scorers.size(), requireNonNull(of, "weights").length);
     requireWeights(of);
     return new Mixture(scorers, of.clone(), addsProbabilities, null, metadata);
   }

@@ -2,6 +2,7 @@
 package org.blocksparse.classifier;
 
 import java.util.Arrays;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.IntStream;
 
 /**
@@ -12,6 +13,9 @@ import java.util.stream.IntStream;
 final class EqualExamples {
   /** The maximum number of repeated labels, as a share of the repeated texts. */
   private static final double MOST_REPEATED = 0.1;
+
+  /** Of hashes; random, so that nobody can make a file of examples with equal ones. */
+  private final long multiplier = ThreadLocalRandom.current().nextLong() | 1;
 
   private final ChunkedIntList offsets;
   private final ChunkedIntList features;
@@ -108,7 +112,8 @@ final class EqualExamples {
   private int hash(int example) {
     long hash = 0;
     for (int i = offsets.get(example); i < offsets.get(example + 1); i++) {
-      hash = hash * 0x9E3779B97F4A7C15L + features.get(i) + 1; // 2^64 / golden ratio
+      long value = values == null ? 0 : values.get(i);
+      hash = (hash ^ (value << 32) ^ (features.get(i) + 1L)) * multiplier;
       hash ^= hash >>> 29;
     }
     return (int) (hash ^ (hash >>> 32));

@@ -56,8 +56,8 @@ final class TrainingSet {
     this.featuresLeftOut = kept.leftOut();
     this.words = kept.words();
     this.minCount = reading.minCount(options);
-    reading.leaveOut(kept.rowOf());
     this.examplesMerged = reading.merge();
+    reading.leaveOut(kept.rowOf());
     this.offsets = reading.offsets;
     this.rows = reading.features;
     this.values = reading.text ? null : reading.values;

@@ -241,6 +241,29 @@ final class TrainingSetTest {
     assertEquals(2, TrainingSet.of(Stream.of(values), TrainingOptions.defaults()).size());
   }
 
+  /** Equal once the words that are only in one of them are left out, but not the same example. */
+  @Test
+  void textsThatDifferInRareWordsStay() {
+    Example[] lines = {
+      Example.ofText("tea leaves green", "x"),
+      Example.ofText("tea leaves black", "y"),
+      Example.ofText("tea leaves", "z")
+    };
+    TrainingOptions options = TrainingOptions.defaults().withMinCount(2);
+    assertEquals(3, TrainingSet.of(Stream.of(lines), options).size());
+  }
+
+  /** With equal features, in a time that is linear in their number. */
+  @Test
+  void manyDenseExamples() {
+    int count = 200_000;
+    Stream<Example> examples =
+        IntStream.range(0, count)
+            .mapToObj(
+                e -> Example.ofFeatures(new int[] {0, 1}, new float[] {e + 1, 1}, List.of("x")));
+    assertEquals(count, TrainingSet.of(examples, TrainingOptions.defaults()).size());
+  }
+
   @Test
   void examplesHeldOut_haveTheFeaturesThatFutureOnesWouldHave() {
     Example[] lines = {Example.ofText("a b", "x"), Example.ofText("a c d", "y")};
