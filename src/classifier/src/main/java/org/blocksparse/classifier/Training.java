@@ -67,7 +67,10 @@ final class Training {
       return options.initialModel().head();
     }
     boolean isOfAnEmbedding =
-        options.labelTree() || options.hasSharedRows() || !options.tuning().isZero();
+        options.labelTree()
+            || options.hasSharedRows()
+            || options.pretrained() != null
+            || !options.tuning().isZero();
     return options.head() == null && isOfAnEmbedding ? ModelHead.EMBEDDING : options.head();
   }
 
@@ -81,6 +84,10 @@ final class Training {
     if (initial != null && options.head() != null && options.head() != initial.head()) {
       throw new IllegalArgumentException(
           "head: expected " + initial.head() + ", as initialModel has, but was " + options.head());
+    }
+    if (options.pretrained() != null && options.head() == ModelHead.LINEAR) {
+      throw new IllegalArgumentException(
+          "head: expected embedding or both with pretrained vectors but was linear");
     }
     ModelHead head = initial != null ? initial.head() : options.head();
     if (head == ModelHead.LINEAR && (options.labelTree() || !options.tuning().isZero())) {

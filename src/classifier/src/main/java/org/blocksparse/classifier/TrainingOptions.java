@@ -136,12 +136,13 @@ public final class TrainingOptions {
 
   /**
    * The heads that score labels. By default {@link ModelHead#EMBEDDING} with a {@linkplain
-   * #withLabelTree label tree}, {@linkplain #withSharedRows shared rows} or {@linkplain #withTuning
-   * tuning}, and those of an {@linkplain #withInitialModel initial model}. In all other cases,
-   * training begins with the linear head. From 500 examples on, it trains an embedding beside it,
-   * and keeps {@link ModelHead#BOTH} if their nDCG at 5 on held-out examples is higher than that of
-   * the linear head by more than the standard error of the difference. It leaves an embedding that
-   * gains nothing after a third of its epochs.
+   * #withLabelTree label tree}, {@linkplain #withSharedRows shared rows}, {@linkplain
+   * #withPretrained pretrained} vectors or {@linkplain #withTuning tuning}, and those of an
+   * {@linkplain #withInitialModel initial model}. In all other cases, training begins with the
+   * linear head. From 500 examples on, it trains an embedding beside it, and keeps {@link
+   * ModelHead#BOTH} if their nDCG at 5 on held-out examples is higher than that of the linear head
+   * by more than the standard error of the difference. It leaves an embedding that gains nothing
+   * after a third of its epochs.
    *
    * <p>The held-out examples are the {@linkplain #withValidation validation examples}. If these are
    * fewer than 100, training holds out a tenth of the examples, at most 1,000. Probabilities are
@@ -149,7 +150,8 @@ public final class TrainingOptions {
    *
    * @throws IllegalArgumentException from {@link Classifier#train} if an {@linkplain
    *     #withInitialModel initial model} has other heads, or if the head is linear alone and
-   *     options of an embedding are {@linkplain #withTuning tuned}
+   *     options of an embedding are {@linkplain #withTuning tuned} or vectors are {@linkplain
+   *     #withPretrained pretrained}
    */
   public TrainingOptions withHead(ModelHead value) {
     TrainingOptions changed = new TrainingOptions(this);

@@ -127,8 +127,9 @@ final class TrainCommand implements Callable<Integer> {
       description =
           "How labels are scored: embedding (dense vectors), linear (sparse weights for each"
               + " label), or both (weighted sum). Default: embedding with --label-tree,"
-              + " --shared-rows or --tune. In all other cases both, if there are 500 examples and"
-              + " the embedding gains more than a standard error on held-out ones, else linear.")
+              + " --shared-rows, --pretrained or --tune. In all other cases both, if there are 500"
+              + " examples and the embedding gains more than a standard error on held-out ones,"
+              + " else linear.")
   private ModelHead head;
 
   @Option(
