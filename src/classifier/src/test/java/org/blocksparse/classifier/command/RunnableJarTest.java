@@ -70,7 +70,18 @@ final class RunnableJarTest {
   @DisabledOnOs(OS.WINDOWS) // has no such signal
   void trainsFromAPipe_andSavesTheModelWhenItIsStopped() throws Exception {
     Path model = folder.resolve("model");
-    Process training = start("train", "-o", model, "--epochs", 10_000, "--dimension", 16, "-");
+    Process training =
+        start(
+            "train",
+            "-o",
+            model,
+            "--head",
+            "embedding",
+            "--epochs",
+            10_000,
+            "--dimension",
+            16,
+            "-");
     try (OutputStream in = training.getOutputStream()) {
       in.write((Texts.lines(2000, 40, 1) + "__label__\u00e9t\u00e9 x\n").getBytes(UTF_8));
     }
@@ -141,7 +152,8 @@ final class RunnableJarTest {
     Files.writeString(examples, "__label__tea green leaves\n__label__coffee roasted beans\n");
     Path chart = Files.writeString(folder.resolve("chart"), "an old one");
     Path model = folder.resolve("model");
-    List<Object> training = List.of("train", "-o", model, "--epochs", 2, "--dimension", 4);
+    List<Object> training =
+        List.of("train", "-o", model, "--head", "embedding", "--epochs", 2, "--dimension", 4);
     // Without a limit, to unpack the library.
     assertEquals(0, run(join(training, "--no-chart", examples)).code());
     Told trained = runLimited(join(training, "--chart", chart, examples));
