@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HashMap;
@@ -13,11 +14,18 @@ import java.util.stream.Stream;
 import org.blocksparse.Workers;
 import org.blocksparse.testing.OptionsInAnyOrder;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** Options of training keep what was set before, in whatever order it is set. */
 final class TrainingOptionsTest {
+  @TempDir private static Path folder;
+
   @Test
-  void optionsAreSetInAnyOrder() {
+  void optionsAreSetInAnyOrder() throws Exception {
+    FastTextPrograms.assumeInstalled();
+    Path words = Files.writeString(folder.resolve("words"), "tea leaves\n".repeat(9));
+    FastTextPrograms.run(
+        null, "skipgram", "-input", words, "-output", folder.resolve("model"), "-dim", 2);
     Map<Class<?>, Object> arguments = new HashMap<>();
     List<Example> examples =
         IntStream.range(0, 20).mapToObj(i -> Example.ofText("word" + i, "label" + i % 2)).toList();
@@ -37,7 +45,9 @@ final class TrainingOptionsTest {
     arguments.put(TrainingListener.class, new TrainingListener() {});
     arguments.put(Workers.class, Workers.callingThread());
     TrainingOptions few = TrainingOptions.defaults().withDimension(4).withEpochs(1);
-    try (Classifier model = Classifier.train(examples.stream(), few)) {
+    try (FastTextVectors vectors = FastTextVectors.load(folder.resolve("model.bin"));
+        Classifier model = Classifier.train(examples.stream(), few)) {
+      arguments.put(FastTextVectors.class, vectors);
       arguments.put(Classifier.class, model);
       new OptionsInAnyOrder(arguments).check(TrainingOptions.defaults());
     }
