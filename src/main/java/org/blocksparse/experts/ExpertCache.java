@@ -294,8 +294,11 @@ public final class ExpertCache implements AutoCloseable {
         layer.forget(slot);
         slot.layer = null;
       }
-      layer.end();
-      end();
+      try {
+        layer.end();
+      } finally {
+        end();
+      }
     }
     lock.notifyAll();
   }

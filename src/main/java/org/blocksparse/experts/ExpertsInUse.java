@@ -199,8 +199,11 @@ final class ExpertsInUse implements PackedExperts.Slots, AutoCloseable {
         for (int number = taken; number < count; number++) {
           layer.unwant(expert(number));
         }
-        layer.end();
-        cache.end();
+        try {
+          layer.end();
+        } finally {
+          cache.end();
+        }
       }
     }
   }

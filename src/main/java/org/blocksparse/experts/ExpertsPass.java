@@ -253,6 +253,9 @@ public final class ExpertsPass implements AutoCloseable {
       layer.ofParameters().leaseToTrain(lease);
       Check.finite("x", KernelOperands.rows(x));
       Check.finite("gates", KernelOperands.rows(routing.gates()));
+      if (shared != null) {
+        Check.finite("gates of the shared expert", KernelOperands.rows(shared.routing.gates()));
+      }
       Check.finite("gradOut", KernelOperands.rows(gradOut));
       update(gradOut, optimizer, state, GradientOptions.overwrite(), gradX);
     }

@@ -164,7 +164,7 @@ record TopExperts(Engine engine, int experts, Gating gating) {
   }
 
   private double minSum() {
-    return gating.sigmoid() ? MIN_SUM : 0;
+    return gating.sigmoid() || gating.choiceBias() != null ? MIN_SUM : 0;
   }
 
   /** For each expert the sum of its probabilities. */

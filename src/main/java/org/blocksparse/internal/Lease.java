@@ -65,7 +65,7 @@ public final class Lease extends StorageLease {
   }
 
   /**
-   * Adds mapped weights of a layer that the operation does not read.
+   * Adds mapped weights of a layer of which the operation reads only the scales.
    *
    * @throws IllegalStateException if they are closed; what was added before is released then
    */
@@ -73,6 +73,9 @@ public final class Lease extends StorageLease {
     if (!tryHoldUnread(KernelOperands.elements(weights))) {
       close();
       throw new IllegalStateException("layer: " + CLOSED_LAYER);
+    }
+    if (weights instanceof Weights scaled) {
+      hold("layer", TENSORS.scales(scaled), CLOSED_LAYER, "");
     }
     return this;
   }

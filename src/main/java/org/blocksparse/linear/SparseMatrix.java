@@ -64,8 +64,8 @@ record SparseMatrix(int[] offsets, int[] columns, float[] values) {
   }
 
   /** A copy of all bags; see {@link #of(Bags, int[], String)}. */
-  static SparseMatrix of(Bags bags) {
-    return of(bags, IntStream.range(0, bags.count()).toArray(), "x: the values of feature");
+  static SparseMatrix of(Bags bags, String what) {
+    return of(bags, IntStream.range(0, bags.count()).toArray(), what);
   }
 
   /**

@@ -24,7 +24,7 @@ record SparseModel(SparseChunks weights, ClassTable table) implements AutoClosea
 
   /** The weights of each feature, which is a bag of outputs below {@code outputs}. */
   static SparseModel of(Bags bags, int outputs) {
-    SparseMatrix matrix = SparseMatrix.of(bags).withoutZeros();
+    SparseMatrix matrix = SparseMatrix.of(bags, "weights: the weights of output").withoutZeros();
     int entries = matrix.columns().length;
     int features = matrix.rows();
     int[] begins = new int[features + 1];

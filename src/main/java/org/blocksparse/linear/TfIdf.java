@@ -41,7 +41,7 @@ record TfIdf(float[] inverse) {
 
   /** Rows without values, which list a feature once for each time they have it, weighted. */
   public SparseMatrix weighted(Bags counts) {
-    return weighted(SparseMatrix.of(counts));
+    return weighted(SparseMatrix.of(counts, "x: the values of feature"));
   }
 
   /** Rows of counts, weighted. */

@@ -78,6 +78,11 @@ record MixtureFile(
       }
     }
     parts.add((written, ofFile, metadata, lease) -> add(written, metadata));
+    if (layer != null && labels != null && !layer.layer().hasLabels()) {
+      parts.add(
+          (written, ofFile, metadata, lease) ->
+              LabelsFile.add(RANKING.table(labels), written.tensors()));
+    }
     Map<String, String> strings = settings.metadataOr(ofUser);
     SaveSettings all = new SaveSettings(strings, false, parts, settings.progress());
     if (layer != null) {
@@ -163,8 +168,13 @@ record MixtureFile(
         }
         continue;
       }
-      if (before.equals(Identity.of(file))) {
-        return loaded;
+      try {
+        if (before.equals(Identity.of(file))) {
+          return loaded;
+        }
+      } catch (Throwable e) {
+        loaded.close();
+        throw e;
       }
       loaded.close();
     }
@@ -273,7 +283,9 @@ record MixtureFile(
   private static Header header(Path file) throws IOException {
     try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
       ModelMetadata metadata = new ModelMetadata(reader.metadata()).requireVersion();
-      List<String> scorers = List.of(metadata.get(ModelNames.MIXTURE_SCORERS).split(" ", -1));
+      List<String> scorers =
+          List.of(
+              metadata.get(ModelNames.MIXTURE_SCORERS).split(" ", MixtureBuilder.MOST_SCORERS + 1));
       requireScorers(scorers);
       String adds = metadata.entries().get(ModelNames.MIXTURE_ADDS);
       if (adds != null && !adds.equals(ModelNames.PROBABILITIES)) {

@@ -32,10 +32,14 @@ public final class MixtureFit {
   /** Samples that the beginning counts as. */
   private static final double PRIOR = 1;
 
-  private static final int MOST_STEPS = 30;
+  private static final int MOST_STEPS = 100;
 
   /** Scores of samples are at least this, so that sums are finite. */
   private static final double LOWEST = -1e4;
+
+  /** And at most this, so that no sum is beyond what calibrations hold. */
+  private static final double HIGHEST =
+      (double) ScoreCalibration.LARGEST / MixtureBuilder.MOST_SCORERS;
 
   private final Mixture mixture;
   private final int scorers;
@@ -107,14 +111,18 @@ public final class MixtureFit {
       double otherwise =
           mixture.search().scaled(scorer, (float) mixture.search().otherwise(scorer));
       for (int i = 0; i < answers.get(row).length; i++) {
-        all[row][i * scorers + scorer] = Math.max(LOWEST, otherwise);
+        put(all[row], i, scorer, otherwise);
       }
       for (int rank = 0; rank < ranking.size(row); rank++) {
         int i = Arrays.binarySearch(answers.get(row), ranking.output(row, rank));
         double score = mixture.search().scaled(scorer, ranking.score(row, rank));
-        all[row][i * scorers + scorer] = Math.max(LOWEST, score);
+        put(all[row], i, scorer, score);
       }
     }
+  }
+
+  private void put(double[] ofRow, int answer, int scorer, double score) {
+    ofRow[answer * scorers + scorer] = Math.max(LOWEST, Math.min(HIGHEST, score));
   }
 
   private void add(double[] from, int begin, boolean isRight) {
@@ -153,7 +161,7 @@ public final class MixtureFit {
       }
     }
     boolean[] ofSamples = Arrays.copyOf(right, size);
-    return mixture.with(weights, ScoreCalibration.fit(sums, ofSamples, found[scorers]));
+    return mixture.with(weights, ScoreCalibration.fit(sums, ofSamples, found[scorers]).check());
   }
 
   /** The scorer with the lowest weight, if that is negative; -1 if none is. */
@@ -186,10 +194,13 @@ public final class MixtureFit {
       double part = 1;
       double[] next = ahead(now, direction, part);
       double after = loss(next, start, null);
-      while (after > before && part > 0x1p-20) {
+      while (!(after < before) && part > 0x1p-60) {
         part /= 2;
         next = ahead(now, direction, part);
         after = loss(next, start, null);
+      }
+      if (!(after < before)) {
+        break;
       }
       now = next;
       if (before - after <= 1e-9 * before) {

@@ -125,7 +125,9 @@ final class MixtureSearch {
                   rows -> searchLayer(vectors, terms, rows, filter, first, candidates));
         }
       }
-      OutputFilter allowed = RANKING.check(filter, batch, outputs());
+      // A layer without weight may have more.
+      int searched = tree >= 0 ? tree().outputs() : chunks.outputs();
+      OutputFilter allowed = RANKING.check(filter, batch, searched);
       RANKING.lease(filter, lease);
       if (tree >= 0) {
         Addends.Maker addends =

@@ -28,6 +28,9 @@ record ScoreCalibration(float[] scores, float[] logOdds) {
 
   private static final int FEWEST_OF_A_KNOT = 20;
 
+  /** Log odds from which on, and a little below, a log probability is 0 as a float. */
+  private static final double SURE = 100;
+
   /** More than what log odds are rounded by, relatively. */
   private static final double ROUNDING = 1e-5;
 
@@ -75,7 +78,7 @@ record ScoreCalibration(float[] scores, float[] logOdds) {
   /** A score that no output of at least some probability is below; infinite if there is none. */
   double leastScore(double probability) {
     double odds = Math.log(probability) - Math.log1p(-probability);
-    double least = odds - ROUNDING * (1 + Math.abs(odds));
+    double least = odds == Double.POSITIVE_INFINITY ? SURE : odds - ROUNDING * (1 + Math.abs(odds));
     if (least <= logOdds[0]) {
       return scores[0] + least - logOdds[0];
     }

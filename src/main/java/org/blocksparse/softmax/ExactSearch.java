@@ -32,6 +32,9 @@ import org.blocksparse.softmax.Workspace.Ints;
  */
 final class ExactSearch {
   /** The cost of looking at one result, or at one class, in multiply-adds. */
+  /** Rows whose added scores are in memory at the same time. */
+  private static final int MOST_WITH_ADDENDS = 64;
+
   private static final long LOOK_WORK = 16;
 
   /**
@@ -73,7 +76,7 @@ final class ExactSearch {
     // Logits are kept beside what they become, where they are needed.
     long room = filter.renormalized() ? maxRound / 2 : maxRound;
     // One class of every row is always opened in a round.
-    int step = softmax.rowsAtOnce(room);
+    int step = Math.min(softmax.rowsAtOnce(room), addends == null ? batch : MOST_WITH_ADDENDS);
     for (int begin = 0; begin < batch; begin += step) {
       int first = begin;
       Rows slice = x.slice(begin, Math.min(step, batch - begin));
