@@ -72,9 +72,9 @@ public final class NextItem implements AutoCloseable {
   }
 
   /**
-   * Whether a file holds such a model. Only its header is read.
+   * Whether a file holds such a model: false for a file that is not safetensors. Only its header is
+   * read.
    *
-   * @throws org.blocksparse.FileFormatException if the file is no safetensors file
    * @throws IOException if the file cannot be read
    */
   public static boolean isIn(Path file) throws IOException {

@@ -43,6 +43,8 @@ final class NextItemFile {
   static boolean isIn(Path file) throws IOException {
     try (TensorFile header = TensorFile.open(file)) {
       return header.metadata().containsKey(FORMAT);
+    } catch (FileFormatException e) {
+      return false; // such as a model of fastText
     }
   }
 

@@ -107,7 +107,9 @@ final class NextItemTest {
       weights.save(file);
     }
     assertThrows(FileFormatException.class, () -> NextItem.load(file));
+    assertFalse(NextItem.isIn(file));
     Files.writeString(file, "no model");
+    assertFalse(NextItem.isIn(file));
     assertThrows(FileFormatException.class, () -> NextItem.load(file));
   }
 

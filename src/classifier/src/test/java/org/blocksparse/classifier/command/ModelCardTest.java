@@ -28,6 +28,7 @@ import java.util.stream.Collectors;
 import java.util.zip.GZIPOutputStream;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.ExampleReader;
+import org.blocksparse.classifier.FastTextPrograms;
 import org.blocksparse.classifier.InvalidInputException;
 import org.junit.jupiter.api.Test;
 
@@ -131,5 +132,14 @@ final class ModelCardTest extends Commands {
       assertEquals(-1, in.read());
       assertEquals(sha256(bytes), in.sha256());
     }
+  }
+
+  @Test
+  void modelOfFastText_hasACardToo() throws Exception {
+    FastTextPrograms.assumeInstalled();
+    model = FastTextPrograms.train(folder, "drinks", training, "-dim 3 -loss ova");
+    assertEquals("fastText", info().get("program"));
+    assertEquals("ova", info().get("loss"));
+    assertEquals(Long.toString(Files.size(model)), info().get("bytes"));
   }
 }
