@@ -44,6 +44,26 @@ record Blend(float[] weights, float[] scores, float[] logOdds) {
   /** More than what log odds are rounded by, relatively. */
   private static final double ROUNDING = 1e-5;
 
+  /** The log odds of the first knot without samples, and of the last one. */
+  private static final int UNCALIBRATED_ODDS = 14;
+
+  private static final int KNOTS_PER_ODDS = 10;
+
+  /** The blend without samples: the geometric mean of the probabilities of the heads. */
+  static Blend uncalibrated(int heads) {
+    float[] weights = new float[heads];
+    Arrays.fill(weights, 1f / heads);
+    int count = 2 * UNCALIBRATED_ODDS * KNOTS_PER_ODDS + 1;
+    float[] logProbabilities = new float[count];
+    float[] logOdds = new float[count];
+    for (int knot = 0; knot < count; knot++) {
+      double odds = (double) knot / KNOTS_PER_ODDS - UNCALIBRATED_ODDS;
+      logOdds[knot] = (float) odds;
+      logProbabilities[knot] = (float) (Math.min(odds, 0) - Math.log1p(Math.exp(-Math.abs(odds))));
+    }
+    return new Blend(weights, logProbabilities, logOdds);
+  }
+
   /** The score of a label. */
   double score(double[] ofHeads) {
     double sum = 0;

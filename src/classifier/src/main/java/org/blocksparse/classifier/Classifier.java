@@ -101,7 +101,8 @@ public final class Classifier implements AutoCloseable {
    *
    * @param bag null, as the layer: there is no embedding head
    * @param tree null: there is no linear head
-   * @param blend of the embedding head, if there is one, and then of the tree; null: there is none
+   * @param blend of the embedding head, if there is one, and then of the tree; null: the
+   *     probabilities of a single head stay
    * @param calibration of the probabilities of the blend; null: they stay
    * @param metadata of its file; may be changed until others see this
    */
@@ -381,7 +382,7 @@ public final class Classifier implements AutoCloseable {
 
   private LabelScores scores(SparseRows features) {
     if (blend == null) {
-      return LabelScores.of(bag, layer, features);
+      return layer == null ? LabelScores.of(tree, features) : LabelScores.of(bag, layer, features);
     }
     BlendedScores scores = blendedScores(features);
     return calibration == null ? scores : new CalibratedScores(scores, calibration, names());

@@ -26,8 +26,8 @@ import org.blocksparse.softmax.TwoLevelLayer;
  * classifier.format        1
  * classifier.layer         LabelTree; not there for a HierarchicalSoftmax
  * classifier.head          linear, or both; not there if the embedding head is alone
- * classifier.blend         {@link Blend} of the heads; an embedding head alone may have none, as in
- *                          older files
+ * classifier.blend         {@link Blend} of the heads; a single head has none if there were no
+ *                          examples to calibrate it, and in older files
  * classifier.calibration   {@link RowCalibration} of the blend; not there in older files
  * classifier.input         text or features
  * classifier.wordNgrams    1 to 5
@@ -110,7 +110,9 @@ final class ClassifierFile {
     if (model.head().hasLinear()) {
       model.metadata().put(HEAD, model.head().name().toLowerCase(Locale.ROOT));
     }
-    model.metadata().put(BLEND, model.blend().encoded());
+    if (model.blend() != null) {
+      model.metadata().put(BLEND, model.blend().encoded());
+    }
     if (model.calibration() != null) {
       model.metadata().put(CALIBRATION, model.calibration().encoded());
     }
@@ -192,7 +194,7 @@ final class ClassifierFile {
       if (tree != null && tree.countsFeatures() != input.text()) {
         throw wrong(file, "tree", "expected counts of features for texts alone");
       }
-      boolean isRaw = tree == null && !metadata.containsKey(BLEND);
+      boolean isRaw = head != ModelHead.BOTH && !metadata.containsKey(BLEND);
       Blend blend = isRaw ? null : blend(file, metadata, head);
       RowCalibration calibration = isRaw ? null : calibrationOrNull(file, metadata);
       return new Classifier(input, bag, layer, tree, blend, calibration, metadata);

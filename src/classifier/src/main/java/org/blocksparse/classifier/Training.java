@@ -151,8 +151,7 @@ final class Training {
   private Classifier trainAlone() {
     Classifier model = new Trainer(set, options, others, null).train();
     try (HeldOut examples = heldOut(model)) {
-      List<HeldOut.Answers> answers = examples.answers(model);
-      return answers.isEmpty() ? model : finished(model, null, Probabilities.of(answers, 1));
+      return finished(model, null, Probabilities.of(examples.answers(model), 1));
     } catch (Throwable e) {
       model.close();
       throw e;
@@ -208,9 +207,17 @@ final class Training {
   /** An embedding that is kept beside a linear head. */
   private record Beside(Classifier embedding, Probabilities probabilities) {}
 
-  /** How the scores of heads become probabilities. */
+  /**
+   * How the scores of heads become probabilities.
+   *
+   * @param blend null: the probabilities of a single head stay
+   * @param calibration null: the probabilities of the blend stay
+   */
   private record Probabilities(Blend blend, RowCalibration calibration) {
     static Probabilities of(List<HeldOut.Answers> answers, int heads) {
+      if (answers.isEmpty()) {
+        return new Probabilities(heads == 1 ? null : Blend.uncalibrated(heads), null);
+      }
       Blend blend = HeldOut.blend(answers, heads);
       return new Probabilities(blend, HeldOut.calibration(answers, blend));
     }
@@ -316,9 +323,7 @@ final class Training {
         tree = extended(initial.tree(), labels);
       }
       Classifier model = embedding == null ? linear(tree) : embedding;
-      return initial.blend() == null
-          ? model
-          : finished(model, tree, new Probabilities(initial.blend(), initial.calibration()));
+      return finished(model, tree, new Probabilities(initial.blend(), initial.calibration()));
     } catch (CancellationException e) {
       if (embedding == null) {
         throw e;
@@ -357,6 +362,9 @@ final class Training {
 
   /** A model with a blend, measured on the validation examples for the model card of its file. */
   private Classifier finished(Classifier of, LinearLabelTree tree, Probabilities probabilities) {
+    if (tree == null && probabilities.blend == null) {
+      return of; // its last epoch was measured
+    }
     Classifier model = of.with(tree, probabilities.blend, probabilities.calibration);
     ClassifierFile.setHeads(model);
     model.card().put("examples held out to calibrate", Integer.toString(heldOut.length));

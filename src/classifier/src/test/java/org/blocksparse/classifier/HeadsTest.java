@@ -450,6 +450,48 @@ final class HeadsTest {
     }
   }
 
+  /** Too few examples to hold one out, so that probabilities stay as the heads have them. */
+  @ParameterizedTest
+  @EnumSource(ModelHead.class)
+  void withoutExamplesToCalibrate_probabilitiesStay(ModelHead head) throws IOException {
+    List<Example> few =
+        List.of(
+            Example.ofText("green leaves", "tea"),
+            Example.ofText("black leaves", "tea"),
+            Example.ofText("roasted beans", "coffee"),
+            Example.ofText("ground beans", "coffee"));
+    Path file = folder.resolve("model");
+    TrainingOptions options = TrainingOptions.defaults().withHead(head).withEpochs(50);
+    try (Classifier classifier = Classifier.train(few.stream(), options)) {
+      List<Prediction> found = classifier.predict("green leaves", 2);
+      assertEquals("tea", found.get(0).label());
+      assertTrue(found.get(0).probability() > 0.6, found::toString);
+      double probability = found.get(0).probability();
+      PredictionOptions likely = PredictionOptions.top(2).withThreshold(0.99 * probability);
+      assertEquals(1, classifier.predict(few.subList(0, 1), likely).get(0).size());
+      classifier.save(file);
+      try (Classifier loaded = Classifier.load(file)) {
+        assertEquals(head, loaded.head());
+        assertEquals(found, loaded.predict("green leaves", 2));
+        TrainingOptions more = TrainingOptions.defaults().withInitialModel(loaded);
+        try (Classifier continued = Classifier.train(few.stream(), more)) {
+          assertEquals(head, continued.head());
+          assertTrue(continued.predict("green leaves", 1).get(0).probability() > 0.6);
+        }
+      }
+    }
+  }
+
+  @Test
+  void blendWithoutSamples_keepsProbabilities() {
+    Blend blend = Blend.decode(Blend.uncalibrated(2).encoded(), 2);
+    for (double p = 1e-9; p < 1; p += 0.001) {
+      double logProbability = Math.log(p);
+      double score = blend.score(new double[] {logProbability, logProbability});
+      assertEquals(p, Math.exp(blend.logProbability(score)), 0.001 * p);
+    }
+  }
+
   private static List<List<String>> labels(List<List<Prediction>> predictions) {
     return predictions.stream().map(each -> each.stream().map(Prediction::label).toList()).toList();
   }
