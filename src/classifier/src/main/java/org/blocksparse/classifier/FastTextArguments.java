@@ -21,6 +21,9 @@ record FastTextArguments(
   private static final int OLDEST = 11;
   private static final int NEWEST = 12;
 
+  /** The work for a text is proportional to the lengths of n-grams: a file must not ask for any. */
+  private static final int LONGEST = 100;
+
   /** By their numbers in the file, from 1 on. */
   enum Loss {
     HS,
@@ -50,12 +53,12 @@ record FastTextArguments(
     for (String unused : List.of("ws", "epoch", "minCount", "neg")) {
       in.int32(unused);
     }
-    int wordNgrams = in.int32("wordNgrams");
+    int wordNgrams = in.int32("wordNgrams", 0, LONGEST);
     Loss loss = constant("loss", Loss.values(), in);
     Model model = constant("model", Model.values(), in);
     int bucket = in.int32("bucket", 0, Integer.MAX_VALUE);
-    int minn = in.int32("minn");
-    int maxn = in.int32("maxn");
+    int minn = in.int32("minn", 0, Integer.MAX_VALUE);
+    int maxn = in.int32("maxn", 0, LONGEST);
     in.int32("lrUpdateRate");
     in.int64("t");
     if (version == OLDEST && model == Model.SUPERVISED) {
