@@ -49,7 +49,8 @@ record FastTextMatrix(
   private void read(Sink sink) throws IOException {
     int most = Math.min(rows, Math.max(1, PIECE / columns));
     float[] piece = new float[most * columns];
-    for (int row = 0; row < rows; row += most) {
+    for (long first = 0; first < rows; first += most) { // int would overflow near 2^31 rows
+      int row = (int) first;
       int count = Math.min(most, rows - row);
       if (quantized == null) {
         in.floats(name, piece, 0, count * columns);
