@@ -18,6 +18,7 @@ import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.softmax.LayerBuilder;
 import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
@@ -112,19 +113,26 @@ final class FastTextModel implements AutoCloseable {
   private static TwoLevelLayer<?> layer(
       FastTextMatrix output, FastTextArguments.Loss loss, Labels labels, Workers workers)
       throws IOException {
-    FloatTensor weights = output.transposed();
     boolean isSoftmax = loss == FastTextArguments.Loss.SOFTMAX;
-    return (isSoftmax
-            ? HierarchicalSoftmax.builder(output.columns(), output.rows())
-            : LabelTree.builder(output.columns(), output.rows()))
-        .classes(1)
-        .labels(labels)
-        .workers(workers)
-        .build(
-            FloatTensor.zeros(output.columns(), 1),
-            FloatTensor.of(new float[] {isSoftmax ? 0 : CERTAIN}, 1),
-            weights,
-            FloatTensor.zeros(1, output.rows()));
+    LayerBuilder<?, ?> builder =
+        (isSoftmax
+                ? HierarchicalSoftmax.builder(output.columns(), output.rows())
+                : LabelTree.builder(output.columns(), output.rows()))
+            .classes(1)
+            .labels(labels)
+            .workers(workers);
+    List<FloatTensor> parameters = new ArrayList<>();
+    try {
+      parameters.add(FloatTensor.zeros(output.columns(), 1));
+      parameters.add(FloatTensor.of(new float[] {isSoftmax ? 0 : CERTAIN}, 1));
+      parameters.add(output.transposed());
+      parameters.add(FloatTensor.zeros(1, output.rows()));
+      return builder.build(
+          parameters.get(0), parameters.get(1), parameters.get(2), parameters.get(3));
+    } catch (Throwable e) {
+      parameters.forEach(FloatTensor::close);
+      throw e;
+    }
   }
 
   FastTextRows rows() {
