@@ -80,9 +80,14 @@ final class FastText {
               "M F [K] [P]",
               "predict M F --top K --threshold P",
               "labels have no prefix"),
-          new Subcommand("quantize", "-output M", "quantize M M.small", "no examples, no training"),
+          new Subcommand(
+              "quantize",
+              "-output M",
+              "quantize M M.small",
+              "no examples, no training; needs --head embedding: train writes other models in 16 or"
+                  + " 8 bits"),
           new Subcommand("dump", "M args", "info M", ""),
-          new Subcommand("dump", "M input", "export M NPZ", ""),
+          new Subcommand("dump", "M input", "export M NPZ", "needs --head embedding"),
           new Subcommand("skipgram", "", "", NO_VECTORS),
           new Subcommand("cbow", "", "", NO_VECTORS),
           new Subcommand("print-word-vectors", "", "", NO_VECTORS),
@@ -122,7 +127,11 @@ final class FastText {
           new Option("-autotune-metric", "f1", "--validation-metric f1"),
           new Option("-autotune-metric", "M", "", "the other metrics here are p@1 and ndcg@5"),
           new Option("-autotune-predictions", "K", "", "the metric has its own k"),
-          new Option("-autotune-modelsize", "S", "", "quantize makes the model smaller"),
+          new Option(
+              "-autotune-modelsize",
+              "S",
+              "",
+              "with --head embedding, quantize makes the model smaller"),
           new Option("-minn", "N", "", "no parts of words"),
           new Option("-maxn", "N", "", "no parts of words"),
           new Option("-pretrainedVectors", "F", "--pretrained F", "the .bin, not the .vec"),
@@ -131,7 +140,7 @@ final class FastText {
           new Option("-ws", "N", "", NO_VECTORS),
           new Option("-neg", "N", "", "no negative sampling"),
           new Option("-t", "R", "", "frequent words are not skipped"),
-          new Option("-saveOutput", "", "", "export writes all parameters"),
+          new Option("-saveOutput", "", "", "export writes all parameters; needs --head embedding"),
           new Option("-verbose", "N", "", "progress goes to standard error"),
           new Option("-cutoff", "N", "", "quantize drops no features"),
           new Option("-retrain", "", "", "quantize needs no training"),
@@ -158,7 +167,7 @@ final class FastText {
   private static void add(
       String name, String here, String remark, Map<List<String>, List<String>> rows) {
     String code = here.isEmpty() ? "" : "`" + here + "`";
-    String text = remark.replaceAll("--[a-z-]+( [A-Z]+)?", "`$0`");
+    String text = remark.replaceAll("--[a-z-]+( [A-Z]+| embedding)?", "`$0`");
     rows.computeIfAbsent(List.of(code, text), key -> new ArrayList<>()).add(name.strip());
   }
 

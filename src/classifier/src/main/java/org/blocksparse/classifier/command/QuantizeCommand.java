@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import org.blocksparse.ElementType;
 import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.ModelHead;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
@@ -21,8 +22,8 @@ import picocli.CommandLine.Parameters;
     description = {
       "Writes a model with weights of 16 or 8 bits instead of 32: smaller, and nearly as good. A"
           + " model with a linear head needs no quantize: train writes it with 16 or 8 bits.",
-      "Other commands accept the smaller model; only train --from rejects it. Compare both"
-          + " models with test."
+      "Rejects models of fastText. Other commands accept the smaller model; only train --from"
+          + " rejects it. Compare both models with test."
     },
     sortOptions = false,
     usageHelpWidth = 100)
@@ -53,8 +54,9 @@ final class QuantizeCommand implements Callable<Integer> {
   @Option(
       names = "--type",
       paramLabel = "TYPE",
-      defaultValue = "int8",
-      description = "float16, bfloat16 or int8. Default: ${DEFAULT-VALUE}.")
+      description =
+          "float16, bfloat16 or int8. Default: float16 if the model has a linear head alone, which"
+              + " has 16 bits at least, else int8.")
   private Type type;
 
   @Mixin private Streams streams;
@@ -67,11 +69,18 @@ final class QuantizeCommand implements Callable<Integer> {
     out.printf("%s: %,d bytes%n", model.path(), before);
     out.flush();
     try (Classifier classifier = model.load()) {
-      classifier.save(smaller, type.weights);
+      classifier.save(smaller, type(classifier).weights);
     }
     long after = Files.size(smaller);
     out.printf("%s: %,d bytes, %.1f percent%n", smaller, after, PERCENT * after / before);
     out.flush();
     return ExitCode.OK;
+  }
+
+  private Type type(Classifier classifier) {
+    if (type != null) {
+      return type;
+    }
+    return classifier.head() == ModelHead.LINEAR ? Type.FLOAT16 : Type.INT8;
   }
 }

@@ -23,7 +23,9 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.ModelHead;
 import org.blocksparse.classifier.Texts;
+import org.blocksparse.classifier.TrainingOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -195,6 +197,28 @@ final class CommandTest extends Commands {
             + " trained\n",
         again.err());
     assertTrue(Files.notExists(folder.resolve("again")));
+  }
+
+  @Test
+  void quantize_writesALinearHeadWith16Bits() throws IOException {
+    Path smaller = folder.resolve("smaller");
+    runWell("train", "-o", model, "--head", "linear", "--no-chart", training);
+    try (Classifier classifier = Classifier.load(model)) {
+      assertEquals("FLOAT16", classifier.info().get("weights"));
+    }
+    runWell("quantize", model, smaller);
+    assertTrue(runWell("info", smaller).contains("weights: FLOAT16\n"));
+    assertEquals(runWell("predict", model, test), runWell("predict", smaller, test));
+
+    try (Classifier wide =
+        Classifier.train(
+            Texts.examples(2000, LABELS, 1),
+            TrainingOptions.defaults().withHead(ModelHead.LINEAR))) {
+      wide.save(model);
+    }
+    assertTrue(runWell("info", model).contains("weights: FLOAT32\n"));
+    runWell("quantize", model, smaller);
+    assertTrue(runWell("info", smaller).contains("weights: FLOAT16\n"));
   }
 
   @Test
