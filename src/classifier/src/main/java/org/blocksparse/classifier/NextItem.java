@@ -148,6 +148,11 @@ public final class NextItem implements AutoCloseable {
     return labels.output(item) >= 0;
   }
 
+  /** Whether training had baskets, in which the order of items means nothing. */
+  public boolean isOfBaskets() {
+    return !rows.ordered();
+  }
+
   private Ranking rank(List<int[]> histories, int k, Filter allowed) {
     try (SparseRows ofBag = rows.ofBag(histories);
         SparseRows ofTransitions = rows.ofTransitions(histories);

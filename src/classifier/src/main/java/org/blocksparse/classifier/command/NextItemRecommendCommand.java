@@ -82,7 +82,7 @@ final class NextItemRecommendCommand implements Callable<Integer> {
     }
     PrintWriter out = streams.out();
     try (NextItem items = NextItem.load(model)) {
-      List<Sequence> sequences = input.read(file);
+      List<Sequence> sequences = input.ofModel(items).read(file);
       List<List<Prediction>> all =
           items.recommend(sequences.stream().map(Sequence::items).toList(), options);
       for (int i = 0; i < all.size(); i++) {

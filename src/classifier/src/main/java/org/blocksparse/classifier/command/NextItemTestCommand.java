@@ -59,7 +59,7 @@ final class NextItemTestCommand implements Callable<Integer> {
     top.forEach(k -> Limits.require("--top", k, 1, Limits.MOST_LABELS));
     int most = top.stream().mapToInt(k -> k).max().orElseThrow();
     try (NextItem items = NextItem.load(model)) {
-      List<Sequence> sequences = input.read(file, from, null, null);
+      List<Sequence> sequences = input.ofModel(items).read(file, from, null, null);
       List<Sequence> judged = sequences.stream().filter(s -> s.items().size() > 1).toList();
       if (judged.isEmpty()) {
         throw new InvalidInputException(file + ": expected a sequence with two items or more");

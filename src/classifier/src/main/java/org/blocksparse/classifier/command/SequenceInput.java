@@ -6,7 +6,9 @@ import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import org.blocksparse.classifier.InvalidInputException;
+import org.blocksparse.classifier.NextItem;
 import org.blocksparse.classifier.Sequence;
 import org.blocksparse.classifier.SequenceFormat;
 import org.blocksparse.classifier.SequenceReader;
@@ -17,14 +19,29 @@ final class SequenceInput {
   @Option(
       names = "--format",
       paramLabel = "FORMAT",
-      defaultValue = "sequences",
       description =
           "sequences: 'user item item ...', the oldest item first. baskets: 'item item ...', in any"
-              + " order. events: 'user item time', one per line. Default: ${DEFAULT-VALUE}.")
+              + " order. events: 'user item time', one per line. Default: that of the model;"
+              + " sequences in training.")
   private SequenceFormat format;
 
   boolean isBaskets() {
     return format == SequenceFormat.BASKETS;
+  }
+
+  /** Reads what a model was trained on, and rejects another format: items would be users. */
+  SequenceInput ofModel(NextItem model) {
+    boolean ofBaskets = model.isOfBaskets();
+    if (format == null) {
+      format = ofBaskets ? SequenceFormat.BASKETS : SequenceFormat.SEQUENCES;
+    } else if (isBaskets() != ofBaskets) {
+      throw new InvalidInputException(
+          "--format: expected %s, on which the model was trained, but was %s"
+              .formatted(
+                  ofBaskets ? "baskets" : "sequences or events",
+                  format.name().toLowerCase(Locale.ROOT)));
+    }
+    return this;
   }
 
   /** All sequences of a file. */
@@ -52,7 +69,7 @@ final class SequenceInput {
           SequenceReader.read(
               name,
               hashed,
-              format,
+              format == null ? SequenceFormat.SEQUENCES : format,
               from == null ? Double.NEGATIVE_INFINITY : from,
               until == null ? Double.POSITIVE_INFINITY : until);
       if (card != null) {

@@ -130,6 +130,27 @@ final class NextItemCommandTest {
     String told =
         Commands.runWell("next-item", "recommend", of, part, "--format", "baskets", "--top", 1);
     assertTrue(told.startsWith("1\tc\t"), told);
+    assertEquals(told, Commands.runWell("next-item", "recommend", of, part, "--top", 1));
+    String tested = Commands.runWell("next-item", "test", of, baskets);
+    assertTrue(tested.startsWith("120 sequences in "), tested);
+    for (String format : List.of("sequences", "events")) {
+      refused(
+          "--format: expected baskets, on which the model was trained, but was " + format,
+          "recommend",
+          of,
+          part,
+          "--format",
+          format);
+    }
+    for (String command : List.of("test", "recommend")) {
+      refused(
+          "--format: expected sequences or events, on which the model was trained, but was baskets",
+          command,
+          model,
+          walks,
+          "--format",
+          "baskets");
+    }
   }
 
   @Test
