@@ -31,6 +31,15 @@ record HistoryRows(boolean ordered, LabelCounts counts) {
     return new HistoryRows(ordered, new LabelCounts(counts.examples(), all));
   }
 
+  /** The number of items up to the last that training had. */
+  int knownItems() {
+    int known = counts.ofLabels().length;
+    while (known > 0 && count(known - 1) == 0) {
+      known--;
+    }
+    return known;
+  }
+
   private double[] decays() {
     return ordered ? DECAYS : NO_DECAY;
   }

@@ -127,7 +127,8 @@ public final class NextItem implements AutoCloseable {
       for (int row = 0; row < ranking.batch(); row++) {
         List<Prediction> found = new ArrayList<>();
         for (int rank = 0; rank < ranking.size(row); rank++) {
-          float score = (float) Math.log(ranking.score(row, rank));
+          // Weights of transitions in a file may be negative, or above 1.
+          float score = (float) Math.log(Math.min(1, Math.max(0, ranking.score(row, rank))));
           Prediction prediction = new Prediction(ranking.label(row, rank), score);
           if (prediction.isAtLeast(options.threshold())) {
             found.add(prediction);
@@ -208,11 +209,7 @@ public final class NextItem implements AutoCloseable {
       bag.addRows(vectors);
     }
     Mixture grown =
-        Mixture.builder()
-            .layer(NextItemFile.LAYER, bag, layer)
-            .weights(NextItemFile.TRANSITIONS, transitions.withWeights(transitions.weightType()))
-            .addProbabilities()
-            .build()
+        NextItemFile.sum(bag, layer, transitions.withWeights(transitions.weightType()))
             .withWeights(mixture.weights());
     HistoryRows ofAll = rows.with(names.size());
     Map<String, String> changed = new TreeMap<>(metadata);

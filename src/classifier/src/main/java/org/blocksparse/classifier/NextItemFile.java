@@ -8,10 +8,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.blocksparse.FileFormatException;
+import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.TensorFile;
+import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
 import org.blocksparse.ranking.Labels;
+import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /**
  * The metadata of a {@link NextItem} in its file, which is that of a {@link Mixture}.
@@ -65,9 +68,47 @@ final class NextItemFile {
     if (!mixture.scorers().equals(List.of(LAYER, TRANSITIONS))) {
       throw new FileFormatException(file, "scorers", "are " + mixture.scorers());
     }
-    Labels labels = mixture.labels();
+    if (mixture.isCalibrated()) {
+      throw new FileFormatException(file, "mixture.knots", "expected none");
+    }
+    HierarchicalSoftmax layer = scorer(mixture, LAYER, HierarchicalSoftmax.class, file);
+    if (!layer.hasLabels()) {
+      throw new FileFormatException(file, "labels", "are missing: items have no names");
+    }
+    Labels labels = layer.labels();
     HistoryRows rows = new HistoryRows(ordered, counts(file, metadata, labels.size()));
-    return new NextItem(mixture, rows, metadata, labels);
+    EmbeddingBag bag = scorer(mixture, LAYER, EmbeddingBag.class, file);
+    if (bag.vocabulary() != (long) rows.rowsPerItem() * labels.size()) {
+      throw new FileFormatException(
+          file, "table", "has " + bag.vocabulary() + " rows for " + labels.size() + " items");
+    }
+    SparseWeights transitions = scorer(mixture, TRANSITIONS, SparseWeights.class, file);
+    if (rows.knownItems() > transitions.features()) {
+      throw new FileFormatException(
+          file,
+          TRANSITIONS,
+          "have " + transitions.features() + " items, but counts " + rows.knownItems());
+    }
+    Mixture sum = sum(bag, layer, transitions).withWeights(mixture.weights());
+    return new NextItem(sum, rows, metadata, labels);
+  }
+
+  /** The sum of probabilities, whatever a file says: a model takes the logarithm of its scores. */
+  static Mixture sum(EmbeddingBag bag, HierarchicalSoftmax layer, SparseWeights transitions) {
+    return Mixture.builder()
+        .layer(LAYER, bag, layer)
+        .weights(TRANSITIONS, transitions)
+        .addProbabilities()
+        .build();
+  }
+
+  private static <T> T scorer(Mixture mixture, String name, Class<T> type, Path file)
+      throws IOException {
+    try {
+      return mixture.scorer(name, type);
+    } catch (IllegalArgumentException e) {
+      throw new FileFormatException(file, "scorers", "are wrong: " + e.getMessage());
+    }
   }
 
   /** Where counts are too long for a file, each item counts as one. */

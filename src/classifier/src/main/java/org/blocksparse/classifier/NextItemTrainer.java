@@ -109,12 +109,7 @@ final class NextItemTrainer {
     Layers layers = null;
     try {
       layers = trainLayers(labels);
-      Mixture mixture =
-          Mixture.builder()
-              .layer(NextItemFile.LAYER, layers.bag, layers.softmax)
-              .weights(NextItemFile.TRANSITIONS, transitions)
-              .addProbabilities()
-              .build();
+      Mixture mixture = NextItemFile.sum(layers.bag, layers.softmax, transitions);
       NextItemFile.put(rows, metadata);
       learning.card().forEach(card()::put);
       return mixed(mixture, labels);

@@ -12,14 +12,24 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.SplittableRandom;
+import java.util.TreeMap;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.SparseRows;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.mixture.Mixture;
+import org.blocksparse.mixture.MixtureBuilder;
+import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Metrics;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.softmax.TwoLevelLayer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -111,6 +121,117 @@ final class NextItemTest {
     Files.writeString(file, "no model");
     assertFalse(NextItem.isIn(file));
     assertThrows(FileFormatException.class, () -> NextItem.load(file));
+  }
+
+  private void refuseFile(String part, Mixture mixture, Map<String, String> metadata)
+      throws IOException {
+    Path bad = folder.resolve("bad");
+    mixture.save(bad, SaveOptions.defaults().withMetadata(metadata));
+    FileFormatException e = assertThrows(FileFormatException.class, () -> NextItem.load(bad), part);
+    assertEquals(part, e.part(), e::getMessage);
+  }
+
+  private static SparseWeights weights(int items, Labels labels) {
+    List<int[]> followers = new ArrayList<>();
+    for (int item = 0; item < items; item++) {
+      followers.add(new int[] {(item + 1) % ITEMS});
+    }
+    try (SparseRows rows = SparseRows.of(followers)) {
+      SparseWeights weights = SparseWeights.of(rows, ITEMS);
+      weights.setLabels(labels);
+      return weights;
+    }
+  }
+
+  private static MixtureBuilder mixture(
+      EmbeddingBag bag, TwoLevelLayer<?> layer, SparseWeights weights) {
+    return Mixture.builder().layer("history", bag, layer).weights("transitions", weights);
+  }
+
+  @Test
+  void changedFileIsRefused() throws IOException {
+    Path good = folder.resolve("good");
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      model.save(good);
+    }
+    try (Mixture loaded = Mixture.load(good);
+        EmbeddingBag small = EmbeddingBag.builder(2 * ITEMS - 1, 16).build();
+        HierarchicalSoftmax unnamed = HierarchicalSoftmax.builder(16, ITEMS).build();
+        LabelTree tree = LabelTree.builder(16, ITEMS).build();
+        SparseWeights few = weights(ITEMS - 1, loaded.labels());
+        SparseWeights all = weights(ITEMS, loaded.labels());
+        SparseRows ofBag = SparseRows.of(List.of(new int[] {0, 1}));
+        SparseRows ofAll = SparseRows.of(List.of(new int[] {0}))) {
+      Map<String, String> metadata = loaded.metadata();
+      EmbeddingBag bag = loaded.scorer("history", EmbeddingBag.class);
+      HierarchicalSoftmax layer = loaded.scorer("history", HierarchicalSoftmax.class);
+      refuseFile("table", mixture(small, layer, all).addProbabilities().build(), metadata);
+      refuseFile("labels", mixture(bag, unnamed, all).addProbabilities().build(), metadata);
+      refuseFile("scorers", mixture(bag, tree, all).addProbabilities().build(), metadata);
+      refuseFile("transitions", mixture(bag, layer, few).addProbabilities().build(), metadata);
+      Mixture calibrated = loaded.fit(List.of(ofBag, ofAll), ofAll);
+      refuseFile("mixture.knots", calibrated, metadata);
+      for (Map.Entry<String, String> change :
+          List.of(
+              Map.entry("nextItem.format", "2"),
+              Map.entry("nextItem.ordered", "maybe"),
+              Map.entry("nextItem.counts", "AAAA"),
+              Map.entry("nextItem.counts", "="))) {
+        Map<String, String> changed = new TreeMap<>(metadata);
+        changed.put(change.getKey(), change.getValue());
+        refuseFile(change.getKey(), loaded, changed);
+      }
+    }
+  }
+
+  @Test
+  void sumOfLogarithmsBecomesOneOfProbabilities() throws IOException {
+    Path good = folder.resolve("good");
+    Path odd = folder.resolve("odd");
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      model.save(good);
+      try (Mixture loaded = Mixture.load(good)) {
+        mixture(
+                loaded.scorer("history", EmbeddingBag.class),
+                loaded.scorer("history", HierarchicalSoftmax.class),
+                loaded.scorer("transitions", SparseWeights.class))
+            .build()
+            .withWeights(loaded.weights())
+            .save(odd, SaveOptions.defaults().withMetadata(loaded.metadata()));
+      }
+      try (NextItem loaded = NextItem.load(odd)) {
+        List<String> history = List.of("i7", "i8");
+        assertEquals(model.recommend(history, 9), loaded.recommend(history, 9));
+      }
+    }
+  }
+
+  @Test
+  void weightsOfAFileMayBeNegative() throws IOException {
+    Path good = folder.resolve("good");
+    Path odd = folder.resolve("odd");
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      model.save(good);
+    }
+    try (Mixture loaded = Mixture.load(good);
+        SparseRows rows =
+            SparseRows.of(
+                Collections.nCopies(ITEMS, new int[] {0, 1}),
+                Collections.nCopies(ITEMS, new float[] {-9, 9}));
+        SparseWeights weights = SparseWeights.of(rows, ITEMS)) {
+      EmbeddingBag bag = loaded.scorer("history", EmbeddingBag.class);
+      HierarchicalSoftmax layer = loaded.scorer("history", HierarchicalSoftmax.class);
+      mixture(bag, layer, weights)
+          .addProbabilities()
+          .build()
+          .save(odd, SaveOptions.defaults().withMetadata(loaded.metadata()));
+    }
+    try (NextItem model = NextItem.load(odd)) {
+      List<Prediction> found = model.recommend(List.of("i3"), ITEMS);
+      assertEquals(ITEMS - 1, found.size());
+      assertEquals(1, found.get(0).probability());
+      assertEquals(0, found.get(ITEMS - 2).probability());
+    }
   }
 
   @Test
