@@ -31,13 +31,18 @@ record LabelCounts(long examples, long[] ofLabels) {
     return before == null ? null : before.with(counts);
   }
 
-  /** The text of these; empty if it is too long for a file. */
+  /** The text of these; empty if it is too long for a file with a vocabulary. */
   String encoded() {
+    String text = text();
+    return text.length() <= LONGEST_TEXT ? text : "";
+  }
+
+  /** The text of these, of any length. */
+  String text() {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream(ofLabels.length + Long.BYTES);
     put(examples, bytes);
     Arrays.stream(ofLabels).forEach(count -> put(count, bytes));
-    String text = Base64.getUrlEncoder().withoutPadding().encodeToString(bytes.toByteArray());
-    return text.length() <= LONGEST_TEXT ? text : "";
+    return Base64.getUrlEncoder().withoutPadding().encodeToString(bytes.toByteArray());
   }
 
   private static void put(long value, ByteArrayOutputStream bytes) {

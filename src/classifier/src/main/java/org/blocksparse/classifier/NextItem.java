@@ -9,7 +9,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 import java.util.stream.IntStream;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseRows;
@@ -64,7 +63,8 @@ public final class NextItem implements AutoCloseable {
    * Trains a model.
    *
    * @param sequences of items; one with a single item only adds to the items that are known
-   * @throws IllegalArgumentException if no sequence has two items that are not held out
+   * @throws IllegalArgumentException if no sequence has two items that are not held out, or if the
+   *     items are too many to {@link #save}
    * @throws ArithmeticException if the loss becomes infinite, because the rate is too high
    */
   public static NextItem train(List<Sequence> sequences, NextItemOptions options) {
@@ -99,10 +99,12 @@ public final class NextItem implements AutoCloseable {
   /**
    * Saves the model as one file. The write is atomic.
    *
+   * @throws IllegalArgumentException if the items are too many for a file: more than four million
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void save(Path file) throws IOException {
-    mixture.save(file, SaveOptions.defaults().withMetadata(metadata));
+    Map<String, String> all = NextItemFile.metadata(rows, metadata);
+    mixture.save(file, SaveOptions.defaults().withMetadata(all));
   }
 
   /** The k items that a user most probably takes next, best first. */
@@ -211,10 +213,7 @@ public final class NextItem implements AutoCloseable {
     Mixture grown =
         NextItemFile.sum(bag, layer, transitions.withWeights(transitions.weightType()))
             .withWeights(mixture.weights());
-    HistoryRows ofAll = rows.with(names.size());
-    Map<String, String> changed = new TreeMap<>(metadata);
-    NextItemFile.put(ofAll, changed);
-    return new NextItem(grown, ofAll, changed, layer.labels());
+    return new NextItem(grown, rows.with(names.size()), metadata, layer.labels());
   }
 
   /**

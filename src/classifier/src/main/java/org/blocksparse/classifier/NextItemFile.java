@@ -3,7 +3,6 @@ package org.blocksparse.classifier;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -35,12 +34,41 @@ final class NextItemFile {
   private static final String ORDERED = "nextItem.ordered";
   private static final String COUNTS = "nextItem.counts";
 
+  /** A header has at most 8 MB; this leaves room for the model card. */
+  private static final int LONGEST_COUNTS = 6 << 20;
+
   private NextItemFile() {}
 
-  static void put(HistoryRows rows, Map<String, String> metadata) {
+  /**
+   * The metadata of a file.
+   *
+   * @throws IllegalArgumentException if there are too many items for a file
+   */
+  static Map<String, String> metadata(HistoryRows rows, Map<String, String> card) {
+    Map<String, String> metadata = new TreeMap<>(card);
     metadata.put(FORMAT, VERSION);
     metadata.put(ORDERED, Boolean.toString(rows.ordered()));
-    metadata.put(COUNTS, rows.counts().encoded());
+    metadata.put(COUNTS, counts(rows));
+    return metadata;
+  }
+
+  /**
+   * Requires that a model with these counts can be saved, before it is trained.
+   *
+   * @throws IllegalArgumentException if there are too many items for a file
+   */
+  static void requireFits(HistoryRows rows) {
+    counts(rows);
+  }
+
+  private static String counts(HistoryRows rows) {
+    String text = rows.counts().text();
+    if (text.length() > LONGEST_COUNTS) {
+      throw new IllegalArgumentException(
+          "sequences: %,d items are too many for a file, whose counts take %,d letters of %,d"
+              .formatted(rows.counts().ofLabels().length, text.length(), LONGEST_COUNTS));
+    }
+    return text;
   }
 
   static boolean isIn(Path file) throws IOException {
@@ -111,15 +139,8 @@ final class NextItemFile {
     }
   }
 
-  /** Where counts are too long for a file, each item counts as one. */
-  private static LabelCounts counts(Path file, Map<String, String> metadata, int items)
-      throws IOException {
+  static LabelCounts counts(Path file, Map<String, String> metadata, int items) throws IOException {
     String text = require(file, metadata, COUNTS, "[A-Za-z0-9_-]*");
-    if (text.isEmpty()) {
-      long[] ones = new long[items];
-      Arrays.fill(ones, 1);
-      return new LabelCounts(items, ones);
-    }
     try {
       return LabelCounts.decode(text, items);
     } catch (IllegalArgumentException e) {

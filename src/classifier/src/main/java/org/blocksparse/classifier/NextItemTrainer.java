@@ -94,6 +94,7 @@ final class NextItemTrainer {
     long[] counts = new long[numbers.size()];
     sequences.forEach(sequence -> IntStream.of(sequence).forEach(item -> counts[item]++));
     this.rows = new HistoryRows(options.ordered(), new LabelCounts(sequences.size(), counts));
+    NextItemFile.requireFits(rows);
   }
 
   /** By the hash of the items, so that equal baskets are held out together. */
@@ -110,7 +111,6 @@ final class NextItemTrainer {
     try {
       layers = trainLayers(labels);
       Mixture mixture = NextItemFile.sum(layers.bag, layers.softmax, transitions);
-      NextItemFile.put(rows, metadata);
       learning.card().forEach(card()::put);
       return mixed(mixture, labels);
     } catch (Throwable e) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -10,6 +11,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
@@ -123,6 +125,47 @@ final class NextItemTest {
     assertThrows(FileFormatException.class, () -> NextItem.load(file));
   }
 
+  /** Above 780,000 items, counts of a classifier are left out. */
+  @Test
+  void countsOfAMillionItemsAreSaved() throws IOException {
+    Path file = folder.resolve("model");
+    long[] counts = new long[1_000_000];
+    Arrays.setAll(counts, item -> item % 1000);
+    HistoryRows rows = new HistoryRows(true, new LabelCounts(7, counts));
+    try (SparseRows row = SparseRows.of(List.of(new int[] {0}));
+        SparseWeights weights = SparseWeights.of(row, 1)) {
+      weights.save(
+          file,
+          SaveOptions.defaults().withMetadata(NextItemFile.metadata(rows, Map.of("card", "x"))));
+    }
+    try (SparseWeights weights = SparseWeights.load(file)) {
+      LabelCounts loaded = NextItemFile.counts(file, weights.metadata(), counts.length);
+      assertArrayEquals(counts, loaded.ofLabels());
+      assertEquals("x", weights.metadata().get("card"));
+    }
+    HistoryRows tooMany = new HistoryRows(true, new LabelCounts(7, new long[5_000_000]));
+    assertEquals(
+        "sequences: 5,000,000 items are too many for a file, whose counts take 6,666,668 letters of"
+            + " 6,291,456",
+        assertThrows(IllegalArgumentException.class, () -> NextItemFile.metadata(tooMany, Map.of()))
+            .getMessage());
+  }
+
+  /** A new item has no count, so that the transitions are not asked for it. */
+  @Test
+  void itemsWithoutTransitionsHaveNoCount() throws IOException {
+    Path file = folder.resolve("model");
+    try (NextItem model = NextItem.train(walks(), OPTIONS);
+        NextItem grown = model.with(List.of(new Sequence("", List.of("i3", "new"))))) {
+      grown.save(file);
+      try (NextItem loaded = NextItem.load(file)) {
+        for (List<String> history : List.of(List.of("new"), List.of("i4", "new"))) {
+          assertEquals(grown.recommend(history, 9), loaded.recommend(history, 9));
+        }
+      }
+    }
+  }
+
   private void refuseFile(String part, Mixture mixture, Map<String, String> metadata)
       throws IOException {
     Path bad = folder.resolve("bad");
@@ -176,6 +219,7 @@ final class NextItemTest {
               Map.entry("nextItem.format", "2"),
               Map.entry("nextItem.ordered", "maybe"),
               Map.entry("nextItem.counts", "AAAA"),
+              Map.entry("nextItem.counts", ""),
               Map.entry("nextItem.counts", "="))) {
         Map<String, String> changed = new TreeMap<>(metadata);
         changed.put(change.getKey(), change.getValue());
