@@ -15,7 +15,7 @@ public record Sequence(String user, List<String> items) {
   /** Copies the list. */
   public Sequence {
     requireNonNull(user, "user");
-    items = List.copyOf(items);
+    items = ItemList.of(items);
   }
 
   /** The last item; there is one. */
@@ -25,6 +25,6 @@ public record Sequence(String user, List<String> items) {
 
   /** The items but the last, which a test predicts; none if there is at most one. */
   Sequence withoutLast() {
-    return new Sequence(user, items.subList(0, Math.max(0, items.size() - 1)));
+    return new Sequence(user, ItemList.of(items).first(Math.max(0, items.size() - 1)));
   }
 }

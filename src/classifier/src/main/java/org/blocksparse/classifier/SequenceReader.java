@@ -135,14 +135,14 @@ public final class SequenceReader {
     events.forEach(
         (user, all) -> {
           all.sort(Comparator.comparingDouble(Event::time));
-          List<String> items = all.stream().map(Event::item).toList();
+          ItemList items = ItemList.of(all.stream().map(Event::item).toList());
           if (from == Double.NEGATIVE_INFINITY) {
             sequences.add(new Sequence(user, items));
             return;
           }
           for (int i = 0; i < items.size(); i++) {
             if (all.get(i).time >= from) {
-              sequences.add(new Sequence(user, items.subList(0, i + 1)));
+              sequences.add(new Sequence(user, items.first(i + 1)));
             }
           }
         });

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -44,6 +45,39 @@ final class SequenceReaderTest {
     assertEquals(
         List.of(of("u", "d", "a"), of("u", "d", "a", "b")),
         SequenceReader.read("f", in(text), SequenceFormat.EVENTS, 15, 30));
+  }
+
+  /** Copies of their histories would take 40 GB. */
+  @Test
+  void eventsOfAUserShareTheirHistory() throws IOException {
+    int events = 100_000;
+    StringBuilder text = new StringBuilder();
+    for (int i = 0; i < events; i++) {
+      text.append("u i").append(i % 50).append(' ').append(i).append('\n');
+    }
+    List<Sequence> all =
+        SequenceReader.read(
+            "f", in(text.toString()), SequenceFormat.EVENTS, 0, Double.POSITIVE_INFINITY);
+    assertEquals(events, all.size());
+    assertEquals(of("u", "i0", "i1"), all.get(1));
+    Sequence last = all.get(events - 1);
+    assertEquals(events, last.items().size());
+    assertEquals(events - 1, last.withoutLast().items().size());
+    assertEquals(of("u"), all.get(0).withoutLast());
+  }
+
+  @Test
+  void itemsDoNotChange() {
+    List<String> items = new ArrayList<>(List.of("a", "b"));
+    Sequence sequence = new Sequence("u", items);
+    items.set(0, "c");
+    assertEquals(of("u", "a", "b"), sequence);
+    assertEquals(sequence.hashCode(), of("u", "a", "b").hashCode());
+    assertThrows(UnsupportedOperationException.class, () -> sequence.items().set(0, "c"));
+    Sequence first = sequence.withoutLast();
+    assertThrows(IndexOutOfBoundsException.class, () -> first.items().get(1));
+    items.add(null);
+    assertThrows(NullPointerException.class, () -> new Sequence("u", items));
   }
 
   @ParameterizedTest
