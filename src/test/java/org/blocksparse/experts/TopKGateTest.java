@@ -411,6 +411,16 @@ final class TopKGateTest {
     }
   }
 
+  /** The bias makes the improbable one the choice, whose probability is 0 as a float. */
+  @Test
+  void gatesOfImprobableExpertsAreNumbers() {
+    try (FloatTensor logits = FloatTensor.of(new float[] {200, 0}, 1, 2);
+        Routing routing = TopKGate.of(2, 1).withChoiceBias(-2, 0).route(logits)) {
+      assertEquals(1, routing.experts().get(0, 0));
+      assertEquals(0, routing.gates().get(0, 0));
+    }
+  }
+
   @Test
   void whatIsWrongIsRefused() {
     assertRefused("experts: expected at least 1 but was 0", () -> TopKGate.of(0, 1));

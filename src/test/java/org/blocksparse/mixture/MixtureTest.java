@@ -347,6 +347,47 @@ final class MixtureTest {
     }
   }
 
+  /** Where the first step of the fit leaps too far, because the curvature is 0. */
+  @Test
+  void fitBeginsAmongLargeScores() {
+    int outputs = 40;
+    List<int[]> lists = new ArrayList<>();
+    List<float[]> of = new ArrayList<>();
+    for (int feature = 0; feature < outputs; feature++) {
+      int right = feature;
+      lists.add(IntStream.range(0, 20).map(i -> (right + i) % outputs).toArray());
+      float[] scores = new float[20];
+      Arrays.fill(scores, 1e4f);
+      scores[0] = 2e4f;
+      of.add(scores);
+    }
+    List<int[]> rows = IntStream.range(0, 100).mapToObj(i -> new int[] {i % outputs}).toList();
+    try (SparseRows weights = SparseRows.of(lists, of);
+        SparseRows x = SparseRows.of(rows);
+        SparseWeights large = SparseWeights.of(weights, outputs)) {
+      Mixture mixture = Mixture.builder().weights("large", large).build();
+      Ranking ranking = mixture.fit(List.of(x), x).topK(List.of(x), 1);
+      for (int row = 0; row < rows.size(); row++) {
+        assertEquals(row % outputs, ranking.output(row, 0));
+      }
+      assertTrue(ranking.probability(0, 0) > 0.5, () -> "" + ranking.probability(0, 0));
+    }
+  }
+
+  /** Those of sparse weights beside a layer that has none. */
+  @Test
+  void namesOfAnyScorerAreSaved() throws IOException {
+    Path file = folder.resolve("names");
+    try (Scorers all = new Scorers(31, false, Workers.common(), new SplittableRandom(2))) {
+      all.one.setLabels(
+          Labels.of(IntStream.range(0, 31).mapToObj(i -> "n" + i).toArray(String[]::new)));
+      Mixture.builder().layer("b", all.bag, all.layer).weights("a", all.one).build().save(file);
+      try (Mixture loaded = Mixture.load(file)) {
+        assertEquals("n7", loaded.labels().name(7));
+      }
+    }
+  }
+
   @Test
   void explanationsAddUp() {
     try (Scorers all = new Scorers(31, false, Workers.common(), new SplittableRandom(9));
