@@ -21,6 +21,13 @@ record HistoryRows(boolean ordered, LabelCounts counts) {
   /** Older items weigh next to nothing. */
   static final int MOST_ITEMS = 50;
 
+  /**
+   * The maximum of other items of its basket that training sees with an item, drawn at random from
+   * more: otherwise its time grows with the square of a basket. In the mean a half of them is seen,
+   * which costs as much as {@link #MOST_ITEMS} with two rows.
+   */
+  static final int MOST_OF_BASKET = 200;
+
   private static final double[] DECAYS = {0.4, 0.9};
   private static final double[] NO_DECAY = {1};
   private static final double DECAY_OF_TRANSITIONS = 0.6;

@@ -215,6 +215,12 @@ final class NextItemTrainer {
   /** A random part of the others, one at least, which every call draws again. */
   private int[] part(int[] sequence, int place) {
     double share = random.nextDouble();
+    if (sequence.length - 1 > HistoryRows.MOST_OF_BASKET) {
+      return random
+          .ints(1 + (int) (share * HistoryRows.MOST_OF_BASKET), 1, sequence.length)
+          .map(step -> sequence[(place + step) % sequence.length])
+          .toArray();
+    }
     int kept = (place + 1 + random.nextInt(sequence.length - 1)) % sequence.length;
     return IntStream.range(0, sequence.length)
         .filter(other -> other != place && (other == kept || random.nextDouble() < share))

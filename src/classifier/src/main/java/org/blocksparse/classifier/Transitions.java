@@ -3,6 +3,7 @@ package org.blocksparse.classifier;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 import org.blocksparse.SparseRows;
 import org.blocksparse.linear.SparseWeights;
@@ -11,7 +12,7 @@ import org.blocksparse.linear.SparseWeights;
  * Counts which items follow which: item-kNN with distances. A pair of a sequence counts less the
  * more items are between, and less if the other item came before. A frequent follower counts less.
  * The weights of an item sum to 1. In baskets, the weight is the share of the baskets with one item
- * that hold the other.
+ * that hold the other; in a large basket, only some others count.
  */
 final class Transitions {
   private static final double PER_DISTANCE = 0.9;
@@ -26,6 +27,10 @@ final class Transitions {
   private final boolean ordered;
   private final float[] sums;
   private final int[] found;
+
+  /** Of equal seeds, so that equal sequences have equal weights. */
+  private final SplittableRandom random = new SplittableRandom(0);
+
   private int size;
 
   private Transitions(List<int[]> sequences, long[] counts, boolean ordered) {
@@ -79,22 +84,34 @@ final class Transitions {
 
   /** Adds the pairs of an item at a place with the others of its sequence. */
   private void addPairs(int[] sequence, int place) {
-    int reach = ordered ? HistoryRows.MOST_ITEMS : sequence.length;
-    int begin = Math.max(0, place - reach);
-    int end = Math.min(sequence.length, place + reach + 1);
+    if (!ordered) {
+      addPairsOfBasket(sequence, place);
+      return;
+    }
+    int begin = Math.max(0, place - HistoryRows.MOST_ITEMS);
+    int end = Math.min(sequence.length, place + HistoryRows.MOST_ITEMS + 1);
     for (int other = begin; other < end; other++) {
       int item = sequence[other];
       if (item != sequence[place]) {
         double direction = other > place ? 1 : BACKWARD;
-        double weight =
-            ordered ? direction * Math.pow(PER_DISTANCE, Math.abs(other - place) - 1) : 1;
-        add(item, (float) (weight / popularity(item)));
+        double weight = direction * Math.pow(PER_DISTANCE, Math.abs(other - place) - 1);
+        add(item, (float) (weight / Math.pow(counts[item] + 1.0, POPULARITY)));
       }
     }
   }
 
-  private double popularity(int item) {
-    return ordered ? Math.pow(counts[item] + 1.0, POPULARITY) : 1;
+  /** Adds all others, or some at equal distances from a random one on: none comes twice. */
+  private void addPairsOfBasket(int[] basket, int place) {
+    int others = basket.length - 1;
+    int added = Math.min(others, HistoryRows.MOST_OF_BASKET);
+    int stride = added == 0 ? 1 : others / added;
+    int first = place + 1 + (stride == 1 ? 0 : random.nextInt(stride));
+    for (int i = 0; i < added; i++) {
+      int item = basket[(int) ((first + (long) i * stride) % basket.length)];
+      if (item != basket[place]) {
+        add(item, 1);
+      }
+    }
   }
 
   private void add(int item, float weight) {

@@ -359,6 +359,39 @@ final class NextItemTest {
     }
   }
 
+  /** All pairs of the basket would take gigabytes. */
+  @Test
+  void largeBasketIsLearned() {
+    List<String> items = IntStream.range(0, 20_000).mapToObj(item -> "i" + item).toList();
+    List<Sequence> validation = List.of(new Sequence("v", items.subList(0, 3)));
+    NextItemOptions options =
+        NextItemOptions.defaults()
+            .withLearning(TrainingOptions.defaults().withDimension(2).withEpochs(1))
+            .withBaskets()
+            .withValidation(validation);
+    try (NextItem model = NextItem.train(List.of(new Sequence("b", items)), options)) {
+      assertEquals(3, model.recommend(List.of("i7"), 3).size());
+    }
+  }
+
+  @Test
+  void transitionsOfLargeBasketsAreSome() {
+    int items = 1000;
+    List<int[]> baskets = List.of(IntStream.range(0, items).toArray(), new int[] {0, 1});
+    long[] counts = new long[items];
+    Arrays.fill(counts, 1);
+    counts[0] = 2;
+    counts[1] = 2;
+    try (SparseWeights weights = Transitions.of(baskets, counts, false);
+        SparseRows x = SparseRows.of(List.of(new int[] {1}, new int[] {2}))) {
+      assertEquals(items * 200 + 1, weights.weightCount(), 1);
+      var ranking = weights.topK(x, items);
+      assertEquals(0, ranking.output(0, 0));
+      assertTrue(ranking.score(0, 0) >= 0.5);
+      assertEquals(1, ranking.score(1, 199));
+    }
+  }
+
   @Test
   void nothingToLearnIsRefused() {
     List<Sequence> single = List.of(new Sequence("u", List.of("a")), new Sequence("v", List.of()));
