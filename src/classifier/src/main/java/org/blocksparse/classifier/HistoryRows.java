@@ -79,9 +79,9 @@ record HistoryRows(boolean ordered, LabelCounts counts) {
     return counts.ofLabels()[item];
   }
 
-  /** The inverse document frequency. */
+  /** The inverse document frequency; 0 where a damaged file has more occurrences than baskets. */
   private double rarity(int item) {
-    return Math.log((2.0 + counts.examples()) / (1 + count(item)));
+    return Math.max(0, Math.log((2.0 + counts.examples()) / (1.0 + count(item))));
   }
 
   private SparseRows rows(List<int[]> histories, double[] decays, IntToDoubleFunction weight) {

@@ -83,10 +83,11 @@ final class NextItemTrainer {
     }
     this.validation = heldOut.stream().filter(s -> s.items().size() > 1).toList();
     for (Sequence sequence : learned) {
-      sequences.add(
+      IntStream items =
           sequence.items().stream()
-              .mapToInt(item -> numbers.computeIfAbsent(item, i -> numbers.size()))
-              .toArray());
+              .mapToInt(item -> numbers.computeIfAbsent(item, i -> numbers.size()));
+      // Shares of baskets and rarities count an item once for each basket.
+      sequences.add((options.ordered() ? items : items.distinct()).toArray());
     }
     if (sequences.stream().noneMatch(sequence -> sequence.length > 1)) {
       throw new IllegalArgumentException("sequences: expected one with two items to learn or more");

@@ -359,6 +359,37 @@ final class NextItemTest {
     }
   }
 
+  @Test
+  void itemsOfABasketCountOnce() {
+    List<Sequence> once = new ArrayList<>();
+    List<Sequence> often = new ArrayList<>();
+    for (int i = 0; i < 60; i++) {
+      String other = "i" + i % 3;
+      once.add(new Sequence("b" + i, List.of("a", other)));
+      often.add(new Sequence("b" + i, List.of("a", other, "a", "a")));
+    }
+    NextItemOptions options = OPTIONS.withBaskets().withValidation(once);
+    try (NextItem model = NextItem.train(once, options);
+        NextItem same = NextItem.train(often, options)) {
+      assertEquals(model.recommend(List.of("a"), 3), same.recommend(List.of("a"), 3));
+    }
+  }
+
+  /** A file may have more occurrences than baskets, whose logarithm would be negative. */
+  @Test
+  void weightsOfHistoriesAreNumbers() {
+    HistoryRows rows =
+        new HistoryRows(false, new LabelCounts(1, new long[] {9, 1, Long.MAX_VALUE}));
+    List<int[]> history = List.of(new int[] {0, 1, 2});
+    try (SparseRows ofBag = rows.ofBag(history);
+        SparseRows ofTransitions = rows.ofTransitions(history)) {
+      for (SparseRows of : List.of(ofBag, ofTransitions)) {
+        assertArrayEquals(new int[] {1}, of.indices(0));
+        assertArrayEquals(new float[] {1}, of.values(0));
+      }
+    }
+  }
+
   /** All pairs of the basket would take gigabytes. */
   @Test
   void largeBasketIsLearned() {
