@@ -58,7 +58,8 @@ public final class NextItemOptions {
    * @throws IllegalArgumentException unless it is in [0, 1)
    */
   public NextItemOptions withDropout(double share) {
-    if (!(share >= 0 && share < 1)) {
+    boolean isRoundedToOne = (float) share == 1; // a step takes a float
+    if (!(share >= 0 && share < 1) || isRoundedToOne) {
       throw new IllegalArgumentException("dropout: expected a number in [0, 1) but was " + share);
     }
     return new NextItemOptions(learning, ordered, validation, share);

@@ -58,11 +58,14 @@ public final class SequenceReader {
    * @param from users without an event from then on are left out, and a user with n such events has
    *     n sequences; negative infinity: one sequence for each user
    * @param until events from then on are left out
-   * @throws IllegalArgumentException if a limit is given for a format without times
+   * @throws IllegalArgumentException if a limit is NaN, or given for a format without times
    */
   public static List<Sequence> read(
       String name, InputStream in, SequenceFormat format, double from, double until)
       throws IOException {
+    if (Double.isNaN(from) || Double.isNaN(until)) {
+      throw new IllegalArgumentException("from, until: expected numbers but was NaN");
+    }
     boolean isLimited = from > Double.NEGATIVE_INFINITY || until < Double.POSITIVE_INFINITY;
     if (isLimited && requireNonNull(format, "format") != SequenceFormat.EVENTS) {
       throw new IllegalArgumentException("format: expected events, which have times, with limits");

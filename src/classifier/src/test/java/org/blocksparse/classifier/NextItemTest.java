@@ -430,7 +430,9 @@ final class NextItemTest {
         assertThrows(IllegalArgumentException.class, () -> NextItem.train(single, OPTIONS))
             .getMessage();
     assertEquals("sequences: expected one with two items to learn or more", message);
-    assertThrows(IllegalArgumentException.class, () -> OPTIONS.withDropout(1));
+    for (double share : new double[] {1, 0.999_999_99, -0.1, Double.NaN}) {
+      assertThrows(IllegalArgumentException.class, () -> OPTIONS.withDropout(share));
+    }
   }
 
   /** Two sequences, counted by hand: a b c, b a. */

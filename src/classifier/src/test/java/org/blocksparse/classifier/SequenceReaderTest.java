@@ -114,5 +114,8 @@ final class SequenceReaderTest {
     assertThrows(
         IllegalArgumentException.class,
         () -> SequenceReader.read("f", in("1 a"), SequenceFormat.SEQUENCES, 1, 2));
+    assertThrows(
+        IllegalArgumentException.class,
+        () -> SequenceReader.read("f", in("1 a 1"), SequenceFormat.EVENTS, Double.NaN, 2));
   }
 }

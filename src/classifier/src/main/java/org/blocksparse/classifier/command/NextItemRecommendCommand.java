@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -76,9 +77,9 @@ final class NextItemRecommendCommand implements Callable<Integer> {
     }
     PredictionOptions options = PredictionOptions.top(top);
     if (only != null) {
-      options = options.withFilter(LabelFilter.only(words(only)));
+      options = options.withFilter(LabelFilter.only(words("--only", only)));
     } else if (without != null) {
-      options = options.withFilter(LabelFilter.without(words(without)));
+      options = options.withFilter(LabelFilter.without(words("--without", without)));
     }
     PrintWriter out = streams.out();
     try (NextItem items = NextItem.load(model)) {
@@ -110,7 +111,11 @@ final class NextItemRecommendCommand implements Callable<Integer> {
     }
   }
 
-  private static List<String> words(Path file) throws IOException {
-    return Arrays.asList(Files.readString(file, UTF_8).strip().split("\\s+", -1));
+  private static List<String> words(String option, Path file) throws IOException {
+    try {
+      return Arrays.asList(Files.readString(file, UTF_8).strip().split("\\s+", -1));
+    } catch (CharacterCodingException e) {
+      throw new InvalidInputException(option + ": " + file + " is not UTF-8");
+    }
   }
 }

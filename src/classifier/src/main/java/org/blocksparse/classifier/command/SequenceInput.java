@@ -61,6 +61,8 @@ final class SequenceInput {
       throw new InvalidInputException(
           (from != null ? "--from" : "--until") + ": expected --format events, which have times");
     }
+    requireFinite("--from", from);
+    requireFinite("--until", until);
     boolean isStandard = InputOptions.isStandardInput(file);
     String name = isStandard ? "standard input" : file;
     try (InputStream in = isStandard ? System.in : Files.newInputStream(Path.of(file));
@@ -79,6 +81,12 @@ final class SequenceInput {
         throw new InvalidInputException(name + ": no sequences");
       }
       return sequences;
+    }
+  }
+
+  private static void requireFinite(String option, Double time) {
+    if (time != null && !Double.isFinite(time)) {
+      throw new InvalidInputException(option + ": expected a finite number but was " + time);
     }
   }
 }

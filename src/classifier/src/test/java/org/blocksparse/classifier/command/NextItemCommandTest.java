@@ -201,6 +201,37 @@ final class NextItemCommandTest {
         "--dropout",
         1,
         walks);
+    refused(
+        "--dropout: expected a number in [0, 1) but was 0.99999999",
+        "train",
+        "-o",
+        folder.resolve("x"),
+        "--dropout",
+        ".99999999",
+        walks);
+    refused(
+        "--until: expected a finite number but was NaN",
+        "train",
+        "-o",
+        folder.resolve("x"),
+        "--format",
+        "events",
+        "--until",
+        "NaN",
+        walks);
+    refused(
+        "--from: expected a finite number but was Infinity",
+        "test",
+        model,
+        walks,
+        "--format",
+        "events",
+        "--from",
+        "Infinity");
+    Path latin = Files.write(folder.resolve("latin.txt"), new byte[] {'i', (byte) 0xe9});
+    for (String option : List.of("--only", "--without")) {
+      refused(option + ": " + latin + " is not UTF-8", "recommend", model, walks, option, latin);
+    }
   }
 
   @Test
