@@ -7,8 +7,10 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.IntStream;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseRows;
@@ -177,18 +179,17 @@ public final class NextItem implements AutoCloseable {
    * @throws IllegalArgumentException if a last item is known, or comes twice, or no other is known
    */
   public NextItem with(List<Sequence> newItems) {
-    List<String> names = new ArrayList<>();
+    Set<String> names = new LinkedHashSet<>();
     List<int[]> contexts = new ArrayList<>();
     List<int[]> ofTable = new ArrayList<>();
     List<float[]> shares = new ArrayList<>();
     for (Sequence sequence : newItems) {
       int[] context = known(sequence.withoutLast().items());
       String name = context.length == 0 ? "" : sequence.last();
-      if (context.length == 0 || knows(name) || names.contains(name)) {
+      if (context.length == 0 || knows(name) || !names.add(name)) {
         throw new IllegalArgumentException(
             "newItems: expected known items and then a new one but was " + sequence);
       }
-      names.add(name);
       contexts.add(context);
       float[] share = new float[context.length];
       Arrays.fill(share, 1f / context.length);
@@ -198,22 +199,42 @@ public final class NextItem implements AutoCloseable {
         shares.add(share);
       }
     }
-    EmbeddingBag bag = mixture.scorer(NextItemFile.LAYER, EmbeddingBag.class).copy();
-    HierarchicalSoftmax layer =
-        mixture.scorer(NextItemFile.LAYER, HierarchicalSoftmax.class).copy();
-    SparseWeights transitions = mixture.scorer(NextItemFile.TRANSITIONS, SparseWeights.class);
-    try (SparseRows histories = rows.ofBag(contexts);
-        FloatTensor x = bag.apply(histories);
-        SparseRows similar = SparseRows.of(ofTable, shares);
-        FloatTensor vectors = bag.apply(similar)) {
-      layer.addOutputs(x);
-      layer.setLabels(labels.with(names.toArray(String[]::new)));
-      bag.addRows(vectors);
+    return grown(List.copyOf(names), contexts, ofTable, shares);
+  }
+
+  /** A copy with more items, whose vectors are means of rows of the table. */
+  private NextItem grown(
+      List<String> names, List<int[]> contexts, List<int[]> ofTable, List<float[]> shares) {
+    EmbeddingBag bag = null;
+    HierarchicalSoftmax layer = null;
+    SparseWeights transitions = null;
+    try {
+      bag = mixture.scorer(NextItemFile.LAYER, EmbeddingBag.class).copy();
+      layer = mixture.scorer(NextItemFile.LAYER, HierarchicalSoftmax.class).copy();
+      SparseWeights same = mixture.scorer(NextItemFile.TRANSITIONS, SparseWeights.class);
+      transitions = same.withWeights(same.weightType());
+      try (SparseRows histories = rows.ofBag(contexts);
+          FloatTensor x = bag.apply(histories);
+          SparseRows similar = SparseRows.of(ofTable, shares);
+          FloatTensor vectors = bag.apply(similar)) {
+        layer.addOutputs(x);
+        layer.setLabels(labels.with(names.toArray(String[]::new)));
+        bag.addRows(vectors);
+      }
+      Mixture sum = NextItemFile.sum(bag, layer, transitions).withWeights(mixture.weights());
+      return new NextItem(sum, rows.with(names.size()), metadata, layer.labels());
+    } catch (Throwable e) {
+      if (bag != null) {
+        bag.close();
+      }
+      if (layer != null) {
+        layer.close();
+      }
+      if (transitions != null) {
+        transitions.close();
+      }
+      throw e;
     }
-    Mixture grown =
-        NextItemFile.sum(bag, layer, transitions.withWeights(transitions.weightType()))
-            .withWeights(mixture.weights());
-    return new NextItem(grown, rows.with(names.size()), metadata, layer.labels());
   }
 
   /**

@@ -21,6 +21,7 @@ import java.util.TreeMap;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 import org.blocksparse.FileFormatException;
+import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.io.SaveOptions;
@@ -324,6 +325,21 @@ final class NextItemTest {
       assertTrue(labels(grown.recommend(List.of("i3"), ITEMS)).contains("new"));
       assertEquals("i4", grown.recommend(List.of("i3"), 1).get(0).label());
       assertTrue(labels(grown.recommend(List.of("new"), 2)).contains("i4"));
+    }
+  }
+
+  @Test
+  void newItemsAreAllOrNone() {
+    List<Sequence> wrongName = List.of(new Sequence("", List.of("i3", "\ud800")));
+    List<Sequence> twice =
+        List.of(new Sequence("", List.of("i3", "new")), new Sequence("", List.of("i4", "new")));
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      List<Prediction> before = model.recommend(List.of("i3"), ITEMS);
+      long bytes = FloatTensor.allocatedBytes();
+      assertThrows(IllegalArgumentException.class, () -> model.with(wrongName));
+      assertThrows(IllegalArgumentException.class, () -> model.with(twice));
+      assertTrue(FloatTensor.allocatedBytes() <= bytes, "copies are closed");
+      assertEquals(before, model.recommend(List.of("i3"), ITEMS));
     }
   }
 
