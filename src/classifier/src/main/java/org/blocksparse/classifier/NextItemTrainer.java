@@ -98,9 +98,10 @@ final class NextItemTrainer {
     NextItemFile.requireFits(rows);
   }
 
-  /** By the hash of the items, so that equal baskets are held out together. */
-  private static boolean isHeldOut(Sequence sequence) {
-    return Math.floorMod(sequence.items().hashCode(), HELD_OUT) == 0;
+  /** By the hash of the items in any order, so that equal baskets are held out together. */
+  static boolean isHeldOut(Sequence basket) {
+    List<String> items = basket.items().stream().distinct().sorted().toList();
+    return Math.floorMod(items.hashCode(), HELD_OUT) == 0;
   }
 
   NextItem train() {

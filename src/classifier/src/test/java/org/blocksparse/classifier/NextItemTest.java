@@ -391,6 +391,19 @@ final class NextItemTest {
     }
   }
 
+  @Test
+  void equalBasketsAreHeldOutTogether() {
+    int heldOut = 0;
+    for (int i = 0; i < 1000; i++) {
+      String a = "a" + i;
+      String b = "b" + i % 7;
+      boolean isHeldOut = NextItemTrainer.isHeldOut(new Sequence("1", List.of(a, b, "c")));
+      assertEquals(isHeldOut, NextItemTrainer.isHeldOut(new Sequence("2", List.of("c", b, a, b))));
+      heldOut += isHeldOut ? 1 : 0;
+    }
+    assertEquals(100, heldOut, 40);
+  }
+
   /** A file may have more occurrences than baskets, whose logarithm would be negative. */
   @Test
   void weightsOfHistoriesAreNumbers() {
