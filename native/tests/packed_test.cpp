@@ -388,7 +388,8 @@ struct one_product {
       const float of_sums = w.sum_scales[group], of_row = rounded.scale(row, g);
       int32_t codes = 0;
       for (int32_t begin = g * kInputs; begin < (g + 1) * kInputs; begin += part) {
-        const float of_weights = w.half_scales[2 * group + begin % kInputs / (kInputs / 2)];
+        const auto half = static_cast<std::size_t>(begin % kInputs / (kInputs / 2));
+        const float of_weights = w.half_scales[2 * group + half];
         int32_t sum = 0;
         for (int32_t k = begin; k < std::min(w.inputs, begin + part); ++k) {
           const int32_t value = w.values[w.at(output, k)];

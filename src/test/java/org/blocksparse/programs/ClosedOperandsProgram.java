@@ -73,6 +73,9 @@ public final class ClosedOperandsProgram {
           "Routing.of(IntTensor, FloatTensor, int)",
           "SparseBlockDot.clearGradB(BlockPlan, FloatTensor)",
           "SparseBlockDot.clearGradW(BlockPlan, FloatTensor)",
+          "SparseWeights.explain(SparseRows, int)",
+          "SparseWeights.of(SparseRows, int)",
+          "SparseWeights.of(SparseRows, int, Workers)",
           "TopKGate.gradient(Routing, FloatTensor, FloatTensor)",
           "TopKGate.route(FloatTensor)",
           "Weights.of(FloatTensor, ElementType)");

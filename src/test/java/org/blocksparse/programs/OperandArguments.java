@@ -168,7 +168,8 @@ final class OperandArguments {
       case "int[][]" -> List.of(() -> new int[][] {{0, 1}, {2}});
       case "float[][]" -> List.of(() -> new float[][] {{-1, -2}, {-3}});
       case "long[]" -> List.of(() -> new long[] {3, 3}, () -> new long[] {0}, () -> new long[2]);
-      case "float[]" -> List.of(() -> new float[] {2, 3, 4}, () -> new float[9]);
+      case "float[]" ->
+          List.of(() -> new float[] {2, 3, 4}, () -> new float[9], () -> new float[] {1, 1});
       default -> List.of(() -> argument(type));
     };
   }
@@ -186,8 +187,11 @@ final class OperandArguments {
       case "LabelTree" -> tree();
       case "LinearLabelTree" ->
           LinearLabelTree.builder(3, 9).clusterSize(4).labels(NAMES).train(rows(), rows());
-      case "SparseWeights" -> SparseWeights.of(rows(), 9);
-      case "Mixture" -> mixture();
+      case "SparseWeights" -> sparse();
+      case "Mixture" ->
+          called.method().getName().equals("atLeast")
+              ? mixture().fit(List.of(rowsOf()), rowsOf())
+              : mixture();
       case "MixtureFit" -> new MixtureFit(mixture());
       case "EmbeddingBag" -> // with a row for each output, to grow with the layer
           called.method().getName().equals("addOutputs")
@@ -243,6 +247,7 @@ final class OperandArguments {
       case "Path" -> stateFile();
       case "Iterator" -> parts();
       case "String", "Object" -> "name";
+      case "Class" -> SparseWeights.class;
       case "float", "double" -> 0.5f;
       case "long" -> 1L;
       default -> throw new AssertionError("no argument for " + type);
@@ -250,10 +255,13 @@ final class OperandArguments {
   }
 
   private static Mixture mixture() {
-    return Mixture.builder()
-        .layer("embedding", bag(), softmax())
-        .weights("sparse", SparseWeights.of(rows(), 9))
-        .build();
+    return Mixture.builder().layer("embedding", bag(), softmax()).weights("name", sparse()).build();
+  }
+
+  private static SparseWeights sparse() {
+    SparseWeights weights = SparseWeights.of(rows(), 9);
+    weights.setLabels(NAMES);
+    return weights;
   }
 
   private static EmbeddingBag bag() {
@@ -264,18 +272,26 @@ final class OperandArguments {
     return ModelHolder.of(bag(), path -> bag());
   }
 
-  /** A tensor, and the experts of block 3. */
+  /** A tensor, and the experts of block 3; gated where the metadata decide. */
   private GgufFile gguf() {
+    boolean isGated =
+        called.type() == MixtureOfExperts.class && called.parameterTypes().length == 2;
     GgufBytes header =
-        GgufBytes.of(4, 0)
+        GgufBytes.of(isGated ? 5 : 4, 2)
+            .key("general.architecture", GgufBytes.STRING)
+            .text("llama")
+            .key("llama.expert_used_count", GgufBytes.UINT32)
+            .ints(2)
             .tensor("name", GgufBytes.F32, 0, 3, 3)
             .tensor("blk.3.ffn_gate_inp.weight", GgufBytes.F32, 64, 3, 3)
             .tensor("blk.3.ffn_up_exps.weight", GgufBytes.F32, 128, 3, 3, 3)
-            .tensor("blk.3.ffn_down_exps.weight", GgufBytes.F32, 256, 3, 3, 3)
-            .aligned(32);
+            .tensor("blk.3.ffn_down_exps.weight", GgufBytes.F32, 256, 3, 3, 3);
+    if (isGated) {
+      header.tensor("blk.3.ffn_gate_exps.weight", GgufBytes.F32, 384, 3, 3, 3);
+    }
     Path model = file.resolveSibling("model.gguf");
     try {
-      Files.write(model, header.ints(new int[96]).bytes());
+      Files.write(model, header.aligned(32).ints(new int[128]).bytes());
       return GgufFile.open(model);
     } catch (IOException e) {
       throw new UncheckedIOException(e);

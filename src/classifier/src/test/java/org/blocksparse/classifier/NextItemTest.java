@@ -204,13 +204,14 @@ final class NextItemTest {
         LabelTree tree = LabelTree.builder(16, ITEMS).build();
         SparseWeights few = weights(ITEMS - 1, loaded.labels());
         SparseWeights all = weights(ITEMS, loaded.labels());
+        SparseWeights bare = SparseWeights.of(SparseRows.of(List.of(new int[ITEMS])), ITEMS);
         SparseRows ofBag = SparseRows.of(List.of(new int[] {0, 1}));
         SparseRows ofAll = SparseRows.of(List.of(new int[] {0}))) {
       Map<String, String> metadata = loaded.metadata();
       EmbeddingBag bag = loaded.scorer("history", EmbeddingBag.class);
       HierarchicalSoftmax layer = loaded.scorer("history", HierarchicalSoftmax.class);
       refuseFile("table", mixture(small, layer, all).addProbabilities().build(), metadata);
-      refuseFile("labels", mixture(bag, unnamed, all).addProbabilities().build(), metadata);
+      refuseFile("labels", mixture(bag, unnamed, bare).addProbabilities().build(), metadata);
       refuseFile("scorers", mixture(bag, tree, all).addProbabilities().build(), metadata);
       refuseFile("transitions", mixture(bag, layer, few).addProbabilities().build(), metadata);
       Mixture calibrated = loaded.fit(List.of(ofBag, ofAll), ofAll);
