@@ -80,6 +80,9 @@ final class LogisticRegression {
         next = ahead(now, direction, part);
         after = loss(next, start, null);
       }
+      if (after > before) {
+        break;
+      }
       now = next;
       if (before - after <= 1e-9 * before) {
         break;
