@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The product of rounded rows with packed panels, written once in terms of a bytes_<isa>.h, which
-// the including file has named in BLOCKSPARSE_BYTES. A type of weights is what it loads.
+// The product of rounded rows with packed panels, written once for the vectors of bytes that a
+// byte_simd_<isa>.h defines: the including file names it in BLOCKSPARSE_BYTES. A type of weights is
+// what it loads.
 //
 // The header defines vectors of 64 `bytes`, 16 `ints` and 16 `floats`. Bytes that stand for
 // weights are codes of at most 63, or any bytes, which to_codes() makes to `byte_codes`, less

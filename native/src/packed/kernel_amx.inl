@@ -7,7 +7,7 @@
 //
 // A test includes this with the instructions replaced by functions.
 #include "kernels/amx_registers.h"
-#define BLOCKSPARSE_BYTES "packed/bytes_avx512vnni.h"
+#define BLOCKSPARSE_BYTES "packed/byte_simd_avx512vnni.h"
 #include "packed/kernel.inl"
 
 namespace {

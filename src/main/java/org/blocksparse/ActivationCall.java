@@ -6,7 +6,7 @@ import static java.util.Objects.requireNonNull;
 import java.util.Arrays;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.kernels.ActivationGradient;
 
 /** The checked arguments of one call of an {@link Activation}. */
@@ -82,7 +82,7 @@ final class ActivationCall {
   void apply(Workers workers) {
     requireApart(aName, a, "gate", gate);
     requireSameOrApart(aName, a, "z", z);
-    try (Lease lease = new Lease().of("z", z).of("gate", gate).writing(aName, a)) {
+    try (OperandLease lease = new OperandLease().of("z", z).of("gate", gate).writing(aName, a)) {
       workers
           .engine()
           .activation(activation.input(n, KernelOperands.rows(z), gate), KernelOperands.rows(a));
@@ -108,8 +108,8 @@ final class ActivationCall {
       Check.noOverlap("gradGate", gradGate, aName, a);
       Check.noOverlap("gradGate", gradGate, "gradZ", gradZ);
     }
-    try (Lease lease =
-        new Lease()
+    try (OperandLease lease =
+        new OperandLease()
             .of("z", z)
             .of("gate", gate)
             .of(aName, a)

@@ -12,7 +12,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.Check;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.RowsCheck;
 import org.blocksparse.internal.memory.Slice;
@@ -359,14 +359,14 @@ public final class SparseRows implements AutoCloseable {
    * @throws IllegalStateException if the rows are closed
    */
   public int size(int row) {
-    try (Lease lease = lease("rows")) {
+    try (OperandLease lease = lease("rows")) {
       return length(row);
     }
   }
 
   /** The indices of a row, in a new array; errors as {@link #size}. */
   public int[] indices(int row) {
-    try (Lease lease = lease("rows")) {
+    try (OperandLease lease = lease("rows")) {
       int[] result = new int[length(row)];
       indices.storage().getInts(indices.begin() + begin(row), result, 0, result.length);
       return result;
@@ -375,7 +375,7 @@ public final class SparseRows implements AutoCloseable {
 
   /** The values of a row, in a new array; errors as {@link #size}. */
   public float[] values(int row) {
-    try (Lease lease = lease("rows")) {
+    try (OperandLease lease = lease("rows")) {
       float[] result = new float[length(row)];
       if (values == null) {
         Arrays.fill(result, 1);
@@ -409,7 +409,7 @@ public final class SparseRows implements AutoCloseable {
    */
   public SparseRows slice(int begin, int end) {
     Check.range("begin", begin, "end - begin", (long) end - begin, "rows", rows);
-    try (Lease lease = lease("rows")) {
+    try (OperandLease lease = lease("rows")) {
       int count = end - begin;
       int[] shifted = newOffsets(count);
       offsets.getInts(begin, shifted, 0, shifted.length);
@@ -448,7 +448,7 @@ public final class SparseRows implements AutoCloseable {
    * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public SparseRows select(int... which) {
-    try (Lease lease = lease("rows")) {
+    try (OperandLease lease = lease("rows")) {
       int[] chosen = newOffsets(requireNonNull(which, "which").length);
       for (int i = 0; i < which.length; i++) {
         Check.index("which", which[i], i, 0, "rows", rows);
@@ -528,7 +528,7 @@ public final class SparseRows implements AutoCloseable {
     if (!wrapped) {
       return maxIndex;
     }
-    try (Lease lease = lease(name)) {
+    try (OperandLease lease = lease(name)) {
       RowsCheck.offsets(name + ": ", offsets, entries);
       return RowsCheck.maxIndex(name + ": ", indices, entries);
     }
@@ -627,8 +627,8 @@ public final class SparseRows implements AutoCloseable {
     return Storage.overlap(out, 0, size, slice.storage(), slice.begin(), entries);
   }
 
-  private Lease lease(String name) {
-    return lease(new Lease(), name);
+  private OperandLease lease(String name) {
+    return lease(new OperandLease(), name);
   }
 
   /**
@@ -636,7 +636,7 @@ public final class SparseRows implements AutoCloseable {
    *
    * @throws IllegalStateException if they are closed; what was added before is released then
    */
-  Lease lease(Lease lease, String name) {
+  OperandLease lease(OperandLease lease, String name) {
     if (closed
         || !lease.tryHold(offsets)
         || !lease.tryHold(indices.storage())

@@ -2,7 +2,7 @@
 package org.blocksparse;
 
 import org.blocksparse.internal.Access;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.kernels.ActivationInput;
 import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Blocks;
@@ -86,7 +86,7 @@ final class TensorAccess implements Access.Tensors {
   }
 
   @Override
-  public Lease lease(SparseRows rows, Lease lease, String name) {
+  public OperandLease lease(SparseRows rows, OperandLease lease, String name) {
     return rows.lease(lease, name);
   }
 

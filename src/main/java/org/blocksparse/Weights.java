@@ -5,7 +5,7 @@ import static java.util.Objects.requireNonNull;
 
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.GgmlPanels;
@@ -87,7 +87,7 @@ public final class Weights implements BlockMatrix {
     Shape shape = W.shape();
     long blocks = shape.dim(0) * shape.dim(1);
     Engine engine = Workers.common().engine();
-    try (Lease lease = new Lease().of("W", W)) {
+    try (OperandLease lease = new OperandLease().of("W", W)) {
       return new Weights(
           StoredWeights.of(
               "W",
@@ -308,7 +308,7 @@ public final class Weights implements BlockMatrix {
     if (type().isPacked()) {
       throw new IllegalStateException("weights: " + this + " is packed and has no transposed view");
     }
-    try (Lease lease = new Lease().of("weights", this)) {
+    try (OperandLease lease = new OperandLease().of("weights", this)) {
       return new Weights(stored.view(), exchanged(shape), !transposed);
     }
   }
@@ -334,7 +334,7 @@ public final class Weights implements BlockMatrix {
               + " times "
               + oBlocks);
     }
-    try (Lease lease = new Lease().of("weights", this)) {
+    try (OperandLease lease = new OperandLease().of("weights", this)) {
       return new Weights(contiguous.view(), Shape.of(iBlocks, oBlocks, shape.dim(2), shape.dim(3)));
     }
   }
@@ -387,7 +387,7 @@ public final class Weights implements BlockMatrix {
     return KernelOperands.filled(
         FloatTensor.zeros(shape),
         out -> {
-          try (Lease lease = new Lease().of("weights", this)) {
+          try (OperandLease lease = new OperandLease().of("weights", this)) {
             if (transposed) {
               widenRows(out.storage());
             } else {

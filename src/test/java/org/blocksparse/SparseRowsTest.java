@@ -14,7 +14,7 @@ import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.util.Arrays;
 import java.util.List;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.testing.ThreadHeap;
 import org.junit.jupiter.api.Test;
 
@@ -59,7 +59,7 @@ final class SparseRowsTest {
     long least = Long.MAX_VALUE;
     try (SparseRows rows = SparseRows.of(OFFSETS, INDICES, VALUES)) {
       for (int time = 0; time < 20; time++) {
-        try (Lease lease = new Lease()) {
+        try (OperandLease lease = new OperandLease()) {
           long before = ThreadHeap.taken();
           rows.lease(lease, "rows");
           least = Math.min(least, ThreadHeap.taken() - before);

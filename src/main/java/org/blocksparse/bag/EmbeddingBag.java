@@ -19,7 +19,7 @@ import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.StepEvent;
@@ -177,7 +177,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
    */
   public EmbeddingBag copy() {
     BagMemory own = memory;
-    try (Lease lease = own.lease(new Lease())) {
+    try (OperandLease lease = own.lease(new OperandLease())) {
       return new EmbeddingBag(own.copy(), metadata);
     }
   }
@@ -195,7 +195,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
    */
   public EmbeddingBag withWeights(ElementType type) {
     WeightType wanted = ReadOnlyWeights.ofLayer(TENSORS.stored(requireNonNull(type, "type")));
-    try (Lease lease = memory.lease(new Lease())) {
+    try (OperandLease lease = memory.lease(new OperandLease())) {
       return new EmbeddingBag(memory.copy(wanted), metadata);
     }
   }
@@ -220,7 +220,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
   }
 
   private void sum(SparseRows rows, FloatTensor out) {
-    try (Lease lease = lease(rows).writing("out", out)) {
+    try (OperandLease lease = lease(rows).writing("out", out)) {
       memory.table().sum(TENSORS.bags(rows), KernelOperands.rows(out));
     }
   }
@@ -250,7 +250,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
   }
 
   private void dot(SparseRows rows, FloatTensor gradOut, FloatTensor out) {
-    try (Lease lease = lease(rows).of("gradOut", gradOut).writing("out", out)) {
+    try (OperandLease lease = lease(rows).of("gradOut", gradOut).writing("out", out)) {
       memory.table().dot(TENSORS.bags(rows), KernelOperands.rows(gradOut), TENSORS.storage(out));
     }
   }
@@ -280,7 +280,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
     Check.noOverlap("table", table, "gradOut", gradOut);
     TENSORS.requireNoOverlap(rows, "table", table, "rows");
     StepEvent event = Recorder.step();
-    try (Lease lease = lease(rows).of("gradOut", gradOut).writing("table", table);
+    try (OperandLease lease = lease(rows).of("gradOut", gradOut).writing("table", table);
         LayerState.Step step = memory.begin(TENSORS.rule(optimizer))) {
       int bound = TENSORS.indexBound(rows, vocabulary());
       memory
@@ -309,8 +309,8 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
     Check.shape("gradOut", gradOut, OUT, rows.rows(), features());
   }
 
-  private Lease lease(SparseRows rows) {
-    return TENSORS.lease(rows, memory.lease(new Lease()), "rows");
+  private OperandLease lease(SparseRows rows) {
+    return TENSORS.lease(rows, memory.lease(new OperandLease()), "rows");
   }
 
   // ------------------------------------------------------------------------------------ growth
@@ -351,7 +351,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
     if (n == 0) {
       throw new IllegalArgumentException("rows: expected at least 1 row but was " + rows.shape());
     }
-    try (Lease lease = new Lease().of("rows", rows)) {
+    try (OperandLease lease = new OperandLease().of("rows", rows)) {
       Check.finite("rows", KernelOperands.rows(rows));
       replace(memory.grown(n, KernelOperands.rows(rows)));
     }

@@ -16,7 +16,7 @@ import org.blocksparse.Shape;
 import org.blocksparse.Weights;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.PackedExperts;
 import org.blocksparse.internal.kernels.ReadOnlyWeights;
@@ -300,7 +300,7 @@ record ExpertsParameters(
    *
    * @throws IllegalStateException if the layer is closed; what was added before is released then
    */
-  Lease lease(Lease lease) {
+  OperandLease lease(OperandLease lease) {
     forEach((name, parameter) -> lease.ofLayer(parameter));
     return lease;
   }
@@ -309,7 +309,7 @@ record ExpertsParameters(
    * As {@link #lease}, for operations that do not read the weights of experts, whose file may have
    * shrunk.
    */
-  Lease leaseBesideExperts(Lease lease) {
+  OperandLease leaseBesideExperts(OperandLease lease) {
     forEach(
         (name, parameter) -> {
           if (parameter == W1 || parameter == W2) {
@@ -326,7 +326,7 @@ record ExpertsParameters(
    *
    * @throws IllegalStateException if one is mapped read-only; what was leased is released then
    */
-  void leaseToTrain(Lease lease) {
+  void leaseToTrain(OperandLease lease) {
     forEach(
         (name, parameter) ->
             lease.requireWritable(name, KernelOperands.elements(parameter), parameter.shape()));

@@ -16,7 +16,7 @@ import org.blocksparse.GradientOptions;
 import org.blocksparse.Optimizer;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.StepEvent;
 import org.blocksparse.internal.memory.Scratch;
@@ -143,7 +143,7 @@ public final class ExpertsPass implements AutoCloseable {
     Check.plain(options, "backward");
     requireGradients(gradients);
     requireApart(gradOut, gradients, gradX);
-    try (Lease lease = lease(gradOut).writing("gradX", gradX)) {
+    try (OperandLease lease = lease(gradOut).writing("gradX", gradX)) {
       gradients.forEach(lease::writing);
       differentiate(gradOut, options, gradients, options, gradX);
     }
@@ -203,7 +203,7 @@ public final class ExpertsPass implements AutoCloseable {
    */
   public void clear(Map<String, FloatTensor> gradients) {
     requireGradients(gradients);
-    try (Lease lease = lease(null)) {
+    try (OperandLease lease = lease(null)) {
       gradients.forEach(lease::writing);
       clearAll(gradients);
     }
@@ -249,7 +249,7 @@ public final class ExpertsPass implements AutoCloseable {
     requireApart(gradOut, Map.of(), gradX);
     OptimizerState state = layer.requireTrainable("step");
     StepEvent event = Recorder.step();
-    try (Lease lease = lease(gradOut).writing("gradX", gradX)) {
+    try (OperandLease lease = lease(gradOut).writing("gradX", gradX)) {
       layer.ofParameters().leaseToTrain(lease);
       Check.finite("x", KernelOperands.rows(x));
       Check.finite("gates", KernelOperands.rows(routing.gates()));
@@ -419,13 +419,13 @@ public final class ExpertsPass implements AutoCloseable {
   }
 
   /** A lease on the tensors that gradients are computed from; gradOut may be null. */
-  private Lease lease(FloatTensor gradOut) {
+  private OperandLease lease(FloatTensor gradOut) {
     if (closed) {
       throw new IllegalStateException("pass: the pass is closed");
     }
     return layer
         .ofParameters()
-        .lease(new Lease())
+        .lease(new OperandLease())
         .of("x", x)
         .of("routing", routing.gates())
         .of("gradOut", gradOut);

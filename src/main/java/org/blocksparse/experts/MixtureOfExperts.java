@@ -22,7 +22,7 @@ import org.blocksparse.Shape;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.events.ProductEvent;
 import org.blocksparse.internal.events.Recorder;
@@ -282,7 +282,7 @@ public final class MixtureOfExperts implements AutoCloseable {
       return Routing.toOne(batch, workers);
     }
     TopKGate own = gate();
-    try (Lease lease = lease().of("x", x);
+    try (OperandLease lease = lease().of("x", x);
         BlockPlan dense = BlockPlan.dense(batch).withWorkers(workers);
         Scratch memory = Scratch.borrow((long) batch * experts())) {
       FloatTensor logits = tensor(memory, PRODUCTS.outputs(dense, experts()));
@@ -325,7 +325,8 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   private void mix(FloatTensor x, Routing routing, FloatTensor out) {
-    try (Lease lease = lease().of("x", x).of("routing", routing.gates()).writing("out", out)) {
+    try (OperandLease lease =
+        lease().of("x", x).of("routing", routing.gates()).writing("out", out)) {
       mix(x, routing, false, out);
       if (shared != null) {
         try (Routing toAll = shared.route(x)) {
@@ -369,10 +370,10 @@ public final class MixtureOfExperts implements AutoCloseable {
     }
   }
 
-  private Lease lease() {
+  private OperandLease lease() {
     return cached == null
-        ? parameters.lease(new Lease())
-        : parameters.leaseBesideExperts(new Lease());
+        ? parameters.lease(new OperandLease())
+        : parameters.leaseBesideExperts(new OperandLease());
   }
 
   /** Writes or adds the outputs for the pairs of two plans. */
@@ -465,9 +466,9 @@ public final class MixtureOfExperts implements AutoCloseable {
       throw new IllegalStateException(
           "forward: expected weights that have gradients, but they are packed; take apply");
     }
-    try (Lease lease =
+    try (OperandLease lease =
         parameters
-            .lease(new Lease())
+            .lease(new OperandLease())
             .of("x", x)
             .of("routing", routing.gates())
             .writing("out", out)) {
@@ -547,7 +548,7 @@ public final class MixtureOfExperts implements AutoCloseable {
    * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public MixtureOfExperts copy() {
-    try (Lease lease = parameters.lease(new Lease())) {
+    try (OperandLease lease = parameters.lease(new OperandLease())) {
       MixtureOfExperts copy =
           new MixtureOfExperts(
               parameters.copy(null), gate, activation, workers, metadata, inputBits, true, null);
@@ -578,7 +579,7 @@ public final class MixtureOfExperts implements AutoCloseable {
    */
   public MixtureOfExperts withWeights(ElementType type) {
     requireNonNull(type, "type");
-    try (Lease lease = parameters.lease(new Lease())) {
+    try (OperandLease lease = parameters.lease(new OperandLease())) {
       return new MixtureOfExperts(parameters.copy(type), gate, activation, workers, metadata);
     }
   }
@@ -617,7 +618,7 @@ public final class MixtureOfExperts implements AutoCloseable {
   public void save(Path file, SaveOptions options) throws IOException {
     requireNonNull(file, "file");
     SaveSettings settings = IO.settings(requireNonNull(options, "options"));
-    try (Lease lease = parameters.lease(new Lease())) {
+    try (OperandLease lease = parameters.lease(new OperandLease())) {
       ExpertsFile.save(
           new ExpertsFile.Content(
               activation, gate == null ? null : gate.gating(), parameters.inFile(), metadata),

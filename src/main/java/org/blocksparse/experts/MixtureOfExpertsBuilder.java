@@ -17,7 +17,7 @@ import org.blocksparse.Weights;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.kernels.StoredWeights;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.training.InitialWeights;
@@ -293,7 +293,8 @@ public final class MixtureOfExpertsBuilder {
       throw new IllegalArgumentException(
           "parameters: expected " + name + (first == null ? GATE : UP) + " beside its other half");
     }
-    try (Lease lease = new Lease().ofBlocks(name + GATE, first).ofBlocks(name + UP, second)) {
+    try (OperandLease lease =
+        new OperandLease().ofBlocks(name + GATE, first).ofBlocks(name + UP, second)) {
       BlockMatrix both =
           first instanceof FloatTensor floats && second instanceof FloatTensor others
               ? beside(floats, others)

@@ -15,7 +15,7 @@ import org.blocksparse.Shape;
 import org.blocksparse.Weights;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.Check;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.StoredWeights;
 import org.blocksparse.internal.kernels.WeightType;
@@ -104,7 +104,7 @@ record NamedExperts(ExpertTensors tensors, int experts) {
   private void turn(String name, int out, int in, Storage block, int columns, int first)
       throws IOException {
     try (FloatTensor matrix = matrix(name);
-        Lease lease = new Lease().of(name, matrix)) {
+        OperandLease lease = new OperandLease().of(name, matrix)) {
       if (rows(matrix) != out || columns(matrix) != in) {
         throw new IllegalArgumentException(
             name + ": expected (out, in) = (" + out + ", " + in + ") but was " + matrix.shape());

@@ -10,7 +10,7 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.Check;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.kernels.PackedExperts;
 import org.blocksparse.products.BlockPlan;
 
@@ -317,7 +317,7 @@ public final class Routing implements AutoCloseable {
   Band band(ExpertBands bands, int number, Workers workers) {
     int[] ofPairs = bands.places(number);
     float[] ofBand = new float[ofPairs.length];
-    try (Lease lease = new Lease().of("routing", gates)) {
+    try (OperandLease lease = new OperandLease().of("routing", gates)) {
       for (int i = 0; i < ofBand.length; i++) {
         ofBand[i] = TENSORS.storage(gates).getFloat(ofPairs[i]);
       }

@@ -9,7 +9,7 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 
 /**
  * The gate of a mixture of experts (Shazeer et al., 2017). It computes the softmax of each sample's
@@ -240,7 +240,7 @@ public final class TopKGate {
     TopExperts top = top();
     FloatTensor probabilities = FloatTensor.zeros(batch, experts);
     FloatTensor gates = null;
-    try (Lease lease = new Lease().of("logits", logits)) {
+    try (OperandLease lease = new OperandLease().of("logits", logits)) {
       int[] chosen = top.choose(KernelOperands.rows(logits), KernelOperands.rows(probabilities));
       int[] load = load(chosen);
       int[] places = new int[chosen.length];
@@ -348,8 +348,8 @@ public final class TopKGate {
     Check.shape("gradLogits", gradLogits, LOGITS, probabilities.shape().toArray());
     Check.noOverlap("gradLogits", gradLogits, "gradGates", gradGates);
     Check.noOverlap("gradLogits", gradLogits, "probabilities", probabilities);
-    try (Lease lease =
-        new Lease()
+    try (OperandLease lease =
+        new OperandLease()
             .of("routing", probabilities)
             .of("gradGates", gradGates)
             .writing("gradLogits", gradLogits)) {

@@ -123,7 +123,7 @@ public final class Access {
 
     org.blocksparse.internal.kernels.Bags bags(SparseRows rows);
 
-    Lease lease(SparseRows rows, Lease lease, String name);
+    OperandLease lease(SparseRows rows, OperandLease lease, String name);
 
     int[] offsets(SparseRows rows);
 
@@ -218,7 +218,7 @@ public final class Access {
 
     OutputFilter check(Filter filter, int batch, int outputs);
 
-    Lease lease(Filter filter, Lease lease);
+    OperandLease lease(Filter filter, OperandLease lease);
 
     NameTable table(Labels labels);
 
@@ -270,7 +270,8 @@ public final class Access {
         LinearLabelTree tree, org.blocksparse.internal.kernels.Bags x, int first);
 
     /** Checks rows, and leases them and the weights. */
-    SparseTerm term(SparseWeights weights, SparseRows x, String name, double factor, Lease lease);
+    SparseTerm term(
+        SparseWeights weights, SparseRows x, String name, double factor, OperandLease lease);
 
     Engine engine(SparseWeights weights);
 

@@ -11,7 +11,7 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.Tensor;
 import org.blocksparse.Weights;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.files.TensorSource;
 import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.kernels.StoredWeights;
@@ -34,7 +34,7 @@ public final class NamedTensors {
 
   /** A part of a file, with a name. */
   interface Source {
-    void addTo(WeightsFile file, String name, Lease lease);
+    void addTo(WeightsFile file, String name, OperandLease lease);
   }
 
   private final Map<String, Source> sources;
@@ -141,7 +141,7 @@ public final class NamedTensors {
   }
 
   /** Adds all of them to a file; the lease holds them. */
-  void addTo(WeightsFile file, Lease lease) {
+  void addTo(WeightsFile file, OperandLease lease) {
     sources.forEach((name, source) -> source.addTo(file, name, lease));
   }
 

@@ -14,7 +14,7 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.Tensor;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.files.AtomicFile;
 
@@ -84,7 +84,7 @@ public final class NpyFile {
 
   /** Writes an array of a name that messages call it by. */
   static void write(OutputStream out, String name, Tensor tensor) throws IOException {
-    try (Lease lease = new Lease().of(name, tensor)) {
+    try (OperandLease lease = new OperandLease().of(name, tensor)) {
       NpyArray.Kind kind =
           tensor instanceof FloatTensor ? NpyArray.Kind.FLOATS : NpyArray.Kind.INTS;
       new NpyArray(tensor.shape().toArray(), TENSORS.storage(tensor)).write(out, kind);

@@ -16,7 +16,7 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.Tensor;
 import org.blocksparse.Weights;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
@@ -99,7 +99,7 @@ public final class TensorFile implements AutoCloseable {
     requireNonNull(file, "file");
     requireNonNull(tensors, "tensors");
     SaveSettings settings = tensors.options().settings();
-    try (Lease lease = new Lease();
+    try (OperandLease lease = new OperandLease();
         WeightsFile weights = new WeightsFile("tensors", settings)) {
       tensors.addTo(weights, lease);
       weights.write(file, null, settings.metadata(), lease);

@@ -6,7 +6,7 @@ import java.nio.file.Path;
 import java.util.function.Function;
 import org.blocksparse.SparseRows;
 import org.blocksparse.internal.Access;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.kernels.Bags;
@@ -49,7 +49,7 @@ final class LinearAccess implements Access.Linear {
 
   @Override
   public SparseTerm term(
-      SparseWeights weights, SparseRows x, String name, double factor, Lease lease) {
+      SparseWeights weights, SparseRows x, String name, double factor, OperandLease lease) {
     return weights.term(x, name, factor, lease);
   }
 

@@ -18,7 +18,7 @@ import org.blocksparse.MemoryUse;
 import org.blocksparse.SparseRows;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
@@ -220,7 +220,7 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
    *     for it
    */
   public LinearLabelTree withWeights(ElementType type) {
-    try (Lease lease = model.lease(new Lease())) {
+    try (OperandLease lease = model.lease(new OperandLease())) {
       return new LinearLabelTree(
           model.copy(
               LinearModelFile.requireType(TENSORS.stored(requireNonNull(type, "type"))), engine),
@@ -232,7 +232,7 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
 
   /** A copy with weights of FLOAT32, and more features or as many. */
   LinearLabelTree withFeatures(int features) {
-    try (Lease lease = model.lease(new Lease())) {
+    try (OperandLease lease = model.lease(new OperandLease())) {
       return new LinearLabelTree(model.withFeatures(features, engine), engine, metadata, labels);
     }
   }
@@ -361,7 +361,7 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
     }
     Check.index("output", output, "outputs", outputs());
     OutputFilter only = RANKING.check(Filter.only(output), 1, outputs());
-    try (Lease lease = model.lease(TENSORS.lease(x, new Lease(), "x"))) {
+    try (OperandLease lease = model.lease(TENSORS.lease(x, new OperandLease(), "x"))) {
       return withWeighted(x, row -> explained(row, only, output));
     }
   }
@@ -381,14 +381,15 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
   }
 
   /** Checks x and targets, then leases them. */
-  static Lease leased(SparseRows x, int features, SparseRows targets, int outputs) {
+  static OperandLease leased(SparseRows x, int features, SparseRows targets, int outputs) {
     TENSORS.requireIndices(requireNonNull(x, "x"), "x", "features", features);
     if (requireNonNull(targets, "targets").rows() != x.rows()) {
       throw new IllegalArgumentException(
           "targets: expected " + x.rows() + " rows, as x has, but was " + targets.rows());
     }
     TENSORS.requireIndices(targets, "targets", "outputs", outputs);
-    Lease lease = TENSORS.lease(targets, TENSORS.lease(x, new Lease(), "x"), "targets");
+    OperandLease lease =
+        TENSORS.lease(targets, TENSORS.lease(x, new OperandLease(), "x"), "targets");
     try {
       TENSORS.requireFinite(x, "x");
     } catch (Throwable e) {
@@ -412,7 +413,7 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
             "x",
             rows -> {
               OutputFilter allowed = RANKING.check(filter, x.rows(), outputs());
-              try (Lease lease = RANKING.lease(filter, new Lease())) {
+              try (OperandLease lease = RANKING.lease(filter, new OperandLease())) {
                 return new LinearSearch(model, engine, null).search(rows, allowed, candidates);
               }
             });
@@ -429,7 +430,7 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
   /** Checks and leases rows, and calls a function with them as the tree weighs them. */
   <T> T with(SparseRows x, String name, Function<Bags, T> use) {
     TENSORS.requireIndices(x, name, "features", features());
-    try (Lease lease = model.lease(TENSORS.lease(x, new Lease(), name))) {
+    try (OperandLease lease = model.lease(TENSORS.lease(x, new OperandLease(), name))) {
       return withWeighted(x, use);
     }
   }

@@ -11,7 +11,7 @@ import org.blocksparse.Progress;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.Check;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.kernels.SparseChunks;
 import org.blocksparse.ranking.Labels;
 
@@ -174,7 +174,7 @@ public final class LinearLabelTreeBuilder {
       LinearLabelTree.requireCounts(requireNonNull(x, "x"));
     }
     LinearTraining training;
-    try (Lease lease = LinearLabelTree.leased(x, features, targets, outputs)) {
+    try (OperandLease lease = LinearLabelTree.leased(x, features, targets, outputs)) {
       training =
           new LinearTraining(
               TENSORS.engine(workers),
@@ -224,7 +224,7 @@ public final class LinearLabelTreeBuilder {
           "tree: expected at most " + outputs + " outputs but was " + tree.outputs());
     }
     LinearModel model;
-    try (Lease lease = LinearLabelTree.leased(x, features, targets, outputs);
+    try (OperandLease lease = LinearLabelTree.leased(x, features, targets, outputs);
         LinearLabelTree wide = tree.withFeatures(features)) {
       model =
           wide.withWeighted(

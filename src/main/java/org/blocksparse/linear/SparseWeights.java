@@ -19,7 +19,7 @@ import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
@@ -103,7 +103,7 @@ public final class SparseWeights implements AutoCloseable {
     SparseModel.requireOutputs(outputs);
     TENSORS.requireIndices(requireNonNull(weights, "weights"), "weights", "outputs", outputs);
     Check.atLeast(1, "weights: rows", weights.rows());
-    try (Lease lease = TENSORS.lease(weights, new Lease(), "weights")) {
+    try (OperandLease lease = TENSORS.lease(weights, new OperandLease(), "weights")) {
       TENSORS.requireFinite(weights, "weights");
       SparseModel model = SparseModel.of(TENSORS.bags(weights), outputs);
       return new SparseWeights(model, engine, Map.of(), null);
@@ -173,7 +173,7 @@ public final class SparseWeights implements AutoCloseable {
    * @throws IllegalStateException if the weights would be rounded that have been rounded before
    */
   public SparseWeights withWeights(ElementType type) {
-    try (Lease lease = model.lease(new Lease())) {
+    try (OperandLease lease = model.lease(new OperandLease())) {
       return new SparseWeights(
           model.copy(
               LinearModelFile.requireType(TENSORS.stored(requireNonNull(type, "type"))), engine),
@@ -311,7 +311,7 @@ public final class SparseWeights implements AutoCloseable {
     TENSORS.requireIndices(requireNonNull(x, "x"), "x", "features", features());
     TENSORS.requireRows(x, "x", 1);
     Check.index("output", output, "outputs", outputs());
-    try (Lease lease = model.lease(TENSORS.lease(x, new Lease(), "x"))) {
+    try (OperandLease lease = model.lease(TENSORS.lease(x, new OperandLease(), "x"))) {
       int chunk = output / SparseChunks.MOST_OUTPUTS;
       int column = output % SparseChunks.MOST_OUTPUTS;
       return Terms.of(
@@ -324,7 +324,7 @@ public final class SparseWeights implements AutoCloseable {
   }
 
   /** Checks rows, and leases them and the weights. */
-  SparseTerm term(SparseRows x, String name, double factor, Lease lease) {
+  SparseTerm term(SparseRows x, String name, double factor, OperandLease lease) {
     TENSORS.requireIndices(requireNonNull(x, name), name, "features", features());
     model.lease(TENSORS.lease(x, lease, name));
     return new SparseTerm(
@@ -340,7 +340,7 @@ public final class SparseWeights implements AutoCloseable {
     RANKING.requireNotRenormalized(requireNonNull(filter, "filter"));
     SearchEvent event = Recorder.search();
     SearchResult found;
-    try (Lease lease = new Lease()) {
+    try (OperandLease lease = new OperandLease()) {
       SparseTerm term = term(x, "x", 1, lease);
       OutputFilter allowed = RANKING.check(filter, x.rows(), outputs());
       RANKING.lease(filter, lease);

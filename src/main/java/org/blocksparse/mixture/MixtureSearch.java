@@ -15,7 +15,7 @@ import java.util.stream.IntStream;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.SparseRows;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.Addends.Scale;
@@ -107,7 +107,7 @@ final class MixtureSearch {
   SearchResult search(List<SparseRows> x, Filter filter, int wanted, Candidates.Maker candidates) {
     int batch = requireRows(x);
     RANKING.requireNotRenormalized(requireNonNull(filter, "filter"));
-    try (Lease lease = new Lease()) {
+    try (OperandLease lease = new OperandLease()) {
       List<SparseTerm> terms = new ArrayList<>();
       for (int i : sparse) {
         Scorer.OfWeights scorer = (Scorer.OfWeights) scorers.get(i);

@@ -11,7 +11,7 @@ import org.blocksparse.Shape;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.Check;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.kernels.GemmSchedule;
 import org.blocksparse.internal.kernels.OuterSchedule;
 import org.blocksparse.internal.kernels.RowFormat;
@@ -120,7 +120,7 @@ public final class BlockPlan implements AutoCloseable {
       }
     }
 
-    synchronized GemmSchedule forward(Lease lease) {
+    synchronized GemmSchedule forward(OperandLease lease) {
       requireOpen();
       if (forward == null) {
         forward = GemmSchedule.of(outputs, oBlocks, inputs, iBlocks);
@@ -129,7 +129,7 @@ public final class BlockPlan implements AutoCloseable {
       return forward;
     }
 
-    synchronized GemmSchedule backward(Lease lease) {
+    synchronized GemmSchedule backward(OperandLease lease) {
       requireOpen();
       if (backward == null) {
         backward = GemmSchedule.of(inputs, iBlocks, outputs, oBlocks);
@@ -138,7 +138,7 @@ public final class BlockPlan implements AutoCloseable {
       return backward;
     }
 
-    synchronized OuterSchedule outer(Lease lease) {
+    synchronized OuterSchedule outer(OperandLease lease) {
       requireOpen();
       if (outer == null) {
         outer = OuterSchedule.of(inputs, iBlocks, outputs, oBlocks);
@@ -147,7 +147,7 @@ public final class BlockPlan implements AutoCloseable {
       return outer;
     }
 
-    synchronized SampleBags samples(Lease lease) {
+    synchronized SampleBags samples(OperandLease lease) {
       requireOpen();
       if (samples == null) {
         samples = SampleBags.of(inputs, outputs);
@@ -156,7 +156,7 @@ public final class BlockPlan implements AutoCloseable {
       return samples;
     }
 
-    private static void hold(Storage packed, Lease lease) {
+    private static void hold(Storage packed, OperandLease lease) {
       if (!lease.tryHold(packed)) {
         throw new AssertionError("a schedule is closed only with its plan");
       }
@@ -306,8 +306,8 @@ public final class BlockPlan implements AutoCloseable {
               + outputs.rows());
     }
     requirePairs(Math.max(inputs.rows(), Math.max(inputs.entries(), outputs.entries())));
-    try (Lease lease =
-        TENSORS.lease(outputs, TENSORS.lease(inputs, new Lease(), "inputs"), "outputs")) {
+    try (OperandLease lease =
+        TENSORS.lease(outputs, TENSORS.lease(inputs, new OperandLease(), "inputs"), "outputs")) {
       TENSORS.requireIndices(inputs, "inputs", "iBlocks", iBlocks);
       TENSORS.requireIndices(outputs, "outputs", "oBlocks", oBlocks);
       int[] inputBegins = TENSORS.offsets(inputs);
@@ -448,22 +448,22 @@ public final class BlockPlan implements AutoCloseable {
   }
 
   /** The schedule of forward products, held by the lease. */
-  GemmSchedule forward(Lease lease) {
+  GemmSchedule forward(OperandLease lease) {
     return schedules.forward(lease);
   }
 
   /** The schedule of gradients with respect to the input, held by the lease. */
-  GemmSchedule backward(Lease lease) {
+  GemmSchedule backward(OperandLease lease) {
     return schedules.backward(lease);
   }
 
   /** The schedule of outer products, held by the lease. */
-  OuterSchedule outer(Lease lease) {
+  OuterSchedule outer(OperandLease lease) {
     return schedules.outer(lease);
   }
 
   /** The blocks that each sample selects, as bags, held by the lease. */
-  SampleBags samples(Lease lease) {
+  SampleBags samples(OperandLease lease) {
     return schedules.samples(lease);
   }
 

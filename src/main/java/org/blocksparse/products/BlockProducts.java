@@ -10,7 +10,7 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.GradientOptions;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.events.ProductEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.kernels.ActivationGradient;
@@ -82,7 +82,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
   void addTo(FloatTensor o, FloatTensor h) {
     requireSum(o, h);
     requireApart("o", o, "h", h);
-    try (Lease lease = lease().of("h", h).writing("o", o)) {
+    try (OperandLease lease = lease().of("h", h).writing("o", o)) {
       GemmSchedule forward = plan.forward(lease);
       ProductEvent event = Recorder.product();
       engine()
@@ -98,8 +98,8 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
     }
   }
 
-  private Lease lease() {
-    return new Lease().ofBlocks("W", W);
+  private OperandLease lease() {
+    return new OperandLease().ofBlocks("W", W);
   }
 
   private Engine engine() {
@@ -144,7 +144,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
       Check.noOverlap("out", out, "z", z);
       requireApart("z", z, h, epilogue);
     }
-    Lease lease = lease().of("h", h);
+    OperandLease lease = lease().of("h", h);
     epilogue.forEachInput(lease::of);
     try (lease) {
       lease.writing("z", z).writing("out", out);
@@ -158,7 +158,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
   }
 
   private void run(
-      Lease lease, FloatTensor h, Epilogue epilogue, boolean accumulate, FloatTensor out) {
+      OperandLease lease, FloatTensor h, Epilogue epilogue, boolean accumulate, FloatTensor out) {
     try (Scratch memory = epilogue.borrowSums(plan, oSize());
         Scratch ones = epilogue.borrowOnes(plan)) {
       Rows outRows = KernelOperands.rows(out);
@@ -214,7 +214,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
   private void plainGradH(FloatTensor gradOut, GradientOptions options, FloatTensor gradH) {
     plan.inputs().require("gradH", gradH, INPUT, iSize());
     requireApart("gradH", gradH, "gradOut", gradOut);
-    try (Lease lease = lease().of("gradOut", gradOut).writing("gradH", gradH)) {
+    try (OperandLease lease = lease().of("gradOut", gradOut).writing("gradH", gradH)) {
       GemmSchedule backward = plan.backward(lease);
       Rows from = KernelOperands.rows(gradOut);
       Rows to = KernelOperands.rows(gradH);
@@ -252,7 +252,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
       Check.noOverlap("gradGate", gradGate, "gradZ", gradZ);
     }
     boolean needsMemory = activation.isGated() || options.accumulates();
-    try (Lease lease =
+    try (OperandLease lease =
             lease()
                 .of("gradOut", gradOut)
                 .of("z", z)

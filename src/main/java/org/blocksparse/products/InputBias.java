@@ -9,7 +9,7 @@ import org.blocksparse.GradientOptions;
 import org.blocksparse.Optimizer;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.training.InputBiasTable;
 
@@ -75,7 +75,7 @@ public final class InputBias {
     int oSize = check(gradOut, gate, plan, "gradBias", gradBias);
     Check.plain(options, "gradBias");
     noOverlap("gradBias", gradBias, gradOut, gate);
-    try (Lease lease = lease(gradOut, gate).writing("gradBias", gradBias)) {
+    try (OperandLease lease = lease(gradOut, gate).writing("gradBias", gradBias)) {
       InputBiasTable table = table(plan, lease, gradBias);
       if (oSize > 0) {
         table.gradient(
@@ -89,7 +89,7 @@ public final class InputBias {
     requireNonNull(plan, "plan");
     Check.rank("gradBias", gradBias, BIAS, 2);
     Check.shape("gradBias", gradBias, BIAS, plan.iBlocks(), gradBias.shape().dim(1));
-    try (Lease lease = new Lease().writing("gradBias", gradBias)) {
+    try (OperandLease lease = new OperandLease().writing("gradBias", gradBias)) {
       table(plan, lease, gradBias).clear();
     }
   }
@@ -129,7 +129,7 @@ public final class InputBias {
     Check.plain(options, "gradGate");
     Check.noOverlap("gradGate", gradGate, "bias", bias);
     Check.noOverlap("gradGate", gradGate, "gradOut", gradOut);
-    try (Lease lease = lease(gradOut, null).of("bias", bias).writing("gradGate", gradGate)) {
+    try (OperandLease lease = lease(gradOut, null).of("bias", bias).writing("gradGate", gradGate)) {
       InputBiasTable table = table(plan, lease, bias);
       if (options.accumulates()) {
         table.addGradGate(KernelOperands.rows(gradOut), options.alpha(), TENSORS.storage(gradGate));
@@ -161,7 +161,7 @@ public final class InputBias {
     requireNonNull(optimizer, "optimizer");
     requireNonNull(state, "state");
     noOverlap("bias", bias, gradOut, gate);
-    try (Lease lease = lease(gradOut, gate).writing("bias", bias)) {
+    try (OperandLease lease = lease(gradOut, gate).writing("bias", bias)) {
       InputBiasTable table = table(plan, lease, bias);
       state.step(
           "bias",
@@ -196,15 +196,15 @@ public final class InputBias {
     }
   }
 
-  private static Lease lease(FloatTensor gradOut, FloatTensor gate) {
-    return new Lease().of("gradOut", gradOut).of("gate", gate);
+  private static OperandLease lease(FloatTensor gradOut, FloatTensor gate) {
+    return new OperandLease().of("gradOut", gradOut).of("gate", gate);
   }
 
   private static Storage storage(FloatTensor gate) {
     return gate == null ? null : TENSORS.storage(gate);
   }
 
-  private static InputBiasTable table(BlockPlan plan, Lease lease, FloatTensor bias) {
+  private static InputBiasTable table(BlockPlan plan, OperandLease lease, FloatTensor bias) {
     return new InputBiasTable(
         TENSORS.engine(plan.workers()), plan.samples(lease), KernelOperands.rows(bias));
   }

@@ -17,7 +17,7 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.Shape;
 import org.blocksparse.internal.Check;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.files.OptimizerStateFile;
 import org.blocksparse.internal.kernels.Kernels;
@@ -181,7 +181,7 @@ public final class OptimizerState implements AutoCloseable {
       throw new IllegalArgumentException(
           name + ": " + tensor.shape() + " has more than the 2^31 - 1 blocks that can be counted");
     }
-    new Lease().of(name, tensor).close();
+    new OperandLease().of(name, tensor).close();
   }
 
   private static int blocks(FloatTensor tensor) {

@@ -11,7 +11,7 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.events.ProductEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.kernels.Blocks;
@@ -190,7 +190,8 @@ public final class SparseBlockDot {
     Check.plain(options, "gradW");
     Check.noOverlap("gradW", gradW, "h", h);
     Check.noOverlap("gradW", gradW, "gradOut", gradOut);
-    try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut).writing("gradW", gradW)) {
+    try (OperandLease lease =
+        new OperandLease().of("h", h).of("gradOut", gradOut).writing("gradW", gradW)) {
       OuterSchedule outer = plan.outer(lease);
       Blocks blocks = KernelOperands.blocks(gradW);
       ProductEvent event = Recorder.product();
@@ -212,7 +213,7 @@ public final class SparseBlockDot {
   /** Sets the blocks of {@code gradW} that the plan touches to 0; others are not touched. */
   public static void clearGradW(BlockPlan plan, FloatTensor gradW) {
     requireNonNull(plan, "plan").requireFits("gradW", gradW);
-    try (Lease lease = new Lease().writing("gradW", gradW)) {
+    try (OperandLease lease = new OperandLease().writing("gradW", gradW)) {
       TENSORS.engine(plan.workers()).clear(plan.outer(lease), KernelOperands.blocks(gradW));
     }
   }
@@ -243,7 +244,7 @@ public final class SparseBlockDot {
     Check.shape("gradB", gradB, BIAS, plan.oBlocks(), oSize);
     Check.plain(options, "gradB");
     Check.noOverlap("gradB", gradB, "gradOut", gradOut);
-    try (Lease lease = new Lease().of("gradOut", gradOut).writing("gradB", gradB)) {
+    try (OperandLease lease = new OperandLease().of("gradOut", gradOut).writing("gradB", gradB)) {
       GemmSchedule forward = plan.forward(lease);
       TENSORS
           .engine(plan.workers())
@@ -263,7 +264,7 @@ public final class SparseBlockDot {
     Check.rank("gradB", gradB, BIAS, 2);
     int oSize = (int) gradB.shape().dim(1);
     Check.shape("gradB", gradB, BIAS, plan.oBlocks(), oSize);
-    try (Lease lease = new Lease().writing("gradB", gradB)) {
+    try (OperandLease lease = new OperandLease().writing("gradB", gradB)) {
       TENSORS.engine(plan.workers()).clear(plan.forward(lease), oSize, KernelOperands.rows(gradB));
     }
   }
@@ -307,7 +308,8 @@ public final class SparseBlockDot {
     requireNonNull(state, "state");
     Check.noOverlap("W", W, "h", h);
     Check.noOverlap("W", W, "gradOut", gradOut);
-    try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut).writing("W", W)) {
+    try (OperandLease lease =
+        new OperandLease().of("h", h).of("gradOut", gradOut).writing("W", W)) {
       OuterSchedule outer = plan.outer(lease);
       Engine engine = TENSORS.engine(plan.workers());
       Blocks blocks = KernelOperands.blocks(W);
@@ -344,7 +346,7 @@ public final class SparseBlockDot {
     requireNonNull(optimizer, "optimizer");
     requireNonNull(state, "state");
     Check.noOverlap("bias", bias, "gradOut", gradOut);
-    try (Lease lease = new Lease().of("gradOut", gradOut).writing("bias", bias)) {
+    try (OperandLease lease = new OperandLease().of("gradOut", gradOut).writing("bias", bias)) {
       GemmSchedule forward = plan.forward(lease);
       Engine engine = TENSORS.engine(plan.workers());
       state.step(

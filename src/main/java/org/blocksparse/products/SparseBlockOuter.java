@@ -8,7 +8,7 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.events.ProductEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.kernels.Blocks;
@@ -83,7 +83,7 @@ public final class SparseBlockOuter {
     check(o, x, y, plan, alpha);
     Check.noOverlap("o", o, "x", x);
     Check.noOverlap("o", o, "y", y);
-    try (Lease lease = new Lease().writing("o", o).of("x", x).of("y", y)) {
+    try (OperandLease lease = new OperandLease().writing("o", o).of("x", x).of("y", y)) {
       OuterSchedule outer = plan.outer(lease);
       Blocks blocks = KernelOperands.blocks(o);
       ProductEvent event = Recorder.product();

@@ -13,7 +13,7 @@ import java.util.stream.Stream;
 import org.blocksparse.SparseRows;
 import org.blocksparse.UnknownIds;
 import org.blocksparse.internal.Check;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.SharedOutputs;
 
@@ -229,7 +229,7 @@ public final class Filter {
   }
 
   /** Adds the filter's {@link SparseRows} to a lease, which keeps them open. */
-  Lease lease(Lease lease) {
+  OperandLease lease(OperandLease lease) {
     for (OutputList list : lists) {
       if (list.rows != null) {
         TENSORS.lease(list.rows, lease, "filter");

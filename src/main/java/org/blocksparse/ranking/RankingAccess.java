@@ -2,7 +2,7 @@
 package org.blocksparse.ranking;
 
 import org.blocksparse.internal.Access;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.SearchResult;
@@ -30,7 +30,7 @@ final class RankingAccess implements Access.Rankings {
   }
 
   @Override
-  public Lease lease(Filter filter, Lease lease) {
+  public OperandLease lease(Filter filter, OperandLease lease) {
     return filter.lease(lease);
   }
 

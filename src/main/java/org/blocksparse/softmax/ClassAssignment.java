@@ -14,7 +14,7 @@ import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.files.MalformedException;
 import org.blocksparse.internal.kernels.Engine;
@@ -157,7 +157,7 @@ public final class ClassAssignment {
     Shape shape = Check.rank("vectors", vectors, "(outputs, dimensions)", 2).shape();
     slotsFor((int) shape.dim(0), nClasses);
     Clustering.requireRoom("vectors", (int) shape.dim(0), nClasses, (int) shape.dim(1));
-    try (Lease lease = new Lease().of("vectors", vectors)) {
+    try (OperandLease lease = new OperandLease().of("vectors", vectors)) {
       Rows rows = KernelOperands.rows(vectors);
       Check.finite("vectors", rows);
       return new ClassAssignment(
@@ -218,8 +218,8 @@ public final class ClassAssignment {
               + labels.rows());
     }
     TENSORS.requireIndices(labels, "labels", "outputs", outputs);
-    try (Lease lease =
-        TENSORS.lease(labels, TENSORS.lease(features, new Lease(), "features"), "labels")) {
+    try (OperandLease lease =
+        TENSORS.lease(labels, TENSORS.lease(features, new OperandLease(), "features"), "labels")) {
       TENSORS.requireFinite(features, "features");
       return new ClassAssignment(
           Clustering.ofFeatures(

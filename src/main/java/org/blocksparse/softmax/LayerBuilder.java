@@ -188,7 +188,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
     if (steps < 0) {
       throw new IllegalArgumentException("steps: expected at least 0 but was " + steps);
     }
-    PartsFile.save(
+    ModelFileFromParts.save(
         requireNonNull(file, "file"),
         link,
         features,

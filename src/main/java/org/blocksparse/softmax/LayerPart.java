@@ -67,12 +67,12 @@ public final class LayerPart<T> implements AutoCloseable {
   public static final int CLASS_LEVEL = PartMemory.CLASS_LEVEL;
 
   private final PartMemory memory;
-  private final Training<T> training;
+  private final SoftmaxTraining<T> training;
   private long steps;
 
   LayerPart(PartMemory memory, TargetBatch.Checker<T> targets) {
     this.memory = memory;
-    this.training = new Training<>(memory.layer(), targets);
+    this.training = new SoftmaxTraining<>(memory.layer(), targets);
   }
 
   /**

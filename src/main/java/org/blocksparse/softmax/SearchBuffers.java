@@ -4,20 +4,20 @@ package org.blocksparse.softmax;
 import java.util.Arrays;
 import org.blocksparse.internal.memory.GrowingArrays;
 
-/** Memory that an {@link ExactSearch} keeps for the next: searches of rows, and their classes. */
+/** Memory that a {@link TwoLevelSearch} keeps for the next: searches of rows, and their classes. */
 final class SearchBuffers {
-  private RowSearch[] searches = {};
-  private RowSearch[] active = {};
+  private RowSearchState[] searches = {};
+  private RowSearchState[] active = {};
   private long[] classes = {};
 
   /** Searches of at least that many rows, which have not begun. */
-  RowSearch[] searches(int rows) {
+  RowSearchState[] searches(int rows) {
     int before = searches.length;
     if (before < rows) {
       // Kept when all of it is there: the heap may end anywhere between.
-      RowSearch[] more = Arrays.copyOf(searches, rows);
+      RowSearchState[] more = Arrays.copyOf(searches, rows);
       for (int row = before; row < rows; row++) {
-        more[row] = new RowSearch(row);
+        more[row] = new RowSearchState(row);
       }
       searches = more;
     }
@@ -25,9 +25,9 @@ final class SearchBuffers {
   }
 
   /** Room for the searches that have not ended. */
-  RowSearch[] active(int rows) {
+  RowSearchState[] active(int rows) {
     if (active.length < rows) {
-      active = new RowSearch[rows];
+      active = new RowSearchState[rows];
     }
     return active;
   }

@@ -8,7 +8,7 @@ import java.util.Arrays;
 import org.blocksparse.IntTensor;
 import org.blocksparse.SparseRows;
 import org.blocksparse.internal.Check;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.softmax.Workspace.Ints;
 
@@ -88,7 +88,7 @@ final class TargetBatch {
       int batch, SparseRows targets, Loss loss, ClassTable classes, Workspace workspace) {
     loss.requireForSets();
     TENSORS.requireRows(requireNonNull(targets, "targets"), "targets", batch);
-    try (Lease lease = TENSORS.lease(targets, new Lease(), "targets")) {
+    try (OperandLease lease = TENSORS.lease(targets, new OperandLease(), "targets")) {
       TENSORS.requireIndices(targets, "targets", "outputs", classes.outputs());
       int entries = Check.batch("targets", targets.entries(), "entries");
       int[] offsets = workspace.ints(Ints.TARGET_OFFSETS, batch + 1);
@@ -122,7 +122,7 @@ final class TargetBatch {
       return weights;
     }
     Check.shape("rowWeights", loss.rowWeights(), "(batch)", batch);
-    try (Lease lease = new Lease().of("rowWeights", loss.rowWeights())) {
+    try (OperandLease lease = new OperandLease().of("rowWeights", loss.rowWeights())) {
       loss.rowWeights().get(0, weights, 0, batch);
       for (int r = 0; r < batch; r++) {
         if (!Float.isFinite(weights[r])) {

@@ -9,7 +9,7 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.kernels.Link;
 import org.blocksparse.internal.kernels.Rows;
 
@@ -104,7 +104,8 @@ public final class TheanoSoftmax {
     int[] targets = target == null ? null : targets(target, batchSize, nOutputs);
     TwoLevelSoftmax softmax =
         new TwoLevelSoftmax(TENSORS.engine(workers), Link.SOFTMAX, parameters, sizes, null);
-    try (Lease lease = new Lease().of("x", x).of("W1", W1).of("b1", b1).of("W2", W2).of("b2", b2);
+    try (OperandLease lease =
+            new OperandLease().of("x", x).of("W1", W1).of("b1", b1).of("W2", W2).of("b2", b2);
         Workspace workspace = softmax.borrowWorkspace()) {
       return targets == null
           ? all(softmax, KernelOperands.rows(x), nOutputs, room == nOutputs, workspace)

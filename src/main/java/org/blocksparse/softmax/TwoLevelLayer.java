@@ -23,7 +23,7 @@ import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.internal.Access;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.files.SaveSettings;
@@ -119,8 +119,8 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
         other, metadata, steps.get(), names == null ? null : RANKING.table(names));
   }
 
-  private Training<T> training() {
-    return new Training<>(memory, targets);
+  private SoftmaxTraining<T> training() {
+    return new SoftmaxTraining<>(memory, targets);
   }
 
   // -------------------------------------------------------------------------------- what it is
@@ -322,7 +322,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   /** Computes something of x, and of what a filter allows. */
   private <R> R compute(FloatTensor x, Filter filter, Computation<R> computation) {
     LayerMemory all = memory;
-    try (Lease lease = RANKING.lease(filter, all.lease(new Lease()).of("x", x));
+    try (OperandLease lease = RANKING.lease(filter, all.lease(new OperandLease()).of("x", x));
         Workspace workspace = all.softmax().borrowWorkspace()) {
       return computation.of(all, KernelOperands.rows(x), workspace);
     }
@@ -341,7 +341,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   private void computeAll(FloatTensor x, boolean logarithm, FloatTensor out) {
-    try (Lease lease = new Lease().writing("out", out)) {
+    try (OperandLease lease = new OperandLease().writing("out", out)) {
       compute(
           x,
           RANKING.none(),
@@ -360,7 +360,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   final FloatTensor scores(FloatTensor x, SparseRows named, boolean logarithm) {
     int batch = checkX(memory, x);
     TENSORS.requireRows(requireNonNull(named, "targets"), "targets", batch);
-    try (Lease lease = TENSORS.lease(named, new Lease(), "targets")) {
+    try (OperandLease lease = TENSORS.lease(named, new OperandLease(), "targets")) {
       TENSORS.requireIndices(named, "targets", "outputs", outputs());
       int[] offsets = TENSORS.offsets(named);
       int[] wanted = TENSORS.indices(named);
@@ -527,7 +527,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     return RANKING.ranking(found, labels);
   }
 
-  /** A search for the highest totals; see {@link ExactSearch}. */
+  /** A search for the highest totals; see {@link TwoLevelSearch}. */
   final SearchResult search(
       FloatTensor x, Filter filter, Candidates.Maker candidates, Addends.Maker addends) {
     OutputFilter allowed = check(x, filter);
@@ -535,7 +535,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
         x,
         filter,
         (all, rows, workspace) ->
-            new ExactSearch(all.softmax(), all.table(), addends)
+            new TwoLevelSearch(all.softmax(), all.table(), addends)
                 .search(rows, allowed, candidates, workspace));
   }
 
@@ -745,7 +745,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     if (checkX(memory, x) == 0) {
       throw new IllegalArgumentException("x: expected at least 1 row but was " + x.shape());
     }
-    try (Lease lease = new Lease().of("x", x)) {
+    try (OperandLease lease = new OperandLease().of("x", x)) {
       Check.finite("x", KernelOperands.rows(x));
     }
     replace(Growth.added(memory, KernelOperands.rows(x)));

@@ -21,17 +21,17 @@ final class SearchBuffersTest {
 
   @Test
   void whatIsLargeEnoughIsUsedAgain() {
-    RowSearch[] searches = buffers.searches(3);
+    RowSearchState[] searches = buffers.searches(3);
     assertSame(searches, buffers.searches(3));
     assertSame(searches, buffers.searches(2));
-    RowSearch[] more = buffers.searches(5);
+    RowSearchState[] more = buffers.searches(5);
     for (int row = 0; row < 5; row++) {
       assertEquals(row, more[row].row);
       if (row < 3) {
         assertSame(searches[row], more[row]);
       }
     }
-    RowSearch[] active = buffers.active(3);
+    RowSearchState[] active = buffers.active(3);
     assertEquals(3, active.length);
     assertSame(active, buffers.active(3));
     assertTrue(buffers.active(4).length >= 4);
@@ -45,10 +45,10 @@ final class SearchBuffersTest {
   @Test
   void whatWasFoundIsLetGo() {
     ClassTable table = new ClassTable(new int[1], new int[1], new int[][] {{0}}, 1);
-    RowSearch[] searches = buffers.searches(3);
+    RowSearchState[] searches = buffers.searches(3);
     Storage classes = Storage.allocate(3);
     classes.fill(0, 3, 0);
-    for (RowSearch search : searches) {
+    for (RowSearchState search : searches) {
       search.begin(
           Candidates.best(1, 0),
           AllowedSlots.all(table),

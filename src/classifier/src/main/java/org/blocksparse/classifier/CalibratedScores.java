@@ -6,10 +6,10 @@ import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
 
-/** Scores whose probabilities are changed by a {@link RowCalibration}. */
+/** Scores whose probabilities are changed by a {@link TopTwoCalibration}. */
 final class CalibratedScores implements LabelScores {
   private final LabelScores scores;
-  private final RowCalibration calibration;
+  private final TopTwoCalibration calibration;
   private final Labels labels;
 
   /**
@@ -18,7 +18,7 @@ final class CalibratedScores implements LabelScores {
    * @param scores closed along with this
    * @param labels the names of rankings
    */
-  CalibratedScores(LabelScores scores, RowCalibration calibration, Labels labels) {
+  CalibratedScores(LabelScores scores, TopTwoCalibration calibration, Labels labels) {
     this.scores = scores;
     this.calibration = calibration;
     this.labels = labels;

@@ -4,8 +4,8 @@ package org.blocksparse.classifier;
 import java.lang.Character.UnicodeScript;
 
 /**
- * The kind of each character of a text for {@link FeatureHasher}: by byte of its UTF-8. Characters
- * that are newer than the Unicode of the JDK are no letters to it.
+ * The kind of each character of a text for {@link FeatureExtractor}: by byte of its UTF-8.
+ * Characters that are newer than the Unicode of the JDK are no letters to it.
  */
 final class CharacterKinds {
   static final byte SPACE = 0;

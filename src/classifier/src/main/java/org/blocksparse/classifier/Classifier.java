@@ -86,7 +86,7 @@ public final class Classifier implements AutoCloseable {
   private final Mixture sum;
 
   /** Of probabilities of the blend; null: they stay. */
-  private final RowCalibration calibration;
+  private final TopTwoCalibration calibration;
 
   private final Map<String, String> metadata;
 
@@ -112,7 +112,7 @@ public final class Classifier implements AutoCloseable {
       TwoLevelLayer<?> layer,
       LinearLabelTree tree,
       Blend blend,
-      RowCalibration calibration,
+      TopTwoCalibration calibration,
       Map<String, String> metadata) {
     this.input = input;
     this.fastText = null;
@@ -139,7 +139,7 @@ public final class Classifier implements AutoCloseable {
   }
 
   /** The same embedding head beside a tree, or alone if that is null. */
-  Classifier with(LinearLabelTree otherTree, Blend ofBoth, RowCalibration ofRows) {
+  Classifier with(LinearLabelTree otherTree, Blend ofBoth, TopTwoCalibration ofRows) {
     return new Classifier(input(), bag, layer, otherTree, ofBoth, ofRows, metadata);
   }
 
@@ -157,13 +157,13 @@ public final class Classifier implements AutoCloseable {
    * @throws CancellationException if it was stopped before the first step
    */
   public static Classifier train(Stream<Example> examples, TrainingOptions options) {
-    Training.requireHead(options);
+    HeadTraining.requireHead(options);
     TrainingSet set = TrainingSet.of(examples, options);
     Map<String, String> card = options.card(); // once, however many trainings there are
     TrainingOptions first = options.withCard(() -> card);
     TrainingOptions chosen =
         first.tuning().isZero() ? first : new Tuner(set, first, System::nanoTime).search();
-    return new Training(set, chosen).train();
+    return new HeadTraining(set, chosen).train();
   }
 
   /**
@@ -798,7 +798,7 @@ public final class Classifier implements AutoCloseable {
   }
 
   /** Null: probabilities are those of the blend. */
-  RowCalibration calibration() {
+  TopTwoCalibration calibration() {
     return calibration;
   }
 

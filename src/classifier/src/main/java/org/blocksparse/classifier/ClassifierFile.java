@@ -28,11 +28,11 @@ import org.blocksparse.softmax.TwoLevelLayer;
  * classifier.head          linear, or both; not there if the embedding head is alone
  * classifier.blend         {@link Blend} of the heads; a single head has none if there were no
  *                          examples to calibrate it, and in older files
- * classifier.calibration   {@link RowCalibration} of the blend; not there in older files
+ * classifier.calibration   {@link TopTwoCalibration} of the blend; not there in older files
  * classifier.input         text or features
  * classifier.wordNgrams    1 to 5
- * classifier.words         plain, or unicode: the rule of {@link FeatureHasher}; it was parts when
- *                          all that is not ASCII counted as letters
+ * classifier.words         plain, or unicode: the rule of {@link FeatureExtractor}; it was parts
+ *                          when all that is not ASCII counted as letters
  * classifier.labelPrefix   what labels begin with in files of examples
  * classifier.vocabulary    the keys of the features by row, 5 bytes each, in base 64; or hashed:
  *                          features share rows. It was empty when a key itself named which one
@@ -196,7 +196,7 @@ final class ClassifierFile {
       }
       boolean isRaw = head != ModelHead.BOTH && !metadata.containsKey(BLEND);
       Blend blend = isRaw ? null : blend(file, metadata, head);
-      RowCalibration calibration = isRaw ? null : calibrationOrNull(file, metadata);
+      TopTwoCalibration calibration = isRaw ? null : calibrationOrNull(file, metadata);
       return new Classifier(input, bag, layer, tree, blend, calibration, metadata);
     } catch (Throwable e) {
       if (layer != null) {
@@ -255,11 +255,11 @@ final class ClassifierFile {
     }
   }
 
-  private static RowCalibration calibrationOrNull(Path file, Map<String, String> metadata)
+  private static TopTwoCalibration calibrationOrNull(Path file, Map<String, String> metadata)
       throws IOException {
     String text = metadata.get(CALIBRATION);
     try {
-      return text == null ? null : RowCalibration.decode(text);
+      return text == null ? null : TopTwoCalibration.decode(text);
     } catch (IllegalArgumentException e) {
       throw wrong(file, CALIBRATION, e.getMessage());
     }
@@ -320,7 +320,7 @@ final class ClassifierFile {
     try {
       FeatureVocabulary vocabulary =
           FeatureVocabulary.decode(require(file, metadata, VOCABULARY, null), rows);
-      return new InputRows(text, new FeatureHasher(wordNgrams, plain), vocabulary);
+      return new InputRows(text, new FeatureExtractor(wordNgrams, plain), vocabulary);
     } catch (IllegalArgumentException e) {
       throw wrong(file, VOCABULARY, e.getMessage());
     }

@@ -112,7 +112,7 @@ final class HeldOut implements AutoCloseable {
   }
 
   /** The calibration of the probabilities of a blend. */
-  static RowCalibration calibration(List<Answers> answers, Blend blend) {
+  static TopTwoCalibration calibration(List<Answers> answers, Blend blend) {
     double[][] probabilities = new double[answers.size()][];
     boolean[][] right = new boolean[answers.size()][];
     for (int e = 0; e < right.length; e++) {
@@ -127,7 +127,7 @@ final class HeldOut implements AutoCloseable {
         right[e][rank] = each.isRight(order[rank]);
       }
     }
-    return RowCalibration.fit(probabilities, right);
+    return TopTwoCalibration.fit(probabilities, right);
   }
 
   /** The gain of two heads over one, by their answers to the same examples. */

@@ -16,7 +16,7 @@ import org.blocksparse.bag.EmbeddingBag.Mode;
  *
  * @param text whether examples are texts; if not, they have features
  */
-record InputRows(boolean text, FeatureHasher textFeatures, FeatureVocabulary vocabulary)
+record InputRows(boolean text, FeatureExtractor textFeatures, FeatureVocabulary vocabulary)
     implements ExampleRows {
   /** The factor of sums of rows. */
   Mode mode() {

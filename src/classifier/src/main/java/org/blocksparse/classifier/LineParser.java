@@ -255,8 +255,8 @@ final class LineParser {
   }
 
   /**
-   * Whether a character ends a label. Other white space, which {@link FeatureHasher} knows, may be
-   * in one.
+   * Whether a character ends a label. Other white space, which {@link FeatureExtractor} knows, may
+   * be in one.
    */
   private static boolean isSpace(char c) {
     return c <= ' ';

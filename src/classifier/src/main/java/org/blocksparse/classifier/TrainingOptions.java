@@ -583,10 +583,10 @@ public final class TrainingOptions {
     return labelPrefix;
   }
 
-  FeatureHasher textFeatures() {
+  FeatureExtractor textFeatures() {
     return initialModel != null
         ? initialModel.input().textFeatures()
-        : new FeatureHasher(wordNgrams > 0 ? wordNgrams : WORD_NGRAMS, plainWords);
+        : new FeatureExtractor(wordNgrams > 0 ? wordNgrams : WORD_NGRAMS, plainWords);
   }
 
   int minCount(int byDefault) {

@@ -91,12 +91,12 @@ final class TrainingSet {
   /** The same, with room for that many features, and that many labels. */
   static TrainingSet of(Stream<Example> examples, TrainingOptions options, int most) {
     Reading reading = new Reading(options, most);
-    FeaturePipeline cutter =
-        new FeaturePipeline(options.textFeatures(), options.workers(), reading::add);
+    BackgroundExtractor cutter =
+        new BackgroundExtractor(options.textFeatures(), options.workers(), reading::add);
     examples.forEachOrdered(
         example -> {
           if (options.stop().getAsBoolean()) {
-            throw Trainer.stoppedTooEarly();
+            throw EmbeddingTrainer.stoppedTooEarly();
           }
           cutter.add(example);
         });
@@ -139,7 +139,7 @@ final class TrainingSet {
       labelOffsets.add(0);
     }
 
-    void add(Example example, FeaturePipeline.Keys keys) {
+    void add(Example example, BackgroundExtractor.Keys keys) {
       examples++;
       if (examples == 1) {
         text = example.isText();
@@ -184,7 +184,7 @@ final class TrainingSet {
               remedy));
     }
 
-    private void addFeatures(Example example, FeaturePipeline.Keys keys) {
+    private void addFeatures(Example example, BackgroundExtractor.Keys keys) {
       if (text) {
         keys.forEach(this::feature);
         return;

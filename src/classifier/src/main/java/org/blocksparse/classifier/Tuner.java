@@ -95,7 +95,7 @@ final class Tuner {
     double from = elapsed();
     isCut = false;
     TrainingOptions quiet = options.withListener(new Quiet()).withStop(this::stops);
-    Trainer trainer = new Trainer(set, quiet);
+    EmbeddingTrainer trainer = new EmbeddingTrainer(set, quiet);
     ValidationScores scores = ValidationScores.NONE;
     try {
       trainer.train().close();
@@ -106,7 +106,7 @@ final class Tuner {
       // These options are no good; others may be.
     }
     if (given.stop().getAsBoolean()) {
-      throw Trainer.stoppedTooEarly();
+      throw EmbeddingTrainer.stoppedTooEarly();
     }
     if (isCut) {
       return false;

@@ -670,7 +670,8 @@ final class ClassifierTest {
   void examplesOfTooManyFeatures_areRefused() {
     KeyTable keys = new KeyTable();
     IntStream.range(0, 10).forEach(keys::add);
-    InputRows input = new InputRows(false, new FeatureHasher(1, true), FeatureVocabulary.of(keys));
+    InputRows input =
+        new InputRows(false, new FeatureExtractor(1, true), FeatureVocabulary.of(keys));
     Example three = Example.ofFeatures(new int[] {1, 2, 3}, new float[] {1, 1, 1}, List.of());
     try (SparseRows most = input.of(List.of(three, three), 6)) {
       assertEquals(2, most.rows());

@@ -627,12 +627,12 @@ final class HeadsTest {
         right[row][i] = random.nextDouble() < 1 / (1 + Math.exp(-odds));
       }
     }
-    RowCalibration fitted = RowCalibration.fit(logProbabilities, right);
+    TopTwoCalibration fitted = TopTwoCalibration.fit(logProbabilities, right);
     assertEquals(1.5, fitted.slope(), 0.15);
     assertEquals(0.5, fitted.first(), 0.15);
     assertEquals(-1, fitted.second(), 0.15);
     assertEquals(0.3, fitted.intercept(), 0.15);
-    RowCalibration decoded = RowCalibration.decode(fitted.encoded());
+    TopTwoCalibration decoded = TopTwoCalibration.decode(fitted.encoded());
     assertEquals(fitted, decoded);
     double offset = decoded.offset(-0.1, -2);
     float before = 0;

@@ -44,8 +44,8 @@ final class TunerTest {
   }
 
   private static double score(TrainingOptions options) {
-    Trainer trainer =
-        new Trainer(
+    EmbeddingTrainer trainer =
+        new EmbeddingTrainer(
             TrainingSet.of(Texts.examples(200, LABELS, 1), options),
             options.withListener(new TrainingListener() {}));
     trainer.train().close();

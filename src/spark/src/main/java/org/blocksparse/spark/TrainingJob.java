@@ -132,7 +132,7 @@ final class TrainingJob {
           classes,
           names,
           plan.stepsAfter(initial == null ? 0 : initial.steps()),
-          new TrainedParts(parts, sizes),
+          new PartFetcher(parts, sizes),
           saveOptions(initial));
     } finally {
       // Its file goes when it is garbage, and parts of executors that are lost meanwhile need it.

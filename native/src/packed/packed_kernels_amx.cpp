@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "packed/kernel_amx.inl"
-
 #include "blocksparse/blocksparse.h"
+#include "packed/kernel_amx.inl"
 
 namespace blocksparse {
 namespace packed {

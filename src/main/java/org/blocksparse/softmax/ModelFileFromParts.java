@@ -31,7 +31,7 @@ import org.blocksparse.internal.training.Parameter;
  * Writes the file of a layer, byte by byte as {@link ModelFile} does, from parts that come one
  * after the other: each is put into its place and forgotten.
  */
-final class PartsFile {
+final class ModelFileFromParts {
   /** The place of the weights and biases themselves, before those of the moments. */
   private static final int PARAMETERS = -1;
 
@@ -51,7 +51,7 @@ final class PartsFile {
   private final List<TensorSource> tensors = new ArrayList<>();
   private final SafeTensorsWriter writer;
 
-  private PartsFile(
+  private ModelFileFromParts(
       Link link,
       int features,
       ClassTable classes,
@@ -131,7 +131,8 @@ final class PartsFile {
           "parts: expected the class level first, but was class " + first.number());
     }
     FileEvent event = Recorder.file();
-    PartsFile all = new PartsFile(link, features, classes, labels, steps, first, settings);
+    ModelFileFromParts all =
+        new ModelFileFromParts(link, features, classes, labels, steps, first, settings);
     AtomicFile.write(file, channel -> all.write(channel, parts));
     if (event != null) {
       event.record("save", LayerMemory.kind(link), file);

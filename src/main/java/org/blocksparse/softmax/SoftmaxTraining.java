@@ -10,7 +10,7 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.Lease;
+import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.StepEvent;
 import org.blocksparse.internal.kernels.Rows;
@@ -24,11 +24,11 @@ import org.blocksparse.internal.training.Parameter;
  *
  * @param <T> the targets
  */
-final class Training<T> {
+final class SoftmaxTraining<T> {
   private final LayerMemory memory;
   private final TargetBatch.Checker<T> targets;
 
-  Training(LayerMemory memory, TargetBatch.Checker<T> targets) {
+  SoftmaxTraining(LayerMemory memory, TargetBatch.Checker<T> targets) {
     this.memory = memory;
     this.targets = targets;
   }
@@ -53,7 +53,7 @@ final class Training<T> {
       SoftmaxUpdate update,
       BiFunction<TrainingBatch, double[], R> result) {
     int count = check(x, given, loss);
-    try (Lease lease = memory.lease(new Lease()).of("x", x).writing("gradX", gradX);
+    try (OperandLease lease = memory.lease(new OperandLease()).of("x", x).writing("gradX", gradX);
         Workspace workspace = memory.softmax().borrowWorkspace()) {
       TrainingBatch batch = targets.check(count, given, loss, memory.table(), workspace);
       Rows rows = KernelOperands.rows(x);
@@ -133,7 +133,8 @@ final class Training<T> {
     }
     StepEvent event = Recorder.step();
     double value;
-    try (Lease lease = memory.leaseToTrain(new Lease()).of("x", x).writing("gradX", gradX);
+    try (OperandLease lease =
+            memory.leaseToTrain(new OperandLease()).of("x", x).writing("gradX", gradX);
         Workspace workspace = memory.softmax().borrowWorkspace();
         LayerState.Step step = memory.begin(TENSORS.rule(optimizer))) {
       TrainingBatch batch = targets.check(count, given, loss, memory.table(), workspace);

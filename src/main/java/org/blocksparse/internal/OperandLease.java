@@ -10,7 +10,7 @@ import org.blocksparse.Weights;
 import org.blocksparse.internal.memory.StorageLease;
 
 /** A lease on tensors and weights, which messages name. */
-public final class Lease extends StorageLease {
+public final class OperandLease extends StorageLease {
   public static final String CLOSED_TENSOR = "the tensor %s is closed";
 
   private static final String CLOSED_LAYER = "the layer is closed";
@@ -22,7 +22,7 @@ public final class Lease extends StorageLease {
    *
    * @throws IllegalStateException if it is closed; what was added before is released then
    */
-  public Lease of(String name, Tensor tensor) {
+  public OperandLease of(String name, Tensor tensor) {
     if (tensor != null) {
       hold(name, TENSORS.storage(tensor), CLOSED_TENSOR, tensor.shape());
     }
@@ -34,7 +34,7 @@ public final class Lease extends StorageLease {
    *
    * @throws IllegalStateException if they are closed; what was added before is released then
    */
-  public Lease of(String name, Weights weights) {
+  public OperandLease of(String name, Weights weights) {
     if (weights != null) {
       hold(name, TENSORS.elements(weights), CLOSED_WEIGHTS, weights.shape());
       hold(name, TENSORS.scales(weights), CLOSED_WEIGHTS, weights.shape());
@@ -47,7 +47,7 @@ public final class Lease extends StorageLease {
    *
    * @throws IllegalStateException if they are closed; what was added before is released then
    */
-  public Lease ofBlocks(String name, BlockMatrix W) {
+  public OperandLease ofBlocks(String name, BlockMatrix W) {
     return W instanceof FloatTensor floats ? of(name, floats) : of(name, (Weights) W);
   }
 
@@ -56,7 +56,7 @@ public final class Lease extends StorageLease {
    *
    * @throws IllegalStateException if it is closed; what was added before is released then
    */
-  public Lease ofLayer(BlockMatrix parameter) {
+  public OperandLease ofLayer(BlockMatrix parameter) {
     hold("layer", KernelOperands.elements(parameter), CLOSED_LAYER, "");
     if (parameter instanceof Weights weights) {
       hold("layer", TENSORS.scales(weights), CLOSED_LAYER, "");
@@ -69,7 +69,7 @@ public final class Lease extends StorageLease {
    *
    * @throws IllegalStateException if they are closed; what was added before is released then
    */
-  public Lease ofLayerUnread(BlockMatrix weights) {
+  public OperandLease ofLayerUnread(BlockMatrix weights) {
     if (!tryHoldUnread(KernelOperands.elements(weights))) {
       close();
       throw new IllegalStateException("layer: " + CLOSED_LAYER);
@@ -87,7 +87,7 @@ public final class Lease extends StorageLease {
    * @throws IllegalStateException if it is closed, or mapped read-only from a file; what was added
    *     before is released then
    */
-  public Lease writing(String name, Tensor tensor) {
+  public OperandLease writing(String name, Tensor tensor) {
     of(name, tensor);
     if (tensor != null) {
       requireWritable(name, TENSORS.storage(tensor), tensor.shape());

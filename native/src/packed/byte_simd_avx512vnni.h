@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// 64 bytes, 16 whole numbers, 16 floats, of AVX-512 VNNI. For kernel_avx512vnni.cpp only.
+// 64 bytes, 16 whole numbers, 16 floats, of AVX-512 VNNI. For packed_kernels_avx512vnni.cpp only.
 #include <immintrin.h>
 
 #include <cstdint>

@@ -19,10 +19,10 @@ import java.util.stream.LongStream;
 import org.apache.commons.codec.digest.MurmurHash3;
 import org.junit.jupiter.api.Test;
 
-final class FeatureHasherTest {
+final class FeatureExtractorTest {
   private static long[] keys(int wordNgrams, boolean plain, String text) {
     LongStream.Builder keys = LongStream.builder();
-    new FeatureHasher(wordNgrams, plain).of(text, keys::add);
+    new FeatureExtractor(wordNgrams, plain).of(text, keys::add);
     return keys.build().toArray();
   }
 
@@ -171,17 +171,17 @@ final class FeatureHasherTest {
   void featuresHaveTheirText() {
     for (String text :
         List.of("The C++ fox, jumps!", "Größe e\u0301te\u0301 北京 x", "", "a a a a")) {
-      FeatureHasher features = new FeatureHasher(3, false);
+      FeatureExtractor features = new FeatureExtractor(3, false);
       Map<Long, String> names = features.names(text);
       assertEquals(LongStream.of(keys(3, false, text)).boxed().collect(toSet()), names.keySet());
       String cased = text.toLowerCase(Locale.ROOT);
       names.values().forEach(n -> assertTrue(cased.contains(n.split(" ", -1)[0]), n));
     }
-    Map<Long, String> names = new FeatureHasher(2, false).names("The C++ fox, jumps");
+    Map<Long, String> names = new FeatureExtractor(2, false).names("The C++ fox, jumps");
     assertEquals(
         Set.of("the", "c", "c++", "fox", "jumps", "the c", "c fox", "fox jumps"),
         Set.copyOf(names.values()));
-    assertEquals("A,", new FeatureHasher(1, true).names("A, b").get(words("A,")[0]));
+    assertEquals("A,", new FeatureExtractor(1, true).names("A, b").get(words("A,")[0]));
   }
 
   @Test

@@ -32,7 +32,7 @@ import org.apache.commons.codec.digest.MurmurHash3;
  *
  * <p>Immutable.
  */
-final class FeatureHasher {
+final class FeatureExtractor {
   private static final long MULTIPLIER = 0xBF58476D1CE4E5B9L; // of SplitMix64, as the shifts below
 
   private static final Pattern BETWEEN_WORDS = Pattern.compile("[^\\p{L}\\p{M}\\p{N}]+");
@@ -40,7 +40,7 @@ final class FeatureHasher {
   private final int wordNgrams;
   private final boolean plain;
 
-  FeatureHasher(int wordNgrams, boolean plain) {
+  FeatureExtractor(int wordNgrams, boolean plain) {
     this.wordNgrams = wordNgrams;
     this.plain = plain;
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // 64 bytes, 16 whole numbers, 16 floats, of AVX2, each in two registers; with AVX-VNNI for files
-// compiled for it. For kernel_avx2.cpp and kernel_avxvnni.cpp only.
+// compiled for it. For packed_kernels_avx2.cpp and packed_kernels_avxvnni.cpp only.
 #include <immintrin.h>
 
 #include <cstdint>

@@ -13,7 +13,7 @@ import java.util.stream.IntStream;
  *
  * @param slope positive
  */
-record RowCalibration(double slope, double first, double second, double intercept) {
+record TopTwoCalibration(double slope, double first, double second, double intercept) {
   /** Log odds of the first two labels are bounded: those of a probability of 1 are infinite. */
   private static final double LARGEST_ODDS = 16;
 
@@ -22,7 +22,7 @@ record RowCalibration(double slope, double first, double second, double intercep
   /** The bound on numbers in a file. */
   private static final double LARGEST = 1e3;
 
-  private static final RowCalibration NONE = new RowCalibration(1, 0, 0, 0);
+  private static final TopTwoCalibration NONE = new TopTwoCalibration(1, 0, 0, 0);
 
   private static double bounded(double logProbability) {
     return Math.max(-LARGEST_ODDS, odds(logProbability));
@@ -63,7 +63,7 @@ record RowCalibration(double slope, double first, double second, double intercep
    * @param rows the log probabilities of the labels of each row, descending
    * @param right for each of these, whether the row has the label
    */
-  static RowCalibration fit(double[][] rows, boolean[][] right) {
+  static TopTwoCalibration fit(double[][] rows, boolean[][] right) {
     LogisticRegression samples = new LogisticRegression(3);
     for (int row = 0; row < rows.length; row++) {
       for (int i = 0; i < rows[row].length; i++) {
@@ -73,7 +73,7 @@ record RowCalibration(double slope, double first, double second, double intercep
       }
     }
     double[] found = samples.fit(new double[] {1, 0, 0, 0}, new boolean[] {true, true, true});
-    return isValid(found) ? new RowCalibration(found[0], found[1], found[2], found[3]) : NONE;
+    return isValid(found) ? new TopTwoCalibration(found[0], found[1], found[2], found[3]) : NONE;
   }
 
   private static boolean isValid(double[] numbers) {
@@ -93,11 +93,11 @@ record RowCalibration(double slope, double first, double second, double intercep
    *
    * @throws IllegalArgumentException if it is not one of these
    */
-  static RowCalibration decode(String text) {
+  static TopTwoCalibration decode(String text) {
     double[] numbers = Arrays.stream(text.split(" ", 5)).mapToDouble(Double::parseDouble).toArray();
     if (numbers.length != 4 || !isValid(numbers)) {
       throw new IllegalArgumentException("expected a positive slope and three more numbers");
     }
-    return new RowCalibration(numbers[0], numbers[1], numbers[2], numbers[3]);
+    return new TopTwoCalibration(numbers[0], numbers[1], numbers[2], numbers[3]);
   }
 }

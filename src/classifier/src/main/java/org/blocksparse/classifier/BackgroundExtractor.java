@@ -10,11 +10,11 @@ import java.util.concurrent.FutureTask;
 import org.blocksparse.Workers;
 
 /**
- * Has a {@link FeatureHasher} work on another thread, if there is one, while the caller reads more
- * examples and counts the features of those before: each of the two takes about half of the time.
- * Hands on examples in their order, by the thread of the caller.
+ * Has a {@link FeatureExtractor} work on another thread, if there is one, while the caller reads
+ * more examples and counts the features of those before: each of the two takes about half of the
+ * time. Hands on examples in their order, by the thread of the caller.
  */
-final class FeaturePipeline {
+final class BackgroundExtractor {
   /** A chunk, which takes long beside what it takes to hand it to another thread and back. */
   private static final int EXAMPLES = 512;
 
@@ -30,7 +30,7 @@ final class FeaturePipeline {
   /** Set in the key of words in a row; keys have fewer bits. */
   private static final long IN_A_ROW = 1L << FeatureVocabulary.KEY_BITS;
 
-  private final FeatureHasher features;
+  private final FeatureExtractor features;
   private final Workers workers;
   private final Sink sink;
 
@@ -46,7 +46,7 @@ final class FeaturePipeline {
   private long[] spare = new long[EXAMPLES];
 
   /** A cutter. Without other threads, it hands on each example at once. */
-  FeaturePipeline(FeatureHasher features, Workers workers, Sink sink) {
+  BackgroundExtractor(FeatureExtractor features, Workers workers, Sink sink) {
     boolean ahead = Prefetch.isPossible(workers);
     this.features = features;
     this.workers = workers;

@@ -26,7 +26,7 @@ import org.blocksparse.softmax.TwoLevelLayer;
  * features that they occur with. Both are trained by Adagrad, with a rate that falls linearly to
  * zero. Examples come in another order in each epoch.
  */
-final class Trainer {
+final class EmbeddingTrainer {
   /** The rate of the bag, as a part of that of the layer. */
   private static final float BAG_SHARE = 0.5f;
 
@@ -49,7 +49,7 @@ final class Trainer {
   private ValidationScores scores = ValidationScores.NONE;
 
   /** A trainer of a model that has an embedding head alone. */
-  Trainer(TrainingSet set, TrainingOptions options) {
+  EmbeddingTrainer(TrainingSet set, TrainingOptions options) {
     this(set, options, IntStream.range(0, set.size()).toArray(), null);
   }
 
@@ -59,7 +59,7 @@ final class Trainer {
    * @param examples those of the set that are learned from
    * @param companion a head that was trained before; null if there is none
    */
-  Trainer(TrainingSet set, TrainingOptions options, int[] examples, Companion companion) {
+  EmbeddingTrainer(TrainingSet set, TrainingOptions options, int[] examples, Companion companion) {
     this.set = set;
     this.companion = companion;
     this.options = options;

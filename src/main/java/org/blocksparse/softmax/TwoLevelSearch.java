@@ -28,9 +28,9 @@ import org.blocksparse.softmax.Workspace.Ints;
  * First come the classes that are needed whatever they hold ({@link Candidates#needsMoreThan}),
  * then at most as many as were opened before, which at most doubles the work of the last round and
  * keeps the rounds few; or all at once, where nothing is likely to be ruled out ( {@link
- * RowSearch#guesses}).
+ * RowSearchState#guesses}).
  */
-final class ExactSearch {
+final class TwoLevelSearch {
   /** The cost of looking at one result, or at one class, in multiply-adds. */
   /** Rows whose added scores are in memory at the same time. */
   private static final int MOST_WITH_ADDENDS = 64;
@@ -55,7 +55,7 @@ final class ExactSearch {
    *
    * @param addends what other scorers add, for filters that are not renormalized; null: nothing
    */
-  public ExactSearch(TwoLevelSoftmax softmax, ClassTable table, Addends.Maker addends) {
+  public TwoLevelSearch(TwoLevelSoftmax softmax, ClassTable table, Addends.Maker addends) {
     this.softmax = softmax;
     this.table = table;
     this.addends = addends;
@@ -90,7 +90,7 @@ final class ExactSearch {
       } else {
         classes = softmax.classes(slice, true, workspace);
       }
-      RowSearch[] searches = begin(classes, begin, allowed, totals, candidates, workspace);
+      RowSearchState[] searches = begin(classes, begin, allowed, totals, candidates, workspace);
       search(slice, classes, totals, searches, room, workspace);
       for (int r = 0; r < allowed.length; r++) {
         Candidates found = searches[r].candidates();
@@ -124,11 +124,11 @@ final class ExactSearch {
       Rows x,
       Rows classes,
       AllowedTotals totals,
-      RowSearch[] searches,
+      RowSearchState[] searches,
       long maxRound,
       Workspace workspace) {
     int rows = Math.toIntExact(x.count());
-    RowSearch[] active = workspace.searchBuffers().active(rows);
+    RowSearchState[] active = workspace.searchBuffers().active(rows);
     int count = unfinished(searches, rows, active);
     while (count > 0) {
       int[] starts = workspace.ints(Ints.REQUEST_STARTS, count + 1);
@@ -154,11 +154,11 @@ final class ExactSearch {
    * @return how many requests there are; what they are is in the workspace
    */
   private int openNext(
-      RowSearch[] active, int count, int[] starts, long maxRound, Workspace workspace) {
+      RowSearchState[] active, int count, int[] starts, long maxRound, Workspace workspace) {
     long room = Math.max(1, maxRound / ((long) count * table.slots()));
     int requests = 0;
     for (int a = 0; a < count; a++) {
-      RowSearch search = active[a];
+      RowSearchState search = active[a];
       int guesses = search.guesses();
       starts[a] = requests;
       while (requests - starts[a] < room
@@ -172,7 +172,7 @@ final class ExactSearch {
     return requests;
   }
 
-  private RowSearch[] begin(
+  private RowSearchState[] begin(
       Rows classes,
       int firstRow,
       AllowedSlots[] allowed,
@@ -180,7 +180,7 @@ final class ExactSearch {
       Candidates.Maker candidates,
       Workspace workspace) {
     int rows = allowed.length;
-    RowSearch[] searches = workspace.searchBuffers().searches(rows);
+    RowSearchState[] searches = workspace.searchBuffers().searches(rows);
     long[] room = workspace.searchBuffers().classes(rows, table.classes());
     engine.run(
         rows,
@@ -202,7 +202,7 @@ final class ExactSearch {
 
   /** Offers requests [starts[a], starts[a + 1]) to the a-th active search. */
   private void offer(
-      RowSearch[] active,
+      RowSearchState[] active,
       int count,
       int[] starts,
       int[] classOf,
@@ -225,7 +225,7 @@ final class ExactSearch {
 
   /** The same, with log probabilities among what is allowed. */
   private void offer(
-      RowSearch[] active,
+      RowSearchState[] active,
       int count,
       int[] starts,
       int[] classOf,
@@ -251,7 +251,7 @@ final class ExactSearch {
   }
 
   /** Puts those of some searches that are not done into {@code into}, which may be the same. */
-  private static int unfinished(RowSearch[] searches, int count, RowSearch[] into) {
+  private static int unfinished(RowSearchState[] searches, int count, RowSearchState[] into) {
     int unfinished = 0;
     for (int i = 0; i < count; i++) {
       if (!searches[i].isDone()) {

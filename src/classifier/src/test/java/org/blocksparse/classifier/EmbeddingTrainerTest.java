@@ -24,7 +24,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Trainings that are stopped or fail. */
-final class TrainerTest {
+final class EmbeddingTrainerTest {
   private static final int LABELS = 40;
   private static final List<Example> VALIDATION = Texts.examples(200, LABELS, 2).toList();
 

@@ -22,7 +22,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The memory held by a lease, and by one that fails. */
-final class LeaseTest {
+final class OperandLeaseTest {
   private final FloatTensor tensor = FloatTensor.zeros(3);
   private final FloatTensor closed = FloatTensor.zeros(5);
 
@@ -32,12 +32,12 @@ final class LeaseTest {
   }
 
   private interface Holding {
-    void by(Lease lease);
+    void by(OperandLease lease);
   }
 
   /** Something is refused after a tensor was held, which is not held any more then. */
   private void assertRefused(String message, Holding holding) {
-    Lease lease = new Lease().of("tensor", tensor);
+    OperandLease lease = new OperandLease().of("tensor", tensor);
     IllegalStateException refused =
         assertThrows(IllegalStateException.class, () -> holding.by(lease));
     assertTrue(refused.getMessage().startsWith(message), refused::toString);
@@ -47,7 +47,7 @@ final class LeaseTest {
 
   @Test
   void whatIsHeldStaysUntilTheEnd() {
-    try (Lease lease = new Lease().of("tensor", tensor).writing("tensor", tensor)) {
+    try (OperandLease lease = new OperandLease().of("tensor", tensor).writing("tensor", tensor)) {
       assertTrue(lease.tryHold(TENSORS.storage(tensor)));
       tensor.close();
       assertFalse(TENSORS.storage(tensor).isFreed());
@@ -61,7 +61,7 @@ final class LeaseTest {
       for (ElementType type : ElementType.values()) {
         Weights weights = Weights.of(wide, type);
         Storage scales = TENSORS.scales(weights);
-        Lease lease = new Lease().of("W", weights);
+        OperandLease lease = new OperandLease().of("W", weights);
         weights.close();
         assertFalse(TENSORS.elements(weights).isFreed(), "elements of " + type);
         assertFalse(scales != null && scales.isFreed(), "scales of " + type);
@@ -74,7 +74,7 @@ final class LeaseTest {
 
   @Test
   void nothingIsHeldOfNothing() {
-    try (Lease lease = new Lease()) {
+    try (OperandLease lease = new OperandLease()) {
       assertEquals(lease, lease.of("a", (Tensor) null).of("b", (Weights) null).writing("c", null));
       assertTrue(lease.tryHold(null));
     }
@@ -117,7 +117,7 @@ final class LeaseTest {
   /** Others ask one by one, and go on with what they have. */
   @Test
   void memoryThatIsClosedIsTriedOnly() {
-    try (Lease lease = new Lease().of("tensor", tensor)) {
+    try (OperandLease lease = new OperandLease().of("tensor", tensor)) {
       assertFalse(lease.tryHold(TENSORS.storage(closed)));
       tensor.close();
       assertFalse(TENSORS.storage(tensor).isFreed());

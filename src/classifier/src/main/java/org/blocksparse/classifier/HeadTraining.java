@@ -20,7 +20,7 @@ import org.blocksparse.ranking.Labels;
  * these, training examples are held out. With few examples, each may be the only one of a rare
  * label: then the linear head is trained again, on all of them.
  */
-final class Training {
+final class HeadTraining {
   /** One of this many examples is held out, up to the maximum below. */
   private static final int HELD_OUT = 10;
 
@@ -44,7 +44,7 @@ final class Training {
   private final int[] heldOut;
   private final int[] others;
 
-  Training(TrainingSet set, TrainingOptions options) {
+  HeadTraining(TrainingSet set, TrainingOptions options) {
     this.set = set;
     this.options = options;
     this.head = headOrNull(options);
@@ -149,7 +149,7 @@ final class Training {
   // ----------------------------------------------------------------------------------- embedding
 
   private Classifier trainAlone() {
-    Classifier model = new Trainer(set, options, others, null).train();
+    Classifier model = new EmbeddingTrainer(set, options, others, null).train();
     try (HeldOut examples = heldOut(model)) {
       return finished(model, null, Probabilities.of(examples.answers(model), 1));
     } catch (Throwable e) {
@@ -170,12 +170,12 @@ final class Training {
     }
     Classifier embedding;
     try {
-      Trainer.Companion companion =
+      EmbeddingTrainer.Companion companion =
           (model, epoch, epochs) ->
               head != null
                   || isWorthwhile(model.with(tree, null, null), epoch, epochs, examples, ofTree);
       TrainingOptions beside = new TrainingDefaults(options).besideLinearHead();
-      embedding = new Trainer(set, beside, others, companion).train();
+      embedding = new EmbeddingTrainer(set, beside, others, companion).train();
     } catch (CancellationException e) {
       return null; // there is the linear head
     }
@@ -213,7 +213,7 @@ final class Training {
    * @param blend null: the probabilities of a single head stay
    * @param calibration null: the probabilities of the blend stay
    */
-  private record Probabilities(Blend blend, RowCalibration calibration) {
+  private record Probabilities(Blend blend, TopTwoCalibration calibration) {
     static Probabilities of(List<HeldOut.Answers> answers, int heads) {
       if (answers.isEmpty()) {
         return new Probabilities(heads == 1 ? null : Blend.uncalibrated(heads), null);
@@ -293,7 +293,7 @@ final class Training {
         .progress(
             (done, total) -> {
               if (options.stop().getAsBoolean()) {
-                throw Trainer.stoppedTooEarly();
+                throw EmbeddingTrainer.stoppedTooEarly();
               }
               options.listener().linear((before + (double) done / total) / trees);
             });
@@ -315,7 +315,7 @@ final class Training {
   /** Trains a model further, whose blend stays. */
   private Classifier continued(Classifier initial) {
     requireKind(initial);
-    Classifier embedding = head.hasEmbedding() ? new Trainer(set, options).train() : null;
+    Classifier embedding = head.hasEmbedding() ? new EmbeddingTrainer(set, options).train() : null;
     LinearLabelTree tree = null;
     try {
       if (head.hasLinear()) {
@@ -371,7 +371,7 @@ final class Training {
     if (!options.validation().isEmpty()) {
       boolean isAlone = model.head() == ModelHead.LINEAR; // else the epochs were measured
       TrainingListener listener = isAlone ? options.listener() : new TrainingListener() {};
-      Trainer.measure(model, options, listener);
+      EmbeddingTrainer.measure(model, options, listener);
     }
     return model;
   }

@@ -10,7 +10,7 @@ import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.search.LongHeap;
 
 /** The search of one row: which classes are still closed, and what was found in the others. */
-final class RowSearch {
+final class RowSearchState {
   /**
    * With one of {@value} classes open, and at least {@link #LEAST}, a search looks at the others.
    */
@@ -37,7 +37,7 @@ final class RowSearch {
   /** An upper bound of the joint probability of the outputs of opened classes. */
   private double probability;
 
-  RowSearch(int row) {
+  RowSearchState(int row) {
     this.row = row;
   }
 

@@ -12,8 +12,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Another thread cuts the same features, and they come in the order of the examples. */
-final class FeaturePipelineTest {
-  private static final FeatureHasher FEATURES = new FeatureHasher(3, false);
+final class BackgroundExtractorTest {
+  private static final FeatureExtractor FEATURES = new FeatureExtractor(3, false);
 
   /** More than several chunks, with some that are empty, long, or no text. */
   private static List<Example> examples() {
@@ -52,8 +52,8 @@ final class FeaturePipelineTest {
   void givesAllInTheirOrder(boolean ahead) {
     List<Example> examples = examples();
     List<Example> taken = new ArrayList<>();
-    FeaturePipeline cutter =
-        new FeaturePipeline(
+    BackgroundExtractor cutter =
+        new BackgroundExtractor(
             FEATURES,
             workers(ahead),
             (example, keys) -> {
@@ -81,8 +81,8 @@ final class FeaturePipelineTest {
   @ValueSource(booleans = {false, true})
   void whatTheTakerThrowsEndsIt(boolean ahead) {
     IllegalStateException thrown = new IllegalStateException("full");
-    FeaturePipeline cutter =
-        new FeaturePipeline(
+    BackgroundExtractor cutter =
+        new BackgroundExtractor(
             FEATURES,
             workers(ahead),
             (example, keys) -> {

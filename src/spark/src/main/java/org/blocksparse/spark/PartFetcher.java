@@ -11,7 +11,7 @@ import org.apache.spark.api.java.JavaRDD;
  * Brings trained parts to the driver in the order of their partitions, some 64 MiB of them at a
  * time.
  */
-final class TrainedParts implements Iterator<byte[]> {
+final class PartFetcher implements Iterator<byte[]> {
   private static final long MOST_BYTES = 64 << 20;
 
   private final JavaRDD<byte[]> parts;
@@ -25,7 +25,7 @@ final class TrainedParts implements Iterator<byte[]> {
    *
    * @param sizes of each partition, the bytes of its parts
    */
-  TrainedParts(JavaRDD<byte[]> parts, List<int[]> sizes) {
+  PartFetcher(JavaRDD<byte[]> parts, List<int[]> sizes) {
     this.parts = parts;
     this.sizes = sizes;
   }
