@@ -431,9 +431,13 @@ public final class MixtureOfExperts implements AutoCloseable {
    */
   public ExpertsPass forward(FloatTensor x, FloatTensor out) {
     requireOut(x, out);
+    return forward(x, false, out);
+  }
+
+  private ExpertsPass forward(FloatTensor x, boolean accumulate, FloatTensor out) {
     Routing routing = route(x);
     try {
-      return pass(x, routing, true, false, out);
+      return pass(x, routing, true, accumulate, out);
     } catch (Throwable e) {
       routing.close();
       throw e;
@@ -473,15 +477,19 @@ public final class MixtureOfExperts implements AutoCloseable {
             .of("routing", routing.gates())
             .writing("out", out)) {
       ExpertsPass pass = new ExpertsPass(this, x, routing, ownsRouting);
-      Epilogue f = withBias(Epilogue.none().withActivation(activation, pass.z()), parameters.b1());
-      f = f.withGate(routing.gates());
-      BlockPlan up = pass.up();
-      first(x, up, f, pass.a());
-      second(pass.a(), pass.down(), routing.gates(), accumulate, out);
-      if (shared != null) {
-        pass.add(shared.pass(x, shared.route(x), true, true, out));
+      try {
+        Epilogue f =
+            withBias(Epilogue.none().withActivation(activation, pass.z()), parameters.b1());
+        first(x, pass.up(), f.withGate(routing.gates()), pass.a());
+        second(pass.a(), pass.down(), routing.gates(), accumulate, out);
+        if (shared != null) {
+          pass.add(shared.forward(x, true, out));
+        }
+        return pass;
+      } catch (Throwable e) {
+        pass.close();
+        throw e;
       }
-      return pass;
     }
   }
 
@@ -689,6 +697,7 @@ public final class MixtureOfExperts implements AutoCloseable {
     }
     MixtureOfExperts layer = load(file, options);
     ExpertsParameters parameters = layer.parameters;
+    CachedExperts experts = null;
     try {
       if (!parameters.areMapped()) {
         throw new IllegalArgumentException(
@@ -698,7 +707,7 @@ public final class MixtureOfExperts implements AutoCloseable {
       }
       parameters = parameters.withSharedCopied();
       PackedExperts mapped = parameters.packedExperts(layer.activation, RowFormat.ANY_BITS);
-      CachedExperts experts = new CachedExperts(cache, mapped);
+      experts = new CachedExperts(cache, mapped);
       return new MixtureOfExperts(
           parameters,
           layer.gate,
@@ -709,6 +718,9 @@ public final class MixtureOfExperts implements AutoCloseable {
           true,
           experts);
     } catch (Throwable e) {
+      if (experts != null) {
+        experts.close();
+      }
       parameters.close();
       layer.close();
       throw e;

@@ -11,7 +11,9 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Executor;
 import java.util.concurrent.ForkJoinPool;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.ToDoubleFunction;
 import org.blocksparse.Activation;
 import org.blocksparse.BlockMatrix;
@@ -466,6 +468,39 @@ final class ExpertsTrainingTest {
           refusal(IllegalStateException.class, () -> pass.step(out, adam)));
       assertEqual(before, layer);
       assertFalse(layer.parameters().get("W1").isClosed());
+    }
+  }
+
+  /**
+   * Wherever a forward pass fails, it frees its memory, and that of the shared expert's routing.
+   */
+  @Test
+  void aFailedForwardPassKeepsNothing() {
+    int batch = 256;
+    int inputs = 128;
+    AtomicInteger left = new AtomicInteger();
+    Executor failing =
+        task -> {
+          if (left.decrementAndGet() == 0) {
+            throw new LinkageError("planned");
+          }
+        };
+    try (MixtureOfExperts layer =
+            MixtureOfExperts.builder(inputs, 64, TopKGate.of(64, 2))
+                .gatedShared(64)
+                .workers(Workers.of(failing, 2))
+                .build();
+        FloatTensor x = FloatTensor.zeros(batch, inputs);
+        FloatTensor out = FloatTensor.zeros(batch, inputs)) {
+      layer.forward(x, out).close();
+      int products = -left.get();
+      assertTrue(products >= 5, "gate, two products of experts, two of the shared expert");
+      long before = FloatTensor.allocatedBytes();
+      for (int product = 1; product <= products; product++) {
+        left.set(product);
+        assertThrows(LinkageError.class, () -> layer.forward(x, out));
+        assertTrue(FloatTensor.allocatedBytes() <= before, "product " + product);
+      }
     }
   }
 }
