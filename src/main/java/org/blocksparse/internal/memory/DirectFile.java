@@ -52,12 +52,21 @@ public final class DirectFile implements AutoCloseable {
 
   private static DirectFile direct(Path file) throws IOException {
     try {
-      int alignment = Math.toIntExact(Files.getFileStore(file).getBlockSize());
-      return new DirectFile(
-          FileChannel.open(file, StandardOpenOption.READ, ExtendedOpenOption.DIRECT), alignment);
+      long blockBytes = Files.getFileStore(file).getBlockSize();
+      if (isAlignment(blockBytes)) {
+        return new DirectFile(
+            FileChannel.open(file, StandardOpenOption.READ, ExtendedOpenOption.DIRECT),
+            (int) blockBytes);
+      }
     } catch (IOException | UnsupportedOperationException | NoClassDefFoundError e) {
-      return new DirectFile(FileChannel.open(file), 1); // a file system or a JVM without them
+      // a file system or a JVM without direct reads
     }
+    return new DirectFile(FileChannel.open(file), 1);
+  }
+
+  /** Whether buffers can be aligned to blocks: file systems report any number, even 0. */
+  static boolean isAlignment(long blockBytes) {
+    return Long.bitCount(blockBytes) == 1 && blockBytes > 0 && blockBytes <= MAX_BYTES;
   }
 
   /**
@@ -69,13 +78,32 @@ public final class DirectFile implements AutoCloseable {
   public void read(long position, int length, Storage to, long at) throws IOException {
     int before = (int) (position % alignment);
     ByteBuffer buffer = buffer().limit(roundedUp(before + length));
-    while (buffer.position() < before + length) {
-      boolean ended = buffer.position() % alignment != 0;
-      if (ended || channel.read(buffer, position - before + buffer.position()) < 0) {
-        throw new EOFException("the file ends at " + (position - before + buffer.position()));
+    fill(channel::read, position - before, alignment, before + length, buffer);
+    to.putBytes(at, buffer.limit(before + length).position(before));
+  }
+
+  /** {@link FileChannel#read(ByteBuffer, long)}. */
+  @FunctionalInterface
+  interface PositionalRead {
+    int read(ByteBuffer to, long position) throws IOException;
+  }
+
+  /**
+   * Reads at least {@code length} bytes. A read may return less than was asked for, at any byte;
+   * the next one then begins at the last aligned one.
+   *
+   * @param begin the position of the first byte of the buffer, aligned
+   * @throws EOFException if the file ends before
+   */
+  static void fill(PositionalRead file, long begin, int alignment, int length, ByteBuffer buffer)
+      throws IOException {
+    while (buffer.position() < length) {
+      int filled = buffer.position();
+      buffer.position(filled - filled % alignment);
+      if (file.read(buffer, begin + buffer.position()) < 0 || buffer.position() <= filled) {
+        throw new EOFException("the file ends at " + (begin + filled));
       }
     }
-    to.putBytes(at, buffer.limit(before + length).position(before));
   }
 
   private ByteBuffer buffer() {
