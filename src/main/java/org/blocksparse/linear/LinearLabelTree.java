@@ -218,12 +218,12 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
    *
    * @throws IllegalArgumentException if the type is not one of these, or if a weight is too large
    *     for it
+   * @throws IllegalStateException if the weights would be rounded that have been rounded before
    */
   public LinearLabelTree withWeights(ElementType type) {
     try (OperandLease lease = model.lease(new OperandLease())) {
       return new LinearLabelTree(
-          model.copy(
-              LinearModelFile.requireType(TENSORS.stored(requireNonNull(type, "type"))), engine),
+          model.copy(TENSORS.stored(requireNonNull(type, "type")), engine),
           engine,
           metadata,
           labels);

@@ -4,6 +4,7 @@ package org.blocksparse.linear;
 import java.util.Arrays;
 import java.util.List;
 import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.ReadOnlyWeights;
 import org.blocksparse.internal.kernels.SparseChunks;
 import org.blocksparse.internal.kernels.StoredWeights;
 import org.blocksparse.internal.kernels.WeightType;
@@ -50,14 +51,14 @@ record LinearModel(
    * @throws IllegalStateException if it is closed; what was added before is released then
    */
   public <L extends StorageLease> L lease(L lease) {
-    return lease(weights, lease);
+    return lease(weights, lease, "layer: the layer is closed");
   }
 
-  static <L extends StorageLease> L lease(SparseChunks weights, L lease) {
+  static <L extends StorageLease> L lease(SparseChunks weights, L lease, String refusal) {
     for (Storage storage : weights.storages()) {
       if (!lease.tryHold(storage)) {
         lease.close();
-        throw new IllegalStateException("layer: the layer is closed");
+        throw new IllegalStateException(refusal);
       }
     }
     return lease;
@@ -66,7 +67,8 @@ record LinearModel(
   /**
    * A copy with weights of a type; this one is leased by the caller.
    *
-   * @throws IllegalArgumentException if a weight is too large for the type
+   * @throws IllegalArgumentException if the type is none of sparse weights, or if a weight is too
+   *     large for it
    * @throws IllegalStateException if weights would be rounded that have been rounded before
    */
   public LinearModel copy(WeightType type, Engine engine) {
@@ -75,11 +77,14 @@ record LinearModel(
 
   /** A copy of weights, which are leased by the caller; see {@link #copy(WeightType, Engine)}. */
   static SparseChunks copy(SparseChunks weights, WeightType type, Engine engine) {
+    if (type.hasScales() || type.isPacked()) {
+      throw new IllegalArgumentException(
+          "type: expected FLOAT32, FLOAT16 or BFLOAT16 but was " + type);
+    }
     if (type != weights.type()
         && type != WeightType.FLOAT32
         && weights.type() != WeightType.FLOAT32) {
-      throw new IllegalStateException(
-          "layer: weights of " + weights.type() + " would be rounded again, to " + type);
+      throw ReadOnlyWeights.roundedAlready(weights.type(), type);
     }
     Storage[] made =
         Storage.allocateAll(

@@ -20,7 +20,6 @@ import org.blocksparse.internal.files.TensorEntry;
 import org.blocksparse.internal.files.TensorSource;
 import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.kernels.SparseChunks;
-import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
@@ -84,19 +83,6 @@ final class LinearModelFile {
   /** A tree as a part of the file of another layer, with its outputs and their names. */
   public static SaveSettings.Part part(LinearModel model) {
     return (file, settings, metadata, lease) -> add(model, file, lease);
-  }
-
-  /**
-   * The weights can be of a type.
-   *
-   * @throws IllegalArgumentException if not
-   */
-  public static WeightType requireType(WeightType type) {
-    if (type.hasScales() || type.isPacked()) {
-      throw new IllegalArgumentException(
-          "type: expected FLOAT32, FLOAT16 or BFLOAT16 for a linear label tree but was " + type);
-    }
-    return type;
   }
 
   /** Adds all tensors of a tree to a file, and its memory to a lease. */

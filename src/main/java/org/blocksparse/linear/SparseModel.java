@@ -88,7 +88,7 @@ record SparseModel(SparseChunks weights, ClassTable table) implements AutoClosea
   }
 
   <L extends StorageLease> L lease(L lease) {
-    return LinearModel.lease(weights, lease);
+    return LinearModel.lease(weights, lease, "weights: the weights are closed");
   }
 
   /** A copy with weights of a type; see {@link LinearModel#copy(WeightType, Engine)}. */

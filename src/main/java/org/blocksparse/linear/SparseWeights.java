@@ -175,8 +175,7 @@ public final class SparseWeights implements AutoCloseable {
   public SparseWeights withWeights(ElementType type) {
     try (OperandLease lease = model.lease(new OperandLease())) {
       return new SparseWeights(
-          model.copy(
-              LinearModelFile.requireType(TENSORS.stored(requireNonNull(type, "type"))), engine),
+          model.copy(TENSORS.stored(requireNonNull(type, "type")), engine),
           engine,
           metadata,
           labels);

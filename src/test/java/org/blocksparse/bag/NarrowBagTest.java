@@ -206,11 +206,11 @@ final class NarrowBagTest {
       ElementType other = type == ElementType.FLOAT16 ? ElementType.BFLOAT16 : ElementType.FLOAT16;
       assertRefused(
           IllegalStateException.class,
-          "type: the weights of this layer are "
+          "type: the weights are "
               + type
               + " already; make "
               + other
-              + " of the layer of floats, so that they are rounded once",
+              + " of those of FLOAT32, so that they are rounded once",
           () -> narrow.withWeights(other));
       narrow.close();
       assertRefused(

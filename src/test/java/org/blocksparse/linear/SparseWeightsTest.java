@@ -338,10 +338,25 @@ final class SparseWeightsTest {
       assertThrows(IndexOutOfBoundsException.class, () -> sparse.topK(x, 1));
       assertThrows(IllegalArgumentException.class, () -> sparse.topK(none, 0));
       assertThrows(IllegalArgumentException.class, () -> sparse.atLeast(none, Float.NaN));
-      assertThrows(IllegalArgumentException.class, () -> sparse.withWeights(ElementType.INT8));
+      assertEquals(
+          "type: expected FLOAT32, FLOAT16 or BFLOAT16 but was INT8",
+          assertThrows(IllegalArgumentException.class, () -> sparse.withWeights(ElementType.INT8))
+              .getMessage());
+      try (SparseWeights rounded = sparse.withWeights(ElementType.FLOAT16)) {
+        assertEquals(
+            "type: the weights are FLOAT16 already; make BFLOAT16 of those of FLOAT32, so that they"
+                + " are rounded once",
+            assertThrows(
+                    IllegalStateException.class, () -> rounded.withWeights(ElementType.BFLOAT16))
+                .getMessage());
+      }
       assertThrows(
           IllegalArgumentException.class,
           () -> sparse.topK(none, 1, Filter.without(0).withRenormalization()));
+      sparse.close();
+      assertEquals(
+          "weights: the weights are closed",
+          assertThrows(IllegalStateException.class, () -> sparse.topK(none, 1)).getMessage());
     }
   }
 }

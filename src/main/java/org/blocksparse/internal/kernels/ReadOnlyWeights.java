@@ -44,10 +44,10 @@ public final class ReadOnlyWeights {
 
   public static IllegalStateException roundedAlready(WeightType stored, WeightType wanted) {
     return new IllegalStateException(
-        "type: the weights of this layer are "
+        "type: the weights are "
             + stored
             + " already; make "
             + wanted
-            + " of the layer of floats, so that they are rounded once");
+            + " of those of FLOAT32, so that they are rounded once");
   }
 }
