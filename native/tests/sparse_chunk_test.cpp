@@ -59,13 +59,14 @@ std::vector<unsigned char> stored(const std::vector<float>& w, int32_t type) {
   return bytes;
 }
 
-// A sparse row of so many entries.
+// A sparse row of so many entries; behind the structs and the offsets, nothing can be read.
 int32_t call_sparse_chunk(const int32_t* indices, const float* values, int32_t count,
                           const blocksparse_sparse_weights& w, int32_t chunk, const float* bias,
                           int32_t n, float* c) {
-  const int32_t offsets[] = {0, count};
-  const blocksparse_bags bags = {offsets, indices, values, 1, count};
-  return blocksparse_sparse_chunk_f32(&bags, 0, &w, chunk, bias, n, c);
+  const walled<int32_t> offsets(std::vector<int32_t>{0, count});
+  const walled<blocksparse_bags> bags(1, {offsets.data(), indices, values, 1, count});
+  const walled<blocksparse_sparse_weights> weights(1, w);
+  return blocksparse_sparse_chunk_f32(bags.data(), 0, weights.data(), chunk, bias, n, c);
 }
 
 void check_products(int32_t features, int32_t chunks, int32_t n, int32_t type) {
@@ -77,14 +78,14 @@ void check_products(int32_t features, int32_t chunks, int32_t n, int32_t type) {
   const walled<int32_t> begins(p.begins), chunk_of(p.chunk_of), starts(p.starts);
   const walled<uint8_t> columns(p.columns);
   const walled<unsigned char> w(stored(p.w, type));
-  std::vector<float> bias(static_cast<std::size_t>(n)), values;
-  for (float& b : bias) {
-    b = r.whole();
+  walled<float> bias(static_cast<std::size_t>(n), 0.0f), values(7, 0.0f);
+  walled<int32_t> indices(7, 0);
+  for (std::size_t q = 0; q < bias.size(); ++q) {
+    bias.data()[q] = r.whole();
   }
-  std::vector<int32_t> indices;
-  for (int32_t e = 0; e < 7; ++e) {
-    indices.push_back(r.below(features));
-    values.push_back(r.whole());
+  for (std::size_t e = 0; e < 7; ++e) {
+    indices.data()[e] = r.below(features);
+    values.data()[e] = r.whole();
   }
   for (const bool weighted : {false, true}) {
     for (int32_t chunk = 0; chunk <= chunks; ++chunk) {
