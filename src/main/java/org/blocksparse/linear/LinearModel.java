@@ -129,7 +129,7 @@ record LinearModel(
     try {
       begins = Storage.allocateAll(features + 1L)[0];
     } catch (Throwable e) {
-      Storage.closeAll(same.storages());
+      same.close();
       throw e;
     }
     begins.copyFrom(same.begins());
@@ -157,7 +157,7 @@ record LinearModel(
 
   @Override
   public void close() {
-    Storage.closeAll(weights.storages());
+    weights.close();
   }
 
   // -------------------------------------------------------------------------------------- parts
@@ -275,36 +275,19 @@ record LinearModel(
       }
       int[] begins = SparseMatrix.offsets(rowsOf); // rows are no more than entries
       int rows = begins[features];
-      Storage[] made =
-          Storage.allocateAll(
-              features + 1L, rows, rows + 1L, (entries + 3) / 4, entries, biases.length);
+      SparseChunks made = SparseChunks.allocate(features, rows, (int) entries, biases.length);
       try {
-        made[0].putInts(0, begins, 0, begins.length);
-        made[5].putFloats(0, biases, 0, biases.length);
-        fill(begins, made[1], made[2], made[3], made[4]);
+        made.begins().putInts(0, begins, 0, begins.length);
+        made.biases().putFloats(0, biases, 0, biases.length);
+        fill(begins, made);
       } catch (Throwable e) {
-        Storage.closeAll(made);
+        made.close();
         throw e;
       }
-      return of(
-          tree,
-          new SparseChunks(
-              features,
-              made[0],
-              made[1],
-              made[2],
-              rows,
-              made[3],
-              WeightType.FLOAT32,
-              made[4],
-              (int) entries,
-              made[5]),
-          List.of(calibrations),
-          tfIdf);
+      return of(tree, made, List.of(calibrations), tfIdf);
     }
 
-    private void fill(
-        int[] begins, Storage chunkOf, Storage starts, Storage columns, Storage weights) {
+    private void fill(int[] begins, SparseChunks made) {
       int rows = begins[features];
       int[] sizes = new int[rows];
       int[] next = begins.clone();
@@ -312,20 +295,20 @@ record LinearModel(
         ChunkWeights part = chunks[chunk];
         for (int i = 0; i < part.features.length; i++) {
           int row = next[part.features[i]]++;
-          chunkOf.putInt(row, chunk);
+          made.chunks().putInt(row, chunk);
           sizes[row] = part.starts[i + 1] - part.starts[i];
         }
       }
       int[] first = SparseMatrix.offsets(sizes);
-      starts.putInts(0, first, 0, first.length);
+      made.starts().putInts(0, first, 0, first.length);
       System.arraycopy(begins, 0, next, 0, features);
       byte[] some = new byte[SparseChunks.MOST_OUTPUTS];
       for (ChunkWeights part : chunks) {
         for (int i = 0; i < part.features.length; i++) {
           int row = next[part.features[i]]++;
           System.arraycopy(part.columns, part.starts[i], some, 0, sizes[row]);
-          columns.putBytes(first[row], some, sizes[row]);
-          weights.putFloats(first[row], part.weights, part.starts[i], sizes[row]);
+          made.columns().putBytes(first[row], some, sizes[row]);
+          made.w().putFloats(first[row], part.weights, part.starts[i], sizes[row]);
         }
       }
     }

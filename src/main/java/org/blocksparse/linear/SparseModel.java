@@ -7,7 +7,6 @@ import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.SparseChunks;
 import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.GrowingArrays;
-import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.search.SparseSearch;
@@ -44,29 +43,16 @@ record SparseModel(SparseChunks weights, ClassTable table) implements AutoClosea
       begins[feature + 1] = rows;
     }
     starts[rows] = entries;
-    Storage[] made =
-        Storage.allocateAll(features + 1L, rows, rows + 1L, (entries + 3L) / 4, entries, outputs);
+    SparseChunks made = SparseChunks.allocate(features, rows, entries, outputs);
     try {
-      made[0].putInts(0, begins, 0, features + 1);
-      made[1].putInts(0, chunks, 0, rows);
-      made[2].putInts(0, starts, 0, rows + 1);
-      made[3].putBytes(0, columns, entries);
-      made[4].putFloats(0, matrix.values(), 0, entries);
-      SparseChunks weights =
-          new SparseChunks(
-              features,
-              made[0],
-              made[1],
-              made[2],
-              rows,
-              made[3],
-              WeightType.FLOAT32,
-              made[4],
-              entries,
-              made[5]);
-      return of(weights, outputs);
+      made.begins().putInts(0, begins, 0, features + 1);
+      made.chunks().putInts(0, chunks, 0, rows);
+      made.starts().putInts(0, starts, 0, rows + 1);
+      made.columns().putBytes(0, columns, entries);
+      made.w().putFloats(0, matrix.values(), 0, entries);
+      return of(made, outputs);
     } catch (Throwable e) {
-      Storage.closeAll(made);
+      made.close();
       throw e;
     }
   }
@@ -98,6 +84,6 @@ record SparseModel(SparseChunks weights, ClassTable table) implements AutoClosea
 
   @Override
   public void close() {
-    Storage.closeAll(weights.storages());
+    weights.close();
   }
 }

@@ -28,12 +28,35 @@ public record SparseChunks(
     WeightType type,
     Storage w,
     int entries,
-    Storage biases) {
+    Storage biases)
+    implements AutoCloseable {
   /** Outputs of a chunk: as many as a byte can name. */
   public static final int MOST_OUTPUTS = 256;
+
+  /** Zeroed memory for weights of float32: all or none. */
+  public static SparseChunks allocate(int features, int rows, int entries, int outputs) {
+    Storage[] made =
+        Storage.allocateAll(features + 1L, rows, rows + 1L, (entries + 3L) / 4, entries, outputs);
+    return new SparseChunks(
+        features,
+        made[0],
+        made[1],
+        made[2],
+        rows,
+        made[3],
+        WeightType.FLOAT32,
+        made[4],
+        entries,
+        made[5]);
+  }
 
   /** All memory. */
   public Storage[] storages() {
     return new Storage[] {begins, chunks, starts, columns, w, biases};
+  }
+
+  @Override
+  public void close() {
+    Storage.closeAll(storages());
   }
 }
