@@ -114,7 +114,7 @@ INLINE floats load_scales(const uint8_t* group, const head_scales& head, int32_t
   }
 }
 
-// What the offset of codes takes off a part of a group, given the sums of a row's codes.
+// The correction of a part of a group for the offset of codes, from the sums of a row's codes.
 template <weight_type kType>
 INLINE int32_t offset_of(int32_t sums, int32_t part) {
   const int32_t sum = parts_of(kType) == 1 ? sum_of_group(sums)

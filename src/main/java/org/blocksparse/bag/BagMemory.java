@@ -158,7 +158,7 @@ record BagMemory(BagTable table, LayerState state) implements AutoCloseable {
     return state.begin(rule, table.engine().kernels());
   }
 
-  /** How many rows the table has. */
+  /** The number of rows of the table. */
   public int vocabulary() {
     return count(table.rows());
   }

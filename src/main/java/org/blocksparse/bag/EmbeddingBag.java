@@ -137,7 +137,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
         Check.dimension("vocabulary", vocabulary), Check.dimension("features", features));
   }
 
-  /** How many rows the table has. */
+  /** The number of rows of the table. */
   public int vocabulary() {
     return memory.vocabulary();
   }

@@ -25,7 +25,7 @@ final class CachedExperts implements AutoCloseable {
   private final DirectFile file;
   private final long expertBytes;
 
-  /** Of an expert, the bytes to read. */
+  /** The bytes of an expert to read. */
   private final long bytesOfWeights;
 
   // The lock of the cache guards all that follows.

@@ -44,10 +44,10 @@ record ExpertsParameters(
     ExpertsParameters shared)
     implements AutoCloseable {
 
-  /** What names of parameters of the shared expert begin with. */
+  /** The prefix of the parameters of the shared expert. */
   static final String SHARED = "shared.";
 
-  /** Those of a map, whose shapes fit each other. */
+  /** The parameters in a map, whose shapes fit each other. */
   static ExpertsParameters of(Map<String, ? extends BlockMatrix> all) {
     return of(all, "", all.containsKey(SHARED + "W1") ? of(all, SHARED, null) : null);
   }
@@ -64,7 +64,7 @@ record ExpertsParameters(
         shared);
   }
 
-  /** Those of a file. */
+  /** The parameters of a file. */
   static ExpertsParameters ofFile(Map<String, ExpertsFile.Parameter> inFile) {
     Map<String, BlockMatrix> all = new LinkedHashMap<>();
     inFile.forEach(

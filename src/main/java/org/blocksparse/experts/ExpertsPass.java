@@ -52,7 +52,7 @@ public final class ExpertsPass implements AutoCloseable {
   private final FloatTensor gradGates;
   private boolean hasGradient;
 
-  /** Of the shared expert; null without it. */
+  /** The pass of the shared expert, or null. */
   private ExpertsPass shared;
 
   /** Whether a step has changed the parameters that z and a were computed from. */

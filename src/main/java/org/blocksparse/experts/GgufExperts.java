@@ -39,7 +39,7 @@ final class GgufExperts {
   private final GgufFile file;
   private final int block;
 
-  /** What the names of the block begin with. */
+  /** The prefix of the names of the block. */
   private final String prefix;
 
   /** The tensors that were asked for. */

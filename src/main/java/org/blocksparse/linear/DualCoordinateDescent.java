@@ -28,7 +28,7 @@ final class DualCoordinateDescent {
   private final double[] costs;
   private final double tolerance;
 
-  /** Of each row, 1 / (2 C_i): what the squared loss adds to the diagonal of the dual. */
+  /** 1 / (2 C_i) of each row, which the squared loss adds to the diagonal of the dual. */
   private final double[] added;
 
   /** The square of the length of each row, with that of the bias feature, 1. */
@@ -36,7 +36,7 @@ final class DualCoordinateDescent {
 
   private final double[] alpha;
 
-  /** Of each row 1 if the answer is yes, else -1. */
+  /** 1 for each row of the output, -1 for others. */
   private final byte[] sign;
 
   private final int[] order;

@@ -27,7 +27,7 @@ final class LabelCentroids {
   private final Bags labels;
   private final long seed;
 
-  /** Of label l, rows [begin[l], begin[l + 1]) of features have it. */
+  /** Rows [begin[l], begin[l + 1]) of the features have label l. */
   private final int[] begin;
 
   private final int[] rows;

@@ -9,7 +9,7 @@ final class Moves {
   private final ClassTable from;
   private final ClassTable to;
 
-  /** Of each old class, how many outputs are still somewhere. */
+  /** The number of outputs of each old class that still exist. */
   private final int[] kept;
 
   /** For each new class those that its outputs come from, ascending. */
@@ -80,7 +80,7 @@ final class Moves {
     return to;
   }
 
-  /** How many outputs of an old class are still somewhere. */
+  /** The number of outputs of an old class that still exist. */
   int kept(int was) {
     return kept[was];
   }

@@ -45,7 +45,7 @@ final class SphericalKMeans {
   /** Vectors that are as similar to any group as to the others. */
   private final BitSet withoutDirection = new BitSet();
 
-  /** How many vectors are in each group. */
+  /** The number of vectors of each group. */
   private final int[] size;
 
   /**

@@ -34,7 +34,7 @@ abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
     return rows;
   }
 
-  /** How many rows count. */
+  /** The number of rows whose weight is not 0. */
   final int rowCount() {
     return rowCount;
   }

@@ -260,7 +260,7 @@ final class TwoLevelSoftmax {
     void accept(int begin, Rows results);
   }
 
-  /** How many rows are computed at a time. */
+  /** The number of rows that are computed at a time. */
   static int gridRows(int classes, int slots, boolean direct) {
     long rows = Math.max(GRID_ROWS, GRID_ROWS_TIMES_CLASSES / classes);
     if (!direct) {

@@ -52,7 +52,7 @@ final class CalibratedScores implements LabelScores {
     return offsets(defined(scores.topK(2, ALL)));
   }
 
-  /** What is added to each row, whose first two labels a ranking has. */
+  /** The offset of each row, from the two most probable labels of its ranking. */
   private double[] offsets(Ranking ranking) {
     double[] offsets = new double[ranking.batch()];
     for (int row = 0; row < offsets.length; row++) {

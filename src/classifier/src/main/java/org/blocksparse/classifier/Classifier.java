@@ -76,16 +76,16 @@ public final class Classifier implements AutoCloseable {
 
   private final TwoLevelLayer<?> layer;
 
-  /** The linear head; null: there is none. */
+  /** The linear head, or null. */
   private final LinearLabelTree tree;
 
-  /** Of the scores of the heads. Null: probabilities are those of the embedding head. */
+  /** The weights of the heads' scores; null: probabilities are those of the embedding head. */
   private final Blend blend;
 
-  /** The heads with the weights of the blend; null: there is none. */
+  /** The sum of the heads, weighted by the blend; null without a blend. */
   private final Mixture sum;
 
-  /** Of probabilities of the blend; null: they stay. */
+  /** Calibrates probabilities of the blend, or null. */
   private final TopTwoCalibration calibration;
 
   private final Map<String, String> metadata;
@@ -787,7 +787,7 @@ public final class Classifier implements AutoCloseable {
     return layer;
   }
 
-  /** The linear head; null: there is none. */
+  /** The linear head, or null. */
   LinearLabelTree tree() {
     return tree;
   }

@@ -28,7 +28,7 @@ final class Transitions {
   private final float[] sums;
   private final int[] found;
 
-  /** Of equal seeds, so that equal sequences have equal weights. */
+  /** Fixed, so that equal sequences have equal weights. */
   private final SplittableRandom random = new SplittableRandom(0);
 
   private int size;

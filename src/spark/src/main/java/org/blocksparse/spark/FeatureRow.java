@@ -87,7 +87,7 @@ final class FeatureRow {
   }
 
   /**
-   * How many features a row has.
+   * The number of features of a row.
    *
    * @throws IllegalArgumentException if they are null
    */

@@ -15,7 +15,7 @@ import java.util.concurrent.ConcurrentHashMap;
 final class ModelFiles {
   private static final Set<Path> FILES = ConcurrentHashMap.newKeySet();
 
-  /** Those of them that were to be deleted, and could not: Windows keeps what is mapped. */
+  /** Files that could not be deleted: Windows keeps mapped files. */
   private static final Set<Path> UNWANTED = ConcurrentHashMap.newKeySet();
 
   static {
@@ -43,7 +43,7 @@ final class ModelFiles {
     }
   }
 
-  /** How many files there are. */
+  /** The number of files. */
   static int count() {
     return FILES.size();
   }

@@ -48,7 +48,7 @@ record ModelLayers(TwoLevelLayer<?> layer, EmbeddingBag bag) implements AutoClos
     return bag;
   }
 
-  /** How many features a row has. */
+  /** The number of features of a row. */
   int features() {
     return bag == null ? layer.features() : bag.vocabulary();
   }

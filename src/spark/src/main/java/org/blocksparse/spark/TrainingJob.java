@@ -158,7 +158,7 @@ final class TrainingJob {
     return settings.keepOptimizerState() ? options.withOptimizerState() : options;
   }
 
-  /** What Spark's pages show for the jobs that follow. */
+  /** Sets the description that Spark's pages show for the next jobs. */
   private void describe(String what) {
     context.setLocalProperty(DESCRIPTION, kind.estimator() + " " + what);
   }

@@ -34,12 +34,12 @@ public interface TrainingParams extends TwoLevelParams {
     return new DoubleParam(this, "maxNorm", "norm that gradients of blocks are clipped to, > 0");
   }
 
-  /** How many rows a step has on average; 1024 by default. */
+  /** The average number of rows of a step; 1024 by default. */
   default Param<Object> batchSize() {
     return new IntParam(this, "batchSize", "mean number of rows of a step, >= 1");
   }
 
-  /** Of the initial weights and the order of rows; 0 by default. */
+  /** Seed of the initial weights and of the order of rows; 0 by default. */
   default Param<Object> seed() {
     return new LongParam(this, "seed", "of initial weights and the order of rows");
   }
@@ -49,12 +49,12 @@ public interface TrainingParams extends TwoLevelParams {
     return new BooleanParam(this, "reshuffle", "whether each epoch has an order of its own");
   }
 
-  /** How many labels there are, if they are numbers; by default the largest that occurs, and 1. */
+  /** The number of labels, if labels are numbers; by default the largest label plus 1. */
   default Param<Object> numLabels() {
     return new IntParam(this, "numLabels", "number of labels, if these are numbers; 0: found out");
   }
 
-  /** How many classes the labels are put into; 0 by default: as many as train fastest. */
+  /** The number of classes of labels; 0, the default: the number that trains fastest. */
   default Param<Object> classes() {
     return new IntParam(this, "classes", "number of classes of labels; 0: chosen");
   }

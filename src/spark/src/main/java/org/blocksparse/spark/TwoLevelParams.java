@@ -53,7 +53,7 @@ public interface TwoLevelParams extends Params {
         this, "withoutCol", "column of labels to leave out: arrays; none if not set");
   }
 
-  /** How many labels {@link #topKCol} has. */
+  /** The number of labels in {@link #topKCol}. */
   default Param<Object> k() {
     return new IntParam(this, "k", "number of labels in topKCol, >= 1", ParamValidators.gtEq(1));
   }
