@@ -153,17 +153,6 @@ final class SparkCluster implements AutoCloseable {
     return String.join(" ", process.info().arguments().orElse(new String[0]));
   }
 
-  /** The logs of all executors so far. */
-  String executorLogs() throws IOException {
-    try (Stream<Path> files = Files.walk(folder)) {
-      StringBuilder all = new StringBuilder();
-      for (Path log : (Iterable<Path>) files.filter(f -> f.endsWith("stderr"))::iterator) {
-        all.append(Files.readString(log));
-      }
-      return all.toString();
-    }
-  }
-
   /** Ends all processes, whatever they do. */
   @Override
   public void close() {
