@@ -6,8 +6,14 @@ import java.util.BitSet;
 
 /**
  * The rows that the models of a chunk are trained on, with features that are numbered anew: those
- * that occur, in their order.
+ * that occur, in their order. It has all that {@link ChunkSolver} needs, so that another process
+ * can solve it.
  *
+ * @param training the number of the training, to recognize solutions of another one
+ * @param firstOutput of the chunk, among all outputs of the tree
+ * @param sampledEvery outputs whose number is a multiple get a model for calibration; 0: none
+ * @param seed of output 0
+ * @param meanCost what a row of mean weight costs
  * @param rows their numbers
  * @param x the rows
  * @param features the feature of each column of x
@@ -16,12 +22,60 @@ import java.util.BitSet;
  * @param heldOut rows that are left out when models for calibration are trained
  */
 record ChunkProblem(
+    long training,
+    int chunk,
+    int firstOutput,
+    int sampledEvery,
+    float threshold,
+    long seed,
+    double meanCost,
     int[] rows,
     SparseMatrix x,
     int[] features,
     double[] costs,
     SparseMatrix positives,
     BitSet heldOut) {
+  private static final int MAGIC = 0x31706c42; // Blp1
+
+  byte[] toBytes() {
+    ArrayBytes.Writer bytes = new ArrayBytes.Writer(MAGIC);
+    bytes.put(training).put(chunk).put(firstOutput).put(sampledEvery);
+    bytes.put(Float.floatToRawIntBits(threshold)).put(seed).put(Double.doubleToRawLongBits(meanCost));
+    bytes.put(rows).put(x.offsets()).put(x.columns()).put(x.values()).put(features).put(costs);
+    bytes.put(positives.offsets()).put(positives.columns()).put(heldOut.toLongArray());
+    return bytes.array();
+  }
+
+  /**
+   * Reads what {@link #toBytes} wrote.
+   *
+   * @throws IllegalArgumentException if it is something else
+   */
+  static ChunkProblem of(byte[] array) {
+    ArrayBytes.Reader bytes = new ArrayBytes.Reader(MAGIC, array, "problem");
+    ChunkProblem problem =
+        new ChunkProblem(
+            bytes.getLong(),
+            bytes.getInt(),
+            bytes.getInt(),
+            bytes.getInt(),
+            Float.intBitsToFloat(bytes.getInt()),
+            bytes.getLong(),
+            Double.longBitsToDouble(bytes.getLong()),
+            bytes.getInts(),
+            new SparseMatrix(bytes.getInts(), bytes.getInts(), bytes.getFloats()),
+            bytes.getInts(),
+            bytes.getDoubles(),
+            new SparseMatrix(bytes.getInts(), bytes.getInts(), null),
+            BitSet.valueOf(bytes.getLongs()));
+    bytes.requireEnd();
+    return problem;
+  }
+
+  /** The number of outputs of the chunk. */
+  int outputs() {
+    return positives.rows();
+  }
 
   /**
    * Rows of a matrix.

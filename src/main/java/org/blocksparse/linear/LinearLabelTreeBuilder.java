@@ -157,6 +157,40 @@ public final class LinearLabelTreeBuilder {
    * @throws OutOfMemoryError if there is not enough memory
    */
   public LinearLabelTree train(SparseRows x, SparseRows targets, FloatTensor weights) {
+    return trained(x, targets, ofRows(x, weights));
+  }
+
+  private LinearLabelTree trained(SparseRows x, SparseRows targets, float[] weights) {
+    LinearModel model = training(x, targets, weights).train();
+    return new LinearLabelTree(model, TENSORS.engine(workers), Map.of(), labels);
+  }
+
+  /**
+   * Divides the training on rows of equal weight; see {@link #parts(SparseRows, SparseRows,
+   * FloatTensor)}.
+   */
+  public LinearLabelTreeParts parts(SparseRows x, SparseRows targets) {
+    return divided(x, targets, null);
+  }
+
+  /**
+   * Divides the training of a tree into parts that other processes can solve. This call makes the
+   * clusters, and copies x and targets. {@link #progress} is not called.
+   *
+   * <p>Arguments and errors as in {@link #train(SparseRows, SparseRows, FloatTensor)}, except that
+   * an infinite weight is found by {@link LinearLabelTreeParts#solve}.
+   */
+  public LinearLabelTreeParts parts(SparseRows x, SparseRows targets, FloatTensor weights) {
+    return divided(x, targets, ofRows(x, weights));
+  }
+
+  private LinearLabelTreeParts divided(SparseRows x, SparseRows targets, float[] weights) {
+    return new LinearLabelTreeParts(
+        training(x, targets, weights), features, TENSORS.engine(workers), labels);
+  }
+
+  /** The weights of rows, checked. */
+  private static float[] ofRows(SparseRows x, FloatTensor weights) {
     requireNonNull(x, "x");
     Check.shape("weights", weights, WEIGHTS, x.rows());
     float[] ofRows = weights.toArray();
@@ -166,28 +200,24 @@ public final class LinearLabelTreeBuilder {
             "weights[" + row + "]: expected a finite number >= 0 but was " + ofRows[row]);
       }
     }
-    return trained(x, targets, ofRows);
+    return ofRows;
   }
 
-  private LinearLabelTree trained(SparseRows x, SparseRows targets, float[] weights) {
+  private LinearTraining training(SparseRows x, SparseRows targets, float[] weights) {
     if (tfIdf) {
       LinearLabelTree.requireCounts(requireNonNull(x, "x"));
     }
-    LinearTraining training;
     try (OperandLease lease = LinearLabelTree.leased(x, features, targets, outputs)) {
-      training =
-          new LinearTraining(
-              TENSORS.engine(workers),
-              settings(),
-              TENSORS.bags(x),
-              features,
-              TENSORS.bags(targets),
-              outputs,
-              weights,
-              progress);
+      return new LinearTraining(
+          TENSORS.engine(workers),
+          settings(),
+          TENSORS.bags(x),
+          features,
+          TENSORS.bags(targets),
+          outputs,
+          weights,
+          progress);
     }
-    LinearModel model = training.train();
-    return new LinearLabelTree(model, TENSORS.engine(workers), Map.of(), labels);
   }
 
   /**

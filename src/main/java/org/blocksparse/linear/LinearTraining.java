@@ -21,12 +21,6 @@ import org.blocksparse.internal.kernels.Scheduler;
  * <p>The seed of each output is its own: the weights do not depend on the workers.
  */
 final class LinearTraining {
-  /**
-   * How far projected gradients of the dual may be apart at the end. LIBLINEAR's 0.1 ranks no
-   * better, and takes longer.
-   */
-  static final double TOLERANCE = 0.3;
-
   /** One of so many rows is held out for calibration, from models that are made for it alone. */
   private static final int HELD_OUT = 10;
 
@@ -35,9 +29,6 @@ final class LinearTraining {
 
   /** Margins also depend on the frequency of an output: a few do not stand for all. */
   private static final int FEW_CALIBRATED = 32;
-
-  /** The bias of outputs without a row: the margin of a negative row that has no loss. */
-  private static final float NEVER = -1;
 
   /** Passes over the rows of a chunk that an output takes, about, for the scheduler. */
   private static final int PASSES = 16;
@@ -90,6 +81,12 @@ final class LinearTraining {
   /** The outputs that are trained. */
   private final BitSet chosen = new BitSet();
 
+  /** For each level the rows of each chunk. */
+  private final List<SparseMatrix> rowsOf;
+
+  /** Differs between trainings, most probably. */
+  private final long number = new SplittableRandom().nextLong();
+
   private final Work done = new Work();
 
   /**
@@ -135,6 +132,7 @@ final class LinearTraining {
     this.placeOf = placeOf(tree);
     this.chunkOf = chunkOf(tree);
     chosen.set(0, tree.outputs());
+    this.rowsOf = rowsOfLevels();
   }
 
   /**
@@ -177,6 +175,7 @@ final class LinearTraining {
     for (int label = first; label < labelCount; label++) {
       chosen.set(tree.chunks() - 1 + placeOf[label]);
     }
+    this.rowsOf = rowsOfLevels();
   }
 
   private int[][] labelsOf(Bags labels) {
@@ -241,18 +240,52 @@ final class LinearTraining {
 
   /** The model, in memory of its own. */
   public LinearModel train() {
-    List<SparseMatrix> rowsOf = new ArrayList<>();
     for (int level = 0; level < tree.levels(); level++) {
-      rowsOf.add(rowsOfChunks(level));
       done.total += work(rowsOf.get(level), tree.levelBegins()[level]);
     }
     LinearModel.Parts parts = new LinearModel.Parts(tree, features, tfIdf);
     LinearModel.ChunkWeights[] known = old == null ? null : old.chunkWeights();
     for (int level = 0; level < tree.levels(); level++) {
-      trainLevel(level, rowsOf.get(level), known, parts);
+      trainLevel(level, known, parts);
     }
     done.warnOfExcess();
     return parts.build();
+  }
+
+  ChunkTree tree() {
+    return tree;
+  }
+
+  long number() {
+    return number;
+  }
+
+  /** What a chunk is trained on. */
+  ChunkProblem problem(int chunk) {
+    int level = tree.levelOf(chunk);
+    int inLevel = chunk - tree.levelBegins()[level];
+    return problem(chunk, level, rowsOf.get(level), inLevel, new int[features]);
+  }
+
+  /** The same model as {@link #train} makes, of the models of each chunk. */
+  LinearModel assemble(OutputModel[][] models) {
+    LinearModel.Parts parts = new LinearModel.Parts(tree, features, tfIdf);
+    int[] ofFeatures = new int[features];
+    for (int level = 0; level < tree.levels(); level++) {
+      List<Calibration.Samples> samples = new ArrayList<>();
+      for (int chunk = tree.levelBegins()[level]; chunk < tree.levelBegins()[level + 1]; chunk++) {
+        samples.add(together(models[chunk]));
+        put(chunk, models[chunk], ofFeatures, parts);
+        Arrays.stream(models[chunk]).forEach(model -> done.reached(model.excess()));
+      }
+      parts.calibrate(level, Calibration.of(samples));
+    }
+    done.warnOfExcess();
+    return parts.build();
+  }
+
+  private List<SparseMatrix> rowsOfLevels() {
+    return IntStream.range(0, tree.levels()).mapToObj(this::rowsOfChunks).toList();
   }
 
   /** The rows of each chunk of a level that has outputs to train. */
@@ -320,7 +353,8 @@ final class LinearTraining {
   }
 
   private void trainLevel(
-      int level, SparseMatrix rowsOf, LinearModel.ChunkWeights[] known, LinearModel.Parts parts) {
+      int level, LinearModel.ChunkWeights[] known, LinearModel.Parts parts) {
+    SparseMatrix rowsOf = this.rowsOf.get(level);
     int first = tree.levelBegins()[level];
     int chunks = rowsOf.rows();
     Calibration.Samples[] samples = new Calibration.Samples[chunks];
@@ -339,9 +373,9 @@ final class LinearTraining {
                 engine.run(
                     models.length,
                     PASSES * work(rowsOf, 0, models.length),
-                    (q, last) -> trainOutputs(chunk, level, problem, models, q, last));
+                    (q, last) -> trainOutputs(problem, models, q, last));
               } else {
-                trainOutputs(chunk, level, problem, models, 0, models.length);
+                trainOutputs(problem, models, 0, models.length);
               }
             }
             samples[i] = together(models);
@@ -390,19 +424,27 @@ final class LinearTraining {
               }
             });
     int[] numbers = IntStream.range(begin, end).map(i -> rows[chosen[i]]).toArray();
-    return new ChunkProblem(numbers, compact, used, costs, positives, held);
+    int levelOutputs =
+        tree.outputBegins()[tree.levelBegins()[level + 1]]
+            - tree.outputBegins()[tree.levelBegins()[level]];
+    int sampledEvery = Math.max(1, Math.min(CALIBRATED, levelOutputs / FEW_CALIBRATED));
+    return new ChunkProblem(
+        number,
+        chunk,
+        firstOutput,
+        old == null ? sampledEvery : 0,
+        settings.threshold(),
+        settings.seed(),
+        settings.cost() * meanWeight,
+        numbers,
+        compact,
+        used,
+        costs,
+        positives,
+        held);
   }
 
   // ------------------------------------------------------------------------------------ outputs
-
-  /**
-   * The model of an output.
-   *
-   * @param features that have weights, ascending
-   * @param samples margins of held-out rows, by a model that was not trained on them; null for most
-   */
-  private record OutputModel(
-      int[] features, float[] weights, float bias, Calibration.Samples samples) {}
 
   /** The models that an old chunk has, and null for outputs that it does not have. */
   private OutputModel[] outputsOf(int chunk, LinearModel.ChunkWeights known) {
@@ -414,7 +456,7 @@ final class LinearTraining {
     OutputModel[] models = new OutputModel[tree.size(chunk)];
     for (int q = 0; q < count; q++) {
       float bias = old.weights().biases().getFloat(old.tree().outputBegins()[chunk] + q);
-      models[q] = new OutputModel(new int[sizes[q]], new float[sizes[q]], bias, null);
+      models[q] = new OutputModel(new int[sizes[q]], new float[sizes[q]], bias, null, 0);
     }
     int[] next = new int[count];
     for (int row = 0; row < known.features().length; row++) {
@@ -427,89 +469,15 @@ final class LinearTraining {
     return models;
   }
 
-  private void trainOutputs(
-      int chunk, int level, ChunkProblem problem, OutputModel[] models, int begin, int end) {
-    DualCoordinateDescent solver =
-        new DualCoordinateDescent(
-            problem.x(), problem.features().length, problem.costs(), TOLERANCE);
-    int levelOutputs =
-        tree.outputBegins()[tree.levelBegins()[level + 1]]
-            - tree.outputBegins()[tree.levelBegins()[level]];
-    int every = Math.max(1, Math.min(CALIBRATED, levelOutputs / FEW_CALIBRATED));
+  private void trainOutputs(ChunkProblem problem, OutputModel[] models, int begin, int end) {
+    ChunkSolver solver = new ChunkSolver(problem);
     for (int q = begin; q < end; q++) {
-      int output = tree.outputBegins()[chunk] + q;
-      if (!chosen.get(output)) {
-        continue;
-      }
-      BitSet positives = problem.positivesOf(q);
-      Calibration.Samples samples = null;
-      // Rows of a label that no other rows have say nothing of the margins of trained models.
-      if (old == null && output % every == 0 && problem.isKnownWithoutHeldOut(q)) {
-        train(solver, problem, positives, problem.heldOut(), output);
-        samples = samples(problem, positives, solver);
-      }
-      if (positives.isEmpty()) {
-        models[q] = new OutputModel(new int[0], new float[0], NEVER, samples);
-      } else {
-        done.reached(train(solver, problem, positives, new BitSet(), output));
-        models[q] = model(problem, solver, samples);
-      }
-      done.add((long) problem.x().columns().length + problem.x().rows());
-    }
-  }
-
-  /** Trains a model and leaves out its small weights; returns the excess of its objective. */
-  private double train(
-      DualCoordinateDescent solver,
-      ChunkProblem problem,
-      BitSet positives,
-      BitSet without,
-      int output) {
-    double excess = solver.train(positives, without, settings.seed() + output);
-    int row = solver.rowBeyondFloats();
-    if (row >= 0) {
-      throw new ArithmeticException(
-          "x: row "
-              + problem.rows()[row]
-              + " makes weights infinite; scale rows to length 1, or choose a smaller cost");
-    }
-    solver.prune(settings.threshold());
-    return excess;
-  }
-
-  private static OutputModel model(
-      ChunkProblem problem, DualCoordinateDescent solver, Calibration.Samples samples) {
-    double[] all = solver.weights();
-    int count = 0;
-    for (double weight : all) {
-      count += weight != 0 ? 1 : 0;
-    }
-    int[] features = new int[count];
-    float[] weights = new float[count];
-    int i = 0;
-    for (int column = 0; column < all.length; column++) {
-      if (all[column] != 0) {
-        features[i] = problem.features()[column];
-        weights[i++] = (float) all[column];
+      if (chosen.get(problem.firstOutput() + q)) {
+        models[q] = solver.solve(q);
+        done.reached(models[q].excess());
+        done.add((long) problem.x().columns().length + problem.x().rows());
       }
     }
-    return new OutputModel(features, weights, (float) solver.bias(), samples);
-  }
-
-  private Calibration.Samples samples(
-      ChunkProblem problem, BitSet positives, DualCoordinateDescent solver) {
-    int count = problem.heldOut().cardinality();
-    Calibration.Samples samples =
-        new Calibration.Samples(new double[count], new float[count], new boolean[count]);
-    int i = 0;
-    for (int row = problem.heldOut().nextSetBit(0);
-        row >= 0;
-        row = problem.heldOut().nextSetBit(row + 1)) {
-      samples.margins()[i] = solver.margin(row);
-      samples.weights()[i] = (float) (problem.costs()[row] / (settings.cost() * meanWeight));
-      samples.positive()[i++] = positives.get(row);
-    }
-    return samples;
   }
 
   /**

@@ -192,7 +192,7 @@ final class DualCoordinateDescentTest {
   void objectiveIsNearTheMinimumOrTheExcessIsReturned(double cost, double size, double noise) {
     Problem problem = Problem.random(Seed.value(), true, cost, size, noise);
     DualCoordinateDescent solver =
-        new DualCoordinateDescent(problem.x(), COLUMNS, problem.costs(), LinearTraining.TOLERANCE);
+        new DualCoordinateDescent(problem.x(), COLUMNS, problem.costs(), ChunkSolver.TOLERANCE);
     double excess = solver.train(problem.positives(), new BitSet(), 3);
     double least = problem.minimum();
     double found = problem.objective(solver.weights(), solver.bias());
