@@ -8,11 +8,14 @@
 
 import java.io.IOException;
 import java.nio.file.*;
+import java.util.*;
 import org.apache.spark.SparkConf;
 import org.apache.spark.ml.*;
 import org.apache.spark.ml.feature.*;
 import org.apache.spark.sql.*;
+import org.blocksparse.SparseRows;
 import org.blocksparse.io.*;
+import org.blocksparse.linear.*;
 import org.blocksparse.softmax.*;
 import org.blocksparse.spark.*;
 
@@ -36,6 +39,10 @@ public class Training {
       var tree = new LabelTreeClassifier().setStepSize(0.5).setBatchSize(100).fit(tagged);
       String both = "size(filter(topK, entry -> entry.probability > 0.5)) = 2";
       System.out.println(tree.transform(tagged).filter(both).count()); // 1000
+      try (var linear = linear(spark, tagged);
+          SparseRows seven = SparseRows.of(List.of(new int[] {7}))) {
+        System.out.println(linear.atLeast(seven, 0.5).size(0)); // 2
+      }
       Dataset<Row> texts =
           spark
               .range(400)
@@ -69,6 +76,20 @@ public class Training {
         .setWithoutCol("seen") // labels that a row does not want, an array
         .transform(rows)
         .selectExpr("id", "prediction", "topK[0].probability AS probability");
+  }
+
+  static LinearLabelTree linear(SparkSession spark, Dataset<Row> tagged) {
+    List<int[]> features = new ArrayList<>();
+    List<int[]> labels = new ArrayList<>();
+    for (Row row : tagged.collectAsList()) { // the driver has all rows
+      features.add(new int[] {row.<Long>getList(1).get(0).intValue()});
+      labels.add(row.<Long>getList(1).stream().mapToInt(Long::intValue).toArray());
+    }
+    try (SparseRows x = SparseRows.of(features);
+        SparseRows targets = SparseRows.of(labels)) {
+      var parts = LinearLabelTree.builder(20, 22).parts(x, targets);
+      return LinearLabelTreeTraining.train(spark, parts);
+    }
   }
 
   static PipelineModel ofTexts(Dataset<Row> texts) {

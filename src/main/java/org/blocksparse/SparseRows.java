@@ -46,6 +46,8 @@ public final class SparseRows implements AutoCloseable {
   /** Elements that are copied at a time. */
   private static final int PIECE = 1 << 10;
 
+  private static final String DENSE = "(rows, width)";
+
   private final int rows;
   private final int entries;
 
@@ -470,6 +472,55 @@ public final class SparseRows implements AutoCloseable {
             }
           });
     }
+  }
+
+  /**
+   * A copy of these rows with further columns, such as the vectors of a sentence encoder beside the
+   * words of texts. Row r gets an entry of index {@code columns + c} and value {@code dense[r, c]}
+   * for each c. The copy has values; if these rows have none, each is 1.
+   *
+   * @param columns the number of columns of these rows, above each of their indices
+   * @param dense (rows, width), finite
+   * @throws IllegalArgumentException if dense does not have this shape; if a value of it is not
+   *     finite; if columns is less than 1, or columns + width is more than 2<sup>31</sup> - 9; or
+   *     if there are more than 2<sup>31</sup> - 1 entries
+   * @throws IndexOutOfBoundsException if an index of these rows is outside [0, columns)
+   * @throws IllegalStateException if the rows or the tensor are closed
+   * @throws OutOfMemoryError if there is not enough memory
+   */
+  public SparseRows withDense(int columns, FloatTensor dense) {
+    Check.dimension("columns", columns);
+    Check.shape("dense", dense, DENSE, rows, Check.rank("dense", dense, DENSE, 2).shape().dim(1));
+    int width = (int) Math.min(dense.shape().dim(1), Check.LARGEST_ARRAY);
+    if (width > Check.LARGEST_ARRAY - columns) {
+      throw new IllegalArgumentException(
+          "columns: expected at most "
+              + (Check.LARGEST_ARRAY - width)
+              + " beside those of dense but was "
+              + columns);
+    }
+    requireIndices("rows", "columns", columns);
+    int[] further = IntStream.range(columns, columns + width).toArray();
+    float[] all = dense.toArray();
+    List<int[]> indicesOfRows = new ArrayList<>();
+    List<float[]> valuesOfRows = new ArrayList<>();
+    for (int r = 0; r < rows; r++) {
+      int[] own = indices(r);
+      int[] both = Arrays.copyOf(own, own.length + width);
+      System.arraycopy(further, 0, both, own.length, width);
+      float[] values = Arrays.copyOf(values(r), both.length);
+      for (int c = 0; c < width; c++) {
+        float value = all[r * width + c];
+        if (!Float.isFinite(value)) {
+          throw new IllegalArgumentException(
+              "dense[" + r + ", " + c + "]: expected a finite number but was " + value);
+        }
+        values[own.length + c] = value;
+      }
+      indicesOfRows.add(both);
+      valuesOfRows.add(values);
+    }
+    return of(indicesOfRows, valuesOfRows);
   }
 
   /** Copies elements of any type to [begin, end), in small pieces to save heap. */

@@ -17,6 +17,7 @@ import java.util.List;
 import org.blocksparse.internal.OperandLease;
 import org.blocksparse.testing.ThreadHeap;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 
 final class SparseRowsTest {
   private static final int[] OFFSETS = {0, 2, 2, 5};
@@ -199,5 +200,45 @@ final class SparseRowsTest {
       assertEquals("SparseRows(1 rows, 2 weighted entries)", slice.toString());
     }
     assertTrue(FloatTensor.allocatedBytes() <= before);
+  }
+
+  @Test
+  void withDenseAppendsColumns() {
+    try (SparseRows rows = SparseRows.of(OFFSETS, INDICES);
+        FloatTensor dense = FloatTensor.of(new float[] {1, 2, 3, 4, 5, 0}, 3, 2);
+        SparseRows both = rows.withDense(10, dense);
+        SparseRows again = both.withDense(12, dense)) {
+      assertArrayEquals(new int[] {7, 0, 10, 11}, both.indices(0));
+      assertArrayEquals(new float[] {1, 1, 1, 2}, both.values(0));
+      assertArrayEquals(new int[] {10, 11}, both.indices(1));
+      assertArrayEquals(new float[] {3, 4}, both.values(1));
+      assertArrayEquals(new int[] {3, 3, 9, 10, 11, 12, 13}, again.indices(2));
+      assertArrayEquals(new float[] {1, 1, 1, 5, 0, 5, 0}, again.values(2));
+    }
+  }
+
+  private static void assertRefused(String message, Executable call) {
+    Exception e = assertThrows(IllegalArgumentException.class, call);
+    assertEquals(message, e.getMessage());
+  }
+
+  @Test
+  void withDenseRefusesWhatDoesNotFit() {
+    try (SparseRows rows = SparseRows.of(OFFSETS, INDICES, VALUES);
+        FloatTensor dense = FloatTensor.zeros(3, 2);
+        FloatTensor others = FloatTensor.zeros(2, 3)) {
+      assertRefused("columns: expected at least 1 but was 0", () -> rows.withDense(0, dense));
+      assertRefused(
+          "columns: expected at most 2147483637 beside those of dense but was 2147483638",
+          () -> rows.withDense(Integer.MAX_VALUE - 9, dense));
+      assertRefused(
+          "dense: expected (rows, width) = (3, 3) but was (2, 3)",
+          () -> rows.withDense(10, others));
+      dense.set(Float.NaN, 2, 1);
+      assertRefused(
+          "dense[2, 1]: expected a finite number but was NaN", () -> rows.withDense(10, dense));
+      Exception e = assertThrows(IndexOutOfBoundsException.class, () -> rows.withDense(9, dense));
+      assertEquals("rows: index 9 of row 2 is outside [0, columns = 9)", e.getMessage());
+    }
   }
 }

@@ -70,7 +70,9 @@ final class ArrayBytes {
     }
   }
 
-  /** Reads what a {@link Writer} wrote; each method throws IllegalArgumentException if it cannot. */
+  /**
+   * Reads what a {@link Writer} wrote; each method throws IllegalArgumentException if it cannot.
+   */
   static final class Reader {
     private final ByteBuffer bytes;
     private final String name;

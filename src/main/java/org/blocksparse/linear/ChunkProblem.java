@@ -40,7 +40,10 @@ record ChunkProblem(
   byte[] toBytes() {
     ArrayBytes.Writer bytes = new ArrayBytes.Writer(MAGIC);
     bytes.put(training).put(chunk).put(firstOutput).put(sampledEvery);
-    bytes.put(Float.floatToRawIntBits(threshold)).put(seed).put(Double.doubleToRawLongBits(meanCost));
+    bytes
+        .put(Float.floatToRawIntBits(threshold))
+        .put(seed)
+        .put(Double.doubleToRawLongBits(meanCost));
     bytes.put(rows).put(x.offsets()).put(x.columns()).put(x.values()).put(features).put(costs);
     bytes.put(positives.offsets()).put(positives.columns()).put(heldOut.toLongArray());
     return bytes.array();

@@ -50,13 +50,13 @@ record ChunkSolution(long training, int chunk, int first, OutputModel[] models) 
       float[] weights = bytes.getFloats();
       bytes.require(weights.length == features.length);
       for (int f = 0; f < features.length; f++) {
-        bytes.require(
-            features[f] < featureCount && features[f] > (f == 0 ? -1 : features[f - 1]));
+        bytes.require(features[f] < featureCount && features[f] > (f == 0 ? -1 : features[f - 1]));
       }
       float bias = Float.intBitsToFloat(bytes.getInt());
       double excess = Double.longBitsToDouble(bytes.getLong());
       models[i] =
-          new OutputModel(features, weights, bias, bytes.getInt() == 0 ? null : samples(bytes), excess);
+          new OutputModel(
+              features, weights, bias, bytes.getInt() == 0 ? null : samples(bytes), excess);
     }
     bytes.requireEnd();
     return new ChunkSolution(training, chunk, first, models);

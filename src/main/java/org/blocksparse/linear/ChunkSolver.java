@@ -3,7 +3,9 @@ package org.blocksparse.linear;
 
 import java.util.BitSet;
 
-/** Trains the models of a chunk, one output after the other. Not safe for use by several threads. */
+/**
+ * Trains the models of a chunk, one output after the other. Not safe for use by several threads.
+ */
 final class ChunkSolver {
   /**
    * How far projected gradients of the dual may be apart at the end. LIBLINEAR's 0.1 ranks no

@@ -352,8 +352,7 @@ final class LinearTraining {
     public void close() {}
   }
 
-  private void trainLevel(
-      int level, LinearModel.ChunkWeights[] known, LinearModel.Parts parts) {
+  private void trainLevel(int level, LinearModel.ChunkWeights[] known, LinearModel.Parts parts) {
     SparseMatrix rowsOf = this.rowsOf.get(level);
     int first = tree.levelBegins()[level];
     int chunks = rowsOf.rows();

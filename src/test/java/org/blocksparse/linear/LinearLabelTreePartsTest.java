@@ -126,8 +126,7 @@ final class LinearLabelTreePartsTest {
     LinearLabelTreeParts parts = parts();
     List<byte[]> all = new ArrayList<>(solutions(parts, new Random(1)));
     all.addAll(solutions);
-    Exception e =
-        assertThrows(IllegalArgumentException.class, () -> parts.tree(all.iterator()));
+    Exception e = assertThrows(IllegalArgumentException.class, () -> parts.tree(all.iterator()));
     assertEquals("solutions: " + reason, e.getMessage());
   }
 
@@ -155,13 +154,10 @@ final class LinearLabelTreePartsTest {
     assertThrows(IndexOutOfBoundsException.class, () -> parts.outputs(-1));
     int outputs = parts.outputs(0);
     assertThrows(
-        IndexOutOfBoundsException.class,
-        () -> LinearLabelTreeParts.solve(problem, 0, outputs + 1));
-    assertThrows(
-        IndexOutOfBoundsException.class, () -> LinearLabelTreeParts.solve(problem, 1, 0));
+        IndexOutOfBoundsException.class, () -> LinearLabelTreeParts.solve(problem, 0, outputs + 1));
+    assertThrows(IndexOutOfBoundsException.class, () -> LinearLabelTreeParts.solve(problem, 1, 0));
     byte[] solution = LinearLabelTreeParts.solve(problem, 0, outputs);
-    assertThrows(
-        IllegalArgumentException.class, () -> LinearLabelTreeParts.solve(solution, 0, 1));
+    assertThrows(IllegalArgumentException.class, () -> LinearLabelTreeParts.solve(solution, 0, 1));
     for (int length = 0; length < problem.length; length++) {
       byte[] cut = Arrays.copyOf(problem, length);
       assertThrows(IllegalArgumentException.class, () -> LinearLabelTreeParts.solve(cut, 0, 0));

@@ -63,6 +63,8 @@ public final class ClosedOperandsProgram {
           "LayerBuilder<IntTensor>.build(FloatTensor, FloatTensor, FloatTensor, FloatTensor)",
           "LayerBuilder<SparseRows>.build(FloatTensor, FloatTensor, FloatTensor, FloatTensor)",
           "LinearLabelTreeBuilder.extend(LinearLabelTree, SparseRows, SparseRows)",
+          "LinearLabelTreeBuilder.parts(SparseRows, SparseRows)",
+          "LinearLabelTreeBuilder.parts(SparseRows, SparseRows, FloatTensor)",
           "LinearLabelTreeBuilder.train(SparseRows, SparseRows)",
           "LinearLabelTreeBuilder.train(SparseRows, SparseRows, FloatTensor)",
           "Loss.withRowWeights(FloatTensor)",

@@ -37,6 +37,7 @@ final class RightCalls {
       List.of(
           "LayerBuilder<IntTensor>.saveParts(", // which takes all parts of one layer
           "LayerBuilder<SparseRows>.saveParts(", // whose code is the same
+          "LinearLabelTreeParts.tree(", // which takes all solutions of one training
           "FileFormatException."); // which is thrown
 
   private static final int MOST_PASSES = 60;
