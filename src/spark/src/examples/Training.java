@@ -78,6 +78,15 @@ public class Training {
         .selectExpr("id", "prediction", "topK[0].probability AS probability");
   }
 
+  static PipelineModel ofTexts(Dataset<Row> texts) {
+    PipelineStage[] stages = {
+      new Tokenizer().setInputCol("text").setOutputCol("words"),
+      new HashingTF().setInputCol("words").setOutputCol("features").setNumFeatures(512),
+      new HierarchicalSoftmaxClassifier().setStepSize(0.5).setBatchSize(50)
+    };
+    return new Pipeline().setStages(stages).fit(texts); // labels may be strings
+  }
+
   static LinearLabelTree linear(SparkSession spark, Dataset<Row> tagged) {
     List<int[]> features = new ArrayList<>();
     List<int[]> labels = new ArrayList<>();
@@ -90,15 +99,6 @@ public class Training {
       var parts = LinearLabelTree.builder(20, 22).parts(x, targets);
       return LinearLabelTreeTraining.train(spark, parts);
     }
-  }
-
-  static PipelineModel ofTexts(Dataset<Row> texts) {
-    PipelineStage[] stages = {
-      new Tokenizer().setInputCol("text").setOutputCol("words"),
-      new HashingTF().setInputCol("words").setOutputCol("features").setNumFeatures(512),
-      new HierarchicalSoftmaxClassifier().setStepSize(0.5).setBatchSize(50)
-    };
-    return new Pipeline().setStages(stages).fit(texts); // labels may be strings
   }
 
   /** Saves a model in a folder of any file system of Hadoop's, here a local one; the file in it. */

@@ -75,6 +75,7 @@ public final class ClosedOperandsProgram {
           "Routing.of(IntTensor, FloatTensor, int)",
           "SparseBlockDot.clearGradB(BlockPlan, FloatTensor)",
           "SparseBlockDot.clearGradW(BlockPlan, FloatTensor)",
+          "SparseRows.withDense(int, FloatTensor)",
           "SparseWeights.explain(SparseRows, int)",
           "SparseWeights.of(SparseRows, int)",
           "SparseWeights.of(SparseRows, int, Workers)",

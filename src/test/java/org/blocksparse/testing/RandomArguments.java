@@ -53,6 +53,7 @@ import org.blocksparse.io.NpzFile;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.io.TensorFile;
 import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.linear.LinearLabelTreeParts;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
 import org.blocksparse.products.BlockPlan;
@@ -88,6 +89,7 @@ public final class RandomArguments {
   private final Map<Class<?>, Supplier<Object>> makers = new HashMap<>();
   private final Map<Object, List<Object>> kept = new HashMap<>();
   private final List<FloatTensor> mapped = new ArrayList<>();
+  private byte[] problem;
 
   public RandomArguments(SplittableRandom random, Path folder) throws IOException {
     this.random = random;
@@ -342,6 +344,7 @@ public final class RandomArguments {
           }
           return parts.subList(below(parts.size()), parts.size()).iterator();
         });
+    makers.put(byte[].class, () -> below(3) == 0 ? new byte[below(64)] : problem.clone());
     makers.put(
         BlockMatrix.class, () -> of(below(3) == 0 ? Weights.class : FloatTensor.class, null));
     makers.put(
@@ -449,6 +452,9 @@ public final class RandomArguments {
     LinearLabelTree linear = LinearLabelTree.builder(SIZE, OUTPUTS).train(rows, rows);
     linear.save(folder.resolve("linear"));
     keep(linear);
+    LinearLabelTreeParts parts = LinearLabelTree.builder(SIZE, OUTPUTS).parts(rows, rows);
+    problem = parts.problem(0);
+    keep(parts);
     SparseWeights sparse = SparseWeights.of(rows, OUTPUTS);
     sparse.save(folder.resolve("sparse"));
     keep(sparse);
