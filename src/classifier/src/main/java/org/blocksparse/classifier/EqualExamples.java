@@ -3,12 +3,13 @@ package org.blocksparse.classifier;
 
 import java.util.Arrays;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.function.IntPredicate;
 import java.util.stream.IntStream;
 
 /**
- * Merges examples with equal features, where they are one example with several labels that was
- * written once for each label: then hardly any repeats a label. Texts that are equal by chance
- * repeat labels, too; they stay, as the frequencies of their labels count.
+ * Finds examples with equal features. It merges them where they are one example with several labels
+ * that was written once for each label: then hardly any repeats a label. Texts that are equal by
+ * chance repeat labels, too; they stay, as the frequencies of their labels count.
  */
 final class EqualExamples {
   /** The maximum number of repeated labels, as a share of the repeated texts. */
@@ -42,9 +43,12 @@ final class EqualExamples {
     this.labels = labels;
   }
 
-  /** The first example of equal ones gets the labels of all; returns the number of the others. */
+  /**
+   * The first example of equal ones gets the labels of all; returns the number of the others.
+   * Examples without a label stay.
+   */
   int merge() {
-    int[] first = firstOfEquals();
+    int[] first = firstOfEquals(e -> labelOffsets.get(e + 1) > labelOffsets.get(e));
     int[] sizes = new int[first.length];
     int repeatedTexts = 0;
     for (int e = 0; e < first.length; e++) {
@@ -85,15 +89,17 @@ final class EqualExamples {
     return group.length == 1 ? all : all.distinct();
   }
 
-  /** For each example the first that equals it; itself if it has no feature or no label. */
-  private int[] firstOfEquals() {
+  /**
+   * For each example the first that equals it; itself if it has no feature.
+   *
+   * @param among the examples that are compared; of others, each is its own first
+   */
+  int[] firstOfEquals(IntPredicate among) {
     int[] first = new int[offsets.size() - 1];
     int[] slots = new int[Integer.highestOneBit(Math.max(1, first.length)) << 2]; // 0: empty
     for (int e = 0; e < first.length; e++) {
       first[e] = e;
-      boolean isEmpty =
-          offsets.get(e + 1) == offsets.get(e) || labelOffsets.get(e + 1) == labelOffsets.get(e);
-      if (isEmpty) {
+      if (offsets.get(e + 1) == offsets.get(e) || !among.test(e)) {
         continue;
       }
       int slot = hash(e) & (slots.length - 1);

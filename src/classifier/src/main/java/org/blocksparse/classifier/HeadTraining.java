@@ -53,10 +53,7 @@ final class HeadTraining {
     boolean isAlone = head == ModelHead.EMBEDDING && TrainingDefaults.areFew(set.size());
     boolean isHeldOut = !isValidated && !isAlone && options.initialModel() == null;
     int count = isHeldOut ? Math.min(MOST_HELD_OUT, set.size() / HELD_OUT) : 0;
-    BitSet held = new BitSet();
-    while (held.cardinality() < count) {
-      held.set(random.nextInt(set.size()));
-    }
+    BitSet held = count == 0 ? new BitSet() : HeldOut.draw(set.firstOfEquals(), count, random);
     this.heldOut = held.stream().toArray();
     this.others = IntStream.range(0, set.size()).filter(e -> !held.get(e)).toArray();
   }
@@ -189,7 +186,9 @@ final class HeadTraining {
           return null;
         }
       }
-      embedding.card().put("nDCG@5 gained by the embedding", gain.toString());
+      if (gain.isMeasured()) {
+        embedding.card().put("nDCG@5 gained by the embedding", gain.toString());
+      }
       return new Beside(embedding, Probabilities.of(ofBoth, 2));
     } catch (Throwable e) {
       embedding.close();

@@ -3,9 +3,12 @@ package org.blocksparse.classifier;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
+import java.util.SplittableRandom;
+import java.util.function.IntPredicate;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
 import org.blocksparse.ranking.Filter;
@@ -30,6 +33,48 @@ final class HeldOut implements AutoCloseable {
    */
   HeldOut(List<NumberedExamples> batches) {
     this.batches = batches;
+  }
+
+  /**
+   * Draws examples to hold out, each with all that equal it: none of these is learned. Only a text
+   * of more than {@code count} examples is surely one of future examples, too: these are drawn one
+   * by one.
+   *
+   * @param firstOfEquals for each example the first that equals it
+   * @param count the maximum number of examples
+   */
+  static BitSet draw(int[] firstOfEquals, int count, SplittableRandom random) {
+    int[] sizes = new int[firstOfEquals.length];
+    IntStream.of(firstOfEquals).forEach(first -> sizes[first]++);
+    IntPredicate isCommon = e -> sizes[firstOfEquals[e]] > count;
+    int[] next = new int[firstOfEquals.length]; // of equal ones; itself: the last
+    int[] last = new int[firstOfEquals.length];
+    for (int e = 0; e < next.length; e++) {
+      next[e] = e;
+      if (firstOfEquals[e] < e) {
+        next[last[firstOfEquals[e]]] = e;
+      }
+      last[firstOfEquals[e]] = e;
+    }
+    int[] order =
+        IntStream.range(0, next.length)
+            .filter(e -> firstOfEquals[e] == e || isCommon.test(e))
+            .toArray();
+    BitSet drawn = new BitSet(next.length);
+    int left = count;
+    for (int i = 0; i < order.length && left > 0; i++) {
+      int at = i + random.nextInt(order.length - i);
+      int e = order[at];
+      order[at] = order[i];
+      int size = isCommon.test(e) ? 1 : sizes[e];
+      if (size <= left) {
+        left -= size;
+        for (int n = 0; n < size; n++, e = next[e]) {
+          drawn.set(e);
+        }
+      }
+    }
+    return drawn;
   }
 
   /**
@@ -71,9 +116,13 @@ final class HeldOut implements AutoCloseable {
    * What a second head gains, in nDCG@5.
    *
    * @param mean over the examples
-   * @param standardError of the mean
+   * @param standardError of the mean; infinite if there are not two examples
    */
   record Gain(double mean, double standardError) {
+    boolean isMeasured() {
+      return Double.isFinite(standardError);
+    }
+
     /** Whether it is more than chance makes. */
     boolean isLarge() {
       return mean > standardError;

@@ -292,6 +292,11 @@ final class TrainingSet {
     return counts;
   }
 
+  /** For each example the first with the same features. */
+  int[] firstOfEquals() {
+    return new EqualExamples(offsets, rows, values, labelOffsets, labels).firstOfEquals(e -> true);
+  }
+
   /** The number of features that were dropped. */
   int featuresLeftOut() {
     return featuresLeftOut;

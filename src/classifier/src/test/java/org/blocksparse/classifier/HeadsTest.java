@@ -466,6 +466,7 @@ final class HeadsTest {
       List<Prediction> found = classifier.predict("green leaves", 2);
       assertEquals("tea", found.get(0).label());
       assertTrue(found.get(0).probability() > 0.6, found::toString);
+      assertEquals(null, classifier.info().get("nDCG@5 gained by the embedding"));
       double probability = found.get(0).probability();
       PredictionOptions likely = PredictionOptions.top(2).withThreshold(0.99 * probability);
       assertEquals(1, classifier.predict(few.subList(0, 1), likely).get(0).size());

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.util.BitSet;
+import java.util.SplittableRandom;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+
+/** Examples that are held out of a training. */
+final class HeldOutTest {
+  private static BitSet draw(int[] firstOfEquals, int count, long seed) {
+    return HeldOut.draw(firstOfEquals, count, new SplittableRandom(seed));
+  }
+
+  @Test
+  void equalExamplesAreHeldOutTogether() {
+    int[] first = IntStream.range(0, 1000).map(e -> e < 600 ? e % 200 : e).toArray();
+    int[] held = new int[1000];
+    for (int seed = 0; seed < 400; seed++) {
+      BitSet drawn = draw(first, 100, seed);
+      assertEquals(100, drawn.cardinality());
+      for (int e = 0; e < first.length; e++) {
+        assertEquals(drawn.get(first[e]), drawn.get(e));
+      }
+      drawn.stream().forEach(e -> held[e]++);
+    }
+    // Each with a probability of 1 in 10: 200 texts of 3 make 24,000 of 40,000.
+    double ofEquals = IntStream.range(0, 600).map(e -> held[e]).sum();
+    assertEquals(24_000, ofEquals, 1000);
+  }
+
+  @Test
+  void examplesOfOneTextInTooMany_areHeldOutOneByOne() {
+    int[] first = IntStream.range(0, 1000).map(e -> e % 4).toArray();
+    assertEquals(100, draw(first, 100, 1).cardinality());
+    int[] all = new int[1000];
+    assertEquals(100, draw(all, 100, 1).cardinality());
+    assertEquals(0, draw(all, 0, 1).cardinality());
+    assertEquals(0, draw(new int[0], 0, 1).cardinality());
+  }
+
+  @Test
+  void withoutEqualExamples_exactlySoManyAreHeldOut() {
+    int[] first = IntStream.range(0, 997).toArray();
+    assertEquals(99, draw(first, 99, 1).cardinality());
+    assertEquals(draw(first, 99, 1), draw(first, 99, 1));
+    assertEquals(997, draw(first, 1000, 1).cardinality());
+  }
+
+  /** Words that were left out do not count. */
+  @Test
+  void examplesAreEqualIfTheirFeaturesAre() {
+    TrainingOptions options = TrainingOptions.defaults().withMinCount(2).withWordNgrams(1);
+    Stream<Example> examples =
+        Stream.of("a b", "c", "a b", "a x b", "c", "y", "z").map(text -> Example.ofText(text, "l"));
+    TrainingSet set = TrainingSet.of(examples, options);
+    assertArrayEquals(new int[] {0, 1, 0, 0, 1, 5, 6}, set.firstOfEquals());
+  }
+}
