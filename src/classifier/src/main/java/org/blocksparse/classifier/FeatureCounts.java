@@ -4,7 +4,11 @@ package org.blocksparse.classifier;
 import java.util.BitSet;
 import java.util.function.IntPredicate;
 
-/** Counts features, numbered in the order in which they come, and chooses those that are kept. */
+/**
+ * Counts features, numbered in the order in which they come, and chooses those that are kept. Words
+ * in a row are counted in bounded memory, as in lossy counting (Manku and Motwani, 2002): where too
+ * many different ones came, the rarest so far are forgotten.
+ */
 final class FeatureCounts {
   private static final int DIGIT_BITS = 16;
   private static final int DIGITS = 1 << DIGIT_BITS;
@@ -14,11 +18,30 @@ final class FeatureCounts {
 
   private static final long MULTIPLIER = 0x9E3779B97F4A7C15L; // 2^64 / golden ratio, Fibonacci's
 
-  private final KeyTable keys = new KeyTable();
+  /** The maximum number of different words in a row at a time, several times what is kept. */
+  static final int MOST_IN_A_ROW = 1 << 22;
+
+  private KeyTable keys = new KeyTable();
   private final ChunkedIntList counts = new ChunkedIntList();
 
   /** Features by themselves, and no words in a row. */
   private final BitSet words = new BitSet();
+
+  private final FeatureVocabulary before;
+  private final int mostInARow;
+  private int inARow;
+  private int forgotten;
+
+  /**
+   * Counts of no feature yet.
+   *
+   * @param before features that have rows already; they are never forgotten
+   * @param mostInARow the maximum number of different words in a row at a time
+   */
+  FeatureCounts(FeatureVocabulary before, int mostInARow) {
+    this.before = before;
+    this.mostInARow = mostInARow;
+  }
 
   /**
    * The number of a feature that has come once more.
@@ -29,12 +52,42 @@ final class FeatureCounts {
     int number = keys.add(key);
     if (number == counts.size()) {
       counts.add(0);
+      words.set(number, isWord);
+      inARow += isWord ? 0 : 1;
     }
     counts.set(number, counts.get(number) + 1);
-    if (isWord) {
-      words.set(number);
-    }
     return number;
+  }
+
+  /** Whether there are too many words in a row. */
+  boolean isFull() {
+    return inARow > mostInARow;
+  }
+
+  /**
+   * Forgets words in a row, but for the most frequent ones so far, which take half of the room.
+   *
+   * @return the new number by the number of each feature; negative if it is forgotten
+   */
+  int[] forgetRare() {
+    BitSet stay = first(number -> !words.get(number), mostInARow / 2);
+    KeyTable all = keys;
+    keys = new KeyTable();
+    int[] numberOf = new int[all.size()];
+    for (int number = 0; number < numberOf.length; number++) {
+      long key = all.key(number);
+      boolean isKept = words.get(number) || stay.get(number) || before.row(key) >= 0;
+      numberOf[number] = isKept ? keys.add(key) : -1;
+      if (isKept) {
+        counts.set(numberOf[number], counts.get(number));
+        words.set(numberOf[number], words.get(number));
+      }
+    }
+    counts.truncate(keys.size());
+    words.clear(keys.size(), numberOf.length);
+    forgotten += numberOf.length - keys.size();
+    inARow = keys.size() - words.cardinality();
+    return numberOf;
   }
 
   int size() {
@@ -59,23 +112,19 @@ final class FeatureCounts {
    * features, words come first, then the order of hashes decides: the order of a file would favor
    * the labels at its beginning.
    *
+   * <p>Features that have rows already keep these; others get the rows that follow.
+   *
    * @param minCount 0: once for words, twice for words in a row
+   * @param most the maximum number of features
+   * @param mostInARow the maximum number of new ones that are words in a row
    */
-  Kept keep(int minCount, int most) {
-    return keep(minCount, most, FeatureVocabulary.of(new KeyTable()));
-  }
-
-  /**
-   * The same for features that have rows already, which stay, and others, which get the rows that
-   * follow.
-   */
-  Kept keep(int minCount, int most, FeatureVocabulary before) {
+  Kept keep(int minCount, int most, int mostInARow) {
     int room = Math.max(0, most - before.rows());
     IntPredicate isNew = number -> isFrequent(number, minCount) && before.row(keys.key(number)) < 0;
     BitSet kept = first(number -> isNew.test(number) && words.get(number), (room + 1) / 2);
-    BitSet others =
-        first(number -> isNew.test(number) && !kept.get(number), room - kept.cardinality());
-    kept.or(others);
+    BitSet others = first(number -> isNew.test(number) && !words.get(number), mostInARow);
+    words.stream().filter(word -> isNew.test(word) && !kept.get(word)).forEach(others::set);
+    kept.or(first(others::get, room - kept.cardinality()));
     // Frequent features lie together: the table's part that is used most stays in the cache.
     long[] order =
         kept.stream()
@@ -83,7 +132,7 @@ final class FeatureCounts {
             .sorted()
             .toArray();
     int[] rowOf = new int[size()];
-    int leftOut = -order.length;
+    int leftOut = forgotten - order.length;
     for (int number = 0; number < rowOf.length; number++) {
       rowOf[number] = before.row(keys.key(number));
       leftOut += rowOf[number] < 0 ? 1 : 0;

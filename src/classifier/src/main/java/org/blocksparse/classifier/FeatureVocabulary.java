@@ -15,6 +15,9 @@ final class FeatureVocabulary {
   /** Keys have 40 bits: among a million features, one in a million others is taken for one. */
   static final int KEY_BITS = 40;
 
+  /** One of no feature. */
+  static final FeatureVocabulary NONE = of(new KeyTable());
+
   private static final int KEY_BYTES = KEY_BITS / 8;
 
   /** Stands for the keys in a file where rows are shared; no keys have this text. */

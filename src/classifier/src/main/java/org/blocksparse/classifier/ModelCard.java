@@ -67,6 +67,9 @@ final class ModelCard {
         put("min count of words in a row", FeatureCounts.FEWEST_IN_A_ROW);
       }
       put("max features", options.maxFeatures());
+      if (set.isText() && !options.hasMaxFeatures()) {
+        put("max words in a row", set.mostInARow());
+      }
     }
     put("features left out", set.featuresLeftOut());
     put("seed", options.seed());

@@ -13,6 +13,12 @@ record TrainingDefaults(TrainingOptions options) {
   /** With fewer examples, the model stays small, and rare pairs of words are needed. */
   private static final int EXAMPLES_OF_LARGE_MODELS = 20_000;
 
+  /** The number of features for each example that may be several words in a row. */
+  private static final int IN_A_ROW = 2;
+
+  /** Fewer examples may have this many, too. */
+  private static final int FEWEST_IN_A_ROW = 50_000;
+
   /** Examples in all epochs together. */
   private static final int EXAMPLES_TO_SEE = 750_000;
 
@@ -116,6 +122,18 @@ record TrainingDefaults(TrainingOptions options) {
   int batch(int examples) {
     int wanted = examples / STEPS_OF_AN_EPOCH;
     return options.batch(Math.max(SMALLEST_BATCH, Math.min(LARGEST_BATCH, wanted)));
+  }
+
+  /**
+   * The maximum number of features that are several words in a row: in long texts there are very
+   * many, and most tell little.
+   */
+  int mostInARow(int examples) {
+    return options.maxFeatures(
+        (int)
+            Math.min(
+                TrainingOptions.MOST_FEATURES,
+                Math.max(FEWEST_IN_A_ROW, (long) IN_A_ROW * examples)));
   }
 
   /** The minimum count of all features; 0: 1 for words, 2 for words in a row. */

@@ -42,7 +42,7 @@ public final class TrainingOptions {
   private boolean plainWords;
   private String labelPrefix = ExampleReader.DEFAULT_LABEL_PREFIX;
   private int minCount;
-  private int maxFeatures = MOST_FEATURES;
+  private int maxFeatures;
   private int sharedRows;
   private int classes;
   private long seed;
@@ -380,8 +380,11 @@ public final class TrainingOptions {
 
   /**
    * The maximum number of features; a million by default, which is also the limit. If there are
-   * more, the most frequent ones are kept; half of the number is reserved for single words. With
-   * {@linkplain #withSharedRows shared rows}, there is no limit.
+   * more, the most frequent ones are kept; half of the number is reserved for single words. By
+   * default, at most 50,000 of them, or 2 for each example if that is more, are words in a row.
+   * While examples are read, at most four million different words in a row are counted: beyond
+   * that, the rarest so far are dropped. With {@linkplain #withSharedRows shared rows}, there is no
+   * limit.
    *
    * @throws IllegalArgumentException unless it is in [1, 1000000]
    */
@@ -594,7 +597,15 @@ public final class TrainingOptions {
   }
 
   int maxFeatures() {
-    return maxFeatures;
+    return maxFeatures(MOST_FEATURES);
+  }
+
+  int maxFeatures(int byDefault) {
+    return maxFeatures > 0 ? maxFeatures : byDefault;
+  }
+
+  boolean hasMaxFeatures() {
+    return maxFeatures > 0;
   }
 
   boolean hasSharedRows() {

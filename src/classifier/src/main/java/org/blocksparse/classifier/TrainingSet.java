@@ -33,6 +33,7 @@ final class TrainingSet {
   private final BitSet words;
 
   private final int minCount;
+  private final int mostInARow;
   private final int examplesMerged;
 
   /** Example e has the rows of the table from offsets[e] to offsets[e + 1]. */
@@ -56,6 +57,7 @@ final class TrainingSet {
     this.featuresLeftOut = kept.leftOut();
     this.words = kept.words();
     this.minCount = reading.minCount(options);
+    this.mostInARow = reading.mostInARow(options);
     this.examplesMerged = reading.merge();
     reading.leaveOut(kept.rowOf());
     this.offsets = reading.offsets;
@@ -85,12 +87,18 @@ final class TrainingSet {
    * @throws CancellationException if it is to be stopped
    */
   static TrainingSet of(Stream<Example> examples, TrainingOptions options) {
-    return of(examples, options, ChunkedIntList.MOST);
+    return of(examples, options, ChunkedIntList.MOST, FeatureCounts.MOST_IN_A_ROW);
   }
 
-  /** The same, with room for that many features, and that many labels. */
-  static TrainingSet of(Stream<Example> examples, TrainingOptions options, int most) {
-    Reading reading = new Reading(options, most);
+  /**
+   * The same.
+   *
+   * @param most the maximum number of features, and of labels, of all examples
+   * @param mostInARow the maximum number of different words in a row at a time
+   */
+  static TrainingSet of(
+      Stream<Example> examples, TrainingOptions options, int most, int mostInARow) {
+    Reading reading = new Reading(options, most, mostInARow);
     BackgroundExtractor cutter =
         new BackgroundExtractor(options.textFeatures(), options.workers(), reading::add);
     examples.forEachOrdered(
@@ -109,7 +117,7 @@ final class TrainingSet {
 
   /** The examples read so far: features by number, in the order in which they came. */
   private static final class Reading {
-    private final FeatureCounts counts = new FeatureCounts();
+    private final FeatureCounts counts;
     private final Map<String, Integer> numberOfLabel = new HashMap<>(); // those of before first
     private final ChunkedIntList offsets = new ChunkedIntList();
     private final ChunkedIntList features;
@@ -125,11 +133,13 @@ final class TrainingSet {
     private boolean text;
     private long examples;
 
-    Reading(TrainingOptions options, int most) {
+    Reading(TrainingOptions options, int most, int mostInARow) {
       this.features = new ChunkedIntList(most);
       this.values = new ChunkedIntList(most);
       this.labels = new ChunkedIntList(most);
       this.most = most;
+      FeatureVocabulary before = options.vocabularyBeforeOrNull();
+      this.counts = new FeatureCounts(before == null ? FeatureVocabulary.NONE : before, mostInARow);
       this.shared = options.sharedRowsOrNull();
       this.takesUnlabelled = new TrainingDefaults(options).labelTree();
       if (options.initialModel() != null) {
@@ -167,6 +177,9 @@ final class TrainingSet {
         throw tooMany("labels of examples", "take fewer examples");
       }
       labelOffsets.add(labels.size());
+      if (counts.isFull()) {
+        leaveOut(counts.forgetRare());
+      }
     }
 
     private int number(String label) {
@@ -203,19 +216,17 @@ final class TrainingSet {
     FeatureCounts.Kept kept(TrainingOptions options) {
       return shared != null
           ? new FeatureCounts.Kept(shared, null, 0, null)
-          : kept(options, options.vocabularyBeforeOrNull());
-    }
-
-    private FeatureCounts.Kept kept(TrainingOptions options, FeatureVocabulary before) {
-      int minCount = minCount(options);
-      return before == null
-          ? counts.keep(minCount, options.maxFeatures())
-          : counts.keep(minCount, options.maxFeatures(), before);
+          : counts.keep(minCount(options), options.maxFeatures(), mostInARow(options));
     }
 
     /** Of the examples as they were read. */
     int minCount(TrainingOptions options) {
       return new TrainingDefaults(options).minCount(offsets.size() - 1);
+    }
+
+    /** The same. */
+    int mostInARow(TrainingOptions options) {
+      return new TrainingDefaults(options).mostInARow(offsets.size() - 1);
     }
 
     List<String> labelNames() {
@@ -310,6 +321,11 @@ final class TrainingSet {
   /** The minimum count of features; 0: 1 for words, 2 for words in a row. */
   int minCount() {
     return minCount;
+  }
+
+  /** The maximum number of words in a row that are new features. */
+  int mostInARow() {
+    return mostInARow;
   }
 
   /** The number of examples. */

@@ -408,6 +408,10 @@ final class ClassifierTest {
     assertEquals(10, values.epochs(2_000, 2_000));
     assertEquals(40, values.epochs(10, 10));
     assertEquals(9, new TrainingDefaults(options.withEpochs(9)).epochs(10, 10));
+    assertEquals(50_000, values.mostInARow(500));
+    assertEquals(200_000, values.mostInARow(100_000));
+    assertEquals(1_000_000, values.mostInARow(2_000_000_000));
+    assertEquals(9, new TrainingDefaults(options.withMaxFeatures(9)).mostInARow(500));
     assertEquals(64, values.dimension(4095, false));
     assertEquals(128, values.dimension(4096, false));
     assertEquals(64, values.dimension(4096, true));

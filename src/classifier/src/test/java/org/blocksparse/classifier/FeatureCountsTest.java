@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Collections;
@@ -18,7 +20,7 @@ import org.junit.jupiter.api.Test;
 
 final class FeatureCountsTest {
   private static final int PAIR = 1 << 20;
-  private final FeatureCounts counts = new FeatureCounts();
+  private final FeatureCounts counts = new FeatureCounts(FeatureVocabulary.NONE, 1 << 20);
 
   /** A feature that has come so often: pairs have keys from {@link #PAIR} on. */
   private void add(long key, int times) {
@@ -37,14 +39,14 @@ final class FeatureCountsTest {
     add(PAIR, 3);
     add(5, 1);
     add(9, 2);
-    Kept kept = counts.keep(1, 4);
+    Kept kept = counts.keep(1, 4, 4);
     assertEquals(0, kept.leftOut());
     assertEquals(
         List.of(2, 0, 3, 1),
         LongStream.of(7, PAIR, 5, 9).mapToObj(key -> kept.vocabulary().row(key)).toList());
     assertEquals(List.of(2, 0, 3, 1), IntStream.of(kept.rowOf()).boxed().toList());
-    assertEquals(2, counts.keep(2, 4).leftOut());
-    assertEquals(Set.of(9L, (long) PAIR), keys(counts.keep(2, 4), LongStream.of(7, PAIR, 5, 9)));
+    assertEquals(2, counts.keep(2, 4, 4).leftOut());
+    assertEquals(Set.of(9L, (long) PAIR), keys(counts.keep(2, 4, 4), LongStream.of(7, PAIR, 5, 9)));
   }
 
   @Test
@@ -52,10 +54,44 @@ final class FeatureCountsTest {
     add(7, 1);
     add(PAIR, 1);
     add(PAIR + 1, 2);
-    Kept kept = counts.keep(0, 4);
+    Kept kept = counts.keep(0, 4, 4);
     assertEquals(1, kept.leftOut());
     assertEquals(Set.of(7L, PAIR + 1L), keys(kept, LongStream.of(7, PAIR, PAIR + 1)));
-    assertEquals(0, counts.keep(1, 4).leftOut());
+    assertEquals(0, counts.keep(1, 4, 4).leftOut());
+  }
+
+  @Test
+  void wordsInARow_haveALimitOfTheirOwn() {
+    LongStream.range(0, 10).forEach(key -> add(key, 1));
+    LongStream.range(0, 5).forEach(pair -> add(PAIR + pair, 2 + (int) pair));
+    Kept kept = counts.keep(1, 100, 2);
+    assertEquals(3, kept.leftOut());
+    assertEquals(Set.of(PAIR + 3L, PAIR + 4L), keys(kept, LongStream.range(PAIR, PAIR + 5)));
+    assertEquals(10, keys(kept, LongStream.range(0, 10)).size());
+    assertEquals(6, counts.keep(1, 6, 2).vocabulary().rows());
+  }
+
+  @Test
+  void tooManyWordsInARow_theRarestAreForgotten() {
+    KeyTable rows = new KeyTable();
+    rows.add(PAIR + 1);
+    FeatureCounts few = new FeatureCounts(FeatureVocabulary.of(rows), 4);
+    long[] keys = {PAIR + 1, 7, PAIR + 2, PAIR + 3, PAIR + 3, PAIR + 4, PAIR + 4, PAIR + 4, 7};
+    for (long key : keys) {
+      few.add(key, key < PAIR);
+    }
+    assertFalse(few.isFull());
+    few.add(PAIR + 5, false);
+    assertTrue(few.isFull());
+    // PAIR + 1 has a row, 7 is a word, and two others came several times.
+    assertArrayEquals(new int[] {0, 1, -1, 2, 3, -1}, few.forgetRare());
+    assertFalse(few.isFull());
+    assertEquals(4, few.size());
+    assertEquals(2, few.add(PAIR + 3, false));
+    assertEquals(4, few.add(PAIR + 2, false));
+    Kept kept = few.keep(2, 100, 100);
+    assertEquals(3, kept.leftOut()); // two were forgotten; one of them came again, once
+    assertArrayEquals(new int[] {0, 3, 1, 2, -1}, kept.rowOf());
   }
 
   @Test
@@ -63,7 +99,7 @@ final class FeatureCountsTest {
     int most = 1000;
     LongStream.range(0, most / 2).forEach(key -> add(key, 1));
     LongStream.rangeClosed(PAIR, PAIR + most / 2).forEach(key -> add(key, 1));
-    Kept kept = counts.keep(1, most);
+    Kept kept = counts.keep(1, most, most);
     assertEquals(1, kept.leftOut());
     assertEquals(most, kept.vocabulary().rows());
     assertEquals(most / 2, keys(kept, LongStream.range(0, most / 2)).size());
@@ -74,7 +110,7 @@ final class FeatureCountsTest {
     add(0, 50);
     LongStream.range(1, 100).forEach(key -> add(key, 1));
     LongStream.range(PAIR, PAIR + 100).forEach(key -> add(key, 10));
-    Set<Long> kept = keys(counts.keep(1, 100), LongStream.range(0, PAIR + 100));
+    Set<Long> kept = keys(counts.keep(1, 100, 100), LongStream.range(0, PAIR + 100));
     assertEquals(50, kept.stream().filter(key -> key < PAIR).count());
     assertEquals(50, kept.stream().filter(key -> key >= PAIR).count());
     assertTrue(kept.contains(0L));
@@ -90,18 +126,18 @@ final class FeatureCountsTest {
             .flatMap(key -> Collections.nCopies(1 + (int) (key % 3), key).stream())
             .collect(Collectors.toList());
     keys.forEach(key -> add(key, 1));
-    Set<Long> expected = keys(counts.keep(1, 900), LongStream.range(0, 2 * PAIR));
+    Set<Long> expected = keys(counts.keep(1, 900, 900), LongStream.range(0, 2 * PAIR));
     assertEquals(900, expected.size());
     Collections.shuffle(keys, new Random(2));
-    FeatureCounts shuffled = new FeatureCounts();
+    FeatureCounts shuffled = new FeatureCounts(FeatureVocabulary.NONE, 1 << 20);
     keys.forEach(key -> shuffled.add(key, key < PAIR));
-    assertEquals(expected, keys(shuffled.keep(1, 900), LongStream.range(0, 2 * PAIR)));
+    assertEquals(expected, keys(shuffled.keep(1, 900, 900), LongStream.range(0, 2 * PAIR)));
   }
 
   @Test
   void ofEquals_thoseThatComeLastAreKeptAsOftenAsTheFirst() {
     LongStream.range(0, 10_000).forEach(key -> add(key, 1));
-    Set<Long> kept = keys(counts.keep(1, 5000), LongStream.range(0, 10_000));
+    Set<Long> kept = keys(counts.keep(1, 5000, 5000), LongStream.range(0, 10_000));
     assertEquals(5000, kept.size());
     assertEquals(2500, (double) kept.stream().filter(key -> key < 5000).count(), 150);
   }
@@ -114,8 +150,8 @@ final class FeatureCountsTest {
     add(PAIR, 4);
     add(PAIR + 1, 1);
     LongStream all = LongStream.of(1, 2, 3, PAIR, PAIR + 1);
-    assertEquals(Set.of(1L, 2L, (long) PAIR), keys(counts.keep(1, 3), all));
-    assertEquals(Set.of(1L), keys(counts.keep(1, 1), LongStream.range(0, 2 * PAIR)));
+    assertEquals(Set.of(1L, 2L, (long) PAIR), keys(counts.keep(1, 3, 3), all));
+    assertEquals(Set.of(1L), keys(counts.keep(1, 1, 1), LongStream.range(0, 2 * PAIR)));
   }
 
   @Test
@@ -127,6 +163,6 @@ final class FeatureCountsTest {
         frequent.add(key);
       }
     }
-    assertEquals(frequent, keys(counts.keep(1, 100), LongStream.range(0, 300)));
+    assertEquals(frequent, keys(counts.keep(1, 100, 100), LongStream.range(0, 300)));
   }
 }

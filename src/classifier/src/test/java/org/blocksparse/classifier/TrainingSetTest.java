@@ -143,7 +143,7 @@ final class TrainingSetTest {
             + " examples",
         Stream.of(features, features),
         4);
-    assertEquals(2, TrainingSet.of(Stream.of(text, text), TrainingOptions.defaults(), 6).size());
+    assertEquals(2, TrainingSet.of(Stream.of(text, text), TrainingOptions.defaults(), 6, 6).size());
   }
 
   private static void assertTooMany(String message, Stream<Example> examples, int most) {
@@ -151,7 +151,7 @@ final class TrainingSetTest {
         message,
         assertThrows(
                 IllegalArgumentException.class,
-                () -> TrainingSet.of(examples, TrainingOptions.defaults(), most))
+                () -> TrainingSet.of(examples, TrainingOptions.defaults(), most, most))
             .getMessage());
   }
 
@@ -179,6 +179,33 @@ final class TrainingSetTest {
             Stream.concat(frequent, rare), TrainingOptions.defaults().withMaxFeatures(14));
     assertEquals(5, set.featuresLeftOut());
     assertEquals(0, set.withoutFeatures());
+  }
+
+  @Test
+  void rarePairsAreForgotten_whileExamplesAreRead_frequentOnesStay() {
+    int count = 1000;
+    TrainingOptions options = TrainingOptions.defaults().withMinCount(2);
+    // Words a, b, w.., c.., x, y; pairs "a b", "b w.."; and "x y", "y a" only if they are counted
+    // from the first example to the last.
+    for (int most : new int[] {2000, 250}) {
+      Stream<Example> examples =
+          IntStream.range(0, count)
+              .mapToObj(e -> (e % 999 == 0 ? "x y " : "") + "a b w" + e % 50 + " c" + e % 37)
+              .map(text -> Example.ofText(text, "label"));
+      TrainingSet set = TrainingSet.of(examples, options, ChunkedIntList.MOST, most);
+      assertEquals(count, set.size());
+      int rare = most == 250 ? 0 : 2;
+      assertEquals(2 + 50 + 37 + 2 + 1 + 50 + rare, set.vocabulary().rows());
+      int[] all = IntStream.range(0, count).toArray();
+      try (SparseRows features = set.features(all, 0, count)) {
+        for (int e = 0; e < count; e++) {
+          assertEquals(6 + (e % 999 == 0 ? 2 + rare : 0), features.size(e));
+          for (int row : new int[] {0, 1, 2}) { // the most frequent ones: a, b and "a b"
+            assertTrue(IntStream.of(features.indices(e)).anyMatch(index -> index == row));
+          }
+        }
+      }
+    }
   }
 
   @Test

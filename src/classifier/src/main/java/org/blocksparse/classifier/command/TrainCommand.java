@@ -180,7 +180,8 @@ final class TrainCommand implements Callable<Integer> {
       paramLabel = "N",
       description =
           "Keep the N most frequent features; half of N is reserved for single words. Default"
-              + " and maximum: 1000000.")
+              + " and maximum: 1000000; by default, at most 2 word n-grams per example, or 50000"
+              + " if that is more.")
   private Integer maxFeatures;
 
   @Option(
