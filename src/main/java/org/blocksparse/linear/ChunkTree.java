@@ -161,6 +161,12 @@ record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
     return parents;
   }
 
+  /** The chunk above one that is not the first. */
+  int parent(int chunk) {
+    int found = Arrays.binarySearch(outputBegins, chunk - 1);
+    return found >= 0 ? found : -found - 2;
+  }
+
   /** The cluster of each label. */
   int[] clusterOfLabels() {
     int[] clusterOf = new int[labels.length];

@@ -42,9 +42,7 @@ final class LinearAccess implements Access.Linear {
 
   @Override
   public Addends.LateMaker late(LinearLabelTree tree, Bags x, int first) {
-    int[] parents = tree.model().tree().parents();
-    return (row, classes) ->
-        new TreeRow(tree.model(), tree.engine(), x, row, classes, parents, first);
+    return (row, classes) -> new TreeRow(tree.model(), tree.engine(), x, row, classes, first);
   }
 
   @Override

@@ -178,7 +178,18 @@ final class LinearSearch {
     /** Offers the allowed labels of an open cluster. */
     private void offer(int chunk, int n, float ofChunk) {
       int cluster = chunk - tree.firstLeaf();
-      if (allowed.all(cluster)) {
+      if (added != null) {
+        Calibration calibration = model.calibrations().get(tree.levels() - 1);
+        for (int q = 0; q < n; q++) {
+          float bound = ofChunk + calibration.bound(margins[q]);
+          // An upper bound that is ruled out does as well as the score.
+          ofLabels[q] =
+              found.isDone(bound(chunk, bound))
+                  ? bound
+                  : ofChunk + calibration.logProbability(margins[q]);
+        }
+        added.offer(cluster, allowed, ofLabels, found);
+      } else if (allowed.all(cluster)) {
         offer(chunk, 0, n, ofChunk);
       } else {
         allowed.forEachRun(cluster, (begin, end) -> offer(chunk, begin, end, ofChunk));
@@ -188,15 +199,6 @@ final class LinearSearch {
     private void offer(int chunk, int begin, int end, float ofChunk) {
       Calibration calibration = model.calibrations().get(tree.levels() - 1);
       int firstLabel = tree.outputBegins()[chunk] - (tree.chunks() - 1);
-      if (added != null) {
-        for (int q = begin; q < end; q++) {
-          ofLabels[q] = ofChunk + calibration.logProbability(margins[q]);
-        }
-        if (!found.isUndefined()) {
-          added.offer(chunk - tree.firstLeaf(), begin, end, ofLabels, found);
-        }
-        return;
-      }
       int count = 0;
       for (int q = begin; q < end; q++) {
         if (!found.isDone(ofChunk + calibration.bound(margins[q]))) {

@@ -24,44 +24,36 @@ final class TreeRow implements Addends.Late {
   private final Bags x;
   private final int row;
   private final ClassTable classes;
-  private final int[] parents;
 
   /** The log probability of each chunk; NaN if it was not computed. */
   private final float[] ofChunks;
 
-  /** The log probabilities of the outputs of each open cluster, by slot. */
+  /** The margins of the labels of each open cluster, by slot. */
   private final float[][] ofLabels;
 
-  /** For each class of the layer, the maximum of its labels in open clusters. */
+  /** For each class of the layer, an upper bound of its labels in open clusters. */
   private final float[] ofClasses;
 
   /** Chunks that are not open, the likeliest on top; some were opened for one of their labels. */
   private final LongHeap closed = new LongHeap();
 
+  private final Calibration ofLabel;
   private final float[] margins = new float[SparseChunks.MOST_OUTPUTS];
 
   /**
    * A row.
    *
    * @param classes of the layer, which has as many outputs
-   * @param parents of the chunks
    * @param first how many of the likeliest labels are computed first
    */
-  TreeRow(
-      LinearModel model,
-      Engine engine,
-      Bags x,
-      int row,
-      ClassTable classes,
-      int[] parents,
-      int first) {
+  TreeRow(LinearModel model, Engine engine, Bags x, int row, ClassTable classes, int first) {
     this.model = model;
     this.tree = model.tree();
+    this.ofLabel = model.calibrations().get(tree.levels() - 1);
     this.engine = engine;
     this.x = x;
     this.row = row;
     this.classes = classes;
-    this.parents = parents;
     this.ofChunks = new float[tree.chunks()];
     this.ofLabels = new float[tree.clusters()][];
     this.ofClasses = new float[classes.classes()];
@@ -76,17 +68,39 @@ final class TreeRow implements Addends.Late {
       if (chunk < tree.firstLeaf()) {
         descend(chunk);
       } else {
-        float[] scores = open(chunk);
-        int begin = tree.outputBegins()[chunk] - (tree.chunks() - 1);
-        int[] labels = Arrays.copyOfRange(tree.labels(), begin, begin + scores.length);
-        found.offer(labels, scores, scores, 0, scores.length);
+        open(chunk);
+        offer(chunk, found);
       }
     }
   }
 
+  private void offer(int chunk, Candidates found) {
+    float[] ofCluster = ofLabels[chunk - tree.firstLeaf()];
+    float[] scores = new float[ofCluster.length];
+    int[] labels = new int[scores.length];
+    int first = tree.outputBegins()[chunk] - (tree.chunks() - 1);
+    int count = 0;
+    for (int q = 0; q < scores.length; q++) {
+      if (!found.isDone(ofChunks[chunk] + ofLabel.bound(ofCluster[q]))) {
+        labels[count] = tree.labels()[first + q];
+        scores[count++] = ofChunks[chunk] + ofLabel.logProbability(ofCluster[q]);
+      }
+    }
+    found.offer(labels, scores, scores, 0, count);
+  }
+
   /** An upper bound of labels in closed clusters. */
   private float closedBound() {
+    while (!closed.isEmpty() && isOpen((int) closed.min())) {
+      closed.removeMin();
+    }
     return closed.isEmpty() ? Float.NEGATIVE_INFINITY : Candidates.logProbability(closed.min());
+  }
+
+  private boolean isOpen(int chunk) {
+    return chunk < tree.firstLeaf()
+        ? !Float.isNaN(ofChunks[tree.outputBegins()[chunk] + 1])
+        : ofLabels[chunk - tree.firstLeaf()] != null;
   }
 
   /** Computes the margins of a chunk's outputs; returns how many there are. */
@@ -115,22 +129,16 @@ final class TreeRow implements Addends.Late {
     }
   }
 
-  private float[] open(int chunk) {
-    int cluster = chunk - tree.firstLeaf();
-    if (ofLabels[cluster] == null) {
-      float[] scores = new float[compute(chunk)];
-      Calibration calibration = model.calibrations().get(tree.levels() - 1);
-      int firstLabel = tree.outputBegins()[chunk] - (tree.chunks() - 1);
-      for (int q = 0; q < scores.length; q++) {
-        scores[q] = ofChunks[chunk] + calibration.logProbability(margins[q]);
-        int ofLabel = classes.classOf()[tree.labels()[firstLabel + q]];
-        if (ofLabel >= 0) { // else it is retired
-          ofClasses[ofLabel] = Math.max(ofClasses[ofLabel], scores[q]);
-        }
+  private void open(int chunk) {
+    float[] ofCluster = Arrays.copyOf(margins, compute(chunk));
+    int first = tree.outputBegins()[chunk] - (tree.chunks() - 1);
+    for (int q = 0; q < ofCluster.length; q++) {
+      int c = classes.classOf()[tree.labels()[first + q]];
+      if (c >= 0) { // else it is retired
+        ofClasses[c] = Math.max(ofClasses[c], ofChunks[chunk] + ofLabel.bound(ofCluster[q]));
       }
-      ofLabels[cluster] = scores;
     }
-    return ofLabels[cluster];
+    ofLabels[chunk - tree.firstLeaf()] = ofCluster;
   }
 
   @Override
@@ -139,13 +147,36 @@ final class TreeRow implements Addends.Late {
   }
 
   @Override
+  public boolean advance(int classNumber) {
+    if (closed.isEmpty() || !(closedBound() > ofClasses[classNumber])) {
+      return false;
+    }
+    int chunk = (int) closed.removeMin();
+    if (chunk < tree.firstLeaf()) {
+      descend(chunk);
+    } else {
+      open(chunk);
+    }
+    return true;
+  }
+
+  @Override
   public float bound(int output) {
     int cluster = model.table().classOf()[output];
-    if (ofLabels[cluster] != null) {
-      return score(output);
-    }
     float ofCluster = ofChunks[tree.firstLeaf() + cluster];
+    if (ofLabels[cluster] != null) {
+      return ofCluster + ofLabel.bound(margin(cluster, output));
+    }
     return Float.isNaN(ofCluster) ? closedBound() : ofCluster;
+  }
+
+  private float margin(int cluster, int output) {
+    return ofLabels[cluster][model.table().slotOf()[output]];
+  }
+
+  @Override
+  public boolean isKnown(int output) {
+    return ofLabels[model.table().classOf()[output]] != null;
   }
 
   @Override
@@ -162,15 +193,16 @@ final class TreeRow implements Addends.Late {
       reach(tree.firstLeaf() + cluster);
       open(tree.firstLeaf() + cluster);
     }
-    return ofLabels[cluster][model.table().slotOf()[output]];
+    return ofChunks[tree.firstLeaf() + cluster] + ofLabel.logProbability(margin(cluster, output));
   }
 
   /** Computes the log probability of a chunk. */
   private void reach(int chunk) {
     if (Float.isNaN(ofChunks[chunk])) {
-      reach(parents[chunk]);
+      int parent = tree.parent(chunk);
+      reach(parent);
       if (Float.isNaN(ofChunks[chunk])) {
-        descend(parents[chunk]);
+        descend(parent);
       }
     }
   }

@@ -29,6 +29,9 @@ final class RowSearchState {
   /** What other scorers add; null: nothing. */
   private Addends addends;
 
+  /** (rows, classes): log probabilities of the classes. */
+  private Rows byClass;
+
   private int opened;
 
   /** How many classes hold what is allowed. */
@@ -45,13 +48,14 @@ final class RowSearchState {
    * Begins.
    *
    * @param added what other scorers add; null: nothing
-   * @param byClass (rows, classes): log probabilities of the classes
+   * @param ofClasses (rows, classes): log probabilities of the classes
    * @param room for the classes of all rows
    */
-  void begin(Candidates found, AllowedSlots slots, Addends added, Rows byClass, long[] room) {
+  void begin(Candidates found, AllowedSlots slots, Addends added, Rows ofClasses, long[] room) {
     candidates = found;
     allowed = slots;
     addends = added;
+    byClass = ofClasses;
     opened = 0;
     probability = 0;
     int all = Math.toIntExact(byClass.stride());
@@ -63,9 +67,7 @@ final class RowSearchState {
         candidates.giveUp();
       }
       if (allowed.any(c)) {
-        float bound =
-            addends == null ? logProbability : addends.total(logProbability, addends.bound(c));
-        room[first + count++] = Candidates.encode(c, bound);
+        room[first + count++] = Candidates.encode(c, bound(c, logProbability));
       }
     }
     if (addends != null && addends.isUndefined()) {
@@ -75,8 +77,16 @@ final class RowSearchState {
     classes = count;
   }
 
-  /** Ends: what was found belongs to others now. */
+  /** An upper bound of the scores of a class, given its log probability. */
+  private float bound(int classNumber, float logProbability) {
+    return addends == null
+        ? logProbability
+        : addends.total(logProbability, addends.bound(classNumber));
+  }
+
+  /** Releases the results to the caller. */
   void end() {
+    byClass = null;
     candidates = null;
     allowed = null;
     addends = null;
@@ -97,7 +107,17 @@ final class RowSearchState {
 
   /** An upper bound of the outputs of closed classes. */
   private float bound() {
-    return Candidates.logProbability(closed.min());
+    float bound = Candidates.logProbability(closed.min());
+    while (addends != null) { // whose bounds fall
+      int c = (int) closed.min();
+      float now = bound(c, byClass.get(row, c));
+      if (!(now < bound)) {
+        break;
+      }
+      closed.replaceMin(Candidates.encode(c, now));
+      bound = Candidates.logProbability(closed.min());
+    }
+    return bound;
   }
 
   boolean isDone() {
@@ -138,30 +158,42 @@ final class RowSearchState {
    *     are divided
    */
   void take(int classNumber, ClassTable table, float[] logProbabilities, float[] divided) {
+    if (addends != null) {
+      addends.offer(classNumber, allowed, logProbabilities, candidates);
+      return;
+    }
     int[] members = table.members()[classNumber];
     if (allowed.all(classNumber)) {
-      offer(classNumber, members, logProbabilities, divided, 0, members.length);
-      return;
+      offer(members, logProbabilities, divided, 0, members.length);
+    } else {
+      allowed.forEachRun(
+          classNumber, (begin, end) -> offer(members, logProbabilities, divided, begin, end));
     }
-    allowed.forEachRun(
-        classNumber,
-        (begin, end) -> offer(classNumber, members, logProbabilities, divided, begin, end));
   }
 
-  private void offer(
-      int classNumber,
-      int[] members,
-      float[] logProbabilities,
-      float[] divided,
-      int begin,
-      int end) {
-    if (candidates.isUndefined()) {
+  private void offer(int[] members, float[] logProbabilities, float[] divided, int begin, int end) {
+    if (!candidates.isUndefined()) {
+      candidates.offer(members, logProbabilities, divided, begin, end);
+    }
+  }
+
+  /** Ends a round: completes the scores of outputs that may be better than closed classes. */
+  void settle() {
+    if (addends == null) {
       return;
     }
-    if (addends != null) {
-      addends.offer(classNumber, begin, end, logProbabilities, candidates);
-      return;
+    offerWaiting();
+    // Then the bounds of closed classes fall, instead of opening as many again.
+    for (int i = 0; i < opened && !isDone() && addends.advance((int) closed.min()); i++) {
+      offerWaiting();
     }
-    candidates.offer(members, logProbabilities, divided, begin, end);
+  }
+
+  private void offerWaiting() {
+    boolean isNext = true;
+    while (isNext) {
+      float limit = closed.isEmpty() ? Float.NEGATIVE_INFINITY : bound();
+      isNext = addends.offerNext(limit, candidates);
+    }
   }
 }

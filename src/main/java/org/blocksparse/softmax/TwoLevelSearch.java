@@ -31,10 +31,10 @@ import org.blocksparse.softmax.Workspace.Ints;
  * RowSearchState#guesses}).
  */
 final class TwoLevelSearch {
-  /** The cost of looking at one result, or at one class, in multiply-adds. */
   /** Rows whose added scores are in memory at the same time. */
   private static final int MOST_WITH_ADDENDS = 64;
 
+  /** The cost of looking at one result, or at one class, in multiply-adds. */
   private static final long LOOK_WORK = 16;
 
   /**
@@ -218,6 +218,7 @@ final class TwoLevelSearch {
               results.get(request, 0, logProbabilities, table.slots());
               active[a].take(classOf[request], table, logProbabilities, logProbabilities);
             }
+            active[a].settle();
           }
           workspace.giveBack(logProbabilities);
         });

@@ -16,11 +16,21 @@ import java.util.List;
 public final class Addends {
   /** Log probabilities that are computed where they are needed. */
   public interface Late {
-    /** An upper bound for the outputs of a class of the search. */
+    /** An upper bound for the outputs of a class of the search, which falls as others are known. */
     float boundOfClass(int classNumber);
+
+    /**
+     * Computes more of the likeliest scores, if that lowers the bound of a class.
+     *
+     * @return whether it did
+     */
+    boolean advance(int classNumber);
 
     /** An upper bound for an output that costs nothing. */
     float bound(int output);
+
+    /** Whether the score of an output is to be had without reading weights. */
+    boolean isKnown(int output);
 
     /** A closer upper bound, which costs less than the score. */
     float closerBound(int output);
@@ -70,6 +80,23 @@ public final class Addends {
   private final Late late;
 
   private final Scale lateScale;
+
+  /** Outputs that wait for their late score, by number, and what else their totals have. */
+  private int[] waiting = new int[0];
+
+  private float[] scoresOfWaiting = new float[0];
+  private double[] sparseOfWaiting = new double[0];
+  private int waitingCount;
+
+  /** Slots of a class whose late scores are not known. */
+  private final int[] unknownSlots;
+
+  private final int[] oneOutput = new int[1];
+  private final float[] oneTotal = new float[1];
+
+  /** The numbers of those that wait, by upper bounds of their totals. */
+  private final LongHeap byBound = new LongHeap().reset(new long[0], 0, 0);
+
   private boolean isUndefined;
 
   /**
@@ -92,6 +119,7 @@ public final class Addends {
     this.bounds = new double[table.classes()];
     this.ofSlots = new double[table.slots()];
     this.late = late;
+    this.unknownSlots = new int[late == null ? 0 : table.slots()];
     this.lateScale = lateScale;
     if (!terms.isEmpty()) {
       try (SparseScores scores = new SparseScores(terms)) {
@@ -148,28 +176,39 @@ public final class Addends {
 
   /** The maximum of the sparse scores of a class; at least 0, which most of its outputs have. */
   private double bound(int classNumber, AllowedSlots allowed) {
-    int first = begins[classNumber];
-    int last = begins[classNumber + 1];
-    if (first == last) {
+    if (begins[classNumber] == begins[classNumber + 1]) {
       return 0;
     }
     double[] max = new double[1];
     if (allowed.all(classNumber)) {
-      for (int i = first; i < last; i++) {
+      for (int i = begins[classNumber]; i < begins[classNumber + 1]; i++) {
         max[0] = Math.max(max[0], sparse[i]);
       }
     } else {
+      spread(classNumber);
       allowed.forEachRun(
           classNumber,
           (begin, end) -> {
-            for (int i = first; i < last; i++) {
-              if (slots[i] >= begin && slots[i] < end) {
-                max[0] = Math.max(max[0], sparse[i]);
-              }
+            for (int q = begin; q < end; q++) {
+              max[0] = Math.max(max[0], ofSlots[q]);
             }
           });
+      clear(classNumber);
     }
     return max[0];
+  }
+
+  /** Puts the sparse scores of a class into its slots. */
+  private void spread(int classNumber) {
+    for (int i = begins[classNumber]; i < begins[classNumber + 1]; i++) {
+      ofSlots[slots[i]] = sparse[i];
+    }
+  }
+
+  private void clear(int classNumber) {
+    for (int i = begins[classNumber]; i < begins[classNumber + 1]; i++) {
+      ofSlots[slots[i]] = 0;
+    }
   }
 
   /** Whether a score is NaN: nothing can be said of the row. */
@@ -184,57 +223,124 @@ public final class Addends {
         : bounds[classNumber] + lateScale.of(late.boundOfClass(classNumber));
   }
 
+  /** Lowers the bound of a class and others, if it can; see {@link Late#advance}. */
+  public boolean advance(int classNumber) {
+    return late != null && late.advance(classNumber);
+  }
+
   /** The total of a score and what is added to it. */
   public float total(float score, double added) {
     return (float) (scale.of(score) + added);
   }
 
   /**
-   * Offers slots [begin, end) of a class with their totals.
+   * Offers the allowed slots of a class with their totals. With late scores, they wait for {@link
+   * #offerNext}.
    *
    * @param scores of the slots, which are changed
    */
-  public void offer(int classNumber, int begin, int end, float[] scores, Candidates found) {
+  public void offer(int classNumber, AllowedSlots allowed, float[] scores, Candidates found) {
     int[] members = table.members()[classNumber];
-    for (int i = begins[classNumber]; i < begins[classNumber + 1]; i++) {
-      ofSlots[slots[i]] = sparse[i];
-    }
-    if (late == null) {
-      for (int q = begin; q < end; q++) {
-        scores[q] = total(scores[q], ofSlots[q]);
-      }
-      found.offer(members, scores, scores, begin, end);
+    spread(classNumber);
+    if (allowed.all(classNumber)) {
+      offer(classNumber, members, 0, members.length, scores, found);
     } else {
-      offerLate(members, begin, end, scores, found);
+      allowed.forEachRun(
+          classNumber, (begin, end) -> offer(classNumber, members, begin, end, scores, found));
     }
-    for (int i = begins[classNumber]; i < begins[classNumber + 1]; i++) {
-      ofSlots[slots[i]] = 0;
+    clear(classNumber);
+  }
+
+  private void offer(
+      int classNumber, int[] members, int begin, int end, float[] scores, Candidates found) {
+    if (late != null) {
+      await(classNumber, members, begin, end, scores, found);
+      return;
+    }
+    for (int q = begin; q < end; q++) {
+      scores[q] = total(scores[q], ofSlots[q]);
+    }
+    if (!found.isUndefined()) {
+      found.offer(members, scores, scores, begin, end);
     }
   }
 
-  /** Computes late scores in descending order of bounds, until no other can change the ranking. */
-  private void offerLate(int[] members, int begin, int end, float[] scores, Candidates found) {
-    long[] bounds = new long[end - begin];
-    int count = 0;
+  /** Offers slots whose late score is known, and lets others wait. */
+  private void await(
+      int classNumber, int[] members, int begin, int end, float[] scores, Candidates found) {
+    double ofClass = lateScale.of(late.boundOfClass(classNumber));
+    int unknown = 0;
     for (int q = begin; q < end; q++) {
-      float bound = total(scores[q], ofSlots[q] + lateScale.of(late.bound(members[q])));
-      if (!found.isDone(bound)) {
-        bounds[count++] = Candidates.encode(q, bound);
+      int output = members[q];
+      // The bound of the class rules out most.
+      if (found.isDone(total(scores[q], ofSlots[q] + ofClass))
+          || found.isDone(total(scores[q], ofSlots[q] + lateScale.of(late.bound(output))))) {
+        continue;
+      }
+      if (late.isKnown(output)) {
+        offer(output, total(scores[q], ofSlots[q] + lateScale.of(late.score(output))), found);
+      } else {
+        unknownSlots[unknown++] = q;
       }
     }
-    LongHeap heap = new LongHeap().reset(bounds, 0, count);
-    while (!heap.isEmpty()
-        && !found.isUndefined()
-        && !found.isDone(Candidates.logProbability(heap.min()))) {
-      float bound = Candidates.logProbability(heap.min());
-      int q = (int) heap.removeMin();
-      float closer = total(scores[q], ofSlots[q] + lateScale.of(late.closerBound(members[q])));
-      if (closer < bound) {
-        heap.add(Candidates.encode(q, closer));
-      } else {
-        scores[q] = total(scores[q], ofSlots[q] + lateScale.of(late.score(members[q])));
-        found.offer(members, scores, scores, q, q + 1);
+    for (int i = 0; i < unknown; i++) { // after those that are known, which rule out many
+      int q = unknownSlots[i];
+      float bound = total(scores[q], ofSlots[q] + lateScale.of(late.bound(members[q])));
+      if (!found.isDone(bound)) {
+        await(members[q], scores[q], ofSlots[q], bound);
       }
+    }
+  }
+
+  private void await(int output, float score, double ofSparse, float bound) {
+    if (waitingCount == waiting.length) {
+      int size = Math.max(64, 2 * waitingCount);
+      waiting = Arrays.copyOf(waiting, size);
+      scoresOfWaiting = Arrays.copyOf(scoresOfWaiting, size);
+      sparseOfWaiting = Arrays.copyOf(sparseOfWaiting, size);
+    }
+    waiting[waitingCount] = output;
+    scoresOfWaiting[waitingCount] = score;
+    sparseOfWaiting[waitingCount] = ofSparse;
+    byBound.add(Candidates.encode(waitingCount++, bound));
+  }
+
+  /**
+   * Lowers the highest bound of an output that waits for its late score, or offers it if the bound
+   * is its total.
+   *
+   * @param limit a bound of all outputs that do not wait yet
+   * @return whether there was one that can change the ranking, and whose bound is at least the
+   *     limit
+   */
+  public boolean offerNext(float limit, Candidates found) {
+    if (byBound.isEmpty() || found.isUndefined()) {
+      return false;
+    }
+    float bound = Candidates.logProbability(byBound.min());
+    if (bound < limit || found.isDone(bound)) {
+      return false;
+    }
+    int i = (int) byBound.min();
+    float closer = totalOfWaiting(i, late.closerBound(waiting[i]));
+    if (closer < bound) {
+      byBound.replaceMin(Candidates.encode(i, closer));
+    } else {
+      byBound.removeMin();
+      offer(waiting[i], totalOfWaiting(i, late.score(waiting[i])), found);
+    }
+    return true;
+  }
+
+  private float totalOfWaiting(int i, float ofLate) {
+    return total(scoresOfWaiting[i], sparseOfWaiting[i] + lateScale.of(ofLate));
+  }
+
+  private void offer(int output, float total, Candidates found) {
+    if (!found.isUndefined()) {
+      oneOutput[0] = output;
+      oneTotal[0] = total;
+      found.offer(oneOutput, oneTotal, oneTotal, 0, 1);
     }
   }
 }

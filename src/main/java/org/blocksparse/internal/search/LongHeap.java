@@ -52,7 +52,8 @@ public final class LongHeap {
     return min;
   }
 
-  void replaceMin(long value) {
+  /** Puts a value in place of the smallest; there must be one. */
+  public void replaceMin(long value) {
     siftDown(0, value);
   }
 

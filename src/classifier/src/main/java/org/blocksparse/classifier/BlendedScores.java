@@ -21,7 +21,7 @@ final class BlendedScores implements LabelScores {
   private final Mixture sum;
 
   private final Labels labels;
-  private final List<LabelScores> scores = new ArrayList<>();
+  private final List<Function<SparseRows, LabelScores>> heads;
 
   /**
    * Scores of rows.
@@ -39,15 +39,10 @@ final class BlendedScores implements LabelScores {
       Mixture sum,
       Labels labels) {
     this.rows = rows;
+    this.heads = heads;
     this.blend = blend;
     this.sum = sum;
     this.labels = labels;
-    try {
-      heads.forEach(head -> scores.add(head.apply(rows)));
-    } catch (Throwable e) {
-      close();
-      throw e;
-    }
   }
 
   /**
@@ -66,7 +61,8 @@ final class BlendedScores implements LabelScores {
    * @throws InvalidInputException if scores are NaN
    */
   List<Row> first(int m, Filter allowed) {
-    List<Ranking> rankings = scores.stream().map(head -> head.topK(m, allowed)).toList();
+    List<Ranking> rankings =
+        IntStream.range(0, heads.size()).mapToObj(head -> topK(head, m, allowed)).toList();
     List<Row> found = union(rankings);
     for (int row = 0; row < found.size(); row++) {
       for (int head = 0; head < rankings.size(); head++) {
@@ -77,6 +73,12 @@ final class BlendedScores implements LabelScores {
       }
     }
     return found;
+  }
+
+  private Ranking topK(int head, int k, Filter allowed) {
+    try (LabelScores ofHead = heads.get(head).apply(rows)) {
+      return ofHead.topK(k, allowed);
+    }
   }
 
   /** The labels in any ranking, of which there is one for each head, with their scores of all. */
@@ -105,11 +107,11 @@ final class BlendedScores implements LabelScores {
   }
 
   private Row emptyRow(int[] outputs) {
-    double[][] ofHeads = new double[outputs.length][scores.size()];
+    double[][] ofHeads = new double[outputs.length][heads.size()];
     for (double[] ofOutput : ofHeads) {
       Arrays.fill(ofOutput, Double.NaN);
     }
-    return new Row(outputs, ofHeads, new double[scores.size()]);
+    return new Row(outputs, ofHeads, new double[heads.size()]);
   }
 
   /** Puts scores of a head into rows. */
@@ -139,7 +141,7 @@ final class BlendedScores implements LabelScores {
     }
     if (most > 0) {
       try (SparseRows only = SparseRows.of(missing)) {
-        put(rowsOf, head, scores.get(head).topK(most, Filter.only(only)));
+        put(rowsOf, head, topK(head, most, Filter.only(only)));
       }
     }
   }
@@ -180,7 +182,5 @@ final class BlendedScores implements LabelScores {
   }
 
   @Override
-  public void close() {
-    scores.forEach(LabelScores::close);
-  }
+  public void close() {}
 }
