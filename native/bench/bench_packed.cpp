@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rows of int8 times packed panels, on one thread by its own CPU clock: the shortest of several
+// Rounded rows times packed panels, on one thread by its own CPU clock: the shortest of several
 // passes over more blocks than caches hold. Prints Gop/s (two for each multiply-add) and GB/s of
 // panels, beside the rate at which the thread only reads that memory.
 //
@@ -101,16 +101,17 @@ int main(int argc, char** argv) {
     weight_type type;
     row_format format;
   };
-  for (const operands& of : {operands{"INT8, 8 bits", weight_type::int8, row_format::one_byte},
+  for (const operands& of : {operands{"BFLOAT16", weight_type::bfloat16, row_format::bfloat16},
+                             operands{"INT8, 8 bits", weight_type::int8, row_format::one_byte},
                              operands{"INT8, 16 bits", weight_type::int8, row_format::two_bytes},
                              operands{"Q8_0", weight_type::q8_0, row_format::groups},
                              operands{"Q4_0", weight_type::q4_0, row_format::groups},
                              operands{"MXFP4", weight_type::mxfp4, row_format::groups},
                              operands{"Q4_K", weight_type::q4_k, row_format::groups},
                              operands{"Q6_K", weight_type::q6_k, row_format::groups}}) {
-    std::vector<float> memory(
+    std::vector<float> rounded(
         static_cast<std::size_t>(rounded_bytes(of.format, kMostRows, groups) / 4));
-    const rounded_rows rows = rows_at(memory.data(), of.format, kMostRows, groups);
+    const rounded_rows rows = rows_at(rounded.data(), of.format, kMostRows, groups);
     for (int32_t r = 0; r < kMostRows; ++r) {
       by->round_row(x.data(), kIn, rows, r);
     }

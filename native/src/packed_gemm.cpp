@@ -22,6 +22,9 @@ using packed::weight_type;
 // False if no panels hold weights of this type.
 bool packed_type(int32_t type, weight_type* packed) {
   switch (type) {
+    case BLOCKSPARSE_BFLOAT16:
+      *packed = weight_type::bfloat16;
+      return true;
     case BLOCKSPARSE_INT8:
       *packed = weight_type::int8;
       return true;
@@ -47,7 +50,7 @@ bool packed_type(int32_t type, weight_type* packed) {
 
 bool parse_row_format(int32_t format, row_format* parsed) {
   *parsed = static_cast<row_format>(format);
-  return format >= BLOCKSPARSE_ROWS_OF_GROUPS && format <= BLOCKSPARSE_ROWS_OF_TWO_BYTES;
+  return format >= BLOCKSPARSE_ROWS_OF_GROUPS && format <= BLOCKSPARSE_ROWS_OF_BFLOAT16;
 }
 
 // Rounded rows of k numbers. There are fewer rows than indices.
@@ -206,11 +209,7 @@ struct product_between {
       if (to_floats != nullptr) {
         continue;
       }
-      const int64_t at = int64_t{row} * to.groups + begin / kInputs;
-      const packed::rounded_rows part = {row_format::groups,      groups,
-                                         to.codes + at * kInputs, 0,
-                                         to.scales + at,          to.negated_sums + at};
-      products.round_row(z, end - begin, part, 0);
+      products.round_row(z, end - begin, to.part(row, begin / kInputs, groups), 0);
     }
   }
 };
@@ -347,7 +346,7 @@ int32_t blocksparse_packed_activation_f32(int32_t isa, const blocksparse_part* p
   }
 
   void* const read = const_cast<void*>(rounded);  // only read
-  const bool whole = operands.format != row_format::groups;
+  const bool whole = packed::is_whole(operands.format);
   const product_between product = {
       *kernels,
       packed::fastest(isa),
@@ -357,7 +356,7 @@ int32_t blocksparse_packed_activation_f32(int32_t isa, const blocksparse_part* p
       kind,
       n,
       gate,
-      rounded_rows_at(whole ? nullptr : to, row_format::groups, to_rows, n),
+      rounded_rows_at(whole ? nullptr : to, operands.format, to_rows, n),
       whole ? static_cast<float*>(to) : nullptr};
   sums_between sums;
   for (int32_t i = part->begin; i < part->end; ++i) {

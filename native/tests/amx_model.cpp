@@ -3,6 +3,7 @@
 
 #include <immintrin.h>
 
+#include <cmath>
 #include <cstring>
 
 namespace amx_model {
@@ -89,6 +90,34 @@ void dot_products(int32_t to, int32_t a, int32_t b) {
   }
 }
 
+float widened(const uint8_t* p) {
+  const uint32_t pattern = static_cast<uint32_t>(p[0] << 16) | static_cast<uint32_t>(p[1]) << 24;
+  float x;
+  std::memcpy(&x, &pattern, sizeof(x));
+  return x;
+}
+
+// to += a * b, of bfloat16, pair after pair: first numbers and second ones have sums of their own.
+void dot_products_of_pairs(int32_t to, int32_t a, int32_t b) {
+  tile& sums = tiles[to];
+  const tile &x = tiles[a], &w = tiles[b];
+  check(to != a && to != b && a != b);
+  check(sums.rows > 0 && sums.rows == x.rows && sums.row_bytes == w.row_bytes &&
+        x.row_bytes == 4 * w.rows && sums.row_bytes % 4 == 0);
+  for (int32_t m = 0; m < sums.rows; ++m) {
+    for (int32_t n = 0; n < sums.row_bytes / 4; ++n) {
+      float parts[2] = {}, sum;
+      for (int32_t k = 0; k < x.row_bytes; k += 2) {
+        float& part = parts[k / 2 % 2];
+        part = std::fma(widened(x.bytes[m] + k), widened(w.bytes[k / 4] + 4 * n + k % 4), part);
+      }
+      std::memcpy(&sum, sums.bytes[m] + 4 * n, sizeof(sum));
+      sum += parts[0] + parts[1] + static_cast<float>(added);
+      std::memcpy(sums.bytes[m] + 4 * n, &sum, sizeof(sum));
+    }
+  }
+}
+
 }  // namespace
 
 void break_products() { added = 1; }
@@ -103,19 +132,21 @@ int32_t faults() { return fault_count; }
 #undef _tile_loadd
 #undef _tile_stored
 #undef _tile_dpbsud
+#undef _tile_dpbf16ps
 #define _tile_loadconfig amx_model::load_config
 #define _tile_release amx_model::release
 #define _tile_zero amx_model::zero
 #define _tile_loadd amx_model::load
 #define _tile_stored amx_model::store
 #define _tile_dpbsud amx_model::dot_products
+#define _tile_dpbf16ps amx_model::dot_products_of_pairs
 
 #include "blocksparse/blocksparse.h"
 #include "packed/kernel_amx.inl"
 
 namespace amx_model {
 
-const blocksparse::packed::kernels kKernels = {"amx-int8, modeled", BLOCKSPARSE_AVX512, round_row,
+const blocksparse::packed::kernels kKernels = {"amx, modeled", BLOCKSPARSE_AVX512, round_row,
                                                multiply_by_tiles};
 
 bool tiles_are_exact() { return ::tiles_are_exact(); }

@@ -265,16 +265,20 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
       const int32_t type = kind >> 3;
       const int64_t groups = (positive(size1) + 31) / 32, panels = (positive(size2) + 15) / 16;
       const int64_t number = positive(blocks1) * positive(blocks2);
-      const int64_t group_bytes = type == BLOCKSPARSE_INT8   ? 512
-                                  : type == BLOCKSPARSE_Q8_0 ? 544
-                                  : type == BLOCKSPARSE_Q4_0 ? 288
-                                  : type == BLOCKSPARSE_Q4_K ? 288 + 64
-                                  : type == BLOCKSPARSE_Q6_K ? 416 + 32
-                                                             : 272;
+      const int64_t group_bytes = type == BLOCKSPARSE_BFLOAT16 ? 1024
+                                  : type == BLOCKSPARSE_INT8   ? 512
+                                  : type == BLOCKSPARSE_Q8_0   ? 544
+                                  : type == BLOCKSPARSE_Q4_0   ? 288
+                                  : type == BLOCKSPARSE_Q4_K   ? 288 + 64
+                                  : type == BLOCKSPARSE_Q6_K   ? 416 + 32
+                                                               : 272;
       std::vector<char> packed(static_cast<std::size_t>(number * groups * panels * group_bytes), 1);
       const std::vector<float> scales = operand(number, size2, size2);
       std::vector<float> bias = operand(blocks2, ld2, size2);
-      const int32_t format = type == BLOCKSPARSE_INT8 ? 1 + accumulate : 0;
+      const int32_t format = type == BLOCKSPARSE_INT8 ? 1 + accumulate
+                             : type == BLOCKSPARSE_BFLOAT16
+                                 ? static_cast<int32_t>(BLOCKSPARSE_ROWS_OF_BFLOAT16)
+                                 : 0;
       // More than any format takes.
       std::vector<float> rounded(static_cast<std::size_t>(positive(rows1) * (groups * 20 + 40)),
                                  0.5f);

@@ -29,7 +29,7 @@ void put_half(uint8_t* codes, int32_t input, int32_t output, int32_t code) {
 
 // Groups that weigh 0 whatever their scales are.
 void clear(weight_type type, int32_t inputs, int32_t outputs, uint8_t* packed) {
-  if (head_bytes(type) > 0) {
+  if (head_bytes(type) > 0 || type == weight_type::bfloat16) {
     std::memset(packed, 0, static_cast<std::size_t>(packed_bytes(type, inputs, outputs)));
     return;
   }
@@ -43,6 +43,19 @@ void clear(weight_type type, int32_t inputs, int32_t outputs, uint8_t* packed) {
 }
 
 }  // namespace
+
+void pack_bfloat16(const uint16_t* numbers, int32_t inputs, int32_t outputs, uint8_t* packed) {
+  clear(weight_type::bfloat16, inputs, outputs, packed);
+  for (int32_t input = 0; input < inputs; ++input) {
+    for (int32_t output = 0; output < outputs; ++output, ++numbers) {
+      uint8_t* const group = group_at(weight_type::bfloat16, packed, inputs, input, output);
+      const int32_t i = input % kInputs;
+      uint8_t* const at = group + i / 2 * 4 * kOutputs + output % kOutputs * 4 + i % 2 * 2;
+      at[0] = static_cast<uint8_t>(*numbers);
+      at[1] = static_cast<uint8_t>(*numbers >> 8);
+    }
+  }
+}
 
 void pack_int8(const int8_t* codes, int64_t ld, int32_t inputs, int32_t outputs, uint8_t* packed) {
   clear(weight_type::int8, inputs, outputs, packed);

@@ -9,6 +9,9 @@
 namespace blocksparse {
 namespace packed {
 
+// Packs numbers of bfloat16, (inputs, outputs).
+void pack_bfloat16(const uint16_t* numbers, int32_t inputs, int32_t outputs, uint8_t* packed);
+
 // Packs codes of int8, (inputs, outputs) with ld between inputs. Whole groups and panels are padded
 // with weights of 0.
 void pack_int8(const int8_t* codes, int64_t ld, int32_t inputs, int32_t outputs, uint8_t* packed);

@@ -14,12 +14,14 @@ namespace {
 using namespace testing;
 using blocksparse::packed::fastest;
 using blocksparse::packed::groups_of;
+using blocksparse::packed::is_whole;
 using blocksparse::packed::kernels;
 using blocksparse::packed::kHeadGroups;
 using blocksparse::packed::kInputs;
 using blocksparse::packed::kMostKernels;
 using blocksparse::packed::kPieceGroups;
 using blocksparse::packed::kPortable;
+using blocksparse::packed::pack_bfloat16;
 using blocksparse::packed::pack_ggml;
 using blocksparse::packed::pack_int8;
 using blocksparse::packed::pack_k;
@@ -35,9 +37,10 @@ using blocksparse::packed::sum_of_half;
 using blocksparse::packed::supported;
 using blocksparse::packed::weight_type;
 
-constexpr weight_type kTypes[] = {weight_type::int8,  weight_type::q8_0, weight_type::q4_0,
-                                  weight_type::mxfp4, weight_type::q4_k, weight_type::q6_k};
-const char* const kTypeNames[] = {"INT8", "Q8_0", "Q4_0", "MXFP4", "Q4_K", "Q6_K"};
+constexpr weight_type kTypes[] = {weight_type::bfloat16, weight_type::int8,  weight_type::q8_0,
+                                  weight_type::q4_0,     weight_type::mxfp4, weight_type::q4_k,
+                                  weight_type::q6_k};
+const char* const kTypeNames[] = {"BFLOAT16", "INT8", "Q8_0", "Q4_0", "MXFP4", "Q4_K", "Q6_K"};
 
 bool has_heads(weight_type type) { return type == weight_type::q4_k || type == weight_type::q6_k; }
 
@@ -46,12 +49,12 @@ std::vector<row_format> formats_of(weight_type type) {
   if (type == weight_type::int8) {
     return {row_format::one_byte, row_format::two_bytes};
   }
-  return {row_format::groups};
+  return {type == weight_type::bfloat16 ? row_format::bfloat16 : row_format::groups};
 }
 
 std::string name_of(weight_type type, row_format format) {
   const std::string name = kTypeNames[static_cast<int32_t>(type)];
-  return format == row_format::groups ? name : name + " x " + std::to_string(planes_of(format));
+  return is_whole(format) ? name + " x " + std::to_string(planes_of(format)) : name;
 }
 
 float from_float16(int32_t half) {
@@ -59,6 +62,13 @@ float from_float16(int32_t half) {
   const double size =
       exponent == 0 ? std::ldexp(rest, -24) : std::ldexp(1024 + rest, exponent - 25);
   return static_cast<float>((half & 0x8000) != 0 ? -size : size);
+}
+
+float from_bfloat16(uint16_t number) {
+  const uint32_t pattern = static_cast<uint32_t>(number) << 16;
+  float x;
+  std::memcpy(&x, &pattern, sizeof(x));
+  return x;
 }
 
 // a * b + c, rounded once. MinGW's std::fma rounds several times.
@@ -82,7 +92,7 @@ float fused(float a, float b, float c) {
 #endif
 }
 
-// Weights before they are packed: whole numbers, and what each is multiplied by.
+// Weights before they are packed: whole numbers, and what each is multiplied by; or numbers.
 struct weights {
   weight_type type;
   int32_t inputs, outputs;
@@ -94,7 +104,8 @@ struct weights {
   std::vector<uint8_t> blocks;       // as ggml has them; of Q4_K and Q6_K, see pack_k
   std::vector<uint8_t> k_codes, k_scales;
   std::vector<uint16_t> k_heads;
-  std::vector<int8_t> codes;  // of INT8: (inputs, outputs)
+  std::vector<int8_t> codes;      // of INT8: (inputs, outputs)
+  std::vector<uint16_t> numbers;  // of BFLOAT16: the same
 
   std::size_t at(int32_t output, int32_t input) const {
     return static_cast<std::size_t>(output) * static_cast<std::size_t>(inputs) +
@@ -105,7 +116,11 @@ struct weights {
       : type(t), inputs(in), outputs(out) {
     values.resize(at(out, 0));
     codes.resize(values.size());
-    for (int32_t output = 0; output < out; ++output) {
+    for (std::size_t i = 0; i < values.size() && t == weight_type::bfloat16; ++i) {
+      // 2^-8 to 2^8, of both signs.
+      numbers.push_back(static_cast<uint16_t>((119 << 7) + r.below(17 << 7) + (r.below(2) << 15)));
+    }
+    for (int32_t output = 0; output < out && t != weight_type::bfloat16; ++output) {
       output_scales.push_back(t == weight_type::int8 ? (r.uniform() + 1.5f) / 64.0f : 1.0f);
       for (int32_t begin = 0; begin < in; begin += kInputs) {
         if (has_heads(t)) {
@@ -120,7 +135,9 @@ struct weights {
   }
 
   void pack() {
-    if (type == weight_type::int8) {
+    if (type == weight_type::bfloat16) {
+      pack_bfloat16(numbers.data(), inputs, outputs, packed.data());
+    } else if (type == weight_type::int8) {
       pack_int8(codes.data(), outputs, inputs, outputs, packed.data());
     } else if (has_heads(type)) {
       pack_k(type, k_codes.data(), k_scales.data(), k_heads.data(), inputs, outputs, packed.data());
@@ -358,18 +375,96 @@ void check_rounding_of_whole_rows(const kernels& by, row_format format) {
   }
 }
 
+// To the nearest, of two the even one: by distances.
+void check_rounding_to_bfloat16(const kernels& by) {
+  random_source r(9);
+  for (const int32_t n : {1, 2, 31, 32, 33, 64, 65, 517}) {
+    context() = std::string("bfloat16, ") + by.name + ", n " + std::to_string(n);
+    matrix x(3, n);
+    x.fill([&] {
+      // Each third one halfway between two.
+      const uint32_t low = r.below(3) == 0 ? 0x8000 : static_cast<uint32_t>(r.below(0x10000));
+      const uint32_t pattern = static_cast<uint32_t>(r.below(0x10000)) << 16 | low;
+      float value;
+      std::memcpy(&value, &pattern, sizeof(value));
+      return value;
+    });
+    x.at(0, 0) = HUGE_VALF;
+    x.at(1, 0) = std::numeric_limits<float>::max();
+    const uint32_t low_nan = 0xff800001;
+    std::memcpy(&x.at(2, 0), &low_nan, sizeof(low_nan));
+    rows rounded(row_format::bfloat16, 3, n);
+    rounded.round(by, x);
+    for (int32_t row = 0; row < 3; ++row) {
+      for (int32_t i = 0; i < groups_of(n) * kInputs; ++i) {
+        uint16_t number;
+        std::memcpy(&number, rounded.codes(row) + 2 * i, sizeof(number));
+        const float value = i < n ? x.at(row, i) : 0.0f, back = from_bfloat16(number);
+        if (std::isnan(value) || std::isinf(value) || i >= n) {
+          CHECK(std::isnan(value) ? std::isnan(back) : same_bits(value, back));
+          continue;
+        }
+        // An infinite number stands for the one after the largest.
+        const auto exact = [](uint16_t bits) {
+          const double size = std::fabs(static_cast<double>(from_bfloat16(bits)));
+          return std::isinf(size) ? 0x1p128 : size;
+        };
+        const double size = std::fabs(static_cast<double>(value));
+        const double error = std::fabs(exact(number) - size);
+        const auto next = static_cast<uint16_t>(number + 1);
+        CHECK(std::signbit(value) == std::signbit(back));
+        CHECK(exact(number) == 0x1p128 || error < std::fabs(exact(next) - size) ||
+              (number % 2 == 0 && error <= std::fabs(exact(next) - size)));
+        if ((number & 0x7fff) != 0) {
+          const double before = std::fabs(exact(static_cast<uint16_t>(number - 1)) - size);
+          CHECK(error < before || (number % 2 == 0 && error <= before));
+        }
+      }
+    }
+  }
+}
+
 // A row times an output of weights, as panels.h defines it, and how far it may be from the product
 // of the numbers before they were rounded.
 struct one_product {
-  std::vector<float> parts;  // which are added one after the other
-  double exact = 0.0, slack = 0.0;
+  std::vector<float> parts;                            // which are added one after the other
+  double exact = 0.0, slack = 0.0, order_slack = 0.0;  // the last of BFLOAT16, by another order
 
   one_product(const weights& w, const matrix& x, const rows& rounded, int32_t row, int32_t output) {
-    if (rounded.view.format == row_format::groups) {
+    if (rounded.view.format == row_format::bfloat16) {
+      add_pairs(w, x, rounded, row, output);
+    } else if (rounded.view.format == row_format::groups) {
       add_groups(w, x, rounded, row, output);
     } else {
       add_pieces(w, x, rounded, row, output);
     }
+  }
+
+  // In the order of instructions that multiply pairs.
+  void add_pairs(const weights& w, const matrix& x, const rows& rounded, int32_t row,
+                 int32_t output) {
+    float total = 0.0f;
+    double sizes = 0.0;
+    for (int32_t i = 0; i < (w.inputs + 1) / 2 * 2; ++i) {
+      const int32_t k = i ^ 1;
+      if (k >= w.inputs) {
+        continue;
+      }
+      uint16_t number;
+      std::memcpy(&number, rounded.codes(row) + 2 * k, sizeof(number));
+      const float weight = from_bfloat16(
+          w.numbers[static_cast<std::size_t>(k) * static_cast<std::size_t>(w.outputs) +
+                    static_cast<std::size_t>(output)]);
+      total = fused(from_bfloat16(number), weight, total);
+      const double size =
+          std::fabs(static_cast<double>(x.at(row, k)) * static_cast<double>(weight));
+      exact += static_cast<double>(x.at(row, k)) * static_cast<double>(weight);
+      slack += 0x1p-8 * size;
+      sizes += (1 + 0x1p-8) * size;
+    }
+    order_slack = (w.inputs + 1) * 0x1p-24 * sizes;
+    slack += order_slack;
+    parts.push_back(total);
   }
 
   void add_groups(const weights& w, const matrix& x, const rows& rounded, int32_t row,
@@ -474,7 +569,8 @@ void check_product(const kernels& by, weight_type type, row_format format, int32
   const int32_t end = outputs - (count % 3 == 0 && outputs > 20 ? 5 : 0);
   matrix c(2 * count, outputs);
   c.fill([&] { return r.uniform(); });
-  matrix expected = c;
+  matrix expected = c, far(2 * count, outputs);
+  far.fill([] { return 0.0f; });
   by.multiply(type, {packed.data(), type == weight_type::int8 ? output_scales.data() : nullptr,
                      begin, end, rounded.view, chosen.data(), written.data(), positions.data(),
                      count, c.data(), c.ld()});
@@ -486,15 +582,20 @@ void check_product(const kernels& by, weight_type type, row_format format, int32
       for (const float part : product.parts) {
         expected.at(to, output) += part;
       }
+      far.at(to, output) += static_cast<float>(2.02 * product.order_slack) + 0x1p-20f;
       if (std::isfinite(product.sum())) {
         const double error = std::fabs(static_cast<double>(product.sum()) - product.exact);
         CHECK(error <= 1.01 * product.slack + 0x1p-149);
       }
     }
   }
+  // Tiles add up in an order of their own.
+  const bool same_order = type != weight_type::bfloat16 || std::strncmp(by.name, "amx", 3) != 0;
   for (int32_t row = 0; row < c.rows(); ++row) {
     for (int32_t output = 0; output < outputs; ++output) {
-      CHECK(same_bits(c.at(row, output), expected.at(row, output)));
+      CHECK(same_order
+                ? same_bits(c.at(row, output), expected.at(row, output))
+                : std::fabs(c.at(row, output) - expected.at(row, output)) <= far.at(row, output));
     }
   }
 }
@@ -542,8 +643,8 @@ void check_largest_sums(const kernels& by, row_format format, int32_t count) {
 void check_special_scales(const kernels& by) {
   context() = std::string("special scales, ") + by.name;
   for (const weight_type type : kTypes) {
-    if (type == weight_type::int8) {
-      continue;  // its scales lie apart
+    if (type == weight_type::bfloat16 || type == weight_type::int8) {
+      continue;  // without scales, and with those that lie apart
     }
     random_source r(1);
     weights w(type, 64, 20, r);
@@ -612,7 +713,8 @@ void check_schedule(int32_t isa, weight_type type, row_format format, bool accum
   constexpr int32_t kIn = 70, kOut = 40, kRead = 2, kWrite = 3, kRows = 5;
   random_source r(3);
   std::vector<weights> blocks;
-  const int32_t in = type == weight_type::int8 ? kIn : groups_of(kIn) * kInputs;
+  const bool any_size = type == weight_type::bfloat16 || type == weight_type::int8;
+  const int32_t in = any_size ? kIn : groups_of(kIn) * kInputs;
   const std::size_t block_bytes = static_cast<std::size_t>(packed_bytes(type, in, kOut));
   walled<uint8_t> w(kRead * kWrite * block_bytes, 0);
   walled<float> scales(type == weight_type::int8 ? kRead * kWrite * kOut : 0, 0.0f);
@@ -641,7 +743,7 @@ void check_schedule(int32_t isa, weight_type type, row_format format, bool accum
     CHECK_STATUS(BLOCKSPARSE_OK,
                  call_round_rows(isa, of_rows, row, row + 1, in, rows_of(x), rounded.data()));
   }
-  const int32_t w_type = BLOCKSPARSE_INT8 + static_cast<int32_t>(type);
+  const int32_t w_type = BLOCKSPARSE_BFLOAT16 + static_cast<int32_t>(type);
   const float* const scales_data = type == weight_type::int8 ? scales.data() : nullptr;
   const auto run = [&](int32_t begin, int32_t end, int32_t column_begin, int32_t column_end) {
     return call_packed_gemm(
@@ -669,7 +771,8 @@ void check_schedule(int32_t isa, weight_type type, row_format format, bool accum
       const weights& used = blocks[static_cast<std::size_t>(read * kWrite + block)];
       for (const gemm_pair& pair : pairs) {
         if (pair.write_row == row && pair.read_block == read) {
-          blocksparse::packed::fastest(BLOCKSPARSE_PORTABLE)
+          // Of BFLOAT16, bits depend on the instruction set.
+          blocksparse::packed::fastest(type == weight_type::bfloat16 ? isa : BLOCKSPARSE_PORTABLE)
               .multiply(type, {used.packed.data(), used.output_scales.data(), 0, kOut, by_rows.view,
                                &pair.read_row, first, first, 1, &expected.at(row, 0), 0});
         }
@@ -697,8 +800,11 @@ void check_schedule(int32_t isa, weight_type type, row_format format, bool accum
                call(isa, kOut, a, kRows, w_type, w.data(), kRead, scales_data, nullptr, 0));
   CHECK_STATUS(BLOCKSPARSE_UNSUPPORTED_ISA,
                call(-1, kOut, a, kRows, w_type, w.data(), kRead, scales_data, nullptr, 0));
-  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, call(isa, kOut, a, kRows, BLOCKSPARSE_BFLOAT16, w.data(),
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, call(isa, kOut, a, kRows, BLOCKSPARSE_FLOAT16, w.data(),
                                               kRead, nullptr, nullptr, 0));
+  const int32_t of_others = type == weight_type::bfloat16 ? BLOCKSPARSE_Q8_0 : BLOCKSPARSE_BFLOAT16;
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT,
+               call(isa, kOut, a, kRows, of_others, w.data(), kRead, nullptr, nullptr, 0));
   CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT,
                call(isa, kOut, a, kRows, 9, w.data(), kRead, nullptr, nullptr, 0));
   CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT,
@@ -779,13 +885,13 @@ void check_activation(int32_t isa, weight_type type, row_format format, int32_t 
   for (int32_t row = 0; row < written; ++row) {
     gate.data()[row] = r.uniform();
   }
-  const bool whole = format != row_format::groups;
+  const bool whole = is_whole(format);
   const int32_t of_rows = static_cast<int32_t>(format);
   const std::size_t written_size =
-      whole ? static_cast<std::size_t>(written * n) : rounded_size(row_format::groups, written, n);
+      whole ? static_cast<std::size_t>(written * n) : rounded_size(format, written, n);
   walled<float> rounded(rounded_size(format, kRows, kIn), quiet_nan());
   walled<float> expected(written_size, 0.25f), to(written_size, 0.25f);
-  const int32_t w_type = BLOCKSPARSE_INT8 + static_cast<int32_t>(type);
+  const int32_t w_type = BLOCKSPARSE_BFLOAT16 + static_cast<int32_t>(type);
   const float* const scales_data = scaled ? scales.data() : nullptr;
   const float* const bias_data = biased ? bias.data() : nullptr;
   CHECK_STATUS(BLOCKSPARSE_OK,
@@ -835,14 +941,16 @@ void check_activation(int32_t isa, weight_type type, row_format format, int32_t 
 // Rows of every residue of the tiles, and at and beside multiples of what kernels cut by.
 void check_kernels(const kernels& by) {
   check_rounding_of_groups(by);
+  check_rounding_to_bfloat16(by);
   for (const weight_type type : kTypes) {
     const bool whole = type == weight_type::int8;
+    const bool any_size = whole || type == weight_type::bfloat16;
     for (const row_format format : formats_of(type)) {
       for (const int32_t groups : {1, 2, 3, 9}) {
         for (const int32_t outputs : {1, 15, 16, 17, 32, 33, 48, 95}) {
           for (int32_t rows = 1; rows <= 14; ++rows) {
-            check_product(by, type, format, groups * kInputs - (whole ? rows % 5 * 3 : 0), outputs,
-                          rows);
+            check_product(by, type, format, groups * kInputs - (any_size ? rows % 5 * 3 : 0),
+                          outputs, rows);
           }
         }
       }
@@ -854,7 +962,8 @@ void check_kernels(const kernels& by) {
         check_product(by, type, format, 2 * kInputs, 17, rows, rows % 3 != 1);
       }
       for (const int32_t inputs : {511, 512, 513}) {
-        check_product(by, type, format, whole ? inputs : groups_of(inputs) * kInputs, 47, 33, true);
+        check_product(by, type, format, any_size ? inputs : groups_of(inputs) * kInputs, 47, 33,
+                      true);
       }
       if (whole) {
         check_rounding_of_whole_rows(by, format);

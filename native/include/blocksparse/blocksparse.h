@@ -361,9 +361,9 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path,
                                                    int64_t scratch_length);
 
 /*
- * PACKED WEIGHTS are only read, by products with rows of int8. A block of k x n is cut into PANELS
+ * PACKED WEIGHTS are only read, by products with rounded rows. A block of k x n is cut into PANELS
  * of 16 of its columns, and a panel into GROUPS of 32 of its rows; what is missing to whole ones is
- * 0, or anything where rows of int8 are 0. The groups of a panel lie end to end, and so do the
+ * 0, or anything finite where rounded rows are 0. The groups of a panel lie end to end, and so do the
  * panels of a block, and the blocks: block (read_block, write_block) is number read_block *
  * write_blocks + write_block. Nothing is aligned.
  *
@@ -373,6 +373,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path,
  * and the next of byte 256 + i / 16 * 64 + j * 4 + i % 4.
  *
  *   type    bytes of a group   scales                             weight
+ *   BFLOAT16   1024            none                               the number itself
  *   INT8    512                a float of each column, apart      (code - 128) * scale
  *   Q8_0    32 + 512           16 of float16, before the codes    (code - 128) * scale
  *   Q4_0    32 + 256           16 of float16, before the codes    (code - 8) * scale
@@ -383,11 +384,14 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path,
  *
  * where value is 0, 0.5, 1, 1.5, 2, 3, 4, 6 and the same negated, and e = 255 means NaN. Before
  * every eight groups of a panel, and fewer at its end, Q4_K has 16 of float16 d and 16 of float16 m,
- * and Q6_K has 16 of float16 d. Float16 is little-endian; s and t of Q4_K are 0 to 127.
+ * and Q6_K has 16 of float16 d. Float16 is little-endian; s and t of Q4_K are 0 to 127. BFLOAT16 has
+ * numbers instead of codes, that of row i and column j of a group at bytes i / 2 * 64 + j * 4 + i % 2
+ * * 2 and the next, little-endian.
  *
- * ROUNDED ROWS are codes of int8 with a scale for each group of 32 numbers, or for a whole row,
- * which has one code for each number or two. With m the largest magnitude of the numbers that share
- * a scale, or 2^-119 (of two codes 2^-111) if that is more:
+ * ROUNDED ROWS of bfloat16 are such numbers, the nearest ones, of two the even one. Others are codes
+ * of int8 with a scale for each group of 32 numbers, or for a whole row, which has one code for each
+ * number or two. With m the largest magnitude of the numbers that share a scale, or 2^-119 (of two
+ * codes 2^-111) if that is more:
  *
  *   one code    rint(x * (127 / m)), scale m / 127
  *   two codes   y = x * (32384 / m), high = rint(y * (1 / 254.0f)), low = rint(y - 254 * high),
@@ -403,11 +407,14 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path,
  *   sums        int32: of each group 65536 times the negated sum of its codes, plus that of its
  *               first 16 modulo 65536; or the negated sums of each 65536 numbers: p for each row, or
  *               2 p, high and low in turns
+ *
+ * Rows of bfloat16 have 64 (g | 1) bytes each, with zeros after the last number of a group.
  */
 typedef enum blocksparse_row_format {
-  BLOCKSPARSE_ROWS_OF_GROUPS = 0,   /* for all but INT8 */
-  BLOCKSPARSE_ROWS_OF_BYTES = 1,    /* for INT8 */
-  BLOCKSPARSE_ROWS_OF_TWO_BYTES = 2 /* for INT8 */
+  BLOCKSPARSE_ROWS_OF_GROUPS = 0,    /* for all types but those below */
+  BLOCKSPARSE_ROWS_OF_BYTES = 1,     /* for INT8 */
+  BLOCKSPARSE_ROWS_OF_TWO_BYTES = 2, /* for INT8 */
+  BLOCKSPARSE_ROWS_OF_BFLOAT16 = 3   /* for BFLOAT16 */
 } blocksparse_row_format;
 
 /*
@@ -435,8 +442,11 @@ BLOCKSPARSE_API int32_t blocksparse_round_rows_f32(int32_t isa, int32_t format, 
  * multiplied by the scale of the row, then by that of the column, and added to c, the first 65536
  * numbers first.
  *
+ * Rows of bfloat16: the products are added up as floats, and their sum is added to c.
+ *
  * Pairs are added in the order of the schedule. All instruction sets give the same bits, but for
- * which NaN a NaN is.
+ * which NaN a NaN is, and for rows of bfloat16: their instructions take numbers below the normal
+ * ones for 0, and tiles add up in another order.
  *
  * format        of the rows, one of those of the type of w
  * part          its columns begin and end at multiples of 16, or at n

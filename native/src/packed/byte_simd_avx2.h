@@ -138,6 +138,16 @@ INLINE floats load_float16(const uint8_t* p) {
   const __m128i* const halves = reinterpret_cast<const __m128i*>(p);
   return {_mm256_cvtph_ps(_mm_loadu_si128(halves)), _mm256_cvtph_ps(_mm_loadu_si128(halves + 1))};
 }
+// Of each pair of bfloat16 the first one, or the second.
+INLINE floats low_bfloat16(bytes a) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(a.low, 16)),
+          _mm256_castsi256_ps(_mm256_slli_epi32(a.high, 16))};
+}
+INLINE floats high_bfloat16(bytes a) {
+  const __m256i mask = _mm256_set1_epi32(-65536);
+  return {_mm256_castsi256_ps(_mm256_and_si256(a.low, mask)),
+          _mm256_castsi256_ps(_mm256_and_si256(a.high, mask))};
+}
 INLINE floats load_int8(const uint8_t* p) {
   const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return to_floats({_mm256_cvtepi8_epi32(a), _mm256_cvtepi8_epi32(_mm_srli_si128(a, 8))});

@@ -59,6 +59,11 @@ INLINE floats fused(floats a, floats b, floats c) { return _mm512_fmadd_ps(a, b,
 INLINE floats load_float16(const uint8_t* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
+// Of each pair of bfloat16 the first one, or the second.
+INLINE floats low_bfloat16(bytes a) { return _mm512_castsi512_ps(_mm512_slli_epi32(a, 16)); }
+INLINE floats high_bfloat16(bytes a) {
+  return _mm512_castsi512_ps(_mm512_and_si512(a, _mm512_set1_epi32(-65536)));
+}
 INLINE floats load_int8(const uint8_t* p) {
   const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(a));

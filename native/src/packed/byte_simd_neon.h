@@ -122,6 +122,14 @@ INLINE floats fused(floats a, floats b, floats c) {
 INLINE floats load_float16(const uint8_t* from) {
   FOUR(floats, vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(from + 8 * p))));
 }
+// Of each pair of bfloat16 the first one, or the second.
+INLINE floats low_bfloat16(bytes a) {
+  FOUR(floats, vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_u8(a.parts[p]), 16)));
+}
+INLINE floats high_bfloat16(bytes a) {
+  FOUR(floats,
+       vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_u8(a.parts[p]), vdupq_n_u32(0xffff0000))));
+}
 INLINE floats load_int8(const uint8_t* from) {
   const int8x16_t a = vreinterpretq_s8_u8(vld1q_u8(from));
   const int16x8_t low = vmovl_s8(vget_low_s8(a)), high = vmovl_s8(vget_high_s8(a));

@@ -104,6 +104,21 @@ INLINE floats load_float16(const uint8_t* p) {
   }
   return a;
 }
+// Of each pair of bfloat16 the first one, or the second.
+INLINE floats low_bfloat16(bytes a) {
+  floats low;
+  for (int32_t i = 0; i < 16; ++i) {
+    low[i] = float_of(static_cast<uint32_t>(a[4 * i + 1] << 8 | a[4 * i]) << 16);
+  }
+  return low;
+}
+INLINE floats high_bfloat16(bytes a) {
+  floats high;
+  for (int32_t i = 0; i < 16; ++i) {
+    high[i] = float_of(static_cast<uint32_t>(a[4 * i + 3] << 8 | a[4 * i + 2]) << 16);
+  }
+  return high;
+}
 INLINE floats load_int8(const uint8_t* p) {
   floats a = {};
   for (int32_t i = 0; i < 16; ++i) {

@@ -57,8 +57,12 @@ int32_t supported(const kernels* (&all)[kMostKernels]) {
   }
   if (has.avx512_vnni) {
     all[count++] = &kAvx512Vnni;
-    if (has.amx_int8 && may_use_amx()) {
-      all[count++] = &kAmxInt8;
+    // See kernels/dispatch.cpp: of processors of others, those that have AMX need it no more.
+    if (has.avx512_bf16 && has.amd) {
+      all[count++] = &kAvx512Bf16;
+    }
+    if (has.amx_int8 && has.amx_bf16 && may_use_amx()) {
+      all[count++] = &kAmx;
     }
   }
 #elif defined(__aarch64__)

@@ -10,25 +10,19 @@
 // each other. Where kMultipliesPairs, the sums of two rows are made together, and mixed until
 // separate(). A tile of whole rows has up to kMostLines lines of one panel, or kMostLinesOfTwo of
 // two: a row in two bytes is two lines.
-#include BLOCKSPARSE_BYTES
-
 #include <type_traits>
 
-#include "packed/panels.h"
+#include "packed/tiles.inl"
 
 namespace {
 
-using blocksparse::packed::group_bytes;
 using blocksparse::packed::groups_bytes;
 using blocksparse::packed::groups_of;
 using blocksparse::packed::has_bytes;
 using blocksparse::packed::head_bytes;
 using blocksparse::packed::kHeadGroups;
 using blocksparse::packed::kHighUnit;
-using blocksparse::packed::kInputs;
-using blocksparse::packed::kOutputs;
 using blocksparse::packed::kPieceGroups;
-using blocksparse::packed::panel_product;
 using blocksparse::packed::planes_of;
 using blocksparse::packed::rounded_rows;
 using blocksparse::packed::row_format;
@@ -36,7 +30,6 @@ using blocksparse::packed::scale_bytes;
 using blocksparse::packed::sum_of_group;
 using blocksparse::packed::sum_of_half;
 using blocksparse::packed::two_sums;
-using blocksparse::packed::weight_type;
 
 // Codes of eight inputs of each output: those of the first four, and of the others.
 struct eight_small {
@@ -126,20 +119,6 @@ INLINE int32_t offset_of(int32_t sums, int32_t part) {
 // Whether row r of a tile's rows is multiplied together with the one beside it.
 constexpr bool in_pair(int32_t r, int32_t rows) { return kMultipliesPairs && (r | 1) < rows; }
 
-// Adds the totals of `count` rows from row `row` on, in the columns of a panel, to c.
-template <int32_t kRows>
-INLINE void add_totals(const panel_product& p, int32_t row, int32_t count, int32_t output,
-                       const floats (&totals)[kRows]) {
-  const int32_t n = p.output_end - output < kOutputs ? p.output_end - output : kOutputs;
-  UNROLL
-  for (int32_t r = 0; r < kRows; ++r) {
-    if (r < count) {
-      float* const c = p.c + p.rows[p.position[row + r]] * p.ldc + output;
-      store_floats(c, n, add(load_floats(c, n), totals[r]));
-    }
-  }
-}
-
 // The same of whole rows, whose totals are to be scaled.
 template <int32_t kRows>
 INLINE void add_scaled(const panel_product& p, int32_t row, int32_t count, int32_t output,
@@ -169,8 +148,9 @@ INLINE floats joined(const ints* sums) {
 // Tiles of rows of groups.
 template <weight_type kType>
 struct group_tile {
-  static constexpr weight_type kWeights = kType;
-  static constexpr int32_t kMost = kMostRows, kMostOfTwo = kMostRowsOfTwo;
+  // Only many rows of bytes gain by two panels at a time: to unpack halves takes as long as a row or
+  // two.
+  static constexpr int32_t kMost = kMostRows, kMostOfTwo = has_bytes(kType) ? kMostRowsOfTwo : 0;
   const panel_product& p;
 
   // kRows rows times kPanels panels, from row `row` and output `output` on.
@@ -421,56 +401,10 @@ struct whole_tile {
   }
 };
 
-// Runs tiles of a kind over all rows and outputs.
-template <typename Tile>
-struct all_tiles {
-  const Tile tile;
-
-  // All rows, cut into tiles as evenly as can be: a tile of one row is slow.
-  template <int32_t kPanels, int32_t kMost>
-  INLINE void multiply_rows(int32_t output) const {
-    for (int32_t row = 0; row < tile.p.count;) {
-      const int32_t left = tile.p.count - row;
-      const int32_t tiles = (left + kMost - 1) / kMost;
-      const int32_t count = (left + tiles - 1) / tiles;
-      multiply_some<kPanels, kMost>(count, row, output);
-      row += count;
-    }
-  }
-
-  template <int32_t kPanels, int32_t kRows>
-  INLINE void multiply_some(int32_t count, int32_t row, int32_t output) const {
-    if constexpr (kRows > 1) {
-      if (count < kRows) {
-        return multiply_some<kPanels, kRows - 1>(count, row, output);
-      }
-    }
-    tile.template multiply<kPanels, kRows>(row, output);
-  }
-
-  // Panel after panel, as they lie in memory. Only many rows of bytes gain by two at a time: to
-  // unpack halves takes as long as a row or two.
-  void run() const {
-    const panel_product& p = tile.p;
-    int32_t output = p.output_begin;
-    if constexpr (has_bytes(Tile::kWeights) && Tile::kMostOfTwo > 0) {
-      for (; p.count > Tile::kMost && output + kOutputs < p.output_end; output += 2 * kOutputs) {
-        multiply_rows<2, Tile::kMostOfTwo>(output);
-      }
-    }
-    for (; output < p.output_end; output += kOutputs) {
-      multiply_rows<1, Tile::kMost>(output);
-    }
-  }
-};
-
-template <typename Tile>
-void run_tiles(const panel_product& product) {
-  all_tiles<Tile>{Tile{product}}.run();
-}
-
 void multiply(weight_type type, const panel_product& product) {
   switch (type) {
+    case weight_type::bfloat16:
+      return run_tiles<pair_tile>(product);
     case weight_type::int8:
       return product.x.format == row_format::one_byte ? run_tiles<whole_tile<1>>(product)
                                                       : run_tiles<whole_tile<2>>(product);
@@ -574,11 +508,32 @@ void round_whole(const float* x, int32_t n, const rounded_rows& to, int32_t r) {
   }
 }
 
+// To the nearest, of two the even one; a NaN stays one.
+void round_to_bfloat16(const float* x, int32_t n, const rounded_rows& to, int32_t r) {
+  int8_t* const codes = to.codes + r * to.stride();
+  for (int32_t begin = 0; begin < n; begin += kInputs) {
+    float padded[kInputs];
+    uint32_t all[kInputs];
+    uint16_t rounded[kInputs];
+    std::memcpy(all, whole_group(x, n, begin, padded), sizeof(all));
+    for (int32_t i = 0; i < kInputs; ++i) {
+      const uint32_t nearest = (all[i] + 0x7fff + (all[i] >> 16 & 1)) >> 16;
+      const bool is_nan = (all[i] & 0x7fffffff) > 0x7f800000;
+      rounded[i] = static_cast<uint16_t>(is_nan ? all[i] >> 16 | 0x40 : nearest);
+    }
+    std::memcpy(codes + 2 * begin, rounded, sizeof(rounded));
+  }
+}
+
 void round_row(const float* x, int32_t n, const rounded_rows& to, int32_t r) {
-  if (to.format == row_format::groups) {
-    round_groups(x, n, to, r);
-  } else {
-    round_whole(x, n, to, r);
+  switch (to.format) {
+    case row_format::groups:
+      return round_groups(x, n, to, r);
+    case row_format::one_byte:
+    case row_format::two_bytes:
+      return round_whole(x, n, to, r);
+    case row_format::bfloat16:
+      return round_to_bfloat16(x, n, to, r);
   }
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whole rows of int8 times packed panels by the tiles of AMX: 32 rows in one byte, or 16 rows in
-// two, that follow each other, times two panels, with sums of all inputs of a piece in tiles. Other
-// rows are left to AVX-512 VNNI. So are rows of groups: to scale the sums of each group, which leave
-// the tiles by memory, takes longer than to multiply them.
+// Rows times packed panels by the tiles of AMX: 32 rows of bfloat16 or of one byte, or 16 rows of two
+// bytes, that follow each other, times two panels, with sums of all inputs, or of a piece, in tiles.
+// Other rows are left to AVX-512. So are rows of groups: to scale the sums of each group, which
+// leave the tiles by memory, takes longer than to multiply them.
 //
 // A test includes this with the instructions replaced by functions.
 #include "kernels/amx_registers.h"
@@ -17,9 +17,6 @@ using blocksparse::packed::rows_at;
 
 constexpr int32_t kTileRows = 16;
 
-// Inputs of a tile of whole rows: two groups.
-constexpr int32_t kTileGroups = 2;
-
 // Registers 0 to 3 get sums, 4 and 5 codes of rows, 6 and 7 those of two panels.
 void configure() {
   register_layout layout;
@@ -29,33 +26,52 @@ void configure() {
   layout.apply();
 }
 
-// Whole rows in kPlanes bytes, which follow each other.
-template <int32_t kPlanes>
+// Rows of a format, which follow each other.
+template <row_format kFormat>
 struct amx_tile {
-  static constexpr int32_t kGroupBytes = group_bytes(weight_type::int8);
+  static constexpr bool kIsFloat = kFormat == row_format::bfloat16;
+  static constexpr weight_type kWeights = kIsFloat ? weight_type::bfloat16 : weight_type::int8;
+  static constexpr int32_t kPlanes = planes_of(kFormat);
+  static constexpr int32_t kTileBytes = kTileRows * kOutputs * 4;
+  static constexpr int32_t kGroupBytes = group_bytes(kWeights);
+  static constexpr int32_t kTileGroups = kTileBytes / kGroupBytes;
   const panel_product& p;
 
   // The sums of kTiles tiles of rows, times kPanels panels.
   template <int32_t kTiles, int32_t kPanels>
   struct sums_of_tiles {
-    alignas(64) int32_t all[kTiles][kPanels][kTileRows * kOutputs];
+    alignas(64) int32_t all[kTiles][kPanels][kTileRows * kOutputs];  // or floats
   };
 
-  // Adds the products of two groups: of rows from codes[0] and codes[1] on, and panels.
+  // Adds the products of the groups of a tile: of rows from codes[0] and codes[1] on, and panels.
   template <int32_t kTiles, int32_t kPanels>
   INLINE static void add_groups(const int8_t* const (&codes)[kTiles], int64_t stride,
                                 const uint8_t* panels, int64_t panel_bytes) {
     _tile_loadd(4, codes[0], stride);
     _tile_loadd(6, panels, kOutputs * 4);
-    _tile_dpbsud(0, 4, 6);
+    if constexpr (kIsFloat) {
+      _tile_dpbf16ps(0, 4, 6);
+    } else {
+      _tile_dpbsud(0, 4, 6);
+    }
     if constexpr (kPanels > 1) {
       _tile_loadd(7, panels + panel_bytes, kOutputs * 4);
-      _tile_dpbsud(1, 4, 7);
+      if constexpr (kIsFloat) {
+        _tile_dpbf16ps(1, 4, 7);
+      } else {
+        _tile_dpbsud(1, 4, 7);
+      }
     }
     if constexpr (kTiles > 1) {
       _tile_loadd(5, codes[1], stride);
-      _tile_dpbsud(2, 5, 6);
-      if constexpr (kPanels > 1) {
+      if constexpr (kIsFloat) {
+        _tile_dpbf16ps(2, 5, 6);
+      } else {
+        _tile_dpbsud(2, 5, 6);
+      }
+      if constexpr (kPanels > 1 && kIsFloat) {
+        _tile_dpbf16ps(3, 5, 7);
+      } else if constexpr (kPanels > 1) {
         _tile_dpbsud(3, 5, 7);
       }
     }
@@ -87,33 +103,34 @@ struct amx_tile {
       codes[t] =
           p.x.codes + p.read[row] * stride + t * (kPlanes == 1 ? kTileRows * stride : p.x.plane);
     }
-    for (int32_t begin = 0, piece = 0; begin < p.x.groups; begin += kPieceGroups, ++piece) {
+    const int32_t most = kIsFloat ? p.x.groups : kPieceGroups;
+    for (int32_t begin = 0, piece = 0; begin < p.x.groups; begin += most, ++piece) {
       const int32_t rest = p.x.groups - begin;
-      const int32_t groups = rest < kPieceGroups ? rest : kPieceGroups;
+      const int32_t groups = rest < most ? rest : most;
       _tile_zero(0);
       _tile_zero(1);
       _tile_zero(2);
       _tile_zero(3);
-      for (int32_t g = 0; g + 1 < groups; g += kTileGroups) {
+      for (int32_t g = 0; g + kTileGroups <= groups; g += kTileGroups) {
         for (int32_t v = 0; v < kPanels && fetches; ++v) {
-          for (int32_t line = 0; line < kTileGroups * kGroupBytes; line += 64) {
+          for (int32_t line = 0; line < kTileBytes; line += 64) {
             prefetch<false>(panels + (kPanels + v) * panel_bytes + line);
           }
         }
         add_groups<kTiles, kPanels>(codes, stride, panels, panel_bytes);
-        panels += kTileGroups * kGroupBytes;
+        panels += kTileBytes;
         for (int32_t t = 0; t < kTiles; ++t) {
-          codes[t] += kTileGroups * kInputs;
+          codes[t] += kOutputs * 4;
         }
       }
       if (groups % kTileGroups != 0) {
         // Nothing is read behind the last group, where codes are 0.
-        alignas(64) uint8_t last[kPanels][kTileGroups * kGroupBytes] = {};
+        alignas(64) uint8_t last[kPanels][kTileBytes] = {};
         for (int32_t v = 0; v < kPanels; ++v) {
           std::memcpy(last[v], panels + v * panel_bytes, std::size_t{kGroupBytes});
         }
         publish(last);
-        add_groups<kTiles, kPanels>(codes, stride, last[0], kTileGroups * kGroupBytes);
+        add_groups<kTiles, kPanels>(codes, stride, last[0], kTileBytes);
       }
       sums_of_tiles<kTiles, kPanels> sums;
       store(&sums);
@@ -126,6 +143,15 @@ struct amx_tile {
   INLINE void add(const sums_of_tiles<kTiles, kPanels>& sums, int32_t row, int32_t skipped,
                   int32_t piece, int32_t output) const {
     for (int32_t r = skipped; r < kTiles * kTileRows / kPlanes; ++r) {
+      if constexpr (kIsFloat) {
+        UNROLL
+        for (int32_t v = 0; v < kPanels; ++v) {
+          const void* const sum = sums.all[r / kTileRows][v] + r % kTileRows * kOutputs;
+          const floats total[1] = {_mm512_load_ps(sum)};
+          add_totals(p, row + r, 1, output + v * kOutputs, total);
+        }
+        continue;
+      }
       const int32_t* const begins =
           p.x.negated_sums + int64_t{p.read[row + r]} * p.x.sums_of_row() + piece * kPlanes;
       UNROLL
@@ -187,17 +213,20 @@ bool follow_each_other(const int32_t* rows, int32_t count) {
 }
 
 void multiply_by_tiles(weight_type type, const panel_product& product) {
-  if (type != weight_type::int8 || product.count < kTileRows ||
+  const row_format format = product.x.format;
+  if (format == row_format::groups || product.count < kTileRows ||
       !follow_each_other(product.read, product.count)) {
     multiply(type, product);
-  } else if (product.x.format == row_format::one_byte) {
-    amx_tile<1>{product}.run();
+  } else if (format == row_format::bfloat16) {
+    amx_tile<row_format::bfloat16>{product}.run();
+  } else if (format == row_format::one_byte) {
+    amx_tile<row_format::one_byte>{product}.run();
   } else {
-    amx_tile<2>{product}.run();
+    amx_tile<row_format::two_bytes>{product}.run();
   }
 }
 
-// Rows of small codes, in memory of their own.
+// Rows of small codes or whole numbers, in memory of their own.
 template <int32_t kCount, int32_t kGroups>
 struct some_rows {
   alignas(4) uint8_t memory[kCount * (2 * 192 + 64)];
@@ -208,7 +237,8 @@ struct some_rows {
     static_assert(rounded_bytes(row_format::two_bytes, kCount, kGroups) <= sizeof(memory));
     for (int32_t r = 0; r < kCount; ++r) {
       for (int32_t i = 0; i < kGroups * kInputs; ++i) {
-        x[i] = static_cast<float>((r * 31 + i) * 89 % 255 - 127) / static_cast<float>(3 + r);
+        x[i] = static_cast<float>((r * 31 + i) * 89 % 255 - 127) /
+               (format == row_format::bfloat16 ? 1.0f : static_cast<float>(3 + r));
       }
       round_row(x, kGroups * kInputs, rows, r);
     }
@@ -218,7 +248,9 @@ struct some_rows {
 // Whether tiles give the bits that VNNI gives, on some numbers.
 bool are_exact(row_format format) {
   constexpr int32_t kGroups = 3, kCount = 2 * kTileRows + 8;
-  constexpr int32_t kBytes = 2 * kGroups * group_bytes(weight_type::int8);
+  constexpr int32_t kBytes = 2 * kGroups * group_bytes(weight_type::bfloat16);
+  const bool is_float = format == row_format::bfloat16;
+  const weight_type type = is_float ? weight_type::bfloat16 : weight_type::int8;
   const some_rows<kCount, kGroups> x(format);
   float output_scales[2 * kOutputs];
   int32_t read[kCount], rows[kCount];
@@ -234,16 +266,21 @@ bool are_exact(row_format format) {
   for (int32_t i = 0; i < kBytes; ++i) {
     panels[i] = static_cast<uint8_t>(i * 59);
   }
+  for (int32_t i = 0; i < kBytes && is_float; i += 2) {  // powers of two, whose products are exact
+    panels[i] = 0;
+    panels[i + 1] = static_cast<uint8_t>(0x3f + i % 5 / 3 + i / 7 % 2 * 0x80);
+  }
   panel_product product = {panels, output_scales, 0,      2 * kOutputs, x.rows,      read,
                            rows,   rows,          kCount, by_tiles[0],  2 * kOutputs};
-  multiply_by_tiles(weight_type::int8, product);
+  multiply_by_tiles(type, product);
   product.c = expected[0];
-  multiply(weight_type::int8, product);
+  multiply(type, product);
   return std::memcmp(by_tiles, expected, sizeof(expected)) == 0;
 }
 
 bool tiles_are_exact() {
-  return are_exact(row_format::one_byte) && are_exact(row_format::two_bytes);
+  return are_exact(row_format::one_byte) && are_exact(row_format::two_bytes) &&
+         are_exact(row_format::bfloat16);
 }
 
 }  // namespace

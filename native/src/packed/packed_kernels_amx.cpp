@@ -5,8 +5,8 @@
 namespace blocksparse {
 namespace packed {
 
-const kernels kAmxInt8 = {"amx-int8 for INT8, avx512-vnni for other types", BLOCKSPARSE_AVX512,
-                          round_row, multiply_by_tiles};
+const kernels kAmx = {"amx for INT8 and BFLOAT16, avx512-vnni for other types", BLOCKSPARSE_AVX512,
+                      round_row, multiply_by_tiles};
 
 bool may_use_amx() {
   static const bool may = ask_for_registers() && tiles_are_exact();

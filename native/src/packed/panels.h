@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Weights that are only read, in the order in which whole-number products read them.
+// Weights that are only read, in the order in which products read them.
 //
 // Panels, groups and rounded rows are those of blocksparse.h, where an input is a row of a block
 // and an output a column.
@@ -27,18 +27,23 @@ constexpr int32_t kPieceGroups = 2048;
 // A number of a row in two bytes is this times the high code plus the low one.
 constexpr int32_t kHighUnit = 254;
 
-enum class weight_type { int8, q8_0, q4_0, mxfp4, q4_k, q6_k };
+enum class weight_type { bfloat16, int8, q8_0, q4_0, mxfp4, q4_k, q6_k };
 
 constexpr bool has_bytes(weight_type type) {
   return type == weight_type::int8 || type == weight_type::q8_0;
 }
 
 constexpr int32_t scale_bytes(weight_type type) {
-  return type == weight_type::int8 ? 0 : type == weight_type::mxfp4 ? kOutputs : 2 * kOutputs;
+  return type == weight_type::bfloat16 || type == weight_type::int8 ? 0
+         : type == weight_type::mxfp4                               ? kOutputs
+                                                                    : 2 * kOutputs;
 }
 
 constexpr int32_t group_bytes(weight_type type) {
-  const int32_t bits = has_bytes(type) ? 8 : type == weight_type::q6_k ? 6 : 4;
+  const int32_t bits = type == weight_type::bfloat16 ? 16
+                       : has_bytes(type)             ? 8
+                       : type == weight_type::q6_k   ? 6
+                                                     : 4;
   return scale_bytes(type) + kOutputs * kInputs * bits / 8;
 }
 
@@ -65,12 +70,18 @@ constexpr int64_t packed_bytes(weight_type type, int32_t inputs, int32_t outputs
 }
 
 // How rows of int8 are scaled: each group of 32 numbers, or all numbers of a row alike, which have
-// one code each or two.
-enum class row_format { groups, one_byte, two_bytes };
+// one code each or two. Rows of bfloat16 have no scales.
+enum class row_format { groups, one_byte, two_bytes, bfloat16 };
+
+// Whether all numbers of a row share a scale.
+constexpr bool is_whole(row_format format) {
+  return format == row_format::one_byte || format == row_format::two_bytes;
+}
 
 // The rows that products with weights of a type read.
 constexpr bool takes(weight_type type, row_format format) {
-  return (type == weight_type::int8) == (format != row_format::groups);
+  return (type == weight_type::int8) == is_whole(format) &&
+         (type == weight_type::bfloat16) == (format == row_format::bfloat16);
 }
 
 constexpr int32_t planes_of(row_format format) { return format == row_format::two_bytes ? 2 : 1; }
@@ -79,15 +90,16 @@ constexpr int32_t pieces_of(int32_t groups) {
   return groups / kPieceGroups + (groups % kPieceGroups == 0 ? 0 : 1);
 }
 
-// Bytes from one row's codes to the next. Whole rows have an odd number of 64 bytes, so that 16
-// rows at a time lie in different sets of a cache.
+// Bytes from one row's codes to the next. Whole rows and those of bfloat16 have an odd number of 64
+// bytes, so that 16 rows at a time lie in different sets of a cache.
 constexpr int64_t row_bytes(row_format format, int32_t groups) {
   return format == row_format::groups ? int64_t{groups} * kInputs
-                                      : (int64_t{groups} * kInputs + 63) / 64 / 2 * 128 + 64;
+         : is_whole(format)           ? (int64_t{groups} * kInputs + 63) / 64 / 2 * 128 + 64
+                                      : int64_t{groups | 1} * kInputs * 2;
 }
 
-// Rows of int8 for products. Row r has codes from codes + r * stride on, with zeros up to the
-// stride; the low codes of two bytes are `plane` bytes further.
+// Rows for products. Row r has codes from codes + r * stride on, with zeros up to the stride, or to
+// the end of the last group of bfloat16; the low codes of two bytes are `plane` bytes further.
 struct rounded_rows {
   row_format format;
   int32_t groups;
@@ -98,9 +110,26 @@ struct rounded_rows {
   int32_t* negated_sums;
 
   int64_t stride() const { return row_bytes(format, groups); }
-  int32_t scales_of_row() const { return format == row_format::groups ? groups : 1; }
+  int32_t scales_of_row() const {
+    return format == row_format::groups ? groups : is_whole(format) ? 1 : 0;
+  }
   int32_t sums_of_row() const {
-    return format == row_format::groups ? groups : pieces_of(groups) * planes_of(format);
+    return format == row_format::groups ? groups
+           : is_whole(format)           ? pieces_of(groups) * planes_of(format)
+                                        : 0;
+  }
+
+  // Some groups of row r from one on, as a row of its own, which is not whole.
+  rounded_rows part(int64_t r, int32_t first_group, int32_t count) const {
+    rounded_rows row = {format, count, codes + r * stride(), 0, nullptr, nullptr};
+    if (format == row_format::groups) {
+      row.codes += first_group * kInputs;
+      row.scales = scales + r * groups + first_group;
+      row.negated_sums = negated_sums + r * groups + first_group;
+    } else {
+      row.codes += int64_t{first_group} * kInputs * 2;
+    }
+    return row;
   }
 };
 
@@ -125,7 +154,8 @@ inline rounded_rows rows_at(void* memory, row_format format, int64_t count, int3
 // Their bytes.
 constexpr int64_t rounded_bytes(row_format format, int64_t count, int32_t groups) {
   const int64_t rest = format == row_format::groups ? 2 * int64_t{groups}
-                                                    : 1 + pieces_of(groups) * planes_of(format);
+                       : is_whole(format)           ? 1 + pieces_of(groups) * planes_of(format)
+                                                    : 0;
   return count * (planes_of(format) * row_bytes(format, groups) + 4 * rest);
 }
 
@@ -144,7 +174,7 @@ struct panel_product {
   int64_t ldc;
 };
 
-// The kernels of an instruction set. All give the same bits.
+// The kernels of an instruction set. All give the same bits, but for rows of bfloat16.
 struct kernels {
   const char* name;
   int32_t isa;  // of blocksparse.h: the least of which these are a part
@@ -156,8 +186,8 @@ struct kernels {
   //   two codes   y = x * (32384 / m), high = rint(y * (1 / 254.0f)), low = rint(y - 254 * high),
   //               scale m / 32384
   //
-  // Where one of them is NaN or infinite, the scale is NaN and all codes are 0. Elements missing to
-  // a whole row are 0.
+  // Where one of them is NaN or infinite, the scale is NaN and all codes are 0. Numbers of bfloat16
+  // are rounded to the nearest, of two the even one. Elements missing to a whole row are 0.
   void (*round_row)(const float* x, int32_t n, const rounded_rows& to, int32_t r);
 
   // Rows of groups: for the numbers of a group that share a scale, the product is a whole number;
@@ -167,15 +197,19 @@ struct kernels {
   // Whole rows: within a piece, the product is a whole number as a float; or two, high * 254 + low
   // rounded once. It is multiplied by the scale of the row, then by that of the output, and added
   // to c, the first piece first.
+  //
+  // Rows of bfloat16: the products are summed as floats, and the sum is added to c. It does not
+  // depend on the other rows, unless tiles multiply some of them.
   void (*multiply)(weight_type type, const panel_product& product);
 };
 
-extern const kernels kPortable, kAvx2, kAvxVnni, kAvx512Vnni, kAmxInt8, kNeonDot, kNeonI8mm;
+extern const kernels kPortable, kAvx2, kAvxVnni, kAvx512Vnni, kAvx512Bf16, kAmx, kNeonDot,
+    kNeonI8mm;
 
-constexpr int32_t kMostKernels = 5;
+constexpr int32_t kMostKernels = 6;
 
 // Whether Linux grants this process the registers of AMX, and they multiply as they should. For
-// processors with AVX-512 VNNI and AMX-INT8 only.
+// processors with AVX-512 VNNI, AMX-INT8 and AMX-BF16 only.
 bool may_use_amx();
 
 // Puts those that this processor can run into `all`, the slowest first, and returns how many.

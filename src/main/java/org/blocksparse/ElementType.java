@@ -14,8 +14,8 @@ import org.blocksparse.internal.kernels.WeightType;
  * the dequantized values, not for the values before rounding. {@link Weights#widened} returns the
  * dequantized values.
  *
- * <p>{@link Weights} of INT8 and the types below it are <b>packed</b>: they have a layout for int8
- * dot-product instructions, and only forward products accept them.
+ * <p>{@link Weights} of PACKED_BFLOAT16 and the types below it are <b>packed</b>: they have a
+ * layout for dot-product instructions, and only forward products accept them.
  *
  * <p>Rounding is to nearest, ties to even.
  */
@@ -28,6 +28,13 @@ public enum ElementType {
 
   /** 8 bits of precision, 2 bytes; the range of floats. */
   BFLOAT16(WeightType.BFLOAT16),
+
+  /**
+   * The same numbers as {@link #BFLOAT16}, packed: products of experts and blocks with many rows
+   * are faster. Layers of BFLOAT16 become this type without rounding again. A softmax, a label tree
+   * or a bag cannot have it.
+   */
+  PACKED_BFLOAT16(WeightType.PACKED_BFLOAT16),
 
   /**
    * An integer in [-127, 127], 1 byte, times a scale: {@code max |w| / 127} over the weights of an
@@ -103,6 +110,7 @@ public enum ElementType {
       case FLOAT32 -> FLOAT32;
       case FLOAT16 -> FLOAT16;
       case BFLOAT16 -> BFLOAT16;
+      case PACKED_BFLOAT16 -> PACKED_BFLOAT16;
       case INT8, PACKED_INT8 -> INT8;
       case Q8_0 -> Q8_0;
       case Q4_0 -> Q4_0;

@@ -156,6 +156,11 @@ final class TensorAccess implements Access.Tensors {
   }
 
   @Override
+  public Weights packed(Weights weights) {
+    return weights.packed();
+  }
+
+  @Override
   public StoredWeights stored(Weights weights) {
     return weights.stored();
   }

@@ -26,9 +26,10 @@ import org.blocksparse.internal.memory.Storage;
  * have results that are bitwise equal to those with {@link #widened} on the tile kernels ({@code
  * -Dblocksparse.path=tile}).
  *
- * <p><b>Packed</b> weights have a layout for int8 dot-product instructions: INT8, {@link
- * ElementType#Q8_0}, {@link ElementType#Q4_0}, {@link ElementType#MXFP4}, {@link ElementType#Q4_K}
- * and {@link ElementType#Q6_K}. Only forward products accept them.
+ * <p><b>Packed</b> weights have a layout for dot-product instructions: {@link
+ * ElementType#PACKED_BFLOAT16}, INT8, {@link ElementType#Q8_0}, {@link ElementType#Q4_0}, {@link
+ * ElementType#MXFP4}, {@link ElementType#Q4_K} and {@link ElementType#Q6_K}. Only forward products
+ * accept them.
  *
  * <p>The lifetime and thread-safety rules of {@link Tensor} apply.
  */
@@ -159,6 +160,8 @@ public final class Weights implements BlockMatrix {
    *   <tr><th>type</th><th>memory</th></tr>
    *   <tr><td>INT8</td>
    *       <td>n rows of iSize bytes, and one scale per row</td></tr>
+   *   <tr><td>PACKED_BFLOAT16</td>
+   *       <td>n rows of iSize numbers of 2 bytes, in native byte order</td></tr>
    *   <tr><td>Q8_0, Q4_0, MXFP4</td>
    *       <td>n rows of iSize / 32 blocks of ggml, of 34, 18 or 17 bytes</td></tr>
    *   <tr><td>Q4_K, Q6_K</td>
@@ -173,10 +176,11 @@ public final class Weights implements BlockMatrix {
    * @param owner keeps the memory alive during the call, as for {@link FloatTensor#wrapAddress}
    * @param scales for INT8, (iBlocks, oBlocks, oSize); null for other types
    * @param dims (iBlocks, oBlocks, iSize, oSize) of the weights
-   * @throws IllegalArgumentException if the type is not supported; if the address is 0; if the
-   *     bytes do not match the dimensions; if there are not four dimensions, or one is larger than
-   *     an int; if iSize is not a multiple of 32 or 256 for a ggml type; or if scales are missing,
-   *     unexpected, of another shape, or could make weights infinite
+   * @throws IllegalArgumentException if the type is not supported; if the address is 0, or of
+   *     PACKED_BFLOAT16 odd; if the bytes do not match the dimensions; if there are not four
+   *     dimensions, or one is larger than an int; if iSize is not a multiple of 32 or 256 for a
+   *     ggml type; or if scales are missing, unexpected, of another shape, or could make weights
+   *     infinite
    * @throws IllegalStateException if the scales are closed
    * @throws UnsupportedOperationException if the native library is not in use
    */
@@ -190,19 +194,20 @@ public final class Weights implements BlockMatrix {
               + "; wrapAddress and transposeBlocks use it where it lies");
     }
     Shape shape = requireDims(dims);
-    requireAddress(address, 1);
+    requireAddress(address, type == ElementType.PACKED_BFLOAT16 ? 2 : 1);
     requireScales(type, scales);
     long blocks = shape.dim(0) * shape.dim(1);
     int iSize = (int) shape.dim(2);
     int oSize = (int) shape.dim(3);
     Engine engine = Workers.common().engine();
-    if (type == ElementType.INT8) {
-      requireBytes(bytes, shape.size(), shape, type);
+    if (type == ElementType.INT8 || type == ElementType.PACKED_BFLOAT16) {
+      WeightType rows = type == ElementType.INT8 ? WeightType.INT8 : WeightType.BFLOAT16;
+      requireBytes(bytes, shape.size() * rows.bytes(), shape, type);
       try (StoredWeights memory =
           new StoredWeights(
-              WeightType.INT8,
+              rows,
               Storage.wrapBytes(address, bytes, owner),
-              copyScales(scales, shape))) {
+              scales == null ? null : copyScales(scales, shape))) {
         return new Weights(memory.packed(blocks, iSize, oSize, true, engine), shape);
       }
     }
@@ -351,6 +356,22 @@ public final class Weights implements BlockMatrix {
       }
     }
     return new Weights(stored.copy(shape.size()), shape);
+  }
+
+  /**
+   * Packs weights of BFLOAT16; the caller must hold a lease.
+   *
+   * @throws IllegalArgumentException if they are a transposed view of a grid of blocks
+   */
+  Weights packed() {
+    long blocks = shape.dim(0) * shape.dim(1);
+    if (transposed && shape.dim(0) != 1 && shape.dim(1) != 1) {
+      requireContiguous("packed");
+    }
+    Engine engine = Workers.common().engine();
+    int iSize = (int) shape.dim(2);
+    int oSize = (int) shape.dim(3);
+    return new Weights(stored.packed(blocks, iSize, oSize, transposed, engine), shape);
   }
 
   /** The stored weights; transposed if {@link #isTransposed}. */

@@ -49,6 +49,7 @@ final class ExpertsRoundingTest {
         Map.of(
             ElementType.FLOAT16, 0.0004,
             ElementType.BFLOAT16, 0.004,
+            ElementType.PACKED_BFLOAT16, 0.004,
             ElementType.INT8, 0.027,
             ElementType.Q8_0, 0.015,
             ElementType.Q4_0, 0.15,

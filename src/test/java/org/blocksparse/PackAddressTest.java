@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import org.blocksparse.io.GgufFile;
 import org.blocksparse.testing.GgufBytes;
 import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.ShortPointer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -69,6 +70,43 @@ final class PackAddressTest {
         assertEquals(expected.bytes(), packed.bytes());
         assertArrayEquals(floats(expected), floats(packed));
       }
+    }
+  }
+
+  @Test
+  void numbersOfBfloat16KeepTheirBits() {
+    assumeTrue(Backend.isNative());
+    try (FloatTensor W = FloatTensor.zeros(EXPERTS, 1, IN, OUT);
+        ShortPointer memory = new ShortPointer(EXPERTS * IN * OUT)) {
+      for (int i = 0; i < EXPERTS * IN * OUT; i++) {
+        float value = (float) Math.sin(i * i);
+        int bits = Float.floatToRawIntBits(value) & 0xffff0000;
+        memory.put(i, (short) (bits >> 16));
+        W.set(Float.intBitsToFloat(bits), i / (IN * OUT), 0, i % IN, i / IN % OUT);
+      }
+      try (Weights packed =
+          Weights.packAddress(
+              memory.address(),
+              2L * EXPERTS * IN * OUT,
+              memory,
+              ElementType.PACKED_BFLOAT16,
+              null,
+              EXPERTS,
+              1,
+              IN,
+              OUT)) {
+        assertArrayEquals(W.toArray(), floats(packed));
+      }
+      refuses(
+          "address: expected a multiple of 2 that is not 0 but was 65",
+          65,
+          64,
+          ElementType.PACKED_BFLOAT16,
+          null,
+          1,
+          1,
+          32,
+          1);
     }
   }
 

@@ -5,6 +5,7 @@ import static org.blocksparse.ElementType.BFLOAT16;
 import static org.blocksparse.ElementType.FLOAT32;
 import static org.blocksparse.ElementType.INT8;
 import static org.blocksparse.ElementType.MXFP4;
+import static org.blocksparse.ElementType.PACKED_BFLOAT16;
 import static org.blocksparse.ElementType.Q4_0;
 import static org.blocksparse.ElementType.Q8_0;
 
@@ -41,7 +42,11 @@ import org.blocksparse.ElementType;
 final class Experts {
   /** Types whose engines exist at the same time. */
   private static final List<List<ElementType>> GROUPS =
-      List.of(List.of(Q4_0, MXFP4), List.of(INT8, Q8_0), List.of(BFLOAT16), List.of(FLOAT32));
+      List.of(
+          List.of(Q4_0, MXFP4),
+          List.of(INT8, Q8_0),
+          List.of(BFLOAT16, PACKED_BFLOAT16),
+          List.of(FLOAT32));
 
   private static final String ALL_TOKENS = "1,32,256,1024";
   private static final int TURNS = 2;
@@ -53,7 +58,7 @@ final class Experts {
 
   /** A library of experts. */
   private enum Peer {
-    BLOCKSPARSE(FLOAT32, BFLOAT16, INT8, Q8_0, Q4_0, MXFP4) {
+    BLOCKSPARSE(FLOAT32, BFLOAT16, PACKED_BFLOAT16, INT8, Q8_0, Q4_0, MXFP4) {
       @Override
       ProcessBuilder program(MoeShape shape, ElementType type) {
         return java(CLASS_PATH, BlocksparseExperts.class, shape.name(), type.name());
@@ -250,7 +255,7 @@ final class Experts {
     double max =
         switch (engine.type) {
           case FLOAT32 -> 1e-5;
-          case BFLOAT16, FLOAT16 -> 0.01;
+          case BFLOAT16, PACKED_BFLOAT16, FLOAT16 -> 0.01;
           case INT8, Q8_0 -> 0.03;
           case Q6_K -> 0.1;
           case Q4_0, MXFP4, Q4_K -> 0.3;

@@ -156,6 +156,9 @@ record ExpertsParameters(
     if (type == ElementType.FLOAT32) {
       return weights.widened();
     }
+    if (type == ElementType.PACKED_BFLOAT16 && weights.type() == ElementType.BFLOAT16) {
+      return TENSORS.packed(weights);
+    }
     if (type != weights.type()) {
       throw ReadOnlyWeights.roundedAlready(TENSORS.stored(weights.type()), TENSORS.stored(type));
     }

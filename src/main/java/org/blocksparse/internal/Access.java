@@ -151,6 +151,8 @@ public final class Access {
 
     Weights copy(Weights weights);
 
+    Weights packed(Weights weights);
+
     StoredWeights stored(Weights weights);
 
     StoredWeights requireContiguous(Weights weights, String operation);

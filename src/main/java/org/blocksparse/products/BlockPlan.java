@@ -43,16 +43,18 @@ import org.blocksparse.internal.memory.Storage;
  *   <tr><th>W</th><th>bits</th><th>others</th></tr>
  *   <tr><td>floats, FLOAT16, transposed views</td><td>32</td><td></td></tr>
  *   <tr><td>BFLOAT16</td><td>16, a bfloat16</td><td>32</td></tr>
+ *   <tr><td>PACKED_BFLOAT16</td><td>16, a bfloat16</td><td></td></tr>
  *   <tr><td>INT8</td><td>8, a scale for each row</td><td>16, a scale for each row</td></tr>
  *   <tr><td>other packed types</td><td>8, a scale for each 32 elements of a row</td><td></td></tr>
  * </table>
  *
- * <p>For <b>packed weights</b>, let m be the largest magnitude of the elements of h that share a
- * scale, or 2<sup>-119</sup> (with 16 bits 2<sup>-111</sup>) if that is larger. Each element is
- * rounded to the nearest integer multiple of m / t, where t is 127, or with 16 bits 32384. If an
- * element is NaN or infinite, all outputs of the row are NaN. Integer products and their sums are
- * exact, within 32 elements or, of INT8, within 65,536. Scaling and all further sums are float32.
- * Relative to the unrounded h and the stored weights, the error of each output element is at most
+ * <p>For <b>packed weights of integers</b>, let m be the largest magnitude of the elements of h
+ * that share a scale, or 2<sup>-119</sup> (with 16 bits 2<sup>-111</sup>) if that is larger. Each
+ * element is rounded to the nearest integer multiple of m / t, where t is 127, or with 16 bits
+ * 32384. If an element is NaN or infinite, all outputs of the row are NaN. Integer products and
+ * their sums are exact, within 32 elements or, of INT8, within 65,536. Scaling and all further sums
+ * are float32. Relative to the unrounded h and the stored weights, the error of each output element
+ * is at most
  *
  * <pre>{@code
  * r M  +  1.01 * (g + iWin + 4) * 2^-24 * (|s| + M)  +  iWin * g * 2^-131
@@ -64,11 +66,11 @@ import org.blocksparse.internal.memory.Storage;
  * |W|. The bound holds if g + iWin is less than 2<sup>16</sup>. Results are bitwise identical on
  * all processors, and for the Java kernels.
  *
- * <p>For <b>{@link ElementType#BFLOAT16}</b> (8 bits of precision) that is no transposed view, each
- * element of h is rounded to the nearest bfloat16, ties to even: its relative error is at most
- * 2<sup>-8</sup>. NaN stays NaN; magnitudes of 2<sup>128</sup> - 2<sup>119</sup> and more become
- * infinite. A product of two bfloat16 values is exact in float32. Sums are float32. The error of
- * each output element is at most
+ * <p>For <b>{@link ElementType#BFLOAT16}</b> (8 bits of precision) that is no transposed view, and
+ * for <b>{@link ElementType#PACKED_BFLOAT16}</b>, each element of h is rounded to the nearest
+ * bfloat16, ties to even: its relative error is at most 2<sup>-8</sup>. NaN stays NaN; magnitudes
+ * of 2<sup>128</sup> - 2<sup>119</sup> and more become infinite. A product of two bfloat16 values
+ * is exact in float32. Sums are float32. The error of each output element is at most
  *
  * <pre>{@code
  * 2^-8 * S  +  1.01 * k * 2^-24 * (|s| + S)  +  2^-126 * sum (2 + |h| + |W|)
@@ -77,8 +79,9 @@ import org.blocksparse.internal.memory.Storage;
  * <p>where k = iWin * iSize, and S = sum |h| |W| over these k products. The bound holds if k is at
  * most 2<sup>16</sup>. The last term covers subnormal values in h, W and sums, which a processor
  * may flush to zero. Results may differ between processors, even with the same instruction set. AMX
- * (only on Linux) and AVX512-BF16 are used for blocks with at least 12 rows; elsewhere, the rounded
- * values are multiplied as float32, which is no faster.
+ * (only on Linux) and AVX512-BF16 are used for blocks with at least 12 rows, and AVX512-BF16 for
+ * packed weights with any rows; elsewhere, the rounded values are multiplied as float32, which is
+ * no faster.
  *
  * <p>On a processor with AMX, the first product that rounds h, or {@link
  * org.blocksparse.Backend#describe}, requests the AMX registers from the Linux kernel, for the

@@ -14,6 +14,7 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
@@ -225,7 +226,7 @@ public final class ExpertsFileTest {
     return switch (type) {
       case FLOAT32 -> 0;
       case FLOAT16 -> 1e-3f;
-      case BFLOAT16, INT8, Q8_0 -> 0.03f;
+      case BFLOAT16, PACKED_BFLOAT16, INT8, Q8_0 -> 0.03f;
       case Q6_K -> 0.1f;
       case Q4_0, MXFP4, Q4_K -> 0.6f;
     };
@@ -332,7 +333,24 @@ public final class ExpertsFileTest {
         assertEqual(layer, copy);
         assertArrayEquals(applied(layer, rows), applied(copy.withInputBits(32), rows), 1e-5f);
         savedAndLoaded(copy, rows);
+        assertPackedIs(copy, layer.withWeights(ElementType.PACKED_BFLOAT16));
+        assertPackedIs(copy, copy.withWeights(ElementType.PACKED_BFLOAT16));
       }
+    }
+  }
+
+  private static void assertPackedIs(MixtureOfExperts expected, MixtureOfExperts packed) {
+    try (packed) {
+      assertEquals(ElementType.PACKED_BFLOAT16, packed.weightType());
+      for (String name : List.of("W1", "W2")) {
+        try (FloatTensor those = ((Weights) expected.parameters().get(name)).widened();
+            FloatTensor these = ((Weights) packed.parameters().get(name)).widened()) {
+          assertArrayEquals(those.toArray(), these.toArray(), name);
+        }
+      }
+      assertThrows(IllegalStateException.class, () -> packed.withInputBits(32));
+      assertThrows(IllegalStateException.class, () -> packed.withInputBits(8));
+      assertThrows(IllegalStateException.class, () -> packed.withWeights(ElementType.BFLOAT16));
     }
   }
 

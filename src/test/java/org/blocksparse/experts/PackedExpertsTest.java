@@ -129,8 +129,13 @@ final class PackedExpertsTest {
             FloatTensor out = FloatTensor.zeros(s.batch(), s.outputs())) {
           out.fill(Float.NaN);
           layer.apply(x, routing, out);
-          assertArrayEquals(
-              byParts(layer, x, routing, workers), out.toArray(), s + " " + activation);
+          // Tiles of AMX add up in another order, of rows that follow each other.
+          float delta = type == ElementType.PACKED_BFLOAT16 ? 0.02f : 0;
+          float[] parts = byParts(layer, x, routing, workers);
+          for (int i = 0; i < parts.length; i++) {
+            assertEquals(
+                parts[i], out.get(i / s.outputs(), i % s.outputs()), delta, s + " " + activation);
+          }
           if (type == ElementType.INT8) {
             layer.withInputBits(16).apply(x, routing, out);
             BlockPlan up = routing.toExperts().withWorkers(workers).withInputBits(16);

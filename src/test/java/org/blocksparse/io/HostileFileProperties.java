@@ -120,7 +120,12 @@ final class HostileFileProperties {
       stepExperts(layer, Optimizer.adam(0.1f));
       SaveOptions plain = SaveOptions.defaults();
       EXPERTS.add(right("experts", to -> layer.save(to, plain.withOptimizerState())));
-      for (ElementType type : List.of(ElementType.BFLOAT16, ElementType.INT8, ElementType.Q4_0)) {
+      for (ElementType type :
+          List.of(
+              ElementType.BFLOAT16,
+              ElementType.PACKED_BFLOAT16,
+              ElementType.INT8,
+              ElementType.Q4_0)) {
         try (MixtureOfExperts narrow = layer.withWeights(type)) {
           EXPERTS.add(right("experts of " + type, narrow::save));
         }

@@ -587,7 +587,12 @@ final class TensorFileWeightsTest {
   @Test
   void scalesOfPackedWeightsAreFinite(Data data) throws IOException {
     for (ElementType type :
-        List.of(ElementType.Q8_0, ElementType.MXFP4, ElementType.Q4_K, ElementType.Q6_K)) {
+        List.of(
+            ElementType.PACKED_BFLOAT16,
+            ElementType.Q8_0,
+            ElementType.MXFP4,
+            ElementType.Q4_K,
+            ElementType.Q6_K)) {
       try (FloatTensor W = floats(data)) {
         TensorFile.save(file, NamedTensors.none().with("W", W, type));
       }
@@ -595,12 +600,18 @@ final class TensorFileWeightsTest {
       SafeTensorsOracle.Tensor tensor = new SafeTensorsOracle(file).tensors.get("W");
       int block = (int) (long) tensor.shape().get(2);
       int at = Math.toIntExact(tensor.positionInFile()) + 2 * block + 15;
-      bytes[at] = (byte) (type == ElementType.MXFP4 ? 253 : 0x7c);
+      boolean isNumber = type == ElementType.PACKED_BFLOAT16;
+      bytes[at] = (byte) (isNumber ? 0x7f : type == ElementType.MXFP4 ? 253 : 0x7c);
+      bytes[at - 1] = isNumber ? (byte) 0x80 : bytes[at - 1];
       Files.write(other, bytes);
       try (TensorFile tensors = TensorFile.open(other)) {
         FileFormatException e = assertThrows(FileFormatException.class, () -> tensors.weights("W"));
         assertTrue(
-            e.getMessage().contains("W: a scale of group 2 makes weights infinite"),
+            e.getMessage()
+                .contains(
+                    isNumber
+                        ? "W: a weight of group 2 is not finite"
+                        : "W: a scale of group 2 makes weights infinite"),
             e.getMessage());
       }
     }

@@ -3,6 +3,7 @@ package org.blocksparse.products;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -31,14 +32,18 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Products of BFLOAT16, which round their inputs as well: how, how far off results are, and {@link
- * BlockPlan#withInputBits}, which refuses that.
+ * Products of BFLOAT16, packed or not, which round their inputs as well: how, how far off results
+ * are, and {@link BlockPlan#withInputBits}, which refuses that.
  */
 @ExtendWith(Seeded.class)
 final class RoundedInputsTest {
+  private static final List<ElementType> TYPES =
+      List.of(ElementType.BFLOAT16, ElementType.PACKED_BFLOAT16);
+
   private static final List<Sizes> SIZES =
       List.of(
           new Sizes(1, 1, 1, 1, 1, 1, 1),
@@ -54,6 +59,15 @@ final class RoundedInputsTest {
 
   static Stream<Arguments> cases() {
     return kernels().flatMap(k -> SIZES.stream().map(s -> Arguments.of(k, s)));
+  }
+
+  static Stream<Arguments> casesOfTypes() {
+    return cases()
+        .flatMap(c -> TYPES.stream().map(type -> Arguments.of(c.get()[0], c.get()[1], type)));
+  }
+
+  static Stream<Arguments> kernelsAndTypes() {
+    return kernels().flatMap(k -> TYPES.stream().map(type -> Arguments.of(k, type)));
   }
 
   static Stream<KernelsUnderTest> kernels() {
@@ -110,9 +124,10 @@ final class RoundedInputsTest {
   }
 
   @Tag("xcheck")
-  @ParameterizedTest(name = "{0} {1}")
-  @MethodSource("cases")
-  void everyForwardProductIsThatOfRoundedInputs(KernelsUnderTest kernels, Sizes s, Data data) {
+  @ParameterizedTest(name = "{0} {1} {2}")
+  @MethodSource("casesOfTypes")
+  void everyForwardProductIsThatOfRoundedInputs(
+      KernelsUnderTest kernels, Sizes s, ElementType type, Data data) {
     BlockProblem p = data.blocks(s, Numbers.SMALL_INTEGERS);
     float[] values = wide(data, s.batch() * s.iWin() * s.iSize());
     float[] roundedValues = new float[values.length];
@@ -121,7 +136,7 @@ final class RoundedInputsTest {
     }
     try (Guarded memory = new Guarded();
         FloatTensor floats = FloatTensor.of(p.W(), s.W());
-        Weights W = Weights.of(floats, ElementType.BFLOAT16);
+        Weights W = Weights.of(floats, type);
         IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
         IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
         BlockPlan plan =
@@ -137,11 +152,11 @@ final class RoundedInputsTest {
   }
 
   @Tag("xcheck")
-  @ParameterizedTest(name = "{0}")
-  @MethodSource("kernels")
-  void raggedPlansRoundAsWell(KernelsUnderTest kernels) {
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("kernelsAndTypes")
+  void raggedPlansRoundAsWell(KernelsUnderTest kernels, ElementType type) {
     try (FloatTensor floats = FloatTensor.of(new float[] {1, 2, 3, 4}, 2, 1, 2, 1);
-        Weights W = Weights.of(floats, ElementType.BFLOAT16);
+        Weights W = Weights.of(floats, type);
         SparseRows inputs = SparseRows.of(List.of(new int[] {0, 1}, new int[0], new int[] {1}));
         SparseRows outputs = SparseRows.of(List.of(new int[] {0}, new int[] {0}, new int[0]));
         BlockPlan plan = BlockPlan.of(inputs, outputs, 2, 1);
@@ -167,13 +182,13 @@ final class RoundedInputsTest {
     return new Bounded(exact.shape(), exact.values(), bounds);
   }
 
-  @ParameterizedTest(name = "{0} {1}")
-  @MethodSource("cases")
-  void resultsAreWithinTheBound(KernelsUnderTest kernels, Sizes s, Data data) {
+  @ParameterizedTest(name = "{0} {1} {2}")
+  @MethodSource("casesOfTypes")
+  void resultsAreWithinTheBound(KernelsUnderTest kernels, Sizes s, ElementType type, Data data) {
     BlockProblem given = data.blocks(s, Numbers.GAUSSIAN);
     try (Guarded memory = new Guarded();
         FloatTensor floats = FloatTensor.of(given.W(), s.W());
-        Weights W = Weights.of(floats, ElementType.BFLOAT16);
+        Weights W = Weights.of(floats, type);
         FloatTensor widened = W.widened();
         FloatTensor h = FloatTensor.of(given.h(), s.h());
         FloatTensor b = FloatTensor.zeros(s.b());
@@ -190,14 +205,15 @@ final class RoundedInputsTest {
   }
 
   /** A dense product of one column by a block of ones, of a few rows and of many. */
-  private static void assertProduct(KernelsUnderTest kernels, float expected, float... row) {
+  private static void assertProduct(
+      KernelsUnderTest kernels, ElementType type, float expected, float... row) {
     int k = row.length;
     float[] ones = ones(k);
     for (int rows : new int[] {1, 50}) {
       float[] values = new float[rows * k];
       System.arraycopy(row, 0, values, (rows - 1) * k, k);
       try (FloatTensor floats = FloatTensor.of(ones, 1, 1, k, 1);
-          Weights W = Weights.of(floats, ElementType.BFLOAT16);
+          Weights W = Weights.of(floats, type);
           FloatTensor h = FloatTensor.of(values, rows, 1, k);
           FloatTensor b = FloatTensor.zeros(1, 1);
           BlockPlan plan = BlockPlan.dense(rows).withWorkers(kernels.workers());
@@ -210,33 +226,34 @@ final class RoundedInputsTest {
     }
   }
 
-  @ParameterizedTest(name = "{0}")
-  @MethodSource("kernels")
-  void numbersAreRoundedToTheNearest(KernelsUnderTest kernels) {
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("kernelsAndTypes")
+  void numbersAreRoundedToTheNearest(KernelsUnderTest kernels, ElementType type) {
     float infinity = Float.POSITIVE_INFINITY;
-    assertProduct(kernels, 1, 1 + 0x1p-8f);
-    assertProduct(kernels, 1 + 0x1p-7f, 1 + 0x1p-8f + 0x1p-23f);
-    assertProduct(kernels, -1 - 0x1p-6f, -1 - 0x1.8p-7f);
-    assertProduct(kernels, 3, 1 + 0x1p-8f, 2);
-    assertProduct(kernels, 6, 1, 2, 3 + 0x1p-7f);
-    assertProduct(kernels, 0x1p-126f, 0x1p-126f);
-    assertProduct(kernels, 0x1.fep127f, 0x1.fefffep127f);
-    assertProduct(kernels, infinity, 0x1.ffp127f);
-    assertProduct(kernels, -infinity, 0, -Float.MAX_VALUE, 0);
-    assertProduct(kernels, infinity, 1, 2, infinity);
-    assertProduct(kernels, Float.NaN, infinity, -infinity);
+    assertProduct(kernels, type, 1, 1 + 0x1p-8f);
+    assertProduct(kernels, type, 1 + 0x1p-7f, 1 + 0x1p-8f + 0x1p-23f);
+    assertProduct(kernels, type, -1 - 0x1p-6f, -1 - 0x1.8p-7f);
+    assertProduct(kernels, type, 3, 1 + 0x1p-8f, 2);
+    assertProduct(kernels, type, 6, 1, 2, 3 + 0x1p-7f);
+    assertProduct(kernels, type, 0x1p-126f, 0x1p-126f);
+    assertProduct(kernels, type, 0x1.fep127f, 0x1.fefffep127f);
+    assertProduct(kernels, type, infinity, 0x1.ffp127f);
+    assertProduct(kernels, type, -infinity, 0, -Float.MAX_VALUE, 0);
+    assertProduct(kernels, type, infinity, 1, 2, infinity);
+    assertProduct(kernels, type, Float.NaN, infinity, -infinity);
     for (int nan : new int[] {0x7f800001, 0x7fc00000, 0x7fffffff, 0xffffffff}) {
-      assertProduct(kernels, Float.NaN, 1, Float.intBitsToFloat(nan), 2);
+      assertProduct(kernels, type, Float.NaN, 1, Float.intBitsToFloat(nan), 2);
     }
   }
 
-  @Test
-  void bitsDoNotDependOnTheWorkers(Data data) {
+  @ParameterizedTest
+  @EnumSource(names = {"BFLOAT16", "PACKED_BFLOAT16"})
+  void bitsDoNotDependOnTheWorkers(ElementType type, Data data) {
     Sizes s = new Sizes(300, 3, 2, 333, 130, 2, 1);
     BlockProblem p = data.blocks(s, Numbers.GAUSSIAN);
     ForkJoinPool pool = new ForkJoinPool(3);
     try (FloatTensor floats = FloatTensor.of(p.W(), s.W());
-        Weights W = Weights.of(floats, ElementType.BFLOAT16);
+        Weights W = Weights.of(floats, type);
         FloatTensor h = FloatTensor.of(p.h(), s.h());
         FloatTensor b = FloatTensor.of(p.b(), s.b());
         IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
@@ -254,6 +271,54 @@ final class RoundedInputsTest {
       }
     } finally {
       pool.shutdown();
+    }
+  }
+
+  /** A row's bits do not depend on how many rows there are; rows of tiles of AMX aside. */
+  @Test
+  void bitsOfPackedWeightsDoNotDependOnOtherRows(Data data) {
+    int most = 15;
+    try (FloatTensor floats =
+            FloatTensor.of(data.floats(Numbers.GAUSSIAN, 333 * 70), 1, 1, 333, 70);
+        Weights W = Weights.of(floats, ElementType.PACKED_BFLOAT16);
+        FloatTensor h = FloatTensor.of(data.floats(Numbers.GAUSSIAN, most * 333), most, 1, 333);
+        BlockPlan all = BlockPlan.dense(most);
+        FloatTensor expected = SparseBlockDot.apply(W, h, all, Epilogue.none())) {
+      for (int rows = 1; rows < most; rows++) {
+        float[] some = Arrays.copyOf(h.toArray(), rows * 333);
+        try (FloatTensor few = FloatTensor.of(some, rows, 1, 333);
+            BlockPlan plan = BlockPlan.dense(rows);
+            FloatTensor out = SparseBlockDot.apply(W, few, plan, Epilogue.none())) {
+          assertArrayEquals(
+              Arrays.copyOf(expected.toArray(), rows * 70), out.toArray(), rows + " rows");
+        }
+      }
+    }
+  }
+
+  @Test
+  void packedNumbersAreTheSame(Data data) {
+    float[] values = data.floats(Numbers.GAUSSIAN, 2 * 67 * 35);
+    try (FloatTensor floats = FloatTensor.of(values, 2, 1, 67, 35);
+        Weights packed = Weights.of(floats, ElementType.PACKED_BFLOAT16);
+        Weights rows = Weights.of(floats, ElementType.BFLOAT16);
+        FloatTensor expected = rows.widened();
+        FloatTensor actual = packed.widened()) {
+      assertArrayEquals(expected.toArray(), actual.toArray());
+      assertEquals("Weights(2, 1, 67, 35) of PACKED_BFLOAT16", packed.toString());
+      assertEquals(2 * 3 * 3 * 1024, packed.bytes());
+      for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.MAX_VALUE}) {
+        floats.set(bad, 1, 0, 33, 17);
+        IllegalArgumentException refused =
+            assertThrows(
+                IllegalArgumentException.class,
+                () -> Weights.of(floats, ElementType.PACKED_BFLOAT16));
+        assertEquals(
+            bad == Float.MAX_VALUE
+                ? "W: element 3517 = 3.4028235E38 is too large for PACKED_BFLOAT16"
+                : "W: element 3517 is " + bad + ", which PACKED_BFLOAT16 weights cannot be",
+            refused.getMessage());
+      }
     }
   }
 

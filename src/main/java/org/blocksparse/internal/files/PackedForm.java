@@ -10,7 +10,8 @@ import org.blocksparse.internal.kernels.WeightType;
 final class PackedForm {
   private static final String INT8 = "INT8";
   private static final Pattern TEXT =
-      Pattern.compile("(INT8|Q8_0|Q4_0|MXFP4|Q4_K|Q6_K) ([0-9]{1,10}) ([0-9]{1,10})");
+      Pattern.compile(
+          "(PACKED_BFLOAT16|INT8|Q8_0|Q4_0|MXFP4|Q4_K|Q6_K) ([0-9]{1,10}) ([0-9]{1,10})");
 
   private PackedForm() {}
 

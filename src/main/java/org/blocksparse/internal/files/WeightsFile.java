@@ -360,7 +360,10 @@ public final class WeightsFile implements AutoCloseable {
         long infinite = panels.groupThatIsNotFinite(storage, dims[0] * dims[1]);
         if (infinite >= 0) {
           throw new MalformedException(
-              elements.name(), "a scale of group " + infinite + " makes weights infinite");
+              elements.name(),
+              type == WeightType.PACKED_BFLOAT16
+                  ? "a weight of group " + infinite + " is not finite"
+                  : "a scale of group " + infinite + " makes weights infinite");
         }
       }
       return new StoredWeights(type, storage, readScalesOrNull(reader, scales));

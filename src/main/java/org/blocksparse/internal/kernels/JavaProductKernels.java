@@ -64,12 +64,26 @@ final class JavaProductKernels implements ProductKernels {
       if (rounded.format().isWhole()) {
         roundWhole(row, rounded, r);
       } else {
-        roundGroups(row, 0, rounded, r);
+        roundPart(row, 0, rounded, r);
       }
     }
   }
 
   /** Rounds columns of a row, from that of a group on. */
+  private static void roundPart(float[] columns, int firstColumn, RoundedRows rounded, int row) {
+    if (rounded.format() == RowFormat.BFLOAT16) {
+      byte[] numbers = new byte[2 * Panels.groups(columns.length) * Panels.GROUP_ROWS];
+      for (int i = 0; i < columns.length; i++) {
+        short bits = bfloat16(columns[i]);
+        numbers[2 * i] = (byte) bits;
+        numbers[2 * i + 1] = (byte) (bits >> 8);
+      }
+      rounded.putNumbers(row, firstColumn, numbers);
+    } else {
+      roundGroups(columns, firstColumn, rounded, row);
+    }
+  }
+
   private static void roundGroups(float[] columns, int firstColumn, RoundedRows rounded, int row) {
     byte[] codes = new byte[Panels.GROUP_ROWS];
     for (int first = 0; first < columns.length; first += Panels.GROUP_ROWS) {
@@ -177,7 +191,7 @@ final class JavaProductKernels implements ProductKernels {
         if (to.format() == RowFormat.FLOATS) {
           to.storage().putFloats((long) row * to.size() + columnBegin, a, 0, a.length);
         } else {
-          roundGroups(a, columnBegin, to, row);
+          roundPart(a, columnBegin, to, row);
         }
       }
     }
@@ -203,9 +217,22 @@ final class JavaProductKernels implements ProductKernels {
 
   /** A sum and a row times column q of a block. */
   private static float plusDot(float sum, RoundedRows a, int row, Blocks w, int i, int j, int q) {
-    return w.scales() == null
-        ? sum + dotOfGroups(a, row, w, i, j, q)
-        : plusWholeDot(sum, a, row, w, i, j, q);
+    return switch (a.format()) {
+      case BFLOAT16 -> sum + dotOfPairs(a, row, w, i, j, q);
+      case GROUPS -> sum + dotOfGroups(a, row, w, i, j, q);
+      default -> plusWholeDot(sum, a, row, w, i, j, q);
+    };
+  }
+
+  /** In the order of instructions for bfloat16: the second number of a pair first. */
+  private static float dotOfPairs(RoundedRows a, int row, Blocks w, int i, int j, int q) {
+    float sum = 0;
+    for (int pair = 0; pair < a.size(); pair += 2) {
+      for (int p = Math.min(pair + 1, a.size() - 1); p >= pair; p--) {
+        sum = Math.fma(a.number(row, p), w.get(i, j, p, q), sum);
+      }
+    }
+    return sum;
   }
 
   private static float dotOfGroups(RoundedRows a, int row, Blocks w, int i, int j, int q) {
@@ -251,9 +278,12 @@ final class JavaProductKernels implements ProductKernels {
     return sum;
   }
 
+  private static short bfloat16(float x) {
+    return Float.isNaN(x) ? (short) 0x7fc0 : WeightType.BFLOAT16.narrow(x);
+  }
+
   private static float roundedToBfloat16(float x) {
-    WeightType type = WeightType.BFLOAT16;
-    return Float.isNaN(x) ? x : type.widen(type.narrow(x));
+    return WeightType.BFLOAT16.widen(bfloat16(x));
   }
 
   @Override

@@ -6,10 +6,10 @@ import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * Experts whose weights are packed. Between their two products rows are int8: a tile of sums goes
- * through the activation while it is in registers and the first-level cache. Rows that are rounded
- * as a whole are floats until all their columns are there. The second product is cut by columns
- * alone, so that one worker adds up all experts of an element, in their order.
+ * Experts whose weights are packed. Between their two products rows are rounded: a tile of sums
+ * goes through the activation while it is in registers and the first-level cache. Rows that are
+ * rounded as a whole are floats until all their columns are there. The second product is cut by
+ * columns alone, so that one worker adds up all experts of an element, in their order.
  *
  * @param format1 of the rows that the first product reads
  * @param format2 of those that the second one reads
@@ -91,7 +91,7 @@ public record PackedExperts(
   }
 
   private boolean mayGather(Engine engine) {
-    return format1.isWhole() && engine.kernels().products().readsRowsInOrder();
+    return format1.hasTiles() && engine.kernels().products().readsRowsInOrder();
   }
 
   /** Copies the row of each pair's sample, so that those of an expert follow each other. */

@@ -7,13 +7,14 @@ import org.blocksparse.internal.memory.Storage;
 
 /**
  * Weights on their way to panels, a group at a time: blocks of rows and columns, one after the
- * other, of floats, or of INT8 whose numbers stay what they are.
+ * other, of floats, or of INT8 or BFLOAT16 whose numbers stay what they are.
  *
  * <p>Floats are rounded to multiples of a scale, ties to even: of INT8 the one that {@link
  * Narrowing} finds for their column of the block, else one for their column in the group. With m
  * the number of the largest magnitude there:
  *
  * <ul>
+ *   <li>BFLOAT16 has no scale: a number is rounded to the nearest one.
  *   <li>Q8_0: the scale is |m| / 127. An error is half of it at most.
  *   <li>Q4_0: the scale is m / -8, so that m itself is a multiple by -8. Multiples end at 7: an
  *       error is half of the scale, or all of it for numbers like -m.
@@ -38,12 +39,21 @@ public final class PanelPacking {
   /** Of floats that become INT8; else null. */
   private final Narrowing toInt8;
 
-  /** Whether a block of INT8 lies column by column. */
+  /** Of what is packed: floats, INT8 or BFLOAT16. */
+  private final WeightType source;
+
+  /** Whether a block lies column by column; not of floats. */
   private final boolean byColumns;
 
   private PanelPacking(
-      String name, Panels panels, Storage from, Narrowing toInt8, boolean byColumns) {
+      String name,
+      Panels panels,
+      Storage from,
+      Narrowing toInt8,
+      WeightType source,
+      boolean byColumns) {
     this.name = name;
+    this.source = source;
     this.panels = panels;
     this.from = from;
     this.toInt8 = toInt8;
@@ -65,12 +75,12 @@ public final class PanelPacking {
             ? null
             : new Narrowing(
                 name, type, floats, blocks, panels.rows(), panels.columns(), scales, engine);
-    return new PanelPacking(name, panels, floats, toInt8, false);
+    return new PanelPacking(name, panels, floats, toInt8, WeightType.FLOAT32, false);
   }
 
-  /** Blocks of INT8 to be packed, which are leased by the caller. */
-  static PanelPacking ofWholes(Panels panels, Storage wholes, boolean byColumns) {
-    return new PanelPacking("weights", panels, wholes, null, byColumns);
+  /** Blocks of INT8 or BFLOAT16 to be packed, which are leased by the caller. */
+  static PanelPacking ofNumbers(Panels panels, StoredWeights numbers, boolean byColumns) {
+    return new PanelPacking("weights", panels, numbers.elements(), null, numbers.type(), byColumns);
   }
 
   /**
@@ -143,14 +153,18 @@ public final class PanelPacking {
     int columns = Math.min(Panels.PANEL_COLUMNS, panels.columns() - column);
     long block = number / panels.partsOfBlock() * panels.rows() * panels.columns();
     panels.clear(part);
-    if (panels.type() == WeightType.PACKED_INT8 && toInt8 == null) {
+    if (source != WeightType.FLOAT32) {
       long rowStride = byColumns ? 1 : panels.columns();
       long columnStride = byColumns ? panels.rows() : 1;
       long first = block + row * rowStride + column * columnStride;
       for (int p = 0; p < rows; p++) {
         for (int q = 0; q < columns; q++) {
-          int whole = from.getByte(first + p * rowStride + q * columnStride);
-          panels.putCode(part, p, q, whole + 128);
+          long at = first + p * rowStride + q * columnStride;
+          if (source == WeightType.BFLOAT16) {
+            panels.putNumber(part, p, q, from.getShort(at));
+          } else {
+            panels.putCode(part, p, q, from.getByte(at) + 128);
+          }
         }
       }
       return;
@@ -202,6 +216,7 @@ public final class PanelPacking {
     }
     boolean fits =
         switch (panels.type()) {
+          case PACKED_BFLOAT16 -> roundToBfloat16(cells, rows, q, part);
           case MXFP4 -> roundToMxfp4(largest, cells, rows, q, part);
           case Q4_K -> roundToQ4K(cells, rows, q, part);
           case Q6_K -> roundToQ6K(Math.abs(largest), cells, rows, q, part);
@@ -210,6 +225,16 @@ public final class PanelPacking {
     if (!fits) {
       throw Narrowing.tooLarge(name, first + place * stride, largest, panels.type());
     }
+  }
+
+  private boolean roundToBfloat16(float[] cells, int rows, int q, byte[] part) {
+    boolean fits = true;
+    for (int p = 0; p < rows; p++) {
+      short bits = WeightType.BFLOAT16.narrow(cells[p * Panels.PANEL_COLUMNS + q]);
+      panels.putNumber(part, p, q, bits);
+      fits &= Float.isFinite(WeightType.BFLOAT16.widen(bits));
+    }
+    return fits;
   }
 
   private boolean roundToMxfp4(float largest, float[] cells, int rows, int q, byte[] part) {

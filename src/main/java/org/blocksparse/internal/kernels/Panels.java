@@ -48,6 +48,7 @@ public record Panels(WeightType type, int rows, int columns) {
   /** The bits of a code. */
   private int bits() {
     return switch (type) {
+      case PACKED_BFLOAT16 -> 16;
       case PACKED_INT8, Q8_0 -> 8;
       case Q6_K -> 6;
       default -> 4;
@@ -158,6 +159,18 @@ public record Panels(WeightType type, int rows, int columns) {
     }
   }
 
+  /** Where the bfloat16 of a row and a column of a group is, in bytes. */
+  private static int numberByte(int row, int column) {
+    return row / 2 * 4 * PANEL_COLUMNS + column * 4 + row % 2 * 2;
+  }
+
+  /** Puts the bfloat16 of a row and a column into a part. */
+  void putNumber(byte[] part, int row, int column, short bits) {
+    int at = numberByte(row, column);
+    part[at] = (byte) bits;
+    part[at + 1] = (byte) (bits >> 8);
+  }
+
   /** Puts the code of a row and a column into a part, where there is none. */
   void putCode(byte[] part, int row, int column, int code) {
     int codes = partBytes(row / GROUP_ROWS) + scaleBytes();
@@ -245,12 +258,19 @@ public record Panels(WeightType type, int rows, int columns) {
   }
 
   private static float half(Storage storage, long at) {
-    int low = storage.getByte(at) & 0xff;
-    return WeightType.FLOAT16.widen((short) (storage.getByte(at + 1) << 8 | low));
+    return WeightType.FLOAT16.widen(bits(storage, at));
   }
 
-  /** The first group of blocks that has a scale which makes weights infinite; -1 if none has. */
+  /** A number of 16 bits. */
+  static short bits(Storage storage, long at) {
+    return (short) (storage.getByte(at + 1) << 8 | (storage.getByte(at) & 0xff));
+  }
+
+  /** The first group of blocks that makes weights, or their padding, infinite; -1 if none does. */
   public long groupThatIsNotFinite(Storage storage, long blocks) {
+    if (type == WeightType.PACKED_BFLOAT16) {
+      return groupOfNumberThatIsNotFinite(storage, blocks);
+    }
     long groups = type == WeightType.PACKED_INT8 ? 0 : blocks * groupsOfBlock();
     for (long g = 0; g < groups; g++) {
       long block = g / groupsOfBlock();
@@ -264,6 +284,16 @@ public record Panels(WeightType type, int rows, int columns) {
         if (!Float.isFinite(sizes)) {
           return g;
         }
+      }
+    }
+    return -1;
+  }
+
+  private long groupOfNumberThatIsNotFinite(Storage storage, long blocks) {
+    int exponent = 0x7f80;
+    for (long at = 0; at < blocks * blockBytes(); at += 2) {
+      if ((bits(storage, at) & exponent) == exponent) {
+        return at / groupBytes();
       }
     }
     return -1;
@@ -285,6 +315,10 @@ public record Panels(WeightType type, int rows, int columns) {
 
   /** A weight as a float, which of INT8 the scale of its column is still to be applied to. */
   float get(Storage storage, long block, long p, long q) {
+    if (type == WeightType.PACKED_BFLOAT16) {
+      int number = numberByte((int) (p % GROUP_ROWS), (int) (q % PANEL_COLUMNS));
+      return WeightType.BFLOAT16.widen(bits(storage, group(block, p, q) + number));
+    }
     float multiple = whole(storage, block, p, q) * scale(storage, block, p, q);
     return hasMinimum() ? multiple - minimum(storage, block, p, q) : multiple;
   }

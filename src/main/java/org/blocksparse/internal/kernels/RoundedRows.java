@@ -4,11 +4,11 @@ package org.blocksparse.internal.kernels;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * Rows of int8 with scales: the ROUNDED ROWS of the C header, which products with packed weights
- * read. Of all rows, the codes come first, then the scales, then the sums of codes that native
- * kernels need.
+ * Rows of bfloat16, or of int8 with scales: the ROUNDED ROWS of the C header, which products with
+ * packed weights read. Of all rows of int8, the codes come first, then the scales, then the sums of
+ * codes that native kernels need.
  *
- * @param format one of int8; or FLOATS, for rows that are to be rounded as a whole
+ * @param format one of these; or FLOATS, for rows that are to be rounded as a whole
  * @param count the number of rows
  * @param size of a row
  */
@@ -27,6 +27,7 @@ record RoundedRows(Storage storage, RowFormat format, long count, int size) {
               format.planes() * (stride(format, size) / 4 + Engine.ceilDiv(groups, PIECE_GROUPS))
                   + 1;
           case GROUPS -> 10L * groups;
+          case BFLOAT16 -> stride(format, size) / 4;
           default -> size;
         };
     return Math.multiplyExact(count, ofRow);
@@ -35,6 +36,9 @@ record RoundedRows(Storage storage, RowFormat format, long count, int size) {
   /** The bytes from a row's codes to the next. */
   private static long stride(RowFormat format, int size) {
     long bytes = (long) Panels.groups(size) * Panels.GROUP_ROWS;
+    if (format == RowFormat.BFLOAT16) {
+      return (Panels.groups(size) | 1L) * LINE;
+    }
     return format.isWhole() ? (Engine.ceilDiv(bytes, LINE) | 1) * LINE : bytes;
   }
 
@@ -52,6 +56,16 @@ record RoundedRows(Storage storage, RowFormat format, long count, int size) {
 
   int code(int plane, long row, int column) {
     return storage.getByte(codeAt(plane, row, column));
+  }
+
+  /** A number of bfloat16. */
+  float number(long row, int column) {
+    return WeightType.BFLOAT16.widen(Panels.bits(storage, codeAt(0, row, 2L * column)));
+  }
+
+  /** Sets numbers of bfloat16 of a row, from that of a column on, given their bytes. */
+  void putNumbers(long row, int column, byte[] numbers) {
+    putCodes(0, row, 2L * column, numbers);
   }
 
   private long scaleAt(long row, int group) {
@@ -73,12 +87,15 @@ record RoundedRows(Storage storage, RowFormat format, long count, int size) {
     storage.putFloat(scaleAt(row, group), scale);
   }
 
-  /** Copies a row of others of this format, that of whole rows, and size. */
+  /** Copies a row of others of this format, which has tiles, and size. */
   void copyRow(long row, RoundedRows from, long fromRow, byte[] piece) {
     long bytes = stride(format, size);
     for (int plane = 0; plane < format.planes(); plane++) {
       long to = codeAt(plane, row, 0);
       StoredWeights.copy(from.storage, from.codeAt(plane, fromRow, 0), storage, to, bytes, piece);
+    }
+    if (!format.isWhole()) {
+      return;
     }
     putScale(row, 0, from.scale(fromRow, 0));
     int sums = format.planes() * Engine.ceilDiv(groups(), PIECE_GROUPS);

@@ -7,9 +7,9 @@ import org.blocksparse.internal.binding.Blocksparse;
 public enum RowFormat {
   /** As they are. */
   FLOATS(-1),
-  /** To bfloat16. */
-  BFLOAT16(-1),
-  /** To int8 with a scale for each 32 numbers, as all that follow: the ROUNDED ROWS of C. */
+  /** To bfloat16. Products with packed weights read ROUNDED ROWS of C, as of all that follow. */
+  BFLOAT16(Blocksparse.BLOCKSPARSE_ROWS_OF_BFLOAT16),
+  /** To int8 with a scale for each 32 numbers. */
   GROUPS(Blocksparse.BLOCKSPARSE_ROWS_OF_GROUPS),
   /** To int8 with a scale for each row. */
   BYTES(Blocksparse.BLOCKSPARSE_ROWS_OF_BYTES),
@@ -35,6 +35,11 @@ public enum RowFormat {
     return this == BYTES || this == TWO_BYTES;
   }
 
+  /** Whether tiles multiply rows that follow each other. */
+  boolean hasTiles() {
+    return isWhole() || this == BFLOAT16;
+  }
+
   /** The codes of a number. */
   int planes() {
     return this == TWO_BYTES ? 2 : 1;
@@ -52,13 +57,14 @@ public enum RowFormat {
         switch (weights) {
           case FLOAT32, FLOAT16, INT8 -> FLOATS;
           case BFLOAT16 -> transposed ? FLOATS : BFLOAT16;
+          case PACKED_BFLOAT16 -> BFLOAT16;
           case PACKED_INT8 -> BYTES;
           case Q8_0, Q4_0, MXFP4, Q4_K, Q6_K -> GROUPS;
         };
     boolean packed = weights.isPacked();
     return switch (bits) {
       case ANY_BITS -> ofAny;
-      case 8 -> packed ? ofAny : null;
+      case 8 -> packed && ofAny != BFLOAT16 ? ofAny : null;
       case 16 -> ofAny == BYTES ? TWO_BYTES : ofAny == BFLOAT16 ? BFLOAT16 : null;
       default -> packed ? null : FLOATS;
     };

@@ -201,9 +201,11 @@ public final class SelfTest {
           for (int q = 0; q < n; q++) {
             int at = r * n + q;
             float value =
-                written == RowFormat.FLOATS
-                    ? to.rows.storage().getFloat(at)
-                    : to.rows.code(0, r, q) * to.rows.scale(r, q / Panels.GROUP_ROWS);
+                switch (written) {
+                  case FLOATS -> to.rows.storage().getFloat(at);
+                  case BFLOAT16 -> to.rows.number(r, q);
+                  default -> to.rows.code(0, r, q) * to.rows.scale(r, q / Panels.GROUP_ROWS);
+                };
             result.putFloat(at, value);
           }
         }

@@ -48,17 +48,21 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
   }
 
   /**
-   * Weights of INT8 in panels, the same numbers.
+   * Weights of INT8 or BFLOAT16 in panels, the same numbers.
    *
    * @param byColumns whether a block lies column by column
    */
   public StoredWeights packed(
       long blocks, int rows, int columns, boolean byColumns, Engine engine) {
-    StoredWeights made = allocate(WeightType.PACKED_INT8, blocks, rows, columns);
+    WeightType packed =
+        type == WeightType.INT8 ? WeightType.PACKED_INT8 : WeightType.PACKED_BFLOAT16;
+    StoredWeights made = allocate(packed, blocks, rows, columns);
     try {
-      PanelPacking.ofWholes(new Panels(made.type, rows, columns), elements, byColumns)
+      PanelPacking.ofNumbers(new Panels(packed, rows, columns), this, byColumns)
           .putAll(blocks, made.elements, engine);
-      made.scales.copyFrom(scales);
+      if (scales != null) {
+        made.scales.copyFrom(scales);
+      }
       elements.requireIntact();
       return made;
     } catch (Throwable e) {

@@ -20,7 +20,9 @@ public enum WeightType {
    * of layers, which are also trained from and searched by row.
    */
   INT8(Blocksparse.BLOCKSPARSE_INT8, 1),
-  /** The same in panels, for products alone, as all that follow; see {@link Panels}. */
+  /** BFLOAT16 in panels, for products alone, as all that follow; see {@link Panels}. */
+  PACKED_BFLOAT16(Blocksparse.BLOCKSPARSE_BFLOAT16),
+  /** INT8 in panels. */
   PACKED_INT8(Blocksparse.BLOCKSPARSE_INT8),
   /** A whole number of 8 bits, times a float16 for 32 rows of a column. */
   Q8_0(Blocksparse.BLOCKSPARSE_Q8_0),

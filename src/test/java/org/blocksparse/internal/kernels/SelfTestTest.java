@@ -91,8 +91,9 @@ final class SelfTestTest {
   }
 
   private static void assertWrongOfEachType(String what, List<String> failures) {
-    assertEquals(24, failures.size(), failures.toString());
-    for (String type : List.of("INT8", "Q8_0", "Q4_0", "MXFP4", "Q4_K", "Q6_K")) {
+    assertEquals(28, failures.size(), failures.toString());
+    for (String type :
+        List.of("PACKED_BFLOAT16", "INT8", "Q8_0", "Q4_0", "MXFP4", "Q4_K", "Q6_K")) {
       String expected = "spoilt: " + what + " of " + type + " of Case[batch=";
       assertEquals(4, failures.stream().filter(f -> f.startsWith(expected)).count(), type);
     }
