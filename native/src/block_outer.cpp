@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cfloat>
-#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -9,6 +7,7 @@
 #include "blocksparse/blocksparse.h"
 #include "checks.h"
 #include "kernels/kernel_table.h"
+#include "large_sums.h"
 #include "schedule.h"
 #include "tiles_or_blas.h"
 
@@ -152,18 +151,6 @@ void run_few_pairs(const outer_part& p, const kernel_table& kernels, outer_pairs
   kernels.outer_pairs(*work);
 }
 
-// Whether a sum of the products might be beyond all floats though alpha times that is not.
-bool sums_may_overflow(const kernel_table& kernels, const outer_part& p) {
-  if (!(std::fabs(p.alpha) < 1.0f)) {
-    return false;
-  }
-  const double most = static_cast<double>(kernels.largest_magnitude(p.x_rows.data, p.x_rows.count,
-                                                                    p.x, p.ldx, p.m)) *
-                      static_cast<double>(kernels.largest_magnitude(p.y_rows.data, p.y_rows.count,
-                                                                    p.y, p.ldy, p.n));
-  return most * p.x_rows.count > static_cast<double>(FLT_MAX);
-}
-
 // For numbers so large that sums would overflow. Such are rare: it need not be fast.
 void run_in_double(const outer_part& p) {
   for (int32_t r = 0; r < p.m; ++r) {
@@ -257,7 +244,9 @@ struct outer_call {
                                                        o.in_size, o.out_size);
     // Tiles look at their sums themselves, which rounds otherwise: whether few pairs go there must
     // not be seen, since it depends on how many blocks a call has.
-    if ((on_blas || has_few_pairs(to)) && sums_may_overflow(*kernels, to)) {
+    if ((on_blas || has_few_pairs(to)) &&
+        sums_may_overflow(*kernels, to.alpha, {to.x_rows, to.x, to.ldx, to.m},
+                          {to.y_rows, to.y, to.ldy, to.n})) {
       run_in_double(to);
       return BLOCKSPARSE_OK;
     }

@@ -171,6 +171,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
       const blocksparse_part part = part_of(plan, part_begin, part_end);
       blocksparse_block_outer_f32(isa, path, &part, 0.5f, &rows_x, &rows_y, accumulate, &blocks,
                                   scratch_data, scratch_length);
+      const std::vector<int32_t> one = {
+          BLOCKSPARSE_GEMM_SCHEDULE, 1, 1, 1, 1, 0, 0, 1, 0, 1, 0, 0, 1, 0, 0, 0};
+      const blocksparse_part gradient = {one.data(), static_cast<int64_t>(one.size()), 0, 1, 0,
+                                         size1};
+      std::vector<float> sums = operand(rows1, ld1, size1);
+      const blocksparse_sums to = {{sums.data(), rows1, ld1}, {nullptr, 0, 0}, accumulate};
+      blocksparse_block_descent_f32(isa, path, &gradient, &part, &rows_x, &rows_y, 0.5f, &blocks,
+                                    &to, scratch_data, scratch_length);
       break;
     }
     case 2: {

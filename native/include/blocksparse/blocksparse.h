@@ -506,6 +506,26 @@ BLOCKSPARSE_API int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path,
                                                     int64_t scratch_length);
 
 /*
+ * A step of gradient descent of w, and the gradient of the rows that were multiplied by it before:
+ * blocksparse_block_gemm_f32 of y with each block of w transposed, then blocksparse_block_outer_f32
+ * added to w, with the same bits. If both parts are of one block that has few rows, it is read
+ * once.
+ *
+ * gradient      a part of a GEMM schedule; its columns are within [0, m)
+ * step          a part of an OUTER schedule; its columns are rows of the blocks, within [0, m)
+ * x, y          rows of m and of n elements
+ * alpha         factor of the outer products
+ * w             x_blocks x y_blocks blocks of m x n FLOAT32, not transposed; written, and overlap
+ *               nothing else
+ * c             rows written, of m elements
+ * scratch       as both functions need it
+ */
+BLOCKSPARSE_API int32_t blocksparse_block_descent_f32(
+    int32_t isa, int32_t path, const blocksparse_part* gradient, const blocksparse_part* step,
+    const blocksparse_rows* x, const blocksparse_rows* y, float alpha, const blocksparse_blocks* w,
+    const blocksparse_sums* c, float* scratch, int64_t scratch_length);
+
+/*
  * For each chunk of the part, in order, with its rows r in their order:
  *
  *   o[write_block] += sum of alpha * y[r]

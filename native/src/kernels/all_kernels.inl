@@ -21,6 +21,7 @@
 #include "kernels/gemm_pairs.inl"
 #include "kernels/outer_tiles.inl"
 #include "kernels/outer_pairs.inl"
+#include "kernels/descent.inl"
 #include "kernels/exponential.inl"
 #include "kernels/softmax.inl"
 #include "kernels/activations.inl"
@@ -38,6 +39,7 @@ constexpr kernel_table kTable = {kTileColumns,
                                  gemm_pairs,
                                  outer,
                                  outer_pairs,
+                                 descend,
                                  end_streams,
                                  softmax,
                                  log_softmax,

@@ -110,6 +110,23 @@ struct outer_pairs_work {
   const float* next_o;  // what will be written next, of the same size; any block if there is none
 };
 
+// The most pairs of a descent_work.
+constexpr int32_t kMostDescentPairs = 8;
+
+// c[i] = (accumulate ? c[i] : 0) + w * y[i] for the pairs i, w being m x n; then w += alpha * sum
+// over them of x[i]^T * y[i].
+struct descent_work {
+  const float *x[kMostDescentPairs], *y[kMostDescentPairs];
+  float* c[kMostDescentPairs];  // no two of them the same row
+  int32_t pairs;
+  int32_t m, n;
+  bool accumulate;
+  float alpha;
+  float* w;
+  int64_t ldw;
+  const float* next_w;  // what is read next, of the same size; any block if there is none
+};
+
 struct softmax_row {
   float* c;  // n elements, of which the first `valid` are logits
   int32_t n;
@@ -206,6 +223,9 @@ struct kernel_table {
   void (*gemm_pairs)(const gemm_pairs_work& work);
   void (*outer)(const outer_work& work);
   void (*outer_pairs)(const outer_pairs_work& work);
+  // False, without having done anything, if more rows than gain by it are asked for, or products
+  // would have other bits than those of gemm.
+  bool (*descend)(const descent_work& work);
   void (*end_streams)();  // what was streamed is seen by other threads before what follows
 
   void (*softmax)(const softmax_row& row, float factor);

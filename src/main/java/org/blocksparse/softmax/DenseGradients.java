@@ -30,6 +30,7 @@ final class DenseGradients implements SoftmaxUpdate {
     OuterProduct ofW2 = gradients.weights(1, false, sizes.w2(into.w2()));
     RowSums ofB2 = gradients.biases(1, sizes.b2(into.b2()));
     return position -> {
+      gradients.writeX(position);
       gradients.write(ofW2, position);
       gradients.add(ofB2, position);
     };

@@ -49,7 +49,7 @@ final class FusedGradientDescent implements SoftmaxUpdate {
     RowSums ofB2 = gradients.biases(factor, sizes.b2(parameters.b2()));
     return position -> {
       step.keep();
-      gradients.write(ofW2, position);
+      gradients.descend(ofW2, position);
       gradients.add(ofB2, position);
     };
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.softmax;
 
+import org.blocksparse.internal.kernels.BlockProduct;
 import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.GemmSchedule;
 import org.blocksparse.internal.kernels.Kernels;
@@ -17,6 +18,7 @@ import org.blocksparse.internal.kernels.Rows;
  * @param chunkStarts the first chunk of each class, and the end of the last
  * @param outer the same rows for outer products
  * @param logits the gradient with respect to the logits of the slots, (batch, slots)
+ * @param toX makes the gradient with respect to x of the logits and W2; or null: nobody wants it
  */
 record OpenedClassGradient(
     Kernels kernels,
@@ -24,11 +26,32 @@ record OpenedClassGradient(
     int[] chunkStarts,
     OuterSchedule outer,
     Rows x,
-    Rows logits) {
+    Rows logits,
+    BlockProduct toX) {
 
   /** The number of a class. */
   int classNumber(int position) {
     return outer.yBlock(position);
+  }
+
+  /** Writes what a class adds to the gradient with respect to x. */
+  void writeX(int position) {
+    if (toX != null) {
+      int begin = chunkStarts[position];
+      int end = chunkStarts[position + 1];
+      kernels.products().blockGemm(toX, begin, end, 0, toX.w().outSize());
+    }
+  }
+
+  /** Writes what a class adds to the gradient with respect to x, then adds that of W2 to W2. */
+  void descend(OuterProduct weights, int position) {
+    if (toX == null) {
+      write(weights, position);
+    } else {
+      int begin = chunkStarts[position];
+      int end = chunkStarts[position + 1];
+      kernels.products().descend(toX, begin, end, weights, position);
+    }
   }
 
   /** A factor times the gradients of blocks of W2, written or added. */

@@ -78,6 +78,7 @@ final class OptimizerUpdate implements SoftmaxUpdate {
     @Override
     public void take(int position) {
       int classNumber = gradients.classNumber(position);
+      gradients.writeX(position);
       gradients.write(ofBlock, position);
       step.update(Parameter.W2.index(), classNumber, gradient);
       gradient.fill(0, sizes.slots(), 0);

@@ -21,7 +21,7 @@ interface SoftmaxUpdate {
 
         @Override
         public Worker begin(OpenedClassGradient gradients) {
-          return position -> {};
+          return gradients::writeX;
         }
       };
 
@@ -42,7 +42,10 @@ interface SoftmaxUpdate {
 
   /** Takes the gradients of classes, one after the other. */
   interface Worker extends Scheduler.Share {
-    /** Takes the gradient of a class, given its position among the opened ones. */
+    /**
+     * Takes the gradient of a class, given its position among the opened ones: first that with
+     * respect to x, which needs the weights as they were.
+     */
     void take(int position);
 
     @Override

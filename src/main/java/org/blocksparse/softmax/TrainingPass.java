@@ -271,7 +271,7 @@ final class TrainingPass {
       AtomicBoolean nonFinite = new AtomicBoolean();
       int[] chunkStarts = chunkStarts(opened, outer.blocks());
       OpenedClassGradient gradients =
-          new OpenedClassGradient(kernels, opened, chunkStarts, outer, x, logits);
+          new OpenedClassGradient(kernels, opened, chunkStarts, outer, x, logits, ofX);
       engine.run(
           outer.blocks(),
           3 * Engine.work(opened.pairs(), sizes.features(), sizes.slots()),
@@ -282,11 +282,9 @@ final class TrainingPass {
               int last = chunkStarts[block + 1];
               kernels.products().blockGemm(ofLogits, first, last, 0, sizes.slots());
               kernels.rows().crossEntropy(loss, first, last);
-              if (ofX != null) {
-                kernels.products().blockGemm(ofX, first, last, 0, sizes.features());
-              }
               if (update.finiteOnly() && !isFinite(slotLosses, opened, first, last)) {
                 nonFinite.set(true);
+                gradients.writeX(block);
               } else {
                 worker.take(block);
               }

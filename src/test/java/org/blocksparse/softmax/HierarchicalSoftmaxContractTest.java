@@ -288,6 +288,7 @@ final class HierarchicalSoftmaxContractTest extends TwoLevelLayerContract {
             contiguous(3, 4, 1, 40, 8),
             contiguous(40, 17, 1, 60, 6),
             contiguous(200, 9, 1, 34, 2),
+            contiguous(12, 61, 1, 300, 4), // in one pass with the gradient of x, if by SGD
             new Case(7, 6, 1, 3, 0, 1, 1, 2, 2, 2, 0, 3))) {
       SoftmaxProblem p = problem(data, given);
       boolean[] touched = new boolean[p.classes()];

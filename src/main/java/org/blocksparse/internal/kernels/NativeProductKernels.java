@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_descent_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_gemm_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_outer_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_sum_f32;
@@ -133,6 +134,30 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
           blocksparse_block_outer_f32(
               isa, path, part, alpha, x, y, adds, o, address(scratch), length(scratch)),
           "blocksparse_block_outer_f32");
+    }
+  }
+
+  @Override
+  public void descend(BlockProduct gradient, int begin, int end, OuterProduct step, int block) {
+    Blocks blocks = step.o();
+    int m = blocks.inSize();
+    long elements =
+        Math.max(
+            scratch(gradient.w()),
+            blocksparse_outer_scratch_f32(isa, path, m, blocks.outSize()));
+    try (Scratch scratch = borrowOrNull(elements);
+        NativeOperands to = NativeOperands.borrow()) {
+      long rows = to.part(gradient.schedule(), begin, end, 0, m);
+      long ofBlock = to.part(step.schedule(), block, block + 1, 0, m);
+      long x = to.put(step.x());
+      long y = to.put(step.y());
+      long w = to.put(blocks);
+      long c = to.put(gradient.c());
+      float alpha = step.alpha();
+      check(
+          blocksparse_block_descent_f32(
+              isa, path, rows, ofBlock, x, y, alpha, w, c, address(scratch), length(scratch)),
+          "blocksparse_block_descent_f32");
     }
   }
 

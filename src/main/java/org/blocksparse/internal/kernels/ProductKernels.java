@@ -40,6 +40,21 @@ public interface ProductKernels {
   /** Rows [rowBegin, rowEnd) of the blocks of o at places [begin, end) of the schedule. */
   void blockOuter(OuterProduct product, int begin, int end, int rowBegin, int rowEnd);
 
+  /**
+   * A step of gradient descent of a block, and the gradient of the rows that were multiplied by it:
+   * {@link #blockGemm} of all columns, then {@link #blockOuter}, with the same bits.
+   *
+   * @param gradient of the rows y of the step, with its blocks transposed
+   * @param begin the first chunk of the block; end is that after the last
+   * @param step adds to blocks that are not transposed
+   * @param block the place of the block in the schedule of the step
+   */
+  default void descend(
+      BlockProduct gradient, int begin, int end, OuterProduct step, int block) {
+    blockGemm(gradient, begin, end, 0, gradient.w().outSize());
+    blockOuter(step, block, block + 1, 0, step.o().inSize());
+  }
+
   /** Row j of o gets alpha times the sum of the rows of y that those of the chunks name for j. */
   void blockSum(RowSums sums, int begin, int end);
 }
