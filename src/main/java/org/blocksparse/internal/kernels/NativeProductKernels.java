@@ -143,8 +143,7 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
     int m = blocks.inSize();
     long elements =
         Math.max(
-            scratch(gradient.w()),
-            blocksparse_outer_scratch_f32(isa, path, m, blocks.outSize()));
+            scratch(gradient.w()), blocksparse_outer_scratch_f32(isa, path, m, blocks.outSize()));
     try (Scratch scratch = borrowOrNull(elements);
         NativeOperands to = NativeOperands.borrow()) {
       long rows = to.part(gradient.schedule(), begin, end, 0, m);

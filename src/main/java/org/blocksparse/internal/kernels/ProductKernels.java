@@ -49,8 +49,7 @@ public interface ProductKernels {
    * @param step adds to blocks that are not transposed
    * @param block the place of the block in the schedule of the step
    */
-  default void descend(
-      BlockProduct gradient, int begin, int end, OuterProduct step, int block) {
+  default void descend(BlockProduct gradient, int begin, int end, OuterProduct step, int block) {
     blockGemm(gradient, begin, end, 0, gradient.w().outSize());
     blockOuter(step, block, block + 1, 0, step.o().inSize());
   }
