@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 import java.util.stream.Stream;
 import org.commonmark.ext.heading.anchor.IdGenerator;
@@ -149,7 +150,8 @@ final class Page {
 
     @Override
     public void visit(Heading heading) {
-      anchors.add(ids.generateId(text(heading)));
+      // The generator itself takes the lower case of the default locale.
+      anchors.add(ids.generateId(text(heading).toLowerCase(Locale.ROOT)));
       visitChildren(heading);
     }
 

@@ -69,7 +69,7 @@ final class ForeignTensorFileTest {
   private record Written(String name, String type, long[] dims, byte[] data, long position) {
     String header(long begin) {
       String shape = Arrays.stream(dims).mapToObj(Long::toString).collect(joining(","));
-      return "\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%d,%d]}"
+      return "\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%s,%s]}"
           .formatted(
               name.replace("\\", "\\\\").replace("\n", "\\n"),
               type,

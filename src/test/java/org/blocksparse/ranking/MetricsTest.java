@@ -96,12 +96,14 @@ final class MetricsTest {
             assertEquals(wanted, shorter.propensityScoredPrecision(k), EXACT);
           } else {
             String message =
-                "k: expected at most upTo = 3, as a row has 5 labels, but was %d; take"
-                    + " Metrics.upTo(%d)";
+                "k: expected at most upTo = 3, as a row has 5 labels, but was "
+                    + k
+                    + "; take Metrics.upTo("
+                    + k
+                    + ")";
             Class<IllegalArgumentException> type = IllegalArgumentException.class;
-            assertRefused(type, message.formatted(k, k), () -> shorter.ndcg(at));
-            assertRefused(
-                type, message.formatted(k, k), () -> shorter.propensityScoredPrecision(at));
+            assertRefused(type, message, () -> shorter.ndcg(at));
+            assertRefused(type, message, () -> shorter.propensityScoredPrecision(at));
           }
         }
       }

@@ -65,8 +65,13 @@ final class QuantizedRows {
     if (rows * columns / MOST_FLOATS_PER_BYTE > in.size()) {
       throw in.wrong(
           matrix,
-          "(%d, %d) floats are more than %d for each byte of the file"
-              .formatted(rows, columns, MOST_FLOATS_PER_BYTE));
+          "("
+              + rows
+              + ", "
+              + columns
+              + ") floats are more than "
+              + MOST_FLOATS_PER_BYTE
+              + " for each byte of the file");
     }
     float[] centroids = centroids(matrix + " centroids", columns, in);
     if (!hasNorms) {
