@@ -271,16 +271,17 @@ final class LinearTraining {
   LinearModel assemble(OutputModel[][] models) {
     LinearModel.Parts parts = new LinearModel.Parts(tree, features, tfIdf);
     int[] ofFeatures = new int[features];
+    Work solved = new Work();
     for (int level = 0; level < tree.levels(); level++) {
       List<Calibration.Samples> samples = new ArrayList<>();
       for (int chunk = tree.levelBegins()[level]; chunk < tree.levelBegins()[level + 1]; chunk++) {
         samples.add(together(models[chunk]));
         put(chunk, models[chunk], ofFeatures, parts);
-        Arrays.stream(models[chunk]).forEach(model -> done.reached(model.excess()));
+        Arrays.stream(models[chunk]).forEach(model -> solved.reached(model.excess()));
       }
       parts.calibrate(level, Calibration.of(samples));
     }
-    done.warnOfExcess();
+    solved.warnOfExcess();
     return parts.build();
   }
 

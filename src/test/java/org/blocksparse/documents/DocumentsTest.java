@@ -29,6 +29,7 @@ final class DocumentsTest {
       List.of(
           "spring/src/main/java/tagging/Tagging.java",
           "spring/src/main/java/tagging/LabelController.java",
+          "langchain4j/src/main/java/topics/SentenceVectors.java",
           "langchain4j/src/main/java/topics/Topics.java",
           "langchain4j/src/main/java/topics/TrainedTextClassifier.java",
           "jlama/src/main/java/engine/Ask.java",
