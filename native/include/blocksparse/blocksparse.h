@@ -363,8 +363,8 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path,
 /*
  * PACKED WEIGHTS are only read, by products with rounded rows. A block of k x n is cut into PANELS
  * of 16 of its columns, and a panel into GROUPS of 32 of its rows; what is missing to whole ones is
- * 0, or anything finite where rounded rows are 0. The groups of a panel lie end to end, and so do the
- * panels of a block, and the blocks: block (read_block, write_block) is number read_block *
+ * 0, or anything finite where rounded rows are 0. The groups of a panel lie end to end, and so do
+ * the panels of a block, and the blocks: block (read_block, write_block) is number read_block *
  * write_blocks + write_block. Nothing is aligned.
  *
  * Codes are unsigned. Of 8 bits, that of row i and column j of a group is byte
@@ -373,7 +373,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path,
  * and the next of byte 256 + i / 16 * 64 + j * 4 + i % 4.
  *
  *   type    bytes of a group   scales                             weight
- *   BFLOAT16   1024            none                               the number itself
+ *   BFLOAT16   1024         none                               the number itself
  *   INT8    512                a float of each column, apart      (code - 128) * scale
  *   Q8_0    32 + 512           16 of float16, before the codes    (code - 128) * scale
  *   Q4_0    32 + 256           16 of float16, before the codes    (code - 8) * scale

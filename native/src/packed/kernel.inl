@@ -119,7 +119,7 @@ INLINE int32_t offset_of(int32_t sums, int32_t part) {
 // Whether row r of a tile's rows is multiplied together with the one beside it.
 constexpr bool in_pair(int32_t r, int32_t rows) { return kMultipliesPairs && (r | 1) < rows; }
 
-// The same of whole rows, whose totals are to be scaled.
+// As add_totals(), of whole rows, whose totals are to be scaled.
 template <int32_t kRows>
 INLINE void add_scaled(const panel_product& p, int32_t row, int32_t count, int32_t output,
                        floats (&totals)[kRows]) {
