@@ -16,8 +16,13 @@ import org.blocksparse.SparseRows;
  *
  * @param ordered whether histories are sequences, and no baskets
  * @param counts how often training had each item, and how many sequences
+ * @param decays the factors by which the weight of an item falls with its age, for each of its rows
+ *     in the table of the bag; 1 for baskets
+ * @param transitionDecay the factor by which the weight of an item falls with its age, for the
+ *     transitions; no baskets have it
  */
-record HistoryRows(boolean ordered, LabelCounts counts) {
+record HistoryRows(
+    boolean ordered, LabelCounts counts, List<Double> decays, double transitionDecay) {
   /** Older items weigh next to nothing. */
   static final int MOST_ITEMS = 50;
 
@@ -28,14 +33,32 @@ record HistoryRows(boolean ordered, LabelCounts counts) {
    */
   static final int MOST_OF_BASKET = 200;
 
-  private static final double[] DECAYS = {0.4, 0.9};
-  private static final double[] NO_DECAY = {1};
-  private static final double DECAY_OF_TRANSITIONS = 0.6;
+  private static final List<Double> NO_DECAY = List.of(1.0);
+
+  /** Those of models of sequences whose file has none. */
+  static final List<Double> DECAYS = List.of(0.4, 0.9);
+
+  /** That of models whose file has none. */
+  static final double TRANSITION_DECAY = 0.6;
+
+  /** Of a training, with the decays that are usual. */
+  static HistoryRows of(boolean ordered, LabelCounts counts) {
+    return new HistoryRows(ordered, counts, ordered ? DECAYS : NO_DECAY, TRANSITION_DECAY);
+  }
 
   /** The same with more items, which came after the training. */
-  HistoryRows with(int more) {
-    long[] all = Arrays.copyOf(counts.ofLabels(), counts.ofLabels().length + more);
-    return new HistoryRows(ordered, new LabelCounts(counts.examples(), all));
+  HistoryRows with(int newItems) {
+    long[] all = Arrays.copyOf(counts.ofLabels(), counts.ofLabels().length + newItems);
+    LabelCounts more = new LabelCounts(counts.examples(), all);
+    return new HistoryRows(ordered, more, decays, transitionDecay);
+  }
+
+  HistoryRows withTransitionDecay(double decay) {
+    return new HistoryRows(ordered, counts, decays, decay);
+  }
+
+  HistoryRows withDecays(List<Double> others) {
+    return new HistoryRows(ordered, counts, others, transitionDecay);
   }
 
   /** The number of items up to the last that training had. */
@@ -47,24 +70,19 @@ record HistoryRows(boolean ordered, LabelCounts counts) {
     return known;
   }
 
-  private double[] decays() {
-    return ordered ? DECAYS : NO_DECAY;
-  }
-
   /** The rows of the table of the bag for each item. */
   int rowsPerItem() {
-    return decays().length;
+    return decays.size();
   }
 
   /** The rows for the bag. */
   SparseRows ofBag(List<int[]> histories) {
-    double[] decays = decays();
     return rows(histories, decays, item -> ordered ? 1 : Math.sqrt(rarity(item)));
   }
 
   /** The rows for the transitions; items that came after their training have none. */
   SparseRows ofTransitions(List<int[]> histories) {
-    double[] decay = ordered ? new double[] {DECAY_OF_TRANSITIONS} : NO_DECAY;
+    List<Double> decay = ordered ? List.of(transitionDecay) : NO_DECAY;
     return rows(
         histories,
         decay,
@@ -84,22 +102,22 @@ record HistoryRows(boolean ordered, LabelCounts counts) {
     return Math.max(0, Math.log((2.0 + counts.examples()) / (1.0 + count(item))));
   }
 
-  private SparseRows rows(List<int[]> histories, double[] decays, IntToDoubleFunction weight) {
+  private SparseRows rows(List<int[]> histories, List<Double> factors, IntToDoubleFunction weight) {
     List<int[]> indices = new ArrayList<>();
     List<float[]> values = new ArrayList<>();
     for (int[] history : histories) {
       int size = ordered ? Math.min(MOST_ITEMS, history.length) : history.length;
-      int[] features = new int[decays.length * size];
+      int[] features = new int[factors.size() * size];
       double[] weights = new double[features.length];
       int end = 0;
-      for (int d = 0; d < decays.length; d++) {
+      for (int d = 0; d < factors.size(); d++) {
         int begin = end;
         double sum = 0;
         for (int age = 0; age < size; age++) {
           int item = history[history.length - 1 - age];
-          double value = Math.pow(decays[d], age) * weight.applyAsDouble(item);
+          double value = Math.pow(factors.get(d), age) * weight.applyAsDouble(item);
           if (value > 0) {
-            features[end] = decays.length * item + d;
+            features[end] = factors.size() * item + d;
             weights[end++] = value;
             sum += value;
           }

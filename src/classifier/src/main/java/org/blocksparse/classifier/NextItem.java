@@ -148,6 +148,10 @@ public final class NextItem implements AutoCloseable {
     return items.stream().mapToInt(labels::output).filter(output -> output >= 0).toArray();
   }
 
+  HistoryRows rows() {
+    return rows;
+  }
+
   /** Whether the model knows an item. */
   public boolean knows(String item) {
     return labels.output(item) >= 0;

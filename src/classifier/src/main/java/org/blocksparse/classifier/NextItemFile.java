@@ -6,6 +6,8 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.io.LoadOptions;
@@ -22,6 +24,8 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
  * nextItem.format          1
  * nextItem.ordered         true for sequences, false for baskets
  * nextItem.counts          {@link LabelCounts}: how often training had each item
+ * nextItem.decays          {@link HistoryRows}; older files have none
+ * nextItem.transitionDecay {@link HistoryRows}; older files have none
  * classifier.about.*       {@link ModelCard}
  * </pre>
  */
@@ -33,6 +37,10 @@ final class NextItemFile {
   private static final String VERSION = "1";
   private static final String ORDERED = "nextItem.ordered";
   private static final String COUNTS = "nextItem.counts";
+  private static final String DECAYS = "nextItem.decays";
+  private static final String TRANSITION_DECAY = "nextItem.transitionDecay";
+
+  private static final String DECAY = "(0\\.\\d{1,9}|1\\.0)";
 
   /** A header has at most 8 MB; this leaves room for the model card. */
   private static final int LONGEST_COUNTS = 6 << 20;
@@ -49,6 +57,8 @@ final class NextItemFile {
     metadata.put(FORMAT, VERSION);
     metadata.put(ORDERED, Boolean.toString(rows.ordered()));
     metadata.put(COUNTS, counts(rows));
+    metadata.put(DECAYS, text(rows.decays()));
+    metadata.put(TRANSITION_DECAY, Double.toString(rows.transitionDecay()));
     return metadata;
   }
 
@@ -69,6 +79,10 @@ final class NextItemFile {
               .formatted(rows.counts().ofLabels().length, text.length(), LONGEST_COUNTS));
     }
     return text;
+  }
+
+  private static String text(List<Double> decays) {
+    return decays.stream().map(decay -> Double.toString(decay)).collect(Collectors.joining(","));
   }
 
   static boolean isIn(Path file) throws IOException {
@@ -104,7 +118,15 @@ final class NextItemFile {
       throw new FileFormatException(file, "labels", "are missing: items have no names");
     }
     Labels labels = layer.labels();
-    HistoryRows rows = new HistoryRows(ordered, counts(file, metadata, labels.size()));
+    HistoryRows usual = HistoryRows.of(ordered, counts(file, metadata, labels.size()));
+    metadata.putIfAbsent(DECAYS, text(usual.decays()));
+    metadata.putIfAbsent(TRANSITION_DECAY, Double.toString(usual.transitionDecay()));
+    String decays = require(file, metadata, DECAYS, DECAY + "(," + DECAY + "){0,7}");
+    String ofTransitions = require(file, metadata, TRANSITION_DECAY, DECAY);
+    HistoryRows rows =
+        usual
+            .withDecays(Stream.of(decays.split(",", -1)).map(Double::valueOf).toList())
+            .withTransitionDecay(Double.parseDouble(ofTransitions));
     EmbeddingBag bag = scorer(mixture, LAYER, EmbeddingBag.class, file);
     if (bag.vocabulary() != (long) rows.rowsPerItem() * labels.size()) {
       throw new FileFormatException(

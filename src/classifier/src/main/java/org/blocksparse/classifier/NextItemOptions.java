@@ -8,7 +8,7 @@ import java.util.List;
 /** Options of training a {@link NextItem}. Immutable. */
 public final class NextItemOptions {
   private static final NextItemOptions DEFAULTS =
-      new NextItemOptions(TrainingOptions.defaults(), true, null, 0.5);
+      new NextItemOptions(TrainingOptions.defaults(), true, null, null);
 
   private final TrainingOptions learning;
   private final boolean ordered;
@@ -16,10 +16,11 @@ public final class NextItemOptions {
   /** Null: the last item of each sequence is held out. */
   private final List<Sequence> validation;
 
-  private final double dropout;
+  /** Null: the default. */
+  private final Double dropout;
 
   private NextItemOptions(
-      TrainingOptions learning, boolean ordered, List<Sequence> validation, double dropout) {
+      TrainingOptions learning, boolean ordered, List<Sequence> validation, Double dropout) {
     this.learning = learning;
     this.ordered = ordered;
     this.validation = validation;
@@ -53,7 +54,8 @@ public final class NextItemOptions {
   }
 
   /**
-   * The share of the vector of a history that each training step drops. Default: 0.5.
+   * The share of the vector of a history that each training step drops. Default: 0.5, or 0.7 with
+   * one decay, where held-out items choose that.
    *
    * @throws IllegalArgumentException unless it is in [0, 1)
    */
@@ -78,7 +80,7 @@ public final class NextItemOptions {
     return validation;
   }
 
-  double dropout() {
-    return dropout;
+  double dropout(double otherwise) {
+    return dropout != null ? dropout : otherwise;
   }
 }

@@ -53,7 +53,10 @@ final class NextItemTrainer {
   private static final int MOST_TO_MIX = 2000;
 
   /** Of the transitions. The layer always has a part: it alone knows all items. */
-  private static final float[] SHARES = {0, 0.15f, 0.3f, 0.45f, 0.6f, 0.75f, 0.9f, 0.97f};
+  private static final double[] SHARES = {0.3, 0, 0.1, 0.2, 0.45, 0.6, 0.75, 0.9, 0.97};
+
+  /** {@link HistoryRows#transitionDecay}: the best with the first share. */
+  private static final double[] TRANSITION_DECAYS = {HistoryRows.TRANSITION_DECAY, 0.8, 0.95};
 
   private final NextItemOptions options;
   private final TrainingOptions learning;
@@ -94,7 +97,8 @@ final class NextItemTrainer {
     }
     long[] counts = new long[numbers.size()];
     sequences.forEach(sequence -> IntStream.of(sequence).forEach(item -> counts[item]++));
-    this.rows = new HistoryRows(options.ordered(), new LabelCounts(sequences.size(), counts));
+    LabelCounts known = new LabelCounts(sequences.size(), counts);
+    this.rows = HistoryRows.of(options.ordered(), known);
     NextItemFile.requireFits(rows);
   }
 
@@ -114,7 +118,7 @@ final class NextItemTrainer {
       layers = trainLayers(labels);
       Mixture mixture = NextItemFile.sum(layers.bag, layers.softmax, transitions);
       learning.card().forEach(card()::put);
-      return mixed(mixture, labels);
+      return mixed(mixture, layers.rows, labels);
     } catch (Throwable e) {
       transitions.close();
       if (layers != null) {
@@ -128,38 +132,75 @@ final class NextItemTrainer {
     return new ModelCard(metadata);
   }
 
-  /** The model with the shares of the scorers that are best on the validation sequences. */
-  private NextItem mixed(Mixture mixture, Labels labels) {
+  /** The model with the decay and the shares that are best on the validation sequences. */
+  private NextItem mixed(Mixture mixture, HistoryRows trained, Labels labels) {
     List<Sequence> some = new ArrayList<>(validation);
     Collections.shuffle(some, new Random(learning.seed()));
     some = some.subList(0, Math.min(MOST_TO_MIX, some.size()));
-    NextItem best = null;
-    double bestScore = -1;
-    for (float share : some.isEmpty() ? new float[] {0.5f} : SHARES) {
-      NextItem model = new NextItem(mixture.withWeights(1 - share, share), rows, metadata, labels);
-      double score =
-          some.isEmpty() ? 0 : model.evaluate(some, NextItem.CUTOFF).ndcg(NextItem.CUTOFF);
-      if (score > bestScore) {
-        best = model;
-        bestScore = score;
-        card().put("share of transitions", Float.toString(share));
-        card().put("validation nDCG@10", ModelCard.decimals(score));
-      }
-    }
     card().put("validation sequences", Integer.toString(validation.size()));
-    return best;
+    if (some.isEmpty()) {
+      return mixed(mixture, 0.5, trained, labels);
+    }
+    Choice best = new Choice(null, -1);
+    double[] none = {trained.transitionDecay()};
+    for (double decay : options.ordered() ? TRANSITION_DECAYS : none) {
+      best = best.or(mixed(mixture, SHARES[0], trained.withTransitionDecay(decay), labels), some);
+    }
+    HistoryRows chosen = best.model.rows();
+    for (double share : SHARES) {
+      best = best.or(mixed(mixture, share, chosen, labels), some);
+    }
+    card().put("validation nDCG@10", ModelCard.decimals(best.ndcg));
+    if (options.ordered()) {
+      card().put("decays of the bag", chosen.decays().toString());
+      card().put("decay of transitions", Double.toString(chosen.transitionDecay()));
+    }
+    return best.model;
+  }
+
+  private NextItem mixed(Mixture mixture, double share, HistoryRows by, Labels labels) {
+    Mixture sum = mixture.withWeights((float) (1 - share), (float) share);
+    return new NextItem(sum, by, metadata, labels);
+  }
+
+  private record Choice(NextItem model, double ndcg) {
+    Choice or(NextItem other, List<Sequence> sequences) {
+      double score = other.evaluate(sequences, NextItem.CUTOFF).ndcg(NextItem.CUTOFF);
+      return score > ndcg ? new Choice(other, score) : this;
+    }
   }
 
   /** The layers that learn. */
-  private record Layers(EmbeddingBag bag, HierarchicalSoftmax softmax) implements AutoCloseable {
+  private record Layers(
+      EmbeddingBag bag, HierarchicalSoftmax softmax, HistoryRows rows, double dropout)
+      implements AutoCloseable {
     Layers copy() {
-      return new Layers(bag.copy(), softmax.copy());
+      return new Layers(bag.copy(), softmax.copy(), rows, dropout);
     }
 
     @Override
     public void close() {
       bag.close();
       softmax.close();
+    }
+  }
+
+  /** Decays of the bag with the dropout that suits them. */
+  private record Setting(List<Double> decays, double dropout) {}
+
+  /** The best layers so far. */
+  private static final class Best {
+    private Layers layers;
+    private double score = -1;
+    private int epoch;
+
+    void keep(Layers better, LearningPoint point) {
+      if (layers != null) {
+        layers.close();
+      }
+      layers = better;
+      score = point.ndcg();
+      epoch = point.epoch();
     }
   }
 
@@ -230,28 +271,53 @@ final class NextItemTrainer {
         .toArray();
   }
 
+  /** The layers of the setting and the epoch that were best on the validation sequences. */
   private Layers trainLayers(Labels labels) {
     Examples examples = examples();
-    int dimension = learning.dimension(DIMENSION);
     ClassAssignment classes = classes(examples);
-    Layers layers =
-        new Layers(
-            EmbeddingBag.builder(rows.rowsPerItem() * labels.size(), dimension)
-                .mode(EmbeddingBag.Mode.SUM)
-                .seed(learning.seed())
-                .workers(learning.workers())
-                .build(),
-            HierarchicalSoftmax.builder(dimension, labels.size())
-                .classes(classes)
-                .labels(labels)
-                .seed(learning.seed())
-                .workers(learning.workers())
-                .build());
+    List<Setting> settings = List.of(new Setting(rows.decays(), 0.5));
+    if (options.ordered() && !validation.isEmpty()) {
+      settings = List.of(settings.get(0), new Setting(List.of(0.7), 0.7));
+    }
     int epochs = learning.epochs(options.ordered() ? EPOCHS : EPOCHS_OF_BASKETS);
+    int all = Math.multiplyExact(epochs, settings.size());
     learning
         .listener()
-        .begin(examples.size(), epochs, labels.size(), labels.size(), classes.classCount());
-    return trainLayers(layers, examples, epochs);
+        .begin(examples.size(), all, labels.size(), labels.size(), classes.classCount());
+    Best best = new Best();
+    try {
+      for (int i = 0; i < settings.size() && (i == 0 || !learning.stop().getAsBoolean()); i++) {
+        try (Layers layers = layers(settings.get(i), classes, labels)) {
+          train(layers, examples, i * epochs, epochs, best);
+        }
+      }
+      card().put("epoch of this model", Integer.toString(best.epoch));
+      return best.layers;
+    } catch (Throwable e) {
+      if (best.layers != null) {
+        best.layers.close();
+      }
+      throw e;
+    }
+  }
+
+  private Layers layers(Setting setting, ClassAssignment classes, Labels labels) {
+    int dimension = learning.dimension(DIMENSION);
+    HistoryRows decayed = rows.withDecays(setting.decays);
+    return new Layers(
+        EmbeddingBag.builder(decayed.rowsPerItem() * labels.size(), dimension)
+            .mode(EmbeddingBag.Mode.SUM)
+            .seed(learning.seed())
+            .workers(learning.workers())
+            .build(),
+        HierarchicalSoftmax.builder(dimension, labels.size())
+            .classes(classes)
+            .labels(labels)
+            .seed(learning.seed())
+            .workers(learning.workers())
+            .build(),
+        decayed,
+        options.dropout(setting.dropout));
   }
 
   private ClassAssignment classes(Examples examples) {
@@ -268,37 +334,24 @@ final class NextItemTrainer {
     }
   }
 
-  /** The layers after the epoch that was best on the validation sequences. */
-  private Layers trainLayers(Layers layers, Examples examples, int epochs) {
-    Layers best = null;
+  /** Trains, and keeps the layers of the best epoch. Epochs are counted from that after begin. */
+  private void train(Layers layers, Examples examples, int begin, int epochs, Best best) {
     double bestScore = -1;
     int bestEpoch = 0;
-    try {
-      for (int epoch = 1; epoch <= epochs && epoch - bestEpoch <= patience(); epoch++) {
-        double loss = learn(layers, examples, epoch, epochs);
-        LearningPoint point = measured(layers, epoch, loss, bestScore);
-        learning.listener().epoch(point);
-        if (point.best()) {
-          if (best != null) {
-            best.close();
-          }
-          best = layers.copy();
-          bestScore = point.ndcg();
-          bestEpoch = epoch;
-        }
-        if (learning.stop().getAsBoolean()) {
-          break;
-        }
+    for (int epoch = 1; epoch <= epochs && epoch - bestEpoch <= patience(); epoch++) {
+      double loss = learn(layers, examples, epoch, epochs);
+      LearningPoint point = measured(layers, begin + epoch, loss, best.score);
+      learning.listener().epoch(point);
+      if (point.best()) {
+        best.keep(layers.copy(), point);
       }
-      card().put("epoch of this model", Integer.toString(bestEpoch));
-      return best;
-    } catch (Throwable e) {
-      if (best != null) {
-        best.close();
+      if (Double.isNaN(point.ndcg()) || point.ndcg() > bestScore) {
+        bestScore = point.ndcg();
+        bestEpoch = epoch;
       }
-      throw e;
-    } finally {
-      layers.close();
+      if (learning.stop().getAsBoolean()) {
+        break;
+      }
     }
   }
 
@@ -311,7 +364,7 @@ final class NextItemTrainer {
       return new LearningPoint(epoch, loss, Double.NaN, Double.NaN, Double.NaN, true);
     }
     Mixture alone = Mixture.builder().layer(NextItemFile.LAYER, layers.bag, layers.softmax).build();
-    NextItem model = new NextItem(alone, rows, metadata, layers.softmax.labels());
+    NextItem model = new NextItem(alone, layers.rows, metadata, layers.softmax.labels());
     Metrics metrics = model.evaluate(validation, NextItem.CUTOFF);
     double ndcg = metrics.ndcg(NextItem.CUTOFF);
     return new LearningPoint(epoch, loss, metrics.precision(1), ndcg, Double.NaN, ndcg > bestScore);
@@ -351,9 +404,9 @@ final class NextItemTrainer {
     Loss loss =
         Loss.mean()
             .withSmoothing((float) learning.smoothing(SMOOTHING))
-            .withDropout((float) options.dropout(), learning.seed() + ++steps);
+            .withDropout((float) layers.dropout, learning.seed() + ++steps);
     int[] next = next(examples, which);
-    try (SparseRows seen = rows.ofBag(seen(examples, which));
+    try (SparseRows seen = layers.rows.ofBag(seen(examples, which));
         FloatTensor x = layers.bag.apply(seen);
         IntTensor targets = IntTensor.of(next, next.length);
         FloatTensor gradX = FloatTensor.zeros(next.length, dimension)) {

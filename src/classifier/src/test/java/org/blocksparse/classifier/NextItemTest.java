@@ -113,6 +113,50 @@ final class NextItemTest {
   }
 
   @Test
+  void olderFileHasTheDecayOfItsTime() throws IOException {
+    Path file = folder.resolve("model");
+    Path older = folder.resolve("older");
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      model.save(file);
+    }
+    try (Mixture loaded = Mixture.load(file)) {
+      Map<String, String> metadata = new TreeMap<>(loaded.metadata());
+      metadata.remove("nextItem.transitionDecay");
+      loaded.save(older, SaveOptions.defaults().withMetadata(metadata));
+    }
+    try (NextItem model = NextItem.load(older)) {
+      assertEquals(0.6, model.rows().transitionDecay());
+    }
+  }
+
+  /** The last item depends on the first, others are noise; or on the one before, as does each. */
+  private static List<Sequence> keyed(boolean byFirst, int seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    List<Sequence> all = new ArrayList<>();
+    for (int user = 0; user < 300; user++) {
+      int[] keys = random.ints(7, 0, ITEMS).toArray();
+      List<String> items = new ArrayList<>();
+      for (int place = 0; place < keys.length; place++) {
+        boolean isNoise = byFirst && place > 0;
+        items.add(isNoise ? "noise" + random.nextInt(200) : "key" + keys[place]);
+      }
+      items.add("value" + keys[byFirst ? 0 : keys.length - 1]);
+      all.add(new Sequence("", items));
+    }
+    return all;
+  }
+
+  @Test
+  void decayOfTransitionsIsThatOfTheData() {
+    for (boolean byFirst : new boolean[] {true, false}) {
+      NextItemOptions options = OPTIONS.withValidation(keyed(byFirst, 2));
+      try (NextItem model = NextItem.train(keyed(byFirst, 1), options)) {
+        assertEquals(byFirst ? 0.95 : 0.6, model.rows().transitionDecay());
+      }
+    }
+  }
+
+  @Test
   void fileOfAnotherKindIsRefused() throws IOException {
     Path file = folder.resolve("model");
     try (SparseRows rows = SparseRows.of(List.of(new int[] {0}));
@@ -132,7 +176,7 @@ final class NextItemTest {
     Path file = folder.resolve("model");
     long[] counts = new long[1_000_000];
     Arrays.setAll(counts, item -> item % 1000);
-    HistoryRows rows = new HistoryRows(true, new LabelCounts(7, counts));
+    HistoryRows rows = HistoryRows.of(true, new LabelCounts(7, counts));
     try (SparseRows row = SparseRows.of(List.of(new int[] {0}));
         SparseWeights weights = SparseWeights.of(row, 1)) {
       weights.save(
@@ -144,7 +188,7 @@ final class NextItemTest {
       assertArrayEquals(counts, loaded.ofLabels());
       assertEquals("x", weights.metadata().get("card"));
     }
-    HistoryRows tooMany = new HistoryRows(true, new LabelCounts(7, new long[5_000_000]));
+    HistoryRows tooMany = HistoryRows.of(true, new LabelCounts(7, new long[5_000_000]));
     assertEquals(
         "sequences: 5,000,000 items are too many for a file, whose counts take 6,666,668 letters of"
             + " 6,291,456",
@@ -222,7 +266,11 @@ final class NextItemTest {
               Map.entry("nextItem.ordered", "maybe"),
               Map.entry("nextItem.counts", "AAAA"),
               Map.entry("nextItem.counts", ""),
-              Map.entry("nextItem.counts", "="))) {
+              Map.entry("nextItem.counts", "="),
+              Map.entry("nextItem.decays", "0.4;0.9"),
+              Map.entry("nextItem.decays", "2.0"),
+              Map.entry("nextItem.transitionDecay", "1.5"),
+              Map.entry("nextItem.transitionDecay", "NaN"))) {
         Map<String, String> changed = new TreeMap<>(metadata);
         changed.put(change.getKey(), change.getValue());
         refuseFile(change.getKey(), loaded, changed);
@@ -408,8 +456,7 @@ final class NextItemTest {
   /** A file may have more occurrences than baskets, whose logarithm would be negative. */
   @Test
   void weightsOfHistoriesAreNumbers() {
-    HistoryRows rows =
-        new HistoryRows(false, new LabelCounts(1, new long[] {9, 1, Long.MAX_VALUE}));
+    HistoryRows rows = HistoryRows.of(false, new LabelCounts(1, new long[] {9, 1, Long.MAX_VALUE}));
     List<int[]> history = List.of(new int[] {0, 1, 2});
     try (SparseRows ofBag = rows.ofBag(history);
         SparseRows ofTransitions = rows.ofTransitions(history)) {
