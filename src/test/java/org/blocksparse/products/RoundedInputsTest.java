@@ -281,7 +281,7 @@ final class RoundedInputsTest {
     try (FloatTensor floats =
             FloatTensor.of(data.floats(Numbers.GAUSSIAN, 333 * 70), 1, 1, 333, 70);
         Weights W = Weights.of(floats, ElementType.PACKED_BFLOAT16);
-        FloatTensor h = FloatTensor.of(data.floats(Numbers.GAUSSIAN, most * 333), most, 1, 333);
+        FloatTensor h = FloatTensor.of(data.floats(Numbers.GAUSSIAN, most * 333L), most, 1, 333);
         BlockPlan all = BlockPlan.dense(most);
         FloatTensor expected = SparseBlockDot.apply(W, h, all, Epilogue.none())) {
       for (int rows = 1; rows < most; rows++) {
