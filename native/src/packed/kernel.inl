@@ -319,11 +319,14 @@ struct whole_tile {
                         int32_t end) const {
     constexpr int32_t kLines = kRows * kPlanes;
     constexpr bool kInTwo = kPanels * kLines <= kMostSumsOfTwo;
-    // See group_tile.
-    constexpr bool kNear = kPanels == 1 && kRows <= 2;
+    // See group_tile. A quarter of the most lines also wait for memory alone.
+    constexpr bool kNear = kPanels == 1 && (kRows <= 2 || kLines <= kMostLines / 4);
     constexpr int32_t kGroupBytes = group_bytes(kWeights);
     const int64_t panel_bytes = int64_t{p.x.groups} * kGroupBytes;
-    const int64_t ahead = kPanels > 1 ? kPanels * panel_bytes : kNear ? 2048 : 8192;
+    const int64_t ahead = kPanels > 1   ? kPanels * panel_bytes
+                          : !kNear      ? 8192
+                          : kLines <= 2 ? 2048
+                                        : 4096;
     const uint8_t* panel = p.panels + output / kOutputs * panel_bytes + begin * kGroupBytes;
     const int64_t stride = p.x.stride();
     const int32_t sums_of_row = p.x.sums_of_row();
