@@ -179,8 +179,8 @@ public final class Weights implements BlockMatrix {
    * @throws IllegalArgumentException if the type is not supported; if the address is 0, or of
    *     PACKED_BFLOAT16 odd; if the bytes do not match the dimensions; if there are not four
    *     dimensions, or one is larger than an int; if iSize is not a multiple of 32 or 256 for a
-   *     ggml type; or if scales are missing, unexpected, of another shape, or could make weights
-   *     infinite
+   *     ggml type; if a number of PACKED_BFLOAT16 is not finite; or if scales are missing,
+   *     unexpected, of another shape, or could make weights infinite
    * @throws IllegalStateException if the scales are closed
    * @throws UnsupportedOperationException if the native library is not in use
    */

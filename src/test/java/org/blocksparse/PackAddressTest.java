@@ -264,6 +264,18 @@ final class PackAddressTest {
             4);
       }
     }
+    try (ShortPointer infinite = new ShortPointer(new short[] {0x3f80, (short) 0xff80})) {
+      refuses(
+          "weights: element 1 is -Infinity, which PACKED_BFLOAT16 weights cannot be",
+          infinite.address(),
+          4,
+          ElementType.PACKED_BFLOAT16,
+          null,
+          1,
+          1,
+          2,
+          1);
+    }
     try (BytePointer infinite = new BytePointer(34)) {
       infinite.fill(0);
       infinite.put(1, (byte) 0x7c);

@@ -193,12 +193,17 @@ record ExpertsParameters(
         || (shared != null && shared.isReadOnly());
   }
 
-  /** Whether the weights of both products are packed, those of the shared expert aside. */
+  /**
+   * Whether the weights of both products are packed and read rows of one format, as the kernel of
+   * packed experts takes them; those of the shared expert aside.
+   */
   boolean arePacked() {
-    return isPacked(W1) && isPacked(W2);
+    return isPacked(W1)
+        && isPacked(W2)
+        && format(W1, RowFormat.ANY_BITS) == format(W2, RowFormat.ANY_BITS);
   }
 
-  /** Whether all are packed, and lie in a file. */
+  /** Whether {@link #arePacked}, and all weights lie in a file. */
   boolean areMapped() {
     return arePacked()
         && KernelOperands.elements(W1).mapping() != null
@@ -214,7 +219,7 @@ record ExpertsParameters(
     return W instanceof Weights weights && weights.type().isPacked();
   }
 
-  /** The experts as their kernels see them, if both weights are packed. */
+  /** The experts as their kernels see them, if {@link #arePacked}. */
   PackedExperts packedExperts(Activation function, int inputBits) {
     return new PackedExperts(
         KernelOperands.blocks(W1),

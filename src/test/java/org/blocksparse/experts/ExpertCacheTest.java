@@ -117,7 +117,8 @@ final class ExpertCacheTest {
     return KernelsUnderTest.instructionSets().stream()
         .flatMap(
             kernels ->
-                Stream.of(ElementType.INT8, ElementType.Q8_0, ElementType.Q4_0, ElementType.MXFP4)
+                Stream.of(ElementType.values())
+                    .filter(ElementType::isPacked)
                     .map(type -> Arguments.of(kernels, type)));
   }
 

@@ -13,7 +13,6 @@ public final class ExpertSchedules implements AutoCloseable {
   private static final int GATHERED_ROWS = 16;
 
   private final int pairs;
-  private final boolean gathered;
   private final Scratch ofUp;
   private final GemmSchedule up;
   private final Scratch ofDown;
@@ -25,10 +24,10 @@ public final class ExpertSchedules implements AutoCloseable {
    * @param batch how many samples there are
    * @param chosen (batch, k): the expert of each pair
    * @param sorted pairs, by expert and then by sample
-   * @param mayGather whether the first product may read a copy of its row for each pair
+   * @param gathered whether the first product reads a copy of its row for each pair
    */
   public ExpertSchedules(
-      int batch, int k, int[] chosen, int[] sorted, int begin, int end, boolean mayGather) {
+      int batch, int k, int[] chosen, int[] sorted, int begin, int end, boolean gathered) {
     this.pairs = end - begin;
     int experts = 0;
     int chunks = 0;
@@ -37,7 +36,6 @@ public final class ExpertSchedules implements AutoCloseable {
       experts++;
       chunks += GemmSchedule.chunksOf(next - i, GemmSchedule.MAX_CHUNK_ROWS);
     }
-    this.gathered = mayGather && pairs >= GATHERED_ROWS * experts;
     GemmSchedule.Layout layout = new GemmSchedule.Layout(chunks, chunks, pairs, pairs);
     int[] packed = new int[layout.arrayLength()];
     layout.writeHeader(packed);
@@ -74,6 +72,15 @@ public final class ExpertSchedules implements AutoCloseable {
     }
   }
 
+  /** Whether experts have so many rows, on average, that copies of them are worth it. */
+  static boolean haveManyRows(int[] chosen, int[] sorted, int begin, int end) {
+    int experts = 0;
+    for (int i = begin; i < end; i = GemmSchedule.sameBlockEnd(chosen, sorted, i, end)) {
+      experts++;
+    }
+    return end - begin >= (long) GATHERED_ROWS * experts;
+  }
+
   /** One chunk of all samples, with a segment for each expert. */
   private static int[] sums(
       GemmSchedule.Layout layout, int k, int[] chosen, int[] sorted, int begin, int end) {
@@ -107,11 +114,6 @@ public final class ExpertSchedules implements AutoCloseable {
   /** How many pairs there are. */
   public int pairs() {
     return pairs;
-  }
-
-  /** Whether the first product reads row i for pair i, and not the row of its sample. */
-  boolean gathered() {
-    return gathered;
   }
 
   /** Row i is the sample of pair i times the block of its expert; a chunk has one expert. */

@@ -80,10 +80,14 @@ public record PackedExperts(
       do {
         int end = Math.min(pairs.sorted.length, begin + most);
         boolean add = accumulate || begin > 0;
+        // Not for those in slots, which differ from call to call: tiles have bits of their own.
+        boolean gathered =
+            mayGather(engine)
+                && ExpertSchedules.haveManyRows(pairs.chosen, pairs.sorted, begin, end);
         if (slots == null) {
-          run(engine, rounded, pairs, begin, end, add, out);
+          run(engine, rounded, gathered, pairs, begin, end, add, out);
         } else {
-          run(engine, rounded, pairs, slots, begin, end, add, out);
+          run(engine, rounded, gathered, pairs, slots, begin, end, add, out);
         }
         begin = end;
       } while (begin < pairs.sorted.length);
@@ -95,7 +99,7 @@ public record PackedExperts(
   }
 
   /** Copies the row of each pair's sample, so that those of an expert follow each other. */
-  private static RoundedRows gathered(
+  private static RoundedRows copiesOfRows(
       Engine engine, RoundedRows x, Pairs pairs, int begin, int count, Storage memory) {
     RoundedRows copies = new RoundedRows(memory, x.format(), count, x.size());
     engine.run(
@@ -114,6 +118,7 @@ public record PackedExperts(
   private void run(
       Engine engine,
       RoundedRows x,
+      boolean gathered,
       Pairs pairs,
       Slots slots,
       int begin,
@@ -127,7 +132,7 @@ public record PackedExperts(
     do {
       int to = slots.await(from, end);
       boolean add = accumulate || b2 != null || from > begin;
-      slots.experts().run(engine, x, slots.pairs(), from, to, add, out);
+      slots.experts().run(engine, x, gathered, slots.pairs(), from, to, add, out);
       from = to;
     } while (from < end);
   }
@@ -157,26 +162,26 @@ public record PackedExperts(
 
   /** Writes or adds the sums of some pairs. */
   private void run(
-      Engine engine, RoundedRows x, Pairs pairs, int begin, int end, boolean accumulate, Rows out) {
+      Engine engine,
+      RoundedRows x,
+      boolean gathered,
+      Pairs pairs,
+      int begin,
+      int end,
+      boolean accumulate,
+      Rows out) {
     int count = end - begin;
     try (ExpertSchedules schedules =
             new ExpertSchedules(
-                (int) out.count(),
-                pairs.k,
-                pairs.chosen,
-                pairs.sorted,
-                begin,
-                end,
-                mayGather(engine));
+                (int) out.count(), pairs.k, pairs.chosen, pairs.sorted, begin, end, gathered);
         Scratch ofCopies =
-            Scratch.borrow(
-                schedules.gathered() ? RoundedRows.elements(format1, count, x.size()) : 0);
+            Scratch.borrow(gathered ? RoundedRows.elements(format1, count, x.size()) : 0);
         Scratch ofGates = gates(pairs, begin, end);
         Scratch ofFloats = Scratch.borrow(format2.isWhole() ? (long) count * w2.inSize() : 0);
         Scratch memory = Scratch.borrow(RoundedRows.elements(format2, count, w2.inSize()))) {
       Storage gates = ofGates.storage();
       RoundedRows read =
-          schedules.gathered() ? gathered(engine, x, pairs, begin, count, ofCopies.storage()) : x;
+          gathered ? copiesOfRows(engine, x, pairs, begin, count, ofCopies.storage()) : x;
       int size = w2.inSize();
       RoundedRows between = new RoundedRows(memory.storage(), format2, count, size);
       Scheduler.Stage second = second(engine, between, schedules, gates, accumulate, out);

@@ -161,7 +161,12 @@ public final class PanelPacking {
         for (int q = 0; q < columns; q++) {
           long at = first + p * rowStride + q * columnStride;
           if (source == WeightType.BFLOAT16) {
-            panels.putNumber(part, p, q, from.getShort(at));
+            short bits = from.getShort(at);
+            float value = source.widen(bits);
+            if (!Float.isFinite(value)) {
+              throw Narrowing.notFinite(name, at, value, panels.type());
+            }
+            panels.putNumber(part, p, q, bits);
           } else {
             panels.putCode(part, p, q, from.getByte(at) + 128);
           }
