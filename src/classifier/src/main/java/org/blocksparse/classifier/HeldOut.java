@@ -36,9 +36,11 @@ final class HeldOut implements AutoCloseable {
   }
 
   /**
-   * Draws examples to hold out, each with all that equal it: none of these is learned. Only a text
-   * of more than {@code count} examples is surely one of future examples, too: these are drawn one
-   * by one.
+   * Draws examples to hold out, each with all that equal it, so that none of these is learned. The
+   * examples of a frequent text are drawn one by one: future examples have it, too, and it would be
+   * a large part of those held out. A text is frequent if it has more than {@code sqrt(count)}
+   * examples. Small sets, where this is a large part, would otherwise learn the answers of texts
+   * that occur twice.
    *
    * @param firstOfEquals for each example the first that equals it
    * @param count the maximum number of examples
@@ -46,7 +48,7 @@ final class HeldOut implements AutoCloseable {
   static BitSet draw(int[] firstOfEquals, int count, SplittableRandom random) {
     int[] sizes = new int[firstOfEquals.length];
     IntStream.of(firstOfEquals).forEach(first -> sizes[first]++);
-    IntPredicate isCommon = e -> sizes[firstOfEquals[e]] > count;
+    IntPredicate isCommon = e -> sizes[firstOfEquals[e]] > Math.sqrt(count);
     int[] next = new int[firstOfEquals.length]; // of equal ones; itself: the last
     int[] last = new int[firstOfEquals.length];
     for (int e = 0; e < next.length; e++) {

@@ -409,6 +409,23 @@ final class HeadsTest {
     }
   }
 
+  /** With so many examples, the linear head is not trained again on all. */
+  @Test
+  void textsThatAreFrequent_areLearned_andTheirProbabilitiesAreHigh() {
+    List<Example> lines =
+        IntStream.range(0, 20_000)
+            .mapToObj(e -> Example.ofText("line" + e % 20, "label" + e % 20))
+            .toList();
+    TrainingOptions options = TrainingOptions.defaults().withHead(ModelHead.LINEAR);
+    try (Classifier classifier = Classifier.train(lines.stream(), options)) {
+      for (int text = 0; text < 20; text++) {
+        Prediction first = classifier.predict("line" + text, 1).get(0);
+        assertEquals("label" + text, first.label());
+        assertTrue(first.probability() > 0.9, first::toString);
+      }
+    }
+  }
+
   /** One of a hundred has the rare label, whose words say little. */
   private static List<Example> uneven(int count, long seed) {
     SplittableRandom random = new SplittableRandom(seed);

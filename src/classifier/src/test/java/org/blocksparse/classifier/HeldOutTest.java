@@ -3,6 +3,7 @@ package org.blocksparse.classifier;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.BitSet;
 import java.util.SplittableRandom;
@@ -41,6 +42,22 @@ final class HeldOutTest {
     assertEquals(100, draw(all, 100, 1).cardinality());
     assertEquals(0, draw(all, 0, 1).cardinality());
     assertEquals(0, draw(new int[0], 0, 1).cardinality());
+  }
+
+  /** Otherwise one text could be the whole held-out set, with a label that was never trained. */
+  @Test
+  void aTextIsHeldOutAsAWhole_upToTheRootOfTheCount() {
+    assertEquals(20, textsHeldOut(20, 1000, 1000));
+    assertTrue(textsHeldOut(400, 50, 1000) > 300);
+    assertTrue(textsHeldOut(400, 32, 1000) > 300);
+    assertEquals(1000 / 31, textsHeldOut(400, 31, 1000));
+    assertEquals(5, textsHeldOut(50, 2, 10));
+  }
+
+  /** The number of texts among those held out, of texts with as many examples each. */
+  private static long textsHeldOut(int texts, int examplesOfEach, int count) {
+    int[] first = IntStream.range(0, texts * examplesOfEach).map(e -> e % texts).toArray();
+    return draw(first, count, 1).stream().map(e -> first[e]).distinct().count();
   }
 
   @Test
