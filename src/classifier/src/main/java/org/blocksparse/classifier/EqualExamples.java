@@ -23,24 +23,28 @@ final class EqualExamples {
   private final ChunkedIntList values;
   private final ChunkedIntList labelOffsets;
   private final ChunkedIntList labels;
+  private final IntPredicate isCompared;
 
   /**
    * Examples, which {@link #merge} changes.
    *
    * @param offsets example e has the features from offsets[e] to offsets[e + 1]
    * @param values null: each is 1
+   * @param isCompared the features by which examples are equal or not
    */
   EqualExamples(
       ChunkedIntList offsets,
       ChunkedIntList features,
       ChunkedIntList values,
       ChunkedIntList labelOffsets,
-      ChunkedIntList labels) {
+      ChunkedIntList labels,
+      IntPredicate isCompared) {
     this.offsets = offsets;
     this.features = features;
     this.values = values;
     this.labelOffsets = labelOffsets;
     this.labels = labels;
+    this.isCompared = isCompared;
   }
 
   /**
@@ -90,7 +94,7 @@ final class EqualExamples {
   }
 
   /**
-   * For each example the first that equals it; itself if it has no feature.
+   * For each example the first that equals it; itself if it has no feature that is compared.
    *
    * @param among the examples that are compared; of others, each is its own first
    */
@@ -99,7 +103,7 @@ final class EqualExamples {
     int[] slots = new int[Integer.highestOneBit(Math.max(1, first.length)) << 2]; // 0: empty
     for (int e = 0; e < first.length; e++) {
       first[e] = e;
-      if (offsets.get(e + 1) == offsets.get(e) || !among.test(e)) {
+      if (nextCompared(offsets.get(e), e) == offsets.get(e + 1) || !among.test(e)) {
         continue;
       }
       int slot = hash(e) & (slots.length - 1);
@@ -117,7 +121,10 @@ final class EqualExamples {
 
   private int hash(int example) {
     long hash = 0;
-    for (int i = offsets.get(example); i < offsets.get(example + 1); i++) {
+    int end = offsets.get(example + 1);
+    for (int i = nextCompared(offsets.get(example), example);
+        i < end;
+        i = nextCompared(i + 1, example)) {
       long value = values == null ? 0 : values.get(i);
       hash = (hash ^ (value << 32) ^ (features.get(i) + 1L)) * multiplier;
       hash ^= hash >>> 29;
@@ -126,15 +133,27 @@ final class EqualExamples {
   }
 
   private boolean areEqual(int a, int b) {
-    int begin = offsets.get(a);
-    int other = offsets.get(b);
-    int count = offsets.get(a + 1) - begin;
-    return count == offsets.get(b + 1) - other
-        && IntStream.range(0, count)
-            .allMatch(
-                i ->
-                    features.get(begin + i) == features.get(other + i)
-                        && (values == null || values.get(begin + i) == values.get(other + i)));
+    int inA = nextCompared(offsets.get(a), a);
+    int inB = nextCompared(offsets.get(b), b);
+    while (inA < offsets.get(a + 1) && inB < offsets.get(b + 1)) {
+      if (features.get(inA) != features.get(inB)
+          || (values != null && values.get(inA) != values.get(inB))) {
+        return false;
+      }
+      inA = nextCompared(inA + 1, a);
+      inB = nextCompared(inB + 1, b);
+    }
+    return inA == offsets.get(a + 1) && inB == offsets.get(b + 1);
+  }
+
+  /** The place of the first compared feature of an example from a place on; else the end. */
+  private int nextCompared(int from, int example) {
+    int end = offsets.get(example + 1);
+    int i = from;
+    while (i < end && !isCompared.test(features.get(i))) {
+      i++;
+    }
+    return i;
   }
 
   private void keepFirst(int[] first) {

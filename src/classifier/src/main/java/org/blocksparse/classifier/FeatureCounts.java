@@ -90,6 +90,16 @@ final class FeatureCounts {
     return numberOf;
   }
 
+  /** Whether some were forgotten. */
+  boolean hasForgotten() {
+    return forgotten > 0;
+  }
+
+  /** Whether a feature is one by itself, and not several words in a row. */
+  boolean isWord(int number) {
+    return words.get(number);
+  }
+
   int size() {
     return counts.size();
   }

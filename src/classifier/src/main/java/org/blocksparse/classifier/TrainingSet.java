@@ -11,6 +11,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.CancellationException;
+import java.util.function.IntPredicate;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.IntTensor;
@@ -28,6 +29,9 @@ final class TrainingSet {
   private final FeatureVocabulary vocabulary;
   private final List<String> labelNames;
   private final int featuresLeftOut;
+
+  /** Whether words in a row were forgotten while examples were read. */
+  private final boolean forgot;
 
   /** The rows of words; null if features share rows. */
   private final BitSet words;
@@ -55,6 +59,7 @@ final class TrainingSet {
     FeatureCounts.Kept kept = reading.kept(options);
     this.vocabulary = kept.vocabulary();
     this.featuresLeftOut = kept.leftOut();
+    this.forgot = reading.counts.hasForgotten();
     this.words = kept.words();
     this.minCount = reading.minCount(options);
     this.mostInARow = reading.mostInARow(options);
@@ -235,9 +240,14 @@ final class TrainingSet {
       return List.of(names);
     }
 
-    /** Returns the number of examples that were merged into others. */
+    /**
+     * Returns the number of examples that were merged into others. Early examples lack the words in
+     * a row that were forgotten, which follow from the words.
+     */
     int merge() {
-      return new EqualExamples(offsets, features, text ? null : values, labelOffsets, labels)
+      IntPredicate isCompared = counts.hasForgotten() ? counts::isWord : number -> true;
+      return new EqualExamples(
+              offsets, features, text ? null : values, labelOffsets, labels, isCompared)
           .merge();
     }
 
@@ -303,14 +313,21 @@ final class TrainingSet {
     return counts;
   }
 
-  /** For each example the first with the same features. */
+  /** For each example the first with the same features; words, if words in a row were forgotten. */
   int[] firstOfEquals() {
-    return new EqualExamples(offsets, rows, values, labelOffsets, labels).firstOfEquals(e -> true);
+    IntPredicate isCompared = forgot ? words::get : row -> true;
+    return new EqualExamples(offsets, rows, values, labelOffsets, labels, isCompared)
+        .firstOfEquals(e -> true);
   }
 
-  /** The number of features that were dropped. */
+  /** The number of features that were dropped; an upper bound if some were forgotten. */
   int featuresLeftOut() {
     return featuresLeftOut;
+  }
+
+  /** Whether words in a row were forgotten while examples were read. */
+  boolean forgot() {
+    return forgot;
   }
 
   /** The number of examples that were merged into others. */

@@ -92,6 +92,9 @@ final class FeatureCountsTest {
     Kept kept = few.keep(2, 100, 100);
     assertEquals(3, kept.leftOut()); // two were forgotten; one of them came again, once
     assertArrayEquals(new int[] {0, 3, 1, 2, -1}, kept.rowOf());
+    assertTrue(few.hasForgotten());
+    assertTrue(few.isWord(1));
+    assertFalse(few.isWord(0));
   }
 
   @Test

@@ -11,6 +11,7 @@ import java.util.BitSet;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.IntTensor;
@@ -206,6 +207,41 @@ final class TrainingSetTest {
         }
       }
     }
+  }
+
+  /** The first lines lose their pairs, and the last ones do not. */
+  @Test
+  void linesOfOneTextAreEqual_thoughTheirPairsWereForgottenInBetween() {
+    for (int most : new int[] {5000, 250}) {
+      TrainingSet merged = amongOthers("y", most);
+      assertEquals(most == 250, merged.forgot());
+      assertEquals(2, merged.examplesMerged());
+      assertEquals(1002, merged.size());
+      TrainingSet repeated = amongOthers("x", most);
+      assertEquals(1004, repeated.size());
+      int[] first = repeated.firstOfEquals();
+      assertEquals(0, first[1002]);
+      assertEquals(1, first[1003]);
+      assertEquals(1002, IntStream.of(first).distinct().count());
+    }
+  }
+
+  /** Two texts with the label x, many others, and the two with another label. */
+  private static TrainingSet amongOthers(String label, int most) {
+    Stream<Example> others =
+        IntStream.range(0, 1000)
+            .mapToObj(e -> Example.ofText("w" + e % 50 + " c" + e % 37 + " d" + e % 23, "other"));
+    Stream<Example> first = Stream.of("tea leaves green", "green leaves tea").map(of("x"));
+    Stream<Example> last = Stream.of("tea leaves green", "green leaves tea").map(of(label));
+    return TrainingSet.of(
+        Stream.of(first, others, last).flatMap(examples -> examples),
+        TrainingOptions.defaults(),
+        ChunkedIntList.MOST,
+        most);
+  }
+
+  private static Function<String, Example> of(String label) {
+    return text -> Example.ofText(text, label);
   }
 
   @Test
