@@ -30,7 +30,9 @@ final class FeatureCounts {
   private final FeatureVocabulary before;
   private final int mostInARow;
   private int inARow;
-  private int forgotten;
+
+  /** A feature that comes again after it was forgotten may be forgotten again: it counts twice. */
+  private long forgotten;
 
   /**
    * Counts of no feature yet.
@@ -109,7 +111,7 @@ final class FeatureCounts {
    *
    * @param rowOf by number of a feature, its row, negative if it is left out; null if features
    *     share rows, which are what is there already
-   * @param leftOut how many are left out
+   * @param leftOut how many are left out; an upper bound if some were forgotten
    * @param words the rows of words; null if features share rows
    */
   record Kept(FeatureVocabulary vocabulary, int[] rowOf, int leftOut, BitSet words) {}
@@ -142,7 +144,7 @@ final class FeatureCounts {
             .sorted()
             .toArray();
     int[] rowOf = new int[size()];
-    int leftOut = forgotten - order.length;
+    long leftOut = forgotten - order.length;
     for (int number = 0; number < rowOf.length; number++) {
       rowOf[number] = before.row(keys.key(number));
       leftOut += rowOf[number] < 0 ? 1 : 0;
@@ -157,7 +159,8 @@ final class FeatureCounts {
     }
     BitSet rowsOfWords = new BitSet(table.size());
     words.stream().filter(word -> rowOf[word] >= 0).forEach(word -> rowsOfWords.set(rowOf[word]));
-    return new Kept(FeatureVocabulary.of(table), rowOf, leftOut, rowsOfWords);
+    int atMost = (int) Math.min(Integer.MAX_VALUE, leftOut);
+    return new Kept(FeatureVocabulary.of(table), rowOf, atMost, rowsOfWords);
   }
 
   private boolean isFrequent(int number, int minCount) {

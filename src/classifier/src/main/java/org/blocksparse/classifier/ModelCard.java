@@ -71,7 +71,7 @@ final class ModelCard {
         put("max words in a row", set.mostInARow());
       }
     }
-    put("features left out", set.featuresLeftOut());
+    put("features left out", (set.forgot() ? "up to " : "") + set.featuresLeftOut());
     put("seed", options.seed());
     if (!options.validation().isEmpty()) {
       put("validation examples", options.validation().size());

@@ -9,7 +9,8 @@ public interface TrainingListener {
   /**
    * All examples have been read. Called before {@link #putIntoClasses}.
    *
-   * @param features the number of features that were dropped
+   * @param features the number of features that were dropped; an upper bound if more than four
+   *     million different word n-grams were counted
    * @param examples the number of examples without a feature that was kept; they only train the
    *     frequencies of their labels
    */

@@ -150,7 +150,8 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
           withoutLabels);
     }
     if (featuresLeftOut > 0) {
-      out.printf("%,d more features are left out (--min-count, --max-features)%n", featuresLeftOut);
+      out.printf(
+          "up to %,d more features are left out (--min-count, --max-features)%n", featuresLeftOut);
     }
     if (withoutFeatures > 0) {
       out.printf("%,d examples have no feature that was kept%n", withoutFeatures);
