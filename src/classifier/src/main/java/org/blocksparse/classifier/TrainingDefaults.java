@@ -16,8 +16,8 @@ record TrainingDefaults(TrainingOptions options) {
   /** The number of features for each example that may be several words in a row. */
   private static final int IN_A_ROW = 2;
 
-  /** Fewer examples may have this many, too. */
-  private static final int FEWEST_IN_A_ROW = 50_000;
+  /** The same, for all examples together, where these are few. */
+  private static final int IN_A_ROW_OF_FEW_EXAMPLES = 50_000;
 
   /** Examples in all epochs together. */
   private static final int EXAMPLES_TO_SEE = 750_000;
@@ -133,7 +133,7 @@ record TrainingDefaults(TrainingOptions options) {
         (int)
             Math.min(
                 TrainingOptions.MOST_FEATURES,
-                Math.max(FEWEST_IN_A_ROW, (long) IN_A_ROW * examples)));
+                Math.max(IN_A_ROW_OF_FEW_EXAMPLES, (long) IN_A_ROW * examples)));
   }
 
   /** The minimum count of all features; 0: 1 for words, 2 for words in a row. */
