@@ -78,10 +78,11 @@ import org.blocksparse.internal.memory.Storage;
  *
  * <p>where k = iWin * iSize, and S = sum |h| |W| over these k products. The bound holds if k is at
  * most 2<sup>16</sup>. The last term covers subnormal values in h, W and sums, which a processor
- * may flush to zero. Results may differ between processors, even with the same instruction set. AMX
- * (only on Linux) and AVX512-BF16 are used for blocks with at least 12 rows, and AVX512-BF16 for
- * packed weights with any rows; elsewhere, the rounded values are multiplied as float32, which is
- * no faster.
+ * may flush to zero. Results may differ between processors, even with the same instruction set. On
+ * Linux, AMX multiplies blocks with at least 12 rows and, if the weights are packed, with at least
+ * 16 rows that follow each other in h. On AMD, AVX512-BF16 multiplies blocks with at least 8 rows
+ * and, if the weights are packed, with any rows. Elsewhere, the rounded values are multiplied as
+ * float32, which is no faster.
  *
  * <p>On a processor with AMX, the first product that rounds h, or {@link
  * org.blocksparse.Backend#describe}, requests the AMX registers from the Linux kernel, for the
