@@ -111,7 +111,7 @@ final class Commands {
     } else if (name.startsWith("BLOCKSPARSE_")) {
       known = CMAKE.contains(name);
     } else {
-      known = name.startsWith("CMAKE_") || OF_OTHERS.contains(name) || Pom.MAIN.mentions(name);
+      known = name.startsWith("CMAKE_") || OF_OTHERS.contains(name) || Pom.anyMentions(name);
     }
     List<String> mistakes = new ArrayList<>();
     if (!known) {

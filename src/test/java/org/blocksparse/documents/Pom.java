@@ -81,8 +81,12 @@ final class Pom {
     return ids;
   }
 
-  /** Whether a property of that name is defined or used. */
-  boolean mentions(String property) {
+  /** Whether the library's POM or that of a user's project defines or uses a property. */
+  static boolean anyMentions(String property) {
+    return MAIN.mentions(property) || USERS.stream().anyMatch(user -> user.mentions(property));
+  }
+
+  private boolean mentions(String property) {
     return text.contains("<" + property + ">")
         || text.contains("<" + property + "/>")
         || text.contains("${" + property + "}");

@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
@@ -25,9 +26,10 @@ import org.blocksparse.ranking.Metrics;
  * How much better are labels ranked by words and the vectors of a sentence encoder than by words
  * alone? Takes lines of fastText's format.
  *
- * <p>Arguments: file to train on, file to test on, lines of each at most, scale of the vectors.
+ * <p>Arguments: file to train on, file to test on, scale of the vectors, the most lines to train
+ * on, the most lines to test on.
  */
-final class SentenceVectors {
+public final class SentenceVectors {
   private static final int WIDTH = 384;
   private static final int MAX_WORDS = 80; // which take most of the time
 
@@ -55,13 +57,14 @@ final class SentenceVectors {
   }
 
   public static void main(String[] args) throws IOException {
-    int lines = Integer.parseInt(args[2]);
-    List<Text> train = read(Path.of(args[0]), lines);
-    List<Text> test = read(Path.of(args[1]), lines);
+    float scale = Float.parseFloat(args[2]);
+    List<Text> train = read(Path.of(args[0]), Integer.parseInt(args[3]));
+    List<Text> test = read(Path.of(args[1]), Integer.parseInt(args[4]));
     SentenceVectors vectors = new SentenceVectors(train);
-    System.out.printf("words nDCG@5 %.3f%n", vectors.quality(train, test, 0));
-    double both = vectors.quality(train, test, Float.parseFloat(args[3]));
-    System.out.printf("words and vectors nDCG@5 %.3f%n", both);
+    double words = vectors.quality(train, test, 0);
+    System.out.printf(Locale.ROOT, "words nDCG@5 %.3f%n", words);
+    double both = vectors.quality(train, test, scale);
+    System.out.printf(Locale.ROOT, "words and vectors nDCG@5 %.3f%n", both);
   }
 
   private static List<Text> read(Path file, int lines) throws IOException {

@@ -33,12 +33,15 @@ final class SentenceVectorsTest {
     Path test =
         Files.write(
             folder.resolve("test.txt"),
-            List.of("__label__animal kitten purrs", "__label__money mortgage payments"));
+            List.of(
+                "__label__animal kitten purrs",
+                "__label__money mortgage payments",
+                "__label__money behind the most lines"));
     PrintStream out = System.out;
     ByteArrayOutputStream printed = new ByteArrayOutputStream();
     try {
       System.setOut(new PrintStream(printed, true, UTF_8));
-      SentenceVectors.main(new String[] {train.toString(), test.toString(), "100", "1"});
+      SentenceVectors.main(new String[] {train.toString(), test.toString(), "1", "60", "2"});
     } finally {
       System.setOut(out);
     }
