@@ -30,6 +30,11 @@ record Calibration(float slope, float intercept) {
   @SuppressWarnings("ArrayRecordComponent")
   record Samples(double[] margins, float[] weights, boolean[] positive) {}
 
+  /** Whether margins get probabilities in their order. */
+  boolean isFinite() {
+    return slope > 0 && Float.isFinite(slope) && Float.isFinite(intercept);
+  }
+
   /** The logarithm of the probability of a margin; never positive. */
   float logProbability(float margin) {
     double logit = (double) slope * margin + intercept;

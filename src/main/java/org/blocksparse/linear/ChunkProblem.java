@@ -36,7 +36,18 @@ record ChunkProblem(
     SparseMatrix positives,
     BitSet heldOut) {
   private static final int MAGIC = 0x31706c42; // Blp1
+  private static final String ROWS = "x: the rows of a cluster";
 
+  /** Costs are products of two floats that are positive; sums of them are finite. */
+  private static final double LEAST_COST = 0x1p-300;
+
+  private static final double MOST_COST = 0x1p257;
+
+  /**
+   * The problem as bytes.
+   *
+   * @throws IllegalStateException if an array cannot hold them
+   */
   byte[] toBytes() {
     ArrayBytes.Writer bytes = new ArrayBytes.Writer(MAGIC);
     bytes.put(training).put(chunk).put(firstOutput).put(sampledEvery);
@@ -44,9 +55,19 @@ record ChunkProblem(
         .put(Float.floatToRawIntBits(threshold))
         .put(seed)
         .put(Double.doubleToRawLongBits(meanCost));
-    bytes.put(rows).put(x.offsets()).put(x.columns()).put(x.values()).put(features).put(costs);
+    bytes.put(rows).put(features).put(x.offsets()).put(x.columns()).put(x.values()).put(costs);
     bytes.put(positives.offsets()).put(positives.columns()).put(heldOut.toLongArray());
-    return bytes.array();
+    return bytes.array(ROWS);
+  }
+
+  /**
+   * Checks that rows may fit, before they are copied.
+   *
+   * @param size rows, and the entries of all
+   * @throws IllegalStateException if {@link #toBytes} would throw it for sure
+   */
+  static void requireRoom(long size) {
+    ArrayBytes.requireRoom(ROWS, size * (Integer.BYTES + Float.BYTES)); // a row has even more
   }
 
   /**
@@ -56,23 +77,49 @@ record ChunkProblem(
    */
   static ChunkProblem of(byte[] array) {
     ArrayBytes.Reader bytes = new ArrayBytes.Reader(MAGIC, array, "problem");
-    ChunkProblem problem =
-        new ChunkProblem(
-            bytes.getLong(),
-            bytes.getInt(),
-            bytes.getInt(),
-            bytes.getInt(),
-            Float.intBitsToFloat(bytes.getInt()),
-            bytes.getLong(),
-            Double.longBitsToDouble(bytes.getLong()),
-            bytes.getInts(),
-            new SparseMatrix(bytes.getInts(), bytes.getInts(), bytes.getFloats()),
-            bytes.getInts(),
-            bytes.getDoubles(),
-            new SparseMatrix(bytes.getInts(), bytes.getInts(), null),
-            BitSet.valueOf(bytes.getLongs()));
+    long training = bytes.getLong();
+    int chunk = bytes.getNumber("chunk");
+    int firstOutput = bytes.getNumber("firstOutput");
+    int sampledEvery = bytes.getNumber("sampledEvery");
+    float threshold = bytes.getFinite("threshold");
+    long seed = bytes.getLong();
+    double meanCost = Double.longBitsToDouble(bytes.getLong());
+    requireCost(bytes, "meanCost", meanCost);
+    int[] rows = bytes.getInts();
+    int[] features = bytes.getAscending("features", Integer.MAX_VALUE);
+    SparseMatrix entries = bytes.getMatrix("x", features.length);
+    float[] values = bytes.getFinites("x");
+    bytes.requireLength("x.values", entries.columns().length, values.length);
+    bytes.requireLength("rows", entries.rows(), rows.length);
+    double[] costs = bytes.getDoubles();
+    bytes.requireLength("costs", rows.length, costs.length);
+    for (double cost : costs) {
+      requireCost(bytes, "costs", cost);
+      float weight = (float) (cost / meanCost);
+      bytes.require(Float.isFinite(weight), "costs", "finite parts of the mean", weight);
+    }
+    SparseMatrix positives = bytes.getMatrix("positives", rows.length);
+    BitSet heldOut = bytes.getSet("heldOut", rows.length);
     bytes.requireEnd();
-    return problem;
+    return new ChunkProblem(
+        training,
+        chunk,
+        firstOutput,
+        sampledEvery,
+        threshold,
+        seed,
+        meanCost,
+        rows,
+        new SparseMatrix(entries.offsets(), entries.columns(), values),
+        features,
+        costs,
+        positives,
+        heldOut);
+  }
+
+  private static void requireCost(ArrayBytes.Reader bytes, String what, double cost) {
+    bytes.require(
+        cost >= LEAST_COST && cost <= MOST_COST, what, "a number in [2^-300, 2^257]", cost);
   }
 
   /** The number of outputs of the chunk. */

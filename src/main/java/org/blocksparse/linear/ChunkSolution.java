@@ -13,6 +13,11 @@ import java.util.BitSet;
 record ChunkSolution(long training, int chunk, int first, OutputModel[] models) {
   private static final int MAGIC = 0x31736c42; // Bls1
 
+  /**
+   * The solution as bytes.
+   *
+   * @throws IllegalStateException if an array cannot hold them
+   */
   byte[] toBytes() {
     ArrayBytes.Writer bytes = new ArrayBytes.Writer(MAGIC);
     bytes.put(training).put(chunk).put(first).put(models.length);
@@ -30,7 +35,7 @@ record ChunkSolution(long training, int chunk, int first, OutputModel[] models) 
         bytes.put(samples.margins()).put(samples.weights()).put(positive.toLongArray());
       }
     }
-    return bytes.array();
+    return bytes.array("end: the weights of " + models.length + " outputs");
   }
 
   /**
@@ -46,17 +51,16 @@ record ChunkSolution(long training, int chunk, int first, OutputModel[] models) 
     int first = bytes.getInt();
     OutputModel[] models = new OutputModel[bytes.getCount(Integer.BYTES)];
     for (int i = 0; i < models.length; i++) {
-      int[] features = bytes.getInts();
-      float[] weights = bytes.getFloats();
-      bytes.require(weights.length == features.length);
-      for (int f = 0; f < features.length; f++) {
-        bytes.require(features[f] < featureCount && features[f] > (f == 0 ? -1 : features[f - 1]));
-      }
-      float bias = Float.intBitsToFloat(bytes.getInt());
+      int[] features = bytes.getAscending("features", featureCount);
+      float[] weights = bytes.getFinites("weights");
+      bytes.requireLength("weights", features.length, weights.length);
+      float bias = bytes.getFinite("bias");
       double excess = Double.longBitsToDouble(bytes.getLong());
+      bytes.require(excess >= 0, "excess", "a number >= 0", excess);
+      int sampled = bytes.getInt();
+      bytes.require((sampled & 1) == sampled, "samples", "0 or 1", sampled);
       models[i] =
-          new OutputModel(
-              features, weights, bias, bytes.getInt() == 0 ? null : samples(bytes), excess);
+          new OutputModel(features, weights, bias, sampled == 0 ? null : samples(bytes), excess);
     }
     bytes.requireEnd();
     return new ChunkSolution(training, chunk, first, models);
@@ -64,9 +68,15 @@ record ChunkSolution(long training, int chunk, int first, OutputModel[] models) 
 
   private static Calibration.Samples samples(ArrayBytes.Reader bytes) {
     double[] margins = bytes.getDoubles();
-    float[] weights = bytes.getFloats();
-    bytes.require(weights.length == margins.length);
-    BitSet positive = BitSet.valueOf(bytes.getLongs());
+    for (double margin : margins) {
+      bytes.require(Double.isFinite(margin), "margins", "finite numbers", margin);
+    }
+    float[] weights = bytes.getFinites("weights of samples");
+    bytes.requireLength("weights of samples", margins.length, weights.length);
+    for (float weight : weights) {
+      bytes.require(weight >= 0, "weights of samples", "numbers >= 0", weight);
+    }
+    BitSet positive = bytes.getSet("positive samples", margins.length);
     boolean[] isPositive = new boolean[margins.length];
     for (int i = 0; i < isPositive.length; i++) {
       isPositive[i] = positive.get(i);

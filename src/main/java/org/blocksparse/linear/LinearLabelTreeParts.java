@@ -74,6 +74,8 @@ public final class LinearLabelTreeParts {
    * @return the solution, for {@link #tree}
    * @throws IllegalArgumentException if the bytes are no problem
    * @throws IndexOutOfBoundsException unless 0 &lt;= begin &lt;= end &lt;= outputs
+   * @throws IllegalStateException if the weights are more bytes than an array can hold; fewer
+   *     outputs have less
    * @throws ArithmeticException if a trained weight is infinite; the message names a row
    */
   public static byte[] solve(byte[] problem, int begin, int end) {
@@ -99,8 +101,8 @@ public final class LinearLabelTreeParts {
    * The trained tree.
    *
    * @param solutions of all outputs of all parts, in any order
-   * @throws IllegalArgumentException if the solution of an output is missing, comes twice, or is of
-   *     another training
+   * @throws IllegalArgumentException if the solution of an output is missing, comes twice, is of
+   *     another training, or is damaged so that this shows
    * @throws IllegalStateException if there are more than 2<sup>31</sup> - 9 weights
    * @throws OutOfMemoryError if there is not enough memory
    */

@@ -260,14 +260,23 @@ final class LinearTraining {
     return number;
   }
 
-  /** What a chunk is trained on. */
+  /**
+   * What a chunk is trained on.
+   *
+   * @throws IllegalStateException if its bytes are certainly more than an array can hold
+   */
   ChunkProblem problem(int chunk) {
     int level = tree.levelOf(chunk);
     int inLevel = chunk - tree.levelBegins()[level];
+    ChunkProblem.requireRoom(work(rowsOf.get(level), inLevel, 1));
     return problem(chunk, level, rowsOf.get(level), inLevel, new int[features]);
   }
 
-  /** The same model as {@link #train} makes, of the models of each chunk. */
+  /**
+   * The same model as {@link #train} makes, of the models of each chunk.
+   *
+   * @throws IllegalArgumentException if their margins give no finite calibration
+   */
   LinearModel assemble(OutputModel[][] models) {
     LinearModel.Parts parts = new LinearModel.Parts(tree, features, tfIdf);
     int[] ofFeatures = new int[features];
@@ -279,7 +288,15 @@ final class LinearTraining {
         put(chunk, models[chunk], ofFeatures, parts);
         Arrays.stream(models[chunk]).forEach(model -> solved.reached(model.excess()));
       }
-      parts.calibrate(level, Calibration.of(samples));
+      Calibration calibration = Calibration.of(samples);
+      if (!calibration.isFinite()) {
+        throw new IllegalArgumentException(
+            "solutions: margins of level "
+                + level
+                + ": expected a finite calibration but was "
+                + calibration);
+      }
+      parts.calibrate(level, calibration);
     }
     solved.warnOfExcess();
     return parts.build();

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -166,5 +167,172 @@ final class LinearLabelTreePartsTest {
       List<byte[]> cut = List.of(Arrays.copyOf(solution, length));
       assertThrows(IllegalArgumentException.class, () -> parts.tree(cut.iterator()));
     }
+  }
+
+  /** The bytes with one bit, byte or word changed, to numbers at the ends of types as well. */
+  private static List<byte[]> changed(byte[] bytes) {
+    List<byte[]> all = new ArrayList<>();
+    for (int i = 0; i < bytes.length; i++) {
+      for (int mask : new int[] {1, 2, 4, 8, 16, 32, 64, 128, 255}) {
+        byte[] changed = bytes.clone();
+        changed[i] ^= (byte) mask;
+        all.add(changed);
+      }
+    }
+    for (int i = 0; i + Integer.BYTES <= bytes.length; i += Integer.BYTES) {
+      int word = ByteBuffer.wrap(bytes).getInt(i);
+      int[] others = {
+        0,
+        1,
+        -1,
+        word - 1,
+        word + 1,
+        -word,
+        Integer.MAX_VALUE,
+        Integer.MIN_VALUE, // of ints
+        0x7fc00000,
+        0x7f800000,
+        0xff800000,
+        0x7f7fffff, // NaN, infinities, largest float
+        0x7ff80000,
+        0x7ff00000,
+        0xfff00000,
+        0x7fefffff // and high halves of doubles
+      };
+      for (int other : others) {
+        all.add(ByteBuffer.wrap(bytes.clone()).putInt(i, other).array());
+      }
+    }
+    return all;
+  }
+
+  private static LinearLabelTreeParts calibratedParts() {
+    List<int[]> rows = IntStream.range(0, 24).mapToObj(i -> new int[] {i % 3, 3 + i % 2}).toList();
+    List<int[]> labels = IntStream.range(0, 24).mapToObj(i -> new int[] {i % 3}).toList();
+    try (SparseRows x = SparseRows.of(rows);
+        SparseRows targets = SparseRows.of(labels)) {
+      return LinearLabelTree.builder(5, 3).clusterSize(2).parts(x, targets);
+    }
+  }
+
+  @Test
+  void aChangedProblemIsRefusedOrSolved() {
+    byte[] problem = calibratedParts().problem(0);
+    int solved = 0;
+    for (byte[] changed : changed(problem)) {
+      ChunkProblem read;
+      try {
+        read = ChunkProblem.of(changed);
+      } catch (IllegalArgumentException e) {
+        assertThrows(
+            IllegalArgumentException.class, () -> LinearLabelTreeParts.solve(changed, 0, 0));
+        continue;
+      }
+      byte[] solution = LinearLabelTreeParts.solve(changed, 0, read.outputs());
+      assertEquals(read.outputs(), ChunkSolution.of(solution, Integer.MAX_VALUE).models().length);
+      solved++;
+    }
+    assertTrue(solved > problem.length, "only " + solved + " changes are solved");
+  }
+
+  @Test
+  void aChangedSolutionIsRefusedOrGivesAFiniteTree() {
+    LinearLabelTreeParts parts = calibratedParts();
+    List<byte[]> solutions = new ArrayList<>();
+    for (int part = 0; part < parts.count(); part++) {
+      solutions.add(LinearLabelTreeParts.solve(parts.problem(part), 0, parts.outputs(part)));
+    }
+    byte[] solution = solutions.get(0);
+    OutputModel[] models = ChunkSolution.of(solution, 5).models();
+    assertTrue(Arrays.stream(models).anyMatch(model -> model.samples() != null), "no samples");
+    int trees = 0;
+    for (byte[] changed : changed(solution)) {
+      solutions.set(0, changed);
+      try (LinearLabelTree tree = parts.tree(solutions.iterator())) {
+        assertFinite(tree.model());
+        trees++;
+      } catch (IllegalArgumentException e) {
+        assertTrue(e.getMessage().startsWith("solutions: "), e.getMessage());
+      }
+    }
+    assertTrue(trees > solution.length, "only " + trees + " changes give trees");
+  }
+
+  private static void assertFinite(LinearModel model) {
+    for (int i = 0; i < model.tree().outputs(); i++) {
+      assertTrue(Float.isFinite(model.weights().biases().getFloat(i)));
+    }
+    for (int i = 0; i < model.weights().entries(); i++) {
+      assertTrue(Float.isFinite(model.weights().w().getFloat(i)));
+    }
+    model.calibrations().forEach(each -> assertTrue(each.isFinite(), each::toString));
+  }
+
+  /** Fields are told by what is wrong with them. */
+  @Test
+  void messagesNameTheField() {
+    ChunkProblem problem = ChunkProblem.of(calibratedParts().problem(0));
+    problem.x().offsets()[1] = -1;
+    assertMessage("problem: x: expected offsets in [0, 48] but was -1", problem);
+    problem.x().offsets()[1] = 2;
+    problem.x().columns()[1] = 5;
+    assertMessage("problem: x: expected numbers in (0, 5) but was 5", problem);
+    problem.x().columns()[1] = 3;
+    problem.costs()[7] = Double.NaN;
+    assertMessage("problem: costs: expected a number in [2^-300, 2^257] but was NaN", problem);
+    problem.costs()[7] = 1;
+    problem.heldOut().set(24);
+    assertMessage("problem: heldOut: expected numbers below 24 but was 24", problem);
+    problem.heldOut().clear(24);
+    double[] costs = Arrays.copyOf(problem.costs(), 23);
+    assertMessage(
+        "problem: costs: expected length 24 but was 23", with(problem, costs, problem.x()));
+    SparseMatrix x = problem.x();
+    SparseMatrix more = new SparseMatrix(x.offsets(), x.columns(), new float[49]);
+    assertMessage(
+        "problem: x.values: expected length 48 but was 49", with(problem, problem.costs(), more));
+    SparseMatrix fewer = new SparseMatrix(Arrays.copyOf(x.offsets(), 24), x.columns(), x.values());
+    assertMessage(
+        "problem: x: expected length 46 but was 48", with(problem, problem.costs(), fewer));
+  }
+
+  private static ChunkProblem with(ChunkProblem problem, double[] costs, SparseMatrix x) {
+    return new ChunkProblem(
+        problem.training(),
+        problem.chunk(),
+        problem.firstOutput(),
+        problem.sampledEvery(),
+        problem.threshold(),
+        problem.seed(),
+        problem.meanCost(),
+        problem.rows(),
+        x,
+        problem.features(),
+        costs,
+        problem.positives(),
+        problem.heldOut());
+  }
+
+  private static void assertMessage(String expected, ChunkProblem problem) {
+    byte[] bytes = problem.toBytes();
+    Exception e =
+        assertThrows(IllegalArgumentException.class, () -> LinearLabelTreeParts.solve(bytes, 0, 1));
+    assertEquals(expected, e.getMessage());
+  }
+
+  @Test
+  void moreBytesThanAnArrayHoldsAreRefusedBeforeTheyAreMade() {
+    int[] some = new int[1 << 20];
+    ArrayBytes.Writer bytes = new ArrayBytes.Writer(1);
+    for (int i = 0; i < 1 << 9; i++) {
+      bytes.put(some); // and its length: 2^31 + 2^11 + 4 bytes in all
+    }
+    Exception e = assertThrows(IllegalStateException.class, () -> bytes.array("x: rows"));
+    assertEquals(
+        "x: rows are more bytes than an array can hold: expected at most 2^31 - 9 but was "
+            + 2147485700L,
+        e.getMessage());
+    ChunkProblem.requireRoom((1 << 28) - 2);
+    assertThrows(IllegalStateException.class, () -> ChunkProblem.requireRoom(1 << 28));
   }
 }
