@@ -178,6 +178,10 @@ final class NextItemTrainer {
       return new Layers(bag.copy(), softmax.copy(), rows, dropout);
     }
 
+    String settings() {
+      return "decays " + rows.decays() + ", dropout " + dropout;
+    }
+
     @Override
     public void close() {
       bag.close();
@@ -280,15 +284,17 @@ final class NextItemTrainer {
       settings = List.of(settings.get(0), new Setting(List.of(0.7), 0.7));
     }
     int epochs = learning.epochs(options.ordered() ? EPOCHS : EPOCHS_OF_BASKETS);
-    int all = Math.multiplyExact(epochs, settings.size());
     learning
         .listener()
-        .begin(examples.size(), all, labels.size(), labels.size(), classes.classCount());
+        .begin(examples.size(), epochs, labels.size(), labels.size(), classes.classCount());
     Best best = new Best();
     try {
       for (int i = 0; i < settings.size() && (i == 0 || !learning.stop().getAsBoolean()); i++) {
         try (Layers layers = layers(settings.get(i), classes, labels)) {
-          train(layers, examples, i * epochs, epochs, best);
+          if (settings.size() > 1) {
+            learning.listener().training(i + 1, settings.size(), layers.settings());
+          }
+          train(layers, examples, epochs, best);
         }
       }
       card().put("epoch of this model", Integer.toString(best.epoch));
@@ -334,13 +340,13 @@ final class NextItemTrainer {
     }
   }
 
-  /** Trains, and keeps the layers of the best epoch. Epochs are counted from that after begin. */
-  private void train(Layers layers, Examples examples, int begin, int epochs, Best best) {
+  /** Trains, and keeps the layers of the best epoch. */
+  private void train(Layers layers, Examples examples, int epochs, Best best) {
     double bestScore = -1;
     int bestEpoch = 0;
     for (int epoch = 1; epoch <= epochs && epoch - bestEpoch <= patience(); epoch++) {
       double loss = learn(layers, examples, epoch, epochs);
-      LearningPoint point = measured(layers, begin + epoch, loss, best.score);
+      LearningPoint point = measured(layers, epoch, loss, best.score);
       learning.listener().epoch(point);
       if (point.best()) {
         best.keep(layers.copy(), point);

@@ -44,6 +44,16 @@ public interface TrainingListener {
   default void begin(int examples, int epochs, int features, int labels, int classes) {}
 
   /**
+   * A {@link NextItem} is trained with several settings, of which the best is kept. Called before
+   * each of these trainings, after {@link #begin}; each has its own epochs.
+   *
+   * @param number from 1 on
+   * @param count the number of trainings
+   * @param settings such as {@code decays [0.4, 0.9], dropout 0.5}
+   */
+  default void training(int number, int count, String settings) {}
+
+  /**
    * After each step.
    *
    * @param examples the number of examples of the step

@@ -43,6 +43,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   private long withoutLabels;
 
   private int epochs;
+  private long planned;
   private int featuresLeftOut;
   private int withoutFeatures;
   private volatile boolean hasLearned;
@@ -117,10 +118,11 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   }
 
   @Override
-  public void begin(int count, int planned, int features, int labels, int classes) {
+  public void begin(int count, int epochs, int features, int labels, int classes) {
     boolean isBesideLinear = progress != null;
     close();
-    epochs = planned;
+    this.epochs = epochs;
+    planned = (long) epochs * count;
     if (!isBesideLinear) {
       describe(count, features, labels, classes);
     }
@@ -135,7 +137,18 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     // Garbage of reading would lie beside the table, which is not on the heap and moves no
     // collector to look; the heap gives most of it back here.
     System.gc();
-    progress = new ProgressLine("training", (long) epochs * count, err);
+    progress = new ProgressLine("training", planned, err);
+  }
+
+  @Override
+  public void training(int number, int count, String settings) {
+    close();
+    String which = "training %d of %d".formatted(number, count);
+    out.printf("%s: %s%n", which, settings);
+    out.flush();
+    averageLoss = Double.NaN;
+    examples = 0;
+    progress = new ProgressLine(which, planned, err);
   }
 
   private void describe(int count, int features, int labels, int classes) {
