@@ -121,10 +121,12 @@ final class NextItemTest {
     }
     try (Mixture loaded = Mixture.load(file)) {
       Map<String, String> metadata = new TreeMap<>(loaded.metadata());
-      metadata.remove("nextItem.transitionDecay");
+      assertEquals("0.4,0.9", metadata.remove("nextItem.decays"));
+      assertEquals("0.6", metadata.remove("nextItem.transitionDecay"));
       loaded.save(older, SaveOptions.defaults().withMetadata(metadata));
     }
     try (NextItem model = NextItem.load(older)) {
+      assertEquals(List.of(0.4, 0.9), model.rows().decays());
       assertEquals(0.6, model.rows().transitionDecay());
     }
   }
@@ -152,6 +154,101 @@ final class NextItemTest {
       NextItemOptions options = OPTIONS.withValidation(keyed(byFirst, 2));
       try (NextItem model = NextItem.train(keyed(byFirst, 1), options)) {
         assertEquals(byFirst ? 0.95 : 0.6, model.rows().transitionDecay());
+      }
+    }
+  }
+
+  /** The settings of each training, and its highest score. */
+  private static final class Trainings implements TrainingListener {
+    private final List<String> settings = new ArrayList<>();
+    private final List<Double> scores = new ArrayList<>();
+    private int epochs;
+    private int epoch;
+
+    @Override
+    public void begin(int examples, int maxEpochs, int features, int labels, int classes) {
+      epochs = maxEpochs;
+    }
+
+    @Override
+    public void training(int number, int count, String text) {
+      settings.add(text);
+      scores.add(0.0);
+      assertEquals(settings.size(), number);
+      assertEquals(2, count);
+      epoch = 0;
+    }
+
+    @Override
+    public void epoch(LearningPoint point) {
+      assertEquals(++epoch, point.epoch());
+      assertTrue(epoch <= epochs);
+      int last = scores.size() - 1;
+      scores.set(last, Math.max(scores.get(last), point.ndcg()));
+    }
+  }
+
+  /** A few items and the last are of the user's group, in any order; others are noise. */
+  private static List<Sequence> tastes(int users, int seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    List<Sequence> all = new ArrayList<>();
+    for (int user = 0; user < users; user++) {
+      int group = random.nextInt(10);
+      List<String> items = new ArrayList<>();
+      for (int place = 1; place <= 12; place++) {
+        boolean isNoise = place < 12 && random.nextDouble() < 0.7;
+        items.add("i" + (isNoise ? random.nextInt(10) : group) + "_" + random.nextInt(5));
+      }
+      all.add(new Sequence("", items));
+    }
+    return all;
+  }
+
+  /** Vectors large enough to overfit on few users. */
+  private static NextItem trainOnTastes(TrainingListener listener) {
+    TrainingOptions learning = OPTIONS.learning().withDimension(256).withListener(listener);
+    return NextItem.train(
+        tastes(100, 1), OPTIONS.withLearning(learning).withValidation(tastes(1000, 2)));
+  }
+
+  @Test
+  void settingWithTheHigherScoreIsChosen() {
+    Trainings ofTastes = new Trainings();
+    try (NextItem model = trainOnTastes(ofTastes)) {
+      assertTrue(ofTastes.scores.get(1) > ofTastes.scores.get(0), ofTastes.scores::toString);
+      assertEquals(List.of(0.7), model.rows().decays());
+    }
+    Trainings ofKeys = new Trainings();
+    TrainingOptions learning = OPTIONS.learning().withListener(ofKeys);
+    NextItemOptions options = OPTIONS.withLearning(learning).withValidation(keyed(false, 2));
+    try (NextItem model = NextItem.train(keyed(false, 1), options)) {
+      assertTrue(ofKeys.scores.get(1) < ofKeys.scores.get(0), ofKeys.scores::toString);
+      assertEquals(List.of(0.4, 0.9), model.rows().decays());
+    }
+    List<String> settings = List.of("decays [0.4, 0.9], dropout 0.5", "decays [0.7], dropout 0.7");
+    assertEquals(settings, ofTastes.settings);
+    assertEquals(settings, ofKeys.settings);
+  }
+
+  @Test
+  void fileHoldsAModelWithOneDecay() throws IOException {
+    Path file = folder.resolve("model");
+    Path larger = folder.resolve("larger");
+    List<String> history = List.of("i0_3", "i0_4", "i1_2");
+    try (NextItem model = trainOnTastes(new TrainingListener() {})) {
+      assertEquals(List.of(0.7), model.rows().decays());
+      model.save(file);
+      try (NextItem loaded = NextItem.load(file);
+          NextItem grown = loaded.with(List.of(new Sequence("", List.of("i0_3", "new"))))) {
+        assertEquals(List.of(0.7), loaded.rows().decays());
+        assertEquals(model.recommend(history, 9), loaded.recommend(history, 9));
+        grown.save(larger);
+        try (NextItem again = NextItem.load(larger)) {
+          assertEquals(List.of(0.7), again.rows().decays());
+          for (List<String> known : List.of(history, List.of("new"), List.of("i0_3", "new"))) {
+            assertEquals(grown.recommend(known, 9), again.recommend(known, 9));
+          }
+        }
       }
     }
   }
