@@ -19,7 +19,7 @@ import org.blocksparse.SparseRows;
  * @param decays the factors by which the weight of an item falls with its age, for each of its rows
  *     in the table of the bag; 1 for baskets
  * @param transitionDecay the factor by which the weight of an item falls with its age, for the
- *     transitions; no baskets have it
+ *     transitions; ignored for baskets
  */
 record HistoryRows(
     boolean ordered, LabelCounts counts, List<Double> decays, double transitionDecay) {
@@ -35,13 +35,13 @@ record HistoryRows(
 
   private static final List<Double> NO_DECAY = List.of(1.0);
 
-  /** Those of models of sequences whose file has none. */
+  /** The decays of files without {@code nextItem.decays}, if they are of sequences. */
   static final List<Double> DECAYS = List.of(0.4, 0.9);
 
-  /** That of models whose file has none. */
+  /** The decay of files without {@code nextItem.transitionDecay}. */
   static final double TRANSITION_DECAY = 0.6;
 
-  /** Of a training, with the decays that are usual. */
+  /** The default decays of a training. */
   static HistoryRows of(boolean ordered, LabelCounts counts) {
     return new HistoryRows(ordered, counts, ordered ? DECAYS : NO_DECAY, TRANSITION_DECAY);
   }
