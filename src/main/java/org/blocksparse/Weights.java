@@ -361,7 +361,8 @@ public final class Weights implements BlockMatrix {
   /**
    * Packs weights of BFLOAT16; the caller must hold a lease.
    *
-   * @throws IllegalArgumentException if they are a transposed view of a grid of blocks
+   * @throws IllegalArgumentException if they are a transposed view of a grid of blocks, or a weight
+   *     is not finite
    */
   Weights packed() {
     long blocks = shape.dim(0) * shape.dim(1);

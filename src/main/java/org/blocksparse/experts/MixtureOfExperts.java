@@ -684,8 +684,9 @@ public final class MixtureOfExperts implements AutoCloseable {
    * @param cache the memory of all layers of a model; the caller closes it after the layers
    * @throws FileFormatException if the file does not hold a layer of experts
    * @throws IOException if the file cannot be read
-   * @throws IllegalArgumentException if the options are not mapped, the weights are not packed, the
-   *     cache is smaller than an expert, or its experts have another form
+   * @throws IllegalArgumentException if the options are not mapped, the weights are not packed or
+   *     W1 and W2 read rows of different formats, the cache is smaller than an expert, or its
+   *     experts have another form
    * @throws IllegalStateException if the cache is closed, or cannot be locked in memory
    * @throws OutOfMemoryError if there is not enough native memory; the message has the bytes
    */
@@ -701,8 +702,10 @@ public final class MixtureOfExperts implements AutoCloseable {
     try {
       if (!parameters.areMapped()) {
         throw new IllegalArgumentException(
-            "file: expected packed weights but was of "
+            "file: expected packed weights, W2 of the type of W1, but was of "
                 + layer.weightType()
+                + " and "
+                + TENSORS.type(KernelOperands.blocks(parameters.W2()).type())
                 + "; save what withWeights(ElementType.Q8_0) returns");
       }
       parameters = parameters.withSharedCopied();

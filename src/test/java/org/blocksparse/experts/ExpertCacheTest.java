@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
@@ -28,6 +29,7 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.Activation;
 import org.blocksparse.Backend;
+import org.blocksparse.BlockMatrix;
 import org.blocksparse.ElementType;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
@@ -414,9 +416,31 @@ final class ExpertCacheTest {
         plain.save(floats);
       }
       assertMessage(
-          "file: expected packed weights but was of FLOAT32; save what withWeights("
-              + "ElementType.Q8_0) returns",
+          "file: expected packed weights, W2 of the type of W1, but was of FLOAT32 and FLOAT32; save"
+              + " what withWeights(ElementType.Q8_0) returns",
           () -> MixtureOfExperts.load(floats, mapped, cache));
+      Path both = folder.resolve("both");
+      try (MixtureOfExperts first = MixtureOfExperts.load(file, LoadOptions.copied());
+          MixtureOfExperts plain =
+              MixtureOfExperts.builder(INPUTS, HIDDEN, TopKGate.of(EXPERTS, K))
+                  .outputs(OUTPUTS)
+                  .activation(Activation.SWIGLU)
+                  .build();
+          MixtureOfExperts second = plain.withWeights(ElementType.PACKED_BFLOAT16)) {
+        Map<String, BlockMatrix> parameters = new HashMap<>(first.parameters());
+        parameters.put("W2", second.parameters().get("W2"));
+        try (MixtureOfExperts mixed =
+            MixtureOfExperts.builder(INPUTS, HIDDEN, TopKGate.of(EXPERTS, K))
+                .outputs(OUTPUTS)
+                .activation(Activation.SWIGLU)
+                .build(parameters)) {
+          mixed.save(both);
+        }
+      }
+      assertMessage(
+          "file: expected packed weights, W2 of the type of W1, but was of Q8_0 and PACKED_BFLOAT16;"
+              + " save what withWeights(ElementType.Q8_0) returns",
+          () -> MixtureOfExperts.load(both, mapped, cache));
       cache.close();
       try (FloatTensor x = rows(data, 1)) {
         assertEquals(

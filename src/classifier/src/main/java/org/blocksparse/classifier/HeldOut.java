@@ -39,8 +39,8 @@ final class HeldOut implements AutoCloseable {
    * Draws examples to hold out, each with all that equal it, so that none of these is learned. The
    * examples of a frequent text are drawn one by one: future examples have it, too, and it would be
    * a large part of those held out. A text is frequent if it has more than {@code sqrt(count)}
-   * examples. Small sets, where this is a large part, would otherwise learn the answers of texts
-   * that occur twice.
+   * examples, and more than two: small sets would otherwise learn the answers of texts that occur
+   * twice.
    *
    * @param firstOfEquals for each example the first that equals it
    * @param count the maximum number of examples
@@ -48,7 +48,7 @@ final class HeldOut implements AutoCloseable {
   static BitSet draw(int[] firstOfEquals, int count, SplittableRandom random) {
     int[] sizes = new int[firstOfEquals.length];
     IntStream.of(firstOfEquals).forEach(first -> sizes[first]++);
-    IntPredicate isCommon = e -> sizes[firstOfEquals[e]] > Math.sqrt(count);
+    IntPredicate isCommon = e -> sizes[firstOfEquals[e]] > Math.max(2, Math.sqrt(count));
     int[] next = new int[firstOfEquals.length]; // of equal ones; itself: the last
     int[] last = new int[firstOfEquals.length];
     for (int e = 0; e < next.length; e++) {

@@ -52,6 +52,7 @@ final class HeldOutTest {
     assertTrue(textsHeldOut(400, 32, 1000) > 300);
     assertEquals(1000 / 31, textsHeldOut(400, 31, 1000));
     assertEquals(5, textsHeldOut(50, 2, 10));
+    assertEquals(1, textsHeldOut(15, 2, 3));
   }
 
   /** The number of texts among those held out, of texts with as many examples each. */
