@@ -114,6 +114,6 @@ final class PeersTest {
         results.all().stream().map(Results.Result::method).collect(Collectors.toSet());
     assertTrue(engines.containsAll(Set.of("blocksparse", "onnx-runtime")), engines::toString);
     long ours = results.all().stream().filter(r -> r.method().equals("blocksparse")).count();
-    assertEquals(2 * 6, ours);
+    assertEquals(2 * 7, ours);
   }
 }

@@ -33,7 +33,7 @@ import org.blocksparse.softmax.Loss;
  */
 final class NextItemTrainer {
   private static final int DIMENSION = 256;
-  private static final int EPOCHS = 5;
+  private static final int EPOCHS = 10;
 
   /** Each epoch sees other parts of a basket. */
   private static final int EPOCHS_OF_BASKETS = 12;

@@ -56,7 +56,7 @@ final class NextItemTrainCommand implements Callable<Integer> {
       names = "--epochs",
       paramLabel = "N",
       description =
-          "Maximum number of passes in a training; sequences are trained twice. Default: 5; 12 over"
+          "Maximum number of passes in a training; sequences are trained twice. Default: 10; 12 over"
               + " baskets.")
   private Integer epochs;
 
