@@ -70,13 +70,19 @@ void store(int32_t from, void* memory, int64_t apart) {
   }
 }
 
+// What products demand of their tiles.
+void check_product(int32_t to, int32_t a, int32_t b) {
+  const tile &sums = tiles[to], &x = tiles[a], &w = tiles[b];
+  check(to != a && to != b && a != b);
+  check(sums.rows > 0 && sums.rows == x.rows && sums.row_bytes == w.row_bytes &&
+        x.row_bytes == 4 * w.rows && sums.row_bytes % 4 == 0);
+}
+
 // to += a * b, of signed bytes a and unsigned bytes b, four after four.
 void dot_products(int32_t to, int32_t a, int32_t b) {
   tile& sums = tiles[to];
   const tile &x = tiles[a], &w = tiles[b];
-  check(to != a && to != b && a != b);
-  check(sums.rows > 0 && sums.rows == x.rows && sums.row_bytes == w.row_bytes &&
-        x.row_bytes == 4 * w.rows && sums.row_bytes % 4 == 0);
+  check_product(to, a, b);
   for (int32_t m = 0; m < sums.rows; ++m) {
     for (int32_t n = 0; n < sums.row_bytes / 4; ++n) {
       int32_t sum;
@@ -101,9 +107,7 @@ float widened(const uint8_t* p) {
 void dot_products_of_pairs(int32_t to, int32_t a, int32_t b) {
   tile& sums = tiles[to];
   const tile &x = tiles[a], &w = tiles[b];
-  check(to != a && to != b && a != b);
-  check(sums.rows > 0 && sums.rows == x.rows && sums.row_bytes == w.row_bytes &&
-        x.row_bytes == 4 * w.rows && sums.row_bytes % 4 == 0);
+  check_product(to, a, b);
   for (int32_t m = 0; m < sums.rows; ++m) {
     for (int32_t n = 0; n < sums.row_bytes / 4; ++n) {
       float parts[2] = {}, sum;

@@ -138,7 +138,7 @@ INLINE floats load_float16(const uint8_t* p) {
   const __m128i* const halves = reinterpret_cast<const __m128i*>(p);
   return {_mm256_cvtph_ps(_mm_loadu_si128(halves)), _mm256_cvtph_ps(_mm_loadu_si128(halves + 1))};
 }
-// Of each pair of bfloat16 the first one, or the second.
+// Widens the first number of each pair of bfloat16, or the second.
 INLINE floats low_bfloat16(bytes a) {
   return {_mm256_castsi256_ps(_mm256_slli_epi32(a.low, 16)),
           _mm256_castsi256_ps(_mm256_slli_epi32(a.high, 16))};

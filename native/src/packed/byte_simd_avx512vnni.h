@@ -59,7 +59,7 @@ INLINE floats fused(floats a, floats b, floats c) { return _mm512_fmadd_ps(a, b,
 INLINE floats load_float16(const uint8_t* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
-// Of each pair of bfloat16 the first one, or the second.
+// Widens the first number of each pair of bfloat16, or the second.
 INLINE floats low_bfloat16(bytes a) { return _mm512_castsi512_ps(_mm512_slli_epi32(a, 16)); }
 INLINE floats high_bfloat16(bytes a) {
   return _mm512_castsi512_ps(_mm512_and_si512(a, _mm512_set1_epi32(-65536)));

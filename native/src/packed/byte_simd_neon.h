@@ -122,7 +122,7 @@ INLINE floats fused(floats a, floats b, floats c) {
 INLINE floats load_float16(const uint8_t* from) {
   FOUR(floats, vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(from + 8 * p))));
 }
-// Of each pair of bfloat16 the first one, or the second.
+// Widens the first number of each pair of bfloat16, or the second.
 INLINE floats low_bfloat16(bytes a) {
   FOUR(floats, vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_u8(a.parts[p]), 16)));
 }

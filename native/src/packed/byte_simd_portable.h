@@ -104,7 +104,7 @@ INLINE floats load_float16(const uint8_t* p) {
   }
   return a;
 }
-// Of each pair of bfloat16 the first one, or the second.
+// Widens the first number of each pair of bfloat16, or the second.
 INLINE floats low_bfloat16(bytes a) {
   floats low;
   for (int32_t i = 0; i < 16; ++i) {

@@ -89,6 +89,11 @@ final class PackedExpertsTest {
     }
   }
 
+  private static FloatTensor rows(Data data, Sizes s) {
+    float[] values = data.floats(Numbers.GAUSSIAN, (long) s.batch() * s.inputs());
+    return FloatTensor.of(values, s.batch(), s.inputs());
+  }
+
   /** The mixture by public parts, with floats between the products. */
   private static float[] byParts(
       MixtureOfExperts layer, FloatTensor x, Routing routing, Workers workers) {
@@ -136,11 +141,7 @@ final class PackedExpertsTest {
                     .workers(workers)
                     .build(both);
             Routing routing = routing(data, s);
-            FloatTensor x =
-                FloatTensor.of(
-                    data.floats(Numbers.GAUSSIAN, (long) s.batch() * s.inputs()),
-                    s.batch(),
-                    s.inputs());
+            FloatTensor x = rows(data, s);
             FloatTensor out = FloatTensor.zeros(s.batch(), s.outputs())) {
           out.fill(Float.NaN);
           layer.apply(x, routing, out);
@@ -158,11 +159,7 @@ final class PackedExpertsTest {
         Workers workers = kernels.workers();
         try (MixtureOfExperts layer = packed(data, s, activation, true, type, workers);
             Routing routing = routing(data, s);
-            FloatTensor x =
-                FloatTensor.of(
-                    data.floats(Numbers.GAUSSIAN, (long) s.batch() * s.inputs()),
-                    s.batch(),
-                    s.inputs());
+            FloatTensor x = rows(data, s);
             FloatTensor out = FloatTensor.zeros(s.batch(), s.outputs())) {
           out.fill(Float.NaN);
           layer.apply(x, routing, out);

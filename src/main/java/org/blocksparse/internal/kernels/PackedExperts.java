@@ -80,7 +80,8 @@ public record PackedExperts(
       do {
         int end = Math.min(pairs.sorted.length, begin + most);
         boolean add = accumulate || begin > 0;
-        // Not for those in slots, which differ from call to call: tiles have bits of their own.
+        // By the pairs of the call, not by the experts that slots have at the time: tiles have bits
+        // of their own.
         boolean gathered =
             mayGather(engine)
                 && ExpertSchedules.haveManyRows(pairs.chosen, pairs.sorted, begin, end);

@@ -39,7 +39,7 @@ public final class PanelPacking {
   /** Of floats that become INT8; else null. */
   private final Narrowing toInt8;
 
-  /** Of what is packed: floats, INT8 or BFLOAT16. */
+  /** The type of what is packed: FLOAT32, INT8 or BFLOAT16. */
   private final WeightType source;
 
   /** Whether a block lies column by column; not of floats. */

@@ -126,7 +126,7 @@ record TrainingDefaults(TrainingOptions options) {
 
   /**
    * The maximum number of features that are several words in a row: in long texts there are very
-   * many, and most tell little.
+   * many, and most of them hardly help.
    */
   int mostInARow(int examples) {
     return options.maxFeatures(
