@@ -37,7 +37,7 @@ public class DenseBenchmark extends Measured {
   /** A product of (rows, inputs) and (inputs, outputs), whose numbers all types hold exactly. */
   @State(Scope.Benchmark)
   public abstract static class Product {
-    @Param({"INT8", "BFLOAT16"})
+    @Param({"INT8", "PACKED_BFLOAT16"})
     public ElementType weights;
 
     @Param({"64", "1024"})

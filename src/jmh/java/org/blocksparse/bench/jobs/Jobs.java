@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench.jobs;
 
+import static org.blocksparse.ElementType.INT8;
+import static org.blocksparse.ElementType.MXFP4;
+import static org.blocksparse.ElementType.Q4_0;
+import static org.blocksparse.ElementType.Q8_0;
+
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
@@ -10,6 +15,7 @@ import java.util.Map;
 import java.util.StringJoiner;
 import java.util.concurrent.Callable;
 import org.blocksparse.Activation;
+import org.blocksparse.ElementType;
 
 /**
  * Products and layers of one version of this library, as a program that {@code Versions} compiles
@@ -61,6 +67,12 @@ public final class Jobs {
     for (int tokens : new int[] {1, 64, 1024}) {
       jobs.put("experts-forward-" + tokens, () -> experts(tokens, Moe::forward));
       jobs.put("experts-step-" + tokens, () -> experts(tokens, Moe::step));
+    }
+    for (ElementType type : new ElementType[] {INT8, Q8_0, Q4_0, MXFP4}) {
+      for (int tokens : new int[] {1, 4, 32}) {
+        String name = "packed-experts-" + Names.of(type) + "-" + tokens;
+        jobs.put(name, () -> packedExperts(type, tokens));
+      }
     }
   }
 
@@ -117,6 +129,11 @@ public final class Jobs {
   private static Job experts(int tokens, java.util.function.Consumer<Moe> call) {
     Moe moe = new BlocksparseMoe(new MoeProblem(tokens, Activation.SWIGLU));
     return job(() -> call.accept(moe), moe::close);
+  }
+
+  private static Job packedExperts(ElementType type, int tokens) {
+    PackedMoe experts = new PackedMoe(type, tokens);
+    return job(experts::apply, experts::close);
   }
 
   private static Job job(Runnable call, Runnable close) {
