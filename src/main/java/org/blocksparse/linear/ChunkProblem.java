@@ -35,7 +35,7 @@ record ChunkProblem(
     double[] costs,
     SparseMatrix positives,
     BitSet heldOut) {
-  private static final int MAGIC = 0x31706c42; // Blp1
+  private static final int MAGIC = 0x426c7032; // Blp2
   private static final String ROWS = "x: the rows of a cluster";
 
   /** Costs are products of two floats that are positive; sums of them are finite. */

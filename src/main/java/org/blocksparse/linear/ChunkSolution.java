@@ -11,7 +11,7 @@ import java.util.BitSet;
  */
 @SuppressWarnings("ArrayRecordComponent")
 record ChunkSolution(long training, int chunk, int first, OutputModel[] models) {
-  private static final int MAGIC = 0x31736c42; // Bls1
+  private static final int MAGIC = 0x426c7332; // Bls2
 
   /**
    * The solution as bytes.
