@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Stream;
@@ -67,6 +68,7 @@ public final class Site {
 
   /** Arguments: the folder, with the Javadoc in it, and the version of the library. */
   public static void main(String[] args) throws IOException {
+    Locale.setDefault(Locale.ROOT); // anchors are in lower case
     new Site(Path.of(args[0])).write(args[1]);
   }
 
