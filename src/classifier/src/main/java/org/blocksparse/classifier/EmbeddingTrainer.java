@@ -208,7 +208,7 @@ final class EmbeddingTrainer {
 
   private Classifier newModel() {
     Labels labels = Labels.of(set.labelNames()); // first, as it refuses what is no text
-    options.listener().leftOut(set.featuresLeftOut(), set.withoutFeatures());
+    options.listener().leftOut(set.featuresLeftOut(), !set.forgot(), set.withoutFeatures());
     int withSeveralLabels = set.withSeveralLabels();
     GrownModel grown = options.initialModel() == null ? null : new GrownModel(set, options);
     ClassAssignment classes =

@@ -273,7 +273,7 @@ final class HeadTraining {
 
   private Labels begin() {
     Labels labels = Labels.of(set.labelNames()); // first, as it refuses what is no text
-    options.listener().leftOut(set.featuresLeftOut(), set.withoutFeatures());
+    options.listener().leftOut(set.featuresLeftOut(), !set.forgot(), set.withoutFeatures());
     options.listener().begin(set.size(), 0, set.vocabulary().rows(), labels.size(), 0);
     return labels;
   }

@@ -9,12 +9,13 @@ public interface TrainingListener {
   /**
    * All examples have been read. Called before {@link #putIntoClasses}.
    *
-   * @param features the number of features that were dropped; an upper bound if more than four
-   *     million different word n-grams were counted
+   * @param features the number of features that were dropped
+   * @param exactly false: the number is an upper bound, because more than four million different
+   *     word n-grams were counted
    * @param examples the number of examples without a feature that was kept; they only train the
    *     frequencies of their labels
    */
-  default void leftOut(int features, int examples) {}
+  default void leftOut(int features, boolean exactly, int examples) {}
 
   /**
    * After each step of a {@linkplain TrainingOptions#withTuning search for options}.

@@ -125,8 +125,13 @@ final class EmbeddingTrainerTest {
     TrainingListener listener =
         new TrainingListener() {
           @Override
-          public void leftOut(int features, int examples) {
-            recorded.add(features + " features and " + examples + " examples left out");
+          public void leftOut(int features, boolean exactly, int examples) {
+            recorded.add(
+                (exactly ? "" : "up to ")
+                    + features
+                    + " features and "
+                    + examples
+                    + " examples left out");
           }
 
           @Override

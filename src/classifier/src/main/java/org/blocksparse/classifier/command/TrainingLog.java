@@ -45,6 +45,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   private int epochs;
   private long planned;
   private int featuresLeftOut;
+  private boolean knowsFeaturesLeftOut;
   private int withoutFeatures;
   private volatile boolean hasLearned;
 
@@ -80,9 +81,10 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   }
 
   @Override
-  public void leftOut(int features, int examplesWithoutFeatures) {
+  public void leftOut(int features, boolean exactly, int examplesWithoutFeatures) {
     endReading();
     featuresLeftOut = features;
+    knowsFeaturesLeftOut = exactly;
     withoutFeatures = examplesWithoutFeatures;
   }
 
@@ -164,7 +166,8 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     }
     if (featuresLeftOut > 0) {
       out.printf(
-          "up to %,d more features are left out (--min-count, --max-features)%n", featuresLeftOut);
+          "%s%,d more features are left out (--min-count, --max-features)%n",
+          knowsFeaturesLeftOut ? "" : "up to ", featuresLeftOut);
     }
     if (withoutFeatures > 0) {
       out.printf("%,d examples have no feature that was kept%n", withoutFeatures);
