@@ -1,24 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.events;
 
-import jdk.jfr.Category;
 import jdk.jfr.DataAmount;
 import jdk.jfr.Description;
-import jdk.jfr.Enabled;
-import jdk.jfr.Event;
 import jdk.jfr.Label;
 import jdk.jfr.Name;
-import jdk.jfr.StackTrace;
 
 /** A mixture of experts that takes its experts from a cache. */
 @Name("org.blocksparse.Experts")
 @Label("Experts")
 @Description("A mixture of experts that takes its experts from a cache")
-@Category("blocksparse")
-@Enabled(false)
-@StackTrace(false)
-public final class ExpertsEvent extends Event {
-  /** Tells whether a recording wants such events. */
+public final class ExpertsEvent extends LibraryEvent {
+  /** Shows whether a recording wants such events. */
   private static final ExpertsEvent ANY = new ExpertsEvent();
 
   @Label("File")
@@ -36,15 +29,8 @@ public final class ExpertsEvent extends Event {
   @DataAmount
   long bytesRead;
 
-  private ExpertsEvent() {}
-
   static ExpertsEvent begunOrNull() {
-    if (!ANY.isEnabled()) {
-      return null;
-    }
-    ExpertsEvent event = new ExpertsEvent();
-    event.begin();
-    return event;
+    return begunOrNull(ANY, ExpertsEvent::new);
   }
 
   /** Ends it. */

@@ -4,24 +4,17 @@ package org.blocksparse.internal.events;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import jdk.jfr.Category;
 import jdk.jfr.DataAmount;
 import jdk.jfr.Description;
-import jdk.jfr.Enabled;
-import jdk.jfr.Event;
 import jdk.jfr.Label;
 import jdk.jfr.Name;
-import jdk.jfr.StackTrace;
 
 /** A model that is saved or loaded, or a file of tensors. */
 @Name("org.blocksparse.File")
 @Label("File")
 @Description("A model, or a file of tensors, that is saved or loaded")
-@Category("blocksparse")
-@Enabled(false)
-@StackTrace(false)
-public final class FileEvent extends Event {
-  /** Tells whether a recording wants such events. */
+public final class FileEvent extends LibraryEvent {
+  /** Shows whether a recording wants such events. */
   private static final FileEvent ANY = new FileEvent();
 
   @Label("Operation")
@@ -40,15 +33,8 @@ public final class FileEvent extends Event {
   @DataAmount
   long size;
 
-  private FileEvent() {}
-
   static FileEvent begunOrNull() {
-    if (!ANY.isEnabled()) {
-      return null;
-    }
-    FileEvent event = new FileEvent();
-    event.begin();
-    return event;
+    return begunOrNull(ANY, FileEvent::new);
   }
 
   /** Ends it. */

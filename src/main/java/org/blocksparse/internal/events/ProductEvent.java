@@ -1,23 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.events;
 
-import jdk.jfr.Category;
 import jdk.jfr.Description;
-import jdk.jfr.Enabled;
-import jdk.jfr.Event;
 import jdk.jfr.Label;
 import jdk.jfr.Name;
-import jdk.jfr.StackTrace;
 
 /** A product of chosen blocks, forward or for a gradient. */
 @Name("org.blocksparse.Product")
 @Label("Product")
 @Description("A product of chosen blocks, forward or for a gradient")
-@Category("blocksparse")
-@Enabled(false)
-@StackTrace(false)
-public final class ProductEvent extends Event {
-  /** Tells whether a recording wants such events. */
+public final class ProductEvent extends LibraryEvent {
+  /** Shows whether a recording wants such events. */
   private static final ProductEvent ANY = new ProductEvent();
 
   @Label("Operation")
@@ -39,15 +32,8 @@ public final class ProductEvent extends Event {
   @Description("Of a block")
   int outputSize;
 
-  private ProductEvent() {}
-
   static ProductEvent begunOrNull() {
-    if (!ANY.isEnabled()) {
-      return null;
-    }
-    ProductEvent event = new ProductEvent();
-    event.begin();
-    return event;
+    return begunOrNull(ANY, ProductEvent::new);
   }
 
   /** Ends it. */

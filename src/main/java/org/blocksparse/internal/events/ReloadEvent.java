@@ -1,23 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.events;
 
-import jdk.jfr.Category;
 import jdk.jfr.Description;
-import jdk.jfr.Enabled;
-import jdk.jfr.Event;
 import jdk.jfr.Label;
 import jdk.jfr.Name;
-import jdk.jfr.StackTrace;
 
 /** A model holder that loads another model. */
 @Name("org.blocksparse.Reload")
 @Label("Reload")
 @Description("A model holder loads another model, or fails to")
-@Category("blocksparse")
-@Enabled(false)
-@StackTrace(false)
-public final class ReloadEvent extends Event {
-  /** Tells whether a recording wants such events. */
+public final class ReloadEvent extends LibraryEvent {
+  /** Shows whether a recording wants such events. */
   private static final ReloadEvent ANY = new ReloadEvent();
 
   @Label("File")
@@ -28,15 +21,8 @@ public final class ReloadEvent extends Event {
   @Description("Why the old model was kept; empty if it was replaced")
   String error;
 
-  private ReloadEvent() {}
-
   static ReloadEvent begunOrNull() {
-    if (!ANY.isEnabled()) {
-      return null;
-    }
-    ReloadEvent event = new ReloadEvent();
-    event.begin();
-    return event;
+    return begunOrNull(ANY, ReloadEvent::new);
   }
 
   /**

@@ -1,23 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.events;
 
-import jdk.jfr.Category;
 import jdk.jfr.Description;
-import jdk.jfr.Enabled;
-import jdk.jfr.Event;
 import jdk.jfr.Label;
 import jdk.jfr.Name;
-import jdk.jfr.StackTrace;
 
 /** A search for the likeliest outputs. */
 @Name("org.blocksparse.Search")
 @Label("Search")
 @Description("A search for the likeliest outputs of some rows")
-@Category("blocksparse")
-@Enabled(false)
-@StackTrace(false)
-public final class SearchEvent extends Event {
-  /** Tells whether a recording wants such events. */
+public final class SearchEvent extends LibraryEvent {
+  /** Shows whether a recording wants such events. */
   private static final SearchEvent ANY = new SearchEvent();
 
   @Label("Query")
@@ -39,15 +32,8 @@ public final class SearchEvent extends Event {
   @Description("Of the layer")
   int classes;
 
-  private SearchEvent() {}
-
   static SearchEvent begunOrNull() {
-    if (!ANY.isEnabled()) {
-      return null;
-    }
-    SearchEvent event = new SearchEvent();
-    event.begin();
-    return event;
+    return begunOrNull(ANY, SearchEvent::new);
   }
 
   /**

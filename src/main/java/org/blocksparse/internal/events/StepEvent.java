@@ -1,23 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.events;
 
-import jdk.jfr.Category;
 import jdk.jfr.Description;
-import jdk.jfr.Enabled;
-import jdk.jfr.Event;
 import jdk.jfr.Label;
 import jdk.jfr.Name;
-import jdk.jfr.StackTrace;
 
 /** A step of training of a layer. */
 @Name("org.blocksparse.Step")
 @Label("Step")
 @Description("A step of training of a layer")
-@Category("blocksparse")
-@Enabled(false)
-@StackTrace(false)
-public final class StepEvent extends Event {
-  /** Tells whether a recording wants such events. */
+public final class StepEvent extends LibraryEvent {
+  /** Shows whether a recording wants such events. */
   private static final StepEvent ANY = new StepEvent();
 
   @Label("Layer")
@@ -38,15 +31,8 @@ public final class StepEvent extends Event {
   @Description("Before the step; NaN for an embedding bag and for experts, which do not know it")
   double loss;
 
-  private StepEvent() {}
-
   static StepEvent begunOrNull() {
-    if (!ANY.isEnabled()) {
-      return null;
-    }
-    StepEvent event = new StepEvent();
-    event.begin();
-    return event;
+    return begunOrNull(ANY, StepEvent::new);
   }
 
   /** Ends it. */
