@@ -85,19 +85,15 @@ public final class Labels {
    *     not valid text
    */
   public String name(int output) {
-    try {
-      return table.name(requireNamed(output));
-    } catch (CharacterCodingException e) {
-      throw new IllegalStateException("labels: the name of output " + output + " is not UTF-8", e);
-    }
-  }
-
-  private int requireNamed(int output) {
     if (output < 0 || output >= size()) {
       throw new IndexOutOfBoundsException(
           "output " + output + " has no name, those in [0, " + size() + ") have");
     }
-    return output;
+    try {
+      return table.name(output);
+    } catch (CharacterCodingException e) {
+      throw new IllegalStateException("labels: the name of output " + output + " is not UTF-8", e);
+    }
   }
 
   /** The output that has a name; -1 if there is none. */
@@ -134,20 +130,6 @@ public final class Labels {
     String[] both = Arrays.copyOf(all, all.length + requireNonNull(more, "more").length);
     System.arraycopy(more, 0, both, all.length, more.length);
     return of(both);
-  }
-
-  /**
-   * These names, with another name for an output: for example, after its id was {@linkplain
-   * org.blocksparse.softmax.TwoLevelLayer#reuse reused}.
-   *
-   * @throws IndexOutOfBoundsException if the output has no name
-   * @throws IllegalArgumentException as {@link #of(List)}
-   */
-  public Labels withName(int output, String name) {
-    requireNonNull(name, "name");
-    String[] all = names().toArray(new String[0]);
-    all[requireNamed(output)] = name;
-    return of(all);
   }
 
   /**

@@ -804,7 +804,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   /**
    * Reuses the ids of retired outputs for new outputs, which are placed and initialized as in
    * {@link #addOutputs(int)}. Only the names of the retired outputs remain: replace them with
-   * {@link #setLabels} and {@link Labels#withName}.
+   * {@link #setLabels}.
    *
    * @throws IndexOutOfBoundsException if one is outside [0, outputs)
    * @throws IllegalArgumentException also if an output is not retired, or occurs twice

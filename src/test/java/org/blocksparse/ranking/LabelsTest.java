@@ -152,34 +152,14 @@ final class LabelsTest {
       String before = ranking.label(0, 0);
       int added = layer.addOutputs(1);
       assertNull(layer.explain(x, added).label());
-      layer.setLabels(layer.labels().withName(0, "x").with("more"));
+      String[] names = NAMES.toArray(new String[0]);
+      names[0] = "x";
+      layer.setLabels(Labels.of(names).with("more"));
       assertEquals(before, ranking.label(0, 0));
       assertEquals("x", layer.explain(x, 0).label());
       assertEquals("more", layer.explain(x, added).label());
       layer.close();
       assertEquals(before, ranking.label(0, 0));
-    }
-  }
-
-  @Test
-  void oneGetsAnotherName() {
-    Labels before = Labels.of("a", "b", "c");
-    Labels after = before.withName(1, "\u00e9\u00e9");
-    assertEquals(Labels.of("a", "\u00e9\u00e9", "c"), after);
-    assertEquals(1, after.output("\u00e9\u00e9"));
-    assertEquals(-1, after.output("b"));
-    assertEquals(Labels.of("a", "b", "c"), before, "immutable");
-    assertEquals(before, before.withName(2, "c"));
-    assertRefused(NullPointerException.class, "name", () -> before.withName(0, null));
-    assertRefused(
-        IllegalArgumentException.class,
-        "names[2]: is the same as names[1]",
-        () -> before.withName(2, "b"));
-    for (int none : new int[] {-1, 3}) {
-      assertRefused(
-          IndexOutOfBoundsException.class,
-          "output " + none + " has no name, those in [0, 3) have",
-          () -> before.withName(none, "d"));
     }
   }
 
