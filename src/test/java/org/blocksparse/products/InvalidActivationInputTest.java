@@ -170,23 +170,13 @@ final class InvalidActivationInputTest extends InvalidInput {
 
   private static void addGradients(List<Case> cases) {
     Activation silu = Activation.SILU;
-    refuse(
-        cases,
-        NULL,
-        "options",
-        w -> silu.gradient(w.f("z"), w.f("a"), null, w.f("gradZ"), Workers.common()));
+    refuse(cases, NULL, "options", w -> gradient(w, null));
     refuse(
         cases,
         ARGUMENT,
         "options: expected none withActivation, as Activation.gradient takes none from options, but"
             + " was TANH",
-        w ->
-            silu.gradient(
-                w.f("z"),
-                w.f("a"),
-                GradientOptions.add(1).withActivation(Activation.TANH, w.f("z")),
-                w.f("gradZ"),
-                Workers.common()));
+        w -> gradient(w, GradientOptions.add(1).withActivation(Activation.TANH, w.f("z"))));
     refuse(cases, NULL, "z", w -> silu.gradient(null, w.f("a"), w.f("gradZ")));
     refuse(cases, NULL, "gradA", w -> silu.gradient(w.f("z"), null, w.f("gradZ")));
     refuse(cases, NULL, "gradZ", w -> silu.gradient(w.f("z"), w.f("a"), null));
@@ -194,24 +184,12 @@ final class InvalidActivationInputTest extends InvalidInput {
         cases,
         NULL,
         "gate",
-        w ->
-            silu.gradient(
-                w.f("z"),
-                w.f("a"),
-                GradientOptions.overwrite().withGate(null, w.f("gradGate")),
-                w.f("gradZ"),
-                Workers.common()));
+        w -> gradient(w, GradientOptions.overwrite().withGate(null, w.f("gradGate"))));
     refuse(
         cases,
         NULL,
         "gradGate",
-        w ->
-            silu.gradient(
-                w.f("z"),
-                w.f("a"),
-                GradientOptions.overwrite().withGate(w.f("gate"), null),
-                w.f("gradZ"),
-                Workers.common()));
+        w -> gradient(w, GradientOptions.overwrite().withGate(w.f("gate"), null)));
     refuse(
         cases,
         ARGUMENT,
@@ -233,13 +211,7 @@ final class InvalidActivationInputTest extends InvalidInput {
         cases,
         ARGUMENT,
         "gradGate: expected (...) = (2, 2) but was (2, 2, 6)",
-        w ->
-            silu.gradient(
-                w.f("z"),
-                w.f("a"),
-                GradientOptions.overwrite().withGate(w.f("gate"), w.f("z")),
-                w.f("gradZ"),
-                Workers.common()));
+        w -> gradient(w, GradientOptions.overwrite().withGate(w.f("gate"), w.f("z"))));
     refuse(
         cases,
         ARGUMENT,
@@ -249,13 +221,7 @@ final class InvalidActivationInputTest extends InvalidInput {
         cases,
         ARGUMENT,
         "gradGate: shares memory with gate" + SHARES,
-        w ->
-            silu.gradient(
-                w.f("z"),
-                w.f("a"),
-                GradientOptions.overwrite().withGate(w.f("gate"), w.f("gate")),
-                w.f("gradZ"),
-                Workers.common()));
+        w -> gradient(w, GradientOptions.overwrite().withGate(w.f("gate"), w.f("gate"))));
     refuse(
         cases,
         STATE,
@@ -268,47 +234,27 @@ final class InvalidActivationInputTest extends InvalidInput {
         w -> silu.gradient(w.f("z"), w.f("a"), GradientOptions.add(1), w.f("a"), Workers.common()));
     for (float alpha : new float[] {Float.NaN, Float.NEGATIVE_INFINITY}) {
       String message = "alpha: expected a finite number but was " + alpha;
+      refuse(cases, ARGUMENT, message, w -> gradient(w, GradientOptions.add(alpha)));
       refuse(
           cases,
           ARGUMENT,
           message,
-          w ->
-              silu.gradient(
-                  w.f("z"), w.f("a"), GradientOptions.add(alpha), w.f("gradZ"), Workers.common()));
-      refuse(
-          cases,
-          ARGUMENT,
-          message,
-          w ->
-              silu.gradient(
-                  w.f("z"),
-                  w.f("a"),
-                  GradientOptions.add(alpha).withGate(w.f("gate"), w.f("gradGate")),
-                  w.f("gradZ"),
-                  Workers.common()));
+          w -> gradient(w, GradientOptions.add(alpha).withGate(w.f("gate"), w.f("gradGate"))));
     }
     refuse(
         cases,
         NULL,
         "gate",
-        w ->
-            silu.gradient(
-                w.f("z"),
-                w.f("a"),
-                GradientOptions.add(1).withGate(null, w.f("gradGate")),
-                w.f("gradZ"),
-                Workers.common()));
+        w -> gradient(w, GradientOptions.add(1).withGate(null, w.f("gradGate"))));
     refuse(
         cases,
         NULL,
         "gradGate",
-        w ->
-            silu.gradient(
-                w.f("z"),
-                w.f("a"),
-                GradientOptions.add(1).withGate(w.f("gate"), null),
-                w.f("gradZ"),
-                Workers.common()));
+        w -> gradient(w, GradientOptions.add(1).withGate(w.f("gate"), null)));
+  }
+
+  private static void gradient(World w, GradientOptions options) {
+    Activation.SILU.gradient(w.f("z"), w.f("a"), options, w.f("gradZ"), Workers.common());
   }
 
   /** A batch of 2, 3 of 5 input and 2 of 4 output blocks, of 3 and 6 elements. */

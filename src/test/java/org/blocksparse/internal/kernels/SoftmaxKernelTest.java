@@ -113,6 +113,41 @@ final class SoftmaxKernelTest {
     assertEquals(SENTINEL, row.getFloat(n + 1), "behind the row");
   }
 
+  /** Softmax of one row in place. */
+  private static void probabilities(
+      KernelsUnderTest kernels,
+      boolean logarithms,
+      GemmSchedule schedule,
+      int n,
+      Storage validCount,
+      Storage factor,
+      Storage row) {
+    kernels
+        .kernels()
+        .rows()
+        .probabilities(
+            new Probabilities(
+                Link.SOFTMAX, logarithms, schedule, n, validCount, factor, new Rows(row, 1, n)),
+            0,
+            1);
+  }
+
+  /** The loss of one row, whose logits become its gradient. */
+  private static void crossEntropy(
+      KernelsUnderTest kernels,
+      GemmSchedule schedule,
+      int n,
+      Storage validCount,
+      Targets targets,
+      Storage nll,
+      Storage row) {
+    kernels
+        .kernels()
+        .rows()
+        .crossEntropy(
+            new CrossEntropy(schedule, n, validCount, targets, nll, new Rows(row, 1, n)), 0, 1);
+  }
+
   private interface Body {
     void run(float[] logits, int valid, Exact exact, GemmSchedule schedule, Storage validCount);
   }
@@ -139,20 +174,8 @@ final class SoftmaxKernelTest {
           int n = logits.length;
           for (float factor : new float[] {1, 0.25f}) {
             Storage row = row(logits);
-            kernels
-                .kernels()
-                .rows()
-                .probabilities(
-                    new Probabilities(
-                        Link.SOFTMAX,
-                        false,
-                        schedule,
-                        n,
-                        validCount,
-                        factor == 1 ? null : storage(factor),
-                        new Rows(row, 1, n)),
-                    0,
-                    1);
+            probabilities(
+                kernels, false, schedule, n, validCount, factor == 1 ? null : storage(factor), row);
             for (int q = 0; q < n; q++) {
               double expected = factor * exact.probabilities[q];
               double allowed = q < valid ? 4 * Math.ulp((float) expected) : 0;
@@ -174,20 +197,8 @@ final class SoftmaxKernelTest {
           int n = logits.length;
           for (float offset : new float[] {0, -3.5f}) {
             Storage row = row(logits);
-            kernels
-                .kernels()
-                .rows()
-                .probabilities(
-                    new Probabilities(
-                        Link.SOFTMAX,
-                        true,
-                        schedule,
-                        n,
-                        validCount,
-                        offset == 0 ? null : storage(offset),
-                        new Rows(row, 1, n)),
-                    0,
-                    1);
+            probabilities(
+                kernels, true, schedule, n, validCount, offset == 0 ? null : storage(offset), row);
             for (int q = 0; q < n; q++) {
               if (q >= valid) {
                 assertEquals(Float.NEGATIVE_INFINITY, row.getFloat(q), "element " + q);
@@ -217,19 +228,14 @@ final class SoftmaxKernelTest {
           for (float smoothing : new float[] {0, 0.25f}) {
             Storage row = row(logits);
             Storage nll = Storage.allocate(1);
-            kernels
-                .kernels()
-                .rows()
-                .crossEntropy(
-                    new CrossEntropy(
-                        schedule,
-                        n,
-                        validCount,
-                        Targets.single(storage(target), smoothing, null, storage(weight)),
-                        nll,
-                        new Rows(row, 1, n)),
-                    0,
-                    1);
+            crossEntropy(
+                kernels,
+                schedule,
+                n,
+                validCount,
+                Targets.single(storage(target), smoothing, null, storage(weight)),
+                nll,
+                row);
             double loss = 0;
             for (int q = 0; q < n; q++) {
               if (q >= valid) {
@@ -281,22 +287,15 @@ final class SoftmaxKernelTest {
             Storage logs = row(logits);
             Storage gradients = row(logits);
             Storage nll = Storage.allocate(1);
-            RowKernels rows = kernels.kernels().rows();
-            rows.probabilities(
-                new Probabilities(
-                    Link.SOFTMAX, true, schedule, n, null, null, new Rows(logs, 1, n)),
-                0,
-                1);
-            rows.crossEntropy(
-                new CrossEntropy(
-                    schedule,
-                    n,
-                    null,
-                    Targets.single(storage(place), 0, null, null),
-                    nll,
-                    new Rows(gradients, 1, n)),
-                0,
-                1);
+            probabilities(kernels, true, schedule, n, null, null, logs);
+            crossEntropy(
+                kernels,
+                schedule,
+                n,
+                null,
+                Targets.single(storage(place), 0, null, null),
+                nll,
+                gradients);
             double slack = n * (Float.MIN_VALUE / 2.0);
             assertWithin4Ulp(-StrictMath.log1p(rest), logs.getFloat(place), slack, name);
             assertWithin4Ulp(StrictMath.log1p(rest), nll.getFloat(0), slack, name);
@@ -321,19 +320,14 @@ final class SoftmaxKernelTest {
       Exact exact = new Exact(logits, 5);
       Storage row = row(logits);
       Storage nll = Storage.allocate(1);
-      kernels
-          .kernels()
-          .rows()
-          .crossEntropy(
-              new CrossEntropy(
-                  schedule,
-                  5,
-                  null,
-                  Targets.single(storage(2), 0.5f, storage(prior), null),
-                  nll,
-                  new Rows(row, 1, 5)),
-              0,
-              1);
+      crossEntropy(
+          kernels,
+          schedule,
+          5,
+          null,
+          Targets.single(storage(2), 0.5f, storage(prior), null),
+          nll,
+          row);
       double loss = 0;
       for (int q = 0; q < 5; q++) {
         double wanted = (q == 2 ? 0.5 : 0) + 0.5 * prior[q];
@@ -353,19 +347,14 @@ final class SoftmaxKernelTest {
       logits[3] = Float.NaN;
       logits[4] = Float.POSITIVE_INFINITY;
       Storage row = row(logits);
-      kernels
-          .kernels()
-          .rows()
-          .crossEntropy(
-              new CrossEntropy(
-                  schedule,
-                  19,
-                  null,
-                  Targets.single(storage(7), 0, null, storage(0f)),
-                  Storage.allocate(1),
-                  new Rows(row, 1, 19)),
-              0,
-              1);
+      crossEntropy(
+          kernels,
+          schedule,
+          19,
+          null,
+          Targets.single(storage(7), 0, null, storage(0f)),
+          Storage.allocate(1),
+          row);
       for (int q = 0; q < 19; q++) {
         assertEquals(0, row.getFloat(q), "element " + q);
       }
@@ -383,14 +372,7 @@ final class SoftmaxKernelTest {
             float[] logits = new float[n];
             logits[at] = poison;
             Storage row = row(logits);
-            kernels
-                .kernels()
-                .rows()
-                .probabilities(
-                    new Probabilities(
-                        Link.SOFTMAX, false, schedule, n, null, null, new Rows(row, 1, n)),
-                    0,
-                    1);
+            probabilities(kernels, false, schedule, n, null, null, row);
             for (int q = 0; q < n; q++) {
               assertTrue(Float.isNaN(row.getFloat(q)), poison + " at " + at + " of " + n);
             }
@@ -399,13 +381,7 @@ final class SoftmaxKernelTest {
       }
       // Impossible outputs among possible ones.
       Storage row = row(new float[] {0, Float.NEGATIVE_INFINITY, 0});
-      kernels
-          .kernels()
-          .rows()
-          .probabilities(
-              new Probabilities(Link.SOFTMAX, false, schedule, 3, null, null, new Rows(row, 1, 3)),
-              0,
-              1);
+      probabilities(kernels, false, schedule, 3, null, null, row);
       assertEquals(0.5f, row.getFloat(0));
       assertEquals(0f, row.getFloat(1));
       assertEquals(0.5f, row.getFloat(2));
@@ -419,19 +395,7 @@ final class SoftmaxKernelTest {
     try (GemmSchedule schedule = GemmSchedule.dense(1)) {
       Storage row = row(new float[] {0, Float.NEGATIVE_INFINITY, 0});
       Storage nll = Storage.allocate(1);
-      kernels
-          .kernels()
-          .rows()
-          .crossEntropy(
-              new CrossEntropy(
-                  schedule,
-                  3,
-                  null,
-                  Targets.single(storage(0), 0, null, null),
-                  nll,
-                  new Rows(row, 1, 3)),
-              0,
-              1);
+      crossEntropy(kernels, schedule, 3, null, Targets.single(storage(0), 0, null, null), nll, row);
       assertEquals(Math.log(2), nll.getFloat(0), 1e-6);
       assertEquals(-0.5f, row.getFloat(0));
       assertEquals(0f, row.getFloat(1));
@@ -456,19 +420,8 @@ final class SoftmaxKernelTest {
         Storage row = row(logits);
         Storage nll = Storage.allocate(1);
         Storage shares = shared ? null : row(prior);
-        kernels
-            .kernels()
-            .rows()
-            .crossEntropy(
-                new CrossEntropy(
-                    schedule,
-                    n,
-                    null,
-                    Targets.single(storage(0), 0.25f, shares, null),
-                    nll,
-                    new Rows(row, 1, n)),
-                0,
-                1);
+        crossEntropy(
+            kernels, schedule, n, null, Targets.single(storage(0), 0.25f, shares, null), nll, row);
         double expected = shared ? Double.POSITIVE_INFINITY : Math.log(n - 1);
         assertEquals(expected, nll.getFloat(0), 1e-5);
         for (int q = 0; q < n; q++) {
