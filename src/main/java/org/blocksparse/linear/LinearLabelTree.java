@@ -8,30 +8,27 @@ import static org.blocksparse.internal.Access.TENSORS;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Collections;
 import java.util.Map;
 import java.util.function.Function;
-import java.util.stream.Stream;
 import org.blocksparse.ElementType;
 import org.blocksparse.FileFormatException;
-import org.blocksparse.MemoryUse;
 import org.blocksparse.SparseRows;
 import org.blocksparse.internal.Check;
-import org.blocksparse.internal.KernelOperands;
 import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.SaveSettings;
+import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.ModelPart;
-import org.blocksparse.io.SaveOptions;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
@@ -83,17 +80,12 @@ import org.blocksparse.ranking.Ranking;
  * null. It throws {@link IndexOutOfBoundsException} if an index of x is outside [0, features), and
  * {@link IllegalStateException} if the tree or an argument is closed.
  */
-public final class LinearLabelTree implements ModelPart, AutoCloseable {
+public final class LinearLabelTree extends SparseLayer implements ModelPart {
   private final LinearModel model;
-  private final Engine engine;
-  private final Map<String, String> metadata;
-  private volatile Labels labels;
 
   LinearLabelTree(LinearModel model, Engine engine, Map<String, String> metadata, Labels labels) {
+    super(model.weights(), engine, metadata, labels);
     this.model = model;
-    this.engine = engine;
-    this.metadata = Collections.unmodifiableMap(metadata);
-    this.labels = labels;
   }
 
   /**
@@ -110,12 +102,8 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
 
   // -------------------------------------------------------------------------------- what it is
 
-  /** How many features there are. */
-  public int features() {
-    return model.weights().features();
-  }
-
   /** How many labels there are. */
+  @Override
   public int outputs() {
     return model.tree().labels().length;
   }
@@ -123,11 +111,6 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
   /** The number of leaf clusters, which hold the labels. */
   public int clusterCount() {
     return model.tree().clusters();
-  }
-
-  /** The number of weights of all clusters and labels. */
-  public int weightCount() {
-    return model.weights().entries();
   }
 
   /**
@@ -138,68 +121,9 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
     return model.tfIdf() != null;
   }
 
-  /** The type of the stored weights. */
-  public ElementType weightType() {
-    return TENSORS.type(model.weights().type());
-  }
-
-  /** Whether the labels have names. */
-  public boolean hasLabels() {
-    return labels != null;
-  }
-
-  /**
-   * The names of the labels.
-   *
-   * @throws IllegalStateException if the labels have no names
-   */
-  public Labels labels() {
-    return RANKING.orThrow(labels);
-  }
-
-  /**
-   * Sets the names of the labels. Existing rankings keep the old names.
-   *
-   * @throws IllegalArgumentException unless there is one name per label
-   */
-  public void setLabels(Labels names) {
-    labels = RANKING.forAll(requireNonNull(names, "labels"), outputs());
-  }
-
-  /** The strings of the file that this tree was loaded from, by key. */
-  public Map<String, String> metadata() {
-    return metadata;
-  }
-
-  /** The off-heap memory of this tree: mapped bytes and private bytes. */
-  public MemoryUse memoryUse() {
-    return KernelOperands.memoryUse(Stream.of(model.weights().storages()));
-  }
-
-  /** Frees the weights as soon as no call uses them. */
   @Override
-  public void close() {
-    model.close();
-  }
-
-  @Override
-  public String toString() {
-    ElementType type = weightType();
-    return "LinearLabelTree("
-        + features()
-        + " features, "
-        + outputs()
-        + " outputs in "
-        + clusterCount()
-        + " clusters, "
-        + weightCount()
-        + " weights"
-        + (type == ElementType.FLOAT32 ? "" : " of " + type)
-        + ", "
-        + model.bytes()
-        + " bytes, "
-        + TENSORS.workers(engine)
-        + ")";
+  String groups() {
+    return " in " + clusterCount() + " clusters";
   }
 
   // ------------------------------------------------------------------------------------ copies
@@ -223,48 +147,36 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
   public LinearLabelTree withWeights(ElementType type) {
     try (OperandLease lease = model.lease(new OperandLease())) {
       return new LinearLabelTree(
-          model.copy(TENSORS.stored(requireNonNull(type, "type")), engine),
-          engine,
-          metadata,
-          labels);
+          model.copy(TENSORS.stored(requireNonNull(type, "type")), engine()),
+          engine(),
+          metadata(),
+          labelsOrNull());
     }
   }
 
   /** A copy with weights of FLOAT32, and more features or as many. */
   LinearLabelTree withFeatures(int features) {
     try (OperandLease lease = model.lease(new OperandLease())) {
-      return new LinearLabelTree(model.withFeatures(features, engine), engine, metadata, labels);
+      return new LinearLabelTree(
+          model.withFeatures(features, engine()), engine(), metadata(), labelsOrNull());
     }
   }
 
   // ------------------------------------------------------------------------------------- files
 
-  /** Saves the tree; see {@link #save(Path, SaveOptions)}. */
-  public void save(Path file) throws IOException {
-    save(file, SaveOptions.defaults());
+  @Override
+  SparseChunksFile.Format format() {
+    return LinearModelFile.FORMAT;
   }
 
-  /**
-   * Saves the tree as one safetensors file, with its names. The write is atomic: even after a
-   * crash, the file is the old one or the new one.
-   *
-   * @throws IllegalArgumentException if the options have a bag, optimizer state or another tree, or
-   *     if the metadata is too large for a file
-   * @throws IOException if the file cannot be written; an old one is unchanged
-   */
-  public void save(Path file, SaveOptions options) throws IOException {
-    requireNonNull(file, "file");
-    SaveSettings settings = IO.settings(requireNonNull(options, "options"));
-    Labels names = labels;
-    LinearModelFile.save(
-        new LinearModelFile.Content(model, metadata, names == null ? null : RANKING.table(names)),
-        file,
-        settings);
+  @Override
+  void addTo(WeightsFile file, StorageLease lease) {
+    LinearModelFile.add(model, file, lease);
   }
 
   /** This tree as a part of another layer's file. */
   SaveSettings.Part part() {
-    return LinearModelFile.part(model);
+    return (file, settings, metadata, lease) -> addTo(file, lease);
   }
 
   /**
@@ -295,7 +207,8 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
   public static LinearLabelTree load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
     LoadSettings settings = IO.settings(requireNonNull(options, "options"));
-    LinearModelFile.Content content = Reading.of(file, () -> LinearModelFile.load(file, settings));
+    SparseChunksFile.Content<LinearModel> content =
+        Reading.of(file, () -> LinearModelFile.load(file, settings));
     return new LinearLabelTree(
         content.model(),
         settings.engine(),
@@ -304,11 +217,6 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
   }
 
   // -------------------------------------------------------------------------------- prediction
-
-  /** The k most probable labels of each row; see {@link #topK(SparseRows, int, Filter)}. */
-  public Ranking topK(SparseRows x, int k) {
-    return topK(x, k, RANKING.none());
-  }
 
   /**
    * The k most probable labels of each row among those that a filter allows, or all of them if
@@ -321,6 +229,7 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
    *     for another number of rows
    * @throws IndexOutOfBoundsException also if the filter lists a label that does not exist
    */
+  @Override
   public Ranking topK(SparseRows x, int k, Filter filter) {
     int limit = Math.min(Check.atLeast(1, "k", k), outputs());
     return search("topK", x, filter, logAllowed -> Candidates.best(limit, logAllowed));
@@ -368,10 +277,10 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
 
   private LinearExplanation explained(Bags row, OutputFilter only, int output) {
     SearchResult found =
-        new LinearSearch(model, engine, null)
+        new LinearSearch(model, engine(), null)
             .search(row, only, logAllowed -> Candidates.best(1, logAllowed));
     LabelWeights weights = new LabelWeights(model, output);
-    Labels names = labels;
+    Labels names = labelsOrNull();
     return new LinearExplanation(
         output,
         names != null && output < names.size() ? names.name(output) : null,
@@ -414,17 +323,13 @@ public final class LinearLabelTree implements ModelPart, AutoCloseable {
             rows -> {
               OutputFilter allowed = RANKING.check(filter, x.rows(), outputs());
               try (OperandLease lease = RANKING.lease(filter, new OperandLease())) {
-                return new LinearSearch(model, engine, null).search(rows, allowed, candidates);
+                return new LinearSearch(model, engine(), null).search(rows, allowed, candidates);
               }
             });
     if (event != null) {
-      event.record(query, LinearModelFile.KIND, found.openedClasses(), clusterCount());
+      event.record(query, format().kind(), found.openedClasses(), clusterCount());
     }
-    return RANKING.ranking(found, labels);
-  }
-
-  Engine engine() {
-    return engine;
+    return RANKING.ranking(found, labelsOrNull());
   }
 
   /** Checks and leases rows, and calls a function with them as the tree weighs them. */

@@ -26,23 +26,12 @@ record LinearModel(
     ClassTable table,
     SparseChunks weights,
     List<Calibration> calibrations,
-    TfIdf tfIdf)
-    implements AutoCloseable {
+    TfIdf tfIdf) {
 
   /** A model of parts that fit together. */
   static LinearModel of(
       ChunkTree tree, SparseChunks weights, List<Calibration> calibrations, TfIdf tfIdf) {
     return new LinearModel(tree, tree.clusterTable(), weights, calibrations, tfIdf);
-  }
-
-  /** The bytes of what is not on the heap. */
-  public long bytes() {
-    return bytes(weights, tree.outputs());
-  }
-
-  static long bytes(SparseChunks weights, int outputs) {
-    return 4L * (weights.features() + 2L + 2L * weights.rows() + outputs)
-        + (1L + weights.type().bytes()) * weights.entries();
   }
 
   /**
@@ -153,11 +142,6 @@ record LinearModel(
             same.biases()),
         calibrations,
         tfIdf == null ? null : tfIdf.withFeatures(features));
-  }
-
-  @Override
-  public void close() {
-    weights.close();
   }
 
   // -------------------------------------------------------------------------------------- parts

@@ -5,17 +5,13 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import java.util.TreeMap;
 import org.blocksparse.internal.files.Dtype;
 import org.blocksparse.internal.files.LabelsFile;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.MalformedException;
 import org.blocksparse.internal.files.ModelMetadata;
 import org.blocksparse.internal.files.ModelNames;
-import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.files.SafeTensorsReader;
-import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.files.TensorEntry;
 import org.blocksparse.internal.files.TensorSource;
 import org.blocksparse.internal.files.WeightsFile;
@@ -26,11 +22,9 @@ import org.blocksparse.internal.memory.StorageLease;
 
 /** A linear label tree as a safetensors file; {@link ModelNames} lists what is in it. */
 final class LinearModelFile {
-  /** The layer in events. */
-  public static final String KIND = "linear label tree";
+  static final SparseChunksFile.Format FORMAT =
+      new SparseChunksFile.Format("linear label tree", ModelNames.LINEAR_LABEL_TREE, "tree.");
 
-  private static final String PREFIX = "tree.";
-  private static final String WEIGHTS = PREFIX + SparseChunksFile.WEIGHTS;
   private static final String BIASES = "tree.biases";
   private static final String LEVELS = "tree.levels";
   private static final String OUTPUTS = "tree.outputs";
@@ -43,53 +37,13 @@ final class LinearModelFile {
 
   private LinearModelFile() {}
 
-  /**
-   * The content of a file.
-   *
-   * @param metadata the caller's own strings
-   * @param labels the names of the outputs, or null
-   */
-  public record Content(LinearModel model, Map<String, String> metadata, NameTable labels) {}
-
   // ------------------------------------------------------------------------------------ writing
 
-  /**
-   * Writes a file.
-   *
-   * @throws IllegalArgumentException if the file cannot hold what is asked for
-   * @throws IllegalStateException if the layer is closed
-   */
-  public static void save(Content content, Path file, SaveSettings settings) throws IOException {
-    settings.requireNoPart();
-    if (settings.optimizerState()) {
-      throw new IllegalArgumentException(
-          "options: a linear label tree has no state of an optimizer");
-    }
-    LinearModel model = content.model();
-    try (StorageLease lease = new StorageLease();
-        WeightsFile written = new WeightsFile(KIND, settings)) {
-      add(model, written, lease);
-      if (content.labels() != null) {
-        LabelsFile.add(content.labels(), written.tensors());
-      }
-      Map<String, String> metadata =
-          new TreeMap<>(settings.metadata() != null ? settings.metadata() : content.metadata());
-      metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
-      metadata.put(ModelNames.LAYER, ModelNames.LINEAR_LABEL_TREE);
-      written.write(file, WEIGHTS, metadata, lease);
-    }
-  }
-
-  /** A tree as a part of the file of another layer, with its outputs and their names. */
-  public static SaveSettings.Part part(LinearModel model) {
-    return (file, settings, metadata, lease) -> add(model, file, lease);
-  }
-
   /** Adds all tensors of a tree to a file, and its memory to a lease. */
-  private static void add(LinearModel model, WeightsFile file, StorageLease lease) {
+  static void add(LinearModel model, WeightsFile file, StorageLease lease) {
     model.lease(lease);
     SparseChunks weights = model.weights();
-    SparseChunksFile.add(PREFIX, weights, file);
+    SparseChunksFile.add(FORMAT.prefix(), weights, file);
     file.tensors()
         .add(TensorSource.floats(BIASES, new long[] {model.tree().outputs()}, weights.biases()));
     file.tensors().add(TensorSource.ints(LEVELS, model.tree().levelBegins()));
@@ -135,38 +89,27 @@ final class LinearModelFile {
    *
    * @throws MalformedException if the file does not hold one
    */
-  public static Content load(Path file, LoadSettings settings) throws IOException {
-    List<Storage> made = new ArrayList<>();
-    try {
-      return settings.read(
-          file,
-          read -> KIND,
-          reader -> {
-            Content content = new Loading(reader, settings, made).load();
-            reader.requireIntact();
-            return content;
-          });
-    } catch (Throwable e) {
-      made.forEach(Storage::close);
-      throw e;
-    }
+  static SparseChunksFile.Content<LinearModel> load(Path file, LoadSettings settings)
+      throws IOException {
+    return SparseChunksFile.load(
+        file, settings, FORMAT, (reader, made) -> new Loading(reader, settings, made).load());
   }
 
   /** Whether a file holds a tree; only its header is read. */
-  public static boolean isIn(Path file) throws IOException {
+  static boolean isIn(Path file) throws IOException {
     try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
-      return reader.has(WEIGHTS);
+      return reader.has(FORMAT.weights());
     }
   }
 
   /** One file on its way to a layer. */
   private record Loading(SafeTensorsReader reader, LoadSettings settings, List<Storage> made) {
-    Content load() throws IOException {
+    SparseChunksFile.Content<LinearModel> load() throws IOException {
       ModelMetadata metadata = new ModelMetadata(reader.metadata()).requireVersion();
-      if (!reader.has(WEIGHTS)) { // else it may be a part of the file of another layer
-        metadata.requireLayer(ModelNames.LINEAR_LABEL_TREE);
+      if (!reader.has(FORMAT.weights())) { // else it may be a part of the file of another layer
+        metadata.requireLayer(FORMAT.layer());
       }
-      SparseChunksFile sparse = new SparseChunksFile(reader, settings, made, PREFIX);
+      SparseChunksFile sparse = new SparseChunksFile(reader, settings, made, FORMAT.prefix());
       TensorEntry labels = reader.entryOfRank(1, LABELS, Dtype.I32);
       long outputs = SparseChunksFile.requireSize(labels, 1, GrowingArrays.MAX_LENGTH);
       TensorEntry outputBegins = reader.entryOfRank(1, OUTPUTS, Dtype.I32);
@@ -185,7 +128,7 @@ final class LinearModelFile {
       Storage ofOutputs =
           settings.isMapped() ? reader.mapElements(biases) : reader.readFloats(biases);
       SparseChunks stored = sparse.read(tree.chunks(), tree::size, ofOutputs);
-      return new Content(
+      return new SparseChunksFile.Content<>(
           LinearModel.of(tree, stored, calibrations(calibration), tfIdfOrNull(stored.features())),
           metadata.ofUser(),
           names == null ? null : names.read(reader, !settings.isMapped()));
@@ -195,7 +138,7 @@ final class LinearModelFile {
     private void reportProgress(List<TensorEntry> mappable, TensorEntry biases) {
       long bytes = 0;
       for (TensorEntry entry : reader.entries()) {
-        if (entry.name().startsWith(PREFIX) || entry.name().startsWith("labels.")) {
+        if (entry.name().startsWith(FORMAT.prefix()) || entry.name().startsWith("labels.")) {
           bytes += entry.bytes();
         }
       }

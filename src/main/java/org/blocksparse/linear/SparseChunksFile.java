@@ -2,11 +2,15 @@
 package org.blocksparse.linear;
 
 import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.function.IntUnaryOperator;
 import org.blocksparse.internal.files.Dtype;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.MalformedException;
+import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.files.SafeTensorsReader;
 import org.blocksparse.internal.files.TensorEntry;
 import org.blocksparse.internal.files.TensorSource;
@@ -19,7 +23,39 @@ import org.blocksparse.internal.memory.Storage;
 
 /** Sparse weights in a safetensors file, in tensors whose names begin with a prefix. */
 final class SparseChunksFile {
-  static final String WEIGHTS = "weights";
+  /**
+   * The kind of a file.
+   *
+   * @param kind the layer in events
+   * @param layer its name in the metadata
+   * @param prefix of the names of its tensors
+   */
+  record Format(String kind, String layer, String prefix) {
+    /** The name of the weights. */
+    String weights() {
+      return prefix + WEIGHTS;
+    }
+  }
+
+  /**
+   * The content of a file.
+   *
+   * @param metadata the caller's own strings
+   * @param labels the names of the outputs, or null
+   */
+  record Content<M>(M model, Map<String, String> metadata, NameTable labels) {}
+
+  /** Takes the content from an open file. */
+  interface Loading<M> {
+    /**
+     * Reads the content.
+     *
+     * @param made receives the memory that is allocated
+     */
+    Content<M> read(SafeTensorsReader reader, List<Storage> made) throws IOException;
+  }
+
+  private static final String WEIGHTS = "weights";
   private static final String BEGINS = "begins";
   private static final String CHUNKS = "chunks";
   private static final String STARTS = "starts";
@@ -63,6 +99,29 @@ final class SparseChunksFile {
     this.starts = reader.entry(prefix + STARTS, Dtype.I32, rows + 1);
     this.begins = reader.entryOfRank(1, prefix + BEGINS, Dtype.I32);
     requireSize(begins, 2, GrowingArrays.MAX_LENGTH);
+  }
+
+  /**
+   * Loads a file; if that fails, the memory that it allocated is freed.
+   *
+   * @throws MalformedException if the file does not hold what is asked for
+   */
+  static <M> Content<M> load(Path file, LoadSettings settings, Format format, Loading<M> loading)
+      throws IOException {
+    List<Storage> made = new ArrayList<>();
+    try {
+      return settings.read(
+          file,
+          read -> format.kind(),
+          reader -> {
+            Content<M> content = loading.read(reader, made);
+            reader.requireIntact();
+            return content;
+          });
+    } catch (Throwable e) {
+      made.forEach(Storage::close);
+      throw e;
+    }
   }
 
   /** Adds all tensors but the biases to a file; the weights are leased until it is written. */

@@ -16,7 +16,7 @@ import org.blocksparse.internal.search.SparseSearch;
  *
  * @param table the chunks as classes of outputs
  */
-record SparseModel(SparseChunks weights, ClassTable table) implements AutoCloseable {
+record SparseModel(SparseChunks weights, ClassTable table) {
   static SparseModel of(SparseChunks weights, int outputs) {
     return new SparseModel(weights, SparseSearch.table(outputs));
   }
@@ -80,10 +80,5 @@ record SparseModel(SparseChunks weights, ClassTable table) implements AutoClosea
   /** A copy with weights of a type; see {@link LinearModel#copy(WeightType, Engine)}. */
   SparseModel copy(WeightType type, Engine engine) {
     return new SparseModel(LinearModel.copy(weights, type, engine), table);
-  }
-
-  @Override
-  public void close() {
-    weights.close();
   }
 }

@@ -8,32 +8,29 @@ import static org.blocksparse.internal.Access.TENSORS;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Collections;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Stream;
 import org.blocksparse.ElementType;
 import org.blocksparse.FileFormatException;
-import org.blocksparse.MemoryUse;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.Check;
-import org.blocksparse.internal.KernelOperands;
 import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.SaveSettings;
+import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.SparseChunks;
+import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.internal.search.SparseSearch;
 import org.blocksparse.internal.search.SparseTerm;
 import org.blocksparse.io.LoadOptions;
-import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.LinearExplanation.Term;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
@@ -68,18 +65,13 @@ import org.blocksparse.ranking.Ranking;
  * null. It throws {@link IndexOutOfBoundsException} if an index of x is outside [0, features), and
  * {@link IllegalStateException} if the weights or an argument are closed.
  */
-public final class SparseWeights implements AutoCloseable {
+public final class SparseWeights extends SparseLayer {
   private final SparseModel model;
-  private final Engine engine;
-  private final Map<String, String> metadata;
-  private volatile Labels labels;
 
   private SparseWeights(
       SparseModel model, Engine engine, Map<String, String> metadata, Labels labels) {
+    super(model.weights(), engine, metadata, labels);
     this.model = model;
-    this.engine = engine;
-    this.metadata = Collections.unmodifiableMap(metadata);
-    this.labels = labels;
   }
 
   /** Weights with the default workers; see {@link #of(SparseRows, int, Workers)}. */
@@ -112,57 +104,14 @@ public final class SparseWeights implements AutoCloseable {
 
   // -------------------------------------------------------------------------------- what it is
 
-  /** How many features there are. */
-  public int features() {
-    return model.weights().features();
-  }
-
-  /** How many outputs there are. */
+  @Override
   public int outputs() {
     return model.outputs();
   }
 
-  /** The number of weights that are stored. */
-  public int weightCount() {
-    return model.weights().entries();
-  }
-
-  /** The type of the stored weights. */
-  public ElementType weightType() {
-    return TENSORS.type(model.weights().type());
-  }
-
-  /** Whether the outputs have names. */
-  public boolean hasLabels() {
-    return labels != null;
-  }
-
-  /**
-   * The names of the outputs.
-   *
-   * @throws IllegalStateException if the outputs have no names
-   */
-  public Labels labels() {
-    return RANKING.orThrow(labels);
-  }
-
-  /**
-   * Sets the names of the outputs. Existing rankings keep the old names.
-   *
-   * @throws IllegalArgumentException unless there is one name per output
-   */
-  public void setLabels(Labels names) {
-    labels = RANKING.forAll(requireNonNull(names, "labels"), outputs());
-  }
-
-  /** The strings of the file that these weights were loaded from, by key. */
-  public Map<String, String> metadata() {
-    return metadata;
-  }
-
-  /** The off-heap memory of the weights: mapped bytes and private bytes. */
-  public MemoryUse memoryUse() {
-    return KernelOperands.memoryUse(Stream.of(model.weights().storages()));
+  @Override
+  String groups() {
+    return "";
   }
 
   /**
@@ -175,59 +124,23 @@ public final class SparseWeights implements AutoCloseable {
   public SparseWeights withWeights(ElementType type) {
     try (OperandLease lease = model.lease(new OperandLease())) {
       return new SparseWeights(
-          model.copy(TENSORS.stored(requireNonNull(type, "type")), engine),
-          engine,
-          metadata,
-          labels);
+          model.copy(TENSORS.stored(requireNonNull(type, "type")), engine()),
+          engine(),
+          metadata(),
+          labelsOrNull());
     }
-  }
-
-  /** Frees the weights as soon as no call uses them. */
-  @Override
-  public void close() {
-    model.close();
-  }
-
-  @Override
-  public String toString() {
-    ElementType type = weightType();
-    return "SparseWeights("
-        + features()
-        + " features, "
-        + outputs()
-        + " outputs, "
-        + weightCount()
-        + " weights"
-        + (type == ElementType.FLOAT32 ? "" : " of " + type)
-        + ", "
-        + LinearModel.bytes(model.weights(), outputs())
-        + " bytes, "
-        + TENSORS.workers(engine)
-        + ")";
   }
 
   // ------------------------------------------------------------------------------------- files
 
-  /** Saves the weights; see {@link #save(Path, SaveOptions)}. */
-  public void save(Path file) throws IOException {
-    save(file, SaveOptions.defaults());
+  @Override
+  SparseChunksFile.Format format() {
+    return SparseModelFile.FORMAT;
   }
 
-  /**
-   * Saves the weights as one safetensors file, with the names of the outputs. The write is atomic:
-   * even after a crash, the file is the old one or the new one.
-   *
-   * @throws IllegalArgumentException if the options have a part or optimizer state, or if the
-   *     metadata is too large for a file
-   * @throws IOException if the file cannot be written; an old one is unchanged
-   */
-  public void save(Path file, SaveOptions options) throws IOException {
-    requireNonNull(file, "file");
-    Labels names = labels;
-    SparseModelFile.save(
-        new SparseModelFile.Content(model, metadata, names == null ? null : RANKING.table(names)),
-        file,
-        IO.settings(requireNonNull(options, "options")));
+  @Override
+  void addTo(WeightsFile file, StorageLease lease) {
+    SparseModelFile.add(format().prefix(), model, file, lease);
   }
 
   /** Loads weights into memory; see {@link #load(Path, LoadOptions)}. */
@@ -244,11 +157,12 @@ public final class SparseWeights implements AutoCloseable {
    */
   public static SparseWeights load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
-    return load(file, IO.settings(requireNonNull(options, "options")), SparseModelFile.PREFIX);
+    return load(
+        file, IO.settings(requireNonNull(options, "options")), SparseModelFile.FORMAT.prefix());
   }
 
   static SparseWeights load(Path file, LoadSettings settings, String prefix) throws IOException {
-    SparseModelFile.Content content =
+    SparseChunksFile.Content<SparseModel> content =
         Reading.of(file, () -> SparseModelFile.load(file, settings, prefix));
     return new SparseWeights(
         content.model(),
@@ -258,11 +172,6 @@ public final class SparseWeights implements AutoCloseable {
   }
 
   // -------------------------------------------------------------------------------- prediction
-
-  /** The k outputs with the highest scores; see {@link #topK(SparseRows, int, Filter)}. */
-  public Ranking topK(SparseRows x, int k) {
-    return topK(x, k, RANKING.none());
-  }
 
   /**
    * The k outputs of each row with the highest scores among those that a filter allows, or fewer if
@@ -274,6 +183,7 @@ public final class SparseWeights implements AutoCloseable {
    *     lists for another number of rows
    * @throws IndexOutOfBoundsException also if the filter lists an output that does not exist
    */
+  @Override
   public Ranking topK(SparseRows x, int k, Filter filter) {
     int limit = Math.min(Check.atLeast(1, "k", k), outputs());
     return search("topK", x, filter, logAllowed -> Candidates.best(limit, logAllowed));
@@ -318,16 +228,12 @@ public final class SparseWeights implements AutoCloseable {
     }
   }
 
-  Engine engine() {
-    return engine;
-  }
-
   /** Checks rows, and leases them and the weights. */
   SparseTerm term(SparseRows x, String name, double factor, OperandLease lease) {
     TENSORS.requireIndices(requireNonNull(x, name), name, "features", features());
     model.lease(TENSORS.lease(x, lease, name));
     return new SparseTerm(
-        engine.kernels().rows(), TENSORS.bags(x), model.weights(), outputs(), factor);
+        engine().kernels().rows(), TENSORS.bags(x), model.weights(), outputs(), factor);
   }
 
   /** These weights as a part of a file, in tensors whose names begin with a prefix. */
@@ -344,13 +250,12 @@ public final class SparseWeights implements AutoCloseable {
       OutputFilter allowed = RANKING.check(filter, x.rows(), outputs());
       RANKING.lease(filter, lease);
       found =
-          new SparseSearch(List.of(term), model.table(), engine)
+          new SparseSearch(List.of(term), model.table(), engine())
               .search(x.rows(), allowed, candidates);
     }
     if (event != null) {
-      event.record(
-          query, SparseModelFile.KIND, found.openedClasses(), SparseSearch.chunks(outputs()));
+      event.record(query, format().kind(), found.openedClasses(), SparseSearch.chunks(outputs()));
     }
-    return RANKING.ranking(found, labels);
+    return RANKING.ranking(found, labelsOrNull());
   }
 }

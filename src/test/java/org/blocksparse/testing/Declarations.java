@@ -50,7 +50,10 @@ public final class Declarations {
 
   /** The source of its class, with one space between words. */
   private static String source(Method method) {
-    String file = method.getDeclaringClass().getName().replace('.', '/') + ".java";
+    // The compiler repeats public methods of a class that is not public, as bridges.
+    Class<?> type = method.getDeclaringClass();
+    type = method.isBridge() ? type.getSuperclass() : type;
+    String file = type.getName().replace('.', '/') + ".java";
     try {
       return Files.readString(SOURCES.resolve(file)).replaceAll("\\s+", " ");
     } catch (IOException e) {

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.linear;
+
+import static java.util.Objects.requireNonNull;
+import static org.blocksparse.internal.Access.IO;
+import static org.blocksparse.internal.Access.RANKING;
+import static org.blocksparse.internal.Access.TENSORS;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import org.blocksparse.ElementType;
+import org.blocksparse.MemoryUse;
+import org.blocksparse.SparseRows;
+import org.blocksparse.internal.KernelOperands;
+import org.blocksparse.internal.files.LabelsFile;
+import org.blocksparse.internal.files.ModelNames;
+import org.blocksparse.internal.files.SaveSettings;
+import org.blocksparse.internal.files.WeightsFile;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.SparseChunks;
+import org.blocksparse.internal.memory.StorageLease;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Ranking;
+
+/** Sparse weights by feature, with names of the outputs and the strings of a file. */
+abstract sealed class SparseLayer implements AutoCloseable permits LinearLabelTree, SparseWeights {
+  private final SparseChunks weights;
+  private final Engine engine;
+  private final Map<String, String> metadata;
+  private volatile Labels labels;
+
+  SparseLayer(SparseChunks weights, Engine engine, Map<String, String> metadata, Labels labels) {
+    this.weights = weights;
+    this.engine = engine;
+    this.metadata = Collections.unmodifiableMap(metadata);
+    this.labels = labels;
+  }
+
+  /** How many features there are. */
+  public int features() {
+    return weights.features();
+  }
+
+  /** How many outputs, or labels, there are. */
+  public abstract int outputs();
+
+  /** The number of weights that are stored. */
+  public int weightCount() {
+    return weights.entries();
+  }
+
+  /** The type of the stored weights. */
+  public ElementType weightType() {
+    return TENSORS.type(weights.type());
+  }
+
+  /** Whether the outputs have names. */
+  public boolean hasLabels() {
+    return labels != null;
+  }
+
+  /**
+   * The names of the outputs.
+   *
+   * @throws IllegalStateException if the outputs have no names
+   */
+  public Labels labels() {
+    return RANKING.orThrow(labels);
+  }
+
+  /**
+   * Sets the names of the outputs. Existing rankings keep the old names.
+   *
+   * @throws IllegalArgumentException unless there is one name per output
+   */
+  public void setLabels(Labels names) {
+    labels = RANKING.forAll(requireNonNull(names, "labels"), outputs());
+  }
+
+  /** The strings of the file that this was loaded from, by key. */
+  public Map<String, String> metadata() {
+    return metadata;
+  }
+
+  /** The off-heap memory of the weights: mapped bytes and private bytes. */
+  public MemoryUse memoryUse() {
+    return KernelOperands.memoryUse(Stream.of(weights.storages()));
+  }
+
+  /** Frees the weights as soon as no call uses them. */
+  @Override
+  public void close() {
+    weights.close();
+  }
+
+  @Override
+  public String toString() {
+    ElementType type = weightType();
+    return getClass().getSimpleName()
+        + "("
+        + features()
+        + " features, "
+        + outputs()
+        + " outputs"
+        + groups()
+        + ", "
+        + weightCount()
+        + " weights"
+        + (type == ElementType.FLOAT32 ? "" : " of " + type)
+        + ", "
+        + bytes()
+        + " bytes, "
+        + TENSORS.workers(engine)
+        + ")";
+  }
+
+  private long bytes() {
+    return 4L * (features() + 2L + 2L * weights.rows() + weights.biases().elements())
+        + (1L + weights.type().bytes()) * weights.entries();
+  }
+
+  /** What the outputs are in, for {@link #toString}. */
+  abstract String groups();
+
+  Engine engine() {
+    return engine;
+  }
+
+  /** The names of the outputs; null if they have none. */
+  Labels labelsOrNull() {
+    return labels;
+  }
+
+  /** How it is saved. */
+  abstract SparseChunksFile.Format format();
+
+  /** Adds all tensors to a file, and their memory to a lease. */
+  abstract void addTo(WeightsFile file, StorageLease lease);
+
+  /** Saves everything; see {@link #save(Path, SaveOptions)}. */
+  public void save(Path file) throws IOException {
+    save(file, SaveOptions.defaults());
+  }
+
+  /**
+   * Saves everything as one safetensors file, with the names of the outputs. The write is atomic:
+   * even after a crash, the file is the old one or the new one.
+   *
+   * @throws IllegalArgumentException if the options have a part or optimizer state, or if the
+   *     metadata is too large for a file
+   * @throws IOException if the file cannot be written; an old one is unchanged
+   */
+  public void save(Path file, SaveOptions options) throws IOException {
+    requireNonNull(file, "file");
+    SaveSettings settings = IO.settings(requireNonNull(options, "options"));
+    settings.requireNoPart();
+    if (settings.optimizerState()) {
+      throw new IllegalArgumentException(
+          "options: expected no state of an optimizer, which is none of " + format().kind());
+    }
+    Labels names = labels;
+    try (StorageLease lease = new StorageLease();
+        WeightsFile written = new WeightsFile(format().kind(), settings)) {
+      addTo(written, lease);
+      if (names != null) {
+        LabelsFile.add(RANKING.table(names), written.tensors());
+      }
+      Map<String, String> all = new TreeMap<>(settings.metadataOr(metadata));
+      all.put(ModelNames.FORMAT, ModelNames.VERSION);
+      all.put(ModelNames.LAYER, format().layer());
+      written.write(file, format().weights(), all, lease);
+    }
+  }
+
+  /** The k outputs with the highest scores; see {@link #topK(SparseRows, int, Filter)}. */
+  public Ranking topK(SparseRows x, int k) {
+    return topK(x, k, RANKING.none());
+  }
+
+  /** The k outputs of each row with the highest scores among those that a filter allows. */
+  public abstract Ranking topK(SparseRows x, int k, Filter filter);
+}
