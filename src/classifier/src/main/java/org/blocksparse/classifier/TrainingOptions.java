@@ -8,6 +8,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.blocksparse.ElementType;
@@ -87,6 +88,13 @@ public final class TrainingOptions {
     this.stop = that.stop;
   }
 
+  /** A copy with a change. */
+  private TrainingOptions with(Consumer<TrainingOptions> change) {
+    TrainingOptions changed = new TrainingOptions(this);
+    change.accept(changed);
+    return changed;
+  }
+
   /** The defaults, which suit most data. */
   public static TrainingOptions defaults() {
     return DEFAULTS;
@@ -129,9 +137,7 @@ public final class TrainingOptions {
               + model.weightType()
               + "; take the model that these were rounded from");
     }
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.initialModel = model;
-    return changed.requireNoConflict();
+    return with(changed -> changed.initialModel = model).requireNoConflict();
   }
 
   /**
@@ -154,9 +160,7 @@ public final class TrainingOptions {
    *     #withPretrained pretrained}
    */
   public TrainingOptions withHead(ModelHead value) {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.head = requireNonNull(value, "head");
-    return changed;
+    return with(changed -> changed.head = requireNonNull(value, "head"));
   }
 
   /**
@@ -167,9 +171,7 @@ public final class TrainingOptions {
    *     {@linkplain #withInitialModel initial model}
    */
   public TrainingOptions withLabelTree() {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.labelTree = true;
-    return changed.requireNoConflict();
+    return with(changed -> changed.labelTree = true).requireNoConflict();
   }
 
   /**
@@ -183,9 +185,8 @@ public final class TrainingOptions {
    *     examples have features instead of texts
    */
   public TrainingOptions withPretrained(FastTextVectors value) {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.pretrained = requireNonNull(value, "pretrained");
-    return changed.requireNoConflict();
+    return with(changed -> changed.pretrained = requireNonNull(value, "pretrained"))
+        .requireNoConflict();
   }
 
   /**
@@ -197,9 +198,8 @@ public final class TrainingOptions {
    *     #withInitialModel initial model} or {@linkplain #withPretrained pretrained} vectors
    */
   public TrainingOptions withDimension(int value) {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.dimension = inRange("dimension", value, 1, 4096);
-    return changed.requireNoConflict();
+    return with(changed -> changed.dimension = inRange("dimension", value, 1, 4096))
+        .requireNoConflict();
   }
 
   /**
@@ -213,9 +213,8 @@ public final class TrainingOptions {
    *     #withInitialModel initial model}
    */
   public TrainingOptions withClasses(int value) {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.classes = inRange("classes", value, 0, Integer.MAX_VALUE);
-    return changed.requireNoConflict();
+    return with(changed -> changed.classes = inRange("classes", value, 0, Integer.MAX_VALUE))
+        .requireNoConflict();
   }
 
   /** Smoothing is refused with a label tree, and the shape of a new model with an initial one. */
@@ -267,9 +266,7 @@ public final class TrainingOptions {
    * @throws IllegalArgumentException unless it is in [1, 10000]
    */
   public TrainingOptions withEpochs(int value) {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.epochs = inRange("epochs", value, 1, 10_000);
-    return changed;
+    return with(changed -> changed.epochs = inRange("epochs", value, 1, 10_000));
   }
 
   /**
@@ -283,9 +280,7 @@ public final class TrainingOptions {
       throw new IllegalArgumentException(
           "rate: expected a number in [1e-20, 100] but was " + value);
     }
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.rate = value;
-    return changed;
+    return with(changed -> changed.rate = value);
   }
 
   /**
@@ -300,9 +295,7 @@ public final class TrainingOptions {
     if (!(value >= 0 && (float) value < 1)) {
       throw new IllegalArgumentException("smoothing: expected a number in [0, 1) but was " + value);
     }
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.smoothing = value;
-    return changed.requireNoConflict();
+    return with(changed -> changed.smoothing = value).requireNoConflict();
   }
 
   /**
@@ -312,16 +305,12 @@ public final class TrainingOptions {
    * @throws IllegalArgumentException unless it is in [1, 65536]
    */
   public TrainingOptions withBatch(int value) {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.batch = inRange("batch", value, 1, 1 << 16);
-    return changed;
+    return with(changed -> changed.batch = inRange("batch", value, 1, 1 << 16));
   }
 
   /** The seed; 0 by default. Equal seeds, options and examples give equal models. */
   public TrainingOptions withSeed(long value) {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.seed = value;
-    return changed;
+    return with(changed -> changed.seed = value);
   }
 
   // ---------------------------------------------------------------------------------- features
@@ -334,9 +323,8 @@ public final class TrainingOptions {
    *     #withInitialModel initial model}
    */
   public TrainingOptions withWordNgrams(int value) {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.wordNgrams = inRange("wordNgrams", value, 1, 5);
-    return changed.requireNoConflict();
+    return with(changed -> changed.wordNgrams = inRange("wordNgrams", value, 1, 5))
+        .requireNoConflict();
   }
 
   /**
@@ -347,9 +335,7 @@ public final class TrainingOptions {
    * @throws IllegalArgumentException if there is an {@linkplain #withInitialModel initial model}
    */
   public TrainingOptions withPlainWords() {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.plainWords = true;
-    return changed.requireNoConflict();
+    return with(changed -> changed.plainWords = true).requireNoConflict();
   }
 
   /**
@@ -361,9 +347,7 @@ public final class TrainingOptions {
    *     space or half of a pair of surrogates
    */
   public TrainingOptions withLabelPrefix(String value) {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.labelPrefix = LineParser.requireLabelPrefix(value);
-    return changed;
+    return with(changed -> changed.labelPrefix = LineParser.requireLabelPrefix(value));
   }
 
   /**
@@ -373,9 +357,7 @@ public final class TrainingOptions {
    * @throws IllegalArgumentException if it is less than 1
    */
   public TrainingOptions withMinCount(int value) {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.minCount = inRange("minCount", value, 1, Integer.MAX_VALUE);
-    return changed;
+    return with(changed -> changed.minCount = inRange("minCount", value, 1, Integer.MAX_VALUE));
   }
 
   /**
@@ -389,9 +371,7 @@ public final class TrainingOptions {
    * @throws IllegalArgumentException unless it is in [1, 1000000]
    */
   public TrainingOptions withMaxFeatures(int value) {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.maxFeatures = inRange("maxFeatures", value, 1, MOST_FEATURES);
-    return changed;
+    return with(changed -> changed.maxFeatures = inRange("maxFeatures", value, 1, MOST_FEATURES));
   }
 
   /**
@@ -403,9 +383,8 @@ public final class TrainingOptions {
    *     {@linkplain #withInitialModel initial model}
    */
   public TrainingOptions withSharedRows(int rows) {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.sharedRows = inRange("sharedRows", rows, 0, 100_000_000);
-    return changed.requireNoConflict();
+    return with(changed -> changed.sharedRows = inRange("sharedRows", rows, 0, 100_000_000))
+        .requireNoConflict();
   }
 
   // -------------------------------------------------------------------------------- validation
@@ -435,9 +414,7 @@ public final class TrainingOptions {
    * By default nDCG at 5 if more than a tenth of them have several labels, else precision at 1.
    */
   public TrainingOptions withValidationMetric(ValidationMetric value) {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.validationMetric = requireNonNull(value, "validationMetric");
-    return changed;
+    return with(changed -> changed.validationMetric = requireNonNull(value, "validationMetric"));
   }
 
   /**
@@ -449,9 +426,9 @@ public final class TrainingOptions {
    * @throws IllegalArgumentException if it is less than 1
    */
   public TrainingOptions withPatience(int epochsWithoutProgress) {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.patience = inRange("patience", epochsWithoutProgress, 1, Integer.MAX_VALUE);
-    return changed;
+    return with(
+        changed ->
+            changed.patience = inRange("patience", epochsWithoutProgress, 1, Integer.MAX_VALUE));
   }
 
   /**
@@ -466,9 +443,7 @@ public final class TrainingOptions {
     if (time.isNegative() || time.isZero()) {
       throw new IllegalArgumentException("tuning: expected a positive time but was " + time);
     }
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.tuning = time;
-    return changed;
+    return with(changed -> changed.tuning = time);
   }
 
   /**
@@ -478,9 +453,7 @@ public final class TrainingOptions {
    * last model.
    */
   public TrainingOptions withTemporaryFolder(Path folder) {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.temporaryFolder = requireNonNull(folder, "folder");
-    return changed;
+    return with(changed -> changed.temporaryFolder = requireNonNull(folder, "folder"));
   }
 
   // ------------------------------------------------------------------------------- surroundings
@@ -492,23 +465,17 @@ public final class TrainingOptions {
    * @param value is called once, after all examples have been read
    */
   public TrainingOptions withCard(Supplier<Map<String, String>> value) {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.card = requireNonNull(value, "card");
-    return changed;
+    return with(changed -> changed.card = requireNonNull(value, "card"));
   }
 
   /** The threads that train, and with which the model later predicts; common ones by default. */
   public TrainingOptions withWorkers(Workers value) {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.workers = requireNonNull(value, "workers");
-    return changed;
+    return with(changed -> changed.workers = requireNonNull(value, "workers"));
   }
 
   /** Receives the progress of training. */
   public TrainingOptions withListener(TrainingListener value) {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.listener = requireNonNull(value, "listener");
-    return changed;
+    return with(changed -> changed.listener = requireNonNull(value, "listener"));
   }
 
   /**
@@ -517,9 +484,7 @@ public final class TrainingOptions {
    * java.util.concurrent.CancellationException}.
    */
   public TrainingOptions withStop(BooleanSupplier value) {
-    TrainingOptions changed = new TrainingOptions(this);
-    changed.stop = requireNonNull(value, "stop");
-    return changed;
+    return with(changed -> changed.stop = requireNonNull(value, "stop"));
   }
 
   // ------------------------------------------------------------- values, or defaults if not set
