@@ -4,6 +4,7 @@ package org.blocksparse.classifier;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
@@ -75,8 +76,12 @@ final class NextItemFile {
     String text = rows.counts().text();
     if (text.length() > LONGEST_COUNTS) {
       throw new IllegalArgumentException(
-          "sequences: %,d items are too many for a file, whose counts take %,d letters of %,d"
-              .formatted(rows.counts().ofLabels().length, text.length(), LONGEST_COUNTS));
+          String.format(
+              Locale.ROOT,
+              "sequences: %,d items are too many for a file, whose counts take %,d letters of %,d",
+              rows.counts().ofLabels().length,
+              text.length(),
+              LONGEST_COUNTS));
     }
     return text;
   }
