@@ -105,19 +105,7 @@ final class NativeKernelsTest {
                       rule, new Parameters(written, written, written), 0, elements, read, 0, 1, 1));
       calls.put(
           "bag_step by " + rule.kind(),
-          () ->
-              k.rows()
-                  .bagStep(
-                      new BagSteps(
-                          rule,
-                          bags,
-                          N,
-                          in(),
-                          targets,
-                          steps,
-                          new Parameters(written, written, written)),
-                      0,
-                      end));
+          () -> k.rows().bagStep(bagSteps(rule, bags, targets, steps), 0, end));
     }
     calls.put(
         "bag_sum",
@@ -171,6 +159,11 @@ final class NativeKernelsTest {
     return calls;
   }
 
+  private BagSteps bagSteps(UpdateRule rule, Bags bags, Slice targets, Slice steps) {
+    return new BagSteps(
+        rule, bags, N, in(), targets, steps, new Parameters(written, written, written));
+  }
+
   private void assertRefused(String function, Executable call) {
     String message = assertThrows(IllegalStateException.class, call, function).getMessage();
     String name = function.replaceFirst(" .*", ""); // of the C function
@@ -202,19 +195,7 @@ final class NativeKernelsTest {
     for (UpdateRule rule : RULES) {
       assertRefused(
           "bag_step by " + rule.kind(),
-          () ->
-              k.rows()
-                  .bagStep(
-                      new BagSteps(
-                          rule,
-                          bags,
-                          N,
-                          in(),
-                          targets,
-                          steps,
-                          new Parameters(written, written, written)),
-                      1,
-                      2));
+          () -> k.rows().bagStep(bagSteps(rule, bags, targets, steps), 1, 2));
     }
   }
 
