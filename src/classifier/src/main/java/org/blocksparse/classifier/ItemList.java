@@ -37,6 +37,16 @@ final class ItemList extends AbstractList<String> implements RandomAccess {
     return new ItemList(items, Objects.checkIndex(count, size + 1));
   }
 
+  /** The list whose beginning this is, or itself. */
+  ItemList whole() {
+    return new ItemList(items, items.length);
+  }
+
+  /** Whether it shares the memory of another, which is not shorter. */
+  boolean isBeginningOf(ItemList other) {
+    return items == other.items && size <= other.size;
+  }
+
   @Override
   public String get(int index) {
     return items[Objects.checkIndex(index, size)];

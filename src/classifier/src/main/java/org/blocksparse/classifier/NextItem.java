@@ -127,7 +127,7 @@ public final class NextItem implements AutoCloseable {
       List<List<String>> batch =
           histories.subList(begin, Math.min(histories.size(), begin + BATCH));
       List<int[]> known = batch.stream().map(this::known).toList();
-      Ranking ranking = rank(known, options.top(), allowed);
+      Ranking ranking = rank(known, known, options.top(), allowed);
       for (int row = 0; row < ranking.batch(); row++) {
         List<Prediction> found = new ArrayList<>();
         for (int rank = 0; rank < ranking.size(row); rank++) {
@@ -162,10 +162,10 @@ public final class NextItem implements AutoCloseable {
     return !rows.ordered();
   }
 
-  private Ranking rank(List<int[]> histories, int k, Filter allowed) {
+  private Ranking rank(List<int[]> histories, List<int[]> without, int k, Filter allowed) {
     try (SparseRows ofBag = rows.ofBag(histories);
         SparseRows ofTransitions = rows.ofTransitions(histories);
-        SparseRows taken = SparseRows.of(histories)) {
+        SparseRows taken = SparseRows.of(without)) {
       boolean isAlone = mixture.scorers().size() == 1;
       return mixture.topK(
           isAlone ? List.of(ofBag) : List.of(ofBag, ofTransitions),
@@ -251,19 +251,41 @@ public final class NextItem implements AutoCloseable {
   public Metrics evaluate(List<Sequence> sequences, int upTo) {
     Metrics metrics = Metrics.upTo(upTo);
     List<Sequence> all = sequences.stream().filter(s -> s.items().size() > 1).toList();
+    UserHistory user = null;
     for (int begin = 0; begin < all.size(); begin += BATCH) {
       List<Sequence> batch = all.subList(begin, Math.min(all.size(), begin + BATCH));
-      List<int[]> histories = batch.stream().map(s -> known(s.withoutLast().items())).toList();
-      List<int[]> last =
-          batch.stream()
-              .map(s -> labels.output(s.last()))
-              .map(output -> new int[] {output < 0 ? labels.size() : output})
-              .toList();
-      try (SparseRows targets = SparseRows.of(last)) {
-        metrics.add(rank(histories, upTo, Filter.without()), targets);
+      List<UserHistory> users = new ArrayList<>();
+      for (Sequence sequence : batch) {
+        if (user == null || !user.hasBeginning(sequence)) {
+          user = new UserHistory(sequence, labels);
+        }
+        users.add(user);
       }
+      evaluate(batch, users, metrics, upTo);
     }
     return metrics;
+  }
+
+  private void evaluate(
+      List<Sequence> batch, List<UserHistory> users, Metrics metrics, int upTo) {
+    // The items of a user that all rows exclude are listed once.
+    boolean isOneUser = users.stream().distinct().count() == 1;
+    int common = isOneUser ? batch.stream().mapToInt(s -> s.items().size() - 1).min().orElse(0) : 0;
+    List<int[]> histories = new ArrayList<>();
+    List<int[]> taken = new ArrayList<>();
+    List<int[]> last = new ArrayList<>();
+    for (int row = 0; row < batch.size(); row++) {
+      UserHistory user = users.get(row);
+      int place = batch.get(row).items().size() - 1;
+      histories.add(user.known(place, rows.ordered() ? HistoryRows.MOST_ITEMS : place));
+      taken.add(user.distinct(common, place));
+      int output = user.output(place);
+      last.add(new int[] {output < 0 ? labels.size() : output});
+    }
+    try (SparseRows targets = SparseRows.of(last)) {
+      Filter allowed = Filter.without(users.get(0).distinct(0, common));
+      metrics.add(rank(histories, taken, upTo, allowed), targets);
+    }
   }
 
   /** The model card: facts on the model and its training. */

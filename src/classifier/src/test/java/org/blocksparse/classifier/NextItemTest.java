@@ -505,6 +505,36 @@ final class NextItemTest {
     }
   }
 
+  /** Beginnings of one list, and copies of each. */
+  @Test
+  void sequencesThatBeginAlikeAreMeasuredAlike() {
+    SplittableRandom random = new SplittableRandom(4);
+    List<Sequence> beginnings = new ArrayList<>();
+    List<Sequence> copies = new ArrayList<>();
+    for (int size : new int[] {900, 7, 1}) {
+      ItemList items = // unknown ones and repeats; the last items are new
+          ItemList.of(
+              IntStream.range(0, size)
+                  .mapToObj(place -> "i" + random.nextInt(1 + (ITEMS + 3) * place / size))
+                  .toList());
+      for (int end = 1; end <= size; end++) {
+        beginnings.add(new Sequence("u", items.first(end)));
+        copies.add(new Sequence("u", List.of(items.first(end).toArray(String[]::new))));
+      }
+    }
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      for (int i = 0; i < 2; i++) {
+        Metrics metrics = model.evaluate(beginnings, 3);
+        Metrics same = model.evaluate(copies, 3);
+        assertEquals(905, metrics.rows());
+        assertTrue(metrics.recall(3) > 0);
+        assertEquals(same.recall(3), metrics.recall(3));
+        assertEquals(same.ndcg(3), metrics.ndcg(3), 1e-12);
+        Collections.shuffle(beginnings, new Random(1));
+      }
+    }
+  }
+
   @Test
   void basketsHaveNoOrder() {
     List<Sequence> baskets = new ArrayList<>();

@@ -4,7 +4,9 @@ package org.blocksparse.classifier.command;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import org.blocksparse.classifier.InvalidInputException;
 import org.blocksparse.classifier.NextItem;
@@ -78,14 +80,31 @@ final class NextItemTestCommand implements Callable<Integer> {
     printCount(all.size() - judged.size(), "with one item are left out");
     printCount(
         judged.stream().filter(s -> !items.knows(last(s))).count(), "end with unknown items");
-    printCount(
-        judged.stream().filter(s -> s.items().indexOf(last(s)) < s.items().size() - 1).count(),
-        "end with an item of their history");
+    printCount(repeated(judged), "end with an item of their history");
     out.printf("%n%4s %9s %9s%n", "k", "HR@k", "nDCG@k");
     for (int k : top) {
       out.printf("%4d %9.4f %9.4f%n", k, metrics.recall(k), metrics.ndcg(k));
     }
     out.flush();
+  }
+
+  /** The number of sequences whose last item is in their history. */
+  private static long repeated(List<Sequence> judged) {
+    long repeated = 0;
+    Set<String> history = new HashSet<>();
+    Sequence before = null;
+    for (Sequence sequence : judged) {
+      // In a test by time, each sequence of a user begins with the one before.
+      boolean isSameUser = before != null && before.user().equals(sequence.user());
+      if (!isSameUser) {
+        history.clear();
+      }
+      int begin = isSameUser ? before.items().size() - 1 : 0;
+      history.addAll(sequence.items().subList(begin, sequence.items().size() - 1));
+      repeated += history.contains(last(sequence)) ? 1 : 0;
+      before = sequence;
+    }
+    return repeated;
   }
 
   private static String last(Sequence sequence) {

@@ -128,6 +128,15 @@ final class NextItemCommandTest {
   }
 
   @Test
+  void eventsOfAUserThatComeAgainAreCounted() throws IOException {
+    Path events = file("again.txt", "a i1 1\na i2 2\na i1 3\na i3 4\na i1 5\nb i1 1\nb i3 2\n");
+    String told =
+        Commands.runWell("next-item", "test", model, events, "--format", "events", "--from", 2);
+    assertTrue(told.startsWith("5 sequences in "), told);
+    assertTrue(told.contains("; 2 end with an item of their history\n"), told);
+  }
+
+  @Test
   void basketsAreTrained() throws IOException {
     Path baskets = file("baskets.txt", "a b c\nc b a\n\nd e f\nf e d\n".repeat(30));
     Path of = folder.resolve("baskets.model");
