@@ -28,8 +28,8 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
 /**
  * Recommends the next items of users by their histories, or the missing items of baskets. The score
  * of an item is the sum of two probabilities: of a softmax over a bag of the history, in which old
- * items count less; and of counts, which items follow which. Weights of the sum, and the number of
- * epochs, are those that are best on held-out items.
+ * items count less; and of counts, which items follow which. Decays, weights of the sum, and the
+ * number of epochs are those that are best on held-out items, which a last training then learns.
  *
  * <pre>{@code
  * NextItem model = NextItem.load(Path.of("model"));
@@ -62,7 +62,8 @@ public final class NextItem implements AutoCloseable {
   }
 
   /**
-   * Trains a model.
+   * Trains a model. A stop ends the training that is going on; the model then is the best so far,
+   * or that from before the last training.
    *
    * @param sequences of items; one with a single item only adds to the items that are known
    * @throws IllegalArgumentException if no sequence has two items that are not held out, or if the
@@ -266,8 +267,7 @@ public final class NextItem implements AutoCloseable {
     return metrics;
   }
 
-  private void evaluate(
-      List<Sequence> batch, List<UserHistory> users, Metrics metrics, int upTo) {
+  private void evaluate(List<Sequence> batch, List<UserHistory> users, Metrics metrics, int upTo) {
     // The items of a user that all rows exclude are listed once.
     boolean isOneUser = users.stream().distinct().count() == 1;
     int common = isOneUser ? batch.stream().mapToInt(s -> s.items().size() - 1).min().orElse(0) : 0;

@@ -47,7 +47,8 @@ public final class NextItemOptions {
 
   /**
    * Held-out sequences, of which the last items are predicted. Without these, the last item of each
-   * training sequence is held out, or one item of every tenth basket.
+   * training sequence is held out, or one of ten baskets. Once they have chosen all settings, a
+   * last training learns them, too.
    */
   public NextItemOptions withValidation(List<Sequence> sequences) {
     return new NextItemOptions(learning, ordered, List.copyOf(sequences), dropout);

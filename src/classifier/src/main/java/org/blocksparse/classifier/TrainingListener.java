@@ -45,14 +45,15 @@ public interface TrainingListener {
   default void begin(int examples, int epochs, int features, int labels, int classes) {}
 
   /**
-   * A {@link NextItem} is trained with several settings, of which the best is kept. Called before
-   * each of these trainings, after {@link #begin}; each has its own epochs.
+   * Layers of a {@link NextItem} are trained. Called before each of several trainings, after {@link
+   * #begin}; each has its own epochs.
    *
-   * @param number from 1 on
+   * @param number from 1 on; again from 1 on when the chosen settings are trained on all items
    * @param count the number of trainings
    * @param settings such as {@code decays [0.4, 0.9], dropout 0.5}
+   * @param examples the number of examples of all its steps, at most
    */
-  default void training(int number, int count, String settings) {}
+  default void training(int number, int count, String settings, long examples) {}
 
   /**
    * After each step.

@@ -13,11 +13,14 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 import org.blocksparse.FileFormatException;
@@ -30,6 +33,7 @@ import org.blocksparse.mixture.Mixture;
 import org.blocksparse.mixture.MixtureBuilder;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Metrics;
+import org.blocksparse.softmax.ClassAssignment;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.LabelTree;
 import org.blocksparse.softmax.TwoLevelLayer;
@@ -42,6 +46,9 @@ final class NextItemTest {
   private static final NextItemOptions OPTIONS =
       NextItemOptions.defaults()
           .withLearning(TrainingOptions.defaults().withDimension(16).withBatch(16).withEpochs(4));
+
+  /** Nothing is held out, so nothing is chosen: one training with two decays. */
+  private static final NextItemOptions NO_CHOICE = OPTIONS.withValidation(List.of());
 
   @TempDir Path folder;
 
@@ -116,7 +123,7 @@ final class NextItemTest {
   void olderFileHasTheDecayOfItsTime() throws IOException {
     Path file = folder.resolve("model");
     Path older = folder.resolve("older");
-    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+    try (NextItem model = NextItem.train(walks(), NO_CHOICE)) {
       model.save(file);
     }
     try (Mixture loaded = Mixture.load(file)) {
@@ -158,33 +165,31 @@ final class NextItemTest {
     }
   }
 
-  /** The settings of each training, and its highest score. */
+  /** The settings of each training, and the number of its epochs. */
   private static final class Trainings implements TrainingListener {
     private final List<String> settings = new ArrayList<>();
-    private final List<Double> scores = new ArrayList<>();
-    private int epochs;
-    private int epoch;
+    private final List<Integer> epochs = new ArrayList<>();
+    private long examples;
 
     @Override
-    public void begin(int examples, int maxEpochs, int features, int labels, int classes) {
-      epochs = maxEpochs;
+    public void training(int number, int count, String text, long most) {
+      assertTrue(examples >= 0);
+      settings.add(text);
+      epochs.add(0);
+      assertEquals((settings.size() - 1) % count + 1, number);
+      examples = most;
     }
 
     @Override
-    public void training(int number, int count, String text) {
-      settings.add(text);
-      scores.add(0.0);
-      assertEquals(settings.size(), number);
-      assertEquals(2, count);
-      epoch = 0;
+    public void step(int count, double loss) {
+      examples -= count;
     }
 
     @Override
     public void epoch(LearningPoint point) {
-      assertEquals(++epoch, point.epoch());
-      assertTrue(epoch <= epochs);
-      int last = scores.size() - 1;
-      scores.set(last, Math.max(scores.get(last), point.ndcg()));
+      int last = epochs.size() - 1;
+      epochs.set(last, epochs.get(last) + 1);
+      assertEquals(epochs.get(last), point.epoch());
     }
   }
 
@@ -204,6 +209,141 @@ final class NextItemTest {
     return all;
   }
 
+  /** The last item of a sequence, and an item of a basket that is held out. */
+  @Test
+  void heldOutItemsAreLearned() {
+    List<Sequence> given = new ArrayList<>(walks());
+    for (int i = 0; i < 20; i++) {
+      given.add(new Sequence("", List.of("i1", "i4", "late")));
+    }
+    try (NextItem model = NextItem.train(given, OPTIONS)) {
+      assertEquals("late", model.recommend(List.of("i1", "i4"), 1).get(0).label());
+      assertEquals(20, model.rows().counts().ofLabels()[ITEMS]);
+      assertEquals("learned in the last training", model.info().get("held-out items"));
+    }
+    NextItemOptions own = OPTIONS.withValidation(given);
+    try (NextItem model = NextItem.train(walks(), own)) {
+      assertFalse(model.knows("late"));
+      assertFalse(model.info().containsKey("held-out items"));
+    }
+    List<Sequence> baskets = new ArrayList<>();
+    for (int i = 0; i < 100; i++) {
+      baskets.add(new Sequence("", List.of("a", "b", "c" + i)));
+    }
+    try (NextItem model = NextItem.train(baskets, OPTIONS.withBaskets())) {
+      assertTrue(baskets.stream().allMatch(basket -> model.knows(basket.last())));
+    }
+  }
+
+  @Test
+  void stopInTheLastTrainingKeepsTheModelBefore() {
+    List<Sequence> given = new ArrayList<>(walks());
+    given.add(new Sequence("", List.of("i1", "i4", "late")));
+    AtomicBoolean isLast = new AtomicBoolean();
+    TrainingListener listener =
+        new TrainingListener() {
+          @Override
+          public void training(int number, int count, String settings, long examples) {
+            isLast.set(settings.contains("held out"));
+          }
+        };
+    TrainingOptions learning = OPTIONS.learning().withListener(listener).withStop(isLast::get);
+    long bytes = FloatTensor.allocatedBytes();
+    try (NextItem model = NextItem.train(given, OPTIONS.withLearning(learning))) {
+      assertTrue(isLast.get());
+      assertFalse(model.knows("late"));
+      assertFalse(model.info().containsKey("held-out items"));
+      assertEquals("i5", model.recommend(List.of("i2", "i3", "i4"), 1).get(0).label());
+    }
+    assertTrue(FloatTensor.allocatedBytes() <= bytes, "layers are closed");
+  }
+
+  /** By the definition, level by level. */
+  @Test
+  void logitsOfLayersAreAddedUp() {
+    int[] classOf = {0, 1, 0, 2, 2, 2};
+    ClassAssignment classes = ClassAssignment.of(classOf);
+    Labels labels = Labels.of(List.of("a", "b", "c", "d", "e", "f"));
+    HistoryRows rows = HistoryRows.of(true, new LabelCounts(1, new long[classOf.length]));
+    TrainingOptions learning = TrainingOptions.defaults();
+    List<int[]> history = List.of(new int[] {3, 0, 0, 5}, new int[] {2, 4}, new int[0]);
+    try (HistoryLayers a = HistoryLayers.of(rows, 5, classes, labels, learning);
+        HistoryLayers b =
+            HistoryLayers.of(rows.withDecays(List.of(0.7)), 3, classes, labels, learning)) {
+      SplittableRandom random = new SplittableRandom(1);
+      for (HistoryLayers part : List.of(a, b)) {
+        for (FloatTensor weights :
+            List.of(
+                part.bag().table(),
+                part.softmax().W1(),
+                part.softmax().b1(),
+                part.softmax().W2(),
+                part.softmax().b2())) {
+          float[] values = new float[(int) weights.shape().size()];
+          for (int i = 0; i < values.length; i++) {
+            values[i] = random.nextFloat() - 0.5f;
+          }
+          weights.copyFrom(values);
+        }
+      }
+      try (HistoryLayers mean = HistoryLayers.mean(List.of(a, b), learning)) {
+        assertEquals(List.of(0.4, 0.9, 0.7), mean.rows().decays());
+        double[][] ofA = logProbabilities(a, history);
+        double[][] ofB = logProbabilities(b, history);
+        double[][] of = logProbabilities(mean, history);
+        for (int row = 0; row < of.length; row++) {
+          double[] ofClassA = ofClasses(ofA[row], classOf);
+          double[] ofClassB = ofClasses(ofB[row], classOf);
+          double[] ofClass = new double[3];
+          Arrays.setAll(ofClass, c -> (ofClassA[c] + ofClassB[c]) / 2);
+          double[] within = new double[classOf.length];
+          for (int i = 0; i < within.length; i++) {
+            int c = classOf[i];
+            within[i] = (ofA[row][i] - ofClassA[c] + ofB[row][i] - ofClassB[c]) / 2;
+          }
+          double[] sums = ofClasses(within, classOf);
+          double all = logSum(ofClass);
+          for (int i = 0; i < within.length; i++) {
+            int c = classOf[i];
+            assertEquals(ofClass[c] - all + within[i] - sums[c], of[row][i], 1e-5);
+          }
+        }
+      }
+    }
+  }
+
+  private static double[][] logProbabilities(HistoryLayers layers, List<int[]> histories) {
+    try (SparseRows rows = layers.rows().ofBag(histories);
+        FloatTensor x = layers.bag().apply(rows);
+        FloatTensor all = layers.softmax().logProbabilities(x)) {
+      double[][] found = new double[histories.size()][layers.softmax().outputs()];
+      for (int row = 0; row < found.length; row++) {
+        for (int output = 0; output < found[row].length; output++) {
+          found[row][output] = all.get(row, output);
+        }
+      }
+      return found;
+    }
+  }
+
+  private static double[] ofClasses(double[] logs, int... classOf) {
+    double[] sums = new double[3];
+    for (int c = 0; c < sums.length; c++) {
+      int wanted = c;
+      sums[c] =
+          logSum(
+              IntStream.range(0, logs.length)
+                  .filter(i -> classOf[i] == wanted)
+                  .mapToDouble(i -> logs[i])
+                  .toArray());
+    }
+    return sums;
+  }
+
+  private static double logSum(double... logs) {
+    return Math.log(Arrays.stream(logs).map(Math::exp).sum());
+  }
+
   /** Vectors large enough to overfit on few users. */
   private static NextItem trainOnTastes(TrainingListener listener) {
     TrainingOptions learning = OPTIONS.learning().withDimension(256).withListener(listener);
@@ -211,23 +351,42 @@ final class NextItemTest {
         tastes(100, 1), OPTIONS.withLearning(learning).withValidation(tastes(1000, 2)));
   }
 
+  /** One of the two settings, or both. */
   @Test
-  void settingWithTheHigherScoreIsChosen() {
-    Trainings ofTastes = new Trainings();
-    try (NextItem model = trainOnTastes(ofTastes)) {
-      assertTrue(ofTastes.scores.get(1) > ofTastes.scores.get(0), ofTastes.scores::toString);
-      assertEquals(List.of(0.7), model.rows().decays());
+  void settingsWithTheHighestScoreAreChosen() {
+    String first = "decays [0.4, 0.9], dropout 0.5";
+    String second = "decays [0.7], dropout 0.7";
+    Map<String, List<Double>> decays =
+        Map.of(
+            first,
+            List.of(0.4, 0.9),
+            second,
+            List.of(0.7),
+            first + "; " + second,
+            List.of(0.4, 0.9, 0.7));
+    Set<List<Double>> chosen = new HashSet<>();
+    for (int run = 0; run < 2; run++) {
+      Trainings trainings = new Trainings();
+      TrainingOptions learning = OPTIONS.learning().withListener(trainings);
+      NextItemOptions options = OPTIONS.withLearning(learning).withValidation(keyed(false, 2));
+      try (NextItem model =
+          run == 0 ? trainOnTastes(trainings) : NextItem.train(keyed(false, 1), options)) {
+        assertEquals(List.of(first, second), trainings.settings);
+        Map<String, Double> scores = new TreeMap<>();
+        for (String settings : decays.keySet()) {
+          String score = model.info().get("validation nDCG@10, " + settings);
+          scores.put(settings, Double.valueOf(score));
+        }
+        double best = Collections.max(scores.values());
+        chosen.add(model.rows().decays());
+        decays.forEach(
+            (settings, of) ->
+                assertTrue(
+                    !of.equals(model.rows().decays()) || scores.get(settings) == best,
+                    scores::toString));
+      }
     }
-    Trainings ofKeys = new Trainings();
-    TrainingOptions learning = OPTIONS.learning().withListener(ofKeys);
-    NextItemOptions options = OPTIONS.withLearning(learning).withValidation(keyed(false, 2));
-    try (NextItem model = NextItem.train(keyed(false, 1), options)) {
-      assertTrue(ofKeys.scores.get(1) < ofKeys.scores.get(0), ofKeys.scores::toString);
-      assertEquals(List.of(0.4, 0.9), model.rows().decays());
-    }
-    List<String> settings = List.of("decays [0.4, 0.9], dropout 0.5", "decays [0.7], dropout 0.7");
-    assertEquals(settings, ofTastes.settings);
-    assertEquals(settings, ofKeys.settings);
+    assertEquals(2, chosen.size());
   }
 
   @Test
@@ -336,7 +495,7 @@ final class NextItemTest {
   @Test
   void changedFileIsRefused() throws IOException {
     Path good = folder.resolve("good");
-    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+    try (NextItem model = NextItem.train(walks(), NO_CHOICE)) {
       model.save(good);
     }
     try (Mixture loaded = Mixture.load(good);

@@ -23,7 +23,8 @@ import picocli.CommandLine.Parameters;
     description = {
       "Trains a recommender on sequences of items, or on baskets.",
       "Without --validation, the last item of each sequence, or one of ten baskets, is held out to"
-          + " choose the number of epochs and the weights of the scorers."
+          + " choose settings, epochs and the weights of the scorers. A last training then learns"
+          + " these items, too."
     },
     sortOptions = false,
     usageHelpWidth = 100)
@@ -55,9 +56,7 @@ final class NextItemTrainCommand implements Callable<Integer> {
   @Option(
       names = "--epochs",
       paramLabel = "N",
-      description =
-          "Maximum number of passes in a training; sequences are trained twice. Default: 10; 12 over"
-              + " baskets.")
+      description = "Maximum number of passes in each training. Default: 10; 12 over baskets.")
   private Integer epochs;
 
   @Option(

@@ -43,7 +43,6 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   private long withoutLabels;
 
   private int epochs;
-  private long planned;
   private int featuresLeftOut;
   private boolean knowsFeaturesLeftOut;
   private int withoutFeatures;
@@ -124,7 +123,6 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     boolean isBesideLinear = progress != null;
     close();
     this.epochs = epochs;
-    planned = (long) epochs * count;
     if (!isBesideLinear) {
       describe(count, features, labels, classes);
     }
@@ -139,18 +137,18 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     // Garbage of reading would lie beside the table, which is not on the heap and moves no
     // collector to look; the heap gives most of it back here.
     System.gc();
-    progress = new ProgressLine("training", planned, err);
+    progress = new ProgressLine("training", (long) epochs * count, err);
   }
 
   @Override
-  public void training(int number, int count, String settings) {
+  public void training(int number, int count, String settings, long all) {
     close();
     String which = "training %d of %d".formatted(number, count);
     out.printf("%s: %s%n", which, settings);
     out.flush();
     averageLoss = Double.NaN;
     examples = 0;
-    progress = new ProgressLine(which, planned, err);
+    progress = new ProgressLine(which, all, err);
   }
 
   private void describe(int count, int features, int labels, int classes) {

@@ -43,6 +43,7 @@ final class NextItemCommandTest {
       String after = told.substring(told.indexOf(setting));
       assertTrue(after.lines().skip(1).findFirst().orElseThrow().startsWith("epoch 1: "), told);
     }
+    assertTrue(told.contains(" epochs, with what was held out\nepoch 1: "), told);
   }
 
   private static String trainOn(Path file, Path to, Object... more) {
