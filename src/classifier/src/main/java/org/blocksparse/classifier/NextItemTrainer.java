@@ -29,8 +29,11 @@ final class NextItemTrainer {
   /** One of so many baskets is held out. */
   private static final int HELD_OUT = 10;
 
-  /** Enough held-out sequences to choose an epoch, and the weights of two scorers. */
-  private static final int MOST_TO_MEASURE = 4000;
+  /** Enough held-out sequences to choose an epoch. */
+  private static final int MOST_OF_EPOCH = 10_000;
+
+  /** Enough of these to choose the weights of two scorers. */
+  private static final int MOST_TO_MIX = 4000;
 
   /** Of the transitions. The layer always has a part: it alone knows all items. */
   private static final double[] SHARES = {0.3, 0, 0.1, 0.2, 0.45, 0.6, 0.75, 0.9, 0.97};
@@ -48,7 +51,7 @@ final class NextItemTrainer {
 
   private final List<Sequence> validation;
 
-  /** Some of the validation sequences. */
+  /** Some of the validation sequences, in random order. */
   private final List<Sequence> some;
 
   private final Map<String, String> metadata = new TreeMap<>();
@@ -71,7 +74,7 @@ final class NextItemTrainer {
     this.validation = heldOut.stream().filter(s -> s.items().size() > 1).toList();
     List<Sequence> order = new ArrayList<>(validation);
     Collections.shuffle(order, new Random(learning.seed()));
-    this.some = order.subList(0, Math.min(MOST_TO_MEASURE, order.size()));
+    this.some = order.subList(0, Math.min(MOST_OF_EPOCH, order.size()));
     this.learned = new ItemExamples(rest, ordered, learning.seed());
     boolean isAll = options.validationOrNull() != null || validation.isEmpty();
     this.all = isAll ? null : new ItemExamples(given, ordered, learning.seed());
@@ -232,7 +235,7 @@ final class NextItemTrainer {
   }
 
   private Chosen better(Chosen best, NextItem model, List<Setting> settings, double share) {
-    double ndcg = ndcg(model, some);
+    double ndcg = ndcg(model, some.subList(0, Math.min(MOST_TO_MIX, some.size())));
     return best == null || ndcg > best.ndcg ? new Chosen(model, settings, share, ndcg) : best;
   }
 
