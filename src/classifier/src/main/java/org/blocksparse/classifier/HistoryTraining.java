@@ -117,7 +117,7 @@ final class HistoryTraining {
     }
     Metrics metrics = measured(layers, heldOut);
     double ndcg = metrics.ndcg(NextItem.CUTOFF);
-    return new LearningPoint(epoch, loss, metrics.precision(1), ndcg, Double.NaN, ndcg > bestNdcg);
+    return new LearningPoint(epoch, loss, metrics.precision(1), ndcg, Double.NaN, ndcg >= bestNdcg);
   }
 
   /** The quality of layers without transitions. */
