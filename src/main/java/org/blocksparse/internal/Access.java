@@ -216,6 +216,8 @@ public final class Access {
 
     Filter none();
 
+    boolean allowsAll(Filter filter);
+
     void requireNotRenormalized(Filter filter);
 
     OutputFilter check(Filter filter, int batch, int outputs);

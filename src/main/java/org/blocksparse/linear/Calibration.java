@@ -130,7 +130,10 @@ record Calibration(float slope, float intercept) {
         }
       }
       double ofMargins = Math.max(SMALLEST_SLOPE / size, slope) / unit;
-      return new Calibration((float) ofMargins, (float) (intercept - ofMargins * mean));
+      return new Calibration(
+          (float) Math.max(Float.MIN_VALUE, Math.min(Float.MAX_VALUE, ofMargins)),
+          (float)
+              Math.max(-Float.MAX_VALUE, Math.min(Float.MAX_VALUE, intercept - ofMargins * mean)));
     }
 
     double loss(double slope, double intercept) {

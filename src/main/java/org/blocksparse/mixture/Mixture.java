@@ -11,6 +11,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.MemoryUse;
 import org.blocksparse.SparseRows;
@@ -56,8 +57,10 @@ import org.blocksparse.ranking.Ranking;
  * <p><b>Rows.</b> Each scorer reads rows of its own, such as the recent items of a user with their
  * weights, or the words of a text. A list of one {@link SparseRows} is for all scorers.
  *
- * <p><b>Calibration.</b> {@link #fit} finds weights, and a function that turns scores into
- * probabilities. A ranking then has log probabilities; without calibration it has scores.
+ * <p><b>Calibration.</b> {@link #fit} finds weights, and a {@link ScoreCalibration}, which turns
+ * scores into probabilities. A ranking then has log probabilities; without calibration it has
+ * scores. Where probabilities depend on the two best outputs of a row, these are those of all
+ * outputs: a filter leaves probabilities as they are, and costs another search for these two.
  *
  * <p><b>Lifetime.</b> A mixture uses its scorers as they are, and they may still learn or grow.
  * {@link #close} closes them. Mixtures made by {@link #fit} or {@link #withWeights} share them.
@@ -123,9 +126,9 @@ public final class Mixture implements AutoCloseable {
     return search.outputs();
   }
 
-  /** Whether scores are turned into probabilities. */
-  public boolean isCalibrated() {
-    return calibration != null;
+  /** What turns scores into probabilities; empty if rankings have scores. */
+  public Optional<ScoreCalibration> calibration() {
+    return Optional.ofNullable(calibration);
   }
 
   /** The strings of the file that the mixture was loaded from, by key. */
@@ -146,8 +149,12 @@ public final class Mixture implements AutoCloseable {
    */
   public Mixture withWeights(float... of) {
     Check.length("weights", scorers.size(), requireNonNull(of, "weights").length);
-    requireWeights(of);
-    return new Mixture(scorers, of.clone(), addsProbabilities, null, metadata);
+    return with(requireWeights(of.clone()), null);
+  }
+
+  /** The same scorers and weights with a calibration. */
+  public Mixture withCalibration(ScoreCalibration of) {
+    return with(weights, requireNonNull(of, "calibration"));
   }
 
   /**
@@ -155,7 +162,7 @@ public final class Mixture implements AutoCloseable {
    *
    * @throws IllegalArgumentException if not
    */
-  static void requireWeights(float[] of) {
+  static float[] requireWeights(float[] of) {
     float max = 0;
     for (int i = 0; i < of.length; i++) {
       if (!(of[i] >= 0 && of[i] <= ScoreCalibration.LARGEST)) {
@@ -167,9 +174,10 @@ public final class Mixture implements AutoCloseable {
     if (max < 1e-6f) {
       throw new IllegalArgumentException("weights: expected one of at least 1e-6");
     }
+    return of;
   }
 
-  /** A mixture of the same scorers with weights and calibration. */
+  /** A mixture of the same scorers with weights and calibration; null: there is none. */
   Mixture with(float[] of, ScoreCalibration by) {
     return new Mixture(scorers, of, addsProbabilities, by, metadata);
   }
@@ -225,9 +233,26 @@ public final class Mixture implements AutoCloseable {
   public Ranking topK(List<SparseRows> x, int k, Filter filter) {
     int limit = Math.min(Check.atLeast(1, "k", k), outputs());
     SearchEvent event = Recorder.search();
+    boolean areTopTwo = hasTopTwo() && RANKING.allowsAll(requireNonNull(filter, "filter"));
     SearchResult found =
-        search.search(x, filter, limit, logAllowed -> Candidates.best(limit, logAllowed));
-    return ranking("topK", found, event, Double.NEGATIVE_INFINITY);
+        best(x, areTopTwo ? Math.max(Math.min(2, outputs()), limit) : limit, filter);
+    double[] offsets = areTopTwo ? calibration.offsets(found) : offsets(x);
+    return ranking("topK", found, event, offsets, limit, Double.NEGATIVE_INFINITY);
+  }
+
+  private boolean hasTopTwo() {
+    return calibration != null && calibration.topTwoOrNull() != null;
+  }
+
+  private SearchResult best(List<SparseRows> x, int k, Filter filter) {
+    return search.search(x, filter, k, logAllowed -> Candidates.best(k, logAllowed));
+  }
+
+  /** What the two best outputs of each row add to log odds; nothing without that step. */
+  private double[] offsets(List<SparseRows> x) {
+    return hasTopTwo()
+        ? calibration.offsets(best(x, Math.min(2, outputs()), RANKING.none()))
+        : new double[0];
   }
 
   /**
@@ -244,13 +269,14 @@ public final class Mixture implements AutoCloseable {
     if (calibration == null) {
       throw new IllegalStateException("mixture: has no probabilities, as it is not calibrated");
     }
-    float threshold = (float) calibration.leastScore(probability);
+    double[] offsets = offsets(x);
+    float threshold = (float) calibration.leastScore(probability, offsets);
     // One below, as sums are rounded.
     float rounded = Math.nextDown(threshold);
     SearchEvent event = Recorder.search();
     SearchResult found =
         search.search(x, filter, LIKELY, logAllowed -> Candidates.atLeast(rounded, logAllowed));
-    return ranking("atLeast", found, event, (float) least);
+    return ranking("atLeast", found, event, offsets, Integer.MAX_VALUE, (float) least);
   }
 
   /**
@@ -270,16 +296,18 @@ public final class Mixture implements AutoCloseable {
     SearchEvent event = Recorder.search();
     SearchResult found =
         search.search(x, filter, LIKELY, logAllowed -> Candidates.atLeast(score, logAllowed));
-    return ranking("atLeastScore", found, event, Double.NEGATIVE_INFINITY);
+    return ranking("atLeastScore", found, event, null, Integer.MAX_VALUE, 0);
   }
 
-  /** The ranking of what was found, with log probabilities of at least a number. */
-  private Ranking ranking(String query, SearchResult found, SearchEvent event, double least) {
+  /** The ranking of what was found; see {@link ScoreCalibration#calibrated}. */
+  private Ranking ranking(
+      String query, SearchResult found, SearchEvent event, double[] offsets, int k, double least) {
     if (event != null) {
       event.record(query, KIND, found.openedClasses(), search.classes());
     }
     return RANKING.ranking(
-        calibration == null ? found : calibration.calibrated(found, least), labelsOrNull());
+        calibration == null ? found : calibration.calibrated(found, offsets, k, least),
+        labelsOrNull());
   }
 
   /**

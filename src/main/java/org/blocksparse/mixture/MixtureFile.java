@@ -8,10 +8,7 @@ import static org.blocksparse.internal.Access.RANKING;
 import static org.blocksparse.internal.Access.SOFTMAX;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.attribute.BasicFileAttributes;
-import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -19,6 +16,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Supplier;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.files.Dtype;
@@ -33,6 +31,7 @@ import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.files.TensorEntry;
 import org.blocksparse.internal.files.TensorSource;
 import org.blocksparse.internal.files.WeightsFile;
+import org.blocksparse.internal.files.WholeFile;
 import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
@@ -54,9 +53,6 @@ record MixtureFile(
   private static final String LAYER = "layer:";
   private static final String TREE = "tree:";
   private static final String SPARSE = "sparse:";
-
-  /** Attempts to load while the file is being replaced. */
-  private static final int ATTEMPTS = 3;
 
   // ------------------------------------------------------------------------------------ writing
 
@@ -126,11 +122,11 @@ record MixtureFile(
     }
     file.tensors().add(floats(WEIGHTS, weights, weights.length));
     if (calibration != null) {
-      int knots = calibration.scores().length;
-      float[] both = new float[2 * knots];
-      System.arraycopy(calibration.scores(), 0, both, 0, knots);
-      System.arraycopy(calibration.logOdds(), 0, both, knots, knots);
-      file.tensors().add(floats(KNOTS, both, 2, knots));
+      float[] knots = calibration.knots();
+      file.tensors().add(floats(KNOTS, knots, 2, knots.length / 2));
+      if (calibration.topTwoOrNull() != null) {
+        metadata.put(ModelNames.MIXTURE_TOP_TWO, calibration.topTwoOrNull().encoded());
+      }
     }
   }
 
@@ -144,41 +140,8 @@ record MixtureFile(
 
   // ------------------------------------------------------------------------------------ reading
 
-  /** Identifies a file, even if another one takes its name. */
-  private record Identity(Object key, FileTime modified, long bytes) {
-    static Identity of(Path file) throws IOException {
-      BasicFileAttributes now = Files.readAttributes(file, BasicFileAttributes.class);
-      return new Identity(now.fileKey(), now.lastModifiedTime(), now.size());
-    }
-  }
-
-  /**
-   * Loads a mixture. The file is opened once for each scorer: if another one takes its place
-   * meanwhile, it is loaded anew.
-   */
   static Mixture load(Path file, LoadOptions options) throws IOException {
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-      Identity before = Identity.of(file);
-      Mixture loaded;
-      try {
-        loaded = loadParts(file, options);
-      } catch (IOException e) {
-        if (before.equals(Identity.of(file))) {
-          throw e;
-        }
-        continue;
-      }
-      try {
-        if (before.equals(Identity.of(file))) {
-          return loaded;
-        }
-      } catch (Throwable e) {
-        loaded.close();
-        throw e;
-      }
-      loaded.close();
-    }
-    throw new IOException(file + ": cannot be loaded: it is being replaced");
+    return WholeFile.load(file, () -> loadParts(file, options), Mixture::close);
   }
 
   /** What a file says of a mixture. */
@@ -292,13 +255,13 @@ record MixtureFile(
         throw ModelMetadata.wrong(ModelNames.MIXTURE_ADDS + " is not " + ModelNames.PROBABILITIES);
       }
       float[] weights = read(reader, reader.entry(WEIGHTS, Dtype.F32, scorers.size()));
-      require(WEIGHTS, () -> Mixture.requireWeights(weights));
+      valid(WEIGHTS, () -> Mixture.requireWeights(weights));
       return new Header(
           scorers,
           ModelNames.LABEL_TREE.equals(metadata.entries().get(ModelNames.LAYER)),
           adds != null,
           weights,
-          calibrationOrNull(reader),
+          calibrationOrNull(reader, metadata.entries().get(ModelNames.MIXTURE_TOP_TWO)),
           metadata.ofUser(),
           scorers.stream().allMatch(text -> text.startsWith(SPARSE)) ? namesOrNull(reader) : null);
     }
@@ -330,7 +293,13 @@ record MixtureFile(
     }
   }
 
-  private static ScoreCalibration calibrationOrNull(SafeTensorsReader reader) throws IOException {
+  /**
+   * The calibration, or null.
+   *
+   * @param topTwo its second step, or null
+   */
+  private static ScoreCalibration calibrationOrNull(SafeTensorsReader reader, String topTwo)
+      throws IOException {
     if (!reader.has(KNOTS)) {
       return null;
     }
@@ -341,11 +310,12 @@ record MixtureFile(
           KNOTS, "expected (2, 1 to " + ScoreCalibration.MOST_KNOTS + ") numbers");
     }
     float[] both = read(reader, entry);
-    ScoreCalibration calibration =
-        new ScoreCalibration(
-            Arrays.copyOf(both, (int) knots), Arrays.copyOfRange(both, (int) knots, both.length));
-    require(KNOTS, calibration::check);
-    return calibration;
+    float[] scores = Arrays.copyOf(both, (int) knots);
+    float[] logOdds = Arrays.copyOfRange(both, (int) knots, both.length);
+    ScoreCalibration calibration = valid(KNOTS, () -> ScoreCalibration.of(scores, logOdds));
+    return topTwo == null
+        ? calibration
+        : calibration.with(valid("__metadata__", () -> TopTwoCalibration.decode(topTwo)));
   }
 
   private static float[] read(SafeTensorsReader reader, TensorEntry entry) throws IOException {
@@ -356,11 +326,11 @@ record MixtureFile(
     return numbers;
   }
 
-  private static void require(String tensor, Runnable check) throws MalformedException {
+  private static <T> T valid(String part, Supplier<T> make) throws MalformedException {
     try {
-      check.run();
+      return make.get();
     } catch (IllegalArgumentException e) {
-      throw new MalformedException(tensor, e.getMessage(), e);
+      throw new MalformedException(part, e.getMessage(), e);
     }
   }
 }

@@ -1,30 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.mixture;
 
+import static java.util.Objects.requireNonNull;
+
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.Deque;
 import java.util.function.ToDoubleFunction;
+import org.blocksparse.internal.Check;
 import org.blocksparse.internal.search.SearchResult;
 
 /**
- * Turns scores into probabilities. Knots map scores to log odds, with linear interpolation. Below
- * the first knot, log odds fall as scores do; above the last one, they are constant.
+ * Turns the scores of a {@link Mixture} into probabilities. Knots map scores to log odds, with
+ * linear interpolation. Below the first knot, log odds fall as scores do; above the last one, they
+ * are constant.
  *
- * @param scores of the knots, ascending; shared and not to be changed
- * @param logOdds of the knots, ascending, not necessarily strictly; shared and not to be changed
+ * <p>A second step may change the log odds of all outputs of a row by those of its two best ones,
+ * because an output that is far ahead is right more often than one that competes:
+ *
+ * <pre>{@code
+ * log odds = slope * own + first * of the best + second * of the next + intercept
+ * }</pre>
+ *
+ * <p>{@link MixtureFit} finds both steps. Immutable.
  */
-@SuppressWarnings("ArrayRecordComponent") // nobody compares them
-record ScoreCalibration(float[] scores, float[] logOdds) {
+public final class ScoreCalibration {
   /** The bound on numbers in a file keeps sums and differences finite. */
   static final float LARGEST = 1e6f;
 
-  /** The maximum in a file; a fit makes {@link #KNOTS} and one at most. */
+  /** The maximum; a fit makes {@link #KNOTS} + {@link #PARTS} + 1 at most. */
   static final int MOST_KNOTS = 1000;
 
   /** Knots have as many right samples each, as far as possible. */
   private static final int KNOTS = 24;
+
+  /** How far a score may be above the mean of its knot, unless that has very few samples. */
+  private static final double WIDEST = 0.5;
+
+  /** A knot that ends because of that has at least this part of the samples. */
+  private static final int PARTS = 200;
 
   private static final int FEWEST_OF_A_KNOT = 20;
 
@@ -34,28 +49,72 @@ record ScoreCalibration(float[] scores, float[] logOdds) {
   /** More than what log odds are rounded by, relatively. */
   private static final double ROUNDING = 1e-5;
 
+  private final float[] scores;
+  private final float[] logOdds;
+
+  /** Null: there is no second step. */
+  private final TopTwoCalibration topTwo;
+
+  private ScoreCalibration(float[] scores, float[] logOdds, TopTwoCalibration topTwo) {
+    this.scores = scores;
+    this.logOdds = logOdds;
+    this.topTwo = topTwo;
+  }
+
   /**
-   * Requires knots that are in order.
+   * A calibration by knots.
    *
-   * @throws IllegalArgumentException if they are not; the message begins with the element
+   * @param scores of 1 to 1000 knots, strictly ascending
+   * @param logOdds of the knots, ascending, not necessarily strictly
+   * @throws IllegalArgumentException if numbers are not in order, or beyond 1e6, or not as many
    */
-  ScoreCalibration check() {
-    for (int knot = 0; knot < scores.length; knot++) {
-      require(scores[knot], knot == 0 || scores[knot] > scores[knot - 1], knot);
-      boolean ascends = knot == 0 || logOdds[knot] >= logOdds[knot - 1];
-      require(logOdds[knot], ascends, scores.length + knot);
-    }
-    return this;
-  }
-
-  private static void require(float number, boolean isInOrder, int element) {
-    if (!(Math.abs(number) <= LARGEST && isInOrder)) {
+  public static ScoreCalibration of(float[] scores, float[] logOdds) {
+    requireNonNull(scores, "scores");
+    Check.length("logOdds", scores.length, requireNonNull(logOdds, "logOdds").length);
+    if (scores.length < 1 || scores.length > MOST_KNOTS) {
       throw new IllegalArgumentException(
-          "element " + element + " = " + number + " is out of place");
+          "scores: expected 1 to " + MOST_KNOTS + " knots but was " + scores.length);
+    }
+    for (int knot = 0; knot < scores.length; knot++) {
+      require("scores", scores, knot, knot == 0 || scores[knot] > scores[knot - 1]);
+      require("logOdds", logOdds, knot, knot == 0 || logOdds[knot] >= logOdds[knot - 1]);
+    }
+    return new ScoreCalibration(scores.clone(), logOdds.clone(), null);
+  }
+
+  private static void require(String name, float[] numbers, int knot, boolean isInOrder) {
+    if (!(Math.abs(numbers[knot]) <= LARGEST && isInOrder)) {
+      throw new IllegalArgumentException(
+          name + ": element " + knot + " = " + numbers[knot] + " is out of place");
     }
   }
 
-  /** The logarithm of the probability of a score. */
+  /**
+   * The same knots, with a second step.
+   *
+   * @param slope at least 0.01; all numbers at most 1000 and at least -1000
+   * @throws IllegalArgumentException if a number is outside
+   */
+  public ScoreCalibration withTopTwo(double slope, double first, double second, double intercept) {
+    return with(new TopTwoCalibration(slope, first, second, intercept).check());
+  }
+
+  ScoreCalibration with(TopTwoCalibration step) {
+    return new ScoreCalibration(scores, logOdds, step);
+  }
+
+  /** The scores of the knots, and then their log odds. */
+  float[] knots() {
+    float[] both = Arrays.copyOf(scores, 2 * scores.length);
+    System.arraycopy(logOdds, 0, both, scores.length, scores.length);
+    return both;
+  }
+
+  TopTwoCalibration topTwoOrNull() {
+    return topTwo;
+  }
+
+  /** The logarithm of the probability of a score, by the knots. */
   float logProbability(double score) {
     double odds = logOdds(score);
     return (float) (Math.min(odds, 0) - Math.log1p(Math.exp(-Math.abs(odds))));
@@ -75,7 +134,20 @@ record ScoreCalibration(float[] scores, float[] logOdds) {
     return logOdds[to - 1] + Math.max(0, Math.min(1, part)) * (logOdds[to] - logOdds[to - 1]);
   }
 
-  /** A score that no output of at least some probability is below; infinite if there is none. */
+  /**
+   * A score that no output of at least some probability is below; infinite if there is none.
+   *
+   * @param offsets see {@link #offsets}
+   */
+  double leastScore(double probability, double[] offsets) {
+    double least = topTwo == null ? probability : 1;
+    for (double offset : offsets) {
+      least = Math.min(least, topTwo.least(probability, offset));
+    }
+    return leastScore(least);
+  }
+
+  /** A score that no output is below that has at least some probability by the knots. */
   double leastScore(double probability) {
     double odds = Math.log(probability) - Math.log1p(-probability);
     double least = odds == Double.POSITIVE_INFINITY ? SURE : odds - ROUNDING * (1 + Math.abs(odds));
@@ -90,15 +162,37 @@ record ScoreCalibration(float[] scores, float[] logOdds) {
     return Double.POSITIVE_INFINITY;
   }
 
-  /** What was found, with log probabilities of at least a number in place of scores. */
-  SearchResult calibrated(SearchResult found, double least) {
+  /** What the second step adds to the log odds of each row; nothing without that step. */
+  double[] offsets(SearchResult topTwoOfRows) {
+    double[] offsets = new double[topTwo == null ? 0 : topTwoOfRows.outputs().length];
+    for (int row = 0; row < offsets.length; row++) {
+      float[] sums = topTwoOfRows.logProbabilities()[row];
+      if (sums.length > 0) {
+        float next = logProbability(sums[Math.min(1, sums.length - 1)]);
+        offsets[row] = topTwo.offset(logProbability(sums[0]), next);
+      }
+    }
+    return offsets;
+  }
+
+  /**
+   * The first outputs that were found, with log probabilities in place of scores.
+   *
+   * @param offsets see {@link #offsets}
+   * @param most outputs of a row
+   * @param least log probability
+   */
+  SearchResult calibrated(SearchResult found, double[] offsets, int most, double least) {
     int[][] outputs = found.outputs().clone();
     float[][] logProbabilities = new float[outputs.length][];
     for (int row = 0; row < outputs.length; row++) {
-      float[] ofRow = new float[outputs[row].length];
+      float[] ofRow = new float[Math.min(most, outputs[row].length)];
       int count = 0;
       while (count < ofRow.length) {
         float logProbability = logProbability(found.logProbabilities()[row][count]);
+        if (topTwo != null) {
+          logProbability = topTwo.logProbability(logProbability, offsets[row]);
+        }
         if (logProbability < least) {
           break; // so are all others
         }
@@ -127,9 +221,15 @@ record ScoreCalibration(float[] scores, float[] logOdds) {
     }
     Arrays.sort(sorted, Comparator.comparingDouble(sample -> sample[0]));
     int each = Math.max(FEWEST_OF_A_KNOT, all / KNOTS);
+    int fewest = Math.max(FEWEST_OF_A_KNOT, sorted.length / PARTS);
     Deque<Bin> bins = new ArrayDeque<>();
     Bin next = new Bin(0, 0, 0);
     for (double[] sample : sorted) {
+      // Rare outputs have low scores, few of them right: they share no knot with others.
+      if (next.count >= fewest && sample[0] - next.score() > WIDEST) {
+        add(next, bins);
+        next = new Bin(0, 0, 0);
+      }
       next = next.plus(new Bin(1, sample[1], sample[0]));
       if (next.right >= each) {
         add(next, bins);
@@ -140,8 +240,8 @@ record ScoreCalibration(float[] scores, float[] logOdds) {
       add(bins.isEmpty() ? next : next.plus(bins.removeLast()), bins);
     }
     return bins.size() < 2
-        ? new ScoreCalibration(new float[1], new float[] {(float) intercept})
-        : new ScoreCalibration(knots(bins, Bin::score), knots(bins, Bin::odds));
+        ? of(new float[1], new float[] {(float) intercept})
+        : of(knots(bins, Bin::score), knots(bins, Bin::odds));
   }
 
   /** Adds a bin, merged with those before that have no smaller part of right samples. */

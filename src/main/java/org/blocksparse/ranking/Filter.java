@@ -212,6 +212,12 @@ public final class Filter {
     return new Filter(all, renormalized || other.renormalized);
   }
 
+  /** Whether it excludes nothing. */
+  boolean allowsAll() {
+    return lists.stream()
+        .allMatch(list -> !list.only && list.rows == null && list.outputs.size() == 0);
+  }
+
   /** Checks the filter, and converts it for the search. */
   OutputFilter check(int batch, int numberOfOutputs) {
     return new OutputFilter(

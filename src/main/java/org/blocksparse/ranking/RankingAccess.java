@@ -20,6 +20,11 @@ final class RankingAccess implements Access.Rankings {
   }
 
   @Override
+  public boolean allowsAll(Filter filter) {
+    return filter.allowsAll();
+  }
+
+  @Override
   public void requireNotRenormalized(Filter filter) {
     filter.requireNotRenormalized();
   }

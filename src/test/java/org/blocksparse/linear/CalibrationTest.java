@@ -84,4 +84,17 @@ final class CalibrationTest {
       assertEquals(none.intercept(), one.intercept(), 0.5);
     }
   }
+
+  /** Also where no float is the slope. */
+  @Test
+  void marginsOfAnySizeGiveFiniteCalibrations() {
+    for (double size : new double[] {1e-50, 1e-40, 1, 1e40, 1e50, 1e80}) {
+      double[] margins = {-size, size, 3 * size};
+      boolean[] positive = {false, true, true};
+      Calibration found =
+          Calibration.of(
+              List.of(new Calibration.Samples(margins, new float[] {1, 1, 1}, positive)));
+      assertTrue(found.isFinite(), found::toString);
+    }
+  }
 }

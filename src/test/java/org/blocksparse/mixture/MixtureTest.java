@@ -288,9 +288,18 @@ final class MixtureTest {
               .weights("one", all.one)
               .build()
               .fit(List.of(all.x), targets);
-      assertTrue(mixture.isCalibrated());
       List<SparseRows> x = List.of(all.x);
       Ranking best = mixture.topK(x, 31);
+      Ranking first = mixture.topK(x, 1);
+      Ranking last = mixture.topK(x, 31, Filter.without(best.output(0, 0)));
+      assertEquals(best.logProbability(0, 0), first.logProbability(0, 0));
+      for (int rank = 1; rank < 31; rank++) {
+        assertEquals(best.logProbability(0, rank), last.logProbability(0, rank - 1));
+      }
+      Mixture same = mixture.withWeights(mixture.weights());
+      assertTrue(same.calibration().isEmpty());
+      Mixture again = same.withCalibration(mixture.calibration().orElseThrow());
+      assertArrayEquals(best.logProbabilities(0), again.topK(x, 31).logProbabilities(0));
       Ranking sums = mixture.withWeights(mixture.weights()).topK(x, 31);
       for (double probability : new double[] {0.05, 0.2, 0.4, 0.9, 1}) {
         Ranking likely = mixture.atLeast(x, probability, Filter.without(3));
@@ -312,6 +321,101 @@ final class MixtureTest {
       assertThrows(
           IllegalStateException.class,
           () -> mixture.withWeights(1, 1, 1).atLeast(x, 0.5, Filter.without()));
+    }
+  }
+
+  @Test
+  void probabilitiesOfKnotsAscendWithScores() {
+    SplittableRandom random = new SplittableRandom(1);
+    LogisticRegression samples = new LogisticRegression(2);
+    for (int s = 0; s < 5000; s++) {
+      double[] scores = {-5 * random.nextDouble(), -5 * random.nextDouble()};
+      double odds = 1 + 2 * scores[0] + scores[1];
+      samples.add(scores, 0, random.nextDouble() < 1 / (1 + Math.exp(-odds)));
+    }
+    double[] found = samples.fit(new double[] {0.5, 0.5, 0}, new boolean[] {true, true});
+    assertArrayEquals(new double[] {2, 1, 1}, found, 0.3);
+    double[] sums = new double[5000];
+    boolean[] right = new boolean[5000];
+    for (int s = 0; s < 5000; s++) {
+      sums[s] = samples.sum(s, new float[] {2, 1});
+      right[s] = samples.isRight(s);
+    }
+    ScoreCalibration calibration = ScoreCalibration.fit(sums, right, 1);
+    float before = Float.NEGATIVE_INFINITY;
+    for (double score = -20; score <= 0; score += 0.01) {
+      float now = calibration.logProbability(score);
+      assertTrue(now >= before);
+      assertTrue(calibration.leastScore(Math.exp(now)) <= score + 1e-6);
+      before = now;
+    }
+    assertTrue(calibration.leastScore(0.999999) > 0);
+  }
+
+  /** Else their knot would have right samples of the frequent ones as well. */
+  @Test
+  void rareOutputsHaveKnotsOfTheirOwn() {
+    double[] sums = new double[12_000];
+    boolean[] right = new boolean[12_000];
+    for (int s = 0; s < 12_000; s++) {
+      sums[s] = s < 10_000 ? -6 : 0;
+      right[s] = s % (s < 10_000 ? 500 : 2) == 1;
+    }
+    ScoreCalibration calibration = ScoreCalibration.fit(sums, right, 0);
+    assertEquals(0.002, Math.exp(calibration.logProbability(-6)), 0.0001);
+  }
+
+  /** Where two outputs compete, each is right less often than an output that is far ahead. */
+  @Test
+  void probabilitiesOfARowDependOnItsFirstTwo() {
+    SplittableRandom random = new SplittableRandom(1);
+    int rows = 4000;
+    double[][] logProbabilities = new double[rows][2];
+    boolean[][] right = new boolean[rows][2];
+    for (int row = 0; row < rows; row++) {
+      double first = 4 * random.nextDouble() - 2;
+      double second = first - 3 * random.nextDouble();
+      logProbabilities[row][1] = -Math.log1p(Math.exp(-first));
+      logProbabilities[row][0] = -Math.log1p(Math.exp(-second));
+      for (int i = 0; i < 2; i++) {
+        double odds = 1.5 * (i == 1 ? first : second) + 0.5 * first - second + 0.3;
+        right[row][i] = random.nextDouble() < 1 / (1 + Math.exp(-odds));
+      }
+    }
+    TopTwoCalibration fitted = TopTwoCalibration.fitOrNull(logProbabilities, right);
+    assertEquals(1.5, fitted.slope(), 0.15);
+    assertEquals(0.5, fitted.first(), 0.15);
+    assertEquals(-1, fitted.second(), 0.15);
+    assertEquals(0.3, fitted.intercept(), 0.15);
+    assertEquals(fitted, TopTwoCalibration.decode(fitted.encoded()));
+    double offset = fitted.offset(-0.1, -2);
+    float before = 0;
+    for (double logProbability = 0; logProbability > -60; logProbability -= 0.01) {
+      float now = fitted.logProbability(logProbability, offset);
+      assertTrue(now <= before);
+      assertTrue(fitted.least(Math.exp(now), offset) <= Math.exp(logProbability) * (1 + 1e-6));
+      before = now;
+    }
+    assertEquals(Float.NEGATIVE_INFINITY, fitted.logProbability(Float.NEGATIVE_INFINITY, offset));
+    assertEquals(null, TopTwoCalibration.fitOrNull(new double[1][0], new boolean[1][0]));
+  }
+
+  @Test
+  void wrongCalibrationsAreRefused() {
+    float[] one = {1};
+    for (float[] numbers :
+        new float[][] {{}, {1, 1}, {2, 1}, {Float.NaN}, {2e6f}, {0, Float.NaN}, new float[1001]}) {
+      assertThrows(
+          IllegalArgumentException.class,
+          () -> ScoreCalibration.of(numbers, new float[numbers.length]));
+    }
+    assertThrows(
+        IllegalArgumentException.class,
+        () -> ScoreCalibration.of(new float[] {0, 1}, new float[] {1, 0}));
+    assertThrows(IllegalArgumentException.class, () -> ScoreCalibration.of(one, new float[2]));
+    ScoreCalibration calibration = ScoreCalibration.of(one, one);
+    for (double wrong : new double[] {0, 1001, Double.NaN}) {
+      assertThrows(IllegalArgumentException.class, () -> calibration.withTopTwo(wrong, 0, 0, 0));
     }
   }
 
@@ -518,6 +622,16 @@ final class MixtureTest {
     assertTrue(text.contains(from), text);
     assertEquals(
         part, refused(text.replace(from, to).getBytes(StandardCharsets.ISO_8859_1)).part());
+  }
+
+  @Test
+  void wrongNumbersOfTheTopTwoAreRefused() throws IOException {
+    String text = new String(savedMixture(), StandardCharsets.ISO_8859_1);
+    for (String wrong : List.of("x", " ", "9999")) {
+      String changed =
+          text.replaceFirst("(mixture.topTwo\":\").{" + wrong.length() + "}", "$1" + wrong);
+      assertEquals("__metadata__", refused(changed.getBytes(StandardCharsets.ISO_8859_1)).part());
+    }
   }
 
   private byte[] savedMixture() throws IOException {

@@ -125,6 +125,7 @@ public final class ClosedOperandsProgram {
         boolean ofSeveral =
             called.method().getName().equals("addOutputs")
                 || called.method().getName().equals("fit")
+                || called.toString().startsWith("Mixture.atLeast(") // first the two best of a row
                 || called.type() == MixtureFit.class
                 || called.type() == MixtureOfExperts.class
                 || called.type() == ExpertsPass.class;

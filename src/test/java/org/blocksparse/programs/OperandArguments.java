@@ -39,6 +39,7 @@ import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
 import org.blocksparse.mixture.MixtureFit;
+import org.blocksparse.mixture.ScoreCalibration;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.Epilogue;
 import org.blocksparse.products.OptimizerState;
@@ -223,6 +224,7 @@ final class OperandArguments {
       case "MixtureBuilder" -> Mixture.builder();
       case "MixtureOfExpertsBuilder" -> MixtureOfExperts.builder(3, 3, 3);
       case "Metrics" -> Metrics.upTo(2);
+      case "ScoreCalibration" -> ScoreCalibration.of(new float[1], new float[1]);
       case "Optimizer" -> Optimizer.adam(0.1f);
       case "Loss" -> Loss.mean().withRowWeights(ones(3));
       case "Filter" -> Filter.without(rows());

@@ -56,6 +56,7 @@ import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.LinearLabelTreeParts;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
+import org.blocksparse.mixture.ScoreCalibration;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.Epilogue;
 import org.blocksparse.products.OptimizerState;
@@ -404,6 +405,7 @@ public final class RandomArguments {
     keep(new GgufFile.TensorInfo(Shape.of(SIZE, SIZE), "F32", 36));
     keep(Labels.of("a", "b", "c", "d", "e", "f", "g", "h", "i"));
     keep(ClassAssignment.of(0, 1, 2, 1, 2, 0, 2, 1, 0));
+    keep(ScoreCalibration.of(new float[] {-1, 0}, new float[] {-2, 3}));
   }
 
   private void keepLayers() {

@@ -141,6 +141,8 @@ package org.blocksparse.internal.files;
  * blocksparse.layer         Mixture; that of the layer if there is one
  * blocksparse.mixture.scorers   layer:NAME tree:NAME sparse:NAME ..., in their order
  * blocksparse.mixture.adds      probabilities, if these are added
+ * blocksparse.mixture.topTwo    slope first second intercept: how the two best outputs of a row
+ *                               change log odds; not there if they do not
  * </pre>
  *
  * <p>Other tensors may be there, and are ignored.
@@ -159,6 +161,7 @@ public final class ModelNames {
   public static final String EXPERTS = "MixtureOfExperts";
   public static final String MIXTURE_SCORERS = RESERVED + "mixture.scorers";
   public static final String MIXTURE_ADDS = RESERVED + "mixture.adds";
+  public static final String MIXTURE_TOP_TWO = RESERVED + "mixture.topTwo";
   public static final String PROBABILITIES = "probabilities";
   public static final String ACTIVATION = RESERVED + "activation";
   public static final String GATE_K = RESERVED + "gate.k";

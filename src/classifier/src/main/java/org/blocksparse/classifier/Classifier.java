@@ -15,7 +15,6 @@ import java.util.TreeMap;
 import java.util.concurrent.CancellationException;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
-import java.util.function.Function;
 import java.util.stream.Stream;
 import org.blocksparse.ElementType;
 import org.blocksparse.IntTensor;
@@ -28,7 +27,6 @@ import org.blocksparse.io.NpzFile;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.mixture.Mixture;
-import org.blocksparse.mixture.MixtureBuilder;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Metrics;
@@ -71,6 +69,9 @@ public final class Classifier implements AutoCloseable {
   /** Null: this is no model of fastText. Else there is no other head. */
   private final FastTextModel fastText;
 
+  /** The sum of the heads; null: this is a model of fastText. */
+  private final Mixture heads;
+
   /** Null, as the layer: there is no embedding head. */
   private final EmbeddingBag bag;
 
@@ -79,49 +80,21 @@ public final class Classifier implements AutoCloseable {
   /** The linear head, or null. */
   private final LinearLabelTree tree;
 
-  /** The weights of the heads' scores; null: probabilities are those of the embedding head. */
-  private final Blend blend;
-
-  /** The sum of the heads, weighted by the blend; null without a blend. */
-  private final Mixture sum;
-
-  /** Calibrates probabilities of the blend, or null. */
-  private final TopTwoCalibration calibration;
-
   private final Map<String, String> metadata;
-
-  /** A classifier with an embedding head alone, which is not calibrated. */
-  Classifier(
-      InputRows input, EmbeddingBag bag, TwoLevelLayer<?> layer, Map<String, String> metadata) {
-    this(input, bag, layer, null, null, null, metadata);
-  }
 
   /**
    * A classifier.
    *
-   * @param bag null, as the layer: there is no embedding head
-   * @param tree null: there is no linear head
-   * @param blend of the embedding head, if there is one, and then of the tree; null: the
-   *     probabilities of a single head stay
-   * @param calibration of the probabilities of the blend; null: they stay
+   * @param heads named as those of {@link Heads}
    * @param metadata of its file; may be changed until others see this
    */
-  Classifier(
-      InputRows input,
-      EmbeddingBag bag,
-      TwoLevelLayer<?> layer,
-      LinearLabelTree tree,
-      Blend blend,
-      TopTwoCalibration calibration,
-      Map<String, String> metadata) {
+  Classifier(InputRows input, Mixture heads, Map<String, String> metadata) {
     this.input = input;
     this.fastText = null;
-    this.bag = bag;
-    this.layer = layer;
-    this.tree = tree;
-    this.blend = blend;
-    this.sum = blend == null ? null : sum(bag, layer, tree).withWeights(blend.weights());
-    this.calibration = calibration;
+    this.heads = heads;
+    this.bag = Heads.partOrNull(heads, Heads.EMBEDDING, EmbeddingBag.class);
+    this.layer = Heads.partOrNull(heads, Heads.EMBEDDING, TwoLevelLayer.class);
+    this.tree = Heads.partOrNull(heads, Heads.LINEAR, LinearLabelTree.class);
     this.metadata = metadata;
   }
 
@@ -129,18 +102,16 @@ public final class Classifier implements AutoCloseable {
   Classifier(FastTextModel model) {
     this.input = model.rows();
     this.fastText = model;
+    this.heads = null;
     this.bag = null;
     this.layer = null;
     this.tree = null;
-    this.blend = null;
-    this.sum = null;
-    this.calibration = null;
     this.metadata = Map.of();
   }
 
-  /** The same embedding head beside a tree, or alone if that is null. */
-  Classifier with(LinearLabelTree otherTree, Blend ofBoth, TopTwoCalibration ofRows) {
-    return new Classifier(input(), bag, layer, otherTree, ofBoth, ofRows, metadata);
+  /** The same model with other heads, which have the same input. */
+  Classifier with(Mixture others) {
+    return new Classifier(input(), others, metadata);
   }
 
   /**
@@ -235,7 +206,7 @@ public final class Classifier implements AutoCloseable {
           "weights: expected 16 bits for a linear head, FLOAT16 for instance, but was INT8");
     }
     if (weights == weightType()) {
-      save(file, bag, layer, tree);
+      save(file, heads, layer);
       return;
     }
     // Weights of a linear tree have 16 bits at least.
@@ -243,22 +214,15 @@ public final class Classifier implements AutoCloseable {
     try (EmbeddingBag narrowBag = layer == null ? null : bag.withWeights(weights);
         TwoLevelLayer<?> narrowLayer = layer == null ? null : layer.withWeights(weights);
         LinearLabelTree narrowTree = tree == null ? null : tree.withWeights(ofTree)) {
-      save(file, narrowBag, narrowLayer, narrowTree);
+      save(file, Heads.of(narrowBag, narrowLayer, narrowTree, heads), narrowLayer);
     }
   }
 
-  private void save(Path file, EmbeddingBag ofBag, TwoLevelLayer<?> ofLayer, LinearLabelTree ofTree)
-      throws IOException {
-    SaveOptions options = SaveOptions.defaults().withMetadata(metadata);
-    if (ofLayer == null) {
-      ofTree.save(file, options);
-      return;
-    }
-    options = options.with(ofBag);
+  private void save(Path file, Mixture of, TwoLevelLayer<?> ofLayer) throws IOException {
     try {
-      ofLayer.save(file, ofTree == null ? options : options.with(ofTree));
+      of.save(file, SaveOptions.defaults().withMetadata(metadata));
     } catch (IllegalStateException e) {
-      throw layer.b1().isClosed() ? e : notFinite();
+      throw ofLayer == null || ofLayer.b1().isClosed() ? e : notFinite();
     }
   }
 
@@ -375,40 +339,15 @@ public final class Classifier implements AutoCloseable {
   }
 
   private Ranking rank(SparseRows features, int k, Filter allowed) {
-    try (LabelScores scores = scores(features)) {
-      return requireDefined(scores.topK(k, allowed));
-    }
+    return requireDefined(heads.topK(List.of(features), k, allowed));
   }
 
-  private LabelScores scores(SparseRows features) {
-    if (blend == null) {
-      return layer == null ? LabelScores.of(tree, features) : LabelScores.of(bag, layer, features);
-    }
-    BlendedScores scores = blendedScores(features);
-    return calibration == null ? scores : new CalibratedScores(scores, calibration, names());
-  }
-
-  private static Mixture sum(EmbeddingBag bag, TwoLevelLayer<?> layer, LinearLabelTree tree) {
-    MixtureBuilder heads = Mixture.builder();
-    if (layer != null) {
-      heads.layer("embedding", bag, layer);
-    }
-    if (tree != null) {
-      heads.tree("linear", tree);
-    }
-    return heads.build();
-  }
-
-  /** The scores of all heads, blended. */
-  BlendedScores blendedScores(SparseRows features) {
-    List<Function<SparseRows, LabelScores>> heads = new ArrayList<>();
-    if (layer != null) {
-      heads.add(rows -> LabelScores.of(bag, layer, rows));
-    }
-    if (tree != null) {
-      heads.add(rows -> LabelScores.of(tree, rows));
-    }
-    return new BlendedScores(features, heads, blend, sum, names());
+  private Ranking atLeast(SparseRows features, double probability) {
+    List<SparseRows> x = List.of(features);
+    return requireDefined(
+        heads.calibration().isPresent()
+            ? heads.atLeast(x, probability, Filter.without())
+            : heads.atLeastScore(x, Prediction.logThreshold(probability), Filter.without()));
   }
 
   /**
@@ -513,7 +452,7 @@ public final class Classifier implements AutoCloseable {
   void measure(NumberedExamples examples, int upTo, Metrics metrics) {
     Ranking ranking =
         fastText == null
-            ? rank(examples.features(), upTo, LabelScores.ALL)
+            ? rank(examples.features(), upTo, Filter.without())
             : requireDefined(
                 fastText.topK(examples.features(), upTo, LabelFilter.without(List.of())));
     metrics.add(ranking, examples.labels());
@@ -526,15 +465,11 @@ public final class Classifier implements AutoCloseable {
 
   /** Adds the decisions on examples. */
   void decide(NumberedExamples examples, Decisions decisions) {
-    if (fastText != null) {
-      Ranking all = fastText.atLeast(examples.features(), Decisions.LEAST_THRESHOLD);
-      decisions.add(requireDefined(all), examples.labels());
-      return;
-    }
-    try (LabelScores scores = scores(examples.features())) {
-      Ranking all = requireDefined(scores.atLeast(Decisions.LEAST_THRESHOLD));
-      decisions.add(all, examples.labels());
-    }
+    Ranking all =
+        fastText == null
+            ? atLeast(examples.features(), Decisions.LEAST_THRESHOLD)
+            : requireDefined(fastText.atLeast(examples.features(), Decisions.LEAST_THRESHOLD));
+    decisions.add(all, examples.labels());
   }
 
   /**
@@ -669,12 +604,7 @@ public final class Classifier implements AutoCloseable {
 
   /** The off-heap memory of the model: mapped bytes and private bytes. */
   public MemoryUse memoryUse() {
-    if (fastText != null) {
-      return fastText.memoryUse();
-    }
-    MemoryUse embedding =
-        layer == null ? new MemoryUse(0, 0) : bag.memoryUse().plus(layer.memoryUse());
-    return tree == null ? embedding : embedding.plus(tree.memoryUse());
+    return fastText == null ? heads.memoryUse() : fastText.memoryUse();
   }
 
   /** The model card: sizes, memory and facts on the training, in the order of their names. */
@@ -725,7 +655,7 @@ public final class Classifier implements AutoCloseable {
     }
     try (EmbeddingBag wideBag = bag.withWeights(ElementType.FLOAT32);
         TwoLevelLayer<?> wideLayer = layer.withWeights(ElementType.FLOAT32)) {
-      new Classifier(input(), wideBag, wideLayer, metadata).writeFloats(npz);
+      with(Heads.of(wideBag, wideLayer, null)).writeFloats(npz);
     }
   }
 
@@ -792,14 +722,9 @@ public final class Classifier implements AutoCloseable {
     return tree;
   }
 
-  /** Null: probabilities are those of the embedding head. */
-  Blend blend() {
-    return blend;
-  }
-
-  /** Null: probabilities are those of the blend. */
-  TopTwoCalibration calibration() {
-    return calibration;
+  /** The sum of the heads; null if this is a model of fastText. */
+  Mixture heads() {
+    return heads;
   }
 
   @Override
@@ -807,12 +732,8 @@ public final class Classifier implements AutoCloseable {
     if (fastText != null) {
       fastText.close();
     }
-    if (layer != null) {
-      bag.close();
-      layer.close();
-    }
-    if (tree != null) {
-      tree.close();
+    if (heads != null) {
+      heads.close();
     }
   }
 

@@ -4,31 +4,32 @@ package org.blocksparse.classifier;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.attribute.BasicFileAttributes;
-import java.nio.file.attribute.FileTime;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalDouble;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.internal.files.WholeFile;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.TensorFile;
 import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.mixture.Mixture;
+import org.blocksparse.mixture.ScoreCalibration;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.LabelTree;
 import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
- * The metadata of a {@link Classifier} in its file, beside the layers and their labels.
+ * The metadata of a {@link Classifier} in its file, which is that of a {@link Mixture} of {@link
+ * Heads}.
  *
  * <pre>
- * classifier.format        1
- * classifier.layer         LabelTree; not there for a HierarchicalSoftmax
- * classifier.head          linear, or both; not there if the embedding head is alone
- * classifier.blend         {@link Blend} of the heads; a single head has none if there were no
- *                          examples to calibrate it, and in older files
- * classifier.calibration   {@link TopTwoCalibration} of the blend; not there in older files
+ * classifier.format        2; older files have 1, and are no mixtures
  * classifier.input         text or features
  * classifier.wordNgrams    1 to 5
  * classifier.words         plain, or unicode: the rule of {@link FeatureExtractor}; it was parts
@@ -42,10 +43,21 @@ import org.blocksparse.softmax.TwoLevelLayer;
  *                          there without these
  * classifier.about.*       {@link ModelCard}
  * </pre>
+ *
+ * Only in older files:
+ *
+ * <pre>
+ * classifier.layer         LabelTree; not there for a HierarchicalSoftmax
+ * classifier.head          linear, or both; not there if the embedding head is alone
+ * classifier.blend         weights of the heads, then scores and then log odds of the knots of a
+ *                          {@link ScoreCalibration}; a single head may have none
+ * classifier.calibration   slope, first, second and intercept of its second step; or not there
+ * </pre>
  */
 final class ClassifierFile {
   private static final String FORMAT = "classifier.format";
-  private static final String VERSION = "1";
+  private static final String VERSION = "2";
+  private static final String OLD_VERSION = "1";
   private static final String LAYER = "classifier.layer";
   private static final String LABEL_TREE = "LabelTree";
   private static final String HEAD = "classifier.head";
@@ -59,8 +71,10 @@ final class ClassifierFile {
   static final String LABEL_COUNTS = "classifier.labelCounts";
   private static final String THRESHOLD = "classifier.threshold";
 
-  /** Attempts to load while the file is being replaced. */
-  private static final int ATTEMPTS = 3;
+  /** The scorers of a new file. */
+  private static final Set<List<String>> HEADS =
+      Set.of(
+          List.of(Heads.EMBEDDING), List.of(Heads.LINEAR), List.of(Heads.EMBEDDING, Heads.LINEAR));
 
   private ClassifierFile() {}
 
@@ -73,9 +87,6 @@ final class ClassifierFile {
       InputRows input, LabelCounts counts, TrainingOptions options) {
     Map<String, String> metadata = new TreeMap<>();
     metadata.put(FORMAT, VERSION);
-    if (new TrainingDefaults(options).labelTree()) {
-      metadata.put(LAYER, LABEL_TREE);
-    }
     metadata.put(INPUT, input.text() ? "text" : "features");
     metadata.put(WORD_NGRAMS, Integer.toString(input.textFeatures().wordNgrams()));
     metadata.put(WORDS, input.textFeatures().isPlain() ? "plain" : "unicode");
@@ -105,61 +116,8 @@ final class ClassifierFile {
     metadata.put(THRESHOLD, Double.toString(threshold));
   }
 
-  /** Puts the heads of a model and their blend into its metadata. */
-  static void setHeads(Classifier model) {
-    if (model.head().hasLinear()) {
-      model.metadata().put(HEAD, model.head().name().toLowerCase(Locale.ROOT));
-    }
-    if (model.blend() != null) {
-      model.metadata().put(BLEND, model.blend().encoded());
-    }
-    if (model.calibration() != null) {
-      model.metadata().put(CALIBRATION, model.calibration().encoded());
-    }
-  }
-
-  /**
-   * Loads a classifier. The file is opened once for each part of it: if another one takes its place
-   * meanwhile, parts of both would make a useless classifier, so it is loaded anew.
-   */
   static Classifier load(Path file, LoadOptions options) throws IOException {
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-      Identity before = Identity.of(file);
-      Classifier loaded = loadedOrNull(file, options, before);
-      boolean whole = false;
-      try {
-        whole = loaded != null && before.equals(Identity.of(file));
-      } finally {
-        if (loaded != null && !whole) {
-          loaded.close();
-        }
-      }
-      if (whole) {
-        return loaded;
-      }
-    }
-    throw new IOException(file + ": cannot be loaded: it is being replaced");
-  }
-
-  /** Identifies a file, even if another one takes its name. */
-  private record Identity(Object key, FileTime modified, long bytes) {
-    static Identity of(Path file) throws IOException {
-      BasicFileAttributes now = Files.readAttributes(file, BasicFileAttributes.class);
-      return new Identity(now.fileKey(), now.lastModifiedTime(), now.size());
-    }
-  }
-
-  /** Null if parts do not fit since the file is not that of before any more. */
-  private static Classifier loadedOrNull(Path file, LoadOptions options, Identity before)
-      throws IOException {
-    try {
-      return loadParts(file, options);
-    } catch (IOException e) {
-      if (before.equals(Identity.of(file))) {
-        throw e;
-      }
-      return null;
-    }
+    return WholeFile.load(file, () -> loadParts(file, options), Classifier::close);
   }
 
   private static Classifier loadParts(Path file, LoadOptions options) throws IOException {
@@ -167,26 +125,12 @@ final class ClassifierFile {
       return new Classifier(FastTextModel.load(file, options.workers()));
     }
     Map<String, String> metadata = metadata(file);
-    ModelHead head = ModelHead.EMBEDDING;
-    if (metadata.containsKey(HEAD)) {
-      head =
-          ModelHead.valueOf(require(file, metadata, HEAD, "linear|both").toUpperCase(Locale.ROOT));
-    }
-    TwoLevelLayer<?> layer = null;
-    EmbeddingBag bag = null;
-    LinearLabelTree tree = null;
+    boolean isOld = metadata.get(FORMAT).equals(OLD_VERSION);
+    Mixture heads = isOld ? oldHeads(file, options, metadata) : heads(file, options);
     try {
-      if (head.hasEmbedding()) {
-        layer = layer(file, options, metadata);
-        bag = EmbeddingBag.load(file, options);
-        requireFit(file, bag, layer);
-      }
-      if (head.hasLinear()) {
-        tree = LinearLabelTree.load(file, options);
-        requireFit(file, tree, bag, layer);
-      }
-      int labels = layer == null ? tree.outputs() : layer.assignment().outputs();
-      requireLabelCounts(file, metadata, labels);
+      EmbeddingBag bag = Heads.partOrNull(heads, Heads.EMBEDDING, EmbeddingBag.class);
+      LinearLabelTree tree = Heads.partOrNull(heads, Heads.LINEAR, LinearLabelTree.class);
+      requireLabelCounts(file, metadata, heads.outputs());
       InputRows input = input(file, metadata, bag == null ? tree.features() : bag.vocabulary());
       if (bag != null && bag.mode() != input.mode()) {
         throw wrong(file, "table", "is of mode " + bag.mode());
@@ -194,10 +138,60 @@ final class ClassifierFile {
       if (tree != null && tree.countsFeatures() != input.text()) {
         throw wrong(file, "tree", "expected counts of features for texts alone");
       }
-      boolean isRaw = head != ModelHead.BOTH && !metadata.containsKey(BLEND);
-      Blend blend = isRaw ? null : blend(file, metadata, head);
-      TopTwoCalibration calibration = isRaw ? null : calibrationOrNull(file, metadata);
-      return new Classifier(input, bag, layer, tree, blend, calibration, metadata);
+      return new Classifier(input, heads, metadata);
+    } catch (Throwable e) {
+      heads.close();
+      throw e;
+    }
+  }
+
+  private static Mixture heads(Path file, LoadOptions options) throws IOException {
+    Mixture loaded = Mixture.load(file, options);
+    try {
+      if (!HEADS.contains(loaded.scorers())) {
+        throw wrong(file, "scorers", "are " + loaded.scorers());
+      }
+      EmbeddingBag bag = Heads.partOrNull(loaded, Heads.EMBEDDING, EmbeddingBag.class);
+      TwoLevelLayer<?> layer = Heads.partOrNull(loaded, Heads.EMBEDDING, TwoLevelLayer.class);
+      LinearLabelTree tree = Heads.partOrNull(loaded, Heads.LINEAR, LinearLabelTree.class);
+      requireFit(file, bag, layer, tree);
+      return Heads.of(bag, layer, tree, loaded); // of logarithms, whatever the file says
+    } catch (IllegalArgumentException e) { // a head of another kind
+      loaded.close();
+      throw wrong(file, "scorers", "are wrong: " + e.getMessage());
+    } catch (Throwable e) {
+      loaded.close();
+      throw e;
+    }
+  }
+
+  /** The heads of an older file, whose metadata becomes that of a new one. */
+  private static Mixture oldHeads(Path file, LoadOptions options, Map<String, String> metadata)
+      throws IOException {
+    ModelHead head =
+        metadata.containsKey(HEAD)
+            ? ModelHead.valueOf(
+                require(file, metadata, HEAD, "linear|both").toUpperCase(Locale.ROOT))
+            : ModelHead.EMBEDDING;
+    TwoLevelLayer<?> layer = null;
+    EmbeddingBag bag = null;
+    LinearLabelTree tree = null;
+    try {
+      if (head.hasEmbedding()) {
+        layer = layer(file, options, metadata);
+        bag = EmbeddingBag.load(file, options);
+      }
+      if (head.hasLinear()) {
+        tree = LinearLabelTree.load(file, options);
+      }
+      requireFit(file, bag, layer, tree);
+      Mixture heads = Heads.of(bag, layer, tree);
+      if (head == ModelHead.BOTH || metadata.containsKey(BLEND)) {
+        heads = blended(file, metadata, heads);
+      }
+      metadata.keySet().removeAll(List.of(LAYER, HEAD, BLEND, CALIBRATION));
+      metadata.put(FORMAT, VERSION);
+      return heads;
     } catch (Throwable e) {
       if (layer != null) {
         layer.close();
@@ -209,6 +203,71 @@ final class ClassifierFile {
         tree.close();
       }
       throw e;
+    }
+  }
+
+  /** Heads with the weights and the calibration of an older file. */
+  private static Mixture blended(Path file, Map<String, String> metadata, Mixture heads)
+      throws IOException {
+    double[] all = numbers(file, metadata, BLEND);
+    int first = heads.scorers().size();
+    int knots = (all.length - first) / 2;
+    if (knots < 1 || all.length != first + 2 * knots) {
+      throw wrong(file, BLEND, "expected weights of " + first + " heads, and knots");
+    }
+    float[] floats = new float[all.length];
+    for (int i = 0; i < all.length; i++) {
+      floats[i] = (float) all[i];
+    }
+    Mixture weighted;
+    ScoreCalibration calibration;
+    try {
+      weighted = heads.withWeights(Arrays.copyOf(floats, first));
+      calibration =
+          ScoreCalibration.of(
+              Arrays.copyOfRange(floats, first, first + knots),
+              Arrays.copyOfRange(floats, first + knots, floats.length));
+    } catch (IllegalArgumentException e) {
+      throw wrong(file, BLEND, e.getMessage());
+    }
+    return weighted.withCalibration(
+        metadata.containsKey(CALIBRATION) ? topTwo(file, metadata, calibration) : calibration);
+  }
+
+  private static ScoreCalibration topTwo(
+      Path file, Map<String, String> metadata, ScoreCalibration calibration) throws IOException {
+    double[] numbers = numbers(file, metadata, CALIBRATION);
+    if (numbers.length != 4) {
+      throw wrong(file, CALIBRATION, "expected 4 numbers but was " + numbers.length);
+    }
+    try {
+      return calibration.withTopTwo(numbers[0], numbers[1], numbers[2], numbers[3]);
+    } catch (IllegalArgumentException e) {
+      throw wrong(file, CALIBRATION, e.getMessage());
+    }
+  }
+
+  /** Numbers with spaces between them. */
+  private static double[] numbers(Path file, Map<String, String> metadata, String key)
+      throws IOException {
+    try {
+      return Stream.of(require(file, metadata, key, null).split(" ", -1))
+          .mapToDouble(Double::parseDouble)
+          .toArray();
+    } catch (NumberFormatException e) {
+      throw wrong(file, key, e.getMessage());
+    }
+  }
+
+  /** Bag and layer are null if the head is linear alone, the tree if it is an embedding alone. */
+  private static void requireFit(
+      Path file, EmbeddingBag bag, TwoLevelLayer<?> layer, LinearLabelTree tree)
+      throws IOException {
+    if (layer != null) {
+      requireFit(file, bag, layer);
+    }
+    if (tree != null) {
+      requireFit(file, tree, bag, layer);
     }
   }
 
@@ -246,25 +305,6 @@ final class ClassifierFile {
     }
   }
 
-  private static Blend blend(Path file, Map<String, String> metadata, ModelHead head)
-      throws IOException {
-    try {
-      return Blend.decode(require(file, metadata, BLEND, null), head == ModelHead.BOTH ? 2 : 1);
-    } catch (IllegalArgumentException e) {
-      throw wrong(file, BLEND, e.getMessage());
-    }
-  }
-
-  private static TopTwoCalibration calibrationOrNull(Path file, Map<String, String> metadata)
-      throws IOException {
-    String text = metadata.get(CALIBRATION);
-    try {
-      return text == null ? null : TopTwoCalibration.decode(text);
-    } catch (IllegalArgumentException e) {
-      throw wrong(file, CALIBRATION, e.getMessage());
-    }
-  }
-
   /** The metadata of a classifier's file, which describe its other contents. */
   private static Map<String, String> metadata(Path file) throws IOException {
     Map<String, String> metadata;
@@ -272,8 +312,8 @@ final class ClassifierFile {
       metadata = new TreeMap<>(header.metadata());
     }
     String format = require(file, metadata, FORMAT, ".*");
-    if (!format.equals(VERSION)) {
-      throw wrong(file, FORMAT, "is not the " + VERSION + " that is read here");
+    if (!format.equals(VERSION) && !format.equals(OLD_VERSION)) {
+      throw wrong(file, FORMAT, "expected " + VERSION + " or less, which are read here");
     }
     requireLabelPrefix(file, metadata);
     if (metadata.containsKey(THRESHOLD)) {

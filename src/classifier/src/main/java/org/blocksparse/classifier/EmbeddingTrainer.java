@@ -227,7 +227,7 @@ final class EmbeddingTrainer {
         card.putPretrained(PretrainedRows.fill(bag, input, options.pretrained()));
       }
       head = head(grown == null ? newLayer(classes, labels) : grown.layer(bag, labels));
-      return new Classifier(input, bag, head.layer(), metadata);
+      return new Classifier(input, Heads.of(bag, head.layer(), null), metadata);
     } catch (Throwable e) {
       bag.close();
       throw e;

@@ -11,6 +11,7 @@ import java.util.stream.IntStream;
 import org.blocksparse.SparseRows;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.LinearLabelTreeBuilder;
+import org.blocksparse.mixture.Mixture;
 import org.blocksparse.ranking.Labels;
 
 /**
@@ -42,6 +43,10 @@ final class HeadTraining {
   private final boolean isValidated;
 
   private final int[] heldOut;
+
+  /** See {@link HeldOut#units}. */
+  private final int[] unitsHeldOut;
+
   private final int[] others;
 
   HeadTraining(TrainingSet set, TrainingOptions options) {
@@ -53,8 +58,10 @@ final class HeadTraining {
     boolean isAlone = head == ModelHead.EMBEDDING && TrainingDefaults.areFew(set.size());
     boolean isHeldOut = !isValidated && !isAlone && options.initialModel() == null;
     int count = isHeldOut ? Math.min(MOST_HELD_OUT, set.size() / HELD_OUT) : 0;
-    BitSet held = count == 0 ? new BitSet() : HeldOut.draw(set.firstOfEquals(), count, random);
+    int[] units = count == 0 ? new int[0] : HeldOut.units(set.firstOfEquals(), count);
+    BitSet held = HeldOut.draw(units, count, random);
     this.heldOut = held.stream().toArray();
+    this.unitsHeldOut = IntStream.of(heldOut).map(e -> units[e]).toArray();
     this.others = IntStream.range(0, set.size()).filter(e -> !held.get(e)).toArray();
   }
 
@@ -117,18 +124,18 @@ final class HeadTraining {
 
   /** The examples that choose and calibrate, for a model; none if there are too few. */
   private HeldOut heldOut(Classifier model) {
+    boolean hasValidation = isValidated || (heldOut.length == 0 && head != ModelHead.EMBEDDING);
+    List<Example> validation =
+        options.validation().stream()
+            .filter(e -> hasValidation && (options.labelTree() || !e.labels().isEmpty()))
+            .toList();
+    int[] units = hasValidation ? IntStream.range(0, validation.size()).toArray() : unitsHeldOut;
     List<NumberedExamples> batches = new ArrayList<>();
-    HeldOut examples = new HeldOut(batches);
+    HeldOut examples = new HeldOut(batches, units);
     try {
-      if (isValidated || (heldOut.length == 0 && head != ModelHead.EMBEDDING)) {
-        List<Example> validation =
-            options.validation().stream()
-                .filter(e -> options.labelTree() || !e.labels().isEmpty())
-                .toList();
-        for (int begin = 0; begin < validation.size(); begin += Classifier.BATCH) {
-          int end = Math.min(validation.size(), begin + Classifier.BATCH);
-          batches.add(model.numbered(validation.subList(begin, end)));
-        }
+      for (int begin = 0; begin < validation.size(); begin += Classifier.BATCH) {
+        int end = Math.min(validation.size(), begin + Classifier.BATCH);
+        batches.add(model.numbered(validation.subList(begin, end)));
       }
       BitSet known = set.featuresOf(others);
       for (int begin = 0; begin < heldOut.length; begin += Classifier.BATCH) {
@@ -148,20 +155,15 @@ final class HeadTraining {
   private Classifier trainAlone() {
     Classifier model = new EmbeddingTrainer(set, options, others, null).train();
     try (HeldOut examples = heldOut(model)) {
-      return finished(model, null, Probabilities.of(examples.answers(model), 1));
+      return finished(model.with(examples.fit(model.heads())));
     } catch (Throwable e) {
       model.close();
       throw e;
     }
   }
 
-  /**
-   * An embedding beside a tree, with the answers of both; null if the training has none.
-   *
-   * @param ofTree the answers of the tree to the held-out examples
-   */
-  private Beside besideOrNull(
-      LinearLabelTree tree, HeldOut examples, List<HeldOut.Answers> ofTree) {
+  /** The linear head with an embedding beside it; null if the training has none. */
+  private Classifier besideOrNull(Classifier linear, HeldOut examples) {
     if (head == ModelHead.LINEAR || (head == null && TrainingDefaults.areFew(set.size()))) {
       return null;
     }
@@ -169,16 +171,15 @@ final class HeadTraining {
     try {
       EmbeddingTrainer.Companion companion =
           (model, epoch, epochs) ->
-              head != null
-                  || isWorthwhile(model.with(tree, null, null), epoch, epochs, examples, ofTree);
+              head != null || isWorthwhile(model, epoch, epochs, linear, examples);
       TrainingOptions beside = new TrainingDefaults(options).besideLinearHead();
       embedding = new EmbeddingTrainer(set, beside, others, companion).train();
     } catch (CancellationException e) {
       return null; // there is the linear head
     }
     try {
-      List<HeldOut.Answers> ofBoth = examples.answers(embedding.with(tree, null, null));
-      HeldOut.Gain gain = HeldOut.gain(ofTree, ofBoth);
+      Mixture both = examples.fit(both(embedding, linear));
+      HeldOut.Gain gain = examples.gain(both, linear.heads());
       if (head == null) {
         options.listener().chosen(gain.isLarge(), gain.mean(), gain.standardError());
         if (!gain.isLarge()) {
@@ -189,37 +190,23 @@ final class HeadTraining {
       if (gain.isMeasured()) {
         embedding.card().put("nDCG@5 gained by the embedding", gain.toString());
       }
-      return new Beside(embedding, Probabilities.of(ofBoth, 2));
+      return embedding.with(both);
     } catch (Throwable e) {
       embedding.close();
       throw e;
     }
   }
 
-  /** Whether an embedding in training may still gain: once, after a part of its epochs. */
-  private static boolean isWorthwhile(
-      Classifier both, int epoch, int epochs, HeldOut examples, List<HeldOut.Answers> ofTree) {
-    boolean isTime = epoch * TRIAL >= epochs && (epoch - 1) * TRIAL < epochs;
-    return !isTime || HeldOut.gain(ofTree, examples.answers(both)).mean() > 0;
+  private static Mixture both(Classifier embedding, Classifier linear) {
+    return Heads.of(embedding.bag(), embedding.layer(), linear.tree());
   }
 
-  /** An embedding that is kept beside a linear head. */
-  private record Beside(Classifier embedding, Probabilities probabilities) {}
-
-  /**
-   * How the scores of heads become probabilities.
-   *
-   * @param blend null: the probabilities of a single head stay
-   * @param calibration null: the probabilities of the blend stay
-   */
-  private record Probabilities(Blend blend, TopTwoCalibration calibration) {
-    static Probabilities of(List<HeldOut.Answers> answers, int heads) {
-      if (answers.isEmpty()) {
-        return new Probabilities(heads == 1 ? null : Blend.uncalibrated(heads), null);
-      }
-      Blend blend = HeldOut.blend(answers, heads);
-      return new Probabilities(blend, HeldOut.calibration(answers, blend));
-    }
+  /** Whether an embedding in training may still gain: once, after a part of its epochs. */
+  private static boolean isWorthwhile(
+      Classifier embedding, int epoch, int epochs, Classifier linear, HeldOut examples) {
+    boolean isTime = epoch * TRIAL >= epochs && (epoch - 1) * TRIAL < epochs;
+    return !isTime
+        || examples.gain(examples.fit(both(embedding, linear)), linear.heads()).mean() > 0;
   }
 
   // -------------------------------------------------------------------------------------- linear
@@ -227,38 +214,33 @@ final class HeadTraining {
   private Classifier trainLinear() {
     Labels labels = begin();
     boolean isTwice = heldOut.length > 0 && !TrainingDefaults.areMany(set.size());
-    LinearLabelTree tree = tree(others, labels, 0, isTwice ? 2 : 1);
-    Classifier embedding = null;
+    Classifier model = linear(tree(others, labels, 0, isTwice ? 2 : 1));
     try {
-      Classifier linear = linear(tree);
-      Probabilities probabilities;
-      try (HeldOut examples = heldOut(linear)) {
-        List<HeldOut.Answers> ofTree = examples.answers(linear);
-        Beside beside = besideOrNull(tree, examples, ofTree);
-        embedding = beside == null ? null : beside.embedding;
-        probabilities = beside == null ? Probabilities.of(ofTree, 1) : beside.probabilities;
+      try (HeldOut examples = heldOut(model)) {
+        Classifier both = besideOrNull(model, examples);
+        model = both == null ? model.with(examples.fit(model.heads())) : both;
       }
       if (isTwice) {
-        tree = again(tree, labels);
+        model = again(model, labels);
       }
-      return finished(embedding == null ? linear : embedding, tree, probabilities);
+      return finished(model);
     } catch (Throwable e) {
-      tree.close();
-      if (embedding != null) {
-        embedding.close();
-      }
+      model.close();
       throw e;
     }
   }
 
-  /** A tree of all examples in place of one without those held out, unless it is to be stopped. */
-  private LinearLabelTree again(LinearLabelTree tree, Labels labels) {
+  /**
+   * A model with a tree of all examples in place of one without those held out, unless it is to be
+   * stopped.
+   */
+  private Classifier again(Classifier model, Labels labels) {
     try {
       LinearLabelTree ofAll = tree(all(), labels, 1, 2);
-      tree.close();
-      return ofAll;
+      model.tree().close();
+      return model.with(Heads.of(model.bag(), model.layer(), ofAll, model.heads()));
     } catch (CancellationException e) {
-      return tree;
+      return model;
     }
   }
 
@@ -268,7 +250,7 @@ final class HeadTraining {
     LabelCounts counts = LabelCounts.ofOrNull(set, options.initialModel());
     Map<String, String> metadata = ClassifierFile.metadata(input, counts, options);
     new ModelCard(metadata).putTraining(set, options);
-    return new Classifier(input, null, null, tree, null, null, metadata);
+    return new Classifier(input, Heads.of(null, null, tree), metadata);
   }
 
   private Labels begin() {
@@ -311,7 +293,7 @@ final class HeadTraining {
 
   // --------------------------------------------------------------------------- an initial model
 
-  /** Trains a model further, whose blend stays. */
+  /** Trains a model further, whose weights of heads and calibration stay. */
   private Classifier continued(Classifier initial) {
     requireKind(initial);
     Classifier embedding = head.hasEmbedding() ? new EmbeddingTrainer(set, options).train() : null;
@@ -322,7 +304,7 @@ final class HeadTraining {
         tree = extended(initial.tree(), labels);
       }
       Classifier model = embedding == null ? linear(tree) : embedding;
-      return finished(model, tree, new Probabilities(initial.blend(), initial.calibration()));
+      return finished(model.with(Heads.of(model.bag(), model.layer(), tree, initial.heads())));
     } catch (CancellationException e) {
       if (embedding == null) {
         throw e;
@@ -359,13 +341,13 @@ final class HeadTraining {
 
   // -------------------------------------------------------------------------------------- result
 
-  /** A model with a blend, measured on the validation examples for the model card of its file. */
-  private Classifier finished(Classifier of, LinearLabelTree tree, Probabilities probabilities) {
-    if (tree == null && probabilities.blend == null) {
-      return of; // its last epoch was measured
+  /**
+   * A model whose heads are final, measured on the validation examples for the card of its file.
+   */
+  private Classifier finished(Classifier model) {
+    if (model.head() == ModelHead.EMBEDDING && model.heads().calibration().isEmpty()) {
+      return model; // its last epoch was measured
     }
-    Classifier model = of.with(tree, probabilities.blend, probabilities.calibration);
-    ClassifierFile.setHeads(model);
     model.card().put("examples held out to calibrate", Integer.toString(heldOut.length));
     if (!options.validation().isEmpty()) {
       boolean isAlone = model.head() == ModelHead.LINEAR; // else the epochs were measured

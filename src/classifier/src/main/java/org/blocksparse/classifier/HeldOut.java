@@ -4,71 +4,86 @@ package org.blocksparse.classifier;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.SplittableRandom;
-import java.util.function.IntPredicate;
-import java.util.function.ToDoubleFunction;
+import java.util.TreeMap;
 import java.util.stream.IntStream;
-import org.blocksparse.ranking.Filter;
+import org.blocksparse.SparseRows;
+import org.blocksparse.mixture.Mixture;
+import org.blocksparse.mixture.MixtureFit;
+import org.blocksparse.ranking.Ranking;
 
 /**
- * Examples that no head has learned from. They show whether a second head gains, and the blend of
+ * Examples that no head has learned from. They show whether a second head gains, and the sum of
  * heads is fitted to them.
  */
 final class HeldOut implements AutoCloseable {
-  /** Predictions of each head for an example. */
-  private static final int FIRST_ANSWERS = 20;
-
   /** The k of nDCG@k, by which heads are compared. */
   private static final int RANKED = 5;
 
   private final List<NumberedExamples> batches;
+  private final int[] units;
 
   /**
    * Examples.
    *
    * @param batches closed along with this
+   * @param units for each example, a number that those have which were {@linkplain #units drawn
+   *     together}
    */
-  HeldOut(List<NumberedExamples> batches) {
+  HeldOut(List<NumberedExamples> batches, int[] units) {
     this.batches = batches;
+    this.units = units;
   }
 
   /**
-   * Draws examples to hold out, each with all that equal it, so that none of these is learned. The
-   * examples of a frequent text are drawn one by one: future examples have it, too, and it would be
-   * a large part of those held out. A text is frequent if it has more than {@code sqrt(count)}
-   * examples, and more than two: small sets would otherwise learn the answers of texts that occur
-   * twice.
+   * The examples that are drawn together, by the first of them: those that are equal. The examples
+   * of a frequent text are drawn one by one: future examples have it, too, and it would be a large
+   * part of those held out. A text is frequent if it has more than {@code sqrt(count)} examples,
+   * and more than two: small sets would otherwise learn the answers of texts that occur twice.
    *
    * @param firstOfEquals for each example the first that equals it
+   * @param count the maximum number of examples that are held out
+   */
+  static int[] units(int[] firstOfEquals, int count) {
+    int[] sizes = sizes(firstOfEquals);
+    return IntStream.range(0, firstOfEquals.length)
+        .map(e -> sizes[firstOfEquals[e]] > Math.max(2, Math.sqrt(count)) ? e : firstOfEquals[e])
+        .toArray();
+  }
+
+  private static int[] sizes(int[] firsts) {
+    int[] sizes = new int[firsts.length];
+    IntStream.of(firsts).forEach(first -> sizes[first]++);
+    return sizes;
+  }
+
+  /**
+   * Draws whole {@link #units} to hold out, so that nothing that equals one of them is learned.
+   *
    * @param count the maximum number of examples
    */
-  static BitSet draw(int[] firstOfEquals, int count, SplittableRandom random) {
-    int[] sizes = new int[firstOfEquals.length];
-    IntStream.of(firstOfEquals).forEach(first -> sizes[first]++);
-    IntPredicate isCommon = e -> sizes[firstOfEquals[e]] > Math.max(2, Math.sqrt(count));
-    int[] next = new int[firstOfEquals.length]; // of equal ones; itself: the last
-    int[] last = new int[firstOfEquals.length];
+  static BitSet draw(int[] units, int count, SplittableRandom random) {
+    int[] sizes = sizes(units);
+    int[] next = new int[units.length]; // of the same unit; itself: the last
+    int[] last = new int[units.length];
     for (int e = 0; e < next.length; e++) {
       next[e] = e;
-      if (firstOfEquals[e] < e) {
-        next[last[firstOfEquals[e]]] = e;
+      if (units[e] < e) {
+        next[last[units[e]]] = e;
       }
-      last[firstOfEquals[e]] = e;
+      last[units[e]] = e;
     }
-    int[] order =
-        IntStream.range(0, next.length)
-            .filter(e -> firstOfEquals[e] == e || isCommon.test(e))
-            .toArray();
+    int[] order = IntStream.range(0, next.length).filter(e -> units[e] == e).toArray();
     BitSet drawn = new BitSet(next.length);
     int left = count;
     for (int i = 0; i < order.length && left > 0; i++) {
       int at = i + random.nextInt(order.length - i);
       int e = order[at];
       order[at] = order[i];
-      int size = isCommon.test(e) ? 1 : sizes[e];
+      int size = sizes[e];
       if (size <= left) {
         left -= size;
         for (int n = 0; n < size; n++, e = next[e]) {
@@ -80,47 +95,27 @@ final class HeldOut implements AutoCloseable {
   }
 
   /**
-   * Predictions of the heads of a model for an example.
-   *
-   * @param right the labels of the example, ascending
-   */
-  @SuppressWarnings("ArrayRecordComponent")
-  record Answers(BlendedScores.Row row, int[] right) {
-    private boolean isRight(int i) {
-      return Arrays.binarySearch(right, row.outputs()[i]) >= 0;
-    }
-
-    /** The labels in the order of their scores, by those of all heads. */
-    private int[] order(ToDoubleFunction<double[]> score) {
-      double[] scores = Arrays.stream(row.ofHeads()).mapToDouble(score).toArray();
-      return IntStream.range(0, scores.length)
-          .boxed()
-          .sorted(Comparator.comparingDouble(i -> -scores[i]))
-          .mapToInt(Integer::intValue)
-          .toArray();
-    }
-
-    /** nDCG@5 in that order. */
-    private double ndcg(ToDoubleFunction<double[]> score) {
-      int[] best = order(score);
-      double gain = 0;
-      double ideal = 0;
-      for (int rank = 0; rank < RANKED; rank++) {
-        double discount = 1 / Math.log(rank + 2);
-        gain += rank < best.length && isRight(best[rank]) ? discount : 0;
-        ideal += rank < right.length ? discount : 0;
-      }
-      return gain / ideal;
-    }
-  }
-
-  /**
    * What a second head gains, in nDCG@5.
    *
    * @param mean over the examples
-   * @param standardError of the mean; infinite if there are not two examples
+   * @param standardError of the mean, where examples of a unit depend on each other; infinite if
+   *     there are not two units
    */
   record Gain(double mean, double standardError) {
+    /** The gain by those of examples, each of a unit. */
+    static Gain of(List<Double> gains, List<Integer> units) {
+      int n = gains.size();
+      double mean = gains.stream().mapToDouble(Double::doubleValue).average().orElse(0);
+      Map<Integer, Double> deviations = new TreeMap<>();
+      for (int e = 0; e < n; e++) {
+        deviations.merge(units.get(e), gains.get(e) - mean, Double::sum);
+      }
+      int m = deviations.size();
+      double squares = deviations.values().stream().mapToDouble(d -> d * d).sum();
+      return new Gain(
+          mean, m < 2 ? Double.POSITIVE_INFINITY : Math.sqrt(squares * m / (m - 1)) / n);
+    }
+
     boolean isMeasured() {
       return Double.isFinite(standardError);
     }
@@ -136,64 +131,63 @@ final class HeldOut implements AutoCloseable {
     }
   }
 
-  /** The predictions of all heads for each example. */
-  List<Answers> answers(Classifier model) {
-    List<Answers> answers = new ArrayList<>();
+  /**
+   * Heads with the weights and the calibration for the examples; as they are without examples.
+   *
+   * @throws ArithmeticException if weights of a head are not finite
+   */
+  Mixture fit(Mixture heads) {
+    if (batches.isEmpty()) {
+      return heads;
+    }
+    MixtureFit fit = new MixtureFit(heads);
+    try {
+      batches.forEach(batch -> fit.add(List.of(batch.features()), batch.labels()));
+    } catch (IllegalArgumentException e) { // a score is NaN
+      throw new ArithmeticException(Classifier.notFinite().getMessage());
+    }
+    return fit.fit();
+  }
+
+  /** The gain of a model over another one, on examples that have a label. */
+  Gain gain(Mixture of, Mixture over) {
+    List<Double> gains = new ArrayList<>();
+    List<Integer> unitOf = new ArrayList<>();
+    int first = 0;
     for (NumberedExamples batch : batches) {
-      try (BlendedScores scores = model.blendedScores(batch.features())) {
-        List<BlendedScores.Row> rows = scores.first(FIRST_ANSWERS, Filter.without());
-        for (int row = 0; row < rows.size(); row++) {
-          int[] right = IntStream.of(batch.labels().indices(row)).sorted().toArray();
-          answers.add(new Answers(rows.get(row), right));
+      Ranking better = rank(of, batch.features());
+      Ranking worse = rank(over, batch.features());
+      for (int row = 0; row < batch.size(); row++) {
+        int[] right = IntStream.of(batch.labels().indices(row)).sorted().toArray();
+        if (right.length > 0) {
+          gains.add(ndcg(better.outputs(row), right) - ndcg(worse.outputs(row), right));
+          unitOf.add(units[first + row]);
         }
       }
+      first += batch.size();
     }
-    return answers;
+    return Gain.of(gains, unitOf);
   }
 
-  /** The blend for answers. */
-  static Blend blend(List<Answers> answers, int heads) {
-    LogisticRegression samples = new LogisticRegression(heads);
-    for (Answers each : answers) {
-      for (int i = 0; i < each.row.outputs().length; i++) {
-        samples.add(each.row.ofHeads()[i], each.isRight(i));
-      }
-    }
-    return Blend.fit(samples);
+  private static Ranking rank(Mixture heads, SparseRows features) {
+    return Classifier.requireDefined(heads.topK(List.of(features), RANKED));
   }
 
-  /** The calibration of the probabilities of a blend. */
-  static TopTwoCalibration calibration(List<Answers> answers, Blend blend) {
-    double[][] probabilities = new double[answers.size()][];
-    boolean[][] right = new boolean[answers.size()][];
-    for (int e = 0; e < right.length; e++) {
-      Answers each = answers.get(e);
-      int[] order = each.order(blend::score);
-      probabilities[e] =
-          IntStream.of(order)
-              .mapToDouble(i -> blend.logProbability(blend.score(each.row.ofHeads()[i])))
-              .toArray();
-      right[e] = new boolean[order.length];
-      for (int rank = 0; rank < order.length; rank++) {
-        right[e][rank] = each.isRight(order[rank]);
-      }
+  /**
+   * nDCG@5.
+   *
+   * @param right ascending
+   */
+  private static double ndcg(int[] best, int[] right) {
+    double gain = 0;
+    double ideal = 0;
+    for (int rank = 0; rank < RANKED; rank++) {
+      double discount = 1 / Math.log(rank + 2);
+      boolean isRight = rank < best.length && Arrays.binarySearch(right, best[rank]) >= 0;
+      gain += isRight ? discount : 0;
+      ideal += rank < right.length ? discount : 0;
     }
-    return TopTwoCalibration.fit(probabilities, right);
-  }
-
-  /** The gain of two heads over one, by their answers to the same examples. */
-  static Gain gain(List<Answers> ofOne, List<Answers> ofTwo) {
-    Blend blend = blend(ofTwo, 2);
-    double[] gains =
-        IntStream.range(0, ofOne.size())
-            .filter(e -> ofOne.get(e).right.length > 0)
-            .mapToDouble(
-                e -> ofTwo.get(e).ndcg(blend::score) - ofOne.get(e).ndcg(ofHeads -> ofHeads[0]))
-            .toArray();
-    double mean = Arrays.stream(gains).average().orElse(0);
-    double squares = Arrays.stream(gains).map(gain -> (gain - mean) * (gain - mean)).sum();
-    int n = gains.length;
-    return new Gain(mean, n < 2 ? Double.POSITIVE_INFINITY : Math.sqrt(squares / n / (n - 1)));
+    return gain / ideal;
   }
 
   @Override

@@ -55,7 +55,7 @@ public final class LabelFilter {
   /** The same for the outputs of a model, by their names. */
   Filter outputs(Labels known) {
     if (labels.isEmpty() && !only) {
-      return LabelScores.ALL;
+      return Filter.without();
     }
     int[] outputs = labels.stream().mapToInt(known::output).filter(output -> output >= 0).toArray();
     return only ? Filter.only(outputs) : Filter.without(outputs);

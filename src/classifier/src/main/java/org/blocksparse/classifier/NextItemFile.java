@@ -115,7 +115,7 @@ final class NextItemFile {
     if (!mixture.scorers().equals(List.of(LAYER, TRANSITIONS))) {
       throw new FileFormatException(file, "scorers", "are " + mixture.scorers());
     }
-    if (mixture.isCalibrated()) {
+    if (mixture.calibration().isPresent()) {
       throw new FileFormatException(file, "mixture.knots", "expected none");
     }
     HierarchicalSoftmax layer = scorer(mixture, LAYER, HierarchicalSoftmax.class, file);

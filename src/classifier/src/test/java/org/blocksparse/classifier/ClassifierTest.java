@@ -40,6 +40,7 @@ import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.NpzFile;
 import org.blocksparse.io.SaveOptions;
+import org.blocksparse.mixture.Mixture;
 import org.blocksparse.ranking.Metrics;
 import org.blocksparse.softmax.ClassAssignment;
 import org.blocksparse.softmax.HierarchicalSoftmax;
@@ -559,7 +560,7 @@ final class ClassifierTest {
       classifier.save(good);
       for (Map.Entry<String, String> change :
           List.of(
-              Map.entry("classifier.format", "2"),
+              Map.entry("classifier.format", "3"),
               Map.entry("classifier.input", "neither"),
               Map.entry("classifier.wordNgrams", "9"),
               Map.entry("classifier.words", "parts"),
@@ -569,10 +570,10 @@ final class ClassifierTest {
               Map.entry("classifier.vocabulary", "AAAA"),
               Map.entry("classifier.vocabulary", ""))) { // as when keys named rows
         Path bad = folder.resolve("bad");
-        try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(good, LoadOptions.copied())) {
-          Map<String, String> metadata = new TreeMap<>(layer.metadata());
+        try (Mixture heads = Mixture.load(good, LoadOptions.copied())) {
+          Map<String, String> metadata = new TreeMap<>(heads.metadata());
           metadata.put(change.getKey(), change.getValue());
-          layer.save(bad, SaveOptions.defaults().with(classifier.bag()).withMetadata(metadata));
+          heads.save(bad, SaveOptions.defaults().withMetadata(metadata));
         }
         IOException e = assertThrows(IOException.class, () -> Classifier.load(bad));
         assertTrue(e.getMessage().startsWith(bad + ": " + change.getKey()), e.getMessage());
@@ -647,7 +648,9 @@ final class ClassifierTest {
       classifier.save(mixed);
       try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(mixed);
           EmbeddingBag bag = classifier.bag().withWeights(ElementType.INT8)) {
-        layer.save(mixed, SaveOptions.defaults().with(bag));
+        Map<String, String> metadata = new TreeMap<>(layer.metadata());
+        metadata.put("classifier.format", "1");
+        layer.save(mixed, SaveOptions.defaults().with(bag).withMetadata(metadata));
       }
     }
     assertEquals(

@@ -248,6 +248,7 @@ final class DecisionsTest {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file, LoadOptions.copied())) {
       Map<String, String> metadata = new TreeMap<>(layer.metadata());
       assertTrue(metadata.remove("classifier.labelCounts") != null);
+      metadata.put("classifier.format", "1");
       layer.save(old, SaveOptions.defaults().with(softmax.bag()).withMetadata(metadata));
     }
     try (Classifier same = Classifier.load(file);

@@ -22,10 +22,14 @@ import java.util.concurrent.CancellationException;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.blocksparse.ElementType;
+import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.mixture.Mixture;
+import org.blocksparse.mixture.MixtureBuilder;
 import org.blocksparse.ranking.Metrics;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -454,10 +458,11 @@ final class HeadsTest {
       try (Classifier loaded = Classifier.load(file)) {
         assertEquals(classifier.predict(heldOut, 3), loaded.predict(heldOut, 3));
       }
-      // As files of before, which have no calibration.
-      classifier.metadata().remove("classifier.blend");
-      classifier.metadata().remove("classifier.calibration");
-      classifier.save(file);
+      // As files of before mixtures, which have no calibration.
+      Map<String, String> metadata = new TreeMap<>(classifier.metadata());
+      metadata.put("classifier.format", "1");
+      SaveOptions options = SaveOptions.defaults().with(classifier.bag()).withMetadata(metadata);
+      classifier.layer().save(file, options);
       try (Classifier old = Classifier.load(file)) {
         assertEquals(labels(classifier.predict(heldOut, 3)), labels(old.predict(heldOut, 3)));
         double sum =
@@ -497,16 +502,6 @@ final class HeadsTest {
           assertTrue(continued.predict("green leaves", 1).get(0).probability() > 0.6);
         }
       }
-    }
-  }
-
-  @Test
-  void blendWithoutSamples_keepsProbabilities() {
-    Blend blend = Blend.decode(Blend.uncalibrated(2).encoded(), 2);
-    for (double p = 1e-9; p < 1; p += 0.001) {
-      double logProbability = Math.log(p);
-      double score = blend.score(new double[] {logProbability, logProbability});
-      assertEquals(p, Math.exp(blend.logProbability(score)), 0.001 * p);
     }
   }
 
@@ -574,96 +569,51 @@ final class HeadsTest {
       classifier.save(file);
     }
     try (LinearLabelTree tree = LinearLabelTree.load(file)) {
+      Map<String, String> old = new TreeMap<>(tree.metadata());
+      old.put("classifier.format", "1");
+      old.put("classifier.head", "linear");
+      assertBad(saved(tree, tree.metadata()), "blocksparse.mixture.scorers");
       for (String blend :
           List.of("", "1", "1 2", "-1 0 0", "0 0 0", "NaN 0 0", "1 2 1 0 0", "1 x 0")) {
-        Map<String, String> metadata = new TreeMap<>(tree.metadata());
-        metadata.put("classifier.blend", blend);
-        tree.save(file, SaveOptions.defaults().withMetadata(metadata));
-        assertBad(file, "classifier.blend");
+        assertBad(saved(tree, changed(old, "classifier.blend", blend)), "classifier.blend");
       }
+      Map<String, String> blended = changed(old, "classifier.blend", "1 0 0");
+      Classifier.load(saved(tree, blended)).close();
       for (String calibration :
           List.of("", "1 0 0", "0 0 0 0", "1 0 NaN 0", "1 0 0 0 0", "x 0 0 0")) {
-        Map<String, String> metadata = new TreeMap<>(tree.metadata());
-        metadata.put("classifier.calibration", calibration);
-        tree.save(file, SaveOptions.defaults().withMetadata(metadata));
-        assertBad(file, "classifier.calibration");
+        assertBad(
+            saved(tree, changed(blended, "classifier.calibration", calibration)),
+            "classifier.calibration");
       }
-      Map<String, String> metadata = new TreeMap<>(tree.metadata());
-      metadata.put("classifier.head", "three");
-      tree.save(file, SaveOptions.defaults().withMetadata(metadata));
-      assertBad(file, "classifier.head");
-      metadata.put("classifier.head", "both");
-      tree.save(file, SaveOptions.defaults().withMetadata(metadata));
-      assertBad(file, "LinearLabelTree");
+      assertBad(saved(tree, changed(old, "classifier.head", "three")), "classifier.head");
+      assertBad(saved(tree, changed(old, "classifier.head", "both")), "LinearLabelTree");
+      for (String name : List.of("linear", "other")) {
+        try (SparseRows rows = SparseRows.of(List.of(new int[] {0}));
+            SparseWeights weights = SparseWeights.of(rows, 1)) {
+          MixtureBuilder builder = Mixture.builder().weights(name, weights);
+          Mixture heads =
+              name.equals("other") ? builder.tree("linear", tree).build() : builder.build();
+          heads.save(file, SaveOptions.defaults().withMetadata(tree.metadata()));
+          assertBad(file, "scorers");
+        }
+      }
     }
+  }
+
+  private Path saved(LinearLabelTree tree, Map<String, String> metadata) throws IOException {
+    Path file = folder.resolve("changed");
+    tree.save(file, SaveOptions.defaults().withMetadata(metadata));
+    return file;
+  }
+
+  private static Map<String, String> changed(Map<String, String> of, String key, String value) {
+    Map<String, String> metadata = new TreeMap<>(of);
+    metadata.put(key, value);
+    return metadata;
   }
 
   private static void assertBad(Path file, String part) {
     IOException e = assertThrows(IOException.class, () -> Classifier.load(file));
     assertTrue(e.getMessage().contains(part), e.getMessage());
-  }
-
-  @Test
-  void probabilitiesOfABlendAscendWithScores() {
-    SplittableRandom random = new SplittableRandom(1);
-    LogisticRegression samples = new LogisticRegression(2);
-    for (int s = 0; s < 5000; s++) {
-      double[] ofHeads = {-5 * random.nextDouble(), -5 * random.nextDouble()};
-      double odds = 1 + 2 * ofHeads[0] + ofHeads[1];
-      samples.add(ofHeads, random.nextDouble() < 1 / (1 + Math.exp(-odds)));
-    }
-    Blend blend = Blend.fit(samples);
-    assertEquals(2, blend.weights()[0], 0.3);
-    assertEquals(1, blend.weights()[1], 0.3);
-    Blend decoded = Blend.decode(blend.encoded(), 2);
-    float before = Float.NEGATIVE_INFINITY;
-    for (double score = -20; score <= 0; score += 0.01) {
-      float now = blend.logProbability(score);
-      assertTrue(now >= before, () -> blend.encoded());
-      assertEquals(now, decoded.logProbability(score));
-      double probability = Math.exp(now);
-      assertTrue(decoded.leastScore(probability) <= score + 1e-6);
-      before = now;
-    }
-    assertTrue(blend.leastScore(0.999999) > 0);
-  }
-
-  /** Where two labels compete, each is right less often than a label that is far ahead. */
-  @Test
-  void probabilitiesOfARowDependOnItsFirstTwo() {
-    SplittableRandom random = new SplittableRandom(1);
-    int rows = 4000;
-    double[][] logProbabilities = new double[rows][2];
-    boolean[][] right = new boolean[rows][2];
-    for (int row = 0; row < rows; row++) {
-      double first = 4 * random.nextDouble() - 2;
-      double second = first - 3 * random.nextDouble();
-      logProbabilities[row][0] = logSigmoid(first);
-      logProbabilities[row][1] = logSigmoid(second);
-      for (int i = 0; i < 2; i++) {
-        double odds = 1.5 * (i == 0 ? first : second) + 0.5 * first - second + 0.3;
-        right[row][i] = random.nextDouble() < 1 / (1 + Math.exp(-odds));
-      }
-    }
-    TopTwoCalibration fitted = TopTwoCalibration.fit(logProbabilities, right);
-    assertEquals(1.5, fitted.slope(), 0.15);
-    assertEquals(0.5, fitted.first(), 0.15);
-    assertEquals(-1, fitted.second(), 0.15);
-    assertEquals(0.3, fitted.intercept(), 0.15);
-    TopTwoCalibration decoded = TopTwoCalibration.decode(fitted.encoded());
-    assertEquals(fitted, decoded);
-    double offset = decoded.offset(-0.1, -2);
-    float before = 0;
-    for (double logProbability = 0; logProbability > -60; logProbability -= 0.01) {
-      float now = decoded.logProbability(logProbability, offset);
-      assertTrue(now <= before, () -> decoded.encoded());
-      assertTrue(decoded.least(Math.exp(now), offset) <= Math.exp(logProbability) * (1 + 1e-6));
-      before = now;
-    }
-    assertEquals(Float.NEGATIVE_INFINITY, decoded.logProbability(Float.NEGATIVE_INFINITY, offset));
-  }
-
-  private static double logSigmoid(double odds) {
-    return -Math.log1p(Math.exp(-odds));
   }
 }

@@ -3,9 +3,11 @@ package org.blocksparse.classifier;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.BitSet;
+import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -14,7 +16,8 @@ import org.junit.jupiter.api.Test;
 /** Examples that are held out of a training. */
 final class HeldOutTest {
   private static BitSet draw(int[] firstOfEquals, int count, long seed) {
-    return HeldOut.draw(firstOfEquals, count, new SplittableRandom(seed));
+    int[] units = HeldOut.units(firstOfEquals, count);
+    return HeldOut.draw(units, count, new SplittableRandom(seed));
   }
 
   @Test
@@ -67,6 +70,20 @@ final class HeldOutTest {
     assertEquals(99, draw(first, 99, 1).cardinality());
     assertEquals(draw(first, 99, 1), draw(first, 99, 1));
     assertEquals(997, draw(first, 1000, 1).cardinality());
+  }
+
+  @Test
+  void examplesDrawnTogetherCountAsOne() {
+    List<Double> gains = List.of(1.0, 0.0, 1.0, 0.0);
+    HeldOut.Gain alone = HeldOut.Gain.of(gains, List.of(0, 1, 2, 3));
+    HeldOut.Gain twice =
+        HeldOut.Gain.of(
+            List.of(1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0), List.of(0, 0, 2, 2, 4, 4, 6, 6));
+    assertEquals(0.5, alone.mean());
+    assertEquals(Math.sqrt(1 / 12.0), alone.standardError(), 1e-12);
+    assertEquals(alone.standardError(), twice.standardError(), 1e-12);
+    assertFalse(HeldOut.Gain.of(gains, List.of(5, 5, 5, 5)).isMeasured());
+    assertFalse(HeldOut.Gain.of(List.of(), List.of()).isMeasured());
   }
 
   /** Words that were left out do not count. */

@@ -321,7 +321,8 @@ final class SeveralLabelsTest {
     try (LabelTree layer = LabelTree.load(tree);
         EmbeddingBag bag = EmbeddingBag.load(tree)) {
       Map<String, String> metadata = new TreeMap<>(layer.metadata());
-      assertEquals("LabelTree", metadata.put(names, "Forest"));
+      metadata.put("classifier.format", "1");
+      metadata.put(names, "Forest");
       layer.save(bad, SaveOptions.defaults().with(bag).withMetadata(metadata));
       assertRefused(bad, "classifier.layer: expected LabelTree");
       metadata.remove(names);
@@ -331,7 +332,8 @@ final class SeveralLabelsTest {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(softmax);
         EmbeddingBag bag = EmbeddingBag.load(softmax)) {
       Map<String, String> metadata = new TreeMap<>(layer.metadata());
-      assertEquals(null, metadata.put(names, "LabelTree"));
+      metadata.put("classifier.format", "1");
+      metadata.put(names, "LabelTree");
       layer.save(bad, SaveOptions.defaults().with(bag).withMetadata(metadata));
       assertRefused(
           bad, "__metadata__: is of a HierarchicalSoftmax; HierarchicalSoftmax.load loads it");

@@ -108,6 +108,7 @@ final class TestCommandTest extends Commands {
         EmbeddingBag bag = EmbeddingBag.load(model)) {
       Map<String, String> metadata = new TreeMap<>(layer.metadata());
       metadata.remove("classifier.labelCounts");
+      metadata.put("classifier.format", "1");
       layer.save(old, SaveOptions.defaults().with(bag).withMetadata(metadata));
     }
     String told = runWell("test", old, test);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.classifier;
+package org.blocksparse.mixture;
 
 import java.util.Arrays;
 
@@ -12,11 +12,11 @@ final class LogisticRegression {
   /** Samples that the start counts as. */
   private static final double PRIOR = 1;
 
-  private static final int MOST_STEPS = 30;
+  private static final int MOST_STEPS = 100;
 
   private final int numbers;
-  private double[] all = new double[1 << 12];
-  private boolean[] right = new boolean[1 << 12];
+  private double[] all = new double[1 << 10];
+  private boolean[] right = new boolean[1 << 10];
   private int size;
 
   /** Without samples yet, each of which has so many numbers. */
@@ -24,14 +24,15 @@ final class LogisticRegression {
     this.numbers = numbers;
   }
 
-  void add(double[] sample, boolean isRight) {
+  /** Adds a sample, whose numbers begin somewhere in an array. */
+  void add(double[] from, int begin, boolean isRight) {
     if (size == right.length) {
       right = Arrays.copyOf(right, 2 * size);
     }
     if ((size + 1) * numbers > all.length) {
-      all = Arrays.copyOf(all, 2 * all.length);
+      all = Arrays.copyOf(all, Math.max(2 * all.length, (size + 1) * numbers));
     }
-    System.arraycopy(sample, 0, all, size * numbers, numbers);
+    System.arraycopy(from, begin, all, size * numbers, numbers);
     right[size++] = isRight;
   }
 
@@ -40,17 +41,17 @@ final class LogisticRegression {
     return size;
   }
 
-  /** How many numbers a sample has. */
-  int numbers() {
-    return numbers;
-  }
-
-  double[] sample(int s) {
-    return Arrays.copyOfRange(all, s * numbers, (s + 1) * numbers);
-  }
-
   boolean isRight(int s) {
     return right[s];
+  }
+
+  /** The weighted sum of the numbers of a sample. */
+  double sum(int s, float[] weights) {
+    double sum = 0;
+    for (int i = 0; i < numbers; i++) {
+      sum += weights[i] * all[s * numbers + i];
+    }
+    return sum;
   }
 
   /**
@@ -75,12 +76,12 @@ final class LogisticRegression {
       double part = 1;
       double[] next = ahead(now, direction, part);
       double after = loss(next, start, null);
-      while (after > before && part > 0x1p-20) {
+      while (!(after < before) && part > 0x1p-60) {
         part /= 2;
         next = ahead(now, direction, part);
         after = loss(next, start, null);
       }
-      if (after > before) {
+      if (!(after < before)) {
         break;
       }
       now = next;

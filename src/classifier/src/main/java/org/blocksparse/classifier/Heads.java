@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.util.Arrays;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.mixture.Mixture;
+import org.blocksparse.mixture.MixtureBuilder;
+import org.blocksparse.softmax.TwoLevelLayer;
+
+/** The heads of a model as the scorers of a {@link Mixture}, by name. */
+final class Heads {
+  static final String EMBEDDING = "embedding";
+  static final String LINEAR = "linear";
+
+  private Heads() {}
+
+  /**
+   * Heads that are not calibrated: the score of a label is the mean of its log probabilities.
+   *
+   * @param bag null, as the layer: there is no embedding head
+   * @param tree null: there is no linear head
+   */
+  static Mixture of(EmbeddingBag bag, TwoLevelLayer<?> layer, LinearLabelTree tree) {
+    MixtureBuilder builder = Mixture.builder();
+    if (layer != null) {
+      builder.layer(EMBEDDING, bag, layer);
+    }
+    if (tree != null) {
+      builder.tree(LINEAR, tree);
+    }
+    Mixture heads = builder.build();
+    float[] weights = new float[heads.scorers().size()];
+    Arrays.fill(weights, 1f / weights.length);
+    return heads.withWeights(weights);
+  }
+
+  /** Heads with the weights and the calibration of others, as many as these. */
+  static Mixture of(
+      EmbeddingBag bag, TwoLevelLayer<?> layer, LinearLabelTree tree, Mixture others) {
+    Mixture heads = of(bag, layer, tree).withWeights(others.weights());
+    return others.calibration().map(heads::withCalibration).orElse(heads);
+  }
+
+  /** A part of a head; null if there is no such head. */
+  static <T> T partOrNull(Mixture heads, String name, Class<T> type) {
+    return heads.scorers().contains(name) ? heads.scorer(name, type) : null;
+  }
+}

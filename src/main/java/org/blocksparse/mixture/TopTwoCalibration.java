@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.mixture;
+
+import java.util.Arrays;
+import java.util.stream.Collectors;
+import java.util.stream.DoubleStream;
+
+/**
+ * Calibrates the probabilities of a row by its two most probable outputs: where the first is far
+ * ahead of the second, both mean something else than where they compete. The log odds of an output
+ * become {@code slope * its own + first * those of the first + second * those of the second +
+ * intercept}, so the order of the outputs of a row stays.
+ *
+ * @param slope positive
+ */
+record TopTwoCalibration(double slope, double first, double second, double intercept) {
+  /** Log odds of the first two outputs are bounded: those of a probability of 1 are infinite. */
+  private static final double LARGEST_ODDS = 16;
+
+  private static final double SMALLEST_SLOPE = 0.01;
+
+  /** The bound on numbers in a file. */
+  private static final double LARGEST = 1e3;
+
+  private static double bounded(double logProbability) {
+    return Math.max(-LARGEST_ODDS, odds(logProbability));
+  }
+
+  /** The log odds of a logarithm of a probability. */
+  private static double odds(double logProbability) {
+    double odds = logProbability - Math.log(-Math.expm1(logProbability));
+    return Math.min(LARGEST_ODDS, odds);
+  }
+
+  /**
+   * The number that is added to each output of a row.
+   *
+   * @param best the log probability of the first output of the row
+   * @param next of the second; that of the first if there is no other
+   */
+  double offset(double best, double next) {
+    return first * bounded(best) + second * bounded(next) + intercept;
+  }
+
+  /** The logarithm of the probability of an output, by that of before. */
+  float logProbability(double before, double offset) {
+    double odds = slope * odds(before) + offset;
+    return (float) (Math.min(odds, 0) - Math.log1p(Math.exp(-Math.abs(odds))));
+  }
+
+  /** A probability of before that no output with a probability is below. */
+  double least(double probability, double offset) {
+    double odds = (odds(Math.log(probability)) - offset) / slope;
+    double least = odds - 1e-4 * (1 + Math.abs(odds)); // as probabilities are rounded
+    return Math.max(Double.MIN_NORMAL, 1 / (1 + Math.exp(-least)));
+  }
+
+  /**
+   * The likeliest one for rows; null if there is none.
+   *
+   * @param rows the log probabilities of the outputs of each row
+   * @param right for each of these, whether the row has the output
+   */
+  static TopTwoCalibration fitOrNull(double[][] rows, boolean[][] right) {
+    LogisticRegression samples = new LogisticRegression(3);
+    for (int row = 0; row < rows.length; row++) {
+      double[] sorted = rows[row].clone();
+      Arrays.sort(sorted);
+      for (int i = 0; i < sorted.length; i++) {
+        double best = bounded(sorted[sorted.length - 1]);
+        double next = bounded(sorted[Math.max(0, sorted.length - 2)]);
+        samples.add(new double[] {bounded(rows[row][i]), best, next}, 0, right[row][i]);
+      }
+    }
+    double[] found = samples.fit(new double[] {1, 0, 0, 0}, new boolean[] {true, true, true});
+    TopTwoCalibration fitted = new TopTwoCalibration(found[0], found[1], found[2], found[3]);
+    return samples.size() > 0 && fitted.isValid() ? fitted : null;
+  }
+
+  private double[] numbers() {
+    return new double[] {slope, first, second, intercept};
+  }
+
+  private boolean isValid() {
+    return slope >= SMALLEST_SLOPE
+        && Arrays.stream(numbers()).allMatch(number -> Math.abs(number) <= LARGEST);
+  }
+
+  /**
+   * Requires numbers in bounds.
+   *
+   * @throws IllegalArgumentException if they are not
+   */
+  TopTwoCalibration check() {
+    if (!isValid()) {
+      throw new IllegalArgumentException(
+          "topTwo: expected a slope of at least "
+              + SMALLEST_SLOPE
+              + ", and numbers of at most "
+              + LARGEST
+              + " but was "
+              + encoded());
+    }
+    return this;
+  }
+
+  /** The numbers, with spaces between them. */
+  String encoded() {
+    return DoubleStream.of(numbers()).mapToObj(Double::toString).collect(Collectors.joining(" "));
+  }
+
+  /**
+   * Decodes a text.
+   *
+   * @throws IllegalArgumentException if it is not one of these
+   */
+  static TopTwoCalibration decode(String text) {
+    double[] numbers = Arrays.stream(text.split(" ", 5)).mapToDouble(Double::parseDouble).toArray();
+    if (numbers.length != 4) {
+      throw new IllegalArgumentException("topTwo: expected 4 numbers but was " + numbers.length);
+    }
+    return new TopTwoCalibration(numbers[0], numbers[1], numbers[2], numbers[3]).check();
+  }
+}
