@@ -152,9 +152,12 @@ public final class Mixture implements AutoCloseable {
     return with(requireWeights(of.clone()), null);
   }
 
-  /** The same scorers and weights with a calibration. */
-  public Mixture withCalibration(ScoreCalibration of) {
-    return with(weights, requireNonNull(of, "calibration"));
+  /**
+   * The same scorers with other weights, and a calibration of their sum; see {@link
+   * #withWeights(float...)}.
+   */
+  public Mixture withWeights(float[] of, ScoreCalibration by) {
+    return withWeights(of).with(of.clone(), requireNonNull(by, "calibration"));
   }
 
   /**

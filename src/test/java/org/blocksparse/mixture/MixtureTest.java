@@ -296,9 +296,9 @@ final class MixtureTest {
       for (int rank = 1; rank < 31; rank++) {
         assertEquals(best.logProbability(0, rank), last.logProbability(0, rank - 1));
       }
-      Mixture same = mixture.withWeights(mixture.weights());
-      assertTrue(same.calibration().isEmpty());
-      Mixture again = same.withCalibration(mixture.calibration().orElseThrow());
+      float[] weights = mixture.weights();
+      ScoreCalibration calibration = mixture.calibration().orElseThrow();
+      Mixture again = mixture.withWeights(1, 2, 3).withWeights(weights, calibration);
       assertArrayEquals(best.logProbabilities(0), again.topK(x, 31).logProbabilities(0));
       Ranking sums = mixture.withWeights(mixture.weights()).topK(x, 31);
       for (double probability : new double[] {0.05, 0.2, 0.4, 0.9, 1}) {

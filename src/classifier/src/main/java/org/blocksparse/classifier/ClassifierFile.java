@@ -219,19 +219,17 @@ final class ClassifierFile {
     for (int i = 0; i < all.length; i++) {
       floats[i] = (float) all[i];
     }
-    Mixture weighted;
-    ScoreCalibration calibration;
     try {
-      weighted = heads.withWeights(Arrays.copyOf(floats, first));
-      calibration =
+      ScoreCalibration calibration =
           ScoreCalibration.of(
               Arrays.copyOfRange(floats, first, first + knots),
               Arrays.copyOfRange(floats, first + knots, floats.length));
+      return heads.withWeights(
+          Arrays.copyOf(floats, first),
+          metadata.containsKey(CALIBRATION) ? topTwo(file, metadata, calibration) : calibration);
     } catch (IllegalArgumentException e) {
       throw wrong(file, BLEND, e.getMessage());
     }
-    return weighted.withCalibration(
-        metadata.containsKey(CALIBRATION) ? topTwo(file, metadata, calibration) : calibration);
   }
 
   private static ScoreCalibration topTwo(

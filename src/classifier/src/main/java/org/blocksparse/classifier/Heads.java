@@ -38,8 +38,12 @@ final class Heads {
   /** Heads with the weights and the calibration of others, as many as these. */
   static Mixture of(
       EmbeddingBag bag, TwoLevelLayer<?> layer, LinearLabelTree tree, Mixture others) {
-    Mixture heads = of(bag, layer, tree).withWeights(others.weights());
-    return others.calibration().map(heads::withCalibration).orElse(heads);
+    Mixture heads = of(bag, layer, tree);
+    float[] weights = others.weights();
+    return others
+        .calibration()
+        .map(calibration -> heads.withWeights(weights, calibration))
+        .orElseGet(() -> heads.withWeights(weights));
   }
 
   /** A part of a head; null if there is no such head. */
