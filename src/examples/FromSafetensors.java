@@ -22,21 +22,18 @@ class FromSafetensors {
       System.out.println(experts.experts() + " of " + experts.weightType()); // 2 of Q8_0
       token.fill(1 / 32f);
       experts.apply(token, out);
-      System.out.println(Math.round(1000 * out.get(0, 5))); // 731
+      System.out.println(Math.round(1000 * out.get(0, 5))); // 1462
     }
     Files.delete(path);
   }
 
   static MixtureOfExperts experts(TensorFile file) throws IOException {
-    return MixtureOfExperts.of(
-        name -> file.weights(LAYER + name),
-        2,
-        TopKGate.of(2, 1),
-        Activation.SWIGLU,
-        ElementType.Q8_0);
+    return MixtureOfExperts.builder(32, 32, TopKGate.of(2, 1))
+        .gatedShared(64)
+        .build(name -> file.weights(LAYER + name), ElementType.Q8_0);
   }
 
-  /** A layer of a model: two experts, 32 -> 32 -> 32, and their gate. */
+  /** A layer of a model: two experts, 32 -> 32 -> 32, a shared one, 32 -> 64 -> 32, and gates. */
   static Map<String, FloatTensor> small() {
     Map<String, FloatTensor> all = new TreeMap<>();
     all.put(LAYER + "gate.weight", filled(1, 2, 32));
@@ -46,6 +43,10 @@ class FromSafetensors {
       all.put(prefix + ".up_proj.weight", filled(1, 32, 32));
       all.put(prefix + ".down_proj.weight", filled(1 / 32f, 32, 32));
     }
+    all.put(LAYER + "shared_expert_gate.weight", filled(0, 1, 32));
+    all.put(LAYER + "shared_expert.gate_proj.weight", filled(1, 64, 32));
+    all.put(LAYER + "shared_expert.up_proj.weight", filled(1, 64, 32));
+    all.put(LAYER + "shared_expert.down_proj.weight", filled(1 / 32f, 32, 64));
     return all;
   }
 

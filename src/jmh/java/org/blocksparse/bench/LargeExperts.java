@@ -14,7 +14,6 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
-import org.blocksparse.Activation;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
@@ -74,15 +73,13 @@ final class LargeExperts {
     float[] up = MoeNumbers.weights(SHAPE, MoeNumbers.Matrix.UP, 0);
     float[] down = MoeNumbers.weights(SHAPE, MoeNumbers.Matrix.DOWN, 0);
     try (MixtureOfExperts layer =
-        MixtureOfExperts.of(
-            name ->
-                name.contains("down")
-                    ? FloatTensor.of(down, SHAPE.inputs, SHAPE.hidden)
-                    : FloatTensor.of(up, SHAPE.hidden, SHAPE.inputs),
-            SHAPE.experts,
-            null,
-            Activation.SWIGLU,
-            ElementType.Q4_0)) {
+        MixtureOfExperts.builder(SHAPE.inputs, SHAPE.hidden, SHAPE.experts)
+            .build(
+                name ->
+                    name.contains("down")
+                        ? FloatTensor.of(down, SHAPE.inputs, SHAPE.hidden)
+                        : FloatTensor.of(up, SHAPE.hidden, SHAPE.inputs),
+                ElementType.Q4_0)) {
       layer.save(file);
     }
   }

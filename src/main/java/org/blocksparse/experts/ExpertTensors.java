@@ -6,8 +6,7 @@ import org.blocksparse.BlockMatrix;
 
 /**
  * Finds the matrices of a layer of experts in a model of others, by the names that {@link
- * MixtureOfExperts#of(ExpertTensors, int, TopKGate, org.blocksparse.Activation,
- * org.blocksparse.ElementType)} asks for.
+ * MixtureOfExpertsBuilder#build(ExpertTensors, org.blocksparse.ElementType)} asks for.
  */
 @FunctionalInterface
 public interface ExpertTensors {

@@ -64,6 +64,10 @@ final class GgufExperts {
     try {
       keys.requireIfThere("embedding_length", layer.inputs());
       keys.requireIfThere("expert_feed_forward_length", layer.hidden());
+      ExpertsParameters shared = layer.ofParameters().shared();
+      if (shared != null) {
+        keys.requireIfThere("expert_shared_feed_forward_length", shared.hidden());
+      }
       requireAllKnown();
       return layer;
     } catch (Throwable e) {

@@ -788,59 +788,6 @@ public final class MixtureOfExperts implements AutoCloseable {
     return new GgufExperts(requireNonNull(file, "file"), block).layer(gate, activation);
   }
 
-  /**
-   * Builds a layer from named (out, in) matrices, as Hugging Face models store them in safetensors.
-   * The function {@code tensors} gets names as in Qwen, OLMoE and DeepSeek, without the layer
-   * prefix:
-   *
-   * <pre>{@code
-   * try (TensorFile file = TensorFile.open(path, LoadOptions.mapped())) {
-   *   return MixtureOfExperts.of(
-   *       name -> file.weights("model.layers.5.mlp." + name),
-   *       128, TopKGate.of(128, 8), Activation.SWIGLU, ElementType.Q8_0);
-   * }
-   * }</pre>
-   *
-   * <table>
-   *   <caption>Names for expert 3; the function may look up other names in its file</caption>
-   *   <tr><th>name</th><th>shape</th><th>Mixtral has</th></tr>
-   *   <tr><td>experts.3.gate_proj.weight, of gated activations</td><td>(hidden, inputs)</td>
-   *       <td>experts.3.w1.weight</td></tr>
-   *   <tr><td>experts.3.up_proj.weight</td><td>(hidden, inputs)</td>
-   *       <td>experts.3.w3.weight</td></tr>
-   *   <tr><td>experts.3.down_proj.weight</td><td>(outputs, hidden)</td>
-   *       <td>experts.3.w2.weight</td></tr>
-   *   <tr><td>gate.weight, with a gate</td><td>(experts, inputs)</td><td>gate.weight</td></tr>
-   * </table>
-   *
-   * <p>This method reads no biases. To set biases, use {@link MixtureOfExpertsBuilder#build(Map)}.
-   * {@link TopKGate} lists the gates of some models.
-   *
-   * @param tensors is called once or twice for each matrix; each result is copied and closed, and
-   *     only one expert is held at a time
-   * @param experts the number of experts
-   * @param gate null: callers pass a routing to each call
-   * @param type of W1 and W2; use FLOAT32 to train; the type of the file loses no precision
-   * @throws IllegalArgumentException if the gate has another number of experts; if a tensor is
-   *     missing, is no matrix, has another shape, or has an element that is not finite or too large
-   *     for the type
-   * @throws IOException if the function throws it
-   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
-   */
-  public static MixtureOfExperts of(
-      ExpertTensors tensors, int experts, TopKGate gate, Activation activation, ElementType type)
-      throws IOException {
-    requireNonNull(tensors, "tensors");
-    requireNonNull(activation, "activation");
-    requireNonNull(type, "type");
-    Check.dimension("experts", experts);
-    if (gate != null && gate.experts() != experts) {
-      throw new IllegalArgumentException(
-          "gate: expected one of " + experts + " experts but was one of " + gate.experts());
-    }
-    return new NamedExperts(tensors, experts).layer(gate, activation, type);
-  }
-
   private static MixtureOfExperts of(ExpertsFile.Content content, Workers workers) {
     ExpertsParameters parameters = ExpertsParameters.ofFile(content.parameters());
     TopKGate gate =

@@ -4,6 +4,7 @@ package org.blocksparse.experts;
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.TENSORS;
 
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -11,6 +12,7 @@ import java.util.Map;
 import java.util.Set;
 import org.blocksparse.Activation;
 import org.blocksparse.BlockMatrix;
+import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.Weights;
@@ -221,6 +223,65 @@ public final class MixtureOfExpertsBuilder {
       return layer;
     } catch (Throwable e) {
       joined.forEach(BlockMatrix::close);
+      throw e;
+    }
+  }
+
+  /**
+   * A layer without biases, of named (out, in) matrices, as Hugging Face models store them in
+   * safetensors. The function {@code tensors} gets names as in Qwen 2 and OLMoE, without the prefix
+   * of the layer, and only those that the settings of this builder ask for:
+   *
+   * <pre>{@code
+   * try (TensorFile file = TensorFile.open(path, LoadOptions.mapped())) {
+   *   return MixtureOfExperts.builder(2048, 1408, TopKGate.of(60, 4).withoutRenormalization())
+   *       .gatedShared(5632)
+   *       .build(name -> file.weights("model.layers.5.mlp." + name), ElementType.Q8_0);
+   * }
+   * }</pre>
+   *
+   * <table>
+   *   <caption>Names; of each expert, from 0. The function may look up others in its file</caption>
+   *   <tr><th>name</th><th>shape</th><th>other models have</th></tr>
+   *   <tr><td>experts.3.gate_proj.weight, with a gated activation</td><td>(hidden, inputs)</td>
+   *       <td>Mixtral: experts.3.w1.weight</td></tr>
+   *   <tr><td>experts.3.up_proj.weight</td><td>(hidden, inputs)</td>
+   *       <td>Mixtral: experts.3.w3.weight</td></tr>
+   *   <tr><td>experts.3.down_proj.weight</td><td>(outputs, hidden)</td>
+   *       <td>Mixtral: experts.3.w2.weight</td></tr>
+   *   <tr><td>gate.weight, with a gate</td><td>(experts, inputs)</td><td></td></tr>
+   *   <tr><td>shared_expert.gate_proj.weight, shared_expert.up_proj.weight,
+   *       shared_expert.down_proj.weight, with a shared expert</td>
+   *       <td>the same, of its hidden size</td>
+   *       <td>DeepSeek, GLM: shared_experts.gate_proj.weight, ...</td></tr>
+   *   <tr><td>shared_expert_gate.weight, with {@link #gatedShared}</td><td>(1, inputs)</td>
+   *       <td></td></tr>
+   * </table>
+   *
+   * @param tensors is called once for each matrix; each result is copied and closed, and only one
+   *     expert is held at a time
+   * @param type of W1 and W2; use FLOAT32 to train; the type of the file loses no precision
+   * @throws IllegalArgumentException if a tensor is missing, is no matrix, has another shape, or
+   *     has an element that is not finite or too large for the type
+   * @throws IOException if the function throws it
+   * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
+   */
+  public MixtureOfExperts build(ExpertTensors tensors, ElementType type) throws IOException {
+    NamedExperts named =
+        new NamedExperts(
+            requireNonNull(tensors, "tensors"),
+            activation,
+            requireNonNull(type, "type"),
+            TENSORS.engine(workers));
+    Map<String, BlockMatrix> made = new LinkedHashMap<>();
+    try {
+      for (Map.Entry<String, Shape> parameter : shapes(false).entrySet()) {
+        String name = parameter.getKey();
+        made.put(name, named.parameter(name, parameter.getValue()));
+      }
+      return build(made);
+    } catch (Throwable e) {
+      made.values().forEach(BlockMatrix::close);
       throw e;
     }
   }

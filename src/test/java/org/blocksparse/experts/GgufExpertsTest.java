@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Stream;
@@ -190,6 +191,39 @@ final class GgufExpertsTest {
             assertEquals(expected[i], values[i], q8 ? 0.05 : 1e-5, "element " + i);
           }
         }
+      }
+    }
+  }
+
+  /** The dense layer of Gemma 4, beside its experts, is one expert that gets every row. */
+  @Test
+  void denseLayersAreOneExpert(Data data) throws IOException {
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    tensors.put("gate.weight", tensor(data, 0.1f, INPUTS, HIDDEN));
+    tensors.put("up.weight", tensor(data, 0.1f, INPUTS, HIDDEN));
+    tensors.put("down.weight", tensor(data, 0.1f, HIDDEN, INPUTS));
+    double[] gate = turned(tensors.get("gate.weight").values(), HIDDEN, INPUTS, false);
+    double[] up = turned(tensors.get("up.weight").values(), HIDDEN, INPUTS, false);
+    double[] down = turned(tensors.get("down.weight").values(), INPUTS, HIDDEN, false);
+    Map<String, double[]> parameters =
+        Map.of("Wg", new double[INPUTS], "W1", sideBySide(gate, up, HIDDEN), "W2", down);
+    Activation activation = Activation.GEGLU_TANH;
+    ExpertsOracle oracle = new ExpertsOracle(INPUTS, HIDDEN, INPUTS, 1, 1, activation, parameters);
+    float[] rows = data.floats(Numbers.GAUSSIAN, BATCH * INPUTS);
+    double[] wide = ExpertsOracle.widened(rows);
+    double[] expected = oracle.apply(wide, oracle.route(wide));
+    List<String> first = List.of("blk.2.ffn_gate.weight", "blk.2.ffn_up.weight");
+    List<String> second = List.of("blk.2.ffn_down.weight");
+    try (GgufFile file = GgufFile.open(write(tensors, false));
+        MixtureOfExperts layer =
+            MixtureOfExperts.builder(INPUTS, HIDDEN, 1)
+                .activation(activation)
+                .build(Map.of("W1", file.weights(first, 1, 1), "W2", file.weights(second, 1, 1)));
+        FloatTensor x = FloatTensor.of(rows, BATCH, INPUTS);
+        FloatTensor out = layer.apply(x)) {
+      float[] values = out.toArray();
+      for (int i = 0; i < values.length; i++) {
+        assertEquals(expected[i], values[i], 1e-5, "element " + i);
       }
     }
   }
@@ -497,6 +531,11 @@ final class GgufExpertsTest {
     tensors.put("down_shexp.weight", tensor(data, 1, HIDDEN, INPUTS));
     refused(keys(), tensors, "blk.2.ffn_gate_shexp.weight: is missing");
     tensors.put("gate_shexp.weight", tensor(data, 1, INPUTS, HIDDEN));
+    tensors.put("up_shexp.weight", tensor(data, 1, INPUTS, HIDDEN));
+    refused(
+        keys("llama.expert_shared_feed_forward_length", 31),
+        tensors,
+        "llama.expert_shared_feed_forward_length: expected 32, as the tensors have, but was 31");
     tensors.put("up_shexp.weight", tensor(data, 1, INPUTS, HIDDEN + 1));
     refused(keys(), tensors, "blk.2.ffn_up_shexp.weight: expected (32, 64) but was (33, 64)");
     tensors.put("down_shexp.weight", tensor(data, 1, HIDDEN, INPUTS + 1));

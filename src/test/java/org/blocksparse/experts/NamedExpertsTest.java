@@ -19,6 +19,7 @@ import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.Weights;
+import org.blocksparse.io.GgufFile;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.NamedTensors;
 import org.blocksparse.io.TensorFile;
@@ -30,6 +31,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Layers made of matrices (out, in) that have names, and of W1 as two. */
 @ExtendWith(Seeded.class)
@@ -38,6 +40,7 @@ final class NamedExpertsTest {
   private static final int INPUTS = 37;
   private static final int HIDDEN = 16;
   private static final int OUTPUTS = 5;
+  private static final int SHARED_HIDDEN = 24;
 
   @TempDir private Path folder;
 
@@ -50,6 +53,10 @@ final class NamedExpertsTest {
       all.put("experts." + e + ".up_proj.weight", floats(data, HIDDEN, INPUTS));
       all.put("experts." + e + ".down_proj.weight", floats(data, OUTPUTS, HIDDEN));
     }
+    all.put("shared_expert_gate.weight", floats(data, 1, INPUTS));
+    all.put("shared_expert.gate_proj.weight", floats(data, SHARED_HIDDEN, INPUTS));
+    all.put("shared_expert.up_proj.weight", floats(data, SHARED_HIDDEN, INPUTS));
+    all.put("shared_expert.down_proj.weight", floats(data, OUTPUTS, SHARED_HIDDEN));
     return all;
   }
 
@@ -64,41 +71,45 @@ final class NamedExpertsTest {
 
   /** The same numbers by the names of the layer: gate and up each by itself, or as one. */
   private static Map<String, FloatTensor> parameters(Map<String, FloatTensor> all, boolean halves) {
-    FloatTensor gate = FloatTensor.zeros(1, EXPERTS, INPUTS, HIDDEN);
-    FloatTensor up = FloatTensor.zeros(1, EXPERTS, INPUTS, HIDDEN);
-    FloatTensor both = FloatTensor.zeros(1, EXPERTS, INPUTS, 2 * HIDDEN);
-    FloatTensor down = FloatTensor.zeros(EXPERTS, 1, HIDDEN, OUTPUTS);
-    FloatTensor Wg = FloatTensor.zeros(1, 1, INPUTS, EXPERTS);
-    for (int e = 0; e < EXPERTS; e++) {
-      for (int i = 0; i < INPUTS; i++) {
-        Wg.set(all.get("gate.weight").get(e, i), 0, 0, i, e);
-        for (int j = 0; j < HIDDEN; j++) {
-          float ofGate = all.get("experts." + e + ".gate_proj.weight").get(j, i);
-          float ofUp = all.get("experts." + e + ".up_proj.weight").get(j, i);
-          gate.set(ofGate, 0, e, i, j);
-          up.set(ofUp, 0, e, i, j);
-          both.set(ofGate, 0, e, i, j);
-          both.set(ofUp, 0, e, i, HIDDEN + j);
-        }
-      }
-      for (int j = 0; j < HIDDEN; j++) {
-        for (int o = 0; o < OUTPUTS; o++) {
-          down.set(all.get("experts." + e + ".down_proj.weight").get(o, j), e, 0, j, o);
+    Map<String, FloatTensor> made = new HashMap<>();
+    made.put("Wg", turned(all, 1, 1, "gate"));
+    made.put("W2", turned(all, EXPERTS, 1, "experts.#.down_proj"));
+    if (halves) {
+      made.put("W1.gate", turned(all, 1, EXPERTS, "experts.#.gate_proj"));
+      made.put("W1.up", turned(all, 1, EXPERTS, "experts.#.up_proj"));
+    } else {
+      made.put("W1", turned(all, 1, EXPERTS, "experts.#.gate_proj", "experts.#.up_proj"));
+    }
+    made.put("shared.Wg", turned(all, 1, 1, "shared_expert_gate"));
+    made.put("shared.W1", turned(all, 1, 1, "shared_expert.gate_proj", "shared_expert.up_proj"));
+    made.put("shared.W2", turned(all, 1, 1, "shared_expert.down_proj"));
+    return made;
+  }
+
+  /** Blocks (in, out) of matrices side by side, whose names have the expert's number for #. */
+  private static FloatTensor turned(
+      Map<String, FloatTensor> all, int iBlocks, int oBlocks, String... names) {
+    Shape shape = all.get(names[0].replace('#', '0') + ".weight").shape();
+    int out = (int) shape.dim(0);
+    int in = (int) shape.dim(1);
+    FloatTensor blocks = FloatTensor.zeros(iBlocks, oBlocks, in, (long) out * names.length);
+    for (int e = 0; e < iBlocks * oBlocks; e++) {
+      for (int part = 0; part < names.length; part++) {
+        FloatTensor matrix = all.get(names[part].replace("#", "" + e) + ".weight");
+        for (int i = 0; i < out * in; i++) {
+          int o = i / in;
+          float value = matrix.get(o, i % in);
+          blocks.set(value, iBlocks == 1 ? 0 : e, oBlocks == 1 ? 0 : e, i % in, part * out + o);
         }
       }
     }
-    return halves
-        ? Map.of("W1.gate", gate, "W1.up", up, "W2", down, "Wg", Wg)
-        : Map.of("W1", both, "W2", down, "Wg", Wg);
+    return blocks;
   }
 
   private static MixtureOfExpertsBuilder builder() {
-    return MixtureOfExperts.builder(INPUTS, HIDDEN, TopKGate.of(EXPERTS, 2)).outputs(OUTPUTS);
-  }
-
-  private static MixtureOfExperts layer(ExpertTensors tensors, ElementType type)
-      throws IOException {
-    return MixtureOfExperts.of(tensors, EXPERTS, TopKGate.of(EXPERTS, 2), Activation.SWIGLU, type);
+    return MixtureOfExperts.builder(INPUTS, HIDDEN, TopKGate.of(EXPERTS, 2))
+        .outputs(OUTPUTS)
+        .gatedShared(SHARED_HIDDEN);
   }
 
   private static float[] floats(BlockMatrix parameter) {
@@ -129,7 +140,7 @@ final class NamedExpertsTest {
     try (MixtureOfExperts floats = builder().build(parameters(all, false));
         MixtureOfExperts expected = floats.withWeights(type)) {
       long before = FloatTensor.allocatedBytes();
-      try (MixtureOfExperts layer = layer(copies(all), type)) {
+      try (MixtureOfExperts layer = builder().build(copies(all), type)) {
         assertEqual(expected, layer);
         boolean trained = layer.parameters().get("W1") instanceof FloatTensor;
         assertEquals(type == ElementType.FLOAT32, trained);
@@ -159,12 +170,12 @@ final class NamedExpertsTest {
       TensorFile.save(path, named);
       for (LoadOptions options : new LoadOptions[] {LoadOptions.copied(), LoadOptions.mapped()}) {
         try (TensorFile file = TensorFile.open(path, options);
-            MixtureOfExperts expected = layer(copies(rounded), type);
-            MixtureOfExperts layer = layer(name -> file.weights("mlp." + name), type)) {
+            MixtureOfExperts expected = builder().build(copies(rounded), type);
+            MixtureOfExperts layer = builder().build(name -> file.weights("mlp." + name), type)) {
           assertEqual(expected, layer);
           FileFormatException missing =
-              assertThrows(FileFormatException.class, () -> layer(file::weights, type));
-          assertEquals("experts.0.up_proj.weight", missing.part());
+              assertThrows(FileFormatException.class, () -> builder().build(file::weights, type));
+          assertEquals("gate.weight", missing.part());
         }
       }
     }
@@ -173,21 +184,71 @@ final class NamedExpertsTest {
   @Test
   void withoutAGateAndWithOneMatrixOnTheWayIn(Data data) throws IOException {
     Map<String, FloatTensor> all = matrices(data);
-    all.remove("gate.weight");
-    all.keySet().removeIf(name -> name.contains("gate_proj"));
+    all.keySet().removeIf(name -> name.contains("gate"));
     try (MixtureOfExperts layer =
-        MixtureOfExperts.of(copies(all), EXPERTS, null, Activation.RELU, ElementType.FLOAT32)) {
+        MixtureOfExperts.builder(INPUTS, HIDDEN, EXPERTS)
+            .outputs(OUTPUTS)
+            .activation(Activation.RELU)
+            .shared(SHARED_HIDDEN)
+            .build(copies(all), ElementType.FLOAT32)) {
       assertThrows(IllegalStateException.class, layer::gate);
       assertEquals(HIDDEN, layer.parameters().get("W1").shape().dim(3));
-      assertEquals(OUTPUTS, layer.outputs());
+      assertEquals(SHARED_HIDDEN, layer.parameters().get("shared.W1").shape().dim(3));
     }
+  }
+
+  /** Matrices by the names of Qwen and DeepSeek are the layer that a file of llama.cpp has. */
+  @ParameterizedTest
+  @ValueSource(strings = {"qwen2moe", "deepseek2-v3"})
+  void isTheLayerOfLlamaCpp(String model) throws IOException {
+    Path path = Path.of("src/test/resources/gguf/experts-" + model + ".gguf");
+    try (GgufFile file = GgufFile.open(path);
+        MixtureOfExperts expected = MixtureOfExperts.of(file, 1)) {
+      MixtureOfExpertsBuilder builder =
+          MixtureOfExperts.builder(expected.inputs(), expected.hidden(), expected.gate());
+      int hidden = (int) expected.parameters().get("shared.W2").shape().dim(2);
+      boolean isGated = expected.parameters().containsKey("shared.Wg");
+      builder = isGated ? builder.gatedShared(hidden) : builder.shared(hidden);
+      try (MixtureOfExperts layer =
+          builder.build(name -> ofLlamaCpp(file, name), ElementType.FLOAT32)) {
+        assertEqual(expected, layer);
+      }
+    }
+  }
+
+  private static FloatTensor ofLlamaCpp(GgufFile file, String name) throws IOException {
+    String[] parts = name.split("[.]", -1);
+    String matrix = parts[parts.length - 2].replace("_proj", "");
+    String tensor =
+        switch (parts[0]) {
+          case "gate" -> "gate_inp";
+          case "shared_expert_gate" -> "gate_inp_shexp";
+          case "shared_expert" -> matrix + "_shexp";
+          default -> matrix + "_exps";
+        };
+    try (FloatTensor all = file.floats("blk.1.ffn_" + tensor + ".weight")) {
+      Shape shape = all.shape();
+      if (shape.rank() < 3) {
+        return FloatTensor.of(all.toArray(), shape.size() / last(shape), last(shape));
+      }
+      int size = (int) (shape.dim(1) * last(shape));
+      float[] one = new float[size];
+      all.get((long) Integer.parseInt(parts[1]) * size, one, 0, size);
+      return FloatTensor.of(one, shape.dim(1), last(shape));
+    }
+  }
+
+  private static long last(Shape shape) {
+    return shape.dim(shape.rank() - 1);
   }
 
   private static void refused(Map<String, FloatTensor> all, String message) {
     long before = FloatTensor.allocatedBytes();
     assertEquals(
         message,
-        assertThrows(IllegalArgumentException.class, () -> layer(copies(all), ElementType.BFLOAT16))
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> builder().build(copies(all), ElementType.BFLOAT16))
             .getMessage());
     assertTrue(FloatTensor.allocatedBytes() <= before, "memory is kept");
   }
@@ -211,14 +272,12 @@ final class NamedExpertsTest {
     all = matrices(data);
     all.put("experts.1.gate_proj.weight", floats(data, HIDDEN * INPUTS));
     refused(all, "experts.1.gate_proj.weight: expected (out, in) or (1, 1, out, in) but was (592)");
-    assertEquals(
-        "gate: expected one of 4 experts but was one of 3",
-        assertThrows(
-                IllegalArgumentException.class,
-                () ->
-                    MixtureOfExperts.of(
-                        name -> null, 4, TopKGate.of(3, 2), Activation.SWIGLU, ElementType.FLOAT32))
-            .getMessage());
+    all = matrices(data);
+    all.put("shared_expert_gate.weight", floats(data, 2, INPUTS));
+    refused(all, "shared_expert_gate.weight: expected (out, in) = (1, 37) but was (2, 37)");
+    all = matrices(data);
+    all.put("shared_expert.down_proj.weight", floats(data, OUTPUTS, HIDDEN));
+    refused(all, "shared_expert.down_proj.weight: expected (out, in) = (5, 24) but was (5, 16)");
   }
 
   // -------------------------------------------------------------------------- W1 as two tensors

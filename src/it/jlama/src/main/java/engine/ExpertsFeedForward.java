@@ -12,12 +12,11 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.function.IntFunction;
-import org.blocksparse.Activation;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Weights;
 import org.blocksparse.experts.MixtureOfExperts;
-import org.blocksparse.experts.TopKGate;
+import org.blocksparse.experts.MixtureOfExpertsBuilder;
 
 /** The experts of a Mixtral layer in Jlama: reads and writes Jlama's tensors where they lie. */
 public final class ExpertsFeedForward implements FeedForward, AutoCloseable {
@@ -33,22 +32,18 @@ public final class ExpertsFeedForward implements FeedForward, AutoCloseable {
    * Copies the experts of one layer, converted to a type, once.
    *
    * @param prefix such as {@code model.layers.5.block_sparse_moe.}
+   * @param layer has the sizes and the gate
    * @param results makes the tensor (rows, size of the model) for a number of rows
    */
   public static ExpertsFeedForward load(
       WeightLoader weights,
       String prefix,
-      TopKGate gate,
+      MixtureOfExpertsBuilder layer,
       ElementType type,
       IntFunction<AbstractTensor> results) {
     try {
       MixtureOfExperts experts =
-          MixtureOfExperts.of(
-              name -> matrix(weights.load(prefix + ofMixtral(name))),
-              gate.experts(),
-              gate,
-              Activation.SWIGLU,
-              type);
+          layer.build(name -> matrix(weights.load(prefix + ofMixtral(name))), type);
       return new ExpertsFeedForward(experts, results);
     } catch (IOException e) {
       throw new UncheckedIOException(e);

@@ -19,6 +19,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Optional;
 import org.blocksparse.ElementType;
+import org.blocksparse.experts.MixtureOfExperts;
 import org.blocksparse.experts.TopKGate;
 
 /** Jlama's Mixtral with the experts of this library; attention and norms are Jlama's. */
@@ -84,10 +85,11 @@ public class ExpertsMixtral extends MixtralModel {
           case Q4 -> ElementType.Q4_0;
           default -> ElementType.FLOAT32;
         };
+    TopKGate gate = TopKGate.of(config.numberOfExperts, config.numberOfExpertsPerToken);
     return ExpertsFeedForward.load(
         weights,
         "model.layers." + layer + ".block_sparse_moe.",
-        TopKGate.of(config.numberOfExperts, config.numberOfExpertsPerToken),
+        MixtureOfExperts.builder(config.embeddingLength, config.hiddenLength, gate),
         type,
         rows -> makeDenseTensor(rows, config.embeddingLength));
   }
