@@ -32,9 +32,6 @@ final class LinearModelFile {
   private static final String CALIBRATION = "tree.calibration";
   private static final String TF_IDF = "tree.tfidf";
 
-  /** No inverse document frequency of 2^31 rows is larger; squares of these stay finite. */
-  private static final float MOST_INVERSE = 64;
-
   private LinearModelFile() {}
 
   // ------------------------------------------------------------------------------------ writing
@@ -61,7 +58,7 @@ final class LinearModelFile {
                 calibrations.size(),
                 2));
     if (model.tfIdf() != null) {
-      file.tensors().add(floats(TF_IDF, i -> model.tfIdf().inverse()[i], weights.features()));
+      file.tensors().add(model.tfIdf().tensor(TF_IDF));
     }
   }
 
@@ -129,7 +126,11 @@ final class LinearModelFile {
           settings.isMapped() ? reader.mapElements(biases) : reader.readFloats(biases);
       SparseChunks stored = sparse.read(tree.chunks(), tree::size, ofOutputs);
       return new SparseChunksFile.Content<>(
-          LinearModel.of(tree, stored, calibrations(calibration), tfIdfOrNull(stored.features())),
+          LinearModel.of(
+              tree,
+              stored,
+              calibrations(calibration),
+              TfIdf.readOrNull(reader, TF_IDF, stored.features())),
           metadata.ofUser(),
           names == null ? null : names.read(reader, !settings.isMapped()));
     }
@@ -157,30 +158,6 @@ final class LinearModelFile {
         throw new MalformedException(
             "tree." + part, e.getMessage().substring(part.length() + 2), e);
       }
-    }
-
-    private TfIdf tfIdfOrNull(int features) throws IOException {
-      if (!reader.has(TF_IDF)) {
-        return null;
-      }
-      float[] inverse = new float[features];
-      Storage storage = reader.readFloats(reader.entry(TF_IDF, Dtype.F32, features));
-      storage.getFloats(0, inverse, 0, features);
-      storage.close();
-      for (int feature = 0; feature < features; feature++) {
-        if (!(inverse[feature] >= 0 && inverse[feature] <= MOST_INVERSE)) {
-          throw new MalformedException(
-              TF_IDF,
-              "element "
-                  + feature
-                  + " = "
-                  + inverse[feature]
-                  + " is outside [0, "
-                  + MOST_INVERSE
-                  + "]");
-        }
-      }
-      return new TfIdf(inverse);
     }
 
     private List<Calibration> calibrations(TensorEntry entry) throws IOException {

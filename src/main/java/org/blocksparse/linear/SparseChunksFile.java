@@ -144,6 +144,10 @@ final class SparseChunksFile {
     return List.of(weights, columns, chunkOf);
   }
 
+  int features() {
+    return (int) begins.size() - 1;
+  }
+
   /** The bytes of all tensors that are copied. */
   long bytesToRead() {
     long copied = starts.bytes() + begins.bytes();

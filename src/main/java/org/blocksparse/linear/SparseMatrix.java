@@ -127,6 +127,28 @@ record SparseMatrix(int[] offsets, int[] columns, float[] values) {
     return new SparseMatrix(kept, Arrays.copyOf(columns, size), Arrays.copyOf(values, size));
   }
 
+  /** The columns as rows, of which there are {@code count}; there are values. */
+  SparseMatrix transposed(int count) {
+    int[] begins = new int[count + 1];
+    for (int column : columns) {
+      begins[column + 1]++;
+    }
+    for (int column = 0; column < count; column++) {
+      begins[column + 1] += begins[column];
+    }
+    int[] next = begins.clone();
+    int[] rowOf = new int[columns.length];
+    float[] moved = new float[columns.length];
+    for (int row = 0; row < rows(); row++) {
+      for (int entry = offsets[row]; entry < offsets[row + 1]; entry++) {
+        int to = next[columns[entry]]++;
+        rowOf[to] = row;
+        moved[to] = values[entry];
+      }
+    }
+    return new SparseMatrix(begins, rowOf, moved);
+  }
+
   int rows() {
     return offsets.length - 1;
   }

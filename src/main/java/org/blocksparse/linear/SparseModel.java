@@ -15,15 +15,21 @@ import org.blocksparse.internal.search.SparseSearch;
  * Sparse weights whose chunks are consecutive outputs.
  *
  * @param table the chunks as classes of outputs
+ * @param tfIdf weighs rows, which count features; null: they are taken as they are
  */
-record SparseModel(SparseChunks weights, ClassTable table) {
-  static SparseModel of(SparseChunks weights, int outputs) {
-    return new SparseModel(weights, SparseSearch.table(outputs));
+record SparseModel(SparseChunks weights, ClassTable table, TfIdf tfIdf) {
+  static SparseModel of(SparseChunks weights, int outputs, TfIdf tfIdf) {
+    return new SparseModel(weights, SparseSearch.table(outputs), tfIdf);
   }
 
   /** The weights of each feature, which is a bag of outputs below {@code outputs}. */
   static SparseModel of(Bags bags, int outputs) {
-    SparseMatrix matrix = SparseMatrix.of(bags, "weights: the weights of output").withoutZeros();
+    return of(SparseMatrix.of(bags, "weights: the weights of output"), outputs, null);
+  }
+
+  /** The weights of each feature, a row of outputs. */
+  static SparseModel of(SparseMatrix all, int outputs, TfIdf tfIdf) {
+    SparseMatrix matrix = all.withoutZeros();
     int entries = matrix.columns().length;
     int features = matrix.rows();
     int[] begins = new int[features + 1];
@@ -50,7 +56,7 @@ record SparseModel(SparseChunks weights, ClassTable table) {
       made.starts().putInts(0, starts, 0, rows + 1);
       made.columns().putBytes(0, columns, entries);
       made.w().putFloats(0, matrix.values(), 0, entries);
-      return of(made, outputs);
+      return of(made, outputs, tfIdf);
     } catch (Throwable e) {
       made.close();
       throw e;
@@ -79,6 +85,6 @@ record SparseModel(SparseChunks weights, ClassTable table) {
 
   /** A copy with weights of a type; see {@link LinearModel#copy(WeightType, Engine)}. */
   SparseModel copy(WeightType type, Engine engine) {
-    return new SparseModel(LinearModel.copy(weights, type, engine), table);
+    return new SparseModel(LinearModel.copy(weights, type, engine), table, tfIdf);
   }
 }

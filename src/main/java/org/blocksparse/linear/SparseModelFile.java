@@ -26,6 +26,7 @@ final class SparseModelFile {
       new SparseChunksFile.Format("sparse weights", ModelNames.SPARSE_WEIGHTS, "sparse.");
 
   private static final String BIASES = "biases";
+  private static final String TF_IDF = "tfidf";
 
   private SparseModelFile() {}
 
@@ -36,6 +37,9 @@ final class SparseModelFile {
     SparseChunksFile.add(prefix, weights, file);
     long[] outputs = {model.outputs()};
     file.tensors().add(TensorSource.floats(prefix + BIASES, outputs, weights.biases()));
+    if (model.tfIdf() != null) {
+      file.tensors().add(model.tfIdf().tensor(prefix + TF_IDF));
+    }
   }
 
   /**
@@ -63,6 +67,7 @@ final class SparseModelFile {
     int outputs = (int) SparseChunksFile.requireSize(biases, 1, GrowingArrays.MAX_LENGTH);
     // Those of another layer's file are not of these weights alone, which may have fewer outputs.
     LabelsFile names = alone ? LabelsFile.orNull(reader, outputs) : null;
+    TfIdf tfIdf = TfIdf.readOrNull(reader, prefix + TF_IDF, sparse.features());
     long bytes = biases.bytes() + sparse.bytesToRead() + (names == null ? 0 : names.bytes());
     reader.reportTo(settings.progress(), bytes);
     SparseChunks weights =
@@ -72,7 +77,7 @@ final class SparseModelFile {
                 Math.min(SparseChunks.MOST_OUTPUTS, outputs - SparseChunks.MOST_OUTPUTS * chunk),
             requireZeros(reader, biases));
     return new SparseChunksFile.Content<>(
-        SparseModel.of(weights, outputs),
+        SparseModel.of(weights, outputs, tfIdf),
         metadata.ofUser(),
         names == null ? null : names.read(reader, !settings.isMapped()));
   }

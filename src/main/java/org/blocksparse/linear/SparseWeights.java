@@ -22,6 +22,7 @@ import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.files.WeightsFile;
+import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.SparseChunks;
 import org.blocksparse.internal.memory.StorageLease;
@@ -55,8 +56,8 @@ import org.blocksparse.ranking.Ranking;
  * that a row lists several times counts as often. If a score is NaN, the row is not {@linkplain
  * Ranking#isDefined defined}.
  *
- * <p><b>Two products.</b> The ranking of one matrix can be the rows of the next: from the words of
- * a text to training examples, and from these to their labels.
+ * <p><b>Similarity.</b> {@link #ofRows} makes weights whose score of output r is the similarity of
+ * x and a row r: a training example, for instance, or the text of a label.
  *
  * <p><b>Threads.</b> Immutable but for its {@linkplain #setLabels names}; any number of threads may
  * search at the same time. Results do not depend on the workers.
@@ -102,11 +103,53 @@ public final class SparseWeights extends SparseLayer {
     }
   }
 
+  /** Similarities with the default workers; see {@link #ofRows(SparseRows, int, Workers)}. */
+  public static SparseWeights ofRows(SparseRows rows, int features) {
+    return ofRows(rows, features, Workers.common());
+  }
+
+  /**
+   * Weights of float32 whose score of output r is the similarity of x and row r. Rows without
+   * values count features: a feature that occurs n times is listed n times. Such rows, and those of
+   * later searches, are weighted by TF-IDF, (1 + log count) (1 + log((1 + rows) / (1 + rows with
+   * the feature))), and scaled to length 1: the score is their cosine. Features that no row has are
+   * ignored. If the rows have values, the score is the product of the rows as they are.
+   *
+   * @param rows at least one; the weights are a copy
+   * @param features how many features there are
+   * @throws IllegalArgumentException if there are no rows, or more than 2<sup>31</sup> - 9; if
+   *     features is less than 1; or if a value is not finite
+   * @throws IndexOutOfBoundsException if an index is outside [0, features)
+   */
+  public static SparseWeights ofRows(SparseRows rows, int features, Workers workers) {
+    Engine engine = TENSORS.engine(requireNonNull(workers, "workers"));
+    Check.dimension("features", features);
+    TENSORS.requireIndices(requireNonNull(rows, "rows"), "rows", "features", features);
+    Check.atLeast(1, "rows: rows", rows.rows());
+    SparseModel.requireOutputs(rows.rows());
+    try (OperandLease lease = TENSORS.lease(rows, new OperandLease(), "rows")) {
+      TENSORS.requireFinite(rows, "rows");
+      SparseMatrix matrix = SparseMatrix.of(TENSORS.bags(rows), "rows: the values of feature");
+      TfIdf tfIdf = rows.isWeighted() ? null : TfIdf.of(matrix, features).only(matrix);
+      SparseMatrix weighted = tfIdf == null ? matrix : tfIdf.weighted(matrix);
+      SparseModel model = SparseModel.of(weighted.transposed(features), rows.rows(), tfIdf);
+      return new SparseWeights(model, engine, Map.of(), null);
+    }
+  }
+
   // -------------------------------------------------------------------------------- what it is
 
   @Override
   public int outputs() {
     return model.outputs();
+  }
+
+  /**
+   * Whether these are {@linkplain #ofRows similarities} to rows that count features. Rows of
+   * searches then have no values: a feature that occurs n times is listed n times.
+   */
+  public boolean countsFeatures() {
+    return model.tfIdf() != null;
   }
 
   @Override
@@ -179,8 +222,9 @@ public final class SparseWeights extends SparseLayer {
    *
    * @param x (batch) rows of features
    * @param k at least 1
-   * @throws IllegalArgumentException if k is less than 1; or if the filter is renormalized, or has
-   *     lists for another number of rows
+   * @throws IllegalArgumentException if k is less than 1; if x has values, and the weights
+   *     {@linkplain #countsFeatures count features}; or if the filter is renormalized, or has lists
+   *     for another number of rows
    * @throws IndexOutOfBoundsException also if the filter lists an output that does not exist
    */
   @Override
@@ -213,27 +257,45 @@ public final class SparseWeights extends SparseLayer {
    *
    * @param x (1) row of features
    * @param output in [0, outputs)
-   * @throws IllegalArgumentException if x does not have one row
+   * @throws IllegalArgumentException if x does not have one row; or if it has values, and the
+   *     weights {@linkplain #countsFeatures count features}
    * @throws IndexOutOfBoundsException also if there is no such output
    */
   public List<Term> explain(SparseRows x, int output) {
     TENSORS.requireIndices(requireNonNull(x, "x"), "x", "features", features());
     TENSORS.requireRows(x, "x", 1);
     Check.index("output", output, "outputs", outputs());
-    try (OperandLease lease = model.lease(TENSORS.lease(x, new OperandLease(), "x"))) {
+    try (OperandLease lease = new OperandLease()) {
       int chunk = output / SparseChunks.MOST_OUTPUTS;
       int column = output % SparseChunks.MOST_OUTPUTS;
       return Terms.of(
-          TENSORS.bags(x), feature -> LabelWeights.weight(model.weights(), feature, chunk, column));
+          leased(x, "x", lease),
+          feature -> LabelWeights.weight(model.weights(), feature, chunk, column));
     }
   }
 
   /** Checks rows, and leases them and the weights. */
   SparseTerm term(SparseRows x, String name, double factor, OperandLease lease) {
     TENSORS.requireIndices(requireNonNull(x, name), name, "features", features());
-    model.lease(TENSORS.lease(x, lease, name));
     return new SparseTerm(
-        engine().kernels().rows(), TENSORS.bags(x), model.weights(), outputs(), factor);
+        engine().kernels().rows(), leased(x, name, lease), model.weights(), outputs(), factor);
+  }
+
+  /** Leases the weights, and checked rows as these weigh them. */
+  private Bags leased(SparseRows x, String name, OperandLease lease) {
+    model.lease(TENSORS.lease(x, lease, name));
+    if (model.tfIdf() == null) {
+      return TENSORS.bags(x);
+    }
+    if (x.isWeighted()) {
+      throw new IllegalArgumentException(
+          name + ": expected rows without values, as the weights count features");
+    }
+    SparseMatrix rows = model.tfIdf().weighted(TENSORS.bags(x));
+    try (SparseRows weighted = SparseRows.of(rows.offsets(), rows.columns(), rows.values())) {
+      TENSORS.lease(weighted, lease, name); // keeps their memory
+      return TENSORS.bags(weighted);
+    }
   }
 
   /** These weights as a part of a file, in tensors whose names begin with a prefix. */

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.linear;
 
+import java.io.IOException;
 import java.util.Arrays;
+import org.blocksparse.internal.files.Dtype;
+import org.blocksparse.internal.files.MalformedException;
+import org.blocksparse.internal.files.SafeTensorsReader;
+import org.blocksparse.internal.files.TensorSource;
 import org.blocksparse.internal.kernels.Bags;
+import org.blocksparse.internal.memory.Storage;
 
 /**
  * Weights of features that are counted. A feature that a row has n times gets (1 + log n) times its
@@ -12,6 +18,9 @@ import org.blocksparse.internal.kernels.Bags;
  */
 @SuppressWarnings("ArrayRecordComponent") // nobody compares them
 record TfIdf(float[] inverse) {
+  /** No inverse document frequency of 2^31 rows is larger; squares of these stay finite. */
+  private static final float LARGEST = 64;
+
   /**
    * The weights of some rows of counts: 1 + log((1 + rows) / (1 + rows that have the feature)),
    * which is finite for features that no row has.
@@ -24,6 +33,47 @@ record TfIdf(float[] inverse) {
     float[] inverse = new float[features];
     for (int feature = 0; feature < features; feature++) {
       inverse[feature] = (float) (1 + Math.log((1.0 + counts.rows()) / (1.0 + rowsWith[feature])));
+    }
+    return new TfIdf(inverse);
+  }
+
+  /** The same for the features of some rows alone: 0 for others. */
+  TfIdf only(SparseMatrix counts) {
+    float[] those = new float[inverse.length];
+    for (int feature : counts.columns()) {
+      those[feature] = inverse[feature];
+    }
+    return new TfIdf(those);
+  }
+
+  /** These as a tensor of a file. */
+  TensorSource tensor(String name) {
+    return new TensorSource(
+        name,
+        Dtype.F32,
+        new long[] {inverse.length},
+        (begin, count, into) -> into.asFloatBuffer().put(inverse, (int) begin, count));
+  }
+
+  /**
+   * Those of a file; null if it has none.
+   *
+   * @throws MalformedException if a number is out of bounds
+   */
+  static TfIdf readOrNull(SafeTensorsReader reader, String name, int features) throws IOException {
+    if (!reader.has(name)) {
+      return null;
+    }
+    float[] inverse = new float[features];
+    Storage storage = reader.readFloats(reader.entry(name, Dtype.F32, features));
+    storage.getFloats(0, inverse, 0, features);
+    storage.close();
+    for (int feature = 0; feature < features; feature++) {
+      if (!(inverse[feature] >= 0 && inverse[feature] <= LARGEST)) {
+        throw new MalformedException(
+            name,
+            "element " + feature + " = " + inverse[feature] + " is outside [0, " + LARGEST + "]");
+      }
     }
     return new TfIdf(inverse);
   }

@@ -30,7 +30,7 @@ import org.blocksparse.ranking.Ranking;
  * A weighted sum of the scores of several layers over the same outputs: a {@link
  * org.blocksparse.softmax.TwoLevelLayer} over an {@link org.blocksparse.bag.EmbeddingBag}, a {@link
  * org.blocksparse.linear.LinearLabelTree}, and any number of {@link
- * org.blocksparse.linear.SparseWeights}.
+ * org.blocksparse.linear.SparseWeights} and {@link NearestExamples}.
  *
  * <pre>{@code
  * score(output | x) = sum over the scorers of weight * score of the scorer
@@ -324,9 +324,9 @@ public final class Mixture implements AutoCloseable {
 
   /**
    * A scorer as it was added, to train it further or to put it into another mixture: a {@link
-   * org.blocksparse.softmax.TwoLevelLayer}, a {@link org.blocksparse.linear.LinearLabelTree} or
-   * {@link org.blocksparse.linear.SparseWeights}; or the {@link org.blocksparse.bag.EmbeddingBag}
-   * of a layer.
+   * org.blocksparse.softmax.TwoLevelLayer}, a {@link org.blocksparse.linear.LinearLabelTree},
+   * {@link org.blocksparse.linear.SparseWeights} or {@link NearestExamples}; or the {@link
+   * org.blocksparse.bag.EmbeddingBag} of a layer.
    *
    * @param name of the scorer
    * @param type of what is asked for

@@ -65,7 +65,19 @@ public final class MixtureBuilder {
    * @throws IllegalArgumentException if the name is none, or taken
    */
   public MixtureBuilder weights(String name, SparseWeights weights) {
-    return add(new Scorer.OfWeights(name, requireNonNull(weights, "weights")));
+    return add(new Scorer.OfWeights(name, requireNonNull(weights, "weights"), null));
+  }
+
+  /**
+   * Adds the scores of nearest examples, which may be of fewer outputs than other scorers have, as
+   * those of {@link #weights}.
+   *
+   * @param name as of {@link #layer}
+   * @throws IllegalArgumentException if the name is none, or taken
+   */
+  public MixtureBuilder nearest(String name, NearestExamples nearest) {
+    SparseWeights outputs = requireNonNull(nearest, "nearest").outputs();
+    return add(new Scorer.OfWeights(name, outputs, nearest));
   }
 
   /** Adds probabilities of the layer and of the tree, rather than their logarithms. */

@@ -17,6 +17,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Supplier;
+import org.blocksparse.FileFormatException;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.files.Dtype;
@@ -37,6 +38,7 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.LabelTree;
@@ -53,6 +55,7 @@ record MixtureFile(
   private static final String LAYER = "layer:";
   private static final String TREE = "tree:";
   private static final String SPARSE = "sparse:";
+  private static final String NEAREST = "nearest:";
 
   // ------------------------------------------------------------------------------------ writing
 
@@ -71,6 +74,9 @@ record MixtureFile(
         parts.add(LINEAR.partOrNull(linear.tree()));
       } else if (scorer instanceof Scorer.OfWeights sparse) {
         parts.add(LINEAR.part(sparse.weights(), prefix(sparse.name())));
+        if (sparse.nearest() != null) {
+          parts.add(LINEAR.part(sparse.nearest().examples(), examplesPrefix(sparse.name())));
+        }
       }
     }
     parts.add((written, ofFile, metadata, lease) -> add(written, metadata));
@@ -104,17 +110,15 @@ record MixtureFile(
     return "sparse." + name + ".";
   }
 
+  private static String examplesPrefix(String name) {
+    return "examples." + name + ".";
+  }
+
   /** Adds the mixture itself. */
   private void add(WeightsFile file, Map<String, String> metadata) {
     StringBuilder names = new StringBuilder();
     for (Scorer scorer : scorers) {
-      names
-          .append(names.isEmpty() ? "" : " ")
-          .append(
-              scorer instanceof Scorer.OfLayer
-                  ? LAYER
-                  : scorer instanceof Scorer.OfTree ? TREE : SPARSE)
-          .append(scorer.name());
+      names.append(names.isEmpty() ? "" : " ").append(kind(scorer)).append(scorer.name());
     }
     metadata.put(ModelNames.MIXTURE_SCORERS, names.toString());
     if (addsProbabilities) {
@@ -128,6 +132,13 @@ record MixtureFile(
         metadata.put(ModelNames.MIXTURE_TOP_TWO, calibration.topTwoOrNull().encoded());
       }
     }
+  }
+
+  private static String kind(Scorer scorer) {
+    if (scorer instanceof Scorer.OfWeights sparse) {
+      return sparse.nearest() == null ? SPARSE : NEAREST + sparse.nearest().k() + ":";
+    }
+    return scorer instanceof Scorer.OfLayer ? LAYER : TREE;
   }
 
   private static TensorSource floats(String name, float[] numbers, long... dims) {
@@ -161,13 +172,19 @@ record MixtureFile(
     List<Scorer> scorers = new ArrayList<>();
     try {
       for (String text : header.scorers) {
-        String name = text.substring(text.indexOf(':') + 1);
+        String name = text.substring(text.lastIndexOf(':') + 1);
         if (text.startsWith(LAYER)) {
           scorers.add(layer(file, options, name, header.isLabelTree));
         } else if (text.startsWith(TREE)) {
           scorers.add(new Scorer.OfTree(name, LinearLabelTree.load(file, options)));
         } else {
-          scorers.add(new Scorer.OfWeights(name, LINEAR.load(file, settings, prefix(name))));
+          SparseWeights sparse = LINEAR.load(file, settings, prefix(name));
+          scorers.add(new Scorer.OfWeights(name, sparse, null));
+          if (text.startsWith(NEAREST)) {
+            int k = Integer.parseInt(text.substring(NEAREST.length(), text.lastIndexOf(':')));
+            NearestExamples nearest = nearest(file, settings, name, sparse, k);
+            scorers.set(scorers.size() - 1, new Scorer.OfWeights(name, sparse, nearest));
+          }
         }
       }
       Reading.of(file, () -> requireFit(scorers));
@@ -197,6 +214,18 @@ record MixtureFile(
     } catch (Throwable e) {
       bag.close();
       throw e;
+    }
+  }
+
+  private static NearestExamples nearest(
+      Path file, LoadSettings settings, String name, SparseWeights outputs, int k)
+      throws IOException {
+    SparseWeights examples = LINEAR.load(file, settings, examplesPrefix(name));
+    try {
+      return new NearestExamples(examples, outputs, k);
+    } catch (IllegalArgumentException e) {
+      examples.close();
+      throw new FileFormatException(file, examplesPrefix(name) + "biases", e.getMessage());
     }
   }
 
@@ -263,7 +292,9 @@ record MixtureFile(
           weights,
           calibrationOrNull(reader, metadata.entries().get(ModelNames.MIXTURE_TOP_TWO)),
           metadata.ofUser(),
-          scorers.stream().allMatch(text -> text.startsWith(SPARSE)) ? namesOrNull(reader) : null);
+          scorers.stream().noneMatch(text -> text.startsWith(LAYER) || text.startsWith(TREE))
+              ? namesOrNull(reader)
+              : null);
     }
   }
 
@@ -276,11 +307,12 @@ record MixtureFile(
   private static void requireScorers(List<String> scorers) throws MalformedException {
     Set<String> seen = new TreeSet<>();
     for (String text : scorers) {
-      int colon = text.indexOf(':') + 1;
+      int colon = text.lastIndexOf(':') + 1;
       String kind = text.substring(0, colon);
       String name = text.substring(colon);
-      boolean isKind = kind.equals(LAYER) || kind.equals(TREE) || kind.equals(SPARSE);
-      boolean isNew = seen.add(name) && (kind.equals(SPARSE) || seen.add(kind));
+      boolean isSparse = kind.equals(SPARSE) || kind.matches(NEAREST + "([1-9]\\d{0,5}|1000000):");
+      boolean isKind = kind.equals(LAYER) || kind.equals(TREE) || isSparse;
+      boolean isNew = seen.add(name) && (isSparse || seen.add(kind));
       if (!isKind
           || !isNew
           || scorers.size() > MixtureBuilder.MOST_SCORERS

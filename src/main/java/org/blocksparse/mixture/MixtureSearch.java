@@ -111,7 +111,7 @@ final class MixtureSearch {
       List<SparseTerm> terms = new ArrayList<>();
       for (int i : sparse) {
         Scorer.OfWeights scorer = (Scorer.OfWeights) scorers.get(i);
-        terms.add(LINEAR.term(scorer.weights(), of(x, i), name(x, i), weights[i], lease));
+        terms.add(scorer.term(of(x, i), name(x, i), weights[i], lease));
       }
       if (layer >= 0) {
         int first = Math.min(wanted, MOST_FIRST);
@@ -217,7 +217,7 @@ final class MixtureSearch {
     }
     return one instanceof Scorer.OfTree linear
         ? linear.tree().topK(rows, k, filter)
-        : ((Scorer.OfWeights) one).weights().topK(rows, k, filter);
+        : ((Scorer.OfWeights) one).topK(rows, k, filter);
   }
 
   int scorers() {
@@ -265,7 +265,7 @@ final class MixtureSearch {
     if (output >= one.outputs()) {
       return new Share(one.name(), weights[scorer], 0, List.of());
     }
-    List<Term> terms = ((Scorer.OfWeights) one).weights().explain(row, output);
+    List<Term> terms = ((Scorer.OfWeights) one).explain(row, output);
     double score = terms.stream().mapToDouble(Term::contribution).sum();
     return new Share(one.name(), weights[scorer], score, terms);
   }

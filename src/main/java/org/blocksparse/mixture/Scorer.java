@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.mixture;
 
+import static org.blocksparse.internal.Access.LINEAR;
+
+import java.util.List;
 import java.util.stream.Stream;
 import org.blocksparse.MemoryUse;
+import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.internal.OperandLease;
+import org.blocksparse.internal.search.SparseTerm;
+import org.blocksparse.linear.LinearExplanation.Term;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Ranking;
 import org.blocksparse.softmax.TwoLevelLayer;
 
 /** A scorer of a mixture. */
@@ -98,8 +107,41 @@ sealed interface Scorer extends AutoCloseable {
     }
   }
 
-  /** Sums of sparse weights. */
-  record OfWeights(String name, SparseWeights weights) implements Scorer {
+  /**
+   * Sums of sparse weights.
+   *
+   * @param nearest has the weights, and makes their rows; null: these are the rows of the scorer
+   */
+  record OfWeights(String name, SparseWeights weights, NearestExamples nearest) implements Scorer {
+    /** Checks rows, and leases them and all weights. */
+    SparseTerm term(SparseRows x, String rowsName, double factor, OperandLease lease) {
+      if (nearest == null) {
+        return LINEAR.term(weights, x, rowsName, factor, lease);
+      }
+      try (SparseRows examples = nearest.rows(x)) {
+        return LINEAR.term(weights, examples, rowsName, factor, lease);
+      }
+    }
+
+    Ranking topK(SparseRows x, int k, Filter filter) {
+      if (nearest == null) {
+        return weights.topK(x, k, filter);
+      }
+      try (SparseRows examples = nearest.rows(x)) {
+        return weights.topK(examples, k, filter);
+      }
+    }
+
+    /** The terms of the score of an output, by the features of a row. */
+    List<Term> explain(SparseRows row, int output) {
+      if (nearest == null) {
+        return weights.explain(row, output);
+      }
+      try (SparseRows examples = nearest.rows(row)) {
+        return nearest.explain(row, weights.explain(examples, output));
+      }
+    }
+
     @Override
     public int outputs() {
       return weights.outputs();
@@ -117,17 +159,21 @@ sealed interface Scorer extends AutoCloseable {
 
     @Override
     public Stream<Object> parts() {
-      return Stream.of(weights);
+      return nearest == null ? Stream.of(weights) : Stream.of(nearest);
     }
 
     @Override
     public MemoryUse memoryUse() {
-      return weights.memoryUse();
+      MemoryUse own = weights.memoryUse();
+      return nearest == null ? own : own.plus(nearest.examples().memoryUse());
     }
 
     @Override
     public void close() {
       weights.close();
+      if (nearest != null) {
+        nearest.examples().close();
+      }
     }
   }
 }

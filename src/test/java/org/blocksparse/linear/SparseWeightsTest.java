@@ -13,6 +13,7 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
@@ -150,6 +151,116 @@ final class SparseWeightsTest {
           }
         }
       }
+    }
+  }
+
+  /** The values of counted rows, and of rows that have some, as the formulas of ofRows say. */
+  private static double[][] weighted(double[][] counts, double[][] of) {
+    double[][] weighted = new double[counts.length][];
+    for (int row = 0; row < counts.length; row++) {
+      weighted[row] = new double[counts[row].length];
+      double squares = 0;
+      for (int f = 0; f < weighted[row].length; f++) {
+        int feature = f;
+        double with = Stream.of(of).filter(other -> other[feature] > 0).count();
+        double inverse = with == 0 ? 0 : 1 + Math.log((1 + of.length) / (1 + with));
+        weighted[row][f] = counts[row][f] == 0 ? 0 : (1 + Math.log(counts[row][f])) * inverse;
+        squares += weighted[row][f] * weighted[row][f];
+      }
+      for (int f = 0; f < weighted[row].length; f++) {
+        weighted[row][f] /= squares == 0 ? 1 : Math.sqrt(squares);
+      }
+    }
+    return weighted;
+  }
+
+  private static double product(double[] one, double[] other) {
+    return IntStream.range(0, one.length).mapToDouble(f -> one[f] * other[f]).sum();
+  }
+
+  /** Up to 16 roundings of a positive term. */
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void similaritiesOfCountedRowsAreCosines(KernelsUnderTest kernels) throws IOException {
+    SplittableRandom random = new SplittableRandom(Seed.value());
+    Path file = folder.resolve("similar");
+    for (int examples : new int[] {1, 7, 300}) {
+      for (int features : new int[] {1, 13}) {
+        Lists of = Lists.random(random, examples, 9, features, true);
+        Lists x = Lists.random(random, 9, 9, features, true);
+        for (Lists lists : List.of(of, x)) {
+          lists.values.forEach(values -> Arrays.fill(values, 1));
+        }
+        double[][] counts = of.dense(features);
+        double[][] rows = weighted(counts, counts);
+        double[][] wanted = weighted(x.dense(features), counts);
+        try (SparseRows counted = SparseRows.of(of.indices);
+            SparseRows queries = SparseRows.of(x.indices);
+            SparseRows valued = x.rows();
+            SparseWeights similar = SparseWeights.ofRows(counted, features, kernels.workers())) {
+          assertTrue(similar.countsFeatures());
+          similar.save(file);
+          try (SparseWeights mapped = SparseWeights.load(file, LoadOptions.mapped())) {
+            for (SparseWeights each : List.of(similar, mapped)) {
+              Ranking ranking = each.topK(queries, examples);
+              for (int row = 0; row < 9; row++) {
+                int r = row;
+                long positive = Stream.of(rows).filter(e -> product(e, wanted[r]) > 0).count();
+                assertEquals(positive, ranking.size(row));
+                for (int rank = 0; rank < ranking.size(row); rank++) {
+                  double cosine = product(rows[ranking.output(row, rank)], wanted[row]);
+                  assertEquals(cosine, ranking.score(row, rank), 16 * 0x1p-24 * cosine);
+                }
+              }
+            }
+          }
+          assertThrows(IllegalArgumentException.class, () -> similar.topK(valued, 1));
+          try (SparseRows one = queries.slice(0, 1);
+              SparseRows valuedOne = valued.slice(0, 1)) {
+            List<Term> terms = similar.explain(one, 0);
+            double sum = terms.stream().mapToDouble(Term::contribution).sum();
+            assertEquals(product(rows[0], wanted[0]), sum, 16 * 0x1p-24 * sum);
+            assertThrows(IllegalArgumentException.class, () -> similar.explain(valuedOne, 0));
+          }
+        }
+      }
+    }
+  }
+
+  /** Integers, so that products are exact. */
+  @Test
+  void similaritiesOfRowsWithValuesAreProducts() {
+    SplittableRandom random = new SplittableRandom(Seed.value());
+    Lists of = Lists.random(random, 300, 9, 13, true);
+    Lists x = Lists.random(random, 9, 9, 13, true);
+    double[][] dense = of.dense(13);
+    double[][] byFeature = new double[13][300];
+    for (int row = 0; row < 300; row++) {
+      for (int feature = 0; feature < 13; feature++) {
+        byFeature[feature][row] = dense[row][feature];
+      }
+    }
+    try (SparseRows rows = of.rows();
+        SparseRows queries = x.rows();
+        SparseWeights similar = SparseWeights.ofRows(rows, 13)) {
+      assertFalse(similar.countsFeatures());
+      Ranking ranking = similar.topK(queries, 7);
+      for (int row = 0; row < 9; row++) {
+        assertRow(ranking, row, scores(x, row, byFeature, 300), output -> true, 7);
+      }
+    }
+  }
+
+  @Test
+  void wrongRowsHaveNoSimilarities() {
+    try (SparseRows none = SparseRows.of(List.of());
+        SparseRows rows = SparseRows.of(List.of(new int[] {3}));
+        SparseRows infinite =
+            SparseRows.of(List.of(new int[] {0}), List.of(new float[] {Float.POSITIVE_INFINITY}))) {
+      assertThrows(IllegalArgumentException.class, () -> SparseWeights.ofRows(none, 1));
+      assertThrows(IllegalArgumentException.class, () -> SparseWeights.ofRows(rows, 0));
+      assertThrows(IndexOutOfBoundsException.class, () -> SparseWeights.ofRows(rows, 3));
+      assertThrows(IllegalArgumentException.class, () -> SparseWeights.ofRows(infinite, 1));
     }
   }
 

@@ -16,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
@@ -417,6 +418,141 @@ final class MixtureTest {
     for (double wrong : new double[] {0, 1001, Double.NaN}) {
       assertThrows(IllegalArgumentException.class, () -> calibration.withTopTwo(wrong, 0, 0, 0));
     }
+  }
+
+  /** Examples with integers, so that all sums are exact, and with up to 3 outputs each. */
+  private record Examples(int[][] features, int[][] outputsOf) {
+    static Examples random(int count, int outputs, SplittableRandom random) {
+      int[][] features = new int[count][FEATURES];
+      int[][] outputsOf = new int[count][];
+      for (int example = 0; example < count; example++) {
+        for (int i = 0; i < 4; i++) {
+          features[example][random.nextInt(FEATURES)] = random.nextInt(-2, 5);
+        }
+        outputsOf[example] = random.ints(random.nextInt(4), 0, outputs).toArray();
+      }
+      return new Examples(features, outputsOf);
+    }
+
+    void addTo(MixtureBuilder builder, String name, int outputs, int k, Workers workers) {
+      int[] all = IntStream.range(0, FEATURES).toArray();
+      List<float[]> values = new ArrayList<>();
+      for (int[] example : features) {
+        float[] ofExample = new float[FEATURES];
+        for (int feature = 0; feature < FEATURES; feature++) {
+          ofExample[feature] = example[feature];
+        }
+        values.add(ofExample);
+      }
+      try (SparseRows rows = SparseRows.of(Collections.nCopies(features.length, all), values);
+          SparseRows targets = SparseRows.of(Arrays.asList(outputsOf))) {
+        builder.nearest(
+            name,
+            new NearestExamples(
+                SparseWeights.ofRows(rows, FEATURES, workers),
+                SparseWeights.of(targets, outputs, workers),
+                k));
+      }
+    }
+
+    /** The scores of all outputs by the k best examples, with a loop over all. */
+    float[] scores(int[] row, int k, int all) {
+      int[] scores = new int[features.length];
+      Arrays.setAll(scores, e -> IntStream.of(row).map(feature -> features[e][feature]).sum());
+      float[] sums = new float[all];
+      IntStream.range(0, scores.length)
+          .filter(example -> scores[example] != 0)
+          .boxed()
+          .sorted(Comparator.comparingInt((Integer example) -> -scores[example]))
+          .limit(k)
+          .forEach(
+              example -> IntStream.of(outputsOf[example])
+                      .forEach(o -> sums[o] += scores[example] * Math.abs(scores[example])));
+      return sums;
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void nearestExamplesScoreTheirOutputs(KernelsUnderTest kernels) throws IOException {
+    SplittableRandom random = new SplittableRandom(Seed.value());
+    Path file = folder.resolve("nearest");
+    for (int outputs : new int[] {1, 31, 300}) {
+      for (int k : new int[] {1, 5, 1000}) {
+        Examples examples = Examples.random(random.nextInt(1, 400), outputs, random);
+        MixtureBuilder alone = Mixture.builder();
+        examples.addTo(alone, "n", outputs, k, kernels.workers());
+        try (Scorers all = new Scorers(outputs, false, kernels.workers(), random);
+            Mixture sparse = alone.build()) {
+          float[][] ofLayer = all.ofLayer();
+          MixtureBuilder beside = Mixture.builder().layer("a", all.bag, all.layer);
+          examples.addTo(beside, "n", outputs, k, kernels.workers());
+          Mixture both = beside.build().withWeights(0.5f, 0.25f);
+          both.save(file);
+          LoadOptions options = LoadOptions.mapped().withWorkers(kernels.workers());
+          try (Mixture loaded = Mixture.load(file, options)) {
+            List<SparseRows> x = List.of(all.x);
+            Ranking ofSparse = sparse.topK(x, 7);
+            Ranking ofBoth = both.topK(x, 7);
+            Ranking ofLoaded = loaded.topK(x, 7);
+            for (int row = 0; row < ROWS; row++) {
+              float[] nearest = examples.scores(all.x.indices(row), k, outputs);
+              assertRow(ofSparse, row, nearest, output -> nearest[output] != 0, 7);
+              float[] totals = new float[outputs];
+              for (int output = 0; output < outputs; output++) {
+                totals[output] = (float) (0.5 * ofLayer[row][output] + 0.25 * nearest[output]);
+              }
+              assertRow(ofBoth, row, totals, output -> true, 7);
+              assertRow(ofLoaded, row, totals, output -> true, 7);
+              try (SparseRows one = all.x.slice(row, row + 1)) {
+                int best = ofBoth.output(row, 0);
+                Share share = loaded.explain(List.of(one), best).shares().get(1);
+                assertEquals(nearest[best], share.score());
+                assertEquals(0.25 * nearest[best], share.contribution());
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void wrongNearestExamplesAreRefused() throws IOException {
+    Path file = folder.resolve("nearest");
+    SplittableRandom random = new SplittableRandom(5);
+    MixtureBuilder builder = Mixture.builder();
+    Examples.random(9, 4, random).addTo(builder, "a", 4, 3, Workers.common());
+    Examples.random(8, 4, random).addTo(builder, "b", 4, 3, Workers.common());
+    try (Mixture mixture = builder.build();
+        SparseRows rows = SparseRows.of(List.of(new int[] {0}));
+        SparseWeights one = SparseWeights.ofRows(rows, 1)) {
+      mixture.save(file);
+      SparseWeights ofNine = mixture.scorer("a", NearestExamples.class).outputs();
+      for (int k : new int[] {0, 1_000_001}) {
+        assertThrows(IllegalArgumentException.class, () -> new NearestExamples(one, one, k));
+      }
+      assertThrows(IllegalArgumentException.class, () -> new NearestExamples(one, ofNine, 1));
+    }
+    String text = new String(Files.readAllBytes(file), StandardCharsets.ISO_8859_1);
+    for (String[] change :
+        new String[][] {
+          {"nearest:3:a", "nearest:0:a", "__metadata__"},
+          {"nearest:3:a", "nearest:x:a", "__metadata__"},
+          {"nearest:3:a", "nearest:33a", "__metadata__"},
+          {"\"examples.a.", "\"examplez.a.", "examples.a.weights"},
+          {"nearest:3:a nearest:3:b", "nearest:3:b nearest:3:c", "sparse.c.weights"}
+        }) {
+      assertTrue(text.contains(change[0]), text);
+      byte[] changed = text.replace(change[0], change[1]).getBytes(StandardCharsets.ISO_8859_1);
+      assertEquals(change[2], refused(changed).part());
+    }
+    String swapped =
+        text.replace("\"examples.a.", "\"examples.?.")
+            .replace("\"examples.b.", "\"examples.a.")
+            .replace("\"examples.?.", "\"examples.b.");
+    assertEquals(
+        "examples.a.biases", refused(swapped.getBytes(StandardCharsets.ISO_8859_1)).part());
   }
 
   /** A scorer that knows the answer gets all the weight, whatever the scale of its scores. */

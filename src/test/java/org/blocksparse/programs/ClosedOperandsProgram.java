@@ -79,6 +79,8 @@ public final class ClosedOperandsProgram {
           "SparseWeights.explain(SparseRows, int)",
           "SparseWeights.of(SparseRows, int)",
           "SparseWeights.of(SparseRows, int, Workers)",
+          "SparseWeights.ofRows(SparseRows, int)",
+          "SparseWeights.ofRows(SparseRows, int, Workers)",
           "TopKGate.gradient(Routing, FloatTensor, FloatTensor)",
           "TopKGate.route(FloatTensor)",
           "Weights.of(FloatTensor, ElementType)");

@@ -56,6 +56,7 @@ import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.LinearLabelTreeParts;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
+import org.blocksparse.mixture.NearestExamples;
 import org.blocksparse.mixture.ScoreCalibration;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.Epilogue;
@@ -460,6 +461,7 @@ public final class RandomArguments {
     SparseWeights sparse = SparseWeights.of(rows, OUTPUTS);
     sparse.save(folder.resolve("sparse"));
     keep(sparse);
+    keep(new NearestExamples(SparseWeights.ofRows(rows, SIZE), sparse, 2));
     Mixture mixture = Mixture.builder().tree("a", linear).weights("b", sparse).build();
     mixture.save(folder.resolve("mixture"));
     keep(mixture);

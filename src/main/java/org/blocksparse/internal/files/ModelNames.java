@@ -120,6 +120,7 @@ package org.blocksparse.internal.files;
  * <pre>
  * sparse.weights ...        weights, columns, chunks, starts and begins as those of a tree
  * sparse.biases             F32 (outputs); all 0
+ * sparse.tfidf              F32 (features); inverse document frequencies, if rows count features
  * labels.offsets ...        as above
  *
  * blocksparse.format        1
@@ -127,19 +128,20 @@ package org.blocksparse.internal.files;
  * </pre>
  *
  * <p>Of a mixture, whose scorers are a layer with its bag, a linear label tree, and sparse weights
- * called NAME:
+ * called NAME, of the K nearest examples maybe:
  *
  * <pre>
  * W2 table ...              as above, if there is a layer
  * tree.weights ...          as above, if there is a tree
  * sparse.NAME.weights ...   sparse weights, as above
+ * examples.NAME.weights ... the same, of nearest examples: those of which sparse.NAME has features
  * mixture.weights           F32 (scorers)
  * mixture.knots             F32 (2, knots); scores and log odds, if the mixture is calibrated
  * labels.offsets ...        as above
  *
  * blocksparse.format        1
  * blocksparse.layer         Mixture; that of the layer if there is one
- * blocksparse.mixture.scorers   layer:NAME tree:NAME sparse:NAME ..., in their order
+ * blocksparse.mixture.scorers   layer:NAME tree:NAME sparse:NAME nearest:K:NAME ..., in their order
  * blocksparse.mixture.adds      probabilities, if these are added
  * blocksparse.mixture.topTwo    slope first second intercept: how the two best outputs of a row
  *                               change log odds; not there if they do not
