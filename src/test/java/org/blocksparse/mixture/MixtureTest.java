@@ -466,7 +466,8 @@ final class MixtureTest {
           .sorted(Comparator.comparingInt((Integer example) -> -scores[example]))
           .limit(k)
           .forEach(
-              example -> IntStream.of(outputsOf[example])
+              example ->
+                  IntStream.of(outputsOf[example])
                       .forEach(o -> sums[o] += scores[example] * Math.abs(scores[example])));
       return sums;
     }

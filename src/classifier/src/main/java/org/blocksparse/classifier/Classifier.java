@@ -26,7 +26,9 @@ import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.NpzFile;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
+import org.blocksparse.mixture.NearestExamples;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Metrics;
@@ -80,6 +82,9 @@ public final class Classifier implements AutoCloseable {
   /** The linear head, or null. */
   private final LinearLabelTree tree;
 
+  /** Beside the linear head; or null. */
+  private final NearestExamples neighbours;
+
   private final Map<String, String> metadata;
 
   /**
@@ -95,6 +100,7 @@ public final class Classifier implements AutoCloseable {
     this.bag = Heads.partOrNull(heads, Heads.EMBEDDING, EmbeddingBag.class);
     this.layer = Heads.partOrNull(heads, Heads.EMBEDDING, TwoLevelLayer.class);
     this.tree = Heads.partOrNull(heads, Heads.LINEAR, LinearLabelTree.class);
+    this.neighbours = Heads.partOrNull(heads, Heads.NEIGHBOURS, NearestExamples.class);
     this.metadata = metadata;
   }
 
@@ -103,6 +109,7 @@ public final class Classifier implements AutoCloseable {
     this.input = model.rows();
     this.fastText = model;
     this.heads = null;
+    this.neighbours = null;
     this.bag = null;
     this.layer = null;
     this.tree = null;
@@ -213,8 +220,14 @@ public final class Classifier implements AutoCloseable {
     ElementType ofTree = weights == ElementType.INT8 ? ElementType.FLOAT16 : weights;
     try (EmbeddingBag narrowBag = layer == null ? null : bag.withWeights(weights);
         TwoLevelLayer<?> narrowLayer = layer == null ? null : layer.withWeights(weights);
-        LinearLabelTree narrowTree = tree == null ? null : tree.withWeights(ofTree)) {
-      save(file, Heads.of(narrowBag, narrowLayer, narrowTree, heads), narrowLayer);
+        LinearLabelTree narrowTree = tree == null ? null : tree.withWeights(ofTree);
+        SparseWeights examples =
+            neighbours == null ? null : neighbours.examples().withWeights(ofTree);
+        SparseWeights labels =
+            neighbours == null ? null : neighbours.outputs().withWeights(ofTree)) {
+      NearestExamples narrow =
+          neighbours == null ? null : new NearestExamples(examples, labels, neighbours.k());
+      save(file, Heads.of(narrowBag, narrowLayer, narrowTree, narrow, heads), narrowLayer);
     }
   }
 
@@ -630,6 +643,9 @@ public final class Classifier implements AutoCloseable {
     }
     MemoryUse memory = memoryUse();
     info.put("mapped bytes", Long.toString(memory.mappedBytes()));
+    if (neighbours != null) {
+      info.put("neighbours", neighbours.k() + " of " + neighbours.examples().outputs());
+    }
     info.put("private bytes", Long.toString(memory.privateBytes()));
     return info;
   }
@@ -720,6 +736,11 @@ public final class Classifier implements AutoCloseable {
   /** The linear head, or null. */
   LinearLabelTree tree() {
     return tree;
+  }
+
+  /** Beside the linear head; or null. */
+  NearestExamples neighbours() {
+    return neighbours;
   }
 
   /** The sum of the heads; null if this is a model of fastText. */

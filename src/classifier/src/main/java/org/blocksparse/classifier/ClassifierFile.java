@@ -19,6 +19,7 @@ import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.TensorFile;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.mixture.Mixture;
+import org.blocksparse.mixture.NearestExamples;
 import org.blocksparse.mixture.ScoreCalibration;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.LabelTree;
@@ -74,7 +75,10 @@ final class ClassifierFile {
   /** The scorers of a new file. */
   private static final Set<List<String>> HEADS =
       Set.of(
-          List.of(Heads.EMBEDDING), List.of(Heads.LINEAR), List.of(Heads.EMBEDDING, Heads.LINEAR));
+          List.of(Heads.EMBEDDING),
+          List.of(Heads.LINEAR),
+          List.of(Heads.EMBEDDING, Heads.LINEAR),
+          List.of(Heads.LINEAR, Heads.NEIGHBOURS));
 
   private ClassifierFile() {}
 
@@ -154,8 +158,14 @@ final class ClassifierFile {
       EmbeddingBag bag = Heads.partOrNull(loaded, Heads.EMBEDDING, EmbeddingBag.class);
       TwoLevelLayer<?> layer = Heads.partOrNull(loaded, Heads.EMBEDDING, TwoLevelLayer.class);
       LinearLabelTree tree = Heads.partOrNull(loaded, Heads.LINEAR, LinearLabelTree.class);
+      NearestExamples neighbours =
+          Heads.partOrNull(loaded, Heads.NEIGHBOURS, NearestExamples.class);
       requireFit(file, bag, layer, tree);
-      return Heads.of(bag, layer, tree, loaded); // of logarithms, whatever the file says
+      if (neighbours != null) {
+        requireFit(file, neighbours, tree, loaded.calibration().isPresent());
+      }
+      // Of logarithms or not, whatever the file says.
+      return Heads.of(bag, layer, tree, neighbours, loaded);
     } catch (IllegalArgumentException e) { // a head of another kind
       loaded.close();
       throw wrong(file, "scorers", "are wrong: " + e.getMessage());
@@ -300,6 +310,18 @@ final class ClassifierFile {
     }
     if (!tree.hasLabels() || tree.labels().size() != tree.outputs()) {
       throw wrong(file, "labels", "not every output has one");
+    }
+  }
+
+  private static void requireFit(
+      Path file, NearestExamples neighbours, LinearLabelTree tree, boolean isCalibrated)
+      throws IOException {
+    if (neighbours.examples().features() != tree.features()
+        || neighbours.examples().countsFeatures() != tree.countsFeatures()
+        || neighbours.outputs().outputs() != tree.outputs()
+        || neighbours.outputs().countsFeatures()
+        || !isCalibrated) {
+      throw wrong(file, Heads.NEIGHBOURS, "are not those of the linear head, or not calibrated");
     }
   }
 

@@ -6,12 +6,14 @@ import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.mixture.Mixture;
 import org.blocksparse.mixture.MixtureBuilder;
+import org.blocksparse.mixture.NearestExamples;
 import org.blocksparse.softmax.TwoLevelLayer;
 
 /** The heads of a model as the scorers of a {@link Mixture}, by name. */
 final class Heads {
   static final String EMBEDDING = "embedding";
   static final String LINEAR = "linear";
+  static final String NEIGHBOURS = "neighbours";
 
   private Heads() {}
 
@@ -22,12 +24,26 @@ final class Heads {
    * @param tree null: there is no linear head
    */
   static Mixture of(EmbeddingBag bag, TwoLevelLayer<?> layer, LinearLabelTree tree) {
+    return of(bag, layer, tree, (NearestExamples) null);
+  }
+
+  /**
+   * The same with nearest examples. Probabilities are added then: a label that either the linear
+   * head or the neighbours know is likely.
+   *
+   * @param neighbours null: there are none
+   */
+  static Mixture of(
+      EmbeddingBag bag, TwoLevelLayer<?> layer, LinearLabelTree tree, NearestExamples neighbours) {
     MixtureBuilder builder = Mixture.builder();
     if (layer != null) {
       builder.layer(EMBEDDING, bag, layer);
     }
     if (tree != null) {
       builder.tree(LINEAR, tree);
+    }
+    if (neighbours != null) {
+      builder.nearest(NEIGHBOURS, neighbours).addProbabilities();
     }
     Mixture heads = builder.build();
     float[] weights = new float[heads.scorers().size()];
@@ -37,8 +53,12 @@ final class Heads {
 
   /** Heads with the weights and the calibration of others, as many as these. */
   static Mixture of(
-      EmbeddingBag bag, TwoLevelLayer<?> layer, LinearLabelTree tree, Mixture others) {
-    Mixture heads = of(bag, layer, tree);
+      EmbeddingBag bag,
+      TwoLevelLayer<?> layer,
+      LinearLabelTree tree,
+      NearestExamples neighbours,
+      Mixture others) {
+    Mixture heads = of(bag, layer, tree, neighbours);
     float[] weights = others.weights();
     return others
         .calibration()

@@ -95,6 +95,16 @@ public interface TrainingListener {
   default void chosen(boolean both, double gain, double standardError) {}
 
   /**
+   * The labels of the nearest examples have been tried beside the linear head. Called only if
+   * labels outnumber examples, and options ask for no head.
+   *
+   * @param stay whether they gain more than a standard error
+   * @param gain over the linear head alone, in nDCG@5
+   * @param standardError of the gain
+   */
+  default void neighbours(boolean stay, double gain, double standardError) {}
+
+  /**
    * While the linear head is trained. The threads that train call it, one at a time.
    *
    * @param part the share of the work that is done, in [0, 1]

@@ -125,8 +125,9 @@ public final class TrainingOptions {
    * before or after this one. The default of the {@linkplain #withRate rate} is lower.
    *
    * @param model with an embedding head alone, its weights must be FLOAT32
-   * @throws IllegalArgumentException if they are not, if an option is set that the model
-   *     determines, or if it is a label tree and there is smoothing
+   * @throws IllegalArgumentException if they are not, if the model has {@linkplain #withHead
+   *     neighbours}, if an option is set that the model determines, or if it is a label tree and
+   *     there is smoothing
    * @throws InvalidInputException if the model is of fastText
    */
   public TrainingOptions withInitialModel(Classifier model) {
@@ -136,6 +137,11 @@ public final class TrainingOptions {
           "initialModel: expected weights of FLOAT32 but was "
               + model.weightType()
               + "; take the model that these were rounded from");
+    }
+    if (model.neighbours() != null) {
+      throw new IllegalArgumentException(
+          "initialModel: has neighbours, which learn no further; train it with ModelHead.LINEAR"
+              + " (--head linear)");
     }
     return with(changed -> changed.initialModel = model).requireNoConflict();
   }
@@ -148,7 +154,9 @@ public final class TrainingOptions {
    * linear head. From 500 examples on, it trains an embedding beside it, and keeps {@link
    * ModelHead#BOTH} if their nDCG at 5 on held-out examples is higher than that of the linear head
    * by more than the standard error of the difference. It leaves an embedding that gains nothing
-   * after a third of its epochs.
+   * after a third of its epochs. Where labels outnumber examples, training first tries the labels
+   * of the 200 nearest examples beside the linear head; if these neighbours gain more than the
+   * standard error, they stay, and no embedding is tried.
    *
    * <p>The held-out examples are the {@linkplain #withValidation validation examples}. If these are
    * fewer than 100, training holds out a tenth of the examples, at most 1,000. Probabilities are

@@ -360,6 +360,11 @@ final class TrainingSet {
         .sum();
   }
 
+  /** The rows of words, or of features that are no words in a row; null if they share rows. */
+  BitSet words() {
+    return words;
+  }
+
   /** The number of examples with more than one label. */
   int withSeveralLabels() {
     return (int) examples().filter(example -> labelsOf(example) > 1).count();

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -22,6 +23,7 @@ import java.util.concurrent.CancellationException;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.blocksparse.ElementType;
+import org.blocksparse.FileFormatException;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
 import org.blocksparse.io.LoadOptions;
@@ -392,6 +394,78 @@ final class HeadsTest {
         Classifier.train(Texts.examples(499, 20, 1), options.withListener(none))) {
       assertEquals(ModelHead.LINEAR, classifier.head());
       assertEquals(null, none.isLarge); // too few to try
+    }
+  }
+
+  /** Copies of texts of random words, with some of these replaced; a text has three labels. */
+  private static List<Example> copies(int each, long seed) {
+    SplittableRandom words = new SplittableRandom(1);
+    SplittableRandom changes = new SplittableRandom(seed);
+    List<Example> examples = new ArrayList<>();
+    for (int text = 0; text < 400; text++) {
+      int[] of = words.ints(8, 0, 300).toArray();
+      for (int copy = 0; copy < each; copy++) {
+        int[] changed = of.clone();
+        for (int i = 0; i < 3; i++) {
+          changed[changes.nextInt(8)] = changes.nextInt(300);
+        }
+        examples.add(
+            Example.ofText(
+                IntStream.of(changed).mapToObj(w -> "w" + w).collect(Collectors.joining(" ")),
+                "a" + text,
+                "b" + text,
+                "c" + text));
+      }
+    }
+    Collections.shuffle(examples, new Random(seed));
+    return examples;
+  }
+
+  /** Each label has two examples, and there are more labels than examples. */
+  @Test
+  void neighboursAreAdded_whereLabelsOutnumberExamplesAndTheyGain() throws IOException {
+    double[] gain = new double[2];
+    TrainingOptions options =
+        TrainingOptions.defaults()
+            .withListener(
+                new TrainingListener() {
+                  @Override
+                  public void neighbours(boolean stay, double mean, double standardError) {
+                    assertEquals(mean > standardError, stay);
+                    gain[0] = mean;
+                    gain[1] = standardError;
+                  }
+                });
+    List<Example> future = copies(1, 3);
+    try (Classifier near = Classifier.train(copies(2, 2).stream(), options);
+        Classifier linear =
+            Classifier.train(copies(2, 2).stream(), options.withHead(ModelHead.LINEAR))) {
+      assertTrue(gain[0] > gain[1] && gain[1] > 0, () -> Arrays.toString(gain));
+      assertEquals(ModelHead.LINEAR, near.head());
+      assertEquals("200 of 800", near.info().get("neighbours"));
+      double ndcg = near.evaluate(future.stream(), 5).ndcg(5);
+      double alone = linear.evaluate(future.stream(), 5).ndcg(5);
+      assertTrue(ndcg > alone + 0.02, () -> ndcg + " and " + alone);
+      assertThrows(IllegalArgumentException.class, () -> options.withInitialModel(near));
+      Path file = folder.resolve("near");
+      for (ElementType type : List.of(ElementType.FLOAT32, ElementType.FLOAT16)) {
+        near.save(file, type);
+        try (Classifier loaded = Classifier.load(file)) {
+          assertEquals(type, loaded.weightType());
+          double now = loaded.evaluate(future.stream(), 5).ndcg(5);
+          assertEquals(ndcg, now, type == ElementType.FLOAT32 ? 0 : 0.01);
+          if (type == ElementType.FLOAT32) {
+            assertEquals(near.predict(future, 5), loaded.predict(future, 5));
+          }
+        }
+      }
+      byte[] bytes = Files.readAllBytes(file);
+      String uncalibrated =
+          new String(bytes, StandardCharsets.ISO_8859_1).replace("mixture.knots", "mixture.knotz");
+      Files.write(file, uncalibrated.getBytes(StandardCharsets.ISO_8859_1));
+      assertEquals(
+          "neighbours",
+          assertThrows(FileFormatException.class, () -> Classifier.load(file)).part());
     }
   }
 

@@ -16,6 +16,7 @@ import org.blocksparse.classifier.TuningTrial;
  */
 final class TrainingLog implements TrainingListener, AutoCloseable {
   private static final int STEPS_PER_AVERAGE = 100;
+  private static final String LINEAR_ALONE = "the linear head alone";
 
   private final PrintWriter out;
   private final PrintWriter err;
@@ -184,13 +185,24 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
 
   @Override
   public void chosen(boolean both, double gain, double standardError) {
+    printGain("The embedding gains", gain, standardError, both ? "both heads" : LINEAR_ALONE);
+  }
+
+  @Override
+  public void neighbours(boolean stay, double gain, double standardError) {
+    String has = stay ? "the linear head and neighbours" : LINEAR_ALONE;
+    printGain("Nearest examples gain", gain, standardError, has);
+  }
+
+  private void printGain(String what, double gain, double standardError, String has) {
     close();
     out.printf(
         Locale.ROOT,
-        "The embedding gains %.4f nDCG@5 on held-out examples, standard error %.4f: %s%n",
+        "%s %.4f nDCG@5 on held-out examples, standard error %.4f: the model has %s%n",
+        what,
         gain,
         standardError,
-        both ? "the model has both heads" : "the model has the linear head alone");
+        has);
     out.flush();
   }
 
