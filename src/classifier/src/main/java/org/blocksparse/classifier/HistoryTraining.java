@@ -73,9 +73,9 @@ final class HistoryTraining {
   }
 
   /**
-   * Trains layers.
+   * Trains layers, until it is stopped. Without a step they are as they began, in epoch 0.
    *
-   * @param heldOut choose the epoch; empty: it is the last
+   * @param heldOut choose the epoch, of equals the last; empty: it is the last of all
    */
   Trained train(Setting setting, List<Sequence> heldOut) {
     HistoryRows rows = examples.rows().withDecays(setting.decays);
@@ -83,12 +83,20 @@ final class HistoryTraining {
     HistoryLayers best = null;
     double bestNdcg = -1;
     int bestEpoch = 0;
+    int lastGain = 0;
     try (HistoryLayers layers = HistoryLayers.of(rows, dimension, classes, labels, learning)) {
       int patience = learning.patience(PATIENCE);
-      for (int epoch = 1; epoch <= setting.epochs && epoch - bestEpoch <= patience; epoch++) {
+      for (int epoch = 1; epoch <= setting.epochs && epoch - lastGain <= patience; epoch++) {
+        long before = steps;
         double loss = learn(layers, setting, epoch);
+        if (steps == before) {
+          break; // it was stopped
+        }
         LearningPoint point = point(layers, epoch, loss, heldOut, bestNdcg);
         learning.listener().epoch(point);
+        if (heldOut.isEmpty() || point.ndcg() > bestNdcg) {
+          lastGain = epoch;
+        }
         if (point.best()) {
           if (best != null) {
             best.close();
@@ -101,6 +109,7 @@ final class HistoryTraining {
           break;
         }
       }
+      best = best == null ? layers.copy() : best;
       return new Trained(best, new Setting(setting.decays, setting.dropout, bestEpoch));
     } catch (Throwable e) {
       if (best != null) {
@@ -128,7 +137,10 @@ final class HistoryTraining {
         .evaluate(sequences, NextItem.CUTOFF);
   }
 
-  /** An epoch. The rate falls from step to step, to zero at the end of the last planned epoch. */
+  /**
+   * An epoch, or a part until it is stopped: NaN without a step. The rate falls from step to step,
+   * to zero at the end of the last planned epoch.
+   */
   private double learn(HistoryLayers layers, Setting setting, int epoch) {
     int[] order = examples.shuffled();
     int batch = Math.min(order.length, learning.batch(BATCH));

@@ -29,7 +29,9 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
  * Recommends the next items of users by their histories, or the missing items of baskets. The score
  * of an item is the sum of two probabilities: of a softmax over a bag of the history, in which old
  * items count less; and of counts, which items follow which. Decays, weights of the sum, and the
- * number of epochs are those that are best on held-out items, which a last training then learns.
+ * number of epochs are those that are best on held-out items. What training held out itself is
+ * learned in a last training; {@linkplain NextItemOptions#withValidation validation sequences}
+ * never are.
  *
  * <pre>{@code
  * NextItem model = NextItem.load(Path.of("model"));
@@ -63,7 +65,8 @@ public final class NextItem implements AutoCloseable {
 
   /**
    * Trains a model. A stop ends the training that is going on; the model then is the best so far,
-   * or that from before the last training.
+   * or that from before the last training. The latter is the result with a {@linkplain
+   * TrainingListener#warning warning}, too, if the last training fails.
    *
    * @param sequences of items; one with a single item only adds to the items that are known
    * @throws IllegalArgumentException if no sequence has two items that are not held out, or if the

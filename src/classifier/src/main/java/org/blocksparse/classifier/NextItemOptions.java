@@ -47,8 +47,9 @@ public final class NextItemOptions {
 
   /**
    * Held-out sequences, of which the last items are predicted. Without these, the last item of each
-   * training sequence is held out, or one of ten baskets. Once they have chosen all settings, a
-   * last training learns them, too.
+   * training sequence is held out, or one of ten baskets of two items or more; none if no other is
+   * left to learn. What training held out itself is learned in a last training; these sequences
+   * never are.
    */
   public NextItemOptions withValidation(List<Sequence> sequences) {
     return new NextItemOptions(learning, ordered, List.copyOf(sequences), dropout);

@@ -70,6 +70,10 @@ final class NextItemTrainer {
               .filter(s -> ordered || !isHeldOut(s))
               .map(s -> ordered && s.items().size() > 2 ? s.withoutLast() : s)
               .toList();
+      if (!ordered && rest.stream().noneMatch(s -> distinct(s).size() > 1)) {
+        heldOut = List.of(); // nothing would be left to learn
+        rest = given;
+      }
     }
     this.validation = heldOut.stream().filter(s -> s.items().size() > 1).toList();
     List<Sequence> order = new ArrayList<>(validation);
@@ -81,10 +85,17 @@ final class NextItemTrainer {
     NextItemFile.requireFits((isAll ? learned : all).rows());
   }
 
-  /** By the hash of the items in any order, so that equal baskets are held out together. */
+  /**
+   * By the hash of the items in any order, so that equal baskets are held out together. A single
+   * item is not: no other could be predicted.
+   */
   static boolean isHeldOut(Sequence basket) {
-    List<String> items = basket.items().stream().distinct().sorted().toList();
-    return Math.floorMod(items.hashCode(), HELD_OUT) == 0;
+    List<String> items = distinct(basket);
+    return items.size() > 1 && Math.floorMod(items.hashCode(), HELD_OUT) == 0;
+  }
+
+  private static List<String> distinct(Sequence basket) {
+    return basket.items().stream().distinct().sorted().toList();
   }
 
   private ModelCard card() {
@@ -102,10 +113,16 @@ final class NextItemTrainer {
       return chosen.model;
     }
     try {
-      NextItem last = trainOnAll(chosen);
-      boolean isCut = isStopped();
-      (isCut ? last : chosen.model).close();
-      return isCut ? chosen.model : last;
+      NextItem last = trainOnAllOrNull(chosen);
+      if (last == null) {
+        return chosen.model;
+      }
+      chosen.model.close();
+      return last;
+    } catch (ArithmeticException | OutOfMemoryError e) { // the loss is not finite, or no memory
+      String reason = "the last training has failed, so held-out items are not learned: ";
+      learning.listener().warning(reason + e.getMessage());
+      return chosen.model;
     } catch (Throwable e) {
       chosen.model.close();
       throw e;
@@ -251,15 +268,21 @@ final class NextItemTrainer {
 
   // ---------------------------------------------------------------------------------- all items
 
-  /** Trains the chosen settings again, with what was held out. */
-  private NextItem trainOnAll(Chosen chosen) {
+  /** Trains the chosen settings again, with what was held out; null if it is stopped. */
+  private NextItem trainOnAllOrNull(Chosen chosen) {
     HistoryTraining training = new HistoryTraining(all, epochs, learning);
     List<Trained> trained = new ArrayList<>();
     try {
       for (Setting setting : chosen.settings) {
+        if (isStopped()) {
+          return null;
+        }
         String more = ", %d epochs, with what was held out".formatted(setting.epochs());
         training.listen(trained.size() + 1, chosen.settings.size(), setting, more);
         trained.add(training.train(setting, List.of()));
+      }
+      if (isStopped()) {
+        return null;
       }
       SparseWeights transitions = transitions(all);
       HistoryLayers layers = mean(trained);

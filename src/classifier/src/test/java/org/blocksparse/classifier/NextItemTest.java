@@ -173,7 +173,6 @@ final class NextItemTest {
 
     @Override
     public void training(int number, int count, String text, long most) {
-      assertTrue(examples >= 0);
       settings.add(text);
       epochs.add(0);
       assertEquals((settings.size() - 1) % count + 1, number);
@@ -183,6 +182,7 @@ final class NextItemTest {
     @Override
     public void step(int count, double loss) {
       examples -= count;
+      assertTrue(examples >= 0, () -> settings + ": " + examples);
     }
 
     @Override
@@ -244,7 +244,13 @@ final class NextItemTest {
         new TrainingListener() {
           @Override
           public void training(int number, int count, String settings, long examples) {
+            assertFalse(isLast.get());
             isLast.set(settings.contains("held out"));
+          }
+
+          @Override
+          public void epoch(LearningPoint point) {
+            assertTrue(point.loss() > 0, point::toString);
           }
         };
     TrainingOptions learning = OPTIONS.learning().withListener(listener).withStop(isLast::get);
@@ -256,6 +262,78 @@ final class NextItemTest {
       assertEquals("i5", model.recommend(List.of("i2", "i3", "i4"), 1).get(0).label());
     }
     assertTrue(FloatTensor.allocatedBytes() <= bytes, "layers are closed");
+  }
+
+  @Test
+  void errorInTheLastTrainingKeepsTheModelBefore() {
+    AtomicBoolean isLast = new AtomicBoolean();
+    List<String> warnings = new ArrayList<>();
+    TrainingListener listener =
+        new TrainingListener() {
+          @Override
+          public void training(int number, int count, String settings, long examples) {
+            isLast.set(settings.contains("held out"));
+          }
+
+          @Override
+          public void step(int count, double loss) {
+            if (isLast.get()) {
+              throw new ArithmeticException("loss: infinite");
+            }
+          }
+
+          @Override
+          public void warning(String message) {
+            warnings.add(message);
+          }
+        };
+    TrainingOptions learning = OPTIONS.learning().withListener(listener);
+    long bytes = FloatTensor.allocatedBytes();
+    try (NextItem model = NextItem.train(walks(), OPTIONS.withLearning(learning))) {
+      assertEquals(
+          List.of(
+              "the last training has failed, so held-out items are not learned: loss: infinite"),
+          warnings);
+      assertFalse(model.info().containsKey("held-out items"));
+      assertEquals("i5", model.recommend(List.of("i2", "i3", "i4"), 1).get(0).label());
+    }
+    assertTrue(FloatTensor.allocatedBytes() <= bytes, "layers are closed");
+  }
+
+  /** Transitions are counted anyway. */
+  @Test
+  void stopBeforeTheFirstStepLeavesTransitions() {
+    TrainingListener listener =
+        new TrainingListener() {
+          @Override
+          public void epoch(LearningPoint point) {
+            throw new AssertionError(point);
+          }
+        };
+    TrainingOptions learning = OPTIONS.learning().withListener(listener).withStop(() -> true);
+    for (NextItemOptions options : List.of(OPTIONS, NO_CHOICE, OPTIONS.withBaskets())) {
+      try (NextItem model = NextItem.train(walks(), options.withLearning(learning))) {
+        assertEquals("0", model.info().get("epoch of this model"));
+        String next = model.recommend(List.of("i3", "i4"), 1).get(0).label();
+        assertTrue(next.equals("i5") || model.isOfBaskets(), next);
+      }
+    }
+  }
+
+  /** Items of the validation that nobody knows: no epoch is better than the first. */
+  @Test
+  void plateauEndsTheTraining_withItsLastEpoch() {
+    Trainings trainings = new Trainings();
+    TrainingOptions learning =
+        OPTIONS.learning().withEpochs(9).withPatience(3).withListener(trainings);
+    NextItemOptions options =
+        OPTIONS
+            .withLearning(learning)
+            .withValidation(List.of(new Sequence("", List.of("i1", "nix"))));
+    try (NextItem model = NextItem.train(walks(), options)) {
+      assertEquals(List.of(4, 4), trainings.epochs);
+      assertEquals("4", model.info().get("epoch of this model"));
+    }
   }
 
   /** By the definition, level by level. */
@@ -737,6 +815,27 @@ final class NextItemTest {
       heldOut += isHeldOut ? 1 : 0;
     }
     assertEquals(100, heldOut, 40);
+  }
+
+  @Test
+  void somethingToLearnIsNotHeldOut() {
+    Sequence equal =
+        IntStream.range(0, 1000)
+            .mapToObj(i -> new Sequence("", List.of("a" + i, "b")))
+            .filter(NextItemTrainer::isHeldOut)
+            .findFirst()
+            .orElseThrow();
+    List<Sequence> baskets = new ArrayList<>(Collections.nCopies(100, equal));
+    for (int i = 0; i < 100; i++) {
+      String single = "s" + i;
+      assertFalse(NextItemTrainer.isHeldOut(new Sequence("", List.of(single))));
+      baskets.add(new Sequence("", List.of(single, single)));
+    }
+    try (NextItem model = NextItem.train(baskets, OPTIONS.withBaskets())) {
+      assertEquals("b", model.recommend(List.of(equal.items().get(0)), 1).get(0).label());
+      assertTrue(model.knows("s99"));
+      assertEquals("0", model.info().get("validation sequences"));
+    }
   }
 
   /** A file may have more occurrences than baskets, whose logarithm would be negative. */
