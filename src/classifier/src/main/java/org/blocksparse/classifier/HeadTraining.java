@@ -276,7 +276,7 @@ final class HeadTraining {
       HeldOut.Gain gain = examples.gain(both, linear.heads());
       isKept = gain.isLarge();
       options.listener().neighbours(isKept, gain.mean(), gain.standardError());
-      if (gain.isMeasured()) {
+      if (isKept) {
         linear.card().put("nDCG@5 gained by neighbours", gain.toString());
       }
       return isKept ? both : null;

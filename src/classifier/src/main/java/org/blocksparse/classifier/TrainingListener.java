@@ -96,7 +96,7 @@ public interface TrainingListener {
 
   /**
    * The labels of the nearest examples have been tried beside the linear head. Called only if
-   * labels outnumber examples, and options ask for no head.
+   * labels outnumber examples, which are 500 at least, and options ask for no head.
    *
    * @param stay whether they gain more than a standard error
    * @param gain over the linear head alone, in nDCG@5

@@ -140,8 +140,8 @@ public final class TrainingOptions {
     }
     if (model.neighbours() != null) {
       throw new IllegalArgumentException(
-          "initialModel: has neighbours, which learn no further; train it with ModelHead.LINEAR"
-              + " (--head linear)");
+          "initialModel: expected no neighbours, which learn no further; train it with"
+              + " ModelHead.LINEAR");
     }
     return with(changed -> changed.initialModel = model).requireNoConflict();
   }

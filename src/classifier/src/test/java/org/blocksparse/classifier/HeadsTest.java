@@ -32,6 +32,7 @@ import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
 import org.blocksparse.mixture.MixtureBuilder;
+import org.blocksparse.mixture.ScoreCalibration;
 import org.blocksparse.ranking.Metrics;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -446,7 +447,12 @@ final class HeadsTest {
       double ndcg = near.evaluate(future.stream(), 5).ndcg(5);
       double alone = linear.evaluate(future.stream(), 5).ndcg(5);
       assertTrue(ndcg > alone + 0.02, () -> ndcg + " and " + alone);
-      assertThrows(IllegalArgumentException.class, () -> options.withInitialModel(near));
+      assertEquals(
+          "initialModel: expected no neighbours, which learn no further; train it with"
+              + " ModelHead.LINEAR",
+          assertThrows(IllegalArgumentException.class, () -> options.withInitialModel(near))
+              .getMessage());
+      assertTrue(near.info().containsKey("nDCG@5 gained by neighbours"));
       Path file = folder.resolve("near");
       for (ElementType type : List.of(ElementType.FLOAT32, ElementType.FLOAT16)) {
         near.save(file, type);
@@ -542,6 +548,35 @@ final class HeadsTest {
         double sum =
             old.predict(heldOut.get(0), LABELS).stream().mapToDouble(Prediction::probability).sum();
         assertEquals(1, sum, 1e-4);
+      }
+    }
+  }
+
+  @Test
+  void anOldFileOfBothHeads_hasItsWeightsAndCalibration() throws IOException {
+    List<Example> heldOut = examples(300, 2);
+    Path file = folder.resolve("model");
+    try (Classifier classifier = trained(ModelHead.BOTH)) {
+      Map<String, String> metadata = new TreeMap<>(classifier.metadata());
+      metadata.put("classifier.format", "1");
+      metadata.put("classifier.head", "both");
+      metadata.put("classifier.blend", "0.75 0.25 -6.0 -2.5 -0.5 -7.0 -1.0 2.0");
+      metadata.put("classifier.calibration", "1.5 -0.25 0.125 0.5");
+      SaveOptions options =
+          SaveOptions.defaults()
+              .with(classifier.bag())
+              .with(classifier.tree())
+              .withMetadata(metadata);
+      classifier.layer().save(file, options);
+      ScoreCalibration calibration =
+          ScoreCalibration.of(new float[] {-6, -2.5f, -0.5f}, new float[] {-7, -1, 2})
+              .withTopTwo(1.5, -0.25, 0.125, 0.5);
+      Classifier wanted = // of the same layers
+          classifier.with(classifier.heads().withWeights(new float[] {0.75f, 0.25f}, calibration));
+      try (Classifier old = Classifier.load(file)) {
+        assertEquals(ModelHead.BOTH, old.head());
+        assertEquals(wanted.predict(heldOut, 5), old.predict(heldOut, 5));
+        assertEquals("2", old.metadata().get("classifier.format"));
       }
     }
   }

@@ -105,7 +105,7 @@ final class NextItemTrainCommand implements Callable<Integer> {
   public Integer call() throws Exception {
     card.putDate(run.date());
     WritableFile.require("--output", output, InputOptions.files(file, validation));
-    TrainingLog log = new TrainingLog(streams.out(), streams.err(), false, NextItem.CUTOFF, 0);
+    TrainingLog log = TrainingLog.ofNextItem(streams.out(), streams.err());
     try (CtrlC ctrlC = new CtrlC(log::hasLearned, log::end)) {
       try (log) {
         train(log, ctrlC);

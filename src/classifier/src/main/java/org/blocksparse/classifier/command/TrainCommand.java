@@ -129,8 +129,8 @@ final class TrainCommand implements Callable<Integer> {
               + " label), or both (weighted sum). Default: embedding with --label-tree,"
               + " --shared-rows, --pretrained or --tune. In all other cases both, if there are 500"
               + " examples and the embedding gains more than a standard error on held-out ones,"
-              + " else linear. Where labels outnumber examples, neighbours are tried beside linear"
-              + " before an embedding is.")
+              + " else linear. From 500 examples on, where labels outnumber them, neighbours are"
+              + " tried beside linear before an embedding is.")
   private ModelHead head;
 
   @Option(

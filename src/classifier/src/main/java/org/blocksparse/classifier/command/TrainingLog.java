@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Locale;
 import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.LearningPoint;
+import org.blocksparse.classifier.NextItem;
 import org.blocksparse.classifier.TrainingListener;
 import org.blocksparse.classifier.TuningTrial;
 
@@ -16,13 +17,13 @@ import org.blocksparse.classifier.TuningTrial;
  */
 final class TrainingLog implements TrainingListener, AutoCloseable {
   private static final int STEPS_PER_AVERAGE = 100;
-  private static final String LINEAR_ALONE = "the linear head alone";
 
   private final PrintWriter out;
   private final PrintWriter err;
   private final boolean labelTree;
   private final int cutoff;
   private final long tuningSeconds;
+  private boolean hasSeveralTrainings;
   private final List<LearningPoint> points = new ArrayList<>();
   private ProgressLine progress;
   private long began;
@@ -62,6 +63,13 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     this.labelTree = labelTree;
     this.cutoff = cutoff;
     this.tuningSeconds = tuningSeconds;
+  }
+
+  /** A log of the trainings of a {@link NextItem}, each of which may end early. */
+  static TrainingLog ofNextItem(PrintWriter out, PrintWriter err) {
+    TrainingLog log = new TrainingLog(out, err, false, NextItem.CUTOFF, 0);
+    log.hasSeveralTrainings = true;
+    return log;
   }
 
   /** From now on the examples are read that are learned from. */
@@ -131,8 +139,11 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
       out.println("Training the linear head; Ctrl-C ends it, without a model");
     } else {
       out.printf(
-          "Training %s on each example %d times; Ctrl-C ends it and keeps the model%n",
-          isBesideLinear ? "an embedding beside it" : "the embedding", epochs);
+          "Training %s on each example %s%d times%s; Ctrl-C ends it and keeps the model%n",
+          isBesideLinear ? "an embedding beside it" : "the embedding",
+          hasSeveralTrainings ? "up to " : "",
+          epochs,
+          hasSeveralTrainings ? " in each training" : "");
     }
     out.flush();
     // Garbage of reading would lie beside the table, which is not on the heap and moves no
@@ -185,24 +196,25 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
 
   @Override
   public void chosen(boolean both, double gain, double standardError) {
-    printGain("The embedding gains", gain, standardError, both ? "both heads" : LINEAR_ALONE);
+    String result = both ? "the model has both heads" : "the model has the linear head alone";
+    printGain("The embedding gains", gain, standardError, result);
   }
 
   @Override
   public void neighbours(boolean stay, double gain, double standardError) {
-    String has = stay ? "the linear head and neighbours" : LINEAR_ALONE;
-    printGain("Nearest examples gain", gain, standardError, has);
+    String result = stay ? "the model has the linear head and neighbours" : "without neighbours";
+    printGain("Nearest examples gain", gain, standardError, result);
   }
 
-  private void printGain(String what, double gain, double standardError, String has) {
+  private void printGain(String what, double gain, double standardError, String result) {
     close();
     out.printf(
         Locale.ROOT,
-        "%s %.4f nDCG@5 on held-out examples, standard error %.4f: the model has %s%n",
+        "%s %.4f nDCG@5 on held-out examples, standard error %.4f: %s%n",
         what,
         gain,
         standardError,
-        has);
+        result);
     out.flush();
   }
 

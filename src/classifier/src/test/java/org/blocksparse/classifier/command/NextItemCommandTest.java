@@ -37,7 +37,7 @@ final class NextItemCommandTest {
     assertTrue(told.startsWith("100 sequences\n"), told);
     assertTrue(told.contains("P@1 on validation"), told);
     assertTrue(told.contains("nDCG@10"), told);
-    assertTrue(told.contains(" on each example 10 times"), told);
+    assertTrue(told.contains(" on each example up to 10 times in each training;"), told);
     for (String setting : List.of("1 of 2: decays [0.4, 0.9]", "2 of 2: decays [0.7]")) {
       assertTrue(told.contains("training " + setting), told);
       String after = told.substring(told.indexOf(setting));
