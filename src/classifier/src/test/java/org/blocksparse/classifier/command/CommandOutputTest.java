@@ -4,6 +4,7 @@ package org.blocksparse.classifier.command;
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.File;
@@ -16,6 +17,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.SplittableRandom;
 import java.util.stream.Stream;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
@@ -61,6 +63,40 @@ final class CommandOutputTest extends Commands {
         predicted.err());
     List<String> answers = predicted.out().lines().toList();
     assertEquals(answers.get(1), answers.get(2));
+  }
+
+  /** Texts of random words, of which some are alike, and have three labels that no other has. */
+  private Path alike(int each) throws IOException {
+    SplittableRandom random = new SplittableRandom(1);
+    StringBuilder lines = new StringBuilder();
+    for (int text = 0; text < 800 / each; text++) {
+      int[] words = random.ints(8, 0, 300).toArray();
+      for (int copy = 0; copy < each; copy++) {
+        lines.append("__label__a%1$d __label__b%1$d __label__c%1$d".formatted(text));
+        for (int i = 0; i < words.length; i++) {
+          boolean isChanged = random.nextInt(8) < 3;
+          lines.append(" w").append(isChanged ? random.nextInt(300) : words[i]);
+        }
+        lines.append('\n');
+      }
+    }
+    return Files.writeString(folder.resolve("alike" + each), lines);
+  }
+
+  @Test
+  void neighbours_areTold_andLearnNoFurther() throws IOException {
+    List<Object> words = List.of("train", "--no-chart", "--epochs", 1, "--dimension", 8, "-o");
+    String without = runWell(Stream.concat(words.stream(), Stream.of(model, alike(1))).toArray());
+    assertTrue(without.contains(", standard error 0.0000: without neighbours\n"), without);
+    assertFalse(runWell("info", model).contains("neighbours"));
+    String with = runWell(Stream.concat(words.stream(), Stream.of(model, alike(2))).toArray());
+    assertTrue(with.contains(": the model has the linear head and neighbours\n"), with);
+    assertTrue(runWell("info", model).contains("nDCG@5 gained by neighbours"));
+    Result refused = run("train", "--from", model, "-o", folder.resolve("new"), alike(2));
+    assertEquals(2, refused.code());
+    assertEquals(
+        "--from: expected no neighbours, which learn no further; train it with --head linear\n",
+        refused.err());
   }
 
   @Test
