@@ -69,8 +69,8 @@ final class PredictCommand implements Callable<Integer> {
       names = "--explain",
       description =
           "After each label and its probability, print the five features that add most to its log"
-              + " odds or take most away, each with that number. Needs a model with a linear head, and explains that head"
-              + " alone.")
+              + " odds or take most away, each with that number. Needs a model with a linear head,"
+              + " and explains that head alone.")
   private boolean explain;
 
   @Mixin private InputOptions input;
