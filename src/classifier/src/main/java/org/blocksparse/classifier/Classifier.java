@@ -85,6 +85,9 @@ public final class Classifier implements AutoCloseable {
   /** Beside the linear head; or null. */
   private final NearestExamples neighbours;
 
+  /** Texts of labels, beside the linear head; or null. */
+  private final SparseWeights texts;
+
   private final Map<String, String> metadata;
 
   /**
@@ -101,6 +104,7 @@ public final class Classifier implements AutoCloseable {
     this.layer = Heads.partOrNull(heads, Heads.EMBEDDING, TwoLevelLayer.class);
     this.tree = Heads.partOrNull(heads, Heads.LINEAR, LinearLabelTree.class);
     this.neighbours = Heads.partOrNull(heads, Heads.NEIGHBOURS, NearestExamples.class);
+    this.texts = Heads.partOrNull(heads, Heads.TEXTS, SparseWeights.class);
     this.metadata = metadata;
   }
 
@@ -110,6 +114,7 @@ public final class Classifier implements AutoCloseable {
     this.fastText = model;
     this.heads = null;
     this.neighbours = null;
+    this.texts = null;
     this.bag = null;
     this.layer = null;
     this.tree = null;
@@ -224,10 +229,14 @@ public final class Classifier implements AutoCloseable {
         SparseWeights examples =
             neighbours == null ? null : neighbours.examples().withWeights(ofTree);
         SparseWeights labels =
-            neighbours == null ? null : neighbours.outputs().withWeights(ofTree)) {
+            neighbours == null ? null : neighbours.outputs().withWeights(ofTree);
+        SparseWeights narrowTexts = texts == null ? null : texts.withWeights(ofTree)) {
       NearestExamples narrow =
           neighbours == null ? null : new NearestExamples(examples, labels, neighbours.k());
-      save(file, Heads.of(narrowBag, narrowLayer, narrowTree, narrow, heads), narrowLayer);
+      save(
+          file,
+          Heads.of(narrowBag, narrowLayer, narrowTree, narrow, narrowTexts, heads),
+          narrowLayer);
     }
   }
 
@@ -647,6 +656,10 @@ public final class Classifier implements AutoCloseable {
     if (neighbours != null) {
       info.put("neighbours", neighbours.k() + " of " + neighbours.examples().outputs());
     }
+    if (texts != null) {
+      float[] weights = heads.weights();
+      info.put("weight of label texts", ModelCard.decimals(weights[1] / (weights[0] + weights[1])));
+    }
     info.put("private bytes", Long.toString(memory.privateBytes()));
     return info;
   }
@@ -742,6 +755,11 @@ public final class Classifier implements AutoCloseable {
   /** Beside the linear head; or null. */
   NearestExamples neighbours() {
     return neighbours;
+  }
+
+  /** Texts of labels, beside the linear head; or null. */
+  SparseWeights texts() {
+    return texts;
   }
 
   /** The sum of the heads; null if this is a model of fastText. */

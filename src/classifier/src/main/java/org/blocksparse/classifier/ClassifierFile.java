@@ -18,6 +18,7 @@ import org.blocksparse.internal.files.WholeFile;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.TensorFile;
 import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
 import org.blocksparse.mixture.NearestExamples;
 import org.blocksparse.mixture.ScoreCalibration;
@@ -78,7 +79,8 @@ final class ClassifierFile {
           List.of(Heads.EMBEDDING),
           List.of(Heads.LINEAR),
           List.of(Heads.EMBEDDING, Heads.LINEAR),
-          List.of(Heads.LINEAR, Heads.NEIGHBOURS));
+          List.of(Heads.LINEAR, Heads.NEIGHBOURS),
+          List.of(Heads.LINEAR, Heads.TEXTS));
 
   private ClassifierFile() {}
 
@@ -164,8 +166,12 @@ final class ClassifierFile {
       if (neighbours != null) {
         requireFit(file, neighbours, tree, loaded.calibration().isPresent());
       }
+      SparseWeights texts = Heads.partOrNull(loaded, Heads.TEXTS, SparseWeights.class);
+      if (texts != null) {
+        requireFit(file, texts, tree, loaded.calibration().isPresent());
+      }
       // Of logarithms or not, whatever the file says.
-      return Heads.of(bag, layer, tree, neighbours, loaded);
+      return Heads.of(bag, layer, tree, neighbours, texts, loaded);
     } catch (IllegalArgumentException e) { // a head of another kind
       loaded.close();
       throw wrong(file, "scorers", "are wrong: " + e.getMessage());
@@ -322,6 +328,17 @@ final class ClassifierFile {
         || neighbours.outputs().countsFeatures()
         || !isCalibrated) {
       throw wrong(file, Heads.NEIGHBOURS, "are not those of the linear head, or not calibrated");
+    }
+  }
+
+  private static void requireFit(
+      Path file, SparseWeights texts, LinearLabelTree tree, boolean isCalibrated)
+      throws IOException {
+    if (texts.features() != tree.features()
+        || !texts.countsFeatures()
+        || texts.outputs() != tree.outputs()
+        || !isCalibrated) {
+      throw wrong(file, Heads.TEXTS, "are not those of the linear head, or not calibrated");
     }
   }
 

@@ -71,6 +71,17 @@ final class FeatureExtractor {
     of(text, (key, isWord, begin, end) -> keys.accept(key));
   }
 
+  /** Passes the keys of single words and pieces. */
+  void words(String text, LongConsumer keys) {
+    of(
+        text,
+        (key, isWord, begin, end) -> {
+          if (isWord) {
+            keys.accept(key);
+          }
+        });
+  }
+
   void of(String text, Sink sink) {
     String cased = cased(text);
     cut(cased, cased.getBytes(UTF_8), sink);

@@ -83,7 +83,8 @@ final class GrownModel {
   private FloatTensor means(EmbeddingBag bag, int first, int count) {
     int dimension = from.bag().features();
     float[] sums = new float[Math.multiplyExact(count, dimension)];
-    int[] order = IntStream.range(0, set.size()).filter(e -> set.hasLabelFrom(e, first)).toArray();
+    int[] order =
+        IntStream.range(0, set.size()).filter(e -> set.hasLabel(e, l -> l >= first)).toArray();
     for (int begin = 0; begin < order.length; begin += Classifier.BATCH) {
       int end = Math.min(order.length, begin + Classifier.BATCH);
       try (SparseRows rows = set.features(order, begin, end);

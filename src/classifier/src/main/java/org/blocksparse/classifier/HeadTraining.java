@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.CancellationException;
 import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 import org.blocksparse.SparseRows;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.LinearLabelTreeBuilder;
@@ -50,6 +51,9 @@ final class HeadTraining {
 
   private final int[] heldOut;
 
+  /** For each label the rows of the words of its text; empty if it has none. */
+  private final List<int[]> texts;
+
   /** See {@link HeldOut#units}. */
   private final int[] unitsHeldOut;
 
@@ -69,6 +73,7 @@ final class HeadTraining {
     this.heldOut = held.stream().toArray();
     this.unitsHeldOut = IntStream.of(heldOut).map(e -> units[e]).toArray();
     this.others = IntStream.range(0, set.size()).filter(e -> !held.get(e)).toArray();
+    this.texts = options.labelTexts().isEmpty() ? List.of() : texts();
   }
 
   /** The heads that options ask for; null if they leave the choice to the training. */
@@ -91,6 +96,13 @@ final class HeadTraining {
    */
   static void requireHead(TrainingOptions options) {
     Classifier initial = options.initialModel();
+    ModelHead chosen = headOrNull(options);
+    if (!options.labelTexts().isEmpty() && chosen != null && chosen != ModelHead.LINEAR) {
+      throw new IllegalArgumentException(
+          "head: expected LINEAR with label texts but was "
+              + chosen
+              + ", as with a label tree, pretrained vectors or tuning");
+    }
     if (initial != null && options.head() != null && options.head() != initial.head()) {
       throw new IllegalArgumentException(
           "head: expected " + initial.head() + ", as initialModel has, but was " + options.head());
@@ -110,6 +122,7 @@ final class HeadTraining {
 
   Classifier train() {
     requireTextToBePretrained();
+    requireLabelTextsToBeWeighed();
     if (options.initialModel() != null) {
       return continued(options.initialModel());
     }
@@ -119,6 +132,19 @@ final class HeadTraining {
   private void requireTextToBePretrained() {
     if (options.pretrained() != null && !set.isText()) {
       throw new IllegalArgumentException("pretrained: expected texts, but examples have features");
+    }
+  }
+
+  private void requireLabelTextsToBeWeighed() {
+    if (!texts.isEmpty() && !set.isText()) {
+      throw new IllegalArgumentException("labelTexts: expected texts, but examples have features");
+    }
+    if (!texts.isEmpty() && heldOut.length == 0 && options.validation().isEmpty()) {
+      throw new IllegalArgumentException(
+          "labelTexts: expected "
+              + HELD_OUT
+              + " examples to weigh them by, or validation examples, but there are "
+              + set.size());
     }
   }
 
@@ -144,6 +170,7 @@ final class HeadTraining {
         batches.add(model.numbered(validation.subList(begin, end)));
       }
       BitSet known = set.featuresOf(others);
+      texts.forEach(words -> IntStream.of(words).forEach(known::set));
       for (int begin = 0; begin < heldOut.length; begin += Classifier.BATCH) {
         int end = Math.min(heldOut.length, begin + Classifier.BATCH);
         SparseRows x = set.features(heldOut, begin, end, known);
@@ -219,16 +246,19 @@ final class HeadTraining {
 
   private Classifier trainLinear() {
     Labels labels = begin();
-    boolean isTwice = heldOut.length > 0 && !TrainingDefaults.areMany(set.size());
-    Classifier model = linear(tree(others, labels, 0, isTwice ? 2 : 1));
+    BitSet withheld = withheld();
+    boolean isTwice =
+        !withheld.isEmpty() || (heldOut.length > 0 && !TrainingDefaults.areMany(set.size()));
+    Classifier model = linear(tree(others, withheld, labels, 0, isTwice ? 2 : 1));
     try {
       try (HeldOut examples = heldOut(model)) {
-        Mixture near = withNeighboursOrNull(model, examples);
+        Mixture near =
+            texts.isEmpty() ? withNeighboursOrNull(model, examples) : withTexts(model, examples);
         Classifier both = near == null ? besideOrNull(model, examples) : model.with(near);
         model = both == null ? model.with(examples.fit(model.heads())) : both;
       }
       if (isTwice) {
-        model = again(model, labels);
+        model = again(model, labels, !withheld.isEmpty());
       }
       return finished(model);
     } catch (Throwable e) {
@@ -240,10 +270,12 @@ final class HeadTraining {
   /**
    * A model with a tree of all examples in place of one without those held out, unless it is to be
    * stopped.
+   *
+   * @param lacksLabels whether the model is not worth keeping then
    */
-  private Classifier again(Classifier model, Labels labels) {
+  private Classifier again(Classifier model, Labels labels, boolean lacksLabels) {
     try {
-      LinearLabelTree ofAll = tree(all(), labels, 1, 2);
+      LinearLabelTree ofAll = tree(all(), new BitSet(), labels, 1, 2);
       model.tree().close();
       NearestExamples near = model.neighbours();
       if (near != null) {
@@ -251,8 +283,12 @@ final class HeadTraining {
         near.outputs().close();
         near = neighbours(all());
       }
-      return model.with(Heads.of(model.bag(), model.layer(), ofAll, near, model.heads()));
+      return model.with(
+          Heads.of(model.bag(), model.layer(), ofAll, near, model.texts(), model.heads()));
     } catch (CancellationException e) {
+      if (lacksLabels) {
+        throw e;
+      }
       return model;
     }
   }
@@ -272,7 +308,7 @@ final class HeadTraining {
     NearestExamples near = neighbours(others);
     boolean isKept = false;
     try {
-      Mixture both = examples.fit(Heads.of(null, null, linear.tree(), near));
+      Mixture both = examples.fit(Heads.of(null, null, linear.tree(), near, null));
       HeldOut.Gain gain = examples.gain(both, linear.heads());
       isKept = gain.isLarge();
       options.listener().neighbours(isKept, gain.mean(), gain.standardError());
@@ -295,6 +331,65 @@ final class HeadTraining {
       SparseWeights similar = SparseWeights.ofRows(x, set.vocabulary().rows(), options.workers());
       SparseWeights labels = SparseWeights.of(targets, set.labelNames().size(), options.workers());
       return new NearestExamples(similar, labels, NEIGHBOURS);
+    }
+  }
+
+  // -------------------------------------------------------------------------------- label texts
+
+  private List<int[]> texts() {
+    FeatureVocabulary vocabulary = set.vocabulary();
+    return set.labelNames().stream()
+        .map(label -> options.labelTexts().getOrDefault(label, ""))
+        .map(
+            text -> {
+              LongStream.Builder words = LongStream.builder();
+              options.textFeatures().words(text, words);
+              return words.build().mapToInt(vocabulary::row).toArray();
+            })
+        .toList();
+  }
+
+  /**
+   * Labels with texts that the linear head does not learn while the texts are weighed, so that some
+   * held-out examples have labels that only their texts find: the share that no example has, at
+   * most half.
+   */
+  private BitSet withheld() {
+    BitSet withheld = new BitSet();
+    if (texts.isEmpty() || heldOut.length == 0) {
+      return withheld;
+    }
+    long[] counts = set.labelCounts();
+    int[] known = IntStream.range(0, counts.length).filter(l -> counts[l] > 0).toArray();
+    int[] able = IntStream.of(known).filter(l -> texts.get(l).length > 0).toArray();
+    double share = Math.min(0.5, 1 - (double) known.length / counts.length);
+    SplittableRandom random = new SplittableRandom(options.seed());
+    for (int i = 0; i < Math.min(able.length - 1, Math.ceil(share * able.length)); i++) {
+      int at = i + random.nextInt(able.length - i);
+      withheld.set(able[at]);
+      able[at] = able[i];
+    }
+    boolean isAnyLeft = IntStream.of(others).anyMatch(e -> set.hasLabel(e, l -> !withheld.get(l)));
+    return isAnyLeft ? withheld : new BitSet();
+  }
+
+  /** The linear head with the texts of labels. */
+  private Mixture withTexts(Classifier linear, HeldOut examples) {
+    SparseWeights similar;
+    try (SparseRows words = SparseRows.of(texts)) {
+      similar = SparseWeights.ofRows(words, set.vocabulary().rows(), options.workers());
+    }
+    try {
+      Mixture all = examples.fit(Heads.of(null, null, linear.tree(), null, similar));
+      HeldOut.Gain gain = examples.gain(all, linear.heads());
+      options.listener().labelTexts(all.weights()[1] > 0, gain.mean(), gain.standardError());
+      if (gain.isMeasured()) {
+        linear.card().put("nDCG@5 gained by label texts", gain.toString());
+      }
+      return all;
+    } catch (Throwable e) {
+      similar.close();
+      throw e;
     }
   }
 
@@ -334,15 +429,29 @@ final class HeadTraining {
             });
   }
 
-  private LinearLabelTree tree(int[] examples, Labels labels, int before, int trees) {
+  /** A tree of those examples that have labels which are not withheld; of all, if none is. */
+  private LinearLabelTree tree(int[] among, BitSet withheld, Labels labels, int before, int trees) {
+    int[] examples =
+        IntStream.of(among)
+            .filter(e -> withheld.isEmpty() || set.hasLabel(e, l -> !withheld.get(l)))
+            .toArray();
     LinearLabelTreeBuilder builder = builder(labels, before, trees);
     if (set.isText()) {
       builder.tfIdf();
     }
     try (SparseRows x = set.features(examples, 0, examples.length);
-        SparseRows targets = set.labels(examples, 0, examples.length)) {
+        SparseRows all = set.labels(examples, 0, examples.length);
+        SparseRows targets = withheld.isEmpty() ? all : without(withheld, all)) {
       return builder.train(x, targets);
     }
+  }
+
+  private static SparseRows without(BitSet withheld, SparseRows labels) {
+    return SparseRows.of(
+        IntStream.range(0, labels.rows())
+            .mapToObj(row -> IntStream.of(labels.indices(row)).filter(l -> !withheld.get(l)))
+            .map(IntStream::toArray)
+            .toList());
   }
 
   // --------------------------------------------------------------------------- an initial model
@@ -359,7 +468,7 @@ final class HeadTraining {
       }
       Classifier model = embedding == null ? linear(tree) : embedding;
       return finished(
-          model.with(Heads.of(model.bag(), model.layer(), tree, null, initial.heads())));
+          model.with(Heads.of(model.bag(), model.layer(), tree, null, null, initial.heads())));
     } catch (CancellationException e) {
       if (embedding == null) {
         throw e;

@@ -4,6 +4,7 @@ package org.blocksparse.classifier;
 import java.util.Arrays;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
 import org.blocksparse.mixture.MixtureBuilder;
 import org.blocksparse.mixture.NearestExamples;
@@ -14,6 +15,7 @@ final class Heads {
   static final String EMBEDDING = "embedding";
   static final String LINEAR = "linear";
   static final String NEIGHBOURS = "neighbours";
+  static final String TEXTS = "texts";
 
   private Heads() {}
 
@@ -24,17 +26,22 @@ final class Heads {
    * @param tree null: there is no linear head
    */
   static Mixture of(EmbeddingBag bag, TwoLevelLayer<?> layer, LinearLabelTree tree) {
-    return of(bag, layer, tree, (NearestExamples) null);
+    return of(bag, layer, tree, null, null);
   }
 
   /**
-   * The same with nearest examples. Probabilities are added then: a label that either the linear
-   * head or the neighbours know is likely.
+   * The same with nearest examples, or with texts of labels. Probabilities are added then: a label
+   * that either the linear head or the others know is likely.
    *
    * @param neighbours null: there are none
+   * @param texts null: there are none
    */
   static Mixture of(
-      EmbeddingBag bag, TwoLevelLayer<?> layer, LinearLabelTree tree, NearestExamples neighbours) {
+      EmbeddingBag bag,
+      TwoLevelLayer<?> layer,
+      LinearLabelTree tree,
+      NearestExamples neighbours,
+      SparseWeights texts) {
     MixtureBuilder builder = Mixture.builder();
     if (layer != null) {
       builder.layer(EMBEDDING, bag, layer);
@@ -44,6 +51,9 @@ final class Heads {
     }
     if (neighbours != null) {
       builder.nearest(NEIGHBOURS, neighbours).addProbabilities();
+    }
+    if (texts != null) {
+      builder.weights(TEXTS, texts).addProbabilities();
     }
     Mixture heads = builder.build();
     float[] weights = new float[heads.scorers().size()];
@@ -57,8 +67,9 @@ final class Heads {
       TwoLevelLayer<?> layer,
       LinearLabelTree tree,
       NearestExamples neighbours,
+      SparseWeights texts,
       Mixture others) {
-    Mixture heads = of(bag, layer, tree, neighbours);
+    Mixture heads = of(bag, layer, tree, neighbours, texts);
     float[] weights = others.weights();
     return others
         .calibration()

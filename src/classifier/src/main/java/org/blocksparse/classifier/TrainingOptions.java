@@ -5,6 +5,8 @@ import static java.util.Objects.requireNonNull;
 
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.BooleanSupplier;
@@ -47,6 +49,7 @@ public final class TrainingOptions {
   private int sharedRows;
   private int classes;
   private long seed;
+  private Map<String, String> labelTexts = Map.of();
   private List<Example> validation = List.of();
   private ValidationMetric validationMetric;
   private int patience;
@@ -77,6 +80,7 @@ public final class TrainingOptions {
     this.sharedRows = that.sharedRows;
     this.classes = that.classes;
     this.seed = that.seed;
+    this.labelTexts = that.labelTexts;
     this.validation = that.validation;
     this.validationMetric = that.validationMetric;
     this.patience = that.patience;
@@ -126,8 +130,8 @@ public final class TrainingOptions {
    *
    * @param model with an embedding head alone, its weights must be FLOAT32
    * @throws IllegalArgumentException if they are not, if the model has {@linkplain #withHead
-   *     neighbours}, if an option is set that the model determines, or if it is a label tree and
-   *     there is smoothing
+   *     neighbours} or {@linkplain #withLabelTexts label texts}, if an option is set that the model
+   *     determines, or if it is a label tree and there is smoothing
    * @throws InvalidInputException if the model is of fastText
    */
   public TrainingOptions withInitialModel(Classifier model) {
@@ -138,10 +142,12 @@ public final class TrainingOptions {
               + model.weightType()
               + "; take the model that these were rounded from");
     }
-    if (model.neighbours() != null) {
+    if (model.neighbours() != null || model.texts() != null) {
       throw new IllegalArgumentException(
-          "initialModel: expected no neighbours, which learn no further; train it with"
-              + " ModelHead.LINEAR");
+          "initialModel: expected no "
+              + (model.texts() == null ? "neighbours" : "label texts")
+              + ", which learn no further; train it with ModelHead.LINEAR"
+              + (model.texts() == null ? "" : " and without label texts"));
     }
     return with(changed -> changed.initialModel = model).requireNoConflict();
   }
@@ -169,6 +175,53 @@ public final class TrainingOptions {
    */
   public TrainingOptions withHead(ModelHead value) {
     return with(changed -> changed.head = requireNonNull(value, "head"));
+  }
+
+  /**
+   * Texts of labels: their names or definitions, each an example with one label. A label whose
+   * words are like those of an example scores higher ({@link
+   * org.blocksparse.linear.SparseWeights#ofRows}), beside the linear head. Labels that no example
+   * has become labels of the model, too: their texts alone find them. Words of these texts are
+   * always features, single ones, whatever their counts.
+   *
+   * <p>The weight of the texts is fitted to the held-out examples. Where some labels have no
+   * example and training holds out examples itself, it withholds the same share of the other labels
+   * from the linear head while it fits, at most half: held-out examples then have such labels, too.
+   * Where {@linkplain #withValidation validation examples} weigh, these have to have them. If the
+   * weight is 0, which {@link TrainingListener#labelTexts} tells, no label is found by its text.
+   *
+   * @param texts read to the end here
+   * @throws IllegalArgumentException if there is none, one has features or not exactly one label,
+   *     two have the same label, or with {@linkplain #withSharedRows shared rows} or an {@linkplain
+   *     #withInitialModel initial model}; from {@link Classifier#train} if the texts have more
+   *     words than {@linkplain #withMaxFeatures features} are kept, if the examples are no texts,
+   *     if the {@linkplain #withHead head} is not linear, or if there are fewer than 10 examples
+   *     and no validation examples
+   */
+  public TrainingOptions withLabelTexts(Stream<Example> texts) {
+    Map<String, String> textOf = new LinkedHashMap<>();
+    int number = 0;
+    for (Example each : texts.toList()) {
+      number++;
+      List<String> labels = each.labels();
+      if (!each.isText() || labels.size() != 1) {
+        String has = each.isText() ? labels.size() + " labels" : "features";
+        throw wrongTexts("texts with one label", "number " + number + " has " + has);
+      }
+      if (textOf.putIfAbsent(labels.get(0), each.text()) != null) {
+        String second = "number " + number + " is a second one of '" + labels.get(0) + "'";
+        throw wrongTexts("one text of a label", second);
+      }
+    }
+    if (textOf.isEmpty()) {
+      throw wrongTexts("at least one", "there is none");
+    }
+    return with(changed -> changed.labelTexts = Collections.unmodifiableMap(textOf))
+        .requireNoConflict();
+  }
+
+  private static IllegalArgumentException wrongTexts(String expected, String but) {
+    return new IllegalArgumentException("labelTexts: expected " + expected + " but " + but);
   }
 
   /**
@@ -235,6 +288,10 @@ public final class TrainingOptions {
       requireUnset("wordNgrams", wordNgrams == 0, INITIAL_MODEL);
       requireUnset("plainWords", !plainWords, INITIAL_MODEL);
       requireUnset("sharedRows", sharedRows == 0, INITIAL_MODEL);
+      requireUnset("labelTexts", labelTexts.isEmpty(), "initialModel as well, whose weights stay");
+    }
+    if (!labelTexts.isEmpty()) {
+      requireUnset("sharedRows", sharedRows == 0, "labelTexts as well, which need rows of words");
     }
     if (pretrained != null) {
       requireUnset("dimension", dimension == 0, "pretrained as well, which has it");
@@ -594,9 +651,23 @@ public final class TrainingOptions {
     return sharedRows > 0 ? FeatureVocabulary.shared(sharedRows) : null;
   }
 
-  /** The vocabulary of the initial model; null if there is none. */
+  /** That of the initial model, or of the words of label texts; null if there are none. */
   FeatureVocabulary vocabularyBeforeOrNull() {
-    return initialModel == null ? null : initialModel.input().vocabulary();
+    if (labelTexts.isEmpty()) {
+      return initialModel == null ? null : initialModel.input().vocabulary();
+    }
+    KeyTable words = new KeyTable();
+    labelTexts.values().forEach(text -> textFeatures().words(text, words::add));
+    if (words.size() > maxFeatures()) {
+      throw wrongTexts(
+          "at most " + maxFeatures() + " different words", "there are " + words.size());
+    }
+    return FeatureVocabulary.of(words);
+  }
+
+  /** The texts by label; empty if there are none. */
+  Map<String, String> labelTexts() {
+    return labelTexts;
   }
 
   long seed() {

@@ -114,6 +114,7 @@ final class TrainingSet {
           cutter.add(example);
         });
     cutter.finish();
+    options.labelTexts().keySet().forEach(reading::number);
     if (reading.labels.size() == 0) {
       throw new IllegalArgumentException("examples: none has a label");
     }
@@ -378,10 +379,10 @@ final class TrainingSet {
     return labelOffsets.get(example + 1) - labelOffsets.get(example);
   }
 
-  /** Whether an example has a label of at least that number. */
-  boolean hasLabelFrom(int example, int first) {
+  /** Whether an example has one of some labels. */
+  boolean hasLabel(int example, IntPredicate among) {
     return IntStream.range(labelOffsets.get(example), labelOffsets.get(example + 1))
-        .anyMatch(i -> labels.get(i) >= first);
+        .anyMatch(i -> among.test(labels.get(i)));
   }
 
   /** The number of examples without a feature that was kept. */

@@ -22,6 +22,7 @@ import java.util.TreeMap;
 import java.util.concurrent.CancellationException;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.blocksparse.ElementType;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.SparseRows;
@@ -473,6 +474,105 @@ final class HeadsTest {
           "neighbours",
           assertThrows(FileFormatException.class, () -> Classifier.load(file)).part());
     }
+  }
+
+  /** A name for each of 60 labels. */
+  private static Stream<Example> names() {
+    return IntStream.range(0, 60).mapToObj(l -> Example.ofText("The name" + l, "label" + l));
+  }
+
+  /** Texts of labels in a range: most have a word of it, many have its name. */
+  private static List<Example> named(int count, int first, int end, long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    List<Example> examples = new ArrayList<>();
+    for (int e = 0; e < count; e++) {
+      int label = random.nextInt(first, end);
+      String own = random.nextInt(5) > 0 ? " own" + label : "";
+      String name = random.nextInt(5) > 0 ? " name" + label : "";
+      String text = "n" + random.nextInt(50) + own + name + " n" + random.nextInt(50);
+      examples.add(Example.ofText(text, "label" + label));
+    }
+    return examples;
+  }
+
+  @Test
+  void labelsWithoutExamples_areFoundByTheirTexts() throws IOException {
+    Boolean[] counts = new Boolean[1];
+    TrainingOptions options =
+        TrainingOptions.defaults()
+            .withMinCount(3)
+            .withLabelTexts(names())
+            .withListener(
+                new TrainingListener() {
+                  @Override
+                  public void labelTexts(boolean count, double gain, double standardError) {
+                    assertTrue(gain > standardError && standardError > 0, () -> gain + " gained");
+                    counts[0] = count;
+                  }
+                });
+    List<Example> known = named(300, 0, 50, 2);
+    List<Example> others = named(300, 50, 60, 3);
+    List<Example> examples = named(1000, 0, 50, 1);
+    try (Classifier model = Classifier.train(examples.stream(), options)) {
+      assertEquals(true, counts[0]);
+      assertEquals(ModelHead.LINEAR, model.head());
+      assertEquals("60", model.info().get("labels"));
+      assertTrue(Double.parseDouble(model.info().get("weight of label texts")) > 0.05);
+      double ofKnown = model.evaluate(known.stream(), 1).precision(1);
+      double ofOthers = model.evaluate(others.stream(), 1).precision(1);
+      assertTrue(ofKnown > 0.9, () -> ofKnown + " of labels with examples");
+      assertTrue(ofOthers > 0.7, () -> ofOthers + " of others, and 0.8 have names");
+      assertMessage("label texts", () -> TrainingOptions.defaults().withInitialModel(model));
+      Path file = folder.resolve("texts");
+      for (ElementType type : List.of(ElementType.FLOAT32, ElementType.FLOAT16)) {
+        model.save(file, type);
+        try (Classifier loaded = Classifier.load(file)) {
+          assertEquals(type, loaded.weightType());
+          assertEquals(ofOthers, loaded.evaluate(others.stream(), 1).precision(1), 0.02);
+          if (type == ElementType.FLOAT32) {
+            assertEquals(model.predict(others, 5), loaded.predict(others, 5));
+          }
+        }
+      }
+      String uncalibrated =
+          new String(Files.readAllBytes(file), StandardCharsets.ISO_8859_1)
+              .replace("mixture.knots", "mixture.knotz");
+      Files.write(file, uncalibrated.getBytes(StandardCharsets.ISO_8859_1));
+      assertEquals(
+          "texts", assertThrows(FileFormatException.class, () -> Classifier.load(file)).part());
+    }
+    counts[0] = null;
+    TrainingOptions stopped = options.withStop(() -> counts[0] != null);
+    assertThrows( // a tree without the labels that were withheld
+        CancellationException.class, () -> Classifier.train(examples.stream(), stopped));
+  }
+
+  @Test
+  void labelTextsThatCannotBe_areRefused() {
+    TrainingOptions defaults = TrainingOptions.defaults();
+    Example a = Example.ofText("tea", "a");
+    Example two = Example.ofText("tea", "b", "c");
+    assertMessage("number 2 has 2 labels", () -> defaults.withLabelTexts(Stream.of(a, two)));
+    assertMessage("number 2 is a second one", () -> defaults.withLabelTexts(Stream.of(a, a)));
+    assertMessage("there is none", () -> defaults.withLabelTexts(Stream.of()));
+    TrainingOptions named = defaults.withLabelTexts(names());
+    assertMessage("sharedRows: expected no labelTexts", () -> named.withSharedRows(9));
+    Map<String, TrainingOptions> refused =
+        Map.of(
+            "head: expected LINEAR with label texts but was BOTH", named.withHead(ModelHead.BOTH),
+            "head: expected LINEAR with label texts but was EMBEDDING", named.withLabelTree(),
+            "expected at most 9 different words but there are 61", named.withMaxFeatures(9));
+    refused.forEach(
+        (message, options) ->
+            assertMessage(message, () -> Classifier.train(named(100, 0, 50, 1).stream(), options)));
+    assertMessage(
+        "labelTexts: expected 10 examples",
+        () -> Classifier.train(named(9, 0, 50, 1).stream(), named));
+    Example features = Example.ofFeatures(new int[] {1}, new float[] {1}, List.of("a"));
+    assertMessage(
+        "labelTexts: expected texts, but",
+        () -> Classifier.train(Collections.nCopies(20, features).stream(), named));
+    assertMessage("number 1 has features", () -> defaults.withLabelTexts(Stream.of(features)));
   }
 
   @ParameterizedTest

@@ -28,7 +28,7 @@ final class TrainingOptionsTest {
         null, "skipgram", "-input", words, "-output", folder.resolve("model"), "-dim", 2);
     Map<Class<?>, Object> arguments = new HashMap<>();
     List<Example> examples =
-        IntStream.range(0, 20).mapToObj(i -> Example.ofText("word" + i, "label" + i % 2)).toList();
+        IntStream.range(0, 20).mapToObj(i -> Example.ofText("word" + i, "label" + i)).toList();
     Supplier<Map<String, String>> card = Map::of;
     BooleanSupplier stop = () -> false;
     arguments.put(int.class, 3);

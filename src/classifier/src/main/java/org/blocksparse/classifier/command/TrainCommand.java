@@ -134,6 +134,15 @@ final class TrainCommand implements Callable<Integer> {
   private ModelHead head;
 
   @Option(
+      names = "--label-texts",
+      paramLabel = "FILE",
+      description =
+          "Texts of labels, such as names or definitions, in the format of examples: one line and"
+              + " one label for each. Labels that no example has are found by the words of their"
+              + " texts, too. The head is linear.")
+  private String labelTexts;
+
+  @Option(
       names = "--dimension",
       paramLabel = "N",
       description =
@@ -227,7 +236,7 @@ final class TrainCommand implements Callable<Integer> {
     requireNoOptionInVain();
     card.putDate(run.date());
     // Hours of training must not be lost to a folder that is not there.
-    List<Path> examples = new ArrayList<>(InputOptions.files(file, validation));
+    List<Path> examples = new ArrayList<>(InputOptions.files(file, validation, labelTexts));
     Stream.of(from, pretrained).filter(Objects::nonNull).forEach(examples::add);
     WritableFile.require("--output", output, examples);
     Path png = chart != null ? chart : output.resolveSibling(output.getFileName() + ".png");
@@ -307,6 +316,7 @@ final class TrainCommand implements Callable<Integer> {
     if (head == ModelHead.LINEAR) {
       requireNothingOfAnEmbedding("--head linear");
     }
+    requireNothingAgainstLabelTexts();
     refuse(chart != null && noChart, "--chart: expected no --no-chart as well");
     boolean isShared = sharedRows != null && sharedRows > 0;
     refuse(
@@ -321,6 +331,23 @@ final class TrainCommand implements Callable<Integer> {
     refuse(
         isShared && minCount != null,
         "--min-count: expected no --shared-rows as well, with which nothing is left out");
+  }
+
+  private void requireNothingAgainstLabelTexts() {
+    if (labelTexts == null) {
+      return;
+    }
+    refuse(
+        InputOptions.isStandardInput(labelTexts),
+        "--label-texts: expected the name of a file but was standard input");
+    refuse(from != null, "--label-texts: expected no --from as well, whose weights stay");
+    refuse(
+        head != null && head != ModelHead.LINEAR,
+        "--head: expected linear, or none, with --label-texts as well");
+    refuse(
+        sharedRows != null && sharedRows > 0,
+        "--shared-rows: expected no --label-texts as well, which need rows of words");
+    requireNothingOfAnEmbedding("--label-texts");
   }
 
   /** Options that shape a new model are refused with an initial one. */
@@ -415,6 +442,9 @@ final class TrainCommand implements Callable<Integer> {
         plainWords && !example.isText(),
         "--plain-words: expected texts, but the examples have features");
     refuse(
+        labelTexts != null && !example.isText(),
+        "--label-texts: expected texts, but the examples have features");
+    refuse(
         input.hasLabelPrefix() && !example.isText(),
         "--label-prefix: expected texts, but the examples have features");
   }
@@ -485,6 +515,13 @@ final class TrainCommand implements Callable<Integer> {
     options = maxFeatures == null ? options : options.withMaxFeatures(maxFeatures);
     options = sharedRows == null ? options : options.withSharedRows(sharedRows);
     options = classes == null ? options : options.withClasses(classes);
+    if (labelTexts != null) {
+      try (Input texts =
+          input.openToTrain(labelTexts, "reading " + labelTexts, initial, streams.err())) {
+        options = options.withLabelTexts(texts.examples());
+        texts.addTo(card, "label texts");
+      }
+    }
     if (validation != null) {
       try (Input others =
           input.openToTrain(validation, "reading " + validation, initial, streams.err())) {

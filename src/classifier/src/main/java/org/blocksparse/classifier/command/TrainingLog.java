@@ -206,6 +206,15 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     printGain("Nearest examples gain", gain, standardError, result);
   }
 
+  @Override
+  public void labelTexts(boolean count, double gain, double standardError) {
+    String result =
+        count
+            ? "the model has the linear head and label texts"
+            : "the model has label texts of weight 0, which find no label";
+    printGain("Label texts gain", gain, standardError, result);
+  }
+
   private void printGain(String what, double gain, double standardError, String result) {
     close();
     out.printf(

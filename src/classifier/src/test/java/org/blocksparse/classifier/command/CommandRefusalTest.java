@@ -343,6 +343,23 @@ final class CommandRefusalTest extends Commands {
             + " in [1, 2147483647] but was 0",
         "train -o {}/m --tune 9 --rate 1 --epochs 1 --dimension 8 --validation {}/test.txt"
             + " {}/train.txt | --tune: expected --rate, --epochs or --dimension to be left out",
+        "train -o {}/m --label-texts - {}/train.txt | --label-texts: expected the name of a file",
+        "train -o {}/m --label-texts {}/none.txt {}/train.txt | there is no file {}/none.txt",
+        "train -o {}/m --label-texts {}/empty {}/train.txt | --label-texts: expected at least one"
+            + " but there is none",
+        "train -o {}/m --label-texts {}/train.txt {}/train.txt | --label-texts: expected one text"
+            + " of a label but number 41 is a second one of 'label0'",
+        "train -o {}/m --label-texts {}/sparse.txt {}/train.txt | --label-texts: expected texts"
+            + " with one label but number 1 has features",
+        "train -o {}/test.txt --label-texts {}/test.txt {}/train.txt | --output: {}/test.txt is"
+            + " the same file as {}/test.txt",
+        "train -o {}/m --label-texts {}/t --from {}/m {}/train.txt | --label-texts: expected no"
+            + " --from as well",
+        "train -o {}/m --label-texts {}/t --head both {}/train.txt | --head: expected linear",
+        "train -o {}/m --label-texts {}/t --shared-rows 9 {}/train.txt | --shared-rows: expected"
+            + " no --label-texts as well",
+        "train -o {}/m --label-texts {}/t --label-tree {}/train.txt | --label-tree: expected no"
+            + " --label-texts as well, which has no embedding",
         "train -o {}/m --date 29.11.2026 {}/train.txt | --date: expected a day, as 2026-11-29, but"
             + " was 29.11.2026",
         "train -o {}/m --validation-metric p5 {}/train.txt | Invalid value for option"

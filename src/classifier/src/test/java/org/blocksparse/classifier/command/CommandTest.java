@@ -98,6 +98,29 @@ final class CommandTest extends Commands {
   }
 
   @Test
+  void labelsWithoutExamples_areFoundByTheirTexts() throws IOException {
+    StringBuilder lines = new StringBuilder("__label__fresh crisp apples\n");
+    for (int label = 0; label < LABELS; label++) {
+      lines.append("__label__label" + label + " my own" + label + "\n");
+    }
+    Path names = Files.writeString(folder.resolve("names"), lines);
+    String told = runWell("train", "-o", model, "--label-texts", names, training);
+    assertTrue(told.contains(" 41 labels"), told);
+    assertTrue(told.contains("the model has the linear head and label texts\n"), told);
+    Path texts = Files.writeString(folder.resolve("texts"), "apples, crisp\nmy-own7\n");
+    List<String> answers = runWell("predict", model, texts, "--top", 1).lines().toList();
+    assertTrue(answers.get(0).startsWith("fresh\t"), answers::toString);
+    assertTrue(answers.get(1).startsWith("label7\t"), answers::toString);
+    String info = runWell("info", model);
+    assertTrue(info.contains("label texts: names\n"), info);
+    assertTrue(info.contains("weight of label texts: 0."), info);
+    Path sparse = folder.resolve("sparse.txt");
+    assertEquals(
+        "--label-texts: expected texts, but the examples have features\n",
+        run("train", "-o", model, "--label-texts", names, sparse).err());
+  }
+
+  @Test
   void predict_explainsLabelsByTheirWords() throws IOException {
     runWell("train", "-o", model, "--head", "linear", training);
     Path texts = Files.writeString(folder.resolve("texts"), "Of N1, my-own7\nn1\n(my-own11)\n");
