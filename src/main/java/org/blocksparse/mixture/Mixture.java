@@ -239,7 +239,7 @@ public final class Mixture implements AutoCloseable {
     boolean areTopTwo = hasTopTwo() && RANKING.allowsAll(requireNonNull(filter, "filter"));
     SearchResult found =
         best(x, areTopTwo ? Math.max(Math.min(2, outputs()), limit) : limit, filter);
-    double[] offsets = areTopTwo ? calibration.offsets(found) : offsets(x);
+    double[] offsets = areTopTwo ? calibration.offsets(found, search.leftOut()) : offsets(x);
     return ranking("topK", found, event, offsets, limit, Double.NEGATIVE_INFINITY);
   }
 
@@ -254,7 +254,7 @@ public final class Mixture implements AutoCloseable {
   /** What the two best outputs of each row add to log odds; nothing without that step. */
   private double[] offsets(List<SparseRows> x) {
     return hasTopTwo()
-        ? calibration.offsets(best(x, Math.min(2, outputs()), RANKING.none()))
+        ? calibration.offsets(best(x, Math.min(2, outputs()), RANKING.none()), search.leftOut())
         : new double[0];
   }
 

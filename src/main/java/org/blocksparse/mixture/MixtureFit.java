@@ -63,7 +63,14 @@ public final class MixtureFit {
     TENSORS.requireRows(requireNonNull(targets, "targets"), "targets", rows);
     List<Ranking> first = new ArrayList<>();
     for (int scorer = 0; scorer < scorers; scorer++) {
-      first.add(mixture.search().topK(scorer, x, FIRST_ANSWERS, Filter.without()));
+      Ranking ranking = mixture.search().topK(scorer, x, FIRST_ANSWERS, Filter.without());
+      for (int row = 0; row < rows; row++) {
+        if (!ranking.isDefined(row)) {
+          throw new IllegalArgumentException(
+              "x: row " + row + " has no ranking, since a score of a scorer is NaN");
+        }
+      }
+      first.add(ranking);
     }
     List<int[]> answers = new ArrayList<>();
     int most = 1;
@@ -103,10 +110,6 @@ public final class MixtureFit {
   /** Puts the scores of a scorer into those of all. */
   private void put(int scorer, Ranking ranking, List<int[]> answers, double[][] all) {
     for (int row = 0; row < all.length; row++) {
-      if (!ranking.isDefined(row)) {
-        throw new IllegalArgumentException(
-            "x: row " + row + " has no ranking, since a score of a scorer is NaN");
-      }
       double otherwise =
           mixture.search().scaled(scorer, (float) mixture.search().otherwise(scorer));
       for (int i = 0; i < answers.get(row).length; i++) {
@@ -148,8 +151,9 @@ public final class MixtureFit {
   private ScoreCalibration calibration(float[] weights, double intercept) {
     double[] sums = new double[samples.size()];
     boolean[] right = new boolean[sums.length];
+    double most = ScoreCalibration.LARGEST;
     for (int s = 0; s < sums.length; s++) {
-      sums[s] = samples.sum(s, weights);
+      sums[s] = Math.max(-most, Math.min(most, samples.sum(s, weights)));
       right[s] = samples.isRight(s);
     }
     ScoreCalibration knots = ScoreCalibration.fit(sums, right, intercept);
@@ -158,11 +162,12 @@ public final class MixtureFit {
     int begin = 0;
     for (int row = 0; row < ofRows.length; row++) {
       int end = ends.get(row);
-      ofRows[row] = Arrays.stream(sums, begin, end).map(knots::logProbability).toArray();
+      ofRows[row] = knots.logProbabilities(Arrays.copyOfRange(sums, begin, end));
       areRight[row] = Arrays.copyOfRange(right, begin, end);
       begin = end;
     }
-    return knots.with(TopTwoCalibration.fitOrNull(ofRows, areRight));
+    double[] others = knots.logProbabilities(mixture.with(weights, null).search().leftOut());
+    return knots.with(TopTwoCalibration.fitOrNull(ofRows, others, areRight));
   }
 
   /** The scorer with the lowest weight, if that is negative; -1 if none is. */

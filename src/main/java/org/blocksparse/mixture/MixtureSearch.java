@@ -74,6 +74,11 @@ final class MixtureSearch {
     return -1;
   }
 
+  /** The scores of two outputs that a search leaves out; none if it finds all outputs. */
+  double[] leftOut() {
+    return new double[chunks == null || chunks.outputs() == 1 ? 0 : 2];
+  }
+
   int outputs() {
     return scorers.stream().mapToInt(Scorer::outputs).max().getAsInt();
   }

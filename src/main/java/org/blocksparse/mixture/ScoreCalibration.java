@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.Deque;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.IntStream;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.search.SearchResult;
 
@@ -120,6 +121,10 @@ public final class ScoreCalibration {
     return (float) (Math.min(odds, 0) - Math.log1p(Math.exp(-Math.abs(odds))));
   }
 
+  double[] logProbabilities(double... ofScores) {
+    return Arrays.stream(ofScores).map(this::logProbability).toArray();
+  }
+
   private double logOdds(double score) {
     int last = scores.length - 1;
     if (score <= scores[0]) {
@@ -140,16 +145,16 @@ public final class ScoreCalibration {
    * @param offsets see {@link #offsets}
    */
   double leastScore(double probability, double[] offsets) {
-    double least = topTwo == null ? probability : 1;
+    double odds = Math.log(probability) - Math.log1p(-probability);
+    double least = topTwo == null ? odds : Double.POSITIVE_INFINITY;
     for (double offset : offsets) {
-      least = Math.min(least, topTwo.least(probability, offset));
+      least = Math.min(least, topTwo.least(odds, offset));
     }
     return leastScore(least);
   }
 
-  /** A score that no output is below that has at least some probability by the knots. */
-  double leastScore(double probability) {
-    double odds = Math.log(probability) - Math.log1p(-probability);
+  /** A score that no output is below that has at least some log odds by the knots. */
+  double leastScore(double odds) {
     double least = odds == Double.POSITIVE_INFINITY ? SURE : odds - ROUNDING * (1 + Math.abs(odds));
     if (least <= logOdds[0]) {
       return scores[0] + least - logOdds[0];
@@ -162,14 +167,20 @@ public final class ScoreCalibration {
     return Double.POSITIVE_INFINITY;
   }
 
-  /** What the second step adds to the log odds of each row; nothing without that step. */
-  double[] offsets(SearchResult topTwoOfRows) {
+  /**
+   * What the second step adds to the log odds of each row; nothing without that step.
+   *
+   * @param others the scores of outputs that are left out, see {@link MixtureSearch#leftOut}
+   */
+  double[] offsets(SearchResult topTwoOfRows, double[] others) {
     double[] offsets = new double[topTwo == null ? 0 : topTwoOfRows.outputs().length];
     for (int row = 0; row < offsets.length; row++) {
       float[] sums = topTwoOfRows.logProbabilities()[row];
       if (sums.length > 0) {
-        float next = logProbability(sums[Math.min(1, sums.length - 1)]);
-        offsets[row] = topTwo.offset(logProbability(sums[0]), next);
+        int found = Math.min(2, sums.length);
+        double[] best =
+            IntStream.range(0, found).mapToDouble(i -> logProbability(sums[i])).toArray();
+        offsets[row] = topTwo.offset(best, logProbabilities(others));
       }
     }
     return offsets;

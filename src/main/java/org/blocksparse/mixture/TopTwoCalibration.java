@@ -35,11 +35,19 @@ record TopTwoCalibration(double slope, double first, double second, double inter
   /**
    * The number that is added to each output of a row.
    *
-   * @param best the log probability of the first output of the row
-   * @param next of the second; that of the first if there is no other
+   * @param row the log probabilities of outputs of the row, among them the two best
+   * @param others those of outputs that the row leaves out, which may be better
    */
-  double offset(double best, double next) {
-    return first * bounded(best) + second * bounded(next) + intercept;
+  double offset(double[] row, double[] others) {
+    double[] two = topTwo(row, others);
+    return first * two[0] + second * two[1] + intercept;
+  }
+
+  /** The bounded log odds of the two best outputs; twice those of the first if it is alone. */
+  private static double[] topTwo(double[] row, double[] others) {
+    double[] all =
+        DoubleStream.concat(DoubleStream.of(row), DoubleStream.of(others)).sorted().toArray();
+    return new double[] {bounded(all[all.length - 1]), bounded(all[Math.max(0, all.length - 2)])};
   }
 
   /** The logarithm of the probability of an output, by that of before. */
@@ -48,28 +56,25 @@ record TopTwoCalibration(double slope, double first, double second, double inter
     return (float) (Math.min(odds, 0) - Math.log1p(Math.exp(-Math.abs(odds))));
   }
 
-  /** A probability of before that no output with a probability is below. */
-  double least(double probability, double offset) {
-    double odds = (odds(Math.log(probability)) - offset) / slope;
-    double least = odds - 1e-4 * (1 + Math.abs(odds)); // as probabilities are rounded
-    return Math.max(Double.MIN_NORMAL, 1 / (1 + Math.exp(-least)));
+  /** Log odds of before that no output with some log odds is below. */
+  double least(double odds, double offset) {
+    double before = (Math.min(LARGEST_ODDS, odds) - offset) / slope;
+    return before - 1e-4 * (1 + Math.abs(before)); // as probabilities are rounded
   }
 
   /**
    * The likeliest one for rows; null if there is none.
    *
    * @param rows the log probabilities of the outputs of each row
-   * @param right for each of these, whether the row has the output
+   * @param others those of outputs that a row leaves out
+   * @param right for each of the rows' outputs, whether the row has it
    */
-  static TopTwoCalibration fitOrNull(double[][] rows, boolean[][] right) {
+  static TopTwoCalibration fitOrNull(double[][] rows, double[] others, boolean[][] right) {
     LogisticRegression samples = new LogisticRegression(3);
     for (int row = 0; row < rows.length; row++) {
-      double[] sorted = rows[row].clone();
-      Arrays.sort(sorted);
-      for (int i = 0; i < sorted.length; i++) {
-        double best = bounded(sorted[sorted.length - 1]);
-        double next = bounded(sorted[Math.max(0, sorted.length - 2)]);
-        samples.add(new double[] {bounded(rows[row][i]), best, next}, 0, right[row][i]);
+      for (int i = 0; i < rows[row].length; i++) {
+        double[] two = topTwo(rows[row], others);
+        samples.add(new double[] {bounded(rows[row][i]), two[0], two[1]}, 0, right[row][i]);
       }
     }
     double[] found = samples.fit(new double[] {1, 0, 0, 0}, new boolean[] {true, true, true});

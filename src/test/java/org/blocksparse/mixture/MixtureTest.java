@@ -325,6 +325,10 @@ final class MixtureTest {
     }
   }
 
+  private static double odds(double logProbability) {
+    return logProbability - Math.log(-Math.expm1(logProbability));
+  }
+
   @Test
   void probabilitiesOfKnotsAscendWithScores() {
     SplittableRandom random = new SplittableRandom(1);
@@ -347,10 +351,10 @@ final class MixtureTest {
     for (double score = -20; score <= 0; score += 0.01) {
       float now = calibration.logProbability(score);
       assertTrue(now >= before);
-      assertTrue(calibration.leastScore(Math.exp(now)) <= score + 1e-6);
+      assertTrue(calibration.leastScore(odds(now)) <= score + 1e-6);
       before = now;
     }
-    assertTrue(calibration.leastScore(0.999999) > 0);
+    assertTrue(calibration.leastScore(odds(Math.log(0.999999))) > 0);
   }
 
   /** Else their knot would have right samples of the frequent ones as well. */
@@ -383,22 +387,121 @@ final class MixtureTest {
         right[row][i] = random.nextDouble() < 1 / (1 + Math.exp(-odds));
       }
     }
-    TopTwoCalibration fitted = TopTwoCalibration.fitOrNull(logProbabilities, right);
+    TopTwoCalibration fitted = TopTwoCalibration.fitOrNull(logProbabilities, new double[0], right);
     assertEquals(1.5, fitted.slope(), 0.15);
     assertEquals(0.5, fitted.first(), 0.15);
     assertEquals(-1, fitted.second(), 0.15);
     assertEquals(0.3, fitted.intercept(), 0.15);
     assertEquals(fitted, TopTwoCalibration.decode(fitted.encoded()));
-    double offset = fitted.offset(-0.1, -2);
+    double offset = fitted.offset(new double[] {-0.1, -2}, new double[0]);
+    assertEquals(offset, fitted.offset(new double[] {-2, -5}, new double[] {-0.1, -9}));
     float before = 0;
     for (double logProbability = 0; logProbability > -60; logProbability -= 0.01) {
       float now = fitted.logProbability(logProbability, offset);
       assertTrue(now <= before);
-      assertTrue(fitted.least(Math.exp(now), offset) <= Math.exp(logProbability) * (1 + 1e-6));
+      assertTrue(fitted.least(odds(now), offset) <= odds(logProbability) + 1e-6);
       before = now;
     }
     assertEquals(Float.NEGATIVE_INFINITY, fitted.logProbability(Float.NEGATIVE_INFINITY, offset));
-    assertEquals(null, TopTwoCalibration.fitOrNull(new double[1][0], new boolean[1][0]));
+    assertEquals(null, fitOfNothing());
+  }
+
+  private static TopTwoCalibration fitOfNothing() {
+    return TopTwoCalibration.fitOrNull(new double[1][0], new double[0], new boolean[1][0]);
+  }
+
+  /** All have score 0: they compete with the outputs that are found, in the fit and later. */
+  @Test
+  void outputsThatAreLeftOutCompete() {
+    List<int[]> rows = new ArrayList<>();
+    List<int[]> targets = new ArrayList<>();
+    List<float[]> values = new ArrayList<>();
+    SplittableRandom random = new SplittableRandom(1);
+    int rights = 0;
+    for (int row = 0; row < 4000; row++) {
+      boolean competes = row % 2 == 1;
+      boolean isRight = random.nextInt(100) < (competes ? 45 : 90);
+      rights += isRight && !competes ? 1 : 0;
+      rows.add(new int[] {row % 2});
+      values.add(new float[] {0.5f + random.nextInt(1000) / 1000f});
+      targets.add(new int[] {isRight ? 0 : competes && random.nextInt(100) < 80 ? 1 : 4});
+    }
+    try (SparseRows x = SparseRows.of(rows, values);
+        SparseRows right = SparseRows.of(targets);
+        SparseWeights one = two(new int[] {0}, new int[] {0, 1}, 2, 2);
+        SparseWeights other = two(new int[] {2, 3}, new int[] {2, 3}, 3, 2)) {
+      Mixture both = Mixture.builder().weights("a", one).weights("b", other).build();
+      Ranking ranking = both.fit(List.of(x), right).topK(List.of(x), 3);
+      double mean = 0;
+      for (int row = 0; row < 4000; row += 2) {
+        assertEquals(0, ranking.output(row, 0));
+        mean += ranking.probability(row, 0) / 2000;
+      }
+      assertEquals(rights / 2000.0, mean, 0.03);
+    }
+  }
+
+  private static SparseWeights two(int[] first, int[] second, float... values) {
+    List<float[]> of = new ArrayList<>();
+    of.add(Arrays.copyOf(values, first.length));
+    of.add(Arrays.copyOf(values, second.length));
+    try (SparseRows rows = SparseRows.of(List.of(first, second), of)) {
+      return SparseWeights.of(rows, 5);
+    }
+  }
+
+  /** Their log odds by the knots are below those of any probability. */
+  @Test
+  void atLeastFindsWhatIsRanked() {
+    try (SparseRows x = SparseRows.of(List.of(new int[] {0}));
+        SparseRows scores =
+            SparseRows.of(List.of(new int[] {0, 1, 2}), List.of(new float[] {-1000, -2, -1200}));
+        SparseWeights weights = SparseWeights.of(scores, 3)) {
+      float[] zero = {0};
+      ScoreCalibration knots = ScoreCalibration.of(zero, zero);
+      Mixture mixture = Mixture.builder().weights("w", weights).build();
+      for (ScoreCalibration by :
+          List.of(knots.withTopTwo(0.01, 0, 0, 0), knots.withTopTwo(1, 0, 0, 900))) {
+        Mixture calibrated = mixture.withWeights(new float[] {1}, by);
+        Ranking all = calibrated.topK(List.of(x), 3);
+        double least = all.probability(0, 1) / 2;
+        int[] likely = calibrated.atLeast(List.of(x), least, Filter.without()).outputs(0);
+        assertArrayEquals(new int[] {1, 0}, Arrays.copyOf(likely, 2));
+      }
+    }
+  }
+
+  /** The sums are clipped: knots hold no higher ones. */
+  @Test
+  void fitHoldsAnySums() {
+    List<int[]> targets = new ArrayList<>();
+    List<float[]> values = new ArrayList<>();
+    SplittableRandom random = new SplittableRandom(1);
+    for (int row = 0; row < 60_000; row++) {
+      boolean isUp = row % 2 == 1;
+      boolean isLarge = row % 10 == 0;
+      boolean isRight = isLarge || random.nextInt(100) < (isUp ? 95 : 5);
+      values.add(new float[] {isLarge ? 20_000 : isUp ? 0.02f : -0.02f});
+      targets.add(isRight ? new int[] {0} : new int[0]);
+    }
+    try (SparseRows weights = SparseRows.of(List.of(new int[] {0}));
+        SparseWeights one = SparseWeights.of(weights, 1);
+        SparseRows right = SparseRows.of(targets);
+        SparseRows x = SparseRows.of(Collections.nCopies(60_000, new int[] {0}), values)) {
+      Mixture fitted = Mixture.builder().weights("one", one).build().fit(List.of(x), right);
+      assertTrue(fitted.topK(List.of(x), 1).probability(0, 0) > 0.9, fitted::toString);
+    }
+  }
+
+  /** Also where no other scorer has an answer whose score is NaN. */
+  @Test
+  void fitRefusesNaN() {
+    try (SparseRows nan = SparseRows.of(List.of(new int[] {0}), List.of(new float[] {Float.NaN}));
+        SparseRows x = SparseRows.of(List.of(new int[] {1}));
+        SparseWeights one = two(new int[] {0}, new int[] {1}, 1)) {
+      Mixture mixture = Mixture.builder().weights("a", one).weights("b", one).build();
+      assertThrows(IllegalArgumentException.class, () -> mixture.fit(List.of(nan, x), x));
+    }
   }
 
   @Test
