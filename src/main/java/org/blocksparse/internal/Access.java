@@ -277,6 +277,9 @@ public final class Access {
     SparseTerm term(
         SparseWeights weights, SparseRows x, String name, double factor, OperandLease lease);
 
+    /** A ranking by sparse weights, with a name of the rows for messages. */
+    Ranking topK(SparseWeights weights, SparseRows x, String name, int k, Filter filter);
+
     Engine engine(SparseWeights weights);
 
     /** Sparse weights in tensors whose names begin with a prefix. */

@@ -17,6 +17,8 @@ import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.internal.search.SparseTerm;
 import org.blocksparse.io.ModelPart;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Ranking;
 
 /** The part of this package that other packages of the module use. */
 final class LinearAccess implements Access.Linear {
@@ -49,6 +51,11 @@ final class LinearAccess implements Access.Linear {
   public SparseTerm term(
       SparseWeights weights, SparseRows x, String name, double factor, OperandLease lease) {
     return weights.term(x, name, factor, lease);
+  }
+
+  @Override
+  public Ranking topK(SparseWeights weights, SparseRows x, String name, int k, Filter filter) {
+    return weights.topK(x, name, k, filter);
   }
 
   @Override

@@ -229,8 +229,12 @@ public final class SparseWeights extends SparseLayer {
    */
   @Override
   public Ranking topK(SparseRows x, int k, Filter filter) {
+    return topK(x, "x", k, filter);
+  }
+
+  Ranking topK(SparseRows x, String name, int k, Filter filter) {
     int limit = Math.min(Check.atLeast(1, "k", k), outputs());
-    return search("topK", x, filter, logAllowed -> Candidates.best(limit, logAllowed));
+    return search("topK", x, name, filter, logAllowed -> Candidates.best(limit, logAllowed));
   }
 
   /** All outputs with at least a score; see {@link #atLeast(SparseRows, float, Filter)}. */
@@ -248,7 +252,7 @@ public final class SparseWeights extends SparseLayer {
     if (Float.isNaN(score)) {
       throw new IllegalArgumentException("score: expected a number but was NaN");
     }
-    return search("atLeast", x, filter, logAllowed -> Candidates.atLeast(score, logAllowed));
+    return search("atLeast", x, "x", filter, logAllowed -> Candidates.atLeast(score, logAllowed));
   }
 
   /**
@@ -303,12 +307,13 @@ public final class SparseWeights extends SparseLayer {
     return (file, settings, ofFile, lease) -> SparseModelFile.add(prefix, model, file, lease);
   }
 
-  private Ranking search(String query, SparseRows x, Filter filter, Candidates.Maker candidates) {
+  private Ranking search(
+      String query, SparseRows x, String name, Filter filter, Candidates.Maker candidates) {
     RANKING.requireNotRenormalized(requireNonNull(filter, "filter"));
     SearchEvent event = Recorder.search();
     SearchResult found;
     try (OperandLease lease = new OperandLease()) {
-      SparseTerm term = term(x, "x", 1, lease);
+      SparseTerm term = term(x, name, 1, lease);
       OutputFilter allowed = RANKING.check(filter, x.rows(), outputs());
       RANKING.lease(filter, lease);
       found =

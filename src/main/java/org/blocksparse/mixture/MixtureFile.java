@@ -225,7 +225,9 @@ record MixtureFile(
       return new NearestExamples(examples, outputs, k);
     } catch (IllegalArgumentException e) {
       examples.close();
-      throw new FileFormatException(file, examplesPrefix(name) + "biases", e.getMessage());
+      String part =
+          outputs.countsFeatures() ? prefix(name) + "tfidf" : examplesPrefix(name) + "biases";
+      throw new FileFormatException(file, part, e.getMessage());
     }
   }
 

@@ -9,6 +9,7 @@ import static org.blocksparse.internal.Access.TENSORS;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -113,40 +114,60 @@ final class MixtureSearch {
     int batch = requireRows(x);
     RANKING.requireNotRenormalized(requireNonNull(filter, "filter"));
     try (OperandLease lease = new OperandLease()) {
+      BitSet undefined = new BitSet();
       List<SparseTerm> terms = new ArrayList<>();
       for (int i : sparse) {
         Scorer.OfWeights scorer = (Scorer.OfWeights) scorers.get(i);
-        terms.add(scorer.term(of(x, i), name(x, i), weights[i], lease));
+        terms.add(scorer.term(of(x, i), name(x, i), weights[i], lease, undefined));
       }
-      if (layer >= 0) {
-        int first = Math.min(wanted, MOST_FIRST);
-        try (FloatTensor vectors = layer().bag().apply(of(x, layer))) {
-          return tree < 0
-              ? searchLayer(vectors, terms, null, filter, 0, candidates)
-              : LINEAR.with(
-                  tree(),
-                  of(x, tree),
-                  name(x, tree),
-                  rows -> searchLayer(vectors, terms, rows, filter, first, candidates));
-        }
-      }
-      // A layer without weight may have more.
-      int searched = tree >= 0 ? tree().outputs() : chunks.outputs();
-      OutputFilter allowed = RANKING.check(filter, batch, searched);
-      RANKING.lease(filter, lease);
-      if (tree >= 0) {
-        Addends.Maker addends =
-            (row, table, slots) -> new Addends(row, table, slots, scale(tree), terms, null, null);
-        return LINEAR.with(
-            tree(),
-            of(x, tree),
-            name(x, tree),
-            rows -> LINEAR.search(tree(), rows, allowed, candidates, addends));
-      }
-      Scorer.OfWeights first = (Scorer.OfWeights) scorers.get(sparse[0]);
-      return new SparseSearch(terms, chunks, LINEAR.engine(first.weights()))
-          .search(batch, allowed, candidates);
+      SearchResult found =
+          layer >= 0
+              ? searchLayer(x, terms, filter, Math.min(wanted, MOST_FIRST), candidates)
+              : searchWithoutLayer(x, batch, terms, filter, candidates, lease);
+      return found.undefine(undefined);
     }
+  }
+
+  private SearchResult searchLayer(
+      List<SparseRows> x,
+      List<SparseTerm> terms,
+      Filter filter,
+      int first,
+      Candidates.Maker candidates) {
+    try (FloatTensor vectors = layer().bag().apply(of(x, layer))) {
+      return tree < 0
+          ? searchLayer(vectors, terms, null, filter, 0, candidates)
+          : LINEAR.with(
+              tree(),
+              of(x, tree),
+              name(x, tree),
+              rows -> searchLayer(vectors, terms, rows, filter, first, candidates));
+    }
+  }
+
+  private SearchResult searchWithoutLayer(
+      List<SparseRows> x,
+      int batch,
+      List<SparseTerm> terms,
+      Filter filter,
+      Candidates.Maker candidates,
+      OperandLease lease) {
+    // A layer without weight may have more.
+    int searched = tree >= 0 ? tree().outputs() : chunks.outputs();
+    OutputFilter allowed = RANKING.check(filter, batch, searched);
+    RANKING.lease(filter, lease);
+    if (tree >= 0) {
+      Addends.Maker addends =
+          (row, table, slots) -> new Addends(row, table, slots, scale(tree), terms, null, null);
+      return LINEAR.with(
+          tree(),
+          of(x, tree),
+          name(x, tree),
+          rows -> LINEAR.search(tree(), rows, allowed, candidates, addends));
+    }
+    Scorer.OfWeights first = (Scorer.OfWeights) scorers.get(sparse[0]);
+    return new SparseSearch(terms, chunks, LINEAR.engine(first.weights()))
+        .search(batch, allowed, candidates);
   }
 
   /**
@@ -222,7 +243,7 @@ final class MixtureSearch {
     }
     return one instanceof Scorer.OfTree linear
         ? linear.tree().topK(rows, k, filter)
-        : ((Scorer.OfWeights) one).topK(rows, k, filter);
+        : ((Scorer.OfWeights) one).topK(rows, name(x, scorer), k, filter);
   }
 
   int scorers() {
@@ -248,7 +269,7 @@ final class MixtureSearch {
     List<Share> shares = new ArrayList<>();
     double sum = 0;
     for (int i = 0; i < weights.length; i++) {
-      Share share = share(i, of(x, i), output);
+      Share share = share(i, of(x, i), name(x, i), output);
       shares.add(share);
       sum += share.contribution();
     }
@@ -256,7 +277,7 @@ final class MixtureSearch {
     return new MixtureExplanation(output, isNamed ? labels.name(output) : null, sum, shares);
   }
 
-  private Share share(int scorer, SparseRows row, int output) {
+  private Share share(int scorer, SparseRows row, String name, int output) {
     Scorer one = scorers.get(scorer);
     if (one instanceof Scorer.OfLayer embedding) {
       return shareOfLayer(scorer, embedding, row, output);
@@ -270,7 +291,7 @@ final class MixtureSearch {
     if (output >= one.outputs()) {
       return new Share(one.name(), weights[scorer], 0, List.of());
     }
-    List<Term> terms = ((Scorer.OfWeights) one).explain(row, output);
+    List<Term> terms = ((Scorer.OfWeights) one).explain(row, name, output);
     double score = terms.stream().mapToDouble(Term::contribution).sum();
     return new Share(one.name(), weights[scorer], score, terms);
   }

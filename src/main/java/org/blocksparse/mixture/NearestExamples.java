@@ -2,13 +2,15 @@
 package org.blocksparse.mixture;
 
 import static java.util.Objects.requireNonNull;
+import static org.blocksparse.internal.Access.LINEAR;
+import static org.blocksparse.internal.Access.RANKING;
 
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.stream.IntStream;
 import org.blocksparse.SparseRows;
 import org.blocksparse.internal.Check;
 import org.blocksparse.linear.LinearExplanation.Term;
@@ -24,7 +26,8 @@ import org.blocksparse.ranking.Ranking;
  *     where s is score(example | x)
  * }</pre>
  *
- * <p>The square makes one near example count more than several that are far.
+ * <p>The square makes one near example count more than several that are far. It is a float: use
+ * scores between 1e-18 and 1e18, as smaller squares become 0 and larger ones infinite.
  *
  * <p>Ties between examples are broken by ascending number; examples with score 0 do not count.
  *
@@ -40,7 +43,8 @@ public record NearestExamples(SparseWeights examples, SparseWeights outputs, int
    * Nearest examples; a mixture that has them closes both weights.
    *
    * @throws IllegalArgumentException if the outputs have another number of features than there are
-   *     examples; or unless k is in [1, 1e6]
+   *     examples, or {@linkplain SparseWeights#countsFeatures count} them; or unless k is in [1,
+   *     1e6]
    */
   public NearestExamples {
     requireNonNull(examples, "examples");
@@ -52,28 +56,32 @@ public record NearestExamples(SparseWeights examples, SparseWeights outputs, int
               + " features, as there are examples, but was "
               + outputs.features());
     }
+    if (outputs.countsFeatures()) {
+      throw new IllegalArgumentException(
+          "outputs: expected weights of examples but was similarities, which count features");
+    }
     if (Check.atLeast(1, "k", k) > MOST_K) {
       throw new IllegalArgumentException("k: expected at most " + MOST_K + " but was " + k);
     }
   }
 
-  /** The nearest examples of each row, with the squares of their scores. */
-  SparseRows rows(SparseRows x) {
-    Ranking best = examples.topK(x, k);
+  /**
+   * The nearest examples of each row, with the squares of their scores.
+   *
+   * @param name of x, for messages
+   * @param undefined gets the rows that have none, since a score is NaN
+   */
+  SparseRows rows(SparseRows x, String name, BitSet undefined) {
+    Ranking best = LINEAR.topK(examples, x, name, k, RANKING.none());
     int[][] indices = new int[best.batch()][];
     float[][] scores = new float[best.batch()][];
     for (int row = 0; row < indices.length; row++) {
-      if (best.isDefined(row)) {
-        indices[row] = best.outputs(row);
-        scores[row] = best.logProbabilities(row);
-        for (int i = 0; i < scores[row].length; i++) {
-          scores[row][i] *= Math.abs(scores[row][i]);
-        }
-      } else { // nor is the score of any output of an example
-        indices[row] = IntStream.range(0, examples.outputs()).toArray();
-        scores[row] = new float[indices[row].length];
-        Arrays.fill(scores[row], Float.NaN);
+      indices[row] = best.outputs(row);
+      scores[row] = best.logProbabilities(row);
+      for (int i = 0; i < scores[row].length; i++) {
+        scores[row][i] *= Math.abs(scores[row][i]);
       }
+      undefined.set(row, !best.isDefined(row));
     }
     return SparseRows.of(Arrays.asList(indices), Arrays.asList(scores));
   }

@@ -3,6 +3,7 @@ package org.blocksparse.mixture;
 
 import static org.blocksparse.internal.Access.LINEAR;
 
+import java.util.BitSet;
 import java.util.List;
 import java.util.stream.Stream;
 import org.blocksparse.MemoryUse;
@@ -113,33 +114,53 @@ sealed interface Scorer extends AutoCloseable {
    * @param nearest has the weights, and makes their rows; null: these are the rows of the scorer
    */
   record OfWeights(String name, SparseWeights weights, NearestExamples nearest) implements Scorer {
-    /** Checks rows, and leases them and all weights. */
-    SparseTerm term(SparseRows x, String rowsName, double factor, OperandLease lease) {
+    /**
+     * Checks rows, and leases them and all weights.
+     *
+     * @param undefined gets the rows of which nothing can be said
+     */
+    SparseTerm term(
+        SparseRows x, String rowsName, double factor, OperandLease lease, BitSet undefined) {
       if (nearest == null) {
         return LINEAR.term(weights, x, rowsName, factor, lease);
       }
-      try (SparseRows examples = nearest.rows(x)) {
+      try (SparseRows examples = nearest.rows(x, rowsName, undefined)) {
         return LINEAR.term(weights, examples, rowsName, factor, lease);
       }
     }
 
-    Ranking topK(SparseRows x, int k, Filter filter) {
+    Ranking topK(SparseRows x, String rowsName, int k, Filter filter) {
       if (nearest == null) {
-        return weights.topK(x, k, filter);
+        return LINEAR.topK(weights, x, rowsName, k, filter);
       }
-      try (SparseRows examples = nearest.rows(x)) {
+      try (SparseRows examples = examples(x, rowsName)) {
         return weights.topK(examples, k, filter);
       }
     }
 
     /** The terms of the score of an output, by the features of a row. */
-    List<Term> explain(SparseRows row, int output) {
+    List<Term> explain(SparseRows row, String rowsName, int output) {
       if (nearest == null) {
         return weights.explain(row, output);
       }
-      try (SparseRows examples = nearest.rows(row)) {
+      try (SparseRows examples = examples(row, rowsName)) {
         return nearest.explain(row, weights.explain(examples, output));
       }
+    }
+
+    /** The nearest examples of rows that all have these. */
+    private SparseRows examples(SparseRows x, String rowsName) {
+      BitSet undefined = new BitSet();
+      SparseRows examples = nearest.rows(x, rowsName, undefined);
+      if (!undefined.isEmpty()) {
+        examples.close();
+        throw new IllegalArgumentException(
+            rowsName
+                + ": row "
+                + undefined.nextSetBit(0)
+                + " has no nearest examples, since a score is NaN");
+      }
+      return examples;
     }
 
     @Override

@@ -16,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
@@ -455,7 +456,7 @@ final class MixtureTest {
   void atLeastFindsWhatIsRanked() {
     try (SparseRows x = SparseRows.of(List.of(new int[] {0}));
         SparseRows scores =
-            SparseRows.of(List.of(new int[] {0, 1, 2}), List.of(new float[] {-1000, -2, -1200}));
+            SparseRows.of(List.of(new int[] {0, 1, 2}), List.of(new float[] {-2, -1000, -1200}));
         SparseWeights weights = SparseWeights.of(scores, 3)) {
       float[] zero = {0};
       ScoreCalibration knots = ScoreCalibration.of(zero, zero);
@@ -466,7 +467,7 @@ final class MixtureTest {
         Ranking all = calibrated.topK(List.of(x), 3);
         double least = all.probability(0, 1) / 2;
         int[] likely = calibrated.atLeast(List.of(x), least, Filter.without()).outputs(0);
-        assertArrayEquals(new int[] {1, 0}, Arrays.copyOf(likely, 2));
+        assertArrayEquals(new int[] {0, 1}, Arrays.copyOf(likely, 2));
       }
     }
   }
@@ -619,6 +620,69 @@ final class MixtureTest {
         }
       }
     }
+  }
+
+  /** They have no examples, whatever outputs a filter leaves; and none is held for them. */
+  @Test
+  void rowsWithNaNHaveNoNearestExamples() {
+    try (SparseRows rows =
+            SparseRows.of(
+                List.of(new int[] {0}, new int[] {0}),
+                List.of(new float[] {Float.NaN}, new float[] {1}));
+        SparseWeights examples = two(new int[] {0, 1, 2}, new int[] {3}, 1, 1, 1);
+        SparseWeights labels = of(5, 7, new int[0], new int[] {2}, new int[] {4}, new int[] {1});
+        SparseRows wrong = SparseRows.of(List.of(new int[] {2}));
+        SparseRows right = SparseRows.of(List.of(new int[] {1}))) {
+      NearestExamples nearest = new NearestExamples(examples, labels, 3);
+      BitSet undefined = new BitSet();
+      try (SparseRows found = nearest.rows(rows, "x", undefined)) {
+        assertEquals(BitSet.valueOf(new long[] {1}), undefined);
+        assertEquals(0, found.indices(0).length);
+      }
+      Mixture mixture = Mixture.builder().weights("a", examples).nearest("n", nearest).build();
+      for (Filter filter : List.of(Filter.without(), Filter.without(2, 4), Filter.only(3))) {
+        Ranking ranking = mixture.withWeights(0, 1).topK(List.of(rows), 3, filter);
+        assertFalse(ranking.isDefined(0));
+        assertTrue(ranking.isDefined(1));
+      }
+      try (SparseRows nan = rows.slice(0, 1)) {
+        assertThrows(IllegalArgumentException.class, () -> mixture.explain(List.of(right, nan), 2));
+        assertThrows(IllegalArgumentException.class, () -> mixture.fit(List.of(right, nan), right));
+      }
+      String message =
+          assertThrows(
+                  IndexOutOfBoundsException.class, () -> mixture.topK(List.of(right, wrong), 1))
+              .getMessage();
+      assertTrue(message.startsWith("x[1]"), message);
+    }
+  }
+
+  private static SparseWeights of(int features, int outputs, int[]... first) {
+    List<int[]> lists = new ArrayList<>(Arrays.asList(first));
+    while (lists.size() < features) {
+      lists.add(new int[0]);
+    }
+    try (SparseRows rows = SparseRows.of(lists)) {
+      return SparseWeights.of(rows, outputs);
+    }
+  }
+
+  @Test
+  void examplesThatCountFeaturesAreNoOutputs() throws IOException {
+    Path file = folder.resolve("counts");
+    try (SparseRows rows = SparseRows.of(List.of(new int[] {0}, new int[] {1}));
+        SparseWeights counts = SparseWeights.ofRows(rows, 2);
+        SparseWeights labels = SparseWeights.of(rows, 2)) {
+      assertThrows(IllegalArgumentException.class, () -> new NearestExamples(counts, counts, 1));
+      NearestExamples nearest = new NearestExamples(counts, labels, 1);
+      Mixture.builder().weights("a", counts).nearest("b", nearest).build().save(file);
+    }
+    String swapped =
+        new String(Files.readAllBytes(file), StandardCharsets.ISO_8859_1)
+            .replace("\"sparse.a.", "\"sparse.?.")
+            .replace("\"sparse.b.", "\"sparse.a.")
+            .replace("\"sparse.?.", "\"sparse.b.");
+    assertEquals("sparse.b.tfidf", refused(swapped.getBytes(StandardCharsets.ISO_8859_1)).part());
   }
 
   @Test

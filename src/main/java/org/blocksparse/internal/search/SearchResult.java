@@ -16,4 +16,17 @@ public record SearchResult(
     float[][] logProbabilities,
     int[] openedClasses,
     BitSet undefined,
-    BitSet filteredOut) {}
+    BitSet filteredOut) {
+  /** Takes what was found for rows of which nothing can be said, and returns this. */
+  public SearchResult undefine(BitSet rows) {
+    rows.stream()
+        .filter(row -> !filteredOut.get(row))
+        .forEach(
+            row -> {
+              outputs[row] = new int[0];
+              logProbabilities[row] = new float[0];
+              undefined.set(row);
+            });
+    return this;
+  }
+}
