@@ -126,7 +126,11 @@ public final class MixtureOfExpertsBuilder {
    * @param all whether biases are among them
    */
   Map<String, Shape> shapes(boolean all) {
-    int sums = activation.isGated() ? Math.multiplyExact(2, hidden) : hidden;
+    if (activation.isGated() && hidden > Integer.MAX_VALUE / 2) {
+      throw new IllegalArgumentException(
+          "hidden: expected at most 2^30 - 1 with " + activation + " but was " + hidden);
+    }
+    int sums = activation.isGated() ? 2 * hidden : hidden;
     Map<String, Shape> shapes = new LinkedHashMap<>();
     if (gate != null) {
       shapes.put("Wg", Shape.of(1, 1, inputs, experts));
@@ -156,6 +160,7 @@ public final class MixtureOfExpertsBuilder {
    * A layer with biases of zero and random weights, uniform in [-1, 1] / sqrt(n), where n is the
    * input size of the product: {@code inputs} for Wg and W1, the hidden size for W2.
    *
+   * @throws IllegalArgumentException if hidden is 2<sup>30</sup> or more, with a gated activation
    * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public MixtureOfExperts build() {
@@ -261,12 +266,16 @@ public final class MixtureOfExpertsBuilder {
    * @param tensors is called once for each matrix; each result is copied and closed, and only one
    *     expert is held at a time
    * @param type of W1 and W2; use FLOAT32 to train; the type of the file loses no precision
-   * @throws IllegalArgumentException if a tensor is missing, is no matrix, has another shape, or
-   *     has an element that is not finite or too large for the type
+   * @throws IllegalArgumentException if a tensor is missing, is no matrix or has another shape; or
+   *     if an element for W1 or W2 is not finite or too large for the type, unless that is FLOAT32
+   * @throws IllegalStateException if this builder has {@link #biases}
    * @throws IOException if the function throws it
    * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public MixtureOfExperts build(ExpertTensors tensors, ElementType type) throws IOException {
+    if (biases) {
+      throw new IllegalStateException("biases: named matrices have none; build without them");
+    }
     NamedExperts named =
         new NamedExperts(
             requireNonNull(tensors, "tensors"),

@@ -28,6 +28,7 @@ import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.Seeded;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -278,6 +279,23 @@ final class NamedExpertsTest {
     all = matrices(data);
     all.put("shared_expert.down_proj.weight", floats(data, OUTPUTS, HIDDEN));
     refused(all, "shared_expert.down_proj.weight: expected (out, in) = (5, 24) but was (5, 16)");
+  }
+
+  @Test
+  void refusesBiasesAndHiddenSizesThatDoNotFit() {
+    ExpertTensors none = name -> null;
+    MixtureOfExpertsBuilder biased = builder().biases();
+    assertThrows(IllegalStateException.class, () -> biased.build(none, ElementType.FLOAT32));
+    MixtureOfExpertsBuilder large = MixtureOfExperts.builder(1, 1 << 30, 1);
+    MixtureOfExpertsBuilder shared = builder().shared(1 << 30);
+    for (MixtureOfExpertsBuilder wrong : new MixtureOfExpertsBuilder[] {large, shared}) {
+      for (Executable build :
+          new Executable[] {wrong::build, () -> wrong.build(none, ElementType.FLOAT32)}) {
+        assertEquals(
+            "hidden: expected at most 2^30 - 1 with SWIGLU but was 1073741824",
+            assertThrows(IllegalArgumentException.class, build).getMessage());
+      }
+    }
   }
 
   // -------------------------------------------------------------------------- W1 as two tensors
