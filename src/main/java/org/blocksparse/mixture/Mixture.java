@@ -61,6 +61,7 @@ import org.blocksparse.ranking.Ranking;
  * scores into probabilities. A ranking then has log probabilities; without calibration it has
  * scores. Where probabilities depend on the two best outputs of a row, these are those of all
  * outputs: a filter leaves probabilities as they are, and costs another search for these two.
+ * {@link #atLeast} then always searches twice.
  *
  * <p><b>Lifetime.</b> A mixture uses its scorers as they are, and they may still learn or grow.
  * {@link #close} closes them. Mixtures made by {@link #fit} or {@link #withWeights} share them.
@@ -70,9 +71,10 @@ import org.blocksparse.ranking.Ranking;
  *
  * <p><b>Errors.</b> Every method throws {@link NullPointerException} if a required argument is
  * null. It throws {@link IndexOutOfBoundsException} if an index of a row is not a feature of its
- * scorer, {@link IllegalArgumentException} if there are not as many rows for each scorer, and
- * {@link IllegalStateException} if a scorer or an argument is closed, or if the tree has not as
- * many outputs as the layer has.
+ * scorer, {@link IllegalArgumentException} if there are not as many rows for each scorer, or if
+ * rows have values where a scorer {@linkplain org.blocksparse.linear.SparseWeights#countsFeatures
+ * counts features}, and {@link IllegalStateException} if a scorer or an argument is closed, or if
+ * the tree has not as many outputs as the layer has.
  */
 public final class Mixture implements AutoCloseable {
   static final String KIND = "mixture";
@@ -272,11 +274,11 @@ public final class Mixture implements AutoCloseable {
     if (calibration == null) {
       throw new IllegalStateException("mixture: has no probabilities, as it is not calibrated");
     }
+    SearchEvent event = Recorder.search();
     double[] offsets = offsets(x);
     float threshold = (float) calibration.leastScore(probability, offsets);
     // One below, as sums are rounded.
     float rounded = Math.nextDown(threshold);
-    SearchEvent event = Recorder.search();
     SearchResult found =
         search.search(x, filter, LIKELY, logAllowed -> Candidates.atLeast(rounded, logAllowed));
     return ranking("atLeast", found, event, offsets, Integer.MAX_VALUE, (float) least);
@@ -360,7 +362,8 @@ public final class Mixture implements AutoCloseable {
    *
    * @param x (1) row for each scorer, or one for all scorers
    * @param output in [0, outputs)
-   * @throws IllegalArgumentException also if x does not have one row
+   * @throws IllegalArgumentException also if x does not have one row, or if the row has no nearest
+   *     examples since a score of these is NaN
    * @throws IndexOutOfBoundsException also if there is no such output
    */
   public MixtureExplanation explain(List<SparseRows> x, int output) {

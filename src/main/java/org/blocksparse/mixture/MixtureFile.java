@@ -347,9 +347,12 @@ record MixtureFile(
     float[] scores = Arrays.copyOf(both, (int) knots);
     float[] logOdds = Arrays.copyOfRange(both, (int) knots, both.length);
     ScoreCalibration calibration = valid(KNOTS, () -> ScoreCalibration.of(scores, logOdds));
-    return topTwo == null
-        ? calibration
-        : calibration.with(valid("__metadata__", () -> TopTwoCalibration.decode(topTwo)));
+    try {
+      return topTwo == null ? calibration : calibration.with(TopTwoCalibration.decode(topTwo));
+    } catch (IllegalArgumentException e) {
+      throw ModelMetadata.wrong(
+          ModelNames.MIXTURE_TOP_TWO + " has wrong numbers: " + MalformedException.excerpt(topTwo));
+    }
   }
 
   private static float[] read(SafeTensorsReader reader, TensorEntry entry) throws IOException {

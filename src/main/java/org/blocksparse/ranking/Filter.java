@@ -224,12 +224,12 @@ public final class Filter {
         lists.stream().map(list -> list.check(batch, numberOfOutputs)).toList(), renormalized);
   }
 
-  /** Label trees reject renormalized filters, because their probabilities do not sum to one. */
+  /** Rejects renormalized filters, for rankings whose probabilities do not sum to one. */
   void requireNotRenormalized() {
     if (renormalized) {
       throw new IllegalArgumentException(
-          "filter: expected one that is not renormalized, as the probabilities of a LabelTree do"
-              + " not sum to one, but was "
+          "filter: expected one that is not renormalized, as the scores of this ranking do not sum"
+              + " to one, but was "
               + this);
     }
   }

@@ -934,7 +934,9 @@ final class MixtureTest {
     for (String wrong : List.of("x", " ", "9999")) {
       String changed =
           text.replaceFirst("(mixture.topTwo\":\").{" + wrong.length() + "}", "$1" + wrong);
-      assertEquals("__metadata__", refused(changed.getBytes(StandardCharsets.ISO_8859_1)).part());
+      FileFormatException refused = refused(changed.getBytes(StandardCharsets.ISO_8859_1));
+      assertEquals("__metadata__", refused.part());
+      assertTrue(refused.getMessage().contains("mixture.topTwo"), refused::getMessage);
     }
   }
 

@@ -262,8 +262,8 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
     addCase(
         cases, "filter null", NULL, "filter", w -> {}, (layer, w) -> layer.topK(w.f("x"), 1, null));
     String renormalized =
-        "filter: expected one that is not renormalized, as the probabilities of a LabelTree do not"
-            + " sum to one, but was Filter(only 1 outputs, renormalized)";
+        "filter: expected one that is not renormalized, as the scores of this ranking do not sum"
+            + " to one, but was Filter(only 1 outputs, renormalized)";
     addCase(
         cases,
         "topK renormalized",
