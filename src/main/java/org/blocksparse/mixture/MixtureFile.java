@@ -335,6 +335,9 @@ record MixtureFile(
   private static ScoreCalibration calibrationOrNull(SafeTensorsReader reader, String topTwo)
       throws IOException {
     if (!reader.has(KNOTS)) {
+      if (topTwo != null) {
+        throw ModelMetadata.wrong(ModelNames.MIXTURE_TOP_TWO + " is there without " + KNOTS);
+      }
       return null;
     }
     TensorEntry entry = reader.entryOfRank(2, KNOTS, Dtype.F32);

@@ -919,6 +919,7 @@ final class MixtureTest {
     "sparse:a sparse:b, spars.:a sparse:b, __metadata__",
     "sparse:a sparse:b, sparse:a sparse:/, __metadata__",
     "mixture.weights, mixture.weightz, mixture.weights",
+    "mixture.knots, mixture.knotz, __metadata__",
     "sparse.a.biases, sparse.a.biasez, sparse.a.biases",
   })
   void wrongHeadersAreRefused(String from, String to, String part) throws IOException {

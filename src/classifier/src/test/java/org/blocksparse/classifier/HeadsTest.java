@@ -468,7 +468,9 @@ final class HeadsTest {
       }
       byte[] bytes = Files.readAllBytes(file);
       String uncalibrated =
-          new String(bytes, StandardCharsets.ISO_8859_1).replace("mixture.knots", "mixture.knotz");
+          new String(bytes, StandardCharsets.ISO_8859_1)
+              .replace("mixture.knots", "mixture.knotz")
+              .replace("mixture.topTwo", "mixture.topTwz");
       Files.write(file, uncalibrated.getBytes(StandardCharsets.ISO_8859_1));
       assertEquals(
           "neighbours",
@@ -536,7 +538,8 @@ final class HeadsTest {
       }
       String uncalibrated =
           new String(Files.readAllBytes(file), StandardCharsets.ISO_8859_1)
-              .replace("mixture.knots", "mixture.knotz");
+              .replace("mixture.knots", "mixture.knotz")
+              .replace("mixture.topTwo", "mixture.topTwz");
       Files.write(file, uncalibrated.getBytes(StandardCharsets.ISO_8859_1));
       assertEquals(
           "texts", assertThrows(FileFormatException.class, () -> Classifier.load(file)).part());
