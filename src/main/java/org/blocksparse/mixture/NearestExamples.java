@@ -69,7 +69,7 @@ public record NearestExamples(SparseWeights examples, SparseWeights outputs, int
    * The nearest examples of each row, with the squares of their scores.
    *
    * @param name of x, for messages
-   * @param undefined gets the rows that have none, since a score is NaN
+   * @param undefined gets the rows that have none, since a score is NaN, beside those that it has
    */
   SparseRows rows(SparseRows x, String name, BitSet undefined) {
     Ranking best = LINEAR.topK(examples, x, name, k, RANKING.none());
@@ -81,7 +81,9 @@ public record NearestExamples(SparseWeights examples, SparseWeights outputs, int
       for (int i = 0; i < scores[row].length; i++) {
         scores[row][i] *= Math.abs(scores[row][i]);
       }
-      undefined.set(row, !best.isDefined(row));
+      if (!best.isDefined(row)) {
+        undefined.set(row);
+      }
     }
     return SparseRows.of(Arrays.asList(indices), Arrays.asList(scores));
   }

@@ -639,6 +639,11 @@ final class MixtureTest {
         assertEquals(BitSet.valueOf(new long[] {1}), undefined);
         assertEquals(0, found.indices(0).length);
       }
+      try (SparseRows fine = rows.slice(1, 2);
+          SparseRows found = nearest.rows(fine, "x", undefined)) {
+        assertEquals(1, found.rows());
+        assertTrue(undefined.get(0), "what another scorer has found stays");
+      }
       Mixture mixture = Mixture.builder().weights("a", examples).nearest("n", nearest).build();
       for (Filter filter : List.of(Filter.without(), Filter.without(2, 4), Filter.only(3))) {
         Ranking ranking = mixture.withWeights(0, 1).topK(List.of(rows), 3, filter);

@@ -313,8 +313,8 @@ public final class Classifier implements AutoCloseable {
   /**
    * Explains why an example has a label: what each of its features adds to the log odds of the
    * label and of the clusters above it, in the {@linkplain ModelHead#LINEAR linear head}. Features
-   * without a weight are left out. What an embedding or {@linkplain TrainingOptions#withHead
-   * neighbours} add is not explained.
+   * without a weight are left out. What an embedding, {@linkplain TrainingOptions#withHead
+   * neighbours} or label texts add is not explained.
    *
    * @return the largest contributions first, of either sign
    * @throws InvalidInputException if the model has no linear head

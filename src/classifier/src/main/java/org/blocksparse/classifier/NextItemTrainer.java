@@ -284,15 +284,19 @@ final class NextItemTrainer {
       if (isStopped()) {
         return null;
       }
-      SparseWeights transitions = transitions(all);
-      HistoryLayers layers = mean(trained);
       Map<String, String> last = new TreeMap<>(metadata);
       new ModelCard(last).put("held-out items", "learned in the last training");
-      return model(
-          NextItemFile.sum(layers.bag(), layers.softmax(), transitions),
-          chosen.share,
-          layers.rows().withTransitionDecay(chosen.model.rows().transitionDecay()),
-          last);
+      HistoryLayers layers = mean(trained);
+      try {
+        return model(
+            NextItemFile.sum(layers.bag(), layers.softmax(), transitions(all)),
+            chosen.share,
+            layers.rows().withTransitionDecay(chosen.model.rows().transitionDecay()),
+            last);
+      } catch (Throwable e) {
+        layers.close(); // the model of before is used then
+        throw e;
+      }
     } finally {
       trained.forEach(Trained::close);
     }

@@ -110,7 +110,7 @@ public interface TrainingListener {
    *
    * @param count whether their weight is not 0
    * @param gain the mean nDCG@5 on held-out examples, less that of the linear head alone
-   * @param standardError of the gain
+   * @param standardError of the gain; infinite unless two examples are held out
    */
   default void labelTexts(boolean count, double gain, double standardError) {}
 

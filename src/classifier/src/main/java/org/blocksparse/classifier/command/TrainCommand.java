@@ -333,6 +333,11 @@ final class TrainCommand implements Callable<Integer> {
         "--min-count: expected no --shared-rows as well, with which nothing is left out");
   }
 
+  /** An empty line; where examples are learned, it has nothing to learn. */
+  private static boolean isBlank(Example example) {
+    return example.isText() && example.labels().isEmpty() && example.text().isBlank();
+  }
+
   private void requireNothingAgainstLabelTexts() {
     if (labelTexts == null) {
       return;
@@ -518,7 +523,7 @@ final class TrainCommand implements Callable<Integer> {
     if (labelTexts != null) {
       try (Input texts =
           input.openToTrain(labelTexts, "reading " + labelTexts, initial, streams.err())) {
-        options = options.withLabelTexts(texts.examples());
+        options = options.withLabelTexts(texts.examples().filter(e -> !isBlank(e)));
         texts.addTo(card, "label texts");
       }
     }

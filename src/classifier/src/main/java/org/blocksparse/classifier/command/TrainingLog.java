@@ -219,10 +219,12 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     close();
     out.printf(
         Locale.ROOT,
-        "%s %.4f nDCG@5 on held-out examples, standard error %.4f: %s%n",
+        "%s %.4f nDCG@5 on held-out examples%s: %s%n",
         what,
         gain,
-        standardError,
+        Double.isFinite(standardError)
+            ? String.format(Locale.ROOT, ", standard error %.4f", standardError)
+            : "",
         result);
     out.flush();
   }

@@ -103,7 +103,7 @@ final class CommandTest extends Commands {
     for (int label = 0; label < LABELS; label++) {
       lines.append("__label__label" + label + " my own" + label + "\n");
     }
-    Path names = Files.writeString(folder.resolve("names"), lines);
+    Path names = Files.writeString(folder.resolve("names"), lines.append('\n'));
     String told = runWell("train", "-o", model, "--label-texts", names, training);
     assertTrue(told.contains(" 41 labels"), told);
     assertTrue(told.contains("the model has the linear head and label texts\n"), told);
