@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.Collections;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
@@ -39,6 +40,7 @@ import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
 import org.blocksparse.mixture.MixtureFit;
+import org.blocksparse.mixture.NearestExamples;
 import org.blocksparse.mixture.ScoreCalibration;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.Epilogue;
@@ -189,6 +191,7 @@ final class OperandArguments {
       case "LinearLabelTree" ->
           LinearLabelTree.builder(3, 9).clusterSize(4).labels(NAMES).train(rows(), rows());
       case "SparseWeights" -> sparse();
+      case "NearestExamples" -> nearest();
       case "Mixture" ->
           called.method().getName().equals("atLeast")
               ? mixture().fit(List.of(rowsOf()), rowsOf())
@@ -258,6 +261,13 @@ final class OperandArguments {
 
   private static Mixture mixture() {
     return Mixture.builder().layer("embedding", bag(), softmax()).weights("name", sparse()).build();
+  }
+
+  /** Of nine examples, as the weights have outputs. */
+  private static NearestExamples nearest() {
+    try (SparseRows outputs = SparseRows.of(Collections.nCopies(9, new int[] {1}))) {
+      return new NearestExamples(sparse(), SparseWeights.of(outputs, 9), 2);
+    }
   }
 
   private static SparseWeights sparse() {
