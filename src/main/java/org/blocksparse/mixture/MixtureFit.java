@@ -157,6 +157,9 @@ public final class MixtureFit {
       right[s] = samples.isRight(s);
     }
     ScoreCalibration knots = ScoreCalibration.fit(sums, right, intercept);
+    if (mixture.search().addsProbabilities()) {
+      knots = knots.fallingToZero();
+    }
     double[][] ofRows = new double[ends.size()][];
     boolean[][] areRight = new boolean[ofRows.length][];
     int begin = 0;

@@ -246,6 +246,10 @@ final class MixtureSearch {
         : ((Scorer.OfWeights) one).topK(rows, name(x, scorer), k, filter);
   }
 
+  boolean addsProbabilities() {
+    return addsProbabilities;
+  }
+
   int scorers() {
     return scorers.size();
   }

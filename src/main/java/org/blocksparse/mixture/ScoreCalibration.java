@@ -30,7 +30,7 @@ public final class ScoreCalibration {
   /** The bound on numbers in a file keeps sums and differences finite. */
   static final float LARGEST = 1e6f;
 
-  /** The maximum; a fit makes {@link #KNOTS} + {@link #PARTS} + 1 at most. */
+  /** The maximum; a fit makes {@link #KNOTS} + {@link #PARTS} + 1 and {@link #HALVINGS}. */
   static final int MOST_KNOTS = 1000;
 
   /** Knots have as many right samples each, as far as possible. */
@@ -43,6 +43,12 @@ public final class ScoreCalibration {
   private static final int PARTS = 200;
 
   private static final int FEWEST_OF_A_KNOT = 20;
+
+  /** Knots of {@link #fallingToZero}, each with half of the score and of the odds of the next. */
+  private static final int HALVINGS = 24;
+
+  /** Scores of the first knot from which on it is halved. */
+  private static final float SMALLEST = 1e-20f;
 
   /** Log odds from which on, and a little below, a log probability is 0 as a float. */
   private static final double SURE = 100;
@@ -253,6 +259,26 @@ public final class ScoreCalibration {
     return bins.size() < 2
         ? of(new float[1], new float[] {(float) intercept})
         : of(knots(bins, Bin::score), knots(bins, Bin::odds));
+  }
+
+  /**
+   * The same with knots below the first one, if that has a positive score: the probability falls to
+   * 0 with the score, as it does below the first knot where scores are logarithms.
+   */
+  ScoreCalibration fallingToZero() {
+    if (!(scores[0] > SMALLEST)) {
+      return this;
+    }
+    float[] more = new float[HALVINGS + scores.length];
+    float[] oddsOfMore = new float[more.length];
+    for (int knot = 0; knot < HALVINGS; knot++) {
+      int halvings = HALVINGS - knot;
+      more[knot] = (float) Math.scalb((double) scores[0], -halvings);
+      oddsOfMore[knot] = (float) (logOdds[0] - halvings * Math.log(2));
+    }
+    System.arraycopy(scores, 0, more, HALVINGS, scores.length);
+    System.arraycopy(logOdds, 0, oddsOfMore, HALVINGS, scores.length);
+    return of(more, oddsOfMore);
   }
 
   /** Adds a bin, merged with those before that have no smaller part of right samples. */

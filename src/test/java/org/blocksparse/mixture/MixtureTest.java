@@ -360,6 +360,21 @@ final class MixtureTest {
 
   /** Else their knot would have right samples of the frequent ones as well. */
   @Test
+  void probabilitiesOfSumsOfProbabilitiesFallToZeroWithThem() {
+    float[] scores = {0.25f, 0.5f};
+    ScoreCalibration knots = ScoreCalibration.of(scores, new float[] {-5, -1});
+    ScoreCalibration falling = knots.fallingToZero();
+    assertEquals(knots.logProbability(0.3), falling.logProbability(0.3));
+    for (double part = 1; part > 1e-6; part /= 2) {
+      double odds = Math.exp(-5) * part;
+      assertEquals(Math.log(odds / (1 + odds)), falling.logProbability(0.25 * part), 1e-5);
+    }
+    assertTrue(falling.logProbability(0) < -20, "nothing speaks for the output");
+    ScoreCalibration ofLogarithms = ScoreCalibration.of(new float[] {-3, 0}, new float[] {-2, 1});
+    assertSame(ofLogarithms, ofLogarithms.fallingToZero());
+  }
+
+  @Test
   void rareOutputsHaveKnotsOfTheirOwn() {
     double[] sums = new double[12_000];
     boolean[] right = new boolean[12_000];
