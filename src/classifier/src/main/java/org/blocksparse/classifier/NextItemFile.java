@@ -178,7 +178,10 @@ final class NextItemFile {
   private static String require(Path file, Map<String, String> metadata, String key, String pattern)
       throws IOException {
     String value = metadata.get(key);
-    if (value == null || !value.matches(pattern)) {
+    if (value == null) {
+      throw new FileFormatException(file, key, "is missing: not a file of next items");
+    }
+    if (!value.matches(pattern)) {
       throw new FileFormatException(file, key, "expected " + pattern + " but was " + value);
     }
     return value;

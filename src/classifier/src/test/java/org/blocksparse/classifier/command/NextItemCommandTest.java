@@ -75,6 +75,16 @@ final class NextItemCommandTest {
   }
 
   @Test
+  void aClassifierIsNoModelOfNextItems() throws IOException {
+    Path classifier = folder.resolve("classifier.model");
+    Path examples = file("examples.txt", "__label__a one\n__label__b two\n");
+    Commands.runWell("train", "--no-chart", "-o", classifier, examples);
+    assertEquals(
+        classifier + ": nextItem.format: is missing: not a file of next items\n",
+        Commands.run("next-item", "test", classifier, walks).err());
+  }
+
+  @Test
   void recommendPrintsALineForEachUser() throws IOException {
     Path users = file("users.txt", "a i1 i2\nnobody\n");
     String[] lines =
