@@ -70,7 +70,7 @@ void store(int32_t from, void* memory, int64_t apart) {
   }
 }
 
-// What products demand of their tiles.
+// A product takes three tiles, whose shapes fit.
 void check_product(int32_t to, int32_t a, int32_t b) {
   const tile &sums = tiles[to], &x = tiles[a], &w = tiles[b];
   check(to != a && to != b && a != b);

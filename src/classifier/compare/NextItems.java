@@ -57,7 +57,7 @@ class NextItems {
   final List<Sequence> learned = new ArrayList<>();
   final List<Sequence> validation = new ArrayList<>();
 
-  /** What is learned and what is for choosing settings, for a training that chooses by itself. */
+  /** The learned sequences and those that choose settings, for a training that does both. */
   final List<Sequence> given = new ArrayList<>();
 
   final List<Sequence> test = new ArrayList<>();

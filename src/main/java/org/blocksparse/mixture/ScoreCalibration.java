@@ -123,8 +123,12 @@ public final class ScoreCalibration {
 
   /** The logarithm of the probability of a score, by the knots. */
   float logProbability(double score) {
-    double odds = logOdds(score);
-    return (float) (Math.min(odds, 0) - Math.log1p(Math.exp(-Math.abs(odds))));
+    return ofOdds(logOdds(score));
+  }
+
+  /** The logarithm of the probability that has some log odds. */
+  static float ofOdds(double logOdds) {
+    return (float) (Math.min(logOdds, 0) - Math.log1p(Math.exp(-Math.abs(logOdds))));
   }
 
   double[] logProbabilities(double... ofScores) {

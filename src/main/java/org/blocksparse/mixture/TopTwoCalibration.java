@@ -52,8 +52,7 @@ record TopTwoCalibration(double slope, double first, double second, double inter
 
   /** The logarithm of the probability of an output, by that of before. */
   float logProbability(double before, double offset) {
-    double odds = slope * odds(before) + offset;
-    return (float) (Math.min(odds, 0) - Math.log1p(Math.exp(-Math.abs(odds))));
+    return ScoreCalibration.ofOdds(slope * odds(before) + offset);
   }
 
   /** Log odds of before that no output with some log odds is below. */
@@ -72,8 +71,11 @@ record TopTwoCalibration(double slope, double first, double second, double inter
   static TopTwoCalibration fitOrNull(double[][] rows, double[] others, boolean[][] right) {
     LogisticRegression samples = new LogisticRegression(3);
     for (int row = 0; row < rows.length; row++) {
+      if (rows[row].length == 0) {
+        continue;
+      }
+      double[] two = topTwo(rows[row], others);
       for (int i = 0; i < rows[row].length; i++) {
-        double[] two = topTwo(rows[row], others);
         samples.add(new double[] {bounded(rows[row][i]), two[0], two[1]}, 0, right[row][i]);
       }
     }

@@ -170,7 +170,7 @@ final class ClassifierFile {
       if (texts != null) {
         requireFit(file, texts, tree, loaded.calibration().isPresent());
       }
-      // Of logarithms or not, whatever the file says.
+      // The heads decide whether probabilities are added, not the file.
       return Heads.of(bag, layer, tree, neighbours, texts, loaded);
     } catch (IllegalArgumentException e) { // a head of another kind
       loaded.close();
@@ -325,7 +325,6 @@ final class ClassifierFile {
     if (neighbours.examples().features() != tree.features()
         || neighbours.examples().countsFeatures() != tree.countsFeatures()
         || neighbours.outputs().outputs() != tree.outputs()
-        || neighbours.outputs().countsFeatures()
         || !isCalibrated) {
       throw wrong(file, Heads.NEIGHBOURS, "are not those of the linear head, or not calibrated");
     }

@@ -37,11 +37,11 @@ final class HeadTraining {
   /** After this part of its epochs, an embedding that gains nothing is left. */
   private static final int TRIAL = 3;
 
-  private final TrainingSet set;
-  private final TrainingOptions options;
-
   /** The nearest examples that score labels. */
   private static final int NEIGHBOURS = 200;
+
+  private final TrainingSet set;
+  private final TrainingOptions options;
 
   /** Null: chosen by the held-out examples. */
   private final ModelHead head;
@@ -279,8 +279,7 @@ final class HeadTraining {
       model.tree().close();
       NearestExamples near = model.neighbours();
       if (near != null) {
-        near.examples().close();
-        near.outputs().close();
+        close(near);
         near = neighbours(all());
       }
       return model.with(
@@ -318,10 +317,14 @@ final class HeadTraining {
       return isKept ? both : null;
     } finally {
       if (!isKept) {
-        near.examples().close();
-        near.outputs().close();
+        close(near);
       }
     }
+  }
+
+  private static void close(NearestExamples near) {
+    near.examples().close();
+    near.outputs().close();
   }
 
   /** By their words: words in a row are too rare to be near. */

@@ -78,9 +78,9 @@ record HistoryLayers(EmbeddingBag bag, HierarchicalSoftmax softmax, HistoryRows 
     FloatTensor table = bag.table();
     FloatTensor ofPart = part.bag.table();
     int perItem = part.rows.rowsPerItem();
+    float[] values = new float[size];
     for (int from = 0; from < part.bag.vocabulary(); from++) {
       long to = (long) from / perItem * rows.rowsPerItem() + row + from % perItem;
-      float[] values = new float[size];
       ofPart.get((long) from * size, values, 0, size);
       for (int i = 0; i < size; i++) {
         values[i] *= share;

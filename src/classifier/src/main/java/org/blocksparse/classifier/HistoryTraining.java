@@ -130,7 +130,7 @@ final class HistoryTraining {
   }
 
   /** The quality of layers without transitions. */
-  static Metrics measured(HistoryLayers layers, List<Sequence> sequences) {
+  private static Metrics measured(HistoryLayers layers, List<Sequence> sequences) {
     Mixture alone =
         Mixture.builder().layer(NextItemFile.LAYER, layers.bag(), layers.softmax()).build();
     return new NextItem(alone, layers.rows(), Map.of(), layers.softmax().labels())

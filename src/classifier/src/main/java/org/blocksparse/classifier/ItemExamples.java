@@ -26,7 +26,7 @@ final class ItemExamples {
 
   private final boolean ordered;
   private final SplittableRandom random;
-  private final Map<String, Integer> numbers = new LinkedHashMap<>();
+  private final Labels labels;
   private final List<int[]> sequences = new ArrayList<>();
   private final HistoryRows rows;
   private final int[] sequenceOf;
@@ -40,6 +40,7 @@ final class ItemExamples {
   ItemExamples(List<Sequence> learned, boolean ordered, long seed) {
     this.ordered = ordered;
     this.random = new SplittableRandom(seed);
+    Map<String, Integer> numbers = new LinkedHashMap<>();
     for (Sequence sequence : learned) {
       IntStream items =
           sequence.items().stream()
@@ -65,6 +66,7 @@ final class ItemExamples {
         placeOf[end++] = place;
       }
     }
+    this.labels = Labels.of(List.copyOf(numbers.keySet()));
     long[] counts = new long[numbers.size()];
     sequences.forEach(sequence -> IntStream.of(sequence).forEach(item -> counts[item]++));
     this.rows = HistoryRows.of(ordered, new LabelCounts(sequences.size(), counts));
@@ -75,12 +77,12 @@ final class ItemExamples {
   }
 
   int items() {
-    return numbers.size();
+    return labels.size();
   }
 
   /** The names of the items by their numbers. */
   Labels labels() {
-    return Labels.of(List.copyOf(numbers.keySet()));
+    return labels;
   }
 
   /** With the default decays. */
