@@ -33,7 +33,8 @@ record HistoryRows(
    */
   static final int MOST_OF_BASKET = 200;
 
-  private static final List<Double> NO_DECAY = List.of(1.0);
+  /** Of baskets, and of sequences as such. */
+  static final List<Double> NO_DECAY = List.of(1.0);
 
   /** The decays of files without {@code nextItem.decays}, if they are of sequences. */
   static final List<Double> DECAYS = List.of(0.4, 0.9);

@@ -27,14 +27,17 @@ final class HistoryTraining {
   private long steps;
 
   /**
-   * Decays of the bag with the dropout that suits them.
+   * What the bag learns.
    *
+   * @param ordered whether it predicts an item from those before, or else from a random part of the
+   *     others
+   * @param dropout what suits the decays
    * @param epochs the maximum, or the best
    */
-  record Setting(List<Double> decays, double dropout, int epochs) {
+  record Setting(boolean ordered, List<Double> decays, double dropout, int epochs) {
     @Override
     public String toString() {
-      return "decays " + decays + ", dropout " + dropout;
+      return (ordered ? "decays " + decays : "any order") + ", dropout " + dropout;
     }
   }
 
@@ -110,7 +113,8 @@ final class HistoryTraining {
         }
       }
       best = best == null ? layers.copy() : best;
-      return new Trained(best, new Setting(setting.decays, setting.dropout, bestEpoch));
+      return new Trained(
+          best, new Setting(setting.ordered, setting.decays, setting.dropout, bestEpoch));
     } catch (Throwable e) {
       if (best != null) {
         best.close();
@@ -155,7 +159,8 @@ final class HistoryTraining {
           Loss.mean()
               .withSmoothing((float) learning.smoothing(SMOOTHING))
               .withDropout((float) setting.dropout, learning.seed() + ++steps);
-      double value = layers.step(examples.seen(which), examples.next(which), loss, optimizer);
+      List<int[]> seen = examples.seen(setting.ordered, which);
+      double value = layers.step(seen, examples.next(which), loss, optimizer);
       losses += value;
       learning.listener().step(batch, value);
     }

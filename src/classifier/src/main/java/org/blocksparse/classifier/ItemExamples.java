@@ -15,7 +15,7 @@ import org.blocksparse.softmax.ClassAssignment;
 
 /**
  * The examples of a {@link NextItem}: places of items in sequences. Each item is predicted from the
- * items before it, or from a random part of its basket.
+ * items before it, or from a random part of the others.
  *
  * <p>Items get numbers in the order of their first occurrence, whatever their names are: names may
  * tell when an item appeared, held-out occurrences included.
@@ -98,7 +98,7 @@ final class ItemExamples {
   ClassAssignment classes(int count, TrainingOptions learning) {
     int[] some = Arrays.copyOf(shuffled(), Math.min(MOST_TO_CLUSTER, size()));
     int[] offsets = IntStream.rangeClosed(0, some.length).toArray();
-    try (SparseRows seen = rows.ofBag(seen(some));
+    try (SparseRows seen = rows.ofBag(seen(ordered, some));
         SparseRows next = SparseRows.of(offsets, next(some))) {
       return ClassAssignment.clustered(
           seen, next, items(), count, learning.seed(), learning.workers());
@@ -117,13 +117,18 @@ final class ItemExamples {
     return order;
   }
 
-  /** The items that are seen of some examples; of baskets, each call draws them again. */
-  List<int[]> seen(int... which) {
+  /**
+   * The items that are seen of some examples.
+   *
+   * @param before whether these are all before the one to predict, or else a random part of the
+   *     others, which each call draws again
+   */
+  List<int[]> seen(boolean before, int... which) {
     List<int[]> seen = new ArrayList<>(which.length);
     for (int example : which) {
       int[] sequence = sequences.get(sequenceOf[example]);
       int place = placeOf[example];
-      seen.add(ordered ? beginning(sequence, place) : part(sequence, place));
+      seen.add(before ? beginning(sequence, place) : part(sequence, place));
     }
     return seen;
   }

@@ -16,9 +16,9 @@ import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
 
 /**
- * Trains a {@link NextItem}: a bag with a softmax, or the mean of two; counts of transitions; and
- * the weights of their sum. Held-out items choose settings, epochs and weights. What was held out
- * of the given sequences is learned in a last training with these.
+ * Trains a {@link NextItem}: a bag with a softmax, or the mean of two, in order and in any; counts
+ * of transitions; and the weights of their sum. Held-out items choose settings, epochs and weights.
+ * What was held out of the given sequences is learned in a last training with these.
  */
 final class NextItemTrainer {
   private static final int EPOCHS = 10;
@@ -158,9 +158,10 @@ final class NextItemTrainer {
   }
 
   private List<Setting> settings() {
-    Setting first = new Setting(learned.rows().decays(), options.dropout(0.5), epochs);
-    return options.ordered() && !validation.isEmpty()
-        ? List.of(first, new Setting(List.of(0.7), options.dropout(0.7), epochs))
+    boolean ordered = options.ordered();
+    Setting first = new Setting(ordered, learned.rows().decays(), options.dropout(0.5), epochs);
+    return ordered && !validation.isEmpty()
+        ? List.of(first, new Setting(false, HistoryRows.NO_DECAY, options.dropout(0.7), epochs))
         : List.of(first);
   }
 
