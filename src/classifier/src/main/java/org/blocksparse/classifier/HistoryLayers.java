@@ -2,6 +2,7 @@
 package org.blocksparse.classifier;
 
 import java.util.List;
+import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
@@ -39,6 +40,11 @@ record HistoryLayers(EmbeddingBag bag, HierarchicalSoftmax softmax, HistoryRows 
 
   HistoryLayers copy() {
     return new HistoryLayers(bag.copy(), softmax.copy(), rows);
+  }
+
+  /** A copy with weights of a type. */
+  HistoryLayers withWeights(ElementType type) {
+    return new HistoryLayers(bag.withWeights(type), softmax.withWeights(type), rows);
   }
 
   /**

@@ -2,6 +2,7 @@
 package org.blocksparse.classifier;
 
 import static java.util.Objects.requireNonNull;
+import static org.blocksparse.ElementType.FLOAT32;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -217,8 +218,8 @@ public final class NextItem implements AutoCloseable {
     HierarchicalSoftmax layer = null;
     SparseWeights transitions = null;
     try {
-      bag = mixture.scorer(NextItemFile.LAYER, EmbeddingBag.class).copy();
-      layer = mixture.scorer(NextItemFile.LAYER, HierarchicalSoftmax.class).copy();
+      bag = mixture.scorer(NextItemFile.LAYER, EmbeddingBag.class).withWeights(FLOAT32);
+      layer = mixture.scorer(NextItemFile.LAYER, HierarchicalSoftmax.class).withWeights(FLOAT32);
       SparseWeights same = mixture.scorer(NextItemFile.TRANSITIONS, SparseWeights.class);
       transitions = same.withWeights(same.weightType());
       try (SparseRows histories = rows.ofBag(contexts);

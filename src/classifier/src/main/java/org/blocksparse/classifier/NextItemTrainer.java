@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.function.Function;
+import org.blocksparse.ElementType;
 import org.blocksparse.classifier.HistoryTraining.Setting;
 import org.blocksparse.classifier.HistoryTraining.Trained;
 import org.blocksparse.linear.SparseWeights;
@@ -212,7 +213,8 @@ final class NextItemTrainer {
           }
         }
       }
-      return best;
+      NextItem model = narrow(layers, transitions, best, metadata);
+      return new Chosen(model, best.settings, best.share, best.ndcg);
     } catch (Throwable e) {
       transitions.close();
       if (layers != null) {
@@ -224,6 +226,24 @@ final class NextItemTrainer {
 
   private HistoryLayers mean(List<Trained> trained) {
     return HistoryLayers.mean(trained.stream().map(Trained::layers).toList(), learning);
+  }
+
+  /**
+   * The model of layers in 8 bits, as rows of several settings are large and hold zeros. Closes the
+   * layers.
+   *
+   * @param chosen has the share and the decay of the transitions
+   */
+  private static NextItem narrow(
+      HistoryLayers layers, SparseWeights transitions, Chosen chosen, Map<String, String> card) {
+    try (layers) {
+      HistoryLayers narrow = layers.withWeights(ElementType.INT8);
+      return model(
+          NextItemFile.sum(narrow.bag(), narrow.softmax(), transitions),
+          chosen.share,
+          layers.rows().withTransitionDecay(chosen.model.rows().transitionDecay()),
+          card);
+    }
   }
 
   private static SparseWeights transitions(ItemExamples examples) {
@@ -287,15 +307,11 @@ final class NextItemTrainer {
       }
       Map<String, String> last = new TreeMap<>(metadata);
       new ModelCard(last).put("held-out items", "learned in the last training");
-      HistoryLayers layers = mean(trained);
+      SparseWeights transitions = transitions(all);
       try {
-        return model(
-            NextItemFile.sum(layers.bag(), layers.softmax(), transitions(all)),
-            chosen.share,
-            layers.rows().withTransitionDecay(chosen.model.rows().transitionDecay()),
-            last);
+        return narrow(mean(trained), transitions, chosen, last);
       } catch (Throwable e) {
-        layers.close(); // the model of before is used then
+        transitions.close(); // the model of before is used then
         throw e;
       }
     } finally {

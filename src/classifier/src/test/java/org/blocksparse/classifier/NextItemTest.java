@@ -23,6 +23,7 @@ import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
+import org.blocksparse.ElementType;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseRows;
@@ -117,24 +118,43 @@ final class NextItemTest {
         assertEquals(model.info(), loaded.info());
       }
     }
+    try (Mixture loaded = Mixture.load(file)) {
+      assertEquals(ElementType.INT8, loaded.scorer("history", EmbeddingBag.class).weightType());
+      HierarchicalSoftmax layer = loaded.scorer("history", HierarchicalSoftmax.class);
+      assertEquals(ElementType.INT8, layer.weightType());
+    }
   }
 
   @Test
-  void olderFileHasTheDecayOfItsTime() throws IOException {
+  void olderFileHasFloatsAndTheDecayOfItsTime() throws IOException {
     Path file = folder.resolve("model");
     Path older = folder.resolve("older");
+    List<String> history = List.of("i7", "i8");
+    List<Sequence> newItem = List.of(new Sequence("", List.of("i3", "new")));
     try (NextItem model = NextItem.train(walks(), NO_CHOICE)) {
       model.save(file);
-    }
-    try (Mixture loaded = Mixture.load(file)) {
-      Map<String, String> metadata = new TreeMap<>(loaded.metadata());
-      assertEquals("0.4,0.9", metadata.remove("nextItem.decays"));
-      assertEquals("0.6", metadata.remove("nextItem.transitionDecay"));
-      loaded.save(older, SaveOptions.defaults().withMetadata(metadata));
-    }
-    try (NextItem model = NextItem.load(older)) {
-      assertEquals(List.of(0.4, 0.9), model.rows().decays());
-      assertEquals(0.6, model.rows().transitionDecay());
+      try (Mixture loaded = Mixture.load(file)) {
+        Map<String, String> metadata = new TreeMap<>(loaded.metadata());
+        assertEquals("0.4,0.9", metadata.remove("nextItem.decays"));
+        assertEquals("0.6", metadata.remove("nextItem.transitionDecay"));
+        ElementType wide = ElementType.FLOAT32;
+        mixture(
+                loaded.scorer("history", EmbeddingBag.class).withWeights(wide),
+                loaded.scorer("history", HierarchicalSoftmax.class).withWeights(wide),
+                loaded.scorer("transitions", SparseWeights.class))
+            .addProbabilities()
+            .build()
+            .withWeights(loaded.weights())
+            .save(older, SaveOptions.defaults().withMetadata(metadata));
+      }
+      try (NextItem loaded = NextItem.load(older);
+          NextItem grown = loaded.with(newItem);
+          NextItem same = model.with(newItem)) {
+        assertEquals(List.of(0.4, 0.9), loaded.rows().decays());
+        assertEquals(0.6, loaded.rows().transitionDecay());
+        assertEquals(labels(model.recommend(history, 3)), labels(loaded.recommend(history, 3)));
+        assertEquals(grown.recommend(history, ITEMS), same.recommend(history, ITEMS));
+      }
     }
   }
 
