@@ -215,12 +215,11 @@ final class NextItemTrainer {
       }
       NextItem model = narrow(layers, transitions, best, metadata);
       return new Chosen(model, best.settings, best.share, best.ndcg);
-    } catch (Throwable e) {
+    } finally {
       transitions.close();
       if (layers != null) {
         layers.close();
       }
-      throw e;
     }
   }
 
@@ -229,21 +228,20 @@ final class NextItemTrainer {
   }
 
   /**
-   * The model of layers in 8 bits, as rows of several settings are large and hold zeros. Closes the
-   * layers.
+   * A model of copies in 8 bits, and transitions in 16. As floats, rows of several settings are
+   * large, and half of them zeros.
    *
    * @param chosen has the share and the decay of the transitions
    */
   private static NextItem narrow(
       HistoryLayers layers, SparseWeights transitions, Chosen chosen, Map<String, String> card) {
-    try (layers) {
-      HistoryLayers narrow = layers.withWeights(ElementType.INT8);
-      return model(
-          NextItemFile.sum(narrow.bag(), narrow.softmax(), transitions),
-          chosen.share,
-          layers.rows().withTransitionDecay(chosen.model.rows().transitionDecay()),
-          card);
-    }
+    HistoryLayers narrow = layers.withWeights(ElementType.INT8);
+    SparseWeights counts = transitions.withWeights(ElementType.FLOAT16);
+    return model(
+        NextItemFile.sum(narrow.bag(), narrow.softmax(), counts),
+        chosen.share,
+        layers.rows().withTransitionDecay(chosen.model.rows().transitionDecay()),
+        card);
   }
 
   private static SparseWeights transitions(ItemExamples examples) {
@@ -307,12 +305,9 @@ final class NextItemTrainer {
       }
       Map<String, String> last = new TreeMap<>(metadata);
       new ModelCard(last).put("held-out items", "learned in the last training");
-      SparseWeights transitions = transitions(all);
-      try {
-        return narrow(mean(trained), transitions, chosen, last);
-      } catch (Throwable e) {
-        transitions.close(); // the model of before is used then
-        throw e;
+      try (HistoryLayers layers = mean(trained);
+          SparseWeights transitions = transitions(all)) {
+        return narrow(layers, transitions, chosen, last);
       }
     } finally {
       trained.forEach(Trained::close);

@@ -122,6 +122,8 @@ final class NextItemTest {
       assertEquals(ElementType.INT8, loaded.scorer("history", EmbeddingBag.class).weightType());
       HierarchicalSoftmax layer = loaded.scorer("history", HierarchicalSoftmax.class);
       assertEquals(ElementType.INT8, layer.weightType());
+      SparseWeights transitions = loaded.scorer("transitions", SparseWeights.class);
+      assertEquals(ElementType.FLOAT16, transitions.weightType());
     }
   }
 
