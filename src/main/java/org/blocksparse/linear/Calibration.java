@@ -37,14 +37,22 @@ record Calibration(float slope, float intercept) {
 
   /** The logarithm of the probability of a margin; never positive. */
   float logProbability(float margin) {
-    double logit = (double) slope * margin + intercept;
-    // log sigmoid, of which no part overflows
-    return (float) (Math.min(logit, 0) - Math.log1p(Math.exp(-Math.abs(logit))));
+    return (float) logSigmoid(logit(margin));
+  }
+
+  /** The log odds of a margin. */
+  double logit(double margin) {
+    return slope * margin + intercept;
+  }
+
+  /** The logarithm of the sigmoid; no part of it overflows. */
+  static double logSigmoid(double logit) {
+    return Math.min(logit, 0) - Math.log1p(Math.exp(-Math.abs(logit)));
   }
 
   /** An upper bound of {@link #logProbability}. */
   float bound(float margin) {
-    return (float) Math.min((double) slope * margin + intercept, 0);
+    return (float) Math.min(logit(margin), 0);
   }
 
   /** The best for some samples, whose order matters to the last bits. */

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.linear;
 
+import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.SparseChunks;
 
 /**
- * The weights that features have for a label: those of the label itself and of the clusters above
- * it, each times the slope of its level. They add up to the log odds of all these, added up.
+ * The weights that the features of a row have for the log probability of a label: those of the
+ * label itself and of the clusters above it, each times the mean slope of the log probability of
+ * its level on the way from a row without features to the row.
  */
 final class LabelWeights {
+  /** Changes of log odds below which the slope at the end is used, as differences round. */
+  private static final double SMALL = 1e-6;
+
   private final LinearModel model;
 
   /** For each level, the chunk on the way to the label. */
@@ -16,8 +21,13 @@ final class LabelWeights {
   /** For each level, the output of the chunk that leads to the label, or is it. */
   private final int[] columns;
 
-  /** The weights for a label of a model that is leased. */
-  LabelWeights(LinearModel model, int label) {
+  private final double[] slopes;
+  private final double constant;
+
+  /**
+   * The weights for a label of a model that is leased, as the row is, which the tree has weighed.
+   */
+  LabelWeights(LinearModel model, int label, Bags row) {
     this.model = model;
     ChunkTree tree = model.tree();
     int[] parents = tree.parents();
@@ -30,33 +40,47 @@ final class LabelWeights {
       chunks[level - 1] = parents[chunks[level]];
       columns[level - 1] = chunks[level] - 1 - tree.outputBegins()[chunks[level - 1]];
     }
+    this.slopes = new double[chunks.length];
+    double sum = 0;
+    for (level = 0; level < chunks.length; level++) {
+      Calibration calibration = model.calibrations().get(level);
+      long output = (long) tree.outputBegins()[chunks[level]] + columns[level];
+      double margin = model.weights().biases().getFloat(output);
+      double change = 0;
+      for (int entry = row.offsets().getInt(0); entry < row.offsets().getInt(1); entry++) {
+        change += row.value(entry) * weight(row.indices().getInt(entry), level);
+      }
+      double before = Calibration.logSigmoid(calibration.logit(margin));
+      double logit = calibration.logit(margin + change);
+      slopes[level] =
+          Math.abs(change) < SMALL
+              ? calibration.slope() / (1 + Math.exp(logit))
+              : (Calibration.logSigmoid(logit) - before) / change;
+      sum += before;
+    }
+    this.constant = sum;
   }
 
-  /** The log odds without any feature. */
+  /** The log probability without any feature. */
   double constant() {
-    double sum = 0;
-    for (int level = 0; level < chunks.length; level++) {
-      Calibration calibration = model.calibrations().get(level);
-      long output = (long) model.tree().outputBegins()[chunks[level]] + columns[level];
-      sum +=
-          (double) calibration.slope() * model.weights().biases().getFloat(output)
-              + calibration.intercept();
-    }
-    return sum;
+    return constant;
   }
 
   /**
-   * The change of the log odds for each unit of a feature; 0 if no weight is stored.
+   * The weight of a feature; 0 if none is stored.
    *
    * @throws IllegalStateException if a mapped file that the model is from is damaged
    */
   double weight(int feature) {
     double sum = 0;
     for (int level = 0; level < chunks.length; level++) {
-      double weight = weight(model.weights(), feature, chunks[level], columns[level]);
-      sum += model.calibrations().get(level).slope() * weight;
+      sum += slopes[level] * weight(feature, level);
     }
     return sum;
+  }
+
+  private double weight(int feature, int level) {
+    return weight(model.weights(), feature, chunks[level], columns[level]);
   }
 
   /**

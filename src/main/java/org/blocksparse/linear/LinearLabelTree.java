@@ -279,7 +279,7 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
     SearchResult found =
         new LinearSearch(model, engine(), null)
             .search(row, only, logAllowed -> Candidates.best(1, logAllowed));
-    LabelWeights weights = new LabelWeights(model, output);
+    LabelWeights weights = new LabelWeights(model, output, row);
     Labels names = labelsOrNull();
     return new LinearExplanation(
         output,

@@ -5,7 +5,8 @@ import java.util.List;
 import org.blocksparse.linear.LinearExplanation.Term;
 
 /**
- * Why a {@link Mixture} gives an output its score, which is the sum of the shares of its scorers.
+ * Why a {@link Mixture} gives an output its score, before calibration: the sum of the shares of its
+ * scorers.
  *
  * @param output by number
  * @param label its name; null if it has none
@@ -14,17 +15,20 @@ import org.blocksparse.linear.LinearExplanation.Term;
  */
 public record MixtureExplanation(int output, String label, double score, List<Share> shares) {
   /**
-   * The share of a scorer.
+   * The share of a scorer. Its score is a sum of sparse weights, or a log probability, or a
+   * probability if the mixture {@linkplain MixtureBuilder#addProbabilities adds these}.
    *
    * @param scorer its name
    * @param weight of its score
-   * @param score of the output: a sum of sparse weights, or a log probability, or a probability if
-   *     the mixture {@linkplain MixtureBuilder#addProbabilities adds these}
-   * @param terms the features behind the score, the largest contribution first. Sparse weights: the
-   *     terms of the sum. A tree: those of its log odds. A layer: the change of the log probability
-   *     if the row had only the other features, as a weight for a value of 1
+   * @param score of the output
+   * @param constant the score for a row without features
+   * @param terms the features behind the score, the largest contribution first. Those of sparse
+   *     weights and of a {@linkplain org.blocksparse.linear.LinearExplanation tree} add up to the
+   *     score less the constant. Those of a layer do not: each is the change of the score if the
+   *     row had only the other features, as a weight for a value of 1
    */
-  public record Share(String scorer, double weight, double score, List<Term> terms) {
+  public record Share(
+      String scorer, double weight, double score, double constant, List<Term> terms) {
     /** The part of the mixture's score that the scorer adds. */
     public double contribution() {
       return weight == 0 ? 0 : weight * score;

@@ -12,10 +12,13 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.IntStream;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.SparseRows;
+import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.search.Addends;
@@ -38,6 +41,9 @@ import org.blocksparse.ranking.Ranking;
 final class MixtureSearch {
   /** The maximum of labels of a tree that are computed before a layer opens its classes. */
   private static final int MOST_FIRST = 64;
+
+  /** Features of a row that are explained together. */
+  private static final int MOST_FEATURES_AT_ONCE = 256;
 
   private final List<Scorer> scorers;
 
@@ -287,55 +293,94 @@ final class MixtureSearch {
       return shareOfLayer(scorer, embedding, row, output);
     }
     if (one instanceof Scorer.OfTree linear) {
-      LinearExplanation explained = linear.tree().explain(row, output);
-      double score =
-          addsProbabilities ? explained.probability() : Math.log(explained.probability());
-      return new Share(one.name(), weights[scorer], score, explained.terms());
+      return shareOfTree(scorer, linear, row, output);
     }
     if (output >= one.outputs()) {
-      return new Share(one.name(), weights[scorer], 0, List.of());
+      return new Share(one.name(), weights[scorer], 0, 0, List.of());
     }
     List<Term> terms = ((Scorer.OfWeights) one).explain(row, name, output);
     double score = terms.stream().mapToDouble(Term::contribution).sum();
-    return new Share(one.name(), weights[scorer], score, terms);
+    return new Share(one.name(), weights[scorer], score, 0, terms);
   }
 
-  /** The share of a layer, with the change of the log probability by each entry of the row. */
+  private Share shareOfTree(int scorer, Scorer.OfTree of, SparseRows row, int output) {
+    LinearExplanation why = of.tree().explain(row, output);
+    double probability = why.probability();
+    if (!addsProbabilities) {
+      return new Share(
+          of.name(), weights[scorer], Math.log(probability), why.constant(), why.terms());
+    }
+    double constant = Math.exp(why.constant());
+    double change = why.terms().stream().mapToDouble(Term::contribution).sum();
+    double slope = Math.abs(change) < 1e-6 ? probability : (probability - constant) / change;
+    List<Term> terms =
+        why.terms().stream()
+            .map(term -> new Term(term.feature(), term.value(), slope * term.weight()))
+            .toList();
+    return new Share(of.name(), weights[scorer], probability, constant, terms);
+  }
+
+  /** The share of a layer, with the change of its score by each feature of the row. */
   private Share shareOfLayer(int scorer, Scorer.OfLayer of, SparseRows row, int output) {
     int[] indices = row.indices(0);
     float[] values = row.isWeighted() ? row.values(0) : null;
-    List<int[]> without = new ArrayList<>(List.of(indices));
-    List<float[]> valuesWithout = new ArrayList<>();
-    if (values != null) {
-      valuesWithout.add(values);
+    Map<Integer, double[]> entries = new TreeMap<>(); // how many, and the sum of their values
+    for (int i = 0; i < indices.length; i++) {
+      double[] ofFeature = entries.computeIfAbsent(indices[i], feature -> new double[2]);
+      ofFeature[0]++;
+      ofFeature[1] += values == null ? 1 : values[i];
     }
-    int[] features = IntStream.of(indices).sorted().distinct().toArray();
-    for (int feature : features) {
-      int[] others =
-          IntStream.range(0, indices.length).filter(i -> indices[i] != feature).toArray();
-      without.add(IntStream.of(others).map(i -> indices[i]).toArray());
-      if (values != null) {
-        float[] ofOthers = new float[others.length];
-        for (int i = 0; i < others.length; i++) {
-          ofOthers[i] = values[others[i]];
-        }
-        valuesWithout.add(ofOthers);
+    float[] sum;
+    try (FloatTensor vector = of.bag().apply(row)) {
+      sum = vector.toArray();
+    }
+    double score = scores(scorer, of, sum, output)[0];
+    double constant = scores(scorer, of, new float[sum.length], output)[0];
+    double factor = factor(of.bag().mode(), indices.length);
+    List<Integer> features = List.copyOf(entries.keySet());
+    List<Term> terms = new ArrayList<>();
+    for (int begin = 0; begin < features.size(); begin += MOST_FEATURES_AT_ONCE) {
+      List<Integer> some =
+          features.subList(begin, Math.min(features.size(), begin + MOST_FEATURES_AT_ONCE));
+      float[] vectors;
+      try (SparseRows single = SparseRows.of(some.stream().map(f -> new int[] {f}).toList());
+          FloatTensor each = of.bag().apply(single)) {
+        vectors = each.toArray();
+      }
+      for (int i = 0; i < vectors.length; i++) {
+        double[] left = entries.get(some.get(i / sum.length));
+        double others = sum[i % sum.length] / factor - left[1] * vectors[i];
+        vectors[i] = (float) (others * factor(of.bag().mode(), indices.length - left[0]));
+      }
+      double[] without = scores(scorer, of, vectors, output);
+      for (int i = 0; i < without.length; i++) {
+        terms.add(new Term(some.get(i), 1, score - without[i]));
       }
     }
-    int[] targets = new int[without.size()];
+    terms.sort(Comparator.comparingDouble(term -> -Math.abs(term.weight())));
+    return new Share(of.name(), weights[scorer], score, constant, terms);
+  }
+
+  /** The factor of a sum of rows of a table. */
+  private static double factor(EmbeddingBag.Mode mode, double entries) {
+    return switch (mode) {
+      case SUM -> 1;
+      case MEAN -> 1 / Math.max(1, entries);
+      case ROOT_MEAN -> 1 / Math.sqrt(Math.max(1, entries));
+    };
+  }
+
+  /** A layer's scores of an output for vectors, one after another. */
+  private double[] scores(int scorer, Scorer.OfLayer of, float[] vectors, int output) {
+    int[] targets = new int[vectors.length / of.bag().features()];
     Arrays.fill(targets, output);
-    try (SparseRows rows =
-            values == null ? SparseRows.of(without) : SparseRows.of(without, valuesWithout);
-        FloatTensor vectors = of.bag().apply(rows);
+    try (FloatTensor x = FloatTensor.of(vectors, targets.length, of.bag().features());
         IntTensor wanted = IntTensor.of(targets, targets.length);
-        FloatTensor found = of.layer().logProbabilitiesOf(vectors, wanted)) {
+        FloatTensor found = of.layer().logProbabilitiesOf(x, wanted)) {
       float[] scores = found.toArray();
-      List<Term> terms =
-          IntStream.range(0, features.length)
-              .mapToObj(i -> new Term(features[i], 1, (double) scores[0] - scores[i + 1]))
-              .sorted(Comparator.comparingDouble((Term term) -> -Math.abs(term.weight())))
-              .toList();
-      return new Share(of.name(), weights[scorer], scaled(scorer, scores[0]), terms);
+      return IntStream.range(0, targets.length)
+          .mapToDouble(i -> scaled(scorer, scores[i]))
+          .toArray();
     }
   }
 }

@@ -338,7 +338,7 @@ final class LinearLabelTreeTest {
 
   @ParameterizedTest
   @CsvSource({"5, 8, FLOAT32", "37, 4, FLOAT16", "127, 2, FLOAT32"})
-  void anExplanationAddsUpToTheLogOdds(int labels, int clusterSize, ElementType type)
+  void anExplanationAddsUpToTheLogProbability(int labels, int clusterSize, ElementType type)
       throws IOException {
     Path file = folder.resolve("tree");
     try (Data data = Data.of(300, labels, Seed.value());
@@ -347,7 +347,7 @@ final class LinearLabelTreeTest {
         LinearLabelTree exact = tree.withWeights(ElementType.FLOAT32)) {
       exact.save(file);
       tree.setLabels(Labels.of(IntStream.range(0, labels).mapToObj(i -> "label" + i).toList()));
-      double[][] odds = bruteForce(file, data.x(), labels, 0, Double::sum);
+      double[][] logs = logProbabilities(file, data.x(), labels);
       Ranking all = tree.topK(data.x(), labels);
       for (int row = 0; row < 300; row += 60) {
         try (SparseRows one = data.x().slice(row, row + 1)) {
@@ -364,11 +364,60 @@ final class LinearLabelTreeTest {
               last = Math.abs(term.contribution());
               assertEquals(1 / Math.sqrt(one.size(0)), term.value(), 1e-6);
             }
-            assertEquals(odds[row][label], sum, 1e-4 * (1 + Math.abs(sum)));
-            if (tree.clusterCount() == 1) {
-              assertEquals(why.probability(), 1 / (1 + Math.exp(-sum)), 1e-5);
+            assertEquals(logs[row][label], sum, 1e-4 * (1 + Math.abs(sum)));
+          }
+        }
+      }
+      assertIntegratedGradients(tree, file, data.x());
+      try (SparseRows none = SparseRows.of(List.of(new int[0]), List.of(new float[0]))) {
+        LinearExplanation why = tree.explain(none, 0);
+        assertEquals(List.of(), why.terms());
+        assertEquals(Math.log(why.probability()), why.constant(), 1e-5 * (1 - why.constant()));
+      }
+    }
+  }
+
+  private static double[][] logProbabilities(Path file, SparseRows x, int labels)
+      throws IOException {
+    return bruteForce(
+        file,
+        x,
+        labels,
+        0,
+        (chunk, z) -> chunk + Math.min(z, 0) - Math.log1p(Math.exp(-Math.abs(z))));
+  }
+
+  /** The contribution of a feature is its value times the mean of its slopes on the way to x. */
+  private static void assertIntegratedGradients(LinearLabelTree tree, Path file, SparseRows x)
+      throws IOException {
+    int steps = 64;
+    float small = 1e-2f;
+    int[] indices = x.indices(0);
+    float[] values = x.values(0);
+    List<float[]> moved = new ArrayList<>();
+    for (int step = 0; step < steps; step++) {
+      for (int i = 0; i < 2 * indices.length; i++) {
+        float[] row = new float[indices.length];
+        for (int j = 0; j < row.length; j++) {
+          row[j] = values[j] * (step + 0.5f) / steps;
+        }
+        row[i / 2] += i % 2 == 0 ? small : -small;
+        moved.add(row);
+      }
+    }
+    try (SparseRows one = x.slice(0, 1);
+        SparseRows rows = SparseRows.of(Collections.nCopies(moved.size(), indices), moved)) {
+      double[][] logs = logProbabilities(file, rows, tree.outputs());
+      for (int label = 0; label < tree.outputs(); label++) {
+        for (LinearExplanation.Term term : tree.explain(one, label).terms()) {
+          double sum = 0;
+          for (int row = 0; row < logs.length; row += 2) {
+            if (indices[row / 2 % indices.length] == term.feature()) {
+              sum += logs[row][label] - logs[row + 1][label];
             }
           }
+          double expected = term.value() * sum / (2 * small * steps);
+          assertEquals(expected, term.contribution(), 1e-2 * (1 + Math.abs(expected)));
         }
       }
     }

@@ -845,6 +845,67 @@ final class MixtureTest {
     }
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "SUM, true, false",
+    "SUM, false, true",
+    "MEAN, false, false",
+    "ROOT_MEAN, true, true"
+  })
+  void explanationsStartWithARowWithoutFeatures(
+      EmbeddingBag.Mode mode, boolean isWeighted, boolean addsProbabilities) {
+    int[] indices = {3, 3, 8, 20};
+    float[] values = {0.5f, 2, -1, 0.25f};
+    try (Scorers all = new Scorers(31, false, Workers.common(), new SplittableRandom(9));
+        EmbeddingBag bag = EmbeddingBag.builder(FEATURES, 5).mode(mode).seed(4).build();
+        SparseRows row = one(indices, isWeighted ? values : null);
+        SparseRows none = SparseRows.of(List.of(new int[0]))) {
+      Scorers.randomize(bag.table(), 2, new SplittableRandom(3));
+      MixtureBuilder builder =
+          Mixture.builder().layer("embedding", bag, all.layer).tree("tree", all.tree);
+      Mixture mixture = (addsProbabilities ? builder.addProbabilities() : builder).build();
+      for (int output = 0; output < 31; output++) {
+        List<Share> shares = mixture.explain(List.of(row), output).shares();
+        List<Share> constants = mixture.explain(List.of(none), output).shares();
+        for (int i = 0; i < 2; i++) {
+          assertEquals(List.of(), constants.get(i).terms());
+          assertClose(constants.get(i).score(), shares.get(i).constant());
+        }
+        Share ofTree = shares.get(1);
+        assertClose(
+            ofTree.score(),
+            ofTree.constant() + ofTree.terms().stream().mapToDouble(Term::contribution).sum());
+        Share ofLayer = shares.get(0);
+        double last = Double.POSITIVE_INFINITY;
+        for (Term term : ofLayer.terms()) {
+          int[] others = IntStream.range(0, 4).filter(i -> indices[i] != term.feature()).toArray();
+          float[] valuesOfOthers = new float[others.length];
+          for (int i = 0; i < others.length; i++) {
+            valuesOfOthers[i] = values[others[i]];
+            others[i] = indices[others[i]];
+          }
+          try (SparseRows without = one(others, isWeighted ? valuesOfOthers : null)) {
+            double rest = mixture.explain(List.of(without), output).shares().get(0).score();
+            assertClose(ofLayer.score() - rest, term.contribution());
+          }
+          assertTrue(Math.abs(term.contribution()) <= last);
+          last = Math.abs(term.contribution());
+        }
+        assertEquals(3, ofLayer.terms().size());
+      }
+    }
+  }
+
+  private static SparseRows one(int[] indices, float[] values) {
+    return values == null
+        ? SparseRows.of(List.of(indices))
+        : SparseRows.of(List.of(indices), List.of(values));
+  }
+
+  private static void assertClose(double expected, double actual) {
+    assertEquals(expected, actual, 1e-5 * (1 + Math.abs(expected)));
+  }
+
   @Test
   void aLayerMayGrowBesideSparseWeights() {
     try (Scorers all = new Scorers(31, false, Workers.common(), new SplittableRandom(3))) {

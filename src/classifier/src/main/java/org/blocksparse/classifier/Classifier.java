@@ -28,6 +28,7 @@ import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
+import org.blocksparse.mixture.MixtureExplanation;
 import org.blocksparse.mixture.NearestExamples;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
@@ -311,32 +312,48 @@ public final class Classifier implements AutoCloseable {
   }
 
   /**
-   * Explains why an example has a label: what each of its features adds to the log odds of the
-   * label and of the clusters above it, in the {@linkplain ModelHead#LINEAR linear head}. Features
-   * without a weight are left out. What an embedding, {@linkplain TrainingOptions#withHead
-   * neighbours} or label texts add is not explained.
+   * Explains why an example has a label: the share of each head, and the features behind it. Heads
+   * and features that add nothing are left out.
    *
-   * @return the largest contributions first, of either sign
-   * @throws InvalidInputException if the model has no linear head
+   * @throws InvalidInputException if the model is of fastText, or weights that this needs are not
+   *     finite
    * @throws IllegalArgumentException if the model does not know the label; also as {@link
    *     #predict(Example, int)}
    */
-  public List<FeatureContribution> explain(Example example, String label) {
-    if (tree == null) {
-      throw new InvalidInputException(
-          "model: has no linear head, which explains labels by features; train with"
-              + " ModelHead.LINEAR or ModelHead.BOTH");
-    }
+  public Explanation explain(Example example, String label) {
+    InputRows rows = input();
     int output = names().output(label);
     if (output < 0) {
       throw new IllegalArgumentException("label: the model does not know '" + label + "'");
     }
-    Map<Integer, String> features = input.names(example);
-    try (SparseRows row = input.of(List.of(example))) {
-      return tree.explain(row, output).terms().stream()
-          .map(term -> new FeatureContribution(features.get(term.feature()), term.contribution()))
-          .toList();
+    Map<Integer, String> names = rows.names(example);
+    Prediction prediction;
+    MixtureExplanation all;
+    try (SparseRows row = rows.of(List.of(example))) {
+      prediction = predictions(rank(row, 1, Filter.only(output)), 0, 0).get(0);
+      all = heads.explain(List.of(row), output);
     }
+    List<Explanation.Share> shares =
+        all.shares().stream()
+            .filter(share -> share.weight() > 0)
+            .map(share -> named(share, names))
+            .toList();
+    double added = shares.stream().mapToDouble(Explanation.Share::score).sum();
+    return new Explanation(prediction, all.score(), all.score() - added, shares);
+  }
+
+  private static Explanation.Share named(
+      MixtureExplanation.Share share, Map<Integer, String> names) {
+    List<Explanation.Feature> features =
+        share.terms().stream()
+            .filter(term -> term.contribution() != 0)
+            .map(
+                term ->
+                    new Explanation.Feature(
+                        names.get(term.feature()), share.weight() * term.contribution()))
+            .toList();
+    return new Explanation.Share(
+        share.scorer(), share.weight() * (share.score() - share.constant()), features);
   }
 
   private static void reportUnknown(

@@ -2,7 +2,6 @@
 package org.blocksparse.classifier;
 
 import java.util.List;
-import java.util.Map;
 import org.blocksparse.SparseRows;
 
 /** Makes examples to rows of a model's table. For any number of threads. */
@@ -24,7 +23,4 @@ interface ExampleRows {
    * @throws IllegalArgumentException if it is a text and should not be, or is none
    */
   boolean hasRow(Example example);
-
-  /** The features of an example that have a row, by row. */
-  Map<Integer, String> names(Example example);
 }

@@ -2,7 +2,6 @@
 package org.blocksparse.classifier;
 
 import java.util.List;
-import java.util.Map;
 import org.blocksparse.SparseRows;
 
 /** Makes texts to rows of a fastText model's table, as fastText does. */
@@ -30,11 +29,5 @@ record FastTextRows(FastTextVectors table) implements ExampleRows {
           "example: has features, but the model was trained on texts");
     }
     return example.text();
-  }
-
-  /** None: only linear heads are explained by names. */
-  @Override
-  public Map<Integer, String> names(Example example) {
-    return Map.of();
   }
 }

@@ -146,6 +146,14 @@ final class HeadTraining {
               + " examples to weigh them by, or validation examples, but there are "
               + set.size());
     }
+    long[] counts = set.labelCounts();
+    if (!texts.isEmpty()
+        && heldOut.length > 0
+        && IntStream.range(0, texts.size())
+            .noneMatch(label -> counts[label] > 0 && texts.get(label).length > 0)) {
+      throw new IllegalArgumentException(
+          "labelTexts: expected one of a label that examples have but there is none");
+    }
   }
 
   private int[] all() {

@@ -78,9 +78,8 @@ record InputRows(boolean text, FeatureExtractor textFeatures, FeatureVocabulary 
     return found[0];
   }
 
-  /** Those that share a row, one after another. */
-  @Override
-  public Map<Integer, String> names(Example example) {
+  /** The features of an example that have a row, by row; those that share one, in a list. */
+  Map<Integer, String> names(Example example) {
     requireKind(example);
     Map<Integer, String> names = new HashMap<>();
     if (text) {

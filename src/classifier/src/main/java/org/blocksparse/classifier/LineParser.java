@@ -181,7 +181,7 @@ final class LineParser {
   }
 
   /** The beginning of a text that may be anything, for a message. */
-  private static String shown(String text) {
+  static String shown(String text) {
     String begin = text.length() <= MOST_SHOWN ? text : text.substring(0, MOST_SHOWN) + "...";
     return CONTROL.matcher(begin).replaceAll("?");
   }

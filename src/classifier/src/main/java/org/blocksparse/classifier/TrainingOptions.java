@@ -190,34 +190,38 @@ public final class TrainingOptions {
    * Where {@linkplain #withValidation validation examples} weigh, these have to have them. If the
    * weight is 0, which {@link TrainingListener#labelTexts} tells, no label is found by its text.
    *
-   * @param texts read to the end here
+   * @param texts read to the end here; one without words is ignored
    * @throws IllegalArgumentException if there is none, one has features or not exactly one label,
    *     two have the same label, or with {@linkplain #withSharedRows shared rows} or an {@linkplain
    *     #withInitialModel initial model}; from {@link Classifier#train} if the texts have more
    *     words than {@linkplain #withMaxFeatures features} are kept, if the examples are no texts,
-   *     if the {@linkplain #withHead head} is not linear, or if there are fewer than 10 examples
-   *     and no validation examples
+   *     if the {@linkplain #withHead head} is not linear, if there are fewer than 10 examples and
+   *     no validation examples, or if the training holds out examples, none of which has a label
+   *     with a text
    */
   public TrainingOptions withLabelTexts(Stream<Example> texts) {
     Map<String, String> textOf = new LinkedHashMap<>();
-    int number = 0;
-    for (Example each : texts.toList()) {
-      number++;
-      List<String> labels = each.labels();
-      if (!each.isText() || labels.size() != 1) {
-        String has = each.isText() ? labels.size() + " labels" : "features";
-        throw wrongTexts("texts with one label", "number " + number + " has " + has);
-      }
-      if (textOf.putIfAbsent(labels.get(0), each.text()) != null) {
-        String second = "number " + number + " is a second one of '" + labels.get(0) + "'";
-        throw wrongTexts("one text of a label", second);
-      }
-    }
+    texts.forEachOrdered(each -> addLabelText(each, textOf));
     if (textOf.isEmpty()) {
       throw wrongTexts("at least one", "there is none");
     }
     return with(changed -> changed.labelTexts = Collections.unmodifiableMap(textOf))
         .requireNoConflict();
+  }
+
+  private static void addLabelText(Example each, Map<String, String> textOf) {
+    if (!each.isText()) {
+      throw wrongTexts("texts", "one has features");
+    }
+    List<String> labels = each.labels();
+    if (labels.size() != 1) {
+      String text = "'" + LineParser.shown(each.text()) + "'";
+      throw wrongTexts("one label", text + " has " + (labels.isEmpty() ? "none" : labels.size()));
+    }
+    if (textOf.putIfAbsent(labels.get(0), each.text()) != null) {
+      throw wrongTexts(
+          "one text of each label", "'" + LineParser.shown(labels.get(0)) + "' has two");
+    }
   }
 
   private static IllegalArgumentException wrongTexts(String expected, String but) {

@@ -114,7 +114,10 @@ final class TrainingSet {
           cutter.add(example);
         });
     cutter.finish();
-    options.labelTexts().keySet().forEach(reading::number);
+    options
+        .labelTexts()
+        .forEach(
+            (label, text) -> options.textFeatures().words(text, word -> reading.number(label)));
     if (reading.labels.size() == 0) {
       throw new IllegalArgumentException("examples: none has a label");
     }

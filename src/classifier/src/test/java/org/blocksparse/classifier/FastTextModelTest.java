@@ -160,6 +160,7 @@ class FastTextModelTest {
               () -> classifier.save(other, ElementType.INT8),
               () -> classifier.export(other),
               () -> classifier.classes(),
+              () -> classifier.explain(Example.ofText("a"), classifier.labels().get(0)),
               () -> TrainingOptions.defaults().withInitialModel(classifier))) {
         InvalidInputException refused = assertThrows(InvalidInputException.class, use);
         assertTrue(refused.getMessage().startsWith("model: is of fastText"));

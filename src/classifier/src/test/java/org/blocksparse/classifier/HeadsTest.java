@@ -120,36 +120,64 @@ final class HeadsTest {
   }
 
   @ParameterizedTest
-  @EnumSource(
-      value = ModelHead.class,
-      names = {"LINEAR", "BOTH"})
+  @EnumSource(ModelHead.class)
   void explanationsNameTheWordsOfALabel(ModelHead head) {
     try (Classifier classifier = trained(head)) {
       Example example = Example.ofText("nothing My-Own7 n3");
-      List<FeatureContribution> why = classifier.explain(example, "label7");
-      assertTrue(why.get(0).feature().contains("own7"), why::toString);
-      assertTrue(why.get(0).logOdds() > 0, why::toString);
-      for (int i = 1; i < why.size(); i++) {
-        double before = Math.abs(why.get(i - 1).logOdds());
-        assertTrue(Math.abs(why.get(i).logOdds()) <= before, why::toString);
+      Explanation why = classifier.explain(example, "label7");
+      assertEquals(classifier.predict(example, 1).get(0), why.prediction());
+      assertEquals(
+          head == ModelHead.BOTH
+              ? List.of("embedding", "linear")
+              : List.of(head.name().toLowerCase(Locale.ROOT)),
+          why.shares().stream().map(Explanation.Share::head).toList());
+      assertAddsUp(why);
+      for (Explanation.Share share : why.shares()) {
+        assertTrue(share.score() > 1, share::toString);
+        assertTrue(share.features().get(0).name().contains("own7"), share::toString);
+        // A word of a label may speak for the cluster of another one, but for that less.
+        assertTrue(own7(share) > 0.3, share::toString);
       }
-      // A word of a label may speak for the cluster of another one, but for that less.
-      double others =
-          classifier.explain(example, "label8").stream()
-              .filter(feature -> feature.feature().equals("own7"))
-              .mapToDouble(FeatureContribution::logOdds)
-              .sum();
-      double own =
-          why.stream()
-              .filter(feature -> feature.feature().equals("own7"))
-              .mapToDouble(FeatureContribution::logOdds)
-              .sum();
-      assertTrue(own > others + 1, own + ", " + others);
+      Explanation other = classifier.explain(example, "label8");
+      for (int i = 0; i < why.shares().size(); i++) {
+        assertTrue(own7(why.shares().get(i)) > own7(other.shares().get(i)) + 0.3, other::toString);
+      }
+      Explanation empty = classifier.explain(Example.ofText("unheard"), "label7");
+      assertEquals(why.prior(), empty.score(), 1e-4);
+      assertEquals(empty.prior(), empty.score(), 1e-4);
+      double last = Double.POSITIVE_INFINITY;
+      for (Prediction prediction : classifier.predict(example, LABELS)) {
+        double score = classifier.explain(example, prediction.label()).score();
+        assertTrue(score <= last + 1e-4, () -> prediction + ", " + score);
+        last = score;
+      }
       assertMessage("label: ", () -> classifier.explain(example, "label999"));
     }
-    try (Classifier classifier = trained(ModelHead.EMBEDDING)) {
-      assertMessage("linear", () -> classifier.explain(Example.ofText("a"), "label7"));
+  }
+
+  private static double own7(Explanation.Share share) {
+    return share.features().stream()
+        .filter(feature -> feature.name().equals("own7"))
+        .mapToDouble(Explanation.Feature::score)
+        .sum();
+  }
+
+  private static void assertAddsUp(Explanation why) {
+    double sum = why.prior();
+    for (Explanation.Share share : why.shares()) {
+      sum += share.score();
+      double last = Double.POSITIVE_INFINITY;
+      double ofFeatures = 0;
+      for (Explanation.Feature feature : share.features()) {
+        assertTrue(Math.abs(feature.score()) <= last, share::toString);
+        last = Math.abs(feature.score());
+        ofFeatures += feature.score();
+      }
+      if (!share.head().equals("embedding")) {
+        assertEquals(share.score(), ofFeatures, 1e-4 * (1 + Math.abs(ofFeatures)));
+      }
     }
+    assertEquals(why.score(), sum, 1e-9 * (1 + Math.abs(sum)));
   }
 
   /** An index that is listed n times with 1 is that index with n, in training and afterwards. */
@@ -231,8 +259,9 @@ final class HeadsTest {
       try (Classifier classifier =
           Classifier.train(examples.stream(), SMALL.withHead(head).withSharedRows(64))) {
         assertEquals(1, classifier.evaluate(examples.stream(), 1).precision(1));
-        List<FeatureContribution> why = classifier.explain(examples.get(1), "label1");
-        assertEquals("1", why.get(0).feature().split(", ", -1)[0]);
+        for (Explanation.Share share : classifier.explain(examples.get(1), "label1").shares()) {
+          assertEquals("1", share.features().get(0).name().split(", ", -1)[0]);
+        }
       }
     }
   }
@@ -454,6 +483,13 @@ final class HeadsTest {
           assertThrows(IllegalArgumentException.class, () -> options.withInitialModel(near))
               .getMessage());
       assertTrue(near.info().containsKey("nDCG@5 gained by neighbours"));
+      Example known = future.get(0);
+      Explanation why = near.explain(known, near.predict(known, 1).get(0).label());
+      assertEquals(
+          List.of("linear", "neighbours"),
+          why.shares().stream().map(Explanation.Share::head).toList());
+      assertTrue(why.shares().get(1).score() > 0, why::toString);
+      assertAddsUp(why);
       Path file = folder.resolve("near");
       for (ElementType type : List.of(ElementType.FLOAT32, ElementType.FLOAT16)) {
         near.save(file, type);
@@ -524,6 +560,12 @@ final class HeadsTest {
       double ofOthers = model.evaluate(others.stream(), 1).precision(1);
       assertTrue(ofKnown > 0.9, () -> ofKnown + " of labels with examples");
       assertTrue(ofOthers > 0.7, () -> ofOthers + " of others, and 0.8 have names");
+      Explanation why = model.explain(Example.ofText("The name55"), "label55");
+      assertAddsUp(why);
+      Explanation.Share ofTexts = why.shares().get(1);
+      assertEquals("texts", ofTexts.head());
+      assertEquals("name55", ofTexts.features().get(0).name());
+      assertTrue(ofTexts.score() > why.shares().get(0).score(), why::toString);
       assertMessage("label texts", () -> TrainingOptions.defaults().withInitialModel(model));
       Path file = folder.resolve("texts");
       for (ElementType type : List.of(ElementType.FLOAT32, ElementType.FLOAT16)) {
@@ -555,9 +597,21 @@ final class HeadsTest {
     TrainingOptions defaults = TrainingOptions.defaults();
     Example a = Example.ofText("tea", "a");
     Example two = Example.ofText("tea", "b", "c");
-    assertMessage("number 2 has 2 labels", () -> defaults.withLabelTexts(Stream.of(a, two)));
-    assertMessage("number 2 is a second one", () -> defaults.withLabelTexts(Stream.of(a, a)));
+    assertMessage(
+        "labelTexts: expected one label but 'tea' has 2",
+        () -> defaults.withLabelTexts(Stream.of(a, two)));
+    assertMessage(
+        "labelTexts: expected one label but 'coffee' has none",
+        () -> defaults.withLabelTexts(Stream.of(a, Example.ofText("coffee"))));
+    assertMessage(
+        "labelTexts: expected one text of each label but 'a' has two",
+        () -> defaults.withLabelTexts(Stream.of(a, a)));
     assertMessage("there is none", () -> defaults.withLabelTexts(Stream.of()));
+    TrainingOptions ofOthers =
+        defaults.withLabelTexts(Stream.of(a, Example.ofText("...", "label1"))); // no word
+    assertMessage(
+        "labelTexts: expected one of a label that examples have but there is none",
+        () -> Classifier.train(named(100, 0, 50, 1).stream(), ofOthers));
     TrainingOptions named = defaults.withLabelTexts(names());
     assertMessage("sharedRows: expected no labelTexts", () -> named.withSharedRows(9));
     Map<String, TrainingOptions> refused =
@@ -575,7 +629,9 @@ final class HeadsTest {
     assertMessage(
         "labelTexts: expected texts, but",
         () -> Classifier.train(Collections.nCopies(20, features).stream(), named));
-    assertMessage("number 1 has features", () -> defaults.withLabelTexts(Stream.of(features)));
+    assertMessage(
+        "labelTexts: expected texts but one has features",
+        () -> defaults.withLabelTexts(Stream.of(features)));
   }
 
   @ParameterizedTest

@@ -121,6 +121,11 @@ final class Input implements AutoCloseable {
         .orElse("");
   }
 
+  /** A problem of the line that was read last, or of all lines after the end. */
+  InvalidInputException problem(String message) {
+    return new InvalidInputException(name + (ended ? ": " : ": line " + lines + ": ") + message);
+  }
+
   /**
    * Adds the input to a model's card, after it was read.
    *

@@ -9,8 +9,10 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
+import org.blocksparse.classifier.Explanation;
 import org.blocksparse.classifier.Prediction;
 import org.blocksparse.classifier.PredictionOptions;
 import picocli.CommandLine.Command;
@@ -68,9 +70,8 @@ final class PredictCommand implements Callable<Integer> {
   @Option(
       names = "--explain",
       description =
-          "After each label and its probability, print the five features that add most to its log"
-              + " odds or take most away, each with that number. Needs a model with a linear head,"
-              + " and explains that head alone.")
+          "After each label and its probability, print its score, the score of an empty line, and"
+              + " what each head adds to that, with the five features that count most.")
   private boolean explain;
 
   @Mixin private InputOptions input;
@@ -143,15 +144,26 @@ final class PredictCommand implements Callable<Integer> {
   }
 
   private static String explained(Classifier classifier, Example example, Prediction prediction) {
+    Explanation why = classifier.explain(example, prediction.label());
     StringBuilder line = new StringBuilder(line(List.of(prediction)));
-    classifier.explain(example, prediction.label()).stream()
-        .limit(MOST_FEATURES)
-        .forEach(
-            feature ->
-                line.append('\t')
-                    .append(Printed.of(feature.feature()))
-                    .append(String.format(Locale.ROOT, "\t%+.2f", feature.logOdds())));
+    line.append("\tscore")
+        .append(signed(why.score()))
+        .append("\tempty")
+        .append(signed(why.prior()));
+    for (Explanation.Share share : why.shares()) {
+      String features =
+          share.features().stream()
+              .limit(MOST_FEATURES)
+              .map(feature -> Printed.of(feature.name()) + signed(feature.score()))
+              .collect(Collectors.joining(", "));
+      line.append('\t').append(share.head()).append(signed(share.score()));
+      line.append(features.isEmpty() ? "" : " (" + features + ")");
+    }
     return line.toString();
+  }
+
+  private static String signed(double number) {
+    return String.format(Locale.ROOT, " %+.2f", number);
   }
 
   /** With six decimals; {@link String#format} takes longer than to predict. */

@@ -434,7 +434,7 @@ final class TrainCommand implements Callable<Integer> {
           examples.examples().peek(log::read).peek(this::requireText), described);
     } catch (IllegalArgumentException e) {
       examples.requireLabels(); // where there is none, this says more
-      throw e;
+      throw OptionName.in(e);
     }
   }
 
@@ -523,7 +523,11 @@ final class TrainCommand implements Callable<Integer> {
     if (labelTexts != null) {
       try (Input texts =
           input.openToTrain(labelTexts, "reading " + labelTexts, initial, streams.err())) {
-        options = options.withLabelTexts(texts.examples().filter(e -> !isBlank(e)));
+        try {
+          options = options.withLabelTexts(texts.examples().filter(e -> !isBlank(e)));
+        } catch (IllegalArgumentException e) {
+          throw texts.problem(OptionName.in(e).getMessage());
+        }
         texts.addTo(card, "label texts");
       }
     }

@@ -345,12 +345,12 @@ final class CommandRefusalTest extends Commands {
             + " {}/train.txt | --tune: expected --rate, --epochs or --dimension to be left out",
         "train -o {}/m --label-texts - {}/train.txt | --label-texts: expected the name of a file",
         "train -o {}/m --label-texts {}/none.txt {}/train.txt | there is no file {}/none.txt",
-        "train -o {}/m --label-texts {}/empty {}/train.txt | --label-texts: expected at least one"
-            + " but there is none",
-        "train -o {}/m --label-texts {}/train.txt {}/train.txt | --label-texts: expected one text"
-            + " of a label but number 41 is a second one of 'label0'",
-        "train -o {}/m --label-texts {}/sparse.txt {}/train.txt | --label-texts: expected texts"
-            + " with one label but number 1 has features",
+        "train -o {}/m --label-texts {}/empty {}/train.txt | {}/empty: --label-texts: expected at"
+            + " least one but there is none",
+        "train -o {}/m --label-texts {}/train.txt {}/train.txt | {}/train.txt: line 41:"
+            + " --label-texts: expected one text of each label but 'label0' has two",
+        "train -o {}/m --label-texts {}/sparse.txt {}/train.txt | {}/sparse.txt: line 1:"
+            + " --label-texts: expected texts but one has features",
         "train -o {}/test.txt --label-texts {}/test.txt {}/train.txt | --output: {}/test.txt is"
             + " the same file as {}/test.txt",
         "train -o {}/m --label-texts {}/t --from {}/m {}/train.txt | --label-texts: expected no"

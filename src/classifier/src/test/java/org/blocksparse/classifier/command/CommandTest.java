@@ -103,7 +103,8 @@ final class CommandTest extends Commands {
     for (int label = 0; label < LABELS; label++) {
       lines.append("__label__label" + label + " my own" + label + "\n");
     }
-    Path names = Files.writeString(folder.resolve("names"), lines.append('\n'));
+    lines.append("\n__label__wordless\n__label__dots ...\n"); // both ignored
+    Path names = Files.writeString(folder.resolve("names"), lines);
     String told = runWell("train", "-o", model, "--label-texts", names, training);
     assertTrue(told.contains(" 41 labels"), told);
     assertTrue(told.contains("the model has the linear head and label texts\n"), told);
@@ -114,6 +115,20 @@ final class CommandTest extends Commands {
     String info = runWell("info", model);
     assertTrue(info.contains("label texts: names\n"), info);
     assertTrue(info.contains("weight of label texts: 0."), info);
+    assertTrue(info.contains("labels: 41\n"), info);
+    Files.writeString(names, "__label__a tea\n\n  \n__label__b __label__c cups of it\n");
+    assertEquals(
+        names + ": line 4: --label-texts: expected one label but 'cups of it' has 2\n",
+        run("train", "-o", model, "--label-texts", names, training).err());
+    Files.writeString(names, "__label__a tea\n\nlabel0 my own0\n");
+    assertEquals(
+        names + ": line 3: --label-texts: expected one label but 'label0 my own0' has none\n",
+        run("train", "-o", model, "--label-texts", names, training).err());
+    Files.writeString(names, "__label__a tea\n");
+    assertEquals(
+        "--label-texts: expected one of a label that examples have but there is none\n",
+        run("train", "-o", model, "--label-texts", names, training).err());
+    Files.writeString(names, lines);
     Path sparse = folder.resolve("sparse.txt");
     assertEquals(
         "--label-texts: expected texts, but the examples have features\n",
@@ -126,19 +141,21 @@ final class CommandTest extends Commands {
     Path texts = Files.writeString(folder.resolve("texts"), "Of N1, my-own7\nn1\n(my-own11)\n");
     List<String> lines = runWell("predict", model, texts, "--top", 2, "--explain").lines().toList();
     assertEquals(9, lines.size(), lines::toString); // a block for each line, and an empty line
-    assertTrue(lines.get(0).matches("label7\t[01]\\.\\d{6}(\t[^\t]+\t[-+]\\d+\\.\\d\\d){1,5}"));
-    assertTrue(lines.get(0).contains("own7\t+"), lines.get(0));
+    String number = " [-+]\\d+\\.\\d\\d";
+    String why = "label7\t[01]\\.\\d{6}\tscore" + number + "\tempty" + number + "\t%s" + number;
+    String words = " \\(.*\\bown7 \\+\\d+\\.\\d\\d(, .* [-+]\\d+\\.\\d\\d){0,4}\\)";
+    assertTrue(lines.get(0).matches(why.formatted("linear") + words), lines.get(0));
     assertTrue(lines.get(1).startsWith("label"), lines.get(1));
     assertEquals("", lines.get(2));
     assertTrue(lines.get(6).startsWith("label11\t"), lines.get(6));
 
     Files.write(model, trained);
-    Result refused = run("predict", model, texts, "--explain");
-    assertEquals(2, refused.code());
-    assertEquals(
-        "model: has no linear head, which explains labels by features; train with --head linear or"
-            + " --head both\n",
-        refused.err());
+    String line = runWell("predict", model, texts, "--top", 1, "--explain").split("\n", 2)[0];
+    assertTrue(line.matches(why.formatted("embedding") + words), line);
+    Files.writeString(texts, "\n");
+    Result unknown = run("predict", model, texts, "--top", 1, "--explain");
+    String empty = unknown.out().split("\n", 2)[0];
+    assertTrue(empty.endsWith("\tembedding +0.00"), empty);
   }
 
   @Test
