@@ -40,7 +40,7 @@ final class LinearModelFile {
   static void add(LinearModel model, WeightsFile file, StorageLease lease) {
     model.lease(lease);
     SparseChunks weights = model.weights();
-    SparseChunksFile.add(FORMAT.prefix(), weights, file);
+    SparseChunksFile.add(FORMAT.prefix(), weights, model.tree().chunks(), file);
     file.tensors()
         .add(TensorSource.floats(BIASES, new long[] {model.tree().outputs()}, weights.biases()));
     file.tensors().add(TensorSource.ints(LEVELS, model.tree().levelBegins()));

@@ -58,7 +58,11 @@ final class SparseChunksFile {
   private static final String WEIGHTS = "weights";
   private static final String BEGINS = "begins";
   private static final String CHUNKS = "chunks";
+  private static final String SIZES = "sizes";
+
+  /** In place of the sizes, in older files. */
   private static final String STARTS = "starts";
+
   private static final String COLUMNS = "columns";
 
   private final SafeTensorsReader reader;
@@ -71,7 +75,7 @@ final class SparseChunksFile {
   private final TensorEntry weights;
   private final TensorEntry columns;
   private final TensorEntry chunkOf;
-  private final TensorEntry starts;
+  private final TensorEntry sizes;
   private final TensorEntry begins;
 
   /**
@@ -94,9 +98,14 @@ final class SparseChunksFile {
     this.weights = reader.entryOfRank(1, prefix + WEIGHTS, WeightsFile.dtype(type));
     long entries = requireSize(weights, 0, GrowingArrays.MAX_LENGTH);
     this.columns = reader.entry(prefix + COLUMNS, Dtype.U8, entries);
-    this.chunkOf = reader.entryOfRank(1, prefix + CHUNKS, Dtype.I32);
+    Dtype numbers = reader.typeOrNull(prefix + CHUNKS);
+    boolean isNarrow = numbers == Dtype.U8 || numbers == Dtype.U16;
+    this.chunkOf = reader.entryOfRank(1, prefix + CHUNKS, isNarrow ? numbers : Dtype.I32);
     long rows = requireSize(chunkOf, 0, Math.min(entries, GrowingArrays.MAX_LENGTH - 1));
-    this.starts = reader.entry(prefix + STARTS, Dtype.I32, rows + 1);
+    this.sizes =
+        reader.has(prefix + STARTS)
+            ? reader.entry(prefix + STARTS, Dtype.I32, rows + 1)
+            : reader.entry(prefix + SIZES, Dtype.U8, rows);
     this.begins = reader.entryOfRank(1, prefix + BEGINS, Dtype.I32);
     requireSize(begins, 2, GrowingArrays.MAX_LENGTH);
   }
@@ -124,15 +133,23 @@ final class SparseChunksFile {
     }
   }
 
-  /** Adds all tensors but the biases to a file; the weights are leased until it is written. */
-  static void add(String prefix, SparseChunks weights, WeightsFile file) {
+  /**
+   * Adds all tensors but the biases to a file; the weights are leased until it is written.
+   *
+   * @param chunks how many there are
+   */
+  static void add(String prefix, SparseChunks weights, int chunks, WeightsFile file) {
     StoredWeights stored = new StoredWeights(weights.type(), weights.w(), null);
     file.add(prefix + WEIGHTS, weights.entries(), stored);
     List<TensorSource> tensors = file.tensors();
-    long[] rows = {weights.rows()};
-    tensors.add(TensorSource.ints(prefix + CHUNKS, rows, weights.chunks()));
-    long[] ends = {weights.rows() + 1L};
-    tensors.add(TensorSource.ints(prefix + STARTS, ends, weights.starts()));
+    int rows = weights.rows();
+    tensors.add(TensorSource.unsigned(prefix + CHUNKS, rows, chunks - 1, weights.chunks()::getInt));
+    tensors.add(
+        TensorSource.unsigned(
+            prefix + SIZES,
+            rows,
+            SparseChunks.MOST_OUTPUTS - 1,
+            row -> weights.starts().getInt(row + 1) - weights.starts().getInt(row) - 1));
     long[] features = {weights.features() + 1L};
     tensors.add(TensorSource.ints(prefix + BEGINS, features, weights.begins()));
     long[] entries = {weights.entries()};
@@ -141,7 +158,12 @@ final class SparseChunksFile {
 
   /** The tensors that are used where they lie if the file is mapped. */
   List<TensorEntry> mapped() {
-    return List.of(weights, columns, chunkOf);
+    return isMappable() ? List.of(weights, columns, chunkOf) : List.of(weights, columns);
+  }
+
+  /** Whether the chunks of rows are as they are in memory. */
+  private boolean isMappable() {
+    return chunkOf.type() == Dtype.I32;
   }
 
   int features() {
@@ -150,7 +172,7 @@ final class SparseChunksFile {
 
   /** The bytes of all tensors that are copied. */
   long bytesToRead() {
-    long copied = starts.bytes() + begins.bytes();
+    long copied = sizes.bytes() + begins.bytes() + (isMappable() ? 0 : chunkOf.bytes());
     return settings.isMapped()
         ? copied
         : copied + mapped().stream().mapToLong(TensorEntry::bytes).sum();
@@ -167,7 +189,7 @@ final class SparseChunksFile {
     int rows = (int) chunkOf.size();
     int entries = (int) weights.size();
     int[] ofFeatures = requireAscending(begins, rows);
-    int[] ofRows = requireAscending(starts, entries);
+    int[] ofRows = sizes.type() == Dtype.I32 ? olderStarts(entries) : starts(entries);
     Storage chunksOfRows = chunksOfRows(ofFeatures, chunks);
     return new SparseChunks(
         ofFeatures.length - 1,
@@ -210,6 +232,39 @@ final class SparseChunksFile {
     return numbers;
   }
 
+  /** Where rows begin, and the end of the last, as older files have it. */
+  private int[] olderStarts(int entries) throws IOException {
+    int[] begins = requireAscending(sizes, entries);
+    for (int row = 0; row + 1 < begins.length; row++) {
+      int size = begins[row + 1] - begins[row];
+      if (size < 1 || size > SparseChunks.MOST_OUTPUTS) {
+        throw new MalformedException(
+            sizes.name(),
+            "row " + row + " has " + size + " weights, expected 1 to " + SparseChunks.MOST_OUTPUTS);
+      }
+    }
+    return begins;
+  }
+
+  /** The same, by the sizes of rows. */
+  private int[] starts(int entries) throws IOException {
+    int[] less = reader.readInts(sizes);
+    int[] begins = new int[less.length + 1];
+    for (int row = 0; row < less.length; row++) {
+      long end = begins[row] + less[row] + 1L;
+      if (end > entries) {
+        throw new MalformedException(
+            sizes.name(), "up to element " + row + ", it adds up to more than " + entries);
+      }
+      begins[row + 1] = (int) end;
+    }
+    if (begins[less.length] != entries) {
+      throw new MalformedException(
+          sizes.name(), "adds up to " + begins[less.length] + ", not to " + entries);
+    }
+    return begins;
+  }
+
   private Storage ints(int[] numbers) {
     Storage storage = keep(Storage.allocate(numbers.length));
     storage.putInts(0, numbers, 0, numbers.length);
@@ -222,7 +277,7 @@ final class SparseChunksFile {
   }
 
   private Storage chunksOfRows(int[] ofFeatures, int chunks) throws IOException {
-    if (settings.isMapped()) {
+    if (settings.isMapped() && isMappable()) {
       return reader.mapElements(chunkOf);
     }
     int[] numbers = reader.readInts(chunkOf);

@@ -34,7 +34,7 @@ final class SparseModelFile {
   static void add(String prefix, SparseModel model, WeightsFile file, StorageLease lease) {
     model.lease(lease);
     SparseChunks weights = model.weights();
-    SparseChunksFile.add(prefix, weights, file);
+    SparseChunksFile.add(prefix, weights, SparseSearch.chunks(model.outputs()), file);
     long[] outputs = {model.outputs()};
     file.tensors().add(TensorSource.floats(prefix + BIASES, outputs, weights.biases()));
     if (model.tfIdf() != null) {

@@ -3,11 +3,13 @@ package org.blocksparse.linear;
 
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
@@ -22,6 +24,7 @@ import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.SaveOptions;
+import org.blocksparse.ranking.Ranking;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.LabelTree;
 import org.blocksparse.testing.Seed;
@@ -36,6 +39,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Files that hold no linear label tree are refused, and name the tensor. */
 @Tag("xcheck")
 final class LinearLabelTreeFileTest {
+  private static final String OLDER = "linear-label-tree-0.1.safetensors";
+
   @TempDir Path folder;
 
   private Path file;
@@ -48,6 +53,37 @@ final class LinearLabelTreeFileTest {
             SparseRows.of(List.of(new int[] {0}, new int[] {1, 4}, new int[] {2}, new int[] {3}));
         LinearLabelTree tree = LinearLabelTree.builder(5, 5).clusterSize(2).train(x, targets)) {
       tree.save(file);
+    }
+  }
+
+  /** A file as older versions wrote it, of the same tree. */
+  static byte[] golden(String name) throws IOException {
+    try (InputStream in = LinearLabelTreeFileTest.class.getResourceAsStream("/golden/" + name)) {
+      return in.readAllBytes();
+    }
+  }
+
+  /** Older files give the same answers, and are saved as new ones. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void olderFilesAreRead(boolean mapped) throws IOException {
+    Path older = Files.write(folder.resolve("older"), golden(OLDER));
+    Path again = folder.resolve("again");
+    try (SparseRows x = x();
+        LinearLabelTree tree = LinearLabelTree.load(file);
+        LinearLabelTree same =
+            LinearLabelTree.load(older, mapped ? LoadOptions.mapped() : LoadOptions.copied())) {
+      Ranking expected = tree.topK(x, 5);
+      Ranking found = same.topK(x, 5);
+      for (int row = 0; row < x.rows(); row++) {
+        assertArrayEquals(expected.outputs(row), found.outputs(row));
+      }
+      same.save(again);
+    }
+    assertTrue(Files.size(again) < Files.size(older));
+    try (LinearLabelTree tree = LinearLabelTree.load(file);
+        LinearLabelTree same = LinearLabelTree.load(again)) {
+      assertEquals(tree.weightCount(), same.weightCount());
     }
   }
 
@@ -104,8 +140,9 @@ final class LinearLabelTreeFileTest {
     "tree.calibration, 0, 0",
     "tree.calibration, 1, 2143289344",
   })
-  void wrongNumbersAreRefused(String tensor, int element, int value) throws IOException {
-    byte[] bytes = Files.readAllBytes(file);
+  void wrongNumbersOfOlderFilesAreRefused(String tensor, int element, int value)
+      throws IOException {
+    byte[] bytes = golden(OLDER);
     ByteBuffer buffer = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
     buffer.putInt(range(bytes, tensor)[0] + 4 * element, value);
     Files.write(file, bytes);
@@ -115,12 +152,31 @@ final class LinearLabelTreeFileTest {
   }
 
   @ParameterizedTest
+  @CsvSource({
+    "tree.sizes, 0, 255, false",
+    "tree.sizes, 0, 1, true",
+    "tree.chunks, 0, 5, false",
+    "tree.chunks, 0, 5, true",
+    "tree.columns, 0, 255, false",
+  })
+  void wrongBytesAreRefused(String tensor, int element, int value, boolean mapped)
+      throws IOException {
+    byte[] bytes = Files.readAllBytes(file);
+    bytes[range(bytes, tensor)[0] + element] = (byte) value;
+    Files.write(file, bytes);
+    LoadOptions options = mapped ? LoadOptions.mapped() : LoadOptions.copied();
+    FileFormatException refusal =
+        assertThrows(FileFormatException.class, () -> LinearLabelTree.load(file, options));
+    assertEquals(tensor, refusal.part());
+  }
+
+  @ParameterizedTest
   @ValueSource(
       strings = {
         "tree.weights",
         "tree.columns",
         "tree.chunks",
-        "tree.starts",
+        "tree.sizes",
         "tree.begins",
         "tree.labels",
         "tree.outputs",
@@ -164,10 +220,13 @@ final class LinearLabelTreeFileTest {
     }
   }
 
-  /** Calls on a damaged mapped file end, and stay within their memory. */
+  /**
+   * Calls on a damaged mapped file end, and stay within their memory. That of an older version has
+   * the most that is not copied.
+   */
   @Test
   void mappedFilesOfAnyContentCanBeUsed() throws IOException {
-    byte[] right = Files.readAllBytes(file);
+    byte[] right = golden(OLDER);
     SplittableRandom random = new SplittableRandom(Seed.value());
     try (SparseRows x = x()) {
       for (int round = 0; round < 90; round++) {

@@ -258,13 +258,17 @@ final class LinearLabelTreeTest {
         FloatTensor weights = tensors.floats("tree.weights");
         FloatTensor biases = tensors.floats("tree.biases");
         FloatTensor calibration = tensors.floats("tree.calibration");
-        IntTensor chunkOf = tensors.ints("tree.chunks");
-        IntTensor starts = tensors.ints("tree.starts");
         IntTensor begins = tensors.ints("tree.begins");
         IntTensor outputs = tensors.ints("tree.outputs");
         IntTensor levels = tensors.ints("tree.levels");
         IntTensor labelOf = tensors.ints("tree.labels")) {
       byte[] columns = LinearLabelTreeFileTest.bytesOf(file, "tree.columns");
+      byte[] chunkOf = LinearLabelTreeFileTest.bytesOf(file, "tree.chunks");
+      byte[] sizes = LinearLabelTreeFileTest.bytesOf(file, "tree.sizes");
+      int[] starts = new int[sizes.length + 1];
+      for (int i = 0; i < sizes.length; i++) {
+        starts[i + 1] = starts[i] + (sizes[i] & 0xff) + 1;
+      }
       int chunks = (int) outputs.shape().dim(0) - 1;
       double[][] result = new double[x.rows()][labels];
       for (int row = 0; row < x.rows(); row++) {
@@ -276,8 +280,8 @@ final class LinearLabelTreeTest {
         float[] values = x.values(row);
         for (int e = 0; e < features.length; e++) {
           for (int i = begins.get(features[e]); i < begins.get(features[e] + 1); i++) {
-            for (int w = starts.get(i); w < starts.get(i + 1); w++) {
-              int output = outputs.get(chunkOf.get(i)) + (columns[w] & 0xff);
+            for (int w = starts[i]; w < starts[i + 1]; w++) {
+              int output = outputs.get(chunkOf[i] & 0xff) + (columns[w] & 0xff);
               margins[output] += (double) values[e] * weights.get(w);
             }
           }

@@ -379,13 +379,77 @@ final class SparseWeightsTest {
     }
   }
 
-  private Path saved() throws IOException {
-    Path file = folder.resolve("weights");
+  /** Of two features: 0, 1 and 256; and 1. */
+  private Path older() throws IOException {
+    return Files.write(
+        folder.resolve("weights"),
+        LinearLabelTreeFileTest.golden("sparse-weights-0.1.safetensors"));
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void olderFilesAreRead(boolean mapped) throws IOException {
+    Path file = older();
+    byte[] before = Files.readAllBytes(file);
+    try (SparseRows x = SparseRows.of(List.of(new int[] {0}, new int[] {1}));
+        SparseWeights sparse =
+            SparseWeights.load(file, mapped ? LoadOptions.mapped() : LoadOptions.copied())) {
+      Ranking found = sparse.topK(x, 9);
+      assertArrayEquals(new int[] {0, 1, 256}, found.outputs(0));
+      assertArrayEquals(new int[] {1}, found.outputs(1));
+      sparse.save(folder.resolve("again"));
+    }
+    byte[] again = Files.readAllBytes(folder.resolve("again"));
+    assertTrue(again.length < before.length);
     try (SparseRows weights = SparseRows.of(List.of(new int[] {0, 1, 256}, new int[] {1}));
         SparseWeights sparse = SparseWeights.of(weights, 258)) {
       sparse.save(file);
     }
-    return file;
+    assertArrayEquals(Files.readAllBytes(file), again);
+  }
+
+  /** Chunks take a byte each, or two; a row of 256 weights is the largest. */
+  @ParameterizedTest
+  @ValueSource(ints = {256, 256 * 256, 256 * 256 + 1})
+  void filesOfAnyNumberOfChunksAreRead(int outputs) throws IOException {
+    Path file = folder.resolve("weights");
+    int[] last = IntStream.range(outputs - 256, outputs).toArray();
+    try (SparseRows weights = SparseRows.of(List.of(new int[] {0}, last));
+        SparseRows x = SparseRows.of(List.of(new int[] {0}, new int[] {1}));
+        SparseWeights sparse = SparseWeights.of(weights, outputs)) {
+      sparse.save(file);
+      try (SparseWeights loaded = SparseWeights.load(file)) {
+        Ranking found = loaded.topK(x, 256);
+        assertArrayEquals(new int[] {0}, found.outputs(0));
+        assertArrayEquals(last, found.outputs(1));
+      }
+    }
+    int chunks = (outputs + 255) / 256;
+    int rows = outputs % 256 == 0 ? 2 : 3;
+    assertEquals(
+        (chunks <= 256 ? 1 : 2) * rows,
+        LinearLabelTreeFileTest.bytesOf(file, "sparse.chunks").length);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "sparse.sizes, 0, 255",
+    "sparse.sizes, 2, 1",
+    "sparse.chunks, 0, 2",
+    "sparse.chunks, 1, 0",
+    "sparse.columns, 2, 2",
+  })
+  void wrongBytesAreRefused(String tensor, int element, int value) throws IOException {
+    Path file = folder.resolve("new");
+    try (SparseWeights sparse = SparseWeights.load(older())) {
+      sparse.save(file);
+    }
+    byte[] bytes = Files.readAllBytes(file);
+    bytes[LinearLabelTreeFileTest.range(bytes, tensor)[0] + element] = (byte) value;
+    Files.write(file, bytes);
+    FileFormatException refusal =
+        assertThrows(FileFormatException.class, () -> SparseWeights.load(file));
+    assertEquals(tensor, refusal.part());
   }
 
   @ParameterizedTest
@@ -402,8 +466,9 @@ final class SparseWeightsTest {
     "sparse.weights, 0, 2143289344",
     "sparse.biases, 1, 1065353216",
   })
-  void wrongNumbersAreRefused(String tensor, int element, int value) throws IOException {
-    Path file = saved();
+  void wrongNumbersOfOlderFilesAreRefused(String tensor, int element, int value)
+      throws IOException {
+    Path file = older();
     byte[] bytes = Files.readAllBytes(file);
     int at = LinearLabelTreeFileTest.range(bytes, tensor)[0] + 4 * element;
     ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putInt(at, value);
@@ -416,7 +481,7 @@ final class SparseWeightsTest {
   @ParameterizedTest
   @ValueSource(strings = {"sparse.chunks", "sparse.columns", "sparse.weights"})
   void mappedFilesOfAnyContentCanBeUsed(String tensor) throws IOException {
-    Path file = saved();
+    Path file = older();
     byte[] right = Files.readAllBytes(file);
     int[] range = LinearLabelTreeFileTest.range(right, tensor);
     SplittableRandom random = new SplittableRandom(Seed.value());

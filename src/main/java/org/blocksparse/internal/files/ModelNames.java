@@ -100,8 +100,11 @@ package org.blocksparse.internal.files;
  * <pre>
  * tree.weights              F32 (weights); or F16, BF16
  * tree.columns              U8 (weights); the output of each, counted within its chunk
- * tree.chunks               I32 (rows); the chunk of each row, ascending for each feature
- * tree.starts               I32 (rows + 1); the first weight of each row, and their number
+ * tree.chunks               U8 (rows); the chunk of each row, ascending for each feature; U16 or
+ *                           I32 if there are more chunks, and I32 in older files
+ * tree.sizes                U8 (rows); the number of weights of each row, less 1
+ * tree.starts               I32 (rows + 1); the first weight of each row, and their number; in
+ *                           older files, which have no sizes
  * tree.begins               I32 (features + 1); the first row of each feature, and their number
  * tree.outputs              I32 (chunks + 1); the first output of each chunk, and their number
  * tree.levels               I32 (levels + 1); the first chunk of each level, and their number
@@ -118,7 +121,7 @@ package org.blocksparse.internal.files;
  * <p>Of sparse weights, whose chunks are 256 consecutive outputs each:
  *
  * <pre>
- * sparse.weights ...        weights, columns, chunks, starts and begins as those of a tree
+ * sparse.weights ...        weights, columns, chunks, sizes and begins as those of a tree
  * sparse.biases             F32 (outputs); all 0
  * sparse.tfidf              F32 (features); inverse document frequencies, if rows count features
  * labels.offsets ...        as above

@@ -405,12 +405,19 @@ public final class SafeTensorsReader implements AutoCloseable {
     return storage;
   }
 
-  /** The integers of a tensor that fits into an array. */
+  /** The integers of a tensor of I32, U16 or U8 that fits into an array. */
   public int[] readInts(TensorEntry entry) throws IOException {
     int[] ints = new int[Math.toIntExact(entry.size())];
     for (int begin = 0; begin < ints.length; begin = pieceEnd(begin, ints.length)) {
       int count = pieceEnd(begin, ints.length) - begin;
-      readPiece(entry, begin, count).asIntBuffer().get(ints, begin, count);
+      ByteBuffer piece = readPiece(entry, begin, count);
+      if (entry.type() == Dtype.I32) {
+        piece.asIntBuffer().get(ints, begin, count);
+        continue;
+      }
+      for (int i = begin; i < begin + count; i++) {
+        ints[i] = entry.type() == Dtype.U8 ? piece.get() & 0xff : piece.getShort() & 0xffff;
+      }
     }
     return ints;
   }

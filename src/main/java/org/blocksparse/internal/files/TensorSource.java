@@ -4,6 +4,7 @@ package org.blocksparse.internal.files;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.function.LongToIntFunction;
 import org.blocksparse.internal.memory.Storage;
 
 /** A tensor that is to be written: its name, type and dimensions, and where its elements are. */
@@ -65,6 +66,31 @@ public record TensorSource(String name, Dtype type, long[] dims, Elements elemen
             }
           }
           into.asFloatBuffer().put(floats, 0, count);
+        });
+  }
+
+  /**
+   * Numbers from 0 to a largest one, of the narrowest type that holds it: U8, U16 or I32. {@link
+   * IllegalStateException} if a number is none of these, when it is its turn.
+   */
+  public static TensorSource unsigned(String name, int size, int largest, LongToIntFunction of) {
+    Dtype type = largest <= 0xff ? Dtype.U8 : largest <= 0xffff ? Dtype.U16 : Dtype.I32;
+    return new TensorSource(
+        name,
+        type,
+        new long[] {size},
+        (begin, count, into) -> {
+          for (long i = begin; i < begin + count; i++) {
+            int number = of.applyAsInt(i);
+            if (number < 0 || number > largest) {
+              throw new IllegalStateException(name + ": the mapped file is damaged");
+            }
+            switch (type.bytes()) {
+              case 1 -> into.put((byte) number);
+              case 2 -> into.putShort((short) number);
+              default -> into.putInt(number);
+            }
+          }
         });
   }
 
