@@ -28,8 +28,7 @@ record HistoryRows(
 
   /**
    * The maximum of other items of its basket that training sees with an item, drawn at random from
-   * more: otherwise its time grows with the square of a basket. In the mean a half of them is seen,
-   * which costs as much as {@link #MOST_ITEMS} with two rows.
+   * more: otherwise its time grows with the square of a basket. In the mean 160 are seen.
    */
   static final int MOST_OF_BASKET = 200;
 

@@ -144,9 +144,10 @@ final class ItemExamples {
     return Arrays.copyOfRange(sequence, Math.max(0, end - HistoryRows.MOST_ITEMS), end);
   }
 
-  /** A random part of the others, one at least. */
+  /** A random part of the others, one at least; of a basket, more often a large one. */
   private int[] part(int[] sequence, int place) {
-    double share = random.nextDouble();
+    double uniform = random.nextDouble();
+    double share = ordered ? uniform : 1 - Math.pow(uniform, 4);
     if (sequence.length - 1 > HistoryRows.MOST_OF_BASKET) {
       return random
           .ints(1 + (int) (share * HistoryRows.MOST_OF_BASKET), 1, sequence.length)

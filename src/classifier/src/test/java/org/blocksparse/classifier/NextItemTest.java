@@ -889,6 +889,17 @@ final class NextItemTest {
     }
   }
 
+  /** One item at least, and of the other 9 four fifths in the mean, with a deviation of .04. */
+  @Test
+  void largePartsOfABasketAreSeenMoreOften() {
+    List<String> items = IntStream.range(0, 11).mapToObj(item -> "i" + item).toList();
+    ItemExamples examples = new ItemExamples(List.of(new Sequence("b", items)), false, 0);
+    int[] first = new int[4000];
+    List<int[]> seen = examples.seen(false, first);
+    assertTrue(seen.stream().noneMatch(part -> IntStream.of(part).anyMatch(item -> item == 0)));
+    assertEquals(8.2, seen.stream().mapToInt(part -> part.length).average().orElseThrow(), 0.2);
+  }
+
   @Test
   void transitionsOfLargeBasketsAreSome() {
     int items = 1000;
