@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.stream.IntStream;
 import org.blocksparse.SparseRows;
 import org.blocksparse.UnknownIds;
+import org.blocksparse.internal.Check;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Ranking;
 
@@ -59,11 +60,25 @@ public final class MixtureFit {
    * @throws IllegalArgumentException if a score is NaN; as {@link Mixture#topK(List, int)}
    */
   public MixtureFit add(List<SparseRows> x, SparseRows targets) {
-    int rows = mixture.search().requireRows(x);
+    return add(mixture, x, targets);
+  }
+
+  /**
+   * Adds rows that the scorers of a like mixture have not been trained on. For a cross-validation,
+   * the mixture of this fit is trained on all rows, and a like one for each fold without that fold.
+   *
+   * @param like has as many scorers; its weights and calibration do not matter
+   * @throws IllegalArgumentException if it has more scorers or fewer; as {@link #add(List,
+   *     SparseRows)}
+   */
+  public MixtureFit add(Mixture like, List<SparseRows> x, SparseRows targets) {
+    MixtureSearch search = requireNonNull(like, "like").search();
+    Check.length("like: scorers", scorers, search.scorers());
+    int rows = search.requireRows(x);
     TENSORS.requireRows(requireNonNull(targets, "targets"), "targets", rows);
     List<Ranking> first = new ArrayList<>();
     for (int scorer = 0; scorer < scorers; scorer++) {
-      Ranking ranking = mixture.search().topK(scorer, x, FIRST_ANSWERS, Filter.without());
+      Ranking ranking = search.topK(scorer, x, FIRST_ANSWERS, Filter.without());
       for (int row = 0; row < rows; row++) {
         if (!ranking.isDefined(row)) {
           throw new IllegalArgumentException(
@@ -93,7 +108,7 @@ public final class MixtureFit {
       for (int scorer = 0; scorer < scorers; scorer++) {
         // Sparse weights may have fewer outputs than others.
         Filter filter = Filter.only(only).withUnknownIds(UnknownIds.ignore());
-        put(scorer, mixture.search().topK(scorer, x, most, filter), answers, all);
+        put(search, scorer, search.topK(scorer, x, most, filter), answers, all);
       }
     }
     for (int row = 0; row < rows; row++) {
@@ -108,16 +123,16 @@ public final class MixtureFit {
   }
 
   /** Puts the scores of a scorer into those of all. */
-  private void put(int scorer, Ranking ranking, List<int[]> answers, double[][] all) {
+  private void put(
+      MixtureSearch search, int scorer, Ranking ranking, List<int[]> answers, double[][] all) {
     for (int row = 0; row < all.length; row++) {
-      double otherwise =
-          mixture.search().scaled(scorer, (float) mixture.search().otherwise(scorer));
+      double otherwise = search.scaled(scorer, (float) search.otherwise(scorer));
       for (int i = 0; i < answers.get(row).length; i++) {
         put(all[row], i, scorer, otherwise);
       }
       for (int rank = 0; rank < ranking.size(row); rank++) {
         int i = Arrays.binarySearch(answers.get(row), ranking.output(row, rank));
-        double score = mixture.search().scaled(scorer, ranking.score(row, rank));
+        double score = search.scaled(scorer, ranking.score(row, rank));
         put(all[row], i, scorer, score);
       }
     }

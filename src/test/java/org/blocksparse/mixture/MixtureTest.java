@@ -775,6 +775,27 @@ final class MixtureTest {
     }
   }
 
+  @Test
+  void rowsOfAFoldAreScoredByTheMixtureOfThatFold() {
+    SplittableRandom random = new SplittableRandom(Seed.value());
+    List<int[]> rows = IntStream.range(0, 300).mapToObj(i -> new int[] {i % FEATURES}).toList();
+    try (SparseWeights ofAll = Scorers.weights(31, random, Workers.common());
+        SparseWeights ofFold = Scorers.weights(31, random, Workers.common());
+        SparseRows x = SparseRows.of(rows)) {
+      Mixture all = Mixture.builder().weights("one", ofAll).build();
+      Mixture fold = Mixture.builder().weights("one", ofFold).build();
+      Mixture fitted = new MixtureFit(all).add(fold, List.of(x), x).fit();
+      Mixture wanted = fold.fit(List.of(x), x);
+      assertArrayEquals(wanted.weights(), fitted.weights());
+      assertArrayEquals(
+          wanted.calibration().orElseThrow().knots(), fitted.calibration().orElseThrow().knots());
+      assertSame(ofAll, fitted.scorer("one", SparseWeights.class));
+      Mixture two = Mixture.builder().weights("one", ofFold).weights("two", ofFold).build();
+      MixtureFit fit = new MixtureFit(all);
+      assertThrows(IllegalArgumentException.class, () -> fit.add(two, List.of(x), x));
+    }
+  }
+
   /** Where the first step of the fit leaps too far, because the curvature is 0. */
   @Test
   void fitBeginsAmongLargeScores() {

@@ -14,6 +14,7 @@ import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.LinearLabelTreeBuilder;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
+import org.blocksparse.mixture.MixtureFit;
 import org.blocksparse.mixture.NearestExamples;
 import org.blocksparse.ranking.Labels;
 
@@ -22,8 +23,9 @@ import org.blocksparse.ranking.Labels;
  * it gains more than a standard error on held-out examples. Where labels outnumber examples, their
  * nearest neighbours are tried in the same way, before an embedding. The scores of all heads are
  * calibrated on these: the validation examples, which the user chose to be like future ones.
- * Without enough of these, training examples are held out. With few examples, each may be the only
- * one of a rare label: then the linear head is trained again, on all of them.
+ * Without enough of these, training examples are held out: where these are few, from several linear
+ * heads, one after the other. With few examples, each may be the only one of a rare label: then the
+ * linear head is trained again, on all of them.
  */
 final class HeadTraining {
   /** One of this many examples is held out, up to the maximum below. */
@@ -49,15 +51,20 @@ final class HeadTraining {
   /** Whether the validation examples choose and calibrate. */
   private final boolean isValidated;
 
-  private final int[] heldOut;
+  /** The heads are compared on the first one; the others calibrate the linear head, too. */
+  private final List<Fold> folds;
 
   /** For each label the rows of the words of its text; empty if it has none. */
   private final List<int[]> texts;
 
-  /** See {@link HeldOut#units}. */
-  private final int[] unitsHeldOut;
-
-  private final int[] others;
+  /**
+   * Examples that are held out of a training.
+   *
+   * @param units see {@link HeldOut#units}
+   * @param others the examples that are learned
+   */
+  @SuppressWarnings("ArrayRecordComponent")
+  private record Fold(int[] heldOut, int[] units, int[] others) {}
 
   HeadTraining(TrainingSet set, TrainingOptions options) {
     this.set = set;
@@ -69,11 +76,19 @@ final class HeadTraining {
     boolean isHeldOut = !isValidated && !isAlone && options.initialModel() == null;
     int count = isHeldOut ? Math.min(MOST_HELD_OUT, set.size() / HELD_OUT) : 0;
     int[] units = count == 0 ? new int[0] : HeldOut.units(set.firstOfEquals(), count);
-    BitSet held = HeldOut.draw(units, count, random);
-    this.heldOut = held.stream().toArray();
-    this.unitsHeldOut = IntStream.of(heldOut).map(e -> units[e]).toArray();
-    this.others = IntStream.range(0, set.size()).filter(e -> !held.get(e)).toArray();
+    boolean mayBeAlone = head != ModelHead.BOTH && options.labelTexts().isEmpty();
+    int most = count > 0 && mayBeAlone ? Math.min(HELD_OUT, MOST_HELD_OUT / count) : 1;
+    this.folds =
+        HeldOut.draw(units, count, most, random).stream().map(held -> fold(held, units)).toList();
     this.texts = options.labelTexts().isEmpty() ? List.of() : texts();
+  }
+
+  private Fold fold(BitSet held, int[] units) {
+    int[] heldOut = held.stream().toArray();
+    return new Fold(
+        heldOut,
+        IntStream.of(heldOut).map(e -> units[e]).toArray(),
+        IntStream.range(0, set.size()).filter(e -> !held.get(e)).toArray());
   }
 
   /** The heads that options ask for; null if they leave the choice to the training. */
@@ -139,7 +154,7 @@ final class HeadTraining {
     if (!texts.isEmpty() && !set.isText()) {
       throw new IllegalArgumentException("labelTexts: expected texts, but examples have features");
     }
-    if (!texts.isEmpty() && heldOut.length == 0 && options.validation().isEmpty()) {
+    if (!texts.isEmpty() && heldOut().length == 0 && options.validation().isEmpty()) {
       throw new IllegalArgumentException(
           "labelTexts: expected "
               + HELD_OUT
@@ -148,7 +163,7 @@ final class HeadTraining {
     }
     long[] counts = set.labelCounts();
     if (!texts.isEmpty()
-        && heldOut.length > 0
+        && heldOut().length > 0
         && IntStream.range(0, texts.size())
             .noneMatch(label -> counts[label] > 0 && texts.get(label).length > 0)) {
       throw new IllegalArgumentException(
@@ -162,22 +177,43 @@ final class HeadTraining {
 
   // ------------------------------------------------------------------------------------ held out
 
+  private int[] heldOut() {
+    return folds.get(0).heldOut;
+  }
+
+  private int[] others() {
+    return folds.get(0).others;
+  }
+
   /** The examples that choose and calibrate, for a model; none if there are too few. */
   private HeldOut heldOut(Classifier model) {
-    boolean hasValidation = isValidated || (heldOut.length == 0 && head != ModelHead.EMBEDDING);
+    if (!isValidated && (heldOut().length > 0 || head == ModelHead.EMBEDDING)) {
+      return heldOut(folds.get(0));
+    }
     List<Example> validation =
         options.validation().stream()
-            .filter(e -> hasValidation && (options.labelTree() || !e.labels().isEmpty()))
+            .filter(e -> options.labelTree() || !e.labels().isEmpty())
             .toList();
-    int[] units = hasValidation ? IntStream.range(0, validation.size()).toArray() : unitsHeldOut;
     List<NumberedExamples> batches = new ArrayList<>();
-    HeldOut examples = new HeldOut(batches, units);
+    HeldOut examples = new HeldOut(batches, IntStream.range(0, validation.size()).toArray());
     try {
       for (int begin = 0; begin < validation.size(); begin += Classifier.BATCH) {
         int end = Math.min(validation.size(), begin + Classifier.BATCH);
         batches.add(model.numbered(validation.subList(begin, end)));
       }
-      BitSet known = set.featuresOf(others);
+      return examples;
+    } catch (Throwable e) {
+      examples.close();
+      throw e;
+    }
+  }
+
+  private HeldOut heldOut(Fold fold) {
+    int[] heldOut = fold.heldOut;
+    List<NumberedExamples> batches = new ArrayList<>();
+    HeldOut examples = new HeldOut(batches, fold.units);
+    try {
+      BitSet known = set.featuresOf(fold.others);
       texts.forEach(words -> IntStream.of(words).forEach(known::set));
       for (int begin = 0; begin < heldOut.length; begin += Classifier.BATCH) {
         int end = Math.min(heldOut.length, begin + Classifier.BATCH);
@@ -194,7 +230,7 @@ final class HeadTraining {
   // ----------------------------------------------------------------------------------- embedding
 
   private Classifier trainAlone() {
-    Classifier model = new EmbeddingTrainer(set, options, others, null).train();
+    Classifier model = new EmbeddingTrainer(set, options, others(), null).train();
     try (HeldOut examples = heldOut(model)) {
       return finished(model.with(examples.fit(model.heads())));
     } catch (Throwable e) {
@@ -214,7 +250,7 @@ final class HeadTraining {
           (model, epoch, epochs) ->
               head != null || isWorthwhile(model, epoch, epochs, linear, examples);
       TrainingOptions beside = new TrainingDefaults(options).besideLinearHead();
-      embedding = new EmbeddingTrainer(set, beside, others, companion).train();
+      embedding = new EmbeddingTrainer(set, beside, others(), companion).train();
     } catch (CancellationException e) {
       return null; // there is the linear head
     }
@@ -256,14 +292,15 @@ final class HeadTraining {
     Labels labels = begin();
     BitSet withheld = withheld();
     boolean isTwice =
-        !withheld.isEmpty() || (heldOut.length > 0 && !TrainingDefaults.areMany(set.size()));
-    Classifier model = linear(tree(others, withheld, labels, 0, isTwice ? 2 : 1));
+        !withheld.isEmpty() || (heldOut().length > 0 && !TrainingDefaults.areMany(set.size()));
+    int trees = folds.size() + (isTwice ? 1 : 0);
+    Classifier model = linear(tree(others(), withheld, labels, 0, trees));
     try {
       try (HeldOut examples = heldOut(model)) {
         Mixture near =
             texts.isEmpty() ? withNeighboursOrNull(model, examples) : withTexts(model, examples);
         Classifier both = near == null ? besideOrNull(model, examples) : model.with(near);
-        model = both == null ? model.with(examples.fit(model.heads())) : both;
+        model = both == null ? model.with(calibrated(model.heads(), examples, labels)) : both;
       }
       if (isTwice) {
         model = again(model, labels, !withheld.isEmpty());
@@ -275,6 +312,24 @@ final class HeadTraining {
     }
   }
 
+  /** The linear head, calibrated on the examples of all folds. */
+  private Mixture calibrated(Mixture linear, HeldOut examples, Labels labels) {
+    if (folds.size() == 1) {
+      return examples.fit(linear);
+    }
+    MixtureFit fit = new MixtureFit(linear);
+    examples.addTo(fit, linear);
+    for (int f = 1; f < folds.size(); f++) {
+      Fold fold = folds.get(f);
+      LinearLabelTree tree = tree(fold.others, new BitSet(), labels, f, folds.size() + 1);
+      try (Mixture heads = Heads.of(null, null, tree);
+          HeldOut ofFold = heldOut(fold)) {
+        ofFold.addTo(fit, heads);
+      }
+    }
+    return fit.fit();
+  }
+
   /**
    * A model with a tree of all examples in place of one without those held out, unless it is to be
    * stopped.
@@ -283,7 +338,8 @@ final class HeadTraining {
    */
   private Classifier again(Classifier model, Labels labels, boolean lacksLabels) {
     try {
-      LinearLabelTree ofAll = tree(all(), new BitSet(), labels, 1, 2);
+      int before = folds.size();
+      LinearLabelTree ofAll = tree(all(), new BitSet(), labels, before, before + 1);
       model.tree().close();
       NearestExamples near = model.neighbours();
       if (near != null) {
@@ -312,7 +368,7 @@ final class HeadTraining {
         || set.labelNames().size() <= set.size()) {
       return null;
     }
-    NearestExamples near = neighbours(others);
+    NearestExamples near = neighbours(others());
     boolean isKept = false;
     try {
       Mixture both = examples.fit(Heads.of(null, null, linear.tree(), near, null));
@@ -367,7 +423,7 @@ final class HeadTraining {
    */
   private BitSet withheld() {
     BitSet withheld = new BitSet();
-    if (texts.isEmpty() || heldOut.length == 0) {
+    if (texts.isEmpty() || heldOut().length == 0) {
       return withheld;
     }
     long[] counts = set.labelCounts();
@@ -380,7 +436,8 @@ final class HeadTraining {
       withheld.set(able[at]);
       able[at] = able[i];
     }
-    boolean isAnyLeft = IntStream.of(others).anyMatch(e -> set.hasLabel(e, l -> !withheld.get(l)));
+    boolean isAnyLeft =
+        IntStream.of(others()).anyMatch(e -> set.hasLabel(e, l -> !withheld.get(l)));
     return isAnyLeft ? withheld : new BitSet();
   }
 
@@ -429,6 +486,7 @@ final class HeadTraining {
   private LinearLabelTreeBuilder builder(Labels labels, int before, int trees) {
     return LinearLabelTree.builder(set.vocabulary().rows(), labels.size())
         .labels(labels)
+        .cost(TrainingDefaults.cost(set.size()))
         .seed(options.seed())
         .workers(options.workers())
         .progress(
@@ -523,7 +581,9 @@ final class HeadTraining {
     if (model.head() == ModelHead.EMBEDDING && model.heads().calibration().isEmpty()) {
       return model; // its last epoch was measured
     }
-    model.card().put("examples held out to calibrate", Integer.toString(heldOut.length));
+    int used = model.head() == ModelHead.LINEAR && model.neighbours() == null ? folds.size() : 1;
+    int count = folds.stream().limit(used).mapToInt(fold -> fold.heldOut.length).sum();
+    model.card().put("examples held out to calibrate", Integer.toString(count));
     if (!options.validation().isEmpty()) {
       boolean isAlone = model.head() == ModelHead.LINEAR; // else the epochs were measured
       TrainingListener listener = isAlone ? options.listener() : new TrainingListener() {};

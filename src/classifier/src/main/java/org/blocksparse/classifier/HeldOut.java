@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.blocksparse.SparseRows;
 import org.blocksparse.mixture.Mixture;
 import org.blocksparse.mixture.MixtureFit;
@@ -61,11 +62,13 @@ final class HeldOut implements AutoCloseable {
   }
 
   /**
-   * Draws whole {@link #units} to hold out, so that nothing that equals one of them is learned.
+   * Draws folds of whole {@link #units}, so that nothing that equals an example of a fold is in
+   * another one.
    *
-   * @param count the maximum number of examples
+   * @param count the maximum number of examples of a fold
+   * @param folds the number of folds; the last ones may be empty
    */
-  static BitSet draw(int[] units, int count, SplittableRandom random) {
+  static List<BitSet> draw(int[] units, int count, int folds, SplittableRandom random) {
     int[] sizes = sizes(units);
     int[] next = new int[units.length]; // of the same unit; itself: the last
     int[] last = new int[units.length];
@@ -77,17 +80,22 @@ final class HeldOut implements AutoCloseable {
       last[units[e]] = e;
     }
     int[] order = IntStream.range(0, next.length).filter(e -> units[e] == e).toArray();
-    BitSet drawn = new BitSet(next.length);
-    int left = count;
-    for (int i = 0; i < order.length && left > 0; i++) {
+    List<BitSet> drawn = Stream.generate(BitSet::new).limit(folds).toList();
+    int[] left = new int[folds];
+    Arrays.fill(left, count);
+    for (int i = 0; i < order.length && left[folds - 1] > 0; i++) {
       int at = i + random.nextInt(order.length - i);
       int e = order[at];
       order[at] = order[i];
       int size = sizes[e];
-      if (size <= left) {
-        left -= size;
+      int fold = 0;
+      while (fold < folds && left[fold] < size) {
+        fold++;
+      }
+      if (fold < folds) {
+        left[fold] -= size;
         for (int n = 0; n < size; n++, e = next[e]) {
-          drawn.set(e);
+          drawn.get(fold).set(e);
         }
       }
     }
@@ -141,12 +149,21 @@ final class HeldOut implements AutoCloseable {
       return heads;
     }
     MixtureFit fit = new MixtureFit(heads);
+    addTo(fit, heads);
+    return fit.fit();
+  }
+
+  /**
+   * Adds the examples to a fit, with the scores of heads like those that it is for.
+   *
+   * @throws ArithmeticException if weights of a head are not finite
+   */
+  void addTo(MixtureFit fit, Mixture heads) {
     try {
-      batches.forEach(batch -> fit.add(List.of(batch.features()), batch.labels()));
+      batches.forEach(batch -> fit.add(heads, List.of(batch.features()), batch.labels()));
     } catch (IllegalArgumentException e) { // a score is NaN
       throw new ArithmeticException(Classifier.notFinite().getMessage());
     }
-    return fit.fit();
   }
 
   /** The gain of a model over another one, on examples that have a label. */

@@ -10,8 +10,10 @@ import org.blocksparse.softmax.ClassAssignment;
 record TrainingDefaults(TrainingOptions options) {
   private static final int FEWEST_EXAMPLES_OF_AN_EMBEDDING = 500;
 
-  /** With fewer examples, the model stays small, and rare pairs of words are needed. */
-  private static final int EXAMPLES_OF_LARGE_MODELS = 20_000;
+  /** With fewer examples, the linear head is trained again on those held out, too. */
+  private static final int EXAMPLES_OF_ONE_TRAINING = 20_000;
+
+  private static final float COST_OF_FEW_EXAMPLES = 4;
 
   /** The number of features for each example that may be several words in a row. */
   private static final int IN_A_ROW = 2;
@@ -73,9 +75,14 @@ record TrainingDefaults(TrainingOptions options) {
     return examples < FEWEST_EXAMPLES_OF_AN_EMBEDDING;
   }
 
-  /** Whether there are enough examples for features that are frequent. */
+  /** Whether there are enough examples without those held out. */
   static boolean areMany(int examples) {
-    return examples >= EXAMPLES_OF_LARGE_MODELS;
+    return examples >= EXAMPLES_OF_ONE_TRAINING;
+  }
+
+  /** What an error costs the linear head. */
+  static float cost(int examples) {
+    return areMany(examples) ? 1 : COST_OF_FEW_EXAMPLES;
   }
 
   /** The size of the vectors. */
@@ -134,11 +141,6 @@ record TrainingDefaults(TrainingOptions options) {
             Math.min(
                 TrainingOptions.MOST_FEATURES,
                 Math.max(IN_A_ROW_OF_FEW_EXAMPLES, (long) IN_A_ROW * examples)));
-  }
-
-  /** The minimum count of all features; 0: 1 for words, 2 for words in a row. */
-  int minCount(int examples) {
-    return options.minCount(areMany(examples) ? 0 : 1);
   }
 
   /**

@@ -420,8 +420,8 @@ public final class TrainingOptions {
   }
 
   /**
-   * The minimum number of occurrences of a feature; rarer features are dropped. By default 1; with
-   * 20,000 examples or more, 2 for words in a row.
+   * The minimum number of occurrences of a feature; rarer features are dropped. By default 1 for
+   * words, and 2 for words in a row.
    *
    * @throws IllegalArgumentException if it is less than 1
    */
@@ -626,8 +626,8 @@ public final class TrainingOptions {
         : new FeatureExtractor(wordNgrams > 0 ? wordNgrams : WORD_NGRAMS, plainWords);
   }
 
-  int minCount(int byDefault) {
-    return minCount > 0 ? minCount : byDefault;
+  int minCount() {
+    return minCount;
   }
 
   int maxFeatures() {

@@ -61,7 +61,7 @@ final class TrainingSet {
     this.featuresLeftOut = kept.leftOut();
     this.forgot = reading.counts.hasForgotten();
     this.words = kept.words();
-    this.minCount = reading.minCount(options);
+    this.minCount = options.minCount();
     this.mostInARow = reading.mostInARow(options);
     this.examplesMerged = reading.merge();
     reading.leaveOut(kept.rowOf());
@@ -225,15 +225,10 @@ final class TrainingSet {
     FeatureCounts.Kept kept(TrainingOptions options) {
       return shared != null
           ? new FeatureCounts.Kept(shared, null, 0, null)
-          : counts.keep(minCount(options), options.maxFeatures(), mostInARow(options));
+          : counts.keep(options.minCount(), options.maxFeatures(), mostInARow(options));
     }
 
     /** Of the examples as they were read. */
-    int minCount(TrainingOptions options) {
-      return new TrainingDefaults(options).minCount(offsets.size() - 1);
-    }
-
-    /** The same. */
     int mostInARow(TrainingOptions options) {
       return new TrainingDefaults(options).mostInARow(offsets.size() - 1);
     }

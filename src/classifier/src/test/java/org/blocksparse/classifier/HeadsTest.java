@@ -425,6 +425,7 @@ final class HeadsTest {
         Classifier.train(Texts.examples(499, 20, 1), options.withListener(none))) {
       assertEquals(ModelHead.LINEAR, classifier.head());
       assertEquals(null, none.isLarge); // too few to try
+      assertEquals("490", classifier.info().get("examples held out to calibrate")); // in 10 folds
     }
   }
 

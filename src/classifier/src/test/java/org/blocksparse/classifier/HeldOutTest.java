@@ -17,7 +17,7 @@ import org.junit.jupiter.api.Test;
 final class HeldOutTest {
   private static BitSet draw(int[] firstOfEquals, int count, long seed) {
     int[] units = HeldOut.units(firstOfEquals, count);
-    return HeldOut.draw(units, count, new SplittableRandom(seed));
+    return HeldOut.draw(units, count, 1, new SplittableRandom(seed)).get(0);
   }
 
   @Test
@@ -35,6 +35,23 @@ final class HeldOutTest {
     // Each with a probability of 1 in 10: 200 texts of 3 make 24,000 of 40,000.
     double ofEquals = IntStream.range(0, 600).map(e -> held[e]).sum();
     assertEquals(24_000, ofEquals, 1000);
+  }
+
+  @Test
+  void foldsHaveNoExampleInCommon_norAnEqualOne() {
+    int[] first = IntStream.range(0, 1003).map(e -> e < 600 ? e % 200 : e).toArray();
+    List<BitSet> folds = HeldOut.draw(first, 100, 10, new SplittableRandom(1));
+    assertEquals(draw(first, 100, 1), folds.get(0));
+    BitSet all = new BitSet();
+    for (BitSet fold : folds) {
+      assertFalse(all.intersects(fold));
+      assertTrue(fold.cardinality() >= 98);
+      for (int e = 0; e < first.length; e++) {
+        assertEquals(fold.get(first[e]), fold.get(e));
+      }
+      all.or(fold);
+    }
+    assertTrue(HeldOut.draw(first, 1003, 2, new SplittableRandom(1)).get(1).isEmpty());
   }
 
   @Test

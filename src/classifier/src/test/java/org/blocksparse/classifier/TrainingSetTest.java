@@ -277,7 +277,7 @@ final class TrainingSetTest {
       Example.ofText("b a", "y"),
       Example.ofText("a b", "v")
     };
-    TrainingSet set = TrainingSet.of(Stream.of(lines), TrainingOptions.defaults());
+    TrainingSet set = TrainingSet.of(Stream.of(lines), TrainingOptions.defaults().withMinCount(1));
     assertEquals(3, set.size());
     assertEquals(2, set.examplesMerged());
     try (SparseRows features = set.features(new int[] {0, 1, 2}, 0, 3);
@@ -330,7 +330,7 @@ final class TrainingSetTest {
   @Test
   void examplesHeldOut_haveTheFeaturesThatFutureOnesWouldHave() {
     Example[] lines = {Example.ofText("a b", "x"), Example.ofText("a c d", "y")};
-    TrainingSet set = TrainingSet.of(Stream.of(lines), TrainingOptions.defaults());
+    TrainingSet set = TrainingSet.of(Stream.of(lines), TrainingOptions.defaults().withMinCount(1));
     BitSet known = set.featuresOf(new int[] {0});
     try (SparseRows row = set.features(new int[] {1}, 0, 1, known);
         SparseRows all = set.features(new int[] {1}, 0, 1)) {

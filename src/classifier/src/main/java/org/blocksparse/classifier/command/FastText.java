@@ -110,8 +110,7 @@ final class FastText {
               "-minCount",
               "N",
               "--min-count N",
-              "with 20,000 or more examples, pairs of words that occur once are dropped by"
-                  + " default"),
+              "pairs of words that occur once are dropped by default"),
           new Option(
               "-bucket",
               "N",

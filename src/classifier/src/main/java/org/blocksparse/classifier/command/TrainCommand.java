@@ -181,8 +181,8 @@ final class TrainCommand implements Callable<Integer> {
       names = "--min-count",
       paramLabel = "N",
       description =
-          "Drop features with fewer than N occurrences. Default: 1; with 20000 or more"
-              + " examples, 2 for word n-grams.")
+          "Drop features with fewer than N occurrences. Default: 1 for words, 2 for"
+              + " word n-grams.")
   private Integer minCount;
 
   @Option(
