@@ -28,7 +28,22 @@ record Calibration(float slope, float intercept) {
    * @param positive whether the answer was yes
    */
   @SuppressWarnings("ArrayRecordComponent")
-  record Samples(double[] margins, float[] weights, boolean[] positive) {}
+  record Samples(double[] margins, float[] weights, boolean[] positive) {
+    /** All samples of some, in their order. */
+    static Samples together(List<Samples> some) {
+      int count = some.stream().mapToInt(each -> each.margins.length).sum();
+      Samples all = new Samples(new double[count], new float[count], new boolean[count]);
+      int at = 0;
+      for (Samples each : some) {
+        int size = each.margins.length;
+        System.arraycopy(each.margins, 0, all.margins, at, size);
+        System.arraycopy(each.weights, 0, all.weights, at, size);
+        System.arraycopy(each.positive, 0, all.positive, at, size);
+        at += size;
+      }
+      return all;
+    }
+  }
 
   /** Whether margins get probabilities in their order. */
   boolean isFinite() {

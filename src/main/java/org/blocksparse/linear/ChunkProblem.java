@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.linear;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.List;
 
 /**
  * The rows that the models of a chunk are trained on, with features that are numbered anew: those
@@ -19,7 +21,7 @@ import java.util.BitSet;
  * @param features the feature of each column of x
  * @param costs of the rows
  * @param positives for each output its rows
- * @param heldOut rows that are left out when models for calibration are trained
+ * @param heldOut for each fold the rows that are left out when a model for calibration is trained
  */
 record ChunkProblem(
     long training,
@@ -34,8 +36,8 @@ record ChunkProblem(
     int[] features,
     double[] costs,
     SparseMatrix positives,
-    BitSet heldOut) {
-  private static final int MAGIC = 0x426c7032; // Blp2
+    List<BitSet> heldOut) {
+  private static final int MAGIC = 0x426c7033; // Blp3
   private static final String ROWS = "x: the rows of a cluster";
 
   /** Costs are products of two floats that are positive; sums of them are finite. */
@@ -56,7 +58,8 @@ record ChunkProblem(
         .put(seed)
         .put(Double.doubleToRawLongBits(meanCost));
     bytes.put(rows).put(features).put(x.offsets()).put(x.columns()).put(x.values()).put(costs);
-    bytes.put(positives.offsets()).put(positives.columns()).put(heldOut.toLongArray());
+    bytes.put(positives.offsets()).put(positives.columns()).put(heldOut.size());
+    heldOut.forEach(fold -> bytes.put(fold.toLongArray()));
     return bytes.array(ROWS);
   }
 
@@ -99,7 +102,10 @@ record ChunkProblem(
       bytes.require(Float.isFinite(weight), "costs", "finite parts of the mean", weight);
     }
     SparseMatrix positives = bytes.getMatrix("positives", rows.length);
-    BitSet heldOut = bytes.getSet("heldOut", rows.length);
+    List<BitSet> heldOut = new ArrayList<>();
+    for (int fold = bytes.getCount(Integer.BYTES); fold > 0; fold--) {
+      heldOut.add(bytes.getSet("heldOut", rows.length));
+    }
     bytes.requireEnd();
     return new ChunkProblem(
         training,
@@ -184,7 +190,7 @@ record ChunkProblem(
   }
 
   /** Whether an output has rows that are not held out. */
-  boolean isKnownWithoutHeldOut(int output) {
+  boolean isKnownWithout(BitSet heldOut, int output) {
     for (int i = positives.offsets()[output]; i < positives.offsets()[output + 1]; i++) {
       if (!heldOut.get(positives.columns()[i])) {
         return true;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.linear;
 
+import java.util.ArrayList;
 import java.util.BitSet;
+import java.util.List;
 
 /**
  * Trains the models of a chunk, one output after the other. Not safe for use by several threads.
@@ -35,14 +37,17 @@ final class ChunkSolver {
   OutputModel solve(int q) {
     int output = problem.firstOutput() + q;
     BitSet positives = problem.positivesOf(q);
-    Calibration.Samples samples = null;
-    // Rows of a label that no other rows have say nothing of the margins of trained models.
-    if (problem.sampledEvery() > 0
-        && output % problem.sampledEvery() == 0
-        && problem.isKnownWithoutHeldOut(q)) {
-      train(positives, problem.heldOut(), output);
-      samples = samples(positives);
+    List<Calibration.Samples> folds = new ArrayList<>();
+    if (problem.sampledEvery() > 0 && output % problem.sampledEvery() == 0) {
+      for (BitSet heldOut : problem.heldOut()) {
+        // Rows of a label that no other rows have say nothing of the margins of trained models.
+        if (problem.isKnownWithout(heldOut, q)) {
+          train(positives, heldOut, output);
+          folds.add(samples(positives, heldOut));
+        }
+      }
     }
+    Calibration.Samples samples = folds.isEmpty() ? null : Calibration.Samples.together(folds);
     if (positives.isEmpty()) {
       return new OutputModel(new int[0], new float[0], NEVER, samples, 0);
     }
@@ -82,14 +87,12 @@ final class ChunkSolver {
     return new OutputModel(features, weights, (float) descent.bias(), samples, excess);
   }
 
-  private Calibration.Samples samples(BitSet positives) {
-    int count = problem.heldOut().cardinality();
+  private Calibration.Samples samples(BitSet positives, BitSet heldOut) {
+    int count = heldOut.cardinality();
     Calibration.Samples samples =
         new Calibration.Samples(new double[count], new float[count], new boolean[count]);
     int i = 0;
-    for (int row = problem.heldOut().nextSetBit(0);
-        row >= 0;
-        row = problem.heldOut().nextSetBit(row + 1)) {
+    for (int row = heldOut.nextSetBit(0); row >= 0; row = heldOut.nextSetBit(row + 1)) {
       samples.margins()[i] = descent.margin(row);
       samples.weights()[i] = (float) (problem.costs()[row] / problem.meanCost());
       samples.positive()[i++] = positives.get(row);

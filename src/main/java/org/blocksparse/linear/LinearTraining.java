@@ -6,8 +6,10 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.blocksparse.Progress;
 import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Engine;
@@ -23,6 +25,9 @@ import org.blocksparse.internal.kernels.Scheduler;
 final class LinearTraining {
   /** One of so many rows is held out for calibration, from models that are made for it alone. */
   private static final int HELD_OUT = 10;
+
+  /** Where rows are few, further ones are held out from other models, until there are so many. */
+  private static final int ENOUGH_HELD_OUT = 1000;
 
   /** One of so many outputs of a level is trained for calibration; more if those are too few. */
   private static final int CALIBRATED = 8;
@@ -59,7 +64,10 @@ final class LinearTraining {
 
   private final double meanWeight;
 
-  private final BitSet heldOut = new BitSet();
+  /** The number of a fold of each row; the first {@link #folds} of these are held out. */
+  private final int[] foldOf;
+
+  private final int folds;
 
   /** The labels of each row, ascending, each once. */
   private final int[][] labelsOf;
@@ -121,6 +129,8 @@ final class LinearTraining {
             ? 1
             : IntStream.of(rows).mapToDouble(r -> rowWeights[r]).average().orElse(1);
     this.labelsOf = labelsOf(labels);
+    this.foldOf = foldOf();
+    this.folds = folds();
     this.old = null;
     int halvings = 0;
     while (((labelCount - 1) >> halvings) + 1 > settings.clusterSize()) {
@@ -163,6 +173,8 @@ final class LinearTraining {
     this.weights = null;
     this.meanWeight = 1;
     this.labelsOf = labelsOf(labels);
+    this.foldOf = foldOf();
+    this.folds = 0;
     this.old = old;
     int first = old.tree().labels().length;
     int[] clustersOfNew =
@@ -179,13 +191,19 @@ final class LinearTraining {
   }
 
   private int[][] labelsOf(Bags labels) {
-    int[][] labelsOf = new int[x.rows()][];
-    SplittableRandom random = new SplittableRandom(settings.seed());
-    for (int row = 0; row < labelsOf.length; row++) {
-      labelsOf[row] = distinct(labels, rows[row]);
-      heldOut.set(row, random.nextInt(HELD_OUT) == 0);
-    }
-    return labelsOf;
+    return IntStream.of(rows).mapToObj(row -> distinct(labels, row)).toArray(int[][]::new);
+  }
+
+  private int[] foldOf() {
+    return new SplittableRandom(settings.seed()).ints(rows.length, 0, HELD_OUT).toArray();
+  }
+
+  /** The number of folds that are held out; small sets of rows have fewer. */
+  private int folds() {
+    int ofFold = rows.length / HELD_OUT;
+    return ofFold == 0
+        ? 1
+        : Math.max(1, Math.min(Math.min(HELD_OUT, ofFold), ENOUGH_HELD_OUT / ofFold));
   }
 
   /** The rows of some labels. */
@@ -284,7 +302,7 @@ final class LinearTraining {
     for (int level = 0; level < tree.levels(); level++) {
       List<Calibration.Samples> samples = new ArrayList<>();
       for (int chunk = tree.levelBegins()[level]; chunk < tree.levelBegins()[level + 1]; chunk++) {
-        samples.add(together(models[chunk]));
+        samples.add(samples(models[chunk]));
         put(chunk, models[chunk], ofFeatures, parts);
         Arrays.stream(models[chunk]).forEach(model -> solved.reached(model.excess()));
       }
@@ -395,7 +413,7 @@ final class LinearTraining {
                 trainOutputs(problem, models, 0, models.length);
               }
             }
-            samples[i] = together(models);
+            samples[i] = samples(models);
             put(chunk, models, room.ofFeatures, parts);
           }
         });
@@ -412,10 +430,13 @@ final class LinearTraining {
     int[] used = ChunkProblem.features(x, chosen, begin, end, ofFeatures);
     SparseMatrix compact = ChunkProblem.compact(x, chosen, begin, end, used, ofFeatures);
     double[] costs = new double[end - begin];
-    BitSet held = new BitSet();
+    List<BitSet> heldOut = Stream.generate(BitSet::new).limit(folds).toList();
     for (int i = begin; i < end; i++) {
       costs[i - begin] = settings.cost() * (weights == null ? 1.0 : weights[rows[chosen[i]]]);
-      held.set(i - begin, heldOut.get(chosen[i]));
+      int fold = foldOf[chosen[i]];
+      if (fold < folds) {
+        heldOut.get(fold).set(i - begin);
+      }
     }
     int firstOutput = tree.outputBegins()[chunk];
     int outputs = tree.size(chunk);
@@ -458,7 +479,7 @@ final class LinearTraining {
         used,
         costs,
         positives,
-        held);
+        heldOut);
   }
 
   // ------------------------------------------------------------------------------------ outputs
@@ -541,25 +562,9 @@ final class LinearTraining {
     parts.put(chunk, new LinearModel.ChunkWeights(used, starts, columns, all), biases);
   }
 
-  private static Calibration.Samples together(OutputModel[] models) {
-    int count = 0;
-    for (OutputModel model : models) {
-      count += model.samples() == null ? 0 : model.samples().margins().length;
-    }
-    Calibration.Samples all =
-        new Calibration.Samples(new double[count], new float[count], new boolean[count]);
-    int at = 0;
-    for (OutputModel model : models) {
-      Calibration.Samples each = model.samples();
-      if (each != null) {
-        int size = each.margins().length;
-        System.arraycopy(each.margins(), 0, all.margins(), at, size);
-        System.arraycopy(each.weights(), 0, all.weights(), at, size);
-        System.arraycopy(each.positive(), 0, all.positive(), at, size);
-        at += size;
-      }
-    }
-    return all;
+  private static Calibration.Samples samples(OutputModel[] models) {
+    return Calibration.Samples.together(
+        Arrays.stream(models).map(OutputModel::samples).filter(Objects::nonNull).toList());
   }
 
   /** Counts the work that is done, and the models that did not get near their minimum. */

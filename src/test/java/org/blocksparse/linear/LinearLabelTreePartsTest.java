@@ -281,9 +281,9 @@ final class LinearLabelTreePartsTest {
     problem.costs()[7] = Double.NaN;
     assertMessage("problem: costs: expected a number in [2^-300, 2^257] but was NaN", problem);
     problem.costs()[7] = 1;
-    problem.heldOut().set(24);
+    problem.heldOut().get(0).set(24);
     assertMessage("problem: heldOut: expected numbers below 24 but was 24", problem);
-    problem.heldOut().clear(24);
+    problem.heldOut().get(0).clear(24);
     double[] costs = Arrays.copyOf(problem.costs(), 23);
     assertMessage(
         "problem: costs: expected length 24 but was 23", with(problem, costs, problem.x()));
