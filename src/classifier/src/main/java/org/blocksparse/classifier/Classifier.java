@@ -313,7 +313,8 @@ public final class Classifier implements AutoCloseable {
 
   /**
    * Explains why an example has a label: the share of each head, and the features behind it. Heads
-   * and features that add nothing are left out.
+   * of weight 0 and features that add nothing are left out. The probability is 0 if nothing speaks
+   * for or against the label.
    *
    * @throws InvalidInputException if the model is of fastText, or weights that this needs are not
    *     finite
@@ -330,7 +331,10 @@ public final class Classifier implements AutoCloseable {
     Prediction prediction;
     MixtureExplanation all;
     try (SparseRows row = rows.of(List.of(example))) {
-      prediction = predictions(rank(row, 1, Filter.only(output)), 0, 0).get(0);
+      prediction =
+          predictions(rank(row, 1, Filter.only(output)), 0, 0).stream()
+              .findFirst()
+              .orElse(new Prediction(label, Float.NEGATIVE_INFINITY));
       all = heads.explain(List.of(row), output);
     }
     List<Explanation.Share> shares =

@@ -18,7 +18,7 @@ import java.util.List;
  * @param prediction what is explained, with its calibrated probability
  * @param score of the example
  * @param prior the score of an example without features
- * @param shares one for each head
+ * @param shares one for each head that has a weight
  */
 public record Explanation(Prediction prediction, double score, double prior, List<Share> shares) {
   /**

@@ -54,6 +54,9 @@ final class HeadTraining {
   /** The heads are compared on the first one; the others calibrate the linear head, too. */
   private final List<Fold> folds;
 
+  /** The number of folds that calibrate the model. */
+  private int foldsUsed = 1;
+
   /** For each label the rows of the words of its text; empty if it has none. */
   private final List<int[]> texts;
 
@@ -300,7 +303,8 @@ final class HeadTraining {
         Mixture near =
             texts.isEmpty() ? withNeighboursOrNull(model, examples) : withTexts(model, examples);
         Classifier both = near == null ? besideOrNull(model, examples) : model.with(near);
-        model = both == null ? model.with(calibrated(model.heads(), examples, labels)) : both;
+        model =
+            both == null ? model.with(calibrated(model.heads(), examples, labels, trees)) : both;
       }
       if (isTwice) {
         model = again(model, labels, !withheld.isEmpty());
@@ -312,20 +316,23 @@ final class HeadTraining {
     }
   }
 
-  /** The linear head, calibrated on the examples of all folds. */
-  private Mixture calibrated(Mixture linear, HeldOut examples, Labels labels) {
+  /** The linear head, calibrated on the examples of all folds, or of those before it is stopped. */
+  private Mixture calibrated(Mixture linear, HeldOut examples, Labels labels, int trees) {
     if (folds.size() == 1) {
       return examples.fit(linear);
     }
     MixtureFit fit = new MixtureFit(linear);
     examples.addTo(fit, linear);
-    for (int f = 1; f < folds.size(); f++) {
-      Fold fold = folds.get(f);
-      LinearLabelTree tree = tree(fold.others, new BitSet(), labels, f, folds.size() + 1);
-      try (Mixture heads = Heads.of(null, null, tree);
-          HeldOut ofFold = heldOut(fold)) {
-        ofFold.addTo(fit, heads);
+    try {
+      for (Fold fold : folds.subList(1, folds.size())) {
+        try (LinearLabelTree tree = tree(fold.others, new BitSet(), labels, foldsUsed, trees);
+            HeldOut ofFold = heldOut(fold)) {
+          ofFold.addTo(fit, Heads.of(null, null, tree));
+          foldsUsed++;
+        }
       }
+    } catch (CancellationException e) {
+      // the model is kept
     }
     return fit.fit();
   }
@@ -581,8 +588,7 @@ final class HeadTraining {
     if (model.head() == ModelHead.EMBEDDING && model.heads().calibration().isEmpty()) {
       return model; // its last epoch was measured
     }
-    int used = model.head() == ModelHead.LINEAR && model.neighbours() == null ? folds.size() : 1;
-    int count = folds.stream().limit(used).mapToInt(fold -> fold.heldOut.length).sum();
+    int count = folds.stream().limit(foldsUsed).mapToInt(fold -> fold.heldOut.length).sum();
     model.card().put("examples held out to calibrate", Integer.toString(count));
     if (!options.validation().isEmpty()) {
       boolean isAlone = model.head() == ModelHead.LINEAR; // else the epochs were measured

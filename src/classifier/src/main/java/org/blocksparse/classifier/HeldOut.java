@@ -62,11 +62,10 @@ final class HeldOut implements AutoCloseable {
   }
 
   /**
-   * Draws folds of whole {@link #units}, so that nothing that equals an example of a fold is in
-   * another one.
+   * Draws folds of whole {@link #units}. The first may be empty, others are left out then.
    *
    * @param count the maximum number of examples of a fold
-   * @param folds the number of folds; the last ones may be empty
+   * @param folds the maximum number of folds
    */
   static List<BitSet> draw(int[] units, int count, int folds, SplittableRandom random) {
     int[] sizes = sizes(units);
@@ -99,7 +98,8 @@ final class HeldOut implements AutoCloseable {
         }
       }
     }
-    return drawn;
+    int used = (int) drawn.stream().filter(fold -> !fold.isEmpty()).count(); // they are the first
+    return drawn.subList(0, Math.max(1, used));
   }
 
   /**

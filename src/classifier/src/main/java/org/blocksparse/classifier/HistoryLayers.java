@@ -44,7 +44,13 @@ record HistoryLayers(EmbeddingBag bag, HierarchicalSoftmax softmax, HistoryRows 
 
   /** A copy with weights of a type. */
   HistoryLayers withWeights(ElementType type) {
-    return new HistoryLayers(bag.withWeights(type), softmax.withWeights(type), rows);
+    EmbeddingBag narrow = bag.withWeights(type);
+    try {
+      return new HistoryLayers(narrow, softmax.withWeights(type), rows);
+    } catch (Throwable e) {
+      narrow.close();
+      throw e;
+    }
   }
 
   /**

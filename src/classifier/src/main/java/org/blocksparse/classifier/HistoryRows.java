@@ -27,12 +27,13 @@ record HistoryRows(
   static final int MOST_ITEMS = 50;
 
   /**
-   * The maximum of other items of its basket that training sees with an item, drawn at random from
-   * more: otherwise its time grows with the square of a basket. In the mean 160 are seen.
+   * The maximum of other items that training sees with an item in any order, drawn at random from
+   * more: otherwise its time grows with the square of a basket. In the mean it sees 160 of a large
+   * basket.
    */
   static final int MOST_OF_BASKET = 200;
 
-  /** Of baskets, and of sequences as such. */
+  /** Of what is learned in any order: all items weigh the same. */
   static final List<Double> NO_DECAY = List.of(1.0);
 
   /** The decays of files without {@code nextItem.decays}, if they are of sequences. */

@@ -31,7 +31,7 @@ final class HistoryTraining {
    *
    * @param ordered whether it predicts an item from those before, or else from a random part of the
    *     others
-   * @param dropout what suits the decays
+   * @param dropout the share of a vector that a step drops
    * @param epochs the maximum, or the best
    */
   record Setting(boolean ordered, List<Double> decays, double dropout, int epochs) {

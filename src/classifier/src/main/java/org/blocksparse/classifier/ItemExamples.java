@@ -149,8 +149,9 @@ final class ItemExamples {
     double uniform = random.nextDouble();
     double share = ordered ? uniform : 1 - Math.pow(uniform, 4);
     if (sequence.length - 1 > HistoryRows.MOST_OF_BASKET) {
+      int most = HistoryRows.MOST_OF_BASKET;
       return random
-          .ints(1 + (int) (share * HistoryRows.MOST_OF_BASKET), 1, sequence.length)
+          .ints(Math.min(most, 1 + (int) (share * most)), 1, sequence.length)
           .map(step -> sequence[(place + step) % sequence.length])
           .toArray();
     }

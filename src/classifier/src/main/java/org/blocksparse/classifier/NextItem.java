@@ -182,7 +182,8 @@ public final class NextItem implements AutoCloseable {
   /**
    * A copy that knows new items, to be used until the next training. A new item follows what the
    * items that were seen with it follow, and is followed by what follows them; transitions do not
-   * know it. Its layers are float32, four times as large. This model does not change.
+   * know it. Its layers are float32, four times as large as those of a training. This model does
+   * not change.
    *
    * @param newItems sequences that end with a new item, after items that are known
    * @throws IllegalArgumentException if a last item is known, or comes twice, or no other is known

@@ -56,8 +56,8 @@ public final class NextItemOptions {
   }
 
   /**
-   * The share of the vector of a history that each training step drops. Default: 0.5, or 0.7 where
-   * sequences are learned in any order, too.
+   * The share of the vector of a history that each training step drops. Default: 0.5, and 0.7 where
+   * it learns sequences in any order.
    *
    * @throws IllegalArgumentException unless it is in [0, 1)
    */

@@ -232,16 +232,31 @@ final class NextItemTrainer {
    * large, and half of them zeros.
    *
    * @param chosen has the share and the decay of the transitions
+   * @throws ArithmeticException if a weight is not finite
    */
   private static NextItem narrow(
       HistoryLayers layers, SparseWeights transitions, Chosen chosen, Map<String, String> card) {
-    HistoryLayers narrow = layers.withWeights(ElementType.INT8);
-    SparseWeights counts = transitions.withWeights(ElementType.FLOAT16);
-    return model(
-        NextItemFile.sum(narrow.bag(), narrow.softmax(), counts),
-        chosen.share,
-        layers.rows().withTransitionDecay(chosen.model.rows().transitionDecay()),
-        card);
+    HistoryLayers narrow;
+    try {
+      narrow = layers.withWeights(ElementType.INT8);
+    } catch (IllegalArgumentException e) {
+      throw new ArithmeticException(e.getMessage());
+    }
+    SparseWeights counts = null;
+    try {
+      counts = transitions.withWeights(ElementType.FLOAT16);
+      return model(
+          NextItemFile.sum(narrow.bag(), narrow.softmax(), counts),
+          chosen.share,
+          layers.rows().withTransitionDecay(chosen.model.rows().transitionDecay()),
+          card);
+    } catch (Throwable e) {
+      narrow.close();
+      if (counts != null) {
+        counts.close();
+      }
+      throw e;
+    }
   }
 
   private static SparseWeights transitions(ItemExamples examples) {

@@ -10,8 +10,11 @@ import org.blocksparse.softmax.ClassAssignment;
 record TrainingDefaults(TrainingOptions options) {
   private static final int FEWEST_EXAMPLES_OF_AN_EMBEDDING = 500;
 
-  /** With fewer examples, the linear head is trained again on those held out, too. */
-  private static final int EXAMPLES_OF_ONE_TRAINING = 20_000;
+  /**
+   * With fewer examples, the linear head is trained again on those held out, too, and errors cost
+   * more.
+   */
+  private static final int MANY_EXAMPLES = 20_000;
 
   private static final float COST_OF_FEW_EXAMPLES = 4;
 
@@ -75,9 +78,9 @@ record TrainingDefaults(TrainingOptions options) {
     return examples < FEWEST_EXAMPLES_OF_AN_EMBEDDING;
   }
 
-  /** Whether there are enough examples without those held out. */
+  /** Whether the linear head has enough examples without those held out. */
   static boolean areMany(int examples) {
-    return examples >= EXAMPLES_OF_ONE_TRAINING;
+    return examples >= MANY_EXAMPLES;
   }
 
   /** What an error costs the linear head. */

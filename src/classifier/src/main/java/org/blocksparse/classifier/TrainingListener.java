@@ -117,7 +117,8 @@ public interface TrainingListener {
   /**
    * While the linear head is trained. The threads that train call it, one at a time.
    *
-   * @param part the share of the work that is done, in [0, 1]
+   * @param part the share of the work that is done, in [0, 1]; it jumps where a second head makes
+   *     further trainings superfluous
    */
   default void linear(double part) {}
 

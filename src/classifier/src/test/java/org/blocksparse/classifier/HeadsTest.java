@@ -370,6 +370,37 @@ final class HeadsTest {
         () -> Classifier.train(examples.stream(), options.withListener(inLinear)));
   }
 
+  /** The linear head is there, and is calibrated on the folds of before. */
+  @Test
+  void whoStopsItBetweenFolds_hasTheLinearHead() {
+    List<Example> examples = examples(1000, 1);
+    boolean[] isStopped = {false};
+    TrainingListener inEmbedding =
+        new TrainingListener() {
+          @Override
+          public void step(int count, double loss) {
+            isStopped[0] = true;
+          }
+        };
+    TrainingListener inFolds =
+        new TrainingListener() {
+          @Override
+          public void linear(double part) {
+            isStopped[0] = part > 0.5;
+          }
+        };
+    TrainingOptions options = TrainingOptions.defaults().withStop(() -> isStopped[0]);
+    for (TrainingListener listener : List.of(inEmbedding, inFolds)) {
+      isStopped[0] = false;
+      try (Classifier classifier =
+          Classifier.train(examples.stream(), options.withListener(listener))) {
+        assertEquals(ModelHead.LINEAR, classifier.head());
+        int heldOut = Integer.parseInt(classifier.info().get("examples held out to calibrate"));
+        assertTrue(listener == inFolds ? heldOut > 100 && heldOut < 1000 : heldOut == 100);
+      }
+    }
+  }
+
   /** Receives the gain of the embedding. */
   private static final class Gain implements TrainingListener {
     private Boolean isLarge;

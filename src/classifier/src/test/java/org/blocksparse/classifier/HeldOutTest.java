@@ -51,7 +51,13 @@ final class HeldOutTest {
       }
       all.or(fold);
     }
-    assertTrue(HeldOut.draw(first, 1003, 2, new SplittableRandom(1)).get(1).isEmpty());
+    assertEquals(1, HeldOut.draw(first, 1003, 2, new SplittableRandom(1)).size());
+  }
+
+  @Test
+  void equalPairsOfWhichNoneFits_areOneEmptyFold() {
+    int[] first = IntStream.range(0, 10).map(e -> e / 2 * 2).toArray();
+    assertEquals(List.of(new BitSet()), HeldOut.draw(first, 1, 10, new SplittableRandom(1)));
   }
 
   @Test

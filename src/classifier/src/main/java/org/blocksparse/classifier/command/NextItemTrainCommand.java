@@ -75,7 +75,8 @@ final class NextItemTrainCommand implements Callable<Integer> {
       names = "--dropout",
       paramLabel = "P",
       description =
-          "Share of the vector of a history that a step drops. Default: 0.5; 0.7 in any order.")
+          "Share of the vector of a history that a step drops. Default: 0.5; 0.7 for sequences in"
+              + " any order.")
   private Double dropout;
 
   @Option(names = "--smoothing", paramLabel = "S", description = "Label smoothing. Default: 0.1.")

@@ -163,7 +163,8 @@ final class PredictCommand implements Callable<Integer> {
   }
 
   private static String signed(double number) {
-    return String.format(Locale.ROOT, " %+.2f", number);
+    double rounded = Math.rint(100 * number) / 100 + 0.0; // no -0
+    return String.format(Locale.ROOT, " %+.2f", rounded);
   }
 
   /** With six decimals; {@link String#format} takes longer than to predict. */
