@@ -53,7 +53,7 @@ final class LabelWeights {
       double before = Calibration.logSigmoid(calibration.logit(margin));
       double logit = calibration.logit(margin + change);
       slopes[level] =
-          Math.abs(change) < SMALL
+          Math.abs(calibration.slope() * change) < SMALL
               ? calibration.slope() / (1 + Math.exp(logit))
               : (Calibration.logSigmoid(logit) - before) / change;
       sum += before;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.linear;
 
+import static org.blocksparse.internal.Access.TENSORS;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -378,6 +379,32 @@ final class LinearLabelTreeTest {
         assertEquals(List.of(), why.terms());
         assertEquals(Math.log(why.probability()), why.constant(), 1e-5 * (1 - why.constant()));
       }
+    }
+  }
+
+  /** Calibrations multiply margins by anything: log odds count, not margins. */
+  @ParameterizedTest
+  @ValueSource(floats = {1e-30f, 1e-9f, 1, 1e9f})
+  void anExplanationAddsUpForMarginsOfAnySize(float size) {
+    LinearModel.Parts parts = new LinearModel.Parts(ChunkTree.over(new int[1], 0), 2, null);
+    int[] features = {0, 1};
+    float[] weights = {2 * size, -0.5f * size};
+    parts.put(
+        0,
+        new LinearModel.ChunkWeights(features, new int[] {0, 1, 2}, new byte[2], weights),
+        new float[1]);
+    parts.calibrate(0, new Calibration(1 / size, -1));
+    try (LinearLabelTree tree =
+            new LinearLabelTree(parts.build(), TENSORS.engine(Workers.common()), Map.of(), null);
+        SparseRows x = SparseRows.of(List.of(features))) {
+      LinearExplanation why = tree.explain(x, 0);
+      assertEquals(Calibration.logSigmoid(-1), why.constant(), 1e-6);
+      double sum = why.constant();
+      for (LinearExplanation.Term term : why.terms()) {
+        sum += term.contribution();
+      }
+      assertEquals(Calibration.logSigmoid(0.5), sum, 1e-6);
+      assertEquals(Math.log(why.probability()), sum, 1e-6);
     }
   }
 
