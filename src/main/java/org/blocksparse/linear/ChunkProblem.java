@@ -103,7 +103,10 @@ record ChunkProblem(
     }
     SparseMatrix positives = bytes.getMatrix("positives", rows.length);
     List<BitSet> heldOut = new ArrayList<>();
-    for (int fold = bytes.getCount(Integer.BYTES); fold > 0; fold--) {
+    int folds = bytes.getCount(Integer.BYTES);
+    int most = LinearTraining.HELD_OUT;
+    bytes.require(folds <= most, "heldOut", "at most " + most + " folds", folds);
+    for (int fold = 0; fold < folds; fold++) {
       heldOut.add(bytes.getSet("heldOut", rows.length));
     }
     bytes.requireEnd();

@@ -24,7 +24,7 @@ import org.blocksparse.internal.kernels.Scheduler;
  */
 final class LinearTraining {
   /** One of so many rows is held out for calibration, from models that are made for it alone. */
-  private static final int HELD_OUT = 10;
+  static final int HELD_OUT = 10;
 
   /** Where rows are few, further ones are held out from other models, until there are so many. */
   private static final int ENOUGH_HELD_OUT = 1000;

@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
@@ -206,18 +207,29 @@ final class LinearLabelTreePartsTest {
     return all;
   }
 
-  private static LinearLabelTreeParts calibratedParts() {
-    List<int[]> rows = IntStream.range(0, 24).mapToObj(i -> new int[] {i % 3, 3 + i % 2}).toList();
-    List<int[]> labels = IntStream.range(0, 24).mapToObj(i -> new int[] {i % 3}).toList();
+  private static LinearLabelTreeParts calibratedParts(int count) {
+    List<int[]> rows =
+        IntStream.range(0, count).mapToObj(i -> new int[] {i % 3, 3 + i % 2}).toList();
+    List<int[]> labels = IntStream.range(0, count).mapToObj(i -> new int[] {i % 3}).toList();
     try (SparseRows x = SparseRows.of(rows);
         SparseRows targets = SparseRows.of(labels)) {
       return LinearLabelTree.builder(5, 3).clusterSize(2).parts(x, targets);
     }
   }
 
+  /** Each is a tenth of the rows, and together they are at most about 1,000. */
+  @ParameterizedTest
+  @CsvSource({"9, 1", "19, 1", "24, 2", "1000, 10", "5009, 2", "5010, 1"})
+  void fewRowsHaveMoreFolds(int rows, int folds) {
+    ChunkProblem problem = ChunkProblem.of(calibratedParts(rows).problem(0));
+    assertEquals(folds, problem.heldOut().size());
+    int heldOut = problem.heldOut().stream().mapToInt(BitSet::cardinality).sum();
+    assertEquals(rows * folds / 10.0, heldOut, 5 * Math.sqrt(rows));
+  }
+
   @Test
   void aChangedProblemIsRefusedOrSolved() {
-    byte[] problem = calibratedParts().problem(0);
+    byte[] problem = calibratedParts(24).problem(0);
     int solved = 0;
     for (byte[] changed : changed(problem)) {
       ChunkProblem read;
@@ -237,7 +249,7 @@ final class LinearLabelTreePartsTest {
 
   @Test
   void aChangedSolutionIsRefusedOrGivesAFiniteTree() {
-    LinearLabelTreeParts parts = calibratedParts();
+    LinearLabelTreeParts parts = calibratedParts(24);
     List<byte[]> solutions = new ArrayList<>();
     for (int part = 0; part < parts.count(); part++) {
       solutions.add(LinearLabelTreeParts.solve(parts.problem(part), 0, parts.outputs(part)));
@@ -271,7 +283,7 @@ final class LinearLabelTreePartsTest {
   /** Fields are told by what is wrong with them. */
   @Test
   void messagesNameTheField() {
-    ChunkProblem problem = ChunkProblem.of(calibratedParts().problem(0));
+    ChunkProblem problem = ChunkProblem.of(calibratedParts(24).problem(0));
     problem.x().offsets()[1] = -1;
     assertMessage("problem: x: expected offsets in [0, 48] but was -1", problem);
     problem.x().offsets()[1] = 2;
@@ -286,17 +298,25 @@ final class LinearLabelTreePartsTest {
     problem.heldOut().get(0).clear(24);
     double[] costs = Arrays.copyOf(problem.costs(), 23);
     assertMessage(
-        "problem: costs: expected length 24 but was 23", with(problem, costs, problem.x()));
+        "problem: costs: expected length 24 but was 23",
+        with(problem, costs, problem.x(), problem.heldOut()));
     SparseMatrix x = problem.x();
     SparseMatrix more = new SparseMatrix(x.offsets(), x.columns(), new float[49]);
     assertMessage(
-        "problem: x.values: expected length 48 but was 49", with(problem, problem.costs(), more));
+        "problem: x.values: expected length 48 but was 49",
+        with(problem, problem.costs(), more, problem.heldOut()));
     SparseMatrix fewer = new SparseMatrix(Arrays.copyOf(x.offsets(), 24), x.columns(), x.values());
     assertMessage(
-        "problem: x: expected length 46 but was 48", with(problem, problem.costs(), fewer));
+        "problem: x: expected length 46 but was 48",
+        with(problem, problem.costs(), fewer, problem.heldOut()));
+    List<BitSet> folds = Collections.nCopies(11, new BitSet());
+    assertMessage(
+        "problem: heldOut: expected at most 10 folds but was 11",
+        with(problem, problem.costs(), x, folds));
   }
 
-  private static ChunkProblem with(ChunkProblem problem, double[] costs, SparseMatrix x) {
+  private static ChunkProblem with(
+      ChunkProblem problem, double[] costs, SparseMatrix x, List<BitSet> heldOut) {
     return new ChunkProblem(
         problem.training(),
         problem.chunk(),
@@ -310,7 +330,7 @@ final class LinearLabelTreePartsTest {
         problem.features(),
         costs,
         problem.positives(),
-        problem.heldOut());
+        heldOut);
   }
 
   private static void assertMessage(String expected, ChunkProblem problem) {
