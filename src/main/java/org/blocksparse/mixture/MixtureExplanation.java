@@ -24,8 +24,8 @@ public record MixtureExplanation(int output, String label, double score, List<Sh
    * @param constant the score for a row without features
    * @param terms the features behind the score, the largest contribution first. Those of sparse
    *     weights and of a {@linkplain org.blocksparse.linear.LinearExplanation tree} add up to the
-   *     score less the constant. Those of a layer do not: each is the change of the score if the
-   *     row had only the other features, as a weight for a value of 1
+   *     score less the constant, up to rounding. Those of a layer do not: each is the change of the
+   *     score if the row had only the other features, as a weight for a value of 1
    */
   public record Share(
       String scorer, double weight, double score, double constant, List<Term> terms) {

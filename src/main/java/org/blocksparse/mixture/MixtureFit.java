@@ -10,7 +10,6 @@ import java.util.List;
 import java.util.stream.IntStream;
 import org.blocksparse.SparseRows;
 import org.blocksparse.UnknownIds;
-import org.blocksparse.internal.Check;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Ranking;
 
@@ -67,13 +66,17 @@ public final class MixtureFit {
    * Adds rows that the scorers of a like mixture have not been trained on. For a cross-validation,
    * the mixture of this fit is trained on all rows, and a like one for each fold without that fold.
    *
-   * @param like has as many scorers; its weights and calibration do not matter
-   * @throws IllegalArgumentException if it has more scorers or fewer; as {@link #add(List,
-   *     SparseRows)}
+   * @param like has scorers of the same names and classes in the same order, as many outputs, and
+   *     also adds probabilities or not; its weights and calibration do not matter
+   * @throws IllegalArgumentException if it differs; as {@link #add(List, SparseRows)}
    */
   public MixtureFit add(Mixture like, List<SparseRows> x, SparseRows targets) {
     MixtureSearch search = requireNonNull(like, "like").search();
-    Check.length("like: scorers", scorers, search.scorers());
+    String expected = mixture.search().kinds();
+    if (!search.kinds().equals(expected)) {
+      throw new IllegalArgumentException(
+          "like: expected " + expected + " but was " + search.kinds());
+    }
     int rows = search.requireRows(x);
     TENSORS.requireRows(requireNonNull(targets, "targets"), "targets", rows);
     List<Ranking> first = new ArrayList<>();

@@ -2,6 +2,7 @@
 package org.blocksparse.mixture;
 
 import static java.util.Objects.requireNonNull;
+import static java.util.stream.Collectors.joining;
 import static org.blocksparse.internal.Access.LINEAR;
 import static org.blocksparse.internal.Access.RANKING;
 import static org.blocksparse.internal.Access.SOFTMAX;
@@ -260,6 +261,19 @@ final class MixtureSearch {
     return scorers.size();
   }
 
+  /** What its scores are of, for which weights can be fitted: scorers, their kinds, outputs. */
+  String kinds() {
+    String kinds =
+        scorers.stream()
+            .map(scorer -> scorer.name() + " of " + kinds(scorer))
+            .collect(joining(", ", "", " for " + outputs() + " outputs"));
+    return kinds + (addsProbabilities ? ", adding probabilities" : "");
+  }
+
+  private static String kinds(Scorer scorer) {
+    return scorer.parts().map(part -> part.getClass().getSimpleName()).collect(joining(" and "));
+  }
+
   /** The score of a scorer in the sum. */
   double scaled(int scorer, float score) {
     return addsProbabilities && scorers.get(scorer).isLogarithmic() ? Math.exp(score) : score;
@@ -305,19 +319,28 @@ final class MixtureSearch {
 
   private Share shareOfTree(int scorer, Scorer.OfTree of, SparseRows row, int output) {
     LinearExplanation why = of.tree().explain(row, output);
-    double probability = why.probability();
-    if (!addsProbabilities) {
-      return new Share(
-          of.name(), weights[scorer], Math.log(probability), why.constant(), why.terms());
-    }
-    double constant = Math.exp(why.constant());
+    double constant = why.constant();
     double change = why.terms().stream().mapToDouble(Term::contribution).sum();
-    double slope = Math.abs(change) < 1e-6 ? probability : (probability - constant) / change;
+    double score = Math.min(0, constant + change); // its probability may be too small for a double
+    if (!addsProbabilities) {
+      return new Share(of.name(), weights[scorer], score, constant, why.terms());
+    }
+    double slope = meanExp(constant, change);
     List<Term> terms =
         why.terms().stream()
             .map(term -> new Term(term.feature(), term.value(), slope * term.weight()))
             .toList();
-    return new Share(of.name(), weights[scorer], probability, constant, terms);
+    return new Share(of.name(), weights[scorer], Math.exp(score), Math.exp(constant), terms);
+  }
+
+  /** The mean of the exponential function on the way from one number to another. */
+  private static double meanExp(double from, double change) {
+    if (change == 0) {
+      return Math.exp(from);
+    }
+    return Math.abs(change) < 1
+        ? Math.exp(from) * Math.expm1(change) / change // no difference of like numbers
+        : (Math.exp(from + change) - Math.exp(from)) / change;
   }
 
   /** The share of a layer, with the change of its score by each feature of the row. */
@@ -330,44 +353,55 @@ final class MixtureSearch {
       ofFeature[0]++;
       ofFeature[1] += values == null ? 1 : values[i];
     }
-    float[] sum;
-    try (FloatTensor vector = of.bag().apply(row)) {
-      sum = vector.toArray();
-    }
-    double score = scores(scorer, of, sum, output)[0];
-    double constant = scores(scorer, of, new float[sum.length], output)[0];
-    double factor = factor(of.bag().mode(), indices.length);
     List<Integer> features = List.copyOf(entries.keySet());
+    float[] vector;
+    float[] vectors;
+    try (SparseRows single = SparseRows.of(features.stream().map(f -> new int[] {f}).toList());
+        FloatTensor all = of.bag().apply(row);
+        FloatTensor each = of.bag().apply(single)) {
+      vector = all.toArray();
+      vectors = each.toArray();
+    }
+    leaveOut(List.copyOf(entries.values()), indices.length, of.bag().mode(), vectors);
+    double score = scores(scorer, of, vector, output)[0];
+    double constant = scores(scorer, of, new float[vector.length], output)[0];
     List<Term> terms = new ArrayList<>();
     for (int begin = 0; begin < features.size(); begin += MOST_FEATURES_AT_ONCE) {
-      List<Integer> some =
-          features.subList(begin, Math.min(features.size(), begin + MOST_FEATURES_AT_ONCE));
-      float[] vectors;
-      try (SparseRows single = SparseRows.of(some.stream().map(f -> new int[] {f}).toList());
-          FloatTensor each = of.bag().apply(single)) {
-        vectors = each.toArray();
-      }
-      for (int i = 0; i < vectors.length; i++) {
-        double[] left = entries.get(some.get(i / sum.length));
-        double others = sum[i % sum.length] / factor - left[1] * vectors[i];
-        vectors[i] = (float) (others * factor(of.bag().mode(), indices.length - left[0]));
-      }
-      double[] without = scores(scorer, of, vectors, output);
+      int end = Math.min(features.size(), begin + MOST_FEATURES_AT_ONCE);
+      float[] some = Arrays.copyOfRange(vectors, begin * vector.length, end * vector.length);
+      double[] without = scores(scorer, of, some, output);
       for (int i = 0; i < without.length; i++) {
-        terms.add(new Term(some.get(i), 1, score - without[i]));
+        terms.add(new Term(features.get(begin + i), 1, score - without[i]));
       }
     }
     terms.sort(Comparator.comparingDouble(term -> -Math.abs(term.weight())));
-    return new Share(of.name(), weights[scorer], score, constant, terms);
+    return new Share(of.name(), weights[scorer], score, constant, List.copyOf(terms));
   }
 
-  /** The factor of a sum of rows of a table. */
-  private static double factor(EmbeddingBag.Mode mode, double entries) {
-    return switch (mode) {
-      case SUM -> 1;
-      case MEAN -> 1 / Math.max(1, entries);
-      case ROOT_MEAN -> 1 / Math.sqrt(Math.max(1, entries));
-    };
+  /**
+   * Replaces the vector of each feature by that of a row without it: the sum of the features before
+   * it and of those after it. In a difference to the sum of all, a large one leaves nothing of the
+   * others.
+   *
+   * @param entries of each feature: how many, and the sum of their values
+   * @param count of the entries of all features
+   */
+  private static void leaveOut(
+      List<double[]> entries, int count, EmbeddingBag.Mode mode, float[] vectors) {
+    Bags.Reduction reduction = Bags.Reduction.valueOf(mode.name());
+    int dimension = vectors.length / Math.max(1, entries.size());
+    double[] after = new double[vectors.length];
+    for (int i = vectors.length - dimension - 1; i >= 0; i--) {
+      int next = i + dimension;
+      after[i] = after[next] + entries.get(next / dimension)[1] * vectors[next];
+    }
+    double[] before = new double[dimension];
+    for (int i = 0; i < vectors.length; i++) {
+      double[] ofFeature = entries.get(i / dimension);
+      double others = before[i % dimension] + after[i];
+      before[i % dimension] += ofFeature[1] * vectors[i];
+      vectors[i] = (float) (others * reduction.factor(count - (int) ofFeature[0]));
+    }
   }
 
   /** A layer's scores of an output for vectors, one after another. */

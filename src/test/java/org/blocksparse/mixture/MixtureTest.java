@@ -53,6 +53,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Mixtures on every kind of kernels, against sums over all outputs. */
 @Tag("xcheck")
@@ -790,9 +791,48 @@ final class MixtureTest {
       assertArrayEquals(
           wanted.calibration().orElseThrow().knots(), fitted.calibration().orElseThrow().knots());
       assertSame(ofAll, fitted.scorer("one", SparseWeights.class));
-      Mixture two = Mixture.builder().weights("one", ofFold).weights("two", ofFold).build();
-      MixtureFit fit = new MixtureFit(all);
-      assertThrows(IllegalArgumentException.class, () -> fit.add(two, List.of(x), x));
+    }
+  }
+
+  @Test
+  void rowsOfAFoldNeedALikeMixture() {
+    SplittableRandom random = new SplittableRandom(4);
+    try (Scorers all = new Scorers(31, false, Workers.common(), random);
+        SparseWeights fewer = Scorers.weights(30, random, Workers.common())) {
+      List<SparseRows> x = List.of(all.x);
+      MixtureFit fit =
+          new MixtureFit(
+              Mixture.builder()
+                  .layer("a", all.bag, all.layer)
+                  .weights("b", all.one)
+                  .addProbabilities()
+                  .build());
+      String expected =
+          "like: expected a of EmbeddingBag and HierarchicalSoftmax, b of SparseWeights"
+              + " for 31 outputs, adding probabilities but was ";
+      Map<String, MixtureBuilder> others =
+          Map.of(
+              "b of SparseWeights for 31 outputs",
+              Mixture.builder().weights("b", all.one),
+              "a of LinearLabelTree, b of SparseWeights for 31 outputs, adding probabilities",
+              Mixture.builder().tree("a", all.tree).weights("b", all.one).addProbabilities(),
+              "a of EmbeddingBag and HierarchicalSoftmax, c of SparseWeights for 31 outputs,"
+                  + " adding probabilities",
+              Mixture.builder()
+                  .layer("a", all.bag, all.layer)
+                  .weights("c", all.one)
+                  .addProbabilities(),
+              "a of EmbeddingBag and HierarchicalSoftmax, b of SparseWeights for 31 outputs",
+              Mixture.builder().layer("a", all.bag, all.layer).weights("b", all.one),
+              "b of SparseWeights for 30 outputs, adding probabilities",
+              Mixture.builder().weights("b", fewer).addProbabilities());
+      others.forEach(
+          (found, builder) -> {
+            Mixture other = builder.build();
+            Exception e =
+                assertThrows(IllegalArgumentException.class, () -> fit.add(other, x, all.x));
+            assertEquals(expected + found, e.getMessage());
+          });
     }
   }
 
@@ -868,15 +908,17 @@ final class MixtureTest {
 
   @ParameterizedTest
   @CsvSource({
-    "SUM, true, false",
-    "SUM, false, true",
-    "MEAN, false, false",
-    "ROOT_MEAN, true, true"
+    "SUM, 2, false",
+    "SUM, , true",
+    "SUM, 1e8, false",
+    "MEAN, , false",
+    "ROOT_MEAN, 2, true"
   })
   void explanationsStartWithARowWithoutFeatures(
-      EmbeddingBag.Mode mode, boolean isWeighted, boolean addsProbabilities) {
+      EmbeddingBag.Mode mode, Float value, boolean addsProbabilities) {
+    boolean isWeighted = value != null;
     int[] indices = {3, 3, 8, 20};
-    float[] values = {0.5f, 2, -1, 0.25f};
+    float[] values = {0.5f, isWeighted ? value : 0, -1, 0.25f};
     try (Scorers all = new Scorers(31, false, Workers.common(), new SplittableRandom(9));
         EmbeddingBag bag = EmbeddingBag.builder(FEATURES, 5).mode(mode).seed(4).build();
         SparseRows row = one(indices, isWeighted ? values : null);
@@ -907,13 +949,44 @@ final class MixtureTest {
           }
           try (SparseRows without = one(others, isWeighted ? valuesOfOthers : null)) {
             double rest = mixture.explain(List.of(without), output).shares().get(0).score();
-            assertClose(ofLayer.score() - rest, term.contribution());
+            assertClose(rest, ofLayer.score() - term.contribution());
           }
           assertTrue(Math.abs(term.contribution()) <= last);
           last = Math.abs(term.contribution());
         }
         assertEquals(3, ofLayer.terms().size());
       }
+    }
+  }
+
+  /** Also where the probability, or its change, is too small for the type. */
+  @ParameterizedTest
+  @ValueSource(floats = {1e6f, 1e-4f, 1e-5f, 1e-30f, 0})
+  void sharesOfATreeAddUpForAnyRow(float value) {
+    try (Scorers all = new Scorers(31, false, Workers.common(), new SplittableRandom(9));
+        SparseRows row = one(new int[] {3, 8}, new float[] {value, -value})) {
+      Mixture logs = Mixture.builder().tree("tree", all.tree).build();
+      Mixture adding = Mixture.builder().tree("tree", all.tree).addProbabilities().build();
+      Ranking ranking = logs.topK(List.of(row), 31);
+      for (int rank = 0; rank < 31; rank++) {
+        int output = ranking.output(0, rank);
+        Share ofLog = logs.explain(List.of(row), output).shares().get(0);
+        assertClose(ranking.score(0, rank), ofLog.score());
+        Share share = adding.explain(List.of(row), output).shares().get(0);
+        double score = Math.exp(ranking.score(0, rank));
+        assertEquals(score, share.score(), 1e-5 * score);
+        double change = 0;
+        for (int i = 0; i < share.terms().size(); i++) {
+          Term term = share.terms().get(i);
+          change += term.contribution();
+          if (value < 1) { // the derivative of the exponential function
+            double weight = share.constant() * ofLog.terms().get(i).weight();
+            assertEquals(weight, term.weight(), 1e-2 * Math.abs(weight));
+          }
+        }
+        assertClose(share.score() - share.constant(), change);
+      }
+      assertTrue(value < 1 || ranking.score(0, 30) < -800);
     }
   }
 
