@@ -75,7 +75,10 @@ final class SparseChunksFile {
   private final TensorEntry weights;
   private final TensorEntry columns;
   private final TensorEntry chunkOf;
-  private final TensorEntry sizes;
+
+  /** The starts in older files. */
+  private final TensorEntry sizesOrStarts;
+
   private final TensorEntry begins;
 
   /**
@@ -102,7 +105,7 @@ final class SparseChunksFile {
     boolean isNarrow = numbers == Dtype.U8 || numbers == Dtype.U16;
     this.chunkOf = reader.entryOfRank(1, prefix + CHUNKS, isNarrow ? numbers : Dtype.I32);
     long rows = requireSize(chunkOf, 0, Math.min(entries, GrowingArrays.MAX_LENGTH - 1));
-    this.sizes =
+    this.sizesOrStarts =
         reader.has(prefix + STARTS)
             ? reader.entry(prefix + STARTS, Dtype.I32, rows + 1)
             : reader.entry(prefix + SIZES, Dtype.U8, rows);
@@ -172,7 +175,7 @@ final class SparseChunksFile {
 
   /** The bytes of all tensors that are copied. */
   long bytesToRead() {
-    long copied = sizes.bytes() + begins.bytes() + (isMappable() ? 0 : chunkOf.bytes());
+    long copied = sizesOrStarts.bytes() + begins.bytes() + (isMappable() ? 0 : chunkOf.bytes());
     return settings.isMapped()
         ? copied
         : copied + mapped().stream().mapToLong(TensorEntry::bytes).sum();
@@ -189,7 +192,7 @@ final class SparseChunksFile {
     int rows = (int) chunkOf.size();
     int entries = (int) weights.size();
     int[] ofFeatures = requireAscending(begins, rows);
-    int[] ofRows = sizes.type() == Dtype.I32 ? olderStarts(entries) : starts(entries);
+    int[] ofRows = sizesOrStarts.type() == Dtype.I32 ? olderStarts(entries) : starts(entries);
     Storage chunksOfRows = chunksOfRows(ofFeatures, chunks);
     return new SparseChunks(
         ofFeatures.length - 1,
@@ -234,12 +237,12 @@ final class SparseChunksFile {
 
   /** Where rows begin, and the end of the last, as older files have it. */
   private int[] olderStarts(int entries) throws IOException {
-    int[] begins = requireAscending(sizes, entries);
+    int[] begins = requireAscending(sizesOrStarts, entries);
     for (int row = 0; row + 1 < begins.length; row++) {
       int size = begins[row + 1] - begins[row];
       if (size < 1 || size > SparseChunks.MOST_OUTPUTS) {
         throw new MalformedException(
-            sizes.name(),
+            sizesOrStarts.name(),
             "row " + row + " has " + size + " weights, expected 1 to " + SparseChunks.MOST_OUTPUTS);
       }
     }
@@ -248,19 +251,19 @@ final class SparseChunksFile {
 
   /** The same, by the sizes of rows. */
   private int[] starts(int entries) throws IOException {
-    int[] less = reader.readInts(sizes);
+    byte[] less = reader.readBytes(sizesOrStarts);
     int[] begins = new int[less.length + 1];
     for (int row = 0; row < less.length; row++) {
-      long end = begins[row] + less[row] + 1L;
+      long end = 1L + begins[row] + (less[row] & 0xff);
       if (end > entries) {
         throw new MalformedException(
-            sizes.name(), "up to element " + row + ", it adds up to more than " + entries);
+            sizesOrStarts.name(), "up to element " + row + ", it adds up to more than " + entries);
       }
       begins[row + 1] = (int) end;
     }
     if (begins[less.length] != entries) {
       throw new MalformedException(
-          sizes.name(), "adds up to " + begins[less.length] + ", not to " + entries);
+          sizesOrStarts.name(), "adds up to " + begins[less.length] + ", not to " + entries);
     }
     return begins;
   }

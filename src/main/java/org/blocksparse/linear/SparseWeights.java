@@ -193,7 +193,8 @@ public final class SparseWeights extends SparseLayer {
 
   /**
    * Loads weights. It is safe to load untrusted files. With {@link LoadOptions#mapped}, weights and
-   * outputs are not copied, and values are checked only when they are used.
+   * outputs are not copied, and are checked only when they are used. Sizes, and numbers of groups
+   * of outputs if all are below 65,536, are copied, and checked by loading.
    *
    * @throws FileFormatException if the file does not hold sparse weights; it names the tensor
    * @throws IOException if the file cannot be read

@@ -73,7 +73,8 @@ public record TensorSource(String name, Dtype type, long[] dims, Elements elemen
    * Numbers from 0 to a largest one, of the narrowest type that holds it: U8, U16 or I32. {@link
    * IllegalStateException} if a number is none of these, when it is its turn.
    */
-  public static TensorSource unsigned(String name, int size, int largest, LongToIntFunction of) {
+  public static TensorSource unsigned(
+      String name, int size, int largest, LongToIntFunction numbers) {
     Dtype type = largest <= 0xff ? Dtype.U8 : largest <= 0xffff ? Dtype.U16 : Dtype.I32;
     return new TensorSource(
         name,
@@ -81,7 +82,7 @@ public record TensorSource(String name, Dtype type, long[] dims, Elements elemen
         new long[] {size},
         (begin, count, into) -> {
           for (long i = begin; i < begin + count; i++) {
-            int number = of.applyAsInt(i);
+            int number = numbers.applyAsInt(i);
             if (number < 0 || number > largest) {
               throw new IllegalStateException(name + ": the mapped file is damaged");
             }
