@@ -19,7 +19,7 @@ record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
   /** Outputs of a chunk above the last level, at most: 2<sup>{@value}</sup>. */
   private static final int BRANCH_BITS = 6;
 
-  /** Trained trees have at most 7; a row may open chunks of every level. */
+  /** Trained trees have at most 6; a row may open chunks of every level. */
   private static final int MAX_LEVELS = 32;
 
   /**

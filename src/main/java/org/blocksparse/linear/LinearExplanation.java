@@ -18,7 +18,8 @@ import java.util.List;
  *
  * @param output the label, by number
  * @param label its name; null if it has none
- * @param probability P(label | x); NaN if x or the weights are not finite
+ * @param probability P(label | x). If x or the weights are not finite, it may be NaN, and terms may
+ *     be, too
  * @param constant the log probability for a row without features
  * @param terms the features of the row that have a weight, the largest contribution first
  */

@@ -45,7 +45,7 @@ import org.blocksparse.ranking.Ranking;
  *
  * <p><b>Clusters.</b> Labels with similar features are put into clusters of equal size by balanced
  * spherical 2-means, as in Parabel (Prabhu et al., 2018) and PECOS (Yu et al., 2022). Clusters form
- * a tree with at most 16 children per node.
+ * a tree with at most 64 children per node.
  *
  * <p><b>Training.</b> Each cluster and each label has a linear support vector machine with squared
  * hinge loss. It minimizes
@@ -61,9 +61,10 @@ import org.blocksparse.ranking.Ranking;
  * row to length 1.
  *
  * <p><b>Probabilities.</b> Slope and intercept of each level come from Platt scaling (Platt, 1999).
- * They are fitted to a random tenth of the rows, with models that were trained without it; a row
- * counts by its weight relative to the mean weight. Probabilities are too high for rows that differ
- * much from the training rows.
+ * They are fitted to a random tenth of the rows, with models that were trained without it. With
+ * fewer than about 5,000 rows, they are fitted to up to ten tenths, each with models that were
+ * trained without it. A row counts by its weight relative to the mean weight. Probabilities are too
+ * high for rows that differ much from the training rows.
  *
  * <p><b>Prediction.</b> Searches are exact: the probability of a cluster bounds that of its labels,
  * so only clusters that may hold a result are opened. Weights are stored by feature, so the weights
@@ -198,8 +199,9 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
   /**
    * Loads a tree from its own file, or from the file of a two-level layer that {@link
    * org.blocksparse.softmax.TwoLevelLayer#save(Path, SaveOptions)} wrote with a linear tree. It is
-   * safe to load untrusted files. With {@link LoadOptions#mapped}, weights and features are not
-   * copied. Loading takes milliseconds, and values are checked only when they are used.
+   * safe to load untrusted files. With {@link LoadOptions#mapped}, weights and the outputs that
+   * they are of are not copied, and are checked only when they are used. Sizes, and numbers of
+   * clusters if all are below 65,536, are copied, and checked by loading.
    *
    * @throws FileFormatException if the file does not hold a linear label tree; it names the tensor
    * @throws IOException if the file cannot be read
