@@ -2,6 +2,7 @@
 package org.blocksparse.linear;
 
 import java.util.List;
+import org.blocksparse.internal.search.LogOdds;
 
 /**
  * Turns margins into probabilities: sigmoid(slope * margin + intercept), fitted to margins of rows
@@ -52,17 +53,12 @@ record Calibration(float slope, float intercept) {
 
   /** The logarithm of the probability of a margin; never positive. */
   float logProbability(float margin) {
-    return (float) logSigmoid(logit(margin));
+    return (float) LogOdds.logProbability(logit(margin));
   }
 
   /** The log odds of a margin. */
   double logit(double margin) {
     return slope * margin + intercept;
-  }
-
-  /** The logarithm of the sigmoid; no part of it overflows. */
-  static double logSigmoid(double logit) {
-    return Math.min(logit, 0) - Math.log1p(Math.exp(-Math.abs(logit)));
   }
 
   /** An upper bound of {@link #logProbability}. */

@@ -3,6 +3,7 @@ package org.blocksparse.linear;
 
 import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.SparseChunks;
+import org.blocksparse.internal.search.LogOdds;
 
 /**
  * The weights that the features of a row have for the log probability of a label: those of the
@@ -50,12 +51,12 @@ final class LabelWeights {
       for (int entry = row.offsets().getInt(0); entry < row.offsets().getInt(1); entry++) {
         change += row.value(entry) * weight(row.indices().getInt(entry), level);
       }
-      double before = Calibration.logSigmoid(calibration.logit(margin));
+      double before = LogOdds.logProbability(calibration.logit(margin));
       double logit = calibration.logit(margin + change);
       slopes[level] =
           Math.abs(calibration.slope() * change) < SMALL
               ? calibration.slope() / (1 + Math.exp(logit))
-              : (Calibration.logSigmoid(logit) - before) / change;
+              : (LogOdds.logProbability(logit) - before) / change;
       sum += before;
     }
     this.constant = sum;

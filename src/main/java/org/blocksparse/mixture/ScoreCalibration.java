@@ -10,6 +10,7 @@ import java.util.Deque;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.Check;
+import org.blocksparse.internal.search.LogOdds;
 import org.blocksparse.internal.search.SearchResult;
 
 /**
@@ -123,12 +124,7 @@ public final class ScoreCalibration {
 
   /** The logarithm of the probability of a score, by the knots. */
   float logProbability(double score) {
-    return ofOdds(logOdds(score));
-  }
-
-  /** The logarithm of the probability that has some log odds. */
-  static float ofOdds(double logOdds) {
-    return (float) (Math.min(logOdds, 0) - Math.log1p(Math.exp(-Math.abs(logOdds))));
+    return (float) LogOdds.logProbability(logOdds(score));
   }
 
   double[] logProbabilities(double... ofScores) {

@@ -4,6 +4,7 @@ package org.blocksparse.mixture;
 import java.util.Arrays;
 import java.util.stream.Collectors;
 import java.util.stream.DoubleStream;
+import org.blocksparse.internal.search.LogOdds;
 
 /**
  * Calibrates the probabilities of a row by its two most probable outputs: where the first is far
@@ -52,7 +53,7 @@ record TopTwoCalibration(double slope, double first, double second, double inter
 
   /** The logarithm of the probability of an output, by that of before. */
   float logProbability(double before, double offset) {
-    return ScoreCalibration.ofOdds(slope * odds(before) + offset);
+    return (float) LogOdds.logProbability(slope * odds(before) + offset);
   }
 
   /** Log odds of before that no output with some log odds is below. */

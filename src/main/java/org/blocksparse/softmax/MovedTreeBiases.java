@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.softmax;
 
+import static org.blocksparse.internal.search.LogOdds.logProbability;
+
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -48,8 +50,8 @@ final class MovedTreeBiases implements MovedBiases {
         float logit = b1.getFloat(was);
         double share = parts[was].share(moves.kept(was));
         // One of them is there if the others are, or if these are not but it is.
-        there[c] = sum(there[c], absent[c] + logSigmoid(logit) + share);
-        absent[c] += sum(logSigmoid(-logit), logSigmoid(logit) + logOfRest(share));
+        there[c] = sum(there[c], absent[c] + logProbability(logit) + share);
+        absent[c] += sum(logProbability(-logit), logProbability(logit) + logOfRest(share));
       }
     }
   }
@@ -62,8 +64,8 @@ final class MovedTreeBiases implements MovedBiases {
 
     void add(float bias) {
       outputs++;
-      logNone += logSigmoid(-bias);
-      most = Math.max(most, logSigmoid(bias) - logSigmoid(Math.max(bias, MOST)));
+      logNone += logProbability(-bias);
+      most = Math.max(most, logProbability(bias) - logProbability(Math.max(bias, MOST)));
     }
 
     /** The logarithm of the probability that one of them is there if their old class is. */
@@ -79,13 +81,8 @@ final class MovedTreeBiases implements MovedBiases {
 
   @Override
   public float ofOutput(float bias, int was, int c) {
-    double log = Math.min(0, logSigmoid(b1.getFloat(was)) + logSigmoid(bias) - there[c]);
+    double log = Math.min(0, logProbability(b1.getFloat(was)) + logProbability(bias) - there[c]);
     return (float) Math.min(log - logOfRest(log), Math.max(bias, MOST));
-  }
-
-  /** The logarithm of sigmoid(z). */
-  private static double logSigmoid(double z) {
-    return Math.min(z, 0) - Math.log1p(Math.exp(-Math.abs(z)));
   }
 
   /** The logarithm of 1 - exp(log), for log at most 0. */

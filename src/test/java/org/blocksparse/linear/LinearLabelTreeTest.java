@@ -35,6 +35,7 @@ import org.blocksparse.Workers;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.internal.kernels.KernelWorkers;
 import org.blocksparse.internal.kernels.Kernels;
+import org.blocksparse.internal.search.LogOdds;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.io.TensorFile;
@@ -398,12 +399,12 @@ final class LinearLabelTreeTest {
             new LinearLabelTree(parts.build(), TENSORS.engine(Workers.common()), Map.of(), null);
         SparseRows x = SparseRows.of(List.of(features))) {
       LinearExplanation why = tree.explain(x, 0);
-      assertEquals(Calibration.logSigmoid(-1), why.constant(), 1e-6);
+      assertEquals(LogOdds.logProbability(-1), why.constant(), 1e-6);
       double sum = why.constant();
       for (LinearExplanation.Term term : why.terms()) {
         sum += term.contribution();
       }
-      assertEquals(Calibration.logSigmoid(0.5), sum, 1e-6);
+      assertEquals(LogOdds.logProbability(0.5), sum, 1e-6);
       assertEquals(Math.log(why.probability()), sum, 1e-6);
     }
   }
