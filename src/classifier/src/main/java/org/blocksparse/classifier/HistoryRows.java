@@ -33,18 +33,23 @@ record HistoryRows(
    */
   static final int MOST_OF_BASKET = 200;
 
-  /** Of what is learned in any order: all items weigh the same. */
-  static final List<Double> NO_DECAY = List.of(1.0);
+  private static final List<Double> NO_DECAY = List.of(1.0);
 
-  /** The decays of files without {@code nextItem.decays}, if they are of sequences. */
-  static final List<Double> DECAYS = List.of(0.4, 0.9);
+  private static final List<Double> DECAYS = List.of(0.4, 0.9);
 
   /** The decay of files without {@code nextItem.transitionDecay}. */
   static final double TRANSITION_DECAY = 0.6;
 
-  /** The default decays of a training. */
+  /**
+   * The decays of a bag that is trained in order; in any order, items of all ages weigh the same.
+   */
+  static List<Double> decays(boolean ordered) {
+    return ordered ? DECAYS : NO_DECAY;
+  }
+
+  /** The default decays of a training, which files without {@code nextItem.decays} have, too. */
   static HistoryRows of(boolean ordered, LabelCounts counts) {
-    return new HistoryRows(ordered, counts, ordered ? DECAYS : NO_DECAY, TRANSITION_DECAY);
+    return new HistoryRows(ordered, counts, decays(ordered), TRANSITION_DECAY);
   }
 
   /** The same with more items, which came after the training. */

@@ -27,17 +27,21 @@ final class HistoryTraining {
   private long steps;
 
   /**
-   * What the bag learns.
+   * How the bag is trained.
    *
    * @param ordered whether it predicts an item from those before, or else from a random part of the
    *     others
    * @param dropout the share of a vector that a step drops
    * @param epochs the maximum, or the best
    */
-  record Setting(boolean ordered, List<Double> decays, double dropout, int epochs) {
+  record Setting(boolean ordered, double dropout, int epochs) {
+    private List<Double> decays() {
+      return HistoryRows.decays(ordered);
+    }
+
     @Override
     public String toString() {
-      return (ordered ? "decays " + decays : "any order") + ", dropout " + dropout;
+      return (ordered ? "decays " + decays() : "any order") + ", dropout " + dropout;
     }
   }
 
@@ -81,7 +85,7 @@ final class HistoryTraining {
    * @param heldOut choose the epoch, of equals the last; empty: it is the last of all
    */
   Trained train(Setting setting, List<Sequence> heldOut) {
-    HistoryRows rows = examples.rows().withDecays(setting.decays);
+    HistoryRows rows = examples.rows().withDecays(setting.decays());
     int dimension = learning.dimension(DIMENSION);
     HistoryLayers best = null;
     double bestNdcg = -1;
@@ -113,8 +117,7 @@ final class HistoryTraining {
         }
       }
       best = best == null ? layers.copy() : best;
-      return new Trained(
-          best, new Setting(setting.ordered, setting.decays, setting.dropout, bestEpoch));
+      return new Trained(best, new Setting(setting.ordered, setting.dropout, bestEpoch));
     } catch (Throwable e) {
       if (best != null) {
         best.close();

@@ -19,7 +19,7 @@ import org.blocksparse.mixture.Mixture;
 /**
  * Trains a {@link NextItem}: a bag with a softmax, or the mean of two, in order and in any; counts
  * of transitions; and the weights of their sum. Held-out items choose settings, epochs and weights.
- * What was held out of the given sequences is learned in a last training with these.
+ * A last training learns the given sequences, with what was held out of them.
  */
 final class NextItemTrainer {
   private static final int EPOCHS = 10;
@@ -160,9 +160,9 @@ final class NextItemTrainer {
 
   private List<Setting> settings() {
     boolean ordered = options.ordered();
-    Setting first = new Setting(ordered, learned.rows().decays(), options.dropout(0.5), epochs);
+    Setting first = new Setting(ordered, options.dropout(0.5), epochs);
     return ordered && !validation.isEmpty()
-        ? List.of(first, new Setting(false, HistoryRows.NO_DECAY, options.dropout(0.7), epochs))
+        ? List.of(first, new Setting(false, options.dropout(0.7), epochs))
         : List.of(first);
   }
 
