@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
-import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
@@ -154,10 +153,13 @@ final class HeadTraining {
   }
 
   private void requireLabelTextsToBeWeighed() {
-    if (!texts.isEmpty() && !set.isText()) {
+    if (texts.isEmpty()) {
+      return;
+    }
+    if (!set.isText()) {
       throw new IllegalArgumentException("labelTexts: expected texts, but examples have features");
     }
-    if (!texts.isEmpty() && heldOut().length == 0 && options.validation().isEmpty()) {
+    if (heldOut().length == 0 && options.validation().isEmpty()) {
       throw new IllegalArgumentException(
           "labelTexts: expected "
               + HELD_OUT
@@ -165,8 +167,7 @@ final class HeadTraining {
               + set.size());
     }
     long[] counts = set.labelCounts();
-    if (!texts.isEmpty()
-        && heldOut().length > 0
+    if (heldOut().length > 0
         && IntStream.range(0, texts.size())
             .noneMatch(label -> counts[label] > 0 && texts.get(label).length > 0)) {
       throw new IllegalArgumentException(
@@ -197,37 +198,20 @@ final class HeadTraining {
         options.validation().stream()
             .filter(e -> options.labelTree() || !e.labels().isEmpty())
             .toList();
-    List<NumberedExamples> batches = new ArrayList<>();
-    HeldOut examples = new HeldOut(batches, IntStream.range(0, validation.size()).toArray());
-    try {
-      for (int begin = 0; begin < validation.size(); begin += Classifier.BATCH) {
-        int end = Math.min(validation.size(), begin + Classifier.BATCH);
-        batches.add(model.numbered(validation.subList(begin, end)));
-      }
-      return examples;
-    } catch (Throwable e) {
-      examples.close();
-      throw e;
-    }
+    return HeldOut.of(
+        IntStream.range(0, validation.size()).toArray(),
+        (begin, end) -> model.numbered(validation.subList(begin, end)));
   }
 
   private HeldOut heldOut(Fold fold) {
-    int[] heldOut = fold.heldOut;
-    List<NumberedExamples> batches = new ArrayList<>();
-    HeldOut examples = new HeldOut(batches, fold.units);
-    try {
-      BitSet known = set.featuresOf(fold.others);
-      texts.forEach(words -> IntStream.of(words).forEach(known::set));
-      for (int begin = 0; begin < heldOut.length; begin += Classifier.BATCH) {
-        int end = Math.min(heldOut.length, begin + Classifier.BATCH);
-        SparseRows x = set.features(heldOut, begin, end, known);
-        batches.add(new NumberedExamples(x, set.labels(heldOut, begin, end)));
-      }
-      return examples;
-    } catch (Throwable e) {
-      examples.close();
-      throw e;
-    }
+    BitSet known = set.featuresOf(fold.others);
+    texts.forEach(words -> IntStream.of(words).forEach(known::set));
+    return HeldOut.of(
+        fold.units,
+        (begin, end) ->
+            new NumberedExamples(
+                set.features(fold.heldOut, begin, end, known),
+                set.labels(fold.heldOut, begin, end)));
   }
 
   // ----------------------------------------------------------------------------------- embedding

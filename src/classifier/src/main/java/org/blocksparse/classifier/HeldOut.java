@@ -9,6 +9,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
+import java.util.function.BiFunction;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.SparseRows;
@@ -27,16 +28,30 @@ final class HeldOut implements AutoCloseable {
   private final List<NumberedExamples> batches;
   private final int[] units;
 
+  private HeldOut(List<NumberedExamples> batches, int[] units) {
+    this.batches = batches;
+    this.units = units;
+  }
+
   /**
    * Examples.
    *
-   * @param batches closed along with this
    * @param units for each example, a number that those have which were {@linkplain #units drawn
    *     together}
+   * @param batch makes the examples from a number, inclusive, to another one, exclusive
    */
-  HeldOut(List<NumberedExamples> batches, int[] units) {
-    this.batches = batches;
-    this.units = units;
+  static HeldOut of(int[] units, BiFunction<Integer, Integer, NumberedExamples> batch) {
+    HeldOut examples = new HeldOut(new ArrayList<>(), units);
+    try {
+      for (int begin = 0; begin < units.length; begin += Classifier.BATCH) {
+        int end = Math.min(units.length, begin + Classifier.BATCH);
+        examples.batches.add(batch.apply(begin, end));
+      }
+      return examples;
+    } catch (Throwable e) {
+      examples.close();
+      throw e;
+    }
   }
 
   /**
