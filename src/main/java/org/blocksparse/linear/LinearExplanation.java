@@ -34,7 +34,10 @@ public record LinearExplanation(
    * @param weight of a value of 1, for the label and the clusters above it
    */
   public record Term(int feature, double value, double weight) {
-    /** What the feature adds to the sum; negative if it speaks against the label. */
+    /**
+     * The part of the log probability that the feature adds; negative if it speaks against the
+     * label.
+     */
     public double contribution() {
       return value * weight;
     }

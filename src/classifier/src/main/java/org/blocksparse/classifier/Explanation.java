@@ -22,7 +22,7 @@ import java.util.List;
  */
 public record Explanation(Prediction prediction, double score, double prior, List<Share> shares) {
   /**
-   * What the features of the example add to the score by a head.
+   * The part of the score that a head adds for the features of the example.
    *
    * @param head linear, embedding, neighbours, or texts: the texts of labels
    * @param score negative if they speak against the label

@@ -83,7 +83,7 @@ record TrainingDefaults(TrainingOptions options) {
     return examples >= MANY_EXAMPLES;
   }
 
-  /** What an error costs the linear head. */
+  /** The cost of an error in the training of a linear head. */
   static float cost(int examples) {
     return areMany(examples) ? 1 : COST_OF_FEW_EXAMPLES;
   }
