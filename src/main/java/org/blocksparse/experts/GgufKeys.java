@@ -69,8 +69,9 @@ record GgufKeys(GgufFile file, int block, Map<String, Object> values) {
           ARCHITECTURE,
           "expected one of "
               + new TreeSet<>(ARCHITECTURES.keySet())
-              + " but was "
-              + MalformedException.excerpt(keys.architecture())
+              + (keys.values.containsKey(ARCHITECTURE)
+                  ? " but was " + MalformedException.excerpt(keys.architecture())
+                  : " but is missing")
               + REMEDY);
     }
     return keys;

@@ -18,6 +18,10 @@ import org.blocksparse.internal.memory.Storage;
 final class GgufTensors {
   private GgufTensors() {}
 
+  /** The remedy for quantized types. */
+  private static final String REMEDY =
+      "; llama-quantize FLOAT16.gguf OUT.gguf Q4_K_M, or Q8_0, writes such types";
+
   /**
    * The floats of a tensor in new memory.
    *
@@ -50,7 +54,12 @@ final class GgufTensors {
   private static void requireKnown(GgufEntry entry) throws MalformedException {
     if (!GgmlBlocks.WIDENED.contains(entry.type())) {
       throw new MalformedException(
-          entry.name(), "expected one of " + GgmlBlocks.WIDENED + " but was " + entry.text());
+          entry.name(),
+          "expected one of "
+              + GgmlBlocks.WIDENED
+              + " but was "
+              + entry.text()
+              + (entry.type().blockSize() > 1 ? REMEDY : ""));
     }
   }
 

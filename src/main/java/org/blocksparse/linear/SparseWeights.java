@@ -95,7 +95,7 @@ public final class SparseWeights extends SparseLayer {
     Engine engine = TENSORS.engine(requireNonNull(workers, "workers"));
     SparseModel.requireOutputs(outputs);
     TENSORS.requireIndices(requireNonNull(weights, "weights"), "weights", "outputs", outputs);
-    Check.atLeast(1, "weights: rows", weights.rows());
+    requireRows("weights", weights);
     try (OperandLease lease = TENSORS.lease(weights, new OperandLease(), "weights")) {
       TENSORS.requireFinite(weights, "weights");
       SparseModel model = SparseModel.of(TENSORS.bags(weights), outputs);
@@ -125,7 +125,7 @@ public final class SparseWeights extends SparseLayer {
     Engine engine = TENSORS.engine(requireNonNull(workers, "workers"));
     Check.dimension("features", features);
     TENSORS.requireIndices(requireNonNull(rows, "rows"), "rows", "features", features);
-    Check.atLeast(1, "rows: rows", rows.rows());
+    requireRows("rows", rows);
     SparseModel.requireOutputs(rows.rows());
     try (OperandLease lease = TENSORS.lease(rows, new OperandLease(), "rows")) {
       TENSORS.requireFinite(rows, "rows");
@@ -134,6 +134,12 @@ public final class SparseWeights extends SparseLayer {
       SparseMatrix weighted = tfIdf == null ? matrix : tfIdf.weighted(matrix);
       SparseModel model = SparseModel.of(weighted.transposed(features), rows.rows(), tfIdf);
       return new SparseWeights(model, engine, Map.of(), null);
+    }
+  }
+
+  private static void requireRows(String name, SparseRows rows) {
+    if (rows.rows() == 0) {
+      throw new IllegalArgumentException(name + ": expected at least 1 row but was 0");
     }
   }
 

@@ -152,7 +152,7 @@ public final class Labels {
    */
   static Labels orThrow(Labels ofLayer) {
     if (ofLayer == null) {
-      throw new IllegalStateException("layer: has no labels");
+      throw new IllegalStateException("layer: has no labels; setLabels names its outputs");
     }
     return ofLayer;
   }

@@ -49,11 +49,28 @@ public final class ClassAssignment {
    */
   public static ClassAssignment contiguous(int outputs, int nClasses) {
     int slots = slotsFor(Check.dimension("outputs", outputs), nClasses);
+    requireHeap(outputs);
     int[] classOf = new int[outputs];
     for (int output = 0; output < outputs; output++) {
       classOf[output] = output / slots;
     }
     return new ClassAssignment(ClassTable.inOrder(classOf, Engine.ceilDiv(outputs, slots), slots));
+  }
+
+  /** Throws before any memory is allocated if the whole heap could not hold the table. */
+  private static void requireHeap(int outputs) {
+    long needed = (long) Integer.BYTES * outputs;
+    long heap = Runtime.getRuntime().maxMemory();
+    if (needed > heap) {
+      throw new OutOfMemoryError(
+          "outputs: the classes of "
+              + outputs
+              + " outputs take "
+              + needed
+              + " bytes of the Java heap, which has "
+              + heap
+              + "; java -Xmx sets its size");
+    }
   }
 
   /**

@@ -436,10 +436,10 @@ final class GgufExpertsTest {
         "; or pass the gate and the activation: MixtureOfExperts.of(file, block, gate,"
             + " activation)";
     String known = "[deepseek2, gemma4, glm4moe, gpt-oss, llama, olmoe, qwen2moe, qwen3moe]";
-    String architecture = "general.architecture: expected one of " + known + " but was ";
-    refused(keys("general.architecture", null), tensors, architecture + "null" + remedy);
-    refused(keys("general.architecture", "grok"), tensors, architecture + "grok" + remedy);
-    refused(keys("general.architecture", 7), tensors, architecture + "7");
+    String architecture = "general.architecture: expected one of " + known + " but ";
+    refused(keys("general.architecture", null), tensors, architecture + "is missing" + remedy);
+    refused(keys("general.architecture", "grok"), tensors, architecture + "was grok" + remedy);
+    refused(keys("general.architecture", 7), tensors, architecture + "was 7");
     String used = "llama.expert_used_count";
     String wrong = used + ": expected a number from 1 to 3 but ";
     refused(keys(used, null), tensors, wrong + "is missing" + remedy);

@@ -387,9 +387,10 @@ final class GgufFileTest {
     refused("nothing", "is missing", () -> gguf.floats("nothing"));
     refused("q4_1", "is missing; did you mean q4_0? there are f32", () -> gguf.weights("q4_1"));
     String widened = "expected one of [F32, F16, Q4_0, Q8_0, Q4_K, Q6_K, BF16, MXFP4] but was ";
-    refused("q5_K", widened + "Q5_K (2, 256)", () -> gguf.floats("q5_K"));
+    String remedy = "; llama-quantize FLOAT16.gguf OUT.gguf Q4_K_M, or Q8_0, writes such types";
+    refused("q5_K", widened + "Q5_K (2, 256)" + remedy, () -> gguf.floats("q5_K"));
     refused("i32", widened + "I32 (3)", () -> gguf.floats("i32"));
-    refused("q5_K", widened + "Q5_K (2, 256)", () -> gguf.weights("q5_K"));
+    refused("q5_K", widened + "Q5_K (2, 256)" + remedy, () -> gguf.weights("q5_K"));
     for (int[] blocks : new int[][] {{1, 2}, {-1, -3}, {0, 3}, {2, 1}}) {
       IllegalArgumentException e =
           assertThrows(

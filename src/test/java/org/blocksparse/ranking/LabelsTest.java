@@ -168,9 +168,15 @@ final class LabelsTest {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(2, 3).build();
         FloatTensor x = FloatTensor.zeros(1, 2)) {
       assertFalse(layer.hasLabels());
-      assertRefused(IllegalStateException.class, "layer: has no labels", layer::labels);
+      assertRefused(
+          IllegalStateException.class,
+          "layer: has no labels; setLabels names its outputs",
+          layer::labels);
       Ranking ranking = layer.topK(x, 1);
-      assertRefused(IllegalStateException.class, "layer: has no labels", () -> ranking.label(0, 0));
+      assertRefused(
+          IllegalStateException.class,
+          "layer: has no labels; setLabels names its outputs",
+          () -> ranking.label(0, 0));
       assertNull(layer.explain(x, 0).label());
       for (Labels wrong : List.of(Labels.of("a", "b", "c", "d"), Labels.of("a", "b"))) {
         assertRefused(

@@ -374,7 +374,7 @@ final class LabelTreeTest {
       assertEquals("c", layer.explain(x, 2).label());
       assertFalse(bare.hasLabels());
       assertEquals(
-          "layer: has no labels",
+          "layer: has no labels; setLabels names its outputs",
           assertThrows(IllegalStateException.class, bare::labels).getMessage());
       bare.setLabels(names);
       assertEquals("a", bare.labels().name(0));
