@@ -9,7 +9,7 @@ import java.util.List;
 import java.util.Locale;
 import org.blocksparse.Workers;
 import org.blocksparse.classifier.Classifier;
-import org.blocksparse.classifier.Example;
+import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.io.LoadOptions;
 
 /**

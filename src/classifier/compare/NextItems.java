@@ -21,6 +21,9 @@ import java.util.Set;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 import org.blocksparse.classifier.*;
+import org.blocksparse.classifier.examples.*;
+import org.blocksparse.classifier.nextitem.*;
+import org.blocksparse.classifier.training.*;
 import org.blocksparse.ranking.Metrics;
 import org.bytedeco.javacpp.FloatPointer;
 

@@ -3,9 +3,9 @@
 import java.nio.file.Path;
 import java.util.List;
 import org.blocksparse.classifier.Classifier;
-import org.blocksparse.classifier.Example;
-import org.blocksparse.classifier.ExampleReader;
 import org.blocksparse.classifier.Prediction;
+import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.examples.ExampleReader;
 
 /**
  * Prints the perplexity of a model on examples that have one label each. Its probabilities, which

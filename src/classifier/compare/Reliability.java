@@ -3,9 +3,9 @@
 import java.nio.file.Path;
 import java.util.Locale;
 import org.blocksparse.classifier.Classifier;
-import org.blocksparse.classifier.Example;
-import org.blocksparse.classifier.ExampleReader;
 import org.blocksparse.classifier.Prediction;
+import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.examples.ExampleReader;
 
 /**
  * Prints the numbers of a chart of how many of the labels that a model predicts with some

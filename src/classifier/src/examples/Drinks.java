@@ -7,6 +7,8 @@ import java.io.IOException;
 import java.nio.file.*;
 import java.util.stream.Stream;
 import org.blocksparse.classifier.*;
+import org.blocksparse.classifier.examples.*;
+import org.blocksparse.classifier.training.*;
 
 class Drinks {
   public static void main(String[] args) throws IOException {
@@ -28,14 +30,14 @@ class Drinks {
   static void train(Path file, Path model) throws IOException {
     TrainingOptions options = TrainingOptions.defaults().withEpochs(10).withSeed(7);
     try (var reader = ExampleReader.open(file);
-        var classifier = Classifier.train(reader.examples(), options)) {
+        var classifier = Training.train(reader.examples(), options)) {
       classifier.save(model);
     }
   }
 
   /** Learns from a stream of examples. */
   static Classifier ofReviews(Stream<String> good, Stream<String> bad) {
-    return Classifier.train(
+    return Training.train(
         Stream.concat(
             good.map(text -> Example.ofText(text, "good")),
             bad.map(text -> Example.ofText(text, "bad"))),

@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.List;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.classifier.*;
+import org.blocksparse.classifier.fasttext.FastTextVectors;
 
 class FromFastText {
   public static void main(String[] args) throws IOException {

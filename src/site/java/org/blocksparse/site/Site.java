@@ -33,6 +33,10 @@ public final class Site {
           Path.of("apidocs/org.blocksparse/org/blocksparse/ranking"),
           Path.of("apidocs/org.blocksparse/org/blocksparse/softmax"),
           Path.of("apidocs-classifier/org/blocksparse/classifier"),
+          Path.of("apidocs-classifier/org/blocksparse/classifier/examples"),
+          Path.of("apidocs-classifier/org/blocksparse/classifier/fasttext"),
+          Path.of("apidocs-classifier/org/blocksparse/classifier/nextitem"),
+          Path.of("apidocs-classifier/org/blocksparse/classifier/training"),
           Path.of("apidocs-spark/org/blocksparse/spark"));
 
   private static final Path RESOURCES = Path.of("src/site/resources");

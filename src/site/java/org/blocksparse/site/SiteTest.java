@@ -351,6 +351,10 @@ final class SiteTest {
             "apidocs/org.blocksparse/org/blocksparse/ranking",
             "apidocs/org.blocksparse/org/blocksparse/softmax",
             "apidocs-classifier/org/blocksparse/classifier",
+            "apidocs-classifier/org/blocksparse/classifier/examples",
+            "apidocs-classifier/org/blocksparse/classifier/fasttext",
+            "apidocs-classifier/org/blocksparse/classifier/nextitem",
+            "apidocs-classifier/org/blocksparse/classifier/training",
             "apidocs-spark/org/blocksparse/spark")) {
       Path index = SITE.resolve(Path.of(types).getName(0)).resolve("index.html");
       try (Stream<Path> pages = Files.list(SITE.resolve(types))) {

@@ -3,10 +3,10 @@ package topics;
 
 import dev.langchain4j.classification.TextClassifier;
 import java.util.stream.Stream;
-import org.blocksparse.classifier.Classifier;
-import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.PredictionOptions;
-import org.blocksparse.classifier.TrainingOptions;
+import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.training.Training;
+import org.blocksparse.classifier.training.TrainingOptions;
 
 class Topics {
   enum Topic {
@@ -19,7 +19,7 @@ class Topics {
         Stream.of(
             Example.ofText("My card was charged twice", "BILLING"),
             Example.ofText("The app crashes at start", "BUG"));
-    try (var model = Classifier.train(examples, TrainingOptions.defaults())) {
+    try (var model = Training.train(examples, TrainingOptions.defaults())) {
       TextClassifier<Topic> topics =
           new TrainedTextClassifier<>(model, Topic::valueOf, PredictionOptions.top(1));
       System.out.println(topics.classify("I was charged for two cards")); // [BILLING]

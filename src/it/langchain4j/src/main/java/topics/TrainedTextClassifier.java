@@ -9,8 +9,8 @@ import dev.langchain4j.classification.TextClassifier;
 import java.util.Map;
 import java.util.function.Function;
 import org.blocksparse.classifier.Classifier;
-import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.PredictionOptions;
+import org.blocksparse.classifier.examples.Example;
 
 /** A trained model behind LangChain4j's interface; scores are probabilities, highest first. */
 public final class TrainedTextClassifier<L> implements TextClassifier<L> {

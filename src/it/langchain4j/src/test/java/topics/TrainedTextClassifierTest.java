@@ -16,10 +16,11 @@ import java.util.List;
 import java.util.function.Function;
 import java.util.stream.Stream;
 import org.blocksparse.classifier.Classifier;
-import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.Prediction;
 import org.blocksparse.classifier.PredictionOptions;
-import org.blocksparse.classifier.TrainingOptions;
+import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.training.Training;
+import org.blocksparse.classifier.training.TrainingOptions;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -37,7 +38,7 @@ final class TrainedTextClassifierTest {
   @BeforeAll
   static void train() {
     model =
-        Classifier.train(
+        Training.train(
             Stream.of(Example.ofText("green leaves", "TEA"), Example.ofText("beans", "COFFEE")),
             TrainingOptions.defaults().withEpochs(20).withDimension(8));
   }

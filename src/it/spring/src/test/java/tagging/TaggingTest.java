@@ -19,8 +19,9 @@ import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
 import java.util.stream.Stream;
 import org.blocksparse.classifier.Classifier;
-import org.blocksparse.classifier.Example;
-import org.blocksparse.classifier.TrainingOptions;
+import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.training.Training;
+import org.blocksparse.classifier.training.TrainingOptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -55,7 +56,7 @@ class TaggingTest {
   /** Saves a model that gives leaves one label and beans another one, by rename. */
   private static void train(String leaves, String beans) throws IOException {
     try (Classifier classifier =
-        Classifier.train(
+        Training.train(
             Stream.of(Example.ofText("green leaves", leaves), Example.ofText("hot beans", beans)),
             TrainingOptions.defaults().withEpochs(20).withDimension(8))) {
       classifier.save(file());

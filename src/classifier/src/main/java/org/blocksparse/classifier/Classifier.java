@@ -12,7 +12,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.TreeMap;
-import java.util.concurrent.CancellationException;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
@@ -22,6 +21,13 @@ import org.blocksparse.MemoryUse;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Tensor;
 import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.examples.ExampleReader;
+import org.blocksparse.classifier.examples.InvalidInputException;
+import org.blocksparse.classifier.fasttext.FastTextDictionary;
+import org.blocksparse.classifier.fasttext.FastTextModel;
+import org.blocksparse.classifier.features.ExampleRows;
+import org.blocksparse.classifier.features.InputRows;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.NpzFile;
 import org.blocksparse.io.SaveOptions;
@@ -49,10 +55,12 @@ import org.blocksparse.softmax.TwoLevelLayer;
  * classifier.predict("some text", 5).get(0).label();
  * }</pre>
  *
- * <p><b>Several labels.</b> A label has the {@linkplain TrainingOptions#withHead calibrated}
- * probability that it applies, independent of others. With the softmax, each epoch of training
- * learns one label of an example, in rotation. With a {@linkplain TrainingOptions#withLabelTree
- * label tree} or a linear head, it learns all labels of an example.
+ * <p><b>Several labels.</b> A label has the {@linkplain
+ * org.blocksparse.classifier.training.TrainingOptions#withHead calibrated} probability that it
+ * applies, independent of others. With the softmax, each epoch of training learns one label of an
+ * example, in rotation. With a {@linkplain
+ * org.blocksparse.classifier.training.TrainingOptions#withLabelTree label tree} or a linear head,
+ * it learns all labels of an example.
  *
  * <p><b>Threads.</b> Any number of threads may use a classifier at the same time.
  *
@@ -62,7 +70,7 @@ import org.blocksparse.softmax.TwoLevelLayer;
  */
 public final class Classifier implements AutoCloseable {
   /** The number of examples that are computed together. */
-  static final int BATCH = 256;
+  public static final int BATCH = 256;
 
   /** The maximum number of unknown labels of an example that are counted. */
   private static final int MOST_UNKNOWN = 1 << 18;
@@ -97,7 +105,7 @@ public final class Classifier implements AutoCloseable {
    * @param heads named as those of {@link Heads}
    * @param metadata of its file; may be changed until others see this
    */
-  Classifier(InputRows input, Mixture heads, Map<String, String> metadata) {
+  public Classifier(InputRows input, Mixture heads, Map<String, String> metadata) {
     this.input = input;
     this.fastText = null;
     this.heads = heads;
@@ -110,7 +118,7 @@ public final class Classifier implements AutoCloseable {
   }
 
   /** A classifier of a model of fastText, which it closes. */
-  Classifier(FastTextModel model) {
+  public Classifier(FastTextModel model) {
     this.input = model.rows();
     this.fastText = model;
     this.heads = null;
@@ -123,31 +131,8 @@ public final class Classifier implements AutoCloseable {
   }
 
   /** The same model with other heads, which have the same input. */
-  Classifier with(Mixture others) {
+  public Classifier with(Mixture others) {
     return new Classifier(input(), others, metadata);
-  }
-
-  /**
-   * Trains a classifier, after a search for options with {@linkplain TrainingOptions#withTuning
-   * tuning}.
-   *
-   * @param examples read to the end once, and kept in memory as numbers; examples without a label
-   *     are ignored, except by a label tree
-   * @throws IllegalArgumentException if no example has a label, or none has a feature that is kept;
-   *     if some are texts and others have features, validation examples included; or if a label
-   *     holds half of a pair of surrogates
-   * @throws ArithmeticException if the loss becomes infinite, because the rate is too high, and
-   *     validation kept no model before
-   * @throws CancellationException if it was stopped before the first step
-   */
-  public static Classifier train(Stream<Example> examples, TrainingOptions options) {
-    HeadTraining.requireHead(options);
-    TrainingSet set = TrainingSet.of(examples, options);
-    Map<String, String> card = options.card(); // once, however many trainings there are
-    TrainingOptions first = options.withCard(() -> card);
-    TrainingOptions chosen =
-        first.tuning().isZero() ? first : new Tuner(set, first, System::nanoTime).search();
-    return new HeadTraining(set, chosen).train();
   }
 
   /**
@@ -250,14 +235,14 @@ public final class Classifier implements AutoCloseable {
   }
 
   /** Requires that this is no model of fastText. */
-  void requireOwn() {
+  public void requireOwn() {
     if (fastText != null) {
       throw new InvalidInputException(
           "model: is of fastText, which is only read; expected one that train wrote");
     }
   }
 
-  static InvalidInputException notFinite() {
+  public static InvalidInputException notFinite() {
     return new InvalidInputException("model: its weights are not finite");
   }
 
@@ -302,7 +287,7 @@ public final class Classifier implements AutoCloseable {
         Ranking ranking =
             fastText == null
                 ? rank(features, options.top(), allowed)
-                : requireDefined(fastText.topK(features, options.top(), options.filter()));
+                : requireDefined(topKOfFastText(features, options.top(), options.filter()));
         for (int row = 0; row < ranking.batch(); row++) {
           all.add(predictions(ranking, row, options.threshold()));
         }
@@ -394,12 +379,17 @@ public final class Classifier implements AutoCloseable {
             : heads.atLeastScore(x, Prediction.logThreshold(probability), Filter.without()));
   }
 
+  private Ranking topKOfFastText(SparseRows features, int k, LabelFilter filter) {
+    Labels labels = fastText.labels();
+    return fastText.topK(features, k, filter.outputs(labels), () -> filter.allowed(labels));
+  }
+
   /**
    * All rows have a ranking.
    *
    * @throws InvalidInputException if weights of the model are not finite
    */
-  static Ranking requireDefined(Ranking ranking) {
+  public static Ranking requireDefined(Ranking ranking) {
     for (int row = 0; row < ranking.batch(); row++) {
       if (!ranking.isDefined(row)) {
         throw notFinite();
@@ -481,7 +471,7 @@ public final class Classifier implements AutoCloseable {
   }
 
   /** Examples with labels as this has them. */
-  NumberedExamples numbered(List<Example> examples) {
+  public NumberedExamples numbered(List<Example> examples) {
     SparseRows features = input.of(examples);
     try {
       List<int[]> labels = examples.stream().map(this::numbers).toList();
@@ -493,22 +483,22 @@ public final class Classifier implements AutoCloseable {
   }
 
   /** Adds to metrics how good the ranking is on examples; see {@link #evaluate}. */
-  void measure(NumberedExamples examples, int upTo, Metrics metrics) {
+  public void measure(NumberedExamples examples, int upTo, Metrics metrics) {
     Ranking ranking =
         fastText == null
             ? rank(examples.features(), upTo, Filter.without())
             : requireDefined(
-                fastText.topK(examples.features(), upTo, LabelFilter.without(List.of())));
+                topKOfFastText(examples.features(), upTo, LabelFilter.without(List.of())));
     metrics.add(ranking, examples.labels());
   }
 
   /** Decisions of this model, none so far. */
-  Decisions decisions(double threshold) {
+  public Decisions decisions(double threshold) {
     return new Decisions(names(), threshold);
   }
 
   /** Adds the decisions on examples. */
-  void decide(NumberedExamples examples, Decisions decisions) {
+  public void decide(NumberedExamples examples, Decisions decisions) {
     Ranking all =
         fastText == null
             ? atLeast(examples.features(), Decisions.LEAST_THRESHOLD)
@@ -540,7 +530,7 @@ public final class Classifier implements AutoCloseable {
   }
 
   /** As {@link #labelCounts}; null if the model has none. */
-  LabelCounts labelCountsOrNull() {
+  public LabelCounts labelCountsOrNull() {
     return metadata.containsKey(ClassifierFile.LABEL_COUNTS) ? labelCounts() : null;
   }
 
@@ -579,7 +569,10 @@ public final class Classifier implements AutoCloseable {
     return layer == null ? tree.labels() : layer.labels();
   }
 
-  /** Whether the model {@linkplain TrainingOptions#withLabelTree learns each label by itself}. */
+  /**
+   * Whether the model {@linkplain org.blocksparse.classifier.training.TrainingOptions#withLabelTree
+   * learns each label by itself}.
+   */
   public boolean hasLabelTree() {
     return fastText == null ? layer instanceof LabelTree : fastText.isOneVsAll();
   }
@@ -590,8 +583,9 @@ public final class Classifier implements AutoCloseable {
   }
 
   /**
-   * The prefix of labels in files of examples, which {@link TrainingOptions#withLabelPrefix} has
-   * set; pass it to {@link ExampleReader#open}.
+   * The prefix of labels in files of examples, which {@link
+   * org.blocksparse.classifier.training.TrainingOptions#withLabelPrefix} has set; pass it to {@link
+   * ExampleReader#open}.
    */
   public String labelPrefix() {
     return fastText == null
@@ -607,7 +601,8 @@ public final class Classifier implements AutoCloseable {
   /**
    * Whether the training kept a feature of an example. If it kept none, the prediction is that for
    * an empty text: it shows only the frequency of labels. With {@link
-   * TrainingOptions#withSharedRows}, every feature counts as known.
+   * org.blocksparse.classifier.training.TrainingOptions#withSharedRows}, every feature counts as
+   * known.
    *
    * @throws IllegalArgumentException if the example is a text and the model was trained on
    *     features, or the other way round
@@ -736,17 +731,11 @@ public final class Classifier implements AutoCloseable {
   }
 
   /** Facts on the training; may be changed until others see this. */
-  ModelCard card() {
+  public ModelCard card() {
     return new ModelCard(metadata);
   }
 
-  /** Stores how good this is on the validation examples, and the best threshold there. */
-  void setScores(ValidationScores scores) {
-    card().putScores(scores);
-    ClassifierFile.setThreshold(metadata, scores.threshold());
-  }
-
-  Map<String, String> metadata() {
+  public Map<String, String> metadata() {
     return metadata;
   }
 
@@ -755,36 +744,36 @@ public final class Classifier implements AutoCloseable {
    *
    * @throws InvalidInputException if it is of fastText
    */
-  InputRows input() {
+  public InputRows input() {
     requireOwn();
     return (InputRows) input;
   }
 
-  EmbeddingBag bag() {
+  public EmbeddingBag bag() {
     return bag;
   }
 
-  TwoLevelLayer<?> layer() {
+  public TwoLevelLayer<?> layer() {
     return layer;
   }
 
   /** The linear head, or null. */
-  LinearLabelTree tree() {
+  public LinearLabelTree tree() {
     return tree;
   }
 
   /** Beside the linear head; or null. */
-  NearestExamples neighbours() {
+  public NearestExamples neighbours() {
     return neighbours;
   }
 
   /** Texts of labels, beside the linear head; or null. */
-  SparseWeights texts() {
+  public SparseWeights texts() {
     return texts;
   }
 
   /** The sum of the heads; null if this is a model of fastText. */
-  Mixture heads() {
+  public Mixture heads() {
     return heads;
   }
 

@@ -14,6 +14,11 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.classifier.examples.LineParser;
+import org.blocksparse.classifier.fasttext.FastTextModel;
+import org.blocksparse.classifier.features.FeatureExtractor;
+import org.blocksparse.classifier.features.FeatureVocabulary;
+import org.blocksparse.classifier.features.InputRows;
 import org.blocksparse.internal.files.WholeFile;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.TensorFile;
@@ -56,7 +61,7 @@ import org.blocksparse.softmax.TwoLevelLayer;
  * classifier.calibration   slope, first, second and intercept of its second step; or not there
  * </pre>
  */
-final class ClassifierFile {
+public final class ClassifierFile {
   private static final String FORMAT = "classifier.format";
   private static final String VERSION = "2";
   private static final String OLD_VERSION = "1";
@@ -89,14 +94,14 @@ final class ClassifierFile {
    *
    * @param counts null: they are not known
    */
-  static Map<String, String> metadata(
-      InputRows input, LabelCounts counts, TrainingOptions options) {
+  public static Map<String, String> metadata(
+      InputRows input, LabelCounts counts, String labelPrefix) {
     Map<String, String> metadata = new TreeMap<>();
     metadata.put(FORMAT, VERSION);
     metadata.put(INPUT, input.text() ? "text" : "features");
     metadata.put(WORD_NGRAMS, Integer.toString(input.textFeatures().wordNgrams()));
     metadata.put(WORDS, input.textFeatures().isPlain() ? "plain" : "unicode");
-    metadata.put(LABEL_PREFIX, options.labelPrefix());
+    metadata.put(LABEL_PREFIX, labelPrefix);
     metadata.put(VOCABULARY, input.vocabulary().encoded());
     String encoded = counts == null ? "" : counts.encoded();
     if (!encoded.isEmpty()) {
@@ -118,11 +123,11 @@ final class ClassifierFile {
         : OptionalDouble.of(Double.parseDouble(threshold));
   }
 
-  static void setThreshold(Map<String, String> metadata, double threshold) {
+  public static void setThreshold(Map<String, String> metadata, double threshold) {
     metadata.put(THRESHOLD, Double.toString(threshold));
   }
 
-  static Classifier load(Path file, LoadOptions options) throws IOException {
+  public static Classifier load(Path file, LoadOptions options) throws IOException {
     return WholeFile.load(file, () -> loadParts(file, options), Classifier::close);
   }
 

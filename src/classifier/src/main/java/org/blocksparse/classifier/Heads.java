@@ -11,7 +11,7 @@ import org.blocksparse.mixture.NearestExamples;
 import org.blocksparse.softmax.TwoLevelLayer;
 
 /** The heads of a model as the scorers of a {@link Mixture}, by name. */
-final class Heads {
+public final class Heads {
   static final String EMBEDDING = "embedding";
   static final String LINEAR = "linear";
   static final String NEIGHBOURS = "neighbours";
@@ -25,7 +25,7 @@ final class Heads {
    * @param bag null, as the layer: there is no embedding head
    * @param tree null: there is no linear head
    */
-  static Mixture of(EmbeddingBag bag, TwoLevelLayer<?> layer, LinearLabelTree tree) {
+  public static Mixture of(EmbeddingBag bag, TwoLevelLayer<?> layer, LinearLabelTree tree) {
     return of(bag, layer, tree, null, null);
   }
 
@@ -36,7 +36,7 @@ final class Heads {
    * @param neighbours null: there are none
    * @param texts null: there are none
    */
-  static Mixture of(
+  public static Mixture of(
       EmbeddingBag bag,
       TwoLevelLayer<?> layer,
       LinearLabelTree tree,
@@ -62,7 +62,7 @@ final class Heads {
   }
 
   /** Heads with the weights and the calibration of others, as many as these. */
-  static Mixture of(
+  public static Mixture of(
       EmbeddingBag bag,
       TwoLevelLayer<?> layer,
       LinearLabelTree tree,

@@ -11,7 +11,7 @@ import org.blocksparse.ranking.Metrics;
  * model stores them as numbers of variable length (LEB128) in base 64, the examples first.
  */
 @SuppressWarnings("ArrayRecordComponent") // nobody compares them
-record LabelCounts(long examples, long[] ofLabels) {
+public record LabelCounts(long examples, long[] ofLabels) {
   private static final int BITS = 7;
   private static final int MORE = 1 << BITS;
 
@@ -21,16 +21,6 @@ record LabelCounts(long examples, long[] ofLabels) {
   /** More letters leave too little room for the keys of features in the header of a file. */
   private static final int LONGEST_TEXT = 1 << 20;
 
-  /** The counts of a training and of its initial model; null if those of the model are unknown. */
-  static LabelCounts ofOrNull(TrainingSet set, Classifier initial) {
-    LabelCounts counts = new LabelCounts(set.size(), set.labelCounts());
-    if (initial == null) {
-      return counts;
-    }
-    LabelCounts before = initial.labelCountsOrNull();
-    return before == null ? null : before.with(counts);
-  }
-
   /** The text of these; empty if it is too long for a file with a vocabulary. */
   String encoded() {
     String text = text();
@@ -38,7 +28,7 @@ record LabelCounts(long examples, long[] ofLabels) {
   }
 
   /** The text of these, of any length. */
-  String text() {
+  public String text() {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream(ofLabels.length + Long.BYTES);
     put(examples, bytes);
     Arrays.stream(ofLabels).forEach(count -> put(count, bytes));
@@ -59,7 +49,7 @@ record LabelCounts(long examples, long[] ofLabels) {
    *
    * @throws IllegalArgumentException if it is not the text of the counts of so many labels
    */
-  static LabelCounts decode(String text, int labels) {
+  public static LabelCounts decode(String text, int labels) {
     byte[] bytes = Base64.getUrlDecoder().decode(text);
     long[] numbers = new long[Math.min(labels + 1, bytes.length)];
     int size = 0;
@@ -88,7 +78,7 @@ record LabelCounts(long examples, long[] ofLabels) {
   }
 
   /** These and those of other examples, which have more labels or as many. */
-  LabelCounts with(LabelCounts more) {
+  public LabelCounts with(LabelCounts more) {
     long[] sums = more.ofLabels.clone();
     for (int label = 0; label < ofLabels.length; label++) {
       sums[label] += ofLabels[label];

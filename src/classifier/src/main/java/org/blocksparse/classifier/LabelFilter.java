@@ -53,7 +53,7 @@ public final class LabelFilter {
   }
 
   /** The same for the outputs of a model, by their names. */
-  Filter outputs(Labels known) {
+  public Filter outputs(Labels known) {
     if (labels.isEmpty() && !only) {
       return Filter.without();
     }

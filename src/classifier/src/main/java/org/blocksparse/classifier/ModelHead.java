@@ -15,11 +15,11 @@ public enum ModelHead {
   /** The weighted sum of both, with weights that are fitted to held-out examples. */
   BOTH;
 
-  boolean hasLinear() {
+  public boolean hasLinear() {
     return this != EMBEDDING;
   }
 
-  boolean hasEmbedding() {
+  public boolean hasEmbedding() {
     return this != LINEAR;
   }
 }

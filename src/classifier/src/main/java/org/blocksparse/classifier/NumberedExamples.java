@@ -7,8 +7,8 @@ import org.blocksparse.SparseRows;
  * Examples as a model has them: features as rows of its table, those that have one, and labels as
  * its outputs.
  */
-record NumberedExamples(SparseRows features, SparseRows labels) implements AutoCloseable {
-  int size() {
+public record NumberedExamples(SparseRows features, SparseRows labels) implements AutoCloseable {
+  public int size() {
     return labels.rows();
   }
 

@@ -5,6 +5,7 @@ import static java.util.Objects.requireNonNull;
 
 import java.util.List;
 import java.util.function.Consumer;
+import org.blocksparse.classifier.examples.Example;
 
 /**
  * Options of {@link Classifier#predict(List, PredictionOptions)}. Immutable: {@code
@@ -60,15 +61,15 @@ public final class PredictionOptions {
     return new PredictionOptions(top, threshold, filter, requireNonNull(value, "unknown"));
   }
 
-  int top() {
+  public int top() {
     return top;
   }
 
-  double threshold() {
+  public double threshold() {
     return threshold;
   }
 
-  LabelFilter filter() {
+  public LabelFilter filter() {
     return filter;
   }
 

@@ -37,6 +37,18 @@ import org.blocksparse.ModelHolder;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
 import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.examples.InvalidInputException;
+import org.blocksparse.classifier.examples.Texts;
+import org.blocksparse.classifier.features.FeatureExtractor;
+import org.blocksparse.classifier.features.FeatureVocabulary;
+import org.blocksparse.classifier.features.InputRows;
+import org.blocksparse.classifier.features.KeyTable;
+import org.blocksparse.classifier.training.LearningPoint;
+import org.blocksparse.classifier.training.Training;
+import org.blocksparse.classifier.training.TrainingDefaults;
+import org.blocksparse.classifier.training.TrainingListener;
+import org.blocksparse.classifier.training.TrainingOptions;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.NpzFile;
 import org.blocksparse.io.SaveOptions;
@@ -65,11 +77,11 @@ final class ClassifierTest {
 
   /** A model of few examples, of which none are held out to calibrate an embedding. */
   private static Classifier uncalibrated(TrainingOptions options) {
-    return Classifier.train(Texts.examples(499, LABELS, 1), options);
+    return Training.train(Texts.examples(499, LABELS, 1), options);
   }
 
   private static Classifier trained(TrainingOptions options) {
-    return Classifier.train(Texts.examples(2000, LABELS, 1), options);
+    return Training.train(Texts.examples(2000, LABELS, 1), options);
   }
 
   @Test
@@ -101,7 +113,7 @@ final class ClassifierTest {
     TrainingOptions options =
         TrainingOptions.defaults().withHead(ModelHead.EMBEDDING).withDimension(4).withEpochs(1);
     URI archive = URI.create("jar:" + folder.resolve("models.zip").toUri());
-    try (Classifier classifier = Classifier.train(Texts.examples(9, 3, 1), options);
+    try (Classifier classifier = Training.train(Texts.examples(9, 3, 1), options);
         FileSystem zip = FileSystems.newFileSystem(archive, Map.of("create", "true"))) {
       classifier.save(zip.getPath("model"));
       classifier.save(zip.getPath("smaller"), ElementType.INT8);
@@ -281,7 +293,7 @@ final class ClassifierTest {
                 e ->
                     Example.ofText(
                         Texts.of(e % LABELS, random), "even" + e % LABELS, "odd" + e % LABELS));
-    try (Classifier classifier = Classifier.train(examples, SMALL.withEpochs(10))) {
+    try (Classifier classifier = Training.train(examples, SMALL.withEpochs(10))) {
       List<Example> heldOut =
           Texts.examples(200, LABELS, 6)
               .map(
@@ -300,7 +312,7 @@ final class ClassifierTest {
   void sparseFeatures_areLearned_whateverTheirScale() {
     SplittableRandom random = new SplittableRandom(7);
     Stream<Example> examples = IntStream.range(0, 2000).mapToObj(e -> sparse(e % LABELS, random));
-    try (Classifier classifier = Classifier.train(examples, SMALL)) {
+    try (Classifier classifier = Training.train(examples, SMALL)) {
       Metrics metrics =
           classifier.evaluate(IntStream.range(0, 200).mapToObj(e -> sparse(e % LABELS, random)), 1);
       assertTrue(metrics.precision(1) > 0.95, metrics::toString);
@@ -354,7 +366,7 @@ final class ClassifierTest {
     Path file = folder.resolve("shared");
     TrainingOptions options = SMALL.withSharedRows(rows);
     try (Classifier classifier =
-        Classifier.train(
+        Training.train(
             IntStream.range(0, 2000).mapToObj(e -> multiple(e % LABELS, rows)), options)) {
       classifier.save(file);
     }
@@ -373,11 +385,11 @@ final class ClassifierTest {
   void rareFeatures_areLeftOut() {
     Stream<Example> examples = Stream.of(text("a a b"), text("a c"), text("b d"));
     TrainingOptions options = SMALL.withWordNgrams(1).withEpochs(1).withMinCount(2);
-    try (Classifier classifier = Classifier.train(examples, options)) {
+    try (Classifier classifier = Training.train(examples, options)) {
       assertEquals("2", classifier.info().get("rows of the table")); // a and b
     }
     try (Classifier classifier =
-        Classifier.train(Stream.of(text("a a b"), text("b d")), options.withMaxFeatures(1))) {
+        Training.train(Stream.of(text("a a b"), text("b d")), options.withMaxFeatures(1))) {
       assertEquals("1", classifier.info().get("rows of the table"));
     }
     assertEquals(
@@ -388,7 +400,7 @@ final class ClassifierTest {
   }
 
   private static String refusal(Stream<Example> examples, TrainingOptions options) {
-    return assertThrows(IllegalArgumentException.class, () -> Classifier.train(examples, options))
+    return assertThrows(IllegalArgumentException.class, () -> Training.train(examples, options))
         .getMessage();
   }
 
@@ -535,8 +547,7 @@ final class ClassifierTest {
   private static void assertRefused(String message, Stream<Example> examples) {
     assertEquals(
         message,
-        assertThrows(
-                IllegalArgumentException.class, () -> Classifier.train(examples, SMALL).close())
+        assertThrows(IllegalArgumentException.class, () -> Training.train(examples, SMALL).close())
             .getMessage());
   }
 

@@ -19,6 +19,10 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.blocksparse.SparseRows;
+import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.examples.Texts;
+import org.blocksparse.classifier.training.Training;
+import org.blocksparse.classifier.training.TrainingOptions;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.ranking.Labels;
@@ -43,8 +47,8 @@ final class DecisionsTest {
   static void train() {
     TrainingOptions options =
         TrainingOptions.defaults().withHead(ModelHead.EMBEDDING).withDimension(8).withEpochs(2);
-    softmax = Classifier.train(uneven(400, 1).stream(), options);
-    tree = Classifier.train(uneven(400, 1).stream(), options.withLabelTree());
+    softmax = Training.train(uneven(400, 1).stream(), options);
+    tree = Training.train(uneven(400, 1).stream(), options.withLabelTree());
     HELD_OUT.addAll(uneven(150, 2));
     HELD_OUT.add(Example.ofText("of n1", "label1", "new", "new"));
     HELD_OUT.add(Example.ofText("of n2", "newer", "new"));

@@ -10,6 +10,9 @@ import java.util.List;
 import java.util.Set;
 import java.util.stream.Stream;
 import org.blocksparse.IntTensor;
+import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.training.Training;
+import org.blocksparse.classifier.training.TrainingOptions;
 import org.blocksparse.io.NpzFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -46,7 +49,7 @@ final class ExportedKeysTest {
   private Set<Long> exportedKeys(Stream<Example> examples, TrainingOptions options)
       throws IOException {
     Path npz = folder.resolve("keys.npz");
-    try (Classifier classifier = Classifier.train(examples, options)) {
+    try (Classifier classifier = Training.train(examples, options)) {
       classifier.export(npz);
     }
     try (NpzFile file = NpzFile.open(npz);

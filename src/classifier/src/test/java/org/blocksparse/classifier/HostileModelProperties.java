@@ -23,6 +23,11 @@ import net.jqwik.api.lifecycle.AfterContainer;
 import net.jqwik.api.lifecycle.BeforeContainer;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.examples.InvalidInputException;
+import org.blocksparse.classifier.examples.Texts;
+import org.blocksparse.classifier.training.Training;
+import org.blocksparse.classifier.training.TrainingOptions;
 import org.blocksparse.testing.FileChanges;
 import org.blocksparse.testing.Folders;
 import org.blocksparse.testing.ThreadHeap;
@@ -62,7 +67,7 @@ final class HostileModelProperties {
         Classifier tree = ofTexts(SMALL.withLabelTree().withClasses(3).withPlainWords());
         Classifier shared = ofTexts(SMALL.withSharedRows(70).withClasses(3));
         Classifier features =
-            Classifier.train(
+            Training.train(
                 IntStream.range(0, 30).mapToObj(HostileModelProperties::sparse), SMALL)) {
       add("texts", texts, ElementType.FLOAT32);
       add("label tree", tree, ElementType.FLOAT32);
@@ -73,7 +78,7 @@ final class HostileModelProperties {
   }
 
   private static Classifier ofTexts(TrainingOptions options) {
-    return Classifier.train(Texts.examples(30, LABELS, 1), options);
+    return Training.train(Texts.examples(30, LABELS, 1), options);
   }
 
   private static Example sparse(int number) {

@@ -8,6 +8,11 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.examples.InvalidInputException;
+import org.blocksparse.classifier.examples.Texts;
+import org.blocksparse.classifier.training.Training;
+import org.blocksparse.classifier.training.TrainingOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -23,7 +28,7 @@ final class LabelFilterTest {
           .withEpochs(1);
 
   private static Classifier trained(TrainingOptions options) {
-    return Classifier.train(Texts.examples(2000, LABELS, 1), options);
+    return Training.train(Texts.examples(2000, LABELS, 1), options);
   }
 
   private static PredictionOptions top(int k, LabelFilter filter) {

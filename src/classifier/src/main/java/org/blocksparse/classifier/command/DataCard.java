@@ -9,7 +9,7 @@ import java.time.LocalDate;
 import java.time.ZoneOffset;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import org.blocksparse.classifier.InvalidInputException;
+import org.blocksparse.classifier.examples.InvalidInputException;
 
 /** Entries of the model card that only the command knows: the date, and the files. */
 final class DataCard {

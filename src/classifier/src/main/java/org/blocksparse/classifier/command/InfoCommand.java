@@ -12,7 +12,7 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import org.blocksparse.Backend;
 import org.blocksparse.classifier.Classifier;
-import org.blocksparse.classifier.NextItem;
+import org.blocksparse.classifier.nextitem.NextItem;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;

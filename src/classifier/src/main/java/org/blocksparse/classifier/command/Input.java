@@ -8,9 +8,9 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.stream.Stream;
-import org.blocksparse.classifier.Example;
-import org.blocksparse.classifier.ExampleReader;
-import org.blocksparse.classifier.InvalidInputException;
+import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.examples.ExampleReader;
+import org.blocksparse.classifier.examples.InvalidInputException;
 
 /**
  * Examples that are read from a file or a pipe. Tells how far it is while it is read, and at the

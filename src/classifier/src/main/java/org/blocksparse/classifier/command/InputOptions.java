@@ -15,9 +15,9 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Function;
 import org.blocksparse.classifier.Classifier;
-import org.blocksparse.classifier.ExampleFormat;
-import org.blocksparse.classifier.ExampleReader;
-import org.blocksparse.classifier.InvalidInputException;
+import org.blocksparse.classifier.examples.ExampleFormat;
+import org.blocksparse.classifier.examples.ExampleReader;
+import org.blocksparse.classifier.examples.InvalidInputException;
 import picocli.CommandLine.Option;
 
 /** Options of reading examples. */

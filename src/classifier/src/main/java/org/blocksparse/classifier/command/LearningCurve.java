@@ -8,7 +8,7 @@ import java.nio.channels.Channels;
 import java.nio.file.Path;
 import java.util.List;
 import javax.imageio.ImageIO;
-import org.blocksparse.classifier.LearningPoint;
+import org.blocksparse.classifier.training.LearningPoint;
 import org.blocksparse.internal.files.AtomicFile;
 import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.BitmapEncoder.BitmapFormat;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier.command;
 
-import org.blocksparse.classifier.InvalidInputException;
+import org.blocksparse.classifier.examples.InvalidInputException;
 
 /** The numbers that options may have. */
 final class Limits {

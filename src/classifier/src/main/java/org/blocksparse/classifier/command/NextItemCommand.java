@@ -2,7 +2,7 @@
 package org.blocksparse.classifier.command;
 
 import java.util.concurrent.Callable;
-import org.blocksparse.classifier.InvalidInputException;
+import org.blocksparse.classifier.examples.InvalidInputException;
 import picocli.CommandLine.Command;
 
 /** The commands of a recommender of next items. */

@@ -7,7 +7,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.blocksparse.classifier.TrainingOptions;
+import org.blocksparse.classifier.training.TrainingOptions;
 
 /** Maps names of options in Java to those of the command. */
 final class OptionName {

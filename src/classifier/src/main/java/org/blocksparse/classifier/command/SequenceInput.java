@@ -7,11 +7,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
-import org.blocksparse.classifier.InvalidInputException;
-import org.blocksparse.classifier.NextItem;
-import org.blocksparse.classifier.Sequence;
-import org.blocksparse.classifier.SequenceFormat;
-import org.blocksparse.classifier.SequenceReader;
+import org.blocksparse.classifier.examples.InvalidInputException;
+import org.blocksparse.classifier.examples.Sequence;
+import org.blocksparse.classifier.examples.SequenceFormat;
+import org.blocksparse.classifier.examples.SequenceReader;
+import org.blocksparse.classifier.nextitem.NextItem;
 import picocli.CommandLine.Option;
 
 /** Options of reading sequences. */

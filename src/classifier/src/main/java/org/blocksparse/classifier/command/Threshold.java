@@ -4,7 +4,7 @@ package org.blocksparse.classifier.command;
 import java.util.Locale;
 import java.util.OptionalDouble;
 import org.blocksparse.classifier.Classifier;
-import org.blocksparse.classifier.InvalidInputException;
+import org.blocksparse.classifier.examples.InvalidInputException;
 
 /**
  * The value of {@code --threshold}: a probability, or that of the model.

@@ -16,12 +16,13 @@ import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import org.blocksparse.ElementType;
 import org.blocksparse.classifier.Classifier;
-import org.blocksparse.classifier.Example;
-import org.blocksparse.classifier.FastTextVectors;
-import org.blocksparse.classifier.InvalidInputException;
 import org.blocksparse.classifier.ModelHead;
-import org.blocksparse.classifier.TrainingOptions;
-import org.blocksparse.classifier.ValidationMetric;
+import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.examples.InvalidInputException;
+import org.blocksparse.classifier.fasttext.FastTextVectors;
+import org.blocksparse.classifier.training.Training;
+import org.blocksparse.classifier.training.TrainingOptions;
+import org.blocksparse.classifier.training.ValidationMetric;
 import org.blocksparse.io.LoadOptions;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
@@ -430,8 +431,7 @@ final class TrainCommand implements Callable<Integer> {
               return card.entries();
             });
     try {
-      return Classifier.train(
-          examples.examples().peek(log::read).peek(this::requireText), described);
+      return Training.train(examples.examples().peek(log::read).peek(this::requireText), described);
     } catch (IllegalArgumentException e) {
       examples.requireLabels(); // where there is none, this says more
       throw OptionName.in(e);

@@ -5,11 +5,11 @@ import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import org.blocksparse.classifier.Example;
-import org.blocksparse.classifier.LearningPoint;
-import org.blocksparse.classifier.NextItem;
-import org.blocksparse.classifier.TrainingListener;
-import org.blocksparse.classifier.TuningTrial;
+import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.nextitem.NextItem;
+import org.blocksparse.classifier.training.LearningPoint;
+import org.blocksparse.classifier.training.TrainingListener;
+import org.blocksparse.classifier.training.TuningTrial;
 
 /**
  * Shows how a training goes: examples per second, loss and time left while it lasts, and a line for

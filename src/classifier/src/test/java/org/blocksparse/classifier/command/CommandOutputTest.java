@@ -19,10 +19,10 @@ import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
-import org.blocksparse.classifier.Classifier;
-import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.ModelHead;
-import org.blocksparse.classifier.TrainingOptions;
+import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.training.Training;
+import org.blocksparse.classifier.training.TrainingOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -157,7 +157,7 @@ final class CommandOutputTest extends Commands {
   void controlCharacters_inWhatAModelTells_areEscaped() throws IOException {
     String name = "a\nb\tc\r\u001b[2J\u2028\u00e9\\";
     String printed = "a\\nb\\tc\\r\\u001b[2J\\u2028\u00e9\\\\";
-    Classifier.train(
+    Training.train(
             Stream.of(Example.ofText("one", name), Example.ofText("two", "other")),
             TrainingOptions.defaults().withHead(ModelHead.EMBEDDING).withDimension(4))
         .save(model);

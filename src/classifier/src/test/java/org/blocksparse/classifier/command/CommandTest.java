@@ -24,8 +24,9 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.ModelHead;
-import org.blocksparse.classifier.Texts;
-import org.blocksparse.classifier.TrainingOptions;
+import org.blocksparse.classifier.examples.Texts;
+import org.blocksparse.classifier.training.Training;
+import org.blocksparse.classifier.training.TrainingOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -251,7 +252,7 @@ final class CommandTest extends Commands {
     assertEquals(runWell("predict", model, test), runWell("predict", smaller, test));
 
     try (Classifier wide =
-        Classifier.train(
+        Training.train(
             Texts.examples(2000, LABELS, 1),
             TrainingOptions.defaults().withHead(ModelHead.LINEAR))) {
       wide.save(model);

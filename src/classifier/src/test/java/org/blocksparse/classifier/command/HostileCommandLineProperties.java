@@ -21,7 +21,7 @@ import net.jqwik.api.Provide;
 import net.jqwik.api.lifecycle.AfterTry;
 import net.jqwik.api.lifecycle.BeforeContainer;
 import net.jqwik.api.lifecycle.BeforeTry;
-import org.blocksparse.classifier.Texts;
+import org.blocksparse.classifier.examples.Texts;
 import org.blocksparse.testing.Folders;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.ArgSpec;

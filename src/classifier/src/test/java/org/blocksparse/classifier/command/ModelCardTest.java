@@ -27,9 +27,9 @@ import java.util.TreeMap;
 import java.util.stream.Collectors;
 import java.util.zip.GZIPOutputStream;
 import org.blocksparse.classifier.Classifier;
-import org.blocksparse.classifier.ExampleReader;
-import org.blocksparse.classifier.FastTextPrograms;
-import org.blocksparse.classifier.InvalidInputException;
+import org.blocksparse.classifier.examples.ExampleReader;
+import org.blocksparse.classifier.examples.InvalidInputException;
+import org.blocksparse.classifier.fasttext.FastTextPrograms;
 import org.junit.jupiter.api.Test;
 
 /** The facts in a model's file on its training. */

@@ -27,10 +27,11 @@ import java.util.stream.Stream;
 import java.util.zip.GZIPOutputStream;
 import javax.imageio.ImageIO;
 import org.blocksparse.classifier.Classifier;
-import org.blocksparse.classifier.FastTextPrograms;
 import org.blocksparse.classifier.ModelHead;
-import org.blocksparse.classifier.Texts;
-import org.blocksparse.classifier.TrainingOptions;
+import org.blocksparse.classifier.examples.Texts;
+import org.blocksparse.classifier.fasttext.FastTextPrograms;
+import org.blocksparse.classifier.training.Training;
+import org.blocksparse.classifier.training.TrainingOptions;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
@@ -332,7 +333,7 @@ final class RunnableJarTest {
     Path model = folder.resolve("model");
     TrainingOptions options =
         TrainingOptions.defaults().withHead(ModelHead.EMBEDDING).withDimension(4).withEpochs(1);
-    try (Classifier classifier = Classifier.train(Texts.examples(9, 3, 1), options)) {
+    try (Classifier classifier = Training.train(Texts.examples(9, 3, 1), options)) {
       classifier.save(model);
     }
     ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(model)).order(ByteOrder.LITTLE_ENDIAN);

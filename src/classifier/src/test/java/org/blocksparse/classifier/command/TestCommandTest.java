@@ -16,7 +16,7 @@ import java.util.stream.Stream;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Decisions;
-import org.blocksparse.classifier.ExampleReader;
+import org.blocksparse.classifier.examples.ExampleReader;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.softmax.HierarchicalSoftmax;

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.examples;
+
+/** Formats of sequences; their fields are separated by white space. */
+public enum SequenceFormat {
+  /** {@code user item item ...}: the items of a user, the oldest first. */
+  SEQUENCES,
+  /** {@code item item ...}: the items of a basket, whose order means nothing. */
+  BASKETS,
+  /** {@code user item time}: one event; times are numbers, in any order of the lines. */
+  EVENTS
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.features;
+
+import java.lang.Character.UnicodeScript;
+
+/**
+ * The kind of each character of a text for {@link FeatureExtractor}: by byte of its UTF-8.
+ * Characters that are newer than the Unicode of the JDK are no letters to it.
+ */
+final class CharacterKinds {
+  static final byte SPACE = 0;
+
+  /** Part of a word: a letter or a digit, with all marks on it. */
+  static final byte LETTER = 1;
+
+  /** A word by itself, of a script that has no spaces between words. */
+  static final byte IDEOGRAPH = 2;
+
+  /** Punctuation that is not part of a piece which it stands around. */
+  static final byte AROUND = 3;
+
+  /** All else. */
+  static final byte OTHER = 4;
+
+  /** A byte that goes on with the character before it. */
+  static final byte CONTINUED = 5;
+
+  private static final String ASCII_AROUND = ".,;:!?\"'()[]{}<>";
+  private static final byte[] ASCII = new byte[0x80];
+
+  static {
+    for (char c = 0; c < ASCII.length; c++) {
+      boolean isLetter = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+      boolean isAround = ASCII_AROUND.indexOf(c) >= 0;
+      ASCII[c] = c <= ' ' ? SPACE : isLetter ? LETTER : isAround ? AROUND : OTHER;
+    }
+  }
+
+  /** Below this there is no script without spaces. */
+  private static final int FIRST_WITHOUT_SPACES = 0x0E00; // Thai
+
+  private static final int CONTINUATION_BITS = 6;
+  private static final int CONTINUATION_MASK = 0x3F;
+
+  private CharacterKinds() {}
+
+  /** The kind of a byte that is a character in lower case. */
+  static byte ofAscii(byte b) {
+    return ASCII[b];
+  }
+
+  /** The kinds of all bytes of a text in lower case. */
+  static byte[] of(byte[] utf8) {
+    byte[] kinds = new byte[utf8.length];
+    byte before = SPACE;
+    int end;
+    for (int begin = 0; begin < utf8.length; begin = end) {
+      int length = length(utf8[begin]);
+      end = begin + length;
+      if (length == 1) {
+        kinds[begin] = ofAscii(utf8[begin]);
+        before = kinds[begin];
+        continue;
+      }
+      int character = character(utf8, begin, length);
+      boolean isPart = before != SPACE && isPartOfWhatIsBefore(character);
+      before = isPart ? before : kind(character);
+      boolean isContinued = before != SPACE; // between pieces there is nothing but space
+      for (int at = begin; at < end; at++) {
+        kinds[at] = isContinued && (isPart || at > begin) ? CONTINUED : before;
+      }
+    }
+    return kinds;
+  }
+
+  /** The number of bytes of a character that begins with this one; the bytes are Java's. */
+  private static int length(byte first) {
+    return first >= 0 ? 1 : (first & 0xE0) == 0xC0 ? 2 : (first & 0xF0) == 0xE0 ? 3 : 4;
+  }
+
+  private static int character(byte[] utf8, int begin, int length) {
+    int character = utf8[begin] & (0xFF >> (length + 1));
+    for (int at = begin + 1; at < begin + length; at++) {
+      character = (character << CONTINUATION_BITS) | (utf8[at] & CONTINUATION_MASK);
+    }
+    return character;
+  }
+
+  /**
+   * Marks above and below; what joins, hyphenates or directs and is not seen itself; and the sign
+   * of a long vowel, which no script has.
+   */
+  private static boolean isPartOfWhatIsBefore(int character) {
+    int type = Character.getType(character);
+    return type == Character.NON_SPACING_MARK
+        || type == Character.COMBINING_SPACING_MARK
+        || type == Character.ENCLOSING_MARK
+        || type == Character.FORMAT
+        || (type == Character.MODIFIER_LETTER
+            && character >= FIRST_WITHOUT_SPACES
+            && UnicodeScript.of(character) == UnicodeScript.COMMON);
+  }
+
+  private static byte kind(int character) {
+    if (Character.isWhitespace(character) || Character.isSpaceChar(character)) {
+      return SPACE;
+    }
+    if (isWithoutSpaces(character)) {
+      return IDEOGRAPH;
+    }
+    if (Character.isLetterOrDigit(character)) {
+      return LETTER;
+    }
+    return switch (Character.getType(character)) {
+      case Character.START_PUNCTUATION,
+          Character.END_PUNCTUATION,
+          Character.INITIAL_QUOTE_PUNCTUATION,
+          Character.FINAL_QUOTE_PUNCTUATION,
+          Character.OTHER_PUNCTUATION ->
+          AROUND;
+      default -> OTHER;
+    };
+  }
+
+  private static boolean isWithoutSpaces(int character) {
+    if (character < FIRST_WITHOUT_SPACES) {
+      return false;
+    }
+    if (Character.isIdeographic(character)) { // a zero, too, which is no letter and no digit
+      return true;
+    }
+    return Character.isLetterOrDigit(character)
+        && switch (UnicodeScript.of(character)) {
+          case HAN, HIRAGANA, KATAKANA, THAI, LAO, KHMER, MYANMAR -> true;
+          default -> false;
+        };
+  }
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.features;
+
+import java.util.BitSet;
+import java.util.function.IntPredicate;
+import org.blocksparse.classifier.examples.ChunkedIntList;
+
+/**
+ * Counts features, numbered in the order in which they come, and chooses those that are kept. Words
+ * in a row are counted in bounded memory, as in lossy counting (Manku and Motwani, 2002): where too
+ * many different ones came, the rarest so far are forgotten.
+ */
+public final class FeatureCounts {
+  private static final int DIGIT_BITS = 16;
+  private static final int DIGITS = 1 << DIGIT_BITS;
+
+  /** Words in a row that occur once are most of all, and each is that of one example. */
+  public static final int FEWEST_IN_A_ROW = 2;
+
+  private static final long MULTIPLIER = 0x9E3779B97F4A7C15L; // 2^64 / golden ratio, Fibonacci's
+
+  /** The maximum number of different words in a row at a time, several times what is kept. */
+  public static final int MOST_IN_A_ROW = 1 << 22;
+
+  private KeyTable keys = new KeyTable();
+  private final ChunkedIntList counts = new ChunkedIntList();
+
+  /** Features by themselves, and no words in a row. */
+  private final BitSet words = new BitSet();
+
+  private final FeatureVocabulary before;
+  private final int mostInARow;
+  private int inARow;
+
+  /** A feature that comes again after it was forgotten may be forgotten again: it counts twice. */
+  private long forgotten;
+
+  /**
+   * Counts of no feature yet.
+   *
+   * @param before features that have rows already; they are never forgotten
+   * @param mostInARow the maximum number of different words in a row at a time
+   */
+  public FeatureCounts(FeatureVocabulary before, int mostInARow) {
+    this.before = before;
+    this.mostInARow = mostInARow;
+  }
+
+  /**
+   * The number of a feature that has come once more.
+   *
+   * @param isWord whether it is one by itself; if not, it is several words in a row
+   */
+  public int add(long key, boolean isWord) {
+    int number = keys.add(key);
+    if (number == counts.size()) {
+      counts.add(0);
+      words.set(number, isWord);
+      inARow += isWord ? 0 : 1;
+    }
+    counts.set(number, counts.get(number) + 1);
+    return number;
+  }
+
+  /** Whether there are too many words in a row. */
+  public boolean isFull() {
+    return inARow > mostInARow;
+  }
+
+  /**
+   * Forgets words in a row, but for the most frequent ones so far, which take half of the room.
+   *
+   * @return the new number by the number of each feature; negative if it is forgotten
+   */
+  public int[] forgetRare() {
+    BitSet stay = first(number -> !words.get(number), mostInARow / 2);
+    KeyTable all = keys;
+    keys = new KeyTable();
+    int[] numberOf = new int[all.size()];
+    for (int number = 0; number < numberOf.length; number++) {
+      long key = all.key(number);
+      boolean isKept = words.get(number) || stay.get(number) || before.row(key) >= 0;
+      numberOf[number] = isKept ? keys.add(key) : -1;
+      if (isKept) {
+        counts.set(numberOf[number], counts.get(number));
+        words.set(numberOf[number], words.get(number));
+      }
+    }
+    counts.truncate(keys.size());
+    words.clear(keys.size(), numberOf.length);
+    forgotten += numberOf.length - keys.size();
+    inARow = keys.size() - words.cardinality();
+    return numberOf;
+  }
+
+  /** Whether some were forgotten. */
+  public boolean hasForgotten() {
+    return forgotten > 0;
+  }
+
+  /** Whether a feature is one by itself, and not several words in a row. */
+  public boolean isWord(int number) {
+    return words.get(number);
+  }
+
+  int size() {
+    return counts.size();
+  }
+
+  /**
+   * The features that are kept.
+   *
+   * @param rowOf by number of a feature, its row, negative if it is left out; null if features
+   *     share rows, which are what is there already
+   * @param leftOut how many are left out; an upper bound if some were forgotten
+   * @param words the rows of words; null if features share rows
+   */
+  public record Kept(FeatureVocabulary vocabulary, int[] rowOf, int leftOut, BitSet words) {}
+
+  /**
+   * Keeps features with a minimum count; the most frequent ones if there is no room for all. Half
+   * of the room is reserved for words: a rare word may be all that the examples of a rare label
+   * have in common, and pairs of frequent words would displace it. The other half is not, since
+   * most of very many words are rare, and less useful than frequent pairs. Among equally frequent
+   * features, words come first, then the order of hashes decides: the order of a file would favor
+   * the labels at its beginning.
+   *
+   * <p>Features that have rows already keep these; others get the rows that follow.
+   *
+   * @param minCount 0: once for words, twice for words in a row
+   * @param most the maximum number of features
+   * @param mostInARow the maximum number of new ones that are words in a row
+   */
+  public Kept keep(int minCount, int most, int mostInARow) {
+    int room = Math.max(0, most - before.rows());
+    IntPredicate isNew = number -> isFrequent(number, minCount) && before.row(keys.key(number)) < 0;
+    BitSet kept = first(number -> isNew.test(number) && words.get(number), (room + 1) / 2);
+    BitSet others = first(number -> isNew.test(number) && !words.get(number), mostInARow);
+    words.stream().filter(word -> isNew.test(word) && !kept.get(word)).forEach(others::set);
+    kept.or(first(others::get, room - kept.cardinality()));
+    // Frequent features lie together: the table's part that is used most stays in the cache.
+    long[] order =
+        kept.stream()
+            .mapToLong(number -> ((long) -counts.get(number) << Integer.SIZE) | number)
+            .sorted()
+            .toArray();
+    int[] rowOf = new int[size()];
+    long leftOut = forgotten - order.length;
+    for (int number = 0; number < rowOf.length; number++) {
+      rowOf[number] = before.row(keys.key(number));
+      leftOut += rowOf[number] < 0 ? 1 : 0;
+    }
+    KeyTable table = before.keys(order.length);
+    for (long countAndNumber : order) {
+      int number = (int) countAndNumber;
+      rowOf[number] = table.add(keys.key(number));
+    }
+    if (table.size() == 0) {
+      table.add(0); // a table needs a row
+    }
+    BitSet rowsOfWords = new BitSet(table.size());
+    words.stream().filter(word -> rowOf[word] >= 0).forEach(word -> rowsOfWords.set(rowOf[word]));
+    int atMost = (int) Math.min(Integer.MAX_VALUE, leftOut);
+    return new Kept(FeatureVocabulary.of(table), rowOf, atMost, rowsOfWords);
+  }
+
+  private boolean isFrequent(int number, int minCount) {
+    return isFrequent(counts.get(number), words.get(number), minCount);
+  }
+
+  /** Whether a feature that often is kept. */
+  public static boolean isFrequent(int count, boolean isWord, int minCount) {
+    int byDefault = isWord ? 1 : FEWEST_IN_A_ROW;
+    return count >= (minCount > 0 ? minCount : byDefault);
+  }
+
+  /** The features with the smallest ranks, up to a number, among some. */
+  private BitSet first(IntPredicate among, int most) {
+    BitSet all = new BitSet(size());
+    for (int number = 0; number < size(); number++) {
+      all.set(number, among.test(number));
+    }
+    if (all.cardinality() > most) {
+      long end = rankAt(all, most);
+      for (int number = all.nextSetBit(0); number >= 0; number = all.nextSetBit(number + 1)) {
+        all.set(number, rank(number) < end);
+      }
+    }
+    return all;
+  }
+
+  /**
+   * The rank at a place in the order of ranks. It is found digit by digit: to sort all features
+   * would take as much memory as they do.
+   */
+  private long rankAt(BitSet among, int place) {
+    long found = 0;
+    int left = place;
+    for (int shift = Long.SIZE - DIGIT_BITS; shift >= 0; shift -= DIGIT_BITS) {
+      int[] countOf = new int[DIGITS];
+      for (int n = among.nextSetBit(0); n >= 0; n = among.nextSetBit(n + 1)) {
+        long digits = rank(n) >>> shift;
+        if (digits >>> DIGIT_BITS == found) {
+          countOf[(int) digits & (DIGITS - 1)]++;
+        }
+      }
+      int digit = 0;
+      while (left >= countOf[digit]) {
+        left -= countOf[digit++];
+      }
+      found = (found << DIGIT_BITS) | digit;
+    }
+    return found;
+  }
+
+  /** The smaller, the more a feature is worth; not negative. */
+  private long rank(int number) {
+    long rarity = (long) ChunkedIntList.MOST - counts.get(number);
+    long isInARow = words.get(number) ? 0 : 1;
+    long hash = (keys.key(number) * MULTIPLIER) >>> Integer.SIZE;
+    return (((rarity << 1) | isInARow) << Integer.SIZE) | hash;
+  }
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.features;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.blocksparse.classifier.features.CharacterKinds.AROUND;
+import static org.blocksparse.classifier.features.CharacterKinds.CONTINUED;
+import static org.blocksparse.classifier.features.CharacterKinds.IDEOGRAPH;
+import static org.blocksparse.classifier.features.CharacterKinds.LETTER;
+import static org.blocksparse.classifier.features.CharacterKinds.SPACE;
+
+import java.util.HashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.function.LongConsumer;
+import java.util.regex.Pattern;
+import org.apache.commons.codec.digest.MurmurHash3;
+
+/**
+ * Cuts a text into features, its words and pairs (triples, ...) of words that follow each other,
+ * and hashes them.
+ *
+ * <p>Plain words are what white space separates, as in fastText. Otherwise a text is in lower case,
+ * and its words are the runs of letters and digits; of what white space separates, a piece that
+ * holds several words, or none, is a feature as a whole, too: {@code libc6-dev}, {@code c++},
+ * {@code 3.5}. Punctuation around a piece is not part of it. In scripts that have no spaces between
+ * words (Chinese, Japanese, Thai, Lao, Khmer, Burmese), each character is a word, and a piece with
+ * such characters is no feature as a whole.
+ *
+ * <p>The key of a word is the first half of the 128-bit MurmurHash3 of its UTF-8 bytes; that of
+ * words that follow each other is mixed of theirs. Only {@link FeatureVocabulary#KEY_BITS} of it
+ * are kept.
+ *
+ * <p>Immutable.
+ */
+public final class FeatureExtractor {
+  private static final long MULTIPLIER = 0xBF58476D1CE4E5B9L; // of SplitMix64, as the shifts below
+
+  private static final Pattern BETWEEN_WORDS = Pattern.compile("[^\\p{L}\\p{M}\\p{N}]+");
+
+  private final int wordNgrams;
+  private final boolean plain;
+
+  public FeatureExtractor(int wordNgrams, boolean plain) {
+    this.wordNgrams = wordNgrams;
+    this.plain = plain;
+  }
+
+  public int wordNgrams() {
+    return wordNgrams;
+  }
+
+  public boolean isPlain() {
+    return plain;
+  }
+
+  /** Receives features, a repeated one as often as it occurs. */
+  @FunctionalInterface
+  interface Sink {
+    /**
+     * Receives a feature.
+     *
+     * @param isWord whether it is one word or piece, and not several words in a row
+     * @param begin its first byte in the text
+     * @param end the byte after its last
+     */
+    void accept(long key, boolean isWord, int begin, int end);
+  }
+
+  /** Passes the keys of a text to a consumer, a repeated feature as often as it occurs. */
+  public void of(String text, LongConsumer keys) {
+    of(text, (key, isWord, begin, end) -> keys.accept(key));
+  }
+
+  /** Passes the keys of single words and pieces. */
+  public void words(String text, LongConsumer keys) {
+    of(
+        text,
+        (key, isWord, begin, end) -> {
+          if (isWord) {
+            keys.accept(key);
+          }
+        });
+  }
+
+  public void of(String text, Sink sink) {
+    String cased = cased(text);
+    cut(cased, cased.getBytes(UTF_8), sink);
+  }
+
+  /**
+   * The features of a text by their keys, each as it is written first; words in a row by spaces.
+   */
+  Map<Long, String> names(String text) {
+    String cased = cased(text);
+    byte[] bytes = cased.getBytes(UTF_8);
+    Map<Long, String> names = new HashMap<>();
+    cut(
+        cased,
+        bytes,
+        (key, isWord, begin, end) -> {
+          String name = new String(bytes, begin, end - begin, UTF_8);
+          names.putIfAbsent(
+              key, isWord || plain ? name : BETWEEN_WORDS.matcher(name).replaceAll(" "));
+        });
+    return names;
+  }
+
+  private String cased(String text) {
+    return plain ? text : text.toLowerCase(Locale.ROOT);
+  }
+
+  private void cut(String cased, byte[] bytes, Sink sink) {
+    // A character that is not ASCII has more bytes than chars.
+    boolean isAscii = plain || bytes.length == cased.length();
+    Cutter cutter = new Cutter(bytes, isAscii ? null : CharacterKinds.of(bytes), sink);
+    int end;
+    for (int begin = 0; begin < bytes.length; begin = end) {
+      end = begin + 1;
+      if (cutter.isSpace(begin)) {
+        continue;
+      }
+      while (end < bytes.length && !cutter.isSpace(end)) {
+        end++;
+      }
+      if (plain) {
+        cutter.word(begin, end);
+      } else {
+        cutter.piece(begin, end);
+      }
+    }
+  }
+
+  /** Cuts one text, and remembers its last words. */
+  private final class Cutter {
+    private final byte[] bytes;
+
+    /** Null: all are ASCII, or only white space matters. */
+    private final byte[] kinds;
+
+    private final Sink sink;
+    private final long[] before = new long[wordNgrams - 1];
+    private final int[] beginsBefore = new int[wordNgrams - 1];
+    private int wordsBefore;
+
+    Cutter(byte[] bytes, byte[] kinds, Sink sink) {
+      this.bytes = bytes;
+      this.kinds = kinds;
+      this.sink = sink;
+    }
+
+    boolean isSpace(int at) {
+      return kinds == null ? bytes[at] >= 0 && bytes[at] <= ' ' : kinds[at] == SPACE;
+    }
+
+    private byte kind(int at) {
+      return kinds == null ? CharacterKinds.ofAscii(bytes[at]) : kinds[at];
+    }
+
+    /** A piece between white space. */
+    void piece(int from, int to) {
+      int begin = from;
+      while (begin < to && kind(begin) == AROUND) {
+        begin = endOfCharacter(begin, to);
+      }
+      int end = endWithoutPunctuation(begin, to);
+      boolean whole = begin < end;
+      int wordEnd;
+      for (int at = begin; at < end; at = wordEnd) {
+        wordEnd = endOfCharacter(at, end);
+        if (kind(at) == LETTER) {
+          while (wordEnd < end && kind(wordEnd) == LETTER) {
+            wordEnd = endOfCharacter(wordEnd, end);
+          }
+          whole &= wordEnd - at < end - begin;
+          word(at, wordEnd);
+        } else if (kind(at) == IDEOGRAPH) {
+          whole = false;
+          word(at, wordEnd);
+        }
+      }
+      if (whole) {
+        sink.accept(shortened(hash(bytes, begin, end)), true, begin, end);
+      }
+    }
+
+    private int endWithoutPunctuation(int begin, int to) {
+      int end = to;
+      while (begin < end) {
+        int last = beginOfCharacter(end - 1);
+        if (kind(last) != AROUND) {
+          break;
+        }
+        end = last;
+      }
+      return end;
+    }
+
+    private int endOfCharacter(int begin, int most) {
+      int end = begin + 1;
+      while (end < most && kind(end) == CONTINUED) {
+        end++;
+      }
+      return end;
+    }
+
+    private int beginOfCharacter(int last) {
+      int begin = last;
+      while (kind(begin) == CONTINUED) {
+        begin--;
+      }
+      return begin;
+    }
+
+    void word(int begin, int end) {
+      long key = hash(bytes, begin, end);
+      sink.accept(shortened(key), true, begin, end);
+      long ngram = key;
+      for (int n = 0; n < Math.min(wordsBefore, before.length); n++) {
+        ngram = mix(ngram * MULTIPLIER + before[n]);
+        sink.accept(shortened(ngram), false, beginsBefore[n], end);
+      }
+      if (before.length > 0) {
+        System.arraycopy(before, 0, before, 1, before.length - 1);
+        System.arraycopy(beginsBefore, 0, beginsBefore, 1, before.length - 1);
+        before[0] = key;
+        beginsBefore[0] = begin;
+      }
+      wordsBefore++;
+    }
+  }
+
+  private static long hash(byte[] bytes, int begin, int end) {
+    return MurmurHash3.hash128x64(bytes, begin, end - begin, 0)[0];
+  }
+
+  private static long mix(long x) {
+    long y = (x ^ (x >>> 30)) * MULTIPLIER;
+    return y ^ (y >>> 31);
+  }
+
+  private static long shortened(long key) {
+    return key >>> (Long.SIZE - FeatureVocabulary.KEY_BITS);
+  }
+}

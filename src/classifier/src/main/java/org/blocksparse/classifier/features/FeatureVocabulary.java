@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.features;
+
+import java.nio.ByteBuffer;
+import java.util.Base64;
+import org.apache.commons.codec.digest.MurmurHash3;
+import org.blocksparse.IntTensor;
+
+/**
+ * Which row of the table a feature has. Either each feature that training kept has a row of its
+ * own, and others have none; or all features share a fixed number of rows by hashes of their keys,
+ * and nothing has to be kept. Immutable, for any number of threads.
+ */
+public final class FeatureVocabulary {
+  /** Keys have 40 bits: among a million features, one in a million others is taken for one. */
+  static final int KEY_BITS = 40;
+
+  /** One of no feature. */
+  public static final FeatureVocabulary NONE = of(new KeyTable());
+
+  private static final int KEY_BYTES = KEY_BITS / 8;
+
+  /** Stands for the keys in a file where rows are shared; no keys have this text. */
+  private static final String HASHED = "hashed";
+
+  /** Null: rows are shared. */
+  private final KeyTable keys;
+
+  private final int rows;
+
+  private FeatureVocabulary(KeyTable keys, int rows) {
+    this.keys = keys;
+    this.rows = rows;
+  }
+
+  /** One in which features share rows. */
+  public static FeatureVocabulary shared(int rows) {
+    return new FeatureVocabulary(null, rows);
+  }
+
+  /** One in which the features of a table have rows of their own; the table must not change. */
+  public static FeatureVocabulary of(KeyTable keys) {
+    return new FeatureVocabulary(keys, keys.size());
+  }
+
+  /** Whether features share rows by their hashes. */
+  public boolean isShared() {
+    return keys == null;
+  }
+
+  /** A table of the keys that have rows of their own, with room for more. */
+  public KeyTable keys(int more) {
+    KeyTable copy = new KeyTable(rows + more);
+    for (int row = 0; row < rows; row++) {
+      copy.add(keys.key(row));
+    }
+    return copy;
+  }
+
+  public int rows() {
+    return rows;
+  }
+
+  /** The row of a feature; negative if it has none. */
+  public int row(long key) {
+    return keys == null ? sharedRow(key) : keys.find(key);
+  }
+
+  /** Indices are keys as they are, and often multiples of something: a hash spreads them. */
+  private int sharedRow(long key) {
+    return Integer.remainderUnsigned(MurmurHash3.hash32(key, 0), rows);
+  }
+
+  /**
+   * The keys by row, (rows, 2): the upper bits of each and the lower 32; (0, 2) if rows are shared.
+   */
+  public IntTensor keys() {
+    int count = keys == null ? 0 : rows;
+    int[] halves = new int[2 * count];
+    for (int row = 0; row < count; row++) {
+      halves[2 * row] = (int) (keys.key(row) >>> 32);
+      halves[2 * row + 1] = (int) keys.key(row);
+    }
+    return IntTensor.of(halves, count, 2);
+  }
+
+  /** The keys by row as text, for the metadata of a file, or that rows are shared. */
+  public String encoded() {
+    if (keys == null) {
+      return HASHED;
+    }
+    ByteBuffer bytes = ByteBuffer.allocate(KEY_BYTES * rows);
+    for (int row = 0; row < rows; row++) {
+      bytes.put((byte) (keys.key(row) >>> 32)).putInt((int) keys.key(row));
+    }
+    return Base64.getUrlEncoder().withoutPadding().encodeToString(bytes.array());
+  }
+
+  /**
+   * The vocabulary of an encoded text.
+   *
+   * @throws IllegalArgumentException if it is not the text of that many different keys
+   */
+  public static FeatureVocabulary decode(String text, int rows) {
+    if (text.equals(HASHED)) {
+      return shared(rows);
+    }
+    ByteBuffer bytes = ByteBuffer.wrap(Base64.getUrlDecoder().decode(text));
+    if (bytes.remaining() != (long) KEY_BYTES * rows) {
+      throw new IllegalArgumentException(
+          "expected " + (long) KEY_BYTES * rows + " bytes but was " + bytes.remaining());
+    }
+    KeyTable keys = new KeyTable(rows);
+    for (int row = 0; row < rows; row++) {
+      long key = ((long) (bytes.get() & 0xff) << 32) | (bytes.getInt() & 0xffffffffL);
+      if (keys.add(key) != row) {
+        throw new IllegalArgumentException("key " + row + " is there twice");
+      }
+    }
+    return of(keys);
+  }
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.features;
+
+import java.util.Arrays;
+import java.util.concurrent.ThreadLocalRandom;
+
+/**
+ * Numbers keys in the order in which they come, and nothing else. An open hash table in two arrays:
+ * millions of features make no objects. Keys may be chosen by anybody, so each table has a hash of
+ * its own: nobody knows which ones would meet in it.
+ */
+public final class KeyTable {
+  private static final int NONE = -1;
+  private static final int FIRST_KEYS = 1 << 9;
+  private static final int MOST_KEYS = 1 << 29; // in twice as many slots
+
+  private final long multiplier = ThreadLocalRandom.current().nextLong() | 1;
+
+  private long[] keys;
+  private int[] numbers;
+  private int size;
+
+  public KeyTable() {
+    this(FIRST_KEYS);
+  }
+
+  /** A table that need not grow until it has that many keys, at most 2^29. */
+  public KeyTable(int expectedKeys) {
+    int room = Math.max(FIRST_KEYS, Integer.highestOneBit(Math.max(1, expectedKeys - 1)) << 1);
+    keys = new long[room];
+    numbers = empty(2 * room);
+  }
+
+  private static int[] empty(int size) {
+    int[] numbers = new int[size];
+    Arrays.fill(numbers, NONE);
+    return numbers;
+  }
+
+  /** The number of keys; their numbers are [0, size). */
+  public int size() {
+    return size;
+  }
+
+  /** The key that has a number. */
+  public long key(int number) {
+    return keys[number];
+  }
+
+  /** The number of a key; negative if it has none. */
+  public int find(long key) {
+    return numbers[slot(key)];
+  }
+
+  /** The number of a key, which gets one if it has none. */
+  public int add(long key) {
+    int slot = slot(key);
+    if (numbers[slot] == NONE) {
+      if (size == keys.length) {
+        grow();
+        slot = slot(key);
+      }
+      keys[size] = key;
+      numbers[slot] = size++;
+    }
+    return numbers[slot];
+  }
+
+  /** Where a key is, or where it would be. At most half of the slots are taken. */
+  private int slot(long key) {
+    int mask = numbers.length - 1;
+    int slot = (int) (hash(key) >>> Long.numberOfLeadingZeros(mask));
+    while (numbers[slot] != NONE && keys[numbers[slot]] != key) {
+      slot = (slot + 1) & mask;
+    }
+    return slot;
+  }
+
+  /**
+   * Its upper bits are those that depend on all of the key. Twice, since some multipliers put keys
+   * that follow each other, as indices do, close together.
+   */
+  private long hash(long key) {
+    long once = key * multiplier;
+    return (once ^ (once >>> 32)) * multiplier;
+  }
+
+  private void grow() {
+    if (size == MOST_KEYS) {
+      throw new IllegalArgumentException(
+          "examples: more than "
+              + MOST_KEYS
+              + " different features; have them share rows (withSharedRows)");
+    }
+    numbers = null; // first, as both may be most of what Java has: it is made anew of the keys
+    keys = Arrays.copyOf(keys, 2 * keys.length);
+    numbers = empty(2 * keys.length);
+    for (int number = 0; number < size; number++) {
+      numbers[slot(keys[number])] = number;
+    }
+  }
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.nextitem;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.IntToDoubleFunction;
+import org.blocksparse.SparseRows;
+import org.blocksparse.classifier.LabelCounts;
+
+/**
+ * Makes rows of features of histories: weighted items, whose weights sum to 1.
+ *
+ * <p>In a sequence, the weight of an item falls with its age, the number of items since. The bag
+ * has a row of its table for each item and each rate of decay, so that it tells the last items from
+ * what a user likes in general. In a basket, rare items weigh more.
+ *
+ * @param ordered whether histories are sequences, and no baskets
+ * @param counts how often training had each item, and how many sequences
+ * @param decays the factors by which the weight of an item falls with its age, for each of its rows
+ *     in the table of the bag; 1 for baskets
+ * @param transitionDecay the factor by which the weight of an item falls with its age, for the
+ *     transitions; ignored for baskets
+ */
+record HistoryRows(
+    boolean ordered, LabelCounts counts, List<Double> decays, double transitionDecay) {
+  /** Older items weigh next to nothing. */
+  static final int MOST_ITEMS = 50;
+
+  /**
+   * The maximum of other items that training sees with an item in any order, drawn at random from
+   * more: otherwise its time grows with the square of a basket. In the mean it sees 160 of a large
+   * basket.
+   */
+  static final int MOST_OF_BASKET = 200;
+
+  private static final List<Double> NO_DECAY = List.of(1.0);
+
+  private static final List<Double> DECAYS = List.of(0.4, 0.9);
+
+  /** The decay of files without {@code nextItem.transitionDecay}. */
+  static final double TRANSITION_DECAY = 0.6;
+
+  /**
+   * The decays of a bag that is trained in order; in any order, items of all ages weigh the same.
+   */
+  static List<Double> decays(boolean ordered) {
+    return ordered ? DECAYS : NO_DECAY;
+  }
+
+  /** The default decays of a training, which files without {@code nextItem.decays} have, too. */
+  static HistoryRows of(boolean ordered, LabelCounts counts) {
+    return new HistoryRows(ordered, counts, decays(ordered), TRANSITION_DECAY);
+  }
+
+  /** The same with more items, which came after the training. */
+  HistoryRows with(int newItems) {
+    long[] all = Arrays.copyOf(counts.ofLabels(), counts.ofLabels().length + newItems);
+    LabelCounts more = new LabelCounts(counts.examples(), all);
+    return new HistoryRows(ordered, more, decays, transitionDecay);
+  }
+
+  HistoryRows withTransitionDecay(double decay) {
+    return new HistoryRows(ordered, counts, decays, decay);
+  }
+
+  HistoryRows withDecays(List<Double> others) {
+    return new HistoryRows(ordered, counts, others, transitionDecay);
+  }
+
+  /** The number of items up to the last that training had. */
+  int knownItems() {
+    int known = counts.ofLabels().length;
+    while (known > 0 && count(known - 1) == 0) {
+      known--;
+    }
+    return known;
+  }
+
+  /** The rows of the table of the bag for each item. */
+  int rowsPerItem() {
+    return decays.size();
+  }
+
+  /** The rows for the bag. */
+  SparseRows ofBag(List<int[]> histories) {
+    return rows(histories, decays, item -> ordered ? 1 : Math.sqrt(rarity(item)));
+  }
+
+  /** The rows for the transitions; items that came after their training have none. */
+  SparseRows ofTransitions(List<int[]> histories) {
+    List<Double> decay = ordered ? List.of(transitionDecay) : NO_DECAY;
+    return rows(
+        histories,
+        decay,
+        item -> {
+          long count = count(item);
+          return count == 0 ? 0 : ordered ? Math.sqrt(count) : rarity(item);
+        });
+  }
+
+  /** How often training had an item; 0 for one that came later. */
+  private long count(int item) {
+    return counts.ofLabels()[item];
+  }
+
+  /** The inverse document frequency; 0 where a damaged file has more occurrences than baskets. */
+  private double rarity(int item) {
+    return Math.max(0, Math.log((2.0 + counts.examples()) / (1.0 + count(item))));
+  }
+
+  private SparseRows rows(List<int[]> histories, List<Double> factors, IntToDoubleFunction weight) {
+    List<int[]> indices = new ArrayList<>();
+    List<float[]> values = new ArrayList<>();
+    for (int[] history : histories) {
+      int size = ordered ? Math.min(MOST_ITEMS, history.length) : history.length;
+      int[] features = new int[factors.size() * size];
+      double[] weights = new double[features.length];
+      int end = 0;
+      for (int d = 0; d < factors.size(); d++) {
+        int begin = end;
+        double sum = 0;
+        for (int age = 0; age < size; age++) {
+          int item = history[history.length - 1 - age];
+          double value = Math.pow(factors.get(d), age) * weight.applyAsDouble(item);
+          if (value > 0) {
+            features[end] = factors.size() * item + d;
+            weights[end++] = value;
+            sum += value;
+          }
+        }
+        for (int i = begin; i < end; i++) {
+          weights[i] /= sum;
+        }
+      }
+      indices.add(Arrays.copyOf(features, end));
+      float[] of = new float[end];
+      for (int i = 0; i < end; i++) {
+        of[i] = (float) weights[i];
+      }
+      values.add(of);
+    }
+    return SparseRows.of(indices, values);
+  }
+}

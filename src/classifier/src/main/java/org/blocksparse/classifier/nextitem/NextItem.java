@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.nextitem;
+
+import static java.util.Objects.requireNonNull;
+import static org.blocksparse.ElementType.FLOAT32;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.IntStream;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.SparseRows;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.LabelFilter;
+import org.blocksparse.classifier.ModelCard;
+import org.blocksparse.classifier.Prediction;
+import org.blocksparse.classifier.PredictionOptions;
+import org.blocksparse.classifier.examples.Sequence;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.mixture.Mixture;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Metrics;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+
+/**
+ * Recommends the next items of users by their histories, or the missing items of baskets. The score
+ * of an item is the sum of two probabilities: of a softmax over a bag of the history, in which old
+ * items count less; and of counts, which items follow which. Decays, weights of the sum, and the
+ * number of epochs are those that are best on held-out items. What training held out itself is
+ * learned in a last training; {@linkplain NextItemOptions#withValidation validation sequences}
+ * never are.
+ *
+ * <pre>{@code
+ * NextItem model = NextItem.load(Path.of("model"));
+ * model.recommend(List.of("tea", "milk"), 10).get(0).label();
+ * }</pre>
+ *
+ * <p>Items of the history are not recommended. Unknown items of a history are ignored; a history
+ * without a known item gets the items that are most likely for anybody.
+ *
+ * <p><b>Threads.</b> Any number of threads may use a model at the same time.
+ *
+ * <p><b>Lifetime.</b> As that of a {@link Classifier}.
+ */
+public final class NextItem implements AutoCloseable {
+  /** The cutoff of the metric by which training chooses. */
+  public static final int CUTOFF = 10;
+
+  private static final int BATCH = 256;
+
+  private final Mixture mixture;
+  private final HistoryRows rows;
+  private final Map<String, String> metadata;
+  private final Labels labels;
+
+  NextItem(Mixture mixture, HistoryRows rows, Map<String, String> metadata, Labels labels) {
+    this.mixture = mixture;
+    this.rows = rows;
+    this.metadata = metadata;
+    this.labels = labels;
+  }
+
+  /**
+   * Trains a model. A stop ends the training that is going on; the model then is the best so far,
+   * or that from before the last training. The latter is the result with a {@linkplain
+   * TrainingListener#warning warning}, too, if the last training fails.
+   *
+   * @param sequences of items; one with a single item only adds to the items that are known
+   * @throws IllegalArgumentException if no sequence has two items that are not held out, or if the
+   *     items are too many to {@link #save}
+   * @throws ArithmeticException if the loss becomes infinite, because the rate is too high
+   */
+  public static NextItem train(List<Sequence> sequences, NextItemOptions options) {
+    return new NextItemTrainer(sequences, options).train();
+  }
+
+  /**
+   * Whether a file holds such a model: false for a file that is not safetensors. Only its header is
+   * read.
+   *
+   * @throws IOException if the file cannot be read
+   */
+  public static boolean isIn(Path file) throws IOException {
+    return NextItemFile.isIn(requireNonNull(file, "file"));
+  }
+
+  /** Maps a model with common workers; see {@link #load(Path, LoadOptions)}. */
+  public static NextItem load(Path file) throws IOException {
+    return load(file, LoadOptions.mapped());
+  }
+
+  /**
+   * Loads a model that {@link #save} has written. It is safe to load untrusted files.
+   *
+   * @throws org.blocksparse.FileFormatException if the file is damaged or no such model
+   * @throws IOException if the file cannot be read
+   */
+  public static NextItem load(Path file, LoadOptions options) throws IOException {
+    return NextItemFile.load(requireNonNull(file, "file"), requireNonNull(options, "options"));
+  }
+
+  /**
+   * Saves the model as one file. The write is atomic.
+   *
+   * @throws IllegalArgumentException if the items are too many for a file: more than four million
+   * @throws IOException if the file cannot be written; an old one is unchanged
+   */
+  public void save(Path file) throws IOException {
+    Map<String, String> all = NextItemFile.metadata(rows, metadata);
+    mixture.save(file, SaveOptions.defaults().withMetadata(all));
+  }
+
+  /** The k items that a user most probably takes next, best first. */
+  public List<Prediction> recommend(List<String> history, int k) {
+    return recommend(List.of(history), PredictionOptions.top(k)).get(0);
+  }
+
+  /**
+   * The items that each user most probably takes next, best first, without those of the history.
+   *
+   * @param options the number of items, a threshold and a filter by their names; for instance
+   *     {@link LabelFilter#only} those in stock
+   */
+  public List<List<Prediction>> recommend(List<List<String>> histories, PredictionOptions options) {
+    Filter allowed = options.filter().outputs(labels);
+    List<List<Prediction>> all = new ArrayList<>();
+    for (int begin = 0; begin < histories.size(); begin += BATCH) {
+      List<List<String>> batch =
+          histories.subList(begin, Math.min(histories.size(), begin + BATCH));
+      List<int[]> known = batch.stream().map(this::known).toList();
+      Ranking ranking = rank(known, known, options.top(), allowed);
+      for (int row = 0; row < ranking.batch(); row++) {
+        List<Prediction> found = new ArrayList<>();
+        for (int rank = 0; rank < ranking.size(row); rank++) {
+          // Weights of transitions in a file may be negative, or above 1.
+          float score = (float) Math.log(Math.min(1, Math.max(0, ranking.score(row, rank))));
+          Prediction prediction = new Prediction(ranking.label(row, rank), score);
+          if (prediction.isAtLeast(options.threshold())) {
+            found.add(prediction);
+          }
+        }
+        all.add(found);
+      }
+    }
+    return all;
+  }
+
+  private int[] known(List<String> items) {
+    return items.stream().mapToInt(labels::output).filter(output -> output >= 0).toArray();
+  }
+
+  HistoryRows rows() {
+    return rows;
+  }
+
+  /** Whether the model knows an item. */
+  public boolean knows(String item) {
+    return labels.output(item) >= 0;
+  }
+
+  /** Whether training had baskets, in which the order of items means nothing. */
+  public boolean isOfBaskets() {
+    return !rows.ordered();
+  }
+
+  private Ranking rank(List<int[]> histories, List<int[]> without, int k, Filter allowed) {
+    try (SparseRows ofBag = rows.ofBag(histories);
+        SparseRows ofTransitions = rows.ofTransitions(histories);
+        SparseRows taken = SparseRows.of(without)) {
+      boolean isAlone = mixture.scorers().size() == 1;
+      return mixture.topK(
+          isAlone ? List.of(ofBag) : List.of(ofBag, ofTransitions),
+          k,
+          Filter.without(taken).and(allowed));
+    }
+  }
+
+  /**
+   * A copy that knows new items, to be used until the next training. A new item follows what the
+   * items that were seen with it follow, and is followed by what follows them; transitions do not
+   * know it. Its layers are float32, four times as large as those of a training. This model does
+   * not change.
+   *
+   * @param newItems sequences that end with a new item, after items that are known
+   * @throws IllegalArgumentException if a last item is known, or comes twice, or no other is known
+   */
+  public NextItem with(List<Sequence> newItems) {
+    Set<String> names = new LinkedHashSet<>();
+    List<int[]> contexts = new ArrayList<>();
+    List<int[]> ofTable = new ArrayList<>();
+    List<float[]> shares = new ArrayList<>();
+    for (Sequence sequence : newItems) {
+      int[] context = known(sequence.withoutLast().items());
+      String name = context.length == 0 ? "" : sequence.last();
+      if (context.length == 0 || knows(name) || !names.add(name)) {
+        throw new IllegalArgumentException(
+            "newItems: expected known items and then a new one but was " + sequence);
+      }
+      contexts.add(context);
+      float[] share = new float[context.length];
+      Arrays.fill(share, 1f / context.length);
+      for (int row = 0; row < rows.rowsPerItem(); row++) {
+        int first = row;
+        ofTable.add(IntStream.of(context).map(i -> i * rows.rowsPerItem() + first).toArray());
+        shares.add(share);
+      }
+    }
+    return grown(List.copyOf(names), contexts, ofTable, shares);
+  }
+
+  /** A copy with more items, whose vectors are means of rows of the table. */
+  private NextItem grown(
+      List<String> names, List<int[]> contexts, List<int[]> ofTable, List<float[]> shares) {
+    EmbeddingBag bag = null;
+    HierarchicalSoftmax layer = null;
+    SparseWeights transitions = null;
+    try {
+      bag = mixture.scorer(NextItemFile.LAYER, EmbeddingBag.class).withWeights(FLOAT32);
+      layer = mixture.scorer(NextItemFile.LAYER, HierarchicalSoftmax.class).withWeights(FLOAT32);
+      SparseWeights same = mixture.scorer(NextItemFile.TRANSITIONS, SparseWeights.class);
+      transitions = same.withWeights(same.weightType());
+      try (SparseRows histories = rows.ofBag(contexts);
+          FloatTensor x = bag.apply(histories);
+          SparseRows similar = SparseRows.of(ofTable, shares);
+          FloatTensor vectors = bag.apply(similar)) {
+        layer.addOutputs(x);
+        layer.setLabels(labels.with(names.toArray(String[]::new)));
+        bag.addRows(vectors);
+      }
+      Mixture sum = NextItemFile.sum(bag, layer, transitions).withWeights(mixture.weights());
+      return new NextItem(sum, rows.with(names.size()), metadata, layer.labels());
+    } catch (Throwable e) {
+      if (bag != null) {
+        bag.close();
+      }
+      if (layer != null) {
+        layer.close();
+      }
+      if (transitions != null) {
+        transitions.close();
+      }
+      throw e;
+    }
+  }
+
+  /**
+   * Measures the ranking of the last item of each sequence, given the others: recall(k) is HR@k.
+   * All items are ranked but those of the history; a last item that is unknown, or in the history,
+   * counts as missed. Sequences with one item do not count.
+   *
+   * @param upTo the largest k of the metrics
+   */
+  public Metrics evaluate(List<Sequence> sequences, int upTo) {
+    Metrics metrics = Metrics.upTo(upTo);
+    List<Sequence> all = sequences.stream().filter(s -> s.items().size() > 1).toList();
+    UserHistory user = null;
+    for (int begin = 0; begin < all.size(); begin += BATCH) {
+      List<Sequence> batch = all.subList(begin, Math.min(all.size(), begin + BATCH));
+      List<UserHistory> users = new ArrayList<>();
+      for (Sequence sequence : batch) {
+        if (user == null || !user.hasBeginning(sequence)) {
+          user = new UserHistory(sequence, labels);
+        }
+        users.add(user);
+      }
+      evaluate(batch, users, metrics, upTo);
+    }
+    return metrics;
+  }
+
+  private void evaluate(List<Sequence> batch, List<UserHistory> users, Metrics metrics, int upTo) {
+    // The items of a user that all rows exclude are listed once.
+    boolean isOneUser = users.stream().distinct().count() == 1;
+    int common = isOneUser ? batch.stream().mapToInt(s -> s.items().size() - 1).min().orElse(0) : 0;
+    List<int[]> histories = new ArrayList<>();
+    List<int[]> taken = new ArrayList<>();
+    List<int[]> last = new ArrayList<>();
+    for (int row = 0; row < batch.size(); row++) {
+      UserHistory user = users.get(row);
+      int place = batch.get(row).items().size() - 1;
+      histories.add(user.known(place, rows.ordered() ? HistoryRows.MOST_ITEMS : place));
+      taken.add(user.distinct(common, place));
+      int output = user.output(place);
+      last.add(new int[] {output < 0 ? labels.size() : output});
+    }
+    try (SparseRows targets = SparseRows.of(last)) {
+      Filter allowed = Filter.without(users.get(0).distinct(0, common));
+      metrics.add(rank(histories, taken, upTo, allowed), targets);
+    }
+  }
+
+  /** The model card: facts on the model and its training. */
+  public Map<String, String> info() {
+    Map<String, String> facts = new ModelCard(metadata).facts();
+    facts.put("items", Integer.toString(labels.size()));
+    facts.put("scorers", mixture.toString());
+    return facts;
+  }
+
+  @Override
+  public void close() {
+    mixture.close();
+  }
+
+  @Override
+  public String toString() {
+    return "NextItem(" + labels.size() + " items, " + mixture + ")";
+  }
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.nextitem;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.blocksparse.FileFormatException;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.classifier.LabelCounts;
+import org.blocksparse.classifier.ModelCard;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.TensorFile;
+import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.mixture.Mixture;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+
+/**
+ * The metadata of a {@link NextItem} in its file, which is that of a {@link Mixture}.
+ *
+ * <pre>
+ * nextItem.format          1
+ * nextItem.ordered         true for sequences, false for baskets
+ * nextItem.counts          {@link LabelCounts}: how often training had each item
+ * nextItem.decays          {@link HistoryRows}; older files have none
+ * nextItem.transitionDecay {@link HistoryRows}; older files have none
+ * classifier.about.*       {@link ModelCard}
+ * </pre>
+ */
+final class NextItemFile {
+  static final String LAYER = "history";
+  static final String TRANSITIONS = "transitions";
+
+  private static final String FORMAT = "nextItem.format";
+  private static final String VERSION = "1";
+  private static final String ORDERED = "nextItem.ordered";
+  private static final String COUNTS = "nextItem.counts";
+  private static final String DECAYS = "nextItem.decays";
+  private static final String TRANSITION_DECAY = "nextItem.transitionDecay";
+
+  private static final String DECAY = "(0\\.\\d{1,9}|1\\.0)";
+
+  /** A header has at most 8 MB; this leaves room for the model card. */
+  private static final int LONGEST_COUNTS = 6 << 20;
+
+  private NextItemFile() {}
+
+  /**
+   * The metadata of a file.
+   *
+   * @throws IllegalArgumentException if there are too many items for a file
+   */
+  static Map<String, String> metadata(HistoryRows rows, Map<String, String> card) {
+    Map<String, String> metadata = new TreeMap<>(card);
+    metadata.put(FORMAT, VERSION);
+    metadata.put(ORDERED, Boolean.toString(rows.ordered()));
+    metadata.put(COUNTS, counts(rows));
+    metadata.put(DECAYS, text(rows.decays()));
+    metadata.put(TRANSITION_DECAY, Double.toString(rows.transitionDecay()));
+    return metadata;
+  }
+
+  /**
+   * Requires that a model with these counts can be saved, before it is trained.
+   *
+   * @throws IllegalArgumentException if there are too many items for a file
+   */
+  static void requireFits(HistoryRows rows) {
+    counts(rows);
+  }
+
+  private static String counts(HistoryRows rows) {
+    String text = rows.counts().text();
+    if (text.length() > LONGEST_COUNTS) {
+      throw new IllegalArgumentException(
+          String.format(
+              Locale.ROOT,
+              "sequences: %,d items are too many for a file, whose counts take %,d letters of %,d",
+              rows.counts().ofLabels().length,
+              text.length(),
+              LONGEST_COUNTS));
+    }
+    return text;
+  }
+
+  private static String text(List<Double> decays) {
+    return decays.stream().map(decay -> Double.toString(decay)).collect(Collectors.joining(","));
+  }
+
+  static boolean isIn(Path file) throws IOException {
+    try (TensorFile header = TensorFile.open(file)) {
+      return header.metadata().containsKey(FORMAT);
+    } catch (FileFormatException e) {
+      return false; // such as a model of fastText
+    }
+  }
+
+  static NextItem load(Path file, LoadOptions options) throws IOException {
+    Mixture mixture = Mixture.load(file, options);
+    try {
+      return of(mixture, file);
+    } catch (Throwable e) {
+      mixture.close();
+      throw e;
+    }
+  }
+
+  private static NextItem of(Mixture mixture, Path file) throws IOException {
+    Map<String, String> metadata = new TreeMap<>(mixture.metadata());
+    require(file, metadata, FORMAT, VERSION);
+    boolean ordered = Boolean.parseBoolean(require(file, metadata, ORDERED, "true|false"));
+    if (!mixture.scorers().equals(List.of(LAYER, TRANSITIONS))) {
+      throw new FileFormatException(file, "scorers", "are " + mixture.scorers());
+    }
+    if (mixture.calibration().isPresent()) {
+      throw new FileFormatException(file, "mixture.knots", "expected none");
+    }
+    HierarchicalSoftmax layer = scorer(mixture, LAYER, HierarchicalSoftmax.class, file);
+    if (!layer.hasLabels()) {
+      throw new FileFormatException(file, "labels", "are missing: items have no names");
+    }
+    Labels labels = layer.labels();
+    HistoryRows usual = HistoryRows.of(ordered, counts(file, metadata, labels.size()));
+    metadata.putIfAbsent(DECAYS, text(usual.decays()));
+    metadata.putIfAbsent(TRANSITION_DECAY, Double.toString(usual.transitionDecay()));
+    String decays = require(file, metadata, DECAYS, DECAY + "(," + DECAY + "){0,7}");
+    String ofTransitions = require(file, metadata, TRANSITION_DECAY, DECAY);
+    HistoryRows rows =
+        usual
+            .withDecays(Stream.of(decays.split(",", -1)).map(Double::valueOf).toList())
+            .withTransitionDecay(Double.parseDouble(ofTransitions));
+    EmbeddingBag bag = scorer(mixture, LAYER, EmbeddingBag.class, file);
+    if (bag.vocabulary() != (long) rows.rowsPerItem() * labels.size()) {
+      throw new FileFormatException(
+          file, "table", "has " + bag.vocabulary() + " rows for " + labels.size() + " items");
+    }
+    SparseWeights transitions = scorer(mixture, TRANSITIONS, SparseWeights.class, file);
+    if (rows.knownItems() > transitions.features()) {
+      throw new FileFormatException(
+          file,
+          TRANSITIONS,
+          "have " + transitions.features() + " items, but counts " + rows.knownItems());
+    }
+    Mixture sum = sum(bag, layer, transitions).withWeights(mixture.weights());
+    return new NextItem(sum, rows, metadata, labels);
+  }
+
+  /** The sum of probabilities, whatever a file says: a model takes the logarithm of its scores. */
+  static Mixture sum(EmbeddingBag bag, HierarchicalSoftmax layer, SparseWeights transitions) {
+    return Mixture.builder()
+        .layer(LAYER, bag, layer)
+        .weights(TRANSITIONS, transitions)
+        .addProbabilities()
+        .build();
+  }
+
+  private static <T> T scorer(Mixture mixture, String name, Class<T> type, Path file)
+      throws IOException {
+    try {
+      return mixture.scorer(name, type);
+    } catch (IllegalArgumentException e) {
+      throw new FileFormatException(file, "scorers", "are wrong: " + e.getMessage());
+    }
+  }
+
+  static LabelCounts counts(Path file, Map<String, String> metadata, int items) throws IOException {
+    String text = require(file, metadata, COUNTS, "[A-Za-z0-9_-]*");
+    try {
+      return LabelCounts.decode(text, items);
+    } catch (IllegalArgumentException e) {
+      throw new FileFormatException(file, COUNTS, e.getMessage());
+    }
+  }
+
+  private static String require(Path file, Map<String, String> metadata, String key, String pattern)
+      throws IOException {
+    String value = metadata.get(key);
+    if (value == null) {
+      throw new FileFormatException(file, key, "is missing: not a file of next items");
+    }
+    if (!value.matches(pattern)) {
+      throw new FileFormatException(file, key, "expected " + pattern + " but was " + value);
+    }
+    return value;
+  }
+}

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.nextitem;
+
+import static java.util.stream.Collectors.joining;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.TreeMap;
+import java.util.function.Function;
+import org.blocksparse.ElementType;
+import org.blocksparse.classifier.ModelCard;
+import org.blocksparse.classifier.examples.Sequence;
+import org.blocksparse.classifier.nextitem.HistoryTraining.Setting;
+import org.blocksparse.classifier.nextitem.HistoryTraining.Trained;
+import org.blocksparse.classifier.training.TrainingOptions;
+import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.mixture.Mixture;
+
+/**
+ * Trains a {@link NextItem}: a bag with a softmax, or the mean of two, in order and in any; counts
+ * of transitions; and the weights of their sum. Held-out items choose settings, epochs and weights.
+ * A last training learns the given sequences, with what was held out of them.
+ */
+final class NextItemTrainer {
+  private static final int EPOCHS = 10;
+
+  /** Each epoch sees other parts of a basket. */
+  private static final int EPOCHS_OF_BASKETS = 12;
+
+  /** One of so many baskets is held out. */
+  private static final int HELD_OUT = 10;
+
+  /** Enough held-out sequences to choose an epoch. */
+  private static final int MOST_OF_EPOCH = 10_000;
+
+  /** Enough of these to choose the weights of two scorers. */
+  private static final int MOST_TO_MIX = 4000;
+
+  /** Of the transitions. The layer always has a part: it alone knows all items. */
+  private static final double[] SHARES = {0.3, 0, 0.1, 0.2, 0.45, 0.6, 0.75, 0.9, 0.97};
+
+  /** {@link HistoryRows#transitionDecay}: the best with the first share. */
+  private static final double[] TRANSITION_DECAYS = {HistoryRows.TRANSITION_DECAY, 0.8, 0.95};
+
+  private final NextItemOptions options;
+  private final TrainingOptions learning;
+  private final int epochs;
+  private final ItemExamples learned;
+
+  /** All that was given; null: nothing of it is held out. */
+  private final ItemExamples all;
+
+  private final List<Sequence> validation;
+
+  /** Some of the validation sequences, in random order. */
+  private final List<Sequence> some;
+
+  private final Map<String, String> metadata = new TreeMap<>();
+
+  NextItemTrainer(List<Sequence> given, NextItemOptions options) {
+    this.options = options;
+    this.learning = options.learning();
+    boolean ordered = options.ordered();
+    this.epochs = learning.epochs(ordered ? EPOCHS : EPOCHS_OF_BASKETS);
+    List<Sequence> rest = given;
+    List<Sequence> heldOut = options.validationOrNull();
+    if (heldOut == null) {
+      heldOut = given.stream().filter(s -> ordered ? s.items().size() > 2 : isHeldOut(s)).toList();
+      rest =
+          given.stream()
+              .filter(s -> ordered || !isHeldOut(s))
+              .map(s -> ordered && s.items().size() > 2 ? s.withoutLast() : s)
+              .toList();
+      if (!ordered && rest.stream().noneMatch(s -> distinct(s).size() > 1)) {
+        heldOut = List.of(); // nothing would be left to learn
+        rest = given;
+      }
+    }
+    this.validation = heldOut.stream().filter(s -> s.items().size() > 1).toList();
+    List<Sequence> order = new ArrayList<>(validation);
+    Collections.shuffle(order, new Random(learning.seed()));
+    this.some = order.subList(0, Math.min(MOST_OF_EPOCH, order.size()));
+    this.learned = new ItemExamples(rest, ordered, learning.seed());
+    boolean isAll = options.validationOrNull() != null || validation.isEmpty();
+    this.all = isAll ? null : new ItemExamples(given, ordered, learning.seed());
+    NextItemFile.requireFits((isAll ? learned : all).rows());
+  }
+
+  /**
+   * By the hash of the items in any order, so that equal baskets are held out together. A single
+   * item is not: no other could be predicted.
+   */
+  static boolean isHeldOut(Sequence basket) {
+    List<String> items = distinct(basket);
+    return items.size() > 1 && Math.floorMod(items.hashCode(), HELD_OUT) == 0;
+  }
+
+  private static List<String> distinct(Sequence basket) {
+    return basket.items().stream().distinct().sorted().toList();
+  }
+
+  private ModelCard card() {
+    return new ModelCard(metadata);
+  }
+
+  private boolean isStopped() {
+    return learning.stop().getAsBoolean();
+  }
+
+  NextItem train() {
+    learning.card().forEach(card()::put);
+    Chosen chosen = choose();
+    if (all == null || isStopped()) {
+      return chosen.model;
+    }
+    try {
+      NextItem last = trainOnAllOrNull(chosen);
+      if (last == null) {
+        return chosen.model;
+      }
+      chosen.model.close();
+      return last;
+    } catch (ArithmeticException | OutOfMemoryError e) { // the loss is not finite, or no memory
+      String reason = "the last training has failed, so held-out items are not learned: ";
+      learning.listener().warning(reason + e.getMessage());
+      return chosen.model;
+    } catch (Throwable e) {
+      chosen.model.close();
+      throw e;
+    }
+  }
+
+  // ----------------------------------------------------------------------------------- choosing
+
+  /** A model of layers that were trained with some settings, and its score. */
+  private record Chosen(NextItem model, List<Setting> settings, double share, double ndcg) {}
+
+  private Chosen choose() {
+    HistoryTraining training = new HistoryTraining(learned, epochs, learning);
+    int items = learned.items();
+    learning.listener().begin(learned.size(), epochs, items, items, training.classes());
+    List<Setting> settings = settings();
+    List<Trained> trained = new ArrayList<>();
+    try {
+      for (Setting setting : settings) {
+        if (trained.isEmpty() || !isStopped()) {
+          if (settings.size() > 1) {
+            training.listen(trained.size() + 1, settings.size(), setting, "");
+          }
+          trained.add(training.train(setting, some));
+        }
+      }
+      Chosen chosen = best(trained);
+      describe(chosen);
+      return chosen;
+    } finally {
+      trained.forEach(Trained::close);
+    }
+  }
+
+  private List<Setting> settings() {
+    boolean ordered = options.ordered();
+    Setting first = new Setting(ordered, options.dropout(0.5), epochs);
+    return ordered && !validation.isEmpty()
+        ? List.of(first, new Setting(false, options.dropout(0.7), epochs))
+        : List.of(first);
+  }
+
+  private static String texts(List<Setting> settings, Function<Setting, Object> of) {
+    return settings.stream().map(setting -> of.apply(setting).toString()).collect(joining("; "));
+  }
+
+  private void describe(Chosen chosen) {
+    card().put("epoch of this model", texts(chosen.settings, Setting::epochs));
+    card().put("validation sequences", Integer.toString(validation.size()));
+    if (!validation.isEmpty()) {
+      card().put("validation nDCG@10", ModelCard.decimals(chosen.ndcg));
+    }
+    if (options.ordered()) {
+      card().put("decays of the bag", chosen.model.rows().decays().toString());
+      card().put("decay of transitions", Double.toString(chosen.model.rows().transitionDecay()));
+    }
+  }
+
+  /** One of them, or all, whatever is best on the validation sequences. */
+  private Chosen best(List<Trained> trained) {
+    List<List<Trained>> candidates = new ArrayList<>();
+    trained.forEach(one -> candidates.add(List.of(one)));
+    if (trained.size() > 1) {
+      candidates.add(trained);
+    }
+    SparseWeights transitions = transitions(learned);
+    HistoryLayers layers = null;
+    Chosen best = null;
+    try {
+      for (List<Trained> candidate : candidates) {
+        HistoryLayers mean = mean(candidate);
+        HistoryLayers worse = mean;
+        try {
+          Chosen other = weighted(mean, transitions, candidate);
+          if (candidates.size() > 1) {
+            String name = "validation nDCG@10, " + texts(other.settings, setting -> setting);
+            card().put(name, ModelCard.decimals(other.ndcg));
+          }
+          if (best == null || other.ndcg > best.ndcg) {
+            best = other;
+            worse = layers;
+            layers = mean;
+          }
+        } finally {
+          if (worse != null) {
+            worse.close();
+          }
+        }
+      }
+      NextItem model = narrow(layers, transitions, best, metadata);
+      return new Chosen(model, best.settings, best.share, best.ndcg);
+    } finally {
+      transitions.close();
+      if (layers != null) {
+        layers.close();
+      }
+    }
+  }
+
+  private HistoryLayers mean(List<Trained> trained) {
+    return HistoryLayers.mean(trained.stream().map(Trained::layers).toList(), learning);
+  }
+
+  /**
+   * A model of copies in 8 bits, and transitions in 16. As floats, rows of several settings are
+   * large, and half of them zeros.
+   *
+   * @param chosen has the share and the decay of the transitions
+   * @throws ArithmeticException if a weight is not finite
+   */
+  private static NextItem narrow(
+      HistoryLayers layers, SparseWeights transitions, Chosen chosen, Map<String, String> card) {
+    HistoryLayers narrow;
+    try {
+      narrow = layers.withWeights(ElementType.INT8);
+    } catch (IllegalArgumentException e) {
+      throw new ArithmeticException(e.getMessage());
+    }
+    SparseWeights counts = null;
+    try {
+      counts = transitions.withWeights(ElementType.FLOAT16);
+      return model(
+          NextItemFile.sum(narrow.bag(), narrow.softmax(), counts),
+          chosen.share,
+          layers.rows().withTransitionDecay(chosen.model.rows().transitionDecay()),
+          card);
+    } catch (Throwable e) {
+      narrow.close();
+      if (counts != null) {
+        counts.close();
+      }
+      throw e;
+    }
+  }
+
+  private static SparseWeights transitions(ItemExamples examples) {
+    SparseWeights transitions = examples.transitions();
+    transitions.setLabels(examples.labels());
+    return transitions;
+  }
+
+  /** The model with the decay and the share that are best on validation sequences. */
+  private Chosen weighted(HistoryLayers layers, SparseWeights transitions, List<Trained> of) {
+    Mixture mixture = NextItemFile.sum(layers.bag(), layers.softmax(), transitions);
+    List<Setting> settings = of.stream().map(Trained::setting).toList();
+    if (validation.isEmpty()) {
+      return new Chosen(model(mixture, 0.5, layers.rows(), metadata), settings, 0.5, Double.NaN);
+    }
+    double[] none = {layers.rows().transitionDecay()};
+    Chosen best = null;
+    for (double decay : options.ordered() ? TRANSITION_DECAYS : none) {
+      HistoryRows rows = layers.rows().withTransitionDecay(decay);
+      best = better(best, model(mixture, SHARES[0], rows, metadata), settings, SHARES[0]);
+    }
+    HistoryRows chosen = best.model.rows();
+    for (double share : SHARES) {
+      best = better(best, model(mixture, share, chosen, metadata), settings, share);
+    }
+    return new Chosen(best.model, settings, best.share, ndcg(best.model, validation));
+  }
+
+  private Chosen better(Chosen best, NextItem model, List<Setting> settings, double share) {
+    double ndcg = ndcg(model, some.subList(0, Math.min(MOST_TO_MIX, some.size())));
+    return best == null || ndcg > best.ndcg ? new Chosen(model, settings, share, ndcg) : best;
+  }
+
+  private static double ndcg(NextItem model, List<Sequence> sequences) {
+    return model.evaluate(sequences, NextItem.CUTOFF).ndcg(NextItem.CUTOFF);
+  }
+
+  private static NextItem model(
+      Mixture mixture, double share, HistoryRows rows, Map<String, String> metadata) {
+    Mixture sum = mixture.withWeights((float) (1 - share), (float) share);
+    return new NextItem(sum, rows, metadata, mixture.labels());
+  }
+
+  // ---------------------------------------------------------------------------------- all items
+
+  /** Trains the chosen settings again, with what was held out; null if it is stopped. */
+  private NextItem trainOnAllOrNull(Chosen chosen) {
+    HistoryTraining training = new HistoryTraining(all, epochs, learning);
+    List<Trained> trained = new ArrayList<>();
+    try {
+      for (Setting setting : chosen.settings) {
+        if (isStopped()) {
+          return null;
+        }
+        String more = ", %d epochs, with what was held out".formatted(setting.epochs());
+        training.listen(trained.size() + 1, chosen.settings.size(), setting, more);
+        trained.add(training.train(setting, List.of()));
+      }
+      if (isStopped()) {
+        return null;
+      }
+      Map<String, String> last = new TreeMap<>(metadata);
+      new ModelCard(last).put("held-out items", "learned in the last training");
+      try (HistoryLayers layers = mean(trained);
+          SparseWeights transitions = transitions(all)) {
+        return narrow(layers, transitions, chosen, last);
+      }
+    } finally {
+      trained.forEach(Trained::close);
+    }
+  }
+}

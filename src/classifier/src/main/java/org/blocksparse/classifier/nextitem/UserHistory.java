@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.nextitem;
+
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.Set;
+import java.util.stream.IntStream;
+import org.blocksparse.classifier.examples.ItemList;
+import org.blocksparse.classifier.examples.Sequence;
+import org.blocksparse.ranking.Labels;
+
+/**
+ * The outputs of a user's items. A test by time has a sequence for each event, which are beginnings
+ * of one list: to look up and to list the items of each would take the square of the events.
+ */
+final class UserHistory {
+  private final ItemList items;
+  private final int[] outputs;
+  private final int[] known;
+
+  /** The number of known items before each place. */
+  private final int[] knownBefore;
+
+  private final int[] distinct;
+  private final int[] distinctBefore;
+
+  UserHistory(Sequence sequence, Labels labels) {
+    this.items = ItemList.of(sequence.items()).whole();
+    this.outputs = items.stream().mapToInt(labels::output).toArray();
+    this.known = IntStream.of(outputs).filter(output -> output >= 0).toArray();
+    this.distinct = IntStream.of(known).distinct().toArray();
+    this.knownBefore = new int[outputs.length + 1];
+    this.distinctBefore = new int[outputs.length + 1];
+    Set<Integer> seen = new HashSet<>();
+    for (int place = 0; place < outputs.length; place++) {
+      boolean isKnown = outputs[place] >= 0;
+      boolean isNew = isKnown && seen.add(outputs[place]);
+      knownBefore[place + 1] = knownBefore[place] + (isKnown ? 1 : 0);
+      distinctBefore[place + 1] = distinctBefore[place] + (isNew ? 1 : 0);
+    }
+  }
+
+  /** Whether a sequence is a beginning of these items. */
+  boolean hasBeginning(Sequence sequence) {
+    return ItemList.of(sequence.items()).isBeginningOf(items);
+  }
+
+  /** The output of an item; -1 if it is unknown. */
+  int output(int place) {
+    return outputs[place];
+  }
+
+  /** The last known items before a place, at most so many. */
+  int[] known(int before, int limit) {
+    int end = knownBefore[before];
+    return Arrays.copyOfRange(known, Math.max(0, end - limit), end);
+  }
+
+  /** The known items before a place that are not before an earlier one, each once. */
+  int[] distinct(int from, int before) {
+    return Arrays.copyOfRange(distinct, distinctBefore[from], distinctBefore[before]);
+  }
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.training;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.ClassifierFile;
+import org.blocksparse.classifier.examples.InvalidInputException;
+import org.blocksparse.io.LoadOptions;
+
+/**
+ * Keeps the best model so far, by its predictions for the validation examples, in a temporary file.
+ * If the file cannot be written, training continues without it, and the last model is the result.
+ */
+final class BestModel implements AutoCloseable {
+  private final TrainingOptions options;
+  private final ValidationMetric metric;
+  private final int patience;
+
+  /** Null: nothing is measured. */
+  private final ValidationSet validation;
+
+  private ValidationScores best = ValidationScores.NONE;
+  private ValidationScores last = ValidationScores.NONE;
+
+  /** The scores of the model in the file. */
+  private ValidationScores kept = ValidationScores.NONE;
+
+  private Path file;
+  private int epochsSince;
+
+  /**
+   * None so far.
+   *
+   * @param epochs how many there will be at most
+   * @param model the one that is trained
+   */
+  BestModel(TrainingOptions options, int epochs, Classifier model) {
+    this.options = options;
+    TrainingDefaults values = new TrainingDefaults(options);
+    this.metric = values.validationMetric();
+    this.patience = values.patience(epochs);
+    this.validation =
+        options.validation().isEmpty() ? null : new ValidationSet(options.validation(), model);
+  }
+
+  /**
+   * Measures a model after an epoch.
+   *
+   * @param isLast whether no other epoch follows: then there is nothing to keep it from
+   * @throws ArithmeticException if its weights are not finite
+   */
+  void measure(Classifier model, int epoch, double loss, boolean isLast) {
+    boolean isBest = true;
+    boolean isMeasured = validation != null;
+    if (isMeasured) {
+      last = scores(model);
+      isBest = last.areAbove(best, metric);
+      epochsSince = isBest ? 0 : epochsSince + 1;
+      best = isBest ? last : best;
+      if (isBest && !isLast) {
+        keep(model);
+      }
+    }
+    options
+        .listener()
+        .epoch(
+            isMeasured
+                ? new LearningPoint(epoch, loss, last.precision(), last.ndcg(), last.f1(), isBest)
+                : new LearningPoint(epoch, loss, Double.NaN, Double.NaN, Double.NaN, isBest));
+  }
+
+  private ValidationScores scores(Classifier model) {
+    try {
+      return validation.measure(model, metric == ValidationMetric.F1, options.listener());
+    } catch (InvalidInputException e) { // of the weights, which the next loss would tell, too
+      throw new ArithmeticException(e.getMessage());
+    }
+  }
+
+  private void keep(Classifier model) {
+    try {
+      if (file == null) {
+        Path folder = options.temporaryFolder();
+        file =
+            folder == null
+                ? Files.createTempFile("best-", ".model")
+                : Files.createTempFile(folder, "best-", ".model");
+      }
+      model.save(file);
+      kept = last;
+    } catch (IOException | RuntimeException | OutOfMemoryError e) {
+      options.listener().warning("the best model so far cannot be kept: " + e.getMessage());
+    }
+  }
+
+  /** Whether the model has not become better for as many epochs as it may. */
+  boolean isOver() {
+    return validation != null && epochsSince >= patience;
+  }
+
+  /**
+   * The better one of the model that was measured last, and the one that was kept; of equals the
+   * latter, which was the first and was reported as the best.
+   */
+  Classifier orBetter(Classifier model) {
+    boolean isLastBest = kept.equals(ValidationScores.NONE) || last.areAbove(kept, metric);
+    Classifier better = isLastBest ? null : loadedOrNull();
+    if (better == null) {
+      return model;
+    }
+    model.close();
+    return better;
+  }
+
+  /** The one that was kept, in place of a model whose training failed; null if there is none. */
+  Classifier inPlaceOfOrNull(Classifier model, Throwable reason) {
+    if (kept.equals(ValidationScores.NONE)) {
+      return null;
+    }
+    model.close(); // memory may be what there is too little of
+    Classifier better = loadedOrNull();
+    if (better != null) {
+      options
+          .listener()
+          .warning(
+              "training has ended early, with the best model before that: " + reason.getMessage());
+    }
+    return better;
+  }
+
+  /** Null, and the file stays, if it cannot be loaded. Nothing is measured any more after this. */
+  private Classifier loadedOrNull() {
+    validation.close(); // it may have what room the model needs
+    try {
+      return ClassifierFile.load(file, LoadOptions.copied().withWorkers(options.workers()));
+    } catch (IOException | RuntimeException | OutOfMemoryError e) {
+      options.listener().warning("the best model stays in " + left() + ": " + e.getMessage());
+      return null;
+    }
+  }
+
+  /** Leaves the file of the one that was kept, if any, as training ends without a result. */
+  void leave() {
+    if (!kept.equals(ValidationScores.NONE)) {
+      options
+          .listener()
+          .warning("training has failed; the best model before that stays in " + left());
+    }
+  }
+
+  /** The file, which {@link #close} does not delete any more. */
+  private Path left() {
+    Path left = file;
+    file = null;
+    return left;
+  }
+
+  @Override
+  public void close() {
+    if (validation != null) {
+      validation.close();
+    }
+    if (file != null) {
+      try {
+        Files.deleteIfExists(file);
+      } catch (IOException e) {
+        options.listener().warning(file + " is left behind: " + e.getMessage());
+      }
+    }
+  }
+}

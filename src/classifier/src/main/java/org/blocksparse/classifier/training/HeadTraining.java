@@ -1,0 +1,593 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.training;
+
+import java.util.BitSet;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.concurrent.CancellationException;
+import java.util.stream.IntStream;
+import java.util.stream.LongStream;
+import org.blocksparse.SparseRows;
+import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.ClassifierFile;
+import org.blocksparse.classifier.Heads;
+import org.blocksparse.classifier.LabelCounts;
+import org.blocksparse.classifier.ModelHead;
+import org.blocksparse.classifier.NumberedExamples;
+import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.features.FeatureVocabulary;
+import org.blocksparse.classifier.features.InputRows;
+import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.linear.LinearLabelTreeBuilder;
+import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.mixture.Mixture;
+import org.blocksparse.mixture.MixtureFit;
+import org.blocksparse.mixture.NearestExamples;
+import org.blocksparse.ranking.Labels;
+
+/**
+ * Trains the heads of a model: the linear one first, then an embedding beside it, which is kept if
+ * it gains more than a standard error on held-out examples. Where labels outnumber examples, their
+ * nearest neighbours are tried in the same way, before an embedding. The scores of all heads are
+ * calibrated on these: the validation examples, which the user chose to be like future ones.
+ * Without enough of these, training examples are held out: where these are few, from several linear
+ * heads, one after the other. With few examples, each may be the only one of a rare label: then the
+ * linear head is trained again, on all of them.
+ */
+public final class HeadTraining {
+  /** One of this many examples is held out, up to the maximum below. */
+  private static final int HELD_OUT = 10;
+
+  private static final int MOST_HELD_OUT = 1000;
+
+  /** With fewer validation examples, training examples are held out to calibrate. */
+  private static final int FEWEST_TO_CALIBRATE = 100;
+
+  /** After this part of its epochs, an embedding that gains nothing is left. */
+  private static final int TRIAL = 3;
+
+  /** The nearest examples that score labels. */
+  private static final int NEIGHBOURS = 200;
+
+  private final TrainingSet set;
+  private final TrainingOptions options;
+
+  /** Null: chosen by the held-out examples. */
+  private final ModelHead head;
+
+  /** Whether the validation examples choose and calibrate. */
+  private final boolean isValidated;
+
+  /** The heads are compared on the first one; the others calibrate the linear head, too. */
+  private final List<Fold> folds;
+
+  /** The number of folds that calibrate the model. */
+  private int foldsUsed = 1;
+
+  /** For each label the rows of the words of its text; empty if it has none. */
+  private final List<int[]> texts;
+
+  /**
+   * Examples that are held out of a training.
+   *
+   * @param units see {@link HeldOut#units}
+   * @param others the examples that are learned
+   */
+  @SuppressWarnings("ArrayRecordComponent")
+  private record Fold(int[] heldOut, int[] units, int[] others) {}
+
+  HeadTraining(TrainingSet set, TrainingOptions options) {
+    this.set = set;
+    this.options = options;
+    this.head = headOrNull(options);
+    this.isValidated = options.validation().size() >= FEWEST_TO_CALIBRATE;
+    SplittableRandom random = new SplittableRandom(options.seed());
+    boolean isAlone = head == ModelHead.EMBEDDING && TrainingDefaults.areFew(set.size());
+    boolean isHeldOut = !isValidated && !isAlone && options.initialModel() == null;
+    int count = isHeldOut ? Math.min(MOST_HELD_OUT, set.size() / HELD_OUT) : 0;
+    int[] units = count == 0 ? new int[0] : HeldOut.units(set.firstOfEquals(), count);
+    boolean mayBeAlone = head != ModelHead.BOTH && options.labelTexts().isEmpty();
+    int most = count > 0 && mayBeAlone ? Math.min(HELD_OUT, MOST_HELD_OUT / count) : 1;
+    this.folds =
+        HeldOut.draw(units, count, most, random).stream().map(held -> fold(held, units)).toList();
+    this.texts = options.labelTexts().isEmpty() ? List.of() : texts();
+  }
+
+  private Fold fold(BitSet held, int[] units) {
+    int[] heldOut = held.stream().toArray();
+    return new Fold(
+        heldOut,
+        IntStream.of(heldOut).map(e -> units[e]).toArray(),
+        IntStream.range(0, set.size()).filter(e -> !held.get(e)).toArray());
+  }
+
+  /** The heads that options ask for; null if they leave the choice to the training. */
+  static ModelHead headOrNull(TrainingOptions options) {
+    if (options.initialModel() != null) {
+      return options.initialModel().head();
+    }
+    boolean isOfAnEmbedding =
+        options.labelTree()
+            || options.hasSharedRows()
+            || options.pretrained() != null
+            || !options.tuning().isZero();
+    return options.head() == null && isOfAnEmbedding ? ModelHead.EMBEDDING : options.head();
+  }
+
+  /**
+   * Requires a head that does what other options ask for.
+   *
+   * @throws IllegalArgumentException if not
+   */
+  static void requireHead(TrainingOptions options) {
+    Classifier initial = options.initialModel();
+    ModelHead chosen = headOrNull(options);
+    if (!options.labelTexts().isEmpty() && chosen != null && chosen != ModelHead.LINEAR) {
+      throw new IllegalArgumentException(
+          "head: expected LINEAR with label texts but was "
+              + chosen
+              + ", as with a label tree, pretrained vectors or tuning");
+    }
+    if (initial != null && options.head() != null && options.head() != initial.head()) {
+      throw new IllegalArgumentException(
+          "head: expected " + initial.head() + ", as initialModel has, but was " + options.head());
+    }
+    if (options.pretrained() != null && options.head() == ModelHead.LINEAR) {
+      throw new IllegalArgumentException(
+          "head: expected embedding or both with pretrained vectors but was linear");
+    }
+    ModelHead head = initial != null ? initial.head() : options.head();
+    if (head == ModelHead.LINEAR && (options.labelTree() || !options.tuning().isZero())) {
+      throw new IllegalArgumentException(
+          "head: expected embedding or both with "
+              + (options.labelTree() ? "a label tree" : "tuning")
+              + " but was linear");
+    }
+  }
+
+  Classifier train() {
+    requireTextToBePretrained();
+    requireLabelTextsToBeWeighed();
+    if (options.initialModel() != null) {
+      return continued(options.initialModel());
+    }
+    return head == ModelHead.EMBEDDING ? trainAlone() : trainLinear();
+  }
+
+  private void requireTextToBePretrained() {
+    if (options.pretrained() != null && !set.isText()) {
+      throw new IllegalArgumentException("pretrained: expected texts, but examples have features");
+    }
+  }
+
+  private void requireLabelTextsToBeWeighed() {
+    if (texts.isEmpty()) {
+      return;
+    }
+    if (!set.isText()) {
+      throw new IllegalArgumentException("labelTexts: expected texts, but examples have features");
+    }
+    if (heldOut().length == 0 && options.validation().isEmpty()) {
+      throw new IllegalArgumentException(
+          "labelTexts: expected "
+              + HELD_OUT
+              + " examples to weigh them by, or validation examples, but there are "
+              + set.size());
+    }
+    long[] counts = set.labelCounts();
+    if (heldOut().length > 0
+        && IntStream.range(0, texts.size())
+            .noneMatch(label -> counts[label] > 0 && texts.get(label).length > 0)) {
+      throw new IllegalArgumentException(
+          "labelTexts: expected one of a label that examples have but there is none");
+    }
+  }
+
+  private int[] all() {
+    return IntStream.range(0, set.size()).toArray();
+  }
+
+  // ------------------------------------------------------------------------------------ held out
+
+  private int[] heldOut() {
+    return folds.get(0).heldOut;
+  }
+
+  private int[] others() {
+    return folds.get(0).others;
+  }
+
+  /** The examples that choose and calibrate, for a model; none if there are too few. */
+  private HeldOut heldOut(Classifier model) {
+    if (!isValidated && (heldOut().length > 0 || head == ModelHead.EMBEDDING)) {
+      return heldOut(folds.get(0));
+    }
+    List<Example> validation =
+        options.validation().stream()
+            .filter(e -> options.labelTree() || !e.labels().isEmpty())
+            .toList();
+    return HeldOut.of(
+        IntStream.range(0, validation.size()).toArray(),
+        (begin, end) -> model.numbered(validation.subList(begin, end)));
+  }
+
+  private HeldOut heldOut(Fold fold) {
+    BitSet known = set.featuresOf(fold.others);
+    texts.forEach(words -> IntStream.of(words).forEach(known::set));
+    return HeldOut.of(
+        fold.units,
+        (begin, end) ->
+            new NumberedExamples(
+                set.features(fold.heldOut, begin, end, known),
+                set.labels(fold.heldOut, begin, end)));
+  }
+
+  // ----------------------------------------------------------------------------------- embedding
+
+  private Classifier trainAlone() {
+    Classifier model = new EmbeddingTrainer(set, options, others(), null).train();
+    try (HeldOut examples = heldOut(model)) {
+      return finished(model.with(examples.fit(model.heads())));
+    } catch (Throwable e) {
+      model.close();
+      throw e;
+    }
+  }
+
+  /** The linear head with an embedding beside it; null if the training has none. */
+  private Classifier besideOrNull(Classifier linear, HeldOut examples) {
+    if (head == ModelHead.LINEAR || (head == null && TrainingDefaults.areFew(set.size()))) {
+      return null;
+    }
+    Classifier embedding;
+    try {
+      EmbeddingTrainer.Companion companion =
+          (model, epoch, epochs) ->
+              head != null || isWorthwhile(model, epoch, epochs, linear, examples);
+      TrainingOptions beside = new TrainingDefaults(options).besideLinearHead();
+      embedding = new EmbeddingTrainer(set, beside, others(), companion).train();
+    } catch (CancellationException e) {
+      return null; // there is the linear head
+    }
+    try {
+      Mixture both = examples.fit(both(embedding, linear));
+      HeldOut.Gain gain = examples.gain(both, linear.heads());
+      if (head == null) {
+        options.listener().chosen(gain.isLarge(), gain.mean(), gain.standardError());
+        if (!gain.isLarge()) {
+          embedding.close();
+          return null;
+        }
+      }
+      if (gain.isMeasured()) {
+        embedding.card().put("nDCG@5 gained by the embedding", gain.toString());
+      }
+      return embedding.with(both);
+    } catch (Throwable e) {
+      embedding.close();
+      throw e;
+    }
+  }
+
+  private static Mixture both(Classifier embedding, Classifier linear) {
+    return Heads.of(embedding.bag(), embedding.layer(), linear.tree());
+  }
+
+  /** Whether an embedding in training may still gain: once, after a part of its epochs. */
+  private static boolean isWorthwhile(
+      Classifier embedding, int epoch, int epochs, Classifier linear, HeldOut examples) {
+    boolean isTime = epoch * TRIAL >= epochs && (epoch - 1) * TRIAL < epochs;
+    return !isTime
+        || examples.gain(examples.fit(both(embedding, linear)), linear.heads()).mean() > 0;
+  }
+
+  // -------------------------------------------------------------------------------------- linear
+
+  private Classifier trainLinear() {
+    Labels labels = begin();
+    BitSet withheld = withheld();
+    boolean isTwice =
+        !withheld.isEmpty() || (heldOut().length > 0 && !TrainingDefaults.areMany(set.size()));
+    int trees = folds.size() + (isTwice ? 1 : 0);
+    Classifier model = linear(tree(others(), withheld, labels, 0, trees));
+    try {
+      try (HeldOut examples = heldOut(model)) {
+        Mixture near =
+            texts.isEmpty() ? withNeighboursOrNull(model, examples) : withTexts(model, examples);
+        Classifier both = near == null ? besideOrNull(model, examples) : model.with(near);
+        model =
+            both == null ? model.with(calibrated(model.heads(), examples, labels, trees)) : both;
+      }
+      if (isTwice) {
+        model = again(model, labels, !withheld.isEmpty());
+      }
+      return finished(model);
+    } catch (Throwable e) {
+      model.close();
+      throw e;
+    }
+  }
+
+  /** The linear head, calibrated on the examples of all folds, or of those before it is stopped. */
+  private Mixture calibrated(Mixture linear, HeldOut examples, Labels labels, int trees) {
+    if (folds.size() == 1) {
+      return examples.fit(linear);
+    }
+    MixtureFit fit = new MixtureFit(linear);
+    examples.addTo(fit, linear);
+    try {
+      for (Fold fold : folds.subList(1, folds.size())) {
+        try (LinearLabelTree tree = tree(fold.others, new BitSet(), labels, foldsUsed, trees);
+            HeldOut ofFold = heldOut(fold)) {
+          ofFold.addTo(fit, Heads.of(null, null, tree));
+          foldsUsed++;
+        }
+      }
+    } catch (CancellationException e) {
+      // the model is kept
+    }
+    return fit.fit();
+  }
+
+  /**
+   * A model with a tree of all examples in place of one without those held out, unless it is to be
+   * stopped.
+   *
+   * @param lacksLabels whether the model is not worth keeping then
+   */
+  private Classifier again(Classifier model, Labels labels, boolean lacksLabels) {
+    try {
+      int before = folds.size();
+      LinearLabelTree ofAll = tree(all(), new BitSet(), labels, before, before + 1);
+      model.tree().close();
+      NearestExamples near = model.neighbours();
+      if (near != null) {
+        close(near);
+        near = neighbours(all());
+      }
+      return model.with(
+          Heads.of(model.bag(), model.layer(), ofAll, near, model.texts(), model.heads()));
+    } catch (CancellationException e) {
+      if (lacksLabels) {
+        throw e;
+      }
+      return model;
+    }
+  }
+
+  // ---------------------------------------------------------------------------------- neighbours
+
+  /**
+   * The linear head with the labels of the nearest examples, where these are worth a trial and
+   * gain; or null.
+   */
+  private Mixture withNeighboursOrNull(Classifier linear, HeldOut examples) {
+    if (head != null
+        || TrainingDefaults.areFew(set.size())
+        || set.labelNames().size() <= set.size()) {
+      return null;
+    }
+    NearestExamples near = neighbours(others());
+    boolean isKept = false;
+    try {
+      Mixture both = examples.fit(Heads.of(null, null, linear.tree(), near, null));
+      HeldOut.Gain gain = examples.gain(both, linear.heads());
+      isKept = gain.isLarge();
+      options.listener().neighbours(isKept, gain.mean(), gain.standardError());
+      if (isKept) {
+        linear.card().put("nDCG@5 gained by neighbours", gain.toString());
+      }
+      return isKept ? both : null;
+    } finally {
+      if (!isKept) {
+        close(near);
+      }
+    }
+  }
+
+  private static void close(NearestExamples near) {
+    near.examples().close();
+    near.outputs().close();
+  }
+
+  /** By their words: words in a row are too rare to be near. */
+  private NearestExamples neighbours(int[] examples) {
+    try (SparseRows x = set.features(examples, 0, examples.length, set.words());
+        SparseRows targets = set.labels(examples, 0, examples.length)) {
+      SparseWeights similar = SparseWeights.ofRows(x, set.vocabulary().rows(), options.workers());
+      SparseWeights labels = SparseWeights.of(targets, set.labelNames().size(), options.workers());
+      return new NearestExamples(similar, labels, NEIGHBOURS);
+    }
+  }
+
+  // -------------------------------------------------------------------------------- label texts
+
+  private List<int[]> texts() {
+    FeatureVocabulary vocabulary = set.vocabulary();
+    return set.labelNames().stream()
+        .map(label -> options.labelTexts().getOrDefault(label, ""))
+        .map(
+            text -> {
+              LongStream.Builder words = LongStream.builder();
+              options.textFeatures().words(text, words);
+              return words.build().mapToInt(vocabulary::row).toArray();
+            })
+        .toList();
+  }
+
+  /**
+   * Labels with texts that the linear head does not learn while the texts are weighed, so that some
+   * held-out examples have labels that only their texts find: the share that no example has, at
+   * most half.
+   */
+  private BitSet withheld() {
+    BitSet withheld = new BitSet();
+    if (texts.isEmpty() || heldOut().length == 0) {
+      return withheld;
+    }
+    long[] counts = set.labelCounts();
+    int[] known = IntStream.range(0, counts.length).filter(l -> counts[l] > 0).toArray();
+    int[] able = IntStream.of(known).filter(l -> texts.get(l).length > 0).toArray();
+    double share = Math.min(0.5, 1 - (double) known.length / counts.length);
+    SplittableRandom random = new SplittableRandom(options.seed());
+    for (int i = 0; i < Math.min(able.length - 1, Math.ceil(share * able.length)); i++) {
+      int at = i + random.nextInt(able.length - i);
+      withheld.set(able[at]);
+      able[at] = able[i];
+    }
+    boolean isAnyLeft =
+        IntStream.of(others()).anyMatch(e -> set.hasLabel(e, l -> !withheld.get(l)));
+    return isAnyLeft ? withheld : new BitSet();
+  }
+
+  /** The linear head with the texts of labels. */
+  private Mixture withTexts(Classifier linear, HeldOut examples) {
+    SparseWeights similar;
+    try (SparseRows words = SparseRows.of(texts)) {
+      similar = SparseWeights.ofRows(words, set.vocabulary().rows(), options.workers());
+    }
+    try {
+      Mixture all = examples.fit(Heads.of(null, null, linear.tree(), null, similar));
+      HeldOut.Gain gain = examples.gain(all, linear.heads());
+      options.listener().labelTexts(all.weights()[1] > 0, gain.mean(), gain.standardError());
+      if (gain.isMeasured()) {
+        linear.card().put("nDCG@5 gained by label texts", gain.toString());
+      }
+      return all;
+    } catch (Throwable e) {
+      similar.close();
+      throw e;
+    }
+  }
+
+  /** A model with a linear head alone, which is not calibrated. */
+  private Classifier linear(LinearLabelTree tree) {
+    InputRows input = new InputRows(set.isText(), options.textFeatures(), set.vocabulary());
+    LabelCounts counts = set.labelCountsOrNull(options.initialModel());
+    Map<String, String> metadata = ClassifierFile.metadata(input, counts, options.labelPrefix());
+    new TrainingCard(metadata).putTraining(set, options);
+    return new Classifier(input, Heads.of(null, null, tree), metadata);
+  }
+
+  private Labels begin() {
+    Labels labels = Labels.of(set.labelNames()); // first, as it refuses what is no text
+    options.listener().leftOut(set.featuresLeftOut(), !set.forgot(), set.withoutFeatures());
+    options.listener().begin(set.size(), 0, set.vocabulary().rows(), labels.size(), 0);
+    return labels;
+  }
+
+  /**
+   * A builder of a tree.
+   *
+   * @param before the number of trees that were trained before
+   * @param trees the number of all trees
+   */
+  private LinearLabelTreeBuilder builder(Labels labels, int before, int trees) {
+    return LinearLabelTree.builder(set.vocabulary().rows(), labels.size())
+        .labels(labels)
+        .cost(TrainingDefaults.cost(set.size()))
+        .seed(options.seed())
+        .workers(options.workers())
+        .progress(
+            (done, total) -> {
+              if (options.stop().getAsBoolean()) {
+                throw EmbeddingTrainer.stoppedTooEarly();
+              }
+              options.listener().linear((before + (double) done / total) / trees);
+            });
+  }
+
+  /** A tree of those examples that have labels which are not withheld; of all, if none is. */
+  private LinearLabelTree tree(int[] among, BitSet withheld, Labels labels, int before, int trees) {
+    int[] examples =
+        IntStream.of(among)
+            .filter(e -> withheld.isEmpty() || set.hasLabel(e, l -> !withheld.get(l)))
+            .toArray();
+    LinearLabelTreeBuilder builder = builder(labels, before, trees);
+    if (set.isText()) {
+      builder.tfIdf();
+    }
+    try (SparseRows x = set.features(examples, 0, examples.length);
+        SparseRows all = set.labels(examples, 0, examples.length);
+        SparseRows targets = withheld.isEmpty() ? all : without(withheld, all)) {
+      return builder.train(x, targets);
+    }
+  }
+
+  private static SparseRows without(BitSet withheld, SparseRows labels) {
+    return SparseRows.of(
+        IntStream.range(0, labels.rows())
+            .mapToObj(row -> IntStream.of(labels.indices(row)).filter(l -> !withheld.get(l)))
+            .map(IntStream::toArray)
+            .toList());
+  }
+
+  // --------------------------------------------------------------------------- an initial model
+
+  /** Trains a model further, whose weights of heads and calibration stay. */
+  private Classifier continued(Classifier initial) {
+    requireKind(initial);
+    Classifier embedding = head.hasEmbedding() ? new EmbeddingTrainer(set, options).train() : null;
+    LinearLabelTree tree = null;
+    try {
+      if (head.hasLinear()) {
+        Labels labels = embedding == null ? begin() : embedding.layer().labels();
+        tree = extended(initial.tree(), labels);
+      }
+      Classifier model = embedding == null ? linear(tree) : embedding;
+      return finished(
+          model.with(Heads.of(model.bag(), model.layer(), tree, null, null, initial.heads())));
+    } catch (CancellationException e) {
+      if (embedding == null) {
+        throw e;
+      }
+      options.listener().warning("ended before the linear head: the model has the embedding alone");
+      return embedding;
+    } catch (Throwable e) {
+      if (tree != null) {
+        tree.close();
+      }
+      if (embedding != null) {
+        embedding.close();
+      }
+      throw e;
+    }
+  }
+
+  private void requireKind(Classifier initial) {
+    if (initial.takesText() != set.isText()) {
+      throw new IllegalArgumentException(
+          set.isText()
+              ? "examples: are texts, but the initial model was trained on features"
+              : "examples: have features, but the initial model was trained on texts");
+    }
+  }
+
+  /** Adds new labels and features to a tree. */
+  private LinearLabelTree extended(LinearLabelTree tree, Labels labels) {
+    try (SparseRows x = set.features(all(), 0, set.size());
+        SparseRows targets = set.labels(all(), 0, set.size())) {
+      return builder(labels, 0, 1).extend(tree, x, targets);
+    }
+  }
+
+  // -------------------------------------------------------------------------------------- result
+
+  /**
+   * A model whose heads are final, measured on the validation examples for the card of its file.
+   */
+  private Classifier finished(Classifier model) {
+    if (model.head() == ModelHead.EMBEDDING && model.heads().calibration().isEmpty()) {
+      return model; // its last epoch was measured
+    }
+    int count = folds.stream().limit(foldsUsed).mapToInt(fold -> fold.heldOut.length).sum();
+    model.card().put("examples held out to calibrate", Integer.toString(count));
+    if (!options.validation().isEmpty()) {
+      boolean isAlone = model.head() == ModelHead.LINEAR; // else the epochs were measured
+      TrainingListener listener = isAlone ? options.listener() : new TrainingListener() {};
+      EmbeddingTrainer.measure(model, options, listener);
+    }
+    return model;
+  }
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.training;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.TreeMap;
+import java.util.function.BiFunction;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.blocksparse.SparseRows;
+import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.NumberedExamples;
+import org.blocksparse.mixture.Mixture;
+import org.blocksparse.mixture.MixtureFit;
+import org.blocksparse.ranking.Ranking;
+
+/**
+ * Examples that no head has learned from. They show whether a second head gains, and the sum of
+ * heads is fitted to them.
+ */
+final class HeldOut implements AutoCloseable {
+  /** The k of nDCG@k, by which heads are compared. */
+  private static final int RANKED = 5;
+
+  private final List<NumberedExamples> batches;
+  private final int[] units;
+
+  private HeldOut(List<NumberedExamples> batches, int[] units) {
+    this.batches = batches;
+    this.units = units;
+  }
+
+  /**
+   * Examples.
+   *
+   * @param units for each example, a number that those have which were {@linkplain #units drawn
+   *     together}
+   * @param batch makes the examples from a number, inclusive, to another one, exclusive
+   */
+  static HeldOut of(int[] units, BiFunction<Integer, Integer, NumberedExamples> batch) {
+    HeldOut examples = new HeldOut(new ArrayList<>(), units);
+    try {
+      for (int begin = 0; begin < units.length; begin += Classifier.BATCH) {
+        int end = Math.min(units.length, begin + Classifier.BATCH);
+        examples.batches.add(batch.apply(begin, end));
+      }
+      return examples;
+    } catch (Throwable e) {
+      examples.close();
+      throw e;
+    }
+  }
+
+  /**
+   * The examples that are drawn together, by the first of them: those that are equal. The examples
+   * of a frequent text are drawn one by one: future examples have it, too, and it would be a large
+   * part of those held out. A text is frequent if it has more than {@code sqrt(count)} examples,
+   * and more than two: small sets would otherwise learn the answers of texts that occur twice.
+   *
+   * @param firstOfEquals for each example the first that equals it
+   * @param count the maximum number of examples that are held out
+   */
+  static int[] units(int[] firstOfEquals, int count) {
+    int[] sizes = sizes(firstOfEquals);
+    return IntStream.range(0, firstOfEquals.length)
+        .map(e -> sizes[firstOfEquals[e]] > Math.max(2, Math.sqrt(count)) ? e : firstOfEquals[e])
+        .toArray();
+  }
+
+  private static int[] sizes(int[] firsts) {
+    int[] sizes = new int[firsts.length];
+    IntStream.of(firsts).forEach(first -> sizes[first]++);
+    return sizes;
+  }
+
+  /**
+   * Draws folds of whole {@link #units}. The first may be empty, others are left out then.
+   *
+   * @param count the maximum number of examples of a fold
+   * @param folds the maximum number of folds
+   */
+  static List<BitSet> draw(int[] units, int count, int folds, SplittableRandom random) {
+    int[] sizes = sizes(units);
+    int[] next = new int[units.length]; // of the same unit; itself: the last
+    int[] last = new int[units.length];
+    for (int e = 0; e < next.length; e++) {
+      next[e] = e;
+      if (units[e] < e) {
+        next[last[units[e]]] = e;
+      }
+      last[units[e]] = e;
+    }
+    int[] order = IntStream.range(0, next.length).filter(e -> units[e] == e).toArray();
+    List<BitSet> drawn = Stream.generate(BitSet::new).limit(folds).toList();
+    int[] left = new int[folds];
+    Arrays.fill(left, count);
+    for (int i = 0; i < order.length && left[folds - 1] > 0; i++) {
+      int at = i + random.nextInt(order.length - i);
+      int e = order[at];
+      order[at] = order[i];
+      int size = sizes[e];
+      int fold = 0;
+      while (fold < folds && left[fold] < size) {
+        fold++;
+      }
+      if (fold < folds) {
+        left[fold] -= size;
+        for (int n = 0; n < size; n++, e = next[e]) {
+          drawn.get(fold).set(e);
+        }
+      }
+    }
+    int used = (int) drawn.stream().filter(fold -> !fold.isEmpty()).count(); // they are the first
+    return drawn.subList(0, Math.max(1, used));
+  }
+
+  /**
+   * What a second head gains, in nDCG@5.
+   *
+   * @param mean over the examples
+   * @param standardError of the mean, where examples of a unit depend on each other; infinite if
+   *     there are not two units
+   */
+  record Gain(double mean, double standardError) {
+    /** The gain by those of examples, each of a unit. */
+    static Gain of(List<Double> gains, List<Integer> units) {
+      int n = gains.size();
+      double mean = gains.stream().mapToDouble(Double::doubleValue).average().orElse(0);
+      Map<Integer, Double> deviations = new TreeMap<>();
+      for (int e = 0; e < n; e++) {
+        deviations.merge(units.get(e), gains.get(e) - mean, Double::sum);
+      }
+      int m = deviations.size();
+      double squares = deviations.values().stream().mapToDouble(d -> d * d).sum();
+      return new Gain(
+          mean, m < 2 ? Double.POSITIVE_INFINITY : Math.sqrt(squares * m / (m - 1)) / n);
+    }
+
+    boolean isMeasured() {
+      return Double.isFinite(standardError);
+    }
+
+    /** Whether it is more than chance makes. */
+    boolean isLarge() {
+      return mean > standardError;
+    }
+
+    @Override
+    public String toString() {
+      return String.format(Locale.ROOT, "%.4f, standard error %.4f", mean, standardError);
+    }
+  }
+
+  /**
+   * Heads with the weights and the calibration for the examples; as they are without examples.
+   *
+   * @throws ArithmeticException if weights of a head are not finite
+   */
+  Mixture fit(Mixture heads) {
+    if (batches.isEmpty()) {
+      return heads;
+    }
+    MixtureFit fit = new MixtureFit(heads);
+    addTo(fit, heads);
+    return fit.fit();
+  }
+
+  /**
+   * Adds the examples to a fit, with the scores of heads like those that it is for.
+   *
+   * @throws ArithmeticException if weights of a head are not finite
+   */
+  void addTo(MixtureFit fit, Mixture heads) {
+    try {
+      batches.forEach(batch -> fit.add(heads, List.of(batch.features()), batch.labels()));
+    } catch (IllegalArgumentException e) { // a score is NaN
+      throw new ArithmeticException(Classifier.notFinite().getMessage());
+    }
+  }
+
+  /** The gain of a model over another one, on examples that have a label. */
+  Gain gain(Mixture of, Mixture over) {
+    List<Double> gains = new ArrayList<>();
+    List<Integer> unitOf = new ArrayList<>();
+    int first = 0;
+    for (NumberedExamples batch : batches) {
+      Ranking better = rank(of, batch.features());
+      Ranking worse = rank(over, batch.features());
+      for (int row = 0; row < batch.size(); row++) {
+        int[] right = IntStream.of(batch.labels().indices(row)).sorted().toArray();
+        if (right.length > 0) {
+          gains.add(ndcg(better.outputs(row), right) - ndcg(worse.outputs(row), right));
+          unitOf.add(units[first + row]);
+        }
+      }
+      first += batch.size();
+    }
+    return Gain.of(gains, unitOf);
+  }
+
+  private static Ranking rank(Mixture heads, SparseRows features) {
+    return Classifier.requireDefined(heads.topK(List.of(features), RANKED));
+  }
+
+  /**
+   * nDCG@5.
+   *
+   * @param right ascending
+   */
+  private static double ndcg(int[] best, int[] right) {
+    double gain = 0;
+    double ideal = 0;
+    for (int rank = 0; rank < RANKED; rank++) {
+      double discount = 1 / Math.log(rank + 2);
+      boolean isRight = rank < best.length && Arrays.binarySearch(right, best[rank]) >= 0;
+      gain += isRight ? discount : 0;
+      ideal += rank < right.length ? discount : 0;
+    }
+    return gain / ideal;
+  }
+
+  @Override
+  public void close() {
+    batches.forEach(NumberedExamples::close);
+  }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.training;
+
+import java.util.Map;
+import java.util.concurrent.CancellationException;
+import java.util.stream.Stream;
+import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.examples.Example;
+
+/**
+ * Trains classifiers.
+ *
+ * <pre>{@code
+ * try (Classifier classifier = Training.train(examples, TrainingOptions.defaults())) {
+ *   classifier.save(Path.of("model"));
+ * }
+ * }</pre>
+ */
+public final class Training {
+  private Training() {}
+
+  /**
+   * Trains a classifier, after a search for options with {@linkplain TrainingOptions#withTuning
+   * tuning}.
+   *
+   * @param examples read to the end once, and kept in memory as numbers; examples without a label
+   *     are ignored, except by a label tree
+   * @throws IllegalArgumentException if no example has a label, or none has a feature that is kept;
+   *     if some are texts and others have features, validation examples included; or if a label
+   *     holds half of a pair of surrogates
+   * @throws ArithmeticException if the loss becomes infinite, because the rate is too high, and
+   *     validation kept no model before
+   * @throws CancellationException if it was stopped before the first step
+   */
+  public static Classifier train(Stream<Example> examples, TrainingOptions options) {
+    HeadTraining.requireHead(options);
+    TrainingSet set = TrainingSet.of(examples, options);
+    Map<String, String> card = options.card(); // once, however many trainings there are
+    TrainingOptions first = options.withCard(() -> card);
+    TrainingOptions chosen =
+        first.tuning().isZero() ? first : new Tuner(set, first, System::nanoTime).search();
+    return new HeadTraining(set, chosen).train();
+  }
+}

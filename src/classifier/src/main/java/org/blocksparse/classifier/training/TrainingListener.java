@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.training;
+
+/**
+ * Receives the progress of a training. The training thread calls all methods, except where a method
+ * says otherwise. An exception ends the training.
+ */
+public interface TrainingListener {
+  /**
+   * All examples have been read. Called before {@link #putIntoClasses}.
+   *
+   * @param features the number of features that were dropped
+   * @param exactly false: the number is an upper bound, because more than four million different
+   *     word n-grams were counted
+   * @param examples the number of examples without a feature that was kept; they only train the
+   *     frequencies of their labels
+   */
+  default void leftOut(int features, boolean exactly, int examples) {}
+
+  /**
+   * After each step of a {@linkplain TrainingOptions#withTuning search for options}.
+   *
+   * @param seconds since the begin of the search
+   */
+  default void tuning(double seconds) {}
+
+  /** After each trial of a search for options; a trial calls no other method. */
+  default void tried(TuningTrial trial) {}
+
+  /**
+   * Before labels are clustered into classes, which takes minutes for millions of labels. Not
+   * called for one class.
+   */
+  default void putIntoClasses(int labels, int classes) {}
+
+  /**
+   * Training begins. Without an embedding head there are 0 epochs and 0 classes.
+   *
+   * @param examples the number of training examples
+   * @param epochs the maximum number of epochs
+   * @param features the number of rows of the table
+   * @param labels the number of distinct labels
+   * @param classes the number of classes of labels
+   */
+  default void begin(int examples, int epochs, int features, int labels, int classes) {}
+
+  /**
+   * Layers of a {@link org.blocksparse.classifier.nextitem.NextItem} are trained. Called before
+   * each of several trainings, after {@link #begin}; each has its own epochs.
+   *
+   * @param number from 1 on; again from 1 on when the chosen settings are trained on all items
+   * @param count the number of trainings
+   * @param settings such as {@code decays [0.4, 0.9], dropout 0.5}
+   * @param examples the number of examples of all its steps, at most
+   */
+  default void training(int number, int count, String settings, long examples) {}
+
+  /**
+   * After each step.
+   *
+   * @param examples the number of examples of the step
+   * @param loss their mean loss, before the step
+   */
+  default void step(int examples, double loss) {}
+
+  /**
+   * While the model is measured on the validation examples, after an epoch.
+   *
+   * @param examples the number that has been measured so far
+   * @param all the number of validation examples with labels
+   */
+  default void measured(int examples, int all) {}
+
+  /** After each epoch, and at the end of one that was stopped after a step. */
+  default void epoch(LearningPoint point) {}
+
+  /**
+   * Training has ended before the last planned epoch, because the model did not improve on the
+   * validation examples.
+   *
+   * @param epoch the last epoch
+   * @param kept the epoch of the resulting model
+   */
+  default void endedEarly(int epoch, int kept) {}
+
+  /**
+   * The heads have been chosen on held-out examples. Not called if options ask for heads, or if
+   * there are too few examples for an embedding.
+   *
+   * @param both whether the embedding stays beside the linear head: whether it gains more than a
+   *     standard error
+   * @param gain of the embedding beside the linear head over that alone, in nDCG@5
+   * @param standardError of the gain
+   */
+  default void chosen(boolean both, double gain, double standardError) {}
+
+  /**
+   * The labels of the nearest examples have been tried beside the linear head. Called only if
+   * labels outnumber examples, which are 500 at least, and options ask for no head.
+   *
+   * @param stay whether they gain more than a standard error
+   * @param gain over the linear head alone, in nDCG@5
+   * @param standardError of the gain
+   */
+  default void neighbours(boolean stay, double gain, double standardError) {}
+
+  /**
+   * {@linkplain TrainingOptions#withLabelTexts Texts of labels} were weighed beside the linear
+   * head.
+   *
+   * @param count whether their weight is not 0
+   * @param gain the mean nDCG@5 on held-out examples, less that of the linear head alone
+   * @param standardError of the gain; infinite unless two examples are held out
+   */
+  default void labelTexts(boolean count, double gain, double standardError) {}
+
+  /**
+   * While the linear head is trained. The threads that train call it, one at a time.
+   *
+   * @param part the share of the work that is done, in [0, 1]; it jumps where a second head makes
+   *     further trainings superfluous
+   */
+  default void linear(double part) {}
+
+  /** A problem that does not end the training, such as a full disk. */
+  default void warning(String message) {}
+}

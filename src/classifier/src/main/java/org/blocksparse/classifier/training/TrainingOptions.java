@@ -1,0 +1,728 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.training;
+
+import static java.util.Objects.requireNonNull;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
+import org.blocksparse.ElementType;
+import org.blocksparse.Workers;
+import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.ModelHead;
+import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.examples.ExampleReader;
+import org.blocksparse.classifier.examples.InvalidInputException;
+import org.blocksparse.classifier.examples.LineParser;
+import org.blocksparse.classifier.fasttext.FastTextVectors;
+import org.blocksparse.classifier.features.FeatureExtractor;
+import org.blocksparse.classifier.features.FeatureVocabulary;
+import org.blocksparse.classifier.features.KeyTable;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.softmax.Loss;
+
+/**
+ * Options of training a {@link Classifier}. The defaults suit most texts. Immutable: {@code
+ * TrainingOptions.defaults().withEpochs(10).withSeed(7)}.
+ */
+public final class TrainingOptions {
+  /** The header of a model file has no room for the keys of more. */
+  static final int MOST_FEATURES = 1_000_000;
+
+  private static final String INITIAL_MODEL = "initialModel as well, which has it";
+  private static final int WORD_NGRAMS = 2;
+  private static final TrainingOptions DEFAULTS = new TrainingOptions();
+
+  // The number 0 and null stand for the default.
+  private Classifier initialModel;
+  private FastTextVectors pretrained;
+  private int dimension;
+  private int epochs;
+  private Double rate;
+  private Double smoothing;
+  private boolean labelTree;
+  private ModelHead head;
+  private int batch;
+  private int wordNgrams;
+  private boolean plainWords;
+  private String labelPrefix = ExampleReader.DEFAULT_LABEL_PREFIX;
+  private int minCount;
+  private int maxFeatures;
+  private int sharedRows;
+  private int classes;
+  private long seed;
+  private Map<String, String> labelTexts = Map.of();
+  private List<Example> validation = List.of();
+  private ValidationMetric validationMetric;
+  private int patience;
+  private Duration tuning = Duration.ZERO;
+  private Path temporaryFolder;
+  private Supplier<Map<String, String>> card = Map::of;
+  private Workers workers = Workers.common();
+  private TrainingListener listener = new TrainingListener() {};
+  private BooleanSupplier stop = () -> false;
+
+  private TrainingOptions() {}
+
+  private TrainingOptions(TrainingOptions that) {
+    this.initialModel = that.initialModel;
+    this.pretrained = that.pretrained;
+    this.dimension = that.dimension;
+    this.epochs = that.epochs;
+    this.rate = that.rate;
+    this.smoothing = that.smoothing;
+    this.labelTree = that.labelTree;
+    this.head = that.head;
+    this.batch = that.batch;
+    this.wordNgrams = that.wordNgrams;
+    this.plainWords = that.plainWords;
+    this.labelPrefix = that.labelPrefix;
+    this.minCount = that.minCount;
+    this.maxFeatures = that.maxFeatures;
+    this.sharedRows = that.sharedRows;
+    this.classes = that.classes;
+    this.seed = that.seed;
+    this.labelTexts = that.labelTexts;
+    this.validation = that.validation;
+    this.validationMetric = that.validationMetric;
+    this.patience = that.patience;
+    this.tuning = that.tuning;
+    this.temporaryFolder = that.temporaryFolder;
+    this.card = that.card;
+    this.workers = that.workers;
+    this.listener = that.listener;
+    this.stop = that.stop;
+  }
+
+  /** A copy with a change. */
+  private TrainingOptions with(Consumer<TrainingOptions> change) {
+    TrainingOptions changed = new TrainingOptions(this);
+    change.accept(changed);
+    return changed;
+  }
+
+  /** The defaults, which suit most data. */
+  public static TrainingOptions defaults() {
+    return DEFAULTS;
+  }
+
+  private static int inRange(String name, int value, int min, int max) {
+    if (value < min || value > max) {
+      throw new IllegalArgumentException(
+          name + ": expected a number in [" + min + ", " + max + "] but was " + value);
+    }
+    return value;
+  }
+
+  // ------------------------------------------------------------------------------------- model
+
+  /**
+   * Continues the training of a model with new examples. The model itself does not change; the
+   * caller closes it. The result has the features and labels of the model, and those of the
+   * examples. A new label begins in the class that fits its examples best. Mix some old examples
+   * in: the result forgets some of what the new examples lack.
+   *
+   * <p>A linear head learns only the new labels ({@link
+   * org.blocksparse.linear.LinearLabelTreeBuilder#extend}), against the old labels of the examples.
+   * Its weights of old labels do not change.
+   *
+   * <p>The model determines dimension, classes, label tree, word n-grams, plain words and shared
+   * rows. The methods that set these throw {@link IllegalArgumentException} with an initial model,
+   * before or after this one. The default of the {@linkplain #withRate rate} is lower.
+   *
+   * @param model with an embedding head alone, its weights must be FLOAT32
+   * @throws IllegalArgumentException if they are not, if the model has {@linkplain #withHead
+   *     neighbours} or {@linkplain #withLabelTexts label texts}, if an option is set that the model
+   *     determines, or if it is a label tree and there is smoothing
+   * @throws InvalidInputException if the model is of fastText
+   */
+  public TrainingOptions withInitialModel(Classifier model) {
+    model.requireOwn();
+    if (model.head() == ModelHead.EMBEDDING && model.weightType() != ElementType.FLOAT32) {
+      throw new IllegalArgumentException(
+          "initialModel: expected weights of FLOAT32 but was "
+              + model.weightType()
+              + "; take the model that these were rounded from");
+    }
+    if (model.neighbours() != null || model.texts() != null) {
+      throw new IllegalArgumentException(
+          "initialModel: expected no "
+              + (model.texts() == null ? "neighbours" : "label texts")
+              + ", which learn no further; train it with ModelHead.LINEAR"
+              + (model.texts() == null ? "" : " and without label texts"));
+    }
+    return with(changed -> changed.initialModel = model).requireNoConflict();
+  }
+
+  /**
+   * The heads that score labels. By default {@link ModelHead#EMBEDDING} with a {@linkplain
+   * #withLabelTree label tree}, {@linkplain #withSharedRows shared rows}, {@linkplain
+   * #withPretrained pretrained} vectors or {@linkplain #withTuning tuning}, and those of an
+   * {@linkplain #withInitialModel initial model}. In all other cases, training begins with the
+   * linear head. From 500 examples on, it trains an embedding beside it, and keeps {@link
+   * ModelHead#BOTH} if their nDCG at 5 on held-out examples is higher than that of the linear head
+   * by more than the standard error of the difference. It leaves an embedding that gains nothing
+   * after a third of its epochs. Where labels outnumber examples, training first tries the labels
+   * of the 200 nearest examples beside the linear head; if these neighbours gain more than the
+   * standard error, they stay, and no embedding is tried.
+   *
+   * <p>The held-out examples are the {@linkplain #withValidation validation examples}. If these are
+   * fewer than 100, training holds out a tenth of the examples, at most 1,000. Probabilities are
+   * calibrated on them, except those of an embedding alone of fewer than 500 examples.
+   *
+   * @throws IllegalArgumentException from {@link Training#train} if an {@linkplain
+   *     #withInitialModel initial model} has other heads, or if the head is linear alone and
+   *     options of an embedding are {@linkplain #withTuning tuned} or vectors are {@linkplain
+   *     #withPretrained pretrained}
+   */
+  public TrainingOptions withHead(ModelHead value) {
+    return with(changed -> changed.head = requireNonNull(value, "head"));
+  }
+
+  /**
+   * Texts of labels: their names or definitions, each an example with one label. A label whose
+   * words are like those of an example scores higher ({@link
+   * org.blocksparse.linear.SparseWeights#ofRows}), beside the linear head. Labels that no example
+   * has become labels of the model, too: their texts alone find them. Words of these texts are
+   * always features, single ones, whatever their counts.
+   *
+   * <p>The weight of the texts is fitted to the held-out examples. Where some labels have no
+   * example and training holds out examples itself, it withholds the same share of the other labels
+   * from the linear head while it fits, at most half: held-out examples then have such labels, too.
+   * Where {@linkplain #withValidation validation examples} weigh, these have to have them. If the
+   * weight is 0, which {@link TrainingListener#labelTexts} tells, no label is found by its text.
+   *
+   * @param texts read to the end here; one without words is ignored
+   * @throws IllegalArgumentException if there is none, one has features or not exactly one label,
+   *     two have the same label, or with {@linkplain #withSharedRows shared rows} or an {@linkplain
+   *     #withInitialModel initial model}; from {@link Training#train} if the texts have more words
+   *     than {@linkplain #withMaxFeatures features} are kept, if the examples are no texts, if the
+   *     {@linkplain #withHead head} is not linear, if there are fewer than 10 examples and no
+   *     validation examples, or if the training holds out examples, none of which has a label with
+   *     a text
+   */
+  public TrainingOptions withLabelTexts(Stream<Example> texts) {
+    Map<String, String> textOf = new LinkedHashMap<>();
+    texts.forEachOrdered(each -> addLabelText(each, textOf));
+    if (textOf.isEmpty()) {
+      throw wrongTexts("at least one", "there is none");
+    }
+    return with(changed -> changed.labelTexts = Collections.unmodifiableMap(textOf))
+        .requireNoConflict();
+  }
+
+  private static void addLabelText(Example each, Map<String, String> textOf) {
+    if (!each.isText()) {
+      throw wrongTexts("texts", "one has features");
+    }
+    List<String> labels = each.labels();
+    if (labels.size() != 1) {
+      String text = "'" + LineParser.shown(each.text()) + "'";
+      throw wrongTexts("one label", text + " has " + (labels.isEmpty() ? "none" : labels.size()));
+    }
+    if (textOf.putIfAbsent(labels.get(0), each.text()) != null) {
+      throw wrongTexts(
+          "one text of each label", "'" + LineParser.shown(labels.get(0)) + "' has two");
+    }
+  }
+
+  private static IllegalArgumentException wrongTexts(String expected, String but) {
+    return new IllegalArgumentException("labelTexts: expected " + expected + " but " + but);
+  }
+
+  /**
+   * Learns each label independently, as present or absent, by a {@link LabelTree} instead of a
+   * softmax. Examples without a label are learned from, too: no label is present.
+   *
+   * @throws IllegalArgumentException if there is {@linkplain #withSmoothing smoothing} or an
+   *     {@linkplain #withInitialModel initial model}
+   */
+  public TrainingOptions withLabelTree() {
+    return with(changed -> changed.labelTree = true).requireNoConflict();
+  }
+
+  /**
+   * Begins with word vectors of fastText, which determine the {@linkplain #withDimension
+   * dimension}. A word of the examples begins with the vector of the first word there that is the
+   * same feature; all other features begin at random. The caller closes the vectors after the
+   * training.
+   *
+   * @throws IllegalArgumentException with a dimension, {@linkplain #withSharedRows shared rows} or
+   *     an {@linkplain #withInitialModel initial model}; from {@link Training#train} if the
+   *     examples have features instead of texts
+   */
+  public TrainingOptions withPretrained(FastTextVectors value) {
+    return with(changed -> changed.pretrained = requireNonNull(value, "pretrained"))
+        .requireNoConflict();
+  }
+
+  /**
+   * The size of the vectors between features and labels. By default 64; 128 if there are 4,096
+   * labels or more, more than a tenth of the examples have several, and there is no linear head.
+   * Larger vectors learn more, and take more time and memory.
+   *
+   * @throws IllegalArgumentException unless it is in [1, 4096], or with an {@linkplain
+   *     #withInitialModel initial model} or {@linkplain #withPretrained pretrained} vectors
+   */
+  public TrainingOptions withDimension(int value) {
+    return with(changed -> changed.dimension = inRange("dimension", value, 1, 4096))
+        .requireNoConflict();
+  }
+
+  /**
+   * The number of classes of the labels.
+   *
+   * @param value 0, the default, is 1 (a plain softmax) for up to 1024 labels; also if nine of ten
+   *     examples have one label, and labels times examples times epochs are at most a billion. Else
+   *     it is {@link ClassAssignment#defaultCount}. Larger values than the number of labels are
+   *     that number
+   * @throws IllegalArgumentException if it is negative, or not 0 with an {@linkplain
+   *     #withInitialModel initial model}
+   */
+  public TrainingOptions withClasses(int value) {
+    return with(changed -> changed.classes = inRange("classes", value, 0, Integer.MAX_VALUE))
+        .requireNoConflict();
+  }
+
+  /** Smoothing is refused with a label tree, and the shape of a new model with an initial one. */
+  private TrainingOptions requireNoConflict() {
+    if (initialModel != null) {
+      requireUnset("pretrained", pretrained == null, INITIAL_MODEL);
+      requireUnset("dimension", dimension == 0, INITIAL_MODEL);
+      requireUnset("classes", classes == 0, INITIAL_MODEL);
+      requireUnset("labelTree", !labelTree, INITIAL_MODEL);
+      requireUnset("wordNgrams", wordNgrams == 0, INITIAL_MODEL);
+      requireUnset("plainWords", !plainWords, INITIAL_MODEL);
+      requireUnset("sharedRows", sharedRows == 0, INITIAL_MODEL);
+      requireUnset("labelTexts", labelTexts.isEmpty(), "initialModel as well, whose weights stay");
+    }
+    if (!labelTexts.isEmpty()) {
+      requireUnset("sharedRows", sharedRows == 0, "labelTexts as well, which need rows of words");
+    }
+    if (pretrained != null) {
+      requireUnset("dimension", dimension == 0, "pretrained as well, which has it");
+      requireUnset("sharedRows", sharedRows == 0, "pretrained as well, which needs rows of words");
+    }
+    TrainingDefaults values = new TrainingDefaults(this);
+    if (values.labelTree() && values.smoothing() > 0) {
+      throw new IllegalArgumentException(
+          "smoothing: expected 0 for a label tree but was " + values.smoothing());
+    }
+    return this;
+  }
+
+  private static void requireUnset(String name, boolean isUnset, String other) {
+    if (!isUnset) {
+      throw new IllegalArgumentException(name + ": expected no " + other);
+    }
+  }
+
+  // ------------------------------------------------------------------------------------- steps
+
+  /**
+   * The number of passes over the examples. Each pass learns one label of an example, or all with a
+   * {@linkplain #withLabelTree label tree}. The default is the result of these rules, one after the
+   * other; labels is the mean number of labels of an example, each example counting at most 40, or
+   * 1 with a label tree:
+   *
+   * <table>
+   * <caption>Default number of passes</caption>
+   * <tr><td>begin with</td><td>750,000 / examples</td></tr>
+   * <tr><td>at most</td><td>5 * labels; 20,000 / examples * labels for fewer than 4,000 examples
+   * </td></tr>
+   * <tr><td>at least</td><td>3, and 1.5 * labels</td></tr>
+   * <tr><td>at most</td><td>40</td></tr>
+   * </table>
+   *
+   * @throws IllegalArgumentException unless it is in [1, 10000]
+   */
+  public TrainingOptions withEpochs(int value) {
+    return with(changed -> changed.epochs = inRange("epochs", value, 1, 10_000));
+  }
+
+  /**
+   * The learning rate of the first step; it falls to zero. By default 0.2; 0.01 with an {@linkplain
+   * #withInitialModel initial model}, since large steps forget.
+   *
+   * @throws IllegalArgumentException unless it is in [1e-20, 100]
+   */
+  public TrainingOptions withRate(double value) {
+    if (!(value >= 1e-20 && value <= 100)) { // with less, floats would not keep the last steps
+      throw new IllegalArgumentException(
+          "rate: expected a number in [1e-20, 100] but was " + value);
+    }
+    return with(changed -> changed.rate = value);
+  }
+
+  /**
+   * Label smoothing ({@link Loss#withSmoothing}); by default 0.1, and none with a {@linkplain
+   * #withLabelTree label tree}. It reduces overfitting to few examples. Where probabilities are not
+   * {@linkplain #withHead calibrated}, it lowers them by about this share.
+   *
+   * @param value in [0, 1); 0 is none
+   * @throws IllegalArgumentException if it is not, or if it is more than 0 for a label tree
+   */
+  public TrainingOptions withSmoothing(double value) {
+    if (!(value >= 0 && (float) value < 1)) {
+      throw new IllegalArgumentException("smoothing: expected a number in [0, 1) but was " + value);
+    }
+    return with(changed -> changed.smoothing = value).requireNoConflict();
+  }
+
+  /**
+   * The number of examples of a step. Larger steps are faster, and learn less in an epoch. By
+   * default a 256th of the examples, but at least 16 and at most 1024.
+   *
+   * @throws IllegalArgumentException unless it is in [1, 65536]
+   */
+  public TrainingOptions withBatch(int value) {
+    return with(changed -> changed.batch = inRange("batch", value, 1, 1 << 16));
+  }
+
+  /** The seed; 0 by default. Equal seeds, options and examples give equal models. */
+  public TrainingOptions withSeed(long value) {
+    return with(changed -> changed.seed = value);
+  }
+
+  // ---------------------------------------------------------------------------------- features
+
+  /**
+   * The maximum number of words in a row that make a feature; 2 by default: words, and pairs of
+   * neighbors.
+   *
+   * @throws IllegalArgumentException unless it is in [1, 5], or with an {@linkplain
+   *     #withInitialModel initial model}
+   */
+  public TrainingOptions withWordNgrams(int value) {
+    return with(changed -> changed.wordNgrams = inRange("wordNgrams", value, 1, 5))
+        .requireNoConflict();
+  }
+
+  /**
+   * Splits texts at white space, and changes nothing else in them, as fastText does. By default,
+   * texts are in lower case, and words are the runs of letters and digits. A piece between white
+   * space that has several words is a feature, too.
+   *
+   * @throws IllegalArgumentException if there is an {@linkplain #withInitialModel initial model}
+   */
+  public TrainingOptions withPlainWords() {
+    return with(changed -> changed.plainWords = true).requireNoConflict();
+  }
+
+  /**
+   * The prefix of labels in the file of the examples. The model keeps it, for {@linkplain
+   * Classifier#labelPrefix other files}. Names of labels do not contain it. By default {@link
+   * ExampleReader#DEFAULT_LABEL_PREFIX}.
+   *
+   * @throws IllegalArgumentException if it is empty, longer than 1000 characters, or contains white
+   *     space or half of a pair of surrogates
+   */
+  public TrainingOptions withLabelPrefix(String value) {
+    return with(changed -> changed.labelPrefix = LineParser.requireLabelPrefix(value));
+  }
+
+  /**
+   * The minimum number of occurrences of a feature; rarer features are dropped. By default 1 for
+   * words, and 2 for words in a row.
+   *
+   * @throws IllegalArgumentException if it is less than 1
+   */
+  public TrainingOptions withMinCount(int value) {
+    return with(changed -> changed.minCount = inRange("minCount", value, 1, Integer.MAX_VALUE));
+  }
+
+  /**
+   * The maximum number of features; a million by default, which is also the limit. If there are
+   * more, the most frequent ones are kept; half of the number is reserved for single words. By
+   * default, at most 50,000 of them, or 2 for each example if that is more, are words in a row.
+   * While examples are read, at most four million different words in a row are counted: beyond
+   * that, the rarest so far are dropped. With {@linkplain #withSharedRows shared rows}, there is no
+   * limit.
+   *
+   * @throws IllegalArgumentException unless it is in [1, 1000000]
+   */
+  public TrainingOptions withMaxFeatures(int value) {
+    return with(changed -> changed.maxFeatures = inRange("maxFeatures", value, 1, MOST_FEATURES));
+  }
+
+  /**
+   * Hashes all features into a number of rows. No feature is dropped, and features that training
+   * never saw have a row, too. Use it for more features than a vocabulary can hold.
+   *
+   * @param rows 0, the default: each feature that is kept has its own row
+   * @throws IllegalArgumentException unless it is in [0, 100000000], or if it is not 0 with an
+   *     {@linkplain #withInitialModel initial model}
+   */
+  public TrainingOptions withSharedRows(int rows) {
+    return with(changed -> changed.sharedRows = inRange("sharedRows", rows, 0, 100_000_000))
+        .requireNoConflict();
+  }
+
+  // -------------------------------------------------------------------------------- validation
+
+  /**
+   * Held-out examples, which training does not learn from. After each epoch, the model is measured
+   * on them by the {@linkplain #withValidationMetric metric}. The best model is kept, the first of
+   * equals; training ends early if the {@linkplain #withPatience patience} runs out. At the end,
+   * the {@linkplain Classifier#threshold threshold} with the highest F1 on them becomes part of the
+   * model.
+   *
+   * @param examples of the same kind as the training examples; read to the end here; examples
+   *     without a label are not measured
+   * @throws IllegalArgumentException if no example has a label
+   */
+  public TrainingOptions withValidation(Stream<Example> examples) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.validation = examples.toList();
+    if (changed.validation.stream().allMatch(example -> example.labels().isEmpty())) {
+      throw new IllegalArgumentException("validation: none has a label");
+    }
+    return changed;
+  }
+
+  /**
+   * The metric that selects the best model on the {@linkplain #withValidation validation examples}.
+   * By default nDCG at 5 if more than a tenth of them have several labels, else precision at 1.
+   */
+  public TrainingOptions withValidationMetric(ValidationMetric value) {
+    return with(changed -> changed.validationMetric = requireNonNull(value, "validationMetric"));
+  }
+
+  /**
+   * The number of epochs without a better model on the {@linkplain #withValidation validation
+   * examples} after which training ends; by default a quarter of all epochs, but at least 3. Steps
+   * get smaller until the last epoch, and the last steps usually improve a model: a small patience
+   * misses them.
+   *
+   * @throws IllegalArgumentException if it is less than 1
+   */
+  public TrainingOptions withPatience(int epochsWithoutProgress) {
+    return with(
+        changed ->
+            changed.patience = inRange("patience", epochsWithoutProgress, 1, Integer.MAX_VALUE));
+  }
+
+  /**
+   * Before the training, searches for the best rate, epochs and dimension by the {@linkplain
+   * #withValidationMetric metric} for this time. Options that are set stay fixed. The number of
+   * trials depends on the machine; the model is the one that the same options make without a
+   * search.
+   *
+   * @throws IllegalArgumentException unless it is positive
+   */
+  public TrainingOptions withTuning(Duration time) {
+    if (time.isNegative() || time.isZero()) {
+      throw new IllegalArgumentException("tuning: expected a positive time but was " + time);
+    }
+    return with(changed -> changed.tuning = time);
+  }
+
+  /**
+   * The folder for the best model so far, during a training with {@link #withValidation
+   * validation}; by default the system's folder for temporary files. It needs room for a model. If
+   * the model cannot be written, training calls {@link TrainingListener#warning} and returns the
+   * last model.
+   */
+  public TrainingOptions withTemporaryFolder(Path folder) {
+    return with(changed -> changed.temporaryFolder = requireNonNull(folder, "folder"));
+  }
+
+  // ------------------------------------------------------------------------------- surroundings
+
+  /**
+   * More entries of the model card, which {@link Classifier#info} returns: the date and the data,
+   * for example. Training adds version, options and validation scores.
+   *
+   * @param value is called once, after all examples have been read
+   */
+  public TrainingOptions withCard(Supplier<Map<String, String>> value) {
+    return with(changed -> changed.card = requireNonNull(value, "card"));
+  }
+
+  /** The threads that train, and with which the model later predicts; common ones by default. */
+  public TrainingOptions withWorkers(Workers value) {
+    return with(changed -> changed.workers = requireNonNull(value, "workers"));
+  }
+
+  /** Receives the progress of training. */
+  public TrainingOptions withListener(TrainingListener value) {
+    return with(changed -> changed.listener = requireNonNull(value, "listener"));
+  }
+
+  /**
+   * Stops the training. It is called before each example is read and before each step. If it
+   * returns true, training ends as if it were done; before the first step, it throws {@link
+   * java.util.concurrent.CancellationException}.
+   */
+  public TrainingOptions withStop(BooleanSupplier value) {
+    return with(changed -> changed.stop = requireNonNull(value, "stop"));
+  }
+
+  // ------------------------------------------------------------- values, or defaults if not set
+
+  /** Null: training begins anew. */
+  Classifier initialModel() {
+    return initialModel;
+  }
+
+  /** Null: the default. */
+  ModelHead head() {
+    return head;
+  }
+
+  boolean labelTree() {
+    return labelTree;
+  }
+
+  /** Null: all features begin at random. */
+  FastTextVectors pretrained() {
+    return pretrained;
+  }
+
+  public int dimension(int byDefault) {
+    if (pretrained != null) {
+      return pretrained.dimension();
+    }
+    return dimension > 0 ? dimension : byDefault;
+  }
+
+  boolean hasDimension() {
+    return initialModel != null || pretrained != null || dimension > 0;
+  }
+
+  public int epochs(int byDefault) {
+    return epochs > 0 ? epochs : byDefault;
+  }
+
+  boolean hasEpochs() {
+    return epochs > 0;
+  }
+
+  public double rate(double byDefault) {
+    return rate != null ? rate : byDefault;
+  }
+
+  boolean hasRate() {
+    return rate != null;
+  }
+
+  public double smoothing(double byDefault) {
+    return smoothing != null ? smoothing : byDefault;
+  }
+
+  public int batch(int byDefault) {
+    return batch > 0 ? batch : byDefault;
+  }
+
+  public int classes(int byDefault) {
+    return classes > 0 ? classes : byDefault;
+  }
+
+  public String labelPrefix() {
+    return labelPrefix;
+  }
+
+  FeatureExtractor textFeatures() {
+    return initialModel != null
+        ? initialModel.input().textFeatures()
+        : new FeatureExtractor(wordNgrams > 0 ? wordNgrams : WORD_NGRAMS, plainWords);
+  }
+
+  int minCount() {
+    return minCount;
+  }
+
+  int maxFeatures() {
+    return maxFeatures(MOST_FEATURES);
+  }
+
+  int maxFeatures(int byDefault) {
+    return maxFeatures > 0 ? maxFeatures : byDefault;
+  }
+
+  boolean hasMaxFeatures() {
+    return maxFeatures > 0;
+  }
+
+  boolean hasSharedRows() {
+    return sharedRows > 0;
+  }
+
+  /** The vocabulary of features that share rows; null if each has a row of its own. */
+  FeatureVocabulary sharedRowsOrNull() {
+    FeatureVocabulary before = vocabularyBeforeOrNull();
+    if (before != null) {
+      return before.isShared() ? before : null;
+    }
+    return sharedRows > 0 ? FeatureVocabulary.shared(sharedRows) : null;
+  }
+
+  /** That of the initial model, or of the words of label texts; null if there are none. */
+  FeatureVocabulary vocabularyBeforeOrNull() {
+    if (labelTexts.isEmpty()) {
+      return initialModel == null ? null : initialModel.input().vocabulary();
+    }
+    KeyTable words = new KeyTable();
+    labelTexts.values().forEach(text -> textFeatures().words(text, words::add));
+    if (words.size() > maxFeatures()) {
+      throw wrongTexts(
+          "at most " + maxFeatures() + " different words", "there are " + words.size());
+    }
+    return FeatureVocabulary.of(words);
+  }
+
+  /** The texts by label; empty if there are none. */
+  Map<String, String> labelTexts() {
+    return labelTexts;
+  }
+
+  public long seed() {
+    return seed;
+  }
+
+  List<Example> validation() {
+    return validation;
+  }
+
+  ValidationMetric validationMetric(ValidationMetric byDefault) {
+    return validationMetric != null ? validationMetric : byDefault;
+  }
+
+  public int patience(int byDefault) {
+    return patience > 0 ? patience : byDefault;
+  }
+
+  /** Zero: no search. */
+  Duration tuning() {
+    return tuning;
+  }
+
+  /** Null: that of the system. */
+  Path temporaryFolder() {
+    return temporaryFolder;
+  }
+
+  public Map<String, String> card() {
+    return card.get();
+  }
+
+  public Workers workers() {
+    return workers;
+  }
+
+  public TrainingListener listener() {
+    return listener;
+  }
+
+  public BooleanSupplier stop() {
+    return stop;
+  }
+}

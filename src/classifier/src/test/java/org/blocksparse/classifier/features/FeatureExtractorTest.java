@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.features;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.util.stream.Collectors.toSet;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.stream.LongStream;
+import org.apache.commons.codec.digest.MurmurHash3;
+import org.junit.jupiter.api.Test;
+
+final class FeatureExtractorTest {
+  private static long[] keys(int wordNgrams, boolean plain, String text) {
+    LongStream.Builder keys = LongStream.builder();
+    new FeatureExtractor(wordNgrams, plain).of(text, keys::add);
+    return keys.build().toArray();
+  }
+
+  private static long[] words(String... words) {
+    return Arrays.stream(words)
+        .mapToLong(
+            word -> MurmurHash3.hash128x64(word.getBytes(UTF_8), 0, length(word), 0)[0] >>> 24)
+        .toArray();
+  }
+
+  private static int length(String word) {
+    return word.getBytes(UTF_8).length;
+  }
+
+  private static void assertWords(String text, String... expected) {
+    long[] actual = keys(1, false, text);
+    assertEquals(
+        Arrays.toString(LongStream.of(words(expected)).sorted().toArray()),
+        Arrays.toString(LongStream.of(actual).sorted().toArray()),
+        text);
+  }
+
+  @Test
+  void wordsAreRunsOfLettersAndDigits_inLowerCase() {
+    assertWords("The quick  fox\tjumps", "the", "quick", "fox", "jumps");
+    assertWords("A dog, (a \"cat\")!", "a", "dog", "a", "cat");
+    assertWords("Größe наука", "größe", "наука");
+    assertWords(" ");
+    assertWords("");
+  }
+
+  @Test
+  void whatHasSeveralWordsOrNone_isAFeatureAsAWhole() {
+    assertWords("libc6-dev,", "libc6", "dev", "libc6-dev");
+    assertWords("C++ 3.5", "c", "c++", "3", "5", "3.5");
+    assertWords("a && b ...", "a", "&&", "b");
+    assertWords("-x", "x", "-x");
+  }
+
+  /** The rule for ASCII, written down once more. */
+  private static List<String> asciiWords(String text) {
+    List<String> words = new ArrayList<>();
+    for (String piece : text.toLowerCase(Locale.ROOT).split("[\\x00-\\x20]+", -1)) {
+      String bare = piece.replaceAll("^[.,;:!?\"'()\\[\\]{}<>]+|[.,;:!?\"'()\\[\\]{}<>]+$", "");
+      List<String> runs =
+          Arrays.stream(bare.split("[^a-z0-9]+", -1)).filter(run -> !run.isEmpty()).toList();
+      words.addAll(runs);
+      if (!bare.isEmpty() && !runs.equals(List.of(bare))) {
+        words.add(bare);
+      }
+    }
+    return words;
+  }
+
+  @Test
+  void anyTextInAscii_hasTheWordsOfTheRule_besideOthersToo() {
+    Random random = new Random(5);
+    for (int trial = 0; trial < 2000; trial++) {
+      StringBuilder text = new StringBuilder();
+      int length = random.nextInt(40);
+      for (int i = 0; i < length; i++) {
+        boolean isAny = random.nextInt(3) == 0;
+        text.append(isAny ? (char) random.nextInt(0x80) : "ab1 .-".charAt(random.nextInt(6)));
+      }
+      List<String> words = asciiWords(text.toString());
+      assertWords(text.toString(), words.toArray(String[]::new));
+      List<String> more = new ArrayList<>(words);
+      more.add("ж");
+      assertWords(text + " Ж", more.toArray(String[]::new));
+    }
+  }
+
+  @Test
+  void punctuationIsNoPartOfAWord_inAnyScript() {
+    assertWords("«Привет, мир!»", "привет", "мир");
+    assertWords("“quoted” text…", "quoted", "text");
+    assertWords("¿Qué? L’été", "qué", "l", "été", "l’été");
+    assertWords("one—two", "one", "two", "one—two");
+    assertWords("😀 a😀", "😀", "a", "a😀");
+    assertWords("5€ m²", "5", "5€", "m", "m²");
+    assertWords("۔ नमस्ते।", "नमस्ते");
+  }
+
+  @Test
+  void whiteSpaceSeparates_thatIsNotAscii() {
+    assertWords("a\u00a0b\u3000c\u2028d\u2003e", "a", "b", "c", "d", "e");
+    assertWords("\u3000", new String[0]);
+  }
+
+  @Test
+  void marks_belongToWhatTheyAreOn() {
+    assertWords("e\u0301te\u0301 क्षि", "e\u0301te\u0301", "क्षि");
+    assertWords("می\u200cخواهم", "می\u200cخواهم");
+    assertWords("❤\ufe0f", "❤\ufe0f");
+    assertWords("donau\u00addampf", "donau\u00addampf");
+    assertWords("\u0301 (\u0301)", "\u0301");
+  }
+
+  @Test
+  void whereThereAreNoSpaces_eachCharacterIsAWord_andTwoInARowAPair() {
+    assertWords("北京大学。", "北", "京", "大", "学");
+    assertWords("ラーメンを", "ラー", "メ", "ン", "を");
+    assertWords("น้ำใจ", "น้", "ำ", "ใ", "จ");
+    assertWords("iPhone手机", "iphone", "手", "机");
+    assertWords("𠮷野", "𠮷", "野");
+    assertWords("二〇二四", "二", "〇", "二", "四");
+    assertWords("한국어 1.5", "한국어", "1", "5", "1.5");
+    long[] pair = keys(2, false, "北京");
+    assertEquals(3, pair.length);
+    assertEquals(pair[2], keys(2, false, "去北京")[4], "the same pair");
+    assertNotEquals(pair[2], keys(2, false, "京北")[2]);
+  }
+
+  /** Two characters of each script, letters and digits, with and without spaces between words. */
+  @Test
+  void eachScriptHasItsWords() {
+    List<String> without =
+        List.of("北京", "〇二", "ひら", "カタ", "ｶﾀ", "ไท", "๑๒", "ລາ", "໑໒", "ខម", "១២", "မြန", "၁၂");
+    for (String word : without) {
+      String[] characters = word.split("(?<!^)(?!\\p{M}|$)");
+      assertEquals(2, characters.length, word);
+      assertWords(word, characters);
+    }
+    List<String> with =
+        List.of(
+            "ab", "ñß", "αβ", "жд", "հա", "אב", "سل", "नम", "বা", "ਪੰ", "ગુ", "தமி", "తె", "ಕನ",
+            "മല", "සිං", "བོད", "ქარ", "አማ", "한국", "ㄅㄆ", "ᠮᠣ", "१२", "٣٤");
+    for (String word : with) {
+      assertWords(word, word);
+    }
+  }
+
+  @Test
+  void halfAPairOfSurrogates_isWhatJavaMakesOfIt() {
+    assertWords("ж\ud800ж", "ж", "ж", "ж?ж");
+  }
+
+  @Test
+  void plainWordsAreWhatWhiteSpaceSeparates() {
+    assertEquals(
+        Arrays.toString(words("The", "libc6-dev,", "...", "北京\u3000Ж")),
+        Arrays.toString(keys(1, true, "The libc6-dev, ...\t北京\u3000Ж")));
+  }
+
+  @Test
+  void featuresHaveTheirText() {
+    for (String text :
+        List.of("The C++ fox, jumps!", "Größe e\u0301te\u0301 北京 x", "", "a a a a")) {
+      FeatureExtractor features = new FeatureExtractor(3, false);
+      Map<Long, String> names = features.names(text);
+      assertEquals(LongStream.of(keys(3, false, text)).boxed().collect(toSet()), names.keySet());
+      String cased = text.toLowerCase(Locale.ROOT);
+      names.values().forEach(n -> assertTrue(cased.contains(n.split(" ", -1)[0]), n));
+    }
+    Map<Long, String> names = new FeatureExtractor(2, false).names("The C++ fox, jumps");
+    assertEquals(
+        Set.of("the", "c", "c++", "fox", "jumps", "the c", "c fox", "fox jumps"),
+        Set.copyOf(names.values()));
+    assertEquals("A,", new FeatureExtractor(1, true).names("A, b").get(words("A,")[0]));
+  }
+
+  @Test
+  void neighboursMakeFeatures_inTheirOrder() {
+    assertEquals(3, keys(2, false, "a b").length);
+    assertEquals(3 + 2 + 1, keys(3, false, "a b c").length);
+    assertEquals(4 + 3 + 2 + 1, keys(5, false, "a b c d").length);
+    Set<Long> pairs = new LinkedHashSet<>();
+    for (String text : List.of("a b", "b a", "a a", "ab b", "a bb")) {
+      pairs.add(keys(2, false, text)[2]);
+    }
+    assertEquals(5, pairs.size());
+    assertEquals(keys(2, false, "x a b")[4], keys(2, false, "y  A,b")[4], "the same pair");
+    assertNotEquals(keys(3, false, "x a b")[5], keys(3, false, "y a b")[5], "another triple");
+  }
+}

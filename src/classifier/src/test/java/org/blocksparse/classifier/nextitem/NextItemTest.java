@@ -1,0 +1,962 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.nextitem;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.SplittableRandom;
+import java.util.TreeMap;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.IntFunction;
+import java.util.stream.IntStream;
+import org.blocksparse.ElementType;
+import org.blocksparse.FileFormatException;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.SparseRows;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.classifier.LabelCounts;
+import org.blocksparse.classifier.LabelFilter;
+import org.blocksparse.classifier.Prediction;
+import org.blocksparse.classifier.PredictionOptions;
+import org.blocksparse.classifier.examples.ItemList;
+import org.blocksparse.classifier.examples.Sequence;
+import org.blocksparse.classifier.training.LearningPoint;
+import org.blocksparse.classifier.training.TrainingListener;
+import org.blocksparse.classifier.training.TrainingOptions;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.mixture.Mixture;
+import org.blocksparse.mixture.MixtureBuilder;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Metrics;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.softmax.TwoLevelLayer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+final class NextItemTest {
+  private static final int ITEMS = 24;
+
+  private static final NextItemOptions OPTIONS =
+      NextItemOptions.defaults()
+          .withLearning(TrainingOptions.defaults().withDimension(16).withBatch(16).withEpochs(4));
+
+  /** Nothing is held out, so nothing is chosen: one training with two decays. */
+  private static final NextItemOptions NO_CHOICE = OPTIONS.withValidation(List.of());
+
+  @TempDir Path folder;
+
+  /** Walks on a circle of items, of three to six steps. */
+  private static List<Sequence> walks(int count, IntFunction<String> name) {
+    SplittableRandom random = new SplittableRandom(3);
+    List<Sequence> walks = new ArrayList<>();
+    for (int user = 0; user < count; user++) {
+      int first = random.nextInt(ITEMS);
+      int length = 4 + random.nextInt(4);
+      walks.add(
+          new Sequence(
+              "u" + user,
+              IntStream.range(first, first + length)
+                  .mapToObj(item -> name.apply(item % ITEMS))
+                  .toList()));
+    }
+    return walks;
+  }
+
+  private static List<Sequence> walks() {
+    return walks(200, item -> "i" + item);
+  }
+
+  private static List<String> labels(List<Prediction> predictions) {
+    return predictions.stream().map(Prediction::label).toList();
+  }
+
+  @Test
+  void findsWhatFollows() {
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      assertEquals("i5", model.recommend(List.of("i2", "i3", "i4"), 1).get(0).label());
+      assertTrue(model.evaluate(walks(), 1).recall(1) > 0.9);
+    }
+  }
+
+  /** Sorted by name, numbered by first occurrence, or as they are: names carry no information. */
+  @Test
+  void namesDoNotMatter() {
+    List<Integer> others = new ArrayList<>(IntStream.range(0, ITEMS).boxed().toList());
+    Collections.shuffle(others, new Random(5));
+    IntFunction<String> renamed = item -> Integer.toString(others.get(item));
+    try (NextItem model = NextItem.train(walks(), OPTIONS);
+        NextItem other = NextItem.train(walks(200, renamed), OPTIONS)) {
+      for (int item = 0; item < ITEMS; item++) {
+        List<Prediction> found = model.recommend(List.of("i" + item), 5);
+        List<Prediction> same = other.recommend(List.of(renamed.apply(item)), 5);
+        for (int rank = 0; rank < found.size(); rank++) {
+          int number = Integer.parseInt(found.get(rank).label().substring(1));
+          assertEquals(renamed.apply(number), same.get(rank).label());
+          assertEquals(found.get(rank).logProbability(), same.get(rank).logProbability());
+        }
+      }
+    }
+  }
+
+  @Test
+  void fileHoldsAll() throws IOException {
+    Path file = folder.resolve("model");
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      model.save(file);
+      assertTrue(NextItem.isIn(file));
+      try (NextItem loaded = NextItem.load(file)) {
+        List<String> history = List.of("i7", "i8");
+        assertEquals(model.recommend(history, 9), loaded.recommend(history, 9));
+        assertEquals(model.info(), loaded.info());
+      }
+    }
+    try (Mixture loaded = Mixture.load(file)) {
+      assertEquals(ElementType.INT8, loaded.scorer("history", EmbeddingBag.class).weightType());
+      HierarchicalSoftmax layer = loaded.scorer("history", HierarchicalSoftmax.class);
+      assertEquals(ElementType.INT8, layer.weightType());
+      SparseWeights transitions = loaded.scorer("transitions", SparseWeights.class);
+      assertEquals(ElementType.FLOAT16, transitions.weightType());
+    }
+  }
+
+  @Test
+  void olderFileHasFloatsAndTheDecayOfItsTime() throws IOException {
+    Path file = folder.resolve("model");
+    Path older = folder.resolve("older");
+    List<String> history = List.of("i7", "i8");
+    List<Sequence> newItem = List.of(new Sequence("", List.of("i3", "new")));
+    try (NextItem model = NextItem.train(walks(), NO_CHOICE)) {
+      model.save(file);
+      try (Mixture loaded = Mixture.load(file)) {
+        Map<String, String> metadata = new TreeMap<>(loaded.metadata());
+        assertEquals("0.4,0.9", metadata.remove("nextItem.decays"));
+        assertEquals("0.6", metadata.remove("nextItem.transitionDecay"));
+        ElementType wide = ElementType.FLOAT32;
+        mixture(
+                loaded.scorer("history", EmbeddingBag.class).withWeights(wide),
+                loaded.scorer("history", HierarchicalSoftmax.class).withWeights(wide),
+                loaded.scorer("transitions", SparseWeights.class))
+            .addProbabilities()
+            .build()
+            .withWeights(loaded.weights())
+            .save(older, SaveOptions.defaults().withMetadata(metadata));
+      }
+      try (NextItem loaded = NextItem.load(older);
+          NextItem grown = loaded.with(newItem);
+          NextItem same = model.with(newItem)) {
+        assertEquals(List.of(0.4, 0.9), loaded.rows().decays());
+        assertEquals(0.6, loaded.rows().transitionDecay());
+        assertEquals(labels(model.recommend(history, 3)), labels(loaded.recommend(history, 3)));
+        assertEquals(grown.recommend(history, ITEMS), same.recommend(history, ITEMS));
+      }
+    }
+  }
+
+  /** The last item depends on the first, others are noise; or on the one before, as does each. */
+  private static List<Sequence> keyed(boolean byFirst, int seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    List<Sequence> all = new ArrayList<>();
+    for (int user = 0; user < 300; user++) {
+      int[] keys = random.ints(7, 0, ITEMS).toArray();
+      List<String> items = new ArrayList<>();
+      for (int place = 0; place < keys.length; place++) {
+        boolean isNoise = byFirst && place > 0;
+        items.add(isNoise ? "noise" + random.nextInt(200) : "key" + keys[place]);
+      }
+      items.add("value" + keys[byFirst ? 0 : keys.length - 1]);
+      all.add(new Sequence("", items));
+    }
+    return all;
+  }
+
+  @Test
+  void decayOfTransitionsIsThatOfTheData() {
+    for (boolean byFirst : new boolean[] {true, false}) {
+      NextItemOptions options = OPTIONS.withValidation(keyed(byFirst, 2));
+      try (NextItem model = NextItem.train(keyed(byFirst, 1), options)) {
+        assertEquals(byFirst ? 0.95 : 0.6, model.rows().transitionDecay());
+      }
+    }
+  }
+
+  /** The settings of each training, and the number of its epochs. */
+  private static final class Trainings implements TrainingListener {
+    private final List<String> settings = new ArrayList<>();
+    private final List<Integer> epochs = new ArrayList<>();
+    private long examples;
+
+    @Override
+    public void training(int number, int count, String text, long most) {
+      settings.add(text);
+      epochs.add(0);
+      assertEquals((settings.size() - 1) % count + 1, number);
+      examples = most;
+    }
+
+    @Override
+    public void step(int count, double loss) {
+      examples -= count;
+      assertTrue(examples >= 0, () -> settings + ": " + examples);
+    }
+
+    @Override
+    public void epoch(LearningPoint point) {
+      int last = epochs.size() - 1;
+      epochs.set(last, epochs.get(last) + 1);
+      assertEquals(epochs.get(last), point.epoch());
+    }
+  }
+
+  /** A few items and the last are of the user's group, in any order; others are noise. */
+  private static List<Sequence> tastes(int users, int seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    List<Sequence> all = new ArrayList<>();
+    for (int user = 0; user < users; user++) {
+      int group = random.nextInt(10);
+      List<String> items = new ArrayList<>();
+      for (int place = 1; place <= 12; place++) {
+        boolean isNoise = place < 12 && random.nextDouble() < 0.7;
+        items.add("i" + (isNoise ? random.nextInt(10) : group) + "_" + random.nextInt(5));
+      }
+      all.add(new Sequence("", items));
+    }
+    return all;
+  }
+
+  /** The last item of a sequence, and an item of a basket that is held out. */
+  @Test
+  void heldOutItemsAreLearned() {
+    List<Sequence> given = new ArrayList<>(walks());
+    for (int i = 0; i < 20; i++) {
+      given.add(new Sequence("", List.of("i1", "i4", "late")));
+    }
+    try (NextItem model = NextItem.train(given, OPTIONS)) {
+      assertEquals("late", model.recommend(List.of("i1", "i4"), 1).get(0).label());
+      assertEquals(20, model.rows().counts().ofLabels()[ITEMS]);
+      assertEquals("learned in the last training", model.info().get("held-out items"));
+    }
+    NextItemOptions own = OPTIONS.withValidation(given);
+    try (NextItem model = NextItem.train(walks(), own)) {
+      assertFalse(model.knows("late"));
+      assertFalse(model.info().containsKey("held-out items"));
+    }
+    List<Sequence> baskets = new ArrayList<>();
+    for (int i = 0; i < 100; i++) {
+      baskets.add(new Sequence("", List.of("a", "b", "c" + i)));
+    }
+    try (NextItem model = NextItem.train(baskets, OPTIONS.withBaskets())) {
+      assertTrue(baskets.stream().allMatch(basket -> model.knows(basket.last())));
+    }
+  }
+
+  @Test
+  void stopInTheLastTrainingKeepsTheModelBefore() {
+    List<Sequence> given = new ArrayList<>(walks());
+    given.add(new Sequence("", List.of("i1", "i4", "late")));
+    AtomicBoolean isLast = new AtomicBoolean();
+    TrainingListener listener =
+        new TrainingListener() {
+          @Override
+          public void training(int number, int count, String settings, long examples) {
+            assertFalse(isLast.get());
+            isLast.set(settings.contains("held out"));
+          }
+
+          @Override
+          public void epoch(LearningPoint point) {
+            assertTrue(point.loss() > 0, point::toString);
+          }
+        };
+    TrainingOptions learning = OPTIONS.learning().withListener(listener).withStop(isLast::get);
+    long bytes = FloatTensor.allocatedBytes();
+    try (NextItem model = NextItem.train(given, OPTIONS.withLearning(learning))) {
+      assertTrue(isLast.get());
+      assertFalse(model.knows("late"));
+      assertFalse(model.info().containsKey("held-out items"));
+      assertEquals("i5", model.recommend(List.of("i2", "i3", "i4"), 1).get(0).label());
+    }
+    assertTrue(FloatTensor.allocatedBytes() <= bytes, "layers are closed");
+  }
+
+  @Test
+  void errorInTheLastTrainingKeepsTheModelBefore() {
+    AtomicBoolean isLast = new AtomicBoolean();
+    List<String> warnings = new ArrayList<>();
+    TrainingListener listener =
+        new TrainingListener() {
+          @Override
+          public void training(int number, int count, String settings, long examples) {
+            isLast.set(settings.contains("held out"));
+          }
+
+          @Override
+          public void step(int count, double loss) {
+            if (isLast.get()) {
+              throw new ArithmeticException("loss: infinite");
+            }
+          }
+
+          @Override
+          public void warning(String message) {
+            warnings.add(message);
+          }
+        };
+    TrainingOptions learning = OPTIONS.learning().withListener(listener);
+    long bytes = FloatTensor.allocatedBytes();
+    try (NextItem model = NextItem.train(walks(), OPTIONS.withLearning(learning))) {
+      assertEquals(
+          List.of(
+              "the last training has failed, so held-out items are not learned: loss: infinite"),
+          warnings);
+      assertFalse(model.info().containsKey("held-out items"));
+      assertEquals("i5", model.recommend(List.of("i2", "i3", "i4"), 1).get(0).label());
+    }
+    assertTrue(FloatTensor.allocatedBytes() <= bytes, "layers are closed");
+  }
+
+  /** Transitions are counted anyway. */
+  @Test
+  void stopBeforeTheFirstStepLeavesTransitions() {
+    TrainingListener listener =
+        new TrainingListener() {
+          @Override
+          public void epoch(LearningPoint point) {
+            throw new AssertionError(point);
+          }
+        };
+    TrainingOptions learning = OPTIONS.learning().withListener(listener).withStop(() -> true);
+    for (NextItemOptions options : List.of(OPTIONS, NO_CHOICE, OPTIONS.withBaskets())) {
+      try (NextItem model = NextItem.train(walks(), options.withLearning(learning))) {
+        assertEquals("0", model.info().get("epoch of this model"));
+        String next = model.recommend(List.of("i3", "i4"), 1).get(0).label();
+        assertTrue(next.equals("i5") || model.isOfBaskets(), next);
+      }
+    }
+  }
+
+  /** Items of the validation that nobody knows: no epoch is better than the first. */
+  @Test
+  void plateauEndsTheTraining_withItsLastEpoch() {
+    Trainings trainings = new Trainings();
+    TrainingOptions learning =
+        OPTIONS.learning().withEpochs(9).withPatience(3).withListener(trainings);
+    NextItemOptions options =
+        OPTIONS
+            .withLearning(learning)
+            .withValidation(List.of(new Sequence("", List.of("i1", "nix"))));
+    try (NextItem model = NextItem.train(walks(), options)) {
+      assertEquals(List.of(4, 4), trainings.epochs);
+      assertEquals("4", model.info().get("epoch of this model"));
+    }
+  }
+
+  /** By the definition, level by level. */
+  @Test
+  void logitsOfLayersAreAddedUp() {
+    int[] classOf = {0, 1, 0, 2, 2, 2};
+    ClassAssignment classes = ClassAssignment.of(classOf);
+    Labels labels = Labels.of(List.of("a", "b", "c", "d", "e", "f"));
+    HistoryRows rows = HistoryRows.of(true, new LabelCounts(1, new long[classOf.length]));
+    TrainingOptions learning = TrainingOptions.defaults();
+    List<int[]> history = List.of(new int[] {3, 0, 0, 5}, new int[] {2, 4}, new int[0]);
+    try (HistoryLayers a = HistoryLayers.of(rows, 5, classes, labels, learning);
+        HistoryLayers b =
+            HistoryLayers.of(rows.withDecays(List.of(0.7)), 3, classes, labels, learning)) {
+      SplittableRandom random = new SplittableRandom(1);
+      for (HistoryLayers part : List.of(a, b)) {
+        for (FloatTensor weights :
+            List.of(
+                part.bag().table(),
+                part.softmax().W1(),
+                part.softmax().b1(),
+                part.softmax().W2(),
+                part.softmax().b2())) {
+          float[] values = new float[(int) weights.shape().size()];
+          for (int i = 0; i < values.length; i++) {
+            values[i] = random.nextFloat() - 0.5f;
+          }
+          weights.copyFrom(values);
+        }
+      }
+      try (HistoryLayers mean = HistoryLayers.mean(List.of(a, b), learning)) {
+        assertEquals(List.of(0.4, 0.9, 0.7), mean.rows().decays());
+        double[][] ofA = logProbabilities(a, history);
+        double[][] ofB = logProbabilities(b, history);
+        double[][] of = logProbabilities(mean, history);
+        for (int row = 0; row < of.length; row++) {
+          double[] ofClassA = ofClasses(ofA[row], classOf);
+          double[] ofClassB = ofClasses(ofB[row], classOf);
+          double[] ofClass = new double[3];
+          Arrays.setAll(ofClass, c -> (ofClassA[c] + ofClassB[c]) / 2);
+          double[] within = new double[classOf.length];
+          for (int i = 0; i < within.length; i++) {
+            int c = classOf[i];
+            within[i] = (ofA[row][i] - ofClassA[c] + ofB[row][i] - ofClassB[c]) / 2;
+          }
+          double[] sums = ofClasses(within, classOf);
+          double all = logSum(ofClass);
+          for (int i = 0; i < within.length; i++) {
+            int c = classOf[i];
+            assertEquals(ofClass[c] - all + within[i] - sums[c], of[row][i], 1e-5);
+          }
+        }
+      }
+    }
+  }
+
+  private static double[][] logProbabilities(HistoryLayers layers, List<int[]> histories) {
+    try (SparseRows rows = layers.rows().ofBag(histories);
+        FloatTensor x = layers.bag().apply(rows);
+        FloatTensor all = layers.softmax().logProbabilities(x)) {
+      double[][] found = new double[histories.size()][layers.softmax().outputs()];
+      for (int row = 0; row < found.length; row++) {
+        for (int output = 0; output < found[row].length; output++) {
+          found[row][output] = all.get(row, output);
+        }
+      }
+      return found;
+    }
+  }
+
+  private static double[] ofClasses(double[] logs, int... classOf) {
+    double[] sums = new double[3];
+    for (int c = 0; c < sums.length; c++) {
+      int wanted = c;
+      sums[c] =
+          logSum(
+              IntStream.range(0, logs.length)
+                  .filter(i -> classOf[i] == wanted)
+                  .mapToDouble(i -> logs[i])
+                  .toArray());
+    }
+    return sums;
+  }
+
+  private static double logSum(double... logs) {
+    return Math.log(Arrays.stream(logs).map(Math::exp).sum());
+  }
+
+  /** Vectors large enough to overfit on few users. */
+  private static NextItem trainOnTastes(TrainingListener listener) {
+    TrainingOptions learning = OPTIONS.learning().withDimension(256).withListener(listener);
+    return NextItem.train(
+        tastes(100, 1), OPTIONS.withLearning(learning).withValidation(tastes(1000, 2)));
+  }
+
+  /** One of the two settings, or both. */
+  @Test
+  void settingsWithTheHighestScoreAreChosen() {
+    String first = "decays [0.4, 0.9], dropout 0.5";
+    String second = "any order, dropout 0.7";
+    Map<String, List<Double>> decays =
+        Map.of(
+            first,
+            List.of(0.4, 0.9),
+            second,
+            List.of(1.0),
+            first + "; " + second,
+            List.of(0.4, 0.9, 1.0));
+    Set<List<Double>> chosen = new HashSet<>();
+    for (int run = 0; run < 2; run++) {
+      Trainings trainings = new Trainings();
+      TrainingOptions learning = OPTIONS.learning().withListener(trainings);
+      NextItemOptions options = OPTIONS.withLearning(learning).withValidation(keyed(false, 2));
+      try (NextItem model =
+          run == 0 ? trainOnTastes(trainings) : NextItem.train(keyed(false, 1), options)) {
+        assertEquals(List.of(first, second), trainings.settings);
+        Map<String, Double> scores = new TreeMap<>();
+        for (String settings : decays.keySet()) {
+          String score = model.info().get("validation nDCG@10, " + settings);
+          scores.put(settings, Double.valueOf(score));
+        }
+        double best = Collections.max(scores.values());
+        chosen.add(model.rows().decays());
+        decays.forEach(
+            (settings, of) ->
+                assertTrue(
+                    !of.equals(model.rows().decays()) || scores.get(settings) == best,
+                    scores::toString));
+      }
+    }
+    assertEquals(2, chosen.size());
+  }
+
+  @Test
+  void fileHoldsAModelWithOneDecay() throws IOException {
+    Path file = folder.resolve("model");
+    Path larger = folder.resolve("larger");
+    List<String> history = List.of("i0_3", "i0_4", "i1_2");
+    try (NextItem model = trainOnTastes(new TrainingListener() {})) {
+      assertEquals(List.of(1.0), model.rows().decays());
+      model.save(file);
+      try (NextItem loaded = NextItem.load(file);
+          NextItem grown = loaded.with(List.of(new Sequence("", List.of("i0_3", "new"))))) {
+        assertEquals(List.of(1.0), loaded.rows().decays());
+        assertEquals(model.recommend(history, 9), loaded.recommend(history, 9));
+        grown.save(larger);
+        try (NextItem again = NextItem.load(larger)) {
+          assertEquals(List.of(1.0), again.rows().decays());
+          for (List<String> known : List.of(history, List.of("new"), List.of("i0_3", "new"))) {
+            assertEquals(grown.recommend(known, 9), again.recommend(known, 9));
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void fileOfAnotherKindIsRefused() throws IOException {
+    Path file = folder.resolve("model");
+    try (SparseRows rows = SparseRows.of(List.of(new int[] {0}));
+        SparseWeights weights = SparseWeights.of(rows, 1)) {
+      weights.save(file);
+    }
+    assertThrows(FileFormatException.class, () -> NextItem.load(file));
+    assertFalse(NextItem.isIn(file));
+    Files.writeString(file, "no model");
+    assertFalse(NextItem.isIn(file));
+    assertThrows(FileFormatException.class, () -> NextItem.load(file));
+  }
+
+  /** Above 780,000 items, counts of a classifier are left out. */
+  @Test
+  void countsOfAMillionItemsAreSaved() throws IOException {
+    Path file = folder.resolve("model");
+    long[] counts = new long[1_000_000];
+    Arrays.setAll(counts, item -> item % 1000);
+    HistoryRows rows = HistoryRows.of(true, new LabelCounts(7, counts));
+    try (SparseRows row = SparseRows.of(List.of(new int[] {0}));
+        SparseWeights weights = SparseWeights.of(row, 1)) {
+      weights.save(
+          file,
+          SaveOptions.defaults().withMetadata(NextItemFile.metadata(rows, Map.of("card", "x"))));
+    }
+    try (SparseWeights weights = SparseWeights.load(file)) {
+      LabelCounts loaded = NextItemFile.counts(file, weights.metadata(), counts.length);
+      assertArrayEquals(counts, loaded.ofLabels());
+      assertEquals("x", weights.metadata().get("card"));
+    }
+    HistoryRows tooMany = HistoryRows.of(true, new LabelCounts(7, new long[5_000_000]));
+    assertEquals(
+        "sequences: 5,000,000 items are too many for a file, whose counts take 6,666,668 letters of"
+            + " 6,291,456",
+        assertThrows(IllegalArgumentException.class, () -> NextItemFile.metadata(tooMany, Map.of()))
+            .getMessage());
+  }
+
+  /** A new item has no count, so that the transitions are not asked for it. */
+  @Test
+  void itemsWithoutTransitionsHaveNoCount() throws IOException {
+    Path file = folder.resolve("model");
+    try (NextItem model = NextItem.train(walks(), OPTIONS);
+        NextItem grown = model.with(List.of(new Sequence("", List.of("i3", "new"))))) {
+      grown.save(file);
+      try (NextItem loaded = NextItem.load(file)) {
+        for (List<String> history : List.of(List.of("new"), List.of("i4", "new"))) {
+          assertEquals(grown.recommend(history, 9), loaded.recommend(history, 9));
+        }
+      }
+    }
+  }
+
+  private void refuseFile(String part, Mixture mixture, Map<String, String> metadata)
+      throws IOException {
+    Path bad = folder.resolve("bad");
+    mixture.save(bad, SaveOptions.defaults().withMetadata(metadata));
+    FileFormatException e = assertThrows(FileFormatException.class, () -> NextItem.load(bad), part);
+    assertEquals(part, e.part(), e::getMessage);
+  }
+
+  private static SparseWeights weights(int items, Labels labels) {
+    List<int[]> followers = new ArrayList<>();
+    for (int item = 0; item < items; item++) {
+      followers.add(new int[] {(item + 1) % ITEMS});
+    }
+    try (SparseRows rows = SparseRows.of(followers)) {
+      SparseWeights weights = SparseWeights.of(rows, ITEMS);
+      weights.setLabels(labels);
+      return weights;
+    }
+  }
+
+  private static MixtureBuilder mixture(
+      EmbeddingBag bag, TwoLevelLayer<?> layer, SparseWeights weights) {
+    return Mixture.builder().layer("history", bag, layer).weights("transitions", weights);
+  }
+
+  @Test
+  void changedFileIsRefused() throws IOException {
+    Path good = folder.resolve("good");
+    try (NextItem model = NextItem.train(walks(), NO_CHOICE)) {
+      model.save(good);
+    }
+    try (Mixture loaded = Mixture.load(good);
+        EmbeddingBag small = EmbeddingBag.builder(2 * ITEMS - 1, 16).build();
+        HierarchicalSoftmax unnamed = HierarchicalSoftmax.builder(16, ITEMS).build();
+        LabelTree tree = LabelTree.builder(16, ITEMS).build();
+        SparseWeights few = weights(ITEMS - 1, loaded.labels());
+        SparseWeights all = weights(ITEMS, loaded.labels());
+        SparseWeights bare = SparseWeights.of(SparseRows.of(List.of(new int[ITEMS])), ITEMS);
+        SparseRows ofBag = SparseRows.of(List.of(new int[] {0, 1}));
+        SparseRows ofAll = SparseRows.of(List.of(new int[] {0}))) {
+      Map<String, String> metadata = loaded.metadata();
+      EmbeddingBag bag = loaded.scorer("history", EmbeddingBag.class);
+      HierarchicalSoftmax layer = loaded.scorer("history", HierarchicalSoftmax.class);
+      refuseFile("table", mixture(small, layer, all).addProbabilities().build(), metadata);
+      refuseFile("labels", mixture(bag, unnamed, bare).addProbabilities().build(), metadata);
+      refuseFile("scorers", mixture(bag, tree, all).addProbabilities().build(), metadata);
+      refuseFile("transitions", mixture(bag, layer, few).addProbabilities().build(), metadata);
+      Mixture calibrated = loaded.fit(List.of(ofBag, ofAll), ofAll);
+      refuseFile("mixture.knots", calibrated, metadata);
+      for (Map.Entry<String, String> change :
+          List.of(
+              Map.entry("nextItem.format", "2"),
+              Map.entry("nextItem.ordered", "maybe"),
+              Map.entry("nextItem.counts", "AAAA"),
+              Map.entry("nextItem.counts", ""),
+              Map.entry("nextItem.counts", "="),
+              Map.entry("nextItem.decays", "0.4;0.9"),
+              Map.entry("nextItem.decays", "2.0"),
+              Map.entry("nextItem.transitionDecay", "1.5"),
+              Map.entry("nextItem.transitionDecay", "NaN"))) {
+        Map<String, String> changed = new TreeMap<>(metadata);
+        changed.put(change.getKey(), change.getValue());
+        refuseFile(change.getKey(), loaded, changed);
+      }
+    }
+  }
+
+  @Test
+  void sumOfLogarithmsBecomesOneOfProbabilities() throws IOException {
+    Path good = folder.resolve("good");
+    Path odd = folder.resolve("odd");
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      model.save(good);
+      try (Mixture loaded = Mixture.load(good)) {
+        mixture(
+                loaded.scorer("history", EmbeddingBag.class),
+                loaded.scorer("history", HierarchicalSoftmax.class),
+                loaded.scorer("transitions", SparseWeights.class))
+            .build()
+            .withWeights(loaded.weights())
+            .save(odd, SaveOptions.defaults().withMetadata(loaded.metadata()));
+      }
+      try (NextItem loaded = NextItem.load(odd)) {
+        List<String> history = List.of("i7", "i8");
+        assertEquals(model.recommend(history, 9), loaded.recommend(history, 9));
+      }
+    }
+  }
+
+  @Test
+  void weightsOfAFileMayBeNegative() throws IOException {
+    Path good = folder.resolve("good");
+    Path odd = folder.resolve("odd");
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      model.save(good);
+    }
+    try (Mixture loaded = Mixture.load(good);
+        SparseRows rows =
+            SparseRows.of(
+                Collections.nCopies(ITEMS, new int[] {0, 1}),
+                Collections.nCopies(ITEMS, new float[] {-9, 9}));
+        SparseWeights weights = SparseWeights.of(rows, ITEMS)) {
+      EmbeddingBag bag = loaded.scorer("history", EmbeddingBag.class);
+      HierarchicalSoftmax layer = loaded.scorer("history", HierarchicalSoftmax.class);
+      mixture(bag, layer, weights)
+          .addProbabilities()
+          .build()
+          .save(odd, SaveOptions.defaults().withMetadata(loaded.metadata()));
+    }
+    try (NextItem model = NextItem.load(odd)) {
+      List<Prediction> found = model.recommend(List.of("i3"), ITEMS);
+      assertEquals(ITEMS - 1, found.size());
+      assertEquals(1, found.get(0).probability());
+      assertEquals(0, found.get(ITEMS - 2).probability());
+    }
+  }
+
+  @Test
+  void historyAndFilterLeaveItemsOut() {
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      List<String> history = List.of("i2", "i4", "i3", "i4");
+      List<String> all = labels(model.recommend(history, 2 * ITEMS));
+      assertEquals(ITEMS - 3, all.size());
+      assertFalse(all.contains("i4"));
+      PredictionOptions some =
+          PredictionOptions.top(ITEMS).withFilter(LabelFilter.only(List.of("i9", "i4", "nix")));
+      assertEquals(List.of("i9"), labels(model.recommend(List.of(history), some).get(0)));
+    }
+  }
+
+  @Test
+  void unknownItemsAreIgnored() {
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      assertFalse(model.knows("nix"));
+      assertEquals(model.recommend(List.of("i2"), 3), model.recommend(List.of("i2", "nix"), 3));
+      assertEquals(model.recommend(List.of(), 3), model.recommend(List.of("nix"), 3));
+      assertEquals(3, model.recommend(List.of(), 3).size());
+    }
+  }
+
+  @Test
+  void newItemsAreKnownAtOnce() throws IOException {
+    Path file = folder.resolve("model");
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      List<Prediction> before = model.recommend(List.of("i3"), 3);
+      try (NextItem grown = model.with(List.of(new Sequence("", List.of("i3", "nix", "new"))))) {
+        grown.save(file);
+      }
+      assertEquals(before, model.recommend(List.of("i3"), 3));
+      assertFalse(model.knows("new"));
+      for (List<String> wrong :
+          List.of(List.of("i3", "i4"), List.of("nix", "new"), List.of("new"), List.<String>of())) {
+        assertThrows(
+            IllegalArgumentException.class,
+            () -> model.with(List.of(new Sequence("", wrong))),
+            wrong::toString);
+      }
+    }
+    try (NextItem grown = NextItem.load(file)) {
+      assertTrue(grown.knows("new"));
+      assertTrue(labels(grown.recommend(List.of("i3"), ITEMS)).contains("new"));
+      assertEquals("i4", grown.recommend(List.of("i3"), 1).get(0).label());
+      assertTrue(labels(grown.recommend(List.of("new"), 2)).contains("i4"));
+    }
+  }
+
+  @Test
+  void newItemsAreAllOrNone() {
+    List<Sequence> wrongName = List.of(new Sequence("", List.of("i3", "\ud800")));
+    List<Sequence> twice =
+        List.of(new Sequence("", List.of("i3", "new")), new Sequence("", List.of("i4", "new")));
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      List<Prediction> before = model.recommend(List.of("i3"), ITEMS);
+      long bytes = FloatTensor.allocatedBytes();
+      assertThrows(IllegalArgumentException.class, () -> model.with(wrongName));
+      assertThrows(IllegalArgumentException.class, () -> model.with(twice));
+      assertTrue(FloatTensor.allocatedBytes() <= bytes, "copies are closed");
+      assertEquals(before, model.recommend(List.of("i3"), ITEMS));
+    }
+  }
+
+  @Test
+  void missesCount() {
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      Metrics metrics =
+          model.evaluate(
+              List.of(
+                  new Sequence("right", List.of("i2", "i3")),
+                  new Sequence("unknown", List.of("i2", "nix")),
+                  new Sequence("repeated", List.of("i3", "i2", "i3")),
+                  new Sequence("short", List.of("i3"))),
+              ITEMS);
+      assertEquals(3, metrics.rows());
+      assertEquals(1.0 / 3, metrics.recall(ITEMS), 1e-12);
+    }
+  }
+
+  /** Beginnings of one list, and copies of each. */
+  @Test
+  void sequencesThatBeginAlikeAreMeasuredAlike() {
+    SplittableRandom random = new SplittableRandom(4);
+    List<Sequence> beginnings = new ArrayList<>();
+    List<Sequence> copies = new ArrayList<>();
+    for (int size : new int[] {900, 7, 1}) {
+      ItemList items = // unknown ones and repeats; the last items are new
+          ItemList.of(
+              IntStream.range(0, size)
+                  .mapToObj(place -> "i" + random.nextInt(1 + (ITEMS + 3) * place / size))
+                  .toList());
+      for (int end = 1; end <= size; end++) {
+        beginnings.add(new Sequence("u", items.first(end)));
+        copies.add(new Sequence("u", List.of(items.first(end).toArray(String[]::new))));
+      }
+    }
+    try (NextItem model = NextItem.train(walks(), OPTIONS)) {
+      for (int i = 0; i < 2; i++) {
+        Metrics metrics = model.evaluate(beginnings, 3);
+        Metrics same = model.evaluate(copies, 3);
+        assertEquals(905, metrics.rows());
+        assertTrue(metrics.recall(3) > 0);
+        assertEquals(same.recall(3), metrics.recall(3));
+        assertEquals(same.ndcg(3), metrics.ndcg(3), 1e-12);
+        Collections.shuffle(beginnings, new Random(1));
+      }
+    }
+  }
+
+  @Test
+  void basketsHaveNoOrder() {
+    List<Sequence> baskets = new ArrayList<>();
+    for (int i = 0; i < 200; i++) {
+      int first = i % 8 * 3;
+      baskets.add(
+          new Sequence("b" + i, List.of("i" + first, "i" + (first + 1), "i" + (first + 2))));
+    }
+    try (NextItem model = NextItem.train(baskets, OPTIONS.withBaskets())) {
+      assertEquals("i5", model.recommend(List.of("i3", "i4"), 1).get(0).label());
+      assertEquals(
+          labels(model.recommend(List.of("i3", "i9"), 4)),
+          labels(model.recommend(List.of("i9", "i3"), 4)));
+    }
+  }
+
+  @Test
+  void itemsOfABasketCountOnce() {
+    List<Sequence> once = new ArrayList<>();
+    List<Sequence> often = new ArrayList<>();
+    for (int i = 0; i < 60; i++) {
+      String other = "i" + i % 3;
+      once.add(new Sequence("b" + i, List.of("a", other)));
+      often.add(new Sequence("b" + i, List.of("a", other, "a", "a")));
+    }
+    NextItemOptions options = OPTIONS.withBaskets().withValidation(once);
+    try (NextItem model = NextItem.train(once, options);
+        NextItem same = NextItem.train(often, options)) {
+      assertEquals(model.recommend(List.of("a"), 3), same.recommend(List.of("a"), 3));
+    }
+  }
+
+  @Test
+  void equalBasketsAreHeldOutTogether() {
+    int heldOut = 0;
+    for (int i = 0; i < 1000; i++) {
+      String a = "a" + i;
+      String b = "b" + i % 7;
+      boolean isHeldOut = NextItemTrainer.isHeldOut(new Sequence("1", List.of(a, b, "c")));
+      assertEquals(isHeldOut, NextItemTrainer.isHeldOut(new Sequence("2", List.of("c", b, a, b))));
+      heldOut += isHeldOut ? 1 : 0;
+    }
+    assertEquals(100, heldOut, 40);
+  }
+
+  @Test
+  void somethingToLearnIsNotHeldOut() {
+    Sequence equal =
+        IntStream.range(0, 1000)
+            .mapToObj(i -> new Sequence("", List.of("a" + i, "b")))
+            .filter(NextItemTrainer::isHeldOut)
+            .findFirst()
+            .orElseThrow();
+    List<Sequence> baskets = new ArrayList<>(Collections.nCopies(100, equal));
+    for (int i = 0; i < 100; i++) {
+      String single = "s" + i;
+      assertFalse(NextItemTrainer.isHeldOut(new Sequence("", List.of(single))));
+      baskets.add(new Sequence("", List.of(single, single)));
+    }
+    try (NextItem model = NextItem.train(baskets, OPTIONS.withBaskets())) {
+      assertEquals("b", model.recommend(List.of(equal.items().get(0)), 1).get(0).label());
+      assertTrue(model.knows("s99"));
+      assertEquals("0", model.info().get("validation sequences"));
+    }
+  }
+
+  /** A file may have more occurrences than baskets, whose logarithm would be negative. */
+  @Test
+  void weightsOfHistoriesAreNumbers() {
+    HistoryRows rows = HistoryRows.of(false, new LabelCounts(1, new long[] {9, 1, Long.MAX_VALUE}));
+    List<int[]> history = List.of(new int[] {0, 1, 2});
+    try (SparseRows ofBag = rows.ofBag(history);
+        SparseRows ofTransitions = rows.ofTransitions(history)) {
+      for (SparseRows of : List.of(ofBag, ofTransitions)) {
+        assertArrayEquals(new int[] {1}, of.indices(0));
+        assertArrayEquals(new float[] {1}, of.values(0));
+      }
+    }
+  }
+
+  /** All pairs of the basket would take gigabytes. */
+  @Test
+  void largeBasketIsLearned() {
+    List<String> items = IntStream.range(0, 20_000).mapToObj(item -> "i" + item).toList();
+    List<Sequence> validation = List.of(new Sequence("v", items.subList(0, 3)));
+    NextItemOptions options =
+        NextItemOptions.defaults()
+            .withLearning(TrainingOptions.defaults().withDimension(2).withEpochs(1))
+            .withBaskets()
+            .withValidation(validation);
+    try (NextItem model = NextItem.train(List.of(new Sequence("b", items)), options)) {
+      assertEquals(3, model.recommend(List.of("i7"), 3).size());
+    }
+  }
+
+  /** One item at least, and of the other 9 four fifths in the mean, with a deviation of .04. */
+  @Test
+  void largePartsOfABasketAreSeenMoreOften() {
+    List<String> items = IntStream.range(0, 11).mapToObj(item -> "i" + item).toList();
+    ItemExamples examples = new ItemExamples(List.of(new Sequence("b", items)), false, 0);
+    int[] first = new int[4000];
+    List<int[]> seen = examples.seen(false, first);
+    assertTrue(seen.stream().noneMatch(part -> IntStream.of(part).anyMatch(item -> item == 0)));
+    assertEquals(8.2, seen.stream().mapToInt(part -> part.length).average().orElseThrow(), 0.2);
+  }
+
+  @Test
+  void transitionsOfLargeBasketsAreSome() {
+    int items = 1000;
+    List<int[]> baskets = List.of(IntStream.range(0, items).toArray(), new int[] {0, 1});
+    long[] counts = new long[items];
+    Arrays.fill(counts, 1);
+    counts[0] = 2;
+    counts[1] = 2;
+    try (SparseWeights weights = Transitions.of(baskets, counts, false);
+        SparseRows x = SparseRows.of(List.of(new int[] {1}, new int[] {2}))) {
+      assertEquals(items * 200 + 1, weights.weightCount(), 1);
+      var ranking = weights.topK(x, items);
+      assertEquals(0, ranking.output(0, 0));
+      assertTrue(ranking.score(0, 0) >= 0.5);
+      assertEquals(1, ranking.score(1, 199));
+    }
+  }
+
+  @Test
+  void nothingToLearnIsRefused() {
+    List<Sequence> single = List.of(new Sequence("u", List.of("a")), new Sequence("v", List.of()));
+    String message =
+        assertThrows(IllegalArgumentException.class, () -> NextItem.train(single, OPTIONS))
+            .getMessage();
+    assertEquals("sequences: expected one with two items to learn or more", message);
+    for (double share : new double[] {1, 0.999_999_99, -0.1, Double.NaN}) {
+      assertThrows(IllegalArgumentException.class, () -> OPTIONS.withDropout(share));
+    }
+  }
+
+  /** Two sequences, counted by hand: a b c, b a. */
+  @Test
+  void transitionsAreCounts() {
+    List<int[]> sequences = List.of(new int[] {0, 1, 2}, new int[] {1, 0});
+    try (SparseWeights weights = Transitions.of(sequences, new long[] {2, 2, 1}, true);
+        SparseRows x = SparseRows.of(List.of(new int[] {0}))) {
+      double b = 1.3 / Math.pow(3, 0.2); // a b, and backward in b a
+      double c = 0.9 / Math.pow(2, 0.2);
+      var ranking = weights.topK(x, 3);
+      assertEquals(1, ranking.output(0, 0));
+      assertEquals(b / (b + c), ranking.score(0, 0), 1e-6);
+      assertEquals(c / (b + c), ranking.score(0, 1), 1e-6);
+    }
+    try (SparseWeights weights = Transitions.of(sequences, new long[] {2, 2, 1}, false);
+        SparseRows x = SparseRows.of(List.of(new int[] {0}))) {
+      var ranking = weights.topK(x, 3);
+      assertEquals(1, ranking.score(0, 0), 1e-6); // in both baskets
+      assertEquals(0.5, ranking.score(0, 1), 1e-6);
+    }
+  }
+}

@@ -1,0 +1,926 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.training;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.SplittableRandom;
+import java.util.TreeMap;
+import java.util.concurrent.CancellationException;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.blocksparse.ElementType;
+import org.blocksparse.FileFormatException;
+import org.blocksparse.SparseRows;
+import org.blocksparse.Workers;
+import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.Decisions;
+import org.blocksparse.classifier.Explanation;
+import org.blocksparse.classifier.LabelFilter;
+import org.blocksparse.classifier.ModelHead;
+import org.blocksparse.classifier.Prediction;
+import org.blocksparse.classifier.PredictionOptions;
+import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.examples.Texts;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.mixture.Mixture;
+import org.blocksparse.mixture.MixtureBuilder;
+import org.blocksparse.mixture.ScoreCalibration;
+import org.blocksparse.ranking.Metrics;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Models with a linear head, alone or beside an embedding head. */
+final class HeadsTest {
+  private static final int LABELS = 120;
+  private static final TrainingOptions SMALL =
+      TrainingOptions.defaults().withDimension(16).withEpochs(4);
+
+  @TempDir private Path folder;
+
+  /** Texts with one to three labels, whose words say which, but for some of them. */
+  private static List<Example> examples(int count, long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    List<Example> examples = new ArrayList<>();
+    for (int e = 0; e < count; e++) {
+      List<Integer> labels =
+          random.ints(1 + random.nextInt(3), 0, LABELS).distinct().boxed().toList();
+      StringBuilder text = new StringBuilder();
+      for (int label : labels) {
+        boolean isHidden = random.nextInt(5) == 0;
+        text.append(isHidden ? "nothing " : Texts.of(label, random) + " ");
+      }
+      String[] names = labels.stream().map(label -> "label" + label).toArray(String[]::new);
+      examples.add(Example.ofText(text.toString(), names));
+    }
+    return examples;
+  }
+
+  private static Classifier trained(ModelHead head) {
+    return Training.train(examples(2400, 1).stream(), SMALL.withHead(head));
+  }
+
+  @ParameterizedTest
+  @EnumSource(
+      value = ModelHead.class,
+      names = {"LINEAR", "BOTH"})
+  void itRanksExactly_andItsProbabilitiesAreCalibrated(ModelHead head) throws IOException {
+    List<Example> heldOut = examples(300, 2);
+    Path file = folder.resolve("model");
+    try (Classifier classifier = trained(head)) {
+      assertEquals(head, classifier.head());
+      assertEquals(head.name().toLowerCase(Locale.ROOT), classifier.info().get("head"));
+      Metrics metrics = classifier.evaluate(heldOut.stream(), 3);
+      assertTrue(metrics.precision(1) > 0.9, metrics::toString);
+
+      // All labels are added up where as many are asked for.
+      List<List<Prediction>> all = classifier.predict(heldOut, Integer.MAX_VALUE);
+      List<List<Prediction>> first = classifier.predict(heldOut, 4);
+      Set<String> some = Set.of("label1", "label2", "label7", "label100");
+      LabelFilter filter = LabelFilter.without(some);
+      long likely = 0;
+      for (int e = 0; e < heldOut.size(); e++) {
+        assertEquals(LABELS, all.get(e).size());
+        assertEquals(all.get(e).subList(0, 4), first.get(e));
+        assertEquals(
+            all.get(e).stream().filter(p -> !some.contains(p.label())).limit(5).toList(),
+            classifier.predict(heldOut.get(e), PredictionOptions.top(5).withFilter(filter)));
+        likely += all.get(e).stream().filter(p -> p.isAtLeast(0.001)).count();
+      }
+      Decisions decisions =
+          classifier.evaluate(heldOut.stream(), 1, 0.5, example -> {}).decisions();
+      assertEquals(likely, decisions.reliability().stream().mapToLong(Decisions.Bin::count).sum());
+      assertTrue(decisions.calibrationError() < 0.02, decisions.reliability()::toString);
+      for (Decisions.Bin bin : decisions.reliability()) {
+        if (bin.count() >= 150) { // else chance decides
+          assertEquals(bin.meanProbability(), bin.rightRate(), 0.15, bin::toString);
+        }
+      }
+
+      classifier.save(file);
+      for (LoadOptions options : List.of(LoadOptions.mapped(), LoadOptions.copied())) {
+        try (Classifier loaded = Classifier.load(file, options)) {
+          assertEquals(first, loaded.predict(heldOut, 4));
+          assertEquals(head, loaded.head());
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(ModelHead.class)
+  void explanationsNameTheWordsOfALabel(ModelHead head) {
+    try (Classifier classifier = trained(head)) {
+      Example example = Example.ofText("nothing My-Own7 n3");
+      Explanation why = classifier.explain(example, "label7");
+      assertEquals(classifier.predict(example, 1).get(0), why.prediction());
+      assertEquals(
+          head == ModelHead.BOTH
+              ? List.of("embedding", "linear")
+              : List.of(head.name().toLowerCase(Locale.ROOT)),
+          why.shares().stream().map(Explanation.Share::head).toList());
+      assertAddsUp(why);
+      for (Explanation.Share share : why.shares()) {
+        assertTrue(share.score() > 1, share::toString);
+        assertTrue(share.features().get(0).name().contains("own7"), share::toString);
+        // A word of a label may speak for the cluster of another one, but for that less.
+        assertTrue(own7(share) > 0.3, share::toString);
+      }
+      Explanation other = classifier.explain(example, "label8");
+      for (int i = 0; i < why.shares().size(); i++) {
+        assertTrue(own7(why.shares().get(i)) > own7(other.shares().get(i)) + 0.3, other::toString);
+      }
+      Explanation empty = classifier.explain(Example.ofText("unheard"), "label7");
+      assertEquals(why.prior(), empty.score(), 1e-4);
+      assertEquals(empty.prior(), empty.score(), 1e-4);
+      double last = Double.POSITIVE_INFINITY;
+      for (Prediction prediction : classifier.predict(example, LABELS)) {
+        double score = classifier.explain(example, prediction.label()).score();
+        assertTrue(score <= last + 1e-4, () -> prediction + ", " + score);
+        last = score;
+      }
+      assertMessage("label: ", () -> classifier.explain(example, "label999"));
+    }
+  }
+
+  private static double own7(Explanation.Share share) {
+    return share.features().stream()
+        .filter(feature -> feature.name().equals("own7"))
+        .mapToDouble(Explanation.Feature::score)
+        .sum();
+  }
+
+  private static void assertAddsUp(Explanation why) {
+    double sum = why.prior();
+    for (Explanation.Share share : why.shares()) {
+      sum += share.score();
+      double last = Double.POSITIVE_INFINITY;
+      double ofFeatures = 0;
+      for (Explanation.Feature feature : share.features()) {
+        assertTrue(Math.abs(feature.score()) <= last, share::toString);
+        last = Math.abs(feature.score());
+        ofFeatures += feature.score();
+      }
+      if (!share.head().equals("embedding")) {
+        assertEquals(share.score(), ofFeatures, 1e-4 * (1 + Math.abs(ofFeatures)));
+      }
+    }
+    assertEquals(why.score(), sum, 1e-9 * (1 + Math.abs(sum)));
+  }
+
+  /** An index that is listed n times with 1 is that index with n, in training and afterwards. */
+  @ParameterizedTest
+  @EnumSource(ModelHead.class)
+  void valuesOfAnIndexAreAdded(ModelHead head) {
+    SplittableRandom random = new SplittableRandom(3);
+    List<Example> summed = new ArrayList<>();
+    List<Example> listed = new ArrayList<>();
+    for (int e = 0; e < 900; e++) {
+      int label = e % 30;
+      int[] features = {label, 30 + label % 7, 37 + random.nextInt(20)};
+      float[] values = {1 + random.nextInt(12), 12, 1};
+      List<Integer> entries = new ArrayList<>();
+      for (int i = 0; i < features.length; i++) {
+        entries.addAll(Collections.nCopies((int) values[i], features[i]));
+      }
+      Collections.shuffle(entries, new Random(e));
+      float[] ones = new float[entries.size()];
+      Arrays.fill(ones, 1);
+      List<String> labels = List.of("label" + label);
+      summed.add(Example.ofFeatures(features, values, labels));
+      listed.add(
+          Example.ofFeatures(entries.stream().mapToInt(Integer::intValue).toArray(), ones, labels));
+    }
+    TrainingOptions options = SMALL.withHead(head).withWorkers(Workers.callingThread());
+    try (Classifier wanted = Training.train(summed.stream(), options);
+        Classifier actual = Training.train(listed.stream(), options)) {
+      assertEquals(wanted.predict(summed, 30), actual.predict(listed, 30));
+      double right = actual.evaluate(listed.stream(), 1).precision(1);
+      assertTrue(right > 0.95, "P@1 " + right);
+    }
+  }
+
+  @Test
+  void bothAreBetterThanEachAlone() {
+    List<Example> heldOut = examples(300, 2);
+    Map<ModelHead, Double> ndcg = new TreeMap<>();
+    for (ModelHead head : ModelHead.values()) {
+      try (Classifier classifier = trained(head)) {
+        ndcg.put(head, classifier.evaluate(heldOut.stream(), 5).ndcg(5));
+      }
+    }
+    double best = Math.max(ndcg.get(ModelHead.EMBEDDING), ndcg.get(ModelHead.LINEAR));
+    assertTrue(ndcg.get(ModelHead.BOTH) > best - 0.01, ndcg::toString);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"LINEAR, FLOAT16", "LINEAR, BFLOAT16", "BOTH, FLOAT16", "BOTH, INT8"})
+  void itIsSavedInFewerBits(ModelHead head, ElementType type) throws IOException {
+    List<Example> heldOut = examples(300, 2);
+    Path wide = folder.resolve("wide");
+    Path narrow = folder.resolve("narrow");
+    try (Classifier classifier = trained(head)) {
+      classifier.save(wide);
+      classifier.save(narrow, type);
+      double precision = classifier.evaluate(heldOut.stream(), 1).precision(1);
+      try (Classifier loaded = Classifier.load(narrow)) {
+        assertEquals(type, loaded.weightType());
+        assertEquals(precision, loaded.evaluate(heldOut.stream(), 1).precision(1), 0.02);
+        assertTrue(loaded.memoryUse().mappedBytes() > 0);
+      }
+    }
+    assertTrue(Files.size(narrow) < 0.9 * Files.size(wide));
+  }
+
+  @Test
+  void itLearnsFeaturesAsTheyAre() {
+    List<Example> examples =
+        IntStream.range(0, 600)
+            .mapToObj(
+                e ->
+                    Example.ofFeatures(
+                        new int[] {e % 3, 10 + e % 2},
+                        new float[] {2, 1},
+                        List.of("label" + e % 3)))
+            .toList();
+    for (ModelHead head : List.of(ModelHead.LINEAR, ModelHead.BOTH)) {
+      try (Classifier classifier =
+          Training.train(examples.stream(), SMALL.withHead(head).withSharedRows(64))) {
+        assertEquals(1, classifier.evaluate(examples.stream(), 1).precision(1));
+        for (Explanation.Share share : classifier.explain(examples.get(1), "label1").shares()) {
+          assertEquals("1", share.features().get(0).name().split(", ", -1)[0]);
+        }
+      }
+    }
+  }
+
+  @Test
+  void whatALinearHeadCannotDo_isRefused() throws IOException {
+    List<Example> examples = examples(400, 1);
+    Path file = folder.resolve("model");
+    try (Classifier linear = Training.train(examples.stream(), SMALL.withHead(ModelHead.LINEAR))) {
+      assertMessage("classes", linear::classes);
+      assertMessage("train with ModelHead.EMBEDDING", () -> linear.export(folder.resolve("npz")));
+      assertMessage("16 bits", () -> linear.save(file, ElementType.INT8));
+      assertTrue(Files.notExists(file));
+    }
+    try (Classifier initial =
+        Training.train(examples.stream(), SMALL.withHead(ModelHead.EMBEDDING))) {
+      TrainingOptions options =
+          TrainingOptions.defaults().withInitialModel(initial).withHead(ModelHead.BOTH);
+      assertMessage("head: expected", () -> Training.train(examples.stream(), options));
+    }
+    TrainingOptions tree = SMALL.withHead(ModelHead.LINEAR).withLabelTree();
+    assertMessage("head: expected", () -> Training.train(examples.stream(), tree));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"LINEAR, FLOAT32", "LINEAR, FLOAT16", "BOTH, FLOAT32", "BOTH, INT8"})
+  void newLabelsAndWordsAreAdded_toALinearHead(ModelHead head, ElementType type)
+      throws IOException {
+    Path file = folder.resolve("model");
+    try (Classifier first = Training.train(Texts.examples(1000, 20, 1), SMALL.withHead(head))) {
+      first.save(file, type);
+    }
+    try (Classifier initial = Classifier.load(file)) {
+      TrainingOptions options = TrainingOptions.defaults().withInitialModel(initial);
+      List<Example> heldOut = Texts.examples(240, 24, 2).toList();
+      List<Example> old = // no feature of these is new
+          IntStream.range(0, 20).mapToObj(label -> Example.ofText("own" + label)).toList();
+      LabelFilter known = LabelFilter.only(initial.labels());
+      PredictionOptions ofKnown = PredictionOptions.top(5).withFilter(known);
+      try (Classifier grown = Training.train(Texts.examples(600, 24, 3), options.withEpochs(3))) {
+        assertEquals(head, grown.head());
+        assertEquals(24, grown.labels().size());
+        assertEquals(ElementType.FLOAT32, grown.weightType());
+        assertTrue(grown.knowsFeatureOf(Example.ofText("word23")));
+        double precision = grown.evaluate(heldOut.stream(), 1).precision(1);
+        assertTrue(precision > 0.95, "P@1: " + precision);
+        assertEquals(1600, grown.labelCountsOrNull().examples());
+        if (head == ModelHead.LINEAR) {
+          assertEquals(initial.predict(old, ofKnown), grown.predict(old, ofKnown));
+        }
+        grown.save(file);
+        try (Classifier loaded = Classifier.load(file)) {
+          assertEquals(grown.predict(heldOut, 3), loaded.predict(heldOut, 3));
+        }
+      }
+    }
+  }
+
+  private static void assertMessage(String part, Executable call) {
+    String message = assertThrows(RuntimeException.class, call).getMessage();
+    assertTrue(message.contains(part), message);
+  }
+
+  @Test
+  void whoStopsIt_hasTheLinearHeadOrNothing() {
+    List<Example> examples = examples(400, 1);
+    boolean[] isStopped = {false};
+    TrainingOptions options = SMALL.withStop(() -> isStopped[0]);
+    TrainingListener inEmbedding =
+        new TrainingListener() {
+          @Override
+          public void step(int count, double loss) {
+            isStopped[0] = true;
+          }
+        };
+    try (Classifier classifier =
+        Training.train(
+            examples.stream(), options.withHead(ModelHead.BOTH).withListener(inEmbedding))) {
+      assertEquals(ModelHead.BOTH, classifier.head());
+      assertTrue(Double.parseDouble(classifier.info().get("epochs")) < 1);
+    }
+    TrainingListener beforeEmbedding =
+        new TrainingListener() {
+          @Override
+          public void begin(int count, int epochs, int features, int labels, int classes) {
+            isStopped[0] = epochs > 0;
+          }
+        };
+    isStopped[0] = false;
+    try (Classifier classifier =
+        Training.train(
+            examples.stream(), options.withHead(ModelHead.BOTH).withListener(beforeEmbedding))) {
+      assertEquals(ModelHead.LINEAR, classifier.head());
+    }
+    TrainingListener inLinear =
+        new TrainingListener() {
+          @Override
+          public void linear(double part) {
+            isStopped[0] = true;
+          }
+        };
+    isStopped[0] = false;
+    assertThrows(
+        CancellationException.class,
+        () -> Training.train(examples.stream(), options.withListener(inLinear)));
+  }
+
+  /** The linear head is there, and is calibrated on the folds of before. */
+  @Test
+  void whoStopsItBetweenFolds_hasTheLinearHead() {
+    List<Example> examples = examples(1000, 1);
+    boolean[] isStopped = {false};
+    TrainingListener inEmbedding =
+        new TrainingListener() {
+          @Override
+          public void step(int count, double loss) {
+            isStopped[0] = true;
+          }
+        };
+    TrainingListener inFolds =
+        new TrainingListener() {
+          @Override
+          public void linear(double part) {
+            isStopped[0] = part > 0.5;
+          }
+        };
+    TrainingOptions options = TrainingOptions.defaults().withStop(() -> isStopped[0]);
+    for (TrainingListener listener : List.of(inEmbedding, inFolds)) {
+      isStopped[0] = false;
+      try (Classifier classifier =
+          Training.train(examples.stream(), options.withListener(listener))) {
+        assertEquals(ModelHead.LINEAR, classifier.head());
+        int heldOut = Integer.parseInt(classifier.info().get("examples held out to calibrate"));
+        assertTrue(listener == inFolds ? heldOut > 100 && heldOut < 1000 : heldOut == 100);
+      }
+    }
+  }
+
+  /** Receives the gain of the embedding. */
+  private static final class Gain implements TrainingListener {
+    private Boolean isLarge;
+    private double mean;
+    private double standardError;
+    private int epochs;
+
+    @Override
+    public void chosen(boolean both, double gain, double error) {
+      isLarge = both;
+      mean = gain;
+      standardError = error;
+    }
+
+    @Override
+    public void epoch(LearningPoint point) {
+      epochs++;
+    }
+  }
+
+  /** Vectors of length 1 do not show how often the only word comes; a sum of vectors does. */
+  @Test
+  void theEmbeddingIsAdded_whereItGains() {
+    List<Example> examples =
+        IntStream.range(0, 800)
+            .mapToObj(e -> Example.ofText("w ".repeat(e % 2 == 0 ? 1 : 16), "label" + e % 2))
+            .toList();
+    Gain gain = new Gain();
+    TrainingOptions options =
+        TrainingOptions.defaults().withWordNgrams(1).withEpochs(9).withListener(gain);
+    try (Classifier classifier = Training.train(examples.stream(), options)) {
+      assertEquals(ModelHead.BOTH, classifier.head());
+      assertEquals(1, classifier.evaluate(examples.stream(), 1).precision(1));
+      assertTrue(gain.isLarge);
+      assertTrue(gain.mean > gain.standardError && gain.mean > 0.1, () -> "gain " + gain.mean);
+      assertEquals(9, gain.epochs);
+      String inCard = classifier.info().get("nDCG@5 gained by the embedding");
+      assertTrue(inCard.startsWith(String.format(Locale.ROOT, "%.4f", gain.mean)), inCard);
+    }
+  }
+
+  @Test
+  void theEmbeddingIsLeftEarly_whereItDoesNotGain() {
+    Gain gain = new Gain();
+    TrainingOptions options = TrainingOptions.defaults().withEpochs(9).withListener(gain);
+    try (Classifier classifier = Training.train(Texts.examples(1000, 20, 1), options)) {
+      assertEquals(ModelHead.LINEAR, classifier.head());
+      assertEquals(false, gain.isLarge);
+      assertEquals(3, gain.epochs);
+    }
+    Gain none = new Gain();
+    try (Classifier classifier =
+        Training.train(Texts.examples(499, 20, 1), options.withListener(none))) {
+      assertEquals(ModelHead.LINEAR, classifier.head());
+      assertEquals(null, none.isLarge); // too few to try
+      assertEquals("490", classifier.info().get("examples held out to calibrate")); // in 10 folds
+    }
+  }
+
+  /** Copies of texts of random words, with some of these replaced; a text has three labels. */
+  private static List<Example> copies(int each, long seed) {
+    SplittableRandom words = new SplittableRandom(1);
+    SplittableRandom changes = new SplittableRandom(seed);
+    List<Example> examples = new ArrayList<>();
+    for (int text = 0; text < 400; text++) {
+      int[] of = words.ints(8, 0, 300).toArray();
+      for (int copy = 0; copy < each; copy++) {
+        int[] changed = of.clone();
+        for (int i = 0; i < 3; i++) {
+          changed[changes.nextInt(8)] = changes.nextInt(300);
+        }
+        examples.add(
+            Example.ofText(
+                IntStream.of(changed).mapToObj(w -> "w" + w).collect(Collectors.joining(" ")),
+                "a" + text,
+                "b" + text,
+                "c" + text));
+      }
+    }
+    Collections.shuffle(examples, new Random(seed));
+    return examples;
+  }
+
+  /** Each label has two examples, and there are more labels than examples. */
+  @Test
+  void neighboursAreAdded_whereLabelsOutnumberExamplesAndTheyGain() throws IOException {
+    double[] gain = new double[2];
+    TrainingOptions options =
+        TrainingOptions.defaults()
+            .withListener(
+                new TrainingListener() {
+                  @Override
+                  public void neighbours(boolean stay, double mean, double standardError) {
+                    assertEquals(mean > standardError, stay);
+                    gain[0] = mean;
+                    gain[1] = standardError;
+                  }
+                });
+    List<Example> future = copies(1, 3);
+    try (Classifier near = Training.train(copies(2, 2).stream(), options);
+        Classifier linear =
+            Training.train(copies(2, 2).stream(), options.withHead(ModelHead.LINEAR))) {
+      assertTrue(gain[0] > gain[1] && gain[1] > 0, () -> Arrays.toString(gain));
+      assertEquals(ModelHead.LINEAR, near.head());
+      assertEquals("200 of 800", near.info().get("neighbours"));
+      double ndcg = near.evaluate(future.stream(), 5).ndcg(5);
+      double alone = linear.evaluate(future.stream(), 5).ndcg(5);
+      assertTrue(ndcg > alone + 0.02, () -> ndcg + " and " + alone);
+      assertEquals(
+          "initialModel: expected no neighbours, which learn no further; train it with"
+              + " ModelHead.LINEAR",
+          assertThrows(IllegalArgumentException.class, () -> options.withInitialModel(near))
+              .getMessage());
+      assertTrue(near.info().containsKey("nDCG@5 gained by neighbours"));
+      Example known = future.get(0);
+      Explanation why = near.explain(known, near.predict(known, 1).get(0).label());
+      assertEquals(
+          List.of("linear", "neighbours"),
+          why.shares().stream().map(Explanation.Share::head).toList());
+      assertTrue(why.shares().get(1).score() > 0, why::toString);
+      assertAddsUp(why);
+      Path file = folder.resolve("near");
+      for (ElementType type : List.of(ElementType.FLOAT32, ElementType.FLOAT16)) {
+        near.save(file, type);
+        try (Classifier loaded = Classifier.load(file)) {
+          assertEquals(type, loaded.weightType());
+          double now = loaded.evaluate(future.stream(), 5).ndcg(5);
+          assertEquals(ndcg, now, type == ElementType.FLOAT32 ? 0 : 0.01);
+          if (type == ElementType.FLOAT32) {
+            assertEquals(near.predict(future, 5), loaded.predict(future, 5));
+          }
+        }
+      }
+      byte[] bytes = Files.readAllBytes(file);
+      String uncalibrated =
+          new String(bytes, StandardCharsets.ISO_8859_1)
+              .replace("mixture.knots", "mixture.knotz")
+              .replace("mixture.topTwo", "mixture.topTwz");
+      Files.write(file, uncalibrated.getBytes(StandardCharsets.ISO_8859_1));
+      assertEquals(
+          "neighbours",
+          assertThrows(FileFormatException.class, () -> Classifier.load(file)).part());
+    }
+  }
+
+  /** A name for each of 60 labels. */
+  private static Stream<Example> names() {
+    return IntStream.range(0, 60).mapToObj(l -> Example.ofText("The name" + l, "label" + l));
+  }
+
+  /** Texts of labels in a range: most have a word of it, many have its name. */
+  private static List<Example> named(int count, int first, int end, long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    List<Example> examples = new ArrayList<>();
+    for (int e = 0; e < count; e++) {
+      int label = random.nextInt(first, end);
+      String own = random.nextInt(5) > 0 ? " own" + label : "";
+      String name = random.nextInt(5) > 0 ? " name" + label : "";
+      String text = "n" + random.nextInt(50) + own + name + " n" + random.nextInt(50);
+      examples.add(Example.ofText(text, "label" + label));
+    }
+    return examples;
+  }
+
+  @Test
+  void labelsWithoutExamples_areFoundByTheirTexts() throws IOException {
+    Boolean[] counts = new Boolean[1];
+    TrainingOptions options =
+        TrainingOptions.defaults()
+            .withMinCount(3)
+            .withLabelTexts(names())
+            .withListener(
+                new TrainingListener() {
+                  @Override
+                  public void labelTexts(boolean count, double gain, double standardError) {
+                    assertTrue(gain > standardError && standardError > 0, () -> gain + " gained");
+                    counts[0] = count;
+                  }
+                });
+    List<Example> known = named(300, 0, 50, 2);
+    List<Example> others = named(300, 50, 60, 3);
+    List<Example> examples = named(1000, 0, 50, 1);
+    try (Classifier model = Training.train(examples.stream(), options)) {
+      assertEquals(true, counts[0]);
+      assertEquals(ModelHead.LINEAR, model.head());
+      assertEquals("60", model.info().get("labels"));
+      assertTrue(Double.parseDouble(model.info().get("weight of label texts")) > 0.05);
+      double ofKnown = model.evaluate(known.stream(), 1).precision(1);
+      double ofOthers = model.evaluate(others.stream(), 1).precision(1);
+      assertTrue(ofKnown > 0.9, () -> ofKnown + " of labels with examples");
+      assertTrue(ofOthers > 0.7, () -> ofOthers + " of others, and 0.8 have names");
+      Explanation why = model.explain(Example.ofText("The name55"), "label55");
+      assertAddsUp(why);
+      Explanation.Share ofTexts = why.shares().get(1);
+      assertEquals("texts", ofTexts.head());
+      assertEquals("name55", ofTexts.features().get(0).name());
+      assertTrue(ofTexts.score() > why.shares().get(0).score(), why::toString);
+      assertMessage("label texts", () -> TrainingOptions.defaults().withInitialModel(model));
+      Path file = folder.resolve("texts");
+      for (ElementType type : List.of(ElementType.FLOAT32, ElementType.FLOAT16)) {
+        model.save(file, type);
+        try (Classifier loaded = Classifier.load(file)) {
+          assertEquals(type, loaded.weightType());
+          assertEquals(ofOthers, loaded.evaluate(others.stream(), 1).precision(1), 0.02);
+          if (type == ElementType.FLOAT32) {
+            assertEquals(model.predict(others, 5), loaded.predict(others, 5));
+          }
+        }
+      }
+      String uncalibrated =
+          new String(Files.readAllBytes(file), StandardCharsets.ISO_8859_1)
+              .replace("mixture.knots", "mixture.knotz")
+              .replace("mixture.topTwo", "mixture.topTwz");
+      Files.write(file, uncalibrated.getBytes(StandardCharsets.ISO_8859_1));
+      assertEquals(
+          "texts", assertThrows(FileFormatException.class, () -> Classifier.load(file)).part());
+    }
+    counts[0] = null;
+    TrainingOptions stopped = options.withStop(() -> counts[0] != null);
+    assertThrows( // a tree without the labels that were withheld
+        CancellationException.class, () -> Training.train(examples.stream(), stopped));
+  }
+
+  @Test
+  void labelTextsThatCannotBe_areRefused() {
+    TrainingOptions defaults = TrainingOptions.defaults();
+    Example a = Example.ofText("tea", "a");
+    Example two = Example.ofText("tea", "b", "c");
+    assertMessage(
+        "labelTexts: expected one label but 'tea' has 2",
+        () -> defaults.withLabelTexts(Stream.of(a, two)));
+    assertMessage(
+        "labelTexts: expected one label but 'coffee' has none",
+        () -> defaults.withLabelTexts(Stream.of(a, Example.ofText("coffee"))));
+    assertMessage(
+        "labelTexts: expected one text of each label but 'a' has two",
+        () -> defaults.withLabelTexts(Stream.of(a, a)));
+    assertMessage("there is none", () -> defaults.withLabelTexts(Stream.of()));
+    TrainingOptions ofOthers =
+        defaults.withLabelTexts(Stream.of(a, Example.ofText("...", "label1"))); // no word
+    assertMessage(
+        "labelTexts: expected one of a label that examples have but there is none",
+        () -> Training.train(named(100, 0, 50, 1).stream(), ofOthers));
+    TrainingOptions named = defaults.withLabelTexts(names());
+    assertMessage("sharedRows: expected no labelTexts", () -> named.withSharedRows(9));
+    Map<String, TrainingOptions> refused =
+        Map.of(
+            "head: expected LINEAR with label texts but was BOTH", named.withHead(ModelHead.BOTH),
+            "head: expected LINEAR with label texts but was EMBEDDING", named.withLabelTree(),
+            "expected at most 9 different words but there are 61", named.withMaxFeatures(9));
+    refused.forEach(
+        (message, options) ->
+            assertMessage(message, () -> Training.train(named(100, 0, 50, 1).stream(), options)));
+    assertMessage(
+        "labelTexts: expected 10 examples",
+        () -> Training.train(named(9, 0, 50, 1).stream(), named));
+    Example features = Example.ofFeatures(new int[] {1}, new float[] {1}, List.of("a"));
+    assertMessage(
+        "labelTexts: expected texts, but",
+        () -> Training.train(Collections.nCopies(20, features).stream(), named));
+    assertMessage(
+        "labelTexts: expected texts but one has features",
+        () -> defaults.withLabelTexts(Stream.of(features)));
+  }
+
+  @ParameterizedTest
+  @EnumSource(ModelHead.class)
+  void probabilitiesOfARareLabelAreLow(ModelHead head) {
+    List<Example> future = uneven(4000, 2);
+    TrainingOptions options = TrainingOptions.defaults().withDimension(8).withHead(head);
+    try (Classifier classifier = Training.train(uneven(8000, 1).stream(), options)) {
+      double mean =
+          classifier.predict(future, 2).stream()
+              .flatMap(List::stream)
+              .filter(prediction -> prediction.label().equals("rare"))
+              .mapToDouble(Prediction::probability)
+              .average()
+              .orElseThrow();
+      // A tenth are 800 examples, 8 of them with the label: a standard error of .0035.
+      assertTrue(mean > 0.002 && mean < 0.022, "mean " + mean);
+    }
+  }
+
+  /** With so many examples, the linear head is not trained again on all. */
+  @Test
+  void textsThatAreFrequent_areLearned_andTheirProbabilitiesAreHigh() {
+    List<Example> lines =
+        IntStream.range(0, 20_000)
+            .mapToObj(e -> Example.ofText("line" + e % 20, "label" + e % 20))
+            .toList();
+    TrainingOptions options = TrainingOptions.defaults().withHead(ModelHead.LINEAR);
+    try (Classifier classifier = Training.train(lines.stream(), options)) {
+      for (int text = 0; text < 20; text++) {
+        Prediction first = classifier.predict("line" + text, 1).get(0);
+        assertEquals("label" + text, first.label());
+        assertTrue(first.probability() > 0.9, first::toString);
+      }
+    }
+  }
+
+  /** One of a hundred has the rare label, whose words say little. */
+  private static List<Example> uneven(int count, long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    return IntStream.range(0, count)
+        .mapToObj(
+            e -> {
+              boolean isRare = random.nextInt(100) == 0;
+              String text =
+                  random
+                      .ints(6, 0, 100)
+                      .mapToObj(word -> random.nextInt(isRare ? 10 : 20) == 0 ? "r" : "w" + word)
+                      .collect(Collectors.joining(" "));
+              return Example.ofText(text, isRare ? "rare" : "common");
+            })
+        .toList();
+  }
+
+  @Test
+  void anEmbeddingAloneIsCalibrated_andItsFileKeepsThat() throws IOException {
+    List<Example> heldOut = examples(300, 2);
+    Path file = folder.resolve("model");
+    try (Classifier classifier = trained(ModelHead.EMBEDDING)) {
+      Decisions decisions = classifier.evaluate(heldOut.stream(), 1, 0.5, e -> {}).decisions();
+      assertTrue(decisions.firstCalibrationError() < 0.1, decisions.reliability()::toString);
+      classifier.save(file);
+      try (Classifier loaded = Classifier.load(file)) {
+        assertEquals(classifier.predict(heldOut, 3), loaded.predict(heldOut, 3));
+      }
+      // As files of before mixtures, which have no calibration.
+      Map<String, String> metadata = new TreeMap<>(classifier.metadata());
+      metadata.put("classifier.format", "1");
+      SaveOptions options = SaveOptions.defaults().with(classifier.bag()).withMetadata(metadata);
+      classifier.layer().save(file, options);
+      try (Classifier old = Classifier.load(file)) {
+        assertEquals(labels(classifier.predict(heldOut, 3)), labels(old.predict(heldOut, 3)));
+        double sum =
+            old.predict(heldOut.get(0), LABELS).stream().mapToDouble(Prediction::probability).sum();
+        assertEquals(1, sum, 1e-4);
+      }
+    }
+  }
+
+  @Test
+  void anOldFileOfBothHeads_hasItsWeightsAndCalibration() throws IOException {
+    List<Example> heldOut = examples(300, 2);
+    Path file = folder.resolve("model");
+    try (Classifier classifier = trained(ModelHead.BOTH)) {
+      Map<String, String> metadata = new TreeMap<>(classifier.metadata());
+      metadata.put("classifier.format", "1");
+      metadata.put("classifier.head", "both");
+      metadata.put("classifier.blend", "0.75 0.25 -6.0 -2.5 -0.5 -7.0 -1.0 2.0");
+      metadata.put("classifier.calibration", "1.5 -0.25 0.125 0.5");
+      SaveOptions options =
+          SaveOptions.defaults()
+              .with(classifier.bag())
+              .with(classifier.tree())
+              .withMetadata(metadata);
+      classifier.layer().save(file, options);
+      ScoreCalibration calibration =
+          ScoreCalibration.of(new float[] {-6, -2.5f, -0.5f}, new float[] {-7, -1, 2})
+              .withTopTwo(1.5, -0.25, 0.125, 0.5);
+      Classifier wanted = // of the same layers
+          classifier.with(classifier.heads().withWeights(new float[] {0.75f, 0.25f}, calibration));
+      try (Classifier old = Classifier.load(file)) {
+        assertEquals(ModelHead.BOTH, old.head());
+        assertEquals(wanted.predict(heldOut, 5), old.predict(heldOut, 5));
+        assertEquals("2", old.metadata().get("classifier.format"));
+      }
+    }
+  }
+
+  /** Too few examples to hold one out, so that probabilities stay as the heads have them. */
+  @ParameterizedTest
+  @EnumSource(ModelHead.class)
+  void withoutExamplesToCalibrate_probabilitiesStay(ModelHead head) throws IOException {
+    List<Example> few =
+        List.of(
+            Example.ofText("green leaves", "tea"),
+            Example.ofText("black leaves", "tea"),
+            Example.ofText("roasted beans", "coffee"),
+            Example.ofText("ground beans", "coffee"));
+    Path file = folder.resolve("model");
+    TrainingOptions options = TrainingOptions.defaults().withHead(head).withEpochs(50);
+    try (Classifier classifier = Training.train(few.stream(), options)) {
+      List<Prediction> found = classifier.predict("green leaves", 2);
+      assertEquals("tea", found.get(0).label());
+      assertTrue(found.get(0).probability() > 0.6, found::toString);
+      assertEquals(null, classifier.info().get("nDCG@5 gained by the embedding"));
+      double probability = found.get(0).probability();
+      PredictionOptions likely = PredictionOptions.top(2).withThreshold(0.99 * probability);
+      assertEquals(1, classifier.predict(few.subList(0, 1), likely).get(0).size());
+      classifier.save(file);
+      try (Classifier loaded = Classifier.load(file)) {
+        assertEquals(head, loaded.head());
+        assertEquals(found, loaded.predict("green leaves", 2));
+        TrainingOptions more = TrainingOptions.defaults().withInitialModel(loaded);
+        try (Classifier continued = Training.train(few.stream(), more)) {
+          assertEquals(head, continued.head());
+          assertTrue(continued.predict("green leaves", 1).get(0).probability() > 0.6);
+        }
+      }
+    }
+  }
+
+  private static List<List<String>> labels(List<List<Prediction>> predictions) {
+    return predictions.stream().map(each -> each.stream().map(Prediction::label).toList()).toList();
+  }
+
+  /** Where validation examples have other frequencies, probabilities are right for these. */
+  @ParameterizedTest
+  @EnumSource(
+      value = ModelHead.class,
+      names = {"LINEAR", "BOTH"})
+  void probabilitiesAreThoseOfTheValidationExamples(ModelHead head) {
+    List<Example> validation = hidden(600, 2);
+    List<Example> future = hidden(600, 3);
+    TrainingOptions options = SMALL.withHead(head);
+    double own;
+    try (Classifier classifier = Training.train(examples(2400, 1).stream(), options)) {
+      own =
+          classifier.evaluate(future.stream(), 1, 0.5, e -> {}).decisions().firstCalibrationError();
+    }
+    try (Classifier classifier =
+        Training.train(examples(2400, 1).stream(), options.withValidation(validation.stream()))) {
+      Decisions decisions = classifier.evaluate(future.stream(), 1, 0.5, e -> {}).decisions();
+      double error = decisions.firstCalibrationError();
+      assertTrue(error < 0.05 && error < own / 3, error + " of " + own);
+      assertEquals("0", classifier.info().get("examples held out to calibrate"));
+    }
+  }
+
+  /** Examples of which half have no word of their label. */
+  private static List<Example> hidden(int count, long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    return IntStream.range(0, count)
+        .mapToObj(
+            e -> {
+              int label = random.nextInt(LABELS);
+              int shown = random.nextBoolean() ? label : random.nextInt(LABELS);
+              return Example.ofText(Texts.of(shown, random), "label" + label);
+            })
+        .toList();
+  }
+
+  @Test
+  void ofManyExamplesAFewAreHeldOut() {
+    SplittableRandom random = new SplittableRandom(1);
+    List<Example> many =
+        IntStream.range(0, 20_000)
+            .mapToObj(e -> Example.ofText(Texts.of(e % 20, random), "label" + e % 20))
+            .toList();
+    try (Classifier classifier = Training.train(many.stream(), SMALL.withHead(ModelHead.LINEAR))) {
+      assertEquals("1000", classifier.info().get("examples held out to calibrate"));
+      List<Prediction> found = classifier.predict(many.get(7), 2);
+      assertEquals("label7", found.get(0).label());
+      assertTrue(found.get(0).probability() > 0.9, found::toString);
+    }
+  }
+
+  @Test
+  void aFileWhosePartsDoNotFit_isRefused() throws IOException {
+    Path file = folder.resolve("model");
+    try (Classifier classifier =
+        Training.train(examples(400, 1).stream(), SMALL.withHead(ModelHead.LINEAR))) {
+      classifier.save(file);
+    }
+    try (LinearLabelTree tree = LinearLabelTree.load(file)) {
+      Map<String, String> old = new TreeMap<>(tree.metadata());
+      old.put("classifier.format", "1");
+      old.put("classifier.head", "linear");
+      assertBad(saved(tree, tree.metadata()), "blocksparse.mixture.scorers");
+      for (String blend :
+          List.of("", "1", "1 2", "-1 0 0", "0 0 0", "NaN 0 0", "1 2 1 0 0", "1 x 0")) {
+        assertBad(saved(tree, changed(old, "classifier.blend", blend)), "classifier.blend");
+      }
+      Map<String, String> blended = changed(old, "classifier.blend", "1 0 0");
+      Classifier.load(saved(tree, blended)).close();
+      for (String calibration :
+          List.of("", "1 0 0", "0 0 0 0", "1 0 NaN 0", "1 0 0 0 0", "x 0 0 0")) {
+        assertBad(
+            saved(tree, changed(blended, "classifier.calibration", calibration)),
+            "classifier.calibration");
+      }
+      assertBad(saved(tree, changed(old, "classifier.head", "three")), "classifier.head");
+      assertBad(saved(tree, changed(old, "classifier.head", "both")), "LinearLabelTree");
+      for (String name : List.of("linear", "other")) {
+        try (SparseRows rows = SparseRows.of(List.of(new int[] {0}));
+            SparseWeights weights = SparseWeights.of(rows, 1)) {
+          MixtureBuilder builder = Mixture.builder().weights(name, weights);
+          Mixture heads =
+              name.equals("other") ? builder.tree("linear", tree).build() : builder.build();
+          heads.save(file, SaveOptions.defaults().withMetadata(tree.metadata()));
+          assertBad(file, "scorers");
+        }
+      }
+    }
+  }
+
+  private Path saved(LinearLabelTree tree, Map<String, String> metadata) throws IOException {
+    Path file = folder.resolve("changed");
+    tree.save(file, SaveOptions.defaults().withMetadata(metadata));
+    return file;
+  }
+
+  private static Map<String, String> changed(Map<String, String> of, String key, String value) {
+    Map<String, String> metadata = new TreeMap<>(of);
+    metadata.put(key, value);
+    return metadata;
+  }
+
+  private static void assertBad(Path file, String part) {
+    IOException e = assertThrows(IOException.class, () -> Classifier.load(file));
+    assertTrue(e.getMessage().contains(part), e.getMessage());
+  }
+}
