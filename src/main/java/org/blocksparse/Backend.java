@@ -56,7 +56,7 @@ public final class Backend {
   /**
    * Runs a few exact products through every kind of kernels that this machine can execute, in about
    * a second; through OpenBLAS, whose number of threads is set for the whole process, only where
-   * products may run on it anyway.
+   * products may run on it anyway. The first call runs them, and later ones return its result.
    *
    * @return what was wrong, naming the kernels; empty if all is well
    * @throws UnsatisfiedLinkError if native kernels should run but cannot
@@ -67,7 +67,8 @@ public final class Backend {
 
   /**
    * All of the above and what it depends on, a line for each fact; lines that begin with an arrow
-   * name the remedy for the one before. Never fails: a library that does not load is a fact, too.
+   * name the remedy for the one before. The first call runs {@link #selfTest}. Never fails: a
+   * library that does not load is a fact, too.
    */
   public static String describe() {
     return BackendReport.make().toString();

@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.HashMap;
@@ -23,6 +24,12 @@ final class BackendTest {
   @Test
   void selfTest_findsEveryKernelExact() {
     assertEquals(List.of(), Backend.selfTest());
+  }
+
+  /** It takes about a second, and nothing that it depends on changes. */
+  @Test
+  void selfTest_runsOnce() {
+    assertSame(Backend.selfTest(), Backend.selfTest());
   }
 
   @Test

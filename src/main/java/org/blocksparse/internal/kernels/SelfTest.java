@@ -41,7 +41,18 @@ public final class SelfTest {
   /** The types whose products are exact, too. */
   private static final List<WeightType> NARROW = List.of(WeightType.FLOAT16, WeightType.BFLOAT16);
 
-  private SelfTest() {}
+  /** The failures of this process, once they are known. */
+  private static List<String> known;
+
+  private final Map<String, Kernels> kernels;
+  private final Case shape;
+  private final List<String> failures;
+
+  private SelfTest(Map<String, Kernels> kernels, Case shape, List<String> failures) {
+    this.kernels = kernels;
+    this.shape = shape;
+    this.failures = failures;
+  }
 
   /** The names of the kernels that are tested. */
   public static Set<String> tested() {
@@ -52,31 +63,33 @@ public final class SelfTest {
     return KernelChoice.available(KernelChoice.kernels().mayUseBlas());
   }
 
-  /** The names of the kernels that err, each with the product that it got wrong; none is good. */
-  public static List<String> failures() {
-    return failures(kernels());
+  /**
+   * Returns the names of the kernels that err, each with the product that it got wrong. Tests once:
+   * neither kernels nor processor change during the life of the process.
+   */
+  public static synchronized List<String> failures() {
+    if (known == null) {
+      known = List.copyOf(failures(kernels()));
+    }
+    return known;
   }
 
   static List<String> failures(Map<String, Kernels> kernels) {
     List<String> failures = new ArrayList<>();
-    for (Map.Entry<String, Kernels> entry : kernels.entrySet()) {
-      for (Case shape : CASES) {
-        for (String wrong : wrong(entry.getValue(), shape)) {
-          failures.add(entry.getKey() + ": " + wrong + " of " + shape);
-        }
-      }
+    for (Case shape : CASES) {
+      new SelfTest(kernels, shape, failures).run();
     }
     return failures;
   }
 
-  private static List<String> wrong(Kernels kernels, Case shape) {
-    List<String> wrong = new ArrayList<>();
+  private void run() {
     int[] zeros = new int[shape.batch];
     int[] blockOf = new int[shape.batch];
     for (int b = 0; b < shape.batch; b++) {
       blockOf[b] = b % shape.blocks;
     }
     int weights = shape.blocks * shape.iSize * shape.oSize;
+    int outputs = shape.batch * shape.oSize;
     try (GemmSchedule forward = GemmSchedule.of(shape.batch, blockOf, shape.blocks, zeros, 1);
         GemmSchedule backward = GemmSchedule.of(shape.batch, zeros, 1, blockOf, shape.blocks);
         OuterSchedule outer = OuterSchedule.of(shape.batch, zeros, 1, blockOf, shape.blocks);
@@ -86,22 +99,18 @@ public final class SelfTest {
       Blocks blocks = Blocks.dense(w.storage, 1, shape.blocks, shape.iSize, shape.oSize);
       Rows in = new Rows(x.storage, shape.batch, shape.iSize);
       Rows out = new Rows(y.storage, shape.batch, shape.oSize);
-      if (differ(kernels, shape.batch * shape.oSize, product(forward, in, false, blocks))) {
-        wrong.add("product");
-      }
+      check("product", outputs, product(forward, in, false, blocks));
       Blocks transposed = blocks.transpose();
-      if (differ(kernels, shape.batch * shape.iSize, product(backward, out, false, transposed))) {
-        wrong.add("transposed product");
-      }
+      check(
+          "transposed product",
+          shape.batch * shape.iSize,
+          product(backward, out, false, transposed));
       for (WeightType type : NARROW) {
         try (StoredWeights narrow = stored(w.storage, type, shape)) {
           Blocks some = blocks(narrow, shape);
-          if (differ(kernels, shape.batch * shape.oSize, product(forward, in, false, some))) {
-            wrong.add("product of " + type);
-          }
-          if (type == WeightType.BFLOAT16
-              && differ(kernels, shape.batch * shape.oSize, product(forward, in, true, some))) {
-            wrong.add("product with rounded inputs");
+          check("product of " + type, outputs, product(forward, in, false, some));
+          if (type == WeightType.BFLOAT16) {
+            check("product with rounded inputs", outputs, product(forward, in, true, some));
           }
         }
       }
@@ -109,16 +118,12 @@ public final class SelfTest {
       for (WeightType type : work <= MOST_PACKED ? PACKED : List.<WeightType>of()) {
         try (StoredWeights packed = stored(w.storage, type, shape)) {
           Blocks panels = blocks(packed, shape);
-          if (differ(kernels, shape.batch * shape.oSize, packedProduct(forward, in, panels))) {
-            wrong.add("product of " + type);
-          }
-          if (differ(kernels, shape.batch * shape.oSize, packedActivation(forward, in, panels))) {
-            wrong.add("activation of " + type);
-          }
+          check("product of " + type, outputs, packedProduct(forward, in, panels));
+          check("activation of " + type, outputs, packedActivation(forward, in, panels));
         }
       }
-      if (differ(
-          kernels,
+      check(
+          "outer product",
           weights,
           (k, result) ->
               k.blockOuter(
@@ -132,11 +137,8 @@ public final class SelfTest {
                   0,
                   outer.blocks(),
                   0,
-                  shape.iSize))) {
-        wrong.add("outer product");
-      }
+                  shape.iSize));
     }
-    return wrong;
   }
 
   private interface Computation {
@@ -229,27 +231,44 @@ public final class SelfTest {
     }
   }
 
-  /** Whether an element of the kernels' result is another number than the reference's. */
-  private static boolean differ(Kernels kernels, int elements, Computation computation) {
+  /** Compares the results of all kernels with the reference's, which is computed once. */
+  private void check(String product, int elements, Computation computation) {
     try (Memory actual = new Memory(elements, 1);
         Memory expected = new Memory(elements, 2)) {
-      computation.run(kernels.products(), actual.storage);
       computation.run(Kernels.java().products(), expected.storage);
-      for (int i = 0; i < elements; i++) {
-        if (actual.storage.getFloat(i) != expected.storage.getFloat(i)) {
-          return true;
-        }
-      }
-      return false;
+      kernels.forEach(
+          (name, tested) -> {
+            actual.fill(1);
+            computation.run(tested.products(), actual.storage);
+            if (differ(actual.storage, expected.storage, elements)) {
+              failures.add(name + ": " + product + " of " + shape);
+            }
+          });
     }
+  }
+
+  /** Whether an element is another number than the reference's. */
+  private static boolean differ(Storage actual, Storage expected, int elements) {
+    for (int i = 0; i < elements; i++) {
+      if (actual.getFloat(i) != expected.getFloat(i)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** Small whole numbers, some of them negative. */
   private static final class Memory implements AutoCloseable {
     final Storage storage;
+    private final int elements;
 
     Memory(int elements, int step) {
       storage = Storage.allocate(elements);
+      this.elements = elements;
+      fill(step);
+    }
+
+    void fill(int step) {
       for (int i = 0; i < elements; i++) {
         storage.putFloat(i, (float) (i * step % 11 - 5));
       }
