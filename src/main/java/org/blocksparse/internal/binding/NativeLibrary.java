@@ -11,7 +11,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Properties;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.bytedeco.javacpp.Loader;
 
 /**
@@ -151,7 +153,7 @@ public final class NativeLibrary {
               + " is there but does not load: "
               + innermost(e)
               + ". "
-              + remedy(platform, innermost(e), Path.of("/lib"))
+              + remedy(platform, e, Path.of("/lib"))
               + ". -Dblocksparse.backend=java runs without native code",
           e);
     }
@@ -199,7 +201,12 @@ public final class NativeLibrary {
    *
    * @param systemLibraries the folder of the loader of the C library
    */
-  static String remedy(String platform, String reason, Path systemLibraries) {
+  static String remedy(String platform, Throwable failure, Path systemLibraries) {
+    if (isDenied(failure)) {
+      return "This JVM denies native code to code that is not named: start it with "
+          + nativeAccess();
+    }
+    String reason = innermost(failure);
     if (platform.startsWith("linux") && isMusl(systemLibraries)) {
       return "The C library of this system is musl, as on Alpine, and the native library needs"
           + " glibc 2.34 or later: take an image with Debian or Ubuntu, such as"
@@ -219,6 +226,25 @@ public final class NativeLibrary {
         + " are on the class path, and that JavaCPP's cache"
         + " (-Dorg.bytedeco.javacpp.cachedir=DIR) is in a writable folder that may hold"
         + " executables";
+  }
+
+  /** Whether the JVM refuses native code, as from JDK 24 on with --illegal-native-access=deny. */
+  private static boolean isDenied(Throwable failure) {
+    for (Throwable t = failure; t != null; t = t.getCause()) {
+      if (t instanceof IllegalCallerException) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** The option of the JVM that allows native code to JavaCPP and to this library. */
+  private static String nativeAccess() {
+    return "--enable-native-access="
+        + Stream.of(Loader.class, NativeLibrary.class)
+            .map(c -> c.getModule().isNamed() ? c.getModule().getName() : "ALL-UNNAMED")
+            .distinct()
+            .collect(Collectors.joining(","));
   }
 
   /** Whether a folder of libraries has the loader of musl, as Alpine's has. */

@@ -19,7 +19,8 @@ final class NativeLibraryTest {
   @TempDir private Path folder;
 
   private String remedy(String platform) {
-    return NativeLibrary.remedy(platform, "ld-linux-x86-64.so.2: not found", folder);
+    Throwable failure = new UnsatisfiedLinkError("ld-linux-x86-64.so.2: not found");
+    return NativeLibrary.remedy(platform, failure, folder);
   }
 
   @Test
