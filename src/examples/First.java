@@ -5,7 +5,7 @@
 import org.blocksparse.*;
 import org.blocksparse.softmax.*;
 
-class First {
+public class First {
   public static void main(String[] args) {
     // Two rows of two features; each has one of a million labels.
     try (var layer = HierarchicalSoftmax.builder(2, 1_000_000).build();

@@ -35,7 +35,7 @@ final class Pom {
 
   /** Projects of users, whose pages name dependencies on others. */
   private static final List<Pom> USERS =
-      Stream.of("langchain4j", "jlama")
+      Stream.of("langchain4j", "jlama", "spark-consumer")
           .map(name -> new Pom(Path.of("src/it", name, "pom.xml"), PARENT))
           .toList();
 
