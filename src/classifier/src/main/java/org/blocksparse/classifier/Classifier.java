@@ -523,7 +523,7 @@ public final class Classifier implements AutoCloseable {
 
   /**
    * Whether the model has the label counts of a training with at least three examples. Then {@link
-   * #evaluate} measures propensity-scored precision. Models of earlier versions have no counts.
+   * #evaluate} measures propensity-scored precision.
    */
   public boolean hasPropensities() {
     return metadata.containsKey(ClassifierFile.LABEL_COUNTS) && labelCounts().havePropensities();

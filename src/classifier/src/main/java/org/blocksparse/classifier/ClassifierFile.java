@@ -4,14 +4,11 @@ package org.blocksparse.classifier;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.stream.Stream;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.classifier.examples.LineParser;
@@ -26,9 +23,6 @@ import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
 import org.blocksparse.mixture.NearestExamples;
-import org.blocksparse.mixture.ScoreCalibration;
-import org.blocksparse.softmax.HierarchicalSoftmax;
-import org.blocksparse.softmax.LabelTree;
 import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
@@ -36,40 +30,23 @@ import org.blocksparse.softmax.TwoLevelLayer;
  * Heads}.
  *
  * <pre>
- * classifier.format        2; older files have 1, and are no mixtures
+ * classifier.format        2
  * classifier.input         text or features
  * classifier.wordNgrams    1 to 5
- * classifier.words         plain, or unicode: the rule of {@link FeatureExtractor}; it was parts
- *                          when all that is not ASCII counted as letters
+ * classifier.words         plain, or unicode: the rule of {@link FeatureExtractor}
  * classifier.labelPrefix   what labels begin with in files of examples
  * classifier.vocabulary    the keys of the features by row, 5 bytes each, in base 64; or hashed:
- *                          features share rows. It was empty when a key itself named which one
- * classifier.labelCounts   {@link LabelCounts} of the training; not there in older files, and where
- *                          there are too many labels
+ *                          features share rows
+ * classifier.labelCounts   {@link LabelCounts} of the training; not there if there are too many
+ *                          labels
  * classifier.threshold     of a label's probability, with the highest F1 on validation examples; not
  *                          there without these
  * classifier.about.*       {@link ModelCard}
- * </pre>
- *
- * Only in older files:
- *
- * <pre>
- * classifier.layer         LabelTree; not there for a HierarchicalSoftmax
- * classifier.head          linear, or both; not there if the embedding head is alone
- * classifier.blend         weights of the heads, then scores and then log odds of the knots of a
- *                          {@link ScoreCalibration}; a single head may have none
- * classifier.calibration   slope, first, second and intercept of its second step; or not there
  * </pre>
  */
 public final class ClassifierFile {
   private static final String FORMAT = "classifier.format";
   private static final String VERSION = "2";
-  private static final String OLD_VERSION = "1";
-  private static final String LAYER = "classifier.layer";
-  private static final String LABEL_TREE = "LabelTree";
-  private static final String HEAD = "classifier.head";
-  private static final String BLEND = "classifier.blend";
-  private static final String CALIBRATION = "classifier.calibration";
   private static final String INPUT = "classifier.input";
   private static final String WORD_NGRAMS = "classifier.wordNgrams";
   private static final String WORDS = "classifier.words";
@@ -78,7 +55,7 @@ public final class ClassifierFile {
   static final String LABEL_COUNTS = "classifier.labelCounts";
   private static final String THRESHOLD = "classifier.threshold";
 
-  /** The scorers of a new file. */
+  /** The scorers that a file may have. */
   private static final Set<List<String>> HEADS =
       Set.of(
           List.of(Heads.EMBEDDING),
@@ -136,8 +113,7 @@ public final class ClassifierFile {
       return new Classifier(FastTextModel.load(file, options.workers()));
     }
     Map<String, String> metadata = metadata(file);
-    boolean isOld = metadata.get(FORMAT).equals(OLD_VERSION);
-    Mixture heads = isOld ? oldHeads(file, options, metadata) : heads(file, options);
+    Mixture heads = heads(file, options);
     try {
       EmbeddingBag bag = Heads.partOrNull(heads, Heads.EMBEDDING, EmbeddingBag.class);
       LinearLabelTree tree = Heads.partOrNull(heads, Heads.LINEAR, LinearLabelTree.class);
@@ -183,98 +159,6 @@ public final class ClassifierFile {
     } catch (Throwable e) {
       loaded.close();
       throw e;
-    }
-  }
-
-  /** The heads of an older file, whose metadata becomes that of a new one. */
-  private static Mixture oldHeads(Path file, LoadOptions options, Map<String, String> metadata)
-      throws IOException {
-    ModelHead head =
-        metadata.containsKey(HEAD)
-            ? ModelHead.valueOf(
-                require(file, metadata, HEAD, "linear|both").toUpperCase(Locale.ROOT))
-            : ModelHead.EMBEDDING;
-    TwoLevelLayer<?> layer = null;
-    EmbeddingBag bag = null;
-    LinearLabelTree tree = null;
-    try {
-      if (head.hasEmbedding()) {
-        layer = layer(file, options, metadata);
-        bag = EmbeddingBag.load(file, options);
-      }
-      if (head.hasLinear()) {
-        tree = LinearLabelTree.load(file, options);
-      }
-      requireFit(file, bag, layer, tree);
-      Mixture heads = Heads.of(bag, layer, tree);
-      if (head == ModelHead.BOTH || metadata.containsKey(BLEND)) {
-        heads = blended(file, metadata, heads);
-      }
-      metadata.keySet().removeAll(List.of(LAYER, HEAD, BLEND, CALIBRATION));
-      metadata.put(FORMAT, VERSION);
-      return heads;
-    } catch (Throwable e) {
-      if (layer != null) {
-        layer.close();
-      }
-      if (bag != null) {
-        bag.close();
-      }
-      if (tree != null) {
-        tree.close();
-      }
-      throw e;
-    }
-  }
-
-  /** Heads with the weights and the calibration of an older file. */
-  private static Mixture blended(Path file, Map<String, String> metadata, Mixture heads)
-      throws IOException {
-    double[] all = numbers(file, metadata, BLEND);
-    int first = heads.scorers().size();
-    int knots = (all.length - first) / 2;
-    if (knots < 1 || all.length != first + 2 * knots) {
-      throw wrong(file, BLEND, "expected weights of " + first + " heads, and knots");
-    }
-    float[] floats = new float[all.length];
-    for (int i = 0; i < all.length; i++) {
-      floats[i] = (float) all[i];
-    }
-    try {
-      ScoreCalibration calibration =
-          ScoreCalibration.of(
-              Arrays.copyOfRange(floats, first, first + knots),
-              Arrays.copyOfRange(floats, first + knots, floats.length));
-      return heads.withWeights(
-          Arrays.copyOf(floats, first),
-          metadata.containsKey(CALIBRATION) ? topTwo(file, metadata, calibration) : calibration);
-    } catch (IllegalArgumentException e) {
-      throw wrong(file, BLEND, e.getMessage());
-    }
-  }
-
-  private static ScoreCalibration topTwo(
-      Path file, Map<String, String> metadata, ScoreCalibration calibration) throws IOException {
-    double[] numbers = numbers(file, metadata, CALIBRATION);
-    if (numbers.length != 4) {
-      throw wrong(file, CALIBRATION, "expected 4 numbers but was " + numbers.length);
-    }
-    try {
-      return calibration.withTopTwo(numbers[0], numbers[1], numbers[2], numbers[3]);
-    } catch (IllegalArgumentException e) {
-      throw wrong(file, CALIBRATION, e.getMessage());
-    }
-  }
-
-  /** Numbers with spaces between them. */
-  private static double[] numbers(Path file, Map<String, String> metadata, String key)
-      throws IOException {
-    try {
-      return Stream.of(require(file, metadata, key, null).split(" ", -1))
-          .mapToDouble(Double::parseDouble)
-          .toArray();
-    } catch (NumberFormatException e) {
-      throw wrong(file, key, e.getMessage());
     }
   }
 
@@ -352,10 +236,7 @@ public final class ClassifierFile {
     try (TensorFile header = TensorFile.open(file)) {
       metadata = new TreeMap<>(header.metadata());
     }
-    String format = require(file, metadata, FORMAT, ".*");
-    if (!format.equals(VERSION) && !format.equals(OLD_VERSION)) {
-      throw wrong(file, FORMAT, "expected " + VERSION + " or less, which are read here");
-    }
+    require(file, metadata, FORMAT, VERSION);
     requireLabelPrefix(file, metadata);
     if (metadata.containsKey(THRESHOLD)) {
       require(file, metadata, THRESHOLD, "0\\.\\d{1,3}|1\\.0");
@@ -373,15 +254,6 @@ public final class ClassifierFile {
         throw wrong(file, LABEL_COUNTS, e.getMessage());
       }
     }
-  }
-
-  private static TwoLevelLayer<?> layer(
-      Path file, LoadOptions options, Map<String, String> metadata) throws IOException {
-    if (!metadata.containsKey(LAYER)) {
-      return HierarchicalSoftmax.load(file, options);
-    }
-    require(file, metadata, LAYER, LABEL_TREE);
-    return LabelTree.load(file, options);
   }
 
   private static void requireLabelPrefix(Path file, Map<String, String> metadata)

@@ -571,6 +571,7 @@ final class ClassifierTest {
       classifier.save(good);
       for (Map.Entry<String, String> change :
           List.of(
+              Map.entry("classifier.format", "1"),
               Map.entry("classifier.format", "3"),
               Map.entry("classifier.input", "neither"),
               Map.entry("classifier.wordNgrams", "9"),
@@ -579,7 +580,7 @@ final class ClassifierTest {
               Map.entry("classifier.labelCounts", "AAAA"),
               Map.entry("classifier.threshold", "2"),
               Map.entry("classifier.vocabulary", "AAAA"),
-              Map.entry("classifier.vocabulary", ""))) { // as when keys named rows
+              Map.entry("classifier.vocabulary", ""))) {
         Path bad = folder.resolve("bad");
         try (Mixture heads = Mixture.load(good, LoadOptions.copied())) {
           Map<String, String> metadata = new TreeMap<>(heads.metadata());
@@ -657,11 +658,13 @@ final class ClassifierTest {
     Path mixed = folder.resolve("mixed");
     try (Classifier classifier = trained(SMALL.withEpochs(1))) {
       classifier.save(mixed);
-      try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(mixed);
+      try (Mixture heads = Mixture.load(mixed, LoadOptions.copied());
           EmbeddingBag bag = classifier.bag().withWeights(ElementType.INT8)) {
-        Map<String, String> metadata = new TreeMap<>(layer.metadata());
-        metadata.put("classifier.format", "1");
-        layer.save(mixed, SaveOptions.defaults().with(bag).withMetadata(metadata));
+        HierarchicalSoftmax layer = heads.scorer("embedding", HierarchicalSoftmax.class);
+        Mixture.builder()
+            .layer("embedding", bag, layer)
+            .build()
+            .save(mixed, SaveOptions.defaults().withMetadata(heads.metadata()));
       }
     }
     assertEquals(

@@ -25,9 +25,9 @@ import org.blocksparse.classifier.training.Training;
 import org.blocksparse.classifier.training.TrainingOptions;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.SaveOptions;
+import org.blocksparse.mixture.Mixture;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
-import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -247,16 +247,15 @@ final class DecisionsTest {
   @Test
   void aModelWithoutLabelCounts_hasNoPropensities(@TempDir Path folder) throws IOException {
     Path file = folder.resolve("model");
-    Path old = folder.resolve("old");
+    Path without = folder.resolve("without");
     softmax.save(file);
-    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file, LoadOptions.copied())) {
-      Map<String, String> metadata = new TreeMap<>(layer.metadata());
+    try (Mixture heads = Mixture.load(file, LoadOptions.copied())) {
+      Map<String, String> metadata = new TreeMap<>(heads.metadata());
       assertTrue(metadata.remove("classifier.labelCounts") != null);
-      metadata.put("classifier.format", "1");
-      layer.save(old, SaveOptions.defaults().with(softmax.bag()).withMetadata(metadata));
+      heads.save(without, SaveOptions.defaults().withMetadata(metadata));
     }
     try (Classifier same = Classifier.load(file);
-        Classifier loaded = Classifier.load(old)) {
+        Classifier loaded = Classifier.load(without)) {
       assertTrue(same.hasPropensities());
       assertFalse(loaded.hasPropensities());
       assertEquals(OptionalDouble.empty(), loaded.threshold());

@@ -27,8 +27,8 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
  * nextItem.format          1
  * nextItem.ordered         true for sequences, false for baskets
  * nextItem.counts          {@link LabelCounts}: how often training had each item
- * nextItem.decays          {@link HistoryRows}; older files have none
- * nextItem.transitionDecay {@link HistoryRows}; older files have none
+ * nextItem.decays          {@link HistoryRows}
+ * nextItem.transitionDecay {@link HistoryRows}
  * classifier.about.*       {@link ModelCard}
  * </pre>
  */
@@ -125,13 +125,10 @@ final class NextItemFile {
       throw new FileFormatException(file, "labels", "are missing: items have no names");
     }
     Labels labels = layer.labels();
-    HistoryRows usual = HistoryRows.of(ordered, counts(file, metadata, labels.size()));
-    metadata.putIfAbsent(DECAYS, text(usual.decays()));
-    metadata.putIfAbsent(TRANSITION_DECAY, Double.toString(usual.transitionDecay()));
     String decays = require(file, metadata, DECAYS, DECAY + "(," + DECAY + "){0,7}");
     String ofTransitions = require(file, metadata, TRANSITION_DECAY, DECAY);
     HistoryRows rows =
-        usual
+        HistoryRows.of(ordered, counts(file, metadata, labels.size()))
             .withDecays(Stream.of(decays.split(",", -1)).map(Double::valueOf).toList())
             .withTransitionDecay(Double.parseDouble(ofTransitions));
     EmbeddingBag bag = scorer(mixture, LAYER, EmbeddingBag.class, file);

@@ -13,13 +13,12 @@ import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
-import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Decisions;
 import org.blocksparse.classifier.examples.ExampleReader;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.SaveOptions;
-import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.mixture.Mixture;
 import org.junit.jupiter.api.Test;
 
 /** The figures of test, and the choice of train --validation. */
@@ -99,19 +98,17 @@ final class TestCommandTest extends Commands {
   }
 
   @Test
-  void rareLabels_areMeasured_unlessTheModelIsOld() throws IOException {
+  void rareLabels_areMeasured_ifTheModelHasLabelCounts() throws IOException {
     Files.write(model, trained);
     assertTrue(
         runWell("test", model, test).contains("   k       P@k       R@k    nDCG@k     PSP@k\n"));
-    Path old = folder.resolve("old");
-    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(model, LoadOptions.copied());
-        EmbeddingBag bag = EmbeddingBag.load(model)) {
-      Map<String, String> metadata = new TreeMap<>(layer.metadata());
+    Path without = folder.resolve("without");
+    try (Mixture heads = Mixture.load(model, LoadOptions.copied())) {
+      Map<String, String> metadata = new TreeMap<>(heads.metadata());
       metadata.remove("classifier.labelCounts");
-      metadata.put("classifier.format", "1");
-      layer.save(old, SaveOptions.defaults().with(bag).withMetadata(metadata));
+      heads.save(without, SaveOptions.defaults().withMetadata(metadata));
     }
-    String told = runWell("test", old, test);
+    String told = runWell("test", without, test);
     assertTrue(told.contains("   k       P@k       R@k    nDCG@k\n"), told);
     assertTrue(
         told.contains(
