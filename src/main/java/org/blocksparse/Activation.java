@@ -5,7 +5,7 @@ import static java.util.Objects.requireNonNull;
 
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.kernels.ActivationInput;
-import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.memory.Rows;
 
 /**
  * An activation function, element by element, with its gradient, and optionally a factor for each

@@ -2,10 +2,10 @@
 package org.blocksparse;
 
 import java.util.List;
+import org.blocksparse.internal.backend.BackendReport;
+import org.blocksparse.internal.backend.KernelChoice;
+import org.blocksparse.internal.backend.SelfTest;
 import org.blocksparse.internal.binding.NativeLibrary;
-import org.blocksparse.internal.kernels.BackendReport;
-import org.blocksparse.internal.kernels.KernelChoice;
-import org.blocksparse.internal.kernels.SelfTest;
 
 /**
  * Reports which kernels run, and why, with a remedy for each problem. {@code java -cp ...

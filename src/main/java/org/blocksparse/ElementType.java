@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
-import org.blocksparse.internal.kernels.WeightType;
+import org.blocksparse.internal.weights.WeightType;
 
 /**
  * The storage type of read-only weights. Fewer bits need less memory and bandwidth: with few rows

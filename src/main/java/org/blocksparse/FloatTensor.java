@@ -8,8 +8,8 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import org.blocksparse.internal.Check;
-import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.Scheduler;
 import org.bytedeco.javacpp.FloatPointer;
 
 /**
@@ -282,7 +282,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
     acquireToWrite("tensor");
     try {
       long size = shape().size();
-      int pieces = Math.toIntExact(Engine.ceilDiv(size, FILL_PIECE));
+      int pieces = Math.toIntExact(Scheduler.ceilDiv(size, FILL_PIECE));
       Workers.common()
           .engine()
           .run(

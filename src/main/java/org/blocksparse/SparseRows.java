@@ -13,10 +13,10 @@ import java.util.List;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.OperandLease;
-import org.blocksparse.internal.kernels.Bags;
-import org.blocksparse.internal.kernels.RowsCheck;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.sparse.Bags;
+import org.blocksparse.internal.sparse.RowsCheck;
 
 /**
  * A sparse matrix in CSR form: rows of (index, value) entries, such as the words of a text with

@@ -4,14 +4,14 @@ package org.blocksparse;
 import org.blocksparse.internal.Access;
 import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.kernels.ActivationInput;
-import org.blocksparse.internal.kernels.Bags;
-import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.Rows;
-import org.blocksparse.internal.kernels.StoredWeights;
 import org.blocksparse.internal.kernels.UpdateRule;
-import org.blocksparse.internal.kernels.WeightType;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.sparse.Bags;
+import org.blocksparse.internal.weights.Blocks;
+import org.blocksparse.internal.weights.StoredWeights;
+import org.blocksparse.internal.weights.WeightType;
 
 /** The part of this package that other packages of the module use. */
 final class TensorAccess implements Access.Tensors {

@@ -6,14 +6,14 @@ import static java.util.Objects.requireNonNull;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
 import org.blocksparse.internal.OperandLease;
-import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.GgmlPanels;
-import org.blocksparse.internal.kernels.GgmlType;
-import org.blocksparse.internal.kernels.Narrowing;
-import org.blocksparse.internal.kernels.StoredWeights;
-import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.weights.Blocks;
+import org.blocksparse.internal.weights.GgmlPanels;
+import org.blocksparse.internal.weights.GgmlType;
+import org.blocksparse.internal.weights.Narrowing;
+import org.blocksparse.internal.weights.StoredWeights;
+import org.blocksparse.internal.weights.WeightType;
 
 /**
  * Read-only weight blocks of any {@link ElementType}. Pass them to {@link
@@ -97,7 +97,7 @@ public final class Weights implements BlockMatrix {
               blocks,
               (int) shape.dim(2),
               (int) shape.dim(3),
-              engine),
+              engine.scheduler()),
           shape);
     }
   }
@@ -208,7 +208,7 @@ public final class Weights implements BlockMatrix {
               rows,
               Storage.wrapBytes(address, bytes, owner),
               scales == null ? null : copyScales(scales, shape))) {
-        return new Weights(memory.packed(blocks, iSize, oSize, true, engine), shape);
+        return new Weights(memory.packed(blocks, iSize, oSize, true, engine.scheduler()), shape);
       }
     }
     GgmlType ggml = GgmlType.valueOf(type.name());
@@ -226,7 +226,7 @@ public final class Weights implements BlockMatrix {
     try {
       Storage[] from = {memory};
       return new Weights(
-          GgmlPanels.pack("weights", ggml, from, blocks, iSize, oSize, engine), shape);
+          GgmlPanels.pack("weights", ggml, from, blocks, iSize, oSize, engine.scheduler()), shape);
     } finally {
       memory.close();
     }
@@ -372,7 +372,7 @@ public final class Weights implements BlockMatrix {
     Engine engine = Workers.common().engine();
     int iSize = (int) shape.dim(2);
     int oSize = (int) shape.dim(3);
-    return new Weights(stored.packed(blocks, iSize, oSize, transposed, engine), shape);
+    return new Weights(stored.packed(blocks, iSize, oSize, transposed, engine.scheduler()), shape);
   }
 
   /** The stored weights; transposed if {@link #isTransposed}. */

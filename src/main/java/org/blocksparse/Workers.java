@@ -4,8 +4,9 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import java.util.concurrent.Executor;
+import org.blocksparse.internal.backend.KernelChoice;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.Scheduler;
+import org.blocksparse.internal.schedule.Scheduler;
 
 /**
  * The threads of an operation: the calling thread, and helpers from an executor.
@@ -18,9 +19,9 @@ import org.blocksparse.internal.kernels.Scheduler;
  * <p>Immutable.
  */
 public final class Workers {
-  private static final Workers COMMON = new Workers(Engine.of(Scheduler.common()));
+  private static final Workers COMMON = new Workers(KernelChoice.engine(Scheduler.common()));
   private static final Workers CALLING_THREAD =
-      new Workers(Engine.of(new Scheduler(Runnable::run, 1)));
+      new Workers(KernelChoice.engine(new Scheduler(Runnable::run, 1)));
 
   private final Engine engine;
 
@@ -51,7 +52,7 @@ public final class Workers {
     if (maxWorkers < 1) {
       throw new IllegalArgumentException("maxWorkers: expected at least 1 but was " + maxWorkers);
     }
-    return new Workers(Engine.of(new Scheduler(executor, maxWorkers)));
+    return new Workers(KernelChoice.engine(new Scheduler(executor, maxWorkers)));
   }
 
   /** The most threads that work on one operation. */

@@ -12,7 +12,7 @@ import java.util.List;
 import java.util.SplittableRandom;
 import java.util.function.Consumer;
 import org.blocksparse.bag.EmbeddingBag;
-import org.blocksparse.internal.kernels.KernelChoice;
+import org.blocksparse.internal.backend.KernelChoice;
 import org.blocksparse.internal.kernels.KernelWorkers;
 import org.blocksparse.internal.kernels.Kernels;
 import org.blocksparse.internal.memory.Storage;

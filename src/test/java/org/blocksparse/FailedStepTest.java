@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.blocksparse.bag.EmbeddingBag;
-import org.blocksparse.internal.kernels.KernelChoice;
+import org.blocksparse.internal.backend.KernelChoice;
 import org.blocksparse.internal.kernels.KernelWorkers;
 import org.blocksparse.internal.kernels.Kernels;
 import org.blocksparse.products.BlockPlan;

@@ -53,14 +53,30 @@ final class LayeringTest {
 
   /** For each internal package, the internal packages that it may name. */
   private static final Map<String, Set<String>> MACHINE =
-      Map.of(
-          "binding", Set.of(),
-          "events", Set.of(),
-          "memory", Set.of("binding"),
-          "kernels", Set.of("memory", "binding"),
-          "training", Set.of("kernels", "memory"),
-          "search", Set.of("kernels", "memory"),
-          "files", Set.of("training", "kernels", "memory", "binding", "events"));
+      Map.ofEntries(
+          entry("binding"),
+          entry("events"),
+          entry("memory", "binding"),
+          entry("schedule", "memory", "binding"),
+          entry("weights", "schedule", "memory", "binding"),
+          entry("sparse", "weights", "schedule", "memory"),
+          entry("kernels", "sparse", "weights", "schedule", "memory", "binding"),
+          entry("backend", "kernels", "weights", "schedule", "memory", "binding"),
+          entry("training", "kernels", "sparse", "weights", "schedule", "memory"),
+          entry("search", "kernels", "sparse", "weights", "schedule", "memory"),
+          entry(
+              "files",
+              "training",
+              "kernels",
+              "weights",
+              "schedule",
+              "memory",
+              "binding",
+              "events"));
+
+  private static Map.Entry<String, Set<String>> entry(String name, String... mayName) {
+    return Map.entry(name, Set.of(mayName));
+  }
 
   /** For each package, those whose classes it names. */
   private static Map<String, Set<String>> packages() throws IOException, URISyntaxException {

@@ -17,7 +17,7 @@ import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.experts.MixtureOfExperts;
 import org.blocksparse.experts.Routing;
 import org.blocksparse.experts.TopKGate;
-import org.blocksparse.internal.kernels.Scheduler;
+import org.blocksparse.internal.schedule.Scheduler;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.SparseWeights;

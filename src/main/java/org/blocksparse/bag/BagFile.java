@@ -19,13 +19,13 @@ import org.blocksparse.internal.files.TensorEntry;
 import org.blocksparse.internal.files.TensorStateEntries;
 import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.files.WeightsFile.Grid;
-import org.blocksparse.internal.kernels.Bags.Reduction;
-import org.blocksparse.internal.kernels.StoredWeights;
-import org.blocksparse.internal.kernels.TableRows;
 import org.blocksparse.internal.kernels.UpdateRule;
-import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.StorageLease;
+import org.blocksparse.internal.sparse.Bags.Reduction;
+import org.blocksparse.internal.sparse.TableRows;
 import org.blocksparse.internal.training.BagTable;
+import org.blocksparse.internal.weights.StoredWeights;
+import org.blocksparse.internal.weights.WeightType;
 
 /** An embedding bag in a safetensors file; {@link ModelNames} lists what is in it. */
 final class BagFile {

@@ -2,18 +2,18 @@
 package org.blocksparse.bag;
 
 import java.util.stream.Stream;
-import org.blocksparse.internal.kernels.ReadOnlyWeights;
-import org.blocksparse.internal.kernels.Rows;
-import org.blocksparse.internal.kernels.StoredWeights;
-import org.blocksparse.internal.kernels.TableRows;
 import org.blocksparse.internal.kernels.UpdateRule;
-import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.GrowingArrays;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
+import org.blocksparse.internal.sparse.TableRows;
 import org.blocksparse.internal.training.BagTable;
 import org.blocksparse.internal.training.BlockedTensor;
 import org.blocksparse.internal.training.LayerState;
+import org.blocksparse.internal.weights.ReadOnlyWeights;
+import org.blocksparse.internal.weights.StoredWeights;
+import org.blocksparse.internal.weights.WeightType;
 
 /**
  * The memory of an embedding bag.
@@ -74,7 +74,8 @@ record BagMemory(BagTable table, LayerState state) implements AutoCloseable {
     }
     int features = table.features();
     // Each row is a block of one column, which has a scale of its own.
-    StoredWeights copy = stored().as("table", type, vocabulary(), features, 1, table.engine());
+    StoredWeights copy =
+        stored().as("table", type, vocabulary(), features, 1, table.engine().scheduler());
     try {
       TableRows rows =
           new TableRows(copy.elements(), 0, vocabulary(), features, type, copy.scales());

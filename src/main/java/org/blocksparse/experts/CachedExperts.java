@@ -12,8 +12,8 @@ import org.blocksparse.internal.events.ExpertsEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.PackedExperts;
-import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.memory.DirectFile;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
 
 /** The experts of a layer whose weights are in a mapped file, and some of them in a cache. */

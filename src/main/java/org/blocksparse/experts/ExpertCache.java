@@ -7,9 +7,9 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import org.blocksparse.internal.kernels.PackedExperts;
-import org.blocksparse.internal.kernels.Panels;
 import org.blocksparse.internal.memory.DirectFile;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.weights.Panels;
 import org.blocksparse.io.LoadOptions;
 
 /**

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.experts;
 
-import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.PackedExperts;
-import org.blocksparse.internal.kernels.Panels;
-import org.blocksparse.internal.kernels.Rows;
-import org.blocksparse.internal.kernels.WeightType;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.weights.Blocks;
+import org.blocksparse.internal.weights.Panels;
+import org.blocksparse.internal.weights.WeightType;
 
 /**
  * The memory of a cache: slots for packed experts of one form. Kernels take slots in place of

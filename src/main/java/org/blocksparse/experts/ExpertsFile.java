@@ -24,10 +24,10 @@ import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.files.TensorEntry;
 import org.blocksparse.internal.files.TensorSource;
 import org.blocksparse.internal.files.WeightsFile;
-import org.blocksparse.internal.kernels.StoredWeights;
-import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.StorageLease;
+import org.blocksparse.internal.weights.StoredWeights;
+import org.blocksparse.internal.weights.WeightType;
 
 /** A mixture of experts in a safetensors file; {@link ModelNames} lists what is in it. */
 final class ExpertsFile {

@@ -17,13 +17,13 @@ import org.blocksparse.Weights;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
 import org.blocksparse.internal.OperandLease;
-import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.PackedExperts;
-import org.blocksparse.internal.kernels.ReadOnlyWeights;
-import org.blocksparse.internal.kernels.RowFormat;
-import org.blocksparse.internal.kernels.StoredWeights;
-import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.weights.Blocks;
+import org.blocksparse.internal.weights.ReadOnlyWeights;
+import org.blocksparse.internal.weights.RowFormat;
+import org.blocksparse.internal.weights.StoredWeights;
+import org.blocksparse.internal.weights.WeightType;
 
 /**
  * The parameters of a {@link MixtureOfExperts}, whose shapes fit each other.

@@ -20,9 +20,9 @@ import org.blocksparse.Workers;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
 import org.blocksparse.internal.OperandLease;
-import org.blocksparse.internal.kernels.StoredWeights;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.training.InitialWeights;
+import org.blocksparse.internal.weights.StoredWeights;
 
 /** Builds a {@link MixtureOfExperts}; see {@link MixtureOfExperts#builder}. */
 public final class MixtureOfExpertsBuilder {
@@ -384,7 +384,10 @@ public final class MixtureOfExpertsBuilder {
     Storage[] both = {TENSORS.storage(first), TENSORS.storage(second)};
     Storage made =
         StoredWeights.interleaved(
-            both, first.shape().size() / columns, 4L * columns, TENSORS.engine(workers));
+            both,
+            first.shape().size() / columns,
+            4L * columns,
+            TENSORS.engine(workers).scheduler());
     return TENSORS.floats(made, Shape.of(dims));
   }
 
@@ -406,7 +409,7 @@ public final class MixtureOfExpertsBuilder {
                 inputs,
                 (int) gates.shape().dim(3),
                 TENSORS.isTransposed(gates),
-                TENSORS.engine(workers));
+                TENSORS.engine(workers).scheduler());
     Shape shape = Shape.of(1, gates.shape().dim(1), inputs, 2 * gates.shape().dim(3));
     return TENSORS.weights(both, shape, TENSORS.isTransposed(gates));
   }

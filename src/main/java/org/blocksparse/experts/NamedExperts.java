@@ -13,9 +13,9 @@ import org.blocksparse.Shape;
 import org.blocksparse.Weights;
 import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.StoredWeights;
-import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.weights.StoredWeights;
+import org.blocksparse.internal.weights.WeightType;
 
 /**
  * Takes the parameters of a layer from matrices (out, in) with names.
@@ -78,7 +78,8 @@ record NamedExperts(ExpertTensors tensors, Activation activation, ElementType ty
         }
         String name = prefix + String.join(", ", matrices) + ".weight";
         try (StoredWeights one =
-            StoredWeights.of(name, TENSORS.storage(block), stored, 1, in, sums, engine)) {
+            StoredWeights.of(
+                name, TENSORS.storage(block), stored, 1, in, sums, engine.scheduler())) {
           all.putBlock(expert, one, in, sums);
         }
       }

@@ -3,8 +3,9 @@ package org.blocksparse.experts;
 
 import java.util.Arrays;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.Scheduler;
 
 /** Operations of a gate that chooses among so many experts, with checked operands. */
 record TopExperts(Engine engine, int experts, Gating gating) {
@@ -31,7 +32,7 @@ record TopExperts(Engine engine, int experts, Gating gating) {
     int[] chosen = new int[Math.multiplyExact(batch, k)];
     engine.run(
         batch,
-        Engine.work(batch, experts, EXP_WORK),
+        Scheduler.work(batch, experts, EXP_WORK),
         (begin, end) -> {
           float[] row = new float[experts];
           double[] scores = new double[experts];
@@ -130,7 +131,7 @@ record TopExperts(Engine engine, int experts, Gating gating) {
     int k = gating.k();
     engine.run(
         batch,
-        Engine.work(batch, k, EXP_WORK),
+        Scheduler.work(batch, k, EXP_WORK),
         (begin, end) -> {
           for (int sample = begin; sample < end; sample++) {
             double divisor = Math.max(chosenSum(probabilities, chosen, sample), minSum());
@@ -198,7 +199,7 @@ record TopExperts(Engine engine, int experts, Gating gating) {
     int k = gating.k();
     engine.run(
         batch,
-        Engine.work(batch, experts, EXP_WORK),
+        Scheduler.work(batch, experts, EXP_WORK),
         (begin, end) -> {
           float[] p = new float[experts];
           for (int sample = begin; sample < end; sample++) {

@@ -24,19 +24,19 @@ import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.files.OptimizerStateFile;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.kernels.ActivationInput;
-import org.blocksparse.internal.kernels.Bags;
-import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.Rows;
-import org.blocksparse.internal.kernels.StoredWeights;
 import org.blocksparse.internal.kernels.UpdateRule;
-import org.blocksparse.internal.kernels.WeightType;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.internal.search.SparseTerm;
+import org.blocksparse.internal.sparse.Bags;
+import org.blocksparse.internal.weights.Blocks;
+import org.blocksparse.internal.weights.StoredWeights;
+import org.blocksparse.internal.weights.WeightType;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.ModelPart;
 import org.blocksparse.io.SaveOptions;
@@ -121,7 +121,7 @@ public final class Access {
 
     Workers workers(Engine engine);
 
-    org.blocksparse.internal.kernels.Bags bags(SparseRows rows);
+    org.blocksparse.internal.sparse.Bags bags(SparseRows rows);
 
     OperandLease lease(SparseRows rows, OperandLease lease, String name);
 
@@ -255,12 +255,12 @@ public final class Access {
         LinearLabelTree tree,
         SparseRows x,
         String name,
-        Function<org.blocksparse.internal.kernels.Bags, T> use);
+        Function<org.blocksparse.internal.sparse.Bags, T> use);
 
     /** A search for the highest totals; tree and rows are leased. */
     SearchResult search(
         LinearLabelTree tree,
-        org.blocksparse.internal.kernels.Bags x,
+        org.blocksparse.internal.sparse.Bags x,
         OutputFilter filter,
         Candidates.Maker candidates,
         Addends.Maker addends);
@@ -270,8 +270,7 @@ public final class Access {
      *
      * @param first how many of the likeliest labels are computed first
      */
-    Addends.LateMaker late(
-        LinearLabelTree tree, org.blocksparse.internal.kernels.Bags x, int first);
+    Addends.LateMaker late(LinearLabelTree tree, org.blocksparse.internal.sparse.Bags x, int first);
 
     /** Checks rows, and leases them and the weights. */
     SparseTerm term(

@@ -12,8 +12,8 @@ import org.blocksparse.GradientOptions;
 import org.blocksparse.Shape;
 import org.blocksparse.Tensor;
 import org.blocksparse.internal.files.Dimensions;
-import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.memory.GrowingArrays;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
 
 /** The checks of arguments, each with its message: name, what was expected, what was found. */

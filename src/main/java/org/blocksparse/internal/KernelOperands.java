@@ -11,10 +11,10 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.MemoryUse;
 import org.blocksparse.Shape;
 import org.blocksparse.Weights;
-import org.blocksparse.internal.kernels.Blocks;
-import org.blocksparse.internal.kernels.Rows;
-import org.blocksparse.internal.kernels.TableRows;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.sparse.TableRows;
+import org.blocksparse.internal.weights.Blocks;
 
 /** Tensors as the kernels see them. */
 public final class KernelOperands {

@@ -2,7 +2,7 @@
 package org.blocksparse.io;
 
 import org.blocksparse.internal.files.Dimensions;
-import org.blocksparse.internal.kernels.GgmlType;
+import org.blocksparse.internal.weights.GgmlType;
 
 /**
  * A tensor of a GGUF file.

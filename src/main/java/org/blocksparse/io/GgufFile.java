@@ -19,7 +19,7 @@ import org.blocksparse.Workers;
 import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
-import org.blocksparse.internal.kernels.StoredWeights;
+import org.blocksparse.internal.weights.StoredWeights;
 import org.blocksparse.io.GgufTensors.Matrices;
 
 /**

@@ -14,8 +14,8 @@ import java.util.List;
 import java.util.Map;
 import org.blocksparse.internal.files.Dimensions;
 import org.blocksparse.internal.files.MalformedException;
-import org.blocksparse.internal.kernels.GgmlType;
 import org.blocksparse.internal.memory.MappedFile;
+import org.blocksparse.internal.weights.GgmlType;
 
 /**
  * Reads the header of a GGUF file of version 2 or 3: metadata by key, then tensors by name. It

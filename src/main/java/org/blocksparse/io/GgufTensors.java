@@ -8,11 +8,11 @@ import java.util.Objects;
 import org.blocksparse.internal.files.Dimensions;
 import org.blocksparse.internal.files.MalformedException;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.GgmlBlocks;
-import org.blocksparse.internal.kernels.GgmlPanels;
-import org.blocksparse.internal.kernels.StoredWeights;
-import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.weights.GgmlBlocks;
+import org.blocksparse.internal.weights.GgmlPanels;
+import org.blocksparse.internal.weights.StoredWeights;
+import org.blocksparse.internal.weights.WeightType;
 
 /** Tensors and weights of a GGUF file. */
 final class GgufTensors {
@@ -35,7 +35,7 @@ final class GgufTensors {
     try {
       Storage floats = Storage.allocate(size);
       try {
-        long notFinite = GgmlBlocks.widen(entry.type(), blocks, size, floats, engine);
+        long notFinite = GgmlBlocks.widen(entry.type(), blocks, size, floats, engine.scheduler());
         reader.requireIntact();
         if (notFinite >= 0) {
           throw new MalformedException(
@@ -155,7 +155,7 @@ final class GgufTensors {
           matrices.count(),
           matrices.columns(),
           matrices.rows(),
-          engine);
+          engine.scheduler());
     } catch (IllegalArgumentException e) {
       throw new MalformedException(entry.name(), e.getMessage(), e);
     }
@@ -165,6 +165,6 @@ final class GgufTensors {
       WeightType type, Storage[] inFile, Matrices matrices, Engine engine) {
     long bytes = (long) matrices.rows() * matrices.columns() * type.bytes();
     return new StoredWeights(
-        type, StoredWeights.interleaved(inFile, matrices.count(), bytes, engine), null);
+        type, StoredWeights.interleaved(inFile, matrices.count(), bytes, engine.scheduler()), null);
   }
 }

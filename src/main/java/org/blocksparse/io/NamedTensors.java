@@ -14,7 +14,7 @@ import org.blocksparse.Workers;
 import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.files.TensorSource;
 import org.blocksparse.internal.files.WeightsFile;
-import org.blocksparse.internal.kernels.StoredWeights;
+import org.blocksparse.internal.weights.StoredWeights;
 
 /**
  * Named tensors and weights, for {@link TensorFile#save(java.nio.file.Path, NamedTensors)}:

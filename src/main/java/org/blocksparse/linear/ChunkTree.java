@@ -2,8 +2,8 @@
 package org.blocksparse.linear;
 
 import java.util.Arrays;
-import org.blocksparse.internal.kernels.SparseChunks;
 import org.blocksparse.internal.search.ClassTable;
+import org.blocksparse.internal.sparse.SparseChunks;
 
 /**
  * A tree of chunks of outputs, level by level. The outputs of a chunk are the chunks below it, or

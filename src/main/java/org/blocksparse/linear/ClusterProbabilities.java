@@ -2,11 +2,11 @@
 package org.blocksparse.linear;
 
 import java.util.Arrays;
-import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.RowKernels;
-import org.blocksparse.internal.kernels.SparseChunks;
 import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.sparse.Bags;
+import org.blocksparse.internal.sparse.SparseChunks;
 
 /**
  * The probabilities of the clusters of a model for rows, by a model that is leased.

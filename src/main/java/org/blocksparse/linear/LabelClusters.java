@@ -4,7 +4,7 @@ package org.blocksparse.linear;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.Scheduler;
+import org.blocksparse.internal.schedule.Scheduler;
 
 /**
  * Puts labels that occur with similar features into clusters of equal size, as Parabel does

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.linear;
 
-import org.blocksparse.internal.kernels.Bags;
-import org.blocksparse.internal.kernels.SparseChunks;
 import org.blocksparse.internal.search.LogOdds;
+import org.blocksparse.internal.sparse.Bags;
+import org.blocksparse.internal.sparse.SparseChunks;
 
 /**
  * The weights that the features of a row have for the log probability of a label: those of the

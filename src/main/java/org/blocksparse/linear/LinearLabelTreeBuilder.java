@@ -12,7 +12,7 @@ import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.OperandLease;
-import org.blocksparse.internal.kernels.SparseChunks;
+import org.blocksparse.internal.sparse.SparseChunks;
 import org.blocksparse.ranking.Labels;
 
 /** Trains a {@link LinearLabelTree}. */

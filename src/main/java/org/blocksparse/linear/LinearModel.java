@@ -4,14 +4,14 @@ package org.blocksparse.linear;
 import java.util.Arrays;
 import java.util.List;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.ReadOnlyWeights;
-import org.blocksparse.internal.kernels.SparseChunks;
-import org.blocksparse.internal.kernels.StoredWeights;
-import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.search.ClassTable;
+import org.blocksparse.internal.sparse.SparseChunks;
+import org.blocksparse.internal.weights.ReadOnlyWeights;
+import org.blocksparse.internal.weights.StoredWeights;
+import org.blocksparse.internal.weights.WeightType;
 
 /**
  * A linear label tree: a tree of chunks, their sparse weights, and for each level the calibration
@@ -90,7 +90,7 @@ record LinearModel(
       made[4].copyFrom(weights.biases());
       StoredWeights copy =
           new StoredWeights(weights.type(), weights.w(), null)
-              .as("weights", type, 1, 1, weights.entries(), engine);
+              .as("weights", type, 1, 1, weights.entries(), engine.scheduler());
       return new SparseChunks(
           weights.features(),
           made[0],

@@ -15,10 +15,10 @@ import org.blocksparse.internal.files.SafeTensorsReader;
 import org.blocksparse.internal.files.TensorEntry;
 import org.blocksparse.internal.files.TensorSource;
 import org.blocksparse.internal.files.WeightsFile;
-import org.blocksparse.internal.kernels.SparseChunks;
 import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
+import org.blocksparse.internal.sparse.SparseChunks;
 
 /** A linear label tree as a safetensors file; {@link ModelNames} lists what is in it. */
 final class LinearModelFile {

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.linear;
 
-import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.RowKernels;
-import org.blocksparse.internal.kernels.Scheduler;
-import org.blocksparse.internal.kernels.SparseChunks;
 import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.schedule.Scheduler;
 import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.AllowedSlots;
 import org.blocksparse.internal.search.Candidates;
@@ -14,6 +12,8 @@ import org.blocksparse.internal.search.LongHeap;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.RowResults;
 import org.blocksparse.internal.search.SearchResult;
+import org.blocksparse.internal.sparse.Bags;
+import org.blocksparse.internal.sparse.SparseChunks;
 
 /**
  * Finds the likeliest labels of a linear label tree without computing all of them.

@@ -11,9 +11,9 @@ import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.Progress;
-import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.Scheduler;
+import org.blocksparse.internal.schedule.Scheduler;
+import org.blocksparse.internal.sparse.Bags;
 
 /**
  * Trains a linear label tree, or some outputs of one. Labels are put into clusters; then each

@@ -15,11 +15,11 @@ import org.blocksparse.internal.files.SafeTensorsReader;
 import org.blocksparse.internal.files.TensorEntry;
 import org.blocksparse.internal.files.TensorSource;
 import org.blocksparse.internal.files.WeightsFile;
-import org.blocksparse.internal.kernels.SparseChunks;
-import org.blocksparse.internal.kernels.StoredWeights;
-import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.sparse.SparseChunks;
+import org.blocksparse.internal.weights.StoredWeights;
+import org.blocksparse.internal.weights.WeightType;
 
 /** Sparse weights in a safetensors file, in tensors whose names begin with a prefix. */
 final class SparseChunksFile {

@@ -3,8 +3,8 @@ package org.blocksparse.linear;
 
 import java.util.Arrays;
 import java.util.stream.IntStream;
-import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.memory.GrowingArrays;
+import org.blocksparse.internal.sparse.Bags;
 
 /**
  * Sparse rows on the heap: row r has the entries [offsets[r], offsets[r + 1]). The columns of a row

@@ -2,14 +2,14 @@
 package org.blocksparse.linear;
 
 import org.blocksparse.internal.Check;
-import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.SparseChunks;
-import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.search.SparseSearch;
+import org.blocksparse.internal.sparse.Bags;
+import org.blocksparse.internal.sparse.SparseChunks;
+import org.blocksparse.internal.weights.WeightType;
 
 /**
  * Sparse weights whose chunks are consecutive outputs.

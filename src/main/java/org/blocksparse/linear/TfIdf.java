@@ -7,8 +7,8 @@ import org.blocksparse.internal.files.Dtype;
 import org.blocksparse.internal.files.MalformedException;
 import org.blocksparse.internal.files.SafeTensorsReader;
 import org.blocksparse.internal.files.TensorSource;
-import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.sparse.Bags;
 
 /**
  * Weights of features that are counted. A feature that a row has n times gets (1 + log n) times its

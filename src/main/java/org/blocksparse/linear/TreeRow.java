@@ -2,14 +2,14 @@
 package org.blocksparse.linear;
 
 import java.util.Arrays;
-import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.SparseChunks;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.search.LongHeap;
+import org.blocksparse.internal.sparse.Bags;
+import org.blocksparse.internal.sparse.SparseChunks;
 
 /**
  * The log probabilities of a tree for one row, beside the search of another layer. The likeliest

@@ -12,12 +12,12 @@ import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.OperandLease;
-import org.blocksparse.internal.kernels.GemmSchedule;
-import org.blocksparse.internal.kernels.OuterSchedule;
-import org.blocksparse.internal.kernels.RowFormat;
-import org.blocksparse.internal.kernels.SampleBags;
-import org.blocksparse.internal.kernels.SampleWindows;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.schedule.SampleWindows;
+import org.blocksparse.internal.sparse.SampleBags;
+import org.blocksparse.internal.weights.RowFormat;
 
 /**
  * The blocks that each sample of a batch selects: pairs (row, block), sorted by block, so that a

@@ -15,13 +15,13 @@ import org.blocksparse.internal.events.ProductEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.kernels.ActivationGradient;
 import org.blocksparse.internal.kernels.BlockProduct;
-import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.GemmSchedule;
-import org.blocksparse.internal.kernels.RowFormat;
-import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.kernels.Sums;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.weights.Blocks;
+import org.blocksparse.internal.weights.RowFormat;
 
 /**
  * The products of {@link SparseBlockDot} and {@link SparseBlockGemv} that read W, checked and run.

@@ -11,12 +11,12 @@ import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
 import org.blocksparse.internal.kernels.ActivationInput;
 import org.blocksparse.internal.kernels.BlockProduct;
-import org.blocksparse.internal.kernels.Blocks;
-import org.blocksparse.internal.kernels.GemmSchedule;
-import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.kernels.Sums;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.weights.Blocks;
 
 /**
  * Operations that are fused into the products of a {@link SparseBlockDot}: initial values of the

@@ -14,11 +14,11 @@ import org.blocksparse.internal.KernelOperands;
 import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.events.ProductEvent;
 import org.blocksparse.internal.events.Recorder;
-import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.GemmSchedule;
-import org.blocksparse.internal.kernels.OuterSchedule;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
 import org.blocksparse.internal.training.BlockStep;
+import org.blocksparse.internal.weights.Blocks;
 
 /**
  * A layer that computes only chosen output blocks from chosen input blocks, with its gradients:

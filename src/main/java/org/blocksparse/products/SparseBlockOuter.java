@@ -11,8 +11,8 @@ import org.blocksparse.internal.KernelOperands;
 import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.events.ProductEvent;
 import org.blocksparse.internal.events.Recorder;
-import org.blocksparse.internal.kernels.Blocks;
-import org.blocksparse.internal.kernels.OuterSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.weights.Blocks;
 
 /**
  * Adds to chosen blocks the outer products of chosen rows:

@@ -17,8 +17,8 @@ import org.blocksparse.internal.KernelOperands;
 import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.files.MalformedException;
-import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.memory.Rows;
+import org.blocksparse.internal.schedule.Scheduler;
 import org.blocksparse.internal.search.ClassTable;
 
 /**
@@ -54,7 +54,8 @@ public final class ClassAssignment {
     for (int output = 0; output < outputs; output++) {
       classOf[output] = output / slots;
     }
-    return new ClassAssignment(ClassTable.inOrder(classOf, Engine.ceilDiv(outputs, slots), slots));
+    return new ClassAssignment(
+        ClassTable.inOrder(classOf, Scheduler.ceilDiv(outputs, slots), slots));
   }
 
   /** Throws before any memory is allocated if the whole heap could not hold the table. */
@@ -117,7 +118,7 @@ public final class ClassAssignment {
       classOf[order[rank]] = rank / slots;
     }
     return new ClassAssignment(
-        ClassTable.inOrder(classOf, Engine.ceilDiv(counts.length, slots), slots));
+        ClassTable.inOrder(classOf, Scheduler.ceilDiv(counts.length, slots), slots));
   }
 
   /**
@@ -312,7 +313,7 @@ public final class ClassAssignment {
       throw new IllegalArgumentException(
           "nClasses: expected a number in [1, outputs = " + outputs + "] but was " + nClasses);
     }
-    return Engine.ceilDiv(outputs, nClasses);
+    return Scheduler.ceilDiv(outputs, nClasses);
   }
 
   /** Outputs by descending count, those with the same count by number. */

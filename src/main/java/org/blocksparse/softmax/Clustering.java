@@ -2,12 +2,13 @@
 package org.blocksparse.softmax;
 
 import java.util.Locale;
-import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.memory.GrowingArrays;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.Scheduler;
 import org.blocksparse.internal.search.ClassTable;
+import org.blocksparse.internal.sparse.Bags;
 
 /** Classes of equal size of outputs that are similar; operands were checked and are leased. */
 final class Clustering {
@@ -19,8 +20,8 @@ final class Clustering {
   /** Classes of outputs whose vectors point in similar directions. */
   public static ClassTable ofVectors(Rows vectors, int nClasses, long seed, Engine engine) {
     int outputs = (int) vectors.count();
-    int slots = Engine.ceilDiv(outputs, nClasses);
-    int classes = Engine.ceilDiv(outputs, slots);
+    int slots = Scheduler.ceilDiv(outputs, nClasses);
+    int classes = Scheduler.ceilDiv(outputs, slots);
     int[] classOf = new SphericalKMeans(engine, vectors, classes, slots, seed).divide(ROUNDS);
     return ClassTable.inOrder(classOf, classes, slots);
   }
@@ -43,8 +44,8 @@ final class Clustering {
    * @throws IllegalArgumentException if they would be larger than an array can be
    */
   public static void requireRoom(String name, int outputs, int nClasses, int dimensions) {
-    int slots = Engine.ceilDiv(outputs, nClasses);
-    int classes = Engine.ceilDiv(outputs, slots);
+    int slots = Scheduler.ceilDiv(outputs, nClasses);
+    int classes = Scheduler.ceilDiv(outputs, slots);
     int most = GrowingArrays.MAX_LENGTH;
     int kept = Math.min(SphericalKMeans.NEAREST, classes);
     if ((long) outputs * kept > most) {

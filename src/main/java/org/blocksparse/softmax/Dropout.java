@@ -2,7 +2,7 @@
 package org.blocksparse.softmax;
 
 import java.util.SplittableRandom;
-import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.memory.Rows;
 
 /**
  * Sets a random share of elements to zero, and scales the others so that the expected value stays.

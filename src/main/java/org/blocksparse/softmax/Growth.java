@@ -11,16 +11,16 @@ import java.util.function.IntFunction;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.files.Dimensions;
-import org.blocksparse.internal.kernels.ReadOnlyWeights;
-import org.blocksparse.internal.kernels.Rows;
-import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.GrowingArrays;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.training.LayerState;
 import org.blocksparse.internal.training.Parameter;
 import org.blocksparse.internal.training.TensorState;
+import org.blocksparse.internal.weights.ReadOnlyWeights;
+import org.blocksparse.internal.weights.WeightType;
 
 /**
  * Copies of a layer's memory, and the same with other outputs. The result replaces the argument,

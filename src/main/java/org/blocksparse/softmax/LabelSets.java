@@ -2,11 +2,11 @@
 package org.blocksparse.softmax;
 
 import java.util.Arrays;
-import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Targets;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.search.ClassTable;
+import org.blocksparse.internal.sparse.Bags;
 import org.blocksparse.softmax.Workspace.Ints;
 import org.blocksparse.softmax.Workspace.Use;
 

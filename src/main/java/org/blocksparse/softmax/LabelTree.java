@@ -13,7 +13,7 @@ import org.blocksparse.SparseRows;
 import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.kernels.Link;
-import org.blocksparse.internal.kernels.ReadOnlyWeights;
+import org.blocksparse.internal.weights.ReadOnlyWeights;
 import org.blocksparse.io.LoadOptions;
 
 /**

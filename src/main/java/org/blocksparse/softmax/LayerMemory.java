@@ -5,15 +5,15 @@ import java.util.stream.Stream;
 import org.blocksparse.internal.files.Dimensions;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.Link;
-import org.blocksparse.internal.kernels.ReadOnlyWeights;
-import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.kernels.UpdateRule;
-import org.blocksparse.internal.kernels.WeightType;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.training.LayerState;
 import org.blocksparse.internal.training.Parameter;
+import org.blocksparse.internal.weights.ReadOnlyWeights;
+import org.blocksparse.internal.weights.WeightType;
 
 /** The memory of a hierarchical softmax or a label tree, and the computations on it. */
 final class LayerMemory implements AutoCloseable {

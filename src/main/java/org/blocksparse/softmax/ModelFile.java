@@ -25,15 +25,15 @@ import org.blocksparse.internal.files.TensorStateEntries;
 import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.files.WeightsFile.Grid;
 import org.blocksparse.internal.kernels.Link;
-import org.blocksparse.internal.kernels.StoredWeights;
 import org.blocksparse.internal.kernels.UpdateRule;
-import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.training.LayerState;
 import org.blocksparse.internal.training.Parameter;
 import org.blocksparse.internal.training.TensorState;
+import org.blocksparse.internal.weights.StoredWeights;
+import org.blocksparse.internal.weights.WeightType;
 
 /** A layer of two levels as a safetensors file; {@link ModelNames} lists what is in it. */
 final class ModelFile {

@@ -2,13 +2,13 @@
 package org.blocksparse.softmax;
 
 import org.blocksparse.internal.kernels.BlockProduct;
-import org.blocksparse.internal.kernels.Blocks;
-import org.blocksparse.internal.kernels.GemmSchedule;
 import org.blocksparse.internal.kernels.Kernels;
 import org.blocksparse.internal.kernels.OuterProduct;
-import org.blocksparse.internal.kernels.OuterSchedule;
 import org.blocksparse.internal.kernels.RowSums;
-import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.memory.Rows;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.weights.Blocks;
 
 /**
  * The gradients of the opened classes, not yet summed over the rows that opened them. A class is

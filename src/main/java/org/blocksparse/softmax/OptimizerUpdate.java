@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.softmax;
 
-import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.OuterProduct;
 import org.blocksparse.internal.kernels.RowSums;
-import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.training.LayerState;
 import org.blocksparse.internal.training.Parameter;
+import org.blocksparse.internal.weights.Blocks;
 import org.blocksparse.softmax.Workspace.Use;
 
 /**

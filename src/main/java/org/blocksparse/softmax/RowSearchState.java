@@ -2,7 +2,7 @@
 package org.blocksparse.softmax;
 
 import org.blocksparse.internal.kernels.Link;
-import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.AllowedSlots;
 import org.blocksparse.internal.search.Candidates;

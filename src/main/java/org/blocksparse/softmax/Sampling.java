@@ -3,7 +3,7 @@ package org.blocksparse.softmax;
 
 import java.util.Arrays;
 import java.util.random.RandomGenerator;
-import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.search.AllowedSlots;
 import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.search.OutputFilter;

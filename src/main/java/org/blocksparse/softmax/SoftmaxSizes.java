@@ -7,10 +7,10 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.internal.Check;
 import org.blocksparse.internal.files.Dimensions;
-import org.blocksparse.internal.kernels.Blocks;
-import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.training.Parameter;
+import org.blocksparse.internal.weights.Blocks;
 
 /** The sizes of a two-level softmax. */
 record SoftmaxSizes(int features, int classes, int slots) {

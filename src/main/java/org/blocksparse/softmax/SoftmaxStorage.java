@@ -2,15 +2,15 @@
 package org.blocksparse.softmax;
 
 import java.util.Arrays;
-import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.StoredWeights;
-import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.training.BlockedTensor;
 import org.blocksparse.internal.training.InitialWeights;
 import org.blocksparse.internal.training.LayerState;
 import org.blocksparse.internal.training.Parameter;
+import org.blocksparse.internal.weights.Blocks;
+import org.blocksparse.internal.weights.StoredWeights;
+import org.blocksparse.internal.weights.WeightType;
 
 /**
  * The memory of all parameters, or of gradients with respect to them.
@@ -54,13 +54,14 @@ record SoftmaxStorage(
     int features = sizes.features();
     int classes = sizes.classes();
     StoredWeights ofClasses =
-        new StoredWeights(type, w1, w1Scales).as("W1", as, 1, features, classes, engine);
+        new StoredWeights(type, w1, w1Scales)
+            .as("W1", as, 1, features, classes, engine.scheduler());
     StoredWeights ofSlots = null;
     Storage[] biases = {};
     try {
       ofSlots =
           new StoredWeights(type, w2, w2Scales)
-              .as("W2", as, classes, features, sizes.slots(), engine);
+              .as("W2", as, classes, features, sizes.slots(), engine.scheduler());
       biases = Storage.allocateAll(b1.elements(), b2.elements());
       biases[0].copyFrom(b1);
       biases[1].copyFrom(b2);

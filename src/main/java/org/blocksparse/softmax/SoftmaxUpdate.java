@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.softmax;
 
-import org.blocksparse.internal.kernels.Scheduler;
+import org.blocksparse.internal.schedule.Scheduler;
 
 /**
  * Receives the gradients of a {@link TrainingPass}: of the class level once, of every opened class

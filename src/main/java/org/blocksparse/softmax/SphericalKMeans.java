@@ -7,12 +7,12 @@ import java.util.SplittableRandom;
 import java.util.function.IntUnaryOperator;
 import java.util.random.RandomGenerator;
 import java.util.stream.IntStream;
-import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.GemmSchedule;
-import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.kernels.Sums;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.weights.Blocks;
 
 /**
  * Balanced spherical k-means: divides vectors into groups of nearly equal size such that those of a

@@ -11,7 +11,7 @@ import org.blocksparse.internal.Check;
 import org.blocksparse.internal.KernelOperands;
 import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.kernels.Link;
-import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.memory.Rows;
 
 /**
  * Theano's {@code h_softmax}: output o belongs to class o / nOutputsPerClass.

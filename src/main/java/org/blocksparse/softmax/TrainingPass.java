@@ -5,16 +5,17 @@ import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.IntPredicate;
 import org.blocksparse.internal.kernels.BlockProduct;
-import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.CrossEntropy;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.GemmSchedule;
 import org.blocksparse.internal.kernels.Kernels;
-import org.blocksparse.internal.kernels.OuterSchedule;
-import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.kernels.Sums;
 import org.blocksparse.internal.kernels.Targets;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.schedule.Scheduler;
+import org.blocksparse.internal.weights.Blocks;
 import org.blocksparse.softmax.Workspace.Ints;
 import org.blocksparse.softmax.Workspace.Schedule;
 import org.blocksparse.softmax.Workspace.Use;
@@ -274,7 +275,7 @@ final class TrainingPass {
           new OpenedClassGradient(kernels, opened, chunkStarts, outer, x, logits, ofX);
       engine.run(
           outer.blocks(),
-          3 * Engine.work(opened.pairs(), sizes.features(), sizes.slots()),
+          3 * Scheduler.work(opened.pairs(), sizes.features(), sizes.slots()),
           () -> update.begin(gradients),
           (worker, begin, end) -> {
             for (int block = begin; block < end; block++) {

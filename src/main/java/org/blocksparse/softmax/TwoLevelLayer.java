@@ -28,7 +28,7 @@ import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.kernels.Link;
-import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.ClassTable;

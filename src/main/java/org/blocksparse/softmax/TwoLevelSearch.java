@@ -3,7 +3,7 @@ package org.blocksparse.softmax;
 
 import java.util.BitSet;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.Rows;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.AllowedSlots;
 import org.blocksparse.internal.search.Candidates;

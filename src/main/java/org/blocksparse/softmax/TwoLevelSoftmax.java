@@ -2,15 +2,16 @@
 package org.blocksparse.softmax;
 
 import org.blocksparse.internal.kernels.BlockProduct;
-import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.GemmSchedule;
 import org.blocksparse.internal.kernels.Kernels;
 import org.blocksparse.internal.kernels.Link;
 import org.blocksparse.internal.kernels.Probabilities;
-import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.kernels.Sums;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.Scheduler;
+import org.blocksparse.internal.weights.Blocks;
 import org.blocksparse.softmax.Workspace.Use;
 
 /**
@@ -246,7 +247,7 @@ final class TwoLevelSoftmax {
     Probabilities all = new Probabilities(link, logarithm, schedule, slots, valid, scale, result);
     engine.run(
         schedule.chunks(),
-        Engine.work(schedule.pairs(), sizes.features(), slots),
+        Scheduler.work(schedule.pairs(), sizes.features(), slots),
         (begin, end) -> {
           for (int c = begin; c < end; c++) {
             kernels.products().blockGemm(product, c, c + 1, 0, slots);

@@ -7,12 +7,12 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.Consumer;
 import java.util.function.IntFunction;
-import org.blocksparse.internal.kernels.GemmSchedule;
-import org.blocksparse.internal.kernels.OuterSchedule;
-import org.blocksparse.internal.kernels.RowSchedules;
 import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.SoftPool;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.schedule.RowSchedules;
 
 /**
  * The intermediate results of one call on a two-level softmax, and schedules that calls have in

@@ -20,7 +20,7 @@ import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.kernels.KernelChoice;
+import org.blocksparse.internal.backend.KernelChoice;
 import org.blocksparse.internal.kernels.KernelWorkers;
 import org.blocksparse.internal.kernels.Kernels;
 import org.blocksparse.products.BlockPlan;

@@ -7,8 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
+import org.blocksparse.internal.backend.KernelChoice;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.Scheduler;
+import org.blocksparse.internal.schedule.Scheduler;
 import org.blocksparse.testing.Seed;
 import org.junit.jupiter.api.Test;
 
@@ -58,7 +59,7 @@ final class LabelClustersTest {
     }
 
     int[] clusters(int halvings, long seed) {
-      Engine engine = Engine.of(Scheduler.common());
+      Engine engine = KernelChoice.engine(Scheduler.common());
       return LabelClusters.of(engine, x, rowsOf, features, halvings, seed);
     }
 

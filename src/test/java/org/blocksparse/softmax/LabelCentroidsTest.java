@@ -9,11 +9,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Set;
-import org.blocksparse.internal.kernels.Bags;
-import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.Scheduler;
+import org.blocksparse.internal.backend.KernelChoice;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.Scheduler;
+import org.blocksparse.internal.sparse.Bags;
 import org.junit.jupiter.api.Test;
 
 /** The promises on vectors of labels, whatever the hash of their features is. */
@@ -52,7 +52,7 @@ final class LabelCentroidsTest {
 
   private static float[][] vectors(Bags features, Bags labels, int count, long seed) {
     Storage storage =
-        LabelCentroids.of(Engine.of(Scheduler.common()), features, labels, count, seed);
+        LabelCentroids.of(KernelChoice.engine(Scheduler.common()), features, labels, count, seed);
     float[][] vectors = new float[count][DIMENSIONS];
     for (int label = 0; label < count; label++) {
       storage.getFloats((long) label * DIMENSIONS, vectors[label], 0, DIMENSIONS);

@@ -3,11 +3,11 @@ package org.blocksparse.softmax;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.backend.KernelChoice;
 import org.blocksparse.internal.kernels.Link;
-import org.blocksparse.internal.kernels.Scheduler;
 import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.Scheduler;
 import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.training.BlockedTensor;
 import org.blocksparse.internal.training.LayerState;
@@ -39,7 +39,7 @@ final class RelocationTest {
             new int[][] {{0, 2}, {1, 4}, {3, 5}, {6, 7}},
             2);
     Relocation relocation =
-        new Relocation(Engine.of(Scheduler.common()), Link.SOFTMAX, 1, from, to);
+        new Relocation(KernelChoice.engine(Scheduler.common()), Link.SOFTMAX, 1, from, to);
     for (int[] steps : new int[][] {{7, 0, 5, 0}, {7, 4, 1, 9}, {0, 0, 0, 0}}) {
       TensorState old = state();
       old.restoreSteps(steps);

@@ -13,10 +13,11 @@ import java.util.Random;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
+import org.blocksparse.internal.backend.KernelChoice;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.Rows;
-import org.blocksparse.internal.kernels.Scheduler;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.Scheduler;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -128,7 +129,7 @@ final class SphericalKMeansTest {
   private static int[] divide(float[] vectors, int dims, int groups, int capacity, int rounds) {
     Storage storage = Storage.allocate(vectors.length);
     storage.putFloats(0, vectors, 0, vectors.length);
-    Engine engine = Engine.of(Scheduler.common());
+    Engine engine = KernelChoice.engine(Scheduler.common());
     Rows rows = new Rows(storage, vectors.length / dims, dims);
     long before = Storage.allocatedBytes();
     int[] found = new SphericalKMeans(engine, rows, groups, capacity, 7).divide(rounds);

@@ -10,8 +10,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.blocksparse.internal.kernels.GemmSchedule;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.softmax.Workspace.Use;
 import org.junit.jupiter.api.Test;
 

@@ -11,8 +11,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.blocksparse.Workers;
+import org.blocksparse.internal.backend.KernelChoice;
 import org.blocksparse.internal.binding.NativeLibrary;
-import org.blocksparse.internal.kernels.KernelChoice;
 import org.blocksparse.internal.kernels.KernelWorkers;
 import org.blocksparse.internal.kernels.Kernels;
 

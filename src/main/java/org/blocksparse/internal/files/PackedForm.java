@@ -3,8 +3,8 @@ package org.blocksparse.internal.files;
 
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.blocksparse.internal.kernels.Panels;
-import org.blocksparse.internal.kernels.WeightType;
+import org.blocksparse.internal.weights.Panels;
+import org.blocksparse.internal.weights.WeightType;
 
 /** The description of packed weights in a file: {@code Q4_0 2048 768} for instance. */
 final class PackedForm {

@@ -13,14 +13,14 @@ import java.util.TreeMap;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.Narrowing;
-import org.blocksparse.internal.kernels.PanelPacking;
-import org.blocksparse.internal.kernels.Panels;
-import org.blocksparse.internal.kernels.Scheduler;
-import org.blocksparse.internal.kernels.StoredWeights;
-import org.blocksparse.internal.kernels.WeightType;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
+import org.blocksparse.internal.schedule.Scheduler;
+import org.blocksparse.internal.weights.Narrowing;
+import org.blocksparse.internal.weights.PanelPacking;
+import org.blocksparse.internal.weights.Panels;
+import org.blocksparse.internal.weights.StoredWeights;
+import org.blocksparse.internal.weights.WeightType;
 
 /**
  * Weights in a safetensors file, as floats or of a type that is only read: W1 and W2 of a layer,
@@ -152,13 +152,20 @@ public final class WeightsFile implements AutoCloseable {
     if (type.isPacked()) {
       Panels panels = new Panels(type, grid.rows(), grid.columns());
       PanelPacking packing =
-          PanelPacking.ofFloats(name, panels, floats, grid.blocks(), scales, engine);
+          PanelPacking.ofFloats(name, panels, floats, grid.blocks(), scales, engine.scheduler());
       addPacked(
           grid, panels, new TensorSource(name, Dtype.U8, packedDims(grid, panels), packing::put));
     } else {
       Narrowing narrowing =
           new Narrowing(
-              name, type, floats, grid.blocks(), grid.rows(), grid.columns(), scales, engine);
+              name,
+              type,
+              floats,
+              grid.blocks(),
+              grid.rows(),
+              grid.columns(),
+              scales,
+              engine.scheduler());
       tensors.add(new TensorSource(name, dtype(type), grid.dims(), narrowing::put));
     }
     addScales(grid, scales);
@@ -344,8 +351,7 @@ public final class WeightsFile implements AutoCloseable {
         try (StoredWeights rows = WeightsFile.read(reader, type, elements, scales, null)) {
           long blocks = dims[0] * dims[1];
           StoredWeights packed =
-              rows.packed(
-                  blocks, (int) dims[2], (int) dims[3], false, Engine.of(Scheduler.common()));
+              rows.packed(blocks, (int) dims[2], (int) dims[3], false, Scheduler.common());
           reader.own(packed.elements());
           reader.own(packed.scales());
           return packed;

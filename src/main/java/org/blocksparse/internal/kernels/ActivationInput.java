@@ -2,6 +2,7 @@
 package org.blocksparse.internal.kernels;
 
 import org.blocksparse.Activation;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
 
 /**

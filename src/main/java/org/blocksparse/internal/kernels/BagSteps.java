@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Slice;
+import org.blocksparse.internal.sparse.Bags;
 
 /**
  * Steps of rows of w by the sums of bags; see {@link RowKernels#bagStep}.

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import org.blocksparse.internal.memory.Rows;
+import org.blocksparse.internal.sparse.Bags;
+import org.blocksparse.internal.sparse.TableRows;
+
 /**
  * Sums of rows that bags name, times the factor of the reduction; see {@link RowKernels#bagSum}.
  *

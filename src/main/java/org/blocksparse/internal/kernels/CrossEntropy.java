@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
 
 /**
  * Losses of rows of logits, which become their gradients; see {@link RowKernels#crossEntropy}.

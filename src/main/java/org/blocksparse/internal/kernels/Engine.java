@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import static org.blocksparse.internal.schedule.Scheduler.ceilDiv;
+import static org.blocksparse.internal.schedule.Scheduler.work;
+
 import java.math.BigInteger;
 import java.util.function.IntConsumer;
 import java.util.function.Supplier;
 import org.blocksparse.internal.binding.Blocksparse;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.schedule.Scheduler;
+import org.blocksparse.internal.weights.Blocks;
+import org.blocksparse.internal.weights.RowFormat;
 
 /**
  * Runs every operation: cuts its schedule into tasks, and runs them by kernels and a scheduler.
@@ -48,22 +57,21 @@ public final class Engine {
 
   private final Scheduler scheduler;
 
-  /** Null: those that {@link KernelChoice} chooses, when they are first used. */
-  private final Kernels kernels;
+  private final Supplier<Kernels> kernels;
 
-  private Engine(Scheduler scheduler, Kernels kernels) {
+  /**
+   * An engine.
+   *
+   * @param kernels called by each operation, so that kernels are chosen when they are first used
+   */
+  public Engine(Scheduler scheduler, Supplier<Kernels> kernels) {
     this.scheduler = scheduler;
     this.kernels = kernels;
   }
 
-  /** An engine over the kernels of this machine. */
-  public static Engine of(Scheduler scheduler) {
-    return new Engine(scheduler, null);
-  }
-
-  /** The same threads over given kernels. */
+  /** Returns an engine with the same threads over given kernels. */
   public Engine with(Kernels other) {
-    return new Engine(scheduler, other);
+    return new Engine(scheduler, () -> other);
   }
 
   /**
@@ -72,7 +80,12 @@ public final class Engine {
    * @throws UnsatisfiedLinkError if native kernels should run but cannot
    */
   public Kernels kernels() {
-    return kernels != null ? kernels : KernelChoice.kernels();
+    return kernels.get();
+  }
+
+  /** The threads. */
+  public Scheduler scheduler() {
+    return scheduler;
   }
 
   /** The most threads that work on one operation, the calling one included. */
@@ -106,21 +119,6 @@ public final class Engine {
   /** Where the band of that width ends which begins at {@code begin}; the last one is shorter. */
   static int bandEnd(int begin, int width, int size) {
     return (int) Math.min((long) begin + width, size); // the sum may be no int
-  }
-
-  /** The quotient of a number that is not negative and a positive one, rounded up. */
-  public static int ceilDiv(int dividend, int divisor) {
-    return (int) ceilDiv((long) dividend, divisor);
-  }
-
-  /** The same of larger numbers. */
-  public static long ceilDiv(long dividend, long divisor) {
-    return (dividend + divisor - 1) / divisor;
-  }
-
-  /** The multiply-adds of that many products of rows with blocks. */
-  public static long work(long pairs, int size1, int size2) {
-    return pairs * Math.max(1, size1) * Math.max(1, size2);
   }
 
   /** See {@link ProductKernels#blockGemm}. */

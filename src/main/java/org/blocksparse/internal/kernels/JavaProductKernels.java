@@ -3,6 +3,13 @@ package org.blocksparse.internal.kernels;
 
 import java.util.Arrays;
 import org.blocksparse.Activation;
+import org.blocksparse.internal.memory.Rows;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.weights.Blocks;
+import org.blocksparse.internal.weights.Panels;
+import org.blocksparse.internal.weights.RowFormat;
+import org.blocksparse.internal.weights.WeightType;
 
 /** Plain loops with double accumulators: written to be obviously right, not to be fast. */
 final class JavaProductKernels implements ProductKernels {

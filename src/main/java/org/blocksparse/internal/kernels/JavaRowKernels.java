@@ -2,8 +2,13 @@
 package org.blocksparse.internal.kernels;
 
 import org.blocksparse.Activation;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.sparse.Bags;
+import org.blocksparse.internal.sparse.SparseChunks;
+import org.blocksparse.internal.sparse.TableRows;
 
 /** Plain loops in double: written to be obviously right, not to be fast. */
 final class JavaRowKernels implements RowKernels {

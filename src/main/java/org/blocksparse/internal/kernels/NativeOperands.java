@@ -4,9 +4,16 @@ package org.blocksparse.internal.kernels;
 import java.lang.ref.SoftReference;
 import org.blocksparse.Activation;
 import org.blocksparse.internal.binding.Blocksparse;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.SoftPool;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.sparse.Bags;
+import org.blocksparse.internal.sparse.SparseChunks;
+import org.blocksparse.internal.sparse.TableRows;
+import org.blocksparse.internal.weights.Blocks;
 
 /**
  * The operands of one call of the native library, as the structs of the C header: each is written

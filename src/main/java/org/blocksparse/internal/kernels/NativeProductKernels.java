@@ -14,7 +14,10 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_round_row
 import static org.blocksparse.internal.kernels.NativeRowKernels.check;
 
 import org.blocksparse.internal.binding.NativeMemory;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.weights.Blocks;
+import org.blocksparse.internal.weights.RowFormat;
 
 /** The products of the native library, with one instruction set and one way to multiply. */
 record NativeProductKernels(int isa, int path) implements ProductKernels {

@@ -19,8 +19,12 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_step_f32;
 
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.binding.NativeMemory;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.sparse.Bags;
+import org.blocksparse.internal.sparse.SparseChunks;
+import org.blocksparse.internal.sparse.TableRows;
 
 /** The kernels of the native library that work on rows, with one instruction set. */
 record NativeRowKernels(int isa) implements RowKernels {

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import org.blocksparse.internal.memory.Rows;
+import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.weights.Blocks;
+
 /**
  * Outer products of rows; see {@link ProductKernels#blockOuter}.
  *

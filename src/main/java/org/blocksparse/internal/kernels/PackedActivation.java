@@ -2,7 +2,10 @@
 package org.blocksparse.internal.kernels;
 
 import org.blocksparse.Activation;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.weights.Blocks;
 
 /**
  * A product of rounded rows with packed blocks that goes through an activation and is rounded; see
@@ -13,7 +16,7 @@ import org.blocksparse.internal.memory.Storage;
  * @param gate a factor for each row that is written, or null
  * @param to the rows that are written
  */
-record PackedActivation(
+public record PackedActivation(
     GemmSchedule schedule,
     RoundedRows a,
     Blocks w,

@@ -2,8 +2,14 @@
 package org.blocksparse.internal.kernels;
 
 import org.blocksparse.Activation;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.ExpertSchedules;
+import org.blocksparse.internal.schedule.Scheduler;
+import org.blocksparse.internal.weights.Blocks;
+import org.blocksparse.internal.weights.RowFormat;
+import org.blocksparse.internal.weights.StoredWeights;
 
 /**
  * Experts whose weights are packed. Between their two products rows are rounded: a tile of sums
@@ -105,7 +111,7 @@ public record PackedExperts(
     RoundedRows copies = new RoundedRows(memory, x.format(), count, x.size());
     engine.run(
         count,
-        Engine.work(count, 1, x.size()),
+        Scheduler.work(count, 1, x.size()),
         (first, end) -> {
           byte[] piece = new byte[StoredWeights.PIECE];
           for (int i = first; i < end; i++) {
@@ -214,13 +220,13 @@ public record PackedExperts(
     ProductKernels kernels = engine.kernels().products();
     int chunks = schedules.up().chunks();
     int tasks = tasks(engine, schedules, FIRST_TASKS);
-    int width = Engine.bandWidth(to.size(), Engine.ceilDiv(tasks, Math.max(1, chunks)));
-    int bands = Engine.ceilDiv(to.size(), width);
+    int width = Engine.bandWidth(to.size(), Scheduler.ceilDiv(tasks, Math.max(1, chunks)));
+    int bands = Scheduler.ceilDiv(to.size(), width);
     PackedActivation activation =
         new PackedActivation(schedules.up(), x, w1, b1, function, gates, to);
     return new Scheduler.Stage(
         Math.multiplyExact(chunks, bands),
-        Engine.work(schedules.pairs(), w1.inSize(), w1.outSize()),
+        Scheduler.work(schedules.pairs(), w1.inSize(), w1.outSize()),
         (begin, end) -> {
           // The bands of an expert follow each other, so that a worker reads its panels in order.
           for (int task = begin; task < end; ) {
@@ -249,8 +255,8 @@ public record PackedExperts(
     PackedProduct product =
         new PackedProduct(schedules.down(), a, w2, Sums.of(out, accumulate || b2 != null));
     return new Scheduler.Stage(
-        Engine.ceilDiv(n, width),
-        Engine.work(Math.max(schedules.pairs(), out.count()), w2.inSize(), n),
+        Scheduler.ceilDiv(n, width),
+        Scheduler.work(Math.max(schedules.pairs(), out.count()), w2.inSize(), n),
         (begin, end) -> {
           int last = Engine.bandEnd((end - 1) * width, width, n);
           if (b2 != null) {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
 
 /**
  * Rows of logits that become probabilities; see {@link RowKernels#probabilities}.

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import org.blocksparse.internal.memory.Rows;
+import org.blocksparse.internal.weights.Blocks;
+import org.blocksparse.internal.weights.WeightType;
+
 /**
  * Kernels that multiply rows with blocks, and rows with rows; see {@link Kernels}. Each takes the
  * operands of an operation and the part of it that it runs. A new type of weights is one more

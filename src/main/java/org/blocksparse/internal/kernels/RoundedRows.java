@@ -2,6 +2,11 @@
 package org.blocksparse.internal.kernels;
 
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.Scheduler;
+import org.blocksparse.internal.weights.Panels;
+import org.blocksparse.internal.weights.RowFormat;
+import org.blocksparse.internal.weights.StoredWeights;
+import org.blocksparse.internal.weights.WeightType;
 
 /**
  * Rows of bfloat16, or of int8 with scales: the ROUNDED ROWS of the C header, which products with
@@ -12,19 +17,19 @@ import org.blocksparse.internal.memory.Storage;
  * @param count the number of rows
  * @param size of a row
  */
-record RoundedRows(Storage storage, RowFormat format, long count, int size) {
+public record RoundedRows(Storage storage, RowFormat format, long count, int size) {
   /** Groups whose products are whole numbers of 32 bits. */
   static final int PIECE_GROUPS = 2048;
 
   private static final int LINE = 64;
 
   /** The elements of four bytes that they take. */
-  static long elements(RowFormat format, long count, int size) {
+  public static long elements(RowFormat format, long count, int size) {
     int groups = Panels.groups(size);
     long ofRow =
         switch (format) {
           case BYTES, TWO_BYTES ->
-              format.planes() * (stride(format, size) / 4 + Engine.ceilDiv(groups, PIECE_GROUPS))
+              format.planes() * (stride(format, size) / 4 + Scheduler.ceilDiv(groups, PIECE_GROUPS))
                   + 1;
           case GROUPS -> 10L * groups;
           case BFLOAT16 -> stride(format, size) / 4;
@@ -39,7 +44,7 @@ record RoundedRows(Storage storage, RowFormat format, long count, int size) {
     if (format == RowFormat.BFLOAT16) {
       return (Panels.groups(size) | 1L) * LINE;
     }
-    return format.isWhole() ? (Engine.ceilDiv(bytes, LINE) | 1) * LINE : bytes;
+    return format.isWhole() ? (Scheduler.ceilDiv(bytes, LINE) | 1) * LINE : bytes;
   }
 
   int groups() {
@@ -54,12 +59,12 @@ record RoundedRows(Storage storage, RowFormat format, long count, int size) {
     return (plane * count + row) * stride(format, size) + column;
   }
 
-  int code(int plane, long row, int column) {
+  public int code(int plane, long row, int column) {
     return storage.getByte(codeAt(plane, row, column));
   }
 
   /** A number of bfloat16. */
-  float number(long row, int column) {
+  public float number(long row, int column) {
     return WeightType.BFLOAT16.widen(Panels.bits(storage, codeAt(0, row, 2L * column)));
   }
 
@@ -74,7 +79,7 @@ record RoundedRows(Storage storage, RowFormat format, long count, int size) {
   }
 
   /** The scale of a group of a row; of a whole row that of all groups. */
-  float scale(long row, int group) {
+  public float scale(long row, int group) {
     return storage.getFloat(scaleAt(row, group));
   }
 
@@ -98,7 +103,7 @@ record RoundedRows(Storage storage, RowFormat format, long count, int size) {
       return;
     }
     putScale(row, 0, from.scale(fromRow, 0));
-    int sums = format.planes() * Engine.ceilDiv(groups(), PIECE_GROUPS);
+    int sums = format.planes() * Scheduler.ceilDiv(groups(), PIECE_GROUPS);
     for (int i = 0; i < sums; i++) {
       long of = from.scaleAt(from.count, 0) + fromRow * sums + i;
       storage.putInt(scaleAt(count, 0) + row * sums + i, from.storage.getInt(of));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import org.blocksparse.internal.schedule.GemmSchedule;
+
 /**
  * Columns [columnBegin, columnEnd) of the rows that chunks [begin, end) of a schedule write, or
  * without a schedule of rows [begin, end).

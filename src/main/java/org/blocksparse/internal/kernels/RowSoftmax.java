@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import org.blocksparse.internal.memory.Rows;
+
 /**
  * The softmax of one row of logits, in double.
  *

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import org.blocksparse.internal.memory.Rows;
+import org.blocksparse.internal.schedule.GemmSchedule;
+
 /**
  * Sums of rows, the gradient of a bias; see {@link ProductKernels#blockSum}.
  *

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import org.blocksparse.internal.memory.Rows;
+
 /**
  * Rows that products are added to, and what they begin with: 0, a bias, or what they are.
  *

@@ -2,6 +2,7 @@
 package org.blocksparse.internal.kernels;
 
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.sparse.Bags;
 
 /**
  * What the elements of rows should be, and how much each row counts.

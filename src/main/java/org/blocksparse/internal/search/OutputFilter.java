@@ -2,7 +2,7 @@
 package org.blocksparse.internal.search;
 
 import java.util.List;
-import org.blocksparse.internal.kernels.Bags;
+import org.blocksparse.internal.sparse.Bags;
 
 /**
  * Which outputs may be found, for each row of a batch. Checked by the facade.

@@ -4,9 +4,9 @@ package org.blocksparse.internal.search;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
-import org.blocksparse.internal.kernels.Scheduler;
-import org.blocksparse.internal.kernels.SparseChunks;
 import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.schedule.Scheduler;
+import org.blocksparse.internal.sparse.SparseChunks;
 
 /**
  * The sums of sparse terms for a row. Only chunks that share a feature with the row are read; all

@@ -4,7 +4,7 @@ package org.blocksparse.internal.search;
 import java.util.Arrays;
 import java.util.List;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.SparseChunks;
+import org.blocksparse.internal.sparse.SparseChunks;
 
 /**
  * Finds the outputs with the highest sums of sparse terms. Outputs with score 0 are left out.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.search;
 
-import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.RowKernels;
-import org.blocksparse.internal.kernels.SparseChunks;
+import org.blocksparse.internal.sparse.Bags;
+import org.blocksparse.internal.sparse.SparseChunks;
 
 /**
  * The product of rows with sparse weights, times a factor: a term of a sum. Chunk c of the weights

@@ -5,18 +5,19 @@ import java.util.SplittableRandom;
 import org.blocksparse.internal.kernels.BagDots;
 import org.blocksparse.internal.kernels.BagSteps;
 import org.blocksparse.internal.kernels.BagSums;
-import org.blocksparse.internal.kernels.Bags;
-import org.blocksparse.internal.kernels.Bags.Reduction;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.Parameters;
 import org.blocksparse.internal.kernels.RowKernels;
-import org.blocksparse.internal.kernels.Rows;
-import org.blocksparse.internal.kernels.TableRows;
-import org.blocksparse.internal.kernels.TransposedBags;
 import org.blocksparse.internal.kernels.UpdateRule;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.Scheduler;
+import org.blocksparse.internal.sparse.Bags;
+import org.blocksparse.internal.sparse.Bags.Reduction;
+import org.blocksparse.internal.sparse.TableRows;
+import org.blocksparse.internal.sparse.TransposedBags;
 
 /**
  * Operations on the table of an embedding bag, with checked operands.
@@ -42,7 +43,7 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
   private static final long STREAM = 0x3C79AC492BA7B653L;
 
   private long work(long entries) {
-    return Engine.work(entries, features, ELEMENT_WORK);
+    return Scheduler.work(entries, features, ELEMENT_WORK);
   }
 
   /**
@@ -51,7 +52,7 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
    */
   public void draw(long seed, float bound) {
     long count = rows.count();
-    int pieces = Math.toIntExact(Engine.ceilDiv(count, DRAWN_ROWS));
+    int pieces = Math.toIntExact(Scheduler.ceilDiv(count, DRAWN_ROWS));
     long state = seed ^ STREAM;
     engine.run(
         pieces,
@@ -136,7 +137,7 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
         (count, task) ->
             engine.run(
                 count,
-                Engine.work(bags.entries(), SORT_WORK, 1),
+                Scheduler.work(bags.entries(), SORT_WORK, 1),
                 (begin, end) -> {
                   for (int t = begin; t < end; t++) {
                     task.accept(t);

@@ -2,12 +2,12 @@
 package org.blocksparse.internal.training;
 
 import java.util.stream.IntStream;
-import org.blocksparse.internal.kernels.Blocks;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.GemmSchedule;
-import org.blocksparse.internal.kernels.OuterSchedule;
-import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.kernels.UpdateRule;
+import org.blocksparse.internal.memory.Rows;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.weights.Blocks;
 
 /**
  * A step of weights or biases of chosen blocks: the gradient of a block is made, used and forgotten

@@ -2,16 +2,16 @@
 package org.blocksparse.internal.training;
 
 import java.util.function.Consumer;
-import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.Parameters;
 import org.blocksparse.internal.kernels.RowKernels;
-import org.blocksparse.internal.kernels.Rows;
-import org.blocksparse.internal.kernels.SampleBags;
-import org.blocksparse.internal.kernels.TableRows;
 import org.blocksparse.internal.kernels.UpdateRule;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.sparse.Bags;
+import org.blocksparse.internal.sparse.SampleBags;
+import org.blocksparse.internal.sparse.TableRows;
 
 /**
  * Operations on a bias of input blocks: a table from which each sample adds the rows of its blocks

@@ -5,13 +5,13 @@ import java.util.Arrays;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Kernels;
 import org.blocksparse.internal.kernels.RowKernels;
-import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.kernels.UpdateRule;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.sparse.Bags;
 
 /**
  * The optimizer state of the tensors of one layer, which are trained together. Memory is taken when

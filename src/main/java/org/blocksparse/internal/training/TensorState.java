@@ -3,13 +3,13 @@ package org.blocksparse.internal.training;
 
 import java.util.Arrays;
 import org.blocksparse.internal.kernels.BagSteps;
-import org.blocksparse.internal.kernels.Bags;
 import org.blocksparse.internal.kernels.Parameters;
 import org.blocksparse.internal.kernels.RowKernels;
-import org.blocksparse.internal.kernels.Rows;
 import org.blocksparse.internal.kernels.UpdateRule;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.sparse.Bags;
 
 /**
  * The optimizer state of one tensor: the moments of each element, and the steps that each block has

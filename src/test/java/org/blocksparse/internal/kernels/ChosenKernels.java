@@ -2,6 +2,7 @@
 package org.blocksparse.internal.kernels;
 
 import java.lang.reflect.Field;
+import org.blocksparse.internal.backend.KernelChoice;
 
 /**
  * Puts other kernels in the place of those that all operations use, for a while, in a JVM of its

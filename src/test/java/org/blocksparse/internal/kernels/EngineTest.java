@@ -11,7 +11,15 @@ import java.util.List;
 import java.util.concurrent.ForkJoinPool;
 import java.util.function.Consumer;
 import org.blocksparse.Activation;
+import org.blocksparse.internal.backend.KernelChoice;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.schedule.Scheduler;
+import org.blocksparse.internal.weights.Blocks;
+import org.blocksparse.internal.weights.RowFormat;
+import org.blocksparse.internal.weights.WeightType;
 import org.blocksparse.testing.WatchedKernels;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -74,7 +82,7 @@ final class EngineTest {
   }
 
   private static Engine engine(int workers, Kernels kernels) {
-    return Engine.of(new Scheduler(ForkJoinPool.commonPool(), workers)).with(kernels);
+    return KernelChoice.engine(new Scheduler(ForkJoinPool.commonPool(), workers)).with(kernels);
   }
 
   /** Small whole numbers. */
@@ -356,10 +364,10 @@ final class EngineTest {
 
   @Test
   void workIsCountedInMultiplyAdds() {
-    assertEquals(2 * 3 * 5, Engine.work(2, 3, 5));
-    assertEquals(2 * 5, Engine.work(2, 0, 5));
-    assertEquals(2 * 3, Engine.work(2, 3, 0));
-    assertEquals(1L << 62, Engine.work(1L << 20, 1 << 21, 1 << 21));
+    assertEquals(2 * 3 * 5, Scheduler.work(2, 3, 5));
+    assertEquals(2 * 5, Scheduler.work(2, 0, 5));
+    assertEquals(2 * 3, Scheduler.work(2, 3, 0));
+    assertEquals(1L << 62, Scheduler.work(1L << 20, 1 << 21, 1 << 21));
   }
 
   /** As many as are wanted, but none narrower than 64, and all but the last a multiple of it. */

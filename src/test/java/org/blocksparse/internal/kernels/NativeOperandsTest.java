@@ -18,8 +18,16 @@ import org.blocksparse.internal.binding.Blocksparse.blocksparse_sparse_weights_f
 import org.blocksparse.internal.binding.Blocksparse.blocksparse_sums_fields;
 import org.blocksparse.internal.binding.Blocksparse.blocksparse_table_fields;
 import org.blocksparse.internal.binding.Blocksparse.blocksparse_targets_fields;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.sparse.Bags;
+import org.blocksparse.internal.sparse.SparseChunks;
+import org.blocksparse.internal.sparse.TableRows;
+import org.blocksparse.internal.weights.Blocks;
+import org.blocksparse.internal.weights.WeightType;
 import org.bytedeco.javacpp.Pointer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;

@@ -7,7 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import java.util.stream.Stream;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.Seeded;

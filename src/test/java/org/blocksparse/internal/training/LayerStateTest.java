@@ -9,7 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
-import org.blocksparse.internal.kernels.KernelChoice;
+import org.blocksparse.internal.backend.KernelChoice;
 import org.blocksparse.internal.kernels.Kernels;
 import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.memory.Storage;

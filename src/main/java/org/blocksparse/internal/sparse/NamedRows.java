@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.sparse;
+
+import org.blocksparse.internal.memory.GrowingArrays;
+import org.blocksparse.internal.schedule.RadixSort;
+
+/**
+ * A share of the rows of a table that bags name, and the entries that name them: collected in their
+ * order, sorted by row, and packed. Different shares are sorted and packed by different threads.
+ *
+ * <p>Most rows are named once or twice, and nothing shows which: loops go over entries or over
+ * rows, never over the entries of each row, whose end no processor would guess.
+ */
+final class NamedRows {
+  private final RadixSort sort = new RadixSort();
+
+  /** The entries in their order. */
+  private int[] order = {};
+
+  private int entries;
+
+  /** By row: the bag of each entry and, if there are such, its factor. */
+  private int[] bags = {};
+
+  private float[] factors = {};
+  private boolean hasFactors;
+
+  /** Which rows are named, and where the entries of each end. */
+  private int[] rows = {};
+
+  private int[] ends = {};
+  private int rowCount;
+
+  /** Rows that more than {@link TransposedBags#PART} entries name, their entries and parts. */
+  private int cutCount;
+
+  private int cutEntries;
+  private int partCount;
+
+  /** Where the first of each goes, after those of other shares. */
+  private int firstWhole;
+
+  private int firstWholeEntry;
+  private int firstCut;
+  private int firstCutEntry;
+  private int firstPart;
+
+  /** How many there are in all shares. */
+  static final class Counts {
+    int whole;
+    int wholeEntries;
+    int cut;
+    int cutEntries;
+    int parts;
+  }
+
+  /**
+   * All entries.
+   *
+   * @param rowOf the row that each names
+   * @param bagOf the bag that each is in
+   * @param factors what each is multiplied by, or null: 1
+   * @param bound what all rows are less than
+   */
+  @SuppressWarnings("ArrayRecordComponent") // arrays that are used again, and longer
+  record Entries(int[] rowOf, int[] bagOf, float[] factors, int bound) {}
+
+  /** Room for the numbers of entries, which the caller writes. */
+  int[] orderOf(int count) {
+    entries = count;
+    order = GrowingArrays.ints(order, count);
+    return order;
+  }
+
+  /** Sorts the entries by row, and counts what they name. */
+  void sort(Entries all) {
+    bags = GrowingArrays.ints(bags, entries);
+    rows = GrowingArrays.ints(rows, entries);
+    ends = GrowingArrays.ints(ends, entries);
+    hasFactors = all.factors != null;
+    int[] sorted = sort.sort(all.rowOf, all.bound, order, entries);
+    int last = -1;
+    int named = -1;
+    for (int i = 0; i < entries; i++) {
+      int row = all.rowOf[sorted[i]];
+      int change = row ^ last;
+      named += (change | -change) >>> 31; // 1 if it is another row
+      rows[named] = row;
+      ends[named] = i + 1;
+      bags[i] = all.bagOf[sorted[i]];
+      last = row;
+    }
+    rowCount = named + 1;
+    if (hasFactors) {
+      factors = GrowingArrays.floats(factors, entries);
+      for (int i = 0; i < entries; i++) {
+        factors[i] = all.factors[sorted[i]];
+      }
+    }
+    countCut();
+  }
+
+  private void countCut() {
+    cutCount = 0;
+    cutEntries = 0;
+    partCount = 0;
+    int begin = 0;
+    for (int r = 0; r < rowCount; r++) {
+      int size = ends[r] - begin;
+      if (size > TransposedBags.PART) {
+        cutCount++;
+        cutEntries += size;
+        partCount += (size - 1) / TransposedBags.PART + 1;
+      }
+      begin = ends[r];
+    }
+  }
+
+  /** Places the memory of these rows after that of the rows before. */
+  void addTo(Counts counts) {
+    firstWhole = counts.whole;
+    firstWholeEntry = counts.wholeEntries;
+    firstCut = counts.cut;
+    firstCutEntry = counts.cutEntries;
+    firstPart = counts.parts;
+    counts.whole += rowCount - cutCount;
+    counts.wholeEntries += entries - cutEntries;
+    counts.cut += cutCount;
+    counts.cutEntries += cutEntries;
+    counts.parts += partCount;
+  }
+
+  /** Writes the rows and entries to their places, which no other share has. */
+  void pack(TransposedBags.Layout to) {
+    int[] ints = to.ints;
+    int whole = firstWhole;
+    int wholeEntry = firstWholeEntry;
+    int cut = firstCut;
+    int cutEntry = firstCutEntry;
+    int part = firstPart;
+    int copied = 0;
+    int begin = 0;
+    for (int r = 0; r < rowCount; r++) {
+      int end = ends[r];
+      int size = end - begin;
+      if (size <= TransposedBags.PART) {
+        ints[to.wholeTargets + whole++] = rows[r];
+        wholeEntry += size;
+        ints[to.wholeOffsets + whole] = wholeEntry;
+      } else {
+        copy(copied, begin, to, wholeEntry - (begin - copied));
+        ints[to.cutTargets + cut++] = rows[r];
+        for (int done = 0; done < size; done += TransposedBags.PART) {
+          ints[to.cutParts + part] = part;
+          ints[to.partOffsets + ++part] = cutEntry + Math.min(size, done + TransposedBags.PART);
+        }
+        ints[to.cutOffsets + cut] = part;
+        copy(begin, end, to, to.wholeEntries + cutEntry);
+        cutEntry += size;
+        copied = end;
+      }
+      begin = end;
+    }
+    copy(copied, begin, to, wholeEntry - (begin - copied));
+  }
+
+  private void copy(int begin, int end, TransposedBags.Layout to, int at) {
+    System.arraycopy(bags, begin, to.ints, to.rows + at, end - begin);
+    if (hasFactors) {
+      System.arraycopy(factors, begin, to.factorsOfRows, at, end - begin);
+    }
+  }
+}

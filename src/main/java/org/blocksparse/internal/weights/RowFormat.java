@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.weights;
+
+import org.blocksparse.internal.binding.Blocksparse;
+
+/** How the rows that a product reads are rounded. */
+public enum RowFormat {
+  /** As they are. */
+  FLOATS(-1),
+  /** To bfloat16. Products with packed weights read ROUNDED ROWS of C, as of all that follow. */
+  BFLOAT16(Blocksparse.BLOCKSPARSE_ROWS_OF_BFLOAT16),
+  /** To int8 with a scale for each 32 numbers. */
+  GROUPS(Blocksparse.BLOCKSPARSE_ROWS_OF_GROUPS),
+  /** To int8 with a scale for each row. */
+  BYTES(Blocksparse.BLOCKSPARSE_ROWS_OF_BYTES),
+  /** To two bytes for each number, with a scale for each row. */
+  TWO_BYTES(Blocksparse.BLOCKSPARSE_ROWS_OF_TWO_BYTES);
+
+  /** The bits of {@link #ofBits} that leave the choice to the weights. */
+  public static final int ANY_BITS = 0;
+
+  private final int code;
+
+  RowFormat(int code) {
+    this.code = code;
+  }
+
+  /** The number in C, {@code blocksparse_row_format}. */
+  public int code() {
+    return code;
+  }
+
+  /** Whether a row has one scale. */
+  public boolean isWhole() {
+    return this == BYTES || this == TWO_BYTES;
+  }
+
+  /** Whether tiles multiply rows that follow each other. */
+  public boolean hasTiles() {
+    return isWhole() || this == BFLOAT16;
+  }
+
+  /** The codes of a number. */
+  public int planes() {
+    return this == TWO_BYTES ? 2 : 1;
+  }
+
+  /**
+   * The format of rows that weights are multiplied by.
+   *
+   * @param transposed whether they are a transposed view
+   * @param bits that rows keep of each number
+   * @return null if these weights have none of so many bits
+   */
+  public static RowFormat ofBits(WeightType weights, boolean transposed, int bits) {
+    RowFormat ofAny =
+        switch (weights) {
+          case FLOAT32, FLOAT16, INT8 -> FLOATS;
+          case BFLOAT16 -> transposed ? FLOATS : BFLOAT16;
+          case PACKED_BFLOAT16 -> BFLOAT16;
+          case PACKED_INT8 -> BYTES;
+          case Q8_0, Q4_0, MXFP4, Q4_K, Q6_K -> GROUPS;
+        };
+    boolean packed = weights.isPacked();
+    return switch (bits) {
+      case ANY_BITS -> ofAny;
+      case 8 -> packed && ofAny != BFLOAT16 ? ofAny : null;
+      case 16 -> ofAny == BYTES ? TWO_BYTES : ofAny == BFLOAT16 ? BFLOAT16 : null;
+      default -> packed ? null : FLOATS;
+    };
+  }
+}

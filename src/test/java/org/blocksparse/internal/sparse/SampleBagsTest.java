@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.sparse;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import org.junit.jupiter.api.Test;
+
+/** How long the bags of a plan may be; the biases made of them show their content. */
+final class SampleBagsTest {
+  @Test
+  void lengthIsThatOfAnArray() {
+    assertEquals(2, SampleBags.length(0, 0, 0));
+    assertEquals(2 * 4 + 5 + 7, SampleBags.length(3, 5, 7));
+    int most = Integer.MAX_VALUE - 8;
+    assertEquals(most, SampleBags.length(0, most - 3, 1));
+    IllegalArgumentException e =
+        assertThrows(IllegalArgumentException.class, () -> SampleBags.length(0, most - 2, 1));
+    assertEquals(
+        "0 samples of 2147483637 inputs and 1 outputs need more than the 2147483639 numbers of one"
+            + " schedule; split the batch",
+        e.getMessage());
+  }
+
+  /** As many samples as a dense plan may have. */
+  @Test
+  void lengthBeyondAnInt() {
+    int samples = 1 << 29;
+    IllegalArgumentException e =
+        assertThrows(
+            IllegalArgumentException.class, () -> SampleBags.length(samples, samples, samples));
+    assertEquals(
+        "536870912 samples of 536870912 inputs and 536870912 outputs need more than the 2147483639"
+            + " numbers of one schedule; split the batch",
+        e.getMessage());
+  }
+}
