@@ -4,8 +4,6 @@ import static org.bytedeco.openblas.global.openblas.LAPACKE_spotrf;
 import static org.bytedeco.openblas.global.openblas.LAPACKE_spotri;
 import static org.bytedeco.openblas.global.openblas.LAPACK_ROW_MAJOR;
 
-import java.io.InputStream;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -446,7 +444,7 @@ class NextItems {
 
   void ours() throws Exception {
     NextItemOptions options = NextItemOptions.defaults();
-    options = ordered ? options : options.withBaskets();
+    options = options.withFormat(ordered ? SequenceFormat.SEQUENCES : SequenceFormat.BASKETS);
     ours("`next-item train --validation`", learned, options.withValidation(validation));
     ours("**`next-item train`**", given, options);
   }
@@ -585,16 +583,14 @@ class NextItems {
   public static void main(String[] args) throws Exception {
     boolean ordered = args[0].equals("sequences");
     for (String file : Arrays.copyOfRange(args, 1, args.length)) {
-      try (InputStream in = Files.newInputStream(Path.of(file))) {
-        SequenceFormat format = ordered ? SequenceFormat.SEQUENCES : SequenceFormat.BASKETS;
-        List<Sequence> all = SequenceReader.read(file, in, format);
-        if (!ordered) {
-          Set<List<String>> seen = new HashSet<>();
-          all = all.stream().filter(basket -> seen.add(basket.items())).toList();
-        }
-        new NextItems(all, ordered)
-            .compare(Path.of(file).getFileName().toString().replaceFirst("\\.txt$", ""));
+      SequenceFormat format = ordered ? SequenceFormat.SEQUENCES : SequenceFormat.BASKETS;
+      List<Sequence> all = SequenceReader.of(format).read(Path.of(file));
+      if (!ordered) {
+        Set<List<String>> seen = new HashSet<>();
+        all = all.stream().filter(basket -> seen.add(basket.items())).toList();
       }
+      new NextItems(all, ordered)
+          .compare(Path.of(file).getFileName().toString().replaceFirst("\\.txt$", ""));
     }
   }
 }

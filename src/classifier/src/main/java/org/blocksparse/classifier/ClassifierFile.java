@@ -45,7 +45,7 @@ import org.blocksparse.softmax.TwoLevelLayer;
  * </pre>
  */
 public final class ClassifierFile {
-  private static final String FORMAT = "classifier.format";
+  private static final String FORMAT = ModelCard.CLASSIFIER_FORMAT;
   private static final String VERSION = "2";
   private static final String INPUT = "classifier.input";
   private static final String WORD_NGRAMS = "classifier.wordNgrams";
@@ -235,6 +235,10 @@ public final class ClassifierFile {
     Map<String, String> metadata;
     try (TensorFile header = TensorFile.open(file)) {
       metadata = new TreeMap<>(header.metadata());
+    }
+    if (!metadata.containsKey(FORMAT) && metadata.containsKey(ModelCard.NEXT_ITEM_FORMAT)) {
+      String reader = "NextItem.load reads, and the commands of next-item";
+      throw wrong(file, FORMAT, "is missing: this is a model of next items, which " + reader);
     }
     require(file, metadata, FORMAT, VERSION);
     requireLabelPrefix(file, metadata);

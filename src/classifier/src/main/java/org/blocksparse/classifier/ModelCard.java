@@ -10,6 +10,12 @@ import java.util.TreeMap;
  * the model, which {@link Classifier#info} returns.
  */
 public final class ModelCard {
+  /** The key of the format of a classifier. */
+  public static final String CLASSIFIER_FORMAT = "classifier.format";
+
+  /** The key of the format of a model of next items. */
+  public static final String NEXT_ITEM_FORMAT = "nextItem.format";
+
   /** The beginning of their keys. */
   private static final String ABOUT = "classifier.about.";
 

@@ -54,6 +54,9 @@ public final class Main implements Callable<Integer> {
   /** Advice to programs, of which a user of this can do nothing. */
   private static final Pattern CLOSING_OTHERS = Pattern.compile(": close those .*");
 
+  /** Letters of numbers that only Java has. */
+  private static final Pattern OF_JAVA = Pattern.compile("[dDfF]$|[xX]");
+
   /** The beginning of messages about memory off the heap; those of the heap are many. */
   private static final String OF_NATIVE_MEMORY = "cannot allocate ";
 
@@ -136,6 +139,7 @@ public final class Main implements Callable<Integer> {
     return line.setCaseInsensitiveEnumValuesAllowed(true)
         .setExpandAtFiles(false) // what begins with @ is a name or a prefix, and no file of options
         .registerConverter(Path.class, Main::path)
+        .registerConverter(Double.class, Main::number)
         .registerConverter(ValidationMetric.class, Main::metric)
         .setParameterExceptionHandler((e, words) -> refuse(e.getCommandLine(), messageOf(e)))
         .setExecutionExceptionHandler((e, command, result) -> refuse(command, e));
@@ -168,6 +172,18 @@ public final class Main implements Callable<Integer> {
       throw new CommandLine.TypeConversionException("expected the name of a file but was empty");
     }
     return Path.of(name);
+  }
+
+  /** A number without what only Java writes, as 7d or 0x1p3. */
+  private static double number(String text) {
+    if (!OF_JAVA.matcher(text).find()) {
+      try {
+        return Double.parseDouble(text);
+      } catch (NumberFormatException e) {
+        // Refused below.
+      }
+    }
+    throw new CommandLine.TypeConversionException("expected a number but was '" + text + "'");
   }
 
   private static ValidationMetric metric(String name) {

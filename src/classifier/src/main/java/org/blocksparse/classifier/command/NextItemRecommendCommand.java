@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier.command;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
-
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.charset.CharacterCodingException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
@@ -17,6 +12,8 @@ import org.blocksparse.classifier.Prediction;
 import org.blocksparse.classifier.PredictionOptions;
 import org.blocksparse.classifier.examples.InvalidInputException;
 import org.blocksparse.classifier.examples.Sequence;
+import org.blocksparse.classifier.examples.SequenceFormat;
+import org.blocksparse.classifier.examples.SequenceReader;
 import org.blocksparse.classifier.nextitem.NextItem;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
@@ -77,13 +74,13 @@ final class NextItemRecommendCommand implements Callable<Integer> {
     }
     PredictionOptions options = PredictionOptions.top(top);
     if (only != null) {
-      options = options.withFilter(LabelFilter.only(words("--only", only)));
+      options = options.withFilter(LabelFilter.only(words(only)));
     } else if (without != null) {
-      options = options.withFilter(LabelFilter.without(words("--without", without)));
+      options = options.withFilter(LabelFilter.without(words(without)));
     }
     PrintWriter out = streams.out();
     try (NextItem items = NextItem.load(model)) {
-      List<Sequence> sequences = input.ofModel(items).read(file);
+      List<Sequence> sequences = input.readFor(items, file, null);
       List<List<Prediction>> all =
           items.recommend(sequences.stream().map(Sequence::items).toList(), options);
       for (int i = 0; i < all.size(); i++) {
@@ -111,11 +108,9 @@ final class NextItemRecommendCommand implements Callable<Integer> {
     }
   }
 
-  private static List<String> words(String option, Path file) throws IOException {
-    try {
-      return Arrays.asList(Files.readString(file, UTF_8).strip().split("\\s+", -1));
-    } catch (CharacterCodingException e) {
-      throw new InvalidInputException(option + ": " + file + " is not UTF-8");
-    }
+  private static List<String> words(Path file) throws IOException {
+    return SequenceReader.of(SequenceFormat.BASKETS).read(file).stream()
+        .flatMap(line -> line.items().stream())
+        .toList();
   }
 }

@@ -48,8 +48,8 @@ final class NextItemTestCommand implements Callable<Integer> {
       names = "--from",
       paramLabel = "TIME",
       description =
-          "Predict each event from this time on, from those of its user before it. Needs --format"
-              + " events, and a model of train --until.")
+          "Predict each event from this time on, from those of its user before it. Needs a model of"
+              + " train --until, and a time that is not before that one.")
   private Double from;
 
   @Mixin private SequenceInput input;
@@ -61,7 +61,7 @@ final class NextItemTestCommand implements Callable<Integer> {
     top.forEach(k -> Limits.require("--top", k, 1, Limits.MOST_LABELS));
     int most = top.stream().mapToInt(k -> k).max().orElseThrow();
     try (NextItem items = NextItem.load(model)) {
-      List<Sequence> sequences = input.ofModel(items).read(file, from, null, null);
+      List<Sequence> sequences = input.readFor(items, file, from);
       List<Sequence> judged = sequences.stream().filter(s -> s.items().size() > 1).toList();
       if (judged.isEmpty()) {
         throw new InvalidInputException(file + ": expected a sequence with two items or more");

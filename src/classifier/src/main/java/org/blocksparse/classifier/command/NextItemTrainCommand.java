@@ -121,20 +121,28 @@ final class NextItemTrainCommand implements Callable<Integer> {
   private void train(TrainingLog log, CtrlC ctrlC) throws IOException {
     PrintWriter out = streams.out();
     log.beginReading();
-    List<Sequence> sequences = input.read(file, null, until, card);
+    List<Sequence> sequences = input.readToTrain(file, until, card);
     long few = sequences.stream().filter(s -> s.items().size() < 2).count();
     out.printf("%,d sequences", sequences.size());
     out.println(few == 0 ? "" : "; %,d have fewer than two items".formatted(few));
     try (NextItem model = NextItem.train(sequences, options(log, ctrlC))) {
       log.close();
-      model.save(output);
+      ModelWriter.save(model::save, output);
       out.printf("%s%n", model);
       out.printf("%s: %,d bytes%n", output, Files.size(output));
+      printNextSteps(model);
     }
+  }
+
+  private void printNextSteps(NextItem model) {
+    PrintWriter out = streams.out();
     String command = Launcher.command() + " next-item";
     String name = Launcher.word(output);
+    String from = until == null ? "" : " --from " + model.info().get("until");
     out.printf("%nTo go on:%n");
-    out.printf("  %s test %s FILE%n      HR and nDCG on last items%n", command, name);
+    out.printf(
+        "  %s test %s%s FILE%n      HR and nDCG on %s%n",
+        command, name, from, until == null ? "last items" : "items from that time on");
     out.printf("  %s recommend %s FILE%n      items for each user%n", command, name);
     out.flush();
   }
@@ -143,9 +151,12 @@ final class NextItemTrainCommand implements Callable<Integer> {
   private NextItemOptions options(TrainingLog log, CtrlC ctrlC) throws IOException {
     try {
       NextItemOptions options = NextItemOptions.defaults().withLearning(learning(log, ctrlC));
-      options = input.isBaskets() ? options.withBaskets() : options;
+      options = options.withFormat(input.format());
+      options = until == null ? options : options.withUntil(until);
       options = dropout == null ? options : options.withDropout(dropout);
-      return validation == null ? options : options.withValidation(input.read(validation));
+      return validation == null
+          ? options
+          : options.withValidation(input.readToValidate(validation));
     } catch (IllegalArgumentException e) {
       throw OptionName.in(e);
     }

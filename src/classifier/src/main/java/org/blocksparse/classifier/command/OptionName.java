@@ -26,6 +26,8 @@ final class OptionName {
           entry("labelPrefix", "--label-prefix"),
           entry("ExampleFormat.TEXT", "--format text"),
           entry("ExampleFormat.SPARSE", "--format sparse"),
+          entry("SequenceFormat.EVENTS", "--format events"),
+          entry("SequenceFormat.SEQUENCES", "--format sequences"),
           entry("skipBadLines", "--skip-bad-lines"),
           entry("withSharedRows", "--shared-rows"),
           entry("withWordNgrams(1)", "--word-ngrams 1"),

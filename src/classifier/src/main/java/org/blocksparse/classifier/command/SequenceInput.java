@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.OptionalDouble;
 import org.blocksparse.classifier.examples.InvalidInputException;
 import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.classifier.examples.SequenceFormat;
@@ -25,68 +26,105 @@ final class SequenceInput {
               + " sequences in training.")
   private SequenceFormat format;
 
-  boolean isBaskets() {
-    return format == SequenceFormat.BASKETS;
-  }
-
-  /** Reads what a model was trained on, and rejects another format: items would be users. */
-  SequenceInput ofModel(NextItem model) {
-    boolean ofBaskets = model.isOfBaskets();
-    if (format == null) {
-      format = ofBaskets ? SequenceFormat.BASKETS : SequenceFormat.SEQUENCES;
-    } else if (isBaskets() != ofBaskets) {
-      throw new InvalidInputException(
-          "--format: expected %s, on which the model was trained, but was %s"
-              .formatted(
-                  ofBaskets ? "baskets" : "sequences or events",
-                  format.name().toLowerCase(Locale.ROOT)));
-    }
-    return this;
-  }
-
-  /** All sequences of a file. */
-  List<Sequence> read(String file) throws IOException {
-    return read(file, null, null, null);
+  /** The format of a training. */
+  SequenceFormat format() {
+    return format == null ? SequenceFormat.SEQUENCES : format;
   }
 
   /**
-   * The sequences of a part of the time.
+   * All sequences of a file to train on.
    *
-   * @param from as {@link SequenceReader} has it; null: no limit
-   * @param until null: no limit
-   * @param card gets the file; may be null
+   * @param until leaves out events from then on; null: no limit
+   * @param card gets the file
    */
-  List<Sequence> read(String file, Double from, Double until, DataCard card) throws IOException {
-    if ((from != null || until != null) && format != SequenceFormat.EVENTS) {
-      throw new InvalidInputException(
-          (from != null ? "--from" : "--until") + ": expected --format events, which have times");
-    }
-    requireFinite("--from", from);
-    requireFinite("--until", until);
-    boolean isStandard = InputOptions.isStandardInput(file);
-    String name = isStandard ? "standard input" : file;
-    try (InputStream in = isStandard ? System.in : Files.newInputStream(Path.of(file));
-        HashedInput hashed = new HashedInput(in)) {
-      List<Sequence> sequences =
-          SequenceReader.read(
-              name,
-              hashed,
-              format == null ? SequenceFormat.SEQUENCES : format,
-              from == null ? Double.NEGATIVE_INFINITY : from,
-              until == null ? Double.POSITIVE_INFINITY : until);
-      if (card != null) {
-        card.putFile("data", isStandard ? name : Path.of(file).getFileName().toString(), hashed);
-      }
-      if (sequences.isEmpty()) {
-        throw new InvalidInputException(name + ": no sequences");
-      }
-      return sequences;
-    }
+  List<Sequence> readToTrain(String file, Double until, DataCard card) throws IOException {
+    requireEvents("--until", until, format());
+    SequenceReader reader = reader(format());
+    return read(file, until == null ? reader : reader.until(until), card);
   }
 
-  private static void requireFinite(String option, Double time) {
+  /** All sequences of a file to validate a training on. */
+  List<Sequence> readToValidate(String file) throws IOException {
+    return read(file, reader(format()), null);
+  }
+
+  /**
+   * All sequences of a file for a model, in the format that it was trained on; another one is
+   * rejected, as items would be users.
+   *
+   * @param from as {@link SequenceReader} has it; null: no limit
+   */
+  List<Sequence> readFor(NextItem model, String file, Double from) throws IOException {
+    SequenceFormat trained = model.format();
+    boolean ofBaskets = trained == SequenceFormat.BASKETS;
+    SequenceFormat as = format == null ? trained : format;
+    if ((as == SequenceFormat.BASKETS) != ofBaskets) {
+      throw new InvalidInputException(
+          "--format: expected %s, on which the model was trained, but was %s"
+              .formatted(ofBaskets ? "baskets" : "sequences or events", lowerCase(as)));
+    }
+    requireEvents("--from", from, as);
+    if (from != null) {
+      requireLater(from, model);
+    }
+    return read(file, from == null ? reader(as) : reader(as).from(from), null);
+  }
+
+  private static String lowerCase(SequenceFormat format) {
+    return format.name().toLowerCase(Locale.ROOT);
+  }
+
+  private static void requireEvents(String option, Double time, SequenceFormat format) {
+    if (time != null && format != SequenceFormat.EVENTS) {
+      throw new InvalidInputException(option + ": expected --format events, which have times");
+    }
     if (time != null && !Double.isFinite(time)) {
       throw new InvalidInputException(option + ": expected a finite number but was " + time);
     }
+  }
+
+  /** Requires that a test has no event that training had. */
+  private static void requireLater(double from, NextItem model) {
+    OptionalDouble until = model.until();
+    if (until.isEmpty()) {
+      throw new InvalidInputException(
+          "--from: expected a model of train --until, which leaves out later events; this one has"
+              + " learned all");
+    }
+    if (from < until.getAsDouble()) {
+      throw new InvalidInputException(
+          "--from: expected at least %s, the --until of the model, which has learned earlier events"
+              .formatted(model.info().get("until")));
+    }
+  }
+
+  private SequenceReader reader(SequenceFormat as) {
+    SequenceReader reader = SequenceReader.of(as);
+    return format == null ? reader.refusingEvents() : reader;
+  }
+
+  private static List<Sequence> read(String file, SequenceReader reader, DataCard card)
+      throws IOException {
+    boolean isStandard = InputOptions.isStandardInput(file);
+    String name = isStandard ? "standard input" : file;
+    List<Sequence> sequences;
+    if (isStandard || Files.isRegularFile(Path.of(file))) {
+      try (InputStream in = isStandard ? System.in : Files.newInputStream(Path.of(file));
+          HashedInput hashed = new HashedInput(in)) {
+        sequences = reader.read(name, hashed);
+        if (card != null) {
+          card.putFile("data", isStandard ? name : Path.of(file).getFileName().toString(), hashed);
+        }
+      }
+    } else {
+      sequences = reader.read(Path.of(file)); // a pipe
+      if (card != null) {
+        card.putFile("data", file, null);
+      }
+    }
+    if (sequences.isEmpty()) {
+      throw new InvalidInputException(name + ": no sequences");
+    }
+    return sequences;
   }
 }

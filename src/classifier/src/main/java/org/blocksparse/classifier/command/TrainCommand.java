@@ -454,21 +454,9 @@ final class TrainCommand implements Callable<Integer> {
         "--label-prefix: expected texts, but the examples have features");
   }
 
-  /** Saves what was trained: elsewhere, if it cannot be where it should. */
+  /** Saves what was trained. */
   static void save(Classifier classifier, Path file) throws IOException {
-    try {
-      classifier.save(file, typeToSave(classifier));
-    } catch (IOException | RuntimeException | OutOfMemoryError e) {
-      Path saved;
-      try {
-        saved = saveElsewhere(classifier);
-      } catch (IOException | RuntimeException | OutOfMemoryError again) {
-        e.addSuppressed(again);
-        throw e;
-      }
-      String reason = Main.toUsers(e instanceof IOException ? e.getMessage() : e.toString());
-      throw new IOException("the model is in " + saved + ", because of " + reason, e);
-    }
+    ModelWriter.save(to -> classifier.save(to, typeToSave(classifier)), file);
   }
 
   /** Models with a linear head, which no training continues, are small at once. */
@@ -478,17 +466,6 @@ final class TrainCommand implements Callable<Integer> {
       case LINEAR -> ElementType.FLOAT16;
       case BOTH -> ElementType.INT8;
     };
-  }
-
-  private static Path saveElsewhere(Classifier classifier) throws IOException {
-    Path file = Files.createTempFile("model-", ""); // whatever the other's name, there is room
-    try {
-      classifier.save(file, typeToSave(classifier));
-      return file;
-    } catch (Throwable e) {
-      Files.deleteIfExists(file);
-      throw e;
-    }
   }
 
   /** Options by the names that they have here, where one is refused. */

@@ -109,7 +109,7 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   /** Opens a file; not by a channel if it is a pipe, in which that would ask for its place. */
-  private static InputStream stream(Path file) throws IOException {
+  static InputStream stream(Path file) throws IOException {
     boolean isPipeOrDevice = Files.readAttributes(file, BasicFileAttributes.class).isOther();
     if (!isPipeOrDevice) {
       return Files.newInputStream(file);

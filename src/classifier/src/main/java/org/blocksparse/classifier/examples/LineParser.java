@@ -254,6 +254,21 @@ public final class LineParser {
     return at == 0 || isSpace(line.charAt(at - 1));
   }
 
+  /** The words of a line, such as names of items. Other white space than of ASCII may be in one. */
+  static List<String> words(String line) {
+    List<String> words = new ArrayList<>();
+    for (int begin = 0, end; begin < line.length(); begin = end + 1) {
+      end = begin;
+      while (end < line.length() && !isSpace(line.charAt(end))) {
+        end++;
+      }
+      if (end > begin) {
+        words.add(line.substring(begin, end));
+      }
+    }
+    return words;
+  }
+
   /**
    * Whether a character ends a label. Other white space, which {@link org.blocksparse.classifier.features.FeatureExtractor} knows, may
    * be in one.

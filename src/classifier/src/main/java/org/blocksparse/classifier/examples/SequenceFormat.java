@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier.examples;
 
-/** Formats of sequences; their fields are separated by white space. */
+/** Formats of sequences, whose words are separated by spaces or tabs. */
 public enum SequenceFormat {
   /** {@code user item item ...}: the items of a user, the oldest first. */
   SEQUENCES,

@@ -5,150 +5,237 @@ import static java.util.Objects.requireNonNull;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Pattern;
 import org.blocksparse.classifier.examples.LineParser.BadLineException;
 
 /**
- * Reads sequences of items. Names of users and items are any words; numbers have no meaning. Files
- * may be compressed, as for {@link ExampleReader}.
+ * Reads sequences of items. Names of users and items are any words; numbers have no meaning.
+ * Spaces, tabs and other control characters of ASCII separate words; further white space of Unicode
+ * is part of a name. Files may be compressed, as for {@link ExampleReader}.
  *
  * <p>Empty lines are left out. Events are sorted by time; those of equal times keep the order of
  * the file. Lines of one user are joined, in the order of the file.
+ *
+ * <pre>{@code
+ * List<Sequence> users = SequenceReader.of(SequenceFormat.SEQUENCES).read(Path.of("users.txt"));
+ * }</pre>
+ *
+ * <p>Immutable.
  */
 public final class SequenceReader {
-  private static final int FIELDS_OF_AN_EVENT = 3;
-
-  private final String name;
   private final SequenceFormat format;
   private final double from;
   private final double until;
-  private final Map<String, List<Event>> events = new LinkedHashMap<>();
+  private final boolean refusesEvents;
 
-  private record Event(String item, double time) {}
-
-  private SequenceReader(String name, SequenceFormat format, double from, double until) {
-    this.name = name;
-    this.format = format;
+  private SequenceReader(SequenceFormat format, double from, double until, boolean refusesEvents) {
+    this.format = requireNonNull(format, "format");
     this.from = from;
     this.until = until;
+    this.refusesEvents = refusesEvents;
+  }
+
+  /** A reader of a format. */
+  public static SequenceReader of(SequenceFormat format) {
+    return new SequenceReader(format, Double.NEGATIVE_INFINITY, Double.POSITIVE_INFINITY, false);
   }
 
   /**
-   * Reads all sequences.
+   * A reader of sequences for a test by time: each ends with an event from a time on, and begins
+   * with all events of its user before that. Users without such an event are left out, and a user
+   * with n of them has n sequences.
+   *
+   * @throws IllegalArgumentException unless the time is finite and the format is events
+   */
+  public SequenceReader from(double time) {
+    requireTime("from", time);
+    return new SequenceReader(format, time, until, refusesEvents);
+  }
+
+  /**
+   * A reader that leaves out events from a time on.
+   *
+   * @throws IllegalArgumentException unless the time is finite and the format is events
+   */
+  public SequenceReader until(double time) {
+    requireTime("until", time);
+    return new SequenceReader(format, from, time, refusesEvents);
+  }
+
+  private void requireTime(String name, double time) {
+    if (format != SequenceFormat.EVENTS) {
+      throw new IllegalArgumentException(
+          name + ": expected the format of events, which have times, but was " + format);
+    }
+    if (!Double.isFinite(time)) {
+      throw new IllegalArgumentException(name + ": expected a finite number but was " + time);
+    }
+  }
+
+  /**
+   * A reader of sequences that refuses what looks like events: each line has as many words, three
+   * or four, the last is a number, and some user has several lines. For a format that is a default,
+   * and that no user has named.
+   */
+  public SequenceReader refusingEvents() {
+    return new SequenceReader(format, from, until, true);
+  }
+
+  /**
+   * Reads all sequences of a file, or of a pipe that has a name.
+   *
+   * @throws InvalidInputException if a line is not of the format; the message has its number
+   * @throws IOException if the file cannot be read
+   */
+  public List<Sequence> read(Path file) throws IOException {
+    try (InputStream in = ExampleReader.stream(file)) {
+      return read(file.toString(), in);
+    }
+  }
+
+  /**
+   * Reads all sequences of a stream.
    *
    * @param name the name of the input in messages
    * @param in stays open
    * @throws InvalidInputException if a line is not of the format; the message has its number
    * @throws IOException if the stream cannot be read
    */
-  public static List<Sequence> read(String name, InputStream in, SequenceFormat format)
-      throws IOException {
-    return read(name, in, format, Double.NEGATIVE_INFINITY, Double.POSITIVE_INFINITY);
-  }
-
-  /**
-   * As {@link #read(String, InputStream, SequenceFormat)}, of a part of the time. The result has
-   * sequences for a test by time: each ends with an event from {@code from} on, and begins with all
-   * events of its user before that.
-   *
-   * @param from users without an event from then on are left out, and a user with n such events has
-   *     n sequences; negative infinity: one sequence for each user
-   * @param until events from then on are left out
-   * @throws IllegalArgumentException if a limit is NaN, or given for a format without times
-   */
-  public static List<Sequence> read(
-      String name, InputStream in, SequenceFormat format, double from, double until)
-      throws IOException {
-    if (Double.isNaN(from) || Double.isNaN(until)) {
-      throw new IllegalArgumentException("from, until: expected numbers but was NaN");
-    }
-    boolean isLimited = from > Double.NEGATIVE_INFINITY || until < Double.POSITIVE_INFINITY;
-    if (isLimited && requireNonNull(format, "format") != SequenceFormat.EVENTS) {
-      throw new IllegalArgumentException("format: expected events, which have times, with limits");
-    }
-    SequenceReader reader = new SequenceReader(name, format, from, until);
+  public List<Sequence> read(String name, InputStream in) throws IOException {
+    Reading reading = new Reading(name);
     try {
-      reader.read(new LineReader(ExampleReader.decompressed(in)));
+      reading.read(new LineReader(ExampleReader.decompressed(in)));
     } catch (IOException e) {
       throw new IOException(name + ": " + e.getMessage(), e);
     }
-    return reader.sequences();
+    return reading.sequences();
   }
 
-  private void read(LineReader lines) throws IOException {
-    while (true) {
-      try {
-        String line = lines.next();
-        if (line == null) {
-          return;
-        }
-        if (lines.isMalformed()) {
-          throw new BadLineException("is not UTF-8");
-        }
-        if (!line.isBlank()) {
-          add(line.strip().split("\\s+", -1), lines.lines());
-        }
-      } catch (BadLineException e) {
-        throw new InvalidInputException(name + ":" + lines.lines() + ": " + e.getMessage());
-      }
+  /** Events of one input. */
+  private final class Reading {
+    private static final int WORDS_OF_AN_EVENT = 3;
+
+    /** Java reads more as a number, such as 7d and 0x1p3. */
+    private static final Pattern NUMBER =
+        Pattern.compile("[+-]?(\\d+\\.?\\d*|\\.\\d+)([eE][+-]?\\d+)?");
+
+    private final String name;
+    private final Map<String, List<Event>> events = new LinkedHashMap<>();
+
+    /** The number of words of all lines but a header; 0: it differs, or they are no events. */
+    private int wordsOfAll = -1;
+
+    private long linesOfUsers;
+
+    private Reading(String name) {
+      this.name = name;
     }
-  }
 
-  private void add(String[] fields, long line) throws BadLineException {
-    if (format == SequenceFormat.EVENTS) {
-      if (fields.length != FIELDS_OF_AN_EVENT) {
-        throw new BadLineException(
-            "expected user, item and time but was " + fields.length + " words");
-      }
-      double time = time(fields[2]);
-      if (time < until) {
-        eventsOf(fields[0]).add(new Event(fields[1], time));
-      }
-      return;
-    }
-    boolean isBasket = format == SequenceFormat.BASKETS;
-    List<Event> of = eventsOf(isBasket ? Long.toString(line) : fields[0]);
-    for (int i = isBasket ? 0 : 1; i < fields.length; i++) {
-      of.add(new Event(fields[i], 0));
-    }
-  }
+    private record Event(String item, double time) {}
 
-  private List<Event> eventsOf(String user) {
-    return events.computeIfAbsent(user, u -> new ArrayList<>());
-  }
-
-  private static double time(String text) throws BadLineException {
-    try {
-      double time = Double.parseDouble(text);
-      if (Double.isFinite(time)) {
-        return time;
-      }
-    } catch (NumberFormatException e) {
-      // Refused below.
-    }
-    throw new BadLineException("expected a number as the time but was '" + text + "'");
-  }
-
-  private List<Sequence> sequences() {
-    List<Sequence> sequences = new ArrayList<>();
-    events.forEach(
-        (user, all) -> {
-          all.sort(Comparator.comparingDouble(Event::time));
-          ItemList items = ItemList.of(all.stream().map(Event::item).toList());
-          if (from == Double.NEGATIVE_INFINITY) {
-            sequences.add(new Sequence(user, items));
+    void read(LineReader lines) throws IOException {
+      while (true) {
+        try {
+          String line = lines.next();
+          if (line == null) {
+            requireNoEvents();
             return;
           }
-          for (int i = 0; i < items.size(); i++) {
-            if (all.get(i).time >= from) {
-              sequences.add(new Sequence(user, items.first(i + 1)));
-            }
+          if (lines.isMalformed()) {
+            throw new BadLineException("is not UTF-8");
           }
-        });
-    return sequences;
+          List<String> words = LineParser.words(line);
+          if (!words.isEmpty()) {
+            add(words, lines.lines());
+          }
+        } catch (BadLineException e) {
+          throw new InvalidInputException(name + ":" + lines.lines() + ": " + e.getMessage());
+        }
+      }
+    }
+
+    private void add(List<String> words, long line) throws BadLineException {
+      if (format == SequenceFormat.EVENTS) {
+        if (words.size() != WORDS_OF_AN_EVENT) {
+          throw new BadLineException(
+              "expected user, item and time but was " + words.size() + " words");
+        }
+        double time = time(words.get(2));
+        if (time < until) {
+          eventsOf(words.get(0)).add(new Event(words.get(1), time));
+        }
+        return;
+      }
+      if (refusesEvents && format == SequenceFormat.SEQUENCES) {
+        look(words);
+      }
+      boolean isBasket = format == SequenceFormat.BASKETS;
+      List<Event> of = eventsOf(isBasket ? Long.toString(line) : words.get(0));
+      for (int i = isBasket ? 0 : 1; i < words.size(); i++) {
+        of.add(new Event(words.get(i), 0));
+      }
+    }
+
+    private List<Event> eventsOf(String user) {
+      return events.computeIfAbsent(user, u -> new ArrayList<>());
+    }
+
+    /** Looks whether a line may be an event. */
+    private void look(List<String> words) {
+      linesOfUsers++;
+      boolean isEvent =
+          (words.size() == WORDS_OF_AN_EVENT || words.size() == WORDS_OF_AN_EVENT + 1)
+              && NUMBER.matcher(words.get(words.size() - 1)).matches();
+      boolean isFirst = linesOfUsers == 1;
+      if (isEvent && (wordsOfAll < 0 || wordsOfAll == words.size())) {
+        wordsOfAll = words.size();
+      } else if (!isFirst) { // the first may be a header
+        wordsOfAll = 0;
+      }
+    }
+
+    private void requireNoEvents() {
+      if (wordsOfAll > 0 && events.size() < linesOfUsers) {
+        throw new InvalidInputException(
+            name
+                + ": looks like events: each line has "
+                + wordsOfAll
+                + " words, the last one a number, and users have several lines; SequenceFormat"
+                + ".EVENTS if it is a time, SequenceFormat.SEQUENCES if it is an item");
+      }
+    }
+
+    private static double time(String text) throws BadLineException {
+      double time = NUMBER.matcher(text).matches() ? Double.parseDouble(text) : Double.NaN;
+      if (!Double.isFinite(time)) {
+        throw new BadLineException("expected a number as the time but was '" + text + "'");
+      }
+      return time;
+    }
+
+    List<Sequence> sequences() {
+      List<Sequence> sequences = new ArrayList<>();
+      events.forEach(
+          (user, all) -> {
+            all.sort(Comparator.comparingDouble(Event::time));
+            ItemList items = ItemList.of(all.stream().map(Event::item).toList());
+            if (from == Double.NEGATIVE_INFINITY) {
+              sequences.add(new Sequence(user, items));
+              return;
+            }
+            for (int i = 0; i < items.size(); i++) {
+              if (all.get(i).time >= from) {
+                sequences.add(new Sequence(user, items.first(i + 1)));
+              }
+            }
+          });
+      return sequences;
+    }
   }
 }

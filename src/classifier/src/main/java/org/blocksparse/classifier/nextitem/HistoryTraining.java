@@ -140,11 +140,14 @@ final class HistoryTraining {
   }
 
   /** The quality of layers without transitions. */
-  private static Metrics measured(HistoryLayers layers, List<Sequence> sequences) {
+  private Metrics measured(HistoryLayers layers, List<Sequence> sequences) {
     Mixture alone =
         Mixture.builder().layer(NextItemFile.LAYER, layers.bag(), layers.softmax()).build();
     return new NextItem(alone, layers.rows(), Map.of(), layers.softmax().labels())
-        .evaluate(sequences, NextItem.CUTOFF);
+        .evaluate(
+            sequences,
+            NextItem.CUTOFF,
+            count -> learning.listener().measured(count, sequences.size()));
   }
 
   /**

@@ -5,13 +5,17 @@ import static java.util.Objects.requireNonNull;
 import static org.blocksparse.ElementType.FLOAT32;
 
 import java.io.IOException;
+import java.math.BigDecimal;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.Set;
+import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseRows;
@@ -22,6 +26,7 @@ import org.blocksparse.classifier.ModelCard;
 import org.blocksparse.classifier.Prediction;
 import org.blocksparse.classifier.PredictionOptions;
 import org.blocksparse.classifier.examples.Sequence;
+import org.blocksparse.classifier.examples.SequenceFormat;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.SparseWeights;
@@ -156,7 +161,12 @@ public final class NextItem implements AutoCloseable {
   }
 
   private int[] known(List<String> items) {
-    return items.stream().mapToInt(labels::output).filter(output -> output >= 0).toArray();
+    return items.stream().mapToInt(this::output).filter(output -> output >= 0).toArray();
+  }
+
+  /** The output of an item; -1 if it is unknown. */
+  private int output(String item) {
+    return labels.output(requireNonNull(item, "item"));
   }
 
   HistoryRows rows() {
@@ -165,12 +175,17 @@ public final class NextItem implements AutoCloseable {
 
   /** Whether the model knows an item. */
   public boolean knows(String item) {
-    return labels.output(item) >= 0;
+    return output(item) >= 0;
   }
 
-  /** Whether training had baskets, in which the order of items means nothing. */
-  public boolean isOfBaskets() {
-    return !rows.ordered();
+  /** The format of what training had. */
+  public SequenceFormat format() {
+    return NextItemFile.format(metadata);
+  }
+
+  /** The time before which the events of the training are; empty if it has no limit. */
+  public OptionalDouble until() {
+    return NextItemFile.until(metadata);
   }
 
   private Ranking rank(List<int[]> histories, List<int[]> without, int k, Filter allowed) {
@@ -191,7 +206,8 @@ public final class NextItem implements AutoCloseable {
    * know it. Its layers are float32, four times as large as those of a training. This model does
    * not change.
    *
-   * @param newItems sequences that end with a new item, after items that are known
+   * @param newItems sequences that end with a new item, after items that are known; none: the copy
+   *     knows the same items
    * @throws IllegalArgumentException if a last item is known, or comes twice, or no other is known
    */
   public NextItem with(List<Sequence> newItems) {
@@ -229,13 +245,15 @@ public final class NextItem implements AutoCloseable {
       layer = mixture.scorer(NextItemFile.LAYER, HierarchicalSoftmax.class).withWeights(FLOAT32);
       SparseWeights same = mixture.scorer(NextItemFile.TRANSITIONS, SparseWeights.class);
       transitions = same.withWeights(same.weightType());
-      try (SparseRows histories = rows.ofBag(contexts);
-          FloatTensor x = bag.apply(histories);
-          SparseRows similar = SparseRows.of(ofTable, shares);
-          FloatTensor vectors = bag.apply(similar)) {
-        layer.addOutputs(x);
-        layer.setLabels(labels.with(names.toArray(String[]::new)));
-        bag.addRows(vectors);
+      if (!names.isEmpty()) {
+        try (SparseRows histories = rows.ofBag(contexts);
+            FloatTensor x = bag.apply(histories);
+            SparseRows similar = SparseRows.of(ofTable, shares);
+            FloatTensor vectors = bag.apply(similar)) {
+          layer.addOutputs(x);
+          layer.setLabels(labels.with(names.toArray(String[]::new)));
+          bag.addRows(vectors);
+        }
       }
       Mixture sum = NextItemFile.sum(bag, layer, transitions).withWeights(mixture.weights());
       return new NextItem(sum, rows.with(names.size()), metadata, layer.labels());
@@ -261,6 +279,11 @@ public final class NextItem implements AutoCloseable {
    * @param upTo the largest k of the metrics
    */
   public Metrics evaluate(List<Sequence> sequences, int upTo) {
+    return evaluate(sequences, upTo, measured -> {});
+  }
+
+  /** Measures; the listener receives the number of sequences so far. */
+  Metrics evaluate(List<Sequence> sequences, int upTo, IntConsumer listener) {
     Metrics metrics = Metrics.upTo(upTo);
     List<Sequence> all = sequences.stream().filter(s -> s.items().size() > 1).toList();
     UserHistory user = null;
@@ -274,6 +297,7 @@ public final class NextItem implements AutoCloseable {
         users.add(user);
       }
       evaluate(batch, users, metrics, upTo);
+      listener.accept(begin + batch.size());
     }
     return metrics;
   }
@@ -302,9 +326,16 @@ public final class NextItem implements AutoCloseable {
   /** The model card: facts on the model and its training. */
   public Map<String, String> info() {
     Map<String, String> facts = new ModelCard(metadata).facts();
+    facts.put("format", format().name().toLowerCase(Locale.ROOT));
+    until().ifPresent(time -> facts.put("until", plain(time)));
     facts.put("items", Integer.toString(labels.size()));
     facts.put("scorers", mixture.toString());
     return facts;
+  }
+
+  /** A number without an exponent, as times have. */
+  private static String plain(double number) {
+    return BigDecimal.valueOf(number).stripTrailingZeros().toPlainString();
   }
 
   @Override

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier.nextitem;
 
+import static org.blocksparse.internal.files.MalformedException.excerpt;
+
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -13,6 +17,8 @@ import org.blocksparse.FileFormatException;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.classifier.LabelCounts;
 import org.blocksparse.classifier.ModelCard;
+import org.blocksparse.classifier.examples.SequenceFormat;
+import org.blocksparse.classifier.fasttext.FastTextModel;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.TensorFile;
 import org.blocksparse.linear.SparseWeights;
@@ -25,7 +31,8 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
  *
  * <pre>
  * nextItem.format          1
- * nextItem.ordered         true for sequences, false for baskets
+ * nextItem.dataFormat      {@link SequenceFormat} of the training
+ * nextItem.until           the time before which its events are, if it has one
  * nextItem.counts          {@link LabelCounts}: how often training had each item
  * nextItem.decays          {@link HistoryRows}
  * nextItem.transitionDecay {@link HistoryRows}
@@ -36,14 +43,19 @@ final class NextItemFile {
   static final String LAYER = "history";
   static final String TRANSITIONS = "transitions";
 
-  private static final String FORMAT = "nextItem.format";
+  private static final String FORMAT = ModelCard.NEXT_ITEM_FORMAT;
   private static final String VERSION = "1";
-  private static final String ORDERED = "nextItem.ordered";
+  private static final String DATA_FORMAT = "nextItem.dataFormat";
+  private static final String UNTIL = "nextItem.until";
   private static final String COUNTS = "nextItem.counts";
   private static final String DECAYS = "nextItem.decays";
   private static final String TRANSITION_DECAY = "nextItem.transitionDecay";
 
+  private static final String NUMBER = "-?\\d{1,20}(\\.\\d{1,20}(E-?\\d{1,3})?)?";
   private static final String DECAY = "(0\\.\\d{1,9}|1\\.0)";
+
+  private static final String OF_CLASSIFIERS =
+      ", which Classifier.load reads, and the commands without next-item";
 
   /** A header has at most 8 MB; this leaves room for the model card. */
   private static final int LONGEST_COUNTS = 6 << 20;
@@ -58,11 +70,25 @@ final class NextItemFile {
   static Map<String, String> metadata(HistoryRows rows, Map<String, String> card) {
     Map<String, String> metadata = new TreeMap<>(card);
     metadata.put(FORMAT, VERSION);
-    metadata.put(ORDERED, Boolean.toString(rows.ordered()));
     metadata.put(COUNTS, counts(rows));
     metadata.put(DECAYS, text(rows.decays()));
     metadata.put(TRANSITION_DECAY, Double.toString(rows.transitionDecay()));
     return metadata;
+  }
+
+  /** Puts the format of what was learned, and the time before which it is. */
+  static void putData(Map<String, String> metadata, SequenceFormat format, OptionalDouble until) {
+    metadata.put(DATA_FORMAT, format.name().toLowerCase(Locale.ROOT));
+    until.ifPresent(time -> metadata.put(UNTIL, Double.toString(time)));
+  }
+
+  static SequenceFormat format(Map<String, String> metadata) {
+    return SequenceFormat.valueOf(metadata.get(DATA_FORMAT).toUpperCase(Locale.ROOT));
+  }
+
+  static OptionalDouble until(Map<String, String> metadata) {
+    String until = metadata.get(UNTIL);
+    return until == null ? OptionalDouble.empty() : OptionalDouble.of(Double.parseDouble(until));
   }
 
   /**
@@ -101,6 +127,9 @@ final class NextItemFile {
   }
 
   static NextItem load(Path file, LoadOptions options) throws IOException {
+    if (Files.isRegularFile(file) && FastTextModel.isIn(file)) {
+      throw new FileFormatException(file, "header", "is that of fastText" + OF_CLASSIFIERS);
+    }
     Mixture mixture = Mixture.load(file, options);
     try {
       return of(mixture, file);
@@ -113,7 +142,11 @@ final class NextItemFile {
   private static NextItem of(Mixture mixture, Path file) throws IOException {
     Map<String, String> metadata = new TreeMap<>(mixture.metadata());
     require(file, metadata, FORMAT, VERSION);
-    boolean ordered = Boolean.parseBoolean(require(file, metadata, ORDERED, "true|false"));
+    require(file, metadata, DATA_FORMAT, "sequences|baskets|events");
+    boolean ordered = format(metadata) != SequenceFormat.BASKETS;
+    if (metadata.containsKey(UNTIL)) {
+      require(file, metadata, UNTIL, NUMBER);
+    }
     if (!mixture.scorers().equals(List.of(LAYER, TRANSITIONS))) {
       throw new FileFormatException(file, "scorers", "are " + mixture.scorers());
     }
@@ -178,10 +211,18 @@ final class NextItemFile {
       throws IOException {
     String value = metadata.get(key);
     if (value == null) {
-      throw new FileFormatException(file, key, "is missing: not a file of next items");
+      boolean isClassifier =
+          key.equals(FORMAT) && metadata.containsKey(ModelCard.CLASSIFIER_FORMAT);
+      throw new FileFormatException(
+          file,
+          key,
+          isClassifier
+              ? "is missing: this is a classifier" + OF_CLASSIFIERS
+              : "is missing: not a file of next items");
     }
     if (!value.matches(pattern)) {
-      throw new FileFormatException(file, key, "expected " + pattern + " but was " + value);
+      throw new FileFormatException(
+          file, key, "expected " + pattern + " but was " + excerpt(value));
     }
     return value;
   }

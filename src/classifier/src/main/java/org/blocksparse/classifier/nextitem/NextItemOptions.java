@@ -4,16 +4,21 @@ package org.blocksparse.classifier.nextitem;
 import static java.util.Objects.requireNonNull;
 
 import java.util.List;
+import java.util.OptionalDouble;
 import org.blocksparse.classifier.examples.Sequence;
+import org.blocksparse.classifier.examples.SequenceFormat;
 import org.blocksparse.classifier.training.TrainingOptions;
 
 /** Options of training a {@link NextItem}. Immutable. */
 public final class NextItemOptions {
   private static final NextItemOptions DEFAULTS =
-      new NextItemOptions(TrainingOptions.defaults(), true, null, null);
+      new NextItemOptions(TrainingOptions.defaults(), SequenceFormat.SEQUENCES, null, null, null);
 
   private final TrainingOptions learning;
-  private final boolean ordered;
+  private final SequenceFormat format;
+
+  /** Null: training has events of any time. */
+  private final Double until;
 
   /** Null: the last item of each sequence is held out. */
   private final List<Sequence> validation;
@@ -22,9 +27,14 @@ public final class NextItemOptions {
   private final Double dropout;
 
   private NextItemOptions(
-      TrainingOptions learning, boolean ordered, List<Sequence> validation, Double dropout) {
+      TrainingOptions learning,
+      SequenceFormat format,
+      Double until,
+      List<Sequence> validation,
+      Double dropout) {
     this.learning = learning;
-    this.ordered = ordered;
+    this.format = format;
+    this.until = until;
     this.validation = validation;
     this.dropout = dropout;
   }
@@ -39,22 +49,47 @@ public final class NextItemOptions {
    * patience, seed, workers, card, listener and stop; others do not matter.
    */
   public NextItemOptions withLearning(TrainingOptions value) {
-    return new NextItemOptions(requireNonNull(value, "learning"), ordered, validation, dropout);
+    return new NextItemOptions(
+        requireNonNull(value, "learning"), format, until, validation, dropout);
   }
 
-  /** Baskets, in which the order of items means nothing. */
-  public NextItemOptions withBaskets() {
-    return new NextItemOptions(learning, false, validation, dropout);
+  /**
+   * The format of the sequences, by default {@link SequenceFormat#SEQUENCES}. In {@link
+   * SequenceFormat#BASKETS}, the order of items means nothing. The model keeps the format, in which
+   * the command reads further input.
+   */
+  public NextItemOptions withFormat(SequenceFormat value) {
+    return new NextItemOptions(
+        learning, requireNonNull(value, "format"), until, validation, dropout);
+  }
+
+  /**
+   * The time before which all events are. The model keeps it, so that no test has events that
+   * training had.
+   *
+   * @throws IllegalArgumentException unless it is finite
+   */
+  public NextItemOptions withUntil(double time) {
+    if (!Double.isFinite(time)) {
+      throw new IllegalArgumentException("until: expected a finite number but was " + time);
+    }
+    return new NextItemOptions(learning, format, time, validation, dropout);
   }
 
   /**
    * Held-out sequences, of which the last items are predicted. Without these, the last item of each
    * training sequence is held out, or one of ten baskets of two items or more; none if no other is
    * left to learn. What training held out itself is learned in a last training; these sequences
-   * never are.
+   * never are. Of an empty list, nothing is held out.
+   *
+   * @throws IllegalArgumentException if there are sequences, and none has two items
    */
   public NextItemOptions withValidation(List<Sequence> sequences) {
-    return new NextItemOptions(learning, ordered, List.copyOf(sequences), dropout);
+    if (!sequences.isEmpty() && sequences.stream().allMatch(s -> s.items().size() < 2)) {
+      throw new IllegalArgumentException(
+          "validation: expected a sequence with two items or more, the last of which is predicted");
+    }
+    return new NextItemOptions(learning, format, until, List.copyOf(sequences), dropout);
   }
 
   /**
@@ -68,15 +103,24 @@ public final class NextItemOptions {
     if (!(share >= 0 && share < 1) || isRoundedToOne) {
       throw new IllegalArgumentException("dropout: expected a number in [0, 1) but was " + share);
     }
-    return new NextItemOptions(learning, ordered, validation, share);
+    return new NextItemOptions(learning, format, until, validation, share);
   }
 
   TrainingOptions learning() {
     return learning;
   }
 
+  SequenceFormat format() {
+    return format;
+  }
+
+  /** Whether the order of items means something. */
   boolean ordered() {
-    return ordered;
+    return format != SequenceFormat.BASKETS;
+  }
+
+  OptionalDouble until() {
+    return until == null ? OptionalDouble.empty() : OptionalDouble.of(until);
   }
 
   /** Null: a part of the training sequences is held out. */

@@ -18,6 +18,7 @@ import org.blocksparse.classifier.nextitem.HistoryTraining.Trained;
 import org.blocksparse.classifier.training.TrainingOptions;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
+import org.blocksparse.ranking.Metrics;
 
 /**
  * Trains a {@link NextItem}: a bag with a softmax, or the mean of two, in order and in any; counts
@@ -60,11 +61,17 @@ final class NextItemTrainer {
 
   private final Map<String, String> metadata = new TreeMap<>();
 
+  /** The number of sequences that were measured to choose, each for every choice. */
+  private int measured;
+
+  private int toMeasure;
+
   NextItemTrainer(List<Sequence> given, NextItemOptions options) {
     this.options = options;
     this.learning = options.learning();
     boolean ordered = options.ordered();
     this.epochs = learning.epochs(ordered ? EPOCHS : EPOCHS_OF_BASKETS);
+    NextItemFile.putData(metadata, options.format(), options.until());
     List<Sequence> rest = given;
     List<Sequence> heldOut = options.validationOrNull();
     if (heldOut == null) {
@@ -195,6 +202,9 @@ final class NextItemTrainer {
     SparseWeights transitions = transitions(learned);
     HistoryLayers layers = null;
     Chosen best = null;
+    int decays = options.ordered() ? TRANSITION_DECAYS.length : 1;
+    toMeasure = (decays + SHARES.length) * mixed().size() + validation.size();
+    toMeasure *= candidates.size();
     try {
       for (List<Trained> candidate : candidates) {
         HistoryLayers mean = mean(candidate);
@@ -289,12 +299,23 @@ final class NextItemTrainer {
   }
 
   private Chosen better(Chosen best, NextItem model, List<Setting> settings, double share) {
-    double ndcg = ndcg(model, some.subList(0, Math.min(MOST_TO_MIX, some.size())));
+    double ndcg = ndcg(model, mixed());
     return best == null || ndcg > best.ndcg ? new Chosen(model, settings, share, ndcg) : best;
   }
 
-  private static double ndcg(NextItem model, List<Sequence> sequences) {
-    return model.evaluate(sequences, NextItem.CUTOFF).ndcg(NextItem.CUTOFF);
+  private List<Sequence> mixed() {
+    return some.subList(0, Math.min(MOST_TO_MIX, some.size()));
+  }
+
+  private double ndcg(NextItem model, List<Sequence> sequences) {
+    int before = measured;
+    Metrics metrics = model.evaluate(sequences, NextItem.CUTOFF, count -> listen(before + count));
+    measured = before + sequences.size();
+    return metrics.ndcg(NextItem.CUTOFF);
+  }
+
+  private void listen(int count) {
+    learning.listener().measured(count, toMeasure);
   }
 
   private static NextItem model(

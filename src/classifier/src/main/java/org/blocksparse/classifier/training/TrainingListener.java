@@ -64,10 +64,11 @@ public interface TrainingListener {
   default void step(int examples, double loss) {}
 
   /**
-   * While the model is measured on the validation examples, after an epoch.
+   * While the model is measured on the validation examples, after an epoch; or while the weights of
+   * a {@link NextItem} are chosen.
    *
    * @param examples the number that has been measured so far
-   * @param all the number of validation examples with labels
+   * @param all the number of validation examples with labels, once for each choice
    */
   default void measured(int examples, int all) {}
 

@@ -4,12 +4,17 @@ package org.blocksparse.classifier.command;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.FileOutputStream;
 import java.io.IOException;
+import java.io.OutputStream;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The commands of next-item, on users who walk around a circle of ten items. */
@@ -80,8 +85,15 @@ final class NextItemCommandTest {
     Path examples = file("examples.txt", "__label__a one\n__label__b two\n");
     Commands.runWell("train", "--no-chart", "-o", classifier, examples);
     assertEquals(
-        classifier + ": nextItem.format: is missing: not a file of next items\n",
+        classifier
+            + ": nextItem.format: is missing: this is a classifier, which Classifier.load reads,"
+            + " and the commands without next-item\n",
         Commands.run("next-item", "test", classifier, walks).err());
+    assertEquals(
+        model
+            + ": classifier.format: is missing: this is a model of next items, which NextItem.load"
+            + " reads, and the commands of next-item\n",
+        Commands.run("test", model, walks).err());
   }
 
   @Test
@@ -131,18 +143,91 @@ final class NextItemCommandTest {
     Path events = file("events.txt", lines.toString());
     Path byTime = folder.resolve("events.model");
     trainOn(events, byTime, "--format", "events", "--until", 4);
-    String told =
-        Commands.runWell(
-            "next-item", "test", byTime, events, "--format", "events", "--from", 4, "--top", 1);
+    String told = Commands.runWell("next-item", "test", byTime, events, "--from", 4, "--top", 1);
     assertTrue(told.startsWith("60 sequences in "), told);
     assertTrue(told.contains("   1    1.0000    1.0000\n"), told);
+    String info = Commands.runWell("info", byTime);
+    assertTrue(info.contains("format: events\n"), info);
+    assertTrue(info.contains("until: 4\n"), info);
+    refused(
+        "--from: expected at least 4, the --until of the model, which has learned earlier events",
+        "test",
+        byTime,
+        events,
+        "--from",
+        3.5);
+  }
+
+  /** The lines that training prints work: the model has the format. */
+  @Test
+  void theFormatIsThatOfTheModel() throws IOException {
+    StringBuilder lines = new StringBuilder();
+    for (int user = 0; user < 60; user++) {
+      for (int step = 0; step < 4; step++) {
+        lines.append("u%d %d %d%n".formatted(user, (user + step) % ITEMS, step));
+      }
+    }
+    Path events = file("numbers.txt", lines.toString());
+    Path of = folder.resolve("numbers.model");
+    refused(
+        events
+            + ": looks like events: each line has 3 words, the last one a number, and users have"
+            + " several lines; --format events if it is a time, --format sequences if it is an item",
+        "train",
+        "-o",
+        of,
+        events);
+    String trained = trainOn(events, of, "--format", "events", "--until", 4);
+    assertTrue(trained.contains(" test " + of + " --from 4 FILE\n"), trained);
+    Path user = file("user.txt", "u 4 7\nu 3 6\n");
+    String told = Commands.runWell("next-item", "recommend", of, user, "--top", 1);
+    assertTrue(told.startsWith("u\t5\t"), told);
+    assertTrue(Commands.runWell("next-item", "test", of, events).startsWith("60 sequences in "));
+    refused(
+        "--from: expected a model of train --until, which leaves out later events; this one has"
+            + " learned all",
+        "test",
+        model,
+        events,
+        "--format",
+        "events",
+        "--from",
+        3);
+  }
+
+  @Test
+  @DisabledOnOs(OS.WINDOWS) // has no such pipes
+  void pipesAreRead() throws Exception {
+    for (String command : List.of("train", "test", "recommend")) {
+      Path pipe = folder.resolve(command + ".pipe");
+      assertEquals(0, new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor());
+      Thread writer = new Thread(() -> writeTo(pipe));
+      writer.start();
+      if (command.equals("train")) {
+        String told = trainOn(pipe, folder.resolve("piped.model"));
+        assertTrue(told.startsWith("100 sequences\n"), told);
+      } else {
+        assertTrue(Commands.runWell("next-item", command, model, pipe).contains("\n"));
+      }
+      writer.join();
+    }
+  }
+
+  private static void writeTo(Path pipe) {
+    try (OutputStream out = new FileOutputStream(pipe.toFile())) {
+      out.write(Files.readAllBytes(walks));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   @Test
   void eventsOfAUserThatComeAgainAreCounted() throws IOException {
     Path events = file("again.txt", "a i1 1\na i2 2\na i1 3\na i3 4\na i1 5\nb i1 1\nb i3 2\n");
-    String told =
-        Commands.runWell("next-item", "test", model, events, "--format", "events", "--from", 2);
+    Path early = file("early.txt", "a i1 1\na i2 1.5\nb i1 1\nb i3 1.6\n");
+    Path byTime = folder.resolve("early.model");
+    trainOn(early, byTime, "--format", "events", "--until", 2);
+    String told = Commands.runWell("next-item", "test", byTime, events, "--from", 2);
     assertTrue(told.startsWith("5 sequences in "), told);
     assertTrue(told.contains("; 2 end with an item of their history\n"), told);
   }
@@ -217,6 +302,14 @@ final class NextItemCommandTest {
         folder.resolve("x"),
         single);
     refused(single + ": expected a sequence with two items or more", "test", model, single);
+    refused(
+        "--validation: expected a sequence with two items or more, the last of which is predicted",
+        "train",
+        "-o",
+        folder.resolve("x"),
+        "--validation",
+        single,
+        walks);
     Path empty = file("empty.txt", "\n");
     refused(empty + ": no sequences", "recommend", model, empty);
     refused(
@@ -256,7 +349,7 @@ final class NextItemCommandTest {
         "Infinity");
     Path latin = Files.write(folder.resolve("latin.txt"), new byte[] {'i', (byte) 0xe9});
     for (String option : List.of("--only", "--without")) {
-      refused(option + ": " + latin + " is not UTF-8", "recommend", model, walks, option, latin);
+      refused(latin + ":1: is not UTF-8", "recommend", model, walks, option, latin);
     }
   }
 

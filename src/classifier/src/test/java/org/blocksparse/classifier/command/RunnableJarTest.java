@@ -38,6 +38,8 @@ import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The one jar, as users start it. */
 @Tag("packaged")
@@ -386,9 +388,10 @@ final class RunnableJarTest {
   }
 
   /** With the jar as its class path. */
-  @Test
-  void theProgramOfThePage_printsWhatItsCommentsSay() throws Exception {
-    Path program = Path.of("src/examples/Drinks.java");
+  @ParameterizedTest
+  @ValueSource(strings = {"Drinks.java", "Shop.java"})
+  void theProgramOfThePage_printsWhatItsCommentsSay(String name) throws Exception {
+    Path program = Path.of("src/examples").resolve(name);
     List<String> command = new ArrayList<>(command());
     command.set(command.indexOf("-jar"), "-cp");
     command.add(program.toString());

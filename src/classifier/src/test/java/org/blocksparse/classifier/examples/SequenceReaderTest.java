@@ -3,7 +3,9 @@ package org.blocksparse.classifier.examples;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -12,6 +14,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 final class SequenceReaderTest {
   private static ByteArrayInputStream in(String text) {
@@ -26,14 +29,14 @@ final class SequenceReaderTest {
   void sequences() throws IOException {
     assertEquals(
         List.of(of("1", "tea", "7", "tea"), of("2"), of("3", "x")),
-        SequenceReader.read("f", in("1 tea 7\n\n2\n3\tx\n1  tea\n"), SequenceFormat.SEQUENCES));
+        SequenceReader.of(SequenceFormat.SEQUENCES).read("f", in("1 tea 7\n\n2\n3\tx\n1  tea\n")));
   }
 
   @Test
   void baskets() throws IOException {
     assertEquals(
         List.of(of("1", "tea", "7"), of("3", "tea")),
-        SequenceReader.read("f", in("tea 7\n \ntea"), SequenceFormat.BASKETS));
+        SequenceReader.of(SequenceFormat.BASKETS).read("f", in("tea 7\n \ntea")));
   }
 
   @Test
@@ -41,10 +44,10 @@ final class SequenceReaderTest {
     String text = "u c 30\nv x 1\nu a 1.5e1\nu b 15\nu d -2\n";
     assertEquals(
         List.of(of("u", "d", "a", "b", "c"), of("v", "x")),
-        SequenceReader.read("f", in(text), SequenceFormat.EVENTS));
+        SequenceReader.of(SequenceFormat.EVENTS).read("f", in(text)));
     assertEquals(
         List.of(of("u", "d", "a"), of("u", "d", "a", "b")),
-        SequenceReader.read("f", in(text), SequenceFormat.EVENTS, 15, 30));
+        SequenceReader.of(SequenceFormat.EVENTS).from(15).until(30).read("f", in(text)));
   }
 
   /** Copies of their histories would take 40 GB. */
@@ -56,8 +59,7 @@ final class SequenceReaderTest {
       text.append("u i").append(i % 50).append(' ').append(i).append('\n');
     }
     List<Sequence> all =
-        SequenceReader.read(
-            "f", in(text.toString()), SequenceFormat.EVENTS, 0, Double.POSITIVE_INFINITY);
+        SequenceReader.of(SequenceFormat.EVENTS).from(0).read("f", in(text.toString()));
     assertEquals(events, all.size());
     assertEquals(of("u", "i0", "i1"), all.get(1));
     Sequence last = all.get(events - 1);
@@ -87,13 +89,16 @@ final class SequenceReaderTest {
         "u a,\"expected user, item and time but was 2 words\"",
         "u a b c,\"expected user, item and time but was 4 words\"",
         "u a monday,expected a number as the time but was 'monday'",
+        "u a 7d,expected a number as the time but was '7d'",
+        "u a 0x1p3,expected a number as the time but was '0x1p3'",
+        "u a 1e999,expected a number as the time but was '1e999'",
         "u a NaN,expected a number as the time but was 'NaN'",
       })
   void problemsNameTheLine(String line, String problem) {
     String message =
         assertThrows(
                 InvalidInputException.class,
-                () -> SequenceReader.read("f", in("u a 1\n" + line), SequenceFormat.EVENTS))
+                () -> SequenceReader.of(SequenceFormat.EVENTS).read("f", in("u a 1\n" + line)))
             .getMessage();
     assertEquals("f:2: " + problem, message);
   }
@@ -105,17 +110,62 @@ final class SequenceReaderTest {
         "f:1: is not UTF-8",
         assertThrows(
                 InvalidInputException.class,
-                () -> SequenceReader.read("f", in, SequenceFormat.SEQUENCES))
+                () -> SequenceReader.of(SequenceFormat.SEQUENCES).read("f", in))
             .getMessage());
   }
 
   @Test
   void limitsNeedTimes() {
     assertThrows(
-        IllegalArgumentException.class,
-        () -> SequenceReader.read("f", in("1 a"), SequenceFormat.SEQUENCES, 1, 2));
-    assertThrows(
-        IllegalArgumentException.class,
-        () -> SequenceReader.read("f", in("1 a 1"), SequenceFormat.EVENTS, Double.NaN, 2));
+        IllegalArgumentException.class, () -> SequenceReader.of(SequenceFormat.SEQUENCES).from(1));
+    for (double time : new double[] {Double.NaN, Double.POSITIVE_INFINITY}) {
+      SequenceReader reader = SequenceReader.of(SequenceFormat.EVENTS);
+      assertThrows(IllegalArgumentException.class, () -> reader.from(time));
+      assertThrows(IllegalArgumentException.class, () -> reader.until(time));
+    }
+  }
+
+  /** One rule for the middle and the end of a line. */
+  @Test
+  void whiteSpaceOutsideOfAsciiIsPartOfAName() throws IOException {
+    for (String space : List.of("\u2003", "\u3000", "\u00a0")) {
+      String name = "a" + space;
+      assertEquals(
+          List.of(of("u", name, "b", name)),
+          SequenceReader.of(SequenceFormat.SEQUENCES)
+              .read("f", in("u %s b\u001f%s\n".formatted(name, name))));
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "u a 1\nv a 2\nu b 3\n",
+        "user item time\nu a 1\nu b -2.5e3\n",
+        "user item stars time\nu a 5 1\nu b 3 2\n",
+        "1 4 5 100\n1 7 3 101\n"
+      })
+  void eventsAreNoSequences(String events) throws IOException {
+    SequenceReader reader = SequenceReader.of(SequenceFormat.SEQUENCES);
+    String message =
+        assertThrows(
+                InvalidInputException.class, () -> reader.refusingEvents().read("f", in(events)))
+            .getMessage();
+    assertTrue(message.startsWith("f: looks like events: each line has "), message);
+    assertFalse(reader.read("f", in(events)).isEmpty());
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "1 4 5\n2 7 3\n3 4 9\n", // each user once
+        "1 4 5\n1 7\n",
+        "1 4 5 6 7\n1 4 5 6 8\n",
+        "u a b\nu a c\n",
+        "u a b\nu a 1\nu a c\n"
+      })
+  void sequencesAreNoEvents(String sequences) throws IOException {
+    SequenceReader reader = SequenceReader.of(SequenceFormat.SEQUENCES);
+    assertEquals(reader.read("f", in(sequences)), reader.refusingEvents().read("f", in(sequences)));
   }
 }
