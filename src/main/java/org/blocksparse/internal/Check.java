@@ -5,6 +5,7 @@ import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.TENSORS;
 
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.Locale;
 import org.blocksparse.BlockMatrix;
 import org.blocksparse.FloatTensor;
@@ -209,6 +210,22 @@ public final class Check {
           name + ": expected at least " + minimum + " but was " + value);
     }
     return value;
+  }
+
+  /**
+   * Requires that no element is null.
+   *
+   * @throws NullPointerException if one is; the message has its place
+   */
+  public static <C extends Collection<?>> C noNulls(String name, C values) {
+    int i = 0;
+    for (Object value : requireNonNull(values, name)) {
+      if (value == null) {
+        throw new NullPointerException(name + "[" + i + "] is null");
+      }
+      i++;
+    }
+    return values;
   }
 
   /** A dimension of a layer. */

@@ -28,6 +28,7 @@ import org.blocksparse.classifier.fasttext.FastTextDictionary;
 import org.blocksparse.classifier.fasttext.FastTextModel;
 import org.blocksparse.classifier.features.ExampleRows;
 import org.blocksparse.classifier.features.InputRows;
+import org.blocksparse.internal.Check;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.NpzFile;
 import org.blocksparse.io.SaveOptions;
@@ -191,6 +192,13 @@ public final class Classifier implements AutoCloseable {
    */
   public void save(Path file, ElementType weights) throws IOException {
     requireOwn();
+    if (layer == null && weights == ElementType.INT8) {
+      throw new InvalidInputException(
+          "weights: expected FLOAT16 or BFLOAT16 for a linear head, which has no INT8, but was INT8"
+              + (weightType() == ElementType.FLOAT32
+                  ? ""
+                  : "; this model is " + weightType() + " already"));
+    }
     if (weights != weightType() && weightType() != ElementType.FLOAT32) {
       throw new InvalidInputException(
           "weights: those of this model are "
@@ -198,10 +206,6 @@ public final class Classifier implements AutoCloseable {
               + " already; make "
               + weights
               + " of the model that was trained");
-    }
-    if (layer == null && weights == ElementType.INT8) {
-      throw new InvalidInputException(
-          "weights: expected 16 bits for a linear head, FLOAT16 for instance, but was INT8");
     }
     if (weights == weightType()) {
       save(file, heads, layer);
@@ -275,8 +279,11 @@ public final class Classifier implements AutoCloseable {
   /**
    * The most probable labels of each example, best first, with a threshold, a filter or both. One
    * call for many examples is faster than many calls. Errors as {@link #predict(Example, int)}.
+   *
+   * @throws IllegalArgumentException if the filter allows only labels that the model does not know
    */
   public List<List<Prediction>> predict(List<Example> examples, PredictionOptions options) {
+    Check.noNulls("examples", examples);
     Filter allowed = options.filter().outputs(names());
     List<List<Prediction>> all = new ArrayList<>(examples.size());
     for (int begin = 0; begin < examples.size(); begin += BATCH) {

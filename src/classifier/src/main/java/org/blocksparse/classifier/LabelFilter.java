@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
-import static java.util.Objects.requireNonNull;
-import static java.util.stream.Collectors.toUnmodifiableSet;
-
 import java.util.BitSet;
 import java.util.Collection;
+import java.util.List;
 import java.util.Set;
+import java.util.function.Predicate;
+import java.util.stream.IntStream;
+import org.blocksparse.classifier.examples.LineParser;
+import org.blocksparse.internal.Check;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 
@@ -15,8 +17,12 @@ import org.blocksparse.ranking.Labels;
  * seen, or only some.
  *
  * <p>The result is exact: the ranking of all labels, without the excluded ones. Probabilities do
- * not change. Labels that the model does not know have no effect. Each call looks up all labels of
- * its filter by name.
+ * not change. Each call looks up all labels of its filter by name.
+ *
+ * <p>Labels that the model does not know have no effect; {@link #unknown} lists them. If {@link
+ * #only} has no other, predictions throw {@link IllegalArgumentException}, since the names are
+ * those of another model. {@link #without} never throws: a model cannot predict what it does not
+ * know.
  *
  * <p>Immutable.
  */
@@ -25,10 +31,7 @@ public final class LabelFilter {
   private final boolean only;
 
   private LabelFilter(Collection<String> labels, boolean only) {
-    this.labels =
-        requireNonNull(labels, "labels").stream()
-            .map(label -> requireNonNull(label, "labels"))
-            .collect(toUnmodifiableSet());
+    this.labels = Set.copyOf(Check.noNulls("labels", labels));
     this.only = only;
   }
 
@@ -37,28 +40,50 @@ public final class LabelFilter {
     return new LabelFilter(labels, false);
   }
 
-  /** These labels alone. */
+  /** These labels alone; none if there are none. */
   public static LabelFilter only(Collection<String> labels) {
     return new LabelFilter(labels, true);
+  }
+
+  /**
+   * The labels of this filter that a model does not know, sorted.
+   *
+   * @param knows such as {@code classifier::knows}
+   */
+  public List<String> unknown(Predicate<String> knows) {
+    return labels.stream().filter(knows.negate()).sorted().toList();
   }
 
   /** The outputs of a model that are allowed. */
   BitSet allowed(Labels known) {
     BitSet outputs = new BitSet(known.size());
-    labels.stream().mapToInt(known::output).filter(output -> output >= 0).forEach(outputs::set);
+    IntStream.of(named(known)).forEach(outputs::set);
     if (!only) {
       outputs.flip(0, known.size());
     }
     return outputs;
   }
 
-  /** The same for the outputs of a model, by their names. */
+  /** Returns the filter of the outputs of a model. */
   public Filter outputs(Labels known) {
     if (labels.isEmpty() && !only) {
       return Filter.without();
     }
+    return only ? Filter.only(named(known)) : Filter.without(named(known));
+  }
+
+  /** The outputs with the labels of this filter. */
+  private int[] named(Labels known) {
     int[] outputs = labels.stream().mapToInt(known::output).filter(output -> output >= 0).toArray();
-    return only ? Filter.only(outputs) : Filter.without(outputs);
+    if (only && outputs.length == 0 && !labels.isEmpty()) {
+      throw new IllegalArgumentException(
+          "filter: expected a label that the model knows, but it knows none of "
+              + labels.size()
+              + ", such as '"
+              + LineParser.shown(labels.iterator().next())
+              + "'");
+    }
+    return outputs;
   }
 
   @Override

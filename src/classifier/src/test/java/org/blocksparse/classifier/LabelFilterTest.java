@@ -68,7 +68,15 @@ final class LabelFilterTest {
       List<Prediction> all = classifier.predict(example, LABELS);
       Set<String> unknown = Set.of("never trained");
       assertEquals(List.of(), classifier.predict(example, top(5, LabelFilter.only(Set.of()))));
-      assertEquals(List.of(), classifier.predict(example, top(5, LabelFilter.only(unknown))));
+      assertEquals(
+          "filter: expected a label that the model knows, but it knows none of 1, such as 'never"
+              + " trained'",
+          assertThrows(
+                  IllegalArgumentException.class,
+                  () -> classifier.predict(example, top(5, LabelFilter.only(unknown))))
+              .getMessage());
+      LabelFilter some = LabelFilter.only(Set.of("label3", "z", "never trained"));
+      assertEquals(List.of("never trained", "z"), some.unknown(classifier::knows));
       assertEquals(
           List.of(), classifier.predict(example, top(5, LabelFilter.without(classifier.labels()))));
       assertEquals(all, classifier.predict(example, top(LABELS, LabelFilter.without(List.of()))));
@@ -85,7 +93,7 @@ final class LabelFilterTest {
     assertEquals("LabelFilter(only 0 labels)", LabelFilter.only(Set.of()).toString());
     assertEquals("labels", refused(() -> LabelFilter.without(null)));
     assertEquals("labels", refused(() -> LabelFilter.only(null)));
-    assertEquals("labels", refused(() -> LabelFilter.only(Arrays.asList("a", null))));
+    assertEquals("labels[1] is null", refused(() -> LabelFilter.only(Arrays.asList("a", null))));
     try (Classifier classifier = trained(SMALL)) {
       Example example = Example.ofText("my-own7");
       PredictionOptions one = top(1, none);

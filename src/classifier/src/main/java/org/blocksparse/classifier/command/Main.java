@@ -153,7 +153,9 @@ public final class Main implements Callable<Integer> {
     CommandLine command = e.getCommandLine();
     String word = unmatched.getUnmatched().get(0);
     if (!unmatched.isUnknownOption()) {
-      return e.getMessage() + meant(word, command.getSubcommands().keySet()).orElse("");
+      return command.getSubcommands().isEmpty()
+          ? tooMany(command, word)
+          : e.getMessage() + meant(word, command.getSubcommands().keySet()).orElse("");
     }
     String option = word.split("=", 2)[0];
     return "Unknown option: '%s'%s"
@@ -161,6 +163,22 @@ public final class Main implements Callable<Integer> {
             option,
             meant(option, command.getCommandSpec().optionsMap().keySet())
                 .orElse("; --help lists all"));
+  }
+
+  /** The message for one argument more than a command takes. */
+  private static String tooMany(CommandLine command, String word) {
+    List<String> taken =
+        command.getCommandSpec().positionalParameters().stream()
+            .map(CommandLine.Model.PositionalParamSpec::paramLabel)
+            .toList();
+    return "Unexpected argument '%s': %s takes %s%s"
+        .formatted(
+            word,
+            command.getCommandName(),
+            taken.isEmpty() ? "none" : String.join(" and ", taken) + " alone",
+            taken.contains("FILE")
+                ? "; several files are read through a pipe: cat A B, and -"
+                : "");
   }
 
   private static Optional<String> meant(String word, Collection<String> known) {

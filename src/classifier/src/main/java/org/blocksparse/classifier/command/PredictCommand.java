@@ -167,9 +167,13 @@ final class PredictCommand implements Callable<Integer> {
     return String.format(Locale.ROOT, " %+.2f", rounded);
   }
 
-  /** With six decimals; {@link String#format} takes longer than to predict. */
-  private static void addProbability(double probability, StringBuilder line) {
-    long millionths = Math.round(probability * MILLION);
+  /**
+   * Prints six decimals, rounded down: a label reaches the threshold that its printed probability
+   * is. {@link String#format} takes longer than to predict.
+   */
+  static void addProbability(double probability, StringBuilder line) {
+    long millionths = (long) (probability * MILLION);
+    millionths -= (double) millionths / MILLION > probability ? 1 : 0; // the product was rounded
     line.append(millionths / MILLION).append('.');
     line.append(Long.toString(MILLION + millionths % MILLION), 1, DECIMALS + 1);
   }

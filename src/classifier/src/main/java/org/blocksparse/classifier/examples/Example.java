@@ -5,6 +5,7 @@ import static java.util.Objects.requireNonNull;
 
 import java.util.Arrays;
 import java.util.List;
+import org.blocksparse.internal.Check;
 
 /**
  * A text or sparse features to classify, and the labels that are right for it, if they are known.
@@ -20,7 +21,7 @@ public final class Example {
   private final float[] values;
 
   private Example(List<String> labels, String text, int[] indices, float[] values) {
-    this.labels = List.copyOf(labels);
+    this.labels = List.copyOf(Check.noNulls("labels", labels));
     this.text = text;
     this.indices = indices;
     this.values = values;
@@ -28,7 +29,7 @@ public final class Example {
 
   /** A text with its labels. */
   public static Example ofText(String text, String... labels) {
-    return ofText(text, List.of(labels));
+    return ofText(text, Arrays.asList(requireNonNull(labels, "labels")));
   }
 
   /** A text with its labels. */

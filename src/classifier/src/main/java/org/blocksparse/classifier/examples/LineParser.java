@@ -24,6 +24,9 @@ public final class LineParser {
 
   private static final int MOST_SHOWN = 40;
 
+  /** What may stand between labels that were meant to be several. */
+  private static final String SEPARATORS = ",;|/";
+
   /** More is a mistake, and might be more than the file of a model has room for. */
   private static final int LONGEST_PREFIX = 1000;
 
@@ -229,11 +232,26 @@ public final class LineParser {
     while (end < line.length() && !isSpace(line.charAt(end))) {
       end++;
     }
-    add(line.substring(begin + labelPrefix.length(), end), labelPrefix, labels);
+    String label = line.substring(begin + labelPrefix.length(), end);
+    requireOne(label);
+    add(label, labelPrefix, labels);
     while (end < line.length() && isSpace(line.charAt(end))) {
       end++;
     }
     return end;
+  }
+
+  /**
+   * Refuses several labels in one word, such as {@code __label__a,__label__b}. fastText reads one
+   * label there, whose name nobody means.
+   */
+  private void requireOne(String label) throws BadLineException {
+    int next = dropsLabels ? -1 : label.indexOf(labelPrefix);
+    boolean isPrefixAWord = Character.isLetterOrDigit(labelPrefix.charAt(labelPrefix.length() - 1));
+    if (next > 0 && !isPrefixAWord && SEPARATORS.indexOf(label.charAt(next - 1)) >= 0) {
+      throw new BadLineException(
+          "expected a space between labels but was '" + shown(labelPrefix + label) + "'");
+    }
   }
 
   /** Takes labels out of a text that has some in the middle. */

@@ -46,7 +46,10 @@ record FastTextArguments(
 
   static FastTextArguments read(FastTextInput in) throws IOException {
     if (!begin(in)) {
-      throw in.wrong("magic number", "expected " + MAGIC + ", with which files of fastText begin");
+      throw in.wrong(
+          "beginning",
+          "expected a model of fastText, .bin or .ftz; a .vec is a text of its vectors, which is"
+              + " published beside the .bin");
     }
     int version = in.int32("version", OLDEST, NEWEST);
     int dim = in.int32("dim", 1, Integer.MAX_VALUE - 8);

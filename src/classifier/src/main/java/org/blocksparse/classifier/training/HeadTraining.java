@@ -133,16 +133,15 @@ public final class HeadTraining {
       throw new IllegalArgumentException(
           "head: expected " + initial.head() + ", as initialModel has, but was " + options.head());
     }
-    if (options.pretrained() != null && options.head() == ModelHead.LINEAR) {
+    boolean isLinear = chosen == ModelHead.LINEAR || !options.labelTexts().isEmpty();
+    List<String> inVain = isLinear ? options.ofEmbedding() : List.of();
+    if (!inVain.isEmpty()) {
+      String other =
+          initial != null
+              ? "initialModel with a linear head"
+              : chosen == ModelHead.LINEAR ? "head LINEAR" : "labelTexts";
       throw new IllegalArgumentException(
-          "head: expected embedding or both with pretrained vectors but was linear");
-    }
-    ModelHead head = initial != null ? initial.head() : options.head();
-    if (head == ModelHead.LINEAR && (options.labelTree() || !options.tuning().isZero())) {
-      throw new IllegalArgumentException(
-          "head: expected embedding or both with "
-              + (options.labelTree() ? "a label tree" : "tuning")
-              + " but was linear");
+          inVain.get(0) + ": expected no " + other + " as well, which has no embedding");
     }
   }
 

@@ -179,9 +179,9 @@ public final class TrainingOptions {
    * calibrated on them, except those of an embedding alone of fewer than 500 examples.
    *
    * @throws IllegalArgumentException from {@link Training#train} if an {@linkplain
-   *     #withInitialModel initial model} has other heads, or if the head is linear alone and
-   *     options of an embedding are {@linkplain #withTuning tuned} or vectors are {@linkplain
-   *     #withPretrained pretrained}
+   *     #withInitialModel initial model} has other heads, or if the head is linear alone and an
+   *     option of an embedding is set: label tree, tuning, epochs, rate, smoothing, pretrained
+   *     vectors, dimension, batch, classes or patience
    */
   public TrainingOptions withHead(ModelHead value) {
     return with(changed -> changed.head = requireNonNull(value, "head"));
@@ -576,6 +576,22 @@ public final class TrainingOptions {
   /** Null: the default. */
   ModelHead head() {
     return head;
+  }
+
+  /** The names of the options that are set and mean nothing without an embedding. */
+  List<String> ofEmbedding() {
+    Map<String, Boolean> isSet = new LinkedHashMap<>();
+    isSet.put("labelTree", labelTree);
+    isSet.put("tuning", !tuning.isZero());
+    isSet.put("pretrained", pretrained != null);
+    isSet.put("epochs", epochs != 0);
+    isSet.put("rate", rate != null);
+    isSet.put("smoothing", smoothing != null);
+    isSet.put("dimension", dimension != 0);
+    isSet.put("batch", batch != 0);
+    isSet.put("classes", classes != 0);
+    isSet.put("patience", patience != 0);
+    return isSet.keySet().stream().filter(isSet::get).toList();
   }
 
   boolean labelTree() {

@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
 import org.blocksparse.classifier.ModelHead;
+import org.blocksparse.classifier.Prediction;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.training.Training;
 import org.blocksparse.classifier.training.TrainingOptions;
@@ -274,5 +275,22 @@ final class CommandOutputTest extends Commands {
     String told =
         runWell("train", "-o", model, "--epochs", 1, "--dimension", 8, "--no-chart", training);
     assertTrue(told.contains("\n2 more have no label and are left out\n"), told);
+  }
+
+  /** A label stays if the threshold is the probability that was printed for it. */
+  @Test
+  void aPrintedProbabilityIsAThresholdThatItsLabelReaches() {
+    SplittableRandom random = new SplittableRandom(1);
+    for (int i = 0; i < 100_000; i++) {
+      Prediction prediction = new Prediction("a", (float) Math.log(random.nextDouble()));
+      StringBuilder printed = new StringBuilder();
+      PredictCommand.addProbability(prediction.probability(), printed);
+      double threshold = Double.parseDouble(printed.toString());
+      assertTrue(prediction.isAtLeast(threshold), () -> prediction + " " + printed);
+      assertEquals(prediction.probability(), threshold, 1e-6);
+    }
+    StringBuilder one = new StringBuilder();
+    PredictCommand.addProbability(1, one);
+    assertEquals("1.000000", one.toString());
   }
 }

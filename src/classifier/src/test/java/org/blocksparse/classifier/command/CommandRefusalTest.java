@@ -378,6 +378,9 @@ final class CommandRefusalTest extends Commands {
         "quantize --type float32 {}/none {}/q  | Invalid value for option '--type': expected one of"
             + " [FLOAT16, BFLOAT16, INT8] (case-insensitive) but was 'float32'",
         "predict {}/none --top 0               | --top: expected a number in [1, 100000] but was 0",
+        "test {}/none {}/train.txt b.txt       | Unexpected argument 'b.txt': test takes MODEL and"
+            + " FILE alone; several files are read through a pipe: cat A B, and -",
+        "info {}/none b                        | Unexpected argument 'b': info takes MODEL alone",
         "frobnicate                            | Unmatched argument at index 0: 'frobnicate'",
         "tran -o {}/m {}/train.txt             | Unmatched arguments from index 0: 'tran', '-o',"
             + " '{}/m', '{}/train.txt'; did you mean train?",

@@ -90,7 +90,7 @@ class PretrainedRowsTest {
         Classifier before = Training.train(examples(), TrainingOptions.defaults())) {
       TrainingOptions options = options(vectors);
       refused("dimension", () -> options.withDimension(6));
-      refused("head", () -> Training.train(examples(), options.withHead(ModelHead.LINEAR)));
+      refused("pretrained", () -> Training.train(examples(), options.withHead(ModelHead.LINEAR)));
       refused("sharedRows", () -> options.withSharedRows(9));
       refused("pretrained", () -> options.withInitialModel(before));
       Example features = Example.ofFeatures(new int[] {1}, new float[] {1}, List.of("a"));
