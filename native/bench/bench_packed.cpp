@@ -108,7 +108,12 @@ int main(int argc, char** argv) {
                              operands{"Q4_0", weight_type::q4_0, row_format::groups},
                              operands{"MXFP4", weight_type::mxfp4, row_format::groups},
                              operands{"Q4_K", weight_type::q4_k, row_format::groups},
-                             operands{"Q6_K", weight_type::q6_k, row_format::groups}}) {
+                             operands{"Q6_K", weight_type::q6_k, row_format::groups},
+                             operands{"Q5_K", weight_type::q5_k, row_format::groups},
+                             operands{"Q2_K", weight_type::q2_k, row_format::groups},
+                             operands{"Q5_1", weight_type::q5_1, row_format::groups},
+                             operands{"IQ4_NL", weight_type::iq4_nl, row_format::groups},
+                             operands{"IQ4_XS", weight_type::iq4_xs, row_format::groups}}) {
     std::vector<float> rounded(
         static_cast<std::size_t>(rounded_bytes(of.format, kMostRows, groups) / 4));
     const rounded_rows rows = rows_at(rounded.data(), of.format, kMostRows, groups);

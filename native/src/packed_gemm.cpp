@@ -19,33 +19,16 @@ using packed::kOutputs;
 using packed::row_format;
 using packed::weight_type;
 
-// False if no panels hold weights of this type.
+// False if no panels hold weights of this type. Both enumerations have one order.
 bool packed_type(int32_t type, weight_type* packed) {
-  switch (type) {
-    case BLOCKSPARSE_BFLOAT16:
-      *packed = weight_type::bfloat16;
-      return true;
-    case BLOCKSPARSE_INT8:
-      *packed = weight_type::int8;
-      return true;
-    case BLOCKSPARSE_Q8_0:
-      *packed = weight_type::q8_0;
-      return true;
-    case BLOCKSPARSE_Q4_0:
-      *packed = weight_type::q4_0;
-      return true;
-    case BLOCKSPARSE_MXFP4:
-      *packed = weight_type::mxfp4;
-      return true;
-    case BLOCKSPARSE_Q4_K:
-      *packed = weight_type::q4_k;
-      return true;
-    case BLOCKSPARSE_Q6_K:
-      *packed = weight_type::q6_k;
-      return true;
-    default:
-      return false;
+  static_assert(
+      BLOCKSPARSE_IQ4_XS - BLOCKSPARSE_BFLOAT16 == static_cast<int32_t>(weight_type::iq4_xs),
+      "the types of blocksparse.h are those of panels");
+  if (type < BLOCKSPARSE_BFLOAT16 || type > BLOCKSPARSE_IQ4_XS) {
+    return false;
   }
+  *packed = static_cast<weight_type>(type - BLOCKSPARSE_BFLOAT16);
+  return true;
 }
 
 bool parse_row_format(int32_t format, row_format* parsed) {

@@ -279,6 +279,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
                                   : type == BLOCKSPARSE_Q4_0   ? 288
                                   : type == BLOCKSPARSE_Q4_K   ? 288 + 64
                                   : type == BLOCKSPARSE_Q6_K   ? 416 + 32
+                                  : type == BLOCKSPARSE_Q5_K   ? 352 + 64
+                                  : type == BLOCKSPARSE_Q2_K   ? 192 + 64
+                                  : type == BLOCKSPARSE_Q5_1   ? 384
+                                  : type == BLOCKSPARSE_IQ4_NL ? 288
+                                  : type == BLOCKSPARSE_IQ4_XS ? 272 + 32
                                                                : 272;
       std::vector<char> packed(static_cast<std::size_t>(number * groups * panels * group_bytes), 1);
       const std::vector<float> scales = operand(number, size2, size2);

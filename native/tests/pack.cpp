@@ -27,9 +27,24 @@ void put_half(uint8_t* codes, int32_t input, int32_t output, int32_t code) {
   both = static_cast<uint8_t>(low ? (both & 0xf0) | code : (both & 0x0f) | code << 4);
 }
 
+// A code of 2, 4, 5 or 6 bits, where there is none yet.
+void put_code(weight_type type, uint8_t* codes, int32_t i, int32_t lane, int32_t code) {
+  const int32_t column = lane * 4 + i % 4;
+  if (code_bits(type) == 2) {
+    codes[i / 16 * 64 + column] |= static_cast<uint8_t>(code << i / 4 % 4 * 2);
+    return;
+  }
+  put_half(codes, i, lane, code & 15);
+  if (code_bits(type) == 6) {
+    codes[256 + i / 16 * 64 + column] |= static_cast<uint8_t>(code >> 4 << i / 4 % 4 * 2);
+  } else if (code_bits(type) == 5) {
+    codes[256 + column] |= static_cast<uint8_t>(code >> 4 << i / 4);
+  }
+}
+
 // Groups that weigh 0 whatever their scales are.
 void clear(weight_type type, int32_t inputs, int32_t outputs, uint8_t* packed) {
-  if (head_bytes(type) > 0 || type == weight_type::bfloat16) {
+  if (head_bytes(type) > 0 || type == weight_type::bfloat16 || type == weight_type::q5_1) {
     std::memset(packed, 0, static_cast<std::size_t>(packed_bytes(type, inputs, outputs)));
     return;
   }
@@ -103,15 +118,12 @@ void pack_k(weight_type type, const uint8_t* codes, const uint8_t* scales, const
     for (int32_t input = 0; input < inputs; ++input) {
       uint8_t* const group = group_at(type, packed, inputs, input, output);
       uint8_t* const its_codes = group + scale_bytes(type);
-      const int32_t i = input % kInputs, code = *codes++;
-      put_half(its_codes, i, lane, code & 15);
-      if (type == weight_type::q6_k) {
-        its_codes[256 + i / 16 * 64 + lane * 4 + i % 4] |=
-            static_cast<uint8_t>(code >> 4 << i / 4 % 4 * 2);
-      }
-      if (i == 0) {
-        group[lane] = *scales++;
-        group[kOutputs + lane] = *scales++;
+      put_code(type, its_codes, input % kInputs, lane, *codes++);
+      if (input % kInputs == 0) {
+        const int32_t size = head_bytes(type) > 0 ? 1 : 2;
+        for (int32_t byte = 0; byte < scale_bytes(type) / kOutputs; ++byte) {
+          group[byte / size * size * kOutputs + lane * size + byte % size] = *scales++;
+        }
       }
       if (input % (kInputs * kHeadGroups) == 0) {
         uint8_t* const head = group - head_bytes(type);

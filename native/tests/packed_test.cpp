@@ -37,12 +37,32 @@ using blocksparse::packed::sum_of_half;
 using blocksparse::packed::supported;
 using blocksparse::packed::weight_type;
 
-constexpr weight_type kTypes[] = {weight_type::bfloat16, weight_type::int8,  weight_type::q8_0,
-                                  weight_type::q4_0,     weight_type::mxfp4, weight_type::q4_k,
-                                  weight_type::q6_k};
-const char* const kTypeNames[] = {"BFLOAT16", "INT8", "Q8_0", "Q4_0", "MXFP4", "Q4_K", "Q6_K"};
+constexpr weight_type kTypes[] = {weight_type::bfloat16, weight_type::int8,   weight_type::q8_0,
+                                  weight_type::q4_0,     weight_type::mxfp4,  weight_type::q4_k,
+                                  weight_type::q6_k,     weight_type::q5_k,   weight_type::q2_k,
+                                  weight_type::q5_1,     weight_type::iq4_nl, weight_type::iq4_xs};
+const char* const kTypeNames[] = {"BFLOAT16", "INT8", "Q8_0", "Q4_0", "MXFP4",  "Q4_K",
+                                  "Q6_K",     "Q5_K", "Q2_K", "Q5_1", "IQ4_NL", "IQ4_XS"};
 
-bool has_heads(weight_type type) { return type == weight_type::q4_k || type == weight_type::q6_k; }
+// The types whose codes, scales and scales of scales are packed from lists of each.
+bool has_lists(weight_type type) {
+  return type >= weight_type::q4_k && type != weight_type::iq4_nl;
+}
+
+// Whether a minimum is taken off weights.
+bool is_above_minimum(weight_type type) {
+  return type == weight_type::q4_k || type == weight_type::q5_k || type == weight_type::q2_k ||
+         type == weight_type::q5_1;
+}
+
+// Inputs that share a scale.
+int32_t inputs_of_scale(weight_type type) {
+  return type == weight_type::q6_k || type == weight_type::q2_k ? kInputs / 2 : kInputs;
+}
+
+// The values of IQ4_NL by their codes.
+constexpr int32_t kIq4[] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                            1,    13,   25,  38,  53,  69,  89,  113};
 
 // The formats of rows that weights of a type are multiplied by.
 std::vector<row_format> formats_of(weight_type type) {
@@ -98,10 +118,10 @@ struct weights {
   int32_t inputs, outputs;
   std::vector<int32_t> values;       // (outputs, inputs)
   std::vector<float> half_scales;    // (outputs, groups, 2); 1 for INT8
-  std::vector<float> sum_scales;     // (outputs, groups), of Q4_K: each weight is less by it
+  std::vector<float> half_minima;    // the same: each weight is less by it
   std::vector<float> output_scales;  // of INT8
   std::vector<uint8_t> packed;       // with no memory after them
-  std::vector<uint8_t> blocks;       // as ggml has them; of Q4_K and Q6_K, see pack_k
+  std::vector<uint8_t> blocks;       // as ggml has them; where has_lists(), see pack_k
   std::vector<uint8_t> k_codes, k_scales;
   std::vector<uint16_t> k_heads;
   std::vector<int8_t> codes;      // of INT8: (inputs, outputs)
@@ -123,8 +143,8 @@ struct weights {
     for (int32_t output = 0; output < out && t != weight_type::bfloat16; ++output) {
       output_scales.push_back(t == weight_type::int8 ? (r.uniform() + 1.5f) / 64.0f : 1.0f);
       for (int32_t begin = 0; begin < in; begin += kInputs) {
-        if (has_heads(t)) {
-          add_group_of_k(output, begin, r);
+        if (has_lists(t)) {
+          add_group_of_lists(output, begin, r);
         } else {
           add_group(output, begin, r);
         }
@@ -139,15 +159,15 @@ struct weights {
       pack_bfloat16(numbers.data(), inputs, outputs, packed.data());
     } else if (type == weight_type::int8) {
       pack_int8(codes.data(), outputs, inputs, outputs, packed.data());
-    } else if (has_heads(type)) {
+    } else if (has_lists(type)) {
       pack_k(type, k_codes.data(), k_scales.data(), k_heads.data(), inputs, outputs, packed.data());
     } else {
       pack_ggml(type, blocks.data(), inputs, outputs, packed.data());
     }
   }
 
-  void add_group_of_k(int32_t output, int32_t begin, random_source& r) {
-    const bool four = type == weight_type::q4_k;
+  void add_group_of_lists(int32_t output, int32_t begin, random_source& r) {
+    const bool is_float = type == weight_type::q5_1;
     if (begin % (kInputs * kHeadGroups) == 0) {
       for (int32_t i = 0; i < 2; ++i) {
         k_heads.push_back(static_cast<uint16_t>(r.below(0x7c00) | r.below(2) << 15));
@@ -155,25 +175,44 @@ struct weights {
     }
     const float d = from_float16(k_heads[k_heads.size() - 2]);
     const float m = from_float16(k_heads.back());
-    int32_t scale[2];
-    for (int32_t& s : scale) {
-      s = four ? r.below(64) : r.below(5) == 0 ? 127 - 255 * r.below(2) : r.below(256) - 128;
-      k_scales.push_back(static_cast<uint8_t>(s));
+    const int32_t parts = kInputs / inputs_of_scale(type);
+    float found[2][2] = {};  // scales, minima
+    for (int32_t which = 0; which < (is_above_minimum(type) ? 2 : 1); ++which) {
+      for (int32_t part = 0; part < parts; ++part) {
+        if (is_float) {
+          const int32_t half = r.below(0x7c00) | r.below(2) << 15;
+          k_scales.push_back(static_cast<uint8_t>(half));
+          k_scales.push_back(static_cast<uint8_t>(half >> 8));
+          found[which][part] = from_float16(half);
+          continue;
+        }
+        const int32_t s = is_above_minimum(type) ? r.below(64)
+                          : r.below(5) == 0      ? 127 - 255 * r.below(2)
+                                                 : r.below(256) - 128;
+        k_scales.push_back(static_cast<uint8_t>(s));
+        found[which][part] = (which == 0 ? d : m) * static_cast<float>(s);  // exact
+      }
     }
-    half_scales.push_back(d * static_cast<float>(scale[0]));  // exact
-    half_scales.push_back(d * static_cast<float>(scale[four ? 0 : 1]));
-    sum_scales.push_back(four ? m * static_cast<float>(scale[1]) : 0.0f);
+    for (int32_t half = 0; half < 2; ++half) {
+      half_scales.push_back(found[0][parts == 1 ? 0 : half]);
+      half_minima.push_back(found[1][parts == 1 ? 0 : half]);
+    }
+    const int32_t most = type == weight_type::q6_k                                ? 63
+                         : type == weight_type::q5_k || type == weight_type::q5_1 ? 31
+                         : type == weight_type::q2_k                              ? 3
+                                                                                  : 15;
     for (int32_t i = begin; i < std::min(begin + kInputs, inputs); ++i) {
-      const int32_t most = four ? 15 : 63;
       const int32_t code = r.below(5) == 0 ? most * r.below(2) : r.below(most + 1);
       k_codes.push_back(static_cast<uint8_t>(code));
-      values[at(output, i)] = four ? code : code - 32;
+      values[at(output, i)] = type == weight_type::q6_k     ? code - 32
+                              : type == weight_type::iq4_xs ? kIq4[code]
+                                                            : code;
     }
   }
 
   void add_scale(float scale) {
     half_scales.insert(half_scales.end(), 2, scale);
-    sum_scales.push_back(0.0f);
+    half_minima.insert(half_minima.end(), 2, 0.0f);
   }
 
   void add_group(int32_t output, int32_t begin, random_source& r) {
@@ -199,9 +238,10 @@ struct weights {
         code[i] = has_bytes ? (r.below(2) == 0 ? -128 : 127) : 15 * r.below(2);
       }
       static const int32_t kDoubled[] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
-      values[at(output, begin + i)] = type == weight_type::mxfp4  ? kDoubled[code[i]]
-                                      : type == weight_type::q4_0 ? code[i] - 8
-                                                                  : code[i];
+      values[at(output, begin + i)] = type == weight_type::mxfp4    ? kDoubled[code[i]]
+                                      : type == weight_type::q4_0   ? code[i] - 8
+                                      : type == weight_type::iq4_nl ? kIq4[code[i]]
+                                                                    : code[i];
       codes[static_cast<std::size_t>(begin + i) * static_cast<std::size_t>(outputs) +
             static_cast<std::size_t>(output)] = static_cast<int8_t>(code[i]);
     }
@@ -470,7 +510,7 @@ struct one_product {
   void add_groups(const weights& w, const matrix& x, const rows& rounded, int32_t row,
                   int32_t output) {
     const int32_t groups = rounded.view.groups;
-    const int32_t part = w.type == weight_type::q6_k ? kInputs / 2 : kInputs;
+    const int32_t part = inputs_of_scale(w.type);
     float total = 0.0f;
     // Adds a whole number times scales, rounded; the scale may be below the normal floats.
     const auto add = [&](int32_t sum, float of_row, float of_weights) {
@@ -480,26 +520,26 @@ struct one_product {
     };
     for (int32_t g = 0; g < groups; ++g) {
       const auto group = static_cast<std::size_t>(output * groups + g);
-      const float of_sums = w.sum_scales[group], of_row = rounded.scale(row, g);
-      int32_t codes = 0;
+      const float of_row = rounded.scale(row, g);
       for (int32_t begin = g * kInputs; begin < (g + 1) * kInputs; begin += part) {
         const auto half = static_cast<std::size_t>(begin % kInputs / (kInputs / 2));
         const float of_weights = w.half_scales[2 * group + half];
-        int32_t sum = 0;
+        const float minimum = w.half_minima[2 * group + half];
+        int32_t sum = 0, codes = 0;
         for (int32_t k = begin; k < std::min(w.inputs, begin + part); ++k) {
           const int32_t value = w.values[w.at(output, k)];
           sum += rounded.codes(row)[k] * value;
           codes += rounded.codes(row)[k];
           const double weight =
-              value * static_cast<double>(of_weights) - static_cast<double>(of_sums);
+              value * static_cast<double>(of_weights) - static_cast<double>(minimum);
           exact += static_cast<double>(x.at(row, k)) * weight;
           // Half a step of each input.
           slack += std::fabs(weight) * static_cast<double>(of_row) * (0.5 + 127 * 0x1p-23);
         }
         add(sum, of_row, of_weights);
-      }
-      if (w.type == weight_type::q4_k) {
-        add(-codes, of_row, of_sums);
+        if (is_above_minimum(w.type)) {
+          add(-codes, of_row, minimum);
+        }
       }
     }
     parts.push_back(total);
@@ -648,8 +688,11 @@ void check_special_scales(const kernels& by) {
     }
     random_source r(1);
     weights w(type, 64, 20, r);
-    if (has_heads(type)) {
-      w.k_heads[2 * 3 + (type == weight_type::q4_k ? 1 : 0)] = 0x7fff;  // output 3
+    if (type == weight_type::q5_1) {
+      w.k_scales[4 * 7 + 3] = 0x7f;  // output 3, inputs from 32 on
+      w.k_scales[4 * 7 + 2] = 0xff;
+    } else if (has_lists(type)) {
+      w.k_heads[2 * 3 + (is_above_minimum(type) ? 1 : 0)] = 0x7fff;  // output 3
     } else {
       const std::size_t block = w.blocks.size() / 40;
       w.blocks[block * 7] = 0xff;  // output 3, inputs from 32 on
@@ -805,8 +848,8 @@ void check_schedule(int32_t isa, weight_type type, row_format format, bool accum
   const int32_t of_others = type == weight_type::bfloat16 ? BLOCKSPARSE_Q8_0 : BLOCKSPARSE_BFLOAT16;
   CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT,
                call(isa, kOut, a, kRows, of_others, w.data(), kRead, nullptr, nullptr, 0));
-  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT,
-               call(isa, kOut, a, kRows, 9, w.data(), kRead, nullptr, nullptr, 0));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, call(isa, kOut, a, kRows, BLOCKSPARSE_IQ4_XS + 1, w.data(),
+                                              kRead, nullptr, nullptr, 0));
   CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT,
                call(isa, kOut, a, kRows, w_type, w.data(), kRead, scales_data, bias.data(), 1));
   CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT,

@@ -259,7 +259,12 @@ typedef enum blocksparse_element_type {
   BLOCKSPARSE_Q4_0 = 5,
   BLOCKSPARSE_MXFP4 = 6,
   BLOCKSPARSE_Q4_K = 7,
-  BLOCKSPARSE_Q6_K = 8
+  BLOCKSPARSE_Q6_K = 8,
+  BLOCKSPARSE_Q5_K = 9,
+  BLOCKSPARSE_Q2_K = 10,
+  BLOCKSPARSE_Q5_1 = 11,
+  BLOCKSPARSE_IQ4_NL = 12,
+  BLOCKSPARSE_IQ4_XS = 13
 } blocksparse_element_type;
 
 /* The PART of a schedule that a call runs. */
@@ -370,7 +375,9 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path,
  * Codes are unsigned. Of 8 bits, that of row i and column j of a group is byte
  * i / 4 * 64 + j * 4 + i % 4 of its codes; of 4 bits, byte i / 8 * 64 + j * 4 + i % 4, in the low
  * half where i / 4 is even. Of 6 bits, the low four are these; the high two are bits i / 4 % 4 * 2
- * and the next of byte 256 + i / 16 * 64 + j * 4 + i % 4.
+ * and the next of byte 256 + i / 16 * 64 + j * 4 + i % 4. Of 5 bits, the high one is bit i / 4 of
+ * byte 256 + j * 4 + i % 4. Of 2 bits, both are bits i / 4 % 4 * 2 and the next of byte
+ * i / 16 * 64 + j * 4 + i % 4.
  *
  *   type    bytes of a group   scales                             weight
  *   BFLOAT16   1024         none                               the number itself
@@ -381,11 +388,18 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path,
  *   Q4_K    32 + 256           16 bytes s, 16 bytes t             d * s * code - m * t
  *   Q6_K    32 + 384           16 int8 s of rows 0 to 15, 16 of   d * s * (code - 32)
  *                              rows 16 to 31
+ *   Q5_K    32 + 320           as Q4_K                           d * s * code - m * t
+ *   Q2_K    64 + 128           16 bytes s of rows 0 to 15, 16    d * s * code - m * t
+ *                              of rows 16 to 31; as many t
+ *   Q5_1    64 + 320           16 of float16 d, 16 of float16 m  d * code - m
+ *   IQ4_NL  32 + 256           16 of float16, before the codes   table[code] * scale
+ *   IQ4_XS  16 + 256           16 int8 s                         d * s * table[code]
  *
- * where value is 0, 0.5, 1, 1.5, 2, 3, 4, 6 and the same negated, and e = 255 means NaN. Before
- * every eight groups of a panel, and fewer at its end, Q4_K has 16 of float16 d and 16 of float16 m,
- * and Q6_K has 16 of float16 d. Float16 is little-endian; s and t of Q4_K are 0 to 127. BFLOAT16 has
- * numbers instead of codes, that of row i and column j of a group at bytes i / 2 * 64 + j * 4 + i % 2
+ * where value is 0, 0.5, 1, 1.5, 2, 3, 4, 6 and the same negated, and e = 255 means NaN; table is
+ * -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113. Before every eight
+ * groups of a panel, and fewer at its end, Q4_K, Q5_K and Q2_K have 16 of float16 d and 16 of
+ * float16 m, and Q6_K and IQ4_XS have 16 of float16 d. Float16 is little-endian; s and t of types
+ * that have both are 0 to 127. BFLOAT16 has numbers instead of codes, that of row i and column j of a group at bytes i / 2 * 64 + j * 4 + i % 2
  * * 2 and the next, little-endian.
  *
  * ROUNDED ROWS of bfloat16 are such numbers, the nearest ones, of two the even one. Others are codes

@@ -16,13 +16,16 @@
 
 namespace {
 
+using blocksparse::packed::code_bits;
 using blocksparse::packed::groups_bytes;
 using blocksparse::packed::groups_of;
 using blocksparse::packed::has_bytes;
+using blocksparse::packed::has_minimum;
 using blocksparse::packed::head_bytes;
 using blocksparse::packed::kHeadGroups;
 using blocksparse::packed::kHighUnit;
 using blocksparse::packed::kPieceGroups;
+using blocksparse::packed::parts_of;
 using blocksparse::packed::planes_of;
 using blocksparse::packed::rounded_rows;
 using blocksparse::packed::row_format;
@@ -38,8 +41,15 @@ struct eight_small {
 struct eight_bytes {
   byte_codes first, second;
 };
+
+// Whether codes are looked up in the table of IQ4_NL, whose values take a byte.
+constexpr bool is_iq4(weight_type type) {
+  return type == weight_type::iq4_nl || type == weight_type::iq4_xs;
+}
+
 template <weight_type kType>
-using loaded_codes = std::conditional_t<has_bytes(kType), eight_bytes, eight_small>;
+using loaded_codes =
+    std::conditional_t<has_bytes(kType) || is_iq4(kType), eight_bytes, eight_small>;
 
 template <weight_type kType>
 INLINE loaded_codes<kType> load_codes(const uint8_t* group, int32_t eighth) {
@@ -47,6 +57,12 @@ INLINE loaded_codes<kType> load_codes(const uint8_t* group, int32_t eighth) {
   if constexpr (has_bytes(kType)) {
     return {to_codes(load_bytes(codes + 128 * eighth)),
             to_codes(load_bytes(codes + 128 * eighth + 64))};
+  } else if constexpr (code_bits(kType) == 2) {
+    static constexpr uint8_t kFirst[16] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3};
+    static constexpr uint8_t kSecond[16] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3};
+    const bytes two_eighths = load_bytes(codes + 64 * (eighth / 2));
+    const bytes both = eighth % 2 == 0 ? low_halves(two_eighths) : high_halves(two_eighths);
+    return {look_up(kFirst, both), look_up(kSecond, both)};
   } else {
     const bytes both = load_bytes(codes + 64 * eighth);
     if constexpr (kType == weight_type::q4_0 || kType == weight_type::q4_k) {
@@ -61,6 +77,23 @@ INLINE loaded_codes<kType> load_codes(const uint8_t* group, int32_t eighth) {
       const bytes high = eighth % 2 == 0 ? low_halves(four_eighths) : high_halves(four_eighths);
       return {join(low_halves(both), look_up(kFirst, high)),
               join(high_halves(both), look_up(kSecond, high))};
+    } else if constexpr (code_bits(kType) == 5) {
+      // Bit i of a byte is the high bit of the code of input 4 * i and on.
+      static constexpr uint8_t kBits[4][16] = {
+          {0, 16, 0, 16, 0, 16, 0, 16, 0, 16, 0, 16, 0, 16, 0, 16},
+          {0, 0, 16, 16, 0, 0, 16, 16, 0, 0, 16, 16, 0, 0, 16, 16},
+          {0, 0, 0, 0, 16, 16, 16, 16, 0, 0, 0, 0, 16, 16, 16, 16},
+          {0, 0, 0, 0, 0, 0, 0, 0, 16, 16, 16, 16, 16, 16, 16, 16}};
+      const bytes all = load_bytes(codes + 256);
+      const bytes high = eighth < 2 ? low_halves(all) : high_halves(all);
+      return {join(low_halves(both), look_up(kBits[eighth % 2 * 2], high)),
+              join(high_halves(both), look_up(kBits[eighth % 2 * 2 + 1], high))};
+    } else if constexpr (is_iq4(kType)) {
+      // The values of IQ4_NL, with an offset of 128.
+      static constexpr uint8_t kValues[16] = {1,   24,  45,  63,  79,  93,  106, 118,
+                                              129, 141, 153, 166, 181, 197, 217, 241};
+      return {to_codes(look_up(kValues, low_halves(both))),
+              to_codes(look_up(kValues, high_halves(both)))};
     } else {
       // Twice the values of E2M1, with an offset of 12.
       static constexpr uint8_t kValues[16] = {12, 13, 14, 15, 16, 18, 20, 24,
@@ -74,26 +107,23 @@ template <weight_type kType>
 constexpr int32_t offset() {
   return kType == weight_type::q4_0    ? 8
          : kType == weight_type::mxfp4 ? 12
-         : kType == weight_type::q4_k  ? 0
          : kType == weight_type::q6_k  ? 32
+         : has_minimum(kType)          ? 0
                                        : kByteOffset;
 }
 
-// Scales of the scales of groups: of the codes, and of the sums of Q4_K.
+// Scales of the scales of groups: of the codes, and of the minima.
 struct head_scales {
   floats codes, sums;
 };
 template <weight_type kType>
 INLINE head_scales load_head(const uint8_t* head) {
-  if constexpr (kType == weight_type::q4_k) {
+  if constexpr (has_minimum(kType)) {
     return {load_float16(head), load_float16(head + 2 * kOutputs)};
   } else {
     return {load_float16(head), set_float(0.0f)};
   }
 }
-
-// Parts of a group that have scales of their own.
-constexpr int32_t parts_of(weight_type type) { return type == weight_type::q6_k ? 2 : 1; }
 
 // The scales of a part of a group.
 template <weight_type kType>
@@ -107,13 +137,28 @@ INLINE floats load_scales(const uint8_t* group, const head_scales& head, int32_t
   }
 }
 
+// The minima of a part of a group.
+template <weight_type kType>
+INLINE floats load_minima(const uint8_t* group, const head_scales& head, int32_t part) {
+  if constexpr (head_bytes(kType) > 0) {
+    return mul(head.sums, load_int8(group + (parts_of(kType) + part) * kOutputs));
+  } else {
+    return load_float16(group + 2 * kOutputs);
+  }
+}
+
+// The sum of a row's codes in a part of a group, of the sums of the group.
+template <weight_type kType>
+INLINE int32_t sum_of_part(int32_t sums, int32_t part) {
+  return parts_of(kType) == 1 ? sum_of_group(sums)
+         : part == 0          ? sum_of_half(sums)
+                              : sum_of_group(sums) - sum_of_half(sums);
+}
+
 // The correction of a part of a group for the offset of codes, from the sums of a row's codes.
 template <weight_type kType>
 INLINE int32_t offset_of(int32_t sums, int32_t part) {
-  const int32_t sum = parts_of(kType) == 1 ? sum_of_group(sums)
-                      : part == 0          ? sum_of_half(sums)
-                                           : sum_of_group(sums) - sum_of_half(sums);
-  return sum * offset<kType>();
+  return sum_of_part<kType>(sums, part) * offset<kType>();
 }
 
 // Whether row r of a tile's rows is multiplied together with the one beside it.
@@ -286,10 +331,10 @@ struct group_tile {
         const ints sum = kInTwo ? add_ints(dots[v][r], others[v][r]) : dots[v][r];
         const floats of_row = set_float(rows.scales[r][g]);
         totals[v][r] = fused(to_floats(sum), mul(of_row, of_part), totals[v][r]);
-        if constexpr (kType == weight_type::q4_k) {
-          const floats of_sum = mul(heads[v].sums, load_int8(group + kOutputs));
-          const auto negated = static_cast<float>(sum_of_group(rows.sums[r][g]));
-          totals[v][r] = fused(set_float(negated), mul(of_row, of_sum), totals[v][r]);
+        if constexpr (has_minimum(kType)) {
+          const floats minima = load_minima<kType>(group, heads[v], kPart);
+          const auto negated = static_cast<float>(sum_of_part<kType>(rows.sums[r][g], kPart));
+          totals[v][r] = fused(set_float(negated), mul(of_row, minima), totals[v][r]);
         }
       }
     }
@@ -421,6 +466,16 @@ void multiply(weight_type type, const panel_product& product) {
       return run_tiles<group_tile<weight_type::q4_k>>(product);
     case weight_type::q6_k:
       return run_tiles<group_tile<weight_type::q6_k>>(product);
+    case weight_type::q5_k:
+      return run_tiles<group_tile<weight_type::q5_k>>(product);
+    case weight_type::q2_k:
+      return run_tiles<group_tile<weight_type::q2_k>>(product);
+    case weight_type::q5_1:
+      return run_tiles<group_tile<weight_type::q5_1>>(product);
+    case weight_type::iq4_nl:
+      return run_tiles<group_tile<weight_type::iq4_nl>>(product);
+    case weight_type::iq4_xs:
+      return run_tiles<group_tile<weight_type::iq4_xs>>(product);
   }
 }
 

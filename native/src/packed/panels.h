@@ -27,28 +27,62 @@ constexpr int32_t kPieceGroups = 2048;
 // A number of a row in two bytes is this times the high code plus the low one.
 constexpr int32_t kHighUnit = 254;
 
-enum class weight_type { bfloat16, int8, q8_0, q4_0, mxfp4, q4_k, q6_k };
+enum class weight_type {
+  bfloat16,
+  int8,
+  q8_0,
+  q4_0,
+  mxfp4,
+  q4_k,
+  q6_k,
+  q5_k,
+  q2_k,
+  q5_1,
+  iq4_nl,
+  iq4_xs
+};
 
 constexpr bool has_bytes(weight_type type) {
   return type == weight_type::int8 || type == weight_type::q8_0;
 }
 
+// Parts of a group that have scales of their own.
+constexpr int32_t parts_of(weight_type type) {
+  return type == weight_type::q6_k || type == weight_type::q2_k ? 2 : 1;
+}
+
+// Whether weights are codes times a scale, less a minimum.
+constexpr bool has_minimum(weight_type type) {
+  return type == weight_type::q4_k || type == weight_type::q5_k || type == weight_type::q2_k ||
+         type == weight_type::q5_1;
+}
+
+// Scales before every eight groups, in float16, which the scales of a group are multiples of.
+constexpr int32_t head_bytes(weight_type type) {
+  return type == weight_type::q6_k || type == weight_type::iq4_xs ? 2 * kOutputs
+         : has_minimum(type) && type != weight_type::q5_1         ? 4 * kOutputs
+                                                                  : 0;
+}
+
 constexpr int32_t scale_bytes(weight_type type) {
-  return type == weight_type::bfloat16 || type == weight_type::int8 ? 0
-         : type == weight_type::mxfp4                               ? kOutputs
-                                                                    : 2 * kOutputs;
+  if (type == weight_type::bfloat16 || type == weight_type::int8) {
+    return 0;
+  }
+  const int32_t size = head_bytes(type) > 0 || type == weight_type::mxfp4 ? 1 : 2;
+  return parts_of(type) * (has_minimum(type) ? 2 : 1) * size * kOutputs;
+}
+
+constexpr int32_t code_bits(weight_type type) {
+  return type == weight_type::bfloat16                            ? 16
+         : has_bytes(type)                                        ? 8
+         : type == weight_type::q6_k                              ? 6
+         : type == weight_type::q5_k || type == weight_type::q5_1 ? 5
+         : type == weight_type::q2_k                              ? 2
+                                                                  : 4;
 }
 
 constexpr int32_t group_bytes(weight_type type) {
-  const int32_t bits = type == weight_type::bfloat16 ? 16
-                       : has_bytes(type)             ? 8
-                       : type == weight_type::q6_k   ? 6
-                                                     : 4;
-  return scale_bytes(type) + kOutputs * kInputs * bits / 8;
-}
-
-constexpr int32_t head_bytes(weight_type type) {
-  return type == weight_type::q4_k ? 4 * kOutputs : type == weight_type::q6_k ? 2 * kOutputs : 0;
+  return scale_bytes(type) + kOutputs * kInputs * code_bits(type) / 8;
 }
 
 constexpr int32_t panels_of(int32_t outputs) {
@@ -192,7 +226,7 @@ struct kernels {
 
   // Rows of groups: for the numbers of a group that share a scale, the product is a whole number;
   // it is multiplied by the product of both scales and added to those before it, rounded once. So
-  // is, of Q4_K, the negated sum of the group's codes, whose scale is m * t.
+  // is, where weights have a minimum, the negated sum of the part's codes, whose scale is m * t.
   //
   // Whole rows: within a piece, the product is a whole number as a float; or two, high * 254 + low
   // rounded once. It is multiplied by the scale of the row, then by that of the output, and added

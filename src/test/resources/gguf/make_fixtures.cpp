@@ -117,16 +117,18 @@ int main() {
   gguf_context* const file = gguf_init_empty();
   set_metadata(file);
   std::vector<ggml_tensor*> tensors;
-  const ggml_type small[] = {GGML_TYPE_F32,  GGML_TYPE_F16,  GGML_TYPE_BF16,
-                             GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_MXFP4};
+  const ggml_type small[] = {GGML_TYPE_F32,  GGML_TYPE_F16,    GGML_TYPE_BF16, GGML_TYPE_Q8_0,
+                             GGML_TYPE_Q4_0, GGML_TYPE_MXFP4,  GGML_TYPE_Q4_1, GGML_TYPE_Q5_0,
+                             GGML_TYPE_Q5_1, GGML_TYPE_IQ4_NL};
   for (ggml_type type : small) {
     tensors.push_back(ggml_new_tensor_3d(memory, type, 64, 5, 3));
   }
-  for (ggml_type type : {GGML_TYPE_Q4_K, GGML_TYPE_Q6_K}) {
+  for (ggml_type type : {GGML_TYPE_Q4_K, GGML_TYPE_Q6_K, GGML_TYPE_Q5_K, GGML_TYPE_Q2_K,
+                         GGML_TYPE_Q3_K, GGML_TYPE_IQ4_XS}) {
     tensors.push_back(ggml_new_tensor_3d(memory, type, 256, 3, 2));
   }
   const size_t widened = tensors.size();
-  tensors.push_back(ggml_new_tensor_2d(memory, GGML_TYPE_Q5_K, 256, 2));
+  tensors.push_back(ggml_new_tensor_2d(memory, GGML_TYPE_TQ2_0, 256, 2));
   tensors.push_back(ggml_new_tensor_1d(memory, GGML_TYPE_I32, 3));
   FILE* const floats = std::fopen("types.floats", "wb");
   for (size_t i = 0; i < tensors.size(); ++i) {

@@ -87,7 +87,45 @@ public enum ElementType {
    * rounding. This is ggml's format of the same name; ggml searches for the scales of the least
    * error.
    */
-  Q6_K(WeightType.Q6_K);
+  Q6_K(WeightType.Q6_K),
+
+  /**
+   * An integer in [0, 31] times a scale, minus a minimum, as {@link #Q4_K} with one bit more: 0.71
+   * bytes. The error of a weight is at most half the scale, plus float rounding. This is ggml's
+   * format of the same name; ggml searches for the scales of the least error.
+   */
+  Q5_K(WeightType.Q5_K),
+
+  /**
+   * An integer in [0, 3] times a scale, minus a minimum, both per group of 16 inputs of an output
+   * and both integers in [0, 63] times a {@link #FLOAT16} per 256 inputs: 0.39 bytes. The error of
+   * a weight is at most half the scale, plus float rounding. ggml's format of the same name has
+   * integers in [0, 15] for both, and fits here without rounding.
+   */
+  Q2_K(WeightType.Q2_K),
+
+  /**
+   * An integer in [0, 31] times a {@link #FLOAT16} scale, minus a {@link #FLOAT16} minimum, per
+   * group of 32 inputs of an output: 0.75 bytes. The error of a weight is at most half the scale,
+   * plus float rounding. This is ggml's format of the same name; its Q4_1 fits here without
+   * rounding.
+   */
+  Q5_1(WeightType.Q5_1),
+
+  /**
+   * One of 16 values of ggml's table, from -127 to 113, times a {@link #FLOAT16} scale per group of
+   * 32 inputs of an output, {@code m / -127}, where m is the weight of the largest magnitude in the
+   * group: 0.56 bytes. Values near 0 lie closer to each other. The error of a weight is at most 12
+   * times the scale, or 14 times for weights near -m.
+   */
+  IQ4_NL(WeightType.IQ4_NL),
+
+  /**
+   * The same values as {@link #IQ4_NL}, times a scale per group of 32 inputs of an output, which is
+   * an integer of 8 bits times a {@link #FLOAT16} per 256 inputs: 0.54 bytes. ggml's format of the
+   * same name has integers of 6 bits, and fits here without rounding.
+   */
+  IQ4_XS(WeightType.IQ4_XS);
 
   private final WeightType stored;
 
@@ -117,6 +155,11 @@ public enum ElementType {
       case MXFP4 -> MXFP4;
       case Q4_K -> Q4_K;
       case Q6_K -> Q6_K;
+      case Q5_K -> Q5_K;
+      case Q2_K -> Q2_K;
+      case Q5_1 -> Q5_1;
+      case IQ4_NL -> IQ4_NL;
+      case IQ4_XS -> IQ4_XS;
     };
   }
 }

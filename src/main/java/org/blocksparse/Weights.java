@@ -28,8 +28,8 @@ import org.blocksparse.internal.weights.WeightType;
  *
  * <p><b>Packed</b> weights have a layout for dot-product instructions: {@link
  * ElementType#PACKED_BFLOAT16}, INT8, {@link ElementType#Q8_0}, {@link ElementType#Q4_0}, {@link
- * ElementType#MXFP4}, {@link ElementType#Q4_K} and {@link ElementType#Q6_K}. Only forward products
- * accept them.
+ * ElementType#MXFP4}, {@link ElementType#Q4_K} and the types below it. Only forward products accept
+ * them.
  *
  * <p>The lifetime and thread-safety rules of {@link Tensor} apply.
  */
@@ -162,10 +162,10 @@ public final class Weights implements BlockMatrix {
    *       <td>n rows of iSize bytes, and one scale per row</td></tr>
    *   <tr><td>PACKED_BFLOAT16</td>
    *       <td>n rows of iSize numbers of 2 bytes, in native byte order</td></tr>
-   *   <tr><td>Q8_0, Q4_0, MXFP4</td>
-   *       <td>n rows of iSize / 32 blocks of ggml, of 34, 18 or 17 bytes</td></tr>
-   *   <tr><td>Q4_K, Q6_K</td>
-   *       <td>n rows of iSize / 256 blocks of ggml, of 144 or 210 bytes</td></tr>
+   *   <tr><td>Q8_0, Q4_0, IQ4_NL, MXFP4, Q5_1</td>
+   *       <td>n rows of iSize / 32 blocks of ggml, of 34, 18, 18, 17 or 24 bytes</td></tr>
+   *   <tr><td>Q4_K, Q6_K, Q5_K, Q2_K, IQ4_XS</td>
+   *       <td>n rows of iSize / 256 blocks of ggml, of 144, 210, 176, 84 or 136 bytes</td></tr>
    * </table>
    *
    * <p>FLOAT32, FLOAT16 and BFLOAT16 are not packed: use {@link #wrapAddress} and {@link

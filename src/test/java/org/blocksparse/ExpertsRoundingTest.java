@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static java.util.Map.entry;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.util.HashMap;
@@ -46,16 +47,21 @@ final class ExpertsRoundingTest {
     parameters.put("W1", gaussian(root, 1, EXPERTS, SIZE, 2 * SIZE));
     parameters.put("W2", gaussian(root, EXPERTS, 1, SIZE, SIZE));
     Map<ElementType, Double> errors =
-        Map.of(
-            ElementType.FLOAT16, 0.0004,
-            ElementType.BFLOAT16, 0.004,
-            ElementType.PACKED_BFLOAT16, 0.004,
-            ElementType.INT8, 0.027,
-            ElementType.Q8_0, 0.015,
-            ElementType.Q4_0, 0.15,
-            ElementType.MXFP4, 0.20,
-            ElementType.Q4_K, 0.14,
-            ElementType.Q6_K, 0.037);
+        Map.ofEntries(
+            entry(ElementType.FLOAT16, 0.0004),
+            entry(ElementType.BFLOAT16, 0.004),
+            entry(ElementType.PACKED_BFLOAT16, 0.004),
+            entry(ElementType.INT8, 0.027),
+            entry(ElementType.Q8_0, 0.015),
+            entry(ElementType.Q4_0, 0.15),
+            entry(ElementType.MXFP4, 0.20),
+            entry(ElementType.Q4_K, 0.14),
+            entry(ElementType.Q6_K, 0.037),
+            entry(ElementType.Q5_K, 0.07),
+            entry(ElementType.Q5_1, 0.07),
+            entry(ElementType.IQ4_NL, 0.14),
+            entry(ElementType.IQ4_XS, 0.14),
+            entry(ElementType.Q2_K, 0.64));
     try (MixtureOfExperts layer =
             MixtureOfExperts.builder(SIZE, SIZE, TopKGate.of(EXPERTS, 2)).build(parameters);
         FloatTensor x = gaussian(1, ROWS, SIZE);

@@ -8,7 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.ForkJoinPool;
 import java.util.stream.Stream;
 import org.blocksparse.bag.EmbeddingBag;
@@ -33,7 +35,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.FieldSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
@@ -64,6 +66,10 @@ final class PackedWeightsTest {
   /** Those of whole numbers; RoundedInputsTest has the other. */
   private static final List<ElementType> TYPES =
       PACKED.stream().filter(type -> type != ElementType.PACKED_BFLOAT16).toList();
+
+  /** The types that take a minimum off their weights. */
+  private static final Set<ElementType> MINIMUM =
+      EnumSet.of(ElementType.Q4_K, ElementType.Q5_K, ElementType.Q2_K, ElementType.Q5_1);
 
   /** The bits of rows that a type is multiplied by, those of other plans first. */
   private static int[] bits(ElementType type) {
@@ -122,11 +128,12 @@ final class PackedWeightsTest {
     double least = bits == 16 ? 0x1p-111 : 0x1p-119;
     double half = bits == 16 ? 1 / 64000.0 : 1 / 253.9;
     Bounded exact = Oracle.dot(p);
-    boolean hasTwoSums = type == ElementType.Q4_K || type == ElementType.Q6_K;
-    int groups = (s.iSize() + 31) / 32 * (hasTwoSums ? 2 : 1);
+    boolean hasMinimum = MINIMUM.contains(type);
+    boolean hasParts = type == ElementType.Q6_K || type == ElementType.Q2_K;
+    int groups = (s.iSize() + 31) / 32 * (hasMinimum ? 2 : 1) * (hasParts ? 2 : 1);
     // A minimum is at most that of its unit's groups plus the unit, a 63rd part of it.
     double minimum = 0;
-    for (int i = 0; i < p.W().length && type == ElementType.Q4_K; i++) {
+    for (int i = 0; i < p.W().length && hasMinimum; i++) {
       minimum = Math.max(minimum, 1.02 * Math.abs(p.W()[i]));
     }
     double[] bounds = new double[exact.bounds().length];
@@ -197,7 +204,7 @@ final class PackedWeightsTest {
   }
 
   @ParameterizedTest
-  @EnumSource(names = {"INT8", "Q8_0", "Q4_0", "MXFP4", "Q4_K", "Q6_K"})
+  @FieldSource("TYPES")
   void bitsDoNotDependOnTheWorkers(ElementType type, Data data) {
     Sizes s = new Sizes(60, 3, 2, 233, 200, 2, 1);
     BlockProblem p = data.blocks(s, Numbers.GAUSSIAN);
@@ -345,18 +352,26 @@ final class PackedWeightsTest {
       for (int i = 0; i < values.length; i++) {
         values[i] = Math.scalb(values[i], exponent + i / 32);
       }
-      for (ElementType type : List.of(ElementType.Q8_0, ElementType.Q4_0, ElementType.MXFP4)) {
+      for (ElementType type :
+          List.of(
+              ElementType.Q8_0,
+              ElementType.Q4_0,
+              ElementType.MXFP4,
+              ElementType.IQ4_NL,
+              ElementType.Q5_1)) {
         float[] actual = ofOneOutput(type, values);
         for (int i = 0; i < values.length; i++) {
-          float largest = 0;
-          for (int near = i / 32 * 32; near < i / 32 * 32 + 32; near++) {
-            largest = Math.max(largest, Math.abs(values[near]));
-          }
+          double[] near = range(values, i / 32 * 32, 32);
+          float largest = (float) Math.max(near[1], -near[0]);
           double bound =
               switch (type) {
                 case Q8_0 -> Math.max(0x1p-25, 0.5005 * largest / 127 + 0x1p-25);
                 // A weight is cut to 7 scales, each off by half a step of a subnormal float16.
                 case Q4_0 -> largest / 8 * 1.005 + 7 * 0x1p-25;
+                // The values end 14 scales from m, and a scale may be subnormal as well.
+                case IQ4_NL -> largest / 127 * 14 * 1.001 + 127 * 0x1p-25;
+                // Both float16 are rounded up.
+                case Q5_1 -> (near[1] - near[0]) / 62 * 1.02 + 0x1p-24;
                 default -> Math.max(0x1p-128, 2 * Math.scalb(1.0, Math.getExponent(largest) - 2));
               };
           assertEquals(values[i], actual[i], bound, type + " at " + i + ", 2^" + exponent);
@@ -374,7 +389,10 @@ final class PackedWeightsTest {
         values[i] = Math.scalb(values[i], exponent + i / 64);
       }
       float[] four = ofOneOutput(ElementType.Q4_K, values);
+      float[] five = ofOneOutput(ElementType.Q5_K, values);
+      float[] two = ofOneOutput(ElementType.Q2_K, values);
       float[] six = ofOneOutput(ElementType.Q6_K, values);
+      float[] table = ofOneOutput(ElementType.IQ4_XS, values);
       for (int begin = 0; begin < values.length; begin += 256) {
         float[] part = Arrays.copyOfRange(values, begin, Math.min(values.length, begin + 256));
         double largest = range(part, 0, part.length)[1];
@@ -382,13 +400,23 @@ final class PackedWeightsTest {
         double magnitude = Math.max(largest, lowest);
         // Units are float16, rounded up.
         double ofMinima = lowest / 63 * (1 + 0x1p-10) + 0x1p-24;
-        double ofScales = (largest + lowest + ofMinima) / 945 * (1 + 0x1p-10) + 0x1p-24;
+        double all = largest + lowest + ofMinima;
+        double ofScales = all / (63 * 15) * (1 + 0x1p-10) + 0x1p-24;
+        double ofFive = all / (63 * 31) * (1 + 0x1p-10) + 0x1p-24;
+        double ofTwo = all / (63 * 3) * (1 + 0x1p-10) + 0x1p-24;
+        double ofTable = magnitude / (127 * 127) * (1 + 0x1p-10) + 0x1p-24;
         double ofSix = magnitude / 3937 * (1 + 0x1p-10) + 0x1p-24;
         for (int i = 0; i < part.length; i++) {
           double[] near = range(part, i / 32 * 32, 32);
           double step = (near[1] - near[0] + ofMinima) / 15 + ofScales;
           assertEquals(part[i], four[begin + i], step / 2 * (1 + 0x1p-18), "Q4_K at " + i);
+          step = (near[1] - near[0] + ofMinima) / 31 + ofFive;
+          assertEquals(part[i], five[begin + i], step / 2 * (1 + 0x1p-18), "Q5_K at " + i);
+          step = Math.max(near[1], -near[0]) / 127 + ofTable;
+          assertEquals(part[i], table[begin + i], step * 14 * (1 + 0x1p-18), "IQ4_XS at " + i);
           near = range(part, i / 16 * 16, 16);
+          step = (near[1] - near[0] + ofMinima) / 3 + ofTwo;
+          assertEquals(part[i], two[begin + i], step / 2 * (1 + 0x1p-18), "Q2_K at " + i);
           step = Math.max(near[1], -near[0]) / 31 + ofSix;
           assertEquals(part[i], six[begin + i], step / 2 * (1 + 0x1p-18), "Q6_K at " + i);
         }
@@ -409,7 +437,8 @@ final class PackedWeightsTest {
   @Test
   void whatIsWidenedStaysAsItIs(Data data) {
     float[] values = data.floats(Numbers.GAUSSIAN, 300);
-    for (ElementType type : List.of(ElementType.Q8_0, ElementType.Q4_0, ElementType.MXFP4)) {
+    for (ElementType type :
+        List.of(ElementType.Q8_0, ElementType.Q4_0, ElementType.MXFP4, ElementType.IQ4_NL)) {
       float[] once = ofOneOutput(type, values);
       assertArrayEquals(once, ofOneOutput(type, once), type.toString());
     }
@@ -432,8 +461,8 @@ final class PackedWeightsTest {
       }
       if (type != ElementType.MXFP4) {
         IllegalArgumentException e =
-            assertThrows(IllegalArgumentException.class, () -> ofOneOutput(type, 1, -1e9f));
-        assertEquals("W: element 1 = -1.0E9 is too large for " + type, e.getMessage());
+            assertThrows(IllegalArgumentException.class, () -> ofOneOutput(type, 1, -1e10f));
+        assertEquals("W: element 1 = -1.0E10 is too large for " + type, e.getMessage());
       }
       assertTrue(FloatTensor.allocatedBytes() <= before, "nothing is left behind");
     }

@@ -302,8 +302,10 @@ final class WeightsTest {
     }
     for (ElementType type : ElementType.values()) {
       float[] once = widened(type, values);
-      if (type != ElementType.Q4_K) { // a weight less its minimum may have a smaller minimum
-        assertArrayEquals(once, widened(type, once), type.toString());
+      switch (type) {
+        case Q4_K, Q5_K, Q2_K, Q5_1 -> {} // a weight less its minimum may have a smaller minimum
+        case IQ4_XS -> {} // the product of a unit, a scale and a value may be rounded up
+        default -> assertArrayEquals(once, widened(type, once), type.toString());
       }
     }
     assertArrayEquals(values, widened(ElementType.FLOAT32, values));

@@ -258,7 +258,9 @@ final class Experts {
           case BFLOAT16, PACKED_BFLOAT16, FLOAT16 -> 0.01;
           case INT8, Q8_0 -> 0.03;
           case Q6_K -> 0.1;
-          case Q4_0, MXFP4, Q4_K -> 0.3;
+          case Q5_K, Q5_1 -> 0.15;
+          case Q4_0, MXFP4, Q4_K, IQ4_NL, IQ4_XS -> 0.3;
+          case Q2_K -> 0.9;
         };
     if (!(Math.sqrt(error / size) <= max)) {
       throw new IllegalStateException(

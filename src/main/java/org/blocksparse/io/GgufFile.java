@@ -114,8 +114,8 @@ public final class GgufFile implements AutoCloseable {
   }
 
   /**
-   * A tensor of F32, F16, BF16, Q8_0, Q4_0, MXFP4, Q4_K or Q6_K, dequantized to float32 in new
-   * memory. The caller closes the tensor. Values are bitwise equal to ggml's.
+   * A tensor of a type in the table of {@link #weights(List, int, int)}, dequantized to float32 in
+   * new memory. The caller closes the tensor. Values are bitwise equal to ggml's.
    *
    * @throws FileFormatException if there is no tensor of this name, its type is not one of these,
    *     or an element is not finite
@@ -160,12 +160,15 @@ public final class GgufFile implements AutoCloseable {
    *       <td>FLOAT32, FLOAT16, BFLOAT16, {@linkplain Weights#transposeBlocks transposed}, not
    *           checked</td>
    *       <td>none for one tensor, which is mapped; a copy for several</td></tr>
-   *   <tr><td>Q8_0, Q4_0, MXFP4, Q6_K</td>
+   *   <tr><td>Q8_0, Q4_0, MXFP4, Q6_K, Q5_1, IQ4_NL</td>
    *       <td>the same values, packed</td>
    *       <td>the bytes in the file</td></tr>
-   *   <tr><td>Q4_K</td>
+   *   <tr><td>Q4_K, Q5_K, IQ4_XS, Q2_K</td>
    *       <td>the same values, packed</td>
-   *       <td>1.03 times the bytes in the file</td></tr>
+   *       <td>1.03, 1.02, 1.02, 1.19 times the bytes in the file</td></tr>
+   *   <tr><td>Q5_0, Q4_1, Q3_K</td>
+   *       <td>the same values, packed as Q8_0, Q5_1, Q6_K</td>
+   *       <td>1.55, 1.2, 1.91 times the bytes in the file</td></tr>
    * </table>
    *
    * @param names of at least one tensor; all have the same type and shape

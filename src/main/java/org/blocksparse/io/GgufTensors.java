@@ -11,6 +11,7 @@ import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.weights.GgmlBlocks;
 import org.blocksparse.internal.weights.GgmlPanels;
+import org.blocksparse.internal.weights.GgmlType;
 import org.blocksparse.internal.weights.StoredWeights;
 import org.blocksparse.internal.weights.WeightType;
 
@@ -52,11 +53,11 @@ final class GgufTensors {
   }
 
   private static void requireKnown(GgufEntry entry) throws MalformedException {
-    if (!GgmlBlocks.WIDENED.contains(entry.type())) {
+    if (!GgmlType.widened().contains(entry.type())) {
       throw new MalformedException(
           entry.name(),
           "expected one of "
-              + GgmlBlocks.WIDENED
+              + GgmlType.widened()
               + " but was "
               + entry.text()
               + (entry.type().blockSize() > 1 ? REMEDY : ""));

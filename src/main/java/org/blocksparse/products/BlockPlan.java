@@ -61,10 +61,11 @@ import org.blocksparse.internal.weights.RowFormat;
  * }</pre>
  *
  * <p>where r is 1 / 253.9, or with 16 bits 1 / 64000; M = sum m |W| over all products, g =
- * ceil(iSize / 32), and s is the initial value (bias or previous output). For Q4_K and Q6_K, 2 g
- * replaces g; for Q4_K, the second M takes |scale integer| + |minimum| of each weight instead of
- * |W|. The bound holds if g + iWin is less than 2<sup>16</sup>. Results are bitwise identical on
- * all processors, and for the Java kernels.
+ * ceil(iSize / 32), and s is the initial value (bias or previous output). For Q6_K and the types
+ * with a minimum (Q4_K, Q5_K, Q5_1), 2 g replaces g, for Q2_K 4 g; for types with a minimum, the
+ * second M takes |scale integer| + |minimum| of each weight instead of |W|. The bound holds if g +
+ * iWin is less than 2<sup>16</sup>. Results are bitwise identical on all processors, and for the
+ * Java kernels.
  *
  * <p>For <b>{@link ElementType#BFLOAT16}</b> (8 bits of precision) that is no transposed view, and
  * for <b>{@link ElementType#PACKED_BFLOAT16}</b>, each element of h is rounded to the nearest

@@ -228,7 +228,9 @@ public final class ExpertsFileTest {
       case FLOAT16 -> 1e-3f;
       case BFLOAT16, PACKED_BFLOAT16, INT8, Q8_0 -> 0.03f;
       case Q6_K -> 0.1f;
-      case Q4_0, MXFP4, Q4_K -> 0.6f;
+      case Q5_K, Q5_1 -> 0.3f;
+      case Q4_0, MXFP4, Q4_K, IQ4_NL, IQ4_XS -> 0.6f;
+      case Q2_K -> 2;
     };
   }
 

@@ -40,7 +40,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Files that ggml has written: {@code src/test/resources/gguf} has the program that made them. */
 final class GgufFileTest {
   private static final List<String> WIDENED =
-      List.of("f32", "f16", "bf16", "q8_0", "q4_0", "mxfp4", "q4_K", "q6_K");
+      List.of(
+          "f32", "f16", "bf16", "q8_0", "q4_0", "mxfp4", "q4_1", "q5_0", "q5_1", "iq4_nl", "q4_K",
+          "q6_K", "q5_K", "q2_K", "q3_K", "iq4_xs");
 
   @TempDir private Path folder;
   private Path file;
@@ -62,12 +64,17 @@ final class GgufFileTest {
         ByteBuffer.wrap(resource("types.floats")).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer();
     Map<String, float[]> floats = new LinkedHashMap<>();
     for (String name : WIDENED) {
-      float[] values = new float[name.endsWith("K") ? 2 * 3 * 256 : 3 * 5 * 64];
+      float[] values = new float[isLarge(name) ? 2 * 3 * 256 : 3 * 5 * 64];
       all.get(values);
       floats.put(name, values);
     }
     assertFalse(all.hasRemaining());
     return floats;
+  }
+
+  /** Whether a block has 256 elements. */
+  private static boolean isLarge(String name) {
+    return name.endsWith("K") || name.equals("iq4_xs");
   }
 
   private static int[] bits(float[] values) {
@@ -108,9 +115,17 @@ final class GgufFileTest {
       expected.put("q8_0", new TensorInfo(small, "Q8_0", 1020));
       expected.put("q4_0", new TensorInfo(small, "Q4_0", 540));
       expected.put("mxfp4", new TensorInfo(small, "MXFP4", 510));
+      expected.put("q4_1", new TensorInfo(small, "Q4_1", 600));
+      expected.put("q5_0", new TensorInfo(small, "Q5_0", 660));
+      expected.put("q5_1", new TensorInfo(small, "Q5_1", 720));
+      expected.put("iq4_nl", new TensorInfo(small, "IQ4_NL", 540));
       expected.put("q4_K", new TensorInfo(large, "Q4_K", 864));
       expected.put("q6_K", new TensorInfo(large, "Q6_K", 1260));
-      expected.put("q5_K", new TensorInfo(Shape.of(2, 256), "Q5_K", 352));
+      expected.put("q5_K", new TensorInfo(large, "Q5_K", 1056));
+      expected.put("q2_K", new TensorInfo(large, "Q2_K", 504));
+      expected.put("q3_K", new TensorInfo(large, "Q3_K", 660));
+      expected.put("iq4_xs", new TensorInfo(large, "IQ4_XS", 816));
+      expected.put("tq2_0", new TensorInfo(Shape.of(2, 256), "TQ2_0", 132));
       expected.put("i32", new TensorInfo(Shape.of(3), "I32", 12));
       assertEquals(List.copyOf(expected.entrySet()), List.copyOf(gguf.tensors().entrySet()));
       assertEquals("GgufFile(" + file + ", " + expected.keySet() + ")", gguf.toString());
@@ -286,7 +301,15 @@ final class GgufFileTest {
     "q4_0, Q4_0, 3, 1, 5, 64, 1.0",
     "mxfp4, MXFP4, 1, 3, 5, 64, 1.0",
     "q4_K, Q4_K, 1, 2, 3, 256, 1.028",
-    "q6_K, Q6_K, 2, 1, 3, 256, 1.0"
+    "q6_K, Q6_K, 2, 1, 3, 256, 1.0",
+    "q5_K, Q5_K, 2, 1, 3, 256, 1.023",
+    "iq4_nl, IQ4_NL, 1, 3, 5, 64, 1.0",
+    "iq4_xs, IQ4_XS, 1, 2, 3, 256, 1.015",
+    "q5_1, Q5_1, 1, 3, 5, 64, 1.0",
+    "q4_1, Q5_1, 1, 3, 5, 64, 1.2",
+    "q5_0, Q8_0, 1, 3, 5, 64, 1.545",
+    "q2_K, Q2_K, 1, 2, 3, 256, 1.19",
+    "q3_K, Q6_K, 1, 2, 3, 256, 1.909"
   })
   void weightsOfWholeNumbersKeepThem(
       String name, ElementType type, int iBlocks, int oBlocks, int out, int in, double size)
@@ -318,7 +341,11 @@ final class GgufFileTest {
 
   /** Their outputs are 5 each: panels end in the middle of the second tensor. */
   @ParameterizedTest
-  @ValueSource(strings = {"f32", "bf16", "q8_0", "q4_0", "mxfp4", "q4_K", "q6_K"})
+  @ValueSource(
+      strings = {
+        "f32", "bf16", "q8_0", "q4_0", "mxfp4", "q4_K", "q6_K", "q5_K", "q2_K", "q5_1", "iq4_nl",
+        "iq4_xs"
+      })
   void tensorsStandSideBySide(String name) throws IOException {
     try (GgufFile gguf = GgufFile.open(file);
         Weights one = gguf.weights(name);
@@ -385,12 +412,14 @@ final class GgufFileTest {
   void whatCannotBeGivenIsRefused() throws IOException {
     GgufFile gguf = GgufFile.open(file);
     refused("nothing", "is missing", () -> gguf.floats("nothing"));
-    refused("q4_1", "is missing; did you mean q4_0? there are f32", () -> gguf.weights("q4_1"));
-    String widened = "expected one of [F32, F16, Q4_0, Q8_0, Q4_K, Q6_K, BF16, MXFP4] but was ";
+    refused("q8_1", "is missing; did you mean q8_0? there are f32", () -> gguf.weights("q8_1"));
+    String widened =
+        "expected one of [F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K,"
+            + " IQ4_NL, IQ4_XS, BF16, MXFP4] but was ";
     String remedy = "; llama-quantize FLOAT16.gguf OUT.gguf Q4_K_M, or Q8_0, writes such types";
-    refused("q5_K", widened + "Q5_K (2, 256)" + remedy, () -> gguf.floats("q5_K"));
+    refused("tq2_0", widened + "TQ2_0 (2, 256)" + remedy, () -> gguf.floats("tq2_0"));
     refused("i32", widened + "I32 (3)", () -> gguf.floats("i32"));
-    refused("q5_K", widened + "Q5_K (2, 256)" + remedy, () -> gguf.weights("q5_K"));
+    refused("tq2_0", widened + "TQ2_0 (2, 256)" + remedy, () -> gguf.weights("tq2_0"));
     for (int[] blocks : new int[][] {{1, 2}, {-1, -3}, {0, 3}, {2, 1}}) {
       IllegalArgumentException e =
           assertThrows(
@@ -409,7 +438,7 @@ final class GgufFileTest {
     assertThrows(IllegalArgumentException.class, () -> gguf.weights(List.of(), 1, 3));
     gguf.close();
     gguf.close();
-    assertEquals(10, gguf.tensors().size());
+    assertEquals(18, gguf.tensors().size());
     assertThrows(IllegalStateException.class, gguf::metadata);
     assertThrows(IllegalStateException.class, () -> gguf.floats("f32"));
     assertThrows(IllegalStateException.class, () -> gguf.weights("f32"));

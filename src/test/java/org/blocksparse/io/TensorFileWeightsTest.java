@@ -567,7 +567,23 @@ final class TensorFileWeightsTest {
     }
     byte[] bytes = Files.readAllBytes(file);
     Map<String, Integer> sizes =
-        Map.of("Q4_0 5 0", 0, "Q8_0 5 7", 544, "INT8 9 9", 512, "Q4_K 5 7", 352, "Q6_K 5 7", 448);
+        Map.of(
+            "Q4_0 5 0",
+            0,
+            "Q8_0 5 7",
+            544,
+            "INT8 9 9",
+            512,
+            "Q4_K 5 7",
+            352,
+            "Q6_K 5 7",
+            448,
+            "Q5_K 5 7",
+            416,
+            "Q2_K 5 7",
+            256,
+            "Q5_1 5 7",
+            384);
     for (String form : sizes.keySet()) {
       assertPackedRefused(
           replaced(bytes, "Q4_0 5 7", form),
@@ -592,7 +608,9 @@ final class TensorFileWeightsTest {
             ElementType.Q8_0,
             ElementType.MXFP4,
             ElementType.Q4_K,
-            ElementType.Q6_K)) {
+            ElementType.Q6_K,
+            ElementType.Q5_K,
+            ElementType.IQ4_NL)) {
       try (FloatTensor W = floats(data)) {
         TensorFile.save(file, NamedTensors.none().with("W", W, type));
       }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.files;
 
+import java.util.Arrays;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.blocksparse.internal.weights.Panels;
 import org.blocksparse.internal.weights.WeightType;
 
@@ -11,7 +13,11 @@ final class PackedForm {
   private static final String INT8 = "INT8";
   private static final Pattern TEXT =
       Pattern.compile(
-          "(PACKED_BFLOAT16|INT8|Q8_0|Q4_0|MXFP4|Q4_K|Q6_K) ([0-9]{1,10}) ([0-9]{1,10})");
+          Arrays.stream(WeightType.values())
+                  .filter(WeightType::isPacked)
+                  .map(WeightType::toString)
+                  .collect(Collectors.joining("|", "(", ")"))
+              + " ([0-9]{1,10}) ([0-9]{1,10})");
 
   private PackedForm() {}
 

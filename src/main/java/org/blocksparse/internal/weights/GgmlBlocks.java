@@ -3,9 +3,6 @@ package org.blocksparse.internal.weights;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.util.Collections;
-import java.util.EnumSet;
-import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Scheduler;
@@ -18,42 +15,40 @@ import org.blocksparse.internal.schedule.Scheduler;
  * Q8_0   float16 d, 32 codes of int8                                       d * code
  * Q4_0   float16 d, 16 bytes: input i in the low half of byte i,
  *        i + 16 in the high half                                           d * (code - 8)
+ * Q4_1   float16 d and m, 16 bytes as of Q4_0                              d * code + m
+ * Q5_0   float16 d, the fifth bits of 32 codes, 16 bytes as of Q4_0        d * (code - 16)
+ * Q5_1   float16 d and m, then as Q5_0                                     d * code + m
+ * IQ4_NL as Q4_0                                                           d * table[code]
  * MXFP4  exponent e, 16 bytes in the same order                            2^(e-127) * E2M1[code]
+ * Q2_K   16 pairs (s, t) of 4 bits, 64 bytes of 4 codes, float16 d and m   d * s * code - m * t
+ * Q3_K   the third bits of 256 codes, 64 bytes of 4 low bits, 16 scales s
+ *        of 6 bits, float16 d                                              d * (s - 32) * (code - 4)
  * Q4_K   float16 d and m, 8 pairs (s, t) of 6 bits, 4 times 32 bytes:
  *        32 inputs in the low halves, 32 in the high ones                  d * s * code - m * t
+ * Q5_K   as Q4_K, with the fifth bits of 256 codes before the bytes        d * s * code - m * t
  * Q6_K   4 low bits and 2 high bits of 256 codes, 16 scales s of int8,
  *        float16 d                                                         d * s * (code - 32)
+ * IQ4_XS float16 d, 8 scales s of 6 bits, 8 times 16 bytes as of Q4_0      d * (s - 32) * table[code]
  * </pre>
  */
 public final class GgmlBlocks {
-  /** The types that can be widened. */
-  public static final Set<GgmlType> WIDENED =
-      Collections.unmodifiableSet(
-          EnumSet.of(
-              GgmlType.F32,
-              GgmlType.F16,
-              GgmlType.BF16,
-              GgmlType.Q8_0,
-              GgmlType.Q4_0,
-              GgmlType.MXFP4,
-              GgmlType.Q4_K,
-              GgmlType.Q6_K));
-
   /** Elements that a worker takes at a time: whole blocks of every type. */
   private static final int PIECE = 1 << 14;
 
   private static final int HALF_BLOCK = 16;
 
-  /** Twice the values of E2M1, whose ninth is no negative zero in ggml. */
-  private static final int[] TWICE_E2M1 = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
-
   private final GgmlType type;
+
+  /** The panels of the same numbers; null if the type has elements of its own. */
+  private final Panels panels;
+
   private final ByteBuffer in;
   private final float[] out;
 
   /** Room for that many elements, whole blocks. */
   GgmlBlocks(GgmlType type, int elements) {
     this.type = type;
+    this.panels = type.blockSize() == 1 ? null : new Panels(type.packed(), type.blockSize(), 1);
     int bytes = elements / type.blockSize() * type.blockBytes();
     this.in = ByteBuffer.allocate(bytes).order(ByteOrder.LITTLE_ENDIAN);
     this.out = new float[elements];
@@ -93,12 +88,24 @@ public final class GgmlBlocks {
 
   /** The code of an element of the block that was read last, as panels have it. */
   int code(int i) {
+    return code(0, i);
+  }
+
+  /** The code of an element of the block at a byte, as panels have it. */
+  private int code(int at, int i) {
     return switch (type) {
-      case Q8_0 -> in.get(2 + i) + 128;
-      case Q4_0 -> halfCode(2, i);
-      case MXFP4 -> halfCode(1, i);
-      case Q4_K -> codeQ4K(0, i);
-      case Q6_K -> codeQ6K(0, i);
+      case Q8_0 -> in.get(at + 2 + i) + 128;
+      case Q4_0, IQ4_NL -> halfCode(at + 2, i);
+      case Q4_1 -> halfCode(at + 4, i);
+      case Q5_0 -> (halfCode(at + 6, i) | bit(at + 2, i) << 4) - 16 + 128;
+      case Q5_1 -> halfCode(at + 8, i) | bit(at + 4, i) << 4;
+      case MXFP4 -> halfCode(at + 1, i);
+      case Q2_K -> twoBits(at + 16, i);
+      case Q3_K -> (twoBits(at + 32, i) | bitOfColumn(at, i) << 2) - 4 + 32;
+      case Q4_K -> codeQ4K(at + 16, i);
+      case Q5_K -> codeQ4K(at + 48, i) | bitOfColumn(at + 16, i) << 4;
+      case Q6_K -> codeQ6K(at, i);
+      case IQ4_XS -> halfCode(at + 8 + i / 32 * HALF_BLOCK, i % 32);
       default -> throw new IllegalArgumentException(type.name());
     };
   }
@@ -107,26 +114,101 @@ public final class GgmlBlocks {
     return i < HALF_BLOCK ? low(codes + i) : high(codes + i - HALF_BLOCK);
   }
 
+  /** Bit i of 32. */
+  private int bit(int at, int i) {
+    return in.getInt(at) >> i & 1;
+  }
+
+  /** The bit of element i of 256, of which each byte has eight, 32 elements apart. */
+  private int bitOfColumn(int at, int i) {
+    return in.get(at + i % 32) >> (i / 32) & 1;
+  }
+
+  /** The two bits of element i of 256, of which each byte has four, 32 elements apart. */
+  private int twoBits(int at, int i) {
+    return in.get(at + i / 128 * 32 + i % 32) >> (i / 32 % 4 * 2) & 3;
+  }
+
+  private int codeQ4K(int codes, int i) {
+    int both = codes + i / 64 * 32 + i % 32;
+    return i / 32 % 2 == 0 ? low(both) : high(both);
+  }
+
+  private int codeQ6K(int at, int i) {
+    int half = i / 128;
+    int quarter = i / 32 % 4; // of the half
+    int column = i % 32;
+    int lowByte = at + 64 * half + 32 * (quarter % 2) + column;
+    int low = quarter < 2 ? low(lowByte) : high(lowByte);
+    int high = (in.get(at + 128 + 32 * half + column) >> (2 * quarter)) & 3;
+    return low | high << 4;
+  }
+
   /** Puts the scales of the block that was read last into a column of a part of a panel. */
-  void putScales(int q, Panels panels, byte[] part) {
-    switch (type) {
-      case Q4_K -> {
-        panels.putHalf(part, 0, q, in.getShort(0));
-        panels.putHalf(part, 1, q, in.getShort(2));
-        for (int g = 0; g < 8; g++) {
-          panels.putScale(part, g, 0, q, scaleQ4K(4, g));
-          panels.putScale(part, g, 1, q, leastQ4K(4, g));
-        }
-      }
-      case Q6_K -> {
-        panels.putHalf(part, 0, q, in.getShort(208));
-        for (int s = 0; s < 16; s++) {
-          panels.putScale(part, s / 2, s % 2, q, in.get(192 + s));
-        }
-      }
-      case MXFP4 -> panels.putScale(part, 0, 0, q, in.get(0));
-      default -> panels.putHalf(part, 0, q, in.getShort(0));
+  void putScales(int q, byte[] part) {
+    if (type == GgmlType.MXFP4) {
+      panels.putScale(part, 0, 0, q, in.get(0));
+      return;
     }
+    panels.putHalf(part, 0, q, in.getShort(unit()));
+    if (panels.hasMinimum()) {
+      panels.putHalf(part, 1, q, minimumUnit(0));
+    }
+    if (panels.headBytes() > 0) {
+      int parts = Panels.GROUP_ROWS / panels.scaleRows();
+      for (int s = 0; s < type.blockSize() / panels.scaleRows(); s++) {
+        panels.putScale(part, s / parts, s % parts, q, multiple(0, s));
+        if (panels.hasMinimum()) {
+          panels.putScale(part, s / parts, parts + s % parts, q, multipleOfMinimum(0, s));
+        }
+      }
+    }
+  }
+
+  /** Where the float16 of a block is that scales are multiples of, in bytes. */
+  private int unit() {
+    return switch (type) {
+      case Q2_K -> 80;
+      case Q3_K -> 108;
+      case Q6_K -> 208;
+      default -> 0;
+    };
+  }
+
+  /** The float16 that minima are multiples of. */
+  private short minimumUnit(int at) {
+    short bits = in.getShort(at + unit() + 2);
+    boolean isAdded = type == GgmlType.Q4_1 || type == GgmlType.Q5_1;
+    return isAdded ? (short) (bits ^ 0x8000) : bits;
+  }
+
+  /** The multiple that a scale is, by its number in the block at a byte. */
+  private int multiple(int at, int s) {
+    return switch (type) {
+      case Q2_K -> low(at + s);
+      case Q3_K ->
+          (s < 8 ? low(at + 96 + s) : high(at + 88 + s)) + 16 * highOfQ3K(at + 104, s) - 32;
+      case Q4_K, Q5_K -> scaleQ4K(at + 4, s);
+      case Q6_K -> in.get(at + 192 + s);
+      case IQ4_XS ->
+          (s % 2 == 0 ? low(at + 4 + s / 2) : high(at + 4 + s / 2))
+              + 16 * (in.getShort(at + 2) >> (2 * s) & 3)
+              - 32;
+      default -> 1;
+    };
+  }
+
+  private int highOfQ3K(int at, int s) {
+    return in.get(at + s % 4) >> (s / 4 * 2) & 3;
+  }
+
+  /** The multiple that a minimum is, by its number in the block at a byte. */
+  private int multipleOfMinimum(int at, int s) {
+    return switch (type) {
+      case Q2_K -> high(at + s);
+      case Q4_K, Q5_K -> leastQ4K(at + 4, s);
+      default -> 1;
+    };
   }
 
   /** Widens elements [begin, begin + count); the first that is not finite, or -1. */
@@ -151,24 +233,33 @@ public final class GgmlBlocks {
       case F32 -> out[to] = in.getFloat(at);
       case F16 -> out[to] = half(at);
       case BF16 -> out[to] = WeightType.BFLOAT16.widen(in.getShort(at));
-      case Q8_0 -> widenQ8(at, to);
-      case Q4_0 -> widenQ4(at, to);
-      case MXFP4 -> widenMxfp4(at, to);
-      case Q4_K -> widenQ4K(at, to);
-      case Q6_K -> widenQ6K(at, to);
-      default -> throw new IllegalArgumentException(type.name());
+      default -> {
+        int rows = panels.scaleRows();
+        for (int s = 0; s < type.blockSize() / rows; s++) {
+          widenScale(at, s, to + s * rows);
+        }
+      }
+    }
+  }
+
+  /** Widens the elements that share a scale, by its number in the block at a byte. */
+  private void widenScale(int at, int s, int to) {
+    float scale =
+        type == GgmlType.MXFP4
+            ? Panels.halfPower(Byte.toUnsignedInt(in.get(at)))
+            : half(at + unit()) * multiple(at, s);
+    float minimum = 0;
+    if (panels.hasMinimum()) {
+      minimum = WeightType.FLOAT16.widen(minimumUnit(at)) * multipleOfMinimum(at, s);
+    }
+    for (int i = 0; i < panels.scaleRows(); i++) {
+      float multiple = panels.whole(code(at, s * panels.scaleRows() + i)) * scale;
+      out[to + i] = panels.hasMinimum() ? multiple - minimum : multiple;
     }
   }
 
   private float half(int at) {
     return WeightType.FLOAT16.widen(in.getShort(at));
-  }
-
-  private void widenQ8(int at, int to) {
-    float d = half(at);
-    for (int i = 0; i < type.blockSize(); i++) {
-      out[to + i] = in.get(at + 2 + i) * d;
-    }
   }
 
   private int low(int at) {
@@ -179,42 +270,7 @@ public final class GgmlBlocks {
     return in.get(at) >> 4 & 15;
   }
 
-  private void widenQ4(int at, int to) {
-    float d = half(at);
-    for (int i = 0; i < HALF_BLOCK; i++) {
-      out[to + i] = (low(at + 2 + i) - 8) * d;
-      out[to + HALF_BLOCK + i] = (high(at + 2 + i) - 8) * d;
-    }
-  }
-
-  private void widenMxfp4(int at, int to) {
-    // Half of the power of two, which is subnormal for the two smallest.
-    float d = Math.scalb(1f, Byte.toUnsignedInt(in.get(at)) - 128);
-    for (int i = 0; i < HALF_BLOCK; i++) {
-      out[to + i] = TWICE_E2M1[low(at + 1 + i)] * d;
-      out[to + HALF_BLOCK + i] = TWICE_E2M1[high(at + 1 + i)] * d;
-    }
-  }
-
-  private void widenQ4K(int at, int to) {
-    float d = half(at);
-    float m = half(at + 2);
-    int scales = at + 4;
-    for (int group = 0; group < 8; group++) {
-      float scale = d * scaleQ4K(scales, group);
-      float least = m * leastQ4K(scales, group);
-      for (int i = 32 * group; i < 32 * (group + 1); i++) {
-        out[to + i] = scale * codeQ4K(at, i) - least;
-      }
-    }
-  }
-
-  private int codeQ4K(int at, int i) {
-    int both = at + 16 + i / 64 * 32 + i % 32;
-    return i / 32 % 2 == 0 ? low(both) : high(both);
-  }
-
-  /** Of the last four groups, the two high bits are those of the first bytes. */
+  /** The last four groups have their two high bits in the first bytes. */
   private int scaleQ4K(int scales, int group) {
     return group < 4
         ? in.get(scales + group) & 63
@@ -225,23 +281,5 @@ public final class GgmlBlocks {
     return group < 4
         ? in.get(scales + 4 + group) & 63
         : high(scales + 4 + group) | (in.get(scales + group) & 0xc0) >> 2;
-  }
-
-  private void widenQ6K(int at, int to) {
-    int scales = at + 192;
-    float d = half(scales + 16);
-    for (int i = 0; i < 256; i++) {
-      out[to + i] = d * in.get(scales + i / 16) * (codeQ6K(at, i) - 32);
-    }
-  }
-
-  private int codeQ6K(int at, int i) {
-    int half = i / 128;
-    int quarter = i / 32 % 4; // of the half
-    int column = i % 32;
-    int lowByte = at + 64 * half + 32 * (quarter % 2) + column;
-    int low = quarter < 2 ? low(lowByte) : high(lowByte);
-    int high = (in.get(at + 128 + 32 * half + column) >> (2 * quarter)) & 3;
-    return low | high << 4;
   }
 }

@@ -23,13 +23,6 @@ public final class GgmlPanels {
     this.outputs = outputs;
   }
 
-  private static WeightType packedType(GgmlType type) {
-    return switch (type) {
-      case Q8_0, Q4_0, MXFP4, Q4_K, Q6_K -> WeightType.valueOf(type.name());
-      default -> throw new IllegalArgumentException(type.name());
-    };
-  }
-
   /**
    * Packs matrices into new memory.
    *
@@ -48,7 +41,7 @@ public final class GgmlPanels {
       int inputs,
       int outputs,
       Scheduler scheduler) {
-    Panels panels = new Panels(packedType(type), inputs, from.length * outputs);
+    Panels panels = new Panels(type.packed(), inputs, from.length * outputs);
     Storage packed = Storage.allocate(StoredWeights.words(panels, blocks));
     try {
       new GgmlPanels(type, panels, from, outputs).putAll(blocks, packed, scheduler);
@@ -92,7 +85,7 @@ public final class GgmlPanels {
       Storage tensor = from[(first + q) / outputs];
       long row = panel / panels.panels() * outputs + (first + q) % outputs;
       block.read(tensor, row * ofRow + number % ofRow);
-      block.putScales(q, panels, part);
+      block.putScales(q, part);
       for (int p = 0; p < type.blockSize(); p++) {
         panels.putCode(part, p, q, block.code(p));
       }

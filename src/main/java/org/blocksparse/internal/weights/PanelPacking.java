@@ -25,8 +25,13 @@ import org.blocksparse.internal.schedule.Scheduler;
  *   <li>Q4_K: the minimum reaches the least weight, and 15 times the scale reaches from there to
  *       the largest one. Both are multiples of units that 256 rows share. Units and multiples are
  *       the least that suffice: an error is half of the scale at most.
+ *   <li>Q5_K: as Q4_K, with 31 times the scale. Q2_K: with 3 times the scale of 16 rows.
+ *   <li>Q5_1: the minimum reaches the least weight, and 31 times the scale reaches from there.
  *   <li>Q6_K: 31 times the scale reaches |m| of 16 rows. The scale is a multiple of a unit, as that
  *       of Q4_K is.
+ *   <li>IQ4_NL: the scale is m / -127, so that m itself has the first value of the table. Values
+ *       end at 113: an error is 12 times the scale at most, or 14 times for numbers like -m.
+ *   <li>IQ4_XS: the same, with a scale that is a multiple of a unit, as that of Q4_K is.
  * </ul>
  *
  * <p>A scale of 16 bits that is subnormal is rounded up where the largest number would need a
@@ -229,8 +234,13 @@ public final class PanelPacking {
         switch (panels.type()) {
           case PACKED_BFLOAT16 -> roundToBfloat16(cells, rows, q, part);
           case MXFP4 -> roundToMxfp4(largest, cells, rows, q, part);
-          case Q4_K -> roundToQ4K(cells, rows, q, part);
+          case Q4_K -> roundAboveMinimum(15, cells, rows, q, part);
+          case Q5_K -> roundAboveMinimum(31, cells, rows, q, part);
+          case Q2_K -> roundAboveMinimum(3, cells, rows, q, part);
+          case Q5_1 -> roundToQ5With1(cells, rows, q, part);
           case Q6_K -> roundToQ6K(Math.abs(largest), cells, rows, q, part);
+          case IQ4_NL -> roundToIq4Nl(largest, cells, rows, q, part);
+          case IQ4_XS -> roundToIq4Xs(Math.abs(largest), cells, rows, q, part);
           default -> roundToMultiples(largest, cells, rows, q, part);
         };
     if (!fits) {
@@ -273,34 +283,96 @@ public final class PanelPacking {
     return Float.isFinite(scale);
   }
 
-  private boolean roundToQ4K(float[] cells, int rows, int q, byte[] part) {
-    int groups = Panels.groups(rows);
-    double[] minima = new double[groups];
-    double[] ranges = new double[groups];
+  /** Rounds to codes up to `top` times a scale, less a minimum, both multiples of units. */
+  private boolean roundAboveMinimum(int top, float[] cells, int rows, int q, byte[] part) {
+    int scaleRows = panels.scaleRows();
+    int scales = Scheduler.ceilDiv(rows, scaleRows);
+    int ofGroup = Panels.GROUP_ROWS / scaleRows;
+    double[] minima = new double[scales];
+    double[] ranges = new double[scales];
     Arrays.fill(ranges, Double.NEGATIVE_INFINITY);
     for (int p = 0; p < rows; p++) {
-      int g = p / Panels.GROUP_ROWS;
+      int s = p / scaleRows;
       double value = cells[p * Panels.PANEL_COLUMNS + q];
-      minima[g] = Math.max(minima[g], -value);
-      ranges[g] = Math.max(ranges[g], value);
+      minima[s] = Math.max(minima[s], -value);
+      ranges[s] = Math.max(ranges[s], value);
     }
     double minimum = putUnit(part, 1, q, Arrays.stream(minima).max().orElse(0) / 63);
-    for (int g = 0; g < groups; g++) {
-      int multiple = multiple(minima[g], minimum, 63);
-      panels.putScale(part, g, 1, q, multiple);
-      minima[g] = multiple * minimum;
-      ranges[g] += minima[g];
+    for (int s = 0; s < scales; s++) {
+      int multiple = multiple(minima[s], minimum, 63);
+      panels.putScale(part, s / ofGroup, ofGroup + s % ofGroup, q, multiple);
+      minima[s] = multiple * minimum;
+      ranges[s] += minima[s];
     }
-    double unit = putUnit(part, 0, q, Arrays.stream(ranges).max().orElse(0) / (15 * 63));
-    for (int g = 0; g < groups; g++) {
-      int multiple = multiple(ranges[g], 15 * unit, 63);
-      panels.putScale(part, g, 0, q, multiple);
-      for (int p = g * Panels.GROUP_ROWS; p < Math.min(rows, (g + 1) * Panels.GROUP_ROWS); p++) {
-        double above = cells[p * Panels.PANEL_COLUMNS + q] + minima[g];
-        panels.putCode(part, p, q, clamp(Math.rint(above / (multiple * unit)), 0, 15));
+    double unit = putUnit(part, 0, q, Arrays.stream(ranges).max().orElse(0) / (top * 63));
+    for (int s = 0; s < scales; s++) {
+      int multiple = multiple(ranges[s], top * unit, 63);
+      panels.putScale(part, s / ofGroup, s % ofGroup, q, multiple);
+      for (int p = s * scaleRows; p < Math.min(rows, (s + 1) * scaleRows); p++) {
+        double above = cells[p * Panels.PANEL_COLUMNS + q] + minima[s];
+        panels.putCode(part, p, q, clamp(Math.rint(above / (multiple * unit)), 0, top));
       }
     }
     return Double.isFinite(minimum) && Double.isFinite(unit);
+  }
+
+  private boolean roundToQ5With1(float[] cells, int rows, int q, byte[] part) {
+    double least = 0;
+    double most = Double.NEGATIVE_INFINITY;
+    for (int p = 0; p < rows; p++) {
+      least = Math.min(least, cells[p * Panels.PANEL_COLUMNS + q]);
+      most = Math.max(most, cells[p * Panels.PANEL_COLUMNS + q]);
+    }
+    double minimum = putUnit(part, 1, q, -least);
+    double scale = putUnit(part, 0, q, (most + minimum) / 31);
+    for (int p = 0; p < rows; p++) {
+      double above = cells[p * Panels.PANEL_COLUMNS + q] + minimum;
+      panels.putCode(part, p, q, clamp(Math.rint(above / scale), 0, 31));
+    }
+    return Double.isFinite(minimum) && Double.isFinite(scale);
+  }
+
+  private boolean roundToIq4Nl(float largest, float[] cells, int rows, int q, byte[] part) {
+    short bits = (short) (scale(Math.abs(largest), 127) | (largest > 0 ? 0x8000 : 0));
+    panels.putHalf(part, 0, q, bits);
+    float scale = WeightType.FLOAT16.widen(bits);
+    for (int p = 0; p < rows; p++) {
+      panels.putCode(part, p, q, iq4(cells[p * Panels.PANEL_COLUMNS + q] / (double) scale));
+    }
+    return Float.isFinite(scale);
+  }
+
+  private boolean roundToIq4Xs(float largest, float[] cells, int rows, int q, byte[] part) {
+    double unit = putUnit(part, 0, q, largest / (127.0 * 127));
+    for (int begin = 0; begin < rows; begin += Panels.GROUP_ROWS) {
+      int end = Math.min(rows, begin + Panels.GROUP_ROWS);
+      double most = 0;
+      for (int p = begin; p < end; p++) {
+        double value = cells[p * Panels.PANEL_COLUMNS + q];
+        most = Math.abs(value) > Math.abs(most) ? value : most;
+      }
+      int multiple = multiple(Math.abs(most), 127 * unit, 127);
+      int signed = most > 0 ? -multiple : multiple;
+      panels.putScale(part, begin / Panels.GROUP_ROWS, 0, q, signed);
+      for (int p = begin; p < end; p++) {
+        double value = cells[p * Panels.PANEL_COLUMNS + q] / (signed * unit);
+        panels.putCode(part, p, q, iq4(value));
+      }
+    }
+    return Double.isFinite(unit);
+  }
+
+  /** The code of the value of IQ4_NL that is nearest to a number, of two the lower one. */
+  private int iq4(double number) {
+    int nearest = 8; // also of NaN, where the scale is 0
+    for (int code = 0; code < 16; code++) {
+      double distance = Math.abs(number - panels.whole(code));
+      double least = Math.abs(number - panels.whole(nearest));
+      if (distance < least || (distance == least && code < nearest)) {
+        nearest = code;
+      }
+    }
+    return nearest;
   }
 
   private boolean roundToQ6K(float largest, float[] cells, int rows, int q, byte[] part) {

@@ -20,8 +20,16 @@ public record Panels(WeightType type, int rows, int columns) {
   /** Groups that share a head. */
   private static final int HEAD_GROUPS = 8;
 
+  /** Where the bits of codes begin that four bits do not hold, in bytes from the first code. */
+  private static final int HIGH_BITS = PANEL_COLUMNS * GROUP_ROWS / 2;
+
   /** The values of E2M1 by their codes, twice as large. */
   private static final byte[] DOUBLED = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+  /** The values of IQ4_NL and IQ4_XS by their codes. */
+  private static final byte[] IQ4 = {
+    -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113
+  };
 
   /** The groups that a number of rows begins. */
   public static int groups(int rows) {
@@ -52,6 +60,8 @@ public record Panels(WeightType type, int rows, int columns) {
       case PACKED_BFLOAT16 -> 16;
       case PACKED_INT8, Q8_0 -> 8;
       case Q6_K -> 6;
+      case Q5_K, Q5_1 -> 5;
+      case Q2_K -> 2;
       default -> 4;
     };
   }
@@ -59,8 +69,9 @@ public record Panels(WeightType type, int rows, int columns) {
   /** The bytes of the scales of a group, which lie before its codes. */
   int scaleBytes() {
     return switch (type) {
-      case Q8_0, Q4_0, Q4_K, Q6_K -> 2 * PANEL_COLUMNS;
-      case MXFP4 -> PANEL_COLUMNS;
+      case Q5_1, Q2_K -> 4 * PANEL_COLUMNS;
+      case Q8_0, Q4_0, IQ4_NL, Q4_K, Q5_K, Q6_K -> 2 * PANEL_COLUMNS;
+      case MXFP4, IQ4_XS -> PANEL_COLUMNS;
       default -> 0;
     };
   }
@@ -68,15 +79,15 @@ public record Panels(WeightType type, int rows, int columns) {
   /** The bytes of the scales of scales, before every eight groups. */
   int headBytes() {
     return switch (type) {
-      case Q4_K -> 4 * PANEL_COLUMNS;
-      case Q6_K -> 2 * PANEL_COLUMNS;
+      case Q4_K, Q5_K, Q2_K -> 4 * PANEL_COLUMNS;
+      case Q6_K, IQ4_XS -> 2 * PANEL_COLUMNS;
       default -> 0;
     };
   }
 
   /** The rows of a column that share a scale. */
   public int scaleRows() {
-    return type == WeightType.Q6_K ? GROUP_ROWS / 2 : GROUP_ROWS;
+    return type == WeightType.Q6_K || type == WeightType.Q2_K ? GROUP_ROWS / 2 : GROUP_ROWS;
   }
 
   int groupBytes() {
@@ -175,6 +186,10 @@ public record Panels(WeightType type, int rows, int columns) {
   /** Puts the code of a row and a column into a part, where there is none. */
   void putCode(byte[] part, int row, int column, int code) {
     int codes = partBytes(row / GROUP_ROWS) + scaleBytes();
+    if (bits() == 2) {
+      part[codes + twoBitsByte(row % GROUP_ROWS, column)] |= (byte) (code << twoBitsShift(row));
+      return;
+    }
     int at = codes + codeByte(row % GROUP_ROWS, column);
     if (hasBytes()) {
       part[at] = (byte) code;
@@ -184,7 +199,10 @@ public record Panels(WeightType type, int rows, int columns) {
       part[at] = (byte) ((part[at] & 0xf0) | (code & 15));
     }
     if (bits() == 6) {
-      part[codes + highByte(row % GROUP_ROWS, column)] |= (byte) (code >> 4 << highBit(row));
+      part[codes + HIGH_BITS + twoBitsByte(row % GROUP_ROWS, column)] |=
+          (byte) (code >> 4 << twoBitsShift(row));
+    } else if (bits() == 5) {
+      part[codes + HIGH_BITS + bitByte(row, column)] |= (byte) (code >> 4 << bitShift(row));
     }
   }
 
@@ -200,32 +218,56 @@ public record Panels(WeightType type, int rows, int columns) {
     part[partBytes(group) + which * PANEL_COLUMNS + column] = (byte) scale;
   }
 
-  /** Where the high bits of a code of 6 bits are, in bytes from the first code. */
-  private static int highByte(int row, int column) {
-    return PANEL_COLUMNS * GROUP_ROWS / 2 + row / 16 * 4 * PANEL_COLUMNS + column * 4 + row % 4;
+  /** Where two bits of a code are, in bytes from the first ones of a group. */
+  private static int twoBitsByte(int row, int column) {
+    return row / 16 * 4 * PANEL_COLUMNS + column * 4 + row % 4;
   }
 
-  private static int highBit(int row) {
+  private static int twoBitsShift(int row) {
     return row / 4 % 4 * 2;
+  }
+
+  /** Where the fifth bit of a code is, in bytes from the first one of a group. */
+  private static int bitByte(int row, int column) {
+    return column * 4 + row % 4;
+  }
+
+  private static int bitShift(int row) {
+    return row % GROUP_ROWS / 4;
+  }
+
+  /** The code of a row and a column of a group, whose codes begin at a byte. */
+  private int code(Storage storage, long codes, int row, int column) {
+    if (bits() == 2) {
+      return storage.getByte(codes + twoBitsByte(row, column)) >> twoBitsShift(row) & 3;
+    }
+    int both = storage.getByte(codes + codeByte(row, column)) & 0xff;
+    int code = hasBytes() ? both : isUpperHalf(row) ? both >> 4 : both & 15;
+    long high = codes + HIGH_BITS;
+    return switch (bits()) {
+      case 6 ->
+          code | (storage.getByte(high + twoBitsByte(row, column)) >> twoBitsShift(row) & 3) << 4;
+      case 5 -> code | (storage.getByte(high + bitByte(row, column)) >> bitShift(row) & 1) << 4;
+      default -> code;
+    };
   }
 
   /**
    * The whole number that a weight is a multiple of {@link #scale} by; of INT8, of its column's.
    */
   public int whole(Storage storage, long block, long p, long q) {
-    int row = (int) (p % GROUP_ROWS);
-    int column = (int) (q % PANEL_COLUMNS);
     long codes = group(block, p, q) + scaleBytes();
-    int both = storage.getByte(codes + codeByte(row, column)) & 0xff;
-    int code = hasBytes() ? both : isUpperHalf(row) ? both >> 4 : both & 15;
+    return whole(code(storage, codes, (int) (p % GROUP_ROWS), (int) (q % PANEL_COLUMNS)));
+  }
+
+  /** The whole number that a code stands for. */
+  int whole(int code) {
     return switch (type) {
       case Q4_0 -> code - 8;
       case MXFP4 -> DOUBLED[code];
-      case Q4_K -> code;
-      case Q6_K -> {
-        int high = storage.getByte(codes + highByte(row, column)) >> highBit(row) & 3;
-        yield (high << 4 | code) - 32;
-      }
+      case Q4_K, Q5_K, Q2_K, Q5_1 -> code;
+      case Q6_K -> code - 32;
+      case IQ4_NL, IQ4_XS -> IQ4[code];
       default -> code - 128;
     };
   }
@@ -235,9 +277,9 @@ public record Panels(WeightType type, int rows, int columns) {
     long group = group(block, p, q);
     int column = (int) (q % PANEL_COLUMNS);
     return switch (type) {
-      case Q8_0, Q4_0 -> half(storage, group + 2L * column);
+      case Q8_0, Q4_0, IQ4_NL, Q5_1 -> half(storage, group + 2L * column);
       case MXFP4 -> halfPower(storage.getByte(group + column) & 0xff);
-      case Q4_K, Q6_K -> {
+      case Q4_K, Q5_K, Q2_K, Q6_K, IQ4_XS -> {
         long part = p % GROUP_ROWS / scaleRows();
         int scale = storage.getByte(group + part * PANEL_COLUMNS + column);
         yield half(storage, part(block, p, q) + 2L * column) * scale;
@@ -248,14 +290,22 @@ public record Panels(WeightType type, int rows, int columns) {
 
   /** Whether a {@link #minimum} is taken off weights. */
   public boolean hasMinimum() {
-    return type == WeightType.Q4_K;
+    return switch (type) {
+      case Q4_K, Q5_K, Q2_K, Q5_1 -> true;
+      default -> false;
+    };
   }
 
-  /** What is taken off the weights of a column in the group of row p. */
+  /** The minimum that is taken off the weight of row p and a column. */
   public float minimum(Storage storage, long block, long p, long q) {
+    long group = group(block, p, q);
     int column = (int) (q % PANEL_COLUMNS);
-    int scale = storage.getByte(group(block, p, q) + PANEL_COLUMNS + column);
-    return half(storage, part(block, p, q) + 2L * (PANEL_COLUMNS + column)) * scale;
+    if (headBytes() == 0) {
+      return half(storage, group + 2L * (PANEL_COLUMNS + column));
+    }
+    long minima = GROUP_ROWS / scaleRows() + p % GROUP_ROWS / scaleRows();
+    int multiple = storage.getByte(group + minima * PANEL_COLUMNS + column);
+    return half(storage, part(block, p, q) + 2L * (PANEL_COLUMNS + column)) * multiple;
   }
 
   private static float half(Storage storage, long at) {
@@ -278,9 +328,10 @@ public record Panels(WeightType type, int rows, int columns) {
       long panel = g % groupsOfBlock() / groups();
       long first = g % groups() * GROUP_ROWS;
       for (long q = panel * PANEL_COLUMNS; q < (panel + 1) * PANEL_COLUMNS; q++) {
-        float sizes = hasMinimum() ? Math.abs(minimum(storage, block, first, q)) : 0;
+        float sizes = 0;
         for (long p = first; p < first + GROUP_ROWS; p += scaleRows()) {
           sizes += Math.abs(largest() * scale(storage, block, p, q));
+          sizes += hasMinimum() ? Math.abs(minimum(storage, block, p, q)) : 0;
         }
         if (!Float.isFinite(sizes)) {
           return g;
@@ -305,12 +356,15 @@ public record Panels(WeightType type, int rows, int columns) {
     return switch (type) {
       case MXFP4 -> 12;
       case Q4_K -> 15;
+      case Q5_K, Q5_1 -> 31;
+      case Q2_K -> 3;
       case Q6_K -> 32;
       default -> 128;
     };
   }
 
-  private static float halfPower(int exponent) {
+  /** 2^(exponent - 128): half of the scale of MXFP4, as its values are doubled. */
+  static float halfPower(int exponent) {
     return exponent == 255 ? Float.NaN : Math.scalb(1f, exponent - 128);
   }
 

@@ -33,7 +33,17 @@ public enum WeightType {
   /** A whole number of 4 bits times a scale, less a minimum, both for 32 rows of a column. */
   Q4_K(Blocksparse.BLOCKSPARSE_Q4_K),
   /** A whole number of 6 bits times a scale for 16 rows of a column. */
-  Q6_K(Blocksparse.BLOCKSPARSE_Q6_K);
+  Q6_K(Blocksparse.BLOCKSPARSE_Q6_K),
+  /** A whole number of 5 bits times a scale, less a minimum, both for 32 rows of a column. */
+  Q5_K(Blocksparse.BLOCKSPARSE_Q5_K),
+  /** A whole number of 2 bits times a scale, less a minimum, both for 16 rows of a column. */
+  Q2_K(Blocksparse.BLOCKSPARSE_Q2_K),
+  /** A whole number of 5 bits times a float16, less another, both for 32 rows of a column. */
+  Q5_1(Blocksparse.BLOCKSPARSE_Q5_1),
+  /** A value of a table of 16, times a float16 for 32 rows of a column. */
+  IQ4_NL(Blocksparse.BLOCKSPARSE_IQ4_NL),
+  /** A value of a table of 16, times a scale for 32 rows of a column. */
+  IQ4_XS(Blocksparse.BLOCKSPARSE_IQ4_XS);
 
   private static final int PACKED = 0;
 
