@@ -281,8 +281,8 @@ public final class Access {
 
     Engine engine(SparseWeights weights);
 
-    /** Sparse weights in tensors whose names begin with a prefix. */
-    SaveSettings.Part part(SparseWeights weights, String prefix);
+    /** Sparse weights in tensors whose names begin with a prefix; names may be null. */
+    SaveSettings.Part part(SparseWeights weights, String prefix, Labels names);
 
     SparseWeights load(Path file, LoadSettings settings, String prefix) throws IOException;
   }

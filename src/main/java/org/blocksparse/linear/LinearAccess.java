@@ -18,6 +18,7 @@ import org.blocksparse.internal.search.SparseTerm;
 import org.blocksparse.internal.sparse.Bags;
 import org.blocksparse.io.ModelPart;
 import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
 
 /** The part of this package that other packages of the module use. */
@@ -64,8 +65,8 @@ final class LinearAccess implements Access.Linear {
   }
 
   @Override
-  public SaveSettings.Part part(SparseWeights weights, String prefix) {
-    return weights.part(prefix);
+  public SaveSettings.Part part(SparseWeights weights, String prefix, Labels names) {
+    return weights.part(prefix, names);
   }
 
   @Override

@@ -65,8 +65,12 @@ final class SparseModelFile {
     SparseChunksFile sparse = new SparseChunksFile(reader, settings, made, prefix);
     TensorEntry biases = reader.entryOfRank(1, prefix + BIASES, Dtype.F32);
     int outputs = (int) SparseChunksFile.requireSize(biases, 1, GrowingArrays.MAX_LENGTH);
-    // Those of another layer's file are not of these weights alone, which may have fewer outputs.
-    LabelsFile names = alone ? LabelsFile.orNull(reader, outputs) : null;
+    LabelsFile names = LabelsFile.orNull(reader, alone ? "" : prefix, outputs);
+    if (!alone && names != null && names.order().size() != outputs) {
+      throw new MalformedException(
+          names.offsets().name(),
+          "has " + names.order().size() + " names for " + outputs + " outputs");
+    }
     TfIdf tfIdf = TfIdf.readOrNull(reader, prefix + TF_IDF, sparse.features());
     long bytes = biases.bytes() + sparse.bytesToRead() + (names == null ? 0 : names.bytes());
     reader.reportTo(settings.progress(), bytes);

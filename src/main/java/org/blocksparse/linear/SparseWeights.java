@@ -19,6 +19,7 @@ import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
+import org.blocksparse.internal.files.LabelsFile;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.files.WeightsFile;
@@ -309,9 +310,18 @@ public final class SparseWeights extends SparseLayer {
     }
   }
 
-  /** These weights as a part of a file, in tensors whose names begin with a prefix. */
-  SaveSettings.Part part(String prefix) {
-    return (file, settings, ofFile, lease) -> SparseModelFile.add(prefix, model, file, lease);
+  /**
+   * These weights as a part of a file, in tensors whose names begin with a prefix.
+   *
+   * @param names of the outputs; null: the part has none
+   */
+  SaveSettings.Part part(String prefix, Labels names) {
+    return (file, settings, ofFile, lease) -> {
+      SparseModelFile.add(prefix, model, file, lease);
+      if (names != null) {
+        LabelsFile.add(prefix, RANKING.table(names), file.tensors());
+      }
+    };
   }
 
   private Ranking search(

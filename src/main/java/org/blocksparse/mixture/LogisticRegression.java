@@ -2,6 +2,8 @@
 package org.blocksparse.mixture;
 
 import java.util.Arrays;
+import java.util.stream.DoubleStream;
+import java.util.stream.IntStream;
 
 /**
  * Samples of numbers with an answer, right or wrong, and the weights that make the answers
@@ -45,8 +47,33 @@ final class LogisticRegression {
     return right[s];
   }
 
+  /** The number that a sample has instead of another one. */
+  interface Change {
+    double apply(int number, double value);
+  }
+
+  /** The samples with other numbers. */
+  LogisticRegression changed(Change change) {
+    LogisticRegression changed = new LogisticRegression(numbers);
+    double[] sample = new double[numbers];
+    for (int s = 0; s < size; s++) {
+      for (int i = 0; i < numbers; i++) {
+        sample[i] = change.apply(i, all[s * numbers + i]);
+      }
+      changed.add(sample, 0, right[s]);
+    }
+    return changed;
+  }
+
+  /** The finite values of a number, over all samples. */
+  DoubleStream finite(int number) {
+    return IntStream.range(0, size)
+        .mapToDouble(s -> all[s * numbers + number])
+        .filter(Double::isFinite);
+  }
+
   /** The weighted sum of the numbers of a sample. */
-  double sum(int s, float[] weights) {
+  double sum(int s, double[] weights) {
     double sum = 0;
     for (int i = 0; i < numbers; i++) {
       sum += weights[i] * all[s * numbers + i];

@@ -52,7 +52,8 @@ import org.blocksparse.ranking.Ranking;
  * of the upper bound of the sum: that of the class's log probability, of its highest sparse score,
  * and of the tree's clusters that share a label with it. The search stops when no class can change
  * the result; {@link Ranking#openedClasses} counts the opened ones. Without a layer and a tree,
- * outputs with score 0 are not in a ranking. Scorers with weight 0 are not computed.
+ * outputs with score 0 are not in a ranking. Scorers with weight 0 are not computed; if all weights
+ * are 0, every output has score 0 and is ranked by its number.
  *
  * <p><b>Rows.</b> Each scorer reads rows of its own, such as the recent items of a user with their
  * weights, or the words of a text. A list of one {@link SparseRows} is for all scorers.
@@ -146,28 +147,31 @@ public final class Mixture implements AutoCloseable {
   /**
    * The same scorers with other weights, without calibration.
    *
-   * @param of the scorers, in their order; each at least 0 and at most 1e6, and one at least 1e-6
+   * @param of the scorers, in their order; each at least 0 and at most 1e6, and one positive
    * @throws IllegalArgumentException if there is another number of weights, or one is outside
    */
   public Mixture withWeights(float... of) {
     Check.length("weights", scorers.size(), requireNonNull(of, "weights").length);
-    return with(requireWeights(of.clone()), null);
+    return with(requireWeights(of.clone(), null), null);
   }
 
   /**
    * The same scorers with other weights, and a calibration of their sum; see {@link
-   * #withWeights(float...)}.
+   * #withWeights(float...)}. All weights may be 0: then all outputs have score 0, and are ranked by
+   * their number.
    */
   public Mixture withWeights(float[] of, ScoreCalibration by) {
-    return withWeights(of).with(of.clone(), requireNonNull(by, "calibration"));
+    Check.length("weights", scorers.size(), requireNonNull(of, "weights").length);
+    requireNonNull(by, "calibration");
+    return with(requireWeights(of.clone(), by), by);
   }
 
   /**
-   * Requires that weights can be those of a mixture.
+   * Requires weights in bounds, and a positive one unless the mixture is calibrated.
    *
-   * @throws IllegalArgumentException if not
+   * @throws IllegalArgumentException if they are not
    */
-  static float[] requireWeights(float[] of) {
+  static float[] requireWeights(float[] of, ScoreCalibration by) {
     float max = 0;
     for (int i = 0; i < of.length; i++) {
       if (!(of[i] >= 0 && of[i] <= ScoreCalibration.LARGEST)) {
@@ -176,8 +180,9 @@ public final class Mixture implements AutoCloseable {
       }
       max = Math.max(max, of[i]);
     }
-    if (max < 1e-6f) {
-      throw new IllegalArgumentException("weights: expected one of at least 1e-6");
+    if (max == 0 && by == null) {
+      throw new IllegalArgumentException(
+          "weights: expected a positive one, or a calibration, but all were 0");
     }
     return of;
   }
@@ -241,7 +246,7 @@ public final class Mixture implements AutoCloseable {
     boolean areTopTwo = hasTopTwo() && RANKING.allowsAll(requireNonNull(filter, "filter"));
     SearchResult found =
         best(x, areTopTwo ? Math.max(Math.min(2, outputs()), limit) : limit, filter);
-    double[] offsets = areTopTwo ? calibration.offsets(found, search.leftOut()) : offsets(x);
+    double[] offsets = areTopTwo ? calibration.offsets(found) : offsets(x);
     return ranking("topK", found, event, offsets, limit, Double.NEGATIVE_INFINITY);
   }
 
@@ -256,7 +261,7 @@ public final class Mixture implements AutoCloseable {
   /** What the two best outputs of each row add to log odds; nothing without that step. */
   private double[] offsets(List<SparseRows> x) {
     return hasTopTwo()
-        ? calibration.offsets(best(x, Math.min(2, outputs()), RANKING.none()), search.leftOut())
+        ? calibration.offsets(best(x, Math.min(2, outputs()), RANKING.none()))
         : new double[0];
   }
 
@@ -348,8 +353,19 @@ public final class Mixture implements AutoCloseable {
   }
 
   Labels labelsOrNull() {
+    return labelsOrNull(scorers);
+  }
+
+  /** How many outputs scorers have together. */
+  static int outputs(List<Scorer> scorers) {
+    return scorers.stream().mapToInt(Scorer::outputs).max().getAsInt();
+  }
+
+  /** The names of the outputs, by the first scorer that has all; null: there are none. */
+  static Labels labelsOrNull(List<Scorer> scorers) {
+    int outputs = outputs(scorers);
     return scorers.stream()
-        .filter(scorer -> scorer.outputs() == outputs())
+        .filter(scorer -> scorer.outputs() == outputs)
         .map(Scorer::labelsOrNull)
         .filter(Objects::nonNull)
         .findFirst()

@@ -73,9 +73,9 @@ record MixtureFile(
       } else if (scorer instanceof Scorer.OfTree linear) {
         parts.add(LINEAR.partOrNull(linear.tree()));
       } else if (scorer instanceof Scorer.OfWeights sparse) {
-        parts.add(LINEAR.part(sparse.weights(), prefix(sparse.name())));
+        parts.add(part(sparse.weights(), prefix(sparse.name()), labels));
         if (sparse.nearest() != null) {
-          parts.add(LINEAR.part(sparse.nearest().examples(), examplesPrefix(sparse.name())));
+          parts.add(part(sparse.nearest().examples(), examplesPrefix(sparse.name()), null));
         }
       }
     }
@@ -104,6 +104,12 @@ record MixtureFile(
       }
       written.write(file, WEIGHTS, metadata, lease);
     }
+  }
+
+  /** Sparse weights with their own names, if these are not those of the mixture. */
+  private static SaveSettings.Part part(SparseWeights weights, String prefix, Labels ofMixture) {
+    Labels own = weights.hasLabels() ? weights.labels() : null;
+    return LINEAR.part(weights, prefix, own != null && own.equals(ofMixture) ? null : own);
   }
 
   private static String prefix(String name) {
@@ -188,8 +194,10 @@ record MixtureFile(
         }
       }
       Reading.of(file, () -> requireFit(scorers));
-      if (header.names != null) {
-        Reading.of(file, () -> named(scorers, RANKING.labelsOrNull(header.names)));
+      Labels names =
+          header.names != null ? RANKING.labelsOrNull(header.names) : Mixture.labelsOrNull(scorers);
+      if (names != null) {
+        Reading.of(file, () -> named(scorers, names));
       }
       return new Mixture(
           List.copyOf(scorers),
@@ -259,15 +267,21 @@ record MixtureFile(
     return scorers;
   }
 
-  /** Names the outputs of the sparse weights that have all. */
+  /** Names the outputs of the sparse weights that have all of them, and no names of their own. */
   private static List<Scorer> named(List<Scorer> scorers, Labels labels) throws MalformedException {
-    int outputs = scorers.stream().mapToInt(Scorer::outputs).max().getAsInt();
+    int outputs = Mixture.outputs(scorers);
+    boolean isLayer = scorers.stream().anyMatch(scorer -> scorer instanceof Scorer.OfLayer);
+    if (isLayer && labels.size() < outputs) {
+      return scorers; // the layer has grown
+    }
     if (labels.size() != outputs) {
       throw new MalformedException(
           ModelNames.LABEL_OFFSETS, "has " + labels.size() + " names for " + outputs + " outputs");
     }
     for (Scorer scorer : scorers) {
-      if (scorer instanceof Scorer.OfWeights sparse && scorer.outputs() == outputs) {
+      if (scorer instanceof Scorer.OfWeights sparse
+          && scorer.outputs() == outputs
+          && !sparse.weights().hasLabels()) {
         sparse.weights().setLabels(labels);
       }
     }
@@ -286,13 +300,15 @@ record MixtureFile(
         throw ModelMetadata.wrong(ModelNames.MIXTURE_ADDS + " is not " + ModelNames.PROBABILITIES);
       }
       float[] weights = read(reader, reader.entry(WEIGHTS, Dtype.F32, scorers.size()));
-      valid(WEIGHTS, () -> Mixture.requireWeights(weights));
+      ScoreCalibration calibration =
+          calibrationOrNull(reader, metadata.entries().get(ModelNames.MIXTURE_TOP_TWO));
+      valid(WEIGHTS, () -> Mixture.requireWeights(weights, calibration));
       return new Header(
           scorers,
           ModelNames.LABEL_TREE.equals(metadata.entries().get(ModelNames.LAYER)),
           adds != null,
           weights,
-          calibrationOrNull(reader, metadata.entries().get(ModelNames.MIXTURE_TOP_TWO)),
+          calibration,
           metadata.ofUser(),
           scorers.stream().noneMatch(text -> text.startsWith(LAYER) || text.startsWith(TREE))
               ? namesOrNull(reader)

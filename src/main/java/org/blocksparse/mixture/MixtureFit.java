@@ -6,6 +6,8 @@ import static org.blocksparse.internal.Access.TENSORS;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
+import java.util.DoubleSummaryStatistics;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.blocksparse.SparseRows;
@@ -20,6 +22,10 @@ import org.blocksparse.ranking.Ranking;
  * at least 0: a bound of a score would not bound the sum otherwise. The {@link ScoreCalibration} is
  * isotonic, and then in view of the two best outputs of a row.
  *
+ * <p>The regression sees scores less their mean, divided by their standard deviation: the unit of
+ * scores does not matter. If no scorer helps, all weights are 0, and every output has the
+ * probability of being right of all outputs together.
+ *
  * <pre>{@code
  * Mixture fitted = new MixtureFit(mixture).add(x, targets).add(otherX, otherTargets).fit();
  * }</pre>
@@ -30,19 +36,21 @@ public final class MixtureFit {
   /** The answers of each scorer to a row that become samples. */
   private static final int FIRST_ANSWERS = 20;
 
-  /** Scores of samples are at least this, so that sums are finite. */
-  private static final double LOWEST = -1e4;
-
-  /** And at most this, so that no sum is beyond what calibrations hold. */
-  private static final double HIGHEST =
-      (double) ScoreCalibration.LARGEST / MixtureBuilder.MOST_SCORERS;
+  /** The relative deviation that rounding gives to scores that are all the same. */
+  private static final double ROUNDING = 1e-12;
 
   private final Mixture mixture;
   private final int scorers;
   private final LogisticRegression samples;
 
-  /** How many samples there are after each row. */
+  /** The number of samples after each row. */
   private final List<Integer> ends = new ArrayList<>();
+
+  /** For each row, the number of outputs that sparse weights give score 0, where that matters. */
+  private final List<Integer> leftOut = new ArrayList<>();
+
+  /** The number of right outputs of all rows. */
+  private long rights;
 
   /** A fit for the scorers of a mixture, whose weights and calibration do not matter. */
   public MixtureFit(Mixture mixture) {
@@ -115,12 +123,20 @@ public final class MixtureFit {
       }
     }
     for (int row = 0; row < rows; row++) {
-      int[] wanted = IntStream.of(targets.indices(row)).sorted().toArray();
+      int outputs = mixture.outputs();
+      int[] wanted =
+          IntStream.of(targets.indices(row))
+              .filter(output -> output < outputs)
+              .sorted()
+              .distinct()
+              .toArray();
+      rights += wanted.length;
       for (int i = 0; i < answers.get(row).length; i++) {
         boolean isRight = Arrays.binarySearch(wanted, answers.get(row)[i]) >= 0;
         samples.add(all[row], i * scorers, isRight);
       }
       ends.add(samples.size());
+      leftOut.add(leftOut(search, x, row, first, all[row]));
     }
     return this;
   }
@@ -131,64 +147,147 @@ public final class MixtureFit {
     for (int row = 0; row < all.length; row++) {
       double otherwise = search.scaled(scorer, (float) search.otherwise(scorer));
       for (int i = 0; i < answers.get(row).length; i++) {
-        put(all[row], i, scorer, otherwise);
+        all[row][i * scorers + scorer] = otherwise;
       }
       for (int rank = 0; rank < ranking.size(row); rank++) {
         int i = Arrays.binarySearch(answers.get(row), ranking.output(row, rank));
-        double score = search.scaled(scorer, ranking.score(row, rank));
-        put(all[row], i, scorer, score);
+        all[row][i * scorers + scorer] = search.scaled(scorer, ranking.score(row, rank));
       }
     }
   }
 
-  private void put(double[] ofRow, int answer, int scorer, double score) {
-    ofRow[answer * scorers + scorer] = Math.max(LOWEST, Math.min(HIGHEST, score));
+  /**
+   * The number of outputs of a row that all sparse weights give score 0: they compete with the
+   * answers if fewer than two of these have no negative score.
+   *
+   * @param scores of the answers of the row
+   */
+  private int leftOut(
+      MixtureSearch search, List<SparseRows> x, int row, List<Ranking> first, double[] scores) {
+    int[] sparse = IntStream.range(0, scorers).filter(search::isSparse).toArray();
+    long good =
+        IntStream.range(0, scores.length / scorers)
+            .filter(i -> IntStream.of(sparse).allMatch(s -> scores[i * scorers + s] >= 0))
+            .count();
+    if (sparse.length == 0 || good >= 2) {
+      return 0;
+    }
+    BitSet scored = new BitSet();
+    for (int scorer : sparse) {
+      if (first.get(scorer).size(row) < FIRST_ANSWERS) {
+        IntStream.of(first.get(scorer).outputs(row)).forEach(scored::set);
+      } else {
+        List<SparseRows> one = x.stream().map(rows -> rows.slice(row, row + 1)).toList();
+        try {
+          Ranking ranking = search.topK(scorer, one, mixture.outputs(), Filter.without());
+          IntStream.of(ranking.outputs(0)).forEach(scored::set);
+        } finally {
+          one.forEach(SparseRows::close);
+        }
+      }
+    }
+    return mixture.outputs() - scored.cardinality();
   }
 
   /** The mixture with weights and calibration for all rows that were added. */
   public Mixture fit() {
+    Spread[] spreads = new Spread[scorers];
+    Arrays.setAll(spreads, scorer -> Spread.of(samples, scorer));
+    LogisticRegression finite = samples.changed((i, score) -> spreads[i].bounded(score));
+    LogisticRegression standard = finite.changed((i, score) -> spreads[i].standard(score));
     boolean[] uses = new boolean[scorers];
     Arrays.fill(uses, true);
-    double[] found = fit(uses);
+    double[] found = fit(standard, uses);
     for (int worst = worst(found); worst >= 0; worst = worst(found)) {
       uses[worst] = false;
-      found = fit(uses);
+      found = fit(standard, uses);
     }
-    float[] weights = new float[scorers];
-    float max = 0;
+    double[] weights = new double[scorers];
+    double intercept = found[scorers];
     for (int scorer = 0; scorer < scorers; scorer++) {
-      weights[scorer] = (float) Math.min(found[scorer], ScoreCalibration.LARGEST);
-      max = Math.max(max, weights[scorer]);
+      weights[scorer] = found[scorer] / spreads[scorer].unit;
+      intercept -= weights[scorer] * spreads[scorer].mean;
     }
-    if (max < 1e-6f) {
-      Arrays.fill(weights, 1f / scorers);
+    if (Arrays.stream(weights).allMatch(weight -> weight == 0)) {
+      long all = (long) ends.size() * mixture.outputs();
+      return mixture.with(new float[scorers], ScoreCalibration.constant(all, rights));
     }
-    return mixture.with(weights, calibration(weights, found[scorers]));
+    double unit = unit(finite, weights);
+    float[] scaled = new float[scorers];
+    for (int scorer = 0; scorer < scorers; scorer++) {
+      scaled[scorer] = (float) (weights[scorer] * unit);
+    }
+    return mixture.with(scaled, calibration(finite, scaled, intercept, unit));
   }
 
-  private ScoreCalibration calibration(float[] weights, double intercept) {
-    double[] sums = new double[samples.size()];
+  /** A factor of at most 1 that brings weights and sums within the limits of files. */
+  private static double unit(LogisticRegression samples, double[] weights) {
+    double largest = Arrays.stream(weights).max().getAsDouble();
+    for (int s = 0; s < samples.size(); s++) {
+      largest = Math.max(largest, Math.abs(samples.sum(s, weights)));
+    }
+    return Math.min(1, ScoreCalibration.LARGEST / largest);
+  }
+
+  private ScoreCalibration calibration(
+      LogisticRegression finite, float[] weights, double intercept, double unit) {
+    double[] exact = new double[scorers];
+    Arrays.setAll(exact, scorer -> weights[scorer]);
+    double[] sums = new double[finite.size()];
     boolean[] right = new boolean[sums.length];
     double most = ScoreCalibration.LARGEST;
     for (int s = 0; s < sums.length; s++) {
-      sums[s] = Math.max(-most, Math.min(most, samples.sum(s, weights)));
-      right[s] = samples.isRight(s);
+      sums[s] = Math.max(-most, Math.min(most, finite.sum(s, exact)));
+      right[s] = finite.isRight(s);
     }
-    ScoreCalibration knots = ScoreCalibration.fit(sums, right, intercept);
+    ScoreCalibration knots = ScoreCalibration.fit(sums, right, intercept, unit);
     if (mixture.search().addsProbabilities()) {
       knots = knots.fallingToZero();
     }
+    knots = knots.falling(unit);
+    boolean leavesOut = mixture.with(weights, null).search().leavesOut();
     double[][] ofRows = new double[ends.size()][];
+    double[][] others = new double[ofRows.length][];
     boolean[][] areRight = new boolean[ofRows.length][];
     int begin = 0;
     for (int row = 0; row < ofRows.length; row++) {
       int end = ends.get(row);
       ofRows[row] = knots.logProbabilities(Arrays.copyOfRange(sums, begin, end));
+      others[row] = knots.logProbabilitiesOfZeros(leavesOut ? leftOut.get(row) : 0);
       areRight[row] = Arrays.copyOfRange(right, begin, end);
       begin = end;
     }
-    double[] others = knots.logProbabilities(mixture.with(weights, null).search().leftOut());
     return knots.with(TopTwoCalibration.fitOrNull(ofRows, others, areRight));
+  }
+
+  /**
+   * The spread of a scorer's scores.
+   *
+   * @param min of the finite scores
+   * @param max of the finite scores
+   * @param unit the standard deviation; the size of scores that are all the same
+   */
+  private record Spread(double min, double max, double mean, double unit) {
+    static Spread of(LogisticRegression samples, int scorer) {
+      DoubleSummaryStatistics all = samples.finite(scorer).summaryStatistics();
+      if (all.getCount() == 0) {
+        return new Spread(0, 0, 0, 1);
+      }
+      double mean = all.getAverage();
+      double variance = samples.finite(scorer).map(s -> (s - mean) * (s - mean)).sum();
+      double deviation = Math.sqrt(variance / all.getCount());
+      double size = Math.max(Math.abs(all.getMin()), Math.abs(all.getMax()));
+      double unit = deviation > ROUNDING * size ? deviation : size > 0 ? size : 1;
+      return new Spread(all.getMin(), all.getMax(), mean, unit);
+    }
+
+    double bounded(double score) {
+      return Math.max(min, Math.min(max, score));
+    }
+
+    double standard(double score) {
+      return (score - mean) / unit;
+    }
   }
 
   /** The scorer with the lowest weight, if that is negative; -1 if none is. */
@@ -201,11 +300,11 @@ public final class MixtureFit {
   }
 
   /** Weights and then the intercept; 0 for scorers that are not used. */
-  private double[] fit(boolean[] uses) {
+  private double[] fit(LogisticRegression standard, boolean[] uses) {
     double[] start = new double[scorers + 1];
     for (int scorer = 0; scorer < scorers; scorer++) {
       start[scorer] = uses[scorer] ? 1.0 / scorers : 0;
     }
-    return samples.fit(start, uses);
+    return standard.fit(start, uses);
   }
 }

@@ -23,9 +23,11 @@ import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.Addends.Scale;
+import org.blocksparse.internal.search.AllowedSlots;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.search.OutputFilter;
+import org.blocksparse.internal.search.RowResults;
 import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.internal.search.SparseSearch;
 import org.blocksparse.internal.search.SparseTerm;
@@ -57,8 +59,8 @@ final class MixtureSearch {
   private final int tree;
   private final int[] sparse;
 
-  /** The chunks of sparse weights alone; null with a layer or a tree. */
-  private final ClassTable chunks;
+  /** The chunks of sparse weights for as many outputs as there were at the last search. */
+  private volatile ClassTable chunks;
 
   MixtureSearch(List<Scorer> scorers, float[] weights, boolean addsProbabilities) {
     this.scorers = scorers;
@@ -70,7 +72,17 @@ final class MixtureSearch {
         IntStream.range(0, weights.length)
             .filter(i -> weights[i] > 0 && scorers.get(i) instanceof Scorer.OfWeights)
             .toArray();
-    this.chunks = layer < 0 && tree < 0 ? SparseSearch.table(outputs()) : null;
+  }
+
+  /** The chunks of all outputs. A layer of weight 0 may have grown. */
+  private ClassTable chunks() {
+    ClassTable last = chunks;
+    int outputs = outputs();
+    if (last == null || last.outputs() != outputs) {
+      last = SparseSearch.table(outputs);
+      chunks = last;
+    }
+    return last;
   }
 
   private int find(Class<? extends Scorer> type) {
@@ -82,20 +94,24 @@ final class MixtureSearch {
     return -1;
   }
 
-  /** The scores of two outputs that a search leaves out; none if it finds all outputs. */
-  double[] leftOut() {
-    return new double[chunks == null || chunks.outputs() == 1 ? 0 : 2];
+  /** Whether a search leaves out outputs with score 0. */
+  boolean leavesOut() {
+    return layer < 0 && tree < 0 && sparse.length > 0;
+  }
+
+  boolean isSparse(int scorer) {
+    return scorers.get(scorer) instanceof Scorer.OfWeights;
   }
 
   int outputs() {
-    return scorers.stream().mapToInt(Scorer::outputs).max().getAsInt();
+    return Mixture.outputs(scorers);
   }
 
   /** The number of classes that a search opens, at most. */
   int classes() {
     return layer >= 0
         ? layer().layer().assignment().classCount()
-        : tree >= 0 ? tree().clusterCount() : chunks.classes();
+        : tree >= 0 ? tree().clusterCount() : chunks().classes();
   }
 
   private Scorer.OfLayer layer() {
@@ -159,22 +175,53 @@ final class MixtureSearch {
       Filter filter,
       Candidates.Maker candidates,
       OperandLease lease) {
-    // A layer without weight may have more.
-    int searched = tree >= 0 ? tree().outputs() : chunks.outputs();
+    ClassTable table = tree >= 0 ? null : chunks();
+    int searched = tree >= 0 ? tree().outputs() : table.outputs();
     OutputFilter allowed = RANKING.check(filter, batch, searched);
     RANKING.lease(filter, lease);
     if (tree >= 0) {
       Addends.Maker addends =
-          (row, table, slots) -> new Addends(row, table, slots, scale(tree), terms, null, null);
+          (row, clusters, slots) ->
+              new Addends(row, clusters, slots, scale(tree), terms, null, null);
       return LINEAR.with(
           tree(),
           of(x, tree),
           name(x, tree),
           rows -> LINEAR.search(tree(), rows, allowed, candidates, addends));
     }
+    if (sparse.length == 0) {
+      return searchWithoutScorers(batch, table, allowed, candidates);
+    }
     Scorer.OfWeights first = (Scorer.OfWeights) scorers.get(sparse[0]);
-    return new SparseSearch(terms, chunks, LINEAR.engine(first.weights()))
+    return new SparseSearch(terms, table, LINEAR.engine(first.weights()))
         .search(batch, allowed, candidates);
+  }
+
+  /** Finds all outputs that are not retired, with score 0. */
+  private SearchResult searchWithoutScorers(
+      int batch, ClassTable table, OutputFilter filter, Candidates.Maker candidates) {
+    RowResults results = new RowResults(batch);
+    OutputFilter.OfRow rowFilter = filter.in(table);
+    float[] zeros = new float[table.slots()];
+    for (int row = 0; row < batch; row++) {
+      AllowedSlots allowed = rowFilter.of(row);
+      Candidates found = candidates.make(0);
+      for (int c = 0; c < table.classes(); c++) {
+        int[] members = table.members()[c];
+        allowed.forEachRun(
+            c,
+            (begin, end) -> {
+              int[] live = Arrays.stream(members, begin, end).filter(this::isLive).toArray();
+              found.offer(live, zeros, zeros, 0, live.length);
+            });
+      }
+      results.put(row, found, 0, allowed);
+    }
+    return results.result();
+  }
+
+  private boolean isLive(int output) {
+    return scorers.stream().noneMatch(scorer -> scorer.isRetired(output));
   }
 
   /**
@@ -365,6 +412,9 @@ final class MixtureSearch {
     leaveOut(List.copyOf(entries.values()), indices.length, of.bag().mode(), vectors);
     double score = scores(scorer, of, vector, output)[0];
     double constant = scores(scorer, of, new float[vector.length], output)[0];
+    if (!Double.isFinite(score)) { // the output is retired: no feature changes that
+      return new Share(of.name(), weights[scorer], score, constant, List.of());
+    }
     List<Term> terms = new ArrayList<>();
     for (int begin = 0; begin < features.size(); begin += MOST_FEATURES_AT_ONCE) {
       int end = Math.min(features.size(), begin + MOST_FEATURES_AT_ONCE);

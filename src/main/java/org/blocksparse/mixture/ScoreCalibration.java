@@ -37,13 +37,16 @@ public final class ScoreCalibration {
   /** Knots have as many right samples each, as far as possible. */
   private static final int KNOTS = 24;
 
-  /** How far a score may be above the mean of its knot, unless that has very few samples. */
+  /** The log odds that a score may be above the mean of its knot, if that has enough samples. */
   private static final double WIDEST = 0.5;
 
   /** A knot that ends because of that has at least this part of the samples. */
   private static final int PARTS = 200;
 
   private static final int FEWEST_OF_A_KNOT = 20;
+
+  /** Log odds that a fit falls by below its first knot, until the slope is 1 again. */
+  private static final double DEEPEST = 1e4;
 
   /** Knots of {@link #fallingToZero}, each with half of the score and of the odds of the next. */
   private static final int HALVINGS = 24;
@@ -174,11 +177,9 @@ public final class ScoreCalibration {
   }
 
   /**
-   * What the second step adds to the log odds of each row; nothing without that step.
-   *
-   * @param others the scores of outputs that are left out, see {@link MixtureSearch#leftOut}
+   * The number that the second step adds to the log odds of each row; nothing without that step.
    */
-  double[] offsets(SearchResult topTwoOfRows, double[] others) {
+  double[] offsets(SearchResult topTwoOfRows) {
     double[] offsets = new double[topTwo == null ? 0 : topTwoOfRows.outputs().length];
     for (int row = 0; row < offsets.length; row++) {
       float[] sums = topTwoOfRows.logProbabilities()[row];
@@ -186,7 +187,7 @@ public final class ScoreCalibration {
         int found = Math.min(2, sums.length);
         double[] best =
             IntStream.range(0, found).mapToDouble(i -> logProbability(sums[i])).toArray();
-        offsets[row] = topTwo.offset(best, logProbabilities(others));
+        offsets[row] = topTwo.offset(best, logProbabilitiesOfZeros(topTwoOfRows.leftOut()[row]));
       }
     }
     return offsets;
@@ -219,17 +220,72 @@ public final class ScoreCalibration {
       logProbabilities[row] = Arrays.copyOf(ofRow, count);
     }
     return new SearchResult(
-        outputs, logProbabilities, found.openedClasses(), found.undefined(), found.filteredOut());
+        outputs,
+        logProbabilities,
+        found.openedClasses(),
+        found.undefined(),
+        found.filteredOut(),
+        found.leftOut());
+  }
+
+  /** The log probabilities of outputs that a row leaves out; at most two matter. */
+  double[] logProbabilitiesOfZeros(int leftOut) {
+    return logProbabilities(new double[Math.min(2, leftOut)]);
+  }
+
+  /** A calibration that gives all outputs with score 0 the log odds of some samples. */
+  static ScoreCalibration constant(long count, long right) {
+    return of(new float[1], new float[] {new Bin(count, right, 0).odds()});
   }
 
   /**
-   * The knots for samples; one, with a slope of 1, if there are too few of these.
+   * The knots for samples. Too few samples follow the regression {@code intercept + sum / unit};
+   * samples whose scores say nothing get constant log odds.
    *
    * @param sums the score of each sample
    * @param right whether each is right
-   * @param intercept the log odds of score 0, if there are too few samples
+   * @param intercept the log odds of score 0 by the regression
+   * @param unit the difference of scores that changes these log odds by 1
    */
-  static ScoreCalibration fit(double[] sums, boolean[] right, double intercept) {
+  static ScoreCalibration fit(double[] sums, boolean[] right, double intercept, double unit) {
+    if (sums.length < 2 * FEWEST_OF_A_KNOT) {
+      double min = Arrays.stream(sums).min().orElse(0);
+      double max = Arrays.stream(sums).max().orElse(0);
+      float[] ends = (float) min < (float) max ? new float[] {(float) min, (float) max} : one(min);
+      float[] logOdds = new float[ends.length];
+      for (int end = 0; end < ends.length; end++) {
+        logOdds[end] = (float) Math.max(-LARGEST, Math.min(LARGEST, intercept + ends[end] / unit));
+      }
+      return of(ends, logOdds);
+    }
+    Deque<Bin> bins = bins(sums, right, unit);
+    return bins.size() < 2
+        ? of(one(Arrays.stream(sums).min().getAsDouble()), knots(bins, Bin::odds))
+        : of(knots(bins, Bin::score), knots(bins, Bin::odds));
+  }
+
+  private static float[] one(double number) {
+    return new float[] {(float) number};
+  }
+
+  /** The calibration with a first knot so far below that log odds fall by 1 for each unit. */
+  ScoreCalibration falling(double unit) {
+    double fall = Math.min(DEEPEST, (LARGEST + scores[0]) / unit);
+    float score = (float) (scores[0] - fall * unit);
+    float odds = (float) (logOdds[0] - fall);
+    if (unit == 1 || !(score < scores[0]) || !(odds >= -LARGEST)) {
+      return this;
+    }
+    float[] more = new float[1 + scores.length];
+    float[] oddsOfMore = new float[more.length];
+    more[0] = score;
+    oddsOfMore[0] = odds;
+    System.arraycopy(scores, 0, more, 1, scores.length);
+    System.arraycopy(logOdds, 0, oddsOfMore, 1, scores.length);
+    return of(more, oddsOfMore);
+  }
+
+  private static Deque<Bin> bins(double[] sums, boolean[] right, double unit) {
     double[][] sorted = new double[sums.length][];
     int all = 0;
     for (int s = 0; s < sums.length; s++) {
@@ -243,7 +299,7 @@ public final class ScoreCalibration {
     Bin next = new Bin(0, 0, 0);
     for (double[] sample : sorted) {
       // Rare outputs have low scores, few of them right: they share no knot with others.
-      if (next.count >= fewest && sample[0] - next.score() > WIDEST) {
+      if (next.count >= fewest && sample[0] - next.score() > WIDEST * unit) {
         add(next, bins);
         next = new Bin(0, 0, 0);
       }
@@ -256,14 +312,12 @@ public final class ScoreCalibration {
     if (next.count > 0) {
       add(bins.isEmpty() ? next : next.plus(bins.removeLast()), bins);
     }
-    return bins.size() < 2
-        ? of(new float[1], new float[] {(float) intercept})
-        : of(knots(bins, Bin::score), knots(bins, Bin::odds));
+    return bins;
   }
 
   /**
-   * The same with knots below the first one, if that has a positive score: the probability falls to
-   * 0 with the score, as it does below the first knot where scores are logarithms.
+   * The calibration with knots below the first one, if that has a positive score: the probability
+   * falls to 0 with the score, as it does below the first knot where scores are logarithms.
    */
   ScoreCalibration fallingToZero() {
     if (!(scores[0] > SMALLEST)) {

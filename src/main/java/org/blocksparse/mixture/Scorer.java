@@ -26,6 +26,11 @@ sealed interface Scorer extends AutoCloseable {
   /** How many outputs it scores. */
   int outputs();
 
+  /** Whether an output is retired. */
+  default boolean isRetired(int output) {
+    return false;
+  }
+
   /** The names of its outputs; null: there are none. */
   Labels labelsOrNull();
 
@@ -46,6 +51,11 @@ sealed interface Scorer extends AutoCloseable {
     @Override
     public int outputs() {
       return layer.assignment().outputs();
+    }
+
+    @Override
+    public boolean isRetired(int output) {
+      return layer.assignment().isRetired(output);
     }
 
     @Override

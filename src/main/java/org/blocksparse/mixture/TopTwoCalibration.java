@@ -66,16 +66,16 @@ record TopTwoCalibration(double slope, double first, double second, double inter
    * The likeliest one for rows; null if there is none.
    *
    * @param rows the log probabilities of the outputs of each row
-   * @param others those of outputs that a row leaves out
+   * @param others those of outputs that each row leaves out
    * @param right for each of the rows' outputs, whether the row has it
    */
-  static TopTwoCalibration fitOrNull(double[][] rows, double[] others, boolean[][] right) {
+  static TopTwoCalibration fitOrNull(double[][] rows, double[][] others, boolean[][] right) {
     LogisticRegression samples = new LogisticRegression(3);
     for (int row = 0; row < rows.length; row++) {
       if (rows[row].length == 0) {
         continue;
       }
-      double[] two = topTwo(rows[row], others);
+      double[] two = topTwo(rows[row], others[row]);
       for (int i = 0; i < rows[row].length; i++) {
         samples.add(new double[] {bounded(rows[row][i]), two[0], two[1]}, 0, right[row][i]);
       }

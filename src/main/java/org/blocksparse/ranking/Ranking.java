@@ -70,7 +70,12 @@ public final class Ranking {
     }
     return new Ranking(
         new SearchResult(
-            ofRows, logProbabilitiesOfRows, new int[ofRows.length], new BitSet(), new BitSet()),
+            ofRows,
+            logProbabilitiesOfRows,
+            new int[ofRows.length],
+            new BitSet(),
+            new BitSet(),
+            new int[ofRows.length]),
         labels);
   }
 

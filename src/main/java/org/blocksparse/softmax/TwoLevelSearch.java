@@ -103,7 +103,8 @@ final class TwoLevelSearch {
       }
       workspace.searchBuffers().clear(allowed.length);
     }
-    return new SearchResult(outputs, logProbabilities, opened, undefined, filteredOut);
+    return new SearchResult(
+        outputs, logProbabilities, opened, undefined, filteredOut, new int[batch]);
   }
 
   private AllowedSlots[] allowed(Rows x, OutputFilter.OfRow ofRow, long listed) {

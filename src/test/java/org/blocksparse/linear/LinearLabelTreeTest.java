@@ -1009,6 +1009,23 @@ final class LinearLabelTreeTest {
     }
   }
 
+  /** A new feature counts as one that no row had, of which feature 3 is one. */
+  @Test
+  void newFeaturesCountAsTheRarest() {
+    try (SparseRows x = SparseRows.of(List.of(new int[] {0, 1}, new int[] {0, 2}, new int[] {0}));
+        SparseRows y = SparseRows.of(List.of(new int[] {0}, new int[] {1}, new int[] {0, 1}));
+        LinearLabelTree old = LinearLabelTree.builder(4, 2).tfIdf().train(x, y);
+        SparseRows moreX = SparseRows.of(List.of(new int[] {4}));
+        SparseRows moreY = SparseRows.of(List.of(new int[] {2}));
+        LinearLabelTree tree = LinearLabelTree.builder(6, 3).extend(old, moreX, moreY);
+        SparseRows rarest = SparseRows.of(List.of(new int[] {0, 3}, new int[] {1, 1, 3}));
+        SparseRows isNew = SparseRows.of(List.of(new int[] {0, 5}, new int[] {1, 1, 5}))) {
+      Ranking wanted = old.topK(rarest, 2);
+      assertSame(wanted, tree.topK(isNew, 2, Filter.only(0, 1)));
+      assertSame(wanted, tree.topK(rarest, 2, Filter.only(0, 1)));
+    }
+  }
+
   @Test
   void labelsWithoutRowsGoToClustersWithRoom() {
     try (SparseRows x = SparseRows.of(List.of(new int[] {0}, new int[] {1}));

@@ -33,7 +33,12 @@ final class MetricsTest {
         Arrays.stream(outputs).map(row -> new float[row.length]).toArray(float[][]::new);
     return new Ranking(
         new SearchResult(
-            outputs, logProbabilities, new int[outputs.length], new BitSet(), new BitSet()),
+            outputs,
+            logProbabilities,
+            new int[outputs.length],
+            new BitSet(),
+            new BitSet(),
+            new int[outputs.length]),
         null);
   }
 

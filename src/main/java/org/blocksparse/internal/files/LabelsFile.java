@@ -12,29 +12,41 @@ import java.util.List;
  * @param order I32 (names)
  */
 public record LabelsFile(TensorEntry text, TensorEntry offsets, TensorEntry order) {
-  /** Adds them to a file, after everything else. */
+  /** Adds the names of the outputs of a file, after everything else. */
   public static void add(NameTable table, List<TensorSource> tensors) {
-    tensors.add(TensorSource.ints(ModelNames.LABEL_OFFSETS, table.offsets()));
-    tensors.add(TensorSource.ints(ModelNames.LABEL_ORDER, table.order()));
-    tensors.add(TensorSource.bytes(ModelNames.LABEL_TEXT, table.text()));
+    add("", table, tensors);
   }
 
-  /** Those of a file with that many outputs; null if it has none. */
+  /** Adds names in tensors whose names begin with a prefix. */
+  public static void add(String prefix, NameTable table, List<TensorSource> tensors) {
+    tensors.add(TensorSource.ints(prefix + ModelNames.LABEL_OFFSETS, table.offsets()));
+    tensors.add(TensorSource.ints(prefix + ModelNames.LABEL_ORDER, table.order()));
+    tensors.add(TensorSource.bytes(prefix + ModelNames.LABEL_TEXT, table.text()));
+  }
+
+  /** The names of at most that many outputs; null if a file has none. */
   public static LabelsFile orNull(SafeTensorsReader reader, int outputs) throws MalformedException {
-    if (!reader.has(ModelNames.LABEL_OFFSETS)) {
+    return orNull(reader, "", outputs);
+  }
+
+  /** The names in tensors with a prefix; null if a file has none. */
+  public static LabelsFile orNull(SafeTensorsReader reader, String prefix, int outputs)
+      throws MalformedException {
+    if (!reader.has(prefix + ModelNames.LABEL_OFFSETS)) {
       return null;
     }
-    TensorEntry offsets = reader.entryOfRank(1, ModelNames.LABEL_OFFSETS, Dtype.I32);
+    TensorEntry offsets = reader.entryOfRank(1, prefix + ModelNames.LABEL_OFFSETS, Dtype.I32);
     long names = offsets.dims()[0] - 1;
     if (names < 0 || names > outputs) {
       throw new MalformedException(
           offsets.name(), "has " + names + " names for " + outputs + " outputs");
     }
-    TensorEntry text = reader.entryOfRank(1, ModelNames.LABEL_TEXT, Dtype.U8);
+    TensorEntry text = reader.entryOfRank(1, prefix + ModelNames.LABEL_TEXT, Dtype.U8);
     if (text.size() > Integer.MAX_VALUE - 8) {
       throw new MalformedException(text.name(), "has more than 2^31 - 9 bytes");
     }
-    return new LabelsFile(text, offsets, reader.entry(ModelNames.LABEL_ORDER, Dtype.I32, names));
+    return new LabelsFile(
+        text, offsets, reader.entry(prefix + ModelNames.LABEL_ORDER, Dtype.I32, names));
   }
 
   public long bytes() {

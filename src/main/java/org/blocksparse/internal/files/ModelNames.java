@@ -137,6 +137,7 @@ package org.blocksparse.internal.files;
  * W2 table ...              as above, if there is a layer
  * tree.weights ...          as above, if there is a tree
  * sparse.NAME.weights ...   sparse weights, as above
+ * sparse.NAME.labels.offsets ... names of their outputs, if these are not those of the mixture
  * examples.NAME.weights ... the same, of nearest examples: those of which sparse.NAME has features
  * mixture.weights           F32 (scorers)
  * mixture.knots             F32 (2, knots); scores and log odds, if the mixture is calibrated

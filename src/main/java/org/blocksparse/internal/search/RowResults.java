@@ -10,6 +10,7 @@ public final class RowResults {
   private final int[] opened;
   private final boolean[] undefined;
   private final boolean[] filteredOut;
+  private final int[] leftOut;
 
   public RowResults(int rows) {
     this.outputs = new int[rows][];
@@ -17,6 +18,7 @@ public final class RowResults {
     this.opened = new int[rows];
     this.undefined = new boolean[rows];
     this.filteredOut = new boolean[rows];
+    this.leftOut = new int[rows];
   }
 
   /** Finishes the candidates of a row. */
@@ -29,8 +31,13 @@ public final class RowResults {
     filteredOut[row] = allowed.none();
   }
 
+  /** Notes how many outputs of a row have score 0 and are therefore not ranked. */
+  void leaveOut(int row, int count) {
+    leftOut[row] = count;
+  }
+
   public SearchResult result() {
-    return new SearchResult(outputs, scores, opened, bits(undefined), bits(filteredOut));
+    return new SearchResult(outputs, scores, opened, bits(undefined), bits(filteredOut), leftOut);
   }
 
   private static BitSet bits(boolean[] flags) {

@@ -10,13 +10,16 @@ import java.util.BitSet;
  * @param undefined the rows of which nothing can be said, since something that was computed for
  *     them is NaN; nothing was found there
  * @param filteredOut the rows in which the filter leaves nothing
+ * @param leftOut for each row that has no filter, the number of outputs that are not ranked since
+ *     their score is 0
  */
 public record SearchResult(
     int[][] outputs,
     float[][] logProbabilities,
     int[] openedClasses,
     BitSet undefined,
-    BitSet filteredOut) {
+    BitSet filteredOut,
+    int[] leftOut) {
   /** Takes what was found for rows of which nothing can be said, and returns this. */
   public SearchResult undefine(BitSet rows) {
     rows.stream()

@@ -41,12 +41,14 @@ public record SparseSearch(List<SparseTerm> terms, ClassTable table, Engine engi
           for (int row = first; row < last; row++) {
             AllowedSlots allowed = rowFilter.of(row);
             Candidates found = candidates.make(0);
+            offers.scored = 0;
             int opened =
                 scores.forEach(
                     row,
                     allowed::any,
                     (chunk, begin, sums, n) -> offers.offer(allowed, chunk, begin, sums, n, found));
             results.put(row, found, opened, allowed);
+            results.leaveOut(row, table.outputs() - offers.scored);
           }
         });
     return results.result();
@@ -56,6 +58,9 @@ public record SparseSearch(List<SparseTerm> terms, ClassTable table, Engine engi
   private static final class Offers {
     private final int[] outputs = new int[SparseChunks.MOST_OUTPUTS];
     private final float[] scores = new float[SparseChunks.MOST_OUTPUTS];
+
+    /** The number of allowed outputs of the row with another score than 0. */
+    int scored;
 
     void offer(AllowedSlots allowed, int chunk, int first, double[] sums, int n, Candidates found) {
       if (allowed.all(chunk)) {
@@ -75,6 +80,7 @@ public record SparseSearch(List<SparseTerm> terms, ClassTable table, Engine engi
           scores[count++] = score;
         }
       }
+      scored += count;
       if (!found.isUndefined()) {
         found.offer(outputs, scores, scores, 0, count);
       }
