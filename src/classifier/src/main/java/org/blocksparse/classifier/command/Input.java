@@ -6,6 +6,7 @@ import java.io.PrintWriter;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.stream.Stream;
 import org.blocksparse.classifier.examples.Example;
@@ -106,9 +107,11 @@ final class Input implements AutoCloseable {
     }
     if (!hasLabels) {
       String which =
-          isText
-              ? "words that begin with " + labelPrefix + " (--label-prefix)" + similarPrefix()
-              : "what a line begins with, with commas between them";
+          reader.format().records().isPresent()
+              ? "in a column (--label-column)"
+              : isText
+                  ? "words that begin with " + labelPrefix + " (--label-prefix)" + similarPrefix()
+                  : "what a line begins with, with commas between them";
       throw new InvalidInputException(
           "%s: none of %,d examples has a label; labels are %s".formatted(name, examples, which));
     }
@@ -123,7 +126,8 @@ final class Input implements AutoCloseable {
 
   /** A problem of the line that was read last, or of all lines after the end. */
   InvalidInputException problem(String message) {
-    return new InvalidInputException(name + (ended ? ": " : ": line " + lines + ": ") + message);
+    return new InvalidInputException(
+        name + (ended ? ": " : ": line " + reader.line() + ": ") + message);
   }
 
   /**
@@ -191,6 +195,15 @@ final class Input implements AutoCloseable {
                 err.printf(
                     "Left out %,d bad lines; the first: %s%n",
                     reader.badLines(), OptionName.inAdvice(problem)));
+    reader
+        .similarFormat()
+        .filter(format -> isText && !hasLabels)
+        .ifPresent(
+            format ->
+                err.printf(
+                    "Warning: %s: line 1 looks like a record of %s, but was read as a text;"
+                        + " --format %s reads columns%n",
+                    name, format, format.name().toLowerCase(Locale.ROOT)));
     reader.problemOfHeader().ifPresent(problem -> err.printf("Warning: %s%n", problem));
     err.flush();
   }

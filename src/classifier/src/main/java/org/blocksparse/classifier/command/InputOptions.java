@@ -9,12 +9,15 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Function;
 import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.examples.ExampleColumns;
 import org.blocksparse.classifier.examples.ExampleFormat;
 import org.blocksparse.classifier.examples.ExampleReader;
 import org.blocksparse.classifier.examples.InvalidInputException;
@@ -33,10 +36,32 @@ final class InputOptions {
       defaultValue = "auto",
       description =
           "text: '__label__a words', as for fastText. sparse: 'a,b 17:0.5 42:1', as in the"
-              + " extreme classification repository. auto: the format of the model; for train, text"
-              + " if a word in the first lines has the label prefix, else sparse if a line has only"
-              + " features after its labels. Default: ${DEFAULT-VALUE}.")
+              + " extreme classification repository. csv, tsv, jsonl: records with columns, or"
+              + " objects of JSON. auto: that of the extension '.csv', '.tsv' or '.jsonl', else that"
+              + " of the model; for train, text if a word in the first lines has the label prefix,"
+              + " else sparse if a line has only features after its labels."
+              + " Default: ${DEFAULT-VALUE}.")
   private ExampleFormat format;
+
+  @Option(
+      names = "--text-column",
+      paramLabel = "NAME",
+      description = "The column, or field of JSON, with the text. Default: text.")
+  private String textColumn;
+
+  @Option(
+      names = "--label-column",
+      paramLabel = "NAME",
+      description =
+          "The column with the label; an array of JSON has several labels. Default: label.")
+  private String labelColumn;
+
+  @Option(
+      names = "--label-separator",
+      paramLabel = "TEXT",
+      description =
+          "What separates the labels in one string, such as ';'. Default: a string is one label.")
+  private String labelSeparator;
 
   @Option(
       names = "--label-prefix",
@@ -89,15 +114,69 @@ final class InputOptions {
    * @throws InvalidInputException if an option is for what it does not take
    */
   Input open(String file, String task, Classifier model, PrintWriter err) throws IOException {
+    requireColumns(file, hasRecords(file, model));
     return open(file, task, model, in -> null, err);
   }
 
-  /** The same to train, from a model if there is one: what is read is hashed. */
+  private boolean hasRecords(String file, Classifier model) {
+    return model.takesText() && format.forFile(file).records().isPresent();
+  }
+
+  /** Opens a file to train, from a model if there is one, and hashes what is read. */
   Input openToTrain(String file, String task, Optional<Classifier> model, PrintWriter err)
       throws IOException {
     return model.isPresent()
         ? open(file, task, model.get(), HashedInput::new, err)
-        : open(file, task, format, labelPrefix(model), HashedInput::new, err);
+        : open(file, task, format.forFile(file), labelPrefix(model), HashedInput::new, err);
+  }
+
+  /**
+   * Refuses options of columns where a file has none.
+   *
+   * @throws InvalidInputException if one is set
+   */
+  void requireColumns(String file) {
+    requireColumns(file, format.forFile(file).records().isPresent());
+  }
+
+  private void requireColumns(String file, boolean hasRecords) {
+    if (!hasRecords) {
+      requireUnset("--text-column", textColumn);
+      requireUnset("--label-column", labelColumn);
+      requireUnset("--label-separator", labelSeparator);
+    } else if (hasLabelPrefix()) {
+      throw new InvalidInputException(
+          "--label-prefix: expected lines of text, but " + file + " has columns");
+    }
+  }
+
+  private static void requireUnset(String option, String value) {
+    if (value != null) {
+      throw new InvalidInputException(
+          option + ": expected --format csv, tsv or jsonl, or a file with such an extension");
+    }
+  }
+
+  /** These options as words of a command that reads a file of the same kind. */
+  String words() {
+    Map<String, String> given = new LinkedHashMap<>();
+    given.put("--format", format.records().isPresent() ? lowerCase(format) : null);
+    given.put("--text-column", textColumn);
+    given.put("--label-column", labelColumn);
+    given.put("--label-separator", labelSeparator);
+    StringBuilder words = new StringBuilder();
+    given.forEach(
+        (option, value) ->
+            words.append(value == null ? "" : " " + option + " " + Launcher.word(value)));
+    return words.toString();
+  }
+
+  private ExampleColumns columns() {
+    ExampleColumns columns = ExampleColumns.defaults();
+    return new ExampleColumns(
+        textColumn == null ? columns.text() : textColumn,
+        labelColumn == null ? columns.label() : labelColumn,
+        labelSeparator == null ? columns.labelSeparator() : labelSeparator);
   }
 
   private Input open(
@@ -108,7 +187,8 @@ final class InputOptions {
       PrintWriter err)
       throws IOException {
     ExampleFormat ofModel = model.takesText() ? ExampleFormat.TEXT : ExampleFormat.SPARSE;
-    if (format != ExampleFormat.AUTO && format != ofModel) {
+    boolean hasRecords = hasRecords(file, model);
+    if (format != ExampleFormat.AUTO && format != ofModel && !hasRecords) {
       throw new InvalidInputException(
           "--format: expected %s, on which the model was trained, but was %s"
               .formatted(lowerCase(ofModel), lowerCase(format)));
@@ -117,7 +197,8 @@ final class InputOptions {
       throw new InvalidInputException(
           "--label-prefix: expected texts, but the model was trained on features");
     }
-    return open(file, task, ofModel, labelPrefix(Optional.of(model)), hashing, err);
+    ExampleFormat as = hasRecords ? format.forFile(file) : ofModel;
+    return open(file, task, as, labelPrefix(Optional.of(model)), hashing, err);
   }
 
   private static String lowerCase(ExampleFormat format) {
@@ -155,7 +236,8 @@ final class InputOptions {
     }
     Path path = path(file);
     if (!Files.isRegularFile(path)) {
-      ExampleReader reader = ExampleReader.open(path, as, prefix, skipBadLines);
+      ExampleReader reader =
+          ExampleReader.open(path, as, prefix, skipBadLines).withColumns(columns());
       return new Input(file, prefix, task, reader, null, null, err);
     }
     FileChannel channel = FileChannel.open(path);
@@ -172,7 +254,7 @@ final class InputOptions {
 
   private ExampleReader reader(String name, InputStream in, ExampleFormat as, String prefix)
       throws IOException {
-    return ExampleReader.read(name, in, as, prefix, skipBadLines);
+    return ExampleReader.read(name, in, as, prefix, skipBadLines).withColumns(columns());
   }
 
   /** Whether a name of input is that of standard input. */

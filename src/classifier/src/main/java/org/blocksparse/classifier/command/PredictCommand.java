@@ -27,9 +27,9 @@ import picocli.CommandLine.Parameters;
     description = {
       "Prints the most probable labels of each line, best first, each with its probability,"
           + " separated by tabs.",
-      "Labels in the input are ignored. Each input line gives one output line at once. The output"
-          + " line is empty for the header of a sparse file, for a line that --skip-bad-lines"
-          + " skips, and if no label reaches --threshold. With --explain, each label has a line of"
+      "Labels in the input are ignored. Each input line, or record of CSV, gives one output line at"
+          + " once. The output line is empty for the header of a sparse file, for a line that"
+          + " --skip-bad-lines skips, and if no label reaches --threshold. With --explain, each label has a line of"
           + " its own, and an empty line follows the last one."
     },
     sortOptions = false,

@@ -301,6 +301,7 @@ final class TrainCommand implements Callable<Integer> {
 
   private void requireNoOptionInVain() {
     requireNothingOfANewModel();
+    input.requireColumns(file);
     refuse(tune != null && validation == null, "--tune: expected --validation as well");
     refuse(
         tune != null && rate != null && epochs != null && dimension != null,
@@ -549,19 +550,22 @@ final class TrainCommand implements Callable<Integer> {
   private void printNextSteps(boolean isSmall, PrintWriter out) {
     String command = Launcher.command();
     String model = Launcher.word(output);
+    String options = input.words();
     out.printf("%nTo go on:%n");
     out.printf(
-        "  %s test %s FILE%n      precision, recall and nDCG on other examples%n", command, model);
+        "  %s test%s %s FILE%n      precision, recall and nDCG on other examples%n",
+        command, options, model);
     out.printf("  %s predict %s%n      labels for each line of standard input%n", command, model);
-    out.printf("  %s latency %s FILE%n      how long predictions take%n", command, model);
+    out.printf(
+        "  %s latency%s %s FILE%n      how long predictions take%n", command, options, model);
     if (!isSmall) {
       out.printf("  %s quantize %s OUT%n      a smaller model, nearly as good%n", command, model);
     }
     if (validation == null) {
       out.printf(
-          "  %s train --validation OTHERS -o %s %s%n      measured on other examples, and the best"
+          "  %s train%s --validation OTHERS -o %s %s%n      measured on other examples, and the best"
               + " model kept%n",
-          command, model, Launcher.word(file));
+          command, options, model, Launcher.word(file));
     }
   }
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier.examples;
 
-/** The format of examples, one on each line. */
+import java.util.Optional;
+
+/** The format of examples. */
 public enum ExampleFormat {
   /** {@code __label__one __label__two words of a text}, as fastText's; labels may be anywhere. */
   TEXT,
@@ -11,10 +13,33 @@ public enum ExampleFormat {
    * the numbers of examples, features and labels.
    */
   SPARSE,
+  /** {@link RecordFormat#CSV}, with {@linkplain ExampleColumns columns} of texts and labels. */
+  CSV,
+  /** {@link RecordFormat#TSV}. */
+  TSV,
+  /** {@link RecordFormat#JSONL}. A label may be a string, a number or an array of them. */
+  JSONL,
   /**
-   * The format of the first thousand lines. They are texts if any of them has a word that begins
+   * The format that the {@linkplain RecordFormat#ofName extension} of the file names, else that of the first thousand lines. They are texts if any of them has a word that begins
    * with the prefix of labels. If none has, they are sparse if one has nothing but features after
    * its labels, or if the first may be the three numbers.
    */
-  AUTO
+  AUTO;
+
+  /** The format of records; empty for lines. */
+  public Optional<RecordFormat> records() {
+    return switch (this) {
+      case CSV -> Optional.of(RecordFormat.CSV);
+      case TSV -> Optional.of(RecordFormat.TSV);
+      case JSONL -> Optional.of(RecordFormat.JSONL);
+      case TEXT, SPARSE, AUTO -> Optional.empty();
+    };
+  }
+
+  /** This format, or that of a file's extension in place of {@link #AUTO}. */
+  public ExampleFormat forFile(String name) {
+    return this == AUTO
+        ? RecordFormat.ofName(name).map(records -> valueOf(records.name())).orElse(AUTO)
+        : this;
+  }
 }

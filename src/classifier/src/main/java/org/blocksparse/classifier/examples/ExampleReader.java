@@ -13,7 +13,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Iterator;
+import java.util.List;
 import java.util.Locale;
 import java.util.NoSuchElementException;
 import java.util.Optional;
@@ -21,11 +23,12 @@ import java.util.OptionalLong;
 import java.util.Queue;
 import java.util.Spliterator;
 import java.util.Spliterators;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
 /**
- * Reads examples from a file or a pipe, one line after the other. Files of gzip, zstd, xz or bzip2
+ * Reads examples from a file or a pipe, one after the other. Files of gzip, zstd, xz or bzip2
  * are decompressed; all but gzip need libraries that are optional: Commons Compress, and zstd-jni
  * or XZ for Java. Text is UTF-8. Not for several threads at the same time.
  */
@@ -39,11 +42,26 @@ public final class ExampleReader implements AutoCloseable {
   /** Small beside the longest line, which may come last. */
   private static final int MOST_CHARACTERS_AHEAD = 1 << 20;
 
+  private static final String SKIPPING = "skipBadLines leaves it out";
+
+  private static final String TEXT_REMEDY =
+      "ExampleColumns.withText names another one, ExampleFormat.TEXT reads lines without columns";
+  private static final String LABEL_REMEDY = "ExampleColumns.withLabel names another one";
+
   private final String name;
   private final LineReader lines;
   private LineParser parser;
   private final boolean skipsBadLines;
   private ExampleFormat format;
+  private ExampleColumns columns = ExampleColumns.defaults();
+
+  /** Null before the first record; and where there are lines in place of records. */
+  private RecordReader records;
+
+  private boolean hasLabels = true;
+
+  /** What a first line without a label looks like; null if it looks like a text. */
+  private RecordFormat similarFormat;
 
   /** Added to what is wrong with what a line holds, where the format is not certain. */
   private String doubt = "";
@@ -59,6 +77,7 @@ public final class ExampleReader implements AutoCloseable {
   /** Null: none was seen. */
   private String similarLabelPrefix;
 
+  private long line;
   private long linesNotBlank;
   private boolean ended;
   private long badLines;
@@ -83,7 +102,7 @@ public final class ExampleReader implements AutoCloseable {
   private record Line(
       long number, String text, boolean malformed, LineParser.BadLineException problem) {}
 
-  /** Opens a file in fastText's or the extreme classification format. */
+  /** Opens a file in the {@linkplain ExampleFormat#AUTO format} of its extension or lines. */
   public static ExampleReader open(Path file) throws IOException {
     return open(file, ExampleFormat.AUTO, DEFAULT_LABEL_PREFIX, false);
   }
@@ -101,7 +120,8 @@ public final class ExampleReader implements AutoCloseable {
       throws IOException {
     InputStream in = stream(file);
     try {
-      return read(file.toString(), in, format, labelPrefix, skipBadLines);
+      ExampleFormat ofFile = requireNonNull(format, "format").forFile(file.toString());
+      return read(file.toString(), in, ofFile, labelPrefix, skipBadLines);
     } catch (Throwable e) {
       in.close();
       throw e;
@@ -149,7 +169,31 @@ public final class ExampleReader implements AutoCloseable {
    */
   public ExampleReader withoutLabels() {
     parser = parser.withoutLabels();
+    hasLabels = false;
     return this;
+  }
+
+  /**
+   * Reads other columns of records, before the first one.
+   *
+   * @return this
+   */
+  public ExampleReader withColumns(ExampleColumns value) {
+    columns = requireNonNull(value, "columns");
+    return this;
+  }
+
+  /** The format; {@link ExampleFormat#AUTO} before lines show it. */
+  public ExampleFormat format() {
+    return format;
+  }
+
+  /**
+   * The format of records that the first line looks like, where it is read as a text without a
+   * label: the header of CSV, or an object of JSON. Empty if there is none.
+   */
+  public Optional<RecordFormat> similarFormat() {
+    return Optional.ofNullable(similarFormat);
   }
 
   /**
@@ -176,6 +220,9 @@ public final class ExampleReader implements AutoCloseable {
    */
   public boolean nextLine() throws IOException {
     example = null;
+    if (format.records().isPresent()) {
+      return nextRecord(format.records().get());
+    }
     if (format == ExampleFormat.AUTO && ahead.isEmpty()) {
       findFormat();
     }
@@ -184,6 +231,7 @@ public final class ExampleReader implements AutoCloseable {
       ended = true;
       return false;
     }
+    this.line = line.number;
     linesNotBlank += line.text == null || !line.text.isBlank() ? 1 : 0;
     try {
       Example read = exampleOrNull(line);
@@ -195,6 +243,64 @@ public final class ExampleReader implements AutoCloseable {
       leaveOut(line, e.getMessage());
     }
     return true;
+  }
+
+  private boolean nextRecord(RecordFormat as) throws IOException {
+    if (records == null) {
+      records =
+          new RecordReader(
+              lines,
+              as,
+              List.of(
+                  new RecordReader.Field(columns.text(), TEXT_REMEDY, true),
+                  new RecordReader.Field(columns.label(), LABEL_REMEDY, hasLabels && as != RecordFormat.JSONL)));
+    }
+    try {
+      List<List<String>> values = records.next();
+      line = records.line();
+      if (values == null) {
+        ended = true;
+        return false;
+      }
+      Example read = Example.ofText(text(values.get(0)), labels(values.get(1)));
+      if (records.isMalformed()) {
+        LineParser.requireUtf8(read.labels());
+      }
+      example = read;
+    } catch (LineParser.BadLineException e) {
+      leaveOut(name + ": line " + records.line() + ": " + e.getMessage(), "; " + SKIPPING);
+    } catch (InvalidInputException e) {
+      throw new InvalidInputException(name + ": line " + records.line() + ": " + e.getMessage());
+    } catch (IOException e) {
+      throw new IOException(name + ": " + e.getMessage(), e);
+    }
+    return true;
+  }
+
+  private String text(List<String> values) throws LineParser.BadLineException {
+    if (values.size() > 1) {
+      throw new LineParser.BadLineException(
+          "'" + columns.text() + "': expected one text but was an array of " + values.size());
+    }
+    return values.isEmpty() ? "" : values.get(0);
+  }
+
+  private List<String> labels(List<String> values) throws LineParser.BadLineException {
+    if (!hasLabels) {
+      return List.of();
+    }
+    String separator = columns.labelSeparator();
+    List<String> labels = new ArrayList<>();
+    for (String value : values) {
+      String[] names =
+          separator.isEmpty() ? new String[] {value} : value.split(Pattern.quote(separator), -1);
+      for (String name : names) {
+        if (!name.isBlank()) {
+          labels.add(name.strip());
+        }
+      }
+    }
+    return LineParser.requireFew(labels);
   }
 
   /** Reads a line; null at the end. */
@@ -255,6 +361,8 @@ public final class ExampleReader implements AutoCloseable {
       if (read.labels().isEmpty()
           && similarLabelPrefix == null
           && line.number <= MOST_LINES_AHEAD) {
+        similarFormat =
+            line.number == 1 ? LineParser.similarRecords(line.text, columns) : similarFormat;
         similarLabelPrefix = parser.similarPrefix(line.text).orElse(null);
       }
       return read;
@@ -275,12 +383,14 @@ public final class ExampleReader implements AutoCloseable {
   private void leaveOut(Line line, String why) {
     boolean isDoubtful = line.problem == null && !doubt.isEmpty();
     String problem = name + ": line " + line.number + ": " + why + (isDoubtful ? doubt : "");
+    // Where the format is not known, all lines would be left out.
+    boolean helps = format != ExampleFormat.AUTO;
+    leaveOut(problem, helps ? (isDoubtful ? ", else " : "; ") + SKIPPING : "");
+  }
+
+  private void leaveOut(String problem, String remedy) {
     if (!skipsBadLines) {
-      // Where the format is not known, all lines would be left out.
-      boolean helps = format != ExampleFormat.AUTO;
-      String otherwise = isDoubtful ? ", else " : "; ";
-      throw new InvalidInputException(
-          helps ? problem + otherwise + "skipBadLines leaves it out" : problem);
+      throw new InvalidInputException(problem + remedy);
     }
     badLines++;
     firstProblem = firstProblem == null ? problem : firstProblem;
@@ -334,6 +444,11 @@ public final class ExampleReader implements AutoCloseable {
    */
   public Optional<String> similarLabelPrefix() {
     return Optional.ofNullable(similarLabelPrefix);
+  }
+
+  /** The number of the line where the last example begins. */
+  public long line() {
+    return line;
   }
 
   /** The number of lines so far that could not be read and were skipped. */

@@ -2,11 +2,16 @@
 package org.blocksparse.classifier.examples;
 
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.blocksparse.internal.files.NearestName;
 
 /** Makes examples of lines. */
@@ -23,6 +28,13 @@ public final class LineParser {
   static final char NOT_UTF_8 = '\uFFFD';
 
   private static final int MOST_SHOWN = 40;
+
+  /** The name of a column, in lower case. */
+  private static final Pattern NAME = Pattern.compile("[a-z_][a-z0-9_.-]{0,39}|");
+
+  /** Names that columns of texts and labels usually have. */
+  private static final Set<String> USUAL_COLUMNS =
+      Set.of("text", "label", "labels", "category", "class", "title", "body", "sentence");
 
   /** What may stand between labels that were meant to be several. */
   private static final String SEPARATORS = ",;|/";
@@ -147,7 +159,8 @@ public final class LineParser {
         similarPrefix(line)
             .map(prefix -> "did you mean labelPrefix " + prefix + "?")
             .orElse(
-                "where no line shows the format, give ExampleFormat.TEXT or ExampleFormat.SPARSE");
+                "where no line shows the format, give ExampleFormat.TEXT, ExampleFormat.SPARSE or,"
+                    + " for a table, ExampleFormat.CSV");
     return new BadLineException(
         "expected a text with words that begin with "
             + labelPrefix
@@ -155,6 +168,30 @@ public final class LineParser {
             + shown(line)
             + "'; "
             + advice);
+  }
+
+  /** The format of records whose first line this looks like; null if it is none. */
+  static RecordFormat similarRecords(String line, ExampleColumns columns) {
+    if (line.startsWith("{") && line.endsWith("}") && line.contains("\":")) {
+      return RecordFormat.JSONL;
+    }
+    boolean isTsv = line.indexOf('\t') >= 0;
+    List<String> names =
+        Stream.of(line.split(isTsv ? "\t" : "[,;]", -1))
+            .map(name -> name.replace("\"", "").strip().toLowerCase(Locale.ROOT))
+            .toList();
+    boolean areNames = names.size() > 1 && names.stream().allMatch(n -> NAME.matcher(n).matches());
+    if (!areNames || Collections.disjoint(names, usual(columns))) {
+      return null;
+    }
+    return isTsv ? RecordFormat.TSV : RecordFormat.CSV;
+  }
+
+  private static Set<String> usual(ExampleColumns columns) {
+    Set<String> names = new HashSet<>(USUAL_COLUMNS);
+    names.add(columns.text().toLowerCase(Locale.ROOT));
+    names.add(columns.label().toLowerCase(Locale.ROOT));
+    return names;
   }
 
   /**
@@ -201,6 +238,14 @@ public final class LineParser {
       throw new BadLineException("has more than " + MOST_LABELS + " labels");
     }
     labels.add(label);
+  }
+
+  /** Refuses too many labels. */
+  static List<String> requireFew(List<String> labels) throws BadLineException {
+    if (labels.size() > MOST_LABELS) {
+      throw new BadLineException("has more than " + MOST_LABELS + " labels");
+    }
+    return labels;
   }
 
   /** Refuses labels of a line that has bytes that are not UTF-8, if they are in one. */

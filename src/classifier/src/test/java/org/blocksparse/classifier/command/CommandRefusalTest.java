@@ -90,7 +90,11 @@ final class CommandRefusalTest extends Commands {
     assertEquals(2, refused.code());
     List<String> lines = refused.err().lines().toList();
     assertTrue(lines.get(0).startsWith("Left out 2 bad lines; the first: "), refused.err());
-    assertTrue(lines.get(0).endsWith(", give --format text or --format sparse"), refused.err());
+    assertTrue(
+        lines
+            .get(0)
+            .endsWith(", give --format text, --format sparse or, for a table, --format csv"),
+        refused.err());
     assertEquals(training + ": no examples", lines.get(1));
   }
 

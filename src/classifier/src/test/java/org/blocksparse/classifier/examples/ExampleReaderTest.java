@@ -264,7 +264,8 @@ final class ExampleReaderTest {
     assertEquals(
         "input: line 2: expected a text with words that begin with __label__, or labels and"
             + " features as in '3,7 10:0.5 42:1', but was 'hello world'; where no line shows"
-            + " the format, give ExampleFormat.TEXT or ExampleFormat.SPARSE",
+            + " the format, give ExampleFormat.TEXT, ExampleFormat.SPARSE or, for a table,"
+            + " ExampleFormat.CSV",
         message);
     ExampleReader skipping = reader(text + "__label__a b\n", ExampleFormat.AUTO, true);
     long lines = 0;

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.examples;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.JsonToken;
+import com.fasterxml.jackson.core.StreamReadFeature;
+import java.io.IOException;
+import java.io.Reader;
+import java.io.UncheckedIOException;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Iterator;
+import java.util.List;
+import java.util.stream.Collectors;
+import org.apache.commons.csv.CSVException;
+import org.apache.commons.csv.CSVFormat;
+import org.apache.commons.csv.CSVParser;
+import org.apache.commons.csv.CSVRecord;
+import org.blocksparse.classifier.examples.LineParser.BadLineException;
+
+/**
+ * Reads some fields of each record of a file, by their names. It skips empty lines. Not for several
+ * threads at the same time.
+ */
+final class RecordReader {
+  private static final JsonFactory JSON =
+      JsonFactory.builder()
+          .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
+          .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+          .build();
+
+  /** The maximum number of columns that a message lists. */
+  private static final int MOST_SHOWN = 10;
+
+  private final LineReader lines;
+  private final RecordFormat format;
+  private final List<Field> fields;
+  private final Text text = new Text();
+
+  /** Null before the header, and after a record that cannot be read. */
+  private Iterator<CSVRecord> rows;
+
+  private char separator;
+
+  /** The number of columns of CSV; 0 before the header. */
+  private int columns;
+
+  /** The column of each field; -1: there is none. */
+  private int[] columnOf;
+
+  private long line;
+  private boolean malformed;
+
+  /**
+   * A field to read.
+   *
+   * @param name the name in the file
+   * @param remedy the end of messages where it is missing
+   * @param isRequired whether a record without the field is invalid
+   */
+  record Field(String name, String remedy, boolean isRequired) {}
+
+  RecordReader(LineReader lines, RecordFormat format, List<Field> fields) {
+    this.lines = lines;
+    this.format = format;
+    this.fields = List.copyOf(fields);
+  }
+
+  /** The number of the line where the last record begins. */
+  long line() {
+    return line;
+  }
+
+  /** Whether the last record has bytes that are not UTF-8. */
+  boolean isMalformed() {
+    return malformed;
+  }
+
+  /**
+   * The values of each field in the next record: none where the record lacks the field, one, or
+   * those of an array of JSON. Null at the end.
+   *
+   * @throws BadLineException if the record cannot be read; the following call returns the next one
+   * @throws InvalidInputException if the records that follow cannot be read, either
+   */
+  List<List<String>> next() throws IOException, BadLineException {
+    return format == RecordFormat.JSONL ? nextObject() : nextOfColumns();
+  }
+
+  // --------------------------------------------------------------------------------- CSV, TSV
+
+  private List<List<String>> nextOfColumns() throws IOException, BadLineException {
+    if (columns == 0 && !readHeader()) {
+      return null;
+    }
+    CSVRecord row = nextRow();
+    if (row == null) {
+      return null;
+    }
+    if (row.size() != columns) {
+      throw new BadLineException(
+          "expected "
+              + columns
+              + " fields, as the header has, but was "
+              + row.size()
+              + (row.size() > columns ? "; put a field with separators into quotes" : ""));
+    }
+    List<List<String>> values = new ArrayList<>();
+    for (int column : columnOf) {
+      values.add(column < 0 ? List.of() : List.of(row.get(column)));
+    }
+    return values;
+  }
+
+  private boolean readHeader() throws IOException, BadLineException {
+    String header = text.begin();
+    boolean isOfSemicolons = header.indexOf(',') < 0 && header.indexOf(';') >= 0;
+    separator = format == RecordFormat.TSV ? '\t' : isOfSemicolons ? ';' : ',';
+    CSVRecord row = nextRow();
+    if (row == null) {
+      return false;
+    }
+    List<String> names = row.stream().map(String::strip).toList();
+    columnOf = fields.stream().mapToInt(field -> column(field, names)).toArray();
+    columns = names.size();
+    return true;
+  }
+
+  private static int column(Field field, List<String> names) {
+    int column = names.indexOf(field.name);
+    if (column < 0 && field.isRequired) {
+      String all =
+          names.stream()
+              .limit(MOST_SHOWN)
+              .map(name -> "'" + LineParser.shown(name) + "'")
+              .collect(Collectors.joining(", "));
+      throw new InvalidInputException(
+          "expected a header with the column '"
+              + field.name
+              + "' but was "
+              + all
+              + (names.size() > MOST_SHOWN ? ", ..." : "")
+              + "; "
+              + field.remedy);
+    }
+    if (column >= 0 && names.lastIndexOf(field.name) != column) {
+      throw new InvalidInputException("the header has the column '" + field.name + "' twice");
+    }
+    return column;
+  }
+
+  /** The next record; null at the end. */
+  private CSVRecord nextRow() throws IOException, BadLineException {
+    text.beginRecord();
+    try {
+      if (rows == null) {
+        rows = CSVParser.builder().setReader(text).setFormat(csv(separator)).get().iterator();
+      }
+      return rows.hasNext() ? rows.next() : null;
+    } catch (UncheckedIOException e) {
+      rows = null;
+      text.skipLine();
+      if (e.getCause() instanceof TooLongException tooLong) {
+        throw tooLong.problem;
+      }
+      if (!(e.getCause() instanceof CSVException)) {
+        throw e.getCause();
+      }
+      if (text.isEnded) { // the record holds what may be thousands of others
+        throw new InvalidInputException("a quote is not closed; quotes within a field are doubled");
+      }
+      throw new BadLineException(
+          "expected a separator after a closing quote; quotes within a field are doubled");
+    } finally {
+      line = text.firstLine == 0 ? lines.lines() : text.firstLine;
+      malformed = text.isMalformed;
+    }
+  }
+
+  private static CSVFormat csv(char separator) {
+    return CSVFormat.RFC4180.builder().setDelimiter(separator).setIgnoreEmptyLines(true).get();
+  }
+
+  // ---------------------------------------------------------------------------------- JSON Lines
+
+  private List<List<String>> nextObject() throws IOException, BadLineException {
+    String object;
+    do {
+      try {
+        object = lines.next();
+      } finally {
+        line = lines.lines();
+      }
+      if (object == null) {
+        return null;
+      }
+    } while (object.isBlank());
+    malformed = lines.isMalformed();
+    List<List<String>> values = new ArrayList<>(Collections.nCopies(fields.size(), null));
+    try (JsonParser json = JSON.createParser(object)) {
+      if (json.nextToken() != JsonToken.START_OBJECT) {
+        throw new BadLineException(
+            "expected an object on each line but was '" + LineParser.shown(object) + "'");
+      }
+      while (json.nextToken() != JsonToken.END_OBJECT) {
+        int field = indexOf(json.currentName());
+        json.nextToken();
+        if (field < 0) {
+          json.skipChildren();
+        } else {
+          values.set(field, values(json));
+        }
+      }
+      if (json.nextToken() != null) {
+        throw new BadLineException("expected one object on each line");
+      }
+    } catch (JsonProcessingException e) {
+      throw new BadLineException("is no JSON: " + e.getOriginalMessage());
+    }
+    for (int f = 0; f < values.size(); f++) {
+      if (values.get(f) == null) {
+        values.set(f, missing(fields.get(f)));
+      }
+    }
+    return values;
+  }
+
+  private static List<String> missing(Field field) throws BadLineException {
+    if (field.isRequired) {
+      throw new BadLineException(
+"has no '" + field.name + "'; " + field.remedy);
+    }
+    return List.of();
+  }
+
+  private int indexOf(String name) {
+    for (int f = 0; f < fields.size(); f++) {
+      if (fields.get(f).name.equals(name)) {
+        return f;
+      }
+    }
+    return -1;
+  }
+
+  private static List<String> values(JsonParser json) throws IOException, BadLineException {
+    if (json.currentToken() == JsonToken.VALUE_NULL) {
+      return List.of();
+    }
+    if (json.currentToken() != JsonToken.START_ARRAY) {
+      return List.of(value(json));
+    }
+    List<String> values = new ArrayList<>();
+    while (json.nextToken() != JsonToken.END_ARRAY) {
+      values.add(value(json));
+    }
+    return values;
+  }
+
+  private static String value(JsonParser json) throws IOException, BadLineException {
+    if (!json.currentToken().isScalarValue() || json.currentToken() == JsonToken.VALUE_NULL) {
+      throw new BadLineException(
+          "'" + json.currentName() + "': expected a string, or an array of strings");
+    }
+    return json.getText();
+  }
+
+  // -------------------------------------------------------------------------------------- lines
+
+  /** A line that is too long, where a {@link Reader} can only throw an {@link IOException}. */
+  private static final class TooLongException extends IOException {
+    private static final long serialVersionUID = 1;
+
+    private final transient BadLineException problem;
+
+    TooLongException(BadLineException problem) {
+      this.problem = problem;
+    }
+  }
+
+  /**
+   * The lines as one text. Each call reads of one line alone: a record of a pipe is there as soon
+   * as its last line is.
+   */
+  private final class Text extends Reader {
+    /** With its line feed; null: the next one is to be read. */
+    private String current;
+
+    private int at;
+
+    /** The first line of the record that is not empty; 0: none was read. */
+    private long firstLine;
+
+    private long charactersOfRecord;
+    private boolean isMalformed;
+    private boolean isEnded;
+
+    /** The first line that is not empty, which is read again; empty if there is none. */
+    String begin() throws IOException, BadLineException {
+      beginRecord();
+      try {
+        while (current == null && fill()) {
+          current = current.isBlank() ? null : current;
+        }
+      } catch (TooLongException e) {
+        throw e.problem;
+      }
+      return current == null ? "" : current;
+    }
+
+    void beginRecord() {
+      if (current == null) {
+        firstLine = 0;
+        charactersOfRecord = 0;
+        isMalformed = false;
+      }
+    }
+
+    void skipLine() {
+      current = null;
+    }
+
+    /** Reads a line; false at the end. */
+    private boolean fill() throws IOException {
+      String next;
+      try {
+        next = lines.next();
+      } catch (BadLineException e) {
+        firstLine = lines.lines();
+        throw new TooLongException(e);
+      }
+      if (next == null) {
+        isEnded = true;
+        return false;
+      }
+      firstLine = firstLine == 0 && !next.isEmpty() ? lines.lines() : firstLine;
+      charactersOfRecord += next.length();
+      isMalformed |= lines.isMalformed();
+      if (charactersOfRecord > LineReader.MOST_BYTES) {
+        throw new InvalidInputException(
+            "a record has more than " + LineReader.MOST_BYTES + " characters: a quote is not closed");
+      }
+      current = next + "\n";
+      at = 0;
+      return true;
+    }
+
+    @Override
+    public int read(char[] into, int offset, int length) throws IOException {
+      if (current == null && !fill()) {
+        return -1;
+      }
+      int count = Math.min(length, current.length() - at);
+      current.getChars(at, at + count, into, offset);
+      at += count;
+      current = at == current.length() ? null : current;
+      return count;
+    }
+
+    @Override
+    public void close() {
+      // The lines belong to the caller.
+    }
+  }
+}
