@@ -155,11 +155,13 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
     }
   }
 
-  /** A copy with weights of FLOAT32, and more features or as many. */
-  LinearLabelTree withFeatures(int features) {
+  /**
+   * A copy with weights of FLOAT32, and more features or as many; see {@link TfIdf#withFeatures}.
+   */
+  LinearLabelTree withFeatures(int features, FeatureGroups all) {
     try (OperandLease lease = model.lease(new OperandLease())) {
       return new LinearLabelTree(
-          model.withFeatures(features, engine()), engine(), metadata(), labelsOrNull());
+          model.withFeatures(features, all, engine()), engine(), metadata(), labelsOrNull());
     }
   }
 

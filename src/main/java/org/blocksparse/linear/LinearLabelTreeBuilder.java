@@ -25,7 +25,10 @@ public final class LinearLabelTreeBuilder {
   private float cost = 1;
   private float threshold = 0.1f;
   private long seed;
-  private boolean tfIdf;
+
+  /** Null: rows have values. */
+  private FeatureGroups counted;
+
   private Labels labels;
   private Workers workers = Workers.common();
   private Progress progress = (done, total) -> {};
@@ -90,7 +93,24 @@ public final class LinearLabelTreeBuilder {
    * the tree uses the values of rows unchanged.
    */
   public LinearLabelTreeBuilder tfIdf() {
-    this.tfIdf = true;
+    this.counted = FeatureGroups.ONE;
+    return this;
+  }
+
+  /**
+   * The same with features in groups: the part of a row in each group is scaled to a length by
+   * itself. So a group of few features, as the words of a text, counts beside one of many, as the
+   * parts of its words.
+   *
+   * @param groups the group of each feature, from 0 on
+   * @param lengths of each group, finite and positive; 1 to 127
+   * @throws IllegalArgumentException if there is not a group for each feature or not a length for
+   *     each group, or if a length is not positive and finite
+   */
+  public LinearLabelTreeBuilder tfIdf(byte[] groups, float... lengths) {
+    this.counted =
+        FeatureGroups.of(
+            requireNonNull(groups, "groups"), features, requireNonNull(lengths, "lengths"));
     return this;
   }
 
@@ -204,7 +224,7 @@ public final class LinearLabelTreeBuilder {
   }
 
   private LinearTraining training(SparseRows x, SparseRows targets, float[] weights) {
-    if (tfIdf) {
+    if (counted != null) {
       LinearLabelTree.requireCounts(requireNonNull(x, "x"));
     }
     try (OperandLease lease = LinearLabelTree.leased(x, features, targets, outputs)) {
@@ -233,7 +253,8 @@ public final class LinearLabelTreeBuilder {
    *
    * @param tree has no more features than this builder, and no more outputs; further features count
    *     as much as the rarest of the tree, if it {@linkplain LinearLabelTree#countsFeatures counts
-   *     features}
+   *     features}. If it has them in groups, further ones are in those of this builder, or in the
+   *     first
    * @param x rows of features, finite, as in {@link #train(SparseRows, SparseRows, FloatTensor)};
    *     counts if the tree {@linkplain LinearLabelTree#countsFeatures counts features}, independent
    *     of {@link #tfIdf}
@@ -255,7 +276,7 @@ public final class LinearLabelTreeBuilder {
     }
     LinearModel model;
     try (OperandLease lease = LinearLabelTree.leased(x, features, targets, outputs);
-        LinearLabelTree wide = tree.withFeatures(features)) {
+        LinearLabelTree wide = tree.withFeatures(features, counted)) {
       model =
           wide.withWeighted(
               x,
@@ -275,6 +296,6 @@ public final class LinearLabelTreeBuilder {
   }
 
   private LinearTraining.Settings settings() {
-    return new LinearTraining.Settings(clusterSize, cost, threshold, seed, tfIdf);
+    return new LinearTraining.Settings(clusterSize, cost, threshold, seed, counted);
   }
 }

@@ -111,8 +111,10 @@ record LinearModel(
   /**
    * A copy of FLOAT32 with more features or as many, which have no weights; this one is leased by
    * the caller.
+   *
+   * @param all see {@link TfIdf#withFeatures}
    */
-  LinearModel withFeatures(int features, Engine engine) {
+  LinearModel withFeatures(int features, FeatureGroups all, Engine engine) {
     SparseChunks same = copy(weights, WeightType.FLOAT32, engine);
     Storage begins;
     try {
@@ -141,7 +143,7 @@ record LinearModel(
             same.entries(),
             same.biases()),
         calibrations,
-        tfIdf == null ? null : tfIdf.withFeatures(features));
+        tfIdf == null ? null : tfIdf.withFeatures(features, all));
   }
 
   // -------------------------------------------------------------------------------------- parts

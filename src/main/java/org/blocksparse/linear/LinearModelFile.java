@@ -30,7 +30,6 @@ final class LinearModelFile {
   private static final String OUTPUTS = "tree.outputs";
   private static final String LABELS = "tree.labels";
   private static final String CALIBRATION = "tree.calibration";
-  private static final String TF_IDF = "tree.tfidf";
 
   private LinearModelFile() {}
 
@@ -58,7 +57,7 @@ final class LinearModelFile {
                 calibrations.size(),
                 2));
     if (model.tfIdf() != null) {
-      file.tensors().add(model.tfIdf().tensor(TF_IDF));
+      model.tfIdf().add(FORMAT.prefix(), file);
     }
   }
 
@@ -130,7 +129,7 @@ final class LinearModelFile {
               tree,
               stored,
               calibrations(calibration),
-              TfIdf.readOrNull(reader, TF_IDF, stored.features())),
+              TfIdf.readOrNull(reader, FORMAT.prefix(), stored.features())),
           metadata.ofUser(),
           names == null ? null : names.read(reader, !settings.isMapped()));
     }

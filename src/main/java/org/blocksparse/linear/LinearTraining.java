@@ -44,9 +44,11 @@ final class LinearTraining {
    * @param clusterSize labels of a cluster, at most; in [2, 256]
    * @param cost of an error of a row of weight 1, positive
    * @param threshold weights nearer to 0 are left out
-   * @param tfIdf whether rows have no values, and are weighted by {@link TfIdf}
+   * @param counted the groups of features where rows have no values, and are weighted by {@link
+   *     TfIdf}; else null
    */
-  public record Settings(int clusterSize, float cost, float threshold, long seed, boolean tfIdf) {}
+  public record Settings(
+      int clusterSize, float cost, float threshold, long seed, FeatureGroups counted) {}
 
   private final Engine engine;
   private final Settings settings;
@@ -121,7 +123,8 @@ final class LinearTraining {
             .filter(row -> rowWeights == null || rowWeights[row] > 0)
             .toArray();
     SparseMatrix entries = SparseMatrix.of(features, rows, "x: the values of feature");
-    this.tfIdf = settings.tfIdf() ? TfIdf.of(entries, featureCount) : null;
+    this.tfIdf =
+        settings.counted() == null ? null : TfIdf.of(entries, featureCount, settings.counted());
     this.x = tfIdf == null ? entries : tfIdf.weighted(entries);
     this.weights = rowWeights;
     this.meanWeight =

@@ -26,7 +26,6 @@ final class SparseModelFile {
       new SparseChunksFile.Format("sparse weights", ModelNames.SPARSE_WEIGHTS, "sparse.");
 
   private static final String BIASES = "biases";
-  private static final String TF_IDF = "tfidf";
 
   private SparseModelFile() {}
 
@@ -38,7 +37,7 @@ final class SparseModelFile {
     long[] outputs = {model.outputs()};
     file.tensors().add(TensorSource.floats(prefix + BIASES, outputs, weights.biases()));
     if (model.tfIdf() != null) {
-      file.tensors().add(model.tfIdf().tensor(prefix + TF_IDF));
+      model.tfIdf().add(prefix, file);
     }
   }
 
@@ -71,7 +70,7 @@ final class SparseModelFile {
           names.offsets().name(),
           "has " + names.order().size() + " names for " + outputs + " outputs");
     }
-    TfIdf tfIdf = TfIdf.readOrNull(reader, prefix + TF_IDF, sparse.features());
+    TfIdf tfIdf = TfIdf.readOrNull(reader, prefix, sparse.features());
     long bytes = biases.bytes() + sparse.bytesToRead() + (names == null ? 0 : names.bytes());
     reader.reportTo(settings.progress(), bytes);
     SparseChunks weights =

@@ -131,7 +131,8 @@ public final class SparseWeights extends SparseLayer {
     try (OperandLease lease = TENSORS.lease(rows, new OperandLease(), "rows")) {
       TENSORS.requireFinite(rows, "rows");
       SparseMatrix matrix = SparseMatrix.of(TENSORS.bags(rows), "rows: the values of feature");
-      TfIdf tfIdf = rows.isWeighted() ? null : TfIdf.of(matrix, features).only(matrix);
+      TfIdf tfIdf =
+          rows.isWeighted() ? null : TfIdf.of(matrix, features, FeatureGroups.ONE).only(matrix);
       SparseMatrix weighted = tfIdf == null ? matrix : tfIdf.weighted(matrix);
       SparseModel model = SparseModel.of(weighted.transposed(features), rows.rows(), tfIdf);
       return new SparseWeights(model, engine, Map.of(), null);

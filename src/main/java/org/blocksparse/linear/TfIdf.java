@@ -7,25 +7,28 @@ import org.blocksparse.internal.files.Dtype;
 import org.blocksparse.internal.files.MalformedException;
 import org.blocksparse.internal.files.SafeTensorsReader;
 import org.blocksparse.internal.files.TensorSource;
+import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.sparse.Bags;
 
 /**
  * Weights of features that are counted. A feature that a row has n times gets (1 + log n) times its
- * inverse document frequency, and the row is scaled to length 1.
+ * inverse document frequency, and the part of the row in each group is scaled to a length.
  *
  * @param inverse the inverse document frequency of each feature; shared and not to be changed
  */
 @SuppressWarnings("ArrayRecordComponent") // nobody compares them
-record TfIdf(float[] inverse) {
+record TfIdf(float[] inverse, FeatureGroups groups) {
   /** No inverse document frequency of 2^31 rows is larger; squares of these stay finite. */
   private static final float LARGEST = 64;
+
+  private static final String TF_IDF = "tfidf";
 
   /**
    * The weights of some rows of counts: 1 + log((1 + rows) / (1 + rows that have the feature)),
    * which is finite for features that no row has.
    */
-  static TfIdf of(SparseMatrix counts, int features) {
+  static TfIdf of(SparseMatrix counts, int features, FeatureGroups groups) {
     int[] rowsWith = new int[features];
     for (int feature : counts.columns()) {
       rowsWith[feature]++;
@@ -34,7 +37,7 @@ record TfIdf(float[] inverse) {
     for (int feature = 0; feature < features; feature++) {
       inverse[feature] = (float) (1 + Math.log((1.0 + counts.rows()) / (1.0 + rowsWith[feature])));
     }
-    return new TfIdf(inverse);
+    return new TfIdf(inverse, groups);
   }
 
   /** The same for the features of some rows alone: 0 for others. */
@@ -43,16 +46,19 @@ record TfIdf(float[] inverse) {
     for (int feature : counts.columns()) {
       those[feature] = inverse[feature];
     }
-    return new TfIdf(those);
+    return new TfIdf(those, groups);
   }
 
-  /** These as a tensor of a file. */
-  TensorSource tensor(String name) {
-    return new TensorSource(
-        name,
-        Dtype.F32,
-        new long[] {inverse.length},
-        (begin, count, into) -> into.asFloatBuffer().put(inverse, (int) begin, count));
+  /** Adds these to a file. */
+  void add(String prefix, WeightsFile file) {
+    file.tensors()
+        .add(
+            new TensorSource(
+                prefix + TF_IDF,
+                Dtype.F32,
+                new long[] {inverse.length},
+                (begin, count, into) -> into.asFloatBuffer().put(inverse, (int) begin, count)));
+    groups.add(prefix, file);
   }
 
   /**
@@ -60,7 +66,9 @@ record TfIdf(float[] inverse) {
    *
    * @throws MalformedException if a number is out of bounds
    */
-  static TfIdf readOrNull(SafeTensorsReader reader, String name, int features) throws IOException {
+  static TfIdf readOrNull(SafeTensorsReader reader, String prefix, int features)
+      throws IOException {
+    String name = prefix + TF_IDF;
     if (!reader.has(name)) {
       return null;
     }
@@ -75,18 +83,22 @@ record TfIdf(float[] inverse) {
             "element " + feature + " = " + inverse[feature] + " is outside [0, " + LARGEST + "]");
       }
     }
-    return new TfIdf(inverse);
+    return new TfIdf(inverse, FeatureGroups.read(reader, prefix, features));
   }
 
-  /** The weights for more features, which count as much as the rarest so far. */
-  TfIdf withFeatures(int features) {
+  /**
+   * The weights for more features, which count as much as the rarest so far.
+   *
+   * @param all has the groups of the further ones; null: they are in the first group
+   */
+  TfIdf withFeatures(int features, FeatureGroups all) {
     float rarest = 1;
     for (float each : inverse) {
       rarest = Math.max(rarest, each);
     }
     float[] more = Arrays.copyOf(inverse, features);
     Arrays.fill(more, inverse.length, features, rarest);
-    return new TfIdf(more);
+    return new TfIdf(more, groups.withFeatures(features, all));
   }
 
   /** Rows without values, which list a feature once for each time they have it, weighted. */
@@ -97,17 +109,24 @@ record TfIdf(float[] inverse) {
   /** Rows of counts, weighted. */
   SparseMatrix weighted(SparseMatrix counts) {
     float[] values = new float[counts.values().length];
+    float[] lengths = groups.lengths();
+    double[] squares = new double[lengths.length];
+    float[] scales = new float[lengths.length];
     for (int row = 0; row < counts.rows(); row++) {
-      double squares = 0;
+      Arrays.fill(squares, 0);
       for (int entry = counts.offsets()[row]; entry < counts.offsets()[row + 1]; entry++) {
         double count = counts.values()[entry];
-        double value = (1 + Math.log(count)) * inverse[counts.columns()[entry]];
+        int feature = counts.columns()[entry];
+        double value = (1 + Math.log(count)) * inverse[feature];
         values[entry] = (float) value;
-        squares += value * value;
+        squares[groups.group(feature)] += value * value;
       }
-      float scale = squares > 0 ? (float) (1 / Math.sqrt(squares)) : 0;
+      for (int group = 0; group < scales.length; group++) {
+        scales[group] =
+            squares[group] > 0 ? (float) (lengths[group] / Math.sqrt(squares[group])) : 0;
+      }
       for (int entry = counts.offsets()[row]; entry < counts.offsets()[row + 1]; entry++) {
-        values[entry] *= scale;
+        values[entry] *= scales[groups.group(counts.columns()[entry])];
       }
     }
     return new SparseMatrix(counts.offsets(), counts.columns(), values);

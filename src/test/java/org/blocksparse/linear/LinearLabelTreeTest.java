@@ -479,6 +479,54 @@ final class LinearLabelTreeTest {
   }
 
   @Test
+  void aRowHasTheLengthOfEachGroup_alsoFromAFile_andWithNewFeatures() throws IOException {
+    List<int[]> x = List.of(new int[] {0, 0, 2}, new int[] {1}, new int[] {1, 2}, new int[] {0});
+    List<int[]> y = List.of(new int[] {0}, new int[] {1}, new int[] {1}, new int[] {0});
+    Path file = folder.resolve("groups");
+    try (SparseRows rows = SparseRows.of(x);
+        SparseRows targets = SparseRows.of(y);
+        LinearLabelTree tree =
+            LinearLabelTree.builder(3, 2)
+                .threshold(0)
+                .tfIdf(new byte[] {0, 0, 1}, 1, 0.5f)
+                .train(rows, targets)) {
+      tree.save(file);
+      try (LinearLabelTree loaded = LinearLabelTree.load(file);
+          SparseRows wider = SparseRows.of(List.of(new int[] {0, 0, 2, 3, 3, 4}, new int[] {4}));
+          SparseRows ofNew = SparseRows.of(List.of(new int[] {0}, new int[] {2}));
+          LinearLabelTree more =
+              LinearLabelTree.builder(5, 3)
+                  .threshold(0)
+                  .tfIdf(new byte[] {0, 0, 1, 1, 0}, 1, 0.5f)
+                  .extend(loaded, wider, ofNew);
+          SparseRows one = rows.slice(0, 1);
+          SparseRows first = wider.slice(0, 1)) {
+        assertEquals(1.25, squares(loaded, one, 0), 1e-6);
+        assertEquals(1.25, squares(more, first, 2), 1e-6);
+        assertEquals(
+            tree.explain(one, 0).terms().toString(), loaded.explain(one, 0).terms().toString());
+      }
+    }
+  }
+
+  private static double squares(LinearLabelTree tree, SparseRows row, int output) {
+    return tree.explain(row, output).terms().stream()
+        .mapToDouble(term -> term.value() * term.value())
+        .sum();
+  }
+
+  @Test
+  void groupsMustBeThoseOfAllFeatures() {
+    LinearLabelTreeBuilder builder = LinearLabelTree.builder(2, 2);
+    assertThrows(IllegalArgumentException.class, () -> builder.tfIdf(new byte[1], 1));
+    assertThrows(IllegalArgumentException.class, () -> builder.tfIdf(new byte[2]));
+    assertThrows(IllegalArgumentException.class, () -> builder.tfIdf(new byte[2], 0));
+    assertThrows(IllegalArgumentException.class, () -> builder.tfIdf(new byte[2], Float.NaN));
+    assertThrows(IllegalArgumentException.class, () -> builder.tfIdf(new byte[] {0, 1}, 1));
+    assertThrows(IllegalArgumentException.class, () -> builder.tfIdf(new byte[] {0, -1}, 1));
+  }
+
+  @Test
   void bitsDoNotDependOnWorkersOrKernels() throws IOException {
     ForkJoinPool pool = new ForkJoinPool(5);
     try (Data data = Data.of(400, 67, Seed.value());

@@ -111,6 +111,8 @@ package org.blocksparse.internal.files;
  * tree.labels               I32 (labels); the labels of the last level, in the order of its outputs
  * tree.biases               F32 (outputs)
  * tree.tfidf                F32 (features); inverse document frequencies, if rows count features
+ * tree.groups               U8 (features); the group of each feature, if these are scaled by groups
+ * tree.lengths              F32 (groups); the length of a row in each group
  * tree.calibration          F32 (levels, 2); slope and intercept: margins to log odds
  * labels.offsets ...        as above
  *
