@@ -14,6 +14,7 @@ import java.util.OptionalDouble;
 import java.util.TreeMap;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
+import java.util.function.IntUnaryOperator;
 import java.util.stream.Stream;
 import org.blocksparse.ElementType;
 import org.blocksparse.IntTensor;
@@ -27,6 +28,7 @@ import org.blocksparse.classifier.examples.InvalidInputException;
 import org.blocksparse.classifier.fasttext.FastTextDictionary;
 import org.blocksparse.classifier.fasttext.FastTextModel;
 import org.blocksparse.classifier.features.ExampleRows;
+import org.blocksparse.classifier.features.FeatureVocabulary;
 import org.blocksparse.classifier.features.InputRows;
 import org.blocksparse.internal.Check;
 import org.blocksparse.io.LoadOptions;
@@ -322,31 +324,41 @@ public final class Classifier implements AutoCloseable {
     Map<Integer, String> names = rows.names(example);
     Prediction prediction;
     MixtureExplanation all;
-    try (SparseRows row = rows.of(List.of(example))) {
+    try (SparseRows row = rows.of(List.of(example));
+        HeadRows x = rows(row)) {
       prediction =
           predictions(rank(row, 1, Filter.only(output)), 0, 0).stream()
               .findFirst()
               .orElse(new Prediction(label, Float.NEGATIVE_INFINITY));
-      all = heads.explain(List.of(row), output);
+      all = heads.explain(x.rows(), output);
     }
     List<Explanation.Share> shares =
         all.shares().stream()
             .filter(share -> share.weight() > 0)
-            .map(share -> named(share, names))
+            .map(share -> named(share, names, rowOf(share.scorer())))
             .toList();
     double added = shares.stream().mapToDouble(Explanation.Share::score).sum();
     return new Explanation(prediction, all.score(), all.score() - added, shares);
   }
 
+  /** The row of a feature of a head. */
+  private IntUnaryOperator rowOf(String head) {
+    FeatureVocabulary all = input().vocabulary();
+    return head.equals(Heads.EMBEDDING) && bag.vocabulary() < all.rows()
+        ? all::rowOfOther
+        : row -> row;
+  }
+
   private static Explanation.Share named(
-      MixtureExplanation.Share share, Map<Integer, String> names) {
+      MixtureExplanation.Share share, Map<Integer, String> names, IntUnaryOperator rowOf) {
     List<Explanation.Feature> features =
         share.terms().stream()
             .filter(term -> term.contribution() != 0)
             .map(
                 term ->
                     new Explanation.Feature(
-                        names.get(term.feature()), share.weight() * term.contribution()))
+                        names.get(rowOf.applyAsInt(term.feature())),
+                        share.weight() * term.contribution()))
             .toList();
     return new Explanation.Share(
         share.scorer(), share.weight() * (share.score() - share.constant()), features);
@@ -375,15 +387,23 @@ public final class Classifier implements AutoCloseable {
   }
 
   private Ranking rank(SparseRows features, int k, Filter allowed) {
-    return requireDefined(heads.topK(List.of(features), k, allowed));
+    try (HeadRows x = rows(features)) {
+      return requireDefined(heads.topK(x.rows(), k, allowed));
+    }
+  }
+
+  private HeadRows rows(SparseRows features) {
+    return HeadRows.of(heads, features, input().vocabulary());
   }
 
   private Ranking atLeast(SparseRows features, double probability) {
-    List<SparseRows> x = List.of(features);
-    return requireDefined(
-        heads.calibration().isPresent()
-            ? heads.atLeast(x, probability, Filter.without())
-            : heads.atLeastScore(x, Prediction.logThreshold(probability), Filter.without()));
+    try (HeadRows x = rows(features)) {
+      return requireDefined(
+          heads.calibration().isPresent()
+              ? heads.atLeast(x.rows(), probability, Filter.without())
+              : heads.atLeastScore(
+                  x.rows(), Prediction.logThreshold(probability), Filter.without()));
+    }
   }
 
   private Ranking topKOfFastText(SparseRows features, int k, LabelFilter filter) {

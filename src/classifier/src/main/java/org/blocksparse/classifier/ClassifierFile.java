@@ -5,14 +5,17 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.classifier.examples.LineParser;
 import org.blocksparse.classifier.fasttext.FastTextModel;
+import org.blocksparse.classifier.features.CharacterNgrams;
 import org.blocksparse.classifier.features.FeatureExtractor;
 import org.blocksparse.classifier.features.FeatureVocabulary;
 import org.blocksparse.classifier.features.InputRows;
@@ -33,6 +36,8 @@ import org.blocksparse.softmax.TwoLevelLayer;
  * classifier.format        2
  * classifier.input         text or features
  * classifier.wordNgrams    1 to 5
+ * classifier.characters    least and most of {@link CharacterNgrams}, the first of their rows, and
+ *                          the one after the last; not there if there are none
  * classifier.words         plain, or unicode: the rule of {@link FeatureExtractor}
  * classifier.labelPrefix   what labels begin with in files of examples
  * classifier.vocabulary    the keys of the features by row, 5 bytes each, in base 64; or hashed:
@@ -49,6 +54,7 @@ public final class ClassifierFile {
   private static final String VERSION = "2";
   private static final String INPUT = "classifier.input";
   private static final String WORD_NGRAMS = "classifier.wordNgrams";
+  private static final String CHARACTERS = "classifier.characters";
   private static final String WORDS = "classifier.words";
   private static final String LABEL_PREFIX = "classifier.labelPrefix";
   private static final String VOCABULARY = "classifier.vocabulary";
@@ -64,6 +70,8 @@ public final class ClassifierFile {
           List.of(Heads.LINEAR, Heads.NEIGHBOURS),
           List.of(Heads.LINEAR, Heads.TEXTS));
 
+  private static final String FOUR_NUMBERS = "\\d{1,9} \\d{1,9} \\d{1,9} \\d{1,9}";
+
   private ClassifierFile() {}
 
   /**
@@ -77,6 +85,18 @@ public final class ClassifierFile {
     metadata.put(FORMAT, VERSION);
     metadata.put(INPUT, input.text() ? "text" : "features");
     metadata.put(WORD_NGRAMS, Integer.toString(input.textFeatures().wordNgrams()));
+    CharacterNgrams characters = input.textFeatures().characters();
+    if (!characters.areNone()) {
+      metadata.put(
+          CHARACTERS,
+          String.format(
+              Locale.ROOT,
+              "%d %d %d %d",
+              characters.least(),
+              characters.most(),
+              input.vocabulary().charactersBegin(),
+              input.vocabulary().charactersEnd()));
+    }
     metadata.put(WORDS, input.textFeatures().isPlain() ? "plain" : "unicode");
     metadata.put(LABEL_PREFIX, labelPrefix);
     metadata.put(VOCABULARY, input.vocabulary().encoded());
@@ -118,7 +138,8 @@ public final class ClassifierFile {
       EmbeddingBag bag = Heads.partOrNull(heads, Heads.EMBEDDING, EmbeddingBag.class);
       LinearLabelTree tree = Heads.partOrNull(heads, Heads.LINEAR, LinearLabelTree.class);
       requireLabelCounts(file, metadata, heads.outputs());
-      InputRows input = input(file, metadata, bag == null ? tree.features() : bag.vocabulary());
+      InputRows input = input(file, metadata, tree == null ? bag.vocabulary() : tree.features());
+      requireFit(file, bag, input.vocabulary());
       if (bag != null && bag.mode() != input.mode()) {
         throw wrong(file, "table", "is of mode " + bag.mode());
       }
@@ -170,7 +191,7 @@ public final class ClassifierFile {
       requireFit(file, bag, layer);
     }
     if (tree != null) {
-      requireFit(file, tree, bag, layer);
+      requireFit(file, tree, layer);
     }
   }
 
@@ -189,14 +210,22 @@ public final class ClassifierFile {
     }
   }
 
-  /** Bag and layer are null if the head is linear alone. */
-  private static void requireFit(
-      Path file, LinearLabelTree tree, EmbeddingBag bag, TwoLevelLayer<?> layer)
+  /** The table has a row for each feature, or for all but characters beside a linear head. */
+  private static void requireFit(Path file, EmbeddingBag bag, FeatureVocabulary vocabulary)
       throws IOException {
-    if (bag != null && bag.vocabulary() != tree.features()) {
+    if (bag != null
+        && bag.vocabulary() != vocabulary.rows()
+        && bag.vocabulary() != vocabulary.otherRows()) {
       throw wrong(
-          file, "tree", "has " + tree.features() + " features for a table of " + bag.vocabulary());
+          file,
+          "tree",
+          "has " + vocabulary.rows() + " features for a table of " + bag.vocabulary());
     }
+  }
+
+  /** Layer is null if the head is linear alone. */
+  private static void requireFit(Path file, LinearLabelTree tree, TwoLevelLayer<?> layer)
+      throws IOException {
     if (layer != null && layer.assignment().outputs() != tree.outputs()) {
       throw wrong(
           file,
@@ -277,7 +306,18 @@ public final class ClassifierFile {
     try {
       FeatureVocabulary vocabulary =
           FeatureVocabulary.decode(require(file, metadata, VOCABULARY, null), rows);
-      return new InputRows(text, new FeatureExtractor(wordNgrams, plain), vocabulary);
+      if (!metadata.containsKey(CHARACTERS)) {
+        FeatureExtractor words = new FeatureExtractor(wordNgrams, plain, CharacterNgrams.NONE);
+        return new InputRows(text, words, vocabulary);
+      }
+      int[] characters =
+          Stream.of(require(file, metadata, CHARACTERS, FOUR_NUMBERS).split(" ", -1))
+              .mapToInt(Integer::parseInt)
+              .toArray();
+      return new InputRows(
+          text,
+          new FeatureExtractor(wordNgrams, plain, CharacterNgrams.of(characters[0], characters[1])),
+          vocabulary.withCharacters(characters[2], characters[3]));
     } catch (IllegalArgumentException e) {
       throw wrong(file, VOCABULARY, e.getMessage());
     }

@@ -40,6 +40,7 @@ import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.examples.InvalidInputException;
 import org.blocksparse.classifier.examples.Texts;
+import org.blocksparse.classifier.features.CharacterNgrams;
 import org.blocksparse.classifier.features.FeatureExtractor;
 import org.blocksparse.classifier.features.FeatureVocabulary;
 import org.blocksparse.classifier.features.InputRows;
@@ -692,7 +693,8 @@ final class ClassifierTest {
     KeyTable keys = new KeyTable();
     IntStream.range(0, 10).forEach(keys::add);
     InputRows input =
-        new InputRows(false, new FeatureExtractor(1, true), FeatureVocabulary.of(keys));
+        new InputRows(
+            false, new FeatureExtractor(1, true, CharacterNgrams.NONE), FeatureVocabulary.of(keys));
     Example three = Example.ofFeatures(new int[] {1, 2, 3}, new float[] {1, 1, 1}, List.of());
     try (SparseRows most = input.of(List.of(three, three), 6)) {
       assertEquals(2, most.rows());

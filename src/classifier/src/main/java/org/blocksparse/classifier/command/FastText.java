@@ -57,6 +57,10 @@ final class FastText {
     }
   }
 
+  private static final String MINN = "-minn";
+  private static final String MAXN = "-maxn";
+  private static final String CHAR_NGRAMS = "--char-ngrams";
+
   private static final List<Subcommand> SUBCOMMANDS =
       List.of(
           new Subcommand("supervised", "-input F -output M", "train -o M F", ""),
@@ -92,7 +96,8 @@ final class FastText {
           new Subcommand("cbow", "", "", NO_VECTORS),
           new Subcommand("print-word-vectors", "", "", NO_VECTORS),
           new Subcommand("print-sentence-vectors", "", "", NO_VECTORS),
-          new Subcommand("print-ngrams", "", "", "no parts of words"),
+          new Subcommand(
+              "print-ngrams", "", "", "predict --explain names those of a text that count"),
           new Subcommand("nn", "", "", NO_VECTORS),
           new Subcommand("analogies", "", "", NO_VECTORS));
 
@@ -131,8 +136,8 @@ final class FastText {
               "S",
               "",
               "with --head embedding, quantize makes the model smaller"),
-          new Option("-minn", "N", "", "no parts of words"),
-          new Option("-maxn", "N", "", "no parts of words"),
+          new Option(MINN, "N", CHAR_NGRAMS + " N-M", "with -maxn; by default, the data decide"),
+          new Option(MAXN, "M", CHAR_NGRAMS + " N-M", "0: none"),
           new Option("-pretrainedVectors", "F", "--pretrained F", "the .bin, not the .vec"),
           new Option("-minCountLabel", "N", "", "all labels are kept"),
           new Option("-lrUpdateRate", "N", "", "the rate falls with each step"),
@@ -239,6 +244,11 @@ final class FastText {
     /** Whether an option of fastText was there. */
     private boolean translated;
 
+    /** The shortest and longest characters in a row; empty if not given. */
+    private Optional<String> shortest = Optional.empty();
+
+    private Optional<String> longest = Optional.empty();
+
     Translation(List<String> words, Predicate<String> takesValue) {
       Iterator<String> rest = words.iterator();
       while (rest.hasNext()) {
@@ -249,6 +259,12 @@ final class FastText {
         } else if (word.equals(OUTPUT)) {
           translated = true;
           output = next(rest);
+        } else if (word.equals(MINN)) {
+          translated = true;
+          shortest = next(rest);
+        } else if (word.equals(MAXN)) {
+          translated = true;
+          longest = next(rest);
         } else if (OPTIONS.stream().anyMatch(option -> option.name.equals(word))) {
           add(word, rest);
         } else {
@@ -258,8 +274,21 @@ final class FastText {
           }
         }
       }
+      addCharNgrams();
       if (ours.contains("--validation") && !ours.contains("--tune")) {
         ours.addAll(List.of("--tune", SECONDS_OF_TUNING));
+      }
+    }
+
+    /** As fastText, which has none of 0 characters. */
+    private void addCharNgrams() {
+      if (shortest.isPresent() || longest.isPresent()) {
+        String most = longest.orElse("0");
+        String least = shortest.orElse("0");
+        boolean areNone = most.equals("0");
+        ours.addAll(
+            List.of(
+                CHAR_NGRAMS, areNone ? "none" : (least.equals("0") ? "1" : least) + "-" + most));
       }
     }
 

@@ -34,6 +34,7 @@ final class OptionName {
           entry("skipBadLines", "--skip-bad-lines"),
           entry("withSharedRows", "--shared-rows"),
           entry("withWordNgrams(1)", "--word-ngrams 1"),
+          entry("withCharNgrams(0, 0)", "--char-ngrams none"),
           entry("withMinCount", "--min-count"),
           entry("withMaxFeatures", "--max-features"),
           entry("ModelHead.EMBEDDING", "--head embedding"),

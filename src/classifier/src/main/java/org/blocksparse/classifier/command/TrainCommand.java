@@ -170,8 +170,19 @@ final class TrainCommand implements Callable<Integer> {
   @Option(
       names = "--word-ngrams",
       paramLabel = "N",
-      description = "Features are words and word n-grams of up to N words. Default: 2.")
+      description =
+          "Features are words and word n-grams of up to N words. Default: 2, or 1 where held-out"
+              + " examples are ranked better without pairs.")
   private Integer wordNgrams;
+
+  @Option(
+      names = "--char-ngrams",
+      paramLabel = "N-M",
+      description =
+          "Features are character n-grams inside words, too, from N to M characters, or of N;"
+              + " 'none' are not. Default: 3-5 where held-out examples are ranked better with them"
+              + " by a linear head, else none.")
+  private String charNgrams;
 
   @Option(
       names = "--plain-words",
@@ -182,8 +193,8 @@ final class TrainCommand implements Callable<Integer> {
       names = "--min-count",
       paramLabel = "N",
       description =
-          "Drop features with fewer than N occurrences. Default: 1 for words, 2 for"
-              + " word n-grams.")
+          "Drop features with fewer than N occurrences. Default: 1 for words, 2 for n-grams of"
+              + " words and characters.")
   private Integer minCount;
 
   @Option(
@@ -192,7 +203,7 @@ final class TrainCommand implements Callable<Integer> {
       description =
           "Keep the N most frequent features; half of N is reserved for single words. Default"
               + " and maximum: 1000000; by default, at most 2 word n-grams per example, or 50000"
-              + " if that is more.")
+              + " if that is more, and as many character n-grams.")
   private Integer maxFeatures;
 
   @Option(
@@ -366,6 +377,7 @@ final class TrainCommand implements Callable<Integer> {
     given.put("--label-tree", labelTree);
     given.put("--head", head != null && head != ModelHead.EMBEDDING);
     given.put("--word-ngrams", wordNgrams != null);
+    given.put("--char-ngrams", charNgrams != null);
     given.put("--plain-words", plainWords);
     given.put("--shared-rows", sharedRows != null);
     given.forEach(
@@ -445,6 +457,9 @@ final class TrainCommand implements Callable<Integer> {
         wordNgrams != null && !example.isText(),
         "--word-ngrams: expected texts, but the examples have features");
     refuse(
+        charNgrams != null && !example.isText(),
+        "--char-ngrams: expected texts, but the examples have features");
+    refuse(
         plainWords && !example.isText(),
         "--plain-words: expected texts, but the examples have features");
     refuse(
@@ -478,6 +493,19 @@ final class TrainCommand implements Callable<Integer> {
     }
   }
 
+  /** A range, as 3-5, one number, or none. */
+  private TrainingOptions withCharNgrams(TrainingOptions options) {
+    if (charNgrams.equals("none")) {
+      return options.withCharNgrams(0, 0);
+    }
+    refuse(
+        !charNgrams.matches("\\d{1,3}(-\\d{1,3})?"),
+        "--char-ngrams: expected a range as 3-5, or none, but was " + charNgrams);
+    String[] ends = charNgrams.split("-", -1);
+    return options.withCharNgrams(
+        Integer.parseInt(ends[0]), Integer.parseInt(ends[ends.length - 1]));
+  }
+
   private TrainingOptions chosen(Optional<Classifier> initial) throws IOException {
     TrainingOptions options =
         TrainingOptions.defaults().withSeed(run.seed()).withWorkers(run.workers());
@@ -492,6 +520,7 @@ final class TrainCommand implements Callable<Integer> {
     options = dimension == null ? options : options.withDimension(dimension);
     options = batch == null ? options : options.withBatch(batch);
     options = wordNgrams == null ? options : options.withWordNgrams(wordNgrams);
+    options = charNgrams == null ? options : withCharNgrams(options);
     options = plainWords ? options.withPlainWords() : options;
     options = options.withLabelPrefix(input.labelPrefix(initial));
     options = minCount == null ? options : options.withMinCount(minCount);

@@ -28,8 +28,8 @@ public final class BackgroundExtractor {
   /** The maximum in all chunks ahead; after a longer text, reading waits until it is cut. */
   private static final int MOST_CHARACTERS_AHEAD = 1 << 20;
 
-  /** Set in the key of words in a row; keys have fewer bits. */
-  private static final long IN_A_ROW = 1L << FeatureVocabulary.KEY_BITS;
+  /** The bits of a key; the group is above them. */
+  private static final long KEY = (1L << FeatureVocabulary.KEY_BITS) - 1;
 
   private final FeatureExtractor features;
   private final Workers workers;
@@ -66,7 +66,7 @@ public final class BackgroundExtractor {
   /** Receives features, each by its key. */
   @FunctionalInterface
   public interface KeyConsumer {
-    void accept(long key, boolean isWord);
+    void accept(long key, FeatureGroup group);
   }
 
   /** The keys of an example's features. */
@@ -83,7 +83,8 @@ public final class BackgroundExtractor {
 
     public void forEach(KeyConsumer consumer) {
       for (int i = begin; i < end; i++) {
-        consumer.accept(keys[i] & ~IN_A_ROW, (keys[i] & IN_A_ROW) == 0);
+        int group = (int) (keys[i] >>> FeatureVocabulary.KEY_BITS);
+        consumer.accept(keys[i] & KEY, FeatureGroup.of(group));
       }
     }
   }
@@ -117,7 +118,8 @@ public final class BackgroundExtractor {
         if (examples.get(e).isText()) {
           features.of(
               examples.get(e).text(),
-              (key, isWord, begin, end) -> add(isWord ? key : key | IN_A_ROW));
+              (key, group, begin, end) ->
+                  add(key | ((long) group.number() << FeatureVocabulary.KEY_BITS)));
         }
         ends[e] = size;
       }

@@ -3,30 +3,33 @@ package org.blocksparse.classifier.features;
 
 import java.util.BitSet;
 import java.util.function.IntPredicate;
+import java.util.stream.IntStream;
 import org.blocksparse.classifier.examples.ChunkedIntList;
 
 /**
  * Counts features, numbered in the order in which they come, and chooses those that are kept. Words
- * in a row are counted in bounded memory, as in lossy counting (Manku and Motwani, 2002): where too
- * many different ones came, the rarest so far are forgotten.
+ * and characters in a row are counted in bounded memory, as in lossy counting (Manku and Motwani,
+ * 2002): where too many different ones came, the rarest so far are forgotten.
  */
 public final class FeatureCounts {
   private static final int DIGIT_BITS = 16;
   private static final int DIGITS = 1 << DIGIT_BITS;
 
-  /** Words in a row that occur once are most of all, and each is that of one example. */
+  /** Of words and characters in a row, most occur once, and each is that of one example. */
   public static final int FEWEST_IN_A_ROW = 2;
 
   private static final long MULTIPLIER = 0x9E3779B97F4A7C15L; // 2^64 / golden ratio, Fibonacci's
 
-  /** The maximum number of different words in a row at a time, several times what is kept. */
+  /** The maximum number of different features in a row at a time, several times what is kept. */
   public static final int MOST_IN_A_ROW = 1 << 22;
 
   private KeyTable keys = new KeyTable();
   private final ChunkedIntList counts = new ChunkedIntList();
 
-  /** Features by themselves, and no words in a row. */
+  /** Features by themselves: no words or characters in a row. */
   private final BitSet words = new BitSet();
+
+  private final BitSet characters = new BitSet();
 
   private final FeatureVocabulary before;
   private final int mostInARow;
@@ -39,36 +42,34 @@ public final class FeatureCounts {
    * Counts of no feature yet.
    *
    * @param before features that have rows already; they are never forgotten
-   * @param mostInARow the maximum number of different words in a row at a time
+   * @param mostInARow the maximum number of different words and characters in a row at a time
    */
   public FeatureCounts(FeatureVocabulary before, int mostInARow) {
     this.before = before;
     this.mostInARow = mostInARow;
   }
 
-  /**
-   * The number of a feature that has come once more.
-   *
-   * @param isWord whether it is one by itself; if not, it is several words in a row
-   */
-  public int add(long key, boolean isWord) {
+  /** The number of a feature that has come once more. */
+  public int add(long key, FeatureGroup group) {
     int number = keys.add(key);
     if (number == counts.size()) {
       counts.add(0);
-      words.set(number, isWord);
-      inARow += isWord ? 0 : 1;
+      words.set(number, group == FeatureGroup.WORD);
+      characters.set(number, group == FeatureGroup.CHARACTERS);
+      inARow += group == FeatureGroup.WORD ? 0 : 1;
     }
     counts.set(number, counts.get(number) + 1);
     return number;
   }
 
-  /** Whether there are too many words in a row. */
+  /** Whether there are too many features in a row. */
   public boolean isFull() {
     return inARow > mostInARow;
   }
 
   /**
-   * Forgets words in a row, but for the most frequent ones so far, which take half of the room.
+   * Forgets words and characters in a row, but for the most frequent ones so far, which take half
+   * of the room.
    *
    * @return the new number by the number of each feature; negative if it is forgotten
    */
@@ -84,10 +85,12 @@ public final class FeatureCounts {
       if (isKept) {
         counts.set(numberOf[number], counts.get(number));
         words.set(numberOf[number], words.get(number));
+        characters.set(numberOf[number], characters.get(number));
       }
     }
     counts.truncate(keys.size());
     words.clear(keys.size(), numberOf.length);
+    characters.clear(keys.size(), numberOf.length);
     forgotten += numberOf.length - keys.size();
     inARow = keys.size() - words.cardinality();
     return numberOf;
@@ -98,7 +101,7 @@ public final class FeatureCounts {
     return forgotten > 0;
   }
 
-  /** Whether a feature is one by itself, and not several words in a row. */
+  /** Whether a feature is one by itself, and not several words or characters in a row. */
   public boolean isWord(int number) {
     return words.get(number);
   }
@@ -113,7 +116,7 @@ public final class FeatureCounts {
    * @param rowOf by number of a feature, its row, negative if it is left out; null if features
    *     share rows, which are what is there already
    * @param leftOut how many are left out; an upper bound if some were forgotten
-   * @param words the rows of words; null if features share rows
+   * @param words the rows of words and pieces; null if features share rows
    */
   public record Kept(FeatureVocabulary vocabulary, int[] rowOf, int leftOut, BitSet words) {}
 
@@ -125,24 +128,34 @@ public final class FeatureCounts {
    * features, words come first, then the order of hashes decides: the order of a file would favor
    * the labels at its beginning.
    *
-   * <p>Features that have rows already keep these; others get the rows that follow.
+   * <p>Features that have rows already keep these; others get the rows that follow, characters in a
+   * row the last ones. Where some of these have rows already, no others get one: these know nearly
+   * all that are frequent in a language.
    *
-   * @param minCount 0: once for words, twice for words in a row
+   * @param minCount 0: once for words, twice for words and characters in a row
    * @param most the maximum number of features
-   * @param mostInARow the maximum number of new ones that are words in a row
+   * @param mostInARow the maximum number of new ones that are words in a row, and of those that are
+   *     characters in a row
    */
   public Kept keep(int minCount, int most, int mostInARow) {
     int room = Math.max(0, most - before.rows());
-    IntPredicate isNew = number -> isFrequent(number, minCount) && before.row(keys.key(number)) < 0;
+    IntPredicate isNew =
+        number ->
+            isFrequent(number, minCount)
+                && before.row(keys.key(number)) < 0
+                && !(characters.get(number) && before.hasCharacters());
     BitSet kept = first(number -> isNew.test(number) && words.get(number), (room + 1) / 2);
-    BitSet others = first(number -> isNew.test(number) && !words.get(number), mostInARow);
+    BitSet others =
+        first(
+            number -> isNew.test(number) && !words.get(number) && !characters.get(number),
+            mostInARow);
+    others.or(first(number -> isNew.test(number) && characters.get(number), mostInARow));
     words.stream().filter(word -> isNew.test(word) && !kept.get(word)).forEach(others::set);
     kept.or(first(others::get, room - kept.cardinality()));
     // Frequent features lie together: the table's part that is used most stays in the cache.
-    long[] order =
-        kept.stream()
-            .mapToLong(number -> ((long) -counts.get(number) << Integer.SIZE) | number)
-            .sorted()
+    int[] order =
+        IntStream.concat(
+                inOrder(kept, number -> !characters.get(number)), inOrder(kept, characters::get))
             .toArray();
     int[] rowOf = new int[size()];
     long leftOut = forgotten - order.length;
@@ -151,17 +164,31 @@ public final class FeatureCounts {
       leftOut += rowOf[number] < 0 ? 1 : 0;
     }
     KeyTable table = before.keys(order.length);
-    for (long countAndNumber : order) {
-      int number = (int) countAndNumber;
+    for (int number : order) {
       rowOf[number] = table.add(keys.key(number));
     }
+    int charactersKept = (int) characters.stream().filter(kept::get).count();
+    int end = table.size();
     if (table.size() == 0) {
       table.add(0); // a table needs a row
     }
     BitSet rowsOfWords = new BitSet(table.size());
     words.stream().filter(word -> rowOf[word] >= 0).forEach(word -> rowsOfWords.set(rowOf[word]));
     int atMost = (int) Math.min(Integer.MAX_VALUE, leftOut);
-    return new Kept(FeatureVocabulary.of(table), rowOf, atMost, rowsOfWords);
+    FeatureVocabulary vocabulary =
+        before.hasCharacters()
+            ? FeatureVocabulary.of(table, before.charactersBegin(), before.charactersEnd())
+            : FeatureVocabulary.of(table, end - charactersKept, end);
+    return new Kept(vocabulary, rowOf, atMost, rowsOfWords);
+  }
+
+  /** The numbers of some features of a set, the most frequent ones first. */
+  private IntStream inOrder(BitSet all, IntPredicate among) {
+    return all.stream()
+        .filter(among)
+        .mapToLong(number -> ((long) -counts.get(number) << Integer.SIZE) | number)
+        .sorted()
+        .mapToInt(countAndNumber -> (int) countAndNumber);
   }
 
   private boolean isFrequent(int number, int minCount) {

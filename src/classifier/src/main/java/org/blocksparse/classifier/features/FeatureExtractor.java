@@ -16,8 +16,8 @@ import java.util.regex.Pattern;
 import org.apache.commons.codec.digest.MurmurHash3;
 
 /**
- * Cuts a text into features, its words and pairs (triples, ...) of words that follow each other,
- * and hashes them.
+ * Cuts a text into features, its words, pairs (triples, ...) of words that follow each other, and
+ * characters in a row inside words, and hashes them.
  *
  * <p>Plain words are what white space separates, as in fastText. Otherwise a text is in lower case,
  * and its words are the runs of letters and digits; of what white space separates, a piece that
@@ -26,23 +26,38 @@ import org.apache.commons.codec.digest.MurmurHash3;
  * words (Chinese, Japanese, Thai, Lao, Khmer, Burmese), each character is a word, and a piece with
  * such characters is no feature as a whole.
  *
+ * <p>Characters in a row are code points. The ends of a word are characters, too, so that
+ * beginnings and endings of words are features of their own; a whole word is none. Of a very long
+ * word, only the first {@value #LONGEST_WORD} characters are cut.
+ *
  * <p>The key of a word is the first half of the 128-bit MurmurHash3 of its UTF-8 bytes; that of
- * words that follow each other is mixed of theirs. Only {@link FeatureVocabulary#KEY_BITS} of it
- * are kept.
+ * words that follow each other is mixed of theirs, and that of characters of these. Only {@link
+ * FeatureVocabulary#KEY_BITS} of it are kept.
  *
  * <p>Immutable.
  */
 public final class FeatureExtractor {
   private static final long MULTIPLIER = 0xBF58476D1CE4E5B9L; // of SplitMix64, as the shifts below
 
+  /** Keeps the keys of characters apart from those of words. */
+  private static final long OF_CHARACTERS = 0x9E3779B97F4A7C15L;
+
   private static final Pattern BETWEEN_WORDS = Pattern.compile("[^\\p{L}\\p{M}\\p{N}]+");
+
+  /** The maximum number of characters of a word of which some in a row are features. */
+  private static final int LONGEST_WORD = 64;
+
+  /** Stands for an end of a word; no code point. */
+  private static final int END_OF_WORD = 0x110000;
 
   private final int wordNgrams;
   private final boolean plain;
+  private final CharacterNgrams characters;
 
-  public FeatureExtractor(int wordNgrams, boolean plain) {
+  public FeatureExtractor(int wordNgrams, boolean plain, CharacterNgrams characters) {
     this.wordNgrams = wordNgrams;
     this.plain = plain;
+    this.characters = characters;
   }
 
   public int wordNgrams() {
@@ -53,30 +68,33 @@ public final class FeatureExtractor {
     return plain;
   }
 
+  public CharacterNgrams characters() {
+    return characters;
+  }
+
   /** Receives features, a repeated one as often as it occurs. */
   @FunctionalInterface
   interface Sink {
     /**
      * Receives a feature.
      *
-     * @param isWord whether it is one word or piece, and not several words in a row
      * @param begin its first byte in the text
      * @param end the byte after its last
      */
-    void accept(long key, boolean isWord, int begin, int end);
+    void accept(long key, FeatureGroup group, int begin, int end);
   }
 
   /** Passes the keys of a text to a consumer, a repeated feature as often as it occurs. */
   public void of(String text, LongConsumer keys) {
-    of(text, (key, isWord, begin, end) -> keys.accept(key));
+    of(text, (key, group, begin, end) -> keys.accept(key));
   }
 
   /** Passes the keys of single words and pieces. */
   public void words(String text, LongConsumer keys) {
     of(
         text,
-        (key, isWord, begin, end) -> {
-          if (isWord) {
+        (key, group, begin, end) -> {
+          if (group == FeatureGroup.WORD) {
             keys.accept(key);
           }
         });
@@ -88,7 +106,8 @@ public final class FeatureExtractor {
   }
 
   /**
-   * The features of a text by their keys, each as it is written first; words in a row by spaces.
+   * The features of a text by their keys, each as it is written first: words in a row with spaces
+   * between them, and characters in a row in asterisks.
    */
   Map<Long, String> names(String text) {
     String cased = cased(text);
@@ -97,12 +116,17 @@ public final class FeatureExtractor {
     cut(
         cased,
         bytes,
-        (key, isWord, begin, end) -> {
-          String name = new String(bytes, begin, end - begin, UTF_8);
-          names.putIfAbsent(
-              key, isWord || plain ? name : BETWEEN_WORDS.matcher(name).replaceAll(" "));
-        });
+        (key, group, begin, end) ->
+            names.putIfAbsent(key, name(new String(bytes, begin, end - begin, UTF_8), group)));
     return names;
+  }
+
+  private String name(String part, FeatureGroup group) {
+    return switch (group) {
+      case WORD -> part;
+      case WORDS_IN_A_ROW -> plain ? part : BETWEEN_WORDS.matcher(part).replaceAll(" ");
+      case CHARACTERS -> "*" + part + "*";
+    };
   }
 
   private String cased(String text) {
@@ -142,6 +166,12 @@ public final class FeatureExtractor {
     private final int[] beginsBefore = new int[wordNgrams - 1];
     private int wordsBefore;
 
+    /** The characters of a word between its ends. */
+    private final int[] points = new int[characters.areNone() ? 0 : LONGEST_WORD + 2];
+
+    /** Where each begins, and the last one ends. */
+    private final int[] begins = new int[points.length + 1];
+
     Cutter(byte[] bytes, byte[] kinds, Sink sink) {
       this.bytes = bytes;
       this.kinds = kinds;
@@ -179,7 +209,7 @@ public final class FeatureExtractor {
         }
       }
       if (whole) {
-        sink.accept(shortened(hash(bytes, begin, end)), true, begin, end);
+        sink.accept(shortened(hash(bytes, begin, end)), FeatureGroup.WORD, begin, end);
       }
     }
 
@@ -213,11 +243,11 @@ public final class FeatureExtractor {
 
     void word(int begin, int end) {
       long key = hash(bytes, begin, end);
-      sink.accept(shortened(key), true, begin, end);
+      sink.accept(shortened(key), FeatureGroup.WORD, begin, end);
       long ngram = key;
       for (int n = 0; n < Math.min(wordsBefore, before.length); n++) {
         ngram = mix(ngram * MULTIPLIER + before[n]);
-        sink.accept(shortened(ngram), false, beginsBefore[n], end);
+        sink.accept(shortened(ngram), FeatureGroup.WORDS_IN_A_ROW, beginsBefore[n], end);
       }
       if (before.length > 0) {
         System.arraycopy(before, 0, before, 1, before.length - 1);
@@ -226,6 +256,40 @@ public final class FeatureExtractor {
         beginsBefore[0] = begin;
       }
       wordsBefore++;
+      if (!characters.areNone()) {
+        charactersOf(begin, end);
+      }
+    }
+
+    /** The characters in a row of a word. */
+    private void charactersOf(int begin, int end) {
+      int count = 1;
+      points[0] = END_OF_WORD;
+      begins[0] = begin;
+      int at = begin;
+      while (at < end && count <= LONGEST_WORD) {
+        begins[count] = at;
+        points[count++] = bytes[at];
+        at++;
+        while (at < end && (bytes[at] & 0xC0) == 0x80) { // the rest of a code point in UTF-8
+          points[count - 1] = (points[count - 1] << 8) | (bytes[at++] & 0xFF);
+        }
+      }
+      if (at == end) {
+        begins[count] = end;
+        points[count++] = END_OF_WORD;
+      }
+      begins[count] = at;
+      for (int first = 0; first + characters.least() <= count; first++) {
+        long ngram = OF_CHARACTERS;
+        for (int n = 1; n <= Math.min(characters.most(), count - first); n++) {
+          ngram = mix(ngram * MULTIPLIER + points[first + n - 1]);
+          if (n >= characters.least() && begins[first] < begins[first + n] && n < count) {
+            sink.accept(
+                shortened(ngram), FeatureGroup.CHARACTERS, begins[first], begins[first + n]);
+          }
+        }
+      }
     }
   }
 

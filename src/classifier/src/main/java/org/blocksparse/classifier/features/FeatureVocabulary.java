@@ -9,7 +9,8 @@ import org.blocksparse.IntTensor;
 /**
  * Which row of the table a feature has. Either each feature that training kept has a row of its
  * own, and others have none; or all features share a fixed number of rows by hashes of their keys,
- * and nothing has to be kept. Immutable, for any number of threads.
+ * and nothing has to be kept. Rows of characters in a row follow each other. Immutable, for any
+ * number of threads.
  */
 public final class FeatureVocabulary {
   /** Keys have 40 bits: among a million features, one in a million others is taken for one. */
@@ -27,20 +28,47 @@ public final class FeatureVocabulary {
   private final KeyTable keys;
 
   private final int rows;
+  private final int charactersBegin;
+  private final int charactersEnd;
 
-  private FeatureVocabulary(KeyTable keys, int rows) {
+  private FeatureVocabulary(KeyTable keys, int rows, int charactersBegin, int charactersEnd) {
     this.keys = keys;
     this.rows = rows;
+    this.charactersBegin = charactersBegin;
+    this.charactersEnd = charactersEnd;
   }
 
   /** One in which features share rows. */
   public static FeatureVocabulary shared(int rows) {
-    return new FeatureVocabulary(null, rows);
+    return new FeatureVocabulary(null, rows, 0, 0);
   }
 
   /** One in which the features of a table have rows of their own; the table must not change. */
   public static FeatureVocabulary of(KeyTable keys) {
-    return new FeatureVocabulary(keys, keys.size());
+    return of(keys, 0, 0);
+  }
+
+  /**
+   * The same, where some rows are those of characters in a row.
+   *
+   * @param charactersBegin the first of them
+   * @param charactersEnd the one after the last
+   */
+  public static FeatureVocabulary of(KeyTable keys, int charactersBegin, int charactersEnd) {
+    return new FeatureVocabulary(keys, keys.size(), charactersBegin, charactersEnd);
+  }
+
+  /**
+   * The same with rows of characters.
+   *
+   * @throws IllegalArgumentException if there are no such rows
+   */
+  public FeatureVocabulary withCharacters(int begin, int end) {
+    if (begin > end || end > rows) {
+      throw new IllegalArgumentException(
+          "expected characters in rows up to " + rows + " but was " + begin + "-" + end);
+    }
+    return new FeatureVocabulary(keys, rows, begin, end);
   }
 
   /** Whether features share rows by their hashes. */
@@ -59,6 +87,39 @@ public final class FeatureVocabulary {
 
   public int rows() {
     return rows;
+  }
+
+  public boolean hasCharacters() {
+    return charactersBegin < charactersEnd;
+  }
+
+  public int charactersBegin() {
+    return charactersBegin;
+  }
+
+  public int charactersEnd() {
+    return charactersEnd;
+  }
+
+  public boolean isOfCharacters(int row) {
+    return row >= charactersBegin && row < charactersEnd;
+  }
+
+  /** The number of rows that are not of characters in a row. */
+  public int otherRows() {
+    return rows - (charactersEnd - charactersBegin);
+  }
+
+  /** The number of a row among those that are not of characters in a row; negative if it is. */
+  public int otherRow(int row) {
+    return row < charactersBegin
+        ? row
+        : row < charactersEnd ? -1 : row - (charactersEnd - charactersBegin);
+  }
+
+  /** The row with a number among those that are not of characters in a row. */
+  public int rowOfOther(int other) {
+    return other < charactersBegin ? other : other + (charactersEnd - charactersBegin);
   }
 
   /** The row of a feature; negative if it has none. */

@@ -17,6 +17,7 @@ import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.ClassifierFile;
 import org.blocksparse.classifier.Heads;
 import org.blocksparse.classifier.examples.InvalidInputException;
+import org.blocksparse.classifier.features.FeatureVocabulary;
 import org.blocksparse.classifier.features.InputRows;
 import org.blocksparse.classifier.features.Prefetch;
 import org.blocksparse.ranking.Labels;
@@ -44,6 +45,9 @@ final class EmbeddingTrainer {
   /** Null: no other head is added. */
   private final Companion companion;
 
+  /** Whether the embedding has rows of characters, if there are any. */
+  private final boolean withCharacters;
+
   private final int[] order;
   private final int dimension;
   private final int epochs;
@@ -69,6 +73,8 @@ final class EmbeddingTrainer {
     this.set = set;
     this.companion = companion;
     this.options = options;
+    Classifier initial = options.initialModel();
+    this.withCharacters = initial == null ? companion == null : hasCharacters(initial);
     this.values = new TrainingDefaults(options);
     this.random = new SplittableRandom(options.seed());
     this.order = examples.clone();
@@ -78,6 +84,11 @@ final class EmbeddingTrainer {
     this.dimension = values.dimension(set.labelNames().size(), haveOneLabel);
     this.batch = values.batch(set.size());
     this.objective = Loss.mean().withSmoothing((float) values.smoothing());
+  }
+
+  /** Whether the embedding of a model has rows of characters, if there are any. */
+  static boolean hasCharacters(Classifier model) {
+    return model.bag().vocabulary() == model.input().vocabulary().rows();
   }
 
   /**
@@ -245,7 +256,8 @@ final class EmbeddingTrainer {
   }
 
   private EmbeddingBag newBag(InputRows input) {
-    return EmbeddingBag.builder(set.vocabulary().rows(), dimension)
+    FeatureVocabulary all = set.vocabulary();
+    return EmbeddingBag.builder(withCharacters ? all.rows() : all.otherRows(), dimension)
         .mode(input.mode())
         .workers(options.workers())
         .seed(options.seed())
@@ -353,7 +365,7 @@ final class EmbeddingTrainer {
   }
 
   private <T> Batch<T> gathered(Head<T> head, int epoch, int begin, int end) {
-    SparseRows rows = set.features(order, begin, end);
+    SparseRows rows = set.features(order, begin, end, withCharacters);
     try {
       return new Batch<>(rows, head.targets().of(begin, end, epoch), head.close());
     } catch (Throwable e) {

@@ -22,10 +22,14 @@ final class GrownModel {
   private final TrainingSet set;
   private final TrainingOptions options;
 
+  /** See {@link EmbeddingTrainer#hasCharacters}. */
+  private final boolean withCharacters;
+
   GrownModel(TrainingSet set, TrainingOptions options) {
     this.from = options.initialModel();
     this.set = set;
     this.options = options;
+    this.withCharacters = EmbeddingTrainer.hasCharacters(from);
   }
 
   /** The bag: rows of the model, and random ones after them. */
@@ -40,7 +44,9 @@ final class GrownModel {
 
   private EmbeddingBag bag(FloatTensor table) {
     EmbeddingBag bag =
-        EmbeddingBag.builder(set.vocabulary().rows(), from.bag().features())
+        EmbeddingBag.builder(
+                withCharacters ? set.vocabulary().rows() : set.vocabulary().otherRows(),
+                from.bag().features())
             .mode(from.bag().mode())
             .workers(options.workers())
             .seed(options.seed())
@@ -88,7 +94,7 @@ final class GrownModel {
         IntStream.range(0, set.size()).filter(e -> set.hasLabel(e, l -> l >= first)).toArray();
     for (int begin = 0; begin < order.length; begin += Classifier.BATCH) {
       int end = Math.min(order.length, begin + Classifier.BATCH);
-      try (SparseRows rows = set.features(order, begin, end);
+      try (SparseRows rows = set.features(order, begin, end, withCharacters);
           SparseRows labels = set.labels(order, begin, end);
           FloatTensor x = bag.apply(rows)) {
         float[] inputs = x.toArray();

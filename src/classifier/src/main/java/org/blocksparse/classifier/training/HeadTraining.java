@@ -16,6 +16,7 @@ import org.blocksparse.classifier.LabelCounts;
 import org.blocksparse.classifier.ModelHead;
 import org.blocksparse.classifier.NumberedExamples;
 import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.features.FeatureGroup;
 import org.blocksparse.classifier.features.FeatureVocabulary;
 import org.blocksparse.classifier.features.InputRows;
 import org.blocksparse.linear.LinearLabelTree;
@@ -208,6 +209,7 @@ public final class HeadTraining {
             .toList();
     return HeldOut.of(
         IntStream.range(0, validation.size()).toArray(),
+        set.vocabulary(),
         (begin, end) -> model.numbered(validation.subList(begin, end)));
   }
 
@@ -216,6 +218,7 @@ public final class HeadTraining {
     texts.forEach(words -> IntStream.of(words).forEach(known::set));
     return HeldOut.of(
         fold.units,
+        set.vocabulary(),
         (begin, end) ->
             new NumberedExamples(
                 set.features(fold.heldOut, begin, end, known),
@@ -483,11 +486,8 @@ public final class HeadTraining {
    * @param trees the number of all trees
    */
   private LinearLabelTreeBuilder builder(Labels labels, int before, int trees) {
-    return LinearLabelTree.builder(set.vocabulary().rows(), labels.size())
+    return builder(set, options)
         .labels(labels)
-        .cost(TrainingDefaults.cost(set.size()))
-        .seed(options.seed())
-        .workers(options.workers())
         .progress(
             (done, total) -> {
               if (options.stop().getAsBoolean()) {
@@ -497,6 +497,16 @@ public final class HeadTraining {
             });
   }
 
+  /** A builder of a tree of examples, without names. */
+  static LinearLabelTreeBuilder builder(TrainingSet set, TrainingOptions options) {
+    LinearLabelTreeBuilder builder =
+        LinearLabelTree.builder(set.vocabulary().rows(), set.labelNames().size())
+            .cost(TrainingDefaults.cost(set.size()))
+            .seed(options.seed())
+            .workers(options.workers());
+    return set.isText() ? builder.tfIdf(set.groups(), FeatureGroup.lengths()) : builder;
+  }
+
   /** A tree of those examples that have labels which are not withheld; of all, if none is. */
   private LinearLabelTree tree(int[] among, BitSet withheld, Labels labels, int before, int trees) {
     int[] examples =
@@ -504,9 +514,6 @@ public final class HeadTraining {
             .filter(e -> withheld.isEmpty() || set.hasLabel(e, l -> !withheld.get(l)))
             .toArray();
     LinearLabelTreeBuilder builder = builder(labels, before, trees);
-    if (set.isText()) {
-      builder.tfIdf();
-    }
     try (SparseRows x = set.features(examples, 0, examples.length);
         SparseRows all = set.labels(examples, 0, examples.length);
         SparseRows targets = withheld.isEmpty() ? all : without(withheld, all)) {
@@ -538,7 +545,10 @@ public final class HeadTraining {
       return finished(
           model.with(Heads.of(model.bag(), model.layer(), tree, null, null, initial.heads())));
     } catch (CancellationException e) {
-      if (embedding == null) {
+      if (embedding == null || !EmbeddingTrainer.hasCharacters(embedding)) {
+        if (embedding != null) {
+          embedding.close(); // it has no rows of some features
+        }
         throw e;
       }
       options.listener().warning("ended before the linear head: the model has the embedding alone");

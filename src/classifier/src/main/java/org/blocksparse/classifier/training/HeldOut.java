@@ -14,7 +14,9 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.SparseRows;
 import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.HeadRows;
 import org.blocksparse.classifier.NumberedExamples;
+import org.blocksparse.classifier.features.FeatureVocabulary;
 import org.blocksparse.mixture.Mixture;
 import org.blocksparse.mixture.MixtureFit;
 import org.blocksparse.ranking.Ranking;
@@ -29,10 +31,12 @@ final class HeldOut implements AutoCloseable {
 
   private final List<NumberedExamples> batches;
   private final int[] units;
+  private final FeatureVocabulary vocabulary;
 
-  private HeldOut(List<NumberedExamples> batches, int[] units) {
+  private HeldOut(List<NumberedExamples> batches, int[] units, FeatureVocabulary vocabulary) {
     this.batches = batches;
     this.units = units;
+    this.vocabulary = vocabulary;
   }
 
   /**
@@ -40,10 +44,14 @@ final class HeldOut implements AutoCloseable {
    *
    * @param units for each example, a number that those have which were {@linkplain #units drawn
    *     together}
+   * @param vocabulary of the heads
    * @param batch makes the examples from a number, inclusive, to another one, exclusive
    */
-  static HeldOut of(int[] units, BiFunction<Integer, Integer, NumberedExamples> batch) {
-    HeldOut examples = new HeldOut(new ArrayList<>(), units);
+  static HeldOut of(
+      int[] units,
+      FeatureVocabulary vocabulary,
+      BiFunction<Integer, Integer, NumberedExamples> batch) {
+    HeldOut examples = new HeldOut(new ArrayList<>(), units, vocabulary);
     try {
       for (int begin = 0; begin < units.length; begin += Classifier.BATCH) {
         int end = Math.min(units.length, begin + Classifier.BATCH);
@@ -127,6 +135,13 @@ final class HeldOut implements AutoCloseable {
    *     there are not two units
    */
   record Gain(double mean, double standardError) {
+    /** The gain of values over others, each of an example of a unit. */
+    static Gain of(List<Double> values, List<Double> over, List<Integer> units) {
+      return of(
+          IntStream.range(0, units.size()).mapToObj(e -> values.get(e) - over.get(e)).toList(),
+          units);
+    }
+
     /** The gain by those of examples, each of a unit. */
     static Gain of(List<Double> gains, List<Integer> units) {
       int n = gains.size();
@@ -177,7 +192,11 @@ final class HeldOut implements AutoCloseable {
    */
   void addTo(MixtureFit fit, Mixture heads) {
     try {
-      batches.forEach(batch -> fit.add(heads, List.of(batch.features()), batch.labels()));
+      for (NumberedExamples batch : batches) {
+        try (HeadRows x = HeadRows.of(heads, batch.features(), vocabulary)) {
+          fit.add(heads, x.rows(), batch.labels());
+        }
+      }
     } catch (IllegalArgumentException e) { // a score is NaN
       throw new ArithmeticException(Classifier.notFinite().getMessage());
     }
@@ -185,26 +204,43 @@ final class HeldOut implements AutoCloseable {
 
   /** The gain of a model over another one, on examples that have a label. */
   Gain gain(Mixture of, Mixture over) {
-    List<Double> gains = new ArrayList<>();
+    return Gain.of(ndcg(of), ndcg(over), units());
+  }
+
+  /** The units of the examples that have a label. */
+  List<Integer> units() {
     List<Integer> unitOf = new ArrayList<>();
     int first = 0;
     for (NumberedExamples batch : batches) {
-      Ranking better = rank(of, batch.features());
-      Ranking worse = rank(over, batch.features());
       for (int row = 0; row < batch.size(); row++) {
-        int[] right = IntStream.of(batch.labels().indices(row)).sorted().toArray();
-        if (right.length > 0) {
-          gains.add(ndcg(better.outputs(row), right) - ndcg(worse.outputs(row), right));
+        if (batch.labels().size(row) > 0) {
           unitOf.add(units[first + row]);
         }
       }
       first += batch.size();
     }
-    return Gain.of(gains, unitOf);
+    return unitOf;
   }
 
-  private static Ranking rank(Mixture heads, SparseRows features) {
-    return Classifier.requireDefined(heads.topK(List.of(features), RANKED));
+  /** The nDCG@5 of each example that has a label. */
+  List<Double> ndcg(Mixture heads) {
+    List<Double> all = new ArrayList<>();
+    for (NumberedExamples batch : batches) {
+      Ranking ranking = rank(heads, batch.features());
+      for (int row = 0; row < batch.size(); row++) {
+        int[] right = IntStream.of(batch.labels().indices(row)).sorted().toArray();
+        if (right.length > 0) {
+          all.add(ndcg(ranking.outputs(row), right));
+        }
+      }
+    }
+    return all;
+  }
+
+  private Ranking rank(Mixture heads, SparseRows features) {
+    try (HeadRows x = HeadRows.of(heads, features, vocabulary)) {
+      return Classifier.requireDefined(heads.topK(x.rows(), RANKED));
+    }
   }
 
   /**

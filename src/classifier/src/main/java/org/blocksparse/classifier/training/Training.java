@@ -2,6 +2,7 @@
 package org.blocksparse.classifier.training;
 
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.CancellationException;
 import java.util.stream.Stream;
 import org.blocksparse.classifier.Classifier;
@@ -34,9 +35,11 @@ public final class Training {
    */
   public static Classifier train(Stream<Example> examples, TrainingOptions options) {
     HeadTraining.requireHead(options);
-    TrainingSet set = TrainingSet.of(examples, options);
-    Map<String, String> card = options.card(); // once, however many trainings there are
-    TrainingOptions first = options.withCard(() -> card);
+    FeatureTrial.Choice choice = FeatureTrial.choose(examples, options);
+    TrainingSet set = TrainingSet.of(choice.examples(), choice.options());
+    Map<String, String> card = new TreeMap<>(choice.gains());
+    card.putAll(options.card()); // once, however many trainings there are
+    TrainingOptions first = choice.options().withCard(() -> card);
     TrainingOptions chosen =
         first.tuning().isZero() ? first : new Tuner(set, first, System::nanoTime).search();
     return new HeadTraining(set, chosen).train();

@@ -35,6 +35,7 @@ final class TrainingCard {
     }
     if (set.isText()) {
       card.put("word n-grams", options.textFeatures().wordNgrams());
+      card.put("character n-grams", options.textFeatures().characters().toString());
       card.put("words", options.textFeatures().isPlain() ? "plain" : "unicode");
     }
     if (set.vocabulary().isShared()) {
@@ -43,11 +44,11 @@ final class TrainingCard {
       int minCount = set.minCount();
       card.put("min count", Math.max(1, minCount));
       if (minCount == 0) {
-        card.put("min count of words in a row", FeatureCounts.FEWEST_IN_A_ROW);
+        card.put("min count of words or characters in a row", FeatureCounts.FEWEST_IN_A_ROW);
       }
       card.put("max features", options.maxFeatures());
       if (set.isText() && !options.hasMaxFeatures()) {
-        card.put("max words in a row", set.mostInARow());
+        card.put("max words or characters in a row", set.mostInARow());
       }
     }
     card.put("features left out", (set.forgot() ? "up to " : "") + set.featuresLeftOut());

@@ -136,8 +136,8 @@ public record TrainingDefaults(TrainingOptions options) {
   }
 
   /**
-   * The maximum number of features that are several words in a row: in long texts there are very
-   * many, and most of them hardly help.
+   * The maximum number of features that are several words in a row, and of those that are
+   * characters: in long texts there are very many, and most of them hardly help.
    */
   public int mostInARow(int examples) {
     return options.maxFeatures(

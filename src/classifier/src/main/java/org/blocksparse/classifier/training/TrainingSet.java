@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.CancellationException;
 import java.util.function.IntPredicate;
+import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.IntTensor;
@@ -22,6 +23,7 @@ import org.blocksparse.classifier.examples.ChunkedIntList;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.features.BackgroundExtractor;
 import org.blocksparse.classifier.features.FeatureCounts;
+import org.blocksparse.classifier.features.FeatureGroup;
 import org.blocksparse.classifier.features.FeatureVocabulary;
 import org.blocksparse.classifier.features.InputRows;
 
@@ -107,7 +109,7 @@ public final class TrainingSet {
    * The same.
    *
    * @param most the maximum number of features, and of labels, of all examples
-   * @param mostInARow the maximum number of different words in a row at a time
+   * @param mostInARow the maximum number of different words and characters in a row at a time
    */
   static TrainingSet of(
       Stream<Example> examples, TrainingOptions options, int most, int mostInARow) {
@@ -180,9 +182,9 @@ public final class TrainingSet {
         addFeatures(example, keys);
       } catch (ChunkedIntList.FullException e) {
         throw tooMany(
-            text ? "words and words in a row" : "features",
+            text ? "words, words in a row and characters in a row" : "features",
             text
-                ? "withWordNgrams(1) makes fewer, and so do fewer examples"
+                ? "withWordNgrams(1) and withCharNgrams(0, 0) make fewer, and so do fewer examples"
                 : "take fewer examples");
       }
       offsets.add(features.size());
@@ -221,13 +223,13 @@ public final class TrainingSet {
       }
       double scale = InputRows.scale(example.values());
       for (int i = 0; i < example.indices().length; i++) {
-        feature(example.indices()[i], true);
+        feature(example.indices()[i], FeatureGroup.WORD);
         values.add(Float.floatToRawIntBits((float) (scale * example.values()[i])));
       }
     }
 
-    private void feature(long key, boolean isWord) {
-      features.add(shared != null ? shared.row(key) : counts.add(key, isWord));
+    private void feature(long key, FeatureGroup group) {
+      features.add(shared != null ? shared.row(key) : counts.add(key, group));
     }
 
     FeatureCounts.Kept kept(TrainingOptions options) {
@@ -381,7 +383,7 @@ public final class TrainingSet {
         .sum();
   }
 
-  /** The rows of words, or of features that are no words in a row; null if they share rows. */
+  /** The rows of words, or of features that are nothing in a row; null if they share rows. */
   BitSet words() {
     return words;
   }
@@ -408,6 +410,23 @@ public final class TrainingSet {
   /** The number of examples without a feature that was kept. */
   int withoutFeatures() {
     return (int) examples().filter(example -> length(example) == 0).count();
+  }
+
+  /** The group of each row, by its number. */
+  byte[] groups() {
+    byte[] groups = new byte[vocabulary.rows()];
+    for (int row = 0; row < groups.length; row++) {
+      groups[row] = (byte) group(row).number();
+    }
+    return groups;
+  }
+
+  /** The group of a row. */
+  FeatureGroup group(int row) {
+    if (vocabulary.isOfCharacters(row)) {
+      return FeatureGroup.CHARACTERS;
+    }
+    return words == null || words.get(row) ? FeatureGroup.WORD : FeatureGroup.WORDS_IN_A_ROW;
   }
 
   /** The features of examples, in the given order. */
@@ -456,14 +475,34 @@ public final class TrainingSet {
 
   /** Some of the features of examples, in the given order. */
   SparseRows features(int[] order, int begin, int end, BitSet known) {
+    return features(order, begin, end, row -> known.get(row) ? row : -1);
+  }
+
+  /**
+   * The features of examples for an embedding, in the given order.
+   *
+   * @param withCharacters whether it has rows of characters; if not, others have other numbers
+   */
+  SparseRows features(int[] order, int begin, int end, boolean withCharacters) {
+    return withCharacters || !vocabulary.hasCharacters()
+        ? features(order, begin, end)
+        : features(order, begin, end, vocabulary::otherRow);
+  }
+
+  /**
+   * Some of the features of examples, in the given order.
+   *
+   * @param newRow the number of a row there; negative if it is left out
+   */
+  private SparseRows features(int[] order, int begin, int end, IntUnaryOperator newRow) {
     List<int[]> indices = new ArrayList<>();
     List<float[]> all = new ArrayList<>();
     for (int i = begin; i < end; i++) {
       int[] entries =
           IntStream.range(offsets.get(order[i]), offsets.get(order[i] + 1))
-              .filter(entry -> known.get(rows.get(entry)))
+              .filter(entry -> newRow.applyAsInt(rows.get(entry)) >= 0)
               .toArray();
-      indices.add(IntStream.of(entries).map(rows::get).toArray());
+      indices.add(IntStream.of(entries).map(rows::get).map(newRow).toArray());
       if (values != null) {
         all.add(ChunkedIntList.toFloats(IntStream.of(entries).map(values::get).toArray()));
       }

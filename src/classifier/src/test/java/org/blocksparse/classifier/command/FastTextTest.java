@@ -33,7 +33,9 @@ final class FastTextTest extends Commands {
         "supervised -input f -output m -autotune-duration 60 -autotune-validation v -autotune-metric"
             + " f1 | supervised | train -o m --tune 60 --validation v --validation-metric f1 f",
         "supervised -input f -output m -loss hs -minn 3 -saveOutput -label # | supervised | train -o"
-            + " m --label-prefix '#' f",
+            + " m --label-prefix '#' --char-ngrams none f",
+        "supervised -input f -output m -minn 3 -maxn 6 | supervised | train -o m --char-ngrams 3-6"
+            + " f",
         "supervised | supervised | train -o MODEL FILE",
         "train --label-prefix -lr -dim 9 -o m f | train | train -o MODEL --label-prefix -lr"
             + " --dimension 9 -o m f FILE",
@@ -51,11 +53,11 @@ final class FastTextTest extends Commands {
   @Test
   void optionsWithoutACounterpart_areNamed() {
     List<String> lines =
-        answer("supervised -input f -output m -minn 3 -autotune-metric f1:a").lines().toList();
+        answer("supervised -input f -output m -ws 3 -autotune-metric f1:a").lines().toList();
     assertEquals(
         List.of(
             "fastText's supervised is here: train -o m f",
-            "  -minn: no parts of words",
+            "  -ws: no unsupervised training",
             "  -autotune-metric: the other metrics here are p@1 and ndcg@5"),
         lines);
     assertEquals(

@@ -14,7 +14,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Another thread cuts the same features, and they come in the order of the examples. */
 final class BackgroundExtractorTest {
-  private static final FeatureExtractor FEATURES = new FeatureExtractor(3, false);
+  private static final FeatureExtractor FEATURES =
+      new FeatureExtractor(3, false, CharacterNgrams.NONE);
 
   /** More than several chunks, with some that are empty, long, or no text. */
   private static List<Example> examples() {
@@ -35,8 +36,8 @@ final class BackgroundExtractorTest {
     if (example.isText()) {
       FEATURES.of(
           example.text(),
-          (key, isWord, begin, end) -> {
-            if (isWord != inARow) {
+          (key, group, begin, end) -> {
+            if ((group == FeatureGroup.WORD) != inARow) {
               keys.add(key);
             }
           });
@@ -60,7 +61,7 @@ final class BackgroundExtractorTest {
             (example, keys) -> {
               List<Long> words = new ArrayList<>();
               List<Long> inARow = new ArrayList<>();
-              keys.forEach((key, isWord) -> (isWord ? words : inARow).add(key));
+              keys.forEach((key, group) -> (group == FeatureGroup.WORD ? words : inARow).add(key));
               assertEquals(words(example, false), words);
               assertEquals(words(example, true), inARow);
               taken.add(example);

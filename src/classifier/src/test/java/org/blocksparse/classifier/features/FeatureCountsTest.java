@@ -25,7 +25,7 @@ final class FeatureCountsTest {
   /** A feature that has come so often: pairs have keys from {@link #PAIR} on. */
   private void add(long key, int times) {
     for (int i = 0; i < times; i++) {
-      counts.add(key, key < PAIR);
+      counts.add(key, key < PAIR ? FeatureGroup.WORD : FeatureGroup.WORDS_IN_A_ROW);
     }
   }
 
@@ -78,17 +78,17 @@ final class FeatureCountsTest {
     FeatureCounts few = new FeatureCounts(FeatureVocabulary.of(rows), 4);
     long[] keys = {PAIR + 1, 7, PAIR + 2, PAIR + 3, PAIR + 3, PAIR + 4, PAIR + 4, PAIR + 4, 7};
     for (long key : keys) {
-      few.add(key, key < PAIR);
+      few.add(key, key < PAIR ? FeatureGroup.WORD : FeatureGroup.WORDS_IN_A_ROW);
     }
     assertFalse(few.isFull());
-    few.add(PAIR + 5, false);
+    few.add(PAIR + 5, FeatureGroup.WORDS_IN_A_ROW);
     assertTrue(few.isFull());
     // PAIR + 1 has a row, 7 is a word, and two others came several times.
     assertArrayEquals(new int[] {0, 1, -1, 2, 3, -1}, few.forgetRare());
     assertFalse(few.isFull());
     assertEquals(4, few.size());
-    assertEquals(2, few.add(PAIR + 3, false));
-    assertEquals(4, few.add(PAIR + 2, false));
+    assertEquals(2, few.add(PAIR + 3, FeatureGroup.WORDS_IN_A_ROW));
+    assertEquals(4, few.add(PAIR + 2, FeatureGroup.WORDS_IN_A_ROW));
     Kept kept = few.keep(2, 100, 100);
     assertEquals(3, kept.leftOut()); // two were forgotten; one of them came again, once
     assertArrayEquals(new int[] {0, 3, 1, 2, -1}, kept.rowOf());
@@ -133,7 +133,8 @@ final class FeatureCountsTest {
     assertEquals(900, expected.size());
     Collections.shuffle(keys, new Random(2));
     FeatureCounts shuffled = new FeatureCounts(FeatureVocabulary.NONE, 1 << 20);
-    keys.forEach(key -> shuffled.add(key, key < PAIR));
+    keys.forEach(
+        key -> shuffled.add(key, key < PAIR ? FeatureGroup.WORD : FeatureGroup.WORDS_IN_A_ROW));
     assertEquals(expected, keys(shuffled.keep(1, 900, 900), LongStream.range(0, 2 * PAIR)));
   }
 

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
@@ -22,7 +23,7 @@ import org.junit.jupiter.api.Test;
 final class FeatureExtractorTest {
   private static long[] keys(int wordNgrams, boolean plain, String text) {
     LongStream.Builder keys = LongStream.builder();
-    new FeatureExtractor(wordNgrams, plain).of(text, keys::add);
+    new FeatureExtractor(wordNgrams, plain, CharacterNgrams.NONE).of(text, keys::add);
     return keys.build().toArray();
   }
 
@@ -171,17 +172,20 @@ final class FeatureExtractorTest {
   void featuresHaveTheirText() {
     for (String text :
         List.of("The C++ fox, jumps!", "Größe e\u0301te\u0301 北京 x", "", "a a a a")) {
-      FeatureExtractor features = new FeatureExtractor(3, false);
+      FeatureExtractor features = new FeatureExtractor(3, false, CharacterNgrams.NONE);
       Map<Long, String> names = features.names(text);
       assertEquals(LongStream.of(keys(3, false, text)).boxed().collect(toSet()), names.keySet());
       String cased = text.toLowerCase(Locale.ROOT);
       names.values().forEach(n -> assertTrue(cased.contains(n.split(" ", -1)[0]), n));
     }
-    Map<Long, String> names = new FeatureExtractor(2, false).names("The C++ fox, jumps");
+    Map<Long, String> names =
+        new FeatureExtractor(2, false, CharacterNgrams.NONE).names("The C++ fox, jumps");
     assertEquals(
         Set.of("the", "c", "c++", "fox", "jumps", "the c", "c fox", "fox jumps"),
         Set.copyOf(names.values()));
-    assertEquals("A,", new FeatureExtractor(1, true).names("A, b").get(words("A,")[0]));
+    assertEquals(
+        "A,",
+        new FeatureExtractor(1, true, CharacterNgrams.NONE).names("A, b").get(words("A,")[0]));
   }
 
   @Test
@@ -196,5 +200,48 @@ final class FeatureExtractorTest {
     assertEquals(5, pairs.size());
     assertEquals(keys(2, false, "x a b")[4], keys(2, false, "y  A,b")[4], "the same pair");
     assertNotEquals(keys(3, false, "x a b")[5], keys(3, false, "y a b")[5], "another triple");
+  }
+
+  private static List<String> characters(int least, int most, String text) {
+    List<String> found = new ArrayList<>();
+    byte[] bytes = text.getBytes(UTF_8);
+    new FeatureExtractor(1, false, CharacterNgrams.of(least, most))
+        .of(
+            text,
+            (key, group, begin, end) -> {
+              if (group == FeatureGroup.CHARACTERS) {
+                found.add(new String(bytes, begin, end - begin, UTF_8));
+              }
+            });
+    return found;
+  }
+
+  @Test
+  void charactersInARow_areThoseOfWords_withTheirEnds() {
+    assertEquals(List.of("ca", "cat", "cat", "cat", "at"), characters(3, 4, "cat"));
+    assertEquals(List.of("c", "ca", "at", "t"), characters(2, 2, "cat"));
+    assertEquals(List.of(), characters(3, 5, "a")); // the whole word is none
+    assertEquals(List.of("yö", "yö"), characters(3, 3, "yö"));
+    assertEquals(List.of(), characters(3, 5, "猫 犬 ประ"));
+    assertEquals(List.of("𝒜b", "𝒜bc", "bc"), characters(3, 3, "𝒜bc"));
+    // Beginnings and endings are other features than the same characters inside.
+    Set<Long> keys = new HashSet<>();
+    int[] all = {0};
+    new FeatureExtractor(1, true, CharacterNgrams.of(2, 2))
+        .of(
+            "aa",
+            (key, group, begin, end) -> {
+              keys.add(key);
+              all[0]++;
+            });
+    assertEquals(4, all[0]);
+    assertEquals(4, keys.size());
+  }
+
+  @Test
+  void charactersOfHostileTexts_areBounded() {
+    assertTrue(characters(1, 10, "a".repeat(1 << 20)).size() <= 660);
+    assertTrue(characters(1, 10, "\u0301".repeat(1 << 16)).size() <= 660);
+    assertTrue(characters(3, 5, "😀".repeat(1000) + " \ud83d \udc00x").size() < 700);
   }
 }

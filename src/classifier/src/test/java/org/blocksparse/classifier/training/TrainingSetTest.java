@@ -131,8 +131,9 @@ final class TrainingSetTest {
   void moreThanThereIsRoomFor_isToldByTheExample_withWhatHelps() {
     Example text = Example.ofText("a b", "x", "y", "z");
     assertTooMany(
-        "examples: up to example 3 there are more than 7 words and words in a row, which is the"
-            + " most; withWordNgrams(1) makes fewer, and so do fewer examples",
+        "examples: up to example 3 there are more than 7 words, words in a row and characters in a"
+            + " row, which is the most; withWordNgrams(1) and withCharNgrams(0, 0) make fewer, and"
+            + " so do fewer examples",
         Stream.of(Example.ofText("a"), Example.ofText("a b c", "x"), Example.ofText("a b", "x")),
         7);
     assertTooMany(

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.training;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.Explanation;
+import org.blocksparse.classifier.ModelHead;
+import org.blocksparse.classifier.examples.Example;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Features are chosen by examples that a trial holds out. */
+final class FeatureTrialTest {
+  private static final int LABELS = 10;
+
+  @TempDir private Path folder;
+
+  /** Texts of one word, of which no two are equal: only its stem, a part of it, says the label. */
+  private static List<Example> inflected(int count, long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    return IntStream.range(0, count)
+        .mapToObj(
+            e -> {
+              int label = random.nextInt(LABELS);
+              String stem = "käsi" + (char) ('a' + label) + (char) ('a' + label);
+              return Example.ofText(
+                  stem + Integer.toString(random.nextInt(1 << 30), 36), "l" + label);
+            })
+        .toList();
+  }
+
+  /** Texts whose label only two words in a row say. */
+  private static List<Example> pairs(int count, long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    return IntStream.range(0, count)
+        .mapToObj(
+            e -> {
+              boolean isOne = random.nextBoolean();
+              boolean isFirst = random.nextBoolean();
+              return Example.ofText(
+                  isOne == isFirst ? "red tea . green sea" : "red sea . green tea",
+                  isOne == isFirst ? "one" : "other");
+            })
+        .toList();
+  }
+
+  private static TrainingOptions chosen(List<Example> examples, TrainingOptions options) {
+    FeatureTrial.Choice choice = FeatureTrial.choose(examples.stream(), options);
+    assertEquals(examples, choice.examples().toList());
+    return choice.options();
+  }
+
+  @Test
+  void charactersStayWhereTheyGain_andPairsToo() {
+    TrainingOptions options = TrainingOptions.defaults();
+    TrainingOptions ofInflected = chosen(inflected(600, 1), options);
+    assertFalse(ofInflected.textFeatures().characters().areNone());
+    TrainingOptions ofPairs = chosen(pairs(600, 1), options);
+    assertTrue(ofPairs.textFeatures().characters().areNone());
+    assertEquals(2, ofPairs.textFeatures().wordNgrams());
+  }
+
+  @Test
+  void whatIsSetStays_andFewExamplesShowNothing() {
+    TrainingOptions options = TrainingOptions.defaults();
+    TrainingOptions none = chosen(inflected(600, 1), options.withCharNgrams(0, 0));
+    assertTrue(none.textFeatures().characters().areNone());
+    TrainingOptions set = options.withWordNgrams(1).withCharNgrams(2, 2);
+    assertEquals("2-2", chosen(pairs(600, 1), set).textFeatures().characters().toString());
+    assertEquals(1, chosen(pairs(600, 1), options.withWordNgrams(1)).textFeatures().wordNgrams());
+    assertTrue(chosen(inflected(99, 1), options).textFeatures().characters().areNone());
+    assertThrows(IllegalArgumentException.class, () -> options.withCharNgrams(0, 3));
+    assertThrows(IllegalArgumentException.class, () -> options.withCharNgrams(3, 2));
+    assertThrows(IllegalArgumentException.class, () -> options.withCharNgrams(3, 11));
+  }
+
+  @Test
+  void examplesWithFeatures_areHandedOn() {
+    List<Example> examples =
+        IntStream.range(0, 200)
+            .mapToObj(e -> Example.ofFeatures(new int[] {e}, new float[] {1}, List.of("a")))
+            .toList();
+    assertEquals(
+        examples,
+        FeatureTrial.choose(examples.stream(), TrainingOptions.defaults()).examples().toList());
+    assertEquals(
+        0, FeatureTrial.choose(Stream.of(), TrainingOptions.defaults()).examples().count());
+  }
+
+  @ParameterizedTest
+  @EnumSource(ModelHead.class)
+  void everyHeadTakesThem_fromItsFile_andLearnsOn(ModelHead head) throws IOException {
+    List<Example> heldOut = inflected(200, 2);
+    TrainingOptions options = TrainingOptions.defaults().withHead(head).withCharNgrams(3, 5);
+    TrainingOptions small =
+        head == ModelHead.LINEAR ? options : options.withDimension(16).withEpochs(3);
+    Path file = folder.resolve("model");
+    try (Classifier model = Training.train(inflected(800, 1).stream(), small)) {
+      assertTrue(model.evaluate(heldOut.stream(), 1).precision(1) > 0.9);
+      model.save(file);
+      try (Classifier loaded = Classifier.load(file)) {
+        assertEquals(model.predict(heldOut, 3), loaded.predict(heldOut, 3));
+        Explanation why = loaded.explain(heldOut.get(0), heldOut.get(0).labels().get(0));
+        assertTrue(
+            why.shares().stream()
+                .flatMap(share -> share.features().stream())
+                .anyMatch(feature -> feature.name().matches("\\*.{2,5}\\*")),
+            why::toString);
+        List<Example> more =
+            Stream.concat(
+                    inflected(200, 3).stream(),
+                    IntStream.range(0, 100).mapToObj(e -> Example.ofText("uusisana" + e, "new")))
+                .toList();
+        TrainingOptions on = TrainingOptions.defaults().withInitialModel(loaded);
+        try (Classifier grown = Training.train(more.stream(), on)) {
+          grown.save(file);
+          try (Classifier again = Classifier.load(file)) {
+            assertEquals(grown.predict(heldOut, 3), again.predict(heldOut, 3));
+            assertEquals("new", again.predict("uusisana7", 1).get(0).label());
+            again.explain(more.get(250), "new");
+          }
+        }
+      }
+    }
+  }
+}
