@@ -19,6 +19,7 @@ final class ProgressLine implements AutoCloseable {
 
   private static final long LINE_INTERVAL = TimeUnit.SECONDS.toNanos(10);
   private static final long BAR_INTERVAL = TimeUnit.MILLISECONDS.toNanos(200);
+  private static final long MARK_INTERVAL = TimeUnit.SECONDS.toNanos(5);
   private static final int BAR_LENGTH = 16;
   private static final int MANY = 100; // of seconds or minutes, before hours are better to read
   private static final int SIXTY = 60;
@@ -31,6 +32,18 @@ final class ProgressLine implements AutoCloseable {
   private final boolean terminal;
   private final long began;
   private long told;
+  private boolean mayEndEarly;
+
+  /**
+   * Marks between which the rate is measured: the time left depends on the latter half of the work
+   * so far. What precedes the first report is preparation, and the first steps of a JVM are slow.
+   */
+  private Mark first;
+
+  private Mark older;
+  private Mark newer;
+
+  private record Mark(long time, long done) {}
 
   /** The length of the line on the terminal. */
   private int shown;
@@ -59,6 +72,12 @@ final class ProgressLine implements AutoCloseable {
     this.told = began;
   }
 
+  /** Shows the time left as a bound, as the work may end before all is done. Returns this. */
+  ProgressLine mayEndEarly() {
+    mayEndEarly = true;
+    return this;
+  }
+
   /** Seconds since it began. */
   double seconds() {
     return (clock.getAsLong() - began) * 1e-9;
@@ -71,11 +90,12 @@ final class ProgressLine implements AutoCloseable {
    */
   void show(long done, Supplier<String> details) {
     long now = clock.getAsLong();
+    mark(new Mark(now, done));
     if (now - told < (terminal ? BAR_INTERVAL : LINE_INTERVAL)) {
       return;
     }
     told = now;
-    String line = task + ": " + bar(done) + share(done) + details.get() + left(done);
+    String line = task + ": " + bar(done) + share(done) + details.get() + left(now, done);
     if (terminal) {
       err.print("\r" + line + " ".repeat(Math.max(0, shown - line.length())));
       shown = line.length();
@@ -97,18 +117,29 @@ final class ProgressLine implements AutoCloseable {
     return total > 0 ? "%.0f %%, ".formatted(100.0 * done / total) : "";
   }
 
-  private String left(long done) {
-    if (total <= 0 || done <= 0) {
+  private void mark(Mark reached) {
+    if (first == null) {
+      first = reached;
+      older = reached;
+      newer = reached;
+    } else if (reached.time - newer.time >= Math.max(MARK_INTERVAL, newer.time - first.time)) {
+      older = newer;
+      newer = reached;
+    }
+  }
+
+  private String left(long now, long done) {
+    if (total <= 0 || done <= older.done) {
       return "";
     }
-    double left = seconds() * (total - done) / done;
+    double left = (now - older.time) * 1e-9 * (total - done) / (done - older.done);
     String time =
         left < MANY
             ? "%.0f s".formatted(left)
             : left < MANY * SIXTY
                 ? "%.0f min".formatted(left / SIXTY)
                 : "%.1f h".formatted(left / SIXTY / SIXTY);
-    return ", " + time + " left";
+    return (mayEndEarly ? ", at most " : ", ") + time + " left";
   }
 
   /** Makes room on the terminal for a line that stays. */

@@ -17,6 +17,7 @@ import org.blocksparse.classifier.training.TuningTrial;
  */
 final class TrainingLog implements TrainingListener, AutoCloseable {
   private static final int STEPS_PER_AVERAGE = 100;
+  private static final int PARTS = 1_000_000;
 
   private final PrintWriter out;
   private final PrintWriter err;
@@ -150,6 +151,9 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     // collector to look; the heap gives most of it back here.
     System.gc();
     progress = new ProgressLine("training", (long) epochs * count, err);
+    if (isBesideLinear || hasSeveralTrainings) {
+      progress.mayEndEarly();
+    }
   }
 
   @Override
@@ -160,7 +164,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     out.flush();
     averageLoss = Double.NaN;
     examples = 0;
-    progress = new ProgressLine(which, all, err);
+    progress = new ProgressLine(which, all, err).mayEndEarly();
   }
 
   private void describe(int count, int features, int labels, int classes) {
@@ -233,9 +237,9 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   public void linear(double part) {
     if (linear == null) {
       close();
-      linear = new ProgressLine("linear head", 100, err);
+      linear = new ProgressLine("linear head", PARTS, err);
     }
-    linear.show((long) (100 * part), () -> "sparse weights");
+    linear.show((long) (PARTS * part), () -> "sparse weights");
   }
 
   private double perSecond() {
@@ -257,6 +261,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     close();
     out.printf("epoch %d: loss %.3f", point.epoch(), point.loss());
     if (!Double.isNaN(point.precision())) {
+      progress.mayEndEarly(); // if the following epochs are no better
       out.printf(", P@1 on validation %.3f, nDCG@%d %.3f", point.precision(), cutoff, point.ndcg());
       if (!Double.isNaN(point.f1())) {
         out.printf(", F1 %.3f", point.f1());

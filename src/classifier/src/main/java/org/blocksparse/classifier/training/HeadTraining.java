@@ -184,6 +184,11 @@ public final class HeadTraining {
     }
   }
 
+  /** Whether the training chooses the heads, and has the examples to try more than one. */
+  private boolean mayTryMore() {
+    return head == null && !TrainingDefaults.areFew(set.size());
+  }
+
   private int[] all() {
     return IntStream.range(0, set.size()).toArray();
   }
@@ -239,7 +244,7 @@ public final class HeadTraining {
 
   /** The linear head with an embedding beside it; null if the training has none. */
   private Classifier besideOrNull(Classifier linear, HeldOut examples) {
-    if (head == ModelHead.LINEAR || (head == null && TrainingDefaults.areFew(set.size()))) {
+    if (head != ModelHead.BOTH && !mayTryMore()) {
       return null;
     }
     Classifier embedding;
@@ -291,7 +296,9 @@ public final class HeadTraining {
     BitSet withheld = withheld();
     boolean isTwice =
         !withheld.isEmpty() || (heldOut().length > 0 && !TrainingDefaults.areMany(set.size()));
-    int trees = folds.size() + (isTwice ? 1 : 0);
+    int last = isTwice ? 1 : 0;
+    boolean triesMore = head == ModelHead.BOTH || !texts.isEmpty() || mayTryMore();
+    int trees = (triesMore ? 1 : folds.size()) + last; // folds only if the head stays alone
     Classifier model = linear(tree(others(), withheld, labels, 0, trees));
     try {
       try (HeldOut examples = heldOut(model)) {
@@ -299,7 +306,9 @@ public final class HeadTraining {
             texts.isEmpty() ? withNeighboursOrNull(model, examples) : withTexts(model, examples);
         Classifier both = near == null ? besideOrNull(model, examples) : model.with(near);
         model =
-            both == null ? model.with(calibrated(model.heads(), examples, labels, trees)) : both;
+            both == null
+                ? model.with(calibrated(model.heads(), examples, labels, folds.size() + last))
+                : both;
       }
       if (isTwice) {
         model = again(model, labels, !withheld.isEmpty());
@@ -340,7 +349,7 @@ public final class HeadTraining {
    */
   private Classifier again(Classifier model, Labels labels, boolean lacksLabels) {
     try {
-      int before = folds.size();
+      int before = foldsUsed;
       LinearLabelTree ofAll = tree(all(), new BitSet(), labels, before, before + 1);
       model.tree().close();
       NearestExamples near = model.neighbours();
