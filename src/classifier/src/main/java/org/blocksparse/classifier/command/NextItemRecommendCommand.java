@@ -4,8 +4,10 @@ package org.blocksparse.classifier.command;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import org.blocksparse.classifier.LabelFilter;
 import org.blocksparse.classifier.Prediction;
@@ -72,14 +74,13 @@ final class NextItemRecommendCommand implements Callable<Integer> {
     if (only != null && without != null) {
       throw new InvalidInputException("--only: expected no --without as well");
     }
-    PredictionOptions options = PredictionOptions.top(top);
-    if (only != null) {
-      options = options.withFilter(LabelFilter.only(words(only)));
-    } else if (without != null) {
-      options = options.withFilter(LabelFilter.without(words(without)));
-    }
+    Set<String> names = only != null ? words(only) : without != null ? words(without) : Set.of();
+    PredictionOptions options =
+        PredictionOptions.top(top)
+            .withFilter(only != null ? LabelFilter.only(names) : LabelFilter.without(names));
     PrintWriter out = streams.out();
     try (NextItem items = NextItem.load(model)) {
+      requireKnown(names, items);
       List<Sequence> sequences = input.readFor(items, file, null);
       List<List<Prediction>> all =
           items.recommend(sequences.stream().map(Sequence::items).toList(), options);
@@ -108,9 +109,31 @@ final class NextItemRecommendCommand implements Callable<Integer> {
     }
   }
 
-  private static List<String> words(Path file) throws IOException {
-    return SequenceReader.of(SequenceFormat.BASKETS).read(file).stream()
-        .flatMap(line -> line.items().stream())
-        .toList();
+  /** Reports names of a filter that the model does not know, and rejects them if all are. */
+  private void requireKnown(Set<String> names, NextItem items) {
+    String option = only != null ? "--only" : "--without";
+    Path from = only != null ? only : without;
+    List<String> unknown = names.stream().filter(name -> !items.knows(name)).toList();
+    if (only != null && names.isEmpty()) {
+      throw new InvalidInputException(option + ": " + from + " has no item");
+    }
+    if (!unknown.isEmpty()) {
+      String count =
+          "%s: %,d of %,d items of %s are unknown, such as '%s'"
+              .formatted(option, unknown.size(), names.size(), from, Printed.of(unknown.get(0)));
+      if (unknown.size() == names.size()) {
+        throw new InvalidInputException(count);
+      }
+      streams.err().println(count);
+      streams.err().flush();
+    }
+  }
+
+  private static Set<String> words(Path file) throws IOException {
+    Set<String> words = new LinkedHashSet<>();
+    SequenceReader.of(SequenceFormat.BASKETS)
+        .read(file)
+        .forEach(line -> words.addAll(line.items()));
+    return words;
   }
 }

@@ -354,6 +354,29 @@ final class NextItemCommandTest {
   }
 
   @Test
+  void unknownItemsOfAFilterAreCounted_andRefusedWhereAllAre() throws IOException {
+    Path users = file("users.txt", "a i1\n");
+    Path some = file("some.txt", "i2 nix i2\nnox\n");
+    Path none = file("none.txt", "nix\n");
+    Path empty = file("empty.txt", "\n");
+    for (String option : List.of("--only", "--without")) {
+      Commands.Result result = Commands.run("next-item", "recommend", model, users, option, some);
+      assertEquals(
+          option + ": 2 of 3 items of " + some + " are unknown, such as 'nix'\n", result.err());
+      assertEquals(0, result.code());
+      refused(
+          option + ": 1 of 1 items of " + none + " are unknown, such as 'nix'",
+          "recommend",
+          model,
+          users,
+          option,
+          none);
+    }
+    refused("--only: " + empty + " has no item", "recommend", model, users, "--only", empty);
+    Commands.runWell("next-item", "recommend", model, users, "--without", empty);
+  }
+
+  @Test
   void aCommandIsNeeded() {
     refused("next-item: expected train, test or recommend; --help describes them");
   }
