@@ -285,6 +285,11 @@ public final class Access {
     SaveSettings.Part part(SparseWeights weights, String prefix, Labels names);
 
     SparseWeights load(Path file, LoadSettings settings, String prefix) throws IOException;
+
+    /** A tree in tensors whose names begin with a prefix. */
+    SaveSettings.Part part(LinearLabelTree tree, String prefix);
+
+    LinearLabelTree loadTree(Path file, LoadSettings settings, String prefix) throws IOException;
   }
 
   /** Of {@code org.blocksparse.softmax}. */

@@ -70,6 +70,17 @@ final class LinearAccess implements Access.Linear {
   }
 
   @Override
+  public SaveSettings.Part part(LinearLabelTree tree, String prefix) {
+    return tree.part(prefix);
+  }
+
+  @Override
+  public LinearLabelTree loadTree(Path file, LoadSettings settings, String prefix)
+      throws IOException {
+    return LinearLabelTree.load(file, settings, prefix);
+  }
+
+  @Override
   public SparseWeights load(Path file, LoadSettings settings, String prefix) throws IOException {
     return SparseWeights.load(file, settings, prefix);
   }

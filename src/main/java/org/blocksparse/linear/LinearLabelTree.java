@@ -174,12 +174,17 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
 
   @Override
   void addTo(WeightsFile file, StorageLease lease) {
-    LinearModelFile.add(model, file, lease);
+    LinearModelFile.add(format().prefix(), model, file, lease);
   }
 
   /** This tree as a part of another layer's file. */
   SaveSettings.Part part() {
-    return (file, settings, metadata, lease) -> addTo(file, lease);
+    return part(format().prefix());
+  }
+
+  /** This tree as a part of a file, in tensors whose names begin with a prefix. */
+  SaveSettings.Part part(String prefix) {
+    return (file, settings, metadata, lease) -> LinearModelFile.add(prefix, model, file, lease);
   }
 
   /**
@@ -210,9 +215,13 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
    */
   public static LinearLabelTree load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
-    LoadSettings settings = IO.settings(requireNonNull(options, "options"));
+    return load(
+        file, IO.settings(requireNonNull(options, "options")), LinearModelFile.FORMAT.prefix());
+  }
+
+  static LinearLabelTree load(Path file, LoadSettings settings, String prefix) throws IOException {
     SparseChunksFile.Content<LinearModel> content =
-        Reading.of(file, () -> LinearModelFile.load(file, settings));
+        Reading.of(file, () -> LinearModelFile.load(file, settings, prefix));
     return new LinearLabelTree(
         content.model(),
         settings.engine(),

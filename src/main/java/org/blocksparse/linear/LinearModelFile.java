@@ -25,31 +25,37 @@ final class LinearModelFile {
   static final SparseChunksFile.Format FORMAT =
       new SparseChunksFile.Format("linear label tree", ModelNames.LINEAR_LABEL_TREE, "tree.");
 
-  private static final String BIASES = "tree.biases";
-  private static final String LEVELS = "tree.levels";
-  private static final String OUTPUTS = "tree.outputs";
-  private static final String LABELS = "tree.labels";
-  private static final String CALIBRATION = "tree.calibration";
+  private static final String BIASES = "biases";
+  private static final String LEVELS = "levels";
+  private static final String OUTPUTS = "outputs";
+  private static final String LABELS = "labels";
+  private static final String CALIBRATION = "calibration";
 
   private LinearModelFile() {}
 
   // ------------------------------------------------------------------------------------ writing
 
-  /** Adds all tensors of a tree to a file, and its memory to a lease. */
-  static void add(LinearModel model, WeightsFile file, StorageLease lease) {
+  /**
+   * Adds all tensors of a tree to a file, and its memory to a lease.
+   *
+   * @param prefix of the names of the tensors
+   */
+  static void add(String prefix, LinearModel model, WeightsFile file, StorageLease lease) {
     model.lease(lease);
     SparseChunks weights = model.weights();
-    SparseChunksFile.add(FORMAT.prefix(), weights, model.tree().chunks(), file);
+    SparseChunksFile.add(prefix, weights, model.tree().chunks(), file);
     file.tensors()
-        .add(TensorSource.floats(BIASES, new long[] {model.tree().outputs()}, weights.biases()));
-    file.tensors().add(TensorSource.ints(LEVELS, model.tree().levelBegins()));
-    file.tensors().add(TensorSource.ints(OUTPUTS, model.tree().outputBegins()));
-    file.tensors().add(TensorSource.ints(LABELS, model.tree().labels()));
+        .add(
+            TensorSource.floats(
+                prefix + BIASES, new long[] {model.tree().outputs()}, weights.biases()));
+    file.tensors().add(TensorSource.ints(prefix + LEVELS, model.tree().levelBegins()));
+    file.tensors().add(TensorSource.ints(prefix + OUTPUTS, model.tree().outputBegins()));
+    file.tensors().add(TensorSource.ints(prefix + LABELS, model.tree().labels()));
     List<Calibration> calibrations = model.calibrations();
     file.tensors()
         .add(
             floats(
-                CALIBRATION,
+                prefix + CALIBRATION,
                 i ->
                     i % 2 == 0
                         ? calibrations.get(i / 2).slope()
@@ -57,7 +63,7 @@ final class LinearModelFile {
                 calibrations.size(),
                 2));
     if (model.tfIdf() != null) {
-      model.tfIdf().add(FORMAT.prefix(), file);
+      model.tfIdf().add(prefix, file);
     }
   }
 
@@ -83,12 +89,16 @@ final class LinearModelFile {
   /**
    * Loads a linear label tree.
    *
+   * @param prefix of the names of its tensors
    * @throws MalformedException if the file does not hold one
    */
-  static SparseChunksFile.Content<LinearModel> load(Path file, LoadSettings settings)
+  static SparseChunksFile.Content<LinearModel> load(Path file, LoadSettings settings, String prefix)
       throws IOException {
     return SparseChunksFile.load(
-        file, settings, FORMAT, (reader, made) -> new Loading(reader, settings, made).load());
+        file,
+        settings,
+        FORMAT,
+        (reader, made) -> new Loading(reader, settings, made, prefix).load());
   }
 
   /** Whether a file holds a tree; only its header is read. */
@@ -99,22 +109,24 @@ final class LinearModelFile {
   }
 
   /** One file on its way to a layer. */
-  private record Loading(SafeTensorsReader reader, LoadSettings settings, List<Storage> made) {
+  private record Loading(
+      SafeTensorsReader reader, LoadSettings settings, List<Storage> made, String prefix) {
     SparseChunksFile.Content<LinearModel> load() throws IOException {
       ModelMetadata metadata = new ModelMetadata(reader.metadata()).requireVersion();
-      if (!reader.has(FORMAT.weights())) { // else it may be a part of the file of another layer
+      if (prefix.equals(FORMAT.prefix())
+          && !reader.has(FORMAT.weights())) { // else it may be a part of the file of another layer
         metadata.requireLayer(FORMAT.layer());
       }
-      SparseChunksFile sparse = new SparseChunksFile(reader, settings, made, FORMAT.prefix());
-      TensorEntry labels = reader.entryOfRank(1, LABELS, Dtype.I32);
+      SparseChunksFile sparse = new SparseChunksFile(reader, settings, made, prefix);
+      TensorEntry labels = reader.entryOfRank(1, prefix + LABELS, Dtype.I32);
       long outputs = SparseChunksFile.requireSize(labels, 1, GrowingArrays.MAX_LENGTH);
-      TensorEntry outputBegins = reader.entryOfRank(1, OUTPUTS, Dtype.I32);
+      TensorEntry outputBegins = reader.entryOfRank(1, prefix + OUTPUTS, Dtype.I32);
       long chunks =
           SparseChunksFile.requireSize(outputBegins, 2, GrowingArrays.MAX_LENGTH - outputs) - 1;
-      TensorEntry levelBegins = reader.entryOfRank(1, LEVELS, Dtype.I32);
+      TensorEntry levelBegins = reader.entryOfRank(1, prefix + LEVELS, Dtype.I32);
       long levels = SparseChunksFile.requireSize(levelBegins, 2, chunks + 1) - 1;
-      TensorEntry calibration = reader.entry(CALIBRATION, Dtype.F32, levels, 2);
-      TensorEntry biases = reader.entry(BIASES, Dtype.F32, chunks - 1 + outputs);
+      TensorEntry calibration = reader.entry(prefix + CALIBRATION, Dtype.F32, levels, 2);
+      TensorEntry biases = reader.entry(prefix + BIASES, Dtype.F32, chunks - 1 + outputs);
       LabelsFile names = LabelsFile.orNull(reader, (int) outputs);
       reportProgress(sparse.mapped(), biases);
 
@@ -129,7 +141,7 @@ final class LinearModelFile {
               tree,
               stored,
               calibrations(calibration),
-              TfIdf.readOrNull(reader, FORMAT.prefix(), stored.features())),
+              TfIdf.readOrNull(reader, prefix, stored.features())),
           metadata.ofUser(),
           names == null ? null : names.read(reader, !settings.isMapped()));
     }
@@ -138,7 +150,9 @@ final class LinearModelFile {
     private void reportProgress(List<TensorEntry> mappable, TensorEntry biases) {
       long bytes = 0;
       for (TensorEntry entry : reader.entries()) {
-        if (entry.name().startsWith(FORMAT.prefix()) || entry.name().startsWith("labels.")) {
+        boolean isOfTree = // rather than of another one, which has a longer prefix
+            entry.name().startsWith(prefix) && entry.name().indexOf('.', prefix.length()) < 0;
+        if (isOfTree || entry.name().startsWith("labels.")) {
           bytes += entry.bytes();
         }
       }
@@ -148,14 +162,12 @@ final class LinearModelFile {
       reader.reportTo(settings.progress(), bytes);
     }
 
-    private static ChunkTree tree(int[] levels, int[] outputs, int[] labels)
-        throws MalformedException {
+    private ChunkTree tree(int[] levels, int[] outputs, int[] labels) throws MalformedException {
       try {
         return new ChunkTree(levels, outputs, labels).check();
       } catch (IllegalArgumentException e) {
         String part = e.getMessage().substring(0, e.getMessage().indexOf(':'));
-        throw new MalformedException(
-            "tree." + part, e.getMessage().substring(part.length() + 2), e);
+        throw new MalformedException(prefix + part, e.getMessage().substring(part.length() + 2), e);
       }
     }
 

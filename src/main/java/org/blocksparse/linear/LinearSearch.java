@@ -100,9 +100,7 @@ final class LinearSearch {
         close(0, 0);
       }
       int opened = 0;
-      while (!closed.isEmpty()
-          && !found.isUndefined()
-          && !found.isDone(Candidates.logProbability(closed.min()))) {
+      while (!isDone()) {
         long next = closed.removeMin();
         int chunk = (int) next;
         int n = tree.size(chunk);
@@ -115,9 +113,58 @@ final class LinearSearch {
         } else {
           opened++;
           offer(chunk, n, ofChunk);
+          settle(opened);
         }
       }
+      settle(0);
       return opened;
+    }
+
+    private boolean isDone() {
+      return closed.isEmpty() || found.isUndefined() || found.isDone(closedBound());
+    }
+
+    /** An upper bound of labels in closed clusters. */
+    private float closedBound() {
+      float bound = Candidates.logProbability(closed.min());
+      while (added != null && (int) closed.min() >= tree.firstLeaf()) { // whose bounds fall
+        int chunk = (int) closed.min();
+        addedBounds[chunk] = added.bound(chunk - tree.firstLeaf());
+        float now = bound(chunk, closedScores[chunk]);
+        if (!(now < bound)) {
+          break;
+        }
+        closed.replaceMin(Candidates.encode(chunk, now));
+        bound = Candidates.logProbability(closed.min());
+      }
+      return bound;
+    }
+
+    /**
+     * Completes the scores of labels that may be better than those in closed clusters, then lowers
+     * the bounds of these at most so many times.
+     */
+    private void settle(int times) {
+      if (added == null) {
+        return;
+      }
+      offerWaiting();
+      for (int i = 0; i < times && !isDone() && advance(); i++) {
+        offerWaiting();
+      }
+    }
+
+    private boolean advance() {
+      int cluster = (int) closed.min() - tree.firstLeaf();
+      return cluster >= 0 && added.advance(cluster);
+    }
+
+    private void offerWaiting() {
+      boolean isNext = true;
+      while (isNext) {
+        float limit = closed.isEmpty() ? Float.NEGATIVE_INFINITY : closedBound();
+        isNext = added.offerNext(limit, found);
+      }
     }
 
     private void begin(Addends ofRow) {

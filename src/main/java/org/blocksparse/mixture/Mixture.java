@@ -28,8 +28,8 @@ import org.blocksparse.ranking.Ranking;
 
 /**
  * A weighted sum of the scores of several layers over the same outputs: a {@link
- * org.blocksparse.softmax.TwoLevelLayer} over an {@link org.blocksparse.bag.EmbeddingBag}, a {@link
- * org.blocksparse.linear.LinearLabelTree}, and any number of {@link
+ * org.blocksparse.softmax.TwoLevelLayer} over an {@link org.blocksparse.bag.EmbeddingBag}, and any
+ * number of {@link org.blocksparse.linear.LinearLabelTree}, {@link
  * org.blocksparse.linear.SparseWeights} and {@link NearestExamples}.
  *
  * <pre>{@code
@@ -48,12 +48,12 @@ import org.blocksparse.ranking.Ranking;
  * weights is their sum, 0 for most outputs.
  *
  * <p><b>Search.</b> Searches are exact. Sums of sparse weights are computed first, for the outputs
- * that share a feature with the row. The layer, or else the tree, then opens its classes in order
- * of the upper bound of the sum: that of the class's log probability, of its highest sparse score,
- * and of the tree's clusters that share a label with it. The search stops when no class can change
- * the result; {@link Ranking#openedClasses} counts the opened ones. Without a layer and a tree,
- * outputs with score 0 are not in a ranking. Scorers with weight 0 are not computed; if all weights
- * are 0, every output has score 0 and is ranked by its number.
+ * that share a feature with the row. The layer, or else the first tree, then opens its classes in
+ * order of the upper bound of the sum: that of the class's log probability, of its highest sparse
+ * score, and of other trees' clusters that share a label with it. The search stops when no class
+ * can change the result; {@link Ranking#openedClasses} counts the opened ones. Without a layer and
+ * a tree, outputs with score 0 are not in a ranking. Scorers with weight 0 are not computed; if all
+ * weights are 0, every output has score 0 and is ranked by its number.
  *
  * <p><b>Rows.</b> Each scorer reads rows of its own, such as the recent items of a user with their
  * weights, or the words of a text. A list of one {@link SparseRows} is for all scorers.

@@ -41,7 +41,9 @@ public final class MixtureBuilder {
               + " features, as the layer has, but was "
               + bag.features());
     }
-    requireOne(Scorer.OfLayer.class, "layer");
+    if (scorers.stream().anyMatch(Scorer.OfLayer.class::isInstance)) {
+      throw new IllegalArgumentException("layer: expected one but was a second one");
+    }
     return add(new Scorer.OfLayer(name, bag, layer));
   }
 
@@ -49,11 +51,10 @@ public final class MixtureBuilder {
    * Adds the log probabilities of a linear label tree.
    *
    * @param name as of {@link #layer}
-   * @throws IllegalArgumentException if the name is none, or taken; or if there is a tree
+   * @throws IllegalArgumentException if the name is none, or taken
    */
   public MixtureBuilder tree(String name, LinearLabelTree tree) {
     requireNonNull(tree, "tree");
-    requireOne(Scorer.OfTree.class, "tree");
     return add(new Scorer.OfTree(name, tree));
   }
 
@@ -84,12 +85,6 @@ public final class MixtureBuilder {
   public MixtureBuilder addProbabilities() {
     addsProbabilities = true;
     return this;
-  }
-
-  private void requireOne(Class<? extends Scorer> type, String name) {
-    if (scorers.stream().anyMatch(type::isInstance)) {
-      throw new IllegalArgumentException(name + ": expected one but was a second one");
-    }
   }
 
   private MixtureBuilder add(Scorer scorer) {

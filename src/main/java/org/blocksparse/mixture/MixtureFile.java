@@ -66,12 +66,13 @@ record MixtureFile(
     }
     List<SaveSettings.Part> parts = new ArrayList<>();
     Scorer.OfLayer layer = null;
+    int trees = 0;
     for (Scorer scorer : scorers) {
       if (scorer instanceof Scorer.OfLayer embedding) {
         layer = embedding;
         parts.add(BAGS.partOrNull(embedding.bag()));
       } else if (scorer instanceof Scorer.OfTree linear) {
-        parts.add(LINEAR.partOrNull(linear.tree()));
+        parts.add(LINEAR.part(linear.tree(), treePrefix(linear.name(), trees++)));
       } else if (scorer instanceof Scorer.OfWeights sparse) {
         parts.add(part(sparse.weights(), prefix(sparse.name()), labels));
         if (sparse.nearest() != null) {
@@ -114,6 +115,11 @@ record MixtureFile(
 
   private static String prefix(String name) {
     return "sparse." + name + ".";
+  }
+
+  /** The first tree can be loaded by itself. */
+  private static String treePrefix(String name, int treesBefore) {
+    return treesBefore == 0 ? "tree." : "tree." + name + ".";
   }
 
   private static String examplesPrefix(String name) {
@@ -176,13 +182,15 @@ record MixtureFile(
     LoadSettings settings = IO.settings(options);
     Header header = Reading.of(file, () -> header(file));
     List<Scorer> scorers = new ArrayList<>();
+    int trees = 0;
     try {
       for (String text : header.scorers) {
         String name = text.substring(text.lastIndexOf(':') + 1);
         if (text.startsWith(LAYER)) {
           scorers.add(layer(file, options, name, header.isLabelTree));
         } else if (text.startsWith(TREE)) {
-          scorers.add(new Scorer.OfTree(name, LinearLabelTree.load(file, options)));
+          LinearLabelTree tree = LINEAR.loadTree(file, settings, treePrefix(name, trees++));
+          scorers.add(new Scorer.OfTree(name, tree));
         } else {
           SparseWeights sparse = LINEAR.load(file, settings, prefix(name));
           scorers.add(new Scorer.OfWeights(name, sparse, null));
@@ -249,6 +257,11 @@ record MixtureFile(
           throw new MalformedException("table", "has rows of another size than the layer's");
         }
       } else if (scorer instanceof Scorer.OfTree) {
+        if (ofTree >= 0 && ofTree != scorer.outputs()) {
+          throw new MalformedException(
+              treePrefix(scorer.name(), 1) + "labels",
+              "are " + scorer.outputs() + " beside a tree of " + ofTree + " labels");
+        }
         ofTree = scorer.outputs();
       }
     }
@@ -330,7 +343,7 @@ record MixtureFile(
       String name = text.substring(colon);
       boolean isSparse = kind.equals(SPARSE) || kind.matches(NEAREST + "([1-9]\\d{0,5}|1000000):");
       boolean isKind = kind.equals(LAYER) || kind.equals(TREE) || isSparse;
-      boolean isNew = seen.add(name) && (isSparse || seen.add(kind));
+      boolean isNew = seen.add(name) && (!kind.equals(LAYER) || seen.add(kind));
       if (!isKind
           || !isNew
           || scorers.size() > MixtureBuilder.MOST_SCORERS

@@ -15,7 +15,9 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.Function;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.SparseRows;
@@ -56,7 +58,9 @@ final class MixtureSearch {
   /** The index of the scorer with a positive weight, or -1. */
   private final int layer;
 
-  private final int tree;
+  /** The indices of the trees with a positive weight. */
+  private final int[] trees;
+
   private final int[] sparse;
 
   /** The chunks of sparse weights for as many outputs as there were at the last search. */
@@ -66,12 +70,9 @@ final class MixtureSearch {
     this.scorers = scorers;
     this.weights = weights;
     this.addsProbabilities = addsProbabilities;
-    this.layer = find(Scorer.OfLayer.class);
-    this.tree = find(Scorer.OfTree.class);
-    this.sparse =
-        IntStream.range(0, weights.length)
-            .filter(i -> weights[i] > 0 && scorers.get(i) instanceof Scorer.OfWeights)
-            .toArray();
+    this.layer = used(Scorer.OfLayer.class).findFirst().orElse(-1);
+    this.trees = used(Scorer.OfTree.class).toArray();
+    this.sparse = used(Scorer.OfWeights.class).toArray();
   }
 
   /** The chunks of all outputs. A layer of weight 0 may have grown. */
@@ -85,18 +86,14 @@ final class MixtureSearch {
     return last;
   }
 
-  private int find(Class<? extends Scorer> type) {
-    for (int i = 0; i < weights.length; i++) {
-      if (weights[i] > 0 && type.isInstance(scorers.get(i))) {
-        return i;
-      }
-    }
-    return -1;
+  private IntStream used(Class<? extends Scorer> type) {
+    return IntStream.range(0, weights.length)
+        .filter(i -> weights[i] > 0 && type.isInstance(scorers.get(i)));
   }
 
   /** Whether a search leaves out outputs with score 0. */
   boolean leavesOut() {
-    return layer < 0 && tree < 0 && sparse.length > 0;
+    return layer < 0 && trees.length == 0 && sparse.length > 0;
   }
 
   boolean isSparse(int scorer) {
@@ -111,15 +108,15 @@ final class MixtureSearch {
   int classes() {
     return layer >= 0
         ? layer().layer().assignment().classCount()
-        : tree >= 0 ? tree().clusterCount() : chunks().classes();
+        : trees.length > 0 ? tree(trees[0]).clusterCount() : chunks().classes();
   }
 
   private Scorer.OfLayer layer() {
     return (Scorer.OfLayer) scorers.get(layer);
   }
 
-  private LinearLabelTree tree() {
-    return ((Scorer.OfTree) scorers.get(tree)).tree();
+  private LinearLabelTree tree(int scorer) {
+    return ((Scorer.OfTree) scorers.get(scorer)).tree();
   }
 
   private Scale scale(int scorer) {
@@ -146,7 +143,8 @@ final class MixtureSearch {
       SearchResult found =
           layer >= 0
               ? searchLayer(x, terms, filter, Math.min(wanted, MOST_FIRST), candidates)
-              : searchWithoutLayer(x, batch, terms, filter, candidates, lease);
+              : searchWithoutLayer(
+                  x, batch, terms, filter, Math.min(wanted, MOST_FIRST), candidates, lease);
       return found.undefine(undefined);
     }
   }
@@ -158,14 +156,63 @@ final class MixtureSearch {
       int first,
       Candidates.Maker candidates) {
     try (FloatTensor vectors = layer().bag().apply(of(x, layer))) {
-      return tree < 0
-          ? searchLayer(vectors, terms, null, filter, 0, candidates)
-          : LINEAR.with(
-              tree(),
-              of(x, tree),
-              name(x, tree),
-              rows -> searchLayer(vectors, terms, rows, filter, first, candidates));
+      return withLates(
+          x, trees, first, lates -> searchLayer(vectors, terms, lates, filter, candidates));
     }
+  }
+
+  /** Scores of a tree that wait for those of the search, for all rows of a call. */
+  private record LateTree(int outputs, Addends.LateMaker rows, Scale scale) {
+    Addends.ScaledLate of(int row, ClassTable classes) {
+      if (classes.outputs() != outputs) {
+        throw new IllegalStateException(
+            "mixture: the layer has "
+                + classes.outputs()
+                + " outputs, but the tree has "
+                + outputs);
+      }
+      return new Addends.ScaledLate(rows.of(row, classes), scale);
+    }
+  }
+
+  /**
+   * Calls a function with the late scores of some trees, which are leased meanwhile.
+   *
+   * @param some indices of scorers
+   * @param first the number of labels of a tree that are computed first
+   */
+  private SearchResult withLates(
+      List<SparseRows> x, int[] some, int first, Function<List<LateTree>, SearchResult> use) {
+    if (some.length == 0) {
+      return use.apply(List.of());
+    }
+    int[] others = Arrays.copyOfRange(some, 1, some.length);
+    LinearLabelTree tree = tree(some[0]);
+    return LINEAR.with(
+        tree,
+        of(x, some[0]),
+        name(x, some[0]),
+        rows -> {
+          LateTree late =
+              new LateTree(tree.outputs(), LINEAR.late(tree, rows, first), scale(some[0]));
+          return withLates(
+              x,
+              others,
+              first,
+              more -> use.apply(Stream.concat(Stream.of(late), more.stream()).toList()));
+        });
+  }
+
+  /** Makes the addends of the rows of a call. */
+  private static Addends.Maker addends(Scale scale, List<SparseTerm> terms, List<LateTree> lates) {
+    return (row, table, slots) ->
+        new Addends(
+            row,
+            table,
+            slots,
+            scale,
+            terms,
+            lates.stream().map(late -> late.of(row, table)).toList());
   }
 
   private SearchResult searchWithoutLayer(
@@ -173,27 +220,38 @@ final class MixtureSearch {
       int batch,
       List<SparseTerm> terms,
       Filter filter,
+      int first,
       Candidates.Maker candidates,
       OperandLease lease) {
-    ClassTable table = tree >= 0 ? null : chunks();
-    int searched = tree >= 0 ? tree().outputs() : table.outputs();
+    ClassTable table = trees.length > 0 ? null : chunks();
+    int searched = trees.length > 0 ? tree(trees[0]).outputs() : table.outputs();
     OutputFilter allowed = RANKING.check(filter, batch, searched);
     RANKING.lease(filter, lease);
-    if (tree >= 0) {
-      Addends.Maker addends =
-          (row, clusters, slots) ->
-              new Addends(row, clusters, slots, scale(tree), terms, null, null);
-      return LINEAR.with(
-          tree(),
-          of(x, tree),
-          name(x, tree),
-          rows -> LINEAR.search(tree(), rows, allowed, candidates, addends));
+    if (trees.length > 0) {
+      int main = trees[0];
+      int[] others = Arrays.copyOfRange(trees, 1, trees.length);
+      return withLates(
+          x,
+          others,
+          first,
+          lates ->
+              LINEAR.with(
+                  tree(main),
+                  of(x, main),
+                  name(x, main),
+                  rows ->
+                      LINEAR.search(
+                          tree(main),
+                          rows,
+                          allowed,
+                          candidates,
+                          addends(scale(main), terms, lates))));
     }
     if (sparse.length == 0) {
       return searchWithoutScorers(batch, table, allowed, candidates);
     }
-    Scorer.OfWeights first = (Scorer.OfWeights) scorers.get(sparse[0]);
-    return new SparseSearch(terms, table, LINEAR.engine(first.weights()))
+    Scorer.OfWeights one = (Scorer.OfWeights) scorers.get(sparse[0]);
+    return new SparseSearch(terms, table, LINEAR.engine(one.weights()))
         .search(batch, allowed, candidates);
   }
 
@@ -224,38 +282,15 @@ final class MixtureSearch {
     return scorers.stream().noneMatch(scorer -> scorer.isRetired(output));
   }
 
-  /**
-   * Searches by the classes of the layer.
-   *
-   * @param ofTree the rows of the tree; null: there is none
-   * @param first labels of the tree that are computed first
-   */
+  /** Searches by the classes of the layer. */
   private SearchResult searchLayer(
       FloatTensor vectors,
       List<SparseTerm> terms,
-      Bags ofTree,
+      List<LateTree> lates,
       Filter filter,
-      int first,
       Candidates.Maker candidates) {
-    Addends.LateMaker late = ofTree == null ? null : LINEAR.late(tree(), ofTree, first);
-    Scale ofLate = ofTree == null ? null : scale(tree);
-    Addends.Maker addends =
-        (row, table, slots) -> {
-          requireOutputs(table);
-          Addends.Late ofRow = late == null ? null : late.of(row, table);
-          return new Addends(row, table, slots, scale(layer), terms, ofRow, ofLate);
-        };
-    return SOFTMAX.search(layer().layer(), vectors, filter, candidates, addends);
-  }
-
-  private void requireOutputs(ClassTable classes) {
-    if (tree >= 0 && classes.outputs() != tree().outputs()) {
-      throw new IllegalStateException(
-          "mixture: the layer has "
-              + classes.outputs()
-              + " outputs, but the tree has "
-              + tree().outputs());
-    }
+    return SOFTMAX.search(
+        layer().layer(), vectors, filter, candidates, addends(scale(layer), terms, lates));
   }
 
   // --------------------------------------------------------------------------------------- rows

@@ -138,6 +138,7 @@ package org.blocksparse.internal.files;
  * <pre>
  * W2 table ...              as above, if there is a layer
  * tree.weights ...          as above, if there is a tree
+ * tree.NAME.weights ...     each further tree
  * sparse.NAME.weights ...   sparse weights, as above
  * sparse.NAME.labels.offsets ... names of their outputs, if these are not those of the mixture
  * examples.NAME.weights ... the same, of nearest examples: those of which sparse.NAME has features

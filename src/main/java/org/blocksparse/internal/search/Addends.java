@@ -7,11 +7,12 @@ import java.util.List;
 /**
  * The scores that other scorers add to those of a search, for one row. The total of an output is
  *
- * <pre>weight * score of the search + (sum of sparse terms + weight * late score)</pre>
+ * <pre>weight * score of the search + (sum of sparse terms + weight * late score + ...)</pre>
  *
- * <p>in double, rounded once. Each operation is monotonic, so upper bounds of the parts make an
- * upper bound of the total, in floating point as well. Sparse terms are computed at once, by class
- * of the search; late scores only for outputs that can change the ranking.
+ * <p>in double, rounded once, with the late scores from the last one on. Each operation is
+ * monotonic, so upper bounds of the parts make an upper bound of the total, in floating point as
+ * well. Sparse terms are computed at once, by class of the search; late scores only for outputs
+ * that can change the ranking.
  */
 public final class Addends {
   /** Log probabilities that are computed where they are needed. */
@@ -43,6 +44,9 @@ public final class Addends {
   public interface LateMaker {
     Late of(int row, ClassTable classes);
   }
+
+  /** Late scores of a row, and their scale. */
+  public record ScaledLate(Late late, Scale scale) {}
 
   /** Makes the addends of a row, given the classes of the search. */
   public interface Maker {
@@ -76,12 +80,9 @@ public final class Addends {
   /** The sparse score of each slot of a class; 0 between calls. */
   private final double[] ofSlots;
 
-  /** Null: there is none. */
-  private final Late late;
+  private final ScaledLate[] lates;
 
-  private final Scale lateScale;
-
-  /** Outputs that wait for their late score, by number, and what else their totals have. */
+  /** Outputs that wait for a late score, by number, and what else their totals have. */
   private int[] waiting = new int[0];
 
   private float[] scoresOfWaiting = new float[0];
@@ -103,7 +104,7 @@ public final class Addends {
    * Addends of a row.
    *
    * @param scale of the scores of the search
-   * @param late null, as its scale: there are no late scores
+   * @param lates any number, which are added from the last one on
    */
   public Addends(
       int row,
@@ -111,16 +112,14 @@ public final class Addends {
       AllowedSlots allowed,
       Scale scale,
       List<SparseTerm> terms,
-      Late late,
-      Scale lateScale) {
+      List<ScaledLate> lates) {
     this.table = table;
     this.scale = scale;
     this.begins = new int[table.classes() + 1];
     this.bounds = new double[table.classes()];
     this.ofSlots = new double[table.slots()];
-    this.late = late;
-    this.unknownSlots = new int[late == null ? 0 : table.slots()];
-    this.lateScale = lateScale;
+    this.lates = lates.toArray(ScaledLate[]::new);
+    this.unknownSlots = new int[lates.isEmpty() ? 0 : table.slots()];
     if (!terms.isEmpty()) {
       try (SparseScores scores = new SparseScores(terms)) {
         sort(collect(row, scores));
@@ -218,14 +217,53 @@ public final class Addends {
 
   /** An upper bound of what is added to the score of an allowed output of a class. */
   public double bound(int classNumber) {
-    return late == null
-        ? bounds[classNumber]
-        : bounds[classNumber] + lateScale.of(late.boundOfClass(classNumber));
+    return withBoundOfClass(bounds[classNumber], classNumber);
+  }
+
+  /** Adds upper bounds of the late scores of a class to an upper bound of the others. */
+  private double withBoundOfClass(double sum, int classNumber) {
+    double all = sum;
+    for (int i = lates.length - 1; i >= 0; i--) {
+      all += lates[i].scale.of(lates[i].late.boundOfClass(classNumber));
+    }
+    return all;
+  }
+
+  /** Adds upper bounds of the late scores of an output, which cost nothing. */
+  private double withBound(double sum, int output) {
+    double all = sum;
+    for (int i = lates.length - 1; i >= 0; i--) {
+      all += lates[i].scale.of(lates[i].late.bound(output));
+    }
+    return all;
+  }
+
+  /** Adds the late scores of an output. */
+  private double withScore(double sum, int output) {
+    double all = sum;
+    for (int i = lates.length - 1; i >= 0; i--) {
+      all += lates[i].scale.of(lates[i].late.score(output));
+    }
+    return all;
+  }
+
+  /** The first late scores that do not know an output; null: all do. */
+  private Late unknownOrNull(int output) {
+    for (ScaledLate each : lates) {
+      if (!each.late.isKnown(output)) {
+        return each.late;
+      }
+    }
+    return null;
   }
 
   /** Lowers the bound of a class and others, if it can; see {@link Late#advance}. */
   public boolean advance(int classNumber) {
-    return late != null && late.advance(classNumber);
+    boolean isLower = false;
+    for (ScaledLate each : lates) {
+      isLower |= each.late.advance(classNumber);
+    }
+    return isLower;
   }
 
   /** The total of a score and what is added to it. */
@@ -253,7 +291,7 @@ public final class Addends {
 
   private void offer(
       int classNumber, int[] members, int begin, int end, float[] scores, Candidates found) {
-    if (late != null) {
+    if (lates.length > 0) {
       await(classNumber, members, begin, end, scores, found);
       return;
     }
@@ -268,24 +306,23 @@ public final class Addends {
   /** Offers slots whose late score is known, and lets others wait. */
   private void await(
       int classNumber, int[] members, int begin, int end, float[] scores, Candidates found) {
-    double ofClass = lateScale.of(late.boundOfClass(classNumber));
     int unknown = 0;
     for (int q = begin; q < end; q++) {
       int output = members[q];
       // The bound of the class rules out most.
-      if (found.isDone(total(scores[q], ofSlots[q] + ofClass))
-          || found.isDone(total(scores[q], ofSlots[q] + lateScale.of(late.bound(output))))) {
+      if (found.isDone(total(scores[q], withBoundOfClass(ofSlots[q], classNumber)))
+          || found.isDone(total(scores[q], withBound(ofSlots[q], output)))) {
         continue;
       }
-      if (late.isKnown(output)) {
-        offer(output, total(scores[q], ofSlots[q] + lateScale.of(late.score(output))), found);
+      if (unknownOrNull(output) == null) {
+        offer(output, total(scores[q], withScore(ofSlots[q], output)), found);
       } else {
         unknownSlots[unknown++] = q;
       }
     }
     for (int i = 0; i < unknown; i++) { // after those that are known, which rule out many
       int q = unknownSlots[i];
-      float bound = total(scores[q], ofSlots[q] + lateScale.of(late.bound(members[q])));
+      float bound = total(scores[q], withBound(ofSlots[q], members[q]));
       if (!found.isDone(bound)) {
         await(members[q], scores[q], ofSlots[q], bound);
       }
@@ -306,8 +343,8 @@ public final class Addends {
   }
 
   /**
-   * Lowers the highest bound of an output that waits for its late score, or offers it if the bound
-   * is its total.
+   * Lowers the highest bound of an output that waits for a late score, or computes the score, or
+   * offers the output if all its scores are known.
    *
    * @param limit a bound of all outputs that do not wait yet
    * @return whether there was one that can change the ranking, and whose bound is at least the
@@ -322,18 +359,24 @@ public final class Addends {
       return false;
     }
     int i = (int) byBound.min();
-    float closer = totalOfWaiting(i, late.closerBound(waiting[i]));
-    if (closer < bound) {
+    int output = waiting[i];
+    Late unknown = unknownOrNull(output);
+    if (unknown != null) {
+      unknown.closerBound(output);
+    }
+    float closer = total(scoresOfWaiting[i], withBound(sparseOfWaiting[i], output));
+    if (!(closer < bound) && unknown != null) {
+      unknown.score(output);
+      unknown = unknownOrNull(output);
+      closer = total(scoresOfWaiting[i], withBound(sparseOfWaiting[i], output));
+    }
+    if (unknown != null || closer < bound) {
       byBound.replaceMin(Candidates.encode(i, closer));
     } else {
       byBound.removeMin();
-      offer(waiting[i], totalOfWaiting(i, late.score(waiting[i])), found);
+      offer(output, total(scoresOfWaiting[i], withScore(sparseOfWaiting[i], output)), found);
     }
     return true;
-  }
-
-  private float totalOfWaiting(int i, float ofLate) {
-    return total(scoresOfWaiting[i], sparseOfWaiting[i] + lateScale.of(ofLate));
   }
 
   private void offer(int output, float total, Candidates found) {

@@ -140,7 +140,13 @@ final class NextItemTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"nextItem.decays", "nextItem.transitionDecay", "nextItem.counts", "nextItem.dataFormat"})
+  @ValueSource(
+      strings = {
+        "nextItem.decays",
+        "nextItem.transitionDecay",
+        "nextItem.counts",
+        "nextItem.dataFormat"
+      })
   void fileWithoutASettingIsRefused(String setting) throws IOException {
     Path file = folder.resolve("model");
     Path without = folder.resolve("without");
