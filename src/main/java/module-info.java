@@ -29,6 +29,10 @@ module org.blocksparse {
   exports org.blocksparse.internal.files to
       org.blocksparse.classifier;
 
+  // The classifier checks arguments as the library does.
+  exports org.blocksparse.internal.tensors to
+      org.blocksparse.classifier;
+
   // JavaCPP's loader looks into the binding by reflection.
   opens org.blocksparse.internal.binding to
       org.bytedeco.javacpp;

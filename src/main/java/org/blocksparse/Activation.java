@@ -3,9 +3,8 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.kernels.ActivationInput;
-import org.blocksparse.internal.memory.Rows;
+import org.blocksparse.internal.tensors.ActivationCall;
+import org.blocksparse.internal.tensors.Check;
 
 /**
  * An activation function, element by element, with its gradient, and optionally a factor for each
@@ -150,10 +149,5 @@ public enum Activation {
     Check.noActivation(options, "Activation.gradient");
     new ActivationCall(this, z, options.gate(), gradA, "gradA")
         .gradient(options, gradZ, requireNonNull(workers, "workers"));
-  }
-
-  /** The input for kernels: rows of z, and a factor for each row or null. */
-  ActivationInput input(long n, Rows z, FloatTensor gate) {
-    return new ActivationInput(this, (int) n, z, gate == null ? null : gate.storage());
   }
 }

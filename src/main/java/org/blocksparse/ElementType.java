@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
-import org.blocksparse.internal.weights.WeightType;
-
 /**
  * The storage type of read-only weights. Fewer bits need less memory and bandwidth: with few rows
  * per block, products are faster by as much.
@@ -21,20 +19,20 @@ import org.blocksparse.internal.weights.WeightType;
  */
 public enum ElementType {
   /** 24 bits of precision, 4 bytes: no rounding. */
-  FLOAT32(WeightType.FLOAT32),
+  FLOAT32(false),
 
   /** 11 bits of precision, 2 bytes; magnitudes up to 65504, below 2<sup>-14</sup> less precise. */
-  FLOAT16(WeightType.FLOAT16),
+  FLOAT16(false),
 
   /** 8 bits of precision, 2 bytes; the range of floats. */
-  BFLOAT16(WeightType.BFLOAT16),
+  BFLOAT16(false),
 
   /**
    * The same numbers as {@link #BFLOAT16}, packed: products of experts and blocks with many rows
    * are faster. Layers of BFLOAT16 become this type without rounding again. A softmax, a label tree
    * or a bag cannot have it.
    */
-  PACKED_BFLOAT16(WeightType.PACKED_BFLOAT16),
+  PACKED_BFLOAT16(true),
 
   /**
    * An integer in [-127, 127], 1 byte, times a scale: {@code max |w| / 127} over the weights of an
@@ -43,7 +41,7 @@ public enum ElementType {
    * are below 2<sup>-119</sup>, the error is larger, because the scale is subnormal; if none is
    * above 8.8e-44, they become 0.
    */
-  INT8(WeightType.PACKED_INT8),
+  INT8(true),
 
   /**
    * An integer in [-127, 127] times a {@link #FLOAT16} scale per group of 32 inputs of an output,
@@ -53,7 +51,7 @@ public enum ElementType {
    * <p>A softmax, a label tree or a bag cannot have this type and those below. Magnitudes are at
    * most 127 times the largest float16; scales below 2<sup>-14</sup> are less precise.
    */
-  Q8_0(WeightType.Q8_0),
+  Q8_0(true),
 
   /**
    * An integer in [-8, 7] times a {@link #FLOAT16} scale per group of 32 inputs of an output,
@@ -61,7 +59,7 @@ public enum ElementType {
    * error of a weight is at most half the scale, or the whole scale for weights near -m. This is
    * ggml's format of the same name.
    */
-  Q4_0(WeightType.Q4_0),
+  Q4_0(true),
 
   /**
    * A 4-bit float (0, 0.5, 1, 1.5, 2, 3, 4, 6, or negative) times a power of two per group of 32
@@ -69,7 +67,7 @@ public enum ElementType {
    * 0.53 bytes. The error of a weight is at most the scale, or twice the scale for weights near 8
    * times the scale. This is MXFP4 of the Open Compute Project.
    */
-  MXFP4(WeightType.MXFP4),
+  MXFP4(true),
 
   /**
    * An integer in [0, 15] times a scale, minus a minimum, both per group of 32 inputs of an output
@@ -78,7 +76,7 @@ public enum ElementType {
    * most half the scale, plus float rounding. This is ggml's format of the same name; ggml searches
    * for the scales of the least error.
    */
-  Q4_K(WeightType.Q4_K),
+  Q4_K(true),
 
   /**
    * An integer in [-32, 31] times a scale per group of 16 inputs of an output, which is an integer
@@ -87,14 +85,14 @@ public enum ElementType {
    * rounding. This is ggml's format of the same name; ggml searches for the scales of the least
    * error.
    */
-  Q6_K(WeightType.Q6_K),
+  Q6_K(true),
 
   /**
    * An integer in [0, 31] times a scale, minus a minimum, as {@link #Q4_K} with one bit more: 0.71
    * bytes. The error of a weight is at most half the scale, plus float rounding. This is ggml's
    * format of the same name; ggml searches for the scales of the least error.
    */
-  Q5_K(WeightType.Q5_K),
+  Q5_K(true),
 
   /**
    * An integer in [0, 3] times a scale, minus a minimum, both per group of 16 inputs of an output
@@ -102,7 +100,7 @@ public enum ElementType {
    * a weight is at most half the scale, plus float rounding. ggml's format of the same name has
    * integers in [0, 15] for both, and fits here without rounding.
    */
-  Q2_K(WeightType.Q2_K),
+  Q2_K(true),
 
   /**
    * An integer in [0, 31] times a {@link #FLOAT16} scale, minus a {@link #FLOAT16} minimum, per
@@ -110,7 +108,7 @@ public enum ElementType {
    * plus float rounding. This is ggml's format of the same name; its Q4_1 fits here without
    * rounding.
    */
-  Q5_1(WeightType.Q5_1),
+  Q5_1(true),
 
   /**
    * One of 16 values of ggml's table, from -127 to 113, times a {@link #FLOAT16} scale per group of
@@ -118,48 +116,23 @@ public enum ElementType {
    * group: 0.56 bytes. Values near 0 lie closer to each other. The error of a weight is at most 12
    * times the scale, or 14 times for weights near -m.
    */
-  IQ4_NL(WeightType.IQ4_NL),
+  IQ4_NL(true),
 
   /**
    * The same values as {@link #IQ4_NL}, times a scale per group of 32 inputs of an output, which is
    * an integer of 8 bits times a {@link #FLOAT16} per 256 inputs: 0.54 bytes. ggml's format of the
    * same name has integers of 6 bits, and fits here without rounding.
    */
-  IQ4_XS(WeightType.IQ4_XS);
+  IQ4_XS(true);
 
-  private final WeightType stored;
+  private final boolean packed;
 
-  ElementType(WeightType stored) {
-    this.stored = stored;
+  ElementType(boolean packed) {
+    this.packed = packed;
   }
 
   /** Whether {@link Weights} of this type are packed, for forward products only. */
   public boolean isPacked() {
-    return stored.isPacked();
-  }
-
-  /** The type in the form that {@link Weights} store. */
-  WeightType stored() {
-    return stored;
-  }
-
-  static ElementType of(WeightType stored) {
-    return switch (stored) {
-      case FLOAT32 -> FLOAT32;
-      case FLOAT16 -> FLOAT16;
-      case BFLOAT16 -> BFLOAT16;
-      case PACKED_BFLOAT16 -> PACKED_BFLOAT16;
-      case INT8, PACKED_INT8 -> INT8;
-      case Q8_0 -> Q8_0;
-      case Q4_0 -> Q4_0;
-      case MXFP4 -> MXFP4;
-      case Q4_K -> Q4_K;
-      case Q6_K -> Q6_K;
-      case Q5_K -> Q5_K;
-      case Q2_K -> Q2_K;
-      case Q5_1 -> Q5_1;
-      case IQ4_NL -> IQ4_NL;
-      case IQ4_XS -> IQ4_XS;
-    };
+    return packed;
   }
 }

@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
-import static java.util.Objects.requireNonNull;
-
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
-import java.util.Arrays;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.schedule.Scheduler;
+import org.blocksparse.internal.tensors.DenseFloats;
 import org.bytedeco.javacpp.FloatPointer;
 
 /**
@@ -18,26 +12,14 @@ import org.bytedeco.javacpp.FloatPointer;
  *
  * <p>See {@link Tensor} for lifetime and threads.
  */
-public final class FloatTensor extends Tensor implements BlockMatrix {
-  /** Elements that a worker fills at a time: those of two huge pages. */
-  private static final long FILL_PIECE = 1 << 20;
-
-  private FloatTensor(Storage storage, Shape shape, long[] strides) {
-    super(storage, shape, strides);
-  }
-
-  /** A tensor that takes ownership of a storage, over all of it. */
-  static FloatTensor dense(Storage storage, Shape shape) {
-    return new FloatTensor(storage, shape, denseStrides(shape));
-  }
-
+public sealed interface FloatTensor extends Tensor, BlockMatrix permits DenseFloats {
   /**
    * A tensor of zeros.
    *
    * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
-  public static FloatTensor zeros(Shape shape) {
-    return dense(allocate(shape), shape);
+  static FloatTensor zeros(Shape shape) {
+    return DenseFloats.zeros(shape);
   }
 
   /**
@@ -46,17 +28,8 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    * @throws IllegalArgumentException if a dimension is negative, or if there are too many elements
    * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
-  public static FloatTensor zeros(long... dims) {
-    return zeros(Shape.of(dims));
-  }
-
-  /** Tensors of zeros; if one cannot be allocated, none is. */
-  static FloatTensor[] zeros(Shape... shapes) {
-    Storage[] storages =
-        Storage.allocateAll(Arrays.stream(shapes).mapToLong(Shape::size).toArray());
-    FloatTensor[] tensors = new FloatTensor[shapes.length];
-    Arrays.setAll(tensors, i -> dense(storages[i], shapes[i]));
-    return tensors;
+  static FloatTensor zeros(long... dims) {
+    return DenseFloats.zeros(dims);
   }
 
   /**
@@ -64,13 +37,8 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    *
    * @throws IllegalArgumentException if the number of values is not that of the dimensions
    */
-  public static FloatTensor of(float[] values, long... dims) {
-    requireNonNull(values, "values");
-    Shape shape = Shape.of(dims);
-    Check.length("values", shape.size(), values.length);
-    Storage storage = allocate(shape);
-    storage.putFloats(0, values, 0, values.length);
-    return dense(storage, shape);
+  static FloatTensor of(float[] values, long... dims) {
+    return DenseFloats.of(values, dims);
   }
 
   /**
@@ -90,27 +58,16 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    *     of the dimensions
    * @throws UnsupportedOperationException if the native library is not in use
    */
-  public static FloatTensor wrap(FloatBuffer buffer, long... dims) {
-    requireNonNull(buffer, "buffer");
-    Shape shape = Shape.of(dims);
-    requireWrappable(buffer.isDirect(), buffer.isReadOnly(), buffer.order());
-    Check.length("buffer", shape.size(), buffer.remaining());
-    return dense(Storage.wrap("buffer", buffer), shape);
+  static FloatTensor wrap(FloatBuffer buffer, long... dims) {
+    return DenseFloats.wrap(buffer, dims);
   }
 
   /**
    * As {@link #wrap(FloatBuffer, long...)}; the buffer's number of bytes is four times that of the
    * elements, and it begins at a multiple of four.
    */
-  public static FloatTensor wrap(ByteBuffer buffer, long... dims) {
-    requireNonNull(buffer, "buffer");
-    Shape shape = Shape.of(dims);
-    requireWrappable(buffer.isDirect(), buffer.isReadOnly(), buffer.order());
-    Check.length("buffer (bytes)", 4 * shape.size(), buffer.remaining());
-    if (buffer.alignmentOffset(buffer.position(), 4) != 0) {
-      throw new IllegalArgumentException("buffer: expected an address that is a multiple of 4");
-    }
-    return dense(Storage.wrap("buffer", buffer.asFloatBuffer()), shape);
+  static FloatTensor wrap(ByteBuffer buffer, long... dims) {
+    return DenseFloats.wrap(buffer, dims);
   }
 
   /**
@@ -122,15 +79,8 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    *     a multiple of four, or if the number of elements is not that of the dimensions
    * @throws UnsupportedOperationException if the native library is not in use
    */
-  public static FloatTensor wrap(FloatPointer pointer, long... dims) {
-    requireNonNull(pointer, "pointer");
-    Shape shape = Shape.of(dims);
-    if (pointer.isNull()) {
-      throw new IllegalArgumentException("pointer: expected memory but was a null pointer");
-    }
-    Check.length("pointer", shape.size(), pointer.limit() - pointer.position());
-    long address = pointer.address() + 4 * pointer.position();
-    return dense(Storage.wrap("pointer", address, shape.size(), pointer), shape);
+  static FloatTensor wrap(FloatPointer pointer, long... dims) {
+    return DenseFloats.wrap(pointer, dims);
   }
 
   /**
@@ -161,33 +111,13 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    *     do not match the dimensions
    * @throws UnsupportedOperationException if the native library is not in use
    */
-  public static FloatTensor wrapAddress(long address, long bytes, Object owner, long... dims) {
-    requireNonNull(owner, "owner");
-    Shape shape = Shape.of(dims);
-    if (address == 0 || address % 4 != 0) {
-      throw new IllegalArgumentException(
-          "address: expected a multiple of 4 that is not 0 but was " + address);
-    }
-    if (bytes != 4 * shape.size()) {
-      throw new IllegalArgumentException(
-          "bytes: expected " + 4 * shape.size() + " for " + shape + " but was " + bytes);
-    }
-    return dense(Storage.wrap("address", address, shape.size(), owner), shape);
-  }
-
-  private static void requireWrappable(boolean direct, boolean readOnly, ByteOrder order) {
-    if (!direct || readOnly || order != ByteOrder.nativeOrder()) {
-      throw new IllegalArgumentException(
-          "buffer: expected a direct, writable buffer in native byte order but was"
-              + (direct ? "" : " on the heap")
-              + (readOnly ? " read-only" : "")
-              + (order == ByteOrder.nativeOrder() ? "" : " in " + order));
-    }
+  static FloatTensor wrapAddress(long address, long bytes, Object owner, long... dims) {
+    return DenseFloats.wrapAddress(address, bytes, owner, dims);
   }
 
   /** The off-heap bytes of all tensors, plans and layers of this process. */
-  public static long allocatedBytes() {
-    return Storage.allocatedBytes();
+  static long allocatedBytes() {
+    return DenseFloats.allocatedBytes();
   }
 
   /**
@@ -197,28 +127,10 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    * @throws IndexOutOfBoundsException if an index is outside its dimension
    * @throws IllegalStateException if the tensor is closed
    */
-  public float get(long... index) {
-    long offset = offset(index);
-    acquire("tensor");
-    try {
-      float value = storage().getFloat(offset);
-      storage().requireIntact();
-      return value;
-    } finally {
-      storage().release();
-    }
-  }
+  float get(long... index);
 
   /** Sets one element; errors as {@link #get}. */
-  public void set(float value, long... index) {
-    long offset = offset(index);
-    acquireToWrite("tensor");
-    try {
-      storage().putFloat(offset, value);
-    } finally {
-      storage().release();
-    }
-  }
+  void set(float value, long... index);
 
   /**
    * Sets all elements, in row-major order.
@@ -226,17 +138,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    * @throws IllegalArgumentException if their number differs, or if this is a transposed view
    * @throws IllegalStateException if the tensor is closed
    */
-  public void copyFrom(float[] values) {
-    requireNonNull(values, "values");
-    requireContiguous("copyFrom");
-    Check.length("values", shape().size(), values.length);
-    acquireToWrite("tensor");
-    try {
-      storage().putFloats(0, values, 0, values.length);
-    } finally {
-      storage().release();
-    }
-  }
+  void copyFrom(float[] values);
 
   /**
    * Sets {@code length} elements, in row-major order, from element {@code offset} on.
@@ -246,29 +148,10 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    * @throws IllegalArgumentException if this is a transposed view
    * @throws IllegalStateException if the tensor is closed
    */
-  public void put(long offset, float[] values, int start, int length) {
-    requireRange(offset, requireNonNull(values, "values").length, start, length);
-    requireContiguous("put");
-    acquireToWrite("tensor");
-    try {
-      storage().putFloats(offset, values, start, length);
-    } finally {
-      storage().release();
-    }
-  }
+  void put(long offset, float[] values, int start, int length);
 
   /** Copies elements out; arguments and errors as {@link #put}. */
-  public void get(long offset, float[] values, int start, int length) {
-    requireRange(offset, requireNonNull(values, "values").length, start, length);
-    requireContiguous("get");
-    acquire("tensor");
-    try {
-      storage().getFloats(offset, values, start, length);
-      storage().requireIntact();
-    } finally {
-      storage().release();
-    }
-  }
+  void get(long offset, float[] values, int start, int length);
 
   /**
    * Sets all elements to one value, on the common workers if there are many. On the first write to
@@ -277,25 +160,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    * @throws IllegalArgumentException if this is a transposed view
    * @throws IllegalStateException if the tensor is closed or read-only
    */
-  public void fill(float value) {
-    requireContiguous("fill");
-    acquireToWrite("tensor");
-    try {
-      long size = shape().size();
-      int pieces = Math.toIntExact(Scheduler.ceilDiv(size, FILL_PIECE));
-      Workers.common()
-          .engine()
-          .run(
-              pieces,
-              size,
-              (begin, end) -> {
-                long from = begin * FILL_PIECE;
-                storage().fill(from, Math.min(size, end * FILL_PIECE) - from, value);
-              });
-    } finally {
-      storage().release();
-    }
-  }
+  void fill(float value);
 
   /**
    * All elements in row-major order, in a new array; a transposed view is copied in its own order.
@@ -303,50 +168,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    * @throws IllegalArgumentException if there are more elements than an array can hold
    * @throws IllegalStateException if the tensor is closed
    */
-  public float[] toArray() {
-    if (shape().size() > Integer.MAX_VALUE - 8) {
-      throw new IllegalArgumentException("toArray: " + shape() + " is too large for an array");
-    }
-    float[] values = new float[(int) shape().size()];
-    acquire("tensor");
-    try {
-      if (isContiguous()) {
-        storage().getFloats(0, values, 0, values.length);
-      } else {
-        long[] index = new long[shape().rank()];
-        for (int i = 0; i < values.length; i++) {
-          values[i] = storage().getFloat(offset(index));
-          for (int axis = index.length - 1;
-              axis >= 0 && ++index[axis] == shape().dim(axis);
-              axis--) {
-            index[axis] = 0;
-          }
-        }
-      }
-      storage().requireIntact();
-    } finally {
-      storage().release();
-    }
-    return values;
-  }
-
-  /** A new tensor with the same elements in the same layout. */
-  FloatTensor copy(String name) {
-    Storage copy = Storage.allocate(storage().elements());
-    try {
-      acquire(name);
-      try {
-        copy.copyFrom(storage());
-        storage().requireIntact();
-      } finally {
-        storage().release();
-      }
-    } catch (Throwable e) {
-      copy.close();
-      throw e;
-    }
-    return new FloatTensor(copy, shape(), strides());
-  }
+  float[] toArray();
 
   /**
    * All elements as a buffer over the same memory. The memory outlives the buffer, even if the
@@ -355,23 +177,10 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    * @throws IllegalArgumentException if this is a transposed view, or larger than a buffer can be
    * @throws IllegalStateException if the tensor is closed
    */
-  public FloatBuffer asFloatBuffer() {
-    return asByteBuffer().asFloatBuffer();
-  }
+  FloatBuffer asFloatBuffer();
 
   /** As {@link #asFloatBuffer}, in bytes in native order. */
-  public ByteBuffer asByteBuffer() {
-    requireContiguous("asByteBuffer");
-    if (shape().size() > 1L << 28) {
-      throw new IllegalArgumentException("asByteBuffer: " + shape() + " is too large for a buffer");
-    }
-    acquire("tensor");
-    try {
-      return storage().export((int) shape().size());
-    } finally {
-      storage().release();
-    }
-  }
+  ByteBuffer asByteBuffer();
 
   /**
    * A view of a tensor of blocks (iBlocks, oBlocks, iSize, oSize) as (oBlocks, iBlocks, oSize,
@@ -380,17 +189,7 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    * @throws IllegalArgumentException if the rank is not 4
    * @throws IllegalStateException if the tensor is closed
    */
-  public FloatTensor transposeBlocks() {
-    if (shape().rank() != 4) {
-      throw new IllegalArgumentException(
-          "transposeBlocks: expected (iBlocks, oBlocks, iSize, oSize) but was " + shape());
-    }
-    requireOpen();
-    return new FloatTensor(
-        storage().view(),
-        Shape.of(shape().dim(1), shape().dim(0), shape().dim(3), shape().dim(2)),
-        new long[] {stride(1), stride(0), stride(3), stride(2)});
-  }
+  FloatTensor transposeBlocks();
 
   /**
    * A view with other dimensions and the same elements in the same order. Nothing is copied.
@@ -399,16 +198,5 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    *     view
    * @throws IllegalStateException if the tensor is closed
    */
-  public FloatTensor reshape(long... dims) {
-    Shape reshaped = Shape.of(dims);
-    Check.length("reshape", shape().size(), reshaped.size());
-    requireContiguous("reshape");
-    requireOpen();
-    return new FloatTensor(storage().view(), reshaped, denseStrides(reshaped));
-  }
-
-  private void requireOpen() {
-    acquire("tensor");
-    storage().release();
-  }
+  FloatTensor reshape(long... dims);
 }

@@ -3,7 +3,7 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
-import org.blocksparse.internal.Check;
+import org.blocksparse.internal.tensors.Check;
 
 /**
  * How a gradient is written: it replaces the content of a tensor, or is added to it. For {@link

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
-import org.blocksparse.internal.kernels.UpdateRule;
-import org.blocksparse.internal.kernels.UpdateRule.Kind;
-
 /**
  * An optimizer: SGD, Adagrad or lazy Adam, with its learning rate and options. Immutable; the layer
  * holds the optimizer state.
@@ -17,19 +14,53 @@ import org.blocksparse.internal.kernels.UpdateRule.Kind;
 public final class Optimizer {
   private static final float NO_LIMIT = Float.POSITIVE_INFINITY;
 
-  private final UpdateRule rule;
+  /** The kinds of optimizers. Their names are written to files. */
+  public enum Kind {
+    SGD(0),
+    ADAGRAD(1),
+    ADAM(2);
+
+    private final int moments;
+
+    Kind(int moments) {
+      this.moments = moments;
+    }
+
+    /** The numbers of optimizer state for each parameter. */
+    public int moments() {
+      return moments;
+    }
+
+    /** Whether the optimizer state counts the steps of each block. */
+    public boolean countsSteps() {
+      return this == ADAM;
+    }
+  }
+
+  private final Kind kind;
+  private final float rate;
+  private final float decay;
+  private final float maxNorm;
+  private final float beta1;
+  private final float beta2;
+  private final float epsilon;
 
   private Optimizer(
       Kind kind, float rate, float decay, float maxNorm, float beta1, float beta2, float epsilon) {
     if (!(decay >= 0 && decay < Float.POSITIVE_INFINITY)) {
       throw new IllegalArgumentException("decay: expected a finite number >= 0 but was " + decay);
     }
-    this.rule = new UpdateRule(kind, positive("rate", rate), decay, maxNorm, beta1, beta2, epsilon);
+    this.kind = kind;
+    this.rate = positive("rate", rate);
+    this.decay = decay;
+    this.maxNorm = maxNorm;
+    this.beta1 = beta1;
+    this.beta2 = beta2;
+    this.epsilon = epsilon;
   }
 
-  private Optimizer with(float rate, float decay, float maxNorm) {
-    return new Optimizer(
-        rule.kind(), rate, decay, maxNorm, rule.beta1(), rule.beta2(), rule.epsilon());
+  private Optimizer with(float newRate, float newDecay, float newMaxNorm) {
+    return new Optimizer(kind, newRate, newDecay, newMaxNorm, beta1, beta2, epsilon);
   }
 
   /**
@@ -91,7 +122,7 @@ public final class Optimizer {
    * @throws IllegalArgumentException unless the rate is positive and finite
    */
   public Optimizer withRate(float newRate) {
-    return with(newRate, rule.decay(), rule.maxNorm());
+    return with(newRate, decay, maxNorm);
   }
 
   /**
@@ -102,7 +133,7 @@ public final class Optimizer {
    * @throws IllegalArgumentException if it is not
    */
   public Optimizer withDecay(float newDecay) {
-    return with(rule.rate(), newDecay, rule.maxNorm());
+    return with(rate, newDecay, maxNorm);
   }
 
   /**
@@ -121,7 +152,7 @@ public final class Optimizer {
     if (!(newMaxNorm > 0)) {
       throw new IllegalArgumentException("maxNorm: expected a number > 0 but was " + newMaxNorm);
     }
-    return with(rule.rate(), rule.decay(), newMaxNorm);
+    return with(rate, decay, newMaxNorm);
   }
 
   private static float positive(String name, float value) {
@@ -140,20 +171,46 @@ public final class Optimizer {
 
   /** The learning rate. */
   public float rate() {
-    return rule.rate();
+    return rate;
   }
 
-  UpdateRule rule() {
-    return rule;
+  /** The kind. */
+  public Kind kind() {
+    return kind;
+  }
+
+  /** See {@link #withDecay}; 0 by default. */
+  public float decay() {
+    return decay;
+  }
+
+  /** See {@link #withMaxNorm}; infinite by default. */
+  public float maxNorm() {
+    return maxNorm;
+  }
+
+  /** The decay rate of the mean gradient; 0 unless this is Adam. */
+  public float beta1() {
+    return beta1;
+  }
+
+  /** The decay rate of the mean square; 0 unless this is Adam. */
+  public float beta2() {
+    return beta2;
+  }
+
+  /** The number added to the root of the mean square; 0 for SGD. */
+  public float epsilon() {
+    return epsilon;
   }
 
   @Override
   public String toString() {
-    return rule.kind()
+    return kind
         + "(rate = "
-        + rule.rate()
-        + (rule.decay() == 0 ? "" : ", decay = " + rule.decay())
-        + (rule.isClipping() ? ", maxNorm = " + rule.maxNorm() : "")
+        + rate
+        + (decay == 0 ? "" : ", decay = " + decay)
+        + (maxNorm < NO_LIMIT ? ", maxNorm = " + maxNorm : "")
         + ")";
   }
 }

@@ -3,8 +3,8 @@ package org.blocksparse;
 
 import java.util.Arrays;
 import java.util.Objects;
-import org.blocksparse.internal.Check;
 import org.blocksparse.internal.files.Dimensions;
+import org.blocksparse.internal.tensors.Check;
 
 /**
  * The dimensions of a dense tensor, outermost first. A dimension may be 0: the tensor is then

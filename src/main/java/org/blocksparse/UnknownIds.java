@@ -36,7 +36,8 @@ public final class UnknownIds {
     return ignored.sum();
   }
 
-  void add(long ids) {
+  /** Counts ids that were ignored. */
+  public void add(long ids) {
     ignored.add(ids);
   }
 

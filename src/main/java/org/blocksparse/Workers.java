@@ -18,25 +18,15 @@ import org.blocksparse.internal.schedule.Scheduler;
  *
  * <p>Immutable.
  */
-public final class Workers {
-  private static final Workers COMMON = new Workers(KernelChoice.engine(Scheduler.common()));
-  private static final Workers CALLING_THREAD =
-      new Workers(KernelChoice.engine(new Scheduler(Runnable::run, 1)));
-
-  private final Engine engine;
-
-  private Workers(Engine engine) {
-    this.engine = engine;
-  }
-
+public sealed interface Workers permits Engine {
   /** As many workers as there are processors, from the common pool; the default. */
-  public static Workers common() {
-    return COMMON;
+  static Workers common() {
+    return KernelChoice.COMMON;
   }
 
   /** The calling thread alone. */
-  public static Workers callingThread() {
-    return CALLING_THREAD;
+  static Workers callingThread() {
+    return KernelChoice.CALLING_THREAD;
   }
 
   /**
@@ -47,30 +37,14 @@ public final class Workers {
    *     than 64, or four for each processor if that is more, are never asked for
    * @throws IllegalArgumentException if {@code maxWorkers} is less than 1
    */
-  public static Workers of(Executor executor, int maxWorkers) {
+  static Workers of(Executor executor, int maxWorkers) {
     requireNonNull(executor, "executor");
     if (maxWorkers < 1) {
       throw new IllegalArgumentException("maxWorkers: expected at least 1 but was " + maxWorkers);
     }
-    return new Workers(KernelChoice.engine(new Scheduler(executor, maxWorkers)));
+    return KernelChoice.engine(new Scheduler(executor, maxWorkers));
   }
 
   /** The most threads that work on one operation. */
-  public int max() {
-    return engine.maxWorkers();
-  }
-
-  /** Those of an engine. */
-  static Workers over(Engine engine) {
-    return new Workers(engine);
-  }
-
-  Engine engine() {
-    return engine;
-  }
-
-  @Override
-  public String toString() {
-    return "Workers(" + max() + ")";
-  }
+  int max();
 }

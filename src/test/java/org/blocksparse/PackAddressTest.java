@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import org.blocksparse.internal.tensors.StoredBlocks;
 import org.blocksparse.io.GgufFile;
 import org.blocksparse.testing.GgufBytes;
 import org.bytedeco.javacpp.BytePointer;
@@ -48,11 +49,11 @@ final class PackAddressTest {
       for (int i = 0; i < values.length; i++) {
         int out = i / IN % OUT;
         int at = (i / (IN * OUT) * IN + i % IN) * OUT + out;
-        float scale = expected.scales().getFloat(i / IN);
+        float scale = StoredBlocks.from(expected).scales().getFloat(i / IN);
         memory.put(i, (byte) Math.round(widened.toArray()[at] / scale));
       }
       for (int i = 0; i < EXPERTS * OUT; i++) {
-        scales.set(expected.scales().getFloat(i), i / OUT, 0, i % OUT);
+        scales.set(StoredBlocks.from(expected).scales().getFloat(i), i / OUT, 0, i % OUT);
       }
       try (Weights packed =
           Weights.packAddress(

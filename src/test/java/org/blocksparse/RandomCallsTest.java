@@ -15,7 +15,7 @@ import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import org.blocksparse.bag.EmbeddingBag;
-import org.blocksparse.internal.Check;
+import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.products.OptimizerState;
 import org.blocksparse.ranking.Metrics;
 import org.blocksparse.softmax.HierarchicalSoftmax;

@@ -14,7 +14,8 @@ import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.util.Arrays;
 import java.util.List;
-import org.blocksparse.internal.OperandLease;
+import org.blocksparse.internal.tensors.CsrRows;
+import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.testing.ThreadHeap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -40,7 +41,7 @@ final class SparseRowsTest {
     try (rows) {
       assertEquals(3, rows.rows());
       assertEquals(5, rows.entries());
-      assertEquals(9, rows.maxIndex());
+      assertEquals(9, CsrRows.from(rows).maxIndex());
       assertEquals(weighted, rows.isWeighted());
       for (int r = 0; r < 3; r++) {
         int begin = OFFSETS[r];
@@ -62,7 +63,7 @@ final class SparseRowsTest {
       for (int time = 0; time < 20; time++) {
         try (OperandLease lease = new OperandLease()) {
           long before = ThreadHeap.taken();
-          rows.lease(lease, "rows");
+          CsrRows.from(rows).lease(lease, "rows");
           least = Math.min(least, ThreadHeap.taken() - before);
         }
       }
@@ -121,7 +122,7 @@ final class SparseRowsTest {
     try (SparseRows none = SparseRows.of(List.of());
         SparseRows empty = SparseRows.of(new int[] {0, 0}, new int[0])) {
       assertEquals(0, none.rows());
-      assertEquals(-1, none.maxIndex());
+      assertEquals(-1, CsrRows.from(none).maxIndex());
       assertEquals(1, empty.rows());
       assertEquals(0, empty.size(0));
     }
@@ -132,7 +133,7 @@ final class SparseRowsTest {
     SparseRows rows = SparseRows.of(OFFSETS, INDICES, VALUES);
     SparseRows slice = rows.slice(0, 2);
     assertEquals(2, slice.rows());
-    assertEquals(7, slice.maxIndex());
+    assertEquals(7, CsrRows.from(slice).maxIndex());
     SparseRows last = rows.slice(1, 3);
     SparseRows ofSlice = last.slice(1, 2);
     assertArrayEquals(new int[] {3, 3, 9}, ofSlice.indices(0));
@@ -161,7 +162,7 @@ final class SparseRowsTest {
     try (SparseRows rows = SparseRows.of(OFFSETS, INDICES);
         SparseRows selected = rows.select(1)) {
       assertFalse(selected.isWeighted());
-      assertEquals(-1, selected.maxIndex());
+      assertEquals(-1, CsrRows.from(selected).maxIndex());
     }
   }
 
@@ -175,7 +176,7 @@ final class SparseRowsTest {
       indices[i] = i;
     }
     try (SparseRows rows = SparseRows.of(offsets, indices)) {
-      assertEquals(count - 1, rows.maxIndex());
+      assertEquals(count - 1, CsrRows.from(rows).maxIndex());
       assertArrayEquals(new int[] {20_000}, rows.indices(20_000));
     }
     indices[20_000] = -5;

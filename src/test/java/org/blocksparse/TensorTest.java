@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.tensors.Dense;
 import org.junit.jupiter.api.Test;
 
 /** Elements in and out of tensors. */
@@ -135,7 +136,7 @@ final class TensorTest {
     operations.forEach(
         (name, operation) -> {
           T tensor = tensors.get();
-          Storage storage = tensor.storage();
+          Storage storage = Dense.from(tensor).storage();
           operation.accept(tensor);
           assertFalse(storage.isFreed(), name);
           tensor.close();

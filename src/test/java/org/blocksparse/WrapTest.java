@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
+import org.blocksparse.internal.tensors.StoredBlocks;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.Epilogue;
 import org.blocksparse.products.SparseBlockDot;
@@ -121,7 +122,7 @@ final class WrapTest {
     try (FloatTensor W = FloatTensor.of(values, 2, 3, 5, 7);
         Weights owner = Weights.of(W, type)) {
       long before = FloatTensor.allocatedBytes();
-      long address = owner.elements().address(0);
+      long address = StoredBlocks.from(owner).elements().address(0);
       try (Weights wrapped = Weights.wrapAddress(address, owner.bytes(), owner, type, 2, 3, 5, 7);
           FloatTensor expected = owner.widened();
           FloatTensor actual = wrapped.widened()) {

@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.TreeMap;
+import org.blocksparse.Optimizer;
 import org.blocksparse.internal.files.Dtype;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.MalformedException;
@@ -19,7 +20,6 @@ import org.blocksparse.internal.files.TensorEntry;
 import org.blocksparse.internal.files.TensorStateEntries;
 import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.files.WeightsFile.Grid;
-import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.sparse.Bags.Reduction;
 import org.blocksparse.internal.sparse.TableRows;
@@ -156,7 +156,7 @@ final class BagFile {
   private static TensorStateEntries stateOrNull(
       SafeTensorsReader reader, ModelMetadata metadata, TensorEntry table)
       throws MalformedException {
-    UpdateRule.Kind rule = metadata.ruleOrNull(ModelNames.BAG_RULE);
+    Optimizer.Kind rule = metadata.ruleOrNull(ModelNames.BAG_RULE);
     if (rule == null) {
       return null;
     }

@@ -3,7 +3,6 @@ package org.blocksparse.bag;
 
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.IO;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -17,15 +16,20 @@ import org.blocksparse.Optimizer;
 import org.blocksparse.Shape;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.OperandLease;
-import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.StepEvent;
 import org.blocksparse.internal.files.LoadSettings;
+import org.blocksparse.internal.files.Reading;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.sparse.Bags.Reduction;
 import org.blocksparse.internal.sparse.TableRows;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.CsrRows;
+import org.blocksparse.internal.tensors.Dense;
+import org.blocksparse.internal.tensors.DenseFloats;
+import org.blocksparse.internal.tensors.KernelOperands;
+import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.internal.training.BagTable;
 import org.blocksparse.internal.training.LayerState;
 import org.blocksparse.internal.weights.ReadOnlyWeights;
@@ -116,7 +120,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
   static EmbeddingBag of(FloatTensor table, Mode mode, Workers workers) {
     TableRows rows = KernelOperands.table(table);
     int features = (int) table.shape().dim(1);
-    BagTable computation = new BagTable(TENSORS.engine(workers), rows, features, mode.reduction);
+    BagTable computation = new BagTable(Engine.from(workers), rows, features, mode.reduction);
     return new EmbeddingBag(new BagMemory(computation), Map.of());
   }
 
@@ -161,12 +165,12 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
     if (memory.isReadOnly()) {
       throw ReadOnlyWeights.notFloats("table", memory.type());
     }
-    return TENSORS.floats(memory.table().rows().storage(), Shape.of(vocabulary(), features()));
+    return DenseFloats.dense(memory.table().rows().storage(), Shape.of(vocabulary(), features()));
   }
 
   /** The type of the stored table. If it is not FLOAT32, {@link #table} throws. */
   public ElementType weightType() {
-    return TENSORS.type(memory.type());
+    return memory.type().elementType();
   }
 
   /**
@@ -194,7 +198,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
    * @throws IllegalStateException if the table has already been rounded to another narrow type
    */
   public EmbeddingBag withWeights(ElementType type) {
-    WeightType wanted = ReadOnlyWeights.ofLayer(TENSORS.stored(requireNonNull(type, "type")));
+    WeightType wanted = ReadOnlyWeights.ofLayer(WeightType.of(requireNonNull(type, "type")));
     try (OperandLease lease = memory.lease(new OperandLease())) {
       return new EmbeddingBag(memory.copy(wanted), metadata);
     }
@@ -215,13 +219,13 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
     check(rows);
     Check.shape("out", out, OUT, rows.rows(), features());
     checkNotTable("out", out);
-    TENSORS.requireNoOverlap(rows, "out", out, "rows");
+    CsrRows.from(rows).requireNoOverlap("out", out, "rows");
     sum(rows, out);
   }
 
   private void sum(SparseRows rows, FloatTensor out) {
     try (OperandLease lease = lease(rows).writing("out", out)) {
-      memory.table().sum(TENSORS.bags(rows), KernelOperands.rows(out));
+      memory.table().sum(CsrRows.from(rows).bags(), KernelOperands.rows(out));
     }
   }
 
@@ -245,13 +249,15 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
     Check.shape("out", out, "(entries)", rows.entries());
     checkNotTable("out", out);
     Check.noOverlap("out", out, "gradOut", gradOut);
-    TENSORS.requireNoOverlap(rows, "out", out, "rows");
+    CsrRows.from(rows).requireNoOverlap("out", out, "rows");
     dot(rows, gradOut, out);
   }
 
   private void dot(SparseRows rows, FloatTensor gradOut, FloatTensor out) {
     try (OperandLease lease = lease(rows).of("gradOut", gradOut).writing("out", out)) {
-      memory.table().dot(TENSORS.bags(rows), KernelOperands.rows(gradOut), TENSORS.storage(out));
+      memory
+          .table()
+          .dot(CsrRows.from(rows).bags(), KernelOperands.rows(gradOut), Dense.from(out).storage());
     }
   }
 
@@ -278,17 +284,22 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
     }
     FloatTensor table = table();
     Check.noOverlap("table", table, "gradOut", gradOut);
-    TENSORS.requireNoOverlap(rows, "table", table, "rows");
+    CsrRows.from(rows).requireNoOverlap("table", table, "rows");
     StepEvent event = Recorder.step();
     try (OperandLease lease = lease(rows).of("gradOut", gradOut).writing("table", table);
-        LayerState.Step step = memory.begin(TENSORS.rule(optimizer))) {
-      int bound = TENSORS.indexBound(rows, vocabulary());
+        LayerState.Step step = memory.begin(UpdateRule.of(optimizer))) {
+      int bound = CsrRows.from(rows).indexBound(vocabulary());
       memory
           .table()
-          .step(TENSORS.bags(rows), bound, KernelOperands.rows(gradOut), step, BagMemory.TABLE);
+          .step(
+              CsrRows.from(rows).bags(),
+              bound,
+              KernelOperands.rows(gradOut),
+              step,
+              BagMemory.TABLE);
     }
     if (event != null) {
-      String rule = TENSORS.rule(optimizer).kind().name();
+      String rule = UpdateRule.of(optimizer).kind().name();
       event.record("embedding bag", rows.rows(), rows.entries(), rule, Double.NaN);
     }
   }
@@ -301,7 +312,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
   }
 
   private void check(SparseRows rows) {
-    TENSORS.requireIndices(requireNonNull(rows, "rows"), "rows", "vocabulary", vocabulary());
+    CsrRows.from(requireNonNull(rows, "rows")).requireIndices("rows", "vocabulary", vocabulary());
   }
 
   private void check(SparseRows rows, FloatTensor gradOut) {
@@ -310,7 +321,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
   }
 
   private OperandLease lease(SparseRows rows) {
-    return TENSORS.lease(rows, memory.lease(new OperandLease()), "rows");
+    return CsrRows.from(rows).lease(memory.lease(new OperandLease()), "rows");
   }
 
   // ------------------------------------------------------------------------------------ growth
@@ -454,7 +465,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
         + memory.bytes()
         + " bytes, "
         + (memory.isReadOnly() ? "weights of " + memory.type() + ", " : "")
-        + TENSORS.workers(memory.table().engine())
+        + memory.table().engine()
         + ")";
   }
 }

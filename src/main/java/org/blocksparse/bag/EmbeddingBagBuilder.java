@@ -5,7 +5,7 @@ import static java.util.Objects.requireNonNull;
 
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.Check;
+import org.blocksparse.internal.tensors.Check;
 
 /** Builds an {@link EmbeddingBag}; see {@link EmbeddingBag#builder}. */
 public final class EmbeddingBagBuilder {

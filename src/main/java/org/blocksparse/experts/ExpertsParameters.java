@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.experts;
 
-import static org.blocksparse.internal.Access.TENSORS;
-
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -14,11 +12,14 @@ import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.Weights;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.kernels.PackedExperts;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.Dense;
+import org.blocksparse.internal.tensors.DenseFloats;
+import org.blocksparse.internal.tensors.KernelOperands;
+import org.blocksparse.internal.tensors.OperandLease;
+import org.blocksparse.internal.tensors.StoredBlocks;
 import org.blocksparse.internal.weights.Blocks;
 import org.blocksparse.internal.weights.ReadOnlyWeights;
 import org.blocksparse.internal.weights.RowFormat;
@@ -73,8 +74,8 @@ record ExpertsParameters(
           all.put(
               name,
               parameter.weights().type() == WeightType.FLOAT32
-                  ? TENSORS.floats(parameter.weights().elements(), shape)
-                  : TENSORS.weights(parameter.weights(), shape, false));
+                  ? DenseFloats.dense(parameter.weights().elements(), shape)
+                  : new StoredBlocks(parameter.weights(), shape, false));
         });
     return of(all);
   }
@@ -98,13 +99,13 @@ record ExpertsParameters(
                 new ExpertsFile.Parameter(
                     parameter.shape().toArray(),
                     parameter instanceof FloatTensor floats
-                        ? new StoredWeights(WeightType.FLOAT32, TENSORS.storage(floats), null)
+                        ? new StoredWeights(WeightType.FLOAT32, Dense.from(floats).storage(), null)
                         : inOrder(name, (Weights) parameter))));
     return all;
   }
 
   private static StoredWeights inOrder(String name, Weights weights) {
-    if (TENSORS.isTransposed(weights)) {
+    if (StoredBlocks.from(weights).isTransposed()) {
       throw new IllegalArgumentException(
           name
               + ": "
@@ -113,7 +114,7 @@ record ExpertsParameters(
               + weights.type()
               + ") returns, which is none");
     }
-    return TENSORS.stored(weights);
+    return StoredBlocks.from(weights).stored();
   }
 
   /**
@@ -150,19 +151,21 @@ record ExpertsParameters(
 
   private static BlockMatrix copy(BlockMatrix parameter, ElementType type) {
     if (parameter instanceof FloatTensor floats) {
-      return type == ElementType.FLOAT32 ? TENSORS.copy(floats, "layer") : Weights.of(floats, type);
+      return type == ElementType.FLOAT32
+          ? DenseFloats.from(floats).copy("layer")
+          : Weights.of(floats, type);
     }
     Weights weights = (Weights) parameter;
     if (type == ElementType.FLOAT32) {
       return weights.widened();
     }
     if (type == ElementType.PACKED_BFLOAT16 && weights.type() == ElementType.BFLOAT16) {
-      return TENSORS.packed(weights);
+      return StoredBlocks.from(weights).packed();
     }
     if (type != weights.type()) {
-      throw ReadOnlyWeights.roundedAlready(TENSORS.stored(weights.type()), TENSORS.stored(type));
+      throw ReadOnlyWeights.roundedAlready(WeightType.of(weights.type()), WeightType.of(type));
     }
-    return TENSORS.copy(weights);
+    return StoredBlocks.from(weights).copy();
   }
 
   int inputs() {
@@ -228,7 +231,7 @@ record ExpertsParameters(
         function,
         KernelOperands.blocks(W2),
         format(W2, inputBits),
-        b2 == null ? null : Blocks.dense(TENSORS.storage(b2), experts(), 1, 1, outputs()));
+        b2 == null ? null : Blocks.dense(Dense.from(b2).storage(), experts(), 1, 1, outputs()));
   }
 
   private static RowFormat format(BlockMatrix W, int inputBits) {
@@ -273,7 +276,8 @@ record ExpertsParameters(
         .flatMap(
             parameter ->
                 parameter instanceof Weights weights
-                    ? Stream.of(TENSORS.elements(weights), TENSORS.scales(weights))
+                    ? Stream.of(
+                        StoredBlocks.from(weights).elements(), StoredBlocks.from(weights).scales())
                     : Stream.of(KernelOperands.elements(parameter)));
   }
 

@@ -3,7 +3,6 @@ package org.blocksparse.experts;
 
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.PRODUCTS;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -14,13 +13,15 @@ import org.blocksparse.BlockMatrix;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.GradientOptions;
 import org.blocksparse.Optimizer;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.StepEvent;
+import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.Dense;
+import org.blocksparse.internal.tensors.KernelOperands;
+import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.InputBias;
 import org.blocksparse.products.OptimizerState;
@@ -260,7 +261,7 @@ public final class ExpertsPass implements AutoCloseable {
       update(gradOut, optimizer, state, GradientOptions.overwrite(), gradX);
     }
     if (event != null) {
-      String rule = TENSORS.rule(optimizer).kind().name();
+      String rule = UpdateRule.of(optimizer).kind().name();
       event.record("mixture of experts", routing.batch(), routing.pairs(), rule, Double.NaN);
     }
   }
@@ -383,7 +384,7 @@ public final class ExpertsPass implements AutoCloseable {
                 throw new IllegalArgumentException(
                     "gradients: " + name + " has none, as the routing is not of the layer's gate");
               }
-              TENSORS.requireContiguous(requireNonNull(gradient, name), name);
+              Dense.from(requireNonNull(gradient, name)).requireContiguous(name);
               Check.shape(
                   name, gradient, "the shape of the parameter", all.get(name).shape().toArray());
             });
@@ -399,11 +400,12 @@ public final class ExpertsPass implements AutoCloseable {
     Check.shape("gradOut", gradOut, MixtureOfExperts.OUT, routing.batch(), layer.outputs());
     List<String> names = new ArrayList<>(gradients.keySet());
     List<Storage> memory =
-        new ArrayList<>(gradients.values().stream().map(TENSORS::storage).toList());
+        new ArrayList<>(
+            gradients.values().stream().map(tensor -> Dense.from(tensor).storage()).toList());
     if (gradX != null) {
       Check.shape("gradX", gradX, MixtureOfExperts.X, routing.batch(), layer.inputs());
       names.add("gradX");
-      memory.add(TENSORS.storage(gradX));
+      memory.add(Dense.from(gradX).storage());
     }
     for (int i = 0; i < names.size(); i++) {
       FloatTensor written = i < gradients.size() ? gradients.get(names.get(i)) : gradX;

@@ -14,7 +14,7 @@ import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.Weights;
-import org.blocksparse.internal.Check;
+import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.io.GgufFile;
 
 /** Takes the experts of one block from a file, by the names of llama.cpp. */

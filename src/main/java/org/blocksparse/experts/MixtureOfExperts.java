@@ -4,7 +4,6 @@ package org.blocksparse.experts;
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.IO;
 import static org.blocksparse.internal.Access.PRODUCTS;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -20,20 +19,21 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.MemoryUse;
 import org.blocksparse.Shape;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.OperandLease;
-import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.events.ProductEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.OptimizerStateFile;
+import org.blocksparse.internal.files.Reading;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.PackedExperts;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.DenseFloats;
+import org.blocksparse.internal.tensors.KernelOperands;
+import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.internal.weights.ReadOnlyWeights;
 import org.blocksparse.internal.weights.RowFormat;
 import org.blocksparse.io.GgufFile;
@@ -341,7 +341,7 @@ public final class MixtureOfExperts implements AutoCloseable {
     if (parameters.arePacked()) {
       ProductEvent event = Recorder.product();
       PackedExperts experts = parameters.packedExperts(activation, inputBits);
-      Engine engine = TENSORS.engine(workers);
+      Engine engine = Engine.from(workers);
       Rows rows = KernelOperands.rows(x);
       Rows mixtures = KernelOperands.rows(out);
       if (cached == null) {
@@ -508,7 +508,7 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   static FloatTensor tensor(Scratch memory, Shape shape) {
-    return TENSORS.floats(memory.storage().view(), shape);
+    return DenseFloats.dense(memory.storage().view(), shape);
   }
 
   // ------------------------------------------------------------------------------------- checks
@@ -546,7 +546,7 @@ public final class MixtureOfExperts implements AutoCloseable {
 
   /** The type of the stored W1; if it is not FLOAT32, the layer cannot be trained. */
   public ElementType weightType() {
-    return TENSORS.type(parameters.type());
+    return parameters.type().elementType();
   }
 
   /**
@@ -705,7 +705,7 @@ public final class MixtureOfExperts implements AutoCloseable {
             "file: expected packed weights, W2 of the type of W1, but was of "
                 + layer.weightType()
                 + " and "
-                + TENSORS.type(KernelOperands.blocks(parameters.W2()).type())
+                + KernelOperands.blocks(parameters.W2()).type().elementType()
                 + "; save what withWeights(ElementType.Q8_0) returns");
       }
       parameters = parameters.withSharedCopied();

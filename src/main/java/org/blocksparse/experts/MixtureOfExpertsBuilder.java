@@ -2,7 +2,6 @@
 package org.blocksparse.experts;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.io.IOException;
 import java.util.ArrayList;
@@ -17,10 +16,14 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.Weights;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.OperandLease;
+import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.Dense;
+import org.blocksparse.internal.tensors.DenseFloats;
+import org.blocksparse.internal.tensors.KernelOperands;
+import org.blocksparse.internal.tensors.OperandLease;
+import org.blocksparse.internal.tensors.StoredBlocks;
 import org.blocksparse.internal.training.InitialWeights;
 import org.blocksparse.internal.weights.StoredWeights;
 
@@ -165,7 +168,7 @@ public final class MixtureOfExpertsBuilder {
    */
   public MixtureOfExperts build() {
     Map<String, Shape> shapes = shapes(biases);
-    FloatTensor[] made = TENSORS.zeros(shapes.values().toArray(new Shape[0]));
+    FloatTensor[] made = DenseFloats.zeros(shapes.values().toArray(new Shape[0]));
     Map<String, FloatTensor> all = new LinkedHashMap<>();
     long before = 0;
     for (String name : shapes.keySet()) {
@@ -174,7 +177,7 @@ public final class MixtureOfExpertsBuilder {
       if (tensor.shape().rank() == RANK) {
         int rows = (int) tensor.shape().dim(2);
         int columns = (int) tensor.shape().dim(3);
-        new InitialWeights(rows, seed).fill(TENSORS.storage(tensor), before, columns);
+        new InitialWeights(rows, seed).fill(Dense.from(tensor).storage(), before, columns);
         before += tensor.shape().size();
       }
     }
@@ -281,7 +284,7 @@ public final class MixtureOfExpertsBuilder {
             requireNonNull(tensors, "tensors"),
             activation,
             requireNonNull(type, "type"),
-            TENSORS.engine(workers));
+            Engine.from(workers));
     Map<String, BlockMatrix> made = new LinkedHashMap<>();
     try {
       for (Map.Entry<String, Shape> parameter : shapes(false).entrySet()) {
@@ -381,37 +384,34 @@ public final class MixtureOfExpertsBuilder {
     long[] dims = first.shape().toArray();
     long columns = dims[dims.length - 1];
     dims[dims.length - 1] *= 2;
-    Storage[] both = {TENSORS.storage(first), TENSORS.storage(second)};
+    Storage[] both = {Dense.from(first).storage(), Dense.from(second).storage()};
     Storage made =
         StoredWeights.interleaved(
-            both,
-            first.shape().size() / columns,
-            4L * columns,
-            TENSORS.engine(workers).scheduler());
-    return TENSORS.floats(made, Shape.of(dims));
+            both, first.shape().size() / columns, 4L * columns, Engine.from(workers).scheduler());
+    return DenseFloats.dense(made, Shape.of(dims));
   }
 
   private Weights beside(String name, BlockMatrix first, BlockMatrix second) {
     if (!(first instanceof Weights gates
         && second instanceof Weights ups
-        && TENSORS.stored(gates).type() == TENSORS.stored(ups).type()
-        && TENSORS.isTransposed(gates) == TENSORS.isTransposed(ups))) {
+        && StoredBlocks.from(gates).stored().type() == StoredBlocks.from(ups).stored().type()
+        && StoredBlocks.from(gates).isTransposed() == StoredBlocks.from(ups).isTransposed())) {
       throw new IllegalArgumentException(
           name + UP + ": expected the type and layout of " + first + " but was " + second);
     }
     StoredWeights both =
-        TENSORS
-            .stored(gates)
+        StoredBlocks.from(gates)
+            .stored()
             .beside(
                 name + GATE,
-                TENSORS.stored(ups),
+                StoredBlocks.from(ups).stored(),
                 gates.shape().dim(1),
                 inputs,
                 (int) gates.shape().dim(3),
-                TENSORS.isTransposed(gates),
-                TENSORS.engine(workers).scheduler());
+                StoredBlocks.from(gates).isTransposed(),
+                Engine.from(workers).scheduler());
     Shape shape = Shape.of(1, gates.shape().dim(1), inputs, 2 * gates.shape().dim(3));
-    return TENSORS.weights(both, shape, TENSORS.isTransposed(gates));
+    return new StoredBlocks(both, shape, StoredBlocks.from(gates).isTransposed());
   }
 
   private static BlockMatrix require(String name, BlockMatrix parameter, Shape shape) {
@@ -420,7 +420,7 @@ public final class MixtureOfExpertsBuilder {
           name + ": expected the shape " + shape + " but was " + parameter.shape());
     }
     if (parameter instanceof FloatTensor floats) {
-      TENSORS.requireContiguous(floats, name);
+      Dense.from(floats).requireContiguous(name);
     } else if (!own(name).startsWith("W1") && !own(name).equals("W2")) {
       throw new IllegalArgumentException(
           name + ": expected a tensor of floats but was " + parameter);

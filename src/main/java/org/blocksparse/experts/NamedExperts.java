@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.experts;
 
-import static org.blocksparse.internal.Access.TENSORS;
-
 import java.io.IOException;
 import java.util.List;
 import org.blocksparse.Activation;
@@ -11,9 +9,12 @@ import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.Weights;
-import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.tensors.Dense;
+import org.blocksparse.internal.tensors.DenseFloats;
+import org.blocksparse.internal.tensors.OperandLease;
+import org.blocksparse.internal.tensors.StoredBlocks;
 import org.blocksparse.internal.weights.StoredWeights;
 import org.blocksparse.internal.weights.WeightType;
 
@@ -52,7 +53,7 @@ record NamedExperts(ExpertTensors tensors, Activation activation, ElementType ty
     FloatTensor Wg = FloatTensor.zeros(shape.toArray());
     try {
       int experts = (int) shape.dim(3);
-      turn(name, experts, (int) shape.dim(2), TENSORS.storage(Wg), experts, 0);
+      turn(name, experts, (int) shape.dim(2), Dense.from(Wg).storage(), experts, 0);
       return Wg;
     } catch (Throwable e) {
       Wg.close();
@@ -67,19 +68,19 @@ record NamedExperts(ExpertTensors tensors, Activation activation, ElementType ty
     int in = (int) shape.dim(2);
     int sums = (int) shape.dim(3);
     int out = sums / matrices.size();
-    WeightType stored = TENSORS.stored(type);
+    WeightType stored = WeightType.of(type);
     StoredWeights all = StoredWeights.allocate(stored, experts, in, sums);
     try (FloatTensor block = FloatTensor.zeros(in, sums)) {
       for (int expert = 0; expert < experts; expert++) {
         String prefix = shared ? "shared_expert." : "experts." + expert + ".";
         for (int i = 0; i < matrices.size(); i++) {
           String name = prefix + matrices.get(i) + ".weight";
-          turn(name, out, in, TENSORS.storage(block), sums, i * out);
+          turn(name, out, in, Dense.from(block).storage(), sums, i * out);
         }
         String name = prefix + String.join(", ", matrices) + ".weight";
         try (StoredWeights one =
             StoredWeights.of(
-                name, TENSORS.storage(block), stored, 1, in, sums, engine.scheduler())) {
+                name, Dense.from(block).storage(), stored, 1, in, sums, engine.scheduler())) {
           all.putBlock(expert, one, in, sums);
         }
       }
@@ -88,8 +89,8 @@ record NamedExperts(ExpertTensors tensors, Activation activation, ElementType ty
       throw e;
     }
     return stored == WeightType.FLOAT32
-        ? TENSORS.floats(all.elements(), shape)
-        : TENSORS.weights(all, shape, false);
+        ? DenseFloats.dense(all.elements(), shape)
+        : new StoredBlocks(all, shape, false);
   }
 
   /** Writes a matrix (out, in) as columns of a block of so many, from one on. */
@@ -102,7 +103,7 @@ record NamedExperts(ExpertTensors tensors, Activation activation, ElementType ty
         throw new IllegalArgumentException(
             name + ": expected (out, in) = (" + out + ", " + in + ") but was " + shape);
       }
-      Storage from = TENSORS.storage(matrix);
+      Storage from = Dense.from(matrix).storage();
       int tasks = (out - 1) / TURNED_ROWS + 1;
       engine.run(
           tasks,
@@ -147,7 +148,7 @@ record NamedExperts(ExpertTensors tensors, Activation activation, ElementType ty
             name + ": expected (out, in) or (1, 1, out, in) but was " + shape);
       }
       if (found instanceof FloatTensor floats) {
-        TENSORS.requireContiguous(floats, name);
+        Dense.from(floats).requireContiguous(name);
         return floats;
       }
       try (Weights weights = (Weights) found) {

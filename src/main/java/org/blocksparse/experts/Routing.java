@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.experts;
 
-import static org.blocksparse.internal.Access.TENSORS;
-
 import java.util.Arrays;
 import java.util.stream.IntStream;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.kernels.PackedExperts;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.Dense;
+import org.blocksparse.internal.tensors.DenseFloats;
+import org.blocksparse.internal.tensors.DenseInts;
+import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.products.BlockPlan;
 
 /**
@@ -110,7 +111,7 @@ public final class Routing implements AutoCloseable {
               + experts.shape());
     }
     Check.shape("gates", gates, GATES, experts.shape().toArray());
-    int[] chosen = TENSORS.toArray(experts, "experts");
+    int[] chosen = DenseInts.from(experts).toArray("experts");
     Check.indices("experts", chosen, (int) k, "count", count);
     int[] load = new int[count];
     for (int expert : chosen) {
@@ -118,7 +119,7 @@ public final class Routing implements AutoCloseable {
     }
     int[] places = new int[chosen.length];
     Arrays.setAll(places, pair -> pair);
-    FloatTensor own = TENSORS.copy(gates, "gates");
+    FloatTensor own = DenseFloats.from(gates).copy("gates");
     try {
       return new Routing(null, (int) k, Workers.common(), chosen, places, load, null, own, 0);
     } catch (Throwable e) {
@@ -305,7 +306,7 @@ public final class Routing implements AutoCloseable {
   /** The pairs in the form that experts with packed weights take. */
   PackedExperts.Pairs pairsByExpert() {
     int[] sorted = ExpertBands.byExpert(chosen, places, load.length);
-    return new PackedExperts.Pairs(k, chosen, sorted, places, TENSORS.storage(gates));
+    return new PackedExperts.Pairs(k, chosen, sorted, places, Dense.from(gates).storage());
   }
 
   /** The pairs, sorted by expert, in bands of a maximum size. */
@@ -319,7 +320,7 @@ public final class Routing implements AutoCloseable {
     float[] ofBand = new float[ofPairs.length];
     try (OperandLease lease = new OperandLease().of("routing", gates)) {
       for (int i = 0; i < ofBand.length; i++) {
-        ofBand[i] = TENSORS.storage(gates).getFloat(ofPairs[i]);
+        ofBand[i] = Dense.from(gates).storage().getFloat(ofPairs[i]);
       }
     }
     try (Sides sides = new RaggedSides(bands, number)) {

@@ -2,14 +2,15 @@
 package org.blocksparse.experts;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.util.Arrays;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.OperandLease;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.Dense;
+import org.blocksparse.internal.tensors.KernelOperands;
+import org.blocksparse.internal.tensors.OperandLease;
 
 /**
  * The gate of a mixture of experts (Shazeer et al., 2017). It computes the softmax of each sample's
@@ -246,7 +247,7 @@ public final class TopKGate {
       int[] places = new int[chosen.length];
       int kept = places(chosen, places);
       gates = isRagged() ? FloatTensor.zeros(kept) : FloatTensor.zeros(batch, k);
-      top.gates(KernelOperands.rows(probabilities), chosen, places, TENSORS.storage(gates));
+      top.gates(KernelOperands.rows(probabilities), chosen, places, Dense.from(gates).storage());
       return new Routing(
           this, k, workers, chosen, places, load, probabilities, gates, loss(load, probabilities));
     } catch (Throwable e) {
@@ -259,7 +260,7 @@ public final class TopKGate {
   }
 
   private TopExperts top() {
-    return new TopExperts(TENSORS.engine(workers), experts, gating);
+    return new TopExperts(Engine.from(workers), experts, gating);
   }
 
   Gating gating() {
@@ -358,7 +359,7 @@ public final class TopKGate {
               KernelOperands.rows(probabilities),
               routing.chosen(),
               routing.places(),
-              TENSORS.storage(gradGates),
+              Dense.from(gradGates).storage(),
               ofProbabilities(routing.load(), (int) probabilities.shape().dim(0)),
               KernelOperands.rows(gradLogits));
     }

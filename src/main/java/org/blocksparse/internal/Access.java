@@ -6,27 +6,16 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Function;
 import java.util.stream.Stream;
-import org.blocksparse.Activation;
 import org.blocksparse.BlockMatrix;
-import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.IntTensor;
-import org.blocksparse.Optimizer;
 import org.blocksparse.Shape;
 import org.blocksparse.SparseRows;
-import org.blocksparse.Tensor;
-import org.blocksparse.UnknownIds;
-import org.blocksparse.Weights;
-import org.blocksparse.Workers;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.files.OptimizerStateFile;
 import org.blocksparse.internal.files.SaveSettings;
-import org.blocksparse.internal.kernels.ActivationInput;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.UpdateRule;
-import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.Candidates;
@@ -34,9 +23,7 @@ import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.internal.search.SparseTerm;
 import org.blocksparse.internal.sparse.Bags;
-import org.blocksparse.internal.weights.Blocks;
-import org.blocksparse.internal.weights.StoredWeights;
-import org.blocksparse.internal.weights.WeightType;
+import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.ModelPart;
 import org.blocksparse.io.SaveOptions;
@@ -57,9 +44,6 @@ import org.blocksparse.softmax.TwoLevelLayer;
  * <p>This class names types of all packages: no other class below them does.
  */
 public final class Access {
-  /** Tensors and values. */
-  public static final Tensors TENSORS = open(Tensors.class, "org.blocksparse.TensorAccess");
-
   /** Plans and optimizer state. */
   public static final Products PRODUCTS =
       open(Products.class, "org.blocksparse.products.ProductAccess");
@@ -91,91 +75,6 @@ public final class Access {
     } catch (ReflectiveOperationException e) {
       throw new LinkageError(implementation + " cannot be made", e);
     }
-  }
-
-  /** Of {@code org.blocksparse}. */
-  public interface Tensors {
-    Storage storage(Tensor tensor);
-
-    long stride(Tensor tensor, int axis);
-
-    void requireContiguous(Tensor tensor, String operation);
-
-    FloatTensor floats(Storage storage, Shape shape);
-
-    FloatTensor[] zeros(Shape... shapes);
-
-    FloatTensor copy(FloatTensor tensor, String name);
-
-    IntTensor ints(Storage storage, Shape shape);
-
-    int[] toArray(IntTensor tensor, String name);
-
-    void get(IntTensor tensor, String name, int[] values);
-
-    IntTensor asBatchOfOne(IntTensor tensor);
-
-    void requireForArray(IntTensor tensor, String name);
-
-    Engine engine(Workers workers);
-
-    Workers workers(Engine engine);
-
-    org.blocksparse.internal.sparse.Bags bags(SparseRows rows);
-
-    OperandLease lease(SparseRows rows, OperandLease lease, String name);
-
-    int[] offsets(SparseRows rows);
-
-    void getOffsets(SparseRows rows, int[] into);
-
-    int[] indices(SparseRows rows);
-
-    void getIndices(SparseRows rows, int[] into);
-
-    int indexBound(SparseRows rows, int checked);
-
-    long countFrom(SparseRows rows, String name, int bound);
-
-    void requireIndices(SparseRows rows, String name, String boundName, int bound);
-
-    void requireRows(SparseRows rows, String name, int batch);
-
-    void requireFinite(SparseRows rows, String name);
-
-    void requireNoOverlap(SparseRows rows, String outName, FloatTensor out, String name);
-
-    Weights weights(StoredWeights stored, Shape shape, boolean transposed);
-
-    Weights transposed(StoredWeights stored, Shape inMemory);
-
-    Weights copy(Weights weights);
-
-    Weights packed(Weights weights);
-
-    StoredWeights stored(Weights weights);
-
-    StoredWeights requireContiguous(Weights weights, String operation);
-
-    Storage elements(Weights weights);
-
-    Storage scales(Weights weights);
-
-    Blocks blocks(Weights weights);
-
-    boolean isTransposed(Weights weights);
-
-    FloatTensor requireBlocks(String name, FloatTensor W, ElementType type);
-
-    WeightType stored(ElementType type);
-
-    ElementType type(WeightType stored);
-
-    UpdateRule rule(Optimizer optimizer);
-
-    ActivationInput input(Activation activation, long n, Rows z, FloatTensor gate);
-
-    void add(UnknownIds unknown, long ids);
   }
 
   /** Of {@code org.blocksparse.products}. */

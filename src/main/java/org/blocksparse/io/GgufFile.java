@@ -2,7 +2,6 @@
 package org.blocksparse.io;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -16,9 +15,12 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.Weights;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
+import org.blocksparse.internal.files.Reading;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.tensors.DenseFloats;
+import org.blocksparse.internal.tensors.StoredBlocks;
 import org.blocksparse.internal.weights.StoredWeights;
 import org.blocksparse.io.GgufTensors.Matrices;
 
@@ -127,8 +129,8 @@ public final class GgufFile implements AutoCloseable {
     return read(
         () -> {
           GgufEntry entry = reader.entry(name);
-          return TENSORS.floats(
-              GgufTensors.readFloats(reader, entry, TENSORS.engine(Workers.common())),
+          return DenseFloats.dense(
+              GgufTensors.readFloats(reader, entry, Engine.from(Workers.common())),
               Shape.of(entry.dims()));
         });
   }
@@ -213,12 +215,12 @@ public final class GgufFile implements AutoCloseable {
               + oBlocks);
     }
     StoredWeights weights =
-        GgufTensors.readWeights(reader, entries, matrices, TENSORS.engine(Workers.common()));
+        GgufTensors.readWeights(reader, entries, matrices, Engine.from(Workers.common()));
     long out = (long) entries.size() * matrices.rows();
     long in = matrices.columns();
     return weights.type().isPacked()
-        ? TENSORS.weights(weights, Shape.of(iBlocks, oBlocks, in, out), false)
-        : TENSORS.transposed(weights, Shape.of(oBlocks, iBlocks, out, in));
+        ? new StoredBlocks(weights, Shape.of(iBlocks, oBlocks, in, out), false)
+        : StoredBlocks.transposed(weights, Shape.of(oBlocks, iBlocks, out, in));
   }
 
   /** The path that was opened. */

@@ -2,14 +2,14 @@
 package org.blocksparse.io;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import org.blocksparse.FileFormatException;
 import org.blocksparse.Progress;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.LoadSettings.Memory;
+import org.blocksparse.internal.files.Reading;
+import org.blocksparse.internal.kernels.Engine;
 
 /**
  * Options to load layers, such as {@link org.blocksparse.softmax.HierarchicalSoftmax#load} and
@@ -94,7 +94,7 @@ public final class LoadOptions {
 
   LoadSettings settings() {
     return new LoadSettings(
-        memory, optimizerState, TENSORS.engine(workers), progress, Reading::shrunk);
+        memory, optimizerState, Engine.from(workers), progress, Reading::shrunk);
   }
 
   /** The threads that run every call of the layer. */

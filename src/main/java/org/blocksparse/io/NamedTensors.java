@@ -2,7 +2,6 @@
 package org.blocksparse.io;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -11,10 +10,14 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.Tensor;
 import org.blocksparse.Weights;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.files.TensorSource;
 import org.blocksparse.internal.files.WeightsFile;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.tensors.Dense;
+import org.blocksparse.internal.tensors.OperandLease;
+import org.blocksparse.internal.tensors.StoredBlocks;
 import org.blocksparse.internal.weights.StoredWeights;
+import org.blocksparse.internal.weights.WeightType;
 
 /**
  * Named tensors and weights, for {@link TensorFile#save(java.nio.file.Path, NamedTensors)}:
@@ -69,14 +72,14 @@ public final class NamedTensors {
     requireNonNull(tensor, name);
     return (file, as, lease) -> {
       WeightsFile.requireName(as);
-      TENSORS.requireContiguous(tensor, as);
+      Dense.from(tensor).requireContiguous(as);
       lease.of(as, tensor);
       long[] dims = tensor.shape().toArray();
       file.tensors()
           .add(
               tensor instanceof FloatTensor
-                  ? TensorSource.floats(as, dims, TENSORS.storage(tensor))
-                  : TensorSource.ints(as, dims, TENSORS.storage(tensor)));
+                  ? TensorSource.floats(as, dims, Dense.from(tensor).storage())
+                  : TensorSource.ints(as, dims, Dense.from(tensor).storage()));
     };
   }
 
@@ -92,7 +95,7 @@ public final class NamedTensors {
         name,
         (file, as, lease) -> {
           WeightsFile.requireName(as);
-          StoredWeights stored = TENSORS.requireContiguous(weights, as);
+          StoredWeights stored = StoredBlocks.from(weights).requireContiguous(as);
           lease.of(as, weights);
           file.add(as, weights.shape().toArray(), stored);
         });
@@ -112,11 +115,15 @@ public final class NamedTensors {
         name,
         (file, as, lease) -> {
           WeightsFile.requireName(as);
-          TENSORS.requireContiguous(TENSORS.requireBlocks(as, W, type), as);
+          Dense.from(StoredBlocks.requireBlocks(as, W, type)).requireContiguous(as);
           lease.of(as, W);
           long[] dims = W.shape().toArray();
           file.addRounded(
-              as, dims, TENSORS.stored(type), TENSORS.storage(W), TENSORS.engine(Workers.common()));
+              as,
+              dims,
+              WeightType.of(type),
+              Dense.from(W).storage(),
+              Engine.from(Workers.common()));
         });
   }
 

@@ -2,7 +2,6 @@
 package org.blocksparse.io;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.io.BufferedOutputStream;
 import java.io.IOException;
@@ -14,9 +13,12 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.Tensor;
-import org.blocksparse.internal.OperandLease;
-import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.files.AtomicFile;
+import org.blocksparse.internal.files.Reading;
+import org.blocksparse.internal.tensors.Dense;
+import org.blocksparse.internal.tensors.DenseFloats;
+import org.blocksparse.internal.tensors.DenseInts;
+import org.blocksparse.internal.tensors.OperandLease;
 
 /**
  * Files of one NumPy array, as {@code numpy.save} writes and {@code numpy.load} reads them.
@@ -49,11 +51,11 @@ public final class NpyFile {
   }
 
   static FloatTensor floats(NpyArray array) {
-    return TENSORS.floats(array.storage(), Shape.of(array.dims()));
+    return DenseFloats.dense(array.storage(), Shape.of(array.dims()));
   }
 
   static IntTensor ints(NpyArray array) {
-    return TENSORS.ints(array.storage(), Shape.of(array.dims()));
+    return DenseInts.dense(array.storage(), Shape.of(array.dims()));
   }
 
   /**
@@ -78,7 +80,7 @@ public final class NpyFile {
   }
 
   static void requireWritable(String name, Tensor tensor) {
-    TENSORS.requireContiguous(tensor, name);
+    Dense.from(tensor).requireContiguous(name);
     NpyArray.requireWritable(name, tensor.shape().toArray());
   }
 
@@ -87,7 +89,7 @@ public final class NpyFile {
     try (OperandLease lease = new OperandLease().of(name, tensor)) {
       NpyArray.Kind kind =
           tensor instanceof FloatTensor ? NpyArray.Kind.FLOATS : NpyArray.Kind.INTS;
-      new NpyArray(tensor.shape().toArray(), TENSORS.storage(tensor)).write(out, kind);
+      new NpyArray(tensor.shape().toArray(), Dense.from(tensor).storage()).write(out, kind);
     }
   }
 }

@@ -12,9 +12,9 @@ import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Tensor;
-import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.files.AtomicFile;
 import org.blocksparse.internal.files.MalformedException;
+import org.blocksparse.internal.files.Reading;
 
 /**
  * Archives of NumPy arrays by name, as {@code numpy.savez} and {@code numpy.savez_compressed} write

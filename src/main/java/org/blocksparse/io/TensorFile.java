@@ -2,7 +2,6 @@
 package org.blocksparse.io;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -16,19 +15,21 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.Tensor;
 import org.blocksparse.Weights;
-import org.blocksparse.internal.OperandLease;
-import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.files.Dtype;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.MalformedException;
 import org.blocksparse.internal.files.ModelMetadata;
+import org.blocksparse.internal.files.Reading;
 import org.blocksparse.internal.files.SafeTensorsReader;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.files.TensorEntry;
 import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.tensors.DenseFloats;
+import org.blocksparse.internal.tensors.OperandLease;
+import org.blocksparse.internal.tensors.StoredBlocks;
 
 /**
  * Files of named tensors in the <a
@@ -179,7 +180,7 @@ public final class TensorFile implements AutoCloseable {
         () -> {
           TensorEntry entry = reader.entryOfType(name, Dtype.F32);
           Storage storage = mapped ? reader.mapElements(entry) : reader.readFloats(entry);
-          return TENSORS.floats(storage, Shape.of(entry.dims()));
+          return DenseFloats.dense(storage, Shape.of(entry.dims()));
         });
   }
 
@@ -221,7 +222,7 @@ public final class TensorFile implements AutoCloseable {
         name,
         () -> {
           WeightsFile.FoundBlocks found = WeightsFile.readBlocks(reader, name, mapped);
-          return TENSORS.weights(found.weights(), Shape.of(found.dims()), false);
+          return new StoredBlocks(found.weights(), Shape.of(found.dims()), false);
         });
   }
 

@@ -4,7 +4,6 @@ package org.blocksparse.linear;
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.IO;
 import static org.blocksparse.internal.Access.RANKING;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -13,12 +12,10 @@ import java.util.function.Function;
 import org.blocksparse.ElementType;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.SparseRows;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.OperandLease;
-import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.files.LoadSettings;
+import org.blocksparse.internal.files.Reading;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.kernels.Engine;
@@ -27,6 +24,10 @@ import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.internal.sparse.Bags;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.CsrRows;
+import org.blocksparse.internal.tensors.OperandLease;
+import org.blocksparse.internal.weights.WeightType;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.ModelPart;
 import org.blocksparse.ranking.Filter;
@@ -148,7 +149,7 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
   public LinearLabelTree withWeights(ElementType type) {
     try (OperandLease lease = model.lease(new OperandLease())) {
       return new LinearLabelTree(
-          model.copy(TENSORS.stored(requireNonNull(type, "type")), engine()),
+          model.copy(WeightType.of(requireNonNull(type, "type")), engine()),
           engine(),
           metadata(),
           labelsOrNull());
@@ -277,13 +278,13 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
    * @throws IndexOutOfBoundsException also if there is no such output
    */
   public LinearExplanation explain(SparseRows x, int output) {
-    TENSORS.requireIndices(requireNonNull(x, "x"), "x", "features", features());
+    CsrRows.from(requireNonNull(x, "x")).requireIndices("x", "features", features());
     if (x.rows() != 1) {
       throw new IllegalArgumentException("x: expected 1 row but was " + x.rows());
     }
     Check.index("output", output, "outputs", outputs());
     OutputFilter only = RANKING.check(Filter.only(output), 1, outputs());
-    try (OperandLease lease = model.lease(TENSORS.lease(x, new OperandLease(), "x"))) {
+    try (OperandLease lease = model.lease(CsrRows.from(x).lease(new OperandLease(), "x"))) {
       return withWeighted(x, row -> explained(row, only, output));
     }
   }
@@ -304,16 +305,16 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
 
   /** Checks x and targets, then leases them. */
   static OperandLease leased(SparseRows x, int features, SparseRows targets, int outputs) {
-    TENSORS.requireIndices(requireNonNull(x, "x"), "x", "features", features);
+    CsrRows.from(requireNonNull(x, "x")).requireIndices("x", "features", features);
     if (requireNonNull(targets, "targets").rows() != x.rows()) {
       throw new IllegalArgumentException(
           "targets: expected " + x.rows() + " rows, as x has, but was " + targets.rows());
     }
-    TENSORS.requireIndices(targets, "targets", "outputs", outputs);
+    CsrRows.from(targets).requireIndices("targets", "outputs", outputs);
     OperandLease lease =
-        TENSORS.lease(targets, TENSORS.lease(x, new OperandLease(), "x"), "targets");
+        CsrRows.from(targets).lease(CsrRows.from(x).lease(new OperandLease(), "x"), "targets");
     try {
-      TENSORS.requireFinite(x, "x");
+      CsrRows.from(x).requireFinite("x");
     } catch (Throwable e) {
       lease.close();
       throw e;
@@ -347,8 +348,8 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
 
   /** Checks and leases rows, and calls a function with them as the tree weighs them. */
   <T> T with(SparseRows x, String name, Function<Bags, T> use) {
-    TENSORS.requireIndices(x, name, "features", features());
-    try (OperandLease lease = model.lease(TENSORS.lease(x, new OperandLease(), name))) {
+    CsrRows.from(x).requireIndices(name, "features", features());
+    try (OperandLease lease = model.lease(CsrRows.from(x).lease(new OperandLease(), name))) {
       return withWeighted(x, use);
     }
   }
@@ -356,12 +357,12 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
   /** Applies TF-IDF weighting if the tree uses it, then calls a function; x must be leased. */
   <T> T withWeighted(SparseRows x, Function<Bags, T> use) {
     if (model.tfIdf() == null) {
-      return use.apply(TENSORS.bags(x));
+      return use.apply(CsrRows.from(x).bags());
     }
     requireCounts(x);
-    SparseMatrix rows = model.tfIdf().weighted(TENSORS.bags(x));
+    SparseMatrix rows = model.tfIdf().weighted(CsrRows.from(x).bags());
     try (SparseRows weighted = SparseRows.of(rows.offsets(), rows.columns(), rows.values())) {
-      return use.apply(TENSORS.bags(weighted));
+      return use.apply(CsrRows.from(weighted).bags());
     }
   }
 

@@ -3,16 +3,17 @@ package org.blocksparse.linear;
 
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.RANKING;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.util.Map;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Progress;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.OperandLease;
+import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.sparse.SparseChunks;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.CsrRows;
+import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.ranking.Labels;
 
 /** Trains a {@link LinearLabelTree}. */
@@ -182,7 +183,7 @@ public final class LinearLabelTreeBuilder {
 
   private LinearLabelTree trained(SparseRows x, SparseRows targets, float[] weights) {
     LinearModel model = training(x, targets, weights).train();
-    return new LinearLabelTree(model, TENSORS.engine(workers), Map.of(), labels);
+    return new LinearLabelTree(model, Engine.from(workers), Map.of(), labels);
   }
 
   /**
@@ -206,7 +207,7 @@ public final class LinearLabelTreeBuilder {
 
   private LinearLabelTreeParts divided(SparseRows x, SparseRows targets, float[] weights) {
     return new LinearLabelTreeParts(
-        training(x, targets, weights), features, TENSORS.engine(workers), labels);
+        training(x, targets, weights), features, Engine.from(workers), labels);
   }
 
   /** The weights of rows, checked. */
@@ -229,11 +230,11 @@ public final class LinearLabelTreeBuilder {
     }
     try (OperandLease lease = LinearLabelTree.leased(x, features, targets, outputs)) {
       return new LinearTraining(
-          TENSORS.engine(workers),
+          Engine.from(workers),
           settings(),
-          TENSORS.bags(x),
+          CsrRows.from(x).bags(),
           features,
-          TENSORS.bags(targets),
+          CsrRows.from(targets).bags(),
           outputs,
           weights,
           progress);
@@ -282,17 +283,17 @@ public final class LinearLabelTreeBuilder {
               x,
               rows ->
                   new LinearTraining(
-                          TENSORS.engine(workers),
+                          Engine.from(workers),
                           settings(),
                           rows,
-                          TENSORS.bags(targets),
+                          CsrRows.from(targets).bags(),
                           wide.model(),
                           outputs,
                           progress)
                       .train());
     }
     Labels names = labels != null || !tree.hasLabels() ? labels : tree.labels();
-    return new LinearLabelTree(model, TENSORS.engine(workers), tree.metadata(), names);
+    return new LinearLabelTree(model, Engine.from(workers), tree.metadata(), names);
   }
 
   private LinearTraining.Settings settings() {

@@ -5,8 +5,8 @@ import static java.util.Objects.requireNonNull;
 
 import java.util.Iterator;
 import java.util.Map;
-import org.blocksparse.internal.Check;
 import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.ranking.Labels;
 
 /**

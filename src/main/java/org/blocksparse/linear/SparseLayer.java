@@ -4,7 +4,6 @@ package org.blocksparse.linear;
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.IO;
 import static org.blocksparse.internal.Access.RANKING;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -15,7 +14,6 @@ import java.util.stream.Stream;
 import org.blocksparse.ElementType;
 import org.blocksparse.MemoryUse;
 import org.blocksparse.SparseRows;
-import org.blocksparse.internal.KernelOperands;
 import org.blocksparse.internal.files.LabelsFile;
 import org.blocksparse.internal.files.ModelNames;
 import org.blocksparse.internal.files.SaveSettings;
@@ -23,6 +21,7 @@ import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.sparse.SparseChunks;
+import org.blocksparse.internal.tensors.KernelOperands;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
@@ -57,7 +56,7 @@ abstract sealed class SparseLayer implements AutoCloseable permits LinearLabelTr
 
   /** The type of the stored weights. */
   public ElementType weightType() {
-    return TENSORS.type(weights.type());
+    return weights.type().elementType();
   }
 
   /** Whether the outputs have names. */
@@ -116,7 +115,7 @@ abstract sealed class SparseLayer implements AutoCloseable permits LinearLabelTr
         + ", "
         + bytes()
         + " bytes, "
-        + TENSORS.workers(engine)
+        + engine
         + ")";
   }
 

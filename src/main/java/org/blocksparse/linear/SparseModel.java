@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.linear;
 
-import org.blocksparse.internal.Check;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.StorageLease;
@@ -9,6 +8,7 @@ import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.search.SparseSearch;
 import org.blocksparse.internal.sparse.Bags;
 import org.blocksparse.internal.sparse.SparseChunks;
+import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.internal.weights.WeightType;
 
 /**

@@ -4,7 +4,6 @@ package org.blocksparse.linear;
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.IO;
 import static org.blocksparse.internal.Access.RANKING;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -14,13 +13,11 @@ import org.blocksparse.ElementType;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.OperandLease;
-import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.files.LabelsFile;
 import org.blocksparse.internal.files.LoadSettings;
+import org.blocksparse.internal.files.Reading;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.kernels.Engine;
@@ -32,6 +29,10 @@ import org.blocksparse.internal.search.SparseSearch;
 import org.blocksparse.internal.search.SparseTerm;
 import org.blocksparse.internal.sparse.Bags;
 import org.blocksparse.internal.sparse.SparseChunks;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.CsrRows;
+import org.blocksparse.internal.tensors.OperandLease;
+import org.blocksparse.internal.weights.WeightType;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.linear.LinearExplanation.Term;
 import org.blocksparse.ranking.Filter;
@@ -93,13 +94,13 @@ public final class SparseWeights extends SparseLayer {
    * @throws IndexOutOfBoundsException if an index is outside [0, outputs)
    */
   public static SparseWeights of(SparseRows weights, int outputs, Workers workers) {
-    Engine engine = TENSORS.engine(requireNonNull(workers, "workers"));
+    Engine engine = Engine.from(requireNonNull(workers, "workers"));
     SparseModel.requireOutputs(outputs);
-    TENSORS.requireIndices(requireNonNull(weights, "weights"), "weights", "outputs", outputs);
+    CsrRows.from(requireNonNull(weights, "weights")).requireIndices("weights", "outputs", outputs);
     requireRows("weights", weights);
-    try (OperandLease lease = TENSORS.lease(weights, new OperandLease(), "weights")) {
-      TENSORS.requireFinite(weights, "weights");
-      SparseModel model = SparseModel.of(TENSORS.bags(weights), outputs);
+    try (OperandLease lease = CsrRows.from(weights).lease(new OperandLease(), "weights")) {
+      CsrRows.from(weights).requireFinite("weights");
+      SparseModel model = SparseModel.of(CsrRows.from(weights).bags(), outputs);
       return new SparseWeights(model, engine, Map.of(), null);
     }
   }
@@ -123,14 +124,15 @@ public final class SparseWeights extends SparseLayer {
    * @throws IndexOutOfBoundsException if an index is outside [0, features)
    */
   public static SparseWeights ofRows(SparseRows rows, int features, Workers workers) {
-    Engine engine = TENSORS.engine(requireNonNull(workers, "workers"));
+    Engine engine = Engine.from(requireNonNull(workers, "workers"));
     Check.dimension("features", features);
-    TENSORS.requireIndices(requireNonNull(rows, "rows"), "rows", "features", features);
+    CsrRows.from(requireNonNull(rows, "rows")).requireIndices("rows", "features", features);
     requireRows("rows", rows);
     SparseModel.requireOutputs(rows.rows());
-    try (OperandLease lease = TENSORS.lease(rows, new OperandLease(), "rows")) {
-      TENSORS.requireFinite(rows, "rows");
-      SparseMatrix matrix = SparseMatrix.of(TENSORS.bags(rows), "rows: the values of feature");
+    try (OperandLease lease = CsrRows.from(rows).lease(new OperandLease(), "rows")) {
+      CsrRows.from(rows).requireFinite("rows");
+      SparseMatrix matrix =
+          SparseMatrix.of(CsrRows.from(rows).bags(), "rows: the values of feature");
       TfIdf tfIdf =
           rows.isWeighted() ? null : TfIdf.of(matrix, features, FeatureGroups.ONE).only(matrix);
       SparseMatrix weighted = tfIdf == null ? matrix : tfIdf.weighted(matrix);
@@ -175,7 +177,7 @@ public final class SparseWeights extends SparseLayer {
   public SparseWeights withWeights(ElementType type) {
     try (OperandLease lease = model.lease(new OperandLease())) {
       return new SparseWeights(
-          model.copy(TENSORS.stored(requireNonNull(type, "type")), engine()),
+          model.copy(WeightType.of(requireNonNull(type, "type")), engine()),
           engine(),
           metadata(),
           labelsOrNull());
@@ -275,8 +277,8 @@ public final class SparseWeights extends SparseLayer {
    * @throws IndexOutOfBoundsException also if there is no such output
    */
   public List<Term> explain(SparseRows x, int output) {
-    TENSORS.requireIndices(requireNonNull(x, "x"), "x", "features", features());
-    TENSORS.requireRows(x, "x", 1);
+    CsrRows.from(requireNonNull(x, "x")).requireIndices("x", "features", features());
+    CsrRows.from(x).requireRows("x", 1);
     Check.index("output", output, "outputs", outputs());
     try (OperandLease lease = new OperandLease()) {
       int chunk = output / SparseChunks.MOST_OUTPUTS;
@@ -289,25 +291,25 @@ public final class SparseWeights extends SparseLayer {
 
   /** Checks rows, and leases them and the weights. */
   SparseTerm term(SparseRows x, String name, double factor, OperandLease lease) {
-    TENSORS.requireIndices(requireNonNull(x, name), name, "features", features());
+    CsrRows.from(requireNonNull(x, name)).requireIndices(name, "features", features());
     return new SparseTerm(
         engine().kernels().rows(), leased(x, name, lease), model.weights(), outputs(), factor);
   }
 
   /** Leases the weights, and checked rows as these weigh them. */
   private Bags leased(SparseRows x, String name, OperandLease lease) {
-    model.lease(TENSORS.lease(x, lease, name));
+    model.lease(CsrRows.from(x).lease(lease, name));
     if (model.tfIdf() == null) {
-      return TENSORS.bags(x);
+      return CsrRows.from(x).bags();
     }
     if (x.isWeighted()) {
       throw new IllegalArgumentException(
           name + ": expected rows without values, as the weights count features");
     }
-    SparseMatrix rows = model.tfIdf().weighted(TENSORS.bags(x));
+    SparseMatrix rows = model.tfIdf().weighted(CsrRows.from(x).bags());
     try (SparseRows weighted = SparseRows.of(rows.offsets(), rows.columns(), rows.values())) {
-      TENSORS.lease(weighted, lease, name); // keeps their memory
-      return TENSORS.bags(weighted);
+      CsrRows.from(weighted).lease(lease, name); // keeps their memory
+      return CsrRows.from(weighted).bags();
     }
   }
 

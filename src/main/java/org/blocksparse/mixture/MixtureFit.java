@@ -2,7 +2,6 @@
 package org.blocksparse.mixture;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -12,6 +11,7 @@ import java.util.List;
 import java.util.stream.IntStream;
 import org.blocksparse.SparseRows;
 import org.blocksparse.UnknownIds;
+import org.blocksparse.internal.tensors.CsrRows;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Ranking;
 
@@ -86,7 +86,7 @@ public final class MixtureFit {
           "like: expected " + expected + " but was " + search.kinds());
     }
     int rows = search.requireRows(x);
-    TENSORS.requireRows(requireNonNull(targets, "targets"), "targets", rows);
+    CsrRows.from(requireNonNull(targets, "targets")).requireRows("targets", rows);
     List<Ranking> first = new ArrayList<>();
     for (int scorer = 0; scorer < scorers; scorer++) {
       Ranking ranking = search.topK(scorer, x, FIRST_ANSWERS, Filter.without());

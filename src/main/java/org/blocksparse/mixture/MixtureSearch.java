@@ -6,7 +6,6 @@ import static java.util.stream.Collectors.joining;
 import static org.blocksparse.internal.Access.LINEAR;
 import static org.blocksparse.internal.Access.RANKING;
 import static org.blocksparse.internal.Access.SOFTMAX;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -22,7 +21,6 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag;
-import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.Addends.Scale;
 import org.blocksparse.internal.search.AllowedSlots;
@@ -34,6 +32,8 @@ import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.internal.search.SparseSearch;
 import org.blocksparse.internal.search.SparseTerm;
 import org.blocksparse.internal.sparse.Bags;
+import org.blocksparse.internal.tensors.CsrRows;
+import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.linear.LinearExplanation;
 import org.blocksparse.linear.LinearExplanation.Term;
 import org.blocksparse.linear.LinearLabelTree;
@@ -306,7 +306,7 @@ final class MixtureSearch {
     }
     int batch = requireNonNull(x.get(0), "x[0]").rows();
     for (int i = 1; i < x.size(); i++) {
-      TENSORS.requireRows(requireNonNull(x.get(i), "x[" + i + "]"), "x[" + i + "]", batch);
+      CsrRows.from(requireNonNull(x.get(i), "x[" + i + "]")).requireRows("x[" + i + "]", batch);
     }
     return batch;
   }

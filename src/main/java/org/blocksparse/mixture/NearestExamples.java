@@ -12,7 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.blocksparse.SparseRows;
-import org.blocksparse.internal.Check;
+import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.linear.LinearExplanation.Term;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.ranking.Ranking;

@@ -9,9 +9,9 @@ import java.util.Comparator;
 import java.util.Deque;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
-import org.blocksparse.internal.Check;
 import org.blocksparse.internal.search.LogOdds;
 import org.blocksparse.internal.search.SearchResult;
+import org.blocksparse.internal.tensors.Check;
 
 /**
  * Turns the scores of a {@link Mixture} into probabilities. Knots map scores to log odds, with

@@ -2,7 +2,6 @@
 package org.blocksparse.products;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import org.blocksparse.BlockMatrix;
 import org.blocksparse.ElementType;
@@ -10,13 +9,15 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
 import org.blocksparse.internal.schedule.SampleWindows;
 import org.blocksparse.internal.sparse.SampleBags;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.CsrRows;
+import org.blocksparse.internal.tensors.DenseInts;
+import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.internal.weights.RowFormat;
 
 /**
@@ -264,8 +265,8 @@ public final class BlockPlan implements AutoCloseable {
     int oWin = (int) outputIdx.shape().dim(1);
     Check.shape(outputName, outputIdx, "(batch, window)", batch, oWin);
     requirePairs(batch, iWin, oWin);
-    int[] inputs = TENSORS.toArray(inputIdx, inputName);
-    int[] outputs = TENSORS.toArray(outputIdx, outputName);
+    int[] inputs = DenseInts.from(inputIdx).toArray(inputName);
+    int[] outputs = DenseInts.from(outputIdx).toArray(outputName);
     Check.indices(inputName, inputs, iWin, iBlocksName, iBlocks);
     Check.indices(outputName, outputs, oWin, oBlocksName, oBlocks);
     return new BlockPlan(
@@ -312,16 +313,17 @@ public final class BlockPlan implements AutoCloseable {
     }
     requirePairs(Math.max(inputs.rows(), Math.max(inputs.entries(), outputs.entries())));
     try (OperandLease lease =
-        TENSORS.lease(outputs, TENSORS.lease(inputs, new OperandLease(), "inputs"), "outputs")) {
-      TENSORS.requireIndices(inputs, "inputs", "iBlocks", iBlocks);
-      TENSORS.requireIndices(outputs, "outputs", "oBlocks", oBlocks);
-      int[] inputBegins = TENSORS.offsets(inputs);
-      int[] outputBegins = TENSORS.offsets(outputs);
+        CsrRows.from(outputs)
+            .lease(CsrRows.from(inputs).lease(new OperandLease(), "inputs"), "outputs")) {
+      CsrRows.from(inputs).requireIndices("inputs", "iBlocks", iBlocks);
+      CsrRows.from(outputs).requireIndices("outputs", "oBlocks", oBlocks);
+      int[] inputBegins = CsrRows.from(inputs).offsets();
+      int[] outputBegins = CsrRows.from(outputs).offsets();
       requirePairs(pairs(inputBegins, outputBegins));
       return new BlockPlan(
           new SharedSchedules(
-              SampleWindows.ragged(inputBegins, TENSORS.indices(inputs)),
-              SampleWindows.ragged(outputBegins, TENSORS.indices(outputs)),
+              SampleWindows.ragged(inputBegins, CsrRows.from(inputs).indices()),
+              SampleWindows.ragged(outputBegins, CsrRows.from(outputs).indices()),
               iBlocks,
               oBlocks),
           Workers.common(),

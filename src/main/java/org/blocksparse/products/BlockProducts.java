@@ -2,15 +2,11 @@
 package org.blocksparse.products;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import org.blocksparse.Activation;
 import org.blocksparse.BlockMatrix;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.GradientOptions;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.events.ProductEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.kernels.ActivationGradient;
@@ -20,6 +16,11 @@ import org.blocksparse.internal.kernels.Sums;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.Dense;
+import org.blocksparse.internal.tensors.DenseFloats;
+import org.blocksparse.internal.tensors.KernelOperands;
+import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.internal.weights.Blocks;
 import org.blocksparse.internal.weights.RowFormat;
 
@@ -52,7 +53,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
   /** The sum of a tensor, which is left as it is, and the products of h. */
   FloatTensor sum(FloatTensor o, FloatTensor h) {
     requireSum(o, h);
-    return KernelOperands.filled(TENSORS.copy(o, "o"), sum -> addTo(sum, h));
+    return KernelOperands.filled(DenseFloats.from(o).copy("o"), sum -> addTo(sum, h));
   }
 
   private void requireSum(FloatTensor o, FloatTensor h) {
@@ -103,7 +104,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
   }
 
   private Engine engine() {
-    return TENSORS.engine(plan.workers());
+    return Engine.from(plan.workers());
   }
 
   private void record(ProductEvent event, String operation, GemmSchedule schedule) {
@@ -270,12 +271,12 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
               new BlockProduct(
                   backward, KernelOperands.rows(gradOut), blocks.transpose(), Sums.of(product)),
               new ActivationGradient(
-                  TENSORS.input(activation, iSize(), KernelOperands.rows(z), gate),
+                  KernelOperands.input(activation, iSize(), KernelOperands.rows(z), gate),
                   options.alpha(),
                   product,
                   options.accumulates(),
                   gradZRows,
-                  gradGate == null ? null : TENSORS.storage(gradGate)));
+                  gradGate == null ? null : Dense.from(gradGate).storage()));
       record(event, "gradH", backward);
     }
   }

@@ -2,13 +2,10 @@
 package org.blocksparse.products;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.util.function.BiConsumer;
 import org.blocksparse.Activation;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.KernelOperands;
 import org.blocksparse.internal.kernels.ActivationInput;
 import org.blocksparse.internal.kernels.BlockProduct;
 import org.blocksparse.internal.kernels.Sums;
@@ -16,6 +13,9 @@ import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.Dense;
+import org.blocksparse.internal.tensors.KernelOperands;
 import org.blocksparse.internal.weights.Blocks;
 
 /**
@@ -228,7 +228,7 @@ public final class Epilogue {
     int oSize = (int) inputBias.shape().dim(1);
     Blocks blocks =
         new Blocks(
-            TENSORS.storage(inputBias),
+            Dense.from(inputBias).storage(),
             plan.iBlocks(),
             plan.oBlocks(),
             1,
@@ -237,7 +237,7 @@ public final class Epilogue {
             0,
             oSize,
             false);
-    Storage factors = inputGate == null ? ones.storage() : TENSORS.storage(inputGate);
+    Storage factors = inputGate == null ? ones.storage() : Dense.from(inputGate).storage();
     return new BlockProduct(forward, new Rows(factors, plan.inputRows(), 1), blocks, sums);
   }
 
@@ -251,6 +251,6 @@ public final class Epilogue {
   /** The activation with the sums as its input. */
   ActivationInput input(Rows sums, long outSize) {
     Activation f = activation == null ? Activation.IDENTITY : activation;
-    return TENSORS.input(f, outSize, sums, gate);
+    return KernelOperands.input(f, outSize, sums, gate);
   }
 }

@@ -2,15 +2,16 @@
 package org.blocksparse.products;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import org.blocksparse.FloatTensor;
 import org.blocksparse.GradientOptions;
 import org.blocksparse.Optimizer;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.OperandLease;
+import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.Dense;
+import org.blocksparse.internal.tensors.KernelOperands;
+import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.internal.training.InputBiasTable;
 
 /**
@@ -132,9 +133,10 @@ public final class InputBias {
     try (OperandLease lease = lease(gradOut, null).of("bias", bias).writing("gradGate", gradGate)) {
       InputBiasTable table = table(plan, lease, bias);
       if (options.accumulates()) {
-        table.addGradGate(KernelOperands.rows(gradOut), options.alpha(), TENSORS.storage(gradGate));
+        table.addGradGate(
+            KernelOperands.rows(gradOut), options.alpha(), Dense.from(gradGate).storage());
       } else {
-        table.gradGate(KernelOperands.rows(gradOut), TENSORS.storage(gradGate));
+        table.gradGate(KernelOperands.rows(gradOut), Dense.from(gradGate).storage());
       }
     }
   }
@@ -201,11 +203,11 @@ public final class InputBias {
   }
 
   private static Storage storage(FloatTensor gate) {
-    return gate == null ? null : TENSORS.storage(gate);
+    return gate == null ? null : Dense.from(gate).storage();
   }
 
   private static InputBiasTable table(BlockPlan plan, OperandLease lease, FloatTensor bias) {
     return new InputBiasTable(
-        TENSORS.engine(plan.workers()), plan.samples(lease), KernelOperands.rows(bias));
+        Engine.from(plan.workers()), plan.samples(lease), KernelOperands.rows(bias));
   }
 }

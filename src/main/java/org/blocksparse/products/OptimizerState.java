@@ -2,7 +2,6 @@
 package org.blocksparse.products;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -16,12 +15,14 @@ import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.Shape;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.OperandLease;
-import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.files.OptimizerStateFile;
+import org.blocksparse.internal.files.Reading;
 import org.blocksparse.internal.kernels.Kernels;
+import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.Dense;
+import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.internal.training.BlockedTensor;
 import org.blocksparse.internal.training.LayerState;
 
@@ -56,7 +57,7 @@ public final class OptimizerState implements AutoCloseable {
   /** The key of a tensor: views of it have the same memory. */
   private record Key(Object memory, Shape shape) {
     static Key of(FloatTensor tensor) {
-      return new Key(TENSORS.storage(tensor).memory(), tensor.shape());
+      return new Key(Dense.from(tensor).storage().memory(), tensor.shape());
     }
   }
 
@@ -71,7 +72,8 @@ public final class OptimizerState implements AutoCloseable {
       boolean weights = tensors[t].shape().rank() == 4;
       states[t] =
           new LayerState(
-              "state", new BlockedTensor(TENSORS.storage(tensors[t]), blocks(tensors[t]), weights));
+              "state",
+              new BlockedTensor(Dense.from(tensors[t]).storage(), blocks(tensors[t]), weights));
       positions.putIfAbsent(Key.of(tensors[t]), t);
     }
   }
@@ -90,7 +92,7 @@ public final class OptimizerState implements AutoCloseable {
     Storage[] storages = new Storage[all.length];
     for (int t = 0; t < all.length; t++) {
       check("tensors[" + t + "]", all[t]);
-      storages[t] = TENSORS.storage(all[t]);
+      storages[t] = Dense.from(all[t]).storage();
     }
     int[] pair = Storage.overlapping(storages);
     if (pair != null) {
@@ -176,7 +178,7 @@ public final class OptimizerState implements AutoCloseable {
           name + ": expected " + WORDS + " but was " + tensor.shape());
     }
     Check.rank(name, tensor, WORDS, rank);
-    TENSORS.requireContiguous(tensor, name);
+    Dense.from(tensor).requireContiguous(name);
     if (rank == 4 && tensor.shape().dim(0) * tensor.shape().dim(1) > Integer.MAX_VALUE) {
       throw new IllegalArgumentException(
           name + ": " + tensor.shape() + " has more than the 2^31 - 1 blocks that can be counted");
@@ -202,14 +204,14 @@ public final class OptimizerState implements AutoCloseable {
    */
   void step(String name, FloatTensor tensor, Optimizer optimizer, Kernels kernels, Change change) {
     try (LayerState.Step step =
-        states[position(name, tensor)].begin(TENSORS.rule(optimizer), kernels)) {
+        states[position(name, tensor)].begin(UpdateRule.of(optimizer), kernels)) {
       change.make(step, ONLY);
     }
   }
 
   /** The position of a tensor among the tensors of this state. */
   private int position(String name, FloatTensor tensor) {
-    TENSORS.requireContiguous(tensor, name);
+    Dense.from(tensor).requireContiguous(name);
     Integer position = positions.get(Key.of(tensor));
     if (position == null) {
       throw new IllegalArgumentException("state: was not made for " + name + ", " + tensor);

@@ -3,7 +3,7 @@ package org.blocksparse.products;
 
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Shape;
-import org.blocksparse.internal.Check;
+import org.blocksparse.internal.tensors.Check;
 
 /**
  * The rows of one side of a plan, one for each block that a sample selects: those of h, of the

@@ -2,21 +2,21 @@
 package org.blocksparse.products;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import org.blocksparse.BlockMatrix;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.GradientOptions;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.events.ProductEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.DenseInts;
+import org.blocksparse.internal.tensors.KernelOperands;
+import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.internal.training.BlockStep;
 import org.blocksparse.internal.weights.Blocks;
 
@@ -101,8 +101,8 @@ public final class SparseBlockDot {
       Check.rank("outputIdx", outputIdx, "(oWin) for h of rank 2", 1);
       return new Samples(
           h.reshape(1, h.shape().dim(0), h.shape().dim(1)),
-          TENSORS.asBatchOfOne(inputIdx),
-          TENSORS.asBatchOfOne(outputIdx));
+          DenseInts.from(inputIdx).asBatchOfOne(),
+          DenseInts.from(outputIdx).asBatchOfOne());
     }
   }
 
@@ -195,8 +195,7 @@ public final class SparseBlockDot {
       OuterSchedule outer = plan.outer(lease);
       Blocks blocks = KernelOperands.blocks(gradW);
       ProductEvent event = Recorder.product();
-      TENSORS
-          .engine(plan.workers())
+      Engine.from(plan.workers())
           .outer(
               outer,
               options.alpha(),
@@ -214,7 +213,7 @@ public final class SparseBlockDot {
   public static void clearGradW(BlockPlan plan, FloatTensor gradW) {
     requireNonNull(plan, "plan").requireFits("gradW", gradW);
     try (OperandLease lease = new OperandLease().writing("gradW", gradW)) {
-      TENSORS.engine(plan.workers()).clear(plan.outer(lease), KernelOperands.blocks(gradW));
+      Engine.from(plan.workers()).clear(plan.outer(lease), KernelOperands.blocks(gradW));
     }
   }
 
@@ -246,8 +245,7 @@ public final class SparseBlockDot {
     Check.noOverlap("gradB", gradB, "gradOut", gradOut);
     try (OperandLease lease = new OperandLease().of("gradOut", gradOut).writing("gradB", gradB)) {
       GemmSchedule forward = plan.forward(lease);
-      TENSORS
-          .engine(plan.workers())
+      Engine.from(plan.workers())
           .sum(
               forward,
               oSize,
@@ -265,7 +263,7 @@ public final class SparseBlockDot {
     int oSize = (int) gradB.shape().dim(1);
     Check.shape("gradB", gradB, BIAS, plan.oBlocks(), oSize);
     try (OperandLease lease = new OperandLease().writing("gradB", gradB)) {
-      TENSORS.engine(plan.workers()).clear(plan.forward(lease), oSize, KernelOperands.rows(gradB));
+      Engine.from(plan.workers()).clear(plan.forward(lease), oSize, KernelOperands.rows(gradB));
     }
   }
 
@@ -311,7 +309,7 @@ public final class SparseBlockDot {
     try (OperandLease lease =
         new OperandLease().of("h", h).of("gradOut", gradOut).writing("W", W)) {
       OuterSchedule outer = plan.outer(lease);
-      Engine engine = TENSORS.engine(plan.workers());
+      Engine engine = Engine.from(plan.workers());
       Blocks blocks = KernelOperands.blocks(W);
       ProductEvent event = Recorder.product();
       state.step(
@@ -348,7 +346,7 @@ public final class SparseBlockDot {
     Check.noOverlap("bias", bias, "gradOut", gradOut);
     try (OperandLease lease = new OperandLease().of("gradOut", gradOut).writing("bias", bias)) {
       GemmSchedule forward = plan.forward(lease);
-      Engine engine = TENSORS.engine(plan.workers());
+      Engine engine = Engine.from(plan.workers());
       state.step(
           "bias",
           bias,

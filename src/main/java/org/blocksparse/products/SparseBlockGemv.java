@@ -5,7 +5,7 @@ import org.blocksparse.BlockMatrix;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Shape;
-import org.blocksparse.internal.Check;
+import org.blocksparse.internal.tensors.Check;
 
 /**
  * Adds to chosen output blocks the products of chosen input blocks with the weights between them:

@@ -2,16 +2,17 @@
 package org.blocksparse.products;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.events.ProductEvent;
 import org.blocksparse.internal.events.Recorder;
+import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.DenseFloats;
+import org.blocksparse.internal.tensors.KernelOperands;
+import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.internal.weights.Blocks;
 
 /**
@@ -64,7 +65,8 @@ public final class SparseBlockOuter {
   public static FloatTensor apply(
       FloatTensor o, FloatTensor x, FloatTensor y, BlockPlan plan, float alpha) {
     check(o, x, y, plan, alpha);
-    return KernelOperands.filled(TENSORS.copy(o, "o"), sum -> applyInPlace(x, y, plan, alpha, sum));
+    return KernelOperands.filled(
+        DenseFloats.from(o).copy("o"), sum -> applyInPlace(x, y, plan, alpha, sum));
   }
 
   /**
@@ -87,8 +89,7 @@ public final class SparseBlockOuter {
       OuterSchedule outer = plan.outer(lease);
       Blocks blocks = KernelOperands.blocks(o);
       ProductEvent event = Recorder.product();
-      TENSORS
-          .engine(plan.workers())
+      Engine.from(plan.workers())
           .outer(outer, alpha, KernelOperands.rows(x), KernelOperands.rows(y), true, blocks);
       if (event != null) {
         event.record("gradW", plan.batch(), outer.pairs(), blocks.inSize(), blocks.outSize());

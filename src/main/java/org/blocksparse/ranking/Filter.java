@@ -3,7 +3,6 @@ package org.blocksparse.ranking;
 
 import static java.util.Objects.requireNonNull;
 import static java.util.stream.Collectors.joining;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.util.BitSet;
 import java.util.List;
@@ -12,10 +11,11 @@ import java.util.Objects;
 import java.util.stream.Stream;
 import org.blocksparse.SparseRows;
 import org.blocksparse.UnknownIds;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.SharedOutputs;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.CsrRows;
+import org.blocksparse.internal.tensors.OperandLease;
 
 /**
  * Restricts the outputs of a search or of {@link
@@ -65,20 +65,20 @@ public final class Filter {
       boolean only, SharedOutputs outputs, SparseRows rows, UnknownIds unknown) {
     OutputFilter.OutputList check(int batch, int numberOfOutputs) {
       if (rows != null) {
-        TENSORS.requireRows(rows, "filter", batch);
+        CsrRows.from(rows).requireRows("filter", batch);
       }
       if (unknown != null) {
-        TENSORS.add(
-            unknown,
+        unknown.add(
             rows == null
                 ? outputs.outside(numberOfOutputs)
-                : TENSORS.countFrom(rows, "filter", numberOfOutputs));
+                : CsrRows.from(rows).countFrom("filter", numberOfOutputs));
       } else if (rows != null) {
-        TENSORS.requireIndices(rows, "filter", "outputs", numberOfOutputs);
+        CsrRows.from(rows).requireIndices("filter", "outputs", numberOfOutputs);
       } else if (!outputs.areBelow(numberOfOutputs)) {
         Check.indices("filter", outputs.outputs(), 0, "outputs", numberOfOutputs);
       }
-      return new OutputFilter.OutputList(only, outputs, rows == null ? null : TENSORS.bags(rows));
+      return new OutputFilter.OutputList(
+          only, outputs, rows == null ? null : CsrRows.from(rows).bags());
     }
 
     @Override
@@ -208,7 +208,7 @@ public final class Filter {
               all.size()));
     }
     List<SparseRows> rows = all.stream().map(OutputList::rows).filter(Objects::nonNull).toList();
-    rows.forEach(each -> TENSORS.requireRows(each, "other", rows.get(0).rows()));
+    rows.forEach(each -> CsrRows.from(each).requireRows("other", rows.get(0).rows()));
     return new Filter(all, renormalized || other.renormalized);
   }
 
@@ -238,7 +238,7 @@ public final class Filter {
   OperandLease lease(OperandLease lease) {
     for (OutputList list : lists) {
       if (list.rows != null) {
-        TENSORS.lease(list.rows, lease, "filter");
+        CsrRows.from(list.rows).lease(lease, "filter");
       }
     }
     return lease;

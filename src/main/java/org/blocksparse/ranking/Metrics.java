@@ -2,13 +2,14 @@
 package org.blocksparse.ranking;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.util.Arrays;
 import java.util.Locale;
 import org.blocksparse.IntTensor;
 import org.blocksparse.SparseRows;
-import org.blocksparse.internal.Check;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.CsrRows;
+import org.blocksparse.internal.tensors.DenseInts;
 
 /**
  * Metrics of rankings, given the true labels of each row: precision, recall, normalized discounted
@@ -168,7 +169,7 @@ public final class Metrics {
    */
   public void add(Ranking ranking, IntTensor targets) {
     Check.shape("targets", targets, "(batch)", requireNonNull(ranking, "ranking").batch());
-    int[] labels = TENSORS.toArray(targets, "targets");
+    int[] labels = DenseInts.from(targets).toArray("targets");
     Check.indices("targets", labels, 0, "labels", bound());
     for (int row = 0; row < labels.length; row++) {
       add(ranking, row, new int[] {labels[row]});
@@ -190,7 +191,7 @@ public final class Metrics {
       throw new IllegalArgumentException(
           "labels: expected (batch) = (" + batch + ") rows but was " + labels.rows());
     }
-    TENSORS.requireIndices(labels, "labels", "labels", bound());
+    CsrRows.from(labels).requireIndices("labels", "labels", bound());
     int[][] ofRows = new int[batch][];
     for (int row = 0; row < batch; row++) {
       ofRows[row] = labels.indices(row);

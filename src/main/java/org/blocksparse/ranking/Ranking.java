@@ -5,8 +5,8 @@ import static java.util.Objects.requireNonNull;
 
 import java.util.BitSet;
 import java.util.Locale;
-import org.blocksparse.internal.Check;
 import org.blocksparse.internal.search.SearchResult;
+import org.blocksparse.internal.tensors.Check;
 
 /**
  * The most probable outputs of each row, best first, ties by ascending number.

@@ -2,10 +2,10 @@
 package org.blocksparse.ranking;
 
 import org.blocksparse.internal.Access;
-import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.SearchResult;
+import org.blocksparse.internal.tensors.OperandLease;
 
 /** The part of this package that other packages of the module use. */
 final class RankingAccess implements Access.Rankings {

@@ -2,7 +2,6 @@
 package org.blocksparse.softmax;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -12,14 +11,16 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.OperandLease;
-import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.files.MalformedException;
+import org.blocksparse.internal.files.Reading;
+import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.schedule.Scheduler;
 import org.blocksparse.internal.search.ClassTable;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.CsrRows;
+import org.blocksparse.internal.tensors.KernelOperands;
+import org.blocksparse.internal.tensors.OperandLease;
 
 /**
  * The class of each output of a {@link HierarchicalSoftmax}, and its slot within the class.
@@ -178,8 +179,7 @@ public final class ClassAssignment {
     try (OperandLease lease = new OperandLease().of("vectors", vectors)) {
       Rows rows = KernelOperands.rows(vectors);
       Check.finite("vectors", rows);
-      return new ClassAssignment(
-          Clustering.ofVectors(rows, nClasses, seed, TENSORS.engine(workers)));
+      return new ClassAssignment(Clustering.ofVectors(rows, nClasses, seed, Engine.from(workers)));
     }
   }
 
@@ -235,18 +235,19 @@ public final class ClassAssignment {
               + " rows, as features has, but was "
               + labels.rows());
     }
-    TENSORS.requireIndices(labels, "labels", "outputs", outputs);
+    CsrRows.from(labels).requireIndices("labels", "outputs", outputs);
     try (OperandLease lease =
-        TENSORS.lease(labels, TENSORS.lease(features, new OperandLease(), "features"), "labels")) {
-      TENSORS.requireFinite(features, "features");
+        CsrRows.from(labels)
+            .lease(CsrRows.from(features).lease(new OperandLease(), "features"), "labels")) {
+      CsrRows.from(features).requireFinite("features");
       return new ClassAssignment(
           Clustering.ofFeatures(
-              TENSORS.bags(features),
-              TENSORS.bags(labels),
+              CsrRows.from(features).bags(),
+              CsrRows.from(labels).bags(),
               outputs,
               nClasses,
               seed,
-              TENSORS.engine(workers)));
+              Engine.from(workers)));
     }
   }
 

@@ -4,7 +4,6 @@ package org.blocksparse.softmax;
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.IO;
 import static org.blocksparse.internal.Access.RANKING;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -13,12 +12,13 @@ import org.blocksparse.ElementType;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.files.LoadSettings;
+import org.blocksparse.internal.files.Reading;
 import org.blocksparse.internal.kernels.Link;
 import org.blocksparse.internal.search.Candidates;
+import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.internal.weights.ReadOnlyWeights;
+import org.blocksparse.internal.weights.WeightType;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Ranking;
@@ -106,7 +106,7 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
     return new HierarchicalSoftmax(
         content(
             Growth.copy(
-                memory(), ReadOnlyWeights.ofLayer(TENSORS.stored(requireNonNull(type, "type"))))));
+                memory(), ReadOnlyWeights.ofLayer(WeightType.of(requireNonNull(type, "type"))))));
   }
 
   // -------------------------------------------------------------------------------- prediction

@@ -3,17 +3,17 @@ package org.blocksparse.softmax;
 
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.IO;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.io.IOException;
 import java.nio.file.Path;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseRows;
-import org.blocksparse.internal.Reading;
 import org.blocksparse.internal.files.LoadSettings;
+import org.blocksparse.internal.files.Reading;
 import org.blocksparse.internal.kernels.Link;
 import org.blocksparse.internal.weights.ReadOnlyWeights;
+import org.blocksparse.internal.weights.WeightType;
 import org.blocksparse.io.LoadOptions;
 
 /**
@@ -97,7 +97,7 @@ public final class LabelTree extends TwoLevelLayer<SparseRows> {
     return new LabelTree(
         content(
             Growth.copy(
-                memory(), ReadOnlyWeights.ofLayer(TENSORS.stored(requireNonNull(type, "type"))))));
+                memory(), ReadOnlyWeights.ofLayer(WeightType.of(requireNonNull(type, "type"))))));
   }
 
   // -------------------------------------------------------------------------------- prediction

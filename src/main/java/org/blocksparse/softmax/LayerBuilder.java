@@ -4,7 +4,6 @@ package org.blocksparse.softmax;
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.IO;
 import static org.blocksparse.internal.Access.RANKING;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -14,10 +13,11 @@ import java.util.Map;
 import java.util.function.Function;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.Check;
 import org.blocksparse.internal.files.NameTable;
+import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.Link;
 import org.blocksparse.internal.search.ClassTable;
+import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.internal.training.Parameter;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.ranking.Labels;
@@ -110,7 +110,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
   public L build() {
     SoftmaxStorage random = SoftmaxStorage.random(sizes(), seed);
     return layer(
-        LayerMemory.owning(TENSORS.engine(workers), link, features, orDefault().table(), random));
+        LayerMemory.owning(Engine.from(workers), link, features, orDefault().table(), random));
   }
 
   /**
@@ -123,8 +123,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
   public L build(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2) {
     SoftmaxStorage given = sizes().storage(W1, b1, W2, b2);
     requireApart(W1, b1, W2, b2);
-    return layer(
-        new LayerMemory(TENSORS.engine(workers), link, features, orDefault().table(), given));
+    return layer(new LayerMemory(Engine.from(workers), link, features, orDefault().table(), given));
   }
 
   /** Checks that tensors, in the order of {@link Parameter}, may be trained together. */
@@ -164,7 +163,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
   public LayerPart<T> buildPart(int number) {
     ClassTable table = LayerPart.requireNumber(number, orDefault()).table();
     return new LayerPart<>(
-        PartMemory.initial(TENSORS.engine(workers), link, number, features, table, seed), targets);
+        PartMemory.initial(Engine.from(workers), link, number, features, table, seed), targets);
   }
 
   /**

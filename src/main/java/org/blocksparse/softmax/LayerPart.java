@@ -2,13 +2,13 @@
 package org.blocksparse.softmax;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.Check;
+import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.Link;
+import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.internal.training.Parameter;
 
 /**
@@ -89,8 +89,7 @@ public final class LayerPart<T> implements AutoCloseable {
     LayerMemory from = requireNonNull(layer, "layer").memory();
     from.requireTrainable("part");
     requireNumber(number, layer.assignment());
-    return new LayerPart<>(
-        PartMemory.copyOf(from, number, TENSORS.engine(workers)), layer.targets());
+    return new LayerPart<>(PartMemory.copyOf(from, number, Engine.from(workers)), layer.targets());
   }
 
   static ClassAssignment requireNumber(int number, ClassAssignment classes) {

@@ -10,6 +10,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import org.blocksparse.Optimizer;
 import org.blocksparse.internal.files.Dtype;
 import org.blocksparse.internal.files.LabelsFile;
 import org.blocksparse.internal.files.LoadSettings;
@@ -25,7 +26,6 @@ import org.blocksparse.internal.files.TensorStateEntries;
 import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.files.WeightsFile.Grid;
 import org.blocksparse.internal.kernels.Link;
-import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.search.ClassTable;
@@ -330,7 +330,7 @@ final class ModelFile {
     // ------------------------------------------------------------------------ optimizer state
 
     private record StateEntries(
-        UpdateRule.Kind rule,
+        Optimizer.Kind rule,
         long steps,
         TensorEntry stepsOfClass,
         TensorEntry begunOrNull,
@@ -344,7 +344,7 @@ final class ModelFile {
 
     private StateEntries stateOrNull(int classes, Map<Parameter, TensorEntry> parameters)
         throws MalformedException {
-      UpdateRule.Kind rule = metadata.ruleOrNull(ModelNames.RULE);
+      Optimizer.Kind rule = metadata.ruleOrNull(ModelNames.RULE);
       if (rule == null) {
         return null;
       }

@@ -11,6 +11,7 @@ import java.util.Comparator;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import org.blocksparse.Optimizer;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.files.AtomicFile;
@@ -23,7 +24,6 @@ import org.blocksparse.internal.files.SafeTensorsWriter;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.files.TensorSource;
 import org.blocksparse.internal.kernels.Link;
-import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.training.Parameter;
 
@@ -37,7 +37,7 @@ final class ModelFileFromParts {
 
   private final Link link;
   private final SoftmaxSizes sizes;
-  private final UpdateRule.Kind rule;
+  private final Optimizer.Kind rule;
   private final int moments;
   private final PartBytes classLevel;
   private final int[] steps;

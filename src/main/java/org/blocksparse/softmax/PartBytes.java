@@ -8,10 +8,10 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
+import org.blocksparse.Optimizer.Kind;
 import org.blocksparse.internal.files.SafeTensorsReader.Values;
 import org.blocksparse.internal.files.TensorStateEntries;
 import org.blocksparse.internal.kernels.Link;
-import org.blocksparse.internal.kernels.UpdateRule.Kind;
 
 /**
  * A {@link PartMemory} as bytes, little-endian: a header, which begins with the kind of layer that

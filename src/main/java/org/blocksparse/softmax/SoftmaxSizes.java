@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.softmax;
 
-import static org.blocksparse.internal.Access.TENSORS;
-
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Shape;
-import org.blocksparse.internal.Check;
 import org.blocksparse.internal.files.Dimensions;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.Dense;
+import org.blocksparse.internal.tensors.DenseFloats;
 import org.blocksparse.internal.training.Parameter;
 import org.blocksparse.internal.weights.Blocks;
 
@@ -60,7 +60,7 @@ record SoftmaxSizes(int features, int classes, int slots) {
 
   /** A parameter as a tensor over the layer's own memory. */
   FloatTensor tensor(Parameter parameter, Storage storage) {
-    return TENSORS.floats(storage, Shape.of(dims(parameter)));
+    return DenseFloats.dense(storage, Shape.of(dims(parameter)));
   }
 
   /**
@@ -74,6 +74,9 @@ record SoftmaxSizes(int features, int classes, int slots) {
     Check.shape("W2", W2, "(classes, features, slots)", dims(Parameter.W2));
     Check.shape("b2", b2, "(classes, slots)", dims(Parameter.B2));
     return new SoftmaxStorage(
-        TENSORS.storage(W1), TENSORS.storage(b1), TENSORS.storage(W2), TENSORS.storage(b2));
+        Dense.from(W1).storage(),
+        Dense.from(b1).storage(),
+        Dense.from(W2).storage(),
+        Dense.from(b2).storage());
   }
 }

@@ -2,19 +2,19 @@
 package org.blocksparse.softmax;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.util.function.BiFunction;
 import java.util.function.Function;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Optimizer;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.StepEvent;
+import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.KernelOperands;
+import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.internal.training.LayerState;
 import org.blocksparse.internal.training.Parameter;
 
@@ -136,7 +136,7 @@ final class SoftmaxTraining<T> {
     try (OperandLease lease =
             memory.leaseToTrain(new OperandLease()).of("x", x).writing("gradX", gradX);
         Workspace workspace = memory.softmax().borrowWorkspace();
-        LayerState.Step step = memory.begin(TENSORS.rule(optimizer))) {
+        LayerState.Step step = memory.begin(UpdateRule.of(optimizer))) {
       TrainingBatch batch = targets.check(count, given, loss, memory.table(), workspace);
       SoftmaxUpdate update = memory.update(step, workspace);
       Rows rows = dropped(x, loss.dropout(), workspace);
@@ -146,7 +146,7 @@ final class SoftmaxTraining<T> {
         loss.dropout().copy(gradient, gradient, memory.features());
       }
       if (event != null) {
-        String rule = TENSORS.rule(optimizer).kind().name();
+        String rule = UpdateRule.of(optimizer).kind().name();
         event.record(memory.kind(), batch.size(), batch.openedCount(), rule, value);
       }
     }

@@ -2,14 +2,15 @@
 package org.blocksparse.softmax;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.util.Arrays;
 import org.blocksparse.IntTensor;
 import org.blocksparse.SparseRows;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.search.ClassTable;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.CsrRows;
+import org.blocksparse.internal.tensors.DenseInts;
+import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.softmax.Workspace.Ints;
 
 /** Checks the targets of a batch, and finds the rows that add to a loss, with their weights. */
@@ -42,7 +43,7 @@ final class TargetBatch {
       int batch, IntTensor targets, Loss loss, ClassTable classes, Workspace workspace) {
     Check.shape("targets", targets, "(batch)", batch);
     int[] outputs = workspace.ints(Ints.TARGETS, batch);
-    TENSORS.get(targets, "targets", outputs);
+    DenseInts.from(targets).get("targets", outputs);
     int counted = 0;
     for (int r = 0; r < batch; r++) {
       if (!loss.ignores(outputs[r])) {
@@ -87,14 +88,14 @@ final class TargetBatch {
   static TrainingBatch check(
       int batch, SparseRows targets, Loss loss, ClassTable classes, Workspace workspace) {
     loss.requireForSets();
-    TENSORS.requireRows(requireNonNull(targets, "targets"), "targets", batch);
-    try (OperandLease lease = TENSORS.lease(targets, new OperandLease(), "targets")) {
-      TENSORS.requireIndices(targets, "targets", "outputs", classes.outputs());
+    CsrRows.from(requireNonNull(targets, "targets")).requireRows("targets", batch);
+    try (OperandLease lease = CsrRows.from(targets).lease(new OperandLease(), "targets")) {
+      CsrRows.from(targets).requireIndices("targets", "outputs", classes.outputs());
       int entries = Check.batch("targets", targets.entries(), "entries");
       int[] offsets = workspace.ints(Ints.TARGET_OFFSETS, batch + 1);
       int[] outputs = workspace.ints(Ints.TARGETS, entries);
-      TENSORS.getOffsets(targets, offsets);
-      TENSORS.getIndices(targets, outputs);
+      CsrRows.from(targets).getOffsets(offsets);
+      CsrRows.from(targets).getIndices(outputs);
       requireLive(batch, offsets, outputs, classes);
       float[] weights = weights(batch, loss, workspace.weights(batch));
       for (int r = 0; loss.isMean() && r < batch; r++) {

@@ -2,16 +2,17 @@
 package org.blocksparse.softmax;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.OperandLease;
+import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.Link;
 import org.blocksparse.internal.memory.Rows;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.DenseInts;
+import org.blocksparse.internal.tensors.KernelOperands;
+import org.blocksparse.internal.tensors.OperandLease;
 
 /**
  * Theano's {@code h_softmax}: output o belongs to class o / nOutputsPerClass.
@@ -103,7 +104,7 @@ public final class TheanoSoftmax {
     SoftmaxStorage parameters = sizes.storage(W1, b1, W2, b2);
     int[] targets = target == null ? null : targets(target, batchSize, nOutputs);
     TwoLevelSoftmax softmax =
-        new TwoLevelSoftmax(TENSORS.engine(workers), Link.SOFTMAX, parameters, sizes, null);
+        new TwoLevelSoftmax(Engine.from(workers), Link.SOFTMAX, parameters, sizes, null);
     try (OperandLease lease =
             new OperandLease().of("x", x).of("W1", W1).of("b1", b1).of("W2", W2).of("b2", b2);
         Workspace workspace = softmax.borrowWorkspace()) {
@@ -117,7 +118,7 @@ public final class TheanoSoftmax {
 
   private static int[] targets(IntTensor target, int batchSize, int nOutputs) {
     Check.shape("target", target, "(batchSize)", batchSize);
-    int[] values = TENSORS.toArray(target, "target");
+    int[] values = DenseInts.from(target).toArray("target");
     Check.indices("target", values, 0, "nOutputs", nOutputs);
     return values;
   }

@@ -5,7 +5,6 @@ import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.BAGS;
 import static org.blocksparse.internal.Access.IO;
 import static org.blocksparse.internal.Access.RANKING;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -21,9 +20,6 @@ import org.blocksparse.Optimizer;
 import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.internal.Access;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.OperandLease;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.files.SaveSettings;
@@ -34,6 +30,12 @@ import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.SearchResult;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.CsrRows;
+import org.blocksparse.internal.tensors.Dense;
+import org.blocksparse.internal.tensors.DenseInts;
+import org.blocksparse.internal.tensors.KernelOperands;
+import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.internal.training.Parameter;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.ranking.Filter;
@@ -199,7 +201,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
 
   /** The storage type of W1 and W2. If it is not FLOAT32, {@link #W1} and {@link #W2} throw. */
   public ElementType weightType() {
-    return TENSORS.type(memory.parameters().type());
+    return memory.parameters().type().elementType();
   }
 
   /**
@@ -241,7 +243,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
         + " bytes"
         + (type == ElementType.FLOAT32 ? "" : ", weights of " + type)
         + ", "
-        + TENSORS.workers(all.engine())
+        + all.engine()
         + ")";
   }
 
@@ -359,11 +361,11 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   /** The probabilities or log probabilities of the outputs that each row lists. */
   final FloatTensor scores(FloatTensor x, SparseRows named, boolean logarithm) {
     int batch = checkX(memory, x);
-    TENSORS.requireRows(requireNonNull(named, "targets"), "targets", batch);
-    try (OperandLease lease = TENSORS.lease(named, new OperandLease(), "targets")) {
-      TENSORS.requireIndices(named, "targets", "outputs", outputs());
-      int[] offsets = TENSORS.offsets(named);
-      int[] wanted = TENSORS.indices(named);
+    CsrRows.from(requireNonNull(named, "targets")).requireRows("targets", batch);
+    try (OperandLease lease = CsrRows.from(named).lease(new OperandLease(), "targets")) {
+      CsrRows.from(named).requireIndices("targets", "outputs", outputs());
+      int[] offsets = CsrRows.from(named).offsets();
+      int[] wanted = CsrRows.from(named).indices();
       return KernelOperands.filled(
           FloatTensor.zeros(wanted.length),
           result ->
@@ -372,7 +374,13 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
                   RANKING.none(),
                   (all, rows, workspace) -> {
                     scoring(all)
-                        .of(rows, logarithm, offsets, wanted, TENSORS.storage(result), workspace);
+                        .of(
+                            rows,
+                            logarithm,
+                            offsets,
+                            wanted,
+                            Dense.from(result).storage(),
+                            workspace);
                     return result;
                   }));
     }
@@ -391,7 +399,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     } else {
       Check.shape("targets", named, "(batch, n)", batch, n);
     }
-    TENSORS.requireForArray(named, "targets");
+    DenseInts.from(named).requireForArray("targets");
     return KernelOperands.filled(
         FloatTensor.zeros(named.shape().toArray()),
         result ->
@@ -400,7 +408,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
                 RANKING.none(),
                 (all, rows, workspace) -> {
                   int[] wanted = workspace.ints(Ints.TARGETS, batch * n);
-                  TENSORS.get(named, "targets", wanted);
+                  DenseInts.from(named).get("targets", wanted);
                   int bound = all.table().outputs();
                   for (int i = 0; i < batch * n; i++) {
                     Check.index("targets", wanted[i], i, rank == 1 ? 0 : n, "outputs", bound);
@@ -410,7 +418,13 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
                     offsets[row] = row * n;
                   }
                   scoring(all)
-                      .of(rows, logarithm, offsets, wanted, TENSORS.storage(result), workspace);
+                      .of(
+                          rows,
+                          logarithm,
+                          offsets,
+                          wanted,
+                          Dense.from(result).storage(),
+                          workspace);
                   return result;
                 }));
   }

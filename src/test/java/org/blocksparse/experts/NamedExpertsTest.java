@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.experts;
 
-import static org.blocksparse.internal.Access.TENSORS;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -19,6 +18,7 @@ import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.Weights;
+import org.blocksparse.internal.tensors.DenseFloats;
 import org.blocksparse.io.GgufFile;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.NamedTensors;
@@ -67,7 +67,7 @@ final class NamedExpertsTest {
 
   /** The function may not keep what it returns: it is closed. */
   private static ExpertTensors copies(Map<String, FloatTensor> all) {
-    return name -> all.containsKey(name) ? TENSORS.copy(all.get(name), name) : null;
+    return name -> all.containsKey(name) ? DenseFloats.from(all.get(name)).copy(name) : null;
   }
 
   /** The same numbers by the names of the layer: gate and up each by itself, or as one. */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.linear;
 
-import static org.blocksparse.internal.Access.TENSORS;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -33,6 +32,7 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
 import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.KernelWorkers;
 import org.blocksparse.internal.kernels.Kernels;
 import org.blocksparse.internal.search.LogOdds;
@@ -396,7 +396,7 @@ final class LinearLabelTreeTest {
         new float[1]);
     parts.calibrate(0, new Calibration(1 / size, -1));
     try (LinearLabelTree tree =
-            new LinearLabelTree(parts.build(), TENSORS.engine(Workers.common()), Map.of(), null);
+            new LinearLabelTree(parts.build(), Engine.from(Workers.common()), Map.of(), null);
         SparseRows x = SparseRows.of(List.of(features))) {
       LinearExplanation why = tree.explain(x, 0);
       assertEquals(LogOdds.logProbability(-1), why.constant(), 1e-6);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.products;
 
-import static org.blocksparse.internal.Access.TENSORS;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertSame;
 
@@ -12,6 +11,7 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.Workers;
+import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.KernelWorkers;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.TheanoSoftmax;
@@ -39,7 +39,7 @@ final class KernelWorkersTest {
   @Test
   void kernelsUnderTest_areThoseOfTheirWorkers() {
     for (KernelsUnderTest kernels : KernelsUnderTest.all()) {
-      assertSame(kernels.kernels(), TENSORS.engine(kernels.workers()).kernels(), kernels.name());
+      assertSame(kernels.kernels(), Engine.from(kernels.workers()).kernels(), kernels.name());
     }
     assertEquals(
         KernelsUnderTest.all().stream().map(k -> k.kernels().instructionSet()).distinct().toList(),

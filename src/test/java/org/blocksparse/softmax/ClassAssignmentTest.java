@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.softmax;
 
-import static org.blocksparse.internal.Access.TENSORS;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
@@ -19,8 +18,10 @@ import java.util.stream.IntStream;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
+import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.search.ClassTable;
+import org.blocksparse.internal.tensors.CsrRows;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -288,7 +289,11 @@ final class ClassAssignmentTest {
         SparseRows y = SparseRows.of(labels)) {
       Storage storage =
           LabelCentroids.of(
-              TENSORS.engine(Workers.common()), TENSORS.bags(x), TENSORS.bags(y), count, 5);
+              Engine.from(Workers.common()),
+              CsrRows.from(x).bags(),
+              CsrRows.from(y).bags(),
+              count,
+              5);
       float[][] hashed = new float[count][LabelCentroids.DIMENSIONS];
       for (int label = 0; label < count; label++) {
         storage.getFloats(

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.softmax;
 
-import static org.blocksparse.internal.Access.TENSORS;
 import static org.blocksparse.softmax.GrowingLayer.CLASSES;
 import static org.blocksparse.softmax.GrowingLayer.FEATURES;
 import static org.blocksparse.softmax.GrowingLayer.assertHasNoState;
@@ -21,6 +20,7 @@ import java.util.Arrays;
 import java.util.stream.IntStream;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Optimizer;
+import org.blocksparse.internal.tensors.Dense;
 import org.blocksparse.internal.training.Parameter;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -38,7 +38,9 @@ final class GrowthTest {
       FloatTensor w2 = layer.W2();
       fillEmptySlots(layer);
       assertEquals(9, layer.addOutputs(3));
-      assertTrue(TENSORS.storage(w2).isSameMemory(TENSORS.storage(layer.W2())), "there was room");
+      assertTrue(
+          Dense.from(w2).storage().isSameMemory(Dense.from(layer.W2()).storage()),
+          "there was room");
       assertEquals(12, layer.outputs());
       assertEquals(4, layer.assignment().slots());
       assertArrayEquals(

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.softmax;
 
-import static org.blocksparse.internal.Access.TENSORS;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -19,6 +18,7 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
+import org.blocksparse.internal.tensors.Dense;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.testing.Data;
 import org.junit.jupiter.api.Test;
@@ -175,7 +175,7 @@ final class LabelTreePartContractTest extends LayerPartContract<SparseRows, Labe
             assertThrows(ArithmeticException.class, () -> part.step(x, targets, Loss.sum(), sgd));
         assertTrue(notFinite.getMessage().startsWith("step 2: "), notFinite.getMessage());
         assertArrayEquals(before, part.toBytes());
-        TENSORS.storage(part.b()).putFloat(0, Float.NaN);
+        Dense.from(part.b()).storage().putFloat(0, Float.NaN);
         Exception e = assertThrows(IllegalStateException.class, part::toBytes);
         assertTrue(e.getMessage().startsWith(part + ": element "), e.getMessage());
       }

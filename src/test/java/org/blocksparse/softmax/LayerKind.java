@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.softmax;
 
-import static org.blocksparse.internal.Access.TENSORS;
-
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -12,6 +10,7 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
+import org.blocksparse.internal.tensors.DenseFloats;
 import org.blocksparse.io.LoadOptions;
 
 /** The kinds of layers, for tests of what all can do. Each row has one target. */
@@ -44,10 +43,10 @@ public enum LayerKind {
         classes,
         builder ->
             builder.build(
-                TENSORS.copy(parameters.W1(), "W1"),
-                TENSORS.copy(parameters.b1(), "b1"),
-                TENSORS.copy(parameters.W2(), "W2"),
-                TENSORS.copy(parameters.b2(), "b2")));
+                DenseFloats.from(parameters.W1()).copy("W1"),
+                DenseFloats.from(parameters.b1()).copy("b1"),
+                DenseFloats.from(parameters.W2()).copy("W2"),
+                DenseFloats.from(parameters.b2()).copy("b2")));
   }
 
   TwoLevelLayer<?> load(Path file, LoadOptions options) throws IOException {

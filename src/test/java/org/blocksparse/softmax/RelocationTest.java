@@ -3,9 +3,9 @@ package org.blocksparse.softmax;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import org.blocksparse.Optimizer;
 import org.blocksparse.internal.backend.KernelChoice;
 import org.blocksparse.internal.kernels.Link;
-import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Scheduler;
 import org.blocksparse.internal.search.ClassTable;
@@ -19,7 +19,7 @@ final class RelocationTest {
 
   private static TensorState state() {
     LayerState state = new LayerState("layer", new BlockedTensor(Storage.allocate(8), 4, false));
-    state.reset(UpdateRule.Kind.ADAM);
+    state.reset(Optimizer.Kind.ADAM);
     return state.of(0);
   }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.softmax;
 
-import static org.blocksparse.internal.Access.TENSORS;
 import static org.blocksparse.softmax.GrowingLayer.CLASSES;
 import static org.blocksparse.softmax.GrowingLayer.FEATURES;
 import static org.blocksparse.softmax.GrowingLayer.ROWS;
@@ -27,6 +26,7 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.Shape;
 import org.blocksparse.internal.search.ClassTable;
+import org.blocksparse.internal.tensors.Dense;
 import org.blocksparse.ranking.Filter;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -48,7 +48,8 @@ final class RetirementTest {
       layer.retire(6, 0, 7, 6);
       layer.retire(0);
       layer.retire();
-      assertTrue(TENSORS.storage(w2).isSameMemory(TENSORS.storage(layer.W2())), "in place");
+      assertTrue(
+          Dense.from(w2).storage().isSameMemory(Dense.from(layer.W2()).storage()), "in place");
       assertEquals(9, layer.outputs());
       assertEquals("9 outputs in 3 classes of up to 4, 3 of them retired", layer.assignment() + "");
       assertArrayEquals(columns, columns(layer, LEFT));

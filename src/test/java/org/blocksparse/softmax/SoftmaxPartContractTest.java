@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.softmax;
 
-import static org.blocksparse.internal.Access.TENSORS;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -24,6 +23,7 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.Shape;
 import org.blocksparse.Workers;
+import org.blocksparse.internal.tensors.Dense;
 import org.blocksparse.io.SaveOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -264,7 +264,7 @@ final class SoftmaxPartContractTest extends LayerPartContract<IntTensor, Hierarc
         x.set(Float.NaN, 0, 3);
         assertThrows(ArithmeticException.class, () -> part.step(x, target, Loss.sum(), sgd));
         assertArrayEquals(before, part.toBytes());
-        TENSORS.storage(part.b()).putFloat(0, Float.NaN);
+        Dense.from(part.b()).storage().putFloat(0, Float.NaN);
         assertThrows(IllegalStateException.class, part::toBytes);
         assertFalse(part.toString().isEmpty());
       }

@@ -35,7 +35,7 @@ public record PublicMethod(Class<?> type, Class<?> targets, Method method) {
   public static List<PublicMethod> all() {
     List<PublicMethod> methods = new ArrayList<>();
     for (Class<?> type : PublicTypes.all()) {
-      if (Modifier.isAbstract(type.getModifiers())) {
+      if (!PublicTypes.haveObjects(type)) {
         continue;
       }
       for (Method method : type.getMethods()) {

@@ -82,6 +82,23 @@ public final class PublicTypes {
     return PACKAGES.contains(type.getPackageName());
   }
 
+  /** Whether there are objects of a type: it is a class, or sealed with a hidden implementation. */
+  public static boolean haveObjects(Class<?> type) {
+    return !Modifier.isAbstract(type.getModifiers())
+        || (type.isSealed() && Stream.of(type.getPermittedSubclasses()).noneMatch(ALL::contains));
+  }
+
+  /** The type that users know an object as: its class, or the type that its class implements. */
+  public static Class<?> of(Object object) {
+    Class<?> type = object.getClass();
+    return areIn(type)
+        ? type
+        : Stream.of(type.getInterfaces())
+            .filter(face -> areIn(face) && haveObjects(face))
+            .findFirst()
+            .orElse(type);
+  }
+
   /** All of them, by package and name. */
   public static List<Class<?>> all() {
     return ALL;

@@ -183,7 +183,7 @@ public final class RandomArguments {
    * @param targets of the call
    */
   public void keep(Object made, Class<?> targets) {
-    Object key = key(made.getClass(), targets);
+    Object key = key(PublicTypes.of(made), targets);
     List<Object> these = kept.computeIfAbsent(key, type -> new ArrayList<>());
     if (these.size() < KEPT) {
       these.add(made);

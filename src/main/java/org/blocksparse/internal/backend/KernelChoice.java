@@ -27,6 +27,12 @@ import org.blocksparse.internal.schedule.Scheduler;
 public final class KernelChoice {
   private static final Kernels JAVA = Kernels.java();
 
+  /** As many workers as there are processors, from the common pool. */
+  public static final Engine COMMON = engine(Scheduler.common());
+
+  /** The calling thread alone. */
+  public static final Engine CALLING_THREAD = engine(new Scheduler(Runnable::run, 1));
+
   /** Null until chosen. Not a static initializer: one that fails is never tried again. */
   private static volatile Kernels chosen;
 

@@ -4,8 +4,8 @@ package org.blocksparse.internal.files;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import org.blocksparse.Optimizer;
 import org.blocksparse.internal.kernels.Link;
-import org.blocksparse.internal.kernels.UpdateRule;
 
 /**
  * The strings of a model file; {@link ModelNames} lists them.
@@ -88,15 +88,15 @@ public record ModelMetadata(Map<String, String> entries) {
   }
 
   /** The rule whose state is in the file; null if there is none. */
-  public UpdateRule.Kind ruleOrNull(String key) throws MalformedException {
+  public Optimizer.Kind ruleOrNull(String key) throws MalformedException {
     return entries.containsKey(key) ? rule(key) : null;
   }
 
   /** A rule that must be there. */
-  public UpdateRule.Kind rule(String key) throws MalformedException {
+  public Optimizer.Kind rule(String key) throws MalformedException {
     String name = get(key);
     try {
-      return UpdateRule.Kind.valueOf(name);
+      return Optimizer.Kind.valueOf(name);
     } catch (IllegalArgumentException e) {
       throw wrong(key + " is no rule: " + MalformedException.excerpt(name));
     }

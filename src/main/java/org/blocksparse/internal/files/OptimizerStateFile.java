@@ -7,9 +7,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import org.blocksparse.Optimizer;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
-import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.training.LayerState;
 
@@ -103,8 +103,8 @@ public final class OptimizerStateFile {
       throws IOException {
     List<TensorStateEntries> all = new ArrayList<>();
     for (Entry entry : into) {
-      UpdateRule.Kind ofItsOwn = metadata.ruleOrNull(ModelNames.rule(entry.name()));
-      UpdateRule.Kind rule = ofItsOwn != null ? ofItsOwn : metadata.rule(ModelNames.RULE);
+      Optimizer.Kind ofItsOwn = metadata.ruleOrNull(ModelNames.rule(entry.name()));
+      Optimizer.Kind rule = ofItsOwn != null ? ofItsOwn : metadata.rule(ModelNames.RULE);
       all.add(TensorStateEntries.of(reader, rule, entry.name(), entry.dims(), entry.blocks()));
     }
     for (int t = 0; t < into.size(); t++) {

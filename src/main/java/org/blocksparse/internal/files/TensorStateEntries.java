@@ -4,7 +4,7 @@ package org.blocksparse.internal.files;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
-import org.blocksparse.internal.kernels.UpdateRule;
+import org.blocksparse.Optimizer;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.training.LayerState;
@@ -16,7 +16,7 @@ import org.blocksparse.internal.training.TensorState;
  * @param steps null if the rule does not count them
  */
 public record TensorStateEntries(
-    UpdateRule.Kind rule, List<TensorEntry> moments, TensorEntry steps) {
+    Optimizer.Kind rule, List<TensorEntry> moments, TensorEntry steps) {
   /**
    * Adds what is kept of a tensor to a file.
    *
@@ -31,7 +31,7 @@ public record TensorStateEntries(
       long[] dims,
       StorageLease lease,
       List<TensorSource> sources) {
-    UpdateRule.Kind rule = state.kind();
+    Optimizer.Kind rule = state.kind();
     for (int moment = 0; moment < rule.moments(); moment++) {
       sources.add(moment(state, tensor, moment, name, dims, lease));
     }
@@ -57,7 +57,7 @@ public record TensorStateEntries(
    * @throws MalformedException if something of it is missing, or has another shape
    */
   public static TensorStateEntries of(
-      SafeTensorsReader reader, UpdateRule.Kind rule, String name, long[] dims, long blocks)
+      SafeTensorsReader reader, Optimizer.Kind rule, String name, long[] dims, long blocks)
       throws MalformedException {
     List<TensorEntry> moments = new ArrayList<>();
     for (int moment = 0; moment < rule.moments(); moment++) {

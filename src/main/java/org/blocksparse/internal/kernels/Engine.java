@@ -7,6 +7,7 @@ import static org.blocksparse.internal.schedule.Scheduler.work;
 import java.math.BigInteger;
 import java.util.function.IntConsumer;
 import java.util.function.Supplier;
+import org.blocksparse.Workers;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Scratch;
@@ -24,7 +25,7 @@ import org.blocksparse.internal.weights.RowFormat;
  * columns of the rows written or by rows of the block written. How far depends on the problem
  * alone, or on the number of workers where no bit depends on it.
  */
-public final class Engine {
+public final class Engine implements Workers {
   /** Tasks that give a machine of some cores enough to choose from, and end at about one time. */
   static final int ENOUGH_TASKS = 32;
 
@@ -69,6 +70,11 @@ public final class Engine {
     this.kernels = kernels;
   }
 
+  /** Returns the only implementation of workers. */
+  public static Engine from(Workers workers) {
+    return (Engine) workers;
+  }
+
   /** Returns an engine with the same threads over given kernels. */
   public Engine with(Kernels other) {
     return new Engine(scheduler, () -> other);
@@ -89,7 +95,8 @@ public final class Engine {
   }
 
   /** The most threads that work on one operation, the calling one included. */
-  public int maxWorkers() {
+  @Override
+  public int max() {
     return scheduler.maxWorkers();
   }
 
@@ -272,7 +279,7 @@ public final class Engine {
     if (!gainsByLongRuns(product)) {
       return product.format() == RowFormat.BFLOAT16 ? least : width; // each band rounds its rows
     }
-    int workers = maxWorkers();
+    int workers = max();
     int fewest = workers / BigInteger.valueOf(workers).gcd(BigInteger.valueOf(chunks)).intValue();
     return Math.max(least, bandWidth(n, fewest));
   }
@@ -545,5 +552,10 @@ public final class Engine {
    */
   public void exponentials(GemmSchedule schedule, int n, Scheduler.Body body) {
     scheduler.run(schedule.chunks(), work(schedule.rows(), SOFTMAX_WORK, n), body);
+  }
+
+  @Override
+  public String toString() {
+    return "Workers(" + max() + ")";
   }
 }

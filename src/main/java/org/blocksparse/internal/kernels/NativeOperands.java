@@ -159,7 +159,7 @@ final class NativeOperands implements AutoCloseable {
   /** Writes a {@code blocksparse_optimizer}. */
   long put(UpdateRule rule) {
     long address = begin();
-    putInt(rule.kind().code());
+    putInt(rule.code());
     putFloat(rule.rate());
     putFloat(rule.decay());
     putFloat(rule.maxNorm());

@@ -210,9 +210,7 @@ public record PackedExperts(
    */
   private static int tasks(Engine engine, ExpertSchedules schedules, int ofWorker) {
     boolean few = schedules.pairs() < 2 * schedules.up().chunks();
-    return few
-        ? ofWorker * Math.min(engine.maxWorkers(), Engine.ENOUGH_TASKS)
-        : Engine.ENOUGH_TASKS;
+    return few ? ofWorker * Math.min(engine.max(), Engine.ENOUGH_TASKS) : Engine.ENOUGH_TASKS;
   }
 
   private Scheduler.Stage first(

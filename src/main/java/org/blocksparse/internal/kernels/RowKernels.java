@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import org.blocksparse.Optimizer;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.sparse.Bags;
@@ -8,7 +9,7 @@ import org.blocksparse.internal.sparse.SparseChunks;
 
 /**
  * Kernels that work on rows element by element: losses, activations, sums of bags, and the steps of
- * optimizers; see {@link Kernels}. A new rule is one more {@link UpdateRule.Kind}.
+ * optimizers; see {@link Kernels}. A new rule is one more {@link Optimizer.Kind}.
  */
 public interface RowKernels {
   /** The rows that chunks [begin, end) write become probabilities, in place. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import org.blocksparse.Optimizer;
 import org.blocksparse.internal.binding.Blocksparse;
 
 /**
@@ -10,40 +11,37 @@ import org.blocksparse.internal.binding.Blocksparse;
  * @param maxNorm the Euclidean length that the gradient of a block is scaled down to
  */
 public record UpdateRule(
-    Kind kind, float rate, float decay, float maxNorm, float beta1, float beta2, float epsilon) {
-  /** The kinds of rules. Their names are written to files. */
-  public enum Kind {
-    SGD(Blocksparse.BLOCKSPARSE_SGD, 0),
-    ADAGRAD(Blocksparse.BLOCKSPARSE_ADAGRAD, 1),
-    ADAM(Blocksparse.BLOCKSPARSE_ADAM, 2);
+    Optimizer.Kind kind,
+    float rate,
+    float decay,
+    float maxNorm,
+    float beta1,
+    float beta2,
+    float epsilon) {
+  /** Returns the rule of an optimizer. */
+  public static UpdateRule of(Optimizer optimizer) {
+    return new UpdateRule(
+        optimizer.kind(),
+        optimizer.rate(),
+        optimizer.decay(),
+        optimizer.maxNorm(),
+        optimizer.beta1(),
+        optimizer.beta2(),
+        optimizer.epsilon());
+  }
 
-    private final int code;
-    private final int moments;
-
-    Kind(int code, int moments) {
-      this.code = code;
-      this.moments = moments;
-    }
-
-    /** Its number in the C header, {@code blocksparse_rule}. */
-    int code() {
-      return code;
-    }
-
-    /** How many numbers it keeps for each element of a tensor. */
-    public int moments() {
-      return moments;
-    }
-
-    /** Whether it needs to know how many steps a block has taken. */
-    public boolean countsSteps() {
-      return this == ADAM;
-    }
+  /** The number of the kind in the C header, {@code blocksparse_rule}. */
+  int code() {
+    return switch (kind) {
+      case SGD -> Blocksparse.BLOCKSPARSE_SGD;
+      case ADAGRAD -> Blocksparse.BLOCKSPARSE_ADAGRAD;
+      case ADAM -> Blocksparse.BLOCKSPARSE_ADAM;
+    };
   }
 
   /** Plain gradient descent: {@code w -= rate * gradient}. */
   public static UpdateRule descent(float rate) {
-    return new UpdateRule(Kind.SGD, rate, 0, Float.POSITIVE_INFINITY, 0, 0, 0);
+    return new UpdateRule(Optimizer.Kind.SGD, rate, 0, Float.POSITIVE_INFINITY, 0, 0, 0);
   }
 
   /** The same rule for parameters that do not decay. */
@@ -58,6 +56,6 @@ public record UpdateRule(
 
   /** Whether a step is the gradient times a factor and nothing else, so that both can be one. */
   public boolean isPlainDescent() {
-    return kind == Kind.SGD && decay == 0 && !isClipping();
+    return kind == Optimizer.Kind.SGD && decay == 0 && !isClipping();
   }
 }

@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.blocksparse.Optimizer;
 import org.blocksparse.internal.kernels.Kernels;
 import org.blocksparse.internal.kernels.RowKernels;
 import org.blocksparse.internal.kernels.UpdateRule;
@@ -36,7 +37,7 @@ import org.blocksparse.internal.sparse.Bags;
 public final class LayerState implements AutoCloseable {
   private final String name;
   private final BlockedTensor[] tensors;
-  private UpdateRule.Kind kind = UpdateRule.Kind.SGD;
+  private Optimizer.Kind kind = Optimizer.Kind.SGD;
   private Content content;
   private boolean closed;
 
@@ -49,7 +50,7 @@ public final class LayerState implements AutoCloseable {
   public LayerState(String name, BlockedTensor... tensors) {
     this.name = name;
     this.tensors = tensors.clone();
-    this.content = allocate(UpdateRule.Kind.SGD);
+    this.content = allocate(Optimizer.Kind.SGD);
   }
 
   /** The state of all tensors for one kind of rule. */
@@ -76,7 +77,7 @@ public final class LayerState implements AutoCloseable {
   }
 
   /** Zeroed state; all of it or, if there is no memory, none. */
-  private Content allocate(UpdateRule.Kind newKind) {
+  private Content allocate(Optimizer.Kind newKind) {
     int moments = newKind.moments();
     long[] elements = new long[tensors.length * moments];
     Arrays.setAll(elements, i -> tensors[i / moments].storage().elements());
@@ -236,16 +237,16 @@ public final class LayerState implements AutoCloseable {
 
   /** The state at one moment. Its memory stays until this is closed, as it must be. */
   public static final class Kept implements AutoCloseable {
-    private final UpdateRule.Kind kind;
+    private final Optimizer.Kind kind;
     private final Content content;
 
-    private Kept(UpdateRule.Kind kind, Content content) {
+    private Kept(Optimizer.Kind kind, Content content) {
       this.kind = kind;
       this.content = content;
     }
 
     /** The kind of the rule that it is for. */
-    public UpdateRule.Kind kind() {
+    public Optimizer.Kind kind() {
       return kind;
     }
 
@@ -273,7 +274,7 @@ public final class LayerState implements AutoCloseable {
   }
 
   /** The kind of the rule that the state is for. */
-  public synchronized UpdateRule.Kind kind() {
+  public synchronized Optimizer.Kind kind() {
     return kind;
   }
 
@@ -292,7 +293,7 @@ public final class LayerState implements AutoCloseable {
    *
    * @throws OutOfMemoryError that names the bytes; the state is as it was then
    */
-  public synchronized void reset(UpdateRule.Kind newKind) {
+  public synchronized void reset(Optimizer.Kind newKind) {
     requireOpen();
     Content fresh = allocate(newKind);
     content.close();

@@ -2,6 +2,7 @@
 package org.blocksparse.internal.training;
 
 import java.util.Arrays;
+import org.blocksparse.Optimizer;
 import org.blocksparse.internal.kernels.BagSteps;
 import org.blocksparse.internal.kernels.Parameters;
 import org.blocksparse.internal.kernels.RowKernels;
@@ -33,7 +34,7 @@ public final class TensorState {
   private final int[][] begun;
 
   /** State of a tensor that has made no step. */
-  TensorState(BlockedTensor tensor, UpdateRule.Kind kind, Storage[] moments) {
+  TensorState(BlockedTensor tensor, Optimizer.Kind kind, Storage[] moments) {
     this.tensor = tensor;
     this.parameters = new Parameters(tensor.storage(), moments);
     int counted = kind.countsSteps() ? tensor.blocks() : 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.weights;
 
+import org.blocksparse.ElementType;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.memory.Storage;
 
@@ -66,7 +67,16 @@ public enum WeightType {
     return bytes == PACKED;
   }
 
-  /** As users know it. */
+  /** Returns the type that {@link org.blocksparse.Weights} of a type store. */
+  public static WeightType of(ElementType type) {
+    return type == ElementType.INT8 ? PACKED_INT8 : valueOf(type.name());
+  }
+
+  /** Returns the type as users know it. */
+  public ElementType elementType() {
+    return ElementType.valueOf(toString());
+  }
+
   @Override
   public String toString() {
     return this == PACKED_INT8 ? INT8.name() : name();

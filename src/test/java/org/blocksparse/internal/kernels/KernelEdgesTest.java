@@ -13,6 +13,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.List;
 import java.util.stream.Stream;
 import org.blocksparse.Activation;
+import org.blocksparse.Optimizer;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
@@ -42,7 +43,7 @@ final class KernelEdgesTest {
     return storage;
   }
 
-  private static UpdateRule rule(UpdateRule.Kind kind) {
+  private static UpdateRule rule(Optimizer.Kind kind) {
     return new UpdateRule(kind, 0.5f, 0, Float.POSITIVE_INFINITY, 0.9f, 0.999f, 1e-8f);
   }
 
@@ -59,8 +60,8 @@ final class KernelEdgesTest {
       s.putFloat(place, Float.NaN);
       v.putFloat(place, Float.NaN);
       RowKernels rows = kernels.kernels().rows();
-      rows.step(rule(UpdateRule.Kind.ADAGRAD), new Parameters(byAdagrad, s), 0, N, g, 0, 1, 1);
-      rows.step(rule(UpdateRule.Kind.ADAM), new Parameters(byAdam, m, v), 0, N, g, 0, 1, 1);
+      rows.step(rule(Optimizer.Kind.ADAGRAD), new Parameters(byAdagrad, s), 0, N, g, 0, 1, 1);
+      rows.step(rule(Optimizer.Kind.ADAM), new Parameters(byAdam, m, v), 0, N, g, 0, 1, 1);
       for (int i = 0; i < N; i++) {
         String at = place + ": " + i;
         assertEquals(i == place, Float.isNaN(s.getFloat(i)), "s " + at);
@@ -77,7 +78,7 @@ final class KernelEdgesTest {
   void infiniteWeightsStayWhereNothingDecays(KernelsUnderTest kernels) {
     RowKernels rows = kernels.kernels().rows();
     Bags bags = new Bags(1, ints(0, 1), ints(0), null, 1);
-    for (UpdateRule.Kind kind : UpdateRule.Kind.values()) {
+    for (Optimizer.Kind kind : Optimizer.Kind.values()) {
       for (float infinite : new float[] {Float.NEGATIVE_INFINITY, Float.POSITIVE_INFINITY}) {
         for (int place = 0; place < N; place++) {
           Storage byStep = filled(N, 3);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
-import static org.blocksparse.internal.Access.TENSORS;
-
 import org.blocksparse.Workers;
 
 /** Lets tests in other packages have workers over kernels of their choice. */
@@ -16,6 +14,6 @@ public final class KernelWorkers {
 
   /** The same threads over these kernels. */
   public static Workers of(Workers workers, Kernels kernels) {
-    return TENSORS.workers(TENSORS.engine(workers).with(kernels));
+    return Engine.from(workers).with(kernels);
   }
 }

@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.blocksparse.Activation;
+import org.blocksparse.Optimizer;
 import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Slice;
@@ -40,7 +41,7 @@ final class NativeKernelsTest {
   private static final int ELEMENTS = 100;
 
   private static final List<UpdateRule> RULES =
-      Stream.of(UpdateRule.Kind.values())
+      Stream.of(Optimizer.Kind.values())
           .map(kind -> new UpdateRule(kind, 1, 0, 9, 0.9f, 0.9f, 1))
           .toList();
 

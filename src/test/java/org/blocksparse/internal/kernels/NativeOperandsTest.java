@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import org.blocksparse.Activation;
 import org.blocksparse.Backend;
+import org.blocksparse.Optimizer;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.binding.Blocksparse.blocksparse_activation_input_fields;
 import org.blocksparse.internal.binding.Blocksparse.blocksparse_bags_fields;
@@ -197,7 +198,7 @@ final class NativeOperandsTest {
 
   @Test
   void optimizers() {
-    UpdateRule rule = new UpdateRule(UpdateRule.Kind.ADAM, 1, 2, 3, 4, 5, 6);
+    UpdateRule rule = new UpdateRule(Optimizer.Kind.ADAM, 1, 2, 3, 4, 5, 6);
     blocksparse_optimizer_fields optimizer = new blocksparse_optimizer_fields(at(to.put(rule)));
     assertEquals(Blocksparse.BLOCKSPARSE_ADAM, optimizer.rule());
     assertEquals(rule.rate(), optimizer.rate());

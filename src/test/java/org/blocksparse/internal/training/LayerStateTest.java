@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
+import org.blocksparse.Optimizer;
 import org.blocksparse.internal.backend.KernelChoice;
 import org.blocksparse.internal.kernels.Kernels;
 import org.blocksparse.internal.kernels.UpdateRule;
@@ -18,8 +19,8 @@ import org.junit.jupiter.api.Test;
 
 /** The state of two tensors, of three and of two blocks. */
 final class LayerStateTest {
-  private static final UpdateRule ADAM = rule(UpdateRule.Kind.ADAM);
-  private static final UpdateRule SGD = rule(UpdateRule.Kind.SGD);
+  private static final UpdateRule ADAM = rule(Optimizer.Kind.ADAM);
+  private static final UpdateRule SGD = rule(Optimizer.Kind.SGD);
 
   private final Kernels kernels = KernelChoice.kernels();
   private final Storage weights = Storage.allocate(12);
@@ -29,7 +30,7 @@ final class LayerStateTest {
       new LayerState(
           "layer", new BlockedTensor(weights, 3, true), new BlockedTensor(biases, 2, false));
 
-  private static UpdateRule rule(UpdateRule.Kind kind) {
+  private static UpdateRule rule(Optimizer.Kind kind) {
     return new UpdateRule(kind, 0.5f, 0, Float.POSITIVE_INFINITY, 0.9f, 0.999f, 1e-8f);
   }
 
@@ -66,7 +67,7 @@ final class LayerStateTest {
     weights.fill(0, 12, 8);
     biases.fill(0, 2, 8);
     UpdateRule decaying =
-        new UpdateRule(UpdateRule.Kind.SGD, 0.5f, 0.5f, Float.POSITIVE_INFINITY, 0, 0, 0);
+        new UpdateRule(Optimizer.Kind.SGD, 0.5f, 0.5f, Float.POSITIVE_INFINITY, 0, 0, 0);
     try (LayerState.Step step = state.begin(decaying, kernels)) {
       step.update(0, 0, gradient);
       step.update(1, 0, gradient);
@@ -87,12 +88,12 @@ final class LayerStateTest {
     try (LayerState.Step step = state.begin(SGD, kernels)) {
       assertSame(SGD, step.rule());
     }
-    try (LayerState.Step step = state.begin(rule(UpdateRule.Kind.ADAGRAD), kernels)) {
+    try (LayerState.Step step = state.begin(rule(Optimizer.Kind.ADAGRAD), kernels)) {
       assertFalse(step.rule().isPlainDescent());
       assertTrue(Storage.allocatedBytes() > before);
     }
     assertTrue(Storage.allocatedBytes() <= before);
-    assertEquals(UpdateRule.Kind.ADAM, state.kind());
+    assertEquals(Optimizer.Kind.ADAM, state.kind());
     assertSame(moment, state.of(0).moment(0));
     assertFalse(moment.isClosed());
     assertArrayEquals(new int[] {0, 1, 0}, state.of(0).steps());
@@ -107,7 +108,7 @@ final class LayerStateTest {
     try (LayerState.Step step = state.begin(SGD, kernels)) {
       step.keep();
     }
-    assertEquals(UpdateRule.Kind.SGD, state.kind());
+    assertEquals(Optimizer.Kind.SGD, state.kind());
     assertTrue(moment.isClosed());
     assertArrayEquals(new int[3], state.of(0).steps());
   }
@@ -115,7 +116,7 @@ final class LayerStateTest {
   /** Adam corrects nothing by then. */
   @Test
   void stepsAreCountedAsFarAsAnIntCan() {
-    state.reset(UpdateRule.Kind.ADAM);
+    state.reset(Optimizer.Kind.ADAM);
     state.of(0).restoreSteps(new int[] {Integer.MAX_VALUE, Integer.MAX_VALUE - 1, 0});
     gradient.fill(0, 4, 1);
     try (LayerState.Step step = state.begin(ADAM, kernels)) {
@@ -145,7 +146,7 @@ final class LayerStateTest {
   /** A rule of another kind has begun, with memory that nothing was kept in so far. */
   @Test
   void closingWaitsForAStepOfAnotherRuleThatHasNotUpdatedYet() {
-    for (UpdateRule.Kind kind : List.of(UpdateRule.Kind.SGD, UpdateRule.Kind.ADAGRAD)) {
+    for (Optimizer.Kind kind : List.of(Optimizer.Kind.SGD, Optimizer.Kind.ADAGRAD)) {
       LayerState closing = new LayerState("layer", new BlockedTensor(weights, 3, true));
       long before = Storage.allocatedBytes();
       try (LayerState.Step step = closing.begin(ADAM, kernels)) {
@@ -169,9 +170,9 @@ final class LayerStateTest {
     }
     Storage moment = state.of(0).moment(0);
     try (LayerState.Kept kept = state.hold()) {
-      state.reset(UpdateRule.Kind.ADAGRAD);
-      assertEquals(UpdateRule.Kind.ADAGRAD, state.kind());
-      assertEquals(UpdateRule.Kind.ADAM, kept.kind());
+      state.reset(Optimizer.Kind.ADAGRAD);
+      assertEquals(Optimizer.Kind.ADAGRAD, state.kind());
+      assertEquals(Optimizer.Kind.ADAM, kept.kind());
       assertSame(moment, kept.of(0).moment(0));
       assertArrayEquals(new int[] {0, 1, 0}, kept.of(0).steps());
       assertTrue(moment.isClosed());
@@ -187,7 +188,7 @@ final class LayerStateTest {
     assertEquals(expected, assertThrows(IllegalStateException.class, state::hold).getMessage());
     assertEquals(
         expected,
-        assertThrows(IllegalStateException.class, () -> state.reset(UpdateRule.Kind.ADAM))
+        assertThrows(IllegalStateException.class, () -> state.reset(Optimizer.Kind.ADAM))
             .getMessage());
   }
 
@@ -196,11 +197,11 @@ final class LayerStateTest {
     assertFalse(SGD.isClipping());
     assertTrue(SGD.isPlainDescent());
     assertFalse(ADAM.isPlainDescent());
-    UpdateRule clipping = new UpdateRule(UpdateRule.Kind.SGD, 1, 0, Float.MAX_VALUE, 0, 0, 0);
+    UpdateRule clipping = new UpdateRule(Optimizer.Kind.SGD, 1, 0, Float.MAX_VALUE, 0, 0, 0);
     assertTrue(clipping.isClipping());
     assertFalse(clipping.isPlainDescent());
-    for (UpdateRule.Kind kind : UpdateRule.Kind.values()) {
-      assertEquals(kind == UpdateRule.Kind.ADAM, kind.countsSteps());
+    for (Optimizer.Kind kind : Optimizer.Kind.values()) {
+      assertEquals(kind == Optimizer.Kind.ADAM, kind.countsSteps());
     }
   }
 }

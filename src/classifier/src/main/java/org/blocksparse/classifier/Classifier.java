@@ -30,7 +30,7 @@ import org.blocksparse.classifier.fasttext.FastTextModel;
 import org.blocksparse.classifier.features.ExampleRows;
 import org.blocksparse.classifier.features.FeatureVocabulary;
 import org.blocksparse.classifier.features.InputRows;
-import org.blocksparse.internal.Check;
+import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.NpzFile;
 import org.blocksparse.io.SaveOptions;

@@ -8,7 +8,7 @@ import java.util.Set;
 import java.util.function.Predicate;
 import java.util.stream.IntStream;
 import org.blocksparse.classifier.examples.LineParser;
-import org.blocksparse.internal.Check;
+import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 

@@ -5,7 +5,7 @@ import static java.util.Objects.requireNonNull;
 
 import java.util.Arrays;
 import java.util.List;
-import org.blocksparse.internal.Check;
+import org.blocksparse.internal.tensors.Check;
 
 /**
  * A text or sparse features to classify, and the labels that are right for it, if they are known.

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.internal;
+package org.blocksparse.internal.tensors;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.TENSORS;
 
 import java.util.Arrays;
 import java.util.Collection;
@@ -116,7 +115,12 @@ public final class Check {
     return !a.isClosed()
         && !b.isClosed()
         && Storage.overlap(
-            TENSORS.storage(a), 0, a.shape().size(), TENSORS.storage(b), 0, b.shape().size());
+            Dense.from(a).storage(),
+            0,
+            a.shape().size(),
+            Dense.from(b).storage(),
+            0,
+            b.shape().size());
   }
 
   /** An output is no input: that would be read half written. */
@@ -144,7 +148,7 @@ public final class Check {
     return !tensor.isClosed()
         && !all.isClosed()
         && Storage.overlap(
-            TENSORS.storage(tensor), 0, tensor.shape().size(), all, 0, all.elements());
+            Dense.from(tensor).storage(), 0, tensor.shape().size(), all, 0, all.elements());
   }
 
   private static IllegalArgumentException overlap(String outName, String inName) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.internal;
+package org.blocksparse.internal.tensors;
 
-import static org.blocksparse.internal.Access.TENSORS;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -42,17 +41,17 @@ final class OperandLeaseTest {
         assertThrows(IllegalStateException.class, () -> holding.by(lease));
     assertTrue(refused.getMessage().startsWith(message), refused::toString);
     tensor.close();
-    assertTrue(TENSORS.storage(tensor).isFreed(), "it is held still");
+    assertTrue(Dense.from(tensor).storage().isFreed(), "it is held still");
   }
 
   @Test
   void whatIsHeldStaysUntilTheEnd() {
     try (OperandLease lease = new OperandLease().of("tensor", tensor).writing("tensor", tensor)) {
-      assertTrue(lease.tryHold(TENSORS.storage(tensor)));
+      assertTrue(lease.tryHold(Dense.from(tensor).storage()));
       tensor.close();
-      assertFalse(TENSORS.storage(tensor).isFreed());
+      assertFalse(Dense.from(tensor).storage().isFreed());
     }
-    assertTrue(TENSORS.storage(tensor).isFreed());
+    assertTrue(Dense.from(tensor).storage().isFreed());
   }
 
   @Test
@@ -60,13 +59,13 @@ final class OperandLeaseTest {
     try (FloatTensor wide = FloatTensor.zeros(2, 3, 4, 5)) {
       for (ElementType type : ElementType.values()) {
         Weights weights = Weights.of(wide, type);
-        Storage scales = TENSORS.scales(weights);
+        Storage scales = StoredBlocks.from(weights).scales();
         OperandLease lease = new OperandLease().of("W", weights);
         weights.close();
-        assertFalse(TENSORS.elements(weights).isFreed(), "elements of " + type);
+        assertFalse(StoredBlocks.from(weights).elements().isFreed(), "elements of " + type);
         assertFalse(scales != null && scales.isFreed(), "scales of " + type);
         lease.close();
-        assertTrue(TENSORS.elements(weights).isFreed(), "elements of " + type);
+        assertTrue(StoredBlocks.from(weights).elements().isFreed(), "elements of " + type);
         assertTrue(scales == null || scales.isFreed(), "scales of " + type);
       }
     }
@@ -108,7 +107,7 @@ final class OperandLeaseTest {
     try (TensorFile open = TensorFile.open(file, LoadOptions.mapped());
         FloatTensor mapped = open.floats("t")) {
       assertRefused("out: ", lease -> lease.writing("out", mapped));
-      Storage storage = TENSORS.storage(mapped);
+      Storage storage = Dense.from(mapped).storage();
       mapped.close();
       assertTrue(storage.isFreed(), "it is held still");
     }
@@ -118,10 +117,10 @@ final class OperandLeaseTest {
   @Test
   void memoryThatIsClosedIsTriedOnly() {
     try (OperandLease lease = new OperandLease().of("tensor", tensor)) {
-      assertFalse(lease.tryHold(TENSORS.storage(closed)));
+      assertFalse(lease.tryHold(Dense.from(closed).storage()));
       tensor.close();
-      assertFalse(TENSORS.storage(tensor).isFreed());
+      assertFalse(Dense.from(tensor).storage().isFreed());
     }
-    assertTrue(TENSORS.storage(tensor).isFreed());
+    assertTrue(Dense.from(tensor).storage().isFreed());
   }
 }

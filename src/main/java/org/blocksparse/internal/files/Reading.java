@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.internal;
+package org.blocksparse.internal.files;
 
 import java.io.IOException;
 import java.nio.file.Path;
 import org.blocksparse.FileFormatException;
-import org.blocksparse.internal.files.MalformedException;
 
 /** Reads a file. */
 @FunctionalInterface

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.tensors;
 
 import static java.util.Objects.requireNonNull;
 
 import java.util.Arrays;
-import org.blocksparse.internal.Check;
-import org.blocksparse.internal.KernelOperands;
-import org.blocksparse.internal.OperandLease;
+import org.blocksparse.Activation;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.GradientOptions;
+import org.blocksparse.Workers;
 import org.blocksparse.internal.kernels.ActivationGradient;
+import org.blocksparse.internal.kernels.Engine;
 
 /** The checked arguments of one call of an {@link Activation}. */
-final class ActivationCall {
+public final class ActivationCall {
   private final Activation activation;
   private final FloatTensor z;
   private final FloatTensor gate;
@@ -26,7 +28,7 @@ final class ActivationCall {
    *
    * @param gate or null
    */
-  ActivationCall(
+  public ActivationCall(
       Activation activation, FloatTensor z, FloatTensor gate, FloatTensor a, String aName) {
     this.activation = activation;
     this.z = requireRows("z", z);
@@ -56,7 +58,7 @@ final class ActivationCall {
       throw new IllegalArgumentException(
           name + ": the last dimension of " + tensor.shape() + " is larger than 2^31 - 1");
     }
-    tensor.requireContiguous(name);
+    Dense.from(tensor).requireContiguous(name);
     return tensor;
   }
 
@@ -75,25 +77,26 @@ final class ActivationCall {
     if (tensor != null) {
       long[] dims = a.shape().toArray();
       Check.shape(name, tensor, "(...)", Arrays.copyOf(dims, dims.length - 1));
-      tensor.requireContiguous(name);
+      Dense.from(tensor).requireContiguous(name);
     }
   }
 
-  void apply(Workers workers) {
+  public void apply(Workers workers) {
     requireApart(aName, a, "gate", gate);
     requireSameOrApart(aName, a, "z", z);
     try (OperandLease lease = new OperandLease().of("z", z).of("gate", gate).writing(aName, a)) {
-      workers
-          .engine()
-          .activation(activation.input(n, KernelOperands.rows(z), gate), KernelOperands.rows(a));
+      Engine.from(workers)
+          .activation(
+              KernelOperands.input(activation, n, KernelOperands.rows(z), gate),
+              KernelOperands.rows(a));
     }
   }
 
   /** The gate of the options is that of this call. */
-  void gradient(GradientOptions options, FloatTensor gradZ, Workers workers) {
+  public void gradient(GradientOptions options, FloatTensor gradZ, Workers workers) {
     FloatTensor gradGate = options.gradGate();
     Check.shape("gradZ", gradZ, "the shape of z", z.shape().toArray());
-    gradZ.requireContiguous("gradZ");
+    Dense.from(gradZ).requireContiguous("gradZ");
     requireGate("gradGate", gradGate);
     Check.noOverlap("gradZ", gradZ, "z", z);
     requireApart("gradZ", gradZ, "gate", gate);
@@ -115,22 +118,21 @@ final class ActivationCall {
             .of(aName, a)
             .writing("gradZ", gradZ)
             .writing("gradGate", gradGate)) {
-      workers
-          .engine()
+      Engine.from(workers)
           .activationGradient(
               new ActivationGradient(
-                  activation.input(n, KernelOperands.rows(z), gate),
+                  KernelOperands.input(activation, n, KernelOperands.rows(z), gate),
                   options.alpha(),
                   KernelOperands.rows(a),
                   options.accumulates(),
                   KernelOperands.rows(gradZ),
-                  gradGate == null ? null : gradGate.storage()));
+                  gradGate == null ? null : Dense.from(gradGate).storage()));
     }
   }
 
   /** An output may be the input itself, if each element depends on one element only. */
   private void requireSameOrApart(String outName, FloatTensor out, String inName, FloatTensor in) {
-    if (activation.isGated() || !out.storage().isSameMemory(in.storage())) {
+    if (activation.isGated() || !Dense.from(out).storage().isSameMemory(Dense.from(in).storage())) {
       Check.noOverlap(outName, out, inName, in);
     }
   }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.internal;
-
-import static org.blocksparse.internal.Access.TENSORS;
+package org.blocksparse.internal.tensors;
 
 import java.util.Objects;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
+import org.blocksparse.Activation;
 import org.blocksparse.BlockMatrix;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.MemoryUse;
 import org.blocksparse.Shape;
 import org.blocksparse.Weights;
+import org.blocksparse.internal.kernels.ActivationInput;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.sparse.TableRows;
@@ -28,7 +28,18 @@ public final class KernelOperands {
     for (int axis = 0; axis < shape.rank() - 1; axis++) {
       count *= shape.dim(axis);
     }
-    return new Rows(TENSORS.storage(tensor), count, size);
+    return new Rows(Dense.from(tensor).storage(), count, size);
+  }
+
+  /**
+   * The input of an activation.
+   *
+   * @param n the size of a row that comes out
+   * @param gate a factor for each row, or null
+   */
+  public static ActivationInput input(Activation activation, long n, Rows z, FloatTensor gate) {
+    return new ActivationInput(
+        activation, (int) n, z, gate == null ? null : Dense.from(gate).storage());
   }
 
   /** A tensor (..., size) whose rows are added up; contiguous. */
@@ -39,13 +50,15 @@ public final class KernelOperands {
   /** The memory of weights of any form, without their scales. */
   public static Storage elements(BlockMatrix W) {
     return W instanceof FloatTensor floats
-        ? TENSORS.storage(floats)
-        : TENSORS.elements(((Weights) W));
+        ? Dense.from(floats).storage()
+        : StoredBlocks.from(((Weights) W)).elements();
   }
 
   /** Weights of rank 4, of any form. */
   public static Blocks blocks(BlockMatrix W) {
-    return W instanceof FloatTensor floats ? blocks(floats) : TENSORS.blocks(((Weights) W));
+    return W instanceof FloatTensor floats
+        ? blocks(floats)
+        : StoredBlocks.from(((Weights) W)).blocks();
   }
 
   /** A tensor (iBlocks, oBlocks, iSize, oSize), which may be a transposed view. */
@@ -53,22 +66,22 @@ public final class KernelOperands {
     Shape shape = tensor.shape();
     int iSize = (int) shape.dim(2);
     int oSize = (int) shape.dim(3);
-    boolean transposed = TENSORS.stride(tensor, 3) != 1;
+    boolean transposed = Dense.from(tensor).stride(3) != 1;
     // A block of one row has no meaningful stride between rows; any that is large enough will do.
     long rowStride =
         transposed
-            ? Math.max(iSize, TENSORS.stride(tensor, 3))
-            : Math.max(oSize, TENSORS.stride(tensor, 2));
+            ? Math.max(iSize, Dense.from(tensor).stride(3))
+            : Math.max(oSize, Dense.from(tensor).stride(2));
     // Of a tensor without elements, the strides may be anything, larger than any memory as well.
     boolean empty = shape.size() == 0;
     return new Blocks(
-        TENSORS.storage(tensor),
+        Dense.from(tensor).storage(),
         (int) shape.dim(0),
         (int) shape.dim(1),
         iSize,
         oSize,
-        empty ? 0 : TENSORS.stride(tensor, 0),
-        empty ? 0 : TENSORS.stride(tensor, 1),
+        empty ? 0 : Dense.from(tensor).stride(0),
+        empty ? 0 : Dense.from(tensor).stride(1),
         rowStride,
         transposed);
   }

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.internal;
-
-import static org.blocksparse.internal.Access.TENSORS;
+package org.blocksparse.internal.tensors;
 
 import org.blocksparse.BlockMatrix;
 import org.blocksparse.FloatTensor;
@@ -24,7 +22,7 @@ public final class OperandLease extends StorageLease {
    */
   public OperandLease of(String name, Tensor tensor) {
     if (tensor != null) {
-      hold(name, TENSORS.storage(tensor), CLOSED_TENSOR, tensor.shape());
+      hold(name, Dense.from(tensor).storage(), CLOSED_TENSOR, tensor.shape());
     }
     return this;
   }
@@ -36,8 +34,8 @@ public final class OperandLease extends StorageLease {
    */
   public OperandLease of(String name, Weights weights) {
     if (weights != null) {
-      hold(name, TENSORS.elements(weights), CLOSED_WEIGHTS, weights.shape());
-      hold(name, TENSORS.scales(weights), CLOSED_WEIGHTS, weights.shape());
+      hold(name, StoredBlocks.from(weights).elements(), CLOSED_WEIGHTS, weights.shape());
+      hold(name, StoredBlocks.from(weights).scales(), CLOSED_WEIGHTS, weights.shape());
     }
     return this;
   }
@@ -59,7 +57,7 @@ public final class OperandLease extends StorageLease {
   public OperandLease ofLayer(BlockMatrix parameter) {
     hold("layer", KernelOperands.elements(parameter), CLOSED_LAYER, "");
     if (parameter instanceof Weights weights) {
-      hold("layer", TENSORS.scales(weights), CLOSED_LAYER, "");
+      hold("layer", StoredBlocks.from(weights).scales(), CLOSED_LAYER, "");
     }
     return this;
   }
@@ -75,7 +73,7 @@ public final class OperandLease extends StorageLease {
       throw new IllegalStateException("layer: " + CLOSED_LAYER);
     }
     if (weights instanceof Weights scaled) {
-      hold("layer", TENSORS.scales(scaled), CLOSED_LAYER, "");
+      hold("layer", StoredBlocks.from(scaled).scales(), CLOSED_LAYER, "");
     }
     return this;
   }
@@ -90,7 +88,7 @@ public final class OperandLease extends StorageLease {
   public OperandLease writing(String name, Tensor tensor) {
     of(name, tensor);
     if (tensor != null) {
-      requireWritable(name, TENSORS.storage(tensor), tensor.shape());
+      requireWritable(name, Dense.from(tensor).storage(), tensor.shape());
     }
     return this;
   }
