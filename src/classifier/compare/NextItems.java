@@ -453,7 +453,7 @@ class NextItems {
     long began = System.nanoTime();
     try (NextItem model = NextItem.train(sequences, options)) {
       double seconds = (System.nanoTime() - began) * 1e-9;
-      Metrics metrics = model.evaluate(test, 20);
+      Metrics metrics = model.evaluate(test, 20, Repeats.EXCLUDE);
       print(
           name, String.format(Locale.ROOT, "%.4f | %.4f", metrics.recall(TOP), metrics.ndcg(TOP)));
       details.add(

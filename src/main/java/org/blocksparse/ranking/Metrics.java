@@ -57,6 +57,7 @@ public final class Metrics {
   // Sums over rows, by rank.
   private final double[] precision;
   private final double[] recall;
+  private final double[] reciprocalRank;
   private final double[] ndcg;
   private final double[] scored;
   private final double[] scoredAtMost;
@@ -66,6 +67,7 @@ public final class Metrics {
     this.propensities = propensities;
     this.precision = new double[upTo];
     this.recall = new double[upTo];
+    this.reciprocalRank = new double[upTo];
     this.ndcg = new double[upTo];
     this.scored = new double[upTo];
     this.scoredAtMost = new double[upTo];
@@ -215,6 +217,7 @@ public final class Metrics {
     rows++;
     double[] best = scores(labels);
     int hits = 0;
+    double ofFirst = 0;
     double gain = 0;
     double gainAtMost = 0;
     double score = 0;
@@ -231,11 +234,13 @@ public final class Metrics {
       int output = i < size ? ranking.output(row, i) : -1;
       if (output >= 0 && Arrays.binarySearch(labels, output) >= 0) {
         hits++;
+        ofFirst = hits == 1 ? 1.0 / (i + 1) : ofFirst;
         gain += discount;
         score += score(output);
       }
       precision[i] += (double) hits / (i + 1);
       recall[i] += (double) hits / labels.length;
+      reciprocalRank[i] += ofFirst;
       ndcg[i] += gain / gainAtMost;
       scored[i] += score;
       scoredAtMost[i] += scoreAtMost;
@@ -280,6 +285,14 @@ public final class Metrics {
   /** The fraction of the true labels that are among the first k outputs; as {@link #precision}. */
   public double recall(int k) {
     return recall[place(k, longestRanking, "outputs")] / rows;
+  }
+
+  /**
+   * The mean reciprocal rank (MRR): of 1 / the rank of the first true label among the first k
+   * outputs, 0 if none is; as {@link #precision}.
+   */
+  public double reciprocalRank(int k) {
+    return reciprocalRank[place(k, longestRanking, "outputs")] / rows;
   }
 
   /**

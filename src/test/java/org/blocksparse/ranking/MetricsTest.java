@@ -64,6 +64,8 @@ final class MetricsTest {
     assertEquals((2 / 3.0 + 1) / 2, metrics.recall(3), EXACT);
     // Discounts: 1, 1 / log2(3) = .63093, 1 / log2(4) = .5
     double second = Math.log(2) / Math.log(3);
+    assertEquals((1 + 0) / 2.0, metrics.reciprocalRank(1), EXACT);
+    assertEquals((1 + 0.5) / 2.0, metrics.reciprocalRank(2), EXACT);
     assertEquals((1 + 0) / 2.0, metrics.ndcg(1), EXACT);
     assertEquals((1 / (1 + second) + second) / 2, metrics.ndcg(2), EXACT);
     assertEquals((1.5 / (1.5 + second) + second) / 2, metrics.ndcg(3), EXACT);

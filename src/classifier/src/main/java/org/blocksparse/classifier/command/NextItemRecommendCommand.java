@@ -17,6 +17,7 @@ import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.classifier.examples.SequenceFormat;
 import org.blocksparse.classifier.examples.SequenceReader;
 import org.blocksparse.classifier.nextitem.NextItem;
+import org.blocksparse.classifier.nextitem.Repeats;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
@@ -29,7 +30,8 @@ import picocli.CommandLine.Parameters;
     description = {
       "Prints for each user, or each basket by the number of its line, the items that most probably"
           + " follow, best first, each with its probability, separated by tabs.",
-      "Items of the history are left out. Unknown items are ignored and counted."
+      "Items of the history are recommended again if held-out items of the training repeat, or by"
+          + " --repeats. Unknown items are ignored and counted."
     },
     sortOptions = false,
     usageHelpWidth = 100)
@@ -64,6 +66,15 @@ final class NextItemRecommendCommand implements Callable<Integer> {
       description = "Recommend none of these items; words of a text file.")
   private Path without;
 
+  @Option(
+      names = "--repeats",
+      paramLabel = "WHICH",
+      description =
+          "include: items of the history as well. exclude: new items. only: items of the history."
+              + " Default: include if they gained nDCG on held-out items in training, else"
+              + " exclude.")
+  private Repeats repeats;
+
   @Mixin private SequenceInput input;
 
   @Mixin private Streams streams;
@@ -83,7 +94,10 @@ final class NextItemRecommendCommand implements Callable<Integer> {
       requireKnown(names, items);
       List<Sequence> sequences = input.readFor(items, file, null);
       List<List<Prediction>> all =
-          items.recommend(sequences.stream().map(Sequence::items).toList(), options);
+          items.recommend(
+              sequences.stream().map(Sequence::items).toList(),
+              options,
+              repeats == null ? items.repeats() : repeats);
       for (int i = 0; i < all.size(); i++) {
         out.print(Printed.of(sequences.get(i).user()));
         for (Prediction item : all.get(i)) {

@@ -11,6 +11,7 @@ import java.util.concurrent.Callable;
 import org.blocksparse.classifier.examples.InvalidInputException;
 import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.classifier.nextitem.NextItem;
+import org.blocksparse.classifier.nextitem.Repeats;
 import org.blocksparse.ranking.Metrics;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
@@ -22,10 +23,12 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "test",
     description = {
-      "Predicts the last item of each sequence from the others, and prints HR and nDCG of the first"
-          + " k recommendations, as means over sequences.",
-      "All items are ranked but those of the history. A last item that is unknown, or in the"
-          + " history, counts as missed. Sequences with one item are left out."
+      "Predicts the last item of each sequence, or all of the last basket, from those before."
+          + " Prints HR (of baskets: recall), nDCG and MRR of the first k recommendations, as means"
+          + " over sequences.",
+      "If the model recommends items of the history, all items are ranked, and then new items alone."
+          + " Else new items are ranked alone. What is not ranked, or unknown, counts as missed."
+          + " Sequences with one item are left out."
     },
     sortOptions = false,
     usageHelpWidth = 100)
@@ -52,6 +55,11 @@ final class NextItemTestCommand implements Callable<Integer> {
               + " train --until, and a time that is not before that one.")
   private Double from;
 
+  @Option(
+      names = "--new-only",
+      description = "Rank new items alone, as the literature on sequences does.")
+  private boolean newOnly;
+
   @Mixin private SequenceInput input;
 
   @Mixin private Streams streams;
@@ -62,33 +70,58 @@ final class NextItemTestCommand implements Callable<Integer> {
     int most = top.stream().mapToInt(k -> k).max().orElseThrow();
     try (NextItem items = NextItem.load(model)) {
       List<Sequence> sequences = input.readFor(items, file, from);
-      List<Sequence> judged = sequences.stream().filter(s -> s.items().size() > 1).toList();
+      List<Sequence> judged = sequences.stream().filter(s -> s.known() > 0).toList();
       if (judged.isEmpty()) {
         throw new InvalidInputException(file + ": expected a sequence with two items or more");
       }
-      long began = System.nanoTime();
-      Metrics metrics = items.evaluate(judged, most);
-      print(items, sequences, judged, metrics, (System.nanoTime() - began) * 1e-9);
+      describe(items, sequences, judged);
+      boolean ofAll = items.repeats() == Repeats.INCLUDE && !newOnly;
+      if (ofAll) {
+        streams.out().println("All items, as the model recommends some of the history again:");
+        print(judged, items.evaluate(judged, most, Repeats.INCLUDE));
+        streams.out().println("New items alone:");
+      } else if (!newOnly) {
+        streams.out().println("New items alone, as the model recommends none of the history:");
+      }
+      print(judged, items.evaluate(judged, most, Repeats.EXCLUDE));
     }
     return ExitCode.OK;
   }
 
-  private void print(
-      NextItem items, List<Sequence> all, List<Sequence> judged, Metrics metrics, double seconds) {
+  private void describe(NextItem items, List<Sequence> all, List<Sequence> judged) {
     PrintWriter out = streams.out();
-    out.printf("%,d sequences in %.2f s", judged.size(), seconds);
+    out.printf("%,d sequences", judged.size());
     printCount(all.size() - judged.size(), "with one item are left out");
-    printCount(
-        judged.stream().filter(s -> !items.knows(last(s))).count(), "end with unknown items");
-    printCount(repeated(judged), "end with an item of their history");
-    out.printf("%n%4s %9s %9s%n", "k", "HR@k", "nDCG@k");
+    long targets = 0;
+    long unknown = 0;
+    for (Sequence sequence : judged) {
+      targets += sequence.targets();
+      unknown += targets(sequence).stream().filter(item -> !items.knows(item)).count();
+    }
+    printCount(unknown, "unknown items to predict");
+    long repeated = repeated(judged);
+    out.printf(
+        "; %,d of %,d items to predict (%.1f %%) are in the history%n",
+        repeated, targets, 100.0 * repeated / targets);
+  }
+
+  private void print(List<Sequence> judged, Metrics metrics) {
+    PrintWriter out = streams.out();
+    boolean areSingle = judged.stream().allMatch(s -> s.targets() == 1);
+    out.printf("%4s %9s %9s %9s%n", "k", areSingle ? "HR@k" : "recall@k", "nDCG@k", "MRR@k");
     for (int k : top) {
-      out.printf("%4d %9.4f %9.4f%n", k, metrics.recall(k), metrics.ndcg(k));
+      out.printf(
+          "%4d %9.4f %9.4f %9.4f%n",
+          k, metrics.recall(k), metrics.ndcg(k), metrics.reciprocalRank(k));
     }
     out.flush();
   }
 
-  /** The number of sequences whose last item is in their history. */
+  private static List<String> targets(Sequence sequence) {
+    return sequence.items().subList(sequence.known(), sequence.items().size());
+  }
+
+  /** The number of items to predict that are in their history. */
   private static long repeated(List<Sequence> judged) {
     long repeated = 0;
     Set<String> history = new HashSet<>();
@@ -99,16 +132,12 @@ final class NextItemTestCommand implements Callable<Integer> {
       if (!isSameUser) {
         history.clear();
       }
-      int begin = isSameUser ? before.items().size() - 1 : 0;
-      history.addAll(sequence.items().subList(begin, sequence.items().size() - 1));
-      repeated += history.contains(last(sequence)) ? 1 : 0;
+      int begin = isSameUser ? before.known() : 0;
+      history.addAll(sequence.items().subList(begin, sequence.known()));
+      repeated += targets(sequence).stream().filter(history::contains).count();
       before = sequence;
     }
     return repeated;
-  }
-
-  private static String last(Sequence sequence) {
-    return sequence.items().get(sequence.items().size() - 1);
   }
 
   private void printCount(long count, String what) {

@@ -122,7 +122,7 @@ final class NextItemTrainCommand implements Callable<Integer> {
     PrintWriter out = streams.out();
     log.beginReading();
     List<Sequence> sequences = input.readToTrain(file, until, card);
-    long few = sequences.stream().filter(s -> s.items().size() < 2).count();
+    long few = sequences.stream().filter(s -> s.known() == 0).count();
     out.printf("%,d sequences", sequences.size());
     out.println(few == 0 ? "" : "; %,d have fewer than two items".formatted(few));
     try (NextItem model = NextItem.train(sequences, options(log, ctrlC))) {

@@ -22,8 +22,9 @@ final class SequenceInput {
       paramLabel = "FORMAT",
       description =
           "sequences: 'user item item ...', the oldest item first. baskets: 'item item ...', in any"
-              + " order. events: 'user item time', one per line. Default: that of the model;"
-              + " sequences in training.")
+              + " order. histories: 'user item,item item ...', the oldest basket first. events:"
+              + " 'user item time', one per line. Default: that of the model; sequences in"
+              + " training.")
   private SequenceFormat format;
 
   /** The format of a training. */
@@ -61,7 +62,7 @@ final class SequenceInput {
     if ((as == SequenceFormat.BASKETS) != ofBaskets) {
       throw new InvalidInputException(
           "--format: expected %s, on which the model was trained, but was %s"
-              .formatted(ofBaskets ? "baskets" : "sequences or events", lowerCase(as)));
+              .formatted(ofBaskets ? "baskets" : "sequences, histories or events", lowerCase(as)));
     }
     requireEvents("--from", from, as);
     if (from != null) {

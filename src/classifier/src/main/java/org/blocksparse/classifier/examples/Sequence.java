@@ -10,12 +10,28 @@ import java.util.List;
  *
  * @param user the name of the user, for messages; models do not use it
  * @param items the names of the items
+ * @param targets the number of last items that a test predicts from the others: 1, or all those of
+ *     the last basket of a user
  */
-public record Sequence(String user, List<String> items) {
-  /** Copies the list. */
+public record Sequence(String user, List<String> items, int targets) {
+  /**
+   * Copies the list.
+   *
+   * @throws IllegalArgumentException unless there are targets, and as many items
+   */
   public Sequence {
     requireNonNull(user, "user");
     items = ItemList.of(items);
+    if (targets < 1 || targets > Math.max(1, items.size())) {
+      throw new IllegalArgumentException(
+          "targets: expected a number in [1, %d] but was %d"
+              .formatted(Math.max(1, items.size()), targets));
+    }
+  }
+
+  /** A sequence whose last item a test predicts. */
+  public Sequence(String user, List<String> items) {
+    this(user, items, 1);
   }
 
   /** The last item; there is one. */
@@ -23,8 +39,13 @@ public record Sequence(String user, List<String> items) {
     return items.get(items.size() - 1);
   }
 
-  /** The items but the last, which a test predicts; none if there is at most one. */
+  /** The number of items before those that a test predicts. */
+  public int known() {
+    return Math.max(0, items.size() - targets);
+  }
+
+  /** The items but those that a test predicts. */
   public Sequence withoutLast() {
-    return new Sequence(user, ItemList.of(items).first(Math.max(0, items.size() - 1)));
+    return new Sequence(user, ItemList.of(items).first(known()));
   }
 }

@@ -7,6 +7,8 @@ public enum SequenceFormat {
   SEQUENCES,
   /** {@code item item ...}: the items of a basket, whose order means nothing. */
   BASKETS,
+  /** {@code user item,item item ...}: the baskets of a user, the oldest first. */
+  HISTORIES,
   /** {@code user item time}: one event; times are numbers, in any order of the lines. */
   EVENTS
 }

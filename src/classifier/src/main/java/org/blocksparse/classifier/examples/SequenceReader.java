@@ -175,10 +175,31 @@ public final class SequenceReader {
       if (refusesEvents && format == SequenceFormat.SEQUENCES) {
         look(words);
       }
+      if (format == SequenceFormat.HISTORIES) {
+        addHistory(words);
+        return;
+      }
       boolean isBasket = format == SequenceFormat.BASKETS;
       List<Event> of = eventsOf(isBasket ? Long.toString(line) : words.get(0));
       for (int i = isBasket ? 0 : 1; i < words.size(); i++) {
         of.add(new Event(words.get(i), 0));
+      }
+    }
+
+    /** Adds the baskets of a user, each with its number in place of a time. */
+    private void addHistory(List<String> words) throws BadLineException {
+      List<Event> of = eventsOf(words.get(0));
+      for (String basket : words.subList(1, words.size())) {
+        double number = of.isEmpty() ? 0 : of.get(of.size() - 1).time + 1;
+        int before = of.size();
+        for (String item : basket.split(",", -1)) {
+          if (!item.isEmpty()) {
+            of.add(new Event(item, number));
+          }
+        }
+        if (of.size() == before) {
+          throw new BadLineException("expected items with commas between them but was '" + basket + "'");
+        }
       }
     }
 
@@ -219,6 +240,15 @@ public final class SequenceReader {
       return time;
     }
 
+    /** The size of the last basket of a history; else 1. */
+    private int targets(List<Event> all) {
+      if (format != SequenceFormat.HISTORIES || all.isEmpty()) {
+        return 1;
+      }
+      double last = all.get(all.size() - 1).time;
+      return (int) all.stream().filter(event -> event.time == last).count();
+    }
+
     List<Sequence> sequences() {
       List<Sequence> sequences = new ArrayList<>();
       events.forEach(
@@ -226,7 +256,7 @@ public final class SequenceReader {
             all.sort(Comparator.comparingDouble(Event::time));
             ItemList items = ItemList.of(all.stream().map(Event::item).toList());
             if (from == Double.NEGATIVE_INFINITY) {
-              sequences.add(new Sequence(user, items));
+              sequences.add(new Sequence(user, items, targets(all)));
               return;
             }
             for (int i = 0; i < items.size(); i++) {

@@ -21,11 +21,20 @@ import org.blocksparse.classifier.LabelCounts;
  *     in the table of the bag; 1 for baskets
  * @param transitionDecay the factor by which the weight of an item falls with its age, for the
  *     transitions; ignored for baskets
+ * @param repeatDecay the factor by which the weight of an item falls with its age, as an item that
+ *     comes again; 0: the model has no scores of repeats
  */
 record HistoryRows(
-    boolean ordered, LabelCounts counts, List<Double> decays, double transitionDecay) {
+    boolean ordered,
+    LabelCounts counts,
+    List<Double> decays,
+    double transitionDecay,
+    double repeatDecay) {
   /** Older items weigh next to nothing. */
   static final int MOST_ITEMS = 50;
+
+  /** The maximum of last items that may come again. */
+  static final int MOST_REPEATS = 1000;
 
   /**
    * The maximum of other items that training sees with an item in any order, drawn at random from
@@ -50,22 +59,36 @@ record HistoryRows(
 
   /** The default decays of a training, which files without {@code nextItem.decays} have, too. */
   static HistoryRows of(boolean ordered, LabelCounts counts) {
-    return new HistoryRows(ordered, counts, decays(ordered), TRANSITION_DECAY);
+    return new HistoryRows(ordered, counts, decays(ordered), TRANSITION_DECAY, 0);
   }
 
   /** The same with more items, which came after the training. */
   HistoryRows with(int newItems) {
     long[] all = Arrays.copyOf(counts.ofLabels(), counts.ofLabels().length + newItems);
     LabelCounts more = new LabelCounts(counts.examples(), all);
-    return new HistoryRows(ordered, more, decays, transitionDecay);
+    return new HistoryRows(ordered, more, decays, transitionDecay, repeatDecay);
   }
 
   HistoryRows withTransitionDecay(double decay) {
-    return new HistoryRows(ordered, counts, decays, decay);
+    return new HistoryRows(ordered, counts, decays, decay, repeatDecay);
+  }
+
+  HistoryRows withRepeatDecay(double decay) {
+    return new HistoryRows(ordered, counts, decays, transitionDecay, decay);
+  }
+
+  /** Whether items of a history are scored as items that come again. */
+  boolean hasRepeats() {
+    return repeatDecay > 0;
+  }
+
+  /** The number of last items of a history that have a weight. */
+  int mostItems() {
+    return hasRepeats() ? MOST_REPEATS : MOST_ITEMS;
   }
 
   HistoryRows withDecays(List<Double> others) {
-    return new HistoryRows(ordered, counts, others, transitionDecay);
+    return new HistoryRows(ordered, counts, others, transitionDecay, repeatDecay);
   }
 
   /** The number of items up to the last that training had. */
@@ -99,6 +122,11 @@ record HistoryRows(
         });
   }
 
+  /** The rows for repeats: the items themselves. */
+  SparseRows ofRepeats(List<int[]> histories) {
+    return rows(histories, MOST_REPEATS, List.of(repeatDecay), item -> 1);
+  }
+
   /** How often training had an item; 0 for one that came later. */
   private long count(int item) {
     return counts.ofLabels()[item];
@@ -110,10 +138,15 @@ record HistoryRows(
   }
 
   private SparseRows rows(List<int[]> histories, List<Double> factors, IntToDoubleFunction weight) {
+    return rows(histories, MOST_ITEMS, factors, weight);
+  }
+
+  private SparseRows rows(
+      List<int[]> histories, int most, List<Double> factors, IntToDoubleFunction weight) {
     List<int[]> indices = new ArrayList<>();
     List<float[]> values = new ArrayList<>();
     for (int[] history : histories) {
-      int size = ordered ? Math.min(MOST_ITEMS, history.length) : history.length;
+      int size = ordered ? Math.min(most, history.length) : history.length;
       int[] features = new int[factors.size() * size];
       double[] weights = new double[features.length];
       int end = 0;

@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.blocksparse.Optimizer;
+import org.blocksparse.SparseRows;
 import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.classifier.training.LearningPoint;
 import org.blocksparse.classifier.training.TrainingOptions;
@@ -143,11 +144,19 @@ final class HistoryTraining {
   private Metrics measured(HistoryLayers layers, List<Sequence> sequences) {
     Mixture alone =
         Mixture.builder().layer(NextItemFile.LAYER, layers.bag(), layers.softmax()).build();
-    return new NextItem(alone, layers.rows(), Map.of(), layers.softmax().labels())
+    Metrics metrics = Metrics.upTo(NextItem.CUTOFF);
+    new NextItem(alone, layers.rows(), Map.of(), layers.softmax().labels())
         .evaluate(
             sequences,
             NextItem.CUTOFF,
-            count -> learning.listener().measured(count, sequences.size()));
+            Repeats.EXCLUDE,
+            (ranking, targets) -> {
+              try (SparseRows labels = SparseRows.of(targets)) {
+                metrics.add(ranking, labels);
+              }
+              learning.listener().measured((int) metrics.rows(), sequences.size());
+            });
+    return metrics;
   }
 
   /**

@@ -15,7 +15,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.Set;
-import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseRows;
@@ -50,8 +49,10 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
  * model.recommend(List.of("tea", "milk"), 10).get(0).label();
  * }</pre>
  *
- * <p>Items of the history are not recommended. Unknown items of a history are ignored; a history
- * without a known item gets the items that are most likely for anybody.
+ * <p>Items of the history are recommended again if held-out items do repeat, or {@link Repeats}
+ * asks for it; the score then has a third part, of the ages of the history's items. Unknown items
+ * of a history are ignored; a history without a known item gets the items that are most likely for
+ * anybody.
  *
  * <p><b>Threads.</b> Any number of threads may use a model at the same time.
  *
@@ -131,19 +132,27 @@ public final class NextItem implements AutoCloseable {
   }
 
   /**
-   * The items that each user most probably takes next, best first, without those of the history.
+   * The items that each user most probably takes next, best first; those of the history by {@link
+   * #repeats}.
    *
    * @param options the number of items, a threshold and a filter by their names; for instance
    *     {@link LabelFilter#only} those in stock
    */
   public List<List<Prediction>> recommend(List<List<String>> histories, PredictionOptions options) {
+    return recommend(histories, options, repeats());
+  }
+
+  /** As {@link #recommend(List, PredictionOptions)}, with or without items of the history. */
+  public List<List<Prediction>> recommend(
+      List<List<String>> histories, PredictionOptions options, Repeats repeats) {
+    requireNonNull(repeats, "repeats");
     Filter allowed = options.filter().outputs(labels);
     List<List<Prediction>> all = new ArrayList<>();
     for (int begin = 0; begin < histories.size(); begin += BATCH) {
       List<List<String>> batch =
           histories.subList(begin, Math.min(histories.size(), begin + BATCH));
       List<int[]> known = batch.stream().map(this::known).toList();
-      Ranking ranking = rank(known, known, options.top(), allowed);
+      Ranking ranking = rank(known, known, options.top(), allowed, repeats);
       for (int row = 0; row < ranking.batch(); row++) {
         List<Prediction> found = new ArrayList<>();
         for (int rank = 0; rank < ranking.size(row); rank++) {
@@ -169,6 +178,19 @@ public final class NextItem implements AutoCloseable {
     return labels.output(requireNonNull(item, "item"));
   }
 
+  Mixture mixture() {
+    return mixture;
+  }
+
+  Labels labels() {
+    return labels;
+  }
+
+  /** The same items with another sum and its rows. */
+  NextItem with(Mixture sum, HistoryRows ofSum) {
+    return new NextItem(sum, ofSum, metadata, labels);
+  }
+
   HistoryRows rows() {
     return rows;
   }
@@ -188,15 +210,31 @@ public final class NextItem implements AutoCloseable {
     return NextItemFile.until(metadata);
   }
 
-  private Ranking rank(List<int[]> histories, List<int[]> without, int k, Filter allowed) {
+  /**
+   * Whether items of the history are recommended by default: if they are scored, since held-out
+   * items repeat.
+   */
+  public Repeats repeats() {
+    return rows.hasRepeats() ? Repeats.INCLUDE : Repeats.EXCLUDE;
+  }
+
+  private Ranking rank(
+      List<int[]> histories, List<int[]> taken, int k, Filter allowed, Repeats repeats) {
     try (SparseRows ofBag = rows.ofBag(histories);
         SparseRows ofTransitions = rows.ofTransitions(histories);
-        SparseRows taken = SparseRows.of(without)) {
-      boolean isAlone = mixture.scorers().size() == 1;
-      return mixture.topK(
-          isAlone ? List.of(ofBag) : List.of(ofBag, ofTransitions),
-          k,
-          Filter.without(taken).and(allowed));
+        SparseRows ofRepeats = rows.hasRepeats() ? rows.ofRepeats(histories) : null;
+        SparseRows items = SparseRows.of(taken)) {
+      List<SparseRows> all = new ArrayList<>(List.of(ofBag, ofTransitions));
+      if (ofRepeats != null) {
+        all.add(ofRepeats);
+      }
+      Filter filter =
+          switch (repeats) {
+            case INCLUDE -> allowed;
+            case EXCLUDE -> Filter.without(items).and(allowed);
+            case ONLY -> Filter.only(items).and(allowed);
+          };
+      return mixture.topK(all.subList(0, mixture.scorers().size()), k, filter);
     }
   }
 
@@ -240,6 +278,7 @@ public final class NextItem implements AutoCloseable {
     EmbeddingBag bag = null;
     HierarchicalSoftmax layer = null;
     SparseWeights transitions = null;
+    SparseWeights repeats = null;
     try {
       bag = mixture.scorer(NextItemFile.LAYER, EmbeddingBag.class).withWeights(FLOAT32);
       layer = mixture.scorer(NextItemFile.LAYER, HierarchicalSoftmax.class).withWeights(FLOAT32);
@@ -255,7 +294,9 @@ public final class NextItem implements AutoCloseable {
           bag.addRows(vectors);
         }
       }
-      Mixture sum = NextItemFile.sum(bag, layer, transitions).withWeights(mixture.weights());
+      repeats = rows.hasRepeats() ? NextItemFile.repeats(layer.labels()) : null;
+      Mixture sum = NextItemFile.sum(bag, layer, transitions, repeats);
+      sum = sum.withWeights(mixture.weights());
       return new NextItem(sum, rows.with(names.size()), metadata, layer.labels());
     } catch (Throwable e) {
       if (bag != null) {
@@ -267,25 +308,47 @@ public final class NextItem implements AutoCloseable {
       if (transitions != null) {
         transitions.close();
       }
+      if (repeats != null) {
+        repeats.close();
+      }
       throw e;
     }
   }
 
+  /** Measures the ranking of {@link #repeats}. */
+  public Metrics evaluate(List<Sequence> sequences, int upTo) {
+    return evaluate(sequences, upTo, repeats());
+  }
+
   /**
-   * Measures the ranking of the last item of each sequence, given the others: recall(k) is HR@k.
-   * All items are ranked but those of the history; a last item that is unknown, or in the history,
-   * counts as missed. Sequences with one item do not count.
+   * Measures the ranking of the {@linkplain Sequence#targets targets} of each sequence, given the
+   * items before: recall(k) is HR@k if there is one target. A target that is unknown, or is not
+   * ranked as it is in the history, counts as missed. Sequences without an item before do not
+   * count.
    *
    * @param upTo the largest k of the metrics
    */
-  public Metrics evaluate(List<Sequence> sequences, int upTo) {
-    return evaluate(sequences, upTo, measured -> {});
+  public Metrics evaluate(List<Sequence> sequences, int upTo, Repeats repeats) {
+    Metrics metrics = Metrics.upTo(upTo);
+    evaluate(
+        sequences,
+        upTo,
+        requireNonNull(repeats, "repeats"),
+        (ranking, targets) -> {
+          try (SparseRows labels = SparseRows.of(targets)) {
+            metrics.add(ranking, labels);
+          }
+        });
+    return metrics;
   }
 
-  /** Measures; the listener receives the number of sequences so far. */
-  Metrics evaluate(List<Sequence> sequences, int upTo, IntConsumer listener) {
-    Metrics metrics = Metrics.upTo(upTo);
-    List<Sequence> all = sequences.stream().filter(s -> s.items().size() > 1).toList();
+  /** Receives the rankings of a batch, and the targets of each row. */
+  interface Judge {
+    void accept(Ranking ranking, List<int[]> targets);
+  }
+
+  void evaluate(List<Sequence> sequences, int upTo, Repeats repeats, Judge judge) {
+    List<Sequence> all = sequences.stream().filter(s -> s.known() > 0).toList();
     UserHistory user = null;
     for (int begin = 0; begin < all.size(); begin += BATCH) {
       List<Sequence> batch = all.subList(begin, Math.min(all.size(), begin + BATCH));
@@ -296,31 +359,28 @@ public final class NextItem implements AutoCloseable {
         }
         users.add(user);
       }
-      evaluate(batch, users, metrics, upTo);
-      listener.accept(begin + batch.size());
+      evaluate(batch, users, upTo, repeats, judge);
     }
-    return metrics;
   }
 
-  private void evaluate(List<Sequence> batch, List<UserHistory> users, Metrics metrics, int upTo) {
+  private void evaluate(
+      List<Sequence> batch, List<UserHistory> users, int upTo, Repeats repeats, Judge judge) {
     // The items of a user that all rows exclude are listed once.
     boolean isOneUser = users.stream().distinct().count() == 1;
-    int common = isOneUser ? batch.stream().mapToInt(s -> s.items().size() - 1).min().orElse(0) : 0;
+    boolean isCommon = isOneUser && repeats == Repeats.EXCLUDE;
+    int common = isCommon ? batch.stream().mapToInt(Sequence::known).min().orElse(0) : 0;
     List<int[]> histories = new ArrayList<>();
     List<int[]> taken = new ArrayList<>();
-    List<int[]> last = new ArrayList<>();
+    List<int[]> targets = new ArrayList<>();
     for (int row = 0; row < batch.size(); row++) {
       UserHistory user = users.get(row);
-      int place = batch.get(row).items().size() - 1;
-      histories.add(user.known(place, rows.ordered() ? HistoryRows.MOST_ITEMS : place));
+      int place = batch.get(row).known();
+      histories.add(user.known(place, rows.ordered() ? rows.mostItems() : place));
       taken.add(user.distinct(common, place));
-      int output = user.output(place);
-      last.add(new int[] {output < 0 ? labels.size() : output});
+      targets.add(user.targets(place, batch.get(row).items().size(), labels.size()));
     }
-    try (SparseRows targets = SparseRows.of(last)) {
-      Filter allowed = Filter.without(users.get(0).distinct(0, common));
-      metrics.add(rank(histories, taken, upTo, allowed), targets);
-    }
+    Filter allowed = Filter.without(users.get(0).distinct(0, common));
+    judge.accept(rank(histories, taken, upTo, allowed, repeats), targets);
   }
 
   /** The model card: facts on the model and its training. */

@@ -6,14 +6,17 @@ import static org.blocksparse.internal.files.MalformedException.excerpt;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.FileFormatException;
+import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.classifier.LabelCounts;
 import org.blocksparse.classifier.ModelCard;
@@ -23,6 +26,7 @@ import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.TensorFile;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
+import org.blocksparse.mixture.MixtureBuilder;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 
@@ -36,12 +40,14 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
  * nextItem.counts          {@link LabelCounts}: how often training had each item
  * nextItem.decays          {@link HistoryRows}
  * nextItem.transitionDecay {@link HistoryRows}
+ * nextItem.repeatDecay     {@link HistoryRows}; not there without scores of repeats
  * classifier.about.*       {@link ModelCard}
  * </pre>
  */
 final class NextItemFile {
   static final String LAYER = "history";
   static final String TRANSITIONS = "transitions";
+  static final String REPEATS = "repeats";
 
   private static final String FORMAT = ModelCard.NEXT_ITEM_FORMAT;
   private static final String VERSION = "1";
@@ -49,6 +55,7 @@ final class NextItemFile {
   private static final String UNTIL = "nextItem.until";
   private static final String COUNTS = "nextItem.counts";
   private static final String DECAYS = "nextItem.decays";
+  private static final String REPEAT_DECAY = "nextItem.repeatDecay";
   private static final String TRANSITION_DECAY = "nextItem.transitionDecay";
 
   private static final String NUMBER = "-?\\d{1,20}(\\.\\d{1,20}(E-?\\d{1,3})?)?";
@@ -73,6 +80,9 @@ final class NextItemFile {
     metadata.put(COUNTS, counts(rows));
     metadata.put(DECAYS, text(rows.decays()));
     metadata.put(TRANSITION_DECAY, Double.toString(rows.transitionDecay()));
+    if (rows.hasRepeats()) {
+      metadata.put(REPEAT_DECAY, Double.toString(rows.repeatDecay()));
+    }
     return metadata;
   }
 
@@ -142,12 +152,15 @@ final class NextItemFile {
   private static NextItem of(Mixture mixture, Path file) throws IOException {
     Map<String, String> metadata = new TreeMap<>(mixture.metadata());
     require(file, metadata, FORMAT, VERSION);
-    require(file, metadata, DATA_FORMAT, "sequences|baskets|events");
+    require(file, metadata, DATA_FORMAT, "sequences|baskets|histories|events");
     boolean ordered = format(metadata) != SequenceFormat.BASKETS;
     if (metadata.containsKey(UNTIL)) {
       require(file, metadata, UNTIL, NUMBER);
     }
-    if (!mixture.scorers().equals(List.of(LAYER, TRANSITIONS))) {
+    boolean hasRepeats = metadata.containsKey(REPEAT_DECAY);
+    List<String> scorers =
+        hasRepeats ? List.of(LAYER, TRANSITIONS, REPEATS) : List.of(LAYER, TRANSITIONS);
+    if (!mixture.scorers().equals(scorers)) {
       throw new FileFormatException(file, "scorers", "are " + mixture.scorers());
     }
     if (mixture.calibration().isPresent()) {
@@ -164,6 +177,16 @@ final class NextItemFile {
         HistoryRows.of(ordered, counts(file, metadata, labels.size()))
             .withDecays(Stream.of(decays.split(",", -1)).map(Double::valueOf).toList())
             .withTransitionDecay(Double.parseDouble(ofTransitions));
+    SparseWeights repeats = null;
+    if (hasRepeats) {
+      String decay = require(file, metadata, REPEAT_DECAY, DECAY);
+      rows = rows.withRepeatDecay(Double.parseDouble(decay));
+      repeats = scorer(mixture, REPEATS, SparseWeights.class, file);
+      if (repeats.features() != labels.size()) {
+        throw new FileFormatException(
+            file, REPEATS, "have " + repeats.features() + " items for " + labels.size());
+      }
+    }
     EmbeddingBag bag = scorer(mixture, LAYER, EmbeddingBag.class, file);
     if (bag.vocabulary() != (long) rows.rowsPerItem() * labels.size()) {
       throw new FileFormatException(
@@ -176,17 +199,38 @@ final class NextItemFile {
           TRANSITIONS,
           "have " + transitions.features() + " items, but counts " + rows.knownItems());
     }
-    Mixture sum = sum(bag, layer, transitions).withWeights(mixture.weights());
+    Mixture sum = sum(bag, layer, transitions, repeats).withWeights(mixture.weights());
     return new NextItem(sum, rows, metadata, labels);
   }
 
-  /** The sum of probabilities, whatever a file says: a model takes the logarithm of its scores. */
-  static Mixture sum(EmbeddingBag bag, HierarchicalSoftmax layer, SparseWeights transitions) {
-    return Mixture.builder()
-        .layer(LAYER, bag, layer)
-        .weights(TRANSITIONS, transitions)
-        .addProbabilities()
-        .build();
+  /**
+   * The sum of probabilities, whatever a file says: a model takes the logarithm of its scores.
+   *
+   * @param repeats null: there are none
+   */
+  static Mixture sum(
+      EmbeddingBag bag,
+      HierarchicalSoftmax layer,
+      SparseWeights transitions,
+      SparseWeights repeats) {
+    MixtureBuilder builder =
+        Mixture.builder().layer(LAYER, bag, layer).weights(TRANSITIONS, transitions);
+    builder = repeats == null ? builder : builder.weights(REPEATS, repeats);
+    return builder.addProbabilities().build();
+  }
+
+  /** The weights of repeats: each item has itself. */
+  static SparseWeights repeats(Labels labels) {
+    int items = labels.size();
+    float[] ones = new float[items];
+    Arrays.fill(ones, 1);
+    try (SparseRows identity =
+        SparseRows.of(
+            IntStream.rangeClosed(0, items).toArray(), IntStream.range(0, items).toArray(), ones)) {
+      SparseWeights repeats = SparseWeights.of(identity, items);
+      repeats.setLabels(labels);
+      return repeats;
+    }
   }
 
   private static <T> T scorer(Mixture mixture, String name, Class<T> type, Path file)

@@ -85,7 +85,7 @@ public final class NextItemOptions {
    * @throws IllegalArgumentException if there are sequences, and none has two items
    */
   public NextItemOptions withValidation(List<Sequence> sequences) {
-    if (!sequences.isEmpty() && sequences.stream().allMatch(s -> s.items().size() < 2)) {
+    if (!sequences.isEmpty() && sequences.stream().allMatch(s -> s.known() == 0)) {
       throw new IllegalArgumentException(
           "validation: expected a sequence with two items or more, the last of which is predicted");
     }

@@ -11,6 +11,7 @@ import java.util.Random;
 import java.util.TreeMap;
 import java.util.function.Function;
 import org.blocksparse.ElementType;
+import org.blocksparse.SparseRows;
 import org.blocksparse.classifier.ModelCard;
 import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.classifier.nextitem.HistoryTraining.Setting;
@@ -75,18 +76,18 @@ final class NextItemTrainer {
     List<Sequence> rest = given;
     List<Sequence> heldOut = options.validationOrNull();
     if (heldOut == null) {
-      heldOut = given.stream().filter(s -> ordered ? s.items().size() > 2 : isHeldOut(s)).toList();
+      heldOut = given.stream().filter(s -> ordered ? s.known() > 1 : isHeldOut(s)).toList();
       rest =
           given.stream()
               .filter(s -> ordered || !isHeldOut(s))
-              .map(s -> ordered && s.items().size() > 2 ? s.withoutLast() : s)
+              .map(s -> ordered && s.known() > 1 ? s.withoutLast() : s)
               .toList();
       if (!ordered && rest.stream().noneMatch(s -> distinct(s).size() > 1)) {
         heldOut = List.of(); // nothing would be left to learn
         rest = given;
       }
     }
-    this.validation = heldOut.stream().filter(s -> s.items().size() > 1).toList();
+    this.validation = heldOut.stream().filter(s -> s.known() > 0).toList();
     List<Sequence> order = new ArrayList<>(validation);
     Collections.shuffle(order, new Random(learning.seed()));
     this.some = order.subList(0, Math.min(MOST_OF_EPOCH, order.size()));
@@ -143,7 +144,16 @@ final class NextItemTrainer {
   // ----------------------------------------------------------------------------------- choosing
 
   /** A model of layers that were trained with some settings, and its score. */
-  private record Chosen(NextItem model, List<Setting> settings, double share, double ndcg) {}
+  private record Chosen(
+      NextItem model,
+      List<Setting> settings,
+      double share,
+      double ndcg,
+      RepeatSearch.Choice repeats) {
+    Chosen(NextItem model, List<Setting> settings, double share, double ndcg) {
+      this(model, settings, share, ndcg, RepeatSearch.Choice.NONE);
+    }
+  }
 
   private Chosen choose() {
     HistoryTraining training = new HistoryTraining(learned, epochs, learning);
@@ -185,6 +195,13 @@ final class NextItemTrainer {
     card().put("validation sequences", Integer.toString(validation.size()));
     if (!validation.isEmpty()) {
       card().put("validation nDCG@10", ModelCard.decimals(chosen.ndcg));
+      double repeats = RepeatSearch.shareOfRepeats(validation);
+      card().put("validation targets in the history", ModelCard.decimals(repeats));
+    }
+    if (chosen.repeats.share() > 0) {
+      String ofAll = ModelCard.decimals(chosen.repeats.ndcg());
+      card().put("validation nDCG@10 of all items", ofAll);
+      card().put("decay of repeats", Double.toString(chosen.repeats.decay()));
     }
     if (options.ordered()) {
       card().put("decays of the bag", chosen.model.rows().decays().toString());
@@ -205,6 +222,8 @@ final class NextItemTrainer {
     int decays = options.ordered() ? TRANSITION_DECAYS.length : 1;
     toMeasure = (decays + SHARES.length) * mixed().size() + validation.size();
     toMeasure *= candidates.size();
+    boolean comeBack = options.ordered() && RepeatSearch.shareOfRepeats(mixed()) > 0;
+    toMeasure += comeBack ? RepeatSearch.choices() * mixed().size() : 0;
     try {
       for (List<Trained> candidate : candidates) {
         HistoryLayers mean = mean(candidate);
@@ -227,13 +246,25 @@ final class NextItemTrainer {
         }
       }
       NextItem model = narrow(layers, transitions, best, metadata);
-      return new Chosen(model, best.settings, best.share, best.ndcg);
+      try {
+        RepeatSearch.Choice repeats = comeBack ? repeats(model) : RepeatSearch.Choice.NONE;
+        NextItem chosen = RepeatSearch.with(model, repeats);
+        return new Chosen(chosen, best.settings, best.share, best.ndcg, repeats);
+      } catch (Throwable e) {
+        model.close();
+        throw e;
+      }
     } finally {
       transitions.close();
       if (layers != null) {
         layers.close();
       }
     }
+  }
+
+  private RepeatSearch.Choice repeats(NextItem model) {
+    int before = measured;
+    return RepeatSearch.choose(model, mixed(), count -> listen(before + count));
   }
 
   private HistoryLayers mean(List<Trained> trained) {
@@ -259,7 +290,7 @@ final class NextItemTrainer {
     try {
       counts = transitions.withWeights(ElementType.FLOAT16);
       return model(
-          NextItemFile.sum(narrow.bag(), narrow.softmax(), counts),
+          NextItemFile.sum(narrow.bag(), narrow.softmax(), counts, null),
           chosen.share,
           layers.rows().withTransitionDecay(chosen.model.rows().transitionDecay()),
           card);
@@ -280,7 +311,7 @@ final class NextItemTrainer {
 
   /** The model with the decay and the share that are best on validation sequences. */
   private Chosen weighted(HistoryLayers layers, SparseWeights transitions, List<Trained> of) {
-    Mixture mixture = NextItemFile.sum(layers.bag(), layers.softmax(), transitions);
+    Mixture mixture = NextItemFile.sum(layers.bag(), layers.softmax(), transitions, null);
     List<Setting> settings = of.stream().map(Trained::setting).toList();
     if (validation.isEmpty()) {
       return new Chosen(model(mixture, 0.5, layers.rows(), metadata), settings, 0.5, Double.NaN);
@@ -308,8 +339,18 @@ final class NextItemTrainer {
   }
 
   private double ndcg(NextItem model, List<Sequence> sequences) {
+    Metrics metrics = Metrics.upTo(NextItem.CUTOFF);
     int before = measured;
-    Metrics metrics = model.evaluate(sequences, NextItem.CUTOFF, count -> listen(before + count));
+    model.evaluate(
+        sequences,
+        NextItem.CUTOFF,
+        Repeats.EXCLUDE,
+        (ranking, targets) -> {
+          try (SparseRows labels = SparseRows.of(targets)) {
+            metrics.add(ranking, labels);
+          }
+          listen(before + (int) metrics.rows());
+        });
     measured = before + sequences.size();
     return metrics.ndcg(NextItem.CUTOFF);
   }
@@ -346,7 +387,7 @@ final class NextItemTrainer {
       new ModelCard(last).put("held-out items", "learned in the last training");
       try (HistoryLayers layers = mean(trained);
           SparseWeights transitions = transitions(all)) {
-        return narrow(layers, transitions, chosen, last);
+        return RepeatSearch.with(narrow(layers, transitions, chosen, last), chosen.repeats);
       }
     } finally {
       trained.forEach(Trained::close);

@@ -45,9 +45,15 @@ final class UserHistory {
     return ItemList.of(sequence.items()).isBeginningOf(items);
   }
 
-  /** The output of an item; -1 if it is unknown. */
-  int output(int place) {
-    return outputs[place];
+  /**
+   * The distinct outputs of the items of some places, each unknown item as an output of its own
+   * from {@code items} on.
+   */
+  int[] targets(int begin, int end, int items) {
+    return IntStream.range(begin, end)
+        .map(place -> outputs[place] < 0 ? items + place - begin : outputs[place])
+        .distinct()
+        .toArray();
   }
 
   /** The last known items before a place, at most so many. */

@@ -70,13 +70,15 @@ final class NextItemCommandTest {
     Path others =
         file("others.txt", "a i1 i2 i3\nb i5 i6\nunknown i5 nix\nrepeated i5 i6 i5\nshort i1\n");
     String told = Commands.runWell("next-item", "test", model, others, "--top", "1,5");
-    assertTrue(told.startsWith("4 sequences in "), told);
+    assertTrue(told.startsWith("4 sequences; "), told);
     assertTrue(
         told.contains(
-            "; 1 with one item are left out; 1 end with unknown items;"
-                + " 1 end with an item of their history\n"),
+            "4 sequences; 1 with one item are left out; 1 unknown items to predict;"
+                + " 1 of 4 items to predict (25.0 %) are in the history\n"
+                + "New items alone, as the model recommends none of the history:\n"
+                + "   k      HR@k    nDCG@k     MRR@k\n"),
         told);
-    assertTrue(told.contains("   1    0.5000    0.5000\n"), told);
+    assertTrue(told.contains("   1    0.5000    0.5000    0.5000\n"), told);
   }
 
   @Test
@@ -144,8 +146,8 @@ final class NextItemCommandTest {
     Path byTime = folder.resolve("events.model");
     trainOn(events, byTime, "--format", "events", "--until", 4);
     String told = Commands.runWell("next-item", "test", byTime, events, "--from", 4, "--top", 1);
-    assertTrue(told.startsWith("60 sequences in "), told);
-    assertTrue(told.contains("   1    1.0000    1.0000\n"), told);
+    assertTrue(told.startsWith("60 sequences; "), told);
+    assertTrue(told.contains("   1    1.0000    1.0000    1.0000\n"), told);
     String info = Commands.runWell("info", byTime);
     assertTrue(info.contains("format: events\n"), info);
     assertTrue(info.contains("until: 4\n"), info);
@@ -182,7 +184,7 @@ final class NextItemCommandTest {
     Path user = file("user.txt", "u 4 7\nu 3 6\n");
     String told = Commands.runWell("next-item", "recommend", of, user, "--top", 1);
     assertTrue(told.startsWith("u\t5\t"), told);
-    assertTrue(Commands.runWell("next-item", "test", of, events).startsWith("60 sequences in "));
+    assertTrue(Commands.runWell("next-item", "test", of, events).startsWith("60 sequences; "));
     refused(
         "--from: expected a model of train --until, which leaves out later events; this one has"
             + " learned all",
@@ -228,8 +230,42 @@ final class NextItemCommandTest {
     Path byTime = folder.resolve("early.model");
     trainOn(early, byTime, "--format", "events", "--until", 2);
     String told = Commands.runWell("next-item", "test", byTime, events, "--from", 2);
-    assertTrue(told.startsWith("5 sequences in "), told);
-    assertTrue(told.contains("; 2 end with an item of their history\n"), told);
+    assertTrue(told.startsWith("5 sequences; "), told);
+    assertTrue(told.contains("; 2 of 5 items to predict (40.0 %) are in the history\n"), told);
+  }
+
+  /** Each user has one basket again and again, and another one before the last. */
+  @Test
+  void historiesOfUsersWhoComeBack() throws IOException {
+    StringBuilder lines = new StringBuilder();
+    for (int user = 0; user < 90; user++) {
+      int first = user % 9;
+      String basket = " a%d,b%d".formatted(first, first);
+      lines.append("u%d%s%s c%d%s%n".formatted(user, basket, basket, (user * 7) % 5, basket));
+    }
+    Path histories = file("histories.txt", lines.toString());
+    Path of = folder.resolve("histories.model");
+    trainOn(histories, of, "--format", "histories");
+    String told = Commands.runWell("next-item", "test", of, histories, "--top", "2");
+    assertTrue(
+        told.startsWith(
+            "90 sequences; 180 of 180 items to predict (100.0 %) are in the history\nAll items, "),
+        told);
+    assertTrue(told.contains("   k  recall@k    nDCG@k     MRR@k\n"), told);
+    assertTrue(told.contains("   2    1.0000    1.0000    1.0000\nNew items alone:\n"), told);
+    assertTrue(told.endsWith("   2    0.0000    0.0000    0.0000\n"), told);
+    Path user = file("comer.txt", "u a1,b1 c2\n");
+    for (String which : List.of("include", "only", "exclude")) {
+      String line =
+          Commands.runWell("next-item", "recommend", of, user, "--top", 1, "--repeats", which);
+      assertEquals(!which.equals("exclude"), line.matches("u\t(a1|b1|c2)\t.*\n"), line);
+    }
+    refused(
+        file("bad-basket.txt", "u a ,\n")
+            + ":1: expected items with commas between them but was ','",
+        "test",
+        of,
+        folder.resolve("bad-basket.txt"));
   }
 
   @Test
@@ -243,7 +279,7 @@ final class NextItemCommandTest {
     assertTrue(told.startsWith("1\tc\t"), told);
     assertEquals(told, Commands.runWell("next-item", "recommend", of, part, "--top", 1));
     String tested = Commands.runWell("next-item", "test", of, baskets);
-    assertTrue(tested.startsWith("120 sequences in "), tested);
+    assertTrue(tested.startsWith("120 sequences; "), tested);
     for (String format : List.of("sequences", "events")) {
       refused(
           "--format: expected baskets, on which the model was trained, but was " + format,
@@ -255,7 +291,7 @@ final class NextItemCommandTest {
     }
     for (String command : List.of("test", "recommend")) {
       refused(
-          "--format: expected sequences or events, on which the model was trained, but was baskets",
+          "--format: expected sequences, histories or events, on which the model was trained, but was baskets",
           command,
           model,
           walks,

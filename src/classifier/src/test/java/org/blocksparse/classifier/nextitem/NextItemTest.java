@@ -616,6 +616,44 @@ final class NextItemTest {
     }
   }
 
+  /** Users that come back to their first item have scores of repeats; those on a walk have none. */
+  @Test
+  void repeatsAreScoredWhereTheyAreHeldOut() throws IOException {
+    Path file = folder.resolve("model");
+    List<Sequence> comers = new ArrayList<>();
+    for (int user = 0; user < 200; user++) {
+      String own = "own" + user % 20;
+      comers.add(new Sequence("u" + user, List.of(own, "x" + user % 7, own, "x" + user % 5, own)));
+    }
+    List<String> history = List.of("own3", "x1", "own3", "x4");
+    try (NextItem walking = NextItem.train(walks(), OPTIONS);
+        NextItem model = NextItem.train(comers, OPTIONS)) {
+      assertEquals(Repeats.EXCLUDE, walking.repeats());
+      assertFalse(walking.info().get("scorers").contains("repeats"));
+      assertEquals(Repeats.INCLUDE, model.repeats());
+      assertEquals("own3", model.recommend(history, 1).get(0).label());
+      assertTrue(model.evaluate(comers, 1).recall(1) > 0.9);
+      assertEquals(0, model.evaluate(comers, 1, Repeats.EXCLUDE).recall(1));
+      model.save(file);
+      try (NextItem loaded = NextItem.load(file);
+          NextItem grown = model.with(List.of(new Sequence("", List.of("x1", "new"))))) {
+        assertEquals(model.recommend(history, 5), loaded.recommend(history, 5));
+        assertEquals("own3", grown.recommend(history, 1).get(0).label());
+        PredictionOptions ten = PredictionOptions.top(10);
+        assertEquals(
+            Set.of("own3", "x1", "new"),
+            Set.copyOf(
+                labels(
+                    grown
+                        .recommend(List.of(List.of("new", "own3", "x1")), ten, Repeats.ONLY)
+                        .get(0))));
+        assertTrue(
+            labels(model.recommend(List.of(history), ten, Repeats.EXCLUDE).get(0)).stream()
+                .noneMatch(history::contains));
+      }
+    }
+  }
+
   /** Nothing could be chosen by them. */
   @Test
   void validationOfSingleItemsIsRefused() {
