@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.FileSystems;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -295,7 +296,7 @@ public final class Classifier implements AutoCloseable {
         reportUnknown(batch, features, options.unknown());
         Ranking ranking =
             fastText == null
-                ? rank(features, options.top(), allowed)
+                ? rank(features, options, allowed)
                 : requireDefined(topKOfFastText(features, options.top(), options.filter()));
         for (int row = 0; row < ranking.batch(); row++) {
           all.add(predictions(ranking, row, options.threshold()));
@@ -392,17 +393,23 @@ public final class Classifier implements AutoCloseable {
     }
   }
 
+  /** A search for all labels above a threshold ends earlier than one for all labels. */
+  private Ranking rank(SparseRows features, PredictionOptions options, Filter allowed) {
+    return options.top() >= names().size() && options.threshold() > 0
+        ? atLeast(features, options.threshold(), allowed)
+        : rank(features, options.top(), allowed);
+  }
+
   private HeadRows rows(SparseRows features) {
     return HeadRows.of(heads, features, input().vocabulary());
   }
 
-  private Ranking atLeast(SparseRows features, double probability) {
+  private Ranking atLeast(SparseRows features, double probability, Filter allowed) {
     try (HeadRows x = rows(features)) {
       return requireDefined(
           heads.calibration().isPresent()
-              ? heads.atLeast(x.rows(), probability, Filter.without())
-              : heads.atLeastScore(
-                  x.rows(), Prediction.logThreshold(probability), Filter.without()));
+              ? heads.atLeast(x.rows(), probability, allowed)
+              : heads.atLeastScore(x.rows(), Prediction.logThreshold(probability), allowed));
     }
   }
 
@@ -519,6 +526,56 @@ public final class Classifier implements AutoCloseable {
     metrics.add(ranking, examples.labels());
   }
 
+  /**
+   * The logarithm of the probability of the likeliest right label of each example that has labels;
+   * negative infinity if the model knows none of these.
+   */
+  public float[] rightLogProbabilities(NumberedExamples examples) {
+    List<int[]> known = new ArrayList<>();
+    for (int row = 0; row < examples.size(); row++) {
+      known.add(
+          Arrays.stream(examples.labels().indices(row))
+              .filter(label -> label < names().size())
+              .toArray());
+    }
+    float[] right = new float[examples.size()];
+    int count = 0;
+    try (SparseRows allowed = SparseRows.of(known)) {
+      Ranking ranking = rank(examples.features(), 1, Filter.only(allowed));
+      for (int row = 0; row < right.length; row++) {
+        if (examples.labels().size(row) > 0) {
+          right[count++] =
+              ranking.size(row) == 0
+                  ? Float.NEGATIVE_INFINITY
+                  : Math.min(0, ranking.logProbability(row, 0));
+        }
+      }
+    }
+    return Arrays.copyOf(right, count);
+  }
+
+  /**
+   * Counts the labels that reach a threshold as a set; see {@link #thresholdOfSets}.
+   *
+   * @param examples those without labels do not count
+   * @param threshold the minimum probability of a label of a set, in [0, 1]
+   * @throws InvalidInputException if weights of the model are not finite
+   */
+  public SetCounts evaluateSets(Stream<Example> examples, double threshold) {
+    requireOwn();
+    SetCounts counts = new SetCounts(labelCountsOrNull());
+    forBatches(
+        examples,
+        (batch, numbered) -> {
+          Ranking sets =
+              threshold > 0
+                  ? atLeast(numbered.features(), threshold, Filter.without())
+                  : rank(numbered.features(), names().size(), Filter.without());
+          counts.add(sets, numbered.labels());
+        });
+    return counts;
+  }
+
   /** Decisions of this model, none so far. */
   public Decisions decisions(double threshold) {
     return new Decisions(names(), threshold);
@@ -528,7 +585,7 @@ public final class Classifier implements AutoCloseable {
   public void decide(NumberedExamples examples, Decisions decisions) {
     Ranking all =
         fastText == null
-            ? atLeast(examples.features(), Decisions.LEAST_THRESHOLD)
+            ? atLeast(examples.features(), Decisions.LEAST_THRESHOLD, Filter.without())
             : requireDefined(fastText.atLeast(examples.features(), Decisions.LEAST_THRESHOLD));
     decisions.add(all, examples.labels());
   }
@@ -566,11 +623,31 @@ public final class Classifier implements AutoCloseable {
   }
 
   /**
-   * The threshold of a label's probability with the highest F1 on the validation examples of the
-   * training; empty if there were none.
+   * The threshold of a label's probability with the highest micro F1 on the validation examples of
+   * the training, or else on those that it held out; empty if there were none.
    */
   public OptionalDouble threshold() {
     return ClassifierFile.threshold(metadata);
+  }
+
+  /**
+   * The minimum probability of the labels of a set that holds a right label in a share of future
+   * texts, if these are like those that the training held out: {@code
+   * PredictionOptions.top(labels().size()).withThreshold(thresholdOfSets(0.9).getAsDouble())} finds
+   * the sets. A set holds many labels where a text leaves many open, and may hold none. See {@link
+   * PredictionSets}.
+   *
+   * @return empty if the training held out no examples; 0, the threshold of all labels, if it held
+   *     out too few for this coverage
+   * @throws IllegalArgumentException unless the coverage is above 0 and below 1
+   */
+  public OptionalDouble thresholdOfSets(double coverage) {
+    if (!(coverage > 0 && coverage < 1)) {
+      throw new IllegalArgumentException(
+          "coverage: expected a number above 0 and below 1 but was " + coverage);
+    }
+    PredictionSets sets = ClassifierFile.predictionSetsOrNull(metadata);
+    return sets == null ? OptionalDouble.empty() : OptionalDouble.of(sets.threshold(coverage));
   }
 
   /**

@@ -44,8 +44,9 @@ import org.blocksparse.softmax.TwoLevelLayer;
  *                          features share rows
  * classifier.labelCounts   {@link LabelCounts} of the training; not there if there are too many
  *                          labels
- * classifier.threshold     of a label's probability, with the highest F1 on validation examples; not
- *                          there without these
+ * classifier.threshold     of a label's probability, with the highest F1 on held-out examples; not there
+ *                          without these
+ * classifier.predictionSets {@link PredictionSets}, in base 64; not there without such examples
  * classifier.about.*       {@link ModelCard}
  * </pre>
  */
@@ -60,6 +61,7 @@ public final class ClassifierFile {
   private static final String VOCABULARY = "classifier.vocabulary";
   static final String LABEL_COUNTS = "classifier.labelCounts";
   private static final String THRESHOLD = "classifier.threshold";
+  private static final String PREDICTION_SETS = "classifier.predictionSets";
 
   /** The scorers that a file may have. */
   private static final Set<List<String>> HEADS =
@@ -122,6 +124,16 @@ public final class ClassifierFile {
 
   public static void setThreshold(Map<String, String> metadata, double threshold) {
     metadata.put(THRESHOLD, Double.toString(threshold));
+  }
+
+  /** The prediction sets of a model; null if it has none. */
+  static PredictionSets predictionSetsOrNull(Map<String, String> metadata) {
+    String sets = metadata.get(PREDICTION_SETS);
+    return sets == null ? null : PredictionSets.decode(sets);
+  }
+
+  public static void setPredictionSets(Map<String, String> metadata, PredictionSets sets) {
+    metadata.put(PREDICTION_SETS, sets.encoded());
   }
 
   public static Classifier load(Path file, LoadOptions options) throws IOException {
@@ -273,6 +285,11 @@ public final class ClassifierFile {
     requireLabelPrefix(file, metadata);
     if (metadata.containsKey(THRESHOLD)) {
       require(file, metadata, THRESHOLD, "0\\.\\d{1,3}|1\\.0");
+    }
+    try {
+      predictionSetsOrNull(metadata);
+    } catch (IllegalArgumentException e) {
+      throw wrong(file, PREDICTION_SETS, e.getMessage());
     }
     return metadata;
   }

@@ -110,12 +110,8 @@ public final class Decisions {
    * @throws IllegalArgumentException unless the threshold is in [{@link #LEAST_THRESHOLD}, 1]
    */
   Decisions(Labels labels, double threshold) {
-    if (!(threshold >= LEAST_THRESHOLD && threshold <= 1)) {
-      throw new IllegalArgumentException(
-          "threshold: expected a number in [" + LEAST_THRESHOLD + ", 1] but was " + threshold);
-    }
     this.labels = labels;
-    this.threshold = threshold;
+    this.threshold = requireThreshold(threshold);
     this.examplesOfLabel = new int[labels.size()];
     this.predictedOfLabel = new int[labels.size()];
     this.rightOfLabel = new int[labels.size()];
@@ -210,6 +206,23 @@ public final class Decisions {
   /** Recall over all decisions; 0 if there are no examples. */
   public double recall() {
     return labelsOfExamples == 0 ? 0 : (double) sum(rightOfLabel) / labelsOfExamples;
+  }
+
+  /**
+   * F1 over all decisions with another threshold, rounded to a multiple of 1/1000.
+   *
+   * @throws IllegalArgumentException unless the threshold is in [{@link #LEAST_THRESHOLD}, 1]
+   */
+  public double microF1(double from) {
+    return f1OfSteps()[(int) Math.round(requireThreshold(from) * STEPS)];
+  }
+
+  private static double requireThreshold(double threshold) {
+    if (!(threshold >= LEAST_THRESHOLD && threshold <= 1)) {
+      throw new IllegalArgumentException(
+          "threshold: expected a number in [" + LEAST_THRESHOLD + ", 1] but was " + threshold);
+    }
+    return threshold;
   }
 
   /** F1 over all decisions. */

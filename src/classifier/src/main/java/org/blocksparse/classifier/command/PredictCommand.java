@@ -15,6 +15,7 @@ import org.blocksparse.classifier.Explanation;
 import org.blocksparse.classifier.Prediction;
 import org.blocksparse.classifier.PredictionOptions;
 import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.examples.InvalidInputException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
@@ -64,8 +65,16 @@ final class PredictCommand implements Callable<Integer> {
       defaultValue = "0",
       description =
           "Minimum probability of a predicted label, or the word 'best' for the threshold that"
-              + " train --validation found. Default: 0.")
+              + " train found on examples that it held out. Default: 0.")
   private String thresholdText;
+
+  @Option(
+      names = "--coverage",
+      paramLabel = "C",
+      description =
+          "Print for each line a set of labels: of future lines like those that train held out, this"
+              + " share, as 0.9, have a right label in their set. Replaces --top and --threshold.")
+  private Double coverage;
 
   @Option(
       names = "--explain",
@@ -85,13 +94,23 @@ final class PredictCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     Limits.require("--top", top, 1, Limits.MOST_LABELS);
     Threshold chosen = Threshold.parse(thresholdText, 0);
+    if (coverage != null && !thresholdText.equals("0")) {
+      throw new InvalidInputException(
+          "--threshold: expected no --coverage as well, which has its own");
+    }
     PrintWriter out = streams.out();
     String task = Terminal.isThere() ? null : "predicting"; // there the answers tell
     try (Classifier classifier = model.load();
         Input examples = input.open(file, task, classifier, streams.err()).withoutLabels()) {
+      if (coverage != null) {
+        top = classifier.labels().size();
+      }
       options =
           PredictionOptions.top(top)
-              .withThreshold(chosen.of(classifier))
+              .withThreshold(
+                  coverage == null
+                      ? chosen.of(classifier)
+                      : Coverage.threshold(coverage, classifier).getAsDouble())
               .withUnknown(example -> withoutFeatures++);
       int most = Math.min(MOST_AT_ONCE, Math.max(1, MOST_LABELS_AT_ONCE / top));
       List<Optional<Example>> waiting = new ArrayList<>();

@@ -11,10 +11,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Decisions;
 import org.blocksparse.classifier.Evaluation;
+import org.blocksparse.classifier.SetCounts;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.examples.InvalidInputException;
 import org.blocksparse.internal.files.AtomicFile;
@@ -55,8 +57,17 @@ final class TestCommand implements Callable<Integer> {
       paramLabel = "P",
       description =
           "Minimum probability of a predicted label, or the word 'best' for the threshold that"
-              + " train --validation found. Default: best if the model has one, else 0.5.")
+              + " train found on examples that it held out. Default: best if the model has one, else"
+              + " 0.5.")
   private String threshold;
+
+  @Option(
+      names = "--coverage",
+      paramLabel = "C",
+      description =
+          "Also measure prediction sets: the labels that predict --coverage C gives, which are to"
+              + " hold a right one in this share of examples. The examples are kept in memory.")
+  private Double coverage;
 
   @Option(
       names = "--by-label",
@@ -96,10 +107,16 @@ final class TestCommand implements Callable<Integer> {
           chosen
               .map(given -> given.of(classifier))
               .orElseGet(() -> classifier.threshold().orElse(EVEN));
+      OptionalDouble ofSets =
+          coverage == null ? OptionalDouble.empty() : Coverage.threshold(coverage, classifier);
+      List<Example> all = new ArrayList<>();
       long began = System.nanoTime();
       Evaluation evaluation =
           classifier.evaluate(
-              examples.examples().peek(example -> countUnknownLabels(classifier, example)),
+              examples
+                  .examples()
+                  .peek(example -> countUnknownLabels(classifier, example))
+                  .peek(example -> keep(example, all)),
               top.stream().mapToInt(Integer::intValue).max().orElseThrow(),
               from,
               unknown -> withoutFeatures += unknown.labels().isEmpty() ? 0 : 1);
@@ -109,6 +126,9 @@ final class TestCommand implements Callable<Integer> {
       printRanking(evaluation.ranking(), classifier.hasPropensities(), out);
       printDecisions(evaluation.decisions(), out);
       printReliability(evaluation.decisions(), out);
+      if (ofSets.isPresent()) {
+        printSets(classifier.evaluateSets(all.stream(), ofSets.getAsDouble()), out);
+      }
       if (byLabel != null) {
         writeByLabel(evaluation.decisions().byLabel());
         out.printf("%n%s: figures of each label%n", byLabel);
@@ -156,6 +176,9 @@ final class TestCommand implements Callable<Integer> {
         decisions.recall(),
         decisions.microF1(),
         decisions.macroF1());
+    if (decisions.threshold() != EVEN) {
+      out.printf("from %s: micro F1 %.4f%n", EVEN, decisions.microF1(EVEN));
+    }
     out.printf(
         "highest micro F1 on these examples: %.4f, from %s%n",
         decisions.bestF1(), decisions.bestThreshold());
@@ -174,6 +197,23 @@ final class TestCommand implements Callable<Integer> {
     out.printf(
         "expected calibration error of the first predictions: %.4f%n",
         decisions.firstCalibrationError());
+  }
+
+  private void keep(Example example, List<Example> all) {
+    if (coverage != null) {
+      all.add(example);
+    }
+  }
+
+  private void printSets(SetCounts sets, PrintWriter out) {
+    out.printf(
+        "%nsets for a coverage of %s: %.4f hold a right label; %.2f labels each%n",
+        coverage, sets.coverage(), sets.size());
+    if (sets.rareExamples() > 0) {
+      out.printf(
+          "of %,d examples whose labels have fewer than %d examples in the training: %.4f; %.2f%n",
+          sets.rareExamples(), SetCounts.FEW, sets.rareCoverage(), sets.rareSize());
+    }
   }
 
   private void writeByLabel(List<Decisions.OfLabel> labels) throws IOException {

@@ -55,6 +55,6 @@ record Threshold(OptionalDouble number) {
                     () ->
                         new InvalidInputException(
                             "--threshold: expected a number, since the model has no best one; train"
-                                + " with --validation finds it")));
+                                + " one with 10 examples or more, or with --validation")));
   }
 }

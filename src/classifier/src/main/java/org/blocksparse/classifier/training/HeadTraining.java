@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier.training;
 
+import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
@@ -235,7 +236,8 @@ public final class HeadTraining {
   private Classifier trainAlone() {
     Classifier model = new EmbeddingTrainer(set, options, others(), null).train();
     try (HeldOut examples = heldOut(model)) {
-      return finished(model.with(examples.fit(model.heads())));
+      Mixture fitted = examples.fit(model.heads());
+      return finished(withAnswers(model.with(fitted), examples, List.of()));
     } catch (Throwable e) {
       model.close();
       throw e;
@@ -307,8 +309,8 @@ public final class HeadTraining {
         Classifier both = near == null ? besideOrNull(model, examples) : model.with(near);
         model =
             both == null
-                ? model.with(calibrated(model.heads(), examples, labels, folds.size() + last))
-                : both;
+                ? calibrated(model, examples, labels, folds.size() + last)
+                : withAnswers(both, examples, List.of());
       }
       if (isTwice) {
         model = again(model, labels, !withheld.isEmpty());
@@ -321,24 +323,56 @@ public final class HeadTraining {
   }
 
   /** The linear head, calibrated on the examples of all folds, or of those before it is stopped. */
-  private Mixture calibrated(Mixture linear, HeldOut examples, Labels labels, int trees) {
+  private Classifier calibrated(Classifier linear, HeldOut examples, Labels labels, int trees) {
     if (folds.size() == 1) {
-      return examples.fit(linear);
+      return withAnswers(linear.with(examples.fit(linear.heads())), examples, List.of());
     }
-    MixtureFit fit = new MixtureFit(linear);
-    examples.addTo(fit, linear);
+    MixtureFit fit = new MixtureFit(linear.heads());
+    examples.addTo(fit, linear.heads());
+    List<LinearLabelTree> others = new ArrayList<>();
     try {
       for (Fold fold : folds.subList(1, folds.size())) {
-        try (LinearLabelTree tree = tree(fold.others, new BitSet(), labels, foldsUsed, trees);
-            HeldOut ofFold = heldOut(fold)) {
+        LinearLabelTree tree = treeOrNull(fold, labels, trees);
+        if (tree == null) {
+          break; // the model is kept
+        }
+        others.add(tree);
+        foldsUsed++;
+        try (HeldOut ofFold = heldOut(fold)) {
           ofFold.addTo(fit, Heads.of(null, null, tree));
-          foldsUsed++;
         }
       }
-    } catch (CancellationException e) {
-      // the model is kept
+      return withAnswers(linear.with(fit.fit()), examples, others);
+    } finally {
+      others.forEach(LinearLabelTree::close);
     }
-    return fit.fit();
+  }
+
+  /** The tree of a fold; null if the training is to be stopped. */
+  private LinearLabelTree treeOrNull(Fold fold, Labels labels, int trees) {
+    try {
+      return tree(fold.others, new BitSet(), labels, foldsUsed, trees);
+    } catch (CancellationException e) {
+      return null;
+    }
+  }
+
+  /**
+   * A model with the thresholds of its answers.
+   *
+   * @param others linear heads of the folds after the first, whose answers count as well
+   */
+  private Classifier withAnswers(Classifier model, HeldOut examples, List<LinearLabelTree> others) {
+    Answers answers = new Answers(model);
+    examples.addTo(answers, model);
+    for (int i = 0; i < others.size(); i++) {
+      Mixture likeIt = Heads.of(null, null, others.get(i), null, null, model.heads());
+      try (HeldOut ofFold = heldOut(folds.get(i + 1))) {
+        ofFold.addTo(answers, model.with(likeIt));
+      }
+    }
+    answers.keep(model);
+    return model;
   }
 
   /**

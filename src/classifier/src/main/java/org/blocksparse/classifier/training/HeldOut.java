@@ -202,6 +202,11 @@ final class HeldOut implements AutoCloseable {
     }
   }
 
+  /** Adds the answers of a model on the examples. */
+  void addTo(Answers answers, Classifier model) {
+    batches.forEach(batch -> answers.add(model, batch));
+  }
+
   /** The gain of a model over another one, on examples that have a label. */
   Gain gain(Mixture of, Mixture over) {
     return Gain.of(ndcg(of), ndcg(over), units());

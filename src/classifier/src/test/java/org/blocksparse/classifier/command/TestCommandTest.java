@@ -81,13 +81,18 @@ final class TestCommandTest extends Commands {
   @Test
   void withoutAThreshold_itIsThatOfTheModel_orAHalf() throws IOException {
     Files.write(model, trained);
-    assertTrue(runWell("test", model, test).contains("\nfrom a probability of 0.5: "));
-    Result refused = run("predict", model, test, "--threshold", "best");
+    Path without = without("classifier.threshold", "classifier.predictionSets");
+    assertTrue(runWell("test", without, test).contains("\nfrom a probability of 0.5: "));
+    Result refused = run("predict", without, test, "--threshold", "best");
     assertEquals(2, refused.code());
     assertEquals(
-        "--threshold: expected a number, since the model has no best one; train with --validation"
-            + " finds it\n",
+        "--threshold: expected a number, since the model has no best one; train one with 10"
+            + " examples or more, or with --validation\n",
         refused.err());
+    assertEquals(
+        "--coverage: expected a model whose training held out examples; train one with 10 examples"
+            + " or more, or with --validation\n",
+        run("test", without, test, "--coverage", 0.9).err());
 
     runWell("train", "-o", model, "--epochs", 2, "--dimension", 8, "--validation", test, training);
     double best = decisions(0.5).bestThreshold();
@@ -97,17 +102,41 @@ final class TestCommandTest extends Commands {
     assertTrue(runWell("info", model).contains("\nthreshold: " + best + "\n"));
   }
 
+  private Path without(String... entries) throws IOException {
+    Path file = folder.resolve("without");
+    try (Mixture heads = Mixture.load(model, LoadOptions.copied())) {
+      Map<String, String> metadata = new TreeMap<>(heads.metadata());
+      metadata.keySet().removeAll(List.of(entries));
+      heads.save(file, SaveOptions.defaults().withMetadata(metadata));
+    }
+    return file;
+  }
+
+  @Test
+  void setsAreMeasuredAndPrinted() throws IOException {
+    runWell("train", "-o", model, "--head", "linear", training);
+    assertTrue(
+        runWell("test", model, test, "--coverage", 0.5).contains("\nsets for a coverage of 0.5: "));
+    String sets = runWell("predict", model, test, "--coverage", 0.5);
+    double threshold;
+    try (Classifier classifier = Classifier.load(model)) {
+      threshold = classifier.thresholdOfSets(0.5).getAsDouble();
+    }
+    assertEquals(runWell("predict", model, test, "--top", 1000, "--threshold", threshold), sets);
+    assertEquals(
+        "--coverage: expected a number above 0 and below 1 but was 1.0\n",
+        run("predict", model, test, "--coverage", 1).err());
+    assertEquals(
+        "--threshold: expected no --coverage as well, which has its own\n",
+        run("predict", model, test, "--coverage", 0.9, "--threshold", 0.1).err());
+  }
+
   @Test
   void rareLabels_areMeasured_ifTheModelHasLabelCounts() throws IOException {
     Files.write(model, trained);
     assertTrue(
         runWell("test", model, test).contains("   k       P@k       R@k    nDCG@k     PSP@k\n"));
-    Path without = folder.resolve("without");
-    try (Mixture heads = Mixture.load(model, LoadOptions.copied())) {
-      Map<String, String> metadata = new TreeMap<>(heads.metadata());
-      metadata.remove("classifier.labelCounts");
-      heads.save(without, SaveOptions.defaults().withMetadata(metadata));
-    }
+    Path without = without("classifier.labelCounts");
     String told = runWell("test", without, test);
     assertTrue(told.contains("   k       P@k       R@k    nDCG@k\n"), told);
     assertTrue(

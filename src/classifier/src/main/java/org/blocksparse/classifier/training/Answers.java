@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.training;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.ClassifierFile;
+import org.blocksparse.classifier.Decisions;
+import org.blocksparse.classifier.NumberedExamples;
+import org.blocksparse.classifier.PredictionSets;
+
+/** The answers on held-out examples, from which a model keeps its thresholds. */
+final class Answers {
+  private final Decisions decisions;
+  private final List<Float> right = new ArrayList<>();
+
+  /** No answers yet, of a model or those like it. */
+  Answers(Classifier model) {
+    this.decisions = model.decisions(Decisions.LEAST_THRESHOLD);
+  }
+
+  /** Adds the answers of a model. */
+  void add(Classifier model, NumberedExamples examples) {
+    model.decide(examples, decisions);
+    for (float each : model.rightLogProbabilities(examples)) {
+      right.add(each);
+    }
+  }
+
+  /** Puts the thresholds into a model, unless there were no examples. */
+  void keep(Classifier model) {
+    if (right.isEmpty()) {
+      return;
+    }
+    float[] all = new float[right.size()];
+    for (int i = 0; i < all.length; i++) {
+      all[i] = right.get(i);
+    }
+    ClassifierFile.setThreshold(model.metadata(), decisions.bestThreshold());
+    ClassifierFile.setPredictionSets(model.metadata(), PredictionSets.of(all));
+  }
+}
