@@ -65,7 +65,7 @@ public interface TrainingListener {
 
   /**
    * While the model is measured on the validation examples, after an epoch; or while the weights of
-   * a {@link NextItem} are chosen.
+   * a {@link org.blocksparse.classifier.nextitem.NextItem} are chosen.
    *
    * @param examples the number that has been measured so far
    * @param all the number of validation examples with labels, once for each choice
