@@ -79,7 +79,8 @@ public final class NextItem implements AutoCloseable {
   /**
    * Trains a model. A stop ends the training that is going on; the model then is the best so far,
    * or that from before the last training. The latter is the result with a {@linkplain
-   * org.blocksparse.classifier.training.TrainingListener#warning warning}, too, if the last training fails.
+   * org.blocksparse.classifier.training.TrainingListener#warning warning}, too, if the last
+   * training fails.
    *
    * @param sequences of items; one with a single item only adds to the items that are known
    * @throws IllegalArgumentException if no sequence has two items that are not held out, or if the

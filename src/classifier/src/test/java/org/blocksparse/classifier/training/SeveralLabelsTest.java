@@ -16,14 +16,11 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
-import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.blocksparse.ElementType;
 import org.blocksparse.Workers;
-import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.ModelHead;
 import org.blocksparse.classifier.Prediction;
@@ -31,9 +28,7 @@ import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.examples.Texts;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.NpzFile;
-import org.blocksparse.io.SaveOptions;
 import org.blocksparse.ranking.Metrics;
-import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.LabelTree;
 import org.blocksparse.softmax.TwoLevelLayer;
 import org.junit.jupiter.api.Test;
@@ -313,36 +308,8 @@ final class SeveralLabelsTest {
   }
 
   @Test
-  void aFileWhoseLayerIsNotThatWhichItNames_isRefused() throws IOException {
-    Path tree = folder.resolve("tree");
-    Path softmax = folder.resolve("softmax");
-    try (Classifier ofTree = trained(TREE.withEpochs(1));
-        Classifier ofSoftmax = trained(SOFTMAX.withEpochs(1))) {
-      ofTree.save(tree);
-      ofSoftmax.save(softmax);
-    }
-    String names = "classifier.layer";
+  void aLayerThatIsNoModel_isRefused() throws IOException {
     Path bad = folder.resolve("bad");
-    try (LabelTree layer = LabelTree.load(tree);
-        EmbeddingBag bag = EmbeddingBag.load(tree)) {
-      Map<String, String> metadata = new TreeMap<>(layer.metadata());
-      metadata.put("classifier.format", "1");
-      metadata.put(names, "Forest");
-      layer.save(bad, SaveOptions.defaults().with(bag).withMetadata(metadata));
-      assertRefused(bad, "classifier.layer: expected LabelTree");
-      metadata.remove(names);
-      layer.save(bad, SaveOptions.defaults().with(bag).withMetadata(metadata));
-      assertRefused(bad, "__metadata__: is of a LabelTree; LabelTree.load loads it");
-    }
-    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(softmax);
-        EmbeddingBag bag = EmbeddingBag.load(softmax)) {
-      Map<String, String> metadata = new TreeMap<>(layer.metadata());
-      metadata.put("classifier.format", "1");
-      metadata.put(names, "LabelTree");
-      layer.save(bad, SaveOptions.defaults().with(bag).withMetadata(metadata));
-      assertRefused(
-          bad, "__metadata__: is of a HierarchicalSoftmax; HierarchicalSoftmax.load loads it");
-    }
     try (LabelTree layer = LabelTree.builder(4, 10).build()) {
       layer.save(bad);
       assertRefused(bad, "classifier.format: is missing: not a file of a classifier");
