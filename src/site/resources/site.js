@@ -7,6 +7,13 @@ if (contents) {
   contents.open = matchMedia("(min-width: 85rem)").matches;
 }
 
+/* Drawings with text that cannot shrink. */
+for (const image of document.querySelectorAll("main img")) {
+  const mark = () => image.classList.toggle("wide", image.naturalWidth > 800);
+  image.addEventListener("load", mark);
+  mark();
+}
+
 for (const code of document.querySelectorAll("pre > code")) {
   const button = Object.assign(document.createElement("button"), { textContent: "Copy" });
   button.className = "secondary";

@@ -25,23 +25,33 @@ import java.util.stream.DoubleStream;
  * title TEXT
  * subtitle TEXT
  * bar JOB OTHER OURS THEIRS    two times: the bar shows how many times as fast ours is
+ * panel TEXT                   the bars below have a scale of their own
  * x TEXT, y TEXT               names of the axes of curves
  * point NAME X Y               the next point of a curve
  * line NAME X Y                the next point of a line to compare with
  * }</pre>
  */
 final class Chart {
-  private static final int WIDTH = 760;
-  private static final int TOP = 74;
+  /** Narrow enough for a phone to show it whole. */
+  private static final int WIDTH = 560;
 
-  private static final int ROW = 42;
-  private static final int BAR = 20;
-  private static final int BARS_LEFT = 310;
-  private static final int BARS_RIGHT = 690;
+  private static final int TITLE_COLUMNS = 52;
+  private static final int SUBTITLE_COLUMNS = 84;
+  private static final int TITLE_LINE = 24;
+  private static final int SUBTITLE_LINE = 17;
+
+  private static final int ROW = 46;
+  private static final int BAR = 16;
+  private static final int BARS_LEFT = 24;
+  private static final int BARS_RIGHT = 490;
+  private static final int PANEL_GAP = 52;
+
+  /** The ends that scales of bars may have: few, so that bars of two charts compare. */
+  private static final double[] SCALES = {5, 10, 20, 50, 100, 200, 500, 1000};
 
   private static final int LEFT = 64;
-  private static final int RIGHT = 580;
-  private static final int BOTTOM = 370;
+  private static final int RIGHT = 420;
+  private static final int CURVES = 272;
   private static final int TICKS = 5;
   private static final int MIN_LABEL_DISTANCE = 17;
 
@@ -63,6 +73,7 @@ final class Chart {
       .value { font-weight: 600; }
       .back { fill: var(--back); }
       .grid { stroke: var(--grid); fill: none; }
+      .equal { stroke: var(--text); fill: none; stroke-dasharray: 3 3; }
       .ours { fill: var(--ours); }
       .other { fill: var(--other); }
       .curve { fill: none; stroke-width: 2.5; }
@@ -76,17 +87,22 @@ final class Chart {
   private record Point(double x, double y) {}
 
   private final Map<String, String> texts = new LinkedHashMap<>();
-  private final List<String[]> bars = new ArrayList<>();
+  private final Map<String, List<String[]>> panels = new LinkedHashMap<>();
   private final Map<String, List<Point>> curves = new LinkedHashMap<>();
   private final Map<String, List<Point>> lines = new LinkedHashMap<>();
   private final StringBuilder svg = new StringBuilder();
 
+  /** Where the space below the titles begins. */
+  private final int top;
+
   private Chart(List<String> rows) {
+    String panel = "";
     for (String row : rows) {
       String[] cells = row.split("\t", -1);
       switch (cells[0]) {
         case "title", "subtitle", "x", "y" -> texts.put(cells[0], cells[1]);
-        case "bar" -> bars.add(cells);
+        case "panel" -> panel = cells[1];
+        case "bar" -> panels.computeIfAbsent(panel, name -> new ArrayList<>()).add(cells);
         case "point", "line" ->
             (cells[0].equals("line") ? lines : curves)
                 .computeIfAbsent(cells[1], name -> new ArrayList<>())
@@ -94,16 +110,41 @@ final class Chart {
         default -> throw new IllegalArgumentException("unknown: " + row);
       }
     }
-    int height = bars.isEmpty() ? BOTTOM + 54 : TOP + bars.size() * ROW + 8;
+    List<String> title = lines(texts.get("title"), TITLE_COLUMNS);
+    List<String> subtitle = lines(texts.getOrDefault("subtitle", ""), SUBTITLE_COLUMNS);
+    top = 34 + title.size() * TITLE_LINE + subtitle.size() * SUBTITLE_LINE;
+    int height = panels.isEmpty() ? top + 24 + CURVES + 54 : barsBottom() + 28;
     add(HEAD, WIDTH, height, escaped(texts.get("title")));
-    text("title", 24, 34, texts.get("title"));
-    text("soft", 24, 55, texts.getOrDefault("subtitle", ""));
-    if (bars.isEmpty()) {
+    int y = 34;
+    for (String line : title) {
+      text("title", 24, y, line);
+      y += TITLE_LINE;
+    }
+    for (String line : subtitle) {
+      text("soft", 24, y - 3, line);
+      y += SUBTITLE_LINE;
+    }
+    if (panels.isEmpty()) {
       drawCurves();
     } else {
-      drawBars();
+      drawPanels();
     }
     add("</svg>%n");
+  }
+
+  /** A text in lines of at most so many columns. */
+  private static List<String> lines(String text, int columns) {
+    List<String> lines = new ArrayList<>();
+    String line = "";
+    for (String word : text.split(" ", -1)) {
+      if (!line.isEmpty() && line.length() + 1 + word.length() > columns) {
+        lines.add(line);
+        line = "";
+      }
+      line = line.isEmpty() ? word : line + " " + word;
+    }
+    lines.add(line);
+    return lines;
   }
 
   /** The chart of a file. */
@@ -115,29 +156,57 @@ final class Chart {
     return Double.parseDouble(bar[4]) / Double.parseDouble(bar[3]);
   }
 
-  /** From the line of equal times to the right, or, where the other is faster, to the left. */
-  private void drawBars() {
-    double[] logs = bars.stream().mapToDouble(bar -> Math.log(ratio(bar))).toArray();
-    double min = Math.min(0, DoubleStream.of(logs).min().orElseThrow());
-    double max = DoubleStream.of(logs).max().orElseThrow();
-    double scale = (BARS_RIGHT - BARS_LEFT) / (max - min);
-    double equal = BARS_LEFT - min * scale;
-    for (int i = 0; i < logs.length; i++) {
-      String[] bar = bars.get(i);
-      int y = TOP + i * ROW;
-      double end = equal + logs[i] * scale;
-      text("end", BARS_LEFT - 14, y + 13, bar[1]);
-      text("soft end", BARS_LEFT - 14, y + 29, bar[2]);
-      add(
-          "<rect class=\"%s\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\" rx=\"3\"/>%n",
-          logs[i] < 0 ? "other" : "ours",
-          Math.min(equal, end),
-          y + 6,
-          Math.max(2, Math.abs(end - equal)),
-          BAR);
-      text("value", Math.max(equal, end) + 8, y + 21, times(ratio(bar)));
+  private static int nameHeight(String panel) {
+    return panel.isEmpty() ? 0 : 24;
+  }
+
+  private int barsBottom() {
+    int bottom = top + PANEL_GAP * (panels.size() - 1);
+    for (Map.Entry<String, List<String[]>> panel : panels.entrySet()) {
+      bottom += nameHeight(panel.getKey()) + panel.getValue().size() * ROW;
     }
-    add("<path class=\"grid\" d=\"M%.1f %d V%d\"/>%n", equal, TOP - 4, TOP + bars.size() * ROW - 8);
+    return bottom;
+  }
+
+  private void drawPanels() {
+    int y = top;
+    for (Map.Entry<String, List<String[]>> panel : panels.entrySet()) {
+      if (!panel.getKey().isEmpty()) {
+        text("value", BARS_LEFT, y + 6, panel.getKey());
+      }
+      y += nameHeight(panel.getKey());
+      drawBars(panel.getValue(), y);
+      y += panel.getValue().size() * ROW + PANEL_GAP;
+    }
+  }
+
+  /** Bars from zero, and a line where times are equal. */
+  private void drawBars(List<String[]> bars, int begin) {
+    double max = bars.stream().mapToDouble(Chart::ratio).max().orElseThrow();
+    double end = DoubleStream.of(SCALES).filter(each -> each >= max).findFirst().orElseThrow();
+    Axis axis = new Axis(0, end, end / TICKS, BARS_LEFT, BARS_RIGHT);
+    int bottom = begin + bars.size() * ROW;
+    axis.ticks()
+        .forEach(tick -> text("soft mid", axis.at(tick), bottom + 16, format("%.0f\u00d7", tick)));
+    for (int i = 0; i < bars.size(); i++) {
+      String[] bar = bars.get(i);
+      int y = begin + i * ROW;
+      axis.ticks().forEach(tick -> mark("grid", axis.at(tick), y));
+      double ratio = ratio(bar);
+      add(
+          "<text x=\"%d\" y=\"%d\">%s <tspan class=\"soft\">%s</tspan></text>%n",
+          BARS_LEFT, y + 13, escaped(bar[1]), escaped("beside " + bar[2]));
+      add(
+          "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>%n",
+          ratio < 1 ? "other" : "ours", BARS_LEFT, y + 19, axis.at(ratio) - BARS_LEFT, BAR);
+      mark("equal", axis.at(1), y);
+      text("value", axis.at(ratio < 1 ? 1 : ratio) + 8, y + 32, times(ratio));
+    }
+  }
+
+  /** A line beside a bar, which spares the text above it. */
+  private void mark(String kind, double x, int y) {
+    add("<path class=\"%s\" d=\"M%.1f %d V%d\"/>%n", kind, x, y + 16, y + 22 + BAR);
   }
 
   private static String times(double ratio) {
@@ -178,6 +247,7 @@ final class Chart {
   }
 
   private void drawCurves() {
+    int bottom = top + 24 + CURVES;
     List<Point> all =
         List.of(curves, lines).stream()
             .map(Map::values)
@@ -194,17 +264,17 @@ final class Chart {
         Axis.of(
             all.stream().mapToDouble(Point::y).min().orElseThrow(),
             all.stream().mapToDouble(Point::y).max().orElseThrow(),
-            BOTTOM,
-            TOP + 24);
+            bottom,
+            top + 24);
     y.ticks()
         .forEach(
             tick -> {
               add("<path class=\"grid\" d=\"M%d %.1f H%d\"/>%n", LEFT, y.at(tick), RIGHT);
               text("soft end", LEFT - 8, y.at(tick) + 4, y.name(tick));
             });
-    x.ticks().forEach(tick -> text("soft mid", x.at(tick), BOTTOM + 18, x.name(tick)));
-    text("soft", 24, TOP + 8, texts.get("y"));
-    text("soft mid", (LEFT + RIGHT) / 2.0, BOTTOM + 38, texts.get("x"));
+    x.ticks().forEach(tick -> text("soft mid", x.at(tick), bottom + 18, x.name(tick)));
+    text("soft", 24, top + 8, texts.get("y"));
+    text("soft mid", (LEFT + RIGHT) / 2.0, bottom + 38, texts.get("x"));
     lines.forEach((name, points) -> curve("line", points, x, y));
     curves.forEach(
         (name, points) -> {

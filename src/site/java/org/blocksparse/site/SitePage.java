@@ -76,7 +76,8 @@ final class SitePage {
   }
 
   /**
-   * The links of the tables in its last part, below the headings there; that of a page is marked.
+   * The links to pages of the tables in its last part, below the headings there; that of a page is
+   * marked. Links to parts of pages are left out.
    */
   String navigation(String current) {
     StringBuilder html = new StringBuilder();
@@ -89,7 +90,7 @@ final class SitePage {
         }
       } else if (last && node instanceof TableBlock table) {
         html.append("<ul>\n");
-        for (Link link : links(table)) {
+        for (Link link : pageLinks(table)) {
           String mark = link.getDestination().equals(current) ? "\" aria-current=\"page" : "";
           html.append("<li><a href=\"").append(link.getDestination()).append(mark).append("\">");
           html.append(text(link)).append("</a></li>\n");
@@ -115,13 +116,15 @@ final class SitePage {
     return html.append("</ul>\n</details>\n").toString();
   }
 
-  private static List<Link> links(Node node) {
+  private static List<Link> pageLinks(Node node) {
     List<Link> links = new ArrayList<>();
     node.accept(
         new AbstractVisitor() {
           @Override
           public void visit(Link link) {
-            links.add(link);
+            if (!link.getDestination().contains("#")) {
+              links.add(link);
+            }
           }
         });
     return links;

@@ -322,18 +322,68 @@ final class SiteTest {
     assertEquals(CONTENTS.get(SITE.resolve("index.html")).code(), copied);
   }
 
-  /** A table that is cut off has a shadow at that side; charts are dark at night. */
+  /** At each width, no button lies on code. */
   @Test
-  void tablesShowThatTheyScrollAndChartsAreDark() {
+  void buttonsDoNotCoverCode() {
+    String covered =
+        """
+        return [...document.querySelectorAll('pre')].filter(pre => {
+          const text = document.createRange();
+          text.selectNodeContents(pre.querySelector('code'));
+          const first = text.getClientRects()[0];
+          return pre.querySelector('button').getBoundingClientRect().bottom > first.top;
+        }).length;
+        """;
+    browser.open(address(SITE.resolve("index.html")), 380, "light");
+    assertEquals(0L, browser.run(covered));
+  }
+
+  @Test
+  void headingsThatLinksLeadToAreVisible() throws IOException {
+    String hidden =
+        """
+        const header = document.querySelector('body > header');
+        return [...document.querySelectorAll('main h2[id]')].filter(heading => {
+          location.hash = heading.id;
+          return heading.getBoundingClientRect().top < header.getBoundingClientRect().bottom;
+        }).map(heading => heading.id);
+        """;
+    for (Path page : pages()) {
+      for (Screen screen : SCREENS) {
+        browser.open(address(page), screen.width, screen.scheme);
+        assertEquals(List.of(), browser.run(hidden), page + " on " + screen);
+      }
+    }
+  }
+
+  @Test
+  void theListOfPagesHasPagesOnly() {
+    browser.open(address(SITE.resolve("index.html")), 1400, "light");
+    String links =
+        "return [...document.querySelectorAll('#pages a')].map(a => a.getAttribute('href'));";
+    List<?> pages = (List<?>) browser.run(links);
+    assertEquals(List.of(), pages.stream().filter(link -> link.toString().contains("#")).toList());
+    assertEquals(pages.size(), Set.copyOf(pages).size(), pages::toString);
+  }
+
+  /** A table that is cut off has a shadow at that side; charts shrink, and are dark at night. */
+  @Test
+  void tablesShowThatTheyScrollAndChartsAreDark() throws IOException {
     browser.open(address(SITE.resolve("performance.html")), 380, "dark");
     String shadows =
         "return [...document.querySelectorAll('main .overflow-auto, main p:has(> img)')]"
             + ".filter(box => !getComputedStyle(box).backgroundImage.includes('gradient')).length;";
     assertEquals(0L, browser.run(shadows));
-    String bright =
+    String cutOff =
         "return [...document.querySelectorAll('main img')]"
-            + ".filter(image => !getComputedStyle(image).filter.includes('invert')).length;";
-    assertEquals(0L, browser.run(bright));
+            + ".filter(image => image.getBoundingClientRect().right > innerWidth).length;";
+    assertEquals(0L, browser.run(cutOff));
+    try (Stream<Path> files = Files.list(SITE)) {
+      for (Path picture : files.filter(file -> file.toString().endsWith(".svg")).toList()) {
+        String svg = Files.readString(picture);
+        assertTrue(svg.contains("prefers-color-scheme: dark"), picture.toString());
+      }
+    }
   }
 
   /** The first page of each Javadoc, and that of every type; their links are javadoc's own. */
