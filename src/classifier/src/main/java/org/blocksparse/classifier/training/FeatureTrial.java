@@ -4,8 +4,6 @@ package org.blocksparse.classifier.training;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.Collections;
-import java.util.Comparator;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
@@ -203,22 +201,13 @@ final class FeatureTrial {
     return labels;
   }
 
-  /**
-   * All examples whose first label is one of some, so that labels keep their examples: how much
-   * features help depends on these.
-   */
+  /** Some examples of all labels: without a label, nothing would be confused with it. */
   private static List<Example> sample(List<Example> read, long seed) {
     if (read.size() <= MOST) {
       return read;
     }
-    List<String> labels = new ArrayList<>(labels(read));
-    Collections.sort(labels);
-    Collections.shuffle(labels, new Random(seed));
-    Map<String, Integer> place = new HashMap<>();
-    labels.forEach(label -> place.put(label, place.size()));
     List<Example> shuffled = new ArrayList<>(read);
     Collections.shuffle(shuffled, new Random(seed));
-    shuffled.sort(Comparator.comparing(example -> place.get(example.labels().get(0))));
     return shuffled.subList(0, MOST);
   }
 }
