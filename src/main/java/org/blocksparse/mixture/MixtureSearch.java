@@ -157,7 +157,7 @@ final class MixtureSearch {
       Candidates.Maker candidates) {
     try (FloatTensor vectors = layer().bag().apply(of(x, layer))) {
       return withLates(
-          x, trees, first, lates -> searchLayer(vectors, terms, lates, filter, candidates));
+          x, trees, first, lateTerms -> searchLayer(vectors, terms, lateTerms, filter, candidates));
     }
   }
 
@@ -204,7 +204,8 @@ final class MixtureSearch {
   }
 
   /** Makes the addends of the rows of a call. */
-  private static Addends.Maker addends(Scale scale, List<SparseTerm> terms, List<LateTree> lates) {
+  private static Addends.Maker addends(
+      Scale scale, List<SparseTerm> terms, List<LateTree> lateTerms) {
     return (row, table, slots) ->
         new Addends(
             row,
@@ -212,7 +213,7 @@ final class MixtureSearch {
             slots,
             scale,
             terms,
-            lates.stream().map(late -> late.of(row, table)).toList());
+            lateTerms.stream().map(late -> late.of(row, table)).toList());
   }
 
   private SearchResult searchWithoutLayer(
@@ -234,7 +235,7 @@ final class MixtureSearch {
           x,
           others,
           first,
-          lates ->
+          lateTerms ->
               LINEAR.with(
                   tree(main),
                   of(x, main),
@@ -245,7 +246,7 @@ final class MixtureSearch {
                           rows,
                           allowed,
                           candidates,
-                          addends(scale(main), terms, lates))));
+                          addends(scale(main), terms, lateTerms))));
     }
     if (sparse.length == 0) {
       return searchWithoutScorers(batch, table, allowed, candidates);
@@ -286,11 +287,11 @@ final class MixtureSearch {
   private SearchResult searchLayer(
       FloatTensor vectors,
       List<SparseTerm> terms,
-      List<LateTree> lates,
+      List<LateTree> lateTerms,
       Filter filter,
       Candidates.Maker candidates) {
     return SOFTMAX.search(
-        layer().layer(), vectors, filter, candidates, addends(scale(layer), terms, lates));
+        layer().layer(), vectors, filter, candidates, addends(scale(layer), terms, lateTerms));
   }
 
   // --------------------------------------------------------------------------------------- rows

@@ -80,7 +80,7 @@ public final class Addends {
   /** The sparse score of each slot of a class; 0 between calls. */
   private final double[] ofSlots;
 
-  private final ScaledLate[] lates;
+  private final ScaledLate[] lateTerms;
 
   /** Outputs that wait for a late score, by number, and what else their totals have. */
   private int[] waiting = new int[0];
@@ -104,7 +104,7 @@ public final class Addends {
    * Addends of a row.
    *
    * @param scale of the scores of the search
-   * @param lates any number, which are added from the last one on
+   * @param lateTerms any number, which are added from the last one on
    */
   public Addends(
       int row,
@@ -112,14 +112,14 @@ public final class Addends {
       AllowedSlots allowed,
       Scale scale,
       List<SparseTerm> terms,
-      List<ScaledLate> lates) {
+      List<ScaledLate> lateTerms) {
     this.table = table;
     this.scale = scale;
     this.begins = new int[table.classes() + 1];
     this.bounds = new double[table.classes()];
     this.ofSlots = new double[table.slots()];
-    this.lates = lates.toArray(ScaledLate[]::new);
-    this.unknownSlots = new int[lates.isEmpty() ? 0 : table.slots()];
+    this.lateTerms = lateTerms.toArray(ScaledLate[]::new);
+    this.unknownSlots = new int[lateTerms.isEmpty() ? 0 : table.slots()];
     if (!terms.isEmpty()) {
       try (SparseScores scores = new SparseScores(terms)) {
         sort(collect(row, scores));
@@ -223,8 +223,8 @@ public final class Addends {
   /** Adds upper bounds of the late scores of a class to an upper bound of the others. */
   private double withBoundOfClass(double sum, int classNumber) {
     double all = sum;
-    for (int i = lates.length - 1; i >= 0; i--) {
-      all += lates[i].scale.of(lates[i].late.boundOfClass(classNumber));
+    for (int i = lateTerms.length - 1; i >= 0; i--) {
+      all += lateTerms[i].scale.of(lateTerms[i].late.boundOfClass(classNumber));
     }
     return all;
   }
@@ -232,8 +232,8 @@ public final class Addends {
   /** Adds upper bounds of the late scores of an output, which cost nothing. */
   private double withBound(double sum, int output) {
     double all = sum;
-    for (int i = lates.length - 1; i >= 0; i--) {
-      all += lates[i].scale.of(lates[i].late.bound(output));
+    for (int i = lateTerms.length - 1; i >= 0; i--) {
+      all += lateTerms[i].scale.of(lateTerms[i].late.bound(output));
     }
     return all;
   }
@@ -241,15 +241,15 @@ public final class Addends {
   /** Adds the late scores of an output. */
   private double withScore(double sum, int output) {
     double all = sum;
-    for (int i = lates.length - 1; i >= 0; i--) {
-      all += lates[i].scale.of(lates[i].late.score(output));
+    for (int i = lateTerms.length - 1; i >= 0; i--) {
+      all += lateTerms[i].scale.of(lateTerms[i].late.score(output));
     }
     return all;
   }
 
   /** The first late scores that do not know an output; null: all do. */
   private Late unknownOrNull(int output) {
-    for (ScaledLate each : lates) {
+    for (ScaledLate each : lateTerms) {
       if (!each.late.isKnown(output)) {
         return each.late;
       }
@@ -260,7 +260,7 @@ public final class Addends {
   /** Lowers the bound of a class and others, if it can; see {@link Late#advance}. */
   public boolean advance(int classNumber) {
     boolean isLower = false;
-    for (ScaledLate each : lates) {
+    for (ScaledLate each : lateTerms) {
       isLower |= each.late.advance(classNumber);
     }
     return isLower;
@@ -291,7 +291,7 @@ public final class Addends {
 
   private void offer(
       int classNumber, int[] members, int begin, int end, float[] scores, Candidates found) {
-    if (lates.length > 0) {
+    if (lateTerms.length > 0) {
       await(classNumber, members, begin, end, scores, found);
       return;
     }
