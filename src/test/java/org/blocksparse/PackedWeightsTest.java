@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ForkJoinPool;
 import java.util.stream.Stream;
@@ -422,6 +423,31 @@ final class PackedWeightsTest {
         }
       }
     }
+  }
+
+  /** Scales reach from the minimum to the largest weight, not to 0 if all are below. */
+  @Test
+  void errorsOfWeightsBelowZero(Data data) {
+    float[] values = data.floats(Numbers.GAUSSIAN, 256);
+    double least = 0;
+    double largest = Double.NEGATIVE_INFINITY;
+    for (int i = 0; i < values.length; i++) {
+      values[i] = -1 - 0.01f * values[i] * values[i];
+      least = Math.min(least, values[i]);
+      largest = Math.max(largest, values[i]);
+    }
+    // A minimum is the next multiple of a unit, which a float16 rounds up.
+    double range = largest - least * (1 + 1 / 63.0) * (1 + 0x1p-9);
+    Map<ElementType, Integer> tops =
+        Map.of(ElementType.Q4_K, 15, ElementType.Q5_K, 31, ElementType.Q2_K, 3);
+    tops.forEach(
+        (type, top) -> {
+          float[] actual = ofOneOutput(type, values);
+          double step = range / top * (1 + 1 / 63.0) * (1 + 0x1p-9);
+          for (int i = 0; i < values.length; i++) {
+            assertEquals(values[i], actual[i], step / 2, type + " at " + i);
+          }
+        });
   }
 
   /** The least and the largest of some numbers and 0. */

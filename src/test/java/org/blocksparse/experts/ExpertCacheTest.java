@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -333,6 +334,28 @@ final class ExpertCacheTest {
       }
       if (Backend.isNative()) {
         assertThrows(UncheckedIOException.class, () -> layer.copy()); // reads all of it
+      }
+    }
+  }
+
+  /** A failed read leaves nothing behind: the only slot serves the expert, and others, again. */
+  @Test
+  void anExpertIsReadAgainOnceItsFileIsWhole(Data data) throws IOException {
+    assumeTrue(!System.getProperty("os.name").startsWith("Windows"), "it cannot be truncated");
+    Path file = saved(data, "layer", ElementType.Q8_0, false);
+    byte[] whole = Files.readAllBytes(file);
+    try (ExpertCache cache = ExpertCache.ofBytes(EXPERT_BYTES);
+        MixtureOfExperts layer = MixtureOfExperts.load(file, LoadOptions.mapped(), cache);
+        MixtureOfExperts memory = MixtureOfExperts.load(file);
+        FloatTensor x = rows(data, 1)) {
+      long w2 = storage(layer, "W2").mappedPosition();
+      try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+        channel.truncate(w2 + 9 * (EXPERT_BYTES - W1_BYTES) - 1);
+        assertThrows(UncheckedIOException.class, () -> apply(layer, x, 8));
+        channel.write(ByteBuffer.wrap(whole), 0);
+      }
+      for (int expert : new int[] {8, 1, 8, 10}) {
+        assertArrayEquals(apply(memory, x, expert), apply(layer, x, expert), "expert " + expert);
       }
     }
   }
