@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The command {@code blocksparse-classifier}. */
+package org.blocksparse.classifier.command;
