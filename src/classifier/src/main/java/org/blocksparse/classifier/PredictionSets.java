@@ -25,7 +25,7 @@ public final class PredictionSets {
   }
 
   /**
-   * Those of held-out examples.
+   * Returns the sets that held-out examples promise.
    *
    * @param logProbabilities the largest of each example's right labels
    */
@@ -56,7 +56,7 @@ public final class PredictionSets {
   }
 
   /**
-   * Those of an encoded text.
+   * Returns the sets that a text encodes.
    *
    * @throws IllegalArgumentException if it is not the text of ascending logarithms
    */

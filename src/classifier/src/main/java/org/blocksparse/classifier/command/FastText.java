@@ -280,7 +280,7 @@ final class FastText {
       }
     }
 
-    /** As fastText, which has none of 0 characters. */
+    /** Adds character n-grams where both lengths are above 0, as fastText does. */
     private void addCharNgrams() {
       if (shortest.isPresent() || longest.isPresent()) {
         String most = longest.orElse("0");

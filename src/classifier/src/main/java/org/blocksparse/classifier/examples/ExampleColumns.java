@@ -28,17 +28,17 @@ public record ExampleColumns(String text, String label, String labelSeparator) {
     return DEFAULTS;
   }
 
-  /** The same with another column of the text. */
+  /** Returns these columns with another one for the text. */
   public ExampleColumns withText(String name) {
     return new ExampleColumns(name, label, labelSeparator);
   }
 
-  /** The same with another column of the label. */
+  /** Returns these columns with another one for the label. */
   public ExampleColumns withLabel(String name) {
     return new ExampleColumns(text, name, labelSeparator);
   }
 
-  /** The same with several labels in a string, such as {@code tea;coffee}. */
+  /** Returns these columns with several labels in a string, such as {@code tea;coffee}. */
   public ExampleColumns withLabelSeparator(String separator) {
     return new ExampleColumns(text, label, separator);
   }

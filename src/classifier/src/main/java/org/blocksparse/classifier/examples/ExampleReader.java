@@ -60,7 +60,7 @@ public final class ExampleReader implements AutoCloseable {
 
   private boolean hasLabels = true;
 
-  /** What a first line without a label looks like; null if it looks like a text. */
+  /** The format that a first line without a label resembles; null if it resembles a text. */
   private RecordFormat similarFormat;
 
   /** Added to what is wrong with what a line holds, where the format is not certain. */

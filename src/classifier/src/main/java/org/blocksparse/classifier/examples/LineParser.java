@@ -36,7 +36,7 @@ public final class LineParser {
   private static final Set<String> USUAL_COLUMNS =
       Set.of("text", "label", "labels", "category", "class", "title", "body", "sentence");
 
-  /** What may stand between labels that were meant to be several. */
+  /** The characters that users put between several labels by mistake. */
   private static final String SEPARATORS = ",;|/";
 
   /** More is a mistake, and might be more than the file of a model has room for. */

@@ -2,7 +2,7 @@
 package org.blocksparse.classifier.features;
 
 /**
- * How many characters in a row make a feature.
+ * The numbers of characters in a row that make a feature.
  *
  * @param least at least 1; 0 if there are none
  * @param most at most {@link #LONGEST}
@@ -12,7 +12,7 @@ public record CharacterNgrams(int least, int most) {
 
   public static final CharacterNgrams NONE = new CharacterNgrams(0, 0);
 
-  /** Those that a training tries. */
+  /** The lengths that a training tries. */
   public static final CharacterNgrams TRIED = new CharacterNgrams(3, 5);
 
   /**

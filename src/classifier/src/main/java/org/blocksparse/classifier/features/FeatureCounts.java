@@ -15,7 +15,7 @@ public final class FeatureCounts {
   private static final int DIGIT_BITS = 16;
   private static final int DIGITS = 1 << DIGIT_BITS;
 
-  /** Of words and characters in a row, most occur once, and each is that of one example. */
+  /** The fewest occurrences of an n-gram: most occur once, in one example. */
   public static final int FEWEST_IN_A_ROW = 2;
 
   private static final long MULTIPLIER = 0x9E3779B97F4A7C15L; // 2^64 / golden ratio, Fibonacci's

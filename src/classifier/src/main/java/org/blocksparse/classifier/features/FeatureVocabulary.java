@@ -59,7 +59,7 @@ public final class FeatureVocabulary {
   }
 
   /**
-   * The same with rows of characters.
+   * Returns this vocabulary with rows of character n-grams.
    *
    * @throws IllegalArgumentException if there are no such rows
    */

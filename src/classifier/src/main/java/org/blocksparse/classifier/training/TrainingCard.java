@@ -6,7 +6,7 @@ import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.ModelCard;
 import org.blocksparse.classifier.features.FeatureCounts;
 
-/** What a training writes into the {@link ModelCard} of its model. */
+/** Writes the figures of a training into the {@link ModelCard} of its model. */
 final class TrainingCard {
   private static final String EPOCH = "epoch of this model";
 

@@ -744,7 +744,7 @@ public final class TrainingOptions {
     return FeatureVocabulary.of(words);
   }
 
-  /** The same without texts of labels. */
+  /** Returns these options without texts of labels. */
   TrainingOptions withoutLabelTexts() {
     return with(changed -> changed.labelTexts = Map.of());
   }
