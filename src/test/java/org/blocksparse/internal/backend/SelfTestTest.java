@@ -99,9 +99,22 @@ final class SelfTestTest {
   }
 
   private static void assertWrongOfEachType(String what, List<String> failures) {
-    assertEquals(28, failures.size(), failures.toString());
-    for (String type :
-        List.of("PACKED_BFLOAT16", "INT8", "Q8_0", "Q4_0", "MXFP4", "Q4_K", "Q6_K")) {
+    List<String> types =
+        List.of(
+            "PACKED_BFLOAT16",
+            "INT8",
+            "Q8_0",
+            "Q4_0",
+            "MXFP4",
+            "Q4_K",
+            "Q6_K",
+            "Q5_K",
+            "Q2_K",
+            "Q5_1",
+            "IQ4_NL",
+            "IQ4_XS");
+    assertEquals(4 * types.size(), failures.size(), failures.toString());
+    for (String type : types) {
       String expected = "spoilt: " + what + " of " + type + " of Case[batch=";
       assertEquals(4, failures.stream().filter(f -> f.startsWith(expected)).count(), type);
     }
