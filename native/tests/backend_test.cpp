@@ -61,12 +61,13 @@ bool has_tile_registers() {
 bool is_amd() { return linux_tells("vendor_id").find(" AuthenticAMD ") != std::string::npos; }
 
 const char* const kAvx512Bf16 = "avx512-bf16 for BFLOAT16, avx512-vnni for other types";
+const char* const kAmx = "amx for INT8 and BFLOAT16, avx512-vnni for other types";
 
 // Kernels for packed weights, the fastest last, and the flags that Linux lists for them.
 bool lists_flags_of(const std::string& packed, int32_t isa) {
   const bool avx512 = isa == BLOCKSPARSE_AVX512;
-  return packed == "amx-int8"
-             ? avx512 && has_all({"avx512_vnni", "amx_tile", "amx_int8"}) && has_tile_registers()
+  return packed == kAmx ? avx512 && has_all({"avx512_vnni", "amx_tile", "amx_int8", "amx_bf16"}) &&
+                              has_tile_registers()
          : packed == kAvx512Bf16   ? avx512 && has_all({"avx512_vnni", "avx512_bf16"}) && is_amd()
          : packed == "avx512-vnni" ? avx512 && has_all({"avx512_vnni"})
          : packed == "avx-vnni"    ? isa >= BLOCKSPARSE_AVX2 && has_all({"avx_vnni"})
@@ -89,7 +90,7 @@ void check_best_kernels() {
     check(words.rfind("AMX", 0) == 0 || !amx, "AMX where it is", words);
     check(words.rfind("AVX512-BF16", 0) == 0 || !bf16 || amx || !is_amd(), "AVX512-BF16 on AMD's",
           words);
-    const char* const names[] = {"avx2", "avx-vnni", "avx512-vnni", kAvx512Bf16, "amx-int8"};
+    const char* const names[] = {"avx2", "avx-vnni", "avx512-vnni", kAvx512Bf16, kAmx};
     const auto* const found = std::find(std::begin(names), std::end(names), packed);
     for (const auto* better = found == std::end(names) ? names : found + 1;
          supported && better != std::end(names); ++better) {
