@@ -151,7 +151,7 @@ final class NextItemTrainCommand implements Callable<Integer> {
   private NextItemOptions options(TrainingLog log, CtrlC ctrlC) throws IOException {
     try {
       NextItemOptions options = NextItemOptions.defaults().withLearning(learning(log, ctrlC));
-      options = options.withFormat(input.format());
+      options = options.withFormat(input.format()).withColumns(input.columns());
       options = until == null ? options : options.withUntil(until);
       options = dropout == null ? options : options.withDropout(dropout);
       return validation == null

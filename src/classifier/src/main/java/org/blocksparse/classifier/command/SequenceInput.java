@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.OptionalDouble;
+import org.blocksparse.classifier.examples.EventColumns;
 import org.blocksparse.classifier.examples.InvalidInputException;
 import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.classifier.examples.SequenceFormat;
@@ -23,13 +24,58 @@ final class SequenceInput {
       description =
           "sequences: 'user item item ...', the oldest item first. baskets: 'item item ...', in any"
               + " order. histories: 'user item,item item ...', the oldest basket first. events:"
-              + " 'user item time', one per line. Default: that of the model; sequences in"
-              + " training.")
+              + " 'user item time', one per line, or CSV, TSV or JSON Lines with such columns."
+              + " Default: that of the model; sequences in training.")
   private SequenceFormat format;
+
+  @Option(
+      names = "--user",
+      paramLabel = "NAME",
+      description =
+          "The column of events with the user. Default: that of the model; else user, user_id,"
+              + " userId or user_id:token.")
+  private String user;
+
+  @Option(
+      names = "--item",
+      paramLabel = "NAME",
+      description =
+          "The column with the item. Default: that of the model; else item, item_id, itemId,"
+              + " movieId or item_id:token.")
+  private String item;
+
+  @Option(
+      names = "--time",
+      paramLabel = "NAME",
+      description =
+          "The column with the time. Default: that of the model; else time, timestamp or"
+              + " timestamp:float.")
+  private String time;
 
   /** The format of a training. */
   SequenceFormat format() {
     return format == null ? SequenceFormat.SEQUENCES : format;
+  }
+
+  /** The columns of a training. */
+  EventColumns columns() {
+    return columns(EventColumns.defaults(), format());
+  }
+
+  private EventColumns columns(EventColumns otherwise, SequenceFormat as) {
+    requireEvents("--user", user, as);
+    requireEvents("--item", item, as);
+    requireEvents("--time", time, as);
+    return new EventColumns(
+        user == null ? otherwise.user() : user,
+        item == null ? otherwise.item() : item,
+        time == null ? otherwise.time() : time);
+  }
+
+  private static void requireEvents(String option, String column, SequenceFormat format) {
+    if (column != null && format != SequenceFormat.EVENTS) {
+      throw new InvalidInputException(option + ": expected --format events, which have columns");
+    }
   }
 
   /**
@@ -40,13 +86,13 @@ final class SequenceInput {
    */
   List<Sequence> readToTrain(String file, Double until, DataCard card) throws IOException {
     requireEvents("--until", until, format());
-    SequenceReader reader = reader(format());
+    SequenceReader reader = reader(format(), columns());
     return read(file, until == null ? reader : reader.until(until), card);
   }
 
   /** All sequences of a file to validate a training on. */
   List<Sequence> readToValidate(String file) throws IOException {
-    return read(file, reader(format()), null);
+    return read(file, reader(format(), columns()), null);
   }
 
   /**
@@ -68,7 +114,8 @@ final class SequenceInput {
     if (from != null) {
       requireLater(from, model);
     }
-    return read(file, from == null ? reader(as) : reader(as).from(from), null);
+    SequenceReader reader = reader(as, columns(model.columns(), as));
+    return read(file, from == null ? reader : reader.from(from), null);
   }
 
   private static String lowerCase(SequenceFormat format) {
@@ -99,8 +146,9 @@ final class SequenceInput {
     }
   }
 
-  private SequenceReader reader(SequenceFormat as) {
+  private SequenceReader reader(SequenceFormat as, EventColumns columns) {
     SequenceReader reader = SequenceReader.of(as);
+    reader = as == SequenceFormat.EVENTS ? reader.withColumns(columns) : reader;
     return format == null ? reader.refusingEvents() : reader;
   }
 

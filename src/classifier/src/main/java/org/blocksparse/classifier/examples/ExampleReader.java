@@ -252,8 +252,8 @@ public final class ExampleReader implements AutoCloseable {
               lines,
               as,
               List.of(
-                  new RecordReader.Field(columns.text(), TEXT_REMEDY, true),
-                  new RecordReader.Field(columns.label(), LABEL_REMEDY, hasLabels && as != RecordFormat.JSONL)));
+                  new RecordReader.Field(List.of(columns.text()), TEXT_REMEDY, true),
+                  new RecordReader.Field(List.of(columns.label()), LABEL_REMEDY, hasLabels && as != RecordFormat.JSONL)));
     }
     try {
       List<List<String>> values = records.next();

@@ -32,6 +32,9 @@ final class LineReader implements AutoCloseable {
   private long lines;
   private boolean malformed;
 
+  /** A line to return again; null: none. */
+  private String unread;
+
   LineReader(InputStream in) {
     this.in = in;
   }
@@ -48,7 +51,7 @@ final class LineReader implements AutoCloseable {
 
   /** Whether the whole of the next line is in memory. */
   boolean ready() {
-    return lineFeed(begin) >= 0;
+    return unread != null || lineFeed(begin) >= 0;
   }
 
   /**
@@ -60,6 +63,11 @@ final class LineReader implements AutoCloseable {
    *     carriage returns and no line feed at all: as one line, it would be left out whole
    */
   String next() throws IOException, BadLineException {
+    if (unread != null) {
+      String line = unread;
+      unread = null;
+      return line;
+    }
     int at = begin;
     int feed;
     while ((feed = lineFeed(at)) < 0 && !ended) {
@@ -91,6 +99,11 @@ final class LineReader implements AutoCloseable {
     begin = feed < 0 ? end : feed + 1;
     boolean isMarked = !line.isEmpty() && line.charAt(0) == BYTE_ORDER_MARK;
     return isMarked ? line.substring(1) : line;
+  }
+
+  /** Lets {@link #next} return the last line again. */
+  void unread(String line) {
+    unread = line;
   }
 
   /** The number of bytes of a line that ends there, or so far. */

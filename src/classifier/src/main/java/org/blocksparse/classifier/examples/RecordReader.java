@@ -56,11 +56,15 @@ final class RecordReader {
   /**
    * A field to read.
    *
-   * @param name the name in the file
+   * @param names the names that it may have in the file, which has one of them
    * @param remedy the end of messages where it is missing
    * @param isRequired whether a record without the field is invalid
    */
-  record Field(String name, String remedy, boolean isRequired) {}
+  record Field(List<String> names, String remedy, boolean isRequired) {
+    String quoted() {
+      return names.stream().map(name -> "'" + name + "'").collect(Collectors.joining(" or "));
+    }
+  }
 
   RecordReader(LineReader lines, RecordFormat format, List<Field> fields) {
     this.lines = lines;
@@ -128,27 +132,36 @@ final class RecordReader {
     return true;
   }
 
-  private static int column(Field field, List<String> names) {
-    int column = names.indexOf(field.name);
-    if (column < 0 && field.isRequired) {
+  /**
+   * The column of a field in a header; -1: it has none, and the field is not required.
+   *
+   * @throws InvalidInputException if it has none, or several
+   */
+  static int column(Field field, List<String> header) {
+    List<String> found = header.stream().filter(field.names::contains).toList();
+    if (found.isEmpty() && field.isRequired) {
       String all =
-          names.stream()
+          header.stream()
               .limit(MOST_SHOWN)
               .map(name -> "'" + LineParser.shown(name) + "'")
               .collect(Collectors.joining(", "));
       throw new InvalidInputException(
-          "expected a header with the column '"
-              + field.name
-              + "' but was "
+          "expected a header with the column "
+              + field.quoted()
+              + " but was "
               + all
-              + (names.size() > MOST_SHOWN ? ", ..." : "")
+              + (header.size() > MOST_SHOWN ? ", ..." : "")
               + "; "
               + field.remedy);
     }
-    if (column >= 0 && names.lastIndexOf(field.name) != column) {
-      throw new InvalidInputException("the header has the column '" + field.name + "' twice");
+    if (found.size() > 1) {
+      boolean isTwice = found.get(0).equals(found.get(1));
+      throw new InvalidInputException(
+          "the header has the column '"
+              + found.get(0)
+              + (isTwice ? "' twice" : "' and '" + found.get(1) + "'; " + field.remedy));
     }
-    return column;
+    return found.isEmpty() ? -1 : header.indexOf(found.get(0));
   }
 
   /** The next record; null at the end. */
@@ -209,6 +222,12 @@ final class RecordReader {
         json.nextToken();
         if (field < 0) {
           json.skipChildren();
+        } else if (values.get(field) != null) {
+          throw new BadLineException(
+              "has more than one of "
+                  + fields.get(field).quoted()
+                  + "; "
+                  + fields.get(field).remedy);
         } else {
           values.set(field, values(json));
         }
@@ -229,15 +248,14 @@ final class RecordReader {
 
   private static List<String> missing(Field field) throws BadLineException {
     if (field.isRequired) {
-      throw new BadLineException(
-"has no '" + field.name + "'; " + field.remedy);
+      throw new BadLineException("has no " + field.quoted() + "; " + field.remedy);
     }
     return List.of();
   }
 
   private int indexOf(String name) {
     for (int f = 0; f < fields.size(); f++) {
-      if (fields.get(f).name.equals(name)) {
+      if (fields.get(f).names.contains(name)) {
         return f;
       }
     }

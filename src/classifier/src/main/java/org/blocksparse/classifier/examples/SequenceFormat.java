@@ -9,6 +9,10 @@ public enum SequenceFormat {
   BASKETS,
   /** {@code user item,item item ...}: the baskets of a user, the oldest first. */
   HISTORIES,
-  /** {@code user item time}: one event; times are numbers, in any order of the lines. */
+  /**
+   * {@code user item time}: one event; times are numbers or dates of ISO 8601, in any order of the
+   * lines. With a header, lines are CSV, TSV, or words, with {@linkplain EventColumns columns} in
+   * any order; or objects of JSON Lines.
+   */
   EVENTS
 }

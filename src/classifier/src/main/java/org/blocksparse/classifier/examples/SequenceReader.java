@@ -6,11 +6,20 @@ import static java.util.Objects.requireNonNull;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Path;
+import java.time.DateTimeException;
+import java.time.LocalDate;
+import java.time.OffsetDateTime;
+import java.time.ZoneOffset;
+import java.time.format.DateTimeFormatter;
+import java.time.format.DateTimeFormatterBuilder;
+import java.time.temporal.ChronoField;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.regex.Pattern;
 import org.blocksparse.classifier.examples.LineParser.BadLineException;
 
@@ -22,6 +31,12 @@ import org.blocksparse.classifier.examples.LineParser.BadLineException;
  * <p>Empty lines are left out. Events are sorted by time; those of equal times keep the order of
  * the file. Lines of one user are joined, in the order of the file.
  *
+ * <p>Events are words without a header if the first line has three words, the last of them a time,
+ * and all columns have the usual names. Else the first line is a header, or an object of JSON
+ * Lines. It is one of TSV if it has a tab, of CSV if it has a comma or semicolon; else spaces separate
+ * words. White space of ASCII around a field is no part of it. Times are numbers, or dates of ISO
+ * 8601, which are seconds since 1970, in UTC unless they name an offset.
+ *
  * <pre>{@code
  * List<Sequence> users = SequenceReader.of(SequenceFormat.SEQUENCES).read(Path.of("users.txt"));
  * }</pre>
@@ -30,12 +45,19 @@ import org.blocksparse.classifier.examples.LineParser.BadLineException;
  */
 public final class SequenceReader {
   private final SequenceFormat format;
+  private final EventColumns columns;
   private final double from;
   private final double until;
   private final boolean refusesEvents;
 
-  private SequenceReader(SequenceFormat format, double from, double until, boolean refusesEvents) {
+  private SequenceReader(
+      SequenceFormat format,
+      EventColumns columns,
+      double from,
+      double until,
+      boolean refusesEvents) {
     this.format = requireNonNull(format, "format");
+    this.columns = requireNonNull(columns, "columns");
     this.from = from;
     this.until = until;
     this.refusesEvents = refusesEvents;
@@ -43,7 +65,8 @@ public final class SequenceReader {
 
   /** A reader of a format. */
   public static SequenceReader of(SequenceFormat format) {
-    return new SequenceReader(format, Double.NEGATIVE_INFINITY, Double.POSITIVE_INFINITY, false);
+    return new SequenceReader(
+        format, EventColumns.defaults(), Double.NEGATIVE_INFINITY, Double.POSITIVE_INFINITY, false);
   }
 
   /**
@@ -55,7 +78,7 @@ public final class SequenceReader {
    */
   public SequenceReader from(double time) {
     requireTime("from", time);
-    return new SequenceReader(format, time, until, refusesEvents);
+    return new SequenceReader(format, columns, time, until, refusesEvents);
   }
 
   /**
@@ -65,7 +88,20 @@ public final class SequenceReader {
    */
   public SequenceReader until(double time) {
     requireTime("until", time);
-    return new SequenceReader(format, from, time, refusesEvents);
+    return new SequenceReader(format, columns, from, time, refusesEvents);
+  }
+
+  /**
+   * A reader of events with a header, or of objects of JSON Lines, with other names of columns.
+   *
+   * @throws IllegalArgumentException unless the format is events
+   */
+  public SequenceReader withColumns(EventColumns names) {
+    if (format != SequenceFormat.EVENTS && !names.equals(EventColumns.defaults())) {
+      throw new IllegalArgumentException(
+          "columns: expected the format of events, which has columns, but was " + format);
+    }
+    return new SequenceReader(format, names, from, until, refusesEvents);
   }
 
   private void requireTime(String name, double time) {
@@ -84,7 +120,7 @@ public final class SequenceReader {
    * and that no user has named.
    */
   public SequenceReader refusingEvents() {
-    return new SequenceReader(format, from, until, true);
+    return new SequenceReader(format, columns, from, until, true);
   }
 
   /**
@@ -125,6 +161,19 @@ public final class SequenceReader {
     private static final Pattern NUMBER =
         Pattern.compile("[+-]?(\\d+\\.?\\d*|\\.\\d+)([eE][+-]?\\d+)?");
 
+    /** The length of a date without a time. */
+    private static final int LENGTH_OF_A_DAY = 10;
+
+    /** A date and a time, in UTC unless there is an offset. */
+    private static final DateTimeFormatter DATE =
+        new DateTimeFormatterBuilder()
+            .append(DateTimeFormatter.ISO_LOCAL_DATE_TIME)
+            .optionalStart()
+            .appendOffsetId()
+            .optionalEnd()
+            .parseDefaulting(ChronoField.OFFSET_SECONDS, 0)
+            .toFormatter(Locale.ROOT);
+
     private final String name;
     private final Map<String, List<Event>> events = new LinkedHashMap<>();
 
@@ -133,6 +182,11 @@ public final class SequenceReader {
 
     private long linesOfUsers;
 
+    /** The places of user, item and time among the words of an event. */
+    private int[] columnOf = {0, 1, 2};
+
+    private int wordsOfAnEvent = WORDS_OF_AN_EVENT;
+
     private Reading(String name) {
       this.name = name;
     }
@@ -140,11 +194,19 @@ public final class SequenceReader {
     private record Event(String item, double time) {}
 
     void read(LineReader lines) throws IOException {
+      if (format == SequenceFormat.EVENTS) {
+        readEvents(lines);
+        return;
+      }
+      readWords(lines);
+      requireNoEvents();
+    }
+
+    private void readWords(LineReader lines) throws IOException {
       while (true) {
         try {
           String line = lines.next();
           if (line == null) {
-            requireNoEvents();
             return;
           }
           if (lines.isMalformed()) {
@@ -155,21 +217,115 @@ public final class SequenceReader {
             add(words, lines.lines());
           }
         } catch (BadLineException e) {
-          throw new InvalidInputException(name + ":" + lines.lines() + ": " + e.getMessage());
+          throw problem(lines.lines(), e);
         }
+      }
+    }
+
+    private InvalidInputException problem(long line, Exception e) {
+      return new InvalidInputException(name + ":" + line + ": " + e.getMessage());
+    }
+
+    private void readEvents(LineReader lines) throws IOException {
+      Optional<RecordFormat> records;
+      try {
+        records = readHeader(lines);
+      } catch (BadLineException | InvalidInputException e) {
+        throw problem(lines.lines(), e);
+      }
+      if (records.isPresent()) {
+        readRecords(new RecordReader(lines, records.get(), columns.fields()));
+      } else {
+        readWords(lines);
+      }
+    }
+
+    /** Reads a header of words; the format of records, whose header is still to be read. */
+    private Optional<RecordFormat> readHeader(LineReader lines)
+        throws IOException, BadLineException {
+      String first = lines.next();
+      while (first != null && LineParser.words(first).isEmpty()) {
+        first = lines.next();
+      }
+      if (first == null) {
+        return Optional.empty();
+      }
+      List<String> words = LineParser.words(first);
+      boolean isHeader = isHeader(words);
+      Optional<RecordFormat> records = isHeader ? records(first) : Optional.empty();
+      if (isHeader && records.isEmpty()) {
+        columnOf = columns.fields().stream().mapToInt(f -> RecordReader.column(f, words)).toArray();
+        wordsOfAnEvent = words.size();
+      } else {
+        lines.unread(first);
+      }
+      return records;
+    }
+
+    private boolean isHeader(List<String> words) {
+      return !columns.equals(EventColumns.defaults())
+          || words.size() != WORDS_OF_AN_EVENT
+          || Double.isNaN(timeOrNaN(words.get(2)));
+    }
+
+    /** The format of events with a header, or of objects; empty if spaces separate words. */
+    private static Optional<RecordFormat> records(String first) {
+      if (first.stripLeading().startsWith("{")) {
+        return Optional.of(RecordFormat.JSONL);
+      }
+      if (first.indexOf('\t') >= 0) {
+        return Optional.of(RecordFormat.TSV);
+      }
+      return first.indexOf(',') >= 0 || first.indexOf(';') >= 0
+          ? Optional.of(RecordFormat.CSV)
+          : Optional.empty();
+    }
+
+    private void readRecords(RecordReader records) throws IOException {
+      try {
+        for (List<List<String>> values; (values = records.next()) != null; ) {
+          if (records.isMalformed()) {
+            throw new BadLineException("is not UTF-8");
+          }
+          addEvent(
+              field("user", values.get(0)),
+              field("item", values.get(1)),
+              field("time", values.get(2)));
+        }
+      } catch (BadLineException | InvalidInputException e) {
+        throw problem(records.line(), e);
+      }
+    }
+
+    private static String field(String column, List<String> values) throws BadLineException {
+      if (values.size() > 1) {
+        throw new BadLineException(
+            column + ": expected one value but was an array of " + values.size());
+      }
+      String value = values.isEmpty() ? "" : values.get(0).trim();
+      if (value.isEmpty()) {
+        throw new BadLineException("the " + column + " is empty");
+      }
+      return value;
+    }
+
+    private void addEvent(String user, String item, String timeOfIt) throws BadLineException {
+      double time = time(timeOfIt);
+      if (time < until) {
+        eventsOf(user).add(new Event(item, time));
       }
     }
 
     private void add(List<String> words, long line) throws BadLineException {
       if (format == SequenceFormat.EVENTS) {
-        if (words.size() != WORDS_OF_AN_EVENT) {
+        if (words.size() != wordsOfAnEvent) {
           throw new BadLineException(
-              "expected user, item and time but was " + words.size() + " words");
+              wordsOfAnEvent == WORDS_OF_AN_EVENT
+                  ? "expected user, item and time but was " + words.size() + " words"
+                  : "expected %d words, as the header has, but was %d"
+                      .formatted(wordsOfAnEvent, words.size()));
         }
-        double time = time(words.get(2));
-        if (time < until) {
-          eventsOf(words.get(0)).add(new Event(words.get(1), time));
-        }
+        addEvent(words.get(columnOf[0]), words.get(columnOf[1]), words.get(columnOf[2]));
         return;
       }
       if (refusesEvents && format == SequenceFormat.SEQUENCES) {
@@ -233,11 +389,36 @@ public final class SequenceReader {
     }
 
     private static double time(String text) throws BadLineException {
-      double time = NUMBER.matcher(text).matches() ? Double.parseDouble(text) : Double.NaN;
+      double time = timeOrNaN(text);
       if (!Double.isFinite(time)) {
-        throw new BadLineException("expected a number as the time but was '" + text + "'");
+        throw new BadLineException(
+            "expected a number or a date of ISO 8601 as the time but was '"
+                + LineParser.shown(text)
+                + "'");
       }
       return time;
+    }
+
+    /** NaN if a text is neither a number nor a date. */
+    private static double timeOrNaN(String text) {
+      if (NUMBER.matcher(text).matches()) {
+        return Double.parseDouble(text);
+      }
+      if (text.length() < LENGTH_OF_A_DAY) {
+        return Double.NaN;
+      }
+      try {
+        OffsetDateTime time = // databases write a space for the T
+            text.length() == LENGTH_OF_A_DAY
+                ? LocalDate.parse(text).atStartOfDay().atOffset(ZoneOffset.UTC)
+                : OffsetDateTime.parse(
+                    text.substring(0, LENGTH_OF_A_DAY)
+                        + text.substring(LENGTH_OF_A_DAY).replaceFirst("^ ", "T"),
+                    DATE);
+        return time.toEpochSecond() + time.getNano() * 1e-9;
+      } catch (DateTimeException e) {
+        return Double.NaN;
+      }
     }
 
     /** The size of the last basket of a history; else 1. */

@@ -24,6 +24,7 @@ import org.blocksparse.classifier.LabelFilter;
 import org.blocksparse.classifier.ModelCard;
 import org.blocksparse.classifier.Prediction;
 import org.blocksparse.classifier.PredictionOptions;
+import org.blocksparse.classifier.examples.EventColumns;
 import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.classifier.examples.SequenceFormat;
 import org.blocksparse.io.LoadOptions;
@@ -204,6 +205,11 @@ public final class NextItem implements AutoCloseable {
   /** The format of what training had. */
   public SequenceFormat format() {
     return NextItemFile.format(metadata);
+  }
+
+  /** The columns of the events that training had. */
+  public EventColumns columns() {
+    return NextItemFile.columns(metadata);
   }
 
   /** The time before which the events of the training are; empty if it has no limit. */
@@ -388,6 +394,9 @@ public final class NextItem implements AutoCloseable {
   public Map<String, String> info() {
     Map<String, String> facts = new ModelCard(metadata).facts();
     facts.put("format", format().name().toLowerCase(Locale.ROOT));
+    if (!columns().equals(EventColumns.defaults())) {
+      facts.put("columns", columns().toString());
+    }
     until().ifPresent(time -> facts.put("until", plain(time)));
     facts.put("items", Integer.toString(labels.size()));
     facts.put("scorers", mixture.toString());

@@ -20,6 +20,7 @@ import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.classifier.LabelCounts;
 import org.blocksparse.classifier.ModelCard;
+import org.blocksparse.classifier.examples.EventColumns;
 import org.blocksparse.classifier.examples.SequenceFormat;
 import org.blocksparse.classifier.fasttext.FastTextModel;
 import org.blocksparse.io.LoadOptions;
@@ -36,6 +37,9 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
  * <pre>
  * nextItem.format          1
  * nextItem.dataFormat      {@link SequenceFormat} of the training
+ * nextItem.userColumn      {@link EventColumns#user}, if it is not a usual one
+ * nextItem.itemColumn      {@link EventColumns#item}, if it is not a usual one
+ * nextItem.timeColumn      {@link EventColumns#time}, if it is not a usual one
  * nextItem.until           the time before which its events are, if it has one
  * nextItem.counts          {@link LabelCounts}: how often training had each item
  * nextItem.decays          {@link HistoryRows}
@@ -52,6 +56,9 @@ final class NextItemFile {
   private static final String FORMAT = ModelCard.NEXT_ITEM_FORMAT;
   private static final String VERSION = "1";
   private static final String DATA_FORMAT = "nextItem.dataFormat";
+  private static final String USER_COLUMN = "nextItem.userColumn";
+  private static final String ITEM_COLUMN = "nextItem.itemColumn";
+  private static final String TIME_COLUMN = "nextItem.timeColumn";
   private static final String UNTIL = "nextItem.until";
   private static final String COUNTS = "nextItem.counts";
   private static final String DECAYS = "nextItem.decays";
@@ -87,9 +94,25 @@ final class NextItemFile {
   }
 
   /** Puts the format of what was learned, and the time before which it is. */
-  static void putData(Map<String, String> metadata, SequenceFormat format, OptionalDouble until) {
-    metadata.put(DATA_FORMAT, format.name().toLowerCase(Locale.ROOT));
-    until.ifPresent(time -> metadata.put(UNTIL, Double.toString(time)));
+  static void putData(Map<String, String> metadata, NextItemOptions options) {
+    metadata.put(DATA_FORMAT, options.format().name().toLowerCase(Locale.ROOT));
+    putColumn(metadata, USER_COLUMN, options.columns().user());
+    putColumn(metadata, ITEM_COLUMN, options.columns().item());
+    putColumn(metadata, TIME_COLUMN, options.columns().time());
+    options.until().ifPresent(time -> metadata.put(UNTIL, Double.toString(time)));
+  }
+
+  private static void putColumn(Map<String, String> metadata, String key, String name) {
+    if (!name.isEmpty()) {
+      metadata.put(key, name);
+    }
+  }
+
+  static EventColumns columns(Map<String, String> metadata) {
+    return new EventColumns(
+        metadata.getOrDefault(USER_COLUMN, ""),
+        metadata.getOrDefault(ITEM_COLUMN, ""),
+        metadata.getOrDefault(TIME_COLUMN, ""));
   }
 
   static SequenceFormat format(Map<String, String> metadata) {
@@ -154,6 +177,11 @@ final class NextItemFile {
     require(file, metadata, FORMAT, VERSION);
     require(file, metadata, DATA_FORMAT, "sequences|baskets|histories|events");
     boolean ordered = format(metadata) != SequenceFormat.BASKETS;
+    try {
+      columns(metadata);
+    } catch (IllegalArgumentException e) {
+      throw new FileFormatException(file, USER_COLUMN, e.getMessage());
+    }
     if (metadata.containsKey(UNTIL)) {
       require(file, metadata, UNTIL, NUMBER);
     }

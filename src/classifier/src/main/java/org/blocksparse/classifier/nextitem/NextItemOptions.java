@@ -5,6 +5,7 @@ import static java.util.Objects.requireNonNull;
 
 import java.util.List;
 import java.util.OptionalDouble;
+import org.blocksparse.classifier.examples.EventColumns;
 import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.classifier.examples.SequenceFormat;
 import org.blocksparse.classifier.training.TrainingOptions;
@@ -12,10 +13,17 @@ import org.blocksparse.classifier.training.TrainingOptions;
 /** Options of training a {@link NextItem}. Immutable. */
 public final class NextItemOptions {
   private static final NextItemOptions DEFAULTS =
-      new NextItemOptions(TrainingOptions.defaults(), SequenceFormat.SEQUENCES, null, null, null);
+      new NextItemOptions(
+          TrainingOptions.defaults(),
+          SequenceFormat.SEQUENCES,
+          EventColumns.defaults(),
+          null,
+          null,
+          null);
 
   private final TrainingOptions learning;
   private final SequenceFormat format;
+  private final EventColumns columns;
 
   /** Null: training has events of any time. */
   private final Double until;
@@ -29,11 +37,13 @@ public final class NextItemOptions {
   private NextItemOptions(
       TrainingOptions learning,
       SequenceFormat format,
+      EventColumns columns,
       Double until,
       List<Sequence> validation,
       Double dropout) {
     this.learning = learning;
     this.format = format;
+    this.columns = columns;
     this.until = until;
     this.validation = validation;
     this.dropout = dropout;
@@ -50,7 +60,7 @@ public final class NextItemOptions {
    */
   public NextItemOptions withLearning(TrainingOptions value) {
     return new NextItemOptions(
-        requireNonNull(value, "learning"), format, until, validation, dropout);
+        requireNonNull(value, "learning"), format, columns, until, validation, dropout);
   }
 
   /**
@@ -60,7 +70,16 @@ public final class NextItemOptions {
    */
   public NextItemOptions withFormat(SequenceFormat value) {
     return new NextItemOptions(
-        learning, requireNonNull(value, "format"), until, validation, dropout);
+        learning, requireNonNull(value, "format"), columns, until, validation, dropout);
+  }
+
+  /**
+   * The columns of events, by default with the usual names. The model keeps them, and the command
+   * reads further events by them.
+   */
+  public NextItemOptions withColumns(EventColumns value) {
+    return new NextItemOptions(
+        learning, format, requireNonNull(value, "columns"), until, validation, dropout);
   }
 
   /**
@@ -73,7 +92,7 @@ public final class NextItemOptions {
     if (!Double.isFinite(time)) {
       throw new IllegalArgumentException("until: expected a finite number but was " + time);
     }
-    return new NextItemOptions(learning, format, time, validation, dropout);
+    return new NextItemOptions(learning, format, columns, time, validation, dropout);
   }
 
   /**
@@ -89,7 +108,7 @@ public final class NextItemOptions {
       throw new IllegalArgumentException(
           "validation: expected a sequence with two items or more, the last of which is predicted");
     }
-    return new NextItemOptions(learning, format, until, List.copyOf(sequences), dropout);
+    return new NextItemOptions(learning, format, columns, until, List.copyOf(sequences), dropout);
   }
 
   /**
@@ -103,7 +122,7 @@ public final class NextItemOptions {
     if (!(share >= 0 && share < 1) || isRoundedToOne) {
       throw new IllegalArgumentException("dropout: expected a number in [0, 1) but was " + share);
     }
-    return new NextItemOptions(learning, format, until, validation, share);
+    return new NextItemOptions(learning, format, columns, until, validation, share);
   }
 
   TrainingOptions learning() {
@@ -112,6 +131,10 @@ public final class NextItemOptions {
 
   SequenceFormat format() {
     return format;
+  }
+
+  EventColumns columns() {
+    return columns;
   }
 
   /** Whether the order of items means something. */

@@ -72,7 +72,7 @@ final class NextItemTrainer {
     this.learning = options.learning();
     boolean ordered = options.ordered();
     this.epochs = learning.epochs(ordered ? EPOCHS : EPOCHS_OF_BASKETS);
-    NextItemFile.putData(metadata, options.format(), options.until());
+    NextItemFile.putData(metadata, options);
     List<Sequence> rest = given;
     List<Sequence> heldOut = options.validationOrNull();
     if (heldOut == null) {

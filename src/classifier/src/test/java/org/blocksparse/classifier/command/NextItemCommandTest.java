@@ -133,6 +133,40 @@ final class NextItemCommandTest {
     assertTrue(told.contains("data SHA-256: "), told);
   }
 
+  /** The model keeps the names of columns. */
+  @Test
+  void eventsHaveColumns() throws IOException {
+    StringBuilder lines = new StringBuilder("when,price,sku,user_id\n");
+    for (int user = 0; user < 60; user++) {
+      for (int step = 0; step < 5; step++) {
+        lines.append("%d,9.5,i %d,u%d\n".formatted(step, (user + step) % ITEMS, user));
+      }
+    }
+    Path events = file("columns.csv", lines.toString());
+    Path of = folder.resolve("columns.model");
+    trainOn(events, of, "--format", "events", "--item", "sku", "--time", "when", "--until", 4);
+    String told = Commands.runWell("next-item", "test", of, events, "--from", 4, "--top", 1);
+    assertTrue(told.contains("   1    1.0000    1.0000    1.0000\n"), told);
+    Path ann = file("ann.csv", "user,sku,when\nann,i 4,2\nann,i 3,1\n");
+    assertTrue(
+        Commands.runWell("next-item", "recommend", of, ann, "--top", 1).startsWith("ann\ti 5\t"));
+    Path other = file("other.csv", "user,item,when\nann,i 4,2\n");
+    refused(
+        other
+            + ":1: expected a header with the column 'sku' but was 'user', 'item', 'when'; --item"
+            + " names another one, and lines without a header are user, item and time",
+        "recommend",
+        of,
+        other);
+    refused(
+        "--user: expected --format events, which have columns",
+        "test",
+        model,
+        walks,
+        "--user",
+        "u");
+  }
+
   /** Training sees the events before a time, and the test those from then on. */
   @Test
   void eventsAreSplitByTime() throws IOException {
@@ -323,7 +357,7 @@ final class NextItemCommandTest {
         walks);
     Path bad = file("bad.txt", "u i 1\nu i soon\n");
     refused(
-        bad + ":2: expected a number as the time but was 'soon'",
+        bad + ":2: expected a number or a date of ISO 8601 as the time but was 'soon'",
         "train",
         "-o",
         folder.resolve("x"),

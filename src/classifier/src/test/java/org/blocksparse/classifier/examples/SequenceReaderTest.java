@@ -88,11 +88,11 @@ final class SequenceReaderTest {
       value = {
         "u a,\"expected user, item and time but was 2 words\"",
         "u a b c,\"expected user, item and time but was 4 words\"",
-        "u a monday,expected a number as the time but was 'monday'",
-        "u a 7d,expected a number as the time but was '7d'",
-        "u a 0x1p3,expected a number as the time but was '0x1p3'",
-        "u a 1e999,expected a number as the time but was '1e999'",
-        "u a NaN,expected a number as the time but was 'NaN'",
+        "u a monday,expected a number or a date of ISO 8601 as the time but was 'monday'",
+        "u a 7d,expected a number or a date of ISO 8601 as the time but was '7d'",
+        "u a 0x1p3,expected a number or a date of ISO 8601 as the time but was '0x1p3'",
+        "u a 1e999,expected a number or a date of ISO 8601 as the time but was '1e999'",
+        "u a NaN,expected a number or a date of ISO 8601 as the time but was 'NaN'",
       })
   void problemsNameTheLine(String line, String problem) {
     String message =
@@ -101,6 +101,67 @@ final class SequenceReaderTest {
                 () -> SequenceReader.of(SequenceFormat.EVENTS).read("f", in("u a 1\n" + line)))
             .getMessage();
     assertEquals("f:2: " + problem, message);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "rating,user_id,timestamp,item_id\n5,u,20,b\n\n3,u, 10 ,a\n",
+        "\"user\";item;time\nu;\"b\";1970-01-01T00:00:20Z\nu;a;1970-01-01 00:00:10\n",
+        "user_id:token\titem_id:token\ttimestamp:float\nu\tb\t2e1\nu\ta\t10\n",
+        "time stars user  item\n20 5 u b\n10 4 u a\n",
+        "{\"time\":20,\"user\":\"u\",\"item\":\"b\"}\n{\"item\":\"a\",\"user\":\"u\",\"time\":10}",
+        "u b 1970-01-02\nu a 1970-01-01T01:00+02:00\n"
+      })
+  void eventsHaveAHeaderAndMoreColumns(String text) throws IOException {
+    SequenceReader reader = SequenceReader.of(SequenceFormat.EVENTS);
+    assertEquals(List.of(of("u", "a", "b")), reader.read("f", in(text)));
+    assertEquals(List.of(of("u", "a")), reader.until(20).read("f", in(text)));
+  }
+
+  @Test
+  void columnsHaveOtherNames() throws IOException {
+    EventColumns columns =
+        EventColumns.defaults().withUser("who").withItem("what").withTime("when");
+    SequenceReader reader = SequenceReader.of(SequenceFormat.EVENTS).withColumns(columns);
+    assertEquals(
+        List.of(of("Ann B", "green tea")),
+        reader.read("f", in("when,what,who,user\n1,green tea,Ann B,x\n")));
+    String missing = "f:1: expected a header with the column 'who' but was 'u', 'a', '1'; ";
+    assertTrue(problem(reader, "u a 1\n").startsWith(missing));
+    assertThrows(IllegalArgumentException.class, () -> columns.withTime("who"));
+    SequenceReader other = SequenceReader.of(SequenceFormat.SEQUENCES);
+    assertThrows(IllegalArgumentException.class, () -> other.withColumns(columns));
+  }
+
+  private static String problem(SequenceReader reader, String text) {
+    return assertThrows(InvalidInputException.class, () -> reader.read("f", in(text))).getMessage();
+  }
+
+  @Test
+  void problemsOfColumnsNameTheLine() {
+    SequenceReader reader = SequenceReader.of(SequenceFormat.EVENTS);
+    String remedy = " names another one, and lines without a header are user, item and time";
+    assertEquals(
+        "f:1: expected a header with the column 'time' or 'timestamp' or 'timestamp:float' but was"
+            + " 'user', 'item', 'when'; EventColumns.withTime"
+            + remedy,
+        problem(reader, "user,item,when\n"));
+    assertEquals(
+        "f:2: the header has the column 'time' and 'timestamp'; EventColumns.withTime" + remedy,
+        problem(reader, "\nuser,item,time,timestamp\n"));
+    String header = "user,item,time\n";
+    assertEquals("f:2: the user is empty", problem(reader, header + ",a,1\n"));
+    assertEquals("f:3: the item is empty", problem(reader, header + "u,a,1\nu, ,1\n"));
+    assertEquals("f:2: the time is empty", problem(reader, header + "u,a,\n"));
+    assertEquals(
+        "f:2: expected a number or a date of ISO 8601 as the time but was '2024-02-30'",
+        problem(reader, header + "u,a,2024-02-30\n"));
+    assertEquals(
+        "f:2: expected 4 words, as the header has, but was 3",
+        problem(reader, "user item stars time\nu a 1\n"));
+    // the third of four words may be stars
+    assertTrue(problem(reader, "1\t2\t5\t900\n").startsWith("f:1: expected a header with "));
   }
 
   @Test

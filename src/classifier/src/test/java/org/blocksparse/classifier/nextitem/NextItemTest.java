@@ -32,6 +32,7 @@ import org.blocksparse.classifier.LabelCounts;
 import org.blocksparse.classifier.LabelFilter;
 import org.blocksparse.classifier.Prediction;
 import org.blocksparse.classifier.PredictionOptions;
+import org.blocksparse.classifier.examples.EventColumns;
 import org.blocksparse.classifier.examples.ItemList;
 import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.classifier.examples.SequenceFormat;
@@ -583,7 +584,9 @@ final class NextItemTest {
   @Test
   void formatAndLimitAreKept() throws IOException {
     Path file = folder.resolve("model");
-    NextItemOptions options = NO_CHOICE.withFormat(SequenceFormat.EVENTS).withUntil(1.796044889e9);
+    EventColumns columns = EventColumns.defaults().withItem("sku");
+    NextItemOptions options =
+        NO_CHOICE.withFormat(SequenceFormat.EVENTS).withColumns(columns).withUntil(1.796044889e9);
     try (NextItem model = NextItem.train(walks(), options)) {
       model.save(file);
     }
@@ -591,6 +594,7 @@ final class NextItemTest {
         NextItem grown = model.with(List.of(new Sequence("", List.of("i3", "new"))))) {
       for (NextItem one : List.of(model, grown)) {
         assertEquals(SequenceFormat.EVENTS, one.format());
+        assertEquals(columns, one.columns());
         assertEquals(1.796044889e9, one.until().orElseThrow());
         assertEquals("1796044889", one.info().get("until"));
       }
