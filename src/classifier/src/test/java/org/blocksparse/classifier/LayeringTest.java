@@ -34,6 +34,7 @@ final class LayeringTest {
       Map.of(
           "examples",
           Set.of(
+              "EventColumns",
               "Example",
               "ExampleColumns",
               "ExampleFormat",
