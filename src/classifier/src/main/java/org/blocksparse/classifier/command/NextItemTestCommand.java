@@ -66,7 +66,7 @@ final class NextItemTestCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    top.forEach(k -> Limits.require("--top", k, 1, Limits.MOST_LABELS));
+    Limits.requireAll("--top", top, 1, Limits.MOST_LABELS);
     int most = top.stream().mapToInt(k -> k).max().orElseThrow();
     try (NextItem items = NextItem.load(model)) {
       List<Sequence> sequences = input.readFor(items, file, from);

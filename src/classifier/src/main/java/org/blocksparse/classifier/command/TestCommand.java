@@ -18,7 +18,6 @@ import org.blocksparse.classifier.Decisions;
 import org.blocksparse.classifier.Evaluation;
 import org.blocksparse.classifier.SetCounts;
 import org.blocksparse.classifier.examples.Example;
-import org.blocksparse.classifier.examples.InvalidInputException;
 import org.blocksparse.internal.files.AtomicFile;
 import org.blocksparse.ranking.Metrics;
 import picocli.CommandLine.Command;
@@ -90,10 +89,7 @@ final class TestCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     PrintWriter out = streams.out();
-    if (top.isEmpty()) {
-      throw new InvalidInputException("--top: expected numbers with commas between them");
-    }
-    top.forEach(k -> Limits.require("--top", k, 1, Limits.MOST_LABELS));
+    Limits.requireAll("--top", top, 1, Limits.MOST_LABELS);
     Optional<Threshold> chosen =
         Optional.ofNullable(threshold).map(t -> Threshold.parse(t, Decisions.LEAST_THRESHOLD));
     if (byLabel != null) {
