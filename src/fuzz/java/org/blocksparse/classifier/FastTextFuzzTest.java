@@ -9,6 +9,8 @@ import java.nio.file.Path;
 import java.util.List;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Fuzzing;
+import org.blocksparse.classifier.examples.InvalidInputException;
+import org.blocksparse.classifier.fasttext.FastTextVectors;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.junit.jupiter.api.BeforeAll;
 
