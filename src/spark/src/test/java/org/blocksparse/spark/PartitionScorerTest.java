@@ -22,6 +22,7 @@ import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.ml.Pipeline;
 import org.apache.spark.ml.PipelineModel;
@@ -158,6 +159,32 @@ final class PartitionScorerTest {
         model(named).setWithoutCol("seen").transform(input).orderBy("id").collectAsList();
     assertEquals(expected.label(0, 1), scored.get(0).getAs("prediction"));
     assertEquals(expected.label(1, 0), scored.get(1).getAs("prediction"));
+  }
+
+  @Test
+  void anUnknownNameLeavesOutNothing_norTheFirstLabel() throws IOException {
+    float[][] rows = Models.rows(10, 6);
+    Ranking expected = Models.ranking(named, rows, Models.LABELS);
+    Dataset<Row> input =
+        Models.dataset(spark, rows, FeaturesAs.DENSE, 1)
+            .withColumn("seen", functions.expr("array('no label', 'label 7', 'nor this')"));
+    List<Row> scored =
+        model(named)
+            .setWithoutCol("seen")
+            .setK(Models.LABELS)
+            .transform(input)
+            .orderBy("id")
+            .collectAsList();
+    for (int i = 0; i < rows.length; i++) {
+      int row = i;
+      List<String> all =
+          IntStream.range(0, Models.LABELS)
+              .mapToObj(rank -> expected.label(row, rank))
+              .filter(label -> !label.equals("label 7"))
+              .toList();
+      List<Row> topK = scored.get(i).getList(scored.get(i).fieldIndex("topK"));
+      assertEquals(all, topK.stream().map(entry -> entry.getString(0)).toList());
+    }
   }
 
   @Test

@@ -466,7 +466,7 @@ public final class HeadTraining {
    * held-out examples have labels that only their texts find: the share that no example has, at
    * most half.
    */
-  private BitSet withheld() {
+  BitSet withheld() {
     BitSet withheld = new BitSet();
     if (texts.isEmpty() || heldOut().length == 0) {
       return withheld;

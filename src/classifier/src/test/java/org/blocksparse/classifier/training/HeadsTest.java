@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
@@ -645,6 +646,36 @@ final class HeadsTest {
         CancellationException.class, () -> Training.train(examples.stream(), stopped));
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "50, 60, 50, 9", // a sixth
+    "50, 60, 30, 5",
+    "50, 60, 2, 1",
+    "50, 60, 1, 0", // the only label with a text is learned
+    "50, 50, 50, 0",
+    "39, 40, 39, 1",
+    "20, 40, 20, 10",
+    "10, 40, 10, 5" // at most half
+  })
+  void theShareOfLabelsWithoutExamplesIsWithheld(int known, int all, int able, int withheld) {
+    List<Example> examples =
+        IntStream.range(0, 10 * known)
+            .mapToObj(e -> Example.ofText("own" + e % known + " n" + e, "label" + e % known))
+            .toList();
+    Stream<Example> texts = // labels that have examples first, of which some have no word
+        IntStream.range(0, all)
+            .mapToObj(l -> Example.ofText(l < able || l >= known ? "name" + l : "", "label" + l));
+    TrainingOptions options = TrainingOptions.defaults().withMinCount(1).withLabelTexts(texts);
+    TrainingSet set = TrainingSet.of(examples.stream(), options);
+    List<String> names = set.labelNames();
+    assertEquals(all, names.size());
+    BitSet found = new HeadTraining(set, options).withheld();
+    assertEquals(withheld, found.cardinality());
+    Set<String> may =
+        IntStream.range(0, able).mapToObj(l -> "label" + l).collect(Collectors.toSet());
+    found.stream().mapToObj(names::get).forEach(name -> assertTrue(may.contains(name), name));
+  }
+
   @Test
   void labelTextsThatCannotBe_areRefused() {
     TrainingOptions defaults = TrainingOptions.defaults();
@@ -685,6 +716,34 @@ final class HeadsTest {
     assertMessage(
         "labelTexts: expected texts but one has features",
         () -> defaults.withLabelTexts(Stream.of(features)));
+  }
+
+  /** The words say nothing of the label, but a tree knows those examples that it has learned. */
+  @Test
+  void eachFoldIsScoredByATreeThatHasNotLearnedIt() {
+    List<Example> future = ofChance(500, 2);
+    try (Classifier classifier = Training.train(ofChance(300, 1).stream(), LINEAR)) {
+      assertEquals("300", classifier.info().get("examples held out to calibrate")); // 10 folds
+      double first =
+          classifier.predict(future, 1).stream()
+              .mapToDouble(answers -> answers.get(0).probability())
+              .average()
+              .orElseThrow();
+      assertEquals(0.25, first, 0.07); // of 300, a standard error of 0.025
+    }
+  }
+
+  /** Texts of random words, each with one of four labels at random. */
+  private static List<Example> ofChance(int count, long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    return IntStream.range(0, count)
+        .mapToObj(
+            e -> {
+              String text =
+                  random.ints(8, 0, 60).mapToObj(w -> "w" + w).collect(Collectors.joining(" "));
+              return Example.ofText(text, "label" + random.nextInt(4));
+            })
+        .toList();
   }
 
   @ParameterizedTest
