@@ -48,7 +48,7 @@ public final class PredictionSets {
     return misses < 1 ? 0 : Math.exp(right[Math.min(misses, right.length) - 1]);
   }
 
-  /** These as text, for the metadata of a file. */
+  /** Returns a text for the metadata of a file. */
   String encoded() {
     ByteBuffer bytes = ByteBuffer.allocate(Float.BYTES * right.length);
     bytes.asFloatBuffer().put(right);

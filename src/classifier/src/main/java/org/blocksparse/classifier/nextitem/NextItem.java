@@ -144,7 +144,10 @@ public final class NextItem implements AutoCloseable {
     return recommend(histories, options, repeats());
   }
 
-  /** As {@link #recommend(List, PredictionOptions)}, with or without items of the history. */
+  /**
+   * Recommends with or without items of the history; see {@link #recommend(List,
+   * PredictionOptions)}.
+   */
   public List<List<Prediction>> recommend(
       List<List<String>> histories, PredictionOptions options, Repeats repeats) {
     requireNonNull(repeats, "repeats");
@@ -188,7 +191,7 @@ public final class NextItem implements AutoCloseable {
     return labels;
   }
 
-  /** The same items with another sum and its rows. */
+  /** Returns these items with another sum and its rows. */
   NextItem with(Mixture sum, HistoryRows ofSum) {
     return new NextItem(sum, ofSum, metadata, labels);
   }
