@@ -53,7 +53,6 @@ final class RandomCallsTest {
           HierarchicalSoftmax.class,
           LabelTree.class,
           LayerPart.class,
-          LayerPart.class,
           EmbeddingBag.class,
           OptimizerState.class,
           Metrics.class);
@@ -192,7 +191,6 @@ final class RandomCallsTest {
     arguments.kept(IntTensor.class).forEach(t -> states.put(t, Snapshot.of(t)));
     arguments.kept(HierarchicalSoftmax.class).forEach(l -> states.put(l, Snapshot.of(l.b2())));
     arguments.kept(LabelTree.class).forEach(l -> states.put(l, Snapshot.of(l.b2())));
-    arguments.kept(LayerPart.class).forEach(p -> states.put(p, Snapshot.of(p.b())));
     arguments.kept(LayerPart.class).forEach(p -> states.put(p, Snapshot.of(p.b())));
     for (Class<?> type : CHANGEABLE) {
       for (Object each : arguments.kept(type)) {
