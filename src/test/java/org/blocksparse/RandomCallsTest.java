@@ -15,7 +15,11 @@ import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.experts.MixtureOfExperts;
 import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.mixture.Mixture;
 import org.blocksparse.products.OptimizerState;
 import org.blocksparse.ranking.Metrics;
 import org.blocksparse.softmax.HierarchicalSoftmax;
@@ -54,6 +58,10 @@ final class RandomCallsTest {
           LabelTree.class,
           LayerPart.class,
           EmbeddingBag.class,
+          LinearLabelTree.class,
+          SparseWeights.class,
+          Mixture.class,
+          MixtureOfExperts.class,
           OptimizerState.class,
           Metrics.class);
 

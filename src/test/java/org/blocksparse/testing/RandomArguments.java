@@ -192,9 +192,17 @@ public final class RandomArguments {
     }
   }
 
-  /** All that is kept of a type. */
+  /** All that is kept of a type, with any targets. */
   public <T> List<T> kept(Class<T> type) {
-    return kept.getOrDefault(type, List.of()).stream().map(type::cast).toList();
+    return kept.entrySet().stream()
+        .filter(each -> each.getKey().equals(type) || isGeneric(each.getKey(), type))
+        .flatMap(each -> each.getValue().stream())
+        .map(type::cast)
+        .toList();
+  }
+
+  private static boolean isGeneric(Object key, Class<?> type) {
+    return key instanceof List<?> withTargets && withTargets.get(0).equals(type);
   }
 
   private int integer() {
@@ -467,6 +475,7 @@ public final class RandomArguments {
     keep(mixture);
     MixtureOfExperts experts = MixtureOfExperts.builder(SIZE, SIZE, TopKGate.of(SIZE, 2)).build();
     experts.save(folder.resolve("experts"));
+    keep(experts);
     experts.withWeights(ElementType.Q8_0).save(folder.resolve("packed"));
     kept(LabelTree.class).get(0).save(folder.resolve("tree"));
     kept(EmbeddingBag.class).get(0).save(folder.resolve("bag"));

@@ -20,8 +20,8 @@ public final class Reachable {
   private Reachable() {}
 
   /**
-   * All of a type that can be reached by way of objects of the library, arrays and collections, in
-   * the order in which they are met; it goes no further from these.
+   * All of a type, which may be an array, that can be reached by way of objects of the library,
+   * arrays and collections, in the order in which they are met; it goes no further from these.
    */
   public static <T> List<T> of(Class<T> type, Object from) {
     Walk<T> walk = new Walk<>(type);
@@ -39,19 +39,22 @@ public final class Reachable {
     }
 
     void visit(Object value) {
-      if (value instanceof Object[] values) {
+      if (type.isInstance(value)) {
+        if (seen.add(value)) {
+          found.add(type.cast(value));
+        }
+      } else if (value instanceof Object[] values) {
         Arrays.asList(values).forEach(this::visit);
       } else if (value instanceof Collection<?> values) {
         values.forEach(this::visit);
       } else if (value instanceof Map<?, ?> values) {
         values.values().forEach(this::visit);
-      } else if (value != null && isOfTheLibrary(value.getClass()) && seen.add(value)) {
-        if (type.isInstance(value)) {
-          found.add(type.cast(value));
-        } else if (!(value instanceof Enum<?>)) {
-          for (Field field : FIELDS.computeIfAbsent(value.getClass(), Reachable::fields)) {
-            visit(value(field, value));
-          }
+      } else if (value != null
+          && isOfTheLibrary(value.getClass())
+          && !(value instanceof Enum<?>)
+          && seen.add(value)) {
+        for (Field field : FIELDS.computeIfAbsent(value.getClass(), Reachable::fields)) {
+          visit(value(field, value));
         }
       }
     }

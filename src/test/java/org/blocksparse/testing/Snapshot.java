@@ -2,6 +2,7 @@
 package org.blocksparse.testing;
 
 import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.util.ArrayList;
 import java.util.List;
@@ -31,12 +32,16 @@ public final class Snapshot {
   }
 
   /**
-   * All of it: the tensors that it has, the state of their optimizer, and what it counts and keeps
-   * besides.
+   * All of it: the memory and the numbers that it has, the state of their optimizer, and what it
+   * counts and keeps besides.
    */
   public static Object of(Object object) {
     List<Object> all = new ArrayList<>();
-    Reachable.of(Tensor.class, object).forEach(tensor -> all.add(of(tensor)));
+    Reachable.of(Storage.class, object).forEach(memory -> all.add(bits(memory)));
+    Reachable.of(float[].class, object)
+        .forEach(floats -> all.add(FloatBuffer.wrap(floats.clone())));
+    Reachable.of(int[].class, object).forEach(ints -> all.add(IntBuffer.wrap(ints.clone())));
+    Reachable.of(byte[].class, object).forEach(bytes -> all.add(ByteBuffer.wrap(bytes.clone())));
     for (LayerState state : Reachable.of(LayerState.class, object)) {
       all.add(state.kind());
       for (TensorState ofTensor : Reachable.of(TensorState.class, state)) {
