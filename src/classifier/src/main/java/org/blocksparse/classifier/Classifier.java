@@ -5,48 +5,34 @@ import static java.util.Objects.requireNonNull;
 
 import java.io.IOException;
 import java.nio.file.FileSystems;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalDouble;
-import java.util.TreeMap;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
-import java.util.function.IntUnaryOperator;
+import java.util.function.Function;
 import java.util.stream.Stream;
 import org.blocksparse.ElementType;
-import org.blocksparse.IntTensor;
 import org.blocksparse.MemoryUse;
 import org.blocksparse.SparseRows;
-import org.blocksparse.Tensor;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.examples.ExampleReader;
 import org.blocksparse.classifier.examples.InvalidInputException;
-import org.blocksparse.classifier.fasttext.FastTextDictionary;
 import org.blocksparse.classifier.fasttext.FastTextModel;
 import org.blocksparse.classifier.features.ExampleRows;
-import org.blocksparse.classifier.features.FeatureVocabulary;
-import org.blocksparse.classifier.features.InputRows;
+import org.blocksparse.internal.files.WholeFile;
 import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.io.LoadOptions;
-import org.blocksparse.io.NpzFile;
-import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.LinearLabelTree;
-import org.blocksparse.linear.SparseWeights;
-import org.blocksparse.mixture.Mixture;
-import org.blocksparse.mixture.MixtureExplanation;
-import org.blocksparse.mixture.NearestExamples;
-import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Metrics;
 import org.blocksparse.ranking.Ranking;
-import org.blocksparse.softmax.ClassAssignment;
-import org.blocksparse.softmax.LabelTree;
-import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
  * Predicts the labels of texts or sparse features, out of very many labels. {@linkplain ModelHead
@@ -72,72 +58,10 @@ import org.blocksparse.softmax.TwoLevelLayer;
  * uses it; without {@code close}, the garbage collector does. Calls after {@code close} throw
  * {@link IllegalStateException}.
  */
-public final class Classifier implements AutoCloseable {
-  /** The number of examples that are computed together. */
-  public static final int BATCH = 256;
-
+public abstract sealed class Classifier implements AutoCloseable
+    permits TrainedClassifier, FastTextClassifier {
   /** The maximum number of unknown labels of an example that are counted. */
   private static final int MOST_UNKNOWN = 1 << 18;
-
-  private final ExampleRows input;
-
-  /** Null: this is no model of fastText. Else there is no other head. */
-  private final FastTextModel fastText;
-
-  /** The sum of the heads; null: this is a model of fastText. */
-  private final Mixture heads;
-
-  /** Null, as the layer: there is no embedding head. */
-  private final EmbeddingBag bag;
-
-  private final TwoLevelLayer<?> layer;
-
-  /** The linear head, or null. */
-  private final LinearLabelTree tree;
-
-  /** Beside the linear head; or null. */
-  private final NearestExamples neighbours;
-
-  /** Texts of labels, beside the linear head; or null. */
-  private final SparseWeights texts;
-
-  private final Map<String, String> metadata;
-
-  /**
-   * A classifier.
-   *
-   * @param heads named as those of {@link Heads}
-   * @param metadata of its file; may be changed until others see this
-   */
-  public Classifier(InputRows input, Mixture heads, Map<String, String> metadata) {
-    this.input = input;
-    this.fastText = null;
-    this.heads = heads;
-    this.bag = Heads.partOrNull(heads, Heads.EMBEDDING, EmbeddingBag.class);
-    this.layer = Heads.partOrNull(heads, Heads.EMBEDDING, TwoLevelLayer.class);
-    this.tree = Heads.partOrNull(heads, Heads.LINEAR, LinearLabelTree.class);
-    this.neighbours = Heads.partOrNull(heads, Heads.NEIGHBOURS, NearestExamples.class);
-    this.texts = Heads.partOrNull(heads, Heads.TEXTS, SparseWeights.class);
-    this.metadata = metadata;
-  }
-
-  /** A classifier of a model of fastText, which it closes. */
-  public Classifier(FastTextModel model) {
-    this.input = model.rows();
-    this.fastText = model;
-    this.heads = null;
-    this.neighbours = null;
-    this.texts = null;
-    this.bag = null;
-    this.layer = null;
-    this.tree = null;
-    this.metadata = Map.of();
-  }
-
-  /** The same model with other heads, which have the same input. */
-  public Classifier with(Mixture others) {
-    return new Classifier(input(), others, metadata);
-  }
 
   /**
    * Maps a model with common workers; see {@link #load(Path, LoadOptions)}. A file outside of the
@@ -171,7 +95,15 @@ public final class Classifier implements AutoCloseable {
    * @throws UnsupportedOperationException if it is mapped and not in the default file system
    */
   public static Classifier load(Path file, LoadOptions options) throws IOException {
-    return ClassifierFile.load(requireNonNull(file, "file"), requireNonNull(options, "options"));
+    requireNonNull(file, "file");
+    requireNonNull(options, "options");
+    return WholeFile.load(file, () -> loadParts(file, options), Classifier::close);
+  }
+
+  private static Classifier loadParts(Path file, LoadOptions options) throws IOException {
+    return Files.isRegularFile(file) && FastTextModel.isIn(file) // nobody waits for a pipe
+        ? new FastTextClassifier(FastTextModel.load(file, options.workers()))
+        : ClassifierFile.load(file, options);
   }
 
   /**
@@ -193,65 +125,7 @@ public final class Classifier implements AutoCloseable {
    * @throws InvalidInputException if the weights have been rounded before, to another type, or if
    *     biases are not finite
    */
-  public void save(Path file, ElementType weights) throws IOException {
-    requireOwn();
-    if (layer == null && weights == ElementType.INT8) {
-      throw new InvalidInputException(
-          "weights: expected FLOAT16 or BFLOAT16 for a linear head, which has no INT8, but was INT8"
-              + (weightType() == ElementType.FLOAT32
-                  ? ""
-                  : "; this model is " + weightType() + " already"));
-    }
-    if (weights != weightType() && weightType() != ElementType.FLOAT32) {
-      throw new InvalidInputException(
-          "weights: those of this model are "
-              + weightType()
-              + " already; make "
-              + weights
-              + " of the model that was trained");
-    }
-    if (weights == weightType()) {
-      save(file, heads, layer);
-      return;
-    }
-    // Weights of a linear tree have 16 bits at least.
-    ElementType ofTree = weights == ElementType.INT8 ? ElementType.FLOAT16 : weights;
-    try (EmbeddingBag narrowBag = layer == null ? null : bag.withWeights(weights);
-        TwoLevelLayer<?> narrowLayer = layer == null ? null : layer.withWeights(weights);
-        LinearLabelTree narrowTree = tree == null ? null : tree.withWeights(ofTree);
-        SparseWeights examples =
-            neighbours == null ? null : neighbours.examples().withWeights(ofTree);
-        SparseWeights labels =
-            neighbours == null ? null : neighbours.outputs().withWeights(ofTree);
-        SparseWeights narrowTexts = texts == null ? null : texts.withWeights(ofTree)) {
-      NearestExamples narrow =
-          neighbours == null ? null : new NearestExamples(examples, labels, neighbours.k());
-      save(
-          file,
-          Heads.of(narrowBag, narrowLayer, narrowTree, narrow, narrowTexts, heads),
-          narrowLayer);
-    }
-  }
-
-  private void save(Path file, Mixture of, TwoLevelLayer<?> ofLayer) throws IOException {
-    try {
-      of.save(file, SaveOptions.defaults().withMetadata(metadata));
-    } catch (IllegalStateException e) {
-      throw ofLayer == null || ofLayer.b1().isClosed() ? e : notFinite();
-    }
-  }
-
-  /** Requires that this is no model of fastText. */
-  public void requireOwn() {
-    if (fastText != null) {
-      throw new InvalidInputException(
-          "model: is of fastText, which is only read; expected one that train wrote");
-    }
-  }
-
-  public static InvalidInputException notFinite() {
-    return new InvalidInputException("model: its weights are not finite");
-  }
+  public abstract void save(Path file, ElementType weights) throws IOException;
 
   /** The k most probable labels of a text, best first; see {@link #predict(Example, int)}. */
   public List<Prediction> predict(String text, int k) {
@@ -287,17 +161,14 @@ public final class Classifier implements AutoCloseable {
    */
   public List<List<Prediction>> predict(List<Example> examples, PredictionOptions options) {
     Check.noNulls("examples", examples);
-    Filter allowed = options.filter().outputs(names());
+    Function<SparseRows, Ranking> search = search(options);
     List<List<Prediction>> all = new ArrayList<>(examples.size());
-    for (int begin = 0; begin < examples.size(); begin += BATCH) {
-      int end = Math.min(examples.size(), begin + BATCH);
+    for (int begin = 0; begin < examples.size(); begin += NumberedExamples.BATCH) {
+      int end = Math.min(examples.size(), begin + NumberedExamples.BATCH);
       List<Example> batch = examples.subList(begin, end);
-      try (SparseRows features = input.of(batch)) {
+      try (SparseRows features = rows().of(batch)) {
         reportUnknown(batch, features, options.unknown());
-        Ranking ranking =
-            fastText == null
-                ? rank(features, options, allowed)
-                : requireDefined(topKOfFastText(features, options.top(), options.filter()));
+        Ranking ranking = Heads.requireDefined(search.apply(features));
         for (int row = 0; row < ranking.batch(); row++) {
           all.add(predictions(ranking, row, options.threshold()));
         }
@@ -316,54 +187,7 @@ public final class Classifier implements AutoCloseable {
    * @throws IllegalArgumentException if the model does not know the label; also as {@link
    *     #predict(Example, int)}
    */
-  public Explanation explain(Example example, String label) {
-    InputRows rows = input();
-    int output = names().output(label);
-    if (output < 0) {
-      throw new IllegalArgumentException("label: the model does not know '" + label + "'");
-    }
-    Map<Integer, String> names = rows.names(example);
-    Prediction prediction;
-    MixtureExplanation all;
-    try (SparseRows row = rows.of(List.of(example));
-        HeadRows x = rows(row)) {
-      prediction =
-          predictions(rank(row, 1, Filter.only(output)), 0, 0).stream()
-              .findFirst()
-              .orElse(new Prediction(label, Float.NEGATIVE_INFINITY));
-      all = heads.explain(x.rows(), output);
-    }
-    List<Explanation.Share> shares =
-        all.shares().stream()
-            .filter(share -> share.weight() > 0)
-            .map(share -> named(share, names, rowOf(share.scorer())))
-            .toList();
-    double added = shares.stream().mapToDouble(Explanation.Share::score).sum();
-    return new Explanation(prediction, all.score(), all.score() - added, shares);
-  }
-
-  /** The row of a feature of a head. */
-  private IntUnaryOperator rowOf(String head) {
-    FeatureVocabulary all = input().vocabulary();
-    return head.equals(Heads.EMBEDDING) && bag.vocabulary() < all.rows()
-        ? all::rowOfOther
-        : row -> row;
-  }
-
-  private static Explanation.Share named(
-      MixtureExplanation.Share share, Map<Integer, String> names, IntUnaryOperator rowOf) {
-    List<Explanation.Feature> features =
-        share.terms().stream()
-            .filter(term -> term.contribution() != 0)
-            .map(
-                term ->
-                    new Explanation.Feature(
-                        names.get(rowOf.applyAsInt(term.feature())),
-                        share.weight() * term.contribution()))
-            .toList();
-    return new Explanation.Share(
-        share.scorer(), share.weight() * (share.score() - share.constant()), features);
-  }
+  public abstract Explanation explain(Example example, String label);
 
   private static void reportUnknown(
       List<Example> examples, SparseRows features, Consumer<Example> unknown) {
@@ -374,7 +198,7 @@ public final class Classifier implements AutoCloseable {
     }
   }
 
-  private static List<Prediction> predictions(Ranking ranking, int row, double threshold) {
+  static List<Prediction> predictions(Ranking ranking, int row, double threshold) {
     List<Prediction> found = new ArrayList<>(ranking.size(row));
     for (int rank = 0; rank < ranking.size(row); rank++) {
       Prediction prediction =
@@ -387,50 +211,25 @@ public final class Classifier implements AutoCloseable {
     return found;
   }
 
-  private Ranking rank(SparseRows features, int k, Filter allowed) {
-    try (HeadRows x = rows(features)) {
-      return requireDefined(heads.topK(x.rows(), k, allowed));
-    }
-  }
+  /** The rows of examples. */
+  abstract ExampleRows rows();
 
-  /** A search for all labels above a threshold ends earlier than one for all labels. */
-  private Ranking rank(SparseRows features, PredictionOptions options, Filter allowed) {
-    return options.top() >= names().size() && options.threshold() > 0
-        ? atLeast(features, options.threshold(), allowed)
-        : rank(features, options.top(), allowed);
-  }
-
-  private HeadRows rows(SparseRows features) {
-    return HeadRows.of(heads, features, input().vocabulary());
-  }
-
-  private Ranking atLeast(SparseRows features, double probability, Filter allowed) {
-    try (HeadRows x = rows(features)) {
-      return requireDefined(
-          heads.calibration().isPresent()
-              ? heads.atLeast(x.rows(), probability, allowed)
-              : heads.atLeastScore(x.rows(), Prediction.logThreshold(probability), allowed));
-    }
-  }
-
-  private Ranking topKOfFastText(SparseRows features, int k, LabelFilter filter) {
-    Labels labels = fastText.labels();
-    return fastText.topK(features, k, filter.outputs(labels), () -> filter.allowed(labels));
-  }
+  /** The names of the outputs. */
+  abstract Labels names();
 
   /**
-   * All rows have a ranking.
+   * The search for the best labels of rows, before the threshold: a row is undefined if weights
+   * that it needs are not finite.
    *
-   * @throws InvalidInputException if weights of the model are not finite
+   * @throws IllegalArgumentException if the filter allows only labels that the model does not know
    */
-  public static Ranking requireDefined(Ranking ranking) {
-    for (int row = 0; row < ranking.batch(); row++) {
-      if (!ranking.isDefined(row)) {
-        throw notFinite();
-      }
-    }
-    return ranking;
-  }
+  abstract Function<SparseRows, Ranking> search(PredictionOptions options);
+
+  /** All labels of rows with at least some probability; rows may be undefined as above. */
+  abstract Ranking atLeast(SparseRows features, double probability);
+
+  /** The label counts of the training; empty if the model has none. */
+  abstract Optional<LabelCounts> labelCounts();
 
   /**
    * Measures the ranking of the first labels on examples with labels. Labels that the model does
@@ -477,18 +276,17 @@ public final class Classifier implements AutoCloseable {
 
   private Metrics metrics(int upTo) {
     return hasPropensities()
-        ? Metrics.upTo(upTo, labelCounts().propensities(MOST_UNKNOWN))
+        ? Metrics.upTo(upTo, labelCounts().orElseThrow().propensities(MOST_UNKNOWN))
         : Metrics.upTo(upTo);
   }
 
   /** Calls a function with each batch, one at a time, also for a parallel stream. */
-  private void forBatches(
-      Stream<Example> examples, BiConsumer<List<Example>, NumberedExamples> use) {
-    List<Example> batch = new ArrayList<>(BATCH);
+  final void forBatches(Stream<Example> examples, BiConsumer<List<Example>, NumberedExamples> use) {
+    List<Example> batch = new ArrayList<>(NumberedExamples.BATCH);
     examples.forEachOrdered(
         example -> {
           batch.add(example);
-          if (batch.size() == BATCH) {
+          if (batch.size() == NumberedExamples.BATCH) {
             use(batch, use);
             batch.clear();
           }
@@ -505,8 +303,8 @@ public final class Classifier implements AutoCloseable {
   }
 
   /** Examples with labels as this has them. */
-  public NumberedExamples numbered(List<Example> examples) {
-    SparseRows features = input.of(examples);
+  NumberedExamples numbered(List<Example> examples) {
+    SparseRows features = rows().of(examples);
     try {
       List<int[]> labels = examples.stream().map(this::numbers).toList();
       return new NumberedExamples(features, SparseRows.of(labels));
@@ -517,41 +315,9 @@ public final class Classifier implements AutoCloseable {
   }
 
   /** Adds to metrics how good the ranking is on examples; see {@link #evaluate}. */
-  public void measure(NumberedExamples examples, int upTo, Metrics metrics) {
-    Ranking ranking =
-        fastText == null
-            ? rank(examples.features(), upTo, Filter.without())
-            : requireDefined(
-                topKOfFastText(examples.features(), upTo, LabelFilter.without(List.of())));
-    metrics.add(ranking, examples.labels());
-  }
-
-  /**
-   * The logarithm of the probability of the likeliest right label of each example that has labels;
-   * negative infinity if the model knows none of these.
-   */
-  public float[] rightLogProbabilities(NumberedExamples examples) {
-    List<int[]> known = new ArrayList<>();
-    for (int row = 0; row < examples.size(); row++) {
-      known.add(
-          Arrays.stream(examples.labels().indices(row))
-              .filter(label -> label < names().size())
-              .toArray());
-    }
-    float[] right = new float[examples.size()];
-    int count = 0;
-    try (SparseRows allowed = SparseRows.of(known)) {
-      Ranking ranking = rank(examples.features(), 1, Filter.only(allowed));
-      for (int row = 0; row < right.length; row++) {
-        if (examples.labels().size(row) > 0) {
-          right[count++] =
-              ranking.size(row) == 0
-                  ? Float.NEGATIVE_INFINITY
-                  : Math.min(0, ranking.logProbability(row, 0));
-        }
-      }
-    }
-    return Arrays.copyOf(right, count);
+  void measure(NumberedExamples examples, int upTo, Metrics metrics) {
+    Ranking ranking = search(PredictionOptions.top(upTo)).apply(examples.features());
+    metrics.add(Heads.requireDefined(ranking), examples.labels());
   }
 
   /**
@@ -561,33 +327,17 @@ public final class Classifier implements AutoCloseable {
    * @param threshold the minimum probability of a label of a set, in [0, 1]
    * @throws InvalidInputException if weights of the model are not finite
    */
-  public SetCounts evaluateSets(Stream<Example> examples, double threshold) {
-    requireOwn();
-    SetCounts counts = new SetCounts(labelCountsOrNull());
-    forBatches(
-        examples,
-        (batch, numbered) -> {
-          Ranking sets =
-              threshold > 0
-                  ? atLeast(numbered.features(), threshold, Filter.without())
-                  : rank(numbered.features(), names().size(), Filter.without());
-          counts.add(sets, numbered.labels());
-        });
-    return counts;
-  }
+  public abstract SetCounts evaluateSets(Stream<Example> examples, double threshold);
 
   /** Decisions of this model, none so far. */
-  public Decisions decisions(double threshold) {
+  Decisions decisions(double threshold) {
     return new Decisions(names(), threshold);
   }
 
   /** Adds the decisions on examples. */
-  public void decide(NumberedExamples examples, Decisions decisions) {
-    Ranking all =
-        fastText == null
-            ? atLeast(examples.features(), Decisions.LEAST_THRESHOLD, Filter.without())
-            : requireDefined(fastText.atLeast(examples.features(), Decisions.LEAST_THRESHOLD));
-    decisions.add(all, examples.labels());
+  void decide(NumberedExamples examples, Decisions decisions) {
+    Ranking all = atLeast(examples.features(), Decisions.LEAST_THRESHOLD);
+    decisions.add(Heads.requireDefined(all), examples.labels());
   }
 
   /**
@@ -610,25 +360,14 @@ public final class Classifier implements AutoCloseable {
    * #evaluate} measures propensity-scored precision.
    */
   public boolean hasPropensities() {
-    return metadata.containsKey(ClassifierFile.LABEL_COUNTS) && labelCounts().havePropensities();
-  }
-
-  /** As {@link #labelCounts}; null if the model has none. */
-  public LabelCounts labelCountsOrNull() {
-    return metadata.containsKey(ClassifierFile.LABEL_COUNTS) ? labelCounts() : null;
-  }
-
-  private LabelCounts labelCounts() {
-    return LabelCounts.decode(metadata.get(ClassifierFile.LABEL_COUNTS), names().size());
+    return labelCounts().filter(LabelCounts::havePropensities).isPresent();
   }
 
   /**
    * The threshold of a label's probability with the highest micro F1 on the validation examples of
    * the training, or else on those that it held out; empty if there were none.
    */
-  public OptionalDouble threshold() {
-    return ClassifierFile.threshold(metadata);
-  }
+  public abstract OptionalDouble threshold();
 
   /**
    * The minimum probability of the labels of a set that holds a right label in a share of future
@@ -646,44 +385,30 @@ public final class Classifier implements AutoCloseable {
       throw new IllegalArgumentException(
           "coverage: expected a number above 0 and below 1 but was " + coverage);
     }
-    PredictionSets sets = ClassifierFile.predictionSetsOrNull(metadata);
-    return sets == null ? OptionalDouble.empty() : OptionalDouble.of(sets.threshold(coverage));
+    return predictionSets().stream().mapToDouble(sets -> sets.threshold(coverage)).findFirst();
   }
+
+  /** The prediction sets of the training; empty if it held out no examples. */
+  abstract Optional<PredictionSets> predictionSets();
 
   /**
    * The type of the stored weights: FLOAT32 after training, or fewer bits; with two heads, the type
    * of the embedding head.
    */
-  public ElementType weightType() {
-    if (fastText != null) {
-      return ElementType.FLOAT32;
-    }
-    return layer == null ? tree.weightType() : layer.weightType();
-  }
+  public abstract ElementType weightType();
 
   /** The heads of the model. */
-  public ModelHead head() {
-    return tree == null ? ModelHead.EMBEDDING : layer == null ? ModelHead.LINEAR : ModelHead.BOTH;
-  }
-
-  private Labels names() {
-    if (fastText != null) {
-      return fastText.labels();
-    }
-    return layer == null ? tree.labels() : layer.labels();
-  }
+  public abstract ModelHead head();
 
   /**
    * Whether the model {@linkplain org.blocksparse.classifier.training.TrainingOptions#withLabelTree
    * learns each label by itself}.
    */
-  public boolean hasLabelTree() {
-    return fastText == null ? layer instanceof LabelTree : fastText.isOneVsAll();
-  }
+  public abstract boolean hasLabelTree();
 
   /** Whether the model was trained on texts; if not, on features. */
   public boolean takesText() {
-    return input.text();
+    return rows().text();
   }
 
   /**
@@ -691,11 +416,7 @@ public final class Classifier implements AutoCloseable {
    * org.blocksparse.classifier.training.TrainingOptions#withLabelPrefix} has set; pass it to {@link
    * ExampleReader#open}.
    */
-  public String labelPrefix() {
-    return fastText == null
-        ? ClassifierFile.labelPrefix(metadata)
-        : FastTextDictionary.LABEL_PREFIX;
-  }
+  public abstract String labelPrefix();
 
   /** Whether the training had a label. */
   public boolean knows(String label) {
@@ -712,7 +433,7 @@ public final class Classifier implements AutoCloseable {
    *     features, or the other way round
    */
   public boolean knowsFeatureOf(Example example) {
-    return input.hasRow(example);
+    return rows().hasRow(example);
   }
 
   /** All labels, by number. */
@@ -726,63 +447,26 @@ public final class Classifier implements AutoCloseable {
    * @throws InvalidInputException if the model has no {@linkplain ModelHead#EMBEDDING embedding
    *     head}
    */
-  public List<List<String>> classes() {
-    requireOwn();
-    if (layer == null) {
-      throw new InvalidInputException(
-          "model: has no classes, as its head is linear; train with ModelHead.EMBEDDING or"
-              + " ModelHead.BOTH");
-    }
-    ClassAssignment assignment = layer.assignment();
-    List<List<String>> classes = new ArrayList<>();
-    for (int c = 0; c < assignment.classCount(); c++) {
-      List<String> members = new ArrayList<>();
-      for (int slot = 0; slot < assignment.size(c); slot++) {
-        members.add(layer.labels().name(assignment.output(c, slot)));
-      }
-      classes.add(members);
-    }
-    return classes;
-  }
+  public abstract List<List<String>> classes();
 
   /** The off-heap memory of the model: mapped bytes and private bytes. */
-  public MemoryUse memoryUse() {
-    return fastText == null ? heads.memoryUse() : fastText.memoryUse();
-  }
+  public abstract MemoryUse memoryUse();
 
   /** The model card: sizes, memory and facts on the training, in the order of their names. */
   public Map<String, String> info() {
-    Map<String, String> info = card().facts();
-    info.put("input", input.text() ? "text" : "features");
+    Map<String, String> info = facts();
+    info.put("input", rows().text() ? "text" : "features");
     info.put("head", head().name().toLowerCase(Locale.ROOT));
     info.put("labels", Integer.toString(names().size()));
     info.put("weights", weightType().toString());
-    if (fastText != null) {
-      info.putAll(fastText.info());
-    }
-    if (layer != null) {
-      info.put("rows of the table", Integer.toString(bag.vocabulary()));
-      info.put("dimension", Integer.toString(bag.features()));
-      info.put("layer", layer.getClass().getSimpleName());
-      info.put("classes", layer.assignment().toString());
-    }
-    if (tree != null) {
-      info.put("linear features", Integer.toString(tree.features()));
-      info.put("linear clusters", Integer.toString(tree.clusterCount()));
-      info.put("linear weights", tree.weightCount() + " of " + tree.weightType());
-    }
     MemoryUse memory = memoryUse();
     info.put("mapped bytes", Long.toString(memory.mappedBytes()));
-    if (neighbours != null) {
-      info.put("neighbours", neighbours.k() + " of " + neighbours.examples().outputs());
-    }
-    if (texts != null) {
-      float[] weights = heads.weights();
-      info.put("weight of label texts", ModelCard.decimals(weights[1] / (weights[0] + weights[1])));
-    }
     info.put("private bytes", Long.toString(memory.privateBytes()));
     return info;
   }
+
+  /** The facts that only models of this kind have, sorted by name; the caller adds others. */
+  abstract Map<String, String> facts();
 
   /**
    * Writes all parameters as a NumPy archive: {@code table, W1, b1, W2, b2, classOf, slotOf}, and
@@ -792,112 +476,8 @@ public final class Classifier implements AutoCloseable {
    * @throws InvalidInputException if the model has a {@linkplain ModelHead#LINEAR linear head}
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
-  public void export(Path npz) throws IOException {
-    requireNonNull(npz, "npz");
-    requireOwn();
-    if (tree != null) {
-      throw new InvalidInputException(
-          "model: has a linear head, which is not exported; train with ModelHead.EMBEDDING");
-    }
-    if (weightType() == ElementType.FLOAT32) {
-      writeFloats(npz);
-      return;
-    }
-    try (EmbeddingBag wideBag = bag.withWeights(ElementType.FLOAT32);
-        TwoLevelLayer<?> wideLayer = layer.withWeights(ElementType.FLOAT32)) {
-      with(Heads.of(wideBag, wideLayer, null)).writeFloats(npz);
-    }
-  }
-
-  private void writeFloats(Path npz) throws IOException {
-    ClassAssignment assignment = layer.assignment();
-    int outputs = assignment.outputs();
-    int[] classOf = new int[outputs];
-    int[] slotOf = new int[outputs];
-    for (int output = 0; output < outputs; output++) {
-      classOf[output] = assignment.classOf(output);
-      slotOf[output] = assignment.slotOf(output);
-    }
-    try (IntTensor classes = IntTensor.of(classOf, outputs);
-        IntTensor slots = IntTensor.of(slotOf, outputs);
-        IntTensor keys = input().vocabulary().keys()) {
-      Map<String, Tensor> tensors = new TreeMap<>();
-      tensors.put("table", bag.table());
-      tensors.put("W1", layer.W1());
-      tensors.put("b1", layer.b1());
-      tensors.put("W2", layer.W2());
-      tensors.put("b2", layer.b2());
-      tensors.put("classOf", classes);
-      tensors.put("slotOf", slots);
-      tensors.put("keys", keys);
-      NpzFile.write(npz, tensors);
-    }
-  }
-
-  /** Facts on the training; may be changed until others see this. */
-  public ModelCard card() {
-    return new ModelCard(metadata);
-  }
-
-  public Map<String, String> metadata() {
-    return metadata;
-  }
-
-  /**
-   * The rows of a model that train wrote.
-   *
-   * @throws InvalidInputException if it is of fastText
-   */
-  public InputRows input() {
-    requireOwn();
-    return (InputRows) input;
-  }
-
-  public EmbeddingBag bag() {
-    return bag;
-  }
-
-  public TwoLevelLayer<?> layer() {
-    return layer;
-  }
-
-  /** The linear head, or null. */
-  public LinearLabelTree tree() {
-    return tree;
-  }
-
-  /** Beside the linear head; or null. */
-  public NearestExamples neighbours() {
-    return neighbours;
-  }
-
-  /** Texts of labels, beside the linear head; or null. */
-  public SparseWeights texts() {
-    return texts;
-  }
-
-  /** The sum of the heads; null if this is a model of fastText. */
-  public Mixture heads() {
-    return heads;
-  }
+  public abstract void export(Path npz) throws IOException;
 
   @Override
-  public void close() {
-    if (fastText != null) {
-      fastText.close();
-    }
-    if (heads != null) {
-      heads.close();
-    }
-  }
-
-  @Override
-  public String toString() {
-    if (fastText != null) {
-      return "Classifier(" + fastText + ")";
-    }
-    String embedding = layer == null ? "" : bag + ", " + layer;
-    String both = layer == null || tree == null ? "" : ", ";
-    return "Classifier(" + embedding + both + (tree == null ? "" : tree) + ")";
-  }
+  public abstract void close();
 }

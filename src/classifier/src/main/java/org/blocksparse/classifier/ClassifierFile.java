@@ -2,11 +2,11 @@
 package org.blocksparse.classifier;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.Set;
 import java.util.TreeMap;
@@ -14,12 +14,10 @@ import java.util.stream.Stream;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.classifier.examples.LineParser;
-import org.blocksparse.classifier.fasttext.FastTextModel;
 import org.blocksparse.classifier.features.CharacterNgrams;
 import org.blocksparse.classifier.features.FeatureExtractor;
 import org.blocksparse.classifier.features.FeatureVocabulary;
 import org.blocksparse.classifier.features.InputRows;
-import org.blocksparse.internal.files.WholeFile;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.TensorFile;
 import org.blocksparse.linear.LinearLabelTree;
@@ -59,7 +57,7 @@ public final class ClassifierFile {
   private static final String WORDS = "classifier.words";
   private static final String LABEL_PREFIX = "classifier.labelPrefix";
   private static final String VOCABULARY = "classifier.vocabulary";
-  static final String LABEL_COUNTS = "classifier.labelCounts";
+  private static final String LABEL_COUNTS = "classifier.labelCounts";
   private static final String THRESHOLD = "classifier.threshold";
   private static final String PREDICTION_SETS = "classifier.predictionSets";
 
@@ -114,6 +112,12 @@ public final class ClassifierFile {
     return metadata.get(LABEL_PREFIX);
   }
 
+  /** The label counts of a model; empty if it has none. */
+  static Optional<LabelCounts> labelCounts(Map<String, String> metadata, int labels) {
+    return Optional.ofNullable(metadata.get(LABEL_COUNTS))
+        .map(counts -> LabelCounts.decode(counts, labels));
+  }
+
   /** The threshold of a model; empty if it has none. */
   static OptionalDouble threshold(Map<String, String> metadata) {
     String threshold = metadata.get(THRESHOLD);
@@ -126,39 +130,33 @@ public final class ClassifierFile {
     metadata.put(THRESHOLD, Double.toString(threshold));
   }
 
-  /** The prediction sets of a model; null if it has none. */
-  static PredictionSets predictionSetsOrNull(Map<String, String> metadata) {
-    String sets = metadata.get(PREDICTION_SETS);
-    return sets == null ? null : PredictionSets.decode(sets);
+  /** The prediction sets of a model; empty if it has none. */
+  static Optional<PredictionSets> predictionSets(Map<String, String> metadata) {
+    return Optional.ofNullable(metadata.get(PREDICTION_SETS)).map(PredictionSets::decode);
   }
 
   public static void setPredictionSets(Map<String, String> metadata, PredictionSets sets) {
     metadata.put(PREDICTION_SETS, sets.encoded());
   }
 
-  public static Classifier load(Path file, LoadOptions options) throws IOException {
-    return WholeFile.load(file, () -> loadParts(file, options), Classifier::close);
-  }
-
-  private static Classifier loadParts(Path file, LoadOptions options) throws IOException {
-    if (Files.isRegularFile(file) && FastTextModel.isIn(file)) { // nobody waits for a pipe
-      return new Classifier(FastTextModel.load(file, options.workers()));
-    }
+  /** Loads a model that {@link Classifier#save} has written. */
+  public static TrainedClassifier load(Path file, LoadOptions options) throws IOException {
     Map<String, String> metadata = metadata(file);
     Mixture heads = heads(file, options);
     try {
-      EmbeddingBag bag = Heads.partOrNull(heads, Heads.EMBEDDING, EmbeddingBag.class);
-      LinearLabelTree tree = Heads.partOrNull(heads, Heads.LINEAR, LinearLabelTree.class);
+      Optional<EmbeddingBag> bag = Heads.part(heads, Heads.EMBEDDING, EmbeddingBag.class);
+      Optional<LinearLabelTree> tree = Heads.part(heads, Heads.LINEAR, LinearLabelTree.class);
       requireLabelCounts(file, metadata, heads.outputs());
-      InputRows input = input(file, metadata, tree == null ? bag.vocabulary() : tree.features());
-      requireFit(file, bag, input.vocabulary());
-      if (bag != null && bag.mode() != input.mode()) {
-        throw wrong(file, "table", "is of mode " + bag.mode());
+      int rows =
+          tree.map(LinearLabelTree::features).orElseGet(() -> bag.orElseThrow().vocabulary());
+      InputRows input = input(file, metadata, rows);
+      if (bag.isPresent()) {
+        requireFit(file, bag.get(), input);
       }
-      if (tree != null && tree.countsFeatures() != input.text()) {
+      if (tree.isPresent() && tree.get().countsFeatures() != input.text()) {
         throw wrong(file, "tree", "expected counts of features for texts alone");
       }
-      return new Classifier(input, heads, metadata);
+      return new TrainedClassifier(input, heads, metadata);
     } catch (Throwable e) {
       heads.close();
       throw e;
@@ -171,21 +169,11 @@ public final class ClassifierFile {
       if (!HEADS.contains(loaded.scorers())) {
         throw wrong(file, "scorers", "are " + loaded.scorers());
       }
-      EmbeddingBag bag = Heads.partOrNull(loaded, Heads.EMBEDDING, EmbeddingBag.class);
-      TwoLevelLayer<?> layer = Heads.partOrNull(loaded, Heads.EMBEDDING, TwoLevelLayer.class);
-      LinearLabelTree tree = Heads.partOrNull(loaded, Heads.LINEAR, LinearLabelTree.class);
-      NearestExamples neighbours =
-          Heads.partOrNull(loaded, Heads.NEIGHBOURS, NearestExamples.class);
-      requireFit(file, bag, layer, tree);
-      if (neighbours != null) {
-        requireFit(file, neighbours, tree, loaded.calibration().isPresent());
-      }
-      SparseWeights texts = Heads.partOrNull(loaded, Heads.TEXTS, SparseWeights.class);
-      if (texts != null) {
-        requireFit(file, texts, tree, loaded.calibration().isPresent());
+      for (String name : loaded.scorers()) {
+        requireFit(file, loaded, name);
       }
       // The heads decide whether probabilities are added, not the file.
-      return Heads.of(bag, layer, tree, neighbours, texts, loaded);
+      return Heads.of(loaded).sumLike(loaded);
     } catch (IllegalArgumentException e) { // a head of another kind
       loaded.close();
       throw wrong(file, "scorers", "are wrong: " + e.getMessage());
@@ -195,15 +183,26 @@ public final class ClassifierFile {
     }
   }
 
-  /** Bag and layer are null if the head is linear alone, the tree if it is an embedding alone. */
-  private static void requireFit(
-      Path file, EmbeddingBag bag, TwoLevelLayer<?> layer, LinearLabelTree tree)
-      throws IOException {
-    if (layer != null) {
-      requireFit(file, bag, layer);
-    }
-    if (tree != null) {
-      requireFit(file, tree, layer);
+  /** Requires that a head fits itself, and those before it. */
+  private static void requireFit(Path file, Mixture heads, String name) throws IOException {
+    switch (name) {
+      case Heads.EMBEDDING -> {
+        TwoLevelLayer<?> layer = heads.scorer(name, TwoLevelLayer.class);
+        requireFit(file, heads.scorer(name, EmbeddingBag.class), layer);
+        requireNames(file, layer.hasLabels() ? layer.labels().size() : 0, heads);
+      }
+      case Heads.LINEAR -> {
+        LinearLabelTree tree = heads.scorer(name, LinearLabelTree.class);
+        requireNames(file, tree.hasLabels() ? tree.labels().size() : 0, heads);
+      }
+      case Heads.NEIGHBOURS -> {
+        NearestExamples nearest = heads.scorer(name, NearestExamples.class);
+        requireFit(file, name, nearest.examples(), nearest.outputs().outputs(), heads);
+      }
+      default -> {
+        SparseWeights texts = heads.scorer(name, SparseWeights.class);
+        requireFit(file, name, texts, texts.outputs(), heads);
+      }
     }
   }
 
@@ -217,57 +216,37 @@ public final class ClassifierFile {
       throw wrong(
           file, "table", "is of " + bag.weightType() + " for a layer of " + layer.weightType());
     }
-    if (!layer.hasLabels() || layer.labels().size() != layer.assignment().outputs()) {
+  }
+
+  private static void requireNames(Path file, int names, Mixture heads) throws IOException {
+    if (names != heads.outputs()) {
       throw wrong(file, "labels", "not every output has one");
     }
   }
 
-  /** The table has a row for each feature, or for all but characters beside a linear head. */
-  private static void requireFit(Path file, EmbeddingBag bag, FeatureVocabulary vocabulary)
-      throws IOException {
-    if (bag != null
-        && bag.vocabulary() != vocabulary.rows()
-        && bag.vocabulary() != vocabulary.otherRows()) {
+  /** Requires a table as the input: a row for each feature, or for all but characters. */
+  private static void requireFit(Path file, EmbeddingBag bag, InputRows input) throws IOException {
+    FeatureVocabulary vocabulary = input.vocabulary();
+    if (bag.vocabulary() != vocabulary.rows() && bag.vocabulary() != vocabulary.otherRows()) {
       throw wrong(
           file,
           "tree",
           "has " + vocabulary.rows() + " features for a table of " + bag.vocabulary());
     }
-  }
-
-  /** Layer is null if the head is linear alone. */
-  private static void requireFit(Path file, LinearLabelTree tree, TwoLevelLayer<?> layer)
-      throws IOException {
-    if (layer != null && layer.assignment().outputs() != tree.outputs()) {
-      throw wrong(
-          file,
-          "tree",
-          "has " + tree.outputs() + " labels for a layer of " + layer.assignment().outputs());
-    }
-    if (!tree.hasLabels() || tree.labels().size() != tree.outputs()) {
-      throw wrong(file, "labels", "not every output has one");
+    if (bag.mode() != input.mode()) {
+      throw wrong(file, "table", "is of mode " + bag.mode());
     }
   }
 
+  /** Requires that rows of features lead to the outputs of the linear head. */
   private static void requireFit(
-      Path file, NearestExamples neighbours, LinearLabelTree tree, boolean isCalibrated)
-      throws IOException {
-    if (neighbours.examples().features() != tree.features()
-        || neighbours.examples().countsFeatures() != tree.countsFeatures()
-        || neighbours.outputs().outputs() != tree.outputs()
-        || !isCalibrated) {
-      throw wrong(file, Heads.NEIGHBOURS, "are not those of the linear head, or not calibrated");
-    }
-  }
-
-  private static void requireFit(
-      Path file, SparseWeights texts, LinearLabelTree tree, boolean isCalibrated)
-      throws IOException {
-    if (texts.features() != tree.features()
-        || !texts.countsFeatures()
-        || texts.outputs() != tree.outputs()
-        || !isCalibrated) {
-      throw wrong(file, Heads.TEXTS, "are not those of the linear head, or not calibrated");
+      Path file, String name, SparseWeights rows, int outputs, Mixture heads) throws IOException {
+    LinearLabelTree tree = heads.scorer(Heads.LINEAR, LinearLabelTree.class);
+    if (rows.features() != tree.features()
+        || rows.countsFeatures() != tree.countsFeatures()
+        || outputs != tree.outputs()
+        || heads.calibration().isEmpty()) {
+      throw wrong(file, name, "are not those of the linear head, or not calibrated");
     }
   }
 
@@ -287,7 +266,7 @@ public final class ClassifierFile {
       require(file, metadata, THRESHOLD, "0\\.\\d{1,3}|1\\.0");
     }
     try {
-      predictionSetsOrNull(metadata);
+      predictionSets(metadata);
     } catch (IllegalArgumentException e) {
       throw wrong(file, PREDICTION_SETS, e.getMessage());
     }
@@ -296,13 +275,10 @@ public final class ClassifierFile {
 
   private static void requireLabelCounts(Path file, Map<String, String> metadata, int labels)
       throws IOException {
-    String counts = metadata.get(LABEL_COUNTS);
-    if (counts != null) {
-      try {
-        LabelCounts.decode(counts, labels);
-      } catch (IllegalArgumentException e) {
-        throw wrong(file, LABEL_COUNTS, e.getMessage());
-      }
+    try {
+      labelCounts(metadata, labels);
+    } catch (IllegalArgumentException e) {
+      throw wrong(file, LABEL_COUNTS, e.getMessage());
     }
   }
 

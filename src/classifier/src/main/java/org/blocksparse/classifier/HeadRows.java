@@ -23,8 +23,11 @@ public record HeadRows(List<SparseRows> rows, SparseRows made) implements AutoCl
    * @param features with all features; not closed here
    */
   public static HeadRows of(Mixture heads, SparseRows features, FeatureVocabulary vocabulary) {
-    EmbeddingBag bag = Heads.partOrNull(heads, Heads.EMBEDDING, EmbeddingBag.class);
-    if (bag == null || bag.vocabulary() == vocabulary.rows()) {
+    boolean haveSameRows =
+        Heads.part(heads, Heads.EMBEDDING, EmbeddingBag.class)
+            .map(bag -> bag.vocabulary() == vocabulary.rows())
+            .orElse(true);
+    if (haveSameRows) {
       return new HeadRows(List.of(features), null);
     }
     SparseRows others = withoutCharacters(features, vocabulary);

@@ -8,6 +8,9 @@ import org.blocksparse.SparseRows;
  * its outputs.
  */
 public record NumberedExamples(SparseRows features, SparseRows labels) implements AutoCloseable {
+  /** The number of examples that are computed together. */
+  public static final int BATCH = 256;
+
   public int size() {
     return labels.rows();
   }

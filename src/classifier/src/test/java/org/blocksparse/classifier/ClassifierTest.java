@@ -137,7 +137,7 @@ final class ClassifierTest {
     long parameters;
     try (Classifier classifier = trained(SMALL.withEpochs(1))) {
       classifier.save(file);
-      parameters = 4L * 16 * (classifier.bag().vocabulary() + LABELS);
+      parameters = 4L * 16 * (TrainedClassifier.require(classifier).bag().vocabulary() + LABELS);
       assertEquals(0, classifier.memoryUse().mappedBytes());
       assertTrue(classifier.memoryUse().privateBytes() > parameters);
     }
@@ -198,12 +198,11 @@ final class ClassifierTest {
       two.save(other);
       answers = two.predict(heldOut, 3);
     }
-    try (Classifier loaded = ClassifierFile.load(file, replacing(file, other, 1))) {
+    try (Classifier loaded = Classifier.load(file, replacing(file, other, 1))) {
       assertEquals(answers, loaded.predict(heldOut, 3));
     }
     IOException e =
-        assertThrows(
-            IOException.class, () -> ClassifierFile.load(file, replacing(file, other, 100)));
+        assertThrows(IOException.class, () -> Classifier.load(file, replacing(file, other, 100)));
     assertEquals(file + ": cannot be loaded: it is being replaced", e.getMessage());
   }
 
@@ -514,7 +513,7 @@ final class ClassifierTest {
   @Test
   void weightsThatAreNotFinite_areTold() {
     try (Classifier classifier = trained(SMALL.withEpochs(1))) {
-      classifier.layer().W1().fill(Float.NaN);
+      TrainedClassifier.require(classifier).layer().W1().fill(Float.NaN);
       String message = "model: its weights are not finite";
       assertEquals(
           message,
@@ -600,9 +599,15 @@ final class ClassifierTest {
     try (Classifier classifier = trained(SMALL.withEpochs(1))) {
       classifier.export(npz);
       try (NpzFile file = NpzFile.open(npz)) {
-        assertEquals(classifier.bag().table().shape(), file.floats("table").shape());
-        assertArrayEquals(classifier.layer().W1().toArray(), file.floats("W1").toArray());
-        assertEquals(classifier.bag().vocabulary(), file.ints("keys").shape().dim(0));
+        assertEquals(
+            TrainedClassifier.require(classifier).bag().table().shape(),
+            file.floats("table").shape());
+        assertArrayEquals(
+            TrainedClassifier.require(classifier).layer().W1().toArray(),
+            file.floats("W1").toArray());
+        assertEquals(
+            TrainedClassifier.require(classifier).bag().vocabulary(),
+            file.ints("keys").shape().dim(0));
       }
     }
   }
@@ -645,8 +650,10 @@ final class ClassifierTest {
           assertThrows(InvalidInputException.class, () -> narrow.save(file, other)).getMessage());
       Path npz = folder.resolve("model.npz");
       narrow.export(npz);
-      try (TwoLevelLayer<?> widened = narrow.layer().withWeights(ElementType.FLOAT32);
-          EmbeddingBag bag = narrow.bag().withWeights(ElementType.FLOAT32);
+      try (TwoLevelLayer<?> widened =
+              TrainedClassifier.require(narrow).layer().withWeights(ElementType.FLOAT32);
+          EmbeddingBag bag =
+              TrainedClassifier.require(narrow).bag().withWeights(ElementType.FLOAT32);
           NpzFile exported = NpzFile.open(npz)) {
         assertArrayEquals(widened.W2().toArray(), exported.floats("W2").toArray());
         assertArrayEquals(bag.table().toArray(), exported.floats("table").toArray());
@@ -660,7 +667,8 @@ final class ClassifierTest {
     try (Classifier classifier = trained(SMALL.withEpochs(1))) {
       classifier.save(mixed);
       try (Mixture heads = Mixture.load(mixed, LoadOptions.copied());
-          EmbeddingBag bag = classifier.bag().withWeights(ElementType.INT8)) {
+          EmbeddingBag bag =
+              TrainedClassifier.require(classifier).bag().withWeights(ElementType.INT8)) {
         HierarchicalSoftmax layer = heads.scorer("embedding", HierarchicalSoftmax.class);
         Mixture.builder()
             .layer("embedding", bag, layer)

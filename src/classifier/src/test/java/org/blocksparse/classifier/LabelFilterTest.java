@@ -103,7 +103,7 @@ final class LabelFilterTest {
           "k: expected at least 1 but was 0",
           assertThrows(IllegalArgumentException.class, () -> PredictionOptions.top(0))
               .getMessage());
-      classifier.layer().W1().fill(Float.NaN);
+      TrainedClassifier.require(classifier).layer().W1().fill(Float.NaN);
       assertThrows(InvalidInputException.class, () -> classifier.predict(example, one));
     }
   }

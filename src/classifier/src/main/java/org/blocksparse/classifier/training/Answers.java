@@ -3,11 +3,11 @@ package org.blocksparse.classifier.training;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.ClassifierFile;
 import org.blocksparse.classifier.Decisions;
 import org.blocksparse.classifier.NumberedExamples;
 import org.blocksparse.classifier.PredictionSets;
+import org.blocksparse.classifier.TrainedClassifier;
 
 /** The answers on held-out examples, from which a model keeps its thresholds. */
 final class Answers {
@@ -15,12 +15,12 @@ final class Answers {
   private final List<Float> right = new ArrayList<>();
 
   /** No answers yet, of a model or those like it. */
-  Answers(Classifier model) {
+  Answers(TrainedClassifier model) {
     this.decisions = model.decisions(Decisions.LEAST_THRESHOLD);
   }
 
   /** Adds the answers of a model. */
-  void add(Classifier model, NumberedExamples examples) {
+  void add(TrainedClassifier model, NumberedExamples examples) {
     model.decide(examples, decisions);
     for (float each : model.rightLogProbabilities(examples)) {
       right.add(each);
@@ -28,7 +28,7 @@ final class Answers {
   }
 
   /** Puts the thresholds into a model, unless there were no examples. */
-  void keep(Classifier model) {
+  void keep(TrainedClassifier model) {
     if (right.isEmpty()) {
       return;
     }

@@ -4,8 +4,8 @@ package org.blocksparse.classifier.training;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.ClassifierFile;
+import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.classifier.examples.InvalidInputException;
 import org.blocksparse.io.LoadOptions;
 
@@ -36,7 +36,7 @@ final class BestModel implements AutoCloseable {
    * @param epochs how many there will be at most
    * @param model the one that is trained
    */
-  BestModel(TrainingOptions options, int epochs, Classifier model) {
+  BestModel(TrainingOptions options, int epochs, TrainedClassifier model) {
     this.options = options;
     TrainingDefaults values = new TrainingDefaults(options);
     this.metric = values.validationMetric();
@@ -51,7 +51,7 @@ final class BestModel implements AutoCloseable {
    * @param isLast whether no other epoch follows: then there is nothing to keep it from
    * @throws ArithmeticException if its weights are not finite
    */
-  void measure(Classifier model, int epoch, double loss, boolean isLast) {
+  void measure(TrainedClassifier model, int epoch, double loss, boolean isLast) {
     boolean isBest = true;
     boolean isMeasured = validation != null;
     if (isMeasured) {
@@ -71,7 +71,7 @@ final class BestModel implements AutoCloseable {
                 : new LearningPoint(epoch, loss, Double.NaN, Double.NaN, Double.NaN, isBest));
   }
 
-  private ValidationScores scores(Classifier model) {
+  private ValidationScores scores(TrainedClassifier model) {
     try {
       return validation.measure(model, metric == ValidationMetric.F1, options.listener());
     } catch (InvalidInputException e) { // of the weights, which the next loss would tell, too
@@ -79,7 +79,7 @@ final class BestModel implements AutoCloseable {
     }
   }
 
-  private void keep(Classifier model) {
+  private void keep(TrainedClassifier model) {
     try {
       if (file == null) {
         Path folder = options.temporaryFolder();
@@ -104,9 +104,9 @@ final class BestModel implements AutoCloseable {
    * The better one of the model that was measured last, and the one that was kept; of equals the
    * latter, which was the first and was reported as the best.
    */
-  Classifier orBetter(Classifier model) {
+  TrainedClassifier orBetter(TrainedClassifier model) {
     boolean isLastBest = kept.equals(ValidationScores.NONE) || last.areAbove(kept, metric);
-    Classifier better = isLastBest ? null : loadedOrNull();
+    TrainedClassifier better = isLastBest ? null : loadedOrNull();
     if (better == null) {
       return model;
     }
@@ -115,12 +115,12 @@ final class BestModel implements AutoCloseable {
   }
 
   /** The one that was kept, in place of a model whose training failed; null if there is none. */
-  Classifier inPlaceOfOrNull(Classifier model, Throwable reason) {
+  TrainedClassifier inPlaceOfOrNull(TrainedClassifier model, Throwable reason) {
     if (kept.equals(ValidationScores.NONE)) {
       return null;
     }
     model.close(); // memory may be what there is too little of
-    Classifier better = loadedOrNull();
+    TrainedClassifier better = loadedOrNull();
     if (better != null) {
       options
           .listener()
@@ -131,7 +131,7 @@ final class BestModel implements AutoCloseable {
   }
 
   /** Null, and the file stays, if it cannot be loaded. Nothing is measured any more after this. */
-  private Classifier loadedOrNull() {
+  private TrainedClassifier loadedOrNull() {
     validation.close(); // it may have what room the model needs
     try {
       return ClassifierFile.load(file, LoadOptions.copied().withWorkers(options.workers()));

@@ -13,9 +13,9 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag;
-import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.ClassifierFile;
 import org.blocksparse.classifier.Heads;
+import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.classifier.examples.InvalidInputException;
 import org.blocksparse.classifier.features.FeatureVocabulary;
 import org.blocksparse.classifier.features.InputRows;
@@ -73,7 +73,7 @@ final class EmbeddingTrainer {
     this.set = set;
     this.companion = companion;
     this.options = options;
-    Classifier initial = options.initialModel();
+    TrainedClassifier initial = options.initialModel();
     this.withCharacters = initial == null ? companion == null : hasCharacters(initial);
     this.values = new TrainingDefaults(options);
     this.random = new SplittableRandom(options.seed());
@@ -87,7 +87,7 @@ final class EmbeddingTrainer {
   }
 
   /** Whether the embedding of a model has rows of characters, if there are any. */
-  static boolean hasCharacters(Classifier model) {
+  static boolean hasCharacters(TrainedClassifier model) {
     return model.bag().vocabulary() == model.input().vocabulary().rows();
   }
 
@@ -102,7 +102,7 @@ final class EmbeddingTrainer {
   /** A head beside that of a model in training. */
   interface Companion {
     /** Whether the model may still gain from further epochs. */
-    boolean goesOn(Classifier model, int epoch, int epochs);
+    boolean goesOn(TrainedClassifier model, int epoch, int epochs);
   }
 
   /** Gathers the targets of the examples from begin to end, in the order of the epoch. */
@@ -130,11 +130,11 @@ final class EmbeddingTrainer {
     return scores;
   }
 
-  Classifier train() {
+  TrainedClassifier train() {
     requireValidationOfTheSameKind();
-    Classifier model = newModel();
+    TrainedClassifier model = newModel();
     try (BestModel best = new BestModel(options, epochs, model)) {
-      Classifier result = learn(model, best);
+      TrainedClassifier result = learn(model, best);
       result.card().put("epochs", epochsLearned());
       if (endedEarly) {
         options
@@ -158,7 +158,7 @@ final class EmbeddingTrainer {
    * @param listener receives the progress
    */
   static ValidationScores measure(
-      Classifier result, TrainingOptions options, TrainingListener listener) {
+      TrainedClassifier result, TrainingOptions options, TrainingListener listener) {
     try (ValidationSet validation = new ValidationSet(options.validation(), result)) {
       ValidationScores scores = validation.measure(result, true, listener);
       TrainingCard.of(result).putScores(scores);
@@ -171,11 +171,11 @@ final class EmbeddingTrainer {
   }
 
   /** The model that is the best one at the end. Hours of training are not lost to an error. */
-  private Classifier learn(Classifier model, BestModel best) {
+  private TrainedClassifier learn(TrainedClassifier model, BestModel best) {
     try {
       learnAll(model, best);
     } catch (ArithmeticException | OutOfMemoryError e) { // the loss is not finite, or no memory
-      Classifier better = best.inPlaceOfOrNull(model, e);
+      TrainedClassifier better = best.inPlaceOfOrNull(model, e);
       if (better == null) {
         throw e;
       }
@@ -196,7 +196,7 @@ final class EmbeddingTrainer {
     }
   }
 
-  private void learnAll(Classifier model, BestModel best) {
+  private void learnAll(TrainedClassifier model, BestModel best) {
     for (int epoch = 1; epoch <= epochs && !best.isOver(); epoch++) {
       long before = learned;
       double loss = learnOnce(model, head, epoch);
@@ -226,7 +226,7 @@ final class EmbeddingTrainer {
         : String.format(Locale.ROOT, "%.2f", (double) learned / order.length);
   }
 
-  private Classifier newModel() {
+  private TrainedClassifier newModel() {
     Labels labels = Labels.of(set.labelNames()); // first, as it refuses what is no text
     options.listener().leftOut(set.featuresLeftOut(), !set.forgot(), set.withoutFeatures());
     int withSeveralLabels = set.withSeveralLabels();
@@ -248,7 +248,7 @@ final class EmbeddingTrainer {
         card.putPretrained(PretrainedRows.fill(bag, input, options.pretrained()));
       }
       head = head(grown == null ? newLayer(classes, labels) : grown.layer(bag, labels));
-      return new Classifier(input, Heads.of(bag, head.layer(), null), metadata);
+      return new TrainedClassifier(input, new Heads().embedding(bag, head.layer()).sum(), metadata);
     } catch (Throwable e) {
       bag.close();
       throw e;
@@ -311,7 +311,7 @@ final class EmbeddingTrainer {
    * Goes through all examples once, or until it is stopped. Returns the mean of the losses; NaN if
    * there was no step.
    */
-  private <T> double learnOnce(Classifier model, Head<T> head, int epoch) {
+  private <T> double learnOnce(TrainedClassifier model, Head<T> head, int epoch) {
     shuffle(order, random);
     double sum = 0;
     int begin = 0;
@@ -374,7 +374,7 @@ final class EmbeddingTrainer {
     }
   }
 
-  private <T> double step(Classifier model, Head<T> head, Batch<T> gathered) {
+  private <T> double step(TrainedClassifier model, Head<T> head, Batch<T> gathered) {
     double done = learned / ((double) epochs * order.length);
     float rate = (float) (values.rate() * (1 - done));
     Optimizer optimizer = Optimizer.adagrad(rate);

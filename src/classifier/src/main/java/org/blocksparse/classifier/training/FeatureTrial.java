@@ -188,7 +188,7 @@ final class FeatureTrial {
                       new NumberedExamples(
                           set.features(heldOut, begin, end, known),
                           set.labels(heldOut, begin, end)))) {
-        all.addAll(examples.ndcg(Heads.of(null, null, tree)));
+        all.addAll(examples.ndcg(new Heads().linear(tree).sum()));
         unitsOfExamples.addAll(examples.units());
       }
     }

@@ -6,7 +6,8 @@ import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag;
-import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.NumberedExamples;
+import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.softmax.TwoLevelLayer;
 
@@ -18,7 +19,7 @@ final class GrownModel {
   /** Elements that are copied at once. */
   private static final int PIECE = 1 << 16;
 
-  private final Classifier from;
+  private final TrainedClassifier from;
   private final TrainingSet set;
   private final TrainingOptions options;
 
@@ -92,8 +93,8 @@ final class GrownModel {
     float[] sums = new float[Math.multiplyExact(count, dimension)];
     int[] order =
         IntStream.range(0, set.size()).filter(e -> set.hasLabel(e, l -> l >= first)).toArray();
-    for (int begin = 0; begin < order.length; begin += Classifier.BATCH) {
-      int end = Math.min(order.length, begin + Classifier.BATCH);
+    for (int begin = 0; begin < order.length; begin += NumberedExamples.BATCH) {
+      int end = Math.min(order.length, begin + NumberedExamples.BATCH);
       try (SparseRows rows = set.features(order, begin, end, withCharacters);
           SparseRows labels = set.labels(order, begin, end);
           FloatTensor x = bag.apply(rows)) {

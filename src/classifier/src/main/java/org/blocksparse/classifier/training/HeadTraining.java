@@ -10,12 +10,12 @@ import java.util.concurrent.CancellationException;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import org.blocksparse.SparseRows;
-import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.ClassifierFile;
 import org.blocksparse.classifier.Heads;
 import org.blocksparse.classifier.LabelCounts;
 import org.blocksparse.classifier.ModelHead;
 import org.blocksparse.classifier.NumberedExamples;
+import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.features.FeatureGroup;
 import org.blocksparse.classifier.features.FeatureVocabulary;
@@ -123,7 +123,7 @@ public final class HeadTraining {
    * @throws IllegalArgumentException if not
    */
   static void requireHead(TrainingOptions options) {
-    Classifier initial = options.initialModel();
+    TrainedClassifier initial = options.initialModel();
     ModelHead chosen = headOrNull(options);
     if (!options.labelTexts().isEmpty() && chosen != null && chosen != ModelHead.LINEAR) {
       throw new IllegalArgumentException(
@@ -147,7 +147,7 @@ public final class HeadTraining {
     }
   }
 
-  Classifier train() {
+  TrainedClassifier train() {
     requireTextToBePretrained();
     requireLabelTextsToBeWeighed();
     if (options.initialModel() != null) {
@@ -205,7 +205,7 @@ public final class HeadTraining {
   }
 
   /** The examples that choose and calibrate, for a model; none if there are too few. */
-  private HeldOut heldOut(Classifier model) {
+  private HeldOut heldOut(TrainedClassifier model) {
     if (!isValidated && (heldOut().length > 0 || head == ModelHead.EMBEDDING)) {
       return heldOut(folds.get(0));
     }
@@ -233,8 +233,8 @@ public final class HeadTraining {
 
   // ----------------------------------------------------------------------------------- embedding
 
-  private Classifier trainAlone() {
-    Classifier model = new EmbeddingTrainer(set, options, others(), null).train();
+  private TrainedClassifier trainAlone() {
+    TrainedClassifier model = new EmbeddingTrainer(set, options, others(), null).train();
     try (HeldOut examples = heldOut(model)) {
       Mixture fitted = examples.fit(model.heads());
       return finished(withAnswers(model.with(fitted), examples, List.of()));
@@ -245,11 +245,11 @@ public final class HeadTraining {
   }
 
   /** The linear head with an embedding beside it; null if the training has none. */
-  private Classifier besideOrNull(Classifier linear, HeldOut examples) {
+  private TrainedClassifier besideOrNull(TrainedClassifier linear, HeldOut examples) {
     if (head != ModelHead.BOTH && !mayTryMore()) {
       return null;
     }
-    Classifier embedding;
+    TrainedClassifier embedding;
     try {
       EmbeddingTrainer.Companion companion =
           (model, epoch, epochs) ->
@@ -279,13 +279,17 @@ public final class HeadTraining {
     }
   }
 
-  private static Mixture both(Classifier embedding, Classifier linear) {
-    return Heads.of(embedding.bag(), embedding.layer(), linear.tree());
+  private static Mixture both(TrainedClassifier embedding, TrainedClassifier linear) {
+    return new Heads().embedding(embedding.bag(), embedding.layer()).linear(linear.tree()).sum();
   }
 
   /** Whether an embedding in training may still gain: once, after a part of its epochs. */
   private static boolean isWorthwhile(
-      Classifier embedding, int epoch, int epochs, Classifier linear, HeldOut examples) {
+      TrainedClassifier embedding,
+      int epoch,
+      int epochs,
+      TrainedClassifier linear,
+      HeldOut examples) {
     boolean isTime = epoch * TRIAL >= epochs && (epoch - 1) * TRIAL < epochs;
     return !isTime
         || examples.gain(examples.fit(both(embedding, linear)), linear.heads()).mean() > 0;
@@ -293,7 +297,7 @@ public final class HeadTraining {
 
   // -------------------------------------------------------------------------------------- linear
 
-  private Classifier trainLinear() {
+  private TrainedClassifier trainLinear() {
     Labels labels = begin();
     BitSet withheld = withheld();
     boolean isTwice =
@@ -301,12 +305,12 @@ public final class HeadTraining {
     int last = isTwice ? 1 : 0;
     boolean triesMore = head == ModelHead.BOTH || !texts.isEmpty() || mayTryMore();
     int trees = (triesMore ? 1 : folds.size()) + last; // folds only if the head stays alone
-    Classifier model = linear(tree(others(), withheld, labels, 0, trees));
+    TrainedClassifier model = linear(tree(others(), withheld, labels, 0, trees));
     try {
       try (HeldOut examples = heldOut(model)) {
         Mixture near =
             texts.isEmpty() ? withNeighboursOrNull(model, examples) : withTexts(model, examples);
-        Classifier both = near == null ? besideOrNull(model, examples) : model.with(near);
+        TrainedClassifier both = near == null ? besideOrNull(model, examples) : model.with(near);
         model =
             both == null
                 ? calibrated(model, examples, labels, folds.size() + last)
@@ -323,7 +327,8 @@ public final class HeadTraining {
   }
 
   /** The linear head, calibrated on the examples of all folds, or of those before it is stopped. */
-  private Classifier calibrated(Classifier linear, HeldOut examples, Labels labels, int trees) {
+  private TrainedClassifier calibrated(
+      TrainedClassifier linear, HeldOut examples, Labels labels, int trees) {
     if (folds.size() == 1) {
       return withAnswers(linear.with(examples.fit(linear.heads())), examples, List.of());
     }
@@ -339,7 +344,7 @@ public final class HeadTraining {
         others.add(tree);
         foldsUsed++;
         try (HeldOut ofFold = heldOut(fold)) {
-          ofFold.addTo(fit, Heads.of(null, null, tree));
+          ofFold.addTo(fit, new Heads().linear(tree).sum());
         }
       }
       return withAnswers(linear.with(fit.fit()), examples, others);
@@ -362,11 +367,12 @@ public final class HeadTraining {
    *
    * @param others linear heads of the folds after the first, whose answers count as well
    */
-  private Classifier withAnswers(Classifier model, HeldOut examples, List<LinearLabelTree> others) {
+  private TrainedClassifier withAnswers(
+      TrainedClassifier model, HeldOut examples, List<LinearLabelTree> others) {
     Answers answers = new Answers(model);
     examples.addTo(answers, model);
     for (int i = 0; i < others.size(); i++) {
-      Mixture likeIt = Heads.of(null, null, others.get(i), null, null, model.heads());
+      Mixture likeIt = Heads.of(model.heads()).linear(others.get(i)).sumLike(model.heads());
       try (HeldOut ofFold = heldOut(folds.get(i + 1))) {
         ofFold.addTo(answers, model.with(likeIt));
       }
@@ -381,18 +387,17 @@ public final class HeadTraining {
    *
    * @param lacksLabels whether the model is not worth keeping then
    */
-  private Classifier again(Classifier model, Labels labels, boolean lacksLabels) {
+  private TrainedClassifier again(TrainedClassifier model, Labels labels, boolean lacksLabels) {
     try {
       int before = foldsUsed;
       LinearLabelTree ofAll = tree(all(), new BitSet(), labels, before, before + 1);
       model.tree().close();
-      NearestExamples near = model.neighbours();
-      if (near != null) {
-        close(near);
-        near = neighbours(all());
+      Heads heads = Heads.of(model.heads()).linear(ofAll);
+      if (model.neighbours().isPresent()) {
+        close(model.neighbours().get());
+        heads.neighbours(neighbours(all()));
       }
-      return model.with(
-          Heads.of(model.bag(), model.layer(), ofAll, near, model.texts(), model.heads()));
+      return model.with(heads.sumLike(model.heads()));
     } catch (CancellationException e) {
       if (lacksLabels) {
         throw e;
@@ -407,7 +412,7 @@ public final class HeadTraining {
    * The linear head with the labels of the nearest examples, where these are worth a trial and
    * gain; or null.
    */
-  private Mixture withNeighboursOrNull(Classifier linear, HeldOut examples) {
+  private Mixture withNeighboursOrNull(TrainedClassifier linear, HeldOut examples) {
     if (head != null
         || TrainingDefaults.areFew(set.size())
         || set.labelNames().size() <= set.size()) {
@@ -416,7 +421,7 @@ public final class HeadTraining {
     NearestExamples near = neighbours(others());
     boolean isKept = false;
     try {
-      Mixture both = examples.fit(Heads.of(null, null, linear.tree(), near, null));
+      Mixture both = examples.fit(Heads.of(linear.heads()).neighbours(near).sum());
       HeldOut.Gain gain = examples.gain(both, linear.heads());
       isKept = gain.isLarge();
       options.listener().neighbours(isKept, gain.mean(), gain.standardError());
@@ -487,13 +492,13 @@ public final class HeadTraining {
   }
 
   /** The linear head with the texts of labels. */
-  private Mixture withTexts(Classifier linear, HeldOut examples) {
+  private Mixture withTexts(TrainedClassifier linear, HeldOut examples) {
     SparseWeights similar;
     try (SparseRows words = SparseRows.of(texts)) {
       similar = SparseWeights.ofRows(words, set.vocabulary().rows(), options.workers());
     }
     try {
-      Mixture all = examples.fit(Heads.of(null, null, linear.tree(), null, similar));
+      Mixture all = examples.fit(Heads.of(linear.heads()).texts(similar).sum());
       HeldOut.Gain gain = examples.gain(all, linear.heads());
       options.listener().labelTexts(all.weights()[1] > 0, gain.mean(), gain.standardError());
       if (gain.isMeasured()) {
@@ -507,12 +512,12 @@ public final class HeadTraining {
   }
 
   /** A model with a linear head alone, which is not calibrated. */
-  private Classifier linear(LinearLabelTree tree) {
+  private TrainedClassifier linear(LinearLabelTree tree) {
     InputRows input = new InputRows(set.isText(), options.textFeatures(), set.vocabulary());
     LabelCounts counts = set.labelCountsOrNull(options.initialModel());
     Map<String, String> metadata = ClassifierFile.metadata(input, counts, options.labelPrefix());
     new TrainingCard(metadata).putTraining(set, options);
-    return new Classifier(input, Heads.of(null, null, tree), metadata);
+    return new TrainedClassifier(input, new Heads().linear(tree).sum(), metadata);
   }
 
   private Labels begin() {
@@ -575,18 +580,22 @@ public final class HeadTraining {
   // --------------------------------------------------------------------------- an initial model
 
   /** Trains a model further, whose weights of heads and calibration stay. */
-  private Classifier continued(Classifier initial) {
+  private TrainedClassifier continued(TrainedClassifier initial) {
     requireKind(initial);
-    Classifier embedding = head.hasEmbedding() ? new EmbeddingTrainer(set, options).train() : null;
+    TrainedClassifier embedding =
+        head.hasEmbedding() ? new EmbeddingTrainer(set, options).train() : null;
     LinearLabelTree tree = null;
     try {
       if (head.hasLinear()) {
         Labels labels = embedding == null ? begin() : embedding.layer().labels();
         tree = extended(initial.tree(), labels);
       }
-      Classifier model = embedding == null ? linear(tree) : embedding;
-      return finished(
-          model.with(Heads.of(model.bag(), model.layer(), tree, null, null, initial.heads())));
+      TrainedClassifier model = embedding == null ? linear(tree) : embedding;
+      Heads heads = Heads.of(model.heads());
+      if (tree != null) {
+        heads.linear(tree);
+      }
+      return finished(model.with(heads.sumLike(initial.heads())));
     } catch (CancellationException e) {
       if (embedding == null || !EmbeddingTrainer.hasCharacters(embedding)) {
         if (embedding != null) {
@@ -607,7 +616,7 @@ public final class HeadTraining {
     }
   }
 
-  private void requireKind(Classifier initial) {
+  private void requireKind(TrainedClassifier initial) {
     if (initial.takesText() != set.isText()) {
       throw new IllegalArgumentException(
           set.isText()
@@ -629,7 +638,7 @@ public final class HeadTraining {
   /**
    * A model whose heads are final, measured on the validation examples for the card of its file.
    */
-  private Classifier finished(Classifier model) {
+  private TrainedClassifier finished(TrainedClassifier model) {
     if (model.head() == ModelHead.EMBEDDING && model.heads().calibration().isEmpty()) {
       return model; // its last epoch was measured
     }

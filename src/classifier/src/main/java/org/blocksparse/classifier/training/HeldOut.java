@@ -13,9 +13,10 @@ import java.util.function.BiFunction;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.SparseRows;
-import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.HeadRows;
+import org.blocksparse.classifier.Heads;
 import org.blocksparse.classifier.NumberedExamples;
+import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.classifier.features.FeatureVocabulary;
 import org.blocksparse.mixture.Mixture;
 import org.blocksparse.mixture.MixtureFit;
@@ -53,8 +54,8 @@ final class HeldOut implements AutoCloseable {
       BiFunction<Integer, Integer, NumberedExamples> batch) {
     HeldOut examples = new HeldOut(new ArrayList<>(), units, vocabulary);
     try {
-      for (int begin = 0; begin < units.length; begin += Classifier.BATCH) {
-        int end = Math.min(units.length, begin + Classifier.BATCH);
+      for (int begin = 0; begin < units.length; begin += NumberedExamples.BATCH) {
+        int end = Math.min(units.length, begin + NumberedExamples.BATCH);
         examples.batches.add(batch.apply(begin, end));
       }
       return examples;
@@ -198,12 +199,12 @@ final class HeldOut implements AutoCloseable {
         }
       }
     } catch (IllegalArgumentException e) { // a score is NaN
-      throw new ArithmeticException(Classifier.notFinite().getMessage());
+      throw new ArithmeticException(Heads.notFinite().getMessage());
     }
   }
 
   /** Adds the answers of a model on the examples. */
-  void addTo(Answers answers, Classifier model) {
+  void addTo(Answers answers, TrainedClassifier model) {
     batches.forEach(batch -> answers.add(model, batch));
   }
 
@@ -244,7 +245,7 @@ final class HeldOut implements AutoCloseable {
 
   private Ranking rank(Mixture heads, SparseRows features) {
     try (HeadRows x = HeadRows.of(heads, features, vocabulary)) {
-      return Classifier.requireDefined(heads.topK(x.rows(), RANKED));
+      return Heads.requireDefined(heads.topK(x.rows(), RANKED));
     }
   }
 

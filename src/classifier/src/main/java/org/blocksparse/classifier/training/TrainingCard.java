@@ -2,8 +2,8 @@
 package org.blocksparse.classifier.training;
 
 import java.util.Map;
-import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.ModelCard;
+import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.classifier.features.FeatureCounts;
 
 /** Writes the figures of a training into the {@link ModelCard} of its model. */
@@ -17,7 +17,7 @@ final class TrainingCard {
     this.card = new ModelCard(metadata);
   }
 
-  static TrainingCard of(Classifier model) {
+  static TrainingCard of(TrainedClassifier model) {
     return new TrainingCard(model.metadata());
   }
 

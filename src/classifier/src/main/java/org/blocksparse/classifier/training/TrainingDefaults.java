@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier.training;
 
-import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.softmax.ClassAssignment;
 
 /**
@@ -125,7 +125,7 @@ public record TrainingDefaults(TrainingOptions options) {
   }
 
   boolean labelTree() {
-    Classifier initial = options.initialModel();
+    TrainedClassifier initial = options.initialModel();
     return initial != null ? initial.hasLabelTree() : options.labelTree();
   }
 

@@ -17,6 +17,7 @@ import org.blocksparse.ElementType;
 import org.blocksparse.Workers;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.ModelHead;
+import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.examples.ExampleReader;
 import org.blocksparse.classifier.examples.InvalidInputException;
@@ -43,7 +44,7 @@ public final class TrainingOptions {
   private static final TrainingOptions DEFAULTS = new TrainingOptions();
 
   // The number 0 and null stand for the default.
-  private Classifier initialModel;
+  private TrainedClassifier initialModel;
   private FastTextVectors pretrained;
   private int dimension;
   private int epochs;
@@ -148,21 +149,21 @@ public final class TrainingOptions {
    * @throws InvalidInputException if the model is of fastText
    */
   public TrainingOptions withInitialModel(Classifier model) {
-    model.requireOwn();
-    if (model.head() == ModelHead.EMBEDDING && model.weightType() != ElementType.FLOAT32) {
+    TrainedClassifier own = TrainedClassifier.require(model);
+    if (own.head() == ModelHead.EMBEDDING && own.weightType() != ElementType.FLOAT32) {
       throw new IllegalArgumentException(
           "initialModel: expected weights of FLOAT32 but was "
-              + model.weightType()
+              + own.weightType()
               + "; take the model that these were rounded from");
     }
-    if (model.neighbours() != null || model.texts() != null) {
+    if (own.neighbours().isPresent() || own.hasLabelTexts()) {
       throw new IllegalArgumentException(
           "initialModel: expected no "
-              + (model.texts() == null ? "neighbours" : "label texts")
+              + (own.hasLabelTexts() ? "label texts" : "neighbours")
               + ", which learn no further; train it with ModelHead.LINEAR"
-              + (model.texts() == null ? "" : " and without label texts"));
+              + (own.hasLabelTexts() ? " and without label texts" : ""));
     }
-    return with(changed -> changed.initialModel = model).requireNoConflict();
+    return with(changed -> changed.initialModel = own).requireNoConflict();
   }
 
   /**
@@ -600,7 +601,7 @@ public final class TrainingOptions {
   // ------------------------------------------------------------- values, or defaults if not set
 
   /** Null: training begins anew. */
-  Classifier initialModel() {
+  TrainedClassifier initialModel() {
     return initialModel;
   }
 

@@ -17,8 +17,8 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.IntTensor;
 import org.blocksparse.SparseRows;
-import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.LabelCounts;
+import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.classifier.examples.ChunkedIntList;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.features.BackgroundExtractor;
@@ -311,13 +311,12 @@ public final class TrainingSet {
    *
    * @param initial null: there is none
    */
-  LabelCounts labelCountsOrNull(Classifier initial) {
+  LabelCounts labelCountsOrNull(TrainedClassifier initial) {
     LabelCounts counts = new LabelCounts(size(), labelCounts());
     if (initial == null) {
       return counts;
     }
-    LabelCounts before = initial.labelCountsOrNull();
-    return before == null ? null : before.with(counts);
+    return initial.labelCounts().map(before -> before.with(counts)).orElse(null);
   }
 
   /** The number of examples with a label of each class. */

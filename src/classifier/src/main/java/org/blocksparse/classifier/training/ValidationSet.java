@@ -4,9 +4,9 @@ package org.blocksparse.classifier.training;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
-import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Decisions;
 import org.blocksparse.classifier.NumberedExamples;
+import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.examples.InvalidInputException;
 import org.blocksparse.ranking.Metrics;
@@ -19,12 +19,12 @@ final class ValidationSet implements AutoCloseable {
   private final int size;
 
   /** The examples for a model, whose features and labels must not change. */
-  ValidationSet(List<Example> examples, Classifier model) {
+  ValidationSet(List<Example> examples, TrainedClassifier model) {
     List<Example> labelled = examples.stream().filter(e -> !e.labels().isEmpty()).toList();
     size = labelled.size();
     try {
-      for (int begin = 0; begin < size; begin += Classifier.BATCH) {
-        int end = Math.min(size, begin + Classifier.BATCH);
+      for (int begin = 0; begin < size; begin += NumberedExamples.BATCH) {
+        int end = Math.min(size, begin + NumberedExamples.BATCH);
         batches.add(model.numbered(labelled.subList(begin, end)));
       }
     } catch (Throwable e) {
@@ -45,7 +45,7 @@ final class ValidationSet implements AutoCloseable {
    * @param listener receives the progress
    * @throws InvalidInputException if weights of the model are not finite
    */
-  ValidationScores measure(Classifier model, boolean withF1, TrainingListener listener) {
+  ValidationScores measure(TrainedClassifier model, boolean withF1, TrainingListener listener) {
     Metrics metrics = Metrics.upTo(FIRST_ANSWERS);
     Decisions decisions = model.decisions(Decisions.LEAST_THRESHOLD);
     int measured = 0;

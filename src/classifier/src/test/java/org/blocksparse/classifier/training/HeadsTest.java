@@ -35,6 +35,7 @@ import org.blocksparse.classifier.LabelFilter;
 import org.blocksparse.classifier.ModelHead;
 import org.blocksparse.classifier.Prediction;
 import org.blocksparse.classifier.PredictionOptions;
+import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.examples.Texts;
 import org.blocksparse.io.LoadOptions;
@@ -331,7 +332,7 @@ final class HeadsTest {
         assertTrue(grown.knowsFeatureOf(Example.ofText("word23")));
         double precision = grown.evaluate(heldOut.stream(), 1).precision(1);
         assertTrue(precision > 0.95, "P@1: " + precision);
-        assertEquals(1600, grown.labelCountsOrNull().examples());
+        assertEquals(1600, TrainedClassifier.require(grown).labelCounts().orElseThrow().examples());
         if (head == ModelHead.LINEAR) {
           assertEquals(initial.predict(old, ofKnown), grown.predict(old, ofKnown));
         }
@@ -820,8 +821,9 @@ final class HeadsTest {
       ScoreCalibration calibration =
           ScoreCalibration.of(new float[] {-6, -2.5f, -0.5f}, new float[] {-7, -1, 2})
               .withTopTwo(1.5, -0.25, 0.125, 0.5);
+      TrainedClassifier model = TrainedClassifier.require(trained);
       Classifier changed = // of the same layers
-          trained.with(trained.heads().withWeights(new float[] {0.75f, 0.25f}, calibration));
+          model.with(model.heads().withWeights(new float[] {0.75f, 0.25f}, calibration));
       changed.save(file);
       try (Classifier loaded = Classifier.load(file)) {
         assertEquals(ModelHead.BOTH, loaded.head());

@@ -22,6 +22,7 @@ import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.LabelCounts;
 import org.blocksparse.classifier.ModelHead;
 import org.blocksparse.classifier.Prediction;
+import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.examples.Texts;
 import org.junit.jupiter.api.Test;
@@ -59,7 +60,7 @@ final class InitialModelTest {
     Path file = folder.resolve("model");
     try (Classifier initial = first(tree ? options.withLabelTree() : options)) {
       List<Prediction> before = initial.predict("my-own3 n1", 3);
-      float[] table = initial.bag().table().toArray();
+      float[] table = TrainedClassifier.require(initial).bag().table().toArray();
       TrainingOptions further =
           TrainingOptions.defaults().withInitialModel(initial).withRate(0.1).withSeed(5);
       try (Classifier grown = Training.train(newer(), further)) {
@@ -80,7 +81,7 @@ final class InitialModelTest {
         }
       }
       assertEquals(before, initial.predict("my-own3 n1", 3)); // it stays as it was
-      assertArrayEquals(table, initial.bag().table().toArray());
+      assertArrayEquals(table, TrainedClassifier.require(initial).bag().table().toArray());
       assertEquals(LABELS, initial.labels().size());
     }
   }
@@ -109,7 +110,7 @@ final class InitialModelTest {
         Classifier grown =
             Training.train(
                 newer(), TrainingOptions.defaults().withInitialModel(initial).withEpochs(1))) {
-      LabelCounts counts = grown.labelCountsOrNull();
+      LabelCounts counts = TrainedClassifier.require(grown).labelCounts().orElseThrow();
       assertEquals(1600, counts.examples());
       long[] expected = new long[ALL_LABELS];
       Arrays.setAll(expected, label -> label < LABELS ? 50 + 25 : 25);
@@ -120,12 +121,12 @@ final class InitialModelTest {
   @Test
   void mostFeatures_areThoseOfBothTogether() {
     try (Classifier initial = first(SMALL.withEpochs(1))) {
-      int rows = initial.bag().vocabulary();
+      int rows = TrainedClassifier.require(initial).bag().vocabulary();
       TrainingOptions further = TrainingOptions.defaults().withInitialModel(initial).withEpochs(1);
       try (Classifier grown = Training.train(newer(), further.withMaxFeatures(rows + 2));
           Classifier full = Training.train(newer(), further.withMaxFeatures(1))) {
-        assertEquals(rows + 2, grown.bag().vocabulary());
-        assertEquals(rows, full.bag().vocabulary());
+        assertEquals(rows + 2, TrainedClassifier.require(grown).bag().vocabulary());
+        assertEquals(rows, TrainedClassifier.require(full).bag().vocabulary());
         assertFalse(full.knowsFeatureOf(Example.ofText("word23")));
       }
     }

@@ -15,6 +15,7 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseRows;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.ModelHead;
+import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.fasttext.FastTextPrograms;
 import org.blocksparse.classifier.fasttext.FastTextVectors;
@@ -59,10 +60,11 @@ class PretrainedRowsTest {
   }
 
   private static float[] row(Classifier classifier, String text) {
-    try (SparseRows rows = classifier.input().of(List.of(Example.ofText(text)))) {
+    try (SparseRows rows =
+        TrainedClassifier.require(classifier).input().of(List.of(Example.ofText(text)))) {
       int row = rows.indices(0)[0];
       float[] values = new float[6];
-      classifier.bag().table().get(6L * row, values, 0, 6);
+      TrainedClassifier.require(classifier).bag().table().get(6L * row, values, 0, 6);
       return values;
     }
   }

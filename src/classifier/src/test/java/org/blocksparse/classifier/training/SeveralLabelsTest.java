@@ -24,6 +24,7 @@ import org.blocksparse.Workers;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.ModelHead;
 import org.blocksparse.classifier.Prediction;
+import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.examples.Texts;
 import org.blocksparse.io.LoadOptions;
@@ -171,13 +172,14 @@ final class SeveralLabelsTest {
         double[] after = ofProbable(narrow, heldOut);
         assertArrayEquals(before, after, 0.01);
         narrow.export(npz);
-        try (TwoLevelLayer<?> widened = narrow.layer().withWeights(ElementType.FLOAT32);
+        try (TwoLevelLayer<?> widened =
+                TrainedClassifier.require(narrow).layer().withWeights(ElementType.FLOAT32);
             NpzFile exported = NpzFile.open(npz)) {
           assertArrayEquals(widened.W2().toArray(), exported.floats("W2").toArray());
         }
       }
       wide.export(npz);
-      TwoLevelLayer<?> tree = wide.layer();
+      TwoLevelLayer<?> tree = TrainedClassifier.require(wide).layer();
       try (NpzFile exported = NpzFile.open(npz)) {
         assertArrayEquals(tree.W1().toArray(), exported.floats("W1").toArray());
         assertArrayEquals(tree.b1().toArray(), exported.floats("b1").toArray());

@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import static java.util.Objects.requireNonNull;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.TreeMap;
+import java.util.function.Function;
+import java.util.function.IntUnaryOperator;
+import java.util.stream.Stream;
+import org.blocksparse.ElementType;
+import org.blocksparse.IntTensor;
+import org.blocksparse.MemoryUse;
+import org.blocksparse.SparseRows;
+import org.blocksparse.Tensor;
+import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.classifier.examples.InvalidInputException;
+import org.blocksparse.classifier.features.FeatureVocabulary;
+import org.blocksparse.classifier.features.InputRows;
+import org.blocksparse.io.NpzFile;
+import org.blocksparse.io.SaveOptions;
+import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.mixture.Mixture;
+import org.blocksparse.mixture.MixtureExplanation;
+import org.blocksparse.mixture.NearestExamples;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Metrics;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.softmax.TwoLevelLayer;
+
+/**
+ * A classifier that this library has trained: the sum of its {@link Heads}. What it has beyond
+ * {@link Classifier} is for the training, and may change in any version.
+ */
+public final class TrainedClassifier extends Classifier {
+  private final InputRows input;
+  private final Mixture heads;
+  private final Map<String, String> metadata;
+
+  /**
+   * A classifier.
+   *
+   * @param heads named as those of {@link Heads}; closed with this
+   * @param metadata of its file; may be changed until others see this
+   */
+  public TrainedClassifier(InputRows input, Mixture heads, Map<String, String> metadata) {
+    this.input = input;
+    this.heads = heads;
+    this.metadata = metadata;
+  }
+
+  /**
+   * A model that this library has trained.
+   *
+   * @throws InvalidInputException if it is of fastText
+   */
+  public static TrainedClassifier require(Classifier model) {
+    if (model instanceof TrainedClassifier own) {
+      return own;
+    }
+    throw FastTextClassifier.isOnlyRead();
+  }
+
+  /** The same model with other heads, which have the same input. */
+  public TrainedClassifier with(Mixture others) {
+    return new TrainedClassifier(input, others, metadata);
+  }
+
+  @Override
+  public void save(Path file, ElementType weights) throws IOException {
+    ElementType present = weightType();
+    if (!head().hasEmbedding() && weights == ElementType.INT8) {
+      throw new InvalidInputException(
+          "weights: expected FLOAT16 or BFLOAT16 for a linear head, which has no INT8, but was INT8"
+              + (present == ElementType.FLOAT32 ? "" : "; this model is " + present + " already"));
+    }
+    if (weights != present && present != ElementType.FLOAT32) {
+      throw new InvalidInputException(
+          "weights: those of this model are "
+              + present
+              + " already; make "
+              + weights
+              + " of the model that was trained");
+    }
+    if (weights == present) {
+      save(file, heads);
+      return;
+    }
+    try (Mixture narrow = Heads.withWeights(heads, weights)) {
+      save(file, narrow);
+    }
+  }
+
+  private void save(Path file, Mixture of) throws IOException {
+    try {
+      of.save(file, SaveOptions.defaults().withMetadata(metadata));
+    } catch (IllegalStateException e) {
+      boolean isOpen =
+          Heads.part(of, Heads.EMBEDDING, TwoLevelLayer.class)
+              .filter(layer -> !layer.b1().isClosed())
+              .isPresent();
+      throw isOpen ? Heads.notFinite() : e;
+    }
+  }
+
+  @Override
+  public Explanation explain(Example example, String label) {
+    int output = names().output(label);
+    if (output < 0) {
+      throw new IllegalArgumentException("label: the model does not know '" + label + "'");
+    }
+    Map<Integer, String> names = input.names(example);
+    Prediction prediction;
+    MixtureExplanation all;
+    try (SparseRows row = input.of(List.of(example));
+        HeadRows x = rowsOfHeads(row)) {
+      prediction =
+          predictions(Heads.requireDefined(topK(row, 1, Filter.only(output))), 0, 0).stream()
+              .findFirst()
+              .orElse(new Prediction(label, Float.NEGATIVE_INFINITY));
+      all = heads.explain(x.rows(), output);
+    }
+    List<Explanation.Share> shares =
+        all.shares().stream()
+            .filter(share -> share.weight() > 0)
+            .map(share -> named(share, names, rowOf(share.scorer())))
+            .toList();
+    double added = shares.stream().mapToDouble(Explanation.Share::score).sum();
+    return new Explanation(prediction, all.score(), all.score() - added, shares);
+  }
+
+  /** The row of a feature of a head. */
+  private IntUnaryOperator rowOf(String head) {
+    FeatureVocabulary all = input.vocabulary();
+    return head.equals(Heads.EMBEDDING) && bag().vocabulary() < all.rows()
+        ? all::rowOfOther
+        : row -> row;
+  }
+
+  private static Explanation.Share named(
+      MixtureExplanation.Share share, Map<Integer, String> names, IntUnaryOperator rowOf) {
+    List<Explanation.Feature> features =
+        share.terms().stream()
+            .filter(term -> term.contribution() != 0)
+            .map(
+                term ->
+                    new Explanation.Feature(
+                        names.get(rowOf.applyAsInt(term.feature())),
+                        share.weight() * term.contribution()))
+            .toList();
+    return new Explanation.Share(
+        share.scorer(), share.weight() * (share.score() - share.constant()), features);
+  }
+
+  @Override
+  InputRows rows() {
+    return input;
+  }
+
+  @Override
+  Labels names() {
+    return heads.labels();
+  }
+
+  private HeadRows rowsOfHeads(SparseRows features) {
+    return HeadRows.of(heads, features, input.vocabulary());
+  }
+
+  /** The search, which for all labels above a threshold ends earlier than for all labels. */
+  @Override
+  Function<SparseRows, Ranking> search(PredictionOptions options) {
+    Filter allowed = options.filter().outputs(names());
+    return options.top() >= names().size() && options.threshold() > 0
+        ? features -> atLeast(features, options.threshold(), allowed)
+        : features -> topK(features, options.top(), allowed);
+  }
+
+  private Ranking topK(SparseRows features, int k, Filter allowed) {
+    try (HeadRows x = rowsOfHeads(features)) {
+      return heads.topK(x.rows(), k, allowed);
+    }
+  }
+
+  @Override
+  Ranking atLeast(SparseRows features, double probability) {
+    return atLeast(features, probability, Filter.without());
+  }
+
+  private Ranking atLeast(SparseRows features, double probability, Filter allowed) {
+    try (HeadRows x = rowsOfHeads(features)) {
+      return heads.calibration().isPresent()
+          ? heads.atLeast(x.rows(), probability, allowed)
+          : heads.atLeastScore(x.rows(), Prediction.logThreshold(probability), allowed);
+    }
+  }
+
+  /**
+   * The logarithm of the probability of the likeliest right label of each example that has labels;
+   * negative infinity if the model knows none of these.
+   */
+  public float[] rightLogProbabilities(NumberedExamples examples) {
+    List<int[]> known = new ArrayList<>();
+    for (int row = 0; row < examples.size(); row++) {
+      known.add(
+          Arrays.stream(examples.labels().indices(row))
+              .filter(label -> label < names().size())
+              .toArray());
+    }
+    float[] right = new float[examples.size()];
+    int count = 0;
+    try (SparseRows allowed = SparseRows.of(known)) {
+      Ranking ranking = Heads.requireDefined(topK(examples.features(), 1, Filter.only(allowed)));
+      for (int row = 0; row < right.length; row++) {
+        if (examples.labels().size(row) > 0) {
+          right[count++] =
+              ranking.size(row) == 0
+                  ? Float.NEGATIVE_INFINITY
+                  : Math.min(0, ranking.logProbability(row, 0));
+        }
+      }
+    }
+    return Arrays.copyOf(right, count);
+  }
+
+  @Override
+  public SetCounts evaluateSets(Stream<Example> examples, double threshold) {
+    SetCounts counts = new SetCounts(labelCounts().orElse(null));
+    PredictionOptions options = PredictionOptions.top(names().size()).withThreshold(threshold);
+    Function<SparseRows, Ranking> search = search(options);
+    forBatches(
+        examples,
+        (batch, numbered) ->
+            counts.add(Heads.requireDefined(search.apply(numbered.features())), numbered.labels()));
+    return counts;
+  }
+
+  @Override
+  public Optional<LabelCounts> labelCounts() {
+    return ClassifierFile.labelCounts(metadata, names().size());
+  }
+
+  @Override
+  public NumberedExamples numbered(List<Example> examples) {
+    return super.numbered(examples);
+  }
+
+  @Override
+  public void measure(NumberedExamples examples, int upTo, Metrics metrics) {
+    super.measure(examples, upTo, metrics);
+  }
+
+  @Override
+  public Decisions decisions(double threshold) {
+    return super.decisions(threshold);
+  }
+
+  @Override
+  public void decide(NumberedExamples examples, Decisions decisions) {
+    super.decide(examples, decisions);
+  }
+
+  @Override
+  public OptionalDouble threshold() {
+    return ClassifierFile.threshold(metadata);
+  }
+
+  @Override
+  Optional<PredictionSets> predictionSets() {
+    return ClassifierFile.predictionSets(metadata);
+  }
+
+  @Override
+  public ElementType weightType() {
+    return head().hasEmbedding() ? layer().weightType() : tree().weightType();
+  }
+
+  @Override
+  public ModelHead head() {
+    List<String> names = heads.scorers();
+    if (!names.contains(Heads.LINEAR)) {
+      return ModelHead.EMBEDDING;
+    }
+    return names.contains(Heads.EMBEDDING) ? ModelHead.BOTH : ModelHead.LINEAR;
+  }
+
+  @Override
+  public boolean hasLabelTree() {
+    return head().hasEmbedding() && layer() instanceof LabelTree;
+  }
+
+  @Override
+  public String labelPrefix() {
+    return ClassifierFile.labelPrefix(metadata);
+  }
+
+  @Override
+  public List<List<String>> classes() {
+    if (!head().hasEmbedding()) {
+      throw new InvalidInputException(
+          "model: has no classes, as its head is linear; train with ModelHead.EMBEDDING or"
+              + " ModelHead.BOTH");
+    }
+    Labels labels = names();
+    ClassAssignment assignment = layer().assignment();
+    List<List<String>> classes = new ArrayList<>();
+    for (int c = 0; c < assignment.classCount(); c++) {
+      List<String> members = new ArrayList<>();
+      for (int slot = 0; slot < assignment.size(c); slot++) {
+        members.add(labels.name(assignment.output(c, slot)));
+      }
+      classes.add(members);
+    }
+    return classes;
+  }
+
+  @Override
+  public MemoryUse memoryUse() {
+    return heads.memoryUse();
+  }
+
+  @Override
+  Map<String, String> facts() {
+    Map<String, String> facts = card().facts();
+    if (head().hasEmbedding()) {
+      facts.put("rows of the table", Integer.toString(bag().vocabulary()));
+      facts.put("dimension", Integer.toString(bag().features()));
+      facts.put("layer", layer().getClass().getSimpleName());
+      facts.put("classes", layer().assignment().toString());
+    }
+    if (head().hasLinear()) {
+      LinearLabelTree tree = tree();
+      facts.put("linear features", Integer.toString(tree.features()));
+      facts.put("linear clusters", Integer.toString(tree.clusterCount()));
+      facts.put("linear weights", tree.weightCount() + " of " + tree.weightType());
+    }
+    neighbours()
+        .ifPresent(near -> facts.put("neighbours", near.k() + " of " + near.examples().outputs()));
+    if (hasLabelTexts()) {
+      facts.put("weight of label texts", ModelCard.decimals(Heads.share(heads, Heads.TEXTS)));
+    }
+    return facts;
+  }
+
+  @Override
+  public void export(Path npz) throws IOException {
+    requireNonNull(npz, "npz");
+    if (head().hasLinear()) {
+      throw new InvalidInputException(
+          "model: has a linear head, which is not exported; train with ModelHead.EMBEDDING");
+    }
+    if (weightType() == ElementType.FLOAT32) {
+      write(npz, bag(), layer());
+      return;
+    }
+    try (EmbeddingBag wideBag = bag().withWeights(ElementType.FLOAT32);
+        TwoLevelLayer<?> wideLayer = layer().withWeights(ElementType.FLOAT32)) {
+      write(npz, wideBag, wideLayer);
+    }
+  }
+
+  private void write(Path npz, EmbeddingBag bag, TwoLevelLayer<?> layer) throws IOException {
+    ClassAssignment assignment = layer.assignment();
+    int outputs = assignment.outputs();
+    int[] classOf = new int[outputs];
+    int[] slotOf = new int[outputs];
+    for (int output = 0; output < outputs; output++) {
+      classOf[output] = assignment.classOf(output);
+      slotOf[output] = assignment.slotOf(output);
+    }
+    try (IntTensor classes = IntTensor.of(classOf, outputs);
+        IntTensor slots = IntTensor.of(slotOf, outputs);
+        IntTensor keys = input.vocabulary().keys()) {
+      Map<String, Tensor> tensors = new TreeMap<>();
+      tensors.put("table", bag.table());
+      tensors.put("W1", layer.W1());
+      tensors.put("b1", layer.b1());
+      tensors.put("W2", layer.W2());
+      tensors.put("b2", layer.b2());
+      tensors.put("classOf", classes);
+      tensors.put("slotOf", slots);
+      tensors.put("keys", keys);
+      NpzFile.write(npz, tensors);
+    }
+  }
+
+  /** The facts on the training; may be changed until others see this. */
+  public ModelCard card() {
+    return new ModelCard(metadata);
+  }
+
+  /** The metadata of the file; may be changed until others see this. */
+  public Map<String, String> metadata() {
+    return metadata;
+  }
+
+  /** The rows that examples become. */
+  public InputRows input() {
+    return input;
+  }
+
+  /** The sum of the heads. */
+  public Mixture heads() {
+    return heads;
+  }
+
+  /**
+   * The table of the embedding head.
+   *
+   * @throws IllegalArgumentException if there is no such head
+   */
+  public EmbeddingBag bag() {
+    return heads.scorer(Heads.EMBEDDING, EmbeddingBag.class);
+  }
+
+  /**
+   * The layer of the embedding head.
+   *
+   * @throws IllegalArgumentException if there is no such head
+   */
+  public TwoLevelLayer<?> layer() {
+    return heads.scorer(Heads.EMBEDDING, TwoLevelLayer.class);
+  }
+
+  /**
+   * The tree of the linear head.
+   *
+   * @throws IllegalArgumentException if there is no such head
+   */
+  public LinearLabelTree tree() {
+    return heads.scorer(Heads.LINEAR, LinearLabelTree.class);
+  }
+
+  /** The nearest examples beside the linear head. */
+  public Optional<NearestExamples> neighbours() {
+    return Heads.part(heads, Heads.NEIGHBOURS, NearestExamples.class);
+  }
+
+  /** Whether texts of labels are beside the linear head. */
+  public boolean hasLabelTexts() {
+    return heads.scorers().contains(Heads.TEXTS);
+  }
+
+  @Override
+  public void close() {
+    heads.close();
+  }
+
+  @Override
+  public String toString() {
+    List<String> parts = new ArrayList<>();
+    if (head().hasEmbedding()) {
+      parts.add(bag().toString());
+      parts.add(layer().toString());
+    }
+    if (head().hasLinear()) {
+      parts.add(tree().toString());
+    }
+    return "Classifier(" + String.join(", ", parts) + ")";
+  }
+}
