@@ -10,13 +10,19 @@ import org.blocksparse.experts.*;
 import org.blocksparse.io.*;
 
 class FromSafetensors {
-  static final String LAYER = "model.layers.5.mlp."; // Mixtral: model.layers.5.block_sparse_moe.
+  static final String LAYER = "model.layers.5.mlp.";
+  static final String CONFIG =
+      """
+      {"model_type": "qwen2_moe", "num_experts_per_tok": 1, "norm_topk_prob": true}
+      """;
 
   public static void main(String[] args) throws IOException {
-    Path path = Files.createTempFile("model", ".safetensors");
-    TensorFile.save(path, small());
-    try (var file = TensorFile.open(path, LoadOptions.mapped());
-        var experts = experts(file);
+    Path folder = Files.createTempDirectory("model");
+    Path config = Files.writeString(folder.resolve("config.json"), CONFIG);
+    Path file = folder.resolve("model.safetensors");
+    TensorFile.save(file, small());
+    try (var model = HuggingFaceModel.open(folder);
+        var experts = MixtureOfExperts.of(model, 5, ElementType.Q8_0); // those of layer 5
         var token = FloatTensor.zeros(1, 32);
         var out = FloatTensor.zeros(1, 32)) {
       System.out.println(experts.experts() + " of " + experts.weightType()); // 2 of Q8_0
@@ -24,13 +30,9 @@ class FromSafetensors {
       experts.apply(token, out);
       System.out.println(Math.round(1000 * out.get(0, 5))); // 1462
     }
-    Files.delete(path);
-  }
-
-  static MixtureOfExperts experts(TensorFile file) throws IOException {
-    return MixtureOfExperts.builder(32, 32, TopKGate.of(2, 1))
-        .gatedShared(64)
-        .build(name -> file.weights(LAYER + name), ElementType.Q8_0);
+    for (Path path : List.of(config, file, folder)) {
+      Files.delete(path);
+    }
   }
 
   /** A layer of a model: two experts, 32 -> 32 -> 32, a shared one, 32 -> 64 -> 32, and gates. */

@@ -291,7 +291,11 @@ final class GgufExperts {
       turned = view.toArray();
     }
     if (has(GATE + SCALE)) {
-      ofNormedRows(turned, experts, vector(GATE + SCALE, inputs), vector(NORM, inputs));
+      float[] norm = vector(NORM, inputs);
+      int small = ofNormedRows(turned, experts, vector(GATE + SCALE, inputs), norm);
+      if (small >= 0) {
+        throw wrong(NORM, "element " + small + " is too small to divide by: " + norm[small]);
+      }
     }
     return FloatTensor.of(turned, 1, 1, inputs, experts);
   }
@@ -299,17 +303,19 @@ final class GgufExperts {
   /**
    * The gate of Gemma reads rows with another norm than the experts: x / norm * scale /
    * sqrt(inputs), where x is what the experts read. These factors become part of its weights.
+   *
+   * @return the first input whose norm is too small to divide by, or -1
    */
-  private void ofNormedRows(float[] weights, int experts, float[] scale, float[] norm)
-      throws IOException {
+  static int ofNormedRows(float[] weights, int experts, float[] scale, float[] norm) {
     double root = Math.sqrt(scale.length);
     for (int i = 0; i < weights.length; i++) {
       int input = i / experts;
       weights[i] = (float) (weights[i] * (scale[input] / (norm[input] * root)));
       if (!Float.isFinite(weights[i])) {
-        throw wrong(NORM, "element " + input + " is too small to divide by: " + norm[input]);
+        return input;
       }
     }
+    return -1;
   }
 
   /** Biases (experts, size) side by side, if the file has them. */

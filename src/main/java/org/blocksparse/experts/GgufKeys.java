@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeSet;
 import org.blocksparse.Activation;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.internal.files.MalformedException;
@@ -21,54 +20,20 @@ record GgufKeys(GgufFile file, int block, Map<String, Object> values) {
   private static final String REMEDY =
       "; or pass the gate and the activation: MixtureOfExperts.of(file, block, gate, activation)";
 
-  /** The numbers of llama.cpp's kinds of gates. */
-  private static final int SOFTMAX = 1;
-
-  private static final int SIGMOID = 2;
-  private static final int SOFTMAX_OF_CHOSEN = 3;
-
-  /**
-   * What models of an architecture have, unless a key says otherwise.
-   *
-   * @param tensors that are optional for others
-   */
-  private record Defaults(
-      int gating, boolean renormalized, Activation activation, List<String> tensors) {}
-
-  private static final Map<String, Defaults> ARCHITECTURES =
-      Map.of(
-          "llama",
-          new Defaults(SOFTMAX, true, Activation.SWIGLU, List.of()),
-          "qwen2moe",
-          new Defaults(
-              SOFTMAX,
-              false,
-              Activation.SWIGLU,
-              List.of("ffn_down_shexp.weight", "ffn_gate_inp_shexp.weight")),
-          "qwen3moe",
-          new Defaults(SOFTMAX, true, Activation.SWIGLU, List.of()),
-          "olmoe",
-          new Defaults(SOFTMAX, false, Activation.SWIGLU, List.of()),
-          "gpt-oss",
-          new Defaults(
-              SOFTMAX_OF_CHOSEN,
-              false,
-              Activation.CLAMPED_SWIGLU,
-              List.of("ffn_gate_inp.bias", "ffn_gate_exps.bias", "ffn_down_exps.bias")),
-          "deepseek2",
-          new Defaults(SOFTMAX, false, Activation.SWIGLU, List.of()),
-          "glm4moe",
-          new Defaults(SIGMOID, false, Activation.SWIGLU, List.of("exp_probs_b.bias")),
-          "gemma4",
-          new Defaults(SOFTMAX, true, Activation.GEGLU_TANH, List.of("ffn_gate_inp.scale")));
+  /** The numbers of llama.cpp's kinds of gates, from 1 on. */
+  private static final List<Architecture.Gate> GATES =
+      List.of(
+          Architecture.Gate.SOFTMAX,
+          Architecture.Gate.SIGMOID,
+          Architecture.Gate.SOFTMAX_OF_CHOSEN);
 
   static GgufKeys of(GgufFile file, int block) throws IOException {
     GgufKeys keys = new GgufKeys(file, block, file.metadata());
-    if (!ARCHITECTURES.containsKey(keys.architecture())) {
+    if (Architecture.ofGguf(keys.architecture()) == null) {
       throw keys.wrong(
           ARCHITECTURE,
           "expected one of "
-              + new TreeSet<>(ARCHITECTURES.keySet())
+              + Architecture.ggufNames()
               + (keys.values.containsKey(ARCHITECTURE)
                   ? " but was " + MalformedException.excerpt(keys.architecture())
                   : " but is missing")
@@ -81,8 +46,8 @@ record GgufKeys(GgufFile file, int block, Map<String, Object> values) {
     return String.valueOf(values.get(ARCHITECTURE));
   }
 
-  private Defaults defaults() {
-    return ARCHITECTURES.get(architecture());
+  private Architecture defaults() {
+    return Architecture.ofGguf(architecture());
   }
 
   Activation activation() {
@@ -91,7 +56,7 @@ record GgufKeys(GgufFile file, int block, Map<String, Object> values) {
 
   /** Tensors of the block that must be there. */
   List<String> tensors() throws FileFormatException {
-    List<String> tensors = new ArrayList<>(defaults().tensors());
+    List<String> tensors = new ArrayList<>(defaults().ggufTensors());
     if (number("expert_shared_count", 0, 0, Integer.MAX_VALUE) > 0) {
       tensors.add("ffn_down_shexp.weight");
     }
@@ -103,11 +68,10 @@ record GgufKeys(GgufFile file, int block, Map<String, Object> values) {
     requireIfThere("expert_count", experts);
     int k = number("expert_used_count", 0, 1, experts);
     int kind = number("expert_gating_func", 0, 0, Integer.MAX_VALUE);
-    if (kind == 0 && hasChoiceBias && defaults().gating() != SIGMOID) {
+    if (kind == 0 && hasChoiceBias && defaults().gate() != Architecture.Gate.SIGMOID) {
       throw wrong(key("expert_gating_func"), "is missing, but the gate has exp_probs_b" + REMEDY);
     }
-    kind = kind == 0 ? defaults().gating() : kind;
-    if (kind > SOFTMAX_OF_CHOSEN) {
+    if (kind > GATES.size()) {
       throw wrong(
           key("expert_gating_func"),
           "expected 1 (softmax), 2 (sigmoid) or 3 (softmax of the chosen) but was "
@@ -115,9 +79,11 @@ record GgufKeys(GgufFile file, int block, Map<String, Object> values) {
               + "; pass a routing to each call: MixtureOfExperts.of(file, block, null,"
               + " activation)");
     }
+    Architecture.Gate of = kind == 0 ? defaults().gate() : GATES.get(kind - 1);
     TopKGate gate = TopKGate.of(experts, k);
-    gate = kind == SIGMOID ? gate.withSigmoid() : gate;
-    if (kind != SOFTMAX_OF_CHOSEN && !flag("expert_weights_norm", defaults().renormalized())) {
+    gate = of == Architecture.Gate.SIGMOID ? gate.withSigmoid() : gate;
+    if (of != Architecture.Gate.SOFTMAX_OF_CHOSEN
+        && !flag("expert_weights_norm", defaults().isRenormalized())) {
       gate = gate.withoutRenormalization();
     }
     float scale = number("expert_weights_scale");

@@ -37,6 +37,7 @@ import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.internal.weights.ReadOnlyWeights;
 import org.blocksparse.internal.weights.RowFormat;
 import org.blocksparse.io.GgufFile;
+import org.blocksparse.io.HuggingFaceModel;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.products.BlockPlan;
@@ -753,7 +754,8 @@ public final class MixtureOfExperts implements AutoCloseable {
    *   <caption>Architectures, by general.architecture</caption>
    *   <tr><th>model</th><th>architecture</th></tr>
    *   <tr><td>Mixtral</td><td>llama</td></tr>
-   *   <tr><td>Qwen 2 MoE, Qwen 3 MoE</td><td>qwen2moe, qwen3moe</td></tr>
+   *   <tr><td>Qwen 2 MoE, Qwen 3 MoE and its VL</td><td>qwen2moe, qwen3moe, qwen3vlmoe</td></tr>
+   *   <tr><td>Qwen 3 Next, Qwen 3.5 MoE</td><td>qwen3next, qwen35moe</td></tr>
    *   <tr><td>OLMoE</td><td>olmoe</td></tr>
    *   <tr><td>gpt-oss</td><td>gpt-oss</td></tr>
    *   <tr><td>DeepSeek V2 and V3, Kimi K2</td><td>deepseek2</td></tr>
@@ -786,6 +788,40 @@ public final class MixtureOfExperts implements AutoCloseable {
       throws IOException {
     requireNonNull(activation, "activation");
     return new GgufExperts(requireNonNull(file, "file"), block).layer(gate, activation);
+  }
+
+  /**
+   * The experts of one layer of a model as Hugging Face publishes it. Its {@code config.json} and
+   * its tensors describe the layer, a shared expert included.
+   *
+   * <table>
+   *   <caption>Models, by model_type</caption>
+   *   <tr><th>model</th><th>model_type</th></tr>
+   *   <tr><td>Mixtral</td><td>mixtral</td></tr>
+   *   <tr><td>Qwen 2 MoE, Qwen 3 MoE, Qwen 3 Next</td>
+   *       <td>qwen2_moe, qwen3_moe, qwen3_next</td></tr>
+   *   <tr><td>OLMoE</td><td>olmoe</td></tr>
+   *   <tr><td>gpt-oss, as published with MXFP4</td><td>gpt_oss</td></tr>
+   *   <tr><td>DeepSeek V3, Kimi K2</td><td>deepseek_v3, kimi_k2</td></tr>
+   *   <tr><td>GLM 4.5</td><td>glm4_moe</td></tr>
+   *   <tr><td>Gemma 4: its experts, which read the output of pre_feedforward_layernorm_2</td>
+   *       <td>gemma4</td></tr>
+   * </table>
+   *
+   * @param model may be closed afterwards
+   * @param layer from 0
+   * @param type of W1 and W2. A matrix of that type is kept as it is: MXFP4 for gpt-oss, Q4_0 for 4
+   *     bits of compressed-tensors. Others are rounded; FLOAT32 keeps all, and can be trained.
+   * @throws FileFormatException if a tensor is missing, has another shape or a type that cannot be
+   *     used; if a key is missing, not supported or contradicts the tensors; if the model_type or a
+   *     tensor of experts is not known; or if a weight is not finite or too large for the type
+   * @throws IOException if a file cannot be read
+   * @throws IllegalStateException if the model is closed
+   */
+  public static MixtureOfExperts of(HuggingFaceModel model, int layer, ElementType type)
+      throws IOException {
+    requireNonNull(model, "model");
+    return new HuggingFaceExperts(model, layer).layer(requireNonNull(type, "type"));
   }
 
   private static MixtureOfExperts of(ExpertsFile.Content content, Workers workers) {

@@ -9,9 +9,11 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.UnaryOperator;
 import org.blocksparse.Activation;
 import org.blocksparse.BlockMatrix;
 import org.blocksparse.ElementType;
+import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.Weights;
@@ -26,6 +28,7 @@ import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.internal.tensors.StoredBlocks;
 import org.blocksparse.internal.training.InitialWeights;
 import org.blocksparse.internal.weights.StoredWeights;
+import org.blocksparse.io.HuggingFaceModel;
 
 /** Builds a {@link MixtureOfExperts}; see {@link MixtureOfExperts#builder}. */
 public final class MixtureOfExpertsBuilder {
@@ -236,60 +239,71 @@ public final class MixtureOfExpertsBuilder {
   }
 
   /**
-   * A layer without biases, of named (out, in) matrices, as Hugging Face models store them in
-   * safetensors. The function {@code tensors} gets names as in Qwen 2 and OLMoE, without the prefix
-   * of the layer, and only those that the settings of this builder ask for:
+   * A layer without biases, of the (out, in) matrices of a model that {@link
+   * MixtureOfExperts#of(HuggingFaceModel, int, ElementType)} does not know. The function {@code
+   * names} gets names as in Qwen 2 and OLMoE, without the prefix of the layer, and only those that
+   * the settings of this builder ask for. It returns the names of the model:
    *
    * <pre>{@code
-   * try (TensorFile file = TensorFile.open(path, LoadOptions.mapped())) {
+   * try (HuggingFaceModel model = HuggingFaceModel.open(folder)) {
    *   return MixtureOfExperts.builder(2048, 1408, TopKGate.of(60, 4).withoutRenormalization())
    *       .gatedShared(5632)
-   *       .build(name -> file.weights("model.layers.5.mlp." + name), ElementType.Q8_0);
+   *       .build(model, name -> "model.layers.5.mlp." + name, ElementType.Q8_0);
    * }
    * }</pre>
    *
    * <table>
-   *   <caption>Names; of each expert, from 0. The function may look up others in its file</caption>
-   *   <tr><th>name</th><th>shape</th><th>other models have</th></tr>
-   *   <tr><td>experts.3.gate_proj.weight, with a gated activation</td><td>(hidden, inputs)</td>
-   *       <td>Mixtral: experts.3.w1.weight</td></tr>
-   *   <tr><td>experts.3.up_proj.weight</td><td>(hidden, inputs)</td>
-   *       <td>Mixtral: experts.3.w3.weight</td></tr>
-   *   <tr><td>experts.3.down_proj.weight</td><td>(outputs, hidden)</td>
-   *       <td>Mixtral: experts.3.w2.weight</td></tr>
-   *   <tr><td>gate.weight, with a gate</td><td>(experts, inputs)</td><td></td></tr>
+   *   <caption>Names; of each expert, from 0</caption>
+   *   <tr><th>name</th><th>shape</th></tr>
+   *   <tr><td>experts.3.gate_proj.weight, with a gated activation</td><td>(hidden, inputs)</td></tr>
+   *   <tr><td>experts.3.up_proj.weight</td><td>(hidden, inputs)</td></tr>
+   *   <tr><td>experts.3.down_proj.weight</td><td>(outputs, hidden)</td></tr>
+   *   <tr><td>gate.weight, with a gate</td><td>(experts, inputs)</td></tr>
    *   <tr><td>shared_expert.gate_proj.weight, shared_expert.up_proj.weight,
    *       shared_expert.down_proj.weight, with a shared expert</td>
-   *       <td>the same, of its hidden size</td>
-   *       <td>DeepSeek, GLM: shared_experts.gate_proj.weight, ...</td></tr>
-   *   <tr><td>shared_expert_gate.weight, with {@link #gatedShared}</td><td>(1, inputs)</td>
-   *       <td></td></tr>
+   *       <td>the same, of its hidden size</td></tr>
+   *   <tr><td>shared_expert_gate.weight, with {@link #gatedShared}</td><td>(1, inputs)</td></tr>
    * </table>
    *
-   * @param tensors is called once for each matrix; each result is copied and closed, and only one
-   *     expert is held at a time
-   * @param type of W1 and W2; use FLOAT32 to train; the type of the file loses no precision
-   * @throws IllegalArgumentException if a tensor is missing, is no matrix or has another shape; or
-   *     if an element for W1 or W2 is not finite or too large for the type, unless that is FLOAT32
-   * @throws IllegalStateException if this builder has {@link #biases}
-   * @throws IOException if the function throws it
+   * @param model may be closed afterwards; only one expert is held at a time beside the layer
+   * @param type of W1 and W2; use FLOAT32 to train; the type that {@link HuggingFaceModel#info}
+   *     returns loses no precision
+   * @throws FileFormatException if a tensor is missing, cannot be read or has another shape; or if
+   *     an element for W1 or W2 is not finite or too large for the type
+   * @throws IllegalStateException if this builder has {@link #biases}, or the model is closed
+   * @throws IOException if a file cannot be read
    * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
-  public MixtureOfExperts build(ExpertTensors tensors, ElementType type) throws IOException {
+  public MixtureOfExperts build(
+      HuggingFaceModel model, UnaryOperator<String> names, ElementType type) throws IOException {
     if (biases) {
       throw new IllegalStateException("biases: named matrices have none; build without them");
     }
-    NamedExperts named =
+    return build(
         new NamedExperts(
-            requireNonNull(tensors, "tensors"),
+            requireNonNull(model, "model"),
+            requireNonNull(names, "names"),
+            false,
+            false,
             activation,
             requireNonNull(type, "type"),
-            Engine.from(workers));
-    Map<String, BlockMatrix> made = new LinkedHashMap<>();
+            Engine.from(workers)),
+        Map.of());
+  }
+
+  /**
+   * A layer of the parameters that are given, and of those that a model has.
+   *
+   * @param given some parameters, which the layer takes ownership of
+   */
+  MixtureOfExperts build(NamedExperts named, Map<String, BlockMatrix> given) throws IOException {
+    Map<String, BlockMatrix> made = new LinkedHashMap<>(given);
     try {
       for (Map.Entry<String, Shape> parameter : shapes(false).entrySet()) {
         String name = parameter.getKey();
-        made.put(name, named.parameter(name, parameter.getValue()));
+        if (!made.containsKey(name)) {
+          made.put(name, named.parameter(name, parameter.getValue()));
+        }
       }
       return build(made);
     } catch (Throwable e) {

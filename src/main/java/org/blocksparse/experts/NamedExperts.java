@@ -3,12 +3,13 @@ package org.blocksparse.experts;
 
 import java.io.IOException;
 import java.util.List;
+import java.util.function.UnaryOperator;
 import org.blocksparse.Activation;
 import org.blocksparse.BlockMatrix;
 import org.blocksparse.ElementType;
+import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Shape;
-import org.blocksparse.Weights;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.tensors.Dense;
@@ -17,15 +18,28 @@ import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.internal.tensors.StoredBlocks;
 import org.blocksparse.internal.weights.StoredWeights;
 import org.blocksparse.internal.weights.WeightType;
+import org.blocksparse.io.HuggingFaceModel;
 
 /**
- * Takes the parameters of a layer from matrices (out, in) with names.
+ * Takes the parameters of a layer from matrices (out, in) of a model.
  *
+ * @param names the names of the model, by those of Qwen without the prefix of the layer
+ * @param fused whether the experts of a layer are one tensor
+ * @param alternating whether outputs of a fused gate_up_proj alternate between gate and up
  * @param type of the weights of experts; that of a gate is float32
  */
-record NamedExperts(ExpertTensors tensors, Activation activation, ElementType type, Engine engine) {
-  private static final String GATE = "gate.weight";
-  private static final String SHARED_GATE = "shared_expert_gate.weight";
+record NamedExperts(
+    HuggingFaceModel model,
+    UnaryOperator<String> names,
+    boolean fused,
+    boolean alternating,
+    Activation activation,
+    ElementType type,
+    Engine engine) {
+  static final String GATE = "gate.weight";
+  static final String SHARED_GATE = "shared_expert_gate.weight";
+  static final String FUSED_FIRST = "experts.gate_up_proj";
+  static final String FUSED_DOWN = "experts.down_proj";
 
   /** Rows and columns of a matrix that are turned at a time. */
   private static final int TURNED_ROWS = 16;
@@ -40,10 +54,14 @@ record NamedExperts(ExpertTensors tensors, Activation activation, ElementType ty
   BlockMatrix parameter(String name, Shape shape) throws IOException {
     boolean shared = name.startsWith(ExpertsParameters.SHARED);
     if (name.endsWith("Wg")) {
-      return gate(shared ? SHARED_GATE : GATE, shape);
+      return gate(names.apply(shared ? SHARED_GATE : GATE), shape);
+    }
+    boolean first = name.endsWith("W1");
+    if (fused && !shared) {
+      return fused(names.apply(first ? FUSED_FIRST : FUSED_DOWN), first && alternating, shape);
     }
     List<String> matrices =
-        name.endsWith("W2")
+        !first
             ? List.of("down_proj")
             : activation.isGated() ? List.of("gate_proj", "up_proj") : List.of("up_proj");
     return weights(matrices, shared, shape);
@@ -53,7 +71,8 @@ record NamedExperts(ExpertTensors tensors, Activation activation, ElementType ty
     FloatTensor Wg = FloatTensor.zeros(shape.toArray());
     try {
       int experts = (int) shape.dim(3);
-      turn(name, experts, (int) shape.dim(2), Dense.from(Wg).storage(), experts, 0);
+      requireMatrix(name, experts, (int) shape.dim(2));
+      turn(name, 0, experts, (int) shape.dim(2), Dense.from(Wg).storage(), experts, 0, false);
       return Wg;
     } catch (Throwable e) {
       Wg.close();
@@ -61,27 +80,21 @@ record NamedExperts(ExpertTensors tensors, Activation activation, ElementType ty
     }
   }
 
-  /** Weights of experts, of matrices side by side. */
-  private BlockMatrix weights(List<String> matrices, boolean shared, Shape shape)
-      throws IOException {
+  /** Makes the only block of an expert. */
+  private interface Expert {
+    StoredWeights make(int expert) throws IOException;
+  }
+
+  private BlockMatrix each(Shape shape, Expert expert) throws IOException {
     int experts = (int) (shape.dim(0) * shape.dim(1));
     int in = (int) shape.dim(2);
     int sums = (int) shape.dim(3);
-    int out = sums / matrices.size();
     WeightType stored = WeightType.of(type);
     StoredWeights all = StoredWeights.allocate(stored, experts, in, sums);
-    try (FloatTensor block = FloatTensor.zeros(in, sums)) {
-      for (int expert = 0; expert < experts; expert++) {
-        String prefix = shared ? "shared_expert." : "experts." + expert + ".";
-        for (int i = 0; i < matrices.size(); i++) {
-          String name = prefix + matrices.get(i) + ".weight";
-          turn(name, out, in, Dense.from(block).storage(), sums, i * out);
-        }
-        String name = prefix + String.join(", ", matrices) + ".weight";
-        try (StoredWeights one =
-            StoredWeights.of(
-                name, Dense.from(block).storage(), stored, 1, in, sums, engine.scheduler())) {
-          all.putBlock(expert, one, in, sums);
+    try {
+      for (int e = 0; e < experts; e++) {
+        try (StoredWeights one = expert.make(e)) {
+          all.putBlock(e, one, in, sums);
         }
       }
     } catch (Throwable e) {
@@ -93,16 +106,111 @@ record NamedExperts(ExpertTensors tensors, Activation activation, ElementType ty
         : new StoredBlocks(all, shape, false);
   }
 
-  /** Writes a matrix (out, in) as columns of a block of so many, from one on. */
-  private void turn(String name, int out, int in, Storage block, int columns, int first)
+  /** Weights of experts, of matrices side by side. */
+  private BlockMatrix weights(List<String> matrices, boolean shared, Shape shape)
       throws IOException {
-    try (FloatTensor matrix = matrix(name);
+    int in = (int) shape.dim(2);
+    int sums = (int) shape.dim(3);
+    int out = sums / matrices.size();
+    try (FloatTensor block = FloatTensor.zeros(in, sums)) {
+      return each(
+          shape,
+          expert -> {
+            String prefix = shared ? "shared_expert." : "experts." + expert + ".";
+            List<String> tensors =
+                matrices.stream().map(name -> names.apply(prefix + name + ".weight")).toList();
+            for (String name : tensors) {
+              requireMatrix(name, out, in);
+            }
+            if (isKept(tensors.get(0))) {
+              return StoredBlocks.from(model.weights(tensors, 1, 1)).stored();
+            }
+            for (int i = 0; i < tensors.size(); i++) {
+              Storage to = Dense.from(block).storage();
+              turn(tensors.get(i), 0, out, in, to, sums, i * out, false);
+            }
+            return rounded(String.join(", ", tensors), block);
+          });
+    }
+  }
+
+  /** Weights of experts that are one tensor. */
+  private BlockMatrix fused(String name, boolean alternate, Shape shape) throws IOException {
+    int experts = (int) (shape.dim(0) * shape.dim(1));
+    int in = (int) shape.dim(2);
+    int sums = (int) shape.dim(3);
+    requireShape(name, Shape.of(experts, sums, in));
+    if (isKept(name)) {
+      return alternate
+          ? model.gateAndUp(name)
+          : model.weights(List.of(name), (int) shape.dim(0), (int) shape.dim(1));
+    }
+    try (FloatTensor block = FloatTensor.zeros(in, sums)) {
+      return each(
+          shape,
+          expert -> {
+            Storage to = Dense.from(block).storage();
+            turn(name, expert, sums, in, to, sums, 0, alternate);
+            return rounded(name, block);
+          });
+    }
+  }
+
+  /** Whether the numbers are packed as they are. */
+  private boolean isKept(String name) throws IOException {
+    return type.isPacked() && model.info(name).type().equals(type.name());
+  }
+
+  private StoredWeights rounded(String name, FloatTensor block) throws FileFormatException {
+    try {
+      return StoredWeights.of(
+          name,
+          Dense.from(block).storage(),
+          WeightType.of(type),
+          1,
+          (int) block.shape().dim(0),
+          (int) block.shape().dim(1),
+          engine.scheduler());
+    } catch (IllegalArgumentException e) {
+      throw new FileFormatException(model.path(), name, e.getMessage());
+    }
+  }
+
+  private void requireMatrix(String name, int out, int in) throws IOException {
+    Shape shape = model.info(name).shape();
+    if (!shape.equals(Shape.of(out, in))) {
+      throw new FileFormatException(
+          model.path(), name, "expected (out, in) = (" + out + ", " + in + ") but was " + shape);
+    }
+  }
+
+  private void requireShape(String name, Shape expected) throws IOException {
+    Shape shape = model.info(name).shape();
+    if (!shape.equals(expected)) {
+      throw new FileFormatException(
+          model.path(), name, "expected (experts, out, in) = " + expected + " but was " + shape);
+    }
+  }
+
+  /**
+   * Writes a matrix (out, in) as columns of a block of so many, from one on.
+   *
+   * @param number of the matrix in its tensor
+   * @param alternate whether rows alternate between the first half of the columns and the second
+   */
+  private void turn(
+      String name,
+      int number,
+      int out,
+      int in,
+      Storage block,
+      int columns,
+      int first,
+      boolean alternate)
+      throws IOException {
+    int step = alternate ? 2 : 1;
+    try (FloatTensor matrix = model.floats(name, number);
         OperandLease lease = new OperandLease().of(name, matrix)) {
-      Shape shape = matrix.shape();
-      if (shape.dim(shape.rank() - 2) != out || shape.dim(shape.rank() - 1) != in) {
-        throw new IllegalArgumentException(
-            name + ": expected (out, in) = (" + out + ", " + in + ") but was " + shape);
-      }
       Storage from = Dense.from(matrix).storage();
       int tasks = (out - 1) / TURNED_ROWS + 1;
       engine.run(
@@ -120,43 +228,19 @@ record NamedExperts(ExpertTensors tensors, Activation activation, ElementType ty
                   from.getFloats((long) (row + r) * in + column, tile, r * width, width);
                 }
                 for (int c = 0; c < width; c++) {
-                  for (int r = 0; r < count; r++) {
-                    line[r] = tile[r * width + c];
+                  long to = (long) (column + c) * columns + first + row / step;
+                  for (int half = 0; half < step; half++) {
+                    int length = 0;
+                    for (int r = half; r < count; r += step) {
+                      line[length++] = tile[r * width + c];
+                    }
+                    block.putFloats(to + half * (out / 2), line, 0, length);
                   }
-                  long to = (long) (column + c) * columns + first + row;
-                  block.putFloats(to, line, 0, count);
                 }
               }
             }
           });
       from.requireIntact();
-    }
-  }
-
-  /** A matrix as floats, (out, in) or (1, 1, out, in), which the caller closes. */
-  private FloatTensor matrix(String name) throws IOException {
-    BlockMatrix found = tensors.get(name);
-    if (found == null) {
-      throw new IllegalArgumentException("tensors: expected " + name + " but there is none");
-    }
-    try {
-      Shape shape = found.shape();
-      boolean isMatrix =
-          shape.rank() == 2 || (shape.rank() == 4 && shape.dim(0) * shape.dim(1) == 1);
-      if (!isMatrix) {
-        throw new IllegalArgumentException(
-            name + ": expected (out, in) or (1, 1, out, in) but was " + shape);
-      }
-      if (found instanceof FloatTensor floats) {
-        Dense.from(floats).requireContiguous(name);
-        return floats;
-      }
-      try (Weights weights = (Weights) found) {
-        return weights.widened();
-      }
-    } catch (Throwable e) {
-      found.close();
-      throw e;
     }
   }
 }

@@ -21,7 +21,8 @@ final class GgufTensors {
 
   /** The remedy for quantized types. */
   private static final String REMEDY =
-      "; llama-quantize FLOAT16.gguf OUT.gguf Q4_K_M, or Q8_0, writes such types";
+      "; llama-quantize --allow-requantize IN.gguf OUT.gguf Q8_0 writes one of them, and so does"
+          + " Q4_K_M from a file of F16 or BF16";
 
   /**
    * The floats of a tensor in new memory.

@@ -435,7 +435,9 @@ final class GgufExpertsTest {
     String remedy =
         "; or pass the gate and the activation: MixtureOfExperts.of(file, block, gate,"
             + " activation)";
-    String known = "[deepseek2, gemma4, glm4moe, gpt-oss, llama, olmoe, qwen2moe, qwen3moe]";
+    String known =
+        "[deepseek2, gemma4, glm4moe, gpt-oss, llama, olmoe, qwen2moe, qwen35moe, qwen3moe, qwen3next,"
+            + " qwen3vlmoe]";
     String architecture = "general.architecture: expected one of " + known + " but ";
     refused(keys("general.architecture", null), tensors, architecture + "is missing" + remedy);
     refused(keys("general.architecture", "grok"), tensors, architecture + "was grok" + remedy);

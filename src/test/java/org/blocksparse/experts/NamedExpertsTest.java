@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 import org.blocksparse.Activation;
 import org.blocksparse.BlockMatrix;
 import org.blocksparse.ElementType;
@@ -18,13 +19,11 @@ import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.Weights;
-import org.blocksparse.internal.tensors.DenseFloats;
-import org.blocksparse.io.GgufFile;
-import org.blocksparse.io.LoadOptions;
-import org.blocksparse.io.NamedTensors;
+import org.blocksparse.io.HuggingFaceModel;
 import org.blocksparse.io.TensorFile;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
+import org.blocksparse.testing.SafeTensorsBytes;
 import org.blocksparse.testing.Seeded;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -32,7 +31,6 @@ import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /** Layers made of matrices (out, in) that have names, and of W1 as two. */
 @ExtendWith(Seeded.class)
@@ -65,9 +63,16 @@ final class NamedExpertsTest {
     return FloatTensor.of(data.floats(Numbers.GAUSSIAN, Shape.of(dims).size()), dims);
   }
 
-  /** The function may not keep what it returns: it is closed. */
-  private static ExpertTensors copies(Map<String, FloatTensor> all) {
-    return name -> all.containsKey(name) ? DenseFloats.from(all.get(name)).copy(name) : null;
+  private HuggingFaceModel model(Map<String, FloatTensor> all) throws IOException {
+    Path path = folder.resolve("matrices.safetensors");
+    TensorFile.save(path, all);
+    return HuggingFaceModel.open(path);
+  }
+
+  private static MixtureOfExperts built(
+      MixtureOfExpertsBuilder builder, HuggingFaceModel model, ElementType type)
+      throws IOException {
+    return builder.build(model, UnaryOperator.identity(), type);
   }
 
   /** The same numbers by the names of the layer: gate and up each by itself, or as one. */
@@ -138,10 +143,11 @@ final class NamedExpertsTest {
   @EnumSource(ElementType.class)
   void takesMatricesByTheirNames(ElementType type, Data data) throws IOException {
     Map<String, FloatTensor> all = matrices(data);
-    try (MixtureOfExperts floats = builder().build(parameters(all, false));
+    try (HuggingFaceModel model = model(all);
+        MixtureOfExperts floats = builder().build(parameters(all, false));
         MixtureOfExperts expected = floats.withWeights(type)) {
       long before = FloatTensor.allocatedBytes();
-      try (MixtureOfExperts layer = builder().build(copies(all), type)) {
+      try (MixtureOfExperts layer = built(builder(), model, type)) {
         assertEqual(expected, layer);
         boolean trained = layer.parameters().get("W1") instanceof FloatTensor;
         assertEquals(type == ElementType.FLOAT32, trained);
@@ -155,29 +161,25 @@ final class NamedExpertsTest {
     Map<String, FloatTensor> all = matrices(data);
     for (ElementType type :
         new ElementType[] {ElementType.FLOAT32, ElementType.FLOAT16, ElementType.BFLOAT16}) {
-      NamedTensors named = NamedTensors.none();
+      SafeTensorsBytes named = new SafeTensorsBytes();
       Map<String, FloatTensor> rounded = new HashMap<>();
+      String inFile = type.name().replace("FLOAT", "F");
       for (Map.Entry<String, FloatTensor> entry : all.entrySet()) {
         Shape shape = entry.getValue().shape();
         FloatTensor blocks = entry.getValue().reshape(1, 1, shape.dim(0), shape.dim(1));
-        Weights narrow = Weights.of(blocks, type);
-        rounded.put(entry.getKey(), FloatTensor.of(narrow.widened().toArray(), shape.toArray()));
-        named =
-            type == ElementType.FLOAT32
-                ? named.with("mlp." + entry.getKey(), entry.getValue())
-                : named.with("mlp." + entry.getKey(), narrow);
+        float[] narrow = Weights.of(blocks, type).widened().toArray();
+        rounded.put(entry.getKey(), FloatTensor.of(narrow, shape.toArray()));
+        named.floats("mlp." + entry.getKey(), inFile, narrow, shape.toArray());
       }
-      Path path = folder.resolve("model.safetensors");
-      TensorFile.save(path, named);
-      for (LoadOptions options : new LoadOptions[] {LoadOptions.copied(), LoadOptions.mapped()}) {
-        try (TensorFile file = TensorFile.open(path, options);
-            MixtureOfExperts expected = builder().build(copies(rounded), type);
-            MixtureOfExperts layer = builder().build(name -> file.weights("mlp." + name), type)) {
-          assertEqual(expected, layer);
-          FileFormatException missing =
-              assertThrows(FileFormatException.class, () -> builder().build(file::weights, type));
-          assertEquals("gate.weight", missing.part());
-        }
+      Path path = named.write(folder.resolve("model.safetensors"));
+      try (HuggingFaceModel model = HuggingFaceModel.open(path);
+          HuggingFaceModel exact = model(rounded);
+          MixtureOfExperts expected = built(builder(), exact, type);
+          MixtureOfExperts layer = builder().build(model, name -> "mlp." + name, type)) {
+        assertEqual(expected, layer);
+        FileFormatException missing =
+            assertThrows(FileFormatException.class, () -> built(builder(), model, type));
+        assertEquals("gate.weight", missing.part());
       }
     }
   }
@@ -186,80 +188,37 @@ final class NamedExpertsTest {
   void withoutAGateAndWithOneMatrixOnTheWayIn(Data data) throws IOException {
     Map<String, FloatTensor> all = matrices(data);
     all.keySet().removeIf(name -> name.contains("gate"));
-    try (MixtureOfExperts layer =
+    MixtureOfExpertsBuilder builder =
         MixtureOfExperts.builder(INPUTS, HIDDEN, EXPERTS)
             .outputs(OUTPUTS)
             .activation(Activation.RELU)
-            .shared(SHARED_HIDDEN)
-            .build(copies(all), ElementType.FLOAT32)) {
+            .shared(SHARED_HIDDEN);
+    try (HuggingFaceModel model = model(all);
+        MixtureOfExperts layer = built(builder, model, ElementType.FLOAT32)) {
       assertThrows(IllegalStateException.class, layer::gate);
       assertEquals(HIDDEN, layer.parameters().get("W1").shape().dim(3));
       assertEquals(SHARED_HIDDEN, layer.parameters().get("shared.W1").shape().dim(3));
     }
   }
 
-  /** Matrices by the names of Qwen and DeepSeek are the layer that a file of llama.cpp has. */
-  @ParameterizedTest
-  @ValueSource(strings = {"qwen2moe", "deepseek2-v3"})
-  void isTheLayerOfLlamaCpp(String model) throws IOException {
-    Path path = Path.of("src/test/resources/gguf/experts-" + model + ".gguf");
-    try (GgufFile file = GgufFile.open(path);
-        MixtureOfExperts expected = MixtureOfExperts.of(file, 1)) {
-      MixtureOfExpertsBuilder builder =
-          MixtureOfExperts.builder(expected.inputs(), expected.hidden(), expected.gate());
-      int hidden = (int) expected.parameters().get("shared.W2").shape().dim(2);
-      boolean isGated = expected.parameters().containsKey("shared.Wg");
-      builder = isGated ? builder.gatedShared(hidden) : builder.shared(hidden);
-      try (MixtureOfExperts layer =
-          builder.build(name -> ofLlamaCpp(file, name), ElementType.FLOAT32)) {
-        assertEqual(expected, layer);
-      }
+  private void refused(Map<String, FloatTensor> all, String message) throws IOException {
+    try (HuggingFaceModel model = model(all)) {
+      long before = FloatTensor.allocatedBytes();
+      FileFormatException thrown =
+          assertThrows(
+              FileFormatException.class, () -> built(builder(), model, ElementType.BFLOAT16));
+      String text = thrown.getMessage();
+      assertTrue(text.startsWith(model.path() + ": " + message), () -> message + "\n" + text);
+      assertTrue(FloatTensor.allocatedBytes() <= before, "memory is kept");
     }
-  }
-
-  private static FloatTensor ofLlamaCpp(GgufFile file, String name) throws IOException {
-    String[] parts = name.split("[.]", -1);
-    String matrix = parts[parts.length - 2].replace("_proj", "");
-    String tensor =
-        switch (parts[0]) {
-          case "gate" -> "gate_inp";
-          case "shared_expert_gate" -> "gate_inp_shexp";
-          case "shared_expert" -> matrix + "_shexp";
-          default -> matrix + "_exps";
-        };
-    try (FloatTensor all = file.floats("blk.1.ffn_" + tensor + ".weight")) {
-      Shape shape = all.shape();
-      if (shape.rank() < 3) {
-        return FloatTensor.of(all.toArray(), shape.size() / last(shape), last(shape));
-      }
-      int size = (int) (shape.dim(1) * last(shape));
-      float[] one = new float[size];
-      all.get((long) Integer.parseInt(parts[1]) * size, one, 0, size);
-      return FloatTensor.of(one, shape.dim(1), last(shape));
-    }
-  }
-
-  private static long last(Shape shape) {
-    return shape.dim(shape.rank() - 1);
-  }
-
-  private static void refused(Map<String, FloatTensor> all, String message) {
-    long before = FloatTensor.allocatedBytes();
-    assertEquals(
-        message,
-        assertThrows(
-                IllegalArgumentException.class,
-                () -> builder().build(copies(all), ElementType.BFLOAT16))
-            .getMessage());
-    assertTrue(FloatTensor.allocatedBytes() <= before, "memory is kept");
   }
 
   @Test
-  void namesTheTensorThatIsWrong(Data data) {
+  void namesTheTensorThatIsWrong(Data data) throws IOException {
     for (String name : matrices(data).keySet()) {
       Map<String, FloatTensor> all = matrices(data);
       all.remove(name);
-      refused(all, "tensors: expected " + name + " but there is none");
+      refused(all, name + ": is missing");
     }
     Map<String, FloatTensor> all = matrices(data);
     all.put("experts.2.up_proj.weight", floats(data, INPUTS, HIDDEN));
@@ -272,28 +231,32 @@ final class NamedExpertsTest {
     refused(all, "gate.weight: expected (out, in) = (3, 37) but was (4, 37)");
     all = matrices(data);
     all.put("experts.1.gate_proj.weight", floats(data, HIDDEN * INPUTS));
-    refused(all, "experts.1.gate_proj.weight: expected (out, in) or (1, 1, out, in) but was (592)");
+    refused(all, "experts.1.gate_proj.weight: expected (out, in) = (16, 37) but was (592)");
     all = matrices(data);
     all.put("shared_expert_gate.weight", floats(data, 2, INPUTS));
     refused(all, "shared_expert_gate.weight: expected (out, in) = (1, 37) but was (2, 37)");
     all = matrices(data);
     all.put("shared_expert.down_proj.weight", floats(data, OUTPUTS, HIDDEN));
     refused(all, "shared_expert.down_proj.weight: expected (out, in) = (5, 24) but was (5, 16)");
+    all = matrices(data);
+    all.get("experts.1.down_proj.weight").set(3.4e38f, 1, 2);
+    refused(all, "experts.1.down_proj.weight: ");
   }
 
   @Test
-  void refusesBiasesAndHiddenSizesThatDoNotFit() {
-    ExpertTensors none = name -> null;
+  void refusesBiasesAndHiddenSizesThatDoNotFit(Data data) throws IOException {
     MixtureOfExpertsBuilder biased = builder().biases();
-    assertThrows(IllegalStateException.class, () -> biased.build(none, ElementType.FLOAT32));
     MixtureOfExpertsBuilder large = MixtureOfExperts.builder(1, 1 << 30, 1);
     MixtureOfExpertsBuilder shared = builder().shared(1 << 30);
-    for (MixtureOfExpertsBuilder wrong : new MixtureOfExpertsBuilder[] {large, shared}) {
-      for (Executable build :
-          new Executable[] {wrong::build, () -> wrong.build(none, ElementType.FLOAT32)}) {
-        assertEquals(
-            "hidden: expected at most 2^30 - 1 with SWIGLU but was 1073741824",
-            assertThrows(IllegalArgumentException.class, build).getMessage());
+    try (HuggingFaceModel model = model(matrices(data))) {
+      assertThrows(IllegalStateException.class, () -> built(biased, model, ElementType.FLOAT32));
+      for (MixtureOfExpertsBuilder wrong : new MixtureOfExpertsBuilder[] {large, shared}) {
+        for (Executable build :
+            new Executable[] {wrong::build, () -> built(wrong, model, ElementType.FLOAT32)}) {
+          assertEquals(
+              "hidden: expected at most 2^30 - 1 with SWIGLU but was 1073741824",
+              assertThrows(IllegalArgumentException.class, build).getMessage());
+        }
       }
     }
   }

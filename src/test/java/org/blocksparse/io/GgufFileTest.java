@@ -416,7 +416,9 @@ final class GgufFileTest {
     String widened =
         "expected one of [F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K,"
             + " IQ4_NL, IQ4_XS, BF16, MXFP4] but was ";
-    String remedy = "; llama-quantize FLOAT16.gguf OUT.gguf Q4_K_M, or Q8_0, writes such types";
+    String remedy =
+        "; llama-quantize --allow-requantize IN.gguf OUT.gguf Q8_0 writes one of them, and so does"
+            + " Q4_K_M from a file of F16 or BF16";
     refused("tq2_0", widened + "TQ2_0 (2, 256)" + remedy, () -> gguf.floats("tq2_0"));
     refused("i32", widened + "I32 (3)", () -> gguf.floats("i32"));
     refused("tq2_0", widened + "TQ2_0 (2, 256)" + remedy, () -> gguf.weights("tq2_0"));

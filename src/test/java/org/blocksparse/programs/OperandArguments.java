@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.Activation;
@@ -29,11 +30,11 @@ import org.blocksparse.Weights;
 import org.blocksparse.Workers;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.experts.ExpertCache;
-import org.blocksparse.experts.ExpertTensors;
 import org.blocksparse.experts.ExpertsPass;
 import org.blocksparse.experts.MixtureOfExperts;
 import org.blocksparse.experts.TopKGate;
 import org.blocksparse.io.GgufFile;
+import org.blocksparse.io.HuggingFaceModel;
 import org.blocksparse.io.NamedTensors;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.LinearLabelTree;
@@ -55,6 +56,7 @@ import org.blocksparse.softmax.LayerBuilder;
 import org.blocksparse.softmax.LayerPart;
 import org.blocksparse.softmax.Loss;
 import org.blocksparse.testing.GgufBytes;
+import org.blocksparse.testing.HuggingFaceFolder;
 import org.blocksparse.testing.PublicMethod;
 
 /**
@@ -247,7 +249,8 @@ final class OperandArguments {
       case "Supplier" -> (Supplier<EmbeddingBag>) OperandArguments::bag;
       case "GgufFile" -> gguf();
       case "ExpertCache" -> ExpertCache.ofBytes(1 << 20);
-      case "ExpertTensors" -> (ExpertTensors) name -> ones(3, 3);
+      case "HuggingFaceModel" -> huggingFace();
+      case "UnaryOperator" -> UnaryOperator.<String>identity();
       case "List" -> List.of("name");
       case "Path" -> stateFile();
       case "Iterator" -> parts();
@@ -305,6 +308,17 @@ final class OperandArguments {
     try {
       Files.write(model, header.aligned(32).ints(new int[128]).bytes());
       return GgufFile.open(model);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** A tensor, alternating outputs where these are asked for, and the experts of layer 3. */
+  private HuggingFaceModel huggingFace() {
+    try {
+      Path model = Files.createDirectories(file.resolveSibling("hugging-face"));
+      boolean isPacked = called.method().getName().equals("gateAndUp");
+      return HuggingFaceModel.open(HuggingFaceFolder.write(model, "name", isPacked, 3));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

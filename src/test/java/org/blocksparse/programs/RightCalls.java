@@ -24,7 +24,7 @@ final class RightCalls {
           "InputBias.step(",
           "LayerBuilder<IntTensor>.build(FloatTensor, ",
           "LayerBuilder<SparseRows>.build(FloatTensor, ",
-          "MixtureOfExpertsBuilder.build(ExpertTensors, ",
+          "MixtureOfExpertsBuilder.build(HuggingFaceModel, ",
           "MixtureOfExpertsBuilder.build(Map",
           "SparseBlockDot.gradH(",
           "SparseBlockDot.stepB(",

@@ -23,6 +23,7 @@ import java.util.SplittableRandom;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ForkJoinPool;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 import java.util.random.RandomGenerator;
 import org.blocksparse.BlockMatrix;
 import org.blocksparse.ElementType;
@@ -41,10 +42,10 @@ import org.blocksparse.Weights;
 import org.blocksparse.Workers;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.experts.ExpertCache;
-import org.blocksparse.experts.ExpertTensors;
 import org.blocksparse.experts.MixtureOfExperts;
 import org.blocksparse.experts.TopKGate;
 import org.blocksparse.io.GgufFile;
+import org.blocksparse.io.HuggingFaceModel;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.ModelPart;
 import org.blocksparse.io.NamedTensors;
@@ -337,8 +338,7 @@ public final class RandomArguments {
 
   private void addCallbacks() {
     makers.put(RandomGenerator.class, () -> new SplittableRandom(below(9)));
-    makers.put(
-        ExpertTensors.class, () -> (ExpertTensors) name -> FloatTensor.of(reals(9), SIZE, SIZE));
+    makers.put(UnaryOperator.class, () -> UnaryOperator.<String>identity());
     makers.put(Progress.class, () -> (Progress) (done, all) -> {});
     makers.put(Executor.class, () -> (Executor) Runnable::run);
     makers.put(Object.class, () -> "an owner");
@@ -412,6 +412,7 @@ public final class RandomArguments {
     keep(UnknownIds.ignore());
     keep(new MemoryUse(0, SIZE));
     keep(new GgufFile.TensorInfo(Shape.of(SIZE, SIZE), "F32", 36));
+    keep(new HuggingFaceModel.TensorInfo(Shape.of(SIZE, SIZE), "FLOAT32", 36));
     keep(Labels.of("a", "b", "c", "d", "e", "f", "g", "h", "i"));
     keep(ClassAssignment.of(0, 1, 2, 1, 2, 0, 2, 1, 0));
     keep(ScoreCalibration.of(new float[] {-1, 0}, new float[] {-2, 3}));
@@ -459,6 +460,8 @@ public final class RandomArguments {
     Path model = folder.resolve("gguf");
     Files.write(model, ggufBytes());
     keep(GgufFile.open(model));
+    Path folderOfModel = Files.createDirectories(folder.resolve("hugging-face"));
+    keep(HuggingFaceModel.open(HuggingFaceFolder.write(folderOfModel, "a", true, 0)));
     SparseRows rows = kept(SparseRows.class).get(0);
     LinearLabelTree linear = LinearLabelTree.builder(SIZE, OUTPUTS).train(rows, rows);
     linear.save(folder.resolve("linear"));

@@ -462,6 +462,16 @@ public final class SafeTensorsReader implements AutoCloseable {
    * @throws UnsupportedOperationException if the machine has another byte order than the file
    */
   public Storage mapElements(TensorEntry entry) throws IOException {
+    return map(entry, entry.type().bytes(), "copied()");
+  }
+
+  /**
+   * The bytes of a tensor where they lie; see {@link #mapElements}.
+   *
+   * @param elementBytes of what is read there at once
+   * @param otherWay what reads them into memory, for messages
+   */
+  Storage map(TensorEntry entry, int elementBytes, String otherWay) throws IOException {
     if (!(input instanceof Mapping mapping)) {
       throw new IllegalStateException("the file is not mapped");
     }
@@ -473,8 +483,8 @@ public final class SafeTensorsReader implements AutoCloseable {
             entry.name(),
             dataBegin + entry.begin(),
             entry.bytes(),
-            entry.type().bytes(),
-            "copied()");
+            elementBytes,
+            otherWay);
     made.add(storage);
     return storage;
   }

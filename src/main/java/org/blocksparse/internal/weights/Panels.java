@@ -261,7 +261,7 @@ public record Panels(WeightType type, int rows, int columns) {
   }
 
   /** The whole number that a code stands for. */
-  int whole(int code) {
+  public int whole(int code) {
     return switch (type) {
       case Q4_0 -> code - 8;
       case MXFP4 -> DOUBLED[code];
@@ -364,7 +364,7 @@ public record Panels(WeightType type, int rows, int columns) {
   }
 
   /** 2^(exponent - 128): half of the scale of MXFP4, as its values are doubled. */
-  static float halfPower(int exponent) {
+  public static float halfPower(int exponent) {
     return exponent == 255 ? Float.NaN : Math.scalb(1f, exponent - 128);
   }
 

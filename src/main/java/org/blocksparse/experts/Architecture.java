@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.experts;
+
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeSet;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+import org.blocksparse.Activation;
+
+/**
+ * The architectures whose experts load by one call: what their gates and experts compute, unless a
+ * key of the file says otherwise, and the names of their tensors. Both kinds of files are read by
+ * this table.
+ */
+enum Architecture {
+  MIXTRAL("llama", List.of("mixtral"), Gate.SOFTMAX, true, false, Shared.NONE, Names.MIXTRAL),
+  QWEN2_MOE("qwen2moe", List.of("qwen2_moe"), Gate.SOFTMAX, false, true, Shared.GATED, Names.QWEN),
+  QWEN3_MOE("qwen3moe", List.of("qwen3_moe"), Gate.SOFTMAX, true, true, Shared.NONE, Names.QWEN),
+  QWEN3_VL_MOE("qwen3vlmoe", List.of(), Gate.SOFTMAX, true, true, Shared.NONE, Names.QWEN),
+  QWEN3_NEXT(
+      "qwen3next", List.of("qwen3_next"), Gate.SOFTMAX, true, true, Shared.GATED, Names.QWEN),
+  QWEN35_MOE("qwen35moe", List.of(), Gate.SOFTMAX, true, true, Shared.GATED, Names.QWEN),
+  OLMOE("olmoe", List.of("olmoe"), Gate.SOFTMAX, false, true, Shared.NONE, Names.QWEN),
+  GPT_OSS(
+      "gpt-oss",
+      List.of("gpt_oss"),
+      Gate.SOFTMAX_OF_CHOSEN,
+      true,
+      false,
+      Shared.NONE,
+      Names.GPT_OSS),
+  /** DeepSeek V2 and V3 in one: a key has the gate. */
+  DEEPSEEK2("deepseek2", List.of(), Gate.SOFTMAX, false, true, Shared.BY_KEY, Names.DEEPSEEK),
+  DEEPSEEK_V3(
+      null,
+      List.of("deepseek_v3", "kimi_k2"),
+      Gate.SIGMOID,
+      true,
+      true,
+      Shared.BY_KEY,
+      Names.DEEPSEEK),
+  GLM4_MOE(
+      "glm4moe", List.of("glm4_moe"), Gate.SIGMOID, false, true, Shared.BY_KEY, Names.DEEPSEEK),
+  GEMMA4(
+      "gemma4",
+      List.of("gemma4", "gemma4_text"),
+      Gate.SOFTMAX,
+      true,
+      false,
+      Shared.NONE,
+      Names.GEMMA);
+
+  /** What the gates are. */
+  enum Gate {
+    SOFTMAX,
+    SIGMOID,
+    SOFTMAX_OF_CHOSEN
+  }
+
+  /** The shared expert. */
+  enum Shared {
+    NONE,
+    /** There is one if a key says so. */
+    BY_KEY,
+    /** There is one, behind a sigmoid. */
+    GATED
+  }
+
+  /**
+   * The names of safetensors files, where they differ from those of Qwen.
+   *
+   * @param layer what precedes the names, after that of the block
+   * @param fused whether the experts of a layer are one tensor
+   * @param renamed parts of names, by those of Qwen
+   */
+  record Names(String layer, boolean fused, Map<String, String> renamed) {
+    static final Names QWEN = new Names("mlp.", false, Map.of());
+    static final Names DEEPSEEK =
+        new Names("mlp.", false, Map.of("shared_expert.", "shared_experts."));
+    static final Names MIXTRAL =
+        new Names(
+            "block_sparse_moe.",
+            false,
+            Map.of("gate_proj", "w1", "up_proj", "w3", "down_proj", "w2"));
+    static final Names GPT_OSS = new Names("mlp.", true, Map.of("gate.weight", "router.weight"));
+    static final Names GEMMA = new Names("", true, Map.of("gate.weight", "router.proj.weight"));
+
+    /** The name of a tensor, by the name that Qwen has for it. */
+    String of(String name) {
+      String found = name;
+      for (Map.Entry<String, String> entry : renamed.entrySet()) {
+        found = found.replace(entry.getKey(), entry.getValue());
+      }
+      return layer + found;
+    }
+  }
+
+  private final String gguf;
+  private final List<String> modelTypes;
+  private final Gate gate;
+  private final boolean renormalized;
+  private final boolean hasNormKey;
+  private final Shared shared;
+  private final Names names;
+
+  Architecture(
+      String gguf,
+      List<String> modelTypes,
+      Gate gate,
+      boolean renormalized,
+      boolean hasNormKey,
+      Shared shared,
+      Names names) {
+    this.gguf = gguf;
+    this.modelTypes = modelTypes;
+    this.gate = gate;
+    this.renormalized = renormalized;
+    this.hasNormKey = hasNormKey;
+    this.shared = shared;
+    this.names = names;
+  }
+
+  /** Returns the one that llama.cpp calls so, or null. */
+  static Architecture ofGguf(String name) {
+    return find(of -> of.gguf == null ? List.of() : List.of(of.gguf), name);
+  }
+
+  /** Returns the one of a model_type, or null. */
+  static Architecture ofModelType(String name) {
+    return find(of -> of.modelTypes, name);
+  }
+
+  private static Architecture find(Function<Architecture, List<String>> names, String name) {
+    return Arrays.stream(values())
+        .filter(of -> names.apply(of).contains(name))
+        .findFirst()
+        .orElse(null);
+  }
+
+  /** The names of llama.cpp. */
+  static Collection<String> ggufNames() {
+    return Arrays.stream(values())
+        .filter(of -> of.gguf != null)
+        .map(of -> of.gguf)
+        .collect(Collectors.toCollection(TreeSet::new));
+  }
+
+  /** The model types of config.json. */
+  static Collection<String> modelTypes() {
+    return Arrays.stream(values())
+        .flatMap(of -> of.modelTypes.stream())
+        .collect(Collectors.toCollection(TreeSet::new));
+  }
+
+  Gate gate() {
+    return gate;
+  }
+
+  /** Whether the gates of a row add up to 1, but for their scales. */
+  boolean isRenormalized() {
+    return renormalized;
+  }
+
+  /** Whether a key of config.json decides about that. */
+  boolean hasNormKey() {
+    return hasNormKey;
+  }
+
+  Shared shared() {
+    return shared;
+  }
+
+  Names names() {
+    return names;
+  }
+
+  Activation activation() {
+    return switch (this) {
+      case GPT_OSS -> Activation.CLAMPED_SWIGLU;
+      case GEMMA4 -> Activation.GEGLU_TANH;
+      default -> Activation.SWIGLU;
+    };
+  }
+
+  /** Tensors of llama.cpp that this architecture must have, and that are optional for others. */
+  List<String> ggufTensors() {
+    return switch (this) {
+      case QWEN2_MOE, QWEN3_NEXT, QWEN35_MOE ->
+          List.of("ffn_down_shexp.weight", "ffn_gate_inp_shexp.weight");
+      case GPT_OSS -> List.of("ffn_gate_inp.bias", "ffn_gate_exps.bias", "ffn_down_exps.bias");
+      case GLM4_MOE -> List.of("exp_probs_b.bias");
+      case GEMMA4 -> List.of("ffn_gate_inp.scale");
+      default -> List.of();
+    };
+  }
+}
