@@ -25,8 +25,9 @@ import org.junit.jupiter.api.Test;
  * Each package names only the packages that the table allows, so that there is no circle. A class
  * names the types in its constant pool and in its imports: javac copies constants without a trace.
  *
- * <p>A sealed type of the root permits one implementation in the machine, and the two name each
- * other. They are one type in two packages: users see the first, the machine receives the second.
+ * <p>A sealed type whose implementation is in the machine is the face of it: users see the face,
+ * inner code receives the implementation. The machine names a face as if it were in the package of
+ * the implementation.
  */
 final class LayeringTest {
   private static final String ROOT = "org.blocksparse";
@@ -36,29 +37,18 @@ final class LayeringTest {
       Pattern.compile("(?m)^import (?:static )?(org\\.blocksparse(?:\\.[a-z]+)*)\\.([A-Z]\\w*)");
   private static final Pattern CLASS = Pattern.compile("(org/blocksparse(?:/[a-z]+)*)/([A-Z]\\w*)");
 
-  /** Values of the root, which name only each other, and which all of the machine may name. */
+  /** The types of the root that hold no memory and no kernels: all of the machine names them. */
   private static final Set<String> VALUES =
-      Set.of("ElementType", "FileFormatException", "MemoryUse", "Optimizer", "Progress", "Shape");
-
-  /** For some internal packages, the other types of the root that they may name. */
-  private static final Map<String, Set<String>> SEALED =
-      Map.of(
-          "backend",
-          Set.of("Activation"),
-          "kernels",
-          Set.of("Activation", "Workers"),
-          "tensors",
-          Set.of(
-              "Activation",
-              "BlockMatrix",
-              "FloatTensor",
-              "GradientOptions",
-              "IntTensor",
-              "SparseRows",
-              "Tensor",
-              "UnknownIds",
-              "Weights",
-              "Workers"));
+      Set.of(
+          "Activation",
+          "ElementType",
+          "FileFormatException",
+          "GradientOptions",
+          "MemoryUse",
+          "Optimizer",
+          "Progress",
+          "Shape",
+          "UnknownIds");
 
   /** For each package, the packages that it may name besides the root and internal ones. */
   private static final Map<String, Set<String>> SUBJECTS =
@@ -85,7 +75,7 @@ final class LayeringTest {
           entry("backend", "kernels", "weights", "schedule", "memory", "binding"),
           entry("tensors", "kernels", "sparse", "weights", "schedule", "memory", "files"),
           entry("training", "kernels", "sparse", "weights", "schedule", "memory"),
-          entry("search", "kernels", "sparse", "weights", "schedule", "memory"),
+          entry("search", "tensors", "files", "kernels", "sparse", "weights", "schedule", "memory"),
           entry(
               "files",
               "training",
@@ -125,9 +115,7 @@ final class LayeringTest {
       String own = SOURCES.relativize(source.getParent()).toString().replaceAll("[/\\\\]", ".");
       Matcher other = IMPORT.matcher(Files.readString(source));
       while (other.find()) {
-        if (!other.group(1).equals(own) && !isValue(own, other.group(1), other.group(2))) {
-          named.computeIfAbsent(own, key -> new TreeSet<>()).add(other.group(1));
-        }
+        add(named, own, other.group(1), other.group(2));
       }
     }
   }
@@ -144,24 +132,49 @@ final class LayeringTest {
         continue; // module-info
       }
       String ownPackage = own.group(1).replace('/', '.');
-      Set<String> of = named.computeIfAbsent(ownPackage, key -> new TreeSet<>());
+      named.computeIfAbsent(ownPackage, key -> new TreeSet<>());
       Matcher other =
           CLASS.matcher(new String(Files.readAllBytes(file), StandardCharsets.ISO_8859_1));
       while (other.find()) {
-        String otherPackage = other.group(1).replace('/', '.');
-        if (!otherPackage.equals(ownPackage)
-            && !isValue(ownPackage, otherPackage, other.group(2))) {
-          of.add(otherPackage);
-        }
+        add(named, ownPackage, other.group(1).replace('/', '.'), other.group(2));
       }
     }
   }
 
-  private static boolean isValue(String own, String other, String type) {
-    return own.startsWith(BRIDGE + ".")
-        && other.equals(ROOT)
-        && (VALUES.contains(type)
-            || SEALED.getOrDefault(own.substring(BRIDGE.length() + 1), Set.of()).contains(type));
+  private static void add(
+      Map<String, Set<String>> named, String own, String otherPackage, String type) {
+    String other = otherPackage;
+    if (own.startsWith(BRIDGE + ".")) {
+      if (other.equals(ROOT) && VALUES.contains(type)) {
+        return;
+      }
+      other = implementation(other, type);
+    }
+    if (!other.equals(own)) {
+      named.computeIfAbsent(own, key -> new TreeSet<>()).add(other);
+    }
+  }
+
+  /** The package of the only implementation of a sealed type; its own package for other types. */
+  private static String implementation(String ofType, String type) {
+    Set<String> packages = new TreeSet<>();
+    try {
+      Class<?> face = Class.forName(ofType + "." + type, false, Workers.class.getClassLoader());
+      addImplementations(face, packages);
+    } catch (ClassNotFoundException e) {
+      return ofType; // a text or the beginning of a name that looks like a class
+    }
+    return packages.size() == 1 ? packages.iterator().next() : ofType;
+  }
+
+  private static void addImplementations(Class<?> type, Set<String> packages) {
+    if (type.isSealed()) {
+      for (Class<?> permitted : type.getPermittedSubclasses()) {
+        addImplementations(permitted, packages);
+      }
+    } else {
+      packages.add(type.getPackageName());
+    }
   }
 
   private static boolean mayName(String name, String other) {

@@ -12,7 +12,6 @@ import org.blocksparse.Shape;
 import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.internal.files.LoadSettings;
-import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.files.OptimizerStateFile;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.kernels.Engine;
@@ -50,10 +49,6 @@ public final class Access {
 
   /** Options of files. */
   public static final Io IO = open(Io.class, "org.blocksparse.io.IoAccess");
-
-  /** Rankings, filters and names. */
-  public static final Rankings RANKING =
-      open(Rankings.class, "org.blocksparse.ranking.RankingAccess");
 
   /** Embedding bags. */
   public static final Bags BAGS = open(Bags.class, "org.blocksparse.bag.BagAccess");
@@ -106,30 +101,6 @@ public final class Access {
     SaveSettings settings(SaveOptions options);
 
     LoadSettings settings(LoadOptions options);
-  }
-
-  /** Of {@code org.blocksparse.ranking}. */
-  public interface Rankings {
-    /** A ranking; labels may be null. */
-    Ranking ranking(SearchResult found, Labels labels);
-
-    Filter none();
-
-    boolean allowsAll(Filter filter);
-
-    void requireNotRenormalized(Filter filter);
-
-    OutputFilter check(Filter filter, int batch, int outputs);
-
-    OperandLease lease(Filter filter, OperandLease lease);
-
-    NameTable table(Labels labels);
-
-    Labels labelsOrNull(NameTable table);
-
-    Labels orThrow(Labels labels);
-
-    Labels forAll(Labels labels, int outputs);
   }
 
   /** Of packages whose layers can be parts of the files of others. */

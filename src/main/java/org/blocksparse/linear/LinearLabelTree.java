@@ -3,7 +3,6 @@ package org.blocksparse.linear;
 
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.IO;
-import static org.blocksparse.internal.Access.RANKING;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -21,7 +20,9 @@ import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.search.Candidates;
+import org.blocksparse.internal.search.FilterLists;
 import org.blocksparse.internal.search.OutputFilter;
+import org.blocksparse.internal.search.RankedRows;
 import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.internal.sparse.Bags;
 import org.blocksparse.internal.tensors.Check;
@@ -224,10 +225,7 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
     SparseChunksFile.Content<LinearModel> content =
         Reading.of(file, () -> LinearModelFile.load(file, settings, prefix));
     return new LinearLabelTree(
-        content.model(),
-        settings.engine(),
-        content.metadata(),
-        RANKING.labelsOrNull(content.labels()));
+        content.model(), settings.engine(), content.metadata(), content.labels());
   }
 
   // -------------------------------------------------------------------------------- prediction
@@ -254,7 +252,7 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
    * #atLeast(SparseRows, double, Filter)}.
    */
   public Ranking atLeast(SparseRows x, double probability) {
-    return atLeast(x, probability, RANKING.none());
+    return atLeast(x, probability, FilterLists.NONE);
   }
 
   /**
@@ -283,7 +281,7 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
       throw new IllegalArgumentException("x: expected 1 row but was " + x.rows());
     }
     Check.index("output", output, "outputs", outputs());
-    OutputFilter only = RANKING.check(Filter.only(output), 1, outputs());
+    OutputFilter only = FilterLists.from(Filter.only(output)).check(1, outputs());
     try (OperandLease lease = model.lease(CsrRows.from(x).lease(new OperandLease(), "x"))) {
       return withWeighted(x, row -> explained(row, only, output));
     }
@@ -328,22 +326,22 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
 
   private Ranking search(String query, SparseRows x, Filter filter, Candidates.Maker candidates) {
     requireNonNull(x, "x");
-    RANKING.requireNotRenormalized(requireNonNull(filter, "filter"));
+    FilterLists.from(requireNonNull(filter, "filter")).requireNotRenormalized();
     SearchEvent event = Recorder.search();
     SearchResult found =
         with(
             x,
             "x",
             rows -> {
-              OutputFilter allowed = RANKING.check(filter, x.rows(), outputs());
-              try (OperandLease lease = RANKING.lease(filter, new OperandLease())) {
+              OutputFilter allowed = FilterLists.from(filter).check(x.rows(), outputs());
+              try (OperandLease lease = FilterLists.from(filter).lease(new OperandLease())) {
                 return new LinearSearch(model, engine(), null).search(rows, allowed, candidates);
               }
             });
     if (event != null) {
       event.record(query, format().kind(), found.openedClasses(), clusterCount());
     }
-    return RANKING.ranking(found, labelsOrNull());
+    return new RankedRows(found, labelsOrNull());
   }
 
   /** Checks and leases rows, and calls a function with them as the tree weighs them. */

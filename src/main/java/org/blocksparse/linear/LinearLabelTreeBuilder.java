@@ -2,13 +2,13 @@
 package org.blocksparse.linear;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.RANKING;
 
 import java.util.Map;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Progress;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
+import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.sparse.SparseChunks;
 import org.blocksparse.internal.tensors.Check;
@@ -130,7 +130,7 @@ public final class LinearLabelTreeBuilder {
    * @throws IllegalArgumentException unless there is one name per label
    */
   public LinearLabelTreeBuilder labels(Labels names) {
-    this.labels = RANKING.forAll(requireNonNull(names, "labels"), outputs);
+    this.labels = NameTable.from(requireNonNull(names, "labels")).forAll(outputs);
     return this;
   }
 

@@ -3,7 +3,6 @@ package org.blocksparse.linear;
 
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.IO;
-import static org.blocksparse.internal.Access.RANKING;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -16,10 +15,12 @@ import org.blocksparse.MemoryUse;
 import org.blocksparse.SparseRows;
 import org.blocksparse.internal.files.LabelsFile;
 import org.blocksparse.internal.files.ModelNames;
+import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.StorageLease;
+import org.blocksparse.internal.search.FilterLists;
 import org.blocksparse.internal.sparse.SparseChunks;
 import org.blocksparse.internal.tensors.KernelOperands;
 import org.blocksparse.io.SaveOptions;
@@ -70,7 +71,7 @@ abstract sealed class SparseLayer implements AutoCloseable permits LinearLabelTr
    * @throws IllegalStateException if the outputs have no names
    */
   public Labels labels() {
-    return RANKING.orThrow(labels);
+    return NameTable.orThrow(labels);
   }
 
   /**
@@ -79,7 +80,7 @@ abstract sealed class SparseLayer implements AutoCloseable permits LinearLabelTr
    * @throws IllegalArgumentException unless there is one name per output
    */
   public void setLabels(Labels names) {
-    labels = RANKING.forAll(requireNonNull(names, "labels"), outputs());
+    labels = NameTable.from(requireNonNull(names, "labels")).forAll(outputs());
   }
 
   /** The strings of the file that this was loaded from, by key. */
@@ -168,7 +169,7 @@ abstract sealed class SparseLayer implements AutoCloseable permits LinearLabelTr
         WeightsFile written = new WeightsFile(format().kind(), settings)) {
       addTo(written, lease);
       if (names != null) {
-        LabelsFile.add(RANKING.table(names), written.tensors());
+        LabelsFile.add(NameTable.from(names), written.tensors());
       }
       Map<String, String> all = new TreeMap<>(settings.metadataOr(metadata));
       all.put(ModelNames.FORMAT, ModelNames.VERSION);
@@ -179,7 +180,7 @@ abstract sealed class SparseLayer implements AutoCloseable permits LinearLabelTr
 
   /** The k outputs with the highest scores; see {@link #topK(SparseRows, int, Filter)}. */
   public Ranking topK(SparseRows x, int k) {
-    return topK(x, k, RANKING.none());
+    return topK(x, k, FilterLists.NONE);
   }
 
   /** The k outputs of each row with the highest scores among those that a filter allows. */

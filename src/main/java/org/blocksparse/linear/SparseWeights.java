@@ -3,7 +3,6 @@ package org.blocksparse.linear;
 
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.IO;
-import static org.blocksparse.internal.Access.RANKING;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -17,13 +16,16 @@ import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.files.LabelsFile;
 import org.blocksparse.internal.files.LoadSettings;
+import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.files.Reading;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.search.Candidates;
+import org.blocksparse.internal.search.FilterLists;
 import org.blocksparse.internal.search.OutputFilter;
+import org.blocksparse.internal.search.RankedRows;
 import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.internal.search.SparseSearch;
 import org.blocksparse.internal.search.SparseTerm;
@@ -219,10 +221,7 @@ public final class SparseWeights extends SparseLayer {
     SparseChunksFile.Content<SparseModel> content =
         Reading.of(file, () -> SparseModelFile.load(file, settings, prefix));
     return new SparseWeights(
-        content.model(),
-        settings.engine(),
-        content.metadata(),
-        RANKING.labelsOrNull(content.labels()));
+        content.model(), settings.engine(), content.metadata(), content.labels());
   }
 
   // -------------------------------------------------------------------------------- prediction
@@ -250,7 +249,7 @@ public final class SparseWeights extends SparseLayer {
 
   /** All outputs with at least a score; see {@link #atLeast(SparseRows, float, Filter)}. */
   public Ranking atLeast(SparseRows x, float score) {
-    return atLeast(x, score, RANKING.none());
+    return atLeast(x, score, FilterLists.NONE);
   }
 
   /**
@@ -322,20 +321,20 @@ public final class SparseWeights extends SparseLayer {
     return (file, settings, ofFile, lease) -> {
       SparseModelFile.add(prefix, model, file, lease);
       if (names != null) {
-        LabelsFile.add(prefix, RANKING.table(names), file.tensors());
+        LabelsFile.add(prefix, NameTable.from(names), file.tensors());
       }
     };
   }
 
   private Ranking search(
       String query, SparseRows x, String name, Filter filter, Candidates.Maker candidates) {
-    RANKING.requireNotRenormalized(requireNonNull(filter, "filter"));
+    FilterLists.from(requireNonNull(filter, "filter")).requireNotRenormalized();
     SearchEvent event = Recorder.search();
     SearchResult found;
     try (OperandLease lease = new OperandLease()) {
       SparseTerm term = term(x, name, 1, lease);
-      OutputFilter allowed = RANKING.check(filter, x.rows(), outputs());
-      RANKING.lease(filter, lease);
+      OutputFilter allowed = FilterLists.from(filter).check(x.rows(), outputs());
+      FilterLists.from(filter).lease(lease);
       found =
           new SparseSearch(List.of(term), model.table(), engine())
               .search(x.rows(), allowed, candidates);
@@ -343,6 +342,6 @@ public final class SparseWeights extends SparseLayer {
     if (event != null) {
       event.record(query, format().kind(), found.openedClasses(), SparseSearch.chunks(outputs()));
     }
-    return RANKING.ranking(found, labelsOrNull());
+    return new RankedRows(found, labelsOrNull());
   }
 }

@@ -3,7 +3,6 @@ package org.blocksparse.mixture;
 
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.IO;
-import static org.blocksparse.internal.Access.RANKING;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -17,7 +16,10 @@ import org.blocksparse.MemoryUse;
 import org.blocksparse.SparseRows;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
+import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.search.Candidates;
+import org.blocksparse.internal.search.FilterLists;
+import org.blocksparse.internal.search.RankedRows;
 import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.io.LoadOptions;
@@ -227,7 +229,7 @@ public final class Mixture implements AutoCloseable {
 
   /** The k best outputs of each row; see {@link #topK(List, int, Filter)}. */
   public Ranking topK(List<SparseRows> x, int k) {
-    return topK(x, k, RANKING.none());
+    return topK(x, k, FilterLists.NONE);
   }
 
   /**
@@ -243,7 +245,8 @@ public final class Mixture implements AutoCloseable {
   public Ranking topK(List<SparseRows> x, int k, Filter filter) {
     int limit = Math.min(Check.atLeast(1, "k", k), outputs());
     SearchEvent event = Recorder.search();
-    boolean areTopTwo = hasTopTwo() && RANKING.allowsAll(requireNonNull(filter, "filter"));
+    boolean areTopTwo =
+        hasTopTwo() && FilterLists.from(requireNonNull(filter, "filter")).allowsAll();
     SearchResult found =
         best(x, areTopTwo ? Math.max(Math.min(2, outputs()), limit) : limit, filter);
     double[] offsets = areTopTwo ? calibration.offsets(found) : offsets(x);
@@ -261,7 +264,7 @@ public final class Mixture implements AutoCloseable {
   /** What the two best outputs of each row add to log odds; nothing without that step. */
   private double[] offsets(List<SparseRows> x) {
     return hasTopTwo()
-        ? calibration.offsets(best(x, Math.min(2, outputs()), RANKING.none()))
+        ? calibration.offsets(best(x, Math.min(2, outputs()), FilterLists.NONE))
         : new double[0];
   }
 
@@ -315,7 +318,7 @@ public final class Mixture implements AutoCloseable {
     if (event != null) {
       event.record(query, KIND, found.openedClasses(), search.classes());
     }
-    return RANKING.ranking(
+    return new RankedRows(
         calibration == null ? found : calibration.calibrated(found, offsets, k, least),
         labelsOrNull());
   }
@@ -326,7 +329,7 @@ public final class Mixture implements AutoCloseable {
    * @throws IllegalStateException if the outputs have no names
    */
   public Labels labels() {
-    return RANKING.orThrow(labelsOrNull());
+    return NameTable.orThrow(labelsOrNull());
   }
 
   /**

@@ -4,7 +4,6 @@ package org.blocksparse.mixture;
 import static org.blocksparse.internal.Access.BAGS;
 import static org.blocksparse.internal.Access.IO;
 import static org.blocksparse.internal.Access.LINEAR;
-import static org.blocksparse.internal.Access.RANKING;
 import static org.blocksparse.internal.Access.SOFTMAX;
 
 import java.io.IOException;
@@ -84,7 +83,7 @@ record MixtureFile(
     if (layer != null && labels != null && !layer.layer().hasLabels()) {
       parts.add(
           (written, ofFile, metadata, lease) ->
-              LabelsFile.add(RANKING.table(labels), written.tensors()));
+              LabelsFile.add(NameTable.from(labels), written.tensors()));
     }
     Map<String, String> strings = settings.metadataOr(ofUser);
     SaveSettings all = new SaveSettings(strings, false, parts, settings.progress());
@@ -101,7 +100,7 @@ record MixtureFile(
         part.addTo(written, all, metadata, lease);
       }
       if (labels != null) {
-        LabelsFile.add(RANKING.table(labels), written.tensors());
+        LabelsFile.add(NameTable.from(labels), written.tensors());
       }
       written.write(file, WEIGHTS, metadata, lease);
     }
@@ -202,8 +201,7 @@ record MixtureFile(
         }
       }
       Reading.of(file, () -> requireFit(scorers));
-      Labels names =
-          header.names != null ? RANKING.labelsOrNull(header.names) : Mixture.labelsOrNull(scorers);
+      Labels names = header.names != null ? header.names : Mixture.labelsOrNull(scorers);
       if (names != null) {
         Reading.of(file, () -> named(scorers, names));
       }

@@ -4,7 +4,6 @@ package org.blocksparse.mixture;
 import static java.util.Objects.requireNonNull;
 import static java.util.stream.Collectors.joining;
 import static org.blocksparse.internal.Access.LINEAR;
-import static org.blocksparse.internal.Access.RANKING;
 import static org.blocksparse.internal.Access.SOFTMAX;
 
 import java.util.ArrayList;
@@ -26,6 +25,7 @@ import org.blocksparse.internal.search.Addends.Scale;
 import org.blocksparse.internal.search.AllowedSlots;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.ClassTable;
+import org.blocksparse.internal.search.FilterLists;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.RowResults;
 import org.blocksparse.internal.search.SearchResult;
@@ -132,7 +132,7 @@ final class MixtureSearch {
    */
   SearchResult search(List<SparseRows> x, Filter filter, int wanted, Candidates.Maker candidates) {
     int batch = requireRows(x);
-    RANKING.requireNotRenormalized(requireNonNull(filter, "filter"));
+    FilterLists.from(requireNonNull(filter, "filter")).requireNotRenormalized();
     try (OperandLease lease = new OperandLease()) {
       BitSet undefined = new BitSet();
       List<SparseTerm> terms = new ArrayList<>();
@@ -226,8 +226,8 @@ final class MixtureSearch {
       OperandLease lease) {
     ClassTable table = trees.length > 0 ? null : chunks();
     int searched = trees.length > 0 ? tree(trees[0]).outputs() : table.outputs();
-    OutputFilter allowed = RANKING.check(filter, batch, searched);
-    RANKING.lease(filter, lease);
+    OutputFilter allowed = FilterLists.from(filter).check(batch, searched);
+    FilterLists.from(filter).lease(lease);
     if (trees.length > 0) {
       int main = trees[0];
       int[] others = Arrays.copyOfRange(trees, 1, trees.length);

@@ -3,7 +3,6 @@ package org.blocksparse.mixture;
 
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.LINEAR;
-import static org.blocksparse.internal.Access.RANKING;
 
 import java.util.Arrays;
 import java.util.BitSet;
@@ -12,6 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.blocksparse.SparseRows;
+import org.blocksparse.internal.search.FilterLists;
 import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.linear.LinearExplanation.Term;
 import org.blocksparse.linear.SparseWeights;
@@ -72,7 +72,7 @@ public record NearestExamples(SparseWeights examples, SparseWeights outputs, int
    * @param undefined gets the rows that have none, since a score is NaN, beside those that it has
    */
   SparseRows rows(SparseRows x, String name, BitSet undefined) {
-    Ranking best = LINEAR.topK(examples, x, name, k, RANKING.none());
+    Ranking best = LINEAR.topK(examples, x, name, k, FilterLists.NONE);
     int[][] indices = new int[best.batch()][];
     float[][] scores = new float[best.batch()][];
     for (int row = 0; row < indices.length; row++) {

@@ -1,21 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.ranking;
 
-import static java.util.Objects.requireNonNull;
-import static java.util.stream.Collectors.joining;
-
 import java.util.BitSet;
-import java.util.List;
-import java.util.Locale;
-import java.util.Objects;
-import java.util.stream.Stream;
 import org.blocksparse.SparseRows;
 import org.blocksparse.UnknownIds;
-import org.blocksparse.internal.search.OutputFilter;
-import org.blocksparse.internal.search.SharedOutputs;
-import org.blocksparse.internal.tensors.Check;
-import org.blocksparse.internal.tensors.CsrRows;
-import org.blocksparse.internal.tensors.OperandLease;
+import org.blocksparse.internal.search.FilterLists;
 
 /**
  * Restricts the outputs of a search or of {@link
@@ -36,66 +25,7 @@ import org.blocksparse.internal.tensors.OperandLease;
  * <p>Immutable; any number of threads may use the same filter. The caller still owns {@link
  * SparseRows}, which must be open when the filter is used.
  */
-public final class Filter {
-  /** A search checks lists by nested calls, so their number is limited. */
-  private static final int MOST_LISTS = 64;
-
-  /** Allows everything. */
-  static final Filter NONE = without();
-
-  /** The lists, all of which must allow an output. */
-  private final List<OutputList> lists;
-
-  private final boolean renormalized;
-
-  private Filter(List<OutputList> lists, boolean renormalized) {
-    this.lists = lists;
-    this.renormalized = renormalized;
-  }
-
-  /**
-   * A list of outputs.
-   *
-   * @param only true: allows only these; false: excludes these
-   * @param outputs null: each row has its own
-   * @param rows null: all rows have the same
-   * @param unknown counts unknown ids; null: unknown ids throw
-   */
-  private record OutputList(
-      boolean only, SharedOutputs outputs, SparseRows rows, UnknownIds unknown) {
-    OutputFilter.OutputList check(int batch, int numberOfOutputs) {
-      if (rows != null) {
-        CsrRows.from(rows).requireRows("filter", batch);
-      }
-      if (unknown != null) {
-        unknown.add(
-            rows == null
-                ? outputs.outside(numberOfOutputs)
-                : CsrRows.from(rows).countFrom("filter", numberOfOutputs));
-      } else if (rows != null) {
-        CsrRows.from(rows).requireIndices("filter", "outputs", numberOfOutputs);
-      } else if (!outputs.areBelow(numberOfOutputs)) {
-        Check.indices("filter", outputs.outputs(), 0, "outputs", numberOfOutputs);
-      }
-      return new OutputFilter.OutputList(
-          only, outputs, rows == null ? null : CsrRows.from(rows).bags());
-    }
-
-    @Override
-    public String toString() {
-      return (only ? "only " : "without ") + (rows == null ? outputs.size() + " outputs" : rows);
-    }
-  }
-
-  private static Filter of(boolean only, int[] outputs) {
-    return new Filter(List.of(new OutputList(only, new SharedOutputs(outputs), null, null)), false);
-  }
-
-  private static Filter of(boolean only, SparseRows outputs) {
-    return new Filter(
-        List.of(new OutputList(only, null, requireNonNull(outputs, "outputs"), null)), false);
-  }
-
+public sealed interface Filter permits FilterLists {
   /**
    * Allows all outputs except these, for all rows.
    *
@@ -103,8 +33,8 @@ public final class Filter {
    *     IndexOutOfBoundsException} for ids outside [0, outputs), unless the filter has {@link
    *     #withUnknownIds}
    */
-  public static Filter without(int... outputs) {
-    return of(false, requireNonNull(outputs, "outputs").clone());
+  static Filter without(int... outputs) {
+    return FilterLists.of(false, outputs);
   }
 
   /**
@@ -113,8 +43,8 @@ public final class Filter {
    *
    * @param outputs copied; operations reject bits beyond the number of outputs
    */
-  public static Filter without(BitSet outputs) {
-    return of(false, listed(outputs));
+  static Filter without(BitSet outputs) {
+    return FilterLists.of(false, outputs);
   }
 
   /**
@@ -125,30 +55,26 @@ public final class Filter {
    *     another number of rows, and {@link IndexOutOfBoundsException} for an index outside [0,
    *     outputs)
    */
-  public static Filter without(SparseRows outputs) {
-    return of(false, outputs);
+  static Filter without(SparseRows outputs) {
+    return FilterLists.of(false, outputs);
   }
 
   /** Allows only these outputs, for all rows; as {@link #without(int...)}. */
-  public static Filter only(int... outputs) {
-    return of(true, requireNonNull(outputs, "outputs").clone());
+  static Filter only(int... outputs) {
+    return FilterLists.of(true, outputs);
   }
 
   /** Allows only outputs whose bit is set, for all rows; as {@link #without(BitSet)}. */
-  public static Filter only(BitSet outputs) {
-    return of(true, listed(outputs));
-  }
-
-  private static int[] listed(BitSet outputs) {
-    return requireNonNull(outputs, "outputs").stream().toArray();
+  static Filter only(BitSet outputs) {
+    return FilterLists.of(true, outputs);
   }
 
   /**
    * Allows, for each row of x, only the outputs in the same row of {@code outputs}; as {@link
    * #without(SparseRows)}.
    */
-  public static Filter only(SparseRows outputs) {
-    return of(true, outputs);
+  static Filter only(SparseRows outputs) {
+    return FilterLists.of(true, outputs);
   }
 
   /**
@@ -165,9 +91,7 @@ public final class Filter {
    * cannot change it; {@link Ranking#openedClasses} does not count them. A row whose allowed
    * outputs all have probability 0 is not {@linkplain Ranking#isDefined defined}.
    */
-  public Filter withRenormalization() {
-    return new Filter(lists, true);
-  }
+  Filter withRenormalization();
 
   /**
    * The same filter, except that unknown ids (such as newer items, or -1) are ignored instead of
@@ -176,14 +100,7 @@ public final class Filter {
    *
    * @param unknown counts them
    */
-  public Filter withUnknownIds(UnknownIds unknown) {
-    requireNonNull(unknown, "unknown");
-    return new Filter(
-        lists.stream()
-            .map(list -> new OutputList(list.only, list.outputs, list.rows, unknown))
-            .toList(),
-        renormalized);
-  }
+  Filter withUnknownIds(UnknownIds unknown);
 
   /**
    * Allows the outputs that both this filter and another one allow: for example, items in stock
@@ -196,58 +113,5 @@ public final class Filter {
    * @throws IllegalArgumentException if both have lists for each row, of different numbers of rows,
    *     or if they have more than 64 lists together
    */
-  public Filter and(Filter other) {
-    List<OutputList> all =
-        Stream.of(lists, requireNonNull(other, "other").lists).flatMap(List::stream).toList();
-    if (all.size() > MOST_LISTS) {
-      throw new IllegalArgumentException(
-          String.format(
-              Locale.ROOT,
-              "other: expected at most %d lists together but was %d; put outputs into fewer",
-              MOST_LISTS,
-              all.size()));
-    }
-    List<SparseRows> rows = all.stream().map(OutputList::rows).filter(Objects::nonNull).toList();
-    rows.forEach(each -> CsrRows.from(each).requireRows("other", rows.get(0).rows()));
-    return new Filter(all, renormalized || other.renormalized);
-  }
-
-  /** Whether it excludes nothing. */
-  boolean allowsAll() {
-    return lists.stream()
-        .allMatch(list -> !list.only && list.rows == null && list.outputs.size() == 0);
-  }
-
-  /** Checks the filter, and converts it for the search. */
-  OutputFilter check(int batch, int numberOfOutputs) {
-    return new OutputFilter(
-        lists.stream().map(list -> list.check(batch, numberOfOutputs)).toList(), renormalized);
-  }
-
-  /** Rejects renormalized filters, for rankings whose probabilities do not sum to one. */
-  void requireNotRenormalized() {
-    if (renormalized) {
-      throw new IllegalArgumentException(
-          "filter: expected one that is not renormalized, as the scores of this ranking do not sum"
-              + " to one, but was "
-              + this);
-    }
-  }
-
-  /** Adds the filter's {@link SparseRows} to a lease, which keeps them open. */
-  OperandLease lease(OperandLease lease) {
-    for (OutputList list : lists) {
-      if (list.rows != null) {
-        CsrRows.from(list.rows).lease(lease, "filter");
-      }
-    }
-    return lease;
-  }
-
-  @Override
-  public String toString() {
-    return lists.stream()
-        .map(OutputList::toString)
-        .collect(joining(" and ", "Filter(", renormalized ? ", renormalized)" : ")"));
-  }
+  Filter and(Filter other);
 }

@@ -3,7 +3,6 @@ package org.blocksparse.softmax;
 
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.IO;
-import static org.blocksparse.internal.Access.RANKING;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -16,6 +15,7 @@ import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.Reading;
 import org.blocksparse.internal.kernels.Link;
 import org.blocksparse.internal.search.Candidates;
+import org.blocksparse.internal.search.FilterLists;
 import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.internal.weights.ReadOnlyWeights;
 import org.blocksparse.internal.weights.WeightType;
@@ -121,7 +121,7 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
    * @throws IllegalArgumentException also if {@code mass} is not in (0, 1]
    */
   public Ranking topP(FloatTensor x, double mass) {
-    return topP(x, mass, RANKING.none());
+    return topP(x, mass, FilterLists.NONE);
   }
 
   /**
@@ -139,7 +139,7 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
    * RandomGenerator, Filter)}.
    */
   public int[] sample(FloatTensor x, RandomGenerator random) {
-    return sample(x, 1, random, RANKING.none());
+    return sample(x, 1, random, FilterLists.NONE);
   }
 
   /**

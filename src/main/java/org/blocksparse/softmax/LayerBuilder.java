@@ -3,7 +3,6 @@ package org.blocksparse.softmax;
 
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.IO;
-import static org.blocksparse.internal.Access.RANKING;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -92,7 +91,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
    * @throws IllegalArgumentException unless there is one name per output
    */
   public LayerBuilder<T, L> labels(Labels names) {
-    this.labels = RANKING.forAll(requireNonNull(names, "labels"), outputs);
+    this.labels = NameTable.from(requireNonNull(names, "labels")).forAll(outputs);
     return this;
   }
 
@@ -145,7 +144,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
   }
 
   private NameTable names() {
-    return labels == null ? null : RANKING.table(labels);
+    return labels == null ? null : NameTable.from(labels);
   }
 
   private L layer(LayerMemory memory) {

@@ -4,7 +4,6 @@ package org.blocksparse.softmax;
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.BAGS;
 import static org.blocksparse.internal.Access.IO;
-import static org.blocksparse.internal.Access.RANKING;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -22,13 +21,16 @@ import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.internal.Access;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
+import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.kernels.Link;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.ClassTable;
+import org.blocksparse.internal.search.FilterLists;
 import org.blocksparse.internal.search.OutputFilter;
+import org.blocksparse.internal.search.RankedRows;
 import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.internal.tensors.CsrRows;
@@ -103,7 +105,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     this.memory = content.memory();
     this.steps = new AtomicLong(content.steps());
     this.metadata = Collections.unmodifiableMap(content.metadata());
-    this.labels = RANKING.labelsOrNull(content.labels());
+    this.labels = content.labels();
   }
 
   final LayerMemory memory() {
@@ -118,7 +120,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   final LayerContent content(LayerMemory other) {
     Labels names = labels;
     return new LayerContent(
-        other, metadata, steps.get(), names == null ? null : RANKING.table(names));
+        other, metadata, steps.get(), names == null ? null : NameTable.from(names));
   }
 
   private SoftmaxTraining<T> training() {
@@ -158,7 +160,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    * @throws IllegalStateException if the outputs have no names
    */
   public Labels labels() {
-    return RANKING.orThrow(labels);
+    return NameTable.orThrow(labels);
   }
 
   /**
@@ -167,7 +169,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    * @throws IllegalArgumentException unless there is one name per output
    */
   public void setLabels(Labels names) {
-    labels = RANKING.forAll(requireNonNull(names, "labels"), outputs());
+    labels = NameTable.from(requireNonNull(names, "labels")).forAll(outputs());
   }
 
   /**
@@ -324,7 +326,8 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   /** Computes something of x, and of what a filter allows. */
   private <R> R compute(FloatTensor x, Filter filter, Computation<R> computation) {
     LayerMemory all = memory;
-    try (OperandLease lease = RANKING.lease(filter, all.lease(new OperandLease()).of("x", x));
+    try (OperandLease lease =
+            FilterLists.from(filter).lease(all.lease(new OperandLease()).of("x", x));
         Workspace workspace = all.softmax().borrowWorkspace()) {
       return computation.of(all, KernelOperands.rows(x), workspace);
     }
@@ -346,7 +349,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     try (OperandLease lease = new OperandLease().writing("out", out)) {
       compute(
           x,
-          RANKING.none(),
+          FilterLists.NONE,
           (all, rows, workspace) -> {
             scoring(all).all(rows, logarithm, KernelOperands.rows(out), workspace);
             return out;
@@ -371,7 +374,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
           result ->
               compute(
                   x,
-                  RANKING.none(),
+                  FilterLists.NONE,
                   (all, rows, workspace) -> {
                     scoring(all)
                         .of(
@@ -405,7 +408,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
         result ->
             compute(
                 x,
-                RANKING.none(),
+                FilterLists.NONE,
                 (all, rows, workspace) -> {
                   int[] wanted = workspace.ints(Ints.TARGETS, batch * n);
                   DenseInts.from(named).get("targets", wanted);
@@ -492,7 +495,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    * @throws IllegalArgumentException also if k is less than 1
    */
   public Ranking topK(FloatTensor x, int k) {
-    return topK(x, k, RANKING.none());
+    return topK(x, k, FilterLists.NONE);
   }
 
   /**
@@ -520,7 +523,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    * @throws IllegalArgumentException also if {@code probability} is not in (0, 1]
    */
   public Ranking atLeast(FloatTensor x, double probability) {
-    return atLeast(x, probability, RANKING.none());
+    return atLeast(x, probability, FilterLists.NONE);
   }
 
   /**
@@ -538,7 +541,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     if (event != null) {
       event.record(query, memory.kind(), found.openedClasses(), classCount());
     }
-    return RANKING.ranking(found, labels);
+    return new RankedRows(found, labels);
   }
 
   /** A search for the highest totals; see {@link TwoLevelSearch}. */
@@ -556,9 +559,9 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   private OutputFilter check(FloatTensor x, Filter filter) {
     requireNonNull(filter, "filter");
     if (memory.link() == Link.LOGISTIC) {
-      RANKING.requireNotRenormalized(filter);
+      FilterLists.from(filter).requireNotRenormalized();
     }
-    return RANKING.check(filter, checkX(memory, x), outputs());
+    return FilterLists.from(filter).check(checkX(memory, x), outputs());
   }
 
   final int[] draw(FloatTensor x, double temperature, RandomGenerator random, Filter filter) {
@@ -595,7 +598,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     Scoring.Part[] parts =
         compute(
             x,
-            RANKING.none(),
+            FilterLists.NONE,
             (all, row, workspace) -> scoring(all).explain(row, output, workspace));
     return new Explanation(
         output,

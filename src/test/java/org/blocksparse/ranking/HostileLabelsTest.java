@@ -197,7 +197,7 @@ final class HostileLabelsTest {
   void moreNamesThanOutputs() throws IOException {
     Path file = folder.resolve("names");
     List<TensorSource> tensors = new ArrayList<>();
-    LabelsFile.add(Labels.of(NAMES).table(), tensors);
+    LabelsFile.add(NameTable.from(Labels.of(NAMES)), tensors);
     try (WritableByteChannel channel =
         Files.newByteChannel(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
       new SafeTensorsWriter(SafeTensorsLayout.of(tensors), Map.of(), (done, total) -> {})
@@ -205,7 +205,7 @@ final class HostileLabelsTest {
     }
     try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
       NameTable read = LabelsFile.orNull(reader, NAMES.length).read(reader, true);
-      assertEquals(Labels.of(NAMES), Labels.ofOrNull(read));
+      assertEquals(Labels.of(NAMES), read);
       MalformedException refused =
           assertThrows(MalformedException.class, () -> LabelsFile.orNull(reader, NAMES.length - 1));
       assertTrue(refused.getMessage().contains("has 3 names for 2 outputs"), refused.toString());

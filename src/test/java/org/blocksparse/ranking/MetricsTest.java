@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.BitSet;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
@@ -18,7 +17,6 @@ import java.util.stream.IntStream;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.SparseRows;
-import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -31,15 +29,7 @@ final class MetricsTest {
   private static Ranking ranking(int[]... outputs) {
     float[][] logProbabilities =
         Arrays.stream(outputs).map(row -> new float[row.length]).toArray(float[][]::new);
-    return new Ranking(
-        new SearchResult(
-            outputs,
-            logProbabilities,
-            new int[outputs.length],
-            new BitSet(),
-            new BitSet(),
-            new int[outputs.length]),
-        null);
+    return Ranking.of(outputs, logProbabilities);
   }
 
   private static Metrics metrics(int upTo, Ranking ranking, int[]... labels) {

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.files;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.util.Objects.requireNonNull;
+
 import java.nio.ByteBuffer;
 import java.nio.CharBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.CharsetDecoder;
 import java.nio.charset.CoderResult;
-import java.nio.charset.StandardCharsets;
+import java.util.AbstractList;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import org.blocksparse.ranking.Labels;
 
 /**
  * Names by number, and numbers by name, in three arrays and not an object for each.
@@ -17,7 +23,7 @@ import java.util.Arrays;
  * choice of names makes a search long. All three go into a file as they are. Immutable: nobody
  * changes the arrays.
  */
-public final class NameTable {
+public final class NameTable implements Labels {
   private static final int PIECE = 1 << 13;
 
   private final byte[] text;
@@ -32,6 +38,40 @@ public final class NameTable {
     this.text = text;
     this.offsets = offsets;
     this.order = order;
+  }
+
+  /** Returns the only implementation of labels; null for null. */
+  public static NameTable from(Labels labels) {
+    return (NameTable) labels;
+  }
+
+  /** Returns a table of names; see {@link Labels#of(List)}. */
+  public static NameTable of(List<String> names) {
+    int[] offsets = new int[requireNonNull(names, "names").size() + 1];
+    byte[] text = new byte[(int) Math.min(16L * names.size(), 1 << 20)]; // and grows
+    int i = 0;
+    for (String name : names) {
+      if (!SafeTensorsWriter.isText(requireNonNull(name, "names"))) {
+        throw new IllegalArgumentException("names[" + i + "]: holds half of a pair of surrogates");
+      }
+      byte[] bytes = name.getBytes(UTF_8);
+      long end = (long) offsets[i] + bytes.length;
+      if (end > Integer.MAX_VALUE - 8) {
+        throw new IllegalArgumentException("names: more than 2^31 - 9 bytes in UTF-8");
+      }
+      if (end > text.length) {
+        text = Arrays.copyOf(text, (int) Math.min(Integer.MAX_VALUE - 8, 2 * end));
+      }
+      System.arraycopy(bytes, 0, text, offsets[i], bytes.length);
+      offsets[++i] = (int) end;
+    }
+    NameTable table = of(Arrays.copyOf(text, offsets[i]), offsets);
+    int[] same = table.duplicate();
+    if (same != null) {
+      throw new IllegalArgumentException(
+          "names[" + same[1] + "]: is the same as names[" + same[0] + "]");
+    }
+    return table;
   }
 
   /**
@@ -135,7 +175,7 @@ public final class NameTable {
 
   /** The text is UTF-8 as a whole, and no name begins within a letter. */
   private void checkText() throws MalformedException {
-    CharsetDecoder decoder = StandardCharsets.UTF_8.newDecoder();
+    CharsetDecoder decoder = UTF_8.newDecoder();
     ByteBuffer bytes = ByteBuffer.wrap(text);
     CharBuffer letters = CharBuffer.allocate(PIECE);
     CoderResult result;
@@ -151,18 +191,87 @@ public final class NameTable {
     }
   }
 
-  /** The number of names. */
+  @Override
   public int size() {
     return offsets.length - 1;
   }
 
-  /** A name. */
-  public String name(int number) throws CharacterCodingException {
+  @Override
+  public String name(int output) {
+    if (output < 0 || output >= size()) {
+      throw new IndexOutOfBoundsException(
+          "output " + output + " has no name, those in [0, " + size() + ") have");
+    }
+    try {
+      return decode(output);
+    } catch (CharacterCodingException e) {
+      throw new IllegalStateException("labels: the name of output " + output + " is not UTF-8", e);
+    }
+  }
+
+  private String decode(int number) throws CharacterCodingException {
     int begin = offsets[number];
-    return StandardCharsets.UTF_8
+    return UTF_8
         .newDecoder()
         .decode(ByteBuffer.wrap(text, begin, offsets[number + 1] - begin))
         .toString();
+  }
+
+  @Override
+  public int output(String name) {
+    return SafeTensorsWriter.isText(requireNonNull(name, "name"))
+        ? find(name.getBytes(UTF_8))
+        : -1; // getBytes would make a question mark of half a pair
+  }
+
+  @Override
+  public List<String> names() {
+    return new Names();
+  }
+
+  private final class Names extends AbstractList<String> {
+    @Override
+    public String get(int index) {
+      return name(Objects.checkIndex(index, NameTable.this.size()));
+    }
+
+    @Override
+    public int size() {
+      return NameTable.this.size();
+    }
+  }
+
+  @Override
+  public Labels with(String... more) {
+    String[] all = names().toArray(new String[0]);
+    String[] both = Arrays.copyOf(all, all.length + requireNonNull(more, "more").length);
+    System.arraycopy(more, 0, both, all.length, more.length);
+    return of(Arrays.asList(both));
+  }
+
+  /**
+   * Checks that there are as many names as outputs, and returns these names.
+   *
+   * @throws IllegalArgumentException if there are more or fewer
+   */
+  public NameTable forAll(int outputs) {
+    if (size() != outputs) {
+      throw new IllegalArgumentException(
+          "labels: expected " + outputs + " names but was " + size());
+    }
+    return this;
+  }
+
+  /**
+   * Returns the names of a layer.
+   *
+   * @throws IllegalStateException if the layer has no names (null)
+   */
+  public static Labels orThrow(Labels ofLayer) {
+    if (ofLayer == null) {
+      throw new IllegalStateException("layer: has no labels; setLabels names its outputs");
+    }
+    return ofLayer;
   }
 
   /** The number of a name; -1 if there is none. */
@@ -235,5 +344,22 @@ public final class NameTable {
   /** The order in which names are found; not to be changed. */
   public int[] order() {
     return order;
+  }
+
+  @Override
+  public boolean equals(Object other) {
+    return other instanceof NameTable that
+        && Arrays.equals(offsets, that.offsets)
+        && Arrays.equals(text, that.text);
+  }
+
+  @Override
+  public int hashCode() {
+    return Arrays.hashCode(text);
+  }
+
+  @Override
+  public String toString() {
+    return "Labels(" + size() + " names)";
   }
 }
