@@ -126,7 +126,7 @@ int main(int argc, char** argv) {
       }
     });
     const int64_t block = packed_bytes(of.type, kIn, kOut);
-    for (const int32_t n : {1, 2, 3, 4, 6, 8, 16, 64, 256}) {
+    for (const int32_t n : {1, 2, 3, 4, 6, 8, 9, 12, 16, 64, 256}) {
       // Many rows hardly read.
       const int64_t blocks = std::max(int64_t{2}, kBytes / block / (n < 8 ? 1 : n));
       const double time = shortest([&] {

@@ -997,7 +997,7 @@ void check_kernels(const kernels& by) {
           }
         }
       }
-      for (int32_t rows = 15; rows <= 50; ++rows) {
+      for (int32_t rows = 2; rows <= 50; ++rows) {
         check_product(by, type, format, 3 * kInputs, 47, rows);
         check_product(by, type, format, 2 * kInputs, 33, rows, true);
       }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rows times packed panels by the tiles of AMX: 32 rows of bfloat16 or of one byte, or 16 rows of two
-// bytes, that follow each other, times two panels, with sums of all inputs, or of a piece, in tiles.
-// Other rows are left to AVX-512. So are rows of groups: to scale the sums of each group, which
-// leave the tiles by memory, takes longer than to multiply them.
+// Rows times packed panels by the tiles of AMX: up to 32 rows of bfloat16 or of one byte, or 16 rows
+// of two bytes, that follow each other, times two panels, with sums of all inputs, or of a piece, in
+// tiles. Other rows are left to AVX-512. So are rows of groups: to scale the sums of each group,
+// which leave the tiles by memory, takes longer than to multiply them.
 //
 // A test includes this with the instructions replaced by functions.
 #include "kernels/amx_registers.h"
@@ -17,11 +17,11 @@ using blocksparse::packed::rows_at;
 
 constexpr int32_t kTileRows = 16;
 
-// Registers 0 to 3 get sums, 4 and 5 codes of rows, 6 and 7 those of two panels.
-void configure() {
+// Registers 0 to 3 get sums of `height` rows, 4 and 5 codes of rows, 6 and 7 those of two panels.
+void configure(int32_t height) {
   register_layout layout;
   for (int32_t i = 0; i < 8; ++i) {
-    layout.set(i, kTileRows, kOutputs * 4);
+    layout.set(i, i < 6 ? height : kTileRows, kOutputs * 4);
   }
   layout.apply();
 }
@@ -36,6 +36,9 @@ struct amx_tile {
   static constexpr int32_t kGroupBytes = group_bytes(kWeights);
   static constexpr int32_t kTileGroups = kTileBytes / kGroupBytes;
   const panel_product& p;
+  const int32_t height = p.count < kTileRows ? p.count : kTileRows;  // the rows of a tile
+
+  explicit amx_tile(const panel_product& product) : p(product) {}
 
   // The sums of kTiles tiles of rows, times kPanels panels.
   template <int32_t kTiles, int32_t kPanels>
@@ -91,7 +94,7 @@ struct amx_tile {
     }
   }
 
-  // kTiles * 16 / kPlanes rows from row `row` on, times kPanels panels. The first `skipped` rows
+  // kTiles * height / kPlanes rows from row `row` on, times kPanels panels. The first `skipped` rows
   // are not added to c: another block has them.
   template <int32_t kTiles, int32_t kPanels>
   INLINE void multiply(int32_t row, int32_t skipped, int32_t output, bool fetches) const {
@@ -142,7 +145,7 @@ struct amx_tile {
   template <int32_t kTiles, int32_t kPanels>
   INLINE void add(const sums_of_tiles<kTiles, kPanels>& sums, int32_t row, int32_t skipped,
                   int32_t piece, int32_t output) const {
-    for (int32_t r = skipped; r < kTiles * kTileRows / kPlanes; ++r) {
+    for (int32_t r = skipped; r < kTiles * height / kPlanes; ++r) {
       if constexpr (kIsFloat) {
         UNROLL
         for (int32_t v = 0; v < kPanels; ++v) {
@@ -172,8 +175,8 @@ struct amx_tile {
   // A block of rows: as many as kTiles tiles have, the last ones of them if fewer are left.
   template <int32_t kTiles, int32_t kPanels>
   INLINE void multiply_block(int32_t row, int32_t output) const {
-    constexpr int32_t kRows = kTiles * kTileRows / kPlanes;
-    const int32_t begin = p.count - row < kRows ? p.count - kRows : row;
+    const int32_t rows = kTiles * height / kPlanes;
+    const int32_t begin = p.count - row < rows ? p.count - rows : row;
     multiply<kTiles, kPanels>(begin, row - begin, output, row == 0);
   }
 
@@ -191,7 +194,7 @@ struct amx_tile {
   }
 
   void run() const {
-    configure();
+    configure(height);
     int32_t output = p.output_begin;
     for (; output + kOutputs < p.output_end; output += 2 * kOutputs) {
       multiply_rows<2>(output);
@@ -212,17 +215,22 @@ bool follow_each_other(const int32_t* rows, int32_t count) {
   return true;
 }
 
+// AVX-512 multiplies fewer rows as fast, or faster.
+constexpr int32_t least_rows(row_format format) {
+  return format == row_format::bfloat16 ? 3 : format == row_format::two_bytes ? 4 : 9;
+}
+
 void multiply_by_tiles(weight_type type, const panel_product& product) {
   const row_format format = product.x.format;
-  if (format == row_format::groups || product.count < kTileRows ||
+  if (format == row_format::groups || product.count < least_rows(format) ||
       !follow_each_other(product.read, product.count)) {
     multiply(type, product);
   } else if (format == row_format::bfloat16) {
-    amx_tile<row_format::bfloat16>{product}.run();
+    amx_tile<row_format::bfloat16>(product).run();
   } else if (format == row_format::one_byte) {
-    amx_tile<row_format::one_byte>{product}.run();
+    amx_tile<row_format::one_byte>(product).run();
   } else {
-    amx_tile<row_format::two_bytes>{product}.run();
+    amx_tile<row_format::two_bytes>(product).run();
   }
 }
 

@@ -90,7 +90,8 @@ public record PackedExperts(
         // of their own.
         boolean gathered =
             mayGather(engine)
-                && ExpertSchedules.haveManyRows(pairs.chosen, pairs.sorted, begin, end);
+                && ExpertSchedules.haveRows(
+                    format1.rowsForTiles(), pairs.chosen, pairs.sorted, begin, end);
         if (slots == null) {
           run(engine, rounded, gathered, pairs, begin, end, add, out);
         } else {
@@ -102,7 +103,7 @@ public record PackedExperts(
   }
 
   private boolean mayGather(Engine engine) {
-    return format1.hasTiles() && engine.kernels().products().readsRowsInOrder();
+    return format1.rowsForTiles() > 0 && engine.kernels().products().readsRowsInOrder();
   }
 
   /** Copies the row of each pair's sample, so that those of an expert follow each other. */

@@ -9,9 +9,6 @@ import org.blocksparse.internal.memory.Scratch;
  * each other. The memory is borrowed, so that in steady state nothing is allocated off the heap.
  */
 public final class ExpertSchedules implements AutoCloseable {
-  /** Rows of an expert, on average, from which on copies of them are worth it: those of a tile. */
-  private static final int GATHERED_ROWS = 16;
-
   private final int pairs;
   private final Scratch ofUp;
   private final GemmSchedule up;
@@ -72,13 +69,13 @@ public final class ExpertSchedules implements AutoCloseable {
     }
   }
 
-  /** Whether experts have so many rows, on average, that copies of them are worth it. */
-  public static boolean haveManyRows(int[] chosen, int[] sorted, int begin, int end) {
+  /** Whether experts have at least that many rows, on average. */
+  public static boolean haveRows(int least, int[] chosen, int[] sorted, int begin, int end) {
     int experts = 0;
     for (int i = begin; i < end; i = GemmSchedule.sameBlockEnd(chosen, sorted, i, end)) {
       experts++;
     }
-    return end - begin >= (long) GATHERED_ROWS * experts;
+    return end - begin >= (long) least * experts;
   }
 
   /** One chunk of all samples, with a segment for each expert. */

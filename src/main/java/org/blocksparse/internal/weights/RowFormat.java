@@ -35,9 +35,16 @@ public enum RowFormat {
     return this == BYTES || this == TWO_BYTES;
   }
 
-  /** Whether tiles multiply rows that follow each other. */
-  public boolean hasTiles() {
-    return isWhole() || this == BFLOAT16;
+  /**
+   * Rows that follow each other from which on tiles are faster than other instructions by so much
+   * that copies in such an order are worth it; 0 if no tiles multiply them.
+   */
+  public int rowsForTiles() {
+    return switch (this) {
+      case BFLOAT16, TWO_BYTES -> 4;
+      case BYTES -> 12;
+      case FLOATS, GROUPS -> 0;
+    };
   }
 
   /** The codes of a number. */
