@@ -403,16 +403,16 @@ final class WorkersTest {
     }
   }
 
-  /** Those of every JVM, of the common pool, of {@link java.lang.ref.Cleaner} and of JavaCPP. */
+  /** Threads of every JVM, of {@link java.lang.ref.Cleaner}, of JavaCPP, and the helpers. */
   private static final Pattern KNOWN_THREADS =
       Pattern.compile(
           "main|Reference Handler|Finalizer|Signal Dispatcher|Notification Thread|Attach Listener"
               + "|process reaper.*|Common-Cleaner|Cleaner-\\d+|JavaCPP Deallocator"
-              + "|ForkJoinPool.commonPool-worker-\\d+");
+              + "|blocksparse-helper-\\d+");
 
   @Tag("packaged")
   @Test
-  void noThreadOfTheLibraryComputes(@TempDir Path folder) {
+  void onlyHelpersCompute(@TempDir Path folder) {
     ChildJvm.Result result =
         new ChildJvm(folder.resolve("cache"))
             .property("blocksparse.backend", Backend.isNative() ? "native" : "java")

@@ -6,6 +6,7 @@ import java.util.stream.IntStream;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
+import org.blocksparse.Workers;
 import org.blocksparse.experts.MixtureOfExperts;
 import org.blocksparse.experts.Routing;
 
@@ -22,15 +23,20 @@ public final class BlocksparseExperts extends ExpertsEngine {
   private FloatTensor gates;
   private IntTensor[] experts;
 
-  private BlocksparseExperts(MoeShape shape, ElementType type) {
+  BlocksparseExperts(MoeShape shape, ElementType type, Workers workers) {
     this.shape = shape;
-    try (MixtureOfExperts floats = floats(shape)) {
+    MixtureOfExperts floats = floats(shape, workers);
+    if (type == ElementType.FLOAT32) {
+      layer = floats;
+      return;
+    }
+    try (floats) {
       layer = floats.withWeights(type);
     }
   }
 
   /** The layer in floats. */
-  private static MixtureOfExperts floats(MoeShape shape) {
+  private static MixtureOfExperts floats(MoeShape shape, Workers workers) {
     int inputs = shape.inputs;
     int hidden = shape.hidden;
     FloatTensor W1 = FloatTensor.zeros(1, shape.experts, inputs, 2L * hidden);
@@ -50,6 +56,7 @@ public final class BlocksparseExperts extends ExpertsEngine {
       }
     }
     return MixtureOfExperts.builder(inputs, hidden, shape.experts)
+        .workers(workers)
         .build(Map.of("W1", W1, "W2", W2));
   }
 
@@ -96,6 +103,8 @@ public final class BlocksparseExperts extends ExpertsEngine {
 
   /** Answers lines of the standard input. */
   public static void main(String[] args) throws Exception {
-    new BlocksparseExperts(MoeShape.valueOf(args[0]), ElementType.valueOf(args[1])).serve();
+    new BlocksparseExperts(
+            MoeShape.valueOf(args[0]), ElementType.valueOf(args[1]), Workers.common())
+        .serve();
   }
 }

@@ -33,7 +33,7 @@ public class ServingBenchmark extends Measured {
   public enum Service {
     /** On the thread that asks. */
     CALLING_THREAD,
-    /** On the thread that asks and the common pool. */
+    /** On the thread that asks and helpers. */
     COMMON,
     /**
      * On the thread that asks, as many at a time as there are processors, first come first served.

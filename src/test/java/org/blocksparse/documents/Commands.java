@@ -39,7 +39,6 @@ final class Commands {
           "test",
           "junit.jupiter.execution.timeout.default",
           "java.library.path",
-          "java.util.concurrent.ForkJoinPool.common.parallelism",
           "org.bytedeco.javacpp.cachedir",
           "org.bytedeco.javacpp.pathsFirst");
 

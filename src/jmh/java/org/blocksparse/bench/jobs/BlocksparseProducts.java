@@ -5,6 +5,7 @@ import java.nio.FloatBuffer;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.GradientOptions;
 import org.blocksparse.IntTensor;
+import org.blocksparse.Workers;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.Epilogue;
 import org.blocksparse.products.SparseBlockDot;
@@ -22,11 +23,16 @@ public final class BlocksparseProducts implements Products {
   private final FloatTensor gradW;
 
   public BlocksparseProducts(Problem problem) {
+    this(problem, Workers.common());
+  }
+
+  public BlocksparseProducts(Problem problem, Workers workers) {
     this.problem = problem;
     Workload workload = problem.workload;
     inputIdx = IntTensor.of(problem.inputIdx, workload.batch, workload.iWin);
     outputIdx = IntTensor.of(problem.outputIdx, workload.batch, workload.oWin);
-    plan = BlockPlan.of(inputIdx, outputIdx, workload.iBlocks, workload.oBlocks);
+    plan =
+        BlockPlan.of(inputIdx, outputIdx, workload.iBlocks, workload.oBlocks).withWorkers(workers);
     bias = FloatTensor.zeros(workload.oBlocks, workload.oSize);
     out = FloatTensor.zeros(workload.batch, workload.oWin, workload.oSize);
     gradH = FloatTensor.zeros(workload.batch, workload.iWin, workload.iSize);

@@ -192,17 +192,6 @@ public final class BackendReport {
   }
 
   private void addWorkers() {
-    int processors = Runtime.getRuntime().availableProcessors();
-    int workers = Scheduler.common().maxWorkers();
-    fact("workers", workers + " for " + processors + " processors");
-    if (workers < processors) {
-      remedy(
-          "the common pool is small: -Djava.util.concurrent.ForkJoinPool.common.parallelism"
-              + "="
-              + (processors - 1)
-              + ", or Workers.of(executor, "
-              + processors
-              + ")");
-    }
+    fact("workers", Integer.toString(Scheduler.common().maxWorkers()));
   }
 }

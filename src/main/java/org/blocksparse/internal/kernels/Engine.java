@@ -5,6 +5,7 @@ import static org.blocksparse.internal.schedule.Scheduler.ceilDiv;
 import static org.blocksparse.internal.schedule.Scheduler.work;
 
 import java.math.BigInteger;
+import java.time.Duration;
 import java.util.function.IntConsumer;
 import java.util.function.Supplier;
 import org.blocksparse.Workers;
@@ -78,6 +79,14 @@ public final class Engine implements Workers {
   /** Returns an engine with the same threads over given kernels. */
   public Engine with(Kernels other) {
     return new Engine(scheduler, () -> other);
+  }
+
+  @Override
+  public Engine withSpin(Duration time) {
+    if (time.isNegative() || time.compareTo(Duration.ofHours(1)) > 0) {
+      throw new IllegalArgumentException("time: expected 0 to 1 hour but was " + time);
+    }
+    return new Engine(scheduler.withSpin(time.toNanos()), kernels);
   }
 
   /**

@@ -3,7 +3,6 @@ package org.blocksparse.internal.schedule;
 
 import java.lang.reflect.UndeclaredThrowableException;
 import java.util.concurrent.Executor;
-import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
@@ -11,13 +10,14 @@ import java.util.function.Supplier;
 import org.blocksparse.internal.memory.StackRoom;
 
 /**
- * Runs the tasks of one operation on the calling thread and on helpers from an executor.
+ * Runs the tasks of one operation on the calling thread and on helpers: the library's own threads,
+ * or tasks of an executor.
  *
  * <p>Tasks are claimed from a shared counter, many at first and one at a time towards the end, so
  * that neither skew nor a slow core leaves the others waiting. The caller works as well, and waits
- * only for helpers that have begun: one that the executor starts too late finds the operation over
- * and returns. So an operation ends even if the executor is full, has one thread, or is the pool
- * that the caller itself runs in.
+ * only for helpers that have begun: one that starts too late finds the operation over and returns.
+ * So an operation ends even if the executor is full, has one thread, or is the pool that the caller
+ * itself runs in.
  *
  * <p>Callers at the same time share the processors: a helper that takes one from another caller
  * costs both more than it brings.
@@ -47,11 +47,15 @@ public final class Scheduler {
     void run(S share, int begin, int end);
   }
 
+  /** Multiply-adds that take about as long as waking a thread. */
+  private static final long WAKING_WORK = 1 << 20;
+
   /**
-   * Multiply-adds below which handing work to another thread costs more than it saves: waking a
-   * pool thread takes about as long as a million of them.
+   * Multiply-adds below which even a helper that spins costs more than it saves. Operations between
+   * the two have helpers if they follow another one so soon that a helper spins, or would, if it
+   * was awake: a loop wakes it once.
    */
-  private static final long INLINE_WORK = 1 << 20;
+  private static final long SPINNING_WORK = 1 << 19;
 
   /** Claims for each worker if all tasks were equal. */
   private static final int CLAIMS_PER_WORKER = 4;
@@ -73,30 +77,55 @@ public final class Scheduler {
   /** Threads that are in an operation large enough for helpers, of any scheduler. */
   private static final AtomicInteger CALLERS = new AtomicInteger();
 
+  /** The end of the last operation that helpers of the library may have helped. */
+  private static volatile long lastEnd = System.nanoTime() - Long.MAX_VALUE / 2;
+
+  private static final HelperThreads HELPERS = new HelperThreads(PROCESSORS - 1, CALLERS);
+
+  /** The workers of the library, which spin as long as {@link SpinTime} says. */
+  private static final Scheduler COMMON = new Scheduler(null, PROCESSORS, SpinTime.DEFAULT);
+
+  /** Where helpers run, or null: on threads of the library. */
   private final Executor executor;
+
   private final int maxWorkers;
 
+  /** How long threads of the library spin after an operation. */
+  private final SpinTime spin;
+
+  private Scheduler(Executor executor, int maxWorkers, SpinTime spin) {
+    this.executor = executor;
+    this.maxWorkers = maxWorkers;
+    this.spin = spin;
+  }
+
   /**
-   * A scheduler.
+   * A scheduler with helpers from an executor.
    *
    * @param executor where helpers run; not used if {@code maxWorkers} is 1
    * @param maxWorkers threads that work on one operation, the caller included
    */
   public Scheduler(Executor executor, int maxWorkers) {
-    this.executor = executor;
-    this.maxWorkers = maxWorkers;
+    this(executor, maxWorkers, SpinTime.ZERO);
   }
 
-  /** On the common pool, with as many workers as there are processors. */
+  /** Returns the scheduler on threads of the library, with as many workers as processors. */
   public static Scheduler common() {
-    return Common.INSTANCE;
+    return COMMON;
   }
 
-  private static final class Common {
-    static final Scheduler INSTANCE =
-        new Scheduler(
-            ForkJoinPool.commonPool(),
-            Math.max(1, Math.min(PROCESSORS, ForkJoinPool.getCommonPoolParallelism() + 1)));
+  /**
+   * Returns the same scheduler, whose helpers spin for that time after an operation.
+   *
+   * @throws IllegalStateException if they are not threads of the library
+   */
+  public Scheduler withSpin(long nanos) {
+    if (executor != null) {
+      throw new IllegalStateException(
+          "withSpin: expected threads of the library, but helpers come from an executor: call"
+              + " Workers.common().withSpin");
+    }
+    return new Scheduler(null, maxWorkers, SpinTime.ofNanos(nanos));
   }
 
   /** The quotient of a number that is not negative and a positive one, rounded up. */
@@ -162,25 +191,31 @@ public final class Scheduler {
 
   private <S extends Share> void run(
       int tasks, long work, int barrier, Supplier<S> shares, SharedBody<S> body) {
-    int workers = work < INLINE_WORK ? 1 : Math.min(Math.min(maxWorkers, MOST_WORKERS), tasks);
+    long spinNanos = executor == null && work >= SPINNING_WORK ? spin.nanos() : 0;
+    boolean shared =
+        work >= WAKING_WORK || (spinNanos > 0 && System.nanoTime() - lastEnd < spinNanos);
+    int workers = shared ? Math.min(Math.min(maxWorkers, MOST_WORKERS), tasks) : 1;
     StackRoom.require(workers > 1); // the one guard of all operations; see there
     if (tasks == 0) {
       return;
     }
     if (workers == 1) {
       runAlone(tasks, shares, body);
-      return;
-    }
-    int callers = CALLERS.incrementAndGet();
-    try {
-      workers = callers == 1 ? workers : Math.min(workers, PROCESSORS / callers);
-      if (workers > 1) {
-        new Run<>(tasks, barrier, workers, shares, body).run(executor);
-      } else {
-        runAlone(tasks, shares, body);
+    } else {
+      int callers = CALLERS.incrementAndGet();
+      try {
+        workers = callers == 1 ? workers : Math.min(workers, PROCESSORS / callers);
+        if (workers > 1) {
+          new Run<>(tasks, barrier, workers, shares, body).run(executor, spinNanos);
+        } else {
+          runAlone(tasks, shares, body);
+        }
+      } finally {
+        CALLERS.decrementAndGet();
       }
-    } finally {
-      CALLERS.decrementAndGet();
+    }
+    if (spinNanos > 0) {
+      lastEnd = System.nanoTime();
     }
   }
 
@@ -192,18 +227,25 @@ public final class Scheduler {
   }
 
   /**
-   * A task for the executor, which may keep it long after the operation has ended, in a queue
-   * behind other work: then it holds nothing any more.
+   * A task for an executor or a thread, which may keep it long after the operation has ended, in a
+   * queue behind other work: then it holds nothing any more.
    */
-  private static final class Helper implements Runnable {
+  private static final class Helper implements Runnable, HelperThreads.Task {
     private volatile Run<?> operation;
+    private final long spinNanos;
 
-    Helper(Run<?> operation) {
+    Helper(Run<?> operation, long spinNanos) {
       this.operation = operation;
+      this.spinNanos = spinNanos;
     }
 
     @Override
     public void run() {
+      help(() -> {});
+    }
+
+    @Override
+    public void help(Runnable beforeLeaving) {
       try {
         StackRoom.require(true); // the caller waits for a helper that has begun
       } catch (StackOverflowError e) {
@@ -211,8 +253,13 @@ public final class Scheduler {
       }
       Run<?> current = operation;
       if (current != null) {
-        current.help();
+        current.help(beforeLeaving);
       }
+    }
+
+    @Override
+    public long spinNanos() {
+      return spinNanos;
     }
 
     void forget() {
@@ -249,11 +296,19 @@ public final class Scheduler {
       this.body = body;
     }
 
-    void run(Executor executor) {
-      Helper helper = new Helper(this);
+    /**
+     * Runs all tasks.
+     *
+     * @param executor where helpers run, or null: on threads of the library
+     */
+    void run(Executor executor, long spinNanos) {
+      Helper helper = new Helper(this, spinNanos);
       try {
         try {
-          for (int h = 1; h < workers; h++) {
+          if (executor == null) {
+            HELPERS.ask(helper, workers - 1);
+          }
+          for (int h = 1; h < workers && executor != null; h++) {
             executor.execute(helper);
           }
         } catch (RejectedExecutionException e) {
@@ -278,10 +333,11 @@ public final class Scheduler {
       }
     }
 
-    void help() {
+    void help(Runnable beforeLeaving) {
       if (helpers.getAndIncrement() >= 0) {
         work();
       }
+      beforeLeaving.run();
       if (helpers.decrementAndGet() == CLOSED) {
         LockSupport.unpark(caller);
       }

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.schedule;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.TimeUnit;
+
+/** How long helpers spin after an operation. */
+final class SpinTime {
+  static final String PROPERTY = "blocksparse.spin.micros";
+
+  /** About what it costs to wake a thread of an idle processor. */
+  private static final long WAKING_NANOS = TimeUnit.MICROSECONDS.toNanos(200);
+
+  private static final long UNKNOWN = -1;
+
+  /** Never. */
+  static final SpinTime ZERO = new SpinTime(0);
+
+  /**
+   * The time that the system property says. Without it, helpers do not spin under a quota, which
+   * spinning would use up; else about as long as waking takes.
+   */
+  static final SpinTime DEFAULT = new SpinTime(UNKNOWN);
+
+  private volatile long nanos;
+
+  private SpinTime(long nanos) {
+    this.nanos = nanos;
+  }
+
+  static SpinTime ofNanos(long nanos) {
+    return new SpinTime(nanos);
+  }
+
+  /**
+   * Returns the nanoseconds.
+   *
+   * @throws IllegalArgumentException if the system property is no time
+   */
+  long nanos() {
+    if (nanos == UNKNOWN) {
+      nanos = fromEnvironment();
+    }
+    return nanos;
+  }
+
+  static long fromEnvironment() {
+    String micros = System.getProperty(PROPERTY);
+    if (micros == null) {
+      return hasQuota(Path.of("/proc/self/cgroup"), Path.of("/sys/fs/cgroup")) ? 0 : WAKING_NANOS;
+    }
+    if (!micros.matches("\\d{1,10}")) {
+      throw new IllegalArgumentException(
+          PROPERTY + ": expected microseconds, such as 200, but was " + micros);
+    }
+    return TimeUnit.MICROSECONDS.toNanos(Long.parseLong(micros));
+  }
+
+  /**
+   * Whether Linux limits the processor time of this process: {@code cpu.max} of version 2 of
+   * control groups, or {@code cpu.cfs_quota_us} of version 1, of its group or one above.
+   *
+   * @param groups the groups of the process, a line {@code ID:CONTROLLERS:PATH} for each
+   * @param root where control groups are mounted
+   */
+  static boolean hasQuota(Path groups, Path root) {
+    try {
+      for (String line : Files.readAllLines(groups)) {
+        String[] parts = line.split(":", 3);
+        if (parts.length < 3) {
+          continue;
+        }
+        boolean second = parts[1].isEmpty();
+        if (second || parts[1].matches("(.*,)?cpu(,.*)?")) {
+          Path mount = second ? root : root.resolve(parts[1]);
+          String name = second ? "cpu.max" : "cpu.cfs_quota_us";
+          Path group = mount.resolve(parts[2].substring(1)).normalize();
+          for (; group != null && group.startsWith(mount); group = group.getParent()) {
+            if (isQuota(group.resolve(name))) {
+              return true;
+            }
+          }
+        }
+      }
+      return false;
+    } catch (IOException | RuntimeException e) {
+      return false; // another system, or nothing that may be read
+    }
+  }
+
+  private static boolean isQuota(Path file) throws IOException {
+    return Files.isReadable(file) && Files.readString(file).matches("[1-9]\\d*\\s(?s:.*)");
+  }
+}
