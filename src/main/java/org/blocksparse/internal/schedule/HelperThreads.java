@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.schedule;
 
+import java.security.AccessController;
+import java.security.PrivilegedAction;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.atomic.AtomicReferenceArray;
@@ -95,17 +97,29 @@ final class HelperThreads {
   }
 
   private boolean start(int i, Helper ended, Task task) {
-    Helper helper = new Helper(i + 1, task);
+    Helper helper = create(i + 1, task);
     if (!helpers.compareAndSet(i, ended, helper)) {
       return false; // another caller has started one
     }
+    boolean started = false;
     try {
       helper.start();
-    } catch (OutOfMemoryError e) { // no more threads: the caller works alone
-      helper.mail.set(ENDED);
-      return false;
+      started = true;
+    } catch (OutOfMemoryError e) {
+      // No more threads: the caller works alone.
+    } finally {
+      if (!started) {
+        helper.mail.set(ENDED);
+      }
     }
-    return true;
+    return started;
+  }
+
+  /** Until JDK 24, threads hold the class loaders of their creators' callers but for this. */
+  @SuppressWarnings("removal")
+  private Helper create(int number, Task first) {
+    return AccessController.doPrivileged(
+        (PrivilegedAction<Helper>) () -> new Helper(number, first));
   }
 
   private final class Helper extends Thread {

@@ -60,7 +60,8 @@ final class SpinTime {
 
   /**
    * Whether Linux limits the processor time of this process: {@code cpu.max} of version 2 of
-   * control groups, or {@code cpu.cfs_quota_us} of version 1, of its group or one above.
+   * control groups, or {@code cpu.cfs_quota_us} of version 1, of its group or one above. A
+   * container may see the path of its group on the host, but only its own files, in {@code root}.
    *
    * @param groups the groups of the process, a line {@code ID:CONTROLLERS:PATH} for each
    * @param root where control groups are mounted
@@ -75,12 +76,18 @@ final class SpinTime {
         boolean second = parts[1].isEmpty();
         if (second || parts[1].matches("(.*,)?cpu(,.*)?")) {
           Path mount = second ? root : root.resolve(parts[1]);
+          if (!Files.isDirectory(mount)) {
+            mount = root.resolve("cpu"); // a link, whatever the order of the names
+          }
           String name = second ? "cpu.max" : "cpu.cfs_quota_us";
           Path group = mount.resolve(parts[2].substring(1)).normalize();
-          for (; group != null && group.startsWith(mount); group = group.getParent()) {
+          for (; group.startsWith(mount) && !group.equals(mount); group = group.getParent()) {
             if (isQuota(group.resolve(name))) {
               return true;
             }
+          }
+          if (isQuota(mount.resolve(name))) {
+            return true;
           }
         }
       }

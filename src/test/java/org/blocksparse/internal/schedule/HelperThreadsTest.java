@@ -4,14 +4,18 @@ package org.blocksparse.internal.schedule;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotSame;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.InputStream;
+import java.lang.ref.WeakReference;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 
 final class HelperThreadsTest {
@@ -129,6 +133,61 @@ final class HelperThreadsTest {
     }
     await(first, Thread.State.TIMED_WAITING);
     assertTrue(first.isAlive());
+  }
+
+  /** Calls what it is given, from a class loader of its own. */
+  public static final class Caller implements Consumer<Runnable> {
+    @Override
+    public void accept(Runnable action) {
+      action.run();
+    }
+  }
+
+  private static Consumer<?> callerOfAnotherLoader() throws Exception {
+    String name = Caller.class.getName();
+    byte[] code;
+    try (InputStream in =
+        Caller.class.getResourceAsStream(name.substring(name.lastIndexOf('.') + 1) + ".class")) {
+      code = in.readAllBytes();
+    }
+    ClassLoader loader =
+        new ClassLoader(null) {
+          @Override
+          protected Class<?> findClass(String ignored) {
+            return defineClass(name, code, 0, code.length);
+          }
+        };
+    return (Consumer<?>) loader.loadClass(name).getConstructor().newInstance();
+  }
+
+  @Test
+  @SuppressWarnings("unchecked")
+  void aHelperDoesNotHoldTheClassLoaderOfACaller() throws Exception {
+    HelperThreads helpers = new HelperThreads(1, new AtomicInteger());
+    CountDownLatch unloaded = new CountDownLatch(1);
+    HelperThreads.Task stay =
+        task(
+            0,
+            () -> {
+              try {
+                unloaded.await();
+              } catch (InterruptedException e) {
+                throw new AssertionError(e);
+              }
+            });
+    Consumer<Runnable> caller = (Consumer<Runnable>) callerOfAnotherLoader();
+    caller.accept(() -> helpers.ask(stay, 1));
+    Thread helper = next();
+    WeakReference<ClassLoader> loader = new WeakReference<>(caller.getClass().getClassLoader());
+    assertNotSame(getClass().getClassLoader(), loader.get());
+    caller = null;
+    for (int i = 0; i < 100 && loader.get() != null; i++) {
+      System.gc();
+      Thread.sleep(10);
+    }
+    assertTrue(helper.isAlive());
+    assertNull(loader.get());
+    unloaded.countDown();
   }
 
   @Test

@@ -34,6 +34,7 @@ final class SpinTimeTest {
     assertFalse(hasQuota("0::/c\n"));
     write("cpu.max", "150000 100000\n");
     assertTrue(hasQuota("0::/\n"), "in a namespace of its own");
+    assertTrue(hasQuota("0::/../d\n"), "beside the group of the namespace");
   }
 
   @Test
@@ -43,6 +44,8 @@ final class SpinTimeTest {
     write("cpu,cpuacct/cpu.cfs_quota_us", "20000\n");
     assertTrue(hasQuota("4:memory:/a\n2:cpu,cpuacct:/a\n"));
     assertFalse(hasQuota("3:cpuset:/a\n"));
+    write("cpu/cpu.cfs_quota_us", "30000\n");
+    assertTrue(hasQuota("2:cpuacct,cpu:/docker/1\n"), "names in another order than the folder's");
   }
 
   @Test
