@@ -48,6 +48,10 @@ public final class ClosedOperandsProgram {
       Set.of(
           "BlockPlan.of(IntTensor, IntTensor, int, int)",
           "BlockPlan.of(SparseRows, SparseRows, int, int)",
+          "DenseHead.of(FloatTensor, FloatTensor)",
+          "DenseHead.of(FloatTensor, FloatTensor, Workers)",
+          "DenseHead.of(Weights, FloatTensor)",
+          "DenseHead.of(Weights, FloatTensor, Workers)",
           "EmbeddingBag.addRows(FloatTensor)",
           "EmbeddingBagBuilder.build(FloatTensor)",
           "Epilogue.withActivation(Activation, FloatTensor)",

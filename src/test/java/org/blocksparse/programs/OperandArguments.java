@@ -37,6 +37,7 @@ import org.blocksparse.io.GgufFile;
 import org.blocksparse.io.HuggingFaceModel;
 import org.blocksparse.io.NamedTensors;
 import org.blocksparse.io.SaveOptions;
+import org.blocksparse.linear.DenseHead;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
@@ -192,6 +193,7 @@ final class OperandArguments {
       case "LabelTree" -> tree();
       case "LinearLabelTree" ->
           LinearLabelTree.builder(3, 9).clusterSize(4).labels(NAMES).train(rows(), rows());
+      case "DenseHead" -> DenseHead.of(ones(9, 3), ones(9));
       case "SparseWeights" -> sparse();
       case "NearestExamples" -> nearest();
       case "Mixture" ->

@@ -53,6 +53,7 @@ import org.blocksparse.io.NpyFile;
 import org.blocksparse.io.NpzFile;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.io.TensorFile;
+import org.blocksparse.linear.DenseHead;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.LinearLabelTreeParts;
 import org.blocksparse.linear.SparseWeights;
@@ -472,6 +473,8 @@ public final class RandomArguments {
     SparseWeights sparse = SparseWeights.of(rows, OUTPUTS);
     sparse.save(folder.resolve("sparse"));
     keep(sparse);
+    keep(DenseHead.of(FloatTensor.zeros(OUTPUTS, SIZE), null));
+    keep(kept(DenseHead.class).get(0).reads());
     keep(new NearestExamples(SparseWeights.ofRows(rows, SIZE), sparse, 2));
     Mixture mixture = Mixture.builder().tree("a", linear).weights("b", sparse).build();
     mixture.save(folder.resolve("mixture"));

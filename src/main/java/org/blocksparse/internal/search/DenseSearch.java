@@ -1,0 +1,766 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.search;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicLongArray;
+import org.blocksparse.internal.kernels.BlockProduct;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.PackedProduct;
+import org.blocksparse.internal.kernels.ProductKernels;
+import org.blocksparse.internal.kernels.RoundedRows;
+import org.blocksparse.internal.kernels.Sums;
+import org.blocksparse.internal.memory.Rows;
+import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.Scheduler;
+import org.blocksparse.internal.sparse.SparseChunks;
+import org.blocksparse.internal.weights.Blocks;
+import org.blocksparse.internal.weights.Panels;
+import org.blocksparse.internal.weights.RowFormat;
+import org.blocksparse.internal.weights.WeightType;
+
+/**
+ * Finds the outputs of a dense layer with the highest scores, exactly, without reading all rows as
+ * they are stored.
+ *
+ * <p>A pass over the rows in four bits gives each output an upper and a lower bound of its score.
+ * Outputs whose upper bound reaches the k-th lower bound are scored by their rows, the highest
+ * bound first, until the k-th score is above the bounds that are left. A query with many such
+ * outputs takes a second pass, a product in float32, whose bounds are narrow. A query that is not
+ * finite, or for which even that leaves many, has all outputs scored.
+ *
+ * <p><b>Bounds.</b> Let the query be x = y + d, y being what the kernel multiplies: whole numbers
+ * times a scale for each group of 32. Row w = scale * (q + e), with |w| at most the scale. Then
+ *
+ * <pre>{@code
+ * |w x / scale - q y| = |e y + (w / scale) d| <= |e| |y| + |d|
+ * }</pre>
+ *
+ * by Cauchy and Schwarz. The kernel's sum of G groups has two roundings for each group besides the
+ * additions, so it is off by at most g |q| |y|, where g = (G + 3) u / (1 - (G + 3) u), u being
+ * 2<sup>-24</sup>. Queries are scaled by a power of two to magnitudes in [1, 2), and rows to length
+ * 1, so that nothing overflows, and what underflows is below an absolute 2<sup>-130</sup> for each
+ * group. What double does to the bounds, and to the score by the row, is within further terms.
+ */
+public final class DenseSearch {
+  /** What was read to answer queries: {@link #read} counts outputs by these. */
+  public enum Pass {
+    /** In four bits. */
+    SCREEN,
+    /** In a product of the rows as they are stored, in float32. */
+    PRODUCT,
+    /** As they are stored, one by one. */
+    EXACT
+  }
+
+  /** Outputs of a band, whose scores stay in the cache. */
+  private static final int WIDTH = 4 * SparseChunks.MOST_OUTPUTS;
+
+  /** Queries that share a pass. */
+  private static final int MOST_QUERIES = 64;
+
+  /** Bands of a round, at least; after each, bounds are those of all bands so far. */
+  private static final int ROUND_BANDS = 32;
+
+  private static final int MOST_ROUNDS = 16;
+
+  /** A query with more candidates than this part of the outputs goes on to the next pass. */
+  private static final int FLAT = 16;
+
+  /** Candidates that are scored at once, at least. */
+  private static final int STEP = 64;
+
+  /** Groups of a row up to which sums of them have useful bounds. */
+  private static final int MOST_GROUPS = 1 << 17;
+
+  /** Features of a row up to which sums of their products have useful bounds. */
+  private static final int MOST_FEATURES = 1 << 17;
+
+  /** Scales of queries whose products with those of rows are floats. */
+  private static final int FAST_EXPONENT = 60;
+
+  private static final double UNIT = 0x1p-24;
+
+  private final DenseRows rows;
+  private final DenseScreen screen;
+  private final ClassTable table;
+  private final Engine engine;
+  private final AtomicLongArray read;
+
+  /**
+   * A search.
+   *
+   * @param table the outputs by 256, if there is a filter; else null
+   * @param read counts outputs by {@link Pass}
+   */
+  public DenseSearch(
+      DenseRows rows, DenseScreen screen, ClassTable table, Engine engine, AtomicLongArray read) {
+    this.rows = rows;
+    this.screen = screen;
+    this.table = table;
+    this.engine = engine;
+    this.read = read;
+  }
+
+  /** Packs rows, which are leased by the caller. */
+  public static DenseScreen screen(DenseRows rows, Engine engine) {
+    return DenseScreen.of(rows, engine);
+  }
+
+  /**
+   * The ranking of every row of x.
+   *
+   * @param filter null if all outputs are allowed
+   * @param k how many outputs are wanted; 0 if all with a score are
+   * @param least the least score that is wanted
+   */
+  public SearchResult search(
+      Rows x, OutputFilter filter, int k, float least, Candidates.Maker candidates) {
+    int batch = (int) x.count();
+    OutputFilter.OfRow allowed = filter == null ? null : filter.in(table);
+    SearchResult result =
+        new SearchResult(
+            new int[batch][],
+            new float[batch][],
+            new int[batch],
+            new BitSet(),
+            new BitSet(),
+            new int[batch]);
+    for (int begin = 0; begin < batch; begin += MOST_QUERIES) {
+      List<Query> queries = new ArrayList<>();
+      for (int row = begin; row < Math.min(batch, begin + MOST_QUERIES); row++) {
+        AllowedSlots ofRow = allowed == null ? null : allowed.of(row);
+        queries.add(new Query(row, x, ofRow, new Floor(k, least), candidates.make(0)));
+      }
+      answer(queries, candidates);
+      for (Query query : queries) {
+        query.found.finish();
+        result.outputs()[query.row] = query.found.outputs();
+        result.logProbabilities()[query.row] = query.found.logProbabilities();
+        result.openedClasses()[query.row] = query.scored;
+        result.undefined().set(query.row, query.found.isUndefined());
+        result.filteredOut().set(query.row, query.allowed != null && query.allowed.none());
+      }
+    }
+    return result;
+  }
+
+  private void answer(List<Query> queries, Candidates.Maker candidates) {
+    boolean many = groups() <= MOST_GROUPS && queries.get(0).floor.k <= rows.outputs() / 4;
+    List<Query> some = queries.stream().filter(query -> many && query.finite).toList();
+    pass(Pass.SCREEN, some);
+    if (isMultiplied()) {
+      pass(Pass.PRODUCT, some.stream().filter(query -> query.flat).toList());
+    }
+    scoreCandidates(some.stream().filter(query -> !query.flat).toList());
+    scoreAll(
+        queries.stream().filter(query -> query.flat || !some.contains(query)).toList(), candidates);
+  }
+
+  private void pass(Pass pass, List<Query> queries) {
+    if (!queries.isEmpty()) {
+      queries.forEach(Query::clear);
+      new Products(pass, queries).run();
+    }
+  }
+
+  /** Whether a product with the rows as they are stored has known bounds. */
+  private boolean isMultiplied() {
+    WeightType type = rows.w().type();
+    return rows.features() < MOST_FEATURES
+        && (!type.isPacked() || type == WeightType.Q8_0 || type == WeightType.Q4_0);
+  }
+
+  private int groups() {
+    return Panels.groups(rows.features());
+  }
+
+  /** A row of x. */
+  private final class Query {
+    final int row;
+    final float[] x = new float[rows.features()];
+    final AllowedSlots allowed;
+    final Floor floor;
+    final Candidates found;
+    final boolean finite;
+
+    /** The query times 2^-exponent has magnitudes in [1, 2), or is 0. */
+    final int exponent;
+
+    /** 2^exponent. */
+    final double power;
+
+    /** The length of the scaled query, at least. */
+    final double length;
+
+    /** Candidates and their upper bounds; see {@link Candidates#encode}. */
+    long[] candidates = {};
+
+    int size;
+
+    /** Whether there are too many candidates. */
+    boolean flat;
+
+    /** The number of outputs that were scored by their rows. */
+    int scored;
+
+    /** The scores of candidates from `scored` on. */
+    float[] scores = {};
+
+    Query(int row, Rows from, AllowedSlots allowed, Floor floor, Candidates found) {
+      this.row = row;
+      this.allowed = allowed;
+      this.floor = floor;
+      this.found = found;
+      from.get(row, 0, x);
+      float largest = 0;
+      boolean finite = true;
+      for (float value : x) {
+        finite &= Float.isFinite(value);
+        largest = Math.max(largest, Math.abs(value));
+      }
+      this.finite = finite;
+      this.exponent = largest == 0 || !finite ? 0 : Math.getExponent((double) largest);
+      this.power = Math.scalb(1.0, exponent);
+      double sum = 0;
+      for (float value : x) {
+        sum += (value / power) * (value / power);
+      }
+      this.length = Math.sqrt(sum) * (1 + 0x1p-30);
+    }
+
+    /** Writes the query times 2^-exponent. */
+    void putScaled(Rows to, int at) {
+      float[] scaled = new float[x.length];
+      for (int i = 0; i < x.length; i++) {
+        scaled[i] = (float) (x[i] / power);
+      }
+      to.put(at, 0, scaled);
+    }
+
+    void addAll(long[] more, int count) {
+      candidates = Arrays.copyOf(candidates, size + count);
+      System.arraycopy(more, 0, candidates, size, count);
+      size += count;
+    }
+
+    /** Forgets what a pass has found, but for the floor. */
+    void clear() {
+      candidates = new long[0];
+      size = 0;
+      floor.size = 0; // the next pass has other bounds of the same outputs
+      flat = false;
+    }
+
+    /**
+     * Keeps the candidates that reach the floor, unless they are too many.
+     *
+     * @param seen how many outputs there were so far
+     */
+    void prune(int seen) {
+      int kept = 0;
+      for (int i = 0; i < size; i++) {
+        if (!(Candidates.logProbability(candidates[i]) < floor.value)) {
+          candidates[kept++] = candidates[i];
+        }
+      }
+      size = kept;
+      boolean early = kept > seen / 2 && seen < rows.outputs() / 2;
+      if (kept > Math.max(rows.outputs() / FLAT, 4 * floor.k + STEP)
+          || (early && floor.k < seen / 4)) {
+        clear();
+        flat = true;
+      }
+    }
+
+    void sort() {
+      Arrays.sort(candidates, 0, size);
+    }
+
+    /** Takes the scores of the next candidates, and returns whether no others are needed. */
+    boolean takeScores() {
+      int[] outputs = new int[scores.length];
+      Arrays.setAll(outputs, i -> (int) candidates[scored + i]);
+      if (!found.isUndefined()) {
+        found.offer(outputs, scores, scores, 0, scores.length);
+      }
+      scored += scores.length;
+      read.addAndGet(Pass.EXACT.ordinal(), scores.length);
+      return scored == size
+          || found.isUndefined()
+          || found.isDone(Candidates.logProbability(candidates[scored]));
+    }
+  }
+
+  /** The k-th of the lower bounds so far, or the least score that is wanted. */
+  private static final class Floor {
+    final int k;
+
+    /** A heap of the largest bounds, the smallest on top. */
+    private float[] largest;
+
+    private int size;
+
+    /** Scores below are not wanted. */
+    float value;
+
+    Floor(int k, float value) {
+      this.k = k;
+      this.value = value;
+      this.largest = new float[Math.min(k, 64)];
+    }
+
+    /** An empty one that begins with the value of another. */
+    Floor(Floor other) {
+      this(other.k, other.value);
+    }
+
+    /** Notes the lower bound of an output, which may be NaN: none. */
+    void offer(float bound) {
+      if (k == 0 || !(bound > value)) {
+        return;
+      }
+      if (size == k) {
+        sink(bound);
+      } else {
+        if (size == largest.length) {
+          largest = Arrays.copyOf(largest, Math.min(k, 2 * size));
+        }
+        rise(bound);
+      }
+      if (size == k) {
+        value = Math.max(value, largest[0]);
+      }
+    }
+
+    private void rise(float bound) {
+      int at = size++;
+      for (int parent; at > 0 && largest[parent = (at - 1) / 2] > bound; at = parent) {
+        largest[at] = largest[parent];
+      }
+      largest[at] = bound;
+    }
+
+    private void sink(float bound) {
+      int at = 0;
+      for (int child; (child = 2 * at + 1) < size; at = child) {
+        child += child + 1 < size && largest[child + 1] < largest[child] ? 1 : 0;
+        if (largest[child] >= bound) {
+          break;
+        }
+        largest[at] = largest[child];
+      }
+      largest[at] = bound;
+    }
+
+    void offerAll(Floor other) {
+      for (int i = 0; i < other.size; i++) {
+        offer(other.largest[i]);
+      }
+    }
+  }
+
+  /** A pass over all outputs that gives each of them bounds of its score. */
+  private final class Products {
+    private final Pass pass;
+    private final List<Query> queries;
+    private final Blocks w;
+    private final RowFormat format;
+    private final GemmSchedule schedule;
+    private final int bands = Scheduler.ceilDiv(rows.outputs(), WIDTH);
+    private Bounds[] bounds;
+
+    Products(Pass pass, List<Query> queries) {
+      this.pass = pass;
+      this.queries = queries;
+      this.w = pass == Pass.SCREEN ? screen.bands(WIDTH) : bands(rows.w());
+      this.format = RowFormat.ofBits(w.type(), w.transposed(), RowFormat.ANY_BITS);
+      int count = queries.size();
+      int[] write = new int[Math.multiplyExact(bands, count)];
+      int[] query = new int[write.length];
+      int[] band = new int[write.length];
+      for (int i = 0; i < write.length; i++) {
+        write[i] = i;
+        query[i] = i % count;
+        band[i] = i / count;
+      }
+      this.schedule = GemmSchedule.ofRows(write, query, band, bands);
+    }
+
+    private Blocks bands(Blocks block) {
+      Blocks bands = Blocks.dense(block.storage(), bandCount(), 1, WIDTH, block.inSize());
+      return block.type().isPacked()
+          ? Blocks.dense(block.storage(), 1, bandCount(), block.inSize(), WIDTH)
+              .as(block.type(), null)
+          : bands.as(block.type(), null).transpose();
+    }
+
+    private int bandCount() {
+      return Scheduler.ceilDiv(rows.outputs(), WIDTH);
+    }
+
+    /** Finds the candidates of all queries, or finds them flat. */
+    void run() {
+      int count = queries.size();
+      int size = rows.features();
+      boolean rounds = format != RowFormat.FLOATS;
+      try (schedule;
+          Scratch ofRows = Scratch.borrow((long) count * size);
+          Scratch ofCodes =
+              Scratch.borrow(rounds ? RoundedRows.elements(format, count, size) : 0)) {
+        Rows scaled = new Rows(ofRows.storage(), count, size);
+        for (int q = 0; q < count; q++) {
+          queries.get(q).putScaled(scaled, q);
+        }
+        RoundedRows rounded =
+            rounds ? new RoundedRows(ofCodes.storage(), format, count, size) : null;
+        if (rounds) {
+          engine.kernels().products().roundRows(0, count, scaled, rounded);
+        }
+        bounds = new Bounds[count];
+        Arrays.setAll(bounds, q -> new Bounds(queries.get(q), rounded, q));
+        multiply(scaled, rounded);
+      }
+    }
+
+    /** Takes some bands at a time: their candidates are compared with the bounds of all so far. */
+    private void multiply(Rows scaled, RoundedRows rounded) {
+      int round = Math.max(ROUND_BANDS, Scheduler.ceilDiv(bands, MOST_ROUNDS));
+      for (int begin = 0; begin < bands; begin += round) {
+        int first = begin;
+        int end = Math.min(bands, begin + round);
+        int seen = (int) Math.min(rows.outputs(), (long) end * WIDTH);
+        List<Worker> workers = new ArrayList<>();
+        engine.run(
+            end - begin,
+            Scheduler.work(queries.size(), rows.features(), seen - begin * WIDTH),
+            () -> {
+              Worker worker = new Worker(scaled, rounded);
+              synchronized (workers) {
+                workers.add(worker);
+              }
+              return worker;
+            },
+            (worker, from, to) -> worker.run(first + from, first + to));
+        boolean all = true;
+        for (int q = 0; q < queries.size(); q++) {
+          Query query = queries.get(q);
+          if (!query.flat) {
+            read.addAndGet(pass.ordinal(), seen - begin * WIDTH);
+            for (Worker worker : workers) {
+              query.floor.offerAll(worker.floors[q]);
+            }
+            for (Worker worker : workers) {
+              query.addAll(worker.candidates[q], worker.sizes[q]);
+            }
+            query.prune(seen);
+            all &= query.flat;
+          }
+        }
+        if (all) {
+          return;
+        }
+      }
+    }
+
+    /** How far the scores of a query may be off. */
+    private final class Bounds {
+      /** The error of a score is at most the error of its row times this, */
+      final double ofError;
+
+      /** plus the scale of its row times this, */
+      final double ofScale;
+
+      /** plus this. */
+      final double rest;
+
+      Bounds(Query query, RoundedRows rounded, int q) {
+        int size = rows.features();
+        double length = query.length;
+        double off = size * 0x1p-140; // what scaling the query may have lost
+        double multiplied = length;
+        double roundings = size + 2;
+        if (format == RowFormat.GROUPS) {
+          double sum = 0;
+          double sumOff = 0;
+          for (int i = 0; i < size; i++) {
+            double value = rounded.code(0, q, i) * (double) rounded.scale(q, i / Panels.GROUP_ROWS);
+            double difference = query.x[i] / query.power - value;
+            sum += value * value;
+            sumOff += difference * difference;
+          }
+          off = Math.sqrt(sumOff) * (1 + 0x1p-30);
+          multiplied = Math.sqrt(sum) * (1 + 0x1p-30);
+          roundings = groups() + 3;
+        }
+        double gamma = roundings * UNIT / (1 - roundings * UNIT);
+        double ofDouble = 0x1p-44 + size * 0x1p-51;
+        this.ofError = pass == Pass.SCREEN ? multiplied * (1 + gamma) * (1 + 0x1p-40) : 0;
+        this.ofScale =
+            (off + gamma * multiplied + ofDouble * (length + multiplied)) * (1 + 0x1p-40);
+        this.rest = pass == Pass.SCREEN ? 0 : size * 0x1p-120;
+      }
+    }
+
+    /** What one worker finds in a round. */
+    private final class Worker implements Scheduler.Share {
+      final Floor[] floors = new Floor[queries.size()];
+      final long[][] candidates = new long[queries.size()][16];
+      final int[] sizes = new int[queries.size()];
+      private final Rows scaled;
+      private final RoundedRows rounded;
+      private final ProductKernels kernels = engine.kernels().products();
+      private final Scratch scratch = Scratch.borrow((long) queries.size() * WIDTH);
+      private final float[] scores = new float[WIDTH];
+
+      Worker(Rows scaled, RoundedRows rounded) {
+        this.scaled = scaled;
+        this.rounded = rounded;
+        Arrays.setAll(floors, q -> new Floor(queries.get(q).floor));
+      }
+
+      void run(int begin, int end) {
+        long size = (long) queries.size() * WIDTH;
+        for (int band = begin; band < end; band++) {
+          int outputs = Math.min(WIDTH, rows.outputs() - band * WIDTH);
+          // The rows of this band are the only ones that there is memory for.
+          Rows to = new Rows(scratch.storage(), -band * size, bands * (long) queries.size(), WIDTH);
+          multiply(band, outputs, to);
+          for (int q = 0; q < queries.size(); q++) {
+            if (!queries.get(q).flat) {
+              scratch.storage().getFloats((long) q * WIDTH, scores, 0, outputs);
+              take(q, band, outputs);
+            }
+          }
+        }
+      }
+
+      private void multiply(int band, int outputs, Rows to) {
+        if (w.type().isPacked()) {
+          int columns = Math.min(WIDTH, Scheduler.ceilDiv(outputs, 16) * 16);
+          PackedProduct product = new PackedProduct(schedule, rounded, w, Sums.of(to));
+          kernels.packedGemm(product, band, band + 1, 0, columns);
+        } else {
+          BlockProduct product = new BlockProduct(schedule, scaled, w, Sums.of(to));
+          kernels.blockGemm(product, band, band + 1, 0, outputs);
+        }
+      }
+
+      /** Takes the allowed outputs of a band. */
+      private void take(int q, int band, int outputs) {
+        AllowedSlots allowed = queries.get(q).allowed;
+        if (allowed == null) {
+          take(q, band * WIDTH, 0, outputs);
+          return;
+        }
+        forEachRun(allowed, band, outputs, (begin, end) -> take(q, band * WIDTH, begin, end));
+      }
+
+      /** Takes outputs [first + begin, first + end), whose scores are those from begin on. */
+      private void take(int q, int first, int begin, int end) {
+        Query query = queries.get(q);
+        Bounds of = bounds[q];
+        Floor floor = floors[q];
+        float[] scales = screen.scales();
+        float[] errors = screen.errors();
+        boolean fast =
+            pass == Pass.SCREEN && rows.bias() == null && Math.abs(query.exponent) <= FAST_EXPONENT;
+        // In float and in units of the query's power: wide enough for the rounding of all this.
+        float ofError = (float) (of.ofError * (1 + 0x1p-20));
+        float ofScale = (float) (of.ofScale + 0x1p-20 * (of.ofScale + of.ofError + query.length));
+        float cut = cut(query, floor);
+        for (int i = begin; i < end; i++) {
+          int output = first + i;
+          if (fast && (scores[i] + ofScale) * scales[output] + ofError * errors[output] < cut) {
+            continue;
+          }
+          float upper = bound(query, of, output, scores[i], 1);
+          if (!(upper < floor.value)) {
+            floor.offer(bound(query, of, output, scores[i], -1));
+            add(q, Candidates.encode(output, Float.isNaN(upper) ? Float.POSITIVE_INFINITY : upper));
+            cut = cut(query, floor);
+          }
+        }
+      }
+
+      private float cut(Query query, Floor floor) {
+        double scaled = floor.value / query.power;
+        return (float) (scaled - Math.abs(scaled) * 0x1p-20 - 0x1p-140);
+      }
+
+      /** The upper or lower bound of a score; NaN if nothing is known of it. */
+      private float bound(Query query, Bounds of, int output, float score, int sign) {
+        float error = screen.errors()[output];
+        if (!(error < Float.POSITIVE_INFINITY) || !Float.isFinite(score)) {
+          return Float.NaN;
+        }
+        double scale = screen.scales()[output];
+        double value = pass == Pass.SCREEN ? score * scale : score;
+        double off = error * of.ofError + scale * of.ofScale + of.rest;
+        double sum = (value + sign * off) * query.power + rows.bias(output);
+        return (float) (Double.isInfinite(sum) ? sum : sum + sign * Math.abs(sum) * 0x1p-50);
+      }
+
+      private void add(int q, long candidate) {
+        if (sizes[q] == candidates[q].length) {
+          candidates[q] = Arrays.copyOf(candidates[q], 2 * sizes[q]);
+        }
+        candidates[q][sizes[q]++] = candidate;
+      }
+
+      @Override
+      public void close() {
+        scratch.close();
+      }
+    }
+  }
+
+  /** The runs of allowed outputs of a band, as places in it. */
+  private static void forEachRun(
+      AllowedSlots allowed, int band, int outputs, AllowedSlots.Run run) {
+    for (int begin = 0; begin < outputs; begin += SparseChunks.MOST_OUTPUTS) {
+      int first = begin;
+      int chunk = (band * WIDTH + begin) / SparseChunks.MOST_OUTPUTS;
+      if (allowed.all(chunk)) {
+        run.accept(first, Math.min(outputs, first + SparseChunks.MOST_OUTPUTS));
+      } else if (allowed.any(chunk)) {
+        allowed.forEachRun(chunk, (from, to) -> run.accept(first + from, first + to));
+      }
+    }
+  }
+
+  /** Scores candidates by their rows, those with the highest bounds first. */
+  private void scoreCandidates(List<Query> queries) {
+    List<Query> open = new ArrayList<>(queries);
+    open.forEach(Query::sort);
+    for (int step = STEP; !open.isEmpty(); step *= 2) {
+      int[] ends = new int[open.size() + 1];
+      for (int q = 0; q < open.size(); q++) {
+        Query query = open.get(q);
+        int most = (int) Math.min(query.size - query.scored, (long) step + query.floor.k);
+        query.scores = new float[most];
+        ends[q + 1] = ends[q] + most;
+      }
+      int count = ends[open.size()];
+      engine.run(
+          count,
+          Scheduler.work(count, rows.features(), 1),
+          (begin, end) -> {
+            float[] row = new float[rows.features()];
+            int q = 0;
+            for (int i = begin; i < end; i++) {
+              while (i >= ends[q + 1]) {
+                q++;
+              }
+              Query query = open.get(q);
+              int output = (int) query.candidates[query.scored + i - ends[q]];
+              rows.get(output, row);
+              query.scores[i - ends[q]] = rows.score(output, row, query.x);
+            }
+          });
+      open.removeIf(Query::takeScores);
+      if (count == 0) {
+        return;
+      }
+    }
+  }
+
+  /** Scores all outputs by their rows. */
+  private void scoreAll(List<Query> queries, Candidates.Maker candidates) {
+    if (queries.isEmpty()) {
+      return;
+    }
+    List<Scorer> scorers = new ArrayList<>();
+    engine.run(
+        Scheduler.ceilDiv(rows.outputs(), WIDTH),
+        Scheduler.work(queries.size(), rows.features(), rows.outputs()),
+        () -> {
+          Scorer scorer = new Scorer(queries, candidates);
+          synchronized (scorers) {
+            scorers.add(scorer);
+          }
+          return scorer;
+        },
+        (scorer, begin, end) -> {
+          for (int band = begin; band < end; band++) {
+            scorer.score(band);
+          }
+        });
+    for (Scorer scorer : scorers) {
+      scorer.giveTo(queries);
+    }
+    read.addAndGet(Pass.EXACT.ordinal(), queries.stream().mapToLong(query -> query.scored).sum());
+  }
+
+  /** What one worker finds that scores outputs by their rows. */
+  private final class Scorer implements Scheduler.Share {
+    private final List<Query> queries;
+    private final List<Candidates> found;
+    private final int[] scored;
+    private final float[] row = new float[rows.features()];
+    private final float[] rowScores = new float[WIDTH];
+    private final int[] outputs = new int[WIDTH];
+
+    Scorer(List<Query> queries, Candidates.Maker candidates) {
+      this.queries = queries;
+      this.found = queries.stream().map(query -> candidates.make(0)).toList();
+      this.scored = new int[queries.size()];
+    }
+
+    void score(int band) {
+      int count = Math.min(WIDTH, rows.outputs() - band * WIDTH);
+      float[][] scores = new float[queries.size()][count];
+      for (int i = 0; i < count; i++) {
+        outputs[i] = band * WIDTH + i;
+        rows.get(outputs[i], row);
+        for (int q = 0; q < scores.length; q++) {
+          scores[q][i] = rows.score(outputs[i], row, queries.get(q).x);
+        }
+      }
+      for (int q = 0; q < scores.length; q++) {
+        Query query = queries.get(q);
+        if (query.allowed == null) {
+          offer(q, scores[q], 0, count);
+        } else {
+          int number = q;
+          forEachRun(
+              query.allowed,
+              band,
+              count,
+              (begin, end) -> offer(number, scores[number], begin, end));
+        }
+      }
+    }
+
+    private void offer(int q, float[] scores, int begin, int end) {
+      scored[q] += end - begin;
+      Candidates of = found.get(q);
+      if (!of.isUndefined()) {
+        of.offer(outputs, scores, scores, begin, end);
+      }
+    }
+
+    void giveTo(List<Query> to) {
+      for (int q = 0; q < scored.length; q++) {
+        Query query = to.get(q);
+        Candidates of = found.get(q);
+        query.scored += scored[q];
+        if (of.isUndefined()) {
+          query.found.giveUp();
+        } else if (!query.found.isUndefined()) {
+          of.finish();
+          float[] scores = of.logProbabilities();
+          query.found.offer(of.outputs(), scores, scores, 0, scores.length);
+        }
+      }
+    }
+
+    @Override
+    public void close() {
+      // it has nothing but arrays
+    }
+  }
+}

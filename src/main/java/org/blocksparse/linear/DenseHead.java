@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.linear;
+
+import static java.util.Objects.requireNonNull;
+
+import java.util.concurrent.atomic.AtomicLongArray;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.Shape;
+import org.blocksparse.Weights;
+import org.blocksparse.Workers;
+import org.blocksparse.internal.events.Recorder;
+import org.blocksparse.internal.events.SearchEvent;
+import org.blocksparse.internal.files.NameTable;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.search.Candidates;
+import org.blocksparse.internal.search.ClassTable;
+import org.blocksparse.internal.search.DenseRows;
+import org.blocksparse.internal.search.DenseScreen;
+import org.blocksparse.internal.search.DenseSearch;
+import org.blocksparse.internal.search.FilterLists;
+import org.blocksparse.internal.search.OutputFilter;
+import org.blocksparse.internal.search.RankedRows;
+import org.blocksparse.internal.search.SearchResult;
+import org.blocksparse.internal.search.SparseSearch;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.Dense;
+import org.blocksparse.internal.tensors.KernelOperands;
+import org.blocksparse.internal.tensors.OperandLease;
+import org.blocksparse.internal.tensors.StoredBlocks;
+import org.blocksparse.internal.weights.Blocks;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Ranking;
+
+/**
+ * Finds the outputs of a trained dense layer with the highest scores, exactly, and reads little
+ * more than an eighth of its weights: the head of a language model, the items of two towers, the
+ * embeddings of texts. Nothing is trained.
+ *
+ * <pre>{@code
+ * score(output | x) = bias[output] + sum over the features f of x[f] * W[output, f]
+ * }</pre>
+ *
+ * <p><b>Search.</b> A copy of the rows in four bits, which is made once, gives each output an upper
+ * and a lower bound of its score: the length of what each row lost is known, and by Cauchy and
+ * Schwarz it can change a score by that times the length of x. Only outputs whose upper bound
+ * reaches the k-th lower bound are scored by their own rows. {@link #topK} and {@link #atLeast} are
+ * exact for any rows and any x: where bounds exclude little, as for rows that are all alike, the
+ * search reads all rows, and takes longer. {@link Ranking#openedClasses} is the number of outputs
+ * that were scored by their rows, and {@link #reads} counts what all searches have read.
+ *
+ * <p><b>Numbers.</b> Scores are summed in double, with exact products, and rounded once to float.
+ * Ties are broken by ascending number. If the score of an allowed output is NaN, the row of x is
+ * not {@linkplain Ranking#isDefined defined}. Results are bitwise equal for all workers and
+ * kernels.
+ *
+ * <p><b>Memory.</b> The copy takes 0.14 times the size of the rows in float32, and 8 bytes for each
+ * output. W and the bias are not copied: they must stay open, and must not change.
+ *
+ * <p><b>Threads.</b> Immutable but for its {@linkplain #setLabels names}; any number of threads may
+ * search at the same time.
+ *
+ * <p><b>Errors.</b> Every method throws {@link NullPointerException} if a required argument is
+ * null, and {@link IllegalStateException} if the head, W, the bias or an argument is closed.
+ */
+public final class DenseHead implements AutoCloseable {
+  /**
+   * What searches have read, in rows: a row that is read for two rows of x counts twice.
+   *
+   * @param screened in four bits
+   * @param multiplied as they are stored, in a product in float32, as four bits excluded too little
+   * @param scored as they are stored, one by one
+   */
+  public record Reads(long screened, long multiplied, long scored) {}
+
+  private static final String CLOSED = "the head is closed";
+
+  private final FloatTensor floats;
+  private final Weights weights;
+  private final FloatTensor bias;
+  private final DenseRows rows;
+  private final DenseScreen screen;
+  private final Engine engine;
+  private final AtomicLongArray reads = new AtomicLongArray(DenseSearch.Pass.values().length);
+
+  /** The outputs by 256; null until a filter needs them. */
+  private volatile ClassTable table;
+
+  private volatile Labels labels;
+
+  private DenseHead(FloatTensor floats, Weights weights, FloatTensor bias, Engine engine) {
+    this.floats = floats;
+    this.weights = weights;
+    this.bias = bias;
+    this.engine = engine;
+    Blocks blocks = weights == null ? transposed(floats) : StoredBlocks.from(weights).blocks();
+    this.rows = new DenseRows(blocks, bias == null ? null : Dense.from(bias).storage());
+    try (OperandLease lease = leaseOfRows()) {
+      this.screen = DenseSearch.screen(rows, engine);
+      lease.requireIntact();
+    }
+  }
+
+  private static Blocks transposed(FloatTensor floats) {
+    int outputs = (int) floats.shape().dim(0);
+    int features = (int) floats.shape().dim(1);
+    return Blocks.dense(Dense.from(floats).storage(), 1, 1, outputs, features).transpose();
+  }
+
+  /** A head with the default workers; see {@link #of(FloatTensor, FloatTensor, Workers)}. */
+  public static DenseHead of(FloatTensor W, FloatTensor bias) {
+    return of(W, bias, Workers.common());
+  }
+
+  /**
+   * A head of float32.
+   *
+   * @param W (outputs, features), as PyTorch's {@code Linear.weight}; may be mapped from a file
+   * @param bias (outputs), or null
+   * @throws IllegalArgumentException if W is not of rank 2, is empty, or is a transposed view; if
+   *     the bias has another shape; or if there are more than 2<sup>31</sup> - 9 outputs or
+   *     2<sup>27</sup> features
+   */
+  public static DenseHead of(FloatTensor W, FloatTensor bias, Workers workers) {
+    Engine engine = Engine.from(requireNonNull(workers, "workers"));
+    Shape shape = Check.rank("W", requireNonNull(W, "W"), "(outputs, features)", 2).shape();
+    Dense.from(W).requireContiguous("W");
+    requireSizes(shape.dim(0), shape.dim(1), bias);
+    return new DenseHead(W, null, bias, engine);
+  }
+
+  /** A head with the default workers; see {@link #of(Weights, FloatTensor, Workers)}. */
+  public static DenseHead of(Weights W, FloatTensor bias) {
+    return of(W, bias, Workers.common());
+  }
+
+  /**
+   * A head of weights of any type. {@link org.blocksparse.io.GgufFile#weights(String)} returns them
+   * so; for those of {@link org.blocksparse.io.TensorFile#weights} and {@link Weights#wrapAddress},
+   * call {@link Weights#transposeBlocks}.
+   *
+   * @param W (1, 1, features, outputs), whose memory is (outputs, features): packed, or a
+   *     transposed view
+   * @param bias (outputs), or null
+   * @throws IllegalArgumentException if W has another shape, or other memory; otherwise as {@link
+   *     #of(FloatTensor, FloatTensor, Workers)}
+   */
+  public static DenseHead of(Weights W, FloatTensor bias, Workers workers) {
+    Engine engine = Engine.from(requireNonNull(workers, "workers"));
+    StoredBlocks blocks = StoredBlocks.from(requireNonNull(W, "W"));
+    Shape shape = W.shape();
+    if (shape.dim(0) != 1 || shape.dim(1) != 1) {
+      throw new IllegalArgumentException(
+          "W: expected (1, 1, features, outputs) but was " + shape + "; see reshapeBlocks");
+    }
+    if (!W.type().isPacked() && !blocks.isTransposed()) {
+      throw new IllegalArgumentException(
+          "W: expected packed weights or a transposed view, whose rows are outputs, but "
+              + shape
+              + " is neither; transposeBlocks makes a view of (1, 1, outputs, features)");
+    }
+    requireSizes(shape.dim(3), shape.dim(2), bias);
+    return new DenseHead(null, W, bias, engine);
+  }
+
+  private static void requireSizes(long outputs, long features, FloatTensor bias) {
+    if (outputs < 1 || outputs > Check.LARGEST_ARRAY || features < 1 || features > 1 << 27) {
+      throw new IllegalArgumentException(
+          "W: expected 1 to 2^31 - 9 outputs and 1 to 2^27 features but was "
+              + outputs
+              + " and "
+              + features);
+    }
+    if (bias != null) {
+      Check.shape("bias", bias, "(outputs)", outputs);
+      Dense.from(bias).requireContiguous("bias");
+    }
+  }
+
+  // -------------------------------------------------------------------------------- what it is
+
+  /** How many features a row of x has. */
+  public int features() {
+    return rows.w().inSize();
+  }
+
+  /** How many outputs there are. */
+  public int outputs() {
+    return rows.w().outSize();
+  }
+
+  /** Whether the outputs have names. */
+  public boolean hasLabels() {
+    return labels != null;
+  }
+
+  /**
+   * The names of the outputs.
+   *
+   * @throws IllegalStateException if the outputs have no names
+   */
+  public Labels labels() {
+    return NameTable.orThrow(labels);
+  }
+
+  /**
+   * Sets the names of the outputs. Existing rankings keep the old names.
+   *
+   * @throws IllegalArgumentException unless there is one name per output
+   */
+  public void setLabels(Labels names) {
+    labels = NameTable.from(requireNonNull(names, "labels")).forAll(outputs());
+  }
+
+  /** The bytes of the copy in four bits, which is all that this takes beside W and the bias. */
+  public long bytes() {
+    return screen.bytes();
+  }
+
+  /** What all searches so far have read. */
+  public Reads reads() {
+    return new Reads(
+        reads.get(DenseSearch.Pass.SCREEN.ordinal()),
+        reads.get(DenseSearch.Pass.PRODUCT.ordinal()),
+        reads.get(DenseSearch.Pass.EXACT.ordinal()));
+  }
+
+  // ------------------------------------------------------------------------------------ search
+
+  /** The k outputs with the highest scores; see {@link #topK(FloatTensor, int, Filter)}. */
+  public Ranking topK(FloatTensor x, int k) {
+    return topK(x, k, FilterLists.NONE);
+  }
+
+  /**
+   * The k outputs of each row with the highest scores among those that a filter allows, or all of
+   * them if it allows fewer.
+   *
+   * @param x (batch, features)
+   * @param k at least 1
+   * @throws IllegalArgumentException if x has another shape; if k is less than 1; or if the filter
+   *     is renormalized, or has lists for another number of rows
+   * @throws IndexOutOfBoundsException if the filter lists an output that does not exist
+   */
+  public Ranking topK(FloatTensor x, int k, Filter filter) {
+    int limit = Math.min(Check.atLeast(1, "k", k), outputs());
+    return search(
+        "topK",
+        x,
+        filter,
+        limit,
+        Float.NEGATIVE_INFINITY,
+        logAllowed -> Candidates.best(limit, logAllowed));
+  }
+
+  /** All outputs with at least a score; see {@link #atLeast(FloatTensor, float, Filter)}. */
+  public Ranking atLeast(FloatTensor x, float score) {
+    return atLeast(x, score, FilterLists.NONE);
+  }
+
+  /**
+   * All outputs of each row whose score is at least {@code score}, among those that a filter
+   * allows. Errors as {@link #topK(FloatTensor, int, Filter)}.
+   *
+   * @throws IllegalArgumentException also if score is NaN
+   */
+  public Ranking atLeast(FloatTensor x, float score, Filter filter) {
+    if (Float.isNaN(score)) {
+      throw new IllegalArgumentException("score: expected a number but was NaN");
+    }
+    return search(
+        "atLeast", x, filter, 0, score, logAllowed -> Candidates.atLeast(score, logAllowed));
+  }
+
+  private Ranking search(
+      String query, FloatTensor x, Filter filter, int k, float least, Candidates.Maker candidates) {
+    FilterLists lists = FilterLists.from(requireNonNull(filter, "filter"));
+    lists.requireNotRenormalized();
+    Shape shape = Check.rank("x", requireNonNull(x, "x"), "(batch, features)", 2).shape();
+    Check.shape("x", x, "(batch, features)", shape.dim(0), features());
+    int batch = Check.batch("x", shape.dim(0), "rows");
+    SearchEvent event = Recorder.search();
+    SearchResult found;
+    try (OperandLease lease = leaseOfRows()) {
+      lease.hold("head", screen.panels(), CLOSED, "");
+      lease.of("x", x);
+      OutputFilter allowed = lists.check(batch, outputs());
+      lists.lease(lease);
+      boolean all = lists.allowsAll();
+      found =
+          new DenseSearch(rows, screen, all ? null : table(), engine, reads)
+              .search(KernelOperands.rows(x), all ? null : allowed, k, least, candidates);
+      lease.requireIntact();
+    }
+    if (event != null) {
+      event.record(query, "dense head", found.openedClasses(), outputs());
+    }
+    return new RankedRows(found, labels);
+  }
+
+  private ClassTable table() {
+    ClassTable made = table;
+    if (made == null) {
+      made = SparseSearch.table(outputs());
+      table = made;
+    }
+    return made;
+  }
+
+  private OperandLease leaseOfRows() {
+    return new OperandLease().of("W", floats).of("W", weights).of("bias", bias);
+  }
+
+  /** Frees the copy in four bits as soon as no call uses it. W and the bias stay open. */
+  @Override
+  public void close() {
+    screen.close();
+  }
+
+  @Override
+  public String toString() {
+    return "DenseHead("
+        + features()
+        + " features, "
+        + outputs()
+        + " outputs of "
+        + rows.w().type().elementType()
+        + ", "
+        + bytes()
+        + " bytes in four bits, "
+        + engine
+        + ")";
+  }
+}

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.linear;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.math.BigDecimal;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.ForkJoinPool;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.blocksparse.ElementType;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.Weights;
+import org.blocksparse.Workers;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.kernels.Kernels;
+import org.blocksparse.internal.schedule.Scheduler;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Ranking;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** The exact top k of dense layers, beside all scores in float64. */
+final class DenseHeadTest {
+  static Stream<KernelsUnderTest> kernels() {
+    return KernelsUnderTest.instructionSets().stream();
+  }
+
+  /** Rows and queries that bounds might fail for. */
+  private enum Kind {
+    GAUSSIAN,
+    /** Small integers, so that scores are equal and exact. */
+    INTEGERS,
+    EQUAL_ROWS,
+    ZERO_ROWS,
+    /** Rows whose lengths are beyond all floats. */
+    HUGE,
+    SUBNORMAL,
+    /** Lengths from 2^-140 to 2^120. */
+    ANY_LENGTH,
+    /** Some rows hold NaN or infinities. */
+    NOT_FINITE,
+    /** Features that weigh less and less, as in trained layers. */
+    DECAYING;
+
+    float weight(Random random, int output, int feature) {
+      return switch (this) {
+        case GAUSSIAN -> (float) random.nextGaussian();
+        case INTEGERS -> random.nextInt(7) - 3;
+        case EQUAL_ROWS -> (float) Math.sin(feature) + (output % 3 == 0 ? 0 : 1);
+        case ZERO_ROWS -> output % 2 == 0 ? 0 : (float) random.nextGaussian();
+        case HUGE -> (float) (random.nextGaussian() * (output % 5 == 0 ? 1e38 : 1e36));
+        case SUBNORMAL -> (float) (random.nextGaussian() * 1e-42);
+        case ANY_LENGTH ->
+            (float) Math.scalb(random.nextGaussian(), new Random(output).nextInt(260) - 140);
+        case NOT_FINITE ->
+            output % 50 == 7 && feature == 0
+                ? new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}
+                    [output / 50 % 3]
+                : (float) random.nextGaussian();
+        case DECAYING -> (float) (random.nextGaussian() / (1 + feature));
+      };
+    }
+  }
+
+  private static float[] query(Random random, int features, int kind) {
+    float[] x = new float[features];
+    for (int i = 0; i < features; i++) {
+      x[i] =
+          switch (kind) {
+            case 0 -> (float) random.nextGaussian();
+            case 1 -> random.nextInt(7) - 3;
+            case 2 -> (float) (random.nextGaussian() * 1e37);
+            case 3 -> (float) (random.nextGaussian() * 1e-43);
+            case 4 -> (float) Math.scalb(random.nextGaussian(), random.nextInt(200) - 100);
+            case 5 -> 0;
+            case 6 -> i == 0 ? Float.POSITIVE_INFINITY : (float) random.nextGaussian();
+            default -> i == features / 2 ? Float.NaN : 1;
+          };
+    }
+    return x;
+  }
+
+  /** The score as the Javadoc has it; sums of integers are exact in any order. */
+  private static float score(float[] w, int output, float[] x, float[] bias) {
+    int features = x.length;
+    double[] lanes = new double[8];
+    int whole = features / 8 * 8;
+    for (int i = 0; i < whole; i++) {
+      lanes[i % 8] += (double) w[output * features + i] * x[i];
+    }
+    double sum =
+        ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6]))
+            + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+    for (int i = whole; i < features; i++) {
+      sum += (double) w[output * features + i] * x[i];
+    }
+    return (float) (sum + (bias == null ? 0 : bias[output]));
+  }
+
+  /** The best of some outputs, by all scores; null if one is NaN. */
+  private static int[] best(float[] scores, int[] outputs, int k) {
+    for (int output : outputs) {
+      if (Float.isNaN(scores[output])) {
+        return null;
+      }
+    }
+    return Arrays.stream(outputs)
+        .boxed()
+        .sorted(
+            Comparator.<Integer>comparingDouble(output -> -(scores[output] + 0f))
+                .thenComparingInt(output -> output))
+        .limit(k)
+        .mapToInt(output -> output)
+        .toArray();
+  }
+
+  private static float[] scores(float[] w, float[] x, float[] bias) {
+    float[] scores = new float[w.length / x.length];
+    for (int output = 0; output < scores.length; output++) {
+      scores[output] = score(w, output, x, bias);
+    }
+    return scores;
+  }
+
+  private static void assertBest(float[] scores, int[] outputs, int k, Ranking found, int row) {
+    int[] expected = best(scores, outputs, k);
+    assertEquals(expected != null, found.isDefined(row));
+    if (expected == null) {
+      assertEquals(0, found.size(row));
+      return;
+    }
+    assertArrayEquals(expected, found.outputs(row));
+    for (int rank = 0; rank < expected.length; rank++) {
+      assertEquals(
+          Float.floatToIntBits(scores[expected[rank]] + 0f),
+          Float.floatToIntBits(found.score(row, rank) + 0f));
+    }
+  }
+
+  private static float[] weights(Kind kind, Random random, int outputs, int features) {
+    float[] w = new float[outputs * features];
+    for (int i = 0; i < w.length; i++) {
+      w[i] = kind.weight(random, i / features, i % features);
+    }
+    return w;
+  }
+
+  private static float[] bias(Random random, int outputs, int kind) {
+    if (kind == 0) {
+      return null;
+    }
+    float[] bias = new float[outputs];
+    for (int i = 0; i < outputs; i++) {
+      bias[i] =
+          switch (kind) {
+            case 1 -> random.nextInt(3);
+            case 2 -> (float) (random.nextGaussian() * 1e30);
+            case 3 -> i % 9 == 0 ? Float.NEGATIVE_INFINITY : i % 31 == 0 ? 1 / 0f : 0;
+            default -> i == outputs - 1 ? Float.NaN : 0;
+          };
+    }
+    return bias;
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void findsWhatAllScoresHaveOnTop(KernelsUnderTest kernels) {
+    Random random = new Random(1);
+    for (Kind kind : Kind.values()) {
+      for (int outputs : new int[] {1, 17, 300, 1500}) {
+        int features = new int[] {1, 31, 64, 100}[random.nextInt(4)];
+        float[] w = weights(kind, random, outputs, features);
+        for (int ofBias = 0; ofBias < 5; ofBias++) {
+          float[] bias = bias(random, outputs, ofBias);
+          compare(kernels.workers(), random, w, bias, outputs, features);
+        }
+      }
+    }
+  }
+
+  /** Compares queries of each kind. */
+  private static void compare(
+      Workers workers, Random random, float[] w, float[] bias, int outputs, int features) {
+    int[] all = IntStream.range(0, outputs).toArray();
+    int batch = 8;
+    float[][] x = new float[batch][];
+    float[] flat = new float[batch * features];
+    for (int row = 0; row < batch; row++) {
+      x[row] = query(random, features, row);
+      System.arraycopy(x[row], 0, flat, row * features, features);
+    }
+    try (FloatTensor tensor = FloatTensor.of(w, outputs, features);
+        FloatTensor ofBias = bias == null ? null : FloatTensor.of(bias, outputs);
+        FloatTensor queries = FloatTensor.of(flat, batch, features);
+        DenseHead head = DenseHead.of(tensor, ofBias, workers)) {
+      for (int k : new int[] {1, 10, outputs}) {
+        Ranking found = head.topK(queries, k);
+        for (int row = 0; row < batch; row++) {
+          assertBest(scores(w, x[row], bias), all, k, found, row);
+        }
+      }
+      int[] only = Arrays.stream(all).filter(output -> output % 5 == 1).toArray();
+      Ranking filtered = head.topK(queries, 3, Filter.only(only));
+      for (int row = 0; row < batch; row++) {
+        assertEquals(only.length == 0, filtered.isFilteredOut(row));
+        assertBest(scores(w, x[row], bias), only, 3, filtered, row);
+      }
+      float least = score(w, outputs / 2, x[1], bias);
+      if (!Float.isNaN(least)) {
+        Ranking above = head.atLeast(queries, least);
+        for (int row = 0; row < batch; row++) {
+          float[] scores = scores(w, x[row], bias);
+          int count = (int) Arrays.stream(all).filter(o -> !(scores[o] < least)).count();
+          assertBest(scores, all, count, above, row);
+        }
+      }
+    }
+  }
+
+  private static float[] gaussian(Random random, int count) {
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      values[i] = (float) random.nextGaussian();
+    }
+    return values;
+  }
+
+  /** Rows that copies of the query stand out of. */
+  private static float[] withNeighbors(Random random, float[] w, float[] x, int outputs) {
+    for (int i = 0; i < 20; i++) {
+      int output = random.nextInt(outputs);
+      for (int f = 0; f < x.length; f++) {
+        w[output * x.length + f] = x[f] * (0.8f + 0.01f * i) + w[output * x.length + f] / 4;
+      }
+    }
+    return w;
+  }
+
+  @Test
+  void readsFewRowsWhereSomeStandOut() {
+    int outputs = 70_001;
+    int features = 48;
+    Random random = new Random(2);
+    float[] x = gaussian(random, features);
+    float[] w = withNeighbors(random, gaussian(random, outputs * features), x, outputs);
+    int[] all = IntStream.range(0, outputs).toArray();
+    try (FloatTensor tensor = FloatTensor.of(w, outputs, features);
+        FloatTensor query = FloatTensor.of(x, 1, features);
+        DenseHead head = DenseHead.of(tensor, null)) {
+      Ranking found = head.topK(query, 10);
+      assertBest(scores(w, x, null), all, 10, found, 0);
+      assertTrue(found.openedClasses(0) < outputs / 100, () -> "" + found.openedClasses(0));
+      assertEquals(new DenseHead.Reads(outputs, 0, found.openedClasses(0)), head.reads());
+    }
+  }
+
+  @Test
+  void readsAllRowsOfFlatQueriesOnce() {
+    int outputs = 70_000;
+    int features = 40;
+    float[] w = new float[outputs * features];
+    Random random = new Random(3);
+    for (int i = 0; i < w.length; i++) {
+      w[i] = 1 + i % features + 1e-3f * (float) random.nextGaussian();
+    }
+    float[] x = gaussian(random, features);
+    int[] all = IntStream.range(0, outputs).toArray();
+    try (FloatTensor tensor = FloatTensor.of(w, outputs, features);
+        FloatTensor query = FloatTensor.of(x, 1, features);
+        DenseHead head = DenseHead.of(tensor, null)) {
+      Ranking found = head.topK(query, 5);
+      assertBest(scores(w, x, null), all, 5, found, 0);
+      DenseHead.Reads reads = head.reads();
+      assertTrue(reads.screened() < outputs, reads::toString);
+      assertEquals(outputs, reads.multiplied());
+      assertTrue(reads.scored() < outputs / 10, reads::toString);
+    }
+  }
+
+  @Test
+  void hasTheSameBitsAndReadsForAnyWorkersAndKernels() {
+    int outputs = 40_000;
+    int features = 33;
+    Random random = new Random(4);
+    float[] w = gaussian(random, outputs * features);
+    try (FloatTensor tensor = FloatTensor.of(w, outputs, features);
+        FloatTensor x = FloatTensor.of(gaussian(random, 3 * features), 3, features)) {
+      Ranking expected = null;
+      DenseHead.Reads reads = null;
+      for (Workers workers :
+          List.of(
+              Workers.callingThread(),
+              Workers.of(ForkJoinPool.commonPool(), 3),
+              new Engine(Scheduler.common(), Kernels::java))) {
+        try (DenseHead head = DenseHead.of(tensor, null, workers)) {
+          Ranking found = head.topK(x, 12);
+          if (expected == null) {
+            expected = found;
+            reads = head.reads();
+          }
+          assertEquals(reads, head.reads());
+          for (int row = 0; row < 3; row++) {
+            assertArrayEquals(expected.outputs(row), found.outputs(row));
+            assertArrayEquals(expected.logProbabilities(row), found.logProbabilities(row));
+          }
+        }
+      }
+    }
+  }
+
+  /** The scores are nearest to the exact ones, however rows are stored. */
+  @Test
+  void scoresStoredRowsExactly() {
+    int outputs = 200;
+    int features = 64;
+    Random random = new Random(5);
+    float[] x = gaussian(random, features);
+    float[] in = gaussian(random, features * outputs);
+    int[] all = IntStream.range(0, outputs).toArray();
+    try (FloatTensor query = FloatTensor.of(x, 1, features);
+        FloatTensor transposed = FloatTensor.of(in, 1, 1, features, outputs);
+        FloatTensor rows = FloatTensor.of(in, 1, 1, outputs, features)) {
+      for (ElementType type : ElementType.values()) {
+        FloatTensor from = type.isPacked() ? transposed : rows;
+        try (Weights stored = Weights.of(from, type);
+            Weights W = type.isPacked() ? stored : stored.transposeBlocks();
+            FloatTensor widened = W.widened();
+            DenseHead head = DenseHead.of(W, null)) {
+          float[] w = new float[outputs * features];
+          for (int i = 0; i < w.length; i++) {
+            w[i] = widened.get(0, 0, i % features, i / features);
+          }
+          Ranking found = head.topK(query, 9);
+          assertBest(scores(w, x, null), all, 9, found, 0);
+          BigDecimal sum = BigDecimal.ZERO;
+          for (int i = 0; i < features; i++) {
+            BigDecimal weight = new BigDecimal(w[found.output(0, 0) * features + i]);
+            sum = sum.add(weight.multiply(new BigDecimal(x[i])));
+          }
+          assertEquals(sum.floatValue(), found.score(0, 0));
+        }
+      }
+    }
+  }
+
+  @Test
+  void namesOutputs() {
+    try (FloatTensor W = FloatTensor.of(new float[] {1, 2, 3}, 3, 1);
+        FloatTensor x = FloatTensor.of(new float[] {1}, 1, 1);
+        DenseHead head = DenseHead.of(W, null)) {
+      assertFalse(head.hasLabels());
+      head.setLabels(Labels.of("a", "b", "c"));
+      assertEquals("c", head.topK(x, 1).label(0, 0));
+    }
+  }
+
+  @Test
+  void refusesWhatItCannotSearch() {
+    try (FloatTensor W = FloatTensor.zeros(3, 4);
+        FloatTensor bias = FloatTensor.zeros(3);
+        FloatTensor other = FloatTensor.zeros(2, 3);
+        FloatTensor empty = FloatTensor.zeros(0, 4);
+        Weights plain = Weights.of(FloatTensor.zeros(1, 1, 3, 4), ElementType.BFLOAT16);
+        DenseHead head = DenseHead.of(W, bias)) {
+      assertThrows(IllegalArgumentException.class, () -> DenseHead.of(bias, null));
+      assertThrows(IllegalArgumentException.class, () -> DenseHead.of(empty, null));
+      assertThrows(IllegalArgumentException.class, () -> DenseHead.of(W, other));
+      assertThrows(IllegalArgumentException.class, () -> DenseHead.of(plain, null));
+      assertThrows(IllegalArgumentException.class, () -> head.topK(other, 1));
+      assertThrows(IllegalArgumentException.class, () -> head.topK(W, 0));
+      assertThrows(IllegalArgumentException.class, () -> head.atLeast(W, Float.NaN));
+      assertThrows(IndexOutOfBoundsException.class, () -> head.topK(W, 1, Filter.only(3)));
+      assertEquals(0, head.topK(empty, 1).batch());
+      head.close();
+      assertThrows(IllegalStateException.class, () -> head.topK(W, 1));
+    }
+    FloatTensor W = FloatTensor.zeros(3, 4);
+    try (DenseHead head = DenseHead.of(W, null);
+        FloatTensor x = FloatTensor.zeros(1, 4)) {
+      W.close();
+      assertThrows(IllegalStateException.class, () -> head.topK(x, 1));
+    }
+  }
+}
