@@ -496,6 +496,9 @@ final class MixtureTest {
         double least = all.probability(0, 1) / 2;
         int[] likely = calibrated.atLeast(List.of(x), least, Filter.without()).outputs(0);
         assertArrayEquals(new int[] {0, 1}, Arrays.copyOf(likely, 2));
+        double highest = all.probability(0, 0);
+        int certain = calibrated.atLeast(List.of(x), 1, Filter.without()).size(0);
+        assertEquals(highest < 1 ? 0 : 1, certain, "of " + highest);
       }
     }
   }

@@ -56,6 +56,7 @@ final class MetricsTest {
     double second = Math.log(2) / Math.log(3);
     assertEquals((1 + 0) / 2.0, metrics.reciprocalRank(1), EXACT);
     assertEquals((1 + 0.5) / 2.0, metrics.reciprocalRank(2), EXACT);
+    assertEquals((1 + 0.5) / 2.0, metrics.reciprocalRank(3), EXACT);
     assertEquals((1 + 0) / 2.0, metrics.ndcg(1), EXACT);
     assertEquals((1 / (1 + second) + second) / 2, metrics.ndcg(2), EXACT);
     assertEquals((1.5 / (1.5 + second) + second) / 2, metrics.ndcg(3), EXACT);
