@@ -16,7 +16,9 @@ import org.blocksparse.classifier.LabelCounts;
  * what a user likes in general. In a basket, rare items weigh more.
  *
  * @param ordered whether histories are sequences, and no baskets
- * @param counts how often training had each item, and how many sequences
+ * @param counts how often training had each item, and how many sequences; of new items, how often
+ *     they were seen since
+ * @param newItems the number of items that came after the training, the last of all
  * @param decays the factors by which the weight of an item falls with its age, for each of its rows
  *     in the table of the bag; 1 for baskets
  * @param transitionDecay the factor by which the weight of an item falls with its age, for the
@@ -27,6 +29,7 @@ import org.blocksparse.classifier.LabelCounts;
 record HistoryRows(
     boolean ordered,
     LabelCounts counts,
+    int newItems,
     List<Double> decays,
     double transitionDecay,
     double repeatDecay) {
@@ -59,22 +62,50 @@ record HistoryRows(
 
   /** The default decays of a training, which files without {@code nextItem.decays} have, too. */
   static HistoryRows of(boolean ordered, LabelCounts counts) {
-    return new HistoryRows(ordered, counts, decays(ordered), TRANSITION_DECAY, 0);
+    return new HistoryRows(ordered, counts, 0, decays(ordered), TRANSITION_DECAY, 0);
   }
 
-  /** The same with more items, which came after the training. */
-  HistoryRows with(int newItems) {
-    long[] all = Arrays.copyOf(counts.ofLabels(), counts.ofLabels().length + newItems);
-    LabelCounts more = new LabelCounts(counts.examples(), all);
-    return new HistoryRows(ordered, more, decays, transitionDecay, repeatDecay);
+  /** The same with other counts, of more items, which came after the training. */
+  HistoryRows with(int itemsAfterTraining, long... newCounts) {
+    LabelCounts more = new LabelCounts(counts.examples(), newCounts);
+    return new HistoryRows(ordered, more, itemsAfterTraining, decays, transitionDecay, repeatDecay);
+  }
+
+  /** Whether an item of so many came after the training. */
+  boolean isNew(int item, int items) {
+    return item >= items - newItems;
+  }
+
+  /**
+   * An estimate of what training divided the weights of the transitions from an item by, for each
+   * of its occurrences: as if all sequences had the mean length.
+   */
+  double pairsPerItem() {
+    if (!ordered) {
+      return 1;
+    }
+    long[] each = counts.ofLabels();
+    double occurrences = 0;
+    double popularity = 0;
+    for (int item = 0; item < each.length - newItems; item++) {
+      occurrences += each[item];
+      popularity += each[item] / Math.pow(each[item] + 1.0, Transitions.POPULARITY);
+    }
+    int length = (int) Math.max(2, Math.round(occurrences / Math.max(1, counts.examples())));
+    double pairs = 0;
+    for (int distance = 1; distance < length && distance <= MOST_ITEMS; distance++) {
+      pairs += (length - distance) * Math.pow(Transitions.PER_DISTANCE, distance - 1);
+    }
+    double mean = (1 + Transitions.BACKWARD) * pairs / length;
+    return occurrences == 0 ? 1 : mean * popularity / occurrences;
   }
 
   HistoryRows withTransitionDecay(double decay) {
-    return new HistoryRows(ordered, counts, decays, decay, repeatDecay);
+    return new HistoryRows(ordered, counts, newItems, decays, decay, repeatDecay);
   }
 
   HistoryRows withRepeatDecay(double decay) {
-    return new HistoryRows(ordered, counts, decays, transitionDecay, decay);
+    return new HistoryRows(ordered, counts, newItems, decays, transitionDecay, decay);
   }
 
   /** Whether items of a history are scored as items that come again. */
@@ -88,7 +119,7 @@ record HistoryRows(
   }
 
   HistoryRows withDecays(List<Double> others) {
-    return new HistoryRows(ordered, counts, others, transitionDecay, repeatDecay);
+    return new HistoryRows(ordered, counts, newItems, others, transitionDecay, repeatDecay);
   }
 
   /** The number of items up to the last that training had. */
@@ -110,7 +141,7 @@ record HistoryRows(
     return rows(histories, decays, item -> ordered ? 1 : Math.sqrt(rarity(item)));
   }
 
-  /** The rows for the transitions; items that came after their training have none. */
+  /** The rows for the transitions; items that neither training had nor a sighting have none. */
   SparseRows ofTransitions(List<int[]> histories) {
     List<Double> decay = ordered ? List.of(transitionDecay) : NO_DECAY;
     return rows(
@@ -127,8 +158,8 @@ record HistoryRows(
     return rows(histories, MOST_REPEATS, List.of(repeatDecay), item -> 1);
   }
 
-  /** How often training had an item; 0 for one that came later. */
-  private long count(int item) {
+  /** How often training had an item; of one that came later, how often it was seen since. */
+  long count(int item) {
     return counts.ofLabels()[item];
   }
 

@@ -8,15 +8,10 @@ import java.io.IOException;
 import java.math.BigDecimal;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalDouble;
-import java.util.Set;
-import java.util.stream.IntStream;
-import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.classifier.Classifier;
@@ -249,42 +244,18 @@ public final class NextItem implements AutoCloseable {
   }
 
   /**
-   * A copy that knows new items, to be used until the next training. A new item follows what the
-   * items that were seen with it follow, and is followed by what follows them; transitions do not
-   * know it. Its layers are float32, four times as large as those of a training. This model does
-   * not change.
+   * Returns a copy that knows new items, to be used until the next training. Evidence adds up: each
+   * occurrence among known items makes a new item likelier after the items before it, and after
+   * those that resemble them. The vectors of a new item, and what follows it, are means over the
+   * items around it. Further calls add evidence on items of earlier ones. Nothing is learned of the
+   * items of the training, and this model does not change. The layers of the copy are float32, four
+   * times as large as those of a training.
    *
-   * @param newItems sequences that end with a new item, after items that are known; none: the copy
-   *     knows the same items
-   * @throws IllegalArgumentException if a last item is known, or comes twice, or no other is known
+   * @param sequences any sequences, such as those of today. A new item without a known one in any
+   *     of its sequences stays {@linkplain #knows unknown}
    */
-  public NextItem with(List<Sequence> newItems) {
-    Set<String> names = new LinkedHashSet<>();
-    List<int[]> contexts = new ArrayList<>();
-    List<int[]> ofTable = new ArrayList<>();
-    List<float[]> shares = new ArrayList<>();
-    for (Sequence sequence : newItems) {
-      int[] context = known(sequence.withoutLast().items());
-      String name = context.length == 0 ? "" : sequence.last();
-      if (context.length == 0 || knows(name) || !names.add(name)) {
-        throw new IllegalArgumentException(
-            "newItems: expected known items and then a new one but was " + sequence);
-      }
-      contexts.add(context);
-      float[] share = new float[context.length];
-      Arrays.fill(share, 1f / context.length);
-      for (int row = 0; row < rows.rowsPerItem(); row++) {
-        int first = row;
-        ofTable.add(IntStream.of(context).map(i -> i * rows.rowsPerItem() + first).toArray());
-        shares.add(share);
-      }
-    }
-    return grown(List.copyOf(names), contexts, ofTable, shares);
-  }
-
-  /** A copy with more items, whose vectors are means of rows of the table. */
-  private NextItem grown(
-      List<String> names, List<int[]> contexts, List<int[]> ofTable, List<float[]> shares) {
+  public NextItem with(List<Sequence> sequences) {
+    NewItems news = new NewItems(sequences, rows, labels);
     EmbeddingBag bag = null;
     HierarchicalSoftmax layer = null;
     SparseWeights transitions = null;
@@ -292,22 +263,13 @@ public final class NextItem implements AutoCloseable {
     try {
       bag = mixture.scorer(NextItemFile.LAYER, EmbeddingBag.class).withWeights(FLOAT32);
       layer = mixture.scorer(NextItemFile.LAYER, HierarchicalSoftmax.class).withWeights(FLOAT32);
-      SparseWeights same = mixture.scorer(NextItemFile.TRANSITIONS, SparseWeights.class);
-      transitions = same.withWeights(same.weightType());
-      if (!names.isEmpty()) {
-        try (SparseRows histories = rows.ofBag(contexts);
-            FloatTensor x = bag.apply(histories);
-            SparseRows similar = SparseRows.of(ofTable, shares);
-            FloatTensor vectors = bag.apply(similar)) {
-          layer.addOutputs(x);
-          layer.setLabels(labels.with(names.toArray(String[]::new)));
-          bag.addRows(vectors);
-        }
-      }
+      news.addTo(bag, layer);
+      transitions = news.transitions(mixture.scorer(NextItemFile.TRANSITIONS, SparseWeights.class));
+      transitions.setLabels(news.labels());
       repeats = rows.hasRepeats() ? NextItemFile.repeats(layer.labels()) : null;
       Mixture sum = NextItemFile.sum(bag, layer, transitions, repeats);
       sum = sum.withWeights(mixture.weights());
-      return new NextItem(sum, rows.with(names.size()), metadata, layer.labels());
+      return new NextItem(sum, news.rows(), metadata, layer.labels());
     } catch (Throwable e) {
       if (bag != null) {
         bag.close();

@@ -42,6 +42,7 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
  * nextItem.timeColumn      {@link EventColumns#time}, if it is not a usual one
  * nextItem.until           the time before which its events are, if it has one
  * nextItem.counts          {@link LabelCounts}: how often training had each item
+ * nextItem.newItems        {@link HistoryRows}; not there without new items
  * nextItem.decays          {@link HistoryRows}
  * nextItem.transitionDecay {@link HistoryRows}
  * nextItem.repeatDecay     {@link HistoryRows}; not there without scores of repeats
@@ -61,6 +62,7 @@ final class NextItemFile {
   private static final String TIME_COLUMN = "nextItem.timeColumn";
   private static final String UNTIL = "nextItem.until";
   private static final String COUNTS = "nextItem.counts";
+  private static final String NEW_ITEMS = "nextItem.newItems";
   private static final String DECAYS = "nextItem.decays";
   private static final String REPEAT_DECAY = "nextItem.repeatDecay";
   private static final String TRANSITION_DECAY = "nextItem.transitionDecay";
@@ -86,6 +88,9 @@ final class NextItemFile {
     metadata.put(FORMAT, VERSION);
     metadata.put(COUNTS, counts(rows));
     metadata.put(DECAYS, text(rows.decays()));
+    if (rows.newItems() > 0) {
+      metadata.put(NEW_ITEMS, Integer.toString(rows.newItems()));
+    }
     metadata.put(TRANSITION_DECAY, Double.toString(rows.transitionDecay()));
     if (rows.hasRepeats()) {
       metadata.put(REPEAT_DECAY, Double.toString(rows.repeatDecay()));
@@ -205,6 +210,14 @@ final class NextItemFile {
         HistoryRows.of(ordered, counts(file, metadata, labels.size()))
             .withDecays(Stream.of(decays.split(",", -1)).map(Double::valueOf).toList())
             .withTransitionDecay(Double.parseDouble(ofTransitions));
+    if (metadata.containsKey(NEW_ITEMS)) {
+      int newItems = Integer.parseInt(require(file, metadata, NEW_ITEMS, "[1-9]\\d{0,8}"));
+      if (newItems > labels.size()) {
+        throw new FileFormatException(
+            file, NEW_ITEMS, "are " + newItems + " of " + labels.size() + " items");
+      }
+      rows = rows.with(newItems, rows.counts().ofLabels());
+    }
     SparseWeights repeats = null;
     if (hasRepeats) {
       String decay = require(file, metadata, REPEAT_DECAY, DECAY);

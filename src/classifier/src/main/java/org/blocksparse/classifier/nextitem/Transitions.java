@@ -15,12 +15,12 @@ import org.blocksparse.linear.SparseWeights;
  * that hold the other; in a large basket, only some others count.
  */
 final class Transitions {
-  private static final double PER_DISTANCE = 0.9;
-  private static final double BACKWARD = 0.3;
-  private static final double POPULARITY = 0.2;
+  static final double PER_DISTANCE = 0.9;
+  static final double BACKWARD = 0.3;
+  static final double POPULARITY = 0.2;
 
   /** The weights kept of an item, the largest. */
-  private static final int MOST_FOLLOWERS = 500;
+  static final int MOST_FOLLOWERS = 500;
 
   private final List<int[]> sequences;
   private final long[] counts;

@@ -45,6 +45,7 @@ import org.blocksparse.mixture.Mixture;
 import org.blocksparse.mixture.MixtureBuilder;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Metrics;
+import org.blocksparse.ranking.Ranking;
 import org.blocksparse.softmax.ClassAssignment;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.LabelTree;
@@ -556,16 +557,20 @@ final class NextItemTest {
             .getMessage());
   }
 
-  /** A new item has no count, so that the transitions are not asked for it. */
   @Test
-  void itemsWithoutTransitionsHaveNoCount() throws IOException {
+  void fileHoldsSightingsOfNewItems() throws IOException {
     Path file = folder.resolve("model");
     try (NextItem model = NextItem.train(walks(), OPTIONS);
         NextItem grown = model.with(List.of(new Sequence("", List.of("i3", "new"))))) {
       grown.save(file);
-      try (NextItem loaded = NextItem.load(file)) {
+      List<Sequence> more = List.of(new Sequence("", List.of("i3", "new", "i5")));
+      try (NextItem loaded = NextItem.load(file);
+          NextItem seenAgain = grown.with(more);
+          NextItem loadedAgain = loaded.with(more)) {
+        assertEquals(2, loadedAgain.rows().count(ITEMS));
         for (List<String> history : List.of(List.of("new"), List.of("i4", "new"))) {
           assertEquals(grown.recommend(history, 9), loaded.recommend(history, 9));
+          assertEquals(seenAgain.recommend(history, 9), loadedAgain.recommend(history, 9));
         }
       }
     }
@@ -809,12 +814,12 @@ final class NextItemTest {
       }
       assertEquals(before, model.recommend(List.of("i3"), 3));
       assertFalse(model.knows("new"));
-      for (List<String> wrong :
+      for (List<String> none :
           List.of(List.of("i3", "i4"), List.of("nix", "new"), List.of("new"), List.<String>of())) {
-        assertThrows(
-            IllegalArgumentException.class,
-            () -> model.with(List.of(new Sequence("", wrong))),
-            wrong::toString);
+        try (NextItem same = model.with(List.of(new Sequence("", none)))) {
+          assertFalse(same.knows("new"));
+          assertEquals(labels(before), labels(same.recommend(List.of("i3"), 3)), none::toString);
+        }
       }
     }
     try (NextItem grown = NextItem.load(file)) {
@@ -828,15 +833,66 @@ final class NextItemTest {
   @Test
   void newItemsAreAllOrNone() {
     List<Sequence> wrongName = List.of(new Sequence("", List.of("i3", "\ud800")));
-    List<Sequence> twice =
-        List.of(new Sequence("", List.of("i3", "new")), new Sequence("", List.of("i4", "new")));
     try (NextItem model = NextItem.train(walks(), OPTIONS)) {
       List<Prediction> before = model.recommend(List.of("i3"), ITEMS);
       long bytes = FloatTensor.allocatedBytes();
       assertThrows(IllegalArgumentException.class, () -> model.with(wrongName));
-      assertThrows(IllegalArgumentException.class, () -> model.with(twice));
       assertTrue(FloatTensor.allocatedBytes() <= bytes, "copies are closed");
       assertEquals(before, model.recommend(List.of("i3"), ITEMS));
+    }
+  }
+
+  private static double probability(NextItem model, String next, String... history) {
+    return model.recommend(List.of(history), 2 * ITEMS).stream()
+        .filter(found -> found.label().equals(next))
+        .mapToDouble(Prediction::probability)
+        .findFirst()
+        .orElse(0);
+  }
+
+  @Test
+  void sightingsAddUp() {
+    List<Sequence> once = List.of(new Sequence("", List.of("i2", "i3", "new", "i9")));
+    List<Sequence> twice = List.of(once.get(0), once.get(0));
+    try (NextItem model = NextItem.train(walks(), OPTIONS);
+        NextItem seen = model.with(once);
+        NextItem seenAgain = seen.with(once);
+        NextItem seenTwice = model.with(twice)) {
+      double first = probability(seen, "new", "i2", "i3");
+      assertTrue(first > probability(seen, "new", "i11", "i12"), "after what was before it");
+      assertTrue(probability(seenTwice, "new", "i2", "i3") > 1.2 * first);
+      assertTrue(probability(seen, "i9", "new") > 2 * probability(model, "i9", "i3"));
+      assertEquals(2, seenTwice.rows().count(ITEMS));
+      for (String[] history : new String[][] {{"i2", "i3"}, {"i12"}, {"i4", "new"}, {"new"}}) {
+        for (String next : List.of("new", "i4", "i9")) {
+          double expected = probability(seenTwice, next, history);
+          assertEquals(expected, probability(seenAgain, next, history), 1e-3 * expected);
+        }
+      }
+    }
+  }
+
+  /** All sequences have two items, so that the estimate of pairs is exact. */
+  @Test
+  void sightingsCountAsTransitionsOfTheTraining() {
+    List<Sequence> pairs = new ArrayList<>();
+    for (int i = 0; i < 60; i++) {
+      pairs.add(new Sequence("", List.of("a" + i % 3, "b")));
+    }
+    SparseWeights[] weights = new SparseWeights[2];
+    try (NextItem model = NextItem.train(pairs, NO_CHOICE);
+        NextItem seen = model.with(List.of(new Sequence("", List.of("a0", "new"))))) {
+      weights[0] = model.mixture().scorer("transitions", SparseWeights.class);
+      weights[1] = seen.mixture().scorer("transitions", SparseWeights.class);
+      try (SparseRows a0 = SparseRows.of(List.of(new int[] {0}))) {
+        assertEquals(1, weights[0].topK(a0, 9).size(0));
+        Ranking ranking = weights[1].topK(a0, 9);
+        assertEquals("new", ranking.label(0, 1));
+        // One pair beside 20 with b, which is seen 60 times; a0 is a mean over popularities.
+        double ofPair = 1 / Math.pow(2, 0.2);
+        double mean = 0.65 * (Math.pow(61, -0.2) + Math.pow(21, -0.2)) / 2;
+        assertEquals(ofPair / (20 * mean), ranking.score(0, 1), 1e-3);
+      }
     }
   }
 
