@@ -73,7 +73,8 @@ final class LayeringTest {
           entry("sparse", "weights", "schedule", "memory"),
           entry("kernels", "sparse", "weights", "schedule", "memory", "binding"),
           entry("backend", "kernels", "weights", "schedule", "memory", "binding"),
-          entry("tensors", "kernels", "sparse", "weights", "schedule", "memory", "files"),
+          entry(
+              "tensors", "training", "files", "kernels", "sparse", "weights", "schedule", "memory"),
           entry("training", "kernels", "sparse", "weights", "schedule", "memory"),
           entry("search", "tensors", "files", "kernels", "sparse", "weights", "schedule", "memory"),
           entry(

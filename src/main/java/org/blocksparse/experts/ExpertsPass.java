@@ -2,7 +2,6 @@
 package org.blocksparse.experts;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.PRODUCTS;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -78,8 +77,8 @@ public final class ExpertsPass implements AutoCloseable {
     this.gradGates = FloatTensor.zeros(routing.gates().shape());
     this.zMemory = Scratch.borrow((long) up.outputRows() * sums);
     this.aMemory = Scratch.borrow((long) up.outputRows() * layer.hidden());
-    this.z = MixtureOfExperts.tensor(zMemory, PRODUCTS.outputs(up, sums));
-    this.a = MixtureOfExperts.tensor(aMemory, PRODUCTS.outputs(up, layer.hidden()));
+    this.z = MixtureOfExperts.tensor(zMemory, up.outputShape(sums));
+    this.a = MixtureOfExperts.tensor(aMemory, up.outputShape(layer.hidden()));
   }
 
   /** Takes ownership of the pass of the shared expert. */
@@ -334,7 +333,7 @@ public final class ExpertsPass implements AutoCloseable {
       hasGradient = true;
       FloatTensor gradLogits = null;
       if (gated) {
-        gradLogits = MixtureOfExperts.tensor(ofLogits, PRODUCTS.outputs(dense, all.experts()));
+        gradLogits = MixtureOfExperts.tensor(ofLogits, dense.outputShape(all.experts()));
         layer
             .gate()
             .gradient(routing, gradGates, gradLogits.reshape(routing.batch(), all.experts()));

@@ -3,7 +3,6 @@ package org.blocksparse.experts;
 
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.IO;
-import static org.blocksparse.internal.Access.PRODUCTS;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -34,6 +33,7 @@ import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.internal.tensors.DenseFloats;
 import org.blocksparse.internal.tensors.KernelOperands;
 import org.blocksparse.internal.tensors.OperandLease;
+import org.blocksparse.internal.tensors.TensorStates;
 import org.blocksparse.internal.weights.ReadOnlyWeights;
 import org.blocksparse.internal.weights.RowFormat;
 import org.blocksparse.io.GgufFile;
@@ -286,7 +286,7 @@ public final class MixtureOfExperts implements AutoCloseable {
     try (OperandLease lease = lease().of("x", x);
         BlockPlan dense = BlockPlan.dense(batch).withWorkers(workers);
         Scratch memory = Scratch.borrow((long) batch * experts())) {
-      FloatTensor logits = tensor(memory, PRODUCTS.outputs(dense, experts()));
+      FloatTensor logits = tensor(memory, dense.outputShape(experts()));
       Epilogue bias = withBias(Epilogue.none(), parameters.bg());
       SparseBlockDot.apply(parameters.Wg(), inputsOf(dense, x), dense, bias, logits);
       return own.route(logits.reshape(batch, experts()));
@@ -386,7 +386,7 @@ public final class MixtureOfExperts implements AutoCloseable {
       boolean accumulate,
       FloatTensor out) {
     try (Scratch memory = Scratch.borrow((long) up.outputRows() * hidden())) {
-      FloatTensor a = tensor(memory, PRODUCTS.outputs(up, hidden()));
+      FloatTensor a = tensor(memory, up.outputShape(hidden()));
       Epilogue first = withBias(Epilogue.none().withActivation(activation), parameters.b1());
       first(x, up, first.withGate(gates), a);
       second(a, down, gates, accumulate, out);
@@ -409,7 +409,8 @@ public final class MixtureOfExperts implements AutoCloseable {
         parameters.b2() == null
             ? Epilogue.none()
             : Epilogue.none().withInputBias(parameters.b2(), gates);
-    PRODUCTS.apply(parameters.W2(), a, planOf(down), bias, accumulate, outputsOf(down, out));
+    Epilogue epilogue = accumulate ? bias.accumulating() : bias;
+    SparseBlockDot.apply(parameters.W2(), a, planOf(down), epilogue, outputsOf(down, out));
   }
 
   /**
@@ -500,12 +501,12 @@ public final class MixtureOfExperts implements AutoCloseable {
 
   /** Reshapes a (batch, size) tensor to the input rows of a plan. */
   static FloatTensor inputsOf(BlockPlan plan, FloatTensor rows) {
-    return rows.reshape(PRODUCTS.inputs(plan, rows.shape().dim(1)).toArray());
+    return rows.reshape(plan.inputShape(rows.shape().dim(1)).toArray());
   }
 
   /** Reshapes a (batch, size) tensor to the output rows of a plan. */
   static FloatTensor outputsOf(BlockPlan plan, FloatTensor rows) {
-    return rows.reshape(PRODUCTS.outputs(plan, rows.shape().dim(1)).toArray());
+    return rows.reshape(plan.outputShape(rows.shape().dim(1)).toArray());
   }
 
   static FloatTensor tensor(Scratch memory, Shape shape) {
@@ -563,7 +564,7 @@ public final class MixtureOfExperts implements AutoCloseable {
               parameters.copy(null), gate, activation, workers, metadata, inputBits, true, null);
       try {
         if (state != null) {
-          PRODUCTS.copy(state, copy.state);
+          TensorStates.from(state).copyTo(TensorStates.from(copy.state));
         }
         return copy;
       } catch (Throwable e) {
@@ -641,7 +642,7 @@ public final class MixtureOfExperts implements AutoCloseable {
   private List<OptimizerStateFile.Entry> ofState() {
     return state == null
         ? List.of()
-        : PRODUCTS.entries(state, List.copyOf(parameters.byName().keySet()));
+        : TensorStates.from(state).entries(List.copyOf(parameters.byName().keySet()));
   }
 
   /** Loads a layer into memory; see {@link #load(Path, LoadOptions)}. */
@@ -836,7 +837,7 @@ public final class MixtureOfExperts implements AutoCloseable {
 
   /** The off-heap memory of this layer: mapped bytes and private bytes. */
   public MemoryUse memoryUse() {
-    Stream<Storage> ofState = state == null ? Stream.empty() : PRODUCTS.memory(state);
+    Stream<Storage> ofState = state == null ? Stream.empty() : TensorStates.from(state).memory();
     MemoryUse use = KernelOperands.memoryUse(Stream.concat(parameters.memory(), ofState));
     return cached == null ? use : use.plus(cached.memoryUse());
   }

@@ -3,19 +3,13 @@ package org.blocksparse.internal;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.function.Function;
-import java.util.stream.Stream;
-import org.blocksparse.BlockMatrix;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.Shape;
 import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.internal.files.LoadSettings;
-import org.blocksparse.internal.files.OptimizerStateFile;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.OutputFilter;
@@ -28,9 +22,6 @@ import org.blocksparse.io.ModelPart;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.SparseWeights;
-import org.blocksparse.products.BlockPlan;
-import org.blocksparse.products.Epilogue;
-import org.blocksparse.products.OptimizerState;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
@@ -43,10 +34,6 @@ import org.blocksparse.softmax.TwoLevelLayer;
  * <p>This class names types of all packages: no other class below them does.
  */
 public final class Access {
-  /** Plans and optimizer state. */
-  public static final Products PRODUCTS =
-      open(Products.class, "org.blocksparse.products.ProductAccess");
-
   /** Options of files. */
   public static final Io IO = open(Io.class, "org.blocksparse.io.IoAccess");
 
@@ -70,30 +57,6 @@ public final class Access {
     } catch (ReflectiveOperationException e) {
       throw new LinkageError(implementation + " cannot be made", e);
     }
-  }
-
-  /** Of {@code org.blocksparse.products}. */
-  public interface Products {
-    /** The shape of the input rows of a plan. */
-    Shape inputs(BlockPlan plan, long size);
-
-    /** The shape of the output rows of a plan. */
-    Shape outputs(BlockPlan plan, long size);
-
-    /** Writes the products of h, or adds them. */
-    void apply(
-        BlockMatrix W,
-        FloatTensor h,
-        BlockPlan plan,
-        Epilogue epilogue,
-        boolean accumulate,
-        FloatTensor out);
-
-    Stream<Storage> memory(OptimizerState state);
-
-    void copy(OptimizerState from, OptimizerState to);
-
-    List<OptimizerStateFile.Entry> entries(OptimizerState state, List<String> names);
   }
 
   /** Of {@code org.blocksparse.io}. */

@@ -417,6 +417,18 @@ public final class BlockPlan implements AutoCloseable {
     return outputs.count();
   }
 
+  /** Returns the shape of h: (batch, iWin, size); with a ragged plan (inputRows, size). */
+  public Shape inputShape(long size) {
+    return inputs.shape(size);
+  }
+
+  /**
+   * Returns the shape of the output: (batch, oWin, size); with a ragged plan (outputRows, size).
+   */
+  public Shape outputShape(long size) {
+    return outputs.shape(size);
+  }
+
   /** The number of input blocks to select from. */
   public int iBlocks() {
     return schedules.iBlocks;

@@ -128,12 +128,8 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
         out -> apply(h, epilogue, out));
   }
 
+  /** Writes the products of h, or adds them if the epilogue accumulates. */
   void apply(FloatTensor h, Epilogue epilogue, FloatTensor out) {
-    compute(h, epilogue, false, out);
-  }
-
-  /** Writes the products of h, or adds them; then the epilogue has no activation or gate. */
-  void compute(FloatTensor h, Epilogue epilogue, boolean accumulate, FloatTensor out) {
     requireNonNull(epilogue, "epilogue").require(plan, oSize());
     long outSize = epilogue.outSize(oSize());
     requireRounding();
@@ -149,7 +145,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
     epilogue.forEachInput(lease::of);
     try (lease) {
       lease.writing("z", z).writing("out", out);
-      run(lease, h, epilogue, accumulate, out);
+      run(lease, h, epilogue, out);
     }
   }
 
@@ -158,8 +154,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
     epilogue.forEachInput((inName, in) -> Check.noOverlap(name, written, inName, in));
   }
 
-  private void run(
-      OperandLease lease, FloatTensor h, Epilogue epilogue, boolean accumulate, FloatTensor out) {
+  private void run(OperandLease lease, FloatTensor h, Epilogue epilogue, FloatTensor out) {
     try (Scratch memory = epilogue.borrowSums(plan, oSize());
         Scratch ones = epilogue.borrowOnes(plan)) {
       Rows outRows = KernelOperands.rows(out);
@@ -168,7 +163,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
         sums = new Rows(memory.storage(), plan.outputRows(), oSize());
       }
       GemmSchedule forward = plan.forward(lease);
-      Sums start = new Sums(sums, epilogue.bias(), accumulate);
+      Sums start = new Sums(sums, epilogue.bias(), epilogue.accumulates());
       BlockProduct biases = epilogue.inputBiases(plan, forward, ones, start);
       BlockProduct product =
           new BlockProduct(

@@ -50,7 +50,7 @@ import org.blocksparse.internal.weights.Blocks;
  * The product writes z, which must not share memory with another tensor.
  */
 public final class Epilogue {
-  private static final Epilogue NONE = new Epilogue(null, null, null, null, null, null);
+  private static final Epilogue NONE = new Epilogue(null, null, null, null, null, null, false);
   private static final String Z = "(batch, oWin, oSize)";
 
   private final FloatTensor bias;
@@ -59,6 +59,7 @@ public final class Epilogue {
   private final Activation activation;
   private final FloatTensor z;
   private final FloatTensor gate;
+  private final boolean accumulate;
 
   private Epilogue(
       FloatTensor bias,
@@ -66,13 +67,15 @@ public final class Epilogue {
       FloatTensor inputGate,
       Activation activation,
       FloatTensor z,
-      FloatTensor gate) {
+      FloatTensor gate,
+      boolean accumulate) {
     this.bias = bias;
     this.inputBias = inputBias;
     this.inputGate = inputGate;
     this.activation = activation;
     this.z = z;
     this.gate = gate;
+    this.accumulate = accumulate;
   }
 
   /** No operation: only the product. */
@@ -87,7 +90,7 @@ public final class Epilogue {
    */
   public Epilogue withBias(FloatTensor value) {
     requireNonNull(value, "bias");
-    return new Epilogue(value, inputBias, inputGate, activation, z, gate);
+    return new Epilogue(value, inputBias, inputGate, activation, z, gate, accumulate);
   }
 
   /**
@@ -98,7 +101,7 @@ public final class Epilogue {
    */
   public Epilogue withInputBias(FloatTensor value) {
     requireNonNull(value, "inputBias");
-    return new Epilogue(bias, value, null, activation, z, gate);
+    return new Epilogue(bias, value, null, activation, z, gate, accumulate);
   }
 
   /**
@@ -112,7 +115,7 @@ public final class Epilogue {
   public Epilogue withInputBias(FloatTensor value, FloatTensor factor) {
     requireNonNull(value, "inputBias");
     requireNonNull(factor, "inputGate");
-    return new Epilogue(bias, value, factor, activation, z, gate);
+    return new Epilogue(bias, value, factor, activation, z, gate, accumulate);
   }
 
   /**
@@ -121,7 +124,7 @@ public final class Epilogue {
    */
   public Epilogue withActivation(Activation f) {
     requireNonNull(f, "activation");
-    return new Epilogue(bias, inputBias, inputGate, f, null, gate);
+    return new Epilogue(bias, inputBias, inputGate, f, null, gate, accumulate);
   }
 
   /**
@@ -134,7 +137,7 @@ public final class Epilogue {
   public Epilogue withActivation(Activation f, FloatTensor sums) {
     requireNonNull(f, "activation");
     requireNonNull(sums, "z");
-    return new Epilogue(bias, inputBias, inputGate, f, sums, gate);
+    return new Epilogue(bias, inputBias, inputGate, f, sums, gate, accumulate);
   }
 
   /**
@@ -147,7 +150,21 @@ public final class Epilogue {
    */
   public Epilogue withGate(FloatTensor factor) {
     requireNonNull(factor, "gate");
-    return new Epilogue(bias, inputBias, inputGate, activation, z, factor);
+    return new Epilogue(bias, inputBias, inputGate, activation, z, factor, accumulate);
+  }
+
+  /**
+   * Adds the products, and the input biases if there are any, to the content of {@code out}. The
+   * product throws {@link IllegalArgumentException} if there is also a bias, an activation or a
+   * gate.
+   */
+  public Epilogue accumulating() {
+    return new Epilogue(bias, inputBias, inputGate, activation, z, gate, true);
+  }
+
+  /** Whether the sums begin with the content of the output. */
+  boolean accumulates() {
+    return accumulate;
   }
 
   /** The size of a row of the output, for a given size of the sums. */
@@ -157,6 +174,10 @@ public final class Epilogue {
 
   /** Checks that shapes fit the plan. */
   void require(BlockPlan plan, long oSize) {
+    if (accumulate && (bias != null || activation != null || gate != null)) {
+      throw new IllegalArgumentException(
+          "epilogue: expected no bias, activation or gate, as it is accumulating");
+    }
     if (activation != null && activation.isGated() && oSize % 2 != 0) {
       throw new IllegalArgumentException(
           "W: expected an even oSize, for the two halves of " + activation + ", but was " + oSize);

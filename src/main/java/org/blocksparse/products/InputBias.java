@@ -12,6 +12,7 @@ import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.internal.tensors.Dense;
 import org.blocksparse.internal.tensors.KernelOperands;
 import org.blocksparse.internal.tensors.OperandLease;
+import org.blocksparse.internal.tensors.TensorStates;
 import org.blocksparse.internal.training.InputBiasTable;
 
 /**
@@ -165,16 +166,17 @@ public final class InputBias {
     noOverlap("bias", bias, gradOut, gate);
     try (OperandLease lease = lease(gradOut, gate).writing("bias", bias)) {
       InputBiasTable table = table(plan, lease, bias);
-      state.step(
-          "bias",
-          bias,
-          optimizer,
-          table.engine().kernels(),
-          (step, tensor) -> {
-            if (oSize > 0) {
-              table.step(storage(gate), KernelOperands.rows(gradOut), step, tensor);
-            }
-          });
+      TensorStates.from(state)
+          .step(
+              "bias",
+              bias,
+              optimizer,
+              table.engine().kernels(),
+              (step, tensor) -> {
+                if (oSize > 0) {
+                  table.step(storage(gate), KernelOperands.rows(gradOut), step, tensor);
+                }
+              });
     }
   }
 

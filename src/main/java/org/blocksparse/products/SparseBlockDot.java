@@ -17,6 +17,7 @@ import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.internal.tensors.DenseInts;
 import org.blocksparse.internal.tensors.KernelOperands;
 import org.blocksparse.internal.tensors.OperandLease;
+import org.blocksparse.internal.tensors.TensorStates;
 import org.blocksparse.internal.training.BlockStep;
 import org.blocksparse.internal.weights.Blocks;
 
@@ -312,14 +313,16 @@ public final class SparseBlockDot {
       Engine engine = Engine.from(plan.workers());
       Blocks blocks = KernelOperands.blocks(W);
       ProductEvent event = Recorder.product();
-      state.step(
-          "W",
-          W,
-          optimizer,
-          engine.kernels(),
-          (step, tensor) ->
-              new BlockStep(engine, step, tensor)
-                  .weights(outer, KernelOperands.rows(h), KernelOperands.rows(gradOut), blocks));
+      TensorStates.from(state)
+          .step(
+              "W",
+              W,
+              optimizer,
+              engine.kernels(),
+              (step, tensor) ->
+                  new BlockStep(engine, step, tensor)
+                      .weights(
+                          outer, KernelOperands.rows(h), KernelOperands.rows(gradOut), blocks));
       if (event != null) {
         event.record("stepW", plan.batch(), outer.pairs(), blocks.inSize(), blocks.outSize());
       }
@@ -347,14 +350,15 @@ public final class SparseBlockDot {
     try (OperandLease lease = new OperandLease().of("gradOut", gradOut).writing("bias", bias)) {
       GemmSchedule forward = plan.forward(lease);
       Engine engine = Engine.from(plan.workers());
-      state.step(
-          "bias",
-          bias,
-          optimizer,
-          engine.kernels(),
-          (step, tensor) ->
-              new BlockStep(engine, step, tensor)
-                  .biases(forward, KernelOperands.rows(gradOut), KernelOperands.rows(bias)));
+      TensorStates.from(state)
+          .step(
+              "bias",
+              bias,
+              optimizer,
+              engine.kernels(),
+              (step, tensor) ->
+                  new BlockStep(engine, step, tensor)
+                      .biases(forward, KernelOperands.rows(gradOut), KernelOperands.rows(bias)));
     }
   }
 }

@@ -4,6 +4,7 @@ package org.blocksparse.products;
 import static org.blocksparse.testing.Bounded.check;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.util.List;
 import java.util.concurrent.ForkJoinPool;
@@ -164,6 +165,46 @@ final class EpilogueContractTest {
             w.W, w.h, w.plan, none.withInputBias(w.inputBias, w.inputGate).withBias(w.b), again);
         check("both biases", w.sums(true, true, true), again, numbers);
         w.assertInputsUnchanged();
+      }
+    }
+  }
+
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("cases")
+  void productsAndInputBiasesAreAddedToTheOutput(KernelsUnderTest kernels, Sizes sizes, Data data) {
+    try (World w = new World(kernels.workers(), sizes, data, Numbers.SMALL_INTEGERS)) {
+      for (Epilogue epilogue :
+          List.of(
+              Epilogue.none(),
+              Epilogue.none().withInputBias(w.inputBias),
+              Epilogue.none().withInputBias(w.inputBias, w.inputGate))) {
+        assertArrayEquals(sizes.o(), w.plan.outputShape(sizes.oSize()).toArray());
+        assertArrayEquals(sizes.h(), w.plan.inputShape(sizes.iSize()).toArray());
+        FloatTensor out = w.memory.nan("out", sizes.o());
+        out.fill(3);
+        SparseBlockDot.apply(w.W, w.h, w.plan, epilogue.accumulating(), out);
+        try (FloatTensor sums = SparseBlockDot.apply(w.W, w.h, w.plan, epilogue)) {
+          float[] expected = sums.toArray();
+          for (int i = 0; i < expected.length; i++) {
+            expected[i] += 3;
+          }
+          assertArrayEquals(expected, out.toArray(), epilogue.toString());
+        }
+      }
+      w.assertInputsUnchanged();
+      FloatTensor out = w.memory.nan("out", sizes.o());
+      for (Epilogue whole :
+          List.of(
+              Epilogue.none().withBias(w.b),
+              Epilogue.none().withActivation(Activation.RELU),
+              Epilogue.none().withGate(w.gate))) {
+        Exception refused =
+            assertThrows(
+                IllegalArgumentException.class,
+                () -> SparseBlockDot.apply(w.W, w.h, w.plan, whole.accumulating(), out));
+        assertEquals(
+            "epilogue: expected no bias, activation or gate, as it is accumulating",
+            refused.getMessage());
       }
     }
   }
