@@ -212,13 +212,53 @@ public final class Mixture implements AutoCloseable {
   // ------------------------------------------------------------------------------------ fitting
 
   /**
-   * Finds weights and calibration; see {@link MixtureFit}.
+   * Rows that the scorers of a mixture have not been trained on.
+   *
+   * @param like scores the rows: the mixture that is fitted; for a cross-validation, one that was
+   *     trained without this fold
+   * @param x rows for each scorer, or one for all scorers
+   * @param targets the right outputs of each row; others than the mixture has are ignored
+   */
+  public record Fold(Mixture like, List<SparseRows> x, SparseRows targets) {
+    public Fold {
+      requireNonNull(like, "like");
+      requireNonNull(x, "x");
+      requireNonNull(targets, "targets");
+    }
+  }
+
+  /**
+   * The mixture with weights and calibration for rows; see {@link #fit(List)}.
    *
    * @param x rows for each scorer, which it has not been trained on
    * @param targets the right outputs of each row
    */
   public Mixture fit(List<SparseRows> x, SparseRows targets) {
-    return new MixtureFit(this).add(x, targets).fit();
+    return fit(List.of(new Fold(this, x, targets)));
+  }
+
+  /**
+   * The mixture with weights and calibration for rows, or for the folds of a cross-validation.
+   *
+   * <p>The samples are the first answers of each scorer to each row, with the scores of all
+   * scorers, and whether they are right. The weights are the likeliest of a logistic regression, at
+   * least 0: a bound of a score would not bound the sum otherwise. The {@link ScoreCalibration} is
+   * isotonic, and then in view of the two best outputs of a row.
+   *
+   * <p>The regression sees scores less their mean, divided by their standard deviation: the unit of
+   * scores does not matter. If no scorer helps, all weights are 0, and every output has the
+   * probability of being right of all outputs together.
+   *
+   * @param folds each scored by the scorers of its own mixture, which have the names and classes of
+   *     those here in the same order, as many outputs, and also add probabilities or not; its
+   *     weights and calibration do not matter
+   * @throws IllegalArgumentException if a mixture differs, or if a score is NaN; as {@link
+   *     #topK(List, int)}
+   */
+  public Mixture fit(List<Fold> folds) {
+    MixtureFit fit = new MixtureFit(this);
+    Check.noNulls("folds", folds).forEach(fit::add);
+    return fit.fit();
   }
 
   MixtureSearch search() {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.mixture;
 
-import static java.util.Objects.requireNonNull;
-
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
@@ -15,24 +13,8 @@ import org.blocksparse.internal.tensors.CsrRows;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Ranking;
 
-/**
- * Finds the weights of a mixture's scorers and its calibration, from rows that the scorers have not
- * been trained on. The samples are the first answers of each scorer to each row, with the scores of
- * all scorers, and whether they are right. The weights are the likeliest of a logistic regression,
- * at least 0: a bound of a score would not bound the sum otherwise. The {@link ScoreCalibration} is
- * isotonic, and then in view of the two best outputs of a row.
- *
- * <p>The regression sees scores less their mean, divided by their standard deviation: the unit of
- * scores does not matter. If no scorer helps, all weights are 0, and every output has the
- * probability of being right of all outputs together.
- *
- * <pre>{@code
- * Mixture fitted = new MixtureFit(mixture).add(x, targets).add(otherX, otherTargets).fit();
- * }</pre>
- *
- * <p>Not safe for use by several threads.
- */
-public final class MixtureFit {
+/** Finds the weights of a mixture's scorers and its calibration; see {@link Mixture#fit(List)}. */
+final class MixtureFit {
   /** The answers of each scorer to a row that become samples. */
   private static final int FIRST_ANSWERS = 20;
 
@@ -53,40 +35,24 @@ public final class MixtureFit {
   private long rights;
 
   /** A fit for the scorers of a mixture, whose weights and calibration do not matter. */
-  public MixtureFit(Mixture mixture) {
-    this.mixture = requireNonNull(mixture, "mixture");
+  MixtureFit(Mixture mixture) {
+    this.mixture = mixture;
     this.scorers = mixture.search().scorers();
     this.samples = new LogisticRegression(scorers);
   }
 
-  /**
-   * Adds rows that the scorers have not been trained on.
-   *
-   * @param x rows for each scorer, or one for all scorers
-   * @param targets the right outputs of each row; others than the mixture has are ignored
-   * @throws IllegalArgumentException if a score is NaN; as {@link Mixture#topK(List, int)}
-   */
-  public MixtureFit add(List<SparseRows> x, SparseRows targets) {
-    return add(mixture, x, targets);
-  }
-
-  /**
-   * Adds rows that the scorers of a like mixture have not been trained on. For a cross-validation,
-   * the mixture of this fit is trained on all rows, and a like one for each fold without that fold.
-   *
-   * @param like has scorers of the same names and classes in the same order, as many outputs, and
-   *     also adds probabilities or not; its weights and calibration do not matter
-   * @throws IllegalArgumentException if it differs; as {@link #add(List, SparseRows)}
-   */
-  public MixtureFit add(Mixture like, List<SparseRows> x, SparseRows targets) {
-    MixtureSearch search = requireNonNull(like, "like").search();
+  /** Adds the first answers to the rows of a fold. */
+  void add(Mixture.Fold fold) {
+    MixtureSearch search = fold.like().search();
+    List<SparseRows> x = fold.x();
+    SparseRows targets = fold.targets();
     String expected = mixture.search().kinds();
     if (!search.kinds().equals(expected)) {
       throw new IllegalArgumentException(
           "like: expected " + expected + " but was " + search.kinds());
     }
     int rows = search.requireRows(x);
-    CsrRows.from(requireNonNull(targets, "targets")).requireRows("targets", rows);
+    CsrRows.from(targets).requireRows("targets", rows);
     List<Ranking> first = new ArrayList<>();
     for (int scorer = 0; scorer < scorers; scorer++) {
       Ranking ranking = search.topK(scorer, x, FIRST_ANSWERS, Filter.without());
@@ -138,7 +104,6 @@ public final class MixtureFit {
       ends.add(samples.size());
       leftOut.add(leftOut(search, x, row, first, all[row]));
     }
-    return this;
   }
 
   /** Puts the scores of a scorer into those of all. */
@@ -190,7 +155,7 @@ public final class MixtureFit {
   }
 
   /** The mixture with weights and calibration for all rows that were added. */
-  public Mixture fit() {
+  Mixture fit() {
     Spread[] spreads = new Spread[scorers];
     Arrays.setAll(spreads, scorer -> Spread.of(samples, scorer));
     LogisticRegression finite = samples.changed((i, score) -> spreads[i].bounded(score));

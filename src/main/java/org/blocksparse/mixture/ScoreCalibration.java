@@ -25,7 +25,7 @@ import org.blocksparse.internal.tensors.Check;
  * log odds = slope * own + first * of the best + second * of the next + intercept
  * }</pre>
  *
- * <p>{@link MixtureFit} finds both steps. Immutable.
+ * <p>{@link Mixture#fit} finds both steps. Immutable.
  */
 public final class ScoreCalibration {
   /** The bound on numbers in a file keeps sums and differences finite. */

@@ -802,7 +802,7 @@ final class MixtureTest {
         SparseRows x = SparseRows.of(rows)) {
       Mixture all = Mixture.builder().weights("one", ofAll).build();
       Mixture fold = Mixture.builder().weights("one", ofFold).build();
-      Mixture fitted = new MixtureFit(all).add(fold, List.of(x), x).fit();
+      Mixture fitted = all.fit(List.of(new Mixture.Fold(fold, List.of(x), x)));
       Mixture wanted = fold.fit(List.of(x), x);
       assertArrayEquals(wanted.weights(), fitted.weights());
       assertArrayEquals(
@@ -817,13 +817,12 @@ final class MixtureTest {
     try (Scorers all = new Scorers(31, false, Workers.common(), random);
         SparseWeights fewer = Scorers.weights(30, random, Workers.common())) {
       List<SparseRows> x = List.of(all.x);
-      MixtureFit fit =
-          new MixtureFit(
-              Mixture.builder()
-                  .layer("a", all.bag, all.layer)
-                  .weights("b", all.one)
-                  .addProbabilities()
-                  .build());
+      Mixture mixture =
+          Mixture.builder()
+              .layer("a", all.bag, all.layer)
+              .weights("b", all.one)
+              .addProbabilities()
+              .build();
       String expected =
           "like: expected a of EmbeddingBag and HierarchicalSoftmax, b of SparseWeights"
               + " for 31 outputs, adding probabilities but was ";
@@ -845,9 +844,8 @@ final class MixtureTest {
               Mixture.builder().weights("b", fewer).addProbabilities());
       others.forEach(
           (found, builder) -> {
-            Mixture other = builder.build();
-            Exception e =
-                assertThrows(IllegalArgumentException.class, () -> fit.add(other, x, all.x));
+            List<Mixture.Fold> folds = List.of(new Mixture.Fold(builder.build(), x, all.x));
+            Exception e = assertThrows(IllegalArgumentException.class, () -> mixture.fit(folds));
             assertEquals(expected + found, e.getMessage());
           });
     }

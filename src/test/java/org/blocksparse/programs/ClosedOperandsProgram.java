@@ -20,7 +20,6 @@ import org.blocksparse.experts.Routing;
 import org.blocksparse.internal.backend.KernelChoice;
 import org.blocksparse.internal.kernels.ChosenKernels;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.mixture.MixtureFit;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.PublicMethod;
@@ -132,7 +131,6 @@ public final class ClosedOperandsProgram {
             called.method().getName().equals("addOutputs")
                 || called.method().getName().equals("fit")
                 || called.toString().startsWith("Mixture.atLeast(") // first the two best of a row
-                || called.type() == MixtureFit.class
                 || called.type() == MixtureOfExperts.class
                 || called.type() == ExpertsPass.class;
         return !closed || ofSeveral ? null : e.getCause().toString();

@@ -41,7 +41,6 @@ import org.blocksparse.linear.DenseHead;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
-import org.blocksparse.mixture.MixtureFit;
 import org.blocksparse.mixture.NearestExamples;
 import org.blocksparse.mixture.ScoreCalibration;
 import org.blocksparse.products.BlockPlan;
@@ -185,7 +184,8 @@ final class OperandArguments {
       case "FloatTensor", "Tensor" -> ones(3, 3);
       case "IntTensor" -> indices();
       case "SparseRows" -> rowsOf();
-      case "List" -> isOfMixture() ? List.of(rowsOf()) : option(type);
+      case "List" ->
+          isFitOfFolds() ? List.of(fold()) : isOfMixture() ? List.of(rowsOf()) : option(type);
       case "BlockPlan" -> plan();
       case "Weights" -> Weights.of(ones(3, 3, 3, 3), ElementType.BFLOAT16);
       case "Routing" -> gate.route(ones(3, 3));
@@ -200,7 +200,7 @@ final class OperandArguments {
           called.method().getName().equals("atLeast")
               ? mixture().fit(List.of(rowsOf()), rowsOf())
               : mixture();
-      case "MixtureFit" -> new MixtureFit(mixture());
+      case "Fold" -> fold();
       case "EmbeddingBag" -> // with a row for each output, to grow with the layer
           called.method().getName().equals("addOutputs")
               ? EmbeddingBag.builder(9, 3).build()
@@ -388,7 +388,15 @@ final class OperandArguments {
   }
 
   private boolean isOfMixture() {
-    return called.type() == Mixture.class || called.type() == MixtureFit.class;
+    return called.type() == Mixture.class || called.type() == Mixture.Fold.class;
+  }
+
+  private boolean isFitOfFolds() {
+    return called.method().getName().equals("fit") && called.parameterTypes().length == 1;
+  }
+
+  private Mixture.Fold fold() {
+    return new Mixture.Fold(mixture(), List.of(rowsOf()), rowsOf());
   }
 
   /** One row for explanations, else three. */

@@ -14,12 +14,10 @@ import java.util.Spliterator;
 import java.util.Spliterators;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
-import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 import org.blocksparse.SparseRows;
 import org.blocksparse.classifier.Heads;
-import org.blocksparse.classifier.NumberedExamples;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.features.CharacterNgrams;
 import org.blocksparse.classifier.features.FeatureGroup;
@@ -53,8 +51,7 @@ final class FeatureTrial {
 
   private final TrainingOptions options;
   private final TrainingSet set;
-  private final List<BitSet> folds;
-  private final int[] units;
+  private final List<Fold> folds;
 
   /** The unit of each example that was held out, in the order of folds. */
   private final List<Integer> unitsOfExamples = new ArrayList<>();
@@ -86,10 +83,8 @@ final class FeatureTrial {
     this.examplesOfLabel = (double) read.size() / labels(read).size();
     this.set = TrainingSet.of(sample(read, options.seed()).stream(), options);
     int count = set.size() <= FEW ? set.size() / FOLDS : HELD_OUT;
-    this.units = HeldOut.units(set.firstOfEquals(), count);
-    this.folds =
-        HeldOut.draw(
-            units, count, set.size() <= FEW ? FOLDS : 1, new SplittableRandom(options.seed()));
+    int most = set.size() <= FEW ? FOLDS : 1;
+    this.folds = Fold.draw(set, count, most, new SplittableRandom(options.seed()));
   }
 
   /** Chooses the features that options leave open, by the first of some examples. */
@@ -170,24 +165,16 @@ final class FeatureTrial {
   private List<Double> ndcg(Features features) {
     List<Double> all = new ArrayList<>();
     unitsOfExamples.clear();
-    for (BitSet fold : folds) {
-      int[] others = IntStream.range(0, set.size()).filter(e -> !fold.get(e)).toArray();
-      int[] heldOut = fold.stream().toArray();
-      BitSet known = set.featuresOf(others);
+    for (Fold fold : folds) {
+      BitSet known = fold.features();
       for (int row = 0; row < set.vocabulary().rows(); row++) {
         known.set(row, known.get(row) && features.has(set.group(row)));
       }
+      int[] others = fold.others();
       try (SparseRows x = set.features(others, 0, others.length, known);
           SparseRows targets = set.labels(others, 0, others.length);
           LinearLabelTree tree = HeadTraining.builder(set, options).train(x, targets);
-          HeldOut examples =
-              HeldOut.of(
-                  IntStream.of(heldOut).map(e -> units[e]).toArray(),
-                  set.vocabulary(),
-                  (begin, end) ->
-                      new NumberedExamples(
-                          set.features(heldOut, begin, end, known),
-                          set.labels(heldOut, begin, end)))) {
+          HeldOut examples = fold.examples(known)) {
         all.addAll(examples.ndcg(new Heads().linear(tree).sum()));
         unitsOfExamples.addAll(examples.units());
       }

@@ -14,7 +14,6 @@ import org.blocksparse.classifier.ClassifierFile;
 import org.blocksparse.classifier.Heads;
 import org.blocksparse.classifier.LabelCounts;
 import org.blocksparse.classifier.ModelHead;
-import org.blocksparse.classifier.NumberedExamples;
 import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.features.FeatureGroup;
@@ -24,7 +23,6 @@ import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.LinearLabelTreeBuilder;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
-import org.blocksparse.mixture.MixtureFit;
 import org.blocksparse.mixture.NearestExamples;
 import org.blocksparse.ranking.Labels;
 
@@ -70,15 +68,6 @@ public final class HeadTraining {
   /** For each label the rows of the words of its text; empty if it has none. */
   private final List<int[]> texts;
 
-  /**
-   * Examples that are held out of a training.
-   *
-   * @param units see {@link HeldOut#units}
-   * @param others the examples that are learned
-   */
-  @SuppressWarnings("ArrayRecordComponent")
-  private record Fold(int[] heldOut, int[] units, int[] others) {}
-
   HeadTraining(TrainingSet set, TrainingOptions options) {
     this.set = set;
     this.options = options;
@@ -88,20 +77,10 @@ public final class HeadTraining {
     boolean isAlone = head == ModelHead.EMBEDDING && TrainingDefaults.areFew(set.size());
     boolean isHeldOut = !isValidated && !isAlone && options.initialModel() == null;
     int count = isHeldOut ? Math.min(MOST_HELD_OUT, set.size() / HELD_OUT) : 0;
-    int[] units = count == 0 ? new int[0] : HeldOut.units(set.firstOfEquals(), count);
     boolean mayBeAlone = head != ModelHead.BOTH && options.labelTexts().isEmpty();
     int most = count > 0 && mayBeAlone ? Math.min(HELD_OUT, MOST_HELD_OUT / count) : 1;
-    this.folds =
-        HeldOut.draw(units, count, most, random).stream().map(held -> fold(held, units)).toList();
+    this.folds = Fold.draw(set, count, most, random);
     this.texts = options.labelTexts().isEmpty() ? List.of() : texts();
-  }
-
-  private Fold fold(BitSet held, int[] units) {
-    int[] heldOut = held.stream().toArray();
-    return new Fold(
-        heldOut,
-        IntStream.of(heldOut).map(e -> units[e]).toArray(),
-        IntStream.range(0, set.size()).filter(e -> !held.get(e)).toArray());
   }
 
   /** The heads that options ask for; null if they leave the choice to the training. */
@@ -197,11 +176,11 @@ public final class HeadTraining {
   // ------------------------------------------------------------------------------------ held out
 
   private int[] heldOut() {
-    return folds.get(0).heldOut;
+    return folds.get(0).heldOut();
   }
 
   private int[] others() {
-    return folds.get(0).others;
+    return folds.get(0).others();
   }
 
   /** The examples that choose and calibrate, for a model; none if there are too few. */
@@ -220,15 +199,9 @@ public final class HeadTraining {
   }
 
   private HeldOut heldOut(Fold fold) {
-    BitSet known = set.featuresOf(fold.others);
+    BitSet known = fold.features();
     texts.forEach(words -> IntStream.of(words).forEach(known::set));
-    return HeldOut.of(
-        fold.units,
-        set.vocabulary(),
-        (begin, end) ->
-            new NumberedExamples(
-                set.features(fold.heldOut, begin, end, known),
-                set.labels(fold.heldOut, begin, end)));
+    return fold.examples(known);
   }
 
   // ----------------------------------------------------------------------------------- embedding
@@ -237,7 +210,7 @@ public final class HeadTraining {
     TrainedClassifier model = new EmbeddingTrainer(set, options, others(), null).train();
     try (HeldOut examples = heldOut(model)) {
       Mixture fitted = examples.fit(model.heads());
-      return finished(withAnswers(model.with(fitted), examples, List.of()));
+      return finished(withAnswers(model.with(fitted), List.of(examples.scoredBy(fitted))));
     } catch (Throwable e) {
       model.close();
       throw e;
@@ -314,7 +287,7 @@ public final class HeadTraining {
         model =
             both == null
                 ? calibrated(model, examples, labels, folds.size() + last)
-                : withAnswers(both, examples, List.of());
+                : withAnswers(both, List.of(examples.scoredBy(both.heads())));
       }
       if (isTwice) {
         model = again(model, labels, !withheld.isEmpty());
@@ -329,34 +302,27 @@ public final class HeadTraining {
   /** The linear head, calibrated on the examples of all folds, or of those before it is stopped. */
   private TrainedClassifier calibrated(
       TrainedClassifier linear, HeldOut examples, Labels labels, int trees) {
-    if (folds.size() == 1) {
-      return withAnswers(linear.with(examples.fit(linear.heads())), examples, List.of());
-    }
-    MixtureFit fit = new MixtureFit(linear.heads());
-    examples.addTo(fit, linear.heads());
-    List<LinearLabelTree> others = new ArrayList<>();
+    List<HeldOut.Scored> all = new ArrayList<>();
+    all.add(examples.scoredBy(linear.heads()));
     try {
       for (Fold fold : folds.subList(1, folds.size())) {
         LinearLabelTree tree = treeOrNull(fold, labels, trees);
         if (tree == null) {
           break; // the model is kept
         }
-        others.add(tree);
+        all.add(heldOut(fold).scoredBy(new Heads().linear(tree).sum()));
         foldsUsed++;
-        try (HeldOut ofFold = heldOut(fold)) {
-          ofFold.addTo(fit, new Heads().linear(tree).sum());
-        }
       }
-      return withAnswers(linear.with(fit.fit()), examples, others);
+      return withAnswers(linear.with(HeldOut.fit(linear.heads(), all)), all);
     } finally {
-      others.forEach(LinearLabelTree::close);
+      all.subList(1, all.size()).forEach(HeldOut.Scored::close);
     }
   }
 
   /** The tree of a fold; null if the training is to be stopped. */
   private LinearLabelTree treeOrNull(Fold fold, Labels labels, int trees) {
     try {
-      return tree(fold.others, new BitSet(), labels, foldsUsed, trees);
+      return tree(fold.others(), new BitSet(), labels, foldsUsed, trees);
     } catch (CancellationException e) {
       return null;
     }
@@ -365,17 +331,15 @@ public final class HeadTraining {
   /**
    * A model with the thresholds of its answers.
    *
-   * @param others linear heads of the folds after the first, whose answers count as well
+   * @param scored examples, and heads that answer on them with the weights and the calibration of
+   *     the model
    */
-  private TrainedClassifier withAnswers(
-      TrainedClassifier model, HeldOut examples, List<LinearLabelTree> others) {
+  private static TrainedClassifier withAnswers(
+      TrainedClassifier model, List<HeldOut.Scored> scored) {
     Answers answers = new Answers(model);
-    examples.addTo(answers, model);
-    for (int i = 0; i < others.size(); i++) {
-      Mixture likeIt = Heads.of(model.heads()).linear(others.get(i)).sumLike(model.heads());
-      try (HeldOut ofFold = heldOut(folds.get(i + 1))) {
-        ofFold.addTo(answers, model.with(likeIt));
-      }
+    for (HeldOut.Scored each : scored) {
+      Mixture likeIt = Heads.of(each.heads()).sumLike(model.heads());
+      each.examples().addTo(answers, model.with(likeIt));
     }
     answers.keep(model);
     return model;
@@ -642,7 +606,7 @@ public final class HeadTraining {
     if (model.head() == ModelHead.EMBEDDING && model.heads().calibration().isEmpty()) {
       return model; // its last epoch was measured
     }
-    int count = folds.stream().limit(foldsUsed).mapToInt(fold -> fold.heldOut.length).sum();
+    int count = folds.stream().limit(foldsUsed).mapToInt(fold -> fold.heldOut().length).sum();
     model.card().put("examples held out to calibrate", Integer.toString(count));
     if (!options.validation().isEmpty()) {
       boolean isAlone = model.head() == ModelHead.LINEAR; // else the epochs were measured

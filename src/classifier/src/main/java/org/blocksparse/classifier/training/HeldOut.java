@@ -19,7 +19,6 @@ import org.blocksparse.classifier.NumberedExamples;
 import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.classifier.features.FeatureVocabulary;
 import org.blocksparse.mixture.Mixture;
-import org.blocksparse.mixture.MixtureFit;
 import org.blocksparse.ranking.Ranking;
 
 /**
@@ -173,33 +172,54 @@ final class HeldOut implements AutoCloseable {
   }
 
   /**
+   * Examples, and heads that have not learned from them.
+   *
+   * @param heads closed with this, as the examples are
+   */
+  record Scored(Mixture heads, HeldOut examples) implements AutoCloseable {
+    @Override
+    public void close() {
+      examples.close();
+      heads.close();
+    }
+  }
+
+  /** The examples with heads that have not learned from them. */
+  Scored scoredBy(Mixture heads) {
+    return new Scored(heads, this);
+  }
+
+  /**
    * Heads with the weights and the calibration for the examples; as they are without examples.
    *
    * @throws ArithmeticException if weights of a head are not finite
    */
   Mixture fit(Mixture heads) {
-    if (batches.isEmpty()) {
-      return heads;
-    }
-    MixtureFit fit = new MixtureFit(heads);
-    addTo(fit, heads);
-    return fit.fit();
+    return fit(heads, List.of(scoredBy(heads)));
   }
 
   /**
-   * Adds the examples to a fit, with the scores of heads like those that it is for.
+   * Heads with the weights and the calibration for examples, each scored by heads that have not
+   * learned from it; as they are without examples.
    *
    * @throws ArithmeticException if weights of a head are not finite
    */
-  void addTo(MixtureFit fit, Mixture heads) {
+  static Mixture fit(Mixture heads, List<Scored> all) {
+    List<HeadRows> rows = new ArrayList<>();
+    List<Mixture.Fold> folds = new ArrayList<>();
     try {
-      for (NumberedExamples batch : batches) {
-        try (HeadRows x = HeadRows.of(heads, batch.features(), vocabulary)) {
-          fit.add(heads, x.rows(), batch.labels());
+      for (Scored each : all) {
+        for (NumberedExamples batch : each.examples.batches) {
+          HeadRows x = HeadRows.of(each.heads, batch.features(), each.examples.vocabulary);
+          rows.add(x);
+          folds.add(new Mixture.Fold(each.heads, x.rows(), batch.labels()));
         }
       }
+      return folds.isEmpty() ? heads : heads.fit(folds);
     } catch (IllegalArgumentException e) { // a score is NaN
       throw new ArithmeticException(Heads.notFinite().getMessage());
+    } finally {
+      rows.forEach(HeadRows::close);
     }
   }
 

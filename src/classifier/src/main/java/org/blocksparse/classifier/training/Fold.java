@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.training;
+
+import java.util.BitSet;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.stream.IntStream;
+import org.blocksparse.classifier.NumberedExamples;
+
+/**
+ * Examples of a set that are held out of a training.
+ *
+ * @param heldOut the examples, ascending
+ * @param units the {@linkplain HeldOut#units unit} of each of them
+ * @param others the examples that are learned, ascending
+ */
+@SuppressWarnings("ArrayRecordComponent") // nobody compares them
+record Fold(TrainingSet set, int[] heldOut, int[] units, int[] others) {
+  /**
+   * Draws folds. The first may be empty, others are left out then.
+   *
+   * @param count the maximum number of examples of a fold
+   * @param folds the maximum number of folds
+   */
+  static List<Fold> draw(TrainingSet set, int count, int folds, SplittableRandom random) {
+    int[] units = count == 0 ? new int[0] : HeldOut.units(set.firstOfEquals(), count);
+    return HeldOut.draw(units, count, folds, random).stream()
+        .map(held -> of(set, held, units))
+        .toList();
+  }
+
+  private static Fold of(TrainingSet set, BitSet held, int[] units) {
+    int[] heldOut = held.stream().toArray();
+    return new Fold(
+        set,
+        heldOut,
+        IntStream.of(heldOut).map(e -> units[e]).toArray(),
+        IntStream.range(0, set.size()).filter(e -> !held.get(e)).toArray());
+  }
+
+  /** The features of the examples that are learned. */
+  BitSet features() {
+    return set.featuresOf(others);
+  }
+
+  /** The examples that are held out, with some features. */
+  HeldOut examples(BitSet features) {
+    return HeldOut.of(
+        units,
+        set.vocabulary(),
+        (begin, end) ->
+            new NumberedExamples(
+                set.features(heldOut, begin, end, features), set.labels(heldOut, begin, end)));
+  }
+}
