@@ -432,8 +432,8 @@ public final class HeadTraining {
 
   /**
    * Labels with texts that the linear head does not learn while the texts are weighed, so that some
-   * held-out examples have labels that only their texts find: the share that no example has, at
-   * most half.
+   * held-out examples have labels that only their texts find: the share that no example has,
+   * rounded up, but at most half.
    */
   BitSet withheld() {
     BitSet withheld = new BitSet();
@@ -443,9 +443,10 @@ public final class HeadTraining {
     long[] counts = set.labelCounts();
     int[] known = IntStream.range(0, counts.length).filter(l -> counts[l] > 0).toArray();
     int[] able = IntStream.of(known).filter(l -> texts.get(l).length > 0).toArray();
-    double share = Math.min(0.5, 1 - (double) known.length / counts.length);
+    long unknown = (long) able.length * (counts.length - known.length);
+    long most = Math.min(able.length / 2, (unknown + counts.length - 1) / counts.length);
     SplittableRandom random = new SplittableRandom(options.seed());
-    for (int i = 0; i < Math.min(able.length - 1, Math.ceil(share * able.length)); i++) {
+    for (int i = 0; i < most; i++) {
       int at = i + random.nextInt(able.length - i);
       withheld.set(able[at]);
       able[at] = able[i];

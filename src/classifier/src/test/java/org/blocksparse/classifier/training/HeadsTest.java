@@ -655,7 +655,9 @@ final class HeadsTest {
     "50, 60, 1, 0", // the only label with a text is learned
     "50, 50, 50, 0",
     "39, 40, 39, 1",
+    "16, 18, 9, 1",
     "20, 40, 20, 10",
+    "20, 40, 19, 9",
     "10, 40, 10, 5" // at most half
   })
   void theShareOfLabelsWithoutExamplesIsWithheld(int known, int all, int able, int withheld) {
