@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.Base64;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.training.Training;
@@ -94,6 +95,42 @@ final class PredictionSetsTest {
       assertTrue(model.threshold().isPresent());
       assertThrows(IllegalArgumentException.class, () -> model.thresholdOfSets(1));
       assertThrows(IllegalArgumentException.class, () -> model.thresholdOfSets(Double.NaN));
+    }
+  }
+
+  /**
+   * Words that have nothing to do with the label, of which two in five are random: who has learned
+   * an example knows its label, others guess.
+   */
+  private static List<Example> guesses(int count, long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    return IntStream.range(0, count)
+        .mapToObj(
+            e -> {
+              int topic = random.nextInt(6);
+              String words =
+                  IntStream.range(0, 8)
+                      .mapToObj(i -> " n" + random.nextInt(300))
+                      .collect(Collectors.joining());
+              int label = random.nextInt(5) < 3 ? topic : random.nextInt(6);
+              return Example.ofText("topic" + topic + words, "l" + label);
+            })
+        .toList();
+  }
+
+  @Test
+  void answersOnAFold_areThoseOfHeadsThatHaveNotLearnedIt() {
+    TrainingOptions linear =
+        TrainingOptions.defaults()
+            .withHead(ModelHead.LINEAR)
+            .withMinCount(1)
+            .withWordNgrams(1)
+            .withCharNgrams(0, 0);
+    try (Classifier model = Training.train(guesses(400, 1).stream(), linear)) {
+      assertEquals("400", model.info().get("examples held out to calibrate")); // in 10 folds
+      double threshold = model.thresholdOfSets(0.9).orElseThrow();
+      double coverage = model.evaluateSets(guesses(4000, 2).stream(), threshold).coverage();
+      assertEquals(0.9, coverage, 0.05);
     }
   }
 }
