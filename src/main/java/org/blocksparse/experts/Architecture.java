@@ -4,7 +4,6 @@ package org.blocksparse.experts;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
-import java.util.Map;
 import java.util.TreeSet;
 import java.util.function.Function;
 import java.util.stream.Collectors;
@@ -16,42 +15,19 @@ import org.blocksparse.Activation;
  * this table.
  */
 enum Architecture {
-  MIXTRAL("llama", List.of("mixtral"), Gate.SOFTMAX, true, false, Shared.NONE, Names.MIXTRAL),
-  QWEN2_MOE("qwen2moe", List.of("qwen2_moe"), Gate.SOFTMAX, false, true, Shared.GATED, Names.QWEN),
-  QWEN3_MOE("qwen3moe", List.of("qwen3_moe"), Gate.SOFTMAX, true, true, Shared.NONE, Names.QWEN),
-  QWEN3_VL_MOE("qwen3vlmoe", List.of(), Gate.SOFTMAX, true, true, Shared.NONE, Names.QWEN),
-  QWEN3_NEXT(
-      "qwen3next", List.of("qwen3_next"), Gate.SOFTMAX, true, true, Shared.GATED, Names.QWEN),
-  QWEN35_MOE("qwen35moe", List.of(), Gate.SOFTMAX, true, true, Shared.GATED, Names.QWEN),
-  OLMOE("olmoe", List.of("olmoe"), Gate.SOFTMAX, false, true, Shared.NONE, Names.QWEN),
-  GPT_OSS(
-      "gpt-oss",
-      List.of("gpt_oss"),
-      Gate.SOFTMAX_OF_CHOSEN,
-      true,
-      false,
-      Shared.NONE,
-      Names.GPT_OSS),
+  MIXTRAL("llama", "mixtral", Gate.SOFTMAX, true, false, Shared.NONE, Names.MIXTRAL),
+  QWEN2_MOE("qwen2moe", "qwen2_moe", Gate.SOFTMAX, false, true, Shared.GATED, Names.QWEN),
+  QWEN3_MOE("qwen3moe", "qwen3_moe", Gate.SOFTMAX, true, true, Shared.NONE, Names.QWEN),
+  QWEN3_VL_MOE("qwen3vlmoe", "", Gate.SOFTMAX, true, true, Shared.NONE, Names.QWEN),
+  QWEN3_NEXT("qwen3next", "qwen3_next", Gate.SOFTMAX, true, true, Shared.GATED, Names.QWEN),
+  QWEN35_MOE("qwen35moe", "", Gate.SOFTMAX, true, true, Shared.GATED, Names.QWEN),
+  OLMOE("olmoe", "olmoe", Gate.SOFTMAX, false, true, Shared.NONE, Names.QWEN),
+  GPT_OSS("gpt-oss", "gpt_oss", Gate.SOFTMAX_OF_CHOSEN, true, false, Shared.NONE, Names.GPT_OSS),
   /** DeepSeek V2 and V3 in one: a key has the gate. */
-  DEEPSEEK2("deepseek2", List.of(), Gate.SOFTMAX, false, true, Shared.BY_KEY, Names.DEEPSEEK),
-  DEEPSEEK_V3(
-      null,
-      List.of("deepseek_v3", "kimi_k2"),
-      Gate.SIGMOID,
-      true,
-      true,
-      Shared.BY_KEY,
-      Names.DEEPSEEK),
-  GLM4_MOE(
-      "glm4moe", List.of("glm4_moe"), Gate.SIGMOID, false, true, Shared.BY_KEY, Names.DEEPSEEK),
-  GEMMA4(
-      "gemma4",
-      List.of("gemma4", "gemma4_text"),
-      Gate.SOFTMAX,
-      true,
-      false,
-      Shared.NONE,
-      Names.GEMMA);
+  DEEPSEEK2("deepseek2", "", Gate.SOFTMAX, false, true, Shared.BY_KEY, Names.DEEPSEEK),
+  DEEPSEEK_V3(null, "deepseek_v3 kimi_k2", Gate.SIGMOID, true, true, Shared.BY_KEY, Names.DEEPSEEK),
+  GLM4_MOE("glm4moe", "glm4_moe", Gate.SIGMOID, false, true, Shared.BY_KEY, Names.DEEPSEEK),
+  GEMMA4("gemma4", "gemma4 gemma4_text", Gate.SOFTMAX, true, false, Shared.NONE, Names.GEMMA);
 
   /** What the gates are. */
   enum Gate {
@@ -69,37 +45,52 @@ enum Architecture {
     GATED
   }
 
-  /**
-   * The names of safetensors files, where they differ from those of Qwen.
-   *
-   * @param layer what precedes the names, after that of the block
-   * @param fused whether the experts of a layer are one tensor
-   * @param renamed parts of names, by those of Qwen
-   */
-  record Names(String layer, boolean fused, Map<String, String> renamed) {
-    static final Names QWEN = new Names("mlp.", false, Map.of());
-    static final Names DEEPSEEK =
-        new Names("mlp.", false, Map.of("shared_expert.", "shared_experts."));
-    static final Names MIXTRAL =
-        new Names(
-            "block_sparse_moe.",
-            false,
-            Map.of("gate_proj", "w1", "up_proj", "w3", "down_proj", "w2"));
-    static final Names GPT_OSS = new Names("mlp.", true, Map.of("gate.weight", "router.weight"));
-    static final Names GEMMA = new Names("", true, Map.of("gate.weight", "router.proj.weight"));
+  /** The names of safetensors files: those of Qwen, or where they differ from those. */
+  enum Names {
+    QWEN("mlp.", false),
+    DEEPSEEK("mlp.", false),
+    MIXTRAL("block_sparse_moe.", false),
+    GPT_OSS("mlp.", true),
+    GEMMA("", true);
+
+    private final String layer;
+    private final boolean fused;
+
+    Names(String layer, boolean fused) {
+      this.layer = layer;
+      this.fused = fused;
+    }
+
+    /** What precedes the names, after that of the block. */
+    String layer() {
+      return layer;
+    }
+
+    /** Whether the experts of a layer are one tensor. */
+    boolean isFused() {
+      return fused;
+    }
 
     /** The name of a tensor, by the name that Qwen has for it. */
     String of(String name) {
-      String found = name;
-      for (Map.Entry<String, String> entry : renamed.entrySet()) {
-        found = found.replace(entry.getKey(), entry.getValue());
-      }
-      return layer + found;
+      return layer
+          + switch (this) {
+            case QWEN -> name;
+            case DEEPSEEK -> name.replace("shared_expert.", "shared_experts.");
+            case MIXTRAL ->
+                name.replace("gate_proj", "w1").replace("up_proj", "w3").replace("down_proj", "w2");
+            case GPT_OSS -> name.replace("gate.weight", "router.weight");
+            case GEMMA -> name.replace("gate.weight", "router.proj.weight");
+          };
     }
   }
 
+  /** The name of llama.cpp; null if it has none. */
   private final String gguf;
-  private final List<String> modelTypes;
+
+  /** The model types of config.json, with spaces between. */
+  private final String modelTypes;
+
   private final Gate gate;
   private final boolean renormalized;
   private final boolean hasNormKey;
@@ -108,7 +99,7 @@ enum Architecture {
 
   Architecture(
       String gguf,
-      List<String> modelTypes,
+      String modelTypes,
       Gate gate,
       boolean renormalized,
       boolean hasNormKey,
@@ -130,7 +121,11 @@ enum Architecture {
 
   /** Returns the one of a model_type, or null. */
   static Architecture ofModelType(String name) {
-    return find(of -> of.modelTypes, name);
+    return find(Architecture::types, name);
+  }
+
+  private List<String> types() {
+    return modelTypes.isEmpty() ? List.of() : List.of(modelTypes.split(" ", -1));
   }
 
   private static Architecture find(Function<Architecture, List<String>> names, String name) {
@@ -151,7 +146,7 @@ enum Architecture {
   /** The model types of config.json. */
   static Collection<String> modelTypes() {
     return Arrays.stream(values())
-        .flatMap(of -> of.modelTypes.stream())
+        .flatMap(of -> of.types().stream())
         .collect(Collectors.toCollection(TreeSet::new));
   }
 

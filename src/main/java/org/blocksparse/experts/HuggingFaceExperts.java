@@ -139,7 +139,7 @@ final class HuggingFaceExperts {
           new NamedExperts(
               model,
               this::name,
-              names.fused(),
+              names.isFused(),
               alternating,
               activation,
               type,
@@ -159,7 +159,7 @@ final class HuggingFaceExperts {
   }
 
   private int hidden(Activation activation) throws IOException {
-    if (!names.fused()) {
+    if (!names.isFused()) {
       return (int) shape(EXPERTS + "0." + UP, 2).dim(0);
     }
     String name = name(NamedExperts.FUSED_FIRST);
@@ -192,15 +192,15 @@ final class HuggingFaceExperts {
     requireText("scoring_func", sigmoid ? "sigmoid" : "softmax");
     requireText("topk_method", "noaux_tc");
     if (sigmoid) {
-      gate = gate.withSigmoid().withChoiceBias(vector(CHOICE_BIAS, experts));
+      gate = gate.withSigmoid().withChoiceBias(floats(CHOICE_BIAS, experts));
     }
     boolean renormalized = architecture.isRenormalized();
     if (architecture.hasNormKey()) {
       Object value = config.get("norm_topk_prob");
-      if (!(value instanceof Boolean)) {
+      if (!(value instanceof Boolean renormalizes)) {
         throw wrongKey("norm_topk_prob", "expected true or false but " + found(value));
       }
-      renormalized = (Boolean) value;
+      renormalized = renormalizes;
     }
     gate = renormalized ? gate : gate.withoutRenormalization();
     float scale = factor("routed_scaling_factor");
@@ -220,25 +220,25 @@ final class HuggingFaceExperts {
   private TopKGate addNormedGate(TopKGate gate, int inputs, Map<String, BlockMatrix> to)
       throws IOException {
     int experts = gate.experts();
-    float[] norm = vector("pre_feedforward_layernorm_2.weight", inputs);
+    float[] norm = floats("pre_feedforward_layernorm_2.weight", inputs);
     float[] weights;
     try (FloatTensor inFile = model.floats(name(NamedExperts.GATE));
         FloatTensor view = inFile.reshape(1, 1, experts, inputs).transposeBlocks()) {
       weights = view.toArray();
     }
-    int small = GgufExperts.ofNormedRows(weights, experts, vector("router.scale", inputs), norm);
+    int small = GgufExperts.ofNormedRows(weights, experts, floats("router.scale", inputs), norm);
     if (small >= 0) {
       throw wrong(
           prefix + "pre_feedforward_layernorm_2.weight",
           "element " + small + " is too small to divide by: " + norm[small]);
     }
     to.put("Wg", FloatTensor.of(weights, 1, 1, inputs, experts));
-    return gate.withScales(vector("router.per_expert_scale", experts));
+    return gate.withScales(floats("router.per_expert_scale", experts));
   }
 
   private void addBiases(int experts, int hidden, int outputs, Map<String, BlockMatrix> to)
       throws IOException {
-    to.put("bg", FloatTensor.of(vector("router.bias", experts), 1, experts));
+    to.put("bg", FloatTensor.of(floats("router.bias", experts), 1, experts));
     float[] alternating = floats("experts.gate_up_proj_bias", experts, 2L * hidden);
     float[] first = new float[alternating.length];
     for (int i = 0; i < first.length; i++) {
@@ -266,10 +266,6 @@ final class HuggingFaceExperts {
       throw wrong(name, "expected " + rank + " dimensions but was " + shape);
     }
     return shape;
-  }
-
-  private float[] vector(String ofQwen, int size) throws IOException {
-    return floats(ofQwen, size);
   }
 
   private float[] floats(String ofQwen, long... dims) throws IOException {

@@ -234,7 +234,7 @@ record NamedExperts(
                     for (int r = half; r < count; r += step) {
                       line[length++] = tile[r * width + c];
                     }
-                    block.putFloats(to + half * (out / 2), line, 0, length);
+                    block.putFloats(to + (long) half * (out / 2), line, 0, length);
                   }
                 }
               }

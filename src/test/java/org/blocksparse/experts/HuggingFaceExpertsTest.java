@@ -84,7 +84,7 @@ final class HuggingFaceExpertsTest {
     long[] gate = dims(file, "ffn_gate_inp.weight");
     put(prefix + names.of("gate.weight"), "F32", of(file, "ffn_gate_inp.weight"), gate);
     int experts = (int) gate[0];
-    if (names.fused()) {
+    if (names.isFused()) {
       for (String part : new String[] {"gate_up", "down"}) {
         String tensor = "ffn_" + part + "_exps.weight";
         String name = prefix + "experts." + part + "_proj";
@@ -244,16 +244,16 @@ final class HuggingFaceExpertsTest {
     int inputs = 64;
     int hidden = 32;
     String prefix = "model.layers.1.mlp.";
-    byte[] first = bytes(data.indices(experts * 2 * hidden * inputs / 2, 256));
-    byte[] firstScales = bytes(data.indices(experts * 2 * hidden * 2, 5), 120);
-    byte[] second = bytes(data.indices(experts * inputs * hidden / 2, 256));
-    byte[] secondScales = bytes(data.indices(experts * inputs, 5), 120);
+    byte[] first = bytes(data.indices((long) experts * 2 * hidden * inputs / 2, 256));
+    byte[] firstScales = bytes(data.indices((long) experts * 2 * hidden * 2, 5), 120);
+    byte[] second = bytes(data.indices((long) experts * inputs * hidden / 2, 256));
+    byte[] secondScales = bytes(data.indices((long) experts * inputs, 5), 120);
     tensors.put(prefix + "experts.gate_up_proj_blocks", "U8", first, experts, 64, 2, 16);
     tensors.put(prefix + "experts.gate_up_proj_scales", "U8", firstScales, experts, 64, 2);
     tensors.put(prefix + "experts.down_proj_blocks", "U8", second, experts, 64, 1, 16);
     tensors.put(prefix + "experts.down_proj_scales", "U8", secondScales, experts, 64, 1);
-    float[] b1 = data.floats(Numbers.SMALL_INTEGERS, experts * 64);
-    float[] b2 = data.floats(Numbers.SMALL_INTEGERS, experts * 64);
+    float[] b1 = data.floats(Numbers.SMALL_INTEGERS, (long) experts * 64);
+    float[] b2 = data.floats(Numbers.SMALL_INTEGERS, (long) experts * 64);
     float[] bg = data.floats(Numbers.SMALL_INTEGERS, experts);
     put(prefix + "experts.gate_up_proj_bias", "BF16", b1, experts, 64);
     put(prefix + "experts.down_proj_bias", "BF16", b2, experts, 64);
@@ -309,13 +309,14 @@ final class HuggingFaceExpertsTest {
   private void quantize(String name, boolean fp8, Data data, int rows, int columns) {
     tensors.remove(name);
     if (fp8) {
-      tensors.put(name, "F8_E4M3", bytes(data.indices(rows * columns, 126)), rows, columns);
+      tensors.put(name, "F8_E4M3", bytes(data.indices((long) rows * columns, 126)), rows, columns);
       put(name + "_scale_inv", "F32", new float[] {0.003f}, 1, 1);
       return;
     }
     int words = (columns + 7) / 8;
     int groups = columns % 32 == 0 ? columns / 32 : 1;
-    tensors.ints(name + "_packed", data.indices(rows * words, Integer.MAX_VALUE), rows, words);
+    tensors.ints(
+        name + "_packed", data.indices((long) rows * words, Integer.MAX_VALUE), rows, words);
     float[] scales = new float[rows * groups];
     int[] eighths = data.indices(scales.length, 8);
     for (int i = 0; i < scales.length; i++) {
@@ -497,7 +498,7 @@ final class HuggingFaceExpertsTest {
   @CsvSource({"Q8_0, 0.005", "BFLOAT16, 0.0017", "INT8, 0.007", "Q6_K, 0.02"})
   void roundingOfFp8(ElementType type, double expected, Data data) throws IOException {
     int size = 256;
-    float[] values = data.floats(Numbers.GAUSSIAN, size * size);
+    float[] values = data.floats(Numbers.GAUSSIAN, (long) size * size);
     byte[] codes = new byte[values.length];
     for (int i = 0; i < codes.length; i++) {
       codes[i] = e4m3(values[i] * 100);

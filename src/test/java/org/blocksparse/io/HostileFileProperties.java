@@ -50,6 +50,7 @@ import org.blocksparse.softmax.ModelFileTest;
 import org.blocksparse.softmax.TwoLevelLayer;
 import org.blocksparse.testing.FileChanges;
 import org.blocksparse.testing.GgufBytes;
+import org.blocksparse.testing.SafeTensorsBytes;
 import org.blocksparse.testing.ThreadHeap;
 
 /**
@@ -82,6 +83,7 @@ final class HostileFileProperties {
   private static final List<Right> PARTS = new ArrayList<>();
   private static final List<Right> OTHERS = new ArrayList<>();
   private static final List<Right> GGUFS = new ArrayList<>();
+  private static final List<Right> MODELS = new ArrayList<>();
 
   /** The parameters of the optimizer state. */
   private static final FloatTensor BIASES = FloatTensor.zeros(2, 3);
@@ -154,9 +156,26 @@ final class HostileFileProperties {
     }
     GGUFS.add(new Right("GGUF of all types", GgufFileTest.resource("types.gguf")));
     GGUFS.add(new Right("GGUF of experts", ggufOfExperts()));
+    MODELS.add(right("quantized matrices", HostileFileProperties::saveMatrices));
     OTHERS.add(right("array", to -> NpyFile.write(to, BIASES)));
     OTHERS.add(right("archive", to -> NpzFile.write(to, Map.of("W", BIASES))));
     OTHERS.add(right("classes", to -> ClassAssignment.contiguous(11, 3).write(to)));
+  }
+
+  /** A matrix of each form that other libraries have. */
+  private static void saveMatrices(Path to) throws IOException {
+    new SafeTensorsBytes()
+        .put("fp8", "F8_E4M3", new byte[3 * 130], 3, 130)
+        .floats("fp8_scale_inv", "F32", new float[] {1, 2}, 1, 2)
+        .put("row", "F8_E4M3", new byte[6], 2, 3)
+        .floats("row_scale", "BF16", new float[] {1, 2}, 2, 1)
+        .put("fp4_blocks", "U8", new byte[64], 2, 2, 1, 16)
+        .put("fp4_scales", "U8", new byte[4], 2, 2, 1)
+        .ints("four_packed", new int[8], 2, 4)
+        .floats("four_scale", "BF16", new float[2], 2, 1)
+        .longs("four_shape", 2, 32)
+        .floats("half", "F16", new float[6], 2, 3)
+        .write(to);
   }
 
   /** Two experts of Q8_0 that are zeros, 32 -> 32 -> 32, with a gate and a bias. */
@@ -254,6 +273,11 @@ final class HostileFileProperties {
   @Provide
   Arbitrary<Right> ggufs() {
     return Arbitraries.of(GGUFS);
+  }
+
+  @Provide
+  Arbitrary<Right> models() {
+    return Arbitraries.of(MODELS);
   }
 
   @Provide
@@ -483,6 +507,23 @@ final class HostileFileProperties {
             }
           });
     }
+  }
+
+  @Property
+  void ofModelsOfOthers(
+      @ForAll("models") Right right, @ForAll("changes") List<UnaryOperator<byte[]>> changes)
+      throws IOException {
+    write(right, changes);
+    readsOrRefuses(
+        () -> HuggingFaceModel.open(file),
+        model -> {
+          for (String name : model.names()) {
+            readsOrRefuses(() -> model.floats(name), FloatTensor::toArray);
+            readsOrRefuses(() -> model.floats(name, 0), FloatTensor::toArray);
+            readsOrRefuses(() -> model.weights(name), weights -> weights.widened().close());
+            readsOrRefuses(() -> model.gateAndUp(name), weights -> weights.widened().close());
+          }
+        });
   }
 
   /** Of parts, which are no files, the one that takes them refuses what it would not load. */

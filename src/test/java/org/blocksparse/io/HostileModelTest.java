@@ -411,6 +411,7 @@ final class HostileModelTest {
     readers.put("archive", file -> NpzFile.open(file).close());
     readers.put("classes", ClassAssignment::read);
     readers.put("GGUF", file -> GgufFile.open(file).close());
+    readers.put("model of others", file -> HuggingFaceModel.open(file).close());
     return readers.entrySet().stream().map(e -> Arguments.of(e.getKey(), e.getValue()));
   }
 

@@ -79,8 +79,8 @@ final class HuggingFaceModelTest {
     int rows = (int) dims[rank - 2];
     int columns = (int) dims[rank - 1];
     long[] ofScales = dims.clone();
-    ofScales[rank - 2] = (rows + 127) / 128;
-    ofScales[rank - 1] = (columns + 127) / 128;
+    ofScales[rank - 2] = (rows + 127L) / 128;
+    ofScales[rank - 1] = (columns + 127L) / 128;
     float[] scales = scales(data, product(ofScales));
     int[] codes = data.indices(product(dims), 126);
     double[] values = new double[codes.length];
@@ -99,7 +99,6 @@ final class HuggingFaceModelTest {
   }
 
   private static Written mxfp4(Data data, long... dims) {
-    int columns = (int) dims[dims.length - 1];
     int[] halves = data.indices(product(dims) / 2, 256);
     int[] scales = data.indices(product(dims) / 32, 40);
     double[] values = new double[product(dims)];
@@ -112,7 +111,7 @@ final class HuggingFaceModelTest {
       scales[i] += 100;
     }
     long[] ofScales = dims.clone();
-    ofScales[dims.length - 1] = columns / 32;
+    ofScales[dims.length - 1] /= 32;
     long[] ofBlocks = Arrays.copyOf(ofScales, dims.length + 1);
     ofBlocks[dims.length] = 16;
     SafeTensorsBytes tensors =
@@ -125,7 +124,7 @@ final class HuggingFaceModelTest {
   private static Written int4(Data data, String type, int group, int rows, int columns) {
     int words = (columns + 7) / 8;
     int groups = columns / group;
-    int[] codes = data.indices(rows * columns, 16);
+    int[] codes = data.indices((long) rows * columns, 16);
     int[] packed = new int[rows * words];
     float[] scales = scales(data, rows * groups);
     double[] values = new double[rows * columns];
@@ -405,6 +404,8 @@ final class HuggingFaceModelTest {
     refused(plain, "N: is missing", model -> model.floats("N"));
     plain.floats("M", "F32", new float[0], 0, 3);
     refused(plain, "M: a dimension of (0, 3) is 0 or too large");
+    plain.put("M", "F16", new byte[2 * ((1 << 22) + 1)], 1, (1 << 22) + 1);
+    refused(plain, "M: a dimension of (1, 4194305) is 0 or too large");
     plain.floats("M", "F32", new float[] {1, Float.NaN}, 1, 2);
     refused(plain, "M: element 1 is NaN", model -> model.floats("M"));
     plain.floats("N", "F32", new float[2], 2, 1);

@@ -49,7 +49,7 @@ public final class SafeTensorsBytes {
         Math.abs(value) < 0x1p-14f
             ? (int) (Math.abs(value) * 0x1p24f)
             : ((bits >>> 13) & 0x3ffff) - (112 << 10);
-    return (short) ((bits >>> 16) & 0x8000 | size);
+    return (short) (((bits >>> 16) & 0x8000) | size);
   }
 
   public SafeTensorsBytes ints(String name, int[] values, long... dims) {

@@ -7,7 +7,7 @@ import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.concurrent.atomic.AtomicLong;
+import java.util.Objects;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Scheduler;
@@ -34,33 +34,10 @@ public record CheckpointMatrix(
     Checkpoint.Part codes,
     Checkpoint.Part scales) {
   private static final int FP8_BLOCK = 128;
-  private static final int GROUP = Panels.GROUP_ROWS;
+  static final int GROUP = Panels.GROUP_ROWS;
 
-  /** Rows that a task takes. */
-  private static final int TASK_ROWS = 16;
-
-  /** The numbers of E4M3 by their codes: no infinities, two NaN. */
-  private static final float[] E4M3 = new float[256];
-
-  /** The doubled values of MXFP4 by their codes. */
-  private static final float[] DOUBLED = new float[16];
-
-  static {
-    for (int code = 0; code < E4M3.length; code++) {
-      int exponent = code >> 3 & 15;
-      int fraction = code & 7;
-      float size =
-          exponent == 0
-              ? Math.scalb((float) fraction, -9)
-              : Math.scalb((float) (8 + fraction), exponent - 10);
-      size = (code & 0x7f) == 0x7f ? Float.NaN : size;
-      E4M3[code] = code < 128 ? size : -size;
-    }
-    Panels panels = new Panels(WeightType.MXFP4, 1, 1);
-    for (int code = 0; code < DOUBLED.length; code++) {
-      DOUBLED[code] = panels.whole(code);
-    }
-  }
+  /** The longest row, which is in memory as a whole. */
+  private static final int MOST_COLUMNS = 1 << 22;
 
   // ------------------------------------------------------------------------------------ headers
 
@@ -158,8 +135,9 @@ public record CheckpointMatrix(
   private CheckpointMatrix checked() throws MalformedException {
     long rows = 1;
     for (int axis = 0; axis < dims.length; axis++) {
-      boolean fits = dims[axis] >= 1 && dims[axis] <= Integer.MAX_VALUE;
-      rows = fits && axis < dims.length - 1 ? rows * dims[axis] : rows;
+      boolean isLast = axis == dims.length - 1;
+      boolean fits = dims[axis] >= 1 && dims[axis] <= (isLast ? MOST_COLUMNS : Integer.MAX_VALUE);
+      rows = fits && !isLast ? rows * dims[axis] : rows;
       if (!fits || rows > Integer.MAX_VALUE) {
         throw new MalformedException(
             name, "a dimension of " + Dimensions.text(dims) + " is 0 or too large");
@@ -200,7 +178,7 @@ public record CheckpointMatrix(
     boolean isMatrix = rank == 3 || rank == 4;
     require(
         codes,
-        isMatrix && inFile[rank - 1] == GROUP / 2 && inFile[rank - 2] <= Integer.MAX_VALUE / GROUP,
+        isMatrix && inFile[rank - 1] == GROUP / 2 && inFile[rank - 2] <= MOST_COLUMNS / GROUP,
         "(..., out, in / 32, 16)");
     long[] groups = Arrays.copyOf(inFile, rank - 1);
     Checkpoint.Part scales = part(from, name + "_scales", Dtype.U8, Dtype.F8_E8M0);
@@ -297,174 +275,7 @@ public record CheckpointMatrix(
     }
   }
 
-  // -------------------------------------------------------------------------------------- rows
-
-  /**
-   * The tensors of the matrices where they lie.
-   *
-   * @param scales null if there are none
-   */
-  private record Mapped(Storage codes, Storage scales) implements AutoCloseable {
-    @Override
-    public void close() {
-      codes.close();
-      if (scales != null) {
-        scales.close();
-      }
-    }
-  }
-
-  private Mapped map() throws IOException {
-    Storage ofCodes = codes.map(1);
-    try {
-      return new Mapped(ofCodes, scales == null ? null : scales.map(1));
-    } catch (Throwable e) {
-      ofCodes.close();
-      throw e;
-    }
-  }
-
-  /** A row that was read: its codes, and its scales. */
-  private final class Row {
-    private final Mapped inFile;
-    private final ByteBuffer row =
-        ByteBuffer.allocate((int) form.rowBytes(columns())).order(ByteOrder.LITTLE_ENDIAN);
-    private final ByteBuffer rowScales;
-    private final float[] floats = new float[columns()];
-
-    Row(Mapped inFile) {
-      this.inFile = inFile;
-      int bytes = scales == null ? 0 : blocksOfRow() * scales.entry().type().bytes();
-      this.rowScales = ByteBuffer.allocate(bytes).order(ByteOrder.LITTLE_ENDIAN);
-    }
-
-    /** Reads a row of all matrices. */
-    void read(long number) {
-      inFile.codes.getBytes(number * row.capacity(), row.array(), row.capacity());
-      if (scales != null) {
-        long at = scaleRow(number) * rowScales.capacity();
-        inFile.scales.getBytes(at, rowScales.array(), rowScales.capacity());
-      }
-    }
-
-    /** The scale of a block of columns; half of it for MXFP4, whose values are doubled. */
-    float scale(int block) {
-      return switch (scales.entry().type()) {
-        case F32 -> rowScales.getFloat(4 * block);
-        case F16 -> WeightType.FLOAT16.widen(rowScales.getShort(2 * block));
-        case BF16 -> WeightType.BFLOAT16.widen(rowScales.getShort(2 * block));
-        default -> Panels.halfPower(rowScales.get(block) & 0xff);
-      };
-    }
-
-    private int halfByte(int column) {
-      int both = row.get(column / 2) & 0xff;
-      return column % 2 == 0 ? both & 15 : both >> 4;
-    }
-
-    /** Widens the row into its floats; returns the first column that is not finite, or -1. */
-    int widen() {
-      float[] into = floats;
-      int columns = columns();
-      int step = scales == null ? columns : Math.min(blockColumns, columns);
-      for (int begin = 0, block = 0; begin < columns; begin += step, block++) {
-        float scale = scales == null ? 1 : scale(block);
-        int end = Math.min(columns, begin + step);
-        for (int c = begin; c < end; c++) {
-          into[c] =
-              switch (form) {
-                case FLOAT32 -> row.getFloat(4 * c);
-                case FLOAT16, BFLOAT16 -> form.type().widen(row.getShort(2 * c));
-                case FP8 -> E4M3[row.get(c) & 0xff] * scale;
-                case MXFP4 -> DOUBLED[halfByte(c)] * scale;
-                case INT4 -> (halfByte(c) - 8) * scale;
-              };
-        }
-      }
-      for (int c = 0; c < columns; c++) {
-        if (!Float.isFinite(into[c])) {
-          return c;
-        }
-      }
-      return -1;
-    }
-
-    /**
-     * Puts the row as blocks of ggml; returns the first block of scales that does not fit, or -1.
-     */
-    int putBlocks(byte[] into) {
-      int blockBytes = form.blocks().blockBytes();
-      int wrong = -1;
-      for (int g = 0; g * GROUP < columns(); g++) {
-        int at = g * blockBytes;
-        int block = g * GROUP / blockColumns;
-        boolean fits = Float.isFinite(largest() * scale(block));
-        if (form == MatrixForm.MXFP4) {
-          into[at] = rowScales.get(block);
-        } else {
-          short bits = WeightType.FLOAT16.narrow(scale(block));
-          fits &= WeightType.FLOAT16.widen(bits) == scale(block);
-          into[at] = (byte) bits;
-          into[at + 1] = (byte) (bits >> 8);
-        }
-        wrong = fits || wrong >= 0 ? wrong : block;
-        int codesAt = at + blockBytes - GROUP / 2;
-        for (int i = 0; i < GROUP / 2; i++) {
-          into[codesAt + i] = (byte) (code(g * GROUP + i) | code(g * GROUP + GROUP / 2 + i) << 4);
-        }
-      }
-      return wrong;
-    }
-
-    /** The code of a column; a column that is missing has the weight 0. */
-    private int code(int column) {
-      return column < columns() ? halfByte(column) : 8;
-    }
-  }
-
-  private int blocksOfRow() {
-    return Scheduler.ceilDiv(columns(), Math.min(blockColumns, columns()));
-  }
-
-  /** The row of scales that a row of all matrices has. */
-  private long scaleRow(long row) {
-    if (blockRows == Integer.MAX_VALUE) {
-      return 0;
-    }
-    long blocks = Scheduler.ceilDiv(rows(), blockRows);
-    return row / rows() * blocks + row % rows() / blockRows;
-  }
-
-  /** Does something for each row, with the storages mapped. */
-  private interface Rows {
-    /** Returns what is wrong with a row, as a number; or -1. */
-    int take(Row row, long number);
-  }
-
-  /**
-   * Takes rows [begin, begin + count) of all matrices; returns the first that is wrong times the
-   * columns plus what is wrong, or -1.
-   */
-  private long run(long begin, int count, Engine engine, Rows rows) throws IOException {
-    AtomicLong wrong = new AtomicLong(Long.MAX_VALUE);
-    try (Mapped inFile = map()) {
-      engine.run(
-          Scheduler.ceilDiv(count, TASK_ROWS),
-          (long) count * columns(),
-          (first, end) -> {
-            Row row = new Row(inFile);
-            for (int r = first * TASK_ROWS; r < Math.min(count, end * TASK_ROWS); r++) {
-              row.read(begin + r);
-              int found = rows.take(row, begin + r);
-              if (found >= 0) {
-                long at = (begin + r) * columns() + found;
-                wrong.accumulateAndGet(at, Math::min);
-              }
-            }
-          });
-    }
-    return wrong.get() == Long.MAX_VALUE ? -1 : wrong.get();
-  }
+  // ------------------------------------------------------------------------------------ numbers
 
   /**
    * The floats of one matrix, or of all, in new memory.
@@ -473,49 +284,9 @@ public record CheckpointMatrix(
    * @throws MalformedException if one is not finite
    */
   public Storage widen(int matrix, Engine engine) throws IOException {
-    int rows = matrix < 0 ? rows() * count() : rows();
-    long begin = matrix < 0 ? 0 : (long) matrix * rows;
-    Storage floats = Storage.allocate((long) rows * columns());
-    try {
-      long wrong =
-          run(
-              begin,
-              rows,
-              engine,
-              (row, number) -> {
-                int found = row.widen();
-                floats.putFloats((number - begin) * columns(), row.floats, 0, columns());
-                return found;
-              });
-      if (wrong >= 0) {
-        throw notFinite(wrong, floats.getFloat(wrong - begin * columns()));
-      }
-      return floats;
-    } catch (Throwable e) {
-      floats.close();
-      throw e;
+    try (CheckpointRows rows = CheckpointRows.map(this)) {
+      return rows.widen(matrix, engine);
     }
-  }
-
-  /** The exception for a weight that is not finite, by the number of it. */
-  private MalformedException notFinite(long element, float value) throws IOException {
-    if (scales != null) {
-      long row = element / columns();
-      int block = (int) (element % columns()) / blockColumns;
-      try (Mapped inFile = map()) {
-        Row read = new Row(inFile);
-        read.read(row);
-        float scale = read.scale(block);
-        if (!Float.isFinite(scale)) {
-          return new MalformedException(scales.entry().name(), scaleText(row, block, scale));
-        }
-      }
-    }
-    return new MalformedException(name, "element " + element + " is " + value);
-  }
-
-  private String scaleText(long row, int block, float scale) {
-    return "element " + (scaleRow(row) * blocksOfRow() + block) + " is " + scale;
   }
 
   /**
@@ -523,16 +294,18 @@ public record CheckpointMatrix(
    * block.
    *
    * @param all of one form with blocks, and of one shape
-   * @param pairs whether rows alternate between two halves, which are to follow each other
+   * @param alternating whether rows alternate between two halves, which are to follow each other
    * @throws MalformedException if a scale makes weights infinite, or cannot be kept exactly
    */
-  public static StoredWeights pack(List<CheckpointMatrix> all, boolean pairs, Engine engine)
+  public static StoredWeights pack(List<CheckpointMatrix> all, boolean alternating, Engine engine)
       throws IOException {
     CheckpointMatrix first = all.get(0);
     Storage[] blocks = new Storage[all.size()];
     try {
       for (int t = 0; t < blocks.length; t++) {
-        blocks[t] = all.get(t).blocks(pairs, engine);
+        try (CheckpointRows rows = CheckpointRows.map(all.get(t))) {
+          blocks[t] = rows.blocks(alternating, engine);
+        }
       }
       return GgmlPanels.pack(
           first.form.type().toString(),
@@ -543,73 +316,17 @@ public record CheckpointMatrix(
           first.rows(),
           engine.scheduler());
     } finally {
-      Arrays.stream(blocks).filter(made -> made != null).forEach(Storage::close);
-    }
-  }
-
-  /** All rows as blocks of ggml. */
-  private Storage blocks(boolean pairs, Engine engine) throws IOException {
-    int rowBytes = Scheduler.ceilDiv(columns(), GROUP) * form.blocks().blockBytes();
-    int half = rows() / 2;
-    Storage made = Storage.allocate(((long) rowBytes * rows() * count() + 3) / 4);
-    try {
-      long wrong =
-          run(
-              0,
-              rows() * count(),
-              engine,
-              (row, number) -> {
-                byte[] ofRow = new byte[rowBytes];
-                int found = row.putBlocks(ofRow);
-                int inMatrix = (int) (number % rows());
-                int to = pairs ? inMatrix / 2 + inMatrix % 2 * half : inMatrix;
-                made.putBytes((number - inMatrix + to) * rowBytes, ofRow, rowBytes);
-                return found;
-              });
-      if (wrong >= 0) {
-        throw inexact(wrong / columns(), (int) (wrong % columns()));
-      }
-      return made;
-    } catch (Throwable e) {
-      made.close();
-      throw e;
-    }
-  }
-
-  /** The largest multiple of a scale that a code stands for. */
-  private int largest() {
-    return form == MatrixForm.MXFP4 ? 12 : 8;
-  }
-
-  private MalformedException inexact(long row, int block) throws IOException {
-    try (Mapped mapped = map()) {
-      Row read = new Row(mapped);
-      read.read(row);
-      float scale = read.scale(block);
-      String reason =
-          !Float.isFinite(scale)
-              ? ""
-              : !Float.isFinite(largest() * scale)
-                  ? ", which makes weights infinite"
-                  : ", which is no float16, as "
-                      + form.type()
-                      + " has; take another type, such as Q8_0, or the floats";
-      float inFile = form == MatrixForm.MXFP4 ? 2 * scale : scale;
-      return new MalformedException(scales.entry().name(), scaleText(row, block, inFile) + reason);
+      closeAll(blocks);
     }
   }
 
   /**
-   * The numbers where they lie, or as floats in new memory; of forms without blocks.
+   * The numbers of several tensors side by side, of forms without blocks: rows of the first, then
+   * those of the second. Those of one lie where they are in the file, or are floats in new memory.
    *
+   * @param all of one form, and of one shape
    * @throws MalformedException if they cannot be used where they lie, or are not finite
    */
-  public StoredWeights read(Engine engine) throws IOException {
-    Storage storage = form.isPlain() ? codes.map(form.type().bytes()) : widen(-1, engine);
-    return new StoredWeights(form.type(), storage, null);
-  }
-
-  /** Several of these side by side: rows of the first, then those of the second. */
   public static StoredWeights sideBySide(List<CheckpointMatrix> all, Engine engine)
       throws IOException {
     CheckpointMatrix first = all.get(0);
@@ -626,7 +343,16 @@ public record CheckpointMatrix(
       return new StoredWeights(
           type, StoredWeights.interleaved(parts, first.count(), bytes, engine.scheduler()), null);
     } finally {
-      Arrays.stream(parts).filter(made -> made != null).forEach(Storage::close);
+      closeAll(parts);
     }
+  }
+
+  private StoredWeights read(Engine engine) throws IOException {
+    Storage storage = form.isPlain() ? codes.map(form.type().bytes()) : widen(-1, engine);
+    return new StoredWeights(form.type(), storage, null);
+  }
+
+  private static void closeAll(Storage[] all) {
+    Arrays.stream(all).filter(Objects::nonNull).forEach(Storage::close);
   }
 }
