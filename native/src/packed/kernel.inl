@@ -164,32 +164,6 @@ INLINE int32_t offset_of(int32_t sums, int32_t part) {
 // Whether row r of a tile's rows is multiplied together with the one beside it.
 constexpr bool in_pair(int32_t r, int32_t rows) { return kMultipliesPairs && (r | 1) < rows; }
 
-// As add_totals(), of whole rows, whose totals are to be scaled.
-template <int32_t kRows>
-INLINE void add_scaled(const panel_product& p, int32_t row, int32_t count, int32_t output,
-                       floats (&totals)[kRows]) {
-  const int32_t n = p.output_end - output < kOutputs ? p.output_end - output : kOutputs;
-  const floats of_output = load_floats(p.output_scales + output, n);
-  UNROLL
-  for (int32_t r = 0; r < kRows; ++r) {
-    if (r < count) {
-      totals[r] = mul(mul(totals[r], set_float(p.x.scales[p.read[row + r]])), of_output);
-    }
-  }
-  add_totals(p, row, count, output, totals);
-}
-
-// A whole number that is a product, of the sums of its planes.
-template <int32_t kPlanes>
-INLINE floats joined(const ints* sums) {
-  const floats high = to_floats(sums[0]);
-  if constexpr (kPlanes == 1) {
-    return high;
-  } else {
-    return fused(high, set_float(static_cast<float>(kHighUnit)), to_floats(sums[1]));
-  }
-}
-
 // Tiles of rows of groups.
 template <weight_type kType>
 struct group_tile {

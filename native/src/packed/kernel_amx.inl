@@ -2,17 +2,22 @@
 //
 // Rows times packed panels by the tiles of AMX: up to 32 rows of bfloat16 or of one byte, or 16 rows
 // of two bytes, that follow each other, times two panels, with sums of all inputs, or of a piece, in
-// tiles. Other rows are left to AVX-512. So are rows of groups: to scale the sums of each group,
-// which leave the tiles by memory, takes longer than to multiply them.
+// tiles. Other rows are left to the kernels of AVX-512 VNNI. So are rows of groups: to scale the sums
+// of each group, which leave the tiles by memory, takes longer than to multiply them.
 //
 // A test includes this with the instructions replaced by functions.
 #include "kernels/amx_registers.h"
 #define BLOCKSPARSE_BYTES "packed/byte_simd_avx512vnni.h"
-#include "packed/kernel.inl"
+#include "packed/tiles.inl"
 
 namespace {
 
+using blocksparse::packed::kAvx512Vnni;
+using blocksparse::packed::kPieceGroups;
+using blocksparse::packed::planes_of;
 using blocksparse::packed::rounded_bytes;
+using blocksparse::packed::rounded_rows;
+using blocksparse::packed::row_format;
 using blocksparse::packed::rows_at;
 
 constexpr int32_t kTileRows = 16;
@@ -215,6 +220,10 @@ bool follow_each_other(const int32_t* rows, int32_t count) {
   return true;
 }
 
+void round_row(const float* x, int32_t n, const rounded_rows& to, int32_t r) {
+  kAvx512Vnni.round_row(x, n, to, r);
+}
+
 // AVX-512 multiplies fewer rows as fast, or faster.
 constexpr int32_t least_rows(row_format format) {
   return format == row_format::bfloat16 ? 3 : format == row_format::two_bytes ? 4 : 9;
@@ -224,7 +233,7 @@ void multiply_by_tiles(weight_type type, const panel_product& product) {
   const row_format format = product.x.format;
   if (format == row_format::groups || product.count < least_rows(format) ||
       !follow_each_other(product.read, product.count)) {
-    multiply(type, product);
+    kAvx512Vnni.multiply(type, product);
   } else if (format == row_format::bfloat16) {
     amx_tile<row_format::bfloat16>(product).run();
   } else if (format == row_format::one_byte) {
@@ -282,7 +291,7 @@ bool are_exact(row_format format) {
                            rows,   rows,          kCount, by_tiles[0],  2 * kOutputs};
   multiply_by_tiles(type, product);
   product.c = expected[0];
-  multiply(type, product);
+  kAvx512Vnni.multiply(type, product);
   return std::memcmp(by_tiles, expected, sizeof(expected)) == 0;
 }
 

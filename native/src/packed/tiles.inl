@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The loops around the tiles of a product with packed panels, and the tiles of bfloat16, in terms of
-// a byte_simd_<isa>.h; see kernel.inl.
+// The loops around the tiles of a product with packed panels, how their totals are added, and the
+// tiles of bfloat16, in terms of a byte_simd_<isa>.h; see kernel.inl.
 #include BLOCKSPARSE_BYTES
 
 #include "packed/panels.h"
@@ -9,6 +9,7 @@
 namespace {
 
 using blocksparse::packed::group_bytes;
+using blocksparse::packed::kHighUnit;
 using blocksparse::packed::kInputs;
 using blocksparse::packed::kOutputs;
 using blocksparse::packed::panel_product;
@@ -25,6 +26,32 @@ INLINE void add_totals(const panel_product& p, int32_t row, int32_t count, int32
       float* const c = p.c + p.rows[p.position[row + r]] * p.ldc + output;
       store_floats(c, n, add(load_floats(c, n), totals[r]));
     }
+  }
+}
+
+// Adds totals of whole rows, once scaled.
+template <int32_t kRows>
+INLINE void add_scaled(const panel_product& p, int32_t row, int32_t count, int32_t output,
+                       floats (&totals)[kRows]) {
+  const int32_t n = p.output_end - output < kOutputs ? p.output_end - output : kOutputs;
+  const floats of_output = load_floats(p.output_scales + output, n);
+  UNROLL
+  for (int32_t r = 0; r < kRows; ++r) {
+    if (r < count) {
+      totals[r] = mul(mul(totals[r], set_float(p.x.scales[p.read[row + r]])), of_output);
+    }
+  }
+  add_totals(p, row, count, output, totals);
+}
+
+// A whole number that is a product, of the sums of its planes.
+template <int32_t kPlanes>
+INLINE floats joined(const ints* sums) {
+  const floats high = to_floats(sums[0]);
+  if constexpr (kPlanes == 1) {
+    return high;
+  } else {
+    return fused(high, set_float(static_cast<float>(kHighUnit)), to_floats(sums[1]));
   }
 }
 
