@@ -35,7 +35,7 @@ import org.blocksparse.ranking.Labels;
  * heads, one after the other. With few examples, each may be the only one of a rare label: then the
  * linear head is trained again, on all of them.
  */
-public final class HeadTraining {
+final class HeadTraining {
   /** One of this many examples is held out, up to the maximum below. */
   private static final int HELD_OUT = 10;
 

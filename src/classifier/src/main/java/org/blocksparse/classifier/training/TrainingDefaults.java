@@ -8,7 +8,7 @@ import org.blocksparse.softmax.ClassAssignment;
  * The values of {@link TrainingOptions}, with defaults for those that are not set. Defaults depend
  * on the examples; src/doc/quality.md has the measurements.
  */
-public record TrainingDefaults(TrainingOptions options) {
+record TrainingDefaults(TrainingOptions options) {
   private static final int FEWEST_EXAMPLES_OF_AN_EMBEDDING = 500;
 
   /**
@@ -90,7 +90,7 @@ public record TrainingDefaults(TrainingOptions options) {
   }
 
   /** The size of the vectors. */
-  public int dimension(int labels, boolean haveOneLabel) {
+  int dimension(int labels, boolean haveOneLabel) {
     if (options.initialModel() != null) { // with an embedding, where this matters
       return options.initialModel().bag().features();
     }
@@ -108,7 +108,7 @@ public record TrainingDefaults(TrainingOptions options) {
    *
    * @param labels of all examples together, at most {@link #MOST_EPOCHS} of each
    */
-  public int epochs(int examples, int labels) {
+  int epochs(int examples, int labels) {
     double ofLabel = Math.max(EPOCHS_OF_A_LABEL, (double) FEW_EXAMPLES_TO_SEE / examples);
     long most = Math.min(MOST_EPOCHS, Math.round(ofLabel * labels / examples));
     double ofEachLabel = Math.ceil(FEWEST_EPOCHS_OF_A_LABEL * labels / examples);
@@ -139,7 +139,7 @@ public record TrainingDefaults(TrainingOptions options) {
    * The maximum number of features that are several words in a row, and of those that are
    * characters: in long texts there are very many, and most of them hardly help.
    */
-  public int mostInARow(int examples) {
+  int mostInARow(int examples) {
     return options.maxFeatures(
         (int)
             Math.min(
@@ -152,7 +152,7 @@ public record TrainingDefaults(TrainingOptions options) {
    *
    * @param withSeveralLabels the number of examples that have more than one label
    */
-  public int classes(int labels, int examples, int withSeveralLabels, int epochs) {
+  int classes(int labels, int examples, int withSeveralLabels, int epochs) {
     long scores = (long) labels * examples * epochs;
     boolean isPlain =
         !labelTree() && haveOneLabel(examples, withSeveralLabels) && scores <= FEW_SCORES;

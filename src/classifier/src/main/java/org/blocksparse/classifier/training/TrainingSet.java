@@ -31,7 +31,7 @@ import org.blocksparse.classifier.features.InputRows;
  * All examples of a training, with features and labels as numbers. Features that occur too seldom
  * have been left out, and so have examples without a label, unless it is for a label tree.
  */
-public final class TrainingSet {
+final class TrainingSet {
   /** Sample size per label, for clustering. */
   private static final int MOST_OF_A_LABEL = 40;
 

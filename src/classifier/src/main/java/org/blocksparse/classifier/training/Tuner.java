@@ -12,7 +12,7 @@ import java.util.function.LongSupplier;
  * examples within some time: first the defaults, then values near the best so far, by random
  * factors that get closer to 1 as time goes on.
  */
-public final class Tuner {
+final class Tuner {
   private static final double SMALLEST_RATE = 0.005;
   private static final double LARGEST_RATE = 2;
   private static final int MOST_EPOCHS = 100;

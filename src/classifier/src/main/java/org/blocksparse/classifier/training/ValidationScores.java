@@ -9,7 +9,7 @@ package org.blocksparse.classifier.training;
  * @param f1 micro F1 at the best threshold; NaN if it was not measured
  * @param threshold the best one; NaN if it was not measured
  */
-public record ValidationScores(double precision, double ndcg, double f1, double threshold) {
+record ValidationScores(double precision, double ndcg, double f1, double threshold) {
   /** The scores of no model. */
   static final ValidationScores NONE =
       new ValidationScores(
