@@ -57,15 +57,15 @@ public final class DenseSearch {
   }
 
   /** Outputs of a band, whose scores stay in the cache. */
-  private static final int WIDTH = 4 * SparseChunks.MOST_OUTPUTS;
+  private static final int WIDTH = 16 * SparseChunks.MOST_OUTPUTS;
 
   /** Queries that share a pass. */
   private static final int MOST_QUERIES = 64;
 
   /** Bands of a round, at least; after each, bounds are those of all bands so far. */
-  private static final int ROUND_BANDS = 32;
+  private static final int ROUND_BANDS = 8;
 
-  private static final int MOST_ROUNDS = 16;
+  private static final int MOST_ROUNDS = 8;
 
   /** A query with more candidates than this part of the outputs goes on to the next pass. */
   private static final int FLAT = 16;
@@ -390,16 +390,12 @@ public final class DenseSearch {
       this.schedule = GemmSchedule.ofRows(write, query, band, bands);
     }
 
-    private Blocks bands(Blocks block) {
-      Blocks bands = Blocks.dense(block.storage(), bandCount(), 1, WIDTH, block.inSize());
-      return block.type().isPacked()
-          ? Blocks.dense(block.storage(), 1, bandCount(), block.inSize(), WIDTH)
-              .as(block.type(), null)
-          : bands.as(block.type(), null).transpose();
-    }
-
-    private int bandCount() {
-      return Scheduler.ceilDiv(rows.outputs(), WIDTH);
+    /** The rows as they are stored, as bands of outputs; the last one may have fewer. */
+    private Blocks bands(Blocks rows) {
+      int size = rows.inSize();
+      return rows.type().isPacked()
+          ? Blocks.dense(rows.storage(), 1, bands, size, WIDTH).as(rows.type(), null)
+          : Blocks.dense(rows.storage(), bands, 1, WIDTH, size).as(rows.type(), null).transpose();
     }
 
     /** Finds the candidates of all queries, or finds them flat. */
