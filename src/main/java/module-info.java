@@ -29,6 +29,10 @@ module org.blocksparse {
   exports org.blocksparse.internal.files to
       org.blocksparse.classifier;
 
+  // The classifier fits the odds that no label applies as mixtures fit their weights.
+  exports org.blocksparse.internal.search to
+      org.blocksparse.classifier;
+
   // The classifier checks arguments as the library does.
   exports org.blocksparse.internal.tensors to
       org.blocksparse.classifier;

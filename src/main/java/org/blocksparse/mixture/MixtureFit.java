@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.stream.IntStream;
 import org.blocksparse.SparseRows;
 import org.blocksparse.UnknownIds;
+import org.blocksparse.internal.search.LogisticRegression;
 import org.blocksparse.internal.tensors.CsrRows;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Ranking;

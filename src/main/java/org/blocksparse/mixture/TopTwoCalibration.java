@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.stream.Collectors;
 import java.util.stream.DoubleStream;
 import org.blocksparse.internal.search.LogOdds;
+import org.blocksparse.internal.search.LogisticRegression;
 
 /**
  * Calibrates the probabilities of a row by its two most probable outputs: where the first is far

@@ -32,6 +32,7 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
 import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.internal.search.LogisticRegression;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.LinearExplanation.Term;

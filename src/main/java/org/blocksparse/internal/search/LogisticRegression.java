@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.mixture;
+package org.blocksparse.internal.search;
 
 import java.util.Arrays;
 import java.util.stream.DoubleStream;
@@ -10,7 +10,7 @@ import java.util.stream.IntStream;
  * likeliest, by Newton's method. The log odds of an answer are the weighted sum of its numbers, and
  * an intercept.
  */
-final class LogisticRegression {
+public final class LogisticRegression {
   /** Samples that the start counts as. */
   private static final double PRIOR = 1;
 
@@ -22,12 +22,12 @@ final class LogisticRegression {
   private int size;
 
   /** Without samples yet, each of which has so many numbers. */
-  LogisticRegression(int numbers) {
+  public LogisticRegression(int numbers) {
     this.numbers = numbers;
   }
 
   /** Adds a sample, whose numbers begin somewhere in an array. */
-  void add(double[] from, int begin, boolean isRight) {
+  public void add(double[] from, int begin, boolean isRight) {
     if (size == right.length) {
       right = Arrays.copyOf(right, 2 * size);
     }
@@ -39,21 +39,21 @@ final class LogisticRegression {
   }
 
   /** The number of samples. */
-  int size() {
+  public int size() {
     return size;
   }
 
-  boolean isRight(int s) {
+  public boolean isRight(int s) {
     return right[s];
   }
 
   /** The number that a sample has instead of another one. */
-  interface Change {
+  public interface Change {
     double apply(int number, double value);
   }
 
   /** The samples with other numbers. */
-  LogisticRegression changed(Change change) {
+  public LogisticRegression changed(Change change) {
     LogisticRegression changed = new LogisticRegression(numbers);
     double[] sample = new double[numbers];
     for (int s = 0; s < size; s++) {
@@ -66,14 +66,14 @@ final class LogisticRegression {
   }
 
   /** The finite values of a number, over all samples. */
-  DoubleStream finite(int number) {
+  public DoubleStream finite(int number) {
     return IntStream.range(0, size)
         .mapToDouble(s -> all[s * numbers + number])
         .filter(Double::isFinite);
   }
 
   /** The weighted sum of the numbers of a sample. */
-  double sum(int s, double[] weights) {
+  public double sum(int s, double[] weights) {
     double sum = 0;
     for (int i = 0; i < numbers; i++) {
       sum += weights[i] * all[s * numbers + i];
@@ -87,7 +87,7 @@ final class LogisticRegression {
    * @param start the result without samples
    * @param uses which weights are fitted; others stay as in the start
    */
-  double[] fit(double[] start, boolean[] uses) {
+  public double[] fit(double[] start, boolean[] uses) {
     int n = numbers + 1;
     double[] now = start.clone();
     for (int step = 0; step < MOST_STEPS; step++) {
