@@ -157,10 +157,17 @@ public abstract sealed class Classifier implements AutoCloseable
    * The most probable labels of each example, best first, with a threshold, a filter or both. One
    * call for many examples is faster than many calls. Errors as {@link #predict(Example, int)}.
    *
-   * @throws IllegalArgumentException if the filter allows only labels that the model does not know
+   * @throws IllegalArgumentException if the filter allows only labels that the model does not know,
+   *     or if {@linkplain PredictionOptions#withNone none} is asked for and the model has no odds
+   *     of it, or has a label {@link Prediction#NONE}
    */
   public List<List<Prediction>> predict(List<Example> examples, PredictionOptions options) {
     Check.noNulls("examples", examples);
+    if (options.none().isPresent()) {
+      return noneOdds()
+          .orElseThrow(Classifier::withoutNone)
+          .predict(TrainedClassifier.require(this), examples, options);
+    }
     Function<SparseRows, Ranking> search = search(options);
     List<List<Prediction>> all = new ArrayList<>(examples.size());
     for (int begin = 0; begin < examples.size(); begin += NumberedExamples.BATCH) {
@@ -282,17 +289,21 @@ public abstract sealed class Classifier implements AutoCloseable
 
   /** Calls a function with each batch, one at a time, also for a parallel stream. */
   final void forBatches(Stream<Example> examples, BiConsumer<List<Example>, NumberedExamples> use) {
+    forBatches(examples, batch -> use(batch, use));
+  }
+
+  private static void forBatches(Stream<Example> examples, Consumer<List<Example>> use) {
     List<Example> batch = new ArrayList<>(NumberedExamples.BATCH);
     examples.forEachOrdered(
         example -> {
           batch.add(example);
           if (batch.size() == NumberedExamples.BATCH) {
-            use(batch, use);
+            use.accept(batch);
             batch.clear();
           }
         });
     if (!batch.isEmpty()) {
-      use(batch, use);
+      use.accept(batch);
     }
   }
 
@@ -328,6 +339,43 @@ public abstract sealed class Classifier implements AutoCloseable
    * @throws InvalidInputException if weights of the model are not finite
    */
   public abstract SetCounts evaluateSets(Stream<Example> examples, double threshold);
+
+  /**
+   * Measures predictions of {@link Prediction#NONE} on examples some of which have no label that
+   * the model knows.
+   *
+   * @param share see {@link PredictionOptions#withNone}
+   */
+  public NoneMetrics evaluateNone(Stream<Example> examples, double share) {
+    NoneMetrics metrics = new NoneMetrics();
+    PredictionOptions first = PredictionOptions.top(1);
+    PredictionOptions withNone = first.withNone(share);
+    forBatches(
+        examples,
+        batch -> {
+          List<List<Prediction>> answers = predict(batch, withNone);
+          List<List<Prediction>> alone = predict(batch, first);
+          for (int e = 0; e < batch.size(); e++) {
+            List<String> labels = batch.get(e).labels();
+            boolean isNone = labels.stream().noneMatch(this::knows);
+            metrics.add(answers.get(e), alone.get(e).get(0), labels, isNone);
+          }
+        });
+    return metrics;
+  }
+
+  /** Whether the model predicts {@link Prediction#NONE}. */
+  public boolean hasNone() {
+    return noneOdds().isPresent();
+  }
+
+  /** The odds that no label applies; empty if the training was not asked for them. */
+  abstract Optional<NoneOdds> noneOdds();
+
+  private static IllegalArgumentException withoutNone() {
+    return new IllegalArgumentException(
+        "none: expected a model that was trained with TrainingOptions.withNone");
+  }
 
   /** Decisions of this model, none so far. */
   Decisions decisions(double threshold) {

@@ -45,6 +45,7 @@ import org.blocksparse.softmax.TwoLevelLayer;
  * classifier.threshold     of a label's probability, with the highest F1 on held-out examples; not there
  *                          without these
  * classifier.predictionSets {@link PredictionSets}, in base 64; not there without such examples
+ * classifier.none          {@link NoneOdds}; not there unless the training was asked for them
  * classifier.about.*       {@link ModelCard}
  * </pre>
  */
@@ -60,6 +61,7 @@ public final class ClassifierFile {
   private static final String LABEL_COUNTS = "classifier.labelCounts";
   private static final String THRESHOLD = "classifier.threshold";
   private static final String PREDICTION_SETS = "classifier.predictionSets";
+  private static final String NONE = "classifier.none";
 
   /** The scorers that a file may have. */
   private static final Set<List<String>> HEADS =
@@ -137,6 +139,15 @@ public final class ClassifierFile {
 
   public static void setPredictionSets(Map<String, String> metadata, PredictionSets sets) {
     metadata.put(PREDICTION_SETS, sets.encoded());
+  }
+
+  /** The odds that no label applies; empty if a model has none. */
+  static Optional<NoneOdds> none(Map<String, String> metadata) {
+    return Optional.ofNullable(metadata.get(NONE)).map(NoneOdds::decode);
+  }
+
+  public static void setNone(Map<String, String> metadata, NoneOdds odds) {
+    metadata.put(NONE, odds.encoded());
   }
 
   /** Loads a model that {@link Classifier#save} has written. */
@@ -269,6 +280,11 @@ public final class ClassifierFile {
       predictionSets(metadata);
     } catch (IllegalArgumentException e) {
       throw wrong(file, PREDICTION_SETS, e.getMessage());
+    }
+    try {
+      none(metadata);
+    } catch (IllegalArgumentException e) {
+      throw wrong(file, NONE, e.getMessage());
     }
     return metadata;
   }

@@ -97,6 +97,11 @@ final class FastTextClassifier extends Classifier {
   }
 
   @Override
+  Optional<NoneOdds> noneOdds() {
+    return Optional.empty();
+  }
+
+  @Override
   public ElementType weightType() {
     return ElementType.FLOAT32;
   }

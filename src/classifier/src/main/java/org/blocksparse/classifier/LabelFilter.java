@@ -54,6 +54,11 @@ public final class LabelFilter {
     return labels.stream().filter(knows.negate()).sorted().toList();
   }
 
+  /** Whether all labels are allowed. */
+  boolean isOfAll() {
+    return labels.isEmpty() && !only;
+  }
+
   /** The outputs of a model that are allowed. */
   BitSet allowed(Labels known) {
     BitSet outputs = new BitSet(known.size());
@@ -66,7 +71,7 @@ public final class LabelFilter {
 
   /** Returns the filter of the outputs of a model. */
   public Filter outputs(Labels known) {
-    if (labels.isEmpty() && !only) {
+    if (isOfAll()) {
       return Filter.without();
     }
     return only ? Filter.only(named(known)) : Filter.without(named(known));

@@ -4,9 +4,18 @@ package org.blocksparse.classifier;
 /**
  * A label with its probability.
  *
+ * @param label a label of the model, or {@link #NONE}
  * @param logProbability the natural logarithm of the probability
  */
 public record Prediction(String label, float logProbability) {
+  /** Stands for no label of the model; see {@link PredictionOptions#withNone}. */
+  public static final String NONE = "(none)";
+
+  /** Whether this is the prediction that no label of the model applies. */
+  public boolean isNone() {
+    return label.equals(NONE);
+  }
+
   /** The probability. */
   public double probability() {
     return Math.exp(logProbability);

@@ -281,6 +281,11 @@ public final class TrainedClassifier extends Classifier {
   }
 
   @Override
+  Optional<NoneOdds> noneOdds() {
+    return ClassifierFile.none(metadata);
+  }
+
+  @Override
   public ElementType weightType() {
     return head().hasEmbedding() ? layer().weightType() : tree().weightType();
   }

@@ -54,6 +54,7 @@ final class LayeringTest {
               "Explanation",
               "LabelFilter",
               "ModelHead",
+              "NoneMetrics",
               "Prediction",
               "PredictionOptions",
               "PredictionSets",

@@ -77,6 +77,15 @@ final class PredictCommand implements Callable<Integer> {
   private Double coverage;
 
   @Option(
+      names = "--none",
+      paramLabel = "SHARE",
+      description =
+          "Also print the probability that none of the labels applies, as that of a label (none):"
+              + " always, wherever it ranks. SHARE is the share of such lines that you expect, as"
+              + " 0.1. Needs a model of train --none.")
+  private Double none;
+
+  @Option(
       names = "--explain",
       description =
           "After each label and its probability, print its score, the score of an empty line, and"
@@ -98,6 +107,10 @@ final class PredictCommand implements Callable<Integer> {
       throw new InvalidInputException(
           "--threshold: expected no --coverage as well, which has its own");
     }
+    if (coverage != null && none != null) {
+      throw new InvalidInputException(
+          "--none: expected no --coverage as well, whose sets are of known labels");
+    }
     PrintWriter out = streams.out();
     String task = Terminal.isThere() ? null : "predicting"; // there the answers tell
     try (Classifier classifier = model.load();
@@ -112,6 +125,9 @@ final class PredictCommand implements Callable<Integer> {
                       ? chosen.of(classifier)
                       : Coverage.threshold(coverage, classifier).getAsDouble())
               .withUnknown(example -> withoutFeatures++);
+      if (none != null) {
+        options = options.withNone(NoneShare.of(none, classifier));
+      }
       int most = Math.min(MOST_AT_ONCE, Math.max(1, MOST_LABELS_AT_ONCE / top));
       List<Optional<Example>> waiting = new ArrayList<>();
       try {
@@ -163,6 +179,9 @@ final class PredictCommand implements Callable<Integer> {
   }
 
   private static String explained(Classifier classifier, Example example, Prediction prediction) {
+    if (prediction.isNone()) {
+      return line(List.of(prediction));
+    }
     Explanation why = classifier.explain(example, prediction.label());
     StringBuilder line = new StringBuilder(line(List.of(prediction)));
     line.append("\tscore")

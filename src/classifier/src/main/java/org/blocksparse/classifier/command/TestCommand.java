@@ -16,6 +16,7 @@ import java.util.concurrent.Callable;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Decisions;
 import org.blocksparse.classifier.Evaluation;
+import org.blocksparse.classifier.NoneMetrics;
 import org.blocksparse.classifier.SetCounts;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.internal.files.AtomicFile;
@@ -69,6 +70,15 @@ final class TestCommand implements Callable<Integer> {
   private Double coverage;
 
   @Option(
+      names = "--none",
+      paramLabel = "SHARE",
+      description =
+          "Also measure the probabilities of predict --none SHARE, on examples without a label, or"
+              + " with labels that the model does not know, and on the others. The examples are"
+              + " kept in memory.")
+  private Double none;
+
+  @Option(
       names = "--by-label",
       paramLabel = "TSV",
       description =
@@ -105,6 +115,9 @@ final class TestCommand implements Callable<Integer> {
               .orElseGet(() -> classifier.threshold().orElse(EVEN));
       OptionalDouble ofSets =
           coverage == null ? OptionalDouble.empty() : Coverage.threshold(coverage, classifier);
+      if (none != null) {
+        NoneShare.of(none, classifier);
+      }
       List<Example> all = new ArrayList<>();
       long began = System.nanoTime();
       Evaluation evaluation =
@@ -124,6 +137,9 @@ final class TestCommand implements Callable<Integer> {
       printReliability(evaluation.decisions(), out);
       if (ofSets.isPresent()) {
         printSets(classifier.evaluateSets(all.stream(), ofSets.getAsDouble()), out);
+      }
+      if (none != null) {
+        printNone(classifier.evaluateNone(all.stream(), none), out);
       }
       if (byLabel != null) {
         writeByLabel(evaluation.decisions().byLabel());
@@ -196,7 +212,7 @@ final class TestCommand implements Callable<Integer> {
   }
 
   private void keep(Example example, List<Example> all) {
-    if (coverage != null) {
+    if (coverage != null || none != null) {
       all.add(example);
     }
   }
@@ -210,6 +226,17 @@ final class TestCommand implements Callable<Integer> {
           "of %,d examples whose labels have fewer than %d examples in the training: %.4f; %.2f%n",
           sets.rareExamples(), SetCounts.FEW, sets.rareCoverage(), sets.rareSize());
     }
+  }
+
+  private void printNone(NoneMetrics metrics, PrintWriter out) {
+    out.printf(
+        "%n%,d of %,d examples have no label that the model knows (%.4f; expected %s)%n",
+        metrics.none(), metrics.examples(), (double) metrics.none() / metrics.examples(), none);
+    out.printf("%36s %9s%n", "AUROC", "accuracy");
+    out.printf("%-26s %9.4f %9.4f%n", "with (none)", metrics.auroc(), metrics.accuracy());
+    out.printf(
+        "%-26s %9.4f %9.4f%n",
+        "first label, best cut-off", metrics.aurocOfFirst(), metrics.accuracyOfFirst());
   }
 
   private void writeByLabel(List<Decisions.OfLabel> labels) throws IOException {

@@ -144,6 +144,14 @@ final class TrainCommand implements Callable<Integer> {
   private String labelTexts;
 
   @Option(
+      names = "--none",
+      description =
+          "Learn when none of the labels applies, for predict --none: from models that lack a part"
+              + " of the labels, or from examples without a label if there are 10 or more. Takes up"
+              + " to four times as long.")
+  private boolean none;
+
+  @Option(
       names = "--dimension",
       paramLabel = "N",
       description =
@@ -313,6 +321,8 @@ final class TrainCommand implements Callable<Integer> {
   private void requireNoOptionInVain() {
     requireNothingOfANewModel();
     input.requireColumns(file);
+    refuse(
+        none && from != null, "--none: expected no --from as well, which learned other examples");
     refuse(tune != null && validation == null, "--tune: expected --validation as well");
     refuse(
         tune != null && rate != null && epochs != null && dimension != null,
@@ -515,6 +525,7 @@ final class TrainCommand implements Callable<Integer> {
     options = rate == null ? options : options.withRate(rate);
     options = smoothing == null ? options : options.withSmoothing(smoothing);
     options = labelTree ? options.withLabelTree() : options;
+    options = none ? options.withNone() : options;
     options = head == null ? options : options.withHead(head);
     options = vectors == null ? options : options.withPretrained(vectors);
     options = dimension == null ? options : options.withDimension(dimension);

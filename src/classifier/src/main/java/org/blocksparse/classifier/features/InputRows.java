@@ -5,6 +5,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.function.LongConsumer;
 import java.util.stream.IntStream;
 import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag.Mode;
@@ -78,6 +79,23 @@ public record InputRows(boolean text, FeatureExtractor textFeatures, FeatureVoca
     boolean[] found = {false};
     textFeatures.of(example.text(), key -> found[0] |= vocabulary.row(key) >= 0);
     return found[0];
+  }
+
+  /** The share of words, or of features, that have no row; 0 if there are none. */
+  public double shareOfUnknownWords(Example example) {
+    requireKind(example);
+    int[] counts = new int[2]; // all, unknown
+    LongConsumer count =
+        key -> {
+          counts[0]++;
+          counts[1] += vocabulary.row(key) < 0 ? 1 : 0;
+        };
+    if (text) {
+      textFeatures.words(example.text(), count);
+    } else {
+      IntStream.of(example.indices()).forEach(count::accept);
+    }
+    return counts[0] == 0 ? 0 : (double) counts[1] / counts[0];
   }
 
   /** The features of an example that have a row, by row; those that share one, in a list. */

@@ -6,6 +6,7 @@ import java.util.TreeMap;
 import java.util.concurrent.CancellationException;
 import java.util.stream.Stream;
 import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.classifier.examples.Example;
 
 /**
@@ -35,13 +36,26 @@ public final class Training {
    */
   public static Classifier train(Stream<Example> examples, TrainingOptions options) {
     HeadTraining.requireHead(options);
-    FeatureTrial.Choice choice = FeatureTrial.choose(examples, options);
+    NoneTraining none = options.none() ? new NoneTraining(options.seed()) : null;
+    Stream<Example> all = none == null ? examples : examples.sequential().peek(none::add);
+    FeatureTrial.Choice choice = FeatureTrial.choose(all, options);
     TrainingSet set = TrainingSet.of(choice.examples(), choice.options());
     Map<String, String> card = new TreeMap<>(choice.gains());
     card.putAll(options.card()); // once, however many trainings there are
     TrainingOptions first = choice.options().withCard(() -> card);
     TrainingOptions chosen =
         first.tuning().isZero() ? first : new Tuner(set, first, System::nanoTime).search();
-    return new HeadTraining(set, chosen).train();
+    if (none == null) {
+      return new HeadTraining(set, chosen).train();
+    }
+    none.requireEnough();
+    TrainedClassifier model = new HeadTraining(set, chosen).train();
+    try {
+      none.fit(model, chosen);
+      return model;
+    } catch (Throwable e) {
+      model.close();
+      throw e;
+    }
   }
 }

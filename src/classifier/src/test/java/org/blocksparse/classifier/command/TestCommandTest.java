@@ -132,6 +132,31 @@ final class TestCommandTest extends Commands {
   }
 
   @Test
+  void noneIsMeasuredAndPrinted() throws IOException {
+    runWell("train", "-o", model, "--head", "linear", "--none", training);
+    String measured = runWell("test", model, test, "--none", 0.2);
+    assertTrue(measured.contains(" examples have no label that the model knows ("), measured);
+    assertTrue(measured.contains("\nwith (none) "), measured);
+    String answers = runWell("predict", model, test, "--none", 0.2, "--top", 1);
+    assertTrue(answers.lines().allMatch(line -> line.contains("(none)\t")), answers);
+    assertTrue(answers.lines().allMatch(line -> line.split("\t").length == 4), answers);
+    assertTrue(runWell("predict", model, test, "--none", 0.2, "--explain").contains("(none)\t"));
+    assertEquals(
+        "--none: expected a share above 0 and below 1 but was 1.0\n",
+        run("predict", model, test, "--none", 1).err());
+    assertEquals(
+        "--none: expected no --coverage as well, whose sets are of known labels\n",
+        run("predict", model, test, "--none", 0.2, "--coverage", 0.9).err());
+    assertEquals(
+        "--none: expected no --from as well, which learned other examples\n",
+        run("train", "-o", folder.resolve("next"), "--from", model, "--none", training).err());
+    Path without = without("classifier.none");
+    assertEquals(
+        "--none: expected a model that train --none has written\n",
+        run("test", without, test, "--none", 0.2).err());
+  }
+
+  @Test
   void rareLabels_areMeasured_ifTheModelHasLabelCounts() throws IOException {
     Files.write(model, trained);
     assertTrue(
