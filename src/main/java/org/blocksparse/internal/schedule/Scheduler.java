@@ -50,13 +50,6 @@ public final class Scheduler {
   /** Multiply-adds that take about as long as waking a thread. */
   private static final long WAKING_WORK = 1 << 20;
 
-  /**
-   * Multiply-adds below which even a helper that spins costs more than it saves. Operations between
-   * the two have helpers if they follow another one so soon that a helper spins, or would, if it
-   * was awake: a loop wakes it once.
-   */
-  private static final long SPINNING_WORK = 1 << 19;
-
   /** Claims for each worker if all tasks were equal. */
   private static final int CLAIMS_PER_WORKER = 4;
 
@@ -76,9 +69,6 @@ public final class Scheduler {
 
   /** Threads that are in an operation large enough for helpers, of any scheduler. */
   private static final AtomicInteger CALLERS = new AtomicInteger();
-
-  /** The end of the last operation that helpers of the library may have helped. */
-  private static volatile long lastEnd = System.nanoTime() - Long.MAX_VALUE / 2;
 
   private static final HelperThreads HELPERS = new HelperThreads(PROCESSORS - 1, CALLERS);
 
@@ -191,9 +181,8 @@ public final class Scheduler {
 
   private <S extends Share> void run(
       int tasks, long work, int barrier, Supplier<S> shares, SharedBody<S> body) {
-    long spinNanos = executor == null && work >= SPINNING_WORK ? spin.nanos() : 0;
-    boolean shared =
-        work >= WAKING_WORK || (spinNanos > 0 && System.nanoTime() - lastEnd < spinNanos);
+    boolean shared = work >= WAKING_WORK;
+    long spinNanos = executor == null && shared ? spin.nanos() : 0;
     int workers = shared ? Math.min(Math.min(maxWorkers, MOST_WORKERS), tasks) : 1;
     StackRoom.require(workers > 1); // the one guard of all operations; see there
     if (tasks == 0) {
@@ -213,9 +202,6 @@ public final class Scheduler {
       } finally {
         CALLERS.decrementAndGet();
       }
-    }
-    if (spinNanos > 0) {
-      lastEnd = System.nanoTime();
     }
   }
 
