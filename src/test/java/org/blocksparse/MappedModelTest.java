@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
-import static org.blocksparse.internal.Access.IO;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -27,6 +26,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.TensorFile;
@@ -218,7 +218,7 @@ final class MappedModelTest {
   void isRefusedIfTheFileShrinksWhileItIsLoaded(int tensorsBefore) throws IOException {
     for (LoadOptions options :
         List.of(LoadOptions.copied(), LoadOptions.mapped(), LoadOptions.copyOnWrite())) {
-      if (IO.settings(options).isMapped()) {
+      if (LoadSettings.from(options).isMapped()) {
         assumeTrue(Backend.isNative());
       }
       Path file = saved();

@@ -15,6 +15,7 @@ import org.blocksparse.SparseRows;
 import org.blocksparse.Weights;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.experts.MixtureOfExperts;
+import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.products.OptimizerState;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.LabelTree;
@@ -98,15 +99,16 @@ class ModelFuzzTest {
         int slot = layer.assignment().slotOf(output);
         Fuzzing.require(layer.assignment().output(c, slot) == output, "no permutation");
         float weight = layer.W2().get(c, layer.features() - 1, slot);
-        Fuzzing.require(Float.isFinite(weight) || options.settings().isMapped(), "is not finite");
+        Fuzzing.require(
+            Float.isFinite(weight) || LoadSettings.from(options).isMapped(), "is not finite");
       }
     }
     for (int output = 0; layer.hasLabels() && output < layer.labels().size(); output++) {
       try {
         int found = layer.labels().output(layer.labels().name(output));
-        Fuzzing.require(found == output || options.settings().isMapped(), "is not found");
+        Fuzzing.require(found == output || LoadSettings.from(options).isMapped(), "is not found");
       } catch (IllegalStateException e) {
-        Fuzzing.require(options.settings().isMapped(), "is not UTF-8");
+        Fuzzing.require(LoadSettings.from(options).isMapped(), "is not UTF-8");
       }
     }
   }
@@ -118,7 +120,7 @@ class ModelFuzzTest {
       Fuzzing.require(
           Float.isFinite(sums.get(0, bag.features() - 1))
               || bag.weightType() != ElementType.FLOAT32
-              || options.settings().isMapped(),
+              || LoadSettings.from(options).isMapped(),
           "is not finite");
     }
   }

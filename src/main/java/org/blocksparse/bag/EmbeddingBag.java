@@ -2,7 +2,6 @@
 package org.blocksparse.bag;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.IO;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -20,6 +19,7 @@ import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.StepEvent;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.Reading;
+import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.sparse.Bags.Reduction;
@@ -402,7 +402,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
     BagFile.save(
         new BagFile.Content(memory, metadata),
         requireNonNull(file, "file"),
-        IO.settings(requireNonNull(options, "options")));
+        SaveSettings.from(requireNonNull(options, "options")));
   }
 
   /**
@@ -431,7 +431,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
    */
   public static EmbeddingBag load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
-    LoadSettings settings = IO.settings(requireNonNull(options, "options"));
+    LoadSettings settings = LoadSettings.from(requireNonNull(options, "options"));
     BagFile.Content content = Reading.of(file, () -> BagFile.load(file, settings));
     return new EmbeddingBag(content.bag(), content.metadata());
   }

@@ -2,7 +2,6 @@
 package org.blocksparse.experts;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.IO;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -627,7 +626,7 @@ public final class MixtureOfExperts implements AutoCloseable {
    */
   public void save(Path file, SaveOptions options) throws IOException {
     requireNonNull(file, "file");
-    SaveSettings settings = IO.settings(requireNonNull(options, "options"));
+    SaveSettings settings = SaveSettings.from(requireNonNull(options, "options"));
     try (OperandLease lease = parameters.lease(new OperandLease())) {
       ExpertsFile.save(
           new ExpertsFile.Content(
@@ -661,7 +660,7 @@ public final class MixtureOfExperts implements AutoCloseable {
    */
   public static MixtureOfExperts load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
-    LoadSettings settings = IO.settings(requireNonNull(options, "options"));
+    LoadSettings settings = LoadSettings.from(requireNonNull(options, "options"));
     return Reading.of(
         file,
         () ->
@@ -695,7 +694,8 @@ public final class MixtureOfExperts implements AutoCloseable {
   public static MixtureOfExperts load(Path file, LoadOptions options, ExpertCache cache)
       throws IOException {
     requireNonNull(cache, "cache");
-    if (IO.settings(requireNonNull(options, "options")).memory() != LoadSettings.Memory.MAPPED) {
+    if (LoadSettings.from(requireNonNull(options, "options")).memory()
+        != LoadSettings.Memory.MAPPED) {
       throw new IllegalArgumentException("options: expected LoadOptions.mapped()");
     }
     MixtureOfExperts layer = load(file, options);

@@ -17,9 +17,7 @@ import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.internal.search.SparseTerm;
 import org.blocksparse.internal.sparse.Bags;
 import org.blocksparse.internal.tensors.OperandLease;
-import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.ModelPart;
-import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.ranking.Filter;
@@ -34,9 +32,6 @@ import org.blocksparse.softmax.TwoLevelLayer;
  * <p>This class names types of all packages: no other class below them does.
  */
 public final class Access {
-  /** Options of files. */
-  public static final Io IO = open(Io.class, "org.blocksparse.io.IoAccess");
-
   /** Embedding bags. */
   public static final Bags BAGS = open(Bags.class, "org.blocksparse.bag.BagAccess");
 
@@ -57,13 +52,6 @@ public final class Access {
     } catch (ReflectiveOperationException e) {
       throw new LinkageError(implementation + " cannot be made", e);
     }
-  }
-
-  /** Of {@code org.blocksparse.io}. */
-  public interface Io {
-    SaveSettings settings(SaveOptions options);
-
-    LoadSettings settings(LoadOptions options);
   }
 
   /** Of packages whose layers can be parts of the files of others. */

@@ -1,44 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.io;
 
-import static java.util.Objects.requireNonNull;
-
 import org.blocksparse.FileFormatException;
 import org.blocksparse.Progress;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.files.LoadSettings;
-import org.blocksparse.internal.files.LoadSettings.Memory;
-import org.blocksparse.internal.files.Reading;
-import org.blocksparse.internal.kernels.Engine;
 
 /**
  * Options to load layers, such as {@link org.blocksparse.softmax.HierarchicalSoftmax#load} and
  * {@link org.blocksparse.bag.EmbeddingBag#load}. W2 below also stands for the table of a bag, and
  * for W1 and W2 of experts. Immutable.
  */
-public final class LoadOptions {
-  private final Memory memory;
-  private final boolean optimizerState;
-  private final Workers workers;
-  private final Progress progress;
-
-  private LoadOptions(Memory memory, boolean optimizerState, Workers workers, Progress progress) {
-    this.memory = memory;
-    this.optimizerState = optimizerState;
-    this.workers = requireNonNull(workers, "workers");
-    this.progress = requireNonNull(progress, "progress");
-  }
-
-  private static LoadOptions of(Memory memory) {
-    return new LoadOptions(memory, true, Workers.common(), (done, total) -> {});
-  }
-
+public sealed interface LoadOptions permits LoadSettings {
   /**
    * Reads the whole file into memory and checks it; the file may change afterwards. It may be in
    * any file system.
    */
-  public static LoadOptions copied() {
-    return of(Memory.COPIED);
+  static LoadOptions copied() {
+    return LoadSettings.of(LoadSettings.Memory.COPIED);
   }
 
   /**
@@ -57,8 +36,8 @@ public final class LoadOptions {
    * UnsupportedOperationException}. It must be aligned, as all files of this library are: if the
    * length of its header is not a multiple of four, loading throws {@link FileFormatException}.
    */
-  public static LoadOptions mapped() {
-    return of(Memory.MAPPED);
+  static LoadOptions mapped() {
+    return LoadSettings.of(LoadSettings.Memory.MAPPED);
   }
 
   /**
@@ -66,8 +45,8 @@ public final class LoadOptions {
    * changed pages become private to this process. The file never changes. Without the native
    * library, the file must be writable.
    */
-  public static LoadOptions copyOnWrite() {
-    return of(Memory.COPY_ON_WRITE);
+  static LoadOptions copyOnWrite() {
+    return LoadSettings.of(LoadSettings.Memory.COPY_ON_WRITE);
   }
 
   /**
@@ -76,29 +55,16 @@ public final class LoadOptions {
    * much. {@link org.blocksparse.softmax.TwoLevelLayer#steps} is loaded, but training starts with a
    * new optimizer state, and saving the layer does not save the old state.
    */
-  public LoadOptions withoutOptimizerState() {
-    return new LoadOptions(memory, false, workers, progress);
-  }
+  LoadOptions withoutOptimizerState();
 
   /** The threads that run every call of the layer; by default {@link Workers#common}. */
-  public LoadOptions withWorkers(Workers all) {
-    return new LoadOptions(memory, optimizerState, all, progress);
-  }
+  LoadOptions withWorkers(Workers all);
 
   /**
    * The listener receives the number of bytes read; for a mapped file, without the mapped bytes.
    */
-  public LoadOptions withProgress(Progress listener) {
-    return new LoadOptions(memory, optimizerState, workers, listener);
-  }
-
-  LoadSettings settings() {
-    return new LoadSettings(
-        memory, optimizerState, Engine.from(workers), progress, Reading::shrunk);
-  }
+  LoadOptions withProgress(Progress listener);
 
   /** The threads that run every call of the layer. */
-  public Workers workers() {
-    return workers;
-  }
+  Workers workers();
 }

@@ -6,13 +6,8 @@ import static org.blocksparse.internal.Access.BAGS;
 import static org.blocksparse.internal.Access.LINEAR;
 
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 import org.blocksparse.Progress;
-import org.blocksparse.internal.files.ModelNames;
-import org.blocksparse.internal.files.SafeTensorsWriter;
 import org.blocksparse.internal.files.SaveSettings;
 
 /**
@@ -21,31 +16,10 @@ import org.blocksparse.internal.files.SaveSettings;
  * the parts to write besides the parameters. Weights are written in the type that they have: to
  * save in another type, save the copy that {@code withWeights} of the layer returns. Immutable.
  */
-public final class SaveOptions {
-  /** Null: those that the layer was loaded with. */
-  private final Map<String, String> metadata;
-
-  private final boolean optimizerState;
-
-  /** Read their memory when they are saved, because they may grow until then. */
-  private final List<ModelPart> parts;
-
-  private final Progress progress;
-
-  private SaveOptions(
-      Map<String, String> metadata,
-      boolean optimizerState,
-      List<ModelPart> parts,
-      Progress progress) {
-    this.metadata = metadata;
-    this.optimizerState = optimizerState;
-    this.parts = parts;
-    this.progress = progress;
-  }
-
+public sealed interface SaveOptions permits SaveSettings {
   /** The parameters, the classes, and the metadata that the layer was loaded with. */
-  public static SaveOptions defaults() {
-    return new SaveOptions(null, false, List.of(), (done, total) -> {});
+  static SaveOptions defaults() {
+    return SaveSettings.DEFAULTS;
   }
 
   /**
@@ -59,31 +33,10 @@ public final class SaveOptions {
    * @throws IllegalArgumentException if a key begins with {@code blocksparse.}, or if a string
    *     contains an unpaired surrogate
    */
-  public SaveOptions withMetadata(Map<String, String> entries) {
-    for (Map.Entry<String, String> entry : requireNonNull(entries, "metadata").entrySet()) {
-      requireNonNull(entry.getKey(), "metadata");
-      requireNonNull(entry.getValue(), "metadata");
-      if (!SafeTensorsWriter.isText(entry.getKey())
-          || !SafeTensorsWriter.isText(entry.getValue())) {
-        throw new IllegalArgumentException(
-            "metadata: the key or value of an entry holds half of a pair of surrogates");
-      }
-      if (entry.getKey().startsWith(ModelNames.RESERVED)) {
-        throw new IllegalArgumentException(
-            "metadata: the key "
-                + entry.getKey()
-                + " begins with "
-                + ModelNames.RESERVED
-                + ", as only the format's own do");
-      }
-    }
-    return new SaveOptions(new TreeMap<>(entries), optimizerState, parts, progress);
-  }
+  SaveOptions withMetadata(Map<String, String> entries);
 
   /** Also saves the optimizer state, to continue training exactly. */
-  public SaveOptions withOptimizerState() {
-    return new SaveOptions(metadata, true, parts, progress);
-  }
+  SaveOptions withOptimizerState();
 
   /**
    * Saves another layer in the same file: the {@link org.blocksparse.bag.EmbeddingBag} that
@@ -95,30 +48,17 @@ public final class SaveOptions {
    *
    * @throws IllegalArgumentException if there is a part of the same class already
    */
-  public SaveOptions with(ModelPart part) {
+  default SaveOptions with(ModelPart part) {
     requireNonNull(part, "part");
-    for (ModelPart other : parts) {
-      if (other.getClass() == part.getClass()) {
-        throw new IllegalArgumentException(
-            "part: expected one " + part.getClass().getSimpleName() + " but was a second one");
-      }
-    }
-    List<ModelPart> all = new ArrayList<>(parts);
-    all.add(part);
-    return new SaveOptions(metadata, optimizerState, List.copyOf(all), progress);
+    return SaveSettings.from(this)
+        .withPart(
+            part.getClass(),
+            () -> {
+              SaveSettings.Part bag = BAGS.partOrNull(part);
+              return requireNonNull(bag != null ? bag : LINEAR.partOrNull(part), "part");
+            });
   }
 
   /** The listener receives the number of bytes written. */
-  public SaveOptions withProgress(Progress listener) {
-    return new SaveOptions(metadata, optimizerState, parts, requireNonNull(listener, "progress"));
-  }
-
-  SaveSettings settings() {
-    List<SaveSettings.Part> inFile = new ArrayList<>();
-    for (ModelPart part : parts) {
-      SaveSettings.Part bag = BAGS.partOrNull(part);
-      inFile.add(requireNonNull(bag != null ? bag : LINEAR.partOrNull(part), "part"));
-    }
-    return new SaveSettings(metadata, optimizerState, inFile, progress);
-  }
+  SaveOptions withProgress(Progress listener);
 }

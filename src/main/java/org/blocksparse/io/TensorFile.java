@@ -99,7 +99,7 @@ public final class TensorFile implements AutoCloseable {
   public static void save(Path file, NamedTensors tensors) throws IOException {
     requireNonNull(file, "file");
     requireNonNull(tensors, "tensors");
-    SaveSettings settings = tensors.options().settings();
+    SaveSettings settings = SaveSettings.from(tensors.options());
     try (OperandLease lease = new OperandLease();
         WeightsFile weights = new WeightsFile("tensors", settings)) {
       tensors.addTo(weights, lease);
@@ -125,7 +125,7 @@ public final class TensorFile implements AutoCloseable {
     requireNonNull(file, "file");
     requireNonNull(options, "options");
     FileEvent event = Recorder.file();
-    LoadSettings settings = options.settings();
+    LoadSettings settings = LoadSettings.from(options);
     SafeTensorsReader reader =
         Reading.of(
             file,

@@ -2,7 +2,6 @@
 package org.blocksparse.linear;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.IO;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -218,7 +217,9 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
   public static LinearLabelTree load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
     return load(
-        file, IO.settings(requireNonNull(options, "options")), LinearModelFile.FORMAT.prefix());
+        file,
+        LoadSettings.from(requireNonNull(options, "options")),
+        LinearModelFile.FORMAT.prefix());
   }
 
   static LinearLabelTree load(Path file, LoadSettings settings, String prefix) throws IOException {

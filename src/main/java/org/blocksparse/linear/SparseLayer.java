@@ -2,7 +2,6 @@
 package org.blocksparse.linear;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.IO;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -158,7 +157,7 @@ abstract sealed class SparseLayer implements AutoCloseable permits LinearLabelTr
    */
   public void save(Path file, SaveOptions options) throws IOException {
     requireNonNull(file, "file");
-    SaveSettings settings = IO.settings(requireNonNull(options, "options"));
+    SaveSettings settings = SaveSettings.from(requireNonNull(options, "options"));
     settings.requireNoPart();
     if (settings.optimizerState()) {
       throw new IllegalArgumentException(

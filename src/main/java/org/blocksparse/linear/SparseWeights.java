@@ -2,7 +2,6 @@
 package org.blocksparse.linear;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.IO;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -214,7 +213,9 @@ public final class SparseWeights extends SparseLayer {
   public static SparseWeights load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
     return load(
-        file, IO.settings(requireNonNull(options, "options")), SparseModelFile.FORMAT.prefix());
+        file,
+        LoadSettings.from(requireNonNull(options, "options")),
+        SparseModelFile.FORMAT.prefix());
   }
 
   static SparseWeights load(Path file, LoadSettings settings, String prefix) throws IOException {

@@ -2,7 +2,6 @@
 package org.blocksparse.mixture;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.IO;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -17,6 +16,7 @@ import org.blocksparse.SparseRows;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.files.NameTable;
+import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.FilterLists;
 import org.blocksparse.internal.search.RankedRows;
@@ -449,7 +449,7 @@ public final class Mixture implements AutoCloseable {
   public void save(Path file, SaveOptions options) throws IOException {
     requireNonNull(file, "file");
     new MixtureFile(scorers, weights, addsProbabilities, calibration, metadata)
-        .save(file, IO.settings(requireNonNull(options, "options")), labelsOrNull());
+        .save(file, SaveSettings.from(requireNonNull(options, "options")), labelsOrNull());
   }
 
   /** Loads a mixture into memory; see {@link #load(Path, LoadOptions)}. */

@@ -2,7 +2,6 @@
 package org.blocksparse.mixture;
 
 import static org.blocksparse.internal.Access.BAGS;
-import static org.blocksparse.internal.Access.IO;
 import static org.blocksparse.internal.Access.LINEAR;
 import static org.blocksparse.internal.Access.SOFTMAX;
 
@@ -86,7 +85,8 @@ record MixtureFile(
               LabelsFile.add(NameTable.from(labels), written.tensors()));
     }
     Map<String, String> strings = settings.metadataOr(ofUser);
-    SaveSettings all = new SaveSettings(strings, false, parts, settings.progress());
+    SaveSettings all =
+        new SaveSettings(strings, false, List.of(), settings.progress()).withParts(parts);
     if (layer != null) {
       SOFTMAX.save(layer.layer(), file, all);
       return;
@@ -178,7 +178,7 @@ record MixtureFile(
       NameTable names) {}
 
   private static Mixture loadParts(Path file, LoadOptions options) throws IOException {
-    LoadSettings settings = IO.settings(options);
+    LoadSettings settings = LoadSettings.from(options);
     Header header = Reading.of(file, () -> header(file));
     List<Scorer> scorers = new ArrayList<>();
     int trees = 0;

@@ -2,7 +2,6 @@
 package org.blocksparse.softmax;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.IO;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -89,7 +88,7 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
    */
   public static HierarchicalSoftmax load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
-    LoadSettings settings = IO.settings(requireNonNull(options, "options"));
+    LoadSettings settings = LoadSettings.from(requireNonNull(options, "options"));
     return new HierarchicalSoftmax(
         Reading.of(file, () -> ModelFile.load(file, settings, Link.SOFTMAX)));
   }

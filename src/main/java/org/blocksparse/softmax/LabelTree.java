@@ -2,7 +2,6 @@
 package org.blocksparse.softmax;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.IO;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -81,7 +80,7 @@ public final class LabelTree extends TwoLevelLayer<SparseRows> {
    */
   public static LabelTree load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
-    LoadSettings settings = IO.settings(requireNonNull(options, "options"));
+    LoadSettings settings = LoadSettings.from(requireNonNull(options, "options"));
     return new LabelTree(Reading.of(file, () -> ModelFile.load(file, settings, Link.LOGISTIC)));
   }
 

@@ -2,7 +2,6 @@
 package org.blocksparse.softmax;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.IO;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -13,6 +12,7 @@ import java.util.function.Function;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.files.NameTable;
+import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.Link;
 import org.blocksparse.internal.search.ClassTable;
@@ -194,7 +194,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
         names(),
         steps,
         requireNonNull(parts, "parts"),
-        IO.settings(requireNonNull(options, "options")));
+        SaveSettings.from(requireNonNull(options, "options")));
   }
 
   /** The given classes, or the default. */

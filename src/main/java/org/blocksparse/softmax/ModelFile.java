@@ -66,8 +66,8 @@ final class ModelFile {
       if (settings.optimizerState()) {
         addState(memory, lease, tensors, metadata);
       }
-      for (SaveSettings.Part part : settings.parts()) {
-        part.addTo(weights, settings, metadata, lease);
+      for (SaveSettings.PartOf part : settings.parts()) {
+        part.now().get().addTo(weights, settings, metadata, lease);
       }
       if (layer.labels() != null) {
         LabelsFile.add(layer.labels(), tensors);

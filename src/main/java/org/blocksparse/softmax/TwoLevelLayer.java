@@ -3,7 +3,6 @@ package org.blocksparse.softmax;
 
 import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.Access.BAGS;
-import static org.blocksparse.internal.Access.IO;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -294,7 +293,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    */
   public void save(Path file, SaveOptions options) throws IOException {
     requireNonNull(file, "file");
-    save(file, IO.settings(requireNonNull(options, "options")));
+    save(file, SaveSettings.from(requireNonNull(options, "options")));
   }
 
   final void save(Path file, SaveSettings settings) throws IOException {

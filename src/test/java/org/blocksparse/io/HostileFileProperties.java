@@ -372,7 +372,7 @@ final class HostileFileProperties {
         askFor(layer.labels());
       }
       if (layer.weightType() == ElementType.FLOAT32
-          && options.settings().memory() != LoadSettings.Memory.MAPPED) {
+          && LoadSettings.from(options).memory() != LoadSettings.Memory.MAPPED) {
         mayOverflow(() -> LayerKind.step(layer, x, Optimizer.adagrad(0.1f), output));
       }
     }
@@ -458,7 +458,7 @@ final class HostileFileProperties {
           bag -> {
             boolean steps =
                 bag.weightType() == ElementType.FLOAT32
-                    && way.settings().memory() != LoadSettings.Memory.MAPPED;
+                    && LoadSettings.from(way).memory() != LoadSettings.Memory.MAPPED;
             stepBag(bag, steps ? Optimizer.adagrad(0.1f) : null);
           });
     }
@@ -475,7 +475,7 @@ final class HostileFileProperties {
           layer -> {
             boolean trains =
                 layer.weightType() == ElementType.FLOAT32
-                    && way.settings().memory() != LoadSettings.Memory.MAPPED;
+                    && LoadSettings.from(way).memory() != LoadSettings.Memory.MAPPED;
             stepExperts(layer, trains ? Optimizer.adagrad(0.1f) : null);
           });
     }

@@ -19,6 +19,7 @@ import java.util.Map;
 import java.util.stream.Stream;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.softmax.ClassAssignment;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.ModelFileTest;
@@ -64,7 +65,7 @@ final class OpenFilesTest {
 
   private static Arguments layer(LoadOptions options) {
     return kind(
-        "a layer, " + options.settings().memory(),
+        "a layer, " + LoadSettings.from(options).memory(),
         file -> {
           try (HierarchicalSoftmax layer = ModelFileTest.layer()) {
             layer.save(file);
@@ -75,7 +76,7 @@ final class OpenFilesTest {
 
   private static Arguments tensors(LoadOptions options) {
     return kind(
-        "tensors, " + options.settings().memory(),
+        "tensors, " + LoadSettings.from(options).memory(),
         file -> {
           try (FloatTensor tensor = FloatTensor.zeros(5)) {
             TensorFile.save(file, Map.of("a", tensor));

@@ -1,32 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.files;
 
+import static java.util.Objects.requireNonNull;
+
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.function.Function;
 import org.blocksparse.Progress;
+import org.blocksparse.Workers;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.io.LoadOptions;
 
 /**
  * How a model is taken from its file.
  *
  * @param optimizerState whether it is read
- * @param damage makes the exception of a mapped file that has shrunk
  */
-public record LoadSettings(
-    Memory memory,
-    boolean optimizerState,
-    Engine engine,
-    Progress progress,
-    Function<Path, IOException> damage) {
+public record LoadSettings(Memory memory, boolean optimizerState, Engine engine, Progress progress)
+    implements LoadOptions {
   /** Where W2 or the table of a bag, nearly all of a file, goes. */
   public enum Memory {
     COPIED,
     MAPPED,
     COPY_ON_WRITE
+  }
+
+  /** Returns the only implementation of the options. */
+  public static LoadSettings from(LoadOptions options) {
+    return (LoadSettings) options;
+  }
+
+  /** Returns the defaults: with optimizer state, on the common workers. */
+  public static LoadSettings of(Memory memory) {
+    return new LoadSettings(memory, true, Engine.from(Workers.common()), (done, total) -> {});
+  }
+
+  @Override
+  public LoadSettings withoutOptimizerState() {
+    return new LoadSettings(memory, false, engine, progress);
+  }
+
+  @Override
+  public LoadSettings withWorkers(Workers all) {
+    return new LoadSettings(
+        memory, optimizerState, Engine.from(requireNonNull(all, "workers")), progress);
+  }
+
+  @Override
+  public LoadSettings withProgress(Progress listener) {
+    return new LoadSettings(memory, optimizerState, engine, requireNonNull(listener, "progress"));
+  }
+
+  @Override
+  public Workers workers() {
+    return engine;
   }
 
   /** Whether W2 and the table are used where they lie. */
@@ -65,7 +95,7 @@ public record LoadSettings(
   /** Opens a file. */
   public SafeTensorsReader open(Path file) throws IOException {
     return isMapped()
-        ? SafeTensorsReader.map(file, memory == Memory.COPY_ON_WRITE, damage)
+        ? SafeTensorsReader.map(file, memory == Memory.COPY_ON_WRITE, Reading::shrunk)
         : SafeTensorsReader.open(file);
   }
 

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.files;
 
+import static java.util.Objects.requireNonNull;
+
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
+import java.util.function.Supplier;
 import org.blocksparse.Progress;
 import org.blocksparse.internal.memory.StorageLease;
+import org.blocksparse.io.SaveOptions;
 
 /**
  * The content of a file besides the parameters.
@@ -13,12 +19,80 @@ import org.blocksparse.internal.memory.StorageLease;
  * @param parts the other layers in the same file
  */
 public record SaveSettings(
-    Map<String, String> metadata, boolean optimizerState, List<Part> parts, Progress progress) {
+    Map<String, String> metadata, boolean optimizerState, List<PartOf> parts, Progress progress)
+    implements SaveOptions {
+  /** Parameters, classes and the metadata of the layer. */
+  public static final SaveSettings DEFAULTS =
+      new SaveSettings(null, false, List.of(), (done, total) -> {});
+
+  /**
+   * A part and its class.
+   *
+   * @param now returns the part when the file is written, since its memory may grow until then
+   */
+  public record PartOf(Class<?> type, Supplier<Part> now) {}
+
   /** Another layer in the file of a layer. */
   public interface Part {
     /** Adds its tensors and metadata to a file, and the memory that they are in to a lease. */
     void addTo(
         WeightsFile file, SaveSettings settings, Map<String, String> metadata, StorageLease lease);
+  }
+
+  /** Returns the only implementation of the options. */
+  public static SaveSettings from(SaveOptions options) {
+    return (SaveSettings) options;
+  }
+
+  /** Returns settings with these parts instead. */
+  public SaveSettings withParts(List<Part> all) {
+    List<PartOf> made = all.stream().map(part -> new PartOf(part.getClass(), () -> part)).toList();
+    return new SaveSettings(metadata, optimizerState, made, progress);
+  }
+
+  /** Returns settings with one more part; see {@link SaveOptions#with}. */
+  public SaveSettings withPart(Class<?> type, Supplier<Part> part) {
+    List<PartOf> all = new ArrayList<>(parts);
+    for (PartOf other : parts) {
+      if (other.type() == type) {
+        throw new IllegalArgumentException(
+            "part: expected one " + type.getSimpleName() + " but was a second one");
+      }
+    }
+    all.add(new PartOf(type, part));
+    return new SaveSettings(metadata, optimizerState, List.copyOf(all), progress);
+  }
+
+  @Override
+  public SaveSettings withMetadata(Map<String, String> entries) {
+    for (Map.Entry<String, String> entry : requireNonNull(entries, "metadata").entrySet()) {
+      requireNonNull(entry.getKey(), "metadata");
+      requireNonNull(entry.getValue(), "metadata");
+      if (!SafeTensorsWriter.isText(entry.getKey())
+          || !SafeTensorsWriter.isText(entry.getValue())) {
+        throw new IllegalArgumentException(
+            "metadata: the key or value of an entry holds half of a pair of surrogates");
+      }
+      if (entry.getKey().startsWith(ModelNames.RESERVED)) {
+        throw new IllegalArgumentException(
+            "metadata: the key "
+                + entry.getKey()
+                + " begins with "
+                + ModelNames.RESERVED
+                + ", as only the format's own do");
+      }
+    }
+    return new SaveSettings(new TreeMap<>(entries), optimizerState, parts, progress);
+  }
+
+  @Override
+  public SaveSettings withOptimizerState() {
+    return new SaveSettings(metadata, true, parts, progress);
+  }
+
+  @Override
+  public SaveSettings withProgress(Progress listener) {
+    return new SaveSettings(metadata, optimizerState, parts, requireNonNull(listener, "progress"));
   }
 
   /**
