@@ -188,7 +188,7 @@ final class EpilogueContractTest {
           for (int i = 0; i < expected.length; i++) {
             expected[i] += 3;
           }
-          assertArrayEquals(expected, out.toArray(), epilogue.toString());
+          assertArrayEquals(expected, out.toArray());
         }
       }
       w.assertInputsUnchanged();
