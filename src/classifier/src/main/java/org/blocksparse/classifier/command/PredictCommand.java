@@ -36,6 +36,7 @@ import picocli.CommandLine.Parameters;
     sortOptions = false,
     usageHelpWidth = 100)
 final class PredictCommand implements Callable<Integer> {
+  private static final int TOP = 5;
   private static final int MOST_AT_ONCE = 1024;
   private static final int MOST_LABELS_AT_ONCE = 1 << 20;
   private static final int DECIMALS = 6;
@@ -55,9 +56,8 @@ final class PredictCommand implements Callable<Integer> {
   @Option(
       names = "--top",
       paramLabel = "K",
-      defaultValue = "5",
-      description = "Maximum number of labels per prediction. Default: ${DEFAULT-VALUE}.")
-  private int top;
+      description = "Maximum number of labels per prediction. Default: " + TOP + ".")
+  private Integer chosenTop;
 
   @Option(
       names = "--threshold",
@@ -73,7 +73,7 @@ final class PredictCommand implements Callable<Integer> {
       paramLabel = "C",
       description =
           "Print for each line a set of labels: of future lines like those that train held out, this"
-              + " share, as 0.9, have a right label in their set. Replaces --top and --threshold.")
+              + " share, as 0.9, have a right label in their set. Takes no --top and no --threshold.")
   private Double coverage;
 
   @Option(
@@ -101,6 +101,11 @@ final class PredictCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
+    if (coverage != null && chosenTop != null) {
+      throw new InvalidInputException(
+          "--top: expected no --coverage as well, whose sets have as many labels as they need");
+    }
+    int top = chosenTop == null ? TOP : chosenTop;
     Limits.require("--top", top, 1, Limits.MOST_LABELS);
     Threshold chosen = Threshold.parse(thresholdText, 0);
     if (coverage != null && !thresholdText.equals("0")) {

@@ -127,6 +127,9 @@ final class TestCommandTest extends Commands {
         "--coverage: expected a number above 0 and below 1 but was 1.0\n",
         run("predict", model, test, "--coverage", 1).err());
     assertEquals(
+        "--top: expected no --coverage as well, whose sets have as many labels as they need\n",
+        run("predict", model, test, "--coverage", 0.9, "--top", 2).err());
+    assertEquals(
         "--threshold: expected no --coverage as well, which has its own\n",
         run("predict", model, test, "--coverage", 0.9, "--threshold", 0.1).err());
   }
