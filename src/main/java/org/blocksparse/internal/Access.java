@@ -3,17 +3,13 @@ package org.blocksparse.internal;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.function.Function;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.search.Addends;
-import org.blocksparse.internal.search.Candidates;
-import org.blocksparse.internal.search.OutputFilter;
-import org.blocksparse.internal.search.SearchResult;
+import org.blocksparse.internal.search.ScoreSource;
 import org.blocksparse.internal.search.SparseTerm;
 import org.blocksparse.internal.sparse.Bags;
 import org.blocksparse.internal.tensors.OperandLease;
@@ -68,30 +64,8 @@ public final class Access {
 
   /** Of {@code org.blocksparse.linear}. */
   public interface Linear extends Parts {
-    /**
-     * Checks and leases a tree and rows, and calls a function with the rows as the tree weighs
-     * them.
-     */
-    <T> T with(
-        LinearLabelTree tree,
-        SparseRows x,
-        String name,
-        Function<org.blocksparse.internal.sparse.Bags, T> use);
-
-    /** A search for the highest totals; tree and rows are leased. */
-    SearchResult search(
-        LinearLabelTree tree,
-        org.blocksparse.internal.sparse.Bags x,
-        OutputFilter filter,
-        Candidates.Maker candidates,
-        Addends.Maker addends);
-
-    /**
-     * The scores of a tree beside the search of a layer; tree and rows are leased.
-     *
-     * @param first how many of the likeliest labels are computed first
-     */
-    Addends.LateMaker late(LinearLabelTree tree, org.blocksparse.internal.sparse.Bags x, int first);
+    /** Checks rows, leases them and a tree, and returns their scores. */
+    ScoreSource source(LinearLabelTree tree, SparseRows x, String name, OperandLease lease);
 
     /** Checks rows, and leases them and the weights. */
     SparseTerm term(
@@ -115,13 +89,8 @@ public final class Access {
 
   /** Of {@code org.blocksparse.softmax}. */
   public interface Softmax {
-    /** A search for the highest totals. */
-    SearchResult search(
-        TwoLevelLayer<?> layer,
-        FloatTensor x,
-        Filter filter,
-        Candidates.Maker candidates,
-        Addends.Maker addends);
+    /** The scores of vectors, which are closed with them. */
+    ScoreSource source(TwoLevelLayer<?> layer, FloatTensor x);
 
     void save(TwoLevelLayer<?> layer, Path file, SaveSettings settings) throws IOException;
   }

@@ -161,10 +161,27 @@ record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
     return parents;
   }
 
-  /** The chunk above one that is not the first. */
-  int parent(int chunk) {
-    int found = Arrays.binarySearch(outputBegins, chunk - 1);
-    return found >= 0 ? found : -found - 2;
+  /**
+   * The number of a chunk as a node of a search: clusters come first, then inner chunks, each
+   * before the one above it.
+   */
+  int node(int chunk) {
+    return chunk >= firstLeaf() ? chunk - firstLeaf() : chunks() - 1 - chunk;
+  }
+
+  /** The inner chunk that is a node. */
+  int innerChunk(int node) {
+    return chunks() - 1 - node;
+  }
+
+  /** The node above each; that of the last is itself. */
+  int[] parentNodes() {
+    int[] ofChunks = parents();
+    int[] parents = new int[ofChunks.length];
+    for (int chunk = 0; chunk < parents.length; chunk++) {
+      parents[node(chunk)] = node(ofChunks[chunk]);
+    }
+    return parents;
   }
 
   /** The cluster of each label. */

@@ -3,18 +3,13 @@ package org.blocksparse.linear;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.function.Function;
 import org.blocksparse.SparseRows;
 import org.blocksparse.internal.Access;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.search.Addends;
-import org.blocksparse.internal.search.Candidates;
-import org.blocksparse.internal.search.OutputFilter;
-import org.blocksparse.internal.search.SearchResult;
+import org.blocksparse.internal.search.ScoreSource;
 import org.blocksparse.internal.search.SparseTerm;
-import org.blocksparse.internal.sparse.Bags;
 import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.io.ModelPart;
 import org.blocksparse.ranking.Filter;
@@ -29,23 +24,8 @@ final class LinearAccess implements Access.Linear {
   }
 
   @Override
-  public <T> T with(LinearLabelTree tree, SparseRows x, String name, Function<Bags, T> use) {
-    return tree.with(x, name, use);
-  }
-
-  @Override
-  public SearchResult search(
-      LinearLabelTree tree,
-      Bags x,
-      OutputFilter filter,
-      Candidates.Maker candidates,
-      Addends.Maker addends) {
-    return new LinearSearch(tree.model(), tree.engine(), addends).search(x, filter, candidates);
-  }
-
-  @Override
-  public Addends.LateMaker late(LinearLabelTree tree, Bags x, int first) {
-    return (row, classes) -> new TreeRow(tree.model(), tree.engine(), x, row, classes, first);
+  public ScoreSource source(LinearLabelTree tree, SparseRows x, String name, OperandLease lease) {
+    return tree.source(x, name, lease);
   }
 
   @Override

@@ -22,7 +22,9 @@ import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.FilterLists;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.RankedRows;
+import org.blocksparse.internal.search.ScoreSource;
 import org.blocksparse.internal.search.SearchResult;
+import org.blocksparse.internal.search.SumSearch;
 import org.blocksparse.internal.sparse.Bags;
 import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.internal.tensors.CsrRows;
@@ -290,8 +292,7 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
 
   private LinearExplanation explained(Bags row, OutputFilter only, int output) {
     SearchResult found =
-        new LinearSearch(model, engine(), null)
-            .search(row, only, logAllowed -> Candidates.best(1, logAllowed));
+        search(row).search(row.count(), only, logAllowed -> Candidates.best(1, logAllowed));
     LabelWeights weights = new LabelWeights(model, output, row);
     Labels names = labelsOrNull();
     return new LinearExplanation(
@@ -336,13 +337,32 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
             rows -> {
               OutputFilter allowed = FilterLists.from(filter).check(x.rows(), outputs());
               try (OperandLease lease = FilterLists.from(filter).lease(new OperandLease())) {
-                return new LinearSearch(model, engine(), null).search(rows, allowed, candidates);
+                return search(rows).search(rows.count(), allowed, candidates);
               }
             });
     if (event != null) {
       event.record(query, format().kind(), found.openedClasses(), clusterCount());
     }
     return new RankedRows(found, labelsOrNull());
+  }
+
+  private SumSearch search(Bags rows) {
+    return new SumSearch(new TreeSource(model, engine(), rows));
+  }
+
+  /** Checks rows, leases them and the tree, and returns their scores. */
+  ScoreSource source(SparseRows x, String name, OperandLease lease) {
+    CsrRows.from(x).requireIndices(name, "features", features());
+    model.lease(CsrRows.from(x).lease(lease, name));
+    if (model.tfIdf() == null) {
+      return new TreeSource(model, engine(), CsrRows.from(x).bags());
+    }
+    requireCounts(x);
+    SparseMatrix rows = model.tfIdf().weighted(CsrRows.from(x).bags());
+    try (SparseRows weighted = SparseRows.of(rows.offsets(), rows.columns(), rows.values())) {
+      CsrRows.from(weighted).lease(lease, name); // keeps their memory
+      return new TreeSource(model, engine(), CsrRows.from(weighted).bags());
+    }
   }
 
   /** Checks and leases rows, and calls a function with them as the tree weighs them. */

@@ -18,12 +18,15 @@ import org.blocksparse.internal.weights.WeightType;
  * that turns margins into probabilities.
  *
  * @param table the clusters as classes of labels
+ * @param parents the node above each, with nodes numbered by {@link ChunkTree#node}
  * @param calibrations one for each level
  * @param tfIdf weighs the rows of training and of searches; null: they are taken as they are
  */
+@SuppressWarnings("ArrayRecordComponent")
 record LinearModel(
     ChunkTree tree,
     ClassTable table,
+    int[] parents,
     SparseChunks weights,
     List<Calibration> calibrations,
     TfIdf tfIdf) {
@@ -31,7 +34,8 @@ record LinearModel(
   /** A model of parts that fit together. */
   static LinearModel of(
       ChunkTree tree, SparseChunks weights, List<Calibration> calibrations, TfIdf tfIdf) {
-    return new LinearModel(tree, tree.clusterTable(), weights, calibrations, tfIdf);
+    return new LinearModel(
+        tree, tree.clusterTable(), tree.parentNodes(), weights, calibrations, tfIdf);
   }
 
   /**
@@ -61,7 +65,7 @@ record LinearModel(
    * @throws IllegalStateException if weights would be rounded that have been rounded before
    */
   public LinearModel copy(WeightType type, Engine engine) {
-    return new LinearModel(tree, table, copy(weights, type, engine), calibrations, tfIdf);
+    return new LinearModel(tree, table, parents, copy(weights, type, engine), calibrations, tfIdf);
   }
 
   /** A copy of weights, which are leased by the caller; see {@link #copy(WeightType, Engine)}. */
@@ -131,6 +135,7 @@ record LinearModel(
     return new LinearModel(
         tree,
         table,
+        parents,
         new SparseChunks(
             features,
             begins,

@@ -29,10 +29,10 @@ import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
 
 /**
- * A weighted sum of the scores of several layers over the same outputs: a {@link
- * org.blocksparse.softmax.TwoLevelLayer} over an {@link org.blocksparse.bag.EmbeddingBag}, and any
- * number of {@link org.blocksparse.linear.LinearLabelTree}, {@link
- * org.blocksparse.linear.SparseWeights} and {@link NearestExamples}.
+ * A weighted sum of the scores of several layers over the same outputs: any number of {@link
+ * org.blocksparse.softmax.TwoLevelLayer} over an {@link org.blocksparse.bag.EmbeddingBag}, {@link
+ * org.blocksparse.linear.LinearLabelTree}, {@link org.blocksparse.linear.SparseWeights} and {@link
+ * NearestExamples}.
  *
  * <pre>{@code
  * score(output | x) = sum over the scorers of weight * score of the scorer
@@ -50,9 +50,9 @@ import org.blocksparse.ranking.Ranking;
  * weights is their sum, 0 for most outputs.
  *
  * <p><b>Search.</b> Searches are exact. Sums of sparse weights are computed first, for the outputs
- * that share a feature with the row. The layer, or else the first tree, then opens its classes in
- * order of the upper bound of the sum: that of the class's log probability, of its highest sparse
- * score, and of other trees' clusters that share a label with it. The search stops when no class
+ * that share a feature with the row. The first layer, or else the first tree, then opens its
+ * classes in order of the upper bound of the sum: that of the class's log probability, of its
+ * highest sparse score, and of the other scorers for its outputs. The search stops when no class
  * can change the result; {@link Ranking#openedClasses} counts the opened ones. Without a layer and
  * a tree, outputs with score 0 are not in a ranking. Scorers with weight 0 are not computed; if all
  * weights are 0, every output has score 0 and is ranked by its number.
@@ -77,7 +77,7 @@ import org.blocksparse.ranking.Ranking;
  * scorer, {@link IllegalArgumentException} if there are not as many rows for each scorer, or if
  * rows have values where a scorer {@linkplain org.blocksparse.linear.SparseWeights#countsFeatures
  * counts features}, and {@link IllegalStateException} if a scorer or an argument is closed, or if
- * the tree has not as many outputs as the layer has.
+ * layers and trees have different numbers of outputs.
  */
 public final class Mixture implements AutoCloseable {
   static final String KIND = "mixture";
@@ -399,14 +399,9 @@ public final class Mixture implements AutoCloseable {
     return labelsOrNull(scorers);
   }
 
-  /** How many outputs scorers have together. */
-  static int outputs(List<Scorer> scorers) {
-    return scorers.stream().mapToInt(Scorer::outputs).max().getAsInt();
-  }
-
   /** The names of the outputs, by the first scorer that has all; null: there are none. */
   static Labels labelsOrNull(List<Scorer> scorers) {
-    int outputs = outputs(scorers);
+    int outputs = Scorer.outputs(scorers);
     return scorers.stream()
         .filter(scorer -> scorer.outputs() == outputs)
         .map(Scorer::labelsOrNull)

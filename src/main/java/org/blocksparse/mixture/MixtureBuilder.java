@@ -28,8 +28,8 @@ public final class MixtureBuilder {
    * org.blocksparse.softmax.LabelTree}, whose x are the vectors of a bag.
    *
    * @param name 1 to 64 letters, digits, - or _, which no other scorer has
-   * @throws IllegalArgumentException if the name is none, or taken; if there is a layer; or if the
-   *     vectors of the bag have another size than the layer has features
+   * @throws IllegalArgumentException if the name is none, or taken; or if the vectors of the bag
+   *     have another size than the layer has features
    */
   public MixtureBuilder layer(String name, EmbeddingBag bag, TwoLevelLayer<?> layer) {
     requireNonNull(bag, "bag");
@@ -41,10 +41,7 @@ public final class MixtureBuilder {
               + " features, as the layer has, but was "
               + bag.features());
     }
-    if (scorers.stream().anyMatch(Scorer.OfLayer.class::isInstance)) {
-      throw new IllegalArgumentException("layer: expected one but was a second one");
-    }
-    return add(new Scorer.OfLayer(name, bag, layer));
+    return add(new LayerScorer(name, bag, layer));
   }
 
   /**
@@ -55,7 +52,7 @@ public final class MixtureBuilder {
    */
   public MixtureBuilder tree(String name, LinearLabelTree tree) {
     requireNonNull(tree, "tree");
-    return add(new Scorer.OfTree(name, tree));
+    return add(new TreeScorer(name, tree));
   }
 
   /**
@@ -66,7 +63,7 @@ public final class MixtureBuilder {
    * @throws IllegalArgumentException if the name is none, or taken
    */
   public MixtureBuilder weights(String name, SparseWeights weights) {
-    return add(new Scorer.OfWeights(name, requireNonNull(weights, "weights"), null));
+    return add(new WeightsScorer(name, requireNonNull(weights, "weights"), null));
   }
 
   /**
@@ -78,7 +75,7 @@ public final class MixtureBuilder {
    */
   public MixtureBuilder nearest(String name, NearestExamples nearest) {
     SparseWeights outputs = requireNonNull(nearest, "nearest").outputs();
-    return add(new Scorer.OfWeights(name, outputs, nearest));
+    return add(new WeightsScorer(name, outputs, nearest));
   }
 
   /** Adds probabilities of the layer and of the tree, rather than their logarithms. */
@@ -105,7 +102,7 @@ public final class MixtureBuilder {
   private void requireOutputs() {
     Scorer all = null;
     for (Scorer scorer : scorers) {
-      if (!(scorer instanceof Scorer.OfWeights)) {
+      if (scorer.isLogarithmic()) {
         if (all != null && all.outputs() != scorer.outputs()) {
           throw new IllegalArgumentException(
               "scorers: "

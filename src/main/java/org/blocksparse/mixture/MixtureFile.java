@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.mixture;
 
-import static org.blocksparse.internal.Access.BAGS;
 import static org.blocksparse.internal.Access.LINEAR;
 import static org.blocksparse.internal.Access.SOFTMAX;
 
@@ -40,6 +39,7 @@ import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.LabelTree;
+import org.blocksparse.softmax.TwoLevelLayer;
 
 /** A mixture as a safetensors file; {@link ModelNames} lists what is in it. */
 record MixtureFile(
@@ -50,10 +50,10 @@ record MixtureFile(
     Map<String, String> ofUser) {
   private static final String WEIGHTS = "mixture.weights";
   private static final String KNOTS = "mixture.knots";
-  private static final String LAYER = "layer:";
-  private static final String TREE = "tree:";
-  private static final String SPARSE = "sparse:";
-  private static final String NEAREST = "nearest:";
+  static final String LAYER = "layer:";
+  static final String TREE = "tree:";
+  static final String SPARSE = "sparse:";
+  static final String NEAREST = "nearest:";
 
   // ------------------------------------------------------------------------------------ writing
 
@@ -62,23 +62,10 @@ record MixtureFile(
     if (settings.optimizerState()) {
       throw new IllegalArgumentException("options: a mixture has no state of an optimizer");
     }
-    List<SaveSettings.Part> parts = new ArrayList<>();
-    Scorer.OfLayer layer = null;
-    int trees = 0;
-    for (Scorer scorer : scorers) {
-      if (scorer instanceof Scorer.OfLayer embedding) {
-        layer = embedding;
-        parts.add(BAGS.partOrNull(embedding.bag()));
-      } else if (scorer instanceof Scorer.OfTree linear) {
-        parts.add(LINEAR.part(linear.tree(), treePrefix(linear.name(), trees++)));
-      } else if (scorer instanceof Scorer.OfWeights sparse) {
-        parts.add(part(sparse.weights(), prefix(sparse.name()), labels));
-        if (sparse.nearest() != null) {
-          parts.add(part(sparse.nearest().examples(), examplesPrefix(sparse.name()), null));
-        }
-      }
-    }
-    parts.add((written, ofFile, metadata, lease) -> add(written, metadata));
+    MixtureParts parts = new MixtureParts(labels);
+    scorers.forEach(scorer -> scorer.addTo(parts));
+    parts.add((written, ofFile, metadata, lease) -> add(written, metadata, parts.kinds()));
+    LayerScorer layer = parts.firstLayerOrNull();
     if (layer != null && labels != null && !layer.layer().hasLabels()) {
       parts.add(
           (written, ofFile, metadata, lease) ->
@@ -86,7 +73,7 @@ record MixtureFile(
     }
     Map<String, String> strings = settings.metadataOr(ofUser);
     SaveSettings all =
-        new SaveSettings(strings, false, List.of(), settings.progress()).withParts(parts);
+        new SaveSettings(strings, false, List.of(), settings.progress()).withParts(parts.all());
     if (layer != null) {
       SOFTMAX.save(layer.layer(), file, all);
       return;
@@ -96,7 +83,7 @@ record MixtureFile(
       Map<String, String> metadata = new TreeMap<>(strings);
       metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
       metadata.put(ModelNames.LAYER, ModelNames.MIXTURE);
-      for (SaveSettings.Part part : parts) {
+      for (SaveSettings.Part part : parts.all()) {
         part.addTo(written, all, metadata, lease);
       }
       if (labels != null) {
@@ -106,32 +93,22 @@ record MixtureFile(
     }
   }
 
-  /** Sparse weights with their own names, if these are not those of the mixture. */
-  private static SaveSettings.Part part(SparseWeights weights, String prefix, Labels ofMixture) {
-    Labels own = weights.hasLabels() ? weights.labels() : null;
-    return LINEAR.part(weights, prefix, own != null && own.equals(ofMixture) ? null : own);
-  }
-
-  private static String prefix(String name) {
+  static String prefix(String name) {
     return "sparse." + name + ".";
   }
 
   /** The first tree can be loaded by itself. */
-  private static String treePrefix(String name, int treesBefore) {
+  static String treePrefix(String name, int treesBefore) {
     return treesBefore == 0 ? "tree." : "tree." + name + ".";
   }
 
-  private static String examplesPrefix(String name) {
+  static String examplesPrefix(String name) {
     return "examples." + name + ".";
   }
 
   /** Adds the mixture itself. */
-  private void add(WeightsFile file, Map<String, String> metadata) {
-    StringBuilder names = new StringBuilder();
-    for (Scorer scorer : scorers) {
-      names.append(names.isEmpty() ? "" : " ").append(kind(scorer)).append(scorer.name());
-    }
-    metadata.put(ModelNames.MIXTURE_SCORERS, names.toString());
+  private void add(WeightsFile file, Map<String, String> metadata, String kinds) {
+    metadata.put(ModelNames.MIXTURE_SCORERS, kinds);
     if (addsProbabilities) {
       metadata.put(ModelNames.MIXTURE_ADDS, ModelNames.PROBABILITIES);
     }
@@ -143,13 +120,6 @@ record MixtureFile(
         metadata.put(ModelNames.MIXTURE_TOP_TWO, calibration.topTwoOrNull().encoded());
       }
     }
-  }
-
-  private static String kind(Scorer scorer) {
-    if (scorer instanceof Scorer.OfWeights sparse) {
-      return sparse.nearest() == null ? SPARSE : NEAREST + sparse.nearest().k() + ":";
-    }
-    return scorer instanceof Scorer.OfLayer ? LAYER : TREE;
   }
 
   private static TensorSource floats(String name, float[] numbers, long... dims) {
@@ -189,14 +159,14 @@ record MixtureFile(
           scorers.add(layer(file, options, name, header.isLabelTree));
         } else if (text.startsWith(TREE)) {
           LinearLabelTree tree = LINEAR.loadTree(file, settings, treePrefix(name, trees++));
-          scorers.add(new Scorer.OfTree(name, tree));
+          scorers.add(new TreeScorer(name, tree));
         } else {
           SparseWeights sparse = LINEAR.load(file, settings, prefix(name));
-          scorers.add(new Scorer.OfWeights(name, sparse, null));
+          scorers.add(new WeightsScorer(name, sparse, null));
           if (text.startsWith(NEAREST)) {
             int k = Integer.parseInt(text.substring(NEAREST.length(), text.lastIndexOf(':')));
             NearestExamples nearest = nearest(file, settings, name, sparse, k);
-            scorers.set(scorers.size() - 1, new Scorer.OfWeights(name, sparse, nearest));
+            scorers.set(scorers.size() - 1, new WeightsScorer(name, sparse, nearest));
           }
         }
       }
@@ -221,10 +191,13 @@ record MixtureFile(
       throws IOException {
     EmbeddingBag bag = EmbeddingBag.load(file, options);
     try {
-      return new Scorer.OfLayer(
-          name,
-          bag,
-          isLabelTree ? LabelTree.load(file, options) : HierarchicalSoftmax.load(file, options));
+      TwoLevelLayer<?> layer =
+          isLabelTree ? LabelTree.load(file, options) : HierarchicalSoftmax.load(file, options);
+      if (bag.features() != layer.features()) {
+        layer.close();
+        throw new FileFormatException(file, "table", "has rows of another size than the layer's");
+      }
+      return new LayerScorer(name, bag, layer);
     } catch (Throwable e) {
       bag.close();
       throw e;
@@ -245,34 +218,30 @@ record MixtureFile(
     }
   }
 
+  /** Requires that all scorers fit together, in the order that finds what is missing first. */
   private static List<Scorer> requireFit(List<Scorer> scorers) throws MalformedException {
-    int ofLayer = -1;
-    int ofTree = -1;
+    Scorer all = null;
     for (Scorer scorer : scorers) {
-      if (scorer instanceof Scorer.OfLayer embedding) {
-        ofLayer = scorer.outputs();
-        if (embedding.bag().features() != embedding.layer().features()) {
-          throw new MalformedException("table", "has rows of another size than the layer's");
-        }
-      } else if (scorer instanceof Scorer.OfTree) {
-        if (ofTree >= 0 && ofTree != scorer.outputs()) {
+      if (scorer.isLogarithmic()) {
+        if (all != null && all.outputs() != scorer.outputs()) {
           throw new MalformedException(
-              treePrefix(scorer.name(), 1) + "labels",
-              "are " + scorer.outputs() + " beside a tree of " + ofTree + " labels");
+              ModelNames.MIXTURE_SCORERS,
+              scorer.name()
+                  + " has "
+                  + scorer.outputs()
+                  + " outputs beside the "
+                  + all.outputs()
+                  + " of "
+                  + all.name());
         }
-        ofTree = scorer.outputs();
+        all = scorer;
       }
     }
-    if (ofLayer >= 0 && ofTree >= 0 && ofLayer != ofTree) {
-      throw new MalformedException(
-          "tree.labels", "are " + ofTree + " for a layer of " + ofLayer + " outputs");
-    }
-    int outputs = Math.max(ofLayer, ofTree);
     for (Scorer scorer : scorers) {
-      if (outputs >= 0 && scorer.outputs() > outputs) {
+      if (all != null && scorer.outputs() > all.outputs()) {
         throw new MalformedException(
             prefix(scorer.name()) + "biases",
-            "has more outputs than the " + outputs + " of others");
+            "has more outputs than the " + all.outputs() + " of others");
       }
     }
     return scorers;
@@ -280,8 +249,8 @@ record MixtureFile(
 
   /** Names the outputs of the sparse weights that have all of them, and no names of their own. */
   private static List<Scorer> named(List<Scorer> scorers, Labels labels) throws MalformedException {
-    int outputs = Mixture.outputs(scorers);
-    boolean isLayer = scorers.stream().anyMatch(scorer -> scorer instanceof Scorer.OfLayer);
+    int outputs = Scorer.outputs(scorers);
+    boolean isLayer = scorers.stream().anyMatch(Scorer::isLogarithmic);
     if (isLayer && labels.size() < outputs) {
       return scorers; // the layer has grown
     }
@@ -290,10 +259,8 @@ record MixtureFile(
           ModelNames.LABEL_OFFSETS, "has " + labels.size() + " names for " + outputs + " outputs");
     }
     for (Scorer scorer : scorers) {
-      if (scorer instanceof Scorer.OfWeights sparse
-          && scorer.outputs() == outputs
-          && !sparse.weights().hasLabels()) {
-        sparse.weights().setLabels(labels);
+      if (scorer.outputs() == outputs) {
+        scorer.setLabels(labels);
       }
     }
     return scorers;

@@ -3,7 +3,6 @@ package org.blocksparse.softmax;
 
 import org.blocksparse.internal.kernels.Link;
 import org.blocksparse.internal.memory.Rows;
-import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.AllowedSlots;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.ClassTable;
@@ -26,12 +25,6 @@ final class RowSearchState {
   private Candidates candidates;
   private AllowedSlots allowed;
 
-  /** What other scorers add; null: nothing. */
-  private Addends addends;
-
-  /** (rows, classes): log probabilities of the classes. */
-  private Rows byClass;
-
   private int opened;
 
   /** How many classes hold what is allowed. */
@@ -47,15 +40,12 @@ final class RowSearchState {
   /**
    * Begins.
    *
-   * @param added what other scorers add; null: nothing
-   * @param ofClasses (rows, classes): log probabilities of the classes
+   * @param byClass (rows, classes): log probabilities of the classes
    * @param room for the classes of all rows
    */
-  void begin(Candidates found, AllowedSlots slots, Addends added, Rows ofClasses, long[] room) {
+  void begin(Candidates found, AllowedSlots slots, Rows byClass, long[] room) {
     candidates = found;
     allowed = slots;
-    addends = added;
-    byClass = ofClasses;
     opened = 0;
     probability = 0;
     int all = Math.toIntExact(byClass.stride());
@@ -67,29 +57,17 @@ final class RowSearchState {
         candidates.giveUp();
       }
       if (allowed.any(c)) {
-        room[first + count++] = Candidates.encode(c, bound(c, logProbability));
+        room[first + count++] = Candidates.encode(c, logProbability);
       }
-    }
-    if (addends != null && addends.isUndefined()) {
-      candidates.giveUp();
     }
     closed.reset(room, first, count);
     classes = count;
   }
 
-  /** An upper bound of the scores of a class, given its log probability. */
-  private float bound(int classNumber, float logProbability) {
-    return addends == null
-        ? logProbability
-        : addends.total(logProbability, addends.bound(classNumber));
-  }
-
   /** Releases the results to the caller. */
   void end() {
-    byClass = null;
     candidates = null;
     allowed = null;
-    addends = null;
   }
 
   Candidates candidates() {
@@ -107,17 +85,7 @@ final class RowSearchState {
 
   /** An upper bound of the outputs of closed classes. */
   private float bound() {
-    float bound = Candidates.logProbability(closed.min());
-    while (addends != null) { // whose bounds fall
-      int c = (int) closed.min();
-      float now = bound(c, byClass.get(row, c));
-      if (!(now < bound)) {
-        break;
-      }
-      closed.replaceMin(Candidates.encode(c, now));
-      bound = Candidates.logProbability(closed.min());
-    }
-    return bound;
+    return Candidates.logProbability(closed.min());
   }
 
   boolean isDone() {
@@ -126,7 +94,7 @@ final class RowSearchState {
 
   /** Whether the next class is needed, whatever was and will be found in those before it. */
   boolean needsNext() {
-    return addends == null && !closed.isEmpty() && candidates.needsMoreThan(probability, bound());
+    return !closed.isEmpty() && candidates.needsMoreThan(probability, bound());
   }
 
   /**
@@ -158,10 +126,6 @@ final class RowSearchState {
    *     are divided
    */
   void take(int classNumber, ClassTable table, float[] logProbabilities, float[] divided) {
-    if (addends != null) {
-      addends.offer(classNumber, allowed, logProbabilities, candidates);
-      return;
-    }
     int[] members = table.members()[classNumber];
     if (allowed.all(classNumber)) {
       offer(members, logProbabilities, divided, 0, members.length);
@@ -174,26 +138,6 @@ final class RowSearchState {
   private void offer(int[] members, float[] logProbabilities, float[] divided, int begin, int end) {
     if (!candidates.isUndefined()) {
       candidates.offer(members, logProbabilities, divided, begin, end);
-    }
-  }
-
-  /** Ends a round: completes the scores of outputs that may be better than closed classes. */
-  void settle() {
-    if (addends == null) {
-      return;
-    }
-    offerWaiting();
-    // Then the bounds of closed classes fall, instead of opening as many again.
-    for (int i = 0; i < opened && !isDone() && addends.advance((int) closed.min()); i++) {
-      offerWaiting();
-    }
-  }
-
-  private void offerWaiting() {
-    boolean isNext = true;
-    while (isNext) {
-      float limit = closed.isEmpty() ? Float.NEGATIVE_INFINITY : bound();
-      isNext = addends.offerNext(limit, candidates);
     }
   }
 }

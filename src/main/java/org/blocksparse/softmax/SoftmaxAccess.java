@@ -6,21 +6,13 @@ import java.nio.file.Path;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.internal.Access;
 import org.blocksparse.internal.files.SaveSettings;
-import org.blocksparse.internal.search.Addends;
-import org.blocksparse.internal.search.Candidates;
-import org.blocksparse.internal.search.SearchResult;
-import org.blocksparse.ranking.Filter;
+import org.blocksparse.internal.search.ScoreSource;
 
 /** The part of this package that other packages of the module use. */
 final class SoftmaxAccess implements Access.Softmax {
   @Override
-  public SearchResult search(
-      TwoLevelLayer<?> layer,
-      FloatTensor x,
-      Filter filter,
-      Candidates.Maker candidates,
-      Addends.Maker addends) {
-    return layer.search(x, filter, candidates, addends);
+  public ScoreSource source(TwoLevelLayer<?> layer, FloatTensor x) {
+    return layer.source(x);
   }
 
   @Override

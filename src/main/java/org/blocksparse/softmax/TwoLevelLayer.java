@@ -24,12 +24,12 @@ import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.kernels.Link;
 import org.blocksparse.internal.memory.Rows;
-import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.search.FilterLists;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.RankedRows;
+import org.blocksparse.internal.search.ScoreSource;
 import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.internal.tensors.CsrRows;
@@ -536,22 +536,25 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
 
   final Ranking search(String query, FloatTensor x, Filter filter, Candidates.Maker candidates) {
     SearchEvent event = Recorder.search();
-    SearchResult found = search(x, filter, candidates, null);
+    SearchResult found = search(x, filter, candidates);
     if (event != null) {
       event.record(query, memory.kind(), found.openedClasses(), classCount());
     }
     return new RankedRows(found, labels);
   }
 
-  /** A search for the highest totals; see {@link TwoLevelSearch}. */
-  final SearchResult search(
-      FloatTensor x, Filter filter, Candidates.Maker candidates, Addends.Maker addends) {
+  /** The scores of vectors, which are closed with them, for sums. */
+  final ScoreSource source(FloatTensor x) {
+    return new LayerSource(memory, x);
+  }
+
+  private SearchResult search(FloatTensor x, Filter filter, Candidates.Maker candidates) {
     OutputFilter allowed = check(x, filter);
     return compute(
         x,
         filter,
         (all, rows, workspace) ->
-            new TwoLevelSearch(all.softmax(), all.table(), addends)
+            new TwoLevelSearch(all.softmax(), all.table())
                 .search(rows, allowed, candidates, workspace));
   }
 

@@ -4,7 +4,6 @@ package org.blocksparse.softmax;
 import java.util.BitSet;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.Rows;
-import org.blocksparse.internal.search.Addends;
 import org.blocksparse.internal.search.AllowedSlots;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.ClassTable;
@@ -31,9 +30,6 @@ import org.blocksparse.softmax.Workspace.Ints;
  * RowSearchState#guesses}).
  */
 final class TwoLevelSearch {
-  /** Rows whose added scores are in memory at the same time. */
-  private static final int MOST_WITH_ADDENDS = 64;
-
   /** The cost of looking at one result, or at one class, in multiply-adds. */
   private static final long LOOK_WORK = 16;
 
@@ -47,18 +43,9 @@ final class TwoLevelSearch {
   private final Engine engine;
   private final long maxRound;
 
-  /** Null: the log probabilities are the scores. */
-  private final Addends.Maker addends;
-
-  /**
-   * A search.
-   *
-   * @param addends what other scorers add, for filters that are not renormalized; null: nothing
-   */
-  public TwoLevelSearch(TwoLevelSoftmax softmax, ClassTable table, Addends.Maker addends) {
+  TwoLevelSearch(TwoLevelSoftmax softmax, ClassTable table) {
     this.softmax = softmax;
     this.table = table;
-    this.addends = addends;
     this.engine = softmax.engine();
     this.maxRound = softmax.maxRound();
   }
@@ -76,7 +63,7 @@ final class TwoLevelSearch {
     // Logits are kept beside what they become, where they are needed.
     long room = filter.renormalized() ? maxRound / 2 : maxRound;
     // One class of every row is always opened in a round.
-    int step = Math.min(softmax.rowsAtOnce(room), addends == null ? batch : MOST_WITH_ADDENDS);
+    int step = softmax.rowsAtOnce(room);
     for (int begin = 0; begin < batch; begin += step) {
       int first = begin;
       Rows slice = x.slice(begin, Math.min(step, batch - begin));
@@ -90,7 +77,7 @@ final class TwoLevelSearch {
       } else {
         classes = softmax.classes(slice, true, workspace);
       }
-      RowSearchState[] searches = begin(classes, begin, allowed, totals, candidates, workspace);
+      RowSearchState[] searches = begin(classes, allowed, totals, candidates, workspace);
       search(slice, classes, totals, searches, room, workspace);
       for (int r = 0; r < allowed.length; r++) {
         Candidates found = searches[r].candidates();
@@ -175,7 +162,6 @@ final class TwoLevelSearch {
 
   private RowSearchState[] begin(
       Rows classes,
-      int firstRow,
       AllowedSlots[] allowed,
       AllowedTotals totals,
       Candidates.Maker candidates,
@@ -190,9 +176,7 @@ final class TwoLevelSearch {
           for (int row = first; row < last; row++) {
             double divisor = totals == null ? 0 : totals.log(row);
             Candidates ofRow = candidates.make(divisor);
-            Addends added =
-                addends == null ? null : addends.of(firstRow + row, table, allowed[row]);
-            searches[row].begin(ofRow, allowed[row], added, classes, room);
+            searches[row].begin(ofRow, allowed[row], classes, room);
             if (!Double.isFinite(divisor) && !allowed[row].none()) {
               ofRow.giveUp(); // there is nothing to divide by
             }
@@ -219,7 +203,6 @@ final class TwoLevelSearch {
               results.get(request, 0, logProbabilities, table.slots());
               active[a].take(classOf[request], table, logProbabilities, logProbabilities);
             }
-            active[a].settle();
           }
           workspace.giveBack(logProbabilities);
         });

@@ -1242,7 +1242,7 @@ final class MixtureTest {
         SparseRows few = SparseRows.of(List.of(new int[0]));
         SparseWeights more = Scorers.weights(40, new SplittableRandom(1), Workers.common())) {
       MixtureBuilder builder = Mixture.builder().layer("a", all.bag, all.layer);
-      assertThrows(IllegalArgumentException.class, () -> builder.layer("b", all.bag, all.layer));
+      assertThrows(IllegalArgumentException.class, () -> builder.layer("a", all.bag, all.layer));
       assertThrows(IllegalArgumentException.class, () -> builder.weights("a", all.one));
       assertThrows(IllegalArgumentException.class, () -> builder.weights("a b", all.one));
       assertThrows(IllegalArgumentException.class, () -> Mixture.builder().build());

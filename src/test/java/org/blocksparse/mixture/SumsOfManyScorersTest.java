@@ -3,6 +3,7 @@ package org.blocksparse.mixture;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -62,8 +63,8 @@ final class SumsOfManyScorersTest {
     final float[] weights;
     final Mixture mixture;
 
-    /** The number of the scorer that is a layer; -1: none is. */
-    int layer = -1;
+    /** The numbers of the scorers that are layers. */
+    final List<Integer> layers = new ArrayList<>();
 
     Problem(Workers workers, SplittableRandom random) {
       this.random = random;
@@ -75,10 +76,10 @@ final class SumsOfManyScorersTest {
       int count = random.nextInt(1, 6);
       for (int i = 0; i < count; i++) {
         int kind = random.nextInt(4);
-        if (kind == 0 && layer < 0) {
-          layer = i;
+        if (kind == 0) {
+          layers.add(i);
           addLayer("s" + i);
-        } else if (kind <= 1) {
+        } else if (kind == 1) {
           addTree("s" + i);
         } else if (kind == 2) {
           addWeights("s" + i);
@@ -268,17 +269,17 @@ final class SumsOfManyScorersTest {
           .anyMatch(i -> weights[i] > 0 && scores.get(i)[row][output] == Float.NEGATIVE_INFINITY);
     }
 
-    /** The scorer whose classes are searched: the layer, or else the first tree; -1: none. */
+    /** The scorer whose classes are searched: the first layer, or else the first tree; -1: none. */
     private int main() {
       return IntStream.range(0, weights.length)
           .filter(i -> weights[i] > 0 && areLogarithms.get(i))
           .boxed()
-          .min(Comparator.comparing(i -> i == layer ? -1 : i))
+          .min(Comparator.comparing(i -> layers.contains(i) ? i - weights.length : i))
           .orElse(-1);
     }
 
     /**
-     * The sum in the order of a search: sparse weights, trees from the last on, and the main one.
+     * The sum in the order of a search: sparse weights, others from the last on, and the main one.
      */
     float sum(int row, int output) {
       double sum = 0;
@@ -376,6 +377,10 @@ final class SumsOfManyScorersTest {
     for (int number = 0; number < PROBLEMS; number++) {
       SplittableRandom random = new SplittableRandom(Seed.value() + number);
       try (Problem problem = new Problem(Workers.common(), random)) {
+        if (problem.layers.size() > 1) {
+          assertThrows(IllegalArgumentException.class, () -> problem.mixture.save(file));
+          continue;
+        }
         problem.mixture.save(file);
         try (Mixture loaded = Mixture.load(file, LoadOptions.mapped())) {
           assertEquals(problem.mixture.toString(), loaded.toString());

@@ -52,7 +52,6 @@ final class SearchBuffersTest {
       search.begin(
           Candidates.best(1, 0),
           AllowedSlots.all(table),
-          null,
           new Rows(classes, 3, 1),
           buffers.classes(3, 1));
     }

@@ -5,68 +5,24 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * The scores that other scorers add to those of a search, for one row. The total of an output is
+ * The scores that other sources add to those of the leader of a search, for one row. The total of
+ * an output is
  *
- * <pre>weight * score of the search + (sum of sparse terms + weight * late score + ...)</pre>
+ * <pre>
+ * weight * score of the search + (sum of sparse terms + weight * score of another source + ...)
+ * </pre>
  *
- * <p>in double, rounded once, with the late scores from the last one on. Each operation is
+ * <p>in double, rounded once, with the other sources from the last one on. Each operation is
  * monotonic, so upper bounds of the parts make an upper bound of the total, in floating point as
- * well. Sparse terms are computed at once, by class of the search; late scores only for outputs
- * that can change the ranking.
+ * well. Sparse terms are computed at once, by class of the leader; scores of others only for
+ * outputs that can change the ranking.
  */
-public final class Addends {
-  /** Log probabilities that are computed where they are needed. */
-  public interface Late {
-    /** An upper bound for the outputs of a class of the search, which falls as others are known. */
-    float boundOfClass(int classNumber);
-
-    /**
-     * Computes more of the likeliest scores, if that lowers the bound of a class.
-     *
-     * @return whether it did
-     */
-    boolean advance(int classNumber);
-
-    /** An upper bound for an output that costs nothing. */
-    float bound(int output);
-
-    /** Whether the score of an output is to be had without reading weights. */
-    boolean isKnown(int output);
-
-    /** A closer upper bound, which costs less than the score. */
-    float closerBound(int output);
-
-    /** The log probability of an output. */
-    float score(int output);
-  }
-
-  /** Makes the late scores of a row, given the classes of the search. */
-  public interface LateMaker {
-    Late of(int row, ClassTable classes);
-  }
-
-  /** Late scores of a row, and their scale. */
-  public record ScaledLate(Late late, Scale scale) {}
-
-  /** Makes the addends of a row, given the classes of the search. */
-  public interface Maker {
-    Addends of(int row, ClassTable table, AllowedSlots allowed);
-  }
-
-  /**
-   * The scale of scores.
-   *
-   * @param weight positive
-   * @param isProbability whether probabilities are added, rather than their logarithms
-   */
-  public record Scale(double weight, boolean isProbability) {
-    double of(float score) {
-      return weight * (isProbability ? Math.exp(score) : score);
-    }
-  }
+final class Addends {
+  /** Random access to another source, and its scale. */
+  record Other(ClassLookup lookup, ScoreSource.Scale scale) {}
 
   private final ClassTable table;
-  private final Scale scale;
+  private final ScoreSource.Scale scale;
 
   /** The sparse scores of class c are [begins[c], begins[c + 1]), in no order. */
   private final int[] begins;
@@ -80,16 +36,18 @@ public final class Addends {
   /** The sparse score of each slot of a class; 0 between calls. */
   private final double[] ofSlots;
 
-  private final ScaledLate[] lateTerms;
+  private final Other[] others;
 
-  /** Outputs that wait for a late score, by number, and what else their totals have. */
+  /**
+   * Outputs that wait for a score of another source, by number, and what else their totals have.
+   */
   private int[] waiting = new int[0];
 
   private float[] scoresOfWaiting = new float[0];
   private double[] sparseOfWaiting = new double[0];
   private int waitingCount;
 
-  /** Slots of a class whose late scores are not known. */
+  /** Slots of a class whose scores in others are not known. */
   private final int[] unknownSlots;
 
   private final int[] oneOutput = new int[1];
@@ -104,27 +62,30 @@ public final class Addends {
    * Addends of a row.
    *
    * @param scale of the scores of the search
-   * @param lateTerms any number, which are added from the last one on
+   * @param others which have begun the row; they are added from the last one on
    */
-  public Addends(
+  Addends(
       int row,
       ClassTable table,
       AllowedSlots allowed,
-      Scale scale,
+      ScoreSource.Scale scale,
       List<SparseTerm> terms,
-      List<ScaledLate> lateTerms) {
+      Other[] others) {
     this.table = table;
     this.scale = scale;
     this.begins = new int[table.classes() + 1];
     this.bounds = new double[table.classes()];
     this.ofSlots = new double[table.slots()];
-    this.lateTerms = lateTerms.toArray(ScaledLate[]::new);
-    this.unknownSlots = new int[lateTerms.isEmpty() ? 0 : table.slots()];
+    this.others = others;
+    this.unknownSlots = new int[others.length == 0 ? 0 : table.slots()];
     if (!terms.isEmpty()) {
       try (SparseScores scores = new SparseScores(terms)) {
         sort(collect(row, scores));
       }
       Arrays.setAll(bounds, c -> bound(c, allowed));
+    }
+    for (Other each : others) {
+      isUndefined |= each.lookup.isUndefined();
     }
   }
 
@@ -211,73 +172,73 @@ public final class Addends {
   }
 
   /** Whether a score is NaN: nothing can be said of the row. */
-  public boolean isUndefined() {
+  boolean isUndefined() {
     return isUndefined;
   }
 
   /** An upper bound of what is added to the score of an allowed output of a class. */
-  public double bound(int classNumber) {
+  double bound(int classNumber) {
     return withBoundOfClass(bounds[classNumber], classNumber);
   }
 
-  /** Adds upper bounds of the late scores of a class to an upper bound of the others. */
+  /** Adds upper bounds of the other sources for a class to a sum. */
   private double withBoundOfClass(double sum, int classNumber) {
     double all = sum;
-    for (int i = lateTerms.length - 1; i >= 0; i--) {
-      all += lateTerms[i].scale.of(lateTerms[i].late.boundOfClass(classNumber));
+    for (int i = others.length - 1; i >= 0; i--) {
+      all += others[i].scale.of(others[i].lookup.boundOfClass(classNumber));
     }
     return all;
   }
 
-  /** Adds upper bounds of the late scores of an output, which cost nothing. */
+  /** Adds upper bounds of the other sources for an output, which cost nothing. */
   private double withBound(double sum, int output) {
     double all = sum;
-    for (int i = lateTerms.length - 1; i >= 0; i--) {
-      all += lateTerms[i].scale.of(lateTerms[i].late.bound(output));
+    for (int i = others.length - 1; i >= 0; i--) {
+      all += others[i].scale.of(others[i].lookup.bound(output));
     }
     return all;
   }
 
-  /** Adds the late scores of an output. */
+  /** Adds the scores of an output by the other sources. */
   private double withScore(double sum, int output) {
     double all = sum;
-    for (int i = lateTerms.length - 1; i >= 0; i--) {
-      all += lateTerms[i].scale.of(lateTerms[i].late.score(output));
+    for (int i = others.length - 1; i >= 0; i--) {
+      all += others[i].scale.of(others[i].lookup.score(output));
     }
     return all;
   }
 
-  /** The first late scores that do not know an output; null: all do. */
-  private Late unknownOrNull(int output) {
-    for (ScaledLate each : lateTerms) {
-      if (!each.late.isKnown(output)) {
-        return each.late;
+  /** The first source that does not know an output; null: all do. */
+  private ClassLookup unknownOrNull(int output) {
+    for (Other each : others) {
+      if (!each.lookup.isKnown(output)) {
+        return each.lookup;
       }
     }
     return null;
   }
 
-  /** Lowers the bound of a class and others, if it can; see {@link Late#advance}. */
-  public boolean advance(int classNumber) {
+  /** Lowers the bound of a class and others, if it can; see {@link ClassLookup#advance}. */
+  boolean advance(int classNumber) {
     boolean isLower = false;
-    for (ScaledLate each : lateTerms) {
-      isLower |= each.late.advance(classNumber);
+    for (Other each : others) {
+      isLower |= each.lookup.advance(classNumber);
     }
     return isLower;
   }
 
   /** The total of a score and what is added to it. */
-  public float total(float score, double added) {
+  float total(float score, double added) {
     return (float) (scale.of(score) + added);
   }
 
   /**
-   * Offers the allowed slots of a class with their totals. With late scores, they wait for {@link
+   * Offers the allowed slots of a class with their totals. With other sources, they wait for {@link
    * #offerNext}.
    *
    * @param scores of the slots, which are changed
    */
-  public void offer(int classNumber, AllowedSlots allowed, float[] scores, Candidates found) {
+  void offer(int classNumber, AllowedSlots allowed, float[] scores, Candidates found) {
     int[] members = table.members()[classNumber];
     spread(classNumber);
     if (allowed.all(classNumber)) {
@@ -291,7 +252,7 @@ public final class Addends {
 
   private void offer(
       int classNumber, int[] members, int begin, int end, float[] scores, Candidates found) {
-    if (lateTerms.length > 0) {
+    if (others.length > 0) {
       await(classNumber, members, begin, end, scores, found);
       return;
     }
@@ -303,7 +264,7 @@ public final class Addends {
     }
   }
 
-  /** Offers slots whose late score is known, and lets others wait. */
+  /** Offers slots whose scores are known, and lets others wait. */
   private void await(
       int classNumber, int[] members, int begin, int end, float[] scores, Candidates found) {
     int unknown = 0;
@@ -343,14 +304,14 @@ public final class Addends {
   }
 
   /**
-   * Lowers the highest bound of an output that waits for a late score, or computes the score, or
-   * offers the output if all its scores are known.
+   * Lowers the highest bound of an output that waits for a score of another source, or computes the
+   * score, or offers the output if all its scores are known.
    *
    * @param limit a bound of all outputs that do not wait yet
    * @return whether there was one that can change the ranking, and whose bound is at least the
    *     limit
    */
-  public boolean offerNext(float limit, Candidates found) {
+  boolean offerNext(float limit, Candidates found) {
     if (byBound.isEmpty() || found.isUndefined()) {
       return false;
     }
@@ -360,9 +321,9 @@ public final class Addends {
     }
     int i = (int) byBound.min();
     int output = waiting[i];
-    Late unknown = unknownOrNull(output);
+    ClassLookup unknown = unknownOrNull(output);
     if (unknown != null) {
-      unknown.closerBound(output);
+      unknown.approach(output);
     }
     float closer = total(scoresOfWaiting[i], withBound(sparseOfWaiting[i], output));
     if (!(closer < bound) && unknown != null) {

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.mixture;
+
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.List;
+import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.search.Candidates;
+import org.blocksparse.internal.search.ClassTable;
+import org.blocksparse.internal.search.OutputFilter;
+import org.blocksparse.internal.search.ScoreSource;
+import org.blocksparse.internal.search.ScoreSource.Scale;
+import org.blocksparse.internal.search.ScoreSource.Scaled;
+import org.blocksparse.internal.search.SearchResult;
+import org.blocksparse.internal.search.SparseSearch;
+import org.blocksparse.internal.search.SparseTerm;
+import org.blocksparse.internal.search.SumSearch;
+import org.blocksparse.internal.tensors.OperandLease;
+
+/** The scores of one call that are added. Each scorer adds its own, in their order. */
+final class Sum implements AutoCloseable {
+  /** The memory that is read until this is closed. */
+  final OperandLease lease = new OperandLease();
+
+  /** The rows that have no scores. */
+  final BitSet undefined = new BitSet();
+
+  private final boolean addsProbabilities;
+  private final List<Scaled> sources = new ArrayList<>();
+  private final List<SparseTerm> terms = new ArrayList<>();
+  private Engine engineOfTerms;
+
+  Sum(boolean addsProbabilities) {
+    this.addsProbabilities = addsProbabilities;
+  }
+
+  /** Adds scores of all outputs, which are log probabilities; closed with this. */
+  void add(ScoreSource source, double weight) {
+    sources.add(new Scaled(source, new Scale(weight, addsProbabilities)));
+  }
+
+  /** Adds scores of which most are 0. */
+  void add(SparseTerm term, Engine engine) {
+    engineOfTerms = engineOfTerms == null ? engine : engineOfTerms;
+    terms.add(term);
+  }
+
+  boolean isEmpty() {
+    return sources.isEmpty() && terms.isEmpty();
+  }
+
+  /** Whether all outputs that are not retired have a score. */
+  boolean hasAllOutputs() {
+    return !sources.isEmpty();
+  }
+
+  /** The number of outputs of sources that have all. */
+  int outputs() {
+    return sources.get(0).source().classes().outputs();
+  }
+
+  /**
+   * Searches for the highest sums; the filter is leased.
+   *
+   * @param chunks of all outputs, for sums of sparse scores only
+   * @param wanted an estimate of the outputs that are found
+   */
+  SearchResult search(
+      int batch, ClassTable chunks, OutputFilter filter, int wanted, Candidates.Maker candidates) {
+    SearchResult found =
+        hasAllOutputs()
+            ? new SumSearch(sources, terms, wanted).search(batch, filter, candidates)
+            : new SparseSearch(terms, chunks, engineOfTerms).search(batch, filter, candidates);
+    return found.undefine(undefined);
+  }
+
+  @Override
+  public void close() {
+    sources.forEach(each -> each.source().close());
+    lease.close();
+  }
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.mixture;
+
+import static org.blocksparse.internal.Access.LINEAR;
+
+import java.util.List;
+import java.util.stream.Stream;
+import org.blocksparse.MemoryUse;
+import org.blocksparse.SparseRows;
+import org.blocksparse.linear.LinearExplanation;
+import org.blocksparse.linear.LinearExplanation.Term;
+import org.blocksparse.linear.LinearLabelTree;
+import org.blocksparse.mixture.MixtureExplanation.Share;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Labels;
+import org.blocksparse.ranking.Ranking;
+
+/** The log probabilities of a linear label tree. */
+record TreeScorer(String name, LinearLabelTree tree) implements Scorer {
+  @Override
+  public int outputs() {
+    return tree.outputs();
+  }
+
+  @Override
+  public int classes() {
+    return tree.clusterCount();
+  }
+
+  @Override
+  public boolean isLogarithmic() {
+    return true;
+  }
+
+  @Override
+  public boolean isRetired(int output) {
+    return false;
+  }
+
+  @Override
+  public Labels labelsOrNull() {
+    return tree.hasLabels() ? tree.labels() : null;
+  }
+
+  @Override
+  public void setLabels(Labels labels) {} // it has its own
+
+  @Override
+  public Stream<Object> parts() {
+    return Stream.of(tree);
+  }
+
+  @Override
+  public MemoryUse memoryUse() {
+    return tree.memoryUse();
+  }
+
+  @Override
+  public void addTo(Sum sum, SparseRows x, String rowsName, double weight) {
+    sum.add(LINEAR.source(tree, x, rowsName, sum.lease), weight);
+  }
+
+  @Override
+  public Ranking topK(SparseRows x, String rowsName, int k, Filter filter) {
+    return tree.topK(x, k, filter);
+  }
+
+  @Override
+  public void addTo(MixtureParts parts) {
+    parts.add(this);
+  }
+
+  @Override
+  public Share share(
+      SparseRows row, String rowsName, int output, double weight, boolean addsProbabilities) {
+    LinearExplanation why = tree.explain(row, output);
+    double constant = why.constant();
+    double change = why.terms().stream().mapToDouble(Term::contribution).sum();
+    double score = Math.min(0, constant + change); // its probability may be too small for a double
+    if (!addsProbabilities) {
+      return new Share(name, weight, score, constant, why.terms());
+    }
+    double slope = meanExp(constant, change);
+    List<Term> terms =
+        why.terms().stream()
+            .map(term -> new Term(term.feature(), term.value(), slope * term.weight()))
+            .toList();
+    return new Share(name, weight, Math.exp(score), Math.exp(constant), terms);
+  }
+
+  /** The mean of the exponential function on the way from one number to another. */
+  private static double meanExp(double from, double change) {
+    if (change == 0) {
+      return Math.exp(from);
+    }
+    return Math.abs(change) < 1
+        ? Math.exp(from) * Math.expm1(change) / change // no difference of like numbers
+        : (Math.exp(from + change) - Math.exp(from)) / change;
+  }
+
+  @Override
+  public void close() {
+    tree.close();
+  }
+}
