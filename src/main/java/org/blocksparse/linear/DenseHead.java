@@ -3,7 +3,8 @@ package org.blocksparse.linear;
 
 import static java.util.Objects.requireNonNull;
 
-import java.util.concurrent.atomic.AtomicLongArray;
+import java.util.Map;
+import java.util.concurrent.atomic.LongAdder;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.Weights;
@@ -44,7 +45,8 @@ import org.blocksparse.ranking.Ranking;
  * <p><b>Search.</b> A copy of the rows in four bits, which is made once, gives each output an upper
  * and a lower bound of its score: the length of what each row lost is known, and by Cauchy and
  * Schwarz it can change a score by that times the length of x. Only outputs whose upper bound
- * reaches the k-th lower bound are scored by their own rows. {@link #topK} and {@link #atLeast} are
+ * reaches the k-th lower bound are scored by their own rows. Many rows of x together begin with a
+ * product of the rows themselves, which serves all of them. {@link #topK} and {@link #atLeast} are
  * exact for any rows and any x: where bounds exclude little, as for rows that are all alike, the
  * search reads all rows, and takes longer. {@link Ranking#openedClasses} is the number of outputs
  * that were scored by their rows, and {@link #reads} counts what all searches have read.
@@ -81,7 +83,7 @@ public final class DenseHead implements AutoCloseable {
   private final DenseRows rows;
   private final DenseScreen screen;
   private final Engine engine;
-  private final AtomicLongArray reads = new AtomicLongArray(DenseSearch.Pass.values().length);
+  private final Map<DenseSearch.Pass, LongAdder> reads = DenseSearch.Pass.counters();
 
   /** The outputs by 256; null until a filter needs them. */
   private volatile ClassTable table;
@@ -220,9 +222,9 @@ public final class DenseHead implements AutoCloseable {
   /** What all searches so far have read. */
   public Reads reads() {
     return new Reads(
-        reads.get(DenseSearch.Pass.SCREEN.ordinal()),
-        reads.get(DenseSearch.Pass.PRODUCT.ordinal()),
-        reads.get(DenseSearch.Pass.EXACT.ordinal()));
+        reads.get(DenseSearch.Pass.SCREEN).sum(),
+        reads.get(DenseSearch.Pass.PRODUCT).sum(),
+        reads.get(DenseSearch.Pass.EXACT).sum());
   }
 
   // ------------------------------------------------------------------------------------ search

@@ -288,6 +288,35 @@ final class DenseHeadTest {
     }
   }
 
+  /** What one query finds by four bits, many find by a product. */
+  @Test
+  void multipliesTheRowsForManyQueries() {
+    int outputs = 5_000;
+    int features = 32;
+    int batch = 40;
+    Random random = new Random(4);
+    float[] x = gaussian(random, batch * features);
+    try (FloatTensor tensor =
+            FloatTensor.of(gaussian(random, outputs * features), outputs, features);
+        FloatTensor queries = FloatTensor.of(x, batch, features);
+        DenseHead head = DenseHead.of(tensor, null)) {
+      Ranking together = head.topK(queries, 7);
+      assertEquals(0, head.reads().screened());
+      assertEquals((long) batch * outputs, head.reads().multiplied());
+      for (int row = 0; row < batch; row++) {
+        float[] one = Arrays.copyOfRange(x, row * features, (row + 1) * features);
+        try (FloatTensor query = FloatTensor.of(one, 1, features)) {
+          Ranking alone = head.topK(query, 7);
+          assertArrayEquals(alone.outputs(0), together.outputs(row));
+          for (int rank = 0; rank < 7; rank++) {
+            assertEquals(alone.score(0, rank), together.score(row, rank));
+          }
+        }
+      }
+      assertEquals((long) batch * outputs, head.reads().screened());
+    }
+  }
+
   @Test
   void hasTheSameBitsAndReadsForAnyWorkersAndKernels() {
     int outputs = 40_000;

@@ -11,6 +11,7 @@ import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
@@ -339,6 +340,7 @@ public final class RandomArguments {
 
   private void addCallbacks() {
     makers.put(RandomGenerator.class, () -> new SplittableRandom(below(9)));
+    makers.put(Duration.class, () -> Duration.ofMillis(below(3)));
     makers.put(UnaryOperator.class, () -> UnaryOperator.<String>identity());
     makers.put(Progress.class, () -> (Progress) (done, all) -> {});
     makers.put(Executor.class, () -> (Executor) Runnable::run);

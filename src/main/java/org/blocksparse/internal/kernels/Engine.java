@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.kernels;
 
+import static java.util.Objects.requireNonNull;
 import static org.blocksparse.internal.schedule.Scheduler.ceilDiv;
 import static org.blocksparse.internal.schedule.Scheduler.work;
 
@@ -83,7 +84,7 @@ public final class Engine implements Workers {
 
   @Override
   public Engine withSpin(Duration time) {
-    if (time.isNegative() || time.compareTo(Duration.ofHours(1)) > 0) {
+    if (requireNonNull(time, "time").isNegative() || time.compareTo(Duration.ofHours(1)) > 0) {
       throw new IllegalArgumentException("time: expected 0 to 1 hour but was " + time);
     }
     return new Engine(scheduler.withSpin(time.toNanos()), kernels);
