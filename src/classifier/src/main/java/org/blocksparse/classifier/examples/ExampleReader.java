@@ -300,7 +300,7 @@ public final class ExampleReader implements AutoCloseable {
         }
       }
     }
-    return LineParser.requireFew(labels);
+    return LineParser.requireWhole(LineParser.requireFew(labels));
   }
 
   /** Reads a line; null at the end. */

@@ -81,7 +81,7 @@ public final class LineParser {
               + " characters but was "
               + labelPrefix.length());
     }
-    if (labelPrefix.codePoints().anyMatch(c -> Character.getType(c) == Character.SURROGATE)) {
+    if (holdsHalf(labelPrefix)) {
       throw new IllegalArgumentException("labelPrefix: holds half of a pair of surrogates");
     }
     return labelPrefix;
@@ -246,6 +246,20 @@ public final class LineParser {
       throw new BadLineException("has more than " + MOST_LABELS + " labels");
     }
     return labels;
+  }
+
+  /** Refuses labels with half of a pair of surrogates, which only JSON can write. */
+  static List<String> requireWhole(List<String> labels) throws BadLineException {
+    for (String label : labels) {
+      if (holdsHalf(label)) {
+        throw new BadLineException("a label holds half of a pair of surrogates");
+      }
+    }
+    return labels;
+  }
+
+  private static boolean holdsHalf(String text) {
+    return text.codePoints().anyMatch(c -> Character.getType(c) == Character.SURROGATE);
   }
 
   /** Refuses labels of a line that has bytes that are not UTF-8, if they are in one. */

@@ -200,6 +200,10 @@ final class RecordReaderTest {
         "in: line 1: 'text': expected one text but was an array of 2" + skipping,
         ExampleFormat.JSONL,
         "{\"text\":[\"x\",\"y\"],\"label\":1}\n");
+    refused(
+        "in: line 2: a label holds half of a pair of surrogates" + skipping,
+        ExampleFormat.JSONL,
+        "{\"text\":\"\\ud83d\",\"label\":\"\\ud83d\\ude00\"}\n{\"text\":\"x\",\"label\":[\"a\",\"\\ude00\"]}\n");
   }
 
   @Test

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -17,7 +18,9 @@ import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.stream.LongStream;
+import java.util.stream.Stream;
 import org.apache.commons.codec.digest.MurmurHash3;
+import org.blocksparse.classifier.examples.OddTexts;
 import org.junit.jupiter.api.Test;
 
 final class FeatureExtractorTest {
@@ -243,5 +246,34 @@ final class FeatureExtractorTest {
     assertTrue(characters(1, 10, "a".repeat(1 << 20)).size() <= 660);
     assertTrue(characters(1, 10, "\u0301".repeat(1 << 16)).size() <= 660);
     assertTrue(characters(3, 5, "😀".repeat(1000) + " \ud83d \udc00x").size() < 700);
+  }
+
+  private static Map<FeatureGroup, Integer> sizes(String text) {
+    Map<FeatureGroup, Integer> sizes = new EnumMap<>(FeatureGroup.class);
+    Stream.of(FeatureGroup.values()).forEach(group -> sizes.put(group, 0));
+    new FeatureExtractor(3, false, CharacterNgrams.of(3, 5))
+        .of(text, (key, group, begin, end) -> sizes.merge(group, 1, Integer::sum));
+    return sizes;
+  }
+
+  /** No group has more features than characters, for each number of words or of characters. */
+  @Test
+  void oddTexts_haveBoundedFeatures() {
+    OddTexts.all()
+        .forEach(
+            (name, text) -> {
+              Map<FeatureGroup, Integer> sizes = sizes(text);
+              int points = text.codePointCount(0, text.length());
+              String message = name + " " + sizes;
+              assertTrue(sizes.get(FeatureGroup.WORD) <= points, message);
+              assertTrue(sizes.get(FeatureGroup.WORDS_IN_A_ROW) <= 2 * points, message);
+              assertTrue(sizes.get(FeatureGroup.CHARACTERS) <= 3 * points, message);
+            });
+    for (String word : List.of("a word", "a word of many bytes", "a letter with marks")) {
+      Map<FeatureGroup, Integer> sizes = sizes(OddTexts.all().get(word));
+      assertEquals(1, sizes.get(FeatureGroup.WORD), word);
+      assertEquals(0, sizes.get(FeatureGroup.WORDS_IN_A_ROW), word);
+      assertTrue(sizes.get(FeatureGroup.CHARACTERS) <= 3 * 64, word + " " + sizes);
+    }
   }
 }
