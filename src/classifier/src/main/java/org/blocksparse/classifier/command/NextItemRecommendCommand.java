@@ -4,9 +4,11 @@ package org.blocksparse.classifier.command;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import org.blocksparse.classifier.LabelFilter;
@@ -29,7 +31,8 @@ import picocli.CommandLine.Parameters;
     name = "recommend",
     description = {
       "Prints for each user, or each basket by the number of its line, the items that most probably"
-          + " follow, best first, each with its probability, separated by tabs.",
+          + " follow, best first, each with its probability, separated by tabs. Of several"
+          + " sessions, the last counts.",
       "Items of the history are recommended again if held-out items of the training repeat, or by"
           + " --repeats. Unknown items are ignored and counted."
     },
@@ -92,7 +95,7 @@ final class NextItemRecommendCommand implements Callable<Integer> {
     PrintWriter out = streams.out();
     try (NextItem items = NextItem.load(model)) {
       requireKnown(names, items);
-      List<Sequence> sequences = input.readFor(items, file, null);
+      List<Sequence> sequences = last(input.readFor(items, file, null));
       List<List<Prediction>> all =
           items.recommend(
               sequences.stream().map(Sequence::items).toList(),
@@ -109,6 +112,13 @@ final class NextItemRecommendCommand implements Callable<Integer> {
       reportUnknown(items, sequences);
     }
     return ExitCode.OK;
+  }
+
+  /** The last sequence of each user: earlier sessions have ended. */
+  private static List<Sequence> last(List<Sequence> sequences) {
+    Map<String, Sequence> last = new LinkedHashMap<>();
+    sequences.forEach(sequence -> last.put(sequence.user(), sequence));
+    return List.copyOf(last.values());
   }
 
   private void reportUnknown(NextItem items, List<Sequence> sequences) {

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import org.blocksparse.classifier.examples.InvalidInputException;
+import org.blocksparse.classifier.examples.ItemList;
 import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.classifier.nextitem.NextItem;
 import org.blocksparse.classifier.nextitem.Repeats;
@@ -127,12 +128,14 @@ final class NextItemTestCommand implements Callable<Integer> {
     Set<String> history = new HashSet<>();
     Sequence before = null;
     for (Sequence sequence : judged) {
-      // In a test by time, each sequence of a user begins with the one before.
-      boolean isSameUser = before != null && before.user().equals(sequence.user());
-      if (!isSameUser) {
+      // In a test by time, each sequence of a session begins with the one before.
+      boolean isSameSession =
+          before != null
+              && ItemList.of(before.items()).isBeginningOf(ItemList.of(sequence.items()));
+      if (!isSameSession) {
         history.clear();
       }
-      int begin = isSameUser ? before.known() : 0;
+      int begin = isSameSession ? before.known() : 0;
       history.addAll(sequence.items().subList(begin, sequence.known()));
       repeated += targets(sequence).stream().filter(history::contains).count();
       before = sequence;

@@ -5,9 +5,16 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.time.temporal.ChronoUnit;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.blocksparse.classifier.examples.InvalidInputException;
 import org.blocksparse.classifier.examples.Sequence;
+import org.blocksparse.classifier.examples.SequenceFormat;
 import org.blocksparse.classifier.nextitem.NextItem;
 import org.blocksparse.classifier.nextitem.NextItemOptions;
 import org.blocksparse.classifier.training.TrainingOptions;
@@ -29,6 +36,15 @@ import picocli.CommandLine.Parameters;
     sortOptions = false,
     usageHelpWidth = 100)
 final class NextItemTrainCommand implements Callable<Integer> {
+  private static final Pattern GAP = Pattern.compile("([1-9][0-9]{0,5})([smhd])");
+
+  private static final Map<String, ChronoUnit> UNITS =
+      Map.of(
+          "s", ChronoUnit.SECONDS,
+          "m", ChronoUnit.MINUTES,
+          "h", ChronoUnit.HOURS,
+          "d", ChronoUnit.DAYS);
+
   @Parameters(
       paramLabel = "FILE",
       description = "Sequences; - is standard input. May be compressed.")
@@ -52,6 +68,14 @@ final class NextItemTrainCommand implements Callable<Integer> {
       paramLabel = "TIME",
       description = "Leave out events from this time on, to test on them.")
   private Double until;
+
+  @Option(
+      names = "--session-gap",
+      paramLabel = "GAP",
+      description =
+          "A larger gap between two events of a user begins a new sequence: a whole number and s, m,"
+              + " h or d, such as 30m. Default: a user has one sequence.")
+  private String sessionGap;
 
   @Option(
       names = "--epochs",
@@ -121,7 +145,7 @@ final class NextItemTrainCommand implements Callable<Integer> {
   private void train(TrainingLog log, CtrlC ctrlC) throws IOException {
     PrintWriter out = streams.out();
     log.beginReading();
-    List<Sequence> sequences = input.readToTrain(file, until, card);
+    List<Sequence> sequences = input.readToTrain(file, until, sessionGap(), card);
     long few = sequences.stream().filter(s -> s.known() == 0).count();
     out.printf("%,d sequences", sequences.size());
     out.println(few == 0 ? "" : "; %,d have fewer than two items".formatted(few));
@@ -132,6 +156,24 @@ final class NextItemTrainCommand implements Callable<Integer> {
       out.printf("%s: %,d bytes%n", output, Files.size(output));
       printNextSteps(model);
     }
+  }
+
+  /** Null: a user has one sequence. */
+  private Duration sessionGap() {
+    if (sessionGap == null) {
+      return null;
+    }
+    Matcher gap = GAP.matcher(sessionGap);
+    if (!gap.matches()) {
+      throw new InvalidInputException(
+          "--session-gap: expected a number from 1 to 999999 and s, m, h or d, such as 30m, but was '"
+              + Printed.of(sessionGap)
+              + "'");
+    }
+    if (input.format() != SequenceFormat.EVENTS) {
+      throw new InvalidInputException("--session-gap: expected --format events, which have times");
+    }
+    return Duration.of(Long.parseLong(gap.group(1)), UNITS.get(gap.group(2)));
   }
 
   private void printNextSteps(NextItem model) {
@@ -153,10 +195,11 @@ final class NextItemTrainCommand implements Callable<Integer> {
       NextItemOptions options = NextItemOptions.defaults().withLearning(learning(log, ctrlC));
       options = options.withFormat(input.format()).withColumns(input.columns());
       options = until == null ? options : options.withUntil(until);
+      options = sessionGap == null ? options : options.withSessionGap(sessionGap());
       options = dropout == null ? options : options.withDropout(dropout);
       return validation == null
           ? options
-          : options.withValidation(input.readToValidate(validation));
+          : options.withValidation(input.readToValidate(validation, sessionGap()));
     } catch (IllegalArgumentException e) {
       throw OptionName.in(e);
     }

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import java.util.OptionalDouble;
@@ -82,17 +83,19 @@ final class SequenceInput {
    * All sequences of a file to train on.
    *
    * @param until leaves out events from then on; null: no limit
+   * @param sessionGap ends a sequence of a user; null: none does
    * @param card gets the file
    */
-  List<Sequence> readToTrain(String file, Double until, DataCard card) throws IOException {
+  List<Sequence> readToTrain(String file, Double until, Duration sessionGap, DataCard card)
+      throws IOException {
     requireEvents("--until", until, format());
-    SequenceReader reader = reader(format(), columns());
+    SequenceReader reader = reader(format(), columns(), sessionGap);
     return read(file, until == null ? reader : reader.until(until), card);
   }
 
   /** All sequences of a file to validate a training on. */
-  List<Sequence> readToValidate(String file) throws IOException {
-    return read(file, reader(format(), columns()), null);
+  List<Sequence> readToValidate(String file, Duration sessionGap) throws IOException {
+    return read(file, reader(format(), columns(), sessionGap), null);
   }
 
   /**
@@ -114,7 +117,8 @@ final class SequenceInput {
     if (from != null) {
       requireLater(from, model);
     }
-    SequenceReader reader = reader(as, columns(model.columns(), as));
+    Duration sessionGap = as == SequenceFormat.EVENTS ? model.sessionGap().orElse(null) : null;
+    SequenceReader reader = reader(as, columns(model.columns(), as), sessionGap);
     return read(file, from == null ? reader : reader.from(from), null);
   }
 
@@ -146,9 +150,10 @@ final class SequenceInput {
     }
   }
 
-  private SequenceReader reader(SequenceFormat as, EventColumns columns) {
+  private SequenceReader reader(SequenceFormat as, EventColumns columns, Duration sessionGap) {
     SequenceReader reader = SequenceReader.of(as);
     reader = as == SequenceFormat.EVENTS ? reader.withColumns(columns) : reader;
+    reader = sessionGap == null ? reader : reader.withSessionGap(sessionGap);
     return format == null ? reader.refusingEvents() : reader;
   }
 

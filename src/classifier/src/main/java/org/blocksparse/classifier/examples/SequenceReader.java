@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Path;
 import java.time.DateTimeException;
+import java.time.Duration;
 import java.time.LocalDate;
 import java.time.OffsetDateTime;
 import java.time.ZoneOffset;
@@ -44,10 +45,16 @@ import org.blocksparse.classifier.examples.LineParser.BadLineException;
  * <p>Immutable.
  */
 public final class SequenceReader {
+  private static final long LONGEST_GAP = 99_999_999_999L;
+
   private final SequenceFormat format;
   private final EventColumns columns;
   private final double from;
   private final double until;
+
+  /** In seconds; infinite: a user has one sequence. */
+  private final double sessionGap;
+
   private final boolean refusesEvents;
 
   private SequenceReader(
@@ -55,18 +62,25 @@ public final class SequenceReader {
       EventColumns columns,
       double from,
       double until,
+      double sessionGap,
       boolean refusesEvents) {
     this.format = requireNonNull(format, "format");
     this.columns = requireNonNull(columns, "columns");
     this.from = from;
     this.until = until;
+    this.sessionGap = sessionGap;
     this.refusesEvents = refusesEvents;
   }
 
   /** A reader of a format. */
   public static SequenceReader of(SequenceFormat format) {
     return new SequenceReader(
-        format, EventColumns.defaults(), Double.NEGATIVE_INFINITY, Double.POSITIVE_INFINITY, false);
+        format,
+        EventColumns.defaults(),
+        Double.NEGATIVE_INFINITY,
+        Double.POSITIVE_INFINITY,
+        Double.POSITIVE_INFINITY,
+        false);
   }
 
   /**
@@ -78,7 +92,7 @@ public final class SequenceReader {
    */
   public SequenceReader from(double time) {
     requireTime("from", time);
-    return new SequenceReader(format, columns, time, until, refusesEvents);
+    return new SequenceReader(format, columns, time, until, sessionGap, refusesEvents);
   }
 
   /**
@@ -88,7 +102,7 @@ public final class SequenceReader {
    */
   public SequenceReader until(double time) {
     requireTime("until", time);
-    return new SequenceReader(format, columns, from, time, refusesEvents);
+    return new SequenceReader(format, columns, from, time, sessionGap, refusesEvents);
   }
 
   /**
@@ -101,14 +115,35 @@ public final class SequenceReader {
       throw new IllegalArgumentException(
           "columns: expected the format of events, which has columns, but was " + format);
     }
-    return new SequenceReader(format, names, from, until, refusesEvents);
+    return new SequenceReader(format, names, from, until, sessionGap, refusesEvents);
   }
 
-  private void requireTime(String name, double time) {
+  /**
+   * A reader that begins a new sequence of a user where the gap between two events is larger than
+   * this one. Dates have seconds, and so have numbers below 1e11. From there on, numbers are
+   * milliseconds, from 1e14 on microseconds, and from 1e17 on nanoseconds.
+   *
+   * @throws IllegalArgumentException unless the gap is in [1, 99999999999] whole seconds and the
+   *     format is events
+   */
+  public SequenceReader withSessionGap(Duration gap) {
+    requireEvents("sessionGap");
+    if (gap.getNano() != 0 || gap.getSeconds() < 1 || gap.getSeconds() > LONGEST_GAP) {
+      throw new IllegalArgumentException(
+          "sessionGap: expected whole seconds in [1, %d] but was %s".formatted(LONGEST_GAP, gap));
+    }
+    return new SequenceReader(format, columns, from, until, gap.getSeconds(), refusesEvents);
+  }
+
+  private void requireEvents(String name) {
     if (format != SequenceFormat.EVENTS) {
       throw new IllegalArgumentException(
           name + ": expected the format of events, which have times, but was " + format);
     }
+  }
+
+  private void requireTime(String name, double time) {
+    requireEvents(name);
     if (!Double.isFinite(time)) {
       throw new IllegalArgumentException(name + ": expected a finite number but was " + time);
     }
@@ -120,7 +155,7 @@ public final class SequenceReader {
    * and that no user has named.
    */
   public SequenceReader refusingEvents() {
-    return new SequenceReader(format, columns, from, until, true);
+    return new SequenceReader(format, columns, from, until, sessionGap, true);
   }
 
   /**
@@ -161,6 +196,11 @@ public final class SequenceReader {
     private static final Pattern NUMBER =
         Pattern.compile("[+-]?(\\d+\\.?\\d*|\\.\\d+)([eE][+-]?\\d+)?");
 
+    /** Smaller numbers are seconds since 1970: this one is in the year 5138. */
+    private static final double SMALLEST_MILLIS = 1e11;
+
+    private static final int MILLIS = 1000;
+
     /** The length of a date without a time. */
     private static final int LENGTH_OF_A_DAY = 10;
 
@@ -181,6 +221,9 @@ public final class SequenceReader {
     private int wordsOfAll = -1;
 
     private long linesOfUsers;
+
+    /** Whether some time is a date: then all are seconds. */
+    private boolean hasDates;
 
     /** The places of user, item and time among the words of an event. */
     private int[] columnOf = {0, 1, 2};
@@ -388,7 +431,7 @@ public final class SequenceReader {
       }
     }
 
-    private static double time(String text) throws BadLineException {
+    private double time(String text) throws BadLineException {
       double time = timeOrNaN(text);
       if (!Double.isFinite(time)) {
         throw new BadLineException(
@@ -400,7 +443,7 @@ public final class SequenceReader {
     }
 
     /** NaN if a text is neither a number nor a date. */
-    private static double timeOrNaN(String text) {
+    private double timeOrNaN(String text) {
       if (NUMBER.matcher(text).matches()) {
         return Double.parseDouble(text);
       }
@@ -415,6 +458,7 @@ public final class SequenceReader {
                     text.substring(0, LENGTH_OF_A_DAY)
                         + text.substring(LENGTH_OF_A_DAY).replaceFirst("^ ", "T"),
                     DATE);
+        hasDates = true;
         return time.toEpochSecond() + time.getNano() * 1e-9;
       } catch (DateTimeException e) {
         return Double.NaN;
@@ -435,18 +479,38 @@ public final class SequenceReader {
       events.forEach(
           (user, all) -> {
             all.sort(Comparator.comparingDouble(Event::time));
-            ItemList items = ItemList.of(all.stream().map(Event::item).toList());
-            if (from == Double.NEGATIVE_INFINITY) {
-              sequences.add(new Sequence(user, items, targets(all)));
-              return;
-            }
-            for (int i = 0; i < items.size(); i++) {
-              if (all.get(i).time >= from) {
-                sequences.add(new Sequence(user, items.first(i + 1)));
+            int begin = 0;
+            for (int i = 1; i < all.size(); i++) {
+              if (isNewSession(all.get(i - 1).time, all.get(i).time)) {
+                addTo(sequences, user, all.subList(begin, i));
+                begin = i;
               }
             }
+            addTo(sequences, user, all.subList(begin, all.size()));
           });
       return sequences;
+    }
+
+    private boolean isNewSession(double before, double time) {
+      double unitsPerSecond = 1;
+      double largest = Math.max(Math.abs(before), Math.abs(time));
+      while (!hasDates && largest / unitsPerSecond >= SMALLEST_MILLIS) {
+        unitsPerSecond *= MILLIS;
+      }
+      return time - before > sessionGap * unitsPerSecond;
+    }
+
+    private void addTo(List<Sequence> sequences, String user, List<Event> session) {
+      ItemList items = ItemList.of(session.stream().map(Event::item).toList());
+      if (from == Double.NEGATIVE_INFINITY) {
+        sequences.add(new Sequence(user, items, targets(session)));
+        return;
+      }
+      for (int i = 0; i < items.size(); i++) {
+        if (session.get(i).time >= from) {
+          sequences.add(new Sequence(user, items.first(i + 1)));
+        }
+      }
     }
   }
 }

@@ -7,10 +7,12 @@ import static org.blocksparse.ElementType.FLOAT32;
 import java.io.IOException;
 import java.math.BigDecimal;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag;
@@ -215,6 +217,11 @@ public final class NextItem implements AutoCloseable {
     return NextItemFile.until(metadata);
   }
 
+  /** The gap that ends a sequence of a user's events; empty if a user has one sequence. */
+  public Optional<Duration> sessionGap() {
+    return NextItemFile.sessionGap(metadata);
+  }
+
   /**
    * Whether items of the history are recommended by default: if they are scored, since held-out
    * items repeat.
@@ -363,9 +370,15 @@ public final class NextItem implements AutoCloseable {
       facts.put("columns", columns().toString());
     }
     until().ifPresent(time -> facts.put("until", plain(time)));
+    sessionGap().ifPresent(gap -> facts.put("session gap", written(gap)));
     facts.put("items", Integer.toString(labels.size()));
     facts.put("scorers", mixture.toString());
     return facts;
+  }
+
+  /** A gap such as 30m. */
+  private static String written(Duration gap) {
+    return gap.toString().substring("PT".length()).toLowerCase(Locale.ROOT);
   }
 
   /** A number without an exponent, as times have. */

@@ -6,10 +6,12 @@ import static org.blocksparse.internal.files.MalformedException.excerpt;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
@@ -41,6 +43,7 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
  * nextItem.itemColumn      {@link EventColumns#item}, if it is not a usual one
  * nextItem.timeColumn      {@link EventColumns#time}, if it is not a usual one
  * nextItem.until           the time before which its events are, if it has one
+ * nextItem.sessionGap      seconds without an event that end a sequence, if there are any
  * nextItem.counts          {@link LabelCounts}: how often training had each item
  * nextItem.newItems        {@link HistoryRows}; not there without new items
  * nextItem.decays          {@link HistoryRows}
@@ -61,6 +64,7 @@ final class NextItemFile {
   private static final String ITEM_COLUMN = "nextItem.itemColumn";
   private static final String TIME_COLUMN = "nextItem.timeColumn";
   private static final String UNTIL = "nextItem.until";
+  private static final String SESSION_GAP = "nextItem.sessionGap";
   private static final String COUNTS = "nextItem.counts";
   private static final String NEW_ITEMS = "nextItem.newItems";
   private static final String DECAYS = "nextItem.decays";
@@ -104,6 +108,9 @@ final class NextItemFile {
     putColumn(metadata, USER_COLUMN, options.columns().user());
     putColumn(metadata, ITEM_COLUMN, options.columns().item());
     putColumn(metadata, TIME_COLUMN, options.columns().time());
+    options
+        .sessionGap()
+        .ifPresent(gap -> metadata.put(SESSION_GAP, Long.toString(gap.toSeconds())));
     options.until().ifPresent(time -> metadata.put(UNTIL, Double.toString(time)));
   }
 
@@ -127,6 +134,11 @@ final class NextItemFile {
   static OptionalDouble until(Map<String, String> metadata) {
     String until = metadata.get(UNTIL);
     return until == null ? OptionalDouble.empty() : OptionalDouble.of(Double.parseDouble(until));
+  }
+
+  static Optional<Duration> sessionGap(Map<String, String> metadata) {
+    return Optional.ofNullable(metadata.get(SESSION_GAP))
+        .map(seconds -> Duration.ofSeconds(Long.parseLong(seconds)));
   }
 
   /**
@@ -189,6 +201,9 @@ final class NextItemFile {
     }
     if (metadata.containsKey(UNTIL)) {
       require(file, metadata, UNTIL, NUMBER);
+    }
+    if (metadata.containsKey(SESSION_GAP)) {
+      require(file, metadata, SESSION_GAP, "[1-9]\\d{0,10}");
     }
     boolean hasRepeats = metadata.containsKey(REPEAT_DECAY);
     List<String> scorers =

@@ -3,11 +3,14 @@ package org.blocksparse.classifier.nextitem;
 
 import static java.util.Objects.requireNonNull;
 
+import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import org.blocksparse.classifier.examples.EventColumns;
 import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.classifier.examples.SequenceFormat;
+import org.blocksparse.classifier.examples.SequenceReader;
 import org.blocksparse.classifier.training.TrainingOptions;
 
 /** Options of training a {@link NextItem}. Immutable. */
@@ -19,6 +22,7 @@ public final class NextItemOptions {
           EventColumns.defaults(),
           null,
           null,
+          null,
           null);
 
   private final TrainingOptions learning;
@@ -27,6 +31,9 @@ public final class NextItemOptions {
 
   /** Null: training has events of any time. */
   private final Double until;
+
+  /** Null: a user has one sequence. */
+  private final Duration sessionGap;
 
   /** Null: the last item of each sequence is held out. */
   private final List<Sequence> validation;
@@ -39,12 +46,14 @@ public final class NextItemOptions {
       SequenceFormat format,
       EventColumns columns,
       Double until,
+      Duration sessionGap,
       List<Sequence> validation,
       Double dropout) {
     this.learning = learning;
     this.format = format;
     this.columns = columns;
     this.until = until;
+    this.sessionGap = sessionGap;
     this.validation = validation;
     this.dropout = dropout;
   }
@@ -60,7 +69,7 @@ public final class NextItemOptions {
    */
   public NextItemOptions withLearning(TrainingOptions value) {
     return new NextItemOptions(
-        requireNonNull(value, "learning"), format, columns, until, validation, dropout);
+        requireNonNull(value, "learning"), format, columns, until, sessionGap, validation, dropout);
   }
 
   /**
@@ -70,7 +79,7 @@ public final class NextItemOptions {
    */
   public NextItemOptions withFormat(SequenceFormat value) {
     return new NextItemOptions(
-        learning, requireNonNull(value, "format"), columns, until, validation, dropout);
+        learning, requireNonNull(value, "format"), columns, until, sessionGap, validation, dropout);
   }
 
   /**
@@ -79,7 +88,7 @@ public final class NextItemOptions {
    */
   public NextItemOptions withColumns(EventColumns value) {
     return new NextItemOptions(
-        learning, format, requireNonNull(value, "columns"), until, validation, dropout);
+        learning, format, requireNonNull(value, "columns"), until, sessionGap, validation, dropout);
   }
 
   /**
@@ -92,7 +101,18 @@ public final class NextItemOptions {
     if (!Double.isFinite(time)) {
       throw new IllegalArgumentException("until: expected a finite number but was " + time);
     }
-    return new NextItemOptions(learning, format, columns, time, validation, dropout);
+    return new NextItemOptions(learning, format, columns, time, sessionGap, validation, dropout);
+  }
+
+  /**
+   * The gap that ends a sequence of a user's events, as in {@link SequenceReader#withSessionGap}.
+   * The model keeps it, and the command reads further events by it.
+   *
+   * @throws IllegalArgumentException unless the gap is in [1, 99999999999] whole seconds
+   */
+  public NextItemOptions withSessionGap(Duration gap) {
+    SequenceReader.of(SequenceFormat.EVENTS).withSessionGap(gap); // has the check
+    return new NextItemOptions(learning, format, columns, until, gap, validation, dropout);
   }
 
   /**
@@ -108,7 +128,8 @@ public final class NextItemOptions {
       throw new IllegalArgumentException(
           "validation: expected a sequence with two items or more, the last of which is predicted");
     }
-    return new NextItemOptions(learning, format, columns, until, List.copyOf(sequences), dropout);
+    return new NextItemOptions(
+        learning, format, columns, until, sessionGap, List.copyOf(sequences), dropout);
   }
 
   /**
@@ -122,7 +143,7 @@ public final class NextItemOptions {
     if (!(share >= 0 && share < 1) || isRoundedToOne) {
       throw new IllegalArgumentException("dropout: expected a number in [0, 1) but was " + share);
     }
-    return new NextItemOptions(learning, format, columns, until, validation, share);
+    return new NextItemOptions(learning, format, columns, until, sessionGap, validation, share);
   }
 
   TrainingOptions learning() {
@@ -144,6 +165,10 @@ public final class NextItemOptions {
 
   OptionalDouble until() {
     return until == null ? OptionalDouble.empty() : OptionalDouble.of(until);
+  }
+
+  Optional<Duration> sessionGap() {
+    return Optional.ofNullable(sessionGap);
   }
 
   /** Null: a part of the training sequences is held out. */

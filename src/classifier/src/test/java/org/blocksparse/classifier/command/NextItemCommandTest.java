@@ -194,6 +194,71 @@ final class NextItemCommandTest {
         3.5);
   }
 
+  /**
+   * Each user has two sessions of four items an hour apart, the second five items further on the
+   * circle. Only its last two items are from hour 1 on, at seconds 3662 and 3663.
+   */
+  @Test
+  void sessionsEndByAGap() throws IOException {
+    StringBuilder lines = new StringBuilder();
+    for (int user = 0; user < 60; user++) {
+      for (int step = 0; step < 8; step++) {
+        int time = step < 4 ? step : 3656 + step;
+        int item = (user + step + (step < 4 ? 0 : 5)) % ITEMS;
+        lines.append("u%d i%d %d%n".formatted(user, item, time));
+      }
+    }
+    Path events = file("sessions.txt", lines.toString());
+    Path of = folder.resolve("sessions.model");
+    String trained =
+        trainOn(
+            events,
+            of,
+            "--format",
+            "events",
+            "--session-gap",
+            "30m",
+            "--until",
+            3662,
+            "--patience",
+            "1");
+    assertTrue(trained.startsWith("120 sequences\n"), trained);
+    assertTrue(Commands.runWell("info", of).contains("session gap: 30m\n"));
+    String told = Commands.runWell("next-item", "test", of, events, "--top", 1);
+    assertTrue(told.startsWith("120 sequences; 0 of 120 items to predict (0.0 %) are in"), told);
+    String later = Commands.runWell("next-item", "test", of, events, "--from", 3662, "--top", 1);
+    assertTrue(later.startsWith("120 sequences; 0 of 120 items to predict (0.0 %) are in"), later);
+    Path user = file("sessions-of-a-user.txt", "u i1 0\nv i4 9\nu i7 3600\nu i2 1\n");
+    String[] users =
+        Commands.runWell("next-item", "recommend", of, user, "--top", 1)
+            .lines()
+            .toArray(String[]::new);
+    assertEquals(2, users.length);
+    assertTrue(users[0].startsWith("u\ti8\t"), users[0]);
+    assertTrue(users[1].startsWith("v\ti5\t"), users[1]);
+    refused(
+        "--session-gap: expected --format events, which have times",
+        "train",
+        "-o",
+        of,
+        "--session-gap",
+        "30m",
+        walks);
+    for (String gap : List.of("30", "0m", "m", "1.5h", "-1h", "30 m", "1000000d", "")) {
+      refused(
+          "--session-gap: expected a number from 1 to 999999 and s, m, h or d, such as 30m, but was"
+              + " '%s'".formatted(gap),
+          "train",
+          "-o",
+          of,
+          "--format",
+          "events",
+          "--session-gap",
+          gap,
+          events);
+    }
+  }
+
   /** The lines that training prints work: the model has the format. */
   @Test
   void theFormatIsThatOfTheModel() throws IOException {

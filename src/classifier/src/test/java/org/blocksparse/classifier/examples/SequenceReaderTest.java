@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -17,6 +18,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 final class SequenceReaderTest {
+  private static final Duration LONG_GAP = Duration.ofSeconds(100_000_000_000L);
+
   private static ByteArrayInputStream in(String text) {
     return new ByteArrayInputStream(text.getBytes(UTF_8));
   }
@@ -48,6 +51,55 @@ final class SequenceReaderTest {
     assertEquals(
         List.of(of("u", "d", "a"), of("u", "d", "a", "b")),
         SequenceReader.of(SequenceFormat.EVENTS).from(15).until(30).read("f", in(text)));
+  }
+
+  /** The gap is half an hour between a and b, and a second more between b and c. */
+  @ParameterizedTest
+  @CsvSource({
+    "0, 1800, 3601, 3602",
+    "-3700, -1900, -99, -98",
+    "99999996000, 99999997800, 99999999601, 99999999602",
+    "1700000000001, 1700001800001, 1700003601001, 1700003601001", // milliseconds
+    "1700000000000001, 1700001800000001, 1700003601000001, 1700003602000001",
+    "17e17, 1700001800e9, 1700003601e9, 1700003602e9",
+    "2026-12-01T23:00Z, 2026-12-01T23:30, 2026-12-02T00:00:01, 2026-12-02T01:30:01+01:00",
+    "9999-01-01T00:00, 9999-01-01T00:30, 9999-01-01T01:00:01, 9999-01-01T01:30"
+  })
+  void aLargerGapBeginsASession(String a, String b, String c, String d) throws IOException {
+    String text = "u b %s\nu a %s\nu c %s\nu d %s\n".formatted(b, a, c, d);
+    SequenceReader events = SequenceReader.of(SequenceFormat.EVENTS);
+    SequenceReader reader = events.withSessionGap(Duration.ofMinutes(30));
+    assertEquals(List.of(of("u", "a", "b"), of("u", "c", "d")), reader.read("f", in(text)));
+    assertEquals(List.of(of("u", "a", "b", "c", "d")), events.read("f", in(text)));
+  }
+
+  /** The first event of a session has none before it. */
+  @Test
+  void historiesOfATestByTimeEndWithTheirSession() throws IOException {
+    SequenceReader reader =
+        SequenceReader.of(SequenceFormat.EVENTS).withSessionGap(Duration.ofMinutes(30));
+    String text = "u a 0\nu b 1800\nu c 3601\nu d 3602\n";
+    assertEquals(
+        List.of(of("u", "a", "b"), of("u", "c"), of("u", "c", "d")),
+        reader.from(1800).read("f", in(text)));
+    assertEquals(
+        List.of(of("u", "a", "b"), of("u", "c")), reader.until(3602).read("f", in(text)));
+  }
+
+  @Test
+  void sessionGapsAreWholeSecondsOfEvents() {
+    SequenceReader reader = SequenceReader.of(SequenceFormat.EVENTS);
+    for (Duration gap :
+        List.of(Duration.ZERO, Duration.ofSeconds(-1), Duration.ofMillis(1500), LONG_GAP)) {
+      String message =
+          assertThrows(IllegalArgumentException.class, () -> reader.withSessionGap(gap))
+              .getMessage();
+      assertEquals(
+          "sessionGap: expected whole seconds in [1, 99999999999] but was " + gap, message);
+    }
+    SequenceReader other = SequenceReader.of(SequenceFormat.HISTORIES);
+    assertThrows(
+        IllegalArgumentException.class, () -> other.withSessionGap(Duration.ofMinutes(30)));
   }
 
   /** Copies of their histories would take 40 GB. */

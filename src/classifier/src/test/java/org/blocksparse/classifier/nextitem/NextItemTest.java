@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -591,7 +592,11 @@ final class NextItemTest {
     Path file = folder.resolve("model");
     EventColumns columns = EventColumns.defaults().withItem("sku");
     NextItemOptions options =
-        NO_CHOICE.withFormat(SequenceFormat.EVENTS).withColumns(columns).withUntil(1.796044889e9);
+        NO_CHOICE
+            .withFormat(SequenceFormat.EVENTS)
+            .withColumns(columns)
+            .withUntil(1.796044889e9)
+            .withSessionGap(Duration.ofMinutes(90));
     try (NextItem model = NextItem.train(walks(), options)) {
       model.save(file);
     }
@@ -602,6 +607,8 @@ final class NextItemTest {
         assertEquals(columns, one.columns());
         assertEquals(1.796044889e9, one.until().orElseThrow());
         assertEquals("1796044889", one.info().get("until"));
+        assertEquals(Duration.ofMinutes(90), one.sessionGap().orElseThrow());
+        assertEquals("1h30m", one.info().get("session gap"));
       }
     }
   }
@@ -721,6 +728,8 @@ final class NextItemTest {
               Map.entry("nextItem.decays", "0.4;0.9"),
               Map.entry("nextItem.decays", "2.0"),
               Map.entry("nextItem.until", "soon"),
+              Map.entry("nextItem.sessionGap", "0"),
+              Map.entry("nextItem.sessionGap", "99999999999999999999"),
               Map.entry("nextItem.counts", "/".repeat(3_000_000)),
               Map.entry("nextItem.transitionDecay", "1.5"),
               Map.entry("nextItem.transitionDecay", "NaN"))) {
