@@ -418,6 +418,13 @@ public abstract sealed class Classifier implements AutoCloseable
   public abstract OptionalDouble threshold();
 
   /**
+   * Whether more than a tenth of the examples of the training had several labels. Then {@link
+   * #threshold} is where the command {@code predict} ends by default. Models of earlier versions,
+   * which do not store it, return false.
+   */
+  public abstract boolean hasSeveralLabels();
+
+  /**
    * The minimum probability of the labels of a set that holds a right label in a share of future
    * texts, if these are like those that the training held out: {@code
    * PredictionOptions.top(labels().size()).withThreshold(thresholdOfSets(0.9).getAsDouble())} finds

@@ -42,6 +42,7 @@ import org.blocksparse.softmax.TwoLevelLayer;
  *                          features share rows
  * classifier.labelCounts   {@link LabelCounts} of the training; not there if there are too many
  *                          labels
+ * classifier.severalLabels true, if several labels are the rule in the training; else not there
  * classifier.threshold     of a label's probability, with the highest F1 on held-out examples; not there
  *                          without these
  * classifier.predictionSets {@link PredictionSets}, in base 64; not there without such examples
@@ -59,6 +60,7 @@ public final class ClassifierFile {
   private static final String LABEL_PREFIX = "classifier.labelPrefix";
   private static final String VOCABULARY = "classifier.vocabulary";
   private static final String LABEL_COUNTS = "classifier.labelCounts";
+  private static final String SEVERAL_LABELS = "classifier.severalLabels";
   private static final String THRESHOLD = "classifier.threshold";
   private static final String PREDICTION_SETS = "classifier.predictionSets";
   private static final String NONE = "classifier.none";
@@ -80,9 +82,10 @@ public final class ClassifierFile {
    * The metadata of a new model.
    *
    * @param counts null: they are not known
+   * @param severalLabels whether several labels are the rule
    */
   public static Map<String, String> metadata(
-      InputRows input, LabelCounts counts, String labelPrefix) {
+      InputRows input, LabelCounts counts, boolean severalLabels, String labelPrefix) {
     Map<String, String> metadata = new TreeMap<>();
     metadata.put(FORMAT, VERSION);
     metadata.put(INPUT, input.text() ? "text" : "features");
@@ -106,6 +109,9 @@ public final class ClassifierFile {
     if (!encoded.isEmpty()) {
       metadata.put(LABEL_COUNTS, encoded);
     }
+    if (severalLabels) {
+      metadata.put(SEVERAL_LABELS, "true");
+    }
     return metadata;
   }
 
@@ -118,6 +124,11 @@ public final class ClassifierFile {
   static Optional<LabelCounts> labelCounts(Map<String, String> metadata, int labels) {
     return Optional.ofNullable(metadata.get(LABEL_COUNTS))
         .map(counts -> LabelCounts.decode(counts, labels));
+  }
+
+  /** Whether several labels are the rule in the training. */
+  static boolean hasSeveralLabels(Map<String, String> metadata) {
+    return metadata.containsKey(SEVERAL_LABELS);
   }
 
   /** The threshold of a model; empty if it has none. */
@@ -273,6 +284,9 @@ public final class ClassifierFile {
     }
     require(file, metadata, FORMAT, VERSION);
     requireLabelPrefix(file, metadata);
+    if (metadata.containsKey(SEVERAL_LABELS)) {
+      require(file, metadata, SEVERAL_LABELS, "true");
+    }
     if (metadata.containsKey(THRESHOLD)) {
       require(file, metadata, THRESHOLD, "0\\.\\d{1,3}|1\\.0");
     }

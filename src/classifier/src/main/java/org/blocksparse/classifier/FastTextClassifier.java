@@ -92,6 +92,11 @@ final class FastTextClassifier extends Classifier {
   }
 
   @Override
+  public boolean hasSeveralLabels() {
+    return false;
+  }
+
+  @Override
   Optional<PredictionSets> predictionSets() {
     return Optional.empty();
   }

@@ -276,6 +276,11 @@ public final class TrainedClassifier extends Classifier {
   }
 
   @Override
+  public boolean hasSeveralLabels() {
+    return ClassifierFile.hasSeveralLabels(metadata);
+  }
+
+  @Override
   Optional<PredictionSets> predictionSets() {
     return ClassifierFile.predictionSets(metadata);
   }

@@ -545,6 +545,7 @@ final class ClassifierTest {
               Map.entry("classifier.labelPrefix", "a b"),
               Map.entry("classifier.labelCounts", "AAAA"),
               Map.entry("classifier.threshold", "2"),
+              Map.entry("classifier.severalLabels", "yes"),
               Map.entry("classifier.vocabulary", "AAAA"),
               Map.entry("classifier.vocabulary", ""))) {
         Path bad = folder.resolve("bad");

@@ -62,10 +62,10 @@ final class PredictCommand implements Callable<Integer> {
   @Option(
       names = "--threshold",
       paramLabel = "P",
-      defaultValue = "0",
       description =
           "Minimum probability of a predicted label, or the word 'best' for the threshold that"
-              + " train found on examples that it held out. Default: 0.")
+              + " train found on examples that it held out. Default: best without --top, if more"
+              + " than a tenth of the training examples had several labels; else 0.")
   private String thresholdText;
 
   @Option(
@@ -107,8 +107,8 @@ final class PredictCommand implements Callable<Integer> {
     }
     int top = chosenTop == null ? TOP : chosenTop;
     Limits.require("--top", top, 1, Limits.MOST_LABELS);
-    Threshold chosen = Threshold.parse(thresholdText, 0);
-    if (coverage != null && !thresholdText.equals("0")) {
+    Optional<Threshold> chosen = Optional.ofNullable(thresholdText).map(t -> Threshold.parse(t, 0));
+    if (coverage != null && chosen.isPresent()) {
       throw new InvalidInputException(
           "--threshold: expected no --coverage as well, which has its own");
     }
@@ -125,10 +125,7 @@ final class PredictCommand implements Callable<Integer> {
       }
       options =
           PredictionOptions.top(top)
-              .withThreshold(
-                  coverage == null
-                      ? chosen.of(classifier)
-                      : Coverage.threshold(coverage, classifier).getAsDouble())
+              .withThreshold(threshold(chosen, classifier))
               .withUnknown(example -> withoutFeatures++);
       if (none != null) {
         options = options.withNone(NoneShare.of(none, classifier));
@@ -156,6 +153,16 @@ final class PredictCommand implements Callable<Integer> {
       streams.err().flush();
     }
     return ExitCode.OK;
+  }
+
+  private double threshold(Optional<Threshold> chosen, Classifier classifier) {
+    if (coverage != null) {
+      return Coverage.threshold(coverage, classifier).getAsDouble();
+    }
+    boolean isBest = chosenTop == null && classifier.hasSeveralLabels();
+    return chosen
+        .map(given -> given.of(classifier))
+        .orElseGet(() -> isBest ? classifier.threshold().orElse(0) : 0);
   }
 
   /** Answers lines; those without an example by empty ones. */

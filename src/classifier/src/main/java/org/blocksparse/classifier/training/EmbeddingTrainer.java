@@ -238,7 +238,10 @@ final class EmbeddingTrainer {
     InputRows input = new InputRows(set.isText(), options.textFeatures(), set.vocabulary());
     Map<String, String> metadata =
         ClassifierFile.metadata(
-            input, set.labelCountsOrNull(options.initialModel()), options.labelPrefix());
+            input,
+            set.labelCountsOrNull(options.initialModel()),
+            set.hasSeveralLabels(options.initialModel()),
+            options.labelPrefix());
     TrainingCard card = new TrainingCard(metadata);
     card.putTraining(set, options);
     card.putEmbedding(options, epochs, batch);

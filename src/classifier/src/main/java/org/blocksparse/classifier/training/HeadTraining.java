@@ -12,7 +12,6 @@ import java.util.stream.LongStream;
 import org.blocksparse.SparseRows;
 import org.blocksparse.classifier.ClassifierFile;
 import org.blocksparse.classifier.Heads;
-import org.blocksparse.classifier.LabelCounts;
 import org.blocksparse.classifier.ModelHead;
 import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.classifier.examples.Example;
@@ -479,8 +478,13 @@ final class HeadTraining {
   /** A model with a linear head alone, which is not calibrated. */
   private TrainedClassifier linear(LinearLabelTree tree) {
     InputRows input = new InputRows(set.isText(), options.textFeatures(), set.vocabulary());
-    LabelCounts counts = set.labelCountsOrNull(options.initialModel());
-    Map<String, String> metadata = ClassifierFile.metadata(input, counts, options.labelPrefix());
+    TrainedClassifier initial = options.initialModel();
+    Map<String, String> metadata =
+        ClassifierFile.metadata(
+            input,
+            set.labelCountsOrNull(initial),
+            set.hasSeveralLabels(initial),
+            options.labelPrefix());
     new TrainingCard(metadata).putTraining(set, options);
     return new TrainedClassifier(input, new Heads().linear(tree).sum(), metadata);
   }

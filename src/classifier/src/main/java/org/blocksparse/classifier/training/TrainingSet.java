@@ -319,6 +319,16 @@ final class TrainingSet {
     return initial.labelCounts().map(before -> before.with(counts)).orElse(null);
   }
 
+  /**
+   * Whether several labels are the rule in this training, or in that of its initial model.
+   *
+   * @param initial null: there is none
+   */
+  boolean hasSeveralLabels(TrainedClassifier initial) {
+    return (initial != null && initial.hasSeveralLabels())
+        || !TrainingDefaults.haveOneLabel(size(), withSeveralLabels());
+  }
+
   /** The number of examples with a label of each class. */
   long[] examplesByClass(int[] classOfLabel, int classes) {
     long[] counts = new long[classes];

@@ -2,6 +2,7 @@
 package org.blocksparse.classifier.command;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -100,6 +101,46 @@ final class TestCommandTest extends Commands {
     String answers = runWell("predict", model, test, "--threshold", "best");
     assertEquals(runWell("predict", model, test, "--threshold", best), answers);
     assertTrue(runWell("info", model).contains("\nthreshold: " + best + "\n"));
+  }
+
+  @Test
+  void modelsOfSeveralLabelsPredictFromTheirThreshold() throws IOException {
+    StringBuilder lines = new StringBuilder();
+    for (int e = 0; e < 120; e++) { // the second label applies to two fifths: below 0.5
+      int label = e % 6;
+      String second = e / 6 % 5 < 2 ? "__label__second%d ".formatted(label) : "";
+      lines.append("__label__l%d %sword%d all%d\n".formatted(label, second, label, e % 7));
+    }
+    Path several = Files.writeString(folder.resolve("several.txt"), lines.toString());
+    runWell("train", "-o", model, "--head", "linear", several);
+    String all = runWell("predict", model, several, "--threshold", 0);
+    String best = runWell("predict", model, several, "--threshold", "best");
+    assertNotEquals(all, best);
+    assertEquals(best, runWell("predict", model, several));
+    assertEquals(all, runWell("predict", model, several, "--top", 5));
+    String measured = runWell("test", model, several);
+    assertTrue(measured.contains("\nfrom 0.5: micro F1 "), measured);
+
+    Path quantized = folder.resolve("quantized");
+    runWell("quantize", model, quantized);
+    assertEquals(
+        runWell("predict", quantized, several, "--threshold", "best"),
+        runWell("predict", quantized, several));
+    Path more = folder.resolve("more");
+    runWell("train", "--from", model, "-o", more, "--validation", test, training);
+    try (Classifier continued = Classifier.load(more)) {
+      assertTrue(continued.hasSeveralLabels());
+    }
+    runWell("train", "-o", more, "--label-tree", "--dimension", 4, "--epochs", 1, several);
+    try (Classifier tree = Classifier.load(more)) {
+      assertTrue(tree.hasSeveralLabels());
+    }
+    Path earlier = without("classifier.severalLabels");
+    assertEquals(all, runWell("predict", earlier, several));
+
+    runWell("train", "-o", model, "--head", "linear", training);
+    assertEquals(
+        runWell("predict", model, test, "--threshold", 0), runWell("predict", model, test));
   }
 
   private Path without(String... entries) throws IOException {
