@@ -4,19 +4,12 @@ package org.blocksparse;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.IOException;
 import java.lang.reflect.Method;
-import java.lang.reflect.Modifier;
-import java.net.URISyntaxException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.experts.MixtureOfExperts;
 import org.blocksparse.experts.TopKGate;
@@ -28,6 +21,7 @@ import org.blocksparse.products.Epilogue;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.softmax.Loss;
 import org.blocksparse.testing.OptionsInAnyOrder;
+import org.blocksparse.testing.PublicTypes;
 import org.junit.jupiter.api.Test;
 
 /** Immutable options keep what was set before, in whatever order it is set. */
@@ -71,38 +65,21 @@ final class OptionsTest {
               SaveOptions.defaults(),
               TopKGate.of(3, 2));
       OptionsInAnyOrder property = new OptionsInAnyOrder(arguments);
-      all.forEach(property::check);
-      Set<Class<?>> checked = all.stream().map(Object::getClass).collect(Collectors.toSet());
-      assertEquals(optionClasses(), checked);
+      all.forEach(options -> property.check(PublicTypes.of(options), options));
+      Set<Class<?>> checked = all.stream().map(PublicTypes::of).collect(Collectors.toSet());
+      assertEquals(optionTypes(), checked);
     }
   }
 
-  /** The public classes with two options or more, but for layers, whose methods make copies. */
-  private static Set<Class<?>> optionClasses() {
-    Set<Class<?>> found = new HashSet<>();
-    try {
-      Path classes =
-          Path.of(LoadOptions.class.getProtectionDomain().getCodeSource().getLocation().toURI());
-      try (Stream<Path> files = Files.walk(classes)) {
-        for (Path file : files.filter(f -> f.toString().endsWith(".class")).toList()) {
-          String name = classes.relativize(file).toString().replaceAll("[/\\\\]", ".");
-          if (name.startsWith("org.blocksparse.") && !name.contains("module-info")) {
-            Class<?> type =
-                Class.forName(
-                    name.replaceFirst("\\.class$", ""), false, OptionsTest.class.getClassLoader());
-            Set<String> options =
-                OptionsInAnyOrder.setters(type).stream()
-                    .map(Method::getName)
-                    .collect(Collectors.toSet());
-            if (Modifier.isPublic(type.getModifiers()) && options.size() > 1) {
-              found.add(type);
-            }
-          }
-        }
-      }
-    } catch (IOException | URISyntaxException | ReflectiveOperationException e) {
-      throw new AssertionError(e);
-    }
+  /** The public types with two options or more, but for layers, whose methods make copies. */
+  private static Set<Class<?>> optionTypes() {
+    Set<Class<?>> found =
+        PublicTypes.all().stream()
+            .filter(
+                type ->
+                    OptionsInAnyOrder.setters(type).stream().map(Method::getName).distinct().count()
+                        > 1)
+            .collect(Collectors.toSet());
     assertTrue(found.remove(MixtureOfExperts.class));
     return found;
   }
