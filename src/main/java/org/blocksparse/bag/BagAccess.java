@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bag;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import org.blocksparse.internal.Access;
+import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.io.ModelPart;
 
@@ -26,5 +29,10 @@ final class BagAccess implements Access.Bags {
   @Override
   public SaveSettings.Part partOrNull(ModelPart part) {
     return part instanceof EmbeddingBag bag ? BagFile.part(bag.memory()) : null;
+  }
+
+  @Override
+  public EmbeddingBag load(Path file, LoadSettings settings, String prefix) throws IOException {
+    return EmbeddingBag.load(file, settings, prefix);
   }
 }

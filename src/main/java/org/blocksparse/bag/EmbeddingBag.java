@@ -431,8 +431,11 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
    */
   public static EmbeddingBag load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
-    LoadSettings settings = LoadSettings.from(requireNonNull(options, "options"));
-    BagFile.Content content = Reading.of(file, () -> BagFile.load(file, settings));
+    return load(file, LoadSettings.from(requireNonNull(options, "options")), "");
+  }
+
+  static EmbeddingBag load(Path file, LoadSettings settings, String prefix) throws IOException {
+    BagFile.Content content = Reading.of(file, () -> BagFile.load(file, settings, prefix));
     return new EmbeddingBag(content.bag(), content.metadata());
   }
 

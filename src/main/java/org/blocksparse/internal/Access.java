@@ -60,6 +60,9 @@ public final class Access {
   public interface Bags extends Parts {
     /** Allocates n more rows, which the bag has once they are installed. */
     Grown grown(EmbeddingBag bag, int n);
+
+    /** Loads a bag from tensors whose names begin with a prefix. */
+    EmbeddingBag load(Path file, LoadSettings settings, String prefix) throws IOException;
   }
 
   /** Of {@code org.blocksparse.linear}. */
@@ -93,6 +96,13 @@ public final class Access {
     ScoreSource source(TwoLevelLayer<?> layer, FloatTensor x);
 
     void save(TwoLevelLayer<?> layer, Path file, SaveSettings settings) throws IOException;
+
+    /** A layer as a part of a file, with names of its outputs, which may be null. */
+    SaveSettings.Part part(TwoLevelLayer<?> layer, Labels names);
+
+    /** Loads a layer from tensors whose names begin with a prefix. */
+    TwoLevelLayer<?> load(Path file, LoadSettings settings, String prefix, boolean isLabelTree)
+        throws IOException;
   }
 
   /** The memory of a layer with more rows. */

@@ -55,7 +55,11 @@ record LayerScorer(String name, EmbeddingBag bag, TwoLevelLayer<?> layer) implem
   }
 
   @Override
-  public void setLabels(Labels labels) {} // it has its own
+  public void setLabels(Labels labels) {
+    if (!layer.hasLabels()) {
+      layer.setLabels(labels);
+    }
+  }
 
   @Override
   public Stream<Object> parts() {

@@ -395,12 +395,8 @@ public final class Mixture implements AutoCloseable {
             () -> new IllegalArgumentException("name: no " + type.getSimpleName() + " is " + name));
   }
 
-  Labels labelsOrNull() {
-    return labelsOrNull(scorers);
-  }
-
   /** The names of the outputs, by the first scorer that has all; null: there are none. */
-  static Labels labelsOrNull(List<Scorer> scorers) {
+  Labels labelsOrNull() {
     int outputs = Scorer.outputs(scorers);
     return scorers.stream()
         .filter(scorer -> scorer.outputs() == outputs)
@@ -433,8 +429,8 @@ public final class Mixture implements AutoCloseable {
 
   /**
    * Saves the scorers, their weights and the calibration as one safetensors file, with the names of
-   * the outputs. {@code load} of a layer's, bag's or tree's class loads it from this file alone.
-   * The write is atomic: even after a crash, the file is the old one or the new one.
+   * the outputs. {@code load} of a layer's, bag's or tree's class loads the first one from this
+   * file alone. The write is atomic: even after a crash, the file is the old one or the new one.
    *
    * @throws IllegalArgumentException if the options have a part or optimizer state, or if the
    *     metadata is too large for a file

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.mixture;
 
+import static org.blocksparse.internal.Access.BAGS;
 import static org.blocksparse.internal.Access.LINEAR;
 import static org.blocksparse.internal.Access.SOFTMAX;
 
@@ -10,9 +11,11 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Predicate;
 import java.util.function.Supplier;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.bag.EmbeddingBag;
@@ -37,8 +40,6 @@ import org.blocksparse.io.LoadOptions;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.ranking.Labels;
-import org.blocksparse.softmax.HierarchicalSoftmax;
-import org.blocksparse.softmax.LabelTree;
 import org.blocksparse.softmax.TwoLevelLayer;
 
 /** A mixture as a safetensors file; {@link ModelNames} lists what is in it. */
@@ -62,7 +63,9 @@ record MixtureFile(
     if (settings.optimizerState()) {
       throw new IllegalArgumentException("options: a mixture has no state of an optimizer");
     }
-    MixtureParts parts = new MixtureParts(labels);
+    Labels fileLabels = // those that the first layer loads
+        labelsOfFirst(scorers, LayerScorer.class::isInstance).orElse(labels);
+    MixtureParts parts = new MixtureParts(fileLabels);
     scorers.forEach(scorer -> scorer.addTo(parts));
     parts.add((written, ofFile, metadata, lease) -> add(written, metadata, parts.kinds()));
     LayerScorer layer = parts.firstLayerOrNull();
@@ -93,8 +96,17 @@ record MixtureFile(
     }
   }
 
+  private static Optional<Labels> labelsOfFirst(List<Scorer> scorers, Predicate<Scorer> kind) {
+    return scorers.stream().filter(kind).findFirst().map(Scorer::labelsOrNull);
+  }
+
   static String prefix(String name) {
     return "sparse." + name + ".";
+  }
+
+  /** The first layer can be loaded by itself. */
+  static String layerPrefix(String name, int layersBefore) {
+    return layersBefore == 0 ? "" : "layer." + name + ".";
   }
 
   /** The first tree can be loaded by itself. */
@@ -140,7 +152,7 @@ record MixtureFile(
   @SuppressWarnings("ArrayRecordComponent")
   private record Header(
       List<String> scorers,
-      boolean isLabelTree,
+      Set<String> labelTrees,
       boolean addsProbabilities,
       float[] weights,
       ScoreCalibration calibration,
@@ -151,12 +163,14 @@ record MixtureFile(
     LoadSettings settings = LoadSettings.from(options);
     Header header = Reading.of(file, () -> header(file));
     List<Scorer> scorers = new ArrayList<>();
+    int layers = 0;
     int trees = 0;
     try {
       for (String text : header.scorers) {
         String name = text.substring(text.lastIndexOf(':') + 1);
         if (text.startsWith(LAYER)) {
-          scorers.add(layer(file, options, name, header.isLabelTree));
+          String prefix = layerPrefix(name, layers++);
+          scorers.add(layer(file, settings, name, prefix, header.labelTrees.contains(name)));
         } else if (text.startsWith(TREE)) {
           LinearLabelTree tree = LINEAR.loadTree(file, settings, treePrefix(name, trees++));
           scorers.add(new TreeScorer(name, tree));
@@ -171,7 +185,8 @@ record MixtureFile(
         }
       }
       Reading.of(file, () -> requireFit(scorers));
-      Labels names = header.names != null ? header.names : Mixture.labelsOrNull(scorers);
+      Labels names = // a layer or a tree has loaded those of the file
+          labelsOfFirst(scorers, Scorer::isLogarithmic).orElse(header.names);
       if (names != null) {
         Reading.of(file, () -> named(scorers, names));
       }
@@ -187,15 +202,16 @@ record MixtureFile(
     }
   }
 
-  private static Scorer layer(Path file, LoadOptions options, String name, boolean isLabelTree)
+  private static Scorer layer(
+      Path file, LoadSettings settings, String name, String prefix, boolean isLabelTree)
       throws IOException {
-    EmbeddingBag bag = EmbeddingBag.load(file, options);
+    EmbeddingBag bag = BAGS.load(file, settings, prefix);
     try {
-      TwoLevelLayer<?> layer =
-          isLabelTree ? LabelTree.load(file, options) : HierarchicalSoftmax.load(file, options);
+      TwoLevelLayer<?> layer = SOFTMAX.load(file, settings, prefix, isLabelTree);
       if (bag.features() != layer.features()) {
         layer.close();
-        throw new FileFormatException(file, "table", "has rows of another size than the layer's");
+        throw new FileFormatException(
+            file, prefix + ModelNames.TABLE, "has rows of another size than the layer's");
       }
       return new LayerScorer(name, bag, layer);
     } catch (Throwable e) {
@@ -283,7 +299,7 @@ record MixtureFile(
       valid(WEIGHTS, () -> Mixture.requireWeights(weights, calibration));
       return new Header(
           scorers,
-          ModelNames.LABEL_TREE.equals(metadata.entries().get(ModelNames.LAYER)),
+          labelTrees(scorers, metadata.entries()),
           adds != null,
           weights,
           calibration,
@@ -292,6 +308,22 @@ record MixtureFile(
               ? namesOrNull(reader)
               : null);
     }
+  }
+
+  /** The names of the layers that are label trees. */
+  private static Set<String> labelTrees(List<String> scorers, Map<String, String> metadata) {
+    Set<String> names = new TreeSet<>();
+    int layers = 0;
+    for (String text : scorers) {
+      if (text.startsWith(LAYER)) {
+        String name = text.substring(LAYER.length());
+        String key = ModelNames.under(layerPrefix(name, layers++), ModelNames.LAYER);
+        if (ModelNames.LABEL_TREE.equals(metadata.get(key))) {
+          names.add(name);
+        }
+      }
+    }
+    return names;
   }
 
   /** The names of a file without a layer and a tree, which have them otherwise. */
@@ -308,9 +340,8 @@ record MixtureFile(
       String name = text.substring(colon);
       boolean isSparse = kind.equals(SPARSE) || kind.matches(NEAREST + "([1-9]\\d{0,5}|1000000):");
       boolean isKind = kind.equals(LAYER) || kind.equals(TREE) || isSparse;
-      boolean isNew = seen.add(name) && (!kind.equals(LAYER) || seen.add(kind));
       if (!isKind
-          || !isNew
+          || !seen.add(name)
           || scorers.size() > MixtureBuilder.MOST_SCORERS
           || !MixtureBuilder.NAME.matcher(name).matches()) {
         throw ModelMetadata.wrong(

@@ -3,6 +3,7 @@ package org.blocksparse.mixture;
 
 import static org.blocksparse.internal.Access.BAGS;
 import static org.blocksparse.internal.Access.LINEAR;
+import static org.blocksparse.internal.Access.SOFTMAX;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -16,12 +17,13 @@ final class MixtureParts {
   private final List<SaveSettings.Part> parts = new ArrayList<>();
   private final List<String> kinds = new ArrayList<>();
   private LayerScorer firstLayer;
+  private int layers;
   private int trees;
 
   /**
    * No parts yet.
    *
-   * @param labels of the mixture; null: there are none
+   * @param labels of the file; null: there are none
    */
   MixtureParts(Labels labels) {
     this.labels = labels;
@@ -32,12 +34,18 @@ final class MixtureParts {
   }
 
   void add(LayerScorer scorer) {
-    if (firstLayer != null) {
-      throw new IllegalArgumentException("mixture: a file holds one layer, but there are several");
-    }
     kinds.add(MixtureFile.LAYER + scorer.name());
-    firstLayer = scorer; // its file holds the others
-    parts.add(BAGS.partOrNull(scorer.bag()));
+    SaveSettings.Part bag = BAGS.partOrNull(scorer.bag());
+    if (layers++ == 0) {
+      firstLayer = scorer; // its file holds the others
+      parts.add(bag);
+      return;
+    }
+    String prefix = MixtureFile.layerPrefix(scorer.name(), layers);
+    Labels own = scorer.labelsOrNull();
+    boolean isOfFile = own != null && own.equals(labels) && own.size() == scorer.outputs();
+    parts.add(bag.under(prefix));
+    parts.add(SOFTMAX.part(scorer.layer(), isOfFile ? null : own).under(prefix));
   }
 
   void add(TreeScorer scorer) {

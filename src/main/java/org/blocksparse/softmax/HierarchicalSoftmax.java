@@ -88,9 +88,13 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
    */
   public static HierarchicalSoftmax load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
-    LoadSettings settings = LoadSettings.from(requireNonNull(options, "options"));
+    return load(file, LoadSettings.from(requireNonNull(options, "options")), "");
+  }
+
+  static HierarchicalSoftmax load(Path file, LoadSettings settings, String prefix)
+      throws IOException {
     return new HierarchicalSoftmax(
-        Reading.of(file, () -> ModelFile.load(file, settings, Link.SOFTMAX)));
+        Reading.of(file, () -> ModelFile.load(file, settings, prefix, Link.SOFTMAX)));
   }
 
   // ------------------------------------------------------------------------------------ copies

@@ -80,8 +80,12 @@ public final class LabelTree extends TwoLevelLayer<SparseRows> {
    */
   public static LabelTree load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
-    LoadSettings settings = LoadSettings.from(requireNonNull(options, "options"));
-    return new LabelTree(Reading.of(file, () -> ModelFile.load(file, settings, Link.LOGISTIC)));
+    return load(file, LoadSettings.from(requireNonNull(options, "options")), "");
+  }
+
+  static LabelTree load(Path file, LoadSettings settings, String prefix) throws IOException {
+    return new LabelTree(
+        Reading.of(file, () -> ModelFile.load(file, settings, prefix, Link.LOGISTIC)));
   }
 
   // ------------------------------------------------------------------------------------ copies

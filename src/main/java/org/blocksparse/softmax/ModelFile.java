@@ -51,28 +51,53 @@ final class ModelFile {
     LayerMemory memory = layer.memory();
     try (StorageLease lease = memory.lease(new StorageLease());
         WeightsFile weights = new WeightsFile(memory.kind(), settings)) {
-      List<TensorSource> tensors = weights.tensors();
       Map<String, String> metadata =
           metadata(
               settings.metadataOr(layer.metadata()), memory.link(), memory.table(), layer.steps());
-      addWeights(memory, weights);
-      for (Parameter bias : List.of(Parameter.B1, Parameter.B2)) {
-        tensors.add(
-            TensorSource.floats(
-                bias.label(), memory.sizes().dims(bias), memory.parameters().of(bias)));
-      }
-      tensors.add(TensorSource.ints(ModelNames.CLASS_OF, memory.table().classOf()));
-      tensors.add(TensorSource.ints(ModelNames.SLOT_OF, memory.table().slotOf()));
-      if (settings.optimizerState()) {
-        addState(memory, lease, tensors, metadata);
-      }
+      add(memory, weights, settings, metadata, lease);
       for (SaveSettings.PartOf part : settings.parts()) {
         part.now().get().addTo(weights, settings, metadata, lease);
       }
-      if (layer.labels() != null) {
-        LabelsFile.add(layer.labels(), tensors);
-      }
+      addLabels(layer, weights);
       weights.write(file, "W2", metadata, lease);
+    }
+  }
+
+  /** A layer as a part of another layer's file. */
+  static SaveSettings.Part part(LayerContent layer) {
+    LayerMemory memory = layer.memory();
+    return (file, settings, metadata, lease) -> {
+      memory.lease(lease);
+      metadata.putAll(metadata(layer.metadata(), memory.link(), memory.table(), layer.steps()));
+      add(memory, file, settings, metadata, lease);
+      addLabels(layer, file);
+    };
+  }
+
+  /** Adds a layer, which is leased, to a file. */
+  private static void add(
+      LayerMemory memory,
+      WeightsFile file,
+      SaveSettings settings,
+      Map<String, String> metadata,
+      StorageLease lease) {
+    List<TensorSource> tensors = file.tensors();
+    addWeights(memory, file);
+    for (Parameter bias : List.of(Parameter.B1, Parameter.B2)) {
+      tensors.add(
+          TensorSource.floats(
+              bias.label(), memory.sizes().dims(bias), memory.parameters().of(bias)));
+    }
+    tensors.add(TensorSource.ints(ModelNames.CLASS_OF, memory.table().classOf()));
+    tensors.add(TensorSource.ints(ModelNames.SLOT_OF, memory.table().slotOf()));
+    if (settings.optimizerState()) {
+      addState(memory, lease, tensors, metadata);
+    }
+  }
+
+  private static void addLabels(LayerContent layer, WeightsFile file) {
+    if (layer.labels() != null) {
+      LabelsFile.add(layer.labels(), file.tensors());
     }
   }
 
@@ -169,11 +194,14 @@ final class ModelFile {
   /**
    * Loads a layer of the kind that has the given link.
    *
+   * @param prefix of the names of its tensors; empty: it is the only layer, or the first
    * @throws MalformedException if the file does not hold one
    */
-  public static LayerContent load(Path file, LoadSettings settings, Link link) throws IOException {
+  public static LayerContent load(Path file, LoadSettings settings, String prefix, Link link)
+      throws IOException {
     return settings.read(
         file,
+        prefix,
         content -> content.memory().kind(),
         reader -> new Loading(reader, settings, link).load());
   }

@@ -36,6 +36,8 @@ import org.blocksparse.experts.MixtureOfExperts;
 import org.blocksparse.experts.Routing;
 import org.blocksparse.experts.TopKGate;
 import org.blocksparse.internal.files.LoadSettings;
+import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.mixture.Mixture;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.OptimizerState;
 import org.blocksparse.products.SparseBlockDot;
@@ -76,6 +78,7 @@ final class HostileFileProperties {
 
   private static final List<Right> SOFTMAXES = new ArrayList<>();
   private static final List<Right> TREES = new ArrayList<>();
+  private static final List<Right> MIXTURES = new ArrayList<>();
   private static final List<Right> BAGS = new ArrayList<>();
   private static final List<Right> EXPERTS = new ArrayList<>();
   private static final List<Right> STATES = new ArrayList<>();
@@ -210,6 +213,16 @@ final class HostileFileProperties {
     Right both = right("both", to -> layer.save(to, all.with(bag)));
     SOFTMAXES.add(both);
     BAGS.add(both);
+    try (SparseRows rows = SparseRows.of(List.of(new int[] {3}, new int[] {10, 0}));
+        SparseWeights weights = SparseWeights.of(rows, layer.outputs())) {
+      Mixture mixture =
+          Mixture.builder()
+              .layer("a", bag, layer)
+              .layer("b", bag, tree)
+              .weights("c", weights)
+              .build();
+      MIXTURES.add(right("mixture", mixture::save));
+    }
     for (ElementType type : List.of(ElementType.INT8, ElementType.BFLOAT16)) {
       try (HierarchicalSoftmax narrowLayer = layer.withWeights(type);
           LabelTree narrowTree = tree.withWeights(type);
@@ -235,6 +248,7 @@ final class HostileFileProperties {
             SOFTMAXES.get(0).bytes,
             TREES.get(0).bytes,
             BAGS.get(0).bytes,
+            MIXTURES.get(0).bytes,
             EXPERTS.get(0).bytes,
             STATES.get(2).bytes,
             TENSORS.get(0).bytes));
@@ -248,6 +262,11 @@ final class HostileFileProperties {
   @Provide
   Arbitrary<Right> trees() {
     return Arbitraries.of(TREES);
+  }
+
+  @Provide
+  Arbitrary<Right> mixtures() {
+    return Arbitraries.of(MIXTURES);
   }
 
   @Provide
@@ -460,6 +479,22 @@ final class HostileFileProperties {
                 bag.weightType() == ElementType.FLOAT32
                     && LoadSettings.from(way).memory() != LoadSettings.Memory.MAPPED;
             stepBag(bag, steps ? Optimizer.adagrad(0.1f) : null);
+          });
+    }
+  }
+
+  @Property
+  void ofMixtures(
+      @ForAll("mixtures") Right right, @ForAll("changes") List<UnaryOperator<byte[]>> changes)
+      throws IOException {
+    write(right, changes);
+    for (LoadOptions way : WAYS) {
+      readsOrRefuses(
+          () -> Mixture.load(file, way),
+          mixture -> {
+            try (SparseRows rows = SparseRows.of(List.of(new int[0]))) {
+              assertTrue(mixture.topK(List.of(rows), 3).size(0) <= 3);
+            }
           });
     }
   }

@@ -27,6 +27,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.blocksparse.ElementType;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseRows;
@@ -931,6 +932,77 @@ final class MixtureTest {
     }
   }
 
+  /** Two layers of different kinds, types and sizes, whose names may be those of the first. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void filesHoldSeveralLayers(boolean haveOneName) throws IOException {
+    Path file = folder.resolve("layers");
+    try (Scorers all = new Scorers(31, true, Workers.common(), new SplittableRandom(4));
+        EmbeddingBag bag = EmbeddingBag.builder(FEATURES, 3).build();
+        EmbeddingBag narrow = bag.withWeights(ElementType.INT8);
+        HierarchicalSoftmax wide = HierarchicalSoftmax.builder(3, 31).build();
+        HierarchicalSoftmax second = wide.withWeights(ElementType.INT8)) {
+      all.layer.setLabels(names("first", 31));
+      second.setLabels(names(haveOneName ? "first" : "second", 31));
+      all.one.setLabels(names("one", 31));
+      all.layer.retire(5);
+      Mixture mixture =
+          Mixture.builder()
+              .weights("one", all.one)
+              .layer("a", all.bag, all.layer)
+              .layer("b", narrow, second)
+              .layer("c", all.bag, all.layer)
+              .build();
+      mixture.save(file, SaveOptions.defaults().withMetadata(Map.of("key", "value")));
+      for (LoadOptions options : List.of(LoadOptions.copied(), LoadOptions.mapped())) {
+        try (Mixture loaded = Mixture.load(file, options)) {
+          assertEquals(mixture.toString(), loaded.toString());
+          assertEquals(Map.of("key", "value"), loaded.metadata());
+          HierarchicalSoftmax ofLoaded = loaded.scorer("b", HierarchicalSoftmax.class);
+          assertEquals(second.labels(), ofLoaded.labels());
+          assertEquals(Map.of(), ofLoaded.metadata());
+          assertEquals(ElementType.INT8, ofLoaded.weightType());
+          assertEquals(all.layer.labels(), loaded.scorer("a", LabelTree.class).labels());
+          assertEquals(all.layer.labels(), loaded.scorer("c", LabelTree.class).labels());
+          assertEquals(all.one.labels(), loaded.labels());
+          Ranking wanted = mixture.topK(List.of(all.x), 7);
+          Ranking actual = loaded.topK(List.of(all.x), 7);
+          for (int row = 0; row < ROWS; row++) {
+            assertArrayEquals(wanted.outputs(row), actual.outputs(row));
+            assertArrayEquals(wanted.logProbabilities(row), actual.logProbabilities(row));
+          }
+        }
+      }
+      String text = Files.readString(file, StandardCharsets.ISO_8859_1);
+      assertEquals(!haveOneName, text.contains("layer.b.labels.offsets"));
+      assertFalse(text.contains("layer.c.labels.offsets"));
+      try (LabelTree alone = LabelTree.load(file)) {
+        assertEquals(all.layer.steps(), alone.steps());
+        assertEquals(Map.of("key", "value"), alone.metadata());
+      }
+    }
+  }
+
+  @Test
+  void furtherLayersAreSavedOnlyIfFinite() {
+    Path file = folder.resolve("nan");
+    try (Scorers all = new Scorers(31, false, Workers.common(), new SplittableRandom(4));
+        Scorers other = new Scorers(31, false, Workers.common(), new SplittableRandom(5))) {
+      Mixture mixture =
+          Mixture.builder()
+              .layer("a", all.bag, all.layer)
+              .layer("b", other.bag, other.layer)
+              .build();
+      other.layer.b2().put(0, new float[] {Float.NaN}, 0, 1);
+      IllegalStateException refused =
+          assertThrows(IllegalStateException.class, () -> mixture.save(file));
+      assertTrue(refused.getMessage().startsWith("layer.b.b2: element 0"), refused::getMessage);
+      assertFalse(Files.exists(file));
+      other.layer.close();
+      assertThrows(IllegalStateException.class, () -> mixture.save(file));
+    }
+  }
+
   private static Labels names(String prefix, int count) {
     return Labels.of(IntStream.range(0, count).mapToObj(i -> prefix + i).toList());
   }
@@ -1195,7 +1267,7 @@ final class MixtureTest {
   @CsvSource({
     "sparse:a sparse:b, sparse:a sparse:c, sparse.c.weights",
     "sparse:a sparse:b, sparse:a sparse:a, __metadata__",
-    "sparse:a sparse:b, layer:a layer:bcd, __metadata__",
+    "sparse:a sparse:b, layer:a layer:bcd, table",
     "sparse:a sparse:b, spars.:a sparse:b, __metadata__",
     "sparse:a sparse:b, sparse:a sparse:/, __metadata__",
     "mixture.weights, mixture.weightz, mixture.weights",
@@ -1207,6 +1279,38 @@ final class MixtureTest {
     assertTrue(text.contains(from), text);
     assertEquals(
         part, refused(text.replace(from, to).getBytes(StandardCharsets.ISO_8859_1)).part());
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "layer.b.W2, layer.b.W3, layer.b.W2, is missing",
+    "layer.b.b1, layer.B.b1, layer.b.b1, is missing",
+    "layer.b.table, layer.b.tablf, layer.b.table, is missing",
+    "layer.b.classOf, layer.b.classOg, layer.b.classOf, is missing",
+    "layer.b.steps, layer.b.stepz, __metadata__, of layer.b.: has no blocksparse.steps",
+    "layer.b.format, layer.b.formas, __metadata__, of layer.b.: has no blocksparse.format",
+    "layer.b.bag.mode, layer.b.bag.node, __metadata__, of layer.b.: has no blocksparse.bag.mode",
+    "layer:a layer:b, layer:a layer:c, __metadata__, of layer.c.: has no blocksparse.format",
+    "layer:a layer:b, layer:b layer:a, __metadata__, of layer.a.: has no blocksparse.format",
+    "layer:a layer:b, layer:a layer:a, __metadata__, wrong scorer",
+  })
+  void wrongHeadersOfFurtherLayersAreRefused(String from, String to, String part, String reason)
+      throws IOException {
+    Path file = folder.resolve("layers");
+    try (Scorers all = new Scorers(31, false, Workers.common(), new SplittableRandom(4));
+        Scorers other = new Scorers(31, false, Workers.common(), new SplittableRandom(5))) {
+      Mixture.builder()
+          .layer("a", all.bag, all.layer)
+          .layer("b", other.bag, other.layer)
+          .build()
+          .save(file);
+    }
+    String text = Files.readString(file, StandardCharsets.ISO_8859_1);
+    assertTrue(text.contains(from), text);
+    FileFormatException refused =
+        refused(text.replace(from, to).getBytes(StandardCharsets.ISO_8859_1));
+    assertEquals(part, refused.part());
+    assertTrue(refused.getMessage().contains(reason), refused::getMessage);
   }
 
   @Test

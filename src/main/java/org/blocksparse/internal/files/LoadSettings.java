@@ -75,16 +75,36 @@ public record LoadSettings(Memory memory, boolean optimizerState, Engine engine,
    * @param kind what is read, for events
    */
   public <T> T read(Path file, Function<T, String> kind, Content<T> content) throws IOException {
+    return read(file, "", kind, content);
+  }
+
+  /**
+   * Reads a model that is a part of a file; see {@link #read(Path, Function, Content)}.
+   *
+   * @param prefix of the names of its tensors, and of its keys; empty: it is the file's model
+   */
+  public <T> T read(Path file, String prefix, Function<T, String> kind, Content<T> content)
+      throws IOException {
     FileEvent event = Recorder.file();
     T read;
     try (SafeTensorsReader reader = open(file)) {
-      read = content.read(reader);
+      read = prefix.isEmpty() ? content.read(reader) : readPart(reader, prefix, content);
       reader.keep();
     }
     if (event != null) {
       event.record(verb(), kind.apply(read), file);
     }
     return read;
+  }
+
+  private static <T> T readPart(SafeTensorsReader reader, String prefix, Content<T> content)
+      throws IOException {
+    try {
+      reader.narrow(prefix);
+      return content.read(reader);
+    } catch (MalformedException e) {
+      throw e.under(prefix);
+    }
   }
 
   /** The name of the operation in events. */

@@ -33,6 +33,16 @@ public final class MalformedException extends IOException {
     return shorten(text, LONGEST_TEXT);
   }
 
+  /** Returns the exception for a part whose tensors have a prefix in the file. */
+  MalformedException under(String prefix) {
+    return switch (part) {
+      case "file" -> this;
+      case SafeTensorsHeader.METADATA ->
+          new MalformedException(part, "of " + prefix + ": " + reason, this);
+      default -> new MalformedException(prefix + part, reason, this);
+    };
+  }
+
   private static String shorten(String text, int longest) {
     return text == null || text.length() <= longest ? text : text.substring(0, longest) + "...";
   }

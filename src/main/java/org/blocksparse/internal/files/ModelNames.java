@@ -132,11 +132,13 @@ package org.blocksparse.internal.files;
  * blocksparse.layer         SparseWeights
  * </pre>
  *
- * <p>Of a mixture, whose scorers are a layer with its bag, a linear label tree, and sparse weights
+ * <p>Of a mixture, whose scorers are layers with their bags, linear label trees, and sparse weights
  * called NAME, of the K nearest examples maybe:
  *
  * <pre>
  * W2 table ...              as above, if there is a layer
+ * layer.NAME.W2 layer.NAME.table ... each further layer with its bag
+ * layer.NAME.labels.offsets ... names of its outputs, if these are not those of the mixture
  * tree.weights ...          as above, if there is a tree
  * tree.NAME.weights ...     each further tree
  * sparse.NAME.weights ...   sparse weights, as above
@@ -147,7 +149,8 @@ package org.blocksparse.internal.files;
  * labels.offsets ...        as above
  *
  * blocksparse.format        1
- * blocksparse.layer         Mixture; that of the layer if there is one
+ * blocksparse.layer         Mixture; that of the first layer if there is one
+ * blocksparse.layer.NAME.steps ... the strings of each further layer and its bag, as above
  * blocksparse.mixture.scorers   layer:NAME tree:NAME sparse:NAME nearest:K:NAME ..., in their order
  * blocksparse.mixture.adds      probabilities, if these are added
  * blocksparse.mixture.topTwo    slope first second intercept: how the two best outputs of a row
@@ -209,6 +212,11 @@ public final class ModelNames {
   private static final String[] STATES = {"optimizer.first.", "optimizer.second."};
 
   private ModelNames() {}
+
+  /** The key of a part whose tensors have a prefix. */
+  public static String under(String prefix, String key) {
+    return RESERVED + prefix + key.substring(RESERVED.length());
+  }
 
   /** The scales of weights of I8. */
   public static String scales(String weights) {

@@ -9,7 +9,9 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.TreeMap;
 
 /**
  * The header of a safetensors file: eight bytes with the length of the JSON text that follows, with
@@ -61,6 +63,26 @@ public record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, St
       missing.initCause(e);
       throw missing;
     }
+  }
+
+  /** Returns the tensors and keys of a part with a prefix, by their names without it. */
+  SafeTensorsHeader under(String prefix) {
+    Map<String, TensorEntry> tensors = new LinkedHashMap<>();
+    for (TensorEntry entry : entries.values()) {
+      if (entry.name().startsWith(prefix)) {
+        String name = entry.name().substring(prefix.length());
+        tensors.put(name, entry.named(name));
+      }
+    }
+    Map<String, String> keys = new TreeMap<>();
+    String begin = ModelNames.RESERVED + prefix;
+    metadata.forEach(
+        (key, value) -> {
+          if (key.startsWith(begin)) {
+            keys.put(ModelNames.RESERVED + key.substring(begin.length()), value);
+          }
+        });
+    return new SafeTensorsHeader(tensors, keys);
   }
 
   /** Whether a string can be the name of a tensor: nothing that some tool could take for a path. */

@@ -270,6 +270,11 @@ public final class SafeTensorsReader implements AutoCloseable {
     return Collections.unmodifiableMap(header.metadata());
   }
 
+  /** From now on, shows only the part with a prefix: its tensors and keys, without the prefix. */
+  void narrow(String prefix) {
+    header = header.under(prefix);
+  }
+
   /** All tensors, in the order of the header. */
   public Collection<TensorEntry> entries() {
     return Collections.unmodifiableCollection(header.entries().values());

@@ -37,6 +37,19 @@ public record SaveSettings(
     /** Adds its tensors and metadata to a file, and the memory that they are in to a lease. */
     void addTo(
         WeightsFile file, SaveSettings settings, Map<String, String> metadata, StorageLease lease);
+
+    /** Returns the part with a prefix before the names of its tensors, and in its keys. */
+    default Part under(String prefix) {
+      return (file, settings, metadata, lease) -> {
+        int before = file.tensors().size();
+        Map<String, String> keys = new TreeMap<>();
+        addTo(file, settings, keys, lease);
+        file.tensors()
+            .subList(before, file.tensors().size())
+            .replaceAll(tensor -> tensor.under(prefix));
+        keys.forEach((key, value) -> metadata.put(ModelNames.under(prefix, key), value));
+      };
+    }
   }
 
   /** Returns the only implementation of the options. */

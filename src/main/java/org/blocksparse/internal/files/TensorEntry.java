@@ -18,6 +18,11 @@ public record TensorEntry(String name, String typeName, long[] dims, long begin,
     return new TensorEntry(name, type.name(), dims, begin, size * elementBytes);
   }
 
+  /** Returns the tensor under another name. */
+  TensorEntry named(String other) {
+    return new TensorEntry(other, typeName, dims, begin, bytes);
+  }
+
   /** Its type. */
   public Dtype type() {
     return Dtype.named(typeName);

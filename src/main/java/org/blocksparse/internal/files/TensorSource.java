@@ -12,6 +12,21 @@ public record TensorSource(String name, Dtype type, long[] dims, Elements elemen
   /** Elements that are handed on at once. */
   private static final int PIECE = 1 << 20;
 
+  /** Returns the tensor with a prefix before its name, also in messages. */
+  TensorSource under(String prefix) {
+    return new TensorSource(
+        prefix + name,
+        type,
+        dims,
+        (begin, count, into) -> {
+          try {
+            elements.put(begin, count, into);
+          } catch (IllegalStateException e) { // its message begins with the name
+            throw new IllegalStateException(prefix + e.getMessage(), e);
+          }
+        });
+  }
+
   /** Bytes of an element. */
   public int elementBytes() {
     return type.bytes();
