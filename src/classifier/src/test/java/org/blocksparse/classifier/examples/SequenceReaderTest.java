@@ -102,6 +102,45 @@ final class SequenceReaderTest {
         IllegalArgumentException.class, () -> other.withSessionGap(Duration.ofMinutes(30)));
   }
 
+  /** Items of one basket have no order of time, so they are predicted together. */
+  @Test
+  void eventsOfEqualTimesKeepTheirOrder_andAreNoBasket() throws IOException {
+    SequenceReader reader = SequenceReader.of(SequenceFormat.EVENTS);
+    String text = "u c 2\nu a 1\nv x 2\nu d 2.0\nu b 1\n";
+    assertEquals(List.of(of("u", "a", "b", "c", "d"), of("v", "x")), reader.read("f", in(text)));
+    assertEquals(
+        List.of(of("u", "a", "b", "c"), of("u", "a", "b", "c", "d"), of("v", "x")),
+        reader.from(2).read("f", in(text)));
+    assertEquals(
+        List.of(new Sequence("u", List.of("a", "b", "c", "d"), 2), of("v", "x")),
+        SequenceReader.of(SequenceFormat.HISTORIES).read("f", in("u a,b c,d\nv x\n")));
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "EVENTS | u a | expected user, item and time but was 2 words",
+        "EVENTS | u a - | expected a number or a date of ISO 8601 as the time but was '-'",
+        "EVENTS | u a --1 | expected a number or a date of ISO 8601 as the time but was '--1'",
+        "EVENTS | u a null | expected a number or a date of ISO 8601 as the time but was 'null'",
+        "HISTORIES | u a , b | expected items with commas between them but was ','",
+        "HISTORIES | u ,, | expected items with commas between them but was ',,'",
+      })
+  void oddLinesAreNamed(SequenceFormat format, String line, String problem) {
+    String first = format == SequenceFormat.EVENTS ? "u a 1\n" : "u a\n";
+    assertEquals("f:3: " + problem, problem(SequenceReader.of(format), first + "\n" + line));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"{\"user\":\"u\",\"item\":\"a\"}", "{\"user\":\"u\",\"item\":\"a\",\"time\":null}"})
+  void objectsWithoutATimeAreNamed(String object) {
+    String first = "{\"user\":\"u\",\"item\":\"a\",\"time\":1}\n";
+    String message = problem(SequenceReader.of(SequenceFormat.EVENTS), first + object);
+    assertTrue(message.startsWith("f:2: "), message);
+    assertTrue(message.contains("time"), message);
+  }
+
   /** Copies of their histories would take 40 GB. */
   @Test
   void eventsOfAUserShareTheirHistory() throws IOException {
