@@ -5,7 +5,6 @@
 
 import java.io.IOException;
 import java.nio.file.*;
-import java.util.stream.Stream;
 import org.blocksparse.classifier.*;
 import org.blocksparse.classifier.examples.*;
 import org.blocksparse.classifier.training.*;
@@ -19,9 +18,6 @@ class Drinks {
     try (var classifier = Classifier.load(model)) {
       System.out.println(classifier.predict("black leaves", 5).get(0).label()); // tea
     }
-    try (var classifier = ofReviews(Stream.of("I like it"), Stream.of("I hate it"))) {
-      System.out.println(classifier.predict("like", 1).get(0).label()); // good
-    }
     Files.delete(file);
     Files.delete(model);
   }
@@ -33,14 +29,5 @@ class Drinks {
         var classifier = Training.train(reader.examples(), options)) {
       classifier.save(model);
     }
-  }
-
-  /** Learns from a stream of examples. */
-  static Classifier ofReviews(Stream<String> good, Stream<String> bad) {
-    return Training.train(
-        Stream.concat(
-            good.map(text -> Example.ofText(text, "good")),
-            bad.map(text -> Example.ofText(text, "bad"))),
-        TrainingOptions.defaults());
   }
 }

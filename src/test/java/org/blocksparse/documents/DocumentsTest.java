@@ -63,6 +63,7 @@ final class DocumentsTest {
         Set.of(
             Path.of("src/classifier/src/examples/Drinks.java"), // RunnableJarTest
             Path.of("src/classifier/src/examples/FromFastText.java"), // RunnableJarTest
+            Path.of("src/classifier/src/examples/Router.java"), // RunnableJarTest
             Path.of("src/classifier/src/examples/Shop.java"), // RunnableJarTest
             Path.of("src/examples/FromPyTorch.java"), // PythonTest
             Path.of("src/spark/src/examples/Training.java")); // ProgramTest

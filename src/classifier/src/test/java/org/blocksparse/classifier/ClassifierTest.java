@@ -664,6 +664,20 @@ final class ClassifierTest {
   }
 
   @Test
+  void aListIsLearnedAsItsStream_andHoldsNoNull() {
+    List<Example> list = new ArrayList<>(Texts.examples(40, 4, 3).toList());
+    TrainingOptions options = TrainingOptions.defaults().withHead(ModelHead.LINEAR);
+    try (Classifier ofList = Training.train(list, options);
+        Classifier ofStream = Training.train(list.stream(), options)) {
+      assertEquals(ofStream.predict(list, 4), ofList.predict(list, 4));
+    }
+    list.set(3, null);
+    assertEquals(
+        "examples[3] is null",
+        assertThrows(NullPointerException.class, () -> Training.train(list, options)).getMessage());
+  }
+
+  @Test
   void examplesOfTooManyFeatures_areRefused() {
     KeyTable keys = new KeyTable();
     IntStream.range(0, 10).forEach(keys::add);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier.training;
 
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CancellationException;
@@ -8,6 +9,7 @@ import java.util.stream.Stream;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.classifier.examples.Example;
+import org.blocksparse.internal.tensors.Check;
 
 /**
  * Trains classifiers.
@@ -20,6 +22,11 @@ import org.blocksparse.classifier.examples.Example;
  */
 public final class Training {
   private Training() {}
+
+  /** Trains on a list; see {@link #train(Stream, TrainingOptions)}. */
+  public static Classifier train(List<Example> examples, TrainingOptions options) {
+    return train(Check.noNulls("examples", examples).stream(), options);
+  }
 
   /**
    * Trains a classifier, after a search for options with {@linkplain TrainingOptions#withTuning

@@ -389,7 +389,7 @@ final class RunnableJarTest {
 
   /** With the jar as its class path. */
   @ParameterizedTest
-  @ValueSource(strings = {"Drinks.java", "Shop.java"})
+  @ValueSource(strings = {"Drinks.java", "Router.java", "Shop.java"})
   void theProgramOfThePage_printsWhatItsCommentsSay(String name) throws Exception {
     Path program = Path.of("src/examples").resolve(name);
     List<String> command = new ArrayList<>(command());
