@@ -27,8 +27,8 @@ final class Addends {
   /** The sparse scores of class c are [begins[c], begins[c + 1]), in no order. */
   private final int[] begins;
 
-  private int[] slots = new int[64];
-  private double[] sparse = new double[64];
+  private int[] slots = new int[0];
+  private double[] sparse = new double[0];
 
   /** For each class, an upper bound of the sparse scores of its allowed outputs. */
   private final double[] bounds;
@@ -100,7 +100,7 @@ final class Addends {
         (chunk, first, sums, n) -> {
           int count = size[0];
           if (count + n > slots.length) {
-            slots = Arrays.copyOf(slots, 2 * (count + n));
+            slots = Arrays.copyOf(slots, Math.max(64, 2 * (count + n)));
             sparse = Arrays.copyOf(sparse, slots.length);
           }
           for (int q = 0; q < n; q++) {

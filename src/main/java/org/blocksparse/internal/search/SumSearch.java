@@ -180,11 +180,13 @@ public final class SumSearch {
             });
     int[] requestRows = new int[16];
     int[] requestClasses = new int[16];
-    Row[] active = unfinished(rows);
-    while (active.length > 0) {
-      int most = Math.max(1, shared.mostClasses() / active.length);
+    Row[] active = rows.clone();
+    int count = unfinished(active, active.length);
+    while (count > 0) {
+      int most = Math.max(1, shared.mostClasses() / count);
       int requests = 0;
-      for (Row row : active) {
+      for (int a = 0; a < count; a++) {
+        Row row = active[a];
         row.firstRequest = requests;
         int guesses = Math.min(most, row.guesses());
         for (int i = 0; i < guesses && !row.isDone(); i++) {
@@ -198,24 +200,30 @@ public final class SumSearch {
         row.endRequest = requests;
       }
       shared.open(requests, requestRows, requestClasses);
-      Row[] now = active;
       int[] classes = requestClasses;
       leader
           .engine()
           .run(
-              now.length,
+              count,
               LOOK_WORK * requests * table.slots(),
               (from, to) -> {
                 for (int a = from; a < to; a++) {
-                  now[a].take(shared, classes);
+                  active[a].take(shared, classes);
                 }
               });
-      active = unfinished(now);
+      count = unfinished(active, count);
     }
   }
 
-  private static Row[] unfinished(Row[] rows) {
-    return Arrays.stream(rows).filter(row -> !row.isDone()).toArray(Row[]::new);
+  /** Moves the rows that are not done to the front, and returns how many they are. */
+  private static int unfinished(Row[] rows, int count) {
+    int left = 0;
+    for (int i = 0; i < count; i++) {
+      if (!rows[i].isDone()) {
+        rows[left++] = rows[i];
+      }
+    }
+    return left;
   }
 
   /** The search of one row after another. */
