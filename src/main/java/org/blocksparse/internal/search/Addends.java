@@ -95,26 +95,31 @@ final class Addends {
   private int collect(int row, SparseScores scores) {
     int[] size = new int[1];
     scores.forEach(
-        row,
-        chunk -> true,
-        (chunk, first, sums, n) -> {
-          int count = size[0];
-          if (count + n > slots.length) {
-            slots = Arrays.copyOf(slots, Math.max(64, 2 * (count + n)));
-            sparse = Arrays.copyOf(sparse, slots.length);
-          }
-          for (int q = 0; q < n; q++) {
-            int output = first + q;
-            if (sums[q] != 0 && output < table.outputs() && table.classOf()[output] >= 0) {
-              isUndefined |= Double.isNaN(sums[q]);
-              slots[count] = output;
-              sparse[count++] = sums[q];
-              begins[table.classOf()[output] + 1]++;
-            }
-          }
-          size[0] = count;
-        });
+        row, chunk -> true, (chunk, first, sums, n) -> size[0] = collect(size[0], first, sums, n));
     return size[0];
+  }
+
+  /** Collects the outputs of a chunk after others; returns how many there are with these. */
+  private int collect(int before, int first, double[] sums, int n) {
+    if (before + n > slots.length) {
+      slots = Arrays.copyOf(slots, 2 * (before + n));
+      sparse = Arrays.copyOf(sparse, slots.length);
+    }
+    int[] classOf = table.classOf();
+    int[] outputs = slots;
+    double[] all = sparse;
+    int count = before;
+    int end = Math.min(n, table.outputs() - first);
+    for (int q = 0; q < end; q++) {
+      double sum = sums[q];
+      if (sum != 0 && classOf[first + q] >= 0) {
+        isUndefined |= Double.isNaN(sum);
+        outputs[count] = first + q;
+        all[count++] = sum;
+        begins[classOf[first + q] + 1]++;
+      }
+    }
+    return count;
   }
 
   /** Sorts the collected scores by class, by counting. */
