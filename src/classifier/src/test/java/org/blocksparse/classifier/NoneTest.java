@@ -111,6 +111,22 @@ final class NoneTest {
   }
 
   @Test
+  void oddsAreThoseOfTheShare_whateverTheShareOfTheFit() {
+    SplittableRandom random = new SplittableRandom(10);
+    List<double[]> known = new ArrayList<>();
+    List<double[]> none = new ArrayList<>();
+    for (int i = 0; i < 2000; i++) {
+      boolean isKnown = i % 10 != 0;
+      double signal = random.nextDouble() * 4 - (isKnown ? 1 : 3); // -1 to 3, or -3 to 1
+      (isKnown ? known : none).add(new double[] {signal, 0, 0});
+    }
+    NoneOdds odds = NoneOdds.fit(known, none);
+    double[] between = new double[3];
+    assertEquals(0, odds.logOdds(between, 0.5), 0.3);
+    assertEquals(odds.logOdds(between, 0.5) - Math.log(9), odds.logOdds(between, 0.1), 1e-9);
+  }
+
+  @Test
   void sparseFeaturesHaveNone_too() {
     List<Example> all = new ArrayList<>();
     for (int e = 0; e < 320; e++) {
