@@ -8,10 +8,10 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.internal.tensors.TensorStates;
 
 /**
- * The state of an {@link Optimizer} between steps, for weights and biases of block-sparse layers:
- * the moments of each element, and for Adam the number of steps of each block. {@link
- * org.blocksparse.softmax.HierarchicalSoftmax}, {@link org.blocksparse.bag.EmbeddingBag} and {@link
- * org.blocksparse.experts.MixtureOfExperts} have their own state.
+ * The state of an {@link org.blocksparse.Optimizer} between steps, for weights and biases of
+ * block-sparse layers: the moments of each element, and for Adam the number of steps of each block.
+ * {@link org.blocksparse.softmax.HierarchicalSoftmax}, {@link org.blocksparse.bag.EmbeddingBag} and
+ * {@link org.blocksparse.experts.MixtureOfExperts} have their own state.
  *
  * <table>
  *   <caption>Tensors that can be trained</caption>
