@@ -187,13 +187,16 @@ final class OperandArguments {
       case "List" ->
           isFitOfFolds() ? List.of(fold()) : isOfMixture() ? List.of(rowsOf()) : option(type);
       case "BlockPlan" -> plan();
-      case "Weights" -> Weights.of(ones(3, 3, 3, 3), ElementType.BFLOAT16);
+      case "Weights" ->
+          called.type() == DenseHead.class
+              ? Weights.of(ones(1, 1, 3, 3), ElementType.BFLOAT16).transposeBlocks()
+              : Weights.of(ones(3, 3, 3, 3), ElementType.BFLOAT16);
       case "Routing" -> gate.route(ones(3, 3));
       case "HierarchicalSoftmax" -> softmax();
       case "LabelTree" -> tree();
       case "LinearLabelTree" ->
           LinearLabelTree.builder(3, 9).clusterSize(4).labels(NAMES).train(rows(), rows());
-      case "DenseHead" -> DenseHead.of(ones(9, 3), ones(9));
+      case "DenseHead" -> head();
       case "SparseWeights" -> sparse();
       case "NearestExamples" -> nearest();
       case "Mixture" ->
@@ -279,6 +282,12 @@ final class OperandArguments {
     SparseWeights weights = SparseWeights.of(rows(), 9);
     weights.setLabels(NAMES);
     return weights;
+  }
+
+  private static DenseHead head() {
+    DenseHead head = DenseHead.of(ones(9, 3), ones(9));
+    head.setLabels(NAMES);
+    return head;
   }
 
   private static EmbeddingBag bag() {
