@@ -302,8 +302,10 @@ final class CommandTest extends Commands {
       List<String> top =
           runWell("predict", file, texts, "--threshold", 0.5, "--top", 1).lines().toList();
       assertTrue(top.get(0).matches(first), top.get(0));
+      String five = runWell("predict", file, texts, "--top", 5).lines().toList().get(1);
+      assertEquals(5, five.split("\t", -1).length / 2);
       assertEquals(
-          5, runWell("predict", file, texts).lines().toList().get(1).split("\t", -1).length / 2);
+          runWell("predict", file, texts, "--threshold", "best"), runWell("predict", file, texts));
       assertTrue(runWell("classes", file, "--labels", LABELS).contains("label39"));
       runWell("latency", file, test, "--seconds", 1);
       runWell("export", file, folder.resolve("model.npz"));
