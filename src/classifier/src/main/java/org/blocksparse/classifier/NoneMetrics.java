@@ -67,7 +67,7 @@ public final class NoneMetrics {
     return auroc(Answer::none);
   }
 
-  /** The same by the probability of the first label alone. */
+  /** The area under the ROC curve by the probability of the first label alone. */
   public double aurocOfFirst() {
     return auroc(answer -> -answer.first);
   }

@@ -72,7 +72,7 @@ public final class TrainedClassifier extends Classifier {
     throw FastTextClassifier.isOnlyRead();
   }
 
-  /** The same model with other heads, which have the same input. */
+  /** Returns this model with other heads, which have the same input. */
   public TrainedClassifier with(Mixture others) {
     return new TrainedClassifier(input, others, metadata);
   }

@@ -65,7 +65,7 @@ record HistoryRows(
     return new HistoryRows(ordered, counts, 0, decays(ordered), TRANSITION_DECAY, 0);
   }
 
-  /** The same with other counts, of more items, which came after the training. */
+  /** Returns these rows with other counts, of more items, which came after the training. */
   HistoryRows with(int itemsAfterTraining, long... newCounts) {
     LabelCounts more = new LabelCounts(counts.examples(), newCounts);
     return new HistoryRows(ordered, more, itemsAfterTraining, decays, transitionDecay, repeatDecay);

@@ -366,7 +366,7 @@ final class NewItems {
     }
   }
 
-  /** What follows a sighting: the items after it, and what follows those around it. */
+  /** The followers of a new item: the items after a sighting, and those of the items around it. */
   private Map<Integer, Float> followers(
       Sighting sighting, List<int[]> followers, List<float[]> weights) {
     Map<Integer, Float> next = new HashMap<>();
