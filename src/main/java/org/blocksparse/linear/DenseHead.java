@@ -98,7 +98,7 @@ public final class DenseHead implements AutoCloseable {
     Blocks blocks = weights == null ? transposed(floats) : StoredBlocks.from(weights).blocks();
     this.rows = new DenseRows(blocks, bias == null ? null : Dense.from(bias).storage());
     try (OperandLease lease = leaseOfRows()) {
-      this.screen = DenseSearch.screen(rows, engine);
+      this.screen = DenseScreen.of(rows, engine);
       lease.requireIntact();
     }
   }

@@ -32,7 +32,7 @@ public record DenseScreen(Storage panels, float[] scales, float[] errors, int fe
   private static final double SLACK = 1 + 0x1p-30;
 
   /** Packs rows, which are leased by the caller. */
-  static DenseScreen of(DenseRows rows, Engine engine) {
+  public static DenseScreen of(DenseRows rows, Engine engine) {
     int outputs = rows.outputs();
     int features = rows.features();
     Panels panel = new Panels(TYPE, features, OUTPUTS);

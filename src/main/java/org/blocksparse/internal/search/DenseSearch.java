@@ -127,11 +127,6 @@ public final class DenseSearch {
     this.read = read;
   }
 
-  /** Packs rows, which are leased by the caller. */
-  public static DenseScreen screen(DenseRows rows, Engine engine) {
-    return DenseScreen.of(rows, engine);
-  }
-
   /**
    * The ranking of every row of x.
    *
@@ -276,7 +271,7 @@ public final class DenseSearch {
     void clear() {
       candidates = new long[0];
       size = 0;
-      floor.size = 0; // the next pass has other bounds of the same outputs
+      floor.clear(); // the next pass has other bounds of the same outputs
       flat = false;
     }
 
@@ -324,10 +319,11 @@ public final class DenseSearch {
   private static final class Floor {
     final int k;
 
-    /** A heap of the largest bounds, the smallest on top. */
-    private float[] largest;
-
-    private int size;
+    /**
+     * The largest bounds, negated and {@linkplain Candidates#encode encoded}: the smallest is on
+     * top.
+     */
+    private final LongHeap largest = new LongHeap();
 
     /** Scores below are not wanted. */
     float value;
@@ -335,7 +331,12 @@ public final class DenseSearch {
     Floor(int k, float value) {
       this.k = k;
       this.value = value;
-      this.largest = new float[Math.min(k, 64)];
+      clear();
+    }
+
+    /** Forgets the bounds, but not the value. */
+    void clear() {
+      largest.reset(new long[Math.min(k, 64)], 0, 0);
     }
 
     /** An empty one that begins with the value of another. */
@@ -348,44 +349,23 @@ public final class DenseSearch {
       if (k == 0 || !(bound > value)) {
         return;
       }
-      if (size == k) {
-        sink(bound);
+      long negated = Candidates.encode(0, -bound);
+      if (largest.size() == k) {
+        largest.replaceMin(negated);
       } else {
-        if (size == largest.length) {
-          largest = Arrays.copyOf(largest, Math.min(k, 2 * size));
-        }
-        rise(bound);
+        largest.add(negated);
       }
-      if (size == k) {
-        value = Math.max(value, largest[0]);
+      if (largest.size() == k) {
+        value = Math.max(value, decode(largest.min()));
       }
     }
 
-    private void rise(float bound) {
-      int at = size++;
-      while (at > 0 && largest[(at - 1) / 2] > bound) {
-        largest[at] = largest[(at - 1) / 2];
-        at = (at - 1) / 2;
-      }
-      largest[at] = bound;
-    }
-
-    private void sink(float bound) {
-      int at = 0;
-      for (int child; (child = 2 * at + 1) < size; at = child) {
-        child += child + 1 < size && largest[child + 1] < largest[child] ? 1 : 0;
-        if (largest[child] >= bound) {
-          break;
-        }
-        largest[at] = largest[child];
-      }
-      largest[at] = bound;
+    private static float decode(long negated) {
+      return -Candidates.logProbability(negated);
     }
 
     void offerAll(Floor other) {
-      for (int i = 0; i < other.size; i++) {
-        offer(other.largest[i]);
-      }
+      other.largest.forEach(negated -> offer(decode(negated)));
     }
   }
 

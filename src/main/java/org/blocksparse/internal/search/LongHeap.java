@@ -2,6 +2,7 @@
 package org.blocksparse.internal.search;
 
 import java.util.Arrays;
+import java.util.function.LongConsumer;
 
 /**
  * A binary heap of longs, the smallest on top, over a part of an array that somebody else fills.
@@ -28,6 +29,18 @@ public final class LongHeap {
   /** Whether there are no values. */
   public boolean isEmpty() {
     return size == 0;
+  }
+
+  /** How many values there are. */
+  public int size() {
+    return size;
+  }
+
+  /** Passes all values to an action, in no order. */
+  public void forEach(LongConsumer action) {
+    for (int i = first; i < first + size; i++) {
+      action.accept(values[i]);
+    }
   }
 
   /** How many values are smaller than a limit. */
