@@ -21,6 +21,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <utility>
 #endif
 
 namespace {
@@ -101,41 +102,49 @@ void shrinking_file() {
 }
 
 // Mappings of whole pages have no byte between them: the one that begins where another ends is not
-// taken for it, though the other is the first in the table.
+// taken for it, though the other comes first in the table.
 void neighbouring_mappings() {
   constexpr std::int64_t kWholePages = 1 << 20;
   check(truncate(kPath, kWholePages) == 0, "cannot extend");
+  // Systems place each mapping below the last one, or in a hole that a library's thread or a
+  // sanitizer has left. The first entry of the table is taken again, but not its addresses, until
+  // it lies below another.
+  constexpr int kMost = 500;
   std::vector<unsigned char*> mappings;
-  // Enough to fill the holes between other memory, of which a sanitizer leaves some.
-  for (int i = 0; i < 64; ++i) {
+  std::vector<unsigned char*> held;
+  unsigned char* low = map(kWholePages, false);
+  unsigned char* high = nullptr;
+  while (low != nullptr && high == nullptr && held.size() < kMost) {
     mappings.push_back(map(kWholePages, false));
-  }
-  // Where each mapping is placed below the last, the next one takes the first one's entry, but not
-  // its addresses.
-  unsigned char* const first = mappings[0];
-  blocksparse_unmap(first);
-  check(mmap(first, kWholePages, PROT_NONE, MAP_PRIVATE | MAP_ANON | MAP_FIXED, -1, 0) == first,
-        "not in the place of the first");
-  mappings[0] = map(kWholePages, false);
-  bool found = false;
-  for (std::size_t low = 0; low < mappings.size() && !found; ++low) {
-    for (std::size_t high = low + 1; high < mappings.size() && !found; ++high) {
-      if (mappings[low] + kWholePages == mappings[high]) {
-        found = true;
-        blocksparse_unmap(mappings[high]);
-        mappings[high] = nullptr;
-        check(blocksparse_map_is_damaged(mappings[low]) == 0, "damaged by its neighbour");
-        check(truncate(kPath, 0) == 0, "cannot truncate");
-        check(blocksparse_map_is_damaged(mappings[low]) == 1, "gone with its neighbour");
-        check(mappings[low][kWholePages - 1] == 0, "what is gone is not zero");
+    for (unsigned char*& mapping : mappings) {
+      if (mapping == low + kWholePages) {
+        std::swap(mapping, high);
+        break;
       }
     }
+    if (high == nullptr) {
+      blocksparse_unmap(low);
+      check(mmap(low, kWholePages, PROT_NONE, MAP_PRIVATE | MAP_ANON | MAP_FIXED, -1, 0) == low,
+            "not in the place of the first");
+      held.push_back(low);
+      low = map(kWholePages, false);
+    }
   }
-  check(found, "no neighbours");
+  check(high != nullptr, "no neighbours");
+  blocksparse_unmap(high);
+  check(blocksparse_map_is_damaged(low) == 0, "damaged by its neighbour");
+  check(truncate(kPath, 0) == 0, "cannot truncate");
+  if (high != nullptr) {
+    check(blocksparse_map_is_damaged(low) == 1, "gone with its neighbour");
+    check(low[kWholePages - 1] == 0, "what is gone is not zero");
+  }
+  blocksparse_unmap(low);
   for (unsigned char* const mapping : mappings) {
     blocksparse_unmap(mapping);
   }
-  munmap(first, kWholePages);
+  for (unsigned char* const place : held) {
+    munmap(place, kWholePages);
+  }
   write_file();
 }
 
