@@ -3,7 +3,6 @@ package engine;
 
 import com.github.tjake.jlama.model.functions.FeedForward;
 import com.github.tjake.jlama.safetensors.DType;
-import com.github.tjake.jlama.safetensors.WeightLoader;
 import com.github.tjake.jlama.tensor.AbstractTensor;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -14,9 +13,9 @@ import java.util.function.Consumer;
 import java.util.function.IntFunction;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.Weights;
 import org.blocksparse.experts.MixtureOfExperts;
 import org.blocksparse.experts.MixtureOfExpertsBuilder;
+import org.blocksparse.io.HuggingFaceModel;
 
 /** The experts of a Mixtral layer in Jlama: reads and writes Jlama's tensors where they lie. */
 public final class ExpertsFeedForward implements FeedForward, AutoCloseable {
@@ -31,19 +30,19 @@ public final class ExpertsFeedForward implements FeedForward, AutoCloseable {
   /**
    * Copies the experts of one layer, converted to a type, once.
    *
+   * @param model may be closed afterwards
    * @param prefix such as {@code model.layers.5.block_sparse_moe.}
    * @param layer has the sizes and the gate
    * @param results makes the tensor (rows, size of the model) for a number of rows
    */
   public static ExpertsFeedForward load(
-      WeightLoader weights,
+      HuggingFaceModel model,
       String prefix,
       MixtureOfExpertsBuilder layer,
       ElementType type,
       IntFunction<AbstractTensor> results) {
     try {
-      MixtureOfExperts experts =
-          layer.build(name -> matrix(weights.load(prefix + ofMixtral(name))), type);
+      MixtureOfExperts experts = layer.build(model, name -> prefix + ofMixtral(name), type);
       return new ExpertsFeedForward(experts, results);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
@@ -52,20 +51,6 @@ public final class ExpertsFeedForward implements FeedForward, AutoCloseable {
 
   private static String ofMixtral(String name) {
     return name.replace("gate_proj", "w1").replace("down_proj", "w2").replace("up_proj", "w3");
-  }
-
-  private static Weights matrix(AbstractTensor<?, ?> tensor) {
-    ElementType type =
-        switch (tensor.dType()) {
-          case F32 -> ElementType.FLOAT32;
-          case F16 -> ElementType.FLOAT16;
-          case BF16 -> ElementType.BFLOAT16;
-          default ->
-              throw new IllegalArgumentException("weights: expected floats but was " + tensor);
-        };
-    MemorySegment segment = tensor.getMemorySegment();
-    return Weights.wrapAddress(
-        segment.address(), segment.byteSize(), segment, type, 1, 1, rows(tensor), columns(tensor));
   }
 
   @Override

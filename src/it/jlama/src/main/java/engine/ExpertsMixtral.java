@@ -21,9 +21,10 @@ import java.util.Optional;
 import org.blocksparse.ElementType;
 import org.blocksparse.experts.MixtureOfExperts;
 import org.blocksparse.experts.TopKGate;
+import org.blocksparse.io.HuggingFaceModel;
 
 /** Jlama's Mixtral with the experts of this library; attention and norms are Jlama's. */
-public class ExpertsMixtral extends MixtralModel {
+public abstract class ExpertsMixtral extends MixtralModel {
   // Without an initial value: the constructor of the superclass sets it.
   private FeedForward[] experts;
 
@@ -39,11 +40,17 @@ public class ExpertsMixtral extends MixtralModel {
 
   /** Loads config.json, tokenizer.json and the safetensors of a folder. */
   public static ExpertsMixtral load(Path folder, Optional<DType> expertType) throws IOException {
-    return new ExpertsMixtral(
-        JsonSupport.om.readValue(folder.resolve("config.json").toFile(), MixtralConfig.class),
-        SafeTensorSupport.loadWeights(folder.toFile()),
-        new LlamaTokenizer(folder),
-        expertType);
+    MixtralConfig config =
+        JsonSupport.om.readValue(folder.resolve("config.json").toFile(), MixtralConfig.class);
+    WeightLoader weights = SafeTensorSupport.loadWeights(folder.toFile());
+    try (HuggingFaceModel files = HuggingFaceModel.open(folder)) {
+      return new ExpertsMixtral(config, weights, new LlamaTokenizer(folder), expertType) {
+        @Override
+        protected FeedForward feedForward(int layer) {
+          return load(files, layer);
+        }
+      };
+    }
   }
 
   @Override
@@ -74,8 +81,10 @@ public class ExpertsMixtral extends MixtralModel {
         experts[layer]);
   }
 
-  /** The experts of a layer. */
-  protected FeedForward feedForward(int layer) {
+  /** Makes the experts of a layer; the constructor of the superclass calls it. */
+  protected abstract FeedForward feedForward(int layer);
+
+  FeedForward load(HuggingFaceModel files, int layer) {
     MixtralConfig config = (MixtralConfig) c;
     ElementType type =
         switch (modelQType.orElse(modelDType)) {
@@ -87,7 +96,7 @@ public class ExpertsMixtral extends MixtralModel {
         };
     TopKGate gate = TopKGate.of(config.numberOfExperts, config.numberOfExpertsPerToken);
     return ExpertsFeedForward.load(
-        weights,
+        files,
         "model.layers." + layer + ".block_sparse_moe.",
         MixtureOfExperts.builder(config.embeddingLength, config.hiddenLength, gate),
         type,
