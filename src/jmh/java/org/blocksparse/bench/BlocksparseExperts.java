@@ -25,13 +25,17 @@ public final class BlocksparseExperts extends ExpertsEngine {
 
   BlocksparseExperts(MoeShape shape, ElementType type, Workers workers) {
     this.shape = shape;
+    layer = layer(shape, type, workers);
+  }
+
+  /** The layer, with weights of a type. */
+  static MixtureOfExperts layer(MoeShape shape, ElementType type, Workers workers) {
     MixtureOfExperts floats = floats(shape, workers);
     if (type == ElementType.FLOAT32) {
-      layer = floats;
-      return;
+      return floats;
     }
     try (floats) {
-      layer = floats.withWeights(type);
+      return floats.withWeights(type);
     }
   }
 

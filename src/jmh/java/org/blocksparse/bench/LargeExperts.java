@@ -18,6 +18,7 @@ import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.MemoryUse;
+import org.blocksparse.Workers;
 import org.blocksparse.experts.ExpertCache;
 import org.blocksparse.experts.MixtureOfExperts;
 import org.blocksparse.experts.Routing;
@@ -68,18 +69,9 @@ final class LargeExperts {
     }
   }
 
-  /** With one expert at a time as floats. */
   private static void save(Path file) throws IOException {
-    float[] up = MoeNumbers.weights(SHAPE, MoeNumbers.Matrix.UP, 0);
-    float[] down = MoeNumbers.weights(SHAPE, MoeNumbers.Matrix.DOWN, 0);
     try (MixtureOfExperts layer =
-        MixtureOfExperts.builder(SHAPE.inputs, SHAPE.hidden, SHAPE.experts)
-            .build(
-                name ->
-                    name.contains("down")
-                        ? FloatTensor.of(down, SHAPE.inputs, SHAPE.hidden)
-                        : FloatTensor.of(up, SHAPE.hidden, SHAPE.inputs),
-                ElementType.Q4_0)) {
+        BlocksparseExperts.layer(SHAPE, ElementType.Q4_0, Workers.common())) {
       layer.save(file);
     }
   }
