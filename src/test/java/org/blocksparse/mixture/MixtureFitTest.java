@@ -130,6 +130,28 @@ final class MixtureFitTest {
     }
   }
 
+  /** Half of the samples are right: so few have no knots that could hide a wrong intercept. */
+  @ParameterizedTest
+  @ValueSource(doubles = {1e-3, 1, 1e3})
+  void fewSamplesHaveTheMeanOfTheirRights(double unit) {
+    double[][] scores = {{5, 4, 1, 2}, {2, 5, 4, 3}, {3, 4, 6, 5}, {4, 3, 2, 4.5}};
+    List<int[]> right =
+        List.of(new int[] {0, 3}, new int[] {1, 2}, new int[] {2}, new int[] {3, 0, 1});
+    try (SparseWeights weights = table(scores, unit);
+        SparseRows x = rows(0, 4);
+        SparseRows targets = SparseRows.of(right)) {
+      Mixture fitted = Mixture.builder().weights("w", weights).build().fit(List.of(x), targets);
+      ScoreCalibration calibration = fitted.calibration().orElseThrow();
+      double sum =
+          Arrays.stream(scores)
+              .flatMapToDouble(Arrays::stream)
+              .map(
+                  score -> Math.exp(calibration.logProbability(fitted.weights()[0] * unit * score)))
+              .sum();
+      assertEquals(8, sum, 0.1, fitted::toString);
+    }
+  }
+
   private static int likely(Mixture mixture, SparseRows x) {
     Ranking ranking = mixture.atLeast(List.of(x), 0.5, Filter.without());
     return IntStream.range(0, ROWS).map(ranking::size).sum();
