@@ -670,6 +670,24 @@ final class NextItemTest {
     }
   }
 
+  @Test
+  void repeatsAreChosenByTheMeasureOfATest() {
+    List<Sequence> heldOut = new ArrayList<>();
+    for (int user = 0; user < 60; user++) {
+      String own = "i" + user % ITEMS;
+      String other = "i" + (user * 7 + 3) % ITEMS;
+      List<String> items = List.of(own, "i1", own, other, user % 3 == 0 ? "i1" : own, other);
+      heldOut.add(new Sequence("u" + user, items, 1 + user % 2));
+    }
+    try (NextItem model = NextItem.train(walks(), NO_CHOICE)) {
+      RepeatSearch.Choice choice = RepeatSearch.choose(model, heldOut, count -> {});
+      NextItem chosen = RepeatSearch.with(model, choice); // has the layers of the model
+      double ndcg = chosen.evaluate(heldOut, NextItem.CUTOFF, Repeats.INCLUDE).ndcg(10);
+      assertTrue(ndcg > 0.2 && ndcg < 0.95, () -> "nDCG " + ndcg);
+      assertEquals(ndcg, choice.ndcg(), 1e-9);
+    }
+  }
+
   /** Nothing could be chosen by them. */
   @Test
   void validationOfSingleItemsIsRefused() {
@@ -1028,6 +1046,30 @@ final class NextItemTest {
         assertArrayEquals(new int[] {1}, of.indices(0));
         assertArrayEquals(new float[] {1}, of.values(0));
       }
+    }
+  }
+
+  /** More than the items of a sequence that have a weight. */
+  @Test
+  void testsUseAllItemsOfALargeBasket() {
+    List<Sequence> baskets = new ArrayList<>();
+    for (int i = 0; i < 100; i++) {
+      baskets.add(
+          new Sequence("b" + i, List.of("i" + i, "i" + (i + 1) % 100, "i" + (i + 2) % 100)));
+    }
+    List<String> items = IntStream.range(0, 61).mapToObj(item -> "i" + item * 3 % 100).toList();
+    try (NextItem model = NextItem.train(baskets, NO_CHOICE.withFormat(SequenceFormat.BASKETS))) {
+      List<Prediction> expected = model.recommend(items.subList(0, 60), 5);
+      model.evaluate(
+          List.of(new Sequence("large", items)),
+          5,
+          model.repeats(),
+          (ranking, targets) -> {
+            for (int rank = 0; rank < 5; rank++) {
+              assertEquals(expected.get(rank).label(), ranking.label(0, rank));
+              assertEquals(expected.get(rank).probability(), ranking.score(0, rank), 1e-6);
+            }
+          });
     }
   }
 
