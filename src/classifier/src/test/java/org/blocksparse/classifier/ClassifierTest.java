@@ -698,6 +698,30 @@ final class ClassifierTest {
 
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
+  void theFirstRowIsOneAsWell(boolean isText) {
+    FeatureExtractor words = new FeatureExtractor(1, true, CharacterNgrams.NONE);
+    KeyTable keys = new KeyTable();
+    if (isText) {
+      words.of("first", keys::add);
+    } else {
+      keys.add(7);
+    }
+    InputRows input = new InputRows(isText, words, FeatureVocabulary.of(keys));
+    Example first =
+        isText
+            ? Example.ofText("first")
+            : Example.ofFeatures(new int[] {7}, new float[] {3}, List.of());
+    assertTrue(input.hasRow(first));
+    assertEquals(Map.of(0, isText ? "first" : "7"), input.names(first));
+    assertEquals(0, input.shareOfUnknownWords(first));
+    try (SparseRows rows = input.of(List.of(first))) {
+      assertArrayEquals(new int[] {0}, rows.indices(0));
+      assertArrayEquals(new float[] {1}, rows.values(0));
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
   void manyThreads_getBitForBitWhatOneGets(boolean common) throws Exception {
     int threads = 8;
     Path file = folder.resolve("model");
