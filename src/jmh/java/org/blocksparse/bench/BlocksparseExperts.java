@@ -25,17 +25,13 @@ public final class BlocksparseExperts extends ExpertsEngine {
 
   BlocksparseExperts(MoeShape shape, ElementType type, Workers workers) {
     this.shape = shape;
-    layer = layer(shape, type, workers);
-  }
-
-  /** The layer, with weights of a type. */
-  static MixtureOfExperts layer(MoeShape shape, ElementType type, Workers workers) {
     MixtureOfExperts floats = floats(shape, workers);
     if (type == ElementType.FLOAT32) {
-      return floats;
+      layer = floats;
+      return;
     }
     try (floats) {
-      return floats.withWeights(type);
+      layer = floats.withWeights(type);
     }
   }
 

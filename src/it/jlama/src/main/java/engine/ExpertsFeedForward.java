@@ -14,7 +14,6 @@ import java.util.function.IntFunction;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.experts.MixtureOfExperts;
-import org.blocksparse.experts.MixtureOfExpertsBuilder;
 import org.blocksparse.io.HuggingFaceModel;
 
 /** The experts of a Mixtral layer in Jlama: reads and writes Jlama's tensors where they lie. */
@@ -31,26 +30,15 @@ public final class ExpertsFeedForward implements FeedForward, AutoCloseable {
    * Copies the experts of one layer, converted to a type, once.
    *
    * @param model may be closed afterwards
-   * @param prefix such as {@code model.layers.5.block_sparse_moe.}
-   * @param layer has the sizes and the gate
    * @param results makes the tensor (rows, size of the model) for a number of rows
    */
   public static ExpertsFeedForward load(
-      HuggingFaceModel model,
-      String prefix,
-      MixtureOfExpertsBuilder layer,
-      ElementType type,
-      IntFunction<AbstractTensor> results) {
+      HuggingFaceModel model, int layer, ElementType type, IntFunction<AbstractTensor> results) {
     try {
-      MixtureOfExperts experts = layer.build(model, name -> prefix + ofMixtral(name), type);
-      return new ExpertsFeedForward(experts, results);
+      return new ExpertsFeedForward(MixtureOfExperts.of(model, layer, type), results);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
-  }
-
-  private static String ofMixtral(String name) {
-    return name.replace("gate_proj", "w1").replace("down_proj", "w2").replace("up_proj", "w3");
   }
 
   @Override

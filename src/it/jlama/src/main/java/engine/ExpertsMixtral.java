@@ -19,8 +19,6 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Optional;
 import org.blocksparse.ElementType;
-import org.blocksparse.experts.MixtureOfExperts;
-import org.blocksparse.experts.TopKGate;
 import org.blocksparse.io.HuggingFaceModel;
 
 /** Jlama's Mixtral with the experts of this library; attention and norms are Jlama's. */
@@ -85,7 +83,6 @@ public abstract class ExpertsMixtral extends MixtralModel {
   protected abstract FeedForward feedForward(int layer);
 
   FeedForward load(HuggingFaceModel files, int layer) {
-    MixtralConfig config = (MixtralConfig) c;
     ElementType type =
         switch (modelQType.orElse(modelDType)) {
           case F16 -> ElementType.FLOAT16;
@@ -94,13 +91,8 @@ public abstract class ExpertsMixtral extends MixtralModel {
           case Q4 -> ElementType.Q4_0;
           default -> ElementType.FLOAT32;
         };
-    TopKGate gate = TopKGate.of(config.numberOfExperts, config.numberOfExpertsPerToken);
     return ExpertsFeedForward.load(
-        files,
-        "model.layers." + layer + ".block_sparse_moe.",
-        MixtureOfExperts.builder(config.embeddingLength, config.hiddenLength, gate),
-        type,
-        rows -> makeDenseTensor(rows, config.embeddingLength));
+        files, layer, type, rows -> makeDenseTensor(rows, c.embeddingLength));
   }
 
   @Override
