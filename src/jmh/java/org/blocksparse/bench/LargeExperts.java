@@ -12,17 +12,19 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.MemoryUse;
-import org.blocksparse.Workers;
 import org.blocksparse.experts.ExpertCache;
 import org.blocksparse.experts.MixtureOfExperts;
 import org.blocksparse.experts.Routing;
+import org.blocksparse.io.HuggingFaceModel;
 import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.TensorFile;
 
 /**
  * Layers of experts that are larger than memory: those of Qwen3-30B-A3B in Q4_0, 340 MB each, with
@@ -69,10 +71,22 @@ final class LargeExperts {
     }
   }
 
+  /** All experts are one, whose file is read for each: never more than one as floats. */
   private static void save(Path file) throws IOException {
-    try (MixtureOfExperts layer =
-        BlocksparseExperts.layer(SHAPE, ElementType.Q4_0, Workers.common())) {
+    float[] up = MoeNumbers.weights(SHAPE, MoeNumbers.Matrix.UP, 0);
+    float[] down = MoeNumbers.weights(SHAPE, MoeNumbers.Matrix.DOWN, 0);
+    Path expert = file.resolveSibling("expert.safetensors");
+    try (FloatTensor first = FloatTensor.of(up, SHAPE.hidden, SHAPE.inputs);
+        FloatTensor second = FloatTensor.of(down, SHAPE.inputs, SHAPE.hidden)) {
+      TensorFile.save(expert, Map.of("up", first, "down", second));
+    }
+    try (HuggingFaceModel model = HuggingFaceModel.open(expert);
+        MixtureOfExperts layer =
+            MixtureOfExperts.builder(SHAPE.inputs, SHAPE.hidden, SHAPE.experts)
+                .build(model, name -> name.contains("down") ? "down" : "up", ElementType.Q4_0)) {
       layer.save(file);
+    } finally {
+      Files.delete(expert);
     }
   }
 
