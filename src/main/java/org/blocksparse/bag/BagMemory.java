@@ -2,7 +2,7 @@
 package org.blocksparse.bag;
 
 import java.util.stream.Stream;
-import org.blocksparse.internal.kernels.UpdateRule;
+import org.blocksparse.Optimizer;
 import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
@@ -155,7 +155,7 @@ record BagMemory(BagTable table, LayerState state) implements AutoCloseable {
   }
 
   /** Begins a step of training. */
-  public LayerState.Step begin(UpdateRule rule) {
+  public LayerState.Step begin(Optimizer rule) {
     return state.begin(rule, table.engine().kernels());
   }
 

@@ -21,7 +21,6 @@ import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.Reading;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.sparse.Bags.Reduction;
 import org.blocksparse.internal.sparse.TableRows;
 import org.blocksparse.internal.tensors.Check;
@@ -287,7 +286,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
     CsrRows.from(rows).requireNoOverlap("table", table, "rows");
     StepEvent event = Recorder.step();
     try (OperandLease lease = lease(rows).of("gradOut", gradOut).writing("table", table);
-        LayerState.Step step = memory.begin(UpdateRule.of(optimizer))) {
+        LayerState.Step step = memory.begin(optimizer)) {
       int bound = CsrRows.from(rows).indexBound(vocabulary());
       memory
           .table()
@@ -299,7 +298,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
               BagMemory.TABLE);
     }
     if (event != null) {
-      String rule = UpdateRule.of(optimizer).kind().name();
+      String rule = optimizer.kind().name();
       event.record("embedding bag", rows.rows(), rows.entries(), rule, Double.NaN);
     }
   }

@@ -14,7 +14,6 @@ import org.blocksparse.GradientOptions;
 import org.blocksparse.Optimizer;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.StepEvent;
-import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.tensors.Check;
@@ -260,7 +259,7 @@ public final class ExpertsPass implements AutoCloseable {
       update(gradOut, optimizer, state, GradientOptions.overwrite(), gradX);
     }
     if (event != null) {
-      String rule = UpdateRule.of(optimizer).kind().name();
+      String rule = optimizer.kind().name();
       event.record("mixture of experts", routing.batch(), routing.pairs(), rule, Double.NaN);
     }
   }

@@ -2,10 +2,10 @@
 package org.blocksparse.softmax;
 
 import java.util.stream.Stream;
+import org.blocksparse.Optimizer;
 import org.blocksparse.internal.files.Dimensions;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.Link;
-import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.memory.StorageLease;
@@ -212,13 +212,13 @@ final class LayerMemory implements AutoCloseable {
    * @throws IllegalStateException if the layer is closed
    * @throws OutOfMemoryError that names the bytes, if there is no memory for another kind of rule
    */
-  public LayerState.Step begin(UpdateRule rule) {
+  public LayerState.Step begin(Optimizer rule) {
     return state.begin(rule, engine().kernels());
   }
 
   /** Makes parameters follow their gradients. */
   public SoftmaxUpdate update(LayerState.Step step, Workspace workspace) {
-    return step.rule().isPlainDescent()
+    return step.isPlainDescent()
         ? new FusedGradientDescent(step, parameters(), sizes())
         : new OptimizerUpdate(step, sizes(), workspace);
   }

@@ -9,7 +9,6 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.StepEvent;
-import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.tensors.Check;
@@ -136,7 +135,7 @@ final class SoftmaxTraining<T> {
     try (OperandLease lease =
             memory.leaseToTrain(new OperandLease()).of("x", x).writing("gradX", gradX);
         Workspace workspace = memory.softmax().borrowWorkspace();
-        LayerState.Step step = memory.begin(UpdateRule.of(optimizer))) {
+        LayerState.Step step = memory.begin(optimizer)) {
       TrainingBatch batch = targets.check(count, given, loss, memory.table(), workspace);
       SoftmaxUpdate update = memory.update(step, workspace);
       Rows rows = dropped(x, loss.dropout(), workspace);
@@ -146,7 +145,7 @@ final class SoftmaxTraining<T> {
         loss.dropout().copy(gradient, gradient, memory.features());
       }
       if (event != null) {
-        String rule = UpdateRule.of(optimizer).kind().name();
+        String rule = optimizer.kind().name();
         event.record(memory.kind(), batch.size(), batch.openedCount(), rule, value);
       }
     }

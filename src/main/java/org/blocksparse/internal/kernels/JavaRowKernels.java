@@ -2,6 +2,7 @@
 package org.blocksparse.internal.kernels;
 
 import org.blocksparse.Activation;
+import org.blocksparse.Optimizer;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
@@ -216,7 +217,7 @@ final class JavaRowKernels implements RowKernels {
 
   @Override
   public void step(
-      UpdateRule rule,
+      Optimizer rule,
       Parameters parameters,
       long offset,
       long count,
@@ -244,14 +245,21 @@ final class JavaRowKernels implements RowKernels {
     }
   }
 
-  private static double adagrad(UpdateRule rule, double gradient, long at, Storage s) {
+  @Override
+  public void add(float alpha, long count, Storage g, Storage w) {
+    for (long i = 0; i < count; i++) {
+      w.putFloat(i, (float) (w.getFloat(i) + (double) alpha * g.getFloat(i)));
+    }
+  }
+
+  private static double adagrad(Optimizer rule, double gradient, long at, Storage s) {
     double squares = s.getFloat(at) + gradient * gradient;
     s.putFloat(at, finiteSquares(squares));
     return rule.rate() * gradient / (Math.sqrt(squares) + rule.epsilon());
   }
 
   private static double adam(
-      UpdateRule rule,
+      Optimizer rule,
       double correction1,
       double correction2,
       double gradient,
@@ -343,22 +351,54 @@ final class JavaRowKernels implements RowKernels {
   }
 
   @Override
-  public void bagStep(BagSteps steps, int begin, int end) {
-    UpdateRule rule = steps.rule();
+  public void bagStep(Optimizer rule, BagSteps steps, int begin, int end) {
     int n = steps.n();
-    TableRows summands = new TableRows(steps.a());
+    forEachSum(
+        steps,
+        begin,
+        end,
+        (bag, gradient) -> {
+          float norm = norm(n, gradient);
+          float scale = norm > rule.maxNorm() ? rule.maxNorm() / norm : 1;
+          int number = rule.kind().countsSteps() ? steps.steps().getInt(bag) : 1;
+          long offset = (long) steps.targets().getInt(bag) * n;
+          step(rule, steps.w(), offset, n, gradient, 0, scale, number);
+        });
+  }
+
+  @Override
+  public void bagAdd(float alpha, BagSteps sums, int begin, int end) {
+    int n = sums.n();
+    Storage w = sums.w().w();
+    forEachSum(
+        sums,
+        begin,
+        end,
+        (bag, sum) -> {
+          long offset = (long) sums.targets().getInt(bag) * n;
+          for (int q = 0; q < n; q++) {
+            double before = w.getFloat(offset + q);
+            w.putFloat(offset + q, (float) (before + (double) alpha * sum.getFloat(q)));
+          }
+        });
+  }
+
+  private interface SumTaker {
+    void take(int bag, Storage sum);
+  }
+
+  /** Gives the sum of each of bags [begin, end) to what takes it. */
+  private static void forEachSum(BagSteps of, int begin, int end, SumTaker taker) {
+    int n = of.n();
+    TableRows summands = new TableRows(of.a());
     try (Scratch scratch = Scratch.borrow(n)) {
-      Storage gradient = scratch.storage();
+      Storage floats = scratch.storage();
       for (int bag = begin; bag < end; bag++) {
-        double[] sum = sum(steps.bags(), bag, n, summands);
+        double[] sum = sum(of.bags(), bag, n, summands);
         for (int q = 0; q < n; q++) {
-          gradient.putFloat(q, (float) sum[q]);
+          floats.putFloat(q, (float) sum[q]);
         }
-        float norm = norm(n, gradient);
-        float scale = norm > rule.maxNorm() ? rule.maxNorm() / norm : 1;
-        int number = rule.kind().countsSteps() ? steps.steps().getInt(bag) : 1;
-        long offset = (long) steps.targets().getInt(bag) * n;
-        step(rule, steps.w(), offset, n, gradient, 0, scale, number);
+        taker.take(bag, floats);
       }
     }
   }

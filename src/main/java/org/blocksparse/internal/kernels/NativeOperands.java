@@ -3,6 +3,7 @@ package org.blocksparse.internal.kernels;
 
 import java.lang.ref.SoftReference;
 import org.blocksparse.Activation;
+import org.blocksparse.Optimizer;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Slice;
@@ -157,15 +158,36 @@ final class NativeOperands implements AutoCloseable {
   }
 
   /** Writes a {@code blocksparse_optimizer}. */
-  long put(UpdateRule rule) {
+  long put(Optimizer rule) {
     long address = begin();
-    putInt(rule.code());
+    putInt(code(rule.kind()));
     putFloat(rule.rate());
     putFloat(rule.decay());
     putFloat(rule.maxNorm());
     putFloat(rule.beta1());
     putFloat(rule.beta2());
     putFloat(rule.epsilon());
+    return address;
+  }
+
+  private static int code(Optimizer.Kind kind) {
+    return switch (kind) {
+      case SGD -> Blocksparse.BLOCKSPARSE_SGD;
+      case ADAGRAD -> Blocksparse.BLOCKSPARSE_ADAGRAD;
+      case ADAM -> Blocksparse.BLOCKSPARSE_ADAM;
+    };
+  }
+
+  /** Writes a {@code blocksparse_optimizer} that adds alpha times the gradient, of any sign. */
+  long adding(float alpha) {
+    long address = begin();
+    putInt(Blocksparse.BLOCKSPARSE_SGD);
+    putFloat(-alpha);
+    putFloat(0);
+    putFloat(Float.POSITIVE_INFINITY);
+    putFloat(0);
+    putFloat(0);
+    putFloat(0);
     return address;
   }
 

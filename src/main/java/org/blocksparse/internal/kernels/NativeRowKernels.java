@@ -17,6 +17,8 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_norm_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_sparse_chunk_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_step_f32;
 
+import java.util.function.ToLongFunction;
+import org.blocksparse.Optimizer;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.binding.NativeMemory;
 import org.blocksparse.internal.memory.Rows;
@@ -92,7 +94,7 @@ record NativeRowKernels(int isa) implements RowKernels {
 
   @Override
   public void step(
-      UpdateRule rule,
+      Optimizer rule,
       Parameters w,
       long offset,
       long count,
@@ -104,6 +106,16 @@ record NativeRowKernels(int isa) implements RowKernels {
       long part = to.part(w, offset, count);
       check(
           blocksparse_step_f32(isa, to.put(rule), scale, number, g.address(gOffset), part),
+          "blocksparse_step_f32");
+    }
+  }
+
+  @Override
+  public void add(float alpha, long count, Storage g, Storage w) {
+    try (NativeOperands to = NativeOperands.borrow()) {
+      long part = to.part(new Parameters(w), 0, count);
+      check(
+          blocksparse_step_f32(isa, to.adding(alpha), 1, 1, g.address(0), part),
           "blocksparse_step_f32");
     }
   }
@@ -134,10 +146,19 @@ record NativeRowKernels(int isa) implements RowKernels {
   }
 
   @Override
-  public void bagStep(BagSteps steps, int begin, int end) {
+  public void bagStep(Optimizer rule, BagSteps steps, int begin, int end) {
+    bagStep(to -> to.put(rule), steps, begin, end);
+  }
+
+  @Override
+  public void bagAdd(float alpha, BagSteps sums, int begin, int end) {
+    bagStep(to -> to.adding(alpha), sums, begin, end);
+  }
+
+  private void bagStep(ToLongFunction<NativeOperands> put, BagSteps steps, int begin, int end) {
     try (Scratch gradient = Scratch.borrow(steps.n());
         NativeOperands to = NativeOperands.borrow()) {
-      long rule = to.put(steps.rule());
+      long rule = put.applyAsLong(to);
       long bags = to.put(steps.bags());
       long a = to.table(new TableRows(steps.a()), steps.n());
       long targets = steps.targets().address();

@@ -38,7 +38,7 @@ public interface RowKernels {
    * @param number of this step of the elements, from 1 on; looked at where the rule counts them
    */
   void step(
-      UpdateRule rule,
+      Optimizer rule,
       Parameters w,
       long offset,
       long count,
@@ -47,14 +47,24 @@ public interface RowKernels {
       float scale,
       long number);
 
+  /** Adds alpha times the first {@code count} elements of g to those of w. */
+  void add(float alpha, long count, Storage g, Storage w);
+
   /** The rows of c for bags [begin, end). */
   void bagSum(BagSums sums, int begin, int end);
 
   /** The products of the entries of bags [begin, end). */
   void bagDot(BagDots dots, int begin, int end);
 
-  /** The sum of each of bags [begin, end) is the gradient of one row of w, which makes a step. */
-  void bagStep(BagSteps steps, int begin, int end);
+  /**
+   * The sum of each of bags [begin, end) is the gradient of one row of w, which makes a step.
+   *
+   * @param rule its {@link Optimizer#maxNorm} clips the gradient of each row
+   */
+  void bagStep(Optimizer rule, BagSteps steps, int begin, int end);
+
+  /** Adds alpha times the sum of each of bags [begin, end) to one row of w. */
+  void bagAdd(float alpha, BagSteps sums, int begin, int end);
 
   /**
    * The product of a bag with a chunk of sparse weights, and its biases, from the start of c on.

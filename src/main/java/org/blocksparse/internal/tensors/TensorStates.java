@@ -17,7 +17,6 @@ import org.blocksparse.Shape;
 import org.blocksparse.internal.files.OptimizerStateFile;
 import org.blocksparse.internal.files.Reading;
 import org.blocksparse.internal.kernels.Kernels;
-import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.training.BlockedTensor;
 import org.blocksparse.internal.training.LayerState;
@@ -158,8 +157,7 @@ public final class TensorStates implements OptimizerState {
    */
   public void step(
       String name, FloatTensor tensor, Optimizer optimizer, Kernels kernels, Change change) {
-    try (LayerState.Step step =
-        states[position(name, tensor)].begin(UpdateRule.of(optimizer), kernels)) {
+    try (LayerState.Step step = states[position(name, tensor)].begin(optimizer, kernels)) {
       change.make(step, ONLY);
     }
   }

@@ -8,7 +8,6 @@ import org.blocksparse.internal.kernels.BagSums;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.Parameters;
 import org.blocksparse.internal.kernels.RowKernels;
-import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Slice;
@@ -114,7 +113,6 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
    */
   public void gradient(Bags bags, int bound, Rows gradOut, float alpha, boolean accumulate) {
     RowKernels kernels = engine.kernels().rows();
-    UpdateRule descent = UpdateRule.descent(-alpha);
     Parameters table = new Parameters(rows.storage());
     forEachGradient(
         bags,
@@ -124,8 +122,8 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
           if (!accumulate) {
             clear(targets, begin, end);
           }
-          kernels.bagStep(
-              new BagSteps(descent, sums, features, gradients, targets, steps, table), begin, end);
+          kernels.bagAdd(
+              alpha, new BagSteps(sums, features, gradients, targets, steps, table), begin, end);
         });
   }
 

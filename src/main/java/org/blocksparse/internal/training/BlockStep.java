@@ -3,7 +3,6 @@ package org.blocksparse.internal.training;
 
 import java.util.stream.IntStream;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
@@ -29,13 +28,12 @@ public record BlockStep(Engine engine, LayerState.Step step, int tensor) {
     if (schedule.blocks() == 0) {
       return;
     }
-    UpdateRule rule = step.rule();
-    if (rule.isPlainDescent()) {
+    if (step.isPlainDescent()) {
       step.keep();
-      engine.outer(schedule, -rule.rate(), x, y, true, w);
+      engine.outer(schedule, -step.rule().rate(), x, y, true, w);
       return;
     }
-    if (rule.isClipping()) {
+    if (step.isClipping()) {
       engine.outerBands(
           schedule,
           x,
@@ -74,11 +72,10 @@ public record BlockStep(Engine engine, LayerState.Step step, int tensor) {
     if (schedule.chunks() == 0) {
       return;
     }
-    UpdateRule rule = step.rule();
     int n = (int) b.stride();
-    if (rule.isPlainDescent()) {
+    if (step.isPlainDescent()) {
       step.keep();
-      engine.sum(schedule, n, -rule.rate(), y, true, b);
+      engine.sum(schedule, n, -step.rule().rate(), y, true, b);
     } else {
       engine.sums(schedule, (int) b.count(), n, y, (block, sum) -> step.update(tensor, block, sum));
     }

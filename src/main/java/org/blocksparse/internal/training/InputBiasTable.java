@@ -3,9 +3,6 @@ package org.blocksparse.internal.training;
 
 import java.util.function.Consumer;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.kernels.Parameters;
-import org.blocksparse.internal.kernels.RowKernels;
-import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
@@ -69,10 +66,7 @@ public record InputBiasTable(Engine engine, SampleBags samples, Rows bias) {
     long elements = samples.inputs(null).entries();
     try (Scratch scratch = Scratch.borrow(elements)) {
       gradGate(gradOut, scratch.storage());
-      RowKernels kernels = engine.kernels().rows();
-      UpdateRule descent = UpdateRule.descent(-alpha);
-      Parameters added = new Parameters(gradGate);
-      kernels.step(descent, added, 0, elements, scratch.storage(), 0, 1, 1);
+      engine.kernels().rows().add(alpha, elements, scratch.storage(), gradGate);
     }
   }
 

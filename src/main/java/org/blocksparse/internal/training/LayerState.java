@@ -8,7 +8,6 @@ import java.util.stream.Stream;
 import org.blocksparse.Optimizer;
 import org.blocksparse.internal.kernels.Kernels;
 import org.blocksparse.internal.kernels.RowKernels;
-import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
@@ -97,7 +96,7 @@ public final class LayerState implements AutoCloseable {
    * @throws IllegalStateException if this state was closed
    * @throws OutOfMemoryError that names the bytes, if there is no memory for another kind of rule
    */
-  public synchronized Step begin(UpdateRule rule, Kernels kernels) {
+  public synchronized Step begin(Optimizer rule, Kernels kernels) {
     requireOpen();
     return rule.kind() == kind
         ? new Step(rule, kernels, content.acquire(), true)
@@ -133,28 +132,38 @@ public final class LayerState implements AutoCloseable {
 
   /** One step of training. It must be closed. */
   public final class Step implements AutoCloseable {
-    private final UpdateRule rule;
-    private final UpdateRule withoutDecay;
+    private final Optimizer rule;
+    private final Optimizer withoutDecay;
     private final RowKernels kernels;
     private final Content used;
 
     /** Whether {@link #used} is the content of this state. */
     private volatile boolean kept;
 
-    private Step(UpdateRule rule, Kernels kernels, Content used, boolean kept) {
+    private Step(Optimizer rule, Kernels kernels, Content used, boolean kept) {
       this.rule = rule;
-      this.withoutDecay = rule.withoutDecay();
+      this.withoutDecay = rule.decay() == 0 ? rule : rule.withDecay(0);
       this.kernels = kernels.rows();
       this.used = used;
       this.kept = kept;
     }
 
     /** The rule of this step. */
-    public UpdateRule rule() {
+    public Optimizer rule() {
       return rule;
     }
 
-    private UpdateRule ruleOf(int tensor) {
+    /** Whether gradients are clipped. */
+    public boolean isClipping() {
+      return rule.maxNorm() < Float.POSITIVE_INFINITY;
+    }
+
+    /** Whether it is the gradient times a factor and nothing else, so that both can be one. */
+    public boolean isPlainDescent() {
+      return rule.kind() == Optimizer.Kind.SGD && rule.decay() == 0 && !isClipping();
+    }
+
+    private Optimizer ruleOf(int tensor) {
       return tensors[tensor].decays() ? rule : withoutDecay;
     }
 
@@ -204,7 +213,7 @@ public final class LayerState implements AutoCloseable {
 
     /**
      * Drops what was kept for another kind of rule. {@link #update} does so; it is for those who
-     * update a tensor themselves, where the rule is {@link UpdateRule#isPlainDescent}.
+     * update a tensor themselves, if this {@link #isPlainDescent}.
      */
     public void keep() {
       if (!kept) {

@@ -6,7 +6,6 @@ import org.blocksparse.Optimizer;
 import org.blocksparse.internal.kernels.BagSteps;
 import org.blocksparse.internal.kernels.Parameters;
 import org.blocksparse.internal.kernels.RowKernels;
-import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
@@ -43,7 +42,7 @@ public final class TensorState {
   }
 
   /** Makes a block follow its gradient, which is in the first elements of {@code gradient}. */
-  void update(UpdateRule rule, RowKernels kernels, int block, Storage gradient) {
+  void update(Optimizer rule, RowKernels kernels, int block, Storage gradient) {
     long count = tensor.blockSize();
     float scale = scale(rule, kernels, count, gradient);
     if (begun.length == 0 || begun[block] == null) {
@@ -56,7 +55,7 @@ public final class TensorState {
 
   /** As {@link #update}, each column by the number of its own step. */
   private void updateColumns(
-      UpdateRule rule, RowKernels kernels, int block, float scale, Storage gradient) {
+      Optimizer rule, RowKernels kernels, int block, float scale, Storage gradient) {
     int[] columns = begun[block];
     long size = tensor.blockSize();
     long begin = block * size;
@@ -78,7 +77,7 @@ public final class TensorState {
   }
 
   /** From this step on, Adam's corrections are 1 in double precision. */
-  private static int settled(UpdateRule rule) {
+  private static int settled(Optimizer rule) {
     double slower = Math.max(rule.beta1(), rule.beta2());
     double steps = slower == 0 ? 1 : Math.ceil(-CORRECTED_BITS * Math.log(2) / Math.log(slower));
     return (int) Math.max(1, Math.min(Integer.MAX_VALUE, steps));
@@ -92,7 +91,7 @@ public final class TensorState {
    * @param scale what the gradient is multiplied by
    */
   void update(
-      UpdateRule rule,
+      Optimizer rule,
       RowKernels kernels,
       int block,
       long begin,
@@ -105,7 +104,7 @@ public final class TensorState {
 
   /** Makes the blocks that are targets follow the sums of bags [begin, end). */
   void update(
-      UpdateRule rule,
+      Optimizer rule,
       RowKernels kernels,
       Bags bags,
       int begin,
@@ -119,15 +118,15 @@ public final class TensorState {
       stepsOfBags.putInt(bag, nextStep(targets.getInt(bag)));
     }
     kernels.bagStep(
-        new BagSteps(rule, bags, n, gradients, targets, stepsOfBags, parameters), begin, end);
+        rule, new BagSteps(bags, n, gradients, targets, stepsOfBags, parameters), begin, end);
     for (int bag = begin; counts && bag < end; bag++) {
       countStep(targets.getInt(bag));
     }
   }
 
   /** The factor that clips a gradient to the allowed norm. */
-  private static float scale(UpdateRule rule, RowKernels kernels, long count, Storage gradient) {
-    if (!rule.isClipping()) {
+  private static float scale(Optimizer rule, RowKernels kernels, long count, Storage gradient) {
+    if (rule.maxNorm() == Float.POSITIVE_INFINITY) {
       return 1;
     }
     float norm = kernels.norm(count, gradient);

@@ -43,8 +43,12 @@ final class KernelEdgesTest {
     return storage;
   }
 
-  private static UpdateRule rule(Optimizer.Kind kind) {
-    return new UpdateRule(kind, 0.5f, 0, Float.POSITIVE_INFINITY, 0.9f, 0.999f, 1e-8f);
+  private static Optimizer rule(Optimizer.Kind kind) {
+    return switch (kind) {
+      case SGD -> Optimizer.sgd(0.5f);
+      case ADAGRAD -> Optimizer.adagrad(0.5f);
+      case ADAM -> Optimizer.adam(0.5f);
+    };
   }
 
   @ParameterizedTest(name = "{0}")
@@ -88,10 +92,10 @@ final class KernelEdgesTest {
           Storage[] moments = {filled(N, 2), filled(N, 2)};
           rows.step(rule(kind), new Parameters(byStep, moments), 0, N, filled(N, 1), 0, 0.5f, 1);
           Rows gradients = new Rows(filled(N, 1), 1, N);
-          UpdateRule clipping = new UpdateRule(kind, 0.5f, 0, 0.125f, 0.9f, 0.999f, 1e-8f);
+          Optimizer clipping = rule(kind).withMaxNorm(0.125f);
           rows.bagStep(
-              new BagSteps(
-                  clipping, bags, N, gradients, ints(0), ints(1), new Parameters(byBag, moments)),
+              clipping,
+              new BagSteps(bags, N, gradients, ints(0), ints(1), new Parameters(byBag, moments)),
               0,
               1);
           for (int i = 0; i < N; i++) {

@@ -40,9 +40,9 @@ final class NativeKernelsTest {
   private static final int N = 3;
   private static final int ELEMENTS = 100;
 
-  private static final List<UpdateRule> RULES =
-      Stream.of(Optimizer.Kind.values())
-          .map(kind -> new UpdateRule(kind, 1, 0, 9, 0.9f, 0.9f, 1))
+  private static final List<Optimizer> RULES =
+      Stream.of(Optimizer.sgd(1), Optimizer.adagrad(1), Optimizer.adam(1, 0.9f, 0.9f, 1))
+          .map(rule -> rule.withMaxNorm(9))
           .toList();
 
   @BeforeAll
@@ -105,7 +105,7 @@ final class NativeKernelsTest {
     calls.put("block_outer", () -> k.products().blockOuter(ofRows, 0, blocks, 0, N));
     RowSums sums = new RowSums(gemm, N, 1, in(), out());
     calls.put("block_sum", () -> k.products().blockSum(sums, 0, chunks));
-    for (UpdateRule rule : RULES) {
+    for (Optimizer rule : RULES) {
       calls.put(
           "step by " + rule.kind(),
           () ->
@@ -114,8 +114,11 @@ final class NativeKernelsTest {
                       rule, new Parameters(written, written, written), 0, elements, read, 0, 1, 1));
       calls.put(
           "bag_step by " + rule.kind(),
-          () -> k.rows().bagStep(bagSteps(rule, bags, targets, steps), 0, end));
+          () -> k.rows().bagStep(rule, bagSteps(bags, targets, steps), 0, end));
     }
+    calls.put("step that adds", () -> k.rows().add(1, elements, read, written));
+    calls.put(
+        "bag_step that adds", () -> k.rows().bagAdd(1, bagSteps(bags, targets, steps), 0, end));
     calls.put(
         "bag_sum",
         () -> k.rows().bagSum(new BagSums(Reduction.SUM, bags, N, table, out()), 0, end));
@@ -168,9 +171,8 @@ final class NativeKernelsTest {
     return calls;
   }
 
-  private BagSteps bagSteps(UpdateRule rule, Bags bags, Slice targets, Slice steps) {
-    return new BagSteps(
-        rule, bags, N, in(), targets, steps, new Parameters(written, written, written));
+  private BagSteps bagSteps(Bags bags, Slice targets, Slice steps) {
+    return new BagSteps(bags, N, in(), targets, steps, new Parameters(written, written, written));
   }
 
   private void assertRefused(String function, Executable call) {
@@ -201,10 +203,10 @@ final class NativeKernelsTest {
     Bags bags = new Bags(ROWS, ints(0, 1, 2), ints(0, 1), null, 2);
     Slice targets = ints(0, ELEMENTS / N);
     Slice steps = ints(1, 1);
-    for (UpdateRule rule : RULES) {
+    for (Optimizer rule : RULES) {
       assertRefused(
           "bag_step by " + rule.kind(),
-          () -> k.rows().bagStep(bagSteps(rule, bags, targets, steps), 1, 2));
+          () -> k.rows().bagStep(rule, bagSteps(bags, targets, steps), 1, 2));
     }
   }
 

@@ -43,7 +43,7 @@ final class NativeOperandsTest {
   void operands() {
     assumeTrue(Backend.isNative());
     to = NativeOperands.borrow();
-    to.put(UpdateRule.descent(1)); // so that the next struct begins at no round place
+    to.put(Optimizer.sgd(1)); // so that the next struct begins at no round place
     for (int i = 0; i < storages.length; i++) {
       storages[i] = Storage.allocate(64);
     }
@@ -198,7 +198,7 @@ final class NativeOperandsTest {
 
   @Test
   void optimizers() {
-    UpdateRule rule = new UpdateRule(Optimizer.Kind.ADAM, 1, 2, 3, 4, 5, 6);
+    Optimizer rule = Optimizer.adam(1, 0.25f, 0.5f, 6).withDecay(2).withMaxNorm(3);
     blocksparse_optimizer_fields optimizer = new blocksparse_optimizer_fields(at(to.put(rule)));
     assertEquals(Blocksparse.BLOCKSPARSE_ADAM, optimizer.rule());
     assertEquals(rule.rate(), optimizer.rate());
@@ -207,6 +207,17 @@ final class NativeOperandsTest {
     assertEquals(rule.beta1(), optimizer.beta1());
     assertEquals(rule.beta2(), optimizer.beta2());
     assertEquals(rule.epsilon(), optimizer.epsilon());
+  }
+
+  @Test
+  void additions() {
+    for (float alpha : new float[] {-2, 0, 3}) {
+      blocksparse_optimizer_fields added = new blocksparse_optimizer_fields(at(to.adding(alpha)));
+      assertEquals(Blocksparse.BLOCKSPARSE_SGD, added.rule());
+      assertEquals(-alpha, added.rate());
+      assertEquals(0, added.decay());
+      assertEquals(Float.POSITIVE_INFINITY, added.max_norm());
+    }
   }
 
   @Test

@@ -12,15 +12,14 @@ import java.util.List;
 import org.blocksparse.Optimizer;
 import org.blocksparse.internal.backend.KernelChoice;
 import org.blocksparse.internal.kernels.Kernels;
-import org.blocksparse.internal.kernels.UpdateRule;
 import org.blocksparse.internal.memory.Storage;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 /** The state of two tensors, of three and of two blocks. */
 final class LayerStateTest {
-  private static final UpdateRule ADAM = rule(Optimizer.Kind.ADAM);
-  private static final UpdateRule SGD = rule(Optimizer.Kind.SGD);
+  private static final Optimizer ADAM = Optimizer.adam(0.5f);
+  private static final Optimizer SGD = Optimizer.sgd(0.5f);
 
   private final Kernels kernels = KernelChoice.kernels();
   private final Storage weights = Storage.allocate(12);
@@ -29,10 +28,6 @@ final class LayerStateTest {
   private final LayerState state =
       new LayerState(
           "layer", new BlockedTensor(weights, 3, true), new BlockedTensor(biases, 2, false));
-
-  private static UpdateRule rule(Optimizer.Kind kind) {
-    return new UpdateRule(kind, 0.5f, 0, Float.POSITIVE_INFINITY, 0.9f, 0.999f, 1e-8f);
-  }
 
   @AfterEach
   void close() {
@@ -66,9 +61,7 @@ final class LayerStateTest {
   void weightsDecayAndBiasesDoNot() {
     weights.fill(0, 12, 8);
     biases.fill(0, 2, 8);
-    UpdateRule decaying =
-        new UpdateRule(Optimizer.Kind.SGD, 0.5f, 0.5f, Float.POSITIVE_INFINITY, 0, 0, 0);
-    try (LayerState.Step step = state.begin(decaying, kernels)) {
+    try (LayerState.Step step = state.begin(SGD.withDecay(0.5f), kernels)) {
       step.update(0, 0, gradient);
       step.update(1, 0, gradient);
     }
@@ -88,8 +81,8 @@ final class LayerStateTest {
     try (LayerState.Step step = state.begin(SGD, kernels)) {
       assertSame(SGD, step.rule());
     }
-    try (LayerState.Step step = state.begin(rule(Optimizer.Kind.ADAGRAD), kernels)) {
-      assertFalse(step.rule().isPlainDescent());
+    try (LayerState.Step step = state.begin(Optimizer.adagrad(0.5f), kernels)) {
+      assertFalse(step.isPlainDescent());
       assertTrue(Storage.allocatedBytes() > before);
     }
     assertTrue(Storage.allocatedBytes() <= before);
@@ -146,18 +139,18 @@ final class LayerStateTest {
   /** A rule of another kind has begun, with memory that nothing was kept in so far. */
   @Test
   void closingWaitsForAStepOfAnotherRuleThatHasNotUpdatedYet() {
-    for (Optimizer.Kind kind : List.of(Optimizer.Kind.SGD, Optimizer.Kind.ADAGRAD)) {
+    for (Optimizer rule : List.of(SGD, Optimizer.adagrad(0.5f))) {
       LayerState closing = new LayerState("layer", new BlockedTensor(weights, 3, true));
       long before = Storage.allocatedBytes();
       try (LayerState.Step step = closing.begin(ADAM, kernels)) {
         step.update(0, 0, gradient);
       }
       assertTrue(Storage.allocatedBytes() > before);
-      try (LayerState.Step step = closing.begin(rule(kind), kernels)) {
+      try (LayerState.Step step = closing.begin(rule, kernels)) {
         closing.close();
         step.update(0, 0, gradient);
       }
-      assertEquals(before, Storage.allocatedBytes(), kind.toString());
+      assertEquals(before, Storage.allocatedBytes(), rule::toString);
     }
   }
 
@@ -192,14 +185,19 @@ final class LayerStateTest {
             .getMessage());
   }
 
+  private void assertNeeds(Optimizer rule, boolean isClipping, boolean isPlainDescent) {
+    try (LayerState.Step step = state.begin(rule, kernels)) {
+      assertEquals(isClipping, step.isClipping(), rule::toString);
+      assertEquals(isPlainDescent, step.isPlainDescent(), rule::toString);
+    }
+  }
+
   @Test
   void whatRulesNeed() {
-    assertFalse(SGD.isClipping());
-    assertTrue(SGD.isPlainDescent());
-    assertFalse(ADAM.isPlainDescent());
-    UpdateRule clipping = new UpdateRule(Optimizer.Kind.SGD, 1, 0, Float.MAX_VALUE, 0, 0, 0);
-    assertTrue(clipping.isClipping());
-    assertFalse(clipping.isPlainDescent());
+    assertNeeds(SGD, false, true);
+    assertNeeds(SGD.withDecay(1), false, false);
+    assertNeeds(SGD.withMaxNorm(Float.MAX_VALUE), true, false);
+    assertNeeds(ADAM, false, false);
     for (Optimizer.Kind kind : Optimizer.Kind.values()) {
       assertEquals(kind == Optimizer.Kind.ADAM, kind.countsSteps());
     }
