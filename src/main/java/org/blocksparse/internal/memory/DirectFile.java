@@ -11,20 +11,20 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
 /**
- * Reads parts of a mapped file into memory without the page cache, if the system can: there, they
- * would take memory a second time, and the system would read more than was asked for. Any number of
+ * Reads parts of a mapped file into memory past the page cache, if the system supports that. The
+ * page cache would hold a second copy, and would read ahead more than is needed. Any number of
  * threads may read at the same time.
  */
 public final class DirectFile implements AutoCloseable {
-  /** The most bytes of a read. */
+  /** The largest number of bytes that one read may ask for. */
   public static final int MAX_BYTES = 1 << 20;
 
-  /** Of a thread: direct reads fill aligned memory. */
+  /** The aligned buffer of each thread, which direct reads require. */
   private static final ThreadLocal<ByteBuffer> BUFFER = new ThreadLocal<>();
 
   private final FileChannel channel;
 
-  /** What positions and lengths of reads are multiples of. */
+  /** The number of bytes that positions and lengths of reads are multiples of. */
   private final int alignment;
 
   private DirectFile(FileChannel channel, int alignment) {
@@ -33,9 +33,9 @@ public final class DirectFile implements AutoCloseable {
   }
 
   /**
-   * Opens the file of a mapping once more.
+   * Opens the file of a mapping a second time.
    *
-   * @throws IOException if its name is that of another file by now, or it cannot be opened
+   * @throws IOException if its name belongs to another file by now, or it cannot be opened
    */
   public static DirectFile open(MappedFile mapping) throws IOException {
     DirectFile opened = direct(mapping.file());
@@ -59,12 +59,15 @@ public final class DirectFile implements AutoCloseable {
             (int) blockBytes);
       }
     } catch (IOException | UnsupportedOperationException | NoClassDefFoundError e) {
-      // a file system or a JVM without direct reads
+      // The file system or the JVM has no direct reads.
     }
     return new DirectFile(FileChannel.open(file), 1);
   }
 
-  /** Whether buffers can be aligned to blocks: file systems report any number, even 0. */
+  /**
+   * Returns whether buffers can be aligned to blocks of this size. File systems report any number,
+   * even 0.
+   */
   static boolean isAlignment(long blockBytes) {
     return Long.bitCount(blockBytes) == 1 && blockBytes > 0 && blockBytes <= MAX_BYTES;
   }
@@ -82,7 +85,7 @@ public final class DirectFile implements AutoCloseable {
     to.putBytes(at, buffer.limit(before + length).position(before));
   }
 
-  /** {@link FileChannel#read(ByteBuffer, long)}. */
+  /** Reads as {@link FileChannel#read(ByteBuffer, long)} does. */
   @FunctionalInterface
   interface PositionalRead {
     int read(ByteBuffer to, long position) throws IOException;

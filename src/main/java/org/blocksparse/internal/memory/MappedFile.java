@@ -26,15 +26,15 @@ import org.blocksparse.internal.binding.NativeMemory;
 import org.blocksparse.internal.binding.NativePath;
 
 /**
- * A file as memory, read-only or copy on write, without reading it. The mapping ends when its last
- * owner closes it, or when it is garbage.
+ * A file mapped into memory, read-only or copy on write. The mapping ends when its last owner
+ * closes it, or when it is garbage.
  *
  * <p>With the native library the file has one address, however large it is: Java's own mapping ends
- * at 2 GB. {@link #read} reads from the very file that is mapped, even if another one takes its
- * name meanwhile. Without the native library the parts are mapped by Java.
+ * at 2 GB. {@link #read} reads from the file that is mapped, even if another file takes its name
+ * meanwhile. Without the native library the parts are mapped by Java.
  */
 public final class MappedFile implements AutoCloseable {
-  /** A file may be replaced by one of another size between a look at its size and its mapping. */
+  /** The attempts to map a file that may be replaced between reading its size and mapping it. */
   private static final int ATTEMPTS = 3;
 
   private final Path file;
@@ -46,23 +46,28 @@ public final class MappedFile implements AutoCloseable {
   private final boolean copyOnWrite;
   private final Function<Path, IOException> damage;
 
-  /** Without the native library, what maps the parts. */
+  /** The channel that maps the parts; null with the native library. */
   private final FileChannel channel;
 
-  /** The same file, whose length can be asked for by a thread that is being interrupted. */
+  /**
+   * A second handle of the file: an interrupted thread can read its length, while a channel would
+   * close. Null with the native library.
+   */
   private final RandomAccessFile lengths;
 
   private final long address;
 
-  /** Ends the mapping, once; null if it is Java's, which sees to that itself. */
+  /**
+   * The cleaner that ends the mapping once; null for a mapping by Java, which the JVM ends itself.
+   */
   private final Cleaner.Cleanable mapping;
 
   private record Part(long position, int length) {}
 
-  /** Without the native library, the parts that may have been written. */
+  /** The parts mapped copy on write without the native library. */
   private final Map<Part, ByteBuffer> written = new HashMap<>();
 
-  /** The owners that have to close it before the mapping ends. */
+  /** The number of owners that must still close the mapping. */
   private final AtomicInteger owners = new AtomicInteger(1);
 
   private MappedFile(
@@ -85,7 +90,7 @@ public final class MappedFile implements AutoCloseable {
     this.mapping = address == 0 ? null : Storage.CLEANER.register(this, new NativeMapping(address));
   }
 
-  /** Ends what the native library mapped. */
+  /** Unmaps memory that the native library mapped. */
   private record NativeMapping(long address) implements Runnable {
     @Override
     public void run() {
@@ -98,11 +103,11 @@ public final class MappedFile implements AutoCloseable {
    *
    * @param damage makes the exception of a file that has shrunk
    * @throws IOException if it cannot be opened, or the system refuses to map it
-   * @throws UnsupportedOperationException if it is in a file system that is not the system's own
+   * @throws UnsupportedOperationException if it is not in the default file system
    */
   public static MappedFile open(Path file, boolean copyOnWrite, Function<Path, IOException> damage)
       throws IOException {
-    // The system would take its name for that of a file on the disk.
+    // Native code would look for the name on the disk.
     if (file.getFileSystem() != FileSystems.getDefault()) {
       throw new UnsupportedOperationException(
           file
@@ -124,7 +129,7 @@ public final class MappedFile implements AutoCloseable {
                 + "; choose a locale that can, or load it with copied()");
       }
       for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-        // Java opens it first: its exceptions name the flaw of a file.
+        // Java opens the file first: its exceptions say what is wrong.
         try (FileChannel channel = FileChannel.open(file)) {
           bytes = channel.size();
           Object key = key(file);
@@ -143,7 +148,7 @@ public final class MappedFile implements AutoCloseable {
             + " bytes");
   }
 
-  /** Opens it twice, by its name, which may become that of another file in between. */
+  /** Opens the file twice by name, and tries again if the name moved to another file in between. */
   static MappedFile mappedByJava(Path file, boolean copyOnWrite, Function<Path, IOException> damage)
       throws IOException {
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -155,11 +160,12 @@ public final class MappedFile implements AutoCloseable {
     throw new IOException(file + ": cannot be mapped: it is being replaced");
   }
 
-  /** Null if the name has become that of another file. */
+  /** Returns null if the name moved to another file meanwhile. */
   private static MappedFile mappedByJavaOrNull(
       Path file, boolean copyOnWrite, Function<Path, IOException> damage) throws IOException {
     Object key = key(file);
-    // Java wants a channel that could write, although it never will.
+    // Java requires a writable channel for a private mapping, although nothing is written to the
+    // file.
     FileChannel channel =
         copyOnWrite
             ? FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)
@@ -171,7 +177,7 @@ public final class MappedFile implements AutoCloseable {
       if (lengths.length() == bytes && Objects.equals(key, key(file))) {
         return new MappedFile(file, key, bytes, copyOnWrite, damage, channel, lengths, 0);
       }
-    } catch (Throwable e) { // an interrupt, say
+    } catch (Throwable e) { // for example after an interrupt
       close(channel, lengths);
       throw e;
     }
@@ -191,33 +197,36 @@ public final class MappedFile implements AutoCloseable {
     }
   }
 
-  /** The same mapping for one more owner, who has to close it as well. */
+  /** Adds an owner, who must close the mapping as well, and returns this mapping. */
   public MappedFile share() {
     owners.incrementAndGet();
     return this;
   }
 
-  /** The name of the file. */
+  /** Returns the path of the file. */
   public Path file() {
     return file;
   }
 
-  /** Whether its name is still that of the file that was mapped, and not of another one. */
+  /** Returns whether the path still names the file that was mapped. */
   boolean hasItsName() throws IOException {
     return Objects.equals(key, key(file));
   }
 
-  /** The size of the file when it was mapped. */
+  /** Returns the size that the file had when it was mapped. */
   public long bytes() {
     return bytes;
   }
 
-  /** Whether the memory may be written, which never reaches the file. */
+  /** Returns whether the memory may be written. Writes never reach the file. */
   public boolean isCopyOnWrite() {
     return copyOnWrite;
   }
 
-  /** Whether the file has shrunk or cannot be read any more, so that zeroes may have been read. */
+  /**
+   * Returns whether the file has shrunk or cannot be read any more: reads may then have returned
+   * zeros.
+   */
   public boolean isDamaged() {
     if (address != 0) {
       return NativeMemory.isDamaged(address);
@@ -240,7 +249,7 @@ public final class MappedFile implements AutoCloseable {
     }
   }
 
-  /** Fills a buffer with what begins at a position of the file. */
+  /** Fills a buffer with the bytes of the file from {@code position} on. */
   public void read(long position, ByteBuffer into) throws IOException {
     if (address != 0) {
       if (position > bytes - into.remaining()) {
@@ -253,7 +262,7 @@ public final class MappedFile implements AutoCloseable {
     readFully(channel, position, into);
   }
 
-  /** Fills a buffer with what begins at a position of a channel. */
+  /** Fills a buffer with the bytes of a channel from {@code position} on. */
   public static void readFully(SeekableByteChannel channel, long position, ByteBuffer into)
       throws IOException {
     channel.position(position);
@@ -265,8 +274,8 @@ public final class MappedFile implements AutoCloseable {
   }
 
   /**
-   * The memory of a part of the file; the caller has checked that it is one. The same part is the
-   * same memory each time.
+   * Returns the memory of a part of the file, which the caller has checked to be within it. Each
+   * call for one part returns the same memory.
    */
   ByteBuffer buffer(long position, int length) throws IOException {
     ByteBuffer buffer =
@@ -274,7 +283,7 @@ public final class MappedFile implements AutoCloseable {
     return (copyOnWrite ? buffer : buffer.asReadOnlyBuffer()).order(ByteOrder.nativeOrder());
   }
 
-  /** Java maps a part anew each time, which would not have what was written before. */
+  /** Returns one mapping for each part: a new copy-on-write mapping would lack earlier writes. */
   private ByteBuffer part(long position, int length) throws IOException {
     if (!copyOnWrite) {
       return channel.map(FileChannel.MapMode.READ_ONLY, position, length);
@@ -290,12 +299,12 @@ public final class MappedFile implements AutoCloseable {
     }
   }
 
-  /** Where a position of the file is in memory, or 0 if native code cannot reach it. */
+  /** Returns the address of a position of the file, or 0 if native code cannot reach it. */
   long address(long position) {
     return address == 0 ? 0 : address + position;
   }
 
-  /** Ends the mapping, with its last owner. Nobody may use the memory any more. */
+  /** Removes an owner; the last one ends the mapping, whose memory must not be used any more. */
   @Override
   public void close() {
     if (owners.decrementAndGet() > 0) {

@@ -2,28 +2,31 @@
 package org.blocksparse.internal.memory;
 
 /**
- * Rows of a matrix: row r is what follows {@code offset + r * stride} in {@code storage}.
+ * Rows of a matrix: row r begins at element {@code offset + r * stride} of {@code storage}.
  *
  * @param count the number of rows
  */
 public record Rows(Storage storage, long offset, long count, long stride) {
 
-  /** Rows that follow each other without a gap, from the start of the storage on. */
+  /**
+   * Describes rows of {@code size} elements that follow each other without gaps from the start of
+   * the storage.
+   */
   public Rows(Storage storage, long count, long size) {
     this(storage, 0, count, size);
   }
 
-  /** Rows [begin, begin + count) of these. */
+  /** Returns rows [begin, begin + count). */
   public Rows slice(long begin, long count) {
     return new Rows(storage, offset + begin * stride, count, stride);
   }
 
-  /** Where row 0 lies, as native code sees it. */
+  /** Returns the native address of row 0. */
   public long address() {
     return storage.address(offset);
   }
 
-  /** One element. */
+  /** Returns one element. */
   public float get(long row, long column) {
     return storage.getFloat(offset + row * stride + column);
   }

@@ -9,17 +9,17 @@ import java.util.stream.Stream;
  * operations in steady state allocate nothing, and threads that end leave nothing behind.
  *
  * <p>Kernels of products borrow it only where they may choose OpenBLAS ({@code blockGemm} and
- * {@code blockOuter} of {@code ProductKernels}), for rows in the order in which it takes them;
- * tiles need none. All else that borrows it holds what an operation makes on its way: sums before
- * an activation, gradients before a step, parts of sums, lists that are sorted.
+ * {@code blockOuter} of {@code ProductKernels}), to gather rows in the order that OpenBLAS reads;
+ * tiles need none. Other operations keep intermediate results in it: sums before an activation,
+ * gradients before a step, partial sums, lists being sorted.
  *
- * <p>What is idle is held softly. Memory that this class held for good would hold this class for
- * good as well, through the cleaner that waits for the memory, and with it the class loader.
+ * <p>Idle memory is softly reachable. A strong reference would keep this class and its class loader
+ * alive for ever, through the cleaner of the memory.
  */
 public final class Scratch implements AutoCloseable {
   /**
-   * One for each power of two, which sizes are rounded up to: of several that a worker holds at
-   * once, none is lent in the place of a larger one and found too small.
+   * One pool for each power of two. Sizes are rounded up to a power, so that every memory of a pool
+   * is large enough for each request to it.
    */
   private static final List<SoftPool<Scratch>> POOLS =
       Stream.generate(SoftPool<Scratch>::new).limit(Long.SIZE).toList();
@@ -33,7 +33,7 @@ public final class Scratch implements AutoCloseable {
   }
 
   /**
-   * Scratch of at least the given number of elements; its content is undefined.
+   * Borrows memory of at least {@code elements} elements with undefined content.
    *
    * @throws OutOfMemoryError that names the bytes, if they cannot be had
    */
@@ -44,7 +44,7 @@ public final class Scratch implements AutoCloseable {
     return pooled != null ? pooled : new Scratch(Storage.allocate(1L << exponent), pool);
   }
 
-  /** Frees what is idle, for others who find no memory. */
+  /** Frees all idle memory when an allocation fails. */
   static void freeIdle() {
     for (SoftPool<Scratch> pool : POOLS) {
       for (Scratch idle = pool.poll(); idle != null; idle = pool.poll()) {
@@ -53,12 +53,12 @@ public final class Scratch implements AutoCloseable {
     }
   }
 
-  /** The memory, while it is borrowed. */
+  /** Returns the memory, which is valid until {@link #close}. */
   public Storage storage() {
     return storage;
   }
 
-  /** Returns borrowed scratch. */
+  /** Gives the memory back to its pool, or frees it if the pool is full. */
   @Override
   public void close() {
     if (!pool.offer(this)) {

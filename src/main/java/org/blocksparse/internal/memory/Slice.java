@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.memory;
 
-/** The elements of a storage from one on. */
+/** The elements of a storage from index {@code begin} on. */
 public record Slice(Storage storage, long begin) {
-  /** An element, by its distance from the first. */
+  /** Returns an element by its index from {@code begin}. */
   public int getInt(long index) {
     return storage.getInt(begin + index);
   }
 
-  /** As {@link #getInt}. */
+  /** See {@link #getInt}. */
   public float getFloat(long index) {
     return storage.getFloat(begin + index);
   }
@@ -18,12 +18,12 @@ public record Slice(Storage storage, long begin) {
     storage.putInt(begin + index, value);
   }
 
-  /** The elements from one of these on. */
+  /** Returns the elements of this slice from an index on. */
   public Slice from(long index) {
     return new Slice(storage, begin + index);
   }
 
-  /** Where the first element lies, as native code sees it. */
+  /** Returns the native address of the first element. */
   public long address() {
     return storage.address(begin);
   }

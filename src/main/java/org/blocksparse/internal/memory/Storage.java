@@ -20,17 +20,17 @@ import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.binding.NativeMemory;
 
 /**
- * Off-heap memory for elements of four bytes, with a lifetime that no operation can be surprised
- * by. Elements of one and two bytes can be in it as well, and go by their own numbers.
+ * Off-heap memory for elements of four bytes that cannot be freed while an operation uses it. It
+ * can also hold elements of one or two bytes, indexed in units of their own size.
  *
  * <p>Every user of the memory holds a lease while it uses it: an operation from {@link #acquire} to
- * {@link #release}, a buffer that was handed out until it is garbage. {@link #close} ends new
- * leases at once; the memory itself goes when the last lease has ended. Unclosed memory goes when
+ * {@link #release}, an exported buffer until it is garbage. After {@link #close}, nobody gets a new
+ * lease; the memory is freed when the last lease ends. Memory that was never closed is freed when
  * it is garbage.
  *
  * <p>Java reads and writes through direct byte buffers, one for each 2<sup>28</sup> elements, since
- * a buffer holds less than 2 GB; native code by its address, which is 0 where the memory does not
- * come from the native library.
+ * a buffer holds less than 2 GB. Native code uses the address, which is 0 without the native
+ * library.
  */
 public final class Storage {
   static final Cleaner CLEANER = Cleaner.create();
@@ -43,25 +43,25 @@ public final class Storage {
 
   private static final int FILL_BLOCK = 4096;
 
-  /** Set in {@link #leases} once closed; the other bits count the leases. */
+  /** The bit of {@link #leases} that is set when closed; the other bits count the leases. */
   private static final int CLOSED = 1 << 31;
 
   private final long elements;
   private final Buffers buffers;
   private final long address;
 
-  /** The file whose content this memory is, or null. */
+  /** The mapped file that this memory is a part of, or null. */
   private final MappedFile mapping;
 
-  /** Where it begins in the file, in bytes. */
+  /** The position of this memory in the file, in bytes. */
   private final long mappedPosition;
 
   private final AtomicInteger leases = new AtomicInteger();
 
-  /** The storage whose memory a view shares and holds a lease on for each of its own; or null. */
+  /** The storage that this is a view of, or null. Each lease of a view holds a lease of it. */
   private final Storage viewed;
 
-  /** Frees the memory, once; null if it is somebody else's. */
+  /** The cleaner that frees the memory once; null if another object owns it. */
   private final Cleaner.Cleanable memory;
 
   /**
@@ -71,10 +71,12 @@ public final class Storage {
   @SuppressWarnings("unused") // held, never read
   private Object owner;
 
-  /** Reads an element of somebody else's buffer, as Java does; null where there is none. */
+  /**
+   * A read of one element of a wrapped buffer, which throws if its arena is closed; otherwise null.
+   */
   private Runnable probe;
 
-  /** Buffers of all memory, and views of them, so that bulk copies make none. */
+  /** The byte buffers over the memory, and views of them, so that bulk copies allocate none. */
   private record Buffers(ByteBuffer[] bytes, FloatBuffer[] floats, IntBuffer[] ints) {
     static Buffers of(ByteBuffer[] bytes) {
       FloatBuffer[] floats = new FloatBuffer[bytes.length];
@@ -132,15 +134,15 @@ public final class Storage {
   }
 
   /**
-   * The same memory, which stays reachable, with a lifetime within this one: closing this closes
-   * the view, and closing the view closes the view alone.
+   * Returns a view of the same memory. Closing this storage closes the view; closing the view
+   * leaves this storage open.
    */
   public Storage view() {
     return new Storage(this);
   }
 
   /**
-   * Zeroed memory.
+   * Allocates zeroed memory.
    *
    * @throws OutOfMemoryError that names the bytes, if they cannot be had
    */
@@ -149,7 +151,7 @@ public final class Storage {
   }
 
   /**
-   * Several pieces of zeroed memory, all or none.
+   * Allocates several pieces of zeroed memory, all or none.
    *
    * @throws OutOfMemoryError that names the bytes of the piece that cannot be had
    */
@@ -169,16 +171,16 @@ public final class Storage {
     return all;
   }
 
-  /** Closes what {@link #allocateAll} returned. */
+  /** Closes all storages that {@link #allocateAll} returned. */
   public static void closeAll(Storage[] all) {
     for (Storage storage : all) {
       storage.close();
     }
   }
 
-  /** Memory of the native library, for native and Java kernels. */
+  /** Allocates by the native library, for native and Java kernels. */
   private static Storage allocateNative(long elements) {
-    // Never nothing: an empty operand has an address as well.
+    // At least one element, so that an empty operand has an address as well.
     long bytes = bytes(Math.max(1, elements));
     long address = NativeMemory.allocate(bytes);
     if (address == 0) {
@@ -195,7 +197,7 @@ public final class Storage {
     return storage;
   }
 
-  /** Frees what the native library allocated. */
+  /** Frees memory that the native library allocated. */
   private record NativeAllocation(long address, long bytes) implements Runnable {
     @Override
     public void run() {
@@ -204,7 +206,7 @@ public final class Storage {
     }
   }
 
-  /** Memory of direct buffers, for Java kernels alone. */
+  /** Allocates direct buffers, for Java kernels only. */
   private static Storage allocateBuffers(long elements) {
     long bytes = bytes(elements);
     if (elements > Integer.MAX_VALUE * BUFFER_ELEMENTS) {
@@ -237,7 +239,7 @@ public final class Storage {
     return buffers;
   }
 
-  /** Lets go of direct buffers, which the JVM frees when nobody else holds them. */
+  /** Drops the references to direct buffers, so that the JVM can free them. */
   private record BufferAllocation(Buffers buffers, long bytes) implements Runnable {
     @Override
     public void run() {
@@ -247,19 +249,19 @@ public final class Storage {
   }
 
   /**
-   * The memory of a direct buffer in native byte order, from its position to its limit. The buffer
-   * stays reachable as long as the storage is.
+   * Wraps the memory of a direct buffer in native byte order, from its position to its limit. The
+   * storage keeps the buffer reachable.
    *
    * @param name of the buffer, for messages
-   * @throws IllegalArgumentException if its address is not a multiple of four, or if it is of an
-   *     arena that is closed
+   * @throws IllegalArgumentException if its address is not a multiple of four, or its arena is
+   *     closed
    */
   public static Storage wrap(String name, FloatBuffer buffer) {
-    FloatBuffer own = buffer.slice(); // whose position nobody changes
+    FloatBuffer own = buffer.slice(); // The caller cannot change the position of this slice.
     return wrapBuffer(name, buffer, () -> own.get(0));
   }
 
-  /** As {@link #wrap(String, FloatBuffer)}. */
+  /** See {@link #wrap(String, FloatBuffer)}. */
   public static Storage wrap(String name, IntBuffer buffer) {
     IntBuffer own = buffer.slice();
     return wrapBuffer(name, buffer, () -> own.get(0));
@@ -276,8 +278,8 @@ public final class Storage {
   }
 
   /**
-   * Whether memory is there still. An arena of JDK 22 frees its memory when it is closed, which
-   * Java itself asks at each access.
+   * Returns whether the memory still exists. An arena of JDK 22 frees its memory when it is closed;
+   * the JVM checks that at each access.
    */
   private static boolean isThere(Runnable probe) {
     try {
@@ -288,12 +290,13 @@ public final class Storage {
     } catch (IllegalStateException e) {
       return false;
     } catch (RuntimeException e) {
-      return true; // of another thread's arena, which nobody else may ask
+      return true; // The arena is confined to another thread, so that only that thread can check
+      // it.
     }
   }
 
   /**
-   * Addresses can be used as memory.
+   * Requires that Java can use native addresses as memory.
    *
    * @throws UnsupportedOperationException if they cannot, and why
    */
@@ -305,8 +308,8 @@ public final class Storage {
   }
 
   /**
-   * Memory that somebody else owns; {@code owner} stays reachable until the storage is closed or
-   * garbage.
+   * Wraps memory that the caller owns. The storage keeps {@code owner} reachable until it is closed
+   * or garbage.
    *
    * @param name of the owner, for messages
    * @throws IllegalArgumentException if the address is not a multiple of four
@@ -326,7 +329,7 @@ public final class Storage {
   }
 
   /**
-   * As {@link #wrap(String, long, long, Object)}, for elements of any size, which begin at a
+   * See {@link #wrap(String, long, long, Object)}; the elements have any size, and the address is a
    * multiple of it.
    *
    * @throws UnsupportedOperationException if addresses cannot be used as memory
@@ -337,7 +340,8 @@ public final class Storage {
   }
 
   /**
-   * A part of a mapped file, in native byte order; ends the mapping when it is freed itself.
+   * Returns the memory of a part of a mapped file, in native byte order. Freeing it closes the
+   * mapping.
    *
    * @param position where it begins in the file, in bytes; for elements of four bytes a multiple of
    *     four
@@ -358,15 +362,15 @@ public final class Storage {
   }
 
   /**
-   * Has the system keep memory in RAM, or no longer.
+   * Pins the memory in RAM ({@code locked}), or unpins it.
    *
-   * @return false if the system refuses, or the memory is not of the native library
+   * @return false if the system refuses, or without the native library
    */
   public boolean lock(boolean locked) {
     return address != 0 && NativeMemory.lock(address, Math.max(1, bytes(elements)), locked);
   }
 
-  /** The bytes of all storages that were allocated and are not free yet. */
+  /** Returns the bytes of all allocated storages that are not freed yet. */
   public static long allocatedBytes() {
     return ALLOCATED_BYTES.get();
   }
@@ -379,7 +383,7 @@ public final class Storage {
     return Math.toIntExact((elements + BUFFER_ELEMENTS - 1) / BUFFER_ELEMENTS);
   }
 
-  /** The bytes of a buffer, of all that there are. */
+  /** Returns the length of buffer {@code number} of a memory of {@code bytes} bytes. */
   private static int bufferBytes(long bytes, int number) {
     return (int) Math.min(4 * BUFFER_ELEMENTS, bytes - 4L * number * BUFFER_ELEMENTS);
   }
@@ -405,32 +409,32 @@ public final class Storage {
     return error;
   }
 
-  /** The number of elements. */
+  /** Returns the number of elements. */
   public long elements() {
     return elements;
   }
 
-  /** The file whose content this memory is, or null if it is memory only. */
+  /** Returns the mapped file that this memory is a part of, or null. */
   public MappedFile mapping() {
     return mapping;
   }
 
-  /** Where this memory begins in {@link #mapping}, in bytes. */
+  /** Returns the position of this memory in {@link #mapping}, in bytes. */
   public long mappedPosition() {
     return mappedPosition;
   }
 
-  /** Whether the elements must not be written. */
+  /** Returns whether the elements are mapped read-only. */
   public boolean isReadOnly() {
     return mapping != null && !mapping.isCopyOnWrite();
   }
 
   /**
-   * The elements may be written.
+   * Requires that the elements may be written.
    *
    * @param name of the operand, for messages
    * @param shape of the operand, for messages
-   * @throws IllegalStateException if they are those of a file
+   * @throws IllegalStateException if they are mapped read-only from a file
    */
   public void requireWritable(String name, Object shape) {
     if (isReadOnly()) {
@@ -455,12 +459,12 @@ public final class Storage {
     }
   }
 
-  /** Whether {@link #close} was called, or the arena that the memory is of was closed. */
+  /** Returns whether {@link #close} was called, or the arena of the memory was closed. */
   public boolean isClosed() {
     return leases.get() < 0 || !isThere(probe) || (viewed != null && viewed.isClosed());
   }
 
-  /** Whether it is closed, and nobody has a lease: the memory is gone. */
+  /** Returns whether the storage is closed and has no leases: the memory is freed. */
   public boolean isFreed() {
     return leases.get() == CLOSED;
   }
@@ -495,10 +499,13 @@ public final class Storage {
     if (viewed != null) {
       viewed.release();
     }
-    Reference.reachabilityFence(this); // what is read between acquire and release stays till here
+    Reference.reachabilityFence(
+        this); // no reference between acquire and release becomes garbage early
   }
 
-  /** Refuses new leases from now on, and frees the memory when there are none left. Idempotent. */
+  /**
+   * Rejects new leases, and frees the memory when the last lease ends. Further calls do nothing.
+   */
   public void close() {
     int seen = leases.getAndUpdate(count -> count | CLOSED);
     if (seen == 0) {
@@ -514,24 +521,24 @@ public final class Storage {
     probe = null;
   }
 
-  /** Where an element lies, as native code sees it; 0 if native code cannot. */
+  /** Returns the native address of an element, or 0 without the native library. */
   public long address(long index) {
     return address == 0 ? 0 : address + 4 * index;
   }
 
-  /** Whether both are the same elements: one storage, or views of one. */
+  /** Returns whether both are one storage or views of one. */
   public boolean isSameMemory(Storage other) {
     return buffers.bytes == other.buffers.bytes;
   }
 
-  /** The same object for all that {@link #isSameMemory} is true of. */
+  /** Returns a key that is equal exactly for storages with {@link #isSameMemory}. */
   public Object memory() {
-    return buffers.bytes; // an array is equal to itself alone
+    return buffers.bytes; // Arrays compare by identity.
   }
 
   /**
-   * Finds two storages that have an element in common: their positions, the lower one first; null
-   * if there are none. Takes time as sorting does.
+   * Returns the positions of two storages that share an element, the lower one first, or null if
+   * there are none. Takes O(n log n) time.
    */
   public static int[] overlapping(Storage[] storages) {
     Integer[] order = new Integer[storages.length];
@@ -557,7 +564,10 @@ public final class Storage {
     return null;
   }
 
-  /** Whether the two have an element in common, given where each begins and how far it reaches. */
+  /**
+   * Returns whether [aOffset, aOffset + aLength) of {@code a} and [bOffset, bOffset + bLength) of
+   * {@code b} share an element.
+   */
   public static boolean overlap(
       Storage a, long aOffset, long aLength, Storage b, long bOffset, long bLength) {
     if (aLength == 0 || bLength == 0) {
@@ -582,13 +592,13 @@ public final class Storage {
     buffers.bytes[bufferOf(index)].putFloat(((int) index & BUFFER_MASK) << 2, value);
   }
 
-  /** An element of two bytes. */
+  /** Returns an element of two bytes. */
   public short getShort(long index) {
     return buffers.bytes[(int) (index >>> (BUFFER_BITS + 1))].getShort(
         ((int) index & (2 * BUFFER_MASK + 1)) << 1);
   }
 
-  /** An element of one byte. */
+  /** Returns an element of one byte. */
   public byte getByte(long index) {
     return buffers.bytes[(int) (index >>> (BUFFER_BITS + 2))].get(
         (int) index & (4 * BUFFER_MASK + 3));
@@ -602,7 +612,7 @@ public final class Storage {
     buffers.bytes[bufferOf(index)].putInt(((int) index & BUFFER_MASK) << 2, value);
   }
 
-  /** Sets two elements: the eight bytes from an even one on. */
+  /** Sets two elements, the eight bytes from an even index on. */
   public void putLong(long index, long value) {
     buffers.bytes[bufferOf(index)].putLong(((int) index & BUFFER_MASK) << 2, value);
   }
@@ -613,7 +623,7 @@ public final class Storage {
     for (long at = offset; at < offset + first; at++) {
       putFloat(at, value);
     }
-    // As copies of what is in the cache: element by element costs several times as much.
+    // Copies of the cached first block are several times as fast as single stores.
     for (long at = offset + first; at < offset + count; ) {
       int copied =
           Math.min(run(at, run(offset, first)), (int) Math.min(first, offset + count - at));
@@ -624,7 +634,7 @@ public final class Storage {
     }
   }
 
-  /** Receives a run of bytes within one buffer, and where it begins within the range. */
+  /** Receives a run of bytes within one buffer, and its begin within the range. */
   private interface Run {
     void accept(ByteBuffer buffer, int inBuffer, int begin, int count);
   }
@@ -651,7 +661,7 @@ public final class Storage {
     forEachRun(offset, length, (bytes, to, begin, count) -> bytes.put(to, values, begin, count));
   }
 
-  /** Copies what remains of a buffer in, to byte {@code offset} and on. */
+  /** Copies the remaining bytes of a buffer to byte {@code offset} and on. */
   void putBytes(long offset, ByteBuffer from) {
     int first = from.position();
     forEachRun(
@@ -661,8 +671,8 @@ public final class Storage {
   }
 
   /**
-   * Copies all elements of another storage, which has no more, to the first ones; both are leased
-   * by the caller.
+   * Copies all elements of another storage to the first elements of this one, which is at least as
+   * large. The caller holds leases on both.
    */
   public void copyFrom(Storage other) {
     for (int s = 0; s < other.buffers.bytes.length; s++) {
@@ -670,12 +680,12 @@ public final class Storage {
     }
   }
 
-  /** The number of the buffer that an element lies in. */
+  /** Returns the number of the buffer that holds an element. */
   private static int bufferOf(long index) {
     return (int) (index >>> BUFFER_BITS);
   }
 
-  /** The elements from one on that lie in its buffer, of those wanted. */
+  /** Returns how many of the {@code wanted} elements from {@code index} on lie in one buffer. */
   private static int run(long index, int wanted) {
     return (int) Math.min(wanted, BUFFER_ELEMENTS - ((int) index & BUFFER_MASK));
   }
@@ -698,7 +708,7 @@ public final class Storage {
     }
   }
 
-  /** As {@link #getFloats}. */
+  /** See {@link #getFloats}. */
   public void getInts(long offset, int[] values, int start, int length) {
     for (int done = 0, count; done < length; done += count) {
       long at = offset + done;
@@ -707,7 +717,7 @@ public final class Storage {
     }
   }
 
-  /** As {@link #putFloats}. */
+  /** See {@link #putFloats}. */
   public void putInts(long offset, int[] values, int start, int length) {
     for (int done = 0, count; done < length; done += count) {
       long at = offset + done;
@@ -717,9 +727,9 @@ public final class Storage {
   }
 
   /**
-   * A buffer over elements [0, length), which are all in the first buffer or it is refused by the
-   * caller. The buffer holds a lease: the memory outlives it even if the storage is closed
-   * meanwhile. The caller must hold a lease of its own.
+   * Returns a buffer over elements [0, length), which the caller has checked to lie in the first
+   * buffer. The buffer holds a lease, so that the memory outlives it even if the storage is closed.
+   * The caller must hold a lease of its own.
    */
   public ByteBuffer export(int length) {
     ByteBuffer root;
