@@ -8,8 +8,8 @@ import org.blocksparse.internal.memory.Storage;
  * q) of block (i, j) is at {@code i * inBlockStride + j * outBlockStride}, plus {@code p *
  * rowStride + q}, or plus {@code q * rowStride + p} if the blocks are transposed.
  *
- * <p>Elements may be of a type that is only read. Strides are in elements of it. Where that is
- * packed, the grid is dense and not transposed, and elements lie as {@link Panels} says.
+ * <p>Elements may have a read-only type; strides count elements of that type. A grid of a packed
+ * type is dense and not transposed, and {@link Panels} describes the layout of its elements.
  *
  * @param scales of INT8, packed or not; null for other types
  */
@@ -27,8 +27,8 @@ public record Blocks(
     Scales scales) {
 
   /**
-   * The scales of a block: one factor for each of the elements that lie together. The factor of
-   * column q of block (i, j) is at {@code i * inBlockStride + j * outBlockStride + q}.
+   * The scales of the blocks: one factor for each column of the stored block. The factor of column
+   * q of block (i, j) is at {@code i * inBlockStride + j * outBlockStride + q}.
    */
   public record Scales(Storage storage, long inBlockStride, long outBlockStride) {
     private Scales transpose() {
@@ -40,7 +40,7 @@ public record Blocks(
     }
   }
 
-  /** A grid of floats. */
+  /** Describes a grid of floats. */
   public Blocks(
       Storage storage,
       int inBlocks,
@@ -65,13 +65,13 @@ public record Blocks(
         null);
   }
 
-  /** Where the first element lies, as native code sees it. */
+  /** Returns the native address of the first element. */
   public long address() {
     return storage.address(0);
   }
 
   /**
-   * A dense grid whose elements are of another type.
+   * Returns this dense grid with elements of another type.
    *
    * @param ofColumns for each block a row of scales, or null
    */
@@ -92,10 +92,10 @@ public record Blocks(
         dense);
   }
 
-  /** A grid that lies densely, from the start of the storage on. */
+  /** Returns a grid whose blocks follow each other without gaps from the start of the storage. */
   public static Blocks dense(
       Storage storage, int inBlocks, int outBlocks, int inSize, int outSize) {
-    // Of a grid without elements, sizes may be anything, and strides larger than any memory.
+    // A grid without elements may have any sizes, so that the product of its sizes can overflow.
     long blockSize = inBlocks == 0 || outBlocks == 0 ? 0 : (long) inSize * outSize;
     return new Blocks(
         storage,
@@ -109,13 +109,15 @@ public record Blocks(
         false);
   }
 
-  /** One place for all blocks of a grid: for a caller that takes them one at a time. */
+  /**
+   * Returns a grid whose blocks all share one place, for a caller that uses one block at a time.
+   */
   public static Blocks shared(
       Storage storage, int inBlocks, int outBlocks, int inSize, int outSize) {
     return new Blocks(storage, inBlocks, outBlocks, inSize, outSize, 0, 0, outSize, false);
   }
 
-  /** The same elements with the two sides exchanged. */
+  /** Returns the transpose of the grid over the same elements. */
   public Blocks transpose() {
     return new Blocks(
         storage,
@@ -131,7 +133,7 @@ public record Blocks(
         scales == null ? null : scales.transpose());
   }
 
-  /** The same grid with each block transposed where it stands. */
+  /** Returns the grid over the same elements with each block transposed in its place. */
   public Blocks transposeEach() {
     return new Blocks(
         storage,
@@ -147,23 +149,23 @@ public record Blocks(
         scales);
   }
 
-  /** Where the weights of a packed type lie. */
+  /** Returns the layout of a packed type. */
   public Panels panels() {
     return new Panels(type, inSize, outSize);
   }
 
-  /** The number of a block of a packed type. */
+  /** Returns the number of block (i, j) of a packed type. */
   public long number(int i, int j) {
     return (long) i * outBlocks + j;
   }
 
-  /** Where element (p, q) of block (i, j) lies. */
+  /** Returns the index of element (p, q) of block (i, j) in the storage. */
   public long index(int i, int j, long p, long q) {
     long block = i * inBlockStride + j * outBlockStride;
     return transposed ? block + q * rowStride + p : block + p * rowStride + q;
   }
 
-  /** Element (p, q) of block (i, j), as a float. */
+  /** Returns element (p, q) of block (i, j) as a float. */
   public float get(int i, int j, long p, long q) {
     float value =
         type.isPacked()

@@ -32,20 +32,20 @@ import org.blocksparse.internal.schedule.Scheduler;
  * </pre>
  */
 public final class GgmlBlocks {
-  /** Elements that a worker takes at a time: whole blocks of every type. */
+  /** The number of elements that a worker widens at a time: whole blocks of every type. */
   private static final int PIECE = 1 << 14;
 
   private static final int HALF_BLOCK = 16;
 
   private final GgmlType type;
 
-  /** The panels of the same numbers; null if the type has elements of its own. */
+  /** The panels that hold the same numbers; null for floats. */
   private final Panels panels;
 
   private final ByteBuffer in;
   private final float[] out;
 
-  /** Room for that many elements, whole blocks. */
+  /** Allocates buffers for {@code elements} elements in whole blocks. */
   GgmlBlocks(GgmlType type, int elements) {
     this.type = type;
     this.panels = type.blockSize() == 1 ? null : new Panels(type.packed(), type.blockSize(), 1);
@@ -86,12 +86,12 @@ public final class GgmlBlocks {
     from.getBytes(number * in.capacity(), in.array(), in.capacity());
   }
 
-  /** The code of an element of the block that was read last, as panels have it. */
+  /** Returns the code that panels store for element i of the block that was read last. */
   int code(int i) {
     return code(0, i);
   }
 
-  /** The code of an element of the block at a byte, as panels have it. */
+  /** Returns the code that panels store for element i of the block at byte {@code at}. */
   private int code(int at, int i) {
     return switch (type) {
       case Q8_0 -> in.get(at + 2 + i) + 128;
@@ -114,17 +114,23 @@ public final class GgmlBlocks {
     return i < HALF_BLOCK ? low(codes + i) : high(codes + i - HALF_BLOCK);
   }
 
-  /** Bit i of 32. */
+  /** Returns bit i of the 32 bits at a byte. */
   private int bit(int at, int i) {
     return in.getInt(at) >> i & 1;
   }
 
-  /** The bit of element i of 256, of which each byte has eight, 32 elements apart. */
+  /**
+   * Returns the bit of element i of 256. Each byte holds the bits of eight elements that are 32
+   * apart.
+   */
   private int bitOfColumn(int at, int i) {
     return in.get(at + i % 32) >> (i / 32) & 1;
   }
 
-  /** The two bits of element i of 256, of which each byte has four, 32 elements apart. */
+  /**
+   * Returns the two bits of element i of 256. Each byte holds those of four elements that are 32
+   * apart.
+   */
   private int twoBits(int at, int i) {
     return in.get(at + i / 128 * 32 + i % 32) >> (i / 32 % 4 * 2) & 3;
   }
@@ -165,7 +171,7 @@ public final class GgmlBlocks {
     }
   }
 
-  /** Where the float16 of a block is that scales are multiples of, in bytes. */
+  /** Returns the byte of the block's float16 that its scales are multiples of. */
   private int unit() {
     return switch (type) {
       case Q2_K -> 80;
@@ -175,14 +181,14 @@ public final class GgmlBlocks {
     };
   }
 
-  /** The float16 that minima are multiples of. */
+  /** Returns the float16 that the block's minima are multiples of. */
   private short minimumUnit(int at) {
     short bits = in.getShort(at + unit() + 2);
     boolean isAdded = type == GgmlType.Q4_1 || type == GgmlType.Q5_1;
     return isAdded ? (short) (bits ^ 0x8000) : bits;
   }
 
-  /** The multiple that a scale is, by its number in the block at a byte. */
+  /** Returns scale {@code s} of the block at a byte, in multiples of its float16. */
   private int multiple(int at, int s) {
     return switch (type) {
       case Q2_K -> low(at + s);
@@ -202,7 +208,7 @@ public final class GgmlBlocks {
     return in.get(at + s % 4) >> (s / 4 * 2) & 3;
   }
 
-  /** The multiple that a minimum is, by its number in the block at a byte. */
+  /** Returns minimum {@code s} of the block at a byte, in multiples of its float16. */
   private int multipleOfMinimum(int at, int s) {
     return switch (type) {
       case Q2_K -> high(at + s);
@@ -211,7 +217,7 @@ public final class GgmlBlocks {
     };
   }
 
-  /** Widens elements [begin, begin + count); the first that is not finite, or -1. */
+  /** Widens elements [begin, begin + count). Returns the first that is not finite, or -1. */
   private int widen(Storage from, long begin, int count) {
     int blocks = count / type.blockSize();
     from.getBytes(

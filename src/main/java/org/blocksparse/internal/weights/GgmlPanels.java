@@ -5,15 +5,15 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Scheduler;
 
 /**
- * Blocks of ggml on their way to panels: matrices whose rows are the columns of a block of weights,
- * one after the other; of several tensors side by side. All keep their numbers.
+ * Packs blocks of ggml into panels without changing their numbers. The rows of ggml's matrices are
+ * the columns of a block of weights; several tensors stand side by side.
  */
 public final class GgmlPanels {
   private final GgmlType type;
   private final Panels panels;
   private final Storage[] from;
 
-  /** Columns of a block that are rows of a matrix of one tensor. */
+  /** The number of columns of a block that one tensor fills. */
   private final int outputs;
 
   private GgmlPanels(GgmlType type, Panels panels, Storage[] from, int outputs) {
@@ -74,7 +74,10 @@ public final class GgmlPanels {
         });
   }
 
-  /** Makes a part, of a block of each row of a panel, by its number in all blocks. */
+  /**
+   * Fills the part with a number, counted over all blocks, from one ggml block for each row of the
+   * panel.
+   */
   private void make(long number, GgmlBlocks block, byte[] part) {
     long ofRow = panels.partsOfPanel();
     long panel = number / ofRow;

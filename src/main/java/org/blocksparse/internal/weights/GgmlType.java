@@ -8,8 +8,8 @@ import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
- * The types of ggml's tensors by their names there: some elements of a row are a block of bytes. A
- * file may hold tensors of any; this table has the type of the panels that hold the same numbers.
+ * The types of ggml's tensors, under ggml's names: each block of bytes holds some elements of a
+ * row. The table names the panel type that holds the same numbers, if there is one.
  */
 public enum GgmlType {
   F32(0, 1, 4),
@@ -46,7 +46,7 @@ public enum GgmlType {
   MXFP4(39, 32, 17, WeightType.MXFP4),
   NVFP4(40, 64, 36),
 
-  /** Any other type: only where its tensors begin is known. */
+  /** Any other type, whose tensors cannot be read. */
   OTHER(-1, 1, 0);
 
   private static final Set<GgmlType> WIDENED =
@@ -73,7 +73,9 @@ public enum GgmlType {
     this.packed = packed;
   }
 
-  /** The type of that number in a file; {@link #OTHER} if it is none that this library knows. */
+  /**
+   * Returns the type with a number in files, or {@link #OTHER} if this library does not know it.
+   */
   public static GgmlType of(int code) {
     for (GgmlType type : values()) {
       if (type.code == code) {
@@ -83,23 +85,23 @@ public enum GgmlType {
     return OTHER;
   }
 
-  /** The types that can be widened to floats: they can be packed, or have elements of their own. */
+  /** Returns the types that can be widened to floats: types that can be packed, and floats. */
   public static Set<GgmlType> widened() {
     return WIDENED;
   }
 
-  /** Elements of a block; those of a row are whole blocks. */
+  /** Returns the number of elements of a block. A row consists of whole blocks. */
   public int blockSize() {
     return blockSize;
   }
 
-  /** Bytes of a block. */
+  /** Returns the number of bytes of a block. */
   public int blockBytes() {
     return blockBytes;
   }
 
   /**
-   * The type of panels that hold the same numbers.
+   * Returns the panel type that holds the same numbers.
    *
    * @throws IllegalArgumentException if there is none
    */

@@ -7,8 +7,8 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Scheduler;
 
 /**
- * Floats on their way to weights of fewer bits, some at a time: a tensor of blocks, each of {@code
- * rows x columns}, one after the other.
+ * Rounds floats to weights of fewer bits, piece by piece. The tensor is a sequence of blocks of
+ * {@code rows x columns}.
  *
  * <p>Numbers are rounded to the nearest, ties to even. An INT8 is {@code q = round(w / scale)} in
  * [-127, 127] with {@code scale = max |w| / 127} over the column of the block, so that {@code |w -
@@ -16,12 +16,12 @@ import org.blocksparse.internal.schedule.Scheduler;
  * a scale that is subnormal, and lose more.
  */
 public final class Narrowing {
-  /** Elements that are taken at once. */
+  /** The number of elements that are rounded at a time. */
   private static final int PIECE = 1 << 16;
 
   private static final float LARGEST_INT8 = 127;
 
-  /** A scale beyond this could make weights infinite. */
+  /** The largest scale: a larger one could make weights infinite. */
   public static final float LARGEST_SCALE = Float.MAX_VALUE / 128;
 
   private final String name;
@@ -33,7 +33,7 @@ public final class Narrowing {
   private final Storage scales;
 
   /**
-   * Weights to be narrowed, which are leased by the caller.
+   * Prepares weights to be narrowed, on which the caller holds a lease.
    *
    * @param name of the weights, for messages
    * @param scales blocks rows of columns, which become the scales of INT8; null for other types
@@ -110,7 +110,7 @@ public final class Narrowing {
   }
 
   /**
-   * Puts all elements into memory.
+   * Writes all elements to memory.
    *
    * @param into {@link WeightType#words} of them
    * @throws IllegalArgumentException if one is not finite, or larger than the type's numbers
@@ -171,12 +171,12 @@ public final class Narrowing {
     }
   }
 
-  /** The scale of a column of a block. */
+  /** Returns the scale of a column of a block. */
   float scale(long block, int column) {
     return scales.getFloat(block * columns + column);
   }
 
-  /** The INT8 that is nearest to a finite number, given its scale. */
+  /** Returns the INT8 nearest to a finite number for a scale. */
   static int whole(float value, float scale) {
     double whole = scale == 0 ? 0 : Math.rint(value / (double) scale);
     return (int) Math.max(-LARGEST_INT8, Math.min(LARGEST_INT8, whole));

@@ -7,8 +7,8 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Scheduler;
 
 /**
- * Weights on their way to panels, a group at a time: blocks of rows and columns, one after the
- * other, of floats, or of INT8 or BFLOAT16 whose numbers stay what they are.
+ * Packs weights into panels, group by group. The weights are a sequence of blocks of floats, which
+ * are rounded, or of INT8 or BFLOAT16, which keep their numbers.
  *
  * <p>Floats are rounded to multiples of a scale, ties to even: of INT8 the one that {@link
  * Narrowing} finds for their column of the block, else one for their column in the group. With m
@@ -42,13 +42,13 @@ public final class PanelPacking {
   private final Panels panels;
   private final Storage from;
 
-  /** Of floats that become INT8; else null. */
+  /** The rounding of floats to INT8; null for other types. */
   private final Narrowing toInt8;
 
-  /** The type of what is packed: FLOAT32, INT8 or BFLOAT16. */
+  /** The type of the weights before packing: FLOAT32, INT8 or BFLOAT16. */
   private final WeightType source;
 
-  /** Whether a block lies column by column; not of floats. */
+  /** Whether blocks are stored column by column; false for floats. */
   private final boolean byColumns;
 
   private PanelPacking(
@@ -67,7 +67,7 @@ public final class PanelPacking {
   }
 
   /**
-   * Blocks of floats to be packed, row by row, which are leased by the caller.
+   * Prepares to pack row-major blocks of floats, on which the caller holds a lease.
    *
    * @param name of the weights, for messages
    * @param scales blocks rows of columns, which become the scales of INT8; null for other types
@@ -89,13 +89,13 @@ public final class PanelPacking {
     return new PanelPacking(name, panels, floats, toInt8, WeightType.FLOAT32, false);
   }
 
-  /** Blocks of INT8 or BFLOAT16 to be packed, which are leased by the caller. */
+  /** Prepares to pack blocks of INT8 or BFLOAT16, on which the caller holds a lease. */
   static PanelPacking ofNumbers(Panels panels, StoredWeights numbers, boolean byColumns) {
     return new PanelPacking("weights", panels, numbers.elements(), null, numbers.type(), byColumns);
   }
 
   /**
-   * Puts all blocks into memory.
+   * Writes all packed blocks to memory.
    *
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
    */
@@ -116,7 +116,8 @@ public final class PanelPacking {
   }
 
   /**
-   * Where part i begins of `parts` parts of nearly equal size, which there are at least as many.
+   * Returns the begin of part i when {@code count} items are cut into {@code parts} parts of nearly
+   * equal size.
    */
   static long boundary(int i, long count, int parts) {
     return i * (count / parts) + Math.min(i, count % parts);
@@ -362,9 +363,9 @@ public final class PanelPacking {
     return Double.isFinite(unit);
   }
 
-  /** The code of the value of IQ4_NL that is nearest to a number, of two the lower one. */
+  /** Returns the code of the IQ4_NL value nearest to a number; ties go to the lower code. */
   private int iq4(double number) {
-    int nearest = 8; // also of NaN, where the scale is 0
+    int nearest = 8; // NaN, from a scale of 0, gets this code.
     for (int code = 0; code < 16; code++) {
       double distance = Math.abs(number - panels.whole(code));
       double least = Math.abs(number - panels.whole(nearest));
@@ -394,7 +395,7 @@ public final class PanelPacking {
     return Double.isFinite(unit);
   }
 
-  /** Puts the least float16 that reaches a size, and returns it. */
+  /** Writes the smallest float16 that is at least {@code size}, and returns it. */
   private double putUnit(byte[] part, int which, int q, double size) {
     short bits = WeightType.FLOAT16.narrow((float) size);
     if (WeightType.FLOAT16.widen(bits) < size) {
@@ -404,23 +405,23 @@ public final class PanelPacking {
     return WeightType.FLOAT16.widen(bits);
   }
 
-  /** The least multiple of a unit that reaches a size. */
+  /** Returns the smallest multiple of a unit, up to {@code most}, that is at least {@code size}. */
   private static int multiple(double size, double unit, int most) {
     return unit == 0 ? 0 : (int) Math.min(most, Math.ceil(size / unit));
   }
 
-  /** The nearest number in a range; of NaN 0. */
+  /** Returns the nearest number in a range; NaN counts as 0. */
   private static int clamp(double whole, int least, int most) {
     return Math.max(least, Math.min(most, (int) whole));
   }
 
-  /** The bits of a float16 that `most` times, or nearly, is a magnitude. */
+  /** Returns the bits of a float16 that `most` times, or nearly, is a magnitude. */
   private static short scale(float magnitude, int most) {
     short bits = WeightType.FLOAT16.narrow(magnitude / most);
     return (short) (magnitude > (most + 0.5f) * WeightType.FLOAT16.widen(bits) ? bits + 1 : bits);
   }
 
-  /** The code of the nearest number of E2M1 times a power of two, of two the even one. */
+  /** Returns the code of the nearest E2M1 number times a power of two; ties go to the even code. */
   private static int e2m1(float value, int exponent) {
     double size = Math.scalb(Math.abs((double) value), 127 - exponent);
     int code =

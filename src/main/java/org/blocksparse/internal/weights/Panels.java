@@ -6,7 +6,7 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Scheduler;
 
 /**
- * Where the weights of packed blocks lie, and what they are: the PACKED WEIGHTS of the C header. A
+ * The layout of packed blocks, and the values of their codes; see PACKED WEIGHTS in the C header. A
  * panel is 16 columns of a block, a group 32 rows of a panel.
  *
  * @param type a packed one
@@ -17,10 +17,10 @@ public record Panels(WeightType type, int rows, int columns) {
   static final int PANEL_COLUMNS = 16;
   public static final int GROUP_ROWS = 32;
 
-  /** Groups that share a head. */
+  /** The number of groups that share a head. */
   private static final int HEAD_GROUPS = 8;
 
-  /** Where the bits of codes begin that four bits do not hold, in bytes from the first code. */
+  /** The offset of the codes' bits above the low four, in bytes from the first code. */
   private static final int HIGH_BITS = PANEL_COLUMNS * GROUP_ROWS / 2;
 
   /** The values of E2M1 by their codes, twice as large. */
@@ -31,7 +31,7 @@ public record Panels(WeightType type, int rows, int columns) {
     -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113
   };
 
-  /** The groups that a number of rows begins. */
+  /** Returns the number of groups that rows fill, the last one perhaps in part. */
   public static int groups(int rows) {
     return rows / GROUP_ROWS + (rows % GROUP_ROWS == 0 ? 0 : 1);
   }
@@ -44,17 +44,17 @@ public record Panels(WeightType type, int rows, int columns) {
     return columns / PANEL_COLUMNS + (columns % PANEL_COLUMNS == 0 ? 0 : 1);
   }
 
-  /** The groups of a block. */
+  /** Returns the number of groups of a block. */
   long groupsOfBlock() {
     return (long) panels() * groups();
   }
 
-  /** Whether a code has 8 bits. */
+  /** Returns whether a code has 8 bits. */
   boolean hasBytes() {
     return bits() == 8;
   }
 
-  /** The bits of a code. */
+  /** Returns the number of bits of a code. */
   private int bits() {
     return switch (type) {
       case PACKED_BFLOAT16 -> 16;
@@ -66,7 +66,7 @@ public record Panels(WeightType type, int rows, int columns) {
     };
   }
 
-  /** The bytes of the scales of a group, which lie before its codes. */
+  /** Returns the bytes of a group's scales, which precede its codes. */
   int scaleBytes() {
     return switch (type) {
       case Q5_1, Q2_K -> 4 * PANEL_COLUMNS;
@@ -76,7 +76,7 @@ public record Panels(WeightType type, int rows, int columns) {
     };
   }
 
-  /** The bytes of the scales of scales, before every eight groups. */
+  /** Returns the bytes of a head: the scales of the scales, before every eight groups. */
   int headBytes() {
     return switch (type) {
       case Q4_K, Q5_K, Q2_K -> 4 * PANEL_COLUMNS;
@@ -85,7 +85,7 @@ public record Panels(WeightType type, int rows, int columns) {
     };
   }
 
-  /** The rows of a column that share a scale. */
+  /** Returns how many rows of a column share a scale. */
   public int scaleRows() {
     return type == WeightType.Q6_K || type == WeightType.Q2_K ? GROUP_ROWS / 2 : GROUP_ROWS;
   }
@@ -94,22 +94,25 @@ public record Panels(WeightType type, int rows, int columns) {
     return scaleBytes() + PANEL_COLUMNS * GROUP_ROWS * bits() / 8;
   }
 
-  /** The groups of a part of a panel: those that share a head, or one. */
+  /** Returns the number of groups of a part of a panel: all that share a head, or one. */
   int partGroups() {
     return headBytes() > 0 ? HEAD_GROUPS : 1;
   }
 
-  /** The parts of a panel; the last one may have fewer groups. */
+  /** Returns the number of parts of a panel; the last part may have fewer groups. */
   int partsOfPanel() {
     return Scheduler.ceilDiv(groups(), partGroups());
   }
 
-  /** The parts of a block. */
+  /** Returns the number of parts of a block. */
   long partsOfBlock() {
     return (long) panels() * partsOfPanel();
   }
 
-  /** The bytes of a part of that many groups: a head, if the type has one, then the groups. */
+  /**
+   * Returns the bytes of a part of {@code groups} groups: a head, if the type has one, then the
+   * groups.
+   */
   int partBytes(int groups) {
     return headBytes() + groups * groupBytes();
   }
@@ -118,51 +121,51 @@ public record Panels(WeightType type, int rows, int columns) {
     return (long) partsOfPanel() * headBytes() + (long) groups() * groupBytes();
   }
 
-  /** The bytes of a block. */
+  /** Returns the bytes of a block. */
   public long blockBytes() {
     return panels() * panelBytes();
   }
 
-  /** Where a part begins, by its number in all blocks, in bytes. */
+  /** Returns the first byte of a part by its number, counted over all blocks. */
   long partBegin(long number) {
     return number / partsOfPanel() * panelBytes()
         + number % partsOfPanel() * partBytes(partGroups());
   }
 
-  /** The number of the part that has a byte. */
+  /** Returns the number of the part that holds a byte. */
   long partOf(long at) {
     return at / panelBytes() * partsOfPanel() + at % panelBytes() / partBytes(partGroups());
   }
 
-  /** The groups of a part, by its number. */
+  /** Returns the number of groups of a part. */
   int groupsOfPart(long number) {
     int first = (int) (number % partsOfPanel()) * partGroups();
     return Math.min(partGroups(), groups() - first);
   }
 
-  /** Where the part of row p and column q of a block begins, in bytes. */
+  /** Returns the first byte of the part that holds row p and column q of a block. */
   private long part(long block, long p, long q) {
     long panel = block * panels() + q / PANEL_COLUMNS;
     return partBegin(panel * partsOfPanel() + p / GROUP_ROWS / partGroups());
   }
 
-  /** Where the group of row p and column q of a block begins, in bytes. */
+  /** Returns the first byte of the group that holds row p and column q of a block. */
   private long group(long block, long p, long q) {
     return part(block, p, q) + partBytes((int) (p / GROUP_ROWS % partGroups()));
   }
 
-  /** Where the code of a row and a column of a group is, in bytes from its first code. */
+  /** Returns the byte of the code of a row and a column of a group, from its first code. */
   int codeByte(int row, int column) {
     int block = hasBytes() ? row / 4 : row / 8;
     return block * 4 * PANEL_COLUMNS + column * 4 + row % 4;
   }
 
-  /** Whether a code of 4 bits is in the upper half of its byte. */
+  /** Returns whether a code of 4 bits is in the upper half of its byte. */
   static boolean isUpperHalf(int row) {
     return row / 4 % 2 == 1;
   }
 
-  /** Makes the weights of a part 0. */
+  /** Sets the weights of a part to 0. */
   void clear(byte[] part) {
     int zero = hasBytes() ? 128 : type == WeightType.Q4_0 ? 0x88 : 0;
     Arrays.fill(part, (byte) 0);
@@ -171,7 +174,7 @@ public record Panels(WeightType type, int rows, int columns) {
     }
   }
 
-  /** Where the bfloat16 of a row and a column of a group is, in bytes. */
+  /** Returns the byte of the bfloat16 of a row and a column of a group. */
   private static int numberByte(int row, int column) {
     return row / 2 * 4 * PANEL_COLUMNS + column * 4 + row % 2 * 2;
   }
@@ -183,7 +186,7 @@ public record Panels(WeightType type, int rows, int columns) {
     part[at + 1] = (byte) (bits >> 8);
   }
 
-  /** Puts the code of a row and a column into a part, where there is none. */
+  /** Writes the code of a row and a column into a part, which has no code there yet. */
   void putCode(byte[] part, int row, int column, int code) {
     int codes = partBytes(row / GROUP_ROWS) + scaleBytes();
     if (bits() == 2) {
@@ -218,7 +221,7 @@ public record Panels(WeightType type, int rows, int columns) {
     part[partBytes(group) + which * PANEL_COLUMNS + column] = (byte) scale;
   }
 
-  /** Where two bits of a code are, in bytes from the first ones of a group. */
+  /** Returns the byte of two bits of a code, from the first such byte of a group. */
   private static int twoBitsByte(int row, int column) {
     return row / 16 * 4 * PANEL_COLUMNS + column * 4 + row % 4;
   }
@@ -227,7 +230,7 @@ public record Panels(WeightType type, int rows, int columns) {
     return row / 4 % 4 * 2;
   }
 
-  /** Where the fifth bit of a code is, in bytes from the first one of a group. */
+  /** Returns the byte of the fifth bit of a code, from the first such byte of a group. */
   private static int bitByte(int row, int column) {
     return column * 4 + row % 4;
   }
@@ -236,7 +239,9 @@ public record Panels(WeightType type, int rows, int columns) {
     return row % GROUP_ROWS / 4;
   }
 
-  /** The code of a row and a column of a group, whose codes begin at a byte. */
+  /**
+   * Returns the code of a row and a column of the group whose codes begin at byte {@code codes}.
+   */
   private int code(Storage storage, long codes, int row, int column) {
     if (bits() == 2) {
       return storage.getByte(codes + twoBitsByte(row, column)) >> twoBitsShift(row) & 3;
@@ -253,14 +258,15 @@ public record Panels(WeightType type, int rows, int columns) {
   }
 
   /**
-   * The whole number that a weight is a multiple of {@link #scale} by; of INT8, of its column's.
+   * Returns the integer that {@link #scale} (for INT8, the scale of the column) is multiplied by to
+   * give the weight.
    */
   public int whole(Storage storage, long block, long p, long q) {
     long codes = group(block, p, q) + scaleBytes();
     return whole(code(storage, codes, (int) (p % GROUP_ROWS), (int) (q % PANEL_COLUMNS)));
   }
 
-  /** The whole number that a code stands for. */
+  /** Returns the integer that a code represents. */
   public int whole(int code) {
     return switch (type) {
       case Q4_0 -> code - 8;
@@ -272,7 +278,10 @@ public record Panels(WeightType type, int rows, int columns) {
     };
   }
 
-  /** The scale of row p and a column; of MXFP4 half of it, as numbers are doubled. */
+  /**
+   * Returns the scale of row p and column q; for MXFP4 half of it, because the integers are
+   * doubled.
+   */
   public float scale(Storage storage, long block, long p, long q) {
     long group = group(block, p, q);
     int column = (int) (q % PANEL_COLUMNS);
@@ -288,7 +297,7 @@ public record Panels(WeightType type, int rows, int columns) {
     };
   }
 
-  /** Whether a {@link #minimum} is taken off weights. */
+  /** Returns whether a {@link #minimum} is subtracted from weights. */
   public boolean hasMinimum() {
     return switch (type) {
       case Q4_K, Q5_K, Q2_K, Q5_1 -> true;
@@ -296,7 +305,7 @@ public record Panels(WeightType type, int rows, int columns) {
     };
   }
 
-  /** The minimum that is taken off the weight of row p and a column. */
+  /** Returns the minimum that is subtracted from the weight of row p and column q. */
   public float minimum(Storage storage, long block, long p, long q) {
     long group = group(block, p, q);
     int column = (int) (q % PANEL_COLUMNS);
@@ -312,12 +321,12 @@ public record Panels(WeightType type, int rows, int columns) {
     return WeightType.FLOAT16.widen(bits(storage, at));
   }
 
-  /** A number of 16 bits. */
+  /** Returns the 16 bits at a byte, in little-endian order. */
   public static short bits(Storage storage, long at) {
     return (short) (storage.getByte(at + 1) << 8 | (storage.getByte(at) & 0xff));
   }
 
-  /** The first group of blocks that makes weights, or their padding, infinite; -1 if none does. */
+  /** Returns the first group whose weights or padding are not finite, or -1 if there is none. */
   public long groupThatIsNotFinite(Storage storage, long blocks) {
     if (type == WeightType.PACKED_BFLOAT16) {
       return groupOfNumberThatIsNotFinite(storage, blocks);
@@ -351,7 +360,7 @@ public record Panels(WeightType type, int rows, int columns) {
     return -1;
   }
 
-  /** The largest magnitude of {@link #whole}. */
+  /** Returns the largest magnitude of {@link #whole}. */
   private int largest() {
     return switch (type) {
       case MXFP4 -> 12;
@@ -363,12 +372,12 @@ public record Panels(WeightType type, int rows, int columns) {
     };
   }
 
-  /** 2^(exponent - 128): half of the scale of MXFP4, as its values are doubled. */
+  /** Returns 2^(exponent - 128): half of the scale of MXFP4, because its integers are doubled. */
   public static float halfPower(int exponent) {
     return exponent == 255 ? Float.NaN : Math.scalb(1f, exponent - 128);
   }
 
-  /** A weight as a float, which of INT8 the scale of its column is still to be applied to. */
+  /** Returns a weight as a float. For INT8 the caller multiplies it by the scale of the column. */
   float get(Storage storage, long block, long p, long q) {
     if (type == WeightType.PACKED_BFLOAT16) {
       int number = numberByte((int) (p % GROUP_ROWS), (int) (q % PANEL_COLUMNS));

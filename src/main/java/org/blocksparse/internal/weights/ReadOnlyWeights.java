@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.weights;
 
-/** How layers refuse what their weights do not allow, which are of a type that is only read. */
+/** Rejects operations of layers that weights of a read-only type do not support. */
 public final class ReadOnlyWeights {
   private ReadOnlyWeights() {}
 
   /**
-   * The type that a softmax, a label tree or a bag keeps where products have another: INT8 that is
-   * not packed.
+   * Returns the type that a softmax, a label tree or a bag stores for a type of products: INT8 for
+   * packed INT8.
    *
    * @throws IllegalArgumentException if they cannot keep it
    */

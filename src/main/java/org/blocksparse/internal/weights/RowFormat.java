@@ -3,20 +3,23 @@ package org.blocksparse.internal.weights;
 
 import org.blocksparse.internal.binding.Blocksparse;
 
-/** How the rows that a product reads are rounded. */
+/** The rounding of the rows that a product reads. */
 public enum RowFormat {
-  /** As they are. */
+  /** Floats without rounding. */
   FLOATS(-1),
-  /** To bfloat16. Products with packed weights read ROUNDED ROWS of C, as of all that follow. */
+  /**
+   * Rounded to bfloat16. Products with packed weights read this format and all below; see ROUNDED
+   * ROWS in the C header.
+   */
   BFLOAT16(Blocksparse.BLOCKSPARSE_ROWS_OF_BFLOAT16),
-  /** To int8 with a scale for each 32 numbers. */
+  /** Rounded to int8 with a scale for each 32 numbers. */
   GROUPS(Blocksparse.BLOCKSPARSE_ROWS_OF_GROUPS),
-  /** To int8 with a scale for each row. */
+  /** Rounded to int8 with a scale for each row. */
   BYTES(Blocksparse.BLOCKSPARSE_ROWS_OF_BYTES),
-  /** To two bytes for each number, with a scale for each row. */
+  /** Rounded to two bytes for each number, with a scale for each row. */
   TWO_BYTES(Blocksparse.BLOCKSPARSE_ROWS_OF_TWO_BYTES);
 
-  /** The bits of {@link #ofBits} that leave the choice to the weights. */
+  /** The argument of {@link #ofBits} that leaves the choice to the type of the weights. */
   public static final int ANY_BITS = 0;
 
   private final int code;
@@ -25,19 +28,19 @@ public enum RowFormat {
     this.code = code;
   }
 
-  /** The number in C, {@code blocksparse_row_format}. */
+  /** Returns the number in the C header, {@code blocksparse_row_format}. */
   public int code() {
     return code;
   }
 
-  /** Whether a row has one scale. */
+  /** Returns whether a row has one scale. */
   public boolean isWhole() {
     return this == BYTES || this == TWO_BYTES;
   }
 
   /**
-   * Rows that follow each other from which on tiles are faster than other instructions by so much
-   * that copies in such an order are worth it; 0 if no tiles multiply them.
+   * Returns the number of contiguous rows from which on tiles of AMX repay copying rows into order;
+   * 0 if tiles do not multiply this format.
    */
   public int rowsForTiles() {
     return switch (this) {
@@ -47,13 +50,13 @@ public enum RowFormat {
     };
   }
 
-  /** The codes of a number. */
+  /** Returns the number of codes of one element. */
   public int planes() {
     return this == TWO_BYTES ? 2 : 1;
   }
 
   /**
-   * The format of rows that weights are multiplied by.
+   * Returns the format of the rows that weights of a type multiply.
    *
    * @param transposed whether they are a transposed view
    * @param bits that rows keep of each number

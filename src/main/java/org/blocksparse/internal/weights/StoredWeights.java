@@ -5,13 +5,13 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Scheduler;
 
 /**
- * The memory of weights of a type: blocks of rows and columns. Operands are leased by the caller.
+ * The memory of blocks of weights of a type. The caller holds leases on the operands.
  *
  * @param scales one for each column of a block; null unless the type has some
  */
 public record StoredWeights(WeightType type, Storage elements, Storage scales)
     implements AutoCloseable {
-  /** Elements that are widened at once, and bytes that are copied. */
+  /** The number of elements widened, or bytes copied, at a time. */
   public static final int PIECE = 1 << 12;
 
   /**
@@ -49,7 +49,7 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
   }
 
   /**
-   * Weights of INT8 or BFLOAT16 in panels, the same numbers.
+   * Returns these INT8 or BFLOAT16 weights in panels, with the same numbers.
    *
    * @param byColumns whether a block lies column by column
    */
@@ -73,8 +73,8 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
   }
 
   /**
-   * Blocks of two weights of a type side by side: columns of these, then columns of the others. All
-   * are leased by the caller.
+   * Returns blocks that hold the columns of these weights, then the columns of others of the same
+   * type. The caller holds leases on all.
    *
    * @param name of these, for messages
    * @param others of as many blocks of the same sizes
@@ -116,7 +116,10 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
     }
   }
 
-  /** Pieces of several parts in turn, in new memory: the first of each part, then the second. */
+  /**
+   * Interleaves the pieces of several parts in new memory: the first piece of each part, then the
+   * second.
+   */
   public static Storage interleaved(
       Storage[] parts, long pieces, long pieceBytes, Scheduler scheduler) {
     Storage made = Storage.allocate((pieceBytes * pieces * parts.length + 3) / 4);
@@ -142,7 +145,7 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
     }
   }
 
-  /** The elements of four bytes that hold that many packed blocks. */
+  /** Returns the number of four-byte elements that hold packed blocks. */
   static long words(Panels panels, long blocks) {
     return (Math.multiplyExact(blocks, panels.blockBytes()) + 3) / 4;
   }
@@ -157,7 +160,7 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
     return new StoredWeights(type, made[0], type.hasScales() ? made[1] : null);
   }
 
-  /** Memory for blocks of weights, which {@link #putBlock} fills. */
+  /** Allocates memory for blocks of weights, which {@link #putBlock} fills. */
   public static StoredWeights allocate(WeightType type, long blocks, int rows, int columns) {
     return type.isPacked()
         ? allocateWords(type, words(new Panels(type, rows, columns), blocks), blocks * columns)
@@ -184,7 +187,7 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
     }
   }
 
-  /** The same weights in memory of their own, given how many there are. */
+  /** Returns a copy of the {@code weights} weights in new memory. */
   public StoredWeights copy(long weights) {
     long words = type.isPacked() ? elements.elements() : type.words(weights);
     long ofScales = scales == null ? 0 : scales.elements();
@@ -204,7 +207,7 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
     }
   }
 
-  /** The same memory with a lifetime within this one; see {@link Storage#view}. */
+  /** Returns a view of the same memory; see {@link Storage#view}. */
   public StoredWeights view() {
     return new StoredWeights(type, elements.view(), scales == null ? null : scales.view());
   }
@@ -232,7 +235,9 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
     }
   }
 
-  /** A copy with weights of another type, one of the two types FLOAT32, or of the same. */
+  /**
+   * Returns a copy with weights of another type. The types are equal, or one of them is FLOAT32.
+   */
   public StoredWeights as(
       String name, WeightType other, long blocks, int rows, int columns, Scheduler scheduler) {
     if (other == type) {
@@ -252,7 +257,7 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
     }
   }
 
-  /** The bytes that the weights take, their scales included. */
+  /** Returns the bytes of the weights, including their scales. */
   public long bytes(long blocks, int rows, int columns) {
     return blocks * blockBytes(rows, columns) + (scales == null ? 0 : 4 * scales.elements());
   }

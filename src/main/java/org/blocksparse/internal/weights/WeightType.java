@@ -6,40 +6,37 @@ import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * The type that weights are stored as; kernels compute with the floats that they stand for. {@link
- * Narrowing} makes them of floats.
+ * The type that weights are stored as. Kernels compute with the floats that they represent; {@link
+ * Narrowing} rounds floats to them.
  */
 public enum WeightType {
-  /** As it is. */
+  /** IEEE 754 binary32, without rounding. */
   FLOAT32(Blocksparse.BLOCKSPARSE_FLOAT32, 4),
   /** IEEE 754 binary16. */
   FLOAT16(Blocksparse.BLOCKSPARSE_FLOAT16, 2),
   /** The upper half of a float. */
   BFLOAT16(Blocksparse.BLOCKSPARSE_BFLOAT16, 2),
-  /**
-   * A whole number, times the scale of its column of the block or its row of the table; in blocks
-   * of layers, which are also trained from and searched by row.
-   */
+  /** An integer of 8 bits, times the scale of its column of the block or its row of the table. */
   INT8(Blocksparse.BLOCKSPARSE_INT8, 1),
-  /** BFLOAT16 in panels, for products alone, as all that follow; see {@link Panels}. */
+  /** BFLOAT16 in panels. This type and all below are for products only; see {@link Panels}. */
   PACKED_BFLOAT16(Blocksparse.BLOCKSPARSE_BFLOAT16),
   /** INT8 in panels. */
   PACKED_INT8(Blocksparse.BLOCKSPARSE_INT8),
-  /** A whole number of 8 bits, times a float16 for 32 rows of a column. */
+  /** An integer of 8 bits, times a float16 for 32 rows of a column. */
   Q8_0(Blocksparse.BLOCKSPARSE_Q8_0),
-  /** A whole number of 4 bits, times a float16 for 32 rows of a column. */
+  /** An integer of 4 bits, times a float16 for 32 rows of a column. */
   Q4_0(Blocksparse.BLOCKSPARSE_Q4_0),
   /** A float of 4 bits, times a power of two for 32 rows of a column. */
   MXFP4(Blocksparse.BLOCKSPARSE_MXFP4),
-  /** A whole number of 4 bits times a scale, less a minimum, both for 32 rows of a column. */
+  /** An integer of 4 bits times a scale, minus a minimum, both for 32 rows of a column. */
   Q4_K(Blocksparse.BLOCKSPARSE_Q4_K),
-  /** A whole number of 6 bits times a scale for 16 rows of a column. */
+  /** An integer of 6 bits times a scale for 16 rows of a column. */
   Q6_K(Blocksparse.BLOCKSPARSE_Q6_K),
-  /** A whole number of 5 bits times a scale, less a minimum, both for 32 rows of a column. */
+  /** An integer of 5 bits times a scale, minus a minimum, both for 32 rows of a column. */
   Q5_K(Blocksparse.BLOCKSPARSE_Q5_K),
-  /** A whole number of 2 bits times a scale, less a minimum, both for 16 rows of a column. */
+  /** An integer of 2 bits times a scale, minus a minimum, both for 16 rows of a column. */
   Q2_K(Blocksparse.BLOCKSPARSE_Q2_K),
-  /** A whole number of 5 bits times a float16, less another, both for 32 rows of a column. */
+  /** An integer of 5 bits times a float16, minus another float16, both for 32 rows of a column. */
   Q5_1(Blocksparse.BLOCKSPARSE_Q5_1),
   /** A value of a table of 16, times a float16 for 32 rows of a column. */
   IQ4_NL(Blocksparse.BLOCKSPARSE_IQ4_NL),
@@ -62,7 +59,10 @@ public enum WeightType {
     this(code, PACKED);
   }
 
-  /** Whether they lie in panels, which only forward products with rounded rows read. */
+  /**
+   * Returns whether weights are stored in panels, which only forward products with rounded rows
+   * read.
+   */
   public boolean isPacked() {
     return bytes == PACKED;
   }
@@ -82,29 +82,29 @@ public enum WeightType {
     return this == PACKED_INT8 ? INT8.name() : name();
   }
 
-  /** Its number in the C header, {@code blocksparse_element_type}. */
+  /** Returns the number in the C header, {@code blocksparse_element_type}. */
   public int code() {
     return code;
   }
 
-  /** Bytes of an element, unless the type is packed. */
+  /** Returns the bytes of an element of a type that is not packed. */
   public int bytes() {
     return bytes;
   }
 
-  /** The elements of four bytes that hold that many of these, unless the type is packed. */
+  /** Returns the number of four-byte words that hold elements of a type that is not packed. */
   public long words(long elements) {
     return (Math.multiplyExact(elements, (long) bytes) + 3) / 4;
   }
 
-  /** Whether elements have scales. */
+  /** Returns whether elements have scales. */
   public boolean hasScales() {
     return this == INT8 || this == PACKED_INT8;
   }
 
   /**
-   * Element {@code at} of a storage as a float, which its scale is still to be applied to; of types
-   * that are not packed.
+   * Returns element {@code at} of a storage as a float, before its scale is applied. The type is
+   * not packed.
    */
   public float get(Storage storage, long at) {
     return switch (this) {
@@ -115,7 +115,7 @@ public enum WeightType {
     };
   }
 
-  /** The float that a number of 16 bits stands for: of {@link #FLOAT16} or {@link #BFLOAT16}. */
+  /** Returns the float that 16 bits of {@link #FLOAT16} or {@link #BFLOAT16} represent. */
   public float widen(short bits) {
     return this == BFLOAT16 ? Float.intBitsToFloat(bits << 16) : widenFloat16(bits);
   }
@@ -126,14 +126,14 @@ public enum WeightType {
     if (magnitude >= HALF_INFINITY) {
       return Float.intBitsToFloat(sign | 0x7f800000 | ((magnitude & 0x3ff) << 13));
     }
-    // With the exponent of a float that is 2^112 times as small, then exactly scaled.
+    // The exponent is 112 too small for a float; the multiplication corrects it exactly.
     float value = Float.intBitsToFloat(magnitude << 13) * 0x1p112f;
     return Float.intBitsToFloat(sign | Float.floatToRawIntBits(value));
   }
 
   /**
-   * The number of 16 bits that is nearest to a finite one, of two the even one; infinite if it is
-   * beyond the largest by half of its last place or more.
+   * Returns the 16 bits nearest to a finite number, ties to even. Numbers of at least the largest
+   * plus half of its last place become infinite.
    */
   public short narrow(float value) {
     return this == BFLOAT16 ? narrowToBfloat16(value) : narrowToFloat16(value);
@@ -148,7 +148,7 @@ public enum WeightType {
     float magnitude = Math.abs(value);
     int sign = (Float.floatToRawIntBits(value) >>> 16) & 0x8000;
     if (magnitude < 0x1p-14f) {
-      // Subnormal: whole multiples of 2^-24, which a float of 2^-1 has as its last place.
+      // Subnormal numbers are multiples of 2^-24, which is the last place of floats from 0.5 on.
       return (short) (sign | (Float.floatToRawIntBits(magnitude + 0.5f) - 0x3f000000));
     }
     int bits = Float.floatToRawIntBits(magnitude);
