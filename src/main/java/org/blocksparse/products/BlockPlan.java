@@ -311,7 +311,7 @@ public final class BlockPlan implements AutoCloseable {
               + " rows, as inputs have, but was "
               + outputs.rows());
     }
-    requirePairs(Math.max(inputs.rows(), Math.max(inputs.entries(), outputs.entries())));
+    requirePairs(inputs.rows()); // before their offsets are copied
     try (OperandLease lease =
         CsrRows.from(outputs)
             .lease(CsrRows.from(inputs).lease(new OperandLease(), "inputs"), "outputs")) {
