@@ -43,7 +43,7 @@ public final class BackendReport {
     return report;
   }
 
-  /** Whether kernels are there and none of them errs. */
+  /** Returns whether kernels are there and none of them errs. */
   public boolean isGood() {
     return good;
   }
@@ -95,7 +95,7 @@ public final class BackendReport {
     }
   }
 
-  /** The needed artifacts, and a file of each. */
+  /** Returns the needed artifacts, and a file of each. */
   private static Map<String, String> wanted() {
     Map<String, String> wanted = new LinkedHashMap<>();
     wanted.put(
@@ -118,7 +118,7 @@ public final class BackendReport {
     return wanted;
   }
 
-  /** The name of the jar, folder or module that holds a file, without the way to it. */
+  /** Returns the name of the jar, folder or module that holds a file, without the way to it. */
   private static String container(String url, String file) {
     String holder = url.substring(0, url.length() - file.length()).replaceFirst("!?/$", "");
     return holder.substring(holder.lastIndexOf('/') + 1);

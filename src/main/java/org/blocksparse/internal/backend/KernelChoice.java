@@ -27,7 +27,7 @@ import org.blocksparse.internal.schedule.Scheduler;
 public final class KernelChoice {
   private static final Kernels JAVA = Kernels.java();
 
-  /** As many workers as there are processors, from the common pool. */
+  /** The engine of as many workers as there are processors. */
   public static final Engine COMMON = engine(Scheduler.common());
 
   /** The calling thread alone. */
@@ -105,8 +105,8 @@ public final class KernelChoice {
   }
 
   /**
-   * As above, or without those that may call OpenBLAS, whose number of threads is the whole
-   * process's: where it is not in use, that stays what it is.
+   * Returns the available kernels, or those of them that never call OpenBLAS, whose number of
+   * threads is the whole process's: a process that does not use it keeps its number.
    */
   static Map<String, Kernels> available(boolean withOpenBlas) {
     Map<String, Kernels> available = new LinkedHashMap<>();

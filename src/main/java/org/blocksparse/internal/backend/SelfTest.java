@@ -72,7 +72,7 @@ public final class SelfTest {
     this.failures = failures;
   }
 
-  /** The names of the kernels that are tested. */
+  /** Returns the names of the kernels that are tested. */
   public static Set<String> tested() {
     return kernels().keySet();
   }
@@ -266,7 +266,7 @@ public final class SelfTest {
     }
   }
 
-  /** Whether an element is another number than the reference's. */
+  /** Returns whether an element is another number than the reference's. */
   private static boolean differ(Storage actual, Storage expected, int elements) {
     for (int i = 0; i < elements; i++) {
       if (actual.getFloat(i) != expected.getFloat(i)) {

@@ -17,12 +17,12 @@ final class BuildId {
 
   private BuildId() {}
 
-  /** The build that these classes belong to. */
+  /** Returns the build that these classes belong to. */
   static String ofClasses() {
     return read(BuildId.class.getResource(FILE));
   }
 
-  /** The build of the native jar for a platform; null if there is no such jar. */
+  /** Returns the build of the native jar for a platform; null if there is no such jar. */
   static String ofLibrary(String platform) {
     String folder = BuildId.class.getPackageName().replace('.', '/') + "/" + platform + "/";
     return read(BuildId.class.getClassLoader().getResource(folder + FILE));

@@ -34,7 +34,7 @@ public final class NativeLibrary {
   private NativeLibrary() {}
 
   /**
-   * Whether the library is loaded, and memory comes from it.
+   * Returns whether the library is loaded, and memory comes from it.
    *
    * @throws UnsatisfiedLinkError if it is wanted and does not load; the message names the remedy
    */
@@ -177,7 +177,7 @@ public final class NativeLibrary {
             : "");
   }
 
-  /** Whether JavaCPP is on the class path; without it nothing of it must be named. */
+  /** Returns whether JavaCPP is on the class path; without it nothing of it must be named. */
   public static boolean hasJavaCpp() {
     try {
       Class.forName("org.bytedeco.javacpp.Loader", false, NativeLibrary.class.getClassLoader());
@@ -187,7 +187,7 @@ public final class NativeLibrary {
     }
   }
 
-  /** The message of the innermost exception that has one. */
+  /** Returns the message of the innermost exception that has one. */
   private static String innermost(Throwable failure) {
     String reason = failure.toString();
     for (Throwable t = failure; t != null; t = t.getCause()) {
@@ -197,7 +197,7 @@ public final class NativeLibrary {
   }
 
   /**
-   * The remedy if a library does not load.
+   * Returns the remedy if a library does not load.
    *
    * @param systemLibraries the folder of the loader of the C library
    */
@@ -228,7 +228,10 @@ public final class NativeLibrary {
         + " executables";
   }
 
-  /** Whether the JVM refuses native code, as from JDK 24 on with --illegal-native-access=deny. */
+  /**
+   * Returns whether the JVM refuses native code, as from JDK 24 on with
+   * --illegal-native-access=deny.
+   */
   private static boolean isDenied(Throwable failure) {
     for (Throwable t = failure; t != null; t = t.getCause()) {
       if (t instanceof IllegalCallerException) {
@@ -238,7 +241,7 @@ public final class NativeLibrary {
     return false;
   }
 
-  /** The option of the JVM that allows native code to JavaCPP and to this library. */
+  /** Returns the option of the JVM that allows native code to JavaCPP and to this library. */
   private static String nativeAccess() {
     return "--enable-native-access="
         + Stream.of(Loader.class, NativeLibrary.class)
@@ -247,7 +250,7 @@ public final class NativeLibrary {
             .collect(Collectors.joining(","));
   }
 
-  /** Whether a folder of libraries has the loader of musl, as Alpine's has. */
+  /** Returns whether a folder of libraries has the loader of musl, as Alpine's has. */
   private static boolean isMusl(Path folder) {
     try (DirectoryStream<Path> loaders = Files.newDirectoryStream(folder, "ld-musl-*.so.1")) {
       return loaders.iterator().hasNext();
@@ -266,7 +269,7 @@ public final class NativeLibrary {
     OpenBlas.check(platform);
   }
 
-  /** The instruction sets that this machine can execute, in ascending order. */
+  /** Returns the instruction sets that this machine can execute, in ascending order. */
   public static IntStream supportedIsas() {
     return isas().filter(isa -> Blocksparse.blocksparse_isa_supported(isa) != 0);
   }
@@ -275,22 +278,22 @@ public final class NativeLibrary {
     return IntStream.iterate(0, isa -> isaName(isa) != null, isa -> isa + 1);
   }
 
-  /** The number of an instruction set, or -1 if there is none of that name. */
+  /** Returns the number of an instruction set, or -1 if there is none of that name. */
   public static int isaOf(String name) {
     return isas().filter(isa -> isaName(isa).equals(name)).findFirst().orElse(-1);
   }
 
-  /** The name of an instruction set, or null if there is none of that number. */
+  /** Returns the name of an instruction set, or null if there is none of that number. */
   public static String isaName(int isa) {
     return NativeMemory.text(Blocksparse.blocksparse_isa_name(isa));
   }
 
-  /** The build of the library. */
+  /** Returns the build of the library. */
   public static String build() {
     return BuildId.ofClasses();
   }
 
-  /** The version of these classes, or null if they are not in a jar of ours. */
+  /** Returns the version of these classes, or null if they are not in a jar of ours. */
   public static String version() {
     try (InputStream in =
         NativeLibrary.class.getResourceAsStream(

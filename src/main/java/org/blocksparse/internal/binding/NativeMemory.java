@@ -25,12 +25,12 @@ public final class NativeMemory {
     Blocksparse.blocksparse_free(address, bytes);
   }
 
-  /** A text of the native library, whatever the encoding of the JVM; null of null. */
+  /** Returns a text of the native library, whatever the encoding of the JVM; null of null. */
   public static String text(BytePointer text) {
     return text == null ? null : text.getString(StandardCharsets.US_ASCII);
   }
 
-  /** Whether a mapped file has shrunk or cannot be read any more. */
+  /** Returns whether a mapped file has shrunk or cannot be read any more. */
   public static boolean isDamaged(long address) {
     return Blocksparse.blocksparse_map_is_damaged(address) != 0;
   }
@@ -40,14 +40,14 @@ public final class NativeMemory {
     Blocksparse.blocksparse_unmap(address);
   }
 
-  /** Where the content of a direct buffer of floats or ints begins, at its position. */
+  /** Returns where the content of a direct buffer of floats or ints begins, at its position. */
   public static long address(Buffer buffer) {
     return addressOf(buffer) + 4L * buffer.position();
   }
 
   /**
-   * A buffer over memory that stays the owner's: exactly those bytes, none if there are none. In
-   * native order.
+   * Returns a buffer over memory that stays the owner's: exactly those bytes, none if there are
+   * none. In native order.
    */
   public static ByteBuffer buffer(long address, int bytes) {
     return newBuffer(address, bytes).order(ByteOrder.nativeOrder());
@@ -60,8 +60,8 @@ public final class NativeMemory {
    */
   public static native boolean lock(long address, long bytes, boolean locked);
 
-  // In native/jni/buffers.cpp. JavaCPP's own way writes to the buffer it asked the JVM for without
-  // looking whether it got one.
+  // This is in native/jni/buffers.cpp: JavaCPP writes to the buffer that it asks the JVM for
+  // without a check that it got one.
 
   private static native ByteBuffer newBuffer(long address, long bytes);
 

@@ -16,7 +16,8 @@ public final class NativePath implements AutoCloseable {
   }
 
   /**
-   * The encoding in which the JDK hands names of files to the system; UTF-8 for ours on Windows.
+   * Returns the encoding in which the JDK hands names of files to the system; UTF-8 for ours on
+   * Windows.
    */
   public static Charset encoding() {
     boolean windows = System.getProperty("os.name").startsWith("Windows");
@@ -25,7 +26,7 @@ public final class NativePath implements AutoCloseable {
   }
 
   /**
-   * The absolute name of a file; null if it cannot be written in the encoding.
+   * Returns the absolute name of a file; null if it cannot be written in the encoding.
    *
    * @throws OutOfMemoryError if there is no memory for the name
    */

@@ -10,14 +10,14 @@ import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Loader;
 
 /**
- * Which OpenBLAS the kernels call. JavaCPP loads that of bytedeco's jar, but the system's linker
+ * The OpenBLAS that the kernels call. JavaCPP loads that of bytedeco's jar, but the system's linker
  * has the last word: it takes the first library of that name in the process, and where there is
  * none, one that is installed on the machine.
  */
 public final class OpenBlas {
   private OpenBlas() {}
 
-  /** The library as a resource of the jar for a platform. */
+  /** Returns the library as a resource of the jar for a platform. */
   public static String resource(String platform) {
     return "org/bytedeco/openblas/"
         + platform
@@ -38,8 +38,8 @@ public final class OpenBlas {
   }
 
   /**
-   * Whether it is one that JavaCPP has loaded, this one or that of another class loader; true as
-   * well if the system does not tell.
+   * Returns whether it is one that JavaCPP has loaded, this one or that of another class loader;
+   * true as well if the system does not tell.
    */
   public static boolean isLoadedByJavaCpp() {
     Path file = file();

@@ -11,13 +11,16 @@ import org.blocksparse.internal.binding.NativePath;
  * the group's bits of its mode are the mask of the list, and not what the group may do.
  */
 enum AccessList {
-  /** Neither file has one. Constants are in the order of {@code blocksparse_access_list}. */
+  /** Neither file has a list. Constants are in the order of {@code blocksparse_access_list}. */
   NONE,
   /** The new file has that of the old one. */
   COPIED,
   /** The list could not be read or not be given to the new file. */
   LOST,
-  /** Without the native library, or in another file system: whether there is one is not known. */
+  /**
+   * It is not known whether there is a list: the native library is missing, or the file system is
+   * another one.
+   */
   UNKNOWN;
 
   /**
@@ -39,7 +42,9 @@ enum AccessList {
     }
   }
 
-  /** On macOS, lists add to the mode or deny, and its bits are those of the group. */
+  /**
+   * Returns whether lists add to the mode or deny, whose bits are those of the group, as on macOS.
+   */
   private static boolean isApartFromMode(String system) {
     return system.startsWith("Mac");
   }

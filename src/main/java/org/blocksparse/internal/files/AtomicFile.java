@@ -38,7 +38,7 @@ public final class AtomicFile {
   public static void write(Path file, Content content) throws IOException {
     Path target = target(requireNonNull(file, "file").toAbsolutePath());
     Path folder = target.getParent();
-    // Told of the file that was asked for, and not of the one that is written first.
+    // The message names the file that was asked for, not the one that is written first.
     if (folder == null || Files.isDirectory(target)) {
       throw new FileSystemException(file.toString(), null, "is a folder");
     }
@@ -59,7 +59,7 @@ public final class AtomicFile {
     } catch (ReadOnlyFileSystemException e) {
       throw named(file, "its file system is read-only", e);
     } catch (IOException e) {
-      // Of the system, which does not say where the disk is full.
+      // The system's message does not say where the disk is full.
       throw e.getClass() == IOException.class ? named(file, e.getMessage(), e) : e;
     } finally {
       closeQuietly(openedFolder);
@@ -101,7 +101,8 @@ public final class AtomicFile {
           FileAccess.copy(target, temporary.path());
         }
       }
-      // On the disk of the system the lock is kept: nobody takes what is complete for left behind.
+      // On a disk of the system the lock is kept, so nobody takes a complete file for one that was
+      // left behind.
       Files.move(
           temporary.path(),
           target,
@@ -114,7 +115,7 @@ public final class AtomicFile {
     closeQuietly(temporary.channel());
   }
 
-  /** The same, with errors that name the file that was asked for. */
+  /** Returns this channel with errors that name the file that was asked for. */
   private static FileSystemException named(Path file, FileSystemException e) {
     if (e instanceof AccessDeniedException) {
       FileSystemException named = new AccessDeniedException(file.toString(), null, e.getReason());
@@ -132,8 +133,8 @@ public final class AtomicFile {
   }
 
   /**
-   * A folder to be flushed, opened before anything is written; null where that cannot be done: on
-   * Windows, in a folder that may not be read, in other file systems.
+   * Returns a folder to be flushed, opened before anything is written; null where that cannot be
+   * done: on Windows, in a folder that may not be read, in other file systems.
    */
   private static FileChannel openOrNull(Path folder) {
     try {

@@ -29,7 +29,7 @@ public final class Checkpoint implements AutoCloseable {
 
   /** A tensor, and the file that has it. */
   record Part(SafeTensorsReader reader, TensorEntry entry) {
-    /** The bytes where they lie; the caller closes them. */
+    /** Returns the bytes where they lie; the caller closes them. */
     Storage map(int elementBytes) throws IOException {
       Storage storage = reader.map(entry, elementBytes, "floats()");
       reader.keep();
@@ -104,17 +104,20 @@ public final class Checkpoint implements AutoCloseable {
     }
   }
 
-  /** The names of the tensors that the files have. */
+  /** Returns the names of the tensors that the files have. */
   public Set<String> names() {
     return parts.keySet();
   }
 
-  /** A tensor, or null. */
+  /** Returns a tensor, or null. */
   Part partOrNull(String name) {
     return parts.get(name);
   }
 
-  /** The exception for a tensor that is missing; it names the file that has it, if one is known. */
+  /**
+   * Returns the exception for a tensor that is missing; it names the file that has it, if one is
+   * known.
+   */
   MalformedException missing(String name) throws IOException {
     Path index = folder.resolve(INDEX);
     Set<String> of = new LinkedHashSet<>();
@@ -135,7 +138,7 @@ public final class Checkpoint implements AutoCloseable {
   }
 
   /**
-   * The configuration: strings, booleans, longs, doubles, lists and maps.
+   * Returns the configuration: strings, booleans, longs, doubles, lists and maps.
    *
    * @throws MalformedException if there is none, or it is not an object of JSON
    */

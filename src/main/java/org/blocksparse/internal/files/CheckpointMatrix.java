@@ -41,7 +41,7 @@ public record CheckpointMatrix(
 
   // ------------------------------------------------------------------------------------ headers
 
-  /** The names of all matrices and other tensors: those beside a matrix are left out. */
+  /** Returns the names of all matrices and other tensors: those beside a matrix are left out. */
   public static List<String> names(Checkpoint from) {
     List<String> names = new ArrayList<>();
     for (String name : from.names()) {
@@ -60,7 +60,10 @@ public record CheckpointMatrix(
     return names;
   }
 
-  /** The name without an ending, if there is a tensor of that name with another one; or null. */
+  /**
+   * Returns the name without an ending, if there is a tensor of that name with another one; or
+   * null.
+   */
   private static String base(Checkpoint from, String name, String ending, String other) {
     if (!name.endsWith(ending)) {
       return null;
@@ -234,7 +237,7 @@ public record CheckpointMatrix(
 
   // -------------------------------------------------------------------------------------- sizes
 
-  /** The matrices. */
+  /** Returns the matrices. */
   public int count() {
     int count = 1;
     for (int axis = 0; axis < dims.length - 2; axis++) {
@@ -243,22 +246,22 @@ public record CheckpointMatrix(
     return count;
   }
 
-  /** The outputs of a matrix. */
+  /** Returns the outputs of a matrix. */
   public int rows() {
     return dims.length < 2 ? 1 : (int) dims[dims.length - 2];
   }
 
-  /** The inputs. */
+  /** Returns the inputs. */
   public int columns() {
     return dims.length < 1 ? 1 : (int) dims[dims.length - 1];
   }
 
-  /** The name of the type that holds the same numbers, unless none does in as many bits. */
+  /** Returns the name of the type that holds the same numbers, unless none does in as many bits. */
   public String typeName() {
     return form == MatrixForm.FP8 ? form.name() : form.type().toString();
   }
 
-  /** The bytes in the file. */
+  /** Returns the bytes in the file. */
   public long bytes() {
     return codes.entry().bytes() + (scales == null ? 0 : scales.entry().bytes());
   }
@@ -278,7 +281,7 @@ public record CheckpointMatrix(
   // ------------------------------------------------------------------------------------ numbers
 
   /**
-   * The floats of one matrix, or of all, in new memory.
+   * Returns the floats of one matrix, or of all, in new memory.
    *
    * @param matrix its number; -1: all
    * @throws MalformedException if one is not finite
@@ -290,8 +293,8 @@ public record CheckpointMatrix(
   }
 
   /**
-   * The matrices of some tensors side by side, packed: those of one number are the columns of a
-   * block.
+   * Returns the matrices of some tensors side by side, packed: those of one number are the columns
+   * of a block.
    *
    * @param all of one form with blocks, and of one shape
    * @param alternating whether rows alternate between two halves, which are to follow each other
@@ -321,8 +324,9 @@ public record CheckpointMatrix(
   }
 
   /**
-   * The numbers of several tensors side by side, of forms without blocks: rows of the first, then
-   * those of the second. Those of one lie where they are in the file, or are floats in new memory.
+   * Returns the numbers of several tensors side by side, of forms without blocks: rows of the
+   * first, then those of the second. Those of one lie where they are in the file, or are floats in
+   * new memory.
    *
    * @param all of one form, and of one shape
    * @throws MalformedException if they cannot be used where they lie, or are not finite

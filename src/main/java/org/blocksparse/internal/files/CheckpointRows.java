@@ -78,7 +78,7 @@ final class CheckpointRows implements AutoCloseable {
     }
   }
 
-  /** The columns that share a scale. */
+  /** Returns the columns that share a scale. */
   private int blockColumns() {
     return scales == null ? columns : Math.min(of.blockColumns(), columns);
   }
@@ -87,7 +87,7 @@ final class CheckpointRows implements AutoCloseable {
     return Scheduler.ceilDiv(columns, blockColumns());
   }
 
-  /** The row of scales that a row of all matrices has. */
+  /** Returns the row of scales that a row of all matrices has. */
   private long scaleRow(long row) {
     if (of.blockRows() == Integer.MAX_VALUE) {
       return 0;
@@ -113,7 +113,7 @@ final class CheckpointRows implements AutoCloseable {
       }
     }
 
-    /** The scale of a block of columns; half of it for MXFP4, whose values are doubled. */
+    /** Returns the scale of a block of columns; half of it for MXFP4, whose values are doubled. */
     float scale(int block) {
       return switch (of.scales().entry().type()) {
         case F32 -> rowScales.getFloat(4 * block);
@@ -180,7 +180,7 @@ final class CheckpointRows implements AutoCloseable {
       return wrong;
     }
 
-    /** The code of a column; a column that is missing has the weight 0. */
+    /** Returns the code of a column; a column that is missing has the weight 0. */
     private int code(int column) {
       return column < columns ? halfByte(column) : 8;
     }
@@ -216,7 +216,7 @@ final class CheckpointRows implements AutoCloseable {
   }
 
   /**
-   * The floats of one matrix, or of all, in new memory.
+   * Returns the floats of one matrix, or of all, in new memory.
    *
    * @param matrix its number; -1: all
    * @throws MalformedException if one is not finite
@@ -246,7 +246,7 @@ final class CheckpointRows implements AutoCloseable {
     }
   }
 
-  /** The exception for a weight that is not finite, by the number of it. */
+  /** Returns the exception for a weight that is not finite, by the number of it. */
   private MalformedException notFinite(long element, float value) {
     if (scales != null) {
       long row = element / columns;
@@ -266,7 +266,7 @@ final class CheckpointRows implements AutoCloseable {
   }
 
   /**
-   * All rows as blocks of ggml.
+   * Returns all rows as blocks of ggml.
    *
    * @param alternating whether rows alternate between two halves, which are to follow each other
    * @throws MalformedException if a scale makes weights infinite, or cannot be kept exactly
@@ -299,7 +299,7 @@ final class CheckpointRows implements AutoCloseable {
     }
   }
 
-  /** The largest multiple of a scale that a code stands for. */
+  /** Returns the largest multiple of a scale that a code stands for. */
   private int largest() {
     return form == MatrixForm.MXFP4 ? 12 : 8;
   }

@@ -20,7 +20,7 @@ public final class Dimensions {
   private Dimensions() {}
 
   /**
-   * The number of elements, such that neither they nor their bytes overflow.
+   * Returns the number of elements, such that neither they nor their bytes overflow.
    *
    * @throws IllegalArgumentException if there can be no such tensor
    */

@@ -16,12 +16,12 @@ import java.util.Set;
 final class FileAccess {
   private FileAccess() {}
 
-  /** The access that the process gives new files. */
+  /** Returns the access that the process gives new files. */
   static FileAttribute<?>[] usual() {
     return new FileAttribute<?>[0];
   }
 
-  /** Until a new file has the access of an old one, nobody else can open it. */
+  /** Returns access for the owner alone, until a new file gets the access of an old one. */
   static FileAttribute<?>[] ofOwnerAlone(Path old) {
     return Files.getFileAttributeView(old, PosixFileAttributeView.class) == null
         ? usual()
@@ -56,7 +56,7 @@ final class FileAccess {
     }
     String old = PosixFilePermissions.toString(Files.getPosixFilePermissions(from));
     String both = both(old);
-    // Of another group, its people were among all others, and those of the old group are now.
+    // If the group changes, its members were among all others, and those of the old group are now.
     String others = sameGroup ? old.substring(6) : both;
     // These bits may be the mask of a list.
     String group = sameGroup && list == AccessList.NONE ? old.substring(3, 6) : both;
@@ -69,7 +69,10 @@ final class FileAccess {
     }
   }
 
-  /** Of a new file, which nobody can replace by a link; null where files have no modes. */
+  /**
+   * Returns the view of a new file, which nobody can replace by a link; null if files have no
+   * modes.
+   */
   private static PosixFileAttributeView view(Path file) {
     return Files.getFileAttributeView(
         file, PosixFileAttributeView.class, LinkOption.NOFOLLOW_LINKS);
@@ -88,7 +91,7 @@ final class FileAccess {
     }
   }
 
-  /** The rights that the group and all others share. */
+  /** Returns the rights that the group and all others share. */
   private static String both(String mode) {
     StringBuilder both = new StringBuilder();
     for (int bit = 3; bit < 6; bit++) {

@@ -24,12 +24,12 @@ public record LabelsFile(TensorEntry text, TensorEntry offsets, TensorEntry orde
     tensors.add(TensorSource.bytes(prefix + ModelNames.LABEL_TEXT, table.text()));
   }
 
-  /** The names of at most that many outputs; null if a file has none. */
+  /** Returns the names of at most that many outputs; null if a file has none. */
   public static LabelsFile orNull(SafeTensorsReader reader, int outputs) throws MalformedException {
     return orNull(reader, "", outputs);
   }
 
-  /** The names in tensors with a prefix; null if a file has none. */
+  /** Returns the names in tensors with a prefix; null if a file has none. */
   public static LabelsFile orNull(SafeTensorsReader reader, String prefix, int outputs)
       throws MalformedException {
     if (!reader.has(prefix + ModelNames.LABEL_OFFSETS)) {

@@ -15,13 +15,13 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.io.LoadOptions;
 
 /**
- * How a model is taken from its file.
+ * The settings of reading a model from its file.
  *
  * @param optimizerState whether it is read
  */
 public record LoadSettings(Memory memory, boolean optimizerState, Engine engine, Progress progress)
     implements LoadOptions {
-  /** Where W2 or the table of a bag, nearly all of a file, goes. */
+  /** The memory for W2 or the table of a bag, which is nearly all of a file. */
   public enum Memory {
     COPIED,
     MAPPED,
@@ -59,7 +59,7 @@ public record LoadSettings(Memory memory, boolean optimizerState, Engine engine,
     return engine;
   }
 
-  /** Whether W2 and the table are used where they lie. */
+  /** Returns whether W2 and the table are used where they lie. */
   public boolean isMapped() {
     return memory != Memory.COPIED;
   }
@@ -107,7 +107,7 @@ public record LoadSettings(Memory memory, boolean optimizerState, Engine engine,
     }
   }
 
-  /** The name of the operation in events. */
+  /** Returns the name of the operation in events. */
   public String verb() {
     return isMapped() ? "map" : "load";
   }
@@ -119,7 +119,7 @@ public record LoadSettings(Memory memory, boolean optimizerState, Engine engine,
         : SafeTensorsReader.open(file);
   }
 
-  /** The elements of a tensor where they lie; null if they are to be read. */
+  /** Returns the elements of a tensor where they lie; null if they are to be read. */
   public Storage mappedOrNull(SafeTensorsReader reader, TensorEntry entry) throws IOException {
     return isMapped() ? reader.mapElements(entry) : null;
   }

@@ -11,7 +11,7 @@ public final class MappedElements {
   private MappedElements() {}
 
   /**
-   * The elements, with a share of the mapping of their own.
+   * Returns the elements, with a share of the mapping of their own.
    *
    * @param name of the tensor, for messages
    * @param position where they begin in the file

@@ -39,22 +39,22 @@ public enum MatrixForm {
     this.blocks = blocks;
   }
 
-  /** The type that holds the same numbers. */
+  /** Returns the type that holds the same numbers. */
   public WeightType type() {
     return type;
   }
 
-  /** The blocks that hold the same numbers; null if rows lie as they are. */
+  /** Returns the blocks that hold the same numbers; null if rows lie as they are. */
   GgmlType blocks() {
     return blocks;
   }
 
-  /** Whether kernels read the numbers where they lie. */
+  /** Returns whether kernels read the numbers where they lie. */
   boolean isPlain() {
     return blocks == null && this != FP8;
   }
 
-  /** The bytes of that many codes of a row. */
+  /** Returns the bytes of that many codes of a row. */
   long rowBytes(int columns) {
     return switch (this) {
       case FLOAT32 -> 4L * columns;

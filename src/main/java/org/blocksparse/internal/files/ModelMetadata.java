@@ -60,12 +60,12 @@ public record ModelMetadata(Map<String, String> entries) {
     return new MalformedException("__metadata__", reason);
   }
 
-  /** The state of an optimizer beside weights of a type that is only read. */
+  /** Returns the state of an optimizer beside weights of a type that is only read. */
   public static MalformedException stateOfNarrow(String rule, Dtype type) {
     return wrong(rule + " is there, but weights of " + type + " are only read");
   }
 
-  /** A string that must be there. */
+  /** Returns a string that must be there. */
   public String get(String key) throws MalformedException {
     String value = entries.get(key);
     if (value == null) {
@@ -74,7 +74,7 @@ public record ModelMetadata(Map<String, String> entries) {
     return value;
   }
 
-  /** A number of steps. */
+  /** Returns a number of steps. */
   public long number(String key) throws MalformedException {
     String value = get(key);
     if (!value.matches("[0-9]{1,19}")) {
@@ -87,12 +87,12 @@ public record ModelMetadata(Map<String, String> entries) {
     }
   }
 
-  /** The rule whose state is in the file; null if there is none. */
+  /** Returns the rule whose state is in the file; null if there is none. */
   public Optimizer.Kind ruleOrNull(String key) throws MalformedException {
     return entries.containsKey(key) ? rule(key) : null;
   }
 
-  /** A rule that must be there. */
+  /** Returns a rule that must be there. */
   public Optimizer.Kind rule(String key) throws MalformedException {
     String name = get(key);
     try {
@@ -102,7 +102,7 @@ public record ModelMetadata(Map<String, String> entries) {
     }
   }
 
-  /** Those that are not the format's own. */
+  /** Returns the entries that are not the format's own. */
   public Map<String, String> ofUser() {
     Map<String, String> own = new TreeMap<>(entries);
     own.keySet().removeIf(key -> key.startsWith(ModelNames.RESERVED));

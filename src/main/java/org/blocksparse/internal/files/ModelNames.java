@@ -213,32 +213,32 @@ public final class ModelNames {
 
   private ModelNames() {}
 
-  /** The key of a part whose tensors have a prefix. */
+  /** Returns the key of a part whose tensors have a prefix. */
   public static String under(String prefix, String key) {
     return RESERVED + prefix + key.substring(RESERVED.length());
   }
 
-  /** The scales of weights of I8. */
+  /** Returns the scales of weights of I8. */
   public static String scales(String weights) {
     return weights + SCALES;
   }
 
-  /** The key of the type and the sizes of packed weights. */
+  /** Returns the key of the type and the sizes of packed weights. */
   public static String packed(String weights) {
     return PACKED + weights;
   }
 
-  /** A moment of a tensor. */
+  /** Returns a moment of a tensor. */
   public static String moment(int moment, String tensor) {
     return STATES[moment] + tensor;
   }
 
-  /** The steps that the blocks of a tensor have taken, if it has a count of its own. */
+  /** Returns the steps that the blocks of a tensor have taken, if it has a count of its own. */
   public static String steps(String tensor) {
     return STATE_STEPS + "." + tensor;
   }
 
-  /** The key of the rule of a tensor that has one of its own. */
+  /** Returns the key of the rule of a tensor that has one of its own. */
   public static String rule(String tensor) {
     return RULE + "." + tensor;
   }

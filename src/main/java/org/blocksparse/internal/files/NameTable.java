@@ -75,7 +75,7 @@ public final class NameTable implements Labels {
   }
 
   /**
-   * A table of names, in which duplicates are not looked for.
+   * Returns a table of names, in which duplicates are not looked for.
    *
    * @param offsets from 0 to the length of the text, never falling
    */
@@ -133,7 +133,8 @@ public final class NameTable implements Labels {
   }
 
   /**
-   * A table as it was in a file, of which no more is checked than that no access leaves the arrays.
+   * Returns a table as it was in a file, of which no more is checked than that no access leaves the
+   * arrays.
    *
    * @param offsets that {@link #requireOffsets} has let pass
    * @throws MalformedException if one might
@@ -274,7 +275,7 @@ public final class NameTable implements Labels {
     return ofLayer;
   }
 
-  /** The number of a name; -1 if there is none. */
+  /** Returns the number of a name; -1 if there is none. */
   public int find(byte[] name) {
     int hash = hash(name, 0, name.length);
     int low = 0;
@@ -331,17 +332,17 @@ public final class NameTable implements Labels {
     return hash;
   }
 
-  /** All names, one after the other; not to be changed. */
+  /** Returns all names, one after the other; not to be changed. */
   public byte[] text() {
     return text;
   }
 
-  /** Where names begin in the text, and the end of the last; not to be changed. */
+  /** Returns where names begin in the text, and the end of the last; not to be changed. */
   public int[] offsets() {
     return offsets;
   }
 
-  /** The order in which names are found; not to be changed. */
+  /** Returns the order in which names are found; not to be changed. */
   public int[] order() {
     return order;
   }

@@ -35,9 +35,9 @@ public final class NearestName {
   }
 
   /**
-   * The name with the fewest edits (letters inserted, deleted or replaced, case ignored), up to one
-   * for about three letters; else the first that begins with at least three letters given. Of
-   * several, it is the first. Empty if none is near.
+   * Returns the name with the fewest edits (letters inserted, deleted or replaced, case ignored),
+   * up to one for about three letters; else the first that begins with at least three letters
+   * given. Of several, it is the first. Empty if none is near.
    */
   public static Optional<String> of(String name, Collection<String> known) {
     if (name.length() > LONGEST) {
@@ -64,7 +64,7 @@ public final class NearestName {
     return Optional.ofNullable(nearest);
   }
 
-  /** The edit distance of Levenshtein. */
+  /** Returns the edit distance of Levenshtein. */
   private static int edits(String from, String to) {
     int[] before = new int[to.length() + 1];
     for (int j = 0; j <= to.length(); j++) {

@@ -26,7 +26,7 @@ final class PackedForm {
   }
 
   /**
-   * The panels that a text describes.
+   * Returns the panels that a text describes.
    *
    * @param name of the tensor, for messages
    */

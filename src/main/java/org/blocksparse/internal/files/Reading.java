@@ -21,7 +21,7 @@ public interface Reading<T> {
     }
   }
 
-  /** The exception for a file that is shorter than when it was mapped. */
+  /** Returns the exception for a file that is shorter than when it was mapped. */
   static FileFormatException shrunk(Path file) {
     return new FileFormatException(
         file,

@@ -11,7 +11,7 @@ public final class RegularFile {
   private RegularFile() {}
 
   /**
-   * A file that can be read, or none at all, which opening it shows.
+   * Returns a file that can be read, or none at all, which opening it shows.
    *
    * @throws MalformedException if it is a folder, or a pipe, which would wait for its other end
    */

@@ -85,7 +85,10 @@ public record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, St
     return new SafeTensorsHeader(tensors, keys);
   }
 
-  /** Whether a string can be the name of a tensor: nothing that some tool could take for a path. */
+  /**
+   * Returns whether a string can be the name of a tensor: nothing that some tool could take for a
+   * path.
+   */
   static boolean isName(String text) {
     return isText(text)
         && text.chars().allMatch(c -> c > ' ' && c != 0x7f && "/\\:".indexOf(c) < 0)
@@ -94,9 +97,9 @@ public record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, St
         && !text.equals(METADATA);
   }
 
-  /** Whether a string can be written as UTF-8: it holds no half of a pair of surrogates. */
+  /** Returns whether a string can be written as UTF-8: it holds no half of a pair of surrogates. */
   public static boolean isText(String text) {
-    // Nothing is made of it: that of a file that is refused later may be as long as a header.
+    // No string is made of it, since in a file that is refused later it may be as long as a header.
     for (int i = 0; i < text.length(); i++) {
       if (Character.isSurrogate(text.charAt(i))) {
         if (Character.charCount(text.codePointAt(i)) == 1) {
@@ -108,7 +111,7 @@ public record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, St
     return true;
   }
 
-  /** Whether a string with such a letter takes two bytes for each. */
+  /** Returns whether a string with such a letter takes two bytes for each. */
   static boolean isWide(int letter) {
     return letter > 0xff;
   }

@@ -100,7 +100,9 @@ final class SafeTensorsHeaderParser {
     }
   }
 
-  /** The current string, which is looked at before it is made if it could take much memory. */
+  /**
+   * Returns the current string, which is looked at before it is made if it could take much memory.
+   */
   private String text(String part) throws IOException {
     if (json.getTextLength() > LONGEST_WIDE) {
       json.getText(new LatinOnly(part));

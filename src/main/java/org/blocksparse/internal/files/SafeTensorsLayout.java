@@ -5,7 +5,10 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 
-/** Where the tensors of a new file lie: one after the other, in the order that they are added. */
+/**
+ * The places of the tensors of a new file: one after the other, in the order in which they are
+ * added.
+ */
 public final class SafeTensorsLayout {
   private final List<TensorEntry> entries = new ArrayList<>();
   private long dataBytes;
@@ -42,17 +45,17 @@ public final class SafeTensorsLayout {
     return this;
   }
 
-  /** Where the tensor that is aligned begins. */
+  /** Returns where the tensor that is aligned begins. */
   long alignedBegin() {
     return alignedBegin;
   }
 
-  /** The tensors in their order. */
+  /** Returns the tensors in their order. */
   List<TensorEntry> entries() {
     return Collections.unmodifiableList(entries);
   }
 
-  /** The bytes of all tensors. */
+  /** Returns the bytes of all tensors. */
   long dataBytes() {
     return dataBytes;
   }

@@ -36,7 +36,7 @@ public final class SafeTensorsReader implements AutoCloseable {
   /** Elements that are copied at once. */
   private static final int PIECE = 1 << 20;
 
-  /** Where bytes come from. */
+  /** The source of the bytes. */
   private interface Input extends Closeable {
     void read(long position, ByteBuffer into) throws IOException;
 
@@ -126,8 +126,9 @@ public final class SafeTensorsReader implements AutoCloseable {
   }
 
   /**
-   * As {@link #open}, for several threads, which read one after the other. If the file is one of
-   * the system, an interrupt of a thread that reads ends what it does and nothing else.
+   * Opens a file as {@link #open} does, for several threads, which read one after the other. If the
+   * file is one of the system, an interrupt of a thread that reads ends what it does and nothing
+   * else.
    *
    * @throws MalformedException if it is not a safetensors file
    */
@@ -222,7 +223,10 @@ public final class SafeTensorsReader implements AutoCloseable {
     }
   }
 
-  /** What begins with these four bytes, which as a length would be more than the limit; or null. */
+  /**
+   * Returns the kind of file that begins with these four bytes, which as a length would be above
+   * the limit; or null.
+   */
   private static String otherKind(int beginning) {
     return switch (beginning) {
       case 0x46554747 -> "a GGUF file of llama.cpp, which GgufFile reads";
@@ -233,7 +237,7 @@ public final class SafeTensorsReader implements AutoCloseable {
     };
   }
 
-  /** Whether these are letters, which as a length would be more than any file has. */
+  /** Returns whether these are letters, which as a length would be more than any file has. */
   private static boolean isText(byte[] bytes) {
     for (byte b : bytes) {
       if (!(b >= ' ' && b < 0x7f) && b != '\t' && b != '\n' && b != '\r') {
@@ -265,23 +269,23 @@ public final class SafeTensorsReader implements AutoCloseable {
     }
   }
 
-  /** The strings that belong to all of the file. */
+  /** Returns the strings that belong to all of the file. */
   public Map<String, String> metadata() {
     return Collections.unmodifiableMap(header.metadata());
   }
 
-  /** From now on, shows only the part with a prefix: its tensors and keys, without the prefix. */
+  /** Narrows the reader to the part with a prefix: its tensors and keys, without the prefix. */
   void narrow(String prefix) {
     header = header.under(prefix);
   }
 
-  /** All tensors, in the order of the header. */
+  /** Returns all tensors, in the order of the header. */
   public Collection<TensorEntry> entries() {
     return Collections.unmodifiableCollection(header.entries().values());
   }
 
   /**
-   * A tensor of any number of dimensions that must be there.
+   * Returns a tensor of any number of dimensions that must be there.
    *
    * @throws MalformedException if it is not, or has another type
    */
@@ -294,7 +298,7 @@ public final class SafeTensorsReader implements AutoCloseable {
   }
 
   /**
-   * A tensor that must be there.
+   * Returns a tensor that must be there.
    *
    * @throws MalformedException if it is not, or has another type or number of dimensions
    */
@@ -316,18 +320,18 @@ public final class SafeTensorsReader implements AutoCloseable {
     return entry;
   }
 
-  /** The type of a tensor; null if there is none of that name. */
+  /** Returns the type of a tensor; null if there is none of that name. */
   public Dtype typeOrNull(String name) {
     TensorEntry entry = header.entries().get(name);
     return entry == null ? null : entry.type();
   }
 
-  /** Whether there is a tensor of that name. */
+  /** Returns whether there is a tensor of that name. */
   public boolean has(String name) {
     return header.entries().containsKey(name);
   }
 
-  /** As {@link #entryOfRank}, with exactly these dimensions. */
+  /** Returns what {@link #entryOfRank} does, with exactly these dimensions. */
   public TensorEntry entry(String name, Dtype type, long... dims) throws MalformedException {
     TensorEntry entry = entryOfRank(dims.length, name, type);
     if (!Arrays.equals(entry.dims(), dims)) {
@@ -344,7 +348,7 @@ public final class SafeTensorsReader implements AutoCloseable {
   }
 
   /**
-   * The floats of a tensor in new memory.
+   * Returns the floats of a tensor in new memory.
    *
    * @throws MalformedException if one is not finite
    */
@@ -380,7 +384,7 @@ public final class SafeTensorsReader implements AutoCloseable {
   }
 
   /**
-   * The elements of a tensor of F16, BF16 or I8 in new memory.
+   * Returns the elements of a tensor of F16, BF16 or I8 in new memory.
    *
    * @throws MalformedException if one is not finite
    */
@@ -411,7 +415,7 @@ public final class SafeTensorsReader implements AutoCloseable {
     return storage;
   }
 
-  /** The integers of a tensor of I32, U16 or U8 that fits into an array. */
+  /** Returns the integers of a tensor of I32, U16 or U8 that fits into an array. */
   public int[] readInts(TensorEntry entry) throws IOException {
     int[] ints = new int[Math.toIntExact(entry.size())];
     for (int begin = 0; begin < ints.length; begin = pieceEnd(begin, ints.length)) {
@@ -428,12 +432,14 @@ public final class SafeTensorsReader implements AutoCloseable {
     return ints;
   }
 
-  /** Where the piece ends that begins there in an array. A whole piece more may be no int. */
+  /**
+   * Returns where the piece ends that begins there in an array. A whole piece more may be no int.
+   */
   static int pieceEnd(int begin, int length) {
     return begin + Math.min(PIECE, length - begin);
   }
 
-  /** The bytes of a tensor that fits into an array. */
+  /** Returns the bytes of a tensor that fits into an array. */
   public byte[] readBytes(TensorEntry entry) throws IOException {
     byte[] all = new byte[Math.toIntExact(entry.size())];
     for (int begin = 0; begin < all.length; begin = pieceEnd(begin, all.length)) {
@@ -461,7 +467,8 @@ public final class SafeTensorsReader implements AutoCloseable {
   }
 
   /**
-   * The elements of a tensor where they lie. The mapping ends when the last of them is freed.
+   * Returns the elements of a tensor where they lie. The mapping ends when the last of them is
+   * freed.
    *
    * @throws MalformedException if they lie where none can be used
    * @throws UnsupportedOperationException if the machine has another byte order than the file
@@ -471,7 +478,7 @@ public final class SafeTensorsReader implements AutoCloseable {
   }
 
   /**
-   * The bytes of a tensor where they lie; see {@link #mapElements}.
+   * Returns the bytes of a tensor where they lie; see {@link #mapElements}.
    *
    * @param elementBytes of what is read there at once
    * @param otherWay what reads them into memory, for messages

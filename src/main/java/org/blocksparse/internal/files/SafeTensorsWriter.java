@@ -27,7 +27,7 @@ public final class SafeTensorsWriter {
   private long written;
 
   /**
-   * A writer of one file.
+   * Returns a writer of one file.
    *
    * @throws IllegalArgumentException if that many tensors, or that much metadata, could not be read
    *     again
@@ -41,19 +41,21 @@ public final class SafeTensorsWriter {
     this.total = header.length + layout.dataBytes();
   }
 
-  /** Whether a string can be among the metadata: it holds no half of a pair of surrogates. */
+  /**
+   * Returns whether a string can be among the metadata: it holds no half of a pair of surrogates.
+   */
   public static boolean isText(String text) {
     return SafeTensorsHeader.isText(text);
   }
 
-  /** Whether a string can be the name of a tensor, so that the file can be read again. */
+  /** Returns whether a string can be the name of a tensor, so that the file can be read again. */
   public static boolean isName(String text) {
     return SafeTensorsHeader.isName(text);
   }
 
   /**
-   * Where the next bytes go: to a tensor, from one of its bytes on. For those who have tensors in
-   * another order than the file, or by pieces; all of them come once.
+   * Moves to one of the bytes of a tensor, for callers who have tensors in another order than the
+   * file, or in pieces; every byte is written once.
    *
    * @throws IllegalArgumentException if the layout has no such tensor
    */
@@ -91,7 +93,7 @@ public final class SafeTensorsWriter {
   }
 
   /**
-   * Nothing is missing.
+   * Requires that nothing is missing.
    *
    * @throws IllegalStateException if it is
    */

@@ -109,7 +109,7 @@ public record SaveSettings(
   }
 
   /**
-   * There is no other layer.
+   * Requires that there is no other layer.
    *
    * @throws IllegalArgumentException if there is one
    */
@@ -121,7 +121,7 @@ public record SaveSettings(
     }
   }
 
-  /** The metadata to be written, given those that the layer has. */
+  /** Returns the metadata to be written, given those that the layer has. */
   public Map<String, String> metadataOr(Map<String, String> ofLayer) {
     return metadata != null ? metadata : ofLayer;
   }

@@ -49,7 +49,7 @@ final class TemporaryFile {
   }
 
   /**
-   * A new file in the folder of another.
+   * Returns a new file in the folder of another.
    *
    * @param locked whether it is in a file system that has locks, and keeps what is left behind
    * @param replaces whether the other one is there; it gives one that is locked its access
@@ -61,8 +61,8 @@ final class TemporaryFile {
       TemporaryFile file = new TemporaryFile(path, open(path, access));
       try {
         if (replaces && locked) {
-          // Before the lock: to change a mode, Java opens and closes the file, which ends all
-          // locks that the process has on it.
+          // The mode is set before the lock: for this Java opens and closes the file, which ends
+          // all locks that the process has on it.
           FileAccess.copy(target, path);
         }
         if (!locked || (file.isLocked() && Files.exists(path))) {
@@ -118,7 +118,8 @@ final class TemporaryFile {
   }
 
   private static void deleteIfNobodys(Path file) {
-    // To be read and shared: what replaces a file that must not be written has its mode already.
+    // The file is opened to read and share, since one that replaces a read-only file has that mode
+    // already.
     try (FileChannel channel =
             FileChannel.open(file, StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
         FileLock lock = channel.tryLock(0, Long.MAX_VALUE, true)) {
@@ -126,9 +127,10 @@ final class TemporaryFile {
         Files.deleteIfExists(file);
       }
     } catch (OverlappingFileLockException e) {
-      // Of this process after all: another loader's classes, where the system knows no start.
+      // The file is of this process after all: other classes made it, and the system knows no
+      // start.
     } catch (IOException e) {
-      // As below; it says nothing about the other files.
+      // The error says nothing about the other files, as below.
     }
   }
 
@@ -137,7 +139,7 @@ final class TemporaryFile {
     return PREFIX + UUID.nameUUIDFromBytes(name) + "-";
   }
 
-  /** Whether a name, as it stands in an exception, is that of such a file. */
+  /** Returns whether a name, as it stands in an exception, is that of such a file. */
   static boolean isNameOfOne(String file) {
     return file != null && file.contains(PREFIX);
   }

@@ -11,7 +11,7 @@ import org.blocksparse.internal.memory.GrowingArrays;
  * @param bytes the bytes of its elements
  */
 public record TensorEntry(String name, String typeName, long[] dims, long begin, long bytes) {
-  /** A tensor of a type that this library knows. */
+  /** Returns a tensor of a type that this library knows. */
   static TensorEntry of(String name, Dtype type, long[] dims, long begin) {
     int elementBytes = type.bytes();
     long size = Dimensions.size(dims, elementBytes);
@@ -23,17 +23,17 @@ public record TensorEntry(String name, String typeName, long[] dims, long begin,
     return new TensorEntry(other, typeName, dims, begin, bytes);
   }
 
-  /** Its type. */
+  /** Returns the type of the tensor. */
   public Dtype type() {
     return Dtype.named(typeName);
   }
 
-  /** The number of its elements; of {@link Dtype#OTHER}, of its bytes. */
+  /** Returns the number of its elements; of {@link Dtype#OTHER}, of its bytes. */
   public long size() {
     return bytes / type().bytes();
   }
 
-  /** Where it ends, as {@link #begin}. */
+  /** Returns where it ends, as {@link #begin}. */
   long end() {
     return begin + bytes;
   }
@@ -43,7 +43,7 @@ public record TensorEntry(String name, String typeName, long[] dims, long begin,
     return MalformedException.excerpt(typeName) + " " + Dimensions.text(dims);
   }
 
-  /** A dimension of a layer, as builders allow it. */
+  /** Returns a dimension of a layer, as builders allow it. */
   public int dimension(int axis) throws MalformedException {
     long dim = dims[axis];
     if (dim < 1 || dim > GrowingArrays.MAX_LENGTH) {

@@ -37,7 +37,7 @@ public record TensorSource(String name, Dtype type, long[] dims, Elements elemen
     void take(ByteBuffer bytes) throws IOException;
   }
 
-  /** A buffer for {@link #forEachPiece} of any tensor. */
+  /** Returns a buffer for {@link #forEachPiece} of any tensor. */
   public static ByteBuffer buffer() {
     return ByteBuffer.allocateDirect(4 * PIECE).order(ByteOrder.LITTLE_ENDIAN);
   }
@@ -127,7 +127,7 @@ public record TensorSource(String name, Dtype type, long[] dims, Elements elemen
         });
   }
 
-  /** A list of integers. */
+  /** Returns a list of integers. */
   public static TensorSource ints(String name, int[] values) {
     return new TensorSource(
         name,
@@ -136,7 +136,7 @@ public record TensorSource(String name, Dtype type, long[] dims, Elements elemen
         (begin, count, into) -> into.asIntBuffer().put(values, (int) begin, count));
   }
 
-  /** A list of bytes. */
+  /** Returns a list of bytes. */
   public static TensorSource bytes(String name, byte[] values) {
     return new TensorSource(
         name,

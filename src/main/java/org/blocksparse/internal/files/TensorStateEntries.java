@@ -86,7 +86,7 @@ public record TensorStateEntries(
     }
   }
 
-  /** How many steps each block has taken. */
+  /** Returns how many steps each block has taken. */
   public static int[] readSteps(SafeTensorsReader reader, TensorEntry entry) throws IOException {
     int[] steps = reader.readInts(entry);
     for (int i = 0; i < steps.length; i++) {
@@ -98,7 +98,7 @@ public record TensorStateEntries(
     return steps;
   }
 
-  /** The values that a moment may have, given how many a rule keeps. */
+  /** Returns the values that a moment may have, given how many a rule keeps. */
   public static SafeTensorsReader.Values values(int moment, int moments) {
     // The last, of Adagrad the only one, is made of squares, whose root a step takes.
     return moment == moments - 1

@@ -43,7 +43,7 @@ public final class WeightsFile implements AutoCloseable {
   private String firstPacked;
 
   /**
-   * A file that is written.
+   * Returns a file that is written.
    *
    * @param kind what is saved, for events
    */
@@ -61,7 +61,7 @@ public final class WeightsFile implements AutoCloseable {
   @SuppressWarnings("ArrayRecordComponent")
   public record Grid(
       String name, long blocks, int rows, int columns, long[] dims, long[] scaleDims) {
-    /** The blocks of a product. */
+    /** Returns the blocks of a product. */
     static Grid ofBlocks(String name, long[] dims) {
       long[] scaleDims = {dims[0], dims[1], dims[3]};
       return new Grid(name, dims[0] * dims[1], (int) dims[2], (int) dims[3], dims, scaleDims);
@@ -89,7 +89,7 @@ public final class WeightsFile implements AutoCloseable {
     addAsTheyAre(new Grid(name, 1, 1, Math.toIntExact(count), dims, null), weights);
   }
 
-  /** The tensors of the file so far; others may be added. */
+  /** Returns the tensors of the file so far; others may be added. */
   public List<TensorSource> tensors() {
     return tensors;
   }
@@ -235,7 +235,7 @@ public final class WeightsFile implements AutoCloseable {
 
   // ------------------------------------------------------------------------------------ reading
 
-  /** The type of a tensor that holds weights. */
+  /** Returns the type of a tensor that holds weights. */
   public static Dtype dtype(WeightType type) {
     return switch (type) {
       case FLOAT32 -> Dtype.F32;
@@ -246,7 +246,7 @@ public final class WeightsFile implements AutoCloseable {
     };
   }
 
-  /** The type of a file's tensor; floats if it is none of ours. */
+  /** Returns the type of a file's tensor; floats if it is none of ours. */
   public static WeightType typeOf(SafeTensorsReader reader, String name) {
     Dtype found = reader.typeOrNull(name);
     for (WeightType type : WeightType.values()) {
@@ -257,7 +257,7 @@ public final class WeightsFile implements AutoCloseable {
     return WeightType.FLOAT32;
   }
 
-  /** Whether a tensor is one of blocks; of floats, one or more matrices are, too. */
+  /** Returns whether a tensor is one of blocks; of floats, one or more matrices are, too. */
   public static boolean areBlocks(TensorEntry entry) {
     int rank = entry.dims().length;
     return rank == BLOCKS_RANK || (entry.type() != Dtype.I8 && (rank == 2 || rank == 3));
@@ -331,7 +331,7 @@ public final class WeightsFile implements AutoCloseable {
       return reader.entryOfRank(BLOCKS_RANK, name, dtype(type));
     }
 
-    /** Of matrices (n, rows, columns), (n, 1, rows, columns). */
+    /** Returns the blocks of matrices: (n, 1, rows, columns) for (n, rows, columns). */
     private static long[] ofBlocks(long[] dims) {
       int rank = dims.length;
       return rank == BLOCKS_RANK
@@ -345,7 +345,7 @@ public final class WeightsFile implements AutoCloseable {
       return (inPlace ? 0 : elements.bytes()) + (scales == null ? 0 : scales.bytes());
     }
 
-    /** The weights, with INT8 packed. */
+    /** Returns the weights, with INT8 packed. */
     public StoredWeights read(SafeTensorsReader reader, boolean mapped) throws IOException {
       if (type == WeightType.INT8) {
         try (StoredWeights rows = WeightsFile.read(reader, type, elements, scales, null)) {
@@ -377,7 +377,7 @@ public final class WeightsFile implements AutoCloseable {
   }
 
   /**
-   * The weights of a product, of any type.
+   * Returns the weights of a product, of any type.
    *
    * @param mapped whether they are used where they lie, or read into memory and checked
    */
@@ -387,7 +387,7 @@ public final class WeightsFile implements AutoCloseable {
     return new FoundBlocks(found.dims(), found.read(reader, mapped));
   }
 
-  /** Of an empty tensor, dimensions may be anything. */
+  /** The dimensions of an empty tensor may be anything. */
   private static void requireInts(String name, long... dims) throws MalformedException {
     for (long dim : dims) {
       if (dim > Integer.MAX_VALUE) {
@@ -397,7 +397,7 @@ public final class WeightsFile implements AutoCloseable {
     }
   }
 
-  /** Whether a file holds packed weights of that name. */
+  /** Returns whether a file holds packed weights of that name. */
   public static boolean isPacked(SafeTensorsReader reader, String name) {
     return reader.typeOrNull(name) == Dtype.U8
         && reader.metadata().containsKey(ModelNames.packed(name));
@@ -424,7 +424,7 @@ public final class WeightsFile implements AutoCloseable {
     return new StoredWeights(type, storage, readScalesOrNull(reader, scales));
   }
 
-  /** The scales of a tensor; null of null. */
+  /** Returns the scales of a tensor; null of null. */
   private static Storage readScalesOrNull(SafeTensorsReader reader, TensorEntry entry)
       throws IOException {
     if (entry == null) {

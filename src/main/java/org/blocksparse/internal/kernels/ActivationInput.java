@@ -6,7 +6,7 @@ import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * What {@code gate * f(z)} is made of, for each row.
+ * The operands of {@code gate * f(z)}, for each row.
  *
  * @param n the size of a row that comes out
  * @param z rows of n, or of 2 n if the function is gated

@@ -63,7 +63,7 @@ public final class Engine implements Workers {
   private final Supplier<Kernels> kernels;
 
   /**
-   * An engine.
+   * Returns an engine.
    *
    * @param kernels called by each operation, so that kernels are chosen when they are first used
    */
@@ -91,7 +91,7 @@ public final class Engine implements Workers {
   }
 
   /**
-   * The kernels.
+   * Returns the kernels.
    *
    * @throws UnsatisfiedLinkError if native kernels should run but cannot
    */
@@ -99,12 +99,12 @@ public final class Engine implements Workers {
     return kernels.get();
   }
 
-  /** The threads. */
+  /** Returns the threads. */
   public Scheduler scheduler() {
     return scheduler;
   }
 
-  /** The most threads that work on one operation, the calling one included. */
+  /** Returns the most threads that work on one operation, the calling one included. */
   @Override
   public int max() {
     return scheduler.maxWorkers();
@@ -126,14 +126,17 @@ public final class Engine implements Workers {
     scheduler.run(tasks, work, shares, body);
   }
 
-  /** The width of the bands that {@code size} is cut into, given how many are wanted. */
+  /** Returns the width of the bands that {@code size} is cut into, given how many are wanted. */
   static int bandWidth(int size, long wanted) {
     long bands = Math.max(1, Math.min(wanted, size / MIN_BAND));
     long width = ceilDiv(size, bands);
     return (int) Math.min(size, (width + MIN_BAND - 1) / MIN_BAND * MIN_BAND);
   }
 
-  /** Where the band of that width ends which begins at {@code begin}; the last one is shorter. */
+  /**
+   * Returns where the band of that width ends which begins at {@code begin}; the last one is
+   * shorter.
+   */
   static int bandEnd(int begin, int width, int size) {
     return (int) Math.min((long) begin + width, size); // the sum may be no int
   }
@@ -211,7 +214,7 @@ public final class Engine implements Workers {
     scheduler.run(stage.tasks(), stage.work(), stage.body());
   }
 
-  /** The stage that rounds rows. */
+  /** Returns the stage that rounds rows. */
   Scheduler.Stage rounding(Rows a, RoundedRows rounded) {
     Kernels used = kernels();
     return new Scheduler.Stage(
@@ -278,8 +281,8 @@ public final class Engine implements Workers {
   }
 
   /**
-   * The width of the bands that a product is cut into by columns. Bands of few pairs are as few as
-   * give all workers the same number of tasks.
+   * Returns the width of the bands that a product is cut into by columns. Bands of few pairs are as
+   * few as give all workers the same number of tasks.
    */
   private int bandWidth(BlockProduct product) {
     int chunks = product.schedule().chunks();

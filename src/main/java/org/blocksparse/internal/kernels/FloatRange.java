@@ -5,7 +5,7 @@ package org.blocksparse.internal.kernels;
 public final class FloatRange {
   private FloatRange() {}
 
-  /** As a float that is finite if the value is, the largest or lowest where it is beyond those. */
+  /** Returns the nearest float; of a finite value beyond the floats, the largest or lowest one. */
   public static float nearestFinite(double value) {
     return Double.isInfinite(value)
         ? (float) value

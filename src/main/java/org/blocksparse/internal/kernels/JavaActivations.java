@@ -15,7 +15,7 @@ final class JavaActivations {
 
   private JavaActivations() {}
 
-  /** The function at z; of a gated one, that of the first half. */
+  /** Returns the function at z; of a gated one, that of the first half. */
   static double value(Activation function, double z) {
     return switch (function) {
       case IDENTITY -> z;
@@ -32,7 +32,7 @@ final class JavaActivations {
     };
   }
 
-  /** Its derivative at z. */
+  /** Returns the derivative of a function at z. */
   static double slope(Activation function, double z) {
     return switch (function) {
       case IDENTITY -> 1;
@@ -53,14 +53,14 @@ final class JavaActivations {
     };
   }
 
-  /** The factor of the first half's function, given an element of the second half. */
+  /** Returns the factor of the first half's function, given an element of the second half. */
   static double second(Activation function, double x) {
     return function == Activation.CLAMPED_SWIGLU
         ? Math.max(-CLAMPED_LIMIT, Math.min(x, CLAMPED_LIMIT)) + 1
         : x;
   }
 
-  /** Its derivative. */
+  /** Returns the second derivative of a function at x. */
   static double secondSlope(Activation function, double x) {
     return function == Activation.CLAMPED_SWIGLU && Math.abs(x) > CLAMPED_LIMIT ? 0 : 1;
   }
@@ -73,14 +73,14 @@ final class JavaActivations {
     return GELU_TANH_SCALE * (z + GELU_TANH_CUBE * z * z * z);
   }
 
-  /** The share of a normal distribution that is below z. */
+  /** Returns the share of a normal distribution that is below z. */
   private static double normalCumulative(double z) {
     double x = Math.abs(z) * ROOT_HALF;
     double below = 0.5 * complementaryError(x);
     return z < 0 ? below : 1 - below;
   }
 
-  /** Where the sum takes over from the fraction. */
+  /** The argument below which the sum is used, and above it the fraction. */
   private static final double MIDDLE = 2.5;
 
   private static final int FRACTION_TERMS = 60;

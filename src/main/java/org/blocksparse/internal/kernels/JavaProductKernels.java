@@ -137,13 +137,15 @@ final class JavaProductKernels implements ProductKernels {
     return largest;
   }
 
-  /** As with AMX, which few machines have: tests compare such rows with others. */
+  /**
+   * AMX reads rows in order, too, but few machines have it: tests compare such rows with others.
+   */
   @Override
   public boolean readsRowsInOrder() {
     return true;
   }
 
-  /** In float, and in the order of the native kernels: the bits are theirs. */
+  /** Sums are in float and in the order of the native kernels, so the bits are theirs. */
   @Override
   public void packedGemm(
       PackedProduct product, int begin, int end, int columnBegin, int columnEnd) {
@@ -222,7 +224,7 @@ final class JavaProductKernels implements ProductKernels {
     return sum;
   }
 
-  /** A sum and a row times column q of a block. */
+  /** Returns a sum and a row times column q of a block. */
   private static float plusDot(float sum, RoundedRows a, int row, Blocks w, int i, int j, int q) {
     return switch (a.format()) {
       case BFLOAT16 -> sum + dotOfPairs(a, row, w, i, j, q);
@@ -231,7 +233,7 @@ final class JavaProductKernels implements ProductKernels {
     };
   }
 
-  /** In the order of instructions for bfloat16: the second number of a pair first. */
+  /** Adds as instructions for bfloat16 do: the second number of a pair first. */
   private static float dotOfPairs(RoundedRows a, int row, Blocks w, int i, int j, int q) {
     float sum = 0;
     for (int pair = 0; pair < a.size(); pair += 2) {

@@ -149,7 +149,7 @@ final class JavaRowKernels implements RowKernels {
     }
   }
 
-  /** The factor of f of the first half, apart from the gate. */
+  /** Returns the factor of f of the first half, apart from the gate. */
   private static double secondHalf(ActivationInput input, int row, int column) {
     return input.function().isGated()
         ? JavaActivations.second(input.function(), input.z().get(row, input.n() + column))

@@ -27,7 +27,7 @@ public record Kernels(
     ProductKernels products,
     RowKernels rows) {
 
-  /** How a product is computed; the reference kernels know one way only. */
+  /** The ways to compute a product; the reference kernels have only one. */
   public enum Path {
     AUTO(Blocksparse.BLOCKSPARSE_PATH_AUTO),
     BLAS(Blocksparse.BLOCKSPARSE_PATH_BLAS),
@@ -41,8 +41,8 @@ public record Kernels(
   }
 
   /**
-   * The reference, which the native kernels are tested against and which runs where there is no
-   * native library.
+   * Returns the reference, which the native kernels are tested against and which runs where there
+   * is no native library.
    */
   public static Kernels java() {
     return new Kernels(
@@ -50,7 +50,7 @@ public record Kernels(
   }
 
   /**
-   * The kernels of the native library for an instruction set that this processor has.
+   * Returns the kernels of the native library for an instruction set that this processor has.
    *
    * @param isa one of the header's {@code blocksparse_isa}
    */

@@ -17,12 +17,12 @@ public enum Link {
     this.code = code;
   }
 
-  /** Its number in the C header, {@code blocksparse_link}. */
+  /** Returns the number of this link in the C header, {@code blocksparse_link}. */
   int code() {
     return code;
   }
 
-  /** The most that the probabilities of {@code n} things are together. */
+  /** Returns the most that the probabilities of {@code n} things are together. */
   public double most(int n) {
     return this == SOFTMAX ? 1 : n;
   }

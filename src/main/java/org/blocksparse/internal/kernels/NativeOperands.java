@@ -26,7 +26,7 @@ final class NativeOperands implements AutoCloseable {
 
   private static final SoftPool<NativeOperands> POOL = new SoftPool<>();
 
-  /** Of this object, so that returning it to the pool allocates nothing. */
+  /** The reference to this object, so that returning it to the pool allocates nothing. */
   private final SoftReference<NativeOperands> idle = new SoftReference<>(this);
 
   private final Storage memory = Storage.allocate(ELEMENTS);
@@ -217,7 +217,7 @@ final class NativeOperands implements AutoCloseable {
     return address;
   }
 
-  /** The address of the next struct, a multiple of 8. */
+  /** Returns the address of the next struct, a multiple of 8. */
   private long begin() {
     end = (end + 1) & -2;
     return memory.address(end);
@@ -254,7 +254,7 @@ final class NativeOperands implements AutoCloseable {
     }
   }
 
-  /** The number of a function in the C header, {@code blocksparse_activation}. */
+  /** Returns the number of a function in the C header, {@code blocksparse_activation}. */
   static int number(Activation function) {
     return switch (function) {
       case IDENTITY -> Blocksparse.BLOCKSPARSE_IDENTITY;

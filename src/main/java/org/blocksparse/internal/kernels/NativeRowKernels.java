@@ -192,7 +192,7 @@ record NativeRowKernels(int isa) implements RowKernels {
     };
   }
 
-  /** Without counts of valid elements, any number of blocks. */
+  /** Returns the number of blocks; any number if there are no counts of valid elements. */
   private static int writeBlocks(Storage valid) {
     return valid == null ? Integer.MAX_VALUE : Math.toIntExact(valid.elements());
   }

@@ -36,7 +36,7 @@ public record PackedExperts(
   /** Tasks per worker of the first product if rows are few. */
   private static final int FIRST_TASKS = 8;
 
-  /** The same of the second product, whose tasks read a part of every block. */
+  /** The number of tasks of the second product, each of which reads a part of every block. */
   private static final int SECOND_TASKS = 2;
 
   /**
@@ -58,10 +58,10 @@ public record PackedExperts(
      */
     int await(int begin, int end);
 
-    /** The slots in place of experts, without b2. */
+    /** Returns the slots in place of experts, without b2. */
     PackedExperts experts();
 
-    /** The same pairs, with slots in place of those experts that have been waited for. */
+    /** Returns these pairs, with slots in place of the experts that have arrived. */
     Pairs pairs();
   }
 
@@ -86,8 +86,8 @@ public record PackedExperts(
       do {
         int end = Math.min(pairs.sorted.length, begin + most);
         boolean add = accumulate || begin > 0;
-        // By the pairs of the call, not by the experts that slots have at the time: tiles have bits
-        // of their own.
+        // The pairs of the call decide, not the experts that are in slots: tiles have bits of their
+        // own.
         boolean gathered =
             mayGather(engine)
                 && ExpertSchedules.haveRows(
@@ -122,7 +122,9 @@ public record PackedExperts(
     return copies;
   }
 
-  /** As many experts at a time as are in slots; biases first, as the second product adds them. */
+  /**
+   * Runs as many experts at a time as are in slots; biases first, as the second product adds them.
+   */
   private void run(
       Engine engine,
       RoundedRows x,
@@ -158,7 +160,7 @@ public record PackedExperts(
     }
   }
 
-  /** The gates of pairs, in their order. */
+  /** Returns the gates of pairs, in their order. */
   private static Scratch gates(Pairs pairs, int begin, int end) {
     Scratch gates = Scratch.borrow(end - begin);
     for (int i = begin; i < end; i++) {

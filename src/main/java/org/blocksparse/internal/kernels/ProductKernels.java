@@ -12,15 +12,16 @@ import org.blocksparse.internal.weights.WeightType;
  */
 public interface ProductKernels {
   /**
-   * Whether {@link #blockGemm} may run on OpenBLAS, whose bits depend on how columns are cut.
+   * Returns whether {@link #blockGemm} may run on OpenBLAS, whose bits depend on how columns are
+   * cut.
    *
    * @param w not looked into
    */
   boolean mayUseBlas(Blocks w);
 
   /**
-   * Whether products of many rows that are rounded as a whole are faster if these rows follow each
-   * other: tiles of AMX read nothing else.
+   * Returns whether products of many rows that are rounded as a whole are faster if these rows
+   * follow each other: tiles of AMX read nothing else.
    */
   boolean readsRowsInOrder();
 
@@ -30,13 +31,13 @@ public interface ProductKernels {
   /** Rounds rows [begin, end) of a, which are as many as the rounded ones. */
   void roundRows(int begin, int end, Rows a, RoundedRows rounded);
 
-  /** As {@link #blockGemm}; columns are cut between panels. */
+  /** Computes what {@link #blockGemm} does; columns are cut between panels. */
   void packedGemm(PackedProduct product, int begin, int end, int columnBegin, int columnEnd);
 
   /**
-   * As {@link #packedGemm}, {@link RowKernels#activation} and {@link #roundRows} one after the
-   * other, without memory for sums; columns are those of the rows written, cut between groups. Rows
-   * that are rounded as a whole are written as floats, for {@link #roundRows}.
+   * Computes what {@link #packedGemm}, {@link RowKernels#activation} and {@link #roundRows} do one
+   * after the other, without memory for sums; columns are those of the rows written, cut between
+   * groups. Rows that are rounded as a whole are written as floats, for {@link #roundRows}.
    */
   void packedActivation(
       PackedActivation activation, int begin, int end, int columnBegin, int columnEnd);

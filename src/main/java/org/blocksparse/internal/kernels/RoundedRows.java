@@ -23,7 +23,7 @@ public record RoundedRows(Storage storage, RowFormat format, long count, int siz
 
   private static final int LINE = 64;
 
-  /** The elements of four bytes that they take. */
+  /** Returns the elements of four bytes that they take. */
   public static long elements(RowFormat format, long count, int size) {
     int groups = Panels.groups(size);
     long ofRow =
@@ -38,7 +38,7 @@ public record RoundedRows(Storage storage, RowFormat format, long count, int siz
     return Math.multiplyExact(count, ofRow);
   }
 
-  /** The bytes from a row's codes to the next. */
+  /** Returns the bytes from a row's codes to the next. */
   private static long stride(RowFormat format, int size) {
     long bytes = (long) Panels.groups(size) * Panels.GROUP_ROWS;
     if (format == RowFormat.BFLOAT16) {
@@ -63,7 +63,7 @@ public record RoundedRows(Storage storage, RowFormat format, long count, int siz
     return storage.getByte(codeAt(plane, row, column));
   }
 
-  /** A number of bfloat16. */
+  /** Returns a number of bfloat16. */
   public float number(long row, int column) {
     return WeightType.BFLOAT16.widen(Panels.bits(storage, codeAt(0, row, 2L * column)));
   }
@@ -78,7 +78,7 @@ public record RoundedRows(Storage storage, RowFormat format, long count, int siz
     return codes + (format.isWhole() ? row : row * groups() + group);
   }
 
-  /** The scale of a group of a row; of a whole row that of all groups. */
+  /** Returns the scale of a group of a row; of a whole row that of all groups. */
   public float scale(long row, int group) {
     return storage.getFloat(scaleAt(row, group));
   }

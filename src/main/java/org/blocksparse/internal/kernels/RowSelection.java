@@ -12,7 +12,7 @@ import org.blocksparse.internal.schedule.GemmSchedule;
 public record RowSelection(
     GemmSchedule schedule, int begin, int end, int columnBegin, int columnEnd) {
 
-  /** The same rows, with n columns. */
+  /** Returns these rows, with n columns. */
   RowSelection withColumns(int n) {
     return new RowSelection(schedule, begin, end, 0, n);
   }

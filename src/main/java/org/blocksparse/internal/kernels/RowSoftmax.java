@@ -38,7 +38,7 @@ public record RowSoftmax(double max, double rest, double logSum) {
     return logit - max - logSum;
   }
 
-  /** The difference of the probability to 1: that of all others. */
+  /** Returns the difference of the probability to 1: that of all others. */
   public double lacking(double logit) {
     return (1 - Math.exp(logit - max) + rest) / (1 + rest);
   }

@@ -25,7 +25,7 @@ public record Sums(Rows rows, Rows bias, boolean accumulate) {
     return new Sums(rows, null, accumulate);
   }
 
-  /** What an element of a row begins with. */
+  /** Returns the number with which the sum of an element begins. */
   float start(int block, int row, int column) {
     return accumulate ? rows.get(row, column) : bias == null ? 0 : bias.get(block, column);
   }

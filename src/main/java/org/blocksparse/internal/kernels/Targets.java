@@ -5,7 +5,7 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.sparse.Bags;
 
 /**
- * What the elements of rows should be, and how much each row counts.
+ * The targets of the elements of rows, and the weight of each row.
  *
  * @param target the element of each row that is there, or null: there are positives
  * @param smoothing the share of a target that is distributed by the prior
@@ -20,12 +20,12 @@ public record Targets(
     return new Targets(target, smoothing, prior, null, weights);
   }
 
-  /** Any elements of each row. */
+  /** Returns targets that are any elements of each row. */
   public static Targets several(Bags positives, Storage weights) {
     return new Targets(null, 0, null, positives, weights);
   }
 
-  /** The function to probabilities that such targets are compared with. */
+  /** Returns the function to probabilities that such targets are compared with. */
   Link link() {
     return positives == null ? Link.SOFTMAX : Link.LOGISTIC;
   }

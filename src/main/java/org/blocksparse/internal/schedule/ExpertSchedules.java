@@ -69,7 +69,7 @@ public final class ExpertSchedules implements AutoCloseable {
     }
   }
 
-  /** Whether experts have at least that many rows, on average. */
+  /** Returns whether experts have at least that many rows, on average. */
   public static boolean haveRows(int least, int[] chosen, int[] sorted, int begin, int end) {
     int experts = 0;
     for (int i = begin; i < end; i = GemmSchedule.sameBlockEnd(chosen, sorted, i, end)) {
@@ -108,7 +108,7 @@ public final class ExpertSchedules implements AutoCloseable {
     return memory;
   }
 
-  /** How many pairs there are. */
+  /** Returns how many pairs there are. */
   public int pairs() {
     return pairs;
   }

@@ -8,7 +8,8 @@ import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * Which rows are written, in which order, and which rows times which blocks they are the sum of.
+ * The plan of a product: the rows that are written, their order, and the rows and blocks whose
+ * products each one sums.
  *
  * <p>Theano ran one vector-matrix product for each (sample, output, input) and read the block anew
  * each time. Here the rows written are sorted by their block and cut into chunks of up to {@value
@@ -38,10 +39,10 @@ public final class GemmSchedule implements AutoCloseable {
 
   private static final int MAGIC = Blocksparse.BLOCKSPARSE_GEMM_SCHEDULE;
 
-  /** Of the largest array that a JVM makes. */
+  /** The length of the largest array that a JVM makes. */
   static final int MOST_ELEMENTS = Integer.MAX_VALUE - 8;
 
-  /** Where the parts of the packed array begin; their order is that of the C header. */
+  /** The parts of the packed array, in the order of the C header. */
   record Layout(int chunks, int segments, int rows, int pairs) {
     private static final int HEADER = 5;
 
@@ -49,7 +50,7 @@ public final class GemmSchedule implements AutoCloseable {
       return new Layout(packed[1], packed[2], packed[3], packed[4]);
     }
 
-    /** An array of this layout with its header. */
+    /** Returns an array of this layout with its header. */
     int[] newArray() {
       int[] packed = new int[arrayLength()];
       writeHeader(packed);
@@ -101,7 +102,7 @@ public final class GemmSchedule implements AutoCloseable {
     }
 
     /**
-     * The same, of an array.
+     * Returns the length of the packed array.
      *
      * @throws IllegalArgumentException if it is too long for one
      */
@@ -114,7 +115,7 @@ public final class GemmSchedule implements AutoCloseable {
   }
 
   /**
-   * The length of a schedule of this content, as that of an array.
+   * Returns the length of a schedule of this content, as that of an array.
    *
    * @throws IllegalArgumentException if it is too long for one
    */
@@ -145,8 +146,8 @@ public final class GemmSchedule implements AutoCloseable {
   }
 
   /**
-   * The schedule that writes a row for each element of {@code write} and sums over the elements of
-   * {@code read} of the same sample.
+   * Returns the schedule that writes a row for each element of {@code write} and sums over the
+   * elements of {@code read} of the same sample.
    *
    * @param write the block of each row written, in [0, writeBlocks)
    * @param read the block of each row read, in [0, readBlocks), for as many samples
@@ -157,7 +158,7 @@ public final class GemmSchedule implements AutoCloseable {
   }
 
   /**
-   * As above, where all samples select as many blocks.
+   * Plans the product of samples that all select the same number of blocks.
    *
    * @param batch samples
    * @param writeIdx (batch, writeWindow): the block of each row written, in [0, writeBlocks)
@@ -173,15 +174,15 @@ public final class GemmSchedule implements AutoCloseable {
   }
 
   /**
-   * The schedule of rows that are given one by one, all read for block 0: row {@code writeRow[r]}
-   * is row {@code readRow[r]} times block {@code (0, writeBlock[r])}.
+   * Returns the schedule of rows that are given one by one, all read for block 0: row {@code
+   * writeRow[r]} is row {@code readRow[r]} times block {@code (0, writeBlock[r])}.
    */
   public static GemmSchedule ofRows(
       int[] writeRow, int[] readRow, int[] writeBlock, int writeBlocks) {
     return new RowSchedules().gemm(writeBlock.length, writeRow, readRow, writeBlock, writeBlocks);
   }
 
-  /** The schedule of a dense layer: row r is row r times the only block there is. */
+  /** Returns the schedule of a dense layer: row r is row r times the only block there is. */
   public static GemmSchedule dense(int batch) {
     int[] zeros = new int[batch];
     return of(batch, zeros, 1, zeros, 1);
@@ -199,12 +200,12 @@ public final class GemmSchedule implements AutoCloseable {
     private final int[] rowStart;
     private final int chunks;
 
-    /** For each row its chunk, and its place there. */
+    /** The chunk of each row, and its place there. */
     private final int[] chunkOf;
 
     private final int[] positionInChunk;
 
-    /** For each chunk its first pair, and for each pair the row read and the row written. */
+    /** The first pair of each chunk, then the row read and the row written of each pair. */
     private final int[] chunkPairs;
 
     private final int[] pairRead;
@@ -214,9 +215,9 @@ public final class GemmSchedule implements AutoCloseable {
       this.write = write;
       this.read = read;
       this.readBlocks = readBlocks;
-      // Where a block has more rows than a chunk (one input block that all samples share), samples
-      // are taken by what they read first: each chunk would else read every block, for a row or
-      // two.
+      // If a block has more rows than a chunk (one input block that all samples share), samples are
+      // sorted by the first block that they read: each chunk would else read every block, for a row
+      // or two.
       boolean sorted =
           readBlocks > 1
               && read.elements() > 0
@@ -289,7 +290,7 @@ public final class GemmSchedule implements AutoCloseable {
       }
     }
 
-    /** Whether a pair is the first of a run of the same block within a chunk. */
+    /** Returns whether a pair is the first of a run of the same block within a chunk. */
     private boolean beginsSegment(int chunk, int pair) {
       return pair == chunkPairs[chunk]
           || read.block(pairRead[pair]) != read.block(pairRead[pair - 1]);
@@ -347,13 +348,14 @@ public final class GemmSchedule implements AutoCloseable {
     return end;
   }
 
-  /** How many chunks the rows of a block become. */
+  /** Returns how many chunks the rows of a block become. */
   static int chunksOf(int rows, int maxChunkRows) {
     return (rows - 1) / maxChunkRows + 1;
   }
 
   /**
-   * Where the i-th of the chunks begins that rows [begin, end) become, all of nearly equal size.
+   * Returns the begin of the i-th of the chunks, of nearly equal sizes, into which rows [begin,
+   * end) are cut.
    */
   static int chunkBegin(int begin, int end, int i, int chunks) {
     return begin + (int) ((long) (end - begin) * i / chunks);
@@ -365,12 +367,12 @@ public final class GemmSchedule implements AutoCloseable {
     packed.close();
   }
 
-  /** The packed array; its owner is the schedule. */
+  /** Returns the packed array; its owner is the schedule. */
   public Storage packed() {
     return packed;
   }
 
-  /** The elements of {@link #packed} that are in use. */
+  /** Returns the elements of {@link #packed} that are in use. */
   public int length() {
     return (int) layout.length();
   }
@@ -392,42 +394,45 @@ public final class GemmSchedule implements AutoCloseable {
     return layout.pairs;
   }
 
-  /** The block that all rows of the chunk are written for. */
+  /** Returns the block that all rows of the chunk are written for. */
   public int writeBlock(int chunk) {
     return packed.getInt(layout.writeBlock() + chunk);
   }
 
-  /** The first row of the chunk, as an argument of {@link #row}; of the end, if it is the last. */
+  /**
+   * Returns the first row of the chunk, as an argument of {@link #row}; of the end, if it is the
+   * last.
+   */
   public int rowStart(int chunk) {
     return packed.getInt(layout.rowStart() + chunk);
   }
 
-  /** The first segment of the chunk. */
+  /** Returns the first segment of the chunk. */
   public int segmentStart(int chunk) {
     return packed.getInt(layout.segmentStart() + chunk);
   }
 
-  /** The block that all rows of the segment are read for. */
+  /** Returns the block that all rows of the segment are read for. */
   public int readBlock(int segment) {
     return packed.getInt(layout.readBlock() + segment);
   }
 
-  /** The first pair of the segment. */
+  /** Returns the first pair of the segment. */
   public int pairStart(int segment) {
     return packed.getInt(layout.pairStart() + segment);
   }
 
-  /** The index of a row written. */
+  /** Returns the index of a row written. */
   public int row(int position) {
     return packed.getInt(layout.row() + position);
   }
 
-  /** The index of the row that a pair reads. */
+  /** Returns the index of the row that a pair reads. */
   public int pairRead(int pair) {
     return packed.getInt(layout.pairRead() + pair);
   }
 
-  /** The row that a pair writes, as a position within its chunk. */
+  /** Returns the row that a pair writes, as a position within its chunk. */
   public int pairWrite(int pair) {
     return packed.getInt(layout.pairWrite() + pair);
   }

@@ -21,7 +21,7 @@ import java.util.concurrent.locks.LockSupport;
  * library can be unloaded; the next operation starts another one.
  */
 final class HelperThreads {
-  /** What a helper runs. */
+  /** The work of a helper. */
   interface Task {
     /** How long the helper spins afterwards. */
     long spinNanos();
@@ -43,7 +43,7 @@ final class HelperThreads {
   /** A longer time between two looks at the clock means that something else ran here. */
   private static final long COMPETED_NANOS = 50_000;
 
-  /** In the place of a task: the helper has ended. */
+  /** The mark, in the place of a task, of a helper that has ended. */
   private static final Task ENDED =
       new Task() {
         @Override
@@ -115,7 +115,10 @@ final class HelperThreads {
     return started;
   }
 
-  /** Until JDK 24, threads hold the class loaders of their creators' callers but for this. */
+  /**
+   * Before JDK 24 a thread holds the class loaders of its creator's callers, unless it is created
+   * like this.
+   */
   @SuppressWarnings("removal")
   private Helper create(int number, Task first) {
     return AccessController.doPrivileged(

@@ -6,9 +6,9 @@ import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * Which blocks are written, and which outer products of rows they are the sum of: the pairs (row of
- * x, row of y) of every sample, sorted by the block that they belong to. A block is written by one
- * chunk, or by several that own different rows of it.
+ * The plan of outer products: the blocks that are written, and the pairs (row of x, row of y) of
+ * every sample that each one sums, sorted by block. A block is written by one chunk, or by several
+ * that own different rows of it.
  *
  * <p>Only blocks that have a pair appear, so the cost depends on the pairs and not on how many
  * blocks there are. The packed layout is that of the C header.
@@ -38,7 +38,7 @@ public final class OuterSchedule implements AutoCloseable {
   }
 
   /**
-   * The elements of a packed array.
+   * Returns the elements of a packed array.
    *
    * @throws IllegalArgumentException if it is too long for one
    */
@@ -64,7 +64,8 @@ public final class OuterSchedule implements AutoCloseable {
   }
 
   /**
-   * The schedule of the outer products of every row of x with every row of y of the same sample.
+   * Returns the schedule of the outer products of every row of x with every row of y of the same
+   * sample.
    *
    * @param x the block of each row of x, in [0, xBlocks)
    * @param y the block of each row of y, in [0, yBlocks), for as many samples
@@ -107,7 +108,7 @@ public final class OuterSchedule implements AutoCloseable {
     return schedule;
   }
 
-  /** The head of a schedule with these pairs, which are sorted by block. */
+  /** Returns the head of a schedule with these pairs, which are sorted by block. */
   private static int[] headOf(SampleWindows x, SampleWindows y, int[] pairX, int[] pairY) {
     int pairs = pairX.length;
     int blocks = 0;
@@ -136,7 +137,7 @@ public final class OuterSchedule implements AutoCloseable {
   }
 
   /**
-   * As above, where all samples have as many rows.
+   * Plans the products of samples that all have the same number of rows.
    *
    * @param batch samples
    * @param xIdx (batch, xWindow): the block of each row of x, in [0, xBlocks)
@@ -147,9 +148,9 @@ public final class OuterSchedule implements AutoCloseable {
   }
 
   /**
-   * The schedule that gives to each block that {@code rows} writes for, as block (0, it), the outer
-   * products of every row read, of x, with the row that is written, of y. Blocks are in the order
-   * of the chunks.
+   * Returns the schedule that gives to each block that {@code rows} writes for, as block (0, it),
+   * the outer products of every row read, of x, with the row that is written, of y. Blocks are in
+   * the order of the chunks.
    *
    * @param rows a schedule of {@link GemmSchedule#ofRows}
    */
@@ -157,7 +158,7 @@ public final class OuterSchedule implements AutoCloseable {
     return new RowSchedules().outer(rows);
   }
 
-  /** What {@link #ofRows} packs. */
+  /** The sizes of the parts that {@link #ofRows} packs. */
   static Sizes sizesOfRows(GemmSchedule rows) {
     int blocks = 0;
     int most = 0;
@@ -189,7 +190,9 @@ public final class OuterSchedule implements AutoCloseable {
     }
   }
 
-  /** The schedule of a dense layer's gradient: all samples share the only block there is. */
+  /**
+   * Returns the schedule of a dense layer's gradient: all samples share the only block there is.
+   */
   public static OuterSchedule dense(int batch) {
     int[] zeros = new int[batch];
     return of(batch, zeros, 1, zeros, 1);
@@ -201,17 +204,17 @@ public final class OuterSchedule implements AutoCloseable {
     packed.close();
   }
 
-  /** The packed array; its owner is the schedule. */
+  /** Returns the packed array; its owner is the schedule. */
   public Storage packed() {
     return packed;
   }
 
-  /** The elements of {@link #packed} that are in use. */
+  /** Returns the elements of {@link #packed} that are in use. */
   public int length() {
     return sizes.length();
   }
 
-  /** The blocks written. */
+  /** Returns the blocks written. */
   public int blocks() {
     return sizes.blocks();
   }
@@ -220,7 +223,7 @@ public final class OuterSchedule implements AutoCloseable {
     return sizes.pairs();
   }
 
-  /** The pairs of the block that has the most. */
+  /** Returns the pairs of the block that has the most. */
   public int maxPairs() {
     return sizes.maxPairs();
   }
@@ -233,17 +236,17 @@ public final class OuterSchedule implements AutoCloseable {
     return packed.getInt(HEADER + (long) sizes.blocks() + block);
   }
 
-  /** The first pair of a block. */
+  /** Returns the first pair of a block. */
   public int pairStart(int block) {
     return packed.getInt(HEADER + 2L * sizes.blocks() + block);
   }
 
-  /** The row of x of a pair. */
+  /** Returns the row of x of a pair. */
   public int pairX(int pair) {
     return packed.getInt(HEADER + 3L * sizes.blocks() + 1 + pair);
   }
 
-  /** The row of y of a pair. */
+  /** Returns the row of y of a pair. */
   public int pairY(int pair) {
     return packed.getInt(HEADER + 3L * sizes.blocks() + 1 + sizes.pairs() + pair);
   }

@@ -12,10 +12,10 @@ import org.blocksparse.internal.memory.GrowingArrays;
 public final class RadixSort {
   private static final int DIGIT_BITS = 11;
 
-  /** Where items are moved to and from; as long as the longest sort needed. */
+  /** The second array, to and from which items move; as long as the longest sort needed. */
   private int[] spare = new int[0];
 
-  /** For each value of a digit where its next item goes. */
+  /** The place of the next item of each value of a digit. */
   private int[] next = new int[0];
 
   /**
@@ -30,7 +30,7 @@ public final class RadixSort {
   }
 
   /**
-   * The same for the first {@code count} items. The result holds until this sorts again, and may be
+   * Sorts the first {@code count} items. The result holds until this sorts again, and may be
    * longer.
    */
   public int[] sort(int[] keys, int bound, int[] order, int count) {

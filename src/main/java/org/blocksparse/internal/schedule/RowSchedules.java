@@ -21,8 +21,8 @@ public final class RowSchedules implements AutoCloseable {
   private Storage ofOuter;
 
   /**
-   * The schedule in which row {@code writeRow[r]} is row {@code readRow[r]} times block {@code (0,
-   * writeBlock[r])}. Arrays may be longer.
+   * Returns the schedule in which row {@code writeRow[r]} is row {@code readRow[r]} times block
+   * {@code (0, writeBlock[r])}. Arrays may be longer.
    *
    * @param rows how many there are
    * @param writeRow null: in order

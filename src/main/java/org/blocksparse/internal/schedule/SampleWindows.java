@@ -53,12 +53,12 @@ public final class SampleWindows {
     return new SampleWindows(batch, blocks, 0, begins, samples);
   }
 
-  /** The number of samples. */
+  /** Returns the number of samples. */
   public int batch() {
     return batch;
   }
 
-  /** The blocks that all elements select. */
+  /** Returns the blocks that all elements select. */
   public int[] blocks() {
     return blocks;
   }
@@ -67,7 +67,7 @@ public final class SampleWindows {
     return blocks[element];
   }
 
-  /** How many blocks all samples select together. */
+  /** Returns how many blocks all samples select together. */
   public int elements() {
     return blocks.length;
   }
@@ -76,7 +76,7 @@ public final class SampleWindows {
     return samples == null ? element / length : samples[element];
   }
 
-  /** The first element of a sample. */
+  /** Returns the first element of a sample. */
   int begin(int sample) {
     return begins == null ? sample * length : begins[sample];
   }
@@ -85,7 +85,7 @@ public final class SampleWindows {
     return begins == null ? (sample + 1) * length : begins[sample + 1];
   }
 
-  /** How many elements of {@code others} are of the same sample as an element of these. */
+  /** Returns how many elements of {@code others} are of the same sample as an element of these. */
   int partners(int element, SampleWindows others) {
     if (others.begins == null) {
       return others.length;
@@ -94,12 +94,12 @@ public final class SampleWindows {
     return others.begins[sample + 1] - others.begins[sample];
   }
 
-  /** All samples in order. */
+  /** Returns all samples in order. */
   int[] samplesInOrder() {
     return numbers(batch);
   }
 
-  /** All elements in order. */
+  /** Returns all elements in order. */
   int[] elementsInOrder() {
     return numbers(blocks.length);
   }
@@ -112,7 +112,9 @@ public final class SampleWindows {
     return all;
   }
 
-  /** All samples by the block that they select first; one that selects none, as if block 0. */
+  /**
+   * Returns all samples by the block that they select first; one that selects none, as if block 0.
+   */
   int[] samplesByFirst(int bound) {
     int[] first = new int[batch];
     for (int sample = 0; sample < batch; sample++) {
@@ -121,7 +123,7 @@ public final class SampleWindows {
     return RadixSort.sort(first, bound, samplesInOrder());
   }
 
-  /** The elements of the given samples, in their order. */
+  /** Returns the elements of the given samples, in their order. */
   int[] elementsOf(int[] chosen) {
     int[] elements = new int[blocks.length];
     int next = 0;

@@ -75,12 +75,12 @@ public final class Scheduler {
   /** The workers of the library, which spin as long as {@link SpinTime} says. */
   private static final Scheduler COMMON = new Scheduler(null, PROCESSORS, SpinTime.DEFAULT);
 
-  /** Where helpers run, or null: on threads of the library. */
+  /** The executor of helpers; null for threads of the library. */
   private final Executor executor;
 
   private final int maxWorkers;
 
-  /** How long threads of the library spin after an operation. */
+  /** The time for which threads of the library spin after an operation. */
   private final SpinTime spin;
 
   private Scheduler(Executor executor, int maxWorkers, SpinTime spin) {
@@ -90,7 +90,7 @@ public final class Scheduler {
   }
 
   /**
-   * A scheduler with helpers from an executor.
+   * Returns a scheduler with helpers from an executor.
    *
    * @param executor where helpers run; not used if {@code maxWorkers} is 1
    * @param maxWorkers threads that work on one operation, the caller included
@@ -118,7 +118,7 @@ public final class Scheduler {
     return new Scheduler(null, maxWorkers, SpinTime.ofNanos(nanos));
   }
 
-  /** The quotient of a number that is not negative and a positive one, rounded up. */
+  /** Returns the quotient of a number that is not negative and a positive one, rounded up. */
   public static int ceilDiv(int dividend, int divisor) {
     return (int) ceilDiv((long) dividend, divisor);
   }
@@ -133,7 +133,7 @@ public final class Scheduler {
     return pairs * Math.max(1, size1) * Math.max(1, size2);
   }
 
-  /** The most threads that work on one operation, the calling one included. */
+  /** Returns the most threads that work on one operation, the calling one included. */
   public int maxWorkers() {
     return maxWorkers;
   }
@@ -171,7 +171,8 @@ public final class Scheduler {
   }
 
   /**
-   * The same with something for each worker that finds a task, closed when it finds no more.
+   * Runs tasks with a share for each worker that finds one; it is closed when the worker finds no
+   * more.
    *
    * @param shares asked on the threads of the workers
    */
@@ -266,7 +267,7 @@ public final class Scheduler {
     private final Thread caller = Thread.currentThread();
     private final AtomicInteger next = new AtomicInteger();
 
-    /** How many tasks before the barrier have run. */
+    /** The number of tasks before the barrier that have run. */
     private final AtomicInteger ran = new AtomicInteger();
 
     /** Helpers at work; {@link #CLOSED} is set when the caller has found no task left. */

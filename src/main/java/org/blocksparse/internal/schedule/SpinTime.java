@@ -6,7 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
 
-/** How long helpers spin after an operation. */
+/** The time for which helpers spin after an operation. */
 final class SpinTime {
   static final String PROPERTY = "blocksparse.spin.micros";
 
@@ -15,7 +15,7 @@ final class SpinTime {
 
   private static final long UNKNOWN = -1;
 
-  /** Never. */
+  /** The time of helpers that do not spin. */
   static final SpinTime ZERO = new SpinTime(0);
 
   /**
@@ -59,8 +59,8 @@ final class SpinTime {
   }
 
   /**
-   * Whether Linux limits the processor time of this process: {@code cpu.max} of version 2 of
-   * control groups, or {@code cpu.cfs_quota_us} of version 1, of its group or one above. A
+   * Returns whether Linux limits the processor time of this process: {@code cpu.max} of version 2
+   * of control groups, or {@code cpu.cfs_quota_us} of version 1, of its group or one above. A
    * container may see the path of its group on the host, but only its own files, in {@code root}.
    *
    * @param groups the groups of the process, a line {@code ID:CONTROLLERS:PATH} for each

@@ -139,7 +139,10 @@ final class Addends {
     sparse = sorted;
   }
 
-  /** The maximum of the sparse scores of a class; at least 0, which most of its outputs have. */
+  /**
+   * Returns the maximum of the sparse scores of a class; at least 0, which most of its outputs
+   * have.
+   */
   private double bound(int classNumber, AllowedSlots allowed) {
     if (begins[classNumber] == begins[classNumber + 1]) {
       return 0;
@@ -176,7 +179,7 @@ final class Addends {
     }
   }
 
-  /** Whether a score is NaN: nothing can be said of the row. */
+  /** Returns whether a score is NaN: nothing can be said of the row. */
   boolean isUndefined() {
     return isUndefined;
   }
@@ -213,7 +216,7 @@ final class Addends {
     return all;
   }
 
-  /** The first source that does not know an output; null: all do. */
+  /** Returns the first source that does not know an output; null: all do. */
   private ClassLookup unknownOrNull(int output) {
     for (Other each : others) {
       if (!each.lookup.isKnown(output)) {

@@ -5,7 +5,7 @@ import java.util.Arrays;
 import java.util.stream.IntStream;
 
 /**
- * Which outputs of one row may be found, by class and slot.
+ * The outputs that may be found for one row, by class and slot.
  *
  * <p>A search opens few classes, and looks only at the slots of those.
  */
@@ -16,17 +16,17 @@ public abstract sealed class AllowedSlots {
     this.table = table;
   }
 
-  /** All outputs. */
+  /** Returns all outputs. */
   public static AllowedSlots all(ClassTable table) {
     return new Listed(table, false, SlotList.EMPTY);
   }
 
-  /** Those that are listed, or all but those. */
+  /** Allows the listed outputs alone, or all others. */
   static AllowedSlots of(ClassTable table, boolean only, SlotList list) {
     return new Listed(table, only, list);
   }
 
-  /** The slots that both allow. */
+  /** Returns the slots that both allow. */
   AllowedSlots and(AllowedSlots other) {
     return new Both(this, other);
   }
@@ -44,23 +44,25 @@ public abstract sealed class AllowedSlots {
     }
   }
 
-  /** Whether a class holds an output that is allowed. */
+  /** Returns whether a class holds an output that is allowed. */
   public abstract boolean any(int classNumber);
 
-  /** Whether all outputs of a class are allowed. */
+  /** Returns whether all outputs of a class are allowed. */
   public abstract boolean all(int classNumber);
 
-  /** Whether no output at all is allowed. */
+  /** Returns whether no output at all is allowed. */
   public abstract boolean none();
 
-  /** A number of outputs of a class of which it is known at once that that many are allowed. */
+  /**
+   * Returns a number of outputs of a class of which it is known at once that that many are allowed.
+   */
   abstract int atLeast(int classNumber);
 
-  /** The same: where each run begins, and where it ends. */
+  /** Returns the begin and the end of each run of allowed slots. */
   abstract int[] runs(int classNumber);
 
   private static final class Listed extends AllowedSlots {
-    /** Whether the slots that are listed are the only ones, or those that are left out. */
+    /** True if only the listed slots are allowed; false if all others are. */
     private final boolean only;
 
     private final SlotList list;
@@ -71,9 +73,9 @@ public abstract sealed class AllowedSlots {
       this.list = list;
     }
 
-    /** Whether all outputs of a class are listed. */
+    /** Returns whether all outputs of a class are listed. */
     private boolean isFull(int classNumber) {
-      // Without a look at the table: so it is for nearly all classes.
+      // Nearly all classes need no look at the table.
       return list.count(classNumber) > 0 && list.isFull(classNumber, table.size(classNumber));
     }
 

@@ -38,7 +38,7 @@ public abstract sealed class Candidates {
   }
 
   /**
-   * The k best.
+   * Returns the k best.
    *
    * @param logAllowed the logarithm of what probabilities are divided by; 0 leaves them as they are
    */
@@ -55,9 +55,9 @@ public abstract sealed class Candidates {
   }
 
   /**
-   * The fewest whose probabilities, divided so, sum to at least {@code mass}. Each counts as the
-   * largest that is rounded to its log probability: else there would be one too many where several
-   * have exactly the mass, but are rounded down.
+   * Returns the fewest whose probabilities, divided so, sum to at least {@code mass}. Each counts
+   * as the largest that is rounded to its log probability: else there would be one too many where
+   * several have exactly the mass, but are rounded down.
    */
   public static Candidates nucleus(double mass, double logAllowed) {
     return new Nucleus(mass, logAllowed);
@@ -70,12 +70,12 @@ public abstract sealed class Candidates {
   public abstract void offer(
       int[] outputs, float[] logProbabilities, float[] divided, int begin, int end);
 
-  /** The log probability of a candidate in the ranking. */
+  /** Returns the log probability of a candidate in the ranking. */
   final float divided(long candidate) {
     return quotients == null ? logProbability(candidate) : quotients.get((int) candidate);
   }
 
-  /** A bound in the ranking of candidates with at most this log probability. */
+  /** Returns a bound in the ranking of candidates with at most this log probability. */
   final float dividedAtMost(float bound) {
     return logAllowed == 0
         ? bound
@@ -89,29 +89,32 @@ public abstract sealed class Candidates {
     }
   }
 
-  /** There is no ranking: something is NaN. */
+  /** Gives up the ranking, since a score is NaN. */
   public final void giveUp() {
     undefined = true;
     size = 0;
   }
 
-  /** Whether {@link #giveUp} was called. */
+  /** Returns whether {@link #giveUp} was called. */
   public final boolean isUndefined() {
     return undefined;
   }
 
-  /** Whether outputs with log probabilities of at most {@code bound} cannot change the ranking. */
+  /**
+   * Returns whether outputs with log probabilities of at most {@code bound} cannot change the
+   * ranking.
+   */
   public abstract boolean isDone(float bound);
 
   /**
-   * Whether {@link #isDone} cannot be true after outputs were offered that have at most the given
-   * probability together, whatever they are: then those after them are needed, too.
+   * Returns whether {@link #isDone} cannot be true after outputs were offered that have at most the
+   * given probability together, whatever they are: then those after them are needed, too.
    */
   public abstract boolean needsMoreThan(double probability, float bound);
 
   /**
-   * The log probability above which outputs would have to be found that are many times as likely as
-   * those here, for the ranking to do without them.
+   * Returns the log probability above which outputs would have to be found that are many times as
+   * likely as those here, for the ranking to do without them.
    */
   public float farAbove() {
     return Float.POSITIVE_INFINITY;
@@ -122,7 +125,7 @@ public abstract sealed class Candidates {
     Arrays.sort(found, 0, size);
   }
 
-  /** The outputs of the ranking, in order. */
+  /** Returns the outputs of the ranking, in order. */
   public final int[] outputs() {
     int[] outputs = new int[size];
     for (int i = 0; i < size; i++) {
@@ -131,7 +134,7 @@ public abstract sealed class Candidates {
     return outputs;
   }
 
-  /** Their log probabilities. */
+  /** Returns the log probabilities of the outputs. */
   public final float[] logProbabilities() {
     float[] values = new float[size];
     for (int i = 0; i < size; i++) {
@@ -140,14 +143,14 @@ public abstract sealed class Candidates {
     return values;
   }
 
-  /** A number and its score, such that ascending longs are descending ranks. */
+  /** Returns a number and its score, such that ascending longs are descending ranks. */
   public static long encode(int number, float score) {
     int bits = Float.floatToRawIntBits(score + 0f); // -0f becomes 0f, with which it ties
     // Ascending bits are ascending floats, once those of negative ones are turned round.
     return (long) ~(bits ^ ((bits >> 31) & Integer.MAX_VALUE)) << 32 | number;
   }
 
-  /** The score of what {@link #encode} made. */
+  /** Returns the score of what {@link #encode} made. */
   public static float logProbability(long candidate) {
     int bits = ~(int) (candidate >> 32);
     return Float.intBitsToFloat(bits ^ ((bits >> 31) & Integer.MAX_VALUE));
@@ -218,7 +221,7 @@ public abstract sealed class Candidates {
       return size < k ? Float.POSITIVE_INFINITY : worst + FAR;
     }
 
-    /** To be done, there must be k outputs that are likelier than the bound. */
+    /** The search is done when k outputs are likelier than the bound. */
     public @Override boolean needsMoreThan(double probability, float bound) {
       return k * Math.exp(bound) > probability;
     }

@@ -4,7 +4,7 @@ package org.blocksparse.internal.search;
 import java.util.Arrays;
 
 /**
- * Where each output lives: its class, and its slot in the class. The arrays are shared and not to
+ * The place of each output: its class, and its slot in the class. The arrays are shared and not to
  * be changed.
  *
  * @param classOf the class of each output; -1 if it is retired and lives nowhere
@@ -25,7 +25,7 @@ public record ClassTable(int[] classOf, int[] slotOf, int[][] members, int slots
   }
 
   /**
-   * A table with slots in the order of the outputs.
+   * Returns a table with slots in the order of the outputs.
    *
    * @param minSlots the room in every class, if no class needs more
    * @throws IllegalArgumentException if a class has no outputs
@@ -85,7 +85,7 @@ public record ClassTable(int[] classOf, int[] slotOf, int[][] members, int slots
   }
 
   /**
-   * A table of classes and slots, as it is written to files. The arrays become its own.
+   * Returns a table of classes and slots, as it is written to files. The arrays become its own.
    *
    * @param classOf the class of each output, -1 if it is retired
    * @param slotOf the slot of each output: in each class a permutation of [0, size of the class);
@@ -115,12 +115,12 @@ public record ClassTable(int[] classOf, int[] slotOf, int[][] members, int slots
     return of(classOf, slotOf, sizes, slots);
   }
 
-  /** The number of outputs. */
+  /** Returns the number of outputs. */
   public int outputs() {
     return classOf.length;
   }
 
-  /** The number of outputs that live somewhere. */
+  /** Returns the number of outputs that live somewhere. */
   public int live() {
     int live = 0;
     for (int[] outputs : members) {
@@ -129,17 +129,19 @@ public record ClassTable(int[] classOf, int[] slotOf, int[][] members, int slots
     return live;
   }
 
-  /** The number of classes. */
+  /** Returns the number of classes. */
   public int classes() {
     return members.length;
   }
 
-  /** The number of outputs in a class. */
+  /** Returns the number of outputs in a class. */
   public int size(int classNumber) {
     return members[classNumber].length;
   }
 
-  /** Whether output o is in class o / slots, slot o % slots, with no empty slot anywhere. */
+  /**
+   * Returns whether output o is in class o / slots, slot o % slots, with no empty slot anywhere.
+   */
   public boolean isDenseAndInOrder() {
     for (int output = 0; output < classOf.length; output++) {
       if (classOf[output] != output / slots || slotOf[output] != output % slots) {
@@ -149,7 +151,7 @@ public record ClassTable(int[] classOf, int[] slotOf, int[][] members, int slots
     return (long) members.length * slots == classOf.length;
   }
 
-  /** For each output, class * slots + slot; -1 for those that are retired. */
+  /** Returns class * slots + slot for each output; -1 if it is retired. */
   public long[] places() {
     long[] places = new long[classOf.length];
     for (int output = 0; output < places.length; output++) {

@@ -46,9 +46,9 @@ public record DenseRows(Blocks w, Storage bias) {
   }
 
   /**
-   * The score of an output: products are exact in double; the sum of those of features i, i + 8, i
-   * + 16 and so on is lane i; lanes are added in pairs, then the bias, and the sum is rounded once.
-   * So the bits are the same everywhere.
+   * Returns the score of an output: products are exact in double; the sum of those of features i, i
+   * + 8, i + 16 and so on is lane i; lanes are added in pairs, then the bias, and the sum is
+   * rounded once. So the bits are the same everywhere.
    */
   float score(int output, float[] row, float[] x) {
     double s0 = 0;

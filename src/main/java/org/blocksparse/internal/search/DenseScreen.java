@@ -59,13 +59,13 @@ public record DenseScreen(Storage panels, float[] scales, float[] errors, int fe
     return new DenseScreen(packed, scales, errors, features);
   }
 
-  /** The panels as bands of outputs. */
+  /** Returns the panels as bands of outputs. */
   Blocks bands(int width) {
     int bands = Scheduler.ceilDiv(scales.length, width);
     return Blocks.dense(panels, 1, bands, features, width).as(TYPE, null);
   }
 
-  /** The bytes that it takes. */
+  /** Returns the bytes that it takes. */
   public long bytes() {
     return 4 * panels.elements() + 8L * scales.length;
   }
@@ -126,7 +126,7 @@ public record DenseScreen(Storage panels, float[] scales, float[] errors, int fe
       }
     }
 
-    /** A float that is the length of a row or more; 0 if there is none. */
+    /** Returns a float that is the length of a row or more; 0 if there is none. */
     private static float scale(float[] row) {
       double sum = 0;
       for (float value : row) {
@@ -136,7 +136,7 @@ public record DenseScreen(Storage panels, float[] scales, float[] errors, int fe
       return Float.isFinite(scale) ? scale : 0;
     }
 
-    /** A float that is at least the length of what packing took off a row. */
+    /** Returns a float that is at least the length of what packing took off a row. */
     private float error(float[] row, float scale, int number, int q) {
       double sum = 0;
       for (int begin = 0; begin < row.length; begin += Panels.GROUP_ROWS) {

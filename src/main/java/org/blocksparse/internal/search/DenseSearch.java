@@ -48,16 +48,16 @@ import org.blocksparse.internal.weights.WeightType;
  * group. What double does to the bounds, and to the score by the row, is within further terms.
  */
 public final class DenseSearch {
-  /** What was read to answer queries: {@link #read} counts outputs by these. */
+  /** The ways to read an output, by which {@link #read} counts. */
   public enum Pass {
-    /** In four bits. */
+    /** The row is read in four bits. */
     SCREEN,
-    /** In a product of the rows as they are stored, in float32. */
+    /** A product in float32 reads the row as it is stored. */
     PRODUCT,
-    /** As they are stored, one by one. */
+    /** The row is read by itself, as it is stored. */
     EXACT;
 
-    /** What counts outputs by pass, from 0 on. */
+    /** Returns counters of outputs by pass, which are 0. */
     public static Map<Pass, LongAdder> counters() {
       Map<Pass, LongAdder> counters = new EnumMap<>(Pass.class);
       for (Pass pass : values()) {
@@ -74,9 +74,9 @@ public final class DenseSearch {
   private static final int MOST_QUERIES = 64;
 
   /**
-   * From so many queries on, a product of the rows as they are stored is their first pass: it reads
-   * them once for all, and rounds less. 64 queries of 384 features took 1.2 times as long by four
-   * bits.
+   * The number of queries from which on a product of the rows as they are stored is the first pass:
+   * it reads them once for all, and rounds less. 64 queries of 384 features took 1.2 times as long
+   * by four bits.
    */
   private static final int MANY_QUERIES = 32;
 
@@ -109,7 +109,7 @@ public final class DenseSearch {
   private final Map<Pass, LongAdder> read;
 
   /**
-   * A search.
+   * Returns a search.
    *
    * @param table the outputs by 256, if there is a filter; else null
    * @param read counts outputs by {@link Pass}
@@ -128,7 +128,7 @@ public final class DenseSearch {
   }
 
   /**
-   * The ranking of every row of x.
+   * Returns the ranking of every row of x.
    *
    * @param filter null if all outputs are allowed
    * @param k how many outputs are wanted; 0 if all with a score are
@@ -187,7 +187,7 @@ public final class DenseSearch {
     }
   }
 
-  /** Whether a product with the rows as they are stored has known bounds. */
+  /** Returns whether a product with the rows as they are stored has known bounds. */
   private boolean isMultiplied() {
     WeightType type = rows.w().type();
     return rows.features() < MOST_FEATURES
@@ -221,7 +221,7 @@ public final class DenseSearch {
 
     int size;
 
-    /** Whether there are too many candidates. */
+    /** True if there are too many candidates. */
     boolean flat;
 
     /** The number of outputs that were scored by their rows. */
@@ -339,7 +339,7 @@ public final class DenseSearch {
       largest.reset(new long[Math.min(k, 64)], 0, 0);
     }
 
-    /** An empty one that begins with the value of another. */
+    /** Returns an empty one that begins with the value of another. */
     Floor(Floor other) {
       this(other.k, other.value);
     }
@@ -396,7 +396,7 @@ public final class DenseSearch {
       this.schedule = GemmSchedule.ofRows(write, query, band, bands);
     }
 
-    /** The rows as they are stored, as bands of outputs; the last one may have fewer. */
+    /** Returns the rows as they are stored, as bands of outputs; the last one may have fewer. */
     private Blocks bands(Blocks rows) {
       int size = rows.inSize();
       return rows.type().isPacked()
@@ -468,7 +468,7 @@ public final class DenseSearch {
       }
     }
 
-    /** How far the scores of a query may be off. */
+    /** The largest errors of the scores of a query. */
     private final class Bounds {
       /** The error of a score is at most the error of its row times this, */
       final double ofError;
@@ -507,7 +507,7 @@ public final class DenseSearch {
       }
     }
 
-    /** What one worker finds in a round. */
+    /** The share of one worker in a round. */
     private final class Worker implements Scheduler.Share {
       final Floor[] floors = new Floor[queries.size()];
       final long[][] candidates = new long[queries.size()][16];
@@ -570,7 +570,8 @@ public final class DenseSearch {
         float[] errors = screen.errors();
         boolean fast =
             pass == Pass.SCREEN && rows.bias() == null && Math.abs(query.exponent) <= FAST_EXPONENT;
-        // In float and in units of the query's power: wide enough for the rounding of all this.
+        // Sums are in float and in units of the query's power; the margin covers the rounding of
+        // all this.
         float ofError = (float) (of.ofError * (1 + 0x1p-20));
         float ofScale = (float) (of.ofScale + 0x1p-20 * (of.ofScale + of.ofError + query.length));
         float cut = cut(query, floor);
@@ -593,7 +594,7 @@ public final class DenseSearch {
         return (float) (scaled - Math.abs(scaled) * 0x1p-20 - 0x1p-140);
       }
 
-      /** The upper or lower bound of a score; NaN if nothing is known of it. */
+      /** Returns the upper or lower bound of a score; NaN if nothing is known of it. */
       private float bound(Query query, Bounds of, int output, float score, int sign) {
         float error = screen.errors()[output];
         if (!(error < Float.POSITIVE_INFINITY) || !Float.isFinite(score)) {
@@ -697,7 +698,7 @@ public final class DenseSearch {
     read.get(Pass.EXACT).add(queries.stream().mapToLong(query -> query.scored).sum());
   }
 
-  /** What one worker finds that scores outputs by their rows. */
+  /** The share of one worker that scores outputs by their rows. */
   private final class Scorer implements Scheduler.Share {
     private final List<Query> queries;
     private final List<Candidates> found;

@@ -121,7 +121,7 @@ public final class FilterLists implements Filter {
     return new FilterLists(all, renormalized || from(other).renormalized);
   }
 
-  /** Whether it excludes nothing. */
+  /** Returns whether it excludes nothing. */
   public boolean allowsAll() {
     return lists.stream()
         .allMatch(list -> !list.only && list.rows == null && list.outputs.size() == 0);

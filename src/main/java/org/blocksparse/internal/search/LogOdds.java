@@ -5,7 +5,10 @@ package org.blocksparse.internal.search;
 public final class LogOdds {
   private LogOdds() {}
 
-  /** The logarithm of the probability that has some log odds, never positive; nothing overflows. */
+  /**
+   * Returns the logarithm of the probability that has some log odds, never positive; nothing
+   * overflows.
+   */
   public static double logProbability(double logOdds) {
     return Math.min(logOdds, 0) - Math.log1p(Math.exp(-Math.abs(logOdds)));
   }

@@ -21,7 +21,7 @@ public final class LogisticRegression {
   private boolean[] right = new boolean[1 << 10];
   private int size;
 
-  /** Without samples yet, each of which has so many numbers. */
+  /** A regression without samples, each of which has {@code numbers} numbers. */
   public LogisticRegression(int numbers) {
     this.numbers = numbers;
   }
@@ -38,7 +38,7 @@ public final class LogisticRegression {
     right[size++] = isRight;
   }
 
-  /** The number of samples. */
+  /** Returns the number of samples. */
   public int size() {
     return size;
   }
@@ -52,7 +52,7 @@ public final class LogisticRegression {
     double apply(int number, double value);
   }
 
-  /** The samples with other numbers. */
+  /** Returns the samples with other numbers. */
   public LogisticRegression changed(Change change) {
     LogisticRegression changed = new LogisticRegression(numbers);
     double[] sample = new double[numbers];
@@ -65,14 +65,14 @@ public final class LogisticRegression {
     return changed;
   }
 
-  /** The finite values of a number, over all samples. */
+  /** Returns the finite values of a number, over all samples. */
   public DoubleStream finite(int number) {
     return IntStream.range(0, size)
         .mapToDouble(s -> all[s * numbers + number])
         .filter(Double::isFinite);
   }
 
-  /** The weighted sum of the numbers of a sample. */
+  /** Returns the weighted sum of the numbers of a sample. */
   public double sum(int s, double[] weights) {
     double sum = 0;
     for (int i = 0; i < numbers; i++) {
@@ -127,7 +127,7 @@ public final class LogisticRegression {
     return to;
   }
 
-  /** The loss; adds to equations, unless they are null. */
+  /** Returns the loss; adds to equations, unless they are null. */
   private double loss(double[] at, double[] start, double[][] equations) {
     int n = at.length;
     double loss = 0;

@@ -26,12 +26,12 @@ public final class LongHeap {
     return this;
   }
 
-  /** Whether there are no values. */
+  /** Returns whether there are no values. */
   public boolean isEmpty() {
     return size == 0;
   }
 
-  /** How many values there are. */
+  /** Returns how many values there are. */
   public int size() {
     return size;
   }
@@ -43,7 +43,7 @@ public final class LongHeap {
     }
   }
 
-  /** How many values are smaller than a limit. */
+  /** Returns how many values are smaller than a limit. */
   public int countBelow(long limit) {
     int count = 0;
     for (int i = first; i < first + size; i++) {
@@ -52,7 +52,7 @@ public final class LongHeap {
     return count;
   }
 
-  /** The smallest; there must be one. */
+  /** Returns the smallest; there must be one. */
   public long min() {
     return values[first];
   }

@@ -5,7 +5,7 @@ import java.util.List;
 import org.blocksparse.internal.sparse.Bags;
 
 /**
- * Which outputs may be found, for each row of a batch. Checked by the facade.
+ * The outputs that may be found, for each row of a batch; the facade has checked them.
  *
  * @param lists what is allowed by all of them may be found
  * @param renormalized whether probabilities are divided by what the allowed outputs have together
@@ -41,16 +41,16 @@ public record OutputFilter(List<OutputList> lists, boolean renormalized) {
 
   /** The outputs that a row allows. */
   public interface OfRow {
-    /** The allowed slots of the classes. */
+    /** Returns the allowed slots of the classes. */
     AllowedSlots of(int row);
 
-    /** The outputs that both allow. */
+    /** Returns the outputs that both allow. */
     private OfRow and(OfRow other) {
       return row -> of(row).and(other.of(row));
     }
   }
 
-  /** For each row what is allowed; what is the same for all rows is found once. */
+  /** Returns what each row allows; lists that are the same for all rows are looked up once. */
   public OfRow in(ClassTable table) {
     OfRow some = null;
     for (OutputList list : lists) {
@@ -63,7 +63,7 @@ public record OutputFilter(List<OutputList> lists, boolean renormalized) {
     return some == null ? row -> all : some;
   }
 
-  /** How many outputs are listed in rows of their own, all together. */
+  /** Returns how many outputs are listed in rows of their own, all together. */
   public long listed() {
     return lists.stream().filter(list -> list.rows != null).mapToLong(p -> p.rows.entries()).sum();
   }

@@ -10,7 +10,7 @@ import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
 
-/** What a search found, with the names of outputs. */
+/** The results of a search, with the names of outputs. */
 public final class RankedRows implements Ranking {
   /** The number of rows, and of ranks of a row, that {@link #toString} shows. */
   private static final int SHOWN = 3;
@@ -24,7 +24,7 @@ public final class RankedRows implements Ranking {
   /** Null: there are none. */
   private final Labels labels;
 
-  /** A ranking with names; null: without names. */
+  /** Returns a ranking with names; null: without names. */
   public RankedRows(SearchResult found, Labels labels) {
     this.labels = labels;
     this.outputs = found.outputs();

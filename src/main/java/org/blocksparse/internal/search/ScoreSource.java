@@ -18,16 +18,16 @@ public interface ScoreSource extends AutoCloseable {
   /** Runs the rows of a search that this source leads. */
   Engine engine();
 
-  /** The class and the slot of each output. A class number is the number of a node. */
+  /** Returns the class and the slot of each output. A class number is the number of a node. */
   ClassTable classes();
 
   /**
-   * The node above each node, which has a greater number; that of the root is itself. Empty: there
-   * are only classes.
+   * Returns the node above each node, which has a greater number; that of the root is itself.
+   * Empty: there are only classes.
    */
   int[] parents();
 
-  /** The maximum of rows that are prepared at the same time. */
+  /** Returns the maximum of rows that are prepared at the same time. */
   int rowsAtOnce();
 
   /** Prepares rows [first, first + count) of the call in place of others. */
@@ -72,10 +72,10 @@ public interface ScoreSource extends AutoCloseable {
      */
     void open(int classNumber, float score, float[] values);
 
-    /** An upper bound of the score of a slot, which costs little. */
+    /** Returns an upper bound of the score of a slot, which costs little. */
     float bound(float classScore, float value);
 
-    /** The score of a slot. */
+    /** Returns the score of a slot. */
     float score(int classNumber, int slot, float classScore, float value);
 
     /**
@@ -90,13 +90,13 @@ public interface ScoreSource extends AutoCloseable {
 
   /** Rules out what cannot change a ranking. */
   interface Limit {
-    /** Whether no output of a node with at most this score changes the ranking. */
+    /** Returns whether no output of a node with at most this score changes the ranking. */
     boolean excludes(int node, float score);
   }
 
   /** Opens classes of several rows together, so that these share the reading of weights. */
   interface SharedReads {
-    /** The maximum of classes that are opened together. */
+    /** Returns the maximum of classes that are opened together. */
     int mostClasses();
 
     /** Opens class {@code classes[i]} for row {@code rows[i]} of the call, for each request i. */
@@ -113,7 +113,7 @@ public interface ScoreSource extends AutoCloseable {
    * @param isProbability whether probabilities are added, rather than their logarithms
    */
   record Scale(double weight, boolean isProbability) {
-    /** The part of a sum that a score makes. */
+    /** Returns the part of a sum that a score makes. */
     double of(float score) {
       return weight * (isProbability ? Math.exp(score) : score);
     }

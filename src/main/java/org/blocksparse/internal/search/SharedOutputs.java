@@ -17,7 +17,7 @@ public final class SharedOutputs {
   private volatile Kept kept;
   private volatile Outside outside = new Outside(0, 0);
 
-  /** How many are outside [0, bound). */
+  /** The number of outputs outside [0, bound). */
   private record Outside(int bound, int count) {}
 
   /**
@@ -26,7 +26,7 @@ public final class SharedOutputs {
   private record Kept(WeakReference<ClassTable> table, SlotList slots) {}
 
   /**
-   * A list.
+   * Returns a list.
    *
    * @param outputs any number of times each; become its own
    */
@@ -42,17 +42,17 @@ public final class SharedOutputs {
     this.most = max;
   }
 
-  /** How many are listed, repeats included. */
+  /** Returns how many are listed, repeats included. */
   public int size() {
     return outputs.length;
   }
 
-  /** Whether all are in [0, bound). */
+  /** Returns whether all are in [0, bound). */
   public boolean areBelow(int bound) {
     return outputs.length == 0 || (least >= 0 && most < bound);
   }
 
-  /** How many are outside [0, bound); counted again only for another bound. */
+  /** Returns how many are outside [0, bound); counted again only for another bound. */
   public int outside(int bound) {
     if (areBelow(bound)) {
       return 0;
@@ -69,14 +69,14 @@ public final class SharedOutputs {
     return last.count;
   }
 
-  /** All of them, in their order; not to be changed. */
+  /** Returns all outputs in their order; the array must not be changed. */
   public int[] outputs() {
     return outputs;
   }
 
   /**
-   * Where they are; in order from the second time on, which a list for one call would not repay.
-   * Several threads may find it out at the same time; they find the same.
+   * Returns the places of the outputs, sorted from the second call on: a list for one call would
+   * not repay it. Threads that do this at the same time find the same.
    */
   SlotList in(ClassTable table) {
     Kept last = kept;

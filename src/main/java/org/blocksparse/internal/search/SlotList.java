@@ -13,14 +13,14 @@ final class SlotList {
   static final SlotList EMPTY = new SlotList(null, new int[0], true);
 
   /**
-   * Of class c, slots [begin[c], begin[c + 1]) are listed, in any order and any number of times;
-   * null: none of any class.
+   * The bounds of each class: slots [begin[c], begin[c + 1]) of class c are listed, in any order
+   * and any number of times. Null if no class has any.
    */
   private final int[] begin;
 
   private final int[] slots;
 
-  /** Whether those of a class are ascending, each once. */
+  /** True if the slots of each class are ascending and unequal. */
   private final boolean ascending;
 
   private SlotList(int[] begin, int[] slots, boolean ascending) {
@@ -30,8 +30,8 @@ final class SlotList {
   }
 
   /**
-   * Where some outputs are. Those that are retired are left out, and numbers that no output has:
-   * nobody finds them anyway.
+   * Returns the places of some outputs, without those that are retired and numbers that no output
+   * has.
    *
    * @param outputs any number of times each
    */
@@ -61,12 +61,14 @@ final class SlotList {
     return output >= 0 && output < classOf.length && classOf[output] >= 0;
   }
 
-  /** Whether those of a class are ascending, each once. */
+  /** Returns whether those of a class are ascending, each once. */
   boolean isAscending() {
     return ascending;
   }
 
-  /** The same with those of each class ascending, each once, which takes less to ask. */
+  /**
+   * Returns this list with the slots of each class ascending and unequal, which is faster to ask.
+   */
   SlotList ascending() {
     int[] starts = new int[begin.length];
     int[] different = slots.clone();
@@ -83,23 +85,25 @@ final class SlotList {
     return new SlotList(starts, Arrays.copyOf(different, count), true);
   }
 
-  /** How many are listed, repeats included. */
+  /** Returns how many are listed, repeats included. */
   int size() {
     return slots.length;
   }
 
-  /** How many of a class are listed, repeats included. */
+  /** Returns how many of a class are listed, repeats included. */
   int count(int classNumber) {
     return begin == null ? 0 : begin[classNumber + 1] - begin[classNumber];
   }
 
-  /** A number of outputs of a class of which it is known at once that that many are listed. */
+  /**
+   * Returns a number of outputs of a class of which it is known at once that that many are listed.
+   */
   int atLeast(int classNumber) {
     int count = count(classNumber);
     return ascending ? count : Math.min(1, count);
   }
 
-  /** Whether all outputs of a class of that size are listed. */
+  /** Returns whether all outputs of a class of that size are listed. */
   boolean isFull(int classNumber, int size) {
     if (ascending || count(classNumber) < size) {
       return count(classNumber) == size;
@@ -108,7 +112,7 @@ final class SlotList {
         == size;
   }
 
-  /** Those of a class, ascending, in a new array. */
+  /** Returns the slots of a class, ascending, in a new array. */
   int[] sorted(int classNumber) {
     int[] sorted =
         begin == null

@@ -21,7 +21,7 @@ final class SparseScores implements Scheduler.Share {
     void take(int chunk, int first, double[] scores, int n);
   }
 
-  /** Whether a chunk is read. */
+  /** The choice of the chunks that are read. */
   interface Wanted {
     boolean test(int chunk);
   }

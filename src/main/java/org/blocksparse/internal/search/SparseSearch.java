@@ -16,19 +16,19 @@ public record SparseSearch(List<SparseTerm> terms, ClassTable table, Engine engi
   /** An estimate of the work for a row, in multiply-adds. */
   private static final long ROW_WORK = 1 << 14;
 
-  /** The number of chunks of outputs. */
+  /** Returns the number of chunks of outputs. */
   public static int chunks(int outputs) {
     return (int) ((outputs + SparseChunks.MOST_OUTPUTS - 1L) / SparseChunks.MOST_OUTPUTS);
   }
 
-  /** The chunks as classes of outputs. */
+  /** Returns the chunks as classes of outputs. */
   public static ClassTable table(int outputs) {
     int[] classOf = new int[outputs];
     Arrays.setAll(classOf, output -> output / SparseChunks.MOST_OUTPUTS);
     return ClassTable.inOrder(classOf, chunks(outputs), 1);
   }
 
-  /** The ranking of every row, with candidates made for each; operands were checked. */
+  /** Returns the ranking of every row, with candidates made for each; operands were checked. */
   public SearchResult search(int batch, OutputFilter filter, Candidates.Maker candidates) {
     RowResults results = new RowResults(batch);
     OutputFilter.OfRow rowFilter = filter.in(table);

@@ -30,7 +30,7 @@ public record Bags(int count, Slice offsets, Slice indices, Slice values, int en
     }
   }
 
-  /** The factor of an entry. */
+  /** Returns the factor of an entry. */
   public float value(int entry) {
     return values == null ? 1 : values.getFloat(entry);
   }

@@ -19,13 +19,13 @@ final class NamedRows {
 
   private int entries;
 
-  /** By row: the bag of each entry and, if there are such, its factor. */
+  /** The bag of each entry, sorted by row, and its factor if it has one. */
   private int[] bags = {};
 
   private float[] factors = {};
   private boolean hasFactors;
 
-  /** Which rows are named, and where the entries of each end. */
+  /** The rows that are named, and the end of the entries of each. */
   private int[] rows = {};
 
   private int[] ends = {};
@@ -37,7 +37,7 @@ final class NamedRows {
   private int cutEntries;
   private int partCount;
 
-  /** Where the first of each goes, after those of other shares. */
+  /** The places of the first of each kind, after those of other shares. */
   private int firstWhole;
 
   private int firstWholeEntry;
@@ -45,7 +45,7 @@ final class NamedRows {
   private int firstCutEntry;
   private int firstPart;
 
-  /** How many there are in all shares. */
+  /** The numbers in all shares. */
   static final class Counts {
     int whole;
     int wholeEntries;

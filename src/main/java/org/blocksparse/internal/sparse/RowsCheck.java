@@ -79,7 +79,7 @@ public final class RowsCheck {
   }
 
   /**
-   * The largest index, -1 if there is none.
+   * Returns the largest index, -1 if there is none.
    *
    * @throws IndexOutOfBoundsException if one is negative
    */

@@ -43,7 +43,7 @@ public final class SampleBags implements AutoCloseable {
   }
 
   /**
-   * The elements of a packed array.
+   * Returns the elements of a packed array.
    *
    * @throws IllegalArgumentException if it is too long for one
    */
@@ -56,7 +56,7 @@ public final class SampleBags implements AutoCloseable {
   }
 
   /**
-   * The bags of a plan.
+   * Returns the bags of a plan.
    *
    * @throws IllegalArgumentException if they are too long for an array
    */
@@ -64,18 +64,18 @@ public final class SampleBags implements AutoCloseable {
     return new SampleBags(inputs, outputs);
   }
 
-  /** The memory of the bags. */
+  /** Returns the memory of the bags. */
   public Storage memory() {
     return memory;
   }
 
-  /** Whether row s of the output is the only one of sample s. */
+  /** Returns whether row s of the output is the only one of sample s. */
   public boolean oneOutputEach() {
     return oneOutputEach;
   }
 
   /**
-   * For each sample the input blocks that it selects.
+   * Returns the input blocks that each sample selects.
    *
    * @param factors one for each of them, or null: 1
    */
@@ -88,7 +88,7 @@ public final class SampleBags implements AutoCloseable {
         inputs);
   }
 
-  /** For each sample the rows of its outputs. */
+  /** Returns the rows of the outputs of each sample. */
   public Bags outputs() {
     long begin = samples + 1L + inputs;
     return new Bags(

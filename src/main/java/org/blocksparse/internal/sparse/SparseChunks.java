@@ -51,7 +51,7 @@ public record SparseChunks(
         made[5]);
   }
 
-  /** All memory. */
+  /** Returns all memory. */
   public Storage[] storages() {
     return new Storage[] {begins, chunks, starts, columns, w, biases};
   }

@@ -26,7 +26,7 @@ public record TableRows(
         null);
   }
 
-  /** Where row 0 lies, as native code sees it. */
+  /** Returns where row 0 lies, as native code sees it. */
   public long address() {
     return storage.address(0) + offset * type.bytes();
   }

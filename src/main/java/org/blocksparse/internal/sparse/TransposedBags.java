@@ -95,10 +95,10 @@ public final class TransposedBags implements AutoCloseable {
 
     private final NamedRows[] shares = new NamedRows[MOST_SHARES];
 
-    /** How many entries each share has. */
+    /** The number of entries of each share. */
     private final int[] next = new int[MOST_SHARES];
 
-    /** Of each entry the row that it names, and the bag that it is in. */
+    /** The row that each entry names, and the bag that it is in. */
     private int[] rowOf = {};
 
     private int[] bagOf = {};
@@ -192,7 +192,7 @@ public final class TransposedBags implements AutoCloseable {
     }
   }
 
-  /** Where everything lies in one piece of memory, and the content as it is written. */
+  /** The places of all parts in one piece of memory, and the content as it is written. */
   static final class Layout {
     private final NamedRows.Counts counts;
     private final boolean hasFactors;
@@ -206,7 +206,7 @@ public final class TransposedBags implements AutoCloseable {
     final int partOffsets;
     final int rows;
 
-    /** Before it, all are integers. */
+    /** The first factor; everything before it is an integer. */
     private final int factors;
 
     private final int steps;

@@ -70,7 +70,7 @@ public final class Check {
     return tensor;
   }
 
-  /** As above. The dimensions expected may be more than any {@link Shape} can have. */
+  /** Requires a shape whose dimensions may be more than any {@link Shape} can have. */
   public static void shape(String name, Shape shape, String words, long... expected) {
     if (!Arrays.equals(shape.toArray(), expected)) {
       throw new IllegalArgumentException(
@@ -78,7 +78,7 @@ public final class Check {
     }
   }
 
-  /** A number of rows, which schedules count in 31 bits. */
+  /** Returns a number of rows, which schedules count in 31 bits. */
   public static int rows(String name, long rows) {
     if (rows > Integer.MAX_VALUE) {
       throw new IllegalArgumentException(
@@ -91,8 +91,8 @@ public final class Check {
   }
 
   /**
-   * A number of rows or entries of a batch, whose schedules have several numbers for each and are
-   * arrays.
+   * Returns a number of rows or entries of a batch, whose schedules have several numbers for each
+   * and are arrays.
    */
   public static int batch(String name, long count, String what) {
     if (count > MOST_IN_BATCH) {
@@ -108,8 +108,8 @@ public final class Check {
   }
 
   /**
-   * Whether two tensors share memory. A closed one has no memory to share, only an address that may
-   * be another's by now; the lease that follows refuses it.
+   * Returns whether two tensors share memory. A closed one has no memory to share, only an address
+   * that may be another's by now; the lease that follows refuses it.
    */
   public static boolean overlap(FloatTensor a, FloatTensor b) {
     return !a.isClosed()
@@ -130,14 +130,14 @@ public final class Check {
     }
   }
 
-  /** The same of all of a storage. */
+  /** Requires that an output shares no memory with a storage. */
   public static void noOverlap(String outName, FloatTensor out, String inName, Storage in) {
     if (overlaps(out, in)) {
       throw overlap(outName, inName);
     }
   }
 
-  /** The same of all of a storage that is written. */
+  /** Requires that a storage that is written shares no memory with an input. */
   public static void noOverlap(String outName, Storage out, String inName, FloatTensor in) {
     if (overlaps(in, out)) {
       throw overlap(outName, inName);
@@ -182,7 +182,7 @@ public final class Check {
     }
   }
 
-  /** An argument that is an index is in [0, bound). */
+  /** Returns an argument that is an index is in [0, bound). */
   public static int index(String name, int index, String boundName, int bound) {
     if (index < 0 || index >= bound) {
       throw new IndexOutOfBoundsException(
@@ -232,7 +232,7 @@ public final class Check {
     return values;
   }
 
-  /** A dimension of a layer. */
+  /** Returns a dimension of a layer. */
   public static int dimension(String name, int value) {
     if (value > LARGEST_ARRAY) {
       throw new IllegalArgumentException(
@@ -265,7 +265,7 @@ public final class Check {
     }
   }
 
-  /** There are as many elements as expected. */
+  /** Requires as many elements as expected. */
   public static void length(String name, long expected, long actual) {
     if (expected != actual) {
       throw new IllegalArgumentException(

@@ -40,7 +40,7 @@ public final class CsrRows implements SparseRows {
 
   private final boolean view;
 
-  /** Whether the memory belongs to other code, which may change it between two calls. */
+  /** True if the memory belongs to other code, which may change it between two calls. */
   private final boolean wrapped;
 
   private final int maxIndex;
@@ -273,7 +273,7 @@ public final class CsrRows implements SparseRows {
     return values != null;
   }
 
-  /** The largest index at the creation of the rows, -1 if there are no entries. */
+  /** Returns the largest index at the creation of the rows, -1 if there are no entries. */
   public int maxIndex() {
     return maxIndex;
   }
@@ -435,7 +435,7 @@ public final class CsrRows implements SparseRows {
     offsets.getInts(0, into, 0, rows + 1);
   }
 
-  /** The indices of all rows, in a new array; leased by the caller. */
+  /** Returns the indices of all rows, in a new array; leased by the caller. */
   public int[] indices() {
     int[] all = new int[entries];
     getIndices(all);
@@ -464,7 +464,9 @@ public final class CsrRows implements SparseRows {
     }
   }
 
-  /** The largest index; for wrapped memory, which may have changed, it is computed again. */
+  /**
+   * Returns the largest index; for wrapped memory, which may have changed, it is computed again.
+   */
   private int checkedMaxIndex(String name) {
     if (!wrapped) {
       return maxIndex;
@@ -476,8 +478,8 @@ public final class CsrRows implements SparseRows {
   }
 
   /**
-   * The exclusive bound of all indices, after {@link #requireIndices} has checked them against a
-   * bound.
+   * Returns the exclusive bound of all indices, after {@link #requireIndices} has checked them
+   * against a bound.
    */
   public int indexBound(int checked) {
     return wrapped ? checked : maxIndex + 1;
@@ -513,7 +515,7 @@ public final class CsrRows implements SparseRows {
   }
 
   /**
-   * The number of indices that are at least a bound.
+   * Returns the number of indices that are at least a bound.
    *
    * @throws IllegalArgumentException if offsets were changed so that they are not in order
    */

@@ -20,7 +20,7 @@ public abstract sealed class Dense permits DenseFloats, DenseInts {
   private final boolean contiguous;
 
   /**
-   * A tensor over all of a storage, which becomes its own.
+   * Returns a tensor over all of a storage, which becomes its own.
    *
    * @param storage for a view, a {@linkplain Storage#view view} of the storage
    */
@@ -36,7 +36,9 @@ public abstract sealed class Dense permits DenseFloats, DenseInts {
     return (Dense) tensor;
   }
 
-  /** The strides of a tensor of this shape whose elements follow each other without a gap. */
+  /**
+   * Returns the strides of a tensor of this shape whose elements follow each other without a gap.
+   */
   static long[] denseStrides(Shape shape) {
     long[] strides = new long[shape.rank()];
     long stride = 1;
@@ -52,7 +54,8 @@ public abstract sealed class Dense permits DenseFloats, DenseInts {
   }
 
   /**
-   * Whether the elements lie in row-major order without gaps. A transposed view is not contiguous.
+   * Returns whether the elements lie in row-major order without gaps. A transposed view is not
+   * contiguous.
    */
   final boolean isContiguous() {
     return contiguous;
@@ -89,14 +92,14 @@ public abstract sealed class Dense permits DenseFloats, DenseInts {
     }
   }
 
-  /** As {@link #acquire}, to write. */
+  /** Acquires the memory as {@link #acquire} does, to write. */
   final void acquireToWrite(String name) {
     storage.requireWritable(name, shape);
     acquire(name);
   }
 
   /**
-   * Where an element lies.
+   * Returns where an element lies.
    *
    * @throws IllegalArgumentException if the number of indices is not the rank
    * @throws IndexOutOfBoundsException if an index is outside its dimension

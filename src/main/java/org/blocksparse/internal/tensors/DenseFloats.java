@@ -29,7 +29,7 @@ public final class DenseFloats extends Dense implements FloatTensor {
     super(storage, shape, strides);
   }
 
-  /** A tensor that takes ownership of a storage, over all of it. */
+  /** Returns a tensor that takes ownership of a storage, over all of it. */
   public static DenseFloats dense(Storage storage, Shape shape) {
     return new DenseFloats(storage, shape, denseStrides(shape));
   }
@@ -228,7 +228,7 @@ public final class DenseFloats extends Dense implements FloatTensor {
     return values;
   }
 
-  /** A new tensor with the same elements in the same layout. */
+  /** Returns a new tensor with the same elements in the same layout. */
   public DenseFloats copy(String name) {
     Storage copy = Storage.allocate(storage().elements());
     try {

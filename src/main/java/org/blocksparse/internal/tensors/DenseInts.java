@@ -18,7 +18,7 @@ public final class DenseInts extends Dense implements IntTensor {
     super(storage, shape, denseStrides(shape));
   }
 
-  /** A tensor over all of a storage, which becomes its own. */
+  /** Returns a tensor over all of a storage, which becomes its own. */
   public static DenseInts dense(Storage storage, Shape shape) {
     return new DenseInts(storage, shape);
   }
@@ -98,12 +98,12 @@ public final class DenseInts extends Dense implements IntTensor {
     return toArray("tensor");
   }
 
-  /** A tensor (n) as a view (1, n). */
+  /** Returns a tensor (n) as a view (1, n). */
   public IntTensor asBatchOfOne() {
     return new DenseInts(storage().view(), Shape.of(1, shape().dim(0)));
   }
 
-  /** As {@link #toArray()}, for a tensor that is called {@code name} in messages. */
+  /** Returns what {@link #toArray()} does, for a tensor that is called {@code name} in messages. */
   public int[] toArray(String name) {
     requireForArray(name);
     int[] values = new int[(int) shape().size()];
@@ -111,7 +111,7 @@ public final class DenseInts extends Dense implements IntTensor {
     return values;
   }
 
-  /** There are no more elements than an array can hold. */
+  /** Requires no more elements than an array can hold. */
   public void requireForArray(String name) {
     if (shape().size() > Integer.MAX_VALUE - 8) {
       throw new IllegalArgumentException(

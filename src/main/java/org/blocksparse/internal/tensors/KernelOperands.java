@@ -20,7 +20,7 @@ import org.blocksparse.internal.weights.Blocks;
 public final class KernelOperands {
   private KernelOperands() {}
 
-  /** A tensor (..., size), whose last dimension is a row; contiguous. */
+  /** Returns a tensor (..., size), whose last dimension is a row; contiguous. */
   public static Rows rows(FloatTensor tensor) {
     Shape shape = tensor.shape();
     long size = shape.dim(shape.rank() - 1);
@@ -32,7 +32,7 @@ public final class KernelOperands {
   }
 
   /**
-   * The input of an activation.
+   * Returns the input of an activation.
    *
    * @param n the size of a row that comes out
    * @param gate a factor for each row, or null
@@ -42,12 +42,12 @@ public final class KernelOperands {
         activation, (int) n, z, gate == null ? null : Dense.from(gate).storage());
   }
 
-  /** A tensor (..., size) whose rows are added up; contiguous. */
+  /** Returns a tensor (..., size) whose rows are added up; contiguous. */
   public static TableRows table(FloatTensor tensor) {
     return new TableRows(rows(tensor));
   }
 
-  /** The memory of weights of any form, without their scales. */
+  /** Returns the memory of weights of any form, without their scales. */
   public static Storage elements(BlockMatrix W) {
     return W instanceof FloatTensor floats
         ? Dense.from(floats).storage()
@@ -61,7 +61,7 @@ public final class KernelOperands {
         : StoredBlocks.from(((Weights) W)).blocks();
   }
 
-  /** A tensor (iBlocks, oBlocks, iSize, oSize), which may be a transposed view. */
+  /** Returns a tensor (iBlocks, oBlocks, iSize, oSize), which may be a transposed view. */
   public static Blocks blocks(FloatTensor tensor) {
     Shape shape = tensor.shape();
     int iSize = (int) shape.dim(2);
@@ -72,7 +72,7 @@ public final class KernelOperands {
         transposed
             ? Math.max(iSize, Dense.from(tensor).stride(3))
             : Math.max(oSize, Dense.from(tensor).stride(2));
-    // Of a tensor without elements, the strides may be anything, larger than any memory as well.
+    // The strides of a tensor without elements may be anything, larger than any memory as well.
     boolean empty = shape.size() == 0;
     return new Blocks(
         Dense.from(tensor).storage(),
@@ -86,7 +86,7 @@ public final class KernelOperands {
         transposed);
   }
 
-  /** The memory of a model; null counts as none. */
+  /** Returns the memory of a model; null counts as none. */
   public static MemoryUse memoryUse(Stream<Storage> memory) {
     return memory
         .filter(Objects::nonNull)

@@ -28,7 +28,7 @@ public final class StoredBlocks implements Weights {
 
   private final StoredWeights stored;
 
-  /** Whether the memory holds the transposed blocks. */
+  /** True if the memory holds the transposed blocks. */
   private final boolean transposed;
 
   /** Returns the only implementation of some weights. */
@@ -279,12 +279,12 @@ public final class StoredBlocks implements Weights {
         stored.packed(blocks, iSize, oSize, transposed, engine.scheduler()), shape);
   }
 
-  /** The stored weights; transposed if {@link #isTransposed}. */
+  /** Returns the stored weights; transposed if {@link #isTransposed}. */
   public StoredWeights stored() {
     return stored;
   }
 
-  /** Whether the memory holds the transposed blocks. */
+  /** Returns whether the memory holds the transposed blocks. */
   public boolean isTransposed() {
     return transposed;
   }
@@ -340,7 +340,7 @@ public final class StoredBlocks implements Weights {
     }
   }
 
-  /** The blocks in the form that kernels take. */
+  /** Returns the blocks in the form that kernels take. */
   public Blocks blocks() {
     Shape inMemory = transposed ? exchanged(shape) : shape;
     Blocks dense =

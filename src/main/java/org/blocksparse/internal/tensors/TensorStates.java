@@ -109,12 +109,12 @@ public final class TensorStates implements OptimizerState {
     }
   }
 
-  /** The memory of the state; null for parts without memory. */
+  /** Returns the memory of the state; null for parts without memory. */
   public Stream<Storage> memory() {
     return Stream.of(states).flatMap(LayerState::memory);
   }
 
-  /** The entries of the tensors in files, by these names. */
+  /** Returns the entries of the tensors in files, by these names. */
   public List<OptimizerStateFile.Entry> entries(List<String> names) {
     List<OptimizerStateFile.Entry> entries = new ArrayList<>(tensors.length);
     for (int t = 0; t < tensors.length; t++) {
@@ -162,7 +162,7 @@ public final class TensorStates implements OptimizerState {
     }
   }
 
-  /** The position of a tensor among the tensors of this state. */
+  /** Returns the position of a tensor among the tensors of this state. */
   private int position(String name, FloatTensor tensor) {
     Dense.from(tensor).requireContiguous(name);
     Integer position = positions.get(Key.of(tensor));

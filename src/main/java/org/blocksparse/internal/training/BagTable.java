@@ -35,7 +35,7 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
   /** Rows that are drawn by one generator. */
   private static final int DRAWN_ROWS = 1 << 12;
 
-  /** By which the state of a {@link SplittableRandom} grows with each number. */
+  /** The step of the state of a {@link SplittableRandom} with each number. */
   private static final long GOLDEN_GAMMA = 0x9E3779B97F4A7C15L;
 
   /** A random number, which puts the numbers of tables far from those of layers above them. */

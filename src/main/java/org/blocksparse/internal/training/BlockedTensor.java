@@ -12,7 +12,7 @@ import org.blocksparse.internal.memory.Storage;
  * @param decays whether weight decay is for this tensor: for weights, not for biases
  */
 public record BlockedTensor(Storage storage, int blocks, boolean decays) {
-  /** The elements of one block. */
+  /** Returns the elements of one block. */
   public long blockSize() {
     return blocks == 0 ? 0 : storage.elements() / blocks;
   }

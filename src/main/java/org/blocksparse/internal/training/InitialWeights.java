@@ -15,8 +15,8 @@ public record InitialWeights(int features, long seed) {
 
   /** Fills rows of weights with what comes after the given number of weights. */
   public void fill(Storage weights, long before, int columns) {
-    // Of java.base: those that RandomGeneratorFactory finds are in a module that a jlink image
-    // lacks.
+    // This generator is in java.base; those that RandomGeneratorFactory finds are in a module that
+    // a jlink image lacks.
     RandomGenerator random = new SplittableRandom(seed + before * STEP);
     float bound = (float) (1 / Math.sqrt(features));
     float[] row = new float[columns];

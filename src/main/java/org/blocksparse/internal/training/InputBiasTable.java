@@ -70,7 +70,7 @@ public record InputBiasTable(Engine engine, SampleBags samples, Rows bias) {
     }
   }
 
-  /** For each sample the sum of its rows of gradOut, which all got the same of the bias. */
+  /** Sums the rows of gradOut of each sample, since the bias was added to all of them. */
   private void withSums(Rows gradOut, Consumer<Rows> computation) {
     if (samples.oneOutputEach()) {
       computation.accept(gradOut);

@@ -91,7 +91,7 @@ public final class LayerState implements AutoCloseable {
   }
 
   /**
-   * A step by a rule. Nothing has changed until its first update.
+   * Returns a step by a rule. Nothing has changed until its first update.
    *
    * @throws IllegalStateException if this state was closed
    * @throws OutOfMemoryError that names the bytes, if there is no memory for another kind of rule
@@ -137,7 +137,7 @@ public final class LayerState implements AutoCloseable {
     private final RowKernels kernels;
     private final Content used;
 
-    /** Whether {@link #used} is the content of this state. */
+    /** True if {@link #used} is the content of this state. */
     private volatile boolean kept;
 
     private Step(Optimizer rule, Kernels kernels, Content used, boolean kept) {
@@ -148,17 +148,19 @@ public final class LayerState implements AutoCloseable {
       this.kept = kept;
     }
 
-    /** The rule of this step. */
+    /** Returns the rule of this step. */
     public Optimizer rule() {
       return rule;
     }
 
-    /** Whether gradients are clipped. */
+    /** Returns whether gradients are clipped. */
     public boolean isClipping() {
       return rule.maxNorm() < Float.POSITIVE_INFINITY;
     }
 
-    /** Whether it is the gradient times a factor and nothing else, so that both can be one. */
+    /**
+     * Returns whether it is the gradient times a factor and nothing else, so that both can be one.
+     */
     public boolean isPlainDescent() {
       return rule.kind() == Optimizer.Kind.SGD && rule.decay() == 0 && !isClipping();
     }
@@ -229,7 +231,7 @@ public final class LayerState implements AutoCloseable {
           kind = rule.kind();
           kept = true;
         }
-        // Else closed meanwhile: the memory goes with this step.
+        // A state that was closed meanwhile is freed with this step.
       }
     }
 
@@ -254,12 +256,12 @@ public final class LayerState implements AutoCloseable {
       this.content = content;
     }
 
-    /** The kind of the rule that it is for. */
+    /** Returns the kind of the rule that it is for. */
     public Optimizer.Kind kind() {
       return kind;
     }
 
-    /** The state of one tensor, by its position. */
+    /** Returns the state of one tensor, by its position. */
     public TensorState of(int tensor) {
       return content.states[tensor];
     }
@@ -271,7 +273,7 @@ public final class LayerState implements AutoCloseable {
   }
 
   /**
-   * The current state.
+   * Returns the current state.
    *
    * @throws IllegalStateException if this state was closed
    */
@@ -282,17 +284,17 @@ public final class LayerState implements AutoCloseable {
     return kept;
   }
 
-  /** The kind of the rule that the state is for. */
+  /** Returns the kind of the rule that the state is for. */
   public synchronized Optimizer.Kind kind() {
     return kind;
   }
 
-  /** The state of one tensor, by its position. */
+  /** Returns the state of one tensor, by its position. */
   public synchronized TensorState of(int tensor) {
     return content.states[tensor];
   }
 
-  /** The memory of all moments. */
+  /** Returns the memory of all moments. */
   public synchronized Stream<Storage> memory() {
     return Arrays.stream(content.memory);
   }

@@ -22,17 +22,17 @@ public enum Parameter {
     this.weight = weight;
   }
 
-  /** Its place in the state of an optimizer. */
+  /** Returns the place of this parameter in the state of an optimizer. */
   public int index() {
     return index;
   }
 
-  /** Its name in messages and files. */
+  /** Returns the name of this parameter in messages and files. */
   public String label() {
     return label;
   }
 
-  /** Whether it is multiplied by inputs; a bias is added to what comes out. */
+  /** Returns whether it is multiplied by inputs; a bias is added to what comes out. */
   public boolean isWeight() {
     return weight;
   }

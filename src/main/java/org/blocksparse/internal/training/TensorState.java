@@ -26,9 +26,9 @@ public final class TensorState {
   private final int[] steps;
 
   /**
-   * For each block, how many steps it had made when each of its columns began, so that a column
-   * that began later is corrected by the steps that it has made itself; null: all were there from
-   * the first step on. Empty unless the kind of rule counts steps.
+   * The number of steps that each block had made when each of its columns began, so that a later
+   * column is corrected by its own number of steps; null if all columns were there from the first
+   * step on. Empty unless the optimizer counts steps.
    */
   private final int[][] begun;
 
@@ -53,7 +53,7 @@ public final class TensorState {
     countStep(block);
   }
 
-  /** As {@link #update}, each column by the number of its own step. */
+  /** Updates as {@link #update} does, each column by the number of its own step. */
   private void updateColumns(
       Optimizer rule, RowKernels kernels, int block, float scale, Storage gradient) {
     int[] columns = begun[block];
@@ -76,7 +76,7 @@ public final class TensorState {
     }
   }
 
-  /** From this step on, Adam's corrections are 1 in double precision. */
+  /** Returns the step from which on Adam's corrections are 1 in double precision. */
   private static int settled(Optimizer rule) {
     double slower = Math.max(rule.beta1(), rule.beta2());
     double steps = slower == 0 ? 1 : Math.ceil(-CORRECTED_BITS * Math.log(2) / Math.log(slower));
@@ -124,7 +124,7 @@ public final class TensorState {
     }
   }
 
-  /** The factor that clips a gradient to the allowed norm. */
+  /** Returns the factor that clips a gradient to the allowed norm. */
   private static float scale(Optimizer rule, RowKernels kernels, long count, Storage gradient) {
     if (rule.maxNorm() == Float.POSITIVE_INFINITY) {
       return 1;
@@ -134,8 +134,8 @@ public final class TensorState {
   }
 
   /**
-   * The number of a block's next step; 1 where they are not counted. After 2^31 - 1 of them Adam
-   * corrects nothing anyway.
+   * Returns the number of a block's next step; 1 where they are not counted. After 2^31 - 1 of them
+   * Adam corrects nothing anyway.
    */
   private int nextStep(int block) {
     return steps.length == 0 ? 1 : Math.max(steps[block], steps[block] + 1);
@@ -153,7 +153,7 @@ public final class TensorState {
     return parameters.moments()[number];
   }
 
-  /** The steps that each block has taken; 0 where the rule does not count them. */
+  /** Returns the steps that each block has taken; 0 where the rule does not count them. */
   public int[] steps() {
     return Arrays.copyOf(steps, tensor.blocks());
   }
@@ -165,20 +165,20 @@ public final class TensorState {
 
   // ------------------------------------------------------------------------------------ columns
 
-  /** How many steps a column of a block has made itself. */
+  /** Returns how many steps a column of a block has made itself. */
   public int steps(int block, int column) {
     return steps.length == 0 ? 0 : steps[block] - (begun[block] == null ? 0 : begun[block][column]);
   }
 
-  /** Whether columns of any block began later than the block. */
+  /** Returns whether columns of any block began later than the block. */
   public boolean hasLaterColumns() {
     return Arrays.stream(begun)
         .anyMatch(block -> block != null && Arrays.stream(block).anyMatch(number -> number > 0));
   }
 
   /**
-   * How many steps a block had made when each of its columns began, not a copy; null: all were
-   * there from the first step on.
+   * Returns how many steps a block had made when each of its columns began, not a copy; null: all
+   * were there from the first step on.
    */
   public int[] begun(int block) {
     return begun.length == 0 ? null : begun[block];
