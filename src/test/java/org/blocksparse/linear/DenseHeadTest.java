@@ -7,7 +7,13 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
 import java.math.BigDecimal;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
@@ -22,11 +28,16 @@ import org.blocksparse.Workers;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.Kernels;
 import org.blocksparse.internal.schedule.Scheduler;
+import org.blocksparse.io.GgufFile;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.TensorFile;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
+import org.blocksparse.testing.GgufBytes;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -381,6 +392,243 @@ final class DenseHeadTest {
         }
       }
     }
+  }
+
+  /** Types of a head in files, written without the library. */
+  private enum Stored {
+    F32(0, 4),
+    F16(1, 2),
+    BF16(30, 2),
+    /** A scale in 16 bits, then 32 whole numbers. */
+    Q8_0(8, 34);
+
+    final int type;
+    final int bytes;
+
+    Stored(int type, int bytes) {
+      this.type = type;
+      this.bytes = bytes;
+    }
+
+    /** Writes random weights, and returns them. */
+    float[] write(Random random, int count, ByteBuffer to) {
+      float[] w = new float[count];
+      float scale = 0;
+      for (int i = 0; i < count; i++) {
+        switch (this) {
+          case F32 -> to.putFloat(w[i] = (float) random.nextGaussian());
+          case BF16 -> {
+            int bits = Float.floatToIntBits((float) random.nextGaussian()) >>> 16;
+            w[i] = Float.intBitsToFloat(bits << 16);
+            to.putShort((short) bits);
+          }
+          case F16, Q8_0 -> {
+            int fraction = random.nextInt(1024);
+            float half = (1 + fraction / 1024f) / 64; // exponent 9 of 31
+            if (this == F16) {
+              boolean negative = random.nextBoolean();
+              w[i] = negative ? -half : half;
+              to.putShort((short) (fraction | 9 << 10 | (negative ? 1 << 15 : 0)));
+            } else {
+              if (i % 32 == 0) {
+                scale = half;
+                to.putShort((short) (fraction | 9 << 10));
+              }
+              int code = random.nextInt(255) - 127;
+              w[i] = scale * code;
+              to.put((byte) code);
+            }
+          }
+        }
+      }
+      return w;
+    }
+  }
+
+  private static final int FILE_FEATURES = 64;
+
+  private static void assertBestOfFile(Weights W, float[] w, Random random) {
+    int outputs = w.length / FILE_FEATURES;
+    float[] x = gaussian(random, 2 * FILE_FEATURES);
+    int[] all = IntStream.range(0, outputs).toArray();
+    try (FloatTensor queries = FloatTensor.of(x, 2, FILE_FEATURES);
+        DenseHead head = DenseHead.of(W, null)) {
+      assertEquals(outputs, head.outputs());
+      Ranking found = head.topK(queries, 40);
+      for (int row = 0; row < 2; row++) {
+        float[] one = Arrays.copyOfRange(x, row * FILE_FEATURES, (row + 1) * FILE_FEATURES);
+        assertBest(scores(w, one, null), all, 40, found, row);
+      }
+    }
+  }
+
+  @Test
+  void findsTheBestOfGgufFiles(@TempDir Path folder) throws IOException {
+    Random random = new Random(6);
+    for (Stored stored : Stored.values()) {
+      int count = 301 * FILE_FEATURES;
+      ByteBuffer data =
+          ByteBuffer.allocate(count / (stored == Stored.Q8_0 ? 32 : 1) * stored.bytes)
+              .order(ByteOrder.LITTLE_ENDIAN);
+      float[] w = stored.write(random, count, data);
+      byte[] bytes =
+          GgufBytes.of(1, 0)
+              .tensor("output.weight", stored.type, 0, FILE_FEATURES, 301)
+              .aligned(32)
+              .raw(data.array())
+              .bytes();
+      Path file = Files.write(folder.resolve(stored + ".gguf"), bytes);
+      try (GgufFile model = GgufFile.open(file);
+          Weights W = model.weights("output.weight")) {
+        assertBestOfFile(W, w, random);
+      }
+    }
+  }
+
+  @Test
+  void findsTheBestOfSafetensorsFiles(@TempDir Path folder) throws IOException {
+    Random random = new Random(7);
+    for (Stored stored : List.of(Stored.F32, Stored.F16, Stored.BF16)) {
+      int count = 301 * FILE_FEATURES;
+      byte[] header =
+          """
+          {"lm_head.weight":{"dtype":"%s","shape":[301,%d],"data_offsets":[0,%d]}}
+          """
+              .formatted(stored, FILE_FEATURES, count * stored.bytes)
+              .getBytes(StandardCharsets.US_ASCII);
+      int length = (header.length + 7) / 8 * 8;
+      ByteBuffer bytes =
+          ByteBuffer.allocate(8 + length + count * stored.bytes).order(ByteOrder.LITTLE_ENDIAN);
+      bytes.putLong(length).put(header);
+      while (bytes.position() < 8 + length) {
+        bytes.put((byte) ' ');
+      }
+      float[] w = stored.write(random, count, bytes);
+      Path file = Files.write(folder.resolve(stored + ".safetensors"), bytes.array());
+      for (LoadOptions options : List.of(LoadOptions.copied(), LoadOptions.mapped())) {
+        try (TensorFile model = TensorFile.open(file, options);
+            Weights rows = model.weights("lm_head.weight");
+            Weights W = rows.transposeBlocks()) {
+          assertBestOfFile(W, w, random);
+        }
+      }
+    }
+  }
+
+  /** Requires that no output is missed whose score is the least that is wanted. */
+  private static void assertReached(DenseHead head, float[] w, float[] x, float[] bias, int batch) {
+    int features = x.length;
+    float[] many = new float[batch * features];
+    for (int row = 0; row < batch; row++) {
+      System.arraycopy(x, 0, many, row * features, features);
+    }
+    int[] all = IntStream.range(0, head.outputs()).toArray();
+    float[] scores = scores(w, x, bias);
+    try (FloatTensor queries = FloatTensor.of(many, batch, features)) {
+      for (float score : scores) {
+        int count = (int) Arrays.stream(all).filter(o -> scores[o] >= score).count();
+        Ranking reached = head.atLeast(queries, score);
+        for (int row = 0; row < batch; row++) {
+          assertBest(scores, all, count, reached, row);
+        }
+      }
+      for (int k = 1; k <= all.length / 4; k++) {
+        Ranking best = head.topK(queries, k);
+        for (int row = 0; row < batch; row++) {
+          assertBest(scores, all, k, best, row);
+        }
+      }
+    }
+  }
+
+  private static void assertReached(KernelsUnderTest kernels, float[] w, float[] x, int batch) {
+    int outputs = w.length / x.length;
+    try (FloatTensor W = FloatTensor.of(w, outputs, x.length);
+        FloatTensor zeros = FloatTensor.zeros(outputs);
+        DenseHead head = DenseHead.of(W, null, kernels.workers());
+        DenseHead biased = DenseHead.of(W, zeros, kernels.workers())) {
+      assertReached(head, w, x, null, batch);
+      assertReached(biased, w, x, null, batch);
+      assertEquals(batch >= 32, head.reads().multiplied() > 0);
+    }
+  }
+
+  /** Four bits take off each row, or add to it, as much as they can in the direction of x. */
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void boundsHoldWhereErrorsOfRowsAddUp(KernelsUnderTest kernels) {
+    int features = 32;
+    int outputs = 24;
+    float[] w = new float[outputs * features];
+    float[] x = new float[features];
+    Arrays.fill(x, 1);
+    for (int output = 0; output < outputs; output++) {
+      // Scores of about 100: they seem to be 85, to be what they are, or to be 116.
+      float[] row = new float[features];
+      Arrays.fill(row, new float[] {3.49f, 3, 3.51f}[output % 3]);
+      row[0] = -8;
+      for (int i = 1; output % 3 == 1 && i < 16; i++) {
+        row[i] = 4;
+      }
+      row[31] += output % 3 == 1 ? output % 4 : 0;
+      System.arraycopy(row, 0, w, output * features, features);
+    }
+    assertReached(kernels, w, x, 1);
+  }
+
+  /** Rounding x to 8 bits makes some rows seem smaller, others larger, by as much as it can. */
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void boundsHoldWhereErrorsOfQueriesAddUp(KernelsUnderTest kernels) {
+    int features = 64;
+    int outputs = 24;
+    float[] w = new float[outputs * features];
+    float[] x = new float[features];
+    for (int i = 0; i < features; i++) {
+      x[i] = i < 32 ? 100.49f : 100.51f; // 127 is the largest of both groups
+    }
+    x[0] = x[63] = 127;
+    for (int output = 0; output < outputs; output++) {
+      for (int i = 1; i < 63; i++) {
+        boolean first = i < 32;
+        w[output * features + i] = first == (output % 2 == 0) ? 1 : 0;
+      }
+    }
+    assertReached(kernels, w, x, 1);
+  }
+
+  /** Sums of exact products, which are rounded in one direction again and again. */
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void boundsHoldWhereRoundingsAddUp(KernelsUnderTest kernels) {
+    int features = 1 << 16;
+    // Squares of 32 add up to 512, and those of a row to a square, so that four bits lose nothing.
+    float[] group = new float[32];
+    Arrays.fill(group, 4);
+    group[0] = -8;
+    group[27] = group[28] = group[29] = 3;
+    group[30] = 2;
+    group[31] = 1;
+    float[] w = new float[4 * features];
+    for (int i = 0; i < w.length; i++) {
+      w[i] = group[i % 32] * (i < features ? 1 : i < 2 * features ? -1 : 0);
+    }
+    float[] x = new float[features];
+    for (int step = 0; step < 5; step++) {
+      for (int i = 0; i < features; i++) {
+        x[i] = (i % 32 == 0 ? -1 : 1) * (1.01f + 0.19f * step);
+      }
+      assertReached(kernels, w, x, 1);
+    }
+  }
+
+  /** The product in float32 rounds otherwise than scores do. */
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void boundsHoldForManyQueries(KernelsUnderTest kernels) {
+    Random random = new Random(8);
+    int features = 100;
+    assertReached(kernels, gaussian(random, 30 * features), gaussian(random, features), 32);
   }
 
   @Test
