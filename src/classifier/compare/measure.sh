@@ -84,6 +84,28 @@ row() {
     "$user" $((memory / 1000)) "$(du -bs "$2" | awk '{print $1 / 1e6}')" "$5" "$6"
 }
 
+# answers TEST: puts labels of lines LABEL PROBABILITY LABEL PROBABILITY... into rankings.txt, and prints the expected
+# calibration error of the first probabilities, as test does
+answers() {
+  awk '
+    NR == FNR {
+      for (i = 1; i <= NF && $i ~ /^__label__/; i++) right[FNR, $i]
+      next
+    }
+    {
+      first = $1
+      sub(/^(__label__)?/, "__label__", first)
+      error[$2 < 1 ? int(10 * $2) : 9] += $2 - ((FNR, first) in right)
+      ranking = $1
+      for (i = 3; i <= NF; i += 2) ranking = ranking " " $i
+      print ranking > "rankings.txt"
+    }
+    END {
+      for (bin in error) sum += error[bin] < 0 ? -error[bin] : error[bin]
+      printf "%.3f\n", sum / FNR
+    }' "$1" -
+}
+
 # train_fasttext TRAINING OPTION...: makes fasttext.bin; what it took goes into training.txt
 train_fasttext() {
   local training=$1
@@ -97,8 +119,9 @@ fasttext_row() {
   local name=$1 training=$2 test=$3
   shift 3
   train_fasttext "$training" "$@"
-  fasttext predict fasttext.bin "$test" 5 > rankings.txt
-  row "$name" fasttext.bin "$training" "$test" "" ""
+  local error
+  error=$(fasttext predict-prob fasttext.bin "$test" 5 | answers "$test")
+  row "$name" fasttext.bin "$training" "$test" "" "$error"
 }
 
 # pecos_row NAME TRAINING TEST WORDS: with runs of up to WORDS words as features
@@ -108,8 +131,9 @@ pecos_row() {
   rm -rf pecos
   timed "${xr_linear[@]}" train "$2" pecos "$4"
   mv time.txt training.txt
-  "${xr_linear[@]}" predict pecos "$3" > rankings.txt
-  row "$1" pecos "$2" "$3" "$("${xr_linear[@]}" latency pecos "$3") us" ""
+  local error
+  error=$("${xr_linear[@]}" predict pecos "$3" | answers "$3")
+  row "$1" pecos "$2" "$3" "$("${xr_linear[@]}" latency pecos "$3") us" "$error"
 }
 
 # train_classifier TRAINING OPTION...: makes model, with the options of the JVM in the array jvm; what it took goes into
@@ -133,12 +157,15 @@ classifier_row() {
     "$(java -jar "$jar" test model "$test" | awk '/error of the first/ {print $NF}')"
 }
 
-# descriptions_and_packages: Debian's descriptions, which images of containers leave out, and then its package index
+# descriptions_and_packages LANGUAGE...: Debian's descriptions, which images of containers leave out, and then its
+# package index
 descriptions_and_packages() {
   mkdir -p lists/partial
-  local lists=(-o Acquire::Languages=en -o Dir::State::Lists="$PWD/lists" -o APT::Sandbox::User=root)
+  local languages
+  languages=$(IFS=, && echo "$*")
+  local lists=(-o Acquire::Languages="$languages" -o Dir::State::Lists="$PWD/lists" -o APT::Sandbox::User=root)
   apt-get -qq "${lists[@]}" update
-  /usr/lib/apt/apt-helper cat-file lists/*_Translation-en*
+  /usr/lib/apt/apt-helper cat-file lists/*_Translation-*
   apt-cache "${lists[@]}" dumpavail
 }
 

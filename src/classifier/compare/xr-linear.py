@@ -4,7 +4,7 @@
 # of PECOS in PYTHONPATH whose C++ core is built; examples are in fastText's format.
 #
 #   xr-linear.py train TRAINING MODEL WORDS   runs of up to WORDS words are features; MODEL is a folder
-#   xr-linear.py predict MODEL TEST           prints the five likeliest labels of each example
+#   xr-linear.py predict MODEL TEST           prints the five likeliest labels of each example, with scores
 #   xr-linear.py latency MODEL TEST           prints the median time of one answer, in microseconds, on one thread
 import os
 import sys
@@ -84,7 +84,8 @@ def predict(folder, file):
     for row in range(ranking.shape[0]):
         entries = slice(ranking.indptr[row], ranking.indptr[row + 1])
         best = numpy.argsort(-ranking.data[entries], kind="stable")
-        print(" ".join(names[label] for label in ranking.indices[entries][best]))
+        answers = zip(ranking.indices[entries][best], ranking.data[entries][best])
+        print(" ".join(f"{names[label]} {score:.6f}" for label, score in answers))
 
 
 def latency(folder, file):
