@@ -96,7 +96,7 @@ public enum Activation {
     this.gated = gated;
   }
 
-  /** Whether an input row has two halves, and the output row half its size. */
+  /** Returns whether an input row has two halves, and the output row half its size. */
   public boolean isGated() {
     return gated;
   }

@@ -36,7 +36,7 @@ public final class Backend {
   private Backend() {}
 
   /**
-   * Whether native kernels run.
+   * Returns whether native kernels run.
    *
    * @throws UnsatisfiedLinkError if they should but cannot; the message names the remedy
    */
@@ -45,7 +45,7 @@ public final class Backend {
   }
 
   /**
-   * The instruction set of the kernels, {@code avx512} for instance, or {@code java}.
+   * Returns the instruction set of the kernels, {@code avx512} for instance, or {@code java}.
    *
    * @throws UnsatisfiedLinkError if native kernels should run but cannot
    */
@@ -66,8 +66,8 @@ public final class Backend {
   }
 
   /**
-   * All of the above and what it depends on, a line for each fact; lines that begin with an arrow
-   * name the remedy for the one before. The first call runs {@link #selfTest}. Never fails: a
+   * Returns all of the above and what it depends on, a line for each fact; lines that begin with an
+   * arrow name the remedy for the one before. The first call runs {@link #selfTest}. Never fails: a
    * library that does not load is a fact, too.
    */
   public static String describe() {

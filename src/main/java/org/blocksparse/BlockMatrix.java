@@ -11,7 +11,7 @@ public sealed interface BlockMatrix extends AutoCloseable permits FloatTensor, W
   /** (iBlocks, oBlocks, iSize, oSize); a {@link FloatTensor} of another rank is no block matrix. */
   Shape shape();
 
-  /** Whether the memory was closed. */
+  /** Returns whether the memory was closed. */
   boolean isClosed();
 
   /** Closes the memory; see {@link Tensor}. Idempotent. */

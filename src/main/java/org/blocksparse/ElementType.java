@@ -28,9 +28,9 @@ public enum ElementType {
   BFLOAT16(false),
 
   /**
-   * The same numbers as {@link #BFLOAT16}, packed: products of experts and blocks with many rows
-   * are faster. Layers of BFLOAT16 become this type without rounding again. A softmax, a label tree
-   * or a bag cannot have it.
+   * The numbers of {@link #BFLOAT16}, packed: products of experts and blocks with many rows are
+   * faster. Layers of BFLOAT16 become this type without rounding again. A softmax, a label tree or
+   * a bag cannot have it.
    */
   PACKED_BFLOAT16(true),
 
@@ -119,8 +119,8 @@ public enum ElementType {
   IQ4_NL(true),
 
   /**
-   * The same values as {@link #IQ4_NL}, times a scale per group of 32 inputs of an output, which is
-   * an integer of 8 bits times a {@link #FLOAT16} per 256 inputs: 0.54 bytes. ggml's format of the
+   * The values of {@link #IQ4_NL}, times a scale per group of 32 inputs of an output, which is an
+   * integer of 8 bits times a {@link #FLOAT16} per 256 inputs: 0.54 bytes. ggml's format of the
    * same name has integers of 6 bits, and fits here without rounding.
    */
   IQ4_XS(true);
@@ -131,7 +131,7 @@ public enum ElementType {
     this.packed = packed;
   }
 
-  /** Whether {@link Weights} of this type are packed, for forward products only. */
+  /** Returns whether {@link Weights} of this type are packed, for forward products only. */
   public boolean isPacked() {
     return packed;
   }

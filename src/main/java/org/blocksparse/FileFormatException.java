@@ -19,7 +19,7 @@ public final class FileFormatException extends IOException {
   private final String reason;
 
   /**
-   * An exception for a format that is built on files of this library.
+   * Returns an exception for a format that is built on files of this library.
    *
    * @param part the flawed part of the file, as {@link #part} returns it
    * @param reason why it is flawed; the message is {@code file: part: reason}
@@ -32,13 +32,14 @@ public final class FileFormatException extends IOException {
     this.reason = reason;
   }
 
-  /** The file. */
+  /** Returns the file. */
   public Path file() {
     return path == null ? Path.of(file) : path; // null after serialization
   }
 
   /**
-   * The flawed part of the file: the name of a tensor, or {@code header}, {@code line 3} and so on.
+   * Returns the flawed part of the file: the name of a tensor, or {@code header}, {@code line 3}
+   * and so on.
    */
   public String part() {
     return part;

@@ -14,7 +14,7 @@ import org.bytedeco.javacpp.FloatPointer;
  */
 public sealed interface FloatTensor extends Tensor, BlockMatrix permits DenseFloats {
   /**
-   * A tensor of zeros.
+   * Returns a tensor of zeros.
    *
    * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
@@ -23,7 +23,7 @@ public sealed interface FloatTensor extends Tensor, BlockMatrix permits DenseFlo
   }
 
   /**
-   * A tensor of zeros with the given dimensions.
+   * Returns a tensor of zeros with the given dimensions.
    *
    * @throws IllegalArgumentException if a dimension is negative, or if there are too many elements
    * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
@@ -33,7 +33,7 @@ public sealed interface FloatTensor extends Tensor, BlockMatrix permits DenseFlo
   }
 
   /**
-   * A tensor with a copy of the given values, in row-major order.
+   * Returns a tensor with a copy of the given values, in row-major order.
    *
    * @throws IllegalArgumentException if the number of values is not that of the dimensions
    */
@@ -42,8 +42,8 @@ public sealed interface FloatTensor extends Tensor, BlockMatrix permits DenseFlo
   }
 
   /**
-   * A tensor over the memory of a direct buffer, from its position to its limit, without a copy.
-   * The tensor keeps the buffer reachable; closing the tensor does not free it.
+   * Returns a tensor over the memory of a direct buffer, from its position to its limit, without a
+   * copy. The tensor keeps the buffer reachable; closing the tensor does not free it.
    *
    * <p>The memory must stay valid until the tensor is closed and its last operation has ended. If
    * the buffer maps a file and the file is truncated, the JVM crashes, or the operation throws
@@ -63,17 +63,17 @@ public sealed interface FloatTensor extends Tensor, BlockMatrix permits DenseFlo
   }
 
   /**
-   * As {@link #wrap(FloatBuffer, long...)}; the buffer's number of bytes is four times that of the
-   * elements, and it begins at a multiple of four.
+   * Wraps a buffer as {@link #wrap(FloatBuffer, long...)} does; its number of bytes is four times
+   * that of the elements, and it begins at a multiple of four.
    */
   static FloatTensor wrap(ByteBuffer buffer, long... dims) {
     return DenseFloats.wrap(buffer, dims);
   }
 
   /**
-   * A tensor over the memory of a JavaCPP pointer, from its position to its limit, without a copy.
-   * The tensor keeps the pointer reachable; closing the tensor does not free it, and the pointer
-   * must not be closed while the tensor is used.
+   * Returns a tensor over the memory of a JavaCPP pointer, from its position to its limit, without
+   * a copy. The tensor keeps the pointer reachable; closing the tensor does not free it, and the
+   * pointer must not be closed while the tensor is used.
    *
    * @throws IllegalArgumentException if the pointer is null, has no limit or an address that is not
    *     a multiple of four, or if the number of elements is not that of the dimensions
@@ -84,8 +84,8 @@ public sealed interface FloatTensor extends Tensor, BlockMatrix permits DenseFlo
   }
 
   /**
-   * A tensor over memory at an address, without a copy: the bridge to memory that Java 17 has no
-   * type for. From JDK 22 on, this takes a {@code MemorySegment} of any size:
+   * Returns a tensor over memory at an address, without a copy: the bridge to memory that Java 17
+   * has no type for. From JDK 22 on, this takes a {@code MemorySegment} of any size:
    *
    * <pre>{@code
    * if (!segment.isNative() || segment.isReadOnly() || !segment.scope().isAlive()) {
@@ -115,7 +115,7 @@ public sealed interface FloatTensor extends Tensor, BlockMatrix permits DenseFlo
     return DenseFloats.wrapAddress(address, bytes, owner, dims);
   }
 
-  /** The off-heap bytes of all tensors, plans and layers of this process. */
+  /** Returns the off-heap bytes of all tensors, plans and layers of this process. */
   static long allocatedBytes() {
     return DenseFloats.allocatedBytes();
   }
@@ -163,7 +163,8 @@ public sealed interface FloatTensor extends Tensor, BlockMatrix permits DenseFlo
   void fill(float value);
 
   /**
-   * All elements in row-major order, in a new array; a transposed view is copied in its own order.
+   * Returns all elements in row-major order, in a new array; a transposed view is copied in its own
+   * order.
    *
    * @throws IllegalArgumentException if there are more elements than an array can hold
    * @throws IllegalStateException if the tensor is closed
@@ -171,20 +172,21 @@ public sealed interface FloatTensor extends Tensor, BlockMatrix permits DenseFlo
   float[] toArray();
 
   /**
-   * All elements as a buffer over the same memory. The memory outlives the buffer, even if the
-   * tensor is closed first; so does what owns wrapped memory, which must not refer to the buffer.
+   * Returns all elements as a buffer over the same memory. The memory outlives the buffer, even if
+   * the tensor is closed first; so does what owns wrapped memory, which must not refer to the
+   * buffer.
    *
    * @throws IllegalArgumentException if this is a transposed view, or larger than a buffer can be
    * @throws IllegalStateException if the tensor is closed
    */
   FloatBuffer asFloatBuffer();
 
-  /** As {@link #asFloatBuffer}, in bytes in native order. */
+  /** Returns what {@link #asFloatBuffer} does, in bytes in native order. */
   ByteBuffer asByteBuffer();
 
   /**
-   * A view of a tensor of blocks (iBlocks, oBlocks, iSize, oSize) as (oBlocks, iBlocks, oSize,
-   * iSize): the weights with input and output exchanged. Nothing is copied.
+   * Returns a view of a tensor of blocks (iBlocks, oBlocks, iSize, oSize) as (oBlocks, iBlocks,
+   * oSize, iSize): the weights with input and output exchanged. Nothing is copied.
    *
    * @throws IllegalArgumentException if the rank is not 4
    * @throws IllegalStateException if the tensor is closed
@@ -192,7 +194,8 @@ public sealed interface FloatTensor extends Tensor, BlockMatrix permits DenseFlo
   FloatTensor transposeBlocks();
 
   /**
-   * A view with other dimensions and the same elements in the same order. Nothing is copied.
+   * Returns a view with other dimensions and the same elements in the same order. Nothing is
+   * copied.
    *
    * @throws IllegalArgumentException if the number of elements differs, or if this is a transposed
    *     view

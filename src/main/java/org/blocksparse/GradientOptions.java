@@ -6,7 +6,7 @@ import static java.util.Objects.requireNonNull;
 import org.blocksparse.internal.tensors.Check;
 
 /**
- * How a gradient is written: it replaces the content of a tensor, or is added to it. For {@link
+ * The way to write a gradient: it replaces the content of a tensor, or is added to it. For {@link
  * org.blocksparse.products.SparseBlockDot#gradH(BlockMatrix, FloatTensor,
  * org.blocksparse.products.BlockPlan, GradientOptions, FloatTensor)}, options also have the
  * activation that computed h, so that the gradient continues through it in the same pass. They are
@@ -55,7 +55,7 @@ public final class GradientOptions {
     this.gradGate = gradGate;
   }
 
-  /** The gradient replaces the content of the tensor. */
+  /** Returns the gradient replaces the content of the tensor. */
   public static GradientOptions overwrite() {
     return OVERWRITE;
   }
@@ -99,27 +99,27 @@ public final class GradientOptions {
     return new GradientOptions(alpha, accumulate, activation, z, factor, gradient);
   }
 
-  /** The factor of the gradient: 1 unless it is added. */
+  /** Returns the factor of the gradient: 1 unless it is added. */
   public float alpha() {
     return alpha;
   }
 
-  /** Whether the gradient is added to the content of the tensor. */
+  /** Returns whether the gradient is added to the content of the tensor. */
   public boolean accumulates() {
     return accumulate;
   }
 
-  /** The activation to go back through; null if the gradient is that of h itself. */
+  /** Returns the activation to go back through; null if the gradient is that of h itself. */
   public Activation activation() {
     return activation;
   }
 
-  /** The input of the activation; null without an activation. */
+  /** Returns the input of the activation; null without an activation. */
   public FloatTensor z() {
     return z;
   }
 
-  /** The factor of each row in the forward pass; null without a gate. */
+  /** Returns the factor of each row in the forward pass; null without a gate. */
   public FloatTensor gate() {
     return gate;
   }

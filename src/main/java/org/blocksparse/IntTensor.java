@@ -10,7 +10,7 @@ import org.blocksparse.internal.tensors.DenseInts;
  */
 public sealed interface IntTensor extends Tensor permits DenseInts {
   /**
-   * A tensor of zeros with the given dimensions.
+   * Returns a tensor of zeros with the given dimensions.
    *
    * @throws IllegalArgumentException if a dimension is negative, or if there are too many elements
    * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
@@ -20,7 +20,7 @@ public sealed interface IntTensor extends Tensor permits DenseInts {
   }
 
   /**
-   * A tensor with a copy of the given values, in row-major order.
+   * Returns a tensor with a copy of the given values, in row-major order.
    *
    * @throws IllegalArgumentException if the number of values is not that of the dimensions
    */
@@ -61,7 +61,7 @@ public sealed interface IntTensor extends Tensor permits DenseInts {
   void get(long offset, int[] values, int start, int length);
 
   /**
-   * All elements in row-major order, in a new array.
+   * Returns all elements in row-major order, in a new array.
    *
    * @throws IllegalArgumentException if there are more elements than an array can hold
    * @throws IllegalStateException if the tensor is closed

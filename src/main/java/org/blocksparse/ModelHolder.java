@@ -99,7 +99,8 @@ public final class ModelHolder<T extends AutoCloseable> implements AutoCloseable
     }
 
     /**
-     * The model, to be used until this lease is closed. The holder closes it, not the caller.
+     * Returns the model, to be used until this lease is closed. The holder closes it, not the
+     * caller.
      *
      * @throws IllegalStateException if this lease is closed
      */
@@ -137,7 +138,7 @@ public final class ModelHolder<T extends AutoCloseable> implements AutoCloseable
   }
 
   /**
-   * A holder of a model that is in memory already.
+   * Returns a holder of a model that is in memory already.
    *
    * @param model the first model, which becomes the holder's own
    * @param loader loads the models of {@link #reload(Path)}
@@ -147,7 +148,7 @@ public final class ModelHolder<T extends AutoCloseable> implements AutoCloseable
   }
 
   /**
-   * A holder of a model that is loaded from a file.
+   * Returns a holder of a model that is loaded from a file.
    *
    * @param loader loads it, and the models of {@link #reload(Path)}
    * @throws IOException if the loader throws it
@@ -272,12 +273,12 @@ public final class ModelHolder<T extends AutoCloseable> implements AutoCloseable
     }
   }
 
-  /** How many reloads have succeeded. */
+  /** Returns how many reloads have succeeded. */
   public int reloads() {
     return reloads.get();
   }
 
-  /** How many reloads have failed. */
+  /** Returns how many reloads have failed. */
   public int failedReloads() {
     return failedReloads.get();
   }
@@ -288,7 +289,7 @@ public final class ModelHolder<T extends AutoCloseable> implements AutoCloseable
   }
 
   /**
-   * The time since the current model was loaded.
+   * Returns the time since the current model was loaded.
    *
    * @throws IllegalStateException if the holder is closed
    */

@@ -26,12 +26,12 @@ public final class Optimizer {
       this.moments = moments;
     }
 
-    /** The numbers of optimizer state for each parameter. */
+    /** Returns the numbers of optimizer state for each parameter. */
     public int moments() {
       return moments;
     }
 
-    /** Whether the optimizer state counts the steps of each block. */
+    /** Returns whether the optimizer state counts the steps of each block. */
     public boolean countsSteps() {
       return this == ADAM;
     }
@@ -116,8 +116,8 @@ public final class Optimizer {
   }
 
   /**
-   * The same optimizer with another learning rate, for schedules. The layer keeps its optimizer
-   * state.
+   * Returns the same optimizer with another learning rate, for schedules. The layer keeps its
+   * optimizer state.
    *
    * @throws IllegalArgumentException unless the rate is positive and finite
    */
@@ -126,8 +126,8 @@ public final class Optimizer {
   }
 
   /**
-   * The same optimizer with {@code newDecay * w} added to the gradient of each updated weight.
-   * Biases do not decay.
+   * Returns the same optimizer with {@code newDecay * w} added to the gradient of each updated
+   * weight. Biases do not decay.
    *
    * @param newDecay finite and not negative; 0 is none
    * @throws IllegalArgumentException if it is not
@@ -137,10 +137,10 @@ public final class Optimizer {
   }
 
   /**
-   * The same optimizer with gradient clipping: a gradient whose Euclidean norm is larger is scaled
-   * down to this norm. Each of these gradients is clipped separately: W1, b1, the block of W2 and
-   * the row of b2 of each class, and each block of other weights and biases. (A global norm would
-   * be known only after all classes, when their blocks have left the cache.) A norm above the
+   * Returns the same optimizer with gradient clipping: a gradient whose Euclidean norm is larger is
+   * scaled down to this norm. Each of these gradients is clipped separately: W1, b1, the block of
+   * W2 and the row of b2 of each class, and each block of other weights and biases. (A global norm
+   * would be known only after all classes, when their blocks have left the cache.) A norm above the
    * largest float counts as the largest float, so such a gradient stays longer than {@code
    * newMaxNorm}. The scale factor is a float: below 2<sup>-126</sup> it loses precision, and a
    * gradient that is more than 2<sup>149</sup> times too long becomes 0.
@@ -169,12 +169,12 @@ public final class Optimizer {
     return value;
   }
 
-  /** The learning rate. */
+  /** Returns the learning rate. */
   public float rate() {
     return rate;
   }
 
-  /** The kind. */
+  /** Returns the kind. */
   public Kind kind() {
     return kind;
   }
@@ -189,17 +189,17 @@ public final class Optimizer {
     return maxNorm;
   }
 
-  /** The decay rate of the mean gradient; 0 unless this is Adam. */
+  /** Returns the decay rate of the mean gradient; 0 unless this is Adam. */
   public float beta1() {
     return beta1;
   }
 
-  /** The decay rate of the mean square; 0 unless this is Adam. */
+  /** Returns the decay rate of the mean square; 0 unless this is Adam. */
   public float beta2() {
     return beta2;
   }
 
-  /** The number added to the root of the mean square; 0 for SGD. */
+  /** Returns the number added to the root of the mean square; 0 for SGD. */
   public float epsilon() {
     return epsilon;
   }

@@ -23,7 +23,7 @@ public final class Shape {
   }
 
   /**
-   * A shape of the given dimensions; none at all gives the shape of a single number.
+   * Returns a shape of the given dimensions; none at all gives the shape of a single number.
    *
    * @throws IllegalArgumentException if a dimension is negative, or if there are too many elements
    */
@@ -31,13 +31,13 @@ public final class Shape {
     return new Shape(Objects.requireNonNull(dims, "dims").clone());
   }
 
-  /** The number of dimensions. */
+  /** Returns the number of dimensions. */
   public int rank() {
     return dims.length;
   }
 
   /**
-   * The size of one dimension.
+   * Returns the size of one dimension.
    *
    * @throws IndexOutOfBoundsException if {@code axis} is outside [0, rank)
    */
@@ -45,7 +45,7 @@ public final class Shape {
     return dims[Check.index("axis", axis, "rank", dims.length)];
   }
 
-  /** The number of elements: the product of all dimensions. */
+  /** Returns the number of elements: the product of all dimensions. */
   public long size() {
     return size;
   }
@@ -65,7 +65,7 @@ public final class Shape {
     return Arrays.hashCode(dims);
   }
 
-  /** The dimensions in parentheses, {@code (2, 4, 6)} for instance. */
+  /** Returns the dimensions in parentheses, {@code (2, 4, 6)} for instance. */
   @Override
   public String toString() {
     return Dimensions.text(dims);

@@ -88,7 +88,7 @@ public sealed interface SparseRows extends AutoCloseable permits CsrRows {
   }
 
   /**
-   * As {@link #of(List, int, UnknownIds)}, with values.
+   * Makes rows as {@link #of(List, int, UnknownIds)} does, with values.
    *
    * @throws IllegalArgumentException also if a row has different numbers of values and indices
    */
@@ -114,7 +114,7 @@ public sealed interface SparseRows extends AutoCloseable permits CsrRows {
   }
 
   /**
-   * As {@link #wrap(IntBuffer, IntBuffer)}, with values.
+   * Wraps rows as {@link #wrap(IntBuffer, IntBuffer)} does, with values.
    *
    * @throws IllegalArgumentException also if there are different numbers of values and indices
    */
@@ -122,17 +122,17 @@ public sealed interface SparseRows extends AutoCloseable permits CsrRows {
     return CsrRows.wrap(offsets, indices, values);
   }
 
-  /** The number of rows. */
+  /** Returns the number of rows. */
   int rows();
 
-  /** The total number of entries of all rows. */
+  /** Returns the total number of entries of all rows. */
   int entries();
 
-  /** Whether entries have values. If not, each is 1. */
+  /** Returns whether entries have values. If not, each is 1. */
   boolean isWeighted();
 
   /**
-   * The number of entries of a row.
+   * Returns the number of entries of a row.
    *
    * @throws IndexOutOfBoundsException if the row is outside [0, rows)
    * @throws IllegalArgumentException if the rows wrap memory, and offsets were changed so that they
@@ -141,10 +141,10 @@ public sealed interface SparseRows extends AutoCloseable permits CsrRows {
    */
   int size(int row);
 
-  /** The indices of a row, in a new array; errors as {@link #size}. */
+  /** Returns the indices of a row, in a new array; errors as {@link #size}. */
   int[] indices(int row);
 
-  /** The values of a row, in a new array; errors as {@link #size}. */
+  /** Returns the values of a row, in a new array; errors as {@link #size}. */
   float[] values(int row);
 
   /**
@@ -158,7 +158,7 @@ public sealed interface SparseRows extends AutoCloseable permits CsrRows {
   SparseRows slice(int begin, int end);
 
   /**
-   * A copy of some rows, in the given order: for example, a batch of shuffled samples.
+   * Returns a copy of some rows, in the given order: for example, a batch of shuffled samples.
    *
    * @param which indices of rows; repeats are allowed
    * @throws IndexOutOfBoundsException if an index is outside [0, rows)
@@ -170,9 +170,9 @@ public sealed interface SparseRows extends AutoCloseable permits CsrRows {
   SparseRows select(int... which);
 
   /**
-   * A copy of these rows with further columns, such as the vectors of a sentence encoder beside the
-   * words of texts. Row r gets an entry of index {@code columns + c} and value {@code dense[r, c]}
-   * for each c. The copy has values; if these rows have none, each is 1.
+   * Returns a copy of these rows with further columns, such as the vectors of a sentence encoder
+   * beside the words of texts. Row r gets an entry of index {@code columns + c} and value {@code
+   * dense[r, c]} for each c. The copy has values; if these rows have none, each is 1.
    *
    * @param columns the number of columns of these rows, above each of their indices
    * @param dense (rows, width), finite

@@ -30,10 +30,10 @@ import java.nio.file.Path;
  * whose outcome is undefined, but it cannot corrupt any other memory.
  */
 public sealed interface Tensor extends AutoCloseable permits FloatTensor, IntTensor {
-  /** The dimensions. */
+  /** Returns the dimensions. */
   Shape shape();
 
-  /** Whether this tensor, or the one that it is a view of, was closed. */
+  /** Returns whether this tensor, or the one that it is a view of, was closed. */
   boolean isClosed();
 
   /** Closes this tensor; see the class comment. Idempotent. */

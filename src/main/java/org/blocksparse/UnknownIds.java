@@ -29,8 +29,8 @@ public final class UnknownIds {
   }
 
   /**
-   * The number of ids ignored so far. Ids of rows count once, and ids of a filter count in each
-   * call.
+   * Returns the number of ids ignored so far. Ids of rows count once, and ids of a filter count in
+   * each call.
    */
   public long count() {
     return ignored.sum();

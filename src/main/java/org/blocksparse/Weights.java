@@ -23,7 +23,7 @@ import org.blocksparse.internal.tensors.StoredBlocks;
  */
 public sealed interface Weights extends BlockMatrix permits StoredBlocks {
   /**
-   * A copy of W, converted to a type.
+   * Returns a copy of W, converted to a type.
    *
    * @param W (iBlocks, oBlocks, iSize, oSize), contiguous, all finite
    * @throws IllegalArgumentException if W is not of rank 4, or is a transposed view; if an element
@@ -111,9 +111,9 @@ public sealed interface Weights extends BlockMatrix permits StoredBlocks {
   }
 
   /**
-   * A view as (oBlocks, iBlocks, oSize, iSize): the weights with input and output exchanged, as in
-   * {@link FloatTensor#transposeBlocks}. Nothing is copied. Products accept the view, and do not
-   * round their inputs for it.
+   * Returns a view as (oBlocks, iBlocks, oSize, iSize): the weights with input and output
+   * exchanged, as in {@link FloatTensor#transposeBlocks}. Nothing is copied. Products accept the
+   * view, and do not round their inputs for it.
    *
    * <p>Closing the original closes the view. Closing the view does not close the original.
    *
@@ -132,17 +132,19 @@ public sealed interface Weights extends BlockMatrix permits StoredBlocks {
    */
   Weights reshapeBlocks(int iBlocks, int oBlocks);
 
-  /** The type of the stored weights. */
+  /** Returns the type of the stored weights. */
   ElementType type();
 
   @Override
   Shape shape();
 
-  /** The size of the weights in bytes, including scales and the padding of packed weights. */
+  /**
+   * Returns the size of the weights in bytes, including scales and the padding of packed weights.
+   */
   long bytes();
 
   /**
-   * The dequantized weights in a new float32 tensor.
+   * Returns the dequantized weights in a new float32 tensor.
    *
    * @throws IllegalStateException if these are closed
    */

@@ -26,12 +26,12 @@ import org.blocksparse.internal.schedule.Scheduler;
  * <p>Immutable.
  */
 public sealed interface Workers permits Engine {
-  /** As many workers as there are processors, on threads of the library; the default. */
+  /** Returns the default: as many workers as there are processors, on threads of the library. */
   static Workers common() {
     return KernelChoice.COMMON;
   }
 
-  /** The calling thread alone. */
+  /** Returns the calling thread alone. */
   static Workers callingThread() {
     return KernelChoice.CALLING_THREAD;
   }
@@ -64,6 +64,6 @@ public sealed interface Workers permits Engine {
    */
   Workers withSpin(Duration time);
 
-  /** The most threads that work on one operation. */
+  /** Returns the most threads that work on one operation. */
   int max();
 }

@@ -58,7 +58,7 @@ final class BagFile {
     }
   }
 
-  /** A bag as a part of another layer's file. */
+  /** Returns a bag as a part of another layer's file. */
   static SaveSettings.Part part(BagMemory bag) {
     return (file, settings, metadata, lease) -> {
       bag.lease(lease);
@@ -87,7 +87,7 @@ final class BagFile {
     }
   }
 
-  /** Whether a file holds a bag; only its header is read. */
+  /** Returns whether a file holds a bag; only its header is read. */
   public static boolean isIn(Path file) throws IOException {
     try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
       return reader.metadata().containsKey(ModelNames.BAG_MODE);

@@ -24,7 +24,7 @@ record BagMemory(BagTable table, LayerState state) implements AutoCloseable {
   /** The position of the table in the optimizer state. */
   public static final int TABLE = 0;
 
-  /** A bag without optimizer state. */
+  /** Returns a bag without optimizer state. */
   public BagMemory(BagTable table) {
     this(
         table,
@@ -50,7 +50,7 @@ record BagMemory(BagTable table, LayerState state) implements AutoCloseable {
     return new StoredWeights(type(), table.rows().storage(), table.rows().scales());
   }
 
-  /** A copy with its optimizer state; this is leased by the caller. */
+  /** Returns a copy with its optimizer state; this is leased by the caller. */
   public BagMemory copy() {
     BagMemory copy = copy(type());
     try (LayerState.Kept kept = state.hold()) {
@@ -63,7 +63,7 @@ record BagMemory(BagTable table, LayerState state) implements AutoCloseable {
   }
 
   /**
-   * A copy with a table of a type, without optimizer state; this is leased by the caller.
+   * Returns a copy with a table of a type, without optimizer state; this is leased by the caller.
    *
    * @throws IllegalArgumentException if an element is not finite, or too large for the type
    * @throws IllegalStateException if the table would be rounded that has been rounded before
@@ -87,7 +87,7 @@ record BagMemory(BagTable table, LayerState state) implements AutoCloseable {
   }
 
   /**
-   * A copy with more rows, which have no optimizer state yet.
+   * Returns a copy with more rows, which have no optimizer state yet.
    *
    * @param n how many, at least 1
    * @param values the new rows, leased by the caller; null: zeros
@@ -133,7 +133,10 @@ record BagMemory(BagTable table, LayerState state) implements AutoCloseable {
     }
   }
 
-  /** The same of another table of floats, which becomes its own; without optimizer state. */
+  /**
+   * Returns this bag with another table of floats, which becomes its own, and without optimizer
+   * state.
+   */
   private BagMemory withTable(Rows rows) {
     try {
       return new BagMemory(
@@ -144,12 +147,12 @@ record BagMemory(BagTable table, LayerState state) implements AutoCloseable {
     }
   }
 
-  /** The bytes of the table. */
+  /** Returns the bytes of the table. */
   public long bytes() {
     return stored().bytes(vocabulary(), table.features(), 1);
   }
 
-  /** All memory of the bag; null stands for none. */
+  /** Returns all memory of the bag; null stands for none. */
   public Stream<Storage> storages() {
     return Stream.concat(Stream.of(table.rows().storage(), table.rows().scales()), state.memory());
   }
@@ -159,17 +162,17 @@ record BagMemory(BagTable table, LayerState state) implements AutoCloseable {
     return state.begin(rule, table.engine().kernels());
   }
 
-  /** The number of rows of the table. */
+  /** Returns the number of rows of the table. */
   public int vocabulary() {
     return count(table.rows());
   }
 
-  /** The type of the stored table. */
+  /** Returns the type of the stored table. */
   public WeightType type() {
     return table.rows().type();
   }
 
-  /** Whether the table is of a type that is only read. */
+  /** Returns whether the table is of a type that is only read. */
   public boolean isReadOnly() {
     return type() != WeightType.FLOAT32;
   }

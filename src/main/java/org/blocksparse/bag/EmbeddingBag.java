@@ -115,7 +115,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
     this.metadata = Collections.unmodifiableMap(metadata);
   }
 
-  /** A layer that takes ownership of the given table. */
+  /** Returns a layer that takes ownership of the given table. */
   static EmbeddingBag of(FloatTensor table, Mode mode, Workers workers) {
     TableRows rows = KernelOperands.table(table);
     int features = (int) table.shape().dim(1);
@@ -140,23 +140,23 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
         Check.dimension("vocabulary", vocabulary), Check.dimension("features", features));
   }
 
-  /** The number of rows of the table. */
+  /** Returns the number of rows of the table. */
   public int vocabulary() {
     return memory.vocabulary();
   }
 
-  /** The size of a row. */
+  /** Returns the size of a row. */
   public int features() {
     return memory.table().features();
   }
 
-  /** The mode, which sets the factor of sums. */
+  /** Returns the mode, which sets the factor of sums. */
   public Mode mode() {
     return Mode.valueOf(memory.table().reduction().name());
   }
 
   /**
-   * The layer's own table (not a copy), (vocabulary, features).
+   * Returns the layer's own table (not a copy), (vocabulary, features).
    *
    * @throws IllegalStateException unless {@link #weightType} is FLOAT32
    */
@@ -167,14 +167,15 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
     return DenseFloats.dense(memory.table().rows().storage(), Shape.of(vocabulary(), features()));
   }
 
-  /** The type of the stored table. If it is not FLOAT32, {@link #table} throws. */
+  /** Returns the type of the stored table. If it is not FLOAT32, {@link #table} throws. */
   public ElementType weightType() {
     return memory.type().elementType();
   }
 
   /**
-   * An independent copy, with the same table, optimizer state and metadata: a snapshot that serves
-   * while this layer trains or grows. It is in memory even if this layer is mapped from a file.
+   * Returns an independent copy, with the same table, optimizer state and metadata: a snapshot that
+   * serves while this layer trains or grows. It is in memory even if this layer is mapped from a
+   * file.
    *
    * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
@@ -186,8 +187,8 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
   }
 
   /**
-   * A copy of this layer with a table of another type. The notes on numbers, threads and errors
-   * above hold for the copy, too, but only a FLOAT32 table can be trained. The copy has no
+   * Returns a copy of this layer with a table of another type. The notes on numbers, threads and
+   * errors above hold for the copy, too, but only a FLOAT32 table can be trained. The copy has no
    * optimizer state.
    *
    * <p>INT8 has one scale per table row, because rows are read as a whole. Rows of rare words have
@@ -203,14 +204,14 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
     }
   }
 
-  /** The sums of rows, (rows, features). */
+  /** Returns the sums of rows, (rows, features). */
   public FloatTensor apply(SparseRows rows) {
     check(rows);
     return KernelOperands.filled(FloatTensor.zeros(rows.rows(), features()), out -> sum(rows, out));
   }
 
   /**
-   * As {@link #apply(SparseRows)}, into an existing tensor.
+   * Computes {@link #apply(SparseRows)} into an existing tensor.
    *
    * @param out (rows, features), which must not overlap rows or the table
    */
@@ -229,9 +230,9 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
   }
 
   /**
-   * The gradient with respect to the values of rows, of the shape (entries). For entry e of row r,
-   * it is the factor of the row times {@code table[index of e] . gradOut[r]}. It uses the current
-   * table, so call this method before {@link #step}.
+   * Returns the gradient with respect to the values of rows, of the shape (entries). For entry e of
+   * row r, it is the factor of the row times {@code table[index of e] . gradOut[r]}. It uses the
+   * current table, so call this method before {@link #step}.
    */
   public FloatTensor gradValues(SparseRows rows, FloatTensor gradOut) {
     check(rows, gradOut);
@@ -239,7 +240,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
   }
 
   /**
-   * As {@link #gradValues(SparseRows, FloatTensor)}, into an existing tensor.
+   * Computes {@link #gradValues(SparseRows, FloatTensor)} into an existing tensor.
    *
    * @param out (entries), which must not overlap rows, gradOut or the table
    */
@@ -349,7 +350,8 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
   }
 
   /**
-   * As {@link #addRows(int)}, with values: the mean of the rows of similar words, for instance.
+   * Adds rows as {@link #addRows(int)} does, with values: the mean of the rows of similar words,
+   * for instance.
    *
    * @param rows (n, features), n at least 1; finite
    */
@@ -405,7 +407,8 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
   }
 
   /**
-   * Whether a file holds a bag, alone or with the layer that uses it. Only its header is read.
+   * Returns whether a file holds a bag, alone or with the layer that uses it. Only its header is
+   * read.
    *
    * @throws FileFormatException if the file is no safetensors file
    * @throws IOException if the file cannot be read
@@ -438,12 +441,12 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
     return new EmbeddingBag(content.bag(), content.metadata());
   }
 
-  /** The off-heap memory of this layer: mapped bytes and private bytes. */
+  /** Returns the off-heap memory of this layer: mapped bytes and private bytes. */
   public MemoryUse memoryUse() {
     return KernelOperands.memoryUse(memory.storages());
   }
 
-  /** The strings of the file that this layer was loaded from, by key. */
+  /** Returns the strings of the file that this layer was loaded from, by key. */
   public Map<String, String> metadata() {
     return metadata;
   }

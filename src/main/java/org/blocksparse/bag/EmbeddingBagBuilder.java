@@ -20,13 +20,13 @@ public final class EmbeddingBagBuilder {
     this.features = features;
   }
 
-  /** The factor of sums; by default {@link EmbeddingBag.Mode#MEAN}. */
+  /** Returns the factor of sums; by default {@link EmbeddingBag.Mode#MEAN}. */
   public EmbeddingBagBuilder mode(EmbeddingBag.Mode value) {
     this.mode = requireNonNull(value, "mode");
     return this;
   }
 
-  /** The threads that run every call; by default {@link Workers#common}. */
+  /** Returns the threads that run every call; by default {@link Workers#common}. */
   public EmbeddingBagBuilder workers(Workers all) {
     this.workers = requireNonNull(all, "workers");
     return this;
@@ -39,8 +39,8 @@ public final class EmbeddingBagBuilder {
   }
 
   /**
-   * A layer with a random table, uniform in [-1, 1] / features as in fastText. These values are
-   * small, so rows without training add little to a sum.
+   * Returns a layer with a random table, uniform in [-1, 1] / features as in fastText. These values
+   * are small, so rows without training add little to a sum.
    *
    * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
@@ -51,8 +51,8 @@ public final class EmbeddingBagBuilder {
   }
 
   /**
-   * A layer that takes ownership of the given table: training changes the table, and closing the
-   * layer closes it.
+   * Returns a layer that takes ownership of the given table: training changes the table, and
+   * closing the layer closes it.
    *
    * @param table (vocabulary, features)
    * @throws IllegalArgumentException if the shape does not fit

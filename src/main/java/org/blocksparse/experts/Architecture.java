@@ -29,7 +29,7 @@ enum Architecture {
   GLM4_MOE("glm4moe", "glm4_moe", Gate.SIGMOID, false, true, Shared.BY_KEY, Names.DEEPSEEK),
   GEMMA4("gemma4", "gemma4 gemma4_text", Gate.SOFTMAX, true, false, Shared.NONE, Names.GEMMA);
 
-  /** What the gates are. */
+  /** The kinds of gates. */
   enum Gate {
     SOFTMAX,
     SIGMOID,
@@ -39,9 +39,9 @@ enum Architecture {
   /** The shared expert. */
   enum Shared {
     NONE,
-    /** There is one if a key says so. */
+    /** The layer has a shared expert if a key says so. */
     BY_KEY,
-    /** There is one, behind a sigmoid. */
+    /** The layer has a shared expert, behind a sigmoid. */
     GATED
   }
 
@@ -61,17 +61,17 @@ enum Architecture {
       this.fused = fused;
     }
 
-    /** What precedes the names, after that of the block. */
+    /** Returns what precedes the names, after that of the block. */
     String layer() {
       return layer;
     }
 
-    /** Whether the experts of a layer are one tensor. */
+    /** Returns whether the experts of a layer are one tensor. */
     boolean isFused() {
       return fused;
     }
 
-    /** The name of a tensor, by the name that Qwen has for it. */
+    /** Returns the name of a tensor, by the name that Qwen has for it. */
     String of(String name) {
       return layer
           + switch (this) {
@@ -135,7 +135,7 @@ enum Architecture {
         .orElse(null);
   }
 
-  /** The names of llama.cpp. */
+  /** Returns the names of llama.cpp. */
   static Collection<String> ggufNames() {
     return Arrays.stream(values())
         .filter(of -> of.gguf != null)
@@ -143,7 +143,7 @@ enum Architecture {
         .collect(Collectors.toCollection(TreeSet::new));
   }
 
-  /** The model types of config.json. */
+  /** Returns the model types of config.json. */
   static Collection<String> modelTypes() {
     return Arrays.stream(values())
         .flatMap(of -> of.types().stream())
@@ -154,12 +154,12 @@ enum Architecture {
     return gate;
   }
 
-  /** Whether the gates of a row add up to 1, but for their scales. */
+  /** Returns whether the gates of a row add up to 1, but for their scales. */
   boolean isRenormalized() {
     return renormalized;
   }
 
-  /** Whether a key of config.json decides about that. */
+  /** Returns whether a key of config.json decides about that. */
   boolean hasNormKey() {
     return hasNormKey;
   }

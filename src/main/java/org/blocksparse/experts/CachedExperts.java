@@ -111,7 +111,7 @@ final class CachedExperts implements AutoCloseable {
     return file;
   }
 
-  /** The exception of a call that needs an expert that could not be read. */
+  /** Returns the exception of a call that needs an expert that could not be read. */
   RuntimeException cannotRead(int expert, Throwable failure) {
     IOException cause =
         failure instanceof EOFException
@@ -135,7 +135,7 @@ final class CachedExperts implements AutoCloseable {
     wanted[expert]--;
   }
 
-  /** The slot of an expert, which is pinned; null if all slots are in use. */
+  /** Returns the slot of an expert, which is pinned; null if all slots are in use. */
   ExpertCache.Slot takeOrNull(int expert, PackedExperts experts) {
     ExpertCache.Slot slot = resident[expert];
     if (slot == null) {

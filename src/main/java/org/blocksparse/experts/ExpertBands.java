@@ -16,7 +16,7 @@ final class ExpertBands {
   /** The pairs of all bands, one band after the other, and in each by sample. */
   private final int[] pairs;
 
-  /** Where each band begins in {@link #pairs}, and the end of the last. */
+  /** The begin of each band in {@link #pairs}, and the end of the last. */
   private final int[] begins;
 
   private ExpertBands(int[] chosen, int[] places, int k, int[] pairs, int[] begins) {
@@ -45,7 +45,7 @@ final class ExpertBands {
   }
 
   /**
-   * The pairs that were not dropped, by expert and then by sample.
+   * Returns the pairs that were not dropped, by expert and then by sample.
    *
    * @param experts how many there are
    */
@@ -61,7 +61,7 @@ final class ExpertBands {
     return pairs;
   }
 
-  /** The pairs of expert e, at e + 1. */
+  /** Returns the pairs of expert e, at e + 1. */
   private static int[] counted(int[] chosen, int[] places, int experts) {
     int[] counts = new int[experts + 1];
     for (int pair = 0; pair < chosen.length; pair++) {
@@ -71,7 +71,7 @@ final class ExpertBands {
   }
 
   /**
-   * Where bands begin, and the end of the last.
+   * Returns where bands begin, and the end of the last.
    *
    * @param loads the pairs of expert e, at e + 1
    */
@@ -99,17 +99,17 @@ final class ExpertBands {
     }
   }
 
-  /** How many bands there are. */
+  /** Returns how many bands there are. */
   public int count() {
     return begins.length - 1;
   }
 
-  /** How many pairs a band has. */
+  /** Returns how many pairs a band has. */
   public int size(int band) {
     return begins[band + 1] - begins[band];
   }
 
-  /** Where the pairs of each sample begin within a band, and the end of the last. */
+  /** Returns where the pairs of each sample begin within a band, and the end of the last. */
   public int[] offsets(int band) {
     int[] offsets = new int[chosen.length / k + 1];
     for (int i = begins[band]; i < begins[band + 1]; i++) {
@@ -119,12 +119,12 @@ final class ExpertBands {
     return offsets;
   }
 
-  /** The experts of a band's pairs. */
+  /** Returns the experts of a band's pairs. */
   public int[] experts(int band) {
     return Arrays.stream(pairs, begins[band], begins[band + 1]).map(pair -> chosen[pair]).toArray();
   }
 
-  /** The places of a band's pairs among the gates. */
+  /** Returns the places of a band's pairs among the gates. */
   public int[] places(int band) {
     return Arrays.stream(pairs, begins[band], begins[band + 1]).map(pair -> places[pair]).toArray();
   }

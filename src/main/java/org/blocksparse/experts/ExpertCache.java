@@ -75,7 +75,7 @@ public final class ExpertCache implements AutoCloseable {
   private final List<CachedExperts> layers = new ArrayList<>();
   private ExpertSlots memory;
 
-  /** Those that have been filled. */
+  /** The slots that have been filled. */
   private final List<Slot> slots = new ArrayList<>();
 
   private long clock;
@@ -127,7 +127,7 @@ public final class ExpertCache implements AutoCloseable {
     return new ExpertCache(bytes, true);
   }
 
-  /** The most bytes of experts in memory. */
+  /** Returns the most bytes of experts in memory. */
   public long bytes() {
     return bytes;
   }
@@ -198,7 +198,7 @@ public final class ExpertCache implements AutoCloseable {
     }
   }
 
-  /** A slot for an expert of a layer, which is read to it; null if all are in use. */
+  /** Returns a slot for an expert of a layer, which is read to it; null if all are in use. */
   Slot readOrNull(CachedExperts layer, int expert, PackedExperts experts) {
     Slot slot = leastUsedOrNull();
     if (slot == null) {
@@ -227,7 +227,9 @@ public final class ExpertCache implements AutoCloseable {
     return slot;
   }
 
-  /** A slot that no call uses: an expert that is not wanted, of these the least used one. */
+  /**
+   * Returns a slot that no call uses: an expert that is not wanted, of these the least used one.
+   */
   private Slot leastUsedOrNull() {
     if (slots.size() < memory.count()) {
       Slot next = new Slot(slots.size());
@@ -248,7 +250,7 @@ public final class ExpertCache implements AutoCloseable {
     return best;
   }
 
-  /** Of experts with as many uses, the last one goes: a prompt uses all of them in turn. */
+  /** The last of experts with as many uses goes, since a prompt uses all of them in turn. */
   private static boolean isLessUseful(Slot a, Slot b) {
     boolean aWanted = a.layer.isWanted(a.expert);
     boolean bWanted = b.layer.isWanted(b.expert);
@@ -269,7 +271,7 @@ public final class ExpertCache implements AutoCloseable {
     }
   }
 
-  /** In a thread of its own, without the lock. */
+  /** Reads in a thread of its own, without the lock. */
   private void read(CachedExperts layer, Slot slot, Piece piece) {
     Throwable failure = null;
     try {

@@ -23,12 +23,12 @@ final class ExpertSlots {
       return new Panels(blocks.type(), blocks.inSize(), blocks.outSize());
     }
 
-    /** The bytes of the weights of an expert. */
+    /** Returns the bytes of the weights of an expert. */
     long bytesOfWeights() {
       return w1.blockBytes() + w2.blockBytes();
     }
 
-    /** The bytes of an expert. */
+    /** Returns the bytes of an expert. */
     long bytes() {
       long floats = scales(w1) + scales(w2) + (b1 ? w1.columns() : 0);
       return bytesOfWeights() + Float.BYTES * floats;
@@ -59,7 +59,7 @@ final class ExpertSlots {
   private final Storage w1;
   private final Storage w2;
 
-  // Without elements if there are none.
+  // The tensor has no elements if there are no slots.
   private final Storage scales1;
   private final Storage scales2;
   private final Storage b1;
@@ -112,7 +112,7 @@ final class ExpertSlots {
     return w2;
   }
 
-  /** The slots in place of the experts of a layer, without b2. */
+  /** Returns the slots in place of the experts of a layer, without b2. */
   PackedExperts insteadOf(PackedExperts experts) {
     return new PackedExperts(
         blocks(form.w1, w1, 1, count, scales1),

@@ -257,7 +257,7 @@ final class ExpertsFile {
       }
     }
 
-    /** A dimension, as builders allow it. */
+    /** Returns a dimension, as builders allow it. */
     private static int dimension(String name, long[] dims, int axis) throws MalformedException {
       if (dims[axis] < 1 || dims[axis] > GrowingArrays.MAX_LENGTH) {
         throw new MalformedException(
@@ -322,7 +322,7 @@ final class ExpertsFile {
       return text.equals("true");
     }
 
-    /** A number for each expert; null if the file has none. */
+    /** Returns a number for each expert; null if the file has none. */
     private float[] ofExperts(String key, int experts) throws MalformedException {
       String text = metadata.entries().get(key);
       if (text == null) {

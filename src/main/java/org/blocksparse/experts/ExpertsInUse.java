@@ -24,7 +24,7 @@ final class ExpertsInUse implements PackedExperts.Slots, AutoCloseable {
   private final int[] sorted;
   private final PackedExperts.Pairs ofSlots;
 
-  /** Where the pairs of each expert begin among the sorted ones, and the end of the last. */
+  /** The begin of the pairs of each expert among the sorted ones, and the end of the last. */
   private final int[] begins;
 
   private final int count;
@@ -39,7 +39,7 @@ final class ExpertsInUse implements PackedExperts.Slots, AutoCloseable {
   /** The slots of the experts that are taken. */
   private final ExpertCache.Slot[] slots;
 
-  /** Whether an expert was not in memory. */
+  /** True for each expert that was not in memory. */
   private final boolean[] isMiss;
 
   private int taken;
@@ -178,12 +178,12 @@ final class ExpertsInUse implements PackedExperts.Slots, AutoCloseable {
     return ofSlots;
   }
 
-  /** The experts that were in memory, once the call has ended. */
+  /** Returns the experts that were in memory, once the call has ended. */
   int hits() {
     return taken - misses;
   }
 
-  /** The experts that were read for the call. */
+  /** Returns the experts that were read for the call. */
   int misses() {
     return misses;
   }

@@ -48,7 +48,7 @@ record ExpertsParameters(
   /** The prefix of the parameters of the shared expert. */
   static final String SHARED = "shared.";
 
-  /** The parameters in a map, whose shapes fit each other. */
+  /** Returns the parameters in a map, whose shapes fit each other. */
   static ExpertsParameters of(Map<String, ? extends BlockMatrix> all) {
     return of(all, "", all.containsKey(SHARED + "W1") ? of(all, SHARED, null) : null);
   }
@@ -65,7 +65,7 @@ record ExpertsParameters(
         shared);
   }
 
-  /** The parameters of a file. */
+  /** Returns the parameters of a file. */
   static ExpertsParameters ofFile(Map<String, ExpertsFile.Parameter> inFile) {
     Map<String, BlockMatrix> all = new LinkedHashMap<>();
     inFile.forEach(
@@ -80,13 +80,13 @@ record ExpertsParameters(
     return of(all);
   }
 
-  /** Whether a parameter is weights of experts, which may have any type. */
+  /** Returns whether a parameter is weights of experts, which may have any type. */
   static boolean isOfExperts(String name) {
     return name.endsWith("W1") || name.endsWith("W2");
   }
 
   /**
-   * As files have them.
+   * Returns the parameters as files have them.
    *
    * @throws IllegalArgumentException if weights are a transposed view
    */
@@ -118,7 +118,7 @@ record ExpertsParameters(
   }
 
   /**
-   * A copy; they are leased.
+   * Returns a copy; they are leased.
    *
    * @param type of the weights of experts; null: as they are
    * @throws IllegalStateException if weights would be rounded that have been rounded before
@@ -139,7 +139,9 @@ record ExpertsParameters(
     }
   }
 
-  /** The same, with a copy of the shared expert, which each row reads; closes the original. */
+  /**
+   * Returns the same, with a copy of the shared expert, which each row reads; closes the original.
+   */
   ExpertsParameters withSharedCopied() {
     if (shared == null) {
       return this;
@@ -189,7 +191,7 @@ record ExpertsParameters(
     return (int) W1.shape().dim(1);
   }
 
-  /** Whether weights are of a type that is only read. */
+  /** Returns whether weights are of a type that is only read. */
   boolean isReadOnly() {
     return W1 instanceof Weights
         || W2 instanceof Weights
@@ -197,8 +199,8 @@ record ExpertsParameters(
   }
 
   /**
-   * Whether the weights of both products are packed and read rows of one format, as the kernel of
-   * packed experts takes them; those of the shared expert aside.
+   * Returns whether the weights of both products are packed and read rows of one format, as the
+   * kernel of packed experts takes them; those of the shared expert aside.
    */
   boolean arePacked() {
     return isPacked(W1)
@@ -206,14 +208,14 @@ record ExpertsParameters(
         && format(W1, RowFormat.ANY_BITS) == format(W2, RowFormat.ANY_BITS);
   }
 
-  /** Whether {@link #arePacked}, and all weights lie in a file. */
+  /** Returns whether {@link #arePacked}, and all weights lie in a file. */
   boolean areMapped() {
     return arePacked()
         && KernelOperands.elements(W1).mapping() != null
         && KernelOperands.elements(W2).mapping() != null;
   }
 
-  /** Whether the weights of a product are packed, which then has no gradient. */
+  /** Returns whether the weights of a product are packed, which then has no gradient. */
   boolean hasPacked() {
     return isPacked(W1) || isPacked(W2) || (shared != null && shared.hasPacked());
   }
@@ -222,7 +224,7 @@ record ExpertsParameters(
     return W instanceof Weights weights && weights.type().isPacked();
   }
 
-  /** The experts as their kernels see them, if {@link #arePacked}. */
+  /** Returns the experts as their kernels see them, if {@link #arePacked}. */
   PackedExperts packedExperts(Activation function, int inputBits) {
     return new PackedExperts(
         KernelOperands.blocks(W1),
@@ -260,17 +262,17 @@ record ExpertsParameters(
     }
   }
 
-  /** The type of the experts' stored weights. */
+  /** Returns the type of the experts' stored weights. */
   WeightType type() {
     return KernelOperands.blocks(W1).type();
   }
 
-  /** All of them, if none is only read. */
+  /** Returns all of them, if none is only read. */
   FloatTensor[] tensors() {
     return byName().values().toArray(new FloatTensor[0]);
   }
 
-  /** The memory of all of them; null where a type has no scales. */
+  /** Returns the memory of all of them; null where a type has no scales. */
   Stream<Storage> memory() {
     return byName().values().stream()
         .flatMap(
@@ -281,7 +283,7 @@ record ExpertsParameters(
                     : Stream.of(KernelOperands.elements(parameter)));
   }
 
-  /** By their names, in the order of the table of the layer. */
+  /** Returns the parameters by name, in the order of the table of the layer. */
   Map<String, BlockMatrix> byName() {
     Map<String, BlockMatrix> all = new LinkedHashMap<>();
     forEach(all::put);
@@ -318,8 +320,8 @@ record ExpertsParameters(
   }
 
   /**
-   * As {@link #lease}, for operations that do not read the weights of experts, whose file may have
-   * shrunk.
+   * Leases as {@link #lease} does, for operations that do not read the weights of experts, whose
+   * file may have shrunk.
    */
   OperandLease leaseBesideExperts(OperandLease lease) {
     forEach(

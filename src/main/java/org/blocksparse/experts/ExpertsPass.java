@@ -54,7 +54,7 @@ public final class ExpertsPass implements AutoCloseable {
   /** The pass of the shared expert, or null. */
   private ExpertsPass shared;
 
-  /** Whether a step has changed the parameters that z and a were computed from. */
+  /** True once a step has changed the parameters that z and a were computed from. */
   private boolean isOutdated;
 
   private boolean closed;
@@ -101,14 +101,14 @@ public final class ExpertsPass implements AutoCloseable {
     return down;
   }
 
-  /** The routing. If the gate of the layer made it, closing the pass closes it. */
+  /** Returns the routing. If the gate of the layer made it, closing the pass closes it. */
   public Routing routing() {
     return routing;
   }
 
   /**
-   * The gradient with respect to the gates, of their shape, after {@link #backward} or {@link
-   * #step}. Use it to train your own gate. Closing the pass closes it.
+   * Returns the gradient with respect to the gates, of their shape, after {@link #backward} or
+   * {@link #step}. Use it to train your own gate. Closing the pass closes it.
    *
    * @throws IllegalStateException if no gradient was computed
    */
@@ -177,7 +177,7 @@ public final class ExpertsPass implements AutoCloseable {
     }
   }
 
-  /** Those of the shared expert, by its own names. */
+  /** Returns the gradients of the shared expert, by its own names. */
   private static Map<String, FloatTensor> ofShared(Map<String, FloatTensor> gradients) {
     Map<String, FloatTensor> own = new HashMap<>();
     gradients.forEach(
@@ -341,7 +341,7 @@ public final class ExpertsPass implements AutoCloseable {
     }
   }
 
-  /** Whether the gate of the layer made the routing, and is trained by its gradient. */
+  /** Returns whether the gate of the layer made the routing, and is trained by its gradient. */
   private boolean isOfTheGate() {
     return routing.gate() != null && layer.hasGate() && routing.gate() == layer.gate();
   }
@@ -418,7 +418,7 @@ public final class ExpertsPass implements AutoCloseable {
     }
   }
 
-  /** A lease on the tensors that gradients are computed from; gradOut may be null. */
+  /** Returns a lease on the tensors that gradients are computed from; gradOut may be null. */
   private OperandLease lease(FloatTensor gradOut) {
     if (closed) {
       throw new IllegalStateException("pass: the pass is closed");

@@ -30,7 +30,7 @@ final class GgufExperts {
   private static final String SHARED_DOWN = "ffn_down_shexp";
   private static final String SHARED_GATE = "ffn_gate_inp_shexp" + WEIGHT;
 
-  /** Of the rows that the experts of Gemma read. */
+  /** The name of the norm of the rows that the experts of Gemma read. */
   private static final String NORM = "pre_ffw_norm_2" + WEIGHT;
 
   /** Blocks that a message lists, before the last one. */
@@ -51,7 +51,7 @@ final class GgufExperts {
     this.prefix = "blk." + block + ".";
   }
 
-  /** The layer that the metadata of the file describes. */
+  /** Returns the layer that the metadata of the file describes. */
   MixtureOfExperts layer() throws IOException {
     GgufKeys keys = GgufKeys.of(file, block);
     Activation activation = keys.activation();
@@ -76,7 +76,7 @@ final class GgufExperts {
     }
   }
 
-  /** The layer; gate may be null. */
+  /** Returns the layer; gate may be null. */
   MixtureOfExperts layer(TopKGate gate, Activation activation) throws IOException {
     Map<String, BlockMatrix> made = new LinkedHashMap<>();
     try {
@@ -115,7 +115,7 @@ final class GgufExperts {
     }
   }
 
-  /** The gate with the bias of its choice and the scales that tensors have. */
+  /** Returns the gate with the bias of its choice and the scales that tensors have. */
   private TopKGate ofTensors(TopKGate gate, Map<String, BlockMatrix> made) throws IOException {
     int experts = gate.experts();
     TopKGate with = gate;
@@ -181,7 +181,7 @@ final class GgufExperts {
     }
   }
 
-  /** The tensors that W1 is made of, without their endings. */
+  /** Returns the tensors that W1 is made of, without their endings. */
   private List<String> first(Activation activation) {
     if (!activation.isGated()) {
       return List.of("ffn_up_exps");
@@ -202,7 +202,7 @@ final class GgufExperts {
     return file.tensors().containsKey(prefix + name);
   }
 
-  /** How many experts the first tensor has, whose shape is checked. */
+  /** Returns how many experts the first tensor has, whose shape is checked. */
   private int experts(Activation activation) throws IOException {
     List<String> first = first(activation);
     String name = first.get(0);
@@ -228,7 +228,7 @@ final class GgufExperts {
     return info;
   }
 
-  /** The blocks of the file that have experts, unless this is one of them. */
+  /** Returns the blocks of the file that have experts, unless this is one of them. */
   private String others() {
     String ending = "." + DOWN + WEIGHT;
     List<String> blocks =
@@ -283,7 +283,7 @@ final class GgufExperts {
     }
   }
 
-  /** The weights of the gate, (1, 1, in, experts), which lie (experts, in) in the file. */
+  /** Returns the weights of the gate, (1, 1, in, experts), which lie (experts, in) in the file. */
   private FloatTensor gate(int experts, int inputs) throws IOException {
     float[] turned;
     try (FloatTensor inFile = file.floats(prefix + GATE + WEIGHT);

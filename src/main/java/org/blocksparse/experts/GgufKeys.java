@@ -112,7 +112,7 @@ record GgufKeys(GgufFile file, int block, Map<String, Object> values) {
     return architecture() + "." + name;
   }
 
-  /** The value of this block; null if there is none. */
+  /** Returns the value of this block; null if there is none. */
   private Object value(String name) {
     Object value = values.get(key(name));
     if (value instanceof List<?> ofBlocks) {
@@ -145,7 +145,7 @@ record GgufKeys(GgufFile file, int block, Map<String, Object> values) {
     return value == null ? ifMissing : (Boolean) value;
   }
 
-  /** A factor; 0 if it is missing. */
+  /** Returns a factor; 0 if it is missing. */
   private float number(String name) throws FileFormatException {
     Object value = value(name);
     float number = value == null ? 0 : value instanceof Float found ? found : Float.NaN;

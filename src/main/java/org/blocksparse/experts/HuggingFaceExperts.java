@@ -26,7 +26,7 @@ final class HuggingFaceExperts {
   private static final String REMEDY =
       "; or build it from its matrices: MixtureOfExpertsBuilder.build(model, names, type)";
 
-  /** What may precede the layers. */
+  /** The prefixes that layers may have. */
   private static final List<String> ROOTS =
       List.of("model.", "model.language_model.", "language_model.model.");
 
@@ -74,7 +74,7 @@ final class HuggingFaceExperts {
     this.prefix = prefix();
   }
 
-  /** The prefix of the layer, which has a gate. */
+  /** Returns the prefix of the layer, which has a gate. */
   private String prefix() throws FileFormatException {
     for (String root : ROOTS) {
       String found = root + "layers." + layer + ".";
@@ -103,7 +103,7 @@ final class HuggingFaceExperts {
                     + others.get(others.size() - 1)));
   }
 
-  /** The layer that config.json describes. */
+  /** Returns the layer that config.json describes. */
   MixtureOfExperts layer(ElementType type) throws IOException {
     Activation activation = architecture.activation();
     requireActivation(activation);
@@ -252,7 +252,7 @@ final class HuggingFaceExperts {
 
   // -------------------------------------------------------------------------------------- tensors
 
-  /** The name of a tensor, by the name that Qwen has for it. */
+  /** Returns the name of a tensor, by the name that Qwen has for it. */
   private String name(String ofQwen) {
     String name = prefix + names.of(ofQwen);
     known.add(name);

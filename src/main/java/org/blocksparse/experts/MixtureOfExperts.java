@@ -118,7 +118,10 @@ public final class MixtureOfExperts implements AutoCloseable {
   /** The shared expert, whose memory and state are those of this layer; null without it. */
   private final MixtureOfExperts shared;
 
-  /** Of the products of experts; {@link RowFormat#ANY_BITS}: as their weights ask. */
+  /**
+   * The bits of inputs of the products of experts; {@link RowFormat#ANY_BITS}: those that their
+   * weights ask for.
+   */
   private final int inputBits;
 
   /** Null if weights are only read. */
@@ -128,7 +131,7 @@ public final class MixtureOfExperts implements AutoCloseable {
   private final CachedExperts cached;
 
   /**
-   * A layer that takes ownership of its parameters.
+   * Returns a layer that takes ownership of its parameters.
    *
    * @param gate uses the same workers; if null, callers pass a routing
    */
@@ -187,7 +190,7 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * The state of an optimizer for the parameters.
+   * Returns the state of an optimizer for the parameters.
    *
    * @throws IllegalStateException if weights are of a type that is only read
    */
@@ -223,33 +226,33 @@ public final class MixtureOfExperts implements AutoCloseable {
     return new MixtureOfExpertsBuilder(inputs, hidden, experts, null);
   }
 
-  /** The size of a row of x. */
+  /** Returns the size of a row of x. */
   public int inputs() {
     return parameters.inputs();
   }
 
-  /** The hidden size of an expert: the number of outputs of its activation. */
+  /** Returns the hidden size of an expert: the number of outputs of its activation. */
   public int hidden() {
     return parameters.hidden();
   }
 
-  /** The size of a row of the output. */
+  /** Returns the size of a row of the output. */
   public int outputs() {
     return parameters.outputs();
   }
 
-  /** How many experts there are. */
+  /** Returns how many experts there are. */
   public int experts() {
     return parameters.experts();
   }
 
-  /** The activation between the two products. */
+  /** Returns the activation between the two products. */
   public Activation activation() {
     return activation;
   }
 
   /**
-   * The gate.
+   * Returns the gate.
    *
    * @throws IllegalStateException if there is none
    */
@@ -262,7 +265,8 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * The parameters by name, not copied. Absent optional parameters, such as biases, are left out.
+   * Returns the parameters by name, not copied. Absent optional parameters, such as biases, are
+   * left out.
    */
   public Map<String, BlockMatrix> parameters() {
     return parameters.byName();
@@ -292,7 +296,10 @@ public final class MixtureOfExperts implements AutoCloseable {
     }
   }
 
-  /** The output of the layer, (batch, outputs), in a new tensor; the gate chooses the experts. */
+  /**
+   * Returns the output of the layer, (batch, outputs), in a new tensor; the gate chooses the
+   * experts.
+   */
   public FloatTensor apply(FloatTensor x) {
     return KernelOperands.filled(FloatTensor.zeros(requireX(x), outputs()), out -> apply(x, out));
   }
@@ -446,9 +453,9 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * As {@link #forward(FloatTensor, FloatTensor)}, for a given routing. If {@link #route} of this
-   * layer made the routing, the step trains the gate. Otherwise, train your own gate with {@link
-   * ExpertsPass#gradGates}.
+   * Computes {@link #forward(FloatTensor, FloatTensor)} for a given routing. If {@link #route} of
+   * this layer made the routing, the step trains the gate. Otherwise, train your own gate with
+   * {@link ExpertsPass#gradGates}.
    *
    * @param routing has the batch size of x and the number of experts of this layer; the caller
    *     still owns it, and closes it after the pass
@@ -461,7 +468,7 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * A pass that has written or added the output.
+   * Returns a pass that has written or added the output.
    *
    * @param ownsRouting whether closing the pass closes the routing
    */
@@ -545,14 +552,14 @@ public final class MixtureOfExperts implements AutoCloseable {
 
   // ------------------------------------------------------------------------------------- files
 
-  /** The type of the stored W1; if it is not FLOAT32, the layer cannot be trained. */
+  /** Returns the type of the stored W1; if it is not FLOAT32, the layer cannot be trained. */
   public ElementType weightType() {
     return parameters.type().elementType();
   }
 
   /**
-   * An independent copy, with the same parameters, optimizer state and metadata: a snapshot that
-   * serves while this layer trains. It is in memory even if this layer is mapped from a file.
+   * Returns an independent copy, with the same parameters, optimizer state and metadata: a snapshot
+   * that serves while this layer trains. It is in memory even if this layer is mapped from a file.
    *
    * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
@@ -574,10 +581,10 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * A copy of this layer whose W1 and W2 are of another type, without optimizer state. The gate and
-   * the biases stay float32. They are small, and the choice of experts depends on the gate. If W1
-   * or W2 is a transposed view, as in files of other libraries, the copy has the layout of {@link
-   * org.blocksparse.Weights#of}.
+   * Returns a copy of this layer whose W1 and W2 are of another type, without optimizer state. The
+   * gate and the biases stay float32. They are small, and the choice of experts depends on the
+   * gate. If W1 or W2 is a transposed view, as in files of other libraries, the copy has the layout
+   * of {@link org.blocksparse.Weights#of}.
    *
    * <p>Each product rounds its input rows as the type of its weights asks; {@link BlockPlan} lists
    * the types and bounds the error. A layer of {@linkplain ElementType#isPacked packed} weights has
@@ -594,9 +601,9 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * A layer with the same parameters, whose products of experts keep so many bits of their rows;
-   * see {@link BlockPlan#withInputBits}. Both layers share their parameters: closing one closes
-   * both. Only {@link #copy} keeps this setting.
+   * Returns a layer with the same parameters, whose products of experts keep so many bits of their
+   * rows; see {@link BlockPlan#withInputBits}. Both layers share their parameters: closing one
+   * closes both. Only {@link #copy} keeps this setting.
    *
    * @throws IllegalArgumentException if the bits are not 8, 16 or 32
    * @throws IllegalStateException if the weights have no products of so many bits
@@ -778,8 +785,8 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * As {@link #of(GgufFile, int)}, for models of other architectures: reads no metadata, and
-   * ignores tensors that it does not know.
+   * Reads a layer as {@link #of(GgufFile, int)} does, of a model of another architecture: reads no
+   * metadata, and ignores tensors that it does not know.
    *
    * @param gate gets the bias of its choice and the scales that the file has; null: callers pass a
    *     routing to each call, whose gates contain all scales
@@ -792,8 +799,8 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * The experts of one layer of a model as Hugging Face publishes it. Its {@code config.json} and
-   * its tensors describe the layer, a shared expert included.
+   * Returns the experts of one layer of a model as Hugging Face publishes it. Its {@code
+   * config.json} and its tensors describe the layer, a shared expert included.
    *
    * <table>
    *   <caption>Models, by model_type</caption>
@@ -835,14 +842,14 @@ public final class MixtureOfExperts implements AutoCloseable {
     return new MixtureOfExperts(parameters, gate, activation, workers, content.metadata());
   }
 
-  /** The off-heap memory of this layer: mapped bytes and private bytes. */
+  /** Returns the off-heap memory of this layer: mapped bytes and private bytes. */
   public MemoryUse memoryUse() {
     Stream<Storage> ofState = state == null ? Stream.empty() : TensorStates.from(state).memory();
     MemoryUse use = KernelOperands.memoryUse(Stream.concat(parameters.memory(), ofState));
     return cached == null ? use : use.plus(cached.memoryUse());
   }
 
-  /** The strings of the file that this layer was loaded from, by key. */
+  /** Returns the strings of the file that this layer was loaded from, by key. */
   public Map<String, String> metadata() {
     return metadata;
   }

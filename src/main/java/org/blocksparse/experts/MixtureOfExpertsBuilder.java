@@ -57,7 +57,7 @@ public final class MixtureOfExpertsBuilder {
   private long seed;
 
   /**
-   * A builder.
+   * Returns a builder.
    *
    * @param gate null: none
    */
@@ -70,7 +70,7 @@ public final class MixtureOfExpertsBuilder {
   }
 
   /**
-   * The size of a row of the output; by default, the size of a row of x.
+   * Returns the size of a row of the output; by default, the size of a row of x.
    *
    * @throws IllegalArgumentException unless it is at least 1
    */
@@ -79,7 +79,7 @@ public final class MixtureOfExpertsBuilder {
     return this;
   }
 
-  /** The activation between the two products; by default {@link Activation#SWIGLU}. */
+  /** Returns the activation between the two products; by default {@link Activation#SWIGLU}. */
   public MixtureOfExpertsBuilder activation(Activation function) {
     this.activation = requireNonNull(function, "activation");
     return this;
@@ -114,7 +114,7 @@ public final class MixtureOfExpertsBuilder {
     return this;
   }
 
-  /** The threads that run every call; by default {@link Workers#common}. */
+  /** Returns the threads that run every call; by default {@link Workers#common}. */
   public MixtureOfExpertsBuilder workers(Workers all) {
     this.workers = requireNonNull(all, "workers");
     return this;
@@ -127,7 +127,7 @@ public final class MixtureOfExpertsBuilder {
   }
 
   /**
-   * The names of parameters, with their shapes.
+   * Returns the names of parameters, with their shapes.
    *
    * @param all whether biases are among them
    */
@@ -163,8 +163,8 @@ public final class MixtureOfExpertsBuilder {
   }
 
   /**
-   * A layer with biases of zero and random weights, uniform in [-1, 1] / sqrt(n), where n is the
-   * input size of the product: {@code inputs} for Wg and W1, the hidden size for W2.
+   * Returns a layer with biases of zero and random weights, uniform in [-1, 1] / sqrt(n), where n
+   * is the input size of the product: {@code inputs} for Wg and W1, the hidden size for W2.
    *
    * @throws IllegalArgumentException if hidden is 2<sup>30</sup> or more, with a gated activation
    * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
@@ -188,9 +188,9 @@ public final class MixtureOfExpertsBuilder {
   }
 
   /**
-   * A layer that takes ownership of the given parameters: training changes them, and closing the
-   * layer closes them. W1 and W2 may be {@link Weights}, which are read-only: the layer cannot be
-   * trained then.
+   * Returns a layer that takes ownership of the given parameters: training changes them, and
+   * closing the layer closes them. W1 and W2 may be {@link Weights}, which are read-only: the layer
+   * cannot be trained then.
    *
    * <p>With a gated activation, you may pass W1 in two halves, W1.gate and W1.up, each (1, experts,
    * inputs, hidden) and both of the same type and layout. Likewise you may pass b1 as b1.gate and
@@ -239,7 +239,7 @@ public final class MixtureOfExpertsBuilder {
   }
 
   /**
-   * A layer without biases, of the (out, in) matrices of a model that {@link
+   * Returns a layer without biases, of the (out, in) matrices of a model that {@link
    * MixtureOfExperts#of(HuggingFaceModel, int, ElementType)} does not know. The function {@code
    * names} gets names as in Qwen 2 and OLMoE, without the prefix of the layer, and only those that
    * the settings of this builder ask for. It returns the names of the model:
@@ -292,7 +292,7 @@ public final class MixtureOfExpertsBuilder {
   }
 
   /**
-   * A layer of the parameters that are given, and of those that a model has.
+   * Returns a layer of the parameters that are given, and of those that a model has.
    *
    * @param given some parameters, which the layer takes ownership of
    */
@@ -312,7 +312,7 @@ public final class MixtureOfExpertsBuilder {
     }
   }
 
-  /** The name of a parameter without that of the shared expert. */
+  /** Returns the name of a parameter without that of the shared expert. */
   private static String own(String name) {
     return name.startsWith(SHARED) ? name.substring(SHARED.length()) : name;
   }

@@ -47,7 +47,7 @@ record NamedExperts(
   private static final int TURNED_COLUMNS = 1 << 10;
 
   /**
-   * A parameter of a layer, (iBlocks, oBlocks, in, out).
+   * Returns a parameter of a layer, (iBlocks, oBlocks, in, out).
    *
    * @param name Wg, W1 or W2, or the same of the shared expert
    */
@@ -156,7 +156,7 @@ record NamedExperts(
     }
   }
 
-  /** Whether the numbers are packed as they are. */
+  /** Returns whether the numbers are packed as they are. */
   private boolean isKept(String name) throws IOException {
     return type.isPacked() && model.info(name).type().equals(type.name());
   }

@@ -170,7 +170,7 @@ public final class Routing implements AutoCloseable {
     private final SparseRows one;
     private final SparseRows keptExperts;
 
-    /** The sides of the pairs of a band. */
+    /** Returns the sides of the pairs of a band. */
     RaggedSides(ExpertBands bands, int band) {
       boolean none = bands.count() == 0;
       one = SparseRows.of(IntStream.rangeClosed(0, batch()).toArray(), new int[batch()]);
@@ -194,28 +194,28 @@ public final class Routing implements AutoCloseable {
     }
   }
 
-  /** Whether samples have different numbers of experts. */
+  /** Returns whether samples have different numbers of experts. */
   private boolean isRagged() {
     return gate != null && gate.isRagged();
   }
 
-  /** The number of samples. */
+  /** Returns the number of samples. */
   public int batch() {
     return chosen.length / k;
   }
 
-  /** The chosen experts, (batch, k), the most probable first. */
+  /** Returns the chosen experts, (batch, k), the most probable first. */
   public IntTensor experts() {
     return experts;
   }
 
-  /** The gates, (batch, k); with a capacity, of the pairs that were kept. */
+  /** Returns the gates, (batch, k); with a capacity, of the pairs that were kept. */
   public FloatTensor gates() {
     return gates;
   }
 
   /**
-   * The softmax of the logits, (batch, experts).
+   * Returns the softmax of the logits, (batch, experts).
    *
    * @throws IllegalStateException if the caller chose the experts: then there are no probabilities
    */
@@ -227,18 +227,18 @@ public final class Routing implements AutoCloseable {
     return probabilities;
   }
 
-  /** The number of samples that chose each expert, before any pair was dropped; a copy. */
+  /** Returns the number of samples that chose each expert, before any pair was dropped; a copy. */
   public int[] loads() {
     return load.clone();
   }
 
-  /** The number of (sample, expert) pairs that the capacity dropped. */
+  /** Returns the number of (sample, expert) pairs that the capacity dropped. */
   public int dropped() {
     return chosen.length - pairs();
   }
 
   /**
-   * Whether the capacity dropped a choice.
+   * Returns whether the capacity dropped a choice.
    *
    * @param choice in [0, k); 0 is the most probable expert
    * @throws IndexOutOfBoundsException if there is no such sample or choice
@@ -249,15 +249,17 @@ public final class Routing implements AutoCloseable {
     return places[sample * k + choice] == TopExperts.DROPPED;
   }
 
-  /** The balancing loss, with its weight; 0 if the gate has none, or if there is no gate. */
+  /**
+   * Returns the balancing loss, with its weight; 0 if the gate has none, or if there is no gate.
+   */
   public double balancingLoss() {
     return balancingLoss;
   }
 
   /**
-   * The plan of the product into the experts: the only input block is the sample, and the output
-   * blocks are the experts. W is (1, experts, iSize, oSize), and h is (batch, 1, iSize) or, with a
-   * capacity, (batch, iSize).
+   * Returns the plan of the product into the experts: the only input block is the sample, and the
+   * output blocks are the experts. W is (1, experts, iSize, oSize), and h is (batch, 1, iSize) or,
+   * with a capacity, (batch, iSize).
    */
   public BlockPlan toExperts() {
     makePlans();
@@ -265,9 +267,9 @@ public final class Routing implements AutoCloseable {
   }
 
   /**
-   * The plan of the product out of the experts: the input blocks are the experts, and the only
-   * output block is the sum over the experts of a sample. W is (experts, 1, iSize, oSize), and the
-   * output is (batch, 1, oSize) or, with a capacity, (batch, oSize).
+   * Returns the plan of the product out of the experts: the input blocks are the experts, and the
+   * only output block is the sum over the experts of a sample. W is (experts, 1, iSize, oSize), and
+   * the output is (batch, 1, oSize) or, with a capacity, (batch, oSize).
    */
   public BlockPlan fromExperts() {
     makePlans();
@@ -298,23 +300,23 @@ public final class Routing implements AutoCloseable {
     }
   }
 
-  /** How many pairs there are. */
+  /** Returns how many pairs there are. */
   int pairs() {
     return (int) gates.shape().size();
   }
 
-  /** The pairs in the form that experts with packed weights take. */
+  /** Returns the pairs in the form that experts with packed weights take. */
   PackedExperts.Pairs pairsByExpert() {
     int[] sorted = ExpertBands.byExpert(chosen, places, load.length);
     return new PackedExperts.Pairs(k, chosen, sorted, places, Dense.from(gates).storage());
   }
 
-  /** The pairs, sorted by expert, in bands of a maximum size. */
+  /** Returns the pairs, sorted by expert, in bands of a maximum size. */
   ExpertBands bands(int most) {
     return ExpertBands.of(chosen, places, k, load.length, most);
   }
 
-  /** The pairs of one band, on workers. */
+  /** Returns the pairs of one band, on workers. */
   Band band(ExpertBands bands, int number, Workers workers) {
     int[] ofPairs = bands.places(number);
     float[] ofBand = new float[ofPairs.length];
@@ -336,7 +338,7 @@ public final class Routing implements AutoCloseable {
     return gate;
   }
 
-  /** How many experts there are to choose from. */
+  /** Returns how many experts there are to choose from. */
   int expertCount() {
     return load.length;
   }
@@ -353,7 +355,7 @@ public final class Routing implements AutoCloseable {
     return load;
   }
 
-  /** The names of the dimensions of the gates. */
+  /** Returns the names of the dimensions of the gates. */
   String words() {
     return isRagged() ? "(kept)" : GATES;
   }

@@ -52,7 +52,9 @@ record TopExperts(Engine engine, int experts, Gating gating) {
     return chosen;
   }
 
-  /** What experts are chosen by; those of other groups are negative infinity. */
+  /**
+   * Computes the scores by which experts are chosen; those of other groups are negative infinity.
+   */
   private void score(float[] probabilities, double[] scores) {
     float[] bias = gating.choiceBias();
     for (int e = 0; e < experts; e++) {
@@ -151,7 +153,8 @@ record TopExperts(Engine engine, int experts, Gating gating) {
   }
 
   /**
-   * The sum of the probabilities of a sample's chosen experts; 1 if gates are not divided by it.
+   * Returns the sum of the probabilities of a sample's chosen experts; 1 if gates are not divided
+   * by it.
    */
   private double chosenSum(Rows probabilities, int[] chosen, int sample) {
     if (!gating.renormalized()) {
@@ -168,7 +171,7 @@ record TopExperts(Engine engine, int experts, Gating gating) {
     return gating.sigmoid() || gating.choiceBias() != null ? MIN_SUM : 0;
   }
 
-  /** For each expert the sum of its probabilities. */
+  /** Returns the sum of the probabilities of each expert. */
   public double[] sums(Rows probabilities) {
     double[] sums = new double[experts];
     float[] row = new float[experts];

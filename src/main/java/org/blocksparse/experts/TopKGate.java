@@ -49,7 +49,7 @@ import org.blocksparse.internal.tensors.OperandLease;
 public final class TopKGate {
   private static final String LOGITS = "(batch, experts)";
 
-  /** Of one expert, that of a shared expert. */
+  /** The gate of one expert, a shared one. */
   static final TopKGate SIGMOID =
       new TopKGate(1, Gating.of(1).withSigmoid(true).withRenormalized(false), Workers.common());
 
@@ -64,7 +64,7 @@ public final class TopKGate {
   }
 
   /**
-   * A gate that chooses k of the experts for each sample.
+   * Returns a gate that chooses k of the experts for each sample.
    *
    * @throws IllegalArgumentException unless 1 &lt;= k &lt;= experts &lt;= 2<sup>31</sup> - 9
    */
@@ -167,8 +167,8 @@ public final class TopKGate {
   }
 
   /**
-   * The maximum number of samples of a batch that an expert takes. Further (sample, expert) pairs
-   * are dropped: they have no gate and cost nothing, because the plans leave them out. First
+   * Returns the maximum number of samples of a batch that an expert takes. Further (sample, expert)
+   * pairs are dropped: they have no gate and cost nothing, because the plans leave them out. First
    * choices have priority over second choices, and earlier samples over later ones. The gates of
    * the other pairs do not change. With a capacity, the plans are ragged. {@link
    * Integer#MAX_VALUE}, the default, means no capacity: nothing is dropped, and plans are not
@@ -203,17 +203,17 @@ public final class TopKGate {
     return with(gating.withBalancing(weight));
   }
 
-  /** The same gate on other workers. Its plans run on them, too. */
+  /** Returns the same gate on other workers. Its plans run on them, too. */
   public TopKGate withWorkers(Workers other) {
     return new TopKGate(experts, gating, requireNonNull(other, "workers"));
   }
 
-  /** How many experts there are. */
+  /** Returns how many experts there are. */
   public int experts() {
     return experts;
   }
 
-  /** How many experts each sample chooses. */
+  /** Returns how many experts each sample chooses. */
   public int k() {
     return gating.k();
   }
@@ -319,7 +319,7 @@ public final class TopKGate {
     return loss;
   }
 
-  /** The gradient of the balancing loss with respect to each probability of an expert. */
+  /** Returns the gradient of the balancing loss with respect to each probability of an expert. */
   private double[] ofProbabilities(int[] load, int batch) {
     double[] gradient = new double[experts];
     for (int e = 0; e < experts && batch > 0; e++) {

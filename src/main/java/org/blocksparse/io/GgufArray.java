@@ -23,7 +23,7 @@ final class GgufArray extends AbstractList<Object> implements RandomAccess {
 
   private final int begin;
 
-  /** Where strings and arrays end; null of other types. */
+  /** The ends of strings and arrays; null for other types. */
   private final int[] ends;
 
   private GgufArray(ByteBuffer bytes, int at) {
@@ -38,7 +38,7 @@ final class GgufArray extends AbstractList<Object> implements RandomAccess {
     }
   }
 
-  /** The array that begins, with its type and its length, at a byte. */
+  /** Returns the array that begins, with its type and its length, at a byte. */
   static GgufArray at(byte[] bytes, int at) {
     return new GgufArray(ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN), at);
   }
@@ -55,7 +55,7 @@ final class GgufArray extends AbstractList<Object> implements RandomAccess {
     return (int) bytes.getLong(at + Integer.BYTES);
   }
 
-  /** Where the string or the array ends that begins at a byte. */
+  /** Returns the end of the string or the array that begins at a byte. */
   private static int endOf(GgufValueType type, ByteBuffer bytes, int at) {
     if (type == GgufValueType.STRING) {
       return at + Long.BYTES + (int) bytes.getLong(at);

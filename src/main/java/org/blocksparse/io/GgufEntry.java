@@ -14,7 +14,7 @@ import org.blocksparse.internal.weights.GgmlType;
  */
 record GgufEntry(
     String name, GgmlType type, String typeName, long[] dims, long position, long bytes) {
-  /** Where it ends in the file. */
+  /** Returns the end of the tensor in the file. */
   long end() {
     return position + bytes;
   }

@@ -95,15 +95,15 @@ public final class GgufFile implements AutoCloseable {
     return new GgufFile(file, reader);
   }
 
-  /** The tensors by name, in the order of the file. A name can be any string. */
+  /** Returns the tensors by name, in the order of the file. A name can be any string. */
   public Map<String, TensorInfo> tensors() {
     return tensors;
   }
 
   /**
-   * The metadata by key, in the order of the file. A value is a {@link String}, {@link Boolean},
-   * {@link Long}, {@link Float} or {@link Double}, or an unmodifiable {@link List} of values.
-   * Unsigned numbers from 2<sup>63</sup> on are {@link java.math.BigInteger}.
+   * Returns the metadata by key, in the order of the file. A value is a {@link String}, {@link
+   * Boolean}, {@link Long}, {@link Float} or {@link Double}, or an unmodifiable {@link List} of
+   * values. Unsigned numbers from 2<sup>63</sup> on are {@link java.math.BigInteger}.
    *
    * <p>Each call reads the file. An array needs at most 1.5 times its size in the file of heap, and
    * its elements are made when they are asked for. Bytes of a string that are not UTF-8 become
@@ -116,8 +116,8 @@ public final class GgufFile implements AutoCloseable {
   }
 
   /**
-   * A tensor of a type in the table of {@link #weights(List, int, int)}, dequantized to float32 in
-   * new memory. The caller closes the tensor. Values are bitwise equal to ggml's.
+   * Returns a tensor of a type in the table of {@link #weights(List, int, int)}, dequantized to
+   * float32 in new memory. The caller closes the tensor. Values are bitwise equal to ggml's.
    *
    * @throws FileFormatException if there is no tensor of this name, its type is not one of these,
    *     or an element is not finite
@@ -223,7 +223,7 @@ public final class GgufFile implements AutoCloseable {
         : StoredBlocks.transposed(weights, Shape.of(oBlocks, iBlocks, out, in));
   }
 
-  /** The path that was opened. */
+  /** Returns the path that was opened. */
   public Path path() {
     return file;
   }

@@ -52,7 +52,7 @@ final class GgufHeader {
   }
 
   /**
-   * The tensors by name, in the order of the file; all of the header is checked.
+   * Returns the tensors by name, in the order of the file; all of the header is checked.
    *
    * @throws MalformedException if it is no GGUF file, or its tensors do not lie in it
    */
@@ -67,7 +67,7 @@ final class GgufHeader {
   }
 
   /**
-   * The metadata by key, in the order of the file.
+   * Returns the metadata by key, in the order of the file.
    *
    * @throws MalformedException if it is no GGUF file
    */
@@ -107,7 +107,7 @@ final class GgufHeader {
     return tensors;
   }
 
-  /** A key or the name of a tensor. */
+  /** Returns a key or the name of a tensor. */
   private String readName(String part) throws IOException {
     int length = in.readLength(part);
     nameBytes += length;
@@ -266,7 +266,7 @@ final class GgufHeader {
   private void place() throws MalformedException {
     long dataBegin = (in.position() + alignment - 1) / alignment * alignment;
     List<GgufEntry> inOrder = new ArrayList<>(entries.values());
-    // Of two that begin together, one is empty or of a type whose bytes are not known.
+    // If two begin together, one is empty or of a type whose bytes are not known.
     inOrder.sort(Comparator.comparingLong(GgufEntry::position).thenComparingLong(GgufEntry::end));
     long next = fileBytes;
     for (int i = inOrder.size() - 1; i >= 0; i--) {

@@ -24,7 +24,7 @@ final class GgufInput {
   private final long fileBytes;
   private final ByteBuffer piece;
 
-  /** Where the piece ends in the file. */
+  /** The end of the piece in the file. */
   private long pieceEnd;
 
   GgufInput(MappedFile file) {
@@ -41,7 +41,7 @@ final class GgufInput {
     this.pieceEnd = bytes.length;
   }
 
-  /** How far it is read. */
+  /** Returns the position in the file of the next byte. */
   long position() {
     return pieceEnd - piece.remaining();
   }
@@ -88,7 +88,7 @@ final class GgufInput {
   }
 
   /**
-   * A number of things of a size each, for which there is room in the file and in an array.
+   * Returns a number of things of a size each, for which there is room in the file and in an array.
    *
    * @param what the things are, for messages
    */
@@ -108,7 +108,7 @@ final class GgufInput {
     return (int) count;
   }
 
-  /** The length of a string, which is read next. */
+  /** Returns the length of a string, which is read next. */
   int readLength(String part) throws IOException {
     return readCount(part, "bytes of text", 1);
   }

@@ -45,7 +45,7 @@ final class GgufReader implements AutoCloseable {
     }
   }
 
-  /** The tensors by name, in the order of the file. */
+  /** Returns the tensors by name, in the order of the file. */
   public Map<String, GgufEntry> entries() {
     return entries;
   }
@@ -58,7 +58,7 @@ final class GgufReader implements AutoCloseable {
   }
 
   /**
-   * A tensor that must be there.
+   * Returns a tensor that must be there.
    *
    * @throws MalformedException if it is not
    */
@@ -72,7 +72,7 @@ final class GgufReader implements AutoCloseable {
   }
 
   /**
-   * A tensor where it lies. The mapping ends when the last of them is freed.
+   * Returns a tensor where it lies. The mapping ends when the last of them is freed.
    *
    * @param elementBytes of what is read there at once
    * @throws MalformedException if it begins at no multiple of these

@@ -25,7 +25,7 @@ final class GgufTensors {
           + " Q4_K_M from a file of F16 or BF16";
 
   /**
-   * The floats of a tensor in new memory.
+   * Returns the floats of a tensor in new memory.
    *
    * @throws MalformedException if its type cannot be widened, or an element is not finite
    */
@@ -69,7 +69,7 @@ final class GgufTensors {
   public record Matrices(long count, int rows, int columns) {}
 
   /**
-   * The matrices of tensors of one type and shape.
+   * Returns the matrices of tensors of one type and shape.
    *
    * @throws MalformedException if their type cannot be widened, they differ, or a dimension is no
    *     int

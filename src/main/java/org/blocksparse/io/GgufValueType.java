@@ -28,7 +28,7 @@ enum GgufValueType {
     this.bytes = bytes;
   }
 
-  /** The type of that number; null if there is none. */
+  /** Returns the type of that number; null if there is none. */
   static GgufValueType of(int code) {
     return code < 0 || code >= BY_CODE.length ? null : BY_CODE[code];
   }
@@ -38,7 +38,7 @@ enum GgufValueType {
     return bytes;
   }
 
-  /** The value of a number or boolean at a byte of a buffer. */
+  /** Returns the value of a number or boolean at a byte of a buffer. */
   Object get(ByteBuffer from, int at) {
     return switch (this) {
       case UINT8 -> (long) Byte.toUnsignedInt(from.get(at));

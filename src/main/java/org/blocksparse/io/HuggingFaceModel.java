@@ -104,8 +104,8 @@ public final class HuggingFaceModel implements AutoCloseable {
   }
 
   /**
-   * The names of all matrices and other tensors, of any type, without the tensors that quantized
-   * matrices consist of. In untrusted files, a name can be any string.
+   * Returns the names of all matrices and other tensors, of any type, without the tensors that
+   * quantized matrices consist of. In untrusted files, a name can be any string.
    */
   public Set<String> names() {
     return Collections.unmodifiableSet(new LinkedHashSet<>(CheckpointMatrix.names(files)));
@@ -125,7 +125,7 @@ public final class HuggingFaceModel implements AutoCloseable {
   }
 
   /**
-   * A matrix, or another tensor of floats.
+   * Returns a matrix, or another tensor of floats.
    *
    * @throws FileFormatException if there is none of this name, its type is not in the table of this
    *     class, or a tensor beside it is missing or does not fit
@@ -141,8 +141,8 @@ public final class HuggingFaceModel implements AutoCloseable {
   }
 
   /**
-   * A matrix, or another tensor of floats, dequantized to float32 in new memory. The caller closes
-   * it.
+   * Returns a matrix, or another tensor of floats, dequantized to float32 in new memory. The caller
+   * closes it.
    *
    * @throws FileFormatException as {@link #info}, or if an element is not finite
    * @throws IllegalStateException if this model is closed
@@ -301,7 +301,7 @@ public final class HuggingFaceModel implements AutoCloseable {
     return Engine.from(Workers.common());
   }
 
-  /** The path that was opened. */
+  /** Returns the path that was opened. */
   public Path path() {
     return path;
   }

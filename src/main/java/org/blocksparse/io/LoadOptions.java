@@ -41,9 +41,9 @@ public sealed interface LoadOptions permits LoadSettings {
   }
 
   /**
-   * As {@link #mapped}, but the layer can be trained, or a tensor of a {@link TensorFile} written:
-   * changed pages become private to this process. The file never changes. Without the native
-   * library, the file must be writable.
+   * Maps the file as {@link #mapped} does, but the layer can be trained, or a tensor of a {@link
+   * TensorFile} written: changed pages become private to this process. The file never changes.
+   * Without the native library, the file must be writable.
    */
   static LoadOptions copyOnWrite() {
     return LoadSettings.of(LoadSettings.Memory.COPY_ON_WRITE);
@@ -57,7 +57,7 @@ public sealed interface LoadOptions permits LoadSettings {
    */
   LoadOptions withoutOptimizerState();
 
-  /** The threads that run every call of the layer; by default {@link Workers#common}. */
+  /** Returns the threads that run every call of the layer; by default {@link Workers#common}. */
   LoadOptions withWorkers(Workers all);
 
   /**
@@ -65,6 +65,6 @@ public sealed interface LoadOptions permits LoadSettings {
    */
   LoadOptions withProgress(Progress listener);
 
-  /** The threads that run every call of the layer. */
+  /** Returns the threads that run every call of the layer. */
   Workers workers();
 }

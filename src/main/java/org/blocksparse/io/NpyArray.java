@@ -60,13 +60,13 @@ record NpyArray(long[] dims, Storage storage) {
     }
 
     /**
-     * The bits of the next element.
+     * Returns the bits of the next element.
      *
      * @throws ArithmeticException if 32 bits cannot hold it
      */
     abstract int bits(ByteBuffer buffer, int elementBytes);
 
-    /** The types in messages. */
+    /** Returns the types in messages. */
     private String wanted() {
       return this == FLOATS ? "float32 or float64" : "int32 or int64";
     }
@@ -169,7 +169,7 @@ record NpyArray(long[] dims, Storage storage) {
   // ------------------------------------------------------------------------------------ writing
 
   /**
-   * Such an array can be read again, by NumPy as well.
+   * Requires an array that can be read again, by NumPy as well.
    *
    * @throws IllegalArgumentException if it has too many dimensions
    */
@@ -184,7 +184,7 @@ record NpyArray(long[] dims, Storage storage) {
     for (long index = 0; index < storage.elements(); ) {
       piece.clear();
       while (piece.hasRemaining() && index < storage.elements()) {
-        // The same bits either way; a float would lose those of some NaN.
+        // The bits are copied as they are, since a float would lose those of some NaN.
         piece.putInt(storage.getInt(index++));
       }
       out.write(piece.array(), 0, piece.position());

@@ -53,12 +53,12 @@ record NpyHeader(
   private static final Pattern DIMENSION = Pattern.compile("-?\\d++");
   private static final Pattern TYPE = Pattern.compile("([<>=|])([fi])([48])");
 
-  /** The bytes of the elements. */
+  /** Returns the bytes of the elements. */
   long dataBytes() {
     return size * elementBytes;
   }
 
-  /** The type in messages. */
+  /** Returns the type in messages. */
   String type() {
     return (kind == 'f' ? "float" : "int") + 8 * elementBytes;
   }

@@ -131,19 +131,19 @@ final class NpzArchive implements AutoCloseable {
     }
   }
 
-  /** Whether an array can have such a name: it is not empty, and could not be a path. */
+  /** Returns whether an array can have such a name: it is not empty, and could not be a path. */
   public static boolean isName(String name) {
     return !name.isEmpty()
         && !name.startsWith(".")
         && name.chars().allMatch(c -> c >= ' ' && c != 0x7f && "/\\:".indexOf(c) < 0);
   }
 
-  /** Whether a name can be written: it is text, and not too long. */
+  /** Returns whether a name can be written: it is text, and not too long. */
   public static boolean hasRoom(String name) {
     return SafeTensorsHeader.isText(name) && name.getBytes(UTF_8).length <= LONGEST_NAME;
   }
 
-  /** The names of the arrays, in the order of the file. */
+  /** Returns the names of the arrays, in the order of the file. */
   public Set<String> names() {
     return Collections.unmodifiableSet(entries.keySet());
   }
@@ -183,7 +183,7 @@ final class NpzArchive implements AutoCloseable {
     }
   }
 
-  /** Before anything is read: the size in the directory can be true, and is credible. */
+  /** Requires, before anything is read, that the size in the directory can be true. */
   private void requireProved(String name, ZipEntry entry) throws MalformedException {
     long size = entry.getSize();
     long compressed = entry.getCompressedSize();

@@ -54,7 +54,7 @@ public final class NpzFile implements AutoCloseable {
     return new NpzFile(file, Reading.of(file, () -> NpzArchive.open(file)));
   }
 
-  /** The names of the arrays, in the order of the file. */
+  /** Returns the names of the arrays, in the order of the file. */
   public Set<String> names() {
     return archive.names();
   }

@@ -17,7 +17,7 @@ import org.blocksparse.internal.files.SaveSettings;
  * save in another type, save the copy that {@code withWeights} of the layer returns. Immutable.
  */
 public sealed interface SaveOptions permits SaveSettings {
-  /** The parameters, the classes, and the metadata that the layer was loaded with. */
+  /** Returns the parameters, the classes, and the metadata that the layer was loaded with. */
   static SaveOptions defaults() {
     return SaveSettings.DEFAULTS;
   }
@@ -35,7 +35,7 @@ public sealed interface SaveOptions permits SaveSettings {
    */
   SaveOptions withMetadata(Map<String, String> entries);
 
-  /** Also saves the optimizer state, to continue training exactly. */
+  /** Saves the optimizer state as well, to continue training exactly. */
   SaveOptions withOptimizerState();
 
   /**
@@ -59,6 +59,6 @@ public sealed interface SaveOptions permits SaveSettings {
             });
   }
 
-  /** The listener receives the number of bytes written. */
+  /** Returns the listener receives the number of bytes written. */
   SaveOptions withProgress(Progress listener);
 }

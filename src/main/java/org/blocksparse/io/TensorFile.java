@@ -137,8 +137,8 @@ public final class TensorFile implements AutoCloseable {
   }
 
   /**
-   * The names of all readable tensors, including scales. A file may also hold tensors of other
-   * types. In untrusted files, a name can be any string, even a path or empty.
+   * Returns the names of all readable tensors, including scales. A file may also hold tensors of
+   * other types. In untrusted files, a name can be any string, even a path or empty.
    */
   public Set<String> names() {
     Set<String> names = new LinkedHashSet<>();
@@ -157,13 +157,15 @@ public final class TensorFile implements AutoCloseable {
     return Collections.unmodifiableSet(names);
   }
 
-  /** The strings of the file by key, without the entries that layers of this library add. */
+  /**
+   * Returns the strings of the file by key, without the entries that layers of this library add.
+   */
   public Map<String, String> metadata() {
     return new ModelMetadata(reader.metadata()).ofUser();
   }
 
   /**
-   * A tensor of float32, which the caller closes. It stays valid after this file is closed.
+   * Returns a tensor of float32, which the caller closes. It stays valid after this file is closed.
    *
    * <p>With {@link LoadOptions#copyOnWrite}, each call returns the same memory. You see earlier
    * writes, even if you closed the earlier tensor. Open the file again to see its original content.
@@ -185,8 +187,8 @@ public final class TensorFile implements AutoCloseable {
   }
 
   /**
-   * A tensor of int32, which the caller closes; it is always read into memory. Errors as {@link
-   * #floats}.
+   * Returns a tensor of int32, which the caller closes; it is always read into memory. Errors as
+   * {@link #floats}.
    */
   public IntTensor ints(String name) throws IOException {
     return read(

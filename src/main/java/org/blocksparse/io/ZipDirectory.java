@@ -10,7 +10,7 @@ import java.nio.file.Path;
 import org.blocksparse.internal.memory.MappedFile;
 
 /**
- * How large the directory of a zip file is, which Java reads as a whole when it opens the file: a
+ * The size of the directory of a zip file, which Java reads as a whole when it opens the file: a
  * stranger's could be as large as memory. The record of it is near the end of the file; all that
  * could be such a record is looked at, so that it does not matter which one Java takes.
  */
@@ -28,8 +28,8 @@ final class ZipDirectory {
   private ZipDirectory() {}
 
   /**
-   * The largest number of bytes that a directory at the end of the file claims; none, if there is
-   * no zip file.
+   * Returns the largest number of bytes that a directory at the end of the file claims; none, if
+   * there is no zip file.
    */
   static long bytes(Path file) throws IOException {
     try (FileChannel channel = FileChannel.open(file)) {
@@ -50,7 +50,7 @@ final class ZipDirectory {
     }
   }
 
-  /** The size in the record of large archives, which a locator points to. */
+  /** Returns the size in the record of large archives, which a locator points to. */
   private static long largeSize(FileChannel channel, long place) throws IOException {
     if (place < 0 || place > channel.size() - SIZE_IN_END_64 - Long.BYTES) {
       return 0;

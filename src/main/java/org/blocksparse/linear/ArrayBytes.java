@@ -66,7 +66,7 @@ final class ArrayBytes {
     }
 
     /**
-     * The bytes.
+     * Returns the bytes.
      *
      * @param what they are, in the message
      * @throws IllegalStateException if an array cannot hold them
@@ -165,7 +165,7 @@ final class ArrayBytes {
       return values;
     }
 
-    /** A number that is not negative. */
+    /** Returns a number that is not negative. */
     int getNumber(String what) {
       int value = getInt();
       require(value >= 0, what, "a number >= 0", value);
@@ -204,7 +204,7 @@ final class ArrayBytes {
       }
     }
 
-    /** The offsets and the columns of a matrix without values. */
+    /** Returns the offsets and the columns of a matrix without values. */
     SparseMatrix getMatrix(String what, int columns) {
       int[] offsets = getInts();
       int[] all = getInts();
@@ -220,14 +220,14 @@ final class ArrayBytes {
       return new SparseMatrix(offsets, all, null);
     }
 
-    /** The set among so many. */
+    /** Returns the set among so many. */
     BitSet getSet(String what, int count) {
       BitSet set = BitSet.valueOf(getLongs());
       require(set.length() <= count, what, "numbers below " + count, set.length() - 1);
       return set;
     }
 
-    /** A number of things that follow, each of at least so many bytes. */
+    /** Returns a number of things that follow, each of at least so many bytes. */
     int getCount(int size) {
       int count = getInt();
       require(count >= 0 && count <= bytes.remaining() / size);

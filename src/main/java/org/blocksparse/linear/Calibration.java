@@ -30,7 +30,7 @@ record Calibration(float slope, float intercept) {
    */
   @SuppressWarnings("ArrayRecordComponent")
   record Samples(double[] margins, float[] weights, boolean[] positive) {
-    /** All samples of some, in their order. */
+    /** Returns all samples of some, in their order. */
     static Samples together(List<Samples> some) {
       int count = some.stream().mapToInt(each -> each.margins.length).sum();
       Samples all = new Samples(new double[count], new float[count], new boolean[count]);
@@ -46,27 +46,27 @@ record Calibration(float slope, float intercept) {
     }
   }
 
-  /** Whether margins get probabilities in their order. */
+  /** Returns whether margins get probabilities in their order. */
   boolean isFinite() {
     return slope > 0 && Float.isFinite(slope) && Float.isFinite(intercept);
   }
 
-  /** The logarithm of the probability of a margin; never positive. */
+  /** Returns the logarithm of the probability of a margin; never positive. */
   float logProbability(float margin) {
     return (float) LogOdds.logProbability(logit(margin));
   }
 
-  /** The log odds of a margin. */
+  /** Returns the log odds of a margin. */
   double logit(double margin) {
     return slope * margin + intercept;
   }
 
-  /** An upper bound of {@link #logProbability}. */
+  /** Returns an upper bound of {@link #logProbability}. */
   float bound(float margin) {
     return (float) Math.min(logit(margin), 0);
   }
 
-  /** The best for some samples, whose order matters to the last bits. */
+  /** Returns the best for some samples, whose order matters to the last bits. */
   static Calibration of(List<Samples> samples) {
     return new Fit(samples).best();
   }

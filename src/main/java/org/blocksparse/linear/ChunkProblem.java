@@ -46,7 +46,7 @@ record ChunkProblem(
   private static final double MOST_COST = 0x1p257;
 
   /**
-   * The problem as bytes.
+   * Returns the problem as bytes.
    *
    * @throws IllegalStateException if an array cannot hold them
    */
@@ -131,7 +131,7 @@ record ChunkProblem(
         cost >= LEAST_COST && cost <= MOST_COST, what, "a number in [2^-300, 2^257]", cost);
   }
 
-  /** The number of outputs of the chunk. */
+  /** Returns the number of outputs of the chunk. */
   int outputs() {
     return positives.rows();
   }
@@ -168,7 +168,7 @@ record ChunkProblem(
     return new SparseMatrix(offsets, columns, values);
   }
 
-  /** The features of some rows, ascending; the room as in {@link #compact}. */
+  /** Returns the features of some rows, ascending; the room as in {@link #compact}. */
   static int[] features(SparseMatrix all, int[] chosen, int begin, int end, int[] seen) {
     int[] features = new int[64];
     int count = 0;
@@ -192,7 +192,7 @@ record ChunkProblem(
     return features;
   }
 
-  /** Whether an output has rows that are not held out. */
+  /** Returns whether an output has rows that are not held out. */
   boolean isKnownWithout(BitSet heldOut, int output) {
     for (int i = positives.offsets()[output]; i < positives.offsets()[output + 1]; i++) {
       if (!heldOut.get(positives.columns()[i])) {
@@ -202,7 +202,7 @@ record ChunkProblem(
     return false;
   }
 
-  /** The rows of an output. */
+  /** Returns the rows of an output. */
   BitSet positivesOf(int output) {
     BitSet rows = new BitSet();
     for (int i = positives.offsets()[output]; i < positives.offsets()[output + 1]; i++) {

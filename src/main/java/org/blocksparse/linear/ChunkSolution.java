@@ -14,7 +14,7 @@ record ChunkSolution(long training, int chunk, int first, OutputModel[] models) 
   private static final int MAGIC = 0x426c7332; // Bls2
 
   /**
-   * The solution as bytes.
+   * Returns the solution as bytes.
    *
    * @throws IllegalStateException if an array cannot hold them
    */

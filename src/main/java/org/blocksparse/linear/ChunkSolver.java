@@ -10,7 +10,7 @@ import java.util.List;
  */
 final class ChunkSolver {
   /**
-   * How far projected gradients of the dual may be apart at the end. LIBLINEAR's 0.1 ranks no
+   * The largest difference of projected gradients of the dual at the end. LIBLINEAR's 0.1 ranks no
    * better, and takes longer.
    */
   static final double TOLERANCE = 0.3;
@@ -29,7 +29,7 @@ final class ChunkSolver {
   }
 
   /**
-   * The model of an output.
+   * Returns the model of an output.
    *
    * @param q in the chunk
    * @throws ArithmeticException if a weight is beyond floats; the message names a row

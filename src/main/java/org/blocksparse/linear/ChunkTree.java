@@ -23,7 +23,7 @@ record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
   private static final int MAX_LEVELS = 32;
 
   /**
-   * The tree over 2<sup>halvings</sup> clusters of labels, each a chunk of the last level.
+   * Returns the tree over 2<sup>halvings</sup> clusters of labels, each a chunk of the last level.
    *
    * @param clusterOf the cluster of each label; none is empty
    */
@@ -57,7 +57,7 @@ record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
   }
 
   /**
-   * The tree with more labels, whose numbers follow; each is the last of its cluster.
+   * Returns the tree with more labels, whose numbers follow; each is the last of its cluster.
    *
    * @param clustersOfNew for each of them a cluster that is not full
    */
@@ -137,12 +137,12 @@ record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
     return outputBegins.length - 1;
   }
 
-  /** All outputs, of inner chunks as well. */
+  /** Returns all outputs, of inner chunks as well. */
   public int outputs() {
     return outputBegins[chunks()];
   }
 
-  /** The number of outputs of a chunk. */
+  /** Returns the number of outputs of a chunk. */
   int size(int chunk) {
     return outputBegins[chunk + 1] - outputBegins[chunk];
   }
@@ -152,7 +152,7 @@ record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
     return found >= 0 ? found : -found - 2;
   }
 
-  /** The chunk above each chunk, which has it as an output; that of the first is itself. */
+  /** Returns the chunk above each chunk, which has it as an output; that of the first is itself. */
   int[] parents() {
     int[] parents = new int[chunks()];
     for (int chunk = 0; chunk < firstLeaf(); chunk++) {
@@ -162,19 +162,19 @@ record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
   }
 
   /**
-   * The number of a chunk as a node of a search: clusters come first, then inner chunks, each
-   * before the one above it.
+   * Returns the number of a chunk as a node of a search: clusters come first, then inner chunks,
+   * each before the one above it.
    */
   int node(int chunk) {
     return chunk >= firstLeaf() ? chunk - firstLeaf() : chunks() - 1 - chunk;
   }
 
-  /** The inner chunk that is a node. */
+  /** Returns the inner chunk that is a node. */
   int innerChunk(int node) {
     return chunks() - 1 - node;
   }
 
-  /** The node above each; that of the last is itself. */
+  /** Returns the node above each; that of the last is itself. */
   int[] parentNodes() {
     int[] ofChunks = parents();
     int[] parents = new int[ofChunks.length];
@@ -184,7 +184,7 @@ record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
     return parents;
   }
 
-  /** The cluster of each label. */
+  /** Returns the cluster of each label. */
   int[] clusterOfLabels() {
     int[] clusterOf = new int[labels.length];
     for (int chunk = firstLeaf(); chunk < chunks(); chunk++) {
@@ -195,12 +195,12 @@ record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
     return clusterOf;
   }
 
-  /** The first chunk of the last level. */
+  /** Returns the first chunk of the last level. */
   int firstLeaf() {
     return levelBegins[levels() - 1];
   }
 
-  /** The number of chunks of the last level. */
+  /** Returns the number of chunks of the last level. */
   public int clusters() {
     return chunks() - firstLeaf();
   }

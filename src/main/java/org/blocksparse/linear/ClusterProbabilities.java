@@ -46,14 +46,14 @@ final class ClusterProbabilities {
     }
   }
 
-  /** The log probability of a cluster for the current row. */
+  /** Returns the log probability of a cluster for the current row. */
   float of(int cluster) {
     return ofChunks[tree.firstLeaf() + cluster];
   }
 
   /**
-   * The likeliest cluster for the rows of each new label, of those that have room when it is its
-   * turn; of several the one with the fewest labels.
+   * Returns the likeliest cluster for the rows of each new label, of those that have room when it
+   * is its turn; of several the one with the fewest labels.
    *
    * @throws IllegalArgumentException if there is no room for all
    */

@@ -68,12 +68,12 @@ final class DualCoordinateDescent {
     }
   }
 
-  /** The weights of the last model. */
+  /** Returns the weights of the last model. */
   double[] weights() {
     return weights;
   }
 
-  /** The bias of the last model. */
+  /** Returns the bias of the last model. */
   double bias() {
     return bias;
   }
@@ -172,7 +172,7 @@ final class DualCoordinateDescent {
     return primal <= dual ? 0 : dual > 0 ? primal / dual - 1 : Double.POSITIVE_INFINITY;
   }
 
-  /** A random number below a bound, by a linear congruential generator (Knuth's MMIX). */
+  /** Returns a random number below a bound, by a linear congruential generator (Knuth's MMIX). */
   private int below(int bound) {
     random = random * 6364136223846793005L + 1442695040888963407L;
     return (int) (((random >>> 32) * bound) >>> 32);

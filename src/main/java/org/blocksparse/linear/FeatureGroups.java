@@ -99,7 +99,7 @@ record FeatureGroups(byte[] of, float[] lengths) {
   }
 
   /**
-   * Those of a file; one group if it has none.
+   * Reads the groups of a file; one group if it has none.
    *
    * @throws MalformedException if a number is out of bounds
    */

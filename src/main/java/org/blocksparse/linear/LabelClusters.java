@@ -36,7 +36,7 @@ final class LabelClusters {
   }
 
   /**
-   * The cluster of each label.
+   * Returns the cluster of each label.
    *
    * @param rowsOf the rows that have each label, ascending
    * @param features the columns of x
@@ -63,7 +63,7 @@ final class LabelClusters {
     return clusterOf;
   }
 
-  /** Where a part begins, of so many equal ones: halving a part halves its range so, too. */
+  /** Returns the begin of one of some equal parts: halving a part halves its range so, too. */
   private static int begin(int part, int parts, int labels) {
     return (int) ((long) part * labels / parts);
   }
@@ -231,7 +231,7 @@ final class LabelClusters {
     clear(begin, end, difference);
   }
 
-  /** The label with the smallest product with a vector; of several the first. */
+  /** Returns the label with the smallest product with a vector; of several the first. */
   private int leastLike(int begin, int end, float[] vector) {
     int least = order[begin];
     float smallest = Float.POSITIVE_INFINITY;
@@ -272,7 +272,7 @@ final class LabelClusters {
     }
   }
 
-  /** The length of the sum of some vectors, which is added to zeros. */
+  /** Returns the length of the sum of some vectors, which is added to zeros. */
   private double norm(int begin, int end, float[] into) {
     addAll(begin, end, 1, into);
     double squares = 0;

@@ -16,17 +16,18 @@ final class LabelWeights {
 
   private final LinearModel model;
 
-  /** For each level, the chunk on the way to the label. */
+  /** The chunk on the way to the label, by level. */
   private final int[] chunks;
 
-  /** For each level, the output of the chunk that leads to the label, or is it. */
+  /** The output of that chunk that leads to the label, or is it, by level. */
   private final int[] columns;
 
   private final double[] slopes;
   private final double constant;
 
   /**
-   * The weights for a label of a model that is leased, as the row is, which the tree has weighed.
+   * Returns the weights for a label of a model that is leased, as the row is, which the tree has
+   * weighed.
    */
   LabelWeights(LinearModel model, int label, Bags row) {
     this.model = model;
@@ -62,13 +63,13 @@ final class LabelWeights {
     this.constant = sum;
   }
 
-  /** The log probability without any feature. */
+  /** Returns the log probability without any feature. */
   double constant() {
     return constant;
   }
 
   /**
-   * The weight of a feature; 0 if none is stored.
+   * Returns the weight of a feature; 0 if none is stored.
    *
    * @throws IllegalStateException if a mapped file that the model is from is damaged
    */
@@ -85,7 +86,7 @@ final class LabelWeights {
   }
 
   /**
-   * The weight of a feature for an output of a chunk; 0 if none is stored.
+   * Returns the weight of a feature for an output of a chunk; 0 if none is stored.
    *
    * @throws IllegalStateException if a mapped file that they are from is damaged
    */

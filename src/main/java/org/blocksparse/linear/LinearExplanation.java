@@ -35,8 +35,8 @@ public record LinearExplanation(
    */
   public record Term(int feature, double value, double weight) {
     /**
-     * The part of the log probability that the feature adds; negative if it speaks against the
-     * label.
+     * Returns the part of the log probability that the feature adds; negative if it speaks against
+     * the label.
      */
     public double contribution() {
       return value * weight;

@@ -106,20 +106,20 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
 
   // -------------------------------------------------------------------------------- what it is
 
-  /** How many labels there are. */
+  /** Returns how many labels there are. */
   @Override
   public int outputs() {
     return model.tree().labels().length;
   }
 
-  /** The number of leaf clusters, which hold the labels. */
+  /** Returns the number of leaf clusters, which hold the labels. */
   public int clusterCount() {
     return model.tree().clusters();
   }
 
   /**
-   * Whether the tree was built with {@link LinearLabelTreeBuilder#tfIdf}. Rows then have no values:
-   * a feature that occurs n times is listed n times.
+   * Returns whether the tree was built with {@link LinearLabelTreeBuilder#tfIdf}. Rows then have no
+   * values: a feature that occurs n times is listed n times.
    */
   public boolean countsFeatures() {
     return model.tfIdf() != null;
@@ -133,7 +133,7 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
   // ------------------------------------------------------------------------------------ copies
 
   /**
-   * An independent in-memory copy, with the same weights, names and metadata.
+   * Returns an independent in-memory copy, with the same weights, names and metadata.
    *
    * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
@@ -142,7 +142,7 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
   }
 
   /**
-   * A copy with weights of a type: FLOAT32, FLOAT16 or BFLOAT16.
+   * Returns a copy with weights of a type: FLOAT32, FLOAT16 or BFLOAT16.
    *
    * @throws IllegalArgumentException if the type is not one of these, or if a weight is too large
    *     for it
@@ -159,7 +159,8 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
   }
 
   /**
-   * A copy with weights of FLOAT32, and more features or as many; see {@link TfIdf#withFeatures}.
+   * Returns a copy with weights of FLOAT32, and more features or as many; see {@link
+   * TfIdf#withFeatures}.
    */
   LinearLabelTree withFeatures(int features, FeatureGroups all) {
     try (OperandLease lease = model.lease(new OperandLease())) {
@@ -191,7 +192,7 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
   }
 
   /**
-   * Whether a file holds a tree, alone or beside another layer. Only its header is read.
+   * Returns whether a file holds a tree, alone or beside another layer. Only its header is read.
    *
    * @throws FileFormatException if the file is no safetensors file
    * @throws IOException if the file cannot be read
@@ -234,8 +235,9 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
   // -------------------------------------------------------------------------------- prediction
 
   /**
-   * The k most probable labels of each row among those that a filter allows, or all of them if
-   * fewer than k are allowed. {@link Ranking#openedClasses} counts the clusters that were opened.
+   * Returns the k most probable labels of each row among those that a filter allows, or all of them
+   * if fewer than k are allowed. {@link Ranking#openedClasses} counts the clusters that were
+   * opened.
    *
    * @param x (batch) rows of features
    * @param k at least 1
@@ -251,7 +253,7 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
   }
 
   /**
-   * All labels of each row whose probability is at least {@code probability}; see {@link
+   * Returns all labels of each row whose probability is at least {@code probability}; see {@link
    * #atLeast(SparseRows, double, Filter)}.
    */
   public Ranking atLeast(SparseRows x, double probability) {
@@ -259,8 +261,8 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
   }
 
   /**
-   * All labels of each row whose probability is at least {@code probability}, among those that a
-   * filter allows. Errors as {@link #topK(SparseRows, int, Filter)}.
+   * Returns all labels of each row whose probability is at least {@code probability}, among those
+   * that a filter allows. Errors as {@link #topK(SparseRows, int, Filter)}.
    *
    * @param probability in (0, 1]
    */

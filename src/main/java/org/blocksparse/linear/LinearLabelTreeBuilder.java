@@ -40,8 +40,8 @@ public final class LinearLabelTreeBuilder {
   }
 
   /**
-   * The maximum number of labels in a cluster; 96 by default. Smaller clusters train faster, but
-   * searches open more of them.
+   * Returns the maximum number of labels in a cluster; 96 by default. Smaller clusters train
+   * faster, but searches open more of them.
    *
    * @throws IllegalArgumentException unless it is in [2, 256]
    */
@@ -99,7 +99,7 @@ public final class LinearLabelTreeBuilder {
   }
 
   /**
-   * The same with features in groups: the part of a row in each group is scaled to a length by
+   * Weighs features by TF-IDF, in groups: the part of a row in each group is scaled to a length by
    * itself. So a group of few features, as the words of a text, counts beside one of many, as the
    * parts of its words.
    *
@@ -125,7 +125,7 @@ public final class LinearLabelTreeBuilder {
   }
 
   /**
-   * The names of the labels; none by default.
+   * Returns the names of the labels; none by default.
    *
    * @throws IllegalArgumentException unless there is one name per label
    */
@@ -134,16 +134,16 @@ public final class LinearLabelTreeBuilder {
     return this;
   }
 
-  /** The threads that train, and later predict; by default {@link Workers#common}. */
+  /** Returns the threads that train, and later predict; by default {@link Workers#common}. */
   public LinearLabelTreeBuilder workers(Workers all) {
     this.workers = requireNonNull(all, "workers");
     return this;
   }
 
   /**
-   * A listener that training calls with the work done and the total, in units of about equal time:
-   * {@code elapsed} seconds after the call of {@link #train}, about {@code elapsed * (total - done)
-   * / done} seconds are left. The training threads call it, one at a time.
+   * Returns a listener that training calls with the work done and the total, in units of about
+   * equal time: {@code elapsed} seconds after the call of {@link #train}, about {@code elapsed *
+   * (total - done) / done} seconds are left. The training threads call it, one at a time.
    */
   public LinearLabelTreeBuilder progress(Progress listener) {
     this.progress = requireNonNull(listener, "progress");
@@ -210,7 +210,7 @@ public final class LinearLabelTreeBuilder {
         training(x, targets, weights), features, Engine.from(workers), labels);
   }
 
-  /** The weights of rows, checked. */
+  /** Returns the weights of rows, checked. */
   private static float[] ofRows(SparseRows x, FloatTensor weights) {
     requireNonNull(x, "x");
     Check.shape("weights", weights, WEIGHTS, x.rows());

@@ -40,14 +40,14 @@ public final class LinearLabelTreeParts {
     this.labels = labels;
   }
 
-  /** The number of parts. */
+  /** Returns the number of parts. */
   public int count() {
     return training.tree().chunks();
   }
 
   /**
-   * The number of outputs of a part, which are clusters or labels. Each has weights of its own, so
-   * that a part can be solved in pieces.
+   * Returns the number of outputs of a part, which are clusters or labels. Each has weights of its
+   * own, so that a part can be solved in pieces.
    *
    * @throws IndexOutOfBoundsException if there is no such part
    */
@@ -56,7 +56,7 @@ public final class LinearLabelTreeParts {
   }
 
   /**
-   * A part with its rows, for {@link #solve}.
+   * Returns a part with its rows, for {@link #solve}.
    *
    * @throws IndexOutOfBoundsException if there is no such part
    * @throws IllegalStateException if the rows are more bytes than an array can hold
@@ -98,7 +98,7 @@ public final class LinearLabelTreeParts {
   }
 
   /**
-   * The trained tree.
+   * Returns the trained tree.
    *
    * @param solutions of all outputs of all parts, in any order
    * @throws IllegalArgumentException if the solution of an output is missing, comes twice, is of

@@ -31,7 +31,7 @@ record LinearModel(
     List<Calibration> calibrations,
     TfIdf tfIdf) {
 
-  /** A model of parts that fit together. */
+  /** Returns a model of parts that fit together. */
   static LinearModel of(
       ChunkTree tree, SparseChunks weights, List<Calibration> calibrations, TfIdf tfIdf) {
     return new LinearModel(
@@ -58,7 +58,7 @@ record LinearModel(
   }
 
   /**
-   * A copy with weights of a type; this one is leased by the caller.
+   * Returns a copy with weights of a type; this one is leased by the caller.
    *
    * @throws IllegalArgumentException if the type is none of sparse weights, or if a weight is too
    *     large for it
@@ -68,7 +68,10 @@ record LinearModel(
     return new LinearModel(tree, table, parents, copy(weights, type, engine), calibrations, tfIdf);
   }
 
-  /** A copy of weights, which are leased by the caller; see {@link #copy(WeightType, Engine)}. */
+  /**
+   * Returns a copy of weights, which are leased by the caller; see {@link #copy(WeightType,
+   * Engine)}.
+   */
   static SparseChunks copy(SparseChunks weights, WeightType type, Engine engine) {
     if (type.hasScales() || type.isPacked()) {
       throw new IllegalArgumentException(
@@ -113,8 +116,8 @@ record LinearModel(
   }
 
   /**
-   * A copy of FLOAT32 with more features or as many, which have no weights; this one is leased by
-   * the caller.
+   * Returns a copy of FLOAT32 with more features or as many, which have no weights; this one is
+   * leased by the caller.
    *
    * @param all see {@link TfIdf#withFeatures}
    */
@@ -162,7 +165,7 @@ record LinearModel(
   record ChunkWeights(int[] features, int[] starts, byte[] columns, float[] weights) {}
 
   /**
-   * The weights of each chunk, of float32; the model is leased by the caller.
+   * Returns the weights of each chunk, of float32; the model is leased by the caller.
    *
    * @throws IllegalStateException if a mapped file is damaged
    */

@@ -101,7 +101,7 @@ final class LinearModelFile {
         (reader, made) -> new Loading(reader, settings, made, prefix).load());
   }
 
-  /** Whether a file holds a tree; only its header is read. */
+  /** Returns whether a file holds a tree; only its header is read. */
   static boolean isIn(Path file) throws IOException {
     try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
       return reader.has(FORMAT.weights());

@@ -26,7 +26,10 @@ final class LinearTraining {
   /** One of so many rows is held out for calibration, from models that are made for it alone. */
   static final int HELD_OUT = 10;
 
-  /** Where rows are few, further ones are held out from other models, until there are so many. */
+  /**
+   * The number of held-out rows up to which, if rows are few, further ones are held out from other
+   * models.
+   */
   private static final int ENOUGH_HELD_OUT = 1000;
 
   /** One of so many outputs of a level is trained for calibration; more if those are too few. */
@@ -79,19 +82,19 @@ final class LinearTraining {
 
   private final ChunkTree tree;
 
-  /** For each label its output, counted among those of the last level. */
+  /** The output of each label, counted among those of the last level. */
   private final int[] placeOf;
 
-  /** For each label its cluster. */
+  /** The cluster of each label. */
   private final int[] clusterOf;
 
-  /** For each level, and for each cluster its chunk, or the one above it on that level. */
+  /** The chunk of each cluster, or the one above it, by level. */
   private final int[][] chunkOf;
 
   /** The outputs that are trained. */
   private final BitSet chosen = new BitSet();
 
-  /** For each level the rows of each chunk. */
+  /** The rows of each chunk, by level. */
   private final List<SparseMatrix> rowsOf;
 
   /** Differs between trainings, most probably. */
@@ -201,7 +204,7 @@ final class LinearTraining {
     return new SplittableRandom(settings.seed()).ints(rows.length, 0, HELD_OUT).toArray();
   }
 
-  /** The number of folds that are held out; small sets of rows have fewer. */
+  /** Returns the number of folds that are held out; small sets of rows have fewer. */
   private int folds() {
     int ofFold = rows.length / HELD_OUT;
     return ofFold == 0
@@ -209,7 +212,7 @@ final class LinearTraining {
         : Math.max(1, Math.min(Math.min(HELD_OUT, ofFold), ENOUGH_HELD_OUT / ofFold));
   }
 
-  /** The rows of some labels. */
+  /** Returns the rows of some labels. */
   private SparseMatrix rowsOfLabels(int first, int count) {
     return SparseMatrix.transposed(
         count,
@@ -259,7 +262,7 @@ final class LinearTraining {
 
   // ------------------------------------------------------------------------------------- levels
 
-  /** The model, in memory of its own. */
+  /** Returns the model, in memory of its own. */
   public LinearModel train() {
     for (int level = 0; level < tree.levels(); level++) {
       done.total += work(rowsOf.get(level), tree.levelBegins()[level]);
@@ -282,7 +285,7 @@ final class LinearTraining {
   }
 
   /**
-   * What a chunk is trained on.
+   * Returns what a chunk is trained on.
    *
    * @throws IllegalStateException if its bytes are certainly more than an array can hold
    */
@@ -294,7 +297,7 @@ final class LinearTraining {
   }
 
   /**
-   * The same model as {@link #train} makes, of the models of each chunk.
+   * Assembles the model that {@link #train} makes from the models of each chunk.
    *
    * @throws IllegalArgumentException if their margins give no finite calibration
    */
@@ -327,7 +330,7 @@ final class LinearTraining {
     return IntStream.range(0, tree.levels()).mapToObj(this::rowsOfChunks).toList();
   }
 
-  /** The rows of each chunk of a level that has outputs to train. */
+  /** Returns the rows of each chunk of a level that has outputs to train. */
   private SparseMatrix rowsOfChunks(int level) {
     int first = tree.levelBegins()[level];
     int chunks = tree.levelBegins()[level + 1] - first;
@@ -487,7 +490,7 @@ final class LinearTraining {
 
   // ------------------------------------------------------------------------------------ outputs
 
-  /** The models that an old chunk has, and null for outputs that it does not have. */
+  /** Returns the models that an old chunk has, and null for outputs that it does not have. */
   private OutputModel[] outputsOf(int chunk, LinearModel.ChunkWeights known) {
     int count = old.tree().size(chunk);
     int[] sizes = new int[count];

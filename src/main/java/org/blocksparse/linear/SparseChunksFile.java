@@ -31,7 +31,7 @@ final class SparseChunksFile {
    * @param prefix of the names of its tensors
    */
   record Format(String kind, String layer, String prefix) {
-    /** The name of the weights. */
+    /** Returns the name of the weights. */
     String weights() {
       return prefix + WEIGHTS;
     }
@@ -60,7 +60,7 @@ final class SparseChunksFile {
   private static final String CHUNKS = "chunks";
   private static final String SIZES = "sizes";
 
-  /** In place of the sizes, in older files. */
+  /** The name of the begins of rows, which older files have in place of sizes. */
   private static final String STARTS = "starts";
 
   private static final String COLUMNS = "columns";
@@ -159,12 +159,12 @@ final class SparseChunksFile {
     tensors.add(TensorSource.narrow(prefix + COLUMNS, Dtype.U8, entries, weights.columns()));
   }
 
-  /** The tensors that are used where they lie if the file is mapped. */
+  /** Returns the tensors that are used where they lie if the file is mapped. */
   List<TensorEntry> mapped() {
     return isMappable() ? List.of(weights, columns, chunkOf) : List.of(weights, columns);
   }
 
-  /** Whether the chunks of rows are as they are in memory. */
+  /** Returns whether the chunks of rows are as they are in memory. */
   private boolean isMappable() {
     return chunkOf.type() == Dtype.I32;
   }
@@ -173,7 +173,7 @@ final class SparseChunksFile {
     return (int) begins.size() - 1;
   }
 
-  /** The bytes of all tensors that are copied. */
+  /** Returns the bytes of all tensors that are copied. */
   long bytesToRead() {
     long copied = sizesOrStarts.bytes() + begins.bytes() + (isMappable() ? 0 : chunkOf.bytes());
     return settings.isMapped()
@@ -207,7 +207,7 @@ final class SparseChunksFile {
         biases);
   }
 
-  /** The size of a list, which has limits. */
+  /** Returns the size of a list, which has limits. */
   static long requireSize(TensorEntry entry, long least, long most) throws MalformedException {
     long size = entry.dims()[0];
     if (size < least || size > most) {
@@ -235,7 +235,7 @@ final class SparseChunksFile {
     return numbers;
   }
 
-  /** Where rows begin, and the end of the last, as older files have it. */
+  /** Reads the begins of rows, and the end of the last, of older files. */
   private int[] olderStarts(int entries) throws IOException {
     int[] begins = requireAscending(sizesOrStarts, entries);
     for (int row = 0; row + 1 < begins.length; row++) {
@@ -249,7 +249,7 @@ final class SparseChunksFile {
     return begins;
   }
 
-  /** The same, by the sizes of rows. */
+  /** Returns the begins of rows, and the end of the last, by the sizes of rows. */
   private int[] starts(int entries) throws IOException {
     byte[] less = reader.readBytes(sizesOrStarts);
     int[] begins = new int[less.length + 1];

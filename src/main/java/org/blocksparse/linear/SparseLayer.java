@@ -41,31 +41,31 @@ abstract sealed class SparseLayer implements AutoCloseable permits LinearLabelTr
     this.labels = labels;
   }
 
-  /** How many features there are. */
+  /** Returns how many features there are. */
   public int features() {
     return weights.features();
   }
 
-  /** How many outputs, or labels, there are. */
+  /** Returns how many outputs, or labels, there are. */
   public abstract int outputs();
 
-  /** The number of weights that are stored. */
+  /** Returns the number of weights that are stored. */
   public int weightCount() {
     return weights.entries();
   }
 
-  /** The type of the stored weights. */
+  /** Returns the type of the stored weights. */
   public ElementType weightType() {
     return weights.type().elementType();
   }
 
-  /** Whether the outputs have names. */
+  /** Returns whether the outputs have names. */
   public boolean hasLabels() {
     return labels != null;
   }
 
   /**
-   * The names of the outputs.
+   * Returns the names of the outputs.
    *
    * @throws IllegalStateException if the outputs have no names
    */
@@ -82,12 +82,12 @@ abstract sealed class SparseLayer implements AutoCloseable permits LinearLabelTr
     labels = NameTable.from(requireNonNull(names, "labels")).forAll(outputs());
   }
 
-  /** The strings of the file that this was loaded from, by key. */
+  /** Returns the strings of the file that this was loaded from, by key. */
   public Map<String, String> metadata() {
     return metadata;
   }
 
-  /** The off-heap memory of the weights: mapped bytes and private bytes. */
+  /** Returns the off-heap memory of the weights: mapped bytes and private bytes. */
   public MemoryUse memoryUse() {
     return KernelOperands.memoryUse(Stream.of(weights.storages()));
   }
@@ -124,19 +124,19 @@ abstract sealed class SparseLayer implements AutoCloseable permits LinearLabelTr
         + (1L + weights.type().bytes()) * weights.entries();
   }
 
-  /** What the outputs are in, for {@link #toString}. */
+  /** Returns what the outputs are in, for {@link #toString}. */
   abstract String groups();
 
   Engine engine() {
     return engine;
   }
 
-  /** The names of the outputs; null if they have none. */
+  /** Returns the names of the outputs; null if they have none. */
   Labels labelsOrNull() {
     return labels;
   }
 
-  /** How it is saved. */
+  /** Returns the format in which it is saved. */
   abstract SparseChunksFile.Format format();
 
   /** Adds all tensors to a file, and their memory to a lease. */
@@ -177,11 +177,11 @@ abstract sealed class SparseLayer implements AutoCloseable permits LinearLabelTr
     }
   }
 
-  /** The k outputs with the highest scores; see {@link #topK(SparseRows, int, Filter)}. */
+  /** Returns the k outputs with the highest scores; see {@link #topK(SparseRows, int, Filter)}. */
   public Ranking topK(SparseRows x, int k) {
     return topK(x, k, FilterLists.NONE);
   }
 
-  /** The k outputs of each row with the highest scores among those that a filter allows. */
+  /** Returns the k outputs of each row with the highest scores among those that a filter allows. */
   public abstract Ranking topK(SparseRows x, int k, Filter filter);
 }

@@ -26,8 +26,8 @@ record SparseMatrix(int[] offsets, int[] columns, float[] values) {
   }
 
   /**
-   * The rows that belong to each of {@code count} things, ascending: one row of this matrix for
-   * each thing, without values.
+   * Returns the rows that belong to each of {@code count} things, ascending: one row of this matrix
+   * for each thing, without values.
    */
   static SparseMatrix transposed(int count, int rows, Membership membership) {
     int[] sizes = new int[count];
@@ -45,7 +45,7 @@ record SparseMatrix(int[] offsets, int[] columns, float[] values) {
   }
 
   /**
-   * Where parts of these sizes begin, and the end of the last.
+   * Returns the begins of parts of these sizes, and the end of the last.
    *
    * @throws IllegalArgumentException if together they are more than an array can hold
    */
@@ -63,14 +63,14 @@ record SparseMatrix(int[] offsets, int[] columns, float[] values) {
     return offsets;
   }
 
-  /** A copy of all bags; see {@link #of(Bags, int[], String)}. */
+  /** Returns a copy of all bags; see {@link #of(Bags, int[], String)}. */
   static SparseMatrix of(Bags bags, String what) {
     return of(bags, IntStream.range(0, bags.count()).toArray(), what);
   }
 
   /**
-   * A copy of some bags, which were checked and are leased; entries of a bag with the same index
-   * are added up.
+   * Returns a copy of some bags, which were checked and are leased; entries of a bag with the same
+   * index are added up.
    *
    * @param chosen the bags, ascending
    * @param what an index is of, in messages
@@ -111,7 +111,7 @@ record SparseMatrix(int[] offsets, int[] columns, float[] values) {
         isFull ? values : Arrays.copyOf(values, size));
   }
 
-  /** The same without entries of value 0. */
+  /** Returns this matrix without entries of value 0. */
   SparseMatrix withoutZeros() {
     int[] kept = new int[offsets.length];
     int size = 0;
@@ -127,7 +127,7 @@ record SparseMatrix(int[] offsets, int[] columns, float[] values) {
     return new SparseMatrix(kept, Arrays.copyOf(columns, size), Arrays.copyOf(values, size));
   }
 
-  /** The columns as rows, of which there are {@code count}; there are values. */
+  /** Returns the columns as rows, of which there are {@code count}; there are values. */
   SparseMatrix transposed(int count) {
     int[] begins = new int[count + 1];
     for (int column : columns) {
@@ -153,12 +153,12 @@ record SparseMatrix(int[] offsets, int[] columns, float[] values) {
     return offsets.length - 1;
   }
 
-  /** The number of entries of a row. */
+  /** Returns the number of entries of a row. */
   int size(int row) {
     return offsets[row + 1] - offsets[row];
   }
 
-  /** The sum of the squares of a row. */
+  /** Returns the sum of the squares of a row. */
   double squaredNorm(int row) {
     double squares = 0;
     for (int entry = offsets[row]; entry < offsets[row + 1]; entry++) {

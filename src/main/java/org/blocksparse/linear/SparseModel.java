@@ -22,12 +22,12 @@ record SparseModel(SparseChunks weights, ClassTable table, TfIdf tfIdf) {
     return new SparseModel(weights, SparseSearch.table(outputs), tfIdf);
   }
 
-  /** The weights of each feature, which is a bag of outputs below {@code outputs}. */
+  /** Returns the weights of each feature, which is a bag of outputs below {@code outputs}. */
   static SparseModel of(Bags bags, int outputs) {
     return of(SparseMatrix.of(bags, "weights: the weights of output"), outputs, null);
   }
 
-  /** The weights of each feature, a row of outputs. */
+  /** Returns the weights of each feature, a row of outputs. */
   static SparseModel of(SparseMatrix all, int outputs, TfIdf tfIdf) {
     SparseMatrix matrix = all.withoutZeros();
     int entries = matrix.columns().length;
@@ -83,7 +83,7 @@ record SparseModel(SparseChunks weights, ClassTable table, TfIdf tfIdf) {
     return LinearModel.lease(weights, lease, "weights: the weights are closed");
   }
 
-  /** A copy with weights of a type; see {@link LinearModel#copy(WeightType, Engine)}. */
+  /** Returns a copy with weights of a type; see {@link LinearModel#copy(WeightType, Engine)}. */
   SparseModel copy(WeightType type, Engine engine) {
     return new SparseModel(LinearModel.copy(weights, type, engine), table, tfIdf);
   }

@@ -156,8 +156,8 @@ public final class SparseWeights extends SparseLayer {
   }
 
   /**
-   * Whether these are {@linkplain #ofRows similarities} to rows that count features. Rows of
-   * searches then have no values: a feature that occurs n times is listed n times.
+   * Returns whether these are {@linkplain #ofRows similarities} to rows that count features. Rows
+   * of searches then have no values: a feature that occurs n times is listed n times.
    */
   public boolean countsFeatures() {
     return model.tfIdf() != null;
@@ -169,7 +169,7 @@ public final class SparseWeights extends SparseLayer {
   }
 
   /**
-   * A copy with weights of a type: FLOAT32, FLOAT16 or BFLOAT16.
+   * Returns a copy with weights of a type: FLOAT32, FLOAT16 or BFLOAT16.
    *
    * @throws IllegalArgumentException if the type is not one of these, or if a weight is too large
    *     for it
@@ -228,8 +228,8 @@ public final class SparseWeights extends SparseLayer {
   // -------------------------------------------------------------------------------- prediction
 
   /**
-   * The k outputs of each row with the highest scores among those that a filter allows, or fewer if
-   * fewer have a score other than 0.
+   * Returns the k outputs of each row with the highest scores among those that a filter allows, or
+   * fewer if fewer have a score other than 0.
    *
    * @param x (batch) rows of features
    * @param k at least 1
@@ -248,14 +248,14 @@ public final class SparseWeights extends SparseLayer {
     return search("topK", x, name, filter, logAllowed -> Candidates.best(limit, logAllowed));
   }
 
-  /** All outputs with at least a score; see {@link #atLeast(SparseRows, float, Filter)}. */
+  /** Returns all outputs with at least a score; see {@link #atLeast(SparseRows, float, Filter)}. */
   public Ranking atLeast(SparseRows x, float score) {
     return atLeast(x, score, FilterLists.NONE);
   }
 
   /**
-   * All outputs of each row whose score is at least {@code score}, and not 0, among those that a
-   * filter allows. Errors as {@link #topK(SparseRows, int, Filter)}.
+   * Returns all outputs of each row whose score is at least {@code score}, and not 0, among those
+   * that a filter allows. Errors as {@link #topK(SparseRows, int, Filter)}.
    *
    * @throws IllegalArgumentException also if score is NaN
    */
@@ -267,8 +267,8 @@ public final class SparseWeights extends SparseLayer {
   }
 
   /**
-   * The features of a row that have a weight for an output, the largest contribution first. The
-   * contributions add up to the score, but for its rounding.
+   * Returns the features of a row that have a weight for an output, the largest contribution first.
+   * The contributions add up to the score, but for its rounding.
    *
    * @param x (1) row of features
    * @param output in [0, outputs)

@@ -13,7 +13,10 @@ import org.blocksparse.linear.LinearExplanation.Term;
 final class Terms {
   private Terms() {}
 
-  /** The terms of a single row, in which a feature may occur several times, with their weights. */
+  /**
+   * Returns the terms of a single row, in which a feature may occur several times, with their
+   * weights.
+   */
   static List<Term> of(Bags row, IntToDoubleFunction weight) {
     Map<Integer, Double> values = new TreeMap<>();
     for (int entry = row.offsets().getInt(0); entry < row.offsets().getInt(1); entry++) {

@@ -40,7 +40,7 @@ record TfIdf(float[] inverse, FeatureGroups groups) {
     return new TfIdf(inverse, groups);
   }
 
-  /** The same for the features of some rows alone: 0 for others. */
+  /** Returns these weights for the features of some rows alone, and 0 for others. */
   TfIdf only(SparseMatrix counts) {
     float[] those = new float[inverse.length];
     for (int feature : counts.columns()) {
@@ -62,7 +62,7 @@ record TfIdf(float[] inverse, FeatureGroups groups) {
   }
 
   /**
-   * Those of a file; null if it has none.
+   * Reads the weights of a file; null if it has none.
    *
    * @throws MalformedException if a number is out of bounds
    */
@@ -87,7 +87,7 @@ record TfIdf(float[] inverse, FeatureGroups groups) {
   }
 
   /**
-   * The weights for more features, which count as much as the rarest so far.
+   * Returns the weights for more features, which count as much as the rarest so far.
    *
    * @param all has the groups of the further ones; null: they are in the first group
    */

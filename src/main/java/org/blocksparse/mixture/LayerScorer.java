@@ -160,7 +160,7 @@ record LayerScorer(String name, EmbeddingBag bag, TwoLevelLayer<?> layer) implem
     }
   }
 
-  /** A layer's scores of an output for vectors, one after another. */
+  /** Returns a layer's scores of an output for vectors, one after another. */
   private double[] scores(float[] vectors, int output, boolean addsProbabilities) {
     int[] targets = new int[vectors.length / bag.features()];
     Arrays.fill(targets, output);

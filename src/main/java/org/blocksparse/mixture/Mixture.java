@@ -109,45 +109,45 @@ public final class Mixture implements AutoCloseable {
     this.search = new MixtureSearch(scorers, weights, addsProbabilities);
   }
 
-  /** A builder of a mixture. */
+  /** Returns a builder of a mixture. */
   public static MixtureBuilder builder() {
     return new MixtureBuilder();
   }
 
   // -------------------------------------------------------------------------------- what it is
 
-  /** The names of the scorers, in their order. */
+  /** Returns the names of the scorers, in their order. */
   public List<String> scorers() {
     return scorers.stream().map(Scorer::name).toList();
   }
 
-  /** The weights of the scorers, in their order. */
+  /** Returns the weights of the scorers, in their order. */
   public float[] weights() {
     return weights.clone();
   }
 
-  /** How many outputs there are now. */
+  /** Returns how many outputs there are now. */
   public int outputs() {
     return search.outputs();
   }
 
-  /** What turns scores into probabilities; empty if rankings have scores. */
+  /** Returns the map from scores to probabilities; empty if rankings have scores. */
   public Optional<ScoreCalibration> calibration() {
     return Optional.ofNullable(calibration);
   }
 
-  /** The strings of the file that the mixture was loaded from, by key. */
+  /** Returns the strings of the file that the mixture was loaded from, by key. */
   public Map<String, String> metadata() {
     return metadata;
   }
 
-  /** The off-heap memory of the scorers: mapped bytes and private bytes. */
+  /** Returns the off-heap memory of the scorers: mapped bytes and private bytes. */
   public MemoryUse memoryUse() {
     return scorers.stream().map(Scorer::memoryUse).reduce(new MemoryUse(0, 0), MemoryUse::plus);
   }
 
   /**
-   * The same scorers with other weights, without calibration.
+   * Returns the same scorers with other weights, without calibration.
    *
    * @param of the scorers, in their order; each at least 0 and at most 1e6, and one positive
    * @throws IllegalArgumentException if there is another number of weights, or one is outside
@@ -158,7 +158,7 @@ public final class Mixture implements AutoCloseable {
   }
 
   /**
-   * The same scorers with other weights, and a calibration of their sum; see {@link
+   * Returns the same scorers with other weights, and a calibration of their sum; see {@link
    * #withWeights(float...)}. All weights may be 0: then all outputs have score 0, and are ranked by
    * their number.
    */
@@ -189,7 +189,7 @@ public final class Mixture implements AutoCloseable {
     return of;
   }
 
-  /** A mixture of the same scorers with weights and calibration; null: there is none. */
+  /** Returns a mixture of the same scorers with weights and calibration; null: there is none. */
   Mixture with(float[] of, ScoreCalibration by) {
     return new Mixture(scorers, of, addsProbabilities, by, metadata);
   }
@@ -228,7 +228,7 @@ public final class Mixture implements AutoCloseable {
   }
 
   /**
-   * The mixture with weights and calibration for rows; see {@link #fit(List)}.
+   * Returns the mixture with weights and calibration for rows; see {@link #fit(List)}.
    *
    * @param x rows for each scorer, which it has not been trained on
    * @param targets the right outputs of each row
@@ -238,7 +238,8 @@ public final class Mixture implements AutoCloseable {
   }
 
   /**
-   * The mixture with weights and calibration for rows, or for the folds of a cross-validation.
+   * Returns the mixture with weights and calibration for rows, or for the folds of a
+   * cross-validation.
    *
    * <p>The samples are the first answers of each scorer to each row, with the scores of all
    * scorers, and whether they are right. The weights are the likeliest of a logistic regression, at
@@ -267,14 +268,14 @@ public final class Mixture implements AutoCloseable {
 
   // --------------------------------------------------------------------------------- prediction
 
-  /** The k best outputs of each row; see {@link #topK(List, int, Filter)}. */
+  /** Returns the k best outputs of each row; see {@link #topK(List, int, Filter)}. */
   public Ranking topK(List<SparseRows> x, int k) {
     return topK(x, k, FilterLists.NONE);
   }
 
   /**
-   * The k outputs of each row with the highest sums among those that a filter allows, or all of
-   * them if it allows fewer; ties by ascending number.
+   * Returns the k outputs of each row with the highest sums among those that a filter allows, or
+   * all of them if it allows fewer; ties by ascending number.
    *
    * @param x (batch) rows for each scorer, or one for all scorers
    * @param k at least 1
@@ -301,7 +302,7 @@ public final class Mixture implements AutoCloseable {
     return search.search(x, filter, k, logAllowed -> Candidates.best(k, logAllowed));
   }
 
-  /** What the two best outputs of each row add to log odds; nothing without that step. */
+  /** Returns what the two best outputs of each row add to log odds; nothing without that step. */
   private double[] offsets(List<SparseRows> x) {
     return hasTopTwo()
         ? calibration.offsets(best(x, Math.min(2, outputs()), FilterLists.NONE))
@@ -309,8 +310,8 @@ public final class Mixture implements AutoCloseable {
   }
 
   /**
-   * All outputs of each row whose probability is at least {@code probability}, of a calibrated
-   * mixture.
+   * Returns all outputs of each row whose probability is at least {@code probability}, of a
+   * calibrated mixture.
    *
    * @param probability in (0, 1]
    * @throws IllegalArgumentException also if the probability is outside; errors as {@link
@@ -333,8 +334,8 @@ public final class Mixture implements AutoCloseable {
   }
 
   /**
-   * All outputs of each row whose sum is at least {@code score}, of a mixture without calibration;
-   * errors as {@link #topK(List, int, Filter)}.
+   * Returns all outputs of each row whose sum is at least {@code score}, of a mixture without
+   * calibration; errors as {@link #topK(List, int, Filter)}.
    *
    * @throws IllegalArgumentException also if score is NaN
    * @throws IllegalStateException also if the mixture is calibrated
@@ -364,7 +365,7 @@ public final class Mixture implements AutoCloseable {
   }
 
   /**
-   * The names of the outputs.
+   * Returns the names of the outputs.
    *
    * @throws IllegalStateException if the outputs have no names
    */
@@ -373,10 +374,10 @@ public final class Mixture implements AutoCloseable {
   }
 
   /**
-   * A scorer as it was added, to train it further or to put it into another mixture: a {@link
-   * org.blocksparse.softmax.TwoLevelLayer}, a {@link org.blocksparse.linear.LinearLabelTree},
-   * {@link org.blocksparse.linear.SparseWeights} or {@link NearestExamples}; or the {@link
-   * org.blocksparse.bag.EmbeddingBag} of a layer.
+   * Returns a scorer as it was added, to train it further or to put it into another mixture: a
+   * {@link org.blocksparse.softmax.TwoLevelLayer}, a {@link
+   * org.blocksparse.linear.LinearLabelTree}, {@link org.blocksparse.linear.SparseWeights} or {@link
+   * NearestExamples}; or the {@link org.blocksparse.bag.EmbeddingBag} of a layer.
    *
    * @param name of the scorer
    * @param type of what is asked for
@@ -395,7 +396,7 @@ public final class Mixture implements AutoCloseable {
             () -> new IllegalArgumentException("name: no " + type.getSimpleName() + " is " + name));
   }
 
-  /** The names of the outputs, by the first scorer that has all; null: there are none. */
+  /** Returns the names of the outputs, by the first scorer that has all; null: there are none. */
   Labels labelsOrNull() {
     int outputs = Scorer.outputs(scorers);
     return scorers.stream()

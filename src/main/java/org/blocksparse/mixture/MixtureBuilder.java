@@ -133,7 +133,7 @@ public final class MixtureBuilder {
   }
 
   /**
-   * The mixture of the scorers, each with weight 1.
+   * Returns the mixture of the scorers, each with weight 1.
    *
    * @throws IllegalArgumentException if there are no scorers, or if a scorer has more outputs than
    *     the layer or the tree has

@@ -29,7 +29,7 @@ public record MixtureExplanation(int output, String label, double score, List<Sh
    */
   public record Share(
       String scorer, double weight, double score, double constant, List<Term> terms) {
-    /** The part of the mixture's score that the scorer adds. */
+    /** Returns the part of the mixture's score that the scorer adds. */
     public double contribution() {
       return weight == 0 ? 0 : weight * score;
     }

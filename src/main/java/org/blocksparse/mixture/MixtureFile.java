@@ -148,7 +148,7 @@ record MixtureFile(
     return WholeFile.load(file, () -> loadParts(file, options), Mixture::close);
   }
 
-  /** What a file says of a mixture. */
+  /** The description of a mixture in its file. */
   @SuppressWarnings("ArrayRecordComponent")
   private record Header(
       List<String> scorers,
@@ -310,7 +310,7 @@ record MixtureFile(
     }
   }
 
-  /** The names of the layers that are label trees. */
+  /** Returns the names of the layers that are label trees. */
   private static Set<String> labelTrees(List<String> scorers, Map<String, String> metadata) {
     Set<String> names = new TreeSet<>();
     int layers = 0;
@@ -326,7 +326,7 @@ record MixtureFile(
     return names;
   }
 
-  /** The names of a file without a layer and a tree, which have them otherwise. */
+  /** Returns the names of a file without a layer and a tree, which have them otherwise. */
   private static NameTable namesOrNull(SafeTensorsReader reader) throws IOException {
     LabelsFile names = LabelsFile.orNull(reader, GrowingArrays.MAX_LENGTH);
     return names == null ? null : names.read(reader, true);
@@ -353,7 +353,7 @@ record MixtureFile(
   }
 
   /**
-   * The calibration, or null.
+   * Returns the calibration, or null.
    *
    * @param topTwo its second step, or null
    */

@@ -29,13 +29,13 @@ final class MixtureFit {
   /** The number of samples after each row. */
   private final List<Integer> ends = new ArrayList<>();
 
-  /** For each row, the number of outputs that sparse weights give score 0, where that matters. */
+  /** The number of outputs of each row to which sparse weights give score 0, where that matters. */
   private final List<Integer> leftOut = new ArrayList<>();
 
   /** The number of right outputs of all rows. */
   private long rights;
 
-  /** A fit for the scorers of a mixture, whose weights and calibration do not matter. */
+  /** Returns a fit for the scorers of a mixture, whose weights and calibration do not matter. */
   MixtureFit(Mixture mixture) {
     this.mixture = mixture;
     this.scorers = mixture.search().scorers();
@@ -123,8 +123,8 @@ final class MixtureFit {
   }
 
   /**
-   * The number of outputs of a row that all sparse weights give score 0: they compete with the
-   * answers if fewer than two of these have no negative score.
+   * Returns the number of outputs of a row that all sparse weights give score 0: they compete with
+   * the answers if fewer than two of these have no negative score.
    *
    * @param scores of the answers of the row
    */
@@ -155,7 +155,7 @@ final class MixtureFit {
     return mixture.outputs() - scored.cardinality();
   }
 
-  /** The mixture with weights and calibration for all rows that were added. */
+  /** Returns the mixture with weights and calibration for all rows that were added. */
   Mixture fit() {
     Spread[] spreads = new Spread[scorers];
     Arrays.setAll(spreads, scorer -> Spread.of(samples, scorer));
@@ -186,7 +186,7 @@ final class MixtureFit {
     return mixture.with(scaled, calibration(finite, scaled, intercept, unit));
   }
 
-  /** A factor of at most 1 that brings weights and sums within the limits of files. */
+  /** Returns a factor of at most 1 that brings weights and sums within the limits of files. */
   private static double unit(LogisticRegression samples, double[] weights) {
     double largest = Arrays.stream(weights).max().getAsDouble();
     for (int s = 0; s < samples.size(); s++) {
@@ -256,7 +256,7 @@ final class MixtureFit {
     }
   }
 
-  /** The scorer with the lowest weight, if that is negative; -1 if none is. */
+  /** Returns the scorer with the lowest weight, if that is negative; -1 if none is. */
   private static int worst(double[] found) {
     int worst = 0;
     for (int scorer = 1; scorer < found.length - 1; scorer++) {

@@ -77,7 +77,7 @@ final class MixtureParts {
     return firstLayer;
   }
 
-  /** The kinds and names of the scorers, in their order. */
+  /** Returns the kinds and names of the scorers, in their order. */
   String kinds() {
     return String.join(" ", kinds);
   }

@@ -41,7 +41,7 @@ final class MixtureSearch {
     this.addsProbabilities = addsProbabilities;
   }
 
-  /** The chunks of all outputs. A layer of weight 0 may have grown. */
+  /** Returns the chunks of all outputs. A layer of weight 0 may have grown. */
   private ClassTable chunks() {
     ClassTable last = chunks;
     int outputs = outputs();
@@ -57,7 +57,7 @@ final class MixtureSearch {
         .filter(i -> weights[i] > 0 && isSparse(i) == areSparse);
   }
 
-  /** Whether a search leaves out outputs with score 0. */
+  /** Returns whether a search leaves out outputs with score 0. */
   boolean leavesOut() {
     return used(false).findAny().isEmpty() && used(true).findAny().isPresent();
   }
@@ -70,7 +70,7 @@ final class MixtureSearch {
     return Scorer.outputs(scorers);
   }
 
-  /** The maximum of classes that a search opens, of the scorer with the most. */
+  /** Returns the maximum of classes that a search opens, of the scorer with the most. */
   int classes() {
     return used(false).map(i -> scorers.get(i).classes()).max().orElse(chunks().classes());
   }
@@ -156,7 +156,9 @@ final class MixtureSearch {
 
   // ----------------------------------------------------------------------------- single scorers
 
-  /** The first k outputs of a scorer, whatever its weight; with log probabilities or sums. */
+  /**
+   * Returns the first k outputs of a scorer, whatever its weight; with log probabilities or sums.
+   */
   Ranking topK(int scorer, List<SparseRows> x, int k, Filter filter) {
     return scorers.get(scorer).topK(of(x, scorer), name(x, scorer), k, filter);
   }
@@ -169,7 +171,7 @@ final class MixtureSearch {
     return scorers.size();
   }
 
-  /** What its scores are of, for which weights can be fitted: scorers, their kinds, outputs. */
+  /** Returns what weights are fitted for: scorers, their kinds, outputs. */
   String kinds() {
     String kinds =
         scorers.stream()
@@ -182,12 +184,12 @@ final class MixtureSearch {
     return scorer.parts().map(part -> part.getClass().getSimpleName()).collect(joining(" and "));
   }
 
-  /** The score of a scorer in the sum. */
+  /** Returns the score of a scorer in the sum. */
   double scaled(int scorer, float score) {
     return addsProbabilities && scorers.get(scorer).isLogarithmic() ? Math.exp(score) : score;
   }
 
-  /** A scorer's score of an output that it has no sparse weight for. */
+  /** Returns a scorer's score of an output that it has no sparse weight for. */
   double otherwise(int scorer) {
     return scorers.get(scorer).isLogarithmic() ? Double.NEGATIVE_INFINITY : 0;
   }

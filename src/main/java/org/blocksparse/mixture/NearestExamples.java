@@ -66,7 +66,7 @@ public record NearestExamples(SparseWeights examples, SparseWeights outputs, int
   }
 
   /**
-   * The nearest examples of each row, with the squares of their scores.
+   * Returns the nearest examples of each row, with the squares of their scores.
    *
    * @param name of x, for messages
    * @param undefined gets the rows that have none, since a score is NaN, beside those that it has
@@ -88,7 +88,7 @@ public record NearestExamples(SparseWeights examples, SparseWeights outputs, int
     return SparseRows.of(Arrays.asList(indices), Arrays.asList(scores));
   }
 
-  /** The terms by the features of a row, in place of those by its nearest examples. */
+  /** Returns the terms by the features of a row, in place of those by its nearest examples. */
   List<Term> explain(SparseRows row, List<Term> byExample) {
     Map<Integer, Double> weights = new TreeMap<>();
     Map<Integer, Double> values = new TreeMap<>();

@@ -73,7 +73,7 @@ public final class ScoreCalibration {
   }
 
   /**
-   * A calibration by knots.
+   * Returns a calibration by knots.
    *
    * @param scores of 1 to 1000 knots, strictly ascending
    * @param logOdds of the knots, ascending, not necessarily strictly
@@ -101,7 +101,7 @@ public final class ScoreCalibration {
   }
 
   /**
-   * The same knots, with a second step.
+   * Returns the same knots, with a second step.
    *
    * @param slope at least 0.01; all numbers at most 1000 and at least -1000
    * @throws IllegalArgumentException if a number is outside
@@ -125,7 +125,7 @@ public final class ScoreCalibration {
     return topTwo;
   }
 
-  /** The logarithm of the probability of a score, by the knots. */
+  /** Returns the logarithm of the probability of a score, by the knots. */
   float logProbability(double score) {
     return (float) LogOdds.logProbability(logOdds(score));
   }
@@ -149,7 +149,8 @@ public final class ScoreCalibration {
   }
 
   /**
-   * A score that no output of at least some probability is below; infinite if there is none.
+   * Returns a score that no output of at least some probability is below; infinite if there is
+   * none.
    *
    * @param offsets see {@link #offsets}
    */
@@ -162,7 +163,7 @@ public final class ScoreCalibration {
     return leastScore(least);
   }
 
-  /** A score that no output is below that has at least some log odds by the knots. */
+  /** Returns a score that no output is below that has at least some log odds by the knots. */
   double leastScore(double odds) {
     double least = odds == Double.POSITIVE_INFINITY ? SURE : odds - ROUNDING * (1 + Math.abs(odds));
     if (least <= logOdds[0]) {
@@ -177,7 +178,8 @@ public final class ScoreCalibration {
   }
 
   /**
-   * The number that the second step adds to the log odds of each row; nothing without that step.
+   * Returns the number that the second step adds to the log odds of each row; nothing without that
+   * step.
    */
   double[] offsets(SearchResult topTwoOfRows) {
     double[] offsets = new double[topTwo == null ? 0 : topTwoOfRows.outputs().length];
@@ -194,7 +196,7 @@ public final class ScoreCalibration {
   }
 
   /**
-   * The first outputs that were found, with log probabilities in place of scores.
+   * Returns the first outputs that were found, with log probabilities in place of scores.
    *
    * @param offsets see {@link #offsets}
    * @param most outputs of a row
@@ -228,19 +230,19 @@ public final class ScoreCalibration {
         found.leftOut());
   }
 
-  /** The log probabilities of outputs that a row leaves out; at most two matter. */
+  /** Returns the log probabilities of outputs that a row leaves out; at most two matter. */
   double[] logProbabilitiesOfZeros(int leftOut) {
     return logProbabilities(new double[Math.min(2, leftOut)]);
   }
 
-  /** A calibration that gives all outputs with score 0 the log odds of some samples. */
+  /** Returns a calibration that gives all outputs with score 0 the log odds of some samples. */
   static ScoreCalibration constant(long count, long right) {
     return of(new float[1], new float[] {new Bin(count, right, 0).odds()});
   }
 
   /**
-   * The knots for samples. Too few samples follow the regression {@code intercept + sum / unit};
-   * samples whose scores say nothing get constant log odds.
+   * Returns the knots for samples. Too few samples follow the regression {@code intercept + sum /
+   * unit}; samples whose scores say nothing get constant log odds.
    *
    * @param sums the score of each sample
    * @param right whether each is right
@@ -268,7 +270,9 @@ public final class ScoreCalibration {
     return new float[] {(float) number};
   }
 
-  /** The calibration with a first knot so far below that log odds fall by 1 for each unit. */
+  /**
+   * Returns the calibration with a first knot so far below that log odds fall by 1 for each unit.
+   */
   ScoreCalibration falling(double unit) {
     double fall = Math.min(DEEPEST, (LARGEST + scores[0]) / unit);
     float score = (float) (scores[0] - fall * unit);
@@ -316,8 +320,9 @@ public final class ScoreCalibration {
   }
 
   /**
-   * The calibration with knots below the first one, if that has a positive score: the probability
-   * falls to 0 with the score, as it does below the first knot where scores are logarithms.
+   * Returns the calibration with knots below the first one, if that has a positive score: the
+   * probability falls to 0 with the score, as it does below the first knot where scores are
+   * logarithms.
    */
   ScoreCalibration fallingToZero() {
     if (!(scores[0] > SMALLEST)) {

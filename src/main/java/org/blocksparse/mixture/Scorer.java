@@ -14,31 +14,31 @@ import org.blocksparse.ranking.Ranking;
 interface Scorer extends AutoCloseable {
   String name();
 
-  /** How many outputs it scores. */
+  /** Returns how many outputs it scores. */
   int outputs();
 
-  /** The maximum of classes that its search opens. */
+  /** Returns the maximum of classes that its search opens. */
   int classes();
 
   /**
-   * Whether every output that is not retired has a score, a log probability. Else most have score
-   * 0, and outputs from {@link #outputs} on as well.
+   * Returns whether every output that is not retired has a score, a log probability. If not, most
+   * have score 0, and outputs from {@link #outputs} on as well.
    */
   boolean isLogarithmic();
 
-  /** Whether an output is retired. */
+  /** Returns whether an output is retired. */
   boolean isRetired(int output);
 
-  /** The names of its outputs; null: there are none. */
+  /** Returns the names of its outputs; null: there are none. */
   Labels labelsOrNull();
 
   /** Names its outputs, if it keeps names for others. */
   void setLabels(Labels labels);
 
-  /** The layers that the caller added. */
+  /** Returns the layers that the caller added. */
   Stream<Object> parts();
 
-  /** The off-heap memory. */
+  /** Returns the off-heap memory. */
   MemoryUse memoryUse();
 
   /**
@@ -48,7 +48,9 @@ interface Scorer extends AutoCloseable {
    */
   void addTo(Sum sum, SparseRows x, String rowsName, double weight);
 
-  /** The first k outputs of each row by this scorer alone; with log probabilities or sums. */
+  /**
+   * Returns the first k outputs of each row by this scorer alone; with log probabilities or sums.
+   */
   Ranking topK(SparseRows x, String rowsName, int k, Filter filter);
 
   /**
@@ -67,7 +69,7 @@ interface Scorer extends AutoCloseable {
   @Override
   void close();
 
-  /** The number of outputs of scorers together. */
+  /** Returns the number of outputs of scorers together. */
   static int outputs(List<Scorer> scorers) {
     return scorers.stream().mapToInt(Scorer::outputs).max().getAsInt();
   }

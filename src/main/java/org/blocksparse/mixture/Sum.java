@@ -49,12 +49,12 @@ final class Sum implements AutoCloseable {
     return sources.isEmpty() && terms.isEmpty();
   }
 
-  /** Whether all outputs that are not retired have a score. */
+  /** Returns whether all outputs that are not retired have a score. */
   boolean hasAllOutputs() {
     return !sources.isEmpty();
   }
 
-  /** The number of outputs of sources that have all. */
+  /** Returns the number of outputs of sources that have all. */
   int outputs() {
     return sources.get(0).source().classes().outputs();
   }

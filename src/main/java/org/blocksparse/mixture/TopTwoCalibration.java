@@ -28,14 +28,14 @@ record TopTwoCalibration(double slope, double first, double second, double inter
     return Math.max(-LARGEST_ODDS, odds(logProbability));
   }
 
-  /** The log odds of a logarithm of a probability. */
+  /** Returns the log odds of a logarithm of a probability. */
   private static double odds(double logProbability) {
     double odds = logProbability - Math.log(-Math.expm1(logProbability));
     return Math.min(LARGEST_ODDS, odds);
   }
 
   /**
-   * The number that is added to each output of a row.
+   * Returns the number that is added to each output of a row.
    *
    * @param row the log probabilities of outputs of the row, among them the two best
    * @param others those of outputs that the row leaves out, which may be better
@@ -45,14 +45,16 @@ record TopTwoCalibration(double slope, double first, double second, double inter
     return first * two[0] + second * two[1] + intercept;
   }
 
-  /** The bounded log odds of the two best outputs; twice those of the first if it is alone. */
+  /**
+   * Returns the bounded log odds of the two best outputs; twice those of the first if it is alone.
+   */
   private static double[] topTwo(double[] row, double[] others) {
     double[] all =
         DoubleStream.concat(DoubleStream.of(row), DoubleStream.of(others)).sorted().toArray();
     return new double[] {bounded(all[all.length - 1]), bounded(all[Math.max(0, all.length - 2)])};
   }
 
-  /** The logarithm of the probability of an output, by that of before. */
+  /** Returns the logarithm of the probability of an output, by that of before. */
   float logProbability(double before, double offset) {
     return (float) LogOdds.logProbability(slope * odds(before) + offset);
   }
@@ -64,7 +66,7 @@ record TopTwoCalibration(double slope, double first, double second, double inter
   }
 
   /**
-   * The likeliest one for rows; null if there is none.
+   * Returns the likeliest one for rows; null if there is none.
    *
    * @param rows the log probabilities of the outputs of each row
    * @param others those of outputs that each row leaves out
@@ -113,7 +115,7 @@ record TopTwoCalibration(double slope, double first, double second, double inter
     return this;
   }
 
-  /** The numbers, with spaces between them. */
+  /** Returns the numbers, with spaces between them. */
   String encoded() {
     return DoubleStream.of(numbers()).mapToObj(Double::toString).collect(Collectors.joining(" "));
   }

@@ -88,7 +88,7 @@ record TreeScorer(String name, LinearLabelTree tree) implements Scorer {
     return new Share(name, weight, Math.exp(score), Math.exp(constant), terms);
   }
 
-  /** The mean of the exponential function on the way from one number to another. */
+  /** Returns the mean of the exponential function on the way from one number to another. */
   private static double meanExp(double from, double change) {
     if (change == 0) {
       return Math.exp(from);

@@ -102,7 +102,7 @@ record WeightsScorer(String name, SparseWeights weights, NearestExamples nearest
     return new Share(name, weight, score, 0, terms);
   }
 
-  /** The terms of the score of an output, by the features of a row. */
+  /** Returns the terms of the score of an output, by the features of a row. */
   private List<Term> explain(SparseRows row, String rowsName, int output) {
     if (nearest == null) {
       return weights.explain(row, output);
@@ -112,7 +112,7 @@ record WeightsScorer(String name, SparseWeights weights, NearestExamples nearest
     }
   }
 
-  /** The nearest examples of rows that all have these. */
+  /** Returns the nearest examples of rows that all have these. */
   private SparseRows examples(SparseRows x, String rowsName) {
     BitSet undefined = new BitSet();
     SparseRows examples = nearest.rows(x, rowsName, undefined);

@@ -190,7 +190,10 @@ public final class BlockPlan implements AutoCloseable {
   private final SelectedRows inputs;
   private final SelectedRows outputs;
 
-  /** Of forward products; {@link RowFormat#ANY_BITS}: as the type of W asks. */
+  /**
+   * The bits of inputs of forward products; {@link RowFormat#ANY_BITS}: those that the type of W
+   * asks for.
+   */
   private final int inputBits;
 
   private BlockPlan(
@@ -212,7 +215,7 @@ public final class BlockPlan implements AutoCloseable {
   }
 
   /**
-   * The plan for a batch.
+   * Returns the plan for a batch.
    *
    * @param inputIdx (batch, iWin): the input blocks that each sample selects, in [0, iBlocks);
    *     repeats are allowed and add up
@@ -230,8 +233,8 @@ public final class BlockPlan implements AutoCloseable {
   }
 
   /**
-   * The plan of a dense layer: there is one input block and one output block, and each of {@code
-   * batch} samples selects both.
+   * Returns the plan of a dense layer: there is one input block and one output block, and each of
+   * {@code batch} samples selects both.
    *
    * @throws IllegalArgumentException if batch is negative, or more than 2<sup>29</sup>
    */
@@ -246,7 +249,7 @@ public final class BlockPlan implements AutoCloseable {
         new SelectedRows("outputs", batch, 1, batch));
   }
 
-  /** The plan for a batch, for operations whose arguments have other names. */
+  /** Returns the plan for a batch, for operations whose arguments have other names. */
   static BlockPlan of(
       IntTensor inputIdx,
       String inputName,
@@ -281,12 +284,13 @@ public final class BlockPlan implements AutoCloseable {
   }
 
   /**
-   * The plan for a batch in which each sample selects its own number of blocks: a ragged plan. The
-   * input h then has the shape (entries of inputs, iSize), in the order of the entries. So has
-   * every other tensor with a row for each selected input block. The output has the shape (entries
-   * of outputs, oSize). A sample may select no output blocks. If it selects no input blocks, its
-   * outputs are the bias, or remain unchanged when a product is added to them. If all samples
-   * select equally many blocks, results are bitwise equal to those of a plan from index tensors.
+   * Returns the plan for a batch in which each sample selects its own number of blocks: a ragged
+   * plan. The input h then has the shape (entries of inputs, iSize), in the order of the entries.
+   * So has every other tensor with a row for each selected input block. The output has the shape
+   * (entries of outputs, oSize). A sample may select no output blocks. If it selects no input
+   * blocks, its outputs are the bias, or remain unchanged when a product is added to them. If all
+   * samples select equally many blocks, results are bitwise equal to those of a plan from index
+   * tensors.
    *
    * @param inputs the input blocks that each sample selects, in [0, iBlocks), without values;
    *     repeats are allowed and add up
@@ -375,17 +379,17 @@ public final class BlockPlan implements AutoCloseable {
   }
 
   /**
-   * The same plan, run by other workers. It shares the schedules of this one, and is closed with
-   * it.
+   * Returns this plan, run by other workers. It shares the schedules of this one, and is closed
+   * with it.
    */
   public BlockPlan withWorkers(Workers other) {
     return new BlockPlan(schedules, requireNonNull(other, "workers"), inputBits, inputs, outputs);
   }
 
   /**
-   * The same plan, whose forward products keep so many bits of each number of h instead of those
-   * that the type of W asks for. It shares the schedules of this one, and is closed with it. A
-   * product whose W does not have so many throws {@link IllegalArgumentException}.
+   * Returns the same plan, whose forward products keep so many bits of each number of h instead of
+   * those that the type of W asks for. It shares the schedules of this one, and is closed with it.
+   * A product whose W does not have so many throws {@link IllegalArgumentException}.
    *
    * @param bits 32: not rounded, for types that are not packed; 16 or 8, as in the table above
    * @throws IllegalArgumentException if the bits are not one of these
@@ -397,22 +401,22 @@ public final class BlockPlan implements AutoCloseable {
     return new BlockPlan(schedules, workers, bits, inputs, outputs);
   }
 
-  /** The number of samples. */
+  /** Returns the number of samples. */
   public int batch() {
     return inputs.batch();
   }
 
-  /** Whether each sample selects its own number of blocks. */
+  /** Returns whether each sample selects its own number of blocks. */
   boolean isRagged() {
     return inputs.isRagged();
   }
 
-  /** The total number of input blocks that the samples select: the rows of h. */
+  /** Returns the total number of input blocks that the samples select: the rows of h. */
   public int inputRows() {
     return inputs.count();
   }
 
-  /** The total number of output blocks that the samples select: the rows of the output. */
+  /** Returns the total number of output blocks that the samples select: the rows of the output. */
   public int outputRows() {
     return outputs.count();
   }
@@ -429,12 +433,12 @@ public final class BlockPlan implements AutoCloseable {
     return outputs.shape(size);
   }
 
-  /** The number of input blocks to select from. */
+  /** Returns the number of input blocks to select from. */
   public int iBlocks() {
     return schedules.iBlocks;
   }
 
-  /** The number of output blocks to select from. */
+  /** Returns the number of output blocks to select from. */
   public int oBlocks() {
     return schedules.oBlocks;
   }
@@ -450,38 +454,38 @@ public final class BlockPlan implements AutoCloseable {
     requireFits("W", W);
   }
 
-  /** The same check for another argument with the shape of W, such as gradW. */
+  /** Requires the same of another argument with the shape of W, such as gradW. */
   void requireFits(String name, BlockMatrix W) {
     Shape shape = Check.blocks(name, W);
     Check.shape(name, shape, Check.WEIGHTS, iBlocks(), oBlocks(), shape.dim(2), shape.dim(3));
   }
 
-  /** The rows that belong to the input blocks selected. */
+  /** Returns the rows that belong to the input blocks selected. */
   SelectedRows inputs() {
     return inputs;
   }
 
-  /** The rows that belong to the output blocks selected. */
+  /** Returns the rows that belong to the output blocks selected. */
   SelectedRows outputs() {
     return outputs;
   }
 
-  /** The schedule of forward products, held by the lease. */
+  /** Returns the schedule of forward products, held by the lease. */
   GemmSchedule forward(OperandLease lease) {
     return schedules.forward(lease);
   }
 
-  /** The schedule of gradients with respect to the input, held by the lease. */
+  /** Returns the schedule of gradients with respect to the input, held by the lease. */
   GemmSchedule backward(OperandLease lease) {
     return schedules.backward(lease);
   }
 
-  /** The schedule of outer products, held by the lease. */
+  /** Returns the schedule of outer products, held by the lease. */
   OuterSchedule outer(OperandLease lease) {
     return schedules.outer(lease);
   }
 
-  /** The blocks that each sample selects, as bags, held by the lease. */
+  /** Returns the blocks that each sample selects, as bags, held by the lease. */
   SampleBags samples(OperandLease lease) {
     return schedules.samples(lease);
   }
@@ -490,7 +494,7 @@ public final class BlockPlan implements AutoCloseable {
     return workers;
   }
 
-  /** The bits that forward products keep of h, or {@link RowFormat#ANY_BITS}. */
+  /** Returns the bits that forward products keep of h, or {@link RowFormat#ANY_BITS}. */
   int inputBits() {
     return inputBits;
   }

@@ -36,7 +36,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
   private static final String OUTPUT = "(batch, oWin, oSize)";
   private static final String OUTPUT_HALF = "(batch, oWin, oSize / 2)";
 
-  /** Of weights that fit the plan. */
+  /** Returns the products of weights that fit the plan. */
   static BlockProducts of(BlockMatrix W, BlockPlan plan) {
     requireNonNull(plan, "plan").requireFits(W);
     return new BlockProducts(W, KernelOperands.blocks(W), plan);
@@ -50,7 +50,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
     return blocks.outSize();
   }
 
-  /** The sum of a tensor, which is left as it is, and the products of h. */
+  /** Returns the sum of a tensor, which is left as it is, and the products of h. */
   FloatTensor sum(FloatTensor o, FloatTensor h) {
     requireSum(o, h);
     return KernelOperands.filled(DenseFloats.from(o).copy("o"), sum -> addTo(sum, h));
@@ -74,7 +74,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
     }
   }
 
-  /** How h is rounded; null if W has no products of the plan's bits. */
+  /** Returns the format to which h is rounded; null if W has no products of the plan's bits. */
   private RowFormat format() {
     return RowFormat.ofBits(blocks.type(), blocks.transposed(), plan.inputBits());
   }

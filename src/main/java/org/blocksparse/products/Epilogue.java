@@ -84,7 +84,7 @@ public final class Epilogue {
   }
 
   /**
-   * A bias for each output block.
+   * Returns a bias for each output block.
    *
    * @param value (oBlocks, oSize)
    */
@@ -94,8 +94,8 @@ public final class Epilogue {
   }
 
   /**
-   * A bias for each input block, such as that of experts as input blocks. It is added to every
-   * output of a sample that selects the block, n times if the sample selects it n times.
+   * Returns a bias for each input block, such as that of experts as input blocks. It is added to
+   * every output of a sample that selects the block, n times if the sample selects it n times.
    *
    * @param value (iBlocks, oSize)
    */
@@ -105,9 +105,9 @@ public final class Epilogue {
   }
 
   /**
-   * A bias for each input block, times a factor. Use it in a mixture of experts whose second
-   * product reads an h that includes the gate: pass the same gate as the factor of the experts'
-   * bias.
+   * Returns a bias for each input block, times a factor. Use it in a mixture of experts whose
+   * second product reads an h that includes the gate: pass the same gate as the factor of the
+   * experts' bias.
    *
    * @param value (iBlocks, oSize)
    * @param factor (batch, iWin); with a ragged plan (entries of inputs)
@@ -119,8 +119,9 @@ public final class Epilogue {
   }
 
   /**
-   * An activation. Its input is not stored; for gradients, see {@link #withActivation(Activation,
-   * FloatTensor)}. If it is gated, the call needs temporary memory for the sums.
+   * Returns an activation. Its input is not stored; for gradients, see {@link
+   * #withActivation(Activation, FloatTensor)}. If it is gated, the call needs temporary memory for
+   * the sums.
    */
   public Epilogue withActivation(Activation f) {
     requireNonNull(f, "activation");
@@ -128,7 +129,7 @@ public final class Epilogue {
   }
 
   /**
-   * An activation that also stores its input.
+   * Returns an activation that also stores its input.
    *
    * @param sums the tensor to write z to, for the gradient: (batch, oWin, oSize); its previous
    *     content is overwritten. Pass it to {@link org.blocksparse.GradientOptions#withActivation}
@@ -141,8 +142,8 @@ public final class Epilogue {
   }
 
   /**
-   * A factor for each row of the output, after the activation if there is one. In a mixture of
-   * experts, the second product then reads gated rows, and its sums are the output of the layer.
+   * Returns a factor for each row of the output, after the activation if there is one. In a mixture
+   * of experts, the second product then reads gated rows, and its sums are the output of the layer.
    * Pass the same gate to {@link org.blocksparse.GradientOptions#withGate}: no check detects a gate
    * that only one of the two passes has.
    *
@@ -162,12 +163,12 @@ public final class Epilogue {
     return new Epilogue(bias, inputBias, inputGate, activation, z, gate, true);
   }
 
-  /** Whether the sums begin with the content of the output. */
+  /** Returns whether the sums begin with the content of the output. */
   boolean accumulates() {
     return accumulate;
   }
 
-  /** The size of a row of the output, for a given size of the sums. */
+  /** Returns the size of a row of the output, for a given size of the sums. */
   long outSize(long oSize) {
     return activation != null && activation.isGated() ? oSize / 2 : oSize;
   }
@@ -219,7 +220,7 @@ public final class Epilogue {
     return z;
   }
 
-  /** Whether no operation follows the sums. */
+  /** Returns whether no operation follows the sums. */
   boolean isIdentity() {
     return (activation == null || (activation == Activation.IDENTITY && z == null)) && gate == null;
   }
@@ -239,8 +240,8 @@ public final class Epilogue {
   }
 
   /**
-   * The sums of the biases of input blocks, which are products of their factors with blocks of one
-   * row; null if there are none.
+   * Returns the sums of the biases of input blocks, which are products of their factors with blocks
+   * of one row; null if there are none.
    */
   BlockProduct inputBiases(BlockPlan plan, GemmSchedule forward, Scratch ones, Sums sums) {
     if (inputBias == null) {
@@ -269,7 +270,7 @@ public final class Epilogue {
         : null;
   }
 
-  /** The activation with the sums as its input. */
+  /** Returns the activation with the sums as its input. */
   ActivationInput input(Rows sums, long outSize) {
     Activation f = activation == null ? Activation.IDENTITY : activation;
     return KernelOperands.input(f, outSize, sums, gate);

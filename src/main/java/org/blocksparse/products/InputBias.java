@@ -46,7 +46,8 @@ public final class InputBias {
   private InputBias() {}
 
   /**
-   * The gradient with respect to the bias, in a new tensor; zero for blocks that no sample selects:
+   * Returns the gradient with respect to the bias, in a new tensor; zero for blocks that no sample
+   * selects:
    *
    * <pre>{@code
    * gradBias[k] = sum over b, i with inputIdx[b, i] = k, and over j, of  gate[b, i] * gradOut[b, j]
@@ -97,7 +98,7 @@ public final class InputBias {
   }
 
   /**
-   * The gradient with respect to the gate, in a new tensor:
+   * Returns the gradient with respect to the gate, in a new tensor:
    *
    * <pre>{@code
    * gradGate[b, i] = bias[inputIdx[b, i]] . sum over j of gradOut[b, j]
@@ -114,9 +115,9 @@ public final class InputBias {
   }
 
   /**
-   * As {@link #gradGate(FloatTensor, FloatTensor, BlockPlan)}, written or added to {@code
-   * gradGate}, by the options: for example, added to the part that comes through the products. If
-   * the gradient is added, an infinite element becomes NaN.
+   * Computes {@link #gradGate(FloatTensor, FloatTensor, BlockPlan)} and writes it or adds it to
+   * {@code gradGate}, by the options: for example, added to the part that comes through the
+   * products. If the gradient is added, an infinite element becomes NaN.
    *
    * @throws IllegalArgumentException also if the options have an activation or a gate
    */
@@ -180,7 +181,7 @@ public final class InputBias {
     }
   }
 
-  /** The size of a row of the output. */
+  /** Returns the size of a row of the output. */
   private static int check(
       FloatTensor gradOut, FloatTensor gate, BlockPlan plan, String name, FloatTensor bias) {
     requireNonNull(plan, "plan");

@@ -30,7 +30,7 @@ import org.blocksparse.internal.tensors.TensorStates;
  */
 public sealed interface OptimizerState extends AutoCloseable permits TensorStates {
   /**
-   * The state of tensors before their first step.
+   * Returns the state of tensors before their first step.
    *
    * @param tensors weights and biases; pass the same tensors to steps
    * @throws NullPointerException if one is null

@@ -17,12 +17,12 @@ import org.blocksparse.internal.tensors.Check;
 record SelectedRows(String side, int batch, int window, int count) {
   static final int RAGGED = -1;
 
-  /** Whether each sample has its own number of rows. */
+  /** Returns whether each sample has its own number of rows. */
   boolean isRagged() {
     return window == RAGGED;
   }
 
-  /** The shape of a tensor of these rows, of {@code size} elements each. */
+  /** Returns the shape of a tensor of these rows, of {@code size} elements each. */
   Shape shape(long size) {
     return Shape.of(dimensions(size));
   }
@@ -41,7 +41,7 @@ record SelectedRows(String side, int batch, int window, int count) {
     Check.shape(name, tensor, wordsOf(words), dimensions(size));
   }
 
-  /** The shape of a tensor with a number for each of these rows. */
+  /** Returns the shape of a tensor with a number for each of these rows. */
   Shape shape() {
     return isRagged() ? Shape.of(count) : Shape.of(batch, window);
   }

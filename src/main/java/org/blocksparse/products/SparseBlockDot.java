@@ -75,7 +75,7 @@ public final class SparseBlockDot {
   private SparseBlockDot() {}
 
   /**
-   * The output of the layer.
+   * Returns the output of the layer.
    *
    * @param h (batch, iWin, iSize), or (iWin, iSize) as a batch of one; the indices then have rank
    *     1, and the result is (1, oWin, oSize), as in Theano
@@ -91,8 +91,8 @@ public final class SparseBlockDot {
   /** A batch of samples with their block indices. */
   private record Samples(FloatTensor h, IntTensor inputIdx, IntTensor outputIdx) {
     /**
-     * The given batch; a single sample, whose tensors have one dimension less, becomes a batch of
-     * one.
+     * Returns the given batch; a single sample, whose tensors have one dimension less, becomes a
+     * batch of one.
      */
     static Samples of(FloatTensor h, IntTensor inputIdx, IntTensor outputIdx) {
       if (requireNonNull(h, "h").shape().rank() != 2) {
@@ -108,15 +108,15 @@ public final class SparseBlockDot {
   }
 
   /**
-   * The output of the layer with an epilogue, in a new tensor: (batch, oWin, oSize), or half of
-   * oSize with a gated activation.
+   * Returns the output of the layer with an epilogue, in a new tensor: (batch, oWin, oSize), or
+   * half of oSize with a gated activation.
    */
   public static FloatTensor apply(BlockMatrix W, FloatTensor h, BlockPlan plan, Epilogue epilogue) {
     return BlockProducts.of(W, plan).apply(h, epilogue);
   }
 
   /**
-   * As {@link #apply(BlockMatrix, FloatTensor, BlockPlan, Epilogue)}, written to {@code out}; its
+   * Computes {@link #apply(BlockMatrix, FloatTensor, BlockPlan, Epilogue)} into {@code out}, whose
    * previous content is overwritten. Like out, the epilogue's z must not share memory with another
    * tensor.
    */
@@ -126,7 +126,7 @@ public final class SparseBlockDot {
   }
 
   /**
-   * The gradient with respect to h, in a new tensor:
+   * Returns the gradient with respect to h, in a new tensor:
    *
    * <pre>{@code
    * gradH[b, i] = sum over j of  gradOut[b, j] . transpose(W[inputIdx[b, i], outputIdx[b, j]])
@@ -158,9 +158,9 @@ public final class SparseBlockDot {
   }
 
   /**
-   * The gradient with respect to W, dense: zero in blocks that no sample selects. If W is large,
-   * use {@link #stepW} instead, or reuse one tensor with {@link #gradW(FloatTensor, FloatTensor,
-   * BlockPlan, GradientOptions, FloatTensor)}, which touches only selected blocks.
+   * Returns the gradient with respect to W, dense: zero in blocks that no sample selects. If W is
+   * large, use {@link #stepW} instead, or reuse one tensor with {@link #gradW(FloatTensor,
+   * FloatTensor, BlockPlan, GradientOptions, FloatTensor)}, which touches only selected blocks.
    */
   public static FloatTensor gradW(FloatTensor h, FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan");
@@ -219,8 +219,8 @@ public final class SparseBlockDot {
   }
 
   /**
-   * The gradient with respect to the bias: for each output block, the sum of its rows in gradOut.
-   * It is zero for blocks that no sample selects.
+   * Returns the gradient with respect to the bias: for each output block, the sum of its rows in
+   * gradOut. It is zero for blocks that no sample selects.
    */
   public static FloatTensor gradB(FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan");

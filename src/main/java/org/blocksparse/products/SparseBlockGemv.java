@@ -41,7 +41,7 @@ public final class SparseBlockGemv {
   private SparseBlockGemv() {}
 
   /**
-   * The sum in a new tensor, which the caller closes; {@code o} does not change.
+   * Returns the sum in a new tensor, which the caller closes; {@code o} does not change.
    *
    * @throws NullPointerException if an argument is null
    * @throws IllegalArgumentException if a shape does not fit the others
@@ -55,7 +55,7 @@ public final class SparseBlockGemv {
     }
   }
 
-  /** The same, with a plan of inputIdx and outputIdx. */
+  /** Computes the product by a plan of inputIdx and outputIdx. */
   public static FloatTensor apply(FloatTensor o, BlockMatrix W, FloatTensor h, BlockPlan plan) {
     return BlockProducts.of(W, plan).sum(o, h);
   }
@@ -73,7 +73,7 @@ public final class SparseBlockGemv {
     BlockProducts.of(W, plan).addTo(o, h);
   }
 
-  /** The plan for the given weights and indices. */
+  /** Returns the plan for the given weights and indices. */
   static BlockPlan plan(BlockMatrix W, IntTensor inputIdx, IntTensor outputIdx) {
     Shape shape = Check.blocks("W", W);
     return BlockPlan.of(inputIdx, outputIdx, (int) shape.dim(0), (int) shape.dim(1));

@@ -46,7 +46,7 @@ public final class SparseBlockOuter {
   private SparseBlockOuter() {}
 
   /**
-   * The sum in a new tensor, which the caller closes; {@code o} does not change.
+   * Returns the sum in a new tensor, which the caller closes; {@code o} does not change.
    *
    * @param alpha the factor of the products, a finite number
    * @throws NullPointerException if an argument is null
@@ -61,7 +61,7 @@ public final class SparseBlockOuter {
     }
   }
 
-  /** The same, with a plan of xIdx (its inputs) and yIdx (its outputs). */
+  /** Computes the sum of outer products by a plan of xIdx (its inputs) and yIdx (its outputs). */
   public static FloatTensor apply(
       FloatTensor o, FloatTensor x, FloatTensor y, BlockPlan plan, float alpha) {
     check(o, x, y, plan, alpha);

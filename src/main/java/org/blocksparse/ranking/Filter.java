@@ -78,10 +78,10 @@ public sealed interface Filter permits FilterLists {
   }
 
   /**
-   * The same filter, with probabilities renormalized over the allowed outputs: P(output | one of
-   * the allowed). They sum to one. {@link org.blocksparse.softmax.HierarchicalSoftmax#topP} and
-   * {@link org.blocksparse.softmax.TwoLevelLayer#atLeast} then use the renormalized probabilities.
-   * The ranking order does not change.
+   * Returns the same filter, with probabilities renormalized over the allowed outputs: P(output |
+   * one of the allowed). They sum to one. {@link org.blocksparse.softmax.HierarchicalSoftmax#topP}
+   * and {@link org.blocksparse.softmax.TwoLevelLayer#atLeast} then use the renormalized
+   * probabilities. The ranking order does not change.
    *
    * <p>After the logits, everything is computed in double, and each log probability is rounded
    * once. With n equally probable allowed outputs, {@code atLeast(1.0 / n)} returns all n. The
@@ -94,9 +94,9 @@ public sealed interface Filter permits FilterLists {
   Filter withRenormalization();
 
   /**
-   * The same filter, except that unknown ids (such as newer items, or -1) are ignored instead of
-   * rejected. Known ids are still excluded ({@link #without(int...)}) or allowed ( {@link
-   * #only(int...)}). Each call counts the ids that it ignores.
+   * Returns the same filter, except that unknown ids (such as newer items, or -1) are ignored
+   * instead of rejected. Known ids are still excluded ({@link #without(int...)}) or allowed (
+   * {@link #only(int...)}). Each call counts the ids that it ignores.
    *
    * @param unknown counts them
    */

@@ -32,11 +32,11 @@ public sealed interface Labels permits NameTable {
     return NameTable.of(names);
   }
 
-  /** The number of names: outputs [0, size) have names. */
+  /** Returns the number of names: outputs [0, size) have names. */
   int size();
 
   /**
-   * The name of an output.
+   * Returns the name of an output.
    *
    * @throws IndexOutOfBoundsException if the output has no name
    * @throws IllegalStateException if the name is from a mapped file, which is not checked, and is
@@ -44,10 +44,10 @@ public sealed interface Labels permits NameTable {
    */
   String name(int output);
 
-  /** The output that has a name; -1 if there is none. */
+  /** Returns the output that has a name; -1 if there is none. */
   int output(String name);
 
-  /** All names, as a list that creates each string on access. */
+  /** Returns all names, as a list that creates each string on access. */
   List<String> names();
 
   /**

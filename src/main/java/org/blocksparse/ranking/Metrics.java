@@ -83,7 +83,8 @@ public final class Metrics {
   }
 
   /**
-   * As {@link #upTo(int)}, with propensities of labels for {@link #propensityScoredPrecision}.
+   * Returns metrics as {@link #upTo(int)} does, with propensities of labels for {@link
+   * #propensityScoredPrecision}.
    *
    * @param propensities for each label, the probability that an annotator finds it where it is
    *     true, in [1e-250, 1]; see {@link #propensities}
@@ -151,7 +152,7 @@ public final class Metrics {
   }
 
   /**
-   * The perplexity: the exponential of the mean negative log probability.
+   * Returns the perplexity: the exponential of the mean negative log probability.
    *
    * @param meanLoss as {@link
    *     org.blocksparse.softmax.TwoLevelLayer#loss(org.blocksparse.FloatTensor, Object)} returns it
@@ -203,7 +204,7 @@ public final class Metrics {
     }
   }
 
-  /** The bound of labels, exclusive. */
+  /** Returns the bound of labels, exclusive. */
   private int bound() {
     return propensities == null ? Integer.MAX_VALUE : propensities.length;
   }
@@ -251,7 +252,7 @@ public final class Metrics {
     return propensities == null ? 1 : 1 / propensities[label];
   }
 
-  /** The scores of labels, the largest first. */
+  /** Returns the scores of labels, the largest first. */
   private double[] scores(int[] labels) {
     double[] ascending = Arrays.stream(labels).mapToDouble(this::score).sorted().toArray();
     double[] scores = new double[ascending.length];
@@ -259,18 +260,18 @@ public final class Metrics {
     return scores;
   }
 
-  /** The number of rows with labels that were added. */
+  /** Returns the number of rows with labels that were added. */
   public long rows() {
     return rows;
   }
 
-  /** The number of rows without labels, which are ignored. */
+  /** Returns the number of rows without labels, which are ignored. */
   public long rowsWithoutLabels() {
     return rowsWithoutLabels;
   }
 
   /**
-   * The fraction of the first k outputs that are true labels; NaN if there are no rows.
+   * Returns the fraction of the first k outputs that are true labels; NaN if there are no rows.
    *
    * @param k at least 1; larger than {@code upTo} only if no ranking has more than {@code upTo}
    *     outputs
@@ -282,22 +283,25 @@ public final class Metrics {
     return precision[place] / rows * ((place + 1.0) / k);
   }
 
-  /** The fraction of the true labels that are among the first k outputs; as {@link #precision}. */
+  /**
+   * Returns the fraction of the true labels that are among the first k outputs; as {@link
+   * #precision}.
+   */
   public double recall(int k) {
     return recall[place(k, longestRanking, "outputs")] / rows;
   }
 
   /**
-   * The mean reciprocal rank (MRR): of 1 / the rank of the first true label among the first k
-   * outputs, 0 if none is; as {@link #precision}.
+   * Returns the mean reciprocal rank (MRR): of 1 / the rank of the first true label among the first
+   * k outputs, 0 if none is; as {@link #precision}.
    */
   public double reciprocalRank(int k) {
     return reciprocalRank[place(k, longestRanking, "outputs")] / rows;
   }
 
   /**
-   * The normalized discounted cumulative gain of the first k outputs; as {@link #precision}. If k
-   * is larger than {@code upTo}, no row may have more than {@code upTo} labels.
+   * Returns the normalized discounted cumulative gain of the first k outputs; as {@link
+   * #precision}. If k is larger than {@code upTo}, no row may have more than {@code upTo} labels.
    */
   public double ndcg(int k) {
     return ndcg[placeOfLabels(k)] / rows;
@@ -322,7 +326,9 @@ public final class Metrics {
     return place(k, mostLabels, "labels");
   }
 
-  /** The place of sums at a rank; of the last rank if no row has more of what it depends on. */
+  /**
+   * Returns the place of sums at a rank; of the last rank if no row has more of what it depends on.
+   */
   private int place(int k, int most, String what) {
     if (Check.atLeast(1, "k", k) > upTo && most > upTo) {
       throw new IllegalArgumentException(
@@ -339,7 +345,7 @@ public final class Metrics {
     return Math.min(k, upTo) - 1;
   }
 
-  /** The metrics at the last rank. */
+  /** Returns the metrics at the last rank. */
   @Override
   public String toString() {
     return String.format(

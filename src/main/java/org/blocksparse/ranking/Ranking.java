@@ -13,7 +13,7 @@ import org.blocksparse.internal.search.RankedRows;
  * <p>Immutable.
  */
 public sealed interface Ranking permits RankedRows {
-  /** A ranking without names; see {@link #of(int[][], float[][], Labels)}. */
+  /** Returns a ranking without names; see {@link #of(int[][], float[][], Labels)}. */
   static Ranking of(int[][] outputs, float[][] logProbabilities) {
     return of(outputs, logProbabilities, null);
   }
@@ -31,34 +31,34 @@ public sealed interface Ranking permits RankedRows {
     return RankedRows.of(outputs, logProbabilities, labels);
   }
 
-  /** The number of rows. */
+  /** Returns the number of rows. */
   int batch();
 
   /**
-   * Whether a row has a ranking. A row has none, and {@link #size} 0, if the probability of a
-   * class, or of an output in an opened class, is NaN. Then x or the parameters are not finite, and
-   * any order would be wrong.
+   * Returns whether a row has a ranking. A row has none, and {@link #size} 0, if the probability of
+   * a class, or of an output in an opened class, is NaN. Then x or the parameters are not finite,
+   * and any order would be wrong.
    *
    * @throws IndexOutOfBoundsException if there is no such row
    */
   boolean isDefined(int row);
 
   /**
-   * Whether a {@link Filter} allows no output in a row. The row then has {@link #size} 0.
+   * Returns whether a {@link Filter} allows no output in a row. The row then has {@link #size} 0.
    *
    * @throws IndexOutOfBoundsException if there is no such row
    */
   boolean isFilteredOut(int row);
 
   /**
-   * The number of outputs of a row; 0 if the row is not {@linkplain #isDefined defined}.
+   * Returns the number of outputs of a row; 0 if the row is not {@linkplain #isDefined defined}.
    *
    * @throws IndexOutOfBoundsException if there is no such row
    */
   int size(int row);
 
   /**
-   * The output at a rank; rank 0 is the most probable output.
+   * Returns the output at a rank; rank 0 is the most probable output.
    *
    * @throws IndexOutOfBoundsException if there is no such row, or no such rank in it; if the row is
    *     not {@linkplain #isDefined defined}, the message has the reason
@@ -66,7 +66,7 @@ public sealed interface Ranking permits RankedRows {
   int output(int row, int rank);
 
   /**
-   * The name of the output at a rank.
+   * Returns the name of the output at a rank.
    *
    * @throws IndexOutOfBoundsException also if the output has no name, because it was added after
    *     the labels were set
@@ -75,42 +75,44 @@ public sealed interface Ranking permits RankedRows {
   String label(int row, int rank);
 
   /**
-   * The natural logarithm of the probability of the output at a rank; errors as {@link #output}.
+   * Returns the natural logarithm of the probability of the output at a rank; errors as {@link
+   * #output}.
    */
   float logProbability(int row, int rank);
 
   /**
-   * The score of the output at a rank, by which outputs are ranked: the log probability, or the sum
-   * of weights in a ranking of {@link org.blocksparse.linear.SparseWeights}; errors as {@link
-   * #output}.
+   * Returns the score of the output at a rank, by which outputs are ranked: the log probability, or
+   * the sum of weights in a ranking of {@link org.blocksparse.linear.SparseWeights}; errors as
+   * {@link #output}.
    */
   float score(int row, int rank);
 
   /**
-   * The probability of the output at a rank: the exponential of its log probability. Its relative
-   * error is the absolute error of that float, which is at most 13 ulp in a two-level layer: 13 *
-   * 2<sup>-23</sup> * |log P|. {@link org.blocksparse.softmax.HierarchicalSoftmax#probabilitiesOf}
-   * and {@link org.blocksparse.softmax.LabelTree#probabilitiesOf} are nearer for unlikely outputs,
-   * down to 2<sup>-126</sup>. Errors as {@link #output}.
+   * Returns the probability of the output at a rank: the exponential of its log probability. Its
+   * relative error is the absolute error of that float, which is at most 13 ulp in a two-level
+   * layer: 13 * 2<sup>-23</sup> * |log P|. {@link
+   * org.blocksparse.softmax.HierarchicalSoftmax#probabilitiesOf} and {@link
+   * org.blocksparse.softmax.LabelTree#probabilitiesOf} are nearer for unlikely outputs, down to
+   * 2<sup>-126</sup>. Errors as {@link #output}.
    */
   double probability(int row, int rank);
 
   /**
-   * All outputs of a row, best first, in a new array.
+   * Returns all outputs of a row, best first, in a new array.
    *
    * @throws IndexOutOfBoundsException if there is no such row
    */
   int[] outputs(int row);
 
   /**
-   * The log probabilities of all outputs of a row, best first, in a new array.
+   * Returns the log probabilities of all outputs of a row, best first, in a new array.
    *
    * @throws IndexOutOfBoundsException if there is no such row
    */
   float[] logProbabilities(int row);
 
   /**
-   * The number of classes that the search opened for a row.
+   * Returns the number of classes that the search opened for a row.
    *
    * @throws IndexOutOfBoundsException if there is no such row
    */

@@ -133,7 +133,7 @@ final class AllowedTotals {
     }
 
     boolean isDone() {
-      // Not so if something is NaN.
+      // This does not hold if a number is NaN.
       return opened == parts.length || atMost[opened] < sum.log() + Math.log(NEGLIGIBLE);
     }
 

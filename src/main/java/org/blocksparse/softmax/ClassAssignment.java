@@ -184,8 +184,8 @@ public final class ClassAssignment {
   }
 
   /**
-   * As {@link #clustered(FloatTensor, int, long, Workers)}, with the {@link #defaultCount} of
-   * classes, by {@link Workers#common}.
+   * Clusters as {@link #clustered(FloatTensor, int, long, Workers)} does, with the {@link
+   * #defaultCount} of classes, by {@link Workers#common}.
    *
    * @throws IllegalArgumentException if vectors has not rank 2 or no rows, or if an element is not
    *     finite
@@ -252,8 +252,8 @@ public final class ClassAssignment {
   }
 
   /**
-   * As {@link #clustered(SparseRows, SparseRows, int, int, long, Workers)}, with the {@link
-   * #defaultCount} of classes, by {@link Workers#common}.
+   * Clusters as {@link #clustered(SparseRows, SparseRows, int, int, long, Workers)} does, with the
+   * {@link #defaultCount} of classes, by {@link Workers#common}.
    */
   public static ClassAssignment clustered(
       SparseRows features, SparseRows labels, int outputs, long seed) {
@@ -332,26 +332,26 @@ public final class ClassAssignment {
     return Arrays.stream(order).mapToInt(Integer::intValue).toArray();
   }
 
-  /** The number of outputs. */
+  /** Returns the number of outputs. */
   public int outputs() {
     return table.outputs();
   }
 
-  /** The number of classes. */
+  /** Returns the number of classes. */
   public int classCount() {
     return table.classes();
   }
 
   /**
-   * The number of slots in every class: the size of the largest class, or the class size of {@link
-   * #contiguous}.
+   * Returns the number of slots in every class: the size of the largest class, or the class size of
+   * {@link #contiguous}.
    */
   public int slots() {
     return table.slots();
   }
 
   /**
-   * The number of outputs in a class.
+   * Returns the number of outputs in a class.
    *
    * @throws IndexOutOfBoundsException if there is no such class
    */
@@ -360,7 +360,7 @@ public final class ClassAssignment {
   }
 
   /**
-   * Whether an output is retired; see {@link TwoLevelLayer#retire}.
+   * Returns whether an output is retired; see {@link TwoLevelLayer#retire}.
    *
    * @throws IndexOutOfBoundsException if there is no such output
    */
@@ -369,7 +369,7 @@ public final class ClassAssignment {
   }
 
   /**
-   * The class of an output; -1 if it is retired.
+   * Returns the class of an output; -1 if it is retired.
    *
    * @throws IndexOutOfBoundsException if there is no such output
    */
@@ -378,7 +378,7 @@ public final class ClassAssignment {
   }
 
   /**
-   * The slot of an output within its class; -1 if it is retired.
+   * Returns the slot of an output within its class; -1 if it is retired.
    *
    * @throws IndexOutOfBoundsException if there is no such output
    */
@@ -387,7 +387,7 @@ public final class ClassAssignment {
   }
 
   /**
-   * The output in a slot of a class.
+   * Returns the output in a slot of a class.
    *
    * @throws IndexOutOfBoundsException if there is no such class, or the slot is empty
    */
@@ -397,7 +397,7 @@ public final class ClassAssignment {
     return outputs[Check.index("slot", slot, "size", outputs.length)];
   }
 
-  /** The table that computations use. */
+  /** Returns the table that computations use. */
   ClassTable table() {
     return table;
   }

@@ -36,7 +36,7 @@ record ClassCount(double nanosPerProduct, double nanosPerWeight) {
     return 3.0 * batch * (classes + slots) * nanosPerProduct + occurring * slots * nanosPerWeight;
   }
 
-  /** The number of classes with which a step is fastest. */
+  /** Returns the number of classes with which a step is fastest. */
   public int fastest(int outputs, int batch) {
     double root = Math.sqrt(outputs);
     int least = (int) Math.max(1, root / 8);

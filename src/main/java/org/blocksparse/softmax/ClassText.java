@@ -72,7 +72,7 @@ final class ClassText {
     return (int) Math.min(MOST_OUTPUTS, 2L * outputs);
   }
 
-  /** The number on a line: spaces, digits, spaces. */
+  /** Returns the number on a line: spaces, digits, spaces. */
   private static int readLine(InputStream in, int first, int line) throws IOException {
     long number = -1;
     boolean ended = false;

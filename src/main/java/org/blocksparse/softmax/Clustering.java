@@ -12,7 +12,7 @@ import org.blocksparse.internal.sparse.Bags;
 
 /** Classes of equal size of outputs that are similar; operands were checked and are leased. */
 final class Clustering {
-  /** After this many, few outputs still change their class. */
+  /** The number of rounds, after which few outputs still change their class. */
   private static final int ROUNDS = 10;
 
   private Clustering() {}

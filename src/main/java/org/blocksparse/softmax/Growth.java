@@ -28,7 +28,7 @@ import org.blocksparse.internal.weights.WeightType;
  * changed.
  */
 final class Growth {
-  /** Of the slots that are needed, those that are made in addition. */
+  /** The denominator of the share of needed slots that is made in addition. */
   private static final int ROOM = 16;
 
   /** The parameters with a column for each slot. */
@@ -43,13 +43,14 @@ final class Growth {
     this.table = memory.table();
   }
 
-  /** A copy with weights of the type that they have. */
+  /** Returns a copy with weights of the type that they have. */
   public static LayerMemory copy(LayerMemory memory) {
     return copy(memory, memory.parameters().type());
   }
 
   /**
-   * A copy with weights of a type. Those of floats that are copied keep their optimizer state.
+   * Returns a copy with weights of a type. Those of floats that are copied keep their optimizer
+   * state.
    *
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
    * @throws IllegalStateException if weights would be rounded that have been rounded before
@@ -72,7 +73,7 @@ final class Growth {
   }
 
   /**
-   * With n more outputs, in the classes that have the fewest.
+   * Adds n outputs, to the classes that have the fewest.
    *
    * @param n at least 1
    */
@@ -81,7 +82,7 @@ final class Growth {
   }
 
   /**
-   * With an output for each row of x, in its likeliest class.
+   * Adds an output for each row of x, to its likeliest class.
    *
    * @param x of at least one row, all finite
    */
@@ -100,7 +101,7 @@ final class Growth {
   }
 
   /**
-   * With new outputs by the numbers of retired ones.
+   * Gives new outputs the numbers of retired ones.
    *
    * @param outputs of the layer
    * @throws IllegalArgumentException if one is not retired, or occurs twice
@@ -134,7 +135,9 @@ final class Growth {
     return slots == table.slots() ? filled(after) : moved(after);
   }
 
-  /** The room that classes need for more outputs: what they have, or more than is needed. */
+  /**
+   * Returns the room that classes need for more outputs: what they have, or more than is needed.
+   */
   private int slotsWith(int more) {
     long needed = table.live() + (long) more;
     if (needed <= (long) table.classes() * table.slots()) {
@@ -160,7 +163,9 @@ final class Growth {
     return IntStream.range(0, table.classes()).map(table::size).toArray();
   }
 
-  /** A class for each of n outputs: always one that has the fewest, with the lowest number. */
+  /**
+   * Returns a class for each of n outputs: always one that has the fewest, with the lowest number.
+   */
   private int[] leastFull(int n) {
     PriorityQueue<Long> bySize = new PriorityQueue<>();
     for (int c = 0; c < table.classes(); c++) {
@@ -175,7 +180,7 @@ final class Growth {
     return classes;
   }
 
-  /** For each row of x the likeliest class with room, row by row. */
+  /** Returns the likeliest class with room for each row of x, row by row. */
   private int[] likeliest(Rows x, int slots) {
     try (StorageLease lease = memory.lease(new StorageLease());
         Workspace workspace = memory.softmax().borrowWorkspace()) {
@@ -274,7 +279,7 @@ final class Growth {
         .toArray(SlotColumns[]::new);
   }
 
-  /** The moments that the optimizer keeps of them. */
+  /** Returns the moments that the optimizer keeps of them. */
   private SlotColumns[] moments(LayerState.Kept state) {
     List<SlotColumns> moments = new ArrayList<>();
     for (Parameter parameter : OF_SLOTS) {
@@ -286,7 +291,7 @@ final class Growth {
   }
 
   /**
-   * Without some outputs, which keep their numbers.
+   * Retires outputs, whose numbers are kept.
    *
    * @param outputs of the layer
    * @throws IllegalArgumentException if none would be left
@@ -301,7 +306,7 @@ final class Growth {
     int[][] members = new int[table.classes()][];
     int[] sizes = sizes();
     int live = table.live();
-    // Of each class, the last output moves into the gap: what is moved where is the same in place.
+    // The last output of a class moves into the gap, in place as well as in a copy.
     int[] movedTo = new int[outputs.length];
     int[] classes = new int[outputs.length];
     for (int i = 0; i < outputs.length; i++) {
@@ -352,7 +357,9 @@ final class Growth {
         });
   }
 
-  /** The same places in classes that are numbered anew, without those that have no outputs. */
+  /**
+   * Returns the same places in classes that are numbered anew, without those that have no outputs.
+   */
   private static ClassTable withoutEmpty(int[] classOf, int[] slotOf, int[] sizes, int slots) {
     int[] numbers = new int[sizes.length];
     int count = 0;
@@ -365,7 +372,7 @@ final class Growth {
   }
 
   /**
-   * With the outputs in other classes.
+   * Moves the outputs to other classes.
    *
    * @throws IllegalArgumentException if the table is for another number of outputs, or if an output
    *     that is not retired is so there
@@ -383,7 +390,7 @@ final class Growth {
   }
 
   /**
-   * The given outputs, without retired ones.
+   * Returns the given outputs, without retired ones.
    *
    * @throws IllegalArgumentException if another is retired there
    */

@@ -128,9 +128,10 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
   }
 
   /**
-   * As {@link #topP(FloatTensor, double)}, among the outputs that a filter allows. It returns all
-   * of them if their probabilities sum to less than {@code mass}; this cannot happen with {@link
-   * Filter#withRenormalization}. Errors as {@link #topK(FloatTensor, int, Filter)}.
+   * Searches as {@link #topP(FloatTensor, double)} does, among the outputs that a filter allows. It
+   * returns all of them if their probabilities sum to less than {@code mass}; this cannot happen
+   * with {@link Filter#withRenormalization}. It throws what {@link #topK(FloatTensor, int, Filter)}
+   * does.
    */
   public Ranking topP(FloatTensor x, double mass, Filter filter) {
     Check.inUnitInterval("mass", mass);

@@ -22,7 +22,10 @@ final class LabelSets extends TrainingBatch {
   private final int[] openedClasses;
   private final int[] openingRows;
 
-  /** In the i-th opened class, slots [slotStart[i], slotStart[i + 1]) are there, ascending. */
+  /**
+   * The bounds of each opened class: slots [slotStart[i], slotStart[i + 1]), ascending, are in the
+   * i-th.
+   */
   private final int[] slotStart;
 
   private final int[] slots;
@@ -82,7 +85,7 @@ final class LabelSets extends TrainingBatch {
     this.openedCount = count;
   }
 
-  /** The part of a batch whose rows open only the classes [begin, end). */
+  /** Returns the part of a batch whose rows open only the classes [begin, end). */
   private LabelSets(LabelSets all, int begin, int end, Workspace workspace) {
     super(all.size(), all.rowCount(), all.rows(), all.weights());
     this.opened = workspace.ints(Ints.SOME_OPENED_STARTS, size() + 1);

@@ -52,9 +52,9 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
   }
 
   /**
-   * The class of each output. By default, {@link ClassAssignment#defaultCount} classes of equal
-   * size in the order of the outputs. If you know frequencies or features of the outputs, {@link
-   * ClassAssignment} has better methods.
+   * Returns the class of each output. By default, {@link ClassAssignment#defaultCount} classes of
+   * equal size in the order of the outputs. If you know frequencies or features of the outputs,
+   * {@link ClassAssignment} has better methods.
    *
    * @throws IllegalArgumentException if the assignment has another number of outputs
    */
@@ -79,14 +79,14 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
     return classes(ClassAssignment.contiguous(outputs, nClasses));
   }
 
-  /** The threads that run every call; by default {@link Workers#common}. */
+  /** Returns the threads that run every call; by default {@link Workers#common}. */
   public LayerBuilder<T, L> workers(Workers all) {
     this.workers = requireNonNull(all, "workers");
     return this;
   }
 
   /**
-   * The names of the outputs; none by default.
+   * Returns the names of the outputs; none by default.
    *
    * @throws IllegalArgumentException unless there is one name per output
    */
@@ -102,7 +102,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
   }
 
   /**
-   * A layer with random weights, uniform in [-1, 1] / sqrt(features), and biases of zero.
+   * Returns a layer with random weights, uniform in [-1, 1] / sqrt(features), and biases of zero.
    *
    * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
@@ -113,9 +113,9 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
   }
 
   /**
-   * A layer that takes ownership of the given parameters: training changes them, and closing the
-   * layer closes them. Pass tensors to one layer only: two layers with the same tensors would both
-   * train them, and closing one would break the other.
+   * Returns a layer that takes ownership of the given parameters: training changes them, and
+   * closing the layer closes them. Pass tensors to one layer only: two layers with the same tensors
+   * would both train them, and closing one would break the other.
    *
    * @throws IllegalArgumentException if a shape does not fit, or if two of them share memory
    */
@@ -152,8 +152,8 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
   }
 
   /**
-   * A part of the layer that {@link #build()} would return, with bitwise equal parameters; the rest
-   * of the layer takes no memory.
+   * Returns a part of the layer that {@link #build()} would return, with bitwise equal parameters;
+   * the rest of the layer takes no memory.
    *
    * @param number a class, or {@link LayerPart#CLASS_LEVEL}
    * @throws IndexOutOfBoundsException if there is no such class
@@ -197,7 +197,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
         SaveSettings.from(requireNonNull(options, "options")));
   }
 
-  /** The given classes, or the default. */
+  /** Returns the given classes, or the default. */
   private ClassAssignment orDefault() {
     return classes != null
         ? classes

@@ -27,7 +27,7 @@ final class LayerMemory implements AutoCloseable {
   private final LayerState state;
   private volatile boolean closed;
 
-  /** A layer with given parameters, without optimizer state. */
+  /** Returns a layer with given parameters, without optimizer state. */
   public LayerMemory(
       Engine engine, Link link, int features, ClassTable table, SoftmaxStorage parameters) {
     this(engine, link, features, table, parameters, parameters.optimizerState(table.classes()));
@@ -52,7 +52,10 @@ final class LayerMemory implements AutoCloseable {
     this.softmax = new TwoLevelSoftmax(engine, link, parameters, sizes, valid);
   }
 
-  /** A layer with parameters made for it: if there is no memory for the rest, they are closed. */
+  /**
+   * Returns a layer with parameters made for it: if there is no memory for the rest, they are
+   * closed.
+   */
   public static LayerMemory owning(
       Engine engine, Link link, int features, ClassTable table, SoftmaxStorage fresh) {
     try {
@@ -63,7 +66,10 @@ final class LayerMemory implements AutoCloseable {
     }
   }
 
-  /** The same parameters and state, whose outputs live elsewhere; {@link #closeTables} follows. */
+  /**
+   * Returns the same parameters and state, whose outputs live elsewhere; {@link #closeTables}
+   * follows.
+   */
   LayerMemory with(ClassTable other) {
     return new LayerMemory(engine(), link(), features(), other, parameters(), state);
   }
@@ -73,22 +79,22 @@ final class LayerMemory implements AutoCloseable {
     return owning(engine(), link(), features(), other, fresh);
   }
 
-  /** The size of a row of x. */
+  /** Returns the size of a row of x. */
   public int features() {
     return sizes().features();
   }
 
-  /** Where each output lives. */
+  /** Returns where each output lives. */
   public ClassTable table() {
     return table;
   }
 
-  /** The function from logits to probabilities. */
+  /** Returns the function from logits to probabilities. */
   public Link link() {
     return softmax.link();
   }
 
-  /** The name of the layer's kind in events. */
+  /** Returns the name of the layer's kind in events. */
   public String kind() {
     return kind(link());
   }
@@ -97,39 +103,39 @@ final class LayerMemory implements AutoCloseable {
     return link == Link.SOFTMAX ? "softmax" : "label tree";
   }
 
-  /** The engine of the layer. */
+  /** Returns the engine of the layer. */
   public Engine engine() {
     return softmax.engine();
   }
 
-  /** The sizes of the parameters. */
+  /** Returns the sizes of the parameters. */
   public SoftmaxSizes sizes() {
     return softmax.sizes();
   }
 
-  /** The parameters. */
+  /** Returns the parameters. */
   public SoftmaxStorage parameters() {
     return softmax.parameters();
   }
 
-  /** All memory of the layer; null stands for none. */
+  /** Returns all memory of the layer; null stands for none. */
   public Stream<Storage> storages() {
     return Stream.of(Stream.of(parameters().all()), Stream.of(valid, prior), state.memory())
         .flatMap(each -> each);
   }
 
-  /** The computations of the layer. */
+  /** Returns the computations of the layer. */
   public TwoLevelSoftmax softmax() {
     return softmax;
   }
 
-  /** The state of the optimizer. */
+  /** Returns the state of the optimizer. */
   public LayerState state() {
     return state;
   }
 
   /**
-   * The memory of a parameter of floats.
+   * Returns the memory of a parameter of floats.
    *
    * @throws IllegalStateException if the weights are of a type that is only read
    */
@@ -140,7 +146,7 @@ final class LayerMemory implements AutoCloseable {
     return parameters().of(parameter);
   }
 
-  /** Whether the weights are of a type that is only read. */
+  /** Returns whether the weights are of a type that is only read. */
   boolean isReadOnly() {
     return parameters().type() != WeightType.FLOAT32;
   }
@@ -191,7 +197,7 @@ final class LayerMemory implements AutoCloseable {
   }
 
   /**
-   * As {@link #lease}, of which the parameters are to be written.
+   * Leases as {@link #lease} does, to write the parameters.
    *
    * @throws IllegalStateException also if a parameter is mapped read-only
    */
@@ -229,7 +235,7 @@ final class LayerMemory implements AutoCloseable {
   }
 
   /**
-   * A pass over a batch.
+   * Returns a pass over a batch.
    *
    * @param gradX receives the gradient with respect to x, or null
    */

@@ -76,7 +76,7 @@ public final class LayerPart<T> implements AutoCloseable {
   }
 
   /**
-   * A copy of a part of a layer, with its optimizer state.
+   * Returns a copy of a part of a layer, with its optimizer state.
    *
    * @param number of a class, or {@link #CLASS_LEVEL}
    * @param workers the threads that will work on its steps
@@ -99,17 +99,17 @@ public final class LayerPart<T> implements AutoCloseable {
     return classes;
   }
 
-  /** The number of the class, or {@link #CLASS_LEVEL}. */
+  /** Returns the number of the class, or {@link #CLASS_LEVEL}. */
   public int number() {
     return memory.number();
   }
 
-  /** The weights, W1 or (1, features, slots): the part's own, not a copy. */
+  /** Returns the weights, W1 or (1, features, slots): the part's own, not a copy. */
   public FloatTensor W() {
     return tensor(memory.weights());
   }
 
-  /** The biases, b1 or (1, slots): the part's own, not a copy. */
+  /** Returns the biases, b1 or (1, slots): the part's own, not a copy. */
   public FloatTensor b() {
     return tensor(memory.biases());
   }
@@ -120,9 +120,9 @@ public final class LayerPart<T> implements AutoCloseable {
   }
 
   /**
-   * A step of training of this part alone. A class of which no row has a weight other than 0 and a
-   * target that is not ignored keeps its weights, but not what an optimizer of another kind has
-   * kept.
+   * Returns a step of training of this part alone. A class of which no row has a weight other than
+   * 0 and a target that is not ignored keeps its weights, but not what an optimizer of another kind
+   * has kept.
    *
    * @param x (batch, features) the rows of a batch that are this part's
    * @param targets of these rows: classes, or slots of this class
@@ -146,8 +146,8 @@ public final class LayerPart<T> implements AutoCloseable {
   }
 
   /**
-   * The part with its optimizer state, for {@link LayerBuilder#saveParts} of the same version of
-   * this library.
+   * Returns the part with its optimizer state, for {@link LayerBuilder#saveParts} of the same
+   * version of this library.
    *
    * @throws IllegalStateException if it is closed, a number is not finite, or the bytes are more
    *     than an array can hold
@@ -162,7 +162,7 @@ public final class LayerPart<T> implements AutoCloseable {
     memory.close();
   }
 
-  /** Which part it is: {@code class 7}, for instance. */
+  /** Returns a name of the part: {@code class 7}, for instance. */
   @Override
   public String toString() {
     return memory.toString();

@@ -39,23 +39,25 @@ public final class Loss {
     this.dropout = dropout;
   }
 
-  /** The mean over the rows that count; 0 if none does. */
+  /** Returns the mean over the rows that count; 0 if none does. */
   public static Loss mean() {
     return new Loss(true, null, 0, null, Dropout.NONE);
   }
 
-  /** The sum over the rows that count. */
+  /** Returns the sum over the rows that count. */
   public static Loss sum() {
     return new Loss(false, null, 0, null, Dropout.NONE);
   }
 
-  /** The same loss without the rows whose target is {@code target}, -100 or -1 for instance. */
+  /**
+   * Returns the same loss without the rows whose target is {@code target}, -100 or -1 for instance.
+   */
   public Loss withIgnored(int target) {
     return new Loss(mean, target, smoothing, rowWeights, dropout);
   }
 
   /**
-   * The same loss with a share of each target's probability spread over other outputs.
+   * Returns the same loss with a share of each target's probability spread over other outputs.
    *
    * @param share in [0, 1)
    * @throws IllegalArgumentException if it is not
@@ -68,7 +70,7 @@ public final class Loss {
   }
 
   /**
-   * The same loss with a weight for each row.
+   * Returns the same loss with a weight for each row.
    *
    * @param weights (batch), all finite; stays the caller's, and must be open when the loss is used.
    *     The mean divides by the number of rows that count, not by the sum of their weights
@@ -79,9 +81,10 @@ public final class Loss {
   }
 
   /**
-   * The same loss with dropout of x in steps: each element becomes 0 with probability {@code
-   * share}, and is multiplied by {@code 1 / (1 - share)} otherwise, in x as in gradX. The caller's
-   * x does not change. Only steps drop elements; losses and gradients without a step do not.
+   * Returns the same loss with dropout of x in steps: each element becomes 0 with probability
+   * {@code share}, and is multiplied by {@code 1 / (1 - share)} otherwise, in x as in gradX. The
+   * caller's x does not change. Only steps drop elements; losses and gradients without a step do
+   * not.
    *
    * @param share in [0, 1)
    * @param seed equal seeds drop the same elements: give each step another one, its number for
@@ -107,7 +110,7 @@ public final class Loss {
     return smoothing;
   }
 
-  /** Nothing is asked for that only single targets have. */
+  /** Requires that nothing is asked for that only single targets have. */
   void requireForSets() {
     if (smoothing != 0 || ignored != null) {
       throw new IllegalArgumentException(

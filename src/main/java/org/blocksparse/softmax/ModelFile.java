@@ -63,7 +63,7 @@ final class ModelFile {
     }
   }
 
-  /** A layer as a part of another layer's file. */
+  /** Returns a layer as a part of another layer's file. */
   static SaveSettings.Part part(LayerContent layer) {
     LayerMemory memory = layer.memory();
     return (file, settings, metadata, lease) -> {
@@ -116,7 +116,7 @@ final class ModelFile {
         new StoredWeights(all.type(), all.w1(), all.w1Scales()));
   }
 
-  /** The strings of a layer without optimizer state. */
+  /** Returns the strings of a layer without optimizer state. */
   static Map<String, String> metadata(
       Map<String, String> ofUser, Link link, ClassTable table, long steps) {
     Map<String, String> metadata = new TreeMap<>(ofUser);
@@ -170,7 +170,7 @@ final class ModelFile {
     void put(int c, IntBuffer into);
   }
 
-  /** The steps that classes had taken when their outputs were added. */
+  /** Returns the steps that classes had taken when their outputs were added. */
   static TensorSource begun(SoftmaxSizes sizes, OfClass numbers) {
     long[] dims = {sizes.classes(), sizes.slots()};
     IntBuffer ofClass = IntBuffer.allocate(sizes.slots());
@@ -226,7 +226,7 @@ final class ModelFile {
           w2Scales);
     }
 
-    /** The bytes of the scales. */
+    /** Returns the bytes of the scales. */
     long scaleBytes() {
       return type.hasScales() ? w1Scales.bytes() + w2Scales.bytes() : 0;
     }

@@ -43,7 +43,7 @@ final class ModelFileFromParts {
   private final int[] steps;
 
   /**
-   * Of each class, the steps that it had taken when its outputs were added; null: no later ones.
+   * The steps that each class had taken when its outputs were added; null if none were added later.
    */
   private final int[][] begun;
 
@@ -209,8 +209,8 @@ final class ModelFileFromParts {
   }
 
   /**
-   * Whether what a part keeps is that of the layer. A class that has made no step by the rule of
-   * the class level, which makes all steps, keeps nothing or what the layer has forgotten.
+   * Returns whether what a part keeps is that of the layer. A class that has made no step by the
+   * rule of the class level, which makes all steps, keeps nothing or what the layer has forgotten.
    */
   private boolean hasState(PartBytes part) {
     return part.rule() == rule;

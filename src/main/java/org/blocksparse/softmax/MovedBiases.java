@@ -8,18 +8,18 @@ import org.blocksparse.internal.kernels.Link;
  * outputs: such that for x = 0 all probabilities stay as they are.
  */
 interface MovedBiases {
-  /** The bias of a new class. */
+  /** Returns the bias of a new class. */
   float ofClass(int c);
 
   /**
-   * The bias of an output in a new class.
+   * Returns the bias of an output in a new class.
    *
    * @param old what it was
    * @param was the class where it was
    */
   float ofOutput(float old, int was, int c);
 
-  /** The biases of a layer. */
+  /** Returns the biases of a layer. */
   static MovedBiases of(Link link, Moves moves, SoftmaxStorage old) {
     return switch (link) {
       case SOFTMAX -> new MovedSoftmaxBiases(moves, old);

@@ -4,16 +4,17 @@ package org.blocksparse.softmax;
 import java.util.Arrays;
 
 /**
- * Those of a softmax: a class gets what its outputs had together, of which each keeps its share.
+ * The moved biases of a softmax: a class gets what its outputs had together, of which each keeps
+ * its share.
  */
 final class MovedSoftmaxBiases implements MovedBiases {
   private final Moves moves;
   private final SlotColumns b2;
 
-  /** For each old class, what is to be added to b2 for the logarithm of a probability at x = 0. */
+  /** The number of each old class that b2 and it sum to the logarithm of a probability at x = 0. */
   private final double[] shifts;
 
-  /** For each new class, the mean of that. */
+  /** The mean of these logarithms of each new class. */
   private final double[] bases;
 
   MovedSoftmaxBiases(Moves moves, SoftmaxStorage old) {

@@ -26,9 +26,7 @@ final class MovedTreeBiases implements MovedBiases {
 
   private final Storage b1;
 
-  /**
-   * Of each new class, the logarithms of the probabilities that it is there, and that it is not.
-   */
+  /** The logarithms of the probabilities that each new class is there, and that it is not. */
   private final double[] there;
 
   private final double[] absent;
@@ -56,7 +54,7 @@ final class MovedTreeBiases implements MovedBiases {
     }
   }
 
-  /** Those outputs of an old class that are in the same new class. */
+  /** The outputs of an old class that are in the same new class. */
   private static final class Part {
     private int outputs;
     private double logNone;
@@ -68,7 +66,7 @@ final class MovedTreeBiases implements MovedBiases {
       most = Math.max(most, logProbability(bias) - logProbability(Math.max(bias, MOST)));
     }
 
-    /** The logarithm of the probability that one of them is there if their old class is. */
+    /** Returns the logarithm of the probability that one of them is there if their old class is. */
     double share(int all) {
       return outputs == all ? 0 : Math.max(most, logOfRest(logNone));
     }
@@ -85,12 +83,12 @@ final class MovedTreeBiases implements MovedBiases {
     return (float) Math.min(log - logOfRest(log), Math.max(bias, MOST));
   }
 
-  /** The logarithm of 1 - exp(log), for log at most 0. */
+  /** Returns the logarithm of 1 - exp(log), for log at most 0. */
   private static double logOfRest(double log) {
     return log > -Math.log(2) ? Math.log(-Math.expm1(log)) : Math.log1p(-Math.exp(log));
   }
 
-  /** The logarithm of exp(a) + exp(b). */
+  /** Returns the logarithm of exp(a) + exp(b). */
   private static double sum(double a, double b) {
     LogSum sum = new LogSum();
     sum.add(a);

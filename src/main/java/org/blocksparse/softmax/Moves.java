@@ -4,7 +4,7 @@ package org.blocksparse.softmax;
 import java.util.Arrays;
 import org.blocksparse.internal.search.ClassTable;
 
-/** Which output goes where, from one table of classes to another. */
+/** The moves of outputs from one table of classes to another. */
 final class Moves {
   private final ClassTable from;
   private final ClassTable to;
@@ -12,22 +12,22 @@ final class Moves {
   /** The number of outputs of each old class that still exist. */
   private final int[] kept;
 
-  /** For each new class those that its outputs come from, ascending. */
+  /** The old classes from which the outputs of each new class come, ascending. */
   private final int[][] sources;
 
   /** The weight of each source: its share of the outputs that come from somewhere. */
   private final double[][] weights;
 
-  /** For each slot of a new class, which of the sources its output comes from; -1: none. */
+  /** The source of the output of each slot of a new class; -1 if it has none. */
   private final int[][] sourceOf;
 
-  /** And from which slot. */
+  /** The old slot of the output of each slot of a new class. */
   private final int[][] oldSlots;
 
   private final boolean[] whole;
 
   /**
-   * All moves.
+   * Returns all moves.
    *
    * @param from where outputs were; the first of those in {@code to}
    * @param to where they will be; every class has one that was somewhere
@@ -80,7 +80,7 @@ final class Moves {
     return to;
   }
 
-  /** The number of outputs of an old class that still exist. */
+  /** Returns the number of outputs of an old class that still exist. */
   int kept(int was) {
     return kept[was];
   }
@@ -101,7 +101,7 @@ final class Moves {
     return oldSlots[c];
   }
 
-  /** The class that an output comes from; -1 if it was nowhere. */
+  /** Returns the class that an output comes from; -1 if it was nowhere. */
   private int wasIn(int output) {
     return output < from.outputs() ? from.classOf()[output] : -1;
   }
@@ -121,7 +121,10 @@ final class Moves {
     }
   }
 
-  /** Whether a new class has all outputs of an old one that are still somewhere, and no others. */
+  /**
+   * Returns whether a new class has all outputs of an old one that are still somewhere, and no
+   * others.
+   */
   boolean isWhole(int c) {
     return whole[c];
   }

@@ -29,7 +29,7 @@ record OpenedClassGradient(
     Rows logits,
     BlockProduct toX) {
 
-  /** The number of a class. */
+  /** Returns the number of a class. */
   int classNumber(int position) {
     return outer.yBlock(position);
   }
@@ -54,7 +54,7 @@ record OpenedClassGradient(
     }
   }
 
-  /** A factor times the gradients of blocks of W2, written or added. */
+  /** Returns a factor times the gradients of blocks of W2, written or added. */
   OuterProduct weights(float factor, boolean accumulate, Blocks into) {
     return new OuterProduct(outer, factor, x, logits, accumulate, into);
   }
@@ -64,7 +64,7 @@ record OpenedClassGradient(
     kernels.products().blockOuter(weights, position, position + 1, 0, weights.o().inSize());
   }
 
-  /** A factor times the gradients of rows of b2, added. */
+  /** Returns a factor times the gradients of rows of b2, added. */
   RowSums biases(float factor, Rows into) {
     return new RowSums(schedule, (int) logits.stride(), factor, logits, into);
   }

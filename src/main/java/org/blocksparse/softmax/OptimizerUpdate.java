@@ -22,7 +22,8 @@ final class OptimizerUpdate implements SoftmaxUpdate {
   private final Storage ofClassBiases;
 
   /**
-   * An update. All memory that it takes of the workspace it takes here, before anything is updated.
+   * Returns an update. All memory that it takes of the workspace it takes here, before anything is
+   * updated.
    *
    * @param workspace of the same call, for the gradient of the class level
    */
@@ -57,7 +58,7 @@ final class OptimizerUpdate implements SoftmaxUpdate {
     return new ClassWorker(gradients);
   }
 
-  /** With memory for the gradient of one class. */
+  /** A worker with memory for the gradient of one class. */
   private final class ClassWorker implements Worker {
     private final OpenedClassGradient gradients;
     private final Scratch scratch;

@@ -57,7 +57,7 @@ record PartBytes(
   }
 
   /**
-   * What {@link #array} gave.
+   * Reads what {@link #array} gave.
    *
    * @throws IllegalArgumentException if it is something else, or of another kind of layer, or has
    *     what no model file may have
@@ -95,7 +95,7 @@ record PartBytes(
     throw new IllegalArgumentException("parts: part " + number + " is damaged");
   }
 
-  /** So few that nothing that is computed with them overflows. */
+  /** Returns whether elements are so few that nothing that is computed with them overflows. */
   private static boolean fits(long elements, byte[] bytes) {
     return 0 <= elements && elements <= bytes.length;
   }
@@ -156,17 +156,17 @@ record PartBytes(
     return HEADER_BYTES + 4 * begun.length;
   }
 
-  /** Where the numbers are to be put, from the first on. */
+  /** Returns where the numbers are to be put, from the first on. */
   ByteBuffer numbers() {
     return all.position(numbersBegin());
   }
 
-  /** The weights, or those of a moment that are beside them. */
+  /** Returns the weights, or those of a moment that are beside them. */
   ByteBuffer weights(int moment) {
     return slice((1L + moment) * (weights + biases), weights);
   }
 
-  /** The biases, or those of a moment that are beside them. */
+  /** Returns the biases, or those of a moment that are beside them. */
   ByteBuffer biases(int moment) {
     return slice((1L + moment) * (weights + biases) + weights, biases);
   }

@@ -38,7 +38,7 @@ record PartMemory(int number, LayerMemory layer) implements AutoCloseable {
     return new PartMemory(number, LayerMemory.owning(engine, link, features, own, parameters));
   }
 
-  /** The weights that a new layer has there. */
+  /** Returns the weights that a new layer has there. */
   public static PartMemory initial(
       Engine engine, Link link, int number, int features, ClassTable classes, long seed) {
     PartMemory part = zeros(engine, link, number, features, classes);
@@ -51,7 +51,7 @@ record PartMemory(int number, LayerMemory layer) implements AutoCloseable {
     return part;
   }
 
-  /** The layer's parameters of this part, with their optimizer state. */
+  /** Returns the layer's parameters of this part, with their optimizer state. */
   public static PartMemory copyOf(LayerMemory from, int number, Engine engine) {
     from.requireTrainable("part");
     PartMemory part = zeros(engine, from.link(), number, from.features(), from.table());
@@ -104,12 +104,12 @@ record PartMemory(int number, LayerMemory layer) implements AutoCloseable {
     return new Parameter[] {weights(), biases()};
   }
 
-  /** Which parameter of its layer the weights are. */
+  /** Returns the parameter of the layer that the weights are. */
   public Parameter weights() {
     return number == CLASS_LEVEL ? Parameter.W1 : Parameter.W2;
   }
 
-  /** Which parameter of its layer the biases are. */
+  /** Returns the parameter of the layer that the biases are. */
   public Parameter biases() {
     return number == CLASS_LEVEL ? Parameter.B1 : Parameter.B2;
   }
@@ -124,7 +124,7 @@ record PartMemory(int number, LayerMemory layer) implements AutoCloseable {
   }
 
   /**
-   * The part with its optimizer state.
+   * Returns the part with its optimizer state.
    *
    * @throws IllegalStateException if it is closed, a number is not finite, or the bytes are more
    *     than an array can hold

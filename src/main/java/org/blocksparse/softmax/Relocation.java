@@ -44,7 +44,7 @@ final class Relocation {
   }
 
   /**
-   * A move.
+   * Returns a move.
    *
    * @param from where outputs were; the first of those in {@code to}
    * @param to where they will be; every class has one that was somewhere
@@ -111,7 +111,7 @@ final class Relocation {
     return (value, source) -> biases.ofOutput(value, sources[source], c);
   }
 
-  /** The same with a moment of each parameter: of new outputs, there is none yet. */
+  /** Moves a moment of each parameter; new outputs have none yet. */
   public void moments(SoftmaxStorage old, SoftmaxStorage fresh) {
     moveClasses(old.w1(), fresh.w1(), features);
     moveClasses(old.b1(), fresh.b1(), 1);
@@ -134,7 +134,8 @@ final class Relocation {
           ofSlots[slot] = old.steps(sources[sourceOf[slot]], oldSlots[slot]);
         }
       }
-      // Nobody lives in the others: they are as the first, so that they ask for nothing.
+      // No output is in the other slots: they are as the first one, so that they need no read of
+      // their own.
       Arrays.fill(ofSlots, sourceOf.length, ofSlots.length, ofSlots[0]);
       fresh.restoreSteps(c, ofSlots);
     }

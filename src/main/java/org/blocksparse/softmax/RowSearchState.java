@@ -78,12 +78,12 @@ final class RowSearchState {
     return allowed;
   }
 
-  /** How many classes were opened. */
+  /** Returns how many classes were opened. */
   int opened() {
     return opened;
   }
 
-  /** An upper bound of the outputs of closed classes. */
+  /** Returns an upper bound of the outputs of closed classes. */
   private float bound() {
     return Candidates.logProbability(closed.min());
   }
@@ -92,15 +92,17 @@ final class RowSearchState {
     return closed.isEmpty() || candidates.isUndefined() || candidates.isDone(bound());
   }
 
-  /** Whether the next class is needed, whatever was and will be found in those before it. */
+  /**
+   * Returns whether the next class is needed, whatever was and will be found in those before it.
+   */
   boolean needsNext() {
     return !closed.isEmpty() && candidates.needsMoreThan(probability, bound());
   }
 
   /**
-   * How many classes to open in a round, needed or not: as many as were opened before; or, if most
-   * are far from being ruled out though the likeliest are open, all of those. Else a search that
-   * rules out nothing would take longer than to score all outputs.
+   * Returns how many classes to open in a round, needed or not: as many as were opened before; or,
+   * if most are far from being ruled out though the likeliest are open, all of those. Else a search
+   * that rules out nothing would take longer than to score all outputs.
    */
   int guesses() {
     if (opened < Math.max(LEAST, classes / SOME)) {

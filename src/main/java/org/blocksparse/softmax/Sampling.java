@@ -38,7 +38,7 @@ final class Sampling {
   private final double[] shares;
 
   /**
-   * A way to draw.
+   * Returns a way to draw.
    *
    * @param temperature what logits are divided by, positive
    */
@@ -86,7 +86,7 @@ final class Sampling {
   }
 
   /**
-   * An output for each row of x.
+   * Returns an output for each row of x.
    *
    * @throws IllegalArgumentException if nothing is allowed in a row
    * @throws ArithmeticException if the probabilities of a row are not numbers, or if what is
@@ -202,7 +202,9 @@ final class Sampling {
     return new ArithmeticException("row " + draw.row + ": the probabilities are not numbers");
   }
 
-  /** Where a number from [0, 1) falls among shares, of which the first logarithms are given. */
+  /**
+   * Returns where a number from [0, 1) falls among shares, of which the first logarithms are given.
+   */
   private int at(Draw draw, double drawn, double[] logs, int count) {
     double max = Double.NEGATIVE_INFINITY;
     for (int i = 0; i < count; i++) {

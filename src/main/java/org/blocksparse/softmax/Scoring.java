@@ -46,7 +46,7 @@ final class Scoring {
                 });
   }
 
-  /** The value of a retired output. */
+  /** Returns the value of a retired output. */
   private static float nothing(boolean logarithm) {
     return logarithm ? Float.NEGATIVE_INFINITY : 0;
   }
@@ -159,7 +159,7 @@ final class Scoring {
   /** One level's part in the probability of an output, and how many on that level are likelier. */
   public record Part(double probability, int rank) {}
 
-  /** The parts of both levels in the probability of an output that is not retired. */
+  /** Returns the parts of both levels in the probability of an output that is not retired. */
   public Part[] explain(Rows row, int output, Workspace workspace) {
     int classNumber = table.classOf()[output];
     int slot = table.slotOf()[output];

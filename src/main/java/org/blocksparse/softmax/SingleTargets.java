@@ -61,7 +61,7 @@ final class SingleTargets extends TrainingBatch {
     return size();
   }
 
-  /** All of them: the logits of a row take its place whichever class it opens. */
+  /** Returns all of them: the logits of a row take its place whichever class it opens. */
   @Override
   int endOfClasses(int begin, int classes, long mostOpened, Workspace workspace) {
     return classes;
@@ -99,7 +99,7 @@ final class SingleTargets extends TrainingBatch {
   }
 
   /**
-   * The targets of all rows; those that do not count get target 0, which their weight makes
+   * Returns the targets of all rows; those that do not count get target 0, which their weight makes
    * harmless.
    */
   private Storage targets(Workspace workspace, Use use, int[] values) {

@@ -13,7 +13,7 @@ record SlotColumns(Storage storage, int rows, int slots) {
     return ((long) classNumber * rows + row) * slots + slot;
   }
 
-  /** A number of a slot. */
+  /** Returns a number of a slot. */
   float get(int classNumber, int row, int slot) {
     return storage.getFloat(at(classNumber, row, slot));
   }

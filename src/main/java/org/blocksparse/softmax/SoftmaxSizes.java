@@ -14,7 +14,7 @@ import org.blocksparse.internal.weights.Blocks;
 
 /** The sizes of a two-level softmax. */
 record SoftmaxSizes(int features, int classes, int slots) {
-  /** The dimensions of a parameter. */
+  /** Returns the dimensions of a parameter. */
   public long[] dims(Parameter parameter) {
     return switch (parameter) {
       case W1 -> new long[] {features, classes};
@@ -25,7 +25,7 @@ record SoftmaxSizes(int features, int classes, int slots) {
   }
 
   /**
-   * The number of elements of a parameter.
+   * Returns the number of elements of a parameter.
    *
    * @throws IllegalArgumentException if there are too many to count
    */
@@ -53,18 +53,18 @@ record SoftmaxSizes(int features, int classes, int slots) {
     return new Rows(storage, classes, slots);
   }
 
-  /** The weights of one class. */
+  /** Returns the weights of one class. */
   long classWeights() {
     return (long) features * slots;
   }
 
-  /** A parameter as a tensor over the layer's own memory. */
+  /** Returns a parameter as a tensor over the layer's own memory. */
   FloatTensor tensor(Parameter parameter, Storage storage) {
     return DenseFloats.dense(storage, Shape.of(dims(parameter)));
   }
 
   /**
-   * The memory of parameters of these sizes.
+   * Returns the memory of parameters of these sizes.
    *
    * @throws IllegalArgumentException if one has another shape
    */

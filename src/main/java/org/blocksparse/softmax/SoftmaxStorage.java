@@ -47,8 +47,8 @@ record SoftmaxStorage(
   }
 
   /**
-   * A copy with weights of a type, one of the two types FLOAT32, or of the same; leased by the
-   * caller.
+   * Returns a copy with weights of a type, one of the two types FLOAT32, or of the same; leased by
+   * the caller.
    */
   public SoftmaxStorage copy(WeightType as, SoftmaxSizes sizes, Engine engine) {
     int features = sizes.features();
@@ -76,7 +76,7 @@ record SoftmaxStorage(
     }
   }
 
-  /** The bytes that they take. */
+  /** Returns the bytes that they take. */
   public long bytes(SoftmaxSizes sizes) {
     return new StoredWeights(type, w1, w1Scales).bytes(1, sizes.features(), sizes.classes())
         + new StoredWeights(type, w2, w2Scales)
@@ -84,7 +84,7 @@ record SoftmaxStorage(
         + 4 * (b1.elements() + b2.elements());
   }
 
-  /** All of them; null stands for scales that there are not. */
+  /** Returns all of them; null stands for scales that there are not. */
   public Storage[] all() {
     return new Storage[] {w1, b1, w2, b2, w1Scales, w2Scales};
   }
@@ -108,7 +108,7 @@ record SoftmaxStorage(
     return sizes.w2(w2).as(type, w2Scales);
   }
 
-  /** The memory of one parameter. */
+  /** Returns the memory of one parameter. */
   public Storage of(Parameter parameter) {
     return switch (parameter) {
       case W1 -> w1;
@@ -140,7 +140,7 @@ record SoftmaxStorage(
     };
   }
 
-  /** The parameters of a new layer: random weights, and biases of zero. */
+  /** Returns the parameters of a new layer: random weights, and biases of zero. */
   public static SoftmaxStorage random(SoftmaxSizes sizes, long seed) {
     SoftmaxStorage parameters = SoftmaxStorage.zeros(sizes);
     InitialWeights initial = new InitialWeights(sizes.features(), seed);

@@ -107,7 +107,7 @@ final class SoftmaxTraining<T> {
   }
 
   /**
-   * A step; {@code gradX} may be null.
+   * Returns a step; {@code gradX} may be null.
    *
    * @param run makes the pass as far as it is to go
    * @param number of the step, for the message if it is refused

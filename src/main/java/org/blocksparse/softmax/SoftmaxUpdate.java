@@ -8,7 +8,7 @@ import org.blocksparse.internal.schedule.Scheduler;
  * on the worker that has it.
  */
 interface SoftmaxUpdate {
-  /** For a pass of which nothing but the loss, and perhaps the gradient of x, is wanted. */
+  /** The update of a pass that computes the loss, and perhaps the gradient of x, alone. */
   SoftmaxUpdate NONE =
       new SoftmaxUpdate() {
         @Override
@@ -26,8 +26,8 @@ interface SoftmaxUpdate {
       };
 
   /**
-   * Whether a class, or the class level, is only given if its loss is finite. Parameters that
-   * follow gradients must not: one bad number would spread to all of them.
+   * Returns whether a class, or the class level, is only given if its loss is finite. Parameters
+   * that follow gradients must not: one bad number would spread to all of them.
    */
   boolean finiteOnly();
 

@@ -49,7 +49,7 @@ final class SphericalKMeans {
   private final int[] size;
 
   /**
-   * A division to be found.
+   * Returns a division to be found.
    *
    * @param vectors (count, dims), finite; dims times groups and {@link #NEAREST} times count fit
    *     into arrays
@@ -84,7 +84,7 @@ final class SphericalKMeans {
     }
   }
 
-  /** The group of each vector, after that many rounds. */
+  /** Returns the group of each vector, after that many rounds. */
   public int[] divide(int rounds) {
     long slice = Math.min(SLICE, count);
     Storage[] memory = Storage.allocateAll(centroids.length, slice * dims, slice * groups);
@@ -100,7 +100,7 @@ final class SphericalKMeans {
     return groupOf;
   }
 
-  /** Whether a vector has a direction: {@link #normalize}. */
+  /** Returns whether a vector has a direction: {@link #normalize}. */
   private boolean unitVector(int index, float[] into) {
     vectors.get(index, 0, into);
     return normalize(into, 0);
@@ -149,7 +149,8 @@ final class SphericalKMeans {
   }
 
   /**
-   * The similarities of some vectors to the centroids of some groups, (rows, groups), in memory.
+   * Returns the similarities of some vectors to the centroids of some groups, (rows, groups), in
+   * memory.
    *
    * @param vectorOf the vector of each row
    * @param rows at most {@link #SLICE}
@@ -249,7 +250,9 @@ final class SphericalKMeans {
     }
   }
 
-  /** The place among open groups, from one with room on, of the most similar that has room. */
+  /**
+   * Returns the place among open groups, from one with room on, of the most similar that has room.
+   */
   private int mostSimilar(float[] row, int[] open, int first) {
     int best = first;
     for (int g = first + 1; g < open.length; g++) {
@@ -265,7 +268,7 @@ final class SphericalKMeans {
     long[] keys = new long[count];
     for (int v = 0; v < count; v++) {
       float regret = kept < 2 ? 0 : similarities[v * kept] - similarities[v * kept + 1];
-      // Not negative, so its bits are in its order.
+      // The distance is not negative, so its bits are in its order.
       keys[v] = (long) -Float.floatToIntBits(Math.max(0, regret)) << 32 | v;
     }
     Arrays.sort(keys);

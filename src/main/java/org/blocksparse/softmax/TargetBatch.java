@@ -24,7 +24,7 @@ final class TargetBatch {
    */
   interface Checker<T> {
     /**
-     * The checked batch, in memory of a workspace.
+     * Returns the checked batch, in memory of a workspace.
      *
      * @param batch the number of rows
      */
@@ -32,7 +32,7 @@ final class TargetBatch {
   }
 
   /**
-   * The checked batch, in memory of a workspace.
+   * Returns the checked batch, in memory of a workspace.
    *
    * @param batch the number of rows
    * @throws IllegalArgumentException if a shape does not fit, a weight is not finite, or a target
@@ -77,7 +77,7 @@ final class TargetBatch {
   }
 
   /**
-   * The checked batch of a label tree, in memory of a workspace.
+   * Returns the checked batch of a label tree, in memory of a workspace.
    *
    * @param batch the number of rows
    * @throws IllegalArgumentException if there are not as many rows of targets, or too many entries,

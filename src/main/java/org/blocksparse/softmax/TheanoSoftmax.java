@@ -25,7 +25,7 @@ import org.blocksparse.internal.tensors.OperandLease;
 public final class TheanoSoftmax {
   private TheanoSoftmax() {}
 
-  /** As below, by {@link Workers#common}. */
+  /** Computes the probabilities by {@link Workers#common}. */
   public static FloatTensor apply(
       FloatTensor x,
       int batchSize,
@@ -52,7 +52,7 @@ public final class TheanoSoftmax {
   }
 
   /**
-   * The probabilities of targets, or of all outputs.
+   * Returns the probabilities of targets, or of all outputs.
    *
    * @param x (batchSize, features)
    * @param batchSize the number of rows of x, at most 2<sup>29</sup>
@@ -123,7 +123,7 @@ public final class TheanoSoftmax {
     return values;
   }
 
-  /** The first nOutputs of all slots. */
+  /** Returns the first nOutputs of all slots. */
   private static FloatTensor all(
       TwoLevelSoftmax softmax, Rows x, int nOutputs, boolean isRoom, Workspace workspace) {
     float[] row = new float[isRoom ? 0 : nOutputs];

@@ -16,7 +16,7 @@ abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
   private final float[] weights;
 
   /**
-   * A batch.
+   * Returns a batch.
    *
    * @param size the number of rows
    * @param rows the rows that count, ascending
@@ -29,12 +29,12 @@ abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
     this.weights = weights;
   }
 
-  /** The rows that count, ascending. */
+  /** Returns the rows that count, ascending. */
   final int[] rows() {
     return rows;
   }
 
-  /** The number of rows whose weight is not 0. */
+  /** Returns the number of rows whose weight is not 0. */
   final int rowCount() {
     return rowCount;
   }
@@ -43,12 +43,12 @@ abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
     return weights;
   }
 
-  /** The number of rows, those that do not count included. */
+  /** Returns the number of rows, those that do not count included. */
   public final int size() {
     return size;
   }
 
-  /** The share of each row in the loss, given the losses of those that count. */
+  /** Returns the share of each row in the loss, given the losses of those that count. */
   public final float[] weighted(double[] losses) {
     float[] result = new float[size];
     for (int i = 0; i < rowCount; i++) {
@@ -57,7 +57,7 @@ abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
     return result;
   }
 
-  /** The loss, given the losses of the rows that count. */
+  /** Returns the loss, given the losses of the rows that count. */
   public final double sum(double[] losses) {
     double sum = 0;
     for (int i = 0; i < rowCount; i++) {
@@ -68,18 +68,18 @@ abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
 
   // ----------------------------------------------------------------------------- opened classes
 
-  /** How often a row opens a class. */
+  /** Returns how often a row opens a class. */
   public abstract int openedCount();
 
   /** Each class that a row opens. */
   abstract int[] openedClasses();
 
-  /** For each opened class the row that opens it, ascending. */
+  /** Returns the row that opens each opened class, ascending. */
   abstract int[] openingRows();
 
   /**
-   * For each opened class the row that its logits are computed in, of {@link #logitRowCount}; null:
-   * in order.
+   * Returns the row of {@link #logitRowCount} in which the logits of each opened class are
+   * computed; null if they are in order.
    */
   abstract int[] logitRows();
 
@@ -94,15 +94,15 @@ abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
   abstract int endOfClasses(int begin, int classes, long mostOpened, Workspace workspace);
 
   /**
-   * The same batch as if rows opened none but the classes [begin, end).
+   * Returns the same batch as if rows opened none but the classes [begin, end).
    *
    * @param workspace holds what was made before by this call no longer
    */
   abstract TrainingBatch ofClasses(int begin, int end, Workspace workspace);
 
   /**
-   * Whether a row opens one class only, and its logits are computed in that same row: then what the
-   * class adds to the gradient of x can be added there at once.
+   * Returns whether a row opens one class only, and its logits are computed in that same row: then
+   * what the class adds to the gradient of x can be added there at once.
    */
   abstract boolean opensOnce();
 
@@ -112,16 +112,16 @@ abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
   // ------------------------------------------------------------------------------------- losses
 
   /**
-   * The targets of the class level, whose rows are those of the batch.
+   * Returns the targets of the class level, whose rows are those of the batch.
    *
    * @param prior what smoothing distributes by, or null: evenly
    */
   abstract Targets classTargets(Storage prior, Workspace workspace);
 
-  /** The targets within opened classes. */
+  /** Returns the targets within opened classes. */
   abstract Targets slotTargets(Workspace workspace);
 
-  /** The weights in memory of the workspace. */
+  /** Returns the weights in memory of the workspace. */
   final Storage weights(Workspace workspace) {
     Storage storage = workspace.get(Workspace.Use.WEIGHTS, size);
     storage.putFloats(0, weights, 0, size);

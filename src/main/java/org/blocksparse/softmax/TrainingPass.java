@@ -48,14 +48,14 @@ final class TrainingPass {
   /** All opened classes, or those that are computed first. */
   private final OpenedClasses first;
 
-  /** Where the classes of {@link #first} end. */
+  /** The end of the classes of {@link #first}. */
   private final int firstEnd;
 
   /** Opened classes at a time: logits of a batch that opens more would take more memory. */
   private final long mostOpened;
 
   /**
-   * A pass.
+   * Returns a pass.
    *
    * @param prior what smoothing distributes by among the classes: {@link SmoothingPrior}; null
    *     where there is no smoothing
@@ -182,8 +182,8 @@ final class TrainingPass {
   }
 
   /**
-   * Whether x is finite in all rows that count. The loss of a row becomes NaN where it is not: by
-   * its formula that of a label tree may be 0 there, when the gradients are NaN.
+   * Returns whether x is finite in all rows that count. The loss of a row becomes NaN where it is
+   * not: by its formula that of a label tree may be 0 there, when the gradients are NaN.
    *
    * @param suspect which rows are looked at
    */
@@ -228,7 +228,7 @@ final class TrainingPass {
     /** Null if there is no gradient with respect to x. */
     private SlotsToX toX;
 
-    /** Of the classes [begin, end). */
+    /** The opened classes among [begin, end). */
     OpenedClasses(int begin, int end) {
       boolean all = begin == 0 && end == sizes.classes();
       this.rows = all ? batch : batch.ofClasses(begin, end, workspace);
@@ -301,7 +301,7 @@ final class TrainingPass {
   }
 
   /**
-   * How opened classes come into the gradient with respect to x. If a row opens several, which
+   * The way of opened classes into the gradient with respect to x. If a row opens several, which
    * different workers have, each class has a row of its own for what it adds: the sum does not
    * depend on who comes first.
    *
@@ -325,7 +325,7 @@ final class TrainingPass {
     }
   }
 
-  /** How the rows that count go through the class level, as through a dense layer. */
+  /** Returns the schedule of the rows that count at the class level, which is a dense layer. */
   private GemmSchedule classLevel() {
     int count = batch.rowCount();
     if (allCount()) {

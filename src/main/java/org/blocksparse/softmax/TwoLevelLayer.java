@@ -115,7 +115,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     return targets;
   }
 
-  /** The same in other memory. */
+  /** Returns the same in other memory. */
   final LayerContent content(LayerMemory other) {
     Labels names = labels;
     return new LayerContent(
@@ -128,33 +128,33 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
 
   // -------------------------------------------------------------------------------- what it is
 
-  /** The size of a row of x. */
+  /** Returns the size of a row of x. */
   public int features() {
     return memory.features();
   }
 
-  /** The number of outputs. */
+  /** Returns the number of outputs. */
   public int outputs() {
     return memory.table().outputs();
   }
 
-  /** The number of classes. */
+  /** Returns the number of classes. */
   public int classCount() {
     return memory.table().classes();
   }
 
-  /** The class of each output, and its slot in the class. */
+  /** Returns the class of each output, and its slot in the class. */
   public ClassAssignment assignment() {
     return new ClassAssignment(memory.table());
   }
 
-  /** Whether the outputs have names. */
+  /** Returns whether the outputs have names. */
   public boolean hasLabels() {
     return labels != null;
   }
 
   /**
-   * The names of the outputs.
+   * Returns the names of the outputs.
    *
    * @throws IllegalStateException if the outputs have no names
    */
@@ -200,25 +200,27 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     return all.sizes().tensor(parameter, all.floats(parameter));
   }
 
-  /** The storage type of W1 and W2. If it is not FLOAT32, {@link #W1} and {@link #W2} throw. */
+  /**
+   * Returns the storage type of W1 and W2. If it is not FLOAT32, {@link #W1} and {@link #W2} throw.
+   */
   public ElementType weightType() {
     return memory.parameters().type().elementType();
   }
 
   /**
-   * The number of training steps so far. It includes steps in which no row counted, but no step
-   * that threw an exception, even if it changed parameters.
+   * Returns the number of training steps so far. It includes steps in which no row counted, but no
+   * step that threw an exception, even if it changed parameters.
    */
   public long steps() {
     return steps.get();
   }
 
-  /** The off-heap memory of this layer: mapped bytes and private bytes. */
+  /** Returns the off-heap memory of this layer: mapped bytes and private bytes. */
   public MemoryUse memoryUse() {
     return KernelOperands.memoryUse(memory.storages());
   }
 
-  /** The strings of the file that this layer was loaded from, by key. */
+  /** Returns the strings of the file that this layer was loaded from, by key. */
   public Map<String, String> metadata() {
     return metadata;
   }
@@ -251,18 +253,18 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   // ------------------------------------------------------------------------------------ copies
 
   /**
-   * An independent copy, with the same parameters, optimizer state, classes, names and metadata: a
-   * snapshot that serves while this layer trains or grows. It is in memory even if this layer is
-   * mapped from a file, and can be trained if its weights are FLOAT32.
+   * Returns an independent copy, with the same parameters, optimizer state, classes, names and
+   * metadata: a snapshot that serves while this layer trains or grows. It is in memory even if this
+   * layer is mapped from a file, and can be trained if its weights are FLOAT32.
    *
    * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public abstract TwoLevelLayer<T> copy();
 
   /**
-   * A copy of this layer with weights of a type. All guarantees hold for the copy, but only FLOAT32
-   * can be trained and grow. If the type is that of this layer, this method is {@link #copy};
-   * otherwise the copy has no optimizer state.
+   * Returns a copy of this layer with weights of a type. All guarantees hold for the copy, but only
+   * FLOAT32 can be trained and grow. If the type is that of this layer, this method is {@link
+   * #copy}; otherwise the copy has no optimizer state.
    *
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
    * @throws IllegalStateException if the weights have already been rounded to another narrow type
@@ -360,7 +362,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     return new Scoring(all.softmax(), all.table());
   }
 
-  /** The probabilities or log probabilities of the outputs that each row lists. */
+  /** Returns the probabilities or log probabilities of the outputs that each row lists. */
   final FloatTensor scores(FloatTensor x, SparseRows named, boolean logarithm) {
     int batch = checkX(memory, x);
     CsrRows.from(requireNonNull(named, "targets")).requireRows("targets", batch);
@@ -432,8 +434,8 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * The probabilities of all outputs, (batch, outputs). This costs as much as a dense layer. If you
-   * need only the most probable outputs, {@link #topK} is much faster and as exact.
+   * Returns the probabilities of all outputs, (batch, outputs). This costs as much as a dense
+   * layer. If you need only the most probable outputs, {@link #topK} is much faster and as exact.
    *
    * <p>Cost: F (C + C S); reads all of W2.
    */
@@ -442,8 +444,8 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * As {@link #probabilities(FloatTensor)}, into an existing tensor. This saves the allocation,
-   * about a tenth of the time.
+   * Computes {@link #probabilities(FloatTensor)} into an existing tensor. This saves the
+   * allocation, about a tenth of the time.
    *
    * @param out (batch, outputs), which must not overlap x or a parameter
    */
@@ -451,24 +453,27 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     all(x, false, out);
   }
 
-  /** The log probabilities of all outputs, (batch, outputs); as {@link #probabilities}. */
+  /** Returns the log probabilities of all outputs, (batch, outputs); as {@link #probabilities}. */
   public FloatTensor logProbabilities(FloatTensor x) {
     return all(x, true);
   }
 
-  /** As {@link #logProbabilities(FloatTensor)}, into an existing tensor. */
+  /** Computes {@link #logProbabilities(FloatTensor)} into an existing tensor. */
   public void logProbabilities(FloatTensor x, FloatTensor out) {
     all(x, true, out);
   }
 
-  /** The probabilities of given outputs; as {@link #logProbabilitiesOf(FloatTensor, IntTensor)}. */
+  /**
+   * Returns the probabilities of given outputs; as {@link #logProbabilitiesOf(FloatTensor,
+   * IntTensor)}.
+   */
   public FloatTensor probabilitiesOf(FloatTensor x, IntTensor targets) {
     return scores(x, targets, false);
   }
 
   /**
-   * The log probabilities of given outputs for each row, such as its target or several candidates,
-   * without computing the others.
+   * Returns the log probabilities of given outputs for each row, such as its target or several
+   * candidates, without computing the others.
    *
    * <p>Cost: F (C + S d), where d is the number of different classes of a row's targets; reads
    * these classes.
@@ -481,9 +486,10 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * The k most probable outputs of each row, exactly: as if all log probabilities were computed and
-   * sorted, ties by ascending id. No output is more probable than its class, so the search opens
-   * only classes that can contain a top-k output; {@link Ranking#openedClasses} returns how many.
+   * Returns the k most probable outputs of each row, exactly: as if all log probabilities were
+   * computed and sorted, ties by ascending id. No output is more probable than its class, so the
+   * search opens only classes that can contain a top-k output; {@link Ranking#openedClasses}
+   * returns how many.
    *
    * <p>Cost: F (C + S o), where o is the number of opened classes; reads these classes, some more
    * than once for many rows. The search pools memory for later calls: at most 50 MB for classes,
@@ -498,8 +504,8 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * The k most probable outputs of each row among those that a filter allows, or all of them if it
-   * allows fewer than k.
+   * Returns the k most probable outputs of each row among those that a filter allows, or all of
+   * them if it allows fewer than k.
    *
    * <p>Cost: as without a filter, plus some nanoseconds per listed output, and per class if each
    * row has its own list. If the filter excludes probable outputs, the search opens more classes.
@@ -514,9 +520,9 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * All outputs of each row whose probability is at least {@code probability}; with 0.5, those that
-   * are more likely right than wrong. The comparison uses logarithms, both rounded to float. Cost
-   * as {@link #topK}.
+   * Returns all outputs of each row whose probability is at least {@code probability}; with 0.5,
+   * those that are more likely right than wrong. The comparison uses logarithms, both rounded to
+   * float. Cost as {@link #topK}.
    *
    * @param probability in (0, 1]
    * @throws IllegalArgumentException also if {@code probability} is not in (0, 1]
@@ -526,8 +532,8 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * As {@link #atLeast(FloatTensor, double)}, among the outputs that a filter allows; errors as
-   * {@link #topK(FloatTensor, int, Filter)}.
+   * Searches as {@link #atLeast(FloatTensor, double)} does, among the outputs that a filter allows;
+   * throws what {@link #topK(FloatTensor, int, Filter)} does.
    */
   public Ranking atLeast(FloatTensor x, double probability, Filter filter) {
     float threshold = (float) Math.log(Check.inUnitInterval("probability", probability));
@@ -543,7 +549,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     return new RankedRows(found, labels);
   }
 
-  /** The scores of vectors, which are closed with them, for sums. */
+  /** Returns the scores of vectors, which are closed with them, for sums. */
   final ScoreSource source(FloatTensor x) {
     return new LayerSource(memory, x);
   }
@@ -615,26 +621,26 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   // ---------------------------------------------------------------------------------- training
 
   /**
-   * The mean of the losses of the rows that count; 0 for no rows. See {@link #losses(FloatTensor,
-   * Object, Loss)}.
+   * Returns the mean of the losses of the rows that count; 0 for no rows. See {@link
+   * #losses(FloatTensor, Object, Loss)}.
    */
   public double loss(FloatTensor x, T targets) {
     return loss(x, targets, Loss.mean());
   }
 
-  /** The loss that a {@link #step} would report, without a step and without dropout. */
+  /** Returns the loss that a {@link #step} would report, without a step and without dropout. */
   public double loss(FloatTensor x, T targets, Loss loss) {
     return training().loss(x, targets, loss);
   }
 
-  /** The loss of each row, (batch). */
+  /** Returns the loss of each row, (batch). */
   public FloatTensor losses(FloatTensor x, T targets) {
     return losses(x, targets, Loss.sum());
   }
 
   /**
-   * The contribution of each row to a loss, (batch); with {@link Loss#sum}, the loss of each row.
-   * Ignored rows contribute 0.
+   * Returns the contribution of each row to a loss, (batch); with {@link Loss#sum}, the loss of
+   * each row. Ignored rows contribute 0.
    *
    * <p>Cost: F (C + S d), where d is the number of different classes of a row's targets; reads
    * these classes.
@@ -645,14 +651,14 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     return training().losses(x, targets, loss);
   }
 
-  /** The gradients of the mean loss of the rows. */
+  /** Returns the gradients of the mean loss of the rows. */
   public SoftmaxGradients gradients(FloatTensor x, T targets) {
     return gradients(x, targets, Loss.mean());
   }
 
   /**
-   * The gradients of a loss with respect to x and all parameters, dense: this allocates a tensor of
-   * the size of W2. For training, use {@link #step}, which does not.
+   * Returns the gradients of a loss with respect to x and all parameters, dense: this allocates a
+   * tensor of the size of W2. For training, use {@link #step}, which does not.
    *
    * <p>Cost: 3 F (C + S d), plus C F S to clear; reads the classes of the targets.
    */
@@ -750,8 +756,8 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   /**
-   * As {@link #addOutputs(int)}, but each output is added to the most probable class for a given x,
-   * among classes that then have an empty slot.
+   * Adds outputs as {@link #addOutputs(int)} does, but each one to the most probable class for a
+   * given x, among classes that then have an empty slot.
    *
    * <p>Many rows are placed in groups, in at most 16 MB.
    *

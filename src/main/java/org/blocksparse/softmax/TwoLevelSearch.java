@@ -50,7 +50,7 @@ final class TwoLevelSearch {
     this.maxRound = softmax.maxRound();
   }
 
-  /** The ranking of every row of x, with candidates made for each. */
+  /** Returns the ranking of every row of x, with candidates made for each. */
   public SearchResult search(
       Rows x, OutputFilter filter, Candidates.Maker candidates, Workspace workspace) {
     int batch = Math.toIntExact(x.count());
@@ -208,7 +208,7 @@ final class TwoLevelSearch {
         });
   }
 
-  /** The same, with log probabilities among what is allowed. */
+  /** Offers outputs with log probabilities among what is allowed. */
   private void offer(
       RowSearchState[] active,
       int count,

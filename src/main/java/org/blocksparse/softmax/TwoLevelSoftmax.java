@@ -32,7 +32,7 @@ final class TwoLevelSoftmax {
   /** Rows that are computed over all outputs at a time: enough to use each block of W2 well. */
   private static final int GRID_ROWS = 384;
 
-  /** With fewer rows, a block of W2 would be waited for. */
+  /** The fewest rows for which the processor need not wait for a block of W2. */
   private static final int MIN_GRID_ROWS = 16;
 
   /** Results that are kept on the way, if they are wanted elsewhere in another order. */
@@ -64,7 +64,7 @@ final class TwoLevelSoftmax {
   private final Workspace.Pool workspaces = new Workspace.Pool(this::grid);
 
   /**
-   * A softmax, or a label tree, over the given parameters, which stay the caller's.
+   * Returns a softmax, or a label tree, over the given parameters, which stay the caller's.
    *
    * @param valid (classes) integers: the slots of each class that take part, or null: all of them
    */
@@ -96,12 +96,14 @@ final class TwoLevelSoftmax {
     workspaces.close();
   }
 
-  /** A workspace for calls of this softmax. */
+  /** Returns a workspace for calls of this softmax. */
   public Workspace borrowWorkspace() {
     return workspaces.borrow();
   }
 
-  /** The probabilities or log probabilities of all classes for every row: (batch, classes). */
+  /**
+   * Returns the probabilities or log probabilities of all classes for every row: (batch, classes).
+   */
   public Rows classes(Rows x, boolean logarithm, Workspace workspace) {
     Rows result = classLogits(x, Use.CLASSES, workspace);
     link(workspace.dense(Math.toIntExact(x.count())), logarithm, null, null, result);
@@ -111,7 +113,10 @@ final class TwoLevelSoftmax {
   /** Log probabilities, and the logits that they were made of. */
   record WithLogits(Rows logProbabilities, Rows logits) {}
 
-  /** The log probabilities of all classes for every row, with their logits: (batch, classes). */
+  /**
+   * Returns the log probabilities of all classes for every row, with their logits: (batch,
+   * classes).
+   */
   WithLogits classesWithLogits(Rows x, Workspace workspace) {
     Rows logits = classLogits(x, Use.CLASS_LOGITS, workspace);
     Rows result = new Rows(workspace.get(Use.CLASSES, x.count() * classes), x.count(), classes);
@@ -150,9 +155,9 @@ final class TwoLevelSoftmax {
   }
 
   /**
-   * How many elements those who open many classes should {@linkplain #open} at a time, which bounds
-   * their memory: 64 MB, or for large layers a quarter of their weights, as each time all of them
-   * may be read. Only the slots of one class are allowed to be more.
+   * Returns how many elements those who open many classes should {@linkplain #open} at a time,
+   * which bounds their memory: 64 MB, or for large layers a quarter of their weights, as each time
+   * all of them may be read. Only the slots of one class are allowed to be more.
    */
   long maxRound() {
     return maxRound(parameters.w2().elements());
@@ -166,18 +171,18 @@ final class TwoLevelSoftmax {
     return rowsAtOnce(maxRound());
   }
 
-  /** The same where opened classes shall take so many elements. */
+  /** Returns the same where opened classes shall take so many elements. */
   int rowsAtOnce(long room) {
     return (int) Math.max(1, Math.min(MAX_ROWS_TIMES_CLASSES / classes, room / slots));
   }
 
-  /** The same with so many weights. */
+  /** Returns the same with so many weights. */
   static long maxRound(long weights) {
     return Math.max(LEAST_MAX_ROUND, weights / 4);
   }
 
   /**
-   * The probabilities or log probabilities of all slots of chosen classes for chosen rows:
+   * Returns the probabilities or log probabilities of all slots of chosen classes for chosen rows:
    * (requests, slots), where request r is class {@code classOf[r]} for row {@code readRow[r]} of x.
    * Slots that do not take part get 0, or negative infinity.
    *
@@ -200,7 +205,10 @@ final class TwoLevelSoftmax {
     return result;
   }
 
-  /** The log probabilities of the slots of chosen classes, with their logits; see {@link #open}. */
+  /**
+   * Returns the log probabilities of the slots of chosen classes, with their logits; see {@link
+   * #open}.
+   */
   WithLogits openWithLogits(
       Rows x, Rows classes, int requests, int[] readRow, int[] classOf, Workspace workspace) {
     GemmSchedule schedule = opened(requests, readRow, classOf, workspace);
@@ -213,7 +221,7 @@ final class TwoLevelSoftmax {
     return new WithLogits(result, logits);
   }
 
-  /** The logits of the slots of chosen classes; see {@link #open}. */
+  /** Returns the logits of the slots of chosen classes; see {@link #open}. */
   Rows openLogits(Rows x, int requests, int[] readRow, int[] classOf, Workspace workspace) {
     Rows result = new Rows(workspace.get(Use.SLOTS, (long) requests * slots), requests, slots);
     engine.gemm(opened(requests, readRow, classOf, workspace), x, w2, Sums.from(b2, result));
@@ -226,7 +234,9 @@ final class TwoLevelSoftmax {
         .gemm(requests, null, readRow, classOf, this.classes);
   }
 
-  /** The factor of the probabilities of opened classes, or the summand of their logarithms. */
+  /**
+   * Returns the factor of the probabilities of opened classes, or the summand of their logarithms.
+   */
   private Storage scale(
       Rows classes, int requests, int[] readRow, int[] classOf, Workspace workspace) {
     if (classes == null) {
@@ -261,7 +271,7 @@ final class TwoLevelSoftmax {
     void accept(int begin, Rows results);
   }
 
-  /** The number of rows that are computed at a time. */
+  /** Returns the number of rows that are computed at a time. */
   static int gridRows(int classes, int slots, boolean direct) {
     long rows = Math.max(GRID_ROWS, GRID_ROWS_TIMES_CLASSES / classes);
     if (!direct) {
@@ -302,22 +312,22 @@ final class TwoLevelSoftmax {
     }
   }
 
-  /** The function from logits to probabilities. */
+  /** Returns the function from logits to probabilities. */
   public Link link() {
     return link;
   }
 
-  /** The engine of this softmax. */
+  /** Returns the engine of this softmax. */
   public Engine engine() {
     return engine;
   }
 
-  /** The parameters that this softmax computes with. */
+  /** Returns the parameters that this softmax computes with. */
   public SoftmaxStorage parameters() {
     return parameters;
   }
 
-  /** The sizes of the parameters. */
+  /** Returns the sizes of the parameters. */
   public SoftmaxSizes sizes() {
     return sizes;
   }

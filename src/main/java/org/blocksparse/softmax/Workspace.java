@@ -106,7 +106,7 @@ final class Workspace implements AutoCloseable {
   public enum Schedule {
     /** The rows of opened classes. */
     OPENED,
-    /** The same rows, to what each adds to the gradient with respect to x. */
+    /** The rows of opened classes, to what each adds to the gradient with respect to x. */
     OPENED_TO_X,
     /** The sums over classes, for the rows of that gradient. */
     SUMS,
@@ -121,7 +121,7 @@ final class Workspace implements AutoCloseable {
     private volatile boolean closed;
 
     /**
-     * An empty pool.
+     * Returns an empty pool.
      *
      * @param grid makes the schedule of all classes for a number of rows
      */
@@ -129,7 +129,7 @@ final class Workspace implements AutoCloseable {
       this.grid = grid;
     }
 
-    /** A workspace for one call, which closes it. */
+    /** Returns a workspace for one call, which closes it. */
     public Workspace borrow() {
       Workspace workspace = idle.poll();
       return workspace != null ? workspace : new Workspace(this);
@@ -245,7 +245,7 @@ final class Workspace implements AutoCloseable {
     array[count] = value;
   }
 
-  /** As many zeros, and perhaps more. */
+  /** Returns as many zeros, and perhaps more. */
   int[] zeros(int count) {
     return ints(Ints.ZEROS, count); // nobody writes them
   }
@@ -262,15 +262,15 @@ final class Workspace implements AutoCloseable {
     return losses;
   }
 
-  /** At least that many numbers, whose content is undefined. */
+  /** Returns at least that many numbers, whose content is undefined. */
   long[] longs(int count) {
     longs = GrowingArrays.longs(longs, count);
     return longs;
   }
 
   /**
-   * A row for one worker of the call, of at least that many elements whose content is undefined; to
-   * be given back.
+   * Returns a row for one worker of the call, of at least that many elements whose content is
+   * undefined; to be given back.
    */
   float[] borrowRow(int elements) {
     float[] row = rows.poll();
@@ -281,12 +281,12 @@ final class Workspace implements AutoCloseable {
     rows.offer(row);
   }
 
-  /** The memory of a search. */
+  /** Returns the memory of a search. */
   SearchBuffers searchBuffers() {
     return searchBuffers;
   }
 
-  /** Where schedules of rows are made. */
+  /** Returns where schedules of rows are made. */
   RowSchedules schedules(Schedule use) {
     RowSchedules made = schedules.get(use);
     if (made == null) {
@@ -296,17 +296,17 @@ final class Workspace implements AutoCloseable {
     return made;
   }
 
-  /** The schedule of a dense layer for a number of rows. */
+  /** Returns the schedule of a dense layer for a number of rows. */
   public GemmSchedule dense(int rows) {
     return dense.get(rows);
   }
 
-  /** The schedule of a dense layer's outer products for a number of rows. */
+  /** Returns the schedule of a dense layer's outer products for a number of rows. */
   public OuterSchedule denseOuter(int rows) {
     return denseOuter.get(rows);
   }
 
-  /** The schedule of all classes for each of a number of rows. */
+  /** Returns the schedule of all classes for each of a number of rows. */
   public GemmSchedule grid(int rows) {
     return grid.get(rows);
   }
