@@ -445,6 +445,7 @@ class NextItems {
   void ours() throws Exception {
     NextItemOptions options = NextItemOptions.defaults();
     options = options.withFormat(ordered ? SequenceFormat.SEQUENCES : SequenceFormat.BASKETS);
+    options = options.withLearning(TrainingOptions.defaults().withListener(new Progress()));
     ours("`next-item train --validation`", learned, options.withValidation(validation));
     ours("**`next-item train`**", given, options);
   }
@@ -469,6 +470,48 @@ class NextItems {
               metrics.ndcg(20),
               medianMillis(model),
               model.info()));
+    }
+  }
+
+  /** Prints the phases of a training, and their shares every ten seconds, beside the tables. */
+  static final class Progress implements TrainingListener {
+    private long examples;
+    private long all;
+    private long printed = System.nanoTime();
+
+    @Override
+    public void training(int number, int count, String settings, long ofAll) {
+      System.err.printf("training %d of %d: %s%n", number, count, settings);
+      examples = 0;
+      all = ofAll;
+    }
+
+    @Override
+    public void begin(int count, int epochs, int features, int labels, int classes) {
+      all = (long) count * epochs;
+    }
+
+    @Override
+    public void step(int count, double loss) {
+      examples += count;
+      print("training", examples, all);
+    }
+
+    @Override
+    public void measured(int count, int ofAll) {
+      print("measuring", count, ofAll);
+    }
+
+    @Override
+    public void weighed(int count, int ofAll) {
+      print("choosing weights", count, ofAll);
+    }
+
+    private void print(String phase, long done, long of) {
+      if (System.nanoTime() - printed > 10_000_000_000L) {
+        printed = System.nanoTime();
+        System.err.printf("%s: %d %%%n", phase, 100 * done / of);
+      }
     }
   }
 

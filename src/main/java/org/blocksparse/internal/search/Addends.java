@@ -59,6 +59,14 @@ final class Addends {
   private boolean isUndefined;
 
   /**
+   * The highest score that was too low to change the ranking without a sparse score; NaN: none was.
+   */
+  private float excluded = Float.NaN;
+
+  /** The total of the excluded score. */
+  private float excludedTotal;
+
+  /**
    * Addends of a row.
    *
    * @param scale of the scores of the search
@@ -258,6 +266,22 @@ final class Addends {
     clear(classNumber);
   }
 
+  /**
+   * The total of an output without a positive sparse score; or an upper bound that cannot change
+   * the ranking, which most have, and which saves their exponentials.
+   */
+  private float boundedTotal(float score, double added, Candidates found) {
+    if (score <= excluded) {
+      return excludedTotal;
+    }
+    float total = total(score, added);
+    if (added == 0 && found.isDone(total)) {
+      excluded = score;
+      excludedTotal = total;
+    }
+    return total;
+  }
+
   private void offer(
       int classNumber, int[] members, int begin, int end, float[] scores, Candidates found) {
     if (others.length > 0) {
@@ -265,7 +289,8 @@ final class Addends {
       return;
     }
     for (int q = begin; q < end; q++) {
-      scores[q] = total(scores[q], ofSlots[q]);
+      double added = ofSlots[q];
+      scores[q] = added > 0 ? total(scores[q], added) : boundedTotal(scores[q], added, found);
     }
     if (!found.isUndefined()) {
       found.offer(members, scores, scores, begin, end);

@@ -90,7 +90,6 @@ final class SparseScores implements Scheduler.Share {
 
   /** Adds up a chunk, and returns how many outputs it has. */
   private int add(int row, int chunk, int first) {
-    Arrays.fill(scores, 0);
     int count = 0;
     for (int t = 0; t < touched.length; t++) {
       if (touched[t].get(chunk)) {
@@ -99,10 +98,14 @@ final class SparseScores implements Scheduler.Share {
         term.kernels()
             .sparseChunk(term.x(), row, term.weights(), chunk, first, n, scratch.storage());
         scratch.storage().getFloats(0, ofTerm, 0, n);
-        for (int q = 0; q < n; q++) {
-          scores[q] += term.factor() * ofTerm[q];
+        if (count < n) {
+          Arrays.fill(scores, count, n, 0);
+          count = n;
         }
-        count = Math.max(count, n);
+        double factor = term.factor();
+        for (int q = 0; q < n; q++) {
+          scores[q] += factor * ofTerm[q];
+        }
       }
     }
     return count;

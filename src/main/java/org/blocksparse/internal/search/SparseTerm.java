@@ -12,4 +12,15 @@ import org.blocksparse.internal.sparse.SparseChunks;
  * @param outputs how many there are
  */
 public record SparseTerm(
-    RowKernels kernels, Bags x, SparseChunks weights, int outputs, double factor) {}
+    RowKernels kernels, Bags x, SparseChunks weights, int outputs, double factor) {
+  /** Estimates the work for rows [first, first + count), in multiply-adds. */
+  long work(int first, int count) {
+    long chunks = 0;
+    int end = x.offsets().getInt((long) first + count);
+    for (int e = x.offsets().getInt(first); e < end; e++) {
+      int feature = x.indices().getInt(e);
+      chunks += weights.begins().getInt(feature + 1L) - weights.begins().getInt(feature);
+    }
+    return Math.max(0, chunks) * SparseChunks.MOST_OUTPUTS; // a damaged file may have any numbers
+  }
+}

@@ -118,7 +118,7 @@ public final class SumSearch {
             .engine()
             .run(
                 count,
-                ROW_WORK * count,
+                ROW_WORK * count + sparseWork(first, count),
                 Row::new,
                 (row, from, to) -> {
                   for (int r = first + from; r < first + to; r++) {
@@ -171,7 +171,9 @@ public final class SumSearch {
         .engine()
         .run(
             rows.length,
-            LOOK_WORK * rows.length * table.classes() + LIST_WORK * listed,
+            LOOK_WORK * rows.length * table.classes()
+                + LIST_WORK * listed
+                + sparseWork(first, rows.length),
             (from, to) -> {
               for (int r = from; r < to; r++) {
                 rows[r] = new Row();
@@ -213,6 +215,11 @@ public final class SumSearch {
               });
       count = unfinished(active, count);
     }
+  }
+
+  /** Estimates the work of sparse terms, in multiply-adds. */
+  private long sparseWork(int first, int count) {
+    return terms.stream().mapToLong(term -> term.work(first, count)).sum();
   }
 
   /** Moves the rows that are not done to the front, and returns how many they are. */

@@ -248,9 +248,18 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
 
   @Override
   public void measured(int count, int all) {
+    measure("measuring", count, all);
+  }
+
+  @Override
+  public void weighed(int count, int all) {
+    measure("choosing weights", count, all);
+  }
+
+  private void measure(String task, int count, int all) {
     if (measuring == null) {
       progress.clear();
-      measuring = new ProgressLine("measuring", all, err);
+      measuring = new ProgressLine(task, all, err);
     }
     measuring.show(count, () -> "%,.0f examples/s".formatted(count / measuring.seconds()));
   }

@@ -356,7 +356,7 @@ final class NextItemTrainer {
   }
 
   private void listen(int count) {
-    learning.listener().measured(count, toMeasure);
+    learning.listener().weighed(count, toMeasure);
   }
 
   private static NextItem model(

@@ -52,7 +52,7 @@ final class RepeatSearch {
 
   /** The maximum number of choices that are measured. */
   static int choices() {
-    return 1 + DECAYS.length + SHARES.length;
+    return DECAYS.length + SHARES.length; // new items alone; decays; other shares
   }
 
   /**

@@ -64,13 +64,21 @@ public interface TrainingListener {
   default void step(int examples, double loss) {}
 
   /**
-   * While the model is measured on the validation examples, after an epoch; or while the weights of
-   * a {@link org.blocksparse.classifier.nextitem.NextItem} are chosen.
+   * While the model is measured on the validation examples, after an epoch.
    *
    * @param examples the number that has been measured so far
-   * @param all the number of validation examples with labels, once for each choice
+   * @param all the number of validation examples with labels
    */
   default void measured(int examples, int all) {}
+
+  /**
+   * While the weights of the scorers of a {@link org.blocksparse.classifier.nextitem.NextItem} are
+   * chosen, after the epochs.
+   *
+   * @param examples the number that has been measured so far
+   * @param all the number of validation examples, once for each choice
+   */
+  default void weighed(int examples, int all) {}
 
   /** After each epoch, and at the end of one that was stopped after a step. */
   default void epoch(LearningPoint point) {}

@@ -688,6 +688,38 @@ final class NextItemTest {
     }
   }
 
+  /** Each choice measures held-out sequences, also those of the weight of repeats. */
+  @Test
+  void progressOfWeightsEndsAtItsTotal() {
+    List<Sequence> comers = new ArrayList<>();
+    for (int user = 0; user < 40; user++) {
+      comers.add(new Sequence("u" + user, List.of("own" + user % 20, "x", "y", "own" + user % 20)));
+    }
+    for (List<Sequence> given : List.of(walks(), comers)) {
+      List<int[]> weighed = new ArrayList<>();
+      TrainingListener listener =
+          new TrainingListener() {
+            @Override
+            public void epoch(LearningPoint point) {
+              assertTrue(weighed.isEmpty());
+            }
+
+            @Override
+            public void weighed(int examples, int all) {
+              weighed.add(new int[] {examples, all});
+            }
+          };
+      TrainingOptions learning = OPTIONS.learning().withListener(listener);
+      NextItem.train(given, OPTIONS.withLearning(learning).withValidation(given)).close();
+      int before = 0;
+      for (int[] point : weighed) {
+        assertTrue(point[0] > before && point[0] <= point[1], () -> Arrays.toString(point));
+        before = point[0];
+      }
+      assertEquals(weighed.get(0)[1], before);
+    }
+  }
+
   /** Nothing could be chosen by them. */
   @Test
   void validationOfSingleItemsIsRefused() {
