@@ -19,7 +19,7 @@ public final class FileFormatException extends IOException {
   private final String reason;
 
   /**
-   * Returns an exception for a format that is built on files of this library.
+   * Creates an exception for a format that is built on files of this library.
    *
    * @param part the flawed part of the file, as {@link #part} returns it
    * @param reason why it is flawed; the message is {@code file: part: reason}

@@ -24,7 +24,7 @@ record BagMemory(BagTable table, LayerState state) implements AutoCloseable {
   /** The position of the table in the optimizer state. */
   public static final int TABLE = 0;
 
-  /** Returns a bag without optimizer state. */
+  /** Creates a bag without optimizer state. */
   public BagMemory(BagTable table) {
     this(
         table,

@@ -131,7 +131,7 @@ public final class MixtureOfExperts implements AutoCloseable {
   private final CachedExperts cached;
 
   /**
-   * Returns a layer that takes ownership of its parameters.
+   * Creates a layer that takes ownership of its parameters.
    *
    * @param gate uses the same workers; if null, callers pass a routing
    */

@@ -57,7 +57,7 @@ public final class MixtureOfExpertsBuilder {
   private long seed;
 
   /**
-   * Returns a builder.
+   * Creates a builder.
    *
    * @param gate null: none
    */

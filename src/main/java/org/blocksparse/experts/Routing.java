@@ -170,7 +170,7 @@ public final class Routing implements AutoCloseable {
     private final SparseRows one;
     private final SparseRows keptExperts;
 
-    /** Returns the sides of the pairs of a band. */
+    /** Creates the sides of the pairs of a band. */
     RaggedSides(ExpertBands bands, int band) {
       boolean none = bands.count() == 0;
       one = SparseRows.of(IntStream.rangeClosed(0, batch()).toArray(), new int[batch()]);

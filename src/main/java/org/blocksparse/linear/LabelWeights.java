@@ -26,7 +26,7 @@ final class LabelWeights {
   private final double constant;
 
   /**
-   * Returns the weights for a label of a model that is leased, as the row is, which the tree has
+   * Creates the weights for a label of a model that is leased, as the row is, which the tree has
    * weighed.
    */
   LabelWeights(LinearModel model, int label, Bags row) {

@@ -35,7 +35,7 @@ final class MixtureFit {
   /** The number of right outputs of all rows. */
   private long rights;
 
-  /** Returns a fit for the scorers of a mixture, whose weights and calibration do not matter. */
+  /** Creates a fit for the scorers of a mixture, whose weights and calibration do not matter. */
   MixtureFit(Mixture mixture) {
     this.mixture = mixture;
     this.scorers = mixture.search().scorers();

@@ -85,7 +85,7 @@ final class LabelSets extends TrainingBatch {
     this.openedCount = count;
   }
 
-  /** Returns the part of a batch whose rows open only the classes [begin, end). */
+  /** Creates the part of a batch whose rows open only the classes [begin, end). */
   private LabelSets(LabelSets all, int begin, int end, Workspace workspace) {
     super(all.size(), all.rowCount(), all.rows(), all.weights());
     this.opened = workspace.ints(Ints.SOME_OPENED_STARTS, size() + 1);

@@ -27,7 +27,7 @@ final class LayerMemory implements AutoCloseable {
   private final LayerState state;
   private volatile boolean closed;
 
-  /** Returns a layer with given parameters, without optimizer state. */
+  /** Creates a layer with given parameters, without optimizer state. */
   public LayerMemory(
       Engine engine, Link link, int features, ClassTable table, SoftmaxStorage parameters) {
     this(engine, link, features, table, parameters, parameters.optimizerState(table.classes()));

@@ -27,7 +27,7 @@ final class Moves {
   private final boolean[] whole;
 
   /**
-   * Returns all moves.
+   * Creates all moves.
    *
    * @param from where outputs were; the first of those in {@code to}
    * @param to where they will be; every class has one that was somewhere

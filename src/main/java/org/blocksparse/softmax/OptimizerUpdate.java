@@ -22,7 +22,7 @@ final class OptimizerUpdate implements SoftmaxUpdate {
   private final Storage ofClassBiases;
 
   /**
-   * Returns an update. All memory that it takes of the workspace it takes here, before anything is
+   * Creates an update. All memory that it takes of the workspace it takes here, before anything is
    * updated.
    *
    * @param workspace of the same call, for the gradient of the class level

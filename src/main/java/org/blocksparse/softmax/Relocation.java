@@ -44,7 +44,7 @@ final class Relocation {
   }
 
   /**
-   * Returns a move.
+   * Creates a move.
    *
    * @param from where outputs were; the first of those in {@code to}
    * @param to where they will be; every class has one that was somewhere

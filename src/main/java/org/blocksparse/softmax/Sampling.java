@@ -38,7 +38,7 @@ final class Sampling {
   private final double[] shares;
 
   /**
-   * Returns a way to draw.
+   * Creates a way to draw.
    *
    * @param temperature what logits are divided by, positive
    */

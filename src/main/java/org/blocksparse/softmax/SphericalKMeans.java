@@ -49,7 +49,7 @@ final class SphericalKMeans {
   private final int[] size;
 
   /**
-   * Returns a division to be found.
+   * Creates a division to be found.
    *
    * @param vectors (count, dims), finite; dims times groups and {@link #NEAREST} times count fit
    *     into arrays

@@ -16,7 +16,7 @@ abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
   private final float[] weights;
 
   /**
-   * Returns a batch.
+   * Creates a batch.
    *
    * @param size the number of rows
    * @param rows the rows that count, ascending

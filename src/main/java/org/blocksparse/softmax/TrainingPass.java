@@ -55,7 +55,7 @@ final class TrainingPass {
   private final long mostOpened;
 
   /**
-   * Returns a pass.
+   * Creates a pass.
    *
    * @param prior what smoothing distributes by among the classes: {@link SmoothingPrior}; null
    *     where there is no smoothing

@@ -64,7 +64,7 @@ final class TwoLevelSoftmax {
   private final Workspace.Pool workspaces = new Workspace.Pool(this::grid);
 
   /**
-   * Returns a softmax, or a label tree, over the given parameters, which stay the caller's.
+   * Creates a softmax, or a label tree, over the given parameters, which stay the caller's.
    *
    * @param valid (classes) integers: the slots of each class that take part, or null: all of them
    */

@@ -121,7 +121,7 @@ final class Workspace implements AutoCloseable {
     private volatile boolean closed;
 
     /**
-     * Returns an empty pool.
+     * Creates an empty pool.
      *
      * @param grid makes the schedule of all classes for a number of rows
      */

@@ -27,7 +27,7 @@ public final class SafeTensorsWriter {
   private long written;
 
   /**
-   * Returns a writer of one file.
+   * Creates a writer of one file.
    *
    * @throws IllegalArgumentException if that many tensors, or that much metadata, could not be read
    *     again

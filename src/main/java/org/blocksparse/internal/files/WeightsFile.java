@@ -43,7 +43,7 @@ public final class WeightsFile implements AutoCloseable {
   private String firstPacked;
 
   /**
-   * Returns a file that is written.
+   * Creates a file that is written.
    *
    * @param kind what is saved, for events
    */

@@ -17,7 +17,7 @@ import org.blocksparse.internal.weights.RowFormat;
  */
 public record BlockProduct(
     GemmSchedule schedule, Rows a, RowFormat format, Blocks w, Sums c, BlockProduct before) {
-  /** Returns a product of floats. */
+  /** Creates a product of floats. */
   public BlockProduct(GemmSchedule schedule, Rows a, Blocks w, Sums c) {
     this(schedule, a, RowFormat.FLOATS, w, c, null);
   }

@@ -63,7 +63,7 @@ public final class Engine implements Workers {
   private final Supplier<Kernels> kernels;
 
   /**
-   * Returns an engine.
+   * Creates an engine.
    *
    * @param kernels called by each operation, so that kernels are chosen when they are first used
    */

@@ -90,7 +90,7 @@ public final class Scheduler {
   }
 
   /**
-   * Returns a scheduler with helpers from an executor.
+   * Creates a scheduler with helpers from an executor.
    *
    * @param executor where helpers run; not used if {@code maxWorkers} is 1
    * @param maxWorkers threads that work on one operation, the caller included

@@ -109,7 +109,7 @@ public final class DenseSearch {
   private final Map<Pass, LongAdder> read;
 
   /**
-   * Returns a search.
+   * Creates a search.
    *
    * @param table the outputs by 256, if there is a filter; else null
    * @param read counts outputs by {@link Pass}
@@ -339,7 +339,7 @@ public final class DenseSearch {
       largest.reset(new long[Math.min(k, 64)], 0, 0);
     }
 
-    /** Returns an empty one that begins with the value of another. */
+    /** Creates an empty one that begins with the value of another. */
     Floor(Floor other) {
       this(other.k, other.value);
     }

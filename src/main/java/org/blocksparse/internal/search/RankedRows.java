@@ -24,7 +24,7 @@ public final class RankedRows implements Ranking {
   /** Null: there are none. */
   private final Labels labels;
 
-  /** Returns a ranking with names; null: without names. */
+  /** Creates a ranking with names; null: without names. */
   public RankedRows(SearchResult found, Labels labels) {
     this.labels = labels;
     this.outputs = found.outputs();

@@ -102,7 +102,7 @@ public interface ScoreSource extends AutoCloseable {
     /** Opens class {@code classes[i]} for row {@code rows[i]} of the call, for each request i. */
     void open(int requests, int[] rows, int[] classes);
 
-    /** Returns what {@link Walk#open} would. */
+    /** Gets what {@link Walk#open} would. */
     void get(int request, float[] values);
   }
 

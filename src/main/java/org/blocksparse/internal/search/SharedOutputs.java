@@ -26,7 +26,7 @@ public final class SharedOutputs {
   private record Kept(WeakReference<ClassTable> table, SlotList slots) {}
 
   /**
-   * Returns a list.
+   * Creates a list.
    *
    * @param outputs any number of times each; become its own
    */

@@ -20,7 +20,7 @@ public abstract sealed class Dense permits DenseFloats, DenseInts {
   private final boolean contiguous;
 
   /**
-   * Returns a tensor over all of a storage, which becomes its own.
+   * Creates a tensor over all of a storage, which becomes its own.
    *
    * @param storage for a view, a {@linkplain Storage#view view} of the storage
    */

@@ -10,7 +10,7 @@ final class Coverage {
   private Coverage() {}
 
   /**
-   * The threshold of a model's sets.
+   * Returns the threshold of a model's sets.
    *
    * @throws InvalidInputException if the coverage is not between 0 and 1, or if the model has none
    */

@@ -43,7 +43,7 @@ final class DataCard {
   }
 
   /**
-   * The day, in UTC.
+   * Returns the day, in UTC.
    *
    * @param option what the user gave; null: nothing
    * @param epoch the value of SOURCE_DATE_EPOCH, the seconds since 1970 by which builds are made

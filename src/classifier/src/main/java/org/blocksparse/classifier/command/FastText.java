@@ -51,7 +51,7 @@ final class FastText {
       return this.name.equals(name) && (isAny || this.value.equals(value));
     }
 
-    /** The words of this command. */
+    /** Returns the words of this command. */
     Stream<String> translated(String value) {
       return Stream.of(here.split(" ")).map(word -> word.equals(this.value) ? value : word);
     }
@@ -154,7 +154,10 @@ final class FastText {
 
   private FastText() {}
 
-  /** The table of the page; names without a counterpart share a row if they share the remark. */
+  /**
+   * Returns the table of the page; names without a counterpart share a row if they share the
+   * remark.
+   */
   static String table() {
     Map<List<String>, List<String>> rows = new LinkedHashMap<>();
     SUBCOMMANDS.forEach(c -> add(c.name + " " + c.arguments, c.here, c.remark, rows));
@@ -176,7 +179,7 @@ final class FastText {
   }
 
   /**
-   * The lines to print for the arguments of fastText; empty if these are not.
+   * Returns the lines to print for the arguments of fastText; empty if these are not.
    *
    * @param takesValue whether a word is an option of this command that takes a value
    */
@@ -204,7 +207,7 @@ final class FastText {
     };
   }
 
-  /** Whether k follows model and file, which has an option here. */
+  /** Returns whether k follows model and file, which has an option here. */
   private static boolean isRanked(List<String> words) {
     return (words.size() == 3 || words.size() == 4)
         && words.stream().noneMatch(word -> word.startsWith("--"))
@@ -241,7 +244,7 @@ final class FastText {
     private Optional<String> input = Optional.empty();
     private Optional<String> output = Optional.empty();
 
-    /** Whether an option of fastText was there. */
+    /** True if there was an option of fastText. */
     private boolean translated;
 
     /** The shortest and longest characters in a row; empty if not given. */

@@ -49,7 +49,7 @@ final class HashedInput extends FilterInputStream {
     return readNBytes((int) Math.min(count, 1 << 16)).length;
   }
 
-  /** None can be set: what is read again would be hashed twice. */
+  /** Returns false, since what is read again would be hashed twice. */
   @Override
   public boolean markSupported() {
     return false;
@@ -65,7 +65,7 @@ final class HashedInput extends FilterInputStream {
     return bytes;
   }
 
-  /** The SHA-256 of all bytes, after {@link #size()}; to be asked once. */
+  /** Returns the SHA-256 of all bytes, after {@link #size()}; to be asked once. */
   String sha256() {
     return HexFormat.of().formatHex(digest.digest());
   }

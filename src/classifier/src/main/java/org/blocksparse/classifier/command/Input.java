@@ -27,7 +27,7 @@ final class Input implements AutoCloseable {
   /** Tells where in the file reading is; null if that is not known. */
   private final FileChannel file;
 
-  /** Below the reader, too; null if what is read is not hashed. */
+  /** The hashed bytes below the reader; null if what is read is not hashed. */
   private final HashedInput hashed;
 
   private final PrintWriter err;
@@ -42,7 +42,7 @@ final class Input implements AutoCloseable {
   private boolean ended;
 
   /**
-   * The input of a reader.
+   * Creates the input of a reader.
    *
    * @param name stands for it in messages
    * @param labelPrefix what labels in a text begin with
@@ -124,7 +124,7 @@ final class Input implements AutoCloseable {
         .orElse("");
   }
 
-  /** A problem of the line that was read last, or of all lines after the end. */
+  /** Returns a problem of the line that was read last, or of all lines after the end. */
   InvalidInputException problem(String message) {
     return new InvalidInputException(
         name + (ended ? ": " : ": line " + reader.line() + ": ") + message);
@@ -144,7 +144,7 @@ final class Input implements AutoCloseable {
     }
   }
 
-  /** The example of the line; empty if it is a header, or was left out. */
+  /** Returns the example of the line; empty if it is a header, or was left out. */
   Optional<Example> example() {
     return reader.example();
   }
@@ -168,7 +168,7 @@ final class Input implements AutoCloseable {
     }
   }
 
-  /** Whether a whole line follows that is there already. */
+  /** Returns whether a whole line follows that is there already. */
   boolean ready() {
     return reader.ready();
   }

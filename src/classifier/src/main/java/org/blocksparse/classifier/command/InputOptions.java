@@ -27,7 +27,7 @@ import picocli.CommandLine.Option;
 final class InputOptions {
   private static final String STANDARD_INPUT = "-";
 
-  /** Where the system has it, the file that standard input is, if it is one. */
+  /** The name under which a system has standard input as a file. */
   private static final Path FILE_OF_STANDARD_INPUT = Path.of("/dev/stdin");
 
   @Option(
@@ -74,7 +74,7 @@ final class InputOptions {
       description = "Skip lines that cannot be read, and count them.")
   private boolean skipBadLines;
 
-  /** The files among names of input; standard input is one where a shell has opened it. */
+  /** Returns the files among names of input; standard input is one where a shell has opened it. */
   static List<Path> files(String... names) {
     return Arrays.stream(names)
         .filter(Objects::nonNull)
@@ -84,7 +84,7 @@ final class InputOptions {
   }
 
   /**
-   * A file by its name.
+   * Returns a file by its name.
    *
    * @throws InvalidInputException if it is empty, which would be the folder of this process
    */
@@ -95,14 +95,14 @@ final class InputOptions {
     return Path.of(name);
   }
 
-  /** The prefix of labels; by default that of the model, if there is one. */
+  /** Returns the prefix of labels; by default that of the model, if there is one. */
   String labelPrefix(Optional<Classifier> model) {
     return labelPrefix == null
         ? model.map(Classifier::labelPrefix).orElse(ExampleReader.DEFAULT_LABEL_PREFIX)
         : labelPrefix;
   }
 
-  /** Whether that was chosen, which means nothing to features. */
+  /** Returns whether that was chosen, which means nothing to features. */
   boolean hasLabelPrefix() {
     return labelPrefix != null;
   }
@@ -257,7 +257,7 @@ final class InputOptions {
     return ExampleReader.read(name, in, as, prefix, skipBadLines).withColumns(columns());
   }
 
-  /** Whether a name of input is that of standard input. */
+  /** Returns whether a name of input is that of standard input. */
   static boolean isStandardInput(String name) {
     return STANDARD_INPUT.equals(name);
   }

@@ -89,7 +89,7 @@ final class LatencyCommand implements Callable<Integer> {
     return ExitCode.OK;
   }
 
-  /** The times of all answers in nanoseconds, sorted. */
+  /** Returns the times of all answers in nanoseconds, sorted. */
   private long[] ask(Classifier classifier, List<Example> examples, double forSeconds)
       throws InterruptedException {
     long length = (long) (forSeconds * 1e9);

@@ -10,12 +10,14 @@ final class Launcher {
 
   private Launcher() {}
 
-  /** The command before the name of a subcommand: {@code java -jar FILE}, if it is a jar. */
+  /**
+   * Returns the command before the name of a subcommand: {@code java -jar FILE}, if it is a jar.
+   */
   static String command() {
     return command(System.getProperty("java.class.path"));
   }
 
-  /** The same by the class path. */
+  /** Returns the command for a class path. */
   static String command(String classPath) {
     boolean isJar = classPath.endsWith(".jar") && !classPath.contains(File.pathSeparator);
     return isJar ? "java -jar " + word(classPath) : "java -cp ... " + Main.class.getName();

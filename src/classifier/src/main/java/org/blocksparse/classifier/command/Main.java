@@ -102,7 +102,7 @@ public final class Main implements Callable<Integer> {
     }
   }
 
-  /** The message for too little memory: its use, and options that need less. */
+  /** Returns the message for too little memory: its use, and options that need less. */
   static String tooLittleMemory(OutOfMemoryError e, String... args) {
     String reason = String.valueOf(e.getMessage());
     boolean isHeap = !reason.startsWith(OF_NATIVE_MEMORY);
@@ -124,7 +124,7 @@ public final class Main implements Callable<Integer> {
   }
 
   /**
-   * The runner of a command.
+   * Returns the runner of a command.
    *
    * @param args if the first one names a command, no other is made: to look at the options of all
    *     takes a good part of the time that a short command needs
@@ -145,7 +145,7 @@ public final class Main implements Callable<Integer> {
         .setExecutionExceptionHandler((e, command, result) -> refuse(command, e));
   }
 
-  /** The problem of arguments; of unknown ones the first, since others follow from it. */
+  /** Returns the problem of arguments; of unknown ones the first, since others follow from it. */
   private static String messageOf(CommandLine.ParameterException e) {
     if (!(e instanceof CommandLine.UnmatchedArgumentException unmatched)) {
       return e.getMessage();
@@ -214,7 +214,7 @@ public final class Main implements Callable<Integer> {
                     "expected p@1, ndcg@5 or f1 but was '" + name + "'"));
   }
 
-  /** Without a subcommand: what there are. */
+  /** Prints the subcommands, since none was given. */
   @Override
   public Integer call() {
     streams.command().usage(streams.err());

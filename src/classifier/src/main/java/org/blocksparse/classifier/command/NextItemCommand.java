@@ -21,7 +21,7 @@ import picocli.CommandLine.Command;
     sortOptions = false,
     usageHelpWidth = 100)
 final class NextItemCommand implements Callable<Integer> {
-  /** Without a subcommand. */
+  /** Prints the subcommands, since none was given. */
   @Override
   public Integer call() {
     throw new InvalidInputException(

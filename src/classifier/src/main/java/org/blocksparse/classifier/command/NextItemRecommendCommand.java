@@ -114,7 +114,7 @@ final class NextItemRecommendCommand implements Callable<Integer> {
     return ExitCode.OK;
   }
 
-  /** The last sequence of each user: earlier sessions have ended. */
+  /** Returns the last sequence of each user: earlier sessions have ended. */
   private static List<Sequence> last(List<Sequence> sequences) {
     Map<String, Sequence> last = new LinkedHashMap<>();
     sequences.forEach(sequence -> last.put(sequence.user(), sequence));

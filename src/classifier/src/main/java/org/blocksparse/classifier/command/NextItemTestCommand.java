@@ -122,13 +122,13 @@ final class NextItemTestCommand implements Callable<Integer> {
     return sequence.items().subList(sequence.known(), sequence.items().size());
   }
 
-  /** The number of items to predict that are in their history. */
+  /** Returns the number of items to predict that are in their history. */
   private static long repeated(List<Sequence> judged) {
     long repeated = 0;
     Set<String> history = new HashSet<>();
     Sequence before = null;
     for (Sequence sequence : judged) {
-      // In a test by time, each sequence of a session begins with the one before.
+      // Each sequence of a session begins with the one before in a test by time.
       boolean isSameSession =
           before != null
               && ItemList.of(before.items()).isBeginningOf(ItemList.of(sequence.items()));

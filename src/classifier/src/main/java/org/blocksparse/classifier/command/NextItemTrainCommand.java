@@ -135,7 +135,7 @@ final class NextItemTrainCommand implements Callable<Integer> {
       try (log) {
         train(log, ctrlC);
       } catch (Exception e) {
-        // Here: after this, the program ends if Ctrl-C was pressed.
+        // The report is here, since after this the program ends if Ctrl-C was pressed.
         return Main.refuse(streams.command(), e);
       }
       return ExitCode.OK;

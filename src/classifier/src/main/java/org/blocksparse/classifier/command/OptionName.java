@@ -47,8 +47,8 @@ final class OptionName {
   private OptionName() {}
 
   /**
-   * A message of the library whose advice names options of the command. Advice is last, after a
-   * semicolon: what is before it may quote the user's input.
+   * Returns a message of the library whose advice names options of the command. Advice is last,
+   * after a semicolon: what is before it may quote the user's input.
    */
   static String inAdvice(String message) {
     int begin = message.lastIndexOf("; ");
@@ -62,7 +62,7 @@ final class OptionName {
     return message.substring(0, begin) + advice;
   }
 
-  /** The message where an option is refused, with its name on the command line. */
+  /** Returns the message where an option is refused, with its name on the command line. */
   static IllegalArgumentException in(IllegalArgumentException e) {
     Matcher refused = OF_JAVA.matcher(String.valueOf(e.getMessage()));
     if (!refused.find()) {
@@ -72,7 +72,7 @@ final class OptionName {
     return new IllegalArgumentException(message, e);
   }
 
-  /** The name on the command line of an option of {@link TrainingOptions}. */
+  /** Returns the name on the command line of an option of {@link TrainingOptions}. */
   static String of(String java) {
     String other = OTHERS.get(java);
     return other != null

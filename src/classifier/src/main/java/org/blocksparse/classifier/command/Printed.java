@@ -12,9 +12,9 @@ final class Printed {
   private static final String OF_ESCAPES = "nrtu\\";
 
   /**
-   * A name in which control characters, and what else ends a line or turns it around, are escaped
-   * as in Java. Its backslashes are, too, if it has any of these, or reads as if it had: so no two
-   * names are printed the same, and nearly all are as they are.
+   * Returns a name in which control characters, and what else ends a line or turns it around, are
+   * escaped as in Java. Its backslashes are, too, if it has any of these, or reads as if it had: so
+   * no two names are printed the same, and nearly all are as they are.
    */
   static String of(String name) {
     for (int i = 0; i < name.length(); i++) {
@@ -39,7 +39,9 @@ final class Printed {
         || turnsLines(c);
   }
 
-  /** Whether it sets the direction of what follows, up to the probabilities behind a name. */
+  /**
+   * Returns whether it sets the direction of what follows, up to the probabilities behind a name.
+   */
   private static boolean turnsLines(char c) {
     return (c >= '\u202a' && c <= '\u202e') || (c >= '\u2066' && c <= '\u2069');
   }

@@ -14,7 +14,7 @@ import java.util.function.Supplier;
  * between lines that this command prints.
  */
 final class ProgressLine implements AutoCloseable {
-  /** In place of a total: how much there is to do is not known. */
+  /** The mark, in place of a total, of work whose amount is not known. */
   static final long UNKNOWN = -1;
 
   private static final long LINE_INTERVAL = TimeUnit.SECONDS.toNanos(10);
@@ -58,7 +58,7 @@ final class ProgressLine implements AutoCloseable {
   }
 
   /**
-   * The same by another clock.
+   * Creates a line with another clock.
    *
    * @param clock in nanoseconds
    */
@@ -84,7 +84,7 @@ final class ProgressLine implements AutoCloseable {
   }
 
   /**
-   * So much is done; may be called often.
+   * Shows how much is done; may be called often.
    *
    * @param details are asked for when they are shown
    */

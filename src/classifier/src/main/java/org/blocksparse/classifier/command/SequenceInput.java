@@ -53,12 +53,12 @@ final class SequenceInput {
               + " timestamp:float.")
   private String time;
 
-  /** The format of a training. */
+  /** Returns the format of a training. */
   SequenceFormat format() {
     return format == null ? SequenceFormat.SEQUENCES : format;
   }
 
-  /** The columns of a training. */
+  /** Returns the columns of a training. */
   EventColumns columns() {
     return columns(EventColumns.defaults(), format());
   }
@@ -80,7 +80,7 @@ final class SequenceInput {
   }
 
   /**
-   * All sequences of a file to train on.
+   * Returns all sequences of a file to train on.
    *
    * @param until leaves out events from then on; null: no limit
    * @param sessionGap ends a sequence of a user; null: none does
@@ -93,14 +93,14 @@ final class SequenceInput {
     return read(file, until == null ? reader : reader.until(until), card);
   }
 
-  /** All sequences of a file to validate a training on. */
+  /** Returns all sequences of a file to validate a training on. */
   List<Sequence> readToValidate(String file, Duration sessionGap) throws IOException {
     return read(file, reader(format(), columns(), sessionGap), null);
   }
 
   /**
-   * All sequences of a file for a model, in the format that it was trained on; another one is
-   * rejected, as items would be users.
+   * Returns all sequences of a file for a model, in the format that it was trained on; another one
+   * is rejected, as items would be users.
    *
    * @param from as {@link SequenceReader} has it; null: no limit
    */

@@ -8,7 +8,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
 
-/** Where a command writes what it has to say. */
+/** The streams to which a command writes. */
 @Command // for picocli, which asks for some annotation of a mixin
 final class Streams {
   /** The message if output is lost: the disk is full, or a reader is gone. */

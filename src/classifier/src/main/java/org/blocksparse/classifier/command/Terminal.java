@@ -6,11 +6,11 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import java.io.Console;
 import java.nio.charset.Charset;
 
-/** Whether there is a terminal, to show a progress bar. */
+/** The terminal, if there is one, for a progress bar. */
 final class Terminal {
   private Terminal() {}
 
-  /** The charset of output: the terminal's, and elsewhere UTF-8. */
+  /** Returns the charset of output: the terminal's, and elsewhere UTF-8. */
   static Charset charset() {
     return isThere() ? System.console().charset() : UTF_8;
   }

@@ -15,7 +15,7 @@ record Threshold(OptionalDouble number) {
   private static final String BEST = "best";
 
   /**
-   * A threshold that a user gave.
+   * Returns a threshold that a user gave.
    *
    * @param least the lowest that it may be
    * @throws InvalidInputException if it is neither the word nor a number in [least, 1]
@@ -30,7 +30,7 @@ record Threshold(OptionalDouble number) {
         return new Threshold(OptionalDouble.of(number));
       }
     } catch (NumberFormatException e) {
-      // Told below, as a number that is outside.
+      // It is refused below, as a number outside the range.
     }
     throw new InvalidInputException(
         String.format(
@@ -42,7 +42,7 @@ record Threshold(OptionalDouble number) {
   }
 
   /**
-   * The probability.
+   * Returns the probability.
    *
    * @throws InvalidInputException if it is that of the model, which has none
    */

@@ -311,7 +311,7 @@ final class TrainCommand implements Callable<Integer> {
       try (log) {
         train(Optional.ofNullable(initial), log, ctrlC, png);
       } catch (Exception e) {
-        // Here: after this, the program ends if Ctrl-C was pressed.
+        // The report is here, since after this the program ends if Ctrl-C was pressed.
         return Main.refuse(streams.command(), e);
       }
       return ExitCode.OK;
@@ -356,7 +356,7 @@ final class TrainCommand implements Callable<Integer> {
         "--min-count: expected no --shared-rows as well, with which nothing is left out");
   }
 
-  /** An empty line; where examples are learned, it has nothing to learn. */
+  /** Returns an empty line; where examples are learned, it has nothing to learn. */
   private static boolean isBlank(Example example) {
     return example.isText() && example.labels().isEmpty() && example.text().isBlank();
   }
@@ -503,7 +503,7 @@ final class TrainCommand implements Callable<Integer> {
     }
   }
 
-  /** A range, as 3-5, one number, or none. */
+  /** Returns a range, as 3-5, one number, or none. */
   private TrainingOptions withCharNgrams(TrainingOptions options) {
     if (charNgrams.equals("none")) {
       return options.withCharNgrams(0, 0);

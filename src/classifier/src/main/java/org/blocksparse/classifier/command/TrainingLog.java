@@ -66,14 +66,14 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     this.tuningSeconds = tuningSeconds;
   }
 
-  /** A log of the trainings of a {@link NextItem}, each of which may end early. */
+  /** Returns a log of the trainings of a {@link NextItem}, each of which may end early. */
   static TrainingLog ofNextItem(PrintWriter out, PrintWriter err) {
     TrainingLog log = new TrainingLog(out, err, false, NextItem.CUTOFF, 0);
     log.hasSeveralTrainings = true;
     return log;
   }
 
-  /** From now on the examples are read that are learned from. */
+  /** Begins the reading of the examples that are learned from. */
   void beginReading() {
     began = System.nanoTime();
   }
@@ -305,7 +305,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     err.flush();
   }
 
-  /** Whether there is a model that is better than none; may be asked by any thread. */
+  /** Returns whether there is a model that is better than none; may be asked by any thread. */
   boolean hasLearned() {
     return hasLearned;
   }

@@ -8,13 +8,13 @@ import java.util.Arrays;
  * grows is there twice while it does.
  */
 public final class ChunkedIntList {
-  /** So many there can be. */
+  /** The most numbers that a list can have. */
   public static final int MOST = 1 << 30;
 
   private static final int FIRST = 1 << 10;
 
   /**
-   * Such an array is no large object to any collector of Java, which would give it whole regions.
+   * The bits of an index within an array, which is no large object to any collector of Java: a large one would get whole regions.
    */
   private static final int ARRAY_BITS = 16;
 
@@ -22,7 +22,7 @@ public final class ChunkedIntList {
 
   private final int most;
 
-  /** Only the first one is ever shorter than {@link #ARRAY}. Null: none so far. */
+  /** The arrays, of which only the first one is ever shorter than {@link #ARRAY}; null if there is none so far. */
   private int[][] arrays = {new int[FIRST]};
 
   private int size;
@@ -31,12 +31,12 @@ public final class ChunkedIntList {
     this(MOST);
   }
 
-  /** A list of at most that many numbers. */
+  /** Creates a list of at most that many numbers. */
   public ChunkedIntList(int most) {
     this.most = most;
   }
 
-  /** There are as many as there can be. */
+  /** Thrown by a list that can take no more numbers. */
   public static final class FullException extends RuntimeException {
     private static final long serialVersionUID = 1;
   }
@@ -62,7 +62,7 @@ public final class ChunkedIntList {
     size++;
   }
 
-  /** The array that the next number is added to. */
+  /** Returns the array that the next number is added to. */
   private int[] arrayWithRoom() {
     int last = size >>> ARRAY_BITS;
     if (last == arrays.length) {
@@ -86,12 +86,12 @@ public final class ChunkedIntList {
     arrays = Arrays.copyOf(arrays, Math.max(1, (newSize + ARRAY - 1) >>> ARRAY_BITS));
   }
 
-  /** The floats whose bits these are. */
+  /** Returns the floats whose bits these are. */
   public float[] toFloats() {
     return toFloats(toArray());
   }
 
-  /** The floats whose bits numbers are. */
+  /** Returns the floats whose bits numbers are. */
   public static float[] toFloats(int[] bits) {
     float[] floats = new float[bits.length];
     for (int i = 0; i < bits.length; i++) {

@@ -46,7 +46,7 @@ enum Compression {
   }
 
   /**
-   * The compression at the beginning of a stream. Takes no more bytes out of it than needed to
+   * Returns the compression at the beginning of a stream. Takes no more bytes out of it than needed to
    * know: one who has sent an empty line may send the next one after the answer.
    *
    * @param in a stream that can be reset by {@link #MOST_BYTES}; it is where it was
@@ -66,7 +66,7 @@ enum Compression {
     return found;
   }
 
-  /** The compression that begins with the bytes from begin to end; empty if none does. */
+  /** Returns the compression that begins with the bytes from begin to end; empty if none does. */
   static Optional<Compression> of(byte[] bytes, int begin, int end) {
     return of(new String(bytes, begin, Math.min(MOST_BYTES, end - begin), ISO_8859_1));
   }
@@ -83,7 +83,7 @@ enum Compression {
   }
 
   /**
-   * The decompressed bytes.
+   * Returns the decompressed bytes.
    *
    * @param in begins with the magic number; it is closed with the result
    * @throws IOException if it is damaged, needs too much memory, or a library is missing
@@ -109,7 +109,7 @@ enum Compression {
     }
   }
 
-  /** The message for examples that still begin so after decompression. */
+  /** Returns the message for examples that still begin so after decompression. */
   String problemOfTwice() {
     return "is compressed by "
         + program

@@ -27,12 +27,12 @@ public final class Example {
     this.values = values;
   }
 
-  /** A text with its labels. */
+  /** Returns a text with its labels. */
   public static Example ofText(String text, String... labels) {
     return ofText(text, Arrays.asList(requireNonNull(labels, "labels")));
   }
 
-  /** A text with its labels. */
+  /** Returns a text with its labels. */
   public static Example ofText(String text, List<String> labels) {
     return new Example(labels, requireNonNull(text, "text"), null, null);
   }
@@ -62,7 +62,7 @@ public final class Example {
     return summed(indices, values, labels);
   }
 
-  /** An example that has each index once, ascending: lengths of values are those of vectors. */
+  /** Returns an example that has each index once, ascending: lengths of values are those of vectors. */
   private static Example summed(int[] indices, float[] values, List<String> labels) {
     long[] sorted = new long[indices.length]; // by index, then by place
     Arrays.setAll(sorted, i -> (long) indices[i] << 32 | i);
@@ -85,18 +85,18 @@ public final class Example {
     return new Example(labels, null, Arrays.copyOf(distinct, size), Arrays.copyOf(sums, size));
   }
 
-  /** The right labels; empty if they are not known. */
+  /** Returns the right labels; empty if they are not known. */
   public List<String> labels() {
     return labels;
   }
 
-  /** Whether this is a text; if not, it has features. */
+  /** Returns whether this is a text; if not, it has features. */
   public boolean isText() {
     return text != null;
   }
 
   /**
-   * The text.
+   * Returns the text.
    *
    * @throws IllegalStateException if this is not a text
    */

@@ -23,7 +23,7 @@ public record ExampleColumns(String text, String label, String labelSeparator) {
     }
   }
 
-  /** The columns {@code text} and {@code label}, which has one label. */
+  /** Returns the columns {@code text} and {@code label}, which has one label. */
   public static ExampleColumns defaults() {
     return DEFAULTS;
   }

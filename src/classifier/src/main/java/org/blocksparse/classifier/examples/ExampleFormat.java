@@ -26,7 +26,7 @@ public enum ExampleFormat {
    */
   AUTO;
 
-  /** The format of records; empty for lines. */
+  /** Returns the format of records; empty for lines. */
   public Optional<RecordFormat> records() {
     return switch (this) {
       case CSV -> Optional.of(RecordFormat.CSV);

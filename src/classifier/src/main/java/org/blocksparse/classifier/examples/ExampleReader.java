@@ -36,7 +36,7 @@ public final class ExampleReader implements AutoCloseable {
   /** The default prefix of words of a text that are labels. */
   public static final String DEFAULT_LABEL_PREFIX = "__label__";
 
-  /** So many lines, and characters in them, are looked at for one that shows the format. */
+  /** The most lines, and characters in them, that are searched for one that shows the format. */
   private static final int MOST_LINES_AHEAD = 1000;
 
   /** Small beside the longest line, which may come last. */
@@ -183,13 +183,13 @@ public final class ExampleReader implements AutoCloseable {
     return this;
   }
 
-  /** The format; {@link ExampleFormat#AUTO} before lines show it. */
+  /** Returns the format; {@link ExampleFormat#AUTO} before lines show it. */
   public ExampleFormat format() {
     return format;
   }
 
   /**
-   * The format of records that the first line looks like, where it is read as a text without a
+   * Returns the format of records that the first line looks like, where it is read as a text without a
    * label: the header of CSV, or an object of JSON. Empty if there is none.
    */
   public Optional<RecordFormat> similarFormat() {
@@ -197,7 +197,7 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   /**
-   * The next example; empty at the end. An empty line is an example without labels and features, so
+   * Returns the next example; empty at the end. An empty line is an example without labels and features, so
    * that predictions match lines. If no line shows the format, empty lines are skipped.
    *
    * @throws InvalidInputException if a line cannot be read and is not to be skipped
@@ -346,12 +346,12 @@ public final class ExampleReader implements AutoCloseable {
     return line.number == 1 && LineParser.examplesOfHeader(line.text).isPresent();
   }
 
-  /** The example of the last line; empty if the line has none, or was skipped. */
+  /** Returns the example of the last line; empty if the line has none, or was skipped. */
   public Optional<Example> example() {
     return Optional.ofNullable(example);
   }
 
-  /** The example of a line; null if it is a header, or empty and of no format. */
+  /** Returns the example of a line; null if it is a header, or empty and of no format. */
   private Example exampleOrNull(Line line) throws LineParser.BadLineException {
     if (line.problem != null) {
       throw line.problem;
@@ -383,7 +383,7 @@ public final class ExampleReader implements AutoCloseable {
   private void leaveOut(Line line, String why) {
     boolean isDoubtful = line.problem == null && !doubt.isEmpty();
     String problem = name + ": line " + line.number + ": " + why + (isDoubtful ? doubt : "");
-    // Where the format is not known, all lines would be left out.
+    // If the format is not known, all lines would be left out.
     boolean helps = format != ExampleFormat.AUTO;
     leaveOut(problem, helps ? (isDoubtful ? ", else " : "; ") + SKIPPING : "");
   }
@@ -397,7 +397,7 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   /**
-   * Whether the next line is in memory, so that reading it does not wait. False until the format is
+   * Returns whether the next line is in memory, so that reading it does not wait. False until the format is
    * known, for which up to a thousand lines are read.
    */
   public boolean ready() {
@@ -405,7 +405,7 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   /**
-   * All examples that follow. An {@link IOException} is wrapped in an {@link UncheckedIOException}.
+   * Returns all examples that follow. An {@link IOException} is wrapped in an {@link UncheckedIOException}.
    */
   public Stream<Example> examples() {
     Iterator<Example> iterator =
@@ -438,7 +438,7 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   /**
-   * A prefix that differs from the label prefix by few letters, in one of the first texts, which
+   * Returns a prefix that differs from the label prefix by few letters, in one of the first texts, which
    * has no label. If no example has a label, it probably is the right prefix. Empty if there is
    * none.
    */
@@ -446,23 +446,23 @@ public final class ExampleReader implements AutoCloseable {
     return Optional.ofNullable(similarLabelPrefix);
   }
 
-  /** The number of the line where the last example begins. */
+  /** Returns the number of the line where the last example begins. */
   public long line() {
     return line;
   }
 
-  /** The number of lines so far that could not be read and were skipped. */
+  /** Returns the number of lines so far that could not be read and were skipped. */
   public long badLines() {
     return badLines;
   }
 
-  /** The problem of the first line that was skipped; empty if none was. */
+  /** Returns the problem of the first line that was skipped; empty if none was. */
   public Optional<String> firstProblem() {
     return Optional.ofNullable(firstProblem);
   }
 
   /**
-   * The problem of the number of examples in the header of a sparse file; empty if the number is
+   * Returns the problem of the number of examples in the header of a sparse file; empty if the number is
    * right, if there is no header, or before the end. The number may include empty lines.
    */
   public Optional<String> problemOfHeader() {

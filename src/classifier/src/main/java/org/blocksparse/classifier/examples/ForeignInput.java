@@ -22,7 +22,7 @@ enum ForeignInput {
   private final String command;
 
   /**
-   * A kind.
+   * Creates a kind.
    *
    * @param beginning of its bytes, each as the character of its number
    * @param command what makes a text of it
@@ -41,7 +41,7 @@ enum ForeignInput {
         .findFirst();
   }
 
-  /** Its problem and the remedy. */
+  /** Returns the problem of this input and the remedy. */
   String problem() {
     return "is " + what + "; expected text in UTF-8, as <(" + command + " FILE) gives";
   }

@@ -99,7 +99,7 @@ final class GzipStream extends InputStream {
   }
 
   /**
-   * Whether another member follows; the zeros with which tapes and disks are filled up are none.
+   * Returns whether another member follows; the zeros with which tapes and disks are filled up are none.
    */
   private boolean hasNextMember() throws IOException {
     while (begin < end || hasMore()) {
@@ -155,7 +155,7 @@ final class GzipStream extends InputStream {
     }
   }
 
-  /** To what follows the zero at its end. */
+  /** Skips to what follows the zero at the end of a text. */
   private void skipText() throws IOException {
     while (readByte() != 0) {}
   }

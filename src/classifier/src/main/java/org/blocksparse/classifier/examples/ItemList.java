@@ -20,7 +20,7 @@ public final class ItemList extends AbstractList<String> implements RandomAccess
     this.size = size;
   }
 
-  /** The list itself, or a copy. */
+  /** Returns the list itself, or a copy. */
   public static ItemList of(List<String> items) {
     if (items instanceof ItemList list) {
       return list;
@@ -32,17 +32,17 @@ public final class ItemList extends AbstractList<String> implements RandomAccess
     return new ItemList(copy, copy.length);
   }
 
-  /** The first items. */
+  /** Returns the first items. */
   public ItemList first(int count) {
     return new ItemList(items, Objects.checkIndex(count, size + 1));
   }
 
-  /** The list whose beginning this is, or itself. */
+  /** Returns the list whose beginning this is, or itself. */
   public ItemList whole() {
     return new ItemList(items, items.length);
   }
 
-  /** Whether it shares the memory of another, which is not shorter. */
+  /** Returns whether it shares the memory of another, which is not shorter. */
   public boolean isBeginningOf(ItemList other) {
     return items == other.items && size <= other.size;
   }

@@ -60,12 +60,12 @@ public final class LineParser {
     this.dropsLabels = dropsLabels;
   }
 
-  /** One that drops labels, which may then be anything. */
+  /** Returns a parser that drops labels, which may then be anything. */
   LineParser withoutLabels() {
     return new LineParser(labelPrefix, true);
   }
 
-  /** A prefix that words can begin with, and that the file of a model can hold. */
+  /** Returns a prefix that words can begin with, and that the file of a model can hold. */
   public static String requireLabelPrefix(String labelPrefix) {
     if (labelPrefix.isEmpty()) {
       throw new IllegalArgumentException("labelPrefix: expected at least one character");
@@ -96,7 +96,7 @@ public final class LineParser {
     }
   }
 
-  /** Whether a word of a line begins with the prefix of labels, as in a text. */
+  /** Returns whether a word of a line begins with the prefix of labels, as in a text. */
   boolean hasLabelOfText(String line) {
     for (int at = 0; (at = line.indexOf(labelPrefix, at)) >= 0; at++) {
       if (beginsWord(line, at)) {
@@ -106,7 +106,7 @@ public final class LineParser {
     return false;
   }
 
-  /** Whether nothing but features follows the labels, at least one. */
+  /** Returns whether nothing but features follows the labels, at least one. */
   static boolean hasFeaturesOnly(String line) {
     String text = line.stripTrailing();
     int begin = nextWord(text, beginsWithLabels(text) ? endOfWord(text, 0) : 0);
@@ -126,7 +126,7 @@ public final class LineParser {
     return c == ' ' || c == '\t';
   }
 
-  /** Where a word of features begins, there or after it; the end of the line if none does. */
+  /** Returns where a word of features begins, there or after it; the end of the line if none does. */
   private static int nextWord(String line, int from) {
     int at = from;
     while (at < line.length() && isBlank(line.charAt(at))) {
@@ -143,7 +143,7 @@ public final class LineParser {
     return at;
   }
 
-  /** Whether what a line begins with is neither a blank nor a feature. */
+  /** Returns whether what a line begins with is neither a blank nor a feature. */
   private static boolean beginsWithLabels(String line) {
     for (int at = 0; at < line.length() && !isBlank(line.charAt(at)); at++) {
       if (line.charAt(at) == ':') {
@@ -170,7 +170,7 @@ public final class LineParser {
             + advice);
   }
 
-  /** The format of records whose first line this looks like; null if it is none. */
+  /** Returns the format of records whose first line this looks like; null if it is none. */
   static RecordFormat similarRecords(String line, ExampleColumns columns) {
     if (line.startsWith("{") && line.endsWith("}") && line.contains("\":")) {
       return RecordFormat.JSONL;
@@ -195,7 +195,7 @@ public final class LineParser {
   }
 
   /**
-   * The beginning of a line that may be its label prefix, with few edits between it and the prefix
+   * Returns the beginning of a line that may be its label prefix, with few edits between it and the prefix
    * that was given: {@code __lable__} for {@code __label__}.
    */
   Optional<String> similarPrefix(String line) {
@@ -212,7 +212,7 @@ public final class LineParser {
     return NearestName.of(labelPrefix, candidates);
   }
 
-  /** The number of examples, if this is the header: it, that of features and that of labels. */
+  /** Returns the number of examples, if this is the header: it, that of features and that of labels. */
   static OptionalLong examplesOfHeader(String line) {
     Matcher header = HEADER.matcher(line);
     return header.matches()
@@ -220,7 +220,7 @@ public final class LineParser {
         : OptionalLong.empty();
   }
 
-  /** The beginning of a text that may be anything, for a message. */
+  /** Returns the beginning of a text that may be anything, for a message. */
   public static String shown(String text) {
     String begin = text.length() <= MOST_SHOWN ? text : text.substring(0, MOST_SHOWN) + "...";
     return CONTROL.matcher(begin).replaceAll("?");
@@ -331,7 +331,7 @@ public final class LineParser {
     return at == 0 || isSpace(line.charAt(at - 1));
   }
 
-  /** The words of a line, such as names of items. Other white space than of ASCII may be in one. */
+  /** Returns the words of a line, such as names of items. Other white space than of ASCII may be in one. */
   static List<String> words(String line) {
     List<String> words = new ArrayList<>();
     for (int begin = 0, end; begin < line.length(); begin = end + 1) {
@@ -347,7 +347,7 @@ public final class LineParser {
   }
 
   /**
-   * Whether a character ends a label. Other white space, which {@link org.blocksparse.classifier.features.FeatureExtractor} knows, may
+   * Returns whether a character ends a label. Other white space, which {@link org.blocksparse.classifier.features.FeatureExtractor} knows, may
    * be in one.
    */
   private static boolean isSpace(char c) {
@@ -407,7 +407,7 @@ public final class LineParser {
   }
 
   /**
-   * Whether only what decimal numbers are written with is before and after the colon. Java reads
+   * Returns whether only what decimal numbers are written with is before and after the colon. Java reads
    * more than those: hexadecimal ones, digits of any script, and a type after the digits.
    */
   private static boolean isDecimal(String feature, int colon) {

@@ -44,18 +44,18 @@ final class LineReader implements AutoCloseable {
     return lines;
   }
 
-  /** Whether the last line has bytes that are not UTF-8. */
+  /** Returns whether the last line has bytes that are not UTF-8. */
   boolean isMalformed() {
     return malformed;
   }
 
-  /** Whether the whole of the next line is in memory. */
+  /** Returns whether the whole of the next line is in memory. */
   boolean ready() {
     return unread != null || lineFeed(begin) >= 0;
   }
 
   /**
-   * The next line; null at the end.
+   * Returns the next line; null at the end.
    *
    * @throws BadLineException if it has more than {@link #MOST_BYTES}, and the next one is the one
    *     after it
@@ -106,7 +106,7 @@ final class LineReader implements AutoCloseable {
     unread = line;
   }
 
-  /** The number of bytes of a line that ends there, or so far. */
+  /** Returns the number of bytes of a line that ends there, or so far. */
   private int length(int last) {
     boolean isReturn = last > begin && buffer[last - 1] == '\r';
     return last - begin - (isReturn ? 1 : 0);
@@ -118,7 +118,7 @@ final class LineReader implements AutoCloseable {
   }
 
   /**
-   * Whether a line has replacement characters that the decoder made. A replacement character of the
+   * Returns whether a line has replacement characters that the decoder made. A replacement character of the
    * file is always the same three bytes, since the first of them continues nothing.
    */
   private boolean isMalformed(String line, int length) {

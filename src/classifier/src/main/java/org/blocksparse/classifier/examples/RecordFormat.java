@@ -27,7 +27,7 @@ public enum RecordFormat {
     this.ending = Pattern.compile(".*\\.(" + extensions + ")(\\.(gz|zst|xz|bz2))?");
   }
 
-  /** The format that the extension of a file names; empty if it names none. */
+  /** Returns the format that the extension of a file names; empty if it names none. */
   public static Optional<RecordFormat> ofName(String file) {
     String name = file.toLowerCase(Locale.ROOT);
     return Arrays.stream(values()).filter(f -> f.ending.matcher(name).matches()).findFirst();

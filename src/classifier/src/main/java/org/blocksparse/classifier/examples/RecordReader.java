@@ -72,18 +72,18 @@ final class RecordReader {
     this.fields = List.copyOf(fields);
   }
 
-  /** The number of the line where the last record begins. */
+  /** Returns the number of the line where the last record begins. */
   long line() {
     return line;
   }
 
-  /** Whether the last record has bytes that are not UTF-8. */
+  /** Returns whether the last record has bytes that are not UTF-8. */
   boolean isMalformed() {
     return malformed;
   }
 
   /**
-   * The values of each field in the next record: none where the record lacks the field, one, or
+   * Returns the values of each field in the next record: none where the record lacks the field, one, or
    * those of an array of JSON. Null at the end.
    *
    * @throws BadLineException if the record cannot be read; the following call returns the next one
@@ -133,7 +133,7 @@ final class RecordReader {
   }
 
   /**
-   * The column of a field in a header; -1: it has none, and the field is not required.
+   * Returns the column of a field in a header; -1: it has none, and the field is not required.
    *
    * @throws InvalidInputException if it has none, or several
    */
@@ -164,7 +164,7 @@ final class RecordReader {
     return found.isEmpty() ? -1 : header.indexOf(found.get(0));
   }
 
-  /** The next record; null at the end. */
+  /** Returns the next record; null at the end. */
   private CSVRecord nextRow() throws IOException, BadLineException {
     text.beginRecord();
     try {
@@ -302,7 +302,7 @@ final class RecordReader {
    * as its last line is.
    */
   private final class Text extends Reader {
-    /** With its line feed; null: the next one is to be read. */
+    /** The line with its line feed; null if the next one is to be read. */
     private String current;
 
     private int at;
@@ -314,7 +314,7 @@ final class RecordReader {
     private boolean isMalformed;
     private boolean isEnded;
 
-    /** The first line that is not empty, which is read again; empty if there is none. */
+    /** Returns the first line that is not empty, which is read again; empty if there is none. */
     String begin() throws IOException, BadLineException {
       beginRecord();
       try {

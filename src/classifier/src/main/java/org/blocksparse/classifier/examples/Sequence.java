@@ -29,22 +29,22 @@ public record Sequence(String user, List<String> items, int targets) {
     }
   }
 
-  /** A sequence whose last item a test predicts. */
+  /** Creates a sequence whose last item a test predicts. */
   public Sequence(String user, List<String> items) {
     this(user, items, 1);
   }
 
-  /** The last item; there is one. */
+  /** Returns the last item; there is one. */
   public String last() {
     return items.get(items.size() - 1);
   }
 
-  /** The number of items before those that a test predicts. */
+  /** Returns the number of items before those that a test predicts. */
   public int known() {
     return Math.max(0, items.size() - targets);
   }
 
-  /** The items but those that a test predicts. */
+  /** Returns the items but those that a test predicts. */
   public Sequence withoutLast() {
     return new Sequence(user, ItemList.of(items).first(known()));
   }

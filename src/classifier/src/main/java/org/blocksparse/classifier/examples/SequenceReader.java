@@ -52,7 +52,7 @@ public final class SequenceReader {
   private final double from;
   private final double until;
 
-  /** In seconds; infinite: a user has one sequence. */
+  /** The gap between sessions in seconds; infinite if a user has one sequence. */
   private final double sessionGap;
 
   private final boolean refusesEvents;
@@ -72,7 +72,7 @@ public final class SequenceReader {
     this.refusesEvents = refusesEvents;
   }
 
-  /** A reader of a format. */
+  /** Returns a reader of a format. */
   public static SequenceReader of(SequenceFormat format) {
     return new SequenceReader(
         format,
@@ -84,7 +84,7 @@ public final class SequenceReader {
   }
 
   /**
-   * A reader of sequences for a test by time: each ends with an event from a time on, and begins
+   * Returns a reader of sequences for a test by time: each ends with an event from a time on, and begins
    * with all events of its user before that. Users without such an event are left out, and a user
    * with n of them has n sequences.
    *
@@ -96,7 +96,7 @@ public final class SequenceReader {
   }
 
   /**
-   * A reader that leaves out events from a time on.
+   * Returns a reader that leaves out events from a time on.
    *
    * @throws IllegalArgumentException unless the time is finite and the format is events
    */
@@ -106,7 +106,7 @@ public final class SequenceReader {
   }
 
   /**
-   * A reader of events with a header, or of objects of JSON Lines, with other names of columns.
+   * Returns a reader of events with a header, or of objects of JSON Lines, with other names of columns.
    *
    * @throws IllegalArgumentException unless the format is events
    */
@@ -119,7 +119,7 @@ public final class SequenceReader {
   }
 
   /**
-   * A reader that begins a new sequence of a user where the gap between two events is larger than
+   * Returns a reader that begins a new sequence of a user where the gap between two events is larger than
    * this one. Dates have seconds, and so have numbers below 1e11. From there on, numbers are
    * milliseconds, from 1e14 on microseconds, and from 1e17 on nanoseconds.
    *
@@ -150,7 +150,7 @@ public final class SequenceReader {
   }
 
   /**
-   * A reader of sequences that refuses what looks like events: each line has as many words, three
+   * Returns a reader of sequences that refuses what looks like events: each line has as many words, three
    * or four, the last is a number, and some user has several lines. For a format that is a default,
    * and that no user has named.
    */
@@ -222,7 +222,7 @@ public final class SequenceReader {
 
     private long linesOfUsers;
 
-    /** Whether some time is a date: then all are seconds. */
+    /** True if some time is a date: then all are seconds. */
     private boolean hasDates;
 
     /** The places of user, item and time among the words of an event. */
@@ -311,7 +311,7 @@ public final class SequenceReader {
           || Double.isNaN(timeOrNaN(words.get(2)));
     }
 
-    /** The format of events with a header, or of objects; empty if spaces separate words. */
+    /** Returns the format of events with a header, or of objects; empty if spaces separate words. */
     private static Optional<RecordFormat> records(String first) {
       if (first.stripLeading().startsWith("{")) {
         return Optional.of(RecordFormat.JSONL);
@@ -465,7 +465,7 @@ public final class SequenceReader {
       }
     }
 
-    /** The size of the last basket of a history; else 1. */
+    /** Returns the size of the last basket of a history; else 1. */
     private int targets(List<Event> all) {
       if (format != SequenceFormat.HISTORIES || all.isEmpty()) {
         return 1;

@@ -24,7 +24,7 @@ record FastTextArguments(
   /** The work for a text is proportional to the lengths of n-grams: a file must not ask for any. */
   private static final int LONGEST = 100;
 
-  /** By their numbers in the file, from 1 on. */
+  /** The constants are in the order of their numbers in the file, from 1 on. */
   enum Loss {
     HS,
     NS,
@@ -32,14 +32,14 @@ record FastTextArguments(
     OVA
   }
 
-  /** By their numbers in the file, from 1 on. */
+  /** The constants are in the order of their numbers in the file, from 1 on. */
   enum Model {
     CBOW,
     SKIPGRAM,
     SUPERVISED
   }
 
-  /** Whether a file begins as those of fastText do. */
+  /** Returns whether a file begins as those of fastText do. */
   static boolean begin(FastTextInput in) throws IOException {
     return in.remaining() >= Integer.BYTES && in.int32("magic number") == MAGIC;
   }

@@ -156,23 +156,23 @@ public final class FastTextDictionary {
     return keptBuckets != null;
   }
 
-  /** The number of rows of the table. */
+  /** Returns the number of rows of the table. */
   long rows() {
     return (long) words + (isPruned() ? rowsOfBuckets.length : arguments.bucket());
   }
 
-  /** How often each label occurred in the training. */
+  /** Returns how often each label occurred in the training. */
   long[] labelCounts() {
     return labelCounts;
   }
 
-  /** A word in UTF-8. */
+  /** Returns a word in UTF-8. */
   byte[] word(int number) {
     return Arrays.copyOfRange(text, begin(number), ends[number]);
   }
 
   /**
-   * A label.
+   * Returns a label.
    *
    * @throws CharacterCodingException if it is not UTF-8
    */
@@ -186,7 +186,7 @@ public final class FastTextDictionary {
     return entry == 0 ? 0 : ends[entry - 1];
   }
 
-  /** Where an entry is, or where it would be. At most half of the slots are taken. */
+  /** Returns where an entry is, or where it would be. At most half of the slots are taken. */
   private int slot(byte[] bytes, int begin, int end) {
     long hash = (long) end - begin;
     for (int at = begin; at < end; at++) {
@@ -302,7 +302,7 @@ public final class FastTextDictionary {
     return (b & 0xC0) == 0x80;
   }
 
-  /** The unsigned remainder of a hash, without a division (Lemire et al., 2019). */
+  /** Returns the unsigned remainder of a hash, without a division (Lemire et al., 2019). */
   private int bucket(int hash) {
     long fraction = reciprocal * Integer.toUnsignedLong(hash);
     long high = Math.multiplyHigh(fraction, arguments.bucket());

@@ -38,12 +38,12 @@ final class FastTextInput implements Closeable {
     return new FileFormatException(file, field, reason);
   }
 
-  /** The bytes of the file. */
+  /** Returns the bytes of the file. */
   long size() {
     return size;
   }
 
-  /** The bytes that are not read yet. */
+  /** Returns the bytes that are not read yet. */
   long remaining() {
     return buffer.remaining() + unread;
   }
@@ -100,7 +100,7 @@ final class FastTextInput implements Closeable {
     return value == 1;
   }
 
-  /** A number in [least, most]. */
+  /** Returns a number in [least, most]. */
   int int32(String field, int least, int most) throws IOException {
     int value = int32(field);
     if (value < least || value > most) {

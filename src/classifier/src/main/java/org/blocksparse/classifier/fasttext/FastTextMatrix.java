@@ -63,14 +63,14 @@ record FastTextMatrix(
     }
   }
 
-  /** All of it, (rows, columns). */
+  /** Returns the whole matrix, (rows, columns). */
   FloatTensor floats() throws IOException {
     FloatTensor floats = FloatTensor.zeros(rows, columns);
     return filled(
         floats, (row, count, piece) -> floats.put((long) row * columns, piece, 0, count * columns));
   }
 
-  /** The weights of a layer with one class, (1, columns, rows). */
+  /** Returns the weights of a layer with one class, (1, columns, rows). */
   FloatTensor transposed() throws IOException {
     FloatTensor weights = FloatTensor.zeros(1, columns, rows);
     float[] column = new float[Math.min(rows, Math.max(1, PIECE / columns))];
@@ -97,7 +97,7 @@ record FastTextMatrix(
   }
 
   /**
-   * All of it, row by row.
+   * Returns the whole matrix, row by row.
    *
    * @throws FileFormatException if it is larger than an array
    */

@@ -51,7 +51,7 @@ public final class FastTextModel implements AutoCloseable {
     this.tree = tree;
   }
 
-  /** Whether a file begins as those of fastText do. */
+  /** Returns whether a file begins as those of fastText do. */
   public static boolean isIn(Path file) throws IOException {
     try (FastTextInput in = new FastTextInput(file)) {
       return FastTextArguments.begin(in);
@@ -155,7 +155,7 @@ public final class FastTextModel implements AutoCloseable {
   }
 
   /**
-   * The most probable labels of rows.
+   * Returns the most probable labels of rows.
    *
    * @param filter the outputs that are allowed
    * @param allowed the same as bits, or null for all outputs; asked only by hierarchical softmax
@@ -170,7 +170,7 @@ public final class FastTextModel implements AutoCloseable {
     }
   }
 
-  /** All labels of rows with at least some probability. */
+  /** Returns all labels of rows with at least some probability. */
   public Ranking atLeast(SparseRows of, double probability) {
     try (FloatTensor x = table.bag().apply(of)) {
       if (tree != null) {

@@ -18,7 +18,7 @@ final class FastTextSigmoid {
 
   private FastTextSigmoid() {}
 
-  /** The same labels with this sigmoid, without those below a probability. */
+  /** Returns these labels with this sigmoid, without those below a probability. */
   static Ranking of(Ranking exact, Labels labels, double least) {
     int[][] outputs = new int[exact.batch()][];
     float[][] logProbabilities = new float[outputs.length][];

@@ -63,7 +63,7 @@ final class FastTextTree {
   }
 
   /**
-   * The most probable labels, best first.
+   * Returns the most probable labels, best first.
    *
    * @param x rows of features
    * @param row the one of x
@@ -114,7 +114,7 @@ final class FastTextTree {
     return found;
   }
 
-  /** In four sums, which a processor computes at the same time. */
+  /** Returns a dot product by four sums, which a processor computes at the same time. */
   private double dot(float[] x, int beginOfX, int begin) {
     float sum0 = 0;
     float sum1 = 0;

@@ -87,18 +87,18 @@ public final class FastTextVectors implements AutoCloseable {
     return new FastTextVectors(arguments, dictionary, bag, isQuantized);
   }
 
-  /** The size of a vector. */
+  /** Returns the size of a vector. */
   public int dimension() {
     return bag.features();
   }
 
-  /** The number of words that have a row of their own. */
+  /** Returns the number of words that have a row of their own. */
   public int words() {
     return dictionary.words();
   }
 
   /**
-   * A word, the most frequent ones first. Bytes that are not UTF-8 are replaced.
+   * Returns a word, the most frequent ones first. Bytes that are not UTF-8 are replaced.
    *
    * @throws IndexOutOfBoundsException if the number is outside [0, {@link #words})
    */
@@ -107,16 +107,16 @@ public final class FastTextVectors implements AutoCloseable {
   }
 
   /**
-   * The table: rows of words, then those that parts of words and words in a row share. Its sums are
-   * means. It belongs to these vectors; {@link EmbeddingBag#copy} makes one to train.
+   * Returns the table: rows of words, then those that parts of words and words in a row share. Its
+   * sums are means. It belongs to these vectors; {@link EmbeddingBag#copy} makes one to train.
    */
   public EmbeddingBag bag() {
     return bag;
   }
 
   /**
-   * The rows of the {@linkplain #bag table} that each word has, with the caller to close them. A
-   * word without any has an empty row, whose vector is 0.
+   * Returns the rows of the {@linkplain #bag table} that each word has, with the caller to close
+   * them. A word without any has an empty row, whose vector is 0.
    */
   public SparseRows rows(List<String> words) {
     return rows(words, dictionary::addWord);
@@ -140,7 +140,7 @@ public final class FastTextVectors implements AutoCloseable {
     return SparseRows.of(offsets, rows.toArray());
   }
 
-  /** The vectors of words, (words, dimension), as fastText's {@code print-word-vectors}. */
+  /** Returns the vectors of words, (words, dimension), as fastText's {@code print-word-vectors}. */
   public FloatTensor ofWords(List<String> words) {
     try (SparseRows rows = rows(words)) {
       return bag.apply(rows);
@@ -148,9 +148,9 @@ public final class FastTextVectors implements AutoCloseable {
   }
 
   /**
-   * The vectors of texts, (texts, dimension), as fastText's {@code print-sentence-vectors}: for a
-   * supervised model the mean of all rows of a text, else the mean of the vectors of its words,
-   * each divided by its length. A text without a known feature has 0.
+   * Returns the vectors of texts, (texts, dimension), as fastText's {@code print-sentence-vectors}:
+   * for a supervised model the mean of all rows of a text, else the mean of the vectors of its
+   * words, each divided by its length. A text without a known feature has 0.
    */
   public FloatTensor ofTexts(List<String> texts) {
     if (arguments.model() == FastTextArguments.Model.SUPERVISED) {
@@ -195,7 +195,7 @@ public final class FastTextVectors implements AutoCloseable {
     }
   }
 
-  /** Whether the rows were quantized in the file. */
+  /** Returns whether the rows were quantized in the file. */
   boolean isQuantized() {
     return isQuantized;
   }

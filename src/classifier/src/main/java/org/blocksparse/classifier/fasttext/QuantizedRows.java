@@ -22,7 +22,7 @@ final class QuantizedRows {
   private final int parts;
   private final byte[] codes;
 
-  /** Those of the first part, then those of the next one. */
+  /** The centroids of the first part, then those of the next one. */
   private final float[] centroids;
 
   /** One for each row; null: rows have no norm of their own. */

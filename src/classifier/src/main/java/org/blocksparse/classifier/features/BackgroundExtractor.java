@@ -35,7 +35,7 @@ public final class BackgroundExtractor {
   private final Workers workers;
   private final Sink sink;
 
-  /** In a chunk. */
+  /** The most examples of a chunk. */
   private final int mostExamples;
 
   private final int mostChunksAhead;
@@ -46,7 +46,7 @@ public final class BackgroundExtractor {
   /** The keys of a chunk that were handed on, to be used for another one: no garbage. */
   private long[] spare = new long[EXAMPLES];
 
-  /** A cutter. Without other threads, it hands on each example at once. */
+  /** Creates a cutter. Without other threads, it hands on each example at once. */
   public BackgroundExtractor(FeatureExtractor features, Workers workers, Sink sink) {
     boolean ahead = Prefetch.isPossible(workers);
     this.features = features;

@@ -36,7 +36,7 @@ final class CharacterKinds {
     }
   }
 
-  /** Below this there is no script without spaces. */
+  /** The first code point of scripts without spaces. */
   private static final int FIRST_WITHOUT_SPACES = 0x0E00; // Thai
 
   private static final int CONTINUATION_BITS = 6;
@@ -44,12 +44,12 @@ final class CharacterKinds {
 
   private CharacterKinds() {}
 
-  /** The kind of a byte that is a character in lower case. */
+  /** Returns the kind of a byte that is a character in lower case. */
   static byte ofAscii(byte b) {
     return ASCII[b];
   }
 
-  /** The kinds of all bytes of a text in lower case. */
+  /** Returns the kinds of all bytes of a text in lower case. */
   static byte[] of(byte[] utf8) {
     byte[] kinds = new byte[utf8.length];
     byte before = SPACE;
@@ -73,7 +73,7 @@ final class CharacterKinds {
     return kinds;
   }
 
-  /** The number of bytes of a character that begins with this one; the bytes are Java's. */
+  /** Returns the number of bytes of a character that begins with this one; the bytes are Java's. */
   private static int length(byte first) {
     return first >= 0 ? 1 : (first & 0xE0) == 0xC0 ? 2 : (first & 0xF0) == 0xE0 ? 3 : 4;
   }

@@ -16,7 +16,7 @@ public record CharacterNgrams(int least, int most) {
   public static final CharacterNgrams TRIED = new CharacterNgrams(3, 5);
 
   /**
-   * A range; 0 and 0 are none.
+   * Returns a range; 0 and 0 are none.
    *
    * @throws IllegalArgumentException unless both are 0 or {@code 1 <= least <= most <= LONGEST}
    */

@@ -7,11 +7,11 @@ import org.blocksparse.classifier.examples.Example;
 
 /** Makes examples to rows of a model's table. For any number of threads. */
 public interface ExampleRows {
-  /** Whether examples are texts; if not, they have features. */
+  /** Returns whether examples are texts; if not, they have features. */
   boolean text();
 
   /**
-   * The rows of examples.
+   * Returns the rows of examples.
    *
    * @throws IllegalArgumentException if an example is a text and should not be, or is none, or if
    *     there are more features than can be computed together
@@ -19,7 +19,7 @@ public interface ExampleRows {
   SparseRows of(List<Example> examples);
 
   /**
-   * Whether an example has a feature that has a row.
+   * Returns whether an example has a feature that has a row.
    *
    * @throws IllegalArgumentException if it is a text and should not be, or is none
    */

@@ -49,7 +49,7 @@ public final class FeatureCounts {
     this.mostInARow = mostInARow;
   }
 
-  /** The number of a feature that has come once more. */
+  /** Returns the number of a feature that has come once more. */
   public int add(long key, FeatureGroup group) {
     int number = keys.add(key);
     if (number == counts.size()) {
@@ -62,7 +62,7 @@ public final class FeatureCounts {
     return number;
   }
 
-  /** Whether there are too many features in a row. */
+  /** Returns whether there are too many features in a row. */
   public boolean isFull() {
     return inARow > mostInARow;
   }
@@ -96,12 +96,12 @@ public final class FeatureCounts {
     return numberOf;
   }
 
-  /** Whether some were forgotten. */
+  /** Returns whether some were forgotten. */
   public boolean hasForgotten() {
     return forgotten > 0;
   }
 
-  /** Whether a feature is one by itself, and not several words or characters in a row. */
+  /** Returns whether a feature is one by itself, and not several words or characters in a row. */
   public boolean isWord(int number) {
     return words.get(number);
   }
@@ -182,7 +182,7 @@ public final class FeatureCounts {
     return new Kept(vocabulary, rowOf, atMost, rowsOfWords);
   }
 
-  /** The numbers of some features of a set, the most frequent ones first. */
+  /** Returns the numbers of some features of a set, the most frequent ones first. */
   private IntStream inOrder(BitSet all, IntPredicate among) {
     return all.stream()
         .filter(among)
@@ -195,13 +195,13 @@ public final class FeatureCounts {
     return isFrequent(counts.get(number), words.get(number), minCount);
   }
 
-  /** Whether a feature that often is kept. */
+  /** Returns whether a feature that often is kept. */
   public static boolean isFrequent(int count, boolean isWord, int minCount) {
     int byDefault = isWord ? 1 : FEWEST_IN_A_ROW;
     return count >= (minCount > 0 ? minCount : byDefault);
   }
 
-  /** The features with the smallest ranks, up to a number, among some. */
+  /** Returns the features with the smallest ranks, up to a number, among some. */
   private BitSet first(IntPredicate among, int most) {
     BitSet all = new BitSet(size());
     for (int number = 0; number < size(); number++) {
@@ -217,8 +217,8 @@ public final class FeatureCounts {
   }
 
   /**
-   * The rank at a place in the order of ranks. It is found digit by digit: to sort all features
-   * would take as much memory as they do.
+   * Returns the rank at a place in the order of ranks. It is found digit by digit: to sort all
+   * features would take as much memory as they do.
    */
   private long rankAt(BitSet among, int place) {
     long found = 0;

@@ -106,8 +106,8 @@ public final class FeatureExtractor {
   }
 
   /**
-   * The features of a text by their keys, each as it is written first: words in a row with spaces
-   * between them, and characters in a row in asterisks.
+   * Returns the features of a text by their keys, each as it is written first: words in a row with
+   * spaces between them, and characters in a row in asterisks.
    */
   Map<Long, String> names(String text) {
     String cased = cased(text);
@@ -169,7 +169,7 @@ public final class FeatureExtractor {
     /** The characters of a word between its ends. */
     private final int[] points = new int[characters.areNone() ? 0 : LONGEST_WORD + 2];
 
-    /** Where each begins, and the last one ends. */
+    /** The begin of each character, and the end of the last. */
     private final int[] begins = new int[points.length + 1];
 
     Cutter(byte[] bytes, byte[] kinds, Sink sink) {

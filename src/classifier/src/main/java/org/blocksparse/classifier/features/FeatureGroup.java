@@ -22,17 +22,17 @@ public enum FeatureGroup {
     this.length = length;
   }
 
-  /** A group by its number. */
+  /** Returns a group by its number. */
   public static FeatureGroup of(int number) {
     return ALL[number];
   }
 
-  /** The number of a group, from 0 on. */
+  /** Returns the number of a group, from 0 on. */
   public int number() {
     return number;
   }
 
-  /** The lengths of the groups' parts of a row, by number. */
+  /** Returns the lengths of the groups' parts of a row, by number. */
   public static float[] lengths() {
     float[] lengths = new float[ALL.length];
     for (FeatureGroup group : ALL) {

@@ -7,7 +7,7 @@ import org.apache.commons.codec.digest.MurmurHash3;
 import org.blocksparse.IntTensor;
 
 /**
- * Which row of the table a feature has. Either each feature that training kept has a row of its
+ * The rows of the table that features have. Either each feature that training kept has a row of its
  * own, and others have none; or all features share a fixed number of rows by hashes of their keys,
  * and nothing has to be kept. Rows of characters in a row follow each other. Immutable, for any
  * number of threads.
@@ -49,7 +49,7 @@ public final class FeatureVocabulary {
   }
 
   /**
-   * The same, where some rows are those of characters in a row.
+   * Returns a vocabulary of which some rows are those of characters in a row.
    *
    * @param charactersBegin the first of them
    * @param charactersEnd the one after the last
@@ -71,12 +71,12 @@ public final class FeatureVocabulary {
     return new FeatureVocabulary(keys, rows, begin, end);
   }
 
-  /** Whether features share rows by their hashes. */
+  /** Returns whether features share rows by their hashes. */
   public boolean isShared() {
     return keys == null;
   }
 
-  /** A table of the keys that have rows of their own, with room for more. */
+  /** Returns a table of the keys that have rows of their own, with room for more. */
   public KeyTable keys(int more) {
     KeyTable copy = new KeyTable(rows + more);
     for (int row = 0; row < rows; row++) {
@@ -105,24 +105,26 @@ public final class FeatureVocabulary {
     return row >= charactersBegin && row < charactersEnd;
   }
 
-  /** The number of rows that are not of characters in a row. */
+  /** Returns the number of rows that are not of characters in a row. */
   public int otherRows() {
     return rows - (charactersEnd - charactersBegin);
   }
 
-  /** The number of a row among those that are not of characters in a row; negative if it is. */
+  /**
+   * Returns the number of a row among those that are not of characters in a row; negative if it is.
+   */
   public int otherRow(int row) {
     return row < charactersBegin
         ? row
         : row < charactersEnd ? -1 : row - (charactersEnd - charactersBegin);
   }
 
-  /** The row with a number among those that are not of characters in a row. */
+  /** Returns the row with a number among those that are not of characters in a row. */
   public int rowOfOther(int other) {
     return other < charactersBegin ? other : other + (charactersEnd - charactersBegin);
   }
 
-  /** The row of a feature; negative if it has none. */
+  /** Returns the row of a feature; negative if it has none. */
   public int row(long key) {
     return keys == null ? sharedRow(key) : keys.find(key);
   }
@@ -133,7 +135,8 @@ public final class FeatureVocabulary {
   }
 
   /**
-   * The keys by row, (rows, 2): the upper bits of each and the lower 32; (0, 2) if rows are shared.
+   * Returns the keys by row, (rows, 2): the upper bits of each and the lower 32; (0, 2) if rows are
+   * shared.
    */
   public IntTensor keys() {
     int count = keys == null ? 0 : rows;
@@ -145,7 +148,7 @@ public final class FeatureVocabulary {
     return IntTensor.of(halves, count, 2);
   }
 
-  /** The keys by row as text, for the metadata of a file, or that rows are shared. */
+  /** Returns the keys by row as text, for the metadata of a file, or that rows are shared. */
   public String encoded() {
     if (keys == null) {
       return HASHED;
@@ -158,7 +161,7 @@ public final class FeatureVocabulary {
   }
 
   /**
-   * The vocabulary of an encoded text.
+   * Returns the vocabulary of an encoded text.
    *
    * @throws IllegalArgumentException if it is not the text of that many different keys
    */

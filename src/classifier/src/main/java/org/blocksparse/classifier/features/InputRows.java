@@ -21,12 +21,12 @@ import org.blocksparse.classifier.examples.Example;
  */
 public record InputRows(boolean text, FeatureExtractor textFeatures, FeatureVocabulary vocabulary)
     implements ExampleRows {
-  /** The factor of sums of rows. */
+  /** Returns the factor of sums of rows. */
   public Mode mode() {
     return text ? Mode.ROOT_MEAN : Mode.SUM;
   }
 
-  /** The factor of values that makes their vector's length 1; finite. */
+  /** Returns the factor of values that makes their vector's length 1; finite. */
   public static double scale(float[] values) {
     double sum = 0;
     for (float value : values) {
@@ -40,7 +40,7 @@ public record InputRows(boolean text, FeatureExtractor textFeatures, FeatureVoca
     return of(examples, ChunkedIntList.MOST);
   }
 
-  /** The same, with room for that many features. */
+  /** Returns rows with room for that many features. */
   public SparseRows of(List<Example> examples, int most) {
     int[] offsets = new int[examples.size() + 1];
     ChunkedIntList rows = new ChunkedIntList(most);
@@ -81,7 +81,7 @@ public record InputRows(boolean text, FeatureExtractor textFeatures, FeatureVoca
     return found[0];
   }
 
-  /** The share of words, or of features, that have no row; 0 if there are none. */
+  /** Returns the share of words, or of features, that have no row; 0 if there are none. */
   public double shareOfUnknownWords(Example example) {
     requireKind(example);
     int[] counts = new int[2]; // all, unknown
@@ -98,7 +98,9 @@ public record InputRows(boolean text, FeatureExtractor textFeatures, FeatureVoca
     return counts[0] == 0 ? 0 : (double) counts[1] / counts[0];
   }
 
-  /** The features of an example that have a row, by row; those that share one, in a list. */
+  /**
+   * Returns the features of an example that have a row, by row; those that share one, in a list.
+   */
   public Map<Integer, String> names(Example example) {
     requireKind(example);
     Map<Integer, String> names = new HashMap<>();

@@ -24,7 +24,7 @@ public final class KeyTable {
     this(FIRST_KEYS);
   }
 
-  /** A table that need not grow until it has that many keys, at most 2^29. */
+  /** Creates a table that need not grow until it has that many keys, at most 2^29. */
   public KeyTable(int expectedKeys) {
     int room = Math.max(FIRST_KEYS, Integer.highestOneBit(Math.max(1, expectedKeys - 1)) << 1);
     keys = new long[room];
@@ -37,22 +37,22 @@ public final class KeyTable {
     return numbers;
   }
 
-  /** The number of keys; their numbers are [0, size). */
+  /** Returns the number of keys; their numbers are [0, size). */
   public int size() {
     return size;
   }
 
-  /** The key that has a number. */
+  /** Returns the key that has a number. */
   public long key(int number) {
     return keys[number];
   }
 
-  /** The number of a key; negative if it has none. */
+  /** Returns the number of a key; negative if it has none. */
   public int find(long key) {
     return numbers[slot(key)];
   }
 
-  /** The number of a key, which gets one if it has none. */
+  /** Returns the number of a key, which gets one if it has none. */
   public int add(long key) {
     int slot = slot(key);
     if (numbers[slot] == NONE) {
@@ -66,7 +66,7 @@ public final class KeyTable {
     return numbers[slot];
   }
 
-  /** Where a key is, or where it would be. At most half of the slots are taken. */
+  /** Returns where a key is, or where it would be. At most half of the slots are taken. */
   private int slot(long key) {
     int mask = numbers.length - 1;
     int slot = (int) (hash(key) >>> Long.numberOfLeadingZeros(mask));

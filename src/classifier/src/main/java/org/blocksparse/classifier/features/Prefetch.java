@@ -15,8 +15,8 @@ public final class Prefetch {
   private Prefetch() {}
 
   /**
-   * Whether there is another thread, which only the common pool provides: work must stay on a
-   * caller's executor.
+   * Returns whether there is another thread, which only the common pool provides: work must stay on
+   * a caller's executor.
    */
   static boolean isPossible(Workers workers) {
     return workers == Workers.common() && workers.max() > 1;
@@ -31,7 +31,7 @@ public final class Prefetch {
     return task;
   }
 
-  /** The result; or the exception that the work ended with, as it is. */
+  /** Returns the result; or the exception that the work ended with, as it is. */
   public static <T> T result(FutureTask<T> task) {
     task.run(); // nothing if it has begun
     boolean interrupted = false;
