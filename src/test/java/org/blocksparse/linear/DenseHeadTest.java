@@ -416,7 +416,10 @@ final class DenseHeadTest {
       float scale = 0;
       for (int i = 0; i < count; i++) {
         switch (this) {
-          case F32 -> to.putFloat(w[i] = (float) random.nextGaussian());
+          case F32 -> {
+            w[i] = (float) random.nextGaussian();
+            to.putFloat(w[i]);
+          }
           case BF16 -> {
             int bits = Float.floatToIntBits((float) random.nextGaussian()) >>> 16;
             w[i] = Float.intBitsToFloat(bits << 16);
