@@ -13,8 +13,8 @@ import java.util.SplittableRandom;
 import java.util.TreeSet;
 import java.util.concurrent.CancellationException;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.blocksparse.classifier.ClassifierFile;
-import org.blocksparse.classifier.ModelHead;
 import org.blocksparse.classifier.NoneOdds;
 import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.classifier.examples.Example;
@@ -107,12 +107,16 @@ final class NoneTraining {
     List<double[]> known = new ArrayList<>();
     List<double[]> none = new ArrayList<>();
     boolean isNear = model.labels().size() > labelled.size(); // neighbours may join
-    ModelHead head = isNear ? options.head() : model.head();
-    List<String> labels = new ArrayList<>(labels());
-    Collections.shuffle(labels, new Random(options.seed()));
+    TrainingOptions ofSplits = options.like(isNear ? options.head() : model.head());
     try {
-      for (int fold = 0; fold < FOLDS; fold++) {
-        addFold(fold, withheld(labels, fold), options.like(head), known, none);
+      for (Split split : splits(options.seed())) {
+        if (split.learned.stream().allMatch(example -> example.labels().isEmpty())) {
+          continue;
+        }
+        try (TrainedClassifier like = split.train(ofSplits)) {
+          known.addAll(NoneOdds.signals(like, split.known));
+          none.addAll(NoneOdds.signals(like, split.none));
+        }
       }
     } catch (CancellationException e) {
       options.listener().warning("ended before the odds of no label: --none needs these");
@@ -135,6 +139,34 @@ final class NoneTraining {
     model.card().put("examples of no label for the odds of none", none.size());
   }
 
+  /**
+   * The examples of a model whose answers the odds are fitted to.
+   *
+   * @param withheld labels, which no example has
+   * @param learned by the model
+   * @param known examples that have a label of the model, which has not learned from them
+   * @param none examples that have no label of the model
+   */
+  record Split(
+      Set<String> withheld, List<Example> learned, List<Example> known, List<Example> none) {
+    /** Trains a model that does not know the withheld labels, nor texts of them. */
+    TrainedClassifier train(TrainingOptions options) {
+      Map<String, String> texts =
+          options.labelTexts().entrySet().stream()
+              .filter(text -> !withheld.contains(text.getKey()))
+              .collect(Collectors.toMap(Map.Entry::getKey, Map.Entry::getValue));
+      TrainingOptions left = options.with(texts);
+      return new HeadTraining(TrainingSet.of(learned.stream(), left), left).train();
+    }
+  }
+
+  /** One split for each fold. */
+  List<Split> splits(long seed) {
+    List<String> labels = new ArrayList<>(labels());
+    Collections.shuffle(labels, new Random(seed));
+    return IntStream.range(0, FOLDS).mapToObj(fold -> split(fold, withheld(labels, fold))).toList();
+  }
+
   private Set<String> withheld(List<String> labels, int fold) {
     Set<String> withheld = new HashSet<>();
     for (int i = fold; !areGiven() && i < labels.size(); i += FOLDS) {
@@ -143,40 +175,21 @@ final class NoneTraining {
     return withheld;
   }
 
-  /** Adds the signals of examples by a model that has not learned them. */
-  private void addFold(
-      int fold,
-      Set<String> withheld,
-      TrainingOptions options,
-      List<double[]> known,
-      List<double[]> none) {
-    List<Example> learned = new ArrayList<>();
-    List<Example> ofKnown = new ArrayList<>();
-    List<Example> ofNone = new ArrayList<>();
+  private Split split(int fold, Set<String> withheld) {
+    Split split = new Split(withheld, new ArrayList<>(), new ArrayList<>(), new ArrayList<>());
     for (Example example : labelled) {
       Example left = without(withheld, example);
       if (left.labels().isEmpty()) {
-        ofNone.add(left);
+        split.none.add(left);
       } else {
-        (partOf(example) == fold ? ofKnown : learned).add(left);
+        (partOf(example) == fold ? split.known : split.learned).add(left);
       }
     }
     if (areGiven()) {
-      unlabelled.forEach(each -> (partOf(each) % FOLDS == fold ? ofNone : learned).add(each));
+      unlabelled.forEach(
+          each -> (partOf(each) % FOLDS == fold ? split.none : split.learned).add(each));
     }
-    if (learned.stream().noneMatch(example -> !example.labels().isEmpty())) {
-      return;
-    }
-    Map<String, String> texts =
-        options.labelTexts().entrySet().stream()
-            .filter(text -> !withheld.contains(text.getKey()))
-            .collect(Collectors.toMap(Map.Entry::getKey, Map.Entry::getValue));
-    TrainingOptions ofFold = options.with(texts);
-    TrainingSet set = TrainingSet.of(learned.stream(), ofFold);
-    try (TrainedClassifier model = new HeadTraining(set, ofFold).train()) {
-      known.addAll(NoneOdds.signals(model, ofKnown));
-      none.addAll(NoneOdds.signals(model, ofNone));
-    }
+    return split;
   }
 
   private static Example without(Set<String> withheld, Example example) {
