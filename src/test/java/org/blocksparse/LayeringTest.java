@@ -31,7 +31,7 @@ import org.junit.jupiter.api.Test;
  */
 final class LayeringTest {
   private static final String ROOT = "org.blocksparse";
-  private static final String BRIDGE = ROOT + ".internal";
+  private static final String INTERNAL = ROOT + ".internal";
   private static final Path SOURCES = Path.of("src/main/java");
   private static final Pattern IMPORT =
       Pattern.compile("(?m)^import (?:static )?(org\\.blocksparse(?:\\.[a-z]+)*)\\.([A-Z]\\w*)");
@@ -76,6 +76,7 @@ final class LayeringTest {
           entry(
               "tensors", "training", "files", "kernels", "sparse", "weights", "schedule", "memory"),
           entry("training", "kernels", "sparse", "weights", "schedule", "memory"),
+          entry("layers", "tensors", "files"),
           entry("search", "tensors", "files", "kernels", "sparse", "weights", "schedule", "memory"),
           entry(
               "files",
@@ -145,7 +146,7 @@ final class LayeringTest {
   private static void add(
       Map<String, Set<String>> named, String own, String otherPackage, String type) {
     String other = otherPackage;
-    if (own.startsWith(BRIDGE + ".")) {
+    if (own.startsWith(INTERNAL + ".")) {
       if (other.equals(ROOT) && VALUES.contains(type)) {
         return;
       }
@@ -179,15 +180,12 @@ final class LayeringTest {
   }
 
   private static boolean mayName(String name, String other) {
-    if (name.equals(BRIDGE)) {
-      return true;
+    if (name.startsWith(INTERNAL + ".")) {
+      Set<String> allowed = MACHINE.get(name.substring(INTERNAL.length() + 1));
+      return other.startsWith(INTERNAL + ".")
+          && allowed.contains(other.substring(INTERNAL.length() + 1));
     }
-    if (name.startsWith(BRIDGE + ".")) {
-      Set<String> allowed = MACHINE.get(name.substring(BRIDGE.length() + 1));
-      return other.startsWith(BRIDGE + ".")
-          && allowed.contains(other.substring(BRIDGE.length() + 1));
-    }
-    if (other.equals(ROOT) || other.startsWith(BRIDGE)) {
+    if (other.equals(ROOT) || other.startsWith(INTERNAL)) {
       return true;
     }
     return !name.equals(ROOT)
@@ -199,27 +197,13 @@ final class LayeringTest {
   @Test
   void packagesNameOnlyThoseThatTheTableAllows() throws IOException, URISyntaxException {
     Map<String, Set<String>> packages = packages();
-    Set<String> expected = new TreeSet<>(Set.of(ROOT, BRIDGE));
+    Set<String> expected = new TreeSet<>(Set.of(ROOT));
     SUBJECTS.keySet().forEach(name -> expected.add(ROOT + "." + name));
-    MACHINE.keySet().forEach(name -> expected.add(BRIDGE + "." + name));
+    MACHINE.keySet().forEach(name -> expected.add(INTERNAL + "." + name));
     assertEquals(expected, packages.keySet());
     packages.forEach(
         (name, others) ->
             others.forEach(
                 other -> assertTrue(mayName(name, other), () -> name + " names " + other)));
-  }
-
-  @Test
-  void theBridgeNamesTypesOfSubjectsInOneClass() throws IOException {
-    Path bridge = SOURCES.resolve(BRIDGE.replace('.', '/'));
-    try (Stream<Path> files = Files.list(bridge)) {
-      for (Path file : files.filter(file -> file.toString().endsWith(".java")).toList()) {
-        Matcher other = IMPORT.matcher(Files.readString(file));
-        while (other.find() && !file.endsWith("Access.java")) {
-          String name = other.group(1);
-          assertTrue(name.equals(ROOT) || name.startsWith(BRIDGE), () -> file + " names " + name);
-        }
-      }
-    }
   }
 }

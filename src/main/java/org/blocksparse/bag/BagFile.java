@@ -97,11 +97,10 @@ final class BagFile {
   /**
    * Loads a bag.
    *
-   * @param prefix of the names of its tensors; empty: it is the only bag, or the first
    * @throws MalformedException if the file does not hold one
    */
-  public static Content load(Path file, LoadSettings settings, String prefix) throws IOException {
-    return settings.read(file, prefix, read -> KIND, reader -> load(reader, settings));
+  public static Content load(Path file, LoadSettings settings) throws IOException {
+    return settings.readPart(file, read -> KIND, reader -> load(reader, settings));
   }
 
   private static Content load(SafeTensorsReader reader, LoadSettings settings) throws IOException {

@@ -21,6 +21,8 @@ import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.Reading;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.layers.GrowingLayer;
+import org.blocksparse.internal.layers.LayerFace;
 import org.blocksparse.internal.sparse.Bags.Reduction;
 import org.blocksparse.internal.sparse.TableRows;
 import org.blocksparse.internal.tensors.Check;
@@ -83,7 +85,9 @@ import org.blocksparse.io.SaveOptions;
  *       or the table to train is mapped read-only from a file
  * </ul>
  */
-public final class EmbeddingBag implements ModelPart, AutoCloseable {
+@SuppressWarnings("exports") // the superclass has nothing that users see
+public final class EmbeddingBag extends LayerFace<GrowingLayer>
+    implements ModelPart, AutoCloseable {
   private static final String OUT = "(rows, features)";
 
   /**
@@ -106,12 +110,16 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
     }
   }
 
-  private volatile BagMemory memory;
-  private volatile boolean closed;
+  private final HeldBag held;
   private final Map<String, String> metadata;
 
   private EmbeddingBag(BagMemory memory, Map<String, String> metadata) {
-    this.memory = memory;
+    this(new HeldBag(memory), metadata);
+  }
+
+  private EmbeddingBag(HeldBag held, Map<String, String> metadata) {
+    super(held);
+    this.held = held;
     this.metadata = Collections.unmodifiableMap(metadata);
   }
 
@@ -124,7 +132,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
   }
 
   BagMemory memory() {
-    return memory;
+    return held.memory();
   }
 
   /**
@@ -142,17 +150,17 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
 
   /** Returns the number of rows of the table. */
   public int vocabulary() {
-    return memory.vocabulary();
+    return memory().vocabulary();
   }
 
   /** Returns the size of a row. */
   public int features() {
-    return memory.table().features();
+    return memory().table().features();
   }
 
   /** Returns the mode, which sets the factor of sums. */
   public Mode mode() {
-    return Mode.valueOf(memory.table().reduction().name());
+    return Mode.valueOf(memory().table().reduction().name());
   }
 
   /**
@@ -161,15 +169,15 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
    * @throws IllegalStateException unless {@link #weightType} is FLOAT32
    */
   public FloatTensor table() {
-    if (memory.isReadOnly()) {
-      throw ReadOnlyWeights.notFloats("table", memory.type());
+    if (memory().isReadOnly()) {
+      throw ReadOnlyWeights.notFloats("table", memory().type());
     }
-    return DenseFloats.dense(memory.table().rows().storage(), Shape.of(vocabulary(), features()));
+    return DenseFloats.dense(memory().table().rows().storage(), Shape.of(vocabulary(), features()));
   }
 
   /** Returns the type of the stored table. If it is not FLOAT32, {@link #table} throws. */
   public ElementType weightType() {
-    return memory.type().elementType();
+    return memory().type().elementType();
   }
 
   /**
@@ -180,7 +188,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
    * @throws OutOfMemoryError if there is not enough memory; the message has the number of bytes
    */
   public EmbeddingBag copy() {
-    BagMemory own = memory;
+    BagMemory own = memory();
     try (OperandLease lease = own.lease(new OperandLease())) {
       return new EmbeddingBag(own.copy(), metadata);
     }
@@ -199,8 +207,8 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
    */
   public EmbeddingBag withWeights(ElementType type) {
     WeightType wanted = ReadOnlyWeights.ofLayer(WeightType.of(requireNonNull(type, "type")));
-    try (OperandLease lease = memory.lease(new OperandLease())) {
-      return new EmbeddingBag(memory.copy(wanted), metadata);
+    try (OperandLease lease = memory().lease(new OperandLease())) {
+      return new EmbeddingBag(memory().copy(wanted), metadata);
     }
   }
 
@@ -225,7 +233,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
 
   private void sum(SparseRows rows, FloatTensor out) {
     try (OperandLease lease = lease(rows).writing("out", out)) {
-      memory.table().sum(CsrRows.from(rows).bags(), KernelOperands.rows(out));
+      memory().table().sum(CsrRows.from(rows).bags(), KernelOperands.rows(out));
     }
   }
 
@@ -255,7 +263,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
 
   private void dot(SparseRows rows, FloatTensor gradOut, FloatTensor out) {
     try (OperandLease lease = lease(rows).of("gradOut", gradOut).writing("out", out)) {
-      memory
+      memory()
           .table()
           .dot(CsrRows.from(rows).bags(), KernelOperands.rows(gradOut), Dense.from(out).storage());
     }
@@ -279,17 +287,17 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
   public void step(SparseRows rows, FloatTensor gradOut, Optimizer optimizer) {
     requireNonNull(optimizer, "optimizer");
     check(rows, gradOut);
-    if (memory.isReadOnly()) {
-      throw ReadOnlyWeights.notTrained("step", memory.type());
+    if (memory().isReadOnly()) {
+      throw ReadOnlyWeights.notTrained("step", memory().type());
     }
     FloatTensor table = table();
     Check.noOverlap("table", table, "gradOut", gradOut);
     CsrRows.from(rows).requireNoOverlap("table", table, "rows");
     StepEvent event = Recorder.step();
     try (OperandLease lease = lease(rows).of("gradOut", gradOut).writing("table", table);
-        LayerState.Step step = memory.begin(optimizer)) {
+        LayerState.Step step = memory().begin(optimizer)) {
       int bound = CsrRows.from(rows).indexBound(vocabulary());
-      memory
+      memory()
           .table()
           .step(
               CsrRows.from(rows).bags(),
@@ -306,8 +314,8 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
 
   /** Callers cannot get a table of a narrow type, so no tensor can overlap it. */
   private void checkNotTable(String name, FloatTensor tensor) {
-    if (!memory.isReadOnly()) {
-      Check.noOverlap(name, tensor, "table", memory.table().rows().storage());
+    if (!memory().isReadOnly()) {
+      Check.noOverlap(name, tensor, "table", memory().table().rows().storage());
     }
   }
 
@@ -321,7 +329,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
   }
 
   private OperandLease lease(SparseRows rows) {
-    return CsrRows.from(rows).lease(memory.lease(new OperandLease()), "rows");
+    return CsrRows.from(rows).lease(memory().lease(new OperandLease()), "rows");
   }
 
   // ------------------------------------------------------------------------------------ growth
@@ -345,7 +353,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
    */
   public int addRows(int n) {
     int first = vocabulary();
-    replace(memory.grown(Check.atLeast(1, "n", n), null));
+    held.replace(memory().grown(Check.atLeast(1, "n", n), null));
     return first;
   }
 
@@ -365,22 +373,9 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
     }
     try (OperandLease lease = new OperandLease().of("rows", rows)) {
       Check.finite("rows", KernelOperands.rows(rows));
-      replace(memory.grown(n, KernelOperands.rows(rows)));
+      held.replace(memory().grown(n, KernelOperands.rows(rows)));
     }
     return first;
-  }
-
-  /**
-   * Replaces the memory by a larger one. If the bag was closed meanwhile, closes the new memory,
-   * too.
-   */
-  void replace(BagMemory grown) {
-    BagMemory before = memory;
-    memory = grown;
-    before.close();
-    if (closed) {
-      grown.close();
-    }
   }
 
   // ------------------------------------------------------------------------------------- files
@@ -401,7 +396,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
    */
   public void save(Path file, SaveOptions options) throws IOException {
     BagFile.save(
-        new BagFile.Content(memory, metadata),
+        new BagFile.Content(memory(), metadata),
         requireNonNull(file, "file"),
         SaveSettings.from(requireNonNull(options, "options")));
   }
@@ -433,17 +428,14 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
    */
   public static EmbeddingBag load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
-    return load(file, LoadSettings.from(requireNonNull(options, "options")), "");
-  }
-
-  static EmbeddingBag load(Path file, LoadSettings settings, String prefix) throws IOException {
-    BagFile.Content content = Reading.of(file, () -> BagFile.load(file, settings, prefix));
+    LoadSettings settings = LoadSettings.from(requireNonNull(options, "options"));
+    BagFile.Content content = Reading.of(file, () -> BagFile.load(file, settings));
     return new EmbeddingBag(content.bag(), content.metadata());
   }
 
   /** Returns the off-heap memory of this layer: mapped bytes and private bytes. */
   public MemoryUse memoryUse() {
-    return KernelOperands.memoryUse(memory.storages());
+    return KernelOperands.memoryUse(memory().storages());
   }
 
   /** Returns the strings of the file that this layer was loaded from, by key. */
@@ -454,8 +446,7 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
   /** Frees the table and the optimizer state, as soon as no call uses them. */
   @Override
   public void close() {
-    closed = true; // Set first: replace() then also closes memory that it installs later.
-    memory.close();
+    held.close();
   }
 
   @Override
@@ -467,10 +458,10 @@ public final class EmbeddingBag implements ModelPart, AutoCloseable {
         + ", "
         + mode()
         + ", "
-        + memory.bytes()
+        + memory().bytes()
         + " bytes, "
-        + (memory.isReadOnly() ? "weights of " + memory.type() + ", " : "")
-        + memory.table().engine()
+        + (memory().isReadOnly() ? "weights of " + memory().type() + ", " : "")
+        + memory().table().engine()
         + ")";
   }
 }

@@ -2,13 +2,13 @@
 package org.blocksparse.io;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.BAGS;
-import static org.blocksparse.internal.Access.LINEAR;
 
 import java.nio.file.Path;
 import java.util.Map;
 import org.blocksparse.Progress;
 import org.blocksparse.internal.files.SaveSettings;
+import org.blocksparse.internal.layers.LayerFace;
+import org.blocksparse.internal.layers.SavedLayer;
 
 /**
  * Options of {@link org.blocksparse.softmax.TwoLevelLayer#save}, {@link
@@ -50,13 +50,8 @@ public sealed interface SaveOptions permits SaveSettings {
    */
   default SaveOptions with(ModelPart part) {
     requireNonNull(part, "part");
-    return SaveSettings.from(this)
-        .withPart(
-            part.getClass(),
-            () -> {
-              SaveSettings.Part bag = BAGS.partOrNull(part);
-              return requireNonNull(bag != null ? bag : LINEAR.partOrNull(part), "part");
-            });
+    SavedLayer layer = SavedLayer.of((LayerFace<?>) part);
+    return SaveSettings.from(this).withPart(part.getClass(), () -> layer.part("", null));
   }
 
   /** Returns the listener receives the number of bytes written. */

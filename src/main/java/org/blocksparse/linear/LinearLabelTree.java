@@ -14,7 +14,6 @@ import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.Reading;
-import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.StorageLease;
@@ -84,11 +83,12 @@ import org.blocksparse.ranking.Ranking;
  * null. It throws {@link IndexOutOfBoundsException} if an index of x is outside [0, features), and
  * {@link IllegalStateException} if the tree or an argument is closed.
  */
-public final class LinearLabelTree extends SparseLayer implements ModelPart {
+@SuppressWarnings("exports") // the superclass has nothing that users see
+public final class LinearLabelTree extends SparseLayer<ScoreSource> implements ModelPart {
   private final LinearModel model;
 
   LinearLabelTree(LinearModel model, Engine engine, Map<String, String> metadata, Labels labels) {
-    super(model.weights(), engine, metadata, labels);
+    super(new HeldTree(model, engine), model.weights(), engine, metadata, labels);
     this.model = model;
   }
 
@@ -181,16 +181,6 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
     LinearModelFile.add(format().prefix(), model, file, lease);
   }
 
-  /** This tree as a part of another layer's file. */
-  SaveSettings.Part part() {
-    return part(format().prefix());
-  }
-
-  /** This tree as a part of a file, in tensors whose names begin with a prefix. */
-  SaveSettings.Part part(String prefix) {
-    return (file, settings, metadata, lease) -> LinearModelFile.add(prefix, model, file, lease);
-  }
-
   /**
    * Returns whether a file holds a tree, alone or beside another layer. Only its header is read.
    *
@@ -219,15 +209,9 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
    */
   public static LinearLabelTree load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
-    return load(
-        file,
-        LoadSettings.from(requireNonNull(options, "options")),
-        LinearModelFile.FORMAT.prefix());
-  }
-
-  static LinearLabelTree load(Path file, LoadSettings settings, String prefix) throws IOException {
+    LoadSettings settings = LoadSettings.from(requireNonNull(options, "options"));
     SparseChunksFile.Content<LinearModel> content =
-        Reading.of(file, () -> LinearModelFile.load(file, settings, prefix));
+        Reading.of(file, () -> LinearModelFile.load(file, settings));
     return new LinearLabelTree(
         content.model(), settings.engine(), content.metadata(), content.labels());
   }
@@ -352,21 +336,6 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
     return new SumSearch(new TreeSource(model, engine(), rows));
   }
 
-  /** Checks rows, leases them and the tree, and returns their scores. */
-  ScoreSource source(SparseRows x, String name, OperandLease lease) {
-    CsrRows.from(x).requireIndices(name, "features", features());
-    model.lease(CsrRows.from(x).lease(lease, name));
-    if (model.tfIdf() == null) {
-      return new TreeSource(model, engine(), CsrRows.from(x).bags());
-    }
-    requireCounts(x);
-    SparseMatrix rows = model.tfIdf().weighted(CsrRows.from(x).bags());
-    try (SparseRows weighted = SparseRows.of(rows.offsets(), rows.columns(), rows.values())) {
-      CsrRows.from(weighted).lease(lease, name); // keeps their memory
-      return new TreeSource(model, engine(), CsrRows.from(weighted).bags());
-    }
-  }
-
   /** Checks and leases rows, and calls a function with them as the tree weighs them. */
   <T> T with(SparseRows x, String name, Function<Bags, T> use) {
     CsrRows.from(x).requireIndices(name, "features", features());
@@ -381,8 +350,7 @@ public final class LinearLabelTree extends SparseLayer implements ModelPart {
       return use.apply(CsrRows.from(x).bags());
     }
     requireCounts(x);
-    SparseMatrix rows = model.tfIdf().weighted(CsrRows.from(x).bags());
-    try (SparseRows weighted = SparseRows.of(rows.offsets(), rows.columns(), rows.values())) {
+    try (SparseRows weighted = model.tfIdf().weightedRows(x)) {
       return use.apply(CsrRows.from(weighted).bags());
     }
   }

@@ -89,11 +89,11 @@ final class LinearModelFile {
   /**
    * Loads a linear label tree.
    *
-   * @param prefix of the names of its tensors
    * @throws MalformedException if the file does not hold one
    */
-  static SparseChunksFile.Content<LinearModel> load(Path file, LoadSettings settings, String prefix)
+  static SparseChunksFile.Content<LinearModel> load(Path file, LoadSettings settings)
       throws IOException {
+    String prefix = FORMAT.prefixOr(settings.prefix());
     return SparseChunksFile.load(
         file,
         settings,

@@ -31,6 +31,11 @@ final class SparseChunksFile {
    * @param prefix of the names of its tensors
    */
   record Format(String kind, String layer, String prefix) {
+    /** Returns a prefix; that of the layer's own file if it is empty. */
+    String prefixOr(String other) {
+      return other.isEmpty() ? prefix : other;
+    }
+
     /** Returns the name of the weights. */
     String weights() {
       return prefix + WEIGHTS;

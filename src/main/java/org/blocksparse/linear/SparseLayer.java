@@ -18,6 +18,8 @@ import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.layers.LayerFace;
+import org.blocksparse.internal.layers.ScoringLayer;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.search.FilterLists;
 import org.blocksparse.internal.sparse.SparseChunks;
@@ -27,14 +29,25 @@ import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
 
-/** Sparse weights by feature, with names of the outputs and the strings of a file. */
-abstract sealed class SparseLayer implements AutoCloseable permits LinearLabelTree, SparseWeights {
+/**
+ * Sparse weights by feature, with names of the outputs and the strings of a file.
+ *
+ * @param <S> their scores in a sum
+ */
+abstract sealed class SparseLayer<S> extends LayerFace<ScoringLayer<SparseRows, S>>
+    implements AutoCloseable permits LinearLabelTree, SparseWeights {
   private final SparseChunks weights;
   private final Engine engine;
   private final Map<String, String> metadata;
   private volatile Labels labels;
 
-  SparseLayer(SparseChunks weights, Engine engine, Map<String, String> metadata, Labels labels) {
+  SparseLayer(
+      ScoringLayer<SparseRows, S> inner,
+      SparseChunks weights,
+      Engine engine,
+      Map<String, String> metadata,
+      Labels labels) {
+    super(inner);
     this.weights = weights;
     this.engine = engine;
     this.metadata = Collections.unmodifiableMap(metadata);

@@ -44,11 +44,11 @@ final class SparseModelFile {
   /**
    * Loads sparse weights.
    *
-   * @param prefix of the names of their tensors, in the file of another layer
    * @throws MalformedException if the file does not hold them
    */
-  static SparseChunksFile.Content<SparseModel> load(Path file, LoadSettings settings, String prefix)
+  static SparseChunksFile.Content<SparseModel> load(Path file, LoadSettings settings)
       throws IOException {
+    String prefix = FORMAT.prefixOr(settings.prefix());
     return SparseChunksFile.load(
         file, settings, FORMAT, (reader, made) -> load(reader, settings, prefix, made));
   }

@@ -13,22 +13,18 @@ import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
-import org.blocksparse.internal.files.LabelsFile;
 import org.blocksparse.internal.files.LoadSettings;
-import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.files.Reading;
-import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.layers.SavedLayer;
 import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.FilterLists;
-import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.RankedRows;
 import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.internal.search.SparseSearch;
 import org.blocksparse.internal.search.SparseTerm;
-import org.blocksparse.internal.sparse.Bags;
 import org.blocksparse.internal.sparse.SparseChunks;
 import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.internal.tensors.CsrRows;
@@ -69,12 +65,13 @@ import org.blocksparse.ranking.Ranking;
  * null. It throws {@link IndexOutOfBoundsException} if an index of x is outside [0, features), and
  * {@link IllegalStateException} if the weights or an argument are closed.
  */
-public final class SparseWeights extends SparseLayer {
+@SuppressWarnings("exports") // the superclass has nothing that users see
+public final class SparseWeights extends SparseLayer<SparseTerm> {
   private final SparseModel model;
 
   private SparseWeights(
       SparseModel model, Engine engine, Map<String, String> metadata, Labels labels) {
-    super(model.weights(), engine, metadata, labels);
+    super(new HeldWeights(model, engine), model.weights(), engine, metadata, labels);
     this.model = model;
   }
 
@@ -212,15 +209,9 @@ public final class SparseWeights extends SparseLayer {
    */
   public static SparseWeights load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
-    return load(
-        file,
-        LoadSettings.from(requireNonNull(options, "options")),
-        SparseModelFile.FORMAT.prefix());
-  }
-
-  static SparseWeights load(Path file, LoadSettings settings, String prefix) throws IOException {
+    LoadSettings settings = LoadSettings.from(requireNonNull(options, "options"));
     SparseChunksFile.Content<SparseModel> content =
-        Reading.of(file, () -> SparseModelFile.load(file, settings, prefix));
+        Reading.of(file, () -> SparseModelFile.load(file, settings));
     return new SparseWeights(
         content.model(), settings.engine(), content.metadata(), content.labels());
   }
@@ -240,12 +231,8 @@ public final class SparseWeights extends SparseLayer {
    */
   @Override
   public Ranking topK(SparseRows x, int k, Filter filter) {
-    return topK(x, "x", k, filter);
-  }
-
-  Ranking topK(SparseRows x, String name, int k, Filter filter) {
     int limit = Math.min(Check.atLeast(1, "k", k), outputs());
-    return search("topK", x, name, filter, logAllowed -> Candidates.best(limit, logAllowed));
+    return search("topK", x, filter, logAllowed -> Candidates.best(limit, logAllowed));
   }
 
   /** Returns all outputs with at least a score; see {@link #atLeast(SparseRows, float, Filter)}. */
@@ -263,7 +250,7 @@ public final class SparseWeights extends SparseLayer {
     if (Float.isNaN(score)) {
       throw new IllegalArgumentException("score: expected a number but was NaN");
     }
-    return search("atLeast", x, "x", filter, logAllowed -> Candidates.atLeast(score, logAllowed));
+    return search("atLeast", x, filter, logAllowed -> Candidates.atLeast(score, logAllowed));
   }
 
   /**
@@ -284,61 +271,19 @@ public final class SparseWeights extends SparseLayer {
       int chunk = output / SparseChunks.MOST_OUTPUTS;
       int column = output % SparseChunks.MOST_OUTPUTS;
       return Terms.of(
-          leased(x, "x", lease),
+          SavedLayer.of(this).scores(x, "x", lease).x(),
           feature -> LabelWeights.weight(model.weights(), feature, chunk, column));
     }
   }
 
-  /** Checks rows, and leases them and the weights. */
-  SparseTerm term(SparseRows x, String name, double factor, OperandLease lease) {
-    CsrRows.from(requireNonNull(x, name)).requireIndices(name, "features", features());
-    return new SparseTerm(
-        engine().kernels().rows(), leased(x, name, lease), model.weights(), outputs(), factor);
-  }
-
-  /** Leases the weights, and checked rows as these weigh them. */
-  private Bags leased(SparseRows x, String name, OperandLease lease) {
-    model.lease(CsrRows.from(x).lease(lease, name));
-    if (model.tfIdf() == null) {
-      return CsrRows.from(x).bags();
-    }
-    if (x.isWeighted()) {
-      throw new IllegalArgumentException(
-          name + ": expected rows without values, as the weights count features");
-    }
-    SparseMatrix rows = model.tfIdf().weighted(CsrRows.from(x).bags());
-    try (SparseRows weighted = SparseRows.of(rows.offsets(), rows.columns(), rows.values())) {
-      CsrRows.from(weighted).lease(lease, name); // keeps their memory
-      return CsrRows.from(weighted).bags();
-    }
-  }
-
-  /**
-   * These weights as a part of a file, in tensors whose names begin with a prefix.
-   *
-   * @param names of the outputs; null: the part has none
-   */
-  SaveSettings.Part part(String prefix, Labels names) {
-    return (file, settings, ofFile, lease) -> {
-      SparseModelFile.add(prefix, model, file, lease);
-      if (names != null) {
-        LabelsFile.add(prefix, NameTable.from(names), file.tensors());
-      }
-    };
-  }
-
-  private Ranking search(
-      String query, SparseRows x, String name, Filter filter, Candidates.Maker candidates) {
-    FilterLists.from(requireNonNull(filter, "filter")).requireNotRenormalized();
+  private Ranking search(String query, SparseRows x, Filter filter, Candidates.Maker candidates) {
+    FilterLists lists = FilterLists.from(requireNonNull(filter, "filter"));
+    lists.requireNotRenormalized();
     SearchEvent event = Recorder.search();
     SearchResult found;
     try (OperandLease lease = new OperandLease()) {
-      SparseTerm term = term(x, name, 1, lease);
-      OutputFilter allowed = FilterLists.from(filter).check(x.rows(), outputs());
-      FilterLists.from(filter).lease(lease);
-      found =
-          new SparseSearch(List.of(term), model.table(), engine())
-              .search(x.rows(), allowed, candidates);
+      SparseTerm term = SavedLayer.of(this).scores(x, "x", lease);
+      found = SparseSearch.search(term, lists, lease, candidates);
     }
     if (event != null) {
       event.record(query, format().kind(), found.openedClasses(), SparseSearch.chunks(outputs()));

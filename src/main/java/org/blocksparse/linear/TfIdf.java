@@ -3,6 +3,7 @@ package org.blocksparse.linear;
 
 import java.io.IOException;
 import java.util.Arrays;
+import org.blocksparse.SparseRows;
 import org.blocksparse.internal.files.Dtype;
 import org.blocksparse.internal.files.MalformedException;
 import org.blocksparse.internal.files.SafeTensorsReader;
@@ -10,6 +11,7 @@ import org.blocksparse.internal.files.TensorSource;
 import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.sparse.Bags;
+import org.blocksparse.internal.tensors.CsrRows;
 
 /**
  * Weights of features that are counted. A feature that a row has n times gets (1 + log n) times its
@@ -99,6 +101,12 @@ record TfIdf(float[] inverse, FeatureGroups groups) {
     float[] more = Arrays.copyOf(inverse, features);
     Arrays.fill(more, inverse.length, features, rarest);
     return new TfIdf(more, groups.withFeatures(features, all));
+  }
+
+  /** Returns checked and leased rows that count features, weighted; the caller closes them. */
+  SparseRows weightedRows(SparseRows counts) {
+    SparseMatrix rows = weighted(CsrRows.from(counts).bags());
+    return SparseRows.of(rows.offsets(), rows.columns(), rows.values());
   }
 
   /** Rows without values, which list a feature once for each time they have it, weighted. */

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.mixture;
 
-import static org.blocksparse.internal.Access.SOFTMAX;
-
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -16,6 +14,7 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.MemoryUse;
 import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.internal.layers.SavedLayer;
 import org.blocksparse.internal.sparse.Bags;
 import org.blocksparse.linear.LinearExplanation.Term;
 import org.blocksparse.mixture.MixtureExplanation.Share;
@@ -73,12 +72,8 @@ record LayerScorer(String name, EmbeddingBag bag, TwoLevelLayer<?> layer) implem
 
   @Override
   public void addTo(Sum sum, SparseRows x, String rowsName, double weight) {
-    FloatTensor vectors = bag.apply(x);
-    try {
-      sum.add(SOFTMAX.source(layer, vectors), weight);
-    } catch (Throwable e) {
-      vectors.close();
-      throw e;
+    try (FloatTensor vectors = bag.apply(x)) { // the sum keeps their memory
+      sum.add(SavedLayer.of(layer).scores(vectors, "vectors", sum.lease), weight);
     }
   }
 

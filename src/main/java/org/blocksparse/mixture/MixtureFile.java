@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.mixture;
 
-import static org.blocksparse.internal.Access.BAGS;
-import static org.blocksparse.internal.Access.LINEAR;
-import static org.blocksparse.internal.Access.SOFTMAX;
-
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -40,6 +36,8 @@ import org.blocksparse.io.LoadOptions;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.ranking.Labels;
+import org.blocksparse.softmax.HierarchicalSoftmax;
+import org.blocksparse.softmax.LabelTree;
 import org.blocksparse.softmax.TwoLevelLayer;
 
 /** A mixture as a safetensors file; {@link ModelNames} lists what is in it. */
@@ -78,7 +76,7 @@ record MixtureFile(
     SaveSettings all =
         new SaveSettings(strings, false, List.of(), settings.progress()).withParts(parts.all());
     if (layer != null) {
-      SOFTMAX.save(layer.layer(), file, all);
+      layer.layer().save(file, all);
       return;
     }
     try (StorageLease lease = new StorageLease();
@@ -111,7 +109,7 @@ record MixtureFile(
 
   /** The first tree can be loaded by itself. */
   static String treePrefix(String name, int treesBefore) {
-    return treesBefore == 0 ? "tree." : "tree." + name + ".";
+    return treesBefore == 0 ? "" : "tree." + name + ".";
   }
 
   static String examplesPrefix(String name) {
@@ -172,10 +170,11 @@ record MixtureFile(
           String prefix = layerPrefix(name, layers++);
           scorers.add(layer(file, settings, name, prefix, header.labelTrees.contains(name)));
         } else if (text.startsWith(TREE)) {
-          LinearLabelTree tree = LINEAR.loadTree(file, settings, treePrefix(name, trees++));
+          LinearLabelTree tree =
+              LinearLabelTree.load(file, settings.under(treePrefix(name, trees++)));
           scorers.add(new TreeScorer(name, tree));
         } else {
-          SparseWeights sparse = LINEAR.load(file, settings, prefix(name));
+          SparseWeights sparse = SparseWeights.load(file, settings.under(prefix(name)));
           scorers.add(new WeightsScorer(name, sparse, null));
           if (text.startsWith(NEAREST)) {
             int k = Integer.parseInt(text.substring(NEAREST.length(), text.lastIndexOf(':')));
@@ -205,9 +204,12 @@ record MixtureFile(
   private static Scorer layer(
       Path file, LoadSettings settings, String name, String prefix, boolean isLabelTree)
       throws IOException {
-    EmbeddingBag bag = BAGS.load(file, settings, prefix);
+    EmbeddingBag bag = EmbeddingBag.load(file, settings.under(prefix));
     try {
-      TwoLevelLayer<?> layer = SOFTMAX.load(file, settings, prefix, isLabelTree);
+      TwoLevelLayer<?> layer =
+          isLabelTree
+              ? LabelTree.load(file, settings.under(prefix))
+              : HierarchicalSoftmax.load(file, settings.under(prefix));
       if (bag.features() != layer.features()) {
         layer.close();
         throw new FileFormatException(
@@ -223,7 +225,7 @@ record MixtureFile(
   private static NearestExamples nearest(
       Path file, LoadSettings settings, String name, SparseWeights outputs, int k)
       throws IOException {
-    SparseWeights examples = LINEAR.load(file, settings, examplesPrefix(name));
+    SparseWeights examples = SparseWeights.load(file, settings.under(examplesPrefix(name)));
     try {
       return new NearestExamples(examples, outputs, k);
     } catch (IllegalArgumentException e) {

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.mixture;
 
-import static org.blocksparse.internal.Access.BAGS;
-import static org.blocksparse.internal.Access.LINEAR;
-import static org.blocksparse.internal.Access.SOFTMAX;
-
 import java.util.ArrayList;
 import java.util.List;
+import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.files.SaveSettings;
+import org.blocksparse.internal.layers.SavedLayer;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.ranking.Labels;
 
@@ -35,22 +33,21 @@ final class MixtureParts {
 
   void add(LayerScorer scorer) {
     kinds.add(MixtureFile.LAYER + scorer.name());
-    SaveSettings.Part bag = BAGS.partOrNull(scorer.bag());
-    if (layers++ == 0) {
+    String prefix = MixtureFile.layerPrefix(scorer.name(), layers++);
+    parts.add(SavedLayer.of(scorer.bag()).part(prefix, null));
+    if (firstLayer == null) {
       firstLayer = scorer; // its file holds the others
-      parts.add(bag);
       return;
     }
-    String prefix = MixtureFile.layerPrefix(scorer.name(), layers);
     Labels own = scorer.labelsOrNull();
     boolean isOfFile = own != null && own.equals(labels) && own.size() == scorer.outputs();
-    parts.add(bag.under(prefix));
-    parts.add(SOFTMAX.part(scorer.layer(), isOfFile ? null : own).under(prefix));
+    parts.add(SavedLayer.of(scorer.layer()).part(prefix, isOfFile ? null : NameTable.from(own)));
   }
 
   void add(TreeScorer scorer) {
     kinds.add(MixtureFile.TREE + scorer.name());
-    parts.add(LINEAR.part(scorer.tree(), MixtureFile.treePrefix(scorer.name(), trees++)));
+    parts.add(
+        SavedLayer.of(scorer.tree()).part(MixtureFile.treePrefix(scorer.name(), trees++), null));
   }
 
   void add(WeightsScorer scorer) {
@@ -66,7 +63,8 @@ final class MixtureParts {
   /** Sparse weights with their own names, if these are not those of the mixture. */
   private static SaveSettings.Part part(SparseWeights weights, String prefix, Labels ofMixture) {
     Labels own = weights.hasLabels() ? weights.labels() : null;
-    return LINEAR.part(weights, prefix, own != null && own.equals(ofMixture) ? null : own);
+    boolean isOfMixture = own != null && own.equals(ofMixture);
+    return SavedLayer.of(weights).part(prefix, isOfMixture ? null : NameTable.from(own));
   }
 
   List<SaveSettings.Part> all() {

@@ -2,7 +2,6 @@
 package org.blocksparse.mixture;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.LINEAR;
 
 import java.util.Arrays;
 import java.util.BitSet;
@@ -72,7 +71,7 @@ public record NearestExamples(SparseWeights examples, SparseWeights outputs, int
    * @param undefined gets the rows that have none, since a score is NaN, beside those that it has
    */
   SparseRows rows(SparseRows x, String name, BitSet undefined) {
-    Ranking best = LINEAR.topK(examples, x, name, k, FilterLists.NONE);
+    Ranking best = Sum.topK(examples, x, name, k, FilterLists.NONE);
     int[][] indices = new int[best.batch()][];
     float[][] scores = new float[best.batch()][];
     for (int row = 0; row < indices.length; row++) {

@@ -4,10 +4,13 @@ package org.blocksparse.mixture;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
-import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.SparseRows;
+import org.blocksparse.internal.layers.SavedLayer;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.ClassTable;
+import org.blocksparse.internal.search.FilterLists;
 import org.blocksparse.internal.search.OutputFilter;
+import org.blocksparse.internal.search.RankedRows;
 import org.blocksparse.internal.search.ScoreSource;
 import org.blocksparse.internal.search.ScoreSource.Scale;
 import org.blocksparse.internal.search.ScoreSource.Scaled;
@@ -16,6 +19,9 @@ import org.blocksparse.internal.search.SparseSearch;
 import org.blocksparse.internal.search.SparseTerm;
 import org.blocksparse.internal.search.SumSearch;
 import org.blocksparse.internal.tensors.OperandLease;
+import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.ranking.Filter;
+import org.blocksparse.ranking.Ranking;
 
 /** The scores of one call that are added. Each scorer adds its own, in their order. */
 final class Sum implements AutoCloseable {
@@ -28,20 +34,18 @@ final class Sum implements AutoCloseable {
   private final boolean addsProbabilities;
   private final List<Scaled> sources = new ArrayList<>();
   private final List<SparseTerm> terms = new ArrayList<>();
-  private Engine engineOfTerms;
 
   Sum(boolean addsProbabilities) {
     this.addsProbabilities = addsProbabilities;
   }
 
-  /** Adds scores of all outputs, which are log probabilities; closed with this. */
+  /** Adds scores of all outputs, which are log probabilities; this closes them. */
   void add(ScoreSource source, double weight) {
     sources.add(new Scaled(source, new Scale(weight, addsProbabilities)));
   }
 
   /** Adds scores of which most are 0. */
-  void add(SparseTerm term, Engine engine) {
-    engineOfTerms = engineOfTerms == null ? engine : engineOfTerms;
+  void add(SparseTerm term) {
     terms.add(term);
   }
 
@@ -70,8 +74,27 @@ final class Sum implements AutoCloseable {
     SearchResult found =
         hasAllOutputs()
             ? new SumSearch(sources, terms, wanted).search(batch, filter, candidates)
-            : new SparseSearch(terms, chunks, engineOfTerms).search(batch, filter, candidates);
+            : new SparseSearch(terms, chunks).search(batch, filter, candidates);
     return found.undefine(undefined);
+  }
+
+  /**
+   * The k best outputs of each row by sparse weights alone.
+   *
+   * @param name of the rows, for messages
+   */
+  static Ranking topK(SparseWeights weights, SparseRows x, String name, int k, Filter filter) {
+    try (OperandLease lease = new OperandLease()) {
+      SparseTerm term = SavedLayer.of(weights).scores(x, name, lease);
+      int most = Math.min(k, term.outputs());
+      return new RankedRows(
+          SparseSearch.search(
+              term,
+              FilterLists.from(filter),
+              lease,
+              logAllowed -> Candidates.best(most, logAllowed)),
+          null);
+    }
   }
 
   @Override

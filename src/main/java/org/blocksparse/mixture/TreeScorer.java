@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.mixture;
 
-import static org.blocksparse.internal.Access.LINEAR;
-
 import java.util.List;
 import java.util.stream.Stream;
 import org.blocksparse.MemoryUse;
 import org.blocksparse.SparseRows;
+import org.blocksparse.internal.layers.SavedLayer;
 import org.blocksparse.linear.LinearExplanation;
 import org.blocksparse.linear.LinearExplanation.Term;
 import org.blocksparse.linear.LinearLabelTree;
@@ -57,7 +56,7 @@ record TreeScorer(String name, LinearLabelTree tree) implements Scorer {
 
   @Override
   public void addTo(Sum sum, SparseRows x, String rowsName, double weight) {
-    sum.add(LINEAR.source(tree, x, rowsName, sum.lease), weight);
+    sum.add(SavedLayer.of(tree).scores(x, rowsName, sum.lease), weight);
   }
 
   @Override

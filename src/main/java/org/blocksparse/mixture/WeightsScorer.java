@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.mixture;
 
-import static org.blocksparse.internal.Access.LINEAR;
-
 import java.util.BitSet;
 import java.util.List;
 import java.util.stream.Stream;
 import org.blocksparse.MemoryUse;
 import org.blocksparse.SparseRows;
+import org.blocksparse.internal.layers.SavedLayer;
 import org.blocksparse.internal.search.SparseSearch;
 import org.blocksparse.linear.LinearExplanation.Term;
 import org.blocksparse.linear.SparseWeights;
@@ -78,13 +77,13 @@ record WeightsScorer(String name, SparseWeights weights, NearestExamples nearest
   }
 
   private void add(Sum sum, SparseRows rows, String rowsName, double weight) {
-    sum.add(LINEAR.term(weights, rows, rowsName, weight, sum.lease), LINEAR.engine(weights));
+    sum.add(SavedLayer.of(weights).scores(rows, rowsName, sum.lease).withFactor(weight));
   }
 
   @Override
   public Ranking topK(SparseRows x, String rowsName, int k, Filter filter) {
     if (nearest == null) {
-      return LINEAR.topK(weights, x, rowsName, k, filter);
+      return Sum.topK(weights, x, rowsName, k, filter);
     }
     try (SparseRows examples = examples(x, rowsName)) {
       return weights.topK(examples, k, filter);

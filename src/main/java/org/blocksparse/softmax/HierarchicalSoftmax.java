@@ -88,13 +88,9 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
    */
   public static HierarchicalSoftmax load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
-    return load(file, LoadSettings.from(requireNonNull(options, "options")), "");
-  }
-
-  static HierarchicalSoftmax load(Path file, LoadSettings settings, String prefix)
-      throws IOException {
+    LoadSettings settings = LoadSettings.from(requireNonNull(options, "options"));
     return new HierarchicalSoftmax(
-        Reading.of(file, () -> ModelFile.load(file, settings, prefix, Link.SOFTMAX)));
+        Reading.of(file, () -> ModelFile.load(file, settings, Link.SOFTMAX)));
   }
 
   // ------------------------------------------------------------------------------------ copies

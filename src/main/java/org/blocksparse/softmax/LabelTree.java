@@ -80,12 +80,8 @@ public final class LabelTree extends TwoLevelLayer<SparseRows> {
    */
   public static LabelTree load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
-    return load(file, LoadSettings.from(requireNonNull(options, "options")), "");
-  }
-
-  static LabelTree load(Path file, LoadSettings settings, String prefix) throws IOException {
-    return new LabelTree(
-        Reading.of(file, () -> ModelFile.load(file, settings, prefix, Link.LOGISTIC)));
+    LoadSettings settings = LoadSettings.from(requireNonNull(options, "options"));
+    return new LabelTree(Reading.of(file, () -> ModelFile.load(file, settings, Link.LOGISTIC)));
   }
 
   // ------------------------------------------------------------------------------------ copies

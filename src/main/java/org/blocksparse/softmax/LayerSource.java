@@ -8,7 +8,6 @@ import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.search.ScoreSource;
 import org.blocksparse.internal.tensors.KernelOperands;
-import org.blocksparse.internal.tensors.OperandLease;
 
 /**
  * The log probabilities of a two-level layer. Those of the classes are computed for all rows that
@@ -20,7 +19,6 @@ final class LayerSource implements ScoreSource, ScoreSource.SharedReads {
   private final TwoLevelSoftmax softmax;
   private final ClassTable table;
   private final FloatTensor x;
-  private final OperandLease lease;
   private final Workspace workspace;
 
   /** The rows that are prepared, and the log probabilities of their classes. */
@@ -32,16 +30,11 @@ final class LayerSource implements ScoreSource, ScoreSource.SharedReads {
   /** The classes that were opened together. */
   private Rows opened;
 
-  /**
-   * Scores of vectors, which are closed with this.
-   *
-   * @throws IllegalStateException if the layer is closed
-   */
+  /** Scores of vectors; these and the memory are leased. */
   LayerSource(LayerMemory memory, FloatTensor x) {
     this.softmax = memory.softmax();
     this.table = memory.table();
     this.x = x;
-    this.lease = memory.lease(new OperandLease()).of("x", x);
     this.workspace = softmax.borrowWorkspace();
   }
 
@@ -102,8 +95,6 @@ final class LayerSource implements ScoreSource, ScoreSource.SharedReads {
   @Override
   public void close() {
     workspace.close();
-    lease.close();
-    x.close();
   }
 
   private final class LayerWalk implements Walk {

@@ -194,14 +194,11 @@ final class ModelFile {
   /**
    * Loads a layer of the kind that has the given link.
    *
-   * @param prefix of the names of its tensors; empty: it is the only layer, or the first
    * @throws MalformedException if the file does not hold one
    */
-  public static LayerContent load(Path file, LoadSettings settings, String prefix, Link link)
-      throws IOException {
-    return settings.read(
+  public static LayerContent load(Path file, LoadSettings settings, Link link) throws IOException {
+    return settings.readPart(
         file,
-        prefix,
         content -> content.memory().kind(),
         reader -> new Loading(reader, settings, link).load());
   }

@@ -2,13 +2,10 @@
 package org.blocksparse.softmax;
 
 import static java.util.Objects.requireNonNull;
-import static org.blocksparse.internal.Access.BAGS;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Collections;
 import java.util.Map;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.random.RandomGenerator;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
@@ -17,12 +14,15 @@ import org.blocksparse.MemoryUse;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag;
-import org.blocksparse.internal.Access;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.kernels.Link;
+import org.blocksparse.internal.layers.GrowingLayer;
+import org.blocksparse.internal.layers.LayerFace;
+import org.blocksparse.internal.layers.SavedLayer;
+import org.blocksparse.internal.layers.ScoringLayer;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.ClassTable;
@@ -88,27 +88,27 @@ import org.blocksparse.softmax.Workspace.Ints;
  *
  * @param <T> the targets: {@link IntTensor}, one per row, or {@link SparseRows}, any number per row
  */
-public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
+@SuppressWarnings("exports") // the superclass has nothing that users see
+public abstract sealed class TwoLevelLayer<T>
+    extends LayerFace<ScoringLayer<FloatTensor, ScoreSource>> implements AutoCloseable
     permits HierarchicalSoftmax, LabelTree {
   static final String X = "(batch, features)";
 
   private final TargetBatch.Checker<T> targets;
-  private volatile LayerMemory memory;
-  private volatile boolean closed;
-  private final AtomicLong steps;
-  private final Map<String, String> metadata;
-  private volatile Labels labels;
+  private final HeldLayer held;
 
   TwoLevelLayer(LayerContent content, TargetBatch.Checker<T> targets) {
+    this(new HeldLayer(content), targets);
+  }
+
+  private TwoLevelLayer(HeldLayer held, TargetBatch.Checker<T> targets) {
+    super(held);
+    this.held = held;
     this.targets = targets;
-    this.memory = content.memory();
-    this.steps = new AtomicLong(content.steps());
-    this.metadata = Collections.unmodifiableMap(content.metadata());
-    this.labels = content.labels();
   }
 
   final LayerMemory memory() {
-    return memory;
+    return held.memory();
   }
 
   final TargetBatch.Checker<T> targets() {
@@ -117,40 +117,38 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
 
   /** Returns the same in other memory. */
   final LayerContent content(LayerMemory other) {
-    Labels names = labels;
-    return new LayerContent(
-        other, metadata, steps.get(), names == null ? null : NameTable.from(names));
+    return held.content(other);
   }
 
   private SoftmaxTraining<T> training() {
-    return new SoftmaxTraining<>(memory, targets);
+    return new SoftmaxTraining<>(memory(), targets);
   }
 
   // -------------------------------------------------------------------------------- what it is
 
   /** Returns the size of a row of x. */
   public int features() {
-    return memory.features();
+    return memory().features();
   }
 
   /** Returns the number of outputs. */
   public int outputs() {
-    return memory.table().outputs();
+    return memory().table().outputs();
   }
 
   /** Returns the number of classes. */
   public int classCount() {
-    return memory.table().classes();
+    return memory().table().classes();
   }
 
   /** Returns the class of each output, and its slot in the class. */
   public ClassAssignment assignment() {
-    return new ClassAssignment(memory.table());
+    return new ClassAssignment(memory().table());
   }
 
   /** Returns whether the outputs have names. */
   public boolean hasLabels() {
-    return labels != null;
+    return held.labels != null;
   }
 
   /**
@@ -159,7 +157,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    * @throws IllegalStateException if the outputs have no names
    */
   public Labels labels() {
-    return NameTable.orThrow(labels);
+    return NameTable.orThrow(held.labels);
   }
 
   /**
@@ -168,7 +166,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    * @throws IllegalArgumentException unless there is one name per output
    */
   public void setLabels(Labels names) {
-    labels = NameTable.from(requireNonNull(names, "labels")).forAll(outputs());
+    held.labels = NameTable.from(requireNonNull(names, "labels")).forAll(outputs());
   }
 
   /**
@@ -196,7 +194,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   private FloatTensor tensor(Parameter parameter) {
-    LayerMemory all = memory;
+    LayerMemory all = memory();
     return all.sizes().tensor(parameter, all.floats(parameter));
   }
 
@@ -204,7 +202,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    * Returns the storage type of W1 and W2. If it is not FLOAT32, {@link #W1} and {@link #W2} throw.
    */
   public ElementType weightType() {
-    return memory.parameters().type().elementType();
+    return memory().parameters().type().elementType();
   }
 
   /**
@@ -212,29 +210,28 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    * step that threw an exception, even if it changed parameters.
    */
   public long steps() {
-    return steps.get();
+    return held.steps.get();
   }
 
   /** Returns the off-heap memory of this layer: mapped bytes and private bytes. */
   public MemoryUse memoryUse() {
-    return KernelOperands.memoryUse(memory.storages());
+    return KernelOperands.memoryUse(memory().storages());
   }
 
   /** Returns the strings of the file that this layer was loaded from, by key. */
   public Map<String, String> metadata() {
-    return metadata;
+    return held.metadata();
   }
 
   /** Frees the parameters and the memory pooled for later calls, as soon as no call uses them. */
   @Override
   public void close() {
-    closed = true; // before the memory is read: what takes its place from now on is closed as well
-    memory.close();
+    held.close();
   }
 
   @Override
   public String toString() {
-    LayerMemory all = memory;
+    LayerMemory all = memory();
     ElementType type = weightType();
     return getClass().getSimpleName()
         + "("
@@ -295,11 +292,8 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    */
   public void save(Path file, SaveOptions options) throws IOException {
     requireNonNull(file, "file");
-    save(file, SaveSettings.from(requireNonNull(options, "options")));
-  }
-
-  final void save(Path file, SaveSettings settings) throws IOException {
-    ModelFile.save(content(memory), file, settings);
+    SaveSettings settings = SaveSettings.from(requireNonNull(options, "options"));
+    ModelFile.save(content(memory()), file, settings);
   }
 
   // -------------------------------------------------------------------------------- prediction
@@ -326,7 +320,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
 
   /** Computes something of x, and of what a filter allows. */
   private <R> R compute(FloatTensor x, Filter filter, Computation<R> computation) {
-    LayerMemory all = memory;
+    LayerMemory all = memory();
     try (OperandLease lease =
             FilterLists.from(filter).lease(all.lease(new OperandLease()).of("x", x));
         Workspace workspace = all.softmax().borrowWorkspace()) {
@@ -335,14 +329,14 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   private FloatTensor all(FloatTensor x, boolean logarithm) {
-    int batch = checkX(memory, x);
+    int batch = checkX(memory(), x);
     return KernelOperands.filled(
         FloatTensor.zeros(batch, outputs()), out -> computeAll(x, logarithm, out));
   }
 
   private void all(FloatTensor x, boolean logarithm, FloatTensor out) {
-    Check.shape("out", out, "(batch, outputs)", checkX(memory, x), outputs());
-    checkNoOverlap(memory, "out", out, x);
+    Check.shape("out", out, "(batch, outputs)", checkX(memory(), x), outputs());
+    checkNoOverlap(memory(), "out", out, x);
     computeAll(x, logarithm, out);
   }
 
@@ -364,7 +358,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
 
   /** Returns the probabilities or log probabilities of the outputs that each row lists. */
   final FloatTensor scores(FloatTensor x, SparseRows named, boolean logarithm) {
-    int batch = checkX(memory, x);
+    int batch = checkX(memory(), x);
     CsrRows.from(requireNonNull(named, "targets")).requireRows("targets", batch);
     try (OperandLease lease = CsrRows.from(named).lease(new OperandLease(), "targets")) {
       CsrRows.from(named).requireIndices("targets", "outputs", outputs());
@@ -391,7 +385,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   }
 
   private FloatTensor scores(FloatTensor x, IntTensor named, boolean logarithm) {
-    int batch = checkX(memory, x);
+    int batch = checkX(memory(), x);
     int rank = requireNonNull(named, "targets").shape().rank();
     if (rank != 1 && rank != 2) {
       throw new IllegalArgumentException(
@@ -544,14 +538,9 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     SearchEvent event = Recorder.search();
     SearchResult found = search(x, filter, candidates);
     if (event != null) {
-      event.record(query, memory.kind(), found.openedClasses(), classCount());
+      event.record(query, memory().kind(), found.openedClasses(), classCount());
     }
-    return new RankedRows(found, labels);
-  }
-
-  /** Returns the scores of vectors, which are closed with them, for sums. */
-  final ScoreSource source(FloatTensor x) {
-    return new LayerSource(memory, x);
+    return new RankedRows(found, held.labels);
   }
 
   private SearchResult search(FloatTensor x, Filter filter, Candidates.Maker candidates) {
@@ -566,10 +555,10 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
 
   private OutputFilter check(FloatTensor x, Filter filter) {
     requireNonNull(filter, "filter");
-    if (memory.link() == Link.LOGISTIC) {
+    if (memory().link() == Link.LOGISTIC) {
       FilterLists.from(filter).requireNotRenormalized();
     }
-    return FilterLists.from(filter).check(checkX(memory, x), outputs());
+    return FilterLists.from(filter).check(checkX(memory(), x), outputs());
   }
 
   final int[] draw(FloatTensor x, double temperature, RandomGenerator random, Filter filter) {
@@ -599,10 +588,10 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   public Explanation explain(FloatTensor x, int output) {
     Check.shape("x", x, "(1, features)", 1, features());
     Check.index("output", output, "outputs", outputs());
-    if (memory.table().classOf()[output] == ClassTable.RETIRED) {
+    if (memory().table().classOf()[output] == ClassTable.RETIRED) {
       throw new IllegalArgumentException("output: " + output + " is retired");
     }
-    Labels names = labels;
+    Labels names = held.labels;
     Scoring.Part[] parts =
         compute(
             x,
@@ -611,7 +600,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     return new Explanation(
         output,
         names != null && output < names.size() ? names.name(output) : null,
-        memory.table().classOf()[output],
+        memory().table().classOf()[output],
         parts[0].probability(),
         parts[0].rank(),
         parts[1].probability(),
@@ -703,26 +692,15 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    *     updated, and gradX is undefined
    */
   public double step(FloatTensor x, T targets, Loss loss, Optimizer optimizer, FloatTensor gradX) {
-    long taken = steps.get();
+    long taken = held.steps.get();
     // A file may say that the last step that can be counted has been taken.
     long number = Math.max(taken, taken + 1);
     double value = training().step(x, targets, loss, optimizer, gradX, TrainingPass::run, number);
-    steps.updateAndGet(before -> Math.max(before, before + 1));
+    held.steps.updateAndGet(before -> Math.max(before, before + 1));
     return value;
   }
 
   // ------------------------------------------------------------------------------------ growth
-
-  /**
-   * Replaces the memory by that of {@link Growth}. If the layer was closed meanwhile, closes the
-   * new memory, too.
-   */
-  private void replace(LayerMemory other) {
-    memory = other;
-    if (closed) {
-      other.close();
-    }
-  }
 
   private int[] checked(int... outputs) {
     Check.indices("outputs", requireNonNull(outputs, "outputs"), 0, "outputs", outputs());
@@ -751,7 +729,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    */
   public int addOutputs(int n) {
     int first = outputs();
-    replace(Growth.added(memory, Check.atLeast(1, "n", n)));
+    held.replace(Growth.added(memory(), Check.atLeast(1, "n", n)));
     return first;
   }
 
@@ -766,14 +744,14 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    */
   public int addOutputs(FloatTensor x) {
     int first = outputs();
-    memory.requireTrainable("growth");
-    if (checkX(memory, x) == 0) {
+    memory().requireTrainable("growth");
+    if (checkX(memory(), x) == 0) {
       throw new IllegalArgumentException("x: expected at least 1 row but was " + x.shape());
     }
     try (OperandLease lease = new OperandLease().of("x", x)) {
       Check.finite("x", KernelOperands.rows(x));
     }
-    replace(Growth.added(memory, KernelOperands.rows(x)));
+    held.replace(Growth.added(memory(), KernelOperands.rows(x)));
     return first;
   }
 
@@ -798,7 +776,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
               + bag.vocabulary()
               + " rows");
     }
-    Access.Grown grown = BAGS.grown(bag, n);
+    GrowingLayer.Grown grown = SavedLayer.of(bag).grown(n);
     int first;
     try {
       first = addOutputs(n);
@@ -823,7 +801,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    * @throws IllegalStateException also if the layer is mapped read-only, and no class is dropped
    */
   public void retire(int... outputs) {
-    replace(Growth.retired(memory, checked(outputs)));
+    held.replace(Growth.retired(memory(), checked(outputs)));
   }
 
   /**
@@ -835,7 +813,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    * @throws IllegalArgumentException also if an output is not retired, or occurs twice
    */
   public void reuse(int... outputs) {
-    replace(Growth.reused(memory, checked(outputs)));
+    held.replace(Growth.reused(memory(), checked(outputs)));
   }
 
   /**
@@ -855,6 +833,6 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    * @throws OutOfMemoryError if there is not enough native memory; the message names the bytes
    */
   public void reassign(ClassAssignment classes) {
-    replace(Growth.reassigned(memory, requireNonNull(classes, "classes").table()));
+    held.replace(Growth.reassigned(memory(), requireNonNull(classes, "classes").table()));
   }
 }

@@ -18,8 +18,11 @@ import org.blocksparse.io.LoadOptions;
  * The settings of reading a model from its file.
  *
  * @param optimizerState whether it is read
+ * @param prefix of the names of the model's tensors, and of its keys; empty: it is the only model
+ *     of its kind, or the first
  */
-public record LoadSettings(Memory memory, boolean optimizerState, Engine engine, Progress progress)
+public record LoadSettings(
+    Memory memory, boolean optimizerState, Engine engine, Progress progress, String prefix)
     implements LoadOptions {
   /** The memory for W2 or the table of a bag, which is nearly all of a file. */
   public enum Memory {
@@ -35,23 +38,29 @@ public record LoadSettings(Memory memory, boolean optimizerState, Engine engine,
 
   /** Returns the defaults: with optimizer state, on the common workers. */
   public static LoadSettings of(Memory memory) {
-    return new LoadSettings(memory, true, Engine.from(Workers.common()), (done, total) -> {});
+    return new LoadSettings(memory, true, Engine.from(Workers.common()), (done, total) -> {}, "");
   }
 
   @Override
   public LoadSettings withoutOptimizerState() {
-    return new LoadSettings(memory, false, engine, progress);
+    return new LoadSettings(memory, false, engine, progress, prefix);
   }
 
   @Override
   public LoadSettings withWorkers(Workers all) {
     return new LoadSettings(
-        memory, optimizerState, Engine.from(requireNonNull(all, "workers")), progress);
+        memory, optimizerState, Engine.from(requireNonNull(all, "workers")), progress, prefix);
   }
 
   @Override
   public LoadSettings withProgress(Progress listener) {
-    return new LoadSettings(memory, optimizerState, engine, requireNonNull(listener, "progress"));
+    return new LoadSettings(
+        memory, optimizerState, engine, requireNonNull(listener, "progress"), prefix);
+  }
+
+  /** Returns settings that take a model whose tensors and keys begin with a prefix. */
+  public LoadSettings under(String newPrefix) {
+    return new LoadSettings(memory, optimizerState, engine, progress, newPrefix);
   }
 
   @Override
@@ -75,20 +84,10 @@ public record LoadSettings(Memory memory, boolean optimizerState, Engine engine,
    * @param kind what is read, for events
    */
   public <T> T read(Path file, Function<T, String> kind, Content<T> content) throws IOException {
-    return read(file, "", kind, content);
-  }
-
-  /**
-   * Reads a model that is a part of a file; see {@link #read(Path, Function, Content)}.
-   *
-   * @param prefix of the names of its tensors, and of its keys; empty: it is the file's model
-   */
-  public <T> T read(Path file, String prefix, Function<T, String> kind, Content<T> content)
-      throws IOException {
     FileEvent event = Recorder.file();
     T read;
     try (SafeTensorsReader reader = open(file)) {
-      read = prefix.isEmpty() ? content.read(reader) : readPart(reader, prefix, content);
+      read = content.read(reader);
       reader.keep();
     }
     if (event != null) {
@@ -97,14 +96,22 @@ public record LoadSettings(Memory memory, boolean optimizerState, Engine engine,
     return read;
   }
 
-  private static <T> T readPart(SafeTensorsReader reader, String prefix, Content<T> content)
+  /** Reads a model by names without the prefix; see {@link #read}. */
+  public <T> T readPart(Path file, Function<T, String> kind, Content<T> content)
       throws IOException {
-    try {
-      reader.narrow(prefix);
-      return content.read(reader);
-    } catch (MalformedException e) {
-      throw e.under(prefix);
-    }
+    return prefix.isEmpty()
+        ? read(file, kind, content)
+        : read(
+            file,
+            kind,
+            reader -> {
+              try {
+                reader.narrow(prefix);
+                return content.read(reader);
+              } catch (MalformedException e) {
+                throw e.under(prefix);
+              }
+            });
   }
 
   /** Returns the name of the operation in events. */

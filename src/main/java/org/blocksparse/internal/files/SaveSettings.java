@@ -40,6 +40,9 @@ public record SaveSettings(
 
     /** Returns the part with a prefix before the names of its tensors, and in its keys. */
     default Part under(String prefix) {
+      if (prefix.isEmpty()) {
+        return this;
+      }
       return (file, settings, metadata, lease) -> {
         int before = file.tensors().size();
         Map<String, String> keys = new TreeMap<>();

@@ -95,7 +95,9 @@ final class SparseScores implements Scheduler.Share {
       if (touched[t].get(chunk)) {
         SparseTerm term = terms.get(t);
         int n = Math.min(SparseChunks.MOST_OUTPUTS, term.outputs() - first);
-        term.kernels()
+        term.engine()
+            .kernels()
+            .rows()
             .sparseChunk(term.x(), row, term.weights(), chunk, first, n, scratch.storage());
         scratch.storage().getFloats(0, ofTerm, 0, n);
         if (count < n) {

@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.List;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.sparse.SparseChunks;
+import org.blocksparse.internal.tensors.OperandLease;
 
 /**
  * Finds the outputs with the highest sums of sparse terms. Outputs with score 0 are left out.
@@ -12,7 +13,7 @@ import org.blocksparse.internal.sparse.SparseChunks;
  * @param terms leased by the caller
  * @param table {@link #table} of as many outputs as a term has, or more
  */
-public record SparseSearch(List<SparseTerm> terms, ClassTable table, Engine engine) {
+public record SparseSearch(List<SparseTerm> terms, ClassTable table) {
   /** An estimate of the work for a row, in multiply-adds. */
   private static final long ROW_WORK = 1 << 14;
 
@@ -28,10 +29,20 @@ public record SparseSearch(List<SparseTerm> terms, ClassTable table, Engine engi
     return ClassTable.inOrder(classOf, chunks(outputs), 1);
   }
 
+  /** Ranks the rows of one term by it alone; the filter is checked, and leased. */
+  public static SearchResult search(
+      SparseTerm term, FilterLists filter, OperandLease lease, Candidates.Maker candidates) {
+    OutputFilter allowed = filter.check(term.x().count(), term.outputs());
+    filter.lease(lease);
+    return new SparseSearch(List.of(term), term.table())
+        .search(term.x().count(), allowed, candidates);
+  }
+
   /** Returns the ranking of every row, with candidates made for each; operands were checked. */
   public SearchResult search(int batch, OutputFilter filter, Candidates.Maker candidates) {
     RowResults results = new RowResults(batch);
     OutputFilter.OfRow rowFilter = filter.in(table);
+    Engine engine = terms.get(0).engine();
     engine.run(
         batch,
         ROW_WORK * batch,

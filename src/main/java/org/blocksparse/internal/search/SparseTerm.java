@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.search;
 
-import org.blocksparse.internal.kernels.RowKernels;
+import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.sparse.Bags;
 import org.blocksparse.internal.sparse.SparseChunks;
 
@@ -9,10 +9,20 @@ import org.blocksparse.internal.sparse.SparseChunks;
  * The product of rows with sparse weights, times a factor: a term of a sum. Chunk c of the weights
  * has the outputs from {@link SparseChunks#MOST_OUTPUTS} * c on.
  *
- * @param outputs how many there are
+ * @param table the chunks as classes of outputs
  */
 public record SparseTerm(
-    RowKernels kernels, Bags x, SparseChunks weights, int outputs, double factor) {
+    Engine engine, Bags x, SparseChunks weights, ClassTable table, double factor) {
+  /** The number of outputs. */
+  public int outputs() {
+    return table.outputs();
+  }
+
+  /** Returns the term with another factor. */
+  public SparseTerm withFactor(double newFactor) {
+    return new SparseTerm(engine, x, weights, table, newFactor);
+  }
+
   /** Estimates the work for rows [first, first + count), in multiply-adds. */
   long work(int first, int count) {
     long chunks = 0;

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.layers;
+
+/**
+ * The superclass of layers that users see. It holds what inner code receives of a layer; see {@link
+ * SavedLayer#of}.
+ *
+ * @param <L> what inner code receives
+ */
+public abstract class LayerFace<L extends SavedLayer> {
+  final L inner;
+
+  protected LayerFace(L inner) {
+    this.inner = inner;
+  }
+}
