@@ -7,9 +7,9 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
-import java.util.TreeMap;
 import org.blocksparse.Optimizer;
 import org.blocksparse.internal.files.Dtype;
+import org.blocksparse.internal.files.LayerFile;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.MalformedException;
 import org.blocksparse.internal.files.ModelMetadata;
@@ -20,7 +20,6 @@ import org.blocksparse.internal.files.TensorEntry;
 import org.blocksparse.internal.files.TensorStateEntries;
 import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.files.WeightsFile.Grid;
-import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.sparse.Bags.Reduction;
 import org.blocksparse.internal.sparse.TableRows;
 import org.blocksparse.internal.training.BagTable;
@@ -48,43 +47,27 @@ final class BagFile {
    */
   public static void save(Content content, Path file, SaveSettings settings) throws IOException {
     settings.requireNoPart();
-    BagMemory bag = content.bag();
-    try (StorageLease lease = bag.lease(new StorageLease());
-        WeightsFile weights = new WeightsFile(KIND, settings)) {
-      Map<String, String> metadata = new TreeMap<>(settings.metadataOr(content.metadata()));
-      metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
-      add(bag, weights, settings, metadata, lease);
-      weights.write(file, ModelNames.TABLE, metadata, lease);
-    }
+    new LayerFile(KIND, ModelNames.TABLE, part(content.bag()), content.metadata(), null)
+        .write(file, settings);
   }
 
   /** Returns a bag as a part of another layer's file. */
   static SaveSettings.Part part(BagMemory bag) {
     return (file, settings, metadata, lease) -> {
       bag.lease(lease);
-      add(bag, file, settings, metadata, lease);
+      int rows = bag.vocabulary();
+      int features = bag.table().features();
+      long[] dims = {rows, features};
+      file.add(
+          new Grid(ModelNames.TABLE, rows, features, 1, dims, new long[] {rows}),
+          new StoredWeights(bag.type(), bag.table().rows().storage(), bag.table().rows().scales()));
+      metadata.put(ModelNames.BAG_MODE, bag.table().reduction().name());
+      if (settings.optimizerState()) {
+        metadata.put(ModelNames.BAG_RULE, bag.state().kind().name());
+        TensorStateEntries.add(
+            bag.state(), BagMemory.TABLE, ModelNames.TABLE, dims, lease, file.tensors());
+      }
     };
-  }
-
-  /** Adds a bag, which is leased, to a file. */
-  private static void add(
-      BagMemory bag,
-      WeightsFile file,
-      SaveSettings settings,
-      Map<String, String> metadata,
-      StorageLease lease) {
-    int rows = bag.vocabulary();
-    int features = bag.table().features();
-    long[] dims = {rows, features};
-    file.add(
-        new Grid(ModelNames.TABLE, rows, features, 1, dims, new long[] {rows}),
-        new StoredWeights(bag.type(), bag.table().rows().storage(), bag.table().rows().scales()));
-    metadata.put(ModelNames.BAG_MODE, bag.table().reduction().name());
-    if (settings.optimizerState()) {
-      metadata.put(ModelNames.BAG_RULE, bag.state().kind().name());
-      TensorStateEntries.add(
-          bag.state(), BagMemory.TABLE, ModelNames.TABLE, dims, lease, file.tensors());
-    }
   }
 
   /** Returns whether a file holds a bag; only its header is read. */

@@ -14,9 +14,7 @@ import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.Reading;
-import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.kernels.Engine;
-import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.FilterLists;
 import org.blocksparse.internal.search.OutputFilter;
@@ -174,11 +172,6 @@ public final class LinearLabelTree extends SparseLayer<ScoreSource> implements M
   @Override
   SparseChunksFile.Format format() {
     return LinearModelFile.FORMAT;
-  }
-
-  @Override
-  void addTo(WeightsFile file, StorageLease lease) {
-    LinearModelFile.add(format().prefix(), model, file, lease);
   }
 
   /**

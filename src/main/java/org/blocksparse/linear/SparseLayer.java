@@ -7,20 +7,18 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.Map;
-import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.blocksparse.ElementType;
 import org.blocksparse.MemoryUse;
 import org.blocksparse.SparseRows;
-import org.blocksparse.internal.files.LabelsFile;
+import org.blocksparse.internal.files.LayerFile;
 import org.blocksparse.internal.files.ModelNames;
 import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.files.SaveSettings;
-import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.layers.LayerFace;
+import org.blocksparse.internal.layers.SavedLayer;
 import org.blocksparse.internal.layers.ScoringLayer;
-import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.search.FilterLists;
 import org.blocksparse.internal.sparse.SparseChunks;
 import org.blocksparse.internal.tensors.KernelOperands;
@@ -152,9 +150,6 @@ abstract sealed class SparseLayer<S> extends LayerFace<ScoringLayer<SparseRows, 
   /** Returns the format in which it is saved. */
   abstract SparseChunksFile.Format format();
 
-  /** Adds all tensors to a file, and their memory to a lease. */
-  abstract void addTo(WeightsFile file, StorageLease lease);
-
   /** Saves everything; see {@link #save(Path, SaveOptions)}. */
   public void save(Path file) throws IOException {
     save(file, SaveOptions.defaults());
@@ -176,18 +171,17 @@ abstract sealed class SparseLayer<S> extends LayerFace<ScoringLayer<SparseRows, 
       throw new IllegalArgumentException(
           "options: expected no state of an optimizer, which is none of " + format().kind());
     }
-    Labels names = labels;
-    try (StorageLease lease = new StorageLease();
-        WeightsFile written = new WeightsFile(format().kind(), settings)) {
-      addTo(written, lease);
-      if (names != null) {
-        LabelsFile.add(NameTable.from(names), written.tensors());
-      }
-      Map<String, String> all = new TreeMap<>(settings.metadataOr(metadata));
-      all.put(ModelNames.FORMAT, ModelNames.VERSION);
-      all.put(ModelNames.LAYER, format().layer());
-      written.write(file, format().weights(), all, lease);
-    }
+    SaveSettings.Part layer = SavedLayer.of(this).part("", null);
+    new LayerFile(
+            format().kind(),
+            format().weights(),
+            (written, all, ofFile, lease) -> {
+              ofFile.put(ModelNames.LAYER, format().layer());
+              layer.addTo(written, all, ofFile, lease);
+            },
+            metadata,
+            NameTable.from(labels))
+        .write(file, settings);
   }
 
   /** Returns the k outputs with the highest scores; see {@link #topK(SparseRows, int, Filter)}. */

@@ -15,10 +15,8 @@ import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.Reading;
-import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.layers.SavedLayer;
-import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.FilterLists;
 import org.blocksparse.internal.search.RankedRows;
@@ -187,11 +185,6 @@ public final class SparseWeights extends SparseLayer<SparseTerm> {
   @Override
   SparseChunksFile.Format format() {
     return SparseModelFile.FORMAT;
-  }
-
-  @Override
-  void addTo(WeightsFile file, StorageLease lease) {
-    SparseModelFile.add(format().prefix(), model, file, lease);
   }
 
   /** Loads weights into memory; see {@link #load(Path, LoadOptions)}. */

@@ -9,7 +9,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
@@ -17,6 +16,7 @@ import org.blocksparse.FileFormatException;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.internal.files.Dtype;
 import org.blocksparse.internal.files.LabelsFile;
+import org.blocksparse.internal.files.LayerFile;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.MalformedException;
 import org.blocksparse.internal.files.ModelMetadata;
@@ -31,7 +31,6 @@ import org.blocksparse.internal.files.WeightsFile;
 import org.blocksparse.internal.files.WholeFile;
 import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.SparseWeights;
@@ -79,19 +78,14 @@ record MixtureFile(
       layer.layer().save(file, all);
       return;
     }
-    try (StorageLease lease = new StorageLease();
-        WeightsFile written = new WeightsFile(Mixture.KIND, all)) {
-      Map<String, String> metadata = new TreeMap<>(strings);
-      metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
-      metadata.put(ModelNames.LAYER, ModelNames.MIXTURE);
-      for (SaveSettings.Part part : parts.all()) {
-        part.addTo(written, all, metadata, lease);
-      }
-      if (labels != null) {
-        LabelsFile.add(NameTable.from(labels), written.tensors());
-      }
-      written.write(file, WEIGHTS, metadata, lease);
-    }
+    new LayerFile(
+            Mixture.KIND,
+            WEIGHTS,
+            (written, ofFile, metadata, lease) ->
+                metadata.put(ModelNames.LAYER, ModelNames.MIXTURE),
+            strings,
+            NameTable.from(labels))
+        .write(file, all);
   }
 
   private static Optional<Labels> labelsOfFirst(List<Scorer> scorers, Predicate<Scorer> kind) {

@@ -5,6 +5,7 @@ import java.util.Collections;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.internal.files.LabelsFile;
 import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.layers.ScoringLayer;
@@ -61,7 +62,15 @@ final class HeldLayer implements ScoringLayer<FloatTensor, ScoreSource> {
 
   @Override
   public SaveSettings.Part part(String prefix, NameTable names) {
-    return ModelFile.part(new LayerContent(memory, Map.of(), steps.get(), names)).under(prefix);
+    SaveSettings.Part layer = ModelFile.part(memory, steps.get());
+    SaveSettings.Part withNames =
+        (file, settings, metadata, lease) -> {
+          layer.addTo(file, settings, metadata, lease);
+          if (names != null) {
+            LabelsFile.add(names, file.tensors());
+          }
+        };
+    return withNames.under(prefix);
   }
 
   @Override

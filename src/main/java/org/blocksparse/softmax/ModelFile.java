@@ -13,6 +13,7 @@ import java.util.TreeMap;
 import org.blocksparse.Optimizer;
 import org.blocksparse.internal.files.Dtype;
 import org.blocksparse.internal.files.LabelsFile;
+import org.blocksparse.internal.files.LayerFile;
 import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.files.MalformedException;
 import org.blocksparse.internal.files.ModelMetadata;
@@ -49,56 +50,29 @@ final class ModelFile {
    */
   public static void save(LayerContent layer, Path file, SaveSettings settings) throws IOException {
     LayerMemory memory = layer.memory();
-    try (StorageLease lease = memory.lease(new StorageLease());
-        WeightsFile weights = new WeightsFile(memory.kind(), settings)) {
-      Map<String, String> metadata =
-          metadata(
-              settings.metadataOr(layer.metadata()), memory.link(), memory.table(), layer.steps());
-      add(memory, weights, settings, metadata, lease);
-      for (SaveSettings.PartOf part : settings.parts()) {
-        part.now().get().addTo(weights, settings, metadata, lease);
-      }
-      addLabels(layer, weights);
-      weights.write(file, "W2", metadata, lease);
-    }
+    new LayerFile(
+            memory.kind(), "W2", part(memory, layer.steps()), layer.metadata(), layer.labels())
+        .write(file, settings);
   }
 
-  /** Returns a layer as a part of another layer's file. */
-  static SaveSettings.Part part(LayerContent layer) {
-    LayerMemory memory = layer.memory();
+  /** Returns a layer without names as a part of a file. */
+  static SaveSettings.Part part(LayerMemory memory, long steps) {
     return (file, settings, metadata, lease) -> {
       memory.lease(lease);
-      metadata.putAll(metadata(layer.metadata(), memory.link(), memory.table(), layer.steps()));
-      add(memory, file, settings, metadata, lease);
-      addLabels(layer, file);
+      metadata.putAll(metadata(Map.of(), memory.link(), memory.table(), steps));
+      List<TensorSource> tensors = file.tensors();
+      addWeights(memory, file);
+      for (Parameter bias : List.of(Parameter.B1, Parameter.B2)) {
+        tensors.add(
+            TensorSource.floats(
+                bias.label(), memory.sizes().dims(bias), memory.parameters().of(bias)));
+      }
+      tensors.add(TensorSource.ints(ModelNames.CLASS_OF, memory.table().classOf()));
+      tensors.add(TensorSource.ints(ModelNames.SLOT_OF, memory.table().slotOf()));
+      if (settings.optimizerState()) {
+        addState(memory, lease, tensors, metadata);
+      }
     };
-  }
-
-  /** Adds a layer, which is leased, to a file. */
-  private static void add(
-      LayerMemory memory,
-      WeightsFile file,
-      SaveSettings settings,
-      Map<String, String> metadata,
-      StorageLease lease) {
-    List<TensorSource> tensors = file.tensors();
-    addWeights(memory, file);
-    for (Parameter bias : List.of(Parameter.B1, Parameter.B2)) {
-      tensors.add(
-          TensorSource.floats(
-              bias.label(), memory.sizes().dims(bias), memory.parameters().of(bias)));
-    }
-    tensors.add(TensorSource.ints(ModelNames.CLASS_OF, memory.table().classOf()));
-    tensors.add(TensorSource.ints(ModelNames.SLOT_OF, memory.table().slotOf()));
-    if (settings.optimizerState()) {
-      addState(memory, lease, tensors, metadata);
-    }
-  }
-
-  private static void addLabels(LayerContent layer, WeightsFile file) {
-    if (layer.labels() != null) {
-      LabelsFile.add(layer.labels(), file.tensors());
-    }
   }
 
   private static void addWeights(LayerMemory layer, WeightsFile file) {
