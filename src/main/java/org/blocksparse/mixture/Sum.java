@@ -79,7 +79,7 @@ final class Sum implements AutoCloseable {
   }
 
   /**
-   * The k best outputs of each row by sparse weights alone.
+   * Returns the k best outputs of each row by sparse weights alone.
    *
    * @param name of the rows, for messages
    */

@@ -39,7 +39,7 @@ final class HeldLayer implements ScoringLayer<FloatTensor, ScoreSource> {
     return metadata;
   }
 
-  /** The same in other memory. */
+  /** Returns the content in other memory. */
   LayerContent content(LayerMemory other) {
     return new LayerContent(other, metadata, steps.get(), labels);
   }

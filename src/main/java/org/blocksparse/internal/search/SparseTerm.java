@@ -13,7 +13,7 @@ import org.blocksparse.internal.sparse.SparseChunks;
  */
 public record SparseTerm(
     Engine engine, Bags x, SparseChunks weights, ClassTable table, double factor) {
-  /** The number of outputs. */
+  /** Returns the number of outputs. */
   public int outputs() {
     return table.outputs();
   }
