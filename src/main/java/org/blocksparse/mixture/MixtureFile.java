@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -48,10 +49,6 @@ record MixtureFile(
     Map<String, String> ofUser) {
   private static final String WEIGHTS = "mixture.weights";
   private static final String KNOTS = "mixture.knots";
-  static final String LAYER = "layer:";
-  static final String TREE = "tree:";
-  static final String SPARSE = "sparse:";
-  static final String NEAREST = "nearest:";
 
   // ------------------------------------------------------------------------------------ writing
 
@@ -143,7 +140,7 @@ record MixtureFile(
   /** The description of a mixture in its file. */
   @SuppressWarnings("ArrayRecordComponent")
   private record Header(
-      List<String> scorers,
+      List<ScorerEntry> scorers,
       Set<String> labelTrees,
       boolean addsProbabilities,
       float[] weights,
@@ -158,22 +155,24 @@ record MixtureFile(
     int layers = 0;
     int trees = 0;
     try {
-      for (String text : header.scorers) {
-        String name = text.substring(text.lastIndexOf(':') + 1);
-        if (text.startsWith(LAYER)) {
-          String prefix = layerPrefix(name, layers++);
-          scorers.add(layer(file, settings, name, prefix, header.labelTrees.contains(name)));
-        } else if (text.startsWith(TREE)) {
-          LinearLabelTree tree =
-              LinearLabelTree.load(file, settings.under(treePrefix(name, trees++)));
-          scorers.add(new TreeScorer(name, tree));
-        } else {
-          SparseWeights sparse = SparseWeights.load(file, settings.under(prefix(name)));
-          scorers.add(new WeightsScorer(name, sparse, null));
-          if (text.startsWith(NEAREST)) {
-            int k = Integer.parseInt(text.substring(NEAREST.length(), text.lastIndexOf(':')));
-            NearestExamples nearest = nearest(file, settings, name, sparse, k);
-            scorers.set(scorers.size() - 1, new WeightsScorer(name, sparse, nearest));
+      for (ScorerEntry entry : header.scorers) {
+        String name = entry.name();
+        switch (entry.kind()) {
+          case LAYER -> {
+            String prefix = layerPrefix(name, layers++);
+            scorers.add(layer(file, settings, name, prefix, header.labelTrees.contains(name)));
+          }
+          case TREE -> {
+            LoadSettings ofTree = settings.under(treePrefix(name, trees++));
+            scorers.add(new TreeScorer(name, LinearLabelTree.load(file, ofTree)));
+          }
+          case SPARSE, NEAREST -> {
+            SparseWeights sparse = SparseWeights.load(file, settings.under(prefix(name)));
+            scorers.add(new WeightsScorer(name, sparse, null));
+            if (entry.kind() == ScorerEntry.Kind.NEAREST) {
+              NearestExamples nearest = nearest(file, settings, name, sparse, entry.k());
+              scorers.set(scorers.size() - 1, new WeightsScorer(name, sparse, nearest));
+            }
           }
         }
       }
@@ -281,10 +280,7 @@ record MixtureFile(
   private static Header header(Path file) throws IOException {
     try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
       ModelMetadata metadata = new ModelMetadata(reader.metadata()).requireVersion();
-      List<String> scorers =
-          List.of(
-              metadata.get(ModelNames.MIXTURE_SCORERS).split(" ", MixtureBuilder.MOST_SCORERS + 1));
-      requireScorers(scorers);
+      List<ScorerEntry> scorers = scorers(metadata.get(ModelNames.MIXTURE_SCORERS));
       String adds = metadata.entries().get(ModelNames.MIXTURE_ADDS);
       if (adds != null && !adds.equals(ModelNames.PROBABILITIES)) {
         throw ModelMetadata.wrong(ModelNames.MIXTURE_ADDS + " is not " + ModelNames.PROBABILITIES);
@@ -300,22 +296,20 @@ record MixtureFile(
           weights,
           calibration,
           metadata.ofUser(),
-          scorers.stream().noneMatch(text -> text.startsWith(LAYER) || text.startsWith(TREE))
-              ? namesOrNull(reader)
-              : null);
+          scorers.stream().noneMatch(ScorerEntry::isLogarithmic) ? namesOrNull(reader) : null);
     }
   }
 
   /** Returns the names of the layers that are label trees. */
-  private static Set<String> labelTrees(List<String> scorers, Map<String, String> metadata) {
+  private static Set<String> labelTrees(List<ScorerEntry> scorers, Map<String, String> metadata) {
     Set<String> names = new TreeSet<>();
     int layers = 0;
-    for (String text : scorers) {
-      if (text.startsWith(LAYER)) {
-        String name = text.substring(LAYER.length());
-        String key = ModelNames.under(layerPrefix(name, layers++), ModelNames.LAYER);
-        if (ModelNames.LABEL_TREE.equals(metadata.get(key))) {
-          names.add(name);
+    for (ScorerEntry entry : scorers) {
+      if (entry.kind() == ScorerEntry.Kind.LAYER) {
+        String prefix = layerPrefix(entry.name(), layers++);
+        if (ModelNames.LABEL_TREE.equals(
+            metadata.get(ModelNames.under(prefix, ModelNames.LAYER)))) {
+          names.add(entry.name());
         }
       }
     }
@@ -328,24 +322,16 @@ record MixtureFile(
     return names == null ? null : names.read(reader, true);
   }
 
-  private static void requireScorers(List<String> scorers) throws MalformedException {
-    Set<String> seen = new TreeSet<>();
-    for (String text : scorers) {
-      int colon = text.lastIndexOf(':') + 1;
-      String kind = text.substring(0, colon);
-      String name = text.substring(colon);
-      boolean isSparse = kind.equals(SPARSE) || kind.matches(NEAREST + "([1-9]\\d{0,5}|1000000):");
-      boolean isKind = kind.equals(LAYER) || kind.equals(TREE) || isSparse;
-      if (!isKind
-          || !seen.add(name)
-          || scorers.size() > MixtureBuilder.MOST_SCORERS
-          || !MixtureBuilder.NAME.matcher(name).matches()) {
-        throw ModelMetadata.wrong(
-            ModelNames.MIXTURE_SCORERS
-                + " has a wrong scorer: "
-                + MalformedException.excerpt(text));
+  /** Returns the scorers that a text of metadata lists. */
+  private static List<ScorerEntry> scorers(String text) throws MalformedException {
+    Map<String, ScorerEntry> all = new LinkedHashMap<>();
+    for (String each : text.split(" ", MixtureBuilder.MOST_SCORERS + 1)) {
+      ScorerEntry entry = ScorerEntry.parse(each);
+      if (all.size() == MixtureBuilder.MOST_SCORERS || all.put(entry.name(), entry) != null) {
+        throw ScorerEntry.wrong(each);
       }
     }
+    return List.copyOf(all.values());
   }
 
   /**

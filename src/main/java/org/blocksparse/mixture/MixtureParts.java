@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.mixture;
 
+import static java.util.stream.Collectors.joining;
+
 import java.util.ArrayList;
 import java.util.List;
 import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.files.SaveSettings;
 import org.blocksparse.internal.layers.SavedLayer;
 import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.mixture.ScorerEntry.Kind;
 import org.blocksparse.ranking.Labels;
 
 /** The parts of a mixture's file. The first layer and the first tree can be loaded alone. */
 final class MixtureParts {
   private final Labels labels;
   private final List<SaveSettings.Part> parts = new ArrayList<>();
-  private final List<String> kinds = new ArrayList<>();
+  private final List<ScorerEntry> scorers = new ArrayList<>();
   private LayerScorer firstLayer;
   private int layers;
   private int trees;
@@ -32,7 +35,7 @@ final class MixtureParts {
   }
 
   void add(LayerScorer scorer) {
-    kinds.add(MixtureFile.LAYER + scorer.name());
+    scorers.add(new ScorerEntry(Kind.LAYER, scorer.name()));
     String prefix = MixtureFile.layerPrefix(scorer.name(), layers++);
     parts.add(SavedLayer.of(scorer.bag()).part(prefix, null));
     if (firstLayer == null) {
@@ -45,15 +48,17 @@ final class MixtureParts {
   }
 
   void add(TreeScorer scorer) {
-    kinds.add(MixtureFile.TREE + scorer.name());
+    scorers.add(new ScorerEntry(Kind.TREE, scorer.name()));
     parts.add(
         SavedLayer.of(scorer.tree()).part(MixtureFile.treePrefix(scorer.name(), trees++), null));
   }
 
   void add(WeightsScorer scorer) {
     NearestExamples nearest = scorer.nearest();
-    String kind = nearest == null ? MixtureFile.SPARSE : MixtureFile.NEAREST + nearest.k() + ":";
-    kinds.add(kind + scorer.name());
+    scorers.add(
+        nearest == null
+            ? new ScorerEntry(Kind.SPARSE, scorer.name())
+            : new ScorerEntry(Kind.NEAREST, nearest.k(), scorer.name()));
     parts.add(part(scorer.weights(), MixtureFile.prefix(scorer.name()), labels));
     if (nearest != null) {
       parts.add(part(nearest.examples(), MixtureFile.examplesPrefix(scorer.name()), null));
@@ -77,6 +82,6 @@ final class MixtureParts {
 
   /** Returns the kinds and names of the scorers, in their order. */
   String kinds() {
-    return String.join(" ", kinds);
+    return scorers.stream().map(ScorerEntry::toString).collect(joining(" "));
   }
 }
