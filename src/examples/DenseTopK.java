@@ -37,31 +37,15 @@ class DenseTopK {
     }
   }
 
-  /** Cosines and distances of three points to the point (3, 1). */
+  /** The nearest of three points. */
   static void nearest() {
-    float[] points = {9, 1, 1, 0.5f, 3, 2};
-    float[] directions = new float[6];
-    float[] bias = new float[3];
-    for (int i = 0; i < 3; i++) {
-      float a = points[2 * i];
-      float b = points[2 * i + 1];
-      double length = Math.hypot(a, b);
-      directions[2 * i] = (float) (a / length);
-      directions[2 * i + 1] = (float) (b / length);
-      bias[i] = (float) (-length * length / 2);
-    }
+    var similarity = Similarity.SQUARED_DISTANCE;
     try (var x = FloatTensor.of(new float[] {3, 1}, 1, 2);
-        var W = FloatTensor.of(points, 3, 2);
-        var halfSquares = FloatTensor.of(bias, 3);
-        var scaled = FloatTensor.of(directions, 3, 2);
-        var products = DenseHead.of(W, null);
-        var distances = DenseHead.of(W, halfSquares);
-        var cosines = DenseHead.of(scaled, null)) {
-      System.out.println(products.topK(x, 1).output(0, 0)); // 0
-      var nearest = distances.topK(x, 1);
+        var W = FloatTensor.of(new float[] {9, 1, 1, 0.5f, 3, 2}, 3, 2);
+        var head = DenseHead.of(W, null, similarity, Workers.common())) {
+      var nearest = head.topK(x, 1);
       System.out.println(nearest.output(0, 0)); // 2
-      System.out.println(10 - 2 * nearest.score(0, 0)); // 1.0
-      System.out.println(cosines.topK(x, 1).output(0, 0)); // 1
+      System.out.println(nearest.score(0, 0)); // -1.0
     }
   }
 

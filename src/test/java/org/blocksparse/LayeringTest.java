@@ -48,6 +48,7 @@ final class LayeringTest {
           "Optimizer",
           "Progress",
           "Shape",
+          "Similarity",
           "UnknownIds");
 
   /** For each package, the packages that it may name besides the root and internal ones. */

@@ -3,22 +3,27 @@ package org.blocksparse.linear;
 
 import static java.util.Objects.requireNonNull;
 
+import java.util.Arrays;
 import java.util.Map;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.random.RandomGenerator;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Shape;
+import org.blocksparse.Similarity;
 import org.blocksparse.Weights;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.search.DenseRows;
 import org.blocksparse.internal.search.DenseScreen;
 import org.blocksparse.internal.search.DenseSearch;
 import org.blocksparse.internal.search.FilterLists;
+import org.blocksparse.internal.search.GumbelNoise;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.RankedRows;
 import org.blocksparse.internal.search.SearchResult;
@@ -39,8 +44,10 @@ import org.blocksparse.ranking.Ranking;
  * embeddings of texts. Nothing is trained.
  *
  * <pre>{@code
- * score(output | x) = bias[output] + sum over the features f of x[f] * W[output, f]
+ * score(output | x) = bias[output] + similarity(x, W[output, :])
  * }</pre>
+ *
+ * which is the inner product, unless another {@link Similarity} is asked for.
  *
  * <p><b>Search.</b> A copy of the rows in four bits, which is made once, gives each output an upper
  * and a lower bound of its score: the length of what each row lost is known, and by Cauchy and
@@ -51,9 +58,9 @@ import org.blocksparse.ranking.Ranking;
  * search reads all rows, and takes longer. {@link Ranking#openedClasses} is the number of outputs
  * that were scored by their rows, and {@link #reads} counts what all searches have read.
  *
- * <p><b>Numbers.</b> Scores are summed in double, with exact products, and rounded once to float.
- * Ties are broken by ascending number. If the score of an allowed output is NaN, the row of x is
- * not {@linkplain Ranking#isDefined defined}. Results are bitwise equal for all workers and
+ * <p><b>Numbers.</b> Scores are computed in double, where products are exact, and rounded once to
+ * float. Ties are broken by ascending number. If the score of an allowed output is NaN, the row of
+ * x is not {@linkplain Ranking#isDefined defined}. Results are bitwise equal for all workers and
  * kernels.
  *
  * <p><b>Memory.</b> The copy takes 0.14 times the size of the rows in float32, and 8 bytes for each
@@ -90,13 +97,14 @@ public final class DenseHead implements AutoCloseable {
 
   private volatile Labels labels;
 
-  private DenseHead(FloatTensor floats, Weights weights, FloatTensor bias, Engine engine) {
+  private DenseHead(
+      FloatTensor floats, Weights weights, FloatTensor bias, Similarity similarity, Engine engine) {
     this.floats = floats;
     this.weights = weights;
     this.bias = bias;
     this.engine = engine;
     Blocks blocks = weights == null ? transposed(floats) : StoredBlocks.from(weights).blocks();
-    this.rows = new DenseRows(blocks, bias == null ? null : Dense.from(bias).storage());
+    this.rows = new DenseRows(blocks, bias == null ? null : Dense.from(bias).storage(), similarity);
     try (OperandLease lease = leaseOfRows()) {
       this.screen = DenseScreen.of(rows, engine);
       lease.requireIntact();
@@ -109,9 +117,12 @@ public final class DenseHead implements AutoCloseable {
     return Blocks.dense(Dense.from(floats).storage(), 1, 1, outputs, features).transpose();
   }
 
-  /** A head with the default workers; see {@link #of(FloatTensor, FloatTensor, Workers)}. */
+  /**
+   * A head of inner products with the default workers; see {@link #of(FloatTensor, FloatTensor,
+   * Similarity, Workers)}.
+   */
   public static DenseHead of(FloatTensor W, FloatTensor bias) {
-    return of(W, bias, Workers.common());
+    return of(W, bias, Similarity.INNER_PRODUCT, Workers.common());
   }
 
   /**
@@ -123,17 +134,22 @@ public final class DenseHead implements AutoCloseable {
    *     the bias has another shape; or if there are more than 2<sup>31</sup> - 9 outputs or
    *     2<sup>27</sup> features
    */
-  public static DenseHead of(FloatTensor W, FloatTensor bias, Workers workers) {
+  public static DenseHead of(
+      FloatTensor W, FloatTensor bias, Similarity similarity, Workers workers) {
     Engine engine = Engine.from(requireNonNull(workers, "workers"));
+    requireNonNull(similarity, "similarity");
     Shape shape = Check.rank("W", requireNonNull(W, "W"), "(outputs, features)", 2).shape();
     Dense.from(W).requireContiguous("W");
     requireSizes(shape.dim(0), shape.dim(1), bias);
-    return new DenseHead(W, null, bias, engine);
+    return new DenseHead(W, null, bias, similarity, engine);
   }
 
-  /** A head with the default workers; see {@link #of(Weights, FloatTensor, Workers)}. */
+  /**
+   * A head of inner products with the default workers; see {@link #of(Weights, FloatTensor,
+   * Similarity, Workers)}.
+   */
   public static DenseHead of(Weights W, FloatTensor bias) {
-    return of(W, bias, Workers.common());
+    return of(W, bias, Similarity.INNER_PRODUCT, Workers.common());
   }
 
   /**
@@ -145,10 +161,11 @@ public final class DenseHead implements AutoCloseable {
    *     transposed view
    * @param bias (outputs), or null
    * @throws IllegalArgumentException if W has another shape, or other memory; otherwise as {@link
-   *     #of(FloatTensor, FloatTensor, Workers)}
+   *     #of(FloatTensor, FloatTensor, Similarity, Workers)}
    */
-  public static DenseHead of(Weights W, FloatTensor bias, Workers workers) {
+  public static DenseHead of(Weights W, FloatTensor bias, Similarity similarity, Workers workers) {
     Engine engine = Engine.from(requireNonNull(workers, "workers"));
+    requireNonNull(similarity, "similarity");
     StoredBlocks blocks = StoredBlocks.from(requireNonNull(W, "W"));
     Shape shape = W.shape();
     if (shape.dim(0) != 1 || shape.dim(1) != 1) {
@@ -162,7 +179,7 @@ public final class DenseHead implements AutoCloseable {
               + " is neither; transposeBlocks makes a view of (1, 1, outputs, features)");
     }
     requireSizes(shape.dim(3), shape.dim(2), bias);
-    return new DenseHead(null, W, bias, engine);
+    return new DenseHead(null, W, bias, similarity, engine);
   }
 
   private static void requireSizes(long outputs, long features, FloatTensor bias) {
@@ -246,7 +263,7 @@ public final class DenseHead implements AutoCloseable {
    */
   public Ranking topK(FloatTensor x, int k, Filter filter) {
     int limit = Math.min(Check.atLeast(1, "k", k), outputs());
-    return search(
+    return best(
         "topK",
         x,
         filter,
@@ -270,14 +287,111 @@ public final class DenseHead implements AutoCloseable {
     if (Float.isNaN(score)) {
       throw new IllegalArgumentException("score: expected a number but was NaN");
     }
-    return search(
+    return best(
         "atLeast", x, filter, 0, score, logAllowed -> Candidates.atLeast(score, logAllowed));
   }
 
-  private Ranking search(
-      String query, FloatTensor x, Filter filter, int k, float least, Candidates.Maker candidates) {
+  /**
+   * Top-p: for each row, the smallest set of outputs with the highest scores whose probabilities
+   * sum to at least {@code mass}, or all that the filter allows if those are less probable. A
+   * ranking has log probabilities.
+   *
+   * <pre>{@code
+   * probability(output | x) = exp(score(output | x) / temperature) / (the same, summed over all)
+   * }</pre>
+   *
+   * <p>The sum is over all outputs, or over those that a {@linkplain Filter#withRenormalization
+   * renormalized} filter allows. It is exact, so all rows are scored one by one, which takes longer
+   * than a product. {@link #sample} needs no sum. Errors as {@link #topK(FloatTensor, int,
+   * Filter)}, but for renormalized filters.
+   *
+   * @param mass in (0, 1]
+   * @param temperature positive; divides the scores
+   * @param filter {@link Filter#without(int...) Filter.without()} allows all outputs
+   * @throws IllegalArgumentException also if the mass is not in (0, 1], or the temperature not in
+   *     (0, 2<sup>100</sup>]
+   */
+  public Ranking topP(FloatTensor x, double mass, double temperature, Filter filter) {
+    Check.inUnitInterval("mass", mass);
+    requireTemperature(temperature);
+    return search(
+        "topP",
+        x,
+        filter,
+        (search, rows, allowed) -> search.nucleus(rows, allowed, mass, temperature));
+  }
+
+  /**
+   * Samples one output per row with the probabilities of {@link #topP}, among the outputs that a
+   * filter allows. It is the output with the highest sum of its score and a noise of its own
+   * (Gumbel, 1954), so that it costs a search for the top 1 with little to exclude others by.
+   *
+   * <p>Sums are rounded to float: below a temperature of about 2<sup>-20</sup> times the highest
+   * score, like scores rank by number.
+   *
+   * @param temperature positive; divides the scores
+   * @param random called once per row, for the seed of its noise
+   * @param filter {@link Filter#without(int...) Filter.without()} allows all outputs
+   * @throws IllegalArgumentException also if the temperature is not in (0, 2<sup>100</sup>], or the
+   *     filter allows no output in one of the rows
+   * @throws ArithmeticException if a score of a row is NaN, or the highest one is infinite
+   */
+  public int[] sample(FloatTensor x, double temperature, RandomGenerator random, Filter filter) {
+    requireNonNull(random, "random");
+    requireTemperature(temperature);
+    Ranking found =
+        search(
+            "sample",
+            x,
+            filter,
+            (search, rows, allowed) -> {
+              GumbelNoise[] noise = new GumbelNoise[(int) rows.count()];
+              Arrays.setAll(noise, row -> new GumbelNoise(random.nextLong(), temperature));
+              return search.search(
+                  rows,
+                  allowed,
+                  1,
+                  Float.NEGATIVE_INFINITY,
+                  logAllowed -> Candidates.best(1, 0),
+                  noise);
+            });
+    int[] drawn = new int[found.batch()];
+    for (int row = 0; row < drawn.length; row++) {
+      if (found.isFilteredOut(row)) {
+        throw new IllegalArgumentException("filter: allows no output in row " + row);
+      }
+      if (!found.isDefined(row) || Float.isInfinite(found.score(row, 0))) {
+        throw new ArithmeticException("row " + row + ": its scores are NaN or infinite");
+      }
+      drawn[row] = found.output(row, 0);
+    }
+    return drawn;
+  }
+
+  private static void requireTemperature(double temperature) {
+    if (!(temperature > 0 && temperature <= 0x1p100)) {
+      throw new IllegalArgumentException(
+          "temperature: expected a number in (0, 2^100] but was " + temperature);
+    }
+  }
+
+  /** A search of rows of x. */
+  private interface Query {
+    SearchResult run(DenseSearch search, Rows x, OutputFilter allowed);
+  }
+
+  private Ranking best(
+      String name, FloatTensor x, Filter filter, int k, float least, Candidates.Maker candidates) {
+    FilterLists.from(requireNonNull(filter, "filter")).requireNotRenormalized();
+    return search(
+        name,
+        x,
+        filter,
+        (search, rows, allowed) -> search.search(rows, allowed, k, least, candidates, null));
+  }
+
+  private Ranking search(String name, FloatTensor x, Filter filter, Query query) {
     FilterLists lists = FilterLists.from(requireNonNull(filter, "filter"));
-    lists.requireNotRenormalized();
     Shape shape = Check.rank("x", requireNonNull(x, "x"), "(batch, features)", 2).shape();
     Check.shape("x", x, "(batch, features)", shape.dim(0), features());
     int batch = Check.batch("x", shape.dim(0), "rows");
@@ -288,14 +402,12 @@ public final class DenseHead implements AutoCloseable {
       lease.of("x", x);
       OutputFilter allowed = lists.check(batch, outputs());
       lists.lease(lease);
-      boolean all = lists.allowsAll();
-      found =
-          new DenseSearch(rows, screen, all ? null : table(), engine, reads)
-              .search(KernelOperands.rows(x), all ? null : allowed, k, least, candidates);
+      DenseSearch search = new DenseSearch(rows, screen, this::table, engine, reads);
+      found = query.run(search, KernelOperands.rows(x), allowed);
       lease.requireIntact();
     }
     if (event != null) {
-      event.record(query, "dense head", found.openedClasses(), outputs());
+      event.record(name, "dense head", found.openedClasses(), outputs());
     }
     return new RankedRows(found, labels);
   }

@@ -19,10 +19,12 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.ForkJoinPool;
+import java.util.function.DoubleBinaryOperator;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.Similarity;
 import org.blocksparse.Weights;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.kernels.Engine;
@@ -102,21 +104,37 @@ final class DenseHeadTest {
     return x;
   }
 
-  /** The score as the Javadoc has it; sums of integers are exact in any order. */
-  private static float score(float[] w, int output, float[] x, float[] bias) {
+  /** A sum over features in 8 lanes, as the score is computed. */
+  private static double sum(float[] w, int output, float[] x, DoubleBinaryOperator term) {
     int features = x.length;
     double[] lanes = new double[8];
     int whole = features / 8 * 8;
     for (int i = 0; i < whole; i++) {
-      lanes[i % 8] += (double) w[output * features + i] * x[i];
+      lanes[i % 8] += term.applyAsDouble(w[output * features + i], x[i]);
     }
     double sum =
         ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6]))
             + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
     for (int i = whole; i < features; i++) {
-      sum += (double) w[output * features + i] * x[i];
+      sum += term.applyAsDouble(w[output * features + i], x[i]);
     }
-    return (float) (sum + (bias == null ? 0 : bias[output]));
+    return sum;
+  }
+
+  private static float score(
+      Similarity similarity, float[] w, int output, float[] x, float[] bias) {
+    double value =
+        switch (similarity) {
+          case INNER_PRODUCT -> sum(w, output, x, (a, b) -> a * b);
+          case COSINE -> {
+            double ofRow = sum(w, output, x, (a, b) -> a * a);
+            double ofQuery = sum(w, output, x, (a, b) -> b * b);
+            boolean isZero = ofRow == 0 || ofQuery == 0;
+            yield isZero ? 0 : sum(w, output, x, (a, b) -> a * b) / Math.sqrt(ofRow * ofQuery);
+          }
+          case SQUARED_DISTANCE -> -sum(w, output, x, (a, b) -> (a - b) * (a - b));
+        };
+    return (float) (value + (bias == null ? 0 : bias[output]));
   }
 
   /** The best of some outputs, by all scores; null if one is NaN. */
@@ -137,9 +155,13 @@ final class DenseHeadTest {
   }
 
   private static float[] scores(float[] w, float[] x, float[] bias) {
+    return scores(Similarity.INNER_PRODUCT, w, x, bias);
+  }
+
+  private static float[] scores(Similarity similarity, float[] w, float[] x, float[] bias) {
     float[] scores = new float[w.length / x.length];
     for (int output = 0; output < scores.length; output++) {
-      scores[output] = score(w, output, x, bias);
+      scores[output] = score(similarity, w, output, x, bias);
     }
     return scores;
   }
@@ -194,7 +216,9 @@ final class DenseHeadTest {
         float[] w = weights(kind, random, outputs, features);
         for (int ofBias = 0; ofBias < 5; ofBias++) {
           float[] bias = bias(random, outputs, ofBias);
-          compare(kernels.workers(), random, w, bias, outputs, features);
+          for (Similarity similarity : Similarity.values()) {
+            compare(kernels.workers(), random, similarity, w, bias, outputs, features);
+          }
         }
       }
     }
@@ -202,38 +226,45 @@ final class DenseHeadTest {
 
   /** Compares queries of each kind. */
   private static void compare(
-      Workers workers, Random random, float[] w, float[] bias, int outputs, int features) {
+      Workers workers,
+      Random random,
+      Similarity similarity,
+      float[] w,
+      float[] bias,
+      int outputs,
+      int features) {
     int[] all = IntStream.range(0, outputs).toArray();
     int batch = 8;
-    float[][] x = new float[batch][];
+    float[][] scores = new float[batch][];
     float[] flat = new float[batch * features];
     for (int row = 0; row < batch; row++) {
-      x[row] = query(random, features, row);
-      System.arraycopy(x[row], 0, flat, row * features, features);
+      float[] x = query(random, features, row);
+      System.arraycopy(x, 0, flat, row * features, features);
+      scores[row] = scores(similarity, w, x, bias);
     }
     try (FloatTensor tensor = FloatTensor.of(w, outputs, features);
         FloatTensor ofBias = bias == null ? null : FloatTensor.of(bias, outputs);
         FloatTensor queries = FloatTensor.of(flat, batch, features);
-        DenseHead head = DenseHead.of(tensor, ofBias, workers)) {
+        DenseHead head = DenseHead.of(tensor, ofBias, similarity, workers)) {
       for (int k : new int[] {1, 10, outputs}) {
         Ranking found = head.topK(queries, k);
         for (int row = 0; row < batch; row++) {
-          assertBest(scores(w, x[row], bias), all, k, found, row);
+          assertBest(scores[row], all, k, found, row);
         }
       }
       int[] only = Arrays.stream(all).filter(output -> output % 5 == 1).toArray();
       Ranking filtered = head.topK(queries, 3, Filter.only(only));
       for (int row = 0; row < batch; row++) {
         assertEquals(only.length == 0, filtered.isFilteredOut(row));
-        assertBest(scores(w, x[row], bias), only, 3, filtered, row);
+        assertBest(scores[row], only, 3, filtered, row);
       }
-      float least = score(w, outputs / 2, x[1], bias);
+      float least = scores[1][outputs / 2];
       if (!Float.isNaN(least)) {
         Ranking above = head.atLeast(queries, least);
         for (int row = 0; row < batch; row++) {
-          float[] scores = scores(w, x[row], bias);
-          int count = (int) Arrays.stream(all).filter(o -> !(scores[o] < least)).count();
-          assertBest(scores, all, count, above, row);
+          float[] ofRow = scores[row];
+          int count = (int) Arrays.stream(all).filter(o -> !(ofRow[o] < least)).count();
+          assertBest(ofRow, all, count, above, row);
         }
       }
     }
@@ -343,7 +374,7 @@ final class DenseHeadTest {
               Workers.callingThread(),
               Workers.of(ForkJoinPool.commonPool(), 3),
               new Engine(Scheduler.common(), Kernels::java))) {
-        try (DenseHead head = DenseHead.of(tensor, null, workers)) {
+        try (DenseHead head = DenseHead.of(tensor, null, Similarity.INNER_PRODUCT, workers)) {
           Ranking found = head.topK(x, 12);
           if (expected == null) {
             expected = found;
@@ -519,14 +550,13 @@ final class DenseHeadTest {
   }
 
   /** Requires that no output is missed whose score is the least that is wanted. */
-  private static void assertReached(DenseHead head, float[] w, float[] x, float[] bias, int batch) {
+  private static void assertReached(DenseHead head, float[] scores, float[] x, int batch) {
     int features = x.length;
     float[] many = new float[batch * features];
     for (int row = 0; row < batch; row++) {
       System.arraycopy(x, 0, many, row * features, features);
     }
     int[] all = IntStream.range(0, head.outputs()).toArray();
-    float[] scores = scores(w, x, bias);
     try (FloatTensor queries = FloatTensor.of(many, batch, features)) {
       for (float score : scores) {
         int count = (int) Arrays.stream(all).filter(o -> scores[o] >= score).count();
@@ -547,12 +577,16 @@ final class DenseHeadTest {
   private static void assertReached(KernelsUnderTest kernels, float[] w, float[] x, int batch) {
     int outputs = w.length / x.length;
     try (FloatTensor W = FloatTensor.of(w, outputs, x.length);
-        FloatTensor zeros = FloatTensor.zeros(outputs);
-        DenseHead head = DenseHead.of(W, null, kernels.workers());
-        DenseHead biased = DenseHead.of(W, zeros, kernels.workers())) {
-      assertReached(head, w, x, null, batch);
-      assertReached(biased, w, x, null, batch);
-      assertEquals(batch >= 32, head.reads().multiplied() > 0);
+        FloatTensor zeros = FloatTensor.zeros(outputs)) {
+      for (Similarity similarity : Similarity.values()) {
+        float[] scores = scores(similarity, w, x, null);
+        for (FloatTensor bias : Arrays.asList(null, zeros)) {
+          try (DenseHead head = DenseHead.of(W, bias, similarity, kernels.workers())) {
+            assertReached(head, scores, x, batch);
+            assertEquals(batch >= 32, head.reads().multiplied() > 0);
+          }
+        }
+      }
     }
   }
 
@@ -632,6 +666,166 @@ final class DenseHeadTest {
     Random random = new Random(8);
     int features = 100;
     assertReached(kernels, gaussian(random, 30 * features), gaussian(random, features), 32);
+  }
+
+  /** Probabilities in double, of scores divided by a temperature. */
+  private static double[] softmax(float[] scores, double temperature) {
+    double[] p = new double[scores.length];
+    Arrays.setAll(p, i -> Math.exp((scores[i] - scores[0]) / temperature));
+    double sum = Arrays.stream(p).sum();
+    return Arrays.stream(p).map(value -> value / sum).toArray();
+  }
+
+  @Test
+  void topPIsTheFewestThatHaveTheMass() {
+    int outputs = 700;
+    int features = 24;
+    Random random = new Random(9);
+    float[] w = gaussian(random, outputs * features);
+    float[] x = gaussian(random, 2 * features);
+    int[] odd = IntStream.range(0, outputs).filter(output -> output % 2 == 1).toArray();
+    try (FloatTensor tensor = FloatTensor.of(w, outputs, features);
+        FloatTensor queries = FloatTensor.of(x, 2, features);
+        DenseHead head = DenseHead.of(tensor, null)) {
+      for (double temperature : new double[] {0.7, 1, 3}) {
+        for (double mass : new double[] {0.1, 0.5, 0.95}) {
+          for (Filter filter :
+              List.of(Filter.without(), Filter.only(odd), Filter.only(odd).withRenormalization())) {
+            Ranking found = head.topP(queries, mass, temperature, filter);
+            boolean isOdd = !filter.equals(Filter.without()) && filter.toString().contains("only");
+            for (int row = 0; row < 2; row++) {
+              float[] one = Arrays.copyOfRange(x, row * features, (row + 1) * features);
+              double[] p = softmax(scores(w, one, null), temperature);
+              int[] order =
+                  IntStream.range(0, outputs)
+                      .filter(output -> !isOdd || output % 2 == 1)
+                      .boxed()
+                      .sorted(Comparator.comparingDouble(output -> -p[output]))
+                      .mapToInt(output -> output)
+                      .toArray();
+              double whole =
+                  filter.toString().contains("renormalized")
+                      ? Arrays.stream(order).mapToDouble(output -> p[output]).sum()
+                      : 1;
+              double sum = 0;
+              int count = 0;
+              while (count < order.length && sum < mass * whole) {
+                sum += p[order[count++]];
+              }
+              assertArrayEquals(Arrays.copyOf(order, count), found.outputs(row));
+              for (int rank = 0; rank < count; rank++) {
+                assertEquals(p[order[rank]] / whole, found.probability(row, rank), 1e-6);
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /** Draws have the probabilities of the softmax: a chi-squared test, with a seed. */
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void samplesByProbability(KernelsUnderTest kernels) {
+    int outputs = 400;
+    int features = 16;
+    int draws = 4_000;
+    double temperature = 1.5;
+    Random random = new Random(10);
+    float[] w = gaussian(random, outputs * features);
+    float[] x = gaussian(random, features);
+    float[] many = new float[draws * features];
+    for (int i = 0; i < many.length; i++) {
+      many[i] = x[i % features];
+    }
+    double[] p = softmax(scores(w, x, null), temperature);
+    try (FloatTensor tensor = FloatTensor.of(w, outputs, features);
+        FloatTensor queries = FloatTensor.of(many, draws, features);
+        FloatTensor one = FloatTensor.of(x, 1, features);
+        DenseHead head = DenseHead.of(tensor, null, Similarity.INNER_PRODUCT, kernels.workers())) {
+      int[] drawn = head.sample(queries, temperature, new Random(11), Filter.without());
+      int[] counts = new int[outputs];
+      for (int output : drawn) {
+        counts[output]++;
+      }
+      double chiSquared = 0;
+      double rest = 0;
+      int countOfRest = 0;
+      int cells = 0;
+      for (int output = 0; output < outputs; output++) {
+        double expected = draws * p[output];
+        if (expected < 5) {
+          rest += expected;
+          countOfRest += counts[output];
+        } else {
+          chiSquared += (counts[output] - expected) * (counts[output] - expected) / expected;
+          cells++;
+        }
+      }
+      chiSquared += (countOfRest - rest) * (countOfRest - rest) / rest;
+      assertTrue(cells > 20, "cells: " + cells);
+      double limit = cells + 4 * Math.sqrt(2.0 * cells);
+      assertTrue(chiSquared < limit, "chi squared " + chiSquared + " of " + cells);
+
+      // One row at a time goes by four bits, and draws the same.
+      Random again = new Random(11);
+      for (int draw = 0; draw < 100; draw++) {
+        assertEquals(drawn[draw], head.sample(one, temperature, again, Filter.without())[0]);
+      }
+      assertTrue(head.reads().screened() > 0);
+      int[] odd = IntStream.range(0, outputs).filter(output -> output % 2 == 1).toArray();
+      for (int output : head.sample(queries, 5, new Random(12), Filter.only(odd))) {
+        assertEquals(1, output % 2);
+      }
+    }
+  }
+
+  /** Fewer rows are read for a sample than there are, if a few are far more probable. */
+  @Test
+  void readsFewRowsForASample() {
+    int outputs = 70_001;
+    int features = 48;
+    Random random = new Random(13);
+    float[] x = gaussian(random, features);
+    float[] w = withNeighbors(random, gaussian(random, outputs * features), x, outputs);
+    try (FloatTensor tensor = FloatTensor.of(w, outputs, features);
+        FloatTensor query = FloatTensor.of(x, 1, features);
+        DenseHead head = DenseHead.of(tensor, null)) {
+      head.sample(query, 1, random, Filter.without());
+      DenseHead.Reads reads = head.reads();
+      assertEquals(outputs, reads.screened());
+      assertEquals(0, reads.multiplied());
+      assertTrue(reads.scored() < outputs / 20, reads::toString);
+    }
+  }
+
+  @Test
+  void rejectsWhatHasNoProbabilities() {
+    Random random = new Random(14);
+    float[] rows = {1, Float.NEGATIVE_INFINITY, 2};
+    try (FloatTensor W = FloatTensor.of(rows, 3, 1);
+        FloatTensor x = FloatTensor.of(new float[] {1}, 1, 1);
+        FloatTensor negative = FloatTensor.of(new float[] {-1}, 1, 1);
+        FloatTensor nothing = FloatTensor.of(new float[] {Float.NaN}, 1, 1);
+        DenseHead head = DenseHead.of(W, null)) {
+      Filter all = Filter.without();
+      assertArrayEquals(new int[] {2}, head.topP(x, 0.7, 1, all).outputs(0));
+      assertArrayEquals(new int[] {2, 0}, head.topP(x, 1, 1, all).outputs(0));
+      assertEquals(2, head.sample(x, 1e-3, random, all)[0]);
+      for (FloatTensor undefined : List.of(negative, nothing)) {
+        assertFalse(head.topP(undefined, 0.5, 1, all).isDefined(0));
+        assertThrows(ArithmeticException.class, () -> head.sample(undefined, 1, random, all));
+      }
+      assertThrows(ArithmeticException.class, () -> head.sample(x, 1, random, Filter.only(1)));
+      assertThrows(
+          IllegalArgumentException.class, () -> head.sample(x, 1, random, Filter.without(0, 1, 2)));
+      for (double temperature : new double[] {0, -1, Double.NaN, Double.POSITIVE_INFINITY}) {
+        assertThrows(IllegalArgumentException.class, () -> head.topP(x, 0.5, temperature, all));
+        assertThrows(
+            IllegalArgumentException.class, () -> head.sample(x, temperature, random, all));
+      }
+      assertThrows(IllegalArgumentException.class, () -> head.topP(x, 0, 1, all));
+    }
   }
 
   @Test

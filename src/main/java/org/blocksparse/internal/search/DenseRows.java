@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.search;
 
+import org.blocksparse.Similarity;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.weights.Blocks;
 import org.blocksparse.internal.weights.WeightType;
@@ -10,8 +11,9 @@ import org.blocksparse.internal.weights.WeightType;
  *
  * @param w one block of features x outputs, packed or transposed
  * @param bias one for each output, or null
+ * @param similarity of a row and a query, to which the bias is added
  */
-public record DenseRows(Blocks w, Storage bias) {
+public record DenseRows(Blocks w, Storage bias, Similarity similarity) {
   /** Sums that a product is cut into. */
   private static final int LANES = 8;
 
@@ -46,11 +48,29 @@ public record DenseRows(Blocks w, Storage bias) {
   }
 
   /**
-   * Returns the score of an output: products are exact in double; the sum of those of features i, i
-   * + 8, i + 16 and so on is lane i; lanes are added in pairs, then the bias, and the sum is
-   * rounded once. So the bits are the same everywhere.
+   * Returns the score of an output: its similarity in double, plus the bias, rounded once.
+   *
+   * @param squares of the query, as {@link #product} adds them
    */
-  float score(int output, float[] row, float[] x) {
+  float score(int output, float[] row, float[] x, double squares) {
+    double value =
+        switch (similarity) {
+          case INNER_PRODUCT -> product(row, x);
+          case COSINE -> cosine(product(row, x), product(row, row), squares);
+          case SQUARED_DISTANCE -> -squaredDistance(row, x);
+        };
+    return (float) (value + bias(output));
+  }
+
+  private static double cosine(double product, double squares, double others) {
+    return squares == 0 || others == 0 ? 0 : product / Math.sqrt(squares * others);
+  }
+
+  /**
+   * Returns the inner product: products are exact in double; the sum of those of features i, i + 8,
+   * i + 16 and so on is lane i; lanes are added in pairs. So the bits are the same everywhere.
+   */
+  static double product(float[] a, float[] b) {
     double s0 = 0;
     double s1 = 0;
     double s2 = 0;
@@ -59,21 +79,76 @@ public record DenseRows(Blocks w, Storage bias) {
     double s5 = 0;
     double s6 = 0;
     double s7 = 0;
-    int whole = row.length - row.length % LANES;
+    int whole = a.length - a.length % LANES;
     for (int i = 0; i < whole; i += LANES) {
-      s0 += (double) row[i] * x[i];
-      s1 += (double) row[i + 1] * x[i + 1];
-      s2 += (double) row[i + 2] * x[i + 2];
-      s3 += (double) row[i + 3] * x[i + 3];
-      s4 += (double) row[i + 4] * x[i + 4];
-      s5 += (double) row[i + 5] * x[i + 5];
-      s6 += (double) row[i + 6] * x[i + 6];
-      s7 += (double) row[i + 7] * x[i + 7];
+      s0 += (double) a[i] * b[i];
+      s1 += (double) a[i + 1] * b[i + 1];
+      s2 += (double) a[i + 2] * b[i + 2];
+      s3 += (double) a[i + 3] * b[i + 3];
+      s4 += (double) a[i + 4] * b[i + 4];
+      s5 += (double) a[i + 5] * b[i + 5];
+      s6 += (double) a[i + 6] * b[i + 6];
+      s7 += (double) a[i + 7] * b[i + 7];
     }
     double sum = ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7));
-    for (int i = whole; i < row.length; i++) {
-      sum += (double) row[i] * x[i];
+    for (int i = whole; i < a.length; i++) {
+      sum += (double) a[i] * b[i];
     }
-    return (float) (sum + bias(output));
+    return sum;
+  }
+
+  /** Returns the squared length of a difference, added as {@link #product} adds. */
+  private static double squaredDistance(float[] a, float[] b) {
+    double[] s = new double[LANES];
+    int whole = a.length - a.length % LANES;
+    for (int i = 0; i < whole; i += LANES) {
+      for (int lane = 0; lane < LANES; lane++) {
+        double difference = (double) a[i + lane] - b[i + lane];
+        s[lane] += difference * difference;
+      }
+    }
+    double sum = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+    for (int i = whole; i < a.length; i++) {
+      double difference = (double) a[i] - b[i];
+      sum += difference * difference;
+    }
+    return sum;
+  }
+
+  /**
+   * Returns a bound of the score of an output before it is rounded; NaN if there is none.
+   *
+   * @param product a bound of the inner product
+   * @param sign 1 for upper bounds, -1 for lower ones
+   * @param longest a length that the row does not exceed, nor falls below by more than its rounding
+   * @param length the same of the query, in double
+   * @param rounding of sums in double, relative to the sum of the magnitudes that are added
+   */
+  double bound(
+      int output, double product, int sign, float longest, double length, double rounding) {
+    double shortest = longest * (1 - 0x1p-22) - 0x1p-148;
+    double shortestOfQuery = length * (1 - 0x1p-28);
+    double value =
+        switch (similarity) {
+          case INNER_PRODUCT -> product;
+          case COSINE -> {
+            if (longest == 0 || length == 0) {
+              yield 0;
+            }
+            if (!(shortest > 0)) {
+              yield Double.NaN;
+            }
+            double cosine =
+                product / (sign * product > 0 ? shortest * shortestOfQuery : longest * length);
+            yield cosine + sign * rounding * Math.abs(cosine);
+          }
+          case SQUARED_DISTANCE -> {
+            double row = sign > 0 ? Math.max(0, shortest) : longest;
+            double query = sign > 0 ? shortestOfQuery : length;
+            double most = (longest + length) * (longest + length);
+            yield 2 * product - (row * row + query * query) + sign * rounding * most;
+          }
+        };
+    return value + bias(output);
   }
 }

@@ -8,6 +8,8 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.function.Supplier;
+import org.blocksparse.Similarity;
 import org.blocksparse.internal.kernels.BlockProduct;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.kernels.PackedProduct;
@@ -104,20 +106,20 @@ public final class DenseSearch {
 
   private final DenseRows rows;
   private final DenseScreen screen;
-  private final ClassTable table;
+  private final Supplier<ClassTable> table;
   private final Engine engine;
   private final Map<Pass, LongAdder> read;
 
   /**
    * Creates a search.
    *
-   * @param table the outputs by 256, if there is a filter; else null
+   * @param table the outputs by 256, which filters need
    * @param read counts outputs by {@link Pass}
    */
   public DenseSearch(
       DenseRows rows,
       DenseScreen screen,
-      ClassTable table,
+      Supplier<ClassTable> table,
       Engine engine,
       Map<Pass, LongAdder> read) {
     this.rows = rows;
@@ -130,39 +132,94 @@ public final class DenseSearch {
   /**
    * Returns the ranking of every row of x.
    *
-   * @param filter null if all outputs are allowed
    * @param k how many outputs are wanted; 0 if all with a score are
    * @param least the least score that is wanted
+   * @param noise that is added to the scores of each row; null: none
    */
   public SearchResult search(
-      Rows x, OutputFilter filter, int k, float least, Candidates.Maker candidates) {
+      Rows x,
+      OutputFilter filter,
+      int k,
+      float least,
+      Candidates.Maker candidates,
+      GumbelNoise[] noise) {
     int batch = (int) x.count();
-    OutputFilter.OfRow allowed = filter == null ? null : filter.in(table);
-    SearchResult result =
-        new SearchResult(
-            new int[batch][],
-            new float[batch][],
-            new int[batch],
-            new BitSet(),
-            new BitSet(),
-            new int[batch]);
+    OutputFilter.OfRow allowed = filter.allowsAll() ? null : filter.in(table.get());
+    RowResults results = new RowResults(batch);
     for (int begin = 0; begin < batch; begin += MOST_QUERIES) {
       List<Query> queries = new ArrayList<>();
       for (int row = begin; row < Math.min(batch, begin + MOST_QUERIES); row++) {
         AllowedSlots ofRow = allowed == null ? null : allowed.of(row);
-        queries.add(new Query(row, x, ofRow, new Floor(k, least), candidates.make(0)));
+        GumbelNoise ofNoise = noise == null ? null : noise[row];
+        Floor floor = new Floor(k, least);
+        queries.add(new Query(row, x, ofRow, floor, candidates.make(0), ofNoise));
       }
       answer(queries, candidates);
       for (Query query : queries) {
-        query.found.finish();
-        result.outputs()[query.row] = query.found.outputs();
-        result.logProbabilities()[query.row] = query.found.logProbabilities();
-        result.openedClasses()[query.row] = query.scored;
-        result.undefined().set(query.row, query.found.isUndefined());
-        result.filteredOut().set(query.row, query.allowed != null && query.allowed.none());
+        results.put(query.row, query.found, query.scored, query.allowed);
       }
     }
-    return result;
+    return results.result();
+  }
+
+  /**
+   * Returns the fewest outputs of every row whose probabilities sum to a mass, with the logarithms
+   * of these. All rows are scored, as the sum over all outputs is exact.
+   *
+   * @param filter that is {@linkplain OutputFilter#renormalized renormalized} if probabilities are
+   *     those of allowed outputs
+   * @param temperature that scores are divided by
+   */
+  public SearchResult nucleus(Rows x, OutputFilter filter, double mass, double temperature) {
+    int batch = (int) x.count();
+    Candidates.Maker all = logAllowed -> Candidates.atLeast(Float.NEGATIVE_INFINITY, 0);
+    RowResults results = new RowResults(batch);
+    for (int row = 0; row < batch; row++) {
+      AllowedSlots allowed = filter.in(table.get()).of(row);
+      AllowedSlots inSum = filter.renormalized() ? allowed : null;
+      Floor floor = new Floor(0, Float.NEGATIVE_INFINITY);
+      Query query = new Query(row, x, inSum, floor, all.make(0), null);
+      scoreAll(List.of(query), all);
+      Candidates nucleus = Candidates.nucleus(mass, 0);
+      if (query.found.isUndefined()) {
+        nucleus.giveUp();
+      } else {
+        query.found.finish();
+        int[] outputs = query.found.outputs();
+        float[] scores = query.found.logProbabilities();
+        normalize(scores, temperature);
+        BitSet listed = bits(allowed);
+        for (int i = 0; i < outputs.length && !nucleus.isUndefined(); i++) {
+          if (listed.get(outputs[i])) {
+            nucleus.offer(outputs, scores, scores, i, i + 1);
+          }
+        }
+      }
+      results.put(row, nucleus, query.scored, allowed);
+    }
+    return results.result();
+  }
+
+  /** Replaces descending scores by log probabilities; NaN if scores are infinite. */
+  private static void normalize(float[] scores, double temperature) {
+    double sum = 0;
+    for (int i = scores.length - 1; i >= 0; i--) { // the least first, so that none is lost
+      sum += Math.exp(((double) scores[i] - scores[0]) / temperature);
+    }
+    double log = Math.log(sum);
+    float first = scores.length == 0 ? 0 : scores[0];
+    for (int i = 0; i < scores.length; i++) {
+      scores[i] = (float) Math.min(0, ((double) scores[i] - first) / temperature - log);
+    }
+  }
+
+  private BitSet bits(AllowedSlots allowed) {
+    BitSet bits = new BitSet(rows.outputs());
+    for (int c = 0; c < table.get().classes(); c++) {
+      int first = c * SparseChunks.MOST_OUTPUTS;
+      allowed.forEachRun(c, (begin, end) -> bits.set(first + begin, first + end));
+    }
+    return bits;
   }
 
   private void answer(List<Query> queries, Candidates.Maker candidates) {
@@ -205,6 +262,10 @@ public final class DenseSearch {
     final AllowedSlots allowed;
     final Floor floor;
     final Candidates found;
+
+    /** The noise that is added to scores; null: none. */
+    private final GumbelNoise noise;
+
     final boolean finite;
 
     /** The query times 2^-exponent has magnitudes in [1, 2), or is 0. */
@@ -212,6 +273,9 @@ public final class DenseSearch {
 
     /** 2^exponent. */
     final double power;
+
+    /** The sum of the squares of x. */
+    final double squares;
 
     /** The length of the scaled query, at least. */
     final double length;
@@ -230,8 +294,15 @@ public final class DenseSearch {
     /** The scores of candidates from `scored` on. */
     float[] scores = {};
 
-    Query(int row, Rows from, AllowedSlots allowed, Floor floor, Candidates found) {
+    Query(
+        int row,
+        Rows from,
+        AllowedSlots allowed,
+        Floor floor,
+        Candidates found,
+        GumbelNoise noise) {
       this.row = row;
+      this.noise = noise;
       this.allowed = allowed;
       this.floor = floor;
       this.found = found;
@@ -243,6 +314,7 @@ public final class DenseSearch {
         largest = Math.max(largest, Math.abs(value));
       }
       this.finite = finite;
+      this.squares = DenseRows.product(x, x);
       this.exponent = largest == 0 || !finite ? 0 : Math.getExponent((double) largest);
       this.power = Math.scalb(1.0, exponent);
       double sum = 0;
@@ -250,6 +322,20 @@ public final class DenseSearch {
         sum += (value / power) * (value / power);
       }
       this.length = Math.sqrt(sum) * (1 + 0x1p-30);
+    }
+
+    /** Returns the score of an output, with its noise. */
+    float score(int output, float[] row) {
+      return withNoise(output, rows.score(output, row, x, squares));
+    }
+
+    float withNoise(int output, float score) {
+      return noise == null ? score : noise.addTo(output, score);
+    }
+
+    /** Returns whether an upper bound of a score excludes the output, whatever its noise is. */
+    boolean excludes(int output, float bound, float floor) {
+      return (noise == null ? bound : noise.addMost(output, bound)) < floor;
     }
 
     /** Writes the query times 2^-exponent. */
@@ -479,6 +565,9 @@ public final class DenseSearch {
       /** plus this. */
       final double rest;
 
+      /** What sums in double may be off, relative to the sum of the magnitudes. */
+      final double ofDouble;
+
       Bounds(Query query, RoundedRows rounded, int q) {
         int size = rows.features();
         double length = query.length;
@@ -499,7 +588,7 @@ public final class DenseSearch {
           roundings = groups() + 3;
         }
         double gamma = roundings * UNIT / (1 - roundings * UNIT);
-        double ofDouble = 0x1p-44 + size * 0x1p-51;
+        this.ofDouble = 0x1p-44 + size * 0x1p-51;
         this.ofError = pass == Pass.SCREEN ? multiplied * (1 + gamma) * (1 + 0x1p-40) : 0;
         this.ofScale =
             (off + gamma * multiplied + ofDouble * (length + multiplied)) * (1 + 0x1p-40);
@@ -569,7 +658,11 @@ public final class DenseSearch {
         float[] scales = screen.scales();
         float[] errors = screen.errors();
         boolean fast =
-            pass == Pass.SCREEN && rows.bias() == null && Math.abs(query.exponent) <= FAST_EXPONENT;
+            pass == Pass.SCREEN
+                && rows.bias() == null
+                && query.noise == null
+                && rows.similarity() == Similarity.INNER_PRODUCT
+                && Math.abs(query.exponent) <= FAST_EXPONENT;
         // Sums are in float and in units of the query's power; the margin covers the rounding of
         // all this.
         float ofError = (float) (of.ofError * (1 + 0x1p-20));
@@ -581,8 +674,12 @@ public final class DenseSearch {
             continue;
           }
           float upper = bound(query, of, output, scores[i], 1);
+          if (query.excludes(output, upper, floor.value)) {
+            continue;
+          }
+          upper = query.withNoise(output, upper);
           if (!(upper < floor.value)) {
-            floor.offer(bound(query, of, output, scores[i], -1));
+            floor.offer(query.withNoise(output, bound(query, of, output, scores[i], -1)));
             add(q, Candidates.encode(output, Float.isNaN(upper) ? Float.POSITIVE_INFINITY : upper));
             cut = cut(query, floor);
           }
@@ -603,7 +700,10 @@ public final class DenseSearch {
         double scale = screen.scales()[output];
         double value = pass == Pass.SCREEN ? score * scale : score;
         double off = error * of.ofError + scale * of.ofScale + of.rest;
-        double sum = (value + sign * off) * query.power + rows.bias(output);
+        double product = (value + sign * off) * query.power;
+        double sum =
+            rows.bound(
+                output, product, sign, (float) scale, query.length * query.power, of.ofDouble);
         return (float) (Double.isInfinite(sum) ? sum : sum + sign * Math.abs(sum) * 0x1p-50);
       }
 
@@ -661,7 +761,7 @@ public final class DenseSearch {
               Query query = open.get(q);
               int output = (int) query.candidates[query.scored + i - ends[q]];
               rows.get(output, row);
-              query.scores[i - ends[q]] = rows.score(output, row, query.x);
+              query.scores[i - ends[q]] = query.score(output, row);
             }
           });
       open.removeIf(Query::takeScores);
@@ -719,7 +819,7 @@ public final class DenseSearch {
         outputs[i] = band * WIDTH + i;
         rows.get(outputs[i], row);
         for (int q = 0; q < scores.length; q++) {
-          scores[q][i] = rows.score(outputs[i], row, queries.get(q).x);
+          scores[q][i] = queries.get(q).score(outputs[i], row);
         }
       }
       for (int q = 0; q < scores.length; q++) {

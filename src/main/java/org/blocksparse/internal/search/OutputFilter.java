@@ -50,6 +50,11 @@ public record OutputFilter(List<OutputList> lists, boolean renormalized) {
     }
   }
 
+  /** Returns whether all rows allow all outputs. */
+  boolean allowsAll() {
+    return lists.stream().allMatch(OutputList::isEverything);
+  }
+
   /** Returns what each row allows; lists that are the same for all rows are looked up once. */
   public OfRow in(ClassTable table) {
     OfRow some = null;

@@ -21,14 +21,14 @@ public final class RowResults {
     this.leftOut = new int[rows];
   }
 
-  /** Finishes the candidates of a row. */
+  /** Finishes the candidates of a row; null: all outputs are allowed. */
   public void put(int row, Candidates found, int openedClasses, AllowedSlots allowed) {
     found.finish();
     outputs[row] = found.outputs();
     scores[row] = found.logProbabilities();
     opened[row] = openedClasses;
     undefined[row] = found.isUndefined();
-    filteredOut[row] = allowed.none();
+    filteredOut[row] = allowed != null && allowed.none();
   }
 
   /** Notes how many outputs of a row have score 0 and are therefore not ranked. */
