@@ -16,6 +16,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 import org.blocksparse.classifier.*;
@@ -26,18 +27,22 @@ import org.blocksparse.ranking.Metrics;
 import org.bytedeco.javacpp.FloatPointer;
 
 /**
- * Compares recommenders of next items: {@code java NextItems.java (sequences|baskets) FILE...}.
+ * Compares recommenders of next items: {@code java NextItems.java (sequences|events|baskets)
+ * FILE...}, or {@code clicks TRAIN TEST}.
  *
- * <p>Sequences: the last item of each is the test, the one before is for choosing settings, and the
- * others are learned. Baskets, of which equal ones count once: a tenth is the test and another for
- * choosing settings, by the hash of the line, which also chooses the hidden item. All items are
- * ranked but those of the history. Settings of every row, ours included, are those with the highest
- * nDCG@10 on validation. The last row also learns the items or baskets for choosing settings, as
- * {@code next-item train} does; others, and published ones, do not. Items get new numbers: those of
- * the files can leak the order of time.
+ * <p>Sequences, and events with times: the last item of each user is the test, the one before is
+ * for choosing settings, and the others are learned. Baskets, of which equal ones count once: a
+ * tenth is the test and another for choosing settings, by the hash of the line, which also chooses
+ * the hidden item. All items are ranked but those of the history. Settings of every row, ours
+ * included, are those with the highest nDCG@10 on validation. The last row also learns the items or
+ * baskets for choosing settings, as {@code next-item train} does; others, and published ones, do
+ * not. Items get new numbers: those of the files can leak the order of time.
+ *
+ * <p>Clicks are events of sessions, which come back to items: all items are ranked. Each click of
+ * the test sessions is predicted from those before it. The last click of each session of the
+ * training chooses settings, by MRR@20; then every row learns it.
  */
 class NextItems {
-  static final int TOP = 10;
   static final int MOST_TO_CHOOSE = 3000;
 
   /** Dense matrices of more items take too long. */
@@ -51,17 +56,86 @@ class NextItems {
   /** A history and the item that follows; -1 if no model knows it. */
   record Case(int[] history, int target) {}
 
-  record Score(double hits, double ndcg) {}
+  /**
+   * Means over cases.
+   *
+   * @param gain nDCG; of clicks, MRR
+   */
+  record Score(double hits, double gain) {}
+
+  /**
+   * Sequences by their use.
+   *
+   * @param given the learned sequences and those that choose settings, for a training that does
+   *     both
+   */
+  record Split(
+      List<Sequence> learned,
+      List<Sequence> validation,
+      List<Sequence> given,
+      List<Sequence> test) {
+    Split() {
+      this(new ArrayList<>(), new ArrayList<>(), new ArrayList<>(), new ArrayList<>());
+    }
+
+    static Split ofSequences(List<Sequence> all) {
+      Split split = new Split();
+      all.forEach(split::addSequence);
+      return split;
+    }
+
+    static Split ofBaskets(List<Sequence> all) {
+      Split split = new Split();
+      Set<List<String>> seen = new HashSet<>();
+      all.stream().filter(basket -> seen.add(basket.items())).forEach(split::addBasket);
+      return split;
+    }
+
+    static Split ofClicks(List<Sequence> sessions, List<Sequence> test) {
+      List<Sequence> validation = sessions.stream().filter(s -> s.items().size() > 1).toList();
+      List<Sequence> learned =
+          sessions.stream().map(s -> s.items().size() > 1 ? s.withoutLast() : s).toList();
+      List<Sequence> next = test.stream().filter(s -> s.items().size() > 1).toList();
+      return new Split(learned, validation, sessions, next);
+    }
+
+    private void addSequence(Sequence s) {
+      int size = s.items().size();
+      if (size > 2) {
+        learned.add(new Sequence(s.user(), s.items().subList(0, size - 2)));
+        validation.add(new Sequence(s.user(), s.items().subList(0, size - 1)));
+        given.add(validation.get(validation.size() - 1));
+        test.add(s);
+      } else {
+        learned.add(s);
+        given.add(s);
+      }
+    }
+
+    private void addBasket(Sequence basket) {
+      int hash = String.join(" ", basket.items()).hashCode();
+      int part = Math.floorMod(hash, 10);
+      if (part > 0) {
+        given.add(basket);
+      }
+      if (part > 1) {
+        learned.add(basket);
+        return;
+      }
+      List<String> names = new ArrayList<>(basket.items());
+      names.add(names.remove(Math.floorMod(Integer.rotateRight(hash, 16), names.size())));
+      (part == 0 ? test : validation).add(new Sequence(basket.user(), names));
+    }
+  }
 
   final boolean ordered;
+
+  /** Whether items of the history are ranked. */
+  final boolean comeBack;
+
+  final int top;
   final Map<String, Integer> numbers = new HashMap<>();
-  final List<Sequence> learned = new ArrayList<>();
-  final List<Sequence> validation = new ArrayList<>();
-
-  /** The learned sequences and those that choose settings, for a training that does both. */
-  final List<Sequence> given = new ArrayList<>();
-
-  final List<Sequence> test = new ArrayList<>();
+  final Split split;
   final List<int[]> sequences;
   final int items;
   final int[] counts;
@@ -69,47 +143,30 @@ class NextItems {
   final List<Case> toTest;
   final List<String> details = new ArrayList<>();
 
-  NextItems(List<Sequence> all, boolean ordered) {
+  /** What rows of the test have learned: with comebacks, also what chooses settings. */
+  final NextItems tested;
+
+  NextItems(Split split, boolean ordered, boolean comeBack) {
+    this.split = split;
     this.ordered = ordered;
-    all.forEach(ordered ? this::splitSequence : this::splitBasket);
-    learned.forEach(
+    this.comeBack = comeBack;
+    this.top = comeBack ? 20 : 10;
+    split.learned.forEach(
         s -> s.items().forEach(item -> numbers.computeIfAbsent(item, i -> numbers.size())));
     items = numbers.size();
-    sequences = learned.stream().map(s -> known(s.items())).toList();
+    sequences = split.learned.stream().map(s -> known(s.items())).toList();
     counts = new int[items];
     sequences.forEach(s -> Arrays.stream(s).forEach(item -> counts[item]++));
-    toTest = test.stream().map(this::heldOut).toList();
-    List<Case> some = new ArrayList<>(validation.stream().map(this::heldOut).toList());
+    toTest = split.test.stream().map(this::heldOut).toList();
+    List<Case> some = new ArrayList<>(split.validation.stream().map(this::heldOut).toList());
     Collections.shuffle(some, new Random(1));
     toChoose = some.subList(0, Math.min(MOST_TO_CHOOSE, some.size()));
-  }
-
-  void splitSequence(Sequence s) {
-    int size = s.items().size();
-    if (size > 2) {
-      learned.add(new Sequence(s.user(), s.items().subList(0, size - 2)));
-      validation.add(new Sequence(s.user(), s.items().subList(0, size - 1)));
-      given.add(validation.get(validation.size() - 1));
-      test.add(s);
-    } else {
-      learned.add(s);
-      given.add(s);
-    }
-  }
-
-  void splitBasket(Sequence basket) {
-    int hash = String.join(" ", basket.items()).hashCode();
-    int part = Math.floorMod(hash, 10);
-    if (part > 0) {
-      given.add(basket);
-    }
-    if (part > 1) {
-      learned.add(basket);
-      return;
-    }
-    List<String> names = new ArrayList<>(basket.items());
-    names.add(names.remove(Math.floorMod(Integer.rotateRight(hash, 16), names.size())));
-    (part == 0 ? test : validation).add(new Sequence(basket.user(), names));
+    boolean learnsMore = comeBack && split.learned != split.given;
+    tested =
+        learnsMore
+            ? new NextItems(
+                new Split(split.given, List.of(), split.given, split.test), ordered, true)
+            : this;
   }
 
   int[] known(List<String> names) {
@@ -130,13 +187,15 @@ class NextItems {
   }
 
   /** Hit and gain; of items with equal scores the one that is sought is in the middle. */
-  static double[] gains(Model model, Case c) {
-    if (c.target < 0 || Arrays.stream(c.history).anyMatch(item -> item == c.target)) {
+  double[] gains(Model model, Case c) {
+    if (c.target < 0 || !comeBack && Arrays.stream(c.history).anyMatch(item -> item == c.target)) {
       return new double[2];
     }
     float[] scores = model.scores(c.history);
     float score = scores[c.target];
-    Arrays.stream(c.history).forEach(item -> scores[item] = Float.NEGATIVE_INFINITY);
+    if (!comeBack) {
+      Arrays.stream(c.history).forEach(item -> scores[item] = Float.NEGATIVE_INFINITY);
+    }
     int above = 0;
     int equal = -1;
     for (float other : scores) {
@@ -144,22 +203,25 @@ class NextItems {
       equal += other == score ? 1 : 0;
     }
     int rank = above + equal / 2;
-    return rank < TOP ? new double[] {1, Math.log(2) / Math.log(rank + 2)} : new double[2];
+    double gain = comeBack ? 1.0 / (rank + 1) : Math.log(2) / Math.log(rank + 2);
+    return rank < top ? new double[] {1, gain} : new double[2];
   }
 
   /** A row of the best of several settings. */
-  void row(String name, List<Model> settings) {
-    Model best = settings.get(0);
-    double bestNdcg = -1;
-    for (Model model : settings) {
-      double ndcg = settings.size() == 1 ? 0 : measure(model, toChoose).ndcg;
-      if (ndcg > bestNdcg) {
-        bestNdcg = ndcg;
-        best = model;
+  void row(String name, Function<NextItems, List<Model>> models) {
+    List<Model> settings = models.apply(this);
+    int best = 0;
+    double bestGain = -1;
+    for (int i = 0; i < settings.size(); i++) {
+      double gain = settings.size() == 1 ? 0 : measure(settings.get(i), toChoose).gain;
+      if (gain > bestGain) {
+        bestGain = gain;
+        best = i;
       }
     }
-    Score score = measure(best, toTest);
-    print(name, String.format(Locale.ROOT, "%.4f | %.4f", score.hits, score.ndcg));
+    Model model = tested == this ? settings.get(best) : models.apply(tested).get(best);
+    Score score = tested.measure(model, tested.toTest);
+    print(name, String.format(Locale.ROOT, "%.4f | %.4f", score.hits, score.gain));
   }
 
   static void print(String name, String scores) {
@@ -168,14 +230,31 @@ class NextItems {
 
   // ------------------------------------------------------------------------------------- models
 
-  Model popularity() {
-    return history -> {
-      float[] scores = new float[items];
-      for (int item = 0; item < items; item++) {
-        scores[item] = counts[item];
-      }
-      return scores;
-    };
+  List<Model> popularity() {
+    return List.of(
+        history -> {
+          float[] scores = new float[items];
+          for (int item = 0; item < items; item++) {
+            scores[item] = counts[item];
+          }
+          return scores;
+        });
+  }
+
+  /** The items of the history, the last first; then others by popularity. */
+  List<Model> lastItems() {
+    float most = Arrays.stream(counts).max().orElse(0);
+    return List.of(
+        history -> {
+          float[] scores = new float[items];
+          for (int item = 0; item < items; item++) {
+            scores[item] = counts[item] / (most + 1);
+          }
+          for (int place = 0; place < history.length; place++) {
+            scores[history[place]] = place + 1;
+          }
+          return scores;
+        });
   }
 
   /** Sums of weights of pairs over the items of a history, which fall by a factor with age. */
@@ -200,7 +279,7 @@ class NextItems {
       for (int first = 0; first < s.length; first++) {
         int end = (int) Math.min(s.length, (long) first + window + 1);
         for (int next = first + 1; next < end; next++) {
-          if (s[first] != s[next]) {
+          if (comeBack || s[first] != s[next]) {
             float weight = (float) Math.pow(perDistance, next - first - 1);
             pairs.get(s[first]).merge(s[next], weight, Float::sum);
             if (backward > 0) {
@@ -446,17 +525,23 @@ class NextItems {
     NextItemOptions options = NextItemOptions.defaults();
     options = options.withFormat(ordered ? SequenceFormat.SEQUENCES : SequenceFormat.BASKETS);
     options = options.withLearning(TrainingOptions.defaults().withListener(new Progress()));
-    ours("`next-item train --validation`", learned, options.withValidation(validation));
-    ours("**`next-item train`**", given, options);
+    if (!comeBack) {
+      String name = "`next-item train --validation`";
+      ours(name, split.learned, options.withValidation(split.validation));
+    }
+    ours("**`next-item train`**", split.given, options);
   }
 
   void ours(String name, List<Sequence> sequences, NextItemOptions options) throws Exception {
     long began = System.nanoTime();
     try (NextItem model = NextItem.train(sequences, options)) {
       double seconds = (System.nanoTime() - began) * 1e-9;
-      Metrics metrics = model.evaluate(test, 20, Repeats.EXCLUDE);
-      print(
-          name, String.format(Locale.ROOT, "%.4f | %.4f", metrics.recall(TOP), metrics.ndcg(TOP)));
+      Repeats repeats = comeBack ? model.repeats() : Repeats.EXCLUDE;
+      Metrics metrics = model.evaluate(split.test, 20, repeats);
+      print(name, metrics);
+      if (repeats != Repeats.EXCLUDE) {
+        print(name + ", new items alone", model.evaluate(split.test, 20, Repeats.EXCLUDE));
+      }
       details.add(
           String.format(
               Locale.ROOT,
@@ -515,12 +600,17 @@ class NextItems {
     }
   }
 
+  void print(String name, Metrics metrics) {
+    double gain = comeBack ? metrics.reciprocalRank(top) : metrics.ndcg(top);
+    print(name, String.format(Locale.ROOT, "%.4f | %.4f", metrics.recall(top), gain));
+  }
+
   double medianMillis(NextItem model) {
     double[] millis = new double[1000];
     for (int i = -millis.length; i < millis.length; i++) { // the first half warms up
-      List<String> history = test.get(Math.floorMod(i * 37, test.size())).items();
+      List<String> history = split.test.get(Math.floorMod(i * 37, split.test.size())).items();
       long began = System.nanoTime();
-      model.recommend(history, TOP);
+      model.recommend(history, 10);
       millis[Math.max(i, 0)] = (System.nanoTime() - began) * 1e-6;
     }
     Arrays.sort(millis);
@@ -565,7 +655,9 @@ class NextItems {
           "Yelp",
           published(
               "SASRec (table of S3-Rec, as quoted by others)", "0.0284 | 0.0147",
-              "ICLRec (salesforce/ICLRec)", "0.0409 | 0.0207"));
+              "ICLRec (salesforce/ICLRec)", "0.0409 | 0.0207"),
+          "LastFM",
+          published("BSARec (yehjin-shin/BSARec)", "0.0807 | 0.0435"));
 
   static Map<String, String> published(String... pairs) {
     Map<String, String> rows = new LinkedHashMap<>();
@@ -578,7 +670,7 @@ class NextItems {
   /** If items are numbers, prints the share of test items within 3 of one of the history. */
   void printLeak() {
     long near = 0;
-    for (Sequence s : test) {
+    for (Sequence s : split.test) {
       int last = s.items().size() - 1;
       if (!s.items().stream().allMatch(item -> item.matches("\\d{1,9}"))) {
         return;
@@ -595,7 +687,7 @@ class NextItems {
         Locale.ROOT,
         "%.1f %% of the test items have a number within 3 of one of the history: numbers, by first"
             + " occurrence, leak%n%n",
-        100.0 * near / test.size());
+        100.0 * near / split.test.size());
   }
 
   void compare(String name) throws Exception {
@@ -605,25 +697,32 @@ class NextItems {
         sequences.size(),
         ordered ? "sequences" : "baskets",
         items,
-        validation.size(),
-        test.size());
-    if (ordered) {
+        split.validation.size(),
+        split.test.size());
+    if (ordered && !comeBack) {
       printLeak();
     }
-    System.out.printf("| | HR@10 | nDCG@10 |%n|---|---|---|%n");
-    row("popularity", List.of(popularity()));
+    System.out.printf("| | HR@%d | %s@%d |%n|---|---|---|%n", top, comeBack ? "MRR" : "nDCG", top);
+    row("popularity", NextItems::popularity);
+    if (comeBack) {
+      row("the last items first", NextItems::lastItems);
+    }
     if (ordered) {
-      row("transitions", transitions());
+      row("transitions", NextItems::transitions);
     }
-    row("item-kNN", itemKnn());
+    if (!comeBack) {
+      row("item-kNN", NextItems::itemKnn);
+    }
     if (ordered) {
-      row("item-kNN by distance and age", itemKnnWithDistance());
+      row("item-kNN by distance and age", NextItems::itemKnnWithDistance);
     }
-    row("session-kNN", sessionKnn());
-    if (items <= MOST_ITEMS_OF_EASE) {
-      row("EASE", ease());
+    row("session-kNN", NextItems::sessionKnn);
+    if (!comeBack && items <= MOST_ITEMS_OF_EASE) { // both know an item by others
+      row("EASE", NextItems::ease);
     }
-    row("iALS", ials());
+    if (!comeBack) {
+      row("iALS", NextItems::ials);
+    }
     PUBLISHED
         .getOrDefault(name, Map.of())
         .forEach((model, scores) -> print("*" + model + "*", scores));
@@ -632,17 +731,29 @@ class NextItems {
     details.forEach(System.out::println);
   }
 
+  static List<Sequence> read(SequenceFormat format, String file) throws Exception {
+    return SequenceReader.of(format).read(Path.of(file));
+  }
+
   public static void main(String[] args) throws Exception {
-    boolean ordered = args[0].equals("sequences");
-    for (String file : Arrays.copyOfRange(args, 1, args.length)) {
-      SequenceFormat format = ordered ? SequenceFormat.SEQUENCES : SequenceFormat.BASKETS;
-      List<Sequence> all = SequenceReader.of(format).read(Path.of(file));
-      if (!ordered) {
-        Set<List<String>> seen = new HashSet<>();
-        all = all.stream().filter(basket -> seen.add(basket.items())).toList();
+    String kind = args[0];
+    if (kind.equals("clicks")) {
+      List<Sequence> clicks = new ArrayList<>();
+      for (Sequence session : read(SequenceFormat.EVENTS, args[2])) {
+        ItemList items = ItemList.of(session.items());
+        IntStream.rangeClosed(2, items.size())
+            .forEach(end -> clicks.add(new Sequence(session.user(), items.first(end))));
       }
-      new NextItems(all, ordered)
-          .compare(Path.of(file).getFileName().toString().replaceFirst("\\.txt$", ""));
+      Split split = Split.ofClicks(read(SequenceFormat.EVENTS, args[1]), clicks);
+      new NextItems(split, true, true).compare("clicks");
+      return;
+    }
+    for (String file : Arrays.copyOfRange(args, 1, args.length)) {
+      List<Sequence> all = read(SequenceFormat.valueOf(kind.toUpperCase(Locale.ROOT)), file);
+      boolean ordered = !kind.equals("baskets");
+      Split split = ordered ? Split.ofSequences(all) : Split.ofBaskets(all);
+      String name = Path.of(file).getFileName().toString().replaceFirst("\\.(txt|inter)$", "");
+      new NextItems(split, ordered, false).compare(name);
     }
   }
 }
