@@ -50,6 +50,9 @@ record HistoryRows(
 
   private static final List<Double> DECAYS = List.of(0.4, 0.9);
 
+  /** The decay of the items of a history by which the nearest sequences are found. */
+  private static final double NEAREST_DECAY = 0.8;
+
   /** The decay of files without {@code nextItem.transitionDecay}. */
   static final double TRANSITION_DECAY = 0.6;
 
@@ -151,6 +154,13 @@ record HistoryRows(
           long count = count(item);
           return count == 0 ? 0 : ordered ? Math.sqrt(count) : rarity(item);
         });
+  }
+
+  /** The rows for the nearest sequences, which new items are not in; rare items weigh more. */
+  SparseRows ofNearest(List<int[]> histories) {
+    int items = counts.ofLabels().length;
+    List<Double> decay = ordered ? List.of(NEAREST_DECAY) : NO_DECAY;
+    return rows(histories, decay, item -> isNew(item, items) ? 0 : rarity(item));
   }
 
   /** The rows for repeats: the items themselves. */

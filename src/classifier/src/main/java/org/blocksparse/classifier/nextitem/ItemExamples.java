@@ -13,6 +13,7 @@ import org.blocksparse.classifier.LabelCounts;
 import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.classifier.training.TrainingOptions;
 import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.mixture.NearestExamples;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.softmax.ClassAssignment;
 
@@ -95,6 +96,11 @@ final class ItemExamples {
 
   SparseWeights transitions() {
     return Transitions.of(sequences, rows.counts().ofLabels(), ordered);
+  }
+
+  /** The sequences, which vote for their items; null: none has two. */
+  NearestExamples nearestOrNull() {
+    return NearestSequences.ofOrNull(sequences, ordered, rows.counts().ofLabels());
   }
 
   /** Puts items that are seen with the same others into one class. */

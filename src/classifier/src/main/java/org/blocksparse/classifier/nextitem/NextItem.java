@@ -2,6 +2,7 @@
 package org.blocksparse.classifier.nextitem;
 
 import static java.util.Objects.requireNonNull;
+import static org.blocksparse.ElementType.FLOAT16;
 import static org.blocksparse.ElementType.FLOAT32;
 
 import java.io.IOException;
@@ -9,6 +10,7 @@ import java.math.BigDecimal;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -28,6 +30,7 @@ import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
+import org.blocksparse.mixture.NearestExamples;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Metrics;
@@ -36,11 +39,11 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /**
  * Recommends the next items of users by their histories, or the missing items of baskets. The score
- * of an item is the sum of two probabilities: of a softmax over a bag of the history, in which old
- * items count less; and of counts, which items follow which. Decays, weights of the sum, and the
- * number of epochs are those that are best on held-out items. What training held out itself is
- * learned in a last training; {@linkplain NextItemOptions#withValidation validation sequences}
- * never are.
+ * of an item is a weighted sum: of the probability by a softmax over a bag of the history, in which
+ * old items count less; of counts, which items follow which; and, if they help, of votes of the
+ * nearest sequences of the training. Decays, weights of the sum, and the number of epochs are those
+ * that are best on held-out items. What training held out itself is learned in a last training;
+ * {@linkplain NextItemOptions#withValidation validation sequences} never are.
  *
  * <pre>{@code
  * NextItem model = NextItem.load(Path.of("model"));
@@ -48,7 +51,7 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
  * }</pre>
  *
  * <p>Items of the history are recommended again if held-out items do repeat, or {@link Repeats}
- * asks for it; the score then has a third part, of the ages of the history's items. Unknown items
+ * asks for it; the score then has a further part, of the ages of the history's items. Unknown items
  * of a history are ignored; a history without a known item gets the items that are most likely for
  * anybody.
  *
@@ -193,6 +196,19 @@ public final class NextItem implements AutoCloseable {
     return new NextItem(sum, ofSum, metadata, labels);
   }
 
+  /**
+   * Returns the model with a share of its last scorer, by which the weights of the others fall:
+   * they keep their proportion.
+   */
+  NextItem withLast(double share, float... ofOthers) {
+    float[] weights = Arrays.copyOf(ofOthers, ofOthers.length + 1);
+    for (int scorer = 0; scorer < ofOthers.length; scorer++) {
+      weights[scorer] *= (float) (1 - share);
+    }
+    weights[ofOthers.length] = (float) share;
+    return with(mixture.withWeights(weights), rows);
+  }
+
   HistoryRows rows() {
     return rows;
   }
@@ -232,13 +248,16 @@ public final class NextItem implements AutoCloseable {
 
   private Ranking rank(
       List<int[]> histories, List<int[]> taken, int k, Filter allowed, Repeats repeats) {
-    try (SparseRows ofBag = rows.ofBag(histories);
-        SparseRows ofTransitions = rows.ofTransitions(histories);
-        SparseRows ofRepeats = rows.hasRepeats() ? rows.ofRepeats(histories) : null;
-        SparseRows items = SparseRows.of(taken)) {
-      List<SparseRows> all = new ArrayList<>(List.of(ofBag, ofTransitions));
-      if (ofRepeats != null) {
-        all.add(ofRepeats);
+    List<SparseRows> all = new ArrayList<>();
+    try (SparseRows items = SparseRows.of(taken)) {
+      for (String scorer : mixture.scorers()) {
+        all.add(
+            switch (scorer) {
+              case NextItemFile.LAYER -> rows.ofBag(histories);
+              case NextItemFile.TRANSITIONS -> rows.ofTransitions(histories);
+              case NextItemFile.NEAREST -> rows.ofNearest(histories);
+              default -> rows.ofRepeats(histories);
+            });
       }
       Filter filter =
           switch (repeats) {
@@ -246,7 +265,9 @@ public final class NextItem implements AutoCloseable {
             case EXCLUDE -> Filter.without(items).and(allowed);
             case ONLY -> Filter.only(items).and(allowed);
           };
-      return mixture.topK(all.subList(0, mixture.scorers().size()), k, filter);
+      return mixture.topK(all, k, filter);
+    } finally {
+      all.forEach(SparseRows::close);
     }
   }
 
@@ -266,6 +287,7 @@ public final class NextItem implements AutoCloseable {
     EmbeddingBag bag = null;
     HierarchicalSoftmax layer = null;
     SparseWeights transitions = null;
+    NearestExamples nearest = null;
     SparseWeights repeats = null;
     try {
       bag = mixture.scorer(NextItemFile.LAYER, EmbeddingBag.class).withWeights(FLOAT32);
@@ -273,8 +295,9 @@ public final class NextItem implements AutoCloseable {
       news.addTo(bag, layer);
       transitions = news.transitions(mixture.scorer(NextItemFile.TRANSITIONS, SparseWeights.class));
       transitions.setLabels(news.labels());
+      nearest = NearestSequences.copyOrNull(NextItemFile.nearestOrNull(mixture), FLOAT16);
       repeats = rows.hasRepeats() ? NextItemFile.repeats(layer.labels()) : null;
-      Mixture sum = NextItemFile.sum(bag, layer, transitions, repeats);
+      Mixture sum = NextItemFile.sum(bag, layer, transitions, nearest, repeats);
       sum = sum.withWeights(mixture.weights());
       return new NextItem(sum, news.rows(), metadata, layer.labels());
     } catch (Throwable e) {
@@ -287,6 +310,7 @@ public final class NextItem implements AutoCloseable {
       if (transitions != null) {
         transitions.close();
       }
+      NearestSequences.close(nearest);
       if (repeats != null) {
         repeats.close();
       }

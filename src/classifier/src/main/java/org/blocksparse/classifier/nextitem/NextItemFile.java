@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -30,6 +31,7 @@ import org.blocksparse.io.TensorFile;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
 import org.blocksparse.mixture.MixtureBuilder;
+import org.blocksparse.mixture.NearestExamples;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 
@@ -55,6 +57,7 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
 final class NextItemFile {
   static final String LAYER = "history";
   static final String TRANSITIONS = "transitions";
+  static final String NEAREST = "nearest";
   static final String REPEATS = "repeats";
 
   private static final String FORMAT = ModelCard.NEXT_ITEM_FORMAT;
@@ -206,8 +209,13 @@ final class NextItemFile {
       require(file, metadata, SESSION_GAP, "[1-9]\\d{0,10}");
     }
     boolean hasRepeats = metadata.containsKey(REPEAT_DECAY);
-    List<String> scorers =
-        hasRepeats ? List.of(LAYER, TRANSITIONS, REPEATS) : List.of(LAYER, TRANSITIONS);
+    List<String> scorers = new ArrayList<>(List.of(LAYER, TRANSITIONS));
+    if (mixture.scorers().contains(NEAREST)) {
+      scorers.add(NEAREST);
+    }
+    if (hasRepeats) {
+      scorers.add(REPEATS);
+    }
     if (!mixture.scorers().equals(scorers)) {
       throw new FileFormatException(file, "scorers", "are " + mixture.scorers());
     }
@@ -243,6 +251,21 @@ final class NextItemFile {
             file, REPEATS, "have " + repeats.features() + " items for " + labels.size());
       }
     }
+    NearestExamples nearest = null;
+    if (scorers.contains(NEAREST)) {
+      nearest = scorer(mixture, NEAREST, NearestExamples.class, file);
+      int items = labels.size() - rows.newItems();
+      if (nearest.examples().features() != items || nearest.examples().countsFeatures()) {
+        throw new FileFormatException(
+            file,
+            NEAREST,
+            "have "
+                + nearest.examples().features()
+                + (nearest.examples().countsFeatures() ? " words" : " items")
+                + " for "
+                + items);
+      }
+    }
     EmbeddingBag bag = scorer(mixture, LAYER, EmbeddingBag.class, file);
     if (bag.vocabulary() != (long) rows.rowsPerItem() * labels.size()) {
       throw new FileFormatException(
@@ -255,24 +278,31 @@ final class NextItemFile {
           TRANSITIONS,
           "have " + transitions.features() + " items, but counts " + rows.knownItems());
     }
-    Mixture sum = sum(bag, layer, transitions, repeats).withWeights(mixture.weights());
+    Mixture sum = sum(bag, layer, transitions, nearest, repeats).withWeights(mixture.weights());
     return new NextItem(sum, rows, metadata, labels);
   }
 
   /**
    * The sum of probabilities, whatever a file says: a model takes the logarithm of its scores.
    *
+   * @param nearest null: there are none
    * @param repeats null: there are none
    */
   static Mixture sum(
       EmbeddingBag bag,
       HierarchicalSoftmax layer,
       SparseWeights transitions,
+      NearestExamples nearest,
       SparseWeights repeats) {
     MixtureBuilder builder =
         Mixture.builder().layer(LAYER, bag, layer).weights(TRANSITIONS, transitions);
+    builder = nearest == null ? builder : builder.nearest(NEAREST, nearest);
     builder = repeats == null ? builder : builder.weights(REPEATS, repeats);
     return builder.addProbabilities().build();
+  }
+
+  static NearestExamples nearestOrNull(Mixture sum) {
+    return sum.scorers().contains(NEAREST) ? sum.scorer(NEAREST, NearestExamples.class) : null;
   }
 
   /** The weights of repeats: each item has itself. */

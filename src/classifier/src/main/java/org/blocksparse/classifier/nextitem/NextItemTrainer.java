@@ -11,7 +11,6 @@ import java.util.Random;
 import java.util.TreeMap;
 import java.util.function.Function;
 import org.blocksparse.ElementType;
-import org.blocksparse.SparseRows;
 import org.blocksparse.classifier.ModelCard;
 import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.classifier.nextitem.HistoryTraining.Setting;
@@ -19,12 +18,13 @@ import org.blocksparse.classifier.nextitem.HistoryTraining.Trained;
 import org.blocksparse.classifier.training.TrainingOptions;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
-import org.blocksparse.ranking.Metrics;
+import org.blocksparse.mixture.NearestExamples;
 
 /**
  * Trains a {@link NextItem}: a bag with a softmax, or the mean of two, in order and in any; counts
- * of transitions; and the weights of their sum. Held-out items choose settings, epochs and weights.
- * A last training learns the given sequences, with what was held out of them.
+ * of transitions; votes of the nearest sequences; and the weights of their sum. Held-out items
+ * choose settings, epochs and weights. A last training learns the given sequences, with what was
+ * held out of them.
  */
 final class NextItemTrainer {
   private static final int EPOCHS = 10;
@@ -35,14 +35,17 @@ final class NextItemTrainer {
   /** One of so many baskets is held out. */
   private static final int HELD_OUT = 10;
 
-  /** Enough held-out sequences to choose an epoch. */
+  /** Enough held-out sequences to choose an epoch, and one or both of two trainings. */
   private static final int MOST_OF_EPOCH = 10_000;
 
   /** Enough of these to choose the weights of two scorers. */
   private static final int MOST_TO_MIX = 4000;
 
-  /** Of the transitions. The layer always has a part: it alone knows all items. */
-  private static final double[] SHARES = {0.3, 0, 0.1, 0.2, 0.45, 0.6, 0.75, 0.9, 0.97};
+  /** Shares of the transitions. The layer always has a part: it alone knows all items. */
+  private static final double[] SHARES = {0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9, 0.97};
+
+  /** The place of the share that is measured first, with all decays. */
+  private static final int FIRST_SHARE = 3;
 
   /** {@link HistoryRows#transitionDecay}: the best with the first share. */
   private static final double[] TRANSITION_DECAYS = {HistoryRows.TRANSITION_DECAY, 0.8, 0.95};
@@ -143,15 +146,21 @@ final class NextItemTrainer {
 
   // ----------------------------------------------------------------------------------- choosing
 
-  /** A model of layers that were trained with some settings, and its score. */
+  /**
+   * A model of layers that were trained with some settings, and its score.
+   *
+   * @param share of the transitions, beside the layers
+   * @param nearest the share of the nearest sequences, beside these; 0: there are none
+   */
   private record Chosen(
       NextItem model,
       List<Setting> settings,
       double share,
       double ndcg,
+      double nearest,
       RepeatSearch.Choice repeats) {
     Chosen(NextItem model, List<Setting> settings, double share, double ndcg) {
-      this(model, settings, share, ndcg, RepeatSearch.Choice.NONE);
+      this(model, settings, share, ndcg, 0, RepeatSearch.Choice.NONE);
     }
   }
 
@@ -219,9 +228,8 @@ final class NextItemTrainer {
     SparseWeights transitions = transitions(learned);
     HistoryLayers layers = null;
     Chosen best = null;
-    int decays = options.ordered() ? TRANSITION_DECAYS.length : 1;
-    toMeasure = (decays + SHARES.length) * mixed().size() + validation.size();
-    toMeasure *= candidates.size();
+    toMeasure = candidates.size() * toWeigh() + validation.size();
+    toMeasure += (1 + mostShares()) * mixed().size();
     boolean comeBack = options.ordered() && RepeatSearch.shareOfRepeats(mixed()) > 0;
     toMeasure += comeBack ? RepeatSearch.choices() * mixed().size() : 0;
     try {
@@ -247,9 +255,12 @@ final class NextItemTrainer {
       }
       NextItem model = narrow(layers, transitions, best, metadata);
       try {
+        double nearest = validation.isEmpty() ? 0 : shareOfNearest(model);
+        model = withNearest(model, learned, nearest);
+        double ndcg = validation.isEmpty() ? Double.NaN : ndcg(model, validation).mean();
         RepeatSearch.Choice repeats = comeBack ? repeats(model) : RepeatSearch.Choice.NONE;
         NextItem chosen = RepeatSearch.with(model, repeats);
-        return new Chosen(chosen, best.settings, best.share, best.ndcg, repeats);
+        return new Chosen(chosen, best.settings, best.share, ndcg, nearest, repeats);
       } catch (Throwable e) {
         model.close();
         throw e;
@@ -259,6 +270,55 @@ final class NextItemTrainer {
       if (layers != null) {
         layers.close();
       }
+    }
+  }
+
+  /** The share of the nearest sequences; 0 unless they gain more than a standard error. */
+  private double shareOfNearest(NextItem model) {
+    int before = measured;
+    NearestExamples nearest = learned.nearestOrNull();
+    double best = 0;
+    if (nearest != null) {
+      try {
+        NextItem all = model.with(NearestSequences.sum(model, nearest), model.rows());
+        float[] weights = model.mixture().weights();
+        HeldOutNdcg without = ndcg(model, mixed());
+        HeldOutNdcg ofBest = without;
+        for (int step : new int[] {1, -1}) {
+          for (int i = FIRST_SHARE + Math.min(step, 0); i > 0 && i < SHARES.length; i += step) {
+            HeldOutNdcg ndcg = ndcg(all.withLast(SHARES[i], weights), mixed());
+            if (!(ndcg.mean() > ofBest.mean())) {
+              break;
+            }
+            best = SHARES[i];
+            ofBest = ndcg;
+          }
+          if (best > 0) {
+            break;
+          }
+        }
+        best = ofBest.isClearGainOver(without) ? best : 0;
+      } finally {
+        NearestSequences.close(nearest);
+      }
+    }
+    measured = before + (1 + mostShares()) * mixed().size();
+    return best;
+  }
+
+  /** The model with votes of the nearest sequences; itself without a share of them. */
+  private static NextItem withNearest(NextItem model, ItemExamples examples, double share) {
+    if (share == 0) {
+      return model;
+    }
+    NearestExamples wide = examples.nearestOrNull();
+    try {
+      NearestExamples nearest = NearestSequences.copyOrNull(wide, ElementType.FLOAT16);
+      return model
+          .with(NearestSequences.sum(model, nearest), model.rows())
+          .withLast(share, model.mixture().weights());
+    } finally {
+      NearestSequences.close(wide);
     }
   }
 
@@ -290,7 +350,7 @@ final class NextItemTrainer {
     try {
       counts = transitions.withWeights(ElementType.FLOAT16);
       return model(
-          NextItemFile.sum(narrow.bag(), narrow.softmax(), counts, null),
+          NextItemFile.sum(narrow.bag(), narrow.softmax(), counts, null, null),
           chosen.share,
           layers.rows().withTransitionDecay(chosen.model.rows().transitionDecay()),
           card);
@@ -311,26 +371,54 @@ final class NextItemTrainer {
 
   /** The model with the decay and the share that are best on validation sequences. */
   private Chosen weighted(HistoryLayers layers, SparseWeights transitions, List<Trained> of) {
-    Mixture mixture = NextItemFile.sum(layers.bag(), layers.softmax(), transitions, null);
+    Mixture mixture = NextItemFile.sum(layers.bag(), layers.softmax(), transitions, null, null);
     List<Setting> settings = of.stream().map(Trained::setting).toList();
     if (validation.isEmpty()) {
       return new Chosen(model(mixture, 0.5, layers.rows(), metadata), settings, 0.5, Double.NaN);
     }
+    int before = measured;
     double[] none = {layers.rows().transitionDecay()};
+    double first = SHARES[FIRST_SHARE];
     Chosen best = null;
     for (double decay : options.ordered() ? TRANSITION_DECAYS : none) {
       HistoryRows rows = layers.rows().withTransitionDecay(decay);
-      best = better(best, model(mixture, SHARES[0], rows, metadata), settings, SHARES[0]);
+      best = better(best, model(mixture, first, rows, metadata), settings, first);
     }
-    HistoryRows chosen = best.model.rows();
-    for (double share : SHARES) {
-      best = better(best, model(mixture, share, chosen, metadata), settings, share);
+    best = climbed(best, mixture, 1);
+    if (best.share == first) {
+      best = climbed(best, mixture, -1);
     }
-    return new Chosen(best.model, settings, best.share, ndcg(best.model, validation));
+    double ndcg = ndcg(best.model, some).mean();
+    measured = before + toWeigh(); // and those that were not, as no share gained
+    return new Chosen(best.model, settings, best.share, ndcg);
+  }
+
+  /** The model with the last of larger or smaller shares that each gain over the one before. */
+  private Chosen climbed(Chosen from, Mixture mixture, int step) {
+    Chosen best = from;
+    HistoryRows rows = from.model.rows();
+    for (int i = FIRST_SHARE + step; i >= 0 && i < SHARES.length; i += step) {
+      best = better(best, model(mixture, SHARES[i], rows, metadata), from.settings, SHARES[i]);
+      if (best.share != SHARES[i]) {
+        break;
+      }
+    }
+    return best;
+  }
+
+  /** The maximum number of sequences that are measured to weigh one candidate. */
+  private int toWeigh() {
+    int decays = options.ordered() ? TRANSITION_DECAYS.length : 1;
+    return (decays + mostShares()) * mixed().size() + some.size();
+  }
+
+  /** The maximum number of shares beside the first: all above, or the next and all below. */
+  private static int mostShares() {
+    return Math.max(SHARES.length - 1 - FIRST_SHARE, FIRST_SHARE + 1);
   }
 
   private Chosen better(Chosen best, NextItem model, List<Setting> settings, double share) {
-    double ndcg = ndcg(model, mixed());
+    double ndcg = ndcg(model, mixed()).mean();
     return best == null || ndcg > best.ndcg ? new Chosen(model, settings, share, ndcg) : best;
   }
 
@@ -338,21 +426,10 @@ final class NextItemTrainer {
     return some.subList(0, Math.min(MOST_TO_MIX, some.size()));
   }
 
-  private double ndcg(NextItem model, List<Sequence> sequences) {
-    Metrics metrics = Metrics.upTo(NextItem.CUTOFF);
+  private HeldOutNdcg ndcg(NextItem model, List<Sequence> sequences) {
     int before = measured;
-    model.evaluate(
-        sequences,
-        NextItem.CUTOFF,
-        Repeats.EXCLUDE,
-        (ranking, targets) -> {
-          try (SparseRows labels = SparseRows.of(targets)) {
-            metrics.add(ranking, labels);
-          }
-          listen(before + (int) metrics.rows());
-        });
-    measured = before + sequences.size();
-    return metrics.ndcg(NextItem.CUTOFF);
+    measured += sequences.size();
+    return HeldOutNdcg.of(model, sequences, Repeats.EXCLUDE, count -> listen(before + count));
   }
 
   private void listen(int count) {
@@ -387,7 +464,13 @@ final class NextItemTrainer {
       new ModelCard(last).put("held-out items", "learned in the last training");
       try (HistoryLayers layers = mean(trained);
           SparseWeights transitions = transitions(all)) {
-        return RepeatSearch.with(narrow(layers, transitions, chosen, last), chosen.repeats);
+        NextItem model = narrow(layers, transitions, chosen, last);
+        try {
+          return RepeatSearch.with(withNearest(model, all, chosen.nearest), chosen.repeats);
+        } catch (Throwable e) {
+          model.close();
+          throw e;
+        }
       }
     } finally {
       trained.forEach(Trained::close);

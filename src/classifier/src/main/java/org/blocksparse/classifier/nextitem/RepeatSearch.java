@@ -5,12 +5,10 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.function.IntConsumer;
-import java.util.stream.IntStream;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
-import org.blocksparse.ranking.Ranking;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /**
@@ -93,12 +91,8 @@ final class RepeatSearch {
   }
 
   private static NextItem with(NextItem model, Mixture sum, Choice choice) {
-    float[] weights = Arrays.copyOf(model.mixture().weights(), 3);
-    for (int scorer = 0; scorer < 2; scorer++) {
-      weights[scorer] *= (float) (1 - choice.share);
-    }
-    weights[2] = (float) choice.share;
-    return model.with(sum.withWeights(weights), model.rows().withRepeatDecay(choice.decay));
+    NextItem changed = model.with(sum, model.rows().withRepeatDecay(choice.decay));
+    return changed.withLast(choice.share, model.mixture().weights());
   }
 
   private static Mixture sum(NextItem model, SparseWeights repeats) {
@@ -107,75 +101,38 @@ final class RepeatSearch {
         parts.scorer(NextItemFile.LAYER, EmbeddingBag.class),
         parts.scorer(NextItemFile.LAYER, HierarchicalSoftmax.class),
         parts.scorer(NextItemFile.TRANSITIONS, SparseWeights.class),
+        NextItemFile.nearestOrNull(parts),
         repeats);
   }
 
   private Choice best() {
-    double[] without = ndcgs(model, Repeats.EXCLUDE);
+    HeldOutNdcg without = measured(model, Repeats.EXCLUDE);
     Choice best = Choice.NONE;
-    double[] ofBest = without;
+    HeldOutNdcg ofBest = without;
     for (double decay : DECAYS) {
       Choice choice = new Choice(SHARES[0], decay, Double.NaN);
-      double[] ndcgs = ndcgs(with(model, sum, choice), Repeats.INCLUDE);
-      if (best.share == 0 || mean(ndcgs) > mean(ofBest)) {
+      HeldOutNdcg ndcg = measured(with(model, sum, choice), Repeats.INCLUDE);
+      if (best.share == 0 || ndcg.mean() > ofBest.mean()) {
         best = choice;
-        ofBest = ndcgs;
+        ofBest = ndcg;
       }
     }
     double decay = best.decay;
     for (double share : Arrays.copyOfRange(SHARES, 1, SHARES.length)) {
       Choice choice = new Choice(share, decay, Double.NaN);
-      double[] ndcgs = ndcgs(with(model, sum, choice), Repeats.INCLUDE);
-      if (mean(ndcgs) > mean(ofBest)) {
+      HeldOutNdcg ndcg = measured(with(model, sum, choice), Repeats.INCLUDE);
+      if (ndcg.mean() > ofBest.mean()) {
         best = choice;
-        ofBest = ndcgs;
+        ofBest = ndcg;
       }
     }
-    boolean helps = isClearGain(without, ofBest);
-    return helps ? new Choice(best.share, best.decay, mean(ofBest)) : Choice.NONE;
+    boolean helps = ofBest.isClearGainOver(without);
+    return helps ? new Choice(best.share, best.decay, ofBest.mean()) : Choice.NONE;
   }
 
-  private static double mean(double[] values) {
-    return Arrays.stream(values).average().orElse(0);
-  }
-
-  /** Whether the gain is larger than its standard error. */
-  private static boolean isClearGain(double[] before, double[] after) {
-    int n = before.length;
-    double gain = mean(after) - mean(before);
-    double variance =
-        IntStream.range(0, n).mapToDouble(i -> after[i] - before[i] - gain).map(d -> d * d).sum()
-            / Math.max(1, n - 1);
-    return gain > Math.sqrt(variance / n);
-  }
-
-  /** The nDCG of each sequence. */
-  private double[] ndcgs(NextItem of, Repeats repeats) {
-    double[] ndcgs = new double[heldOut.size()];
-    int[] size = new int[1];
-    of.evaluate(
-        heldOut,
-        NextItem.CUTOFF,
-        repeats,
-        (ranking, targets) -> {
-          for (int row = 0; row < targets.size(); row++) {
-            ndcgs[size[0]++] = ndcg(ranking, row, targets.get(row));
-          }
-          listener.accept(measured + size[0]);
-        });
+  private HeldOutNdcg measured(NextItem of, Repeats repeats) {
+    int before = measured;
     measured += heldOut.size();
-    return ndcgs;
-  }
-
-  private static double ndcg(Ranking ranking, int row, int[] targets) {
-    double gain = 0;
-    double most = 0;
-    for (int rank = 0; rank < NextItem.CUTOFF; rank++) {
-      double discount = 1 / Math.log(rank + 2);
-      int output = rank < ranking.size(row) ? ranking.output(row, rank) : -1;
-      gain += IntStream.of(targets).anyMatch(target -> target == output) ? discount : 0;
-      most += rank < targets.length ? discount : 0;
-    }
-    return gain / most;
+    return HeldOutNdcg.of(of, heldOut, repeats, count -> listener.accept(before + count));
   }
 }

@@ -4,6 +4,7 @@ package org.blocksparse.classifier.nextitem;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -44,6 +45,7 @@ import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
 import org.blocksparse.mixture.MixtureBuilder;
+import org.blocksparse.mixture.NearestExamples;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Metrics;
 import org.blocksparse.ranking.Ranking;
@@ -686,6 +688,87 @@ final class NextItemTest {
       assertTrue(ndcg > 0.2 && ndcg < 0.95, () -> "nDCG " + ndcg);
       assertEquals(ndcg, choice.ndcg(), 1e-9);
     }
+  }
+
+  /** Pairs of items that only together tell the third: alone, each is followed by all. */
+  private static List<Sequence> triples(int copies) {
+    int size = 8;
+    List<Sequence> triples = new ArrayList<>();
+    for (int copy = 0; copy < copies; copy++) {
+      for (int pair = 0; pair < size * size; pair++) {
+        int a = pair / size;
+        int b = pair % size;
+        List<String> items = List.of("a" + a, "b" + b, "c" + (a + b) % size);
+        triples.add(new Sequence("u" + copy + "_" + pair, items));
+      }
+    }
+    return triples;
+  }
+
+  @Test
+  void nearestSequencesVoteWhereTheyGain() throws IOException {
+    Path file = folder.resolve("model");
+    List<String> history = List.of("a5", "b6");
+    Sequence sighting = new Sequence("", List.of("a5", "b6", "new"));
+    try (NextItem walking = NextItem.train(walks(), OPTIONS);
+        NextItem model = NextItem.train(triples(3), OPTIONS.withValidation(triples(1)))) {
+      assertFalse(walking.info().get("scorers").contains("nearest"));
+      assertTrue(model.info().get("scorers").contains("nearest"), () -> model.info().toString());
+      assertEquals("c3", model.recommend(history, 1).get(0).label());
+      assertTrue(model.evaluate(triples(1), 1).recall(1) > 0.9);
+      model.save(file);
+      try (NextItem loaded = NextItem.load(file);
+          NextItem grown = loaded.with(List.of(sighting))) {
+        assertEquals(model.recommend(history, 9), loaded.recommend(history, 9));
+        assertEquals("c3", grown.recommend(history, 1).get(0).label());
+        assertEquals("c3", grown.recommend(List.of("a5", "b6", "new"), 1).get(0).label());
+        grown.save(file);
+        try (NextItem again = NextItem.load(file)) {
+          assertEquals(grown.recommend(history, 9), again.recommend(history, 9));
+        }
+      }
+      Mixture sum = model.mixture();
+      NearestExamples nearest = sum.scorer("nearest", NearestExamples.class);
+      try (SparseRows rows = SparseRows.of(List.of(new int[] {0}), List.of(new float[] {1}));
+          SparseWeights one = SparseWeights.ofRows(rows, 1);
+          SparseWeights votes = SparseWeights.of(rows, 1)) {
+        assertEquals(ITEMS, nearest.examples().features());
+        refuseFile(
+            "nearest",
+            NearestSequences.sum(model, new NearestExamples(one, votes, 1))
+                .withWeights(sum.weights()),
+            NextItemFile.metadata(model.rows(), Map.of("nextItem.dataFormat", "sequences")));
+      }
+    }
+  }
+
+  /** Sequences of one item do not vote; in sequences, a frequent item gets smaller votes. */
+  @Test
+  void votesOfNearestSequences() {
+    long[] counts = {4, 1, 1, 9};
+    List<int[]> sequences = List.of(new int[] {0, 1, 0}, new int[] {3}, new int[] {0, 2, 3});
+    double first = Math.pow(0.5 / Math.sqrt(3), 2);
+    double second = Math.pow(1 / Math.sqrt(4), 2);
+    double mean = (1 / 2.0 + 1 + 1 / 2.0 + 1 + 1 / 3.0) / 2;
+    double[] ofSequences = {
+      (first + second) / 2 / mean, first / mean, second / mean, second / 3 / mean
+    };
+    double[] ofBaskets = {first / 2 + second / 3, first / 2, second / 3, second / 3};
+    for (boolean ordered : new boolean[] {true, false}) {
+      NearestExamples nearest = NearestSequences.ofOrNull(sequences, ordered, counts);
+      try (Mixture sum = Mixture.builder().nearest("nearest", nearest).build();
+          SparseRows row =
+              SparseRows.of(List.of(new int[] {0, 3}), List.of(new float[] {0.5f, 0.5f}))) {
+        Ranking ranking = sum.topK(List.of(row), 4);
+        assertEquals(4, ranking.size(0));
+        for (int rank = 0; rank < 4; rank++) {
+          double expected = (ordered ? ofSequences : ofBaskets)[ranking.output(0, rank)];
+          assertEquals(expected, ranking.score(0, rank), 1e-6);
+        }
+      }
+    }
+    List<int[]> single = List.of(new int[] {0, 0}, new int[] {1});
+    assertNull(NearestSequences.ofOrNull(single, true, 2, 1));
   }
 
   /** Each choice measures held-out sequences, also those of the weight of repeats. */

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.nextitem;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.IntConsumer;
+import java.util.stream.IntStream;
+import org.blocksparse.classifier.examples.Sequence;
+import org.blocksparse.ranking.Ranking;
+
+/** The nDCG of each of some held-out sequences, which compares models. */
+final class HeldOutNdcg {
+  private final double[] each;
+
+  private HeldOutNdcg(double... each) {
+    this.each = each;
+  }
+
+  /**
+   * Measures a model.
+   *
+   * @param heldOut sequences, each with items before its targets
+   * @param listener receives the number of sequences that were measured
+   */
+  static HeldOutNdcg of(
+      NextItem model, List<Sequence> heldOut, Repeats repeats, IntConsumer listener) {
+    double[] ndcgs = new double[heldOut.size()];
+    int[] size = new int[1];
+    model.evaluate(
+        heldOut,
+        NextItem.CUTOFF,
+        repeats,
+        (ranking, targets) -> {
+          for (int row = 0; row < targets.size(); row++) {
+            ndcgs[size[0]++] = ndcg(ranking, row, targets.get(row));
+          }
+          listener.accept(size[0]);
+        });
+    return new HeldOutNdcg(ndcgs);
+  }
+
+  private static double ndcg(Ranking ranking, int row, int[] targets) {
+    double gain = 0;
+    double most = 0;
+    for (int rank = 0; rank < NextItem.CUTOFF; rank++) {
+      double discount = 1 / Math.log(rank + 2);
+      int output = rank < ranking.size(row) ? ranking.output(row, rank) : -1;
+      gain += IntStream.of(targets).anyMatch(target -> target == output) ? discount : 0;
+      most += rank < targets.length ? discount : 0;
+    }
+    return gain / most;
+  }
+
+  double mean() {
+    return Arrays.stream(each).average().orElse(0);
+  }
+
+  /** Whether the gain over another model on these sequences is larger than its standard error. */
+  boolean isClearGainOver(HeldOutNdcg other) {
+    int n = each.length;
+    double gain = mean() - other.mean();
+    double variance =
+        IntStream.range(0, n).mapToDouble(i -> each[i] - other.each[i] - gain).map(d -> d * d).sum()
+            / Math.max(1, n - 1);
+    return gain > Math.sqrt(variance / n);
+  }
+}
