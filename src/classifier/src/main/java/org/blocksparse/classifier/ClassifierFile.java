@@ -71,7 +71,9 @@ public final class ClassifierFile {
           List.of(Heads.EMBEDDING),
           List.of(Heads.LINEAR),
           List.of(Heads.EMBEDDING, Heads.LINEAR),
+          List.of(Heads.EMBEDDING, Heads.LINEAR, Heads.TEXTS),
           List.of(Heads.LINEAR, Heads.NEIGHBOURS),
+          List.of(Heads.LINEAR, Heads.NEIGHBOURS, Heads.TEXTS),
           List.of(Heads.LINEAR, Heads.TEXTS));
 
   private static final String FOUR_NUMBERS = "\\d{1,9} \\d{1,9} \\d{1,9} \\d{1,9}";

@@ -3,10 +3,10 @@ package org.blocksparse.classifier;
 
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.function.Consumer;
 import org.blocksparse.ElementType;
 import org.blocksparse.bag.EmbeddingBag;
@@ -33,7 +33,8 @@ public final class Heads {
   static final String NEIGHBOURS = "neighbours";
   static final String TEXTS = "texts";
 
-  private final Map<String, Consumer<MixtureBuilder>> parts = new LinkedHashMap<>();
+  /** In the order of their names, which files expect. */
+  private final Map<String, Consumer<MixtureBuilder>> parts = new TreeMap<>();
 
   /** A sum without heads so far. */
   public Heads() {}

@@ -140,7 +140,7 @@ final class TrainCommand implements Callable<Integer> {
       description =
           "Texts of labels, such as names or definitions, in the format of examples: one line and"
               + " one label for each. Labels that no example has are found by the words of their"
-              + " texts, too. The head is linear.")
+              + " texts, too, if the texts gain more than a standard error on held-out examples.")
   private String labelTexts;
 
   @Option(
@@ -370,12 +370,20 @@ final class TrainCommand implements Callable<Integer> {
         "--label-texts: expected the name of a file but was standard input");
     refuse(from != null, "--label-texts: expected no --from as well, whose weights stay");
     refuse(
-        head != null && head != ModelHead.LINEAR,
-        "--head: expected linear, or none, with --label-texts as well");
+        head == ModelHead.EMBEDDING,
+        "--head: expected linear, both, or none, with --label-texts as well");
+    Map<String, Boolean> ofAnEmbeddingAlone = new LinkedHashMap<>();
+    ofAnEmbeddingAlone.put("--label-tree", labelTree);
+    ofAnEmbeddingAlone.put("--tune", tune != null);
+    ofAnEmbeddingAlone.put("--pretrained", pretrained != null);
+    ofAnEmbeddingAlone.forEach(
+        (option, isGiven) ->
+            refuse(
+                isGiven && head == null,
+                option + ": expected --head both with --label-texts as well"));
     refuse(
         sharedRows != null && sharedRows > 0,
         "--shared-rows: expected no --label-texts as well, which need rows of words");
-    requireNothingOfAnEmbedding("--label-texts");
   }
 
   /** Options that shape a new model are refused with an initial one. */

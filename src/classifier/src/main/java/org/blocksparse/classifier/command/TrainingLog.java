@@ -211,11 +211,11 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   }
 
   @Override
-  public void labelTexts(boolean count, double gain, double standardError) {
+  public void labelTexts(boolean stay, double gain, double standardError) {
     String result =
-        count
+        stay
             ? "the model has the linear head and label texts"
-            : "the model has label texts of weight 0, which find no label";
+            : "without label texts, so that labels without examples are never found";
     printGain("Label texts gain", gain, standardError, result);
   }
 

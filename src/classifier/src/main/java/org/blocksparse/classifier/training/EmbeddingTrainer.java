@@ -239,11 +239,11 @@ final class EmbeddingTrainer {
     Map<String, String> metadata =
         ClassifierFile.metadata(
             input,
-            set.labelCountsOrNull(options.initialModel()),
-            set.hasSeveralLabels(options.initialModel()),
+            set.whole().labelCountsOrNull(options.initialModel()),
+            set.whole().hasSeveralLabels(options.initialModel()),
             options.labelPrefix());
     TrainingCard card = new TrainingCard(metadata);
-    card.putTraining(set, options);
+    card.putTraining(set.whole(), options);
     card.putEmbedding(options, epochs, batch);
     EmbeddingBag bag = grown == null ? newBag(input) : grown.bag();
     try {

@@ -27,12 +27,12 @@ import org.blocksparse.ranking.Labels;
 
 /**
  * Trains the heads of a model: the linear one first, then an embedding beside it, which is kept if
- * it gains more than a standard error on held-out examples. Where labels outnumber examples, their
- * nearest neighbours are tried in the same way, before an embedding. The scores of all heads are
- * calibrated on these: the validation examples, which the user chose to be like future ones.
- * Without enough of these, training examples are held out: where these are few, from several linear
- * heads, one after the other. With few examples, each may be the only one of a rare label: then the
- * linear head is trained again, on all of them.
+ * it gains more than a standard error on held-out examples. The texts of labels are tried in the
+ * same way before it, and so are nearest neighbours where labels outnumber examples. The scores of
+ * all heads are calibrated on these: the validation examples, which the user chose to be like
+ * future ones. Without enough of these, training examples are held out: where these are few, from
+ * several linear heads, one after the other. With few examples, each may be the only one of a rare
+ * label: then the linear head is trained again, on all of them.
  */
 final class HeadTraining {
   /** One of this many examples is held out, up to the maximum below. */
@@ -45,6 +45,8 @@ final class HeadTraining {
 
   /** After this part of its epochs, an embedding that gains nothing is left. */
   private static final int TRIAL = 3;
+
+  private static final String GAINED_BY_TEXTS = "nDCG@5 gained by label texts";
 
   /** The nearest examples that score labels. */
   private static final int NEIGHBOURS = 200;
@@ -103,23 +105,18 @@ final class HeadTraining {
   static void requireHead(TrainingOptions options) {
     TrainedClassifier initial = options.initialModel();
     ModelHead chosen = headOrNull(options);
-    if (!options.labelTexts().isEmpty() && chosen != null && chosen != ModelHead.LINEAR) {
+    if (!options.labelTexts().isEmpty() && chosen == ModelHead.EMBEDDING) {
       throw new IllegalArgumentException(
-          "head: expected LINEAR with label texts but was "
-              + chosen
-              + ", as with a label tree, pretrained vectors or tuning");
+          "head: expected LINEAR or BOTH with label texts but was EMBEDDING, as with a label tree,"
+              + " pretrained vectors or tuning");
     }
     if (initial != null && options.head() != null && options.head() != initial.head()) {
       throw new IllegalArgumentException(
           "head: expected " + initial.head() + ", as initialModel has, but was " + options.head());
     }
-    boolean isLinear = chosen == ModelHead.LINEAR || !options.labelTexts().isEmpty();
-    List<String> inVain = isLinear ? options.ofEmbedding() : List.of();
+    List<String> inVain = chosen == ModelHead.LINEAR ? options.ofEmbedding() : List.of();
     if (!inVain.isEmpty()) {
-      String other =
-          initial != null
-              ? "initialModel with a linear head"
-              : chosen == ModelHead.LINEAR ? "head LINEAR" : "labelTexts";
+      String other = initial != null ? "initialModel with a linear head" : "head LINEAR";
       throw new IllegalArgumentException(
           inVain.get(0) + ": expected no " + other + " as well, which has no embedding");
     }
@@ -131,7 +128,7 @@ final class HeadTraining {
     if (options.initialModel() != null) {
       return continued(options.initialModel());
     }
-    return head == ModelHead.EMBEDDING ? trainAlone() : trainLinear();
+    return head == ModelHead.EMBEDDING ? trainAlone() : trainLinear(begin());
   }
 
   private void requireTextToBePretrained() {
@@ -209,15 +206,20 @@ final class HeadTraining {
     TrainedClassifier model = new EmbeddingTrainer(set, options, others(), null).train();
     try (HeldOut examples = heldOut(model)) {
       Mixture fitted = examples.fit(model.heads());
-      return finished(withAnswers(model.with(fitted), List.of(examples.scoredBy(fitted))));
+      return finished(withAnswers(model.with(fitted), examples));
     } catch (Throwable e) {
       model.close();
       throw e;
     }
   }
 
-  /** The linear head with an embedding beside it; null if the training has none. */
-  private TrainedClassifier besideOrNull(TrainedClassifier linear, HeldOut examples) {
+  /**
+   * A model with an embedding beside its heads; null if the training has none.
+   *
+   * @param learned what the other heads have learned
+   */
+  private TrainedClassifier besideOrNull(
+      TrainedClassifier linear, HeldOut examples, TrainingSet learned) {
     if (head != ModelHead.BOTH && !mayTryMore()) {
       return null;
     }
@@ -226,8 +228,7 @@ final class HeadTraining {
       EmbeddingTrainer.Companion companion =
           (model, epoch, epochs) ->
               head != null || isWorthwhile(model, epoch, epochs, linear, examples);
-      TrainingOptions beside = new TrainingDefaults(options).besideLinearHead();
-      embedding = new EmbeddingTrainer(set, beside, others(), companion).train();
+      embedding = beside(learned, labelled(others(), learned), companion).train();
     } catch (CancellationException e) {
       return null; // there is the linear head
     }
@@ -244,6 +245,9 @@ final class HeadTraining {
       if (gain.isMeasured()) {
         embedding.card().put("nDCG@5 gained by the embedding", gain.toString());
       }
+      if (!texts.isEmpty()) {
+        embedding.card().put(GAINED_BY_TEXTS, linear.card().facts().get(GAINED_BY_TEXTS));
+      }
       return embedding.with(both);
     } catch (Throwable e) {
       embedding.close();
@@ -251,8 +255,23 @@ final class HeadTraining {
     }
   }
 
+  private EmbeddingTrainer beside(
+      TrainingSet learned, int[] examples, EmbeddingTrainer.Companion companion) {
+    TrainingOptions beside = new TrainingDefaults(options).besideLinearHead();
+    return new EmbeddingTrainer(learned, beside, examples, companion);
+  }
+
   private static Mixture both(TrainedClassifier embedding, TrainedClassifier linear) {
-    return new Heads().embedding(embedding.bag(), embedding.layer()).linear(linear.tree()).sum();
+    return Heads.of(linear.heads()).embedding(embedding.bag(), embedding.layer()).sum();
+  }
+
+  /** A model with an embedding of all labels in place of one that lacks some. */
+  private TrainedClassifier withEmbeddingOfAll(TrainedClassifier model) {
+    TrainedClassifier ofAll = beside(set, all(), (embedding, epoch, epochs) -> true).train();
+    model.bag().close();
+    model.layer().close();
+    Heads heads = Heads.of(model.heads()).embedding(ofAll.bag(), ofAll.layer());
+    return model.with(heads.sumLike(model.heads()));
   }
 
   /** Whether an embedding in training may still gain: once, after a part of its epochs. */
@@ -269,33 +288,53 @@ final class HeadTraining {
 
   // -------------------------------------------------------------------------------------- linear
 
-  private TrainedClassifier trainLinear() {
-    Labels labels = begin();
-    BitSet withheld = withheld();
+  private TrainedClassifier trainLinear(Labels labels) {
+    TrainingSet learned = set.without(withheld());
+    boolean lacksLabels = learned != set;
     boolean isTwice =
-        !withheld.isEmpty() || (heldOut().length > 0 && !TrainingDefaults.areMany(set.size()));
+        lacksLabels || (heldOut().length > 0 && !TrainingDefaults.areMany(set.size()));
     int last = isTwice ? 1 : 0;
     boolean triesMore = head == ModelHead.BOTH || !texts.isEmpty() || mayTryMore();
     int trees = (triesMore ? 1 : folds.size()) + last; // folds only if the head stays alone
-    TrainedClassifier model = linear(tree(others(), withheld, labels, 0, trees));
+    TrainedClassifier model = linear(tree(others(), learned, labels, 0, trees));
     try {
       try (HeldOut examples = heldOut(model)) {
-        Mixture near =
-            texts.isEmpty() ? withNeighboursOrNull(model, examples) : withTexts(model, examples);
-        TrainedClassifier both = near == null ? besideOrNull(model, examples) : model.with(near);
+        if (!texts.isEmpty()) {
+          Mixture withTexts = withTextsOrNull(model, examples);
+          if (withTexts == null) {
+            return withoutTexts(model, labels);
+          }
+          model = model.with(withTexts);
+        }
+        Mixture near = withNeighboursOrNull(model, examples, learned);
+        TrainedClassifier more =
+            near == null ? besideOrNull(model, examples, learned) : model.with(near);
         model =
-            both == null
+            more == null && texts.isEmpty()
                 ? calibrated(model, examples, labels, folds.size() + last)
-                : withAnswers(both, List.of(examples.scoredBy(both.heads())));
+                : withAnswers(more == null ? model : more, examples);
+      }
+      if (lacksLabels && model.head().hasEmbedding()) {
+        model = withEmbeddingOfAll(model);
       }
       if (isTwice) {
-        model = again(model, labels, !withheld.isEmpty());
+        model = again(model, labels, lacksLabels);
       }
       return finished(model);
     } catch (Throwable e) {
       model.close();
       throw e;
     }
+  }
+
+  /** A model without the texts of labels, which gain nothing: as if there were none. */
+  private TrainedClassifier withoutTexts(TrainedClassifier model, Labels labels) {
+    String gain = model.card().facts().get(GAINED_BY_TEXTS);
+    model.close();
+    TrainedClassifier plain =
+        new HeadTraining(set, options.withoutLabelTexts()).trainLinear(labels);
+    plain.card().put(GAINED_BY_TEXTS, gain);
+    return plain;
   }
 
   /** The linear head, calibrated on the examples of all folds, or of those before it is stopped. */
@@ -321,10 +360,14 @@ final class HeadTraining {
   /** The tree of a fold; null if the training is to be stopped. */
   private LinearLabelTree treeOrNull(Fold fold, Labels labels, int trees) {
     try {
-      return tree(fold.others(), new BitSet(), labels, foldsUsed, trees);
+      return tree(fold.others(), set, labels, foldsUsed, trees);
     } catch (CancellationException e) {
       return null;
     }
+  }
+
+  private static TrainedClassifier withAnswers(TrainedClassifier model, HeldOut examples) {
+    return withAnswers(model, List.of(examples.scoredBy(model.heads())));
   }
 
   /**
@@ -353,12 +396,12 @@ final class HeadTraining {
   private TrainedClassifier again(TrainedClassifier model, Labels labels, boolean lacksLabels) {
     try {
       int before = foldsUsed;
-      LinearLabelTree ofAll = tree(all(), new BitSet(), labels, before, before + 1);
+      LinearLabelTree ofAll = tree(all(), set, labels, before, before + 1);
       model.tree().close();
       Heads heads = Heads.of(model.heads()).linear(ofAll);
       if (model.neighbours().isPresent()) {
         close(model.neighbours().get());
-        heads.neighbours(neighbours(all()));
+        heads.neighbours(neighbours(all(), set));
       }
       return model.with(heads.sumLike(model.heads()));
     } catch (CancellationException e) {
@@ -372,16 +415,17 @@ final class HeadTraining {
   // ---------------------------------------------------------------------------------- neighbours
 
   /**
-   * The linear head with the labels of the nearest examples, where these are worth a trial and
+   * The heads of a model with the labels of the nearest examples, where these are worth a trial and
    * gain; or null.
    */
-  private Mixture withNeighboursOrNull(TrainedClassifier linear, HeldOut examples) {
+  private Mixture withNeighboursOrNull(
+      TrainedClassifier linear, HeldOut examples, TrainingSet learned) {
     if (head != null
         || TrainingDefaults.areFew(set.size())
         || set.labelNames().size() <= set.size()) {
       return null;
     }
-    NearestExamples near = neighbours(others());
+    NearestExamples near = neighbours(labelled(others(), learned), learned);
     boolean isKept = false;
     try {
       Mixture both = examples.fit(Heads.of(linear.heads()).neighbours(near).sum());
@@ -405,9 +449,9 @@ final class HeadTraining {
   }
 
   /** By their words: words in a row are too rare to be near. */
-  private NearestExamples neighbours(int[] examples) {
+  private NearestExamples neighbours(int[] examples, TrainingSet learned) {
     try (SparseRows x = set.features(examples, 0, examples.length, set.words());
-        SparseRows targets = set.labels(examples, 0, examples.length)) {
+        SparseRows targets = learned.labels(examples, 0, examples.length)) {
       SparseWeights similar = SparseWeights.ofRows(x, set.vocabulary().rows(), options.workers());
       SparseWeights labels = SparseWeights.of(targets, set.labelNames().size(), options.workers());
       return new NearestExamples(similar, labels, NEIGHBOURS);
@@ -455,23 +499,24 @@ final class HeadTraining {
     return isAnyLeft ? withheld : new BitSet();
   }
 
-  /** The linear head with the texts of labels. */
-  private Mixture withTexts(TrainedClassifier linear, HeldOut examples) {
+  /** The linear head with the texts of labels, if these gain; or null. */
+  private Mixture withTextsOrNull(TrainedClassifier linear, HeldOut examples) {
     SparseWeights similar;
     try (SparseRows words = SparseRows.of(texts)) {
       similar = SparseWeights.ofRows(words, set.vocabulary().rows(), options.workers());
     }
+    boolean isKept = false;
     try {
       Mixture all = examples.fit(Heads.of(linear.heads()).texts(similar).sum());
       HeldOut.Gain gain = examples.gain(all, linear.heads());
-      options.listener().labelTexts(all.weights()[1] > 0, gain.mean(), gain.standardError());
-      if (gain.isMeasured()) {
-        linear.card().put("nDCG@5 gained by label texts", gain.toString());
+      isKept = gain.isLarge();
+      options.listener().labelTexts(isKept, gain.mean(), gain.standardError());
+      linear.card().put(GAINED_BY_TEXTS, gain.toString());
+      return isKept ? all : null;
+    } finally {
+      if (!isKept) {
+        similar.close();
       }
-      return all;
-    } catch (Throwable e) {
-      similar.close();
-      throw e;
     }
   }
 
@@ -524,26 +569,22 @@ final class HeadTraining {
     return set.isText() ? builder.tfIdf(set.groups(), FeatureGroup.lengths()) : builder;
   }
 
-  /** A tree of those examples that have labels which are not withheld; of all, if none is. */
-  private LinearLabelTree tree(int[] among, BitSet withheld, Labels labels, int before, int trees) {
-    int[] examples =
-        IntStream.of(among)
-            .filter(e -> withheld.isEmpty() || set.hasLabel(e, l -> !withheld.get(l)))
-            .toArray();
+  /** A tree of those examples that have a label which is not withheld. */
+  private LinearLabelTree tree(
+      int[] among, TrainingSet learned, Labels labels, int before, int trees) {
+    int[] examples = labelled(among, learned);
     LinearLabelTreeBuilder builder = builder(labels, before, trees);
     try (SparseRows x = set.features(examples, 0, examples.length);
-        SparseRows all = set.labels(examples, 0, examples.length);
-        SparseRows targets = withheld.isEmpty() ? all : without(withheld, all)) {
+        SparseRows targets = learned.labels(examples, 0, examples.length)) {
       return builder.train(x, targets);
     }
   }
 
-  private static SparseRows without(BitSet withheld, SparseRows labels) {
-    return SparseRows.of(
-        IntStream.range(0, labels.rows())
-            .mapToObj(row -> IntStream.of(labels.indices(row)).filter(l -> !withheld.get(l)))
-            .map(IntStream::toArray)
-            .toList());
+  /** The examples that have a label which is not withheld; all, if none is. */
+  private int[] labelled(int[] among, TrainingSet learned) {
+    return learned == set
+        ? among
+        : IntStream.of(among).filter(e -> learned.hasLabel(e, label -> true)).toArray();
   }
 
   // --------------------------------------------------------------------------- an initial model

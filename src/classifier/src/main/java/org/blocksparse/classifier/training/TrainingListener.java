@@ -117,11 +117,11 @@ public interface TrainingListener {
    * {@linkplain TrainingOptions#withLabelTexts Texts of labels} were weighed beside the linear
    * head.
    *
-   * @param count whether their weight is not 0
+   * @param stay whether they are kept
    * @param gain the mean nDCG@5 on held-out examples, less that of the linear head alone
    * @param standardError of the gain; infinite unless two examples are held out
    */
-  default void labelTexts(boolean count, double gain, double standardError) {}
+  default void labelTexts(boolean stay, double gain, double standardError) {}
 
   /**
    * While the linear head is trained. The threads that train call it, one at a time.

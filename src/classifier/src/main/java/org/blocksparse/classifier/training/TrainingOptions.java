@@ -202,18 +202,19 @@ public final class TrainingOptions {
    *
    * <p>The weight of the texts is fitted to the held-out examples. Where some labels have no
    * example and training holds out examples itself, it withholds the same share of the other labels
-   * from the linear head while it fits, at most half: held-out examples then have such labels, too.
-   * Where {@linkplain #withValidation validation examples} weigh, these have to have them. If the
-   * weight is 0, which {@link TrainingListener#labelTexts} tells, no label is found by its text.
+   * from all heads while it fits, at most half: held-out examples then have such labels, too. Where
+   * {@linkplain #withValidation validation examples} weigh, these have to have them. Texts that do
+   * not gain more than the standard error are left out ({@link TrainingListener#labelTexts}): then
+   * the model is trained as without them, and no label is found by its text.
    *
    * @param texts read to the end here; one without words is ignored
    * @throws IllegalArgumentException if there is none, one has features or not exactly one label,
    *     two have the same label, or with {@linkplain #withSharedRows shared rows} or an {@linkplain
    *     #withInitialModel initial model}; from {@link Training#train} if the texts have more words
    *     than {@linkplain #withMaxFeatures features} are kept, if the examples are no texts, if the
-   *     {@linkplain #withHead head} is not linear, if there are fewer than 10 examples and no
-   *     validation examples, or if the training holds out examples, none of which has a label with
-   *     a text
+   *     {@linkplain #withHead head} is an embedding alone, if there are fewer than 10 examples and
+   *     no validation examples, or if the training holds out examples, none of which has a label
+   *     with a text
    */
   public TrainingOptions withLabelTexts(Stream<Example> texts) {
     Map<String, String> textOf = new LinkedHashMap<>();

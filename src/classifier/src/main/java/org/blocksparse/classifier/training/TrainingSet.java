@@ -61,6 +61,9 @@ final class TrainingSet {
   private final ChunkedIntList labelOffsets;
   private final ChunkedIntList labels;
 
+  /** The set that this one lacks labels of; itself, if it lacks none. */
+  private final TrainingSet whole;
+
   private TrainingSet(Reading reading, TrainingOptions options) {
     this.text = reading.text;
     this.labelNames = reading.labelNames();
@@ -78,7 +81,26 @@ final class TrainingSet {
     this.offsets = reading.offsets;
     this.rows = reading.features;
     this.values = reading.text ? null : reading.values;
+    this.whole = this;
     requireFeatures();
+  }
+
+  private TrainingSet(TrainingSet whole, ChunkedIntList labelOffsets, ChunkedIntList labels) {
+    this.text = whole.text;
+    this.labelNames = whole.labelNames;
+    this.labelOffsets = labelOffsets;
+    this.labels = labels;
+    this.vocabulary = whole.vocabulary;
+    this.featuresLeftOut = whole.featuresLeftOut;
+    this.forgot = whole.forgot;
+    this.words = whole.words;
+    this.minCount = whole.minCount;
+    this.mostInARow = whole.mostInARow;
+    this.examplesMerged = whole.examplesMerged;
+    this.offsets = whole.offsets;
+    this.rows = whole.rows;
+    this.values = whole.values;
+    this.whole = whole;
   }
 
   private void requireFeatures() {
@@ -287,6 +309,30 @@ final class TrainingSet {
         values.truncate(kept);
       }
     }
+  }
+
+  /** Returns the same examples, none of which has one of some labels. */
+  TrainingSet without(BitSet withheld) {
+    if (withheld.isEmpty()) {
+      return this;
+    }
+    ChunkedIntList offsetsLeft = new ChunkedIntList();
+    ChunkedIntList left = new ChunkedIntList();
+    offsetsLeft.add(0);
+    for (int e = 0; e < size(); e++) {
+      for (int i = labelOffsets.get(e); i < labelOffsets.get(e + 1); i++) {
+        if (!withheld.get(labels.get(i))) {
+          left.add(labels.get(i));
+        }
+      }
+      offsetsLeft.add(left.size());
+    }
+    return new TrainingSet(this, offsetsLeft, left);
+  }
+
+  /** Returns the set that this one lacks labels of; itself, if it lacks none. */
+  TrainingSet whole() {
+    return whole;
   }
 
   boolean isText() {

@@ -359,11 +359,12 @@ final class CommandRefusalTest extends Commands {
             + " the same file as {}/test.txt",
         "train -o {}/m --label-texts {}/t --from {}/m {}/train.txt | --label-texts: expected no"
             + " --from as well",
-        "train -o {}/m --label-texts {}/t --head both {}/train.txt | --head: expected linear",
+        "train -o {}/m --label-texts {}/t --head embedding {}/train.txt | --head: expected linear,"
+            + " both, or none, with --label-texts as well",
         "train -o {}/m --label-texts {}/t --shared-rows 9 {}/train.txt | --shared-rows: expected"
             + " no --label-texts as well",
-        "train -o {}/m --label-texts {}/t --label-tree {}/train.txt | --label-tree: expected no"
-            + " --label-texts as well, which has no embedding",
+        "train -o {}/m --label-texts {}/t --label-tree {}/train.txt | --label-tree: expected --head"
+            + " both with --label-texts as well",
         "train -o {}/m --date 29.11.2026 {}/train.txt | --date: expected a day, as 2026-11-29, but"
             + " was 29.11.2026",
         "train -o {}/m --validation-metric p5 {}/train.txt | Invalid value for option"

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier.training;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -588,19 +591,21 @@ final class HeadsTest {
     return examples;
   }
 
-  @Test
-  void labelsWithoutExamples_areFoundByTheirTexts() throws IOException {
+  @ParameterizedTest
+  @EnumSource(names = {"LINEAR", "BOTH"})
+  void labelsWithoutExamples_areFoundByTheirTexts(ModelHead head) throws IOException {
     Boolean[] counts = new Boolean[1];
     TrainingOptions options =
         TrainingOptions.defaults()
             .withMinCount(3)
+            .withHead(head)
             .withLabelTexts(names())
             .withListener(
                 new TrainingListener() {
                   @Override
-                  public void labelTexts(boolean count, double gain, double standardError) {
+                  public void labelTexts(boolean stay, double gain, double standardError) {
                     assertTrue(gain > standardError && standardError > 0, () -> gain + " gained");
-                    counts[0] = count;
+                    counts[0] = stay;
                   }
                 });
     List<Example> known = named(300, 0, 50, 2);
@@ -608,8 +613,9 @@ final class HeadsTest {
     List<Example> examples = named(1000, 0, 50, 1);
     try (Classifier model = Training.train(examples.stream(), options)) {
       assertEquals(true, counts[0]);
-      assertEquals(ModelHead.LINEAR, model.head());
+      assertEquals(head, model.head());
       assertEquals("60", model.info().get("labels"));
+      assertTrue(model.info().containsKey("nDCG@5 gained by label texts"));
       assertTrue(Double.parseDouble(model.info().get("weight of label texts")) > 0.05);
       double ofKnown = model.evaluate(known.stream(), 1).precision(1);
       double ofOthers = model.evaluate(others.stream(), 1).precision(1);
@@ -617,7 +623,7 @@ final class HeadsTest {
       assertTrue(ofOthers > 0.7, () -> ofOthers + " of others, and 0.8 have names");
       Explanation why = model.explain(Example.ofText("The name55"), "label55");
       assertAddsUp(why);
-      Explanation.Share ofTexts = why.shares().get(1);
+      Explanation.Share ofTexts = why.shares().get(head == ModelHead.BOTH ? 2 : 1);
       assertEquals("texts", ofTexts.head());
       assertEquals("name55", ofTexts.features().get(0).name());
       assertTrue(ofTexts.score() > why.shares().get(0).score(), why::toString);
@@ -680,6 +686,45 @@ final class HeadsTest {
   }
 
   @Test
+  void labelTextsThatGainNothing_areLeftOut() {
+    TrainingOptions options = TrainingOptions.defaults().withMinCount(3).withHead(ModelHead.LINEAR);
+    Stream<Example> foreign =
+        IntStream.range(0, 60).mapToObj(l -> Example.ofText("foreign" + l, "label" + l));
+    List<Example> examples = named(1000, 0, 50, 1);
+    List<Example> others = named(100, 0, 50, 2);
+    try (Classifier plain = Training.train(examples, options);
+        Classifier model = Training.train(examples, options.withLabelTexts(foreign))) {
+      assertFalse(model.info().containsKey("weight of label texts"));
+      assertTrue(model.info().containsKey("nDCG@5 gained by label texts"));
+      double ofPlain = plain.evaluate(others.stream(), 1).precision(1);
+      assertEquals(ofPlain, model.evaluate(others.stream(), 1).precision(1), 0.01);
+    }
+  }
+
+  /** Each word is that of one label; without the label, nothing that is trained knows the word. */
+  @Test
+  void aSetWithoutLabels_hasTheOtherLabelsOfEachExample() {
+    List<Example> examples =
+        List.of(
+            Example.ofText("a b", "x", "y"), Example.ofText("b", "y"), Example.ofText("c", "z"));
+    TrainingSet set = TrainingSet.of(examples.stream(), TrainingOptions.defaults());
+    assertSame(set, set.without(new BitSet()));
+    BitSet withheld = new BitSet();
+    withheld.set(set.labelNames().indexOf("y"));
+    TrainingSet left = set.without(withheld);
+    assertSame(set, left.whole());
+    assertEquals(set.labelNames(), left.labelNames());
+    assertArrayEquals(new long[] {1, 0, 1}, left.labelCounts());
+    assertEquals(0, left.withSeveralLabels());
+    assertFalse(left.hasLabel(1, label -> true));
+    try (SparseRows labels = left.labels(new int[] {0, 1, 2}, 0, 3)) {
+      assertArrayEquals(new int[] {0}, labels.indices(0));
+      assertEquals(0, labels.size(1));
+      assertArrayEquals(new int[] {2}, labels.indices(2));
+    }
+  }
+
+  @Test
   void labelTextsThatCannotBe_areRefused() {
     TrainingOptions defaults = TrainingOptions.defaults();
     Example a = Example.ofText("tea", "a");
@@ -703,8 +748,8 @@ final class HeadsTest {
     assertMessage("sharedRows: expected no labelTexts", () -> named.withSharedRows(9));
     Map<String, TrainingOptions> refused =
         Map.of(
-            "head: expected LINEAR with label texts but was BOTH", named.withHead(ModelHead.BOTH),
-            "head: expected LINEAR with label texts but was EMBEDDING", named.withLabelTree(),
+            "head: expected LINEAR or BOTH with label texts but was EMBEDDING",
+                named.withLabelTree(),
             "expected at most 9 different words but there are 61", named.withMaxFeatures(9));
     refused.forEach(
         (message, options) ->
