@@ -25,6 +25,7 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.ModelHolder;
 import org.blocksparse.Optimizer;
 import org.blocksparse.Progress;
+import org.blocksparse.Similarity;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Weights;
 import org.blocksparse.Workers;
@@ -239,6 +240,7 @@ final class OperandArguments {
       case "Loss" -> Loss.mean().withRowWeights(ones(3));
       case "Filter" -> Filter.without(rows());
       case "Activation" -> Activation.SILU;
+      case "Similarity" -> Similarity.COSINE;
       case "ElementType" -> elementType();
       case "ClassAssignment" -> ClassAssignment.of(0, 1, 2, 1, 2, 0, 2, 1, 0);
       case "SaveOptions" -> SaveOptions.defaults();
