@@ -4,8 +4,6 @@ package org.blocksparse.linear;
 import static java.util.Objects.requireNonNull;
 
 import java.util.Arrays;
-import java.util.Map;
-import java.util.concurrent.atomic.LongAdder;
 import java.util.random.RandomGenerator;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Shape;
@@ -16,24 +14,22 @@ import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.files.NameTable;
 import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.layers.LayerFace;
+import org.blocksparse.internal.layers.ScoringLayer;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.search.Candidates;
-import org.blocksparse.internal.search.ClassTable;
-import org.blocksparse.internal.search.DenseRows;
-import org.blocksparse.internal.search.DenseScreen;
 import org.blocksparse.internal.search.DenseSearch;
 import org.blocksparse.internal.search.FilterLists;
 import org.blocksparse.internal.search.GumbelNoise;
 import org.blocksparse.internal.search.OutputFilter;
 import org.blocksparse.internal.search.RankedRows;
+import org.blocksparse.internal.search.ScoreSource;
 import org.blocksparse.internal.search.SearchResult;
-import org.blocksparse.internal.search.SparseSearch;
 import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.internal.tensors.Dense;
 import org.blocksparse.internal.tensors.KernelOperands;
 import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.internal.tensors.StoredBlocks;
-import org.blocksparse.internal.weights.Blocks;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
@@ -72,7 +68,9 @@ import org.blocksparse.ranking.Ranking;
  * <p><b>Errors.</b> Every method throws {@link NullPointerException} if a required argument is
  * null, and {@link IllegalStateException} if the head, W, the bias or an argument is closed.
  */
-public final class DenseHead implements AutoCloseable {
+@SuppressWarnings("exports") // the superclass has nothing that users see
+public final class DenseHead extends LayerFace<ScoringLayer<FloatTensor, ScoreSource>>
+    implements AutoCloseable {
   /**
    * What searches have read, in rows: a row that is read for two rows of x counts twice.
    *
@@ -82,39 +80,12 @@ public final class DenseHead implements AutoCloseable {
    */
   public record Reads(long screened, long multiplied, long scored) {}
 
-  private static final String CLOSED = "the head is closed";
-
-  private final FloatTensor floats;
-  private final Weights weights;
-  private final FloatTensor bias;
-  private final DenseRows rows;
-  private final DenseScreen screen;
-  private final Engine engine;
-  private final Map<DenseSearch.Pass, LongAdder> reads = DenseSearch.Pass.counters();
-
-  /** The outputs by 256; null until a filter needs them. */
-  private volatile ClassTable table;
-
+  private final HeldHead held;
   private volatile Labels labels;
 
-  private DenseHead(
-      FloatTensor floats, Weights weights, FloatTensor bias, Similarity similarity, Engine engine) {
-    this.floats = floats;
-    this.weights = weights;
-    this.bias = bias;
-    this.engine = engine;
-    Blocks blocks = weights == null ? transposed(floats) : StoredBlocks.from(weights).blocks();
-    this.rows = new DenseRows(blocks, bias == null ? null : Dense.from(bias).storage(), similarity);
-    try (OperandLease lease = leaseOfRows()) {
-      this.screen = DenseScreen.of(rows, engine);
-      lease.requireIntact();
-    }
-  }
-
-  private static Blocks transposed(FloatTensor floats) {
-    int outputs = (int) floats.shape().dim(0);
-    int features = (int) floats.shape().dim(1);
-    return Blocks.dense(Dense.from(floats).storage(), 1, 1, outputs, features).transpose();
+  private DenseHead(HeldHead held) {
+    super(held);
+    this.held = held;
   }
 
   /**
@@ -141,7 +112,7 @@ public final class DenseHead implements AutoCloseable {
     Shape shape = Check.rank("W", requireNonNull(W, "W"), "(outputs, features)", 2).shape();
     Dense.from(W).requireContiguous("W");
     requireSizes(shape.dim(0), shape.dim(1), bias);
-    return new DenseHead(W, null, bias, similarity, engine);
+    return new DenseHead(new HeldHead(W, null, bias, similarity, engine));
   }
 
   /**
@@ -179,7 +150,7 @@ public final class DenseHead implements AutoCloseable {
               + " is neither; transposeBlocks makes a view of (1, 1, outputs, features)");
     }
     requireSizes(shape.dim(3), shape.dim(2), bias);
-    return new DenseHead(null, W, bias, similarity, engine);
+    return new DenseHead(new HeldHead(null, W, bias, similarity, engine));
   }
 
   private static void requireSizes(long outputs, long features, FloatTensor bias) {
@@ -200,12 +171,12 @@ public final class DenseHead implements AutoCloseable {
 
   /** How many features a row of x has. */
   public int features() {
-    return rows.w().inSize();
+    return held.rows.w().inSize();
   }
 
   /** How many outputs there are. */
   public int outputs() {
-    return rows.w().outSize();
+    return held.rows.w().outSize();
   }
 
   /** Whether the outputs have names. */
@@ -233,15 +204,15 @@ public final class DenseHead implements AutoCloseable {
 
   /** The bytes of the copy in four bits, which is all that this takes beside W and the bias. */
   public long bytes() {
-    return screen.bytes();
+    return held.screen.bytes();
   }
 
   /** What all searches so far have read. */
   public Reads reads() {
     return new Reads(
-        reads.get(DenseSearch.Pass.SCREEN).sum(),
-        reads.get(DenseSearch.Pass.PRODUCT).sum(),
-        reads.get(DenseSearch.Pass.EXACT).sum());
+        held.reads.get(DenseSearch.Pass.SCREEN).sum(),
+        held.reads.get(DenseSearch.Pass.PRODUCT).sum(),
+        held.reads.get(DenseSearch.Pass.EXACT).sum());
   }
 
   // ------------------------------------------------------------------------------------ search
@@ -397,13 +368,11 @@ public final class DenseHead implements AutoCloseable {
     int batch = Check.batch("x", shape.dim(0), "rows");
     SearchEvent event = Recorder.search();
     SearchResult found;
-    try (OperandLease lease = leaseOfRows()) {
-      lease.hold("head", screen.panels(), CLOSED, "");
+    try (OperandLease lease = held.lease(new OperandLease())) {
       lease.of("x", x);
       OutputFilter allowed = lists.check(batch, outputs());
       lists.lease(lease);
-      DenseSearch search = new DenseSearch(rows, screen, this::table, engine, reads);
-      found = query.run(search, KernelOperands.rows(x), allowed);
+      found = query.run(held.search(), KernelOperands.rows(x), allowed);
       lease.requireIntact();
     }
     if (event != null) {
@@ -412,23 +381,10 @@ public final class DenseHead implements AutoCloseable {
     return new RankedRows(found, labels);
   }
 
-  private ClassTable table() {
-    ClassTable made = table;
-    if (made == null) {
-      made = SparseSearch.table(outputs());
-      table = made;
-    }
-    return made;
-  }
-
-  private OperandLease leaseOfRows() {
-    return new OperandLease().of("W", floats).of("W", weights).of("bias", bias);
-  }
-
   /** Frees the copy in four bits as soon as no call uses it. W and the bias stay open. */
   @Override
   public void close() {
-    screen.close();
+    held.screen.close();
   }
 
   @Override
@@ -438,11 +394,11 @@ public final class DenseHead implements AutoCloseable {
         + " features, "
         + outputs()
         + " outputs of "
-        + rows.w().type().elementType()
+        + held.rows.w().type().elementType()
         + ", "
         + bytes()
         + " bytes in four bits, "
-        + engine
+        + held.engine
         + ")";
   }
 }

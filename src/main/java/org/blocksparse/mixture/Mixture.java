@@ -30,9 +30,9 @@ import org.blocksparse.ranking.Ranking;
 
 /**
  * A weighted sum of the scores of several layers over the same outputs: any number of {@link
- * org.blocksparse.softmax.TwoLevelLayer} over an {@link org.blocksparse.bag.EmbeddingBag}, {@link
- * org.blocksparse.linear.LinearLabelTree}, {@link org.blocksparse.linear.SparseWeights} and {@link
- * NearestExamples}.
+ * org.blocksparse.softmax.TwoLevelLayer} or {@link org.blocksparse.linear.DenseHead} over an {@link
+ * org.blocksparse.bag.EmbeddingBag}, {@link org.blocksparse.linear.LinearLabelTree}, {@link
+ * org.blocksparse.linear.SparseWeights} and {@link NearestExamples}.
  *
  * <pre>{@code
  * score(output | x) = sum over the scorers of weight * score of the scorer
@@ -46,15 +46,15 @@ import org.blocksparse.ranking.Ranking;
  * }</pre>
  *
  * <p><b>Scores.</b> The score of a layer or a tree is the log probability of the output; a mixture
- * can {@linkplain MixtureBuilder#addProbabilities add probabilities} instead. The score of sparse
- * weights is their sum, 0 for most outputs.
+ * can {@linkplain MixtureBuilder#addProbabilities add probabilities} instead. The score of a head
+ * is its own. The score of sparse weights is their sum, 0 for most outputs.
  *
  * <p><b>Search.</b> Searches are exact. Sums of sparse weights are computed first, for the outputs
- * that share a feature with the row. The first layer, or else the first tree, then opens its
- * classes in order of the upper bound of the sum: that of the class's log probability, of its
- * highest sparse score, and of the other scorers for its outputs. The search stops when no class
- * can change the result; {@link Ranking#openedClasses} counts the opened ones. Without a layer and
- * a tree, outputs with score 0 are not in a ranking. Scorers with weight 0 are not computed; if all
+ * that share a feature with the row. The first layer, or else the first tree or head, then opens
+ * its classes in order of the upper bound of the sum: that of the class's scores, of its highest
+ * sparse score, and of the other scorers for its outputs. The search stops when no class can change
+ * the result; {@link Ranking#openedClasses} counts the opened ones. Without a layer, a tree and a
+ * head, outputs with score 0 are not in a ranking. Scorers with weight 0 are not computed; if all
  * weights are 0, every output has score 0 and is ranked by its number.
  *
  * <p><b>Rows.</b> Each scorer reads rows of its own, such as the recent items of a user with their
@@ -436,6 +436,7 @@ public final class Mixture implements AutoCloseable {
    * @throws IllegalArgumentException if the options have a part or optimizer state, or if the
    *     metadata is too large for a file
    * @throws IllegalStateException also if a parameter is not finite
+   * @throws UnsupportedOperationException if a scorer is a dense head, which does not own its rows
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void save(Path file, SaveOptions options) throws IOException {

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
 import org.blocksparse.bag.EmbeddingBag;
+import org.blocksparse.linear.DenseHead;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.softmax.TwoLevelLayer;
@@ -34,14 +35,36 @@ public final class MixtureBuilder {
   public MixtureBuilder layer(String name, EmbeddingBag bag, TwoLevelLayer<?> layer) {
     requireNonNull(bag, "bag");
     requireNonNull(layer, "layer");
-    if (bag.features() != layer.features()) {
+    requireFeatures(bag, layer.features(), "layer");
+    return add(new LayerScorer(name, bag, layer));
+  }
+
+  /**
+   * Adds the scores of a dense head, whose x are the vectors of a bag. They are added as they are,
+   * also if {@linkplain #addProbabilities probabilities} of others are. No file holds the mixture,
+   * as the head does not own its rows.
+   *
+   * @param name as of {@link #layer}
+   * @throws IllegalArgumentException if the name is none, or taken; or if the vectors of the bag
+   *     have another size than the head has features
+   */
+  public MixtureBuilder head(String name, EmbeddingBag bag, DenseHead head) {
+    requireNonNull(bag, "bag");
+    requireNonNull(head, "head");
+    requireFeatures(bag, head.features(), "head");
+    return add(new DenseScorer(name, bag, head));
+  }
+
+  private static void requireFeatures(EmbeddingBag bag, int features, String of) {
+    if (bag.features() != features) {
       throw new IllegalArgumentException(
           "bag: expected vectors of "
-              + layer.features()
-              + " features, as the layer has, but was "
+              + features
+              + " features, as the "
+              + of
+              + " has, but was "
               + bag.features());
     }
-    return add(new LayerScorer(name, bag, layer));
   }
 
   /**
@@ -102,7 +125,7 @@ public final class MixtureBuilder {
   private void requireOutputs() {
     Scorer all = null;
     for (Scorer scorer : scorers) {
-      if (scorer.isLogarithmic()) {
+      if (scorer.hasAllOutputs()) {
         if (all != null && all.outputs() != scorer.outputs()) {
           throw new IllegalArgumentException(
               "scorers: "

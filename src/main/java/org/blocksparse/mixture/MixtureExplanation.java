@@ -15,8 +15,9 @@ import org.blocksparse.linear.LinearExplanation.Term;
  */
 public record MixtureExplanation(int output, String label, double score, List<Share> shares) {
   /**
-   * The share of a scorer. Its score is a sum of sparse weights, or a log probability, or a
-   * probability if the mixture {@linkplain MixtureBuilder#addProbabilities adds these}.
+   * The share of a scorer. Its score is a sum of sparse weights, the score of a dense head, or a
+   * log probability, or a probability if the mixture {@linkplain MixtureBuilder#addProbabilities
+   * adds these}.
    *
    * @param scorer its name
    * @param weight of its score
@@ -24,7 +25,7 @@ public record MixtureExplanation(int output, String label, double score, List<Sh
    * @param constant the score for a row without features
    * @param terms the features behind the score, the largest contribution first. Those of sparse
    *     weights and of a {@linkplain org.blocksparse.linear.LinearExplanation tree} add up to the
-   *     score less the constant, up to rounding. Those of a layer do not: each is the change of the
+   *     score less the constant, up to rounding. Those over a bag do not: each is the change of the
    *     score if the row had only the other features, as a weight for a value of 1
    */
   public record Share(

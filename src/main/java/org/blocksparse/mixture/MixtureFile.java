@@ -178,7 +178,7 @@ record MixtureFile(
       }
       Reading.of(file, () -> requireFit(scorers));
       Labels names = // a layer or a tree has loaded those of the file
-          labelsOfFirst(scorers, Scorer::isLogarithmic).orElse(header.names);
+          labelsOfFirst(scorers, Scorer::hasAllOutputs).orElse(header.names);
       if (names != null) {
         Reading.of(file, () -> named(scorers, names));
       }
@@ -233,7 +233,7 @@ record MixtureFile(
   private static List<Scorer> requireFit(List<Scorer> scorers) throws MalformedException {
     Scorer all = null;
     for (Scorer scorer : scorers) {
-      if (scorer.isLogarithmic()) {
+      if (scorer.hasAllOutputs()) {
         if (all != null && all.outputs() != scorer.outputs()) {
           throw new MalformedException(
               ModelNames.MIXTURE_SCORERS,
@@ -261,7 +261,7 @@ record MixtureFile(
   /** Names the outputs of the sparse weights that have all of them, and no names of their own. */
   private static List<Scorer> named(List<Scorer> scorers, Labels labels) throws MalformedException {
     int outputs = Scorer.outputs(scorers);
-    boolean isLayer = scorers.stream().anyMatch(Scorer::isLogarithmic);
+    boolean isLayer = scorers.stream().anyMatch(Scorer::hasAllOutputs);
     if (isLayer && labels.size() < outputs) {
       return scorers; // the layer has grown
     }

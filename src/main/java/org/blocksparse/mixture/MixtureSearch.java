@@ -63,7 +63,7 @@ final class MixtureSearch {
   }
 
   boolean isSparse(int scorer) {
-    return !scorers.get(scorer).isLogarithmic();
+    return !scorers.get(scorer).hasAllOutputs();
   }
 
   int outputs() {
@@ -191,7 +191,7 @@ final class MixtureSearch {
 
   /** Returns a scorer's score of an output that it has no sparse weight for. */
   double otherwise(int scorer) {
-    return scorers.get(scorer).isLogarithmic() ? Double.NEGATIVE_INFINITY : 0;
+    return scorers.get(scorer).hasAllOutputs() ? Double.NEGATIVE_INFINITY : 0;
   }
 
   // -------------------------------------------------------------------------------- explanation

@@ -21,9 +21,12 @@ interface Scorer extends AutoCloseable {
   int classes();
 
   /**
-   * Returns whether every output that is not retired has a score, a log probability. If not, most
-   * have score 0, and outputs from {@link #outputs} on as well.
+   * Returns whether every output that is not retired has a score. If not, most have score 0, and
+   * outputs from {@link #outputs} on as well.
    */
+  boolean hasAllOutputs();
+
+  /** Returns whether its scores are log probabilities. */
   boolean isLogarithmic();
 
   /** Returns whether an output is retired. */

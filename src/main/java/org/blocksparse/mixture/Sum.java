@@ -44,6 +44,11 @@ final class Sum implements AutoCloseable {
     sources.add(new Scaled(source, new Scale(weight, addsProbabilities)));
   }
 
+  /** Adds scores of all outputs, as they are; closed with this. */
+  void addScores(ScoreSource source, double weight) {
+    sources.add(new Scaled(source, new Scale(weight, false)));
+  }
+
   /** Adds scores of which most are 0. */
   void add(SparseTerm term) {
     terms.add(term);

@@ -27,6 +27,11 @@ record TreeScorer(String name, LinearLabelTree tree) implements Scorer {
   }
 
   @Override
+  public boolean hasAllOutputs() {
+    return true;
+  }
+
+  @Override
   public boolean isLogarithmic() {
     return true;
   }

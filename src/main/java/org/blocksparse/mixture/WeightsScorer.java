@@ -33,6 +33,11 @@ record WeightsScorer(String name, SparseWeights weights, NearestExamples nearest
   }
 
   @Override
+  public boolean hasAllOutputs() {
+    return false;
+  }
+
+  @Override
   public boolean isLogarithmic() {
     return false;
   }

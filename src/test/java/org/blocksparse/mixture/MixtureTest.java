@@ -30,12 +30,14 @@ import java.util.stream.Stream;
 import org.blocksparse.ElementType;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.Similarity;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.internal.search.LogisticRegression;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.SaveOptions;
+import org.blocksparse.linear.DenseHead;
 import org.blocksparse.linear.LinearExplanation.Term;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.SparseWeights;
@@ -73,6 +75,8 @@ final class MixtureTest {
     final LinearLabelTree tree;
     final SparseWeights one;
     final SparseWeights other;
+    final FloatTensor rowsOfHead;
+    final DenseHead head;
     final SparseRows x;
     final SparseRows y;
 
@@ -106,6 +110,9 @@ final class MixtureTest {
       }
       one = weights(outputs, random, workers);
       other = weights(Math.max(1, outputs - 3), random, workers);
+      rowsOfHead = FloatTensor.zeros(outputs, 5);
+      randomize(rowsOfHead, 1, random);
+      head = DenseHead.of(rowsOfHead, null, Similarity.INNER_PRODUCT, workers);
       x = rows(ROWS, random, 6);
       y = rows(ROWS, random, 2);
     }
@@ -159,6 +166,12 @@ final class MixtureTest {
       }
     }
 
+    float[][] ofHead() {
+      try (FloatTensor vectors = bag.apply(x)) {
+        return all(head.topK(vectors, outputs));
+      }
+    }
+
     float[][] all(Ranking ranking) {
       float[][] byRow = new float[ROWS][outputs];
       for (int row = 0; row < ROWS; row++) {
@@ -171,7 +184,7 @@ final class MixtureTest {
 
     @Override
     public void close() {
-      Stream.of(bag, layer, tree, one, other, x, y).forEach(Scorers::close);
+      Stream.of(bag, layer, tree, one, other, head, rowsOfHead, x, y).forEach(Scorers::close);
     }
 
     private static void close(AutoCloseable each) {
@@ -219,10 +232,11 @@ final class MixtureTest {
         float[][] ofTree = all.all(all.tree.topK(all.x, outputs));
         float[][] ofOne = all.all(all.one.topK(all.x, outputs));
         float[][] ofOther = all.all(all.other.topK(all.y, outputs));
-        for (int uses = 0; uses < 16; uses++) {
+        float[][] ofHead = all.ofHead();
+        for (int uses = 0; uses < 32; uses++) {
           MixtureBuilder builder = Mixture.builder();
-          float[] w = new float[4];
-          for (int i = 0; i < 4; i++) {
+          float[] w = new float[5];
+          for (int i = 0; i < 5; i++) {
             w[i] = (uses >> i & 1) == 0 ? 0 : random.nextInt(1, 9) / 4f;
           }
           if (uses == 0) {
@@ -233,16 +247,17 @@ final class MixtureTest {
               .layer("embedding", all.bag, all.layer)
               .tree("tree", all.tree)
               .weights("one", all.one)
-              .weights("other", all.other);
+              .weights("other", all.other)
+              .head("head", all.bag, all.head);
           Mixture mixture =
               (isProbability ? builder.addProbabilities() : builder).build().withWeights(w);
-          List<SparseRows> x = List.of(all.x, all.x, all.x, all.y);
+          List<SparseRows> x = List.of(all.x, all.x, all.x, all.y, all.x);
           int k = random.nextInt(1, 9);
           try (SparseRows lists = Scorers.lists(ROWS, outputs, outputs, random)) {
             Ranking best = mixture.topK(x, k);
             Ranking only = mixture.topK(x, k, Filter.only(lists));
             Ranking without = mixture.topK(x, k, Filter.without(lists).and(Filter.without(0)));
-            boolean isSparse = w[0] == 0 && w[1] == 0;
+            boolean isSparse = w[0] == 0 && w[1] == 0 && w[4] == 0;
             for (int row = 0; row < ROWS; row++) {
               float[] totals = new float[outputs];
               for (int output = 0; output < outputs; output++) {
@@ -251,7 +266,12 @@ final class MixtureTest {
                 sum += w[3] == 0 ? 0 : (double) w[3] * ofOther[row][output];
                 double tree = w[1] == 0 ? 0 : w[1] * scaled(ofTree[row][output], isProbability);
                 double layer = w[0] == 0 ? 0 : w[0] * scaled(ofLayer[row][output], isProbability);
-                totals[output] = (float) (w[0] == 0 ? tree + sum : layer + (sum + tree));
+                double head = w[4] == 0 ? 0 : (double) w[4] * ofHead[row][output];
+                totals[output] =
+                    (float)
+                        (w[0] > 0
+                            ? layer + ((sum + tree) + head)
+                            : w[1] > 0 ? tree + (sum + head) : head + sum);
               }
               IntPredicate isScored = output -> !isSparse || totals[output] != 0;
               int[] list = lists.indices(row);
@@ -262,6 +282,53 @@ final class MixtureTest {
               assertRow(without, row, totals, others, k);
             }
           }
+        }
+      }
+    }
+  }
+
+  @Test
+  void sumsOfHeadsReadFewOfTheirRows() {
+    try (Scorers all = new Scorers(3_000, false, Workers.common(), new SplittableRandom(6))) {
+      Mixture mixture =
+          Mixture.builder()
+              .head("head", all.bag, all.head)
+              .weights("one", all.one)
+              .build()
+              .withWeights(4, 1);
+      mixture.topK(List.of(all.x), 3);
+      DenseHead.Reads reads = all.head.reads();
+      assertEquals(3_000 * ROWS, reads.screened());
+      // Rows of x without features have equal scores, which all are read.
+      assertTrue(reads.scored() < 3_000 * ROWS / 2, reads::toString);
+      UnsupportedOperationException e =
+          assertThrows(
+              UnsupportedOperationException.class, () -> mixture.save(folder.resolve("head")));
+      assertTrue(e.getMessage().contains("DenseHead"), e::getMessage);
+      assertTrue(Files.notExists(folder.resolve("head")));
+      try (EmbeddingBag others = EmbeddingBag.builder(FEATURES, 4).build()) {
+        assertThrows(
+            IllegalArgumentException.class, () -> Mixture.builder().head("head", others, all.head));
+      }
+    }
+  }
+
+  @Test
+  void sharesOfHeadsAreChangesOfTheirScores() {
+    try (Scorers all = new Scorers(40, false, Workers.common(), new SplittableRandom(7));
+        SparseRows row = SparseRows.of(List.of(new int[] {3, 7, 11}))) {
+      Mixture mixture = Mixture.builder().head("head", all.bag, all.head).build();
+      Ranking best = mixture.topK(List.of(row), 1);
+      int output = best.output(0, 0);
+      Share share = mixture.explain(List.of(row), output).shares().get(0);
+      assertEquals(best.score(0, 0), share.score());
+      assertEquals(0, share.constant());
+      assertEquals(3, share.terms().size());
+      for (Term term : share.terms()) {
+        int[] rest = IntStream.of(3, 7, 11).filter(f -> f != term.feature()).toArray();
+        try (SparseRows others = SparseRows.of(List.of(rest))) {
+          float score = mixture.topK(List.of(others), 1, Filter.only(output)).score(0, 0);
+          assertEquals(share.score() - score, term.weight(), 1e-5);
         }
       }
     }

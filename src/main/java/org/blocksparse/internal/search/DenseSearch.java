@@ -73,7 +73,7 @@ public final class DenseSearch {
   private static final int WIDTH = 16 * SparseChunks.MOST_OUTPUTS;
 
   /** Queries that share a pass. */
-  private static final int MOST_QUERIES = 64;
+  static final int MOST_QUERIES = 64;
 
   /**
    * The number of queries from which on a product of the rows as they are stored is the first pass:
@@ -200,6 +200,24 @@ public final class DenseSearch {
     return results.result();
   }
 
+  /** Returns rows [first, first + count) of x with upper bounds of the scores of all outputs. */
+  List<Query> bounded(Rows x, int first, int count) {
+    List<Query> queries = new ArrayList<>();
+    for (int row = first; row < first + count; row++) {
+      Query query = new Query(row, x, null, new Floor(0, Float.NEGATIVE_INFINITY), null, null);
+      query.bounds = new float[rows.outputs()];
+      Arrays.fill(query.bounds, Float.POSITIVE_INFINITY);
+      queries.add(query);
+    }
+    boolean many = groups() <= MOST_GROUPS;
+    pass(Pass.SCREEN, queries.stream().filter(query -> many && query.finite).toList());
+    return queries;
+  }
+
+  int features() {
+    return rows.features();
+  }
+
   /** Replaces descending scores by log probabilities; NaN if scores are infinite. */
   private static void normalize(float[] scores, double temperature) {
     double sum = 0;
@@ -256,7 +274,7 @@ public final class DenseSearch {
   }
 
   /** A row of x. */
-  private final class Query {
+  final class Query {
     final int row;
     final float[] x = new float[rows.features()];
     final AllowedSlots allowed;
@@ -267,6 +285,9 @@ public final class DenseSearch {
     private final GumbelNoise noise;
 
     final boolean finite;
+
+    /** Receives an upper bound of each output; null: there are candidates instead. */
+    private float[] bounds;
 
     /** The query times 2^-exponent has magnitudes in [1, 2), or is 0. */
     final int exponent;
@@ -322,6 +343,18 @@ public final class DenseSearch {
         sum += (value / power) * (value / power);
       }
       this.length = Math.sqrt(sum) * (1 + 0x1p-30);
+    }
+
+    /** Returns an upper bound of the score of an output; of a {@link #bounded} query. */
+    float bound(int output) {
+      return bounds[output];
+    }
+
+    /** Returns the score of an output, whose row is copied into memory of the caller. */
+    float scoreByRow(int output, float[] row) {
+      rows.get(output, row);
+      read.get(Pass.EXACT).increment();
+      return score(output, row);
     }
 
     /** Returns the score of an output, with its noise. */
@@ -654,6 +687,13 @@ public final class DenseSearch {
       private void take(int q, int first, int begin, int end) {
         Query query = queries.get(q);
         Bounds of = bounds[q];
+        if (query.bounds != null) {
+          for (int i = begin; i < end; i++) {
+            float upper = bound(query, of, first + i, scores[i], 1);
+            query.bounds[first + i] = Float.isNaN(upper) ? Float.POSITIVE_INFINITY : upper;
+          }
+          return;
+        }
         Floor floor = floors[q];
         float[] scales = screen.scales();
         float[] errors = screen.errors();
