@@ -124,7 +124,7 @@ int main() {
     tensors.push_back(ggml_new_tensor_3d(memory, type, 64, 5, 3));
   }
   for (ggml_type type : {GGML_TYPE_Q4_K, GGML_TYPE_Q6_K, GGML_TYPE_Q5_K, GGML_TYPE_Q2_K,
-                         GGML_TYPE_Q3_K, GGML_TYPE_IQ4_XS}) {
+                         GGML_TYPE_Q3_K, GGML_TYPE_IQ4_XS, GGML_TYPE_IQ3_S}) {
     tensors.push_back(ggml_new_tensor_3d(memory, type, 256, 3, 2));
   }
   const size_t widened = tensors.size();

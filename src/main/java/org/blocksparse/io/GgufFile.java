@@ -168,7 +168,7 @@ public final class GgufFile implements AutoCloseable {
    *   <tr><td>Q4_K, Q5_K, IQ4_XS, Q2_K</td>
    *       <td>the same values, packed</td>
    *       <td>1.03, 1.02, 1.02, 1.19 times the bytes in the file</td></tr>
-   *   <tr><td>Q5_0, Q4_1, Q3_K</td>
+   *   <tr><td>Q5_0, Q4_1, Q3_K and IQ3_S</td>
    *       <td>the same values, packed as Q8_0, Q5_1, Q6_K</td>
    *       <td>1.55, 1.2, 1.91 times the bytes in the file</td></tr>
    * </table>

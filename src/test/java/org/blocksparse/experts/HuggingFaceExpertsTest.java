@@ -30,6 +30,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /**
  * Experts that are taken from models of Hugging Face. The layers that ggml computes, in files of
@@ -493,10 +494,22 @@ final class HuggingFaceExpertsTest {
     }
   }
 
-  /** The error of weights of FP8 with Gaussian values, of their root mean square. */
   @ParameterizedTest
   @CsvSource({"Q8_0, 0.005", "BFLOAT16, 0.0017", "INT8, 0.007", "Q6_K, 0.02"})
   void roundingOfFp8(ElementType type, double expected, Data data) throws IOException {
+    double relative = errorOfFp8(type, data, 0.0101f, 0.01f, 0.0099f, 0.0102f);
+    assertEquals(expected, relative, 0.25 * expected);
+  }
+
+  /** Such scales are in files whose {@code scale_fmt} is {@code ue8m0}. */
+  @ParameterizedTest
+  @EnumSource(names = {"FLOAT32", "BFLOAT16", "PACKED_BFLOAT16"})
+  void fp8WithPowersOfTwoIsKept(ElementType type, Data data) throws IOException {
+    assertEquals(0, errorOfFp8(type, data, 0x1p-7f, 0x1p-6f, 0x1p-9f, 0x1p-8f));
+  }
+
+  /** The error of weights of FP8 with Gaussian values, of their root mean square. */
+  private double errorOfFp8(ElementType type, Data data, float... scales) throws IOException {
     int size = 256;
     float[] values = data.floats(Numbers.GAUSSIAN, (long) size * size);
     byte[] codes = new byte[values.length];
@@ -506,7 +519,7 @@ final class HuggingFaceExpertsTest {
     for (String name : new String[] {"gate_proj", "up_proj", "down_proj"}) {
       String full = "experts.0." + name + ".weight";
       tensors.put(full, "F8_E4M3", codes, size, size);
-      put(full + "_scale_inv", "F32", new float[] {0.0101f, 0.01f, 0.0099f, 0.0102f}, 2, 2);
+      put(full + "_scale_inv", "F32", scales, 2, 2);
     }
     write();
     MixtureOfExpertsBuilder builder = MixtureOfExperts.builder(size, size, 1);
@@ -521,8 +534,7 @@ final class HuggingFaceExpertsTest {
         error += Math.pow(W2[i] - near[i], 2);
         all += Math.pow(W2[i], 2);
       }
-      double relative = Math.sqrt(error / all);
-      assertEquals(expected, relative, 0.25 * expected);
+      return Math.sqrt(error / all);
     }
   }
 

@@ -42,7 +42,7 @@ final class GgufFileTest {
   private static final List<String> WIDENED =
       List.of(
           "f32", "f16", "bf16", "q8_0", "q4_0", "mxfp4", "q4_1", "q5_0", "q5_1", "iq4_nl", "q4_K",
-          "q6_K", "q5_K", "q2_K", "q3_K", "iq4_xs");
+          "q6_K", "q5_K", "q2_K", "q3_K", "iq4_xs", "iq3_s");
 
   @TempDir private Path folder;
   private Path file;
@@ -74,7 +74,7 @@ final class GgufFileTest {
 
   /** Whether a block has 256 elements. */
   private static boolean isLarge(String name) {
-    return name.endsWith("K") || name.equals("iq4_xs");
+    return name.endsWith("K") || name.equals("iq4_xs") || name.equals("iq3_s");
   }
 
   private static int[] bits(float[] values) {
@@ -125,6 +125,7 @@ final class GgufFileTest {
       expected.put("q2_K", new TensorInfo(large, "Q2_K", 504));
       expected.put("q3_K", new TensorInfo(large, "Q3_K", 660));
       expected.put("iq4_xs", new TensorInfo(large, "IQ4_XS", 816));
+      expected.put("iq3_s", new TensorInfo(large, "IQ3_S", 660));
       expected.put("tq2_0", new TensorInfo(Shape.of(2, 256), "TQ2_0", 132));
       expected.put("i32", new TensorInfo(Shape.of(3), "I32", 12));
       assertEquals(List.copyOf(expected.entrySet()), List.copyOf(gguf.tensors().entrySet()));
@@ -309,7 +310,8 @@ final class GgufFileTest {
     "q4_1, Q5_1, 1, 3, 5, 64, 1.2",
     "q5_0, Q8_0, 1, 3, 5, 64, 1.545",
     "q2_K, Q2_K, 1, 2, 3, 256, 1.19",
-    "q3_K, Q6_K, 1, 2, 3, 256, 1.909"
+    "q3_K, Q6_K, 1, 2, 3, 256, 1.909",
+    "iq3_s, Q6_K, 2, 1, 3, 256, 1.909"
   })
   void weightsOfWholeNumbersKeepThem(
       String name, ElementType type, int iBlocks, int oBlocks, int out, int in, double size)
@@ -415,7 +417,7 @@ final class GgufFileTest {
     refused("q8_1", "is missing; did you mean q8_0? there are f32", () -> gguf.weights("q8_1"));
     String widened =
         "expected one of [F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K,"
-            + " IQ4_NL, IQ4_XS, BF16, MXFP4] but was ";
+            + " IQ4_NL, IQ3_S, IQ4_XS, BF16, MXFP4] but was ";
     String remedy =
         "; llama-quantize --allow-requantize IN.gguf OUT.gguf Q8_0 writes one of them, and so does"
             + " Q4_K_M from a file of F16 or BF16";
@@ -440,7 +442,7 @@ final class GgufFileTest {
     assertThrows(IllegalArgumentException.class, () -> gguf.weights(List.of(), 1, 3));
     gguf.close();
     gguf.close();
-    assertEquals(18, gguf.tensors().size());
+    assertEquals(19, gguf.tensors().size());
     assertThrows(IllegalStateException.class, gguf::metadata);
     assertThrows(IllegalStateException.class, () -> gguf.floats("f32"));
     assertThrows(IllegalStateException.class, () -> gguf.weights("f32"));

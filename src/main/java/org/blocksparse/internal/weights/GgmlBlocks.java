@@ -29,6 +29,8 @@ import org.blocksparse.internal.schedule.Scheduler;
  * Q6_K   4 low bits and 2 high bits of 256 codes, 16 scales s of int8,
  *        float16 d                                                         d * s * (code - 32)
  * IQ4_XS float16 d, 8 scales s of 6 bits, 8 times 16 bytes as of Q4_0      d * (s - 32) * table[code]
+ * IQ3_S  float16 d, the low bytes of 64 codes, their ninth bits, 256
+ *        signs, 8 scales s of 4 bits                                       d * (2 s + 1) * sign * number
  * </pre>
  */
 public final class GgmlBlocks {
@@ -106,6 +108,7 @@ public final class GgmlBlocks {
       case Q5_K -> codeQ4K(at + 48, i) | bitOfColumn(at + 16, i) << 4;
       case Q6_K -> codeQ6K(at, i);
       case IQ4_XS -> halfCode(at + 8 + i / 32 * HALF_BLOCK, i % 32);
+      case IQ3_S -> numberIq3(at, i) + 32;
       default -> throw new IllegalArgumentException(type.name());
     };
   }
@@ -114,9 +117,9 @@ public final class GgmlBlocks {
     return i < HALF_BLOCK ? low(codes + i) : high(codes + i - HALF_BLOCK);
   }
 
-  /** Returns bit i of the 32 bits at a byte. */
+  /** Returns bit i of the bits from a byte on. */
   private int bit(int at, int i) {
-    return in.getInt(at) >> i & 1;
+    return in.get(at + i / 8) >> (i % 8) & 1;
   }
 
   /**
@@ -148,6 +151,15 @@ public final class GgmlBlocks {
     int low = quarter < 2 ? low(lowByte) : high(lowByte);
     int high = (in.get(at + 128 + 32 * half + column) >> (2 * quarter)) & 3;
     return low | high << 4;
+  }
+
+  /**
+   * Returns the number of element i of 256. A code stands for four of them, without their signs.
+   */
+  private int numberIq3(int at, int i) {
+    int code = in.get(at + 2 + i / 4) & 0xff | bit(at + 66, i / 4) << 8;
+    int number = Iq3Grid.number(code, i % 4);
+    return bit(at + 74, i) == 0 ? number : -number;
   }
 
   /** Puts the scales of the block that was read last into a column of a part of a panel. */
@@ -196,10 +208,8 @@ public final class GgmlBlocks {
           (s < 8 ? low(at + 96 + s) : high(at + 88 + s)) + 16 * highOfQ3K(at + 104, s) - 32;
       case Q4_K, Q5_K -> scaleQ4K(at + 4, s);
       case Q6_K -> in.get(at + 192 + s);
-      case IQ4_XS ->
-          (s % 2 == 0 ? low(at + 4 + s / 2) : high(at + 4 + s / 2))
-              + 16 * (in.getShort(at + 2) >> (2 * s) & 3)
-              - 32;
+      case IQ3_S -> 2 * halfOf(at + 106, s / 2) + 1;
+      case IQ4_XS -> halfOf(at + 4, s) + 16 * (in.getShort(at + 2) >> (2 * s) & 3) - 32;
       default -> 1;
     };
   }
@@ -266,6 +276,11 @@ public final class GgmlBlocks {
 
   private float half(int at) {
     return WeightType.FLOAT16.widen(in.getShort(at));
+  }
+
+  /** Returns the i-th of numbers of 4 bits, two in a byte. */
+  private int halfOf(int at, int i) {
+    return i % 2 == 0 ? low(at + i / 2) : high(at + i / 2);
   }
 
   private int low(int at) {

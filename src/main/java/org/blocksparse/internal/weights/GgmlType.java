@@ -31,7 +31,7 @@ public enum GgmlType {
   IQ3_XXS(18, 256, 98),
   IQ1_S(19, 256, 50),
   IQ4_NL(20, 32, 18, WeightType.IQ4_NL),
-  IQ3_S(21, 256, 110),
+  IQ3_S(21, 256, 110, WeightType.Q6_K),
   IQ2_S(22, 256, 82),
   IQ4_XS(23, 256, 136, WeightType.IQ4_XS),
   I8(24, 1, 1),
