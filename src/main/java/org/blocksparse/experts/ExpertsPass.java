@@ -8,10 +8,12 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import org.blocksparse.Activation;
 import org.blocksparse.BlockMatrix;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.GradientOptions;
 import org.blocksparse.Optimizer;
+import org.blocksparse.Workers;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.StepEvent;
 import org.blocksparse.internal.memory.Scratch;
@@ -20,6 +22,7 @@ import org.blocksparse.internal.tensors.Check;
 import org.blocksparse.internal.tensors.Dense;
 import org.blocksparse.internal.tensors.KernelOperands;
 import org.blocksparse.internal.tensors.OperandLease;
+import org.blocksparse.internal.weights.ReadOnlyWeights;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.InputBias;
 import org.blocksparse.products.OptimizerState;
@@ -38,7 +41,20 @@ import org.blocksparse.products.SparseBlockDot;
  * pass is for one thread at a time.
  */
 public final class ExpertsPass implements AutoCloseable {
-  private final MixtureOfExperts layer;
+  /**
+   * The parts of a layer that a pass computes with.
+   *
+   * @param gate makes routings; null: the caller makes them
+   * @param state of an optimizer; null: weights are of a type that is only read
+   */
+  record Layer(
+      ExpertsParameters parameters,
+      TopKGate gate,
+      Activation activation,
+      OptimizerState state,
+      Workers workers) {}
+
+  private final Layer layer;
   private final FloatTensor x;
   private final Routing routing;
   private final boolean ownsRouting;
@@ -65,19 +81,19 @@ public final class ExpertsPass implements AutoCloseable {
    * @param x (batch, inputs)
    * @param ownsRouting whether closing the pass closes the routing
    */
-  ExpertsPass(MixtureOfExperts layer, FloatTensor x, Routing routing, boolean ownsRouting) {
+  ExpertsPass(Layer layer, FloatTensor x, Routing routing, boolean ownsRouting) {
     this.layer = layer;
     this.x = x;
     this.routing = routing;
     this.ownsRouting = ownsRouting;
     this.up = routing.toExperts().withWorkers(layer.workers());
     this.down = routing.fromExperts().withWorkers(layer.workers());
-    int sums = layer.ofParameters().sums();
+    int sums = layer.parameters().sums();
     this.gradGates = FloatTensor.zeros(routing.gates().shape());
     this.zMemory = Scratch.borrow((long) up.outputRows() * sums);
-    this.aMemory = Scratch.borrow((long) up.outputRows() * layer.hidden());
-    this.z = MixtureOfExperts.tensor(zMemory, up.outputShape(sums));
-    this.a = MixtureOfExperts.tensor(aMemory, up.outputShape(layer.hidden()));
+    this.aMemory = Scratch.borrow((long) up.outputRows() * layer.parameters().hidden());
+    this.z = PlanRows.in(zMemory, up.outputShape(sums));
+    this.a = PlanRows.in(aMemory, up.outputShape(layer.parameters().hidden()));
   }
 
   /** Takes ownership of the pass of the shared expert. */
@@ -159,14 +175,14 @@ public final class ExpertsPass implements AutoCloseable {
         gradOut,
         (gradZ, gradLogits, dense) -> {
           ofX(gradZ, gradLogits, dense, ofX, gradX);
-          FloatTensor ofOut = MixtureOfExperts.outputsOf(down, gradOut);
-          FloatTensor rows = MixtureOfExperts.inputsOf(up, x);
+          FloatTensor ofOut = PlanRows.outputs(down, gradOut);
+          FloatTensor rows = PlanRows.inputs(up, x);
           ifWanted("W1", gradients, to -> SparseBlockDot.gradW(rows, gradZ, up, options, to));
           ifWanted("b1", gradients, to -> SparseBlockDot.gradB(gradZ, up, options, to));
           ifWanted("W2", gradients, to -> SparseBlockDot.gradW(a, ofOut, down, options, to));
           ifWanted(
               "b2", gradients, to -> InputBias.gradBias(ofOut, routing.gates(), down, options, to));
-          FloatTensor ofGate = MixtureOfExperts.inputsOf(dense, x);
+          FloatTensor ofGate = PlanRows.inputs(dense, x);
           ifWanted(
               "Wg", gradients, to -> SparseBlockDot.gradW(ofGate, gradLogits, dense, options, to));
           ifWanted("bg", gradients, to -> SparseBlockDot.gradB(gradLogits, dense, options, to));
@@ -246,10 +262,13 @@ public final class ExpertsPass implements AutoCloseable {
   public void step(FloatTensor gradOut, Optimizer optimizer, FloatTensor gradX) {
     requireNonNull(optimizer, "optimizer");
     requireApart(gradOut, Map.of(), gradX);
-    OptimizerState state = layer.requireTrainable("step");
+    OptimizerState state = layer.state();
+    if (state == null) {
+      throw ReadOnlyWeights.notTrained("step", layer.parameters().type());
+    }
     StepEvent event = Recorder.step();
     try (OperandLease lease = lease(gradOut).writing("gradX", gradX)) {
-      layer.ofParameters().leaseToTrain(lease);
+      layer.parameters().leaseToTrain(lease);
       Check.finite("x", KernelOperands.rows(x));
       Check.finite("gates", KernelOperands.rows(routing.gates()));
       if (shared != null) {
@@ -271,19 +290,19 @@ public final class ExpertsPass implements AutoCloseable {
       OptimizerState state,
       GradientOptions ofX,
       FloatTensor gradX) {
-    ExpertsParameters all = layer.ofParameters();
+    ExpertsParameters all = layer.parameters();
     differentiate(
         gradOut,
         (gradZ, gradLogits, dense) -> {
           ofX(gradZ, gradLogits, dense, ofX, gradX);
           isOutdated = true;
-          FloatTensor ofOut = MixtureOfExperts.outputsOf(down, gradOut);
+          FloatTensor ofOut = PlanRows.outputs(down, gradOut);
           if (gradLogits != null) {
-            FloatTensor ofGate = MixtureOfExperts.inputsOf(dense, x);
+            FloatTensor ofGate = PlanRows.inputs(dense, x);
             SparseBlockDot.stepW(ofGate, gradLogits, dense, optimizer, all.Wg(), state);
             ifThere(all.bg(), b -> SparseBlockDot.stepB(gradLogits, dense, optimizer, b, state));
           }
-          FloatTensor rows = MixtureOfExperts.inputsOf(up, x);
+          FloatTensor rows = PlanRows.inputs(up, x);
           SparseBlockDot.stepW(rows, gradZ, up, optimizer, (FloatTensor) all.W1(), state);
           ifThere(all.b1(), b -> SparseBlockDot.stepB(gradZ, up, optimizer, b, state));
           SparseBlockDot.stepW(a, ofOut, down, optimizer, (FloatTensor) all.W2(), state);
@@ -314,13 +333,13 @@ public final class ExpertsPass implements AutoCloseable {
   }
 
   private void differentiate(FloatTensor gradOut, Use use) {
-    ExpertsParameters all = layer.ofParameters();
+    ExpertsParameters all = layer.parameters();
     boolean gated = isOfTheGate();
     try (Scratch ofZ = Scratch.borrow(z.shape().size());
         Scratch ofLogits = Scratch.borrow(gated ? (long) routing.batch() * all.experts() : 0);
         BlockPlan dense = BlockPlan.dense(routing.batch()).withWorkers(layer.workers())) {
-      FloatTensor gradZ = MixtureOfExperts.tensor(ofZ, z.shape());
-      FloatTensor ofOut = MixtureOfExperts.outputsOf(down, gradOut);
+      FloatTensor gradZ = PlanRows.in(ofZ, z.shape());
+      FloatTensor ofOut = PlanRows.outputs(down, gradOut);
       GradientOptions through =
           GradientOptions.overwrite()
               .withActivation(layer.activation(), z)
@@ -332,7 +351,7 @@ public final class ExpertsPass implements AutoCloseable {
       hasGradient = true;
       FloatTensor gradLogits = null;
       if (gated) {
-        gradLogits = MixtureOfExperts.tensor(ofLogits, dense.outputShape(all.experts()));
+        gradLogits = PlanRows.in(ofLogits, dense.outputShape(all.experts()));
         layer
             .gate()
             .gradient(routing, gradGates, gradLogits.reshape(routing.batch(), all.experts()));
@@ -343,7 +362,7 @@ public final class ExpertsPass implements AutoCloseable {
 
   /** Returns whether the gate of the layer made the routing, and is trained by its gradient. */
   private boolean isOfTheGate() {
-    return routing.gate() != null && layer.hasGate() && routing.gate() == layer.gate();
+    return routing.gate() != null && routing.gate() == layer.gate();
   }
 
   private void ofX(
@@ -355,22 +374,22 @@ public final class ExpertsPass implements AutoCloseable {
     if (gradX == null) {
       return;
     }
-    ExpertsParameters all = layer.ofParameters();
-    SparseBlockDot.gradH(all.W1(), gradZ, up, options, MixtureOfExperts.inputsOf(up, gradX));
+    ExpertsParameters all = layer.parameters();
+    SparseBlockDot.gradH(all.W1(), gradZ, up, options, PlanRows.inputs(up, gradX));
     if (gradLogits != null) {
       SparseBlockDot.gradH(
           all.Wg(),
           gradLogits,
           dense,
           GradientOptions.add(options.alpha()),
-          MixtureOfExperts.inputsOf(dense, gradX));
+          PlanRows.inputs(dense, gradX));
     }
   }
 
   // ------------------------------------------------------------------------------------- checks
 
   private void requireGradients(Map<String, FloatTensor> gradients) {
-    Map<String, BlockMatrix> all = layer.parameters();
+    Map<String, BlockMatrix> all = layer.parameters().byName();
     requireNonNull(gradients, "gradients")
         .forEach(
             (name, gradient) -> {
@@ -395,13 +414,13 @@ public final class ExpertsPass implements AutoCloseable {
       throw new IllegalStateException(
           "pass: its step has changed the parameters; call forward for another pass");
     }
-    Check.shape("gradOut", gradOut, MixtureOfExperts.OUT, routing.batch(), layer.outputs());
+    Check.shape("gradOut", gradOut, MixtureOfExperts.OUT, routing.batch(), layer.parameters().outputs());
     List<String> names = new ArrayList<>(gradients.keySet());
     List<Storage> memory =
         new ArrayList<>(
             gradients.values().stream().map(tensor -> Dense.from(tensor).storage()).toList());
     if (gradX != null) {
-      Check.shape("gradX", gradX, MixtureOfExperts.X, routing.batch(), layer.inputs());
+      Check.shape("gradX", gradX, MixtureOfExperts.X, routing.batch(), layer.parameters().inputs());
       names.add("gradX");
       memory.add(Dense.from(gradX).storage());
     }
@@ -409,7 +428,7 @@ public final class ExpertsPass implements AutoCloseable {
       FloatTensor written = i < gradients.size() ? gradients.get(names.get(i)) : gradX;
       Check.noOverlap(names.get(i), written, "gradOut", gradOut);
       Check.noOverlap(names.get(i), written, "x", x);
-      layer.ofParameters().requireApart(names.get(i), written);
+      layer.parameters().requireApart(names.get(i), written);
     }
     int[] pair = Storage.overlapping(memory.toArray(new Storage[0]));
     if (pair != null) {
@@ -424,7 +443,7 @@ public final class ExpertsPass implements AutoCloseable {
       throw new IllegalStateException("pass: the pass is closed");
     }
     return layer
-        .ofParameters()
+        .parameters()
         .lease(new OperandLease())
         .of("x", x)
         .of("routing", routing.gates())

@@ -15,7 +15,6 @@ import org.blocksparse.ElementType;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.MemoryUse;
-import org.blocksparse.Shape;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.events.ProductEvent;
 import org.blocksparse.internal.events.Recorder;
@@ -29,11 +28,9 @@ import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.tensors.Check;
-import org.blocksparse.internal.tensors.DenseFloats;
 import org.blocksparse.internal.tensors.KernelOperands;
 import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.internal.tensors.TensorStates;
-import org.blocksparse.internal.weights.ReadOnlyWeights;
 import org.blocksparse.internal.weights.RowFormat;
 import org.blocksparse.io.GgufFile;
 import org.blocksparse.io.HuggingFaceModel;
@@ -181,26 +178,6 @@ public final class MixtureOfExperts implements AutoCloseable {
     return parameters;
   }
 
-  Workers workers() {
-    return workers;
-  }
-
-  boolean hasGate() {
-    return gate != null;
-  }
-
-  /**
-   * Returns the state of an optimizer for the parameters.
-   *
-   * @throws IllegalStateException if weights are of a type that is only read
-   */
-  OptimizerState requireTrainable(String operation) {
-    if (state == null) {
-      throw ReadOnlyWeights.notTrained(operation, parameters.type());
-    }
-    return state;
-  }
-
   /**
    * Returns a builder of layers with a gate; all other settings have defaults.
    *
@@ -289,9 +266,9 @@ public final class MixtureOfExperts implements AutoCloseable {
     try (OperandLease lease = lease().of("x", x);
         BlockPlan dense = BlockPlan.dense(batch).withWorkers(workers);
         Scratch memory = Scratch.borrow((long) batch * experts())) {
-      FloatTensor logits = tensor(memory, dense.outputShape(experts()));
+      FloatTensor logits = PlanRows.in(memory, dense.outputShape(experts()));
       Epilogue bias = withBias(Epilogue.none(), parameters.bg());
-      SparseBlockDot.apply(parameters.Wg(), inputsOf(dense, x), dense, bias, logits);
+      SparseBlockDot.apply(parameters.Wg(), PlanRows.inputs(dense, x), dense, bias, logits);
       return own.route(logits.reshape(batch, experts()));
     }
   }
@@ -392,7 +369,7 @@ public final class MixtureOfExperts implements AutoCloseable {
       boolean accumulate,
       FloatTensor out) {
     try (Scratch memory = Scratch.borrow((long) up.outputRows() * hidden())) {
-      FloatTensor a = tensor(memory, up.outputShape(hidden()));
+      FloatTensor a = PlanRows.in(memory, up.outputShape(hidden()));
       Epilogue first = withBias(Epilogue.none().withActivation(activation), parameters.b1());
       first(x, up, first.withGate(gates), a);
       second(a, down, gates, accumulate, out);
@@ -401,7 +378,7 @@ public final class MixtureOfExperts implements AutoCloseable {
 
   private void first(FloatTensor x, BlockPlan up, Epilogue epilogue, FloatTensor a) {
     BlockMatrix W1 = parameters.W1();
-    SparseBlockDot.apply(W1, inputsOf(up, x), planOf(up), epilogue, a);
+    SparseBlockDot.apply(W1, PlanRows.inputs(up, x), planOf(up), epilogue, a);
   }
 
   private BlockPlan planOf(BlockPlan plan) {
@@ -416,7 +393,7 @@ public final class MixtureOfExperts implements AutoCloseable {
             ? Epilogue.none()
             : Epilogue.none().withInputBias(parameters.b2(), gates);
     Epilogue epilogue = accumulate ? bias.accumulating() : bias;
-    SparseBlockDot.apply(parameters.W2(), a, planOf(down), epilogue, outputsOf(down, out));
+    SparseBlockDot.apply(parameters.W2(), a, planOf(down), epilogue, PlanRows.outputs(down, out));
   }
 
   /**
@@ -484,7 +461,11 @@ public final class MixtureOfExperts implements AutoCloseable {
             .of("x", x)
             .of("routing", routing.gates())
             .writing("out", out)) {
-      ExpertsPass pass = new ExpertsPass(this, x, routing, ownsRouting);
+      ExpertsPass pass = new ExpertsPass(
+              new ExpertsPass.Layer(parameters, gate, activation, state, workers),
+              x,
+              routing,
+              ownsRouting);
       try {
         Epilogue f =
             withBias(Epilogue.none().withActivation(activation, pass.z()), parameters.b1());
@@ -503,20 +484,6 @@ public final class MixtureOfExperts implements AutoCloseable {
 
   private static Epilogue withBias(Epilogue epilogue, FloatTensor bias) {
     return bias == null ? epilogue : epilogue.withBias(bias);
-  }
-
-  /** Reshapes a (batch, size) tensor to the input rows of a plan. */
-  static FloatTensor inputsOf(BlockPlan plan, FloatTensor rows) {
-    return rows.reshape(plan.inputShape(rows.shape().dim(1)).toArray());
-  }
-
-  /** Reshapes a (batch, size) tensor to the output rows of a plan. */
-  static FloatTensor outputsOf(BlockPlan plan, FloatTensor rows) {
-    return rows.reshape(plan.outputShape(rows.shape().dim(1)).toArray());
-  }
-
-  static FloatTensor tensor(Scratch memory, Shape shape) {
-    return DenseFloats.dense(memory.storage().view(), shape);
   }
 
   // ------------------------------------------------------------------------------------- checks

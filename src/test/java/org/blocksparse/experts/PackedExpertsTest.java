@@ -118,7 +118,7 @@ final class PackedExpertsTest {
       first = first.withBias((FloatTensor) all.get("b1"));
       second = second.withInputBias((FloatTensor) all.get("b2"), routing.gates());
     }
-    FloatTensor rows = MixtureOfExperts.inputsOf(up, x);
+    FloatTensor rows = PlanRows.inputs(up, x);
     try (FloatTensor a = SparseBlockDot.apply(all.get("W1"), rows, up, first);
         FloatTensor out = SparseBlockDot.apply(all.get("W2"), a, down, second)) {
       return out.toArray();
