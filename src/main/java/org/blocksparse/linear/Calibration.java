@@ -3,6 +3,7 @@ package org.blocksparse.linear;
 
 import java.util.List;
 import org.blocksparse.internal.search.LogOdds;
+import org.blocksparse.internal.search.Newton;
 
 /**
  * Turns margins into probabilities: sigmoid(slope * margin + intercept), fitted to margins of rows
@@ -20,8 +21,6 @@ record Calibration(float slope, float intercept) {
 
   /** The smallest slope, for margins divided by their size. */
   static final double SMALLEST_SLOPE = 0.125;
-
-  private static final int MOST_STEPS = 50;
 
   /**
    * Margins, and the weights of their rows, which are 1 in the mean of all rows.
@@ -109,63 +108,53 @@ record Calibration(float slope, float intercept) {
     }
 
     Calibration best() {
-      double slope = priorSlope;
-      double intercept = priorIntercept;
-      double loss = loss(slope, intercept);
-      for (int step = 0; step < MOST_STEPS; step++) {
-        // Cauchy's distribution as a normal one, of a variance that grows with the distance.
-        double slopes = 1 / (1 + Math.pow(slope - priorSlope, 2));
-        double intercepts = 1 / (1 + Math.pow(intercept - priorIntercept, 2));
-        double gradientSlope = slopes * (slope - priorSlope);
-        double gradientIntercept = intercepts * (intercept - priorIntercept);
-        double both = 0;
-        for (Samples each : samples) {
-          for (int i = 0; i < each.margins.length; i++) {
-            double margin = (each.margins[i] - mean) / unit;
-            double probability = 1 / (1 + Math.exp(-(slope * margin + intercept)));
-            double error = each.weights[i] * (probability - (each.positive[i] ? 1 : 0));
-            double curvature = each.weights[i] * probability * (1 - probability);
-            gradientSlope += error * margin;
-            gradientIntercept += error;
-            slopes += curvature * margin * margin;
-            intercepts += curvature;
-            both += curvature * margin;
-          }
-        }
-        double determinant = slopes * intercepts - both * both;
-        double stepSlope = (both * gradientIntercept - intercepts * gradientSlope) / determinant;
-        double stepIntercept = (both * gradientSlope - slopes * gradientIntercept) / determinant;
-        double before = loss;
-        double part = 1;
-        loss = loss(slope + stepSlope, intercept + stepIntercept);
-        while (loss > before && part > 0x1p-20) {
-          part /= 2;
-          loss = loss(slope + part * stepSlope, intercept + part * stepIntercept);
-        }
-        slope += part * stepSlope;
-        intercept += part * stepIntercept;
-        if (before - loss <= 1e-9 * before) {
-          break;
-        }
-      }
-      double ofMargins = Math.max(SMALLEST_SLOPE / size, slope) / unit;
+      double[] start = {priorSlope, priorIntercept};
+      double[] best = Newton.minimum(start, this::loss);
+      double ofMargins = Math.max(SMALLEST_SLOPE / size, best[0]) / unit;
+      double intercept = best[1] - ofMargins * mean;
       return new Calibration(
           (float) Math.max(Float.MIN_VALUE, Math.min(Float.MAX_VALUE, ofMargins)),
-          (float)
-              Math.max(-Float.MAX_VALUE, Math.min(Float.MAX_VALUE, intercept - ofMargins * mean)));
+          (float) Math.max(-Float.MAX_VALUE, Math.min(Float.MAX_VALUE, intercept)));
     }
 
-    double loss(double slope, double intercept) {
-      double sum = 0.5 * Math.log1p(Math.pow(slope - priorSlope, 2));
-      sum += 0.5 * Math.log1p(Math.pow(intercept - priorIntercept, 2));
+    private double loss(double[] at, double[][] equations) {
+      double loss = prior(0, at[0] - priorSlope, equations);
+      loss += prior(1, at[1] - priorIntercept, equations);
       for (Samples each : samples) {
         for (int i = 0; i < each.margins.length; i++) {
-          double logit = slope * (each.margins[i] - mean) / unit + intercept;
+          double margin = (each.margins[i] - mean) / unit;
+          double logit = at[0] * margin + at[1];
           double wrong = each.positive[i] ? -logit : logit;
-          sum += each.weights[i] * (Math.max(wrong, 0) + Math.log1p(Math.exp(-Math.abs(wrong))));
+          loss += each.weights[i] * (Math.max(wrong, 0) + Math.log1p(Math.exp(-Math.abs(wrong))));
+          if (equations != null) {
+            double probability = 1 / (1 + Math.exp(-logit));
+            double error = each.weights[i] * (probability - (each.positive[i] ? 1 : 0));
+            double curvature = each.weights[i] * probability * (1 - probability);
+            equations[0][0] += curvature * margin * margin;
+            equations[0][1] += curvature * margin;
+            equations[0][2] += error * margin;
+            equations[1][1] += curvature;
+            equations[1][2] += error;
+          }
         }
       }
-      return sum;
+      if (equations != null) {
+        equations[1][0] = equations[0][1];
+      }
+      return loss;
+    }
+
+    /**
+     * Returns the loss of a number under Cauchy's distribution. Its curvature is that of the normal
+     * distribution with the same slope there, which is never negative.
+     */
+    private static double prior(int number, double distance, double[][] equations) {
+      double curvature = 1 / (1 + distance * distance);
+      if (equations != null) {
+        equations[number][number] += curvature;
+        equations[number][2] += curvature * distance;
+      }
+      return 0.5 * Math.log1p(distance * distance);
     }
   }
 }

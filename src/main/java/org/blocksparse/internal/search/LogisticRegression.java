@@ -14,8 +14,6 @@ public final class LogisticRegression {
   /** Samples that the start counts as. */
   private static final double PRIOR = 1;
 
-  private static final int MOST_STEPS = 100;
-
   private final int numbers;
   private double[] all = new double[1 << 10];
   private boolean[] right = new boolean[1 << 10];
@@ -88,43 +86,18 @@ public final class LogisticRegression {
    * @param uses which weights are fitted; others stay as in the start
    */
   public double[] fit(double[] start, boolean[] uses) {
-    int n = numbers + 1;
-    double[] now = start.clone();
-    for (int step = 0; step < MOST_STEPS; step++) {
-      double[][] equations = new double[n][n + 1]; // curvature, and the gradient
-      double before = loss(now, start, equations);
-      for (int i = 0; i < numbers; i++) {
-        if (!uses[i]) {
-          Arrays.fill(equations[i], 0);
-          equations[i][i] = 1;
-        }
-      }
-      double[] direction = solve(equations);
-      double part = 1;
-      double[] next = ahead(now, direction, part);
-      double after = loss(next, start, null);
-      while (!(after < before) && part > 0x1p-60) {
-        part /= 2;
-        next = ahead(now, direction, part);
-        after = loss(next, start, null);
-      }
-      if (!(after < before)) {
-        break;
-      }
-      now = next;
-      if (before - after <= 1e-9 * before) {
-        break;
-      }
-    }
-    return now;
-  }
-
-  private static double[] ahead(double[] from, double[] direction, double part) {
-    double[] to = from.clone();
-    for (int i = 0; i < to.length; i++) {
-      to[i] -= part * direction[i];
-    }
-    return to;
+    return Newton.minimum(
+        start,
+        (weights, equations) -> {
+          double loss = loss(weights, start, equations);
+          for (int i = 0; equations != null && i < numbers; i++) {
+            if (!uses[i]) {
+              Arrays.fill(equations[i], 0);
+              equations[i][i] = 1;
+            }
+          }
+          return loss;
+        });
   }
 
   /** Returns the loss; adds to equations, unless they are null. */
@@ -161,27 +134,5 @@ public final class LogisticRegression {
       }
     }
     return loss;
-  }
-
-  /** Solves equations that are positive definite, by elimination. */
-  private static double[] solve(double[][] equations) {
-    int n = equations.length;
-    for (int i = 0; i < n; i++) {
-      for (int j = i + 1; j < n; j++) {
-        double factor = equations[j][i] / equations[i][i];
-        for (int k = i; k <= n; k++) {
-          equations[j][k] -= factor * equations[i][k];
-        }
-      }
-    }
-    double[] solution = new double[n];
-    for (int i = n - 1; i >= 0; i--) {
-      double sum = equations[i][n];
-      for (int k = i + 1; k < n; k++) {
-        sum -= equations[i][k] * solution[k];
-      }
-      solution[i] = sum / equations[i][i];
-    }
-    return solution;
   }
 }
