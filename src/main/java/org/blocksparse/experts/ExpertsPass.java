@@ -414,7 +414,8 @@ public final class ExpertsPass implements AutoCloseable {
       throw new IllegalStateException(
           "pass: its step has changed the parameters; call forward for another pass");
     }
-    Check.shape("gradOut", gradOut, MixtureOfExperts.OUT, routing.batch(), layer.parameters().outputs());
+    Check.shape(
+        "gradOut", gradOut, MixtureOfExperts.OUT, routing.batch(), layer.parameters().outputs());
     List<String> names = new ArrayList<>(gradients.keySet());
     List<Storage> memory =
         new ArrayList<>(

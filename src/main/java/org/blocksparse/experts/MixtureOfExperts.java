@@ -461,7 +461,8 @@ public final class MixtureOfExperts implements AutoCloseable {
             .of("x", x)
             .of("routing", routing.gates())
             .writing("out", out)) {
-      ExpertsPass pass = new ExpertsPass(
+      ExpertsPass pass =
+          new ExpertsPass(
               new ExpertsPass.Layer(parameters, gate, activation, state, workers),
               x,
               routing,

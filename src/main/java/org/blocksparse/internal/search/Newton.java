@@ -3,8 +3,8 @@ package org.blocksparse.internal.search;
 
 /**
  * Minimizes a smooth loss of few numbers by Newton's method. A step solves the equations of the
- * loss, which are positive definite, and is halved while the loss grows (Lin, Lin and Weng,
- * 2007). It costs a pass over the samples with derivatives, and one without for each try.
+ * loss, which are positive definite, and is halved while the loss grows (Lin, Lin and Weng, 2007).
+ * It costs a pass over the samples with derivatives, and one without for each try.
  */
 public final class Newton {
   private static final int MOST_STEPS = 100;
