@@ -157,7 +157,7 @@ public final class GgmlBlocks {
    * Returns the number of element i of 256. A code stands for four of them, without their signs.
    */
   private int numberIq3(int at, int i) {
-    int code = in.get(at + 2 + i / 4) & 0xff | bit(at + 66, i / 4) << 8;
+    int code = (in.get(at + 2 + i / 4) & 0xff) | (bit(at + 66, i / 4) << 8);
     int number = Iq3Grid.number(code, i % 4);
     return bit(at + 74, i) == 0 ? number : -number;
   }
