@@ -692,7 +692,6 @@ public abstract sealed class TwoLevelLayer<T>
    *     updated, and gradX is undefined
    */
   public double step(FloatTensor x, T targets, Loss loss, Optimizer optimizer, FloatTensor gradX) {
-    held.steps.incrementAndGet();
     long taken = held.steps.get();
     // A file may say that the last step that can be counted has been taken.
     long number = Math.max(taken, taken + 1);
