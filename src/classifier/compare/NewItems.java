@@ -39,7 +39,11 @@ class NewItems {
   /** For each new item, sequences that end with it, in random order. */
   final Map<String, List<Sequence>> occurrences = new HashMap<>();
 
-  NewItems(List<Sequence> all) {
+  /** The texts of items; empty: they have none. */
+  final Map<String, String> texts;
+
+  NewItems(List<Sequence> all, Map<String, String> texts) {
+    this.texts = texts;
     for (Sequence s : all) {
       List<String> known = s.items().stream().filter(item -> !isNew(item)).toList();
       if (known.size() > 1) {
@@ -126,9 +130,12 @@ class NewItems {
     return (double) hits / tests.size();
   }
 
-  static NextItem trained(Path file, List<Sequence> sequences) throws Exception {
+  static NextItem trained(Path file, List<Sequence> sequences, Map<String, String> texts)
+      throws Exception {
     if (!Files.exists(file)) {
-      try (NextItem model = NextItem.train(sequences, NextItemOptions.defaults())) {
+      NextItemOptions options = NextItemOptions.defaults().withItemTexts(texts);
+      try (NextItem model = NextItem.train(sequences, options)) {
+        System.out.println(model.info());
         model.save(file);
       }
     }
@@ -156,14 +163,19 @@ class NewItems {
         learned.size(), occurrences.size());
     List<Sequence> all = new ArrayList<>(learned);
     all.addAll(sightings(MOST));
-    try (NextItem model = trained(models.resolve("without.model"), learned);
-        NextItem anew = trained(models.resolve("anew.model"), all)) {
+    try (NextItem model = trained(models.resolve("without.model"), learned, texts);
+        NextItem anew = trained(models.resolve("anew.model"), all, texts)) {
       print(0, "trained without", model);
       for (int count : new int[] {1, 3, MOST}) {
         List<Sequence> more = sightings(count);
         print(count, "item-kNN", Double.NaN, hitsOfKnn(more, next(count)), Double.NaN);
         try (NextItem with = model.with(more)) {
           print(count, "`with`", with);
+        }
+        if (!texts.isEmpty()) {
+          try (NextItem with = model.with(more, texts)) {
+            print(count, "`with`, texts", with);
+          }
         }
       }
       print(MOST, "trained anew", anew);
@@ -172,6 +184,7 @@ class NewItems {
 
   public static void main(String[] args) throws Exception {
     SequenceFormat format = SequenceFormat.valueOf(args[1].toUpperCase(Locale.ROOT));
-    new NewItems(SequenceReader.of(format).read(Path.of(args[2]))).compare(Path.of(args[0]));
+    Map<String, String> texts = args.length > 3 ? ItemTexts.read(Path.of(args[3])) : Map.of();
+    new NewItems(SequenceReader.of(format).read(Path.of(args[2])), texts).compare(Path.of(args[0]));
   }
 }

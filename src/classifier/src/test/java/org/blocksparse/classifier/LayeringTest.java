@@ -40,6 +40,7 @@ final class LayeringTest {
               "ExampleFormat",
               "ExampleReader",
               "InvalidInputException",
+              "ItemTexts",
               "RecordFormat",
               "Sequence",
               "SequenceFormat",

@@ -7,12 +7,16 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.temporal.ChronoUnit;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.blocksparse.classifier.examples.InvalidInputException;
+import org.blocksparse.classifier.examples.ItemTexts;
 import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.classifier.examples.SequenceFormat;
 import org.blocksparse.classifier.nextitem.NextItem;
@@ -62,6 +66,14 @@ final class NextItemTrainCommand implements Callable<Integer> {
       paramLabel = "FILE",
       description = "Held-out sequences, whose last items are predicted.")
   private String validation;
+
+  @Option(
+      names = "--item-texts",
+      paramLabel = "FILE",
+      description =
+          "Titles, attributes or other words of items: one item a line, with its text after it."
+              + " Items with similar texts then follow each other, if that helps on held-out items.")
+  private String itemTexts;
 
   @Option(
       names = "--until",
@@ -129,7 +141,7 @@ final class NextItemTrainCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     card.putDate(run.date());
-    WritableFile.require("--output", output, InputOptions.files(file, validation));
+    WritableFile.require("--output", output, InputOptions.files(file, validation, itemTexts));
     TrainingLog log = TrainingLog.ofNextItem(streams.out(), streams.err());
     try (CtrlC ctrlC = new CtrlC(log::hasLearned, log::end)) {
       try (log) {
@@ -149,13 +161,46 @@ final class NextItemTrainCommand implements Callable<Integer> {
     long few = sequences.stream().filter(s -> s.known() == 0).count();
     out.printf("%,d sequences", sequences.size());
     out.println(few == 0 ? "" : "; %,d have fewer than two items".formatted(few));
-    try (NextItem model = NextItem.train(sequences, options(log, ctrlC))) {
+    Map<String, String> texts = texts(sequences);
+    NextItemOptions options = options(log, ctrlC).withItemTexts(texts);
+    try (NextItem model = NextItem.train(sequences, options)) {
       log.close();
       ModelWriter.save(model::save, output);
       out.printf("%s%n", model);
       out.printf("%s: %,d bytes%n", output, Files.size(output));
       printNextSteps(model);
     }
+  }
+
+  private Map<String, String> texts(List<Sequence> sequences) throws IOException {
+    if (itemTexts == null) {
+      return Map.of();
+    }
+    if (InputOptions.isStandardInput(itemTexts)) {
+      throw new InvalidInputException(
+          "--item-texts: expected the name of a file but was standard input");
+    }
+    Map<String, String> texts = new HashMap<>(ItemTexts.read(Path.of(itemTexts)));
+    int all = texts.size();
+    Set<String> items =
+        sequences.stream().flatMap(s -> s.items().stream()).collect(Collectors.toSet());
+    texts.keySet().retainAll(items);
+    if (texts.isEmpty()) {
+      throw new InvalidInputException(
+          itemTexts
+              + ": expected the text of an item that a sequence has, but none of "
+              + all
+              + " is of one");
+    }
+    streams.out().printf("%,d of %,d items have a text", texts.size(), items.size());
+    streams
+        .out()
+        .println(
+            all == texts.size()
+                ? ""
+                : "; %,d texts of items that no sequence has are left out"
+                    .formatted(all - texts.size()));
+    return texts;
   }
 
   /** Null: a user has one sequence. */

@@ -55,13 +55,18 @@ final class HeldOutNdcg {
     return Arrays.stream(each).average().orElse(0);
   }
 
-  /** Whether the gain over another model on these sequences is larger than its standard error. */
+  /** Returns whether the gain over another model is larger than its standard error. */
   boolean isClearGainOver(HeldOutNdcg other) {
+    return mean() - other.mean() > standardErrorOfGainOver(other);
+  }
+
+  /** Returns the standard error of the gain over another model on these sequences. */
+  double standardErrorOfGainOver(HeldOutNdcg other) {
     int n = each.length;
     double gain = mean() - other.mean();
     double variance =
         IntStream.range(0, n).mapToDouble(i -> each[i] - other.each[i] - gain).map(d -> d * d).sum()
             / Math.max(1, n - 1);
-    return gain > Math.sqrt(variance / n);
+    return Math.sqrt(variance / n);
   }
 }

@@ -163,6 +163,16 @@ record HistoryRows(
     return rows(histories, decay, item -> isNew(item, items) ? 0 : rarity(item));
   }
 
+  /**
+   * The rows for texts.
+   *
+   * @param items those with a row of similar items; later ones have none
+   */
+  SparseRows ofTexts(List<int[]> histories, int items) {
+    List<Double> decay = ordered ? List.of(transitionDecay) : NO_DECAY;
+    return rows(histories, decay, item -> item >= items ? 0 : ordered ? 1 : rarity(item));
+  }
+
   /** The rows for repeats: the items themselves. */
   SparseRows ofRepeats(List<int[]> histories) {
     return rows(histories, MOST_REPEATS, List.of(repeatDecay), item -> 1);

@@ -7,11 +7,8 @@ import java.util.List;
 import java.util.stream.IntStream;
 import org.blocksparse.ElementType;
 import org.blocksparse.SparseRows;
-import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.linear.SparseWeights;
-import org.blocksparse.mixture.Mixture;
 import org.blocksparse.mixture.NearestExamples;
-import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /**
  * Makes examples of the sequences of a training, which vote for their items: session-kNN. A
@@ -60,17 +57,6 @@ final class NearestSequences {
       SparseWeights nearest = SparseWeights.ofRows(examples, counts.length);
       return new NearestExamples(nearest, SparseWeights.of(outputs, counts.length), NEAREST);
     }
-  }
-
-  /** The scorers of a model that has no repeats yet, and nearest sequences. */
-  static Mixture sum(NextItem model, NearestExamples nearest) {
-    Mixture parts = model.mixture();
-    return NextItemFile.sum(
-        parts.scorer(NextItemFile.LAYER, EmbeddingBag.class),
-        parts.scorer(NextItemFile.LAYER, HierarchicalSoftmax.class),
-        parts.scorer(NextItemFile.TRANSITIONS, SparseWeights.class),
-        nearest,
-        null);
   }
 
   /** A copy with weights of a type; null for null. */

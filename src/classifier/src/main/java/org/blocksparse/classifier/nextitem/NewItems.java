@@ -12,6 +12,7 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseRows;
+import org.blocksparse.Workers;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.linear.SparseWeights;
@@ -31,6 +32,8 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
  *   <li>Transitions count the sighting, to the item and from it. Transitions from it are the mean
  *       of those of the items around it, and of what followed.
  * </ul>
+ *
+ * <p>A text is a sighting, too: after the items with the most similar texts.
  */
 final class NewItems {
   /** The factor by which the share of an item around another one falls with the distance. */
@@ -42,11 +45,15 @@ final class NewItems {
    */
   private static final double RATE = 1.5;
 
+  /** The known items that a text stands for. */
+  private static final int MOST_SIMILAR = 5;
+
   private static final int BATCH = 256;
 
   private final HistoryRows rows;
   private final Labels labels;
   private final double pairsPerItem;
+  private final Map<String, String> texts;
   private final Map<String, Integer> added = new LinkedHashMap<>();
   private final List<Sighting> sightings = new ArrayList<>();
 
@@ -75,12 +82,45 @@ final class NewItems {
     }
   }
 
-  /** Finds the sightings. */
-  NewItems(List<Sequence> sequences, HistoryRows rows, Labels labels) {
+  /**
+   * Finds the sightings.
+   *
+   * @param texts of all items that are compared; empty: of none
+   */
+  NewItems(List<Sequence> sequences, HistoryRows rows, Labels labels, Map<String, String> texts) {
     this.rows = rows;
     this.labels = labels;
+    this.texts = texts;
     this.pairsPerItem = rows.pairsPerItem();
     sequences.forEach(this::addSightings);
+    if (!texts.isEmpty()) {
+      addSightingsByText();
+    }
+  }
+
+  /** Adds a sighting of each new item after those with similar texts, if there are any. */
+  private void addSightingsByText() {
+    Labels seen = labels();
+    String[] others =
+        texts.keySet().stream()
+            .filter(item -> seen.output(item) < 0)
+            .sorted()
+            .toArray(String[]::new);
+    Labels all = others.length == 0 ? seen : seen.with(others);
+    TextSimilarities similarities = new TextSimilarities(all, texts, Workers.common());
+    for (int item = labels.size(); item < all.size(); item++) {
+      int[] similar =
+          IntStream.of(similarities.similar(item))
+              .filter(other -> other < labels.size())
+              .limit(MOST_SIMILAR)
+              .toArray();
+      if (similar.length > 0) {
+        int last = similar.length - 1;
+        int[] before = IntStream.rangeClosed(0, last).map(i -> similar[last - i]).toArray();
+        int number = added.computeIfAbsent(all.name(item), i -> labels.size() + added.size());
+        sightings.add(new Sighting(number, before, new int[0]));
+      }
+    }
   }
 
   private void addSightings(Sequence sequence) {
@@ -273,6 +313,18 @@ final class NewItems {
         }
         table.put(at, vector, 0, size);
       }
+    }
+  }
+
+  // --------------------------------------------------------------------------------------- texts
+
+  /** Similarities of all texts, of the type that they had; those from before if there are none. */
+  SparseWeights texts(SparseWeights old) {
+    if (texts.isEmpty()) {
+      return old.withWeights(old.weightType());
+    }
+    try (SparseWeights wide = new TextSimilarities(labels(), texts, Workers.common()).weights()) {
+      return wide.withWeights(old.weightType());
     }
   }
 

@@ -183,6 +183,15 @@ public final class NextItem implements AutoCloseable {
     return labels.output(requireNonNull(item, "item"));
   }
 
+  private boolean hasTexts() {
+    return mixture.scorers().contains(NextItemFile.TEXTS);
+  }
+
+  /** The items up to the last whose text may be compared. */
+  private int itemsOfTexts() {
+    return mixture.scorer(NextItemFile.TEXTS, SparseWeights.class).features();
+  }
+
   Mixture mixture() {
     return mixture;
   }
@@ -256,6 +265,7 @@ public final class NextItem implements AutoCloseable {
               case NextItemFile.LAYER -> rows.ofBag(histories);
               case NextItemFile.TRANSITIONS -> rows.ofTransitions(histories);
               case NextItemFile.NEAREST -> rows.ofNearest(histories);
+              case NextItemFile.TEXTS -> rows.ofTexts(histories, itemsOfTexts());
               default -> rows.ofRepeats(histories);
             });
       }
@@ -279,15 +289,32 @@ public final class NextItem implements AutoCloseable {
    * items of the training, and this model does not change. The layers of the copy are float32, four
    * times as large as those of a training.
    *
+   * <p>If item texts have a weight, a new item without a text is ranked low: give its text {@link
+   * #with(List, Map) as well}.
+   *
    * @param sequences any sequences, such as those of today. A new item without a known one in any
    *     of its sequences stays {@linkplain #knows unknown}
    */
   public NextItem with(List<Sequence> sequences) {
-    NewItems news = new NewItems(sequences, rows, labels);
+    return with(sequences, Map.of());
+  }
+
+  /**
+   * Returns a copy that knows new items by their texts, too. An item that no sequence has is known
+   * if a known item has a similar text. The texts replace those from before, in the model's
+   * {@linkplain NextItemOptions#withItemTexts part of the score}; they change nothing if it has no
+   * such part.
+   *
+   * @param itemTexts of all items that have one: new ones, and those of the training
+   */
+  public NextItem with(List<Sequence> sequences, Map<String, String> itemTexts) {
+    Map<String, String> compared = hasTexts() ? Map.copyOf(itemTexts) : Map.of();
+    NewItems news = new NewItems(sequences, rows, labels, compared);
     EmbeddingBag bag = null;
     HierarchicalSoftmax layer = null;
     SparseWeights transitions = null;
     NearestExamples nearest = null;
+    SparseWeights texts = null;
     SparseWeights repeats = null;
     try {
       bag = mixture.scorer(NextItemFile.LAYER, EmbeddingBag.class).withWeights(FLOAT32);
@@ -297,7 +324,10 @@ public final class NextItem implements AutoCloseable {
       transitions.setLabels(news.labels());
       nearest = NearestSequences.copyOrNull(NextItemFile.nearestOrNull(mixture), FLOAT16);
       repeats = rows.hasRepeats() ? NextItemFile.repeats(layer.labels()) : null;
-      Mixture sum = NextItemFile.sum(bag, layer, transitions, nearest, repeats);
+      if (hasTexts()) {
+        texts = news.texts(mixture.scorer(NextItemFile.TEXTS, SparseWeights.class));
+      }
+      Mixture sum = NextItemFile.sum(bag, layer, transitions, nearest, texts, repeats);
       sum = sum.withWeights(mixture.weights());
       return new NextItem(sum, news.rows(), metadata, layer.labels());
     } catch (Throwable e) {
@@ -311,6 +341,9 @@ public final class NextItem implements AutoCloseable {
         transitions.close();
       }
       NearestSequences.close(nearest);
+      if (texts != null) {
+        texts.close();
+      }
       if (repeats != null) {
         repeats.close();
       }

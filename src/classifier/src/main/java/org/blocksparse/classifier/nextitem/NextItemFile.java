@@ -58,6 +58,7 @@ final class NextItemFile {
   static final String LAYER = "history";
   static final String TRANSITIONS = "transitions";
   static final String NEAREST = "nearest";
+  static final String TEXTS = "texts";
   static final String REPEATS = "repeats";
 
   private static final String FORMAT = ModelCard.NEXT_ITEM_FORMAT;
@@ -213,6 +214,10 @@ final class NextItemFile {
     if (mixture.scorers().contains(NEAREST)) {
       scorers.add(NEAREST);
     }
+    boolean hasTexts = mixture.scorers().contains(TEXTS);
+    if (hasTexts) {
+      scorers.add(TEXTS);
+    }
     if (hasRepeats) {
       scorers.add(REPEATS);
     }
@@ -278,7 +283,22 @@ final class NextItemFile {
           TRANSITIONS,
           "have " + transitions.features() + " items, but counts " + rows.knownItems());
     }
-    Mixture sum = sum(bag, layer, transitions, nearest, repeats).withWeights(mixture.weights());
+    SparseWeights texts = null;
+    if (hasTexts) {
+      texts = scorer(mixture, TEXTS, SparseWeights.class, file);
+      if (texts.features() > labels.size() || texts.countsFeatures()) {
+        throw new FileFormatException(
+            file,
+            TEXTS,
+            "have "
+                + texts.features()
+                + (texts.countsFeatures() ? " words" : " items")
+                + " for "
+                + labels.size());
+      }
+    }
+    Mixture sum =
+        sum(bag, layer, transitions, nearest, texts, repeats).withWeights(mixture.weights());
     return new NextItem(sum, rows, metadata, labels);
   }
 
@@ -286,6 +306,7 @@ final class NextItemFile {
    * The sum of probabilities, whatever a file says: a model takes the logarithm of its scores.
    *
    * @param nearest null: there are none
+   * @param texts null: there are none
    * @param repeats null: there are none
    */
   static Mixture sum(
@@ -293,16 +314,36 @@ final class NextItemFile {
       HierarchicalSoftmax layer,
       SparseWeights transitions,
       NearestExamples nearest,
+      SparseWeights texts,
       SparseWeights repeats) {
     MixtureBuilder builder =
         Mixture.builder().layer(LAYER, bag, layer).weights(TRANSITIONS, transitions);
     builder = nearest == null ? builder : builder.nearest(NEAREST, nearest);
+    builder = texts == null ? builder : builder.weights(TEXTS, texts);
     builder = repeats == null ? builder : builder.weights(REPEATS, repeats);
     return builder.addProbabilities().build();
   }
 
+  /**
+   * The layer and the transitions of a sum, with other scorers beside them; null: there are none.
+   */
+  static Mixture sum(
+      Mixture of, NearestExamples nearest, SparseWeights texts, SparseWeights repeats) {
+    return sum(
+        of.scorer(LAYER, EmbeddingBag.class),
+        of.scorer(LAYER, HierarchicalSoftmax.class),
+        of.scorer(TRANSITIONS, SparseWeights.class),
+        nearest,
+        texts,
+        repeats);
+  }
+
   static NearestExamples nearestOrNull(Mixture sum) {
     return sum.scorers().contains(NEAREST) ? sum.scorer(NEAREST, NearestExamples.class) : null;
+  }
+
+  static SparseWeights textsOrNull(Mixture sum) {
+    return sum.scorers().contains(TEXTS) ? sum.scorer(TEXTS, SparseWeights.class) : null;
   }
 
   /** The weights of repeats: each item has itself. */

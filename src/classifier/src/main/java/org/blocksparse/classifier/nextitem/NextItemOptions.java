@@ -5,6 +5,7 @@ import static java.util.Objects.requireNonNull;
 
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import org.blocksparse.classifier.examples.EventColumns;
@@ -23,7 +24,8 @@ public final class NextItemOptions {
           null,
           null,
           null,
-          null);
+          null,
+          Map.of());
 
   private final TrainingOptions learning;
   private final SequenceFormat format;
@@ -41,6 +43,8 @@ public final class NextItemOptions {
   /** Null: the default. */
   private final Double dropout;
 
+  private final Map<String, String> itemTexts;
+
   private NextItemOptions(
       TrainingOptions learning,
       SequenceFormat format,
@@ -48,7 +52,8 @@ public final class NextItemOptions {
       Double until,
       Duration sessionGap,
       List<Sequence> validation,
-      Double dropout) {
+      Double dropout,
+      Map<String, String> itemTexts) {
     this.learning = learning;
     this.format = format;
     this.columns = columns;
@@ -56,6 +61,7 @@ public final class NextItemOptions {
     this.sessionGap = sessionGap;
     this.validation = validation;
     this.dropout = dropout;
+    this.itemTexts = itemTexts;
   }
 
   /** Sequences, whose last items are held out. */
@@ -69,7 +75,14 @@ public final class NextItemOptions {
    */
   public NextItemOptions withLearning(TrainingOptions value) {
     return new NextItemOptions(
-        requireNonNull(value, "learning"), format, columns, until, sessionGap, validation, dropout);
+        requireNonNull(value, "learning"),
+        format,
+        columns,
+        until,
+        sessionGap,
+        validation,
+        dropout,
+        itemTexts);
   }
 
   /**
@@ -79,7 +92,14 @@ public final class NextItemOptions {
    */
   public NextItemOptions withFormat(SequenceFormat value) {
     return new NextItemOptions(
-        learning, requireNonNull(value, "format"), columns, until, sessionGap, validation, dropout);
+        learning,
+        requireNonNull(value, "format"),
+        columns,
+        until,
+        sessionGap,
+        validation,
+        dropout,
+        itemTexts);
   }
 
   /**
@@ -88,7 +108,14 @@ public final class NextItemOptions {
    */
   public NextItemOptions withColumns(EventColumns value) {
     return new NextItemOptions(
-        learning, format, requireNonNull(value, "columns"), until, sessionGap, validation, dropout);
+        learning,
+        format,
+        requireNonNull(value, "columns"),
+        until,
+        sessionGap,
+        validation,
+        dropout,
+        itemTexts);
   }
 
   /**
@@ -101,7 +128,8 @@ public final class NextItemOptions {
     if (!Double.isFinite(time)) {
       throw new IllegalArgumentException("until: expected a finite number but was " + time);
     }
-    return new NextItemOptions(learning, format, columns, time, sessionGap, validation, dropout);
+    return new NextItemOptions(
+        learning, format, columns, time, sessionGap, validation, dropout, itemTexts);
   }
 
   /**
@@ -112,7 +140,8 @@ public final class NextItemOptions {
    */
   public NextItemOptions withSessionGap(Duration gap) {
     SequenceReader.of(SequenceFormat.EVENTS).withSessionGap(gap); // has the check
-    return new NextItemOptions(learning, format, columns, until, gap, validation, dropout);
+    return new NextItemOptions(
+        learning, format, columns, until, gap, validation, dropout, itemTexts);
   }
 
   /**
@@ -129,7 +158,7 @@ public final class NextItemOptions {
           "validation: expected a sequence with two items or more, the last of which is predicted");
     }
     return new NextItemOptions(
-        learning, format, columns, until, sessionGap, List.copyOf(sequences), dropout);
+        learning, format, columns, until, sessionGap, List.copyOf(sequences), dropout, itemTexts);
   }
 
   /**
@@ -143,7 +172,29 @@ public final class NextItemOptions {
     if (!(share >= 0 && share < 1) || isRoundedToOne) {
       throw new IllegalArgumentException("dropout: expected a number in [0, 1) but was " + share);
     }
-    return new NextItemOptions(learning, format, columns, until, sessionGap, validation, share);
+    return new NextItemOptions(
+        learning, format, columns, until, sessionGap, validation, share, itemTexts);
+  }
+
+  /**
+   * Texts of items, such as titles or attributes; an item that no sequence has is ignored. The
+   * score gets a further part, the similarity of an item's text to those of the history. Its weight
+   * is the best one on held-out items. It is 0 unless texts gain more than a standard error: the
+   * model then is that without texts, bit by bit.
+   *
+   * <p>Words weigh by TF-IDF, and texts are compared by cosine. Each item has the {@value
+   * TextSimilarities#MOST_SIMILAR} most similar ones. The model keeps these, but no text.
+   */
+  public NextItemOptions withItemTexts(Map<String, String> texts) {
+    return new NextItemOptions(
+        learning,
+        format,
+        columns,
+        until,
+        sessionGap,
+        validation,
+        dropout,
+        Map.copyOf(requireNonNull(texts, "itemTexts")));
   }
 
   TrainingOptions learning() {
@@ -174,6 +225,10 @@ public final class NextItemOptions {
   /** Null: a part of the training sequences is held out. */
   List<Sequence> validationOrNull() {
     return validation;
+  }
+
+  Map<String, String> itemTexts() {
+    return itemTexts;
   }
 
   double dropout(double otherwise) {

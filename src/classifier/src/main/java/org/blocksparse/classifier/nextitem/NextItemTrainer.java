@@ -158,9 +158,10 @@ final class NextItemTrainer {
       double share,
       double ndcg,
       double nearest,
+      TextSearch.Choice texts,
       RepeatSearch.Choice repeats) {
     Chosen(NextItem model, List<Setting> settings, double share, double ndcg) {
-      this(model, settings, share, ndcg, 0, RepeatSearch.Choice.NONE);
+      this(model, settings, share, ndcg, 0, TextSearch.Choice.NONE, RepeatSearch.Choice.NONE);
     }
   }
 
@@ -207,6 +208,11 @@ final class NextItemTrainer {
       double repeats = RepeatSearch.shareOfRepeats(validation);
       card().put("validation targets in the history", ModelCard.decimals(repeats));
     }
+    if (hasTexts()) {
+      String gain = ModelCard.decimals(chosen.texts.gain());
+      card().put("validation nDCG@10 gained by item texts", gain);
+      card().put("weight of item texts", ModelCard.decimals(chosen.texts.share()));
+    }
     if (chosen.repeats.share() > 0) {
       String ofAll = ModelCard.decimals(chosen.repeats.ndcg());
       card().put("validation nDCG@10 of all items", ofAll);
@@ -232,6 +238,7 @@ final class NextItemTrainer {
     toMeasure += (1 + mostShares()) * mixed().size();
     boolean comeBack = options.ordered() && RepeatSearch.shareOfRepeats(mixed()) > 0;
     toMeasure += comeBack ? RepeatSearch.choices() * mixed().size() : 0;
+    toMeasure += hasTexts() ? TextSearch.choices() * mixed().size() : 0;
     try {
       for (List<Trained> candidate : candidates) {
         HistoryLayers mean = mean(candidate);
@@ -257,10 +264,12 @@ final class NextItemTrainer {
       try {
         double nearest = validation.isEmpty() ? 0 : shareOfNearest(model);
         model = withNearest(model, learned, nearest);
+        TextSearch.Choice texts = hasTexts() ? texts(model) : TextSearch.Choice.NONE;
+        model = withTexts(model, texts);
         double ndcg = validation.isEmpty() ? Double.NaN : ndcg(model, validation).mean();
         RepeatSearch.Choice repeats = comeBack ? repeats(model) : RepeatSearch.Choice.NONE;
         NextItem chosen = RepeatSearch.with(model, repeats);
-        return new Chosen(chosen, best.settings, best.share, ndcg, nearest, repeats);
+        return new Chosen(chosen, best.settings, best.share, ndcg, nearest, texts, repeats);
       } catch (Throwable e) {
         model.close();
         throw e;
@@ -280,7 +289,8 @@ final class NextItemTrainer {
     double best = 0;
     if (nearest != null) {
       try {
-        NextItem all = model.with(NearestSequences.sum(model, nearest), model.rows());
+        NextItem all =
+            model.with(NextItemFile.sum(model.mixture(), nearest, null, null), model.rows());
         float[] weights = model.mixture().weights();
         HeldOutNdcg without = ndcg(model, mixed());
         HeldOutNdcg ofBest = without;
@@ -315,10 +325,36 @@ final class NextItemTrainer {
     try {
       NearestExamples nearest = NearestSequences.copyOrNull(wide, ElementType.FLOAT16);
       return model
-          .with(NearestSequences.sum(model, nearest), model.rows())
+          .with(NextItemFile.sum(model.mixture(), nearest, null, null), model.rows())
           .withLast(share, model.mixture().weights());
     } finally {
       NearestSequences.close(wide);
+    }
+  }
+
+  /** Whether texts can be weighed. */
+  private boolean hasTexts() {
+    return !options.itemTexts().isEmpty() && !validation.isEmpty();
+  }
+
+  private TextSearch.Choice texts(NextItem model) {
+    try (SparseWeights texts = similarTexts(model)) {
+      int before = measured;
+      return TextSearch.choose(model, texts, mixed(), count -> listen(before + count));
+    }
+  }
+
+  /** The model with texts, if these have a weight. */
+  private NextItem withTexts(NextItem model, TextSearch.Choice choice) {
+    return choice.share() == 0
+        ? model
+        : TextSearch.with(model, similarTexts(model), choice.share());
+  }
+
+  private SparseWeights similarTexts(NextItem model) {
+    try (SparseWeights wide =
+        new TextSimilarities(model.labels(), options.itemTexts(), learning.workers()).weights()) {
+      return wide.withWeights(ElementType.FLOAT16);
     }
   }
 
@@ -350,7 +386,7 @@ final class NextItemTrainer {
     try {
       counts = transitions.withWeights(ElementType.FLOAT16);
       return model(
-          NextItemFile.sum(narrow.bag(), narrow.softmax(), counts, null, null),
+          NextItemFile.sum(narrow.bag(), narrow.softmax(), counts, null, null, null),
           chosen.share,
           layers.rows().withTransitionDecay(chosen.model.rows().transitionDecay()),
           card);
@@ -371,7 +407,8 @@ final class NextItemTrainer {
 
   /** The model with the decay and the share that are best on validation sequences. */
   private Chosen weighted(HistoryLayers layers, SparseWeights transitions, List<Trained> of) {
-    Mixture mixture = NextItemFile.sum(layers.bag(), layers.softmax(), transitions, null, null);
+    Mixture mixture =
+        NextItemFile.sum(layers.bag(), layers.softmax(), transitions, null, null, null);
     List<Setting> settings = of.stream().map(Trained::setting).toList();
     if (validation.isEmpty()) {
       return new Chosen(model(mixture, 0.5, layers.rows(), metadata), settings, 0.5, Double.NaN);
@@ -466,7 +503,8 @@ final class NextItemTrainer {
           SparseWeights transitions = transitions(all)) {
         NextItem model = narrow(layers, transitions, chosen, last);
         try {
-          return RepeatSearch.with(withNearest(model, all, chosen.nearest), chosen.repeats);
+          return RepeatSearch.with(
+              withTexts(withNearest(model, all, chosen.nearest), chosen.texts), chosen.repeats);
         } catch (Throwable e) {
           model.close();
           throw e;

@@ -5,11 +5,9 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.function.IntConsumer;
-import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
-import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /**
  * Searches for the weight and the decay of scores of repeats, by nDCG on held-out sequences.
@@ -98,11 +96,7 @@ final class RepeatSearch {
   private static Mixture sum(NextItem model, SparseWeights repeats) {
     Mixture parts = model.mixture();
     return NextItemFile.sum(
-        parts.scorer(NextItemFile.LAYER, EmbeddingBag.class),
-        parts.scorer(NextItemFile.LAYER, HierarchicalSoftmax.class),
-        parts.scorer(NextItemFile.TRANSITIONS, SparseWeights.class),
-        NextItemFile.nearestOrNull(parts),
-        repeats);
+        parts, NextItemFile.nearestOrNull(parts), NextItemFile.textsOrNull(parts), repeats);
   }
 
   private Choice best() {

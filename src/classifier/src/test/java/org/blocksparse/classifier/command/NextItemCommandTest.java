@@ -400,6 +400,36 @@ final class NextItemCommandTest {
   }
 
   @Test
+  void textsOfItemsAreCounted() throws IOException {
+    Path texts = file("texts.txt", "i1 Black tea\ni2\ni3 Milk\nnix Nothing\n\n");
+    String told = trainOn(walks, folder.resolve("texts.model"), "--item-texts", texts);
+    assertTrue(
+        told.startsWith(
+            """
+            100 sequences
+            2 of 10 items have a text; 1 texts of items that no sequence has are left out
+            """),
+        told);
+    String card = Commands.runWell("info", folder.resolve("texts.model"));
+    assertTrue(card.contains("weight of item texts: 0.0000\n"), card);
+    assertTrue(card.contains("validation nDCG@10 gained by item texts: "), card);
+  }
+
+  @Test
+  void problemsOfTextsAreOneLine() throws IOException {
+    Path twice = file("twice.txt", "i1 tea\ni2 milk\ni1 bread\n");
+    Path unknown = file("nix.txt", "nix tea\ni1\n");
+    Object[] train = {"train", "-o", folder.resolve("x"), walks, "--item-texts", twice};
+    refused(twice + ":3: expected one text of each item, but 'i1' has one in line 1", train);
+    train[train.length - 1] = unknown;
+    refused(
+        unknown + ": expected the text of an item that a sequence has, but none of 1 is of one",
+        train);
+    train[train.length - 1] = "-";
+    refused("--item-texts: expected the name of a file but was standard input", train);
+  }
+
+  @Test
   void problemsAreOneLine() throws IOException {
     refused(
         "--until: expected --format events, which have times",

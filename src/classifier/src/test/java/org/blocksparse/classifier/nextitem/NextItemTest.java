@@ -23,8 +23,10 @@ import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Function;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.blocksparse.ElementType;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
@@ -735,7 +737,7 @@ final class NextItemTest {
         assertEquals(ITEMS, nearest.examples().features());
         refuseFile(
             "nearest",
-            NearestSequences.sum(model, new NearestExamples(one, votes, 1))
+            NextItemFile.sum(sum, new NearestExamples(one, votes, 1), null, null)
                 .withWeights(sum.weights()),
             NextItemFile.metadata(model.rows(), Map.of("nextItem.dataFormat", "sequences")));
       }
@@ -969,6 +971,105 @@ final class NextItemTest {
       assertTrue(labels(grown.recommend(List.of("i3"), ITEMS)).contains("new"));
       assertEquals("i4", grown.recommend(List.of("i3"), 1).get(0).label());
       assertTrue(labels(grown.recommend(List.of("new"), 2)).contains("i4"));
+    }
+  }
+
+  /** Users who take four of the ten items of one topic, which their texts tell. */
+  private static List<Sequence> topics(int seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    List<Sequence> users = new ArrayList<>();
+    for (int user = 0; user < 600; user++) {
+      String topic = "t%03d".formatted(user % 150);
+      List<String> items =
+          random.ints(0, 10).distinct().limit(4).mapToObj(i -> topic + "i" + i).toList();
+      users.add(new Sequence("u" + user, items));
+    }
+    return users;
+  }
+
+  private static Map<String, String> texts(Function<String, String> text, String... more) {
+    Map<String, String> texts = new TreeMap<>();
+    for (Sequence user : topics(1)) {
+      user.items().forEach(item -> texts.put(item, text.apply(item)));
+    }
+    Stream.of(more).forEach(item -> texts.put(item, text.apply(item)));
+    return texts;
+  }
+
+  private static String topic(String item) {
+    return "The topic " + item.substring(0, 4);
+  }
+
+  @Test
+  void itemsAreFoundByTheirTexts() throws IOException {
+    Path file = folder.resolve("model");
+    List<String> history = topics(1).get(3).items().subList(0, 2);
+    NextItemOptions options = OPTIONS.withItemTexts(texts(NextItemTest::topic, "t003unseen"));
+    try (NextItem without = NextItem.train(topics(1), OPTIONS);
+        NextItem model = NextItem.train(topics(1), options)) {
+      assertTrue(model.info().get("scorers").contains("texts"));
+      double gain =
+          model.evaluate(topics(2), 10).recall(10) - without.evaluate(topics(2), 10).recall(10);
+      assertTrue(gain > 0.05, () -> "gains " + gain);
+      assertFalse(model.knows("t003unseen"));
+      model.save(file);
+      List<Sequence> sighting = List.of(new Sequence("", List.of("t005i1", "new")));
+      Map<String, String> all = texts(NextItemTest::topic, "t003unseen", "t009unseen");
+      all.put("alone", "like no other");
+      try (NextItem loaded = NextItem.load(file);
+          NextItem grown = loaded.with(List.of(), all);
+          NextItem later = grown.with(sighting)) {
+        assertEquals(model.recommend(history, 5), loaded.recommend(history, 5));
+        assertFalse(grown.knows("alone"));
+        String[] of = history.toArray(String[]::new);
+        double similar = probability(grown, "t003unseen", of);
+        assertTrue(similar > 10 * probability(grown, "t009unseen", of), () -> "is " + similar);
+        assertEquals(
+            "t003", grown.recommend(List.of("t003unseen"), 1).get(0).label().substring(0, 4));
+        assertEquals(similar, probability(later, "t003unseen", of), 1e-3 * similar);
+        assertTrue(probability(later, "new", "t005i1") > 0);
+        assertEquals(3, later.recommend(List.of("new"), 3).size());
+      }
+      Mixture sum = model.mixture();
+      SparseWeights kept = sum.scorer("texts", SparseWeights.class);
+      try (SparseRows rows = SparseRows.of(List.of(new int[] {0}));
+          SparseWeights ofWords = SparseWeights.ofRows(rows, kept.features())) {
+        refuseFile(
+            "texts",
+            NextItemFile.sum(sum, NextItemFile.nearestOrNull(sum), ofWords, null)
+                .withWeights(sum.weights()),
+            NextItemFile.metadata(model.rows(), Map.of("nextItem.dataFormat", "sequences")));
+      }
+    }
+  }
+
+  @Test
+  void textsThatTellNothingChangeNothing() {
+    Map<String, String> useless = texts(item -> "word " + item.hashCode() % 7);
+    Map<String, String> own = texts(item -> item);
+    Map<String, String> none = texts(item -> "...");
+    List<List<String>> users = topics(1).stream().map(Sequence::items).toList();
+    try (NextItem without = NextItem.train(topics(1), OPTIONS)) {
+      for (Map<String, String> texts : List.of(useless, own, none, Map.of("unknown", "text"))) {
+        try (NextItem model = NextItem.train(topics(1), OPTIONS.withItemTexts(texts));
+            NextItem same = model.with(List.of(), Map.of("new", "word 1"))) {
+          assertEquals(without.info().get("scorers"), model.info().get("scorers"));
+          assertFalse(same.knows("new"));
+          PredictionOptions ten = PredictionOptions.top(10);
+          assertEquals(without.recommend(users, ten), model.recommend(users, ten));
+        }
+      }
+    }
+  }
+
+  @Test
+  void textsOfBasketsAreCompared() {
+    List<Sequence> baskets = topics(1);
+    NextItemOptions options = OPTIONS.withFormat(SequenceFormat.BASKETS);
+    try (NextItem model =
+        NextItem.train(baskets, options.withItemTexts(texts(NextItemTest::topic)))) {
+      assertTrue(model.info().get("scorers").contains("texts"));
+      assertEquals("t003", model.recommend(List.of("t003i1"), 1).get(0).label().substring(0, 4));
     }
   }
 

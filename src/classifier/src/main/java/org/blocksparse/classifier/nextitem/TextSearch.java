@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.nextitem;
+
+import java.util.List;
+import java.util.function.IntConsumer;
+import org.blocksparse.classifier.examples.Sequence;
+import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.mixture.Mixture;
+
+/**
+ * Searches for the weight of similar texts, by nDCG on held-out sequences. They have one only if
+ * they gain more than a standard error: else the model stays as it is.
+ */
+final class TextSearch {
+  private static final double[] SHARES = {0.05, 0.1, 0.2, 0.3, 0.45, 0.6};
+
+  /**
+   * A choice.
+   *
+   * @param share the weight of texts, by which those of the other scorers fall; 0: there are none
+   * @param gain the nDCG on held-out sequences, less that without texts
+   * @param standardError of the gain
+   */
+  record Choice(double share, double gain, double standardError) {
+    static final Choice NONE = new Choice(0, 0, 0);
+  }
+
+  private TextSearch() {}
+
+  /** The number of choices that are measured. */
+  static int choices() {
+    return 1 + SHARES.length;
+  }
+
+  /**
+   * The best choice.
+   *
+   * @param model without texts
+   * @param texts weights of each item for those with similar texts
+   * @param listener receives the number of sequences that were measured, each for every choice
+   */
+  static Choice choose(
+      NextItem model, SparseWeights texts, List<Sequence> heldOut, IntConsumer listener) {
+    int[] measured = {0};
+    HeldOutNdcg without = ndcg(model, heldOut, measured, listener);
+    double best = 0;
+    HeldOutNdcg ofBest = without;
+    for (double share : SHARES) {
+      HeldOutNdcg ndcg = ndcg(with(model, texts, share), heldOut, measured, listener);
+      if (best == 0 || ndcg.mean() > ofBest.mean()) {
+        best = share;
+        ofBest = ndcg;
+      }
+    }
+    return new Choice(
+        ofBest.isClearGainOver(without) ? best : 0,
+        ofBest.mean() - without.mean(),
+        ofBest.standardErrorOfGainOver(without));
+  }
+
+  private static HeldOutNdcg ndcg(
+      NextItem model, List<Sequence> heldOut, int[] measured, IntConsumer listener) {
+    int before = measured[0];
+    measured[0] += heldOut.size();
+    return HeldOutNdcg.of(
+        model, heldOut, Repeats.EXCLUDE, count -> listener.accept(before + count));
+  }
+
+  /** The model with texts of a share; it has the layers of the model. */
+  static NextItem with(NextItem model, SparseWeights texts, double share) {
+    Mixture parts = model.mixture();
+    Mixture sum = NextItemFile.sum(parts, NextItemFile.nearestOrNull(parts), texts, null);
+    return model.with(sum, model.rows()).withLast(share, parts.weights());
+  }
+}
