@@ -51,6 +51,7 @@ public final class ClosedOperandsProgram {
           "DenseHead.of(FloatTensor, FloatTensor, Similarity, Workers)",
           "DenseHead.of(Weights, FloatTensor)",
           "DenseHead.of(Weights, FloatTensor, Similarity, Workers)",
+          "DenseHead.topP(FloatTensor, double, double, Filter)",
           "EmbeddingBag.addRows(FloatTensor)",
           "EmbeddingBagBuilder.build(FloatTensor)",
           "Epilogue.withActivation(Activation, FloatTensor)",
