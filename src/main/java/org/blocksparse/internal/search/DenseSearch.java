@@ -87,8 +87,17 @@ public final class DenseSearch {
 
   private static final int MOST_ROUNDS = 8;
 
-  /** A query with more candidates than this part of the outputs goes on to the next pass. */
+  /** Queries whose candidates are more than this part of the outputs go on to the next pass. */
   private static final int FLAT = 16;
+
+  /** The part that a few queries may have: a product with all rows would take longer. */
+  private static final int FLAT_OF_FEW = 2;
+
+  /** Up to so many queries are few. */
+  private static final int FEW_QUERIES = 4;
+
+  /** A row that is scored by itself takes as long as so many in a product for one query. */
+  private static final int COST = 4;
 
   /** Candidates that are scored at once, at least. */
   private static final int STEP = 64;
@@ -394,12 +403,8 @@ public final class DenseSearch {
       flat = false;
     }
 
-    /**
-     * Keeps the candidates that reach the floor, unless they are too many.
-     *
-     * @param seen how many outputs there were so far
-     */
-    void prune(int seen) {
+    /** Keeps the candidates that reach the floor. */
+    void prune() {
       int kept = 0;
       for (int i = 0; i < size; i++) {
         if (!(Candidates.logProbability(candidates[i]) < floor.value)) {
@@ -407,16 +412,45 @@ public final class DenseSearch {
         }
       }
       size = kept;
-      boolean early = kept > seen / 2 && seen < rows.outputs() / 2;
-      if (kept > Math.max(rows.outputs() / FLAT, 4 * floor.k + STEP)
-          || (early && floor.k < seen / 4)) {
-        clear();
-        flat = true;
-      }
     }
 
-    void sort() {
-      Arrays.sort(candidates, 0, size);
+    /** Puts the candidates with the highest bounds first; the others are in no order. */
+    void putBestFirst(int count) {
+      if (count >= size) {
+        Arrays.sort(candidates, 0, size);
+        return;
+      }
+      LongHeap worstFirst = new LongHeap();
+      worstFirst.reset(new long[count], 0, 0);
+      for (int i = 0; i < size; i++) {
+        if (worstFirst.size() < count) {
+          worstFirst.add(~candidates[i]);
+        } else if (~candidates[i] > worstFirst.min()) {
+          worstFirst.replaceMin(~candidates[i]);
+        }
+      }
+      long worst = ~worstFirst.min();
+      int best = 0;
+      for (int i = 0; i < size; i++) {
+        long candidate = candidates[i];
+        if (candidate <= worst) {
+          candidates[i] = candidates[best];
+          candidates[best++] = candidate;
+        }
+      }
+      Arrays.sort(candidates, 0, best);
+    }
+
+    /** Drops the candidates that cannot be in the ranking any more, and sorts the others. */
+    private void dropHopeless() {
+      int kept = scored;
+      for (int i = scored; i < size; i++) {
+        if (!found.isDone(Candidates.logProbability(candidates[i]))) {
+          candidates[kept++] = candidates[i];
+        }
+      }
+      size = kept;
+      Arrays.sort(candidates, scored, size);
     }
 
     /** Takes the scores of the next candidates, and returns whether no others are needed. */
@@ -426,8 +460,12 @@ public final class DenseSearch {
       if (!found.isUndefined()) {
         found.offer(outputs, scores, scores, 0, scores.length);
       }
+      boolean first = scored == 0;
       scored += scores.length;
       read.get(Pass.EXACT).add(scores.length);
+      if (first && !found.isUndefined()) {
+        dropHopeless();
+      }
       return scored == size
           || found.isUndefined()
           || found.isDone(Candidates.logProbability(candidates[scored]));
@@ -477,6 +515,19 @@ public final class DenseSearch {
       if (largest.size() == k) {
         value = Math.max(value, decode(largest.min()));
       }
+    }
+
+    /** Returns the value that is likely after all outputs, of which there was a part so far. */
+    double expected(double part) {
+      int rank = (int) Math.max(1, k * part);
+      if (k == 0 || largest.size() < rank) {
+        return value;
+      }
+      long[] all = new long[largest.size()];
+      int[] size = {0};
+      largest.forEach(negated -> all[size[0]++] = negated);
+      Arrays.sort(all);
+      return decode(all[all.length - rank]);
     }
 
     private static float decode(long negated) {
@@ -577,7 +628,11 @@ public final class DenseSearch {
             for (Worker worker : workers) {
               query.addAll(worker.candidates[q], worker.sizes[q]);
             }
-            query.prune(seen);
+            query.prune();
+            if (isFlat(query, bounds[q], seen)) {
+              query.clear();
+              query.flat = true;
+            }
             all &= query.flat;
           }
         }
@@ -585,6 +640,34 @@ public final class DenseSearch {
           return;
         }
       }
+    }
+
+    /**
+     * Returns whether another pass takes less time than to score the candidates of a query.
+     *
+     * @param seen how many outputs there were so far
+     */
+    private boolean isFlat(Query query, Bounds of, int seen) {
+      int count = queries.size();
+      double part = (double) seen / rows.outputs();
+      long most = rows.outputs() / (count <= FEW_QUERIES ? FLAT_OF_FEW : FLAT);
+      long least = 4L * query.floor.k + STEP;
+      if (query.size > Math.max(most, least)) {
+        return true;
+      }
+      if (pass != Pass.SCREEN || query.size <= least) {
+        return false;
+      }
+      // The floor of all outputs, and the candidates whose scores are likely to be above it.
+      double floor = query.floor.expected(part);
+      long likely = 0;
+      for (int i = 0; i < query.size; i++) {
+        int output = (int) query.candidates[i];
+        double upper = Candidates.logProbability(query.candidates[i]);
+        double off = screen.errors()[output] * of.ofError + screen.scales()[output] * of.ofScale;
+        likely += upper - off * query.power >= floor ? 1 : 0;
+      }
+      return likely / part > (double) rows.outputs() / Math.min(COST * count, 2 * FLAT);
     }
 
     /** The largest errors of the scores of a query. */
@@ -639,6 +722,10 @@ public final class DenseSearch {
       private final ProductKernels kernels = engine.kernels().products();
       private final Scratch scratch = Scratch.borrow((long) queries.size() * WIDTH);
       private final float[] scores = new float[WIDTH];
+      private final float[] uppers = new float[WIDTH];
+
+      /** What the biases of a band add to an upper bound that is rounded to float. */
+      private final float[] biases = new float[WIDTH];
 
       Worker(Rows scaled, RoundedRows rounded) {
         this.scaled = scaled;
@@ -653,6 +740,12 @@ public final class DenseSearch {
           // The rows of this band are the only ones that there is memory for.
           Rows to = new Rows(scratch.storage(), -band * size, bands * (long) queries.size(), WIDTH);
           multiply(band, outputs, to);
+          if (rows.bias() != null) {
+            rows.bias().getFloats((long) band * WIDTH, biases, 0, outputs);
+            for (int i = 0; i < outputs; i++) {
+              biases[i] += Math.abs(biases[i]) * 0x1p-20f;
+            }
+          }
           for (int q = 0; q < queries.size(); q++) {
             if (!queries.get(q).flat) {
               scratch.storage().getFloats((long) q * WIDTH, scores, 0, outputs);
@@ -695,24 +788,19 @@ public final class DenseSearch {
           return;
         }
         Floor floor = floors[q];
-        float[] scales = screen.scales();
-        float[] errors = screen.errors();
         boolean fast =
-            pass == Pass.SCREEN
-                && rows.bias() == null
-                && query.noise == null
+            query.noise == null
                 && rows.similarity() == Similarity.INNER_PRODUCT
                 && Math.abs(query.exponent) <= FAST_EXPONENT;
-        // Sums are in float and in units of the query's power; the margin covers the rounding of
-        // all this.
-        float ofError = (float) (of.ofError * (1 + 0x1p-20));
-        float ofScale = (float) (of.ofScale + 0x1p-20 * (of.ofScale + of.ofError + query.length));
+        if (fast) {
+          putUppers(query, of, first, begin, end);
+        }
         float cut = cut(query, floor);
         for (int i = begin; i < end; i++) {
-          int output = first + i;
-          if (fast && (scores[i] + ofScale) * scales[output] + ofError * errors[output] < cut) {
+          if (fast && uppers[i] < cut) {
             continue;
           }
+          int output = first + i;
           float upper = bound(query, of, output, scores[i], 1);
           if (query.excludes(output, upper, floor.value)) {
             continue;
@@ -722,6 +810,37 @@ public final class DenseSearch {
             floor.offer(query.withNoise(output, bound(query, of, output, scores[i], -1)));
             add(q, Candidates.encode(output, Float.isNaN(upper) ? Float.POSITIVE_INFINITY : upper));
             cut = cut(query, floor);
+          }
+        }
+      }
+
+      /**
+       * Upper bounds in units of the query's power, in float: wide enough for the rounding of all
+       * this. Loops without a branch, which the JVM compiles to vectors.
+       */
+      private void putUppers(Query query, Bounds of, int first, int begin, int end) {
+        float[] scales = screen.scales();
+        float ofScale = (float) (of.ofScale + 0x1p-20 * (of.ofScale + of.ofError + query.length));
+        if (pass == Pass.SCREEN) {
+          float[] errors = screen.errors();
+          float ofError = (float) (of.ofError * (1 + 0x1p-20));
+          for (int i = begin; i < end; i++) {
+            uppers[i] = (scores[i] + ofScale) * scales[first + i] + ofError * errors[first + i];
+          }
+        } else {
+          float[] errors = screen.errors();
+          float rest = (float) (2 * of.rest);
+          for (int i = begin; i < end; i++) {
+            // Where nothing is known of a score, the last product is NaN.
+            float unknown = (errors[first + i] + Math.abs(scores[i])) * 0f;
+            uppers[i] = scores[i] + ofScale * scales[first + i] + rest + unknown;
+          }
+        }
+        if (rows.bias() != null) {
+          float unit = (float) (1 / query.power);
+          for (int i = begin; i < end; i++) {
+            float bias = biases[i] * unit;
+            uppers[i] += bias + bias * 0f; // NaN if it is infinite
           }
         }
       }
@@ -778,7 +897,7 @@ public final class DenseSearch {
   /** Scores candidates by their rows, those with the highest bounds first. */
   private void scoreCandidates(List<Query> queries) {
     List<Query> open = new ArrayList<>(queries);
-    open.forEach(Query::sort);
+    open.forEach(query -> query.putBestFirst(STEP + query.floor.k));
     for (int step = STEP; !open.isEmpty(); step *= 2) {
       int[] ends = new int[open.size() + 1];
       for (int q = 0; q < open.size(); q++) {
