@@ -67,15 +67,6 @@ final class MessagesTest {
         inVain("patience", options -> options.withPatience(2)),
         inVain("labelTree", TrainingOptions::withLabelTree),
         mistake(
-            "epochs with label texts",
-            () ->
-                trained(
-                    TrainingOptions.defaults()
-                        .withLabelTexts(Stream.of(Example.ofText("a name", "label1")))
-                        .withEpochs(3)),
-            IllegalArgumentException.class,
-            "epochs: expected no labelTexts as well, which has no embedding"),
-        mistake(
             "epochs from a linear model",
             () -> {
               try (Classifier initial = trained(LINEAR)) {
