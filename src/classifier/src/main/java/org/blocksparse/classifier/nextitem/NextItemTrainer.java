@@ -339,8 +339,7 @@ final class NextItemTrainer {
 
   private TextSearch.Choice texts(NextItem model) {
     try (SparseWeights texts = similarTexts(model)) {
-      int before = measured;
-      return TextSearch.choose(model, texts, mixed(), count -> listen(before + count));
+      return TextSearch.choose(model, texts, candidate -> ndcg(candidate, mixed()));
     }
   }
 

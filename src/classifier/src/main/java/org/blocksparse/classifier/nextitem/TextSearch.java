@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier.nextitem;
 
-import java.util.List;
-import java.util.function.IntConsumer;
-import org.blocksparse.classifier.examples.Sequence;
+import java.util.function.Function;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
 
@@ -37,16 +35,15 @@ final class TextSearch {
    *
    * @param model without texts
    * @param texts weights of each item for those with similar texts
-   * @param listener receives the number of sequences that were measured, each for every choice
+   * @param measure returns the nDCG of a model on held-out sequences
    */
   static Choice choose(
-      NextItem model, SparseWeights texts, List<Sequence> heldOut, IntConsumer listener) {
-    int[] measured = {0};
-    HeldOutNdcg without = ndcg(model, heldOut, measured, listener);
+      NextItem model, SparseWeights texts, Function<NextItem, HeldOutNdcg> measure) {
+    HeldOutNdcg without = measure.apply(model);
     double best = 0;
     HeldOutNdcg ofBest = without;
     for (double share : SHARES) {
-      HeldOutNdcg ndcg = ndcg(with(model, texts, share), heldOut, measured, listener);
+      HeldOutNdcg ndcg = measure.apply(with(model, texts, share));
       if (best == 0 || ndcg.mean() > ofBest.mean()) {
         best = share;
         ofBest = ndcg;
@@ -56,14 +53,6 @@ final class TextSearch {
         ofBest.isClearGainOver(without) ? best : 0,
         ofBest.mean() - without.mean(),
         ofBest.standardErrorOfGainOver(without));
-  }
-
-  private static HeldOutNdcg ndcg(
-      NextItem model, List<Sequence> heldOut, int[] measured, IntConsumer listener) {
-    int before = measured[0];
-    measured[0] += heldOut.size();
-    return HeldOutNdcg.of(
-        model, heldOut, Repeats.EXCLUDE, count -> listener.accept(before + count));
   }
 
   /** The model with texts of a share; it has the layers of the model. */

@@ -22,7 +22,10 @@ final class TextSimilarities {
   /** The similar items kept of an item. */
   static final int MOST_SIMILAR = 100;
 
-  /** Words of more items tell little, and each of these items would be compared with all others. */
+  /**
+   * The maximum number of items of a word that is compared: a word of more tells little, and each
+   * of these items would be compared with all others.
+   */
   private static final int MOST_OF_WORD = 10_000;
 
   private static final int BATCH = 256;
