@@ -40,7 +40,7 @@ double seconds() {
   return std::chrono::duration<double>(clock::now().time_since_epoch()).count();
 }
 
-// Runs function(thread) on that many threads; the time until the last is done.
+// Runs function(thread) on that many threads. Returns the time until the last is done.
 double timed(int threads, const std::function<void(int)>& function) {
   const double begin = seconds();
   std::vector<std::thread> others;
@@ -54,7 +54,7 @@ double timed(int threads, const std::function<void(int)>& function) {
   return seconds() - begin;
 }
 
-// The best of that many runs: what the machine does beside can only add to a time.
+// Returns the shortest of that many runs: other load on the machine can only add to a time.
 double best_of(int runs, const std::function<double()>& run) {
   double best = run();  // touches memory
   for (int i = 0; i < runs; ++i) {
@@ -63,7 +63,7 @@ double best_of(int runs, const std::function<double()>& run) {
   return best;
 }
 
-// Floats from blocksparse_allocate, so with huge pages where they matter.
+// Floats from blocksparse_allocate, with huge pages where they matter.
 class floats {
  public:
   explicit floats(int64_t size) : size_(size), data_(allocate(size)) {}
@@ -74,7 +74,7 @@ class floats {
   float* data() const { return data_; }
   int64_t size() const { return size_; }
 
-  // Small whole numbers: no denormals, and sums that compare equal.
+  // Small integers: no denormals, and sums that compare equal.
   void fill(uint32_t state) {
     for (int64_t i = 0; i < size_; ++i) {
       state = state * 1664525u + 1013904223u;
@@ -104,7 +104,7 @@ struct limits {
 };
 
 limits measure_limits(int threads) {
-  constexpr int64_t kPart = 64 << 20;  // floats of one thread
+  constexpr int64_t kPart = 64 << 20;  // floats per thread
   floats memory(kPart * threads);
   memory.fill(1);
   std::atomic<float> sink{0.0f};
@@ -117,7 +117,7 @@ limits measure_limits(int threads) {
           sums[j] += part[i + j];
         }
       }
-      // All of them, or the compiler reads only the cache lines of those that are used.
+      // All sums are used; otherwise the compiler reads only the cache lines of those that are.
       sink = std::accumulate(sums, sums + 64, 0.0f);
     });
   });
@@ -161,17 +161,17 @@ const workload kWorkloads[] = {
     {"window-8", 256, 4, 4, 64, 64, 8, 8},
     {"embed-64", 256, 16, 1, 30000, 1, 1, 64},
     {"expert", 2048, 1, 1, 1, 1, 512, 1024},
-    // Experts of a language model: one row each, 16 rows each.
+    // Experts of a language model, with one row each and with 16 rows each.
     {"token", 8, 1, 4, 1, 32, 2048, 768},
     {"prompt", 64, 1, 8, 1, 32, 2048, 768},
-    // As hsm-1000, but its rows are whole cache lines.
+    // hsm-1000 with rows of whole cache lines.
     {"hsm-960", 1024, 1, 1, 1, 1000, 256, 960},
-    // The two kinds of blocks of ProductsBenchmark's zipf, about as frequent as there.
+    // The two kinds of blocks of ProductsBenchmark's zipf, about as frequent as in it.
     {"zipf-frequent", 3795, 1, 1, 1, 46, 512, 200},
     {"zipf-rare", 1205, 1, 1, 1, 153, 512, 200},
 };
 
-// Blocks of 16 MB or more together: beyond the caches of one processor.
+// Blocks of at least 16 MB together: beyond the caches of one processor.
 std::vector<workload> crossover_workloads() {
   std::vector<workload> all;
   for (const int32_t size : {16, 32, 64, 128, 256, 512, 1024}) {
@@ -193,7 +193,7 @@ index_list random_blocks(int32_t batch, int32_t window, int32_t blocks, uint32_t
   index_list chosen;
   for (int32_t b = 0; b < batch; ++b) {
     const std::size_t from = chosen.size();
-    while (chosen.size() < from + static_cast<std::size_t>(window)) {  // no repeats in a sample
+    while (chosen.size() < from + static_cast<std::size_t>(window)) {  // a sample repeats nothing
       state = state * 1664525u + 1013904223u;
       const int32_t block = static_cast<int32_t>((state >> 8) % static_cast<uint32_t>(blocks));
       if (std::find(chosen.begin() + static_cast<std::ptrdiff_t>(from), chosen.end(), block) ==
@@ -219,7 +219,8 @@ index_list gemm_schedule(const index_list& read_idx, int32_t read_win, int32_t r
   for (std::size_t i = 0; i < order.size(); ++i) {
     order[i] = static_cast<int32_t>(i);
   }
-  // Rows of one block by what they read first, so that the rows of a chunk share blocks there, too.
+  // Sorts the rows of one block by what they read first, so that the rows of a chunk share blocks
+  // there, too.
   const auto key = [&](int32_t row) {
     return std::make_pair(
         write_idx[static_cast<std::size_t>(row)],
@@ -236,7 +237,7 @@ index_list gemm_schedule(const index_list& read_idx, int32_t read_win, int32_t r
                                     : BLOCKSPARSE_CHUNK_ROWS;
   index_list write_block, row_start{0}, segment_start{0}, read_block, pair_start{0}, pair_read,
       pair_write;
-  // As in GemmSchedule.java: chunks of a block are of nearly equal size.
+  // Chunks of a block have nearly equal sizes, as in GemmSchedule.java.
   std::size_t block_end = 0;
   std::size_t chunks_left = 0;
   for (std::size_t begin = 0; begin < order.size();) {
@@ -332,7 +333,7 @@ void check(int32_t status) {
   }
 }
 
-// Bands of columns (or of rows of a block) when chunks are few, as Java cuts them.
+// Cuts columns (or rows of a block) into bands when chunks are few, as Java does.
 int32_t band_width(int32_t size, int32_t chunks) {
   const int32_t bands = std::max(1, std::min((32 + chunks - 1) / chunks, size / BLOCKSPARSE_BAND));
   const int32_t width = (size + bands - 1) / bands;
@@ -342,7 +343,7 @@ int32_t band_width(int32_t size, int32_t chunks) {
 // run(chunk_begin, chunk_end, band_begin, band_end, scratch)
 using task_function = std::function<int32_t(int32_t, int32_t, int32_t, int32_t, float*, int64_t)>;
 
-// Seconds for all tasks, taken `repeats` times without a pause in between.
+// Returns the seconds for all tasks, run `repeats` times without a pause in between.
 double run_tasks(const settings& s, int32_t repeats, int32_t chunks, int32_t size,
                  int64_t scratch_length, std::vector<floats*>& scratch, const task_function& run) {
   const int32_t width = band_width(size, chunks);
@@ -362,7 +363,7 @@ double run_tasks(const settings& s, int32_t repeats, int32_t chunks, int32_t siz
   return time / repeats;
 }
 
-// The same blocks with their two sides exchanged.
+// Returns the blocks with their two sides exchanged.
 blocksparse_blocks swapped(blocksparse_blocks blocks) {
   std::swap(blocks.in_stride, blocks.out_stride);
   std::swap(blocks.scales_in_stride, blocks.scales_out_stride);
@@ -396,7 +397,7 @@ void bench(const workload& w, const settings& s, const limits& limit) {
   const bool narrow = s.type != BLOCKSPARSE_FLOAT32;
   const double element = !narrow ? 4.0 : s.type == BLOCKSPARSE_INT8 ? 1.0 : 2.0;
   const double bytes = element * static_cast<double>(block) * static_cast<double>(used.size());
-  // All weights of 16 bits are 0, those of 8 small numbers: none takes longer than another.
+  // Weights of 16 bits are all 0, and those of 8 bits small numbers: none is slower than another.
   floats stored(narrow ? weights.size() / 2 + 1 : 1),
       scales(int64_t{w.i_blocks} * w.o_blocks * w.o_size);
   std::memset(stored.data(), s.type == BLOCKSPARSE_INT8 ? 1 : 0,
@@ -466,11 +467,11 @@ void bench(const workload& w, const settings& s, const limits& limit) {
         std::printf("  %9s %5s", "-", "-");
         continue;
       }
-      // Between runs of a gradient, h and o hold large numbers: filled anew, to keep them finite.
+      // Between runs of a gradient, h and o hold large numbers: refilled, to keep them finite.
       h.fill(2);
       o.fill(3);
       const task_function task = op.task(path);
-      // Small problems are repeated, so that starting a thread is no part of the time.
+      // Small problems are repeated, so that the start of a thread is not measured.
       const int32_t repeats = static_cast<int32_t>(1.0 + 3e-3 / best);
       const double time = best_of(s.runs, [&] {
         return run_tasks(s, repeats, op.chunks, op.size, scratch_length, scratch, task);

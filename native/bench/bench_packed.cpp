@@ -79,7 +79,7 @@ int main(int argc, char** argv) {
 #if defined(__linux__)
   madvise(panels, static_cast<std::size_t>(kBytes + kHuge) / kHuge * kHuge, MADV_HUGEPAGE);
 #endif
-  // Codes and scales of small sizes: what they are takes no time.
+  // Codes and scales of small numbers: their values do not affect the time.
   std::fill(panels, panels + kBytes, uint8_t{0x2c});
   volatile uint64_t sink = 0;
   const double gbs =
@@ -127,7 +127,7 @@ int main(int argc, char** argv) {
     });
     const int64_t block = packed_bytes(of.type, kIn, kOut);
     for (const int32_t n : {1, 2, 3, 4, 6, 8, 9, 12, 16, 64, 256}) {
-      // Many rows hardly read.
+      // Many rows are bound by computation: fewer blocks suffice.
       const int64_t blocks = std::max(int64_t{2}, kBytes / block / (n < 8 ? 1 : n));
       const double time = shortest([&] {
                             for (int64_t b = 0; b < blocks; ++b) {

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// One call of each kernel on inputs that never change, for .ci/instructions, which counts what the
-// library executes:
-//
+// One call of each kernel on fixed inputs, for .ci/instructions, which counts the instructions that
+// the library executes.
 //   count_kernels ISA KERNEL
-//   count_kernels            names the kernels
+//   count_kernels   prints the names of the kernels
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -21,7 +19,7 @@ namespace {
 using floats = std::vector<float>;
 using index_list = std::vector<int32_t>;
 
-// Small whole numbers from 1 on: no denormals, nothing that overflows.
+// Small integers from 1 on: no denormals, and no overflow.
 floats numbers(int32_t count) {
   floats values(static_cast<std::size_t>(count));
   uint32_t state = 1;
@@ -40,11 +38,12 @@ void append(index_list& to, std::initializer_list<const index_list*> parts) {
   }
 }
 
-// Blocks of a grid in which that many rows are multiplied by each.
+// The blocks of a grid, each of which multiplies that many rows.
 struct sizes {
   int32_t read_blocks, write_blocks, rows, m, n;
 
-  // For each written block a chunk of `rows` rows, each the sum of one row for each read block.
+  // Returns a schedule with a chunk of `rows` rows for each written block, each the sum of one row
+  // for each read block.
   index_list gemm_schedule() const {
     index_list write_block, row_start{0}, segment_start{0}, read_block, pair_start{0}, row,
         pair_read, pair_write;
@@ -109,7 +108,7 @@ struct sizes {
   int32_t weights() const { return read_blocks * write_blocks * m * n; }
 };
 
-// Rows of a product: few enough for none of it to be shared with what a larger one does.
+// Rows of a product: so few that it shares nothing with a larger one.
 constexpr sizes kLargeBlocks = {1, 4, 25, 256, 200};
 constexpr sizes kSmallBlocks = {16, 16, 2, 16, 16};
 

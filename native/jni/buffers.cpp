@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Direct buffers and locked memory, for the class NativeMemory. If the JVM refuses something, an object on a full
-// heap for instance, its exception is pending when these return.
+// Direct buffers and locked memory, for the class NativeMemory. If the JVM refuses, an object on a
+// full heap for instance, its exception is pending when these functions return.
 #include <jni.h>
 
 #include <cstddef>

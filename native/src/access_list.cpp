@@ -24,8 +24,9 @@ namespace {
 constexpr char kName[] = "system.posix_acl_access";
 constexpr std::size_t kMostBytes = 65536;  // XATTR_SIZE_MAX
 
-// As linux/posix_acl_xattr.h has it: four bytes of the version, then entries of a tag, permissions
-// and an id, of 2, 2 and 4 bytes. All numbers are little-endian and small: they fit one byte.
+// The layout of linux/posix_acl_xattr.h: four bytes of the version, then entries of a tag,
+// permissions and an id, of 2, 2 and 4 bytes. All numbers are little-endian and small: they fit one
+// byte.
 constexpr std::size_t kHeaderBytes = 4;
 constexpr std::size_t kEntryBytes = 8;
 constexpr std::size_t kPermissions = 2;
@@ -33,7 +34,7 @@ constexpr char kGroup = 0x04;
 constexpr char kMask = 0x10;
 constexpr char kOthers = 0x20;
 
-// The permissions of a tag that an access list has once at most; NULL if it has none.
+// Returns the permissions of a tag that an access list holds at most once; NULL if it holds none.
 char* permissions_or_null(char* list, std::size_t bytes, char tag) {
   for (std::size_t at = kHeaderBytes; at + kEntryBytes <= bytes; at += kEntryBytes) {
     if (list[at] == tag) {
@@ -77,14 +78,14 @@ int32_t copy_list(const char* from, const char* to, bool same_group) {
   if (!is_none(errno)) {
     return BLOCKSPARSE_ACCESS_LIST_LOST;
   }
-  // A new file takes the default list of its folder.
+  // A new file takes the default list of its folder: removes it.
   return lremovexattr(to, kName) == 0 || is_none(errno) ? BLOCKSPARSE_ACCESS_LIST_NONE
                                                         : BLOCKSPARSE_ACCESS_LIST_LOST;
 }
 
 #else
 
-// Of macOS and Windows, access lists are apart from the mode.
+// On macOS and Windows, access lists are separate from the mode.
 int32_t copy_list(const char*, const char*, bool) { return BLOCKSPARSE_ACCESS_LIST_NONE; }
 
 #endif

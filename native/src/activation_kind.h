@@ -9,13 +9,13 @@
 
 namespace blocksparse {
 
-// A blocksparse_activation taken apart.
+// A blocksparse_activation, taken apart.
 struct activation_kind {
   elementwise_function function;
   bool gated;
 };
 
-// False if there is no such activation.
+// Returns false if there is no such activation.
 inline bool parse_activation(int32_t activation, activation_kind* kind) {
   switch (activation) {
     case BLOCKSPARSE_IDENTITY:

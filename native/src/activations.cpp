@@ -11,8 +11,7 @@
 namespace blocksparse {
 namespace {
 
-// Calls row_function(r) for each of the rows of a part, of which there are `rows`, chunk after
-// chunk.
+// Calls row_function(r) for each row of a part, chunk after chunk; there are `rows` of them.
 template <typename RowFunction>
 blocksparse_status for_each_row(const blocksparse_part& part, int64_t rows,
                                 const RowFunction& row_function) {
@@ -40,7 +39,7 @@ blocksparse_status for_each_row(const blocksparse_part& part, int64_t rows,
   return status;
 }
 
-// Sizes and operands of both functions: x, rows of n, is read or written beside z.
+// Checks the sizes and operands of both functions: x, rows of n, is read or written beside z.
 blocksparse_status check(const activation_kind& kind, const blocksparse_part& part, int32_t n,
                          const blocksparse_rows& z, const blocksparse_rows& x) {
   if ((kind.gated && n > INT32_MAX / 2) || !is_range(part.column_begin, part.column_end, n) ||
@@ -50,7 +49,7 @@ blocksparse_status check(const activation_kind& kind, const blocksparse_part& pa
   return first_error(check_rows(z, kind.gated ? 2 * n : n), check_rows(x, n));
 }
 
-// Whether two factors have a product that floats cannot hold, or only in part.
+// Returns whether the product of two factors overflows or underflows as a float.
 bool leave_the_floats(float x, float y) {
   return std::isnormal(x) && std::isnormal(y) && !std::isnormal(x * y);
 }
@@ -76,7 +75,7 @@ second_factor second_of(elementwise_function function, const activation_gradient
           std::fabs(x) > kLimit ? 0.0 : 1.0};
 }
 
-// As kernels.differentiate, with a factor that is no float. Such are rare: it need not be fast.
+// kernels.differentiate with a factor that no float holds. This is rare and need not be fast.
 float differentiate_in_double(const kernel_table& kernels, elementwise_function function,
                               const activation_gradient_row& row, double factor) {
   constexpr int32_t kPart = 64;
@@ -133,7 +132,7 @@ int32_t blocksparse_activation_f32(int32_t isa, const blocksparse_part* part,
   }
   return for_each_row(*part, to.count, [&](int64_t r) {
     if (n == 0) {
-      return;  // operands may be null, to which no offset may be added
+      return;  // operands may be null, and nothing may be added to a null pointer
     }
     const float* const from = z.data + r * z.stride + begin;
     activation_row row;
@@ -174,7 +173,7 @@ int32_t blocksparse_activation_gradient_f32(int32_t isa, const blocksparse_part*
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
   return for_each_row(*part, of_a.count, [&](int64_t r) {
-    if (n == 0) {  // operands may be null, to which no offset may be added
+    if (n == 0) {  // operands may be null, and nothing may be added to a null pointer
       if (grad_gate != nullptr && accumulate == 0) {
         grad_gate[r] = 0.0f;
       }

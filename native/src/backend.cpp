@@ -17,14 +17,14 @@ const char* blocksparse_openblas_core(void) { return openblas_get_corename(); }
 
 namespace {
 
-constexpr int kLongestPath = 32768;  // of Windows itself, in UTF-16 units
+constexpr int kLongestPath = 32768;  // the limit of Windows itself, in UTF-16 units
 
-// The system copies the name; it has to stay where it is after the call that asked for it.
+// The system copies the name; it must stay in place after the call that asked for it.
 struct LibraryFile {
   char name[kLongestPath] = "";
   LibraryFile() {
     wchar_t wide[kLongestPath];
-    // Imports are bound by the base name of a module, so it is this one that we call.
+    // Imports are bound by the base name of a module: this is the module that we call.
     const HMODULE library = GetModuleHandleW(L"libopenblas.dll");
     const DWORD length = library == nullptr ? 0 : GetModuleFileNameW(library, wide, kLongestPath);
     if (length == 0 || length == kLongestPath ||

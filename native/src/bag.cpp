@@ -10,7 +10,7 @@
 namespace blocksparse {
 namespace {
 
-// Bags, and the table that their entries name rows of.
+// Bags, and the table whose rows their entries name.
 struct bag_operands {
   blocksparse_bags bags;
   blocksparse_table a;
@@ -31,8 +31,7 @@ struct bag_operands {
             : BLOCKSPARSE_OK);
   }
 
-  // Row i of the table. Rows without elements may come without memory, to which nothing may be
-  // added.
+  // Row i of the table. Without elements the table may be null, and nothing may be added to that.
   const void* row(int32_t i) const {
     return a.size == 0 ? a.data
                        : static_cast<const char*>(a.data) + i * a.stride * bytes_of(a_type());
@@ -62,7 +61,7 @@ struct bag_operands {
             c};
   }
 
-  // Some columns of the row that entry e names, as floats: the sum of that one row.
+  // Widens some columns of the row that entry e names to floats: the sum of that one row.
   bag_work part_of_row(int32_t e, int32_t column, int32_t width, float* to) const {
     bag_work work = sum(e, e + 1, 1.0f, to);
     work.values = nullptr;
@@ -73,7 +72,7 @@ struct bag_operands {
   }
 };
 
-// Checks bag after bag and calls bag_function(r, first, last), which may refuse it as well.
+// Checks bag after bag and calls bag_function(r, first, last), which may reject the bag, too.
 template <typename BagFunction>
 blocksparse_status for_each_bag(const bag_operands& operands, int32_t begin, int32_t end,
                                 const BagFunction& bag_function) {
@@ -105,11 +104,11 @@ double factor(int32_t reduction, int32_t count) {
   return 1.0 / (reduction == BLOCKSPARSE_BAG_MEAN ? number : std::sqrt(number));
 }
 
-// Columns of rows that are summed at a time where it need not be fast.
+// Columns summed at a time where speed does not matter.
 constexpr int32_t kPart = 64;
 
-// A sum of rows, or a product with one, may be beyond all floats though a factor below 1 times that
-// is not. Such are rare, and so are tables that are not finite.
+// A sum of rows, or a product with one, may overflow although the product with a factor below 1
+// does not. This is rare, and so are tables that are not finite.
 void sum_in_double(const kernel_table& kernels, const bag_operands& of, int32_t first, int32_t last,
                    double factor, float* c) {
   float part[kPart];
@@ -145,14 +144,14 @@ float dot_in_double(const kernel_table& kernels, const bag_operands& of, int32_t
   return static_cast<float>(factor * sum);
 }
 
-// Row r of rows of n, as bag_operands::row.
+// Row r of rows of n; see bag_operands::row.
 float* row_at(const blocksparse_rows& rows, int64_t r, int32_t n) {
   return n == 0 ? rows.data : rows.data + r * rows.stride;
 }
 
-constexpr int64_t kLineBytes = 64;  // of a cache line
+constexpr int64_t kLineBytes = 64;  // the bytes of a cache line
 
-// Elements to prefetch while the row before is worked on. Long rows are left to the processor's own
+// Prefetches a row while the one before it is worked on. Long rows are left to the processor's own
 // prefetcher.
 void prefetch_row(const void* row, int64_t bytes, int for_writing) {
   constexpr int64_t kMost = 8 * kLineBytes;
@@ -165,22 +164,22 @@ void prefetch_row(const void* row, int64_t bytes, int for_writing) {
   }
 }
 
-// Rows of the table that are asked for ahead of their step.
+// The number of steps that rows of the table are prefetched ahead.
 constexpr int32_t kTargetsAhead = 4;
 
-// Steps of the rows of a table by the sums of bags.
+// The steps of the rows of a table by the sums of bags.
 struct bag_steps {
   const kernel_table* kernels;
   bag_operands operands;
   const int32_t* targets;
   const int32_t* steps;
   float max_norm;
-  step_work table;  // of a row, but for where its moments and weights begin
+  step_work table;  // the step of a row, except where its moments and weights begin
   int64_t w_count;  // elements
   float* scratch;   // the gradient of a row
 
   blocksparse_status check(int32_t begin, int32_t end) const {
-    if (!(max_norm > 0.0f)) {  // refuses NaN, too
+    if (!(max_norm > 0.0f)) {  // rejects NaN, too
       return BLOCKSPARSE_BAD_ARGUMENT;
     }
     const bool counts_steps = table.rule == update_rule::adam;
@@ -198,7 +197,7 @@ struct bag_steps {
 
   int32_t n() const { return operands.a.size; }
 
-  // Of no elements there are rows without end.
+  // Rows without elements are unlimited in number.
   bool is_target(int32_t row) const { return row >= 0 && (int64_t{row} + 1) * n() <= w_count; }
 
   // The step of a row of the table.

@@ -9,11 +9,10 @@
 namespace blocksparse {
 namespace {
 
-// Columns whose sums are made before they are added to o.
+// Columns whose sums are computed before they are added to o.
 constexpr int32_t kSums = 256;
 
-// The rows of a chunk are added up first: a long row of additions to one number loses what is small
-// beside it.
+// Adds the rows of a chunk up first: a long chain of additions to one number loses small summands.
 void add_rows(const kernel_table& kernels, const gemm_chunk& chunk, int32_t begin, int32_t end,
               float alpha, const blocksparse_rows& y, float* o) {
   float sums[kSums];

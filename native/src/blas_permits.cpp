@@ -18,8 +18,8 @@
 #endif
 
 #if defined(__ELF__)
-// Of OpenBLAS, which exports them, though no header has them: a buffer for packing, and its return.
-// Weak: another library of that name may lack them.
+// OpenBLAS exports these functions, but no header declares them: a buffer for packing, and its
+// return. They are weak, as another library of that name may lack them.
 extern "C" {
 __attribute__((weak)) void* blas_memory_alloc(int position);
 __attribute__((weak)) void blas_memory_free(void* buffer);
@@ -29,13 +29,13 @@ __attribute__((weak)) void blas_memory_free(void* buffer);
 namespace blocksparse {
 namespace {
 
-// As many as OpenBLAS is built for, and half of the buffers that it has from the start.
+// As many permits as OpenBLAS is built for threads: half of the buffers that it starts with.
 constexpr int kPermits = 64;
 constexpr int kSpins = 100;
 
 std::atomic<int> free_permits{kPermits};
 
-// Takes a permit if one is free. Returns how many are taken then, or 0.
+// Takes a permit if one is free. Returns how many are then taken, or 0.
 int try_take() {
   int free = free_permits.load(std::memory_order_relaxed);
   while (free > 0) {
@@ -55,10 +55,10 @@ void let_others_run() {
 #endif
 }
 
-// Memory that the rest of the process may take between a look at it and its use.
+// Memory that the rest of the process may allocate between a check and its use.
 constexpr std::size_t kMargin = std::size_t{64} << 20;
 
-// Whether memory for one more buffer is there now.
+// Returns whether there is memory for one more buffer now.
 bool has_memory() {
   constexpr std::size_t kBytes = BLOCKSPARSE_BLAS_BUFFER_BYTES + kMargin;
 #if defined(_WIN32)
@@ -71,8 +71,8 @@ bool has_memory() {
 #endif
 }
 
-// The buffers of OpenBLAS that are known. It never gives one back, and lends those that are free
-// before it makes another: as many threads as there are of these find one.
+// The number of buffers known to exist in OpenBLAS. It never frees one, and lends free ones before
+// it allocates another: that many threads find a buffer.
 std::atomic<int> known_buffers{0};
 std::mutex making_buffers;
 
@@ -88,7 +88,7 @@ bool is_known(const void* buffer, int count) {
   return false;
 }
 
-// Borrows buffers until one comes that is not among `count` known ones, and returns all of them.
+// Borrows buffers until one comes that is not among `count` known ones, then returns all of them.
 void find_buffer(int count) {
   void* borrowed[kPermits];
   int borrowed_count = 0;
@@ -102,7 +102,7 @@ void find_buffer(int count) {
 }
 #endif
 
-// Sees to it that OpenBLAS has so many buffers. Returns whether it has.
+// Ensures that OpenBLAS has that many buffers. Returns whether it has.
 bool has_buffers(int wanted) {
   if (known_buffers.load(std::memory_order_acquire) >= wanted) {
     return true;
@@ -117,7 +117,7 @@ bool has_buffers(int wanted) {
       find_buffer(count);
     }
 #endif
-    // Elsewhere OpenBLAS makes it itself, as soon as the thread that asks here has entered it.
+    // On other systems OpenBLAS allocates it as soon as the thread that asks here has entered it.
     known_buffers.store(count + 1, std::memory_order_release);
   }
   return true;

@@ -8,23 +8,23 @@
 namespace blocksparse {
 namespace {
 
-// Rows gathered for one product. Enough that OpenBLAS's packing of the block is spread over them;
-// few enough that they stay in the cache: 128 rows of 512 elements are 256 KB.
+// Rows gathered for one product. They are enough to amortize OpenBLAS's packing of the block, and
+// few enough to stay in the cache: 128 rows of 512 elements are 256 KB.
 constexpr int64_t kGatheredRows = 128;
 
-// A longer scratch memory than blas_scratch() is used no further, so that bits do not depend on it.
+// Scratch memory beyond blas_scratch() is not used, so that bits do not depend on its length.
 int32_t rows_per_product(int64_t scratch_length, int32_t size1, int32_t size2) {
   const int64_t fitting = scratch_length / (int64_t{size1} + size2);
   return static_cast<int32_t>(fitting < kGatheredRows ? fitting : kGatheredRows);
 }
 
-// Rows as BLAS takes them.
+// Rows in the form that BLAS accepts.
 struct blas_rows {
   const float* data;
   int32_t ld;
 };
 
-// Whether BLAS can have rows where they lie.
+// Returns whether BLAS can read the rows in place.
 template <typename List>
 bool lies_regular(const List& rows, int64_t ld) {
   const int64_t stride = constant_stride(rows);
@@ -96,7 +96,8 @@ void blas_gemm::multiply(indices read, written_rows write) const {
 void blas_outer::multiply(indices x_rows, indices y_rows) const {
   const bool x_regular = lies_regular(x_rows, ldx);
   const bool y_regular = lies_regular(y_rows, ldy);
-  // OpenBLAS rounds a sum by how many rows it is given: rows in place are as many as gathered ones.
+  // OpenBLAS rounds a sum by the number of rows that it is given: rows in place come in the same
+  // numbers as gathered ones.
   const int32_t most = x_regular && y_regular ? static_cast<int32_t>(kGatheredRows)
                                               : rows_per_product(scratch_length, m, n);
   for (int64_t i = 0; i < x_rows.count; i += most) {

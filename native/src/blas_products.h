@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Products by cblas_sgemm on the calling thread; tiles_or_blas.h chooses them. Rows that lie a
-// constant distance apart are given to BLAS where they lie; others are gathered into the scratch
-// memory of the caller.
-//
-// OpenBLAS returns at once, without a look at beta, when a size is 0, and it takes 32-bit sizes:
-// callers of this file pass no empty product, and sizes that is_blas_size() accepts. They hold a
-// blas_permit that was granted.
+// Products by cblas_sgemm on the calling thread; tiles_or_blas.h chooses them. Rows at a constant
+// distance are passed to BLAS in place; others are gathered into the caller's scratch memory.
+// OpenBLAS returns at once, ignoring beta, when a size is 0, and it takes 32-bit sizes: callers
+// pass no empty product, and only sizes that is_blas_size() accepts. They hold a granted
+// blas_permit.
 #ifndef BLOCKSPARSE_SRC_BLAS_PRODUCTS_H
 #define BLOCKSPARSE_SRC_BLAS_PRODUCTS_H
 
@@ -16,12 +13,13 @@
 
 namespace blocksparse {
 
-// Elements of scratch memory that the products below use at most, for rows of the two sizes given.
+// Returns the elements of scratch memory that the products below use at most, for rows of the two
+// given sizes.
 int64_t blas_scratch(int32_t size1, int32_t size2);
 
 inline bool is_blas_size(int64_t size) { return size <= INT32_MAX; }
 
-// c[write[i]] += a[read[i]] * w for all i, w being k x n.
+// c[write[i]] += a[read[i]] * w for all i, where w is k x n.
 struct blas_gemm {
   int32_t k, n;
   const float* a;
@@ -37,7 +35,7 @@ struct blas_gemm {
   void multiply(indices read, written_rows write) const;
 };
 
-// o += alpha * sum over i of x[x_rows[i]]^T * y[y_rows[i]], o being m x n and alpha not 0.
+// o += alpha * sum over i of x[x_rows[i]]^T * y[y_rows[i]], where o is m x n and alpha is not 0.
 struct blas_outer {
   int32_t m, n;
   float alpha;

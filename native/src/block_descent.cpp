@@ -18,7 +18,7 @@ struct descent_call {
   blocksparse_blocks w;
   blocksparse_sums c;
 
-  // Whether both parts are of one block, in all its rows and columns.
+  // Returns whether both parts are of one block, in all its rows and columns.
   bool is_of_one_block() const {
     const auto whole = [&](const blocksparse_part& part) {
       return int64_t{part.end} - part.begin == 1 && part.column_begin == 0 &&
@@ -28,7 +28,7 @@ struct descent_call {
            c.bias.data == nullptr;
   }
 
-  // Whether products of both kinds run on tiles.
+  // Returns whether products of both kinds run on tiles.
   bool runs_on_tiles(int32_t pairs) const {
     return !goes_to_blas(path, isa, operation::transposed, pairs, w.out_size, w.in_size) &&
            !goes_to_blas(path, isa, operation::outer, pairs, w.in_size, w.out_size);
@@ -38,8 +38,8 @@ struct descent_call {
     return static_cast<float*>(w.data) + in_block * w.in_stride + out_block * w.out_stride;
   }
 
-  // The block that a caller who takes one after the other takes next, which was not checked; after
-  // the last one, that one again.
+  // The block that a caller who runs one block at a time runs next, unchecked; after the last
+  // block, that one again.
   const float* next_place(const outer_schedule& outer) const {
     const int32_t b = step.begin + 1 < outer.blocks &&
                               all_below({outer.x_block + step.begin + 1, 1}, w.in_blocks) &&
@@ -49,8 +49,8 @@ struct descent_call {
     return place(outer.x_block[b], outer.y_block[b]);
   }
 
-  // Does both in one pass if that gains and has the same bits. If not, nothing was written, and
-  // operands may be wrong.
+  // Runs both in one pass if that is faster and gives the same bits. Otherwise nothing is written,
+  // and operands may be invalid.
   bool run_at_once() const {
     gemm_schedule plan = {};
     outer_schedule outer = {};

@@ -14,7 +14,7 @@
 namespace blocksparse {
 namespace {
 
-// Enough to spread the fetching of a block over.
+// Enough tiles to spread the prefetches of a block over.
 static_assert(kMostTiles == BLOCKSPARSE_CHUNK_ROWS / kTileRows, "the rows of a chunk at once");
 
 // The checked operands of a call.
@@ -24,7 +24,7 @@ struct gemm_call {
   blocksparse_part part;
   int32_t columns;
   blocksparse_rows a;
-  bool rounds_a;  // to bfloat16
+  bool rounds_a;  // whether a is rounded to bfloat16
   blocksparse_blocks w;
   blocksparse_sums c;
   float* scratch;
@@ -32,7 +32,7 @@ struct gemm_call {
 
   element_type w_type() const { return static_cast<element_type>(w.type); }
 
-  // The part of a block that lies in the columns asked for.
+  // The requested columns of a block.
   block_view block(int32_t read_block, int32_t write_block) const {
     const int64_t element = read_block * w.in_stride + write_block * w.out_stride +
                             part.column_begin * (w.transposed == 1 ? w.ld : 1);
@@ -80,7 +80,7 @@ void run_on_blas(const gemm_call& call, const gemm_chunk& chunk) {
   }
 }
 
-// Rows of a product, in the mean, of a chunk that has been checked.
+// Returns the mean number of rows of a product in a checked chunk.
 int32_t pairs_per_segment(const gemm_schedule& plan, const gemm_chunk& chunk) {
   if (chunk.segment_count == 0) {
     return 0;
@@ -89,34 +89,34 @@ int32_t pairs_per_segment(const gemm_schedule& plan, const gemm_chunk& chunk) {
   return (start[chunk.segment_count] - start[0]) / chunk.segment_count;
 }
 
-// Pairs that the kernel gets at once.
+// Pairs that the kernel takes at a time.
 constexpr int32_t kQueuedPairs = 128;
 
-// Elements of a block up to which products with few rows are made pair by pair. Those of a
-// transposed block are dot products: tiles of several rows share what they read.
+// The largest block, in elements, whose products with few rows are computed pair by pair. Products
+// with a transposed block are dot products: there, tiles of several rows share what they read.
 constexpr int64_t kPairedBlock = 4096;
 constexpr int64_t kPairedTransposedBlock = 1024;
 
-// Columns of a register tile that is as wide as a small block.
+// The columns of a register tile as wide as a small block.
 constexpr int32_t kWideTile = 64;
 
-// Twice the rows of a block, in the mean of a chunk, that are few. Wide tiles gain from a second
-// row if the block has more elements than this.
+// Twice the mean number of rows for each block of a chunk that counts as few. Wide tiles gain from
+// a second row if the block has more elements than kTwoRowsBlock.
 constexpr int64_t kTwoRowsBlock = 1024;
 constexpr int64_t kTwiceFewRows = 6;
 constexpr int64_t kTwiceFewRowsForWideTiles = 3;
 
-// Rows up to which products with a transposed block of any size are dot products.
+// The most rows whose products with a transposed block of any size are dot products.
 constexpr int32_t kLeastDotRows = 2;
 
-// Whether the blocks of a chunk have few rows, and each has one.
+// Returns whether the blocks of a chunk have few rows, and each at least one.
 bool has_few_rows(const gemm_schedule& plan, const gemm_chunk& chunk, int64_t twice_few_rows) {
   const indices starts = {plan.pair_start + chunk.segment_begin, chunk.segment_count + 1};
   return starts[chunk.segment_count] - starts[0] <= twice_few_rows * chunk.segment_count / 2 &&
          rises(starts);
 }
 
-// Products of small blocks of floats with few rows, of many chunks, in their order.
+// A queue of products of small float blocks with few rows, from many chunks, in their order.
 class pair_queue {
  public:
   explicit pair_queue(const gemm_call& call) : call_(call) {}
@@ -142,7 +142,7 @@ class pair_queue {
     }
   }
 
-  // Runs the rest of all chunks.
+  // Runs the remaining pairs of all chunks.
   void finish() {
     if (count_ > 0) {
       std::fill_n(pairs_ + count_, kPairsAhead, pairs_[count_ - 1]);
@@ -151,8 +151,9 @@ class pair_queue {
   }
 
  private:
-  // Pairs [begin, end), of which the first is of that segment or the one after it. Returns that of
-  // the last. A loop over the pairs of each segment would end at a place that cannot be foreseen.
+  // Appends the pairs [begin, end), the first of which belongs to `segment` or the one after it.
+  // Returns the segment of the last. A loop over the pairs of each segment would end in a branch
+  // that no processor predicts.
   int32_t append(const gemm_chunk& chunk, int32_t segment, int32_t begin, int32_t end) {
     const gemm_schedule plan = call_.plan;
     const float* const a = call_.a.data;
@@ -182,8 +183,8 @@ class pair_queue {
   row_and_block pairs_[kQueuedPairs + 2 * kPairsAhead];
 };
 
-// Whether the first segment writes each row of the chunk once. Then its product begins with the
-// bias or with 0, and the rows need not be written before.
+// Returns whether the first segment writes each row of the chunk once. Its product then starts with
+// the bias or 0, and the rows need no initialization.
 bool covers_rows_once(const gemm_schedule& plan, const gemm_chunk& chunk) {
   if (chunk.segment_count == 0) {
     return false;
@@ -196,18 +197,20 @@ bool covers_rows_once(const gemm_schedule& plan, const gemm_chunk& chunk) {
   return covers;
 }
 
-// Pairs of a block that are taken at once: as many as find room in the tiles.
+// Pairs of a block that are taken at a time: as many as fit in the tiles.
 constexpr int32_t kPairsAtOnce = kMostTiles * kTileRows;
 
-// Tiles of nearly equal height: one of a single row has too few sums to keep the multipliers busy.
+// Makes tiles of nearly equal height: a tile of one row has too few sums to keep the multipliers
+// busy.
 int32_t tile_height(int32_t rows) {
   return rows <= kTileRows ? rows : (rows - 1) / ((rows - 1) / kTileRows + 1) + 1;
 }
 
 // Makes tiles of the pairs [begin, end) that write their row for the first time, or after `turn`
-// others. Returns whether some come later. Repeats follow each other. Tiles that are multiplied
-// together, piece of W by piece, write different rows, so that a row's sum adds one product after
-// the other, whatever the pieces are: the same bits for all types of W.
+// others. Returns whether some pairs remain for later turns. Repeats follow each other. Tiles that
+// are multiplied together, one piece of W after the other, write different rows, so that a row's
+// sum adds one product after the other, whatever the pieces are: the bits are equal for all types
+// of W.
 bool make_tiles(const gemm_call& call, const gemm_segment& segment, int32_t begin, int32_t end,
                 int32_t turn, row_tile* tiles, int32_t* tile_count) {
   const int32_t* const written = segment.write.position;
@@ -238,7 +241,7 @@ bool make_tiles(const gemm_call& call, const gemm_segment& segment, int32_t begi
   return later;
 }
 
-// At most `most` pairs of a block at once.
+// Takes at most `most` pairs of a block at a time.
 void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view next_chunk,
                   int32_t most) {
   const bool fused =
@@ -277,16 +280,16 @@ void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view nex
       for (int32_t turn = 0; later; ++turn) {
         later = make_tiles(call, segment, i, end, turn, tiles, &work.tile_count);
         multiply(work);
-        work.next = {nullptr, 0, nullptr};  // is fetched
+        work.next = {nullptr, 0, nullptr};  // is prefetched
       }
     }
   }
 }
 
-// The first block of chunk c, of which nothing has been checked yet but where its segments begin:
-// the chunk before ends there. No block if there is none. It is fetched though this call may end
-// before: a caller that runs chunks one by one runs that one next. (Without elements w may be null,
-// to which no offset may be added.)
+// The first block of chunk c, unchecked except for where its segments begin: the chunk before ends
+// there. No block if there is no such chunk. It is prefetched even if this call ends before it: a
+// caller that runs chunks one by one runs that one next. (Without elements w may be null, and
+// nothing may be added to that.)
 block_view first_block(const gemm_call& call, int32_t c) {
   if (c >= call.plan.chunks || call.w.in_size == 0) {
     return {nullptr, 0, nullptr};
@@ -347,7 +350,7 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path) {
     } else if (call.w_type() == element_type::float32) {
       queue.add(chunk);
     } else {
-      // So few that a transposed block is not made a panel of: the bits of floats.
+      // So few pairs that no panel of a transposed block is made: this gives the bits of floats.
       run_on_tiles(call, chunk, first_block(call, i + 1),
                    call.w.transposed == 1 ? kLeastDotRows : kPairsAtOnce);
     }

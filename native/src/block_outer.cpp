@@ -14,15 +14,15 @@
 namespace blocksparse {
 namespace {
 
-// Pairs that a tile walks through at a time: with that many, the part of y that a tile uses lies in
-// the first-level cache. More pairs are added to the block in several rounds.
+// Pairs that a tile processes at a time: with that many, the tile's part of y lies in the
+// first-level cache. More pairs are added to the block in several rounds.
 constexpr int32_t kMostPairs = 128;
 
-// More than the caches of a core hold, and those that it shares with others: 32 MB.
+// More than the caches of a core hold, private and shared: 32 MB.
 constexpr int64_t kCachedFloats = int64_t{8} << 20;
 
-// A part of a block, m x n, that is written, and the rows it is made of: x and y swapped if the
-// block is stored transposed, so that o is always stored by rows of x.
+// The part of a block that is written, m x n, and its rows: x and y are swapped if the block is
+// stored transposed, so that o is always stored by rows of x.
 struct outer_part {
   int32_t m, n;
   float alpha;
@@ -33,8 +33,8 @@ struct outer_part {
   const float* y;
   int64_t ldy;
   bool accumulate;
-  bool beyond_caches;    // all that the schedule writes together
-  bool holds_few_pairs;  // whether a block is small enough to take a few pairs all at once
+  bool beyond_caches;    // whether all blocks that the schedule writes exceed the caches together
+  bool holds_few_pairs;  // whether the block is small enough to take a few pairs all at once
   float* o;
   int64_t ldo;
   const float* next_o;  // the same part of the block that is written next, or NULL
@@ -76,9 +76,10 @@ void run_on_blas(const outer_part& p, float* scratch, int64_t scratch_length) {
   product.multiply(p.x_rows, p.y_rows);
 }
 
-constexpr int32_t kLineFloats = 16;  // of a cache line
+constexpr int32_t kLineFloats = 16;  // the floats of a cache line
 
-// Whether a part is written once, as whole and aligned cache lines, and not read again soon.
+// Returns whether a part is written once, as whole and aligned cache lines, and not read again
+// soon.
 bool may_stream(const outer_part& p) {
   return p.beyond_caches && !p.accumulate && p.x_rows.count <= kMostPairs &&
          p.n % kLineFloats == 0 && p.ldo % kLineFloats == 0 &&
@@ -111,12 +112,12 @@ void run_on_tiles(const outer_part& p, const kernel_table& kernels) {
   }
 }
 
-// The same as kFewPairsBlock for narrow tiles in memory: they write less than a cache line of each
-// row, which costs more there than in the caches.
+// kFewPairsBlock for narrow tiles in memory: they write less than a cache line of each row, which
+// costs more there than in the caches.
 constexpr int64_t kFewPairsNarrowBlock = 1024;
 
-// A block that is added to was read for the gradient of h, and may be larger: it and the next one,
-// which is fetched, are in the second-level cache.
+// The limit for a block that is added to, which may be larger: it was read for the gradient of h,
+// and it and the next one, which is prefetched, are in the second-level cache.
 constexpr int64_t kFewPairsAddedBlock = 128 << 10;
 
 bool has_few_pairs(const outer_part& p) { return p.x_rows.count <= kFewPairs && p.holds_few_pairs; }
@@ -126,7 +127,7 @@ bool takes_all_at_once(const outer_part& p, const kernel_table& kernels) {
                               kernels.tile_columns >= kLineFloats || !p.beyond_caches);
 }
 
-// The common part of all blocks of a call.
+// Returns the common part of all blocks of a call.
 outer_pairs_work few_pairs_of(const outer_part& p) {
   outer_pairs_work work = {};
   work.x = p.x;
@@ -151,7 +152,7 @@ void run_few_pairs(const outer_part& p, const kernel_table& kernels, outer_pairs
   kernels.outer_pairs(*work);
 }
 
-// For numbers so large that sums would overflow. Such are rare: it need not be fast.
+// For numbers so large that sums would overflow. This is rare and need not be fast.
 void run_in_double(const outer_part& p) {
   for (int32_t r = 0; r < p.m; ++r) {
     for (int32_t q = 0; q < p.n; ++q) {
@@ -196,15 +197,15 @@ struct outer_call {
     return plan.check(part.begin, part.end, o.in_blocks, o.out_blocks, x.count, y.count);
   }
 
-  // The part of a block that is asked for.
+  // Returns the requested part of a block.
   float* place(int32_t b) const {
     return static_cast<float*>(o.data) + plan.x_block[b] * o.in_stride +
            plan.y_block[b] * o.out_stride + part.column_begin * (o.transposed == 1 ? 1 : o.ld);
   }
 
-  // The part of block b after the last one of a call, or NULL if there is none. It is fetched: a
-  // caller that runs blocks one by one runs that one next. It was not checked. Small blocks are run
-  // many at a time: another thread writes the next one.
+  // The part of block b after the last one of a call, or NULL if there is none. It is prefetched,
+  // unchecked: a caller that runs blocks one by one runs that one next. Small blocks run many at a
+  // time: another thread writes the next one.
   const float* place_after(int32_t b) const {
     const bool runs_alone = accumulate && int64_t{o.in_size} * o.out_size > kFewPairsBlock;
     return runs_alone && b < plan.blocks && all_below({plan.x_block + b, 1}, o.in_blocks) &&
@@ -219,7 +220,7 @@ struct outer_call {
     all.m = part.column_end - part.column_begin;
     all.n = o.out_size;
     all.alpha = alpha;
-    all.x = x.count > 0 ? x.data + part.column_begin : nullptr;  // of no rows it may be null
+    all.x = x.count > 0 ? x.data + part.column_begin : nullptr;  // without rows it may be null
     all.ldx = x.stride;
     all.y = y.data;
     all.ldy = y.stride;
@@ -239,11 +240,11 @@ struct outer_call {
       }
       return BLOCKSPARSE_OK;
     }
-    // (With a factor of 0, BLAS returns without a look at the rows: it would hide a NaN in them.)
+    // (With a factor of 0, BLAS returns without reading the rows, which would hide a NaN in them.)
     const bool on_blas = alpha != 0.0f && goes_to_blas(path, isa, operation::outer, block.x.count,
                                                        o.in_size, o.out_size);
-    // Tiles look at their sums themselves, which rounds otherwise: whether few pairs go there must
-    // not be seen, since it depends on how many blocks a call has.
+    // Tiles check their sums themselves, which rounds differently. The result must not depend on
+    // whether few pairs go there, since that depends on the number of blocks of a call.
     if ((on_blas || has_few_pairs(to)) &&
         sums_may_overflow(*kernels, to.alpha, {to.x_rows, to.x, to.ldx, to.m},
                           {to.y_rows, to.y, to.ldy, to.n})) {
@@ -315,7 +316,7 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const blocksparse
   if (status != BLOCKSPARSE_OK) {
     return status;
   }
-  // Blocks that share their memory stay in the caches, however many there are.
+  // Blocks that share their memory stay in the caches, whatever their number.
   const bool shared = o->in_stride == 0 && o->out_stride == 0;
   const int64_t columns = o->out_size > 0 ? o->out_size : 1;
   const bool beyond_caches = !shared && int64_t{plan.blocks} * o->in_size > kCachedFloats / columns;

@@ -11,12 +11,12 @@
 
 namespace blocksparse {
 
-// Elements of an operand beyond which the distance of two of them in bytes might not fit in a
+// The most elements of an operand for which the distance in bytes between any two of them fits in a
 // pointer difference.
 constexpr int64_t kMostElements = INT64_MAX / 8;
 
-// The distance between the first and the last of `count` things that lie `stride` apart; -1 if a
-// size is negative or the distance too large. No things, or one, lie 0 apart.
+// Returns the distance between the first and the last of `count` items that lie `stride` apart; -1
+// if a size is negative or the distance is too large. The distance of one item, or none, is 0.
 inline int64_t distance(int64_t count, int64_t stride) {
   if (count < 0 || stride < 0) {
     return -1;
@@ -27,7 +27,7 @@ inline int64_t distance(int64_t count, int64_t stride) {
   return count - 1 <= kMostElements / stride ? (count - 1) * stride : -1;
 }
 
-// `rows` rows of `size` elements, `stride` apart and not overlapping.
+// Checks `rows` rows of `size` elements, `stride` apart and not overlapping.
 inline blocksparse_status check_rows(const void* data, int64_t rows, int32_t size, int64_t stride) {
   if (size < 0 || stride < size || distance(rows, stride) < 0) {
     return BLOCKSPARSE_BAD_SIZE;
@@ -35,7 +35,7 @@ inline blocksparse_status check_rows(const void* data, int64_t rows, int32_t siz
   return data == nullptr && rows > 0 && size > 0 ? BLOCKSPARSE_NULL_POINTER : BLOCKSPARSE_OK;
 }
 
-// A grid of blocks, each of `rows` x `columns` elements, of which rows lie `ld` apart.
+// Checks a grid of blocks, each of `rows` x `columns` elements, whose rows lie `ld` apart.
 inline blocksparse_status check_blocks(const void* data, int32_t count1, int64_t stride1,
                                        int32_t count2, int64_t stride2, int32_t rows,
                                        int32_t columns, int64_t ld) {
@@ -54,7 +54,7 @@ inline blocksparse_status check_rows(const blocksparse_rows& rows, int32_t size)
   return check_rows(rows.data, rows.count, size, rows.stride);
 }
 
-// The elements of a grid, and its scales.
+// Checks the elements of a grid and its scales.
 inline blocksparse_status check_blocks(const blocksparse_blocks& w) {
   const bool swapped = w.transposed == 1;
   const int32_t rows = swapped ? w.out_size : w.in_size;
@@ -72,17 +72,17 @@ bool any_null(const Operands*... operands) {
   return ((operands == nullptr) || ...);
 }
 
-// [begin, end) within [0, size).
+// Returns whether [begin, end) is within [0, size).
 inline bool is_range(int32_t begin, int32_t end, int32_t size) {
   return 0 <= begin && begin <= end && end <= size;
 }
 
 inline bool is_flag(int32_t value) { return value == 0 || value == 1; }
 
-// A number of elements that lie together.
+// Returns whether that many elements can lie together.
 inline bool is_count(int64_t count) { return 0 <= count && count <= kMostElements; }
 
-// Whether elements may be of this type, with or without scales, at this address.
+// Returns whether elements of this type, with or without scales, can lie at this address.
 inline bool is_stored(int32_t type, const void* elements, const float* scales) {
   return type >= BLOCKSPARSE_FLOAT32 && type <= BLOCKSPARSE_INT8 &&
          (type == BLOCKSPARSE_INT8 || scales == nullptr) &&
@@ -90,7 +90,7 @@ inline bool is_stored(int32_t type, const void* elements, const float* scales) {
           reinterpret_cast<uintptr_t>(elements) % sizeof(float) == 0);
 }
 
-// Working memory for at least one row of either size.
+// Checks for scratch memory that holds at least one row of each size.
 inline blocksparse_status check_scratch(const float* scratch, int64_t length, int32_t size1,
                                         int32_t size2) {
   const int64_t least = int64_t{size1} + size2;
@@ -100,7 +100,7 @@ inline blocksparse_status check_scratch(const float* scratch, int64_t length, in
   return scratch == nullptr && least > 0 ? BLOCKSPARSE_NULL_POINTER : BLOCKSPARSE_OK;
 }
 
-// The first status that is not OK.
+// Returns the first status that is not OK.
 template <typename... Statuses>
 blocksparse_status first_error(Statuses... statuses) {
   blocksparse_status first = BLOCKSPARSE_OK;

@@ -9,8 +9,8 @@
 
 namespace blocksparse {
 
-// Some columns of the rows of a chunk before products are added: the bias of its block, which is
-// given from the first of them on, or 0 if that is NULL.
+// Sets some columns of the rows of a chunk before products are added: to the bias of its block,
+// whose first element belongs to the first of these columns, or to 0 if it is NULL.
 inline void initialise_rows(indices rows, const float* bias, int32_t begin, int32_t columns,
                             const blocksparse_rows& c) {
   const std::size_t bytes = static_cast<std::size_t>(columns) * sizeof(float);

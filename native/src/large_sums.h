@@ -19,7 +19,7 @@ struct chosen_rows {
   int32_t size;
 };
 
-// Whether a sum of outer products might be beyond all floats though alpha times that is not.
+// Returns whether a sum of outer products might overflow although alpha times it does not.
 inline bool sums_may_overflow(const kernel_table& kernels, float alpha, const chosen_rows& x,
                               const chosen_rows& y) {
   if (!(std::fabs(alpha) < 1.0f)) {

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Files as memory, and what happens when such a file shrinks.
-//
-// A page of a mapped file that is no longer there raises SIGBUS in whoever touches it, which would
-// end the process. Asking for the size first does not help: the file may shrink a moment later. So
-// the signal is taken here: a fault within one of our mappings gets zeroes in place of what is
-// gone, the mapping is marked as damaged, and the instruction goes on. Java asks for the mark, and
-// for the size of the file (a shorter last page raises nothing), after every operation. Every other
-// fault is passed on to the handler that was there before, that of the JVM. Windows needs none of
-// it: there, a file cannot shrink while it is mapped.
+// Memory-mapped files, and protection against files that shrink. Touching a page beyond the end of
+// its file raises SIGBUS, which would end the process. Checking the size first does not help: the
+// file may shrink a moment later. So a handler catches the signal: on a fault within one of our
+// mappings it maps zeroes in place of the lost pages, marks the mapping as damaged, and resumes the
+// instruction. Java checks the mark, and the size of the file (a shorter last page raises no
+// signal), after every operation. Every other fault is passed on to the previous handler, that of
+// the JVM. Windows needs no handler: there, a file cannot shrink while it is mapped.
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -46,7 +44,7 @@ bool fits(int64_t bytes) {
 
 #if defined(_WIN32)
 
-// For RAII's sake: a handle that is closed on every way out.
+// A handle that every way out of its scope closes.
 struct Handle {
   HANDLE value;
   explicit Handle(HANDLE handle) : value(handle) {}
@@ -60,7 +58,7 @@ struct Handle {
   bool is_open() const { return value != nullptr && value != INVALID_HANDLE_VALUE; }
 };
 
-constexpr int kLongestPath = 32768;  // of Windows itself, in UTF-16 units
+constexpr int kLongestPath = 32768;  // the limit of Windows itself, in UTF-16 units
 constexpr std::size_t kPrefixRoom = 8;
 
 struct FreeMemory {
@@ -68,7 +66,7 @@ struct FreeMemory {
 };
 using WidePath = std::unique_ptr<wchar_t[], FreeMemory>;
 
-// On the heap: two of them are 128 KB.
+// Allocated on the heap: two of them are 128 KB.
 WidePath room_for_path() {
   constexpr std::size_t kBytes = sizeof(wchar_t) * (kPrefixRoom + kLongestPath);
   return WidePath(static_cast<wchar_t*>(std::malloc(kBytes)));
@@ -79,8 +77,8 @@ HANDLE open_as_named(const wchar_t* name) {
                      OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr);
 }
 
-// From MAX_PATH on, Windows wants a prefix, with which it takes a name as it is: absolute, without
-// "/" and "..".
+// From MAX_PATH on, Windows wants a prefix, after which it takes a name literally: absolute,
+// without "/" and "..".
 HANDLE open_long(const wchar_t* given) {
   const WidePath full = room_for_path();
   if (full == nullptr) {
@@ -132,7 +130,7 @@ void* map_file(const char* path, int64_t bytes, bool copy_on_write) {
 
 #else
 
-// A mapping as the handler sees it. `begin` is set last and cleared first.
+// A mapping as the signal handler sees it. `begin` is set last and cleared first.
 struct Mapping {
   std::atomic<char*> begin;
   std::atomic<std::size_t> bytes;
@@ -140,14 +138,14 @@ struct Mapping {
   std::atomic<bool> damaged;
 };
 
-// Never freed and never moved, since a signal handler can neither wait for a lock nor follow memory
-// that may be freed. A full table is followed by another one.
+// A part of the list of mappings, never freed and never moved: a signal handler can neither wait
+// for a lock nor follow memory that may be freed. A full table is followed by another one.
 struct Table {
   Mapping mappings[1024];
   std::atomic<Table*> next;
 };
 Table first_table;
-// Marks an entry that is being filled: no address.
+// Marks an entry that is being filled; it is no address of a mapping.
 char reserved_mark;
 
 struct sigaction previous_action;
@@ -174,7 +172,7 @@ void pass_on(int signal_number, siginfo_t* info, void* context) {
   } else if (previous_action.sa_handler != SIG_DFL && previous_action.sa_handler != SIG_IGN) {
     previous_action.sa_handler(signal_number);
   } else {
-    // The instruction runs again when this returns, and then ends the process as it would have.
+    // The instruction runs again when this returns, and then ends the process by default.
     signal(signal_number, SIG_DFL);
   }
 }
@@ -188,7 +186,7 @@ void on_bus_error(int signal_number, siginfo_t* info, void* context) {
     const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
     const std::size_t from =
         static_cast<std::size_t>(static_cast<char*>(info->si_addr) - begin) / page * page;
-    // All that follows at once: what is gone is the end of the file.
+    // Replaces all pages up to the end: a file loses its end.
     mended = mmap(begin + from, mapping->bytes.load() - from, PROT_READ | PROT_WRITE,
                   MAP_PRIVATE | MAP_ANON | MAP_FIXED, -1, 0) != MAP_FAILED;
   }
@@ -198,8 +196,8 @@ void on_bus_error(int signal_number, siginfo_t* info, void* context) {
   }
 }
 
-// A JVM unloads this library together with the class loader that loaded it; the handler may be
-// called at any time after that. One more reference, which nobody gives back, keeps it in place.
+// A JVM unloads this library together with the class loader that loaded it, but the handler may be
+// called at any time later. One more reference, which is never released, keeps the library loaded.
 bool stay_loaded() {
   Dl_info self;
   return dladdr(reinterpret_cast<void*>(&on_bus_error), &self) != 0 &&
@@ -210,14 +208,15 @@ bool install_handler() {
   if (!stay_loaded() || sigaction(SIGBUS, nullptr, &previous_action) != 0) {
     return false;
   }
-  // Mask and stack of the earlier handler: it finds everything as if it had been called first.
+  // Sets the mask and the stack of the earlier handler, so that it runs as if it had been called
+  // first.
   struct sigaction action = previous_action;
   action.sa_sigaction = on_bus_error;
   action.sa_flags |= SA_SIGINFO;
   return sigaction(SIGBUS, &action, nullptr) == 0;
 }
 
-// The table that follows one; NULL if there is no memory for it.
+// Returns the table that follows one; NULL if there is no memory for it.
 Table* next_of(Table& table) {
   Table* next = table.next.load();
   if (next == nullptr) {
@@ -255,7 +254,7 @@ void* map_file(const char* path, int64_t bytes, bool copy_on_write) {
   struct stat status;
   if (file >= 0 && fstat(file, &status) == 0 && S_ISREG(status.st_mode) &&
       status.st_size == bytes) {
-    // Private in either case: pages that are not written are shared with all who map the file.
+    // Private in either case: unwritten pages are shared with all processes that map the file.
     memory = mmap(nullptr, size, copy_on_write ? PROT_READ | PROT_WRITE : PROT_READ,
                   copy_on_write ? MAP_PRIVATE | MAP_NORESERVE : MAP_PRIVATE, file, 0);
   }

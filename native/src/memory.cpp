@@ -16,7 +16,7 @@
 namespace {
 
 constexpr std::size_t kAlignment = 64;                 // a cache line, and the widest register
-constexpr std::size_t kHugeAlignment = 2u << 20;       // a huge page
+constexpr std::size_t kHugeAlignment = 2u << 20;       // the size of a huge page
 constexpr std::size_t kHugeFrom = 2 * kHugeAlignment;  // below this, half of it could be padding
 
 constexpr std::size_t alignment_for(std::size_t bytes) {
@@ -25,14 +25,14 @@ constexpr std::size_t alignment_for(std::size_t bytes) {
 
 #if defined(__linux__)
 
-// Pages come zeroed from the kernel and are given physical memory only when they are touched, so
-// that a large tensor is not written twice, and each part lies on the node that uses it first.
+// The kernel zeroes pages, and provides physical memory only when they are touched, so that a large
+// tensor is not written twice, and each part lies on the node that uses it first.
 constexpr std::size_t mapped_bytes(std::size_t bytes) {
   return (bytes + kHugeAlignment - 1) / kHugeAlignment * kHugeAlignment;
 }
 
 void* map_huge(std::size_t bytes) {
-  // One huge page too many, to cut an aligned piece out of; the rest goes back at once.
+  // Reserves one huge page too many, to cut an aligned piece out of it; the rest is freed at once.
   const std::size_t wanted = mapped_bytes(bytes);
   const std::size_t reserved = wanted + kHugeAlignment;
   void* const base =
@@ -50,7 +50,7 @@ void* map_huge(std::size_t bytes) {
   if (const std::size_t tail = reserved - head - wanted; tail != 0) {
     munmap(memory + wanted, tail);
   }
-  // Only advice: where the kernel has no huge pages it fails, and nothing is lost.
+  // This is only advice: a kernel without huge pages rejects it, without harm.
   madvise(memory, wanted, MADV_HUGEPAGE);
   return memory;
 }
@@ -72,7 +72,7 @@ void* aligned_zeroed(std::size_t bytes) {
 }  // namespace
 
 void* blocksparse_allocate(int64_t bytes) {
-  // The margin keeps the roundings above from overflowing, where size_t is as wide as bytes.
+  // The margin keeps the rounding above from overflowing where size_t is as wide as bytes.
   constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max() / 2 - 2 * kHugeAlignment;
   if (bytes <= 0 || static_cast<std::uint64_t>(bytes) > kMost) {
     return nullptr;

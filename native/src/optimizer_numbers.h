@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// The common part of optimizer steps: checks, and numbers that are computed once and not
-// for each element.
+// The common part of optimizer steps: checks, and numbers that are computed once for all elements.
 #ifndef BLOCKSPARSE_SRC_OPTIMIZER_NUMBERS_H
 #define BLOCKSPARSE_SRC_OPTIMIZER_NUMBERS_H
 
@@ -15,7 +13,7 @@
 
 namespace blocksparse {
 
-// The Euclidean length; finite if the elements are.
+// Returns the Euclidean norm; finite if the elements are.
 inline float norm(const kernel_table& kernels, int64_t count, const float* x) {
   const double length = std::sqrt(kernels.sum_of_squares(count, x));
   constexpr double kMost = std::numeric_limits<float>::max();
@@ -24,7 +22,7 @@ inline float norm(const kernel_table& kernels, int64_t count, const float* x) {
 
 inline bool is_rule(int32_t rule) { return rule >= BLOCKSPARSE_SGD && rule <= BLOCKSPARSE_ADAM; }
 
-// The work of a step whose rule is one; not prepared yet.
+// Returns the work of a step by a valid rule, not prepared yet.
 inline step_work work_of(const blocksparse_optimizer& optimizer, float scale, const float* g,
                          const blocksparse_parameters& w) {
   return {static_cast<update_rule>(optimizer.rule),
@@ -41,21 +39,20 @@ inline step_work work_of(const blocksparse_optimizer& optimizer, float scale, co
           w.w};
 }
 
-// Whether a moment that the rule keeps is NULL.
+// Returns whether a moment that the rule needs is NULL.
 inline bool lacks_moment(const step_work& work) {
   return (work.rule != update_rule::sgd && work.moment1 == nullptr) ||
          (work.rule == update_rule::adam && work.moment2 == nullptr);
 }
 
-// The root of what a square loses at most where floats end. A smaller epsilon would be all that a
-// mean is divided by whose squares are lost, and the step a leap.
+// The root of the largest loss of a square by underflow. With a smaller epsilon, a mean whose
+// squares underflow would be divided by almost nothing.
 constexpr float kLeastEpsilon = 0x1p-75f;
 
-// The work with what its kernel expects: no divisor is 0, so that 0 / 0, of an element without a
-// gradient, is 0 even if an epsilon is tiny or has become 0; and Adam's corrections for its first
-// steps. With c = sqrt(1 - beta2^step) Adam's step is
-//   (rate * c / (1 - beta1^step)) * m / (sqrt(v) + epsilon * c):
-// both corrections leave the loop.
+// Returns the work in the form that its kernel expects. No divisor is 0, so that 0 / 0, for an
+// element without a gradient, is 0 even if epsilon is tiny or has become 0; and Adam's bias
+// corrections are included. With c = sqrt(1 - beta2^step) Adam's step is (rate * c / (1 -
+// beta1^step)) * m / (sqrt(v) + epsilon * c): both corrections leave the loop.
 inline step_work prepared(step_work work, int64_t step) {
   double epsilon = static_cast<double>(work.epsilon);
   if (work.rule == update_rule::adam) {

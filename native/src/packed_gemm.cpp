@@ -19,7 +19,7 @@ using packed::kOutputs;
 using packed::row_format;
 using packed::weight_type;
 
-// False if no panels hold weights of this type. Both enumerations have one order.
+// Returns false if no panels hold weights of this type. Both enumerations have one order.
 bool packed_type(int32_t type, weight_type* packed) {
   static_assert(
       BLOCKSPARSE_IQ4_XS - BLOCKSPARSE_BFLOAT16 == static_cast<int32_t>(weight_type::iq4_xs),
@@ -36,7 +36,7 @@ bool parse_row_format(int32_t format, row_format* parsed) {
   return format >= BLOCKSPARSE_ROWS_OF_GROUPS && format <= BLOCKSPARSE_ROWS_OF_BFLOAT16;
 }
 
-// Rounded rows of k numbers. There are fewer rows than indices.
+// Checks rounded rows of k numbers; their number fits an index.
 blocksparse_status check_rounded(const void* rounded, int64_t rows, int32_t k) {
   if (k < 0 || rows < 0 || rows > INT32_MAX) {
     return BLOCKSPARSE_BAD_SIZE;
@@ -58,7 +58,7 @@ struct weights_and_bias {
   int32_t rows_format;
   blocksparse_rows bias;
 
-  // Once checked.
+  // set by the checks
   weight_type type = weight_type::int8;
   row_format format = row_format::groups;
 
@@ -88,8 +88,8 @@ struct weights_and_bias {
     return bias.data == nullptr ? nullptr : bias.data + write_block * bias.stride;
   }
 
-  // Has a product multiply by the columns of a block from `begin` on, which is that of a panel: its
-  // outputs count from there.
+  // Makes a product multiply by the columns of a block from `begin` on, the first of a panel: its
+  // outputs are counted from there.
   void multiply_by(int32_t read_block, int32_t write_block, int32_t begin,
                    packed::panel_product* product) const {
     const int64_t block = int64_t{read_block} * w.out_blocks + write_block;
@@ -100,21 +100,21 @@ struct weights_and_bias {
   }
 };
 
-// Rows between two products: as many as share what is read of a block, in the first-level cache.
+// Rows between two products that share what is read of a block, in the first-level cache.
 constexpr int32_t kRowsBetween = 96;
 
-// Groups of columns at a time: more of fewer rows, which read panels that lie end to end.
+// Groups of columns at a time: more of them for fewer rows, to read panels that lie end to end.
 constexpr int64_t kMostGroupsBetween = 8;
 
-// Of rows of one chunk, the sums of some groups of columns, and of those that they are multiplied
+// The sums of some groups of columns, for rows of one chunk, and the sums that they are multiplied
 // by.
 struct sums_between {
   alignas(64) float first[kRowsBetween * kInputs];
-  // From the panel on that has the first of them.
+  // Starts at the panel that holds the first of them.
   alignas(64) float second[kRowsBetween * (kInputs + kOutputs)];
 };
 
-// The first product of rows, and what is made of its sums.
+// The first product of rows, and the use of its sums.
 struct product_between {
   const kernel_table& kernels;
   const packed::kernels& products;
@@ -122,12 +122,13 @@ struct product_between {
   const weights_and_bias& w;
   packed::rounded_rows x;
   activation_kind activation;
-  int32_t n;  // columns that come out of the activation
+  int32_t n;  // columns of the activation's result
   const float* gate;
   packed::rounded_rows to;
-  float* to_floats;  // instead, rows of n, where rows are rounded as a whole
+  float* to_floats;  // used instead, rows of n, where rows are rounded as a whole
 
-  // Columns [begin, end) of the sums of `rows` rows of a chunk; begin is that of a panel.
+  // Computes columns [begin, end) of the sums of `rows` rows of a chunk; begin is the first column
+  // of a panel.
   void add_up(const gemm_chunk& chunk, int32_t first_row, int32_t rows, int32_t begin, int32_t end,
               float* sums, int64_t ld) const {
     const float* const bias = w.bias_of(chunk.write_block);
@@ -167,7 +168,7 @@ struct product_between {
     }
   }
 
-  // Columns [begin, end) of these rows, the first of them that of a group.
+  // Computes columns [begin, end) of these rows; begin is the first column of a group.
   void run(const gemm_chunk& chunk, int32_t first_row, int32_t rows, int32_t begin, int32_t end,
            sums_between* sums) const {
     const int32_t groups = packed::groups_of(end - begin);
@@ -265,7 +266,7 @@ int32_t blocksparse_packed_gemm_f32(int32_t isa, const blocksparse_part* part, i
   packed::panel_product product = {};
   product.output_begin = column_begin;
   product.output_end = column_end;
-  void* const read = const_cast<void*>(rounded);  // only read
+  void* const read = const_cast<void*>(rounded);  // read-only
   product.x = rounded_rows_at(read, operands.format, a_rows, k);
   product.c = to.data;
   product.ldc = to.stride;
@@ -328,7 +329,7 @@ int32_t blocksparse_packed_activation_f32(int32_t isa, const blocksparse_part* p
     return status;
   }
 
-  void* const read = const_cast<void*>(rounded);  // only read
+  void* const read = const_cast<void*>(rounded);  // read-only
   const bool whole = packed::is_whole(operands.format);
   const product_between product = {
       *kernels,

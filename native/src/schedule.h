@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//
 // Views of the packed schedules of blocksparse.h. They come from outside and are never trusted:
-// parse() checks in constant time that the arrays fill the memory given, and what chunks follow is
-// checked by check() or rows_of() before they are run. No other code looks at a schedule before
-// that.
+// parse() checks in constant time that the arrays fill the given memory, and check() or rows_of()
+// checks the contents of chunks before they are run. No other code reads a schedule before that.
 #ifndef BLOCKSPARSE_SRC_SCHEDULE_H
 #define BLOCKSPARSE_SRC_SCHEDULE_H
 
@@ -22,8 +20,8 @@ struct indices {
   int32_t operator[](int32_t i) const { return data[i]; }
 };
 
-// True if every index is in [0, limit). Written without a branch per index, for the compiler to
-// vectorize: negative indices are large as unsigned numbers.
+// Returns whether every index is in [0, limit). There is no branch per index, so that the compiler
+// can vectorize: negative indices are large as unsigned numbers.
 inline bool all_below(indices list, int64_t limit) {
   const uint32_t bound = limit > INT32_MAX ? 0x80000000u : static_cast<uint32_t>(limit);
   uint32_t bad = 0;
@@ -33,7 +31,7 @@ inline bool all_below(indices list, int64_t limit) {
   return bad == 0;
 }
 
-// How often an index is smaller than the one before it.
+// Returns how often an index is smaller than the one before it.
 inline uint32_t descents(indices list) {
   uint32_t count = 0;
   for (int32_t i = 1; i < list.count; ++i) {
@@ -44,7 +42,7 @@ inline uint32_t descents(indices list) {
 
 inline bool ascends(indices list) { return descents(list) == 0; }
 
-// Whether every index is larger than the one before it.
+// Returns whether every index is larger than the one before it.
 inline bool rises(indices list) {
   uint32_t rests = 0;
   for (int32_t i = 1; i < list.count; ++i) {
@@ -53,8 +51,8 @@ inline bool rises(indices list) {
   return rests == 0;
 }
 
-// True if each part of the list ascends. Parts lie one after the other; `starts` holds where each
-// begins, counted from where the first does, and where the last ends: ascending.
+// Returns whether each part of the list ascends. Parts lie one after the other; `starts` holds the
+// begin of each, counted from that of the first, and the end of the last, in ascending order.
 inline bool ascends_within(indices list, indices starts) {
   uint32_t between = 0;
   for (int32_t s = 1; s + 1 < starts.count; ++s) {
@@ -75,7 +73,7 @@ struct written_rows {
   int32_t operator[](int32_t i) const { return rows[position[i]]; }
 };
 
-// The common distance of the indices if it is positive; 1 for a single index; 0 otherwise.
+// Returns the common distance of the indices if it is positive; 1 for a single index; 0 otherwise.
 template <typename List>
 int64_t constant_stride(const List& list) {
   if (list.count < 2) {
@@ -90,12 +88,12 @@ int64_t constant_stride(const List& list) {
   return stride > 0 ? stride : 0;
 }
 
-// The parts of a packed array, one after the other.
+// A reader of the parts of a packed array, one after the other.
 class array_reader {
  public:
   array_reader(const int32_t* data, int64_t length) : next_(data), left_(length) {}
 
-  // `count` indices, or NULL when fewer are left.
+  // Takes `count` indices, or returns NULL when fewer are left.
   const int32_t* take(int64_t count) {
     if (count > left_) {
       left_ = -1;
@@ -107,8 +105,8 @@ class array_reader {
     return taken;
   }
 
-  // Boundaries of `parts` parts of `total` things: ascending from 0 to total. Only the two ends are
-  // looked at here.
+  // Takes the boundaries of `parts` parts of `total` items: ascending from 0 to total. Only the two
+  // ends are checked here.
   const int32_t* take_boundaries(int64_t parts, int32_t total) {
     const int32_t* const taken = take(parts + 1);
     if (taken != nullptr && (taken[0] != 0 || taken[parts] != total)) {
@@ -124,17 +122,17 @@ class array_reader {
   int64_t left_;
 };
 
-// Whether boundaries from anywhere in such an array on are those of parts of `total` things.
+// Returns whether boundaries from anywhere in such an array on are those of parts of `total` items.
 inline bool are_boundaries(indices starts, int32_t total) {
   return starts[0] >= 0 && starts[starts.count - 1] <= total && ascends(starts);
 }
 
-// All parts together, which lie one after the other.
+// Returns all parts together; they lie one after the other.
 inline indices parts(indices starts, const int32_t* things) {
   return {things + starts[0], starts[starts.count - 1] - starts[0]};
 }
 
-// Part i of `total` things; false if the boundaries are no range of them.
+// Returns part i of `total` items; false if the boundaries are no range of them.
 inline bool part_of(const int32_t* boundaries, int32_t i, int32_t total, int32_t* begin,
                     int32_t* count) {
   *begin = boundaries[i];
@@ -190,7 +188,7 @@ struct gemm_schedule {
     return reader.used_up() ? BLOCKSPARSE_OK : BLOCKSPARSE_BAD_SCHEDULE;
   }
 
-  // Chunk c with its rows, checked; its segments are not.
+  // Returns chunk c with its rows, checked; its segments are not.
   blocksparse_status rows_of(int32_t c, int64_t write_blocks, int64_t write_rows,
                              gemm_chunk* chunk) const {
     int32_t begin;
@@ -205,8 +203,8 @@ struct gemm_schedule {
     return inside ? BLOCKSPARSE_OK : BLOCKSPARSE_BAD_INDEX;
   }
 
-  // Chunks [begin, end) and all that they name. All at once: where there are few pairs to a
-  // segment, or few segments to a chunk, a check of each would take as long as its products.
+  // Checks chunks [begin, end) and all that they name, in one pass: with few pairs to a segment, or
+  // few segments to a chunk, separate checks would take as long as the products.
   blocksparse_status check(int32_t begin, int32_t end, int32_t read_blocks, int32_t write_blocks,
                            int64_t read_rows, int64_t write_rows) const {
     if (!is_range(begin, end, chunks)) {
@@ -239,7 +237,7 @@ struct gemm_schedule {
     return inside ? BLOCKSPARSE_OK : BLOCKSPARSE_BAD_INDEX;
   }
 
-  // Chunk c, which has been checked.
+  // Returns chunk c, which has been checked.
   gemm_chunk chunk(int32_t c) const {
     return {write_block[c],
             {row + row_start[c], row_start[c + 1] - row_start[c]},
@@ -247,7 +245,7 @@ struct gemm_schedule {
             segment_start[c + 1] - segment_start[c]};
   }
 
-  // Segment s of a chunk that has been checked.
+  // Returns segment s of a chunk that has been checked.
   gemm_segment segment(const gemm_chunk& chunk, int32_t s) const {
     const int32_t place = chunk.segment_begin + s;
     const int32_t begin = pair_start[place];
@@ -288,7 +286,7 @@ struct outer_schedule {
     return reader.used_up() ? BLOCKSPARSE_OK : BLOCKSPARSE_BAD_SCHEDULE;
   }
 
-  // Blocks [begin, end) and all that their pairs name.
+  // Checks blocks [begin, end) and all that their pairs name.
   blocksparse_status check(int32_t begin, int32_t end, int32_t x_blocks, int32_t y_blocks,
                            int64_t x_rows, int64_t y_rows) const {
     if (!is_range(begin, end, blocks)) {
@@ -305,7 +303,7 @@ struct outer_schedule {
     return inside ? BLOCKSPARSE_OK : BLOCKSPARSE_BAD_INDEX;
   }
 
-  // Block b, which has been checked.
+  // Returns block b, which has been checked.
   outer_block block(int32_t b) const {
     const int32_t begin = pair_start[b];
     const int32_t count = pair_start[b + 1] - begin;

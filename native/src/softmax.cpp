@@ -9,8 +9,8 @@
 namespace blocksparse {
 namespace {
 
-// The rows that both functions below work on: those of a part's chunks, each a `valid` part of n
-// elements.
+// The rows that both functions below work on: those of a part's chunks; the first `valid` of their
+// n elements count.
 struct row_operands {
   blocksparse_part part;
   const int32_t* valid;
@@ -25,14 +25,14 @@ struct row_operands {
 
   int32_t valid_of(int32_t block) const { return valid == nullptr ? n() : valid[block]; }
 
-  // Of no elements, c may be null, to which no offset may be added.
+  // Without elements, c may be null, and nothing may be added to that.
   softmax_row row(int32_t r, int32_t v) const {
     return {n() == 0 ? c.data : c.data + r * c.stride, n(), v};
   }
 };
 
 // Checks chunk after chunk and calls row_function(r, v) for its rows, if chunk_check(chunk, v)
-// agrees.
+// accepts it.
 template <typename ChunkCheck, typename RowFunction>
 blocksparse_status for_each_row(const row_operands& operands, const ChunkCheck& chunk_check,
                                 const RowFunction& row_function) {
@@ -68,10 +68,10 @@ blocksparse_status for_each_row(const row_operands& operands, const ChunkCheck& 
 
 bool is_link(int32_t link) { return link == BLOCKSPARSE_SOFTMAX || link == BLOCKSPARSE_LOGISTIC; }
 
-// The one target of each row.
+// Computes the losses of rows with one target each.
 blocksparse_status softmax_losses(const kernel_table& kernels, const row_operands& operands,
                                   const blocksparse_targets& targets, float* loss) {
-  if (!(targets.smoothing >= 0.0f && targets.smoothing <= 1.0f)) {  // refuses NaN, too
+  if (!(targets.smoothing >= 0.0f && targets.smoothing <= 1.0f)) {  // rejects NaN, too
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
   if (targets.index == nullptr && operands.c.count > 0) {
@@ -94,7 +94,7 @@ blocksparse_status softmax_losses(const kernel_table& kernels, const row_operand
   return for_each_row(operands, check_targets, run);
 }
 
-// Whether the list of a row ascends within [0, v).
+// Checks that the list of a row ascends within [0, v).
 blocksparse_status check_positives(const blocksparse_targets& targets, int32_t row, int32_t v) {
   const int32_t begin = targets.start[row], end = targets.start[row + 1];
   if (!is_range(begin, end, targets.count)) {
@@ -109,7 +109,7 @@ blocksparse_status check_positives(const blocksparse_targets& targets, int32_t r
   return BLOCKSPARSE_OK;
 }
 
-// For each row a list of the elements that are 1.
+// Computes the losses of rows with a list of the elements whose target is 1.
 blocksparse_status logistic_losses(const kernel_table& kernels, const row_operands& operands,
                                    const blocksparse_targets& targets, float* loss) {
   if (targets.smoothing != 0.0f || targets.prior != nullptr) {

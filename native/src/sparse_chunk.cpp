@@ -30,7 +30,7 @@ float widen_float16(const char* at) {
   const uint32_t sign = (half & 0x8000u) << 16;
   uint32_t bits = 0x7f800000u | (magnitude & 0x3ffu) << 13;
   if (magnitude < 0x7c00u) {
-    // With the exponent of a float that is 2^112 times as small, then exactly scaled.
+    // Combines the bits with the exponent of a float 2^-112 times as large, then scales exactly.
     const uint32_t small = magnitude << 13;
     float value;
     std::memcpy(&value, &small, sizeof value);
@@ -43,8 +43,8 @@ float widen_float16(const char* at) {
   return value;
 }
 
-// The first of [first, last) that is not less than a value, ascending. Without branches that depend
-// on the data, which no processor could predict.
+// Returns the first of `length` ascending elements from `first` on that is not less than a value.
+// No branch depends on the data, since none could be predicted.
 const int32_t* lower_bound(const int32_t* first, int32_t length, int32_t value) {
   while (length > 0) {
     const int32_t half = length / 2;
@@ -65,7 +65,7 @@ blocksparse_status add_row(const blocksparse_sparse_weights& weights, int64_t ro
     return BLOCKSPARSE_BAD_SCHEDULE;
   }
   for (int32_t e = first; e < last; ++e) {
-    // Exact, and so the same whether or not it is fused with the addition.
+    // The product is exact, so fusing it with the addition changes nothing.
     sums[columns[e]] += value * static_cast<double>(widen(w + int64_t{e} * bytes));
   }
   return BLOCKSPARSE_OK;
@@ -93,14 +93,14 @@ blocksparse_status add_bag(const blocksparse_sparse_weights& weights, const int3
 }
 
 bool are_below(const int32_t* indices, int32_t count, int32_t bound) {
-  bool inside = true;  // without a branch for each entry
+  bool inside = true;  // without a branch per entry
   for (int32_t e = 0; e < count; ++e) {
     inside &= indices[e] >= 0 && indices[e] < bound;
   }
   return inside;
 }
 
-constexpr int32_t kMostColumns = 256;  // as many as a byte can name
+constexpr int32_t kMostColumns = 256;  // as many as a byte can index
 
 }  // namespace
 }  // namespace blocksparse
@@ -134,7 +134,7 @@ int32_t blocksparse_sparse_chunk_f32(const blocksparse_bags* bags, int32_t bag,
       (n > 0 && (bias == nullptr || c == nullptr))) {
     return BLOCKSPARSE_NULL_POINTER;
   }
-  // Of no entries, lists may be null, to which no offset may be added.
+  // Without entries, lists may be null, and nothing may be added to them.
   const int32_t* const indices = count == 0 ? nullptr : bags->indices + first;
   const float* const values =
       count == 0 || bags->values == nullptr ? nullptr : bags->values + first;

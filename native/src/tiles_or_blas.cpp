@@ -12,8 +12,8 @@
 namespace blocksparse {
 namespace {
 
-// AVX2's tiles are narrow: of a large block, a sum of many outer products reads its rows again for
-// each few columns.
+// AVX2 tiles are narrow: for a large block, a sum of many outer products reads its rows again for
+// every few columns.
 constexpr int32_t kLargeSide = 512;
 constexpr int64_t kLargeBlock = int64_t{kLargeSide} * kLargeSide;
 constexpr int32_t kManyPairs = 32;
@@ -26,9 +26,9 @@ constexpr int32_t kSmallestSide = 32;
 constexpr int64_t kSmallestBlock = int64_t{kSmallestSide} * kSmallestSide;
 constexpr int32_t kSomePairs = 16;
 
-// Portable tiles run where AVX2 is missing. OpenBLAS has kernels for AVX there, which are 1.2 to
-// 2.7 times as fast from these rows on, and for SSE, which take 0.6 to 1.3 times as long as the
-// tiles. For fewer rows or smaller blocks there is less to win than to lose.
+// Portable tiles run where AVX2 is missing. There, OpenBLAS's kernels for AVX are 1.2 to 2.7 times
+// as fast from these rows on, and those for SSE take 0.6 to 1.3 times as long as the tiles. For
+// fewer rows or smaller blocks, the possible loss exceeds the gain.
 constexpr int32_t kManyRows = 64;
 
 bool auto_goes_to_blas(int32_t isa, operation what, int32_t rows, int64_t block) {
@@ -56,7 +56,7 @@ words say(const char* format, Numbers... numbers) {
   return text;
 }
 
-// The rule of auto_goes_to_blas(), in words.
+// Returns the rule of auto_goes_to_blas(), in words.
 const char* auto_words(int32_t isa) {
   switch (isa) {
     case BLOCKSPARSE_PORTABLE: {
@@ -108,7 +108,7 @@ bool goes_to_blas(int32_t path, int32_t isa, operation what, int32_t rows, int32
           auto_goes_to_blas(isa, what, rows, int64_t{size1} * size2));
 }
 
-// If it goes there at all, then with many rows.
+// If a product of these sizes goes to BLAS at all, then with many rows.
 bool may_go_to_blas(int32_t path, int32_t isa, operation what, int32_t size1, int32_t size2) {
   return goes_to_blas(path, isa, what, INT32_MAX, size1, size2);
 }
@@ -118,7 +118,7 @@ bool may_go_to_blas(int32_t path, int32_t isa, operation what, int32_t size1, in
 int32_t blocksparse_may_use_blas(int32_t isa, int32_t path) {
   using namespace blocksparse;
   for (const operation what : {operation::forward, operation::transposed, operation::outer}) {
-    // Of blocks of these sizes, one goes there if any does.
+    // These two sizes suffice: if any size goes to BLAS, one of them does.
     for (const int32_t size : {kMiddleSide, INT32_MAX}) {
       if (may_go_to_blas(path, isa, what, size, size)) {
         return 1;

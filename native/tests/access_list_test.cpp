@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The promise of blocksparse_copy_access_list: the list of one file, or none, for another.
+// Checks blocksparse_copy_access_list: a file gets the list of another, or none.
 #include <cstdint>
 #include <cstdio>
 
@@ -31,7 +31,7 @@ constexpr char kName[] = "system.posix_acl_access";
 const char* const kOld = "access_list_test.old";
 const char* const kNew = "access_list_test.new";
 
-// As linux/posix_acl_xattr.h has it, in little-endian order.
+// An entry of linux/posix_acl_xattr.h, in little-endian order.
 struct Entry {
   std::uint16_t tag;
   std::uint16_t permissions;
@@ -66,7 +66,7 @@ bool has_list(const char* path, const List& expected) {
 
 bool has_none(const char* path) { return lgetxattr(path, kName, nullptr, 0) < 0; }
 
-// False where files have no lists.
+// Returns false where files have no lists.
 bool set_list(const char* path, const List& list) {
   return lsetxattr(path, kName, &list, sizeof(list), 0) == 0;
 }

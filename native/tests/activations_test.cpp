@@ -19,8 +19,9 @@ double inner_slope(double z) { return 1.5957691216057308 + 0.21406444881780074 *
 bool is_gated(int32_t activation) { return activation >= BLOCKSPARSE_SWIGLU; }
 double product_or_zero(double a, double b) { return a == 0.0 || b == 0.0 ? 0.0 : a * b; }
 
-// A function as the header defines it, its derivative, and how far off each may be: that many ulp,
-// or an absolute error, whichever is larger. For slopes that change sign, and for denormal results.
+// A function as the header defines it, its derivative, and the error bound of each: that many ulp
+// or an absolute error, whichever is larger. The absolute error is for slopes that change sign and
+// for denormal results.
 struct function_case {
   int32_t activation;
   const char* name;
@@ -66,7 +67,7 @@ void check_errors(const function_case& f) {
   static const std::vector<float> z = float_sweep();
   const int32_t n = static_cast<int32_t>(z.size());
   const std::vector<float> ones(z.size(), 1.0f);
-  // A second half of zeros, to which the clamped function adds 1.
+  // The second half is 0, to which the clamped function adds 1.
   const int32_t width = is_gated(f.activation) ? 2 * n : n;
   std::vector<float> halves = z;
   halves.resize(static_cast<std::size_t>(width));
@@ -98,8 +99,7 @@ void check_errors(const function_case& f) {
   }
 }
 
-// The functions at infinities and NaN, as the formulas in floats: 0 times infinity is
-// NaN.
+// Checks infinities and NaN against the formulas in floats: 0 times infinity is NaN.
 void check_special_values(int32_t isa) {
   const float nan = quiet_nan();
   struct special {
@@ -145,7 +145,7 @@ void check_special_values(int32_t isa) {
   }
 }
 
-// -0 is 0, whatever instruction set looks at it.
+// Checks that -0 gives 0 on every instruction set.
 void check_zeroes(int32_t isa) {
   context() = std::string("zeroes, isa ") + blocksparse_isa_name(isa);
   for (const int32_t n : {1, 3, 4, 16, 21}) {
@@ -159,7 +159,8 @@ void check_zeroes(int32_t isa) {
   }
 }
 
-// Where gpt-oss clamps, and the slopes there; n crosses the vectors of all instruction sets.
+// Checks the bounds at which gpt-oss clamps, and the slopes there; n crosses the vectors of all
+// instruction sets.
 void check_clamps(int32_t isa) {
   context() = std::string("clamps, isa ") + blocksparse_isa_name(isa);
   const float nan = quiet_nan();
@@ -171,7 +172,7 @@ void check_clamps(int32_t isa) {
                          {7.5f, 0, 8, 0},          {kInfinity, 0, 8, 0}, {nan, nan, nan, 1}};
   for (const int32_t n : {1, 3, 16, 21}) {
     for (const half& h : halves) {
-      // z is 20 in the first row, of which 7 is left, and h in the second one.
+      // z is 20 in the first row, clamped to 7, and h in the second one.
       matrix z(2, 2 * n, 3, 20.0f), a(2, n), ones(2, n, 3, 1.0f), grad_z(2, 2 * n);
       for (int32_t q = 0; q < n; ++q) {
         z.at(0, n + q) = h.x;
@@ -194,7 +195,7 @@ void check_clamps(int32_t isa) {
       };
       for (int32_t q = 0; q < n; ++q) {
         CHECK(near(top * h.second, a.at(0, q)));
-        CHECK(std::isnan(h.second) || grad_z.at(0, q) == 0.0f);  // z is beyond its limit
+        CHECK(std::isnan(h.second) || grad_z.at(0, q) == 0.0f);  // z exceeds its bound
         CHECK(near(top * h.second_slope, grad_z.at(0, n + q)));
         CHECK(std::fabs(h.x) < 7          ? true
               : std::isnan(h.first_slope) ? std::isnan(grad_z.at(1, q))
@@ -213,7 +214,7 @@ const function_case& function_of(int32_t activation) {
   return kFunctions[plain];
 }
 
-// The factor from an element of the second half.
+// Returns the factor from an element of the second half.
 double second_of(int32_t activation, float x) {
   const double value = static_cast<double>(x);
   return activation == BLOCKSPARSE_SWIGLU_CLAMPED ? std::clamp(value, -7.0, 7.0) + 1.0 : value;
@@ -223,7 +224,8 @@ bool close(double expected, float actual, double magnitude) {
   return std::fabs(static_cast<double>(actual) - expected) <= 16 * 0x1p-24 * magnitude + 0x1p-22;
 }
 
-// Whether alpha times what is written elsewhere was added; where nothing is (NaN), nothing was.
+// Returns whether alpha times `written` was added to `before`; if nothing was written (NaN),
+// whether nothing was added.
 bool is_sum(float before, float alpha, float written, float sum) {
   if (std::isnan(written)) {
     return sum == before;
@@ -232,7 +234,7 @@ bool is_sum(float before, float alpha, float written, float sum) {
   return close(static_cast<double>(before) + term, sum, std::fabs(term) + 1.0);
 }
 
-// Factors whose product is no float, where the gradient is one.
+// Checks factors whose product is no float although the gradient is one.
 void check_factors(int32_t isa, int32_t activation, int32_t n) {
   const bool gated = is_gated(activation);
   const int32_t width = gated ? 2 * n : n;
@@ -281,7 +283,8 @@ void check_factors(int32_t isa, int32_t activation, int32_t n) {
   }
 }
 
-// Rows of a schedule or a range, some columns, gates, halves; in place; nothing else is written.
+// Checks rows of a schedule or a range, some columns, gates, halves, also in place; nothing else is
+// written.
 void check_rows(int32_t isa, int32_t activation, int32_t n, bool with_schedule, bool with_gate) {
   context() = "rows of " + std::to_string(activation) + ", isa " + blocksparse_isa_name(isa) +
               ", n " + std::to_string(n);
@@ -442,7 +445,7 @@ void check_refusals(int32_t isa) {
       CHECK(std::isnan(a.at(row, q)));
     }
   }
-  // Rows of nothing have a sum all the same.
+  // Empty rows have a sum, too.
   gates = {quiet_nan(), quiet_nan()};
   CHECK_STATUS(
       BLOCKSPARSE_OK,

@@ -70,7 +70,7 @@ void store(int32_t from, void* memory, int64_t apart) {
   }
 }
 
-// A product takes three tiles, whose shapes fit.
+// Checks that a product takes three tiles of fitting shapes.
 void check_product(int32_t to, int32_t a, int32_t b) {
   const tile &sums = tiles[to], &x = tiles[a], &w = tiles[b];
   check(to != a && to != b && a != b);
@@ -78,7 +78,7 @@ void check_product(int32_t to, int32_t a, int32_t b) {
         x.row_bytes == 4 * w.rows && sums.row_bytes % 4 == 0);
 }
 
-// to += a * b, of signed bytes a and unsigned bytes b, four after four.
+// Computes to += a * b for signed bytes a and unsigned bytes b, four after four.
 void dot_products(int32_t to, int32_t a, int32_t b) {
   tile& sums = tiles[to];
   const tile &x = tiles[a], &w = tiles[b];
@@ -103,7 +103,8 @@ float widened(const uint8_t* p) {
   return x;
 }
 
-// to += a * b, of bfloat16, pair after pair: first numbers and second ones have sums of their own.
+// Computes to += a * b for bfloat16, pair after pair: the first and the second numbers have
+// separate sums.
 void dot_products_of_pairs(int32_t to, int32_t a, int32_t b) {
   tile& sums = tiles[to];
   const tile &x = tiles[a], &w = tiles[b];

@@ -11,13 +11,13 @@ namespace amx_model {
 
 extern const blocksparse::packed::kernels kKernels;
 
-// The library asks this before it uses tiles.
+// Returns whether tiles are exact; the library calls this before it uses them.
 bool tiles_are_exact();
 
-// Bits of products by tiles differ from here on.
+// Makes products by tiles differ from now on.
 void break_products();
 
-// How often an instruction was used in a way that a processor faults on.
+// Returns how often an instruction was used in a way that faults on a processor.
 int32_t faults();
 
 }  // namespace amx_model

@@ -35,7 +35,7 @@ bool ends_with(const std::string& whole, const std::string& end) {
 
 #if defined(__linux__) && defined(__x86_64__)
 
-// What Linux says of the first processor by this name, and a blank.
+// Returns the line of /proc/cpuinfo with this name for the first processor, and a blank.
 std::string linux_tells(const char* name) {
   std::ifstream file("/proc/cpuinfo");
   std::string line;
@@ -51,7 +51,7 @@ bool has_all(std::initializer_list<const char*> flags) {
   });
 }
 
-// Whether Linux gives out the tile registers of AMX.
+// Returns whether Linux provides the tile registers of AMX.
 bool has_tile_registers() {
   constexpr long kSupported = 0x1021, kTileData = 18;  // ARCH_GET_XCOMP_SUPP, of asm/prctl.h
   uint64_t states = 0;
@@ -63,7 +63,8 @@ bool is_amd() { return linux_tells("vendor_id").find(" AuthenticAMD ") != std::s
 const char* const kAvx512Bf16 = "avx512-bf16 for BFLOAT16, avx512-vnni for other types";
 const char* const kAmx = "amx for INT8 and BFLOAT16, avx512-vnni for other types";
 
-// Kernels for packed weights, the fastest last, and the flags that Linux lists for them.
+// Checks the kernels for packed weights, the fastest last, against the flags that Linux lists for
+// them.
 bool lists_flags_of(const std::string& packed, int32_t isa) {
   const bool avx512 = isa == BLOCKSPARSE_AVX512;
   return packed == kAmx ? avx512 && has_all({"avx512_vnni", "amx_tile", "amx_int8", "amx_bf16"}) &&
@@ -76,7 +77,7 @@ bool lists_flags_of(const std::string& packed, int32_t isa) {
 
 #endif
 
-// Linux may be too old to list what the processor has: we expect what it lists, or better.
+// Linux may be too old to list all features: we expect what it lists, or better.
 void check_best_kernels() {
   for (int32_t isa = BLOCKSPARSE_PORTABLE; isa <= BLOCKSPARSE_AVX512; ++isa) {
     const bool supported = blocksparse_isa_supported(isa) == 1;
@@ -107,7 +108,8 @@ void check_best_kernels() {
 int main(int, char** argv) {
   check(text(blocksparse_openblas_config()).rfind("OpenBLAS 0.3.", 0) == 0, "OpenBLAS 0.3",
         text(blocksparse_openblas_config()));
-  // Not another one, of the system's. Windows has a drive before it and other slashes in it.
+  // Expects our own OpenBLAS and not the system's. On Windows, a drive precedes the path, and its
+  // slashes differ.
   std::string file = text(blocksparse_openblas_file());
   std::replace(file.begin(), file.end(), '\\', '/');
   check(ends_with(file, argv[1]), "the OpenBLAS that it was built with", file);

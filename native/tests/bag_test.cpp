@@ -23,7 +23,7 @@ struct bag_list {
   std::size_t last(int32_t bag) const { return first(bag + 1); }
 };
 
-// Bags of the given sizes; whole values. Each list ends where memory ends.
+// Returns bags of the given sizes with whole values. Each list ends at the end of its memory.
 bag_list random_bags(random_source& r, const std::vector<int32_t>& sizes, int32_t table) {
   std::vector<int32_t> offsets{0}, indices;
   std::vector<float> values;
@@ -75,12 +75,12 @@ void check_sums(int32_t isa, int32_t n) {
             factor(reduction, static_cast<double>(bags.last(bag) - bags.first(bag)));
         for (int32_t q = 0; q < n; ++q) {
           const double exact = scale * exact_sum(bags, weighted, bag, a, q);
-          // Sums of whole numbers are exact: what is left are the factor and its product.
+          // Sums of integers are exact: only the factor and its product are rounded.
           CHECK(std::fabs(static_cast<double>(c.at(bag, q)) - exact) <=
                 (reduction == BLOCKSPARSE_BAG_SUM ? 0.0 : 2.01 * 0x1p-24 * std::fabs(exact)));
         }
       }
-      CHECK(n == 0 || std::isnan(c.at(6, 0)));  // not asked for
+      CHECK(n == 0 || std::isnan(c.at(6, 0)));  // not requested
       CHECK(c.intact());
 
       std::vector<float> dots(bags.indices.size(), -1.0f);
@@ -109,7 +109,7 @@ void check_sums(int32_t isa, int32_t n) {
   }
 }
 
-// A step is a sum and then the step of one row: bit by bit what the two functions do.
+// A step is a sum followed by the step of one row: the bits are those of the two functions.
 void check_steps(int32_t isa, int32_t n, float decay, float max_norm) {
   random_source r(static_cast<uint64_t>(n) + 1000);
   const std::vector<int32_t> targets = {5, 0, 8, 1, 3, 7};
@@ -234,7 +234,7 @@ void check_refusals(int32_t isa) {
                                             rows_of(nullptr, 0, 4)));
 }
 
-// A sum that overflows in one column alone, wherever that is, does not make its mean infinite.
+// A sum that overflows in one column does not make its mean infinite, wherever that column is.
 void check_one_column_beyond_floats(int32_t isa, int32_t n) {
   context() = "one column beyond floats, isa " + std::string(blocksparse_isa_name(isa)) + ", n " +
               std::to_string(n);
@@ -253,7 +253,7 @@ void check_one_column_beyond_floats(int32_t isa, int32_t n) {
   }
 }
 
-// Sums and products that are no floats, where the factor makes floats of them.
+// Sums and products that overflow although the result, after the factor, does not.
 void check_beyond_floats(int32_t isa, int32_t n) {
   context() =
       "beyond floats, isa " + std::string(blocksparse_isa_name(isa)) + ", n " + std::to_string(n);
@@ -329,7 +329,7 @@ void check_types(int32_t isa) {
   check_table(isa, BLOCKSPARSE_NULL_POINTER, BLOCKSPARSE_INT8, a, nullptr);
 }
 
-// Rows of every type: bit by bit what their floats give.
+// Rows of every type give the same bits as their floats.
 void check_stored(int32_t isa, int32_t type, int32_t n) {
   random_source r(static_cast<uint64_t>(4 * n + type));
   const bag_list bags = random_bags(r, {3, 0, 1, 44, 2, 0, 7}, 11);

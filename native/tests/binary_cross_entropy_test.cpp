@@ -24,7 +24,7 @@ int32_t sigmoid(int32_t isa, int32_t logarithm, const std::vector<int32_t>& sche
                             blocks, scale, rows_of(c));
 }
 
-// For each row its positives.
+// The positives of each row.
 struct lists {
   std::vector<int32_t> start = {0}, index;
 
@@ -51,7 +51,7 @@ int32_t cross_entropy(int32_t isa, const std::vector<int32_t>& schedule, int32_t
                             loss, rows_of(c));
 }
 
-// All magnitudes; and with them the losses of single logits, there and not there.
+// Checks all magnitudes, and with them the losses of single logits, positive and negative.
 void check_errors(int32_t isa) {
   static const std::vector<float> all = float_sweep();
   const int32_t n = static_cast<int32_t>(all.size());
@@ -115,7 +115,7 @@ void check_rows(int32_t isa, const rows_case& k) {
   std::vector<int32_t> block_of(kRows, -1);
   for (int32_t i = 0; i < kRows; ++i) {
     std::vector<int32_t> of_row;
-    if (i % 5 != 4) {  // the others are named by no chunk
+    if (i % 5 != 4) {  // no chunk names the others
       rows.push_back(i);
       blocks.push_back(r.below(k.blocks));
       block_of[static_cast<std::size_t>(i)] = blocks.back();
@@ -194,7 +194,7 @@ void check_special_rows(int32_t isa) {
       CHECK_STATUS(BLOCKSPARSE_OK, sigmoid(isa, 1, schedule, 1, nullptr, offsets, c));
       CHECK(std::isnan(c.at(0, place)) && c.at(1, place) == -1.0f);
       CHECK(c.at(2, place) == -kInfinity && c.at(3, place) == -1.0f);
-      CHECK(c.at(4, place) == -kMost);  // the sum is beyond all floats, but not infinite
+      CHECK(c.at(4, place) == -kMost);  // the sum overflows, but is not infinite
       const float large[] = {3e38f, 3e38f, 3e38f, 3e38f, kMost};
       matrix sum = logits;
       sum.at(2, 0) = -1e38f;
@@ -238,7 +238,7 @@ void check_special_rows(int32_t isa) {
       }
     }
   }
-  // Many that are huge, and among them a NaN that weighs nothing.
+  // Many huge logits, and among them a NaN of weight 0.
   const std::vector<int32_t> schedule = row_schedule({0, 1}, {0, 0});
   matrix c(2, 100, 3, kMost);
   c.at(1, 63) = quiet_nan();
@@ -255,7 +255,7 @@ void check_special_rows(int32_t isa) {
   }
 }
 
-// Rows of nothing have a loss all the same, and no positives. Their operand may be null.
+// Empty rows have a loss, too, and no positives. Their operand may be null.
 void check_empty_rows(int32_t isa) {
   context() = std::string("empty rows, isa ") + blocksparse_isa_name(isa);
   const std::vector<int32_t> schedule = row_schedule({0, 1}, {0, 1}, 1);
@@ -316,7 +316,7 @@ void check_refusals(int32_t isa) {
   CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, call(none, one, 1, nullptr));
   CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, call(none, one, -1, loss));
   CHECK(c.same_bits(before));
-  // The first chunk is right and is run, the second is refused and stays.
+  // The first chunk is valid and is run; the second is rejected and stays unchanged.
   refused(BLOCKSPARSE_BAD_INDEX, {0, 1, 2}, {2, 3});
   CHECK(c.at(0, 0) != 1.0f && c.at(1, 0) == 1.0f);
   CHECK_STATUS(BLOCKSPARSE_OK, call(none, nullptr, 0, loss));

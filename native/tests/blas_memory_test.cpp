@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Products in a process that has no memory for a buffer of OpenBLAS, which would end the process:
-// tiles run instead, or calls of BLAS alone get an error. Buffers that were had are kept.
+// Products in a process without memory for a buffer of OpenBLAS, which would end the process: tiles
+// run instead, or calls of BLAS alone return an error. Buffers that exist are kept.
 #include <malloc.h>
 #include <sys/resource.h>
 
@@ -14,7 +13,7 @@ namespace {
 
 using namespace testing;
 
-// Much less than OpenBLAS's buffer, and enough for all else here.
+// Much less than OpenBLAS's buffer, and enough for everything else here.
 constexpr rlim_t kRoom = rlim_t{96} << 20;
 
 void limit_memory() {
@@ -37,8 +36,8 @@ void end_limit() {
   CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
 }
 
-// A product of each kind with so many rows and blocks so large that BLAS may be chosen; 0 and 1 are
-// summed, so that all is exact.
+// A product of each kind, with so many rows and such large blocks that BLAS may be chosen; its
+// inputs are 0 and 1, so that results are exact.
 struct products {
   int32_t size, rows;
   matrix x, y, o, scratch;
@@ -83,7 +82,7 @@ struct products {
                                        scratch.size());
   }
 
-  // All three; what was made is right where that is expected.
+  // Runs all three products, and checks their results where success is expected.
   void check(int32_t isa, int32_t path, blocksparse_status expected) {
     context() = "isa " + std::string(blocksparse_isa_name(isa)) + ", path " + std::to_string(path) +
                 ", size " + std::to_string(size);
@@ -96,7 +95,7 @@ struct products {
   }
 };
 
-// Threads that ask at once get buffers or the status, and the process lives on.
+// Threads that ask at once get buffers or the status, and the process survives.
 void check_threads(int32_t isa) {
   context() = "threads";
   std::atomic<int32_t> wrong{0};
@@ -122,7 +121,7 @@ void check_threads(int32_t isa) {
 }  // namespace
 
 int main() {
-  // An arena for each thread would take the room that the stacks of others need.
+  // One arena for each thread would take the space of other threads' stacks.
   CHECK(mallopt(M_ARENA_MAX, 1) == 1);
   blocksparse_set_openblas_threads(1);
   products small(128, 64), large(512, 64);

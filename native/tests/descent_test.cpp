@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// block_descent against block_gemm and block_outer one after the other, whose bits it has; those
-// are compared with plain loops by tests of their own.
+// block_descent compared with block_gemm followed by block_outer: the bits are equal. Other tests
+// compare those two with plain loops.
 #include "testing.h"
 
 namespace {
@@ -13,7 +12,7 @@ constexpr int32_t kInBlocks = 2, kOutBlocks = 5;
 struct problem {
   const char* name;
   int32_t m, n;
-  int32_t most_pairs;  // of a block
+  int32_t most_pairs;  // per block
   bool accumulate;
   float size = 1.0f;      // of x
   bool repeats = false;   // whether rows of c get several products
@@ -25,7 +24,8 @@ struct operands {
   matrix x, y, w, c, bias, scratch;
 };
 
-// Row r of c gets one product, with row r of y, or several; its samples choose blocks in turns.
+// Makes operands in which row r of c gets one product, with row r of y, or several; its samples
+// choose blocks in turns.
 operands make(const problem& p, random_source& r) {
   std::vector<int32_t> rows, blocks, x_block, y_block, pair_start{0}, pair_x, pair_y;
   std::vector<gemm_pair> pairs;
@@ -126,7 +126,7 @@ void check_problem(const problem& p, int32_t isa, int32_t path, uint64_t stream)
   CHECK(!at_once.w.same_bits(before.w) && at_once.w.intact() && at_once.c.intact());
   CHECK(at_once.x.same_bits(before.x) && at_once.y.same_bits(before.y));
 
-  // All blocks of a call, and rows of c that begin with a bias.
+  // All blocks in one call, and rows of c that begin with a bias.
   operands together = before;
   call all(p, together, 0);
   all.gradient.end = together.gradient[1];

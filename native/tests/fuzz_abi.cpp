@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// libFuzzer target: whatever schedule and sizes a caller passes, no memory is touched outside the
-// operands. The first bytes of the input are the sizes, the rest is the schedule. Operands are
-// allocated exactly as large as the sizes say, so that AddressSanitizer sees one element too many.
+// libFuzzer target: no schedule and no sizes make a call touch memory outside the operands. The
+// first bytes of the input are the sizes, the rest is the schedule. Operands have exactly these
+// sizes, so that AddressSanitizer reports an access to one element more.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -16,7 +16,7 @@ class input {
  public:
   input(const uint8_t* data, std::size_t size) : data_(data), size_(size) {}
 
-  // A byte as a signed number: mostly small sizes, some negative ones.
+  // Returns a byte as a signed number: mostly small sizes, some negative ones.
   int32_t next() {
     if (size_ == 0) {
       return 0;
@@ -25,7 +25,7 @@ class input {
     return static_cast<int8_t>(*data_++);
   }
 
-  // The rest as an array.
+  // Returns the rest as an array.
   std::vector<int32_t> rest(int32_t magic) {
     std::vector<int32_t> list{magic};
     while (size_ > 0) {
@@ -34,7 +34,7 @@ class input {
     return list;
   }
 
-  // So many elements, 0 beyond the end of the input; none if the number is negative.
+  // Returns that many elements, 0 beyond the end of the input; none if the number is negative.
   std::vector<int32_t> list(int64_t count) {
     std::vector<int32_t> all(static_cast<std::size_t>(count > 0 ? count : 0));
     for (int32_t& each : all) {
@@ -44,7 +44,7 @@ class input {
   }
 
  private:
-  // One byte, but for numbers that must be large.
+  // Returns one byte, except for numbers that must be large.
   int32_t element() {
     const int32_t value = next();
     return value == -128 ? INT32_MAX : value == -127 ? INT32_MIN : value;
@@ -54,13 +54,13 @@ class input {
   std::size_t size_;
 };
 
-// Large operands would make a run slow and find nothing more; negative sizes stay as they are.
+// Limits operands: large ones would only make a run slow. Negative sizes stay unchanged.
 int32_t limited(int32_t value, int32_t most) { return value > most ? value % (most + 1) : value; }
 
 int64_t positive(int64_t value) { return value > 0 ? value : 0; }
 
 std::vector<float> operand(int64_t rows, int64_t stride, int64_t size) {
-  // Rows so far apart are refused, unless there is but one.
+  // Rows that far apart are rejected, unless there is only one.
   const bool apart = rows > 1 && stride < INT64_MAX;
   const int64_t elements =
       rows > 0 ? (apart ? (rows - 1) * positive(stride) : 0) + positive(size) : 0;
@@ -81,7 +81,7 @@ int32_t last_isa() {
 
 }  // namespace
 
-// Oddities of a call besides sizes and schedule.
+// Faults of a call besides its sizes and its schedule.
 enum oddity {
   kNullX = 1,
   kNullY = 2,
@@ -201,7 +201,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
       blocksparse_block_sum_f32(isa, &part, 1.0f, &rows_y, &rows_sums);
       blocksparse_block_probabilities_f32(isa, BLOCKSPARSE_LOGISTIC, accumulate, &part,
                                           valid.data(), blocks2, factors, &rows_y);
-      // The schedule's own numbers, as lists of positives: right ones and wrong ones.
+      // The schedule's own numbers, as lists of positives: valid ones and invalid ones.
       std::vector<int32_t> starts = plan;
       starts.resize(starts.size() > target.size() + 1 ? starts.size() : target.size() + 2);
       const blocksparse_targets lists = {
@@ -248,7 +248,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
     case 5: {
       const std::vector<int32_t> plan = in.rest(BLOCKSPARSE_GEMM_SCHEDULE);
       const bool scheduled = !transposed;
-      const int32_t activation = path * 4 + (options >> 4 & 3);  // some are none
+      const int32_t activation = path * 4 + (options >> 4 & 3);  // some are invalid
       const bool gated = activation >= BLOCKSPARSE_SWIGLU;
       const std::vector<float> gates(static_cast<std::size_t>(positive(rows2)), 0.5f);
       std::vector<float> grad_gates = gates;
@@ -292,7 +292,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
                              : type == BLOCKSPARSE_BFLOAT16
                                  ? static_cast<int32_t>(BLOCKSPARSE_ROWS_OF_BFLOAT16)
                                  : 0;
-      // More than any format takes.
+      // Larger than any format needs.
       std::vector<float> rounded(static_cast<std::size_t>(positive(rows1) * (groups * 20 + 40)),
                                  0.5f);
       void* const rounded_data = (odd & kNullScratch) != 0 ? nullptr : rounded.data();
@@ -306,7 +306,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
       const blocksparse_sums sums = {rows_y, accumulate == 0 && transposed ? of_bias : no_bias,
                                      accumulate};
       blocksparse_packed_gemm_f32(isa, &part, format, rounded_data, rows1, &blocks, &sums);
-      const int32_t activation = path * 4 + (options >> 4 & 3);  // some are none
+      const int32_t activation = path * 4 + (options >> 4 & 3);  // some are invalid
       const int32_t n = activation >= BLOCKSPARSE_SWIGLU ? size2 / 2 : size2;
       std::vector<float> to(
           static_cast<std::size_t>(positive(rows2) * ((positive(n) + 31) / 32) * 32), 0.5f);
@@ -328,7 +328,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
         const blocksparse_parameters parameters = {to, m.data(), s.data(), count};
         blocksparse_step_f32(isa, &optimizer, 1.0f, begin, g.data(), &parameters);
       }
-      // A sparse row and sparse weights; their lists follow each other in the input.
+      // A sparse row and sparse weights, whose lists follow each other in the input.
       const std::vector<int32_t> begins = in.list(int64_t{blocks1} + 1);
       const std::vector<int32_t> chunks = in.list(blocks2), starts = in.list(int64_t{blocks2} + 1);
       const std::vector<int32_t> indices = in.list(rows1);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// block_gemm against plain loops in double: whole numbers with bit equality, random ones within the
+// Checks block_gemm against plain loops in double: integers bit by bit, random numbers within the
 // bound k * 2^-24 * sum |a||w|.
 #include "testing.h"
 
@@ -17,7 +16,7 @@ struct problem {
   bool transposed;
   bool accumulate;
   bool bias;
-  bool repeats;  // samples may name a block twice
+  bool repeats;  // whether samples may name a block twice
 };
 
 struct operands {
@@ -49,7 +48,7 @@ struct made {
   std::vector<int32_t> rows, row_block;
 };
 
-// Rows written and read lie scattered: row s * writes + j of c, in a permuted order of samples.
+// Makes operands whose rows are scattered: row s * writes + j of c, in a permuted order of samples.
 made make(const problem& p, random_source& r, bool whole) {
   std::vector<int32_t> rows, row_block, input(static_cast<std::size_t>(p.samples * p.reads));
   std::vector<gemm_pair> pairs;
@@ -88,7 +87,7 @@ made make(const problem& p, random_source& r, bool whole) {
           row_block};
 }
 
-// Compares rows [0, c.rows()), columns [begin, end); the others must be as they were.
+// Compares rows [0, c.rows()) and columns [begin, end); all others must be unchanged.
 void compare(const problem& p, const made& before, const matrix& c, int32_t begin, int32_t end,
              bool whole) {
   const operands& o = before.o;
@@ -138,7 +137,8 @@ void compare(const problem& p, const made& before, const matrix& c, int32_t begi
 
 int32_t chunks_of(const operands& o) { return o.schedule[1]; }
 
-// None is needed where only tiles can run; elsewhere it is missed before anything is written.
+// Scratch is optional where only tiles can run; elsewhere its lack is reported before anything is
+// written.
 void check_missing_scratch(const problem& p, int32_t isa, int32_t path, const made& before,
                            const matrix& expected) {
   operands none = before.o;
@@ -161,7 +161,7 @@ void check_problem(const problem& p, int32_t isa, int32_t path, uint64_t stream)
               (p.bias ? ", bias" : "");
   for (const bool whole : {true, false}) {
     if (BLOCKSPARSE_TESTS_SLOW && whole != (stream % 4 < 2)) {
-      continue;  // transposed and not, each
+      continue;  // transposed and not, for each
     }
     random_source r(stream);
     const made before = make(p, r, whole);
@@ -171,14 +171,14 @@ void check_problem(const problem& p, int32_t isa, int32_t path, uint64_t stream)
     CHECK(o.a.intact() && o.w.intact() && o.bias.intact() && o.c.intact() && o.scratch.intact());
     CHECK(o.a.same_bits(before.o.a) && o.w.same_bits(before.o.w));
 
-    // One chunk at a time, last first: the same bits.
+    // Runs one chunk at a time, the last first: the bits are equal.
     operands single = before.o;
     for (int32_t c = chunks_of(o) - 1; c >= 0; --c) {
       CHECK_STATUS(BLOCKSPARSE_OK, single.run(p, isa, path, c, c + 1, 0, p.n));
     }
     CHECK(single.c.same_bits(o.c));
 
-    // Only some columns: the others stay.
+    // Computes some columns only: the others are unchanged.
     const int32_t begin = p.n / 3;
     const int32_t end = p.n - p.n / 4;
     operands columns = before.o;
@@ -206,7 +206,8 @@ void check_problem(const problem& p, int32_t isa, int32_t path, uint64_t stream)
 void check_special_values(int32_t isa, int32_t path) {
   context() = std::string("special values, isa ") + blocksparse_isa_name(isa) + ", path " +
               std::to_string(path);
-  // A zero does not hide a NaN or an infinity behind it, and touches no other row or column.
+  // A zero does not hide a NaN or an infinity that it multiplies, and these touch no other row or
+  // column.
   const problem p = {"special", 5, 37, 2, 1, 9, 1, 1, 100, false, false, false, false};
   random_source r(3);
   made m = make(p, r, true);
@@ -235,7 +236,7 @@ void check_special_values(int32_t isa, int32_t path) {
 }
 
 void check_dense_rows(int32_t isa, int32_t path) {
-  // Rows at a constant distance, which BLAS gets where they lie; the first may be anywhere.
+  // Rows at a constant distance, which BLAS reads in place; the first may be anywhere.
   for (const int32_t stride : {1, 2}) {
     context() = "dense rows, stride " + std::to_string(stride) + ", isa " +
                 blocksparse_isa_name(isa) + ", path " + std::to_string(path);
@@ -266,7 +267,7 @@ void check_dense_rows(int32_t isa, int32_t path) {
   }
 }
 
-// All chunks and columns, on tiles.
+// Multiplies all chunks and columns, on tiles.
 int32_t multiply(int32_t isa, const std::vector<int32_t>& schedule, int32_t columns,
                  const blocksparse_rows& a, const blocksparse_blocks& w,
                  const blocksparse_rows& c) {
@@ -315,8 +316,8 @@ void check_empty_segments(int32_t isa) {
   CHECK(c[0] == 2.0f + 4.0f && c[1] == 40.0f);
 }
 
-// A sample may select a block any number of times, in time that grows with that number alone: its
-// square would be seconds here.
+// A sample may select a block any number of times; the time grows linearly with that number: its
+// square would take seconds here.
 void check_very_many_repeats(int32_t isa) {
   context() = "very many repeats, isa " + std::string(blocksparse_isa_name(isa));
   constexpr int32_t kRepeats = 200000;
@@ -338,8 +339,8 @@ void check_very_many_repeats(int32_t isa) {
   }
 }
 
-// So many columns that the product of two counts of tiles is beyond 32 bits. A few rows, and enough
-// for a panel to pay.
+// So many columns that the product of two counts of tiles exceeds 32 bits. There are a few rows,
+// and enough for a panel to pay off.
 void check_very_wide_blocks(int32_t isa) {
   const int32_t n = 4300000;
   for (const int32_t rows : {2, 17}) {
@@ -364,7 +365,7 @@ void check_very_wide_blocks(int32_t isa) {
                           blocks_of(w.data(), 1, 1, 1, n, n), rows_of(c.data(), rows, n)));
     int32_t wrong = 0;
     for (int32_t i = 0; i < rows; ++i) {
-      for (int32_t q = 0; q < n; q += 61) {  // some of each stripe: a sanitizer has time for these
+      for (int32_t q = 0; q < n; q += 61) {  // samples every stripe, in time for the sanitizers
         const std::size_t at = static_cast<std::size_t>(int64_t{i} * n + q);
         wrong += c[at] != static_cast<float>((i + 1) * (q % 1000)) ? 1 : 0;
       }
@@ -410,7 +411,7 @@ int main() {
       for (const problem& shape : shapes) {
         for (int variant = 0; variant < 6; ++variant) {
           if (BLOCKSPARSE_TESTS_SLOW && path == BLOCKSPARSE_PATH_AUTO && variant > 0) {
-            break;  // it takes one of the other two
+            break;  // AUTO takes one of the other two
           }
           problem p = shape;
           p.transposed = variant % 2 == 1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loads the libraries as JavaCPP's loader would and calls the exported JNI functions with a JNIEnv
-// made here. It is no JVM: it shows, on systems for which none is to be had, that the libraries
-// load, that names and calling convention fit, and that a product comes out right.
+// Loads the libraries as JavaCPP's loader does and calls the exported JNI functions with a JNIEnv
+// made here. On systems without a JVM, it shows that the libraries load, that names and the calling
+// convention fit, and that a product is right.
 //
 // usage: jni_smoke_test LIBRARY... JNI_LIBRARY
 #include <jni.h>
@@ -83,7 +83,7 @@ void fill(void** table, std::integer_sequence<int, Indices...>) {
 JNINativeInterface_ functions;
 JNIEnv_ env{&functions};
 
-// The functions that JNI_OnLoad and the calls below need, each as simple as they allow.
+// The functions that JNI_OnLoad and the calls below need, in their simplest form.
 JavaVM_* make_vm() {
   fill(reinterpret_cast<void**>(&functions),
        std::make_integer_sequence<int, sizeof(functions) / sizeof(void*)>());
@@ -109,7 +109,7 @@ JavaVM_* make_vm() {
   functions.NewStringUTF = [](JNIEnv*, const char* text) {
     return reinterpret_cast<jstring>(named(text));
   };
-  // Class.forName and Loader.putMemberOffset, whose result is the class or is not looked at.
+  // Class.forName and Loader.putMemberOffset, whose result is the class or is ignored.
   functions.CallStaticObjectMethodA = [](JNIEnv*, jclass type, jmethodID,
                                          const jvalue*) -> jobject { return type; };
   functions.CallStaticObjectMethodV = [](JNIEnv*, jclass type, jmethodID, va_list) -> jobject {
@@ -142,7 +142,7 @@ using int_function = jint JNICALL(JNIEnv*, jclass, jint);
 using gemm_function = jint JNICALL(JNIEnv*, jclass, jint, jint, jlong, jlong, jint, jlong, jlong,
                                    jlong, jlong);
 
-// Two rows times one block of 3 x 2, with bias; small integers, so that the result is exact.
+// Two rows times one block of 3 x 2, with bias; small integers make the result exact.
 void check_gemm(gemm_function* gemm, jint isa, jint path) {
   std::vector<int32_t> schedule{BLOCKSPARSE_GEMM_SCHEDULE, 1, 1, 2, 2};
   // write_block, row_start, segment_start, read_block, pair_start, row, pair_read, pair_write
@@ -163,7 +163,7 @@ void check_gemm(gemm_function* gemm, jint isa, jint path) {
   };
   check(run(nullptr) == BLOCKSPARSE_NULL_POINTER, "a null pointer is refused");
   check(run(a.data()) == BLOCKSPARSE_OK, "a product is made");
-  // Row 0 of the result is row 1 of a times w, and the other way round.
+  // Row 0 of the result is row 1 of a times w, and vice versa.
   check(c == std::vector<float>{59, 84, 32, 48}, "the product is right");
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Products of long rows and blocks. With BLOCKSPARSE_TEST_LONG in the environment they have
-// 2^31 - 1 elements, the most there can be: counters of steps and rows must not overflow. The
-// memory is pages of zeros, which take none.
+// Products of long rows and blocks. With BLOCKSPARSE_TEST_LONG in the environment they have the
+// maximum of 2^31 - 1 elements: counters of steps and rows must not overflow. Their memory is
+// untouched zero pages.
 #include "testing.h"
 
 namespace {
@@ -53,7 +53,7 @@ class zeros_but_the_last {
   address_space memory_;
 };
 
-// The only row of a is read for each of that many.
+// The only row of a is read for each of that many rows.
 std::vector<int32_t> one_row_for(int32_t rows) {
   std::vector<int32_t> written;
   std::vector<gemm_pair> pairs;
@@ -64,7 +64,7 @@ std::vector<int32_t> one_row_for(int32_t rows) {
   return gemm_schedule(written, std::vector<int32_t>(written.size()), pairs, 100);
 }
 
-// Checks that so many rows are written, all of them 1 + 2 * 3 by the last element.
+// Checks that so many rows are written, all of them 1 + 2 * 3, by the last element.
 void check_gemm(int32_t isa, int32_t rows, bool transposed) {
   context() = std::to_string(rows) + " rows" + (transposed ? ", transposed" : "");
   const zeros_but_the_last<float> a(2.0f), w(3.0f);
@@ -90,7 +90,7 @@ void check_all(int32_t isa) {
 
 }  // namespace
 
-// Each instruction set has the same loops: one is enough, and takes long enough.
+// All instruction sets have the same loops: one is enough, and slow enough.
 int main() {
   check_all(instruction_sets().back());
   return report("long_rows");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The promises of blocksparse_map: the file's bytes, refusals, copies of what is written, and a
+// Checks blocksparse_map: the bytes of a file, rejected calls, copies of written pages, and a
 // process that survives when the file shrinks.
 #include <cstdint>
 #include <cstdio>
@@ -66,7 +66,7 @@ unsigned char* map(std::int64_t bytes, bool copy_on_write) {
 
 #if !defined(_WIN32)
 
-// Stands for that of the JVM. Called too early, for a fault that is ours, it fails the test.
+// Stands for the JVM's handler. The test fails if it is called too early, for a fault that is ours.
 volatile std::sig_atomic_t others_fault_expected = 0;
 void earlier_handler(int) { std::_Exit(failures == 0 && others_fault_expected == 1 ? 0 : 1); }
 
@@ -86,14 +86,14 @@ void shrinking_file() {
   writable[260000] = 1;
   check(writable[260000] == 1, "what is gone cannot be written, copy on write");
   check(blocksparse_map_is_damaged(memory) == 1, "not damaged");
-  // Lost bytes stay lost, whatever the file becomes: the mapping holds zeroes.
+  // Lost bytes stay lost even if the file grows again: the mapping holds zeroes.
   check(truncate(kPath, kBytes) == 0, "cannot extend");
   check(blocksparse_map_is_damaged(memory) == 1, "mended by a file that grew again");
   check(blocksparse_map_is_damaged(writable) == 1, "mended, copy on write");
   blocksparse_unmap(memory);
   blocksparse_unmap(writable);
 
-  // As good as new once it is mapped again.
+  // A new mapping is undamaged.
   write_file();
   unsigned char* const again = map(kBytes, false);
   check(again != nullptr && equals_file(again), "cannot be mapped again");
@@ -101,14 +101,14 @@ void shrinking_file() {
   blocksparse_unmap(again);
 }
 
-// Mappings of whole pages have no byte between them: the one that begins where another ends is not
-// taken for it, though the other comes first in the table.
+// Mappings of whole pages have no byte between them: the mapping that begins where another ends is
+// not mistaken for it, though the other comes first in the table.
 void neighbouring_mappings() {
   constexpr std::int64_t kWholePages = 1 << 20;
   check(truncate(kPath, kWholePages) == 0, "cannot extend");
-  // Systems place each mapping below the last one, or in a hole that a library's thread or a
-  // sanitizer has left. The first entry of the table is taken again, but not its addresses, until
-  // it lies below another.
+  // Systems place each mapping below the last one, or in a hole left by a library's thread or a
+  // sanitizer. The first entry of the table is reused, but not its addresses, until it lies below
+  // another.
   constexpr int kMost = 500;
   std::vector<unsigned char*> mappings;
   std::vector<unsigned char*> held;
@@ -148,14 +148,15 @@ void neighbouring_mappings() {
   write_file();
 }
 
-// The lowest number that is free: it grows when a file is left open.
+// Returns the lowest free number: it grows when a file is left open.
 int next_descriptor() {
   const int file = open(kPath, O_RDONLY);
   close(file);
   return file;
 }
 
-// More at one time than some tables of the library hold, as far as open files allow.
+// Maps more files at a time than some tables of the library hold, as far as the limit of open files
+// allows.
 void many_mappings() {
   constexpr rlim_t kTable = 1024;
   constexpr rlim_t kMany = 5000;
@@ -188,12 +189,12 @@ void many_mappings() {
 
 #else
 
-// With the prefix; only functions for wide characters take it.
+// Returns the name with the prefix; only functions for wide characters accept it.
 std::wstring long_name(const std::string& name) {
   return L"\\\\?\\" + std::wstring(name.begin(), name.end());
 }
 
-// Longer than Windows allows without a prefix, with a part that it has to be freed of first.
+// A path longer than Windows allows without a prefix, with a part that must be removed first.
 void long_path() {
   constexpr int kFolders = 6;
   const std::string name(60, 'n');
@@ -251,7 +252,7 @@ int main() {
 #if !defined(_WIN32)
   const int before = next_descriptor();
 #endif
-  // Entries are given back: more mappings one after the other than there may be at one time.
+  // Entries are reused: more mappings, one after the other, than may exist at a time.
   for (int i = 0; i < 10000; ++i) {
     unsigned char* const one = map(kBytes, false);
     check(one != nullptr && one[0] == byte_at(0), "one of many");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The promises of blocksparse_allocate: alignment, zeroes, a refusal of impossible sizes, and
-// memory that can be written from end to end.
+// Checks blocksparse_allocate: alignment, zeroes, rejection of impossible sizes, and memory that is
+// writable from end to end.
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -35,7 +35,7 @@ int main() {
   constexpr std::int64_t kMega = 1 << 20;
   for (const std::int64_t bytes : {std::int64_t{1}, std::int64_t{63}, std::int64_t{4096},
                                    4 * kMega - 1, 4 * kMega, 4 * kMega + 1, 9 * kMega + 12345}) {
-    // Twice, with other contents left behind in between: the second must be zeroed as well.
+    // Runs twice, leaving other contents behind: the second allocation must be zeroed as well.
     for (int round = 0; round < 2; ++round) {
       auto* const memory = static_cast<unsigned char*>(blocksparse_allocate(bytes));
       check(memory != nullptr, "no memory", bytes);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // cblas_sgemm_batch of the OpenBLAS we use kills the process for small products (upstream pull
-// requests 5979 and 5980). It is why our batches are our own. This test passes while that is so;
-// the day it fails, a faster way may be open, and native/README.md is out of date.
+// requests 5979 and 5980). This is why we have our own batches. If this test fails, OpenBLAS is
+// fixed, a faster way may be open, and native/README.md is out of date.
 #include <cblas.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -83,7 +83,7 @@ void check_steps(int32_t isa, int32_t count) {
       const double square_hat = square / (1 - std::pow(b2, steps));
       const double old = static_cast<double>(w.at(0, i));
       const double change = rate * mean_hat / (std::sqrt(square_hat) + epsilon);
-      // The mean's own rounding error, carried through, and a few roundings of the step.
+      // The rounding error of the mean, carried through, and a few roundings of the step.
       const double carried = rate / (1 - std::pow(b1, steps)) / (std::sqrt(square_hat) + epsilon);
       CHECK(close(w3.at(0, i), old - change, std::fabs(old) + 2 * std::fabs(change) + carried));
     }
@@ -91,13 +91,13 @@ void check_steps(int32_t isa, int32_t count) {
   }
 }
 
-// A length whose square, or whose elements' squares, are no floats.
+// A norm whose square, or whose elements' squares, overflow or underflow.
 void check_norms_far_from_one(int32_t isa) {
   for (const float size : {1e20f, std::numeric_limits<float>::max() / 128, 1e-30f,
                            std::numeric_limits<float>::denorm_min(), 0.0f}) {
     context() = "norm of elements of size " + std::to_string(size);
     matrix x(1, 10000, 3, 0.0f);
-    for (const int32_t i : {0, 4095, 4096, 9999}) {  // of 4 of them: twice the size
+    for (const int32_t i : {0, 4095, 4096, 9999}) {  // the norm is twice the size
       x.at(0, i) = i % 2 == 0 ? size : -size;
     }
     const double expected = 2.0 * static_cast<double>(size);
@@ -113,7 +113,7 @@ void check_norms_far_from_one(int32_t isa) {
   CHECK(std::isinf(blocksparse_norm_f32(isa, 50, x.data())));
 }
 
-// Where nothing has ever been learned, nothing moves, however small epsilon is.
+// Without any gradient so far, nothing moves, however small epsilon is.
 void check_zero_gradients(int32_t isa) {
   for (const float epsilon : {1e-8f, 1e-44f, 0.0f}) {
     context() = "gradient 0, epsilon " + std::to_string(epsilon);
@@ -131,7 +131,8 @@ void check_zero_gradients(int32_t isa) {
   }
 }
 
-// Gradients whose squares are lost: no leap, whatever epsilon is, while they last and after that.
+// Gradients whose squares underflow cause no large step, whatever epsilon is, during them and
+// later.
 void check_lost_squares(int32_t isa) {
   for (const float size : {1e-24f, 8e-22f, 1e-21f, 3e-20f, 1e-18f}) {
     context() = "gradients of " + std::to_string(std::log10(size));
@@ -179,7 +180,7 @@ void check_refusals(int32_t isa) {
   CHECK(x == 1.0f && y == 2.0f && z == 3.0f && u == 4.0f);
 }
 
-// Squares beyond the floats do not stop an element for ever.
+// Squares that overflow do not stop an element for ever.
 void check_huge_gradients(int32_t isa) {
   context() = "huge gradients, isa " + std::string(blocksparse_isa_name(isa));
   for (const float huge : {1e20f, -1e20f, 3e38f, -3e38f}) {
@@ -200,7 +201,7 @@ void check_huge_gradients(int32_t isa) {
   }
 }
 
-// A NaN in what is known, or in what is learned, stays and is seen.
+// A NaN in the state or in the gradient stays visible.
 void check_nan(int32_t isa) {
   context() = "NaN, isa " + std::string(blocksparse_isa_name(isa));
   constexpr int32_t kCount = 21;
@@ -225,8 +226,8 @@ void check_nan(int32_t isa) {
   }
 }
 
-// Where nothing decays, an infinite weight stays, by any rule and at any place; the others make the
-// steps that they make without it.
+// Without decay, an infinite weight stays, by any rule and at any place; the others make the same
+// steps as without it.
 void check_infinite_weights(int32_t isa, int32_t count) {
   const float infinity = std::numeric_limits<float>::infinity();
   for (const int32_t rule : {BLOCKSPARSE_SGD, BLOCKSPARSE_ADAGRAD, BLOCKSPARSE_ADAM}) {

@@ -39,7 +39,7 @@ struct operands {
   }
 };
 
-// About two thirds of the blocks are written, some of them from no pair.
+// Makes operands of which about two thirds of the blocks are written, some of them from no pair.
 operands make(const problem& p, random_source& r, bool whole) {
   std::vector<int32_t> x_block, y_block, pair_start{0}, pair_x, pair_y;
   for (int32_t i = 0; i < p.x_blocks; ++i) {
@@ -109,7 +109,7 @@ void compare(const problem& p, const operands& before, const matrix& o, int32_t 
       }
     }
   }
-  CHECK(o.same_bits(expected_untouched));  // everything else is as it was
+  CHECK(o.same_bits(expected_untouched));  // everything else is unchanged
 }
 
 void check_problem(const problem& p, int32_t isa, int32_t path, uint64_t stream) {
@@ -142,7 +142,8 @@ void check_problem(const problem& p, int32_t isa, int32_t path, uint64_t stream)
     compare(p, before, least.o, 0, p.m, whole);
     CHECK(least.scratch.intact());
 
-    // None is needed where only tiles can run; elsewhere it is missed before anything is written.
+    // Scratch is optional where only tiles can run; elsewhere its lack is reported before anything
+    // is written.
     operands none = before;
     none.without_scratch = true;
     const int32_t status = none.run(p, isa, path, 0, blocks, 0, p.m);
@@ -156,7 +157,7 @@ void check_problem(const problem& p, int32_t isa, int32_t path, uint64_t stream)
   }
 }
 
-// One block of m x n, stored plainly.
+// Writes one block of m x n, stored plainly.
 int32_t write_block(int32_t isa, int32_t path, const std::vector<int32_t>& schedule, float alpha,
                     const matrix& x, const matrix& y, int32_t accumulate, const matrix& o,
                     matrix& scratch) {
@@ -167,7 +168,7 @@ int32_t write_block(int32_t isa, int32_t path, const std::vector<int32_t>& sched
                                      scratch.data(), scratch.size());
 }
 
-// Each row of x with the same of y.
+// Multiplies each row of x by the row of y with the same index.
 int32_t outer_of(int32_t isa, int32_t path, float alpha, const matrix& x, const matrix& y,
                  int32_t accumulate, matrix& o) {
   const int32_t pairs = static_cast<int32_t>(x.rows());
@@ -179,8 +180,8 @@ int32_t outer_of(int32_t isa, int32_t path, float alpha, const matrix& x, const 
   return write_block(isa, path, schedule, alpha, x, y, accumulate, o, scratch);
 }
 
-// OpenBLAS's kernels for small products look at the rows even if alpha is 0; those for large ones
-// do not, so sizes of both kinds.
+// OpenBLAS's kernels for small products read the rows even if alpha is 0, and those for large ones
+// do not: sizes of both kinds.
 void check_alpha_zero(int32_t isa, int32_t path, int32_t m, int32_t n, int32_t pairs) {
   context() = std::string("alpha 0, isa ") + blocksparse_isa_name(isa) + ", path " +
               std::to_string(path) + ", m " + std::to_string(m);
@@ -188,7 +189,7 @@ void check_alpha_zero(int32_t isa, int32_t path, int32_t m, int32_t n, int32_t p
   for (int32_t i = 0; i < 2 * pairs; ++i) {
     schedule.push_back(i % pairs);
   }
-  // An infinity makes sums that are computed in double; a NaN alone does not.
+  // An infinity leads to sums in double; a NaN alone does not.
   for (const int32_t variant : {0, 1, 2, 3}) {
     const int32_t accumulate = variant % 2;
     matrix x(pairs, m, 3, 1.0f), y(pairs, n, 3, 2.0f), o(m, n, 3, 5.0f), scratch(1, m + n);
@@ -206,7 +207,7 @@ void check_alpha_zero(int32_t isa, int32_t path, int32_t m, int32_t n, int32_t p
   }
 }
 
-// alpha * (x * y) within the floats, x * y beyond them.
+// Here x * y overflows, but alpha * (x * y) does not.
 void check_large_products(int32_t isa, int32_t path) {
   context() = std::string("large products, isa ") + blocksparse_isa_name(isa) + ", path " +
               std::to_string(path);
@@ -227,7 +228,7 @@ void check_large_products(int32_t isa, int32_t path) {
         }
       }
       CHECK(o.intact());
-      // A NaN does not hide them, wherever it comes in the vectors, nor is it hidden.
+      // A NaN neither hides the overflow, wherever it is in the vectors, nor is hidden.
       for (const int32_t at : {2, 7, 8, 11, 19}) {
         matrix with_nan = x;
         with_nan.at(0, at) = quiet_nan();
@@ -242,12 +243,12 @@ void check_large_products(int32_t isa, int32_t path) {
       CHECK(alpha == 0.0f ? std::isnan(o.at(3, 1)) : std::isinf(o.at(3, 1)));
     }
   }
-  // Each of the products within the floats, their sum beyond them.
+  // No product overflows, but their sum does.
   const matrix x(3, 20, 3, 1.5e38f), y(3, 70, 3, 1.0f);
   matrix o(20, 70, 3, 5.0f);
   CHECK_STATUS(BLOCKSPARSE_OK, outer_of(isa, path, 0.1f, x, y, 0, o));
   CHECK(std::fabs(o.at(19, 69) - 4.5e37f) <= 1e32f && o.at(0, 0) == o.at(19, 69));
-  // Half of the sum beyond the floats, though not times alpha, and all of it is 0.
+  // Half of the sum overflows, though not times alpha, and the whole sum is 0.
   matrix opposite(256, 20, 3, 0x1p64f), equal(256, 70, 3, 0x1p57f), zero(20, 70);
   for (int64_t i = 128; i < 256; ++i) {
     for (int32_t q = 0; q < 20; ++q) {
@@ -267,7 +268,7 @@ void check_large_products(int32_t isa, int32_t path) {
   if (path != BLOCKSPARSE_PATH_TILE) {
     return;
   }
-  // Sums within the floats have the bits that they have where no other is beyond them.
+  // Finite sums have the same bits as without an overflow elsewhere.
   random_source r(7);
   matrix small_x(100, 40), small_y(100, 70);
   small_x.fill([&] { return r.uniform(); });
@@ -292,8 +293,8 @@ void check_large_products(int32_t isa, int32_t path) {
   }
 }
 
-// A sum over rows has the same bits whether they follow each other, lie a distance apart, or lie
-// anywhere, and wherever they do: of both operands or of one.
+// A sum over rows has the same bits whether they are contiguous, at a constant distance, or
+// anywhere, in either operand or in both.
 void check_rows_apart(int32_t isa, int32_t path, int32_t m, int32_t n) {
   for (const int32_t pairs : {128, 129, 500}) {
     context() = "rows apart, isa " + std::string(blocksparse_isa_name(isa)) + ", path " +
@@ -335,7 +336,7 @@ void check_block_sum(int32_t isa) {
     std::vector<int32_t> rows, blocks;
     for (int32_t i = 0; i < 60; ++i) {
       rows.push_back((i * 7) % 60);
-      blocks.push_back(i % 4 == 3 ? 0 : r.below(4));  // block 4 is named by no row
+      blocks.push_back(i % 4 == 3 ? 0 : r.below(4));  // no row names block 4
     }
     const std::vector<int32_t> schedule = row_schedule(rows, blocks, 11);
     matrix y(60, n), o(5, n);
@@ -378,9 +379,9 @@ void check_long_block_sum(int32_t isa) {
   CHECK(o == 0x1p24f + 60);
 }
 
-// Blocks that are together larger than the caches are written past them where lines are whole: the
-// same bits as if they were added to zeros, which they are not. Blocks and rows that begin within a
-// line, rows that end within one, and parts of blocks, are written too.
+// Blocks that exceed the caches together are written past them where lines are whole: the bits are
+// those of adding to zeros, which the blocks do not hold. The cases include blocks and rows that
+// begin within a line, rows that end within one, and parts of blocks.
 void check_blocks_beyond_caches(int32_t isa, int32_t columns, int32_t ldo) {
   constexpr int32_t kRows = 2080, kPairs = 3, kBlocks = 2;
   context() = std::string("beyond caches, isa ") + blocksparse_isa_name(isa) + ", n " +
@@ -417,7 +418,7 @@ void check_blocks_beyond_caches(int32_t isa, int32_t columns, int32_t ldo) {
   }
 }
 
-// As above, of blocks so small that a few pairs are taken at once.
+// Blocks beyond the caches that are so small that a few pairs are taken at once.
 template <int32_t kSide, int32_t kLdo>
 void check_small_blocks_beyond_caches(int32_t isa) {
   constexpr int32_t kBlock = kSide * kLdo, kBlocks = (33 << 20) / 4 / (kSide * kSide);

@@ -8,7 +8,7 @@ namespace blocksparse {
 namespace packed {
 namespace {
 
-// Where the group of an input and an output begins.
+// Returns the begin of the group of an input and an output.
 uint8_t* group_at(weight_type type, uint8_t* packed, int32_t inputs, int32_t input,
                   int32_t output) {
   const int64_t panel = output / kOutputs;
@@ -27,7 +27,7 @@ void put_half(uint8_t* codes, int32_t input, int32_t output, int32_t code) {
   both = static_cast<uint8_t>(low ? (both & 0xf0) | code : (both & 0x0f) | code << 4);
 }
 
-// A code of 2, 4, 5 or 6 bits, where there is none yet.
+// Stores a code of 2, 4, 5 or 6 bits, where the bits are still 0.
 void put_code(weight_type type, uint8_t* codes, int32_t i, int32_t lane, int32_t code) {
   const int32_t column = lane * 4 + i % 4;
   if (code_bits(type) == 2) {
@@ -42,7 +42,7 @@ void put_code(weight_type type, uint8_t* codes, int32_t i, int32_t lane, int32_t
   }
 }
 
-// Groups that weigh 0 whatever their scales are.
+// Clears groups to weights of 0, whatever their scales are.
 void clear(weight_type type, int32_t inputs, int32_t outputs, uint8_t* packed) {
   if (head_bytes(type) > 0 || type == weight_type::bfloat16 || type == weight_type::q5_1) {
     std::memset(packed, 0, static_cast<std::size_t>(packed_bytes(type, inputs, outputs)));

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Panels made of weights, as Java makes them.
+// Panels of weights, in the layout that Java makes.
 #ifndef BLOCKSPARSE_TESTS_PACK_H
 #define BLOCKSPARSE_TESTS_PACK_H
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Products of rounded rows with packed panels: the same bits as plain loops over the weights before
-// packing, for each type and each instruction set; and their error against floats.
+// Products of rounded rows with packed panels. Their bits equal those of plain loops over the
+// unpacked weights, for each type and instruction set, and their error against floats is bounded.
 #include "pack.h"
 #include "packed/panels.h"
 #if defined(__x86_64__)
@@ -44,18 +43,18 @@ constexpr weight_type kTypes[] = {weight_type::bfloat16, weight_type::int8,   we
 const char* const kTypeNames[] = {"BFLOAT16", "INT8", "Q8_0", "Q4_0", "MXFP4",  "Q4_K",
                                   "Q6_K",     "Q5_K", "Q2_K", "Q5_1", "IQ4_NL", "IQ4_XS"};
 
-// The types whose codes, scales and scales of scales are packed from lists of each.
+// Returns whether the codes, scales and scales of scales of a type are packed from lists.
 bool has_lists(weight_type type) {
   return type >= weight_type::q4_k && type != weight_type::iq4_nl;
 }
 
-// Whether a minimum is taken off weights.
+// Returns whether weights have a minimum that is subtracted.
 bool is_above_minimum(weight_type type) {
   return type == weight_type::q4_k || type == weight_type::q5_k || type == weight_type::q2_k ||
          type == weight_type::q5_1;
 }
 
-// Inputs that share a scale.
+// Returns the inputs that share a scale.
 int32_t inputs_of_scale(weight_type type) {
   return type == weight_type::q6_k || type == weight_type::q2_k ? kInputs / 2 : kInputs;
 }
@@ -64,7 +63,7 @@ int32_t inputs_of_scale(weight_type type) {
 constexpr int32_t kIq4[] = {-127, -104, -83, -65, -49, -35, -22, -10,
                             1,    13,   25,  38,  53,  69,  89,  113};
 
-// The formats of rows that weights of a type are multiplied by.
+// Returns the formats of rows that weights of a type multiply.
 std::vector<row_format> formats_of(weight_type type) {
   if (type == weight_type::int8) {
     return {row_format::one_byte, row_format::two_bytes};
@@ -91,14 +90,14 @@ float from_bfloat16(uint16_t number) {
   return x;
 }
 
-// a * b + c, rounded once. MinGW's std::fma rounds several times.
+// Returns a * b + c, rounded once. MinGW's std::fma rounds several times.
 float fused(float a, float b, float c) {
 #if defined(__MINGW32__)
   const double product = static_cast<double>(a) * static_cast<double>(b);  // exact
   const double sum = product + static_cast<double>(c);
   const double part = sum - product;
   const double lost = (product - (sum - part)) + (static_cast<double>(c) - part);
-  // Halfway between two floats, what was lost decides.
+  // Halfway between two floats, the lost part decides.
   const float nearest = static_cast<float>(sum);
   const double away = static_cast<double>(nearest) - sum;
   const double other =
@@ -112,20 +111,20 @@ float fused(float a, float b, float c) {
 #endif
 }
 
-// Weights before they are packed: whole numbers, and what each is multiplied by; or numbers.
+// Unpacked weights: integers with their scales, or numbers.
 struct weights {
   weight_type type;
   int32_t inputs, outputs;
   std::vector<int32_t> values;       // (outputs, inputs)
   std::vector<float> half_scales;    // (outputs, groups, 2); 1 for INT8
-  std::vector<float> half_minima;    // the same: each weight is less by it
+  std::vector<float> half_minima;    // in the same order: subtracted from each weight
   std::vector<float> output_scales;  // of INT8
-  std::vector<uint8_t> packed;       // with no memory after them
-  std::vector<uint8_t> blocks;       // as ggml has them; where has_lists(), see pack_k
+  std::vector<uint8_t> packed;       // with no memory after the end
+  std::vector<uint8_t> blocks;       // in ggml's format; where has_lists(), see pack_k
   std::vector<uint8_t> k_codes, k_scales;
   std::vector<uint16_t> k_heads;
-  std::vector<int8_t> codes;      // of INT8: (inputs, outputs)
-  std::vector<uint16_t> numbers;  // of BFLOAT16: the same
+  std::vector<int8_t> codes;      // for INT8: (inputs, outputs)
+  std::vector<uint16_t> numbers;  // for BFLOAT16: (inputs, outputs)
 
   std::size_t at(int32_t output, int32_t input) const {
     return static_cast<std::size_t>(output) * static_cast<std::size_t>(inputs) +
@@ -137,7 +136,7 @@ struct weights {
     values.resize(at(out, 0));
     codes.resize(values.size());
     for (std::size_t i = 0; i < values.size() && t == weight_type::bfloat16; ++i) {
-      // 2^-8 to 2^8, of both signs.
+      // Magnitudes from 2^-8 to 2^8, of both signs.
       numbers.push_back(static_cast<uint16_t>((119 << 7) + r.below(17 << 7) + (r.below(2) << 15)));
     }
     for (int32_t output = 0; output < out && t != weight_type::bfloat16; ++output) {
@@ -218,7 +217,7 @@ struct weights {
   void add_group(int32_t output, int32_t begin, random_source& r) {
     const int32_t count = std::min(kInputs, inputs - begin);
     if (type == weight_type::mxfp4) {
-      // All exponents but that of NaN, denormal scales among them.
+      // All exponents but that of NaN, with denormal scales among them.
       const int32_t e = r.below(4) == 0 ? r.below(255) : 120 + r.below(9);
       blocks.push_back(static_cast<uint8_t>(e));
       add_scale(static_cast<float>(std::ldexp(1.0, e - 128)));
@@ -257,7 +256,7 @@ struct weights {
   }
 };
 
-// Rounded rows with nothing around them.
+// Rounded rows, with no accessible memory around them.
 struct rows {
   walled<int32_t> memory;
   rounded_rows view;
@@ -286,7 +285,7 @@ struct rows {
 
 bool same_bits(float a, float b) { return std::memcmp(&a, &b, sizeof(a)) == 0; }
 
-// Plain loops, and no code in common with the kernels.
+// Plain loops that share no code with the kernels.
 void check_rounding_of_groups(const kernels& by) {
   random_source r(7);
   for (const int32_t n : {1, 3, 31, 32, 33, 64, 100, 517}) {
@@ -317,7 +316,7 @@ void check_rounding_of_groups(const kernels& by) {
             sum += code;
             half += i < kInputs / 2 ? code : 0;
             CHECK(code == static_cast<int32_t>(std::nearbyint(value * (127.0f / m))));
-            // Half a step, and what rounding the factor and the product adds.
+            // The bound is half a step, and the rounding errors of the factor and the product.
             const double back = static_cast<double>(code) * static_cast<double>(m) / 127.0;
             CHECK(std::fabs(back - static_cast<double>(value)) <=
                   static_cast<double>(m) * (0.5 / 127.0 + 2 * 0x1p-24));
@@ -342,7 +341,7 @@ void check_rounding_of_groups(const kernels& by) {
   }
 }
 
-// The same of whole rows.
+// Checks the rounding of whole rows in the same way.
 void check_rounding_of_whole_rows(const kernels& by, row_format format) {
   const int32_t planes = planes_of(format);
   const float top = planes == 1 ? 127.0f : 32384.0f;
@@ -415,14 +414,14 @@ void check_rounding_of_whole_rows(const kernels& by, row_format format) {
   }
 }
 
-// To the nearest, of two the even one: by distances.
+// Checks rounding to the nearest, ties to even, by distances.
 void check_rounding_to_bfloat16(const kernels& by) {
   random_source r(9);
   for (const int32_t n : {1, 2, 31, 32, 33, 64, 65, 517}) {
     context() = std::string("bfloat16, ") + by.name + ", n " + std::to_string(n);
     matrix x(3, n);
     x.fill([&] {
-      // Each third one halfway between two.
+      // Every third number lies halfway between two.
       const uint32_t low = r.below(3) == 0 ? 0x8000 : static_cast<uint32_t>(r.below(0x10000));
       const uint32_t pattern = static_cast<uint32_t>(r.below(0x10000)) << 16 | low;
       float value;
@@ -444,7 +443,7 @@ void check_rounding_to_bfloat16(const kernels& by) {
           CHECK(std::isnan(value) ? std::isnan(back) : same_bits(value, back));
           continue;
         }
-        // An infinite number stands for the one after the largest.
+        // Infinity stands for the number after the largest.
         const auto exact = [](uint16_t bits) {
           const double size = std::fabs(static_cast<double>(from_bfloat16(bits)));
           return std::isinf(size) ? 0x1p128 : size;
@@ -464,11 +463,11 @@ void check_rounding_to_bfloat16(const kernels& by) {
   }
 }
 
-// A row times an output of weights, as panels.h defines it, and how far it may be from the product
-// of the numbers before they were rounded.
+// A row times an output of weights, as panels.h defines it, and a bound on its distance from the
+// product of the unrounded numbers.
 struct one_product {
-  std::vector<float> parts;                            // which are added one after the other
-  double exact = 0.0, slack = 0.0, order_slack = 0.0;  // the last of BFLOAT16, by another order
+  std::vector<float> parts;                            // added one after the other
+  double exact = 0.0, slack = 0.0, order_slack = 0.0;  // order_slack: for BFLOAT16
 
   one_product(const weights& w, const matrix& x, const rows& rounded, int32_t row, int32_t output) {
     if (rounded.view.format == row_format::bfloat16) {
@@ -480,7 +479,7 @@ struct one_product {
     }
   }
 
-  // In the order of instructions that multiply pairs.
+  // Adds in the order of instructions that multiply pairs.
   void add_pairs(const weights& w, const matrix& x, const rows& rounded, int32_t row,
                  int32_t output) {
     float total = 0.0f;
@@ -512,7 +511,7 @@ struct one_product {
     const int32_t groups = rounded.view.groups;
     const int32_t part = inputs_of_scale(w.type);
     float total = 0.0f;
-    // Adds a whole number times scales, rounded; the scale may be below the normal floats.
+    // Adds an integer times scales, rounded; the scale may be subnormal.
     const auto add = [&](int32_t sum, float of_row, float of_weights) {
       total = fused(static_cast<float>(sum), of_row * of_weights, total);
       const double unit = std::fabs(static_cast<double>(of_row) * static_cast<double>(of_weights));
@@ -533,7 +532,7 @@ struct one_product {
           const double weight =
               value * static_cast<double>(of_weights) - static_cast<double>(minimum);
           exact += static_cast<double>(x.at(row, k)) * weight;
-          // Half a step of each input.
+          // The bound is half a step for each input.
           slack += std::fabs(weight) * static_cast<double>(of_row) * (0.5 + 127 * 0x1p-23);
         }
         add(sum, of_row, of_weights);
@@ -599,7 +598,7 @@ void check_product(const kernels& by, weight_type type, row_format format, int32
   std::vector<int32_t> positions;
   for (int32_t i = 0; i < count; ++i) {
     chosen.data()[i] = following ? i : r.below(all);
-    positions.push_back(count - 1 - i / 2);  // each row but one twice
+    positions.push_back(count - 1 - i / 2);  // each row but one is written twice
   }
   std::vector<int32_t> written;  // every second row, backwards
   for (int32_t i = 0; i < count; ++i) {
@@ -629,7 +628,7 @@ void check_product(const kernels& by, weight_type type, row_format format, int32
       }
     }
   }
-  // Tiles add up in an order of their own.
+  // Tiles add up in their own order.
   const bool same_order = type != weight_type::bfloat16 || std::strncmp(by.name, "amx", 3) != 0;
   for (int32_t row = 0; row < c.rows(); ++row) {
     for (int32_t output = 0; output < outputs; ++output) {
@@ -640,8 +639,8 @@ void check_product(const kernels& by, weight_type type, row_format format, int32
   }
 }
 
-// The largest codes and weights in as many inputs as a piece has, and more: sums are whole numbers
-// of 32 bits nevertheless.
+// The largest codes and weights, in as many inputs as a piece has, and more: sums still fit 32
+// bits.
 void check_largest_sums(const kernels& by, row_format format, int32_t count) {
   constexpr int32_t kPiece = kPieceGroups * kInputs;
   for (const int32_t inputs : {kPiece - 1, kPiece, kPiece + 1, 2 * kPiece + 33}) {
@@ -679,12 +678,12 @@ void check_largest_sums(const kernels& by, row_format format, int32_t count) {
   }
 }
 
-// A scale that is NaN or infinite, of weights or of a row, comes out where it went in.
+// A scale that is NaN or infinite, of weights or of a row, appears in the right outputs.
 void check_special_scales(const kernels& by) {
   context() = std::string("special scales, ") + by.name;
   for (const weight_type type : kTypes) {
     if (type == weight_type::bfloat16 || type == weight_type::int8) {
-      continue;  // without scales, and with those that lie apart
+      continue;  // without scales, or with scales that are stored separately
     }
     random_source r(1);
     weights w(type, 64, 20, r);
@@ -716,7 +715,7 @@ void check_special_scales(const kernels& by) {
   }
 }
 
-// Of the kernels of this processor, the fastest that an instruction set allows.
+// Checks the fastest of this processor's kernels that an instruction set allows.
 void check_choice(const kernels* const* all, int32_t count) {
   context() = "choice";
   CHECK(all[0] == &kPortable && &fastest(BLOCKSPARSE_PORTABLE) == &kPortable);
@@ -728,12 +727,12 @@ void check_choice(const kernels* const* all, int32_t count) {
   }
 }
 
-// Floats that rounded rows take.
+// Returns the floats that rounded rows take.
 std::size_t rounded_size(row_format format, int32_t count, int32_t inputs) {
   return static_cast<std::size_t>(rounded_bytes(format, count, groups_of(inputs)) / 4);
 }
 
-// Blocks that lie end to end, whatever their strides.
+// Returns blocks that lie end to end, whatever their strides are.
 blocksparse_blocks packed_blocks(const void* w, int32_t read_blocks, int32_t write_blocks,
                                  int32_t k, int32_t n, int32_t type, const float* scales) {
   return {const_cast<void*>(w), scales,       -1, -1, -1,   -1, -1,
@@ -750,7 +749,7 @@ int32_t call_packed_gemm(int32_t isa, const blocksparse_part& part, int32_t form
   return blocksparse_packed_gemm_f32(isa, &part, format, a, a_rows, &w, &c);
 }
 
-// Through the C interface: rows of a schedule, repeats among them, in chunks and bands.
+// Calls the C interface with rows of a schedule, repeats among them, in chunks and bands.
 void check_schedule(int32_t isa, weight_type type, row_format format, bool accumulate) {
   context() = std::string("schedule, ") + blocksparse_isa_name(isa) + ", " + name_of(type, format);
   constexpr int32_t kIn = 70, kOut = 40, kRead = 2, kWrite = 3, kRows = 5;
@@ -814,7 +813,7 @@ void check_schedule(int32_t isa, weight_type type, row_format format, bool accum
       const weights& used = blocks[static_cast<std::size_t>(read * kWrite + block)];
       for (const gemm_pair& pair : pairs) {
         if (pair.write_row == row && pair.read_block == read) {
-          // Of BFLOAT16, bits depend on the instruction set.
+          // For BFLOAT16, bits depend on the instruction set.
           blocksparse::packed::fastest(type == weight_type::bfloat16 ? isa : BLOCKSPARSE_PORTABLE)
               .multiply(type, {used.packed.data(), used.output_scales.data(), 0, kOut, by_rows.view,
                                &pair.read_row, first, first, 1, &expected.at(row, 0), 0});
@@ -824,7 +823,7 @@ void check_schedule(int32_t isa, weight_type type, row_format format, bool accum
   }
   CHECK(c.same_bits(expected));
 
-  // Invalid calls are refused before anything is written.
+  // Invalid calls are rejected before anything is written.
   CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(0, 1, 8, kOut));
   CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(0, 1, 0, 8));
   CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(0, 1, 0, kOut + 8));
@@ -885,7 +884,7 @@ void check_schedule(int32_t isa, weight_type type, row_format format, bool accum
                call_round_rows(-1, of_rows, 0, kRows, in, rows_of(x), nullptr));
 }
 
-// The first product of experts, and what becomes of it: the bits of its three parts one by one.
+// The first product of experts with its activation gives the bits of its three parts one by one.
 void check_activation(int32_t isa, weight_type type, row_format format, int32_t activation,
                       int32_t n, bool biased) {
   context() = std::string("activation ") + std::to_string(activation) + ", " +
@@ -896,7 +895,7 @@ void check_activation(int32_t isa, weight_type type, row_format format, int32_t 
   random_source r(5);
   std::vector<gemm_pair> pairs = {{4, 0, 0}, {1, 0, 1}, {2, 1, 0}, {2, 1, 0}, {3, 3, 1}};
   std::vector<int32_t> block_of_row = {0, 0, 1, 1};
-  // More rows of one block than a tile between the products has.
+  // One block gets more rows than a tile between the products holds.
   const int32_t more = isa == instruction_sets().back() ? 200 : 3;
   for (int32_t row = 0; row < more; ++row) {
     block_of_row.push_back(1);
@@ -981,7 +980,8 @@ void check_activation(int32_t isa, weight_type type, row_format format, int32_t 
   CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, run(activation, 0, 1, 0, n, rounded.data(), nullptr));
 }
 
-// Rows of every residue of the tiles, and at and beside multiples of what kernels cut by.
+// Checks numbers of rows of every residue modulo the tiles, and at and around multiples of the
+// kernels' pieces.
 void check_kernels(const kernels& by) {
   check_rounding_of_groups(by);
   check_rounding_to_bfloat16(by);
@@ -1021,7 +1021,7 @@ void check_kernels(const kernels& by) {
 
 #if defined(__x86_64__)
 
-// AMX, which few processors have, by a model of its instructions.
+// Checks AMX, which few processors have, by a model of its instructions.
 void check_modeled_amx() {
   context() = "modeled AMX";
   CHECK(amx_model::tiles_are_exact());

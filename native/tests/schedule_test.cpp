@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Malformed schedules and sizes are refused with the right status, and nothing is written.
+// Checks that malformed schedules and sizes are rejected with the right status, and that nothing is
+// written.
 #include "testing.h"
 
 namespace {
 
 using namespace testing;
 
-// A valid call of block_gemm of which single arguments are invalid.
+// A valid call of block_gemm, of which single arguments are made invalid.
 struct gemm_call {
-  int32_t isa = BLOCKSPARSE_PORTABLE, path = BLOCKSPARSE_PATH_BLAS;  // which needs scratch
+  int32_t isa = BLOCKSPARSE_PORTABLE, path = BLOCKSPARSE_PATH_BLAS;  // this path needs scratch
   std::vector<int32_t> schedule = gemm_schedule(
       {0, 1, 2, 3}, {0, 0, 1, 1}, {{0, 0, 0}, {1, 1, 0}, {2, 2, 1}, {0, 3, 0}, {2, 3, 0}}, 10);
   std::vector<float> a = std::vector<float>(9, 1.0f), w = std::vector<float>(48, 1.0f),
@@ -42,7 +42,7 @@ void refuse(blocksparse_status expected, const char* what, const Invalidate& inv
 #define REFUSE(expected, change) \
   refuse(BLOCKSPARSE_##expected, #change, [](gemm_call& call) { call.change; })
 
-// Places in the schedule above: 5 + write_block 2, row_start 3, segment_start 3, read_block 3,
+// Positions in the schedule above: 5 + write_block 2, row_start 3, segment_start 3, read_block 3,
 // pair_start 4, row 4, pair_read 5, pair_write 5.
 constexpr std::size_t kWriteBlock = 5, kRowStart = 7, kSegmentStart = 10, kReadBlock = 13,
                       kPairStart = 16, kRow = 20, kPairRead = 24, kPairWrite = 29, kEnd = 34;
@@ -111,7 +111,7 @@ void check_gemm() {
         context() = "boundaries " + std::to_string(start) + " + " + std::to_string(i);
         gemm_call call;
         call.schedule[start + i] = value;
-        // The chunks before the invalid one are right and may be run; no memory is lost (ASan).
+        // The chunks before the invalid one are valid and may be run; no memory is lost (ASan).
         CHECK_STATUS(BLOCKSPARSE_BAD_SCHEDULE, call.run());
       }
     }
@@ -137,7 +137,7 @@ void check_gemm() {
       blocksparse_block_gemm_f32(valid.isa, valid.path, &valid.part, &valid.from, 0, &valid.by,
                                  nullptr, valid.scratch_data, valid.scratch_length));
 
-  // Operands that are not needed may be missing.
+  // Operands that are not needed may be NULL.
   context() = "nothing to read";
   gemm_call empty;
   empty.schedule = gemm_schedule({0, 1, 2, 3}, {0, 0, 1, 1}, {}, 10);
@@ -149,14 +149,14 @@ void check_gemm() {
   CHECK(empty.c == std::vector<float>(16, 1.0f));
 }
 
-// Prefetching for the next chunk, run or not, looks no further than the checks did.
+// Prefetching for the next chunk, run or not, reads no further than the checks did.
 void check_fetched_ahead() {
   const std::vector<int32_t> good =
       gemm_schedule({0, 1, 2, 3}, {0, 0, 1, 1}, {{0, 0, 0}, {1, 1, 0}, {2, 2, 1}, {0, 3, 0}}, 1);
   constexpr std::size_t chunks = 4, segment_start = 5 + chunks + (chunks + 1);
   CHECK(good[1] == chunks && good[segment_start + chunks] == good[2]);
   for (const int32_t isa : instruction_sets()) {
-    for (const int32_t value : {1000, INT32_MAX}) {  // of which the first is sure to hit the wall
+    for (const int32_t value : {1000, INT32_MAX}) {  // the first of these is sure to hit the wall
       for (std::size_t changed = 1; changed < chunks; ++changed) {
         walled<int32_t> schedule(good.size(), 0);
         std::copy(good.begin(), good.end(), schedule.data());
@@ -165,7 +165,7 @@ void check_fetched_ahead() {
           context() = std::string("fetched ahead, isa ") + blocksparse_isa_name(isa) + ", chunk " +
                       std::to_string(chunk) + ", boundary " + std::to_string(changed);
           gemm_call call;
-          // Of small blocks, of up to 4096 elements, nothing is fetched by chunks.
+          // Small blocks, of up to 4096 elements, are not prefetched by chunks.
           constexpr int32_t n = 1400;
           call.w.resize(4 * 3 * n);
           call.bias.resize(2 * n);
@@ -257,8 +257,8 @@ void check_outer() {
   CHECK(o == std::vector<float>(48, 9.0f));
 }
 
-// Scratch is for BLAS alone: none where a product cannot reach it, and the same for either order of
-// sizes.
+// Only BLAS needs scratch: none is asked for where a product cannot reach BLAS, and equally much
+// for either order of sizes.
 void check_paths() {
   const int32_t sizes[] = {0, 1, 16, 64, 128, 129, 512, 1024, INT32_MAX};
   for (const int32_t isa : instruction_sets()) {

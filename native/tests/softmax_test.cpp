@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Softmax and cross entropy against plain loops in double, and the error of the exponential.
+// Checks softmax and cross entropy against plain loops in double, and the error of the exponential.
 #include <algorithm>
 
 #include "testing.h"
@@ -19,8 +18,8 @@ int32_t softmax(int32_t isa, int32_t logarithm, const std::vector<int32_t>& sche
 }
 
 // A row (0, x) has the probabilities exp(x) / (1 + exp(x)) and so on. Below -17 the sum rounds to
-// 1, and the second one is the exponential itself: its error is seen with nothing around it. Above,
-// the sum and the division add two roundings.
+// 1, and the second one is the exponential itself, whose error is visible alone. Above, the sum and
+// the division add two roundings.
 void check_exponential(int32_t isa) {
   context() = std::string("exponential, isa ") + blocksparse_isa_name(isa);
   constexpr int32_t kRows = 4096;
@@ -56,10 +55,10 @@ void check_exponential(int32_t isa) {
 
 constexpr double kHalfUlp = 0x1p-24;
 
-// The softmax of a row in double, with what a computation in floats may add to its errors, all
-// relative to what is small: to what the largest element lacks to 1, and to each other element.
+// The softmax of a row in double, with bounds on the errors in floats, all relative to what is
+// small: the difference of the largest element to 1, and each other element.
 //
-// An exponential is off by 2 ulp and by what rounding c - max to a float does to it, `rounding` of
+// An exponential is off by 2 ulp and by the effect of rounding c - max to a float, `rounding` of
 // it; below the normal floats by half a denormal. Its sum adds an ulp.
 struct exact_softmax {
   std::vector<double> distance, p;
@@ -120,7 +119,7 @@ void check_rows(int32_t isa, const rows_case& k) {
   constexpr int32_t kRows = 24;
   std::vector<int32_t> rows, blocks, valid;
   for (int32_t i = 0; i < kRows; ++i) {
-    if (i % 5 != 4) {  // the others are named by no chunk
+    if (i % 5 != 4) {  // no chunk names the others
       rows.push_back(i);
       blocks.push_back(r.below(k.blocks));
     }
@@ -164,7 +163,7 @@ void check_rows(int32_t isa, const rows_case& k) {
         }
         const double distance = row.distance[static_cast<std::size_t>(q)];
         if (logarithm == 0) {
-          // 4 ulp, and what rounding c - max to float does to the exponential.
+          // The bound is 4 ulp, plus the effect on the exponential of rounding c - max to float.
           const double exact = (k.with_scale ? factor : 1.0) * row.p[static_cast<std::size_t>(q)];
           const double slack = 4 * ulp(exact) + std::fabs(exact) * row.rounding(q);
           CHECK(std::fabs(actual - exact) <= slack);
@@ -180,11 +179,11 @@ void check_rows(int32_t isa, const rows_case& k) {
   }
 }
 
-// Rows in which one element is likelier than all others by a distance, all of them, or one alone:
-// its log probability, its loss and the gradient of that are near 0, and right to 4 ulp all the
-// same. Distances are whole, so that nothing else is rounded.
+// Rows in which one element is likelier than all others by a distance, all of them or only one: its
+// log probability, its loss and the gradient are near 0, and nevertheless right to 4 ulp. Distances
+// are whole, so that nothing else is rounded.
 void check_near_certain(int32_t isa, int32_t n) {
-  const int32_t rows = 2 * n;  // each place is the largest, alone with the one before it, or not
+  const int32_t rows = 2 * n;  // each place is the largest, in turn the only one and one of two
   std::vector<int32_t> numbers, blocks(static_cast<std::size_t>(rows), 0), target;
   for (int32_t i = 0; i < rows; ++i) {
     numbers.push_back(i);
@@ -308,7 +307,7 @@ void check_huge_logits(int32_t isa) {
       c.fill([=] { return -size; });
       CHECK_STATUS(BLOCKSPARSE_OK, softmax(isa, 1, schedule, 1, nullptr, &large, c));
       for (int32_t q = 0; q < 37; ++q) {
-        CHECK(c.at(0, q) == large);  // from which log(37) takes nothing away
+        CHECK(c.at(0, q) == large);  // so large that log(37) does not change it
       }
       for (const int32_t target : {0, 20, 36}) {
         float nll = 0.0f;
@@ -342,7 +341,7 @@ void check_cross_entropy(int32_t isa, int32_t n, float spread, float smoothing, 
   std::vector<float> weights(kRows), nll(kRows, -7.0f), prior(static_cast<std::size_t>(n));
   for (int32_t i = 0; i < kRows; ++i) {
     const std::size_t at = static_cast<std::size_t>(i);
-    target[at] = -1;  // of the row that no chunk names, too
+    target[at] = -1;  // also of the row that no chunk names
     weights[at] = i % 4 == 1 ? 0.0f : r.uniform();
     if (i != 5) {
       rows.push_back(i);
@@ -395,7 +394,7 @@ void check_cross_entropy(int32_t isa, int32_t n, float spread, float smoothing, 
       }
       const double p = row.p[static_cast<std::size_t>(q)];
       if (weight != 0.0 && q != target[at]) {
-        // A probability below the normal floats is rounded twice, and multiplied once.
+        // A subnormal probability is rounded twice, and multiplied once.
         const double error = row.rounding(q) + row.mean_rounding + 8 * kHalfUlp;
         CHECK(std::fabs(actual - weight * (p - t)) <=
               std::fabs(weight) * (p * error + 6 * kHalfUlp * t + 0x1p-149) + 0x1p-150);
@@ -414,7 +413,7 @@ void check_cross_entropy(int32_t isa, int32_t n, float spread, float smoothing, 
   }
 }
 
-// A class that cannot be (its logit is -infinity) costs nothing, unless it is the target.
+// A class with a logit of -infinity has no loss, unless it is the target.
 void check_impossible_classes(int32_t isa) {
   context() = std::string("impossible classes, isa ") + blocksparse_isa_name(isa);
   const std::vector<int32_t> schedule = row_schedule({0, 1}, {0, 0});
@@ -434,7 +433,7 @@ void check_impossible_classes(int32_t isa) {
 }
 
 // Finite logits that lie further apart than the largest float, with smoothing: the loss is finite
-// all the same, and right as long as a float can hold it.
+// nevertheless, and right as long as a float can hold it.
 void check_spread_logits(int32_t isa) {
   const float kMost = std::numeric_limits<float>::max();
   const std::vector<int32_t> schedule = row_schedule({0}, {0});
@@ -442,7 +441,7 @@ void check_spread_logits(int32_t isa) {
     for (const int32_t n : {2, 3, 17, 64, 333}) {
       context() = std::string("spread logits, isa ") + blocksparse_isa_name(isa) + ", n " +
                   std::to_string(n) + ", size " + std::to_string(size);
-      // Half of all, but the first one, are as far from it as can be.
+      // Half of the logits, but not the first one, are as far from it as possible.
       matrix c(1, n, n, size);
       for (int32_t q = 1; q < n; q += 2) {
         c.at(0, q) = -size;
@@ -467,7 +466,7 @@ void check_spread_logits(int32_t isa) {
   }
 }
 
-// Rows of nothing, whose operand may be null: there is nothing to write, and no target is right.
+// Empty rows, whose operand may be null: nothing is written, and no target is valid.
 void check_empty_rows(int32_t isa) {
   context() = std::string("empty rows, isa ") + blocksparse_isa_name(isa);
   const std::vector<int32_t> schedule = row_schedule({0, 1}, {0, 1}, 1);
@@ -506,7 +505,7 @@ void check_refusals(int32_t isa) {
                softmax(isa, 0, row_schedule({0}, {2}), 2, nullptr, nullptr, c));
   CHECK_STATUS(BLOCKSPARSE_UNSUPPORTED_ISA, softmax(99, 0, schedule, 2, nullptr, nullptr, c));
   CHECK(c.same_bits(before));
-  // The first chunk is right and is run, the second is refused and stays.
+  // The first chunk is valid and is run; the second is rejected and stays unchanged.
   CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, softmax(isa, 0, schedule, 2, late_valid, nullptr, c));
   CHECK(c.at(0, 0) != 1.0f && c.at(1, 0) == 1.0f);
   const auto cross_entropy = [&](const int32_t* target, float smoothing, float* nll) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Products of a sparse row with a chunk of sparse weights, against the formula; and refusals.
+// Checks products of a sparse row with a chunk of sparse weights against the formula, and invalid
+// calls.
 #include <cstring>
 
 #include "testing.h"
@@ -9,7 +9,7 @@ namespace {
 
 using namespace testing;
 
-// Weights of features for chunks, as dense tables of which most are 0.
+// Weights of features for chunks, as dense tables that are mostly 0.
 struct problem {
   int32_t features, chunks, n;
   std::vector<float> dense;  // (chunks, features, n)
@@ -42,7 +42,7 @@ struct problem {
   }
 };
 
-// The bytes of whole numbers of few bits, which all types hold exactly.
+// Returns the bytes of integers of few bits, which all types represent exactly.
 std::vector<unsigned char> stored(const std::vector<float>& w, int32_t type) {
   std::vector<unsigned char> bytes;
   for (const float value : w) {
@@ -59,7 +59,8 @@ std::vector<unsigned char> stored(const std::vector<float>& w, int32_t type) {
   return bytes;
 }
 
-// A sparse row of so many entries; behind the structs and the offsets, nothing can be read.
+// Calls with a sparse row of that many entries; memory behind the structs and the offsets is
+// inaccessible.
 int32_t call_sparse_chunk(const int32_t* indices, const float* values, int32_t count,
                           const blocksparse_sparse_weights& w, int32_t chunk, const float* bias,
                           int32_t n, float* c) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Weights of every type, and the floats that they stand for, by plain arithmetic in double.
+// Weights of every type, and the floats that they represent, by plain arithmetic in double.
 #ifndef BLOCKSPARSE_TESTS_STORED_WEIGHTS_H
 #define BLOCKSPARSE_TESTS_STORED_WEIGHTS_H
 
@@ -36,14 +35,14 @@ inline float widened_bfloat16(uint32_t bits) {
   return value;
 }
 
-// Blocks of a type at an odd address (floats at one of their own size), as many bytes as they have,
-// and the same as floats.
+// Blocks of a type at an odd address (floats at a multiple of their size), with no byte after them,
+// and their values as floats.
 struct stored {
   int32_t type;
   std::vector<char> memory;
   std::vector<float> scales, widened;
 
-  // `rows` rows of `columns`; every `block_rows` of them have scales of their own.
+  // Makes `rows` rows of `columns`; every `block_rows` of them have their own scales.
   stored(int32_t type_, int64_t rows, int32_t columns, int32_t block_rows, random_source& r)
       : type(type_) {
     const std::size_t count = static_cast<std::size_t>(rows * columns);
@@ -63,7 +62,7 @@ struct stored {
     }
   }
 
-  // Small whole numbers; of bfloat16.
+  // Fills with small integers; for bfloat16.
   void fill_whole(random_source& r) {
     for (std::size_t i = 0; i < widened.size(); ++i) {
       widened[i] = r.whole();
@@ -91,7 +90,7 @@ struct stored {
       std::memcpy(at, &q, 1);
       widened[i] = static_cast<float>(q) * scales[scale];
     } else {
-      // Finite ones of any size, subnormal ones included; of bfloat16, such that products are
+      // Finite numbers of any size, subnormal ones included; for bfloat16, such that products are
       // finite.
       const bool half = type == BLOCKSPARSE_FLOAT16;
       const uint16_t bits = static_cast<uint16_t>(

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// The common part of kernel tests: checks that say where they failed, random data from a seed
+// The common part of kernel tests: checks that report where they failed, random data from a seed
 // that can be set, operands between guard bands, and schedules made from lists of pairs.
 #ifndef BLOCKSPARSE_TESTS_TESTING_H
 #define BLOCKSPARSE_TESTS_TESTING_H
@@ -70,14 +69,14 @@ inline int report(const char* name) {
 
 // ------------------------------------------------------------------------------- errors of floats
 
-// Units in the last place of a float near `exact`; denormal ones included.
+// Returns the units in the last place of a float near `exact`, denormal ones included.
 inline double ulp(double exact) {
   const int exponent = std::max(std::ilogb(exact == 0.0 ? 0x1p-149 : exact), -126);
   return std::ldexp(1.0, exponent - 23);
 }
 
-// Every float of a stride through their bits, all magnitudes from denormal to huge, and a dense
-// grid where functions made of exponentials bend.
+// Returns every float at a stride through the bit patterns, all magnitudes from denormal to huge,
+// and a dense grid where functions made of exponentials bend.
 inline std::vector<float> float_sweep() {
   const uint64_t stride = BLOCKSPARSE_TESTS_SLOW ? 64007 : 4001;
   const float grid = BLOCKSPARSE_TESTS_SLOW ? 0x1.3p-11f : 0x1.3p-14f;
@@ -101,7 +100,7 @@ inline std::vector<float> float_sweep() {
 
 // The largest error of a function that is allowed that many ulp, or an absolute error.
 struct worst_error {
-  double within_ulp = 0.0, beyond = 0.0;  // in ulp where the bound is in ulp; absolute elsewhere
+  double within_ulp = 0.0, beyond = 0.0;  // in ulp where the bound is in ulp; otherwise absolute
 
   void add(double exact, float actual, double most_ulp, double most_absolute, float z) {
     const double error = std::fabs(static_cast<double>(actual) - exact), unit = ulp(exact);
@@ -148,7 +147,7 @@ class random_source {
 
   float uniform() { return static_cast<float>(next() >> 8) * 0x1p-23f - 1.0f; }
 
-  // A small whole number: sums of products of a few thousand such are exact in float.
+  // Returns a small integer: sums of products of a few thousand such are exact in float.
   float whole() { return static_cast<float>(below(9) - 4); }
 
  private:
@@ -157,15 +156,15 @@ class random_source {
 
 // --------------------------------------------------------------------------------------- operands
 
-// Scratch for products on any path.
+// Returns the scratch for products on any path.
 inline int64_t most_scratch(int32_t size1, int32_t size2) {
   return blocksparse_outer_scratch_f32(BLOCKSPARSE_PORTABLE, BLOCKSPARSE_PATH_BLAS, size1, size2);
 }
 
 inline float quiet_nan() { return std::numeric_limits<float>::quiet_NaN(); }
 
-// Elements that end where memory ends: what reads or writes beyond them ends the test. On Windows
-// there is no such wall.
+// Elements that end where memory ends: an access beyond them ends the test. On Windows there is no
+// such wall.
 template <typename Element>
 class walled {
  public:
@@ -229,8 +228,8 @@ class walled {
   std::size_t bytes_ = 0;
 };
 
-// `rows` rows of `size` elements, ld apart, with guard bands before and between that intact()
-// looks at, and no memory after the last element. Elements are NaN until written.
+// `rows` rows of `size` elements, ld apart, with guard bands before and between them that intact()
+// checks, and no memory after the last element. Elements are NaN until written.
 class matrix {
  public:
   matrix(int64_t rows, int32_t size, int32_t padding = 3, float initial = quiet_nan())
@@ -294,8 +293,8 @@ struct gemm_pair {
   int32_t read_row, write_row, read_block;
 };
 
-// A GEMM schedule from its meaning: which block each row is written for, and the pairs. Rows of one
-// block are cut into chunks of at most `most` rows.
+// Returns a GEMM schedule for its meaning: the block that each row is written for, and the pairs.
+// Rows of one block are cut into chunks of at most `most` rows.
 inline std::vector<int32_t> gemm_schedule(const std::vector<int32_t>& written_rows,
                                           const std::vector<int32_t>& write_block_of_row,
                                           const std::vector<gemm_pair>& pairs, int32_t most) {
@@ -342,7 +341,7 @@ inline std::vector<int32_t> gemm_schedule(const std::vector<int32_t>& written_ro
   return packed;
 }
 
-// One chunk per block, rows 0, 1, ... of it, nothing read.
+// Returns a schedule with one chunk per block for its rows 0, 1, ... and nothing to read.
 inline std::vector<int32_t> row_schedule(const std::vector<int32_t>& rows,
                                          const std::vector<int32_t>& blocks, int32_t most = 1000) {
   return gemm_schedule(rows, blocks, {}, most);
@@ -359,7 +358,7 @@ inline blocksparse_part part_of(const std::vector<int32_t>& schedule, int32_t be
   return {schedule.data(), length(schedule), begin, end, column_begin, column_end};
 }
 
-// All chunks or blocks of a schedule.
+// Returns all chunks or blocks of a schedule.
 inline blocksparse_part all_of(const std::vector<int32_t>& schedule, int32_t columns) {
   return part_of(schedule, 0, schedule[1], 0, columns);
 }
@@ -372,7 +371,7 @@ inline blocksparse_rows rows_of(const matrix& rows) {
   return rows_of(rows.data(), rows.rows(), rows.ld());
 }
 
-// Blocks, and their scales, that lie one after the other.
+// Returns blocks, and their scales, that lie one after the other.
 inline blocksparse_blocks blocks_of(const void* data, int32_t in_blocks, int32_t out_blocks,
                                     int32_t in_size, int32_t out_size, int64_t ld,
                                     bool transposed = false, int32_t type = BLOCKSPARSE_FLOAT32,
@@ -398,7 +397,7 @@ inline blocksparse_sums sums_of(const blocksparse_rows& rows, bool accumulate = 
   return {rows, {nullptr, 0, 0}, accumulate ? 1 : 0};
 }
 
-// Rows that begin with a bias.
+// Returns rows that begin with a bias.
 inline blocksparse_sums sums_of(const blocksparse_rows& rows, const matrix& bias) {
   return {rows, rows_of(bias), 0};
 }
@@ -463,8 +462,8 @@ inline int32_t call_step(int32_t isa, const blocksparse_optimizer& optimizer, fl
 
 // ------------------------------------------------------------------------------- instruction sets
 
-// Those that this processor can execute. BLOCKSPARSE_TEST_ISA names one that must be among them, so
-// that a run cannot pass by having skipped it.
+// Returns the instruction sets that this processor can execute. BLOCKSPARSE_TEST_ISA names one that
+// must be among them, so that a run cannot pass by skipping it.
 inline std::vector<int32_t> instruction_sets() {
   std::vector<int32_t> supported;
   const char* const wanted = std::getenv("BLOCKSPARSE_TEST_ISA");

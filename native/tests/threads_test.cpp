@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Chunks of one schedule, run by several threads at once on shared operands: the bits of one
-// thread, and no race that ThreadSanitizer would see.
+// Runs the chunks of one schedule by several threads at once on shared operands: the bits are those
+// of one thread, and ThreadSanitizer sees no race.
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -72,9 +71,9 @@ void check_gemm_and_softmax(int32_t isa, int32_t path) {
   CHECK(failed == 0);
 }
 
-// More threads than OpenBLAS has buffers (128 at first, 640 in the end): without a bound on them it
-// ends the process. All wait for each other first. A product takes longer than a processor is given
-// to a thread at a time, so that all are within one together.
+// Runs more threads than OpenBLAS has buffers (128 at first, 640 in the end): without a bound on
+// them it ends the process. All threads first wait for each other. A product takes longer than a
+// scheduler's time slice, so that all of them are within one together.
 void check_more_threads_than_buffers(int32_t threads_on_blas) {
   context() = std::to_string(threads_on_blas) + " threads on BLAS";
   constexpr int32_t kRows = 64, kDeep = 65536, kWide = 128;
@@ -113,7 +112,7 @@ void check_more_threads_than_buffers(int32_t threads_on_blas) {
 
 }  // namespace
 
-// threads_test THREADS: that many are on BLAS at once.
+// threads_test THREADS: the number of threads on BLAS at once.
 int main(int argc, char** argv) {
   if (argc != 2) {
     std::fprintf(stderr, "usage: threads_test THREADS\n");

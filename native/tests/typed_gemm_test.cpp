@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// block_gemm_typed: the bits of block_gemm on tiles, with the weights widened before by plain
-// arithmetic in double; and with a rounded, what the header says.
+// Checks block_gemm_typed: the bits are those of block_gemm on tiles, with the weights widened
+// before by plain arithmetic in double; and with a rounded, they meet the header's bound.
 #include "stored_weights.h"
 #include "testing.h"
 
@@ -45,7 +44,7 @@ struct operands {
                blocks(w.widened.data(), BLOCKSPARSE_FLOAT32, nullptr), to);
   }
 
-  // All but floats run on tiles, whatever the path.
+  // All types but floats run on tiles, whatever the path.
   int32_t run_typed(int32_t isa, int32_t chunk_begin, int32_t chunk_end, int32_t column_begin,
                     int32_t column_end, matrix& to, bool round_a = false) const {
     return run(isa, w.type == BLOCKSPARSE_FLOAT32 ? BLOCKSPARSE_PATH_TILE : BLOCKSPARSE_PATH_BLAS,
@@ -54,7 +53,7 @@ struct operands {
   }
 };
 
-// All columns of the first chunk, on any path, nothing added.
+// Multiplies all columns of the first chunk, on any path, with nothing added.
 int32_t multiply(int32_t isa, const std::vector<int32_t>& schedule, const matrix& a, bool round_a,
                  const blocksparse_blocks& w, const matrix& c) {
   const blocksparse_part part = part_of(schedule, 0, 1, 0, w.out_size);
@@ -105,7 +104,7 @@ std::string words(const problem& p, int32_t isa, int32_t type, bool transposed, 
          (accumulate ? ", accumulate" : "") + (bias ? ", bias" : "");
 }
 
-// Chunk by chunk, and in some of the columns, the bits are those of all at once.
+// Chunk by chunk, and in some of the columns, the bits are those of one call.
 void check_parts(const operands& o, int32_t isa, bool round_a, const matrix& expected) {
   matrix single = o.c, part = o.c;
   for (int32_t c = o.chunks() - 1; c >= 0; --c) {
@@ -137,7 +136,7 @@ void check_problem(const problem& p, int32_t isa, int32_t type, int variant, uin
   check_parts(o, isa, false, expected);
 }
 
-// To 8 binary digits, of two as near the even one; the range of normal floats.
+// Rounds to 8 binary digits, ties to even, in the range of normal floats.
 float rounded_to_bfloat16(float x) {
   if (!std::isfinite(x)) {
     return x;
@@ -151,7 +150,7 @@ float rounded_to_bfloat16(float x) {
                                       : infinity;
 }
 
-// Whole numbers whose sums are exact: the bits of a product with a rounded before.
+// Integers whose sums are exact give the bits of a product with a rounded before.
 void check_rounded_exactly(const problem& p, int32_t isa, int variant, uint64_t stream) {
   const bool accumulate = variant == 1, bias = variant == 2;
   context() = words(p, isa, BLOCKSPARSE_BFLOAT16, false, accumulate, bias) + ", rounded, whole";
@@ -177,7 +176,7 @@ void check_rounded_exactly(const problem& p, int32_t isa, int variant, uint64_t 
   check_parts(o, isa, true, expected);
 }
 
-// Numbers of all sizes: the bound that the header derives, from a as it was.
+// Numbers of all sizes stay within the header's bound, computed from the unrounded a.
 void check_rounded_bound(const problem& p, int32_t isa, int variant, uint64_t stream) {
   const bool accumulate = variant == 1, bias = variant == 2;
   context() = words(p, isa, BLOCKSPARSE_BFLOAT16, false, accumulate, bias) + ", rounded";
@@ -212,7 +211,7 @@ void check_rounded_bound(const problem& p, int32_t isa, int variant, uint64_t st
   }
 }
 
-// How numbers are rounded, by a block that is 1: as many rows as given at once.
+// Checks the rounding of numbers by a block that is 1, with the given number of rows at once.
 void check_rounding(int32_t isa, int32_t rows) {
   context() =
       std::string("rounding, isa ") + blocksparse_isa_name(isa) + ", rows " + std::to_string(rows);
@@ -250,8 +249,8 @@ void check_rounding(int32_t isa, int32_t rows) {
   }
 }
 
-// Every number of 16 bits, and every one of 8 with a scale of 1, through each kind of kernel: of
-// few rows, of many, and of a transposed block.
+// Checks every number of 16 bits, and every one of 8 bits with a scale of 1, through each kind of
+// kernel: for few rows, for many, and for a transposed block.
 void check_every_value(int32_t isa, int32_t type) {
   const int32_t count = type == BLOCKSPARSE_INT8 ? 256 : 65536;
   const int32_t size = type == BLOCKSPARSE_INT8 ? 16 : 256;
@@ -261,7 +260,7 @@ void check_every_value(int32_t isa, int32_t type) {
   }
   const std::vector<float> ones(static_cast<std::size_t>(size), 1.0f);
   const float* const scales = type == BLOCKSPARSE_INT8 ? ones.data() : nullptr;
-  // Row p of the block is picked by a row of a with a single 1, unless others are not finite.
+  // A row of a with a single 1 selects row p of the block, unless others are not finite.
   for (const bool transposed : {false, true}) {
     for (const int32_t rows : {1, 7, 60}) {
       context() = std::string("every value of ") + kTypeNames[type] + ", isa " +
@@ -298,8 +297,8 @@ void check_every_value(int32_t isa, int32_t type) {
   }
 }
 
-// An infinity in the last row of W reaches each sum as it is: whatever is added to fill a vector, a
-// pair of rows or a tile must not multiply it by 0.
+// An infinity in the last row of W reaches each sum: padding of a vector, a pair of rows or a tile
+// must not multiply it by 0.
 void check_infinite_weights(int32_t isa, int32_t type, int32_t k, int32_t n, int32_t rows,
                             bool round_a) {
   context() = "infinite weights, k " + std::to_string(k) + " n " + std::to_string(n) + ", rows " +

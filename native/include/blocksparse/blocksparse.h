@@ -45,10 +45,10 @@ typedef enum blocksparse_status {
   BLOCKSPARSE_BAD_SIZE = 2,        /* a size, stride or count is negative or too large */
   BLOCKSPARSE_BAD_SCHEDULE = 3,    /* the schedule is malformed, or a chunk range is outside it */
   BLOCKSPARSE_BAD_INDEX = 4,       /* the schedule names a row or block outside its operand */
-  BLOCKSPARSE_BAD_ARGUMENT = 5,    /* an option has no such value, or two exclude each other */
+  BLOCKSPARSE_BAD_ARGUMENT = 5,    /* an option is invalid, or two exclude each other */
   BLOCKSPARSE_UNSUPPORTED_ISA = 6, /* this processor or build lacks the instruction set */
   BLOCKSPARSE_SCRATCH_TOO_SMALL = 7,
-  BLOCKSPARSE_NO_MEMORY = 8 /* BLAS, which was asked for, has no memory for its buffer */
+  BLOCKSPARSE_NO_MEMORY = 8 /* BLAS, which was requested, lacks memory for its buffer */
 } blocksparse_status;
 
 /* The name of a status, "BAD_SIZE" for instance; a string literal that is never freed. */
@@ -109,7 +109,7 @@ BLOCKSPARSE_API const char* blocksparse_rounded_words(int32_t isa);
  */
 BLOCKSPARSE_API const char* blocksparse_packed_name(int32_t isa);
 
-/* What OpenBLAS says of itself. Strings that are never freed. */
+/* OpenBLAS's own description. Strings that are never freed. */
 BLOCKSPARSE_API const char* blocksparse_openblas_config(void);
 BLOCKSPARSE_API const char* blocksparse_openblas_core(void);
 
@@ -128,11 +128,11 @@ BLOCKSPARSE_API void blocksparse_set_openblas_threads(int32_t threads);
 
 /*
  * Zeroed memory, aligned to 64 bytes; from 4 MB on aligned to 2 MB, with huge pages advised where
- * the system knows them. NULL if it cannot be had, or if bytes is not positive.
+ * the system knows them. NULL if there is no such memory, or if bytes is not positive.
  */
 BLOCKSPARSE_API void* blocksparse_allocate(int64_t bytes);
 
-/* Gives back what blocksparse_allocate returned for the same number of bytes. NULL is allowed. */
+/* Frees what blocksparse_allocate returned for the same number of bytes. NULL is allowed. */
 BLOCKSPARSE_API void blocksparse_free(void* memory, int64_t bytes);
 
 /*
@@ -159,9 +159,9 @@ BLOCKSPARSE_API void blocksparse_unmap(void* memory);
 /* -------------------------------------------------------------------------------------- files */
 
 typedef enum blocksparse_access_list {
-  BLOCKSPARSE_ACCESS_LIST_NONE = 0,   /* neither file has one */
-  BLOCKSPARSE_ACCESS_LIST_COPIED = 1, /* the second has that of the first, and the mode of it */
-  BLOCKSPARSE_ACCESS_LIST_LOST = 2    /* the system refuses; what either has is not known */
+  BLOCKSPARSE_ACCESS_LIST_NONE = 0,   /* neither file has a list */
+  BLOCKSPARSE_ACCESS_LIST_COPIED = 1, /* the second has the first's list, and its mode */
+  BLOCKSPARSE_ACCESS_LIST_LOST = 2    /* the system refuses; the lists are unknown */
 } blocksparse_access_list;
 
 /*
@@ -254,8 +254,8 @@ typedef enum blocksparse_element_type {
   BLOCKSPARSE_FLOAT32 = 0,
   BLOCKSPARSE_FLOAT16 = 1,  /* IEEE 754 binary16 */
   BLOCKSPARSE_BFLOAT16 = 2, /* the upper half of a float32 */
-  BLOCKSPARSE_INT8 = 3,     /* q; what is meant is float(q) * scale, rounded once to float */
-  BLOCKSPARSE_Q8_0 = 4,     /* in panels alone, as what follows; see PACKED WEIGHTS */
+  BLOCKSPARSE_INT8 = 3,     /* an element is float(q) * scale, rounded once to float */
+  BLOCKSPARSE_Q8_0 = 4,     /* only in panels, as all that follow; see PACKED WEIGHTS */
   BLOCKSPARSE_Q4_0 = 5,
   BLOCKSPARSE_MXFP4 = 6,
   BLOCKSPARSE_Q4_K = 7,
@@ -338,7 +338,7 @@ BLOCKSPARSE_API int64_t blocksparse_outer_scratch_f32(int32_t isa, int32_t path,
  * path          BLOCKSPARSE_PATH_*; all products of other weights than FLOAT32 run on tiles
  * part          of a GEMM schedule
  * a             rows read, of k elements
- * round_a       0, or 1: a is rounded to bfloat16, to the nearest, of two the even one, for
+ * round_a       0, or 1: a is rounded to bfloat16, to the nearest, ties to even, for
  *               processors that multiply such numbers faster: those with AMX, whose registers the
  *               first such call with AVX512 asks Linux for, and AMD's with AVX512-BF16. w is
  *               BFLOAT16 then, and not transposed.
@@ -355,7 +355,7 @@ BLOCKSPARSE_API int64_t blocksparse_outer_scratch_f32(int32_t isa, int32_t path,
  *               and n may be 0 (k = 0: the sum is empty)
  * c             rows written, of n elements
  * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least
- *               k + n, unless blocksparse_gemm_scratch_f32 is 0: then it is not looked at and may
+ *               k + n, unless blocksparse_gemm_scratch_f32 is 0: then it is ignored and may
  *               be NULL
  */
 BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path,
@@ -402,7 +402,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path,
  * that have both are 0 to 127. BFLOAT16 has numbers instead of codes, that of row i and column j of a group at bytes i / 2 * 64 + j * 4 + i % 2
  * * 2 and the next, little-endian.
  *
- * ROUNDED ROWS of bfloat16 are such numbers, the nearest ones, of two the even one. Others are codes
+ * ROUNDED ROWS of bfloat16 are such numbers, the nearest ones, ties to even. Others are codes
  * of int8 with a scale for each group of 32 numbers, or for a whole row, which has one code for each
  * number or two. With m the largest magnitude of the numbers that share a scale, or 2^-119 (of two
  * codes 2^-111) if that is more:
@@ -445,7 +445,7 @@ BLOCKSPARSE_API int32_t blocksparse_round_rows_f32(int32_t isa, int32_t format, 
                                                    const blocksparse_rows* a, void* rounded);
 
 /*
- * As blocksparse_block_gemm_f32, with rounded rows and packed weights.
+ * blocksparse_block_gemm_f32 with rounded rows and packed weights.
  *
  * Rows of groups: within a group, a product is a whole number. It is multiplied by the product of
  * both scales and added to that of the groups before it, rounded once; the sum of all groups is
@@ -465,7 +465,7 @@ BLOCKSPARSE_API int32_t blocksparse_round_rows_f32(int32_t isa, int32_t format, 
  * format        of the rows, one of those of the type of w
  * part          its columns begin and end at multiples of 16, or at n
  * rounded       rows read: a_rows rows that blocksparse_round_rows_f32 has made; not written
- * w             packed weights, not transposed. Strides are not looked at: blocks lie end to end,
+ * w             packed weights, not transposed. Strides are ignored: blocks lie end to end,
  *               and so do the scales of INT8, n for each
  */
 BLOCKSPARSE_API int32_t blocksparse_packed_gemm_f32(int32_t isa, const blocksparse_part* part,
@@ -502,14 +502,14 @@ BLOCKSPARSE_API int32_t blocksparse_packed_activation_f32(
  * one place, for a caller that takes one at a time.
  *
  * part          of an OUTER schedule; its columns are rows of the blocks, within [0, m)
- * alpha         factor of the products; NaN and infinities in x and y flow through even if it is 0.
+ * alpha         factor of the products; NaN and infinities in x and y propagate even if it is 0.
  *               If it is below 1, a sum of products may exceed all floats, but not alpha times that
  *               of the pairs from the first to any other
  * x, y          rows of m and of n elements
  * accumulate    0: o is only written, never read, and may hold NaN; 1: o is added to
  * o             x_blocks x y_blocks blocks of m x n FLOAT32; overlap nothing else
  * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least
- *               m + n, unless blocksparse_outer_scratch_f32 is 0: then it is not looked at and may
+ *               m + n, unless blocksparse_outer_scratch_f32 is 0: then it is ignored and may
  *               be NULL
  */
 BLOCKSPARSE_API int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path,
@@ -600,7 +600,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_probabilities_f32(
  *   LOGISTIC   t[q] = 1 if q is among index[p], start[r] <= p < start[r + 1]; else 0
  *
  * start      LOGISTIC: boundaries, one more than rows; those of the rows named ascend within
- *            [0, count]. SOFTMAX: not looked at
+ *            [0, count]. SOFTMAX: ignored
  * index      SOFTMAX: one for each row; those of the rows named are in [0, v), which with n = 0
  *            none is. LOGISTIC: count; those of each row named ascend, with none twice, in [0, v)
  * weights    of each row, or NULL: 1
@@ -653,7 +653,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_cross_entropy_f32(int32_t isa, int32_t
  */
 typedef enum blocksparse_activation {
   BLOCKSPARSE_IDENTITY = 0,  /* z */
-  BLOCKSPARSE_RELU = 1,      /* z above 0, else 0, of -0 too; its slope at 0 is 0 */
+  BLOCKSPARSE_RELU = 1,      /* z above 0, otherwise 0, also for -0; its slope at 0 is 0 */
   BLOCKSPARSE_GELU = 2,      /* z Phi(z), Phi being the normal distribution's */
   BLOCKSPARSE_GELU_TANH = 3, /* z / 2 (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) */
   BLOCKSPARSE_SILU = 4,      /* z / (1 + exp(-z)) */
@@ -683,7 +683,7 @@ typedef struct blocksparse_activation_input_fields blocksparse_activation_input;
  *   a[r][q] = gate[r] * f(z[r][q]) * z[r][n + q]     (u + 1 in the place of z[r][n + q] if clamped)
  *
  * part          of a GEMM schedule, for a caller that has just computed its rows; its segments and
- *               pairs are not looked at. Without a schedule, rows [begin, end)
+ *               pairs are ignored. Without a schedule, rows [begin, end)
  * a             rows of n, as many as of z. It may be z, with the same stride, unless the
  *               activation is gated; else it overlaps no other operand
  *
@@ -744,7 +744,7 @@ BLOCKSPARSE_API int32_t blocksparse_activation_gradient_f32(
  */
 struct blocksparse_bags_fields {
   const int32_t* offsets; /* count + 1, ascending, within [0, entries] */
-  const int32_t* indices; /* a row may be named several times, and counts as often */
+  const int32_t* indices; /* a row that is named several times counts as often */
   const float* values;    /* or NULL: 1 each */
   int32_t count;          /* of bags */
   int32_t entries;
@@ -786,7 +786,7 @@ BLOCKSPARSE_API int32_t blocksparse_bag_sum_f32(int32_t isa, int32_t reduction,
                                                 const blocksparse_rows* c);
 
 /*
- * The gradient of the sums with respect to the values, which are not looked at: for each entry e of
+ * The gradient of the sums with respect to the values, which are ignored: for each entry e of
  * each bag r
  *
  *   dots[e] = factor * a[indices[e]] . y[r]         which may exceed all floats without the factor
@@ -802,9 +802,9 @@ BLOCKSPARSE_API int32_t blocksparse_bag_dot_f32(int32_t isa, int32_t reduction,
 /* -------------------------------------------------------------------------------- optimizers */
 
 /*
- * The Euclidean length of x, count elements: what a gradient is clipped by. Of finite elements of
- * any size it is finite, the largest float where the exact one is beyond that. A NaN or an infinity
- * in x flows through. NaN also if the arguments are of no use.
+ * The Euclidean length of x, count elements: what a gradient is clipped by. For finite elements it
+ * is finite: the largest float where the exact one is larger. A NaN or an infinity in x propagates.
+ * NaN also if the arguments are invalid.
  */
 BLOCKSPARSE_API float blocksparse_norm_f32(int32_t isa, int64_t count, const float* x);
 
@@ -814,7 +814,7 @@ typedef enum blocksparse_rule {
   BLOCKSPARSE_ADAM = 2
 } blocksparse_rule;
 
-/* An optimizer's rule and its numbers. Numbers that its formulas do not name are not looked at. */
+/* An optimizer's rule and its numbers. Numbers that its formulas do not name are ignored. */
 struct blocksparse_optimizer_fields {
   int32_t rule; /* BLOCKSPARSE_SGD, BLOCKSPARSE_ADAGRAD or BLOCKSPARSE_ADAM */
   float rate;
@@ -827,8 +827,8 @@ typedef struct blocksparse_optimizer_fields blocksparse_optimizer;
 /* Elements of a tensor that lie together, and what an optimizer keeps of them; nothing overlaps. */
 struct blocksparse_parameters_fields {
   float* w;
-  float* moment1; /* Adagrad's s or Adam's m; else not looked at */
-  float* moment2; /* Adam's v; else not looked at */
+  float* moment1; /* Adagrad's s or Adam's m; else ignored */
+  float* moment2; /* Adam's v; else ignored */
   int64_t count;
 };
 typedef struct blocksparse_parameters_fields blocksparse_parameters;
@@ -847,9 +847,9 @@ typedef struct blocksparse_parameters_fields blocksparse_parameters;
  * least 2^-75, the root of what a square loses where floats end. s and v stay finite: sums beyond
  * the largest float are kept as that. Then Adagrad divides by the larger of 1.8e19, the root of
  * that, and the size of the gradient itself, and Adam's step is 0. m stays within 2^67, eight times
- * that root, so that it is not followed for long. A NaN in m, s or v stays.
+ * that root, so that weights do not follow it for long. A NaN in m, s or v stays.
  *
- * optimizer   max_norm is not looked at: scale clips
+ * optimizer   max_norm is ignored: scale clips
  * g           w.count elements, which overlap no other operand
  */
 BLOCKSPARSE_API int32_t blocksparse_step_f32(int32_t isa, const blocksparse_optimizer* optimizer,

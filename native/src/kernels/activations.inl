@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Activations and their gradients, of one row. See all_kernels.inl.
+// Activations and their gradients, for one row. See all_kernels.inl.
 //
-// Each function is computed from an exponential that cannot overflow, in a form that subtracts
-// nothing from its equal: so their errors are a few ulp everywhere. Slopes that change sign (of
-// GELU and SiLU) have an absolute error near their zero. NaN needs no branch; it is in every
-// operand that the result is made of.
+// Each function is computed from an exponential that cannot overflow, in a form without
+// cancellation: so their errors are a few ulp everywhere. Slopes that change sign (of GELU and
+// SiLU) have an absolute error near their zero. NaN needs no branch: it propagates through every
+// operand.
 
 namespace {
 
@@ -15,7 +15,7 @@ INLINE vec at_most(float most, vec x) {
   return sub(set1(0.0f), max(set1(-most), sub(set1(0.0f), x)));
 }
 
-// A function and its derivative at one place.
+// The value and the derivative of a function at one point.
 struct with_slope {
   vec value, slope;
 };
@@ -26,14 +26,13 @@ struct identity_function {
 
 struct relu_function {
   INLINE static with_slope at(vec z) {
-    // The 0 that is added has -0 be 0, whichever of two zeroes an instruction set takes for larger.
+    // The added 0 turns -0 into 0, whichever zero the instruction set's max returns.
     const vec value = add(max(set1(0.0f), z), set1(0.0f));
-    return {value,
-            if_less(set1(0.0f), z, set1(1.0f), value)};  // not above 0, the value is 0 or NaN
+    return {value, if_less(set1(0.0f), z, set1(1.0f), value)};  // 0 or NaN for z <= 0 or NaN
   }
 };
 
-// The logistic function of x, and of -x: what is missing to 1, without cancellation.
+// The logistic function of x and that of -x: its complement to 1, without cancellation.
 struct logistic_pair {
   vec value, rest;
 };
@@ -64,12 +63,12 @@ struct silu_function {
   }
 };
 
-// z / (1 + exp(-1.702 z)), of z up to a limit.
+// z / (1 + exp(-1.702 z)), for z up to a limit.
 struct clamped_silu_function {
   INLINE static with_slope at(vec z) {
     constexpr float kSteepness = 1.702f;
     const vec g = at_most(kClampedSiluLimit, z);
-    // Below -64 the logistic function is 0; its argument must not be infinite there.
+    // Below -64 the logistic function is 0; the argument must not become infinite there.
     const logistic_pair s = logistic(mul(set1(kSteepness), max(set1(-64.0f), g)));
     const vec slope = fma(g, mul(mul(s.value, s.rest), set1(kSteepness)), s.value);
     return {mul(g, s.value), if_less(set1(kClampedSiluLimit), z, set1(0.0f), slope)};
@@ -86,7 +85,7 @@ struct tanh_function {
     const vec power = scale_by_power(one, x.n);
     const vec t = fma(power, expm1, sub(power, one));
     const vec inverse = div(one, add(set1(2.0f), t));
-    const vec size = mul(t, inverse);  // and its sign
+    const vec size = mul(t, inverse);  // with its sign
     const vec root = mul(set1(2.0f), inverse);
     return {if_less(z, zero, size, sub(zero, size)),
             mul(mul(exp_of_reduced(expm1, x.n), root), root)};
@@ -98,7 +97,7 @@ struct tanh_function {
 struct gelu_tanh_function {
   INLINE static with_slope at(vec z) {
     constexpr float kFirst = 1.5957691216f, kThird = 0.071354816273f;
-    // Beyond 16 the logistic function is 0 or 1; the square must not be infinite there.
+    // Beyond 16 the logistic function is 0 or 1; the square must not become infinite there.
     const vec size = at_most(16.0f, magnitude(z));
     const vec near = if_less(z, set1(0.0f), sub(set1(0.0f), size), size);
     const vec square = mul(near, near);
@@ -112,13 +111,13 @@ struct gelu_tanh_function {
 //
 // With t = |z| and E = exp(-t^2 / 2), Phi(-t) = E Q(t), where Q(t) = erfcx(t / sqrt(2)) / 2 falls
 // slowly; for w = 3.2 / (t + 3.2), Q(t) / w is a polynomial in u, which is w brought to [-1, 1]
-// (fitted to a relative error of 1.1e-8 for t in [0, 14.6]). The square is taken in two parts, the
-// first exact, as a rounding of it would count 100 times over in E.
+// (fitted to a relative error of 1.1e-8 for t in [0, 14.6]). The square is computed in two parts,
+// the first exact, as E would amplify its rounding error 100 times.
 struct gelu_function {
   INLINE static with_slope at(vec z) {
     const vec zero = set1(0.0f), one = set1(1.0f);
     const vec t = magnitude(z);
-    const vec near = at_most(14.5f, t);  // beyond, E is 0
+    const vec near = at_most(14.5f, t);  // beyond that, E is 0
     const vec high = mul(round(mul(near, set1(256.0f))), set1(0x1p-8f));
     const vec low = sub(near, high);
     const reduced_argument x = reduce_argument(mul(set1(-0.5f), mul(high, high)));
@@ -144,12 +143,12 @@ struct gelu_function {
   }
 };
 
-// The second half of a row as most functions are multiplied by it: as it is.
+// The factor from the second half of a row for most functions: the element itself.
 struct plain_second {
   INLINE static with_slope at(vec x) { return {x, set1(1.0f)}; }
 };
 
-// As clamped_silu_function is multiplied by it.
+// The factor from the second half of a row for clamped_silu_function.
 struct clamped_second {
   INLINE static with_slope at(vec x) {
     const vec zero = set1(0.0f), one = set1(1.0f);
@@ -177,7 +176,7 @@ INLINE void activate_as(const activation_row& row) {
 template <typename Function, typename Second = plain_second>
 INLINE float differentiate_as(const activation_gradient_row& row) {
   const vec gate = set1(row.gate);
-  vec dots = set1(0.0f);  // what a masked load leaves out is 0, and so is its product
+  vec dots = set1(0.0f);  // masked loads yield 0, and so do their products
   const auto put = [&](float* to, vec factor, vec value, auto m) {
     store(to, row.accumulate ? fma(factor, value, load(to, m)) : mul(factor, value), m);
   };

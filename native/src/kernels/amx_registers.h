@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// The tile registers of AMX: leave to use them, and their layout. For files that are compiled for
-// AMX only.
+// The tile registers of AMX: permission to use them, and their layout. For files that are compiled
+// for AMX only.
 #ifndef BLOCKSPARSE_SRC_KERNELS_AMX_REGISTERS_H
 #define BLOCKSPARSE_SRC_KERNELS_AMX_REGISTERS_H
 
@@ -18,8 +17,8 @@
 
 namespace {
 
-// Linux lets a process have the registers when it asks, for good: from then on, frames of signals
-// may take 8 KB more. It refuses where a thread has a stack for signals that is too small for them.
+// Linux grants a process the registers on request, for good: from then on, signal frames may take 8
+// KB more. It refuses if a thread has an alternate signal stack that is too small for them.
 inline bool ask_for_registers() {
 #if defined(__linux__)
   constexpr long kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, of asm/prctl.h
@@ -29,7 +28,8 @@ inline bool ask_for_registers() {
 #endif
 }
 
-// Forces stores to memory. GCC does not know that an instruction reads it, or how much.
+// Forces stores to memory. GCC does not know that an instruction reads that memory, or how much of
+// it.
 INLINE void publish(const void* memory) { __asm__ volatile("" : : "r"(memory) : "memory"); }
 
 // The sizes of the registers, as the processor reads them.

@@ -2,17 +2,17 @@
 //
 // Sums of rows that lie anywhere in a table, and products with them. See all_kernels.inl.
 //
-// Almost every row is a miss of all caches, and no processor guesses where the next one lies: rows
-// are asked for kRowsAhead entries early, those of later bags included. The sum of a row's columns
-// stays in registers. Rows of other types are widened to float as they are loaded.
+// Almost every row misses all caches, and no processor predicts where the next one lies: rows are
+// prefetched kRowsAhead entries early, even those of later bags. The sum of a row's columns stays
+// in registers. Other element types are widened to float as they are loaded.
 
 namespace {
 
-// Enough to cover the latency of memory with rows of a few lines, and no more than a processor can
-// have under way.
+// Enough rows to hide the memory latency of rows of a few lines, and no more than a processor can
+// have in flight.
 constexpr int32_t kRowsAhead = 8;
 
-// An index that is only prefetched was not checked, so its address must not be a pointer's sum.
+// A prefetched index is unchecked, so its address must not be formed by pointer arithmetic.
 template <int32_t kCount, typename Element>
 INLINE void prefetch_elements(const Element* a, int64_t distance, int32_t index) {
   const uintptr_t apart = sizeof(Element) * static_cast<uintptr_t>(distance);
@@ -23,11 +23,11 @@ INLINE void prefetch_elements(const Element* a, int64_t distance, int32_t index)
   }
 }
 
-// Whether rows of such elements have scales.
+// Whether rows of these elements have scales.
 template <typename Element>
 constexpr bool kRowsHaveScales = std::is_same_v<Element, int8_t>;
 
-// Elements of a row as floats, rounded once where it has a scale.
+// Returns elements of a row as floats, rounded once where the row has a scale.
 template <typename Element, typename Mask>
 INLINE vec widened_in_row(const Element* at, vec scale, Mask m) {
   if constexpr (kRowsHaveScales<Element>) {
@@ -49,7 +49,7 @@ INLINE float sum_of_lanes(vec a) {
 
 template <typename Element, int32_t kVectors, bool kWeighted, typename Mask>
 INLINE void sum_bag_columns(const bag_work& work, int32_t column, Mask m, vec* seen) {
-  // A bag without entries may come without a table.
+  // A bag without entries may have no table.
   const Element* const a = work.count > 0 ? static_cast<const Element*>(work.a) + column : nullptr;
   vec sums[kVectors];
   UNROLL
@@ -90,7 +90,7 @@ INLINE int32_t sum_full_bag_columns(const bag_work& work, int32_t column, vec* s
 
 template <typename Element, bool kWeighted>
 bool sum_bag(const bag_work& work) {
-  vec seen = set1(0.0f);  // becomes NaN where a sum is not finite
+  vec seen = set1(0.0f);  // NaN as soon as a sum is not finite
   int32_t column = sum_full_bag_columns<Element, 8, kWeighted>(work, 0, &seen);
   column = sum_full_bag_columns<Element, 4, kWeighted>(work, column, &seen);
   column = sum_full_bag_columns<Element, 2, kWeighted>(work, column, &seen);

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sigmoids, their logarithms, and binary cross entropy, of one row. See all_kernels.inl.
-//
-// All is made of e = exp(-|z|), which cannot overflow, in forms that subtract nothing from its
-// equal: the errors are relative, however near to 0 or to 1 a probability is. NaN stays in its
-// element; of the loss it is the end.
+// Sigmoids, their logarithms, and binary cross entropy, for one row. See all_kernels.inl. All of
+// them use e = exp(-|z|), which cannot overflow, in forms without cancellation: the errors are
+// relative, however near to 0 or to 1 a probability is. NaN stays in its element, and makes the
+// loss NaN.
 
 namespace {
 
 // log(1 + e) for e in [0, 1]: 2 artanh(s) with s = e / (2 + e), which is s times a series in s^2.
-// It is at most 1/9, and a polynomial of degree 4 is within 2^-27.7 of it.
+// s^2 is at most 1/9, and a polynomial of degree 4 is within 2^-27.7 of it.
 INLINE vec log1p_of_fraction(vec e) {
   const vec quotient = div(set1(2.0f), add(set1(2.0f), e));
   const vec s = mul(set1(0.5f), mul(e, quotient));
@@ -50,11 +49,10 @@ void negate(float* c, const binary_targets& at) {
   }
 }
 
-// A positive has the loss of a negative with the opposite logit, and the opposite of its gradient.
-//
-// The loss of a negative is max(z, 0) + log(1 + exp(-|z|)). Of many logits the first part may be
-// beyond all floats, and is summed in units of 2^32; parts of it that are lost there are nothing
-// against the second.
+// The loss of a positive is that of a negative with the opposite logit, and its gradient the
+// opposite one. The loss of a negative is max(z, 0) + log(1 + exp(-|z|)). The sum of the first
+// parts of many logits may overflow, so it is computed in units of 2^32; what is lost there is
+// negligible beside the second part.
 float binary_cross_entropy(const softmax_row& row, const binary_targets& to) {
   float* const c = row.c;
   const vec zero = set1(0.0f);

@@ -4,12 +4,12 @@
 
 #include <cstdint>
 
-// For what a kernel is made of: without optimization, too, a kernel is one function, so that code
+// Inlines the parts of a kernel, even without optimization: a kernel is one function, so that code
 // of one instruction set never gets a symbol that another file could be linked to.
 #define INLINE [[gnu::always_inline]] inline
 
-// Before each loop over an array of vectors. Unless GCC unrolls it early, it keeps the array in
-// memory rather than in registers.
+// Stands before each loop over an array of vectors. Unless GCC unrolls the loop early, it keeps the
+// array in memory rather than in registers.
 #if defined(__clang__)
 #define UNROLL _Pragma("unroll")
 #else

@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// The gradient of a few rows, and a step of gradient descent of the block that they were multiplied
-// by, in one pass. See all_kernels.inl.
-//
-// A tile takes some rows of W at a time, end to end: it adds their products with the rows of y as
-// gemm_dot_kernel.inl does, and then changes them as outer_pairs.inl does, with the same bits.
+// Gradients of a few rows, and a step of gradient descent for the block that they were multiplied
+// by, in one pass. See all_kernels.inl. A tile takes some rows of W at a time, end to end: it adds
+// their products with the rows of y as gemm_dot_kernel.inl does, then updates them as
+// outer_pairs.inl does, with the same bits.
 
 namespace {
 
-// Rows of W at a time: as many as leave registers for sums and factors, one of each for a pair.
+// Rows of W at a time: as many as leave registers for their sums and factors, one of each for every
+// pair.
 constexpr int32_t descent_rows(int32_t pairs) {
   const int32_t rows = kTileRows * kTileVectors / 2 / pairs;
   return rows < 1 ? 1 : rows < kTileRows ? rows : kTileRows;
 }
 
-// Vectors of a row of W from which on adding up their lanes counts for little.
+// The least vectors in a row of W for which the sums over lanes cost little.
 constexpr int32_t kLeastDescentVectors = 4;
 
 template <int32_t Pairs>
 struct descent_tile {
   static constexpr int32_t kRows = descent_rows(Pairs);
   static constexpr int32_t kSums = Pairs * kRows;
-  static constexpr int32_t kVectors = (kSums - 1) / kWidth + 1;  // of results
+  static constexpr int32_t kVectors = (kSums - 1) / kWidth + 1;  // vectors of results
 
   float* w[kRows];
   const float* next[kRows];
@@ -35,7 +34,7 @@ struct descent_tile {
     for (int32_t i = 0; i < Pairs; ++i) {
       y[i] = load(work.y[i] + q, part);
     }
-    // All of them before one is stored: the last may be there more than once.
+    // All rows are loaded before one is stored: the last may be there more than once.
     vec before[kRows];
     UNROLL
     for (int32_t r = 0; r < kRows; ++r) {
@@ -57,7 +56,7 @@ struct descent_tile {
     }
   }
 
-  // Rows [row, row + rows) of W.
+  // Processes rows [row, row + rows) of W.
   INLINE void run(const descent_work& work, int32_t row, int32_t rows) {
     UNROLL
     for (int32_t r = 0; r < kRows; ++r) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Which kernels this processor can run.
+// Chooses the kernels that this processor can run.
 #include "blocksparse/blocksparse.h"
 #include "kernels/kernel_table.h"
 
@@ -13,7 +12,7 @@ namespace {
 
 #if defined(__x86_64__)
 
-// A process has to ask for AMX, which is done later, where it is used, and known of Linux alone.
+// A process must ask for AMX, which is done on first use, and only Linux is known to grant it.
 #if defined(__linux__)
 constexpr bool kMayAskForAmx = true;
 #else
@@ -27,8 +26,8 @@ kernel_table avx512_kernels() {
     if (kMayAskForAmx && has.amx_bf16) {
       kernels.gemm_rounded = gemm_rounded_amx;
     } else if (has.amd) {
-      // There, a dot product of AVX512-BF16 takes as long as a multiply-add, for twice the
-      // products. On an Intel it took longer than two; those that have AMX need it no more.
+      // On AMD, a dot product of AVX512-BF16 takes as long as a multiply-add, for twice the
+      // products. On Intel it took longer than two, and processors with AMX do not need it.
       kernels.gemm_rounded = gemm_rounded_avx512_bf16;
     }
   }

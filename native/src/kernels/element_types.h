@@ -12,7 +12,7 @@
 
 namespace blocksparse {
 
-// Of bytes, so that they may lie at any address.
+// Bytes, so that elements may lie at any address.
 struct float16 {
   unsigned char bytes[2];
 };
@@ -24,7 +24,7 @@ struct bfloat16 {
 
 namespace {
 
-// The first `count` bytes at p, at most 8, and zeroes after them; no more is read.
+// Returns the first `count` bytes at p, at most 8, followed by zeros; reads no more.
 [[maybe_unused]] INLINE uint64_t first_bytes(const void* p, int32_t count) {
   const char* from = static_cast<const char*>(p);
   uint64_t bytes = 0;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Products with a few rows by a transposed W, without transposing it: each element of c is the dot
-// product of a row and a row of W as it lies. The lanes of a vector hold partial sums, which are
+// Products of a few rows with a transposed W, without transposing it: each element of c is the dot
+// product of a row of a and a row of W in place. The lanes of a vector hold partial sums, which are
 // added at the end. See all_kernels.inl.
 
 namespace {
@@ -11,13 +10,13 @@ struct dot_tile_task {
   const gemm_work* work;
   block_of<Element> w;
   const row_tile* rows;
-  int32_t column_begin, column_end;  // of c, which are rows of W
+  int32_t column_begin, column_end;  // columns of c, which are rows of W
 };
 
 // Rows of W that stay in the first-level cache for all row tiles.
 constexpr int32_t kDotStripe = 8;
 
-// How many tiles ahead W is fetched: memory takes as long as a few of them.
+// The number of tiles that W is prefetched ahead: memory latency is as long as a few of them.
 constexpr int32_t kDotTilesAhead = 4;
 
 // Rows of W in a dot tile: as many as there are registers for sums, a power of 2.
@@ -32,7 +31,7 @@ constexpr int32_t dot_columns(int32_t rows) {
 template <typename Element, int32_t Rows, int32_t Columns = dot_columns(Rows)>
 struct dot_tile {
   static constexpr int32_t kColumns = Columns;
-  static constexpr int32_t kVectors = (Rows * kColumns - 1) / kWidth + 1;  // of results
+  static constexpr int32_t kVectors = (Rows * kColumns - 1) / kWidth + 1;  // vectors of results
 
   template <typename Mask>
   INLINE static void step(const float* const* a, const block_of<Element>& w, int64_t last,
@@ -44,7 +43,7 @@ struct dot_tile {
     }
     UNROLL
     for (int32_t q = 0; q < kColumns; ++q) {
-      // After the last row of W, that one again: its products are not stored.
+      // Beyond the last row of W, the last row is read again: its products are not stored.
       const Element* const at = w.data + (q < last ? q : last) * w.ld + p;
       vec column;
       if constexpr (std::is_same_v<Mask, all> || std::is_same_v<Element, float>) {
@@ -59,7 +58,7 @@ struct dot_tile {
     }
   }
 
-  // Columns [column, column + width).
+  // Processes columns [column, column + width).
   INLINE static void run_columns(const dot_tile_task<Element>& t, int32_t column, int32_t width,
                                  int64_t last, const Element* fetch) {
     constexpr int32_t kLineElements = kLineBytes / static_cast<int32_t>(sizeof(Element));
@@ -106,8 +105,8 @@ struct dot_tile {
     }
   }
 
-  // W kDotTilesAhead tiles ahead, or at most a block, in this block or the next; after the last
-  // block, what is there already.
+  // The address of W kDotTilesAhead tiles ahead, or at most one block ahead, in this block or the
+  // next; after the last block, an address that is already cached.
   INLINE static const Element* ahead_of(const dot_tile_task<Element>& t, int32_t column) {
     const int32_t columns = t.work->columns;
     const int32_t left = columns - column;
@@ -136,13 +135,13 @@ constexpr void (*kDotTiles[kTileRows])(const dot_tile_task<Element>&) = {
     dot_tile<Element, 1>::run, dot_tile<Element, 2>::run, dot_tile<Element, 3>::run,
     dot_tile<Element, 4>::run, dot_tile<Element, 5>::run, dot_tile<Element, 6>::run};
 
-// For W of a single row, which would else be multiplied as often as a tile has columns.
+// Tiles for W of a single row, which would otherwise be multiplied once for each column of a tile.
 template <typename Element>
 constexpr void (*kSingleColumnDotTiles[kTileRows])(const dot_tile_task<Element>&) = {
     dot_tile<Element, 1, 1>::run, dot_tile<Element, 2, 1>::run, dot_tile<Element, 3, 1>::run,
     dot_tile<Element, 4, 1>::run, dot_tile<Element, 5, 1>::run, dot_tile<Element, 6, 1>::run};
 
-// W is read once, from end to end: a few of its rows at a time are used for all row tiles.
+// Reads W once, from end to end: a few of its rows at a time are used for all row tiles.
 template <typename Element>
 void multiply_by_dots(const gemm_work& work) {
   const block_of<Element> w(work.w);
@@ -159,11 +158,11 @@ void multiply_by_dots(const gemm_work& work) {
   }
 }
 
-// Even of the shortest.
+// The most rows for the shortest dot products.
 constexpr int32_t kMostShortDotRows = 2;
 
-// The rows up to which dot products take less time than transposing a panel: adding up the lanes
-// counts for less the longer they are.
+// Returns the most rows for which dot products are faster than transposing a panel: the longer the
+// rows, the less the sums over lanes cost.
 INLINE int32_t most_rows_for_dots(int32_t k) {
   return k < 2 * kWidth ? kMostShortDotRows : least(k / kWidth, kMostDotRows);
 }

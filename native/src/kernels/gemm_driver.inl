@@ -5,18 +5,18 @@
 // W is taken in pieces that stay in the second-level cache while all tiles use them. Where W is
 // transposed, the columns of a tile lie apart. For few rows, each element of c is then a dot
 // product. For many, a panel of W is transposed into the first-level cache, which costs about as
-// much as multiplying four rows, and multiplied as if it lay so.
+// much as multiplying four rows, and multiplied in that form.
 //
 // For readers of BLIS: MR = kTileRows, NR = kTileColumns, KC x NC = a piece_size (rows x columns);
-// MC is the rows of a chunk, which Java makes: BLOCKSPARSE_CHUNK_ROWS or a little more. What BLIS
-// calls packing, of B alone, is in gemm_pack_panel.inl, and most products do without.
+// MC is the number of rows in a chunk, which Java makes: BLOCKSPARSE_CHUNK_ROWS or a little more.
+// Packing, of B alone, is in gemm_pack_panel.inl, and most products skip it.
 
 namespace {
 
-// Rows and columns of W in a piece. Two pieces of 128 KB fit in small caches. A few row tiles are
-// soon done with a piece: it is short then, and as wide as the block, so that memory is read in one
-// run, unless the block is too wide for that. Many tiles pay with every piece for loading and
-// storing their sums: it is long and narrow.
+// Rows and columns of W in a piece. Two pieces of 128 KB fit in small caches. For a few row tiles,
+// a piece is short and as wide as the block, so that memory is read in one run, unless the block is
+// too wide for that. For many tiles, a piece is long and narrow, since they load and store their
+// sums once for each piece.
 struct piece_size {
   int32_t rows, columns;
 };
@@ -26,17 +26,18 @@ constexpr piece_size kPieceOfManyTiles = {512, 128};
 constexpr piece_size kPieceOfPanels = {kPanelRows, 512};
 constexpr int32_t kManyTiles = 8;
 
-// Rows that lie a multiple of this apart use the same few sets of the first-level cache.
+// Rows that lie a multiple of this apart compete for the same few sets of the first-level cache.
 constexpr int64_t kCollidingFloats = 1024;
 
-// About `most`, and no short piece at the end: it would have too few steps to fetch what follows.
+// Returns about `most`, such that no piece at the end is short: it would have too few steps to
+// prefetch what follows.
 INLINE int32_t piece_rows(int32_t k, int32_t most) {
   const int32_t pieces = k < most ? 1 : (k - most / 2) / most + 1;
   return ((k - 1) / pieces / 16 + 1) * 16;
 }
 
-// Rows [p, p + steps) of W in one tile's columns, times all rows. A panel's elements may be of
-// another type than those of W, which are fetched.
+// Multiplies rows [p, p + steps) of W in one tile's columns by all rows. A panel's elements may be
+// of another type than those of W, which are prefetched.
 template <typename Element, typename Fetched>
 INLINE void multiply_piece(const gemm_work& work, int32_t p, int32_t steps, int32_t column,
                            int32_t width, const block_of<Element>& w,
@@ -57,7 +58,7 @@ INLINE void multiply_piece(const gemm_work& work, int32_t p, int32_t steps, int3
   }
 }
 
-// Blocks that are only fetched have no scales.
+// Blocks that are only prefetched have no scales.
 template <typename Element>
 INLINE block_of<Element> moved(const block_of<Element>& w, int64_t row, int32_t column) {
   return w.data == nullptr ? w : block_of<Element>(w.data + row * w.ld + column, w.ld, nullptr);
@@ -71,7 +72,7 @@ void multiply_plain(const gemm_work& work) {
   const block_of<Element> next_block(work.next);
   const bool many = work.tile_count >= kManyTiles;
   if (work.k <= kPieceOfFewTiles.rows && work.columns <= kTileColumns && !many) {
-    // The code below would do the same, but take as long for it as for the product itself.
+    // The code below would do the same, but take as long as the product itself.
     fetching<Element> fetch(work.tile_count, work.columns);
     fetch.rows_of(next_block);
     multiply_piece(work, 0, work.k, 0, work.columns, whole, fetch);
@@ -79,9 +80,9 @@ void multiply_plain(const gemm_work& work) {
   }
   const column_tiles tiles(work.columns);
   alignas(64) float panel[kMostPanelRows * kTileColumns];
-  // A tile reads a few lines of each row of W. Where rows are a power of 2 apart, those fall upon
-  // each other in the caches. A narrow tile, of a line or less, gains by a copy in any case; and
-  // elements of other types are then widened once for all rows.
+  // A tile reads a few lines of each row of W. Where rows are a power of 2 apart, these lines
+  // compete for the same cache sets. A narrow tile, of a line or less, gains by a copy in any case,
+  // and elements of other types are then widened once for all rows.
   const bool copies = many && (kTileLines<float> == 1 || !std::is_same_v<Element, float> ||
                                whole.ld % kCollidingFloats == 0);
   const piece_size piece = copies                                    ? kPieceOfPanels
@@ -94,9 +95,9 @@ void multiply_plain(const gemm_work& work) {
   for (int32_t s = 0; s < stripes; ++s) {
     const int32_t tile_begin = static_cast<int32_t>(int64_t{tiles.count()} * s / stripes);
     const int32_t tile_end = static_cast<int32_t>(int64_t{tiles.count()} * (s + 1) / stripes);
-    for (int32_t p = 0, steps = 0; p < work.k; p += steps) {  // a whole piece more may be no int
+    for (int32_t p = 0, steps = 0; p < work.k; p += steps) {  // p + piece may overflow an int
       steps = least(work.k - p, most);
-      // The piece below; or the first of the next stripe; or of the next block.
+      // The piece below, else the first of the next stripe, else of the next block.
       block_of<Element> next = moved(next_block, 0, -tiles.begin(tile_begin));
       if (p + steps < work.k) {
         next = moved(whole, p + steps, 0);
@@ -136,7 +137,7 @@ void multiply_by_panels(const gemm_work& work) {
     for (int32_t p = 0, steps = 0; p < work.k; p += steps) {
       steps = least(work.k - p, most);
       transpose_panel(whole.from(column, p), steps, width, panel);
-      // Memory holds the columns that follow, or the next block, end to end.
+      // In memory, the columns that follow or the next block lie end to end.
       const Element* const next = j + 1 < tiles.count()
                                       ? whole.data + tiles.begin(j + 1) * whole.ld
                                       : static_cast<const Element*>(work.next.data);

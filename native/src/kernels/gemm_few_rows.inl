@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Products with so few rows that reading W is all that takes time. See all_kernels.inl.
-//
-// A tile reads a few lines of each row of W. Here several rows of W at a time are read from end to
-// end, and added into sums that stay in the first-level cache. Each element of c is the same chain
-// of multiply-adds as that of a tile.
+// Products with so few rows that reading W takes most of the time. See all_kernels.inl. A tile
+// reads a few lines of each row of W. Here several rows of W at a time are read from end to end and
+// added to sums that stay in the first-level cache. Each element of c is the same chain of
+// multiply-adds as in a tile.
 
 namespace {
 
 constexpr int32_t kFewRows = 3;
 
-// Of narrower blocks, tiles read whole rows soon enough.
+// The least columns of a wide block; in narrower blocks, tiles read whole rows soon enough.
 template <typename Element>
 constexpr int32_t kColumnsOfWideBlock = std::is_same_v<Element, float> ? 256 : 640;
 
@@ -18,11 +16,11 @@ constexpr int32_t kColumnsOfWideBlock = std::is_same_v<Element, float> ? 256 : 6
 template <int32_t Rows>
 constexpr int32_t kRowsOfW = kTileVectors >= 4 || Rows == 1 ? 8 : 4;
 
-// Columns whose sums and rows of W fit in a first-level cache.
+// Columns whose sums and rows of W fit in the first-level cache.
 constexpr int32_t kColumnsOfFewRows = 2048;
 
-// Columns [column, column + width) of rows [p, p + Steps) of W, which begin at `w`. `next` is what
-// will be read next, and is fetched.
+// Adds columns [column, column + width) of rows [p, p + Steps) of W, which begin at `w`. `next` is
+// read next, and is prefetched.
 template <typename Element, int32_t Rows, int32_t Steps>
 INLINE void add_rows_of_w(const gemm_work& work, int32_t p, int32_t column, int32_t width,
                           const block_of<Element>& w, const block_of<Element>& next) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A register tile of a product: the sums of up to kTileRows rows x kTileVectors vectors stay in
-// registers while it walks down k. See all_kernels.inl.
+// registers while the tile walks down k. See all_kernels.inl.
 //
 // In each step it multiplies one element of each row, read through a pointer, by one row of W. Rows
 // thus need no gathering and W no packing. Every element of c is one chain of fused multiply-adds
-// in the order of k, wherever it lies in a tile: its bits do not depend on the tiles.
+// in the order of k, so its bits do not depend on the tiles.
 
 namespace {
 
@@ -15,10 +15,10 @@ struct gemm_tile_task {
   int32_t k_begin, k_end;
   int32_t column;
   mask last;
-  block_of<Element> w;  // from its first row and column that the tile uses
-  const float* begin;   // what the sums of every row begin with; NULL: with c
+  block_of<Element> w;  // from the first row and column that the tile uses on
+  const float* begin;   // the initial sums of every row; NULL: c
   const char* fetch;    // prefetched in the first step
-  int64_t fetch_step;   // and that many bytes further in each step
+  int64_t fetch_step;   // and this many bytes further in each step
 };
 
 // Each step prefetches 2^FetchLog cache lines.

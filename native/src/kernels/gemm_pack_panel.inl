@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Panels: the columns of W that a tile uses, copied or transposed into the first-level cache, so
-// that they lie together, and as floats. See all_kernels.inl.
+// Panels: the columns of W that a tile uses, copied or transposed into the first-level cache,
+// contiguous and as floats. See all_kernels.inl.
 
 namespace {
 
@@ -37,8 +36,7 @@ INLINE void transpose_square(const block_of<Element>& w, int32_t steps, Mask par
   }
 }
 
-// Of a large square that is inlined into a loop, GCC keeps all pointers and half of the rows in
-// memory.
+// GCC keeps all pointers and half of the rows in memory if a large square is inlined into a loop.
 template <typename Element>
 [[gnu::noinline]] void transpose_large_square(block_of<Element> w, float* panel) {
   transpose_square(w, kWidth, all{}, panel);

@@ -1,26 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-//
 // Products of small blocks with few rows each, pair by pair: c += a * w. See all_kernels.inl.
-//
-// To choose a tile for such a product takes longer than the product, and most of that for branches
-// that no processor can foresee: how many rows a block has. Here nothing is chosen between one pair
-// and the next, so that several are computed at the same time, each of them a chain of additions
-// that would have to wait for itself. Blocks are fetched one or a few pairs ahead.
-//
-// Each element has the bits that the tiles, or the dot products, make of it.
+// Choosing a tile for such a product takes longer than the product, mostly because no processor
+// predicts a branch on the number of rows of a block. Here nothing is chosen between two pairs, so
+// that several are computed at the same time, each of them a chain of additions with its own
+// latency. Blocks are prefetched one or a few pairs ahead. Each element has the same bits as by the
+// tiles, or by dot products.
 
 namespace {
 
 // Vectors of c that are summed side by side.
 constexpr int32_t kPairVectors = 4;
 
-// Blocks of up to that many elements are fetched kPairsAhead pairs before their own. Of larger ones
-// the next alone is: what is fetched has to stay in the first-level cache until it is used.
+// The largest block, in elements, that is prefetched kPairsAhead pairs early. Larger ones are
+// prefetched one pair early: prefetched data must stay in the first-level cache until it is used.
 constexpr int64_t kFarFetchedBlock = 1024;
 
 template <int32_t Vectors, bool Partial>
 struct pair_tile {
-  // Columns of c from `column` on.
+  // Computes the columns of c from `column` on.
   static void run(const gemm_pairs_work& work, int32_t column) {
     constexpr int32_t kLines = (Vectors * kWidth - 1) / kLineFloats + 1;
     const mask last = last_mask(work.columns - column);
@@ -64,8 +61,8 @@ constexpr pair_function kPairTiles[2][kPairVectors] = {
     {pair_tile<1, true>::run, pair_tile<2, true>::run, pair_tile<3, true>::run,
      pair_tile<4, true>::run}};
 
-// Of a transposed W: `Columns` of its rows, from w on, each a dot product with a, in the lanes of a
-// vector; as dot_tile. Behind the last row, that one again.
+// Returns the dot products of `Columns` rows of a transposed W, from w on, with a, in the lanes of
+// a vector; see dot_tile. Beyond the last row, the last row is read again.
 template <int32_t Columns>
 INLINE vec dots_of_rows(const float* a, const float* w, int64_t ldw, int64_t last, int32_t k,
                         mask part) {
@@ -95,7 +92,7 @@ INLINE vec dots_of_rows(const float* a, const float* w, int64_t ldw, int64_t las
   return sums_of_lanes(sum);
 }
 
-// Of most blocks, a row is a line or less.
+// In most blocks, a row is a line or less.
 template <int32_t Rows>
 INLINE void fetch_rows(const float* w, int64_t ldw, int32_t k) {
   for (int32_t p = 0; p < k; p += kLineFloats) {
@@ -131,7 +128,7 @@ void multiply_pairs_by_dots(const gemm_pairs_work& work) {
   }
 }
 
-// Of W of a single row.
+// Multiplies pairs by a W of a single row.
 void multiply_pairs_by_dot(const gemm_pairs_work& work) {
   const mask part = last_mask(work.k);
   for (int32_t i = 0; i < work.count; ++i) {

@@ -4,12 +4,12 @@
 //
 // While a piece of W is multiplied, the next piece, of this block or of the next, is fetched into
 // the second-level cache at an even rate: in each step a tile prefetches a line of it, or a row in
-// its own columns. Few rows per block make memory the limit, and what a processor prefetches on its
-// own helps little, as a tile reads short runs of many rows.
+// its own columns. With few rows per block, memory is the bottleneck, and the hardware prefetcher
+// helps little, as a tile reads short runs of many rows.
 
 namespace {
 
-// Cache lines of a row of a tile: 1, 2 or 4.
+// The cache lines of a row of a tile: 1, 2 or 4.
 template <typename Element>
 constexpr int32_t kTileLines =
     kTileColumns* static_cast<int32_t>(sizeof(Element)) > kLineBytes
@@ -18,7 +18,8 @@ constexpr int32_t kTileLines =
 template <typename Element>
 constexpr int32_t kFetchVariants = kTileLines<Element> == 4 ? 3 : kTileLines<Element>;
 
-// The caches fetch a line before it is written, even if nothing of it is read.
+// Prefetches what a tile writes: caches fetch a line before it is written, even if nothing of it is
+// read.
 INLINE void prefetch_for_writing(const row_tile& tile, int32_t column, int32_t width) {
   for (int32_t r = 0; r < tile.rows; ++r) {
     for (int32_t q = 0; q < width; q += kLineFloats) {
@@ -27,8 +28,8 @@ INLINE void prefetch_for_writing(const row_tile& tile, int32_t column, int32_t w
   }
 }
 
-// Elements [begin, begin + count) of all rows of a. They may lie anywhere, so nobody else can guess
-// where the next ones are.
+// Prefetches elements [begin, begin + count) of all rows of a. They may lie anywhere, so no
+// hardware predicts them.
 INLINE void prefetch_for_reading(const gemm_work& work, int32_t begin, int32_t count) {
   for (int32_t i = 0; i < work.tile_count; ++i) {
     const row_tile& tile = work.tiles[i];
@@ -40,12 +41,12 @@ INLINE void prefetch_for_reading(const gemm_work& work, int32_t begin, int32_t c
   }
 }
 
-// Lines to fetch while a piece is multiplied: so many in each step of each tile until all of a
-// tile's width are fetched, so that memory is asked for them at an even rate.
+// The lines to prefetch while a piece is multiplied: equally many in each step of each tile, so
+// that memory gets requests at an even rate.
 template <typename Element>
 class fetching {
  public:
-  // While that many tiles of that many columns are computed.
+  // Lines for the time in which that many tiles of that many columns are computed.
   fetching(int32_t tile_count, int32_t width)
       : width_lines_((width - 1) / (kLineBytes / kSize) + 1) {
     while (tile_count << log_ < width_lines_ && log_ + 1 < kFetchVariants<Element>) {
@@ -57,22 +58,22 @@ class fetching {
   int32_t lines() const { return 1 << log_; }
   int32_t tiles() const { return ((width_lines_ - 1) >> log_) + 1; }
 
-  // The rows of a block in those columns.
+  // Prefetches the rows of a block in those columns.
   void rows_of(const block_of<Element>& block) {
     begin = reinterpret_cast<const char*>(block.data);
     step = block.ld * kSize;
     tile_step = lines() * kLineBytes;
   }
 
-  // `steps` steps of lines that lie end to end.
+  // Prefetches `steps` steps of lines that lie end to end.
   void lines_from(const Element* block, int32_t steps) {
     begin = reinterpret_cast<const char*>(block);
     step = lines() * kLineBytes;
     tile_step = steps * step;
   }
 
-  // NULL: nothing. Each step of a tile moves by `step` bytes; the next tile begins `tile_step`
-  // bytes further.
+  // NULL: nothing to prefetch. Each step of a tile moves by `step` bytes; the next tile begins
+  // `tile_step` bytes further.
   const char* begin = nullptr;
   int64_t step = 0;
   int64_t tile_step = 0;

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Products with a rounded to bfloat16, by the kernels of floats: rows are rounded into memory of
-// our own, a few tiles and a piece of k at a time. See all_kernels.inl.
+// Products with a rounded to bfloat16, by the float kernels: rows are rounded into a buffer on the
+// stack, a few tiles and a piece of k at a time. See all_kernels.inl.
 
 namespace {
 
-// Tiles that are multiplied at once: elements of W are widened once for all of them.
+// Tiles that are multiplied at a time: elements of W are widened once for all of them.
 constexpr int32_t kRoundedTiles = kManyTiles;
 constexpr int32_t kRoundedFloats = 3072;
 
-// To the nearest, of two the even one; a NaN stays one.
+// Rounds to the nearest, ties to even; NaN stays NaN.
 INLINE float rounded_to_bfloat16(float x) {
   uint32_t bits;
   std::memcpy(&bits, &x, sizeof(bits));

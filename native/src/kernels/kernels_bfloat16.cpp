@@ -3,12 +3,12 @@
 // Products with a rounded to bfloat16, by instructions that multiply pairs of such numbers: those
 // of AMX, each of 16 rows by 16 columns, 32 steps of k at once, or of AVX512-BF16, of one row by 16
 // columns, two steps at once. Both operands are packed for them, as pairs of numbers that follow
-// each other in k: a once for all columns, W a panel at a time. Missing rows of a group and
+// each other in k: a once for all columns, and W a panel at a time. Missing rows of a group and
 // missing steps of 32 are 0.
 //
-// The sum of a piece of k is made of 0 and then added to c; pieces depend on k and the rows alone.
-// The instructions take numbers below the normal ones for 0, whatever the thread has set, and give
-// 0 for such sums.
+// The sum of a piece of k starts at 0 and is then added to c; pieces depend on k and the number of
+// rows alone. The instructions treat denormal operands as 0, whatever the thread's mode, and flush
+// denormal sums to 0.
 #define BLOCKSPARSE_SIMD "kernels/simd_avx512.h"
 // In this order: each file uses names of those above it.
 // clang-format off
@@ -22,24 +22,24 @@
 
 namespace {
 
-// Two numbers that follow each other in k, the first in the lower half.
+// Two numbers adjacent in k, the first in the lower half.
 using pair = uint32_t;
 
-// Pairs of an operand of AMX; pieces of k are whole ones.
+// The pairs of k that AMX multiplies at once; pieces of k are multiples of them.
 constexpr int32_t kAmxPairs = 16;
 
 constexpr int32_t kMostRows = kMostTiles * kTileRows;
 
-// Pairs of all rows of a in a piece of k: with a panel, well below what Java leaves native code of
-// a thread's stack. See StackRoom.java.
+// Pairs of all rows of a in a piece of k: with a panel, they stay well below the stack that Java
+// leaves to native code. See StackRoom.java.
 constexpr int32_t kPackedPairs = 8448;
 constexpr int32_t kMostPanelPairs = 64;
 
-// Tiles of rows that dot products multiply at once. More would leave room for shorter pieces of k
-// only, whose sums are loaded and stored more often.
+// Tiles of rows that dot products multiply at once. More tiles would leave room for shorter pieces
+// of k only, whose sums are loaded and stored more often.
 constexpr int32_t kTilesOfDotProducts = 16;
 
-// Fewer do not pay for packing.
+// The least rows that repay packing.
 constexpr int32_t kLeastRows = 8, kLeastRowsOfAmx = 12;
 
 // All registers of AMX hold 16 rows of 64 bytes.
@@ -51,7 +51,7 @@ void configure() {
   layout.apply();
 }
 
-// The rows of a call.
+// The rows of a of a call.
 struct row_list {
   const float* a[kMostRows];
   float* c[kMostRows];
@@ -69,7 +69,7 @@ struct row_list {
   int32_t groups_of(int32_t rows) const { return (count - 1) / rows + 1; }
 };
 
-// Elements [p, p + steps) of all rows of a, `lda` pairs apart, and of rows of 0 up to `count`.
+// Packs elements [p, p + steps) of all rows of a, `lda` pairs apart, and rows of 0 up to `count`.
 void pack_rows(const row_list& rows, int32_t count, int32_t p, int32_t steps, int64_t lda,
                pair* packed) {
   for (int32_t r = 0; r < count; ++r) {
@@ -83,10 +83,11 @@ void pack_rows(const row_list& rows, int32_t count, int32_t p, int32_t steps, in
   publish(packed);
 }
 
-// `pairs` times two rows of W side by side, of which `steps` rows are there.
+// Packs `pairs` times two rows of W side by side; `steps` rows exist, the others are 0.
 void pack_panel(const block_of<bfloat16>& w, int32_t steps, int32_t columns, int64_t pairs,
                 pair* panel) {
-  // Elements 0 and 32, 1 and 33 and so on of two vectors of 32, of columns 0 to 15 and 16 to 31.
+  // Interleaves elements 0 and 32, 1 and 33 and so on of two vectors of 32, in columns 0 to 15 and
+  // 16 to 31.
   const __m512i left = _mm512_add_epi16(
       _mm512_cvtepu8_epi16(_mm256_set_epi8(15, 15, 14, 14, 13, 13, 12, 12, 11, 11, 10, 10, 9, 9, 8,
                                            8, 7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0)),
@@ -108,8 +109,8 @@ void pack_panel(const block_of<bfloat16>& w, int32_t steps, int32_t columns, int
   publish(panel);
 }
 
-// Where the sums of a group go: to `count` rows of c, in `width` columns from `column` on. They are
-// added to `begin`; NULL: to what is there.
+// The destination of the sums of a group: `count` rows of c, in `width` columns from `column` on.
+// They are added to `begin`, or to c if that is NULL.
 struct group_sums {
   const float* begin;
   float* const* c;
@@ -120,15 +121,14 @@ struct group_sums {
   const float* begin_of(int32_t r) const { return begin != nullptr ? begin : c[r] + column; }
 };
 
-// The lines to prefetch while group `part` of `parts` is multiplied: its part of the next panel, of
+// The lines to prefetch while group `part` of `parts` is multiplied: a share of the next panel, of
 // `steps` rows.
 struct next_panel {
   block_of<bfloat16> block;
   int32_t width, steps, part, parts;
 };
 
-// Multiplies a group of kRows rows of a, or fewer and rows of 0, by a panel, from begin() to
-// end().
+// Multiplies a group of kRows rows of a, padded with rows of 0, by a panel, from begin() to end().
 struct by_amx {
   static constexpr int32_t kRows = 16;
 
@@ -195,8 +195,8 @@ struct by_dot_products {
   static void begin() {}
   static void end() {}
 
-  // The first groups fetch a line of each row of W, both rows of a pair in each step: at an even
-  // rate, as memory answers only so many requests at once.
+  // The first groups prefetch a line of each row of W, both rows of a pair in each step: at an even
+  // rate, as memory serves only so many requests at once.
   template <int32_t Rows, int32_t Vectors, bool Fetches>
   static void multiply(const pair* a, const pair* panel, int64_t pairs, const group_sums& to,
                        const bfloat16* fetch, int64_t row) {
@@ -270,7 +270,7 @@ struct by_dot_products {
   }
 };
 
-// Not inlined: what calls it has no room on the stack for what it does instead.
+// Not inlined: its large frame would leave callers no stack for the other path.
 template <typename Group>
 [[gnu::noinline]] void multiply_pairs(const gemm_work& work) {
   static_assert(kMostRows % Group::kRows == 0, "the rows of a call fill whole groups");

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// One number of the elements of a vector, from the first on. See all_kernels.inl.
+// Reductions of a vector's elements to one number, from the first element on. See all_kernels.inl.
 
 namespace {
 

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Optimizer steps, element by element. See all_kernels.inl.
-//
-// Sums of squares never become infinite: they would stay so, and their elements would not move.
+// Optimizer steps, element by element. See all_kernels.inl. Sums of squares never become infinite:
+// they would stay infinite, and their weights would no longer move.
 
 namespace {
 
-// Calls body(i, m, weight, gradient) for each vector of the weights. Where nothing decays, weights
-// have no part in their gradients: 0 times an infinite one is no number.
+// Calls body(i, m, weight, gradient) for each vector of the weights. Without decay, weights have no
+// part in their gradients: 0 times an infinite weight would be NaN.
 template <typename Body>
 INLINE void for_each_gradient(const step_work& work, const Body& body) {
   const vec gs = set1(work.scale), ws = set1(work.decay);
@@ -37,7 +35,7 @@ void adagrad(const step_work& work) {
   float *const s = work.moment1, *const w = work.w;
   for_each_gradient(work, [=](int64_t i, auto m, vec weight, vec gradient) {
     const vec squares = at_most(kLargestFloat, fma(gradient, gradient, load(s + i, m)));
-    // At least the gradient, also where its square is beyond the floats; NaN if the squares are, as
+    // At least the gradient's magnitude, even if its square overflows; NaN if the squares are, as
     // they are where the gradient is.
     const vec root = max(magnitude(gradient), sqrt(squares));
     store(s + i, squares, m);
@@ -45,8 +43,8 @@ void adagrad(const step_work& work) {
   });
 }
 
-// Eight times the root of the largest float. Means of squares end there, and gradients that
-// make more of the mean than of its root would be followed for many steps.
+// Eight times the root of the largest float. Means of squares saturate there, and means of larger
+// gradients would move weights for many steps.
 constexpr float kLargestMean = 0x1p67f;
 
 void adam(const step_work& work) {

@@ -2,27 +2,27 @@
 //
 // Outer products of a few pairs in small blocks, and added to larger ones. See all_kernels.inl.
 //
-// The tiles of outer_tiles.inl walk through the pairs, each of them, and where they end cannot be
-// foreseen: for one or two pairs that takes longer than the products. Here the number of pairs
-// chooses the function, once for a block, whose rows of y stay in registers while it walks down the
-// rows. Each element has the bits that the tiles make of it.
+// Each tile of outer_tiles.inl loops over the pairs, and its last branch is mispredicted: for one
+// or two pairs that takes longer than the products. Here the number of pairs chooses the function,
+// once for a block, whose rows of y stay in registers while it walks down the rows. Each element
+// has the same bits as by the tiles.
 
 namespace {
 
-// Adds to a block of more than kFewPairsBlock elements; the next one is fetched into the
+// Adds to a block of more than kFewPairsBlock elements; the next one is prefetched into the
 // second-level cache.
 constexpr int32_t kAddToLarge = kOutputs;
 constexpr int32_t kOutputsOfPairs = kOutputs + 1;
 
 // Rows of a larger block that are written before the next columns, so that memory is read and
-// written nearly as it lies.
+// written nearly in order.
 constexpr int32_t kRowsOfLargeBlock = 32;
 
 struct outer_pairs_task {
   const outer_pairs_work* work;
   int32_t column;
   mask last;
-  int32_t row, rows;  // of a large block; else all
+  int32_t row, rows;  // in a large block; otherwise all rows
 };
 
 template <int32_t Pairs, int32_t Vectors, bool Partial, int32_t Output>
@@ -76,7 +76,7 @@ struct outer_pairs_tile {
   }
 };
 
-// Apart from outer_pairs, whose small blocks would pay for the loop over rows.
+// Apart from outer_pairs: its small blocks would pay for the loop over rows.
 void add_pairs_to_large_block(const outer_pairs_work& work) {
   for (int32_t row = 0, rows = 0; row < work.m; row += rows) {
     rows = least(work.m - row, kRowsOfLargeBlock);

@@ -2,10 +2,10 @@
 //
 // Sums of outer products by register tiles. See all_kernels.inl.
 //
-// A tile of the block written stays in registers while it walks through the pairs; in each step it
-// multiplies up to 6 elements of a row of x by kTileVectors vectors of a row of y. Every element is
-// one chain of fused multiply-adds in the order of the pairs, and is multiplied by alpha at the
-// end; or a sum in double, where that chain is beyond all floats and alpha is small.
+// A tile of the block written stays in registers while the tile loops over the pairs; in each step
+// it multiplies up to 6 elements of a row of x by kTileVectors vectors of a row of y. Every element
+// is one chain of fused multiply-adds in the order of the pairs, multiplied by alpha at the end; or
+// a sum in double, where that chain overflows and alpha is small.
 
 namespace {
 
@@ -20,8 +20,8 @@ struct outer_tile_task {
   int64_t ldo;
 };
 
-// The use of a tile's sums: it overwrites the block, adds to it, or overwrites it past the
-// caches, which else read each line before it is written.
+// What a tile does with its sums: it overwrites the block, adds to it, or overwrites it past the
+// caches, which otherwise read each line before it is written.
 constexpr int32_t kOverwrite = 0;
 constexpr int32_t kAdd = 1;
 constexpr int32_t kStream = 2;
@@ -31,7 +31,7 @@ INLINE int32_t output_of(bool stream, bool accumulate) {
   return stream ? kStream : accumulate ? kAdd : kOverwrite;
 }
 
-// A tile's part of a row of o.
+// Writes a tile's part of a row of o.
 template <int32_t Vectors, bool Partial, int32_t Output>
 INLINE void write_sums(float* o, const vec (&sum)[Vectors], vec alpha, mask last) {
   UNROLL
@@ -46,8 +46,8 @@ INLINE void write_sums(float* o, const vec (&sum)[Vectors], vec alpha, mask last
   }
 }
 
-// A tile's sums some of which are beyond all floats, though alpha times them may not be: those are
-// added up once more, in double. Such are rare: it need not be fast.
+// Writes a tile's sums where some overflow, though alpha times them may not: those are summed
+// again, in double. This is rare and need not be fast.
 template <int32_t Vectors, bool Partial, int32_t Output>
 [[gnu::noinline]] void write_sums_of_any_size(const outer_tile_task& t, int32_t rows,
                                               const float* sums) {
@@ -78,11 +78,11 @@ template <int32_t Vectors, bool Partial, int32_t Output>
   }
 }
 
-// Whether none is infinite or NaN.
+// Returns whether no sum is infinite or NaN.
 template <int32_t Rows, int32_t Vectors>
 INLINE bool are_finite(const vec (&sum)[Rows][Vectors]) {
   const vec zero = set1(0.0f);
-  vec doubt[Vectors];  // chains of multiply-adds that do not wait for each other
+  vec doubt[Vectors];  // independent chains of multiply-adds
   UNROLL
   for (int32_t v = 0; v < Vectors; ++v) {
     doubt[v] = mul(sum[0][v], zero);
@@ -152,14 +152,14 @@ struct outer_tile {
   }
 };
 
-// Bytes of y below which it stays in the first-level cache as a whole.
+// The bytes of y below which all of it stays in the first-level cache.
 constexpr int64_t kSmallBytes = 16 << 10;
 
-// Bytes of x and y up to which all of their rows are fetched before the first tile.
+// The bytes of x and y up to which all of their rows are prefetched before the first tile.
 constexpr int64_t kPrefetchBytes = 128 << 10;
 
-// How many tiles ahead the memory of a tile is fetched. The caches fetch a line before it is
-// written, even if nothing of it is read.
+// The number of tiles that a tile's memory is prefetched ahead. The caches fetch a line before it
+// is written, even if nothing of it is read.
 constexpr int32_t kTilesAhead = 2;
 
 // Walks through the tiles of a block in the order in which they are computed.
@@ -168,8 +168,8 @@ class outer_cursor {
   outer_cursor(const outer_work& work, const column_tiles& columns)
       : m_(work.m),
         columns_(columns),
-        // A few pairs: memory is the limit, and the block is written as it lies. Many: the columns
-        // of y in a tile are used for all rows before the next ones.
+        // With few pairs, memory is the bottleneck, and the block is written in memory order. With
+        // many, the columns of y in a tile are used for all rows before the next ones.
         as_it_lies_(int64_t{work.pairs} * work.n * 4 <= kSmallBytes) {}
 
   bool at_end() const { return row_ >= m_ || tile_ >= columns_.count(); }
@@ -211,8 +211,8 @@ class outer_cursor {
   int32_t tile_ = 0;
 };
 
-// The rows of the pairs, which may lie anywhere: asked for all at once, memory is waited for once
-// and not pair by pair.
+// Prefetches the rows of the pairs, which may lie anywhere: their cache misses overlap instead of
+// following each other pair by pair.
 void prefetch_rows(const float* const* rows, int32_t pairs, int32_t size) {
   for (int32_t i = 0; i < pairs; ++i) {
     for (int32_t q = 0; q < size; q += kLineFloats) {
@@ -221,11 +221,11 @@ void prefetch_rows(const float* const* rows, int32_t pairs, int32_t size) {
   }
 }
 
-// Elements of a block that is a few tiles: what walks through them then takes longer than they do.
+// The elements of a block of a few tiles, where cursors take longer than the tiles.
 constexpr int64_t kMostWithoutCursors = 1024;
 
-// The tiles of a small block as it lies. With each, the memory of the same tile of the next block
-// is fetched.
+// Computes the tiles of a small block in memory order. Each tile prefetches the memory of the same
+// tile in the next block.
 void outer_of_small_block(const outer_work& work, const column_tiles& columns,
                           outer_tile_task& task) {
   for (task.row = 0; task.row < work.m; task.row += kTileRows) {
@@ -270,7 +270,7 @@ void outer(const outer_work& work) {
   outer_cursor next(work, columns);
   for (outer_cursor tile(work, columns); !tile.at_end(); tile.advance()) {
     if (work.stream) {
-      // Streamed lines must not come into the caches.
+      // Streamed lines must stay out of the caches.
     } else if (!ahead.at_end()) {
       ahead.prefetch_for_writing(work.o, work.ldo);
       ahead.advance();

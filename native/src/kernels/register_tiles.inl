@@ -1,26 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-//
 // The common part of tile kernels: how columns are cut into tiles, and the choice of the function
-// for a size of tile. See all_kernels.inl.
+// for a tile size. See all_kernels.inl.
 
 namespace {
 
 constexpr int32_t kTileColumns = kTileVectors * kWidth;
 static_assert(BLOCKSPARSE_BAND % kTileColumns == 0, "bands are whole tiles");
-constexpr int32_t kLineFloats = 16;  // of a cache line
+constexpr int32_t kLineFloats = 16;  // the floats of a cache line
 constexpr int32_t kLineBytes = 64;
 
 INLINE int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
 
-// Steps of k in a piece, of pieces of equal size: a multiple of `unit`, and at most `most`, which
-// is one.
+// Returns the steps of k in a piece, of pieces of equal size: a multiple of `unit`, and at most
+// `most`, which is a multiple as well.
 INLINE int32_t steps_of_piece(int32_t k, int32_t most, int32_t unit) {
   const int32_t pieces = (k - 1) / most + 1;
   return ((k - 1) / pieces / unit + 1) * unit;
 }
 
 // Columns cut into tiles of nearly equal width, in whole vectors: 13 vectors are 4 + 3 + 3 + 3, as
-// a tile of a single vector has too few sums to keep the multipliers busy.
+// a tile of one vector has too few sums to keep the multipliers busy.
 class column_tiles {
  public:
   explicit column_tiles(int32_t columns)
@@ -31,7 +30,7 @@ class column_tiles {
 
   int32_t count() const { return count_; }
 
-  // The first column of tile i, or after the last tile.
+  // Returns the first column of tile i, or the end of the last tile.
   int32_t begin(int32_t i) const {
     return i < count_ ? (vectors_ * i + least(i, wider_)) * kWidth : columns_;
   }
@@ -42,10 +41,10 @@ class column_tiles {
   int32_t columns_;
   int32_t count_;
   int32_t vectors_;  // of each tile
-  int32_t wider_;    // that many tiles at the start have one more
+  int32_t wider_;    // the number of tiles at the start that have one more
 };
 
-// A block whose elements are stored as such; see block_view.
+// A block whose elements have a known type; see block_view.
 template <typename Element>
 struct block_of {
   const Element* data;
@@ -59,8 +58,8 @@ struct block_of {
 
   static constexpr bool kHasScales = std::is_same_v<Element, int8_t>;
 
-  // Elements [at, at + kWidth) of a row as floats, rounded once where they have scales; `column` is
-  // the first one's place in the row.
+  // Returns elements [at, at + kWidth) of a row as floats, rounded once where they have scales;
+  // `column` is the place of the first in the row.
   template <typename Mask>
   INLINE vec widened(const Element* at, int64_t column, Mask m) const {
     if constexpr (kHasScales) {
@@ -70,19 +69,19 @@ struct block_of {
     }
   }
 
-  // As widened(), where it is not done often. Where there are no masked loads of such elements,
-  // they are many instructions.
+  // widened(), not inlined, for rare uses. Without masked loads of these elements, it is many
+  // instructions.
   [[gnu::noinline]] vec widened_apart(const Element* at, int64_t column, mask m) const {
     return widened(at, column, m);
   }
 
-  // From a row and a column of it on.
+  // Returns the block from a row and a column of it on.
   INLINE block_of from(int64_t row, int64_t column) const {
     return {data + row * ld + column, ld, kHasScales ? scales + column : nullptr};
   }
 };
 
-// Loads and stores of vector v of a tile's row. The last vector may be partial.
+// Loads vector v of a tile's row. The last vector may be partial.
 template <bool Partial, int32_t Vectors>
 INLINE vec load_part(const float* p, int32_t v, mask last) {
   return Partial && v == Vectors - 1 ? load(p + v * kWidth, last) : load(p + v * kWidth);
@@ -103,7 +102,7 @@ INLINE void store_part(float* p, int32_t v, vec a, mask last) {
   }
 }
 
-// The functions Tile<rows, vectors, partial, variant>::run of all sizes and variants.
+// The functions Tile<rows, vectors, partial, variant>::run for all sizes and variants.
 template <typename Task, int32_t Variants>
 struct tile_table {
   void (*run[kTileRows * kTileVectors * 2 * Variants])(const Task&);
@@ -129,7 +128,7 @@ template <typename Task, template <int32_t, int32_t, bool, int32_t> class Tile, 
 constexpr tile_table<Task, Variants> kTiles = make_tile_table<Task, Tile, Variants>(
     std::make_integer_sequence<int32_t, kTileRows * kTileVectors * 2 * Variants>{});
 
-// The mask of the last vector of a row of that many columns.
+// Returns the mask of the last vector of a row of that many columns.
 INLINE mask last_mask(int32_t columns) { return first((columns - 1) % kWidth + 1); }
 
 }  // namespace

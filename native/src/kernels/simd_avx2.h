@@ -12,13 +12,13 @@ namespace {
 using vec = __m256;
 using mask = __m256i;
 constexpr int32_t kWidth = 8;
-constexpr int32_t kTileVectors = 2;  // 6 x 2 of the 16 registers hold sums
+constexpr int32_t kTileVectors = 2;  // sums take 6 x 2 of the 16 registers
 constexpr int32_t kMostDotRows = 4;
 
 INLINE vec set1(float x) { return _mm256_set1_ps(x); }
 INLINE vec load(const float* p) { return _mm256_loadu_ps(p); }
 INLINE void store(float* p, vec a) { _mm256_storeu_ps(p, a); }
-// To an address that is a multiple of a vector.
+// The address is a multiple of a vector.
 INLINE void stream(float* p, vec a) { _mm256_stream_ps(p, a); }
 INLINE void end_streams() { _mm_sfence(); }
 
@@ -29,8 +29,8 @@ INLINE vec load(const float* p, mask m) { return _mm256_maskload_ps(p, m); }
 INLINE void store(float* p, vec a, mask m) { _mm256_maskstore_ps(p, m, a); }
 INLINE vec select(mask m, vec a, vec b) { return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(m)); }
 
-// Weights of other types, as floats. There are no masked loads of theirs: the first elements are
-// counted and read in whole numbers of 8 bytes or less.
+// Weights of other types, as floats. There are no masked loads of such types: the leading elements
+// are counted and read in whole units of 8 bytes or less.
 INLINE int32_t count_of(mask m) {
   return __builtin_ctz(~static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(m))));
 }
@@ -69,9 +69,9 @@ INLINE vec mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
 INLINE vec div(vec a, vec b) { return _mm256_div_ps(a, b); }
 INLINE vec fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
 INLINE vec sqrt(vec a) { return _mm256_sqrt_ps(a); }
-// b where either is NaN.
+// Returns b where either is NaN.
 INLINE vec max(vec a, vec b) { return _mm256_max_ps(a, b); }
-// x where a < b, else y: y where either is NaN.
+// Returns x where a < b, otherwise y, also where either is NaN.
 INLINE vec if_less(vec a, vec b, vec x, vec y) {
   return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
 }
@@ -79,7 +79,8 @@ INLINE bool has_nan(vec a) { return _mm256_movemask_ps(_mm256_cmp_ps(a, a, _CMP_
 INLINE vec round(vec a) {
   return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-// a * 2^n for whole n in [-252, 254], in two steps, as neither half leaves the range of exponents.
+// Returns a * 2^n for integers n in [-252, 254], in two steps, so that neither half leaves the
+// range of exponents.
 INLINE vec scale_by_power(vec a, vec n) {
   const __m256i whole = _mm256_cvtps_epi32(n);
   const __m256i half = _mm256_srai_epi32(whole, 1);
@@ -93,7 +94,7 @@ INLINE vec scale_by_power(vec a, vec n) {
 INLINE void transpose(vec (&r)[kWidth]) {
   vec t[kWidth];
   UNROLL
-  for (int32_t i = 0; i < kWidth; i += 4) {  // 4 x 4 within each half of a register
+  for (int32_t i = 0; i < kWidth; i += 4) {  // transposes 4 x 4 within each half of a register
     const vec low01 = _mm256_unpacklo_ps(r[i], r[i + 1]);
     const vec high01 = _mm256_unpackhi_ps(r[i], r[i + 1]);
     const vec low23 = _mm256_unpacklo_ps(r[i + 2], r[i + 3]);
@@ -110,7 +111,7 @@ INLINE void transpose(vec (&r)[kWidth]) {
   }
 }
 
-// Element i is the sum of the elements of r[i].
+// Returns a vector whose element i is the sum of the elements of r[i].
 INLINE vec sums_of_lanes(const vec (&r)[kWidth]) {
   const vec low = _mm256_hadd_ps(_mm256_hadd_ps(r[0], r[1]), _mm256_hadd_ps(r[2], r[3]));
   const vec high = _mm256_hadd_ps(_mm256_hadd_ps(r[4], r[5]), _mm256_hadd_ps(r[6], r[7]));

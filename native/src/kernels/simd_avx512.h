@@ -11,13 +11,13 @@ namespace {
 using vec = __m512;
 using mask = __mmask16;
 constexpr int32_t kWidth = 16;
-constexpr int32_t kTileVectors = 4;  // 6 x 4 of the 32 registers hold sums
+constexpr int32_t kTileVectors = 4;  // sums take 6 x 4 of the 32 registers
 constexpr int32_t kMostDotRows = 8;
 
 INLINE vec set1(float x) { return _mm512_set1_ps(x); }
 INLINE vec load(const float* p) { return _mm512_loadu_ps(p); }
 INLINE void store(float* p, vec a) { _mm512_storeu_ps(p, a); }
-// To an address that is a multiple of a vector.
+// The address is a multiple of a vector.
 INLINE void stream(float* p, vec a) { _mm512_stream_ps(p, a); }
 INLINE void end_streams() { _mm_sfence(); }
 
@@ -55,9 +55,9 @@ INLINE vec mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
 INLINE vec div(vec a, vec b) { return _mm512_div_ps(a, b); }
 INLINE vec fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 INLINE vec sqrt(vec a) { return _mm512_sqrt_ps(a); }
-// b where either is NaN.
+// Returns b where either is NaN.
 INLINE vec max(vec a, vec b) { return _mm512_max_ps(a, b); }
-// x where a < b, else y: y where either is NaN.
+// Returns x where a < b, otherwise y, also where either is NaN.
 INLINE vec if_less(vec a, vec b, vec x, vec y) {
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
 }
@@ -65,13 +65,13 @@ INLINE bool has_nan(vec a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q) != 0;
 INLINE vec round(vec a) {
   return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-// a * 2^n, rounded once, for whole n.
+// Returns a * 2^n, rounded once, for integers n.
 INLINE vec scale_by_power(vec a, vec n) { return _mm512_scalef_ps(a, n); }
 
 INLINE void transpose(vec (&r)[kWidth]) {
   vec t[kWidth];
   UNROLL
-  for (int32_t i = 0; i < kWidth; i += 4) {  // 4 x 4 within each quarter of a register
+  for (int32_t i = 0; i < kWidth; i += 4) {  // transposes 4 x 4 within each quarter of a register
     const vec low01 = _mm512_unpacklo_ps(r[i], r[i + 1]);
     const vec high01 = _mm512_unpackhi_ps(r[i], r[i + 1]);
     const vec low23 = _mm512_unpacklo_ps(r[i + 2], r[i + 3]);
@@ -94,15 +94,15 @@ INLINE void transpose(vec (&r)[kWidth]) {
   }
 }
 
-// Element i is the sum of the elements of r[i].
+// Returns a vector whose element i is the sum of the elements of r[i].
 INLINE vec sums_of_lanes(const vec (&r)[kWidth]) {
-  vec half[kWidth / 2];  // sums of 2
+  vec half[kWidth / 2];  // sums of 2 elements
   UNROLL
   for (int32_t i = 0; i < kWidth / 2; ++i) {
     half[i] =
         add(_mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]), _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]));
   }
-  vec quarter[4];  // of 4: of a quarter of a register
+  vec quarter[4];  // sums of 4: of a quarter of a register
   UNROLL
   for (int32_t i = 0; i < 4; ++i) {
     quarter[i] = add(_mm512_shuffle_ps(half[2 * i], half[2 * i + 1], 0x44),

@@ -10,10 +10,10 @@ namespace {
 
 using vec = float32x4_t;
 constexpr int32_t kWidth = 4;
-constexpr int32_t kTileVectors = 4;  // 6 x 4 of the 32 registers hold sums
-constexpr int32_t kMostDotRows = 4;  // as for 4 lanes elsewhere; not measured
+constexpr int32_t kTileVectors = 4;  // sums take 6 x 4 of the 32 registers
+constexpr int32_t kMostDotRows = 4;  // the value of other kernels with 4 lanes; not measured
 
-// NEON has no masked loads and stores: a partial vector goes element by element.
+// NEON has no masked loads and stores: a partial vector is processed element by element.
 struct mask {
   int32_t count;
 };
@@ -21,7 +21,7 @@ struct mask {
 INLINE vec set1(float x) { return vdupq_n_f32(x); }
 INLINE vec load(const float* p) { return vld1q_f32(p); }
 INLINE void store(float* p, vec a) { vst1q_f32(p, a); }
-// There is nothing to gain.
+// A plain store: NEON has no streaming one.
 INLINE void stream(float* p, vec a) { store(p, a); }
 INLINE void end_streams() {}
 
@@ -72,13 +72,14 @@ INLINE vec mul(vec a, vec b) { return vmulq_f32(a, b); }
 INLINE vec div(vec a, vec b) { return vdivq_f32(a, b); }
 INLINE vec fma(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
 INLINE vec sqrt(vec a) { return vsqrtq_f32(a); }
-// NaN where either is NaN.
+// Returns NaN where either is NaN.
 INLINE vec max(vec a, vec b) { return vmaxq_f32(a, b); }
-// x where a < b, else y: y where either is NaN.
+// Returns x where a < b, otherwise y, also where either is NaN.
 INLINE vec if_less(vec a, vec b, vec x, vec y) { return vbslq_f32(vcltq_f32(a, b), x, y); }
 INLINE bool has_nan(vec a) { return vminvq_u32(vceqq_f32(a, a)) == 0; }
 INLINE vec round(vec a) { return vrndnq_f32(a); }
-// a * 2^n for whole n in [-252, 254], in two steps, as neither half leaves the range of exponents.
+// Returns a * 2^n for integers n in [-252, 254], in two steps, so that neither half leaves the
+// range of exponents.
 INLINE vec scale_by_power(vec a, vec n) {
   const int32x4_t whole = vcvtq_s32_f32(n);
   const int32x4_t half = vshrq_n_s32(whole, 1);
@@ -97,7 +98,7 @@ INLINE void transpose(vec (&r)[kWidth]) {
   r[3] = vcombine_f32(vget_high_f32(t01.val[1]), vget_high_f32(t23.val[1]));
 }
 
-// Element i is the sum of the elements of r[i].
+// Returns a vector whose element i is the sum of the elements of r[i].
 INLINE vec sums_of_lanes(const vec (&r)[kWidth]) {
   return vpaddq_f32(vpaddq_f32(r[0], r[1]), vpaddq_f32(r[2], r[3]));
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Vectors of 4 floats in the vector extension that GCC and Clang share: whatever the baseline of
-// the platform has. For kernels_portable.cpp only.
+// Vectors of 4 floats in the vector extension of GCC and Clang, compiled for the baseline of the
+// platform. For kernels_portable.cpp only.
 #include <cmath>
 #include <cstring>
 
@@ -29,7 +28,7 @@ INLINE vec load(const float* p) {
   return a;
 }
 INLINE void store(float* p, vec a) { std::memcpy(p, &a, sizeof(a)); }
-// There is nothing to gain.
+// A plain store: the extension has no streaming one.
 INLINE void stream(float* p, vec a) { store(p, a); }
 INLINE void end_streams() {}
 
@@ -63,8 +62,8 @@ INLINE vec float_of_bits(ivec bits) {
   std::memcpy(&a, &bits, sizeof(a));
   return a;
 }
-// The exponent is moved from float16's range to float's, infinities and NaNs further; below the
-// normal numbers, what was too much is taken off again as a float.
+// Moves the exponent from float16's range to float's, infinities and NaNs further; for subnormal
+// numbers, a float subtraction takes off the excess.
 INLINE vec widen_float16(uint64_t source) {
   const ivec half = whole_16_bits(source);
   const ivec shifted = (half & 0x7fff) << 13;
@@ -99,7 +98,7 @@ INLINE vec add(vec a, vec b) { return a + b; }
 INLINE vec sub(vec a, vec b) { return a - b; }
 INLINE vec mul(vec a, vec b) { return a * b; }
 INLINE vec div(vec a, vec b) { return a / b; }
-// Fused where the baseline has it: the compiler contracts it, everywhere or nowhere.
+// The compiler fuses it where the baseline can: everywhere or nowhere.
 INLINE vec fma(vec a, vec b, vec c) { return a * b + c; }
 INLINE vec sqrt(vec a) {
   for (int32_t i = 0; i < kWidth; ++i) {
@@ -107,9 +106,9 @@ INLINE vec sqrt(vec a) {
   }
   return a;
 }
-// b where either is NaN.
+// Returns b where either is NaN.
 INLINE vec max(vec a, vec b) { return a > b ? a : b; }
-// x where a < b, else y: y where either is NaN.
+// Returns x where a < b, otherwise y, also where either is NaN.
 INLINE vec if_less(vec a, vec b, vec x, vec y) { return a < b ? x : y; }
 INLINE bool has_nan(vec a) {
   const ivec lanes = a != a;
@@ -117,12 +116,13 @@ INLINE bool has_nan(vec a) {
   std::memcpy(halves, &lanes, sizeof(halves));
   return (halves[0] | halves[1]) != 0;
 }
-// To the nearest whole number, for |a| < 2^22; anything for larger ones.
+// Rounds to the nearest integer, for |a| < 2^22; undefined for larger ones.
 INLINE vec round(vec a) {
   const vec shift = set1(0x1.8p23f);
   return (a + shift) - shift;
 }
-// a * 2^n for whole n in [-252, 254], in two steps, as neither half leaves the range of exponents.
+// Returns a * 2^n for integers n in [-252, 254], in two steps, so that neither half leaves the
+// range of exponents.
 INLINE vec scale_by_power(vec a, vec n) {
   // The sum's low bits hold n as an integer; a conversion would be undefined for NaN.
   const vec shifted = n + set1(0x1.8p23f);
@@ -149,7 +149,7 @@ INLINE void transpose(vec (&r)[kWidth]) {
   r[3] = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
 }
 
-// Element i is the sum of the elements of r[i].
+// Returns a vector whose element i is the sum of the elements of r[i].
 INLINE vec sums_of_lanes(vec (&r)[kWidth]) {
   transpose(r);
   return (r[0] + r[1]) + (r[2] + r[3]);

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Softmax, log softmax and cross entropy of one row. See all_kernels.inl.
+// Softmax, log softmax and cross entropy for one row. See all_kernels.inl.
 //
-// A row is passed over three times: largest element; exponentials and their sum; the result. Of the
-// sum, which is 1 for the largest element and `rest` for the others, only `rest` is kept: with a
-// small relative error, however close to 1 a probability is. The log probability of the largest
-// element is -log(1 + rest), and its probability lacks rest / (1 + rest) to 1; elsewhere only
-// numbers of one sign are added.
+// Three passes read a row: largest element; exponentials and their sum; the result. Of the sum,
+// which is 1 for the largest element and `rest` for the others, only `rest` is kept: with a small
+// relative error, however close to 1 a probability is. The log probability of the largest element
+// is -log(1 + rest), and its probability is 1 - rest / (1 + rest); elsewhere only numbers of one
+// sign are added.
 //
-// The sum of a row is formed in an order of its own, the same on every call: vector by vector with
-// a compensation for what rounding loses, then over the lanes in double. So the error of a
-// probability stems from its own exponential (at most 2 ulp) and two roundings, whatever n is.
-// Exponentials below the normal floats are multiples of 2^-149, and so is a sum of them.
+// The sum of a row has a fixed order: vector by vector with compensated summation, then over the
+// lanes in double. So the error of a probability stems from its own exponential (at most 2 ulp) and
+// two roundings, whatever n is. Exponentials below the normal floats are multiples of 2^-149, and
+// so is a sum of them.
 //
 // NaN needs no branch. A NaN, or an infinite maximum, makes an exponential NaN, hence the sum,
 // hence every element of the row.
@@ -37,11 +37,11 @@ class compensated_sum {
 
  private:
   vec sum_ = set1(0.0f);
-  vec excess_ = set1(0.0f);  // what rounding has added too much so far
+  vec excess_ = set1(0.0f);  // the accumulated rounding error to subtract
 };
 
 // A sum over at most kMostVectors vectors of numbers in [0, 1]. It starts at 1 in each lane: as no
-// summand is larger, what rounding loses is exact (Fast2Sum), and only the sum of that is rounded.
+// summand is larger, each rounding error is exact (Fast2Sum), and only their sum is rounded.
 class sum_of_fractions {
  public:
   static constexpr int32_t kMostVectors = 64;
@@ -79,7 +79,7 @@ float largest(const float* c, int32_t n) {
   return largest_lane(most);
 }
 
-// The sum of n fractions; fractions(i, mask) is a vector of them.
+// Returns the sum of n fractions; fractions(i, mask) is a vector of them.
 template <typename Fractions>
 INLINE double sum_fractions(int32_t n, const Fractions& fractions) {
   constexpr int32_t kBlock = sum_of_fractions::kMostVectors * kWidth;
@@ -95,11 +95,10 @@ INLINE double sum_fractions(int32_t n, const Fractions& fractions) {
   return total;
 }
 
-// Of exponentials that are known to sum to 1 and `rest`, the rest with a small relative error.
-//
-// Rounding what 64 additions have lost, each up to 2^-24, makes an error of at most 2^-43 for each
-// element. Where that could show, what is below 1 is summed alone: all but the largest element,
-// since they are less than 1 together.
+// Returns the rest, with a small relative error, of exponentials that sum to 1 and `rest`. Rounding
+// the errors of 64 additions, each up to 2^-24, makes an error of at most 2^-43 for each element.
+// Where that would matter, all elements but the largest are summed alone, as their sum is less than
+// 1.
 template <typename Fractions>
 INLINE double accurate_rest(double rest, int32_t n, const Fractions& fractions) {
   const double least = 0x1p-19 * static_cast<double>(n);
@@ -115,7 +114,7 @@ INLINE double accurate_rest(double rest, int32_t n, const Fractions& fractions) 
   return sum.total();
 }
 
-// Returns their sum but for the largest, off by at most 2^-43 for each element.
+// Returns their sum without the largest, off by at most 2^-43 for each element.
 double replace_by_exponentials(float* c, int32_t n, float most) {
   const vec shift = set1(most);
   const double sum = sum_fractions(n, [=](int64_t i, auto m) {
@@ -126,7 +125,7 @@ double replace_by_exponentials(float* c, int32_t n, float most) {
   return sum - 1.0;
 }
 
-// log(1 + rest), with a relative error of at most 2^-31. (The library's log1p takes longer.)
+// Returns log(1 + rest), with a relative error of at most 2^-31. (The library's log1p is slower.)
 INLINE double log_of_one_and(double rest) {
   return rest < 0x1p-10 ? rest * (1.0 - rest * (0.5 - rest * (1.0 / 3.0))) : log(1.0 + rest);
 }
@@ -140,8 +139,8 @@ void softmax(const softmax_row& row, float factor) {
   fill(row.n - row.valid, 0.0f, c + row.valid);
 }
 
-// The log probability of a finite logit is at least `lowest`, though the exact one may be below all
-// floats; that of a logit of -infinity is what it is: -infinity or NaN.
+// Bounds the log probability of a finite logit by `lowest`, as the exact one may be below all
+// floats. That of a logit of -infinity stays -infinity or NaN.
 INLINE vec bounded(vec log_probability, vec logit, vec lowest) {
   return if_less(logit, lowest, log_probability, max(lowest, log_probability));
 }
@@ -164,7 +163,7 @@ void log_softmax(const softmax_row& row, float offset) {
   fill(row.n - row.valid, -kInfinity, c + row.valid);
 }
 
-// The share of each element in smoothing, but for its factor: the prior, or an even share.
+// The share of each element in smoothing, before its factor: the prior, or an even share.
 class smoothing_shares {
  public:
   smoothing_shares(const float* prior, int32_t n)
@@ -182,14 +181,14 @@ class smoothing_shares {
   float even_;
 };
 
-// A loss that is finite stays finite as a float.
+// A finite loss stays finite as a float.
 float to_float(double loss) {
   constexpr double kMost = static_cast<double>(kLargestFloat);
   return static_cast<float>(loss > kMost && loss < HUGE_VAL ? kMost : loss);
 }
 
-// With smoothing 0 (or 1) nothing is multiplied by a share of 0: a logit of -infinity elsewhere in
-// the row must not make the loss NaN.
+// Without smoothing (or with only smoothing) nothing is multiplied by a share of 0: a logit of
+// -infinity elsewhere in the row must not make the loss NaN.
 float cross_entropy(const softmax_row& row, const cross_entropy_target& to) {
   float* const c = row.c;
   const int32_t n = row.valid;
@@ -197,8 +196,8 @@ float cross_entropy(const softmax_row& row, const cross_entropy_target& to) {
   const smoothing_shares shares(to.prior, n);
   const float most = largest(c, n);
   const double target_distance = static_cast<double>(most) - static_cast<double>(c[to.target]);
-  // Finite logits may lie further apart than the largest float: a quarter of that is none, and
-  // neither is a sum of such distances by shares.
+  // Distances between finite logits may overflow; a quarter of a distance does not, and neither
+  // does a sum of quarters by shares.
   constexpr float kQuarter = 0.25f;
   compensated_sum share_sum, quarter_sum;
   vec farthest = set1(0.0f);
@@ -208,8 +207,8 @@ float cross_entropy(const softmax_row& row, const cross_entropy_target& to) {
       const vec share = select(m, shares.load_shares(i, m), set1(0.0f));
       const vec distance = select(m, sub(from, mul(quarter, load(c + i, m))), set1(0.0f));
       share_sum.add_vector(share);
-      // A logit of -infinity makes the loss infinite, unless its share is 0. (That of NaN is NaN
-      // by the exponentials.) Compensation for an infinite sum would be NaN.
+      // A logit of -infinity makes the loss infinite, unless its share is 0. (NaN propagates
+      // through the exponentials.) The compensation of an infinite sum would be NaN.
       const vec part = mul(share, distance), infinite = set1(kInfinity);
       quarter_sum.add_vector(if_less(part, infinite, part, set1(0.0f)));
       farthest = if_less(farthest, part, part, farthest);
@@ -230,7 +229,8 @@ float cross_entropy(const softmax_row& row, const cross_entropy_target& to) {
   }
 
   const double inverse = 1.0 / (1.0 + rest);
-  // Of all but the target: it has an exponential of 1, or is less than half of the sum.
+  // The sum without the target: the target has an exponential of 1, or is less than half of the
+  // sum.
   const double others = (1.0 - static_cast<double>(c[to.target])) + rest;
   const double target_gradient =
       smoothing * (1.0 - static_cast<double>(shares[to.target])) - others * inverse;

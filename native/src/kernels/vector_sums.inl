@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Sums of vectors, element by element, and over their elements. See all_kernels.inl.
+// Sums of vectors, element by element and over their elements. See all_kernels.inl.
 
 namespace {
 
@@ -11,7 +10,7 @@ void axpy(int64_t count, float alpha, const float* x, float* y) {
   });
 }
 
-// A sum of squares in float: right unless they are so large or small that they need a double.
+// A sum of squares in float: accurate unless they are so large or small that they need a double.
 double sum_of_squares_near_one(int64_t count, const float* x) {
   vec squares = set1(0.0f);
   for_each_vector(count, [&](int64_t i, auto m) {
@@ -29,10 +28,10 @@ double sum_of_squares_of_any_size(int64_t count, const float* x) {
   return sum;
 }
 
-// In parts that are short enough for sums of floats to stay accurate.
+// Sums in parts that are short enough for float sums to stay accurate.
 double sum_of_squares(int64_t count, const float* x) {
   constexpr int64_t kPart = 4096;
-  // Above this, what squares lose below the smallest normal float does not show.
+  // Above this, the loss of squares below the smallest normal float is negligible.
   constexpr double kLeast = 0x1p-100;
   double sum = 0.0;
   for (int64_t begin = 0; begin < count; begin += kPart) {
@@ -52,7 +51,7 @@ float largest_magnitude(const int32_t* rows, int32_t count, const float* x, int6
     for_each_vector(size, [&](int64_t i, auto m) {
       const vec value = load(row + i, m);
       const vec magnitude = max(value, sub(set1(0.0f), value));
-      most = if_less(most, magnitude, magnitude, most);  // a NaN leaves it as it is
+      most = if_less(most, magnitude, magnitude, most);  // a NaN leaves it unchanged
     });
   }
   return largest_lane(most);

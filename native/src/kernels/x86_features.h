@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// The instruction sets that an x86 processor has and the operating system saves the registers of.
-// We ask the processor ourselves, as the compilers' own helpers (__builtin_cpu_supports) need a
-// runtime library that not every toolchain of ours has.
+// The instruction sets that an x86 processor has and whose registers the operating system saves. It
+// asks the processor itself, as the compilers' helpers (__builtin_cpu_supports) need a runtime
+// library that some of our toolchains lack.
 #ifndef BLOCKSPARSE_SRC_KERNELS_X86_FEATURES_H
 #define BLOCKSPARSE_SRC_KERNELS_X86_FEATURES_H
 
@@ -14,10 +13,10 @@ namespace blocksparse {
 
 struct x86_features {
   bool avx2 = false;    // with FMA and conversions of float16
-  bool avx512 = false;  // F, VL, BW and DQ; the others named after it need it, too
+  bool avx512 = false;  // F, VL, BW and DQ; the sets named after it require it, too
   bool avx512_bf16 = false, avx512_vnni = false;
   bool avx_vnni = false;
-  bool amx_bf16 = false, amx_int8 = false;  // a process still has to ask for the registers
+  bool amx_bf16 = false, amx_int8 = false;  // a process must still ask for the registers
   bool amd = false;
 
   static const x86_features& detected() {

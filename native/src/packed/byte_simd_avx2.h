@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// 64 bytes, 16 whole numbers, 16 floats, of AVX2, each in two registers; with AVX-VNNI for files
-// compiled for it. For packed_kernels_avx2.cpp and packed_kernels_avxvnni.cpp only.
+// Vectors of 64 bytes, 16 integers and 16 floats for AVX2, each in two registers; with AVX-VNNI in
+// files compiled for it. For packed_kernels_avx2.cpp and packed_kernels_avxvnni.cpp only.
 #include <immintrin.h>
 
 #include <cstdint>
@@ -60,14 +59,14 @@ INLINE __m256i broadcast(eight_codes eight) {
 
 #if defined(__AVXVNNI__)
 
-constexpr int32_t kMostRows = 5;  // 10 of the 16 registers hold sums
+constexpr int32_t kMostRows = 5;  // sums take 10 of the 16 registers
 constexpr int32_t kMostLines = 6;
 constexpr int32_t kByteOffset = 128;
 
 using byte_codes = bytes;
 INLINE byte_codes to_codes(bytes a) { return a; }
 
-// Adds four products to each number: with the first four of a row's codes, or with the others.
+// Adds four products to each number: with the first four codes of a row, or with the others.
 template <int32_t kFour>
 INLINE ints add_dots(ints sum, bytes a, eight_codes eight) {
   const __m256i four = broadcast<kFour>(eight);
@@ -80,8 +79,8 @@ INLINE ints add_dots(ints sum, bytes a, eight_codes eight) {
 constexpr int32_t kMostRows = 4, kMostLines = 4;
 constexpr int32_t kByteOffset = 0;
 
-// Sums of two products are made in 16 bits, where 255 * 127 * 2 does not fit. 128 * 127 * 2 does:
-// the first factor is the size of a number, the other one gets its sign.
+// The instruction sums two products in 16 bits, which 255 * 127 * 2 exceeds. 128 * 127 * 2 fits:
+// the first factor is the magnitude of a number, and the other factor gets its sign.
 struct byte_codes {
   bytes numbers, sizes;
 };
@@ -95,7 +94,7 @@ INLINE __m256i add_products(__m256i sum, __m256i a, __m256i b) {
   const __m256i pairs = _mm256_maddubs_epi16(a, b);
   return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
-// Adds four products to each number: with the first four of a row's codes, or with the others.
+// Adds four products to each number: with the first four codes of a row, or with the others.
 template <int32_t kFour>
 INLINE ints add_dots(ints sum, bytes a, eight_codes eight) {
   const __m256i four = broadcast<kFour>(eight);
@@ -152,7 +151,7 @@ INLINE floats load_int8(const uint8_t* p) {
   const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return to_floats({_mm256_cvtepi8_epi32(a), _mm256_cvtepi8_epi32(_mm_srli_si128(a, 8))});
 }
-// 2^(e - 128), which halves the scale of MXFP4, as its values are doubled; NaN for 255.
+// Returns 2^(e - 128), half of the scale of MXFP4, as its values are doubled; NaN for 255.
 INLINE __m256 half_powers(__m256i e) {
   const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
   const __m256i denormal = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
@@ -172,7 +171,7 @@ INLINE void prefetch(const uint8_t* p) {
   _mm_prefetch(reinterpret_cast<const char*>(p), kNear ? _MM_HINT_T0 : _MM_HINT_T1);
 }
 
-// The bits of the largest magnitude of n numbers, a multiple of 32.
+// Returns the bits of the largest magnitude of n numbers; n is a multiple of 32.
 INLINE uint32_t largest_bits(const float* x, int32_t n) {
   __m256i sizes = _mm256_setzero_si256();
   for (int32_t i = 0; i < n; i += 8) {
@@ -192,9 +191,10 @@ INLINE int32_t sum_of(__m256i a) {
   return _mm_cvtsi128_si32(sum);
 }
 
-// Stores 32 codes, and returns numbers whose sum is theirs.
+// Stores 32 codes, and returns numbers with the same sum.
 INLINE __m256i store_codes(int8_t* codes, const __m256i (&all)[4]) {
-  // Instructions that narrow do so within 128 bits: fours of codes come out as 0 2 4 6 1 3 5 7.
+  // Narrowing instructions work within 128 bits: groups of four codes come out in the order 0 2 4 6
+  // 1 3 5 7.
   const __m256i narrow =
       _mm256_packs_epi16(_mm256_packs_epi32(all[0], all[1]), _mm256_packs_epi32(all[2], all[3]));
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
@@ -215,7 +215,8 @@ INLINE int32_t round_once(const float* x, float factor, int8_t* codes) {
   return sum_of(_mm256_add_epi32(sums, _mm256_add_epi32(all[0], all[1])));
 }
 
-// Rounds to two codes each. Returns the sum of the first ones, and that of the others to low_sum.
+// Rounds to two codes each. Returns the sum of the first codes, and stores that of the others in
+// low_sum.
 INLINE int32_t round_twice(const float* x, float factor, int8_t* high, int8_t* low,
                            int32_t* low_sum) {
   __m256i codes[4], rest[4];

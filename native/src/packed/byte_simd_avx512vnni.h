@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// 64 bytes, 16 whole numbers, 16 floats, of AVX-512 VNNI. For packed_kernels_avx512vnni.cpp only.
+// Vectors of 64 bytes, 16 integers and 16 floats for AVX-512 VNNI. For
+// packed_kernels_avx512vnni.cpp only.
 #include <immintrin.h>
 
 #include <cstdint>
@@ -16,8 +16,8 @@ using eight_codes = const int8_t*;
 using ints = __m512i;
 using floats = __m512;
 
-constexpr int32_t kMostRows = 8;       // of one panel
-constexpr int32_t kMostRowsOfTwo = 6;  // of two: 24 of the 32 registers hold sums
+constexpr int32_t kMostRows = 8;       // rows of one panel
+constexpr int32_t kMostRowsOfTwo = 6;  // rows of two panels: sums take 24 of the 32 registers
 constexpr int32_t kMostLines = 16, kMostLinesOfTwo = 12;
 constexpr int32_t kMostSumsOfTwo = 4;
 constexpr bool kMultipliesPairs = false;
@@ -38,7 +38,7 @@ INLINE bytes join(bytes a, bytes b) { return _mm512_or_si512(a, b); }
 
 INLINE ints set_int(int32_t x) { return _mm512_set1_epi32(x); }
 INLINE eight_codes load_eight(const int8_t* p) { return p; }
-// Adds four products to each number: with the first four of a row's codes, or with the others.
+// Adds four products to each number: with the first four codes of a row, or with the others.
 template <int32_t kFour>
 INLINE ints add_dots(ints sum, byte_codes a, eight_codes eight) {
   int32_t all;
@@ -68,7 +68,7 @@ INLINE floats load_int8(const uint8_t* p) {
   const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(a));
 }
-// 2^(e - 128), which halves the scale of MXFP4, as its values are doubled; NaN for 255.
+// Returns 2^(e - 128), half of the scale of MXFP4, as its values are doubled; NaN for 255.
 INLINE floats load_half_powers(const uint8_t* p) {
   const __m512i e = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   const __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
@@ -84,7 +84,7 @@ INLINE void prefetch(const uint8_t* p) {
   _mm_prefetch(reinterpret_cast<const char*>(p), kNear ? _MM_HINT_T0 : _MM_HINT_T1);
 }
 
-// The bits of the largest magnitude of n numbers, a multiple of 32.
+// Returns the bits of the largest magnitude of n numbers; n is a multiple of 32.
 INLINE uint32_t largest_bits(const float* x, int32_t n) {
   const __m512i sign = _mm512_set1_epi32(0x7fffffff);
   __m512i low = _mm512_setzero_si512(), high = low;
@@ -111,7 +111,8 @@ INLINE int32_t round_once(const float* x, float factor, int8_t* codes) {
   return _mm512_reduce_add_epi32(_mm512_add_epi32(all, low));
 }
 
-// Rounds to two codes each. Returns the sum of the first ones, and that of the others to low_sum.
+// Rounds to two codes each. Returns the sum of the first codes, and stores that of the others in
+// low_sum.
 INLINE int32_t round_twice(const float* x, float factor, int8_t* high, int8_t* low,
                            int32_t* low_sum) {
   __m512i codes[2], rest[2];

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// 64 bytes, 16 whole numbers, 16 floats, of NEON with dot products, each in four registers; and
-// with products of matrices where the compiler may use them. For kernel_neon*.cpp only.
+// Vectors of 64 bytes, 16 integers and 16 floats for NEON with dot products, each in four
+// registers; and with matrix products where the compiler may use them. For kernel_neon*.cpp only.
 #include <arm_neon.h>
 
 #include <cstdint>
@@ -23,7 +22,7 @@ struct floats {
 using byte_codes = bytes;
 using eight_codes = int8x8_t;
 
-constexpr int32_t kMostRows = 4;  // 16 of the 32 registers hold sums
+constexpr int32_t kMostRows = 4;  // sums take 16 of the 32 registers
 constexpr int32_t kMostLines = 4;
 constexpr int32_t kMostRowsOfTwo = 0, kMostLinesOfTwo = 0;
 constexpr int32_t kMostSumsOfTwo = 1;
@@ -34,7 +33,7 @@ constexpr bool kMultipliesPairs = true;
 constexpr bool kMultipliesPairs = false;
 #endif
 
-// Each register of the result is `expression` of p, its place.
+// Computes each register of the result by `expression` of p, its place.
 #define FOUR(type, expression)      \
   type result;                      \
   UNROLL                            \
@@ -44,7 +43,7 @@ constexpr bool kMultipliesPairs = false;
   return result
 
 INLINE bytes load_bytes(const uint8_t* from) { FOUR(bytes, vld1q_u8(from + 16 * p)); }
-// Instructions multiply signed bytes.
+// The instructions multiply signed bytes.
 INLINE byte_codes to_codes(bytes a) { FOUR(bytes, veorq_u8(a.parts[p], vdupq_n_u8(0x80))); }
 INLINE bytes low_halves(bytes a) { FOUR(bytes, vandq_u8(a.parts[p], vdupq_n_u8(15))); }
 INLINE bytes high_halves(bytes a) { FOUR(bytes, vshrq_n_u8(a.parts[p], 4)); }
@@ -56,19 +55,19 @@ INLINE bytes join(bytes a, bytes b) { FOUR(bytes, vorrq_u8(a.parts[p], b.parts[p
 
 INLINE ints set_int(int32_t x) { FOUR(ints, vdupq_n_s32(x)); }
 INLINE eight_codes load_eight(const int8_t* from) { return vld1_s8(from); }
-// Adds four products to each number: with the first four of a row's codes, or with the others.
+// Adds four products to each number: with the first four codes of a row, or with the others.
 template <int32_t kFour>
 INLINE ints add_dots(ints sum, byte_codes a, eight_codes eight) {
   FOUR(ints, vdotq_lane_s32(sum.parts[p], vreinterpretq_s8_u8(a.parts[p]), eight, kFour));
 }
 #if defined(__ARM_FEATURE_MATMUL_INT8)
-// The initial sums of a pair of rows: row a's, and row b's.
+// The initial sums of a pair of rows: those of row a and of row b.
 INLINE ints set_pair(int32_t a, int32_t b) {
   const int32x4_t both = vcombine_s32(vdup_n_s32(a), vdup_n_s32(b));
   FOUR(ints, both);
 }
-// Adds eight products to each number. Of a register's four outputs, `low` holds the sums of the
-// first two, row a's and then row b's, and `high` those of the others.
+// Adds eight products to each number. Of the four outputs of a register, `low` holds the sums of
+// the first two, row a's and then row b's, and `high` those of the others.
 INLINE void add_pair(ints& low, ints& high, byte_codes first, byte_codes second, eight_codes a,
                      eight_codes b) {
   const int8x16_t rows = vcombine_s8(a, b);
@@ -80,7 +79,7 @@ INLINE void add_pair(ints& low, ints& high, byte_codes first, byte_codes second,
     high.parts[p] = vmmlaq_s32(high.parts[p], rows, vreinterpretq_s8_u32(vzip2q_u32(w, next)));
   }
 }
-// From the sums of a pair of rows to those of row a, and of row b.
+// Separates the sums of a pair of rows into those of row a and of row b.
 INLINE void separate(ints& a, ints& b) {
   UNROLL
   for (int32_t p = 0; p < 4; ++p) {
@@ -136,7 +135,7 @@ INLINE floats load_int8(const uint8_t* from) {
   return to_floats({{vmovl_s16(vget_low_s16(low)), vmovl_s16(vget_high_s16(low)),
                      vmovl_s16(vget_low_s16(high)), vmovl_s16(vget_high_s16(high))}});
 }
-// 2^(e - 128), which halves the scale of MXFP4, as its values are doubled; NaN for 255.
+// Returns 2^(e - 128), half of the scale of MXFP4, as its values are doubled; NaN for 255.
 INLINE float32x4_t half_powers(uint16x4_t exponents) {
   const uint32x4_t e = vmovl_u16(exponents);
   const uint32x4_t normal = vshlq_n_u32(vsubq_u32(e, vdupq_n_u32(1)), 23);
@@ -157,7 +156,7 @@ INLINE void prefetch(const uint8_t* p) {
   __builtin_prefetch(p, 0, kNear ? 3 : 2);
 }
 
-// The bits of the largest magnitude of n numbers, a multiple of 32.
+// Returns the bits of the largest magnitude of n numbers; n is a multiple of 32.
 INLINE uint32_t largest_bits(const float* x, int32_t n) {
   uint32x4_t sizes = vdupq_n_u32(0);
   for (int32_t i = 0; i < n; i += 4) {
@@ -185,7 +184,8 @@ INLINE int32_t round_once(const float* x, float factor, int8_t* codes) {
   return vaddvq_s32(vaddq_s32(vshlq_n_s32(sum, 16), half));
 }
 
-// Rounds to two codes each. Returns the sum of the first ones, and that of the others to low_sum.
+// Rounds to two codes each. Returns the sum of the first codes, and stores that of the others in
+// low_sum.
 INLINE int32_t round_twice(const float* x, float factor, int8_t* high, int8_t* low,
                            int32_t* low_sum) {
   int32x4_t sum = vdupq_n_s32(0), sum_of_rest = vdupq_n_s32(0);

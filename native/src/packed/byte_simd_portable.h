@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// 64 bytes, 16 whole numbers, 16 floats, in the vector extension that GCC and Clang share.
+// Vectors of 64 bytes, 16 integers and 16 floats, in the vector extension of GCC and Clang.
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -39,7 +38,7 @@ INLINE bytes join(bytes a, bytes b) { return a | b; }
 
 INLINE ints set_int(int32_t x) { return x - ints{}; }
 INLINE eight_codes load_eight(const int8_t* p) { return p; }
-// Adds four products to each number: with the first four of a row's codes, or with the others.
+// Adds four products to each number: with the first four codes of a row, or with the others.
 template <int32_t kFour>
 INLINE ints add_dots(ints sum, byte_codes a, eight_codes eight) {
   for (int32_t i = 0; i < 16; ++i) {
@@ -63,8 +62,8 @@ INLINE void store_floats(float* p, int32_t n, floats a) {
 }
 INLINE floats mul(floats a, floats b) { return a * b; }
 INLINE floats add(floats a, floats b) { return a + b; }
-// Not by std::fma, which MinGW's library rounds several times. The product of two floats is exact
-// as a double; a sum that is not is rounded to an odd one, so that rounding it again is right.
+// Avoids std::fma, which MinGW's library rounds several times. The product of two floats is exact
+// as a double; an inexact sum is rounded to odd, so that rounding it again is right.
 INLINE floats fused(floats a, floats b, floats c) {
   for (int32_t i = 0; i < 16; ++i) {
     const double product = static_cast<double>(a[i]) * static_cast<double>(b[i]);
@@ -126,7 +125,7 @@ INLINE floats load_int8(const uint8_t* p) {
   }
   return a;
 }
-// 2^(e - 128), which halves the scale of MXFP4, as its values are doubled; NaN for 255.
+// Returns 2^(e - 128), half of the scale of MXFP4, as its values are doubled; NaN for 255.
 INLINE floats load_half_powers(const uint8_t* p) {
   floats a = {};
   for (int32_t i = 0; i < 16; ++i) {
@@ -139,7 +138,7 @@ INLINE floats load_half_powers(const uint8_t* p) {
 template <bool kNear>
 INLINE void prefetch(const uint8_t*) {}
 
-// The bits of the largest magnitude of n numbers, a multiple of 32.
+// Returns the bits of the largest magnitude of n numbers; n is a multiple of 32.
 INLINE uint32_t largest_bits(const float* x, int32_t n) {
   uint32_t largest = 0;
   for (int32_t i = 0; i < n; ++i) {
@@ -162,7 +161,8 @@ INLINE int32_t round_once(const float* x, float factor, int8_t* codes) {
   return sum;
 }
 
-// Rounds to two codes each. Returns the sum of the first ones, and that of the others to low_sum.
+// Rounds to two codes each. Returns the sum of the first codes, and stores that of the others in
+// low_sum.
 INLINE int32_t round_twice(const float* x, float factor, int8_t* high, int8_t* low,
                            int32_t* low_sum) {
   int32_t sum = 0;

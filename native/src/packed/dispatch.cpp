@@ -21,13 +21,13 @@ bool has_dot_products() {
   constexpr unsigned long kDotProducts = 1ul << 20;  // HWCAP_ASIMDDP
   return (getauxval(AT_HWCAP) & kDotProducts) != 0;
 #elif defined(__APPLE__)
-  return true;  // every Mac has
+  return true;  // every Mac has them
 #else
   return false;
 #endif
 }
 
-// Of whole numbers; with dot products, as the compiler may use those, too.
+// Products of integer matrices; with dot products, as the compiler may use those, too.
 bool has_matrix_products() {
 #if defined(__linux__)
   constexpr unsigned long kMatrixProducts = 1ul << 13;  // HWCAP2_I8MM
@@ -57,7 +57,7 @@ int32_t supported(const kernels* (&all)[kMostKernels]) {
   }
   if (has.avx512_vnni) {
     all[count++] = &kAvx512Vnni;
-    // See kernels/dispatch.cpp: of processors of others, those that have AMX need it no more.
+    // See kernels/dispatch.cpp: processors with AMX, all from Intel, do not need it.
     if (has.avx512_bf16 && has.amd) {
       all[count++] = &kAvx512Bf16;
     }

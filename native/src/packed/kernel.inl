@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The product of rounded rows with packed panels, written once for the vectors of bytes that a
-// byte_simd_<isa>.h defines: the including file names it in BLOCKSPARSE_BYTES. A type of weights is
-// what it loads.
-//
-// The header defines vectors of 64 `bytes`, 16 `ints` and 16 `floats`. Bytes that stand for
-// weights are codes of at most 63, or any bytes, which to_codes() makes to `byte_codes`, less
-// kByteOffset. Up to kMostSumsOfTwo sums of a tile are made in two parts, as additions wait for
-// each other. Where kMultipliesPairs, the sums of two rows are made together, and mixed until
-// separate(). A tile of whole rows has up to kMostLines lines of one panel, or kMostLinesOfTwo of
-// two: a row in two bytes is two lines.
+// byte_simd_<isa>.h defines: the including file names it in BLOCKSPARSE_BYTES. The header defines
+// vectors of 64 `bytes`, 16 `ints` and 16 `floats`. Weights are codes of at most 63, or any bytes,
+// which to_codes() turns into `byte_codes`, less kByteOffset. Up to kMostSumsOfTwo sums of a tile
+// are computed in two parts, to shorten the chains of additions. With kMultipliesPairs, the sums of
+// two rows are computed together, interleaved until separate(). A tile of whole rows has up to
+// kMostLines lines of one panel, or kMostLinesOfTwo of two: a row in two bytes is two lines.
 #include <type_traits>
 
 #include "packed/tiles.inl"
@@ -34,7 +31,7 @@ using blocksparse::packed::sum_of_group;
 using blocksparse::packed::sum_of_half;
 using blocksparse::packed::two_sums;
 
-// Codes of eight inputs of each output: those of the first four, and of the others.
+// Codes of eight inputs of each output: those of the first four, and those of the others.
 struct eight_small {
   bytes first, second;
 };
@@ -42,7 +39,7 @@ struct eight_bytes {
   byte_codes first, second;
 };
 
-// Whether codes are looked up in the table of IQ4_NL, whose values take a byte.
+// Returns whether codes are looked up in the table of IQ4_NL, whose values take a byte.
 constexpr bool is_iq4(weight_type type) {
   return type == weight_type::iq4_nl || type == weight_type::iq4_xs;
 }
@@ -68,7 +65,7 @@ INLINE loaded_codes<kType> load_codes(const uint8_t* group, int32_t eighth) {
     if constexpr (kType == weight_type::q4_0 || kType == weight_type::q4_k) {
       return {low_halves(both), high_halves(both)};
     } else if constexpr (kType == weight_type::q6_k) {
-      // The high bits of the first codes and the others, in four bits.
+      // The high bits of the first codes and of the others, in four bits.
       static constexpr uint8_t kFirst[16] = {0, 16, 32, 48, 0, 16, 32, 48,
                                              0, 16, 32, 48, 0, 16, 32, 48};
       static constexpr uint8_t kSecond[16] = {0,  0,  0,  0,  16, 16, 16, 16,
@@ -112,7 +109,7 @@ constexpr int32_t offset() {
                                        : kByteOffset;
 }
 
-// Scales of the scales of groups: of the codes, and of the minima.
+// The scales of the scales of groups: those of the codes, and those of the minima.
 struct head_scales {
   floats codes, sums;
 };
@@ -147,7 +144,7 @@ INLINE floats load_minima(const uint8_t* group, const head_scales& head, int32_t
   }
 }
 
-// The sum of a row's codes in a part of a group, of the sums of the group.
+// Returns the sum of a row's codes in a part of a group, from the sums of the group.
 template <weight_type kType>
 INLINE int32_t sum_of_part(int32_t sums, int32_t part) {
   return parts_of(kType) == 1 ? sum_of_group(sums)
@@ -155,31 +152,32 @@ INLINE int32_t sum_of_part(int32_t sums, int32_t part) {
                               : sum_of_group(sums) - sum_of_half(sums);
 }
 
-// The correction of a part of a group for the offset of codes, from the sums of a row's codes.
+// Returns the correction of a part of a group for the offset of codes, from the sums of a row's
+// codes.
 template <weight_type kType>
 INLINE int32_t offset_of(int32_t sums, int32_t part) {
   return sum_of_part<kType>(sums, part) * offset<kType>();
 }
 
-// Whether row r of a tile's rows is multiplied together with the one beside it.
+// Returns whether row r of a tile is multiplied together with the row beside it.
 constexpr bool in_pair(int32_t r, int32_t rows) { return kMultipliesPairs && (r | 1) < rows; }
 
-// Tiles of rows of groups.
+// A tile of rows of groups.
 template <weight_type kType>
 struct group_tile {
-  // Only many rows of bytes gain by two panels at a time: to unpack halves takes as long as a row or
-  // two.
+  // Only many rows of bytes gain from two panels at a time: unpacking nibbles takes as long as a
+  // row or two.
   static constexpr int32_t kMost = kMostRows, kMostOfTwo = has_bytes(kType) ? kMostRowsOfTwo : 0;
   const panel_product& p;
 
-  // kRows rows times kPanels panels, from row `row` and output `output` on.
+  // Multiplies kRows rows by kPanels panels, from row `row` and output `output` on.
   template <int32_t kPanels, int32_t kRows>
   INLINE void multiply(int32_t row, int32_t output) const {
     const int32_t groups = p.x.groups;
     const int64_t panel_bytes = groups_bytes(kType, groups);
     const uint8_t* panel = p.panels + output / kOutputs * panel_bytes;
-    // The first rows fetch ahead what all rows will read: one or two rows, which wait for memory
-    // alone, into the first-level cache; two panels the next two.
+    // The first rows prefetch what all rows will read: one or two rows, which are bound by memory,
+    // into the first-level cache; two panels prefetch the next two.
     constexpr bool kNear = kPanels == 1 && kRows <= 2;
     const int64_t ahead = kPanels > 1                 ? kPanels * panel_bytes
                           : kNear && has_bytes(kType) ? 4096
@@ -315,14 +313,14 @@ struct group_tile {
   }
 };
 
-// Tiles of whole rows, which have sums over all inputs of a piece.
+// A tile of whole rows, with sums over all inputs of a piece.
 template <int32_t kPlanes>
 struct whole_tile {
   static constexpr weight_type kWeights = weight_type::int8;
   static constexpr int32_t kMost = kMostLines / kPlanes, kMostOfTwo = kMostLinesOfTwo / kPlanes;
   const panel_product& p;
 
-  // kRows rows times kPanels panels, from row `row` and output `output` on.
+  // Multiplies kRows rows by kPanels panels, from row `row` and output `output` on.
   template <int32_t kPanels, int32_t kRows>
   INLINE void multiply(int32_t row, int32_t output) const {
     for (int32_t begin = 0, piece = 0; begin < p.x.groups; begin += kPieceGroups, ++piece) {
@@ -332,13 +330,13 @@ struct whole_tile {
     }
   }
 
-  // Groups [begin, end) of a piece.
+  // Adds the products of groups [begin, end) of a piece.
   template <int32_t kPanels, int32_t kRows>
   INLINE void add_piece(int32_t row, int32_t output, int32_t piece, int32_t begin,
                         int32_t end) const {
     constexpr int32_t kLines = kRows * kPlanes;
     constexpr bool kInTwo = kPanels * kLines <= kMostSumsOfTwo;
-    // See group_tile. A quarter of the most lines also wait for memory alone.
+    // See group_tile. A quarter of the most lines are bound by memory, too.
     constexpr bool kNear = kPanels == 1 && (kRows <= 2 || kLines <= kMostLines / 4);
     constexpr int32_t kGroupBytes = group_bytes(kWeights);
     const int64_t panel_bytes = int64_t{p.x.groups} * kGroupBytes;
@@ -453,7 +451,7 @@ void multiply(weight_type type, const panel_product& product) {
   }
 }
 
-// How numbers that share a scale are rounded, given the bits of the largest of their magnitudes.
+// The rounding of numbers that share a scale, given the bits of their largest magnitude.
 struct rounding {
   float factor = 0.0f, scale = __builtin_nanf("");
   bool finite = false;
@@ -473,7 +471,7 @@ struct rounding {
   }
 };
 
-// The 32 numbers of a group from x + begin on, of n: with zeros for those that are missing.
+// Returns the 32 numbers of a group from x + begin on, of n in total, padded with zeros.
 INLINE const float* whole_group(const float* x, int32_t n, int32_t begin,
                                 float (&padded)[kInputs]) {
   if (n - begin >= kInputs) {
@@ -485,7 +483,7 @@ INLINE const float* whole_group(const float* x, int32_t n, int32_t begin,
   return padded;
 }
 
-// The sum of all codes, of what round_once() returns.
+// Returns the sum of all codes, from a result of round_once().
 INLINE int32_t sum_of_rounded(int32_t sums) { return (sums - sum_of_half(sums)) / 65536; }
 
 void round_groups(const float* x, int32_t n, const rounded_rows& to, int32_t r) {
@@ -540,7 +538,7 @@ void round_whole(const float* x, int32_t n, const rounded_rows& to, int32_t r) {
   }
 }
 
-// To the nearest, of two the even one; a NaN stays one.
+// Rounds to the nearest, ties to even; NaN stays NaN.
 void round_to_bfloat16(const float* x, int32_t n, const rounded_rows& to, int32_t r) {
   int8_t* const codes = to.codes + r * to.stride();
   for (int32_t begin = 0; begin < n; begin += kInputs) {

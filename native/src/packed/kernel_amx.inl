@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rows times packed panels by the tiles of AMX: up to 32 rows of bfloat16 or of one byte, or 16 rows
-// of two bytes, that follow each other, times two panels, with sums of all inputs, or of a piece, in
-// tiles. Other rows are left to the kernels of AVX-512 VNNI. So are rows of groups: to scale the sums
-// of each group, which leave the tiles by memory, takes longer than to multiply them.
+// Rows times packed panels by the tiles of AMX: up to 32 rows of bfloat16 or of one byte, or 16
+// rows of two bytes, that follow each other, times two panels, with sums of all inputs, or of a
+// piece, in tiles. The kernels of AVX-512 VNNI take other rows. They take rows of groups, too:
+// scaling the sums of each group, which leave the tiles through memory, takes longer than
+// multiplying.
 //
 // A test includes this with the instructions replaced by functions.
 #include "kernels/amx_registers.h"
@@ -22,7 +23,7 @@ using blocksparse::packed::rows_at;
 
 constexpr int32_t kTileRows = 16;
 
-// Registers 0 to 3 get sums of `height` rows, 4 and 5 codes of rows, 6 and 7 those of two panels.
+// Registers 0 to 3 hold sums of `height` rows, 4 and 5 codes of rows, 6 and 7 codes of two panels.
 void configure(int32_t height) {
   register_layout layout;
   for (int32_t i = 0; i < 8; ++i) {
@@ -31,7 +32,7 @@ void configure(int32_t height) {
   layout.apply();
 }
 
-// Rows of a format, which follow each other.
+// A tile of rows of a format that follow each other.
 template <row_format kFormat>
 struct amx_tile {
   static constexpr bool kIsFloat = kFormat == row_format::bfloat16;
@@ -41,7 +42,7 @@ struct amx_tile {
   static constexpr int32_t kGroupBytes = group_bytes(kWeights);
   static constexpr int32_t kTileGroups = kTileBytes / kGroupBytes;
   const panel_product& p;
-  const int32_t height = p.count < kTileRows ? p.count : kTileRows;  // the rows of a tile
+  const int32_t height = p.count < kTileRows ? p.count : kTileRows;  // the number of rows of a tile
 
   explicit amx_tile(const panel_product& product) : p(product) {}
 
@@ -51,7 +52,7 @@ struct amx_tile {
     alignas(64) int32_t all[kTiles][kPanels][kTileRows * kOutputs];  // or floats
   };
 
-  // Adds the products of the groups of a tile: of rows from codes[0] and codes[1] on, and panels.
+  // Adds the products of the groups of a tile: rows from codes[0] and codes[1] on, times panels.
   template <int32_t kTiles, int32_t kPanels>
   INLINE static void add_groups(const int8_t* const (&codes)[kTiles], int64_t stride,
                                 const uint8_t* panels, int64_t panel_bytes) {
@@ -99,8 +100,8 @@ struct amx_tile {
     }
   }
 
-  // kTiles * height / kPlanes rows from row `row` on, times kPanels panels. The first `skipped` rows
-  // are not added to c: another block has them.
+  // Multiplies kTiles * height / kPlanes rows from row `row` on by kPanels panels. The first
+  // `skipped` rows are not added to c: another block has them.
   template <int32_t kTiles, int32_t kPanels>
   INLINE void multiply(int32_t row, int32_t skipped, int32_t output, bool fetches) const {
     const int64_t panel_bytes = int64_t{p.x.groups} * kGroupBytes;
@@ -132,7 +133,7 @@ struct amx_tile {
         }
       }
       if (groups % kTileGroups != 0) {
-        // Nothing is read behind the last group, where codes are 0.
+        // Nothing is read beyond the last group, whose missing codes are 0.
         alignas(64) uint8_t last[kPanels][kTileBytes] = {};
         for (int32_t v = 0; v < kPanels; ++v) {
           std::memcpy(last[v], panels + v * panel_bytes, std::size_t{kGroupBytes});
@@ -177,7 +178,8 @@ struct amx_tile {
     }
   }
 
-  // A block of rows: as many as kTiles tiles have, the last ones of them if fewer are left.
+  // Multiplies a block of rows: as many as kTiles tiles hold, the last ones of them if fewer are
+  // left.
   template <int32_t kTiles, int32_t kPanels>
   INLINE void multiply_block(int32_t row, int32_t output) const {
     const int32_t rows = kTiles * height / kPlanes;
@@ -224,7 +226,7 @@ void round_row(const float* x, int32_t n, const rounded_rows& to, int32_t r) {
   kAvx512Vnni.round_row(x, n, to, r);
 }
 
-// AVX-512 multiplies fewer rows as fast, or faster.
+// AVX-512 is as fast or faster for fewer rows.
 constexpr int32_t least_rows(row_format format) {
   return format == row_format::bfloat16 ? 3 : format == row_format::two_bytes ? 4 : 9;
 }
@@ -243,7 +245,7 @@ void multiply_by_tiles(weight_type type, const panel_product& product) {
   }
 }
 
-// Rows of small codes or whole numbers, in memory of their own.
+// Rows of small codes or integers, in their own memory.
 template <int32_t kCount, int32_t kGroups>
 struct some_rows {
   alignas(4) uint8_t memory[kCount * (2 * 192 + 64)];
@@ -262,7 +264,7 @@ struct some_rows {
   }
 };
 
-// Whether tiles give the bits that VNNI gives, on some numbers.
+// Returns whether tiles give the same bits as VNNI, on some numbers.
 bool are_exact(row_format format) {
   constexpr int32_t kGroups = 3, kCount = 2 * kTileRows + 8;
   constexpr int32_t kBytes = 2 * kGroups * group_bytes(weight_type::bfloat16);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Weights that are only read, in the order in which products read them.
+// Read-only weights, in the order in which products read them.
 //
 // Panels, groups and rounded rows are those of blocksparse.h, where an input is a row of a block
 // and an output a column.
 //
-// Sums of a row's codes are kept beside them: they take off what the offset of a code adds to a
-// product. With rows of groups, a product is exact as a whole number within a group, and groups are
-// added as floats, the first one first. With whole rows, it is exact within a piece of the inputs.
+// Sums of a row's codes are stored with them: they correct a product for the offset of codes. With
+// rows of groups, a product is an exact integer within a group, and groups are added as floats, the
+// first one first. With whole rows, it is exact within a piece of the inputs.
 #ifndef BLOCKSPARSE_SRC_PACKED_PANELS_H
 #define BLOCKSPARSE_SRC_PACKED_PANELS_H
 
@@ -16,15 +16,15 @@
 namespace blocksparse {
 namespace packed {
 
-constexpr int32_t kOutputs = 16;    // of a panel
-constexpr int32_t kInputs = 32;     // of a group
-constexpr int32_t kHeadGroups = 8;  // that share a head
+constexpr int32_t kOutputs = 16;    // columns of a panel
+constexpr int32_t kInputs = 32;     // rows of a group
+constexpr int32_t kHeadGroups = 8;  // groups that share a head
 
-// Groups of a piece of the inputs: the products of whole rows, and all that comes up on the way,
-// are whole numbers of 32 bits. 127 * 255 * 2^16 is one.
+// Groups of a piece of the inputs: products of whole rows, and all intermediate results, fit 32
+// bits. 127 * 255 * 2^16 does.
 constexpr int32_t kPieceGroups = 2048;
 
-// A number of a row in two bytes is this times the high code plus the low one.
+// A number of a row in two bytes is this times the high code, plus the low one.
 constexpr int32_t kHighUnit = 254;
 
 enum class weight_type {
@@ -46,18 +46,19 @@ constexpr bool has_bytes(weight_type type) {
   return type == weight_type::int8 || type == weight_type::q8_0;
 }
 
-// Parts of a group that have scales of their own.
+// Returns the parts of a group that have their own scales.
 constexpr int32_t parts_of(weight_type type) {
   return type == weight_type::q6_k || type == weight_type::q2_k ? 2 : 1;
 }
 
-// Whether weights are codes times a scale, less a minimum.
+// Returns whether weights are codes times a scale, minus a minimum.
 constexpr bool has_minimum(weight_type type) {
   return type == weight_type::q4_k || type == weight_type::q5_k || type == weight_type::q2_k ||
          type == weight_type::q5_1;
 }
 
-// Scales before every eight groups, in float16, which the scales of a group are multiples of.
+// Returns the bytes of the scales before every eight groups, in float16: the scales of a group are
+// multiples of them.
 constexpr int32_t head_bytes(weight_type type) {
   return type == weight_type::q6_k || type == weight_type::iq4_xs ? 2 * kOutputs
          : has_minimum(type) && type != weight_type::q5_1         ? 4 * kOutputs
@@ -92,27 +93,27 @@ constexpr int32_t groups_of(int32_t inputs) {
   return inputs / kInputs + (inputs % kInputs == 0 ? 0 : 1);
 }
 
-// The bytes from the beginning of a panel to group g of it, or to the head before that.
+// Returns the bytes from the beginning of a panel to its group g, or to the head before that.
 constexpr int64_t groups_bytes(weight_type type, int32_t g) {
   const int32_t heads = g / kHeadGroups + (g % kHeadGroups == 0 ? 0 : 1);
   return int64_t{g} * group_bytes(type) + int64_t{heads} * head_bytes(type);
 }
 
-// The bytes of a packed block.
+// Returns the bytes of a packed block.
 constexpr int64_t packed_bytes(weight_type type, int32_t inputs, int32_t outputs) {
   return panels_of(outputs) * groups_bytes(type, groups_of(inputs));
 }
 
-// How rows of int8 are scaled: each group of 32 numbers, or all numbers of a row alike, which have
-// one code each or two. Rows of bfloat16 have no scales.
+// The scales of int8 rows: one for each group of 32 numbers, or one for a whole row, whose numbers
+// have one code each or two. Rows of bfloat16 have no scales.
 enum class row_format { groups, one_byte, two_bytes, bfloat16 };
 
-// Whether all numbers of a row share a scale.
+// Returns whether all numbers of a row share a scale.
 constexpr bool is_whole(row_format format) {
   return format == row_format::one_byte || format == row_format::two_bytes;
 }
 
-// The rows that products with weights of a type read.
+// Returns whether products with weights of a type read such rows.
 constexpr bool takes(weight_type type, row_format format) {
   return (type == weight_type::int8) == is_whole(format) &&
          (type == weight_type::bfloat16) == (format == row_format::bfloat16);
@@ -124,23 +125,24 @@ constexpr int32_t pieces_of(int32_t groups) {
   return groups / kPieceGroups + (groups % kPieceGroups == 0 ? 0 : 1);
 }
 
-// Bytes from one row's codes to the next. Whole rows and those of bfloat16 have an odd number of 64
-// bytes, so that 16 rows at a time lie in different sets of a cache.
+// Returns the bytes from one row's codes to the next. Whole rows and those of bfloat16 have an odd
+// number of 64 bytes, so that 16 rows at a time lie in different sets of a cache.
 constexpr int64_t row_bytes(row_format format, int32_t groups) {
   return format == row_format::groups ? int64_t{groups} * kInputs
          : is_whole(format)           ? (int64_t{groups} * kInputs + 63) / 64 / 2 * 128 + 64
                                       : int64_t{groups | 1} * kInputs * 2;
 }
 
-// Rows for products. Row r has codes from codes + r * stride on, with zeros up to the stride, or to
-// the end of the last group of bfloat16; the low codes of two bytes are `plane` bytes further.
+// The rows of a product. The codes of row r start at codes + r * stride, with zeros up to the
+// stride, or to the end of the last group of bfloat16; the low codes of two bytes are `plane` bytes
+// further.
 struct rounded_rows {
   row_format format;
   int32_t groups;
   int8_t* codes;
   int64_t plane;
   float* scales;  // scales_of_row() for each row
-  // sums_of_row(): of each group, see two_sums; or of each piece, high codes and low codes.
+  // sums_of_row(): for each group, see two_sums; or for each piece, high codes and low codes.
   int32_t* negated_sums;
 
   int64_t stride() const { return row_bytes(format, groups); }
@@ -153,7 +155,7 @@ struct rounded_rows {
                                         : 0;
   }
 
-  // Some groups of row r from one on, as a row of its own, which is not whole.
+  // Returns some groups of row r from one on, as a row that is not whole.
   rounded_rows part(int64_t r, int32_t first_group, int32_t count) const {
     rounded_rows row = {format, count, codes + r * stride(), 0, nullptr, nullptr};
     if (format == row_format::groups) {
@@ -167,12 +169,12 @@ struct rounded_rows {
   }
 };
 
-// The sum of the codes of a group, and that of the first half of them, in one number.
+// Combines the sum of the codes of a group, and that of the first half of them, in one number.
 constexpr int32_t two_sums(int32_t group, int32_t half) { return group * 65536 + (half & 0xffff); }
 constexpr int32_t sum_of_half(int32_t sums) { return static_cast<int16_t>(sums & 0xffff); }
 constexpr int32_t sum_of_group(int32_t sums) { return sums >> 16; }
 
-// Rounded rows at a multiple of four bytes: codes, then scales, then sums.
+// Returns rounded rows at a multiple of four bytes: codes, then scales, then sums.
 inline rounded_rows rows_at(void* memory, row_format format, int64_t count, int32_t groups) {
   rounded_rows rows = {format, groups, static_cast<int8_t*>(memory), 0, nullptr, nullptr};
   if (memory != nullptr) {
@@ -185,7 +187,7 @@ inline rounded_rows rows_at(void* memory, row_format format, int64_t count, int3
   return rows;
 }
 
-// Their bytes.
+// Returns their bytes.
 constexpr int64_t rounded_bytes(row_format format, int64_t count, int32_t groups) {
   const int64_t rest = format == row_format::groups ? 2 * int64_t{groups}
                        : is_whole(format)           ? 1 + pieces_of(groups) * planes_of(format)
@@ -193,11 +195,11 @@ constexpr int64_t rounded_bytes(row_format format, int64_t count, int32_t groups
   return count * (planes_of(format) * row_bytes(format, groups) + 4 * rest);
 }
 
-// Row rows[position[i]] of c, i < count, gets added row read[i] times the outputs
-// [output_begin, output_end) of a block, one i after the other; output_begin is a multiple of 16.
+// For i < count, one after the other: row read[i] times the outputs [output_begin, output_end) of a
+// block is added to row rows[position[i]] of c. output_begin is a multiple of 16.
 struct panel_product {
   const uint8_t* panels;
-  const float* output_scales;  // one of each output of INT8; else NULL
+  const float* output_scales;  // one for each output of INT8; otherwise NULL
   int32_t output_begin, output_end;
   rounded_rows x;
   const int32_t* read;
@@ -208,10 +210,10 @@ struct panel_product {
   int64_t ldc;
 };
 
-// The kernels of an instruction set. All give the same bits, but for rows of bfloat16.
+// The kernels of an instruction set. All give the same bits, except for rows of bfloat16.
 struct kernels {
   const char* name;
-  int32_t isa;  // of blocksparse.h: the least of which these are a part
+  int32_t isa;  // a value of blocksparse.h: the least instruction set that includes these
 
   // Rounds n numbers to row r. With m the largest magnitude of the numbers that share a scale, or
   // 2^-119 (2^-111 for two bytes) if that is more:
@@ -242,14 +244,15 @@ extern const kernels kPortable, kAvx2, kAvxVnni, kAvx512Vnni, kAvx512Bf16, kAmx,
 
 constexpr int32_t kMostKernels = 6;
 
-// Whether Linux grants this process the registers of AMX, and they multiply as they should. For
+// Returns whether Linux grants this process the registers of AMX, and they multiply correctly. For
 // processors with AVX-512 VNNI, AMX-INT8 and AMX-BF16 only.
 bool may_use_amx();
 
-// Puts those that this processor can run into `all`, the slowest first, and returns how many.
+// Puts the kernels that this processor can run into `all`, the slowest first, and returns their
+// number.
 int32_t supported(const kernels* (&all)[kMostKernels]);
 
-// The fastest of them that needs no more than the instruction set `isa`.
+// Returns the fastest of them that need no more than the instruction set `isa`.
 const kernels& fastest(int32_t isa);
 
 }  // namespace packed

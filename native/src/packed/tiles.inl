@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// The loops around the tiles of a product with packed panels, how their totals are added, and the
+// The loops around the tiles of a product with packed panels, the addition of their totals, and the
 // tiles of bfloat16, in terms of a byte_simd_<isa>.h; see kernel.inl.
 #include BLOCKSPARSE_BYTES
 
@@ -29,7 +28,7 @@ INLINE void add_totals(const panel_product& p, int32_t row, int32_t count, int32
   }
 }
 
-// Adds totals of whole rows, once scaled.
+// Adds totals of whole rows, after scaling them.
 template <int32_t kRows>
 INLINE void add_scaled(const panel_product& p, int32_t row, int32_t count, int32_t output,
                        floats (&totals)[kRows]) {
@@ -44,7 +43,7 @@ INLINE void add_scaled(const panel_product& p, int32_t row, int32_t count, int32
   add_totals(p, row, count, output, totals);
 }
 
-// A whole number that is a product, of the sums of its planes.
+// Returns a product as an integer, from the sums of its planes.
 template <int32_t kPlanes>
 INLINE floats joined(const ints* sums) {
   const floats high = to_floats(sums[0]);
@@ -84,12 +83,12 @@ INLINE floats add_products(floats sum, pairs w, uint32_t x) {
 }
 #endif
 
-// Tiles of rows of bfloat16, which have sums over all inputs.
+// A tile of rows of bfloat16, with sums over all inputs.
 struct pair_tile {
   static constexpr int32_t kMost = kMostLines, kMostOfTwo = kMostLinesOfTwo;
   const panel_product& p;
 
-  // kRows rows times kPanels panels, from row `row` and output `output` on.
+  // Multiplies kRows rows by kPanels panels, from row `row` and output `output` on.
   template <int32_t kPanels, int32_t kRows>
   INLINE void multiply(int32_t row, int32_t output) const {
     // See group_tile.
@@ -142,12 +141,12 @@ struct pair_tile {
   }
 };
 
-// Runs tiles of a kind over all rows and outputs.
+// Runs tiles of one kind over all rows and outputs.
 template <typename Tile>
 struct all_tiles {
   const Tile tile;
 
-  // All rows, cut into tiles as evenly as can be: a tile of one row is slow.
+  // Multiplies all rows, cut into tiles as evenly as possible: a tile of one row is slow.
   template <int32_t kPanels, int32_t kMost>
   INLINE void multiply_rows(int32_t output) const {
     for (int32_t row = 0; row < tile.p.count;) {
@@ -169,7 +168,7 @@ struct all_tiles {
     tile.template multiply<kPanels, kRows>(row, output);
   }
 
-  // Panel after panel, as they lie in memory; two at a time for many rows, if the tile has any.
+  // Runs panel after panel, in memory order; two at a time for many rows, if the tile supports it.
   void run() const {
     const panel_product& p = tile.p;
     int32_t output = p.output_begin;
