@@ -22,6 +22,7 @@ import java.util.Locale;
  * mvn -f src/jmh -Dbench.args="experts"                         Experts: beside ggml and others
  * mvn -f src/jmh -Dbench.args="cache FOLDER LAYERS MEGABYTES"   LargeExperts: beside mapped ones
  * mvn -f src/jmh -Dbench.args="small"                           SmallCalls: waking threads
+ * mvn -f src/jmh -Dbench.args="heads"                           Heads: exact search in dense layers
  * mvn -f src/jmh -Dbench.args="versions OLD NEW"                Versions: two builds in turns
  * }</pre>
  *
@@ -45,6 +46,7 @@ public final class Main {
       case "experts" ->
           write(new Experts(0.2, FOLDER.resolve("experts.log"), rest).measure(), args);
       case "cache" -> LargeExperts.measure(FOLDER.resolve("cache.tsv"), rest);
+      case "heads" -> Heads.measure(FOLDER, rest);
       case "small" -> SmallCalls.measure(rest);
       case "versions" -> Versions.compare(FOLDER, rest);
       default -> jmh(args);
