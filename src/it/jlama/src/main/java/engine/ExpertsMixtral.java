@@ -13,18 +13,25 @@ import com.github.tjake.jlama.safetensors.DType;
 import com.github.tjake.jlama.safetensors.SafeTensorSupport;
 import com.github.tjake.jlama.safetensors.WeightLoader;
 import com.github.tjake.jlama.safetensors.tokenizer.Tokenizer;
+import com.github.tjake.jlama.tensor.AbstractTensor;
 import com.github.tjake.jlama.util.JsonSupport;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Optional;
 import org.blocksparse.ElementType;
+import org.blocksparse.FloatTensor;
 import org.blocksparse.io.HuggingFaceModel;
+import org.blocksparse.linear.DenseHead;
 
 /** Jlama's Mixtral with the experts of this library; attention and norms are Jlama's. */
 public abstract class ExpertsMixtral extends MixtralModel {
   // Without an initial value: the constructor of the superclass sets it.
   private FeedForward[] experts;
+
+  /** The output layer; null if Jlama multiplies by all of it. */
+  private DenseHead head;
 
   /**
    * A model that computes in float32.
@@ -95,9 +102,51 @@ public abstract class ExpertsMixtral extends MixtralModel {
         files, layer, type, rows -> makeDenseTensor(rows, c.embeddingLength));
   }
 
+  /**
+   * From now on, tokens at temperature 0 are found by an exact search, without all logits.
+   *
+   * @throws IllegalStateException if the output layer is not of float32
+   */
+  public void searchOutputs() {
+    AbstractTensor<?, ?> rows = sampleOutput.getOutputLogitsWeights();
+    if (rows.dType() != DType.F32) {
+      throw new IllegalStateException("output layer: expected F32 but was " + rows.dType());
+    }
+    MemorySegment segment = rows.getMemorySegment();
+    head =
+        DenseHead.of(
+            FloatTensor.wrapAddress(
+                segment.address(),
+                segment.byteSize(),
+                segment,
+                c.vocabularySize,
+                c.embeddingLength),
+            null);
+  }
+
+  @Override
+  public int sample(
+      AbstractTensor output, float temperature, float uniformSample, AbstractTensor logits) {
+    if (head == null || temperature != 0) {
+      return super.sample(output, temperature, uniformSample, logits);
+    }
+    try (AbstractTensor<?, ?> features = sampleOutput.getOutputLayerNorm().forward(output)) {
+      float[] row = new float[c.embeddingLength];
+      for (int i = 0; i < row.length; i++) {
+        row[i] = features.get(0, i);
+      }
+      try (FloatTensor x = FloatTensor.of(row, 1, row.length)) {
+        return head.topK(x, 1).output(0, 0);
+      }
+    }
+  }
+
   @Override
   public void close() {
     super.close();
+    if (head != null) {
+      head.close();
+    }
     for (FeedForward each : experts) {
       if (each instanceof ExpertsFeedForward ours) {
         ours.close();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package engine;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -14,7 +15,9 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -104,6 +107,17 @@ final class ExpertsMixtralTest {
     assertFalse(difference(loop(one, true), jlama(one)) <= 0.05);
     int[] several = Prompts.prompt(5);
     assertFalse(difference(loop(several, false), jlama(several)) <= 0.05);
+  }
+
+  @Test
+  void aSearchFindsTheTokensOfAllLogits() throws IOException {
+    try (var jlamas = ExpertsMixtral.load(folder, Optional.empty());
+        var searched = ExpertsMixtral.load(folder, Optional.empty())) {
+      searched.searchOutputs();
+      List<Integer> expected = Prompts.tokens(jlamas, Prompts.prompt(5), 60);
+      assertEquals(expected, Prompts.tokens(searched, Prompts.prompt(5), 60));
+      assertTrue(Set.copyOf(expected).size() > 5, expected::toString);
+    }
   }
 
   @Test

@@ -14,7 +14,9 @@ import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 import java.util.SplittableRandom;
 
@@ -100,5 +102,22 @@ final class Prompts {
       }
     }
     return result;
+  }
+
+  /** The likeliest tokens after a prompt, each of which is read before the next one. */
+  static List<Integer> tokens(AbstractModel model, int[] prompt, int count) {
+    List<Integer> tokens = new ArrayList<>();
+    try (var cache = new KvBufferCache(model).getEphemeralKvBuffer();
+        AbstractTensor<?, ?> logits = model.makeDenseTensor(model.getConfig().vocabularySize)) {
+      AbstractTensor<?, ?> last = model.batchForward(prompt, 0, cache);
+      for (int i = 0; i < count; i++) {
+        int token = model.sample(last.slice(last.shape().first() - 1), 0, 0, logits);
+        tokens.add(token);
+        last.close();
+        last = model.forward(token, prompt.length + i, cache, Optional.empty());
+      }
+      last.close();
+    }
+    return tokens;
   }
 }
