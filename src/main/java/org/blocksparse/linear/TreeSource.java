@@ -37,17 +37,9 @@ record TreeSource(LinearModel model, Engine engine, Bags x) implements ScoreSour
   public void prepare(int first, int count) {}
 
   @Override
-  public SharedReads sharedReads() {
-    return null;
-  }
-
-  @Override
   public Walk walk() {
     return new TreeWalk();
   }
-
-  @Override
-  public void close() {}
 
   private final class TreeWalk implements Walk {
     private final ChunkTree tree = model.tree();

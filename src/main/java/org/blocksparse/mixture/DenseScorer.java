@@ -38,11 +38,6 @@ record DenseScorer(String name, EmbeddingBag bag, DenseHead head) implements Sco
   }
 
   @Override
-  public boolean isRetired(int output) {
-    return false;
-  }
-
-  @Override
   public Labels labelsOrNull() {
     return head.hasLabels() ? head.labels() : null;
   }

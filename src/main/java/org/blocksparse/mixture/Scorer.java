@@ -30,7 +30,9 @@ interface Scorer extends AutoCloseable {
   boolean isLogarithmic();
 
   /** Returns whether an output is retired. */
-  boolean isRetired(int output);
+  default boolean isRetired(int output) {
+    return false;
+  }
 
   /** Returns the names of its outputs; null: there are none. */
   Labels labelsOrNull();

@@ -37,11 +37,6 @@ record TreeScorer(String name, LinearLabelTree tree) implements Scorer {
   }
 
   @Override
-  public boolean isRetired(int output) {
-    return false;
-  }
-
-  @Override
   public Labels labelsOrNull() {
     return tree.hasLabels() ? tree.labels() : null;
   }

@@ -43,11 +43,6 @@ record WeightsScorer(String name, SparseWeights weights, NearestExamples nearest
   }
 
   @Override
-  public boolean isRetired(int output) {
-    return false;
-  }
-
-  @Override
   public Labels labelsOrNull() {
     return weights.hasLabels() ? weights.labels() : null;
   }

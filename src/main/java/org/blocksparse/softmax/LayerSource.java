@@ -14,8 +14,6 @@ import org.blocksparse.internal.tensors.KernelOperands;
  * are prepared; no output is more probable than its class.
  */
 final class LayerSource implements ScoreSource, ScoreSource.SharedReads {
-  private static final int[] ONLY_CLASSES = {};
-
   private final TwoLevelSoftmax softmax;
   private final ClassTable table;
   private final FloatTensor x;
@@ -46,11 +44,6 @@ final class LayerSource implements ScoreSource, ScoreSource.SharedReads {
   @Override
   public ClassTable classes() {
     return table;
-  }
-
-  @Override
-  public int[] parents() {
-    return ONLY_CLASSES;
   }
 
   @Override
@@ -111,11 +104,6 @@ final class LayerSource implements ScoreSource, ScoreSource.SharedReads {
     }
 
     @Override
-    public int expand(int node, float score, Limit limit, int[] nodes, float[] scores) {
-      throw new IllegalStateException("a layer has only classes");
-    }
-
-    @Override
     public void open(int classNumber, float score, float[] values) {
       int[] readRow = {row};
       int[] classOf = {classNumber};
@@ -139,8 +127,5 @@ final class LayerSource implements ScoreSource, ScoreSource.SharedReads {
     @Override
     public void scores(
         int classNumber, float classScore, Limit limit, float[] values, int begin, int end) {}
-
-    @Override
-    public void close() {}
   }
 }

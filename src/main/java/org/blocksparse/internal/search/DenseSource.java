@@ -10,8 +10,6 @@ import org.blocksparse.internal.memory.Rows;
  * rows in four bits; an output that they do not exclude is scored by its row.
  */
 public final class DenseSource implements ScoreSource {
-  private static final int[] ONLY_CLASSES = {};
-
   /** Bounds of all outputs that are in memory at the same time, unless one row has more. */
   private static final int MOST_BOUNDS = 1 << 22;
 
@@ -41,11 +39,6 @@ public final class DenseSource implements ScoreSource {
   }
 
   @Override
-  public int[] parents() {
-    return ONLY_CLASSES;
-  }
-
-  @Override
   public int rowsAtOnce() {
     return Math.min(DenseSearch.MOST_QUERIES, Math.max(1, MOST_BOUNDS / table.outputs()));
   }
@@ -57,17 +50,9 @@ public final class DenseSource implements ScoreSource {
   }
 
   @Override
-  public SharedReads sharedReads() {
-    return null;
-  }
-
-  @Override
   public Walk walk() {
     return new DenseWalk();
   }
-
-  @Override
-  public void close() {}
 
   private final class DenseWalk implements Walk {
     private final float[] row = new float[search.features()];
@@ -84,11 +69,6 @@ public final class DenseSource implements ScoreSource {
         }
       }
       return table.classes();
-    }
-
-    @Override
-    public int expand(int node, float score, Limit limit, int[] nodes, float[] scores) {
-      throw new IllegalStateException("a dense layer has only classes");
     }
 
     @Override
@@ -118,8 +98,5 @@ public final class DenseSource implements ScoreSource {
         }
       }
     }
-
-    @Override
-    public void close() {}
   }
 }

@@ -25,7 +25,9 @@ public interface ScoreSource extends AutoCloseable {
    * Returns the node above each node, which has a greater number; that of the root is itself.
    * Empty: there are only classes.
    */
-  int[] parents();
+  default int[] parents() {
+    return new int[0];
+  }
 
   /** Returns the maximum of rows that are prepared at the same time. */
   int rowsAtOnce();
@@ -34,13 +36,15 @@ public interface ScoreSource extends AutoCloseable {
   void prepare(int first, int count);
 
   /** Opens classes of several rows together; null: each row opens its own. */
-  SharedReads sharedReads();
+  default SharedReads sharedReads() {
+    return null;
+  }
 
   /** Scores of one row after another, for one thread at a time. */
   Walk walk();
 
   @Override
-  void close();
+  default void close() {}
 
   /** The scores of a row. */
   interface Walk extends AutoCloseable {
@@ -62,7 +66,9 @@ public interface ScoreSource extends AutoCloseable {
      * @param scores receives upper bounds of their outputs
      * @return how many there are
      */
-    int expand(int node, float score, Limit limit, int[] nodes, float[] scores);
+    default int expand(int node, float score, Limit limit, int[] nodes, float[] scores) {
+      throw new IllegalStateException("there are only classes");
+    }
 
     /**
      * Opens a class.
@@ -85,7 +91,7 @@ public interface ScoreSource extends AutoCloseable {
     void scores(int classNumber, float classScore, Limit limit, float[] values, int begin, int end);
 
     @Override
-    void close();
+    default void close() {}
   }
 
   /** Rules out what cannot change a ranking. */
