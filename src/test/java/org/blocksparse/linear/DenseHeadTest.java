@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.math.BigDecimal;
@@ -22,6 +23,7 @@ import java.util.concurrent.ForkJoinPool;
 import java.util.function.DoubleBinaryOperator;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.blocksparse.Backend;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Similarity;
@@ -38,6 +40,8 @@ import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
 import org.blocksparse.testing.GgufBytes;
 import org.blocksparse.testing.KernelsUnderTest;
+import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.ShortPointer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -224,7 +228,7 @@ final class DenseHeadTest {
     }
   }
 
-  /** Compares queries of each kind. */
+  /** Compares three queries of each kind: 12,960 of all kinds of layers. */
   private static void compare(
       Workers workers,
       Random random,
@@ -234,11 +238,11 @@ final class DenseHeadTest {
       int outputs,
       int features) {
     int[] all = IntStream.range(0, outputs).toArray();
-    int batch = 8;
+    int batch = 24;
     float[][] scores = new float[batch][];
     float[] flat = new float[batch * features];
     for (int row = 0; row < batch; row++) {
-      float[] x = query(random, features, row);
+      float[] x = query(random, features, row % 8);
       System.arraycopy(x, 0, flat, row * features, features);
       scores[row] = scores(similarity, w, x, bias);
     }
@@ -422,6 +426,45 @@ final class DenseHeadTest {
           assertEquals(sum.floatValue(), found.score(0, 0));
         }
       }
+    }
+  }
+
+  /** Rows in memory of other code, by its address. */
+  @Test
+  void searchesMemoryOfOthers() {
+    assumeTrue(Backend.isNative());
+    int outputs = 301;
+    int features = 33;
+    Random random = new Random(15);
+    float[] x = gaussian(random, features);
+    float[] w = gaussian(random, outputs * features);
+    short[] halves = new short[w.length];
+    float[] widened = new float[w.length];
+    for (int i = 0; i < w.length; i++) {
+      halves[i] = (short) (Float.floatToRawIntBits(w[i]) >>> 16);
+      widened[i] = Float.intBitsToFloat(halves[i] << 16);
+    }
+    int[] all = IntStream.range(0, outputs).toArray();
+    try (FloatPointer floats = new FloatPointer(w);
+        ShortPointer shorts = new ShortPointer(halves);
+        FloatTensor query = FloatTensor.of(x, 1, features);
+        FloatTensor rows =
+            FloatTensor.wrapAddress(floats.address(), 4L * w.length, floats, outputs, features);
+        Weights stored =
+            Weights.wrapAddress(
+                shorts.address(),
+                2L * w.length,
+                shorts,
+                ElementType.BFLOAT16,
+                1,
+                1,
+                outputs,
+                features);
+        Weights columns = stored.transposeBlocks();
+        DenseHead ofFloats = DenseHead.of(rows, null);
+        DenseHead ofHalves = DenseHead.of(columns, null)) {
+      assertBest(scores(w, x, null), all, 40, ofFloats.topK(query, 40), 0);
+      assertBest(scores(widened, x, null), all, 40, ofHalves.topK(query, 40), 0);
     }
   }
 

@@ -334,6 +334,48 @@ final class MixtureTest {
     }
   }
 
+  /** A head that ranks the right outputs first, beside weights that say nothing of them. */
+  @Test
+  void aFitTakesTheHeadThatIsRight() {
+    int outputs = 40;
+    try (Scorers all = new Scorers(outputs, false, Workers.common(), new SplittableRandom(8));
+        FloatTensor vectors = all.bag.apply(all.x)) {
+      Ranking right = all.head.topK(vectors, 2);
+      float[][] ofHead = all.ofHead();
+      float[][] ofOne = all.all(all.one.topK(all.x, outputs));
+      List<SparseRows> x = List.of(all.x);
+      try (SparseRows targets =
+          SparseRows.of(IntStream.range(0, ROWS).mapToObj(right::outputs).toList())) {
+        Mixture fitted =
+            Mixture.builder()
+                .weights("one", all.one)
+                .head("head", all.bag, all.head)
+                .build()
+                .fit(x, targets);
+        float[] w = fitted.weights();
+        assertTrue(w[1] > w[0], () -> Arrays.toString(w));
+        Ranking sums = fitted.withWeights(w).topK(x, outputs);
+        Ranking best = fitted.topK(x, outputs);
+        for (int row = 0; row < ROWS; row++) {
+          float[] totals = new float[outputs];
+          for (int output = 0; output < outputs; output++) {
+            double one = w[0] == 0 ? 0 : (double) w[0] * ofOne[row][output];
+            totals[output] = (float) ((double) w[1] * ofHead[row][output] + one);
+          }
+          assertRow(sums, row, totals, output -> true, outputs);
+          assertArrayEquals(sums.outputs(row), best.outputs(row));
+          double ofRight = 0;
+          for (int rank = 0; rank < outputs; rank++) {
+            int output = best.output(row, rank);
+            boolean isRight = IntStream.of(targets.indices(row)).anyMatch(i -> i == output);
+            ofRight += isRight ? best.probability(row, rank) : 0;
+          }
+          assertTrue(ofRight / 2 > 2.0 / outputs, "more probable than an output at random");
+        }
+      }
+    }
+  }
+
   @Test
   void searchesOpenFewerClassesThanThereAre() {
     try (Scorers all = new Scorers(300, false, Workers.common(), new SplittableRandom(5))) {
