@@ -48,8 +48,7 @@ import org.blocksparse.ranking.Ranking;
  * <p><b>Search.</b> A copy of the rows in four bits, which is made once, gives each output an upper
  * and a lower bound of its score: the length of what each row lost is known, and by Cauchy and
  * Schwarz it can change a score by that times the length of x. Only outputs whose upper bound
- * reaches the k-th lower bound are scored by their own rows. Many rows of x together begin with a
- * product of the rows themselves, which serves all of them. {@link #topK} and {@link #atLeast} are
+ * reaches the k-th lower bound are scored by their own rows. {@link #topK} and {@link #atLeast} are
  * exact for any rows and any x: where bounds exclude little, as for rows that are all alike, the
  * search reads all rows, and takes longer. {@link Ranking#openedClasses} is the number of outputs
  * that were scored by their rows, and {@link #reads} counts what all searches have read.

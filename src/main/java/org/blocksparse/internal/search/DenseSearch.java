@@ -76,16 +76,13 @@ public final class DenseSearch {
   static final int MOST_QUERIES = 64;
 
   /**
-   * The number of queries from which on a product of the rows as they are stored is the first pass:
-   * it reads them once for all, and rounds less. 64 queries of 384 features took 1.2 times as long
-   * by four bits.
+   * Bands of the first round, and of others at least; after each, bounds are those of all bands so
+   * far.
    */
-  private static final int MANY_QUERIES = 32;
-
-  /** Bands of a round, at least; after each, bounds are those of all bands so far. */
   private static final int ROUND_BANDS = 8;
 
-  private static final int MOST_ROUNDS = 8;
+  /** Later rounds have this part of the bands. */
+  private static final int ROUND_PART = 8;
 
   /** Queries whose candidates are more than this part of the outputs go on to the next pass. */
   private static final int FLAT = 16;
@@ -97,7 +94,7 @@ public final class DenseSearch {
   private static final int FEW_QUERIES = 4;
 
   /** A row that is scored by itself takes as long as so many in a product for one query. */
-  private static final int COST = 4;
+  private static final int COST = 16;
 
   /** Candidates that are scored at once, at least. */
   private static final int STEP = 64;
@@ -252,12 +249,9 @@ public final class DenseSearch {
   private void answer(List<Query> queries, Candidates.Maker candidates) {
     boolean many = groups() <= MOST_GROUPS && queries.get(0).floor.k <= rows.outputs() / 4;
     List<Query> some = queries.stream().filter(query -> many && query.finite).toList();
-    boolean together = isMultiplied() && some.size() >= MANY_QUERIES;
-    if (!together) {
-      pass(Pass.SCREEN, some);
-    }
+    pass(Pass.SCREEN, some);
     if (isMultiplied()) {
-      pass(Pass.PRODUCT, some.stream().filter(query -> together || query.flat).toList());
+      pass(Pass.PRODUCT, some.stream().filter(query -> query.flat).toList());
     }
     scoreCandidates(some.stream().filter(query -> !query.flat).toList());
     scoreAll(
@@ -598,12 +592,16 @@ public final class DenseSearch {
       }
     }
 
-    /** Takes some bands at a time: their candidates are compared with the bounds of all so far. */
+    /**
+     * Takes some bands at a time: their candidates are compared with the bounds of all so far.
+     * Rounds are small at first, when bounds exclude little, and show whether a query is flat.
+     */
     private void multiply(Rows scaled, RoundedRows rounded) {
-      int round = Math.max(ROUND_BANDS, Scheduler.ceilDiv(bands, MOST_ROUNDS));
-      for (int begin = 0; begin < bands; begin += round) {
+      int most = Scheduler.ceilDiv(bands, ROUND_PART);
+      int end;
+      for (int begin = 0; begin < bands; begin = end) {
         int first = begin;
-        int end = Math.min(bands, begin + round);
+        end = Math.min(bands, begin + Math.max(ROUND_BANDS, Math.min(begin, most)));
         int seen = (int) Math.min(rows.outputs(), (long) end * WIDTH);
         List<Worker> workers = new ArrayList<>();
         engine.run(
