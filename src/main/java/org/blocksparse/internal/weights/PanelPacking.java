@@ -235,9 +235,7 @@ public final class PanelPacking {
         switch (panels.type()) {
           case PACKED_BFLOAT16 -> roundToBfloat16(cells, rows, q, part);
           case MXFP4 -> roundToMxfp4(largest, cells, rows, q, part);
-          case Q4_K -> roundAboveMinimum(15, cells, rows, q, part);
-          case Q5_K -> roundAboveMinimum(31, cells, rows, q, part);
-          case Q2_K -> roundAboveMinimum(3, cells, rows, q, part);
+          case Q4_K, Q5_K, Q2_K -> roundAboveMinimum(cells, rows, q, part);
           case Q5_1 -> roundToQ5With1(cells, rows, q, part);
           case Q6_K -> roundToQ6K(Math.abs(largest), cells, rows, q, part);
           case IQ4_NL -> roundToIq4Nl(largest, cells, rows, q, part);
@@ -284,8 +282,9 @@ public final class PanelPacking {
     return Float.isFinite(scale);
   }
 
-  /** Rounds to codes up to `top` times a scale, less a minimum, both multiples of units. */
-  private boolean roundAboveMinimum(int top, float[] cells, int rows, int q, byte[] part) {
+  /** Rounds to codes times a scale, less a minimum, both multiples of units. */
+  private boolean roundAboveMinimum(float[] cells, int rows, int q, byte[] part) {
+    int top = panels.largest();
     int scaleRows = panels.scaleRows();
     int scales = Scheduler.ceilDiv(rows, scaleRows);
     int ofGroup = Panels.GROUP_ROWS / scaleRows;

@@ -23,14 +23,6 @@ public record Panels(WeightType type, int rows, int columns) {
   /** The offset of the codes' bits above the low four, in bytes from the first code. */
   private static final int HIGH_BITS = PANEL_COLUMNS * GROUP_ROWS / 2;
 
-  /** The values of E2M1 by their codes, twice as large. */
-  private static final byte[] DOUBLED = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
-
-  /** The values of IQ4_NL and IQ4_XS by their codes. */
-  private static final byte[] IQ4 = {
-    -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113
-  };
-
   /** Returns the number of groups that rows fill, the last one perhaps in part. */
   public static int groups(int rows) {
     return rows / GROUP_ROWS + (rows % GROUP_ROWS == 0 ? 0 : 1);
@@ -54,40 +46,28 @@ public record Panels(WeightType type, int rows, int columns) {
     return bits() == 8;
   }
 
+  private PanelForm form() {
+    return type.panels();
+  }
+
   /** Returns the number of bits of a code. */
   private int bits() {
-    return switch (type) {
-      case PACKED_BFLOAT16 -> 16;
-      case PACKED_INT8, Q8_0 -> 8;
-      case Q6_K -> 6;
-      case Q5_K, Q5_1 -> 5;
-      case Q2_K -> 2;
-      default -> 4;
-    };
+    return form().bits();
   }
 
   /** Returns the bytes of a group's scales, which precede its codes. */
   int scaleBytes() {
-    return switch (type) {
-      case Q5_1, Q2_K -> 4 * PANEL_COLUMNS;
-      case Q8_0, Q4_0, IQ4_NL, Q4_K, Q5_K, Q6_K -> 2 * PANEL_COLUMNS;
-      case MXFP4, IQ4_XS -> PANEL_COLUMNS;
-      default -> 0;
-    };
+    return form().scaleBytes();
   }
 
   /** Returns the bytes of a head: the scales of the scales, before every eight groups. */
   int headBytes() {
-    return switch (type) {
-      case Q4_K, Q5_K, Q2_K -> 4 * PANEL_COLUMNS;
-      case Q6_K, IQ4_XS -> 2 * PANEL_COLUMNS;
-      default -> 0;
-    };
+    return form().headBytes();
   }
 
   /** Returns how many rows of a column share a scale. */
   public int scaleRows() {
-    return type == WeightType.Q6_K || type == WeightType.Q2_K ? GROUP_ROWS / 2 : GROUP_ROWS;
+    return form().scaleRows();
   }
 
   int groupBytes() {
@@ -167,7 +147,7 @@ public record Panels(WeightType type, int rows, int columns) {
 
   /** Sets the weights of a part to 0. */
   void clear(byte[] part) {
-    int zero = hasBytes() ? 128 : type == WeightType.Q4_0 ? 0x88 : 0;
+    int zero = hasBytes() ? form().zero() : form().zero() * 0x11; // two codes in a byte
     Arrays.fill(part, (byte) 0);
     if (headBytes() == 0) {
       Arrays.fill(part, scaleBytes(), part.length, (byte) zero);
@@ -268,14 +248,7 @@ public record Panels(WeightType type, int rows, int columns) {
 
   /** Returns the integer that a code represents. */
   public int whole(int code) {
-    return switch (type) {
-      case Q4_0 -> code - 8;
-      case MXFP4 -> DOUBLED[code];
-      case Q4_K, Q5_K, Q2_K, Q5_1 -> code;
-      case Q6_K -> code - 32;
-      case IQ4_NL, IQ4_XS -> IQ4[code];
-      default -> code - 128;
-    };
+    return form().whole(code);
   }
 
   /**
@@ -285,24 +258,21 @@ public record Panels(WeightType type, int rows, int columns) {
   public float scale(Storage storage, long block, long p, long q) {
     long group = group(block, p, q);
     int column = (int) (q % PANEL_COLUMNS);
-    return switch (type) {
-      case Q8_0, Q4_0, IQ4_NL, Q5_1 -> half(storage, group + 2L * column);
-      case MXFP4 -> halfPower(storage.getByte(group + column) & 0xff);
-      case Q4_K, Q5_K, Q2_K, Q6_K, IQ4_XS -> {
+    return switch (form().scale()) {
+      case NONE -> 1;
+      case HALF -> half(storage, group + 2L * column);
+      case POWER -> halfPower(storage.getByte(group + column) & 0xff);
+      case MULTIPLE -> {
         long part = p % GROUP_ROWS / scaleRows();
         int scale = storage.getByte(group + part * PANEL_COLUMNS + column);
         yield half(storage, part(block, p, q) + 2L * column) * scale;
       }
-      default -> 1;
     };
   }
 
   /** Returns whether a {@link #minimum} is subtracted from weights. */
   public boolean hasMinimum() {
-    return switch (type) {
-      case Q4_K, Q5_K, Q2_K, Q5_1 -> true;
-      default -> false;
-    };
+    return form().hasMinimum();
   }
 
   /** Returns the minimum that is subtracted from the weight of row p and column q. */
@@ -332,6 +302,7 @@ public record Panels(WeightType type, int rows, int columns) {
       return groupOfNumberThatIsNotFinite(storage, blocks);
     }
     long groups = type == WeightType.PACKED_INT8 ? 0 : blocks * groupsOfBlock();
+    int largest = largest();
     for (long g = 0; g < groups; g++) {
       long block = g / groupsOfBlock();
       long panel = g % groupsOfBlock() / groups();
@@ -339,7 +310,7 @@ public record Panels(WeightType type, int rows, int columns) {
       for (long q = panel * PANEL_COLUMNS; q < (panel + 1) * PANEL_COLUMNS; q++) {
         float sizes = 0;
         for (long p = first; p < first + GROUP_ROWS; p += scaleRows()) {
-          sizes += Math.abs(largest() * scale(storage, block, p, q));
+          sizes += Math.abs(largest * scale(storage, block, p, q));
           sizes += hasMinimum() ? Math.abs(minimum(storage, block, p, q)) : 0;
         }
         if (!Float.isFinite(sizes)) {
@@ -360,16 +331,9 @@ public record Panels(WeightType type, int rows, int columns) {
     return -1;
   }
 
-  /** Returns the largest magnitude of {@link #whole}. */
-  private int largest() {
-    return switch (type) {
-      case MXFP4 -> 12;
-      case Q4_K -> 15;
-      case Q5_K, Q5_1 -> 31;
-      case Q2_K -> 3;
-      case Q6_K -> 32;
-      default -> 128;
-    };
+  /** Returns the largest magnitude of {@link #whole(int)}. */
+  int largest() {
+    return form().largest();
   }
 
   /** Returns 2^(exponent - 128): half of the scale of MXFP4, because its integers are doubled. */

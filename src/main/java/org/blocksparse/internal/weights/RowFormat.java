@@ -69,7 +69,7 @@ public enum RowFormat {
           case BFLOAT16 -> transposed ? FLOATS : BFLOAT16;
           case PACKED_BFLOAT16 -> BFLOAT16;
           case PACKED_INT8 -> BYTES;
-          case Q8_0, Q4_0, MXFP4, Q4_K, Q6_K, Q5_K, Q2_K, Q5_1, IQ4_NL, IQ4_XS -> GROUPS;
+          default -> GROUPS;
         };
     boolean packed = weights.isPacked();
     return switch (bits) {

@@ -4,6 +4,7 @@ package org.blocksparse.internal.weights;
 import org.blocksparse.ElementType;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.weights.PanelForm.Scale;
 
 /**
  * The type that weights are stored as. Kernels compute with the floats that they represent; {@link
@@ -19,44 +20,48 @@ public enum WeightType {
   /** An integer of 8 bits, times the scale of its column of the block or its row of the table. */
   INT8(Blocksparse.BLOCKSPARSE_INT8, 1),
   /** BFLOAT16 in panels. This type and all below are for products only; see {@link Panels}. */
-  PACKED_BFLOAT16(Blocksparse.BLOCKSPARSE_BFLOAT16),
+  PACKED_BFLOAT16(Blocksparse.BLOCKSPARSE_BFLOAT16, new PanelForm(16, 0, Scale.NONE, 32, false)),
   /** INT8 in panels. */
-  PACKED_INT8(Blocksparse.BLOCKSPARSE_INT8),
+  PACKED_INT8(Blocksparse.BLOCKSPARSE_INT8, new PanelForm(8, 128, Scale.NONE, 32, false)),
   /** An integer of 8 bits, times a float16 for 32 rows of a column. */
-  Q8_0(Blocksparse.BLOCKSPARSE_Q8_0),
+  Q8_0(Blocksparse.BLOCKSPARSE_Q8_0, new PanelForm(8, 128, Scale.HALF, 32, false)),
   /** An integer of 4 bits, times a float16 for 32 rows of a column. */
-  Q4_0(Blocksparse.BLOCKSPARSE_Q4_0),
+  Q4_0(Blocksparse.BLOCKSPARSE_Q4_0, new PanelForm(4, 8, Scale.HALF, 32, false)),
   /** A float of 4 bits, times a power of two for 32 rows of a column. */
-  MXFP4(Blocksparse.BLOCKSPARSE_MXFP4),
+  MXFP4(Blocksparse.BLOCKSPARSE_MXFP4, new PanelForm(PanelForm.E2M1_DOUBLED, Scale.POWER)),
   /** An integer of 4 bits times a scale, minus a minimum, both for 32 rows of a column. */
-  Q4_K(Blocksparse.BLOCKSPARSE_Q4_K),
+  Q4_K(Blocksparse.BLOCKSPARSE_Q4_K, new PanelForm(4, 0, Scale.MULTIPLE, 32, true)),
   /** An integer of 6 bits times a scale for 16 rows of a column. */
-  Q6_K(Blocksparse.BLOCKSPARSE_Q6_K),
+  Q6_K(Blocksparse.BLOCKSPARSE_Q6_K, new PanelForm(6, 32, Scale.MULTIPLE, 16, false)),
   /** An integer of 5 bits times a scale, minus a minimum, both for 32 rows of a column. */
-  Q5_K(Blocksparse.BLOCKSPARSE_Q5_K),
+  Q5_K(Blocksparse.BLOCKSPARSE_Q5_K, new PanelForm(5, 0, Scale.MULTIPLE, 32, true)),
   /** An integer of 2 bits times a scale, minus a minimum, both for 16 rows of a column. */
-  Q2_K(Blocksparse.BLOCKSPARSE_Q2_K),
+  Q2_K(Blocksparse.BLOCKSPARSE_Q2_K, new PanelForm(2, 0, Scale.MULTIPLE, 16, true)),
   /** An integer of 5 bits times a float16, minus another float16, both for 32 rows of a column. */
-  Q5_1(Blocksparse.BLOCKSPARSE_Q5_1),
+  Q5_1(Blocksparse.BLOCKSPARSE_Q5_1, new PanelForm(5, 0, Scale.HALF, 32, true)),
   /** A value of a table of 16, times a float16 for 32 rows of a column. */
-  IQ4_NL(Blocksparse.BLOCKSPARSE_IQ4_NL),
+  IQ4_NL(Blocksparse.BLOCKSPARSE_IQ4_NL, new PanelForm(PanelForm.IQ4, Scale.HALF)),
   /** A value of a table of 16, times a scale for 32 rows of a column. */
-  IQ4_XS(Blocksparse.BLOCKSPARSE_IQ4_XS);
-
-  private static final int PACKED = 0;
+  IQ4_XS(Blocksparse.BLOCKSPARSE_IQ4_XS, new PanelForm(PanelForm.IQ4, Scale.MULTIPLE));
 
   private static final int HALF_INFINITY = 0x7c00;
 
   private final int code;
   private final int bytes;
 
+  @SuppressWarnings("ImmutableEnumChecker") // nobody writes into the numbers of its codes
+  private final PanelForm panels;
+
   WeightType(int code, int bytes) {
     this.code = code;
     this.bytes = bytes;
+    this.panels = null;
   }
 
-  WeightType(int code) {
-    this(code, PACKED);
+  WeightType(int code, PanelForm panels) {
+    this.code = code;
+    this.bytes = 0;
+    this.panels = panels;
   }
 
   /**
@@ -64,7 +69,12 @@ public enum WeightType {
    * read.
    */
   public boolean isPacked() {
-    return bytes == PACKED;
+    return panels != null;
+  }
+
+  /** Returns what panels of this type consist of; null if it is not packed. */
+  PanelForm panels() {
+    return panels;
   }
 
   /** Returns the type that {@link org.blocksparse.Weights} of a type store. */
