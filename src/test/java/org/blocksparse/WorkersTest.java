@@ -22,6 +22,7 @@ import org.blocksparse.products.OptimizerState;
 import org.blocksparse.products.SparseBlockDot;
 import org.blocksparse.products.SparseBlockGemv;
 import org.blocksparse.products.SparseBlockOuter;
+import org.blocksparse.programs.StoppedProgram;
 import org.blocksparse.programs.ThreadsProgram;
 import org.blocksparse.ranking.Ranking;
 import org.blocksparse.softmax.ClassAssignment;
@@ -40,7 +41,9 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledForJreRange;
+import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.JRE;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -427,5 +430,17 @@ final class WorkersTest {
             .filter(name -> !KNOWN_THREADS.matcher(name).matches())
             .toList();
     assertEquals(List.of(), others);
+  }
+
+  /** Helpers go on where they were, and none of them keeps the process. */
+  @Tag("packaged")
+  @EnabledOnOs(OS.LINUX)
+  @Test
+  void aProcessThatForksAndIsStopped(@TempDir Path folder) {
+    ChildJvm.Result result =
+        new ChildJvm(folder.resolve("cache"))
+            .property("blocksparse.backend", Backend.isNative() ? "native" : "java")
+            .run(StoppedProgram.class);
+    assertEquals(0, result.exit(), result::toString);
   }
 }
