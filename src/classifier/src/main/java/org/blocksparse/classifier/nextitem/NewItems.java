@@ -53,7 +53,10 @@ final class NewItems {
   private final HistoryRows rows;
   private final Labels labels;
   private final double pairsPerItem;
-  private final Map<String, String> texts;
+
+  /** The similarities of all texts; null: none are compared. */
+  private final TextSimilarities similarities;
+
   private final Map<String, Integer> added = new LinkedHashMap<>();
   private final List<Sighting> sightings = new ArrayList<>();
 
@@ -90,16 +93,16 @@ final class NewItems {
   NewItems(List<Sequence> sequences, HistoryRows rows, Labels labels, Map<String, String> texts) {
     this.rows = rows;
     this.labels = labels;
-    this.texts = texts;
     this.pairsPerItem = rows.pairsPerItem();
     sequences.forEach(this::addSightings);
-    if (!texts.isEmpty()) {
-      addSightingsByText();
-    }
+    this.similarities = texts.isEmpty() ? null : addSightingsByText(texts);
   }
 
-  /** Adds a sighting of each new item after those with similar texts, if there are any. */
-  private void addSightingsByText() {
+  /**
+   * Adds a sighting of each new item after those with similar texts, if there are any; returns the
+   * similarities of all.
+   */
+  private TextSimilarities addSightingsByText(Map<String, String> texts) {
     Labels seen = labels();
     String[] others =
         texts.keySet().stream()
@@ -107,10 +110,10 @@ final class NewItems {
             .sorted()
             .toArray(String[]::new);
     Labels all = others.length == 0 ? seen : seen.with(others);
-    TextSimilarities similarities = new TextSimilarities(all, texts, Workers.common());
+    TextSimilarities compared = new TextSimilarities(all, texts, Workers.common());
     for (int item = labels.size(); item < all.size(); item++) {
       int[] similar =
-          IntStream.of(similarities.similar(item))
+          IntStream.of(compared.similar(item))
               .filter(other -> other < labels.size())
               .limit(MOST_SIMILAR)
               .toArray();
@@ -121,6 +124,7 @@ final class NewItems {
         sightings.add(new Sighting(number, before, new int[0]));
       }
     }
+    return compared;
   }
 
   private void addSightings(Sequence sequence) {
@@ -320,10 +324,10 @@ final class NewItems {
 
   /** Similarities of all texts, of the type that they had; those from before if there are none. */
   SparseWeights texts(SparseWeights old) {
-    if (texts.isEmpty()) {
+    if (similarities == null) {
       return old.withWeights(old.weightType());
     }
-    try (SparseWeights wide = new TextSimilarities(labels(), texts, Workers.common()).weights()) {
+    try (SparseWeights wide = similarities.weights(labels())) {
       return wide.withWeights(old.weightType());
     }
   }

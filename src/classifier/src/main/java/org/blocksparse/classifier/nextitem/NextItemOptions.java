@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.function.Consumer;
 import org.blocksparse.classifier.examples.EventColumns;
 import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.classifier.examples.SequenceFormat;
@@ -16,52 +17,41 @@ import org.blocksparse.classifier.training.TrainingOptions;
 
 /** Options of training a {@link NextItem}. Immutable. */
 public final class NextItemOptions {
-  private static final NextItemOptions DEFAULTS =
-      new NextItemOptions(
-          TrainingOptions.defaults(),
-          SequenceFormat.SEQUENCES,
-          EventColumns.defaults(),
-          null,
-          null,
-          null,
-          null,
-          Map.of());
+  private static final NextItemOptions DEFAULTS = new NextItemOptions();
 
-  private final TrainingOptions learning;
-  private final SequenceFormat format;
-  private final EventColumns columns;
+  private TrainingOptions learning = TrainingOptions.defaults();
+  private SequenceFormat format = SequenceFormat.SEQUENCES;
+  private EventColumns columns = EventColumns.defaults();
 
   /** Null: training has events of any time. */
-  private final Double until;
+  private Double until;
 
   /** Null: a user has one sequence. */
-  private final Duration sessionGap;
+  private Duration sessionGap;
 
   /** Null: the last item of each sequence is held out. */
-  private final List<Sequence> validation;
+  private List<Sequence> validation;
 
   /** Null: the default. */
-  private final Double dropout;
+  private Double dropout;
 
-  private final Map<String, String> itemTexts;
+  private Map<String, String> itemTexts = Map.of();
 
-  private NextItemOptions(
-      TrainingOptions learning,
-      SequenceFormat format,
-      EventColumns columns,
-      Double until,
-      Duration sessionGap,
-      List<Sequence> validation,
-      Double dropout,
-      Map<String, String> itemTexts) {
-    this.learning = learning;
-    this.format = format;
-    this.columns = columns;
-    this.until = until;
-    this.sessionGap = sessionGap;
-    this.validation = validation;
-    this.dropout = dropout;
-    this.itemTexts = itemTexts;
+  private NextItemOptions() {}
+
+  /** A copy with a change. */
+  private NextItemOptions with(Consumer<NextItemOptions> change) {
+    NextItemOptions changed = new NextItemOptions();
+    changed.learning = learning;
+    changed.format = format;
+    changed.columns = columns;
+    changed.until = until;
+    changed.sessionGap = sessionGap;
+    changed.validation = validation;
+    changed.dropout = dropout;
+    changed.itemTexts = itemTexts;
+    change.accept(changed);
+    return changed;
   }
 
   /** Sequences, whose last items are held out. */
@@ -74,15 +64,8 @@ public final class NextItemOptions {
    * patience, seed, workers, card, listener and stop; others do not matter.
    */
   public NextItemOptions withLearning(TrainingOptions value) {
-    return new NextItemOptions(
-        requireNonNull(value, "learning"),
-        format,
-        columns,
-        until,
-        sessionGap,
-        validation,
-        dropout,
-        itemTexts);
+    requireNonNull(value, "learning");
+    return with(options -> options.learning = value);
   }
 
   /**
@@ -91,15 +74,8 @@ public final class NextItemOptions {
    * the command reads further input.
    */
   public NextItemOptions withFormat(SequenceFormat value) {
-    return new NextItemOptions(
-        learning,
-        requireNonNull(value, "format"),
-        columns,
-        until,
-        sessionGap,
-        validation,
-        dropout,
-        itemTexts);
+    requireNonNull(value, "format");
+    return with(options -> options.format = value);
   }
 
   /**
@@ -107,15 +83,8 @@ public final class NextItemOptions {
    * reads further events by them.
    */
   public NextItemOptions withColumns(EventColumns value) {
-    return new NextItemOptions(
-        learning,
-        format,
-        requireNonNull(value, "columns"),
-        until,
-        sessionGap,
-        validation,
-        dropout,
-        itemTexts);
+    requireNonNull(value, "columns");
+    return with(options -> options.columns = value);
   }
 
   /**
@@ -128,8 +97,7 @@ public final class NextItemOptions {
     if (!Double.isFinite(time)) {
       throw new IllegalArgumentException("until: expected a finite number but was " + time);
     }
-    return new NextItemOptions(
-        learning, format, columns, time, sessionGap, validation, dropout, itemTexts);
+    return with(options -> options.until = time);
   }
 
   /**
@@ -140,8 +108,7 @@ public final class NextItemOptions {
    */
   public NextItemOptions withSessionGap(Duration gap) {
     SequenceReader.of(SequenceFormat.EVENTS).withSessionGap(gap); // has the check
-    return new NextItemOptions(
-        learning, format, columns, until, gap, validation, dropout, itemTexts);
+    return with(options -> options.sessionGap = gap);
   }
 
   /**
@@ -157,8 +124,8 @@ public final class NextItemOptions {
       throw new IllegalArgumentException(
           "validation: expected a sequence with two items or more, the last of which is predicted");
     }
-    return new NextItemOptions(
-        learning, format, columns, until, sessionGap, List.copyOf(sequences), dropout, itemTexts);
+    List<Sequence> copy = List.copyOf(sequences);
+    return with(options -> options.validation = copy);
   }
 
   /**
@@ -172,8 +139,7 @@ public final class NextItemOptions {
     if (!(share >= 0 && share < 1) || isRoundedToOne) {
       throw new IllegalArgumentException("dropout: expected a number in [0, 1) but was " + share);
     }
-    return new NextItemOptions(
-        learning, format, columns, until, sessionGap, validation, share, itemTexts);
+    return with(options -> options.dropout = share);
   }
 
   /**
@@ -186,15 +152,8 @@ public final class NextItemOptions {
    * TextSimilarities#MOST_SIMILAR} most similar ones. The model keeps these, but no text.
    */
   public NextItemOptions withItemTexts(Map<String, String> texts) {
-    return new NextItemOptions(
-        learning,
-        format,
-        columns,
-        until,
-        sessionGap,
-        validation,
-        dropout,
-        Map.copyOf(requireNonNull(texts, "itemTexts")));
+    Map<String, String> copy = Map.copyOf(requireNonNull(texts, "itemTexts"));
+    return with(options -> options.itemTexts = copy);
   }
 
   TrainingOptions learning() {

@@ -19,6 +19,7 @@ import org.blocksparse.classifier.training.TrainingOptions;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
 import org.blocksparse.mixture.NearestExamples;
+import org.blocksparse.ranking.Labels;
 
 /**
  * Trains a {@link NextItem}: a bag with a softmax, or the mean of two, in order and in any; counts
@@ -264,8 +265,16 @@ final class NextItemTrainer {
       try {
         double nearest = validation.isEmpty() ? 0 : shareOfNearest(model);
         model = withNearest(model, learned, nearest);
-        TextSearch.Choice texts = hasTexts() ? texts(model) : TextSearch.Choice.NONE;
-        model = withTexts(model, texts);
+        TextSearch.Choice texts = TextSearch.Choice.NONE;
+        if (hasTexts()) {
+          SparseWeights similar = similarTexts(model);
+          texts = TextSearch.choose(model, similar, candidate -> ndcg(candidate, mixed()));
+          if (texts.share() > 0) {
+            model = TextSearch.with(model, similar, texts.share());
+          } else {
+            similar.close();
+          }
+        }
         double ndcg = validation.isEmpty() ? Double.NaN : ndcg(model, validation).mean();
         RepeatSearch.Choice repeats = comeBack ? repeats(model) : RepeatSearch.Choice.NONE;
         NextItem chosen = RepeatSearch.with(model, repeats);
@@ -337,22 +346,10 @@ final class NextItemTrainer {
     return !options.itemTexts().isEmpty() && !validation.isEmpty();
   }
 
-  private TextSearch.Choice texts(NextItem model) {
-    try (SparseWeights texts = similarTexts(model)) {
-      return TextSearch.choose(model, texts, candidate -> ndcg(candidate, mixed()));
-    }
-  }
-
-  /** The model with texts, if these have a weight. */
-  private NextItem withTexts(NextItem model, TextSearch.Choice choice) {
-    return choice.share() == 0
-        ? model
-        : TextSearch.with(model, similarTexts(model), choice.share());
-  }
-
   private SparseWeights similarTexts(NextItem model) {
+    Labels labels = model.labels();
     try (SparseWeights wide =
-        new TextSimilarities(model.labels(), options.itemTexts(), learning.workers()).weights()) {
+        new TextSimilarities(labels, options.itemTexts(), learning.workers()).weights(labels)) {
       return wide.withWeights(ElementType.FLOAT16);
     }
   }
@@ -502,8 +499,11 @@ final class NextItemTrainer {
           SparseWeights transitions = transitions(all)) {
         NextItem model = narrow(layers, transitions, chosen, last);
         try {
-          return RepeatSearch.with(
-              withTexts(withNearest(model, all, chosen.nearest), chosen.texts), chosen.repeats);
+          model = withNearest(model, all, chosen.nearest);
+          if (chosen.texts.share() > 0) {
+            model = TextSearch.with(model, similarTexts(model), chosen.texts.share());
+          }
+          return RepeatSearch.with(model, chosen.repeats);
         } catch (Throwable e) {
           model.close();
           throw e;

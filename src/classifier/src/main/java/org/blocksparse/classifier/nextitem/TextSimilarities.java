@@ -2,6 +2,7 @@
 package org.blocksparse.classifier.nextitem;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -30,8 +31,9 @@ final class TextSimilarities {
 
   private static final int BATCH = 256;
 
+  private final Labels labels;
   private final List<int[]> similar = new ArrayList<>();
-  private final List<float[]> shares = new ArrayList<>();
+  private final List<float[]> cosines = new ArrayList<>();
 
   /**
    * Compares all items.
@@ -39,6 +41,7 @@ final class TextSimilarities {
    * @param texts of items; one without a text, or without a word, is similar to none
    */
   TextSimilarities(Labels labels, Map<String, String> texts, Workers workers) {
+    this.labels = labels;
     List<int[]> words = words(labels, texts);
     int features = words.stream().flatMapToInt(IntStream::of).max().orElse(0) + 1;
     try (SparseRows rows = SparseRows.of(words);
@@ -79,13 +82,12 @@ final class TextSimilarities {
             .filter(rank -> ranking.output(row, rank) != item)
             .limit(MOST_SIMILAR)
             .toArray();
-    double sum = IntStream.of(ranks).mapToDouble(rank -> ranking.score(row, rank)).sum();
     float[] of = new float[ranks.length];
     for (int i = 0; i < ranks.length; i++) {
-      of[i] = (float) (ranking.score(row, ranks[i]) / sum);
+      of[i] = ranking.score(row, ranks[i]);
     }
     similar.add(IntStream.of(ranks).map(rank -> ranking.output(row, rank)).toArray());
-    shares.add(of);
+    cosines.add(of);
   }
 
   /** The items that are similar to an item, the most similar first. */
@@ -95,10 +97,35 @@ final class TextSimilarities {
 
   /**
    * Weights from each item to similar ones, in the proportion of their similarity; the sum is 1.
+   *
+   * @param some of the items that were compared; others have no weight
    */
-  SparseWeights weights() {
-    try (SparseRows rows = SparseRows.of(similar, shares)) {
-      return SparseWeights.of(rows, similar.size());
+  SparseWeights weights(Labels some) {
+    List<int[]> outputs = new ArrayList<>();
+    List<float[]> weights = new ArrayList<>();
+    for (int item = 0; item < some.size(); item++) {
+      int place = labels.output(some.name(item));
+      int[] of = similar.get(place);
+      int[] kept = new int[of.length];
+      float[] values = new float[of.length];
+      int size = 0;
+      double sum = 0;
+      for (int i = 0; i < of.length; i++) {
+        int output = some == labels ? of[i] : some.output(labels.name(of[i]));
+        if (output >= 0) {
+          kept[size] = output;
+          values[size++] = cosines.get(place)[i];
+          sum += cosines.get(place)[i];
+        }
+      }
+      for (int i = 0; i < size; i++) {
+        values[i] = (float) (values[i] / sum);
+      }
+      outputs.add(Arrays.copyOf(kept, size));
+      weights.add(Arrays.copyOf(values, size));
+    }
+    try (SparseRows rows = SparseRows.of(outputs, weights)) {
+      return SparseWeights.of(rows, some.size());
     }
   }
 }

@@ -36,6 +36,10 @@ final class TextSimilaritiesTest {
     return row;
   }
 
+  private static SparseWeights weights(int items, Map<String, String> texts) {
+    return new TextSimilarities(items(items), texts, Workers.common()).weights(items(items));
+  }
+
   private static Map<String, Double> tfIdf(List<String> words, List<List<String>> all) {
     Map<String, Double> of = new HashMap<>();
     for (String word : words) {
@@ -60,8 +64,7 @@ final class TextSimilaritiesTest {
       texts.add(words);
       textOf.put("i" + item, String.join(" ", words));
     }
-    try (SparseWeights weights =
-        new TextSimilarities(items(items), textOf, Workers.common()).weights()) {
+    try (SparseWeights weights = weights(items, textOf)) {
       for (int item = 0; item < items; item++) {
         double[] expected = new double[items];
         Map<String, Double> of = tfIdf(texts.get(item), texts);
@@ -103,11 +106,23 @@ final class TextSimilaritiesTest {
   void noTextIsLikeNoOther() {
     for (Map<String, String> texts :
         List.of(Map.<String, String>of(), Map.of("i0", "one"), Map.of("i0", "...", "i1", "...?"))) {
-      try (SparseWeights weights =
-          new TextSimilarities(items(2), texts, Workers.common()).weights()) {
+      try (SparseWeights weights = weights(2, texts)) {
         assertEquals(2, weights.features());
         assertArrayEquals(new double[2], row(weights, 0));
       }
+    }
+  }
+
+  @Test
+  void itemsThatAreLeftOutGetNoWeight() {
+    Map<String, String> texts = Map.of("i0", "a b", "i1", "a b", "i2", "a c", "i3", "b c");
+    TextSimilarities all = new TextSimilarities(items(4), texts, Workers.common());
+    try (SparseWeights some = all.weights(Labels.of(List.of("i3", "i0", "i2")));
+        SparseWeights ofAll = all.weights(items(4))) {
+      double[] weights = row(ofAll, 0);
+      double both = weights[2] + weights[3];
+      double[] expected = {weights[3] / both, 0, weights[2] / both};
+      assertArrayEquals(expected, row(some, 1), 1e-6);
     }
   }
 }
