@@ -16,7 +16,14 @@ import org.blocksparse.internal.memory.DirectFile;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
 
-/** The experts of a layer whose weights are in a mapped file, and some of them in a cache. */
+/**
+ * The experts of a layer whose weights are in a mapped file, and some of them in a cache.
+ *
+ * <p>Layers share an {@link ExpertCache} of slots; its lock guards what this class counts. A call
+ * pins the slots that it computes with, so that no other call replaces them. An expert without a
+ * slot is read from the file, past the page cache ({@link DirectFile}). {@link ExpertCache} chooses
+ * the slot by how often calls used the experts, where earlier uses count less.
+ */
 final class CachedExperts implements AutoCloseable {
   private final ExpertCache cache;
   private final Path path;

@@ -12,6 +12,10 @@ import org.blocksparse.internal.schedule.Scheduler;
  * that have it, each scaled to length 1, and scaled to length 1 itself. All labels are halved by
  * balanced spherical 2-means, then each half, and so on.
  *
+ * <p>One array holds the labels, part after part; a halving reorders the labels of each part. It
+ * takes at most {@value #MOST_ROUNDS} rounds, each linear in the entries of the vectors, and a sort
+ * of the labels. There are as many halvings as the logarithm of the number of clusters.
+ *
  * <p>The clusters do not depend on the workers.
  */
 final class LabelClusters {

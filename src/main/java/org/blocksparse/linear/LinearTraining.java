@@ -16,9 +16,20 @@ import org.blocksparse.internal.schedule.Scheduler;
 import org.blocksparse.internal.sparse.Bags;
 
 /**
- * Trains a linear label tree, or some outputs of one. Labels are put into clusters; then each
- * output of a chunk is trained against the others of its chunk: on all rows on level 0, and below
- * on the rows that have a label under the chunk. Chunks do not depend on each other.
+ * Trains a linear label tree, or some outputs of one, as Parabel (Prabhu, Kag, Harsola, Agrawal and
+ * Varma, 2018) and PECOS (Yu, Zhong, Zhang, Chang and Dhillon, 2022) do. Labels are put into
+ * clusters ({@link LabelClusters}). Then each output of a chunk is trained against the others of
+ * its chunk ({@link DualCoordinateDescent}): on all rows on level 0, and below on the rows that have
+ * a label under the chunk.
+ *
+ * <p><b>Structure.</b> A {@link ChunkProblem} holds the rows of one chunk, with only their features.
+ * Workers solve chunks of a level at the same time, and the outputs of a level with one chunk. The
+ * margins of held-out rows calibrate each level ({@link Calibration}).
+ *
+ * <p><b>Cost.</b> An output takes a few passes over the entries of its chunk's rows. A row is in one
+ * chunk of level 0, and below in at most as many chunks as it has labels. So a level takes time
+ * linear in entries times labels of a row times outputs of a chunk. Outputs that calibrate are
+ * trained again, once for each fold.
  *
  * <p>The seed of each output is its own: the weights do not depend on the workers.
  */

@@ -14,7 +14,18 @@ import org.blocksparse.internal.tensors.CsrRows;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Ranking;
 
-/** Finds the weights of a mixture's scorers and its calibration; see {@link Mixture#fit(List)}. */
+/**
+ * Finds the weights of a mixture's scorers and its calibration; see {@link Mixture#fit(List)}.
+ *
+ * <p>The samples are the first {@value #FIRST_ANSWERS} answers of each scorer to each row, with the
+ * scores of all scorers. A logistic regression on scores in units of each scorer's deviation gives
+ * the weights. While a weight is negative, the regression is repeated without the lowest one. Knots
+ * ({@link ScoreCalibration}) and the two best answers of a row ({@link TopTwoCalibration}) then
+ * calibrate the sums.
+ *
+ * <p>Each row costs two searches of each scorer: one for its first answers, and one for the scores
+ * of the answers of all. The regressions take time linear in the samples.
+ */
 final class MixtureFit {
   /** The answers of each scorer to a row that become samples. */
   private static final int FIRST_ANSWERS = 20;

@@ -28,7 +28,8 @@ import org.blocksparse.ranking.Ranking;
  * <p>The square makes one near example count more than several that are far. It is a float: use
  * scores between 1e-18 and 1e18, as smaller squares become 0 and larger ones infinite.
  *
- * <p>Ties between examples are broken by ascending number; examples with score 0 do not count.
+ * <p>Ties between examples are broken by ascending number; examples with score 0 do not count. A
+ * row costs a search for the k best examples, and the entries of these in {@code outputs}.
  *
  * @param examples the score of each example, such as the {@linkplain SparseWeights#ofRows
  *     similarity} of the row to it

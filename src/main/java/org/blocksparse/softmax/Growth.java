@@ -23,9 +23,9 @@ import org.blocksparse.internal.weights.ReadOnlyWeights;
 import org.blocksparse.internal.weights.WeightType;
 
 /**
- * Copies of a layer's memory, and the same with other outputs. The result replaces the argument,
- * which is closed, except by {@link #copy}. Until all that is new has its memory, nothing is
- * changed.
+ * Makes new memory for a layer: a copy, or memory with other outputs. The result replaces the
+ * argument, which is closed, except by {@link #copy}. Nothing is changed until everything new is
+ * allocated. Time and memory are those of one copy of the layer.
  */
 final class Growth {
   /** The denominator of the share of needed slots that is made in addition. */

@@ -11,8 +11,9 @@ import org.blocksparse.softmax.Workspace.Ints;
 import org.blocksparse.softmax.Workspace.Use;
 
 /**
- * Targets of a label tree: for each row any number of outputs, which are there while the others are
- * not. A row opens every class that one of its outputs lives in.
+ * Targets of a label tree: for each row any number of outputs that are present, all others being
+ * absent. A row opens every class that holds one of its outputs. The outputs of a row are sorted by
+ * class and slot; repeats count once.
  */
 final class LabelSets extends TrainingBatch {
   /** Row r opens classes [opened[r], opened[r + 1]), ascending. */

@@ -22,6 +22,10 @@ import org.blocksparse.internal.weights.Blocks;
  * product. Then each joins the nearest group that has room: first those that would lose most
  * similarity by the second nearest, and last those whose few nearest groups are full by then.
  *
+ * <p>A round costs vectors times groups times dimensions. Similarities are kept for the {@value
+ * #NEAREST} nearest groups of each vector, and for all groups only of {@value #SLICE} vectors at a
+ * time.
+ *
  * <p>The groups do not depend on the workers.
  */
 final class SphericalKMeans {

@@ -10,8 +10,8 @@ import org.blocksparse.internal.memory.Storage;
  * every sample that each one sums, sorted by block. A block is written by one chunk, or by several
  * that own different rows of it.
  *
- * <p>Only blocks that have a pair appear, so the cost depends on the pairs and not on how many
- * blocks there are. The packed layout is that of the C header.
+ * <p>Only blocks that have a pair appear. Pairs are sorted by {@link RadixSort}, so the cost is
+ * linear in the pairs and does not depend on how many blocks there are. The packed layout is that of the C header.
  */
 public final class OuterSchedule implements AutoCloseable {
   private static final int MAGIC = Blocksparse.BLOCKSPARSE_OUTER_SCHEDULE;

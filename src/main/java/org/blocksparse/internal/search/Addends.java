@@ -14,8 +14,16 @@ import java.util.List;
  *
  * <p>in double, rounded once, with the other sources from the last one on. Each operation is
  * monotonic, so upper bounds of the parts make an upper bound of the total, in floating point as
- * well. Sparse terms are computed at once, by class of the leader; scores of others only for
- * outputs that can change the ranking.
+ * well.
+ *
+ * <p><b>Structure.</b> Sparse scores are summed once, and sorted by the leader's classes. Scores of
+ * other sources are random accesses ({@link ClassLookup}) in the threshold algorithm (Fagin, Lotem
+ * and Naor, 2003): an output whose bound can change the ranking waits in a heap by that bound. The
+ * highest bound is lowered step by step, and the output is offered when all its scores are known.
+ *
+ * <p><b>Cost.</b> A row takes time linear in the leader's classes and in the non-zero sparse scores.
+ * Each slot of an opened class takes a bound; each output that waits, the logarithm of their number
+ * for a step, and at most one class of each other source to open.
  */
 final class Addends {
   /** Random access to another source, and its scale. */

@@ -12,6 +12,9 @@ import java.util.Map;
  * descending ranks: by probability, then by number. Where log probabilities are divided, each also
  * has its quotient, which decides whether it is in the ranking; the order is that of the model. The
  * k best and those above a threshold can have any scores in place of log probabilities.
+ *
+ * <p>The k best are in a binary heap: an offer costs one comparison if it is too low, else the
+ * logarithm of k. The others are lists, which {@link #finish} sorts.
  */
 public abstract sealed class Candidates {
   /** Makes the candidates of a row, of which the logarithm of what is allowed is given. */

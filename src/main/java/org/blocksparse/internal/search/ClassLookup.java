@@ -7,7 +7,10 @@ import java.util.Arrays;
  * Random access to the scores of a source, one row after another, beside the search of another
  * source, the leader. The highest scores are computed first, as by a search for them: then the
  * outputs of a class of the leader are known, or are bounded by the best node that is closed. Other
- * classes are opened when one of their outputs is needed. A class is read once for a row.
+ * classes are opened when one of their outputs is needed.
+ *
+ * <p>A row costs what a search for the first scores costs, and each class that it opens is read
+ * once. The values of all opened classes stay in memory, one array for each.
  */
 final class ClassLookup implements AutoCloseable {
   private final ClassTable own;

@@ -9,6 +9,9 @@ import java.util.stream.IntStream;
  * Samples of numbers with an answer, right or wrong, and the weights that make the answers
  * likeliest, by Newton's method. The log odds of an answer are the weighted sum of its numbers, and
  * an intercept.
+ *
+ * <p>The numbers of all samples are in one array, sample by sample. A step costs time linear in the
+ * samples and quadratic in the numbers of one ({@link Newton}).
  */
 public final class LogisticRegression {
   /** Samples that the start counts as. */
